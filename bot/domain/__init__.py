@@ -1,0 +1,1 @@
+"""Decisions as functions from data to data: no clock, no network, no database."""

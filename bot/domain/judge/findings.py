@@ -1,0 +1,132 @@
+"""What the judge says: findings, the assessment of a run, and the state a series carries forward."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bot.domain.runs import Slice
+
+
+class Outcome(StrEnum):
+    IMPROVED = "improved"
+    OK = "ok"
+    NO_BASELINE = "no_baseline"
+    INSUFFICIENT_DATA = "insufficient_data"
+    SUSPICIOUS = "suspicious"
+    REGRESSED = "regressed"
+    INVALID = "invalid"
+    STALE = "stale"
+    FAILED = "failed"
+
+    @property
+    def severity(self) -> int:
+        """Order outcomes from the best news to the worst."""
+        return list(Outcome).index(self)
+
+    @property
+    def is_acceptable(self) -> bool:
+        """Say whether a run with this outcome becomes baseline without a person's word."""
+        return self.severity < Outcome.SUSPICIOUS.severity
+
+
+class Reason(StrEnum):
+    """Why a finding has its outcome; one name a reason, so that a sentence can be made of it."""
+
+    WITHIN_SPREAD = "within_spread"
+    BELOW_MIN_EFFECT = "below_min_effect"
+    ROWS_AGREE = "rows_agree"  # the level moved, but example by example nothing is certain
+    BEYOND_SPREAD = "beyond_spread"
+    CONFIRMED = "confirmed"
+    FIRST_RUNS = "first_runs"
+    MISSING = "missing"
+    NOT_A_NUMBER = "not_a_number"
+    OUT_OF_BOUNDS = "out_of_bounds"
+    DATA_CHANGED = "data_changed"
+    RUN_FAILED = "run_failed"
+    SILENCE = "silence"
+
+
+class Method(StrEnum):
+    NONE = "none"
+    PREDICTIVE_T = "predictive_t"  # the run against the spread of accepted runs
+    PREDICTIVE_AND_PAIRED_T = "predictive_and_paired_t"  # and example by example
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is said of one metric (and slice) of a run, with the numbers that led to it.
+
+    Changes and their interval are in the metric's unit, candidate minus baseline, whatever the direction.
+    """
+
+    metric: str
+    outcome: Outcome
+    reason: Reason
+    part: Slice | None = None
+    value: float | None = None
+    baseline: float | None = None
+    change: float | None = None
+    change_low: float | None = None  # 95 % interval
+    change_high: float | None = None
+    spread: float | None = None  # standard deviation between runs
+    p_runs: float | None = None  # one-sided, against the spread of runs
+    p_rows: float | None = None  # one-sided, paired over examples
+    detectable: float | None = None  # smallest change this much data could have shown
+    n_baseline: int = 0
+    n_examples: int = 0
+    share_of_loss: float | None = None  # of the whole metric's fall, by weight; slices only
+    method: Method = Method.NONE
+    onset: str | None = None  # id of the run at which it began
+
+    @property
+    def relative(self) -> float | None:
+        if self.change is None or not self.baseline:
+            return None
+        return self.change / abs(self.baseline)
+
+    @property
+    def key(self) -> str:
+        """Name the series this finding belongs to within the run's series."""
+        return self.metric if self.part is None else f"{self.metric} [{self.part}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """Suspicious or regressed runs in a row of one metric or slice."""
+
+    onset: str  # run id
+    length: int
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesState:
+    """What a series carries from run to run, so that judging costs what is new."""
+
+    judged: int = 0
+    streaks: Mapping[str, Streak] = field(default_factory=dict)  # by Finding.key
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """All findings of one run, judged together, and the series' state after it."""
+
+    run_id: str
+    findings: tuple[Finding, ...]
+    state: SeriesState
+    wants_confirmation: bool = False
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst of the findings on whole metrics; slices explain, they do not decide."""
+        whole = [f.outcome for f in self.findings if f.part is None]
+        return max(whole, key=lambda outcome: outcome.severity, default=Outcome.NO_BASELINE)
+
+    @property
+    def accepted(self) -> bool:
+        return self.outcome.is_acceptable
+
+    def with_outcome(self, *outcomes: Outcome) -> tuple[Finding, ...]:
+        return tuple(f for f in self.findings if f.outcome in outcomes)

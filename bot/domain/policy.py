@@ -1,0 +1,87 @@
+"""How a team wants its metrics judged: direction, smallest effect that matters, bounds, guards."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Direction(StrEnum):
+    UP = "up"
+    DOWN = "down"
+
+    @property
+    def sign(self) -> int:
+        """+1 where a higher value is better, else -1: multiplied with a change, negative means worse."""
+        return 1 if self is Direction.UP else -1
+
+
+class Preset(StrEnum):
+    QUIET = "quiet"
+    SENSITIVE = "sensitive"
+
+
+@dataclass(frozen=True, slots=True)
+class MinEffect:
+    """The smallest change worth telling: a share of the baseline (0.02 = 2 %) or in the metric's own unit."""
+
+    value: float
+    relative: bool = True
+
+    def against(self, level: float) -> float:
+        """Return the effect in the metric's unit at a baseline of *level*."""
+        return self.value * abs(level) if self.relative else self.value
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPolicy:
+    name: str
+    direction: Direction = Direction.UP
+    min_effect: MinEffect = MinEffect(0.02)
+    lower: float = -math.inf  # a value below is invalid
+    upper: float = math.inf  # a value above is invalid: too good to be true
+    prior_spread: float = 0.02  # relative to the level: run-to-run spread expected before any was seen
+
+    def holds(self, value: float) -> bool:
+        """Say whether *value* is a number within the bounds."""
+        return math.isfinite(value) and self.lower <= value <= self.upper
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A fact of the data card that may not move further than this, or the run cannot be compared."""
+
+    fact: str
+    max_fall: float = math.inf  # relative to the baseline's median
+    max_rise: float = math.inf  # relative to the baseline's median
+
+
+DEFAULT_GUARDS = (
+    Guard("catalogue_size", max_fall=0.05),
+    Guard("test_examples", max_fall=0.05, max_rise=0.50),
+    Guard("dropped_share", max_rise=0.50),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """Everything the judge must know about one pipeline."""
+
+    metrics: tuple[MetricPolicy, ...]
+    slice_by: tuple[str, ...] = ()
+    guards: tuple[Guard, ...] = DEFAULT_GUARDS
+    preset: Preset = Preset.QUIET
+    min_runs: int = 3  # accepted runs needed before anything can be called worse
+    min_slice_examples: int = 30
+    confirm_reruns: int = 0  # reruns asked for when a run is suspicious; 0 waits for the next run
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentPolicy:
+    """When an incident speaks and when it ends."""
+
+    recovery_runs: int = 2  # accepted runs in a row that close an incident
+    comment_every: timedelta = timedelta(days=1)  # repeats within this time are counted, not commented
+    owners: tuple[str, ...] = ("",)

@@ -1,0 +1,103 @@
+"""What a run brings to the judge: metrics, per-example results and the card of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Strings: TypeAlias = NDArray[np.str_]
+
+
+class RunStatus(StrEnum):
+    FINISHED = "finished"
+    FAILED = "failed"
+    KILLED = "killed"
+    RUNNING = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of the examples: those whose *column* holds *value*."""
+
+    column: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.column}={self.value}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExampleTable:
+    """Per-example results of one run; every array has one entry a row.
+
+    Rows that share an id are parts of one example: its metric is the weighted mean of its parts. The metric of a run
+    is the plain mean over examples, that of a slice the mean over the examples with rows in it, of these rows alone.
+    """
+
+    example_ids: Strings
+    weights: Floats
+    metrics: Mapping[str, Floats]
+    slices: Mapping[str, Strings] = field(default_factory=dict)
+
+    def values(self, metric: str, part: Slice | None = None) -> tuple[Strings, Floats, Floats]:
+        """Return the ids (sorted, distinct), the value and the total weight of each example in *part*."""
+        rows = np.ones(len(self.example_ids), dtype=bool) if part is None else self.slices[part.column] == part.value
+        ids, positions = np.unique(self.example_ids[rows], return_inverse=True)
+        weights = self.weights[rows]
+        total = np.bincount(positions, weights=weights, minlength=len(ids))
+        summed = np.bincount(positions, weights=weights * self.metrics[metric][rows], minlength=len(ids))
+        return ids, summed / total, total
+
+
+@dataclass(frozen=True, slots=True)
+class DataCard:
+    """Flat facts about the data behind a run; counts and sizes are numbers, hashes and dates are text."""
+
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.numbers or self.texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One MLflow run as the run store knows it, without its artifacts."""
+
+    run_id: str
+    name: str
+    status: RunStatus
+    started: datetime
+    ended: datetime
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A run with what its artifacts say: what the judge reads."""
+
+    run: Run
+    card: DataCard = field(default_factory=DataCard)
+    examples: ExampleTable | None = None
+
+    @property
+    def run_id(self) -> str:
+        return self.run.run_id
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a run is held against: recent accepted runs, oldest first, and the pinned release if there is one."""
+
+    recent: tuple[RunResult, ...] = ()
+    pinned: RunResult | None = None
