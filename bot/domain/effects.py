@@ -1,0 +1,65 @@
+"""Effects: the changes owed to the outside world, and which of them an event calls for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class EffectKind(StrEnum):
+    OPEN_TICKET = "open_ticket"
+    COMMENT_TICKET = "comment_ticket"
+    RESOLVE_TICKET = "resolve_ticket"
+    LINK_TICKET = "link_ticket"
+    ATTACH_TO_TICKET = "attach_to_ticket"
+    PUBLISH_PAGE = "publish_page"
+    LABEL_PAGE = "label_page"
+    ATTACH_TO_PAGE = "attach_to_page"
+    UPDATE_SECTION = "update_section"
+    TELL_CHANNEL = "tell_channel"
+
+
+class ObjectKind(StrEnum):
+    TICKET = "ticket"
+    PAGE = "page"
+    MESSAGE = "message"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectKey:
+    """One thing in one service; effects on it are delivered in order."""
+
+    service: str  # the configured name, `jira`
+    kind: ObjectKind
+    name: str  # a ticket's marker, a page's title, a message's `channel incident`
+
+    def __str__(self) -> str:
+        return f"{self.service}/{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What a ticket carries so that it is found again, and only by the Herald that filed it."""
+
+    instance: str
+    incident_id: str
+    owner: int = 0  # the position of the owner among the pipeline's owners
+    generation: int = 1  # how often this incident's ticket had to be filed anew
+
+    def __str__(self) -> str:
+        return f"herald-{self.instance}-{self.incident_id}-{self.owner}-{self.generation}"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One change owed; its id follows from what it changes and what caused it, so it is owed once."""
+
+    kind: EffectKind
+    target: ObjectKey
+    cause: str  # the run or fire, and the turn of the incident, that called for it
+    incident_id: str | None = None
+    needs: tuple[ObjectKey, ...] = ()  # must exist before this can be delivered
+
+    @property
+    def effect_id(self) -> str:
+        return f"{self.kind}:{self.target}:{self.cause}"

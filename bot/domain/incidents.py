@@ -1,0 +1,160 @@
+"""The life of an incident: opened once, joined by what fell with it, ended by recovery or by doubt.
+
+candidate --confirmed--> open --recovered--> resolved
+|
++--not reproduced--> dismissed
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from bot.domain.judge.findings import Assessment, Finding, Outcome
+from bot.domain.policy import IncidentPolicy
+
+
+class Kind(StrEnum):
+    REGRESSED = "regressed"
+    INVALID = "invalid"
+    FAILED = "failed"
+    STALE = "stale"
+
+
+class IncidentState(StrEnum):
+    CANDIDATE = "candidate"
+    OPEN = "open"
+    RESOLVED = "resolved"
+    DISMISSED = "dismissed"
+
+    @property
+    def is_over(self) -> bool:
+        return self in {IncidentState.RESOLVED, IncidentState.DISMISSED}
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesKey:
+    pipeline: str
+    series: str = ""  # `params.model=two-tower`, empty where the pipeline is one series
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One thing that went wrong; its id is minted when it opens and never computed again."""
+
+    incident_id: str
+    kind: Kind
+    series: SeriesKey
+    state: IncidentState
+    opened_by: str  # the first bad run; the fire, where a job left no run
+    opened_at: datetime
+    metrics: tuple[str, ...] = ()  # keys of the findings that fell, slices included
+    bad_runs: tuple[str, ...] = ()
+    good_runs: int = 0  # in a row, since the last bad one
+    told_at: datetime | None = None  # when the ticket last heard of it
+    closed_at: datetime | None = None
+
+    @property
+    def onset(self) -> str:
+        return self.bad_runs[0] if self.bad_runs else self.opened_by
+
+
+class Turn(StrEnum):
+    """What an assessment did to an incident."""
+
+    SUSPECTED = "suspected"
+    FILED = "filed"
+    REPEATED = "repeated"
+    COUNTED = "counted"  # repeated, too soon after the last word to say so again
+    RECOVERING = "recovering"
+    RESOLVED = "resolved"
+    DISMISSED = "dismissed"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An incident after one assessment, and the turn it took."""
+
+    incident: Incident
+    turn: Turn
+
+
+def mint_id(series: SeriesKey, kind: Kind, opened_by: str) -> str:
+    """Make the id of an incident from what it is about and what opened it."""
+    text = "\x1f".join((series.pipeline, series.series, kind, opened_by))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def advance(
+    incidents: Sequence[Incident], assessment: Assessment, series: SeriesKey, policy: IncidentPolicy, now: datetime
+) -> tuple[Step, ...]:
+    """Apply the assessment of one run to the series' incidents that are not over, opening one where needed.
+
+    Returns a step for each incident that changed. *opened_by* of a new incident is the assessed run.
+    """
+    steps: list[Step] = []
+    bad = _bad_findings(assessment)
+    for kind, findings in bad.items():
+        standing = next((i for i in incidents if i.kind is kind and not i.state.is_over), None)
+        steps.append(_worsen(standing, kind, findings, assessment.run_id, series, policy, now))
+    for incident in incidents:
+        if not incident.state.is_over and incident.kind not in bad:
+            steps.extend(_mend(incident, assessment, policy, now))
+    return tuple(steps)
+
+
+def _bad_findings(assessment: Assessment) -> dict[Kind, tuple[Finding, ...]]:
+    found = {
+        Kind.REGRESSED: assessment.with_outcome(Outcome.SUSPICIOUS, Outcome.REGRESSED),
+        Kind.INVALID: assessment.with_outcome(Outcome.INVALID),
+        Kind.FAILED: assessment.with_outcome(Outcome.FAILED),
+        Kind.STALE: assessment.with_outcome(Outcome.STALE),
+    }
+    return {kind: findings for kind, findings in found.items() if any(f.part is None for f in findings)}
+
+
+def _worsen(
+    standing: Incident | None,
+    kind: Kind,
+    findings: tuple[Finding, ...],
+    run_id: str,
+    series: SeriesKey,
+    policy: IncidentPolicy,
+    now: datetime,
+) -> Step:
+    """Open the incident of this kind, or add the run to the one that stands."""
+    certain = any(f.part is None and f.outcome is not Outcome.SUSPICIOUS for f in findings)
+    incident = standing or Incident(
+        mint_id(series, kind, run_id), kind, series, IncidentState.CANDIDATE, opened_by=run_id, opened_at=now
+    )
+    fallen = {
+        f.key for f in findings if f.outcome is not Outcome.SUSPICIOUS or incident.state is not IncidentState.OPEN
+    }
+    incident = replace(
+        incident,
+        metrics=tuple(sorted(fallen.union(incident.metrics))),
+        bad_runs=(*incident.bad_runs, run_id),
+        good_runs=0,
+    )
+    if incident.state is IncidentState.CANDIDATE:
+        if not certain:
+            return Step(incident, Turn.SUSPECTED)
+        return Step(replace(incident, state=IncidentState.OPEN, told_at=now), Turn.FILED)
+    if incident.told_at is not None and now - incident.told_at < policy.comment_every:
+        return Step(incident, Turn.COUNTED)
+    return Step(replace(incident, told_at=now), Turn.REPEATED)
+
+
+def _mend(incident: Incident, assessment: Assessment, policy: IncidentPolicy, now: datetime) -> tuple[Step, ...]:
+    """Count a good run towards recovery, or dismiss a candidate that did not reproduce."""
+    if not assessment.accepted and incident.kind is Kind.REGRESSED:
+        return ()  # a run that failed or cannot be compared says nothing about the metric
+    if incident.state is IncidentState.CANDIDATE:
+        return (Step(replace(incident, state=IncidentState.DISMISSED, closed_at=now), Turn.DISMISSED),)
+    mended = replace(incident, good_runs=incident.good_runs + 1)
+    if mended.good_runs < policy.recovery_runs:
+        return (Step(mended, Turn.RECOVERING),)
+    return (Step(replace(mended, state=IncidentState.RESOLVED, closed_at=now), Turn.RESOLVED),)

@@ -1,0 +1,206 @@
+"""What Herald asks of the outside world, in its own words; no SDK type crosses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from bot.domain.runs import Run, RunResult
+
+
+class TicketState(StrEnum):
+    """The status category of a ticket, whatever its status is called."""
+
+    TODO = "todo"
+    DOING = "doing"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    key: str
+    url: str
+    state: TicketState
+
+
+@dataclass(frozen=True, slots=True)
+class TicketDraft:
+    """A ticket as it is created; everything but the labels belongs to people from then on."""
+
+    title: str
+    body: str  # in the tracker's markup
+    labels: tuple[str, ...] = ()
+    priority: str | None = None
+    assignee: str | None = None
+    components: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteLink:
+    identity: str  # the same identity again replaces the link
+    url: str
+    title: str
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    filename: str  # holds a hash of the content, so that the same file is known by its name
+    content: bytes
+    media_type: str
+
+
+class Tracker(Protocol):
+    """Tickets, found again by their marker: a label without spaces, unique to one incident, owner and generation.
+
+    Every method raises RetryableError or PermanentError and sends each write once: repeating is the dispatcher's.
+    """
+
+    @property
+    def markup(self) -> str:
+        """Name the template folder whose output this tracker renders: `jira` or `trello`."""
+
+    @property
+    def search_lag(self) -> timedelta:
+        """Tell how long a ticket just created may stay invisible to :meth:`find`."""
+
+    def find(self, marker: str) -> Ticket | None: ...
+
+    def read(self, key: str) -> Ticket | None:
+        """Return the ticket, or None where it does not exist or may not be seen."""
+
+    def create(self, marker: str, draft: TicketDraft) -> Ticket: ...
+
+    def comment(self, key: str, mark: str, body: str) -> None:
+        """Add a comment that :meth:`has_comment` finds again by *mark*."""
+
+    def has_comment(self, key: str, mark: str) -> bool: ...
+
+    def move(self, key: str, state: TicketState) -> None:
+        """Bring the ticket into *state* by whatever transition leads there; does nothing if it is there already."""
+
+    def link(self, key: str, link: RemoteLink) -> None:
+        """Add the link, or replace the one of the same identity."""
+
+    def attach(self, key: str, attachment: Attachment) -> None:
+        """Attach the file unless one of that name is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    page_id: str
+    title: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageDraft:
+    title: str  # unique in its space
+    body: str  # Confluence storage format
+    labels: tuple[str, ...] = ()
+    parent_id: str | None = None  # of a page; None: the place that config names
+
+
+class Wiki(Protocol):
+    """Pages, found again by their exact title; the same promises about errors and writes as Tracker."""
+
+    def find(self, title: str) -> Page | None: ...
+
+    def create(self, draft: PageDraft) -> Page:
+        """Create the page without its labels."""
+
+    def label(self, page_id: str, labels: Sequence[str]) -> None:
+        """Add the labels that are missing."""
+
+    def attach(self, page_id: str, attachment: Attachment) -> None:
+        """Attach the file, or replace the one of that name."""
+
+    def replace_section(self, page_id: str, body: str) -> None:
+        """Put *body* between Herald's own anchors, leaving what people wrote around them; raises RetryableError on a
+        version conflict. Anchors that were deleted are appended again. Writes nothing where nothing changes.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    channel: str
+    message_id: str
+    url: str = ""
+
+
+class Chat(Protocol):
+    """Messages in channels; the same promises about errors and writes as Tracker.
+
+    *text* is a rendered message document: see `bot.render.MessageDocument`.
+    """
+
+    @property
+    def can_edit(self) -> bool:
+        """Say whether a message can be edited and found again; webhooks can do neither."""
+
+    def post(self, channel: str, mark: str, text: str) -> Posted: ...
+
+    def edit(self, posted: Posted, mark: str, text: str) -> None: ...
+
+    def find(self, channel: str, mark: str, since: datetime) -> Posted | None:
+        """Find the message that carries *mark* among those posted after *since*."""
+
+
+class RunStore(Protocol):
+    """Runs of an experiment, as MLflow holds them. Raises RunStoreError."""
+
+    def runs_since(self, experiment: str, since: datetime | None) -> Iterator[Run]:
+        """Yield top-level runs of any final status that ended at or after *since*, oldest first."""
+
+    def run_of_fire(self, experiment: str, fire_id: str) -> Run | None:
+        """Find the run that a job tagged with its fire's id, whatever its status."""
+
+    def load(self, run: Run) -> RunResult:
+        """Add what the run's artifacts say: the data card and the per-example table, each where there is one."""
+
+    def attach_log(self, run_id: str, log: Path) -> None:
+        """Keep a job's log beside its run."""
+
+
+class JobState(StrEnum):
+    RUNNING = "running"
+    ENDED = "ended"
+    LOST = "lost"  # neither alive nor ended on record
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One execution of a pipeline's command; *folder* holds its log, its process id and its exit code."""
+
+    fire_id: str
+    command: tuple[str, ...]
+    folder: Path
+    cwd: Path
+    environment: Mapping[str, str]
+    timeout: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    state: JobState
+    exit_code: int | None = None
+    timed_out: bool = False
+
+
+class Executor(Protocol):
+    """Runs jobs that outlive Herald."""
+
+    def start(self, job: Job) -> None:
+        """Start the job unless its folder shows that it was started before."""
+
+    def poll(self, job: Job) -> JobStatus:
+        """Tell how the job stands, adopting one that an earlier Herald started; ends it when its time is up."""
+
+    def stop(self, job: Job) -> None:
+        """End the whole tree of the job's processes."""
+
+    def log_path(self, job: Job) -> Path: ...

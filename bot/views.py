@@ -1,0 +1,197 @@
+"""What templates see: finished strings and names of outcomes, no arithmetic left to do.
+
+Words belong to the templates; numbers, dates and the team's own names for things come finished. `links` of a view names
+objects of other services (a ticket, a page); they are bound when the text is rendered, to a :class:`Bound` or to None
+where the other service has not delivered yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bot.domain.effects import ObjectKey
+from bot.domain.incidents import Kind
+from bot.domain.judge.findings import Outcome, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An object of another service that exists: where to find it and what to call it."""
+
+    title: str
+    url: str
+    external_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    name: str
+    run_id: str
+    url: str  # in MLflow; empty where MLflow has no page
+    when: str  # date and time it ended, in the pipeline's time zone
+    seed: str = ""
+    duration: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One metric (or one metric of a slice) against its baseline."""
+
+    metric: str  # as MLflow knows it, `ndcg_at_10`
+    plain: str  # as the team calls it, `Ranking quality`
+    outcome: Outcome | None  # None: reported, not judged
+    reason: Reason | None
+    value: str
+    baseline: str  # empty where there is none
+    change: str  # `-0.0252`
+    relative: str  # `-14.8 %`
+    interval: str  # 95 %, `-0.0310 to -0.0194`
+    spread: str  # between runs, `0.0019`
+    detectable: str  # smallest change this much data could have shown
+    part: str = ""  # `department = GROCERY`
+    share_of_loss: str = ""  # `76 %`, slices only
+    examples: str = ""  # how many; slices only
+    higher_is_better: bool = True
+    why: str = ""  # why it matters, in the team's words
+
+
+@dataclass(frozen=True, slots=True)
+class FactRow:
+    """A parameter or a fact of the data card, and what it was before."""
+
+    name: str
+    value: str
+    before: str
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChartView:
+    """A metric's history: drawn at delivery, without words that need a Chinese font."""
+
+    metric: str
+    labels: tuple[str, ...]  # short names of the runs, oldest first
+    values: tuple[float, ...]
+    outcomes: tuple[Outcome | None, ...]
+    baseline: float | None = None
+    band: float | None = None  # half-width of what runs differ by, in the metric's unit
+    filename: str = "history.png"  # holds a hash of the content
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictView:
+    """What one sentence needs in order to say how a run stands."""
+
+    outcome: Outcome
+    kind: Kind | None  # of the incident, where there is one
+    pipeline: str  # its title
+    headline: MetricRow | None  # the metric to speak of first: the one that moved most, in its spreads
+    also: tuple[str, ...]  # plain names of the other metrics that share the outcome
+    slices: tuple[MetricRow, ...]  # where most of the loss is, most first
+    baseline_runs: str  # `3`
+    bad_runs: str  # runs in a row that show it, `2`
+    reruns_agree: bool = False  # confirmed by a rerun with another seed, rather than by the next run
+    exit_code: str = ""  # of a failed job, or `timeout`
+
+
+@dataclass(frozen=True, slots=True)
+class TicketView:
+    verdict: VerdictView
+    run: RunView  # the run that confirmed it
+    onset: RunView  # the first bad one
+    rows: tuple[MetricRow, ...]
+    slices: tuple[MetricRow, ...]
+    facts: tuple[FactRow, ...]  # what changed in data card and parameters against the baseline
+    owner: str
+    marker: str
+    chart: str = ""  # filename of the attached chart
+    log_tail: str = ""  # last lines of a failed job
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # report
+
+
+class CommentKind(StrEnum):
+    REPEAT = "repeat"
+    RECOVERY = "recovery"
+
+
+@dataclass(frozen=True, slots=True)
+class CommentView:
+    kind: CommentKind
+    verdict: VerdictView
+    run: RunView
+    rows: tuple[MetricRow, ...]
+    mark: str  # by which the comment is found again
+    duration: str = ""  # how long the incident lasted; recovery only
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # report
+
+
+@dataclass(frozen=True, slots=True)
+class RunPageView:
+    title: str  # unique in the space: ends with the run's short id
+    verdict: VerdictView
+    run: RunView
+    rows: tuple[MetricRow, ...]
+    slices: tuple[MetricRow, ...]
+    params: tuple[FactRow, ...]
+    facts: tuple[FactRow, ...]
+    chart: ChartView | None
+    marker: str  # of the incident; empty where there is none
+    labels: tuple[str, ...] = ()
+    previous: RunView | None = None
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # previous, pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    run: RunView
+    outcome: Outcome
+    values: tuple[str, ...]  # one a judged metric, in the order of PipelinePageView.metrics
+    page_title: str = ""  # of the run's page; empty where none was published
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIncidentRow:
+    verdict: VerdictView
+    since: str
+    owner: str
+    marker: str
+
+
+@dataclass(frozen=True, slots=True)
+class PipelinePageView:
+    title: str
+    pipeline: str
+    description: str
+    owner: str
+    metrics: tuple[str, ...]  # plain names
+    history: tuple[HistoryRow, ...]  # newest first
+    incidents: tuple[OpenIncidentRow, ...]
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)
+
+
+class Tone(StrEnum):
+    """The colour of a message."""
+
+    BAD = "bad"
+    WATCH = "watch"
+    GOOD = "good"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """The one message about an incident, as it should read now."""
+
+    tone: Tone
+    verdict: VerdictView
+    run: RunView
+    onset: RunView
+    rows: tuple[MetricRow, ...]
+    owner: str
+    mark: str
+    duration: str = ""  # how long the incident lasted, once it is over
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # ticket, report
+
+
+View = TicketView | CommentView | RunPageView | PipelinePageView | MessageView
