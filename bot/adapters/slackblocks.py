@@ -118,6 +118,6 @@ def _block(part: Part) -> Block:
         case Shape.DIVIDER:
             return DividerBlock()
         case Shape.SMALL:
-            return ContextBlock(elements=[MarkdownTextObject(text=part.text)])
+            return ContextBlock(elements=[MarkdownTextObject(text=part.text, verbatim=True)])
         case Shape.SECTION:
-            return SectionBlock(text=MarkdownTextObject(text=part.text))
+            return SectionBlock(text=MarkdownTextObject(text=part.text, verbatim=True))
