@@ -224,7 +224,7 @@ def test_a_service_that_takes_no_connections_did_nothing(act: Act, server: Break
 
 
 def test_a_host_that_does_not_exist_did_nothing():
-    with pytest.raises(RetryableError, match="there is no host named nowhere.invalid") as caught:
+    with pytest.raises(RetryableError, match=r"there is no host named nowhere\.invalid") as caught:
         jira("http://nowhere.invalid").create("m", TicketDraft("t", "b"))
     assert not caught.value.doubtful
 

@@ -10,7 +10,9 @@ from lxml import etree
 from bot.adapters.sections import check_storage, replace_section
 from bot.errors import PermanentError
 
-BEGIN = '<ac:structured-macro ac:name="anchor"><ac:parameter ac:name="">herald-begin</ac:parameter></ac:structured-macro>'
+BEGIN = (
+    '<ac:structured-macro ac:name="anchor"><ac:parameter ac:name="">herald-begin</ac:parameter></ac:structured-macro>'
+)
 END = BEGIN.replace("begin", "end")
 # as Confluence gives it back: an id, a schema version, attributes in another order, wrapped in a paragraph
 NORMALISED_BEGIN = (
@@ -112,7 +114,9 @@ def test_an_empty_section_can_be_written_and_filled_again():
     assert replace_section(emptied, "<p>x</p>") == f"{BEGIN}<p>x</p>{END}"
 
 
-@pytest.mark.parametrize("bad", ["<p>", "<p>&undefined;</p>", "<ac:x></ac:y>", "a\x00b", "<p a=1/>", "<page></page></page>"])
+@pytest.mark.parametrize(
+    "bad", ["<p>", "<p>&undefined;</p>", "<ac:x></ac:y>", "a\x00b", "<p a=1/>", "<page></page></page>"]
+)
 def test_trap_8_what_is_not_well_formed_is_refused_before_it_is_sent(bad: str):
     with pytest.raises(PermanentError, match="not well-formed"):
         replace_section("<p/>", bad)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
@@ -49,7 +48,9 @@ def workspace(request: Request) -> Reply:
             later = "cursor" in asked
             mine = {"event_type": "herald", "event_payload": {"mark": "m-2"}}
             theirs = {"event_type": "else", "event_payload": {"mark": "m-9"}}
-            messages = [{"ts": "5.2", "metadata": mine}] if later else [{"ts": "9.1", "metadata": theirs}, {"ts": "8.1"}]
+            messages = (
+                [{"ts": "5.2", "metadata": mine}] if later else [{"ts": "9.1", "metadata": theirs}, {"ts": "8.1"}]
+            )
             return answer(
                 200, {"ok": True, "messages": messages, "response_metadata": {"next_cursor": "" if later else "p=2"}}
             )
@@ -134,7 +135,7 @@ def test_a_channel_is_looked_up_once_and_one_that_was_posted_to_never(server: Br
 
 def test_a_channel_that_the_app_does_not_see_is_named(server: Breakable):
     server.reply = workspace
-    with pytest.raises(PermanentError, match="no channel named 'nowhere'.*invite the app"):
+    with pytest.raises(PermanentError, match=r"no channel named 'nowhere'.*invite the app"):
         slack(server).find("#nowhere", "m-1", SINCE)
 
 
@@ -151,9 +152,7 @@ def test_building_a_chat_asks_nothing(server: Breakable):
 
 
 def hook(server: Breakable) -> WebhookChat:
-    return WebhookChat(
-        WebhookSection(webhook_url=f"{server.url}/services/T/B/x1y2z3", timeout=timedelta(seconds=2))
-    )
+    return WebhookChat(WebhookSection(webhook_url=f"{server.url}/services/T/B/x1y2z3", timeout=timedelta(seconds=2)))
 
 
 def test_a_webhook_gets_text_that_slack_mattermost_and_rocket_chat_all_show(server: Breakable):
@@ -183,7 +182,9 @@ def test_a_webhook_can_neither_edit_nor_find(server: Breakable):
     assert server.requests == []
 
 
-@pytest.mark.parametrize(("status", "word"), [(400, "invalid_payload"), (403, "action_prohibited"), (410, "channel_is_archived")])
+@pytest.mark.parametrize(
+    ("status", "word"), [(400, "invalid_payload"), (403, "action_prohibited"), (410, "channel_is_archived")]
+)
 def test_a_webhook_that_is_refused_says_why(status: int, word: str, server: Breakable):
     server.reply = lambda _: answer(status, word)
     with pytest.raises(PermanentError, match=word):
