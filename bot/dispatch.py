@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
+from sqlalchemy import Connection
 
 from bot.deliver import Delivery, Done, NotYet, Services, TicketFields
-from bot.domain.effects import CREATING, EffectKind
+from bot.domain.effects import CREATING, EffectKind, ObjectKey
 from bot.errors import IntegrationError, PermanentError, RetryableError, TemplateError
 from bot.render import Renderer
 from bot.store import Database, outbox
@@ -137,7 +138,7 @@ class Dispatcher:
         self.on_step("delivery.recorded")
         log.info("delivered", effect=owed.effect.effect_id)
 
-    def _mend_messages(self, tx: outbox.Connection, owed: Owed, done: Done, now: datetime) -> None:
+    def _mend_messages(self, tx: Connection, owed: Owed, done: Done, now: datetime) -> None:
         """Owe an edit to messages that said `pending` of an object that is there now."""
         effect = owed.effect
         if effect.kind in CREATING and done.made is not None:
@@ -147,7 +148,7 @@ class Dispatcher:
             for known in outbox.known_objects(tx, done.unbound).values():
                 self._owe_mend(tx, owed, known, now)
 
-    def _owe_mend(self, tx: outbox.Connection, message: Owed, shown: KnownObject, now: datetime) -> None:
+    def _owe_mend(self, tx: Connection, message: Owed, shown: KnownObject, now: datetime) -> None:
         chat = self.services.chats.get(message.effect.target.service)
         if chat is not None and chat.can_edit:
             mend = replace(message.effect, cause=f"{message.effect.cause}+{shown.key.kind}")
@@ -173,6 +174,6 @@ class Dispatcher:
         log.error("parked", effect=owed.effect.effect_id, error=str(error))
 
 
-def _named_in(owed: Owed) -> list[outbox.ObjectKey]:
+def _named_in(owed: Owed) -> list[ObjectKey]:
     links = getattr(owed.view, "links", {})
     return [owed.effect.target, *owed.effect.needs, *links.values()]

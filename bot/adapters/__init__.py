@@ -1,0 +1,1 @@
+"""One module a service; they never import one another."""
