@@ -20,7 +20,7 @@ from bot.domain.incidents import Incident, IncidentState, SeriesKey, Step, advan
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, assess
 from bot.domain.runs import Baseline, Run, RunResult, RunStatus
 from bot.domain.telling import Places, Publish, effects_of, wants_page
-from bot.errors import ConfigError, JobError
+from bot.errors import JobError
 from bot.ports import Executor, Job, JobState, JobStatus, RunStore
 from bot.store import Database, fires, incidents, leases, outbox, runs
 from bot.store.runs import JudgedRun
@@ -61,11 +61,7 @@ class Cycle:
 
     @property
     def pipeline(self) -> PipelineSection:
-        try:
-            return self.config.pipeline[self.name]
-        except KeyError:
-            known = ", ".join(sorted(self.config.pipeline)) or "none"
-            raise ConfigError(f"pipeline {self.name!r} is not configured; configured are: {known}") from None
+        return self.config.pipeline[self.name]
 
     @property
     def title(self) -> str:
