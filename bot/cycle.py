@@ -84,6 +84,12 @@ class Cycle:
             self._confirm(report)
         return report
 
+    def judge_only(self) -> CycleReport:
+        """Judge what is new without starting, finishing or confirming any job: what a dry run does."""
+        report = CycleReport()
+        self._judge_new(report)
+        return report
+
     def _finish_left_over(self, report: CycleReport) -> None:
         with self.database.begin() as tx:
             left = fires.unfinished(tx, self.name)

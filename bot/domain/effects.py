@@ -36,6 +36,12 @@ class ObjectKey:
     def __str__(self) -> str:
         return f"{self.service}/{self.kind}/{self.name}"
 
+    @classmethod
+    def read(cls, text: str) -> ObjectKey:
+        """Read what :meth:`__str__` wrote; a name may hold slashes, the rest does not."""
+        service, kind, name = text.split("/", 2)
+        return cls(service, ObjectKind(kind), name)
+
 
 @dataclass(frozen=True, slots=True)
 class Marker:

@@ -207,6 +207,14 @@ def known_objects(tx: Connection, keys: Iterable[ObjectKey]) -> Mapping[ObjectKe
     }
 
 
+def all_objects(tx: Connection) -> Sequence[KnownObject]:
+    """Return everything that was made in the services, oldest first."""
+    return [
+        KnownObject(ObjectKey.read(row.target), Bound(row.title, row.url, row.external_id), row.place, row.created_at)
+        for row in tx.execute(select(objects).order_by(objects.c.created_at))
+    ]
+
+
 def messages_missing(tx: Connection, made: ObjectKey, incident_id: str | None) -> Sequence[Owed]:
     """Return the incident's messages as they stand in their channels where these could not show *made* yet."""
     query = select(outbox).where(
