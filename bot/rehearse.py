@@ -45,7 +45,6 @@ def rehearse(config: Config, folder: Path, name: str, around: Surroundings | Non
         {key: MemoryChat(can_edit=section.kind == "slack") for key, section in config.chat.items()},
     )
     services = Services(stage.trackers, stage.wikis, stage.chats)
-    jobless = {key: section.model_copy(update={"job": None}) for key, section in config.pipeline.items()}
     with tempfile.TemporaryDirectory() as scratch:
         database = Database(f"sqlite:///{scratch}/state.db")
         database.migrate()
@@ -53,8 +52,7 @@ def rehearse(config: Config, folder: Path, name: str, around: Surroundings | Non
         _copy(real.database, database)
         with database.begin() as tx:
             stage.set(outbox.all_objects(tx))
-        rehearsed = config.model_copy(update={"pipeline": jobless})
-        herald = make_herald(rehearsed, folder, around=around, services=services, database=database)
+        herald = make_herald(config, folder, around=around, services=services, database=database)
         report = herald.cycle(name).judge_only()
         herald.dispatcher.drain(timedelta(seconds=1))
         database.close()
