@@ -1,0 +1,321 @@
+"""Confluence, Cloud (v2 for pages, what is left of v1 for labels and files) and Data Center, through `atlassian`."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
+
+import requests
+from atlassian import ConfluenceV2
+from atlassian.confluence import ConfluenceServer
+
+from bot.adapters.http import Service, Wire, make_session
+from bot.adapters.sections import replace_section
+from bot.config import ConfluenceSection
+from bot.errors import PermanentError
+from bot.ports import Attachment, Page, PageDraft
+
+T = TypeVar("T")
+
+_BAD_REQUEST = 400
+_MESSAGE = "Herald"  # in the page's history
+_ADVICE = {
+    401: "Check the token (and email, on Cloud) of the wiki.",
+    403: "Check that the account of the token may add and change pages in the space.",
+    404: "Check url, and that the account of the token may see the space: Confluence hides what it does not permit.",
+}
+_NO_CHECK = {"X-Atlassian-Token": "no-check", "Accept": "application/json"}  # else a file counts as forged
+
+
+class _Pages(Protocol):
+    """What differs between the deployments."""
+
+    def find(self, title: str) -> Page | None: ...
+
+    def create(self, draft: PageDraft) -> Page: ...
+
+    def read(self, page_id: str) -> _Stored: ...
+
+    def write(self, page: _Stored, storage: str) -> None: ...
+
+    def attach(self, page_id: str, attachment: Attachment) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A page as the service holds it."""
+
+    page_id: str
+    title: str
+    storage: str
+    version: int  # that a write must follow
+
+
+class ConfluenceWiki:
+    """A space of Confluence as :class:`bot.ports.Wiki`."""
+
+    def __init__(self, config: ConfluenceSection) -> None:
+        self._config = config
+        self._link = _Link(config)
+        self._pages: _Pages = (
+            _CloudPages(self._link, config.space)
+            if config.deployment == "cloud"
+            else _DataCenterPages(self._link, config.space)
+        )
+        self._parent_id: str | None = None
+
+    def __repr__(self) -> str:
+        return f"ConfluenceWiki({self._config.base!r}, space={self._config.space!r})"
+
+    def find(self, title: str) -> Page | None:
+        return self._pages.find(title)
+
+    def create(self, draft: PageDraft) -> Page:
+        """Create the page, or return the one that has its title: titles are unique in a space."""
+        placed = replace(draft, parent_id=draft.parent_id or self._configured_parent())
+        try:
+            return self._pages.create(placed)
+        except PermanentError as error:
+            # That the title is taken is said in words only, in any language.
+            there = self._pages.find(draft.title) if error.status == _BAD_REQUEST else None
+            if there is None:
+                raise
+            return there
+
+    def label(self, page_id: str, labels: Sequence[str]) -> None:
+        if not labels:
+            return
+        body = [{"prefix": "global", "name": label} for label in dict.fromkeys(labels)]
+        self._link.send(
+            f"label page {page_id}", "POST", f"rest/api/content/{_path(page_id)}/label", data=body, write=True
+        )
+
+    def attach(self, page_id: str, attachment: Attachment) -> None:
+        self._pages.attach(page_id, attachment)
+
+    def replace_section(self, page_id: str, body: str) -> None:
+        page = self._pages.read(page_id)
+        storage = replace_section(page.storage, body)
+        if storage is not None:
+            self._pages.write(page, storage)
+
+    def _configured_parent(self) -> str | None:
+        if self._config.parent is None or self._parent_id is not None:
+            return self._parent_id
+        parent = self._pages.find(self._config.parent)
+        if parent is None:
+            raise PermanentError(
+                f"parent: there is no page titled {self._config.parent!r} in space {self._config.space}; create it or "
+                f"name another."
+            )
+        self._parent_id = parent.page_id
+        return self._parent_id
+
+
+class _Link:
+    """The connection that both deployments use."""
+
+    def __init__(self, config: ConfluenceSection) -> None:
+        self._config = config
+        self.base = config.base
+        if config.deployment == "cloud" and not self.base.endswith("/wiki"):
+            self.base += "/wiki"
+        self._wire = Wire(
+            Service("Confluence", config.base, config.timeout.total_seconds(), advice=_ADVICE, secrets=(config.token,))
+        )
+        self._client: Any = None
+        self._lock = threading.Lock()
+
+    def ask(
+        self, doing: str, method: str, path: str, parse: Callable[[Any], T], *, write: bool = False, **arguments: Any
+    ) -> T:
+        return self._wire.ask(doing, partial(self._request, method, path, **arguments), parse, write=write)
+
+    def send(self, doing: str, method: str, path: str, *, write: bool = False, **arguments: Any) -> None:
+        self._wire.send(doing, partial(self._request, method, path, **arguments), write=write)
+
+    def page(self, answer: Mapping[str, Any], links: Mapping[str, Any] | None = None) -> Page:
+        """Read a page out of an answer; *links* are those of the list it came in."""
+        own = answer["_links"]
+        base = own.get("base") or (links or {}).get("base") or self.base
+        return Page(str(answer["id"]), answer["title"], base.rstrip("/") + own["webui"])
+
+    def _request(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        response: requests.Response = self._connected().request(method, path, advanced_mode=True, **arguments)
+        return response
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = _make_client(self._config, self.base)
+            return self._client
+
+
+class _CloudPages:
+    """Pages of Confluence Cloud: v2, which knows a space by its number."""
+
+    def __init__(self, link: _Link, space: str) -> None:
+        self._link = link
+        self._space = space
+        self._space_id: str | None = None
+
+    def find(self, title: str) -> Page | None:
+        params = {"space-id": self._space_number(), "title": title, "status": "current"}
+        pages = self._link.ask(
+            f"search for the page {title!r}", "GET", "api/v2/pages", partial(_pages, self._link), params=params
+        )
+        return next((page for page in pages if page.title == title), None)
+
+    def create(self, draft: PageDraft) -> Page:
+        body = {
+            "spaceId": self._space_number(),
+            "status": "current",
+            "title": draft.title,
+            "body": {"representation": "storage", "value": draft.body},
+        }
+        if draft.parent_id:
+            body["parentId"] = draft.parent_id
+        return self._link.ask(
+            f"create the page {draft.title!r}", "POST", "api/v2/pages", self._link.page, data=body, write=True
+        )
+
+    def read(self, page_id: str) -> _Stored:
+        params = {"body-format": "storage"}
+        path = f"api/v2/pages/{_path(page_id)}"
+        return self._link.ask(f"show page {page_id}", "GET", path, _stored, params=params)
+
+    def write(self, page: _Stored, storage: str) -> None:
+        body = {
+            "id": page.page_id,
+            "status": "current",
+            "title": page.title,
+            "body": {"representation": "storage", "value": storage},
+            "version": {"number": page.version + 1, "message": _MESSAGE},
+        }
+        path = f"api/v2/pages/{_path(page.page_id)}"
+        self._link.send(f"update the page {page.title!r}", "PUT", path, data=body, write=True)
+
+    def attach(self, page_id: str, attachment: Attachment) -> None:
+        path = f"rest/api/content/{_path(page_id)}/child/attachment"
+        doing = f"attach {attachment.filename} to page {page_id}"
+        self._link.send(doing, "PUT", path, **_upload(attachment), write=True)
+
+    def _space_number(self) -> str:
+        if self._space_id is None:
+            ids = self._link.ask(
+                f"show the space {self._space}",
+                "GET",
+                "api/v2/spaces",
+                lambda answer: [str(each["id"]) for each in answer["results"] if each["key"] == self._space],
+                params={"keys": self._space},
+            )
+            if not ids:
+                raise PermanentError(
+                    f"space: the account of the token sees no space with the key {self._space!r}; the key "
+                    f"stands in the address of the space's pages."
+                )
+            self._space_id = ids[0]
+        return self._space_id
+
+
+class _DataCenterPages:
+    """Pages of Confluence Data Center."""
+
+    def __init__(self, link: _Link, space: str) -> None:
+        self._link = link
+        self._space = space
+
+    def find(self, title: str) -> Page | None:
+        params = {"spaceKey": self._space, "title": title, "type": "page", "status": "current"}
+        pages = self._link.ask(
+            f"search for the page {title!r}", "GET", "rest/api/content", partial(_pages, self._link), params=params
+        )
+        return next((page for page in pages if page.title == title), None)
+
+    def create(self, draft: PageDraft) -> Page:
+        body: dict[str, Any] = {
+            "type": "page",
+            "title": draft.title,
+            "space": {"key": self._space},
+            "body": {"storage": {"value": draft.body, "representation": "storage"}},
+        }
+        if draft.parent_id:
+            body["ancestors"] = [{"id": draft.parent_id}]
+        return self._link.ask(
+            f"create the page {draft.title!r}", "POST", "rest/api/content", self._link.page, data=body, write=True
+        )
+
+    def read(self, page_id: str) -> _Stored:
+        params = {"expand": "body.storage,version"}
+        path = f"rest/api/content/{_path(page_id)}"
+        return self._link.ask(f"show page {page_id}", "GET", path, _stored, params=params)
+
+    def write(self, page: _Stored, storage: str) -> None:
+        body = {
+            "id": page.page_id,
+            "type": "page",
+            "title": page.title,
+            "body": {"storage": {"value": storage, "representation": "storage"}},
+            "version": {"number": page.version + 1, "message": _MESSAGE},
+        }
+        path = f"rest/api/content/{_path(page.page_id)}"
+        self._link.send(f"update the page {page.title!r}", "PUT", path, data=body, write=True)
+
+    def attach(self, page_id: str, attachment: Attachment) -> None:
+        path = f"rest/api/content/{_path(page_id)}/child/attachment"
+        there = self._link.ask(
+            f"list the files of page {page_id}",
+            "GET",
+            path,
+            lambda answer: [str(each["id"]) for each in answer["results"] if each["title"] == attachment.filename],
+            params={"filename": attachment.filename},
+        )
+        if there:
+            path += f"/{_path(there[0])}/data"
+        doing = f"attach {attachment.filename} to page {page_id}"
+        self._link.send(doing, "POST", path, **_upload(attachment), write=True)
+
+
+def _pages(link: _Link, answer: Mapping[str, Any]) -> list[Page]:
+    return [link.page(each, answer.get("_links")) for each in answer["results"]]
+
+
+def _stored(answer: Mapping[str, Any]) -> _Stored:
+    return _Stored(
+        str(answer["id"]), answer["title"], answer["body"]["storage"]["value"], int(answer["version"]["number"])
+    )
+
+
+def _upload(attachment: Attachment) -> dict[str, Any]:
+    return {
+        "data": {"minorEdit": "true"},
+        "files": {"file": (attachment.filename, attachment.content, attachment.media_type)},
+        "headers": _NO_CHECK,
+    }
+
+
+def _path(part: str) -> str:
+    return quote(part, safe="")
+
+
+def _make_client(config: ConfluenceSection, base: str) -> Any:
+    """Build the client at the first request, without a request of its own."""
+    token = config.token.get_secret_value()
+    account = {"username": config.email, "password": token} if config.email else {"token": token}
+    arguments = {
+        **account,
+        "session": make_session(config.ca_file),
+        "backoff_and_retry": False,
+        "retry_with_header": False,  # by itself it would sleep and repeat a write after a 429
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it warns of what it can no longer do, at every start
+        make: Any = ConfluenceV2 if config.deployment == "cloud" else ConfluenceServer
+        client = make(base, cloud=config.deployment == "cloud", **arguments)
+    client.timeout = config.timeout.total_seconds()  # its own argument takes whole seconds only
+    return client

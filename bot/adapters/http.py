@@ -1,0 +1,260 @@
+"""What a request came to: an answer, or the one of our errors that says what the caller may do next.
+
+Every adapter sends through :class:`Wire`, so that a timeout, a refusal and a broken answer mean the same whichever
+service they came from. Nothing here repeats a request.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import urllib3.exceptions
+from pydantic import SecretStr
+
+from bot.adapters.cutting import shorten
+from bot.errors import IntegrationError, PermanentError, RetryableError
+
+T = TypeVar("T")
+
+_SHORTEST_WAIT = 1.0  # seconds; gateways that say 0 would be hammered
+_LONGEST_WAIT = 300.0  # seconds; what asks for more is looked at again after this
+_WORDS = 600  # characters of a service's own words that an error repeats
+_CONFLICT, _TOO_EARLY, _LOCKED, _TOO_MANY, _UNAVAILABLE = 409, 425, 423, 429, 503
+_NOT_CARRIED_OUT = {_CONFLICT, _TOO_EARLY, _LOCKED, _TOO_MANY}
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Whom an adapter speaks to, in the words its errors use."""
+
+    name: str  # `Jira`
+    base: str  # its address; holds no credentials
+    timeout: float  # seconds
+    advice: Mapping[int, str] = field(default_factory=dict)  # what to check, by status
+    secrets: tuple[SecretStr, ...] = ()
+
+    def mask(self, text: str) -> str:
+        """Take our credentials out of what a service repeats to us."""
+        for secret in self.secrets:
+            value = secret.get_secret_value()
+            if value:
+                text = text.replace(value, "<secret>")
+        return text
+
+
+def make_session(ca_file: str | None) -> requests.Session:
+    """Build a session that follows no redirect, so that nothing of ours reaches a host that config does not name."""
+    session = requests.Session()
+    session.max_redirects = 0
+    session.verify = ca_file or True
+    return session
+
+
+class Wire:
+    """Sends requests to one service, each once."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def ask(
+        self, doing: str, send: Callable[[], requests.Response], parse: Callable[[Any], T], *, write: bool = False
+    ) -> T:
+        """Send one request and parse the JSON of its answer.
+
+        *doing* completes the sentence `Jira did not ...`. Raises RetryableError, doubtful only where *write* is set and
+        the service may have carried the request out, or PermanentError.
+        """
+        response = self.send(doing, send, write=write)
+        try:
+            return parse(response.json())
+        except (ValueError, LookupError, TypeError, AttributeError):
+            pass  # raised below, so that the answer's text does not trail behind as context
+        said = self._service.mask(_readable(response.text)) or "nothing"
+        raise RetryableError(
+            f"{self._service.name} did not {doing} as far as its answer shows: it cannot be understood ({said}).",
+            doubtful=write,
+        )
+
+    def send(self, doing: str, send: Callable[[], requests.Response], *, write: bool = False) -> requests.Response:
+        """Send one request whose answer holds nothing to read."""
+        failure: IntegrationError
+        try:
+            response = send()
+        except (requests.RequestException, UnicodeError, OSError) as error:
+            # Raised outside, without the exception behind it: that one's text may hold a secret address or header.
+            failure = self._broken(doing, error, write=write)
+        else:
+            if response.ok and not response.is_redirect:
+                return response
+            failure = self._refused(doing, response, write=write)
+        raise failure
+
+    def _broken(self, doing: str, error: Exception, *, write: bool) -> IntegrationError:
+        if isinstance(error, requests.TooManyRedirects) and error.response is not None:
+            return self._refused(doing, error.response, write=write)
+        name = self._service.name
+        what = _what_broke(error, self._service)
+        if what is None:
+            return PermanentError(
+                f"{name} was not asked to {doing}: the request cannot be built; look at its url, token and ca_file."
+            )
+        return RetryableError(
+            f"{name} did not {doing} as far as we know: {what.words}.", doubtful=write and what.was_sent
+        )
+
+    def _refused(self, doing: str, response: requests.Response, *, write: bool) -> IntegrationError:
+        status = response.status_code
+        said, fields = complaint_of(response)
+        said = self._service.mask(said)
+        advice = self._service.advice.get(status, "")
+        message = f"{self._service.name} did not {doing} ({status}): {said}" + (f" {advice}" if advice else "")
+        if status in _NOT_CARRIED_OUT or status == requests.codes.request_timeout or status >= 500:  # noqa: PLR2004
+            wait = retry_after(response.headers)
+            certain = status in _NOT_CARRIED_OUT or (status == _UNAVAILABLE and "Retry-After" in response.headers)
+            return RetryableError(message, doubtful=write and not certain, retry_after=wait)
+        return PermanentError(message, status=status, fields={k: self._service.mask(v) for k, v in fields.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Break:
+    words: str
+    was_sent: bool
+
+
+_BREAKS: tuple[tuple[tuple[type[BaseException], ...], str, bool], ...] = (  # the first that fits; bool: as was_sent
+    (
+        (ssl.SSLCertVerificationError,),
+        "the certificate of {host} is not trusted; where it is a private authority's, set ca_file",
+        False,
+    ),
+    ((urllib3.exceptions.NameResolutionError,), "there is no host named {host}", False),
+    (
+        (urllib3.exceptions.ConnectTimeoutError, requests.ConnectTimeout),
+        "{host} took no connection within {seconds} s",
+        False,
+    ),
+    ((urllib3.exceptions.NewConnectionError,), "{host} takes no connections", False),
+    ((requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError), "no answer within {seconds} s", True),
+    (
+        (
+            ConnectionError,
+            requests.ConnectionError,
+            requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.ContentDecodingError,
+        ),
+        "the connection broke off before its answer was whole",
+        True,
+    ),
+)
+
+
+def _what_broke(error: Exception, service: Service) -> _Break | None:
+    """Tell how the exchange broke off, and whether the service may have got the request; None: it was never one."""
+    host = urlsplit(service.base).hostname or service.base
+    causes = list(_causes(error))
+    for kinds, words, was_sent in _BREAKS:
+        if any(isinstance(cause, kinds) for cause in causes):
+            return _Break(words.format(host=host, seconds=f"{service.timeout:g}"), was_sent)
+    return None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Walk the exceptions that requests and urllib3 wrap in each other's arguments."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        cause = waiting.pop()
+        if id(cause) in seen:
+            continue
+        seen.add(id(cause))
+        yield cause
+        inner = [*cause.args, getattr(cause, "reason", None), getattr(cause, "original_error", None), cause.__cause__]
+        waiting += [each for each in inner if isinstance(each, BaseException)]
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read how many seconds a service asks us to wait, from 1 to 300; None where it does not say."""
+    said = headers.get("Retry-After", "").strip()
+    if not said:
+        return None
+    try:
+        seconds = float(said)
+    except ValueError:
+        until, now = _date(said), _date(headers.get("Date", "")) or datetime.now(UTC)
+        if until is None:
+            return None
+        seconds = (until - now).total_seconds()
+    if math.isnan(seconds):
+        return None
+    return min(max(seconds, _SHORTEST_WAIT), _LONGEST_WAIT)
+
+
+def _date(said: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(said)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def complaint_of(response: requests.Response) -> tuple[str, dict[str, str]]:
+    """Read what a service complains of, whichever of its shapes it uses: its words, and those about single fields."""
+    if response.is_redirect:
+        target = urlsplit(response.headers.get("Location", ""))
+        towards = f"{target.scheme}://{target.netloc}" if target.netloc else "another page of its own"
+        return f"it points to {towards}, where nothing was sent; should url be that?", {}
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = None
+    words, fields = _words_of(answer) if isinstance(answer, dict) else ([], {})
+    for header in ("X-Authentication-Denied-Reason", "RateLimit-Reason"):
+        if header in response.headers:
+            words.append(response.headers[header])
+    if not words and not fields:
+        words = [_readable(response.text) or response.reason or "no reason given"]
+    said = "; ".join(dict.fromkeys([*words, *(f"{name}: {text}" for name, text in fields.items())]))
+    return shorten(said, _WORDS).rstrip(".") + ".", fields
+
+
+def _words_of(answer: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
+    """Read Jira's {errorMessages, errors}, Confluence's {errors: [...]} and {message, data}, and plain {error}."""
+    messages = answer.get("errorMessages")
+    words = [str(each) for each in messages] if isinstance(messages, list) else []
+    words += [str(answer[key]) for key in ("message", "errorMessage", "error") if answer.get(key)]
+    fields: dict[str, str] = {}
+    match answer.get("errors"):
+        case dict() as errors:
+            fields = {str(name): str(text) for name, text in errors.items()}
+        case list() as errors:
+            words += [_item_words(each) for each in errors]
+    match answer.get("data"):
+        case {"errors": list() as errors}:
+            words += [_item_words(each) for each in errors]
+    return [word for word in words if word], fields
+
+
+def _item_words(item: object) -> str:
+    match item:
+        case {"message": {"translation": str() as text}} | {"message": {"key": str() as text}}:
+            return text
+        case dict():
+            parts = [str(item[key]) for key in ("title", "detail", "message") if item.get(key)]
+            return ": ".join(parts) or str(item.get("code", ""))
+        case _:
+            return str(item)
+
+
+def _readable(text: str) -> str:
+    """Take the words out of what may be a page of HTML."""
+    text = re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", text)
+    return shorten(" ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split()), _WORDS)

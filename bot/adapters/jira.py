@@ -1,0 +1,293 @@
+"""Jira, Cloud and Data Center, over REST v2 through the `jira` package."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import requests
+from jira import JIRA, JIRAError
+
+from bot.adapters.cutting import shorten, shorten_wiki
+from bot.adapters.http import Service, Wire
+from bot.config import JiraSection
+from bot.errors import PermanentError
+from bot.ports import Attachment, RemoteLink, Ticket, TicketDraft, TicketState
+
+T = TypeVar("T")
+
+_PROPERTY = "herald"  # of a comment, where its mark stands
+_LONGEST_TITLE = 255
+_LONGEST_BODY = 32_767  # of a description or comment
+_LONGEST_IDENTITY = 255
+_COMMENT_PAGE = 100
+_SEARCH_PAGE = 10
+_NOT_FOUND, _BAD_REQUEST = 404, 400
+_CATEGORIES = {  # key of a status category -> state; the keys are the same in every language
+    "undefined": TicketState.TODO,
+    "new": TicketState.TODO,
+    "indeterminate": TicketState.DOING,
+    "done": TicketState.DONE,
+}
+_USUAL_RESOLUTION = "Done"  # where a screen demands one without listing what may be chosen
+_ADVICE = {
+    401: "Check the token (and email, on Cloud) of the tracker.",
+    403: "Check that the account of the token may do this in the project.",
+    404: "Check url and project, and that the account of the token may see them: Jira hides what it does not permit.",
+}
+
+
+class JiraTracker:
+    """A project of Jira as :class:`bot.ports.Tracker`."""
+
+    def __init__(self, config: JiraSection) -> None:
+        self._config = config
+        self._wire = Wire(
+            Service("Jira", config.base, config.timeout.total_seconds(), advice=_ADVICE, secrets=(config.token,))
+        )
+        self._client: JIRA | None = None
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"JiraTracker({self._config.base!r}, project={self._config.project!r})"
+
+    @property
+    def markup(self) -> str:
+        return "jira"
+
+    @property
+    def search_lag(self) -> timedelta:
+        return self._config.search_lag
+
+    def find(self, marker: str) -> Ticket | None:
+        """Search the project for the label; the oldest ticket wins where several carry it."""
+        jql = f"project = {_quoted(self._config.project)} AND labels = {_quoted(marker)} ORDER BY created ASC"
+        path = "search/jql" if self._config.deployment == "cloud" else "search"
+        params = {"jql": jql, "maxResults": _SEARCH_PAGE, "fields": "status,labels"}
+        found: list[Ticket] = self._wire.ask(
+            f"search for {marker}",
+            partial(self._request, "GET", path, params=params),
+            # JQL compares labels without regard to case
+            lambda answer: [self._ticket(each) for each in answer["issues"] if marker in each["fields"]["labels"]],
+        )
+        return found[0] if found else None
+
+    def read(self, key: str) -> Ticket | None:
+        try:
+            return self._read(key, "status", self._ticket)
+        except PermanentError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+
+    def create(self, marker: str, draft: TicketDraft) -> Ticket:
+        body = {"fields": self._fields(marker, draft)}
+        return self._wire.ask(
+            "create the ticket",
+            partial(self._post, "issue", body),
+            lambda answer: Ticket(answer["key"], self._url(answer["key"]), TicketState.TODO),
+            write=True,
+        )
+
+    def comment(self, key: str, mark: str, body: str) -> None:
+        comment = {
+            "body": shorten_wiki(body, _LONGEST_BODY),
+            "properties": [{"key": _PROPERTY, "value": {"mark": mark}}],
+        }
+        send = partial(self._post, f"issue/{_path(key)}/comment", comment)
+        self._wire.send(f"comment on {key}", send, write=True)
+
+    def has_comment(self, key: str, mark: str) -> bool:
+        start = 0
+        while True:
+            params = {"startAt": start, "maxResults": _COMMENT_PAGE, "expand": "properties"}
+            marks, total = self._wire.ask(
+                f"list the comments of {key}",
+                partial(self._request, "GET", f"issue/{_path(key)}/comment", params=params),
+                lambda answer: ([_mark_of(each) for each in answer["comments"]], int(answer["total"])),
+            )
+            start += len(marks)
+            if mark in marks:
+                return True
+            if not marks or start >= total:
+                return False
+
+    def move(self, key: str, state: TicketState) -> None:
+        if self._read(key, "status", self._ticket).state is state:
+            return
+        transition = self._transition(key, state)
+        fields = _resolution(transition) if state is TicketState.DONE else {}
+        try:
+            self._transit(key, transition, fields)
+        except PermanentError as error:
+            # What a screen demands or forbids is listed incompletely: once more, the other way round.
+            if state is not TicketState.DONE or error.status != _BAD_REQUEST:
+                raise
+            try:
+                self._transit(key, transition, {} if fields else {"resolution": {"name": _USUAL_RESOLUTION}})
+            except PermanentError:
+                raise error from None
+
+    def link(self, key: str, link: RemoteLink) -> None:
+        body = {
+            "globalId": _global_id(link.identity),
+            "object": {"url": link.url, "title": shorten(link.title, _LONGEST_TITLE), "summary": link.summary},
+        }
+        self._wire.send(
+            f"link {link.url} to {key}", partial(self._post, f"issue/{_path(key)}/remotelink", body), write=True
+        )
+
+    def attach(self, key: str, attachment: Attachment) -> None:
+        names = self._read(
+            key, "attachment", lambda issue: {each["filename"] for each in issue["fields"].get("attachment", [])}
+        )
+        if attachment.filename in names:
+            return
+        files = {"file": (attachment.filename, attachment.content, attachment.media_type)}
+        # requests writes the multipart content type only where the session's own is taken out
+        headers = {"X-Atlassian-Token": "no-check", "Content-Type": None}
+        send = partial(self._request, "POST", f"issue/{_path(key)}/attachments", files=files, headers=headers)
+        self._wire.send(f"attach {attachment.filename} to {key}", send, write=True)
+
+    def _fields(self, marker: str, draft: TicketDraft) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "project": {"key": self._config.project},
+            "issuetype": {"name": self._config.issue_type},
+            "summary": shorten(" ".join(draft.title.split()), _LONGEST_TITLE),
+            "description": shorten_wiki(draft.body, _LONGEST_BODY),
+            "labels": list(dict.fromkeys([marker, *("-".join(label.split()) for label in draft.labels)])),
+        }
+        if draft.priority:
+            fields["priority"] = {"name": draft.priority}
+        if draft.assignee:
+            fields["assignee"] = {"accountId" if self._config.deployment == "cloud" else "name": draft.assignee}
+        if draft.components:
+            fields["components"] = [{"name": name} for name in draft.components]
+        return fields
+
+    def _read(self, key: str, fields: str, parse: Callable[[Any], T]) -> T:
+        send = partial(self._request, "GET", f"issue/{_path(key)}", params={"fields": fields})
+        return self._wire.ask(f"show {key}", send, parse)
+
+    def _transition(self, key: str, state: TicketState) -> Mapping[str, Any]:
+        """Choose a transition that leads to *state*, one that asks for as little as possible."""
+        offered: list[Mapping[str, Any]] = self._wire.ask(
+            f"list the transitions of {key}",
+            partial(self._request, "GET", f"issue/{_path(key)}/transitions", params={"expand": "transitions.fields"}),
+            lambda answer: [{**each, "state": _state_of(each["to"])} for each in answer["transitions"]],
+        )
+        fitting = [each for each in offered if each["state"] is state]
+        if not fitting:
+            names = ", ".join(f"{each['name']} (to {each['to']['name']})" for each in offered) or "none"
+            raise PermanentError(
+                f"{key} cannot be moved to a status of the category {state}: the transitions that its workflow offers "
+                f"this account are {names}."
+            )
+        return min(fitting, key=lambda each: len(_demanded(each)))
+
+    def _transit(self, key: str, transition: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+        body: dict[str, Any] = {"transition": {"id": str(transition["id"])}}
+        if fields:
+            body["fields"] = fields
+        send = partial(self._post, f"issue/{_path(key)}/transitions", body)
+        self._wire.send(f"move {key} by the transition {transition['name']}", send, write=True)
+
+    def _ticket(self, issue: Mapping[str, Any]) -> Ticket:
+        key = issue["key"]
+        return Ticket(key, self._url(key), _state_of(issue["fields"]["status"]))
+
+    def _url(self, key: str) -> str:
+        return f"{self._config.base}/browse/{_path(key)}"
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> requests.Response:
+        return self._request("POST", path, data=json.dumps(body))
+
+    def _request(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        client = self._connected()
+        url = client._get_url(path)  # noqa: SLF001 - the public calls add requests of their own
+        try:
+            return client._session.request(method, url, **arguments)  # noqa: SLF001
+        except JIRAError as error:
+            answer = error.response
+        assert answer is not None  # an error without one would be no answer's
+        return answer
+
+    def _connected(self) -> JIRA:
+        """Build the client at the first request, without a request of its own."""
+        with self._lock:
+            if self._client is None:
+                self._client = _make_client(self._config)
+            return self._client
+
+
+def _make_client(config: JiraSection) -> JIRA:
+    token = config.token.get_secret_value()
+    client = JIRA(
+        config.base,
+        options={"verify": config.ca_file or True, "rest_api_version": "2"},
+        basic_auth=(config.email, token) if config.email else None,
+        token_auth=None if config.email else token,
+        timeout=config.timeout.total_seconds(),
+        get_server_info=False,  # config says which deployment it is
+        max_retries=0,  # it would repeat a create after a dropped connection
+        logging=False,
+    )
+    client.deploymentType = "Cloud" if config.deployment == "cloud" else "Server"
+    client._session.max_redirects = 0  # noqa: SLF001 - nothing of ours goes to a host that config does not name
+    return client
+
+
+def _resolution(transition: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill the resolution of a transition's screen, where it has one."""
+    field = transition.get("fields", {}).get("resolution")
+    if field is None:
+        return {}
+    allowed = field.get("allowedValues") or [{"name": _USUAL_RESOLUTION}]
+    chosen = next((each for each in allowed if each.get("name") == _USUAL_RESOLUTION), allowed[0])
+    return {"resolution": {"id": chosen["id"]} if "id" in chosen else {"name": chosen["name"]}}
+
+
+def _demanded(transition: Mapping[str, Any]) -> list[str]:
+    """List the fields of a transition's screen that somebody would have to fill."""
+    return [
+        name
+        for name, field in transition.get("fields", {}).items()
+        if field.get("required") and not field.get("hasDefaultValue") and name != "resolution"
+    ]
+
+
+def _state_of(status: Mapping[str, Any]) -> TicketState:
+    return _CATEGORIES.get(status["statusCategory"]["key"], TicketState.TODO)
+
+
+def _mark_of(comment: Mapping[str, Any]) -> str | None:
+    """Read the mark that one of our comments carries."""
+    for held in comment.get("properties", []):
+        if held["key"] == _PROPERTY and isinstance(held["value"], dict):
+            mark = held["value"].get("mark")
+            return mark if isinstance(mark, str) else None
+    return None
+
+
+def _global_id(identity: str) -> str:
+    """Fit the identity of a link into what Jira takes, still unique."""
+    if len(identity) <= _LONGEST_IDENTITY:
+        return identity
+    digest = hashlib.sha256(identity.encode()).hexdigest()
+    return f"{identity[: _LONGEST_IDENTITY - len(digest) - 1]}-{digest}"
+
+
+def _quoted(text: str) -> str:
+    """Write a string of JQL."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _path(part: str) -> str:
+    return quote(part, safe="")

@@ -1,0 +1,231 @@
+"""Tracker, wiki and chat that keep everything in memory: what a dry run and unit tests talk to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from bot.adapters.sections import check_storage, replace_section
+from bot.errors import IntegrationError, PermanentError
+from bot.ports import Attachment, Page, PageDraft, Posted, RemoteLink, Ticket, TicketDraft, TicketState
+
+_NOT_FOUND = 404
+
+
+@dataclass(slots=True)
+class MemoryTicket:
+    key: str
+    marker: str
+    draft: TicketDraft
+    state: TicketState = TicketState.TODO
+    comments: list[tuple[str, str]] = field(default_factory=list)  # mark and body, oldest first
+    links: dict[str, RemoteLink] = field(default_factory=dict)  # by identity
+    attachments: dict[str, Attachment] = field(default_factory=dict)  # by filename
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([self.marker, *self.draft.labels]))
+
+
+@dataclass(slots=True)
+class MemoryPage:
+    page_id: str
+    draft: PageDraft
+    storage: str
+    version: int = 1
+    labels: list[str] = field(default_factory=list)
+    attachments: dict[str, Attachment] = field(default_factory=dict)  # by filename
+
+
+@dataclass(slots=True)
+class MemoryMessage:
+    message_id: str
+    channel: str
+    mark: str
+    text: str
+    posted_at: datetime
+    edits: list[str] = field(default_factory=list)  # earlier texts, oldest first
+
+
+class Faults:
+    """Failures still to come, by the name of a method; each comes once."""
+
+    def __init__(self) -> None:
+        self._next: dict[str, list[tuple[IntegrationError, bool]]] = {}
+        self.calls: Counter[str] = Counter()  # how often each method was called
+
+    def fail_next(self, method: str, error: IntegrationError, *, committed: bool = False) -> None:
+        """Let the next call of *method* raise *error*, after carrying it out where *committed* is set."""
+        self._next.setdefault(method, []).append((error, committed))
+
+    @contextmanager
+    def during(self, method: str) -> Iterator[None]:
+        self.calls[method] += 1
+        waiting = self._next.get(method)
+        error, committed = waiting.pop(0) if waiting else (None, False)
+        if error is not None and not committed:
+            raise error
+        yield
+        if error is not None:
+            raise error
+
+
+class MemoryTracker:
+    """A tracker as :class:`bot.ports.Tracker`; *search_lag* is told, not acted out."""
+
+    def __init__(self, *, markup: str = "jira", project: str = "MEM", search_lag: timedelta = timedelta(0)) -> None:
+        self.tickets: dict[str, MemoryTicket] = {}  # by key, oldest first
+        self.faults = Faults()
+        self._markup = markup
+        self._project = project
+        self._search_lag = search_lag
+
+    @property
+    def markup(self) -> str:
+        return self._markup
+
+    @property
+    def search_lag(self) -> timedelta:
+        return self._search_lag
+
+    def find(self, marker: str) -> Ticket | None:
+        with self.faults.during("find"):
+            return next((_shown(each) for each in self.tickets.values() if each.marker == marker), None)
+
+    def read(self, key: str) -> Ticket | None:
+        with self.faults.during("read"):
+            return _shown(self.tickets[key]) if key in self.tickets else None
+
+    def create(self, marker: str, draft: TicketDraft) -> Ticket:
+        with self.faults.during("create"):
+            key = f"{self._project}-{len(self.tickets) + 1}"
+            self.tickets[key] = MemoryTicket(key, marker, draft)
+            return _shown(self.tickets[key])
+
+    def comment(self, key: str, mark: str, body: str) -> None:
+        with self.faults.during("comment"):
+            self._ticket(key).comments.append((mark, body))
+
+    def has_comment(self, key: str, mark: str) -> bool:
+        with self.faults.during("has_comment"):
+            return any(each == mark for each, _ in self._ticket(key).comments)
+
+    def move(self, key: str, state: TicketState) -> None:
+        with self.faults.during("move"):
+            self._ticket(key).state = state
+
+    def link(self, key: str, link: RemoteLink) -> None:
+        with self.faults.during("link"):
+            self._ticket(key).links[link.identity] = link
+
+    def attach(self, key: str, attachment: Attachment) -> None:
+        with self.faults.during("attach"):
+            self._ticket(key).attachments.setdefault(attachment.filename, attachment)
+
+    def _ticket(self, key: str) -> MemoryTicket:
+        if key not in self.tickets:
+            raise PermanentError(f"There is no ticket {key}.", status=_NOT_FOUND)
+        return self.tickets[key]
+
+
+class MemoryWiki:
+    """A space as :class:`bot.ports.Wiki`."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, MemoryPage] = {}  # by id, oldest first
+        self.faults = Faults()
+
+    def find(self, title: str) -> Page | None:
+        with self.faults.during("find"):
+            return self._titled(title)
+
+    def create(self, draft: PageDraft) -> Page:
+        with self.faults.during("create"):
+            there = self._titled(draft.title)
+            if there is not None:
+                return there
+            check_storage(draft.body)
+            page_id = str(len(self.pages) + 1)
+            self.pages[page_id] = MemoryPage(page_id, draft, draft.body)
+            return _page(self.pages[page_id])
+
+    def label(self, page_id: str, labels: Sequence[str]) -> None:
+        with self.faults.during("label"):
+            page = self._page(page_id)
+            page.labels = list(dict.fromkeys([*page.labels, *labels]))
+
+    def attach(self, page_id: str, attachment: Attachment) -> None:
+        with self.faults.during("attach"):
+            self._page(page_id).attachments[attachment.filename] = attachment
+
+    def replace_section(self, page_id: str, body: str) -> None:
+        with self.faults.during("replace_section"):
+            page = self._page(page_id)
+            storage = replace_section(page.storage, body)
+            if storage is not None:
+                page.storage = storage
+                page.version += 1
+
+    def _titled(self, title: str) -> Page | None:
+        return next((_page(each) for each in self.pages.values() if each.draft.title == title), None)
+
+    def _page(self, page_id: str) -> MemoryPage:
+        if page_id not in self.pages:
+            raise PermanentError(f"There is no page {page_id}.", status=_NOT_FOUND)
+        return self.pages[page_id]
+
+
+class MemoryChat:
+    """Channels as :class:`bot.ports.Chat`; one that cannot edit behaves as a webhook."""
+
+    def __init__(self, *, can_edit: bool = True, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.messages: list[MemoryMessage] = []  # oldest first
+        self.faults = Faults()
+        self._can_edit = can_edit
+        self._clock = clock
+
+    @property
+    def can_edit(self) -> bool:
+        return self._can_edit
+
+    def post(self, channel: str, mark: str, text: str) -> Posted:
+        with self.faults.during("post"):
+            message = MemoryMessage(str(len(self.messages) + 1), channel, mark, text, self._clock())
+            self.messages.append(message)
+            return _posted(message)
+
+    def edit(self, posted: Posted, mark: str, text: str) -> None:
+        with self.faults.during("edit"):
+            if not self._can_edit:
+                raise PermanentError("A webhook cannot edit what it posted.")
+            message = self._message(posted)
+            message.edits.append(message.text)
+            message.text, message.mark = text, mark
+
+    def find(self, channel: str, mark: str, since: datetime) -> Posted | None:
+        with self.faults.during("find"):
+            if not self._can_edit:
+                return None
+            fitting = (m for m in self.messages if (m.channel, m.mark) == (channel, mark) and m.posted_at >= since)
+            return next((_posted(message) for message in fitting), None)
+
+    def _message(self, posted: Posted) -> MemoryMessage:
+        for message in self.messages:
+            if (message.channel, message.message_id) == (posted.channel, posted.message_id):
+                return message
+        raise PermanentError(f"There is no message {posted.message_id} in {posted.channel}.", status=_NOT_FOUND)
+
+
+def _shown(ticket: MemoryTicket) -> Ticket:
+    return Ticket(ticket.key, f"memory://tracker/{ticket.key}", ticket.state)
+
+
+def _page(page: MemoryPage) -> Page:
+    return Page(page.page_id, page.draft.title, f"memory://wiki/{page.page_id}")
+
+
+def _posted(message: MemoryMessage) -> Posted:
+    return Posted(message.channel, message.message_id, f"memory://chat/{message.channel}/{message.message_id}")

@@ -1,0 +1,257 @@
+"""Slack: the Web API through slack_sdk's client."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Any, TypeVar
+from urllib.request import Request
+
+import requests
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web import SlackResponse
+
+from bot.adapters.cutting import shorten
+from bot.adapters.http import Service, Wire, make_session
+from bot.adapters.slackblocks import Message, build_message
+from bot.config import SlackSection
+from bot.errors import PermanentError, RetryableError
+from bot.ports import Posted
+
+T = TypeVar("T")
+
+_EVENT = "herald"  # type of the metadata that a message of ours carries
+_HISTORY_PAGE = 100
+_CHANNELS_PAGE = 200
+_CLOCKS_DIFFER = timedelta(minutes=5)  # our clock may be ahead of Slack's; a mark is unique, so looking further is safe
+_CHANNEL_ID = re.compile(r"[CDG][A-Z0-9]{7,}")
+
+
+class _Passing(Enum):
+    """What an error that passes says of the request."""
+
+    NOT_DONE = auto()
+    PERHAPS_DONE = auto()
+
+
+_PASSING = {
+    "fatal_error": _Passing.PERHAPS_DONE,
+    "internal_error": _Passing.PERHAPS_DONE,
+    "message_limit_exceeded": _Passing.NOT_DONE,
+    "rate_limited": _Passing.NOT_DONE,
+    "ratelimited": _Passing.NOT_DONE,
+    "request_timeout": _Passing.NOT_DONE,  # our request came too slowly, so Slack never had all of it
+    "service_unavailable": _Passing.PERHAPS_DONE,
+    "team_added_to_org": _Passing.NOT_DONE,
+}
+_ADVICE = {
+    "account_inactive": "The token's account or workspace was deactivated: make a new token.",
+    "cant_update_message": "Only the app that posted a message can edit it: keep the token of the same app.",
+    "channel_not_found": "Check the channel's name or id, and invite the app to it if it is private.",
+    "edit_window_closed": "The workspace forbids editing after a while.",
+    "ekm_access_denied": "An administrator has suspended posting.",
+    "invalid_auth": "Check the token: it should start with xoxb-.",
+    "invalid_blocks": "The message's layout was refused: look at the template of the message.",
+    "invalid_blocks_format": "The message's layout was refused: look at the template of the message.",
+    "is_archived": "The channel is archived: unarchive it, or name another.",
+    "message_not_found": "Somebody deleted the message.",
+    "missing_scope": "Add the scope to the app, and install it again.",
+    "msg_blocks_too_long": "Shorten the template of the message.",
+    "msg_too_long": "Shorten the template of the message.",
+    "no_permission": "The workspace does not let the app do this.",
+    "not_authed": "Check the token: it is empty or was not sent.",
+    "not_in_channel": "Invite the app to the channel: /invite @herald.",
+    "restricted_action": "An administrator has restricted posting to the channel.",
+    "token_expired": "Make a new token.",
+    "token_revoked": "Make a new token.",
+}
+
+
+_LONGEST_COMPLAINT = 600
+_QUIET = logging.Logger("slack_sdk", level=logging.CRITICAL)  # noqa: LOG001 - what fails is told once, by our error
+
+
+class _Client(WebClient):
+    """The SDK's client over a session of ours: its own transport takes the token along to wherever it is redirected.
+
+    Good for one call; *answer* is what came of it.
+    """
+
+    def __init__(self, config: SlackSection, session: requests.Session) -> None:
+        super().__init__(config.token.get_secret_value(), base_url=config.base, retry_handlers=[], logger=_QUIET)
+        self.answer: requests.Response | None = None
+        self._session = session
+        self._seconds = config.timeout.total_seconds()
+
+    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
+        answer = self._session.post(url, data=req.data, headers=dict(req.header_items()), timeout=self._seconds)
+        answer.encoding = "utf-8"
+        self.answer = answer
+        return {"status": answer.status_code, "headers": answer.headers, "body": answer.text}
+
+
+class SlackChat:
+    """A workspace of Slack as :class:`bot.ports.Chat`."""
+
+    def __init__(self, config: SlackSection) -> None:
+        self._config = config
+        self._wire = Wire(Service("Slack", config.base, config.timeout.total_seconds(), secrets=(config.token,)))
+        self._session = make_session(config.ca_file)
+        self._channel_ids: dict[str, str] = {}
+        self._permalinks: str | None = None  # what all addresses of messages start with
+
+    def __repr__(self) -> str:
+        return f"SlackChat({self._config.base!r})"
+
+    @property
+    def can_edit(self) -> bool:
+        return True
+
+    def post(self, channel: str, mark: str, text: str) -> Posted:
+        message = build_message(text)
+        channel_id, ts = self._call(
+            f"post to {channel}",
+            lambda client: client.chat_postMessage(
+                channel=channel, unfurl_links=False, unfurl_media=False, **_arguments(mark, message)
+            ),
+            lambda answer: (str(answer["channel"]), str(answer["ts"])),
+            write=True,
+        )
+        self._channel_ids[channel] = channel_id
+        return Posted(channel_id, ts, self._permalink(channel_id, ts))
+
+    def edit(self, posted: Posted, mark: str, text: str) -> None:
+        message = build_message(text)
+        channel_id = self._channel_id(posted.channel)
+        # what an edit leaves out stays as it was, so an absent bar is taken away by an empty list
+        arguments = {"attachments": [], **_arguments(mark, message)}
+        self._call(
+            f"edit the message {posted.message_id} in {posted.channel}",
+            lambda client: client.chat_update(channel=channel_id, ts=posted.message_id, **arguments),
+            lambda answer: str(answer["ts"]),
+            write=True,
+        )
+
+    def find(self, channel: str, mark: str, since: datetime) -> Posted | None:
+        channel_id = self._channel_id(channel)
+        oldest = f"{(since - _CLOCKS_DIFFER).timestamp():.6f}"
+        cursor: str | None = None
+        while True:
+            messages, cursor = self._call(
+                f"show what was posted to {channel}",
+                lambda client, page=cursor: client.conversations_history(  # type: ignore[misc]
+                    channel=channel_id,
+                    cursor=page,
+                    oldest=oldest,
+                    limit=_HISTORY_PAGE,
+                    include_all_metadata=True,
+                    inclusive=True,
+                ),
+                lambda answer: ([(str(each["ts"]), _mark_of(each)) for each in answer["messages"]], _next_page(answer)),
+            )
+            for ts, found in messages:
+                if found == mark:
+                    return Posted(channel_id, ts, self._permalink(channel_id, ts))
+            if not cursor:
+                return None
+
+    def _channel_id(self, channel: str) -> str:
+        """Find the id of a channel, which is all that reading and editing take."""
+        if _CHANNEL_ID.fullmatch(channel):
+            return channel
+        if channel not in self._channel_ids:
+            self._channel_ids[channel] = self._look_up(channel.removeprefix("#"))
+        return self._channel_ids[channel]
+
+    def _look_up(self, name: str) -> str:
+        cursor: str | None = None
+        while True:
+            ids, cursor = self._call(
+                f"find the channel {name}",
+                lambda client, page=cursor: client.conversations_list(  # type: ignore[misc]
+                    cursor=page, limit=_CHANNELS_PAGE, types="public_channel,private_channel", exclude_archived=True
+                ),
+                lambda answer: ({each["name"]: str(each["id"]) for each in answer["channels"]}, _next_page(answer)),
+            )
+            if name in ids:
+                return ids[name]
+            if not cursor:
+                raise PermanentError(f"Slack shows the app no channel named {name!r}. {_ADVICE['channel_not_found']}")
+
+    def _permalink(self, channel_id: str, ts: str) -> str:
+        end = f"{channel_id}/p{ts.replace('.', '')}"
+        if self._permalinks is None:
+            try:
+                address = self._call(
+                    "give the address of a message",
+                    lambda client: client.chat_getPermalink(channel=channel_id, message_ts=ts),
+                    lambda answer: str(answer["permalink"]),
+                )
+            except (PermanentError, RetryableError):
+                return ""  # the message stands; an address is a convenience that must not undo that
+            if not address.endswith(end):
+                return address
+            self._permalinks = address.removesuffix(end)
+        return self._permalinks + end
+
+    def _call(
+        self,
+        doing: str,
+        call: Callable[[WebClient], SlackResponse],
+        parse: Callable[[Mapping[str, Any]], T],
+        *,
+        write: bool = False,
+    ) -> T:
+        """Call one method; its answer is read only where Slack says `ok`."""
+
+        def send() -> requests.Response:
+            client = _Client(self._config, self._session)
+            with contextlib.suppress(SlackApiError):  # judged from the answer itself, below
+                call(client)
+            assert client.answer is not None
+            return client.answer
+
+        return self._wire.ask(doing, send, lambda answer: parse(_accepted(doing, answer, write=write)), write=write)
+
+
+def _accepted(doing: str, answer: Mapping[str, Any], *, write: bool) -> Mapping[str, Any]:
+    """Pass on an answer that says `ok`; raise what another one means."""
+    if answer["ok"] is True:
+        return answer
+    word = str(answer["error"])
+    details = "; ".join(str(each) for each in (answer.get("response_metadata") or {}).get("messages", []))
+    needed = f"needed: {answer['needed']}" if answer.get("needed") else ""
+    said = " ".join(part for part in (word, f"({details or needed})" if details or needed else "") if part)
+    message = shorten(f"Slack did not {doing}: {said}.", _LONGEST_COMPLAINT)
+    if word in _PASSING:
+        raise RetryableError(message, doubtful=write and _PASSING[word] is _Passing.PERHAPS_DONE)
+    advice = _ADVICE.get(word, "")
+    raise PermanentError(f"{message} {advice}".rstrip(), fields={"error": word})
+
+
+def _arguments(mark: str, message: Message) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "text": message.text,
+        "blocks": list(message.blocks),
+        "metadata": {"event_type": _EVENT, "event_payload": {"mark": mark}},
+    }
+    if message.attachments:
+        arguments["attachments"] = list(message.attachments)
+    return arguments
+
+
+def _mark_of(message: Mapping[str, Any]) -> str | None:
+    metadata = message.get("metadata") or {}
+    if metadata.get("event_type") != _EVENT:
+        return None
+    mark = (metadata.get("event_payload") or {}).get("mark")
+    return mark if isinstance(mark, str) else None
+
+
+def _next_page(answer: Mapping[str, Any]) -> str | None:
+    return (answer.get("response_metadata") or {}).get("next_cursor") or None

@@ -1,0 +1,73 @@
+"""Incoming webhooks of Slack, whose payload Mattermost and Rocket.Chat take too; what is sent cannot be seen again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from bot.adapters.http import Service, Wire, make_session
+from bot.adapters.slackblocks import build_message
+from bot.config import WebhookSection
+from bot.errors import PermanentError
+from bot.ports import Posted
+
+_ADVICE = {
+    403: "Check that the webhook may still post: an administrator may have restricted it.",
+    404: "Check webhook_url: the webhook was removed, or its channel.",
+    410: "The webhook's channel is archived: make a webhook for another.",
+}
+
+
+class WebhookChat:
+    """One channel's incoming webhook as :class:`bot.ports.Chat`."""
+
+    def __init__(self, config: WebhookSection) -> None:
+        self._config = config
+        self._wire = Wire(
+            Service(
+                "The chat's webhook",
+                "the host of webhook_url",
+                config.timeout.total_seconds(),
+                advice=_ADVICE,
+                secrets=(config.webhook_url, _path_of(config.webhook_url)),
+            )
+        )
+        self._session = make_session(config.ca_file)
+
+    def __repr__(self) -> str:
+        return "WebhookChat(<secret>)"
+
+    @property
+    def can_edit(self) -> bool:
+        return False
+
+    def post(self, channel: str, mark: str, text: str) -> Posted:
+        """Send to the webhook, which names the channel itself; *channel* and *mark* stay with us."""
+        message = build_message(text)
+        body: dict[str, Any] = {"text": message.text}
+        if message.plain:
+            # Text rather than blocks: the others show the first and know nothing of the second.
+            bar = {"text": message.plain, "fallback": message.text, "mrkdwn_in": ["text"]}
+            body["attachments"] = [bar | ({"color": message.color} if message.color else {})]
+        self._wire.send(
+            "post",
+            lambda: self._session.post(
+                self._config.webhook_url.get_secret_value(), json=body, timeout=self._config.timeout.total_seconds()
+            ),
+            write=True,
+        )
+        return Posted(channel, mark)
+
+    def edit(self, posted: Posted, mark: str, text: str) -> None:  # noqa: ARG002 - a port's signature
+        raise PermanentError("A webhook cannot edit what it posted; use a chat of kind slack for that.")
+
+    def find(self, channel: str, mark: str, since: datetime) -> Posted | None:  # noqa: ARG002 - a port's signature
+        return None
+
+
+def _path_of(webhook_url: SecretStr) -> SecretStr:
+    """Take the part of the address that lets one post."""
+    return SecretStr(urlsplit(webhook_url.get_secret_value()).path.strip("/"))
