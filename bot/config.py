@@ -1,13 +1,81 @@
-"""config.toml -> frozen models; secrets from the environment or a secrets directory, never from the file."""
+"""The configuration as frozen models; `bot.config_file` reads them from config.toml."""
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, UrlConstraints
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    UrlConstraints,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from bot.domain.policy import (
+    DEFAULT_GUARDS,
+    Direction,
+    Guard,
+    IncidentPolicy,
+    MetricPolicy,
+    MinEffect,
+    Policies,
+    Preset,
+)
+
+ENV_PREFIX = "HERALD_"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def _read_duration(value: object) -> object:
+    """Read `90s`, `15m`, `2h`, `1d` or `1w`; anything else is left for pydantic to judge."""
+    if isinstance(value, timedelta):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("should be a number with its unit, such as 90s, 15m, 2h, 1d or 1w")
+    return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+
+
+def _read_min_effect(value: object) -> object:
+    """Read `2 %` as relative, a bare number as in the metric's own unit."""
+    if isinstance(value, MinEffect):
+        return value
+    if isinstance(value, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value)):
+        return MinEffect(float(found[1]) / 100, relative=True)
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return MinEffect(float(value), relative=False)
+    raise ValueError('should be a share such as "2 %", or a number of 0 or more in the metric\'s own unit')
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("should be a time zone such as UTC, Europe/Berlin or Asia/Shanghai") from None
+    return name
+
 
 Url = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"])]
+Duration = Annotated[timedelta, BeforeValidator(_read_duration)]
+Effect = Annotated[MinEffect, BeforeValidator(_read_min_effect)]
+Zone = Annotated[str, AfterValidator(_known_zone)]
+Locale = Literal["en", "zh"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
+ServiceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]  # must fit an environment variable
 
 
 class Section(BaseModel):
@@ -20,7 +88,7 @@ class ServiceSection(Section):
     """What every service over HTTP has."""
 
     url: Url
-    timeout: timedelta = timedelta(seconds=20)  # of one request
+    timeout: Duration = timedelta(seconds=20)  # of one request
     ca_file: str | None = None  # a private certificate authority, PEM
 
     @property
@@ -36,7 +104,7 @@ class JiraSection(ServiceSection):
     token: SecretStr
     project: str
     issue_type: str = "Bug"
-    search_lag: timedelta = timedelta(seconds=30)
+    search_lag: Duration = timedelta(seconds=30)
 
 
 class ConfluenceSection(ServiceSection):
@@ -48,25 +116,205 @@ class ConfluenceSection(ServiceSection):
     parent: str | None = None  # title of the page under which ours are made
 
 
-class SlackSection(Section):
+class SlackSection(ServiceSection):
     kind: Literal["slack"] = "slack"
     token: SecretStr
-    url: Url = Url("https://slack.com/api")
-    timeout: timedelta = timedelta(seconds=20)
-    ca_file: str | None = None
-
-    @property
-    def base(self) -> str:
-        return str(self.url).rstrip("/")
+    url: Url = AnyHttpUrl("https://slack.com/api")
 
 
 class WebhookSection(Section):
     kind: Literal["webhook"] = "webhook"
     webhook_url: SecretStr  # whoever has it can post: a secret
-    timeout: timedelta = timedelta(seconds=20)
+    timeout: Duration = timedelta(seconds=20)
     ca_file: str | None = None
 
 
 TrackerSection = JiraSection
 WikiSection = ConfluenceSection
 ChatSection = Annotated[SlackSection | WebhookSection, Field(discriminator="kind")]
+
+
+class StoreSection(Section):
+    url: SecretStr = SecretStr("sqlite:///herald.db")  # a PostgreSQL address may hold a password
+
+
+class MlflowSection(Section):
+    tracking_uri: str = "http://127.0.0.1:5000"
+    ui_url: str | None = None  # where people open MLflow; defaults to tracking_uri where that is http(s)
+
+    @property
+    def page_base(self) -> str | None:
+        base = self.ui_url or self.tracking_uri
+        return base.rstrip("/") if base.startswith(("http://", "https://")) else None
+
+
+class ScheduleSection(Section):
+    """When a pipeline is due: a cron line or an interval."""
+
+    cron: str | None = None
+    every: Duration | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.cron is None) == (self.every is None):
+            raise ValueError('should have either cron = "0 3 * * *" or every = "6h"')
+        if self.every is not None and self.every < timedelta(seconds=1):
+            raise ValueError("every should be at least 1s")
+        if self.cron is not None:
+            from apscheduler.triggers.cron import CronTrigger
+
+            CronTrigger.from_crontab(self.cron)
+        return self
+
+
+class JobSection(Section):
+    """The command that makes a run; `{seed}` and `{fire_id}` in it are filled in."""
+
+    command: Annotated[tuple[str, ...], Field(min_length=1)]
+    cwd: str = "."
+    environment: dict[str, str] = {}
+    timeout: Duration = timedelta(hours=6)
+
+
+class MetricSection(Section):
+    direction: Direction = Direction.UP
+    min_effect: Effect = MinEffect(0.02)
+    lower: float = float("-inf")
+    upper: float = float("inf")
+    prior_spread: Annotated[float, Field(gt=0, le=1)] = 0.02
+    name: dict[Locale, str] = {}  # as the team calls it
+    why: dict[Locale, str] = {}  # why it matters, in a sentence
+    unit: str = ""
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        if self.lower >= self.upper:
+            raise ValueError(f"lower ({self.lower:g}) should be below upper ({self.upper:g})")
+        return self
+
+
+class JudgeSection(Section):
+    preset: Preset = Preset.QUIET
+    min_runs: Annotated[int, Field(ge=2)] = 3
+    slice_by: tuple[str, ...] = ()
+    min_slice_examples: Annotated[int, Field(ge=2)] = 30
+    guards: dict[str, GuardSection] = {}
+
+
+class GuardSection(Section):
+    max_fall: float = float("inf")
+    max_rise: float = float("inf")
+
+
+class ConfirmSection(Section):
+    reruns: Annotated[int, Field(ge=0, le=5)] = 0
+
+
+class TicketsSection(Section):
+    comment_every: Duration = timedelta(days=1)
+    priority: str | None = None
+    labels: tuple[Annotated[str, Field(pattern=r"^\S+$", max_length=255)], ...] = ()
+    components: tuple[str, ...] = ()
+
+
+class RecoverySection(Section):
+    runs: Annotated[int, Field(ge=1)] = 2
+
+
+class PipelineSection(Section):
+    title: str = ""
+    description: str = ""
+    owner: str = ""  # as people should read it
+    assignee: str | None = None  # the tracker's id of an account
+    experiment: str
+    schedule: ScheduleSection | None = None
+    time_zone: Zone | None = None
+    locale: Locale | None = None
+    series_by: tuple[Annotated[str, Field(pattern=r"^(params|tags)\..+$")], ...] = ()
+    publish: Literal["all", "changed", "incidents"] = "changed"
+    tracker: str | None = None
+    wiki: str | None = None
+    chat: str | None = None
+    channel: str | None = None
+    job: JobSection | None = None
+    metrics: Annotated[dict[str, MetricSection], Field(min_length=1)]
+    judge: JudgeSection = JudgeSection()
+    confirm: ConfirmSection = ConfirmSection()
+    tickets: TicketsSection = TicketsSection()
+    recovery: RecoverySection = RecoverySection()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.confirm.reruns and self.job is None:
+            raise ValueError("confirm.reruns needs a job to rerun: add [pipeline.NAME.job] or set reruns = 0")
+        if self.chat is not None and self.channel is None:
+            raise ValueError("chat needs a channel: add channel = ...")
+        return self
+
+    @property
+    def policies(self) -> Policies:
+        metrics = tuple(
+            MetricPolicy(name, m.direction, m.min_effect, m.lower, m.upper, m.prior_spread)
+            for name, m in self.metrics.items()
+        )
+        guards = {guard.fact: guard for guard in DEFAULT_GUARDS}
+        guards |= {fact: Guard(fact, g.max_fall, g.max_rise) for fact, g in self.judge.guards.items()}
+        return Policies(
+            metrics,
+            self.judge.slice_by,
+            tuple(guards.values()),
+            self.judge.preset,
+            self.judge.min_runs,
+            self.judge.min_slice_examples,
+            self.confirm.reruns,
+        )
+
+    @property
+    def incident_policy(self) -> IncidentPolicy:
+        return IncidentPolicy(self.recovery.runs, self.tickets.comment_every)
+
+
+class Config(BaseSettings):
+    """The whole configuration; relative paths in it are relative to the file's folder."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter="__",
+        secrets_nested_delimiter="__",
+        secrets_dir_missing="error",
+    )
+
+    instance: Annotated[str, Field(pattern=r"^[a-z0-9]+$", max_length=20)] = "herald"  # part of every marker
+    locale: Locale = "en"
+    time_zone: Zone = "UTC"
+    templates: str | None = None  # a folder whose templates replace ours by name
+    jobs_folder: str = "jobs"
+    store: StoreSection = StoreSection()
+    mlflow: MlflowSection = MlflowSection()
+    tracker: dict[ServiceName, TrackerSection] = {}
+    wiki: dict[ServiceName, WikiSection] = {}
+    chat: dict[ServiceName, ChatSection] = {}
+    pipeline: dict[Name, PipelineSection] = {}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  the library calls it by these names
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, NestedSecretsSettingsSource(file_secret_settings), init_settings
+
+    @model_validator(mode="after")
+    def _services_exist(self) -> Self:
+        for name, pipeline in self.pipeline.items():
+            for kind, wanted in (("tracker", pipeline.tracker), ("wiki", pipeline.wiki), ("chat", pipeline.chat)):
+                known = sorted(getattr(self, kind))
+                if wanted is not None and wanted not in known:
+                    raise ValueError(f"pipeline.{name}.{kind}: {wanted!r} is not one of {known}")
+        return self

@@ -156,8 +156,11 @@ class RunStore(Protocol):
     def runs_since(self, experiment: str, since: datetime | None) -> Iterator[Run]:
         """Yield top-level runs of any final status that ended at or after *since*, oldest first."""
 
-    def run_of_fire(self, experiment: str, fire_id: str) -> Run | None:
-        """Find the run that a job tagged with its fire's id, whatever its status."""
+    def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:
+        """Find the run of a job, whatever its status: the one tagged with its fire's id.
+
+        A job that knows nothing of fires tags none: then the newest untagged run since *started* is taken, and tagged.
+        """
 
     def load(self, run: Run) -> RunResult:
         """Add what the run's artifacts say: the data card and the per-example table, each where there is one."""

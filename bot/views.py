@@ -194,4 +194,16 @@ class MessageView:
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # ticket, report
 
 
-View = TicketView | CommentView | RunPageView | PipelinePageView | MessageView
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """A link on a ticket to the object that `links` names `report`."""
+
+    links: Mapping[str, ObjectKey]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsView:
+    labels: tuple[str, ...]
+
+
+View = TicketView | CommentView | RunPageView | PipelinePageView | MessageView | ChartView | LinkView | LabelsView

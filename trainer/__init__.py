@@ -1,0 +1,1 @@
+"""Fine-tunes and scores text recommenders, one job file at a time."""

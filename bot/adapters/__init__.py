@@ -1,1 +1,1 @@
-"""The services behind the ports, a module each; the modules beside them are what several need."""
+"""One module a service; they never import one another."""

@@ -36,6 +36,12 @@ class ObjectKey:
     def __str__(self) -> str:
         return f"{self.service}/{self.kind}/{self.name}"
 
+    @classmethod
+    def read(cls, text: str) -> ObjectKey:
+        """Read what :meth:`__str__` wrote; a name may hold slashes, the rest does not."""
+        service, kind, name = text.split("/", 2)
+        return cls(service, ObjectKind(kind), name)
+
 
 @dataclass(frozen=True, slots=True)
 class Marker:
@@ -63,3 +69,21 @@ class Effect:
     @property
     def effect_id(self) -> str:
         return f"{self.kind}:{self.target}:{self.cause}"
+
+    @property
+    def lane(self) -> str:
+        """Name the queue this waits in: effects of one lane are delivered in the order in which they were owed.
+
+        What other effects on the same object need not wait for has a lane of its own, so that a ticket's comments do
+        not wait for the page that a link on it shows.
+        """
+        aside = {
+            EffectKind.LINK_TICKET,
+            EffectKind.ATTACH_TO_TICKET,
+            EffectKind.LABEL_PAGE,
+            EffectKind.ATTACH_TO_PAGE,
+        }
+        return f"{self.target}/{self.kind}" if self.kind in aside else str(self.target)
+
+
+CREATING = (EffectKind.OPEN_TICKET, EffectKind.PUBLISH_PAGE)  # nothing later on the object can do without

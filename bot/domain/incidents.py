@@ -150,11 +150,27 @@ def _worsen(
 
 def _mend(incident: Incident, assessment: Assessment, policy: IncidentPolicy, now: datetime) -> tuple[Step, ...]:
     """Count a good run towards recovery, or dismiss a candidate that did not reproduce."""
-    if not assessment.accepted and incident.kind is Kind.REGRESSED:
-        return ()  # a run that failed or cannot be compared says nothing about the metric
+    if not _speaks_of(incident.kind, assessment):
+        return ()
     if incident.state is IncidentState.CANDIDATE:
         return (Step(replace(incident, state=IncidentState.DISMISSED, closed_at=now), Turn.DISMISSED),)
     mended = replace(incident, good_runs=incident.good_runs + 1)
     if mended.good_runs < policy.recovery_runs:
         return (Step(mended, Turn.RECOVERING),)
     return (Step(replace(mended, state=IncidentState.RESOLVED, closed_at=now), Turn.RESOLVED),)
+
+
+def _speaks_of(kind: Kind, assessment: Assessment) -> bool:
+    """Say whether a run that does not show *kind* shows that it is over.
+
+    A failed run says nothing about its metrics, an invalid one nothing about their level.
+    """
+    match kind:
+        case Kind.STALE:
+            return True
+        case Kind.FAILED:
+            return assessment.outcome is not Outcome.STALE
+        case Kind.INVALID:
+            return assessment.outcome not in {Outcome.STALE, Outcome.FAILED}
+        case Kind.REGRESSED:
+            return assessment.accepted

@@ -53,7 +53,7 @@ class ExampleTable:
         weights = self.weights[rows]
         total = np.bincount(positions, weights=weights, minlength=len(ids))
         summed = np.bincount(positions, weights=weights * self.metrics[metric][rows], minlength=len(ids))
-        return ids, summed / total, total
+        return ids, summed / total, np.asarray(total, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,13 @@ class Reason(StrEnum):
     SILENCE = "silence"
 
 
+class Against(StrEnum):
+    """Which baseline a finding's numbers are held against."""
+
+    RECENT = "recent"  # the recent accepted runs
+    PINNED = "pinned"  # the pinned release
+
+
 class Method(StrEnum):
     NONE = "none"
     PREDICTIVE_T = "predictive_t"  # the run against the spread of accepted runs
@@ -71,14 +78,15 @@ class Finding:
     change_low: float | None = None  # 95 % interval
     change_high: float | None = None
     spread: float | None = None  # standard deviation between runs
-    p_runs: float | None = None  # one-sided, against the spread of runs
-    p_rows: float | None = None  # one-sided, paired over examples
+    p_runs: float | None = None  # one-sided in the direction of the change, against the spread of runs
+    p_rows: float | None = None  # one-sided in the direction of the change, paired over examples
     detectable: float | None = None  # smallest change this much data could have shown
     n_baseline: int = 0
     n_examples: int = 0
     share_of_loss: float | None = None  # of the whole metric's fall, by weight; slices only
     method: Method = Method.NONE
     onset: str | None = None  # id of the run at which it began
+    against: Against = Against.RECENT
 
     @property
     def relative(self) -> float | None:
@@ -107,6 +115,7 @@ class SeriesState:
 
     judged: int = 0
     streaks: Mapping[str, Streak] = field(default_factory=dict)  # by Finding.key
+    memory: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by metric: numbers only the judge reads
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,39 @@
+# Every target sets up what it needs first; a second call skips what is done.
+#   make demo PORT=...      INDEX=... another package index; TORCH=... another build of torch (a CUDA one, say)
+PYTHON ?= $(shell for v in 3.11 3.12 3.13; do command -v python$$v && break; done || command -v python3)
+VENV   ?= .venv
+TORCH  ?= torch==2.13.0
+INDEX  ?=
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check $(if $(INDEX),--index-url $(INDEX))
+JOBS   ?= auto
+export PYTHONDONTWRITEBYTECODE ?= 1
+
+.PHONY: setup demo test check format contract clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Herald needs Python 3.11 to 3.13; PYTHON=$(PYTHON) is {v[0]}.{v[1]}")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt $(TORCH)
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/herald demo $(DEMO)
+
+test: setup
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --cov=bot --cov-report=
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,227 @@
+"""Reads runs and their artifacts from MLflow."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bot.config import MlflowSection
+from bot.domain.runs import DataCard, ExampleTable, Run, RunResult, RunStatus
+from bot.errors import RunStoreError
+from bot.seam import CARD_FILE, FIRE_TAG, TABLE_FILE
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as MlflowRun
+    from mlflow.tracking import MlflowClient
+
+_STATUS = {
+    "FINISHED": RunStatus.FINISHED,
+    "FAILED": RunStatus.FAILED,
+    "KILLED": RunStatus.KILLED,
+    "RUNNING": RunStatus.RUNNING,
+    "SCHEDULED": RunStatus.RUNNING,
+}
+_PARENT_TAG = "mlflow.parentRunId"
+_LOG_FOLDER = "herald"
+_PAGE = 200
+_KEPT_RESULTS = 64
+# MLflow's own defaults wait minutes for a server that is away, and report its use to its makers.
+_CALMER = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+class MlflowRunStore:
+    """Runs as an MLflow tracking server or database holds them; finished runs' artifacts are read once."""
+
+    def __init__(self, config: MlflowSection) -> None:
+        self._config = config
+        self._loaded: OrderedDict[str, RunResult] = OrderedDict()
+        self._client_once: MlflowClient | None = None
+
+    def runs_since(self, experiment: str, since: datetime | None) -> Iterator[Run]:
+        experiment_id = self._experiment_id(experiment)
+        if experiment_id is None:
+            return
+        ended = 0 if since is None else int(since.timestamp() * 1000)
+        token: str | None = None
+        while True:
+            with self._translated():
+                page = self._client.search_runs(
+                    [experiment_id],
+                    f"attributes.end_time >= {ended}",
+                    max_results=_PAGE,
+                    order_by=["attributes.end_time ASC"],
+                    page_token=token,
+                )
+            for run in page:
+                if _PARENT_TAG not in run.data.tags:
+                    yield self._run(run)
+            token = page.token
+            if not token:
+                return
+
+    def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:
+        experiment_id = self._experiment_id(experiment)
+        if experiment_id is None:
+            return None
+        newest = ["attributes.start_time DESC"]
+        with self._translated():
+            tagged = self._client.search_runs([experiment_id], f"tags.`{FIRE_TAG}` = '{fire_id}'", order_by=newest)
+            if tagged:
+                return self._run(tagged[0])
+            since = int(started.timestamp() * 1000)
+            for run in self._client.search_runs([experiment_id], f"attributes.start_time >= {since}", order_by=newest):
+                if FIRE_TAG not in run.data.tags and _PARENT_TAG not in run.data.tags:
+                    self._client.set_tag(run.info.run_id, FIRE_TAG, fire_id)
+                    return self._run(run)
+        return None
+
+    def load(self, run: Run) -> RunResult:
+        if run.run_id in self._loaded:
+            self._loaded.move_to_end(run.run_id)
+            return replace(self._loaded[run.run_id], run=run)
+        with self._translated(), tempfile.TemporaryDirectory() as folder:
+            present = {artifact.path for artifact in self._client.list_artifacts(run.run_id)}
+            card, examples = DataCard(), None
+            if CARD_FILE in present:
+                card = _read_card(Path(self._client.download_artifacts(run.run_id, CARD_FILE, folder)), run)
+            if TABLE_FILE in present:
+                examples = _read_table(Path(self._client.download_artifacts(run.run_id, TABLE_FILE, folder)), run)
+        result = RunResult(run, card, examples)
+        if run.status is RunStatus.FINISHED:
+            self._loaded[run.run_id] = result
+            if len(self._loaded) > _KEPT_RESULTS:
+                self._loaded.popitem(last=False)
+        return result
+
+    def attach_log(self, run_id: str, log: Path) -> None:
+        with self._translated():
+            self._client.log_artifact(run_id, str(log), _LOG_FOLDER)
+
+    def _run(self, run: MlflowRun) -> Run:
+        info = run.info
+        base = self._config.page_base
+        return Run(
+            run_id=info.run_id,
+            name=info.run_name or info.run_id[:8],
+            status=_STATUS[info.status],
+            started=_moment(info.start_time),
+            ended=_moment(info.end_time or info.start_time),
+            metrics=dict(run.data.metrics),
+            params=dict(run.data.params),
+            tags={name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")},
+            url=f"{base}/#/experiments/{info.experiment_id}/runs/{info.run_id}" if base else "",
+        )
+
+    def _experiment_id(self, experiment: str) -> str | None:
+        with self._translated():
+            found = self._client.get_experiment_by_name(experiment)
+        return None if found is None else str(found.experiment_id)
+
+    @property
+    def _client(self) -> MlflowClient:
+        if self._client_once is None:
+            for name, value in _CALMER.items():
+                os.environ.setdefault(name, value)
+            from mlflow.tracking import MlflowClient
+
+            logging.getLogger("alembic").setLevel(logging.WARNING)
+            logging.getLogger("mlflow").setLevel(logging.WARNING)
+            self._client_once = MlflowClient(tracking_uri=self._config.tracking_uri)
+        return self._client_once
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn whatever MLflow and the storage below it raise into our error, in one sentence."""
+        import requests
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
+            words = str(error).strip().splitlines()
+            shown = words[0][:300] if words else type(error).__name__
+            raise RunStoreError(
+                f"mlflow.tracking_uri: {_without_password(self._config.tracking_uri)} cannot be used: {shown}"
+            ) from error
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _without_password(address: str) -> str:
+    head, at, host = address.rpartition("@")
+    return f"{head.partition('://')[0]}://…@{host}" if at and "://" in head else address
+
+
+def _read_card(path: Path, run: Run) -> DataCard:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunStoreError(f"run {run.run_id}: {CARD_FILE} is not JSON: {error}") from error
+    if not isinstance(facts, dict):
+        raise RunStoreError(f"run {run.run_id}: {CARD_FILE} should hold an object, not a {type(facts).__name__}")
+    flat = dict(_flatten(facts))
+    numbers = {name: float(v) for name, v in flat.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    rows_in, rows_kept = numbers.get("rows_in"), numbers.get("rows_kept")
+    if rows_in and rows_kept is not None:
+        numbers["dropped_share"] = 1 - rows_kept / rows_in
+    numbers.pop("schema", None)
+    return DataCard(numbers, {name: v for name, v in flat.items() if isinstance(v, str)})
+
+
+def _flatten(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            yield f"{prefix}{name}", " … ".join(str(part) for part in value)
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _read_table(path: Path, run: Run) -> ExampleTable:
+    """Read the per-example table: numbers are metrics, text is slices."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise RunStoreError(f"run {run.run_id}: {TABLE_FILE} cannot be read: {error}") from error
+    if "example_id" not in table.column_names:
+        raise RunStoreError(f"run {run.run_id}: {TABLE_FILE} has no column 'example_id'")
+    metrics: dict[str, Any] = {}
+    slices: dict[str, Any] = {}
+    weights = np.ones(table.num_rows)
+    for name in table.column_names:
+        column = table.column(name)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if name == "weight":
+            weights = column.to_numpy().astype(np.float64)
+        elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            slices[name] = column.fill_null("").to_numpy(zero_copy_only=False).astype(str)
+        elif pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
+            metrics[name] = column.to_numpy(zero_copy_only=False).astype(np.float64)
+    ids = slices.pop("example_id", None)
+    if ids is None:
+        ids = metrics.pop("example_id").astype(np.int64).astype(str)
+    return ExampleTable(ids, weights, metrics, slices)

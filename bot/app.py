@@ -1,0 +1,180 @@
+"""The composition root: from a configuration to a Herald that is ready to work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import assert_never
+
+from pydantic import SecretStr
+from sqlalchemy.engine import make_url
+
+from bot.adapters.local_jobs import LocalExecutor
+from bot.config import ChatSection, Config, ConfluenceSection, JiraSection, SlackSection, WebhookSection
+from bot.cycle import Cycle
+from bot.deliver import Services, TicketFields
+from bot.dispatch import Dispatcher, ignore_step
+from bot.errors import ConfigError
+from bot.formats import Locale
+from bot.ports import Chat, Executor, RunStore, Tracker, Wiki
+from bot.render import Renderer
+from bot.store import Database, owners
+
+
+def now_utc() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a Herald takes from outside itself: time, and for tests the named steps it goes through."""
+
+    clock: Callable[[], datetime] = now_utc
+    pause: Callable[[float], None] = time.sleep
+    stopping: Callable[[], bool] = lambda: False
+    on_step: Callable[[str], None] = ignore_step
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredWording:
+    """Renderers and ticket fields by pipeline, as the configuration has them."""
+
+    config: Config
+    folder: Path
+    _renderers: dict[Locale, Renderer] = field(default_factory=dict)
+
+    def renderer(self, pipeline: str) -> Renderer:
+        section = self.config.pipeline.get(pipeline)
+        locale = (section.locale if section else None) or self.config.locale
+        if locale not in self._renderers:
+            overrides = self.folder / self.config.templates if self.config.templates else None
+            self._renderers[locale] = Renderer(locale, overrides)
+        return self._renderers[locale]
+
+    def ticket_fields(self, pipeline: str) -> TicketFields:
+        section = self.config.pipeline.get(pipeline)
+        if section is None:
+            return TicketFields()
+        tickets = section.tickets
+        return TicketFields(tickets.priority, section.assignee, tickets.labels, tickets.components)
+
+
+@dataclass(frozen=True, slots=True)
+class Herald:
+    """A configured Herald; every command works through one."""
+
+    config: Config
+    folder: Path
+    database: Database
+    run_store: RunStore
+    executor: Executor
+    dispatcher: Dispatcher
+    around: Surroundings
+
+    def cycle(self, name: str) -> Cycle:
+        """Return the cycle of a pipeline; raises ConfigError where there is none of that name."""
+        if name not in self.config.pipeline:
+            known = ", ".join(sorted(self.config.pipeline)) or "none"
+            raise ConfigError(f"pipeline {name!r} is not configured; configured are: {known}")
+        return Cycle(
+            name=name,
+            config=self.config,
+            database=self.database,
+            run_store=self.run_store,
+            executor=self.executor,
+            owner=self.dispatcher.owner,
+            clock=self.around.clock,
+            pause=self.around.pause,
+            folder=self.folder,
+            stopping=self.around.stopping,
+            on_step=self.around.on_step,
+        )
+
+
+def make_herald(
+    config: Config,
+    folder: Path,
+    *,
+    around: Surroundings | None = None,
+    services: Services | None = None,
+    run_store: RunStore | None = None,
+    database: Database | None = None,
+) -> Herald:
+    """Build a Herald whose relative paths start at *folder*; what is given replaces what config says."""
+    around = around or Surroundings()
+    config = _with_absolute_paths(config, folder)
+    if database is None:
+        database = Database(config.store.url.get_secret_value())
+        database.migrate()
+    owner = owners.this_process()
+    with database.begin() as tx:
+        owners.release_dead(tx, owners.is_alive)
+    dispatcher = Dispatcher(
+        database=database,
+        services=services or make_services(config),
+        wording=ConfiguredWording(config, folder),
+        owner=owner,
+        clock=around.clock,
+        pause=around.pause,
+        on_step=around.on_step,
+    )
+    return Herald(config, folder, database, run_store or make_run_store(config), LocalExecutor(), dispatcher, around)
+
+
+def make_run_store(config: Config) -> RunStore:
+    from bot.adapters.mlflow import MlflowRunStore
+
+    return MlflowRunStore(config.mlflow)
+
+
+def make_services(config: Config) -> Services:
+    return Services(
+        trackers={name: make_tracker(section) for name, section in config.tracker.items()},
+        wikis={name: make_wiki(section) for name, section in config.wiki.items()},
+        chats={name: make_chat(section) for name, section in config.chat.items()},
+    )
+
+
+def make_tracker(section: JiraSection) -> Tracker:
+    from bot.adapters.jira import JiraTracker
+
+    return JiraTracker(section)
+
+
+def make_wiki(section: ConfluenceSection) -> Wiki:
+    from bot.adapters.confluence import ConfluenceWiki
+
+    return ConfluenceWiki(section)
+
+
+def make_chat(section: ChatSection) -> Chat:
+    match section:
+        case SlackSection():
+            from bot.adapters.slack import SlackChat
+
+            return SlackChat(section)
+        case WebhookSection():
+            from bot.adapters.webhook import WebhookChat
+
+            return WebhookChat(section)
+        case _:
+            assert_never(section)
+
+
+def _with_absolute_paths(config: Config, folder: Path) -> Config:
+    """Let SQLite files of state and MLflow lie beside the configuration, wherever Herald is started."""
+    store = config.store.model_copy(update={"url": SecretStr(_absolute(config.store.url.get_secret_value(), folder))})
+    mlflow = config.mlflow.model_copy(update={"tracking_uri": _absolute(config.mlflow.tracking_uri, folder)})
+    return config.model_copy(update={"store": store, "mlflow": mlflow})
+
+
+def _absolute(address: str, folder: Path) -> str:
+    if not address.startswith("sqlite:"):
+        return address
+    url = make_url(address)
+    if not url.database or url.database == ":memory:":
+        return address
+    return url.set(database=str((folder / url.database).resolve())).render_as_string(hide_password=False)

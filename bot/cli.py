@@ -1,0 +1,245 @@
+"""The commands: what is read, what is printed, and the exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bot import __version__
+from bot.errors import HeraldError
+
+if TYPE_CHECKING:
+    from bot.app import Herald, Surroundings
+
+app = typer.Typer(
+    name="herald",
+    help="Watches your experiments in MLflow, decides whether anything truly got worse, and tells the people who plan.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+outbox_app = typer.Typer(help="What is owed to Jira, Confluence and Slack, and what is parked.", no_args_is_help=False)
+app.add_typer(outbox_app, name="outbox")
+
+_DRAIN_PATIENCE_SECONDS = 60
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", envvar="HERALD_CONFIG", help="The configuration.", show_default="config.toml")
+]
+SecretsOption = Annotated[
+    Path | None,
+    typer.Option("--secrets-dir", envvar="HERALD_SECRETS_DIR", help="A folder with one file a secret."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Start no job, send nothing, change nothing: print what would be sent.")
+]
+DEFAULT_CONFIG = Path("config.toml")
+
+
+def main() -> None:
+    """Run a command; what goes wrong is one sentence on standard error and a non-zero exit code."""
+    try:
+        app()
+    except HeraldError as error:
+        for line in str(error).splitlines():
+            print(f"herald: {line}", file=sys.stderr)  # noqa: T201  the one place that speaks of errors
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001  typer's form of a callback
+    if wanted:
+        typer.echo(f"herald {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log each step to standard error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+    _set_up_logging(logging.INFO if verbose else logging.ERROR)
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="A pipeline of the configuration.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run one cycle of one pipeline now: its job, the verdict, and what has to be told."""
+    from bot import show
+
+    if dry_run:
+        from bot.rehearse import rehearse
+
+        show.print_rehearsal(rehearse(*_read(config, secrets_dir), name), as_json=as_json)
+        return
+    herald = _make(config, secrets_dir)
+    with show.progress(f"{name}: job and verdict"):
+        report = herald.cycle(name).run(herald.around.clock())
+    with show.progress("telling"):
+        drained = herald.dispatcher.drain(_patience())
+    show.print_cycle(name, report, drained, as_json=as_json)
+    if report.busy or drained.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def serve(config: ConfigOption = DEFAULT_CONFIG, secrets_dir: SecretsOption = None) -> None:
+    """Run every pipeline at its times until SIGTERM or Ctrl-C; jobs that run then live on and are adopted later."""
+    import signal
+
+    from bot.app import Surroundings
+    from bot.schedule import Server
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    _set_up_logging(logging.INFO)
+    herald = _make(config, secrets_dir, Surroundings(stopping=stop.is_set))
+    Server(herald, stop).run()
+
+
+@app.command()
+def status(
+    config: ConfigOption = DEFAULT_CONFIG, secrets_dir: SecretsOption = None, as_json: JsonOption = False
+) -> None:
+    """Show pipelines with their last findings and next times, and open incidents."""
+    from bot import show
+    from bot.overview import overview
+
+    show.print_status(overview(_make(config, secrets_dir)), as_json=as_json)
+
+
+@outbox_app.callback(invoke_without_command=True)
+def outbox(
+    context: typer.Context,
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is owed, and what is parked with the service's words."""
+    from bot import show
+    from bot.store import outbox as store
+
+    if context.invoked_subcommand is not None:
+        return
+    herald = _make(config, secrets_dir)
+    with herald.database.begin() as tx:
+        owed = store.outstanding(tx)
+    show.print_outbox(owed, as_json=as_json)
+
+
+@outbox_app.command()
+def retry(
+    number: Annotated[int, typer.Argument(help="The number in the first column of `herald outbox`.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+) -> None:
+    """Put a parked effect back into the queue and try it now."""
+    from bot.store.outbox import EffectState
+
+    herald = _set_effect(_make(config, secrets_dir), number, EffectState.PENDING)
+    drained = herald.dispatcher.drain(_patience())
+    for words in drained.failures:
+        typer.echo(f"herald: {words}", err=True)
+    if drained.failures:
+        raise typer.Exit(1)
+    typer.echo("delivered")
+
+
+@outbox_app.command()
+def cancel(
+    number: Annotated[int, typer.Argument(help="The number in the first column of `herald outbox`.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+) -> None:
+    """Drop an effect for good."""
+    from bot.store.outbox import EffectState
+
+    _set_effect(_make(config, secrets_dir), number, EffectState.CANCELLED)
+    typer.echo("cancelled")
+
+
+@app.command()
+def sandbox(
+    database: Annotated[Path, typer.Option(help="Where the sandbox keeps its state.")] = Path("sandbox.db"),
+    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 0,
+) -> None:
+    """Serve stand-ins for Jira, Confluence, Slack and Trello, with pages to look at, until Ctrl-C."""
+    from bot.sandbox import serve as serve_sandbox
+
+    with serve_sandbox(database, port=port) as running:
+        typer.echo(running.describe())
+        threading.Event().wait()
+
+
+@app.command()
+def demo(
+    workspace: Annotated[Path, typer.Option(help="A folder for everything the demo makes.")] = Path("herald-demo"),
+    wait: Annotated[
+        bool | None,
+        typer.Option("--wait/--no-wait", help="Leave the sandbox running at the end.", show_default="at a terminal"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Tell the whole story on real data against the sandbox: seven runs, one ticket, its report, its message."""
+    from bot.demo.story import tell
+
+    tell(workspace, wait=sys.stdout.isatty() if wait is None else wait, as_json=as_json)
+
+
+def _read(config: Path, secrets_dir: Path | None) -> tuple[Any, Path]:
+    from bot.config_file import load_config
+
+    return load_config(config, secrets_dir), config.resolve().parent
+
+
+def _make(config: Path, secrets_dir: Path | None, around: Surroundings | None = None) -> Herald:
+    from bot.app import make_herald
+
+    return make_herald(*_read(config, secrets_dir), around=around)
+
+
+def _patience() -> Any:
+    from datetime import timedelta
+
+    return timedelta(seconds=_DRAIN_PATIENCE_SECONDS)
+
+
+def _set_effect(herald: Herald, number: int, state: Any) -> Herald:
+    from bot.store import outbox as store
+
+    with herald.database.begin() as tx:
+        found = store.set_state(tx, number, state, herald.around.clock())
+    if not found:
+        raise HeraldError(f"outbox: {number} is not owed; `herald outbox` lists what is")
+    return herald
+
+
+def _set_up_logging(level: int) -> None:
+    import structlog
+
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,409 @@
+"""State -> views: what a run, its findings and its incidents come to, in finished strings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from bot import formats
+from bot.charts import chart_filename
+from bot.config import MetricSection, PipelineSection
+from bot.domain.effects import Effect, EffectKind, ObjectKey
+from bot.domain.incidents import Incident, IncidentState, Kind, Step, Turn
+from bot.domain.judge import Assessment, Finding
+from bot.domain.runs import Baseline, RunResult
+from bot.domain.telling import Places
+from bot.formats import Locale
+from bot.store.runs import JudgedRun
+from bot.views import (
+    ChartView,
+    CommentKind,
+    CommentView,
+    FactRow,
+    HistoryRow,
+    LabelsView,
+    LinkView,
+    MessageView,
+    MetricRow,
+    OpenIncidentRow,
+    PipelinePageView,
+    RunPageView,
+    RunView,
+    TicketView,
+    Tone,
+    VerdictView,
+    View,
+)
+
+_CHART_RUNS = 30
+_HISTORY_RUNS = 25
+_SLICES_TOLD = 5
+_ROWS_IN_MESSAGE = 4
+_SHORT_ID = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """One run that was just judged, with everything that telling about it may need."""
+
+    pipeline: str
+    config: PipelineSection
+    locale: Locale
+    zone: ZoneInfo
+    places: Places
+    result: RunResult
+    assessment: Assessment
+    baseline: Baseline
+    history: Sequence[JudgedRun]  # of the series, this run included, oldest first
+    steps: Sequence[Step]
+    standing: Sequence[Incident]  # open after this run
+    page: ObjectKey | None = None
+    names: Mapping[str, JudgedRun] = field(default_factory=dict)  # of runs that incidents speak of, by id
+    log_tail: str = ""
+    exit_code: str = ""
+    now: datetime = field(default_factory=lambda: datetime.now().astimezone())
+
+    @property
+    def title(self) -> str:
+        return self.config.title or self.pipeline
+
+
+def page_title(title: str, result: RunResult) -> str:
+    """Return the title of a run's page: unique in its space, since the run's id is part of it."""
+    return f"{title}: {result.run.name} ({result.run_id[:_SHORT_ID]})"
+
+
+def pipeline_page_title(title: str, instance: str) -> str:
+    return f"{title} (Herald {instance})"
+
+
+def view_of(effect: Effect, on: Occasion) -> View | None:
+    """Return what the effect shows."""
+    step = next((step for step in on.steps if step.incident.incident_id == effect.incident_id), None)
+    match effect.kind:
+        case EffectKind.ATTACH_TO_TICKET | EffectKind.ATTACH_TO_PAGE:
+            return chart_view(on)
+        case EffectKind.PUBLISH_PAGE:
+            return run_page_view(on)
+        case EffectKind.LABEL_PAGE:
+            return LabelsView(_labels(on))
+        case EffectKind.UPDATE_SECTION:
+            return pipeline_page_view(on)
+        case EffectKind.RESOLVE_TICKET:
+            return None
+        case EffectKind.LINK_TICKET:
+            return LinkView(_links(report=on.page))
+    assert step is not None
+    match effect.kind:
+        case EffectKind.OPEN_TICKET:
+            return ticket_view(on, step)
+        case EffectKind.COMMENT_TICKET:
+            return comment_view(on, step, effect)
+        case EffectKind.TELL_CHANNEL:
+            return message_view(on, step)
+
+
+def ticket_view(on: Occasion, step: Step) -> TicketView:
+    chart = chart_view(on)
+    return TicketView(
+        verdict=verdict_view(on, step),
+        run=run_view(on, on.history[-1]),
+        onset=_onset(on, step.incident),
+        rows=metric_rows(on),
+        slices=_slice_rows(on)[:_SLICES_TOLD],
+        facts=tuple(row for row in (*_facts(on), *_params(on)) if row.changed),
+        owner=on.config.owner,
+        marker=_marker(on, step.incident),
+        chart=chart.filename if chart else "",
+        log_tail=on.log_tail,
+        links=_links(report=on.page),
+    )
+
+
+def comment_view(on: Occasion, step: Step, effect: Effect) -> CommentView:
+    resolved = step.turn is Turn.RESOLVED
+    return CommentView(
+        kind=CommentKind.RECOVERY if resolved else CommentKind.REPEAT,
+        verdict=verdict_view(on, step),
+        run=run_view(on, on.history[-1]),
+        rows=metric_rows(on, only=step.incident.metrics),
+        mark=hashlib.sha256(effect.effect_id.encode()).hexdigest()[:16],
+        duration=_duration(on, step.incident) if resolved else "",
+        links=_links(report=on.page),
+    )
+
+
+def message_view(on: Occasion, step: Step) -> MessageView:
+    resolved = step.turn is Turn.RESOLVED
+    rows = metric_rows(on, only=step.incident.metrics)
+    return MessageView(
+        tone=Tone.GOOD if resolved else Tone.BAD,
+        verdict=verdict_view(on, step),
+        run=run_view(on, on.history[-1]),
+        onset=_onset(on, step.incident),
+        rows=rows[:_ROWS_IN_MESSAGE],
+        owner=on.config.owner,
+        mark=f"{on.places.instance}-{step.incident.incident_id}",
+        duration=_duration(on, step.incident) if resolved else "",
+        links=_links(ticket=on.places.ticket(step.incident), report=on.page),
+    )
+
+
+def run_page_view(on: Occasion) -> RunPageView:
+    step = on.steps[0] if on.steps else None
+    incident = step.incident if step else next(iter(on.standing), None)
+    previous = next((judged for judged in reversed(on.history[:-1]) if judged.page_title), None)
+    previous_page = on.places.page(previous.page_title) if previous and previous.page_title else None
+    return RunPageView(
+        title=page_title(on.title, on.result),
+        verdict=verdict_view(on, step),
+        run=run_view(on, on.history[-1]),
+        rows=metric_rows(on, reported=True),
+        slices=_slice_rows(on),
+        params=_params(on),
+        facts=_facts(on),
+        chart=chart_view(on),
+        marker=_marker(on, incident) if incident else "",
+        labels=_labels(on),
+        previous=run_view(on, previous) if previous_page and previous else None,
+        links=_links(previous=previous_page, pipeline=on.places.page(on.places.pipeline_page)),
+    )
+
+
+def pipeline_page_view(on: Occasion) -> PipelinePageView:
+    policies = on.config.metrics
+    rows = [
+        HistoryRow(
+            run=run_view(on, judged),
+            outcome=judged.outcome,
+            values=tuple(_show(judged.run.metrics.get(name), section) for name, section in policies.items()),
+            page_title=judged.page_title or "",
+        )
+        for judged in reversed(on.history[-_HISTORY_RUNS:])
+    ]
+    open_rows = tuple(
+        OpenIncidentRow(
+            verdict=verdict_view(on, Step(incident, Turn.REPEATED)),
+            since=formats.moment(incident.opened_at, on.zone, on.locale),
+            owner=on.config.owner,
+            marker=_marker(on, incident),
+        )
+        for incident in on.standing
+        if incident.state is IncidentState.OPEN
+    )
+    return PipelinePageView(
+        title=on.places.pipeline_page,
+        pipeline=on.title,
+        description=on.config.description,
+        owner=on.config.owner,
+        metrics=tuple(_plain(on, name) for name in policies),
+        history=tuple(rows),
+        incidents=open_rows,
+    )
+
+
+def verdict_view(on: Occasion, step: Step | None) -> VerdictView:
+    """Gather what one sentence about the run, or about the incident after it, needs."""
+    outcome = on.assessment.outcome
+    findings = [f for f in on.assessment.findings if f.part is None and f.outcome is outcome and f.change is not None]
+    if step is not None and step.turn is Turn.RESOLVED:
+        findings = [f for f in on.assessment.findings if f.part is None and f.key in step.incident.metrics]
+    findings = findings or [f for f in on.assessment.findings if f.part is None]
+    findings.sort(key=_prominence, reverse=True)
+    others = tuple(dict.fromkeys(_plain(on, f.metric) for f in findings[1:] if f.metric in on.config.metrics))
+    headline = _metric_row(on, findings[0]) if findings and findings[0].metric in on.config.metrics else None
+    incident = step.incident if step else None
+    return VerdictView(
+        outcome=outcome,
+        kind=incident.kind if incident else None,
+        pipeline=on.title,
+        headline=headline if incident is None or incident.kind is not Kind.FAILED else None,
+        also=others,
+        slices=_slice_rows(on, headline.metric)[:2] if headline else (),
+        baseline_runs=str(findings[0].n_baseline) if findings else "0",
+        bad_runs=str(len(incident.bad_runs)) if incident else "0",
+        reruns_agree=on.config.confirm.reruns > 0,
+        exit_code=on.exit_code,
+    )
+
+
+def metric_rows(on: Occasion, *, only: Sequence[str] | None = None, reported: bool = False) -> tuple[MetricRow, ...]:
+    """Return a row a judged metric, the worst first; with *reported*, then one a metric that is only reported."""
+    findings = [f for f in on.assessment.findings if f.part is None and (only is None or f.key in only)]
+    rows = [_metric_row(on, f) for f in sorted(findings, key=lambda f: (-f.outcome.severity, -_prominence(f)))]
+    if reported:
+        judged = {f.metric for f in findings}
+        rows += [
+            _plain_row(on, name, value)
+            for name, value in sorted(on.result.run.metrics.items())
+            if name not in judged and "/" not in name  # a slash makes it a slice or a step of something else
+        ]
+    return tuple(rows)
+
+
+def chart_view(on: Occasion) -> ChartView | None:
+    """Return the history of the metric that the verdict speaks of; None where there is nothing to draw."""
+    findings = [f for f in on.assessment.findings if f.part is None and f.metric in on.config.metrics]
+    if not findings:
+        return None
+    told = max(findings, key=lambda f: (f.outcome.severity, _prominence(f)))
+    points = [j for j in on.history[-_CHART_RUNS:] if told.metric in j.run.metrics]
+    if not points:
+        return None
+    chart = ChartView(
+        metric=told.metric,
+        labels=tuple(judged.run.name for judged in points),
+        values=tuple(judged.run.metrics[told.metric] for judged in points),
+        outcomes=tuple(judged.outcome for judged in points),
+        baseline=told.baseline,
+        band=None if told.spread is None else 2 * told.spread,
+    )
+    return replace(chart, filename=chart_filename(chart))
+
+
+def run_view(on: Occasion, judged: JudgedRun) -> RunView:
+    run = judged.run
+    return RunView(
+        name=run.name,
+        run_id=run.run_id,
+        url=run.url,
+        when=formats.moment(run.ended, on.zone, on.locale),
+        seed=run.params.get("seed", ""),
+        duration=formats.duration(run.ended - run.started, on.locale) if run.ended > run.started else "",
+    )
+
+
+def _metric_row(on: Occasion, finding: Finding) -> MetricRow:
+    section = on.config.metrics.get(finding.metric, MetricSection())
+    scale = finding.baseline if finding.baseline is not None else finding.value
+    interval = ""
+    if finding.change_low is not None and finding.change_high is not None:
+        low = formats.number(finding.change_low, scale=scale, signed=True)
+        high = formats.number(finding.change_high, scale=scale, signed=True)
+        interval = f"{low} … {high}"
+    return MetricRow(
+        metric=finding.metric,
+        plain=_plain(on, finding.metric),
+        outcome=finding.outcome,
+        reason=finding.reason,
+        value=_show(finding.value, section, scale),
+        baseline=_show(finding.baseline, section, scale),
+        change="" if finding.change is None else formats.number(finding.change, scale=scale, signed=True),
+        relative="" if finding.relative is None else formats.percent(finding.relative, on.locale, signed=True),
+        interval=interval,
+        spread=_relative_spread(on, finding),
+        detectable=_show(finding.detectable, section, scale),
+        part="" if finding.part is None else f"{finding.part.column} = {finding.part.value}",
+        share_of_loss="" if finding.share_of_loss is None else formats.percent(finding.share_of_loss, on.locale),
+        examples=f"{finding.n_examples:,}" if finding.part is not None else "",
+        higher_is_better=section.direction.sign > 0,
+        why=section.why.get(on.locale, ""),
+    )
+
+
+def _plain_row(on: Occasion, name: str, value: float) -> MetricRow:
+    accepted = [r.run.metrics[name] for r in on.baseline.recent if name in r.run.metrics]
+    before = sum(accepted) / len(accepted) if accepted else None
+    change = None if before is None else value - before
+    relative = change / abs(before) if change is not None and before else None
+    return MetricRow(
+        metric=name,
+        plain=name,
+        outcome=None,
+        reason=None,
+        value=formats.number(value),
+        baseline="" if before is None else formats.number(before, scale=before or value),
+        change="" if change is None else formats.number(change, scale=before or value, signed=True),
+        relative="" if relative is None else formats.percent(relative, on.locale, signed=True),
+        interval="",
+        spread="",
+        detectable="",
+    )
+
+
+def _slice_rows(on: Occasion, metric: str | None = None) -> tuple[MetricRow, ...]:
+    """Return rows of slices: of one metric, or of the one told; the largest share of the loss first."""
+    parts = [f for f in on.assessment.findings if f.part is not None]
+    if metric is None:
+        whole = [f for f in on.assessment.findings if f.part is None and f.metric in {p.metric for p in parts}]
+        if not whole:
+            return ()
+        metric = max(whole, key=lambda f: (f.outcome.severity, _prominence(f))).metric
+    chosen = sorted((f for f in parts if f.metric == metric), key=lambda f: -(f.share_of_loss or 0.0))
+    return tuple(_metric_row(on, f) for f in chosen)
+
+
+def _facts(on: Occasion) -> tuple[FactRow, ...]:
+    """Return the data card, beside that of the latest accepted run."""
+    before = on.baseline.recent[-1].card if on.baseline.recent else None
+    rows: list[FactRow] = []
+    for name, value in on.result.card.numbers.items():
+        old = before.numbers.get(name) if before else None
+        shown = "" if old is None else formats.fact(old)
+        rows.append(FactRow(name, formats.fact(value), shown, changed=old is not None and old != value))
+    for name, text in on.result.card.texts.items():
+        earlier = before.texts.get(name) if before else None
+        rows.append(FactRow(name, text, earlier or "", changed=earlier is not None and earlier != text))
+    return tuple(rows)
+
+
+def _params(on: Occasion) -> tuple[FactRow, ...]:
+    before: Mapping[str, str] = on.baseline.recent[-1].run.params if on.baseline.recent else {}
+    return tuple(
+        FactRow(name, value, before.get(name, ""), changed=_is_news(name, value, before))
+        for name, value in sorted(on.result.run.params.items())
+    )
+
+
+def _is_news(name: str, value: str, before: Mapping[str, str]) -> bool:
+    return name in before and before[name] != value and name != "seed"  # seeds differ on purpose
+
+
+def _onset(on: Occasion, incident: Incident) -> RunView:
+    judged = on.names.get(incident.onset)
+    return run_view(on, judged or on.history[-1])
+
+
+def _duration(on: Occasion, incident: Incident) -> str:
+    ended = incident.closed_at or on.now
+    return formats.duration(max(ended - incident.opened_at, timedelta(0)), on.locale)
+
+
+def _relative_spread(on: Occasion, finding: Finding) -> str:
+    if finding.spread is None or not finding.baseline:
+        return ""
+    return formats.percent(finding.spread / abs(finding.baseline), on.locale)
+
+
+def _show(value: float | None, section: MetricSection, scale: float | None = None) -> str:
+    return "" if value is None else formats.number(value, section.unit, scale=scale)
+
+
+def _plain(on: Occasion, metric: str) -> str:
+    section = on.config.metrics.get(metric)
+    return section.name.get(on.locale, metric) if section else metric
+
+
+def _prominence(finding: Finding) -> float:
+    """Order findings by how far they moved, counted in what runs differ by."""
+    if finding.change is None or not finding.spread:
+        return 0.0
+    return abs(finding.change) / finding.spread
+
+
+def _marker(on: Occasion, incident: Incident) -> str:
+    ticket = on.places.ticket(incident)
+    return ticket.name if ticket else ""
+
+
+def _labels(on: Occasion) -> tuple[str, ...]:
+    """Label a run's page with Herald's name and the markers of the incidents it belongs to."""
+    markers = [_marker(on, incident) for incident in (*(s.incident for s in on.steps), *on.standing)]
+    return tuple(dict.fromkeys(["herald", *(marker for marker in markers if marker)]))
+
+
+def _links(**named: ObjectKey | None) -> dict[str, ObjectKey]:
+    return {name: key for name, key in named.items() if key is not None}

@@ -1,0 +1,124 @@
+"""Reads config.toml; secrets come from the environment or a secrets directory, never from the file."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import SettingsError
+
+from bot.config import ENV_PREFIX, Config
+from bot.errors import ConfigError
+
+
+def load_config(path: Path, secrets_dir: Path | None = None) -> Config:
+    """Read the configuration, or raise ConfigError naming the file, the key, the value and what would be right."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: there is no such file; copy config.example.toml or name one with --config"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from None
+    _refuse_secrets(path, raw)
+    _refuse_password(path, raw)
+    try:
+        return Config(_secrets_dir=secrets_dir, **raw)
+    except ValidationError as error:
+        lines = [f"{path}: {_explain(problem)}" for problem in error.errors(include_url=False)]
+        raise ConfigError("\n".join(lines)) from None
+    except (SettingsError, TypeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def _refuse_secrets(path: Path, raw: Mapping[str, Any]) -> None:
+    for kind in ("tracker", "wiki", "chat"):
+        services = raw.get(kind, {})
+        for name, service in services.items() if isinstance(services, dict) else ():
+            for key in ("token", "webhook_url"):
+                if isinstance(service, dict) and key in service:
+                    where = _how_to_give((kind, name, key))
+                    raise ConfigError(f"{path}: {kind}.{name}.{key}: a secret does not belong in this file; {where}")
+
+
+def _refuse_password(path: Path, raw: Mapping[str, Any]) -> None:
+    for section, key in (("store", "url"), ("mlflow", "tracking_uri")):
+        address = raw.get(section, {}).get(key, "") if isinstance(raw.get(section), dict) else ""
+        if isinstance(address, str) and urlsplit(address).password:
+            raise ConfigError(
+                f"{path}: {section}.{key}: a password does not belong in this file; {_how_to_give((section, key))}"
+            )
+
+
+def _how_to_give(key: tuple[str, ...]) -> str:
+    joined = "__".join(key)
+    return f"set {ENV_PREFIX}{joined.upper()}, or put it in a file named {ENV_PREFIX.lower()}{joined} in --secrets-dir"
+
+
+def _explain(problem: ErrorDetails) -> str:
+    """Say in one line what is wrong with a key and what would be right."""
+    location = _location(problem["loc"])
+    key = ".".join(location)
+    match problem["type"]:
+        case "extra_forbidden":
+            known = sorted(_known_keys(location[:-1]))
+            near = difflib.get_close_matches(location[-1], known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+            return f"{key}: is not a key of the configuration; {hint}"
+        case "missing":
+            if location[-1] in {"token", "webhook_url"}:
+                return f"{key}: is missing; {_how_to_give(location)}"
+            return f"{key}: is missing"
+        case "value_error":
+            message = str(problem["ctx"]["error"])
+        case "union_tag_invalid":
+            return f"{key}.kind: {problem['ctx']['tag']!r} is not one of ['slack', 'webhook']"
+        case "union_tag_not_found":
+            return f"{key}.kind: is missing; it should be slack or webhook"
+        case _:
+            message = problem["msg"][0].lower() + problem["msg"][1:]
+    value = problem["input"]
+    shown = f"{value!r} " if isinstance(value, str | int | float) and not _holds_secret(location) else ""
+    return f"{key}: {shown}{message}" if key else message
+
+
+def _location(raw: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Return the keys to the problem, without the tag that pydantic puts behind the name of a chat."""
+    parts = tuple(str(part) for part in raw)
+    return parts[:2] + parts[3:] if parts[:1] == ("chat",) else parts
+
+
+def _holds_secret(location: tuple[str, ...]) -> bool:
+    return location[-1:] in {("token",), ("webhook_url",)}
+
+
+def _known_keys(location: tuple[str, ...]) -> set[str]:
+    """Return the keys of the section at *location*."""
+    found: set[str] = set()
+    for model in _models_at(Config, location):
+        found.update(model.model_fields)
+    return found
+
+
+def _models_at(annotation: Any, location: tuple[str, ...]) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if not location:
+            yield annotation
+        elif field := annotation.model_fields.get(location[0]):
+            yield from _models_at(field.annotation, location[1:])
+    elif get_origin(annotation) is dict:
+        if location:
+            yield from _models_at(get_args(annotation)[1], location[1:])
+    elif get_origin(annotation) in {Annotated, types.UnionType}:
+        for option in get_args(annotation):
+            yield from _models_at(option, location)

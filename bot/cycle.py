@@ -1,0 +1,355 @@
+"""One pass over a pipeline: fire, job, runs, assessment, incidents, effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy import Connection
+
+from bot import compose
+from bot.config import Config, JobSection, PipelineSection
+from bot.dispatch import ignore_step
+from bot.domain.fires import Fire, FireState
+from bot.domain.incidents import Incident, IncidentState, SeriesKey, Step, advance
+from bot.domain.judge import Assessment, Finding, Outcome, Reason, assess
+from bot.domain.runs import Baseline, Run, RunResult, RunStatus
+from bot.domain.telling import Places, Publish, effects_of, wants_page
+from bot.errors import JobError
+from bot.ports import Executor, Job, JobState, JobStatus, RunStore
+from bot.store import Database, fires, incidents, leases, outbox, runs
+from bot.store.runs import JudgedRun
+
+_BASELINE_RUNS = 20
+_HISTORY_RUNS = 40
+_LEASE = timedelta(minutes=2)
+_OVERLAP = timedelta(hours=1)  # runs may be logged a little late
+_LOG_LINES = 20
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class CycleReport:
+    """What a cycle did, run by run."""
+
+    judged: list[JudgedRun] = field(default_factory=list)
+    busy: bool = False  # another Herald is at work on this pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """Runs cycles of one pipeline; what has to be told goes into the outbox."""
+
+    name: str
+    config: Config
+    database: Database
+    run_store: RunStore
+    executor: Executor
+    owner: str
+    clock: Callable[[], datetime]
+    pause: Callable[[float], None]
+    folder: Path  # that relative paths of the config start from
+    stopping: Callable[[], bool] = lambda: False
+    on_step: Callable[[str], None] = ignore_step
+    poll_seconds: float = 0.2
+
+    @property
+    def pipeline(self) -> PipelineSection:
+        return self.config.pipeline[self.name]
+
+    @property
+    def title(self) -> str:
+        return self.pipeline.title or self.name
+
+    def run(self, due_at: datetime) -> CycleReport:
+        """Run the job that is due at *due_at*, judge what is new, and confirm what is suspicious.
+
+        A fire that an earlier Herald left is finished first. Returns early when asked to stop; jobs live on.
+        """
+        report = CycleReport()
+        with self._lease() as held:
+            if not held:
+                report.busy = True
+                return report
+            self._finish_left_over(report)
+            if self.pipeline.job is not None and not self.stopping():
+                self._finish(self._fire(due_at), report)
+            self._judge_new(report)
+            self._confirm(report)
+        return report
+
+    def judge_only(self) -> CycleReport:
+        """Judge what is new without starting, finishing or confirming any job: what a dry run does."""
+        report = CycleReport()
+        self._judge_new(report)
+        return report
+
+    def _finish_left_over(self, report: CycleReport) -> None:
+        with self.database.begin() as tx:
+            left = fires.unfinished(tx, self.name)
+        for fire in left:
+            self._finish(fire, report)
+
+    def _fire(self, due_at: datetime, confirms: str | None = None) -> Fire:
+        with self.database.begin() as tx:
+            fire = fires.record(tx, self.name, due_at, confirms)
+            self.on_step("fire.recording")
+        self.on_step("fire.recorded")
+        return fire
+
+    def _finish(self, fire: Fire, report: CycleReport) -> None:
+        """See a fire's job through, adopting one that already lives, and judge its run."""
+        if fire.state.is_over:
+            return
+        job_config = self.pipeline.job
+        if job_config is None:
+            with self.database.begin() as tx:
+                fires.save(tx, replace(fire, state=FireState.LOST, ended_at=self.clock()))
+            return
+        job = self._job(fire, job_config)
+        started = replace(fire, started_at=fire.started_at or self.clock())
+        with self.database.begin() as tx:
+            fires.save(tx, started)
+        self.on_step("job.starting")
+        self.executor.start(job)
+        self.on_step("job.started")
+        status = self._wait(job)
+        if status is None:
+            return
+        self.on_step("job.ended")
+        self._conclude(started, job, status, report)
+
+    def _wait(self, job: Job) -> JobStatus | None:
+        """Wait for the job's end; None where Herald was asked to stop before."""
+        while True:
+            status = self.executor.poll(job)
+            if status.state is not JobState.RUNNING:
+                return status
+            if self.stopping():
+                return None
+            self._renew()
+            self.pause(self.poll_seconds)
+
+    def _conclude(self, fire: Fire, job: Job, status: JobStatus, report: CycleReport) -> None:
+        """Record what the job came to: its run judged, or its failure."""
+        run = self.run_store.run_of_fire(self.pipeline.experiment, fire.fire_id, fire.started_at or fire.due_at)
+        if run is not None:
+            self.run_store.attach_log(run.run_id, self.executor.log_path(job))
+        fire = replace(fire, run_id=run.run_id if run else None, exit_code=status.exit_code, timed_out=status.timed_out)
+        ended = replace(fire, ended_at=self.clock())
+        if status.exit_code == 0 and run is not None and run.status is RunStatus.FINISHED:
+            report.judged += self._judge(run, replace(ended, state=FireState.ENDED))
+            return
+        state = FireState.LOST if status.state is JobState.LOST else FireState.FAILED
+        report.judged += self._record_failure(replace(ended, state=state), run, job)
+
+    def _judge_new(self, report: CycleReport) -> None:
+        """Judge finished runs of the experiment that were not judged before, whoever made them."""
+        with self.database.begin() as tx:
+            mark = runs.watermark(tx, self.name)
+        since = None if mark is None else mark - _OVERLAP
+        for run in self.run_store.runs_since(self.pipeline.experiment, since):
+            if run.status is RunStatus.FINISHED:
+                report.judged += self._judge(run, None)
+                self._renew()
+
+    def _confirm(self, report: CycleReport) -> None:
+        """Run the confirming reruns that suspicious runs still lack."""
+        job_config = self.pipeline.job
+        while job_config is not None and not self.stopping():
+            with self.database.begin() as tx:
+                latest = runs.latest(tx, self.name)
+                had = 0 if latest is None else fires.confirmations_of(tx, latest.run.run_id)
+            if latest is None or not latest.wants_confirmation or had >= self.pipeline.confirm.reruns:
+                return
+            self._finish(self._fire(latest.run.ended + timedelta(microseconds=had + 1), latest.run.run_id), report)
+
+    def _judge(self, run: Run, fire: Fire | None) -> Sequence[JudgedRun]:
+        """Judge one run, and store in one transaction everything it says."""
+        series = SeriesKey(self.name, _series_of(run, self.pipeline.series_by))
+        with self.database.begin() as tx:
+            if runs.is_seen(tx, run.run_id):
+                if fire is not None:
+                    fires.save(tx, fire)
+                return ()
+            accepted = runs.recent(tx, series, _BASELINE_RUNS, accepted_only=True)
+            state = runs.load_state(tx, series)
+        baseline = Baseline(tuple(self.run_store.load(judged.run) for judged in accepted))
+        result = self.run_store.load(run)
+        self.on_step("run.loaded")
+        assessment = assess(state, result, baseline, self.pipeline.policies)
+        return self._store(series, result, assessment, baseline, fire)
+
+    def _record_failure(self, fire: Fire, run: Run | None, job: Job) -> Sequence[JudgedRun]:
+        """Store the failure of a job like a run that says nothing but that."""
+        now = fire.ended_at or self.clock()
+        stand_in = run or Run(
+            fire.fire_id, f"{self.name} #{fire.number}", RunStatus.FAILED, fire.started_at or now, now
+        )
+        series = SeriesKey(self.name, _series_of(stand_in, self.pipeline.series_by))
+        finding = Finding("job", Outcome.FAILED, Reason.RUN_FAILED)
+        with self.database.begin() as tx:
+            if runs.is_seen(tx, stand_in.run_id):
+                fires.save(tx, fire)
+                return ()
+            state = runs.load_state(tx, series)
+        words = "timeout" if fire.timed_out else ("lost" if fire.state is FireState.LOST else str(fire.exit_code))
+        assessment = Assessment(stand_in.run_id, (finding,), state)
+        tail = _last_lines(self.executor.log_path(job))
+        return self._store(series, RunResult(stand_in), assessment, Baseline(), fire, log_tail=tail, exit_code=words)
+
+    def _store(
+        self,
+        series: SeriesKey,
+        result: RunResult,
+        assessment: Assessment,
+        baseline: Baseline,
+        fire: Fire | None,
+        *,
+        log_tail: str = "",
+        exit_code: str = "",
+    ) -> Sequence[JudgedRun]:
+        """Store what a run says in one transaction: the run, its series' state, incidents, and the effects owed."""
+        now = self.clock()
+        with self.database.begin() as tx:
+            if runs.is_seen(tx, result.run_id):
+                return ()
+            earlier = runs.recent(tx, series, _HISTORY_RUNS)
+            standing = incidents.standing(tx, series)
+            steps = advance(standing, assessment, series, self.pipeline.incident_policy, now)
+            previous = earlier[-1].outcome if earlier else None
+            places = self._places()
+            has_page = wants_page(places.publish, assessment.outcome, previous, steps) and places.wiki is not None
+            title = compose.page_title(self.title, result) if has_page else None
+            judged = JudgedRun(
+                result.run,
+                series,
+                result.card,
+                assessment.findings,
+                assessment.outcome,
+                assessment.accepted,
+                assessment.wants_confirmation,
+                now,
+                fire.fire_id if fire else None,
+                title,
+            )
+            runs.record(tx, judged)
+            runs.save_state(tx, series, assessment.state)
+            for step in steps:
+                incidents.save(tx, step.incident)
+            if fire is not None:
+                fires.save(tx, fire)
+            self.on_step("run.recording")
+            occasion = compose.Occasion(
+                pipeline=self.name,
+                config=self.pipeline,
+                locale=self.pipeline.locale or self.config.locale,
+                zone=ZoneInfo(self.pipeline.time_zone or self.config.time_zone),
+                places=places,
+                result=result,
+                assessment=assessment,
+                baseline=baseline,
+                history=(*earlier, judged),
+                steps=steps,
+                standing=_still_standing(standing, steps),
+                page=places.page(title) if title else None,
+                names=_onsets(tx, steps),
+                log_tail=log_tail,
+                exit_code=exit_code,
+                now=now,
+            )
+            self._owe(tx, occasion)
+            self.on_step("run.owing")
+        self.on_step("run.recorded")
+        log.info("judged", pipeline=self.name, run=result.run.name, outcome=assessment.outcome.value)
+        return (judged,)
+
+    def _owe(self, tx: Connection, on: compose.Occasion) -> None:
+        has_chart = compose.chart_view(on) is not None
+        effects = effects_of(on.result.run_id, on.steps, on.places, on.page, has_chart=has_chart)
+        owed = [(effect, compose.view_of(effect, on)) for effect in effects]
+        outbox.owe(tx, self.name, owed, on.now)
+
+    def _places(self) -> Places:
+        pipeline = self.pipeline
+        return Places(
+            instance=self.config.instance,
+            pipeline_page=compose.pipeline_page_title(self.title, self.config.instance),
+            tracker=pipeline.tracker,
+            wiki=pipeline.wiki,
+            chat=pipeline.chat,
+            channel=pipeline.channel,
+            publish=Publish(pipeline.publish),
+        )
+
+    def _job(self, fire: Fire, config: JobSection) -> Job:
+        filled = {"{seed}": str(fire.number), "{fire_id}": fire.fire_id}
+        return Job(
+            fire_id=fire.fire_id,
+            command=tuple(_fill(word, filled) for word in config.command),
+            folder=self.folder / self.config.jobs_folder / self.name / fire.fire_id,
+            cwd=self.folder / config.cwd,
+            environment={
+                **config.environment,
+                "HERALD_FIRE_ID": fire.fire_id,
+                "HERALD_SEED": str(fire.number),
+                "MLFLOW_TRACKING_URI": self.config.mlflow.tracking_uri,
+                "MLFLOW_EXPERIMENT_NAME": self.pipeline.experiment,
+            },
+            timeout=config.timeout,
+        )
+
+    @contextmanager
+    def _lease(self) -> Iterator[bool]:
+        held = self._renew()
+        try:
+            yield held
+        finally:
+            if held:
+                with self.database.begin() as tx:
+                    leases.give_back(tx, f"pipeline:{self.name}", self.owner)
+
+    def _renew(self) -> bool:
+        with self.database.begin() as tx:
+            return leases.take(tx, f"pipeline:{self.name}", self.owner, self.clock(), _LEASE)
+
+
+def _series_of(run: Run, series_by: Sequence[str]) -> str:
+    """Name the series a run belongs to by the values of the params and tags that config lists."""
+    parts = []
+    for key in series_by:
+        kind, name = key.split(".", 1)
+        source = run.params if kind == "params" else run.tags
+        parts.append(f"{key}={source.get(name, '')}")
+    return ", ".join(parts)
+
+
+def _fill(word: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        word = word.replace(name, value)
+    return word
+
+
+def _still_standing(before: Sequence[Incident], steps: Sequence[Step]) -> tuple[Incident, ...]:
+    after = {incident.incident_id: incident for incident in before}
+    after |= {step.incident.incident_id: step.incident for step in steps}
+    return tuple(i for i in after.values() if not i.state.is_over and i.state is IncidentState.OPEN)
+
+
+def _onsets(tx: Connection, steps: Sequence[Step]) -> dict[str, JudgedRun]:
+    found = {step.incident.onset: runs.find(tx, step.incident.onset) for step in steps}
+    return {run_id: judged for run_id, judged in found.items() if judged is not None}
+
+
+def _last_lines(path: Path) -> str:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise JobError(f"{path}: the job's log cannot be read: {error}") from error
+    return "\n".join(lines[-_LOG_LINES:])

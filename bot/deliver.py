@@ -1,0 +1,267 @@
+"""How each effect is carried out, and how a doubtful end is settled before anything is sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from bot.charts import draw_history
+from bot.domain.effects import EffectKind, ObjectKey
+from bot.errors import PermanentError
+from bot.ports import (
+    Attachment,
+    Chat,
+    Page,
+    PageDraft,
+    Posted,
+    RemoteLink,
+    Ticket,
+    TicketDraft,
+    TicketState,
+    Tracker,
+    Wiki,
+)
+from bot.render import Renderer
+from bot.store.outbox import KnownObject, Owed
+from bot.views import (
+    Bound,
+    ChartView,
+    CommentView,
+    LabelsView,
+    LinkView,
+    MessageView,
+    PipelinePageView,
+    RunPageView,
+    TicketView,
+    View,
+)
+
+_CLOCK_SKEW = timedelta(minutes=5)  # between us and a service, when its history is searched
+_NEEDS_PAUSE = timedelta(seconds=15)
+
+V = TypeVar("V", bound=View)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The services that config names."""
+
+    trackers: Mapping[str, Tracker]
+    wikis: Mapping[str, Wiki]
+    chats: Mapping[str, Chat]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketFields:
+    """What a pipeline's config adds to the tickets it opens."""
+
+    priority: str | None = None
+    assignee: str | None = None
+    labels: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The effect stands; *made* is the object it brought about, *unbound* what it could not show yet."""
+
+    made: KnownObject | None = None
+    unbound: tuple[ObjectKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """The effect has to wait, without an attempt being made."""
+
+    until: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One attempt at an effect: everything that carrying it out may lean on."""
+
+    owed: Owed
+    services: Services
+    renderer: Renderer
+    fields: TicketFields
+    known: Mapping[ObjectKey, KnownObject]  # of the effect's target, needs and links
+    now: datetime
+
+    @property
+    def target(self) -> ObjectKey:
+        return self.owed.effect.target
+
+    def check_needs(self) -> NotYet | None:
+        missing = [key for key in self.owed.effect.needs if key not in self.known]
+        if missing:
+            return NotYet(self.now + _NEEDS_PAUSE, f"waits for {missing[0]}")
+        return None
+
+    def settle(self) -> Done | NotYet | None:
+        """Find out whether an earlier request was carried out; None: it was not, or repeating it is harmless."""
+        match self.owed.effect.kind:
+            case EffectKind.OPEN_TICKET:
+                tracker = self._tracker
+                ticket = tracker.find(self.target.name)
+                return Done(self._made_ticket(ticket)) if ticket else self._after_lag(tracker.search_lag)
+            case EffectKind.COMMENT_TICKET:
+                view = self._view(CommentView)
+                return Done() if self._tracker.has_comment(self._external_id(self.target), view.mark) else None
+            case EffectKind.PUBLISH_PAGE:
+                page = self._wiki.find(self.target.name)
+                return Done(self._made_page(page)) if page else None
+            case EffectKind.TELL_CHANNEL:
+                return self._settle_message()
+            case _:
+                return None  # the port promises that the same again changes nothing
+
+    def perform(self) -> Done:
+        """Carry the effect out; raises RetryableError or PermanentError."""
+        match self.owed.effect.kind:
+            case EffectKind.OPEN_TICKET:
+                return self._open_ticket()
+            case EffectKind.COMMENT_TICKET:
+                view = self._view(CommentView)
+                text = self.renderer.render_comment(self._tracker.markup, view, self._bind(view.links))
+                self._tracker.comment(self._external_id(self.target), view.mark, text)
+            case EffectKind.RESOLVE_TICKET:
+                self._tracker.move(self._external_id(self.target), TicketState.DONE)
+            case EffectKind.LINK_TICKET:
+                self._link_ticket()
+            case EffectKind.ATTACH_TO_TICKET:
+                self._tracker.attach(self._external_id(self.target), self._chart())
+            case EffectKind.PUBLISH_PAGE:
+                return self._publish_page()
+            case EffectKind.LABEL_PAGE:
+                self._wiki.label(self._external_id(self.target), self._view(LabelsView).labels)
+            case EffectKind.ATTACH_TO_PAGE:
+                self._wiki.attach(self._external_id(self.target), self._chart())
+            case EffectKind.UPDATE_SECTION:
+                return self._update_section()
+            case EffectKind.TELL_CHANNEL:
+                return self._tell_channel()
+        return Done()
+
+    def _open_ticket(self) -> Done:
+        view = self._view(TicketView)
+        text = self.renderer.render_ticket(self._tracker.markup, view, self._bind(view.links))
+        draft = TicketDraft(
+            text.title,
+            text.body,
+            self.fields.labels,
+            self.fields.priority,
+            self.fields.assignee,
+            self.fields.components,
+        )
+        return Done(self._made_ticket(self._tracker.create(self.target.name, draft)))
+
+    def _link_ticket(self) -> None:
+        report = self.known[self._view(LinkView).links["report"]]
+        link = RemoteLink(f"herald={report.key.name}", report.bound.url, report.bound.title)
+        self._tracker.link(self._external_id(self.target), link)
+
+    def _publish_page(self) -> Done:
+        view = self._view(RunPageView)
+        text = self.renderer.render_run_page(view, self._bind(view.links))
+        parent = self.known.get(view.links["pipeline"]) if "pipeline" in view.links else None
+        draft = PageDraft(text.title, text.body, view.labels, parent.bound.external_id if parent else None)
+        return Done(self._made_page(self._wiki.create(draft)))
+
+    def _update_section(self) -> Done:
+        view = self._view(PipelinePageView)
+        section = self.renderer.render_pipeline_section(view, self._bind(view.links))
+        known = self.known.get(self.target)
+        if known is not None:
+            self._wiki.replace_section(known.bound.external_id, section)
+            return Done()
+        page = self._wiki.find(view.title) or self._wiki.create(PageDraft(view.title, ""))
+        self._wiki.replace_section(page.page_id, section)
+        return Done(self._made_page(page))
+
+    def _tell_channel(self) -> Done:
+        view = self._view(MessageView)
+        text = self.renderer.render_message(view, self._bind(view.links))
+        unbound = tuple(key for key in view.links.values() if key not in self.known)
+        known = self.known.get(self.target)
+        if known is not None and self._chat.can_edit:
+            self._chat.edit(Posted(known.place, known.bound.external_id, known.bound.url), view.mark, text)
+            return Done(unbound=unbound)
+        return Done(self._made_message(self._chat.post(self._channel, view.mark, text)), unbound)
+
+    def _settle_message(self) -> Done | None:
+        if self.target in self.known and self._chat.can_edit:
+            return None  # an edit: the same again changes nothing
+        if not self._chat.can_edit:
+            raise PermanentError(
+                f"{self.target.service}: the message may or may not have been posted, and a webhook cannot be asked; "
+                "it is not sent again by itself, so that nobody reads it twice"
+            )
+        since = (self.owed.sent_at or self.owed.created_at) - _CLOCK_SKEW
+        posted = self._chat.find(self._channel, self._view(MessageView).mark, since)
+        if posted is None:
+            return None
+        view = self._view(MessageView)
+        return Done(self._made_message(posted), tuple(view.links.values()))
+
+    def _after_lag(self, lag: timedelta) -> NotYet | None:
+        """Wait until the service's search would surely show what an earlier request had made."""
+        shown_by = (self.owed.sent_at or self.now) + lag
+        return NotYet(shown_by, "waits for the service's search to catch up") if self.now < shown_by else None
+
+    def _chart(self) -> Attachment:
+        chart = self._view(ChartView)
+        return Attachment(chart.filename, draw_history(chart), "image/png")
+
+    def _bind(self, links: Mapping[str, ObjectKey]) -> dict[str, Bound | None]:
+        return {name: self.known[key].bound if key in self.known else None for name, key in links.items()}
+
+    def _external_id(self, key: ObjectKey) -> str:
+        if key not in self.known:
+            raise PermanentError(f"{key}: was never made, because what should have made it was cancelled")
+        return self.known[key].bound.external_id
+
+    def _view(self, kind: type[V]) -> V:
+        view = self.owed.view
+        if not isinstance(view, kind):
+            raise TypeError(f"{self.owed.effect.effect_id} carries a {type(view).__name__}, not a {kind.__name__}")
+        return view
+
+    @property
+    def _channel(self) -> str:
+        return self.target.name.split(" ")[0]
+
+    @property
+    def _tracker(self) -> Tracker:
+        return _configured(self.services.trackers, self.target)
+
+    @property
+    def _wiki(self) -> Wiki:
+        return _configured(self.services.wikis, self.target)
+
+    @property
+    def _chat(self) -> Chat:
+        return _configured(self.services.chats, self.target)
+
+    def _made_ticket(self, ticket: Ticket) -> KnownObject:
+        return KnownObject(self.target, Bound(ticket.key, ticket.url, ticket.key), "", self.now)
+
+    def _made_page(self, page: Page) -> KnownObject:
+        return KnownObject(self.target, Bound(page.title, page.url, page.page_id), "", self.now)
+
+    def _made_message(self, posted: Posted) -> KnownObject:
+        return KnownObject(self.target, Bound("", posted.url, posted.message_id), posted.channel, self.now)
+
+
+S = TypeVar("S")
+
+
+def _configured(services: Mapping[str, S], target: ObjectKey) -> S:
+    try:
+        return services[target.service]
+    except KeyError:
+        raise PermanentError(
+            f"{target.service}: is no longer in the configuration; add it again, or cancel what is owed to it"
+        ) from None

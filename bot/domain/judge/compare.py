@@ -1,0 +1,109 @@
+"""One run against one baseline: the drop must exceed what matters, what runs do by themselves, and what rows do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from bot.domain.judge.findings import Against, Finding, Method, Outcome, Reason
+from bot.domain.judge.paired import Rows
+from bot.domain.judge.spread import Spread, p_below, t_quantile
+from bot.domain.policy import MetricPolicy, Preset
+
+POWER = 0.8  # of the smallest change that is called detectable
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """How small the p values must be, one-sided, before a run is called different."""
+
+    runs: float
+    rows: float
+
+
+LEVELS = {Preset.QUIET: Levels(runs=0.005, rows=0.05), Preset.SENSITIVE: Levels(runs=0.02, rows=0.05)}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A value held against a level, with all that decides what is said of it."""
+
+    value: float
+    level: float
+    sd: float  # of the change, were there none
+    df: float
+    min_effect: float  # in the metric's unit
+    rows: Rows | None
+
+    @property
+    def change(self) -> float:
+        return self.value - self.level
+
+    def p_runs(self) -> float:
+        """Return the one-sided p value in the direction of the change, against the spread of runs."""
+        return p_below(-abs(self.change), self.sd, self.df)
+
+    def p_rows(self) -> float | None:
+        """Return the one-sided p value in the direction of the change, paired over examples."""
+        if self.rows is None:
+            return None
+        below = self.rows.p_below()
+        return below if self.change < 0 else 1 - below
+
+
+def hold(value: float, spread: Spread, policy: MetricPolicy, rows: Rows | None) -> Held:
+    """Hold *value* against the recent accepted runs."""
+    effect = policy.min_effect.against(spread.level)
+    return Held(value, spread.level, spread.predictive_sd, spread.df, effect, rows)
+
+
+def hold_pinned(value: float, pinned: float, spread: Spread, policy: MetricPolicy, rows: Rows | None) -> Held:
+    """Hold *value* against the pinned release: one run, with the spread that recent runs show."""
+    effect = policy.min_effect.against(pinned)
+    return Held(value, pinned, spread.sd * math.sqrt(2), spread.df, effect, rows)
+
+
+def weigh(held: Held, sign: int, levels: Levels, p_runs: float, p_rows: float | None) -> tuple[Outcome, Reason]:
+    """Say whether the change is worth telling: all of spread, smallest effect and rows must agree."""
+    if p_runs >= levels.runs:
+        return Outcome.OK, Reason.WITHIN_SPREAD
+    if abs(held.change) <= held.min_effect:
+        return Outcome.OK, Reason.BELOW_MIN_EFFECT
+    if p_rows is not None and p_rows >= levels.rows:
+        return Outcome.OK, Reason.ROWS_AGREE
+    return Outcome.SUSPICIOUS if held.change * sign < 0 else Outcome.IMPROVED, Reason.BEYOND_SPREAD
+
+
+def describe(held: Held, policy: MetricPolicy, spread: Spread, levels: Levels) -> Finding:
+    """Return the finding on a whole metric with every number that led to it."""
+    finding = measure(held, policy, spread, levels)
+    outcome, reason = weigh(held, policy.direction.sign, levels, held.p_runs(), held.p_rows())
+    return replace(finding, outcome=outcome, reason=reason)
+
+
+def measure(held: Held, policy: MetricPolicy, spread: Spread, levels: Levels) -> Finding:
+    """Return the numbers of a comparison, not yet judged."""
+    margin = t_quantile(0.975, held.df) * held.sd
+    detectable = (t_quantile(1 - levels.runs, held.df) + t_quantile(POWER, held.df)) * held.sd
+    return Finding(
+        metric=policy.name,
+        outcome=Outcome.INSUFFICIENT_DATA,
+        reason=Reason.FIRST_RUNS,
+        value=held.value,
+        baseline=held.level,
+        change=held.change,
+        change_low=held.change - margin,
+        change_high=held.change + margin,
+        spread=spread.sd,
+        p_runs=held.p_runs(),
+        p_rows=held.p_rows(),
+        detectable=max(detectable, held.min_effect),
+        n_baseline=spread.n,
+        n_examples=held.rows.n if held.rows else 0,
+        method=Method.PREDICTIVE_AND_PAIRED_T if held.rows else Method.PREDICTIVE_T,
+    )
+
+
+def worse_of(recent: Finding, pinned: Finding) -> Finding:
+    """Return the worse finding of the two baselines; the recent runs speak where both say the same."""
+    return replace(pinned, against=Against.PINNED) if pinned.outcome.severity > recent.outcome.severity else recent

@@ -1,0 +1,83 @@
+"""Example by example: paired t tests between runs, and Holm's correction over many of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bot.domain.judge.spread import p_below
+from bot.domain.runs import ExampleTable, Floats, Slice, Strings
+
+MIN_EXAMPLES = 5  # fewer common examples say nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The examples that a run shares with its baseline runs."""
+
+    differences: Floats  # an example each: candidate minus the mean of the baseline runs
+    candidate: float  # mean over the shared examples
+    baselines: Floats  # the same mean of every baseline run
+    lost: float  # sum of the differences, each weighed by its share of the example
+
+    @property
+    def n(self) -> int:
+        return len(self.differences)
+
+    def p_below(self) -> float:
+        """Return the one-sided p value of the paired t test for a fall."""
+        return paired_p(self.differences)
+
+
+def paired_p(differences: Floats) -> float:
+    """Return the one-sided p value of the t test that the mean of *differences* is below zero."""
+    n = len(differences)
+    error = float(differences.std(ddof=1)) / math.sqrt(n)
+    return p_below(float(differences.mean()), error, n - 1)
+
+
+def shared_rows(
+    candidate: ExampleTable, baselines: Sequence[ExampleTable], metric: str, part: Slice | None = None
+) -> Rows | None:
+    """Line up the examples of *part* that every table holds; None where too few are shared."""
+    tables = [table for table in baselines if can_hold(table, metric, part)]
+    if not tables or not can_hold(candidate, metric, part):
+        return None
+    ids, values, weights = candidate.values(metric, part)
+    columns = [table.values(metric, part)[:2] for table in tables]
+    shared = ids
+    for other, _ in columns:
+        shared = np.intersect1d(shared, other, assume_unique=True)
+    before = np.vstack([column[np.searchsorted(other, shared)] for other, column in columns])
+    now = values[np.searchsorted(ids, shared)]
+    known = np.isfinite(now) & np.isfinite(before).all(axis=0)
+    if known.sum() < MIN_EXAMPLES:
+        return None
+    shared, now, before = shared[known], now[known], before[:, known]
+    differences = now - before.mean(axis=0)
+    weight = weights[np.searchsorted(ids, shared)] / total_weights(candidate, shared)
+    return Rows(differences, float(now.mean()), before.mean(axis=1), float((differences * weight).sum()))
+
+
+def can_hold(table: ExampleTable, metric: str, part: Slice | None) -> bool:
+    return metric in table.metrics and (part is None or part.column in table.slices)
+
+
+def total_weights(table: ExampleTable, ids: Strings) -> Floats:
+    """Return the weight of each of *ids* over all its rows."""
+    distinct, positions = np.unique(table.example_ids, return_inverse=True)
+    totals = np.bincount(positions, weights=table.weights, minlength=len(distinct))
+    return np.asarray(totals[np.searchsorted(distinct, ids)], dtype=np.float64)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p values adjusted for being the smallest of many (Holm 1979)."""
+    adjusted = [1.0] * len(p_values)
+    running = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = running
+    return adjusted

@@ -1,0 +1,122 @@
+"""Which effects a run and the turns of its incidents call for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
+from bot.domain.incidents import Incident, Step, Turn
+from bot.domain.judge.findings import Outcome
+
+
+class Publish(StrEnum):
+    """Which runs get a page of their own."""
+
+    ALL = "all"
+    CHANGED = "changed"  # whose outcome is another than the run before, or that turned an incident
+    INCIDENTS = "incidents"  # that turned an incident people hear of
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a pipeline is told about; None where it is not."""
+
+    instance: str
+    pipeline_page: str  # title
+    tracker: str | None = None
+    wiki: str | None = None
+    chat: str | None = None
+    channel: str | None = None
+    publish: Publish = Publish.CHANGED
+
+    def ticket(self, incident: Incident) -> ObjectKey | None:
+        if self.tracker is None:
+            return None
+        return ObjectKey(self.tracker, ObjectKind.TICKET, str(Marker(self.instance, incident.incident_id)))
+
+    def message(self, incident: Incident) -> ObjectKey | None:
+        if self.chat is None:
+            return None
+        return ObjectKey(self.chat, ObjectKind.MESSAGE, f"{self.channel} {self.instance}-{incident.incident_id}")
+
+    def page(self, title: str) -> ObjectKey | None:
+        return None if self.wiki is None else ObjectKey(self.wiki, ObjectKind.PAGE, title)
+
+
+_TOLD = frozenset({Turn.FILED, Turn.REPEATED, Turn.RESOLVED})
+
+
+def wants_page(publish: Publish, outcome: Outcome, previous: Outcome | None, steps: Sequence[Step]) -> bool:
+    """Say whether a run gets a page of its own."""
+    match publish:
+        case Publish.ALL:
+            return True
+        case Publish.CHANGED:
+            return (previous is not None and outcome is not previous) or any(s.turn is not Turn.COUNTED for s in steps)
+        case Publish.INCIDENTS:
+            return any(step.turn in _TOLD for step in steps)
+
+
+def effects_of(
+    run_id: str, steps: Sequence[Step], places: Places, page: ObjectKey | None, *, has_chart: bool
+) -> tuple[Effect, ...]:
+    """Return the effects that one run calls for; *page* is the run's own page, where it gets one."""
+    effects: list[Effect] = []
+    for step in steps:
+        effects += _ticket_effects(run_id, step, places, has_chart=has_chart)
+    if page is not None:
+        incident_id = next((step.incident.incident_id for step in steps if step.turn in _TOLD), None)
+        effects += _page_effects(run_id, places, page, incident_id, has_chart=has_chart)
+    for step in steps:
+        effects += _link_effects(run_id, step, places, page)
+        message = places.message(step.incident)
+        if message is not None and step.turn in _TOLD:
+            cause = f"{run_id}/{step.turn}"
+            effects.append(Effect(EffectKind.TELL_CHANNEL, message, cause, step.incident.incident_id))
+    return tuple(effects)
+
+
+def _ticket_effects(run_id: str, step: Step, places: Places, *, has_chart: bool) -> list[Effect]:
+    ticket = places.ticket(step.incident)
+    if ticket is None:
+        return []
+    incident, cause = step.incident.incident_id, f"{run_id}/{step.turn}"
+    match step.turn:
+        case Turn.FILED:
+            opened = [Effect(EffectKind.OPEN_TICKET, ticket, "opened", incident)]
+            if has_chart:
+                opened.append(Effect(EffectKind.ATTACH_TO_TICKET, ticket, cause, incident, needs=(ticket,)))
+            return opened
+        case Turn.REPEATED:
+            return [Effect(EffectKind.COMMENT_TICKET, ticket, cause, incident)]
+        case Turn.RESOLVED:
+            return [
+                Effect(EffectKind.COMMENT_TICKET, ticket, cause, incident),
+                Effect(EffectKind.RESOLVE_TICKET, ticket, cause, incident),
+            ]
+        case _:
+            return []
+
+
+def _page_effects(
+    run_id: str, places: Places, page: ObjectKey, incident_id: str | None, *, has_chart: bool
+) -> list[Effect]:
+    parent = ObjectKey(page.service, ObjectKind.PAGE, places.pipeline_page)
+    effects = [
+        Effect(EffectKind.UPDATE_SECTION, parent, run_id),
+        Effect(EffectKind.PUBLISH_PAGE, page, run_id, incident_id, needs=(parent,)),
+        Effect(EffectKind.LABEL_PAGE, page, run_id, needs=(page,)),
+    ]
+    if has_chart:
+        effects.append(Effect(EffectKind.ATTACH_TO_PAGE, page, run_id, needs=(page,)))
+    return effects
+
+
+def _link_effects(run_id: str, step: Step, places: Places, page: ObjectKey | None) -> list[Effect]:
+    ticket = places.ticket(step.incident)
+    if ticket is None or page is None or step.turn is not Turn.FILED:
+        return []
+    cause = f"{run_id}/{step.turn}"
+    return [Effect(EffectKind.LINK_TICKET, ticket, cause, step.incident.incident_id, needs=(ticket, page))]

@@ -1,0 +1,58 @@
+"""Numbers, dates and durations as people read them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+MINUS = "\N{MINUS SIGN}"
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
+Locale = Literal["en", "zh"]
+
+
+def _decimals(scale: float) -> int:
+    """Choose how many decimals show a value of this size with about four digits."""
+    for bound, decimals in ((1000, 0), (100, 1), (10, 2), (1, 3)):
+        if abs(scale) >= bound:
+            return decimals
+    return 4
+
+
+def number(value: float, unit: str = "", *, scale: float | None = None, signed: bool = False) -> str:
+    """Write a value with as many decimals as suit *scale*, which defaults to the value itself."""
+    text = f"{value:{'+' if signed else ''},.{_decimals(value if scale is None else scale)}f}".replace("-", MINUS)
+    return f"{text}{_NO_BREAK}{unit}" if unit else text
+
+
+def percent(share: float, locale: Locale, *, signed: bool = False) -> str:
+    """Write a share of 1 as a percentage."""
+    decimals = 0 if abs(share) >= 1 else 1
+    text = f"{100 * share:{'+' if signed else ''}.{decimals}f}".replace("-", MINUS)
+    return f"{text}%" if locale == "zh" else f"{text}{_NO_BREAK}%"
+
+
+def moment(when: datetime, zone: ZoneInfo, locale: Locale) -> str:
+    local = when.astimezone(zone)
+    if locale == "zh":
+        return f"{local.year}年{local.month}月{local.day}日 {local:%H:%M}"
+    return f"{local.day} {local:%b %Y, %H:%M}"
+
+
+def duration(length: timedelta, locale: Locale) -> str:
+    """Write a length of time in its two largest units."""
+    seconds = max(int(length.total_seconds()), 0)
+    names = {"en": ("d", "h", "min", "s"), "zh": ("天", "小时", "分钟", "秒")}[locale]
+    sizes = (86400, 3600, 60, 1)
+    parts: list[str] = []
+    for size, name in zip(sizes, names, strict=True):
+        count, seconds = divmod(seconds, size)
+        if count or (size == 1 and not parts):
+            parts.append(f"{count}{_NO_BREAK if locale == 'en' else ' '}{name}")
+    return " ".join(parts[:2])
+
+
+def fact(value: float) -> str:
+    """Write a count or a share of the data card."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"

@@ -1,0 +1,74 @@
+"""How everything stands: pipelines, their last findings, next times and open incidents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from bot.app import Herald
+from bot.domain.effects import Marker, ObjectKey, ObjectKind
+from bot.domain.incidents import Incident, IncidentState
+from bot.schedule import due_times
+from bot.store import fires, incidents, outbox, runs
+from bot.store.outbox import EffectState
+from bot.store.runs import JudgedRun
+from bot.views import Bound
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIncident:
+    incident: Incident
+    ticket: Bound | None
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOverview:
+    name: str
+    last: JudgedRun | None
+    next_due: datetime | None
+    incidents: tuple[OpenIncident, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    pipelines: tuple[PipelineOverview, ...]
+    owed: int
+    parked: int
+
+
+def overview(herald: Herald) -> Overview:
+    """Gather how everything stands from the state."""
+
+    def last_due(name: str) -> datetime | None:
+        with herald.database.begin() as tx:
+            latest = fires.latest(tx, name)
+        return None if latest is None else latest.due_at
+
+    due = due_times(herald.config, last_due, herald.around.clock())
+    with herald.database.begin() as tx:
+        outstanding = outbox.outstanding(tx)
+        pipelines = tuple(
+            PipelineOverview(
+                name,
+                runs.latest(tx, name),
+                due.get(name),
+                tuple(
+                    _with_ticket(herald, tx, name, incident)
+                    for incident in incidents.of_pipeline(tx, name, IncidentState.CANDIDATE, IncidentState.OPEN)
+                ),
+            )
+            for name in herald.config.pipeline
+        )
+    parked = sum(owed.state is EffectState.PARKED for owed in outstanding)
+    return Overview(pipelines, len(outstanding) - parked, parked)
+
+
+def _with_ticket(herald: Herald, tx: Connection, name: str, incident: Incident) -> OpenIncident:
+    tracker = herald.config.pipeline[name].tracker
+    if tracker is None:
+        return OpenIncident(incident, None)
+    key = ObjectKey(tracker, ObjectKind.TICKET, str(Marker(herald.config.instance, incident.incident_id)))
+    known = outbox.known_objects(tx, [key]).get(key)
+    return OpenIncident(incident, known.bound if known else None)

@@ -1,0 +1,5 @@
+"""The names that Herald and the programs it runs agree on; docs/trainer-seam.md says what they mean."""
+
+FIRE_TAG = "herald.fire_id"
+CARD_FILE = "data_card.json"
+TABLE_FILE = "per_example.parquet"

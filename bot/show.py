@@ -1,0 +1,244 @@
+"""What commands print: tables for people, one JSON object for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bot.cycle import CycleReport
+from bot.dispatch import DrainReport
+from bot.domain.judge import Finding, Outcome
+from bot.overview import Overview, PipelineOverview
+from bot.rehearse import Rehearsal
+from bot.store.outbox import Owed
+from bot.store.runs import JudgedRun
+
+_COLOURS = {
+    Outcome.IMPROVED: "green",
+    Outcome.OK: "green",
+    Outcome.NO_BASELINE: "blue",
+    Outcome.INSUFFICIENT_DATA: "blue",
+    Outcome.SUSPICIOUS: "yellow",
+    Outcome.REGRESSED: "red",
+    Outcome.INVALID: "red",
+    Outcome.STALE: "yellow",
+    Outcome.FAILED: "red",
+}
+
+
+@contextmanager
+def progress(what: str) -> Iterator[None]:
+    """Show that something is under way and for how long, where a person is watching."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        bar.add_task(what)
+        yield
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def print_cycle(name: str, report: CycleReport, drained: DrainReport, *, as_json: bool) -> None:
+    """Print what a cycle judged, delivered, and could not deliver."""
+    if as_json:
+        print_json(
+            {
+                "pipeline": name,
+                "busy": report.busy,
+                "runs": [run_as_json(judged) for judged in report.judged],
+                "delivered": drained.delivered,
+                "failures": drained.failures,
+            }
+        )
+        return
+    console = Console()
+    if report.busy:
+        console.print(f"{escape(name)}: another Herald is at work on it; nothing was done here")
+    elif not report.judged:
+        console.print(f"{escape(name)}: no new run to judge")
+    for judged in report.judged:
+        console.print(_findings_table(judged))
+    console.print(f"delivered: {drained.delivered}")
+    for words in drained.failures:
+        console.print(f"[red]not delivered:[/] {escape(words)}")
+    if drained.failures:
+        console.print("It stays in the outbox: see [bold]herald outbox[/].")
+
+
+def print_status(seen: Overview, *, as_json: bool) -> None:
+    """Print pipelines, open incidents, and how much is owed."""
+    if as_json:
+        print_json(
+            {
+                "pipelines": [_pipeline_as_json(pipeline) for pipeline in seen.pipelines],
+                "owed": seen.owed,
+                "parked": seen.parked,
+            }
+        )
+        return
+    console = Console()
+    table = Table("pipeline", "last run", "ended", "finding", "next", "open incidents")
+    for pipeline in seen.pipelines:
+        last = pipeline.last
+        told = ", ".join(
+            f"{i.incident.kind} {i.ticket.title if i.ticket else i.incident.state}" for i in pipeline.incidents
+        )
+        table.add_row(
+            escape(pipeline.name),
+            escape(last.run.name) if last else "none yet",
+            _when(last.run.ended if last else None),
+            _coloured(last.outcome) if last else "",
+            _when(pipeline.next_due) or "by hand",
+            escape(told) or "none",
+        )
+    console.print(table)
+    console.print(f"owed: {seen.owed}, parked: {seen.parked}")
+
+
+def print_outbox(owed: Sequence[Owed], *, as_json: bool) -> None:
+    """Print what is owed and parked, with the services' words."""
+    if as_json:
+        print_json([_owed_as_json(effect) for effect in owed])
+        return
+    console = Console()
+    if not owed:
+        console.print("Nothing is owed.")
+        return
+    table = Table("#", "state", "effect", "on", "tries", "not before", "the service's words")
+    for item in owed:
+        state = "doubtful" if item.is_doubtful else item.state.value
+        table.add_row(
+            str(item.seq),
+            state,
+            item.effect.kind,
+            escape(str(item.effect.target)),
+            str(item.attempts),
+            _when(item.not_before),
+            escape(item.error or ""),
+        )
+    console.print(table)
+
+
+def print_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> None:
+    """Print what would have been sent."""
+    if as_json:
+        print_json(
+            {
+                "runs": [run_as_json(judged) for judged in rehearsal.judged],
+                "would_send": [
+                    {"effect": said.effect, "on": said.target, "text": said.text} for said in rehearsal.sent
+                ],
+            }
+        )
+        return
+    console = Console()
+    if not rehearsal.judged:
+        console.print("No new run to judge (a dry run starts no job).")
+    for judged in rehearsal.judged:
+        console.print(_findings_table(judged))
+    for said in rehearsal.sent:
+        console.rule(escape(f"{said.what}: {said.target}"))
+        console.print(said.text, markup=False, highlight=False)
+    console.print(f"Nothing was sent; {len(rehearsal.sent)} messages would have been.")
+
+
+def run_as_json(judged: JudgedRun) -> dict[str, Any]:
+    return {
+        "run_id": judged.run.run_id,
+        "name": judged.run.name,
+        "outcome": judged.outcome,
+        "accepted": judged.accepted,
+        "metrics": dict(judged.run.metrics),
+        "findings": [_finding_as_json(finding) for finding in judged.findings],
+    }
+
+
+def _finding_as_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "metric": finding.metric,
+        "slice": str(finding.part) if finding.part else None,
+        "outcome": finding.outcome,
+        "reason": finding.reason,
+        "value": finding.value,
+        "baseline": finding.baseline,
+        "change": finding.change,
+        "relative": finding.relative,
+        "interval": [finding.change_low, finding.change_high],
+        "onset": finding.onset,
+        "method": finding.method,
+    }
+
+
+def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
+    return {
+        "name": pipeline.name,
+        "last": run_as_json(pipeline.last) if pipeline.last else None,
+        "next_due": pipeline.next_due,
+        "incidents": [
+            {
+                "id": told.incident.incident_id,
+                "kind": told.incident.kind,
+                "state": told.incident.state,
+                "metrics": told.incident.metrics,
+                "opened_at": told.incident.opened_at,
+                "ticket": told.ticket.title if told.ticket else None,
+                "url": told.ticket.url if told.ticket else None,
+            }
+            for told in pipeline.incidents
+        ],
+    }
+
+
+def _owed_as_json(owed: Owed) -> dict[str, Any]:
+    return {
+        "number": owed.seq,
+        "state": owed.state,
+        "doubtful": owed.is_doubtful,
+        "effect": owed.effect.kind,
+        "on": str(owed.effect.target),
+        "pipeline": owed.pipeline,
+        "attempts": owed.attempts,
+        "not_before": owed.not_before,
+        "error": owed.error,
+    }
+
+
+def _findings_table(judged: JudgedRun) -> Table:
+    table = Table("metric", "finding", "value", "baseline", "change", "why", title=escape(judged.run.name))
+    for finding in judged.findings:
+        if finding.part is None:
+            relative = finding.relative
+            table.add_row(
+                escape(finding.metric),
+                _coloured(finding.outcome),
+                _number(finding.value),
+                _number(finding.baseline),
+                "" if relative is None else f"{relative:+.1%}",
+                finding.reason.replace("_", " "),
+            )
+    return table
+
+
+def _coloured(outcome: Outcome) -> str:
+    return f"[{_COLOURS[outcome]}]{outcome.replace('_', ' ')}[/]"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _when(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M}"

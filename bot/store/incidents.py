@@ -1,0 +1,45 @@
+"""Incidents in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, insert, select
+
+from bot.domain.incidents import Incident, IncidentState, SeriesKey
+from bot.store.codec import dump, load
+from bot.store.tables import incidents
+
+_STANDING = (IncidentState.CANDIDATE, IncidentState.OPEN)
+
+
+def save(tx: Connection, incident: Incident) -> None:
+    """Store an incident, new or changed."""
+    tx.execute(delete(incidents).where(incidents.c.incident_id == incident.incident_id))
+    tx.execute(
+        insert(incidents).values(
+            incident_id=incident.incident_id,
+            pipeline=incident.series.pipeline,
+            series=incident.series.series,
+            kind=incident.kind,
+            state=incident.state,
+            opened_at=incident.opened_at,
+            incident=dump(incident),
+        )
+    )
+
+
+def standing(tx: Connection, series: SeriesKey) -> Sequence[Incident]:
+    """Return the series' incidents that are not over, oldest first."""
+    query = select(incidents.c.incident).where(
+        incidents.c.pipeline == series.pipeline,
+        incidents.c.series == series.series,
+        incidents.c.state.in_(_STANDING),
+    )
+    return [load(Incident, text) for text in tx.scalars(query.order_by(incidents.c.opened_at))]
+
+
+def of_pipeline(tx: Connection, pipeline: str, *states: IncidentState) -> Sequence[Incident]:
+    """Return the pipeline's incidents in these states, oldest first."""
+    query = select(incidents.c.incident).where(incidents.c.pipeline == pipeline, incidents.c.state.in_(states))
+    return [load(Incident, text) for text in tx.scalars(query.order_by(incidents.c.opened_at))]

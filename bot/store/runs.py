@@ -1,0 +1,122 @@
+"""Runs that were judged, with what was said of them, and the state of their series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select
+
+from bot.domain.incidents import SeriesKey
+from bot.domain.judge import Assessment, Finding, Outcome, SeriesState
+from bot.domain.runs import DataCard, Run
+from bot.store.codec import dump, load
+from bot.store.tables import runs, series_states
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedRun:
+    """A run as it was judged; what its artifacts held beyond the data card stays in MLflow."""
+
+    run: Run
+    series: SeriesKey
+    card: DataCard
+    findings: tuple[Finding, ...]
+    outcome: Outcome
+    accepted: bool
+    wants_confirmation: bool
+    judged_at: datetime
+    fire_id: str | None = None
+    page_title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    findings: tuple[Finding, ...]
+
+
+def is_seen(tx: Connection, run_id: str) -> bool:
+    return tx.scalar(select(runs.c.run_id).where(runs.c.run_id == run_id)) is not None
+
+
+def record(tx: Connection, judged: JudgedRun) -> None:
+    tx.execute(
+        insert(runs).values(
+            run_id=judged.run.run_id,
+            pipeline=judged.series.pipeline,
+            series=judged.series.series,
+            fire_id=judged.fire_id,
+            ended_at=judged.run.ended,
+            judged_at=judged.judged_at,
+            outcome=judged.outcome,
+            accepted=judged.accepted,
+            wants_confirmation=judged.wants_confirmation,
+            page_title=judged.page_title,
+            run=dump(judged.run),
+            card=dump(judged.card),
+            findings=dump(_Findings(judged.findings)),
+        )
+    )
+
+
+def find(tx: Connection, run_id: str) -> JudgedRun | None:
+    row = tx.execute(select(runs).where(runs.c.run_id == run_id)).first()
+    return None if row is None else _judged(row)
+
+
+def recent(tx: Connection, series: SeriesKey, limit: int, *, accepted_only: bool = False) -> Sequence[JudgedRun]:
+    """Return the latest runs of a series, oldest first."""
+    query = select(runs).where(runs.c.pipeline == series.pipeline, runs.c.series == series.series)
+    if accepted_only:
+        query = query.where(runs.c.accepted)
+    rows = tx.execute(query.order_by(runs.c.ended_at.desc(), runs.c.run_id).limit(limit)).all()
+    return [_judged(row) for row in reversed(rows)]
+
+
+def latest(tx: Connection, pipeline: str) -> JudgedRun | None:
+    query = select(runs).where(runs.c.pipeline == pipeline).order_by(runs.c.ended_at.desc()).limit(1)
+    row = tx.execute(query).first()
+    return None if row is None else _judged(row)
+
+
+def watermark(tx: Connection, pipeline: str) -> datetime | None:
+    """Return when the latest run that was judged had ended."""
+    newest: datetime | None = tx.scalar(select(func.max(runs.c.ended_at)).where(runs.c.pipeline == pipeline))
+    return newest
+
+
+def load_state(tx: Connection, series: SeriesKey) -> SeriesState:
+    query = select(series_states.c.state).where(*_is(series))
+    text = tx.scalar(query)
+    return SeriesState() if text is None else load(SeriesState, text)
+
+
+def save_state(tx: Connection, series: SeriesKey, state: SeriesState) -> None:
+    tx.execute(delete(series_states).where(*_is(series)))
+    tx.execute(insert(series_states).values(pipeline=series.pipeline, series=series.series, state=dump(state)))
+
+
+def _is(series: SeriesKey) -> tuple[Any, ...]:
+    return series_states.c.pipeline == series.pipeline, series_states.c.series == series.series
+
+
+def _judged(row: Row[Any]) -> JudgedRun:
+    return JudgedRun(
+        load(Run, row.run),
+        SeriesKey(row.pipeline, row.series),
+        load(DataCard, row.card),
+        load(_Findings, row.findings).findings,
+        Outcome(row.outcome),
+        row.accepted,
+        row.wants_confirmation,
+        row.judged_at,
+        row.fire_id,
+        row.page_title,
+    )
+
+
+def assessment_of(judged: JudgedRun) -> Assessment:
+    """Return what was said of the run; the state has moved on since."""
+    return Assessment(judged.run.run_id, judged.findings, SeriesState(), judged.wants_confirmation)

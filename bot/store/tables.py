@@ -1,0 +1,138 @@
+"""The tables; `migrations/` brings a database to them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC; SQLite keeps no zone, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+metadata = MetaData()
+
+fires = Table(
+    "fires",
+    metadata,
+    Column("fire_id", String(64), primary_key=True),  # follows from pipeline, due time and what it confirms
+    Column("pipeline", String(64), nullable=False, index=True),
+    Column("due_at", Instant, nullable=False),
+    Column("number", Integer, nullable=False),  # of this pipeline, from 1: the seed of its job
+    Column("confirms", String(64)),  # the suspicious run this one repeats
+    Column("state", String(16), nullable=False, index=True),
+    Column("started_at", Instant),
+    Column("ended_at", Instant),
+    Column("run_id", String(64)),
+    Column("exit_code", Integer),
+    Column("timed_out", Boolean, nullable=False, default=False),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", String(64), primary_key=True),  # or the fire's, where a job left no run
+    Column("pipeline", String(64), nullable=False),
+    Column("series", String(500), nullable=False),
+    Column("fire_id", String(64)),
+    Column("ended_at", Instant, nullable=False),
+    Column("judged_at", Instant, nullable=False),
+    Column("outcome", String(32), nullable=False),
+    Column("accepted", Boolean, nullable=False),
+    Column("wants_confirmation", Boolean, nullable=False),
+    Column("page_title", String(255)),  # of its page in the wiki, where one is published
+    Column("run", Text, nullable=False),
+    Column("card", Text, nullable=False),
+    Column("findings", Text, nullable=False),
+    Index("runs_by_series", "pipeline", "series", "ended_at"),
+)
+
+series_states = Table(
+    "series_states",
+    metadata,
+    Column("pipeline", String(64), primary_key=True),
+    Column("series", String(500), primary_key=True),
+    Column("state", Text, nullable=False),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("incident_id", String(64), primary_key=True),
+    Column("pipeline", String(64), nullable=False, index=True),
+    Column("series", String(500), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("opened_at", Instant, nullable=False),
+    Column("incident", Text, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("effect_id", String(500), nullable=False, unique=True),
+    Column("kind", String(32), nullable=False),
+    Column("service", String(64), nullable=False),
+    Column("lane", String(450), nullable=False),  # order is kept within
+    Column("pipeline", String(64), nullable=False),
+    Column("incident_id", String(64), index=True),
+    Column("effect", Text, nullable=False),
+    Column("view", Text),
+    Column("state", String(16), nullable=False, index=True),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("not_before", Instant, nullable=False),
+    Column("owner", String(64)),  # who holds the lease
+    Column("leased_until", Instant),
+    Column("sent_at", Instant),  # set before a request goes out, cleared when it surely changed nothing
+    Column("error", Text),  # the service's words
+    Column("unbound", Text, nullable=False, default=""),  # links that a delivered message could not show yet
+    Column("created_at", Instant, nullable=False),
+    Column("delivered_at", Instant),
+    Index("outbox_by_lane", "lane", "seq"),
+)
+
+objects = Table(
+    "objects",
+    metadata,
+    Column("target", String(400), primary_key=True),  # an ObjectKey
+    Column("external_id", String(255), nullable=False),  # ticket key, page id, message timestamp
+    Column("place", String(255), nullable=False, default=""),  # the channel, as the service calls it
+    Column("title", String(500), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("until", Instant, nullable=False),
+)

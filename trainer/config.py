@@ -1,0 +1,210 @@
+"""Job file (TOML) -> frozen models."""
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic_core import ErrorDetails
+
+from trainer.errors import JobError
+
+FIRE_ID_VARIABLE = "HERALD_FIRE_ID"
+PLAIN_SQLITE = "sqlite:///"
+
+
+def _resolve_path(value: object, info: ValidationInfo) -> object:
+    """Read a path as relative to the job file's folder."""
+    if not isinstance(value, str):
+        return value
+    if not value:
+        raise ValueError("a path cannot be empty")
+    return Path(info.context or ".", Path(value).expanduser())
+
+
+def _resolve_uri(value: object, info: ValidationInfo) -> object:
+    """Read a SQLite file as relative to the job file's folder too, so that one rule holds for the whole file."""
+    if not isinstance(value, str):
+        return value
+    if value.startswith(("http://", "https://", "postgresql", "mysql")):
+        return value
+    if not value.startswith(PLAIN_SQLITE):
+        raise ValueError("not a tracking URI: sqlite:///FILE or http(s)://HOST is right")
+    return f"{PLAIN_SQLITE}{Path(info.context or '.', value.removeprefix(PLAIN_SQLITE)).absolute()}"
+
+
+FilePath = Annotated[Path, BeforeValidator(_resolve_path)]
+TrackingUri = Annotated[str, BeforeValidator(_resolve_uri)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class DataJob(Section):
+    snapshot: FilePath
+
+
+class ModelJob(Section):
+    package: str | None = None  # an installed package that offers get_model_path()
+    folder: FilePath | None = None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # of model.safetensors
+    cache: FilePath | None = None  # keeps what the frozen layers give, for the next run
+    max_tokens: Annotated[int, Field(ge=3)] = 24
+
+    @model_validator(mode="after")
+    def _names_one_source(self) -> "ModelJob":
+        if (self.package is None) == (self.folder is None):
+            raise ValueError("give either package or folder")
+        return self
+
+
+class TrackingJob(Section):
+    uri: TrackingUri
+    experiment: Annotated[str, Field(min_length=1)]
+    artifacts: FilePath | None = None  # where a new experiment keeps its artifacts
+    run_name: str | None = None
+    fire_id: str | None = None
+    tags: dict[str, str] = {}
+    params: dict[str, str | int | float | bool] = {}
+
+
+class ScoreJob(Section):
+    """How a household's history ranks the catalogue."""
+
+    bag_items: Count = 10  # items averaged into one vector
+    near_items: Count = 50  # items a candidate is compared with one by one
+    half_life_days: Positive = 28.0
+    power: Positive = 0.75  # damps the weights of what is bought every time
+    temperature: Positive = 0.1  # of the averaged vector
+    near_temperature: Positive = 0.05
+    near: Annotated[float, Field(ge=0)] = 1.0  # weight of the one-by-one comparison
+    prior: Annotated[float, Field(ge=0)] = 0.5  # weight of log popularity
+
+
+class TrainJob(Section):
+    trips: Count = 1152  # trips drawn for training, once
+    targets: Count = 4  # items drawn from each
+    batch: Annotated[int, Field(ge=2)] = 64  # trips a step
+    epochs: Count = 1
+    lr: Positive = 2e-4
+    warmup: Share = 0.1  # share of the steps
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip: Positive = 1.0  # largest gradient norm
+    layers: Count = 2  # trained, from the top; those below are frozen
+    min_history_days: Annotated[int, Field(ge=1)] = 28
+
+
+class Job(Section):
+    task: Literal["next_item"]
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    threads: Count | None = None  # of torch; all cores by default
+    output: FilePath  # a folder that does not exist yet
+    result: FilePath | None = None  # a copy of the result file, written however the job ends
+    data: DataJob
+    model: ModelJob
+    tracking: TrackingJob
+    score: ScoreJob = ScoreJob()
+    train: TrainJob = TrainJob()
+
+
+def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
+    """Read and check a job file, `key=value` overrides applied; raise JobError."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise JobError(f"{path}: there is no such job file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise JobError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise JobError(f"{path}: not valid TOML: {error}") from None
+    for override in overrides:
+        _apply(raw, override)
+    fire_id = os.environ.get(FIRE_ID_VARIABLE)
+    if fire_id and isinstance(tracking := raw.get("tracking"), dict):
+        tracking.setdefault("fire_id", fire_id)
+    try:
+        return Job.model_validate(raw, context=path.absolute().parent)
+    except ValidationError as error:
+        raise JobError(f"{path}: {'; '.join(_explain(detail) for detail in error.errors())}") from None
+
+
+def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:
+    """Give a nested section as dotted keys, unset ones left out."""
+    flat: dict[str, str | int | float | bool] = {}
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        elif value is not None:
+            flat[prefix + key] = value if isinstance(value, (bool, int, float)) else str(value)
+    return flat
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise JobError(f"--set {override}: KEY=VALUE is right, such as seed=3 or train.lr=1e-4")
+    *parents, last = key.strip().split(".")
+    table = raw
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise JobError(f"--set {override}: {parent} is a value, not a section")
+    table[last] = _parse_value(text)
+    if last in _path_keys(parents):
+        table[last] = str(Path(text).expanduser().absolute())
+
+
+def _parse_value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _path_keys(parents: Sequence[str]) -> frozenset[str]:
+    """Name the keys of a section that hold paths: on the command line these are relative to the current folder."""
+    model = _section_model(parents)
+    if model is None:
+        return frozenset()
+    return frozenset(name for name, field in model.model_fields.items() if "Path" in str(field.annotation))
+
+
+def _section_model(location: Iterable[int | str]) -> type[Section] | None:
+    model: type[Section] = Job
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, Section)):
+            return None
+        model = field.annotation
+    return model
+
+
+def _explain(detail: ErrorDetails) -> str:
+    """Say in words what one validation error means, naming key, value and what would be right."""
+    location, kind = detail["loc"], detail["type"]
+    key = ".".join(str(part) for part in location)
+    if kind == "extra_forbidden":
+        return f"unknown key '{key}'{_suggest(location)}"
+    if kind == "missing":
+        return f"key '{key}' is missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    where = f"key '{key}'" if key else "the job"
+    value = detail["input"]
+    shown = "" if isinstance(value, (dict, Section)) else f" is {value!r}"
+    return f"{where}{shown}: {message[0].lower()}{message[1:]}"
+
+
+def _suggest(location: Sequence[int | str]) -> str:
+    model = _section_model(location[:-1])
+    known = list(model.model_fields) if model else []
+    near = get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    if near:
+        return f": did you mean '{near[0]}'?"
+    return f": known keys are {', '.join(known)}" if known else ""

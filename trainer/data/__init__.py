@@ -1,0 +1,1 @@
+"""Raw tables to snapshots: cleaned, counted, split in time."""

@@ -1,0 +1,174 @@
+"""A snapshot: a folder with a catalogue and what was bought when, ready for training."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trainer.data.card import DataCard, read_card, write_card
+from trainer.errors import DataError
+
+ITEMS = "items.parquet"
+PURCHASES = "purchases.parquet"
+PRODUCTS = "products.parquet"
+CARD = "data_card.json"
+
+Ints = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Items in the order of their ids; the three tuples are of one length."""
+
+    item_ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    departments: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Purchases:
+    """One entry a user, day and item, sorted by user, then day, then item; arrays of one length."""
+
+    user_ids: tuple[str, ...]
+    user: Ints  # index into user_ids
+    day: Ints  # days since 1970-01-01, local time
+    item: Ints  # index into the catalogue
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    catalogue: Catalogue
+    purchases: Purchases
+    card: DataCard
+
+    @property
+    def test_from(self) -> int:
+        return day_number(date.fromisoformat(self.card.test_from))
+
+
+def day_number(day: date) -> int:
+    return day.toordinal() - date(1970, 1, 1).toordinal()
+
+
+def content_hash(catalogue: Catalogue, purchases: Purchases, test_from: str) -> str:
+    """Hash what is in the tables, not the bytes of the files: another writer of parquet gives the same."""
+    digest = hashlib.sha256(test_from.encode())
+    for column in (catalogue.item_ids, catalogue.texts, catalogue.departments, purchases.user_ids):
+        digest.update("\x1e".join(column).encode() + b"\x1d")
+    for numbers in (purchases.user, purchases.day, purchases.item):
+        digest.update(np.ascontiguousarray(numbers, dtype="<i4").tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Give a temporary folder that becomes *target* at the end of the block, or goes away with its failure."""
+    if target.exists():
+        raise DataError(f"{target}: exists already; name a new folder or remove it first")
+    partial = target.with_name(f".{target.name}.partial")
+    rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        partial.rename(target)
+    except OSError as error:
+        raise DataError(f"{target}: cannot be written: {error.strerror or error}") from error
+    finally:
+        rmtree(partial, ignore_errors=True)
+
+
+def write_snapshot(snapshot: Snapshot, products: pa.Table, folder: Path) -> None:
+    """Write all or nothing; *products* records which product is which item, for later snapshots to reuse."""
+    catalogue, purchases = snapshot.catalogue, snapshot.purchases
+    items = pa.table(
+        {
+            "item_id": pa.array(catalogue.item_ids, pa.string()),
+            "text": pa.array(catalogue.texts, pa.string()),
+            "department": pa.array(catalogue.departments, pa.string()),
+        }
+    )
+    bought = pa.table(
+        {
+            "user_id": pa.DictionaryArray.from_arrays(purchases.user, pa.array(purchases.user_ids, pa.string())),
+            "day": pa.array(purchases.day, pa.date32()),
+            "item_id": pa.DictionaryArray.from_arrays(purchases.item, pa.array(catalogue.item_ids, pa.string())),
+        }
+    )
+    with whole_folder(folder) as partial:
+        pq.write_table(items, partial / ITEMS)
+        pq.write_table(bought, partial / PURCHASES)
+        pq.write_table(products, partial / PRODUCTS)
+        write_card(snapshot.card, partial / CARD)
+
+
+def read_snapshot(folder: Path) -> Snapshot:
+    """Read a snapshot and hold it against its card; raise DataError."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such snapshot")
+    card = read_card(folder / CARD)
+    items = read_columns(folder / ITEMS, ("item_id", "text", "department"))
+    bought = read_columns(folder / PURCHASES, ("user_id", "day", "item_id"), dictionaries=("user_id", "item_id"))
+    columns = (tuple(items[name].cast(pa.string()).to_pylist()) for name in ("item_id", "text", "department"))
+    catalogue = Catalogue(*columns)
+    users, user = _decode(bought["user_id"])
+    items_bought, item = _decode(bought["item_id"])
+    place = {name: position for position, name in enumerate(catalogue.item_ids)}
+    try:
+        positions = np.array([place[name] for name in items_bought], dtype=np.int32)
+    except KeyError as error:
+        raise DataError(f"{folder / PURCHASES}: item {error} is not in {ITEMS}") from None
+    day = bought["day"].cast(pa.date32()).cast(pa.int32()).to_numpy()
+    purchases = _sorted(Purchases(tuple(users), user, day, positions[item] if len(item) else item))
+    found = content_hash(catalogue, purchases, card.test_from)
+    if found != card.hash:
+        raise DataError(f"{folder}: the tables have changed since their data card was written: hash {found[:12]}")
+    return Snapshot(catalogue, purchases, card)
+
+
+def read_columns(path: Path, names: tuple[str, ...], dictionaries: tuple[str, ...] = ()) -> pa.Table:
+    """Read columns of a parquet file; raise DataError naming what is missing."""
+    try:
+        schema = pq.read_schema(path)
+        missing = [name for name in names if name not in schema.names]
+        if missing:
+            raise DataError(f"{path}: column '{missing[0]}' is missing; it has {', '.join(schema.names)}")
+        return pq.read_table(path, columns=list(names), read_dictionary=list(dictionaries))
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such table") from None
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: not a parquet table: {error}") from None
+
+
+def _decode(column: Any) -> tuple[list[str], Ints]:
+    encoded = column.unify_dictionaries().combine_chunks() if column.num_chunks else pa.array([], pa.string())
+    if not pa.types.is_dictionary(encoded.type):
+        encoded = encoded.dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0)
+    return [str(name) for name in encoded.dictionary.to_pylist()], encoded.indices.to_numpy().astype(np.int32)
+
+
+def _sorted(purchases: Purchases) -> Purchases:
+    """Sort users by id and rows by user, day and item, whatever order the file has."""
+    order = sorted(range(len(purchases.user_ids)), key=purchases.user_ids.__getitem__)
+    place = np.empty(len(order), dtype=np.int32)
+    place[order] = np.arange(len(order), dtype=np.int32)
+    user = place[purchases.user] if len(order) else purchases.user
+    rows = np.lexsort((purchases.item, purchases.day, user))
+    names = tuple(purchases.user_ids[position] for position in order)
+    return Purchases(names, user[rows], purchases.day[rows], purchases.item[rows])

@@ -1,0 +1,250 @@
+"""A BERT-like text encoder read from safetensors: frozen lower layers whose outputs are kept, trained upper ones."""
+
+# Shape suffixes, scoped to this file:
+#   B = texts in a batch, T = tokens of the longest of them, P = tokens of all texts, packed end to end, D = width
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from trainer.errors import ModelError
+
+if TYPE_CHECKING:
+    from trainer.config import ModelJob
+
+WEIGHTS = "model.safetensors"
+NEEDED = ("config.json", "tokenizer.json")
+PICKLES = ("pytorch_model.bin", "model.pt", "model.pkl")
+TEXTS_AT_A_TIME = 256  # without gradients
+LENGTH_GROUPS = 4  # with gradients: texts of similar length share a matrix, so that little of it is padding
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    folder: Path
+    digest: str  # sha256 of model.safetensors
+    config: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """Outputs of the frozen layers for a list of texts, without padding."""
+
+    packed_PD: Tensor
+    starts: Tensor  # (texts + 1,) where each text begins
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def pad(self, texts: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the (B, T, D) outputs of some texts and the (B, T) mask of what is not padding."""
+        start_B = self.starts[texts]
+        length_B = self.starts[texts + 1] - start_B
+        place_T = torch.arange(int(length_B.max()))
+        mask_BT = place_T[None] < length_B[:, None]
+        row_BT = torch.where(mask_BT, start_B[:, None] + place_T[None], 0)
+        return self.packed_PD[row_BT], mask_BT
+
+
+def find_model(job: "ModelJob") -> ModelSource:
+    """Find the model's folder and check it without loading it; raise ModelError."""
+    folder = job.folder if job.folder is not None else _package_folder(str(job.package))
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: there is no such model folder")
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        pickles = [name for name in PICKLES if (folder / name).exists()]
+        instead = f"; {pickles[0]} is not read, it may run code" if pickles else ""
+        raise ModelError(f"{folder}: holds no {WEIGHTS}{instead}")
+    for name in NEEDED:
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder}: holds no {name}")
+    with weights.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if job.sha256 is not None and digest != job.sha256:
+        raise ModelError(f"{weights}: sha256 is {digest[:12]}..., not {job.sha256[:12]}... as the job file says")
+    return ModelSource(folder, digest, _read_config(folder / "config.json"))
+
+
+def _package_folder(package: str) -> Path:
+    module = package.replace("-", "_")
+    if find_spec(module) is None:
+        raise ModelError(f"model.package: {package!r} is not installed")
+    locate = getattr(import_module(module), "get_model_path", None)
+    if locate is None:
+        raise ModelError(f"model.package: {package!r} offers no get_model_path()")
+    return Path(locate())
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path}: not valid JSON: {error}") from None
+    kind = config.get("model_type") if isinstance(config, dict) else None
+    if kind != "bert":
+        raise ModelError(f"{path}: model_type is {kind!r}; 'bert' is what this task reads")
+    return dict(config)
+
+
+class TextEncoder:
+    """Encodes texts as the mean of their tokens' last states."""
+
+    def __init__(self, source: ModelSource, *, trained_layers: int, max_tokens: int) -> None:
+        self.source = source
+        self.max_tokens = max_tokens
+        self.model = _load_bert(source)
+        self.layers: list[Any] = list(self.model.encoder.layer)
+        if trained_layers > len(self.layers):
+            raise ModelError(f"train.layers: {trained_layers} is more than the model's {len(self.layers)}")
+        self.frozen = len(self.layers) - trained_layers
+        # No dropout: what little is trained does not overfit in one pass, and runs repeat exactly.
+        self.model.eval()
+        self.model.requires_grad_(requires_grad=False)
+        for layer in self.layers[self.frozen :]:
+            layer.requires_grad_(requires_grad=True)
+        self.tokenizer = _load_tokenizer(source, max_tokens)
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """Give what is trained."""
+        return [parameter for layer in self.layers[self.frozen :] for parameter in layer.parameters()]
+
+    def run_frozen(self, texts: Sequence[str], cache: Path | None) -> Hidden:
+        """Run the frozen layers over all texts, or read what an earlier run of the same model and texts kept."""
+        kept = None if cache is None else cache / f"frozen-{self._cache_key(texts)}.safetensors"
+        if kept is not None and kept.is_file():
+            try:
+                tensors = load_file(kept)
+                return Hidden(tensors["packed"], tensors["starts"])
+            except (SafetensorError, KeyError, OSError):
+                kept.unlink(missing_ok=True)  # cut short by a full disk, say: what it held is computed again
+        hidden = self._compute_frozen(texts)
+        if kept is not None:
+            _keep(hidden, kept)
+        return hidden
+
+    def encode(self, hidden: Hidden, texts: Tensor) -> Tensor:
+        """Give the (B, D) vectors of some texts, with gradients for the trained layers."""
+        lengths = hidden.starts[texts + 1] - hidden.starts[texts]
+        order = torch.argsort(lengths, stable=True)
+        parts = [self._run_trained(*hidden.pad(texts[part])) for part in order.chunk(LENGTH_GROUPS)]
+        return torch.cat(parts)[torch.argsort(order)]
+
+    def encode_all(self, hidden: Hidden) -> Tensor:
+        """Give the vectors of all texts, without gradients."""
+        order = torch.argsort(hidden.starts[1:] - hidden.starts[:-1], stable=True)
+        with torch.no_grad():
+            parts = [self._run_trained(*hidden.pad(part)) for part in order.split(TEXTS_AT_A_TIME)]
+        return torch.cat(parts)[torch.argsort(order)]
+
+    def save(self, folder: Path) -> None:
+        """Write a folder that this class, transformers and sentence encoders of the same kind read."""
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}
+        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+        for name in NEEDED:
+            (folder / name).write_bytes((self.source.folder / name).read_bytes())
+
+    def _cache_key(self, texts: Sequence[str]) -> str:
+        settings = f"{self.source.digest} {self.frozen} {self.max_tokens}"
+        return hashlib.sha256("\x1e".join((settings, *texts)).encode()).hexdigest()[:24]
+
+    def _compute_frozen(self, texts: Sequence[str]) -> Hidden:
+        tokens = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
+        lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
+        starts = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]))
+        packed_PD = torch.empty(int(starts[-1]), self.model.config.hidden_size)
+        order = torch.from_numpy(np.argsort(lengths, kind="stable"))
+        with torch.no_grad():
+            for part in order.split(TEXTS_AT_A_TIME):
+                rows = [torch.tensor(tokens[text]) for text in part.tolist()]
+                ids_BT = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+                mask_BT = torch.arange(ids_BT.shape[1])[None] < torch.from_numpy(lengths)[part][:, None]
+                state_BTD = self.model.embeddings(input_ids=ids_BT)
+                state_BTD = _run_layers(self.layers[: self.frozen], state_BTD, mask_BT)
+                for text, state_TD in zip(part.tolist(), state_BTD, strict=True):
+                    packed_PD[starts[text] : starts[text + 1]] = state_TD[: lengths[text]]
+        return Hidden(packed_PD, starts)
+
+    def _run_trained(self, state_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+        state_BTD = _run_layers(self.layers[self.frozen :], state_BTD, mask_BT)
+        weight_BT1 = mask_BT[..., None].to(state_BTD.dtype)
+        return (state_BTD * weight_BT1).sum(1) / weight_BT1.sum(1)
+
+
+def _run_layers(layers: Sequence[Any], state_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+    bias_B11T = torch.where(mask_BT[:, None, None, :], 0.0, torch.finfo(state_BTD.dtype).min)
+    for layer in layers:
+        state_BTD = layer(state_BTD, bias_B11T)
+    return state_BTD
+
+
+def _load_bert(source: ModelSource) -> Any:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when transformers is imported: a folder needs no hub
+    from transformers import BertConfig, BertModel
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    config = BertConfig(**source.config)
+    config._attn_implementation = "sdpa"  # noqa: SLF001 - the only way to choose it without from_pretrained
+    try:
+        weights = load_file(source.folder / WEIGHTS)
+    except SafetensorError as error:
+        raise ModelError(f"{source.folder / WEIGHTS}: not a safetensors file: {error}") from None
+    with torch.device("meta"):
+        model = BertModel(config, add_pooling_layer=False)
+    return _fill(model, weights, source.folder / WEIGHTS)
+
+
+def _fill(model: Any, weights: dict[str, Tensor], path: Path) -> Any:
+    """Put the weights in, whatever head they were saved under; raise ModelError where one lacks or has another shape."""
+    named = {name.removeprefix("bert."): tensor.to(torch.float32) for name, tensor in weights.items()}
+    wanted = model.state_dict()
+    for name, empty in wanted.items():
+        if name not in named:
+            raise ModelError(f"{path}: weight '{name}' is missing")
+        if named[name].shape != empty.shape:
+            found, right = tuple(named[name].shape), tuple(empty.shape)
+            raise ModelError(f"{path}: weight '{name}' has shape {found}; config.json says {right}")
+    model.load_state_dict({name: named[name] for name in wanted}, assign=True)
+    positions = torch.arange(model.config.max_position_embeddings)[None]
+    model.embeddings.position_ids = positions
+    model.embeddings.token_type_ids = torch.zeros_like(positions)
+    return model
+
+
+def _load_tokenizer(source: ModelSource, max_tokens: int) -> Any:
+    from tokenizers import Tokenizer
+
+    path = source.folder / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # noqa: BLE001 - the Rust side raises plain Exception
+        raise ModelError(f"{path}: not a tokenizer: {error}") from None
+    vocabulary = int(source.config["vocab_size"])
+    if tokenizer.get_vocab_size() > vocabulary:
+        raise ModelError(f"{path}: has {tokenizer.get_vocab_size()} tokens, the model only {vocabulary}")
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
+
+
+def _keep(hidden: Hidden, path: Path) -> None:
+    """Write under another name first: two runs at once, or a kill, never leave half a file under this one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    save_file({"packed": hidden.packed_PD, "starts": hidden.starts}, partial)
+    partial.replace(path)

@@ -1,0 +1,41 @@
+"""What a run depended on besides its data: versions, commit, machine."""
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+
+PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow", "mlflow")
+
+
+def describe_environment(threads: int) -> dict[str, str | int]:
+    facts: dict[str, str | int] = {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "threads": threads,
+    }
+    for package in PACKAGES:
+        try:
+            facts[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    commit = git_commit()
+    return facts | ({"git_commit": commit} if commit else {})
+
+
+def git_commit() -> str | None:
+    """Give the commit of the folder the job runs in, None outside a repository or without git."""
+    command = ("git", "rev-parse", "HEAD")
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None if found.returncode == 0 else None
+
+
+def usable_cores() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

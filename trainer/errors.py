@@ -1,0 +1,41 @@
+"""What can go wrong, as a tree.
+
+TrainerError          one sentence for the person who started the job
+├── InputError        what was handed in is wrong: exit code 2, nothing is left behind
+│   ├── JobError      the job file
+│   ├── DataError     tables and snapshots
+│   └── ModelError    a model folder
+└── TrackingError     the tracking server refused or is away: exit code 1
+
+Stopped               SIGTERM or Ctrl-C: the run is KILLED (outside the tree: `except Exception` lets it pass)
+"""
+
+
+class TrainerError(Exception):
+    pass
+
+
+class InputError(TrainerError):
+    pass
+
+
+class JobError(InputError):
+    pass
+
+
+class DataError(InputError):
+    pass
+
+
+class ModelError(InputError):
+    pass
+
+
+class TrackingError(TrainerError):
+    pass
+
+
+class Stopped(BaseException):
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number

@@ -1,0 +1,1 @@
+"""What the trainer can learn: one module a task."""

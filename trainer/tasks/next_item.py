@@ -1,0 +1,257 @@
+"""Next item: which items will a household buy on its next trip, told from texts and what it bought before."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainer.config import Job, ScoreJob
+from trainer.data.snapshot import Snapshot, read_snapshot
+from trainer.data.trips import Histories, Trips, collect_histories, split_trips
+from trainer.encoder import TextEncoder, find_model
+from trainer.errors import DataError
+from trainer.loop import StepReport, train
+from trainer.metrics import (
+    TOP,
+    PerExample,
+    Scores,
+    aggregate,
+    expected_coverage,
+    gather_examples,
+    rank_targets,
+    score_ranks,
+)
+from trainer.scorer import Scorer, load_scorer, save_scorer, spread_history
+from trainer.step import Example
+
+Ints = npt.NDArray[np.int64]
+OnStep = Callable[[StepReport], None]
+
+TIMED_QUERIES = 64
+SLICE = "department"
+TUNED = "tuned"
+SAVED = "saved"
+PERSONAL = "personal frequency"
+POPULARITY = "popularity"
+ZERO_SHOT = "zero-shot"
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The distinct texts of a catalogue, in order of the alphabet, and which of them each item has."""
+
+    distinct: tuple[str, ...]
+    of_item: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """Everything known before the test trips, and the trips."""
+
+    trips: Trips
+    bag_UE: Tensor
+    near_UE: Tensor
+    user_N: Ints  # of each target, a position among the test trips
+    counts_UI: Scores  # how often a household bought an item
+    popularity_I: npt.NDArray[np.float64]  # purchases before the split, plus one
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A job's data and model, loaded and checked."""
+
+    snapshot: Snapshot
+    texts: Texts
+    encoder: TextEncoder
+    learn: Trips
+    test_trips: Trips
+    saved_scorer: Scorer | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A model ready to rank: its scorer, and the catalogue's vectors after and, where it was trained, before."""
+
+    scorer: Scorer
+    vectors_ED: Tensor
+    before_ED: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    name: str  # of the scored model among `compared`
+    metrics: dict[str, float]
+    compared: dict[str, dict[str, float]]  # scorer -> metrics, on the same test trips
+    table: PerExample
+    slice_column: str = SLICE
+
+
+def load(job: Job, *, training: bool) -> Task:
+    """Load data and model, raising InputError for whatever a job cannot run with."""
+    snapshot = read_snapshot(job.data.snapshot)
+    learn, test = split_trips(
+        snapshot.purchases, snapshot.test_from, min_history_days=job.train.min_history_days
+    )
+    if not len(test):
+        raise DataError(f"{job.data.snapshot}: the test split is empty: no trip from {snapshot.card.test_from} on")
+    if training and len(learn) < job.train.batch:
+        raise DataError(
+            f"{job.data.snapshot}: {len(learn)} trips to learn from before {snapshot.card.test_from}"
+            f" are fewer than train.batch = {job.train.batch}"
+        )
+    source = find_model(job.model)
+    saved = load_scorer(source.folder)
+    max_tokens = job.model.max_tokens if saved is None else saved.max_tokens
+    encoder = TextEncoder(source, trained_layers=job.train.layers, max_tokens=max_tokens)
+    return Task(snapshot, _distinct_texts(snapshot), encoder, learn, test, saved)
+
+
+def fit(task: Task, job: Job, on_step: OnStep) -> Ready:
+    """Train the encoder in place."""
+    rng = np.random.default_rng(job.seed)
+    hidden = task.encoder.run_frozen(task.texts.distinct, job.model.cache)
+    before_ED = task.encoder.encode_all(hidden)
+    scorer = _fresh_scorer(task, job, before_ED)
+    examples = _draw_examples(task, job, rng)
+    train(task.encoder, hidden, scorer, examples, job.train, rng, on_step)
+    return Ready(scorer, task.encoder.encode_all(hidden), before_ED)
+
+
+def take_saved(task: Task, job: Job) -> Ready:
+    """Take the model as it was loaded."""
+    vectors_ED = task.encoder.encode_all(task.encoder.run_frozen(task.texts.distinct, job.model.cache))
+    return Ready(task.saved_scorer or _fresh_scorer(task, job, vectors_ED), vectors_ED, None)
+
+
+def trips_of(task: Task, job: Job) -> int:
+    """Say how many trips an epoch learns from."""
+    return min(job.train.trips, len(task.learn))
+
+
+def evaluate(task: Task, ready: Ready) -> Outcome:
+    """Rank the whole catalogue for every test household, beside what needs no model."""
+    test = _collect_test(task, ready.scorer.settings)
+    name = SAVED if ready.before_ED is None else TUNED
+    compared = {POPULARITY: _measure(task, test, _score_popularity(test))[1]}
+    compared[PERSONAL] = _measure(task, test, test.counts_UI)[1]
+    if ready.before_ED is not None:
+        compared[ZERO_SHOT] = _measure(task, test, _score_items(task, ready.scorer, ready.before_ED, test))[1]
+    table, compared[name] = _measure(task, test, _score_items(task, ready.scorer, ready.vectors_ED, test))
+    cost = {"ms_per_query": _time_queries(task, ready, test), "model_mb": _megabytes(task.encoder)}
+    return Outcome(name, compared[name] | cost, compared, table)
+
+
+def save(task: Task, scorer: Scorer, folder: Path) -> None:
+    """Write a model folder that `evaluate` reads."""
+    task.encoder.save(folder)
+    save_scorer(scorer, folder)
+
+
+def _distinct_texts(snapshot: Snapshot) -> Texts:
+    distinct, of_item = np.unique(np.array(snapshot.catalogue.texts, dtype=np.str_), return_inverse=True)
+    return Texts(tuple(str(text) for text in distinct), of_item.astype(np.int64))
+
+
+def _fresh_scorer(task: Task, job: Job, before_ED: Tensor) -> Scorer:
+    centre_D = before_ED[torch.from_numpy(task.texts.of_item)].mean(0)
+    return Scorer(job.score, task.encoder.max_tokens, centre_D)
+
+
+def _draw_examples(task: Task, job: Job, rng: np.random.Generator) -> list[Example]:
+    """Draw trips, and of each trip the items to learn; a trip with nothing before it cannot be drawn."""
+    chosen = np.sort(rng.permutation(len(task.learn))[: job.train.trips])
+    trips = task.learn.take(chosen)
+    histories = collect_histories(
+        task.snapshot.purchases, trips, half_life=job.score.half_life_days, top=job.score.bag_items
+    )
+    of_item = task.texts.of_item
+    examples = []
+    for trip in range(len(trips)):
+        items, weights = histories.before(trip, job.score.bag_items)
+        damped = weights**job.score.power
+        bought = of_item[trips.bought(trip)]
+        targets = rng.permutation(bought)[: job.train.targets]
+        examples.append(Example(of_item[items], damped / damped.sum(), bought, targets))
+    return examples
+
+
+def _collect_test(task: Task, settings: ScoreJob) -> Test:
+    purchases, trips, items = task.snapshot.purchases, task.test_trips, len(task.snapshot.catalogue)
+    top = max(settings.bag_items, settings.near_items)
+    histories = collect_histories(purchases, trips, half_life=settings.half_life_days, top=top)
+    before = purchases.day < task.snapshot.test_from
+    place_of_user = np.full(len(purchases.user_ids), -1)
+    place_of_user[trips.user] = np.arange(len(trips))
+    owner = place_of_user[purchases.user]
+    asked = before & (owner >= 0)
+    counts_UI = np.zeros((len(trips), items), dtype=np.float32)
+    np.add.at(counts_UI, (owner[asked], purchases.item[asked]), 1.0)
+    return Test(
+        trips=trips,
+        bag_UE=_spread(task, histories, settings.bag_items, settings.power),
+        near_UE=_spread(task, histories, settings.near_items, settings.power),
+        user_N=np.repeat(np.arange(len(trips)), np.diff(trips.starts)),
+        counts_UI=counts_UI,
+        popularity_I=np.bincount(purchases.item[before], minlength=items) + 1.0,
+    )
+
+
+def _spread(task: Task, histories: Histories, top: int, power: float) -> Tensor:
+    texts = task.texts
+    return spread_history(
+        histories, range(len(task.test_trips)), texts.of_item, len(texts.distinct), top=top, power=power
+    )
+
+
+def _score_popularity(test: Test) -> Scores:
+    return np.broadcast_to(test.popularity_I.astype(np.float32), test.counts_UI.shape)
+
+
+def _score_items(task: Task, scorer: Scorer, vectors_ED: Tensor, test: Test) -> Scores:
+    """Score texts once, then items: two items of one text and one popularity tie exactly."""
+    with torch.inference_mode():
+        score_UE = scorer.score(scorer.index(vectors_ED), test.bag_UE, test.near_UE)
+        return _add_prior(score_UE, task, scorer, test)
+
+
+def _add_prior(score_UE: Tensor, task: Task, scorer: Scorer, test: Test) -> Scores:
+    prior_I = torch.from_numpy((scorer.settings.prior * np.log(test.popularity_I)).astype(np.float32))
+    return np.asarray((score_UE[:, torch.from_numpy(task.texts.of_item)] + prior_I).numpy())
+
+
+def _measure(task: Task, test: Test, scores_UI: Scores) -> tuple[PerExample, dict[str, float]]:
+    catalogue, purchases = task.snapshot.catalogue, task.snapshot.purchases
+    departments, department_I = np.unique(np.array(catalogue.departments, dtype=np.str_), return_inverse=True)
+    values = score_ranks(rank_targets(scores_UI, test.user_N, test.trips.items), len(catalogue))
+    table = gather_examples(
+        test.user_N,
+        department_I[test.trips.items],
+        values,
+        tuple(purchases.user_ids[user] for user in test.trips.user),
+        tuple(str(name) for name in departments),
+    )
+    return table, aggregate(table) | {"coverage": expected_coverage(scores_UI)}
+
+
+def _time_queries(task: Task, ready: Ready, test: Test) -> float:
+    """Give the median milliseconds from one household's history to its ten items, the catalogue being indexed already."""
+    seconds = []
+    with torch.inference_mode():
+        index = ready.scorer.index(ready.vectors_ED)
+        for user in range(min(TIMED_QUERIES, len(test.trips))):
+            began = perf_counter()
+            row = slice(user, user + 1)
+            score_UE = ready.scorer.score(index, test.bag_UE[row], test.near_UE[row])
+            np.argsort(-_add_prior(score_UE, task, ready.scorer, test)[0])[:TOP]
+            seconds.append(perf_counter() - began)
+    return float(np.median(seconds) * 1000)
+
+
+def _megabytes(encoder: TextEncoder) -> float:
+    """Give the size of the weights as saved, 1 MB = 10^6 bytes."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in encoder.model.state_dict().values()) / 1e6
