@@ -119,20 +119,25 @@ class JiraTracker:
                 return False
 
     def move(self, key: str, state: TicketState) -> None:
-        if self._read(key, "status", self._ticket).state is state:
+        """Take the transition that leads to *state*, or, in a workflow without one, two by way of work in progress."""
+        current = self._read(key, "status", self._ticket).state
+        if current is state:
             return
-        transition = self._transition(key, state)
-        fields = _resolution(transition) if state is TicketState.DONE else {}
-        try:
-            self._transit(key, transition, fields)
-        except PermanentError as error:
-            # What a screen demands or forbids is listed incompletely: once more, the other way round.
-            if state is not TicketState.DONE or error.status != _BAD_REQUEST:
-                raise
-            try:
-                self._transit(key, transition, {} if fields else {"resolution": {"name": _USUAL_RESOLUTION}})
-            except PermanentError:
-                raise error from None
+        offered = self._transitions(key)
+        chosen = _easiest(offered, state)
+        if chosen is None and TicketState.DOING not in (current, state):
+            step = _easiest(offered, TicketState.DOING)
+            if step is not None:
+                self._transit(key, step, {})
+                offered = self._transitions(key)
+                chosen = _easiest(offered, state)
+        if chosen is None:
+            names = ", ".join(f"{each['name']} (to {each['to']['name']})" for each in offered) or "none"
+            raise PermanentError(
+                f"{key} cannot be moved to a status of the category {state}: the transitions that its workflow offers "
+                f"this account are {names}."
+            )
+        self._arrive(key, chosen, state)
 
     def link(self, key: str, link: RemoteLink) -> None:
         body = {
@@ -175,21 +180,28 @@ class JiraTracker:
         send = partial(self._request, "GET", f"issue/{_path(key)}", params={"fields": fields})
         return self._wire.ask(f"show {key}", send, parse)
 
-    def _transition(self, key: str, state: TicketState) -> Mapping[str, Any]:
-        """Choose a transition that leads to *state*, one that asks for as little as possible."""
-        offered: list[Mapping[str, Any]] = self._wire.ask(
+    def _transitions(self, key: str) -> list[Mapping[str, Any]]:
+        """List the transitions open to the ticket, each with the state that it leads to."""
+        params = {"expand": "transitions.fields"}
+        return self._wire.ask(
             f"list the transitions of {key}",
-            partial(self._request, "GET", f"issue/{_path(key)}/transitions", params={"expand": "transitions.fields"}),
+            partial(self._request, "GET", f"issue/{_path(key)}/transitions", params=params),
             lambda answer: [{**each, "state": _state_of(each["to"])} for each in answer["transitions"]],
         )
-        fitting = [each for each in offered if each["state"] is state]
-        if not fitting:
-            names = ", ".join(f"{each['name']} (to {each['to']['name']})" for each in offered) or "none"
-            raise PermanentError(
-                f"{key} cannot be moved to a status of the category {state}: the transitions that its workflow offers "
-                f"this account are {names}."
-            )
-        return min(fitting, key=lambda each: len(_demanded(each)))
+
+    def _arrive(self, key: str, transition: Mapping[str, Any], state: TicketState) -> None:
+        """Take the transition, giving a resolution where the ticket is done."""
+        fields = _resolution(transition) if state is TicketState.DONE else {}
+        try:
+            self._transit(key, transition, fields)
+        except PermanentError as error:
+            # What a screen demands or forbids is listed incompletely: once more, the other way round.
+            if state is not TicketState.DONE or error.status != _BAD_REQUEST:
+                raise
+            try:
+                self._transit(key, transition, {} if fields else {"resolution": {"name": _USUAL_RESOLUTION}})
+            except PermanentError:
+                raise error from None
 
     def _transit(self, key: str, transition: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
         body: dict[str, Any] = {"transition": {"id": str(transition["id"])}}
@@ -251,6 +263,13 @@ def _resolution(transition: Mapping[str, Any]) -> dict[str, Any]:
     allowed = field.get("allowedValues") or [{"name": _USUAL_RESOLUTION}]
     chosen = next((each for each in allowed if each.get("name") == _USUAL_RESOLUTION), allowed[0])
     return {"resolution": {"id": chosen["id"]} if "id" in chosen else {"name": chosen["name"]}}
+
+
+def _easiest(offered: list[Mapping[str, Any]], state: TicketState) -> Mapping[str, Any] | None:
+    """Choose among the transitions that lead to *state* the one that asks for least."""
+    return min(
+        (each for each in offered if each["state"] is state), key=lambda each: len(_demanded(each)), default=None
+    )
 
 
 def _demanded(transition: Mapping[str, Any]) -> list[str]:

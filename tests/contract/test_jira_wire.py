@@ -223,9 +223,23 @@ def test_a_second_attempt_that_breaks_off_is_doubtful(server: Breakable):
 
 
 def test_a_workflow_without_a_way_is_told_with_what_it_offers(server: Breakable):
-    server.reply = workflow("new", transition(4, "indeterminate"))
+    server.reply = workflow("indeterminate", transition(4, "new"))
     with pytest.raises(PermanentError, match=r"S-1 cannot be moved .* done: .* Weg 4 \(to Ziel 4\)"):
         tracker(server).move("S-1", TicketState.DONE)
+    assert server.writes == []
+
+
+def test_a_ticket_goes_by_way_of_work_in_progress_where_its_workflow_demands_it(server: Breakable):
+    def respond(request: Request) -> Reply:
+        if request.method == "POST":
+            return answer(204)
+        if request.path.endswith("/transitions"):
+            return answer(200, {"transitions": [transition(*(5, "done") if server.writes else (4, "indeterminate"))]})
+        return answer(200, issue("S-1", "new"))
+
+    server.reply = respond
+    tracker(server).move("S-1", TicketState.DONE)
+    assert [each.json()["transition"]["id"] for each in server.writes] == ["4", "5"]
 
 
 def test_trap_25_26_a_link_is_one_request_with_its_identity_and_all_its_fields(server: Breakable):
