@@ -24,6 +24,10 @@ Report: pending
 """
 
 
+def mrkdwn(text: str) -> dict:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}  # Slack adds no links or mentions of its own
+
+
 def all_blocks(message: Message) -> list[dict]:
     return [*message.blocks, *(block for bar in message.attachments for block in bar["blocks"])]
 
@@ -40,16 +44,16 @@ def test_a_document_becomes_headline_bar_sections_and_small_print():
     message = build_message(DOCUMENT)
     headline = "*Ranking quality* of next-purchase fell: 0.1448, was 0.1700"
     assert message.text == headline
-    assert list(message.blocks) == [{"type": "section", "text": {"type": "mrkdwn", "text": headline}}]
+    assert list(message.blocks) == [{"type": "section", "text": mrkdwn(headline)}]
     [bar] = message.attachments
     assert bar["color"] == message.color == "#d63a3a"
     assert bar["blocks"] == [
         {
             "type": "section",
-            "text": {"type": "mrkdwn", "text": "Ticket: <https://jira/browse/S-1|S-1>\nReport: pending"},
+            "text": mrkdwn("Ticket: <https://jira/browse/S-1|S-1>\nReport: pending"),
         },
         {"type": "divider"},
-        {"type": "context", "elements": [{"type": "mrkdwn", "text": "seed 2, 41 s\nowner: search team"}]},
+        {"type": "context", "elements": [mrkdwn("seed 2, 41 s\nowner: search team")]},
     ]
 
 
