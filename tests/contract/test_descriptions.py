@@ -1,0 +1,187 @@
+"""Every request and answer on the wire is as the services describe it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+from openapi_core.exceptions import OpenAPIError
+
+from bot.adapters.webhook import WebhookChat
+from bot.config import WebhookSection
+from bot.errors import IntegrationError
+from bot.ports import Attachment, PageDraft, RemoteLink, TicketDraft, TicketState
+from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
+from tests.contract.benches import TIMEOUT, confluence_wiki, jira_tracker, slack_chat
+from tests.contract.descriptions import FILES, Exchange, hold, reasons
+
+BEFORE = datetime.now(UTC) - timedelta(hours=1)
+FILE = Attachment("history.png", b"\x89PNG" + bytes(60), "image/png")
+LINK = RemoteLink("herald-report", "https://wiki/1", "Report", "of run 4")
+
+ANY = ".*"
+# What the descriptions lack: service, method, path, status -> what is true of the exchange all the same.
+UNDECLARED: dict[tuple[str, str, str, int], Callable[[Exchange], bool]] = {
+    # a title that is taken
+    ("confluence-dc", "POST", "/rest/api/content", 400): lambda e: e.got.json()["statusCode"] == 400,
+    # declared as a 201, though it only reads
+    ("confluence-dc", "GET", r"/rest/api/content/\d+/child/attachment", 200): lambda e: isinstance(
+        e.got.json()["results"], list
+    ),
+    # only the replacement of a link is declared
+    ("jira-dc", "POST", r"/rest/api/2/issue/[\w-]+/remotelink", 201): lambda e: {"id", "self"} <= set(e.got.json()),
+    ("jira-dc", "POST", "/rest/api/2/issue", 401): lambda e: "Authorization" in e.sent.headers,
+    # described as one file, though it answers with a list (trap 36)
+    ("jira-dc", "POST", r"/rest/api/2/issue/[\w-]+/attachments", 200): lambda e: (
+        e.got.json()[0]["filename"] == FILE.filename
+    ),
+    # the list of its errors is described as an object
+    ("confluence-dc", ANY, ANY, 404): lambda e: e.got.json()["statusCode"] == 404,
+    # webhooks are described in prose only
+    ("slack", "POST", r"/services/\w+/\w+/\w+", 200): lambda e: (
+        json.loads(e.sent.body or "")["text"] != "" and e.got.text == "ok"
+    ),
+    # hardly an operation declares that it can be too much
+    **{(service, ANY, ANY, 429): lambda e: e.got.headers["Retry-After"] == "7" for service in FILES},
+    **{(service, "PUT", ANY, 409): lambda e: e.got.text != "" for service in ("confluence-cloud", "confluence-dc")},
+}
+
+
+def check_of(exchange: Exchange) -> Callable[[Exchange], bool] | None:
+    for (service, method, path, status), check in UNDECLARED.items():
+        if (service, status) == (exchange.service, exchange.got.status_code) and all(
+            re.fullmatch(pattern, said) for pattern, said in ((method, exchange.sent.method), (path, exchange.path))
+        ):
+            return check
+    return None
+
+
+@pytest.fixture
+def exchanges(monkeypatch: pytest.MonkeyPatch) -> list[Exchange]:
+    """Keep every request that leaves through `requests`, with its answer."""
+    kept: list[Exchange] = []
+    send = requests.adapters.HTTPAdapter.send
+
+    def keep(self: Any, request: requests.PreparedRequest, **arguments: Any) -> requests.Response:
+        response = send(self, request, **arguments)
+        kept.append(Exchange(request, response))
+        return response
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", keep)
+    return kept
+
+
+def check(exchanges: list[Exchange]) -> None:
+    assert exchanges
+    for exchange in exchanges:
+        problem = problem_of(exchange)
+        if problem:
+            pytest.fail(f"{exchange}: {problem}", pytrace=False)
+
+
+def problem_of(exchange: Exchange) -> str:
+    by_hand = check_of(exchange)
+    if by_hand is not None:
+        return "" if by_hand(exchange) else "its own check fails"
+    try:
+        return "" if hold(exchange) else "nothing describes it"
+    except OpenAPIError as error:
+        return f"{error!r}; {reasons(error)}; sent {exchange.sent.body!r:.500}"
+
+
+@pytest.mark.parametrize("deployment", ["cloud", "datacenter"])
+def test_what_a_tracker_says_and_hears_is_described(
+    sandbox: RunningSandbox, deployment: str, exchanges: list[Exchange]
+):
+    tracker = jira_tracker(sandbox, deployment).tracker
+    draft = TicketDraft("Fell 🙂", "h2. {code}", ("ranking",), priority="High", components=("ranking",))
+    key = tracker.create("herald-1", draft).key
+    tracker.find("herald-1")
+    tracker.read(key)
+    tracker.comment(key, "m", "again")
+    tracker.has_comment(key, "m")
+    tracker.move(key, TicketState.DOING)
+    tracker.move(key, TicketState.DONE)
+    tracker.link(key, LINK)
+    tracker.link(key, LINK)
+    tracker.attach(key, FILE)
+    assert tracker.read("SR-999") is None
+    with pytest.raises(IntegrationError):
+        tracker.create("herald-2", TicketDraft("x", "y", priority="No such"))
+    check(exchanges)
+
+
+@pytest.mark.parametrize("deployment", ["cloud", "datacenter"])
+def test_what_a_wiki_says_and_hears_is_described(sandbox: RunningSandbox, deployment: str, exchanges: list[Exchange]):
+    wiki = confluence_wiki(sandbox, deployment).wiki
+    above = wiki.create(PageDraft("Pipeline", "<p>x</p>")).page_id
+    page = wiki.create(PageDraft("Run 4", "<p>x</p>", parent_id=above)).page_id
+    wiki.find("Run 4")
+    wiki.create(PageDraft("Run 4", "<p>x</p>"))
+    wiki.label(page, ["herald-1", "ranking"])
+    wiki.attach(page, FILE)
+    wiki.attach(page, FILE)
+    wiki.replace_section(page, "<p>new</p>")
+    check(exchanges)
+
+
+def test_what_a_chat_says_and_hears_is_described(sandbox: RunningSandbox, exchanges: list[Exchange]):
+    chat = slack_chat(sandbox).chat
+    posted = chat.post("#search-quality", "m", "tone: bad\nFell\n\nTicket: pending\n\n> small")
+    chat.edit(posted, "m", "Back")
+    chat.find("#search-quality", "m", BEFORE)
+    slack_chat(sandbox).chat.find("#search-quality", "m", BEFORE)
+    with pytest.raises(IntegrationError):
+        chat.post("C0ARCHIVE", "m", "hello")
+    check(exchanges)
+
+
+def test_what_goes_wrong_is_described_too(sandbox: RunningSandbox, exchanges: list[Exchange]):
+    hook = WebhookChat(WebhookSection(webhook_url=sandbox.slack_webhook_url, timeout=TIMEOUT))
+    hook.post("#search-quality", "m", "hello")
+    draft, page = TicketDraft("x", "y"), PageDraft("Run 4", "<p>x</p>")
+    cloud, data_center = confluence_wiki(sandbox, "cloud").wiki, confluence_wiki(sandbox, "datacenter").wiki
+    pages = {Service.CONFLUENCE_CLOUD: (cloud, cloud.create(page).page_id)}
+    pages[Service.CONFLUENCE_DATACENTER] = (data_center, data_center.create(page).page_id)
+    for deployment in ("cloud", "datacenter"):
+        refused(lambda at=deployment: jira_tracker(sandbox, at, token="wrong").tracker.create("m", draft))
+    for service, (wiki, page_id) in pages.items():
+        sandbox.change(service, spurious_conflicts=1)
+        refused(lambda at=wiki, of=page_id: at.replace_section(of, "<p>new</p>"))
+        refused(lambda at=wiki: at.label("999999", ["x"]))
+    acts: list[Callable[[], Any]] = [
+        lambda: jira_tracker(sandbox, "cloud").tracker.create("m", draft),
+        lambda: jira_tracker(sandbox, "datacenter").tracker.create("m", draft),
+        lambda: cloud.create(PageDraft("Run 5", "<p/>")),
+        lambda: data_center.create(PageDraft("Run 5", "<p/>")),
+        lambda: slack_chat(sandbox).chat.post("#search-quality", "m", "hello"),
+    ]
+    for act in acts:
+        sandbox.strike(Fault(FaultKind.RATE_LIMITED, method="POST", retry_after="7"))
+        refused(act)
+    assert {each.service for each in exchanges if each.got.status_code == 429} == set(FILES)
+    check(exchanges)
+
+
+def refused(act: Callable[[], Any]) -> None:
+    with pytest.raises(IntegrationError):
+        act()
+
+
+def test_a_call_that_nothing_describes_is_noticed(sandbox: RunningSandbox, exchanges: list[Exchange]):
+    jira_tracker(sandbox, "cloud").tracker.find("m")
+    requests.get(f"{sandbox.jira_cloud_url}/rest/api/2/dashboard", timeout=5)
+    assert [problem_of(each) for each in exchanges] == ["", "nothing describes it"]
+
+
+def test_a_request_against_its_description_is_noticed(sandbox: RunningSandbox, exchanges: list[Exchange]):
+    account = (sandbox.email, sandbox.api_token)
+    address = f"{sandbox.jira_cloud_url}/rest/api/2/search/jql"
+    requests.post(address, json={"jql": "project = SR", "expand": None}, auth=account, timeout=5)
+    [exchange] = exchanges
+    assert "expand" in problem_of(exchange)
