@@ -111,7 +111,7 @@ class Wiki(Protocol):
     def find(self, title: str) -> Page | None: ...
 
     def create(self, draft: PageDraft) -> Page:
-        """Create the page without its labels."""
+        """Create the page without its labels; titles are unique, so a page that has this one is returned instead."""
 
     def label(self, page_id: str, labels: Sequence[str]) -> None:
         """Add the labels that are missing."""

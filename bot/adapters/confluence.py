@@ -70,7 +70,7 @@ class ConfluenceWiki:
         self._parent_id: str | None = None
 
     def __repr__(self) -> str:
-        return f"ConfluenceWiki({self._config.base!r}, space={self._config.space!r})"
+        return f"ConfluenceWiki(space={self._config.space!r})"
 
     def find(self, title: str) -> Page | None:
         return self._pages.find(title)

@@ -55,7 +55,7 @@ class JiraTracker:
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
-        return f"JiraTracker({self._config.base!r}, project={self._config.project!r})"
+        return f"JiraTracker(project={self._config.project!r})"
 
     @property
     def markup(self) -> str:

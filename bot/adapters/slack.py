@@ -112,7 +112,7 @@ class SlackChat:
         self._permalinks: str | None = None  # what all addresses of messages start with
 
     def __repr__(self) -> str:
-        return f"SlackChat({self._config.base!r})"
+        return "SlackChat()"
 
     @property
     def can_edit(self) -> bool:

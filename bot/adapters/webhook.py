@@ -30,7 +30,7 @@ class WebhookChat:
         self._wire = Wire(
             Service(
                 "The chat's webhook",
-                "the host of webhook_url",
+                f"https://{urlsplit(config.webhook_url.get_secret_value()).hostname}",  # the rest is secret
                 config.timeout.total_seconds(),
                 advice=_ADVICE,
                 secrets=_secrets_in(config.webhook_url),

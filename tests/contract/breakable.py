@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -60,12 +61,17 @@ class Breakable:
 
 
 @contextmanager
-def breakable() -> Iterator[Breakable]:
+def breakable(tls: ssl.SSLContext | None = None) -> Iterator[Breakable]:
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Breakable(f"http://127.0.0.1:{listener.getsockname()[1]}")
+    server = Breakable(f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}")
     stopped = threading.Event()
 
-    def serve(connection: socket.socket) -> None:
+    def serve(accepted: socket.socket) -> None:
+        try:
+            connection = tls.wrap_socket(accepted, server_side=True) if tls else accepted
+        except OSError:
+            accepted.close()  # the client does not trust us
+            return
         with connection:
             request = _read(connection)
             if request is None:

@@ -105,7 +105,7 @@ def test_an_email_makes_basic_authentication_and_its_absence_a_bearer_token(serv
     assert [each.headers["authorization"] for each in server.requests] == [f"Basic {basic}", "Bearer t0ken"]
 
 
-def test_trap_21_a_ticket_is_created_by_one_request_with_the_marker_among_its_labels(server: Breakable):
+def test_trap_19_21_a_ticket_is_created_by_one_request_with_the_marker_among_its_labels(server: Breakable):
     server.reply = lambda _: answer(201, {"id": "1", "key": "S-1", "self": "x"})
     ticket = tracker(server).create("herald-a-1-0-1", DRAFT)
     assert ticket.key == "S-1"
