@@ -80,7 +80,8 @@ def parse_document(document: str) -> tuple[str | None, tuple[Part, ...]]:
     for index, stretch in enumerate(_DIVIDER.split(body)):
         if index and parts:
             parts.append(Part(Shape.DIVIDER))
-        parts += [_part(each.strip("\n")) for each in re.split(r"\n[ \t]*\n", stretch) if each.strip()]
+        paragraphs = (_part(each.strip("\n")) for each in re.split(r"\n[ \t]*\n", stretch))
+        parts += [each for each in paragraphs if each.text.strip()]
     while parts and parts[-1].shape is Shape.DIVIDER:
         parts.pop()
     if not parts:
@@ -91,7 +92,7 @@ def parse_document(document: str) -> tuple[str | None, tuple[Part, ...]]:
 
 def _part(paragraph: str) -> Part:
     lines = paragraph.split("\n")
-    if all(line.startswith("> ") for line in lines):
+    if all(line.startswith("> ") or line == ">" for line in lines):
         return Part(Shape.SMALL, "\n".join(line[2:] for line in lines))
     return Part(Shape.SECTION, paragraph)
 

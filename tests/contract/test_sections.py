@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -133,6 +133,7 @@ people = st.recursive(
 )
 
 
+@settings(deadline=None)  # a busy machine says nothing about the code
 @given(people, people, people, people)
 def test_a_section_can_be_replaced_between_anything(before: str, old: str, new: str, after: str):
     page = f"{before}{NORMALISED_BEGIN}{old}{NORMALISED_END}{after}"

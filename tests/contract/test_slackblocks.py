@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.adapters.cutting import shorten, shorten_mrkdwn, shorten_wiki
@@ -71,7 +71,7 @@ def test_trap_34_there_is_always_a_top_level_text():
     assert build_message("tone: good\nBack to normal").text == "Back to normal"
 
 
-@pytest.mark.parametrize("empty", ["", " \n\n ", "tone: bad\n", "---\n"])
+@pytest.mark.parametrize("empty", ["", " \n\n ", "tone: bad\n", "---\n", "> ", ">\n\n>  \n---"])
 def test_trap_29_a_document_without_text_is_refused(empty: str):
     with pytest.raises(PermanentError, match="holds no text"):
         build_message(empty)
@@ -127,6 +127,7 @@ def test_escaped_braces_open_nothing():
     assert cut.endswith("word…")
 
 
+@settings(deadline=None)  # a busy machine says nothing about the code
 @given(st.text(max_size=300), st.integers(2, 400))
 def test_a_cut_text_is_never_longer_than_asked(text: str, limit: int):
     cut = shorten(text, limit)
@@ -134,6 +135,7 @@ def test_a_cut_text_is_never_longer_than_asked(text: str, limit: int):
     assert cut == text or cut.endswith("…")
 
 
+@settings(deadline=None)  # a busy machine says nothing about the code
 @given(st.text(st.sampled_from("a &<>|`\n-tone: {}\\*🙂\u202e\x00"), max_size=20_000))
 def test_trap_29_no_document_breaks_a_limit(document: str):
     try:
