@@ -74,7 +74,9 @@ def _add_prepare(command: argparse.ArgumentParser) -> None:
         metavar="SNAPSHOT",
         help="an earlier snapshot: products stay the items they were there, whatever their texts say now",
     )
-    command.add_argument("--test-from", type=_day, default=date(2017, 11, 1), metavar="DAY", help="default: %(default)s")
+    command.add_argument(
+        "--test-from", type=_day, default=date(2017, 11, 1), metavar="DAY", help="default: %(default)s"
+    )
     command.add_argument("--until", type=_day, metavar="DAY", help="the first day left out (default: none)")
     command.add_argument(
         "--min-households",

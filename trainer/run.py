@@ -217,5 +217,3 @@ def _paths(job: Job, command: Command) -> dict[str, str]:
     names = {"data_card": DATA_CARD, "per_example": PER_EXAMPLE, "summary": SUMMARY, "environment": ENVIRONMENT}
     names |= {"model": MODEL} if command == "fit" else {}
     return {"output": str(output)} | {name: str(output / file) for name, file in names.items()}
-
-

@@ -175,7 +175,11 @@ def _mint(products: pa.Table) -> list[Product]:
 
 
 def _judge_product(department: str | None, category: str | None, kind: str | None) -> Product:
-    if department in NOT_DEPARTMENTS or category in NOT_CATEGORIES or any(word in (kind or "") for word in NOT_IN_TYPES):
+    if (
+        department in NOT_DEPARTMENTS
+        or category in NOT_CATEGORIES
+        or any(word in (kind or "") for word in NOT_IN_TYPES)
+    ):
         return Product(None, NOT_A_PRODUCT)
     if not department or not category or not kind:
         return Product(None, UNNAMED)
@@ -249,12 +253,10 @@ def _count_once(household: Positions, day: Days, item: Days) -> Purchases:
     by_name = sorted(range(len(names)), key=names.__getitem__)  # ids sort as text, here and when read again
     place = np.empty(len(names), dtype=np.int32)
     place[by_name] = np.arange(len(names), dtype=np.int32)
-    numbered = place[users] if len(names) else users.astype(np.int32)
+    numbered = place[users] if names else users.astype(np.int32)
     rows = np.argsort(numbered, kind="stable")
     day_kept = (since + first).astype(np.int32)
-    return Purchases(
-        tuple(names[p] for p in by_name), numbered[rows], day_kept[rows], items[rows].astype(np.int32)
-    )
+    return Purchases(tuple(names[p] for p in by_name), numbered[rows], day_kept[rows], items[rows].astype(np.int32))
 
 
 def _with_card(
@@ -328,5 +330,3 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> pa.Table:
         if column not in table.column_names:
             raise DataError(f"{path}: column '{column}' is missing; it has {', '.join(table.column_names)}")
     return table.select(list(columns))
-
-

@@ -168,7 +168,7 @@ def _sorted(purchases: Purchases) -> Purchases:
     order = sorted(range(len(purchases.user_ids)), key=purchases.user_ids.__getitem__)
     place = np.empty(len(order), dtype=np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
-    user = place[purchases.user] if len(order) else purchases.user
+    user = place[purchases.user] if order else purchases.user
     rows = np.lexsort((purchases.item, purchases.day, user))
     names = tuple(purchases.user_ids[position] for position in order)
     return Purchases(names, user[rows], purchases.day[rows], purchases.item[rows])

@@ -94,9 +94,7 @@ class Outcome:
 def load(job: Job, *, training: bool) -> Task:
     """Load data and model, raising InputError for whatever a job cannot run with."""
     snapshot = read_snapshot(job.data.snapshot)
-    learn, test = split_trips(
-        snapshot.purchases, snapshot.test_from, min_history_days=job.train.min_history_days
-    )
+    learn, test = split_trips(snapshot.purchases, snapshot.test_from, min_history_days=job.train.min_history_days)
     if not len(test):
         raise DataError(f"{job.data.snapshot}: the test split is empty: no trip from {snapshot.card.test_from} on")
     if training and len(learn) < job.train.batch:
