@@ -33,7 +33,7 @@ JIRA_EMOTICON = re.compile(
     r":-?\)|:-?\(|:-?[PpDd](?![A-Za-z])|;-?\)|"
     r"\((?:y|n|i|/|x|!|\+|-|\?|on|off|\*[rgby]?|flag|flagoff)\)"
 )
-JIRA_SCHEME = re.compile(r"(?:https?|ftps?|irc|news|nntp|file|jamfselfservice)://[^\s|\]]+|mailto:[^\s|\]]+", re.I)
+JIRA_SCHEME = re.compile(r"(?:https?|ftps?|irc|news|nntp|file|jamfselfservice)://[^\s|\]]+|mailto:[A-Za-z0-9\\]", re.I)
 JIRA_LINE = re.compile(r"\s*(?:(h[1-6]|bq)\.|([*#]+|-) |(-{4,5})\s*$|(\|))")
 JIRA_PHRASES = {
     "strong": re.compile(r"(?<![A-Za-z0-9])\*(?=\S)[^*\n]*?(?<=\S)\*(?![A-Za-z0-9])"),
@@ -92,7 +92,10 @@ def _read_jira_lines(source: str, reading: Reading) -> None:
 
 def _read_jira_row(line: str, reading: Reading) -> None:
     """Split a row at every bar: the Cloud converter does so at an escaped one too; a link keeps its bar."""
-    cells = [c for c in re.split(r"\|+(?![^\[\]]*\])", line) if c]
+    assert "\\|" not in line, "an escaped bar in a row"
+    bars = [m.span() for m in re.finditer(r"\|+(?![^\[\]]*\])", _hold(line))]
+    edges = [0, *(edge for bar in bars for edge in bar), len(line)]
+    cells = [c for c in (line[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)) if c]
     reading.constructs.append(("row", str(len(cells))))
     for cell in cells:
         leading = JIRA_LINE.match(cell)
