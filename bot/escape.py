@@ -23,20 +23,20 @@ _UNSEEN = re.compile(
     "\u2061-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff"
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-_SMALLEST_C1 = 0x80
+_SHOWN = {
+    **{chr(code): chr(0x2400 + code) for code in range(0x20)},  # the pictures of the control characters
+    "\t": " ",
+    "\x7f": "\u2421",
+    "\ufffe": "\ufffd",
+    "\uffff": "\ufffd",
+}
 
 
 def _show(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if code == 0x09:
-        return " "
-    if code < 0x20:
-        return chr(0x2400 + code)  # the picture of a control character
-    if code == 0x7F:
-        return "\u2421"
-    if 0xD800 <= code <= 0xDFFF or code in (0xFFFE, 0xFFFF):
+    char = match[0]
+    if "\ud800" <= char <= "\udfff":
         return "\ufffd"
-    return f"<U+{code:04X}>"
+    return _SHOWN.get(char) or f"<U+{ord(char):04X}>"
 
 
 def to_plain(text: str) -> str:
@@ -108,6 +108,11 @@ def to_slack(text: str) -> str:
     text = _SLACK_DOMAIN.sub("." + JOINER, text)
     text = _SLACK_MARK.sub(lambda m: _SLACK_LOOKALIKE[m[0]], text)
     return _SLACK_LINE_START.sub(JOINER, text).translate(_SLACK_ENTITIES)
+
+
+def to_slack_address(address: str) -> str:
+    """Write a clean address for the inside of a Slack link."""
+    return address.translate(_SLACK_ENTITIES)
 
 
 def to_slack_block(text: str) -> str:

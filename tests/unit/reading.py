@@ -33,7 +33,9 @@ JIRA_EMOTICON = re.compile(
     r":-?\)|:-?\(|:-?[PpDd](?![A-Za-z])|;-?\)|"
     r"\((?:y|n|i|/|x|!|\+|-|\?|on|off|\*[rgby]?|flag|flagoff)\)"
 )
-JIRA_SCHEME = re.compile(r"(?:https?|ftps?|irc|news|nntp|file|jamfselfservice)://[^\s|\]]+|mailto:[A-Za-z0-9\\]", re.I)
+JIRA_SCHEME = re.compile(
+    r"(?:https?|ftps?|irc|news|nntp|file|jamfselfservice)://[^\s|\]]+|mailto:[A-Za-z0-9\\]", re.IGNORECASE
+)
 JIRA_LINE = re.compile(r"\s*(?:(h[1-6]|bq)\.|([*#]+|-) |(-{4,5})\s*$|(\|))")
 JIRA_PHRASES = {
     "strong": re.compile(r"(?<![A-Za-z0-9])\*(?=\S)[^*\n]*?(?<=\S)\*(?![A-Za-z0-9])"),
@@ -54,12 +56,12 @@ def read_jira(source: str) -> Reading:
     reading = Reading()
     rest = source
     while rest:
-        opening = re.search(r"\{(noformat|code)(?::[^}\n]*)?\}", _hold(rest), re.I)
+        opening = re.search(r"\{(noformat|code)(?::[^}\n]*)?\}", _hold(rest), re.IGNORECASE)
         if opening is None:
             _read_jira_lines(rest, reading)
             break
         _read_jira_lines(rest[: opening.start()], reading)
-        tag = re.compile(r"\{" + opening[1] + r"\}", re.I)
+        tag = re.compile(r"\{" + opening[1] + r"\}", re.IGNORECASE)
         closing = tag.search(rest, opening.end())
         assert closing, f"{opening[0]} is never closed"
         reading.constructs.append(("block", rest[opening.end() : closing.start()]))
@@ -134,7 +136,7 @@ def _read_jira_inline(text: str, reading: Reading) -> None:
 
 
 def _link_text(link: str) -> str:
-    return link[1:-1].split("|")[0]
+    return link[1:-1].split("|", maxsplit=1)[0]
 
 
 # Slack mrkdwn ("Formatting text for app surfaces"): & < > are the control characters; *bold* _italic_ ~strike~ `code`
@@ -144,10 +146,10 @@ SLACK_MARKS = {
     "italic": re.compile(r"(?<![A-Za-z0-9])_(?!\s)[^_\n]+?_(?![A-Za-z0-9])"),
     "strike": re.compile(r"(?<![A-Za-z0-9])~(?!\s)[^~\n]+?~(?![A-Za-z0-9])"),
     "code": re.compile(r"`[^`\n]+`|```"),
-    "emoji": re.compile(r":[a-z0-9_+'-]+:", re.I),
-    "url": re.compile(r"\b[a-z][a-z0-9+.-]*://\S|\bmailto:\S|(?<![\w])[\w-]+\.[a-z]{2,}\b", re.I),
+    "emoji": re.compile(r":[a-z0-9_+'-]+:", re.IGNORECASE),
+    "url": re.compile(r"\b[a-z][a-z0-9+.-]*://\S|\bmailto:[A-Za-z0-9]|(?<![\w])[\w-]+\.[a-z]{2,}\b", re.IGNORECASE),
     "mention": re.compile(r"(?<![A-Za-z0-9])@[\w]|(?<![A-Za-z0-9&])#[\w]"),
-    "quote": re.compile(r"^(?:>|&gt;)", re.M),
+    "quote": re.compile(r"^(?:>|&gt;)", re.MULTILINE),
 }
 
 
@@ -180,14 +182,16 @@ MARKDOWN_MARKS = {
     "emphasis": re.compile(r"(?<!\w)([*_])(?=\S)[^*_\n]+?(?<=\S)\1(?!\w)"),
     "strike": re.compile(r"~~?[^~\n]+~~?"),
     "code": re.compile(r"`[^`\n]+`"),
-    "emoji": re.compile(r":[a-z0-9_+-]+:", re.I),
-    "url": re.compile(r"\b[a-z][a-z0-9+.-]*://\S|\bmailto:\S|\bwww\.\w", re.I),
+    "emoji": re.compile(r":[a-z0-9_+-]+:", re.IGNORECASE),
+    "url": re.compile(r"\b[a-z][a-z0-9+.-]*://\S|\bmailto:[A-Za-z0-9]|\bwww\.\w", re.IGNORECASE),
     "mention": re.compile(r"(?<![A-Za-z0-9])@[\w]"),
     "html": re.compile(r"<[A-Za-z/!?][^>\n]*>"),
     "entity": re.compile(r"&(?:#\d+|#[xX][0-9A-Fa-f]+|[A-Za-z]+\d*);"),
     "image": re.compile(r"!\[[^\]]*\]"),
 }
-MARKDOWN_LINE = re.compile(r" {0,3}(?:(#{1,6}) |([-+*]) |(\d{1,9}[.)]) |(>)|(={1,}|-{3,}|\*{3,}|_{3,}|- - -)\s*$|(```|~~~))")
+MARKDOWN_LINE = re.compile(
+    r" {0,3}(?:(#{1,6}) |([-+*]) |(\d{1,9}[.)]) |(>)|(={1,}|-{3,}|\*{3,}|_{3,}|- - -)\s*$|(```|~~~))"
+)
 
 
 def read_markdown(source: str) -> Reading:
