@@ -17,6 +17,7 @@ from bot.domain.judge import Assessment, Finding
 from bot.domain.runs import Baseline, RunResult
 from bot.domain.telling import Places
 from bot.formats import Locale
+from bot.render import clean_title
 from bot.store.runs import JudgedRun
 from bot.views import (
     ChartView,
@@ -73,11 +74,11 @@ class Occasion:
 
 def page_title(title: str, result: RunResult) -> str:
     """Return the title of a run's page: unique in its space, since the run's id is part of it."""
-    return f"{title}: {result.run.name} ({result.run_id[:_SHORT_ID]})"
+    return clean_title(f"{title}: {result.run.name} ({result.run_id[:_SHORT_ID]})")
 
 
 def pipeline_page_title(title: str, instance: str) -> str:
-    return f"{title} (Herald {instance})"
+    return clean_title(f"{title} (Herald {instance})")
 
 
 def view_of(effect: Effect, on: Occasion) -> View | None:

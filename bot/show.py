@@ -100,7 +100,7 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
             escape(pipeline.name),
             escape(last.run.name) if last else "none yet",
             _when(last.run.ended if last else None),
-            _coloured(last.outcome) if last else "",
+            coloured(last.outcome) if last else "",
             _when(pipeline.next_due) or "by hand",
             escape(told) or "none",
         )
@@ -138,9 +138,7 @@ def print_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> None:
         print_json(
             {
                 "runs": [run_as_json(judged) for judged in rehearsal.judged],
-                "would_send": [
-                    {"effect": said.effect, "on": said.target, "text": said.text} for said in rehearsal.sent
-                ],
+                "would_send": [{"effect": said.what, "on": said.target, "text": said.text} for said in rehearsal.sent],
             }
         )
         return
@@ -223,7 +221,7 @@ def _findings_table(judged: JudgedRun) -> Table:
             relative = finding.relative
             table.add_row(
                 escape(finding.metric),
-                _coloured(finding.outcome),
+                coloured(finding.outcome),
                 _number(finding.value),
                 _number(finding.baseline),
                 "" if relative is None else f"{relative:+.1%}",
@@ -232,7 +230,7 @@ def _findings_table(judged: JudgedRun) -> Table:
     return table
 
 
-def _coloured(outcome: Outcome) -> str:
+def coloured(outcome: Outcome) -> str:
     return f"[{_COLOURS[outcome]}]{outcome.replace('_', ' ')}[/]"
 
 

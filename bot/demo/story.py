@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -20,7 +20,7 @@ from bot.demo.mlflow_pages import mlflow_pages
 from bot.demo.workspace import BROKEN, HEALTHY, PIPELINE, Workspace
 from bot.errors import HeraldError
 from bot.sandbox import serve
-from bot.store import fires
+from bot.store import runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ CHAPTERS = (
 )
 _RUNS = len(CHAPTERS) + 1  # one chapter has a confirming rerun
 _PATIENCE = timedelta(seconds=60)
+_REFRESH_SECONDS = 0.5
 
 
 def tell(folder: Path, *, wait: bool, as_json: bool) -> None:
@@ -55,10 +56,10 @@ def tell(folder: Path, *, wait: bool, as_json: bool) -> None:
         console.print(workspace.prepare_data().strip(), style="dim", highlight=False)
         console.print("Each run fine-tunes the two upper layers of MiniLM-L6; the lower four stay as they are.")
         config = load_config(workspace.config_path, workspace.secrets_dir)
-        with _progress(console) as show:
-            herald = make_herald(config, workspace.folder, around=Surroundings(pause=show.pause))
+        with _screen(console, workspace.folder / config.jobs_folder) as screen:
+            herald = make_herald(config, workspace.folder, around=Surroundings(pause=screen.pause))
             for number, chapter in enumerate(CHAPTERS):
-                _tell_chapter(herald, workspace, show, number, chapter, story.began + timedelta(seconds=number))
+                _tell_chapter(herald, workspace, screen, chapter, story.began + timedelta(seconds=number))
         result = outcome.gather(herald, sandbox, seconds=time.monotonic() - began)
         outcome.show(result, as_json=as_json)
         if wait:
@@ -67,14 +68,62 @@ def tell(folder: Path, *, wait: bool, as_json: bool) -> None:
                 threading.Event().wait()
 
 
-def _tell_chapter(herald: Herald, workspace: Workspace, show: _Shown, number: int, chapter: Chapter, due) -> None:
-    show.say(chapter.told)
+def _tell_chapter(herald: Herald, workspace: Workspace, screen: _Screen, chapter: Chapter, due: datetime) -> None:
+    screen.say(chapter.told)
     workspace.feed(chapter.snapshot)
-    show.watch(lambda: _latest_log(herald))
     report = herald.cycle(PIPELINE).run(due)
     if report.busy:
         raise HeraldError(f"--workspace {workspace.folder}: another demo is at work in it")
-    show.advance(len(report.judged))
+    with herald.database.begin() as tx:
+        screen.have(runs.count(tx, PIPELINE))
     drained = herald.dispatcher.drain(_PATIENCE)
     if drained.failures:
         raise HeraldError("; ".join(drained.failures))
+
+
+@dataclass(slots=True)
+class _Screen:
+    """A progress bar over all runs, with the last line that the running job wrote."""
+
+    progress: Progress
+    task: TaskID
+    jobs: Path
+    chapter: str = ""
+    shown_at: float = 0.0
+
+    def say(self, told: str) -> None:
+        self.chapter = told
+        self.progress.update(self.task, description=told)
+        if not self.progress.console.is_terminal:
+            self.progress.console.print(told, highlight=False)
+
+    def have(self, count: int) -> None:
+        self.progress.update(self.task, completed=count)
+
+    def pause(self, seconds: float) -> None:
+        """Sleep, and show how far the job is."""
+        time.sleep(seconds)
+        if time.monotonic() - self.shown_at > _REFRESH_SECONDS:
+            self.shown_at = time.monotonic()
+            self.progress.update(self.task, job=_last_line(self.jobs))
+
+
+@contextmanager
+def _screen(console: Console, jobs: Path) -> Iterator[_Screen]:
+    columns = (
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("[dim]{task.fields[job]}"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=_RUNS, job="")
+        yield _Screen(progress, task, jobs)
+
+
+def _last_line(jobs: Path) -> str:
+    """Return the last line of the newest job's log."""
+    logs = sorted(jobs.glob("*/*/log"), key=lambda path: path.stat().st_mtime)
+    lines = logs[-1].read_text(encoding="utf-8", errors="replace").splitlines() if logs else []
+    return lines[-1] if lines else ""

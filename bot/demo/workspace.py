@@ -168,7 +168,7 @@ class Workspace:
             project=sandbox.project_key,
             space=sandbox.space_key,
             channel=sandbox.channel_id,
-            assignee=sandbox.people[0].account_id,
+            assignee=sandbox.seed.people[0].account_id,
             command=", ".join(json.dumps(word) for word in words),
         )
         self.config_path.write_text(text, encoding="utf-8")
