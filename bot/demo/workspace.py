@@ -68,6 +68,7 @@ email = "{email}"
 space = "{space}"
 
 [chat.slack]
+kind = "slack"
 url = "{slack}"
 
 [pipeline.next-purchase]
@@ -104,13 +105,15 @@ slice_by = ["department"]
 lower = 0.0
 upper = 0.45
 name = {{ en = "Hit rate in the top 10", zh = "前 10 命中率" }}
-why = {{ en = "How often what a household buys next is among ten suggestions.", zh = "家庭下一次购买的商品出现在十条推荐中的比例。" }}
+why.en = "How often what a household buys next is among ten suggestions."
+why.zh = "家庭下一次购买的商品出现在十条推荐中的比例。"
 
 [pipeline.next-purchase.metrics.ndcg_at_10]
 lower = 0.0
 upper = 0.35
 name = {{ en = "Ranking quality", zh = "排序质量" }}
-why = {{ en = "Whether what is bought next stands near the top of the ten.", zh = "下一次购买的商品是否排在推荐的前列。" }}
+why.en = "Whether what is bought next stands near the top of the ten."
+why.zh = "下一次购买的商品是否排在推荐的前列。"
 
 [pipeline.next-purchase.metrics.mrr]
 lower = 0.0

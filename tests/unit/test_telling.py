@@ -21,12 +21,12 @@ def kinds(turn, places=PLACES, page=PAGE, *, has_chart=True):
 
 def test_a_filed_incident_gets_a_ticket_with_chart_and_link_a_page_and_a_message():
     assert kinds(Turn.FILED) == [
-        EffectKind.OPEN_TICKET,
-        EffectKind.ATTACH_TO_TICKET,
         EffectKind.UPDATE_SECTION,
         EffectKind.PUBLISH_PAGE,
         EffectKind.LABEL_PAGE,
         EffectKind.ATTACH_TO_PAGE,
+        EffectKind.OPEN_TICKET,
+        EffectKind.ATTACH_TO_TICKET,
         EffectKind.LINK_TICKET,
         EffectKind.TELL_CHANNEL,
     ]
@@ -80,7 +80,8 @@ def test_a_ticket_is_opened_once_for_an_incident_whichever_run_files_it():
 def test_a_link_on_a_ticket_does_not_hold_up_its_comments():
     effects = effects_of("run1", [Step(INCIDENT, Turn.FILED)], PLACES, PAGE, has_chart=True)
     lanes = {effect.kind: effect.lane for effect in effects}
-    comment = Effect(EffectKind.COMMENT_TICKET, effects[0].target, "run2/repeated")
+    ticket = next(effect.target for effect in effects if effect.kind is EffectKind.OPEN_TICKET)
+    comment = Effect(EffectKind.COMMENT_TICKET, ticket, "run2/repeated")
     assert comment.lane == lanes[EffectKind.OPEN_TICKET]
     assert lanes[EffectKind.LINK_TICKET] != comment.lane
 
@@ -99,7 +100,9 @@ def test_an_object_key_survives_being_written_down_even_with_slashes_in_its_name
     [
         (Publish.ALL, Outcome.OK, Outcome.OK, None, True),
         (Publish.CHANGED, Outcome.OK, Outcome.OK, None, False),
-        (Publish.CHANGED, Outcome.OK, None, None, False),
+        (Publish.CHANGED, Outcome.NO_BASELINE, None, None, False),
+        (Publish.CHANGED, Outcome.OK, Outcome.INSUFFICIENT_DATA, None, False),
+        (Publish.CHANGED, Outcome.OK, Outcome.REGRESSED, None, True),
         (Publish.CHANGED, Outcome.IMPROVED, Outcome.OK, None, True),
         (Publish.CHANGED, Outcome.REGRESSED, Outcome.REGRESSED, Turn.COUNTED, False),
         (Publish.CHANGED, Outcome.REGRESSED, Outcome.REGRESSED, Turn.REPEATED, True),
