@@ -1,0 +1,28 @@
+"""An embedded stand-in for Jira, Confluence, Slack and Trello: servers, and pages that a person can read."""
+
+from bot.sandbox.faults import Fault, FaultKind, FaultPlan, RateLimit, RequestRecord
+from bot.sandbox.rules import ConfluenceRules, JiraRules, Resolution, Service, SlackRules, TrelloRules
+from bot.sandbox.seed import Account, Board, Channel, Project, SandboxSeed, Space
+from bot.sandbox.server import RunningSandbox, serve
+
+__all__ = [
+    "Account",
+    "Board",
+    "Channel",
+    "ConfluenceRules",
+    "Fault",
+    "FaultKind",
+    "FaultPlan",
+    "JiraRules",
+    "Project",
+    "RateLimit",
+    "RequestRecord",
+    "Resolution",
+    "RunningSandbox",
+    "SandboxSeed",
+    "Service",
+    "SlackRules",
+    "Space",
+    "TrelloRules",
+    "serve",
+]

@@ -1,0 +1,217 @@
+"""Starts the stand-in on a loopback port, and is how a test or the demo talks to it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
+
+from bot.sandbox import admin, confluence, confluence_store, jira, slack
+from bot.sandbox.faults import Fault, FaultPlan, Faults, FaultyServices, RateLimit, RequestRecord
+from bot.sandbox.rules import Rulebook, Rules, Service
+from bot.sandbox.seed import SandboxSeed
+from bot.sandbox.tables import Store
+from bot.sandbox.web import Dialect, Routes, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+POLL = 0.02  # seconds between looks at whether to stop
+
+
+@dataclass(frozen=True, slots=True)
+class RunningSandbox:
+    """A started stand-in: its addresses, its credentials, its knobs."""
+
+    url: str
+    seed: SandboxSeed
+    rules: Rulebook
+    faults: Faults
+
+    @property
+    def jira_cloud_url(self) -> str:
+        return f"{self.url}/{Service.JIRA_CLOUD}"
+
+    @property
+    def jira_datacenter_url(self) -> str:
+        return f"{self.url}/{Service.JIRA_DATACENTER}"
+
+    @property
+    def confluence_cloud_url(self) -> str:
+        """The site; its pages and interfaces lie behind /wiki, as on the real one."""
+        return f"{self.url}/{Service.CONFLUENCE_CLOUD}"
+
+    @property
+    def confluence_datacenter_url(self) -> str:
+        return f"{self.url}/{Service.CONFLUENCE_DATACENTER}"
+
+    @property
+    def slack_url(self) -> str:
+        """The base of the Web API, with the slash at the end that slack_sdk wants."""
+        return f"{self.url}/{Service.SLACK}/api/"
+
+    @property
+    def slack_webhook_url(self) -> str:
+        channel = self.seed.channels[0].id
+        return f"{self.url}/{Service.SLACK}/services/{self.seed.slack_team}/{channel}/{self.seed.slack_webhook_secret}"
+
+    @property
+    def trello_url(self) -> str:
+        return f"{self.url}/{Service.TRELLO}/1"
+
+    @property
+    def email(self) -> str:
+        return self.seed.bot.email
+
+    @property
+    def api_token(self) -> str:
+        return self.seed.bot.api_token
+
+    @property
+    def bearer_token(self) -> str:
+        return self.seed.bot.bearer
+
+    @property
+    def slack_token(self) -> str:
+        return self.seed.slack_token
+
+    @property
+    def trello_key(self) -> str:
+        return self.seed.trello_key
+
+    @property
+    def trello_token(self) -> str:
+        return self.seed.trello_token
+
+    @property
+    def project_key(self) -> str:
+        return self.seed.projects[0].key
+
+    @property
+    def space_key(self) -> str:
+        return self.seed.spaces[0].key
+
+    @property
+    def channel_id(self) -> str:
+        return self.seed.channels[0].id
+
+    @property
+    def board_id(self) -> str:
+        return self.seed.board.id
+
+    def change(self, service: Service, **values: Any) -> None:
+        """Change rules of a service; raise ValueError for an unknown one."""
+        self.rules.change(service, **values)
+
+    def strike(self, fault: Fault) -> None:
+        self.faults.add(fault)
+
+    def follow(self, plan: FaultPlan | None) -> None:
+        self.faults.follow(plan)
+
+    def limit(self, limit: RateLimit) -> None:
+        self.faults.limit(limit)
+
+    def requests(self, service: Service | None = None) -> list[RequestRecord]:
+        return self.faults.requests(service)
+
+    def calm(self) -> None:
+        """Take back all faults, plans, limits and rules, and empty the request log."""
+        self.faults.clear()
+        self.faults.forget_requests()
+        self.rules.reset()
+
+
+@contextmanager
+def serve(
+    database: Path | None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    seed: SandboxSeed | None = None,
+    rules: dict[Service, Rules] | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Iterator[RunningSandbox]:
+    """Serve all services from one SQLite file (None: in memory) until the block ends."""
+    seed = seed or SandboxSeed()
+    rulebook, faults, store = Rulebook(rules), Faults(clock), Store(database)
+    application = _Application(store, seed, rulebook, faults, clock)
+    server: BaseWSGIServer = make_server(host, port, application, threaded=True, request_handler=_QuietHandler)
+    thread = threading.Thread(target=server.serve_forever, args=(POLL,), name="sandbox", daemon=True)
+    thread.start()
+    try:
+        yield RunningSandbox(f"http://{host}:{server.server_port}", seed, rulebook, faults)
+    finally:
+        faults.stopping.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        store.close()
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Logs nothing: the request log is the place to look."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
+        if type == "error":
+            super().log(type, message, *args)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+
+class _Application:
+    """Finds the service by the first part of the path, as if each had a host of its own."""
+
+    def __init__(
+        self, store: Store, seed: SandboxSeed, rulebook: Rulebook, faults: Faults, clock: Callable[[], float]
+    ) -> None:
+        parts: dict[Service, tuple[Routes, Dialect]] = {
+            Service.JIRA_CLOUD: jira.cloud(),
+            Service.JIRA_DATACENTER: jira.datacenter(),
+            Service.CONFLUENCE_CLOUD: confluence.cloud(),
+            Service.CONFLUENCE_DATACENTER: confluence.datacenter(),
+            Service.SLACK: (slack.routes, slack.dialect()),
+        }
+        services: dict[Service, WSGIApplication] = {
+            service: Site(service, routes, dialect, store=store, seed=seed, rulebook=rulebook, clock=clock)
+            for service, (routes, dialect) in parts.items()
+        }
+        self._services = FaultyServices(services, faults, _too_many)
+        self._known = frozenset(services)
+        self._admin = admin.Admin(rulebook, faults)
+        with store.transaction() as db:
+            for service in (Service.CONFLUENCE_CLOUD, Service.CONFLUENCE_DATACENTER):
+                confluence_store.make_home_pages(db, service, seed, clock())
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        _, first, rest = (*environ["PATH_INFO"].split("/", 2), "", "")[:3]
+        if first in self._known:
+            environ["SCRIPT_NAME"], environ["PATH_INFO"] = f"/{first}", f"/{rest}"
+            return self._services(Service(first), environ, start_response)
+        request = Request(environ)
+        if first == "_sandbox":
+            return self._admin(request)(environ, start_response)
+        return Response("Nothing lives here.", status=404)(environ, start_response)
+
+
+def _too_many(service: Service) -> tuple[str, bytes]:
+    """Return media type and body of a service's answer to too many requests."""
+    match service:
+        case Service.SLACK:
+            return "application/json", b'{"ok": false, "error": "ratelimited"}'
+        case Service.TRELLO:
+            return "text/plain", b"Rate limit exceeded"
+        case _:
+            text = {"errorMessages": ["Rate limit exceeded."], "errors": {}}
+            return "application/json", json.dumps(text).encode()
