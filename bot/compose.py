@@ -30,6 +30,7 @@ from bot.views import (
     MessageView,
     MetricRow,
     OpenIncidentRow,
+    PeerRow,
     PipelinePageView,
     RunPageView,
     RunView,
@@ -169,6 +170,8 @@ def run_page_view(on: Occasion) -> RunPageView:
         chart=chart_view(on),
         marker=_marker(on, incident) if incident else "",
         labels=_labels(on),
+        peers=_peers(on),
+        peer_metrics=tuple(_plain(on, name) for name in on.config.metrics),
         previous=run_view(on, previous) if previous_page and previous else None,
         links=_links(previous=previous_page, pipeline=on.places.page(on.places.pipeline_page)),
     )
@@ -335,6 +338,19 @@ def _slice_rows(on: Occasion, metric: str | None = None) -> tuple[MetricRow, ...
         metric = max(whole, key=lambda f: (f.outcome.severity, _prominence(f))).metric
     chosen = sorted((f for f in parts if f.metric == metric), key=lambda f: -(f.share_of_loss or 0.0))
     return tuple(_metric_row(on, f) for f in chosen)
+
+
+def _peers(on: Occasion) -> tuple[PeerRow, ...]:
+    """Return the run beside the simpler methods that it logged as `METHOD/METRIC`; nothing where it logged none."""
+    metrics = on.result.run.metrics
+    found = {name.split("/")[0] for name in metrics if name.count("/") == 1 and name.split("/")[1] in on.config.metrics}
+
+    def row(name: str, prefix: str) -> PeerRow:
+        shown = tuple(_show(metrics.get(f"{prefix}{metric}"), section) for metric, section in on.config.metrics.items())
+        return PeerRow(name, shown)
+
+    rows = [row(name.replace("_", " "), f"{name}/") for name in sorted(found)]
+    return (*rows, row("", "")) if rows else ()
 
 
 def _facts(on: Occasion) -> tuple[FactRow, ...]:
