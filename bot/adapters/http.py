@@ -53,7 +53,10 @@ class Service:
 
 
 def make_session(ca_file: str | None) -> requests.Session:
-    """Build a session that follows no redirect, so that nothing of ours reaches a host that config does not name."""
+    """Build a session that follows no redirect, so that nothing of ours reaches a host that config does not name.
+
+    A caller passes `verify=session.verify` along, or the environment's REQUESTS_CA_BUNDLE would outrank *ca_file*.
+    """
     session = requests.Session()
     session.max_redirects = 0
     session.verify = ca_file or True
@@ -90,7 +93,7 @@ class Wire:
         failure: IntegrationError
         try:
             response = send()
-        except (requests.RequestException, UnicodeError, OSError) as error:
+        except (requests.RequestException, ValueError, OSError) as error:
             # Raised outside, without the exception behind it: that one's text may hold a secret address or header.
             failure = self._broken(doing, error, write=write)
         else:
@@ -138,12 +141,12 @@ _BREAKS: tuple[tuple[tuple[type[BaseException], ...], str, bool], ...] = (  # th
         False,
     ),
     ((urllib3.exceptions.NameResolutionError,), "there is no host named {host}", False),
+    ((urllib3.exceptions.NewConnectionError,), "{host} takes no connections", False),
     (
         (urllib3.exceptions.ConnectTimeoutError, requests.ConnectTimeout),
         "{host} took no connection within {seconds} s",
         False,
     ),
-    ((urllib3.exceptions.NewConnectionError,), "{host} takes no connections", False),
     ((requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError), "no answer within {seconds} s", True),
     (
         (

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from bot.adapters.sections import check_storage, replace_section
+from bot.adapters.slackblocks import parse_document
 from bot.errors import IntegrationError, PermanentError
 from bot.ports import Attachment, Page, PageDraft, Posted, RemoteLink, Ticket, TicketDraft, TicketState
 
@@ -193,6 +194,7 @@ class MemoryChat:
 
     def post(self, channel: str, mark: str, text: str) -> Posted:
         with self.faults.during("post"):
+            parse_document(text)
             message = MemoryMessage(str(len(self.messages) + 1), channel, mark, text, self._clock())
             self.messages.append(message)
             return _posted(message)
@@ -201,6 +203,7 @@ class MemoryChat:
         with self.faults.during("edit"):
             if not self._can_edit:
                 raise PermanentError("A webhook cannot edit what it posted.")
+            parse_document(text)
             message = self._message(posted)
             message.edits.append(message.text)
             message.text, message.mark = text, mark

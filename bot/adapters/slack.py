@@ -89,7 +89,13 @@ class _Client(WebClient):
         self._seconds = config.timeout.total_seconds()
 
     def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
-        answer = self._session.post(url, data=req.data, headers=dict(req.header_items()), timeout=self._seconds)
+        answer = self._session.post(
+            url,
+            data=req.data,
+            headers=dict(req.header_items()),
+            timeout=self._seconds,
+            verify=self._session.verify,
+        )
         answer.encoding = "utf-8"
         self.answer = answer
         return {"status": answer.status_code, "headers": answer.headers, "body": answer.text}

@@ -14,12 +14,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
-
-from slack_sdk.models.blocks import Block, ContextBlock, DividerBlock, MarkdownTextObject, SectionBlock
+from typing import TYPE_CHECKING, Any
 
 from bot.adapters.cutting import ELLIPSIS, shorten_mrkdwn
 from bot.errors import PermanentError
+
+if TYPE_CHECKING:
+    from slack_sdk.models.blocks import Block
 
 _LONGEST_SECTION = 3000  # characters; Slack's limit of a section's text
 _MOST_BLOCKS = 50
@@ -114,10 +115,13 @@ def _blocks(parts: Sequence[Part]) -> tuple[dict[str, Any], ...]:
 
 
 def _block(part: Part) -> Block:
+    # here, so that the in-memory chat can read a document without loading Slack's package
+    from slack_sdk.models.blocks import ContextBlock, DividerBlock, MarkdownTextObject, SectionBlock
+
     match part.shape:
         case Shape.DIVIDER:
             return DividerBlock()
         case Shape.SMALL:
-            return ContextBlock(elements=[MarkdownTextObject(text=part.text)])
+            return ContextBlock(elements=[MarkdownTextObject(text=part.text, verbatim=True)])
         case Shape.SECTION:
-            return SectionBlock(text=MarkdownTextObject(text=part.text))
+            return SectionBlock(text=MarkdownTextObject(text=part.text, verbatim=True))

@@ -14,6 +14,7 @@ from bot.config import WebhookSection
 from bot.errors import PermanentError
 from bot.ports import Posted
 
+_SHORTEST_SECRET = 8  # characters; shorter parts of the address are words like `hooks` or `services`
 _ADVICE = {
     403: "Check that the webhook may still post: an administrator may have restricted it.",
     404: "Check webhook_url: the webhook was removed, or its channel.",
@@ -32,7 +33,7 @@ class WebhookChat:
                 "the host of webhook_url",
                 config.timeout.total_seconds(),
                 advice=_ADVICE,
-                secrets=(config.webhook_url, _path_of(config.webhook_url)),
+                secrets=_secrets_in(config.webhook_url),
             )
         )
         self._session = make_session(config.ca_file)
@@ -55,7 +56,10 @@ class WebhookChat:
         self._wire.send(
             "post",
             lambda: self._session.post(
-                self._config.webhook_url.get_secret_value(), json=body, timeout=self._config.timeout.total_seconds()
+                self._config.webhook_url.get_secret_value(),
+                json=body,
+                timeout=self._config.timeout.total_seconds(),
+                verify=self._session.verify,
             ),
             write=True,
         )
@@ -68,6 +72,7 @@ class WebhookChat:
         return None
 
 
-def _path_of(webhook_url: SecretStr) -> SecretStr:
-    """Take the part of the address that lets one post."""
-    return SecretStr(urlsplit(webhook_url.get_secret_value()).path.strip("/"))
+def _secrets_in(webhook_url: SecretStr) -> tuple[SecretStr, ...]:
+    """Take out the parts of the address that let one post."""
+    path = urlsplit(webhook_url.get_secret_value()).path
+    return (webhook_url, *(SecretStr(part) for part in path.split("/") if len(part) >= _SHORTEST_SECRET))

@@ -169,6 +169,9 @@ class _QuietHandler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
 
+    def connection_dropped(self, error: BaseException, environ: dict[str, Any] | None = None) -> None:
+        self.close_connection = True  # else the client would wait for its timeout on an open connection
+
 
 class _Application:
     """Finds the service by the first part of the path, as if each had a host of its own."""

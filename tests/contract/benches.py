@@ -1,0 +1,271 @@
+"""Adapters set up beside a way to look at what they did, so that one suite fits all of a port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+
+import requests
+
+from bot.adapters.confluence import ConfluenceWiki
+from bot.adapters.jira import JiraTracker
+from bot.adapters.memory import Faults, MemoryChat, MemoryTracker, MemoryWiki
+from bot.adapters.slack import SlackChat
+from bot.config import ConfluenceSection, JiraSection, SlackSection
+from bot.errors import PermanentError, RetryableError
+from bot.ports import Chat, Tracker, Wiki
+from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
+
+TIMEOUT = timedelta(seconds=5)
+WRITES = {"POST", "PUT", "DELETE"}
+
+
+@dataclass(frozen=True)
+class SeenTicket:
+    title: str
+    body: str
+    labels: set[str]
+    comments: list[str]  # oldest first
+    links: dict[str, str]  # title by address
+    files: list[str]
+
+
+@dataclass(frozen=True)
+class SeenPage:
+    storage: str
+    version: int
+    labels: set[str]
+    files: dict[str, int]  # size by name
+
+
+@dataclass(frozen=True)
+class SeenMessage:
+    message_id: str
+    text: str  # the headline
+
+
+class Breaking(Protocol):
+    """Makes the next write fail, after it was carried out or before."""
+
+    def __call__(self, method: str, *, committed: bool) -> None: ...
+
+
+@dataclass(frozen=True)
+class TrackerBench:
+    tracker: Tracker
+    see: Callable[[str], SeenTicket]
+    fail_next: Breaking
+    count_writes: Callable[[], int | None]  # since the bench was set up; None where nothing goes over a wire
+
+
+@dataclass(frozen=True)
+class WikiBench:
+    wiki: Wiki
+    see: Callable[[str], SeenPage]
+    rewrite: Callable[[str, str], None]  # as a person edits a page
+    fail_next: Breaking
+    count_writes: Callable[[], int | None]
+
+
+@dataclass(frozen=True)
+class ChatBench:
+    chat: Chat
+    channel: str
+    see: Callable[[], list[SeenMessage]]  # oldest first
+    fail_next: Breaking
+    count_writes: Callable[[], int | None]
+
+
+def fail_memory(faults: Faults) -> Breaking:
+    def fail(method: str, *, committed: bool) -> None:
+        faults.fail_next(method, RetryableError("it broke", doubtful=True), committed=committed)
+
+    return fail
+
+
+def memory_tracker() -> TrackerBench:
+    tracker = MemoryTracker()
+
+    def see(key: str) -> SeenTicket:
+        held = tracker.tickets[key]
+        links = {link.url: link.title for link in held.links.values()}
+        comments = [body for _, body in held.comments]
+        return SeenTicket(held.draft.title, held.draft.body, set(held.labels), comments, links, list(held.attachments))
+
+    return TrackerBench(tracker, see, fail_memory(tracker.faults), lambda: None)
+
+
+def memory_wiki() -> WikiBench:
+    wiki = MemoryWiki()
+
+    def see(page_id: str) -> SeenPage:
+        held = wiki.pages[page_id]
+        files = {name: len(each.content) for name, each in held.attachments.items()}
+        return SeenPage(held.storage, held.version, set(held.labels), files)
+
+    def rewrite(page_id: str, storage: str) -> None:
+        wiki.pages[page_id].storage = storage
+
+    return WikiBench(wiki, see, rewrite, fail_memory(wiki.faults), lambda: None)
+
+
+def memory_chat() -> ChatBench:
+    chat = MemoryChat()
+
+    def see() -> list[SeenMessage]:
+        return [SeenMessage(each.message_id, each.text.split("\n\n")[0]) for each in chat.messages]
+
+    return ChatBench(chat, "#search-quality", see, fail_memory(chat.faults), lambda: None)
+
+
+def break_wire(sandbox: RunningSandbox, service: Service, put: tuple[str, ...] = (), path: str = "") -> Breaking:
+    """Drop connections; *put* names the methods whose write is a PUT, *path* tells writes from reads that are posted."""
+
+    def fail(method: str, *, committed: bool) -> None:
+        kind = FaultKind.DROP_AFTER if committed else FaultKind.DROP_BEFORE
+        verb = "PUT" if method in put else "POST"
+        sandbox.strike(Fault(kind, service=service, method=verb, path=path or None))
+
+    return fail
+
+
+def writes_of(sandbox: RunningSandbox, service: Service, reads: tuple[str, ...] = ()) -> Callable[[], int]:
+    """Count requests that write; *reads* are the ends of paths that only read, though they are posted."""
+    return lambda: sum(
+        each.method in WRITES and not each.path.endswith(reads or ("\0",)) for each in sandbox.requests(service)
+    )
+
+
+class Reader:
+    """Reads a service as its own pages would, past the adapter."""
+
+    def __init__(self, base: str, auth: tuple[str, str] | None, bearer: str | None) -> None:
+        self._base = base
+        self._session = requests.Session()
+        self._session.auth = auth
+        if bearer:
+            self._session.headers["Authorization"] = f"Bearer {bearer}"
+
+    def get(self, path: str, **params: Any) -> Any:
+        response = self._session.get(f"{self._base}/{path}", params=params, timeout=5)
+        response.raise_for_status()
+        return response.json()
+
+    def put(self, path: str, body: Mapping[str, Any]) -> None:
+        self._session.put(f"{self._base}/{path}", json=body, timeout=5).raise_for_status()
+
+
+def jira_tracker(sandbox: RunningSandbox, deployment: str, **more: Any) -> TrackerBench:
+    cloud = deployment == "cloud"
+    base = sandbox.jira_cloud_url if cloud else sandbox.jira_datacenter_url
+    account = {"email": sandbox.email, "token": sandbox.api_token} if cloud else {"token": sandbox.bearer_token}
+    section = {"url": base, "deployment": deployment, "project": sandbox.project_key, "timeout": TIMEOUT}
+    tracker = JiraTracker(JiraSection(**{**section, **account, **more}))
+    reader = reader_of(sandbox, base, cloud=cloud)
+    service = Service.JIRA_CLOUD if cloud else Service.JIRA_DATACENTER
+
+    def see(key: str) -> SeenTicket:
+        fields = reader.get(f"rest/api/2/issue/{key}")["fields"]
+        comments = reader.get(f"rest/api/2/issue/{key}/comment")["comments"]
+        links = reader.get(f"rest/api/2/issue/{key}/remotelink")
+        return SeenTicket(
+            fields["summary"],
+            fields["description"],
+            set(fields["labels"]),
+            [each["body"] for each in comments],
+            {each["object"]["url"]: each["object"]["title"] for each in links},
+            [each["filename"] for each in fields["attachment"]],
+        )
+
+    return TrackerBench(tracker, see, break_wire(sandbox, service), writes_of(sandbox, service))
+
+
+def confluence_wiki(sandbox: RunningSandbox, deployment: str, **more: Any) -> WikiBench:
+    cloud = deployment == "cloud"
+    base = sandbox.confluence_cloud_url if cloud else sandbox.confluence_datacenter_url
+    account = {"email": sandbox.email, "token": sandbox.api_token} if cloud else {"token": sandbox.bearer_token}
+    section = {"url": base, "deployment": deployment, "space": sandbox.space_key, "timeout": TIMEOUT}
+    wiki = ConfluenceWiki(ConfluenceSection(**{**section, **account, **more}))
+    reader = reader_of(sandbox, base, cloud=cloud)
+    service = Service.CONFLUENCE_CLOUD if cloud else Service.CONFLUENCE_DATACENTER
+    looks = _CloudLooks(reader) if cloud else _DataCenterLooks(reader)
+    fail = break_wire(sandbox, service, put=("replace_section", "attach") if cloud else ("replace_section",))
+    return WikiBench(wiki, looks.see, looks.rewrite, fail, writes_of(sandbox, service))
+
+
+class _CloudLooks:
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def see(self, page_id: str) -> SeenPage:
+        page = self._reader.get(f"wiki/api/v2/pages/{page_id}", **{"body-format": "storage"})
+        labels = self._reader.get(f"wiki/api/v2/pages/{page_id}/labels")["results"]
+        files = self._reader.get(f"wiki/api/v2/pages/{page_id}/attachments")["results"]
+        return SeenPage(
+            page["body"]["storage"]["value"],
+            page["version"]["number"],
+            {each["name"] for each in labels},
+            {each["title"]: each["fileSize"] for each in files},
+        )
+
+    def rewrite(self, page_id: str, storage: str) -> None:
+        page = self._reader.get(f"wiki/api/v2/pages/{page_id}")
+        body = {
+            "id": page_id,
+            "status": "current",
+            "title": page["title"],
+            "version": {"number": page["version"]["number"] + 1},
+            "body": {"representation": "storage", "value": storage},
+        }
+        self._reader.put(f"wiki/api/v2/pages/{page_id}", body)
+
+
+class _DataCenterLooks:
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def see(self, page_id: str) -> SeenPage:
+        page = self._reader.get(f"rest/api/content/{page_id}", expand="body.storage,version")
+        labels = self._reader.get(f"rest/api/content/{page_id}/label")["results"]
+        files = self._reader.get(f"rest/api/content/{page_id}/child/attachment")["results"]
+        return SeenPage(
+            page["body"]["storage"]["value"],
+            page["version"]["number"],
+            {each["name"] for each in labels},
+            {each["title"]: each["extensions"]["fileSize"] for each in files},
+        )
+
+    def rewrite(self, page_id: str, storage: str) -> None:
+        page = self._reader.get(f"rest/api/content/{page_id}", expand="version")
+        body = {
+            "type": "page",
+            "title": page["title"],
+            "version": {"number": page["version"]["number"] + 1},
+            "body": {"storage": {"representation": "storage", "value": storage}},
+        }
+        self._reader.put(f"rest/api/content/{page_id}", body)
+
+
+def slack_chat(sandbox: RunningSandbox, **more: Any) -> ChatBench:
+    section = {"url": sandbox.slack_url, "token": sandbox.slack_token, "timeout": TIMEOUT}
+    chat = SlackChat(SlackSection(**{**section, **more}))
+    reader = Reader(sandbox.slack_url.rstrip("/"), None, sandbox.slack_token)
+
+    def see() -> list[SeenMessage]:
+        messages = reader.get("conversations.history", channel=sandbox.channel_id)["messages"]
+        ours = [each for each in reversed(messages) if each.get("text")]
+        return [SeenMessage(each["ts"], each["text"]) for each in ours]
+
+    fail = break_wire(sandbox, Service.SLACK, path="chat\\.(postMessage|update)")
+    reads = ("conversations.history", "conversations.list", "chat.getPermalink")
+    return ChatBench(chat, "#search-quality", see, fail, writes_of(sandbox, Service.SLACK, reads))
+
+
+def reader_of(sandbox: RunningSandbox, base: str, *, cloud: bool) -> Reader:
+    auth = (sandbox.email, sandbox.api_token) if cloud else None
+    return Reader(base, auth, None if cloud else sandbox.bearer_token)
+
+
+__all__ = ["ChatBench", "PermanentError", "TrackerBench", "WikiBench"]

@@ -1,0 +1,142 @@
+"""A message document becomes blocks that Slack takes, whatever it holds."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.adapters.cutting import shorten, shorten_mrkdwn, shorten_wiki
+from bot.adapters.slackblocks import Message, build_message
+from bot.errors import PermanentError
+
+DOCUMENT = """tone: bad
+*Ranking quality* of next-purchase fell: 0.1448, was 0.1700
+
+Ticket: <https://jira/browse/S-1|S-1>
+Report: pending
+---
+
+> seed 2, 41 s
+> owner: search team
+"""
+
+
+def all_blocks(message: Message) -> list[dict]:
+    return [*message.blocks, *(block for bar in message.attachments for block in bar["blocks"])]
+
+
+def texts(message: Message) -> list[str]:
+    found = []
+    for block in all_blocks(message):
+        elements = block.get("elements", [block["text"]] if "text" in block else [])
+        found += [element["text"] for element in elements]
+    return found
+
+
+def test_a_document_becomes_headline_bar_sections_and_small_print():
+    message = build_message(DOCUMENT)
+    headline = "*Ranking quality* of next-purchase fell: 0.1448, was 0.1700"
+    assert message.text == headline
+    assert list(message.blocks) == [{"type": "section", "text": {"type": "mrkdwn", "text": headline}}]
+    [bar] = message.attachments
+    assert bar["color"] == message.color == "#d63a3a"
+    assert bar["blocks"] == [
+        {
+            "type": "section",
+            "text": {"type": "mrkdwn", "text": "Ticket: <https://jira/browse/S-1|S-1>\nReport: pending"},
+        },
+        {"type": "divider"},
+        {"type": "context", "elements": [{"type": "mrkdwn", "text": "seed 2, 41 s\nowner: search team"}]},
+    ]
+
+
+def test_a_document_without_a_tone_has_no_bar():
+    message = build_message("Hello\n\nWorld")
+    assert message.attachments == ()
+    assert texts(message) == ["Hello", "World"]
+
+
+def test_the_three_tones_differ():
+    assert len({build_message(f"tone: {tone}\nx\n\ny").color for tone in ("bad", "watch", "good")}) == 3
+
+
+def test_trap_34_there_is_always_a_top_level_text():
+    assert build_message("tone: good\nBack to normal").text == "Back to normal"
+
+
+@pytest.mark.parametrize("empty", ["", " \n\n ", "tone: bad\n", "---\n"])
+def test_trap_29_a_document_without_text_is_refused(empty: str):
+    with pytest.raises(PermanentError, match="holds no text"):
+        build_message(empty)
+
+
+def test_a_long_section_is_cut_at_a_word_with_an_ellipsis():
+    message = build_message("Head\n\n" + "word " * 2000)
+    cut = texts(message)[1]
+    assert len(cut) <= 3000
+    assert cut.endswith("word…")
+
+
+def test_many_paragraphs_are_cut_to_fifty_blocks():
+    message = build_message("\n\n".join(f"p{i}" for i in range(80)))
+    assert len(all_blocks(message)) == 50
+    assert texts(message)[-1] == "…"
+
+
+def test_a_long_message_is_cut_as_a_whole():
+    message = build_message("Head\n\n" + "\n\n".join("word " * 580 for _ in range(9)))
+    assert sum(map(len, texts(message))) < 13_000
+    assert texts(message)[-1] == "…"
+
+
+def test_a_link_is_not_cut_in_half():
+    text = "a" * 2980 + " <https://example.org/a/long/address|name>" + "b" * 50
+    assert "<" not in texts(build_message(text))[0]
+
+
+def test_an_entity_is_not_cut_in_half():
+    for shift in range(8):
+        cut = shorten_mrkdwn("x" * (85 + shift) + "&lt;" * 30, 100)
+        assert re.fullmatch(r"x+(&lt;)*…", cut)
+
+
+def test_a_code_block_that_is_cut_is_closed():
+    cut = shorten_mrkdwn("```" + "line of a log\n" * 400 + "```", 3000)
+    assert len(cut) <= 3000
+    assert cut.count("```") == 2
+    assert cut.endswith("```")
+
+
+def test_wiki_markup_that_is_cut_stays_closed():
+    cut = shorten_wiki("{noformat}\n" + "line of a log\n" * 4000 + "{noformat}", 32_767)
+    assert len(cut) <= 32_767
+    assert cut.count("{noformat}") == 2
+    cut = shorten_wiki("{panel:title=x}\n" + "line of a log\n" * 4000 + "{panel}", 32_767)
+    assert cut.endswith("{panel}")
+
+
+def test_escaped_braces_open_nothing():
+    cut = shorten_wiki(r"\{code\} and then " + "word " * 9000, 32_767)
+    assert cut.endswith("word…")
+
+
+@given(st.text(max_size=300), st.integers(2, 400))
+def test_a_cut_text_is_never_longer_than_asked(text: str, limit: int):
+    cut = shorten(text, limit)
+    assert len(cut) <= limit
+    assert cut == text or cut.endswith("…")
+
+
+@given(st.text(st.sampled_from("a &<>|`\n-tone: {}\\*🙂\u202e\x00"), max_size=20_000))
+def test_trap_29_no_document_breaks_a_limit(document: str):
+    try:
+        message = build_message(document)
+    except PermanentError:
+        return
+    assert 1 <= len(all_blocks(message)) <= 50
+    assert message.text
+    assert all(1 <= len(text) <= 3000 for text in texts(message))
+    assert sum(map(len, texts(message))) <= 13_000
