@@ -75,15 +75,11 @@ def _add_prepare(command: argparse.ArgumentParser) -> None:
         help="an earlier snapshot: products stay the items they were there, whatever their texts say now",
     )
     command.add_argument(
-<<<<<<< HEAD
-        "--test-from", type=_day, default=date(2017, 11, 1), metavar="DAY", help="default: %(default)s"
-=======
         "--test-from",
         type=_day,
         default=date(2017, 11, 1),
         metavar="DAY",
         help="each household's first trip from this day on is the test (default: %(default)s)",
->>>>>>> refs/heads/trainer
     )
     command.add_argument("--until", type=_day, metavar="DAY", help="the first day left out (default: none)")
     command.add_argument(

@@ -175,17 +175,9 @@ def _mint(products: pa.Table) -> list[Product]:
 
 
 def _judge_product(department: str | None, category: str | None, kind: str | None) -> Product:
-<<<<<<< HEAD
-    if (
-        department in NOT_DEPARTMENTS
-        or category in NOT_CATEGORIES
-        or any(word in (kind or "") for word in NOT_IN_TYPES)
-    ):
-=======
     if department in NOT_DEPARTMENTS or category in NOT_CATEGORIES:
         return Product(None, NOT_A_PRODUCT)
     if kind and any(word in kind for word in NOT_IN_TYPES):
->>>>>>> refs/heads/trainer
         return Product(None, NOT_A_PRODUCT)
     if not department or not category or not kind:
         return Product(None, UNNAMED)
@@ -259,11 +251,7 @@ def _count_once(household: Positions, day: Days, item: Days) -> Purchases:
     by_name = sorted(range(len(names)), key=names.__getitem__)  # ids sort as text, here and when read again
     place = np.empty(len(names), dtype=np.int32)
     place[by_name] = np.arange(len(names), dtype=np.int32)
-<<<<<<< HEAD
-    numbered = place[users] if names else users.astype(np.int32)
-=======
     numbered = place[users]
->>>>>>> refs/heads/trainer
     rows = np.argsort(numbered, kind="stable")
     day_kept = (since + first).astype(np.int32)
     return Purchases(tuple(names[p] for p in by_name), numbered[rows], day_kept[rows], items[rows].astype(np.int32))

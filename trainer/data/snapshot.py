@@ -169,15 +169,10 @@ def _sorted(purchases: Purchases) -> Purchases:
     order = sorted(range(len(purchases.user_ids)), key=purchases.user_ids.__getitem__)
     place = np.empty(len(order), dtype=np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
-<<<<<<< HEAD
-    user = place[purchases.user] if order else purchases.user
-    rows = np.lexsort((purchases.item, purchases.day, user))
-=======
     user = place[purchases.user]
     keys = (user.astype(np.int64) << 42) | (purchases.day.astype(np.int64) << 22) | purchases.item
     if np.all(keys[:-1] <= keys[1:]):
         return Purchases(tuple(purchases.user_ids[position] for position in order), user, purchases.day, purchases.item)
     rows = np.argsort(keys, kind="stable")
->>>>>>> refs/heads/trainer
     names = tuple(purchases.user_ids[position] for position in order)
     return Purchases(names, user[rows], purchases.day[rows], purchases.item[rows])
