@@ -48,8 +48,8 @@ def _to_plain_lines(text: str) -> str:
     return "\n".join(_UNSEEN.sub(_show, line.expandtabs(4)) for line in _NEWLINE.split(text))
 
 
-# A colon before a letter or sign begins an address, an emoji or an emoticon; between digits it is a time.
-_COLON = re.compile(r"(?<![0-9]):(?=\S)|:(?=[^\s0-9])")
+# A colon before a letter or sign begins an address, an emoji or an emoticon; the last one of a time does not.
+_COLON = re.compile(r":(?=\S)(?!(?<=[0-9]:)[0-9]{2}(?![0-9:]))")
 
 
 def _break_colons(text: str) -> str:
@@ -72,7 +72,9 @@ def to_jira(text: str) -> str:
     text = _JIRA_ENTITY.sub(lambda m: m[0] + JOINER, text)
     text = _JIRA_LINE_START.sub(lambda m: m[1] + JOINER + ".", text)
     text = _JIRA_ESCAPED.sub(lambda m: "\\" + m[0], text)
-    # Alone between brackets that a template wrote, these would be a picture: (x), (on).
+    # With the brackets that a template may write around it, this would be a picture: (x), (on), :).
+    if text.endswith((":", ";")):
+        text += JOINER
     return JOINER + text if _JIRA_WHOLE_EMOTICON.fullmatch(text) else text
 
 

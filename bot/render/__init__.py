@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["MessageDocument", "PageText", "Paragraph", "Part", "Renderer", "TicketText", "clean_title"]
 
 TITLE_CHARS = 255  # Jira's summary, Confluence's title
+_TITLE_END = 40  # of them are kept at the end: what makes a page's title unique stands there
 
 Bindings = Mapping[str, Bound | None]
 LinkedView = TicketView | CommentView | RunPageView | PipelinePageView | MessageView
@@ -182,11 +183,11 @@ def clean_title(title: str) -> str:
     title = " ".join(to_plain(title).split())
     if _units(title) <= TITLE_CHARS:
         return title
-    kept_end = 40  # holds what makes a page's title unique
-    start = title[: -kept_end - 1]
-    while _units(start) > TITLE_CHARS - 2 * kept_end - 1:
+    end = title[-_TITLE_END:]
+    start = title[: TITLE_CHARS - _units(end) - 1]
+    while _units(start) + 1 + _units(end) > TITLE_CHARS:
         start = start[:-1]
-    return f"{start.rstrip()}…{title[-kept_end:].lstrip()}"
+    return f"{start.rstrip()}…{end.lstrip()}"
 
 
 def _units(text: str) -> int:

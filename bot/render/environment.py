@@ -26,7 +26,7 @@ from bot.render.dialects import Dialect
 from bot.render.room import Room, current_room, within
 
 OUTPUT_CAP = 2_000_000  # characters
-_STEPS_CAP = 200_000  # pieces of output, so that a loop ends that would not
+_STEPS_CAP = 100_000  # pieces of output, so that a loop ends that would not
 
 # None of these knows HTML, or returns markup made of text.
 # fmt: off

@@ -117,7 +117,7 @@ def _read_jira_inline(text: str, reading: Reading) -> None:
         held = re.sub(pattern, lambda m: _link_text(m[0]), held)
     for match in re.finditer(r"\{\{(.+?)\}\}", held):
         reading.constructs.append(("mono", match[1]))
-    held = re.sub(r"\{\{(.+?)\}\}", r"\1", held)
+    held = re.sub(r"\{\{(.+?)\}\}", _HELD, held)
     for match in re.finditer(r"\{([A-Za-z][\w-]*)(:[^}\n]*)?\}", held):
         reading.constructs.append(("macro", match[0]))
     held = re.sub(r"\{([A-Za-z][\w-]*)(:[^}\n]*)?\}", "", held)
@@ -136,7 +136,8 @@ def _read_jira_inline(text: str, reading: Reading) -> None:
 
 
 def _link_text(link: str) -> str:
-    return link[1:-1].split("|", maxsplit=1)[0]
+    text, bar, _ = link[1:-1].partition("|")
+    return text if bar else ""
 
 
 # Slack mrkdwn ("Formatting text for app surfaces"): & < > are the control characters; *bold* _italic_ ~strike~ `code`
@@ -179,7 +180,7 @@ def read_slack(source: str) -> Reading:
 MARKDOWN_PUNCTUATION = set("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 MARKDOWN_MARKS = {
     "strong": re.compile(r"(\*\*|__)(?=\S).+?(?<=\S)\1"),
-    "emphasis": re.compile(r"(?<!\w)([*_])(?=\S)[^*_\n]+?(?<=\S)\1(?!\w)"),
+    "emphasis": re.compile(r"(?<![\w*])([*_])(?=\S)[^*_\n]+?(?<=\S)\1(?![\w*])"),
     "strike": re.compile(r"~~?[^~\n]+~~?"),
     "code": re.compile(r"`[^`\n]+`"),
     "emoji": re.compile(r":[a-z0-9_+-]+:", re.IGNORECASE),
