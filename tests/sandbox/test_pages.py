@@ -49,7 +49,11 @@ def test_a_ticket_shows_what_the_team_needs(written):
         "0.366",
         "-11.2 %",
     ]
-    assert "query | name {code} [~ada] *not bold*" in words(description)
+    assert [words(cell) for cell in description.xpath(".//table[2]//tr[4]/td")] == [
+        "query | name",
+        "{code}",
+        "[~ada] *not bold*",
+    ]
     (chart,) = description.xpath(".//img")
     assert chart.get("width") == "720"
     comments = [words(one) for one in shown.find_class("comment")]
