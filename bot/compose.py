@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -45,6 +46,8 @@ _HISTORY_RUNS = 25
 _SLICES_TOLD = 5
 _ROWS_IN_MESSAGE = 4
 _SHORT_ID = 8
+_HASH = re.compile(r"\b[0-9a-f]{32,}\b")
+_SHORT_HASH = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +290,7 @@ def _metric_row(on: Occasion, finding: Finding) -> MetricRow:
     if finding.change_low is not None and finding.change_high is not None:
         low = formats.number(finding.change_low, scale=scale, signed=True)
         high = formats.number(finding.change_high, scale=scale, signed=True)
-        interval = f"{low} … {high}"
+        interval = formats.between(low, high, on.locale)
     return MetricRow(
         metric=finding.metric,
         plain=_plain(on, finding.metric),
@@ -363,16 +366,22 @@ def _facts(on: Occasion) -> tuple[FactRow, ...]:
         rows.append(FactRow(name, formats.fact(value), shown, changed=old is not None and old != value))
     for name, text in on.result.card.texts.items():
         earlier = before.texts.get(name) if before else None
-        rows.append(FactRow(name, text, earlier or "", changed=earlier is not None and earlier != text))
+        changed = earlier is not None and earlier != text
+        rows.append(FactRow(name, _shortened(text), _shortened(earlier or ""), changed=changed))
     return tuple(rows)
 
 
 def _params(on: Occasion) -> tuple[FactRow, ...]:
     before: Mapping[str, str] = on.baseline.recent[-1].run.params if on.baseline.recent else {}
     return tuple(
-        FactRow(name, value, before.get(name, ""), changed=_is_news(name, value, before))
+        FactRow(name, _shortened(value), _shortened(before.get(name, "")), changed=_is_news(name, value, before))
         for name, value in sorted(on.result.run.params.items())
     )
+
+
+def _shortened(text: str) -> str:
+    """Leave of a hash what a person compares."""
+    return _HASH.sub(lambda found: found[0][:_SHORT_HASH], text)
 
 
 def _is_news(name: str, value: str, before: Mapping[str, str]) -> bool:

@@ -23,15 +23,19 @@ def _decimals(scale: float) -> int:
 
 def number(value: float, unit: str = "", *, scale: float | None = None, signed: bool = False) -> str:
     """Write a value with as many decimals as suit *scale*, which defaults to the value itself."""
-    text = f"{value:{'+' if signed else ''},.{_decimals(value if scale is None else scale)}f}".replace("-", MINUS)
+    text = f"{value:{'+' if signed else ''}z,.{_decimals(value if scale is None else scale)}f}".replace("-", MINUS)
     return f"{text}{_NO_BREAK}{unit}" if unit else text
 
 
 def percent(share: float, locale: Locale, *, signed: bool = False) -> str:
     """Write a share of 1 as a percentage."""
     decimals = 0 if abs(share) >= 1 else 1
-    text = f"{100 * share:{'+' if signed else ''}.{decimals}f}".replace("-", MINUS)
+    text = f"{100 * share:{'+' if signed else ''}z.{decimals}f}".replace("-", MINUS)
     return f"{text}%" if locale == "zh" else f"{text}{_NO_BREAK}%"
+
+
+def between(low: str, high: str, locale: Locale) -> str:
+    return f"{low} 至 {high}" if locale == "zh" else f"{low} to {high}"
 
 
 def moment(when: datetime, zone: ZoneInfo, locale: Locale) -> str:

@@ -147,10 +147,10 @@ class RunPageView:
     chart: ChartView | None
     marker: str  # of the incident; empty where there is none
     labels: tuple[str, ...] = ()
-    peers: tuple[PeerRow, ...] = ()
-    peer_metrics: tuple[str, ...] = ()  # plain names
     previous: RunView | None = None
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # previous, pipeline
+    peers: tuple[PeerRow, ...] = ()
+    peer_metrics: tuple[str, ...] = ()  # plain names
 
 
 @dataclass(frozen=True, slots=True)

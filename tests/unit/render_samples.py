@@ -19,6 +19,7 @@ from bot.views import (
     MessageView,
     MetricRow,
     OpenIncidentRow,
+    PeerRow,
     PipelinePageView,
     RunPageView,
     RunView,
@@ -213,6 +214,7 @@ def run_page(words: Words, outcome: Outcome = Outcome.REGRESSED) -> RunPageView:
     return RunPageView(
         f"{words.pipeline} 2026-11-21 (b04e77aa)", verdict(words, outcome), run(5, words), metric_rows(words, outcome), slices, PARAMS,
         FACTS, chart(), marked, ("herald", "regression"), run(4, words), PAGE_LINKS,
+        (PeerRow("popularity", ("0.117", "0.072")), PeerRow("", ("0.146", "0.088"))), ("HR", "nDCG"),
     )  # fmt: skip
 
 
