@@ -70,7 +70,7 @@ def _options(
     ] = False,
 ) -> None:
     del version
-    _set_up_logging(logging.INFO if verbose else logging.ERROR)
+    _set_up_logging(logging.INFO if verbose else logging.CRITICAL)
 
 
 @app.command()

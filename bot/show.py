@@ -72,8 +72,8 @@ def print_cycle(name: str, report: CycleReport, drained: DrainReport, *, as_json
         console.print(f"{escape(name)}: another Herald is at work on it; nothing was done here")
     elif not report.judged:
         console.print(f"{escape(name)}: no new run to judge")
-    for judged in report.judged:
-        console.print(_findings_table(judged))
+    if report.judged:
+        console.print(_findings_table(report.judged))
     console.print(f"delivered: {drained.delivered}")
     for words in drained.failures:
         console.print(f"[red]not delivered:[/] {escape(words)}")
@@ -148,8 +148,8 @@ def print_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> None:
     console = Console()
     if not rehearsal.judged:
         console.print("No new run to judge (a dry run starts no job).")
-    for judged in rehearsal.judged:
-        console.print(_findings_table(judged))
+    else:
+        console.print(_findings_table(rehearsal.judged))
     for said in rehearsal.sent:
         console.rule(escape(f"{said.what}: {said.target}"))
         console.print(said.text, markup=False, highlight=False)
@@ -232,19 +232,24 @@ def _owed_as_json(owed: Owed) -> dict[str, Any]:
     }
 
 
-def _findings_table(judged: JudgedRun) -> Table:
-    table = Table("metric", "finding", "value", "baseline", "change", "why", title=escape(judged.run.name))
-    for finding in judged.findings:
-        if finding.part is None:
-            relative = finding.relative
-            table.add_row(
-                escape(finding.metric),
-                coloured(finding.outcome),
-                _number(finding.value),
-                _number(finding.baseline),
-                "" if relative is None else f"{relative:+.1%}",
-                finding.reason.replace("_", " "),
-            )
+def _findings_table(runs: Sequence[JudgedRun]) -> Table:
+    table = Table("run", "metric", "finding", "value", "baseline", "change", "why")
+    for judged in runs:
+        name = escape(judged.run.name)
+        for finding in judged.findings:
+            if finding.part is None:
+                relative = finding.relative
+                table.add_row(
+                    name,
+                    escape(finding.metric),
+                    coloured(finding.outcome),
+                    _number(finding.value),
+                    _number(finding.baseline),
+                    "" if relative is None else f"{relative:+.1%}",
+                    finding.reason.replace("_", " "),
+                )
+                name = ""
+        table.add_section()
     return table
 
 
