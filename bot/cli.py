@@ -20,11 +20,12 @@ app = typer.Typer(
     name="herald",
     help="Watches your experiments in MLflow, decides whether anything truly got worse, and tells the people who plan.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-outbox_app = typer.Typer(help="What is owed to Jira, Confluence and Slack, and what is parked.", no_args_is_help=False)
+outbox_app = typer.Typer(help="Show what is owed to the services, and what is parked.", no_args_is_help=False)
 app.add_typer(outbox_app, name="outbox")
 
 _DRAIN_PATIENCE_SECONDS = 60
@@ -69,7 +70,7 @@ def _options(
     ] = False,
 ) -> None:
     del version
-    _set_up_logging(logging.INFO if verbose else logging.ERROR)
+    _set_up_logging(logging.INFO if verbose else logging.CRITICAL)
 
 
 @app.command()
@@ -80,7 +81,10 @@ def run(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run one cycle of one pipeline now: its job, the verdict, and what has to be told."""
+    """Run one cycle of one pipeline now.
+
+    Its job runs (if it has one), new runs are judged, what is suspicious is confirmed, and what has to be told is told.
+    """
     from bot import show
 
     if dry_run:
@@ -100,7 +104,10 @@ def run(
 
 @app.command()
 def serve(config: ConfigOption = DEFAULT_CONFIG, secrets_dir: SecretsOption = None) -> None:
-    """Run every pipeline at its times until SIGTERM or Ctrl-C; jobs that run then live on and are adopted later."""
+    """Run every pipeline at its times.
+
+    Stops on SIGTERM or Ctrl-C. Jobs that run then live on, and the next Herald adopts them.
+    """
     import signal
 
     from bot.app import Surroundings
@@ -118,7 +125,10 @@ def serve(config: ConfigOption = DEFAULT_CONFIG, secrets_dir: SecretsOption = No
 def status(
     config: ConfigOption = DEFAULT_CONFIG, secrets_dir: SecretsOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show pipelines with their last findings and next times, and open incidents."""
+    """Show how every pipeline stands.
+
+    Its last run and finding, when it is due next, and its open incidents with their tickets.
+    """
     from bot import show
     from bot.overview import overview
 
@@ -180,11 +190,15 @@ def sandbox(
     database: Annotated[Path, typer.Option(help="Where the sandbox keeps its state.")] = Path("sandbox.db"),
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 0,
 ) -> None:
-    """Serve stand-ins for Jira, Confluence, Slack and Trello, with pages to look at, until Ctrl-C."""
+    """Serve stand-ins for the services.
+
+    Jira, Confluence and Slack, with pages to look at, until Ctrl-C.
+    """
+    from bot import show
     from bot.sandbox import serve as serve_sandbox
 
     with serve_sandbox(database, port=port) as running:
-        typer.echo(running.describe())
+        show.print_sandbox(running)
         threading.Event().wait()
 
 
@@ -197,7 +211,11 @@ def demo(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell the whole story on real data against the sandbox: seven runs, one ticket, its report, its message."""
+    """Tell the whole story on real data.
+
+    Seven runs against the sandbox, one of them spoiled: one ticket, its reports, its message. A second call in the same
+    workspace goes on where the first one ended.
+    """
     from bot.demo.story import tell
 
     tell(workspace, wait=sys.stdout.isatty() if wait is None else wait, as_json=as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from bot.domain.judge import Assessment, Finding
 from bot.domain.runs import Baseline, RunResult
 from bot.domain.telling import Places
 from bot.formats import Locale
+from bot.render import clean_title
 from bot.store.runs import JudgedRun
 from bot.views import (
     ChartView,
@@ -29,6 +31,7 @@ from bot.views import (
     MessageView,
     MetricRow,
     OpenIncidentRow,
+    PeerRow,
     PipelinePageView,
     RunPageView,
     RunView,
@@ -43,6 +46,8 @@ _HISTORY_RUNS = 25
 _SLICES_TOLD = 5
 _ROWS_IN_MESSAGE = 4
 _SHORT_ID = 8
+_HASH = re.compile(r"\b[0-9a-f]{32,}\b")
+_SHORT_HASH = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +78,11 @@ class Occasion:
 
 def page_title(title: str, result: RunResult) -> str:
     """Return the title of a run's page: unique in its space, since the run's id is part of it."""
-    return f"{title}: {result.run.name} ({result.run_id[:_SHORT_ID]})"
+    return clean_title(f"{title}: {result.run.name} ({result.run_id[:_SHORT_ID]})")
 
 
 def pipeline_page_title(title: str, instance: str) -> str:
-    return f"{title} (Herald {instance})"
+    return clean_title(f"{title} (Herald {instance})")
 
 
 def view_of(effect: Effect, on: Occasion) -> View | None:
@@ -168,6 +173,8 @@ def run_page_view(on: Occasion) -> RunPageView:
         chart=chart_view(on),
         marker=_marker(on, incident) if incident else "",
         labels=_labels(on),
+        peers=_peers(on),
+        peer_metrics=tuple(_plain(on, name) for name in on.config.metrics),
         previous=run_view(on, previous) if previous_page and previous else None,
         links=_links(previous=previous_page, pipeline=on.places.page(on.places.pipeline_page)),
     )
@@ -283,7 +290,7 @@ def _metric_row(on: Occasion, finding: Finding) -> MetricRow:
     if finding.change_low is not None and finding.change_high is not None:
         low = formats.number(finding.change_low, scale=scale, signed=True)
         high = formats.number(finding.change_high, scale=scale, signed=True)
-        interval = f"{low} … {high}"
+        interval = formats.between(low, high, on.locale)
     return MetricRow(
         metric=finding.metric,
         plain=_plain(on, finding.metric),
@@ -336,6 +343,19 @@ def _slice_rows(on: Occasion, metric: str | None = None) -> tuple[MetricRow, ...
     return tuple(_metric_row(on, f) for f in chosen)
 
 
+def _peers(on: Occasion) -> tuple[PeerRow, ...]:
+    """Return the run beside the simpler methods that it logged as `METHOD/METRIC`; nothing where it logged none."""
+    metrics = on.result.run.metrics
+    found = {name.split("/")[0] for name in metrics if name.count("/") == 1 and name.split("/")[1] in on.config.metrics}
+
+    def row(name: str, prefix: str) -> PeerRow:
+        shown = tuple(_show(metrics.get(f"{prefix}{metric}"), section) for metric, section in on.config.metrics.items())
+        return PeerRow(name, shown)
+
+    rows = [row(name.replace("_", " "), f"{name}/") for name in sorted(found)]
+    return (*rows, row("", "")) if rows else ()
+
+
 def _facts(on: Occasion) -> tuple[FactRow, ...]:
     """Return the data card, beside that of the latest accepted run."""
     before = on.baseline.recent[-1].card if on.baseline.recent else None
@@ -346,16 +366,22 @@ def _facts(on: Occasion) -> tuple[FactRow, ...]:
         rows.append(FactRow(name, formats.fact(value), shown, changed=old is not None and old != value))
     for name, text in on.result.card.texts.items():
         earlier = before.texts.get(name) if before else None
-        rows.append(FactRow(name, text, earlier or "", changed=earlier is not None and earlier != text))
+        changed = earlier is not None and earlier != text
+        rows.append(FactRow(name, _shortened(text), _shortened(earlier or ""), changed=changed))
     return tuple(rows)
 
 
 def _params(on: Occasion) -> tuple[FactRow, ...]:
     before: Mapping[str, str] = on.baseline.recent[-1].run.params if on.baseline.recent else {}
     return tuple(
-        FactRow(name, value, before.get(name, ""), changed=_is_news(name, value, before))
+        FactRow(name, _shortened(value), _shortened(before.get(name, "")), changed=_is_news(name, value, before))
         for name, value in sorted(on.result.run.params.items())
     )
+
+
+def _shortened(text: str) -> str:
+    """Leave of a hash what a person compares."""
+    return _HASH.sub(lambda found: found[0][:_SHORT_HASH], text)
 
 
 def _is_news(name: str, value: str, before: Mapping[str, str]) -> bool:

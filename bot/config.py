@@ -163,7 +163,10 @@ class ScheduleSection(Section):
         if self.cron is not None:
             from apscheduler.triggers.cron import CronTrigger
 
-            CronTrigger.from_crontab(self.cron)
+            try:
+                CronTrigger.from_crontab(self.cron)
+            except ValueError as error:
+                raise ValueError(f'cron = {self.cron!r} is not a cron line such as "0 3 * * *": {error}') from None
         return self
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 from urllib.parse import urlsplit
@@ -52,12 +52,28 @@ def _refuse_secrets(path: Path, raw: Mapping[str, Any]) -> None:
 
 
 def _refuse_password(path: Path, raw: Mapping[str, Any]) -> None:
-    for section, key in (("store", "url"), ("mlflow", "tracking_uri")):
-        address = raw.get(section, {}).get(key, "") if isinstance(raw.get(section), dict) else ""
-        if isinstance(address, str) and urlsplit(address).password:
-            raise ConfigError(
-                f"{path}: {section}.{key}: a password does not belong in this file; {_how_to_give((section, key))}"
-            )
+    addresses: list[tuple[str, ...]] = [("store", "url"), ("mlflow", "tracking_uri"), ("mlflow", "ui_url")]
+    for kind in ("tracker", "wiki", "chat"):
+        services = raw.get(kind)
+        addresses += [(kind, name, "url") for name in services] if isinstance(services, dict) else []
+    for keys in addresses:
+        if _holds_password(_at(raw, keys)):
+            where = _how_to_give(keys) if keys[0] == "store" or keys[-1] == "tracking_uri" else "leave it out"
+            raise ConfigError(f"{path}: {'.'.join(keys)}: a password does not belong in this file; {where}")
+
+
+def _at(raw: Mapping[str, Any], keys: Sequence[str]) -> object:
+    value: object = raw
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _holds_password(address: object) -> bool:
+    try:
+        return isinstance(address, str) and bool(urlsplit(address).password)
+    except ValueError:  # not an address at all: what it is used for says so
+        return False
 
 
 def _how_to_give(key: tuple[str, ...]) -> str:
@@ -86,15 +102,31 @@ def _explain(problem: ErrorDetails) -> str:
         case "union_tag_not_found":
             return f"{key}.kind: is missing; it should be slack or webhook"
         case _:
-            message = problem["msg"][0].lower() + problem["msg"][1:]
+            message = _in_words(problem)
     value = problem["input"]
     shown = f"{value!r} " if isinstance(value, str | int | float) and not _holds_secret(location) else ""
     return f"{key}: {shown}{message}" if key else message
 
 
+_SHAPES = {
+    "dict_type": "should be a section with keys of its own",
+    "model_type": "should be a section with keys of its own",
+    "model_attributes_type": "should be a section with keys of its own",
+    "tuple_type": 'should be a list, such as ["one", "two"]',
+}
+_SUBJECTS = ("Input ", "String ", "Tuple ", "Dictionary ")  # of pydantic's sentences; ours begin with the value
+
+
+def _in_words(problem: ErrorDetails) -> str:
+    """Return pydantic's words as the rest of a sentence that begins with the value."""
+    text = _SHAPES.get(problem["type"], problem["msg"]).replace(" after validation", "")
+    subject = next((subject for subject in _SUBJECTS if text.startswith(subject)), "")
+    return text.removeprefix(subject)
+
+
 def _location(raw: tuple[int | str, ...]) -> tuple[str, ...]:
-    """Return the keys to the problem, without the tag that pydantic puts behind the name of a chat."""
-    parts = tuple(str(part) for part in raw)
+    """Return the keys to the problem, without pydantic's own: the tag of a chat, the sign that a name is wrong."""
+    parts = tuple(str(part) for part in raw if part != "[key]")
     return parts[:2] + parts[3:] if parts[:1] == ("chat",) else parts
 
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 MINUS = "\N{MINUS SIGN}"
 _NO_BREAK = "\N{NO-BREAK SPACE}"
+_WHOLE = 1000  # facts this large need no decimals
 
 Locale = Literal["en", "zh"]
 
@@ -22,15 +23,19 @@ def _decimals(scale: float) -> int:
 
 def number(value: float, unit: str = "", *, scale: float | None = None, signed: bool = False) -> str:
     """Write a value with as many decimals as suit *scale*, which defaults to the value itself."""
-    text = f"{value:{'+' if signed else ''},.{_decimals(value if scale is None else scale)}f}".replace("-", MINUS)
+    text = f"{value:{'+' if signed else ''}z,.{_decimals(value if scale is None else scale)}f}".replace("-", MINUS)
     return f"{text}{_NO_BREAK}{unit}" if unit else text
 
 
 def percent(share: float, locale: Locale, *, signed: bool = False) -> str:
     """Write a share of 1 as a percentage."""
     decimals = 0 if abs(share) >= 1 else 1
-    text = f"{100 * share:{'+' if signed else ''}.{decimals}f}".replace("-", MINUS)
+    text = f"{100 * share:{'+' if signed else ''}z.{decimals}f}".replace("-", MINUS)
     return f"{text}%" if locale == "zh" else f"{text}{_NO_BREAK}%"
+
+
+def between(low: str, high: str, locale: Locale) -> str:
+    return f"{low} 至 {high}" if locale == "zh" else f"{low} to {high}"
 
 
 def moment(when: datetime, zone: ZoneInfo, locale: Locale) -> str:
@@ -41,18 +46,19 @@ def moment(when: datetime, zone: ZoneInfo, locale: Locale) -> str:
 
 
 def duration(length: timedelta, locale: Locale) -> str:
-    """Write a length of time in its two largest units."""
+    """Write a length of time in its largest unit and the one below."""
     seconds = max(int(length.total_seconds()), 0)
     names = {"en": ("d", "h", "min", "s"), "zh": ("天", "小时", "分钟", "秒")}[locale]
     sizes = (86400, 3600, 60, 1)
+    first = next((place for place, size in enumerate(sizes) if seconds >= size), len(sizes) - 1)
     parts: list[str] = []
-    for size, name in zip(sizes, names, strict=True):
+    for size, name in zip(sizes[first : first + 2], names[first : first + 2], strict=True):
         count, seconds = divmod(seconds, size)
-        if count or (size == 1 and not parts):
+        if count or not parts:
             parts.append(f"{count}{_NO_BREAK if locale == 'en' else ' '}{name}")
-    return " ".join(parts[:2])
+    return " ".join(parts)
 
 
 def fact(value: float) -> str:
     """Write a count or a share of the data card."""
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
+    return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= _WHOLE else f"{value:,.4g}"

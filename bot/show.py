@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,6 +21,9 @@ from bot.overview import Overview, PipelineOverview
 from bot.rehearse import Rehearsal
 from bot.store.outbox import Owed
 from bot.store.runs import JudgedRun
+
+if TYPE_CHECKING:
+    from bot.sandbox import RunningSandbox
 
 _COLOURS = {
     Outcome.IMPROVED: "green",
@@ -69,8 +72,8 @@ def print_cycle(name: str, report: CycleReport, drained: DrainReport, *, as_json
         console.print(f"{escape(name)}: another Herald is at work on it; nothing was done here")
     elif not report.judged:
         console.print(f"{escape(name)}: no new run to judge")
-    for judged in report.judged:
-        console.print(_findings_table(judged))
+    if report.judged:
+        console.print(_findings_table(report.judged))
     console.print(f"delivered: {drained.delivered}")
     for words in drained.failures:
         console.print(f"[red]not delivered:[/] {escape(words)}")
@@ -100,7 +103,7 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
             escape(pipeline.name),
             escape(last.run.name) if last else "none yet",
             _when(last.run.ended if last else None),
-            _coloured(last.outcome) if last else "",
+            coloured(last.outcome) if last else "",
             _when(pipeline.next_due) or "by hand",
             escape(told) or "none",
         )
@@ -138,21 +141,34 @@ def print_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> None:
         print_json(
             {
                 "runs": [run_as_json(judged) for judged in rehearsal.judged],
-                "would_send": [
-                    {"effect": said.effect, "on": said.target, "text": said.text} for said in rehearsal.sent
-                ],
+                "would_send": [{"effect": said.what, "on": said.target, "text": said.text} for said in rehearsal.sent],
             }
         )
         return
     console = Console()
     if not rehearsal.judged:
         console.print("No new run to judge (a dry run starts no job).")
-    for judged in rehearsal.judged:
-        console.print(_findings_table(judged))
+    else:
+        console.print(_findings_table(rehearsal.judged))
     for said in rehearsal.sent:
         console.rule(escape(f"{said.what}: {said.target}"))
         console.print(said.text, markup=False, highlight=False)
     console.print(f"Nothing was sent; {len(rehearsal.sent)} messages would have been.")
+
+
+def print_sandbox(running: RunningSandbox) -> None:
+    """Print where the sandbox's services are and what they ask for."""
+    table = Table("service", "address", "credentials")
+    account = f"{running.email} with the API token {running.api_token}"
+    table.add_row("Jira Cloud", running.jira_cloud_url, f"{account}; project {running.project_key}")
+    table.add_row("Jira Data Center", running.jira_datacenter_url, f"the personal access token {running.bearer_token}")
+    table.add_row("Confluence Cloud", running.confluence_cloud_url, f"{account}; space {running.space_key}")
+    table.add_row("Confluence Data Center", running.confluence_datacenter_url, f"the token {running.bearer_token}")
+    table.add_row("Slack", running.slack_url, f"the bot token {running.slack_token}; channel {running.channel_id}")
+    table.add_row("Slack webhook", running.slack_webhook_url, "none: the address is the secret")
+    console = Console()
+    console.print(table)
+    console.print(f"Pages to look at: {running.url}   Ctrl-C ends it.")
 
 
 def run_as_json(judged: JudgedRun) -> dict[str, Any]:
@@ -216,23 +232,28 @@ def _owed_as_json(owed: Owed) -> dict[str, Any]:
     }
 
 
-def _findings_table(judged: JudgedRun) -> Table:
-    table = Table("metric", "finding", "value", "baseline", "change", "why", title=escape(judged.run.name))
-    for finding in judged.findings:
-        if finding.part is None:
-            relative = finding.relative
-            table.add_row(
-                escape(finding.metric),
-                _coloured(finding.outcome),
-                _number(finding.value),
-                _number(finding.baseline),
-                "" if relative is None else f"{relative:+.1%}",
-                finding.reason.replace("_", " "),
-            )
+def _findings_table(runs: Sequence[JudgedRun]) -> Table:
+    table = Table("run", "metric", "finding", "value", "baseline", "change", "why")
+    for judged in runs:
+        name = escape(judged.run.name)
+        for finding in judged.findings:
+            if finding.part is None:
+                relative = finding.relative
+                table.add_row(
+                    name,
+                    escape(finding.metric),
+                    coloured(finding.outcome),
+                    _number(finding.value),
+                    _number(finding.baseline),
+                    "" if relative is None else f"{relative:+.1%}",
+                    finding.reason.replace("_", " "),
+                )
+                name = ""
+        table.add_section()
     return table
 
 
-def _coloured(outcome: Outcome) -> str:
+def coloured(outcome: Outcome) -> str:
     return f"[{_COLOURS[outcome]}]{outcome.replace('_', ' ')}[/]"
 
 

@@ -128,6 +128,14 @@ class CommentView:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerRow:
+    """A simpler method on the same data, as the run logged it: what keeps a team honest."""
+
+    name: str  # `popularity`; empty for the run itself
+    values: tuple[str, ...]  # one a metric of `peer_metrics`; empty where it was not measured
+
+
+@dataclass(frozen=True, slots=True)
 class RunPageView:
     title: str  # unique in the space: ends with the run's short id
     verdict: VerdictView
@@ -141,6 +149,8 @@ class RunPageView:
     labels: tuple[str, ...] = ()
     previous: RunView | None = None
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # previous, pipeline
+    peers: tuple[PeerRow, ...] = ()
+    peer_metrics: tuple[str, ...] = ()  # plain names
 
 
 @dataclass(frozen=True, slots=True)

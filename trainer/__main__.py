@@ -74,7 +74,13 @@ def _add_prepare(command: argparse.ArgumentParser) -> None:
         metavar="SNAPSHOT",
         help="an earlier snapshot: products stay the items they were there, whatever their texts say now",
     )
-    command.add_argument("--test-from", type=_day, default=date(2017, 11, 1), metavar="DAY", help="default: %(default)s")
+    command.add_argument(
+        "--test-from",
+        type=_day,
+        default=date(2017, 11, 1),
+        metavar="DAY",
+        help="each household's first trip from this day on is the test (default: %(default)s)",
+    )
     command.add_argument("--until", type=_day, metavar="DAY", help="the first day left out (default: none)")
     command.add_argument(
         "--min-households",
@@ -107,8 +113,8 @@ def _prepare(options: argparse.Namespace) -> int:
     dropped = ", ".join(f"{count} {reason}" for reason, count in card.dropped.items() if count) or "none"
     lines = (
         f"{card.rows_kept} of {card.rows_in} rows kept; dropped: {dropped}",
-        f"{card.catalogue_size} items with {card.distinct_texts} distinct texts, {card.users} households, "
-        f"{card.trips} trips from {card.first_day} to {card.last_day}",
+        f"{card.catalogue_size} items with {card.distinct_texts} distinct texts",
+        f"{card.users} households, {card.trips} trips from {card.first_day} to {card.last_day}",
         f"test: {card.test_targets} items of {card.test_examples} households from {card.test_from}",
         f"snapshot {options.snapshot}, hash {card.hash[:12]}",
     )

@@ -89,11 +89,11 @@ class ScoreJob(Section):
 
 
 class TrainJob(Section):
-    trips: Count = 1152  # trips drawn for training, once
+    trips: Count = 768  # trips drawn for training, once
     targets: Count = 4  # items drawn from each
-    batch: Annotated[int, Field(ge=2)] = 64  # trips a step
+    batch: Annotated[int, Field(ge=2)] = 128  # trips a step
     epochs: Count = 1
-    lr: Positive = 2e-4
+    lr: Positive = 3e-4
     warmup: Share = 0.1  # share of the steps
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip: Positive = 1.0  # largest gradient norm

@@ -1,7 +1,7 @@
 """A BERT-like text encoder read from safetensors: frozen lower layers whose outputs are kept, trained upper ones."""
 
 # Shape suffixes, scoped to this file:
-#   B = texts in a batch, T = tokens of the longest of them, P = tokens of all texts, packed end to end, D = width
+#   E = all texts, B = texts in a batch, T = tokens of the longest, P = tokens of all texts end to end, D = width
 
 import hashlib
 import json
@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from logging import ERROR
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 from trainer.errors import ModelError
@@ -28,7 +30,7 @@ WEIGHTS = "model.safetensors"
 NEEDED = ("config.json", "tokenizer.json")
 PICKLES = ("pytorch_model.bin", "model.pt", "model.pkl")
 TEXTS_AT_A_TIME = 256  # without gradients
-LENGTH_GROUPS = 4  # with gradients: texts of similar length share a matrix, so that little of it is padding
+LENGTH_GROUPS = 8  # with gradients: texts of similar length share a matrix, so that little of it is padding
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,14 @@ class Hidden:
         mask_BT = place_T[None] < length_B[:, None]
         row_BT = torch.where(mask_BT, start_B[:, None] + place_T[None], 0)
         return self.packed_PD[row_BT], mask_BT
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a model gives before any training: all of it for the frozen layers, the vectors for comparison."""
+
+    hidden: Hidden
+    vectors_ED: Tensor
 
 
 def find_model(job: "ModelJob") -> ModelSource:
@@ -121,19 +131,16 @@ class TextEncoder:
         """Give what is trained."""
         return [parameter for layer in self.layers[self.frozen :] for parameter in layer.parameters()]
 
-    def run_frozen(self, texts: Sequence[str], cache: Path | None) -> Hidden:
-        """Run the frozen layers over all texts, or read what an earlier run of the same model and texts kept."""
+    def begin(self, texts: Sequence[str], cache: Path | None) -> Beginning:
+        """Run the untrained model over all texts, or read what an earlier run of the same model and texts kept."""
         kept = None if cache is None else cache / f"frozen-{self._cache_key(texts)}.safetensors"
-        if kept is not None and kept.is_file():
-            try:
-                tensors = load_file(kept)
-                return Hidden(tensors["packed"], tensors["starts"])
-            except (SafetensorError, KeyError, OSError):
-                kept.unlink(missing_ok=True)  # cut short by a full disk, say: what it held is computed again
-        hidden = self._compute_frozen(texts)
+        if kept is not None and (found := _read_kept(kept)) is not None:
+            return found
+        hidden = self._run_frozen(texts)
+        beginning = Beginning(hidden, self.encode_all(hidden))
         if kept is not None:
-            _keep(hidden, kept)
-        return hidden
+            _keep(beginning, kept)
+        return beginning
 
     def encode(self, hidden: Hidden, texts: Tensor) -> Tensor:
         """Give the (B, D) vectors of some texts, with gradients for the trained layers."""
@@ -146,14 +153,14 @@ class TextEncoder:
         """Give the vectors of all texts, without gradients."""
         order = torch.argsort(hidden.starts[1:] - hidden.starts[:-1], stable=True)
         with torch.no_grad():
-            parts = [self._run_trained(*hidden.pad(part)) for part in order.split(TEXTS_AT_A_TIME)]
+            parts = [self._run_trained(*hidden.pad(part)) for part in torch.split(order, TEXTS_AT_A_TIME)]
         return torch.cat(parts)[torch.argsort(order)]
 
     def save(self, folder: Path) -> None:
         """Write a folder that this class, transformers and sentence encoders of the same kind read."""
         folder.mkdir(parents=True, exist_ok=True)
         weights = {name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}
-        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+        (folder / WEIGHTS).write_bytes(serialize(weights, metadata={"format": "pt"}))
         for name in NEEDED:
             (folder / name).write_bytes((self.source.folder / name).read_bytes())
 
@@ -161,14 +168,14 @@ class TextEncoder:
         settings = f"{self.source.digest} {self.frozen} {self.max_tokens}"
         return hashlib.sha256("\x1e".join((settings, *texts)).encode()).hexdigest()[:24]
 
-    def _compute_frozen(self, texts: Sequence[str]) -> Hidden:
+    def _run_frozen(self, texts: Sequence[str]) -> Hidden:
         tokens = [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
         lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
         starts = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]))
         packed_PD = torch.empty(int(starts[-1]), self.model.config.hidden_size)
         order = torch.from_numpy(np.argsort(lengths, kind="stable"))
         with torch.no_grad():
-            for part in order.split(TEXTS_AT_A_TIME):
+            for part in torch.split(order, TEXTS_AT_A_TIME):
                 rows = [torch.tensor(tokens[text]) for text in part.tolist()]
                 ids_BT = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
                 mask_BT = torch.arange(ids_BT.shape[1])[None] < torch.from_numpy(lengths)[part][:, None]
@@ -196,8 +203,7 @@ def _load_bert(source: ModelSource) -> Any:
     from transformers import BertConfig, BertModel
     from transformers.utils import logging
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    logging.set_verbosity(ERROR)
     config = BertConfig(**source.config)
     config._attn_implementation = "sdpa"  # noqa: SLF001 - the only way to choose it without from_pretrained
     try:
@@ -210,7 +216,7 @@ def _load_bert(source: ModelSource) -> Any:
 
 
 def _fill(model: Any, weights: dict[str, Tensor], path: Path) -> Any:
-    """Put the weights in, whatever head they were saved under; raise ModelError where one lacks or has another shape."""
+    """Put the weights in, whatever head they were saved under; raise ModelError where one lacks or does not fit."""
     named = {name.removeprefix("bert."): tensor.to(torch.float32) for name, tensor in weights.items()}
     wanted = model.state_dict()
     for name, empty in wanted.items():
@@ -242,9 +248,21 @@ def _load_tokenizer(source: ModelSource, max_tokens: int) -> Any:
     return tokenizer
 
 
-def _keep(hidden: Hidden, path: Path) -> None:
+def _read_kept(path: Path) -> Beginning | None:
+    """Read what was kept; a file cut short, by a full disk say, counts as none."""
+    try:
+        tensors = load_file(path)
+        return Beginning(Hidden(tensors["packed"], tensors["starts"]), tensors["vectors"])
+    except (SafetensorError, KeyError, OSError):
+        return None
+
+
+def _keep(beginning: Beginning, path: Path) -> None:
     """Write under another name first: two runs at once, or a kill, never leave half a file under this one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")
-    save_file({"packed": hidden.packed_PD, "starts": hidden.starts}, partial)
+    hidden = beginning.hidden
+    partial.write_bytes(
+        serialize({"packed": hidden.packed_PD, "starts": hidden.starts, "vectors": beginning.vectors_ED.contiguous()})
+    )
     partial.replace(path)

@@ -135,4 +135,4 @@ def aggregate_slices(table: PerExample) -> dict[str, tuple[int, dict[str, float]
 
 def _within(ranks: Ranks, k: int) -> Floats:
     places = np.minimum(ranks.above_N + ranks.tied_N, k) - np.minimum(ranks.above_N, k)
-    return places.astype(np.float64)
+    return np.asarray(places, dtype=np.float64)

@@ -56,7 +56,7 @@ def write_per_example(table: PerExample, slice_column: str, path: Path) -> None:
 
 def comparison(compared: Mapping[str, Mapping[str, float]]) -> list[tuple[str, ...]]:
     """Give the table of scorers and metrics as finished strings, its header first."""
-    rows = [("scorer", *SHOWN)]
+    rows: list[tuple[str, ...]] = [("scorer", *SHOWN)]
     rows += [(name, *(f"{values[metric]:.4f}" for metric in SHOWN)) for name, values in compared.items()]
     return rows
 
@@ -72,7 +72,8 @@ def summary(title: str, facts: Mapping[str, str], compared: Mapping[str, Mapping
 def plain_table(compared: Mapping[str, Mapping[str, float]]) -> str:
     rows = comparison(compared)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _markdown_row(cells: tuple[str, ...]) -> str:

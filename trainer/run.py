@@ -1,6 +1,7 @@
 """One job from its file to its result: inputs checked, an MLflow run around the task, all outputs or none."""
 
 import json
+import os
 import signal
 import traceback
 from collections.abc import Iterator, Mapping
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Literal
 
 from trainer.config import Job, flatten
 from trainer.data.card import write_card
-from trainer.data.snapshot import whole_folder
+from trainer.data.snapshot import partial_folder
 from trainer.environment import describe_environment, git_commit, usable_cores
-from trainer.errors import JobError, Stopped, TrackingError
+from trainer.errors import Stopped, TrackingError
 from trainer.metrics import aggregate_slices
 from trainer.progress import say, show_progress
 from trainer.report import Result, summary, write_per_example, write_result
@@ -34,6 +35,7 @@ SUMMARY = "summary.md"
 ENVIRONMENT = "environment.json"
 FAILURE = "failure.txt"
 MODEL = "model"
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,28 +47,57 @@ class Finished:
 def run_job(job: Job, command: Command) -> Finished:
     """Run a job; raise InputError before anything is written, and mark the MLflow run for whatever comes later."""
     began = perf_counter()
-    if job.output.exists():
-        raise JobError(f"output: {job.output} exists already; name a new folder or remove it first")
     task = _load_task(job, training=command == "fit")
-    recorder = start_run(job.tracking, _tags(job, task, command))
-    blank = Result("failed", command, job.task, job.seed, job.tracking.fire_id, job.tracking.uri)
-    blank = replace(
-        blank,
-        run_id=recorder.run_id,
-        experiment_id=recorder.experiment_id,
-        data_hash=task.snapshot.card.hash,
-    )
+    with partial_folder(job.output) as folder:
+        recorder = start_run(job.tracking, _tags(job, task, command))
+        blank = Result(
+            "failed",
+            command,
+            job.task,
+            job.seed,
+            job.tracking.fire_id,
+            job.tracking.uri,
+            run_id=recorder.run_id,
+            experiment_id=recorder.experiment_id,
+            data_hash=task.snapshot.card.hash,
+        )
+        with _marked(job, recorder, blank):
+            finished = _carry_out(job, command, task, recorder, blank, folder, began)
+            _ignore_stop()  # what is left takes no time, and half of it must not be
+            folder.rename(job.output)
+            if job.result is not None:
+                write_result(finished.result, job.result)
+            recorder.finish("FINISHED")
+    return finished
+
+
+@contextmanager
+def _marked(job: Job, recorder: Recorder, blank: Result) -> Iterator[None]:
+    """Let the MLflow run and the result file say how the block was left, if not by its end."""
     try:
-        finished = _carry_out(job, command, task, recorder, blank, began)
+        yield
     except Stopped:
-        _end(job, recorder, replace(blank, status="killed", message="stopped by a signal"), "KILLED")
+        _give_up(job, recorder, replace(blank, status="killed", message="stopped by a signal"), "KILLED")
         raise
     except Exception as error:
         with suppress(TrackingError):
             recorder.log_text(traceback.format_exc(), FAILURE)
-        _end(job, recorder, replace(blank, message=f"{type(error).__name__}: {error}"), "FAILED")
+        _give_up(job, recorder, replace(blank, message=f"{type(error).__name__}: {error}"), "FAILED")
         raise
-    return finished
+
+
+def _give_up(job: Job, recorder: Recorder, result: Result, status: str) -> None:
+    if job.result is not None:
+        write_result(result, job.result)
+    try:
+        recorder.finish(status)
+    except TrackingError as error:
+        say(f"the run {recorder.run_id} could not be marked {status}: {error}")
+
+
+def _ignore_stop() -> None:
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
@@ -74,11 +105,10 @@ def stoppable() -> Iterator[None]:
     """Turn SIGTERM and Ctrl-C into Stopped within the block."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        for other in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(other, signal.SIG_IGN)  # once is enough: what follows is tidying up
+        _ignore_stop()  # once is enough: what follows is tidying up
         raise Stopped(number)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, stop) for number in STOPPING}
     try:
         yield
     finally:
@@ -87,18 +117,20 @@ def stoppable() -> Iterator[None]:
 
 
 def _load_task(job: Job, *, training: bool) -> "next_item.Task":
+    # Read when torch loads: waiting threads sleep. Spinning ones gain nothing on free cores and take 2-3 times the CPU
+    # where other programs run.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
     from trainer.tasks import next_item
 
     torch.set_num_threads(job.threads or usable_cores())
     torch.use_deterministic_algorithms(mode=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads memory before it is written
     return next_item.load(job, training=training)
 
 
 def _carry_out(
-    job: Job, command: Command, task: "next_item.Task", recorder: Recorder, blank: Result, began: float
+    job: Job, command: Command, task: "next_item.Task", recorder: Recorder, blank: Result, folder: Path, began: float
 ) -> Finished:
     from trainer.tasks import next_item
 
@@ -106,25 +138,22 @@ def _carry_out(
     if command == "fit":
         with _reporting(job, task, recorder) as on_step:
             ready = next_item.fit(task, job, on_step)
+        next_item.save(task, ready.scorer, folder / MODEL)
     else:
         ready = next_item.take_saved(task, job)
     outcome = next_item.evaluate(task, ready)
     recorder.log_metrics(_all_metrics(outcome))
-    with whole_folder(job.output) as folder:
-        _write_artifacts(job, command, task, outcome, folder)
-        if command == "fit":
-            next_item.save(task, ready.scorer, folder / MODEL)
-        recorder.log_artifact(folder)
-        result = replace(
-            blank,
-            status="finished",
-            seconds=round(perf_counter() - began, 3),
-            metrics=outcome.metrics,
-            baselines={name: values for name, values in outcome.compared.items() if name != outcome.name},
-            paths=_paths(job, command),
-        )
-        write_result(result, folder / RESULT)
-    _end(job, recorder, result, "FINISHED")
+    _write_artifacts(job, command, task, outcome, folder)
+    recorder.log_artifact(folder)
+    result = replace(
+        blank,
+        status="finished",
+        seconds=round(perf_counter() - began, 3),
+        metrics=outcome.metrics,
+        baselines={name: values for name, values in outcome.compared.items() if name != outcome.name},
+        paths=_paths(job, command),
+    )
+    write_result(result, folder / RESULT)
     return Finished(result, outcome.compared)
 
 
@@ -141,17 +170,6 @@ def _reporting(job: Job, task: "next_item.Task", recorder: Recorder) -> Iterator
             advance(report.trips, f"loss {report.loss:.3f}")
 
         yield on_step
-
-
-def _end(job: Job, recorder: Recorder, result: Result, status: str) -> None:
-    if job.result is not None:
-        write_result(result, job.result)
-    try:
-        recorder.finish(status)
-    except TrackingError as error:
-        if status == "FINISHED":
-            raise
-        say(f"the run {recorder.run_id} could not be marked {status}: {error}")
 
 
 def _tags(job: Job, task: "next_item.Task", command: Command) -> dict[str, str]:
@@ -217,5 +235,3 @@ def _paths(job: Job, command: Command) -> dict[str, str]:
     names = {"data_card": DATA_CARD, "per_example": PER_EXAMPLE, "summary": SUMMARY, "environment": ENVIRONMENT}
     names |= {"model": MODEL} if command == "fit" else {}
     return {"output": str(output)} | {name: str(output / file) for name, file in names.items()}
-
-

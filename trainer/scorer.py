@@ -12,7 +12,8 @@ import numpy.typing as npt
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
 from trainer.config import ScoreJob
@@ -72,7 +73,7 @@ def spread_history(
 def save_scorer(scorer: Scorer, folder: Path) -> None:
     settings = {"max_tokens": scorer.max_tokens, "score": scorer.settings.model_dump()}
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    save_file({"centre": scorer.centre_D.contiguous()}, folder / CENTRE)
+    (folder / CENTRE).write_bytes(serialize({"centre": scorer.centre_D.contiguous()}))
 
 
 def load_scorer(folder: Path) -> Scorer | None:

@@ -1,7 +1,7 @@
 """One training step: a batch of trips, its loss, an update."""
 
 # Shape suffixes, scoped to this file:
-#   B = trips, N = targets of all trips, E = distinct texts to encode, C = candidates (distinct texts of targets), D = width
+#   B = trips, N = targets of all trips, E = distinct texts to encode, C = distinct texts of targets, D = width
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -99,7 +99,17 @@ def advance(
     bad = _bad_findings(assessment)
     for kind, findings in bad.items():
         standing = next((i for i in incidents if i.kind is kind and not i.state.is_over), None)
-        steps.append(_worsen(standing, kind, findings, assessment.run_id, series, policy, now))
+        certain = any(f.part is None and f.outcome is not Outcome.SUSPICIOUS for f in findings)
+        if certain or standing is None or standing.state is IncidentState.CANDIDATE:
+            opened = standing or Incident(
+                mint_id(series, kind, assessment.run_id),
+                kind,
+                series,
+                IncidentState.CANDIDATE,
+                opened_by=assessment.run_id,
+                opened_at=now,
+            )
+            steps.append(_worsen(opened, findings, assessment.run_id, policy, now, certain=certain))
     for incident in incidents:
         if not incident.state.is_over and incident.kind not in bad:
             steps.extend(_mend(incident, assessment, policy, now))
@@ -117,31 +127,26 @@ def _bad_findings(assessment: Assessment) -> dict[Kind, tuple[Finding, ...]]:
 
 
 def _worsen(
-    standing: Incident | None,
-    kind: Kind,
+    incident: Incident,
     findings: tuple[Finding, ...],
     run_id: str,
-    series: SeriesKey,
     policy: IncidentPolicy,
     now: datetime,
+    *,
+    certain: bool,
 ) -> Step:
-    """Open the incident of this kind, or add the run to the one that stands."""
-    certain = any(f.part is None and f.outcome is not Outcome.SUSPICIOUS for f in findings)
-    incident = standing or Incident(
-        mint_id(series, kind, run_id), kind, series, IncidentState.CANDIDATE, opened_by=run_id, opened_at=now
-    )
-    fallen = {
-        f.key for f in findings if f.outcome is not Outcome.SUSPICIOUS or incident.state is not IncidentState.OPEN
-    }
+    """Add a bad run to its incident: what was only suspected is filed once it is certain."""
+    is_open = incident.state is IncidentState.OPEN
+    fallen = {f.key for f in findings if not (is_open and f.outcome is Outcome.SUSPICIOUS)}
     incident = replace(
         incident,
         metrics=tuple(sorted(fallen.union(incident.metrics))),
         bad_runs=(*incident.bad_runs, run_id),
         good_runs=0,
     )
-    if incident.state is IncidentState.CANDIDATE:
-        if not certain:
-            return Step(incident, Turn.SUSPECTED)
+    if not is_open and not certain:
+        return Step(incident, Turn.SUSPECTED)
+    if not is_open:
         return Step(replace(incident, state=IncidentState.OPEN, told_at=now), Turn.FILED)
     if incident.told_at is not None and now - incident.told_at < policy.comment_every:
         return Step(incident, Turn.COUNTED)

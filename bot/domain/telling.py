@@ -54,9 +54,14 @@ def wants_page(publish: Publish, outcome: Outcome, previous: Outcome | None, ste
         case Publish.ALL:
             return True
         case Publish.CHANGED:
-            return (previous is not None and outcome is not previous) or any(s.turn is not Turn.COUNTED for s in steps)
+            return _is_news(outcome, previous) or any(step.turn is not Turn.COUNTED for step in steps)
         case Publish.INCIDENTS:
             return any(step.turn in _TOLD for step in steps)
+
+
+def _is_news(outcome: Outcome, previous: Outcome | None) -> bool:
+    calm = {Outcome.OK, Outcome.NO_BASELINE, Outcome.INSUFFICIENT_DATA}
+    return outcome is not previous and not (outcome in calm and (previous is None or previous in calm))
 
 
 def effects_of(
@@ -64,13 +69,13 @@ def effects_of(
 ) -> tuple[Effect, ...]:
     """Return the effects that one run calls for; *page* is the run's own page, where it gets one."""
     effects: list[Effect] = []
-    for step in steps:
-        effects += _ticket_effects(run_id, step, places, has_chart=has_chart)
-    if page is not None:
+    if page is not None:  # first, so that ticket and message can name it
         incident_id = next((step.incident.incident_id for step in steps if step.turn in _TOLD), None)
         effects += _page_effects(run_id, places, page, incident_id, has_chart=has_chart)
     for step in steps:
+        effects += _ticket_effects(run_id, step, places, has_chart=has_chart)
         effects += _link_effects(run_id, step, places, page)
+    for step in steps:
         message = places.message(step.incident)
         if message is not None and step.turn in _TOLD:
             cause = f"{run_id}/{step.turn}"

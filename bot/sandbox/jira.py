@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from bot.sandbox import jira_comments, jira_data, jira_issues, jira_parts, jira_refusals
+from bot.sandbox import jira_comments, jira_data, jira_issues, jira_pages, jira_parts, jira_refusals
 from bot.sandbox.jira_store import (
     all_issues,
     component_json,
@@ -281,4 +281,4 @@ def datacenter() -> tuple[Routes, Dialect]:
 
 
 def _all(deployment: Routes) -> Routes:
-    return Routes(site, jira_issues.common, deployment, jira_comments.routes, jira_parts.routes)
+    return Routes(site, jira_issues.common, deployment, jira_comments.routes, jira_parts.routes, jira_pages.routes)

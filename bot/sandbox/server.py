@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from bot.sandbox import admin, confluence, confluence_store, jira, slack
+from bot.sandbox import admin, confluence, confluence_store, jira, overview, slack, slack_pages, templating
 from bot.sandbox.faults import Fault, FaultPlan, Faults, FaultyServices, RateLimit, RequestRecord
 from bot.sandbox.rules import Rulebook, Rules, Service
 from bot.sandbox.seed import SandboxSeed
@@ -146,11 +148,14 @@ def serve(
     seed = seed or SandboxSeed()
     rulebook, faults, store = Rulebook(rules), Faults(clock), Store(database)
     application = _Application(store, seed, rulebook, faults, clock)
-    server: BaseWSGIServer = make_server(host, port, application, threaded=True, request_handler=_QuietHandler)
+    with socket.create_server((host, port)) as listener:  # werkzeug would end the process where a port is taken
+        server: BaseWSGIServer = make_server(
+            host, port, application, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
+        )
     thread = threading.Thread(target=server.serve_forever, args=(POLL,), name="sandbox", daemon=True)
     thread.start()
     try:
-        yield RunningSandbox(f"http://{host}:{server.server_port}", seed, rulebook, faults)
+        yield RunningSandbox(f"http://{host}:{server.socket.getsockname()[1]}", seed, rulebook, faults)
     finally:
         faults.stopping.set()
         server.shutdown()
@@ -184,7 +189,7 @@ class _Application:
             Service.JIRA_DATACENTER: jira.datacenter(),
             Service.CONFLUENCE_CLOUD: confluence.cloud(),
             Service.CONFLUENCE_DATACENTER: confluence.datacenter(),
-            Service.SLACK: (slack.routes, slack.dialect()),
+            Service.SLACK: _slack(),
         }
         services: dict[Service, WSGIApplication] = {
             service: Site(service, routes, dialect, store=store, seed=seed, rulebook=rulebook, clock=clock)
@@ -193,6 +198,9 @@ class _Application:
         self._services = FaultyServices(services, faults, _too_many)
         self._known = frozenset(services)
         self._admin = admin.Admin(rulebook, faults)
+        self._front = Site(
+            Service.JIRA_CLOUD, Routes(), jira.cloud()[1], store=store, seed=seed, rulebook=rulebook, clock=clock
+        )
         with store.transaction() as db:
             for service in (Service.CONFLUENCE_CLOUD, Service.CONFLUENCE_DATACENTER):
                 confluence_store.make_home_pages(db, service, seed, clock())
@@ -203,9 +211,22 @@ class _Application:
             environ["SCRIPT_NAME"], environ["PATH_INFO"] = f"/{first}", f"/{rest}"
             return self._services(Service(first), environ, start_response)
         request = Request(environ)
+        return self._own(request, first, rest)(environ, start_response)
+
+    def _own(self, request: Request, first: str, rest: str) -> Response:
+        """Answer what belongs to no service: the first page, the style sheet, the calls of tests."""
+        if (first, rest) == ("_sandbox", "style.css"):
+            return Response(templating.style_sheet(), content_type="text/css; charset=utf-8")
         if first == "_sandbox":
-            return self._admin(request)(environ, start_response)
-        return Response("Nothing lives here.", status=404)(environ, start_response)
+            return self._admin(request)
+        if first:
+            return templating.not_there("that")
+        return self._front.show(request, overview.front_page)
+
+
+@cache
+def _slack() -> tuple[Routes, Dialect]:
+    return Routes(slack.routes, slack_pages.routes), slack.dialect()
 
 
 def _too_many(service: Service) -> tuple[str, bytes]:

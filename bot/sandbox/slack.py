@@ -148,7 +148,7 @@ def message_json(call: Call, row: Any, *, with_metadata: bool = False) -> dict[s
     if row.edited:
         answer["edited"] = {"user": row.author, "ts": f"{row.edited:.6f}"}
     if row.files:
-        answer["files"] = [_file_json(call, one) for one in _files(call, row.files)]
+        answer["files"] = [_file_json(call, one) for one in files_of(call, row.files)]
     if with_metadata and row.metadata:
         answer["metadata"] = row.metadata
     return answer
@@ -541,7 +541,7 @@ def get_upload_url(call: Call) -> Response:
 
 @routes.on("POST", "/upload/v1/<identity>")
 def take_upload(call: Call, identity: str) -> Response:
-    rows = _files(call, [identity])
+    rows = files_of(call, [identity])
     if not rows or rows[0].complete:
         return Response("not found", status=404)
     content = call.request.get_data()
@@ -554,7 +554,7 @@ def take_upload(call: Call, identity: str) -> Response:
     return Response(f"OK - {len(content)}")
 
 
-def _files(call: Call, ids: list[str]) -> list[Any]:
+def files_of(call: Call, ids: list[str]) -> list[Any]:
     rows = call.db.execute(select(tables.slack_file).where(tables.slack_file.c.id.in_(ids)))
     return sorted(rows, key=lambda row: ids.index(row.id))
 
@@ -587,7 +587,7 @@ def complete_upload(call: Call) -> Response:
     if not isinstance(given, list) or not given or not all(isinstance(one, dict) for one in given):
         raise _api_error("invalid_arguments")
     titles = {str(one.get("id")): one.get("title") for one in given}
-    rows = _files(call, list(titles))
+    rows = files_of(call, list(titles))
     if len(rows) != len(titles) or any(row.content is None or row.complete for row in rows):
         raise _api_error("file_not_found")
     for row in rows:
@@ -597,7 +597,7 @@ def complete_upload(call: Call) -> Response:
     wanted = arguments.text("channel_id") or (arguments.text("channels") or "").split(",")[0]
     if wanted:
         _share(call, arguments, wanted, list(titles))
-    return json_answer({"ok": True, "files": [_file_json(call, row) for row in _files(call, list(titles))]})
+    return json_answer({"ok": True, "files": [_file_json(call, row) for row in files_of(call, list(titles))]})
 
 
 def _share(call: Call, arguments: Arguments, wanted: str, files: list[str]) -> None:
@@ -612,7 +612,7 @@ def _share(call: Call, arguments: Arguments, wanted: str, files: list[str]) -> N
 
 @routes.on("GET", "/files/<identity>", is_open=True)
 def send_slack_file(call: Call, identity: str) -> Response:
-    rows = _files(call, [identity])
+    rows = files_of(call, [identity])
     if not rows or not rows[0].complete:
         return Response("not found", status=404)
     return send_file(media_type_of(rows[0].name), rows[0].name, rows[0].content)

@@ -216,6 +216,11 @@ class Site:
             answer: Response = route.handler(self._call(request, db, account), **values)
             return answer
 
+    def show(self, request: Request, handler: Callable[[Call], Response]) -> Response:
+        """Answer a person with a page that belongs to no address of the service's own."""
+        with self._store.transaction() as db:
+            return handler(self._call(request, db, None))
+
     def _call(self, request: Request, db: Connection, account: Account | None) -> Call:
         return Call(
             request=request,

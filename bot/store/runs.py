@@ -81,6 +81,10 @@ def latest(tx: Connection, pipeline: str) -> JudgedRun | None:
     return None if row is None else _judged(row)
 
 
+def count(tx: Connection, pipeline: str) -> int:
+    return tx.scalar(select(func.count()).select_from(runs).where(runs.c.pipeline == pipeline)) or 0
+
+
 def watermark(tx: Connection, pipeline: str) -> datetime | None:
     """Return when the latest run that was judged had ended."""
     newest: datetime | None = tx.scalar(select(func.max(runs.c.ended_at)).where(runs.c.pipeline == pipeline))

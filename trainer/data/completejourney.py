@@ -166,7 +166,7 @@ def local_days(times: Any) -> Days:
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     offsets = [(epoch + timedelta(hours=int(h))).astimezone(TIME_ZONE).utcoffset() for h in hours]
     shift = np.array([offset.total_seconds() for offset in offsets if offset is not None], dtype=np.int64)
-    return ((seconds + shift[row]) // (24 * HOUR)).astype(np.int32)
+    return np.asarray((seconds + shift[row]) // (24 * HOUR), dtype=np.int32)
 
 
 def _mint(products: pa.Table) -> list[Product]:
@@ -175,11 +175,13 @@ def _mint(products: pa.Table) -> list[Product]:
 
 
 def _judge_product(department: str | None, category: str | None, kind: str | None) -> Product:
-    if department in NOT_DEPARTMENTS or category in NOT_CATEGORIES or any(word in (kind or "") for word in NOT_IN_TYPES):
+    if department in NOT_DEPARTMENTS or category in NOT_CATEGORIES:
+        return Product(None, NOT_A_PRODUCT)
+    if kind and any(word in kind for word in NOT_IN_TYPES):
         return Product(None, NOT_A_PRODUCT)
     if not department or not category or not kind:
         return Product(None, UNNAMED)
-    key = hashlib.sha256("\x1f".join((department, category, kind)).encode()).hexdigest()
+    key = hashlib.sha256(f"{department}\x1f{category}\x1f{kind}".encode()).hexdigest()
     return Product(f"item-{key[:12]}", None)
 
 
@@ -249,12 +251,10 @@ def _count_once(household: Positions, day: Days, item: Days) -> Purchases:
     by_name = sorted(range(len(names)), key=names.__getitem__)  # ids sort as text, here and when read again
     place = np.empty(len(names), dtype=np.int32)
     place[by_name] = np.arange(len(names), dtype=np.int32)
-    numbered = place[users] if len(names) else users.astype(np.int32)
+    numbered = place[users]
     rows = np.argsort(numbered, kind="stable")
     day_kept = (since + first).astype(np.int32)
-    return Purchases(
-        tuple(names[p] for p in by_name), numbered[rows], day_kept[rows], items[rows].astype(np.int32)
-    )
+    return Purchases(tuple(names[p] for p in by_name), numbered[rows], day_kept[rows], items[rows].astype(np.int32))
 
 
 def _with_card(
@@ -328,5 +328,3 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> pa.Table:
         if column not in table.column_names:
             raise DataError(f"{path}: column '{column}' is missing; it has {', '.join(table.column_names)}")
     return table.select(list(columns))
-
-

@@ -1,6 +1,7 @@
 """A snapshot: a folder with a catalogue and what was bought when, ready for training."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,18 +77,17 @@ def content_hash(catalogue: Catalogue, purchases: Purchases, test_from: str) -> 
 
 
 @contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
-    """Give a temporary folder that becomes *target* at the end of the block, or goes away with its failure."""
+def partial_folder(target: Path) -> Iterator[Path]:
+    """Give a folder beside *target* to fill and rename to it in the end; what was not renamed goes away."""
     if target.exists():
         raise DataError(f"{target}: exists already; name a new folder or remove it first")
-    partial = target.with_name(f".{target.name}.partial")
-    rmtree(partial, ignore_errors=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         partial.mkdir(parents=True)
-        yield partial
-        partial.rename(target)
     except OSError as error:
-        raise DataError(f"{target}: cannot be written: {error.strerror or error}") from error
+        raise DataError(f"{target}: cannot be made: {error.strerror}") from None
+    try:
+        yield partial
     finally:
         rmtree(partial, ignore_errors=True)
 
@@ -109,11 +109,12 @@ def write_snapshot(snapshot: Snapshot, products: pa.Table, folder: Path) -> None
             "item_id": pa.DictionaryArray.from_arrays(purchases.item, pa.array(catalogue.item_ids, pa.string())),
         }
     )
-    with whole_folder(folder) as partial:
+    with partial_folder(folder) as partial:
         pq.write_table(items, partial / ITEMS)
         pq.write_table(bought, partial / PURCHASES)
         pq.write_table(products, partial / PRODUCTS)
         write_card(snapshot.card, partial / CARD)
+        partial.rename(folder)
 
 
 def read_snapshot(folder: Path) -> Snapshot:
@@ -168,7 +169,10 @@ def _sorted(purchases: Purchases) -> Purchases:
     order = sorted(range(len(purchases.user_ids)), key=purchases.user_ids.__getitem__)
     place = np.empty(len(order), dtype=np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
-    user = place[purchases.user] if len(order) else purchases.user
-    rows = np.lexsort((purchases.item, purchases.day, user))
+    user = place[purchases.user]
+    keys = (user.astype(np.int64) << 42) | (purchases.day.astype(np.int64) << 22) | purchases.item
+    if np.all(keys[:-1] <= keys[1:]):
+        return Purchases(tuple(purchases.user_ids[position] for position in order), user, purchases.day, purchases.item)
+    rows = np.argsort(keys, kind="stable")
     names = tuple(purchases.user_ids[position] for position in order)
     return Purchases(names, user[rows], purchases.day[rows], purchases.item[rows])

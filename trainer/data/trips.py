@@ -72,7 +72,7 @@ def collect_histories(purchases: Purchases, trips: Trips, *, half_life: float, t
     age = trips.day[trip] - purchases.day[row]
     span = int(purchases.item.max()) + 1 if len(purchases) else 1
     pairs, place = np.unique(trip * span + purchases.item[row], return_inverse=True)
-    weight = np.bincount(place, np.exp2(-age / half_life), len(pairs))
+    weight = np.bincount(place, np.exp2(-age / half_life), len(pairs)).astype(np.float64)
     owner, item = np.divmod(pairs, span)
     order = np.lexsort((item, -weight, owner))
     owner, item, weight = owner[order], item[order], weight[order]

@@ -94,9 +94,7 @@ class Outcome:
 def load(job: Job, *, training: bool) -> Task:
     """Load data and model, raising InputError for whatever a job cannot run with."""
     snapshot = read_snapshot(job.data.snapshot)
-    learn, test = split_trips(
-        snapshot.purchases, snapshot.test_from, min_history_days=job.train.min_history_days
-    )
+    learn, test = split_trips(snapshot.purchases, snapshot.test_from, min_history_days=job.train.min_history_days)
     if not len(test):
         raise DataError(f"{job.data.snapshot}: the test split is empty: no trip from {snapshot.card.test_from} on")
     if training and len(learn) < job.train.batch:
@@ -114,8 +112,8 @@ def load(job: Job, *, training: bool) -> Task:
 def fit(task: Task, job: Job, on_step: OnStep) -> Ready:
     """Train the encoder in place."""
     rng = np.random.default_rng(job.seed)
-    hidden = task.encoder.run_frozen(task.texts.distinct, job.model.cache)
-    before_ED = task.encoder.encode_all(hidden)
+    beginning = task.encoder.begin(task.texts.distinct, job.model.cache)
+    hidden, before_ED = beginning.hidden, beginning.vectors_ED
     scorer = _fresh_scorer(task, job, before_ED)
     examples = _draw_examples(task, job, rng)
     train(task.encoder, hidden, scorer, examples, job.train, rng, on_step)
@@ -124,7 +122,7 @@ def fit(task: Task, job: Job, on_step: OnStep) -> Ready:
 
 def take_saved(task: Task, job: Job) -> Ready:
     """Take the model as it was loaded."""
-    vectors_ED = task.encoder.encode_all(task.encoder.run_frozen(task.texts.distinct, job.model.cache))
+    vectors_ED = task.encoder.begin(task.texts.distinct, job.model.cache).vectors_ED
     return Ready(task.saved_scorer or _fresh_scorer(task, job, vectors_ED), vectors_ED, None)
 
 
@@ -197,7 +195,7 @@ def _collect_test(task: Task, settings: ScoreJob) -> Test:
         near_UE=_spread(task, histories, settings.near_items, settings.power),
         user_N=np.repeat(np.arange(len(trips)), np.diff(trips.starts)),
         counts_UI=counts_UI,
-        popularity_I=np.bincount(purchases.item[before], minlength=items) + 1.0,
+        popularity_I=np.bincount(purchases.item[before], minlength=items).astype(np.float64) + 1,
     )
 
 
@@ -239,7 +237,7 @@ def _measure(task: Task, test: Test, scores_UI: Scores) -> tuple[PerExample, dic
 
 
 def _time_queries(task: Task, ready: Ready, test: Test) -> float:
-    """Give the median milliseconds from one household's history to its ten items, the catalogue being indexed already."""
+    """Give the median milliseconds from one household's history to its ten items; the catalogue is indexed."""
     seconds = []
     with torch.inference_mode():
         index = ready.scorer.index(ready.vectors_ED)
@@ -249,9 +247,10 @@ def _time_queries(task: Task, ready: Ready, test: Test) -> float:
             score_UE = ready.scorer.score(index, test.bag_UE[row], test.near_UE[row])
             np.argsort(-_add_prior(score_UE, task, ready.scorer, test)[0])[:TOP]
             seconds.append(perf_counter() - began)
-    return float(np.median(seconds) * 1000)
+    return float(np.median(seconds)) * 1000
 
 
 def _megabytes(encoder: TextEncoder) -> float:
     """Give the size of the weights as saved, 1 MB = 10^6 bytes."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in encoder.model.state_dict().values()) / 1e6
+    tensors = encoder.model.state_dict().values()
+    return float(sum(tensor.numel() * tensor.element_size() for tensor in tensors)) / 1e6

@@ -1,0 +1,1 @@
+"""The demo's story: seven runs on real data, one of them spoiled by a feed bug."""

@@ -1,0 +1,249 @@
+"""View and template become text: a ticket, a comment, a page, a section, a message.
+
+A team's own templates replace ours by name. One that is broken is complained of, with its file and line, and ours is
+used instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bot.errors import TemplateError
+from bot.escape import mend_jira_row, to_plain
+from bot.formats import Locale
+from bot.render.message import MessageDocument, Paragraph, Part
+from bot.render.room import Room
+from bot.views import Bound, CommentView, MessageView, PipelinePageView, RunPageView, TicketView
+
+if TYPE_CHECKING:
+    from bot.render.environment import TemplateEnvironment
+
+__all__ = ["MessageDocument", "PageText", "Paragraph", "Part", "Renderer", "TicketText", "clean_title"]
+
+TITLE_CHARS = 255  # Jira's summary, Confluence's title
+_TITLE_END = 40  # of them are kept at the end: what makes a page's title unique stands there
+
+Bindings = Mapping[str, Bound | None]
+LinkedView = TicketView | CommentView | RunPageView | PipelinePageView | MessageView
+
+
+@dataclass(frozen=True, slots=True)
+class TicketText:
+    """A ticket's title, one plain line, and body; *cut*: something was left out, and the body says so."""
+
+    title: str
+    body: str
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PageText:
+    title: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """One kind of text: the language and template that make it, and how long it may be.
+
+    *rooms* are the sizes tried one after the other, `(characters of a value, rows of a table)`, until the text fits.
+    """
+
+    dialect: str
+    template: str
+    limit: int  # in UTF-16 units, as the services count
+    rooms: tuple[tuple[int, int], ...] = ((1000, 100), (200, 40), (60, 15))
+
+
+# Jira takes 32,767 characters and counts what its own conversion adds; Trello takes 16,384; a Slack message is refused
+# somewhere above 13,000; Confluence takes 5 MB.
+_TICKETS = {
+    "jira": _Form("jira", "jira/ticket.wiki.j2", 28_000),
+    "trello": _Form("trello", "trello/ticket.md.j2", 15_000),
+}
+_COMMENTS = {
+    "jira": _Form("jira", "jira/comment.wiki.j2", 28_000),
+    "trello": _Form("trello", "trello/comment.md.j2", 15_000),
+}
+_TITLE = _Form("plain", "ticket_title.txt.j2", TITLE_CHARS, ((120, 1), (60, 1), (40, 1)))
+_RUN_PAGE = _Form("confluence", "confluence/run.storage.j2", 2_000_000)
+_PIPELINE_SECTION = _Form("confluence", "confluence/pipeline.storage.j2", 2_000_000)
+_MESSAGE = _Form("slack", "slack/message.mrkdwn.j2", 10_000, ((200, 8), (80, 4), (40, 2)))
+_SECTION_CHARS = 2_900  # of one paragraph of a message; Slack takes 3,000
+
+FORMS = (*_TICKETS.values(), *_COMMENTS.values(), _TITLE, _RUN_PAGE, _PIPELINE_SECTION, _MESSAGE)
+
+
+class Renderer:
+    """Renders views in one language of people, with a team's own templates where *overrides* holds any.
+
+    *overrides* is a folder laid out like ours, `jira/ticket.wiki.j2`; one under `en/` or `zh/` there comes first.
+    *complain* hears of each template of theirs that cannot be used. Every method raises TemplateError where not even
+    our own template renders.
+    """
+
+    def __init__(
+        self, locale: Locale, overrides: Path | None = None, complain: Callable[[TemplateError], None] | None = None
+    ) -> None:
+        self.locale = locale
+        self._ours = (our_templates() / locale,)
+        self._theirs = () if overrides is None else (overrides / locale, overrides)
+        self._complain = complain
+        self._environments: dict[tuple[str, bool], TemplateEnvironment] = {}
+
+    def render_ticket(self, markup: str, view: TicketView, bound: Bindings) -> TicketText:
+        title, _ = self._render(_TITLE, view, bound)
+        body, cut = self._render(_TICKETS[markup], view, bound)
+        return TicketText(clean_title(title), body, cut)
+
+    def render_comment(self, markup: str, view: CommentView, bound: Bindings) -> str:
+        return self._render(_COMMENTS[markup], view, bound)[0]
+
+    def render_run_page(self, view: RunPageView, bound: Bindings) -> PageText:
+        return PageText(clean_title(view.title), self._render(_RUN_PAGE, view, bound)[0])
+
+    def render_pipeline_section(self, view: PipelinePageView, bound: Bindings) -> str:
+        return self._render(_PIPELINE_SECTION, view, bound)[0]
+
+    def render_message(self, view: MessageView, bound: Bindings) -> str:
+        """Render a message document: see :class:`MessageDocument`."""
+        return self._render(_MESSAGE, view, bound)[0]
+
+    def _render(self, form: _Form, view: LinkedView, bound: Bindings) -> tuple[str, bool]:
+        bound = {name: bound.get(name) for name in view.links}
+        if any((folder / form.template).is_file() or (folder / "words.j2").is_file() for folder in self._theirs):
+            try:
+                return self._fit(form, view, bound, theirs=True)
+            except TemplateError as error:
+                if self._complain is not None:
+                    self._complain(error)
+        return self._fit(form, view, bound, theirs=False)
+
+    def _fit(self, form: _Form, view: LinkedView, bound: Bindings, *, theirs: bool) -> tuple[str, bool]:
+        """Render with less and less room until the text fits; cut it at a line where it never does."""
+        from bot.render.environment import read_word, render
+
+        environment = self._environment(form.dialect, theirs=theirs)
+        note = read_word(environment, "words.j2", "value_cut")
+        values = {"view": view, "bound": bound, "locale": self.locale}
+        text = ""
+        for value_chars, rows in form.rooms:
+            room = Room(value_chars, rows, note)
+            text = _tidy(form, render(environment, form.template, room, values))
+            if _units(text) <= form.limit and _fits_sections(form, text):
+                return _checked(form, text), room.cut
+        return _checked(form, self._cut(form, environment, text)), True
+
+    def _cut(self, form: _Form, environment: TemplateEnvironment, text: str) -> str:
+        from bot.render.environment import read_word
+
+        if form.dialect == "confluence":
+            raise TemplateError(
+                f"{form.template}: puts out {_units(text):,} characters, and a page takes {form.limit:,}"
+            )
+        if form is _TITLE:
+            return clean_title(text)
+        note = environment.dialect.write(read_word(environment, "words.j2", "text_cut"))
+        if form is _MESSAGE:
+            paragraphs = [_cut_lines(p, _SECTION_CHARS, note) for p in text.split("\n\n")]
+            text = "\n\n".join(paragraphs)
+        return _cut_lines(text, form.limit, note)
+
+    def _environment(self, dialect: str, *, theirs: bool) -> TemplateEnvironment:
+        key = (dialect, theirs)
+        if key not in self._environments:
+            from bot.render import dialects
+            from bot.render.environment import TemplateEnvironment
+
+            languages = (dialects.JIRA, dialects.STORAGE, dialects.SLACK, dialects.MARKDOWN, dialects.PLAIN)
+            language = next(each for each in languages if each.name == dialect)
+            folders = (*self._theirs, *self._ours) if theirs else self._ours
+            self._environments[key] = TemplateEnvironment(language, folders)
+        return self._environments[key]
+
+
+@cache
+def our_templates() -> Path:
+    """Find our templates: inside the package once it is installed, beside it in a checkout."""
+    installed = Path(str(files("bot"))) / "templates"
+    return installed if installed.is_dir() else installed.parent.parent / "templates"
+
+
+def clean_title(title: str) -> str:
+    """Make a title that Jira and Confluence take: one line, 255 characters, its end kept where it is cut.
+
+    The same title again comes out the same.
+    """
+    title = " ".join(to_plain(title).split())
+    if _units(title) <= TITLE_CHARS:
+        return title
+    end = title[-_TITLE_END:]
+    start = title[: TITLE_CHARS - _units(end) - 1]
+    while _units(start) + 1 + _units(end) > TITLE_CHARS:
+        start = start[:-1]
+    return f"{start.rstrip()}…{end.lstrip()}"
+
+
+def _units(text: str) -> int:
+    """Count as Java and JavaScript do: four-byte characters are two."""
+    return len(text) + sum(1 for char in text if char > "\uffff")
+
+
+def _tidy(form: _Form, text: str) -> str:
+    """Drop the blank lines and ends of lines that template logic leaves, and mend the rows of Jira's tables."""
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip(" \t") for line in text.strip().split("\n")))
+    if form.dialect != "jira":
+        return text
+    prose = re.split(r"(^\{noformat\}$.*?^\{noformat\}$)", text, flags=re.DOTALL | re.MULTILINE)
+    prose[::2] = [
+        re.sub(r"^\|.*", lambda row: mend_jira_row(row[0]), piece, flags=re.MULTILINE) for piece in prose[::2]
+    ]
+    return "".join(prose)
+
+
+def _fits_sections(form: _Form, text: str) -> bool:
+    return form is not _MESSAGE or all(_units(paragraph) <= _SECTION_CHARS for paragraph in text.split("\n\n"))
+
+
+def _cut_lines(text: str, limit: int, note: str) -> str:
+    """Cut at the end of a line, and say so; a block that was open is closed."""
+    if _units(text) <= limit:
+        return text
+    room = limit - _units(note) - 20
+    kept: list[str] = []
+    for line in text.split("\n"):
+        room -= _units(line) + 1
+        if room < 0:
+            break
+        kept.append(line)
+    if sum(line == "{noformat}" for line in kept) % 2:
+        kept.append("{noformat}")
+    return "\n".join([*kept, note])
+
+
+def _checked(form: _Form, text: str) -> str:
+    """Return the text if its service would take it."""
+    if form.dialect == "confluence":
+        check_storage(text, form.template)
+    if not text or (form is _MESSAGE and not MessageDocument.read(text).headline):
+        raise TemplateError(f"{form.template}: puts out nothing")
+    return text
+
+
+def check_storage(text: str, name: str) -> None:
+    """Raise TemplateError unless *text* is well-formed XML in Confluence's namespaces."""
+    from lxml import etree
+
+    opening = '<page xmlns:ac="urn:confluence:ac" xmlns:ri="urn:confluence:ri">'
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
+    try:
+        etree.fromstring(f"{opening}{text}</page>".encode(), parser)
+    except etree.XMLSyntaxError as error:
+        line = text.split("\n")[error.lineno - 1] if 0 < error.lineno <= text.count("\n") + 1 else ""
+        raise TemplateError(f"{name}: puts out what is not XML, at {line.strip()[:80]!r}: {error.msg}") from None

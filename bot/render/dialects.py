@@ -1,0 +1,236 @@
+"""The output languages: how each writes untrusted text, and the few constructs that a template may build.
+
+A construct takes text (or markup made before) and returns Markup; a template cannot build markup from text any other
+way. A construct that a language lacks is not defined there, so that a template that asks for it is found broken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from bot import escape
+from bot.domain.judge.findings import Outcome
+from bot.render.room import current_room
+
+Construct = Callable[..., Markup]
+
+# Severity as a colour: what a wiki calls it, and the hue Jira's own lozenges have.
+_LOZENGES = {
+    Outcome.IMPROVED: ("Green", "#00875a"),
+    Outcome.OK: ("Green", "#00875a"),
+    Outcome.NO_BASELINE: ("Grey", "#6b778c"),
+    Outcome.INSUFFICIENT_DATA: ("Grey", "#6b778c"),
+    Outcome.SUSPICIOUS: ("Yellow", "#b26500"),
+    Outcome.REGRESSED: ("Red", "#de350b"),
+    Outcome.INVALID: ("Purple", "#5243aa"),
+    Outcome.STALE: ("Yellow", "#b26500"),
+    Outcome.FAILED: ("Red", "#de350b"),
+}
+_PANELS = {"Green": "tip", "Yellow": "note", "Red": "warning", "Purple": "warning", "Grey": "info"}
+_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_LONGEST_NAME = 255  # of a page or a label
+_LONGEST_SLACK_ADDRESS = 700  # three links share a section of 3,000 characters
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """An output language; *write* turns untrusted text into markup, *block* does so for several lines."""
+
+    name: str
+    suffix: str
+    write: escape.Escape
+    block: escape.Escape
+    constructs: Mapping[str, Construct]
+
+    def mark(self, value: object) -> Markup:
+        """Return *value* as markup of this language, which it may be already; text that is too long is cut."""
+        return value if isinstance(value, Markup) else Markup(self.write(current_room().shorten(str(value))))  # noqa: S704
+
+
+def _made(text: str) -> Markup:
+    return Markup(text)  # noqa: S704  # every piece was escaped by the construct that calls this
+
+
+def _jira_link(text: object, address: str) -> Markup:
+    """Write a link; text that the brackets of a link cannot hold stands before it."""
+    shown, target = JIRA.mark(text).strip(), escape.clean_address(address)
+    if not target or not shown:
+        return _made(shown)
+    if re.search(r"[\[\]|{}]", shown):
+        return _made(f"{shown} ([{target}])")
+    return _made(f"[{shown}|{target}]")
+
+
+def _jira_code(text: str) -> Markup:
+    """Write a technical name in monospace, where nothing in it could be taken for markup there."""
+    if re.fullmatch(r"[A-Za-z0-9]+(?:[._/=-][A-Za-z0-9]+)*", text):
+        return _made("{{" + text + "}}")
+    return JIRA.mark(text)
+
+
+def _jira_row(*cells: object) -> Markup:
+    return _made("| " + " | ".join(escape.mend_jira_row(JIRA.mark(cell)).strip() or " " for cell in cells) + " |")
+
+
+def _jira_header(*cells: object) -> Markup:
+    return _made("|| " + " || ".join(escape.mend_jira_row(JIRA.mark(cell)).strip() or " " for cell in cells) + " ||")
+
+
+def _jira_strong(text: object) -> Markup:
+    shown = JIRA.mark(text).strip()
+    return _made(f"*{shown}*" if shown else "")
+
+
+def _jira_small(text: object) -> Markup:
+    return _made(f"{{color:#6b778c}}{JIRA.mark(text)}{{color}}")
+
+
+def _jira_lozenge(outcome: Outcome, text: object) -> Markup:
+    return _made(f"{{color:{_LOZENGES[outcome][1]}}}{_jira_strong(text)}{{color}}")
+
+
+def _jira_image(filename: str) -> Markup:
+    return _made(f"!{filename}|width=720!" if _FILENAME.fullmatch(filename) else "")
+
+
+def _storage_link(text: object, address: str) -> Markup:
+    shown, target = STORAGE.mark(text), escape.clean_address(address)
+    return _made(f'<a href="{escape.to_storage(target)}">{shown}</a>') if target else shown
+
+
+def _storage_page_link(title: str, text: object = None) -> Markup:
+    """Link to a page of the same space by its title."""
+    shown = STORAGE.mark(title if text is None else text)
+    if not 0 < len(title) <= _LONGEST_NAME:
+        return shown
+    page = f'<ri:page ri:content-title="{escape.to_storage(title)}" />'
+    return _made(f"<ac:link>{page}<ac:link-body>{shown}</ac:link-body></ac:link>")
+
+
+def _storage_element(name: str) -> Construct:
+    return lambda text: _made(f"<{name}>{STORAGE.mark(text)}</{name}>")
+
+
+def _storage_block(text: str) -> str:
+    body = f"<ac:plain-text-body>{escape.to_storage_block(text)}</ac:plain-text-body>"
+    return _macro("code", {"language": "none"}, body)
+
+
+def _storage_lozenge(outcome: Outcome, text: object) -> Markup:
+    return _made(_macro("status", {"colour": _LOZENGES[outcome][0], "title": STORAGE.mark(text)}))
+
+
+def _storage_image(filename: str, alt: object) -> Markup:
+    if not _FILENAME.fullmatch(filename):
+        return _made("")
+    attached = f'<ri:attachment ri:filename="{filename}" />'
+    return _made(f'<ac:image ac:width="900" ac:alt="{STORAGE.mark(alt)}">{attached}</ac:image>')
+
+
+def _storage_tickets(marker: str) -> Markup:
+    """Show the tickets that carry the marker, wherever they are and whenever they come to be."""
+    if not 0 < len(marker) <= _LONGEST_NAME:
+        return _made("")
+    quoted = marker.replace("\\", "\\\\").replace('"', '\\"')
+    query = escape.to_storage(f'labels = "{quoted}"')
+    return _made(_macro("jira", {"jqlQuery": query, "columns": "key,summary,status,assignee", "maximumIssues": "20"}))
+
+
+def _storage_panel(outcome: Outcome, body: Markup) -> Markup:
+    """Set *body*, block markup, in a panel of the outcome's colour."""
+    inner = f"<ac:rich-text-body>{STORAGE.mark(body)}</ac:rich-text-body>"
+    return _made(_macro(_PANELS[_LOZENGES[outcome][0]], {}, inner))
+
+
+def _macro(name: str, parameters: Mapping[str, str], body: str = "") -> str:
+    given = "".join(f'<ac:parameter ac:name="{key}">{value}</ac:parameter>' for key, value in parameters.items())
+    return f'<ac:structured-macro ac:name="{name}" ac:schema-version="1">{given}{body}</ac:structured-macro>'
+
+
+def _slack_link(text: object, address: str) -> Markup:
+    shown, target = SLACK.mark(text).strip(), escape.to_slack_address(escape.clean_address(address))
+    if not target or not shown or len(target) > _LONGEST_SLACK_ADDRESS:
+        return _made(shown)
+    return _made(f"{shown} (<{target}>)" if "|" in shown else f"<{target}|{shown}>")
+
+
+def _slack_code(text: object) -> Markup:
+    return SLACK.mark(text)  # a mark around a name would need the name to be free of it
+
+
+def _slack_strong(text: object) -> Markup:
+    shown = SLACK.mark(text).strip()
+    return _made(f"*{shown}*" if shown else "")
+
+
+def _markdown_link(text: object, address: str) -> Markup:
+    shown, target = MARKDOWN.mark(text).strip(), escape.clean_address(address)
+    return _made(f"[{shown}]({target})" if target and shown else shown)
+
+
+def _markdown_code(text: str) -> Markup:
+    """Write a technical name in monospace, where no rule of Trello's could reach into it."""
+    return _made(f"`{text}`") if re.fullmatch(r"[A-Za-z0-9._/=-]+", text) else MARKDOWN.mark(text)
+
+
+def _markdown_strong(text: object) -> Markup:
+    shown = MARKDOWN.mark(text).strip()
+    return _made(f"**{shown}**" if shown else "")
+
+
+def _plain_code(text: object) -> Markup:
+    return PLAIN.mark(text)
+
+
+JIRA = Dialect(
+    "jira",
+    "wiki",
+    escape.to_jira,
+    escape.to_jira_block,
+    {
+        "link": _jira_link,
+        "code": _jira_code,
+        "strong": _jira_strong,
+        "small": _jira_small,
+        "row": _jira_row,
+        "header": _jira_header,
+        "lozenge": _jira_lozenge,
+        "image": _jira_image,
+    },
+)
+STORAGE = Dialect(
+    "confluence",
+    "storage",
+    escape.to_storage,
+    _storage_block,
+    {
+        "link": _storage_link,
+        "page_link": _storage_page_link,
+        "code": _storage_element("code"),
+        "strong": _storage_element("strong"),
+        "small": _storage_element("small"),
+        "lozenge": _storage_lozenge,
+        "image": _storage_image,
+        "tickets": _storage_tickets,
+        "panel": _storage_panel,
+    },
+)
+SLACK = Dialect(
+    "slack",
+    "mrkdwn",
+    escape.to_slack,
+    escape.to_slack_block,
+    {"link": _slack_link, "code": _slack_code, "strong": _slack_strong},
+)
+MARKDOWN = Dialect(
+    "trello",
+    "md",
+    escape.to_markdown,
+    escape.to_markdown_block,
+    {"link": _markdown_link, "code": _markdown_code, "strong": _markdown_strong},
+)
+PLAIN = Dialect("plain", "txt", escape.to_plain, escape.to_plain, {"code": _plain_code})

@@ -1,0 +1,86 @@
+"""The first page: every service with what was written there last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from bot.sandbox import confluence_pages, jira_issues, jira_pages
+from bot.sandbox.confluence_store import list_pages
+from bot.sandbox.rules import Service
+from bot.sandbox.slack import messages_of
+from bot.sandbox.templating import page
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response
+
+    from bot.sandbox.web import Call
+
+SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    title: str
+    url: str
+    key: str = ""
+    status: str = ""
+    hue: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """One service on the first page."""
+
+    name: str
+    url: str
+    note: str
+    entries: list[Entry]
+    more: list[tuple[str, str]] = field(default_factory=list)
+
+
+def _at(call: Call, service: Service) -> Call:
+    return replace(call, service=service, base=f"/{service}")
+
+
+def _jira(call: Call, service: Service) -> Shelf:
+    here = _at(call, service)
+    project = call.seed.projects[0]
+    rows = [jira_pages.row_of(here, one) for one in jira_issues.newest(here, SHOWN)]
+    entries = [Entry(row.summary, row.url, row.key, row.status, row.hue) for row in rows]
+    base = f"{here.base}/projects/{project.key}"
+    more = [("All tickets", f"{base}/issues"), ("Board", f"{base}/board")]
+    return Shelf(jira_pages.product_name(here), f"{base}/issues", f"{project.name}, key {project.key}", entries, more)
+
+
+def _confluence(call: Call, service: Service) -> Shelf:
+    here = _at(call, service)
+    space = call.seed.spaces[0]
+    pages = sorted(list_pages(here), key=lambda one: one.updated, reverse=True)
+    entries = [Entry(one.title, confluence_pages.page_url(here, one)) for one in pages if one.space == space.id]
+    where = confluence_pages.space_url(here, space)
+    note = f"Space {space.name}, key {space.key}"
+    return Shelf(confluence_pages.product_name(here), where, note, entries[:SHOWN], [("All pages", where)])
+
+
+def _slack(call: Call) -> Shelf:
+    here = _at(call, Service.SLACK)
+    entries = []
+    for channel in call.seed.channels:
+        count = len(messages_of(here, channel))
+        if count:
+            title = f"#{channel.name}: {count} message{'' if count == 1 else 's'}"
+            entries.append(Entry(title, f"{here.base}/archives/{channel.id}"))
+    first = f"{here.base}/archives/{call.seed.channels[0].id}"
+    return Shelf("Slack (sandbox)", first, call.seed.slack_team_name, entries, [("Channels", first)])
+
+
+def front_page(call: Call) -> Response:
+    shelves = [
+        _jira(call, Service.JIRA_CLOUD),
+        _confluence(call, Service.CONFLUENCE_CLOUD),
+        _slack(call),
+        _jira(call, Service.JIRA_DATACENTER),
+        _confluence(call, Service.CONFLUENCE_DATACENTER),
+    ]
+    return page("index.html.j2", services=shelves)

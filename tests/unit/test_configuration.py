@@ -1,0 +1,493 @@
+"""Reading config.toml: what is refused and in which words, and how secrets are kept."""
+
+import os
+import traceback
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from bot.config import Config, SlackSection, WebhookSection
+from bot.config_file import load_config
+from bot.domain.policy import Direction, Guard, MinEffect, Preset
+from bot.errors import ConfigError
+
+EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
+JIRA = """
+[tracker.jira]
+url = "https://team.example"
+project = "SR"
+"""
+SLACK = """
+[chat.slack]
+kind = "slack"
+"""
+PIPELINE = """
+[pipeline.search]
+experiment = "search"
+[pipeline.search.metrics.ndcg]
+"""
+
+
+@pytest.fixture(autouse=True)
+def no_secrets(monkeypatch):
+    for name in [name for name in os.environ if name.startswith("HERALD_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text: str, secrets_dir: Path | None = None) -> Config:
+        path = tmp_path / "config.toml"
+        path.write_text(text, encoding="utf-8")
+        return load_config(path, secrets_dir)
+
+    return read
+
+
+@pytest.fixture
+def refusal(tmp_path, read):
+    """Return the words of a refusal behind `FILE: `, a line a problem."""
+
+    def refusal(text: str, secrets_dir: Path | None = None) -> str:
+        with pytest.raises(ConfigError) as caught:
+            read(text, secrets_dir)
+        lines = str(caught.value).splitlines()
+        prefix = f"{tmp_path / 'config.toml'}: "
+        assert all(line.startswith(prefix) for line in lines)
+        return "\n".join(line.removeprefix(prefix) for line in lines)
+
+    return refusal
+
+
+@pytest.fixture
+def jira_token(monkeypatch):
+    monkeypatch.setenv("HERALD_TRACKER__JIRA__TOKEN", "s3cret-of-jira")
+
+
+# ---- what is refused, and in which words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            'instanse = "a"',
+            "instanse: is not a key of the configuration; did you mean 'instance'?",
+        ),
+        (
+            '[mlflow]\ntracking_url = "x"',
+            "mlflow.tracking_url: is not a key of the configuration; did you mean 'tracking_uri'?",
+        ),
+        (
+            "[mlflow]\nzebra = 1",
+            "mlflow.zebra: is not a key of the configuration; known here: tracking_uri, ui_url",
+        ),
+        (
+            PIPELINE + "directoin = 'down'",
+            "pipeline.search.metrics.ndcg.directoin: is not a key of the configuration; did you mean 'direction'?",
+        ),
+        (
+            PIPELINE + "[pipeline.search.recovery]\nrun = 2",
+            "pipeline.search.recovery.run: is not a key of the configuration; did you mean 'runs'?",
+        ),
+        (
+            PIPELINE + "[pipeline.search.judge.guards.size]\nmaxfall = 2",
+            "pipeline.search.judge.guards.size.maxfall: is not a key of the configuration; did you mean 'max_fall'?",
+        ),
+        (
+            PIPELINE + "[pipeline.search.schedule]\nevry = '6h'",
+            "pipeline.search.schedule.evry: is not a key of the configuration; did you mean 'every'?",
+        ),
+        ("[pipeline.search]\n[pipeline.search.metrics.ndcg]", "pipeline.search.experiment: is missing"),
+        ("[pipeline.search]\nexperiment = 'x'", "pipeline.search.metrics: is missing"),
+        ("locale = 'fr'", "locale: 'fr' should be 'en' or 'zh'"),
+        ("locale = 3", "locale: 3 should be 'en' or 'zh'"),
+        ("jobs_folder = 7", "jobs_folder: 7 should be a valid string"),
+        ("instance = 'My Herald'", "instance: 'My Herald' should match pattern '^[a-z0-9]+$'"),
+        (
+            PIPELINE + "min_effect = '2'",
+            (
+                "pipeline.search.metrics.ndcg.min_effect: '2' should be a share such as \"2 %\", or a number of 0 or more "
+                "in the metric's own unit"
+            ),
+        ),
+        (
+            PIPELINE + "min_effect = -0.1",
+            (
+                'pipeline.search.metrics.ndcg.min_effect: -0.1 should be a share such as "2 %", or a number of 0 or more '
+                "in the metric's own unit"
+            ),
+        ),
+        (
+            PIPELINE + "min_effect = true",
+            (
+                'pipeline.search.metrics.ndcg.min_effect: True should be a share such as "2 %", or a number of 0 or more '
+                "in the metric's own unit"
+            ),
+        ),
+        (
+            PIPELINE + "lower = 1.0\nupper = 0.5",
+            "pipeline.search.metrics.ndcg: lower (1) should be below upper (0.5)",
+        ),
+        (
+            PIPELINE + "direction = 'sideways'",
+            "pipeline.search.metrics.ndcg.direction: 'sideways' should be 'up' or 'down'",
+        ),
+        (
+            PIPELINE + "[pipeline.search.schedule]\nevery = '6 hours'",
+            "pipeline.search.schedule.every: '6 hours' should be a number with its unit, such as 90s, 15m, 2h, 1d or 1w",
+        ),
+        (
+            PIPELINE + "[pipeline.search.schedule]\nevery = 6",
+            "pipeline.search.schedule.every: 6 should be a number with its unit, such as 90s, 15m, 2h, 1d or 1w",
+        ),
+        (
+            PIPELINE + "[pipeline.search.schedule]\nevery = '0.5s'",
+            "pipeline.search.schedule: every should be at least 1s",
+        ),
+        (
+            PIPELINE + "[pipeline.search.schedule]",
+            'pipeline.search.schedule: should have either cron = "0 3 * * *" or every = "6h"',
+        ),
+        (
+            PIPELINE + "[pipeline.search.schedule]\nevery = '1h'\ncron = '* * * * *'",
+            'pipeline.search.schedule: should have either cron = "0 3 * * *" or every = "6h"',
+        ),
+        (
+            PIPELINE + "[pipeline.search.schedule]\ncron = '0 3 * *'",
+            "pipeline.search.schedule: cron = '0 3 * *' is not a cron line such as \"0 3 * * *\": Wrong number of fields; got 4, expected 5",
+        ),
+        (
+            PIPELINE + "[pipeline.search.confirm]\nreruns = 1",
+            "pipeline.search: confirm.reruns needs a job to rerun: add [pipeline.NAME.job] or set reruns = 0",
+        ),
+        (
+            PIPELINE + "[pipeline.search.job]\ncommand = []",
+            "pipeline.search.job.command: should have at least 1 item, not 0",
+        ),
+        (
+            PIPELINE + "[pipeline.search.tickets]\nlabels = ['two words']",
+            "pipeline.search.tickets.labels.0: 'two words' should match pattern '^\\S+$'",
+        ),
+        (
+            "[pipeline.search]\nexperiment = 'x'\nseries_by = ['model']\n[pipeline.search.metrics.ndcg]",
+            "pipeline.search.series_by.0: 'model' should match pattern '^(params|tags)\\..+$'",
+        ),
+        (
+            "[pipeline.search]\nexperiment = 'x'\ntime_zone = 'Berlin'\n[pipeline.search.metrics.ndcg]",
+            "pipeline.search.time_zone: 'Berlin' should be a time zone such as UTC, Europe/Berlin or Asia/Shanghai",
+        ),
+        (
+            "time_zone = '../etc'",
+            "time_zone: '../etc' should be a time zone such as UTC, Europe/Berlin or Asia/Shanghai",
+        ),
+        ("[chat.team]\nkind = 'teams'", "chat.team.kind: 'teams' is not one of ['slack', 'webhook']"),
+        ("[chat.team]", "chat.team.kind: is missing; it should be slack or webhook"),
+    ],
+)
+def test_a_refusal_names_the_key_the_value_and_what_would_be_right(refusal, text, words):
+    assert refusal(text) == words
+
+
+def test_every_problem_is_told_at_once_a_line_each(refusal):
+    assert refusal("locale = 'fr'\ninstanse = 'x'\n" + PIPELINE + "lower = 'low'").splitlines() == [
+        "locale: 'fr' should be 'en' or 'zh'",
+        "pipeline.search.metrics.ndcg.lower: 'low' should be a valid number, unable to parse string as a number",
+        "instanse: is not a key of the configuration; did you mean 'instance'?",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["tracker", "wiki", "chat"])
+def test_a_pipeline_that_names_a_service_which_is_not_configured_is_refused(refusal, kind):
+    extra = "channel = 'C1'\n" if kind == "chat" else ""
+    text = f"[pipeline.search]\nexperiment = 'x'\n{kind} = 'jra'\n{extra}[pipeline.search.metrics.ndcg]"
+    assert refusal(text) == f"pipeline.search.{kind}: 'jra' is not one of []"
+
+
+def test_the_services_that_could_have_been_meant_are_listed(refusal, jira_token):
+    text = JIRA + "[pipeline.search]\nexperiment = 'x'\ntracker = 'jra'\n[pipeline.search.metrics.ndcg]"
+    assert refusal(text) == "pipeline.search.tracker: 'jra' is not one of ['jira']"
+
+
+def test_a_chat_without_a_channel_is_refused(refusal, monkeypatch):
+    monkeypatch.setenv("HERALD_CHAT__SLACK__TOKEN", "xoxb")
+    text = SLACK + "[pipeline.search]\nexperiment = 'x'\nchat = 'slack'\n[pipeline.search.metrics.ndcg]"
+    assert refusal(text) == "pipeline.search: chat needs a channel: add channel = ..."
+
+
+def test_a_missing_secret_is_named_by_variable_and_by_file(refusal):
+    assert refusal(JIRA) == (
+        "tracker.jira.token: is missing; set HERALD_TRACKER__JIRA__TOKEN, or put it in a file named "
+        "herald_tracker__jira__token in --secrets-dir"
+    )
+
+
+def test_the_missing_secret_of_a_chat_is_named_too(refusal):
+    assert refusal(SLACK) == (
+        "chat.slack.token: is missing; set HERALD_CHAT__SLACK__TOKEN, or put it in a file named "
+        "herald_chat__slack__token in --secrets-dir"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "key"), [("tracker", "jira", "token"), ("wiki", "docs", "token"), ("chat", "hook", "webhook_url")]
+)
+def test_a_secret_written_in_the_file_is_refused_and_not_repeated(refusal, kind, name, key):
+    words = refusal(f"[{kind}.{name}]\n{key} = 's3cret'")
+    assert words == (
+        f"{kind}.{name}.{key}: a secret does not belong in this file; set HERALD_{kind.upper()}__{name.upper()}__"
+        f"{key.upper()}, or put it in a file named herald_{kind}__{name}__{key} in --secrets-dir"
+    )
+    assert "s3cret" not in words
+
+
+@pytest.mark.parametrize(("section", "key"), [("store", "url"), ("mlflow", "tracking_uri")])
+def test_a_password_in_an_address_is_refused_and_not_repeated(refusal, section, key):
+    words = refusal(f"[{section}]\n{key} = 'postgresql://herald:s3cret@db/herald'")
+    assert words.startswith(f"{section}.{key}: a password does not belong in this file; set HERALD_{section.upper()}__")
+    assert "s3cret" not in words
+
+
+@pytest.mark.parametrize("key", ["mlflow.ui_url", "tracker.jira.url", "wiki.docs.url", "chat.slack.url"])
+def test_a_password_in_an_address_that_needs_none_is_refused_too(refusal, key):
+    section, name = key.rsplit(".", 1)
+    words = refusal(f"[{section}]\n{name} = 'https://me:s3cret@team.example'")
+    assert words == f"{key}: a password does not belong in this file; leave it out"
+
+
+def test_an_address_that_is_none_is_refused_without_a_traceback(refusal, jira_token):
+    words = refusal("[tracker.jira]\nurl = 'https://[x'\nproject = 'SR'")
+    assert words == "tracker.jira.url: 'https://[x' should be a valid URL, invalid IPv6 address"
+
+
+def test_a_bad_url_of_a_service_is_refused(refusal, jira_token):
+    words = refusal("[tracker.jira]\nurl = 'ftp://team'\nproject = 'SR'")
+    assert words == "tracker.jira.url: 'ftp://team' URL scheme should be 'http' or 'https'"
+
+
+def test_a_name_that_fits_no_environment_variable_is_refused(refusal):
+    words = refusal("[tracker.Jira-1]\nurl = 'https://x'\nproject = 'SR'").splitlines()
+    assert words[0] == "tracker.Jira-1: 'Jira-1' should match pattern '^[a-z][a-z0-9_]*$'"
+
+
+@pytest.mark.parametrize("text", ["[mlflow", "a = ", "[a]\n[a]"])
+def test_what_is_not_toml_is_told_with_its_place(refusal, text):
+    words = refusal(text)
+    assert words.startswith("is not TOML: ")
+    assert "(at " in words
+
+
+def test_a_file_that_is_not_there_is_told_with_what_to_do(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.toml: there is no such file; copy config\.example\.toml or name one"):
+        load_config(tmp_path / "none.toml")
+
+
+def test_a_folder_in_place_of_the_file_is_told(tmp_path):
+    with pytest.raises(ConfigError, match=r": cannot be read: .*[Ii]s a directory"):
+        load_config(tmp_path)
+
+
+def test_a_file_that_is_not_utf8_is_told(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_bytes('title = "Ü"'.encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"config\.toml: cannot be read: .*utf-8"):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("mlflow = 3", "mlflow: 3 should be a section with keys of its own"),
+        ("tracker = 'jira'", "tracker: 'jira' should be a section with keys of its own"),
+        ("store = []", "store: should be a section with keys of its own"),
+        ("[tracker]\njira = 3", "tracker.jira: 3 should be a section with keys of its own"),
+        ("[chat]\nslack = 3", "chat.slack: 3 should be a section with keys of its own"),
+        (
+            PIPELINE + "[pipeline.search.job]\ncommand = 'python x'",
+            'pipeline.search.job.command: \'python x\' should be a list, such as ["one", "two"]',
+        ),
+    ],
+)
+def test_a_value_of_the_wrong_shape_is_refused_with_its_key(refusal, text, words):
+    assert refusal(text) == words
+
+
+def test_a_secrets_folder_that_is_not_there_is_told(refusal, tmp_path):
+    assert "nowhere" in refusal("", tmp_path / "nowhere")
+
+
+# ---- what is read
+
+
+def test_an_empty_file_is_a_configuration_of_defaults(read):
+    config = read("")
+    assert (config.instance, config.locale, config.time_zone) == ("herald", "en", "UTC")
+    assert config.store.url.get_secret_value() == "sqlite:///herald.db"
+    assert config.pipeline == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("15m", timedelta(minutes=15)),
+        (" 2 h ", timedelta(hours=2)),
+        ("1.5d", timedelta(hours=36)),
+        ("1w", timedelta(days=7)),
+        ("0s", timedelta(0)),
+    ],
+)
+def test_a_length_of_time_is_a_number_with_its_unit(read, text, length):
+    config = read(PIPELINE + f"[pipeline.search.tickets]\ncomment_every = '{text}'")
+    assert config.pipeline["search"].tickets.comment_every == length
+
+
+@pytest.mark.parametrize(
+    ("text", "effect"),
+    [
+        ("'2 %'", MinEffect(0.02)),
+        ("'0.5%'", MinEffect(0.005)),
+        ("0.01", MinEffect(0.01, relative=False)),
+        ("1", MinEffect(1.0, relative=False)),
+    ],
+)
+def test_the_smallest_effect_is_a_share_or_a_number_in_the_metrics_unit(read, text, effect):
+    config = read(PIPELINE + f"min_effect = {text}")
+    (policy,) = config.pipeline["search"].policies.metrics
+    assert policy.min_effect == effect
+
+
+def test_a_pipelines_policies_are_what_the_judge_reads(read):
+    config = read(
+        PIPELINE
+        + "direction = 'down'\nupper = 9.0\n[pipeline.search.judge]\npreset = 'sensitive'\nmin_runs = 5\n"
+        + "slice_by = ['lang']\n[pipeline.search.judge.guards.rows]\nmax_fall = 0.1\n"
+        + "[pipeline.search.judge.guards.catalogue_size]\nmax_fall = 0.9\n"
+        + "[pipeline.search.recovery]\nruns = 4\n"
+    )
+    policies = config.pipeline["search"].policies
+    assert policies.metrics[0].direction is Direction.DOWN
+    assert policies.metrics[0].upper == 9.0
+    assert (policies.preset, policies.min_runs, policies.slice_by) == (Preset.SENSITIVE, 5, ("lang",))
+    assert Guard("rows", max_fall=0.1) in policies.guards
+    assert [guard.max_fall for guard in policies.guards if guard.fact == "catalogue_size"] == [0.9]
+    assert config.pipeline["search"].incident_policy.recovery_runs == 4
+
+
+def test_the_configuration_is_frozen(read):
+    config = read("")
+    with pytest.raises(ValidationError, match="frozen"):
+        config.instance = "other"
+
+
+def test_a_service_address_loses_the_slash_at_its_end(read, jira_token):
+    assert read(JIRA.replace(".example", ".example/")).tracker["jira"].base == "https://team.example"
+
+
+@pytest.mark.parametrize(
+    ("section", "base"),
+    [
+        ("tracking_uri = 'https://mlflow.example/'", "https://mlflow.example"),
+        ("tracking_uri = 'sqlite:///mlflow.db'", None),
+        ("tracking_uri = 'sqlite:///mlflow.db'\nui_url = 'https://ui.example'", "https://ui.example"),
+    ],
+)
+def test_runs_have_a_page_where_mlflow_is_reached_by_a_browser(read, section, base):
+    assert read(f"[mlflow]\n{section}").mlflow.page_base == base
+
+
+def test_a_chat_is_slack_or_a_webhook_by_its_kind(read, monkeypatch):
+    monkeypatch.setenv("HERALD_CHAT__SLACK__TOKEN", "xoxb")
+    monkeypatch.setenv("HERALD_CHAT__HOOK__WEBHOOK_URL", "https://hooks.example/x")
+    config = read(SLACK + "[chat.hook]\nkind = 'webhook'")
+    assert isinstance(config.chat["slack"], SlackSection)
+    assert isinstance(config.chat["hook"], WebhookSection)
+
+
+# ---- secrets
+
+
+def test_a_secret_comes_from_the_environment(read, jira_token):
+    assert read(JIRA).tracker["jira"].token.get_secret_value() == "s3cret-of-jira"
+
+
+def test_a_secret_comes_from_a_file_of_the_secrets_folder(read, tmp_path):
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "herald_tracker__jira__token").write_text("from-a-file\n")
+    assert read(JIRA, folder).tracker["jira"].token.get_secret_value() == "from-a-file"
+
+
+def test_the_environment_comes_before_the_secrets_folder(read, tmp_path, jira_token):
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "herald_tracker__jira__token").write_text("from-a-file")
+    assert read(JIRA, folder).tracker["jira"].token.get_secret_value() == "s3cret-of-jira"
+
+
+def test_the_state_address_with_its_password_comes_from_the_environment(read, monkeypatch):
+    monkeypatch.setenv("HERALD_STORE__URL", "postgresql://herald:s3cret@db/herald")
+    config = read("[store]\nurl = 'sqlite:///x.db'")
+    assert config.store.url.get_secret_value() == "postgresql://herald:s3cret@db/herald"
+    assert "s3cret" not in f"{config!r} {config.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    "show", [repr, str, lambda config: config.model_dump_json(), lambda config: str(config.tracker)]
+)
+def test_a_secret_is_masked_wherever_the_configuration_is_shown(read, jira_token, show):
+    assert "s3cret" not in show(read(JIRA))
+
+
+def test_no_secret_shows_in_a_refusal_or_its_traceback(read, jira_token):
+    with pytest.raises(ConfigError) as caught:
+        read(JIRA + "proyect = 'SR'\nlocale = 3")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "proyect" in shown
+    assert "s3cret" not in shown
+
+
+def test_a_secret_of_a_service_that_is_not_configured_is_told_without_its_value(refusal, monkeypatch):
+    monkeypatch.setenv("HERALD_WIKI__DOCS__TOKEN", "s3cret")
+    words = refusal("")
+    assert "wiki.docs.url: is missing" in words
+    assert "s3cret" not in words
+
+
+# ---- the example
+
+
+@pytest.fixture
+def example(monkeypatch):
+    for service in ("TRACKER__JIRA", "WIKI__CONFLUENCE", "CHAT__SLACK"):
+        monkeypatch.setenv(f"HERALD_{service}__TOKEN", "x")
+    return load_config(EXAMPLE)
+
+
+def test_the_example_loads(example):
+    assert set(example.pipeline) == {"next-purchase", "search-relevance"}
+    assert example.pipeline["next-purchase"].confirm.reruns == 1
+    assert example.pipeline["search-relevance"].job is None
+
+
+def sections(annotation) -> Iterator[type[BaseModel]]:
+    """Yield every model that can be reached from *annotation*."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+        for field in annotation.model_fields.values():
+            yield from sections(field.annotation)
+    elif get_origin(annotation) not in {None, Mapping} or get_origin(annotation) is Annotated:
+        for part in get_args(annotation):
+            yield from sections(part)
+
+
+def test_the_example_mentions_every_key_there_is():
+    text = EXAMPLE.read_text(encoding="utf-8")
+    keys = {name for section in sections(Config) for name in section.model_fields}
+    assert {"comment_every", "max_rise", "webhook_url", "ca_file"} <= keys
+    missing = {key for key in keys if key not in text and key.upper() not in text}
+    assert missing == set()

@@ -1,0 +1,83 @@
+"""Numbers, dates and durations as people read them."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot import formats
+
+NBSP = "\N{NO-BREAK SPACE}"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.16213, "0.1621"),
+        (-0.0252, "−0.0252"),
+        (1.23456, "1.235"),
+        (12.3456, "12.35"),
+        (123.456, "123.5"),
+        (1234.5678, "1,235"),
+        (0.0, "0.0000"),
+    ],
+)
+def test_a_number_shows_about_four_digits(value, text):
+    assert formats.number(value) == text
+
+
+def test_a_change_has_the_decimals_of_what_it_changed_and_a_sign():
+    assert formats.number(-0.5, scale=120.0, signed=True) == "−0.5"
+    assert formats.number(0.5, scale=0.2, signed=True) == "+0.5000"
+
+
+def test_a_unit_stays_on_the_line_of_its_number():
+    assert formats.number(12.0, "ms") == f"12.00{NBSP}ms"
+
+
+@pytest.mark.parametrize(
+    ("share", "en", "zh"),
+    [(-0.148, f"−14.8{NBSP}%", "−14.8%"), (0.021, f"+2.1{NBSP}%", "+2.1%"), (1.5, f"+150{NBSP}%", "+150%")],
+)
+def test_a_percentage_is_written_as_its_language_does(share, en, zh):
+    assert formats.percent(share, "en", signed=True) == en
+    assert formats.percent(share, "zh", signed=True) == zh
+
+
+def test_a_moment_is_told_in_the_zone_of_the_pipeline():
+    noon = datetime(2026, 11, 4, 12, 5, tzinfo=UTC)
+    assert formats.moment(noon, ZoneInfo("Europe/Berlin"), "en") == "4 Nov 2026, 13:05"
+    assert formats.moment(noon, ZoneInfo("Asia/Shanghai"), "zh") == "2026年11月4日 20:05"
+
+
+@pytest.mark.parametrize(
+    ("length", "en", "zh"),
+    [
+        (timedelta(0), f"0{NBSP}s", "0 秒"),
+        (timedelta(seconds=59.9), f"59{NBSP}s", "59 秒"),
+        (timedelta(minutes=3, seconds=4), f"3{NBSP}min 4{NBSP}s", "3 分钟 4 秒"),
+        (timedelta(days=2, hours=3, minutes=4), f"2{NBSP}d 3{NBSP}h", "2 天 3 小时"),
+        (timedelta(days=2, seconds=4), f"2{NBSP}d", "2 天"),
+        (timedelta(seconds=-5), f"0{NBSP}s", "0 秒"),
+    ],
+)
+def test_a_length_of_time_is_told_in_its_largest_unit_and_the_one_below(length, en, zh):
+    assert formats.duration(length, "en") == en
+    assert formats.duration(length, "zh") == zh
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(4213.0, "4,213"), (0.01734, "0.01734"), (1234567.5, "1,234,568"), (float("nan"), "nan")]
+)
+def test_a_fact_of_the_data_card_is_a_count_or_a_share(value, text):
+    assert formats.fact(value) == text
+
+
+@given(st.floats())
+def test_no_number_breaks_the_formats(value):
+    assert formats.number(value)
+    assert formats.number(value, scale=value, signed=True)
+    assert formats.percent(value, "en")
+    assert formats.fact(value)

@@ -1,0 +1,155 @@
+"""The life of an incident."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Turn, advance, mint_id
+from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
+from bot.domain.policy import IncidentPolicy
+from bot.domain.runs import Slice
+
+SERIES = SeriesKey("next-purchase")
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+EAGER = IncidentPolicy(recovery_runs=1, comment_every=timedelta(0))
+
+
+def assessed(run_id, outcome, metric="ndcg", *more):
+    findings = (Finding(metric, outcome, Reason.BEYOND_SPREAD), *more)
+    return Assessment(run_id, findings, SeriesState())
+
+
+def live(outcomes, policy=EAGER, gap=timedelta(hours=1)):
+    """Send runs of these outcomes through the life of incidents; return all incidents and the turns of each run."""
+    known: dict[str, Incident] = {}
+    turns = []
+    for number, outcome in enumerate(outcomes, 1):
+        steps = advance(tuple(known.values()), assessed(f"run{number}", outcome), SERIES, policy, NOON + number * gap)
+        known |= {step.incident.incident_id: step.incident for step in steps}
+        turns.append([step.turn for step in steps])
+    return list(known.values()), turns
+
+
+def test_a_suspicious_run_opens_a_candidate_that_nobody_is_told_of():
+    (incident,), turns = live([Outcome.SUSPICIOUS])
+    assert incident.state is IncidentState.CANDIDATE
+    assert turns == [[Turn.SUSPECTED]]
+
+
+def test_a_confirmed_drop_is_filed_once_and_then_repeated():
+    (incident,), turns = live([Outcome.SUSPICIOUS, Outcome.REGRESSED, Outcome.REGRESSED])
+    assert incident.state is IncidentState.OPEN
+    assert incident.bad_runs == ("run1", "run2", "run3")
+    assert turns == [[Turn.SUSPECTED], [Turn.FILED], [Turn.REPEATED]]
+
+
+def test_the_id_is_of_the_first_bad_run_and_does_not_change_with_the_onset():
+    (incident,), _ = live([Outcome.SUSPICIOUS, Outcome.REGRESSED])
+    assert incident.incident_id == mint_id(SERIES, Kind.REGRESSED, "run1")
+    assert replace(incident, bad_runs=("run0", *incident.bad_runs)).onset == "run0"
+
+
+def test_a_candidate_that_does_not_reproduce_is_dismissed():
+    (incident,), turns = live([Outcome.SUSPICIOUS, Outcome.OK])
+    assert incident.state is IncidentState.DISMISSED
+    assert turns[-1] == [Turn.DISMISSED]
+
+
+def test_recovery_takes_as_many_good_runs_in_a_row_as_config_says():
+    two = replace(EAGER, recovery_runs=2)
+    outcomes = [Outcome.SUSPICIOUS, Outcome.REGRESSED, Outcome.OK, Outcome.REGRESSED, Outcome.OK, Outcome.IMPROVED]
+    (incident,), turns = live(outcomes, two)
+    assert incident.state is IncidentState.RESOLVED
+    assert turns[2:] == [[Turn.RECOVERING], [Turn.REPEATED], [Turn.RECOVERING], [Turn.RESOLVED]]
+
+
+def test_a_drop_that_returns_later_is_another_incident():
+    incidents, _ = live(2 * [Outcome.SUSPICIOUS, Outcome.REGRESSED, Outcome.OK])
+    assert [i.state for i in incidents] == [IncidentState.RESOLVED, IncidentState.RESOLVED]
+    assert len({i.incident_id for i in incidents}) == 2
+
+
+def test_repeats_within_the_quiet_time_are_counted_and_not_told():
+    calm = replace(EAGER, comment_every=timedelta(hours=3))
+    _, turns = live([Outcome.SUSPICIOUS] + 5 * [Outcome.REGRESSED], calm)
+    assert turns[1:] == [[Turn.FILED], [Turn.COUNTED], [Turn.COUNTED], [Turn.REPEATED], [Turn.COUNTED]]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.STALE, Outcome.INVALID])
+def test_what_is_certain_at_once_is_filed_at_once(outcome):
+    (incident,), turns = live([outcome])
+    assert (incident.kind, incident.state) == (Kind(outcome.value), IncidentState.OPEN)
+    assert turns == [[Turn.FILED]]
+
+
+def test_a_failed_run_neither_ends_nor_joins_a_regression():
+    incidents, turns = live([Outcome.SUSPICIOUS, Outcome.REGRESSED, Outcome.FAILED])
+    regressed = next(i for i in incidents if i.kind is Kind.REGRESSED)
+    assert regressed.state is IncidentState.OPEN
+    assert regressed.bad_runs == ("run1", "run2")
+    assert turns[-1] == [Turn.FILED]
+
+
+def test_any_run_that_does_not_fail_ends_a_failure_even_a_suspicious_one():
+    incidents, _ = live([Outcome.FAILED, Outcome.SUSPICIOUS])
+    assert {i.kind: i.state for i in incidents} == {
+        Kind.FAILED: IncidentState.RESOLVED,
+        Kind.REGRESSED: IncidentState.CANDIDATE,
+    }
+
+
+def test_any_run_ends_a_silence_and_only_a_comparable_one_ends_invalid():
+    incidents, _ = live([Outcome.STALE, Outcome.FAILED])
+    assert next(i for i in incidents if i.kind is Kind.STALE).state is IncidentState.RESOLVED
+    incidents, _ = live([Outcome.INVALID, Outcome.FAILED])
+    assert next(i for i in incidents if i.kind is Kind.INVALID).state is IncidentState.OPEN
+    incidents, _ = live([Outcome.INVALID, Outcome.OK])
+    assert next(i for i in incidents if i.kind is Kind.INVALID).state is IncidentState.RESOLVED
+    incidents, _ = live([Outcome.FAILED, Outcome.STALE])
+    assert next(i for i in incidents if i.kind is Kind.FAILED).state is IncidentState.OPEN
+
+
+def test_metrics_and_slices_that_fall_together_are_one_incident():
+    slice_finding = Finding("ndcg", Outcome.REGRESSED, Reason.CONFIRMED, Slice("department", "GROCERY"))
+    other = Finding("mrr", Outcome.REGRESSED, Reason.CONFIRMED)
+    (step,) = advance((), assessed("run1", Outcome.REGRESSED, "ndcg", slice_finding, other), SERIES, EAGER, NOON)
+    assert step.incident.metrics == ("mrr", "ndcg", "ndcg [department=GROCERY]")
+
+
+def test_a_metric_that_is_only_suspicious_does_not_join_an_open_incident():
+    (filed,) = advance((), assessed("run1", Outcome.REGRESSED), SERIES, EAGER, NOON)
+    steps = advance((filed.incident,), assessed("run2", Outcome.SUSPICIOUS, "mrr"), SERIES, EAGER, NOON)
+    assert steps == ()
+    both = assessed("run2", Outcome.REGRESSED, "ndcg", Finding("mrr", Outcome.SUSPICIOUS, Reason.BEYOND_SPREAD))
+    (step,) = advance((filed.incident,), both, SERIES, EAGER, NOON)
+    assert step.incident.metrics == ("ndcg",)
+
+
+def test_a_slice_alone_opens_nothing():
+    alone = Finding("ndcg", Outcome.REGRESSED, Reason.CONFIRMED, Slice("department", "DELI"))
+    assert advance((), assessed("run1", Outcome.OK, "ndcg", alone), SERIES, EAGER, NOON) == ()
+
+
+def test_incidents_that_are_over_stay_as_they_are():
+    (incident,), _ = live([Outcome.FAILED, Outcome.OK])
+    assert advance((incident,), assessed("run9", Outcome.OK), SERIES, EAGER, NOON) == ()
+
+
+@given(st.lists(st.sampled_from(list(Outcome)), max_size=25))
+def test_at_most_one_incident_of_a_kind_stands_and_each_is_filed_once(outcomes):
+    incidents, turns = live(outcomes)
+    standing = [i.kind for i in incidents if not i.state.is_over]
+    assert len(standing) == len(set(standing))
+    filed = sum(turn is Turn.FILED for run in turns for turn in run)
+    assert filed == sum(i.told_at is not None for i in incidents)
+    for incident in incidents:
+        assert incident.state.is_over == (incident.closed_at is not None)
+        assert incident.onset == incident.bad_runs[0]
+
+
+def test_the_onset_of_a_fire_without_a_run_is_the_fire():
+    incident = Incident("x", Kind.FAILED, SERIES, IncidentState.OPEN, opened_by="fire1", opened_at=NOON)
+    assert incident.onset == "fire1"

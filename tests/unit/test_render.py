@@ -1,0 +1,562 @@
+"""What the templates make of views: compared with stored text, in every outcome, and with hostile text in every field."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+import render_samples as samples
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from lxml import etree
+from reading import JOINER, Reading, read_jira, read_markdown, read_slack
+from test_escape import LOOKALIKES, hostile_text, literal
+
+from bot.domain.effects import ObjectKey
+from bot.domain.incidents import Kind
+from bot.domain.judge.findings import Outcome, Reason
+from bot.errors import TemplateError
+from bot.escape import clean_address
+from bot.formats import Locale
+from bot.render import TITLE_CHARS, MessageDocument, Part, Renderer, clean_title, our_templates
+from bot.views import (
+    ChartView,
+    CommentKind,
+    CommentView,
+    HistoryRow,
+    MessageView,
+    MetricRow,
+    PipelinePageView,
+    RunPageView,
+    TicketView,
+    Tone,
+    VerdictView,
+)
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+LOCALES: tuple[Locale, ...] = ("en", "zh")
+RENDERERS: dict[Locale, Renderer] = {locale: Renderer(locale) for locale in LOCALES}
+AC, RI = "{urn:confluence:ac}", "{urn:confluence:ri}"
+
+
+def show(renderer: Renderer, view: Any, bound: Any, markup: str = "jira") -> str:
+    """Render any view to the text that would be sent; a title stands on the first line."""
+    match view:
+        case TicketView():
+            text = renderer.render_ticket(markup, view, bound)
+            return f"{text.title}\n\n{text.body}"
+        case CommentView():
+            return renderer.render_comment(markup, view, bound)
+        case RunPageView():
+            page = renderer.render_run_page(view, bound)
+            return f"{page.title}\n\n{page.body}"
+        case PipelinePageView():
+            return renderer.render_pipeline_section(view, bound)
+        case MessageView():
+            return renderer.render_message(view, bound)
+    raise AssertionError(view)
+
+
+Sample = tuple[str, Callable[[samples.Words], Any], Any, str]
+GOLDENS: list[Sample] = [
+    ("jira-ticket-regressed.wiki", samples.ticket, samples.BOUND, "jira"),
+    ("jira-ticket-regressed-report-pending.wiki", samples.ticket, {}, "jira"),
+    ("jira-ticket-invalid.wiki", samples.invalid_ticket, samples.BOUND, "jira"),
+    ("jira-ticket-failed.wiki", samples.failed_ticket, {}, "jira"),
+    ("jira-ticket-stale.wiki", samples.stale_ticket, {}, "jira"),
+    ("jira-comment-repeat.wiki", samples.repeat, samples.BOUND, "jira"),
+    ("jira-comment-recovery.wiki", samples.recovery, samples.BOUND, "jira"),
+    ("trello-ticket-regressed.md", samples.ticket, samples.BOUND, "trello"),
+    ("trello-ticket-failed.md", samples.failed_ticket, {}, "trello"),
+    ("trello-comment-recovery.md", samples.recovery, samples.BOUND, "trello"),
+    ("confluence-run-regressed.xml", samples.run_page, samples.BOUND, ""),
+    ("confluence-run-suspicious.xml", lambda w: samples.run_page(w, Outcome.SUSPICIOUS), samples.BOUND, ""),
+    ("confluence-pipeline.xml", samples.pipeline_page, {}, ""),
+    ("slack-regressed.txt", samples.message, samples.BOUND, ""),
+    ("slack-regressed-pending.txt", samples.message, {}, ""),
+    ("slack-suspicious.txt", samples.suspicious_message, {}, ""),
+    ("slack-recovered.txt", samples.recovered_message, samples.BOUND, ""),
+    ("slack-failed.txt", samples.failed_message, samples.BOUND, ""),
+]
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize(("name", "make", "bound", "markup"), GOLDENS, ids=[g[0] for g in GOLDENS])
+def test_it_reads_as_it_was_last_found_good(name: str, make: Any, bound: Any, markup: str, locale: Locale):
+    """Compare with tests/golden; `HERALD_GOLDEN=write` stores what is rendered now, to be read before it is kept."""
+    text = show(RENDERERS[locale], make(samples.WORDS[locale]), bound, markup) + "\n"
+    stored = GOLDEN / locale / name
+    if os.environ.get("HERALD_GOLDEN") == "write":
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        stored.write_text(text, encoding="utf-8")
+    assert text == stored.read_text(encoding="utf-8")
+
+
+def test_no_golden_file_is_left_behind():
+    stored = {path.relative_to(GOLDEN).as_posix() for path in GOLDEN.rglob("*.*")}
+    assert stored == {f"{locale}/{name}" for locale in LOCALES for name, *_ in GOLDENS}
+
+
+def test_every_template_exists_in_both_languages():
+    found = {
+        locale: {path.relative_to(our_templates() / locale) for path in (our_templates() / locale).rglob("*.j2")}
+        for locale in LOCALES
+    }
+    assert found["en"] == found["zh"]
+    assert found["en"]
+
+
+def test_every_word_exists_in_both_languages():
+    def names(locale: Locale) -> set[str]:
+        source = (our_templates() / locale / "words.j2").read_text(encoding="utf-8")
+        keys = re.findall(r'^ {2}"(\w+)":', source, re.MULTILINE)
+        return {*re.findall(r"{% (?:macro|set) (\w+)(?=[ (])", source), *keys}
+
+    assert names("en") == names("zh")
+
+
+def test_nothing_english_is_left_in_the_chinese_templates():
+    for path in (our_templates() / "zh").rglob("*.j2"):
+        prose = re.sub(r"{{.*?}}|{%.*?%}|{#.*?#}|<[^>]*>", " ", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert not re.findall(r"(?<![\w.])(?!h3\b|tone\b|Herald\b|MLflow\b)[A-Za-z]{2,}", prose), path
+
+
+# Every path through the templates
+
+
+def every_verdict(words: samples.Words) -> Iterator[VerdictView]:
+    rows = samples.metric_rows(words)
+    bare = MetricRow("m", "m", None, None, "", "", "", "", "", "", "")
+    heads: list[MetricRow | None] = [None, rows[0], replace(rows[0], change="+0.0100", relative=""), bare]
+    for outcome in Outcome:
+        for kind in (None, *Kind):
+            for head in heads if kind in (None, outcome) else heads[:1]:
+                yield VerdictView(outcome, kind, words.pipeline, head, (), (), "0", "1")
+            full = replace(rows[0], outcome=outcome)
+            yield VerdictView(outcome, kind, words.pipeline, full, ("a", "b", "c"), samples.slice_rows(words), "1", "4")
+    for reason in Reason:
+        yield VerdictView(
+            Outcome.INVALID, Kind.INVALID, words.pipeline, replace(rows[0], reason=reason), (), (), "3", "1"
+        )
+    for code in ("timeout", "137"):
+        yield VerdictView(Outcome.FAILED, Kind.FAILED, words.pipeline, None, (), (), "3", "1", exit_code=code)
+
+
+def views_of(verdict: VerdictView, words: samples.Words) -> Iterator[Any]:
+    ticket = samples.ticket(words)
+    yield replace(ticket, verdict=verdict)
+    yield replace(ticket, verdict=verdict, rows=(), slices=(), facts=(), owner="", chart="", links={}, log_tail="x")
+    for kind in CommentKind:
+        yield replace(samples.repeat(words), kind=kind, verdict=verdict)
+        yield replace(samples.repeat(words), kind=kind, verdict=verdict, rows=(), links={}, duration="1 d")
+    page = samples.run_page(words)
+    yield replace(page, verdict=verdict)
+    yield replace(page, verdict=verdict, rows=(), slices=(), params=(), facts=(), chart=None, marker="", previous=None)
+    yield replace(page, verdict=verdict, links={})
+    section = samples.pipeline_page(words)
+    yield replace(section, incidents=(replace(section.incidents[0], verdict=verdict),))
+    yield replace(section, incidents=(), history=(), description="", owner="")
+    for tone in Tone:
+        yield replace(samples.message(words), tone=tone, verdict=verdict)
+        yield replace(samples.message(words), tone=tone, verdict=verdict, rows=(), links={}, owner="", duration="1 d")
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_and_kind_has_a_text_with_nothing_undefined(locale: Locale, outcome: Outcome):
+    words = samples.WORDS[locale]
+    for verdict in every_verdict(words):
+        if verdict.outcome is not outcome:
+            continue
+        for number, view in enumerate(views_of(verdict, words)):
+            for markup in ("jira", "trello") if isinstance(view, TicketView | CommentView) else ("",):
+                text = show(RENDERERS[locale], view, samples.BOUND if number % 2 else {}, markup)
+                assert text.strip()
+                assert "None" not in text
+                assert "  " not in re.sub(r"{noformat}.*?{noformat}|\|.*", "", text, flags=re.DOTALL)
+                assert not re.search(r" [.,;]|\.\.|。。|，。| （|([:：；;,，] *){2}", text), text
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_suspicion_is_not_called_a_regression(locale: Locale):
+    words = samples.WORDS[locale]
+    view = replace(samples.suspicious_message(words))
+    text = RENDERERS[locale].render_message(view, {})
+    assert {"en": "a rerun, or the next run, will tell", "zh": "需由重跑或下一次运行来确认"}[locale] in text
+    assert not re.search("confirmed|got worse|回归|确认为", text)
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_project_manager_reads_no_test_statistics(locale: Locale):
+    for _, make, bound, markup in GOLDENS:
+        text = show(RENDERERS[locale], make(samples.WORDS[locale]), bound, markup)
+        assert not re.search(r"\bp[ -]?value|\bp\s*[<=]|显著性水平|p 值|t test|sigma", text)
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_where_the_loss_is_leaves_room_for_other_parts(locale: Locale):
+    text = RENDERERS[locale].render_ticket("jira", samples.ticket(samples.WORDS[locale]), {}).body
+    assert {"en": "Most of the loss by volume is in GROCERY", "zh": "按量计，损失主要来自 GROCERY"}[locale] in text
+    assert "only" not in text.lower().replace("read-only", "")
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_the_page_shows_the_ticket_by_its_label(locale: Locale):
+    page = RENDERERS[locale].render_run_page(samples.run_page(samples.WORDS[locale]), {})
+    macro = next(m for m in parsed(page.body).iter(f"{AC}structured-macro") if m.get(f"{AC}name") == "jira")
+    query = {p.get(f"{AC}name"): p.text for p in macro}
+    assert query["jqlQuery"] == f'labels = "{samples.MARKER}"'
+
+
+def test_a_message_document_is_read_as_it_was_written():
+    text = RENDERERS["en"].render_message(samples.message(samples.WORDS["en"]), samples.BOUND)
+    document = MessageDocument.read(text)
+    assert document.tone is Tone.BAD
+    assert document.headline.startswith("Next purchase: Ranking quality fell by 14.8\u00a0%, from 0.171 to 0.146")
+    assert "<" not in document.headline
+    assert [paragraph.part for paragraph in document.body] == [Part.SECTION, Part.SECTION, Part.SECTION, Part.CONTEXT]
+    assert document.body[-1].text.startswith("Owner: Search team")
+
+
+def test_a_divider_and_a_missing_tone_are_read():
+    document = MessageDocument.read("Hello\n\n---\n\n> small\n> print\n")
+    assert document.tone is None
+    assert [(p.part, p.text) for p in document.body] == [(Part.DIVIDER, ""), (Part.CONTEXT, "small\nprint")]
+
+
+# Hostile text in every field
+
+
+def poisoned(value: Any, text: Callable[[], str]) -> Any:
+    """Replace every string in a view, however deep."""
+    if isinstance(value, Enum | ObjectKey) or value is None:
+        return value
+    if isinstance(value, str):
+        return text()
+    if isinstance(value, tuple):
+        return tuple(poisoned(item, text) for item in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        changed = {f.name: poisoned(getattr(value, f.name), text) for f in fields(value) if f.name != "links"}
+        return replace(value, **changed)
+    return value
+
+
+def addresses(value: Any) -> set[str]:
+    """Collect the addresses that the view itself carries."""
+    found: set[str] = set()
+    if isinstance(value, tuple):
+        for item in value:
+            found |= addresses(item)
+    elif is_dataclass(value):
+        for field in fields(value):
+            inner = getattr(value, field.name)
+            found |= {clean_address(inner)} if field.name == "url" else addresses(inner)
+    return found - {""}
+
+
+ADDRESSES = [
+    "javascript:alert(1)",
+    "https://evil.example/a|b]{code}",
+    "http://x.example/<!channel>|y",
+    MLFLOW := samples.MLFLOW,
+]
+hostile = st.one_of(hostile_text, st.sampled_from(ADDRESSES))
+
+
+@st.composite
+def hostile_views(draw: st.DrawFn, make: Callable[[samples.Words], Any]) -> tuple[Locale, Any, dict[str, Any]]:
+    locale = draw(st.sampled_from(LOCALES))
+    texts = draw(st.lists(hostile, min_size=1, max_size=6))
+    turn = iter(range(10**9))
+    next_text = lambda: texts[next(turn) % len(texts)]  # noqa: E731
+    bound = draw(st.sampled_from([{}, {name: poisoned(each, next_text) for name, each in samples.BOUND.items()}]))
+    return locale, poisoned(make(samples.WORDS[locale]), next_text), bound
+
+
+HOSTILE = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+TICKETS = st.one_of(
+    *map(hostile_views, (samples.ticket, samples.invalid_ticket, samples.failed_ticket, samples.stale_ticket))
+)
+COMMENTS = st.one_of(hostile_views(samples.repeat), hostile_views(samples.recovery))
+PAGES = st.one_of(hostile_views(samples.run_page), hostile_views(samples.pipeline_page))
+MESSAGES = st.one_of(
+    *map(
+        hostile_views, (samples.message, samples.suspicious_message, samples.recovered_message, samples.failed_message)
+    )
+)
+
+
+def check_jira(seen: Reading, view: Any, bound: dict[str, Any]) -> None:
+    assert seen.kinds() <= {"row", "line", "link", "mono", "macro", "strong", "image", "block"}
+    assert all(re.fullmatch(r"{color(:#[0-9a-f]{6})?}", macro) for macro in seen.details("macro"))
+    assert set(seen.details("line")) <= {"h3.", "*", "----"}
+    assert all(re.fullmatch(r"[A-Za-z0-9._/=-]+", mono) for mono in seen.details("mono"))
+    known = addresses(view) | addresses(tuple(bound.values()))
+    assert {link.rpartition("|")[2] for link in seen.details("link")} <= known
+    assert all(image == f"!{view.chart}|width=720!" for image in seen.details("image"))
+
+
+@HOSTILE
+@given(TICKETS)
+def test_nothing_gets_into_a_jira_ticket(drawn: Any):
+    locale, view, bound = drawn
+    text = RENDERERS[locale].render_ticket("jira", view, bound)
+    check_jira(read_jira(text.body), view, bound)
+    assert len(text.title) <= TITLE_CHARS
+    assert "\n" not in text.title
+
+
+@HOSTILE
+@given(COMMENTS)
+def test_nothing_gets_into_a_jira_comment(drawn: Any):
+    locale, view, bound = drawn
+    check_jira(read_jira(RENDERERS[locale].render_comment("jira", view, bound)), view, bound)
+
+
+@HOSTILE
+@given(st.one_of(TICKETS, COMMENTS))
+def test_nothing_gets_into_a_trello_card(drawn: Any):
+    locale, view, bound = drawn
+    if isinstance(view, TicketView):
+        text = RENDERERS[locale].render_ticket("trello", view, bound).body
+    else:
+        text = RENDERERS[locale].render_comment("trello", view, bound)
+    seen = read_markdown(text)
+    assert seen.kinds() <= {"line", "link", "mono", "strong", "block"}
+    assert set(seen.details("line")) <= {"###", "-", "---"}
+    assert set(seen.details("link")) <= addresses(view) | addresses(tuple(bound.values()))
+
+
+def parsed(body: str) -> Any:
+    return etree.fromstring(f'<page xmlns:ac="urn:confluence:ac" xmlns:ri="urn:confluence:ri">{body}</page>')
+
+
+@HOSTILE
+@given(PAGES)
+def test_nothing_gets_into_a_page(drawn: Any):
+    locale, view, bound = drawn
+    page = parsed(
+        show(RENDERERS[locale], view, bound)
+        if isinstance(view, PipelinePageView)
+        else RENDERERS[locale].render_run_page(view, bound).body
+    )
+    plain = "p h2 ul li table tbody tr th td br strong code small a page".split()
+    ours = [f"{AC}{n}" for n in "structured-macro parameter rich-text-body link link-body image".split()]
+    assert {e.tag for e in page.iter()} <= {*plain, *ours, f"{RI}page", f"{RI}attachment"}
+    macros = {e.get(f"{AC}name") for e in page.iter(f"{AC}structured-macro")}
+    assert macros <= {"tip", "note", "warning", "info", "status", "jira"}
+    assert {e.get("href") for e in page.iter("a")} <= addresses(view) | addresses(tuple(bound.values()))
+    shown = "".join(page.itertext()).replace(JOINER, "")
+    assert (
+        literal(view.owner) if isinstance(view, PipelinePageView) else literal(view.run.name or view.run.run_id)
+    ) in shown
+
+
+@HOSTILE
+@given(MESSAGES)
+def test_nothing_gets_into_a_message(drawn: Any):
+    locale, view, bound = drawn
+    text = RENDERERS[locale].render_message(view, bound)
+    document = MessageDocument.read(text)
+    assert document.tone is view.tone
+    assert document.headline
+    parts = [paragraph.part for paragraph in document.body]
+    assert Part.DIVIDER not in parts
+    assert parts.count(Part.CONTEXT) == 1
+    assert parts[-1] is Part.CONTEXT
+    for piece in (document.headline, *(paragraph.text for paragraph in document.body)):
+        seen = read_slack(piece)
+        assert seen.kinds() <= {"link"}
+        known = {link.replace("&", "&amp;") for link in addresses(view) | addresses(tuple(bound.values()))}
+        assert set(seen.details("link")) <= known
+    assert literal(view.owner).translate(LOOKALIKES) in read_slack(document.body[-1].text).text.translate(LOOKALIKES)
+
+
+# Limits
+
+HUGE = ["x" * 100_000, "{code}|" * 15_000, "🙂" * 50_000, "\u202e<&>" * 25_000, "a\n" * 50_000, "word " * 20_000]
+
+
+@pytest.mark.parametrize("text", HUGE, ids=["letters", "markup", "four bytes", "unseen", "lines", "words"])
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_limit_is_kept_and_the_cut_is_told(locale: Locale, text: str):
+    words, renderer = samples.WORDS[locale], RENDERERS[locale]
+    swollen = lambda view: poisoned(view, lambda: text)  # noqa: E731
+    for make in (samples.ticket, samples.failed_ticket, samples.repeat):
+        view = swollen(make(words))
+        for markup, limit in (("jira", 32_767), ("trello", 16_384)):
+            if isinstance(view, TicketView):
+                ticket = renderer.render_ticket(markup, view, samples.BOUND)
+                body = ticket.body
+                assert ticket.cut
+                assert units(ticket.title) <= TITLE_CHARS
+            else:
+                body = renderer.render_comment(markup, view, samples.BOUND)
+            assert units(body) <= limit
+            assert {"en": "more characters", "zh": "个字符"}[locale] in body
+    page = renderer.render_run_page(swollen(samples.run_page(words)), samples.BOUND)
+    assert len(page.body.encode()) < 5_000_000
+    assert units(page.title) <= TITLE_CHARS
+    message = renderer.render_message(swollen(samples.message(words)), samples.BOUND)
+    assert units(message) <= 12_000
+    assert all(units(paragraph) <= 3_000 for paragraph in message.split("\n\n"))
+
+
+def units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def test_a_thousand_parameters_become_as_many_rows_as_fit_and_a_count_of_the_rest():
+    words = samples.WORDS["en"]
+    many = tuple(replace(samples.PARAMS[0], name=f"param_{number}", value="v" * 300) for number in range(1000))
+    ticket = RENDERERS["en"].render_ticket("jira", replace(samples.ticket(words), facts=many), samples.BOUND)
+    assert ticket.cut
+    assert units(ticket.body) <= 28_000
+    assert re.search(r"\| and \d+ more +\|", ticket.body)
+    page = RENDERERS["en"].render_run_page(replace(samples.run_page(words), params=many), {})
+    assert "and 900 more" in page.body
+
+
+def test_a_log_keeps_its_end():
+    log = "\n".join(f"step {number}" for number in range(20_000)) + "\nMemoryError"
+    body = (
+        RENDERERS["en"]
+        .render_ticket("jira", replace(samples.failed_ticket(samples.WORDS["en"]), log_tail=log), {})
+        .body
+    )
+    assert "MemoryError\n{noformat}" in body
+    assert "step 0\n" not in body
+    assert "more characters" in body
+
+
+@given(st.text(max_size=600))
+def test_a_title_is_one_line_within_bounds_and_cleaning_it_again_changes_nothing(title: str):
+    cleaned = clean_title(title)
+    assert units(cleaned) <= TITLE_CHARS
+    assert "\n" not in cleaned
+    assert clean_title(cleaned) == cleaned
+
+
+def test_a_long_title_keeps_the_end_that_makes_it_unique():
+    assert clean_title("x" * 400 + " (b04e77aa)").endswith("… (b04e77aa)".replace("… ", ""))
+
+
+# A team's own templates
+
+
+def custom(folder: Path, name: str, text: str) -> tuple[Renderer, list[str]]:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    heard: list[str] = []
+    return Renderer("en", folder, lambda error: heard.append(str(error))), heard
+
+
+OURS = RENDERERS["en"].render_ticket("jira", samples.ticket(samples.WORDS["en"]), {})
+
+
+def render_custom(tmp_path: Path, text: str, name: str = "jira/ticket.wiki.j2") -> tuple[str, list[str]]:
+    renderer, heard = custom(tmp_path, name, text)
+    return renderer.render_ticket("jira", samples.ticket(samples.WORDS["en"]), {}).body, heard
+
+
+@pytest.mark.parametrize("name", ["jira/ticket.wiki.j2", "en/jira/ticket.wiki.j2"])
+def test_a_teams_template_replaces_ours_by_name(tmp_path: Path, name: str):
+    body, heard = render_custom(
+        tmp_path, '{% import "words.j2" as words %}\nOurs: {{ words.verdict(view.verdict) }}', name
+    )
+    assert body.startswith("Ours: Ranking quality fell by")
+    assert heard == []
+
+
+def test_a_team_can_change_a_few_words(tmp_path: Path):
+    source = (our_templates() / "en" / "words.j2").read_text(encoding="utf-8").replace('"Got worse"', '"Regression"')
+    body, heard = render_custom(tmp_path, source, "words.j2")
+    assert "*Regression*" in body
+    assert heard == []
+
+
+def test_a_template_cannot_forget_to_escape(tmp_path: Path):
+    renderer, heard = custom(
+        tmp_path,
+        "jira/ticket.wiki.j2",
+        "{{ view.owner }} {{ '[~x]' }} {{ view.owner ~ strong('y') }} {{ strong('y') + view.owner }}"
+        " {{ [view.owner, strong('y')] | join(', ') }} {% set o %}{{ view.owner }}{% endset %}{{ o }}"
+        " {% macro m(x) %}{{ x }}{% endmacro %}{{ m(view.owner) }} {{ view.owner | upper }}"
+        " {% autoescape false %}{{ view.owner }}{% endautoescape %}",
+    )
+    body = renderer.render_ticket("jira", replace(samples.ticket(samples.WORDS["en"]), owner="[~admin]"), {}).body
+    assert heard == []
+    assert body.count(r"\[\~admin\]") == 7
+    assert read_jira(body).kinds() == {"strong"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("one\n{% if %}", r"ticket\.wiki\.j2, line 2: Expected an expression"),
+        ("one\n\n{{ view.ownr }}", r"ticket\.wiki\.j2, line 3: .*no attribute 'ownr'"),
+        ("{{ view.owner | safe }}", r"line 1: No filter named 'safe'"),
+        ("{{ missing }}", r"line 1: 'missing' is undefined"),
+        ("{{ panel(view.verdict.outcome, 'x') }}", r"line 1: 'panel' is undefined"),
+        ("{{ none }}", r"line 1: it writes None, which is no text"),
+        ("{{ view.rows }}", r"line 1: it writes \("),
+        ("\n{% include 'nothing.j2' %}", r"line 2: there is no template nothing\.j2"),
+        ("{{ ''.__class__.__mro__ }}", r"line 1: access to attribute '__class__'"),
+        ("{{ strong('x').join(['a']) }}", r"line 1: access to attribute 'join'"),
+        ("{{ strong('x') % 'a' }}", r"line 1: % on markup"),
+        ("{{ strong('x')[0] }}", r"line 1: markup cannot be cut into pieces"),
+        ("{{ 'x' * 1000000000 }}", r"line 1: \* on text"),
+        ("{{ block(strong('x')) }}", r"line 1: a block takes text, not markup"),
+        ("{% for a in 'x'.ljust(3000) %}{% for b in 'x'.ljust(3000) %}{{ a }}{% endfor %}{% endfor %}", "more than 100,000 pieces"),
+        ("{% macro m() %}{% for a in 'x'.ljust(150000) %}.{% endfor %}{% endmacro %}{{ m() }}", "more than 100,000 pieces"),
+        ("{% for a in 'x'.ljust(3000) %}" + "y" * 1000 + "{% endfor %}", "more than 2,000,000 characters"),
+        ("  \n ", "puts out nothing"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "recursion"),
+    ],
+)  # fmt: skip
+def test_a_broken_template_is_told_by_file_and_line_and_ours_is_used(tmp_path: Path, text: str, told: str):
+    body, heard = render_custom(tmp_path, text)
+    assert body == OURS.body
+    assert len(heard) == 1
+    assert re.search(told, heard[0]), heard[0]
+
+
+def test_a_page_that_is_not_xml_is_not_used(tmp_path: Path):
+    renderer, heard = custom(tmp_path, "confluence/run.storage.j2", "<p>{{ view.run.name }}<p>\n&nbsp;")
+    view = samples.run_page(samples.WORDS["en"])
+    assert renderer.render_run_page(view, {}) == RENDERERS["en"].render_run_page(view, {})
+    assert re.search(r"run\.storage\.j2: puts out what is not XML, at .*nbsp", heard[0])
+
+
+def test_a_broken_template_of_ours_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    renderer = Renderer("en")
+    monkeypatch.setattr(renderer, "_ours", (tmp_path,))
+    (tmp_path / "words.j2").write_text("{% if %}")
+    with pytest.raises(TemplateError, match=r"words\.j2, line 1"):
+        renderer.render_message(samples.message(samples.WORDS["en"]), {})
+
+
+def test_rows_in_a_teams_own_table_stay_in_their_cells(tmp_path: Path):
+    renderer, _ = custom(tmp_path, "jira/ticket.wiki.j2", "| {{ view.owner }} | x |")
+    body = renderer.render_ticket("jira", replace(samples.ticket(samples.WORDS["en"]), owner="a|b"), {}).body
+    assert read_jira(body).constructs == [("row", "2")]
+
+
+def test_importing_it_is_light():
+    heavy = "{'jinja2', 'lxml', 'matplotlib'} & set(sys.modules)"
+    code = f"import sys, bot.render; sys.exit(bool({heavy}))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_view_without_history_or_chart_still_makes_a_page():
+    assert ChartView("m", (), (), ()).filename
+    assert HistoryRow(samples.run(1, samples.WORDS["en"]), Outcome.OK, ()).page_title == ""
