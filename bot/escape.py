@@ -48,12 +48,10 @@ def _to_plain_lines(text: str) -> str:
     return "\n".join(_UNSEEN.sub(_show, line.expandtabs(4)) for line in _NEWLINE.split(text))
 
 
-# A colon before a letter or sign begins an address, an emoji or an emoticon; the last one of a time does not.
-_COLON = re.compile(r":(?=\S)(?!(?<=[0-9]:)[0-9]{2}(?![0-9:]))")
-
-
-def _break_colons(text: str) -> str:
-    return _COLON.sub(lambda m: m[0] + JOINER, text)
+# A colon before a letter or sign begins an address, an emoji or an emoticon; in Jira, where no emoji has digits, one
+# between digits is let be: it is a time.
+_COLON = re.compile(r":(?!\s)")
+_JIRA_COLON = re.compile(r"(?<![0-9]):(?=\S)|:(?=[^\s0-9])")
 
 
 # Jira: both of its renderers let a backslash escape exactly these; % needs none. A backslash cannot escape itself (two
@@ -67,7 +65,7 @@ _JIRA_WHOLE_EMOTICON = re.compile(r"[ynix/PpD]|on|off|flag|flagoff")
 
 def to_jira(text: str) -> str:
     """Write *text* for Jira wiki markup."""
-    text = _break_colons(to_plain(text))
+    text = _JIRA_COLON.sub(":" + JOINER, to_plain(text))
     text = _JIRA_BACKSLASH.sub(lambda m: m[0] + JOINER, text)
     text = _JIRA_ENTITY.sub(lambda m: m[0] + JOINER, text)
     text = _JIRA_LINE_START.sub(lambda m: m[1] + JOINER + ".", text)
@@ -97,7 +95,7 @@ def to_jira_block(text: str) -> str:
 # Slack: & < > have escapes; the marks have none and count only at the edge of a word.
 _SLACK_MARK = re.compile(r"(?<![^\W_])[*_~]|[*_~](?![^\W_])|`")
 _SLACK_LOOKALIKE = {"*": "\u2217", "_": "\u02cd", "~": "\u223c", "`": "\u02cb"}
-_SLACK_NAME = re.compile(r"[@#](?=\S)")
+_SLACK_NAME = re.compile(r"[@#](?!\s)")  # at the end, too: a template may go on without a space, in Chinese
 _SLACK_DOMAIN = re.compile(r"\.(?=[^\W\d_])")
 _SLACK_LINE_START = re.compile(r"^(?=\s*(?:[->]|tone:))", re.IGNORECASE)
 _SLACK_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -105,7 +103,7 @@ _SLACK_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 def to_slack(text: str) -> str:
     """Write *text* for Slack mrkdwn."""
-    text = _break_colons(to_plain(text))
+    text = _COLON.sub(":" + JOINER, to_plain(text))
     text = _SLACK_NAME.sub(lambda m: m[0] + JOINER, text)
     text = _SLACK_DOMAIN.sub("." + JOINER, text)
     text = _SLACK_MARK.sub(lambda m: _SLACK_LOOKALIKE[m[0]], text)
@@ -131,7 +129,7 @@ _MARKDOWN_DOMAIN = re.compile(r"(?i)\bwww(?=\.)")
 
 def to_markdown(text: str) -> str:
     """Write *text* for Markdown as Trello reads it."""
-    text = _break_colons(to_plain(text))
+    text = _COLON.sub(":" + JOINER, to_plain(text))
     text = text.replace("@", "@" + JOINER)
     text = _MARKDOWN_DOMAIN.sub(lambda m: m[0] + JOINER, text)
     text = _MARKDOWN_ESCAPED.sub(lambda m: "\\" + m[0], text)

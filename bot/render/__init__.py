@@ -24,7 +24,16 @@ from bot.views import Bound, CommentView, MessageView, PipelinePageView, RunPage
 if TYPE_CHECKING:
     from bot.render.environment import TemplateEnvironment
 
-__all__ = ["MessageDocument", "PageText", "Paragraph", "Part", "Renderer", "TicketText", "clean_title"]
+__all__ = [
+    "MessageDocument",
+    "PageText",
+    "Paragraph",
+    "Part",
+    "Renderer",
+    "TicketText",
+    "check_overrides",
+    "clean_title",
+]
 
 TITLE_CHARS = 255  # Jira's summary, Confluence's title
 _TITLE_END = 40  # of them are kept at the end: what makes a page's title unique stands there
@@ -166,6 +175,25 @@ class Renderer:
             folders = (*self._theirs, *self._ours) if theirs else self._ours
             self._environments[key] = TemplateEnvironment(language, folders)
         return self._environments[key]
+
+
+def check_overrides(overrides: Path) -> tuple[TemplateError, ...]:
+    """Find what is wrong with a team's templates before one is needed: names that replace nothing, and syntax."""
+    from difflib import get_close_matches
+
+    from bot.render.environment import check_syntax
+
+    ours = {path.relative_to(our_templates() / "en").as_posix() for path in (our_templates() / "en").rglob("*.j2")}
+    found: list[TemplateError] = []
+    for path in sorted(overrides.rglob("*.j2")):
+        name = path.relative_to(overrides).as_posix()
+        plain = name.removeprefix("en/").removeprefix("zh/")
+        if plain not in ours:
+            near = get_close_matches(plain, ours, n=1, cutoff=0)[0]
+            found.append(TemplateError(f"{path}: replaces nothing; the nearest template is {near}"))
+        elif error := check_syntax(path):
+            found.append(error)
+    return tuple(found)
 
 
 @cache

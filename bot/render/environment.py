@@ -22,7 +22,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from bot.errors import TemplateError
-from bot.render.dialects import Dialect
+from bot.render.dialects import PLAIN, Dialect
 from bot.render.room import Room, current_room, within
 
 OUTPUT_CAP = 2_000_000  # characters
@@ -178,6 +178,17 @@ def read_word(environment: TemplateEnvironment, name: str, word: str) -> str:
             return str(getattr(environment.get_template(name).module, word))
         except Exception as error:
             raise TemplateError(f"{_place(environment, name, error)}: {_words(error)}") from error
+
+
+def check_syntax(path: Path) -> TemplateError | None:
+    """Return what is wrong with the syntax of a template file, or None."""
+    try:
+        TemplateEnvironment(PLAIN, ()).parse(path.read_text(encoding="utf-8"), filename=str(path))
+    except jinja2.TemplateSyntaxError as error:
+        return TemplateError(f"{path}, line {error.lineno}: {error.message}")
+    except (OSError, UnicodeDecodeError) as error:
+        return TemplateError(f"{path}: cannot be read: {error}")
+    return None
 
 
 def _place(environment: TemplateEnvironment, name: str, error: Exception) -> str:
