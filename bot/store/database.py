@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MIGRATIONS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "herald_version"
 _BUSY_SECONDS = 30
+_MIGRATION_LOCK = 0x4E7A1D  # any number, the same in every Herald: one at a time changes the schema
 
 
 class Database:
@@ -48,12 +49,20 @@ class Database:
         """Bring the schema to this version of Herald; does nothing where it is there already."""
         from alembic import command
         from alembic.config import Config
+        from alembic.util import CommandError
 
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         with self._translated(), self._engine.begin() as connection:
+            if connection.dialect.name == "postgresql":  # SQLite took its only lock when the transaction began
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise StateError(
+                    f"{self._address}: the state was made by a newer Herald; install that version or a later one"
+                ) from error
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:

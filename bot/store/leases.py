@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, or_, update
 
 from bot.store.tables import leases
+from bot.store.upsert import insert_unless_there
 
 
 def take(tx: Connection, name: str, owner: str, now: datetime, length: timedelta) -> bool:
     """Take or renew a lease; False where somebody else holds it."""
-    held = tx.execute(select(leases).where(leases.c.name == name).with_for_update()).first()
     until = now + length
-    if held is None:
-        tx.execute(insert(leases).values(name=name, owner=owner, until=until))
+    if insert_unless_there(tx, leases, name=name, owner=owner, until=until):
         return True
-    if held.owner != owner and held.until > now:
-        return False
-    tx.execute(update(leases).where(leases.c.name == name).values(owner=owner, until=until))
-    return True
+    free = or_(leases.c.owner == owner, leases.c.until <= now)
+    return tx.execute(update(leases).where(leases.c.name == name, free).values(owner=owner, until=until)).rowcount == 1
 
 
 def give_back(tx: Connection, name: str, owner: str) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, and_, exists, insert, or_, select, updat
 from bot.domain.effects import CREATING, Effect, EffectKind, ObjectKey
 from bot.store.codec import dump, load
 from bot.store.tables import objects, outbox
+from bot.store.upsert import insert_unless_there
 from bot.views import (
     Bound,
     ChartView,
@@ -68,22 +69,21 @@ class KnownObject:
 def owe(tx: Connection, pipeline: str, effects: Iterable[tuple[Effect, View | None]], now: datetime) -> None:
     """Store effects; one that is owed already is left as it stands."""
     for effect, view in effects:
-        if tx.scalar(select(outbox.c.seq).where(outbox.c.effect_id == effect.effect_id)) is None:
-            tx.execute(
-                insert(outbox).values(
-                    effect_id=effect.effect_id,
-                    kind=effect.kind,
-                    service=effect.target.service,
-                    lane=effect.lane,
-                    pipeline=pipeline,
-                    incident_id=effect.incident_id,
-                    effect=dump(effect),
-                    view=None if view is None else dump(view),
-                    state=EffectState.PENDING,
-                    not_before=now,
-                    created_at=now,
-                )
-            )
+        insert_unless_there(
+            tx,
+            outbox,
+            effect_id=effect.effect_id,
+            kind=effect.kind,
+            service=effect.target.service,
+            lane=effect.lane,
+            pipeline=pipeline,
+            incident_id=effect.incident_id,
+            effect=dump(effect),
+            view=None if view is None else dump(view),
+            state=EffectState.PENDING,
+            not_before=now,
+            created_at=now,
+        )
 
 
 def claim_next(tx: Connection, owner: str, now: datetime, until: datetime) -> Owed | None:

@@ -27,7 +27,9 @@ def is_alive(owner: str) -> bool:
     if host != socket.gethostname()[:30]:
         return True
     try:
-        return bool(abs(psutil.Process(int(pid)).create_time() - float(started)) <= _START_TOLERANCE)
+        process = psutil.Process(int(pid))
+        same = abs(process.create_time() - float(started)) <= _START_TOLERANCE
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)  # one that nobody buried does no work
     except psutil.NoSuchProcess:
         return False
 

@@ -1,0 +1,365 @@
+"""Herald's state, in SQLite and in PostgreSQL: fires, runs, incidents, leases, and what breaks it."""
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta, timezone
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from state_samples import MINUTE, NOON, SECOND, SERIES, incident, judged, run_at
+
+from bot.domain.effects import Effect
+from bot.domain.fires import Fire, FireState, mint_fire_id
+from bot.domain.incidents import Incident, IncidentState, SeriesKey
+from bot.domain.judge import Finding, Outcome, SeriesState, Streak
+from bot.domain.runs import DataCard, Run
+from bot.errors import StateError
+from bot.store import Database, fires, incidents, leases, runs
+from bot.store.codec import dump, load
+from bot.store.database import VERSION_TABLE
+from bot.store.tables import metadata
+from bot.views import MessageView, RunPageView, TicketView
+
+ROOT = Path(__file__).parents[2]
+
+# ---- the schema
+
+
+def test_migrations_lead_to_the_tables_that_the_queries_use(database):
+    with database.begin() as tx:
+        context = MigrationContext.configure(tx, opts={"version_table": VERSION_TABLE, "compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_migrating_twice_changes_nothing(database):
+    with database.begin() as tx:
+        runs.record(tx, judged(run_at("run1")))
+    database.migrate()
+    with database.begin() as tx:
+        assert runs.is_seen(tx, "run1")
+
+
+def migrate_at_once(url: str) -> list[str]:
+    """Let three processes bring an empty database to the current schema; return what each complained of."""
+    code = f"from bot.store import Database; Database({url!r}).migrate()"
+    started = [
+        subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(3)
+    ]
+    return [process.communicate()[1] for process in started]
+
+
+def test_heralds_that_start_at_once_on_an_empty_sqlite_file_all_come_up(tmp_path):
+    assert migrate_at_once(f"sqlite:///{tmp_path / 'fresh.db'}") == ["", "", ""]
+
+
+@pytest.mark.external_service
+def test_heralds_that_start_at_once_on_an_empty_postgres_all_come_up(empty_postgres_url):
+    assert migrate_at_once(empty_postgres_url) == ["", "", ""]
+
+
+def test_a_state_of_a_newer_herald_is_left_alone(tmp_path, sqlite_url):
+    with sqlite3.connect(tmp_path / "state.db") as connection:
+        connection.execute(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
+    with pytest.raises(StateError, match=r"state\.db: the state was made by a newer Herald; install that version"):
+        Database(sqlite_url).migrate()
+
+
+# ---- moments
+
+
+@pytest.mark.parametrize("zone", [timezone.utc, timezone(timedelta(hours=8))])  # noqa: UP017  the zone is the point
+def test_a_moment_comes_back_as_the_same_moment_in_utc(database, zone):
+    with database.begin() as tx:
+        fire = fires.record(tx, "search", NOON.astimezone(zone))
+        found = fires.find(tx, fire.fire_id)
+    assert found.due_at == NOON
+    assert found.due_at.utcoffset() == timedelta(0)
+
+
+# ---- text and back
+
+
+def dictionary(kind) -> st.SearchStrategy:
+    keys, values = get_args(kind)
+    return st.dictionaries(st.from_type(keys), st.from_type(values), max_size=2)
+
+
+@pytest.mark.parametrize(
+    "kind", [Run, Incident, Finding, Effect, SeriesState, DataCard, TicketView, MessageView, RunPageView]
+)
+def test_everything_stored_survives_being_written_down_whatever_its_numbers(kind):
+    st.register_type_strategy(Mapping, dictionary)
+
+    @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate])
+    @given(st.from_type(kind))
+    def survives(value):
+        assert dump(load(kind, dump(value))) == dump(value)
+
+    survives()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_metric_that_is_no_number_is_still_none_after_storing(database, value):
+    with database.begin() as tx:
+        runs.record(tx, judged(run_at("run1", ndcg=value)))
+        found = runs.find(tx, "run1")
+    assert str(found.run.metrics["ndcg"]) == str(value)
+
+
+# ---- fires
+
+
+def test_a_fire_of_the_same_due_time_is_recorded_once(database):
+    with database.begin() as tx:
+        first = fires.record(tx, "search", NOON)
+        fires.save(tx, replace(first, state=FireState.ENDED, run_id="run1", exit_code=0, ended_at=NOON))
+        again = fires.record(tx, "search", NOON)
+    assert again.fire_id == first.fire_id == mint_fire_id("search", NOON)
+    assert (again.state, again.run_id, again.exit_code) == (FireState.ENDED, "run1", 0)
+
+
+def test_fires_are_numbered_by_pipeline_so_that_every_job_has_its_own_seed(database):
+    with database.begin() as tx:
+        numbers = [fires.record(tx, "search", NOON + i * MINUTE).number for i in range(3)]
+        other = fires.record(tx, "shop", NOON).number
+    assert (numbers, other) == ([1, 2, 3], 1)
+
+
+def test_a_fire_that_is_over_is_not_left_over(database):
+    with database.begin() as tx:
+        ended, due = (fires.record(tx, "search", NOON + i * MINUTE) for i in range(2))
+        fires.save(tx, replace(ended, state=FireState.FAILED))
+        assert [fire.fire_id for fire in fires.unfinished(tx, "search")] == [due.fire_id]
+        assert fires.latest(tx, "search").fire_id == due.fire_id
+        assert fires.latest(tx, "shop") is None
+
+
+def test_confirming_reruns_are_counted_by_the_run_they_repeat(database):
+    with database.begin() as tx:
+        for i in range(2):
+            fires.record(tx, "search", NOON + i * MINUTE, confirms="run4")
+        fires.record(tx, "search", NOON)
+        assert fires.confirmations_of(tx, "run4") == 2
+        assert fires.confirmations_of(tx, "run5") == 0
+
+
+# ---- runs
+
+
+def test_a_run_comes_back_as_it_was_judged(database):
+    run = judged(run_at("run1", ndcg=0.8), fire_id="f1", page_title="Search: run1", card=DataCard({"rows": 3.0}))
+    with database.begin() as tx:
+        runs.record(tx, run)
+        assert runs.find(tx, "run1") == run
+        assert runs.find(tx, "run2") is None
+
+
+def test_recent_runs_are_the_latest_of_their_series_oldest_first(database):
+    other = SeriesKey("search", "params.model=b")
+    with database.begin() as tx:
+        for i in range(5):
+            runs.record(tx, judged(run_at(f"run{i}", NOON + i * MINUTE)))
+        runs.record(tx, judged(run_at("other", NOON + 9 * MINUTE), series=other))
+        assert [j.run.run_id for j in runs.recent(tx, SERIES, 3)] == ["run2", "run3", "run4"]
+        assert [j.run.run_id for j in runs.recent(tx, other, 3)] == ["other"]
+        assert runs.count(tx, "search") == 6
+
+
+def test_only_accepted_runs_serve_as_baseline(database):
+    with database.begin() as tx:
+        runs.record(tx, judged(run_at("good", NOON)))
+        runs.record(tx, judged(run_at("bad", NOON + MINUTE), Outcome.SUSPICIOUS))
+        assert [j.run.run_id for j in runs.recent(tx, SERIES, 9, accepted_only=True)] == ["good"]
+        assert runs.latest(tx, "search").run.run_id == "bad"
+
+
+def test_the_watermark_is_when_the_latest_judged_run_ended(database):
+    with database.begin() as tx:
+        assert runs.watermark(tx, "search") is None
+        runs.record(tx, judged(run_at("late", NOON + MINUTE)))
+        runs.record(tx, judged(run_at("early", NOON)))
+        assert runs.watermark(tx, "search") == NOON + MINUTE
+
+
+def test_a_series_carries_its_state_from_run_to_run(database):
+    state = SeriesState(3, {"ndcg": Streak("run2", 2, confirmed=True)}, {"ndcg": (0.5, float("inf"))})
+    with database.begin() as tx:
+        assert runs.load_state(tx, SERIES) == SeriesState()
+        runs.save_state(tx, SERIES, SeriesState(1))
+        runs.save_state(tx, SERIES, state)
+        assert runs.load_state(tx, SERIES) == state
+        assert runs.load_state(tx, SeriesKey("search", "x")) == SeriesState()
+
+
+def test_what_was_said_of_a_run_can_be_read_again(database):
+    with database.begin() as tx:
+        runs.record(tx, judged(run_at("run1"), Outcome.SUSPICIOUS, wants_confirmation=True))
+        assessment = runs.assessment_of(runs.find(tx, "run1"))
+    assert assessment.outcome is Outcome.SUSPICIOUS
+    assert assessment.wants_confirmation
+
+
+# ---- incidents
+
+
+def test_an_incident_is_stored_once_however_often_it_changes(database):
+    with database.begin() as tx:
+        incidents.save(tx, incident(state=IncidentState.CANDIDATE))
+        incidents.save(tx, incident(bad_runs=("run1", "run2")))
+        assert incidents.standing(tx, SERIES) == [incident(bad_runs=("run1", "run2"))]
+
+
+def test_incidents_that_are_over_no_longer_stand(database):
+    with database.begin() as tx:
+        incidents.save(tx, incident(incident_id="a", state=IncidentState.RESOLVED))
+        incidents.save(tx, incident(incident_id="b", state=IncidentState.DISMISSED))
+        incidents.save(tx, incident(incident_id="c", opened_at=NOON + MINUTE))
+        incidents.save(tx, incident(incident_id="d", state=IncidentState.CANDIDATE))
+        assert [i.incident_id for i in incidents.standing(tx, SERIES)] == ["d", "c"]
+        assert incidents.standing(tx, SeriesKey("search", "other")) == []
+        resolved = incidents.of_pipeline(tx, "search", IncidentState.RESOLVED)
+    assert [i.incident_id for i in resolved] == ["a"]
+
+
+# ---- leases
+
+
+def test_a_lease_is_held_by_one_owner_until_it_ends(database):
+    with database.begin() as tx:
+        assert leases.take(tx, "pipeline:search", "a", NOON, MINUTE)
+        assert not leases.take(tx, "pipeline:search", "b", NOON + 30 * SECOND, MINUTE)
+        assert leases.take(tx, "pipeline:search", "b", NOON + 60 * SECOND, MINUTE)
+        assert not leases.take(tx, "pipeline:search", "a", NOON + 61 * SECOND, MINUTE)
+
+
+def test_a_holder_renews_its_lease(database):
+    with database.begin() as tx:
+        assert leases.take(tx, "pipeline:search", "a", NOON, MINUTE)
+        assert leases.take(tx, "pipeline:search", "a", NOON + 50 * SECOND, MINUTE)
+        assert not leases.take(tx, "pipeline:search", "b", NOON + 70 * SECOND, MINUTE)
+
+
+def test_a_lease_given_back_is_free_and_only_its_holder_gives_it_back(database):
+    with database.begin() as tx:
+        leases.take(tx, "pipeline:search", "a", NOON, MINUTE)
+        leases.give_back(tx, "pipeline:search", "b")
+        assert not leases.take(tx, "pipeline:search", "b", NOON, MINUTE)
+        leases.give_back(tx, "pipeline:search", "a")
+        assert leases.take(tx, "pipeline:search", "b", NOON, MINUTE)
+
+
+def test_of_many_that_ask_for_a_lease_at_once_one_gets_it(database):
+    together = threading.Barrier(8)
+
+    def ask(number: int) -> bool:
+        together.wait()
+        with database.begin() as tx:
+            return leases.take(tx, "pipeline:search", f"owner{number}", NOON, MINUTE)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(ask, range(8))) == 1
+
+
+# ---- transactions
+
+
+def test_a_transaction_that_raises_leaves_nothing(database):
+    class Surprise(Exception):  # noqa: N818
+        pass
+
+    def break_off():
+        with database.begin() as tx:
+            runs.record(tx, judged(run_at("run1")))
+            incidents.save(tx, incident())
+            raise Surprise
+
+    with pytest.raises(Surprise):
+        break_off()
+    with database.begin() as tx:
+        assert not runs.is_seen(tx, "run1")
+        assert incidents.standing(tx, SERIES) == []
+
+
+# ---- what breaks it
+
+
+def test_a_state_that_another_process_holds_is_told_as_such(sqlite_url, tmp_path, monkeypatch):
+    monkeypatch.setattr("bot.store.database._BUSY_SECONDS", 0)
+    holder = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with (
+        pytest.raises(StateError, match=r"state\.db: .*database is locked \(another process holds it; is a second"),
+        Database(sqlite_url).begin(),
+    ):
+        pass
+    holder.close()
+
+
+def test_a_state_file_that_is_something_else_is_told_as_such(tmp_path):
+    (tmp_path / "state.db").write_bytes(b"not a database, but long enough to look at" * 100)
+    with pytest.raises(StateError, match=r"state\.db: .*file is not a database \(the file is damaged or something"):
+        Database(f"sqlite:///{tmp_path}/state.db").migrate()
+
+
+def test_a_damaged_state_file_is_told_as_such(sqlite_url, tmp_path):
+    path = tmp_path / "state.db"
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xff" * (len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(StateError, match=r"state\.db: .*malformed \(the file is damaged; restore it from a backup\)"):
+        Database(sqlite_url).migrate()
+
+
+def test_a_folder_that_is_not_there_is_told_as_such(tmp_path):
+    with pytest.raises(
+        StateError, match=r"none/state\.db: .*unable to open .*\(the folder must exist and be writable\)"
+    ):
+        Database(f"sqlite:///{tmp_path}/none/state.db").migrate()
+
+
+def record_under(database: Database, pragma: str) -> None:
+    """Record more runs than fit a page, in one transaction that SQLite hinders."""
+    with database.begin() as tx:
+        tx.exec_driver_sql(pragma)
+        for i in range(200):
+            runs.record(tx, judged(run_at(f"run{i}")))
+
+
+def test_a_disk_that_is_full_is_told_as_such_and_nothing_is_half_written(sqlite_database):
+    with pytest.raises(StateError, match=r"is full \(the disk is full; make room and start again, nothing was half"):
+        record_under(sqlite_database, "PRAGMA max_page_count = 1")
+    with sqlite_database.begin() as tx:
+        assert runs.count(tx, "search") == 0
+
+
+def test_a_state_that_may_not_be_written_is_told_as_such(sqlite_database):
+    with pytest.raises(StateError, match=r"readonly database \(the file must be writable\)"):
+        record_under(sqlite_database, "PRAGMA query_only = ON")
+
+
+@pytest.mark.parametrize("url", ["", "herald.db", "sqlit:///x", "mysql://x/y", "postgresql+nodriver://x"])
+def test_an_address_that_is_none_is_refused_with_what_would_be_right(url):
+    with pytest.raises(StateError, match=r"store\.url: should be sqlite:///FILE or postgresql://USER@HOST/DATABASE"):
+        Database(url)
+
+
+def test_a_database_server_that_is_away_is_told_without_the_password():
+    database = Database("postgresql://herald:s3cret@127.0.0.1:1/herald")
+    with pytest.raises(StateError, match=r"the state cannot be used: .*refused") as caught:
+        database.migrate()
+    assert "s3cret" not in str(caught.value)
+    assert "s3cret" not in database.address
+
+
+def test_a_fire_that_was_never_started_is_due():
+    assert not Fire("f", "search", NOON, 1).state.is_over
