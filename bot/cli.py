@@ -198,7 +198,16 @@ def sandbox(
     from bot.sandbox import serve as serve_sandbox
 
     with serve_sandbox(database, port=port) as running:
-        show.print_sandbox(running)
+        account = f"{running.email}, API token {running.api_token}"
+        rows = [
+            ("Jira Cloud", running.jira_cloud_url, f"{account}; project {running.project_key}"),
+            ("Jira Data Center", running.jira_datacenter_url, f"personal access token {running.bearer_token}"),
+            ("Confluence Cloud", running.confluence_cloud_url, f"{account}; space {running.space_key}"),
+            ("Confluence Data Center", running.confluence_datacenter_url, f"token {running.bearer_token}"),
+            ("Slack", running.slack_url, f"bot token {running.slack_token}; channel {running.channel_id}"),
+            ("Slack webhook", running.slack_webhook_url, "none: the address is the secret"),
+        ]
+        show.print_addresses(rows, running.url)
         threading.Event().wait()
 
 

@@ -69,7 +69,13 @@ def _known_zone(name: str) -> str:
     return name
 
 
-Url = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"])]
+def _without_credentials(url: AnyHttpUrl) -> AnyHttpUrl:
+    if url.username or url.password:
+        raise ValueError("should hold no user or password: links in tickets are made of it")
+    return url
+
+
+Url = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"]), AfterValidator(_without_credentials)]
 Duration = Annotated[timedelta, BeforeValidator(_read_duration)]
 Effect = Annotated[MinEffect, BeforeValidator(_read_min_effect)]
 Zone = Annotated[str, AfterValidator(_known_zone)]

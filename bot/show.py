@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,9 +21,6 @@ from bot.overview import Overview, PipelineOverview
 from bot.rehearse import Rehearsal
 from bot.store.outbox import Owed
 from bot.store.runs import JudgedRun
-
-if TYPE_CHECKING:
-    from bot.sandbox import RunningSandbox
 
 _COLOURS = {
     Outcome.IMPROVED: "green",
@@ -156,19 +153,14 @@ def print_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> None:
     console.print(f"Nothing was sent; {len(rehearsal.sent)} messages would have been.")
 
 
-def print_sandbox(running: RunningSandbox) -> None:
-    """Print where the sandbox's services are and what they ask for."""
+def print_addresses(rows: Sequence[tuple[str, str, str]], pages: str) -> None:
+    """Print where services are, what they ask for, and where their pages are."""
     table = Table("service", "address", "credentials")
-    account = f"{running.email} with the API token {running.api_token}"
-    table.add_row("Jira Cloud", running.jira_cloud_url, f"{account}; project {running.project_key}")
-    table.add_row("Jira Data Center", running.jira_datacenter_url, f"the personal access token {running.bearer_token}")
-    table.add_row("Confluence Cloud", running.confluence_cloud_url, f"{account}; space {running.space_key}")
-    table.add_row("Confluence Data Center", running.confluence_datacenter_url, f"the token {running.bearer_token}")
-    table.add_row("Slack", running.slack_url, f"the bot token {running.slack_token}; channel {running.channel_id}")
-    table.add_row("Slack webhook", running.slack_webhook_url, "none: the address is the secret")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
     console = Console()
     console.print(table)
-    console.print(f"Pages to look at: {running.url}   Ctrl-C ends it.")
+    console.print(f"Pages to look at: {pages}   Ctrl-C ends it.")
 
 
 def run_as_json(judged: JudgedRun) -> dict[str, Any]:
