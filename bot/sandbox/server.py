@@ -174,7 +174,7 @@ class _QuietHandler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
 
-    def connection_dropped(self, error: BaseException, environ: dict[str, Any] | None = None) -> None:
+    def connection_dropped(self, error: BaseException, environ: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         self.close_connection = True  # else the client would wait for its timeout on an open connection
 
 
