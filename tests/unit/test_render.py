@@ -580,3 +580,60 @@ def test_templates_are_found_inside_an_installed_package(tmp_path: Path):
         [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
     )
     assert Path(found.stdout.strip()) == tmp_path / "bot" / "templates"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "written"),
+    [
+        ("jira/ticket.wiki.j2", "{{ block('a|b\\nc') }}", "{noformat}\na|b\nc\n{noformat}"),
+        ("jira/ticket.wiki.j2", "{{ link('a|b', 'https://x.example/') }}", r"a\|b ([https://x.example/])"),
+        ("jira/ticket.wiki.j2", "{{ code('a b*') }} {{ 3 - 1 }} {{ 2 * 3 }}", r"a b\* 2 6"),
+        ("jira/comment.wiki.j2", "{{ image('../x!y.png') }}{{ strong('  ') }}.", "."),
+        ("slack/message.mrkdwn.j2", "head\n\n{{ block('a\\n`<b') }}", "head\n\n```\na\n\u02cb&lt;b\n```"),
+        ("slack/message.mrkdwn.j2", "{{ strong(' a ') }} {{ link('x|y', 'https://x.example/?a=1&b') }}", "*a* x|y (<https://x.example/?a=1&amp;b>)"),
+        ("trello/ticket.md.j2", "{{ strong('a*') }} {{ code('a`b') }} {{ link('[x]', 'https://x.example') }}", r"**a\*** a\`b [\[x\]](https://x.example)"),
+        ("confluence/run.storage.j2", "{{ block(']]>') }}", '<ac:structured-macro ac:name="code" ac:schema-version="1"><ac:parameter ac:name="language">none</ac:parameter><ac:plain-text-body><![CDATA[]]]]><![CDATA[>]]></ac:plain-text-body></ac:structured-macro>'),
+        ("confluence/run.storage.j2", "<p>{{ page_link('A & B', strong('x')) }}{{ page_link('') }}{{ tickets('') }}{{ link('t', 'javascript:x') }}</p>", '<p><ac:link><ri:page ri:content-title="A &amp; B" /><ac:link-body><strong>x</strong></ac:link-body></ac:link>t</p>'),
+    ],
+)  # fmt: skip
+def test_constructs_write_what_their_language_calls_for(tmp_path: Path, name: str, text: str, written: str):
+    renderer, heard = custom(tmp_path, name, text)
+    words = samples.WORDS["en"]
+    made = {
+        "jira/ticket.wiki.j2": lambda: renderer.render_ticket("jira", samples.ticket(words), {}).body,
+        "jira/comment.wiki.j2": lambda: renderer.render_comment("jira", samples.repeat(words), {}),
+        "trello/ticket.md.j2": lambda: renderer.render_ticket("trello", samples.ticket(words), {}).body,
+        "slack/message.mrkdwn.j2": lambda: renderer.render_message(samples.message(words), {}),
+        "confluence/run.storage.j2": lambda: renderer.render_run_page(samples.run_page(words), {}).body,
+    }[name]()
+    assert heard == []
+    assert made == written
+
+
+def test_a_teams_text_that_never_fits_is_cut_at_a_line_and_closed(tmp_path: Path):
+    body, heard = render_custom(
+        tmp_path, "{{ block('x') }}\n" + "long line of ours\n" * 1400 + "{noformat}\n" + "log\n" * 2000 + "{noformat}"
+    )
+    assert heard == []
+    assert units(body) <= 28_000
+    assert body.endswith(
+        "{noformat}\nThe rest was cut here, for want of room. The run's report and MLflow have all of it."
+    )
+
+
+def test_a_message_that_never_fits_is_cut_paragraph_by_paragraph(tmp_path: Path):
+    renderer, heard = custom(
+        tmp_path, "slack/message.mrkdwn.j2", "tone: bad\nhead\n\n" + ("line of ours\n" * 400 + "\n") * 6
+    )
+    text = renderer.render_message(samples.message(samples.WORDS["en"]), {})
+    assert heard == []
+    assert units(text) <= 10_000
+    assert all(units(paragraph) <= 3_000 for paragraph in text.split("\n\n"))
+    assert text.count("The rest was cut here") >= 3
+
+
+def test_a_page_that_never_fits_is_not_used(tmp_path: Path):
+    renderer, heard = custom(tmp_path, "confluence/run.storage.j2", "<p>🙂" + "🙂" * 1_100_000 + "</p>")
+    view = samples.run_page(samples.WORDS["en"])
+    assert renderer.render_run_page(view, {}) == RENDERERS["en"].render_run_page(view, {})
+    assert "a page takes 2,000,000" in heard[0]
