@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import assert_never
 
+import structlog
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
@@ -17,11 +18,13 @@ from bot.config import ChatSection, Config, ConfluenceSection, JiraSection, Slac
 from bot.cycle import Cycle
 from bot.deliver import Services, TicketFields
 from bot.dispatch import Dispatcher, ignore_step
-from bot.errors import ConfigError
+from bot.errors import ConfigError, TemplateError
 from bot.formats import Locale
 from bot.ports import Chat, Executor, RunStore, Tracker, Wiki
 from bot.render import Renderer
 from bot.store import Database, owners
+
+log = structlog.get_logger(__name__)
 
 
 def now_utc() -> datetime:
@@ -45,14 +48,21 @@ class ConfiguredWording:
     config: Config
     folder: Path
     _renderers: dict[Locale, Renderer] = field(default_factory=dict)
+    _complaints: set[str] = field(default_factory=set)
 
     def renderer(self, pipeline: str) -> Renderer:
         section = self.config.pipeline.get(pipeline)
         locale = (section.locale if section else None) or self.config.locale
         if locale not in self._renderers:
             overrides = self.folder / self.config.templates if self.config.templates else None
-            self._renderers[locale] = Renderer(locale, overrides)
+            self._renderers[locale] = Renderer(locale, overrides, self._complain)
         return self._renderers[locale]
+
+    def _complain(self, error: TemplateError) -> None:
+        """Say once of a team's template that it is broken; ours is used meanwhile."""
+        if str(error) not in self._complaints:
+            self._complaints.add(str(error))
+            log.error("template", error=str(error))
 
     def ticket_fields(self, pipeline: str) -> TicketFields:
         section = self.config.pipeline.get(pipeline)

@@ -45,6 +45,8 @@ _CHART_RUNS = 30
 _HISTORY_RUNS = 25
 _SLICES_TOLD = 5
 _ROWS_IN_MESSAGE = 4
+_PARTS_NAMED = 3
+_MOST = 0.5
 _SHORT_ID = 8
 _HASH = re.compile(r"\b[0-9a-f]{32,}\b")
 _SHORT_HASH = 12
@@ -229,7 +231,7 @@ def verdict_view(on: Occasion, step: Step | None) -> VerdictView:
         pipeline=on.title,
         headline=headline if incident is None or incident.kind is not Kind.FAILED else None,
         also=others,
-        slices=_slice_rows(on, headline.metric)[:2] if headline else (),
+        slices=_most_of_the_loss(on, headline.metric) if headline else (),
         baseline_runs=str(findings[0].n_baseline) if findings else "0",
         bad_runs=str(len(incident.bad_runs)) if incident else "0",
         reruns_agree=on.config.confirm.reruns > 0,
@@ -331,16 +333,25 @@ def _plain_row(on: Occasion, name: str, value: float) -> MetricRow:
     )
 
 
-def _slice_rows(on: Occasion, metric: str | None = None) -> tuple[MetricRow, ...]:
-    """Return rows of slices: of one metric, or of the one told; the largest share of the loss first."""
+def _slice_rows(on: Occasion) -> tuple[MetricRow, ...]:
+    """Return a row a slice of the metric that is told, the largest share of the loss first."""
     parts = [f for f in on.assessment.findings if f.part is not None]
-    if metric is None:
-        whole = [f for f in on.assessment.findings if f.part is None and f.metric in {p.metric for p in parts}]
-        if not whole:
-            return ()
-        metric = max(whole, key=lambda f: (f.outcome.severity, _prominence(f))).metric
-    chosen = sorted((f for f in parts if f.metric == metric), key=lambda f: -(f.share_of_loss or 0.0))
+    whole = [f for f in on.assessment.findings if f.part is None and f.metric in {p.metric for p in parts}]
+    if not whole:
+        return ()
+    told = max(whole, key=lambda f: (f.outcome.severity, _prominence(f)))
+    chosen = sorted((f for f in parts if f.metric == told.metric), key=lambda f: -(f.share_of_loss or 0.0))
     return tuple(_metric_row(on, f) for f in chosen)
+
+
+def _most_of_the_loss(on: Occasion, metric: str) -> tuple[MetricRow, ...]:
+    """Return the few parts that hold more than half of the metric's fall; none where the fall is spread out."""
+    parts = [f for f in on.assessment.findings if f.part is not None and f.metric == metric]
+    parts.sort(key=lambda f: -(f.share_of_loss or 0.0))
+    for few in range(1, _PARTS_NAMED + 1):
+        if sum(f.share_of_loss or 0.0 for f in parts[:few]) > _MOST:
+            return tuple(_metric_row(on, f) for f in parts[:few])
+    return ()
 
 
 def _peers(on: Occasion) -> tuple[PeerRow, ...]:
