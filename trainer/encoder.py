@@ -9,7 +9,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from logging import ERROR
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,10 +88,11 @@ def find_model(job: "ModelJob") -> ModelSource:
 
 
 def _package_folder(package: str) -> Path:
-    module = package.replace("-", "_")
-    if find_spec(module) is None:
-        raise ModelError(f"model.package: {package!r} is not installed")
-    locate = getattr(import_module(module), "get_model_path", None)
+    try:
+        module = import_module(package.replace("-", "_"))
+    except ImportError:
+        raise ModelError(f"model.package: {package!r} is not installed") from None
+    locate = getattr(module, "get_model_path", None)
     if locate is None:
         raise ModelError(f"model.package: {package!r} offers no get_model_path()")
     return Path(locate())

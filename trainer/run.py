@@ -138,12 +138,13 @@ def _carry_out(
     from trainer.tasks import next_item
 
     recorder.log_params(_params(job, task))
+    beginning = next_item.begin(task, job)
     if command == "fit":
         with _reporting(job, task, recorder) as on_step:
-            ready = next_item.fit(task, job, on_step)
+            ready = next_item.fit(task, job, beginning, on_step)
         next_item.save(task, ready.scorer, folder / MODEL)
     else:
-        ready = next_item.take_saved(task, job)
+        ready = next_item.take_saved(task, job, beginning)
     outcome = next_item.evaluate(task, ready)
     recorder.log_metrics(_all_metrics(outcome))
     _write_artifacts(job, command, task, outcome, folder)
@@ -177,6 +178,7 @@ def _reporting(job: Job, task: "next_item.Task", recorder: Recorder) -> Iterator
 
 def _tags(job: Job, task: "next_item.Task", command: Command) -> dict[str, str]:
     tags = {"herald.task": job.task, "herald.command": command, "herald.data_hash": task.snapshot.card.hash}
+    tags["mlflow.source.name"] = f"python -m trainer {command}"
     commit = git_commit()
     return tags | ({"mlflow.source.git.commit": commit} if commit else {})
 

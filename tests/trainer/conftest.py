@@ -39,7 +39,7 @@ def bench(tmp_path: Path, snapshot_folder: Path, model_folder: Path) -> Bench:
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make MLflow's tables once: each time takes longer than a job here."""
     with warnings.catch_warnings():
-        warnings.simplefilter("default")  # mlflow's database layer deprecates things at import
+        warnings.simplefilter("ignore")  # mlflow's database layer deprecates things at import
         from mlflow import MlflowClient
 
         path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"

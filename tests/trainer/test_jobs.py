@@ -17,7 +17,7 @@ from trainer.errors import Stopped
 from trainer.metrics import METRICS
 from trainer.run import Finished, run_job
 
-pytestmark = pytest.mark.filterwarnings("default")  # mlflow and its database layer deprecate things at import
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's database layer
 
 REPEATED = (*METRICS, "coverage", "model_mb")  # all but the time a query takes
 

@@ -168,6 +168,25 @@ def test_a_missing_column_is_named_with_its_file(raw_folder, tmp_path, table, co
     assert not (tmp_path / "snap").exists()
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("transaction_timestamp", "yesterday", "'transaction_timestamp' is not of type timestamp"),
+        ("quantity", "two", "'quantity' is not of type int64"),
+        ("household_id", None, "column 'household_id' has 2 empty values"),
+    ],
+)
+def test_a_column_of_the_wrong_kind_is_named(raw_folder, tmp_path, column, values, said):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    transactions = pq.read_table(raw_folder / "transactions.parquet").slice(0, 2)
+    place = transactions.column_names.index(column)
+    pq.write_table(transactions.set_column(place, column, [[values, values]]), raw / "transactions.parquet")
+    pq.write_table(pq.read_table(raw_folder / "products.parquet"), raw / "products.parquet")
+    with pytest.raises(DataError, match=said):
+        prepare(raw, tmp_path / "snap", OPTIONS)
+
+
 def test_an_empty_test_split_is_refused(raw_folder, tmp_path):
     with pytest.raises(DataError, match="no test split"):
         prepare(raw_folder, tmp_path / "snap", Options(test_from=date(2019, 1, 1), min_households=1))

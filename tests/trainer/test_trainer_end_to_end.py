@@ -16,7 +16,7 @@ EXAMPLE = Path("examples/next_purchase/fit.toml")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("default"),
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),
     pytest.mark.skipif(any(find_spec(name) is None for name in NEEDED), reason="the demo's packages are not installed"),
 ]
 
@@ -29,7 +29,7 @@ def trainer(*arguments: str, **environment: str) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     return out
 
@@ -64,7 +64,7 @@ def test_minilm_learns_real_baskets_through_the_command_line(tmp_path):
     assert stopped.stderr is not None
     assert stopped.stderr.readline().startswith("training: ")
     stopped.send_signal(signal.SIGTERM)
-    stopped.communicate(timeout=60)
+    stopped.communicate(timeout=120)
     assert stopped.returncode == 143
     assert not (tmp_path / "stopped").exists()
 

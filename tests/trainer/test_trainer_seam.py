@@ -38,7 +38,7 @@ def test_the_page_names_every_key_of_a_job_file():
             assert all(key in PAGE for key in inner)
 
 
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 def test_the_program_of_the_page_leaves_a_run_that_keeps_the_contract(tmp_path):
     script = tmp_path / "job.py"
     script.write_text(block("python"))
