@@ -55,9 +55,9 @@ def measure(path: Path, overrides: list[str], scratch: Path) -> None:
         with stage("start an MLflow run"):
             recorder = start_run(job.tracking, {})
         with stage("untrained model, or its cache"):
-            task.encoder.begin(task.texts.distinct, job.model.cache)
+            beginning = next_item.begin(task, job)
         with stage("fit"):
-            ready = next_item.fit(task, job, lambda _: None)
+            ready = next_item.fit(task, job, beginning, lambda _: None)
         with stage("rank and compare"):
             next_item.evaluate(task, ready)
         with stage("save the model"):

@@ -156,9 +156,11 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         table = table.setdefault(parent, {})
         if not isinstance(table, dict):
             raise JobError(f"--set {override}: {parent} is a value, not a section")
-    table[last] = _parse_value(text)
+    value = _parse_value(text)
     if last in _path_keys(parents):
-        table[last] = str(Path(text).expanduser().absolute())
+        path = value if isinstance(value, str) else text
+        value = str(Path(path).expanduser().absolute()) if path else ""
+    table[last] = value
 
 
 def _parse_value(text: str) -> object:

@@ -9,7 +9,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from logging import ERROR
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,10 +88,11 @@ def find_model(job: "ModelJob") -> ModelSource:
 
 
 def _package_folder(package: str) -> Path:
-    module = package.replace("-", "_")
-    if find_spec(module) is None:
-        raise ModelError(f"model.package: {package!r} is not installed")
-    locate = getattr(import_module(module), "get_model_path", None)
+    try:
+        module = import_module(package.replace("-", "_"))
+    except ImportError:
+        raise ModelError(f"model.package: {package!r} is not installed") from None
+    locate = getattr(module, "get_model_path", None)
     if locate is None:
         raise ModelError(f"model.package: {package!r} offers no get_model_path()")
     return Path(locate())
@@ -117,6 +117,8 @@ class TextEncoder:
         self.max_tokens = max_tokens
         self.model = _load_bert(source)
         self.layers: list[Any] = list(self.model.encoder.layer)
+        if max_tokens > (longest := self.model.config.max_position_embeddings):
+            raise ModelError(f"model.max_tokens: {max_tokens} is more than the model's {longest}")
         if trained_layers > len(self.layers):
             raise ModelError(f"train.layers: {trained_layers} is more than the model's {len(self.layers)}")
         self.frozen = len(self.layers) - trained_layers
@@ -204,15 +206,18 @@ def _load_bert(source: ModelSource) -> Any:
     from transformers.utils import logging
 
     logging.set_verbosity(ERROR)
-    config = BertConfig(**source.config)
-    config._attn_implementation = "sdpa"  # noqa: SLF001 - the only way to choose it without from_pretrained
     try:
-        weights = load_file(source.folder / WEIGHTS)
+        config = BertConfig(**source.config)
+        config._attn_implementation = "sdpa"  # noqa: SLF001 - the only way to choose it without from_pretrained
+        with torch.device("meta"):
+            model = BertModel(config, add_pooling_layer=False)
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{source.folder / 'config.json'}: makes no model: {str(error).splitlines()[0]}") from None
+    path = source.folder / WEIGHTS
+    try:
+        return _fill(model, load_file(path), path)
     except SafetensorError as error:
-        raise ModelError(f"{source.folder / WEIGHTS}: not a safetensors file: {error}") from None
-    with torch.device("meta"):
-        model = BertModel(config, add_pooling_layer=False)
-    return _fill(model, weights, source.folder / WEIGHTS)
+        raise ModelError(f"{path}: not a safetensors file: {error}") from None
 
 
 def _fill(model: Any, weights: dict[str, Tensor], path: Path) -> Any:

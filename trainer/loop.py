@@ -1,8 +1,7 @@
 """Epochs of shuffled batches under a warm-up and a linear decay."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from time import perf_counter
 
 import numpy as np
 import torch
@@ -19,12 +18,6 @@ class StepReport:
     loss: float  # nats a target
     lr: float
     trips: int
-    seconds: float
-
-
-def count_steps(examples: int, job: TrainJob) -> int:
-    """Count steps; a short last batch joins the epoch, a batch of one trip has nothing to be told from and does not."""
-    return job.epochs * len(_batch_starts(examples, job.batch))
 
 
 def train(
@@ -39,10 +32,9 @@ def train(
     """Train the encoder's upper layers in place, telling *on_step* after each step."""
     parameters = encoder.parameters()
     optimizer = torch.optim.AdamW(parameters, lr=job.lr, weight_decay=job.weight_decay)
-    steps = count_steps(len(examples), job)
-    for step, chosen in enumerate(_shuffled_batches(examples, job, rng), start=1):
-        began = perf_counter()
-        lr = job.lr * schedule(step, steps, job.warmup)
+    batches = _shuffled_batches(examples, job, rng)
+    for step, chosen in enumerate(batches, start=1):
+        lr = job.lr * schedule(step, len(batches), job.warmup)
         for group in optimizer.param_groups:
             group["lr"] = lr
         batch = make_batch(chosen)
@@ -51,8 +43,10 @@ def train(
         update(loss, optimizer, parameters, job.clip)
         value = float(loss.detach())
         if not np.isfinite(value):
-            raise FloatingPointError(f"the loss is {value} at step {step} of {steps}; a smaller train.lr may help")
-        on_step(StepReport(step, value, lr, len(chosen), perf_counter() - began))
+            raise FloatingPointError(
+                f"the loss is {value} at step {step} of {len(batches)}; a smaller train.lr may help"
+            )
+        on_step(StepReport(step, value, lr, len(chosen)))
 
 
 def schedule(step: int, steps: int, warmup: float) -> float:
@@ -61,14 +55,9 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     return min(step / rising, (steps - step + 1) / max(1, steps - rising + 1))
 
 
-def _shuffled_batches(
-    examples: Sequence[Example], job: TrainJob, rng: np.random.Generator
-) -> Iterator[Sequence[Example]]:
-    for _ in range(job.epochs):
-        order = rng.permutation(len(examples))
-        for start in _batch_starts(len(examples), job.batch):
-            yield [examples[position] for position in order[start : start + job.batch]]
-
-
-def _batch_starts(examples: int, batch: int) -> range:
-    return range(0, max(examples - 1, 0), batch)
+def _shuffled_batches(examples: Sequence[Example], job: TrainJob, rng: np.random.Generator) -> list[list[Example]]:
+    """Shuffle every epoch anew and cut it into batches as even as can be, none above the wanted size."""
+    batches = -(-len(examples) // job.batch)
+    orders = [rng.permutation(len(examples)) for _ in range(job.epochs)]
+    parts = [part for order in orders for part in np.array_split(order, batches)]
+    return [[examples[position] for position in part] for part in parts]

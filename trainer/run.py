@@ -4,13 +4,13 @@ import json
 import os
 import signal
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from types import FrameType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from trainer.config import Job, flatten
 from trainer.data.card import write_card
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from trainer.tasks import next_item
 
 Command = Literal["fit", "evaluate"]
+Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
 RESULT = "result.json"
 PER_EXAMPLE = "per_example.parquet"
@@ -63,11 +64,11 @@ def run_job(job: Job, command: Command) -> Finished:
         )
         with _marked(job, recorder, blank):
             finished = _carry_out(job, command, task, recorder, blank, folder, began)
-            _ignore_stop()  # what is left takes no time, and half of it must not be
-            folder.rename(job.output)
-            if job.result is not None:
-                write_result(finished.result, job.result)
-            recorder.finish("FINISHED")
+            with _signals_to(signal.SIG_IGN):  # what is left takes no time, and half of it must not be
+                folder.rename(job.output)
+                if job.result is not None:
+                    write_result(finished.result, job.result)
+                recorder.finish("FINISHED")
     return finished
 
 
@@ -95,25 +96,27 @@ def _give_up(job: Job, recorder: Recorder, result: Result, status: str) -> None:
         say(f"the run {recorder.run_id} could not be marked {status}: {error}")
 
 
-def _ignore_stop() -> None:
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_IGN)
-
-
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Turn SIGTERM and Ctrl-C into Stopped within the block."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        _ignore_stop()  # once is enough: what follows is tidying up
+        for other in STOPPING:
+            signal.signal(other, signal.SIG_IGN)  # once is enough: what follows is tidying up
         raise Stopped(number)
 
-    before = {number: signal.signal(number, stop) for number in STOPPING}
+    with _signals_to(stop):
+        yield
+
+
+@contextmanager
+def _signals_to(handler: Handler) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in STOPPING}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 def _load_task(job: Job, *, training: bool) -> "next_item.Task":
@@ -135,12 +138,13 @@ def _carry_out(
     from trainer.tasks import next_item
 
     recorder.log_params(_params(job, task))
+    beginning = next_item.begin(task, job)
     if command == "fit":
         with _reporting(job, task, recorder) as on_step:
-            ready = next_item.fit(task, job, on_step)
+            ready = next_item.fit(task, job, beginning, on_step)
         next_item.save(task, ready.scorer, folder / MODEL)
     else:
-        ready = next_item.take_saved(task, job)
+        ready = next_item.take_saved(task, job, beginning)
     outcome = next_item.evaluate(task, ready)
     recorder.log_metrics(_all_metrics(outcome))
     _write_artifacts(job, command, task, outcome, folder)
@@ -174,6 +178,7 @@ def _reporting(job: Job, task: "next_item.Task", recorder: Recorder) -> Iterator
 
 def _tags(job: Job, task: "next_item.Task", command: Command) -> dict[str, str]:
     tags = {"herald.task": job.task, "herald.command": command, "herald.data_hash": task.snapshot.card.hash}
+    tags["mlflow.source.name"] = f"python -m trainer {command}"
     commit = git_commit()
     return tags | ({"mlflow.source.git.commit": commit} if commit else {})
 

@@ -102,7 +102,11 @@ def read_raw(folder: Path | None) -> RawTables:
     if not place.is_dir():
         raise DataError(f"{place}: there is no such folder of raw tables")
     transactions = _read_table(place, "transactions", TRANSACTION_COLUMNS)
-    products = _read_table(place, "products", PRODUCT_COLUMNS)
+    texts = pa.schema([("product_id", pa.int64()), *((name, pa.string()) for name in PRODUCT_COLUMNS[1:])])
+    try:
+        products = _read_table(place, "products", PRODUCT_COLUMNS).cast(texts)
+    except pa.ArrowException as error:
+        raise DataError(f"{place}: the table of products does not fit: {str(error).splitlines()[0]}") from None
     if not len(transactions):
         raise DataError(f"{place}: the table of transactions is empty")
     return RawTables(source, transactions, products)
@@ -112,7 +116,7 @@ def build_snapshot(tables: RawTables, products: Sequence[Product], options: Opti
     """Drop and count rows rule by rule, then number users, days and items."""
     transactions = tables.transactions
     household = _integers(transactions, "household_id")
-    day = local_days(transactions["transaction_timestamp"])
+    day = local_days(_checked(transactions, "transaction_timestamp", pa.timestamp("s")))
     record = _find_records(tables.products, transactions)
     ids = sorted({product.item_id for product in products if product.item_id is not None})
     if not ids:
@@ -303,10 +307,18 @@ def _iso(day: np.int32) -> str:
 
 
 def _integers(table: pa.Table, name: str) -> Positions:
+    return np.asarray(_checked(table, name, pa.int64()).to_numpy())
+
+
+def _checked(table: pa.Table, name: str, kind: pa.DataType) -> Any:
+    """Give a column without empty values as the type it has to be."""
+    column = table[name]
+    if column.null_count:
+        raise DataError(f"column '{name}' has {column.null_count} empty values")
     try:
-        return np.asarray(table[name].cast(pa.int64()).to_numpy())
-    except (pa.ArrowException, ValueError) as error:
-        raise DataError(f"column '{name}' is not of whole numbers: {error}") from None
+        return column.cast(kind, safe=not pa.types.is_timestamp(kind))
+    except pa.ArrowException as error:
+        raise DataError(f"column '{name}' is not of type {kind}: {str(error).splitlines()[0]}") from None
 
 
 def _read_table(folder: Path, name: str, columns: tuple[str, ...]) -> pa.Table:

@@ -13,7 +13,7 @@ from torch import Tensor
 from trainer.config import Job, ScoreJob
 from trainer.data.snapshot import Snapshot, read_snapshot
 from trainer.data.trips import Histories, Trips, collect_histories, split_trips
-from trainer.encoder import TextEncoder, find_model
+from trainer.encoder import Beginning, TextEncoder, find_model
 from trainer.errors import DataError
 from trainer.loop import StepReport, train
 from trainer.metrics import (
@@ -105,14 +105,19 @@ def load(job: Job, *, training: bool) -> Task:
     source = find_model(job.model)
     saved = load_scorer(source.folder)
     max_tokens = job.model.max_tokens if saved is None else saved.max_tokens
-    encoder = TextEncoder(source, trained_layers=job.train.layers, max_tokens=max_tokens)
+    trained = job.train.layers if training else 0
+    encoder = TextEncoder(source, trained_layers=trained, max_tokens=max_tokens)
     return Task(snapshot, _distinct_texts(snapshot), encoder, learn, test, saved)
 
 
-def fit(task: Task, job: Job, on_step: OnStep) -> Ready:
+def begin(task: Task, job: Job) -> Beginning:
+    """Run the model as it came over the catalogue's texts."""
+    return task.encoder.begin(task.texts.distinct, job.model.cache)
+
+
+def fit(task: Task, job: Job, beginning: Beginning, on_step: OnStep) -> Ready:
     """Train the encoder in place."""
     rng = np.random.default_rng(job.seed)
-    beginning = task.encoder.begin(task.texts.distinct, job.model.cache)
     hidden, before_ED = beginning.hidden, beginning.vectors_ED
     scorer = _fresh_scorer(task, job, before_ED)
     examples = _draw_examples(task, job, rng)
@@ -120,9 +125,9 @@ def fit(task: Task, job: Job, on_step: OnStep) -> Ready:
     return Ready(scorer, task.encoder.encode_all(hidden), before_ED)
 
 
-def take_saved(task: Task, job: Job) -> Ready:
+def take_saved(task: Task, job: Job, beginning: Beginning) -> Ready:
     """Take the model as it was loaded."""
-    vectors_ED = task.encoder.begin(task.texts.distinct, job.model.cache).vectors_ED
+    vectors_ED = beginning.vectors_ED
     return Ready(task.saved_scorer or _fresh_scorer(task, job, vectors_ED), vectors_ED, None)
 
 

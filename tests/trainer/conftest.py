@@ -1,0 +1,53 @@
+"""The small shop as fixtures."""
+
+import warnings
+from pathlib import Path
+from shutil import copyfile
+
+import pytest
+import torch
+from shop import Bench, make_bench, make_model, make_rows, products_table, write_raw
+
+from trainer.data.completejourney import Options, prepare
+
+torch.set_num_threads(1)  # tensors are tiny here: threads would wait for one another
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def raw_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_raw(tmp_path_factory.mktemp("raw") / "tables", make_rows(), products_table())
+
+
+@pytest.fixture(scope="session")
+def snapshot_folder(tmp_path_factory: pytest.TempPathFactory, raw_folder: Path) -> Path:
+    folder = tmp_path_factory.mktemp("snapshots") / "healthy"
+    prepare(raw_folder, folder, Options(min_households=2))
+    return folder
+
+
+@pytest.fixture
+def bench(tmp_path: Path, snapshot_folder: Path, model_folder: Path) -> Bench:
+    return make_bench(tmp_path, snapshot_folder, model_folder)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make MLflow's tables once: each time takes longer than a job here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # mlflow's database layer deprecates things at import
+        from mlflow import MlflowClient
+
+        path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+        MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def tracked(bench: Bench, empty_database: Path) -> Bench:
+    copyfile(empty_database, bench.database)
+    return bench

@@ -1,0 +1,114 @@
+from pathlib import Path
+
+import pytest
+
+from trainer.config import flatten, load_job
+from trainer.errors import JobError
+
+GOOD = """
+task = "next_item"
+output = "out"
+[data]
+snapshot = "snap"
+[model]
+folder = "model"
+[tracking]
+uri = "sqlite:///mlflow.db"
+experiment = "e"
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "job.toml"
+    path.write_text(GOOD)
+    return path
+
+
+def refusal(path: Path, *overrides: str) -> str:
+    with pytest.raises(JobError) as caught:
+        load_job(path, overrides)
+    return str(caught.value)
+
+
+def test_paths_in_the_file_are_relative_to_the_file(path, monkeypatch):
+    monkeypatch.chdir("/")
+    job = load_job(path)
+    assert (job.output, job.data.snapshot) == (path.parent / "out", path.parent / "snap")
+    assert job.tracking.uri == f"sqlite:///{path.parent}/mlflow.db"
+
+
+def test_paths_of_overrides_are_relative_to_the_current_folder(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path.parent)
+    job = load_job(path, ["output=elsewhere", "data.snapshot=other"])
+    assert (job.output, job.data.snapshot) == (tmp_path.parent / "elsewhere", tmp_path.parent / "other")
+
+
+def test_overrides_are_read_as_toml_and_as_text_where_they_are_none(path):
+    job = load_job(path, ["seed=3", "train.lr=1e-4", "tracking.run_name=seed three"])
+    assert (job.seed, job.train.lr, job.tracking.run_name) == (3, 1e-4, "seed three")
+
+
+def test_an_unknown_key_is_refused_naming_the_nearest(path):
+    assert "unknown key 'train.epoch': did you mean 'epochs'?" in refusal(path, "train.epoch=2")
+    assert "unknown key 'sed': did you mean 'seed'?" in refusal(path, "sed=2")
+
+
+def test_an_unknown_key_with_no_neighbour_lists_the_known_ones(path):
+    assert "known keys are snapshot" in refusal(path, "data.zzz=1")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("seed=-1", "key 'seed' is -1"),
+        ("seed=true", "key 'seed' is True"),
+        ("task=cooking", "key 'task' is 'cooking'"),
+        ("train.batch=1", "key 'train.batch' is 1"),
+        ("train.lr=0", "key 'train.lr' is 0"),
+        ("tracking.uri=./mlruns", "not a tracking URI"),
+        ("model.package=x", "give either package or folder"),
+        ("model.sha256=abc", "key 'model.sha256' is 'abc'"),
+        ("output=''", "a path cannot be empty"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key(path, override, said):
+    assert said in refusal(path, override)
+
+
+def test_a_missing_key_is_named(path):
+    path.write_text(GOOD.replace('experiment = "e"', ""))
+    assert "key 'tracking.experiment' is missing" in refusal(path)
+
+
+def test_broken_toml_and_missing_files_are_told_in_one_sentence(path, tmp_path):
+    path.write_text("task = ")
+    assert "not valid TOML" in refusal(path)
+    assert "no such job file" in refusal(tmp_path / "none.toml")
+    assert "cannot be read" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("override", ["seed", "=3", "seed.deep=1"])
+def test_an_override_that_sets_nothing_is_refused(path, override):
+    path.write_text("seed = 1\n" + GOOD)
+    assert f"--set {override}" in refusal(path, override)
+
+
+def test_the_fire_id_comes_from_the_environment_unless_the_file_has_one(path, monkeypatch):
+    monkeypatch.setenv("HERALD_FIRE_ID", "from-outside")
+    assert load_job(path).tracking.fire_id == "from-outside"
+    assert load_job(path, ["tracking.fire_id=own"]).tracking.fire_id == "own"
+
+
+def test_flattening_leaves_unset_keys_out(path):
+    flat = flatten(load_job(path).model_dump())
+    assert flat["train.batch"] == 128
+    assert "model.package" not in flat
+    assert flat["data.snapshot"] == str(path.parent / "snap")
+
+
+def test_the_example_job_files_load():
+    examples = sorted(Path("examples/next_purchase").glob("*.toml"))
+    assert examples
+    for example in examples:
+        load_job(example)

@@ -1,0 +1,113 @@
+import ast
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from shop import make_rows, products_table, write_raw
+
+import trainer
+from trainer.__main__ import build_parser, main
+from trainer.progress import show_progress
+
+MODULES = sorted(Path(trainer.__file__).parent.rglob("*.py"))
+
+
+def imported_by(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").split(".")[0])
+    return names
+
+
+def test_the_trainer_never_imports_the_bot():
+    assert not [path for path in MODULES if "bot" in imported_by(path)]
+
+
+def test_only_tracking_imports_mlflow():
+    assert [path.name for path in MODULES if "mlflow" in imported_by(path)] == ["tracking.py"]
+
+
+def test_nothing_reads_pickles():
+    for path in MODULES:
+        assert not imported_by(path) & {"pickle", "joblib", "cloudpickle", "dill"}
+        assert "torch.load" not in path.read_text()
+
+
+def test_help_comes_without_loading_anything_heavy():
+    code = (
+        "import sys; from trainer.__main__ import build_parser; build_parser().format_help();"
+        "print(sorted({'torch', 'transformers', 'mlflow', 'numpy', 'pyarrow', 'pydantic'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_help_names_commands_and_exit_codes():
+    text = build_parser().format_help()
+    for word in ("prepare", "fit", "evaluate", "exit codes"):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["cook"],
+        ["fit"],
+        ["prepare", "x", "--test-from", "1 November"],
+        ["prepare", "x", "--households", "0"],
+        ["prepare", "x", "--min-households", "few"],
+    ],
+)
+def test_a_wrong_command_line_ends_with_two(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "python -m trainer" in capsys.readouterr().err
+
+
+def test_prepare_tells_what_it_kept_and_dropped(tmp_path, capsys):
+    raw = write_raw(tmp_path / "raw", make_rows(), products_table())
+    arguments = ["prepare", str(tmp_path / "snap"), "--raw", str(raw), "--min-households", "2", "--until", "2018-01-01"]
+    assert main(arguments) == 0
+    told = capsys.readouterr().out
+    assert "11 items with 11 distinct texts" in told
+    assert "of 48 households from 2017-11-01" in told
+    assert main(arguments) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_prepare_without_tables_is_told(tmp_path, capsys):
+    assert main(["prepare", str(tmp_path / "snap"), "--raw", str(tmp_path / "nowhere")]) == 2
+    assert "no such folder of raw tables" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_progress_elsewhere_than_a_terminal_is_plain_lines(capsys):
+    with show_progress("training", 20, "trips") as advance:
+        for _ in range(10):
+            advance(2, "loss 1.000")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("training: 20/20 trips, ")
+    assert line.endswith(" trips/s, 0 s left, loss 1.000")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_at_a_terminal_is_a_bar(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with show_progress("training", 20, "trips") as advance:
+        advance(20, "loss 1.000")
+    for part in ("training", "20/20", "trips/s", "loss 1.000", "━"):
+        assert part in terminal.getvalue()
