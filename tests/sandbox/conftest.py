@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from bot.sandbox import serve
+from tests.sandbox import contracts
 
 
 @dataclass(slots=True)
@@ -53,6 +54,22 @@ class Caller:
         return self("DELETE", path, **given)
 
 
+EXCHANGES: list[httpx.Response] = []
+CLIENT.event_hooks["response"] = [EXCHANGES.append]
+
+
+@pytest.fixture(autouse=True)
+def answers_as_described():
+    """Hold every exchange of a test against the services' descriptions, where they are at hand."""
+    EXCHANGES.clear()
+    yield
+    if contracts.folder() is None:
+        return
+    exchanges = [contracts.exchange_of(one) for one in EXCHANGES if hasattr(one, "_content")]
+    complaints = [text for one in exchanges if one and (text := contracts.complaint(one))]
+    assert not complaints, "\n".join(complaints)
+
+
 @pytest.fixture
 def clock():
     return Clock()
@@ -94,6 +111,12 @@ def wiki_datacenter(sandbox):
 @pytest.fixture
 def slack(sandbox):
     return Caller(sandbox.slack_url, headers={"Authorization": f"Bearer {sandbox.slack_token}"})
+
+
+@pytest.fixture
+def trello(sandbox):
+    credentials = f'OAuth oauth_consumer_key="{sandbox.trello_key}", oauth_token="{sandbox.trello_token}"'
+    return Caller(sandbox.trello_url, headers={"Authorization": credentials})
 
 
 @pytest.fixture
