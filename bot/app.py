@@ -14,7 +14,16 @@ from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
 from bot.adapters.local_jobs import LocalExecutor
-from bot.config import ChatSection, Config, ConfluenceSection, JiraSection, SlackSection, WebhookSection
+from bot.config import (
+    ChatSection,
+    Config,
+    ConfluenceSection,
+    JiraSection,
+    SlackSection,
+    TrackerSection,
+    TrelloSection,
+    WebhookSection,
+)
 from bot.cycle import Cycle
 from bot.deliver import Services, TicketFields
 from bot.dispatch import Dispatcher, ignore_step
@@ -148,10 +157,18 @@ def make_services(config: Config) -> Services:
     )
 
 
-def make_tracker(section: JiraSection) -> Tracker:
-    from bot.adapters.jira import JiraTracker
+def make_tracker(section: TrackerSection) -> Tracker:
+    match section:
+        case JiraSection():
+            from bot.adapters.jira import JiraTracker
 
-    return JiraTracker(section)
+            return JiraTracker(section)
+        case TrelloSection():
+            from bot.adapters.trello import TrelloTracker
+
+            return TrelloTracker(section)
+        case _:
+            assert_never(section)
 
 
 def make_wiki(section: ConfluenceSection) -> Wiki:

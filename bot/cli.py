@@ -192,7 +192,7 @@ def sandbox(
 ) -> None:
     """Serve stand-ins for the services.
 
-    Jira, Confluence and Slack, with pages to look at, until Ctrl-C.
+    Jira, Confluence, Slack and Trello, with pages to look at, until Ctrl-C.
     """
     from bot import show
     from bot.sandbox import serve as serve_sandbox
@@ -206,6 +206,11 @@ def sandbox(
             ("Confluence Data Center", running.confluence_datacenter_url, f"token {running.bearer_token}"),
             ("Slack", running.slack_url, f"bot token {running.slack_token}; channel {running.channel_id}"),
             ("Slack webhook", running.slack_webhook_url, "none: the address is the secret"),
+            (
+                "Trello",
+                running.trello_url,
+                f"key {running.trello_key}, token {running.trello_token}; board {running.board_id}",
+            ),
         ]
         show.print_addresses(rows, running.url)
         threading.Event().wait()

@@ -13,8 +13,10 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     SecretStr,
+    Tag,
     UrlConstraints,
     model_validator,
 )
@@ -113,6 +115,32 @@ class JiraSection(ServiceSection):
     search_lag: Duration = timedelta(seconds=30)
 
 
+class ListNames(Section):
+    """What a board's lists are called, by the state of the cards in them."""
+
+    todo: str = "To do"
+    doing: str = "In progress"
+    done: str = "Done"
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if len({self.todo, self.doing, self.done}) < len(ListNames.model_fields):
+            raise ValueError("todo, doing and done should name three lists")
+        return self
+
+
+class TrelloSection(ServiceSection):
+    kind: Literal["trello"] = "trello"
+    url: Url = AnyHttpUrl("https://api.trello.com/1")
+    key: SecretStr  # of the app
+    token: SecretStr  # of the account that allowed the app in
+    board: str  # the board's id, or the letters after /b/ in its address
+    lists: ListNames = ListNames()
+    due: Duration | None = None  # a new card is due this long after it was made
+    archive: bool = False  # cards that are done leave the board
+    search_lag: Duration = timedelta(seconds=5)  # cards are listed, not searched for: no index has to catch up
+
+
 class ConfluenceSection(ServiceSection):
     kind: Literal["confluence"] = "confluence"
     deployment: Literal["cloud", "datacenter"] = "cloud"
@@ -135,7 +163,14 @@ class WebhookSection(Section):
     ca_file: str | None = None
 
 
-TrackerSection = JiraSection
+def _kind_of_tracker(section: object) -> object:
+    """Read a tracker's kind: Jira where none is named."""
+    return section.get("kind", "jira") if isinstance(section, dict) else getattr(section, "kind", "jira")
+
+
+TrackerSection = Annotated[
+    Annotated[JiraSection, Tag("jira")] | Annotated[TrelloSection, Tag("trello")], Discriminator(_kind_of_tracker)
+]
 WikiSection = ConfluenceSection
 ChatSection = Annotated[SlackSection | WebhookSection, Field(discriminator="kind")]
 

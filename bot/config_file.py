@@ -7,7 +7,7 @@ import tomllib
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
@@ -16,6 +16,9 @@ from pydantic_settings import SettingsError
 
 from bot.config import ENV_PREFIX, Config
 from bot.errors import ConfigError
+
+_SECRETS = ("token", "key", "webhook_url")  # of services
+_KINDS = {"tracker": ("jira", "trello"), "chat": ("slack", "webhook")}  # where a section may be of several
 
 
 def load_config(path: Path, secrets_dir: Path | None = None) -> Config:
@@ -45,7 +48,7 @@ def _refuse_secrets(path: Path, raw: Mapping[str, Any]) -> None:
     for kind in ("tracker", "wiki", "chat"):
         services = raw.get(kind, {})
         for name, service in services.items() if isinstance(services, dict) else ():
-            for key in ("token", "webhook_url"):
+            for key in _SECRETS:
                 if isinstance(service, dict) and key in service:
                     where = _how_to_give((kind, name, key))
                     raise ConfigError(f"{path}: {kind}.{name}.{key}: a secret does not belong in this file; {where}")
@@ -87,20 +90,20 @@ def _explain(problem: ErrorDetails) -> str:
     key = ".".join(location)
     match problem["type"]:
         case "extra_forbidden":
-            known = sorted(_known_keys(location[:-1]))
+            known = sorted(_known_keys(location[:-1], problem["loc"]))
             near = difflib.get_close_matches(location[-1], known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
             return f"{key}: is not a key of the configuration; {hint}"
         case "missing":
-            if location[-1] in {"token", "webhook_url"}:
+            if location[-1] in _SECRETS:
                 return f"{key}: is missing; {_how_to_give(location)}"
             return f"{key}: is missing"
         case "value_error":
             message = str(problem["ctx"]["error"])
         case "union_tag_invalid":
-            return f"{key}.kind: {problem['ctx']['tag']!r} is not one of ['slack', 'webhook']"
+            return f"{key}.kind: {problem['ctx']['tag']!r} is not one of {list(_KINDS[location[0]])}"
         case "union_tag_not_found":
-            return f"{key}.kind: is missing; it should be slack or webhook"
+            return f"{key}.kind: is missing; it should be {' or '.join(_KINDS[location[0]])}"
         case _:
             message = _in_words(problem)
     value = problem["input"]
@@ -125,20 +128,22 @@ def _in_words(problem: ErrorDetails) -> str:
 
 
 def _location(raw: tuple[int | str, ...]) -> tuple[str, ...]:
-    """Return the keys to the problem, without pydantic's own: the tag of a chat, the sign that a name is wrong."""
+    """Return the keys to the problem, without pydantic's own: the kind of a service, the sign that a name is wrong."""
     parts = tuple(str(part) for part in raw if part != "[key]")
-    return parts[:2] + parts[3:] if parts[:1] == ("chat",) else parts
+    return parts[:2] + parts[3:] if parts[:1] and parts[0] in _KINDS else parts
 
 
 def _holds_secret(location: tuple[str, ...]) -> bool:
-    return location[-1:] in {("token",), ("webhook_url",)}
+    return location[:1] in {("tracker",), ("wiki",), ("chat",)} and location[-1] in _SECRETS
 
 
-def _known_keys(location: tuple[str, ...]) -> set[str]:
-    """Return the keys of the section at *location*."""
+def _known_keys(location: tuple[str, ...], raw: tuple[int | str, ...]) -> set[str]:
+    """Return the keys of the section at *location*; *raw* says of which kind its service is."""
     found: set[str] = set()
     for model in _models_at(Config, location):
-        found.update(model.model_fields)
+        kind = model.model_fields.get("kind")
+        if kind is None or raw[0] not in _KINDS or kind.default in raw:
+            found.update(model.model_fields)
     return found
 
 
@@ -151,6 +156,6 @@ def _models_at(annotation: Any, location: tuple[str, ...]) -> Iterator[type[Base
     elif get_origin(annotation) is dict:
         if location:
             yield from _models_at(get_args(annotation)[1], location[1:])
-    elif get_origin(annotation) in {Annotated, types.UnionType}:
+    elif get_origin(annotation) in {Annotated, Union, types.UnionType}:
         for option in get_args(annotation):
             yield from _models_at(option, location)

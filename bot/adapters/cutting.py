@@ -49,6 +49,17 @@ def shorten_wiki(text: str, limit: int) -> str:
     return "\n".join([head.rstrip() + ELLIPSIS, *ends])
 
 
+def shorten_markdown(text: str, limit: int) -> str:
+    """Cut Markdown to *limit* UTF-16 units; never behind a lone backslash, and closes a code block that it opened."""
+    wide = sum(char > "\uffff" for char in text)
+    if len(text) + wide <= limit:
+        return text
+    fence = "\n```"
+    head = shorten(text, limit - wide - len(fence)).removesuffix(ELLIPSIS).rstrip("\\")
+    opened = sum(line.lstrip().startswith("```") for line in head.split("\n")) % 2
+    return head.rstrip() + ELLIPSIS + (fence if opened else "")
+
+
 def _openings(text: str, pair: str) -> int:
     """Count openings and closings of a block, `{code}` and `{code:python}` alike, escaped ones left out."""
     stem = pair.removesuffix("}")

@@ -9,14 +9,17 @@ from __future__ import annotations
 import html
 import math
 import re
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from http.client import responses as reasons
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
+import httpx
 import requests
 import urllib3.exceptions
 from pydantic import SecretStr
@@ -31,6 +34,21 @@ _LONGEST_WAIT = 300.0  # seconds; what asks for more is looked at again after th
 _WORDS = 600  # characters of a service's own words that an error repeats
 _CONFLICT, _TOO_EARLY, _LOCKED, _TOO_MANY, _UNAVAILABLE = 409, 425, 423, 429, 503
 _NOT_CARRIED_OUT = {_CONFLICT, _TOO_EARLY, _LOCKED, _TOO_MANY}
+
+
+class Answer(Protocol):
+    """What `requests` and `httpx` have in common of an answer."""
+
+    @property
+    def status_code(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def text(self) -> str: ...
+
+    def json(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +87,7 @@ class Wire:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def ask(
-        self, doing: str, send: Callable[[], requests.Response], parse: Callable[[Any], T], *, write: bool = False
-    ) -> T:
+    def ask(self, doing: str, send: Callable[[], Answer], parse: Callable[[Any], T], *, write: bool = False) -> T:
         """Send one request and parse the JSON of its answer.
 
         *doing* completes the sentence `Jira did not ...`. Raises RetryableError, doubtful only where *write* is set and
@@ -88,16 +104,16 @@ class Wire:
             doubtful=write,
         )
 
-    def send(self, doing: str, send: Callable[[], requests.Response], *, write: bool = False) -> requests.Response:
-        """Send one request whose answer holds nothing to read."""
+    def send(self, doing: str, send: Callable[[], Answer], *, write: bool = False) -> Answer:
+        """Send one request whose answer's body holds nothing to read."""
         failure: IntegrationError
         try:
             response = send()
-        except (requests.RequestException, ValueError, OSError) as error:
+        except (requests.RequestException, httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
             # Raised outside, without the exception behind it: that one's text may hold a secret address or header.
             failure = self._broken(doing, error, write=write)
         else:
-            if response.ok and not response.is_redirect:
+            if _is_fine(response):
                 return response
             failure = self._refused(doing, response, write=write)
         raise failure
@@ -115,7 +131,7 @@ class Wire:
             f"{name} did not {doing} as far as we know: {what.words}.", doubtful=write and what.was_sent
         )
 
-    def _refused(self, doing: str, response: requests.Response, *, write: bool) -> IntegrationError:
+    def _refused(self, doing: str, response: Answer, *, write: bool) -> IntegrationError:
         status = response.status_code
         said, fields = complaint_of(response)
         said = self._service.mask(said)
@@ -140,20 +156,27 @@ _BREAKS: tuple[tuple[tuple[type[BaseException], ...], str, bool], ...] = (  # th
         "the certificate of {host} is not trusted; where it is a private authority's, set ca_file",
         False,
     ),
-    ((urllib3.exceptions.NameResolutionError,), "there is no host named {host}", False),
-    ((urllib3.exceptions.NewConnectionError,), "{host} takes no connections", False),
+    ((urllib3.exceptions.NameResolutionError, socket.gaierror), "there is no host named {host}", False),
+    ((urllib3.exceptions.NewConnectionError, httpx.ConnectError), "{host} takes no connections", False),
     (
-        (urllib3.exceptions.ConnectTimeoutError, requests.ConnectTimeout),
+        (urllib3.exceptions.ConnectTimeoutError, requests.ConnectTimeout, httpx.ConnectTimeout, httpx.PoolTimeout),
         "{host} took no connection within {seconds} s",
         False,
     ),
-    ((requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError), "no answer within {seconds} s", True),
+    (
+        (requests.Timeout, urllib3.exceptions.TimeoutError, httpx.TimeoutException, TimeoutError),
+        "no answer within {seconds} s",
+        True,
+    ),
     (
         (
             ConnectionError,
             requests.ConnectionError,
             requests.exceptions.ChunkedEncodingError,
             requests.exceptions.ContentDecodingError,
+            httpx.NetworkError,
+            httpx.RemoteProtocolError,
+            httpx.DecodingError,
         ),
         "the connection broke off before its answer was whole",
         True,
@@ -209,9 +232,17 @@ def _date(said: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def complaint_of(response: requests.Response) -> tuple[str, dict[str, str]]:
+def _is_fine(response: Answer) -> bool:
+    return response.status_code < 400 and not _points_elsewhere(response)  # noqa: PLR2004
+
+
+def _points_elsewhere(response: Answer) -> bool:
+    return response.status_code in requests.models.REDIRECT_STATI and "Location" in response.headers
+
+
+def complaint_of(response: Answer) -> tuple[str, dict[str, str]]:
     """Read what a service complains of, whichever of its shapes it uses: its words, and those about single fields."""
-    if response.is_redirect:
+    if _points_elsewhere(response):
         target = urlsplit(response.headers.get("Location", ""))
         towards = f"{target.scheme}://{target.netloc}" if target.netloc else "another page of its own"
         return f"it points to {towards}, where nothing was sent; should url be that?", {}
@@ -224,7 +255,7 @@ def complaint_of(response: requests.Response) -> tuple[str, dict[str, str]]:
         if header in response.headers:
             words.append(response.headers[header])
     if not words and not fields:
-        words = [_readable(response.text) or response.reason or "no reason given"]
+        words = [_readable(response.text) or reasons.get(response.status_code, "no reason given")]
     said = "; ".join(dict.fromkeys([*words, *(f"{name}: {text}" for name, text in fields.items())]))
     return shorten(said, _WORDS).rstrip(".") + ".", fields
 

@@ -636,6 +636,17 @@ def post_attachment(call: Call, number: str) -> Response:
     return json_answer(attachment_json(call, row))
 
 
+@routes.on("DELETE", "/1/cards/<number>/attachments/<attachment>")
+def delete_attachment(call: Call, number: str, attachment: str) -> Response:
+    _may_write(call)
+    card = _card(call, number)
+    row = next((one for one in attachments_of(call, card.id) if attachment_id(one) == attachment), None)
+    if row is None:
+        raise call.refuse(404, "attachment not found")
+    call.db.execute(tables.attachment.delete().where(tables.attachment.c.id == row.id))
+    return json_answer({"limits": {}})
+
+
 def _attach_link(call: Call, card: Any, address: str, name: str) -> int:
     if not is_web_address(address):
         raise call.refuse(400, "invalid value for url")

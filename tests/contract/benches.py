@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +14,8 @@ from bot.adapters.confluence import ConfluenceWiki
 from bot.adapters.jira import JiraTracker
 from bot.adapters.memory import Faults, MemoryChat, MemoryTracker, MemoryWiki
 from bot.adapters.slack import SlackChat
-from bot.config import ConfluenceSection, JiraSection, SlackSection
+from bot.adapters.trello import TrelloTracker
+from bot.config import ConfluenceSection, JiraSection, SlackSection, TrelloSection
 from bot.errors import PermanentError, RetryableError
 from bot.ports import Chat, Tracker, Wiki
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
@@ -58,6 +60,8 @@ class TrackerBench:
     see: Callable[[str], SeenTicket]
     fail_next: Breaking
     count_writes: Callable[[], int | None]  # since the bench was set up; None where nothing goes over a wire
+    missing: str = "SR-999"  # the key of no ticket
+    replacing_a_link: int = 1  # in writes
 
 
 @dataclass(frozen=True)
@@ -141,10 +145,11 @@ def writes_of(sandbox: RunningSandbox, service: Service, reads: tuple[str, ...] 
 class Reader:
     """Reads a service as its own pages would, past the adapter."""
 
-    def __init__(self, base: str, auth: tuple[str, str] | None, bearer: str | None) -> None:
+    def __init__(self, base: str, auth: tuple[str, str] | None, bearer: str | None, **query: str) -> None:
         self._base = base
         self._session = requests.Session()
         self._session.auth = auth
+        self._session.params = query
         if bearer:
             self._session.headers["Authorization"] = f"Bearer {bearer}"
 
@@ -152,6 +157,9 @@ class Reader:
         response = self._session.get(f"{self._base}/{path}", params=params, timeout=5)
         response.raise_for_status()
         return response.json()
+
+    def post(self, path: str, **params: str) -> None:
+        self._session.post(f"{self._base}/{path}", params=params, timeout=5).raise_for_status()
 
     def put(self, path: str, body: Mapping[str, Any]) -> None:
         self._session.put(f"{self._base}/{path}", json=body, timeout=5).raise_for_status()
@@ -180,6 +188,39 @@ def jira_tracker(sandbox: RunningSandbox, deployment: str, **more: Any) -> Track
         )
 
     return TrackerBench(tracker, see, break_wire(sandbox, service), writes_of(sandbox, service))
+
+
+def trello_tracker(sandbox: RunningSandbox, **more: Any) -> TrackerBench:
+    section = {"url": sandbox.trello_url, "key": sandbox.trello_key, "token": sandbox.trello_token}
+    tracker = TrelloTracker(TrelloSection(**{**section, "board": sandbox.board_id, "timeout": TIMEOUT, **more}))
+    reader = Reader(sandbox.trello_url, None, None, key=sandbox.trello_key, token=sandbox.trello_token)
+    reader.post("labels", name="ranking", color="sky", idBoard=sandbox.board_id)
+    made = writes_of(sandbox, Service.TRELLO)()
+
+    def see(key: str) -> SeenTicket:
+        card = reader.get(f"cards/{key}", fields="name,desc,labels")
+        files = reader.get(f"cards/{key}/attachments")
+        comments = reader.get(f"cards/{key}/actions", filter="commentCard")
+        body, marker = unmarked(card["desc"])
+        return SeenTicket(
+            card["name"],
+            body,
+            {marker, *(each["name"] for each in card["labels"])},
+            [unmarked(each["data"]["text"])[0] for each in reversed(comments)],
+            {each["url"].split("#")[0]: each["name"] for each in files if not each["isUpload"]},
+            [each["name"] for each in files if each["isUpload"]],
+        )
+
+    fail = break_wire(sandbox, Service.TRELLO, put=("move",))
+    count = writes_of(sandbox, Service.TRELLO)
+    return TrackerBench(tracker, see, fail, lambda: count() - made, missing="zZzZzZzZ", replacing_a_link=2)
+
+
+def unmarked(text: str) -> tuple[str, str]:
+    """Take the mark off the end of a text."""
+    found = re.fullmatch(r"(.*)\n\n`([\w-]+)`", text, re.DOTALL)
+    assert found is not None
+    return found[1], found[2]
 
 
 def confluence_wiki(sandbox: RunningSandbox, deployment: str, **more: Any) -> WikiBench:

@@ -15,10 +15,12 @@ def sandbox() -> Iterator[RunningSandbox]:
         yield running
 
 
-@pytest.fixture(params=["memory", "cloud", "datacenter"])
+@pytest.fixture(params=["memory", "cloud", "datacenter", "trello"])
 def tracker_bench(request: pytest.FixtureRequest) -> TrackerBench:
     if request.param == "memory":
         return benches.memory_tracker()
+    if request.param == "trello":
+        return benches.trello_tracker(request.getfixturevalue("sandbox"))
     return benches.jira_tracker(request.getfixturevalue("sandbox"), request.param)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 import requests
 from openapi_core.exceptions import OpenAPIError
@@ -17,7 +18,7 @@ from bot.config import WebhookSection
 from bot.errors import IntegrationError
 from bot.ports import Attachment, PageDraft, RemoteLink, TicketDraft, TicketState
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
-from tests.contract.benches import TIMEOUT, confluence_wiki, jira_tracker, slack_chat
+from tests.contract.benches import TIMEOUT, confluence_wiki, jira_tracker, slack_chat, trello_tracker
 from tests.contract.descriptions import FILES, Exchange, hold, reasons
 
 BEFORE = datetime.now(UTC) - timedelta(hours=1)
@@ -46,6 +47,13 @@ UNDECLARED: dict[tuple[str, str, str, int], Callable[[Exchange], bool]] = {
     ("slack", "POST", r"/services/\w+/\w+/\w+", 200): lambda e: (
         json.loads(e.sent.body or "")["text"] != "" and e.got.text == "ok"
     ),
+    # a list instead of the one attachment that was added
+    ("trello", "POST", r"/cards/\w+/attachments", 200): lambda e: {"id", "name", "url"} <= set(e.got.json()),
+    # that an attachment can be taken off again
+    ("trello", "DELETE", r"/cards/\w+/attachments/[0-9a-f]{24}", 200): lambda e: isinstance(e.got.json(), dict),
+    # only reading the board says what it refuses
+    ("trello", ANY, ANY, 404): lambda e: e.got.text != "",
+    ("trello", ANY, ANY, 401): lambda e: "OAuth oauth_consumer_key=" in e.sent.headers["Authorization"],
     # hardly an operation declares that it can be too much
     **{(service, ANY, ANY, 429): lambda e: e.got.headers["Retry-After"] == "7" for service in FILES},
     **{(service, "PUT", ANY, 409): lambda e: e.got.text != "" for service in ("confluence-cloud", "confluence-dc")},
@@ -61,9 +69,18 @@ def check_of(exchange: Exchange) -> Callable[[Exchange], bool] | None:
     return None
 
 
+def as_requests_has_it(sent: httpx.Request, got: httpx.Response) -> Exchange:
+    request, response = requests.PreparedRequest(), requests.Response()
+    request.prepare(sent.method, str(sent.url), dict(sent.headers), data=sent.read())
+    response.status_code = got.status_code
+    response.headers.update(got.headers)
+    response._content = got.read()
+    return Exchange(request, response)
+
+
 @pytest.fixture
 def exchanges(monkeypatch: pytest.MonkeyPatch) -> list[Exchange]:
-    """Keep every request that leaves through `requests`, with its answer."""
+    """Keep every request that leaves through `requests` or `httpx`, with its answer."""
     kept: list[Exchange] = []
     send = requests.adapters.HTTPAdapter.send
 
@@ -72,7 +89,14 @@ def exchanges(monkeypatch: pytest.MonkeyPatch) -> list[Exchange]:
         kept.append(Exchange(request, response))
         return response
 
+    def keep_other(self: Any, request: httpx.Request) -> httpx.Response:
+        response = send_other(self, request)
+        kept.append(as_requests_has_it(request, response))
+        return response
+
+    send_other = httpx.HTTPTransport.handle_request
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", keep)
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", keep_other)
     return kept
 
 
@@ -116,6 +140,27 @@ def test_what_a_tracker_says_and_hears_is_described(
     check(exchanges)
 
 
+def test_what_a_board_says_and_hears_is_described(sandbox: RunningSandbox, exchanges: list[Exchange]):
+    bench = trello_tracker(sandbox, due=timedelta(days=7))
+    exchanges.clear()
+    tracker = bench.tracker
+    key = tracker.create("herald-1", TicketDraft("Fell 🙂", "## *x*", ("ranking",), priority="High")).key
+    tracker.create("herald-2", TicketDraft("Fell", "word " * 3_000))
+    tracker.find("herald-1")
+    tracker.read(key)
+    tracker.comment(key, "m", "again")
+    tracker.has_comment(key, "m")
+    tracker.move(key, TicketState.DOING)
+    tracker.move(key, TicketState.DONE)
+    tracker.link(key, LINK)
+    tracker.link(key, RemoteLink(LINK.identity, "https://wiki/2", "Report"))
+    tracker.attach(key, FILE)
+    assert tracker.read("zZzZzZzZ") is None
+    sandbox.change(Service.TRELLO, read_only=True)
+    refused(lambda: tracker.comment(key, "m", "again"))
+    check(exchanges)
+
+
 @pytest.mark.parametrize("deployment", ["cloud", "datacenter"])
 def test_what_a_wiki_says_and_hears_is_described(sandbox: RunningSandbox, deployment: str, exchanges: list[Exchange]):
     wiki = confluence_wiki(sandbox, deployment).wiki
@@ -154,12 +199,14 @@ def test_what_goes_wrong_is_described_too(sandbox: RunningSandbox, exchanges: li
         sandbox.change(service, spurious_conflicts=1)
         refused(lambda at=wiki, of=page_id: at.replace_section(of, "<p>new</p>"))
         refused(lambda at=wiki: at.label("999999", ["x"]))
+    board = trello_tracker(sandbox).tracker
     acts: list[Callable[[], Any]] = [
         lambda: jira_tracker(sandbox, "cloud").tracker.create("m", draft),
         lambda: jira_tracker(sandbox, "datacenter").tracker.create("m", draft),
         lambda: cloud.create(PageDraft("Run 5", "<p/>")),
         lambda: data_center.create(PageDraft("Run 5", "<p/>")),
         lambda: slack_chat(sandbox).chat.post("#search-quality", "m", "hello"),
+        lambda: board.create("m", draft),
     ]
     for act in acts:
         sandbox.strike(Fault(FaultKind.RATE_LIMITED, method="POST", retry_after="7"))

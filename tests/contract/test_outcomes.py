@@ -17,8 +17,9 @@ from bot.adapters.confluence import ConfluenceWiki
 from bot.adapters.http import retry_after
 from bot.adapters.jira import JiraTracker
 from bot.adapters.slack import SlackChat
+from bot.adapters.trello import TrelloTracker
 from bot.adapters.webhook import WebhookChat
-from bot.config import ConfluenceSection, JiraSection, SlackSection, WebhookSection
+from bot.config import ConfluenceSection, JiraSection, SlackSection, TrelloSection, WebhookSection
 from bot.errors import IntegrationError, PermanentError, RetryableError
 from bot.ports import Attachment, PageDraft, Posted, RemoteLink, TicketDraft, TicketState
 from tests.contract.breakable import DROP, HALF, STALL, Breakable, Reply, Request, answer, breakable
@@ -61,6 +62,11 @@ def jira_dc(url: str, **more: Any) -> JiraTracker:
     return jira(url, "datacenter", **more)
 
 
+def trello(url: str, **more: Any) -> TrelloTracker:
+    values = {"url": f"{url}/1", "key": "k3y-of-the-app", "token": SECRET, "board": "b0ard", "timeout": TIMEOUT, **more}
+    return TrelloTracker(TrelloSection(**values))
+
+
 def confluence(url: str, deployment: str = "cloud", **more: Any) -> ConfluenceWiki:
     values = {"url": url, "token": SECRET, "space": "ML", "timeout": TIMEOUT, "deployment": deployment, **more}
     return ConfluenceWiki(ConfluenceSection(**values))
@@ -86,6 +92,12 @@ PAGE = {
     "body": {"storage": {"value": "<p/>"}},
     "_links": {"webui": "/x"},
 }
+LISTS = (
+    "/boards/b0ard/lists",
+    [{"id": f"l{n}", "name": name, "idBoard": "b0"} for n, name in enumerate(("To do", "In progress", "Done"))],
+)
+CARD = ("/cards/c1", {"idList": "l0", "closed": False})
+FILES = ("/cards/c1/attachments", [])
 WRITES = {
     "jira create": Act(jira, lambda t: t.create("m", TicketDraft("title", "body"))),
     "jira comment": Act(jira, lambda t: t.comment("S-1", "mark", "body"), wordless=True),
@@ -108,6 +120,13 @@ WRITES = {
         wordless=True,
     ),
     "jira datacenter create": Act(jira_dc, lambda t: t.create("m", TicketDraft("title", "body"))),
+    "trello create": Act(trello, lambda t: t.create("m", TicketDraft("title", "body")), prelude=(LISTS,)),
+    "trello comment": Act(trello, lambda t: t.comment("c1", "mark", "body"), wordless=True),
+    "trello link": Act(
+        trello, lambda t: t.link("c1", RemoteLink("i", "http://x", "x")), prelude=(FILES,), wordless=True
+    ),
+    "trello attach": Act(trello, lambda t: t.attach("c1", FILE), prelude=(FILES,), wordless=True),
+    "trello move": Act(trello, lambda t: t.move("c1", TicketState.DONE), prelude=(LISTS, CARD), wordless=True),
     "confluence create": Act(confluence, lambda w: w.create(PageDraft("T", "<p/>")), prelude=(SPACES,)),
     "confluence label": Act(confluence, lambda w: w.label("5", ["a"]), wordless=True),
     "confluence attach": Act(confluence, lambda w: w.attach("5", FILE), wordless=True),
@@ -126,6 +145,8 @@ READS = {
     "jira find": Act(jira, lambda t: t.find("m")),
     "jira datacenter find": Act(jira_dc, lambda t: t.find("m")),
     "jira has_comment": Act(jira, lambda t: t.has_comment("S-1", "mark")),
+    "trello find": Act(trello, lambda t: t.find("m"), prelude=(LISTS,)),
+    "trello has_comment": Act(trello, lambda t: t.has_comment("c1", "mark")),
     "confluence find": Act(confluence, lambda w: w.find("T"), prelude=(SPACES,)),
     "confluence datacenter find": Act(confluence_dc, lambda w: w.find("T")),
     "slack find": Act(slack, lambda c: c.find("C12345678", "mark", NOW)),
@@ -223,9 +244,10 @@ def test_a_service_that_takes_no_connections_did_nothing(act: Act, server: Break
     assert not caught.value.doubtful
 
 
-def test_a_host_that_does_not_exist_did_nothing():
+@pytest.mark.parametrize("make", [jira, trello])
+def test_a_host_that_does_not_exist_did_nothing(make: Callable[[str], Any]):
     with pytest.raises(RetryableError, match=r"there is no host named nowhere\.invalid") as caught:
-        jira("http://nowhere.invalid").create("m", TicketDraft("t", "b"))
+        make("http://nowhere.invalid").create("m", TicketDraft("t", "b"))
     assert not caught.value.doubtful
 
 
@@ -271,10 +293,11 @@ def test_a_request_without_a_usable_ca_file_is_not_sent(act: Act, server: Breaka
         act.call(act.make("https://127.0.0.1:9", ca_file=str(tmp_path / "absent.pem")))
 
 
-def test_a_token_that_no_header_can_hold_is_told_without_showing_it():
+@pytest.mark.parametrize("make", [jira, trello])
+def test_a_token_that_no_header_can_hold_is_told_without_showing_it(make: Callable[..., Any], server: Breakable):
     for token in ("line\nbreak", "schlüssel€"):
         with pytest.raises(PermanentError, match="token") as caught:
-            jira("http://127.0.0.1:9", token=token).find("m")
+            make(server.url, token=token).find("m")
         assert token not in "".join(traceback.format_exception(caught.value))
 
 

@@ -18,7 +18,14 @@ from bot.errors import RetryableError
 from tests.contract.breakable import Breakable, answer, breakable
 from tests.contract.test_outcomes import WRITES, Act
 
-NAMES = ("jira create", "confluence label", "confluence datacenter create", "slack post", "webhook post")
+NAMES = (
+    "jira create",
+    "trello comment",
+    "confluence label",
+    "confluence datacenter create",
+    "slack post",
+    "webhook post",
+)
 every_adapter = pytest.mark.parametrize("act", [WRITES[name] for name in NAMES], ids=NAMES)
 
 

@@ -32,7 +32,7 @@ def test_a_ticket_is_created_found_and_read(tracker_bench: TrackerBench):
 def test_what_was_not_created_is_not_found(tracker_bench: TrackerBench):
     opened(tracker_bench)
     assert tracker_bench.tracker.find("herald-team-4f1a-0-2") is None
-    assert tracker_bench.tracker.read("SR-999") is None
+    assert tracker_bench.tracker.read(tracker_bench.missing) is None
 
 
 def test_of_two_tickets_with_one_marker_the_oldest_is_found(tracker_bench: TrackerBench):
@@ -80,7 +80,7 @@ def test_a_link_of_the_same_identity_is_replaced(tracker_bench: TrackerBench):
     tracker_bench.tracker.link(key, RemoteLink("herald-report", "https://wiki/2", "Report 2"))
     tracker_bench.tracker.link(key, RemoteLink("herald-run", "https://mlflow/2", "Run 2"))
     assert tracker_bench.see(key).links == {"https://wiki/2": "Report 2", "https://mlflow/2": "Run 2"}
-    assert tracker_bench.count_writes() in (4, None)
+    assert tracker_bench.count_writes() in (3 + tracker_bench.replacing_a_link, None)
 
 
 def test_a_file_is_attached_once(tracker_bench: TrackerBench):
@@ -141,15 +141,15 @@ def test_what_is_repeated_after_breaking_off_is_there_once(tracker_bench: Tracke
 @pytest.mark.parametrize(
     "act",
     [
-        lambda tracker: tracker.comment("SR-999", "m", "x"),
-        lambda tracker: tracker.has_comment("SR-999", "m"),
-        lambda tracker: tracker.move("SR-999", TicketState.DONE),
-        lambda tracker: tracker.link("SR-999", RemoteLink("i", "https://x", "x")),
-        lambda tracker: tracker.attach("SR-999", FILE),
+        lambda tracker, key: tracker.comment(key, "m", "x"),
+        lambda tracker, key: tracker.has_comment(key, "m"),
+        lambda tracker, key: tracker.move(key, TicketState.DONE),
+        lambda tracker, key: tracker.link(key, RemoteLink("i", "https://x", "x")),
+        lambda tracker, key: tracker.attach(key, FILE),
     ],
     ids=["comment", "has_comment", "move", "link", "attach"],
 )
 def test_a_ticket_that_is_not_there_takes_nothing(tracker_bench: TrackerBench, act):
     with pytest.raises(PermanentError) as caught:
-        act(tracker_bench.tracker)
+        act(tracker_bench.tracker, tracker_bench.missing)
     assert caught.value.status == 404

@@ -10,7 +10,7 @@ from typing import Annotated, get_args, get_origin
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from bot.config import Config, SlackSection, WebhookSection
+from bot.config import Config, JiraSection, SlackSection, TrelloSection, WebhookSection
 from bot.config_file import load_config
 from bot.domain.policy import Direction, Guard, MinEffect, Preset
 from bot.errors import ConfigError
@@ -20,6 +20,11 @@ JIRA = """
 [tracker.jira]
 url = "https://team.example"
 project = "SR"
+"""
+TRELLO = """
+[tracker.board]
+kind = "trello"
+board = "nC8QJoZi"
 """
 SLACK = """
 [chat.slack]
@@ -187,6 +192,7 @@ def jira_token(monkeypatch):
         ),
         ("[chat.team]\nkind = 'teams'", "chat.team.kind: 'teams' is not one of ['slack', 'webhook']"),
         ("[chat.team]", "chat.team.kind: is missing; it should be slack or webhook"),
+        ("[tracker.board]\nkind = 'asana'", "tracker.board.kind: 'asana' is not one of ['jira', 'trello']"),
     ],
 )
 def test_a_refusal_names_the_key_the_value_and_what_would_be_right(refusal, text, words):
@@ -234,7 +240,13 @@ def test_the_missing_secret_of_a_chat_is_named_too(refusal):
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "key"), [("tracker", "jira", "token"), ("wiki", "docs", "token"), ("chat", "hook", "webhook_url")]
+    ("kind", "name", "key"),
+    [
+        ("tracker", "jira", "token"),
+        ("tracker", "trello", "key"),
+        ("wiki", "docs", "token"),
+        ("chat", "hook", "webhook_url"),
+    ],
 )
 def test_a_secret_written_in_the_file_is_refused_and_not_repeated(refusal, kind, name, key):
     words = refusal(f"[{kind}.{name}]\n{key} = 's3cret'")
@@ -398,6 +410,33 @@ def test_a_service_address_loses_the_slash_at_its_end(read, jira_token):
 )
 def test_runs_have_a_page_where_mlflow_is_reached_by_a_browser(read, section, base):
     assert read(f"[mlflow]\n{section}").mlflow.page_base == base
+
+
+@pytest.fixture
+def trello_account(monkeypatch):
+    monkeypatch.setenv("HERALD_TRACKER__BOARD__KEY", "k")
+    monkeypatch.setenv("HERALD_TRACKER__BOARD__TOKEN", "t")
+
+
+def test_a_tracker_is_jira_or_trello_by_its_kind(read, jira_token, trello_account):
+    config = read(JIRA + TRELLO + "lists = { done = 'Shipped' }")
+    assert isinstance(config.tracker["jira"], JiraSection)
+    assert isinstance(config.tracker["board"], TrelloSection)
+    assert config.tracker["board"].lists.todo == "To do"
+    assert config.tracker["board"].lists.done == "Shipped"
+
+
+def test_a_key_that_only_another_kind_of_tracker_has_is_no_key(refusal, trello_account):
+    assert refusal(TRELLO + "project = 'SR'") == (
+        "tracker.board.project: is not a key of the configuration; known here: archive, board, ca_file, due, key, kind, "
+        "lists, search_lag, timeout, token, url"
+    )
+
+
+def test_two_states_cannot_share_a_list(refusal, trello_account):
+    assert refusal(TRELLO + "lists = { done = 'To do' }") == (
+        "tracker.board.lists: todo, doing and done should name three lists"
+    )
 
 
 def test_a_chat_is_slack_or_a_webhook_by_its_kind(read, monkeypatch):

@@ -1,0 +1,316 @@
+"""Trello, over its REST API: a card is a ticket, its list the state."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+from urllib.parse import quote, urldefrag, urlencode
+
+import httpx
+
+from bot.adapters.cutting import shorten, shorten_markdown
+from bot.adapters.http import Service, Wire
+from bot.config import TrelloSection
+from bot.errors import PermanentError
+from bot.ports import Attachment, RemoteLink, Ticket, TicketDraft, TicketState
+
+_LONGEST_TEXT = 16_384  # of a name, a description, a comment
+_LONGEST_TITLE = 255  # a board shows no more of it
+_LONGEST_ADDRESS = 6_000  # characters of arguments in it; gateways refuse more than about 8,000
+_PAGE = 1_000
+_NOT_FOUND = 404
+_COLOUR = "sky"  # of the labels that we make
+_CARD_FIELDS = "idList,closed,shortLink,shortUrl"
+_ADVICE = {
+    401: "Check key and token of the tracker, and that the token's account is a member of the board with write access.",
+    403: "Check that the token's account is a member of the board with write access.",
+    404: "Check board, and that the token's account may see it: Trello hides what it does not permit.",
+}
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every address at INFO, and what fails we tell ourselves
+
+
+@dataclass(frozen=True, slots=True)
+class _Board:
+    """What never changes while we run: the ids behind names."""
+
+    board_id: str
+    states: Mapping[str, TicketState]  # by id of a list
+    lists: Mapping[TicketState, str]
+
+
+class TrelloTracker:
+    """A board of Trello as :class:`bot.ports.Tracker`.
+
+    Trello keeps nothing of ours out of sight, so a card carries its marker at the end of its description, a comment its
+    mark in its last line, a link its identity behind the `#` of its address.
+    """
+
+    def __init__(self, config: TrelloSection, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._config = config
+        self._clock = clock
+        self._wire = Wire(
+            Service(
+                "Trello",
+                config.base,
+                config.timeout.total_seconds(),
+                advice=_ADVICE,
+                secrets=(config.key, config.token),
+            )
+        )
+        self._client: httpx.Client | None = None
+        self._known: _Board | None = None
+        self._labels: dict[str, str] | None = None  # ids by name
+        self._lock = threading.RLock()  # learning what the board holds builds the client
+
+    def __repr__(self) -> str:
+        return f"TrelloTracker(board={self._config.board!r})"
+
+    @property
+    def markup(self) -> str:
+        return "trello"
+
+    @property
+    def search_lag(self) -> timedelta:
+        return self._config.search_lag
+
+    def find(self, marker: str) -> Ticket | None:
+        """Look through all cards of the board, archived ones too; the oldest wins where several carry the marker."""
+        ours = re.compile(rf"(?<![\w-]){re.escape(marker)}(?![\w-])")
+        board = self._board()
+        found = [card for card in self._cards() if ours.search(card["desc"])]
+        return self._ticket(board, min(found, key=lambda card: str(card["id"]))) if found else None
+
+    def read(self, key: str) -> Ticket | None:
+        board = self._board()
+        send = partial(self._request, "GET", f"cards/{_path(key)}", {"fields": _CARD_FIELDS})
+        try:
+            return self._wire.ask(f"show {key}", send, partial(self._ticket, board))
+        except PermanentError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+
+    def create(self, marker: str, draft: TicketDraft) -> Ticket:
+        """Add the card on top of its list; priority and components, which a card has no place for, become labels."""
+        board = self._board()
+        names = [*draft.labels, *draft.components, *([draft.priority] if draft.priority else [])]
+        labels = [self._label(board, name) for name in dict.fromkeys(names)]
+        arguments = {
+            "idList": board.lists[TicketState.TODO],
+            "name": shorten(" ".join(draft.title.split()), _LONGEST_TITLE),
+            "desc": _with_marker(draft.body, marker),
+            "pos": "top",
+        }
+        if labels:
+            arguments["idLabels"] = ",".join(labels)
+        if draft.assignee:
+            arguments["idMembers"] = draft.assignee
+        if self._config.due is not None:
+            arguments["due"] = (self._clock() + self._config.due).astimezone(UTC).date().isoformat()
+        return self._wire.ask(
+            "create the card",
+            partial(self._request, "POST", "cards", arguments),
+            partial(self._ticket, board),
+            write=True,
+        )
+
+    def comment(self, key: str, mark: str, body: str) -> None:
+        arguments = {"text": _ended(body, mark)}
+        send = partial(self._request, "POST", f"cards/{_path(key)}/actions/comments", arguments)
+        self._wire.send(f"comment on {key}", send, write=True)
+
+    def has_comment(self, key: str, mark: str) -> bool:
+        page = 0
+        while True:
+            arguments = {"filter": "commentCard", "limit": str(_PAGE), "page": str(page)}
+            texts: list[str] = self._wire.ask(
+                f"list the comments of {key}",
+                partial(self._request, "GET", f"cards/{_path(key)}/actions", arguments),
+                lambda answer: [str(each["data"]["text"]) for each in answer],
+            )
+            if any(text.rstrip().endswith(_line(mark)) for text in texts):
+                return True
+            if len(texts) < _PAGE:
+                return False
+            page += 1
+
+    def move(self, key: str, state: TicketState) -> None:
+        board = self._board()
+        card = self._card(key, "idList,closed")
+        archived = state is TicketState.DONE and self._config.archive
+        if self._state(board, card) is state and card["closed"] is archived:
+            return
+        arguments = {"idList": board.lists[state], "closed": "true" if archived else "false"}
+        self._wire.send(f"move {key}", partial(self._request, "PUT", f"cards/{_path(key)}", arguments), write=True)
+
+    def link(self, key: str, link: RemoteLink) -> None:
+        """Attach the address, then take away what the same identity stood for before."""
+        tag = _tag(link.identity)
+        address = link.url if "#" in link.url else f"{link.url}#{tag}"
+        title = shorten(link.title, _LONGEST_TITLE)
+        there = self._attachments(key)
+        same = [each for each in there if each["url"] == address or urldefrag(each["url"]).fragment == tag]
+        standing = next((each for each in same if each["url"] == address and each["name"] == title), None)
+        if standing is None:
+            arguments = {"url": address, "name": title}
+            send = partial(self._request, "POST", f"cards/{_path(key)}/attachments", arguments)
+            self._wire.send(f"link {link.url} to {key}", send, write=True)
+        for each in same:
+            if each is not standing:
+                path = f"cards/{_path(key)}/attachments/{_path(each['id'])}"
+                self._wire.send(f"drop an old link of {key}", partial(self._request, "DELETE", path), write=True)
+
+    def attach(self, key: str, attachment: Attachment) -> None:
+        if any(each["name"] == attachment.filename for each in self._attachments(key)):
+            return
+        arguments = {"name": attachment.filename, "mimeType": attachment.media_type, "setCover": "false"}
+        file = {"file": (attachment.filename, attachment.content, attachment.media_type)}
+        send = partial(self._request, "POST", f"cards/{_path(key)}/attachments", arguments, files=file)
+        self._wire.send(f"attach {attachment.filename} to {key}", send, write=True)
+
+    def _cards(self) -> Iterator[Mapping[str, Any]]:
+        """Yield every card of the board, the newest page first."""
+        before: str | None = None
+        while True:
+            arguments = {"fields": f"{_CARD_FIELDS},desc", "filter": "all", "limit": str(_PAGE)}
+            if before is not None:
+                arguments["before"] = before
+            page: list[Mapping[str, Any]] = self._wire.ask(
+                "list the cards of the board",
+                partial(self._request, "GET", f"boards/{_path(self._config.board)}/cards", arguments),
+                lambda answer: [{**each, "id": str(each["id"]), "desc": str(each["desc"])} for each in answer],
+            )
+            yield from page
+            oldest = min((card["id"] for card in page), default=None)
+            if len(page) < _PAGE or oldest == before:
+                return
+            before = oldest
+
+    def _card(self, key: str, fields: str) -> Mapping[str, Any]:
+        send = partial(self._request, "GET", f"cards/{_path(key)}", {"fields": fields})
+        return self._wire.ask(f"show {key}", send, lambda card: {name: card[name] for name in fields.split(",")})
+
+    def _attachments(self, key: str) -> list[dict[str, str]]:
+        send = partial(self._request, "GET", f"cards/{_path(key)}/attachments", {"fields": "id,name,url"})
+        return self._wire.ask(
+            f"list the files of {key}",
+            send,
+            lambda answer: [{name: str(each[name]) for name in ("id", "name", "url")} for each in answer],
+        )
+
+    def _board(self) -> _Board:
+        """Learn the lists of the board once; raises PermanentError where one that config names is not there."""
+        with self._lock:
+            if self._known is None:
+                send = partial(self._request, "GET", f"boards/{_path(self._config.board)}/lists", {"filter": "open"})
+                rows = self._wire.ask(
+                    "list the board's lists",
+                    send,
+                    lambda answer: [(str(each["name"]), str(each["id"]), str(each["idBoard"])) for each in answer],
+                )
+                self._known = _board_of(rows, self._config.lists.model_dump())
+            return self._known
+
+    def _label(self, board: _Board, name: str) -> str:
+        """Return the id of a label, which is made where the board has none of that name."""
+        with self._lock:
+            if self._labels is None:
+                path = f"boards/{_path(self._config.board)}/labels"
+                self._labels = self._wire.ask(
+                    "list the board's labels",
+                    partial(self._request, "GET", path, {"limit": str(_PAGE)}),
+                    lambda answer: {str(each["name"]): str(each["id"]) for each in answer},
+                )
+            if name not in self._labels:
+                arguments = {"name": name, "color": _COLOUR, "idBoard": board.board_id}
+                self._labels[name] = self._wire.ask(
+                    f"make the label {name}",
+                    partial(self._request, "POST", "labels", arguments),
+                    lambda answer: str(answer["id"]),
+                )
+            return self._labels[name]
+
+    def _ticket(self, board: _Board, card: Mapping[str, Any]) -> Ticket:
+        return Ticket(str(card["shortLink"]), str(card["shortUrl"]), self._state(board, card))
+
+    def _state(self, board: _Board, card: Mapping[str, Any]) -> TicketState:
+        """Read the state off the list: one of people's own is work in progress, an archived card is done."""
+        if card["closed"]:
+            return TicketState.DONE
+        return board.states.get(str(card["idList"]), TicketState.DOING)
+
+    def _request(
+        self, method: str, path: str, arguments: Mapping[str, str] | None = None, *, files: Any = None
+    ) -> httpx.Response:
+        """Send one request; arguments stand in its address as Trello describes them, but long text in its body."""
+        inside, body = dict(arguments or {}), {}
+        while len(urlencode(inside)) > _LONGEST_ADDRESS:
+            longest = max(inside, key=lambda name: len(inside[name]))
+            body[longest] = inside.pop(longest)
+        return self._connected().request(method, path, params=inside, json=body or None, files=files)
+
+    def _connected(self) -> httpx.Client:
+        """Build the client at the first request, without a request of its own."""
+        with self._lock:
+            if self._client is None:
+                self._client = make_client(self._config)
+            return self._client
+
+
+def make_client(config: TrelloSection) -> httpx.Client:
+    """Build a client that follows no redirect and names its credentials in a header, never in an address."""
+    key, token = config.key.get_secret_value(), config.token.get_secret_value()
+    return httpx.Client(
+        base_url=config.base,
+        headers={"Authorization": f'OAuth oauth_consumer_key="{key}", oauth_token="{token}"'},
+        timeout=config.timeout.total_seconds(),
+        verify=ssl.create_default_context(cafile=config.ca_file) if config.ca_file else True,
+        follow_redirects=False,
+    )
+
+
+def _board_of(rows: list[tuple[str, str, str]], names: Mapping[str, str]) -> _Board:
+    ids: dict[str, str] = {}
+    for name, list_id, _ in rows:
+        ids.setdefault(name, list_id)  # of two lists of one name, the first on the board
+    missing = [f"{state} = {name!r}" for state, name in names.items() if name not in ids]
+    if missing:
+        raise PermanentError(
+            f"lists: the board has no list for {', '.join(missing)}; it has {', '.join(map(repr, ids)) or 'none'}. "
+            "`herald doctor --fix` makes what is missing."
+        )
+    lists = {TicketState(state): ids[name] for state, name in names.items()}
+    return _Board(rows[0][2], {list_id: state for state, list_id in lists.items()}, lists)
+
+
+def _line(mark: str) -> str:
+    """Write a mark so that it is quiet and stays literal."""
+    return f"\n\n`{mark}`"
+
+
+def _ended(text: str, mark: str) -> str:
+    """End a text with a mark, within what Trello takes."""
+    return shorten_markdown(text, _LONGEST_TEXT - len(_line(mark))) + _line(mark)
+
+
+def _with_marker(text: str, marker: str) -> str:
+    """Let a description hold its marker: our template says it in a sentence, a team's own may not."""
+    cut = shorten_markdown(text, _LONGEST_TEXT)
+    return cut if f"`{marker}`" in cut else _ended(text, marker)
+
+
+def _tag(identity: str) -> str:
+    return f"herald-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+
+
+def _path(part: str) -> str:
+    return quote(part, safe="")
