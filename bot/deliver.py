@@ -246,7 +246,7 @@ class Delivery:
         return _configured(self.services.chats, self.target)
 
     def _made_ticket(self, ticket: Ticket) -> KnownObject:
-        return KnownObject(self.target, Bound(ticket.key, ticket.url, ticket.key), "", self.now)
+        return KnownObject(self.target, Bound(ticket.name or ticket.key, ticket.url, ticket.key), "", self.now)
 
     def _made_page(self, page: Page) -> KnownObject:
         return KnownObject(self.target, Bound(page.title, page.url, page.page_id), "", self.now)

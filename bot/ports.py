@@ -25,6 +25,7 @@ class Ticket:
     key: str
     url: str
     state: TicketState
+    name: str = ""  # what people call it, where that is not its key
 
 
 @dataclass(frozen=True, slots=True)

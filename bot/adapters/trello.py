@@ -28,7 +28,7 @@ _LONGEST_ADDRESS = 6_000  # characters of arguments in it; gateways refuse more 
 _PAGE = 1_000
 _NOT_FOUND = 404
 _COLOUR = "sky"  # of the labels that we make
-_CARD_FIELDS = "idList,closed,shortLink,shortUrl"
+_CARD_FIELDS = "idList,closed,idShort,shortUrl"
 _ADVICE = {
     401: "Check key and token of the tracker, and that the token's account is a member of the board with write access.",
     403: "Check that the token's account is a member of the board with write access.",
@@ -240,7 +240,7 @@ class TrelloTracker:
             return self._labels[name]
 
     def _ticket(self, board: _Board, card: Mapping[str, Any]) -> Ticket:
-        return Ticket(str(card["shortLink"]), str(card["shortUrl"]), self._state(board, card))
+        return Ticket(str(card["id"]), str(card["shortUrl"]), self._state(board, card), f"#{card['idShort']}")
 
     def _state(self, board: _Board, card: Mapping[str, Any]) -> TicketState:
         """Read the state off the list: one of people's own is work in progress, an archived card is done."""

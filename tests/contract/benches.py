@@ -213,7 +213,7 @@ def trello_tracker(sandbox: RunningSandbox, **more: Any) -> TrackerBench:
 
     fail = break_wire(sandbox, Service.TRELLO, put=("move",))
     count = writes_of(sandbox, Service.TRELLO)
-    return TrackerBench(tracker, see, fail, lambda: count() - made, missing="zZzZzZzZ", replacing_a_link=2)
+    return TrackerBench(tracker, see, fail, lambda: count() - made, missing="0" * 24, replacing_a_link=2)
 
 
 def unmarked(text: str) -> tuple[str, str]:

@@ -137,6 +137,10 @@ def _eased(spec: dict[str, Any]) -> dict[str, Any]:
                     if status == "204" or not response.get("content"):
                         response.pop("content", None)
                 for parameter in operation.get("parameters", []):
+                    if parameter.get("name") in ("idLabels", "idMembers"):
+                        parameter["explode"] = False  # a list with commas, as their explanation has it
+                    if parameter.get("schema", {}).get("type") == "string":
+                        parameter["schema"].pop("default", None)  # false, here and there
                     if parameter.get("schema", {}).get("items") == {"$ref": "#/components/schemas/StringList"}:
                         parameter["schema"] = {"type": "array", "items": {"type": "string"}}  # not a list of lists
     return spec

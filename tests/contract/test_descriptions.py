@@ -155,7 +155,7 @@ def test_what_a_board_says_and_hears_is_described(sandbox: RunningSandbox, excha
     tracker.link(key, LINK)
     tracker.link(key, RemoteLink(LINK.identity, "https://wiki/2", "Report"))
     tracker.attach(key, FILE)
-    assert tracker.read("zZzZzZzZ") is None
+    assert tracker.read("0" * 24) is None
     sandbox.change(Service.TRELLO, read_only=True)
     refused(lambda: tracker.comment(key, "m", "again"))
     check(exchanges)

@@ -18,6 +18,7 @@ from tests.contract.breakable import Breakable, Reply, Request, answer, breakabl
 
 KEY, TOKEN = "k3y-of-the-app", "ATTA-53cr3t"
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
+CARD_1, CARD_9 = f"{1:024x}", f"{9:024x}"
 NAMES = ("To do", "In progress", "Done", "Review")
 DRAFT = TicketDraft("Ranking quality fell", "It fell.", labels=("ranking",), priority="High", components=("data",))
 
@@ -37,7 +38,7 @@ def tracker(server: Breakable, **more: Any) -> TrelloTracker:
 def card(number: int, text: str = "", home: str = "To do", *, closed: bool = False) -> dict[str, Any]:
     return {
         "id": f"{number:024x}",
-        "shortLink": f"card{number:04}",
+        "idShort": number,
         "shortUrl": f"https://trello.invalid/c/card{number:04}",
         "idList": home,
         "closed": closed,
@@ -62,7 +63,7 @@ def board(
 
     def respond(request: Request) -> Reply:
         if request.method != "GET":
-            return answer(200, {**card(9), "name": "x", "id": "l-made"})
+            return answer(200, {"id": "l-made"} if request.path.endswith("/labels") else card(9))
         end = request.path.rsplit("/", 1)[1]
         return answer(200, listed.get(end) if end in listed else cards[0])
 
@@ -94,7 +95,7 @@ def test_key_and_token_travel_in_a_header_and_stand_in_no_address_and_no_log(
 def test_a_card_is_made_on_top_of_its_list_with_its_marker_and_its_labels(server: Breakable):
     server.reply = board(labels=("ranking", "data", "High"))
     made = tracker(server).create("herald-a-1-0-1", DRAFT)
-    assert (made.key, made.state) == ("card0009", TicketState.TODO)
+    assert (made.key, made.name, made.state) == (CARD_9, "#9", TicketState.TODO)
     [request] = server.writes
     assert request.path == "/1/cards"
     assert arguments(request) == {
@@ -129,7 +130,7 @@ def test_a_card_is_due_and_assigned_as_config_says(server: Breakable):
 def test_trap_38_what_is_too_long_is_cut_and_goes_into_the_body_of_the_request(server: Breakable):
     built = tracker(server)
     built.create("m1", TicketDraft("one\ntwo " * 100, "```\n" + "wörd 🙂 " * 5_000))
-    built.comment("card0009", "mark", "word " * 5_000)
+    built.comment(CARD_9, "mark", "word " * 5_000)
     created, commented = server.writes
     assert "\n" not in arguments(created)["name"]
     assert len(arguments(created)["name"]) <= 255
@@ -143,7 +144,7 @@ def test_trap_38_what_is_too_long_is_cut_and_goes_into_the_body_of_the_request(s
 def test_trap_38_a_board_that_asks_for_patience_gets_it(server: Breakable):
     server.reply = lambda _: answer(429, "Rate limit exceeded", Retry_After="10")
     with pytest.raises(RetryableError, match="Rate limit exceeded") as caught:
-        tracker(server).comment("card0009", "m", "b")
+        tracker(server).comment(CARD_9, "m", "b")
     assert (caught.value.doubtful, caught.value.retry_after) == (False, 10)
 
 
@@ -157,7 +158,7 @@ def test_trap_12_cards_are_listed_and_not_searched_for_and_only_a_whole_marker_c
     server.reply = board(cards)
     found = tracker(server).find("herald-a-1-0-1")
     assert found is not None
-    assert (found.key, found.state) == ("card0003", TicketState.DONE)
+    assert (found.name, found.state) == ("#3", TicketState.DONE)
     assert [each.path for each in server.requests] == ["/1/boards/b0/lists", "/1/boards/b0/cards"]
     assert arguments(server.requests[1])["filter"] == "all"
 
@@ -173,7 +174,7 @@ def test_a_board_of_many_cards_is_looked_through_page_by_page(server: Breakable)
     server.reply = respond
     found = tracker(server).find("m")
     assert found is not None
-    assert found.key == "card0001"
+    assert found.name == "#1"
     assert arguments(server.requests[-1])["before"] == card(2001)["id"]
 
 
@@ -189,42 +190,42 @@ def test_a_board_of_many_cards_is_looked_through_page_by_page(server: Breakable)
 )
 def test_the_list_is_the_state(home: str, closed: bool, state: TicketState, server: Breakable):
     server.reply = board((card(1, home=home, closed=closed),))
-    found = tracker(server).read("card0001")
+    found = tracker(server).read(CARD_1)
     assert found is not None
     assert found.state is state
 
 
 def test_a_card_that_is_done_leaves_the_board_where_config_says_so(server: Breakable):
     server.reply = board((card(1, home="Done"),))
-    tracker(server).move("card0001", TicketState.DONE)
+    tracker(server).move(CARD_1, TicketState.DONE)
     assert server.writes == []
-    tracker(server, archive=True).move("card0001", TicketState.DONE)
+    tracker(server, archive=True).move(CARD_1, TicketState.DONE)
     assert arguments(server.writes[0]) == {"idList": "Done", "closed": "true"}
 
 
 def test_an_archived_card_comes_back_when_it_is_taken_up_again(server: Breakable):
     server.reply = board((card(1, home="Done", closed=True),))
-    tracker(server).move("card0001", TicketState.TODO)
+    tracker(server).move(CARD_1, TicketState.TODO)
     assert arguments(server.writes[0]) == {"idList": "To do", "closed": "false"}
 
 
 def test_a_comment_ends_with_its_mark_and_quoting_it_does_not_count(server: Breakable):
     server.reply = board(comments=("> `run-2`\n\nwhat is that?", "Still so.\n\n`run-2`"))
-    assert tracker(server).has_comment("card0001", "run-2")
+    assert tracker(server).has_comment(CARD_1, "run-2")
     server.reply = board(comments=("`run-2`\n\nwhat is that?",))
-    assert not tracker(server).has_comment("card0001", "run-2")
+    assert not tracker(server).has_comment(CARD_1, "run-2")
 
 
 def test_a_link_is_an_attachment_that_carries_its_identity(server: Breakable):
     built, link = tracker(server), RemoteLink("herald=Run 4", "https://wiki.invalid/7", "Report")
-    built.link("card0001", link)
+    built.link(CARD_1, link)
     sent = arguments(server.writes[0])
     assert sent["name"] == "Report"
     assert sent["url"].startswith("https://wiki.invalid/7#herald-")
     server.reply = board(files=({"id": "a1", "name": "Report", "url": sent["url"]},))
-    built.link("card0001", link)
+    built.link(CARD_1, link)
     assert len(server.writes) == 1
-    built.link("card0001", RemoteLink("herald=Run 4", "https://wiki.invalid/8", "Report"))
+    built.link(CARD_1, RemoteLink("herald=Run 4", "https://wiki.invalid/8", "Report"))
     assert [(each.method, each.path.rsplit("/", 1)[1]) for each in server.writes[1:]] == [
         ("POST", "attachments"),
         ("DELETE", "a1"),
@@ -232,12 +233,12 @@ def test_a_link_is_an_attachment_that_carries_its_identity(server: Breakable):
 
 
 def test_an_address_with_a_fragment_of_its_own_stays_as_it_is(server: Breakable):
-    tracker(server).link("card0001", RemoteLink("run", "https://mlflow.invalid/#/runs/4", "Run"))
+    tracker(server).link(CARD_1, RemoteLink("run", "https://mlflow.invalid/#/runs/4", "Run"))
     assert arguments(server.writes[0])["url"] == "https://mlflow.invalid/#/runs/4"
 
 
 def test_a_file_is_sent_with_its_name_and_type(server: Breakable):
-    tracker(server).attach("card0001", Attachment("history-1f.png", b"\x89PNG\r\n", "image/png"))
+    tracker(server).attach(CARD_1, Attachment("history-1f.png", b"\x89PNG\r\n", "image/png"))
     [request] = server.writes
     assert arguments(request) == {"name": "history-1f.png", "mimeType": "image/png", "setCover": "false"}
     assert request.headers["content-type"].startswith("multipart/form-data; boundary=")
