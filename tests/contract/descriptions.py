@@ -137,13 +137,17 @@ def _eased(spec: dict[str, Any]) -> dict[str, Any]:
                     if status == "204" or not response.get("content"):
                         response.pop("content", None)
                 for parameter in operation.get("parameters", []):
-                    if parameter.get("name") in ("idLabels", "idMembers"):
-                        parameter["explode"] = False  # a list with commas, as their explanation has it
-                    if parameter.get("schema", {}).get("type") == "string":
-                        parameter["schema"].pop("default", None)  # false, here and there
-                    if parameter.get("schema", {}).get("items") == {"$ref": "#/components/schemas/StringList"}:
-                        parameter["schema"] = {"type": "array", "items": {"type": "string"}}  # not a list of lists
+                    _ease_parameter(parameter)
     return spec
+
+
+def _ease_parameter(parameter: dict[str, Any]) -> None:
+    if parameter.get("name") in ("idLabels", "idMembers"):
+        parameter["explode"] = False  # a list with commas, as their explanation has it
+    if parameter.get("schema", {}).get("type") == "string":
+        parameter["schema"].pop("default", None)  # false, here and there
+    if parameter.get("schema", {}).get("items") == {"$ref": "#/components/schemas/StringList"}:
+        parameter["schema"] = {"type": "array", "items": {"type": "string"}}  # not a list of lists
 
 
 def _converted(old: dict[str, Any]) -> dict[str, Any]:
