@@ -17,6 +17,8 @@ from bot.sandbox.rules import Service
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from bot.sandbox.rules import Rulebook
+
     WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 FAULT_HEADER = "HTTP_X_SANDBOX_FAULT"
@@ -102,8 +104,10 @@ class RequestRecord:
 class Faults:
     """All faults in force and the log of all requests; one lock for both."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], rulebook: Rulebook) -> None:
         self._clock = clock
+        self._rulebook = rulebook
+        self._trello_times: list[float] = []
         self._lock = threading.Lock()
         self._faults: list[_Armed] = []
         self._plan: FaultPlan | None = None
@@ -155,7 +159,7 @@ class Faults:
 
     def _is_over_a_limit(self, service: Service, method: str, path: str) -> bool:
         now = self._clock()
-        for limit, times in self._limits:
+        for limit, times in [*self._limits, *self._standing_limits()]:
             if limit.service != service or limit.method not in (None, method) or not re.search(limit.path, path):
                 continue
             times[:] = [at for at in times if at > now - limit.per_seconds]
@@ -163,6 +167,11 @@ class Faults:
                 return True
             times.append(now)
         return False
+
+    def _standing_limits(self) -> list[tuple[RateLimit, list[float]]]:
+        """Return the limit that Trello sets to a token, where the rules ask for it."""
+        allowed = self._rulebook.trello.requests_per_10s
+        return [(RateLimit(Service.TRELLO, "^/1/", allowed, 10.0), self._trello_times)] if allowed else []
 
     def record(self, service: str, method: str, path: str, status: int, fault: Fault | None, seconds: float) -> None:
         with self._lock:

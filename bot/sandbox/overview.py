@@ -10,6 +10,7 @@ from bot.sandbox.confluence_store import list_pages
 from bot.sandbox.rules import Service
 from bot.sandbox.slack import messages_of
 from bot.sandbox.templating import page
+from bot.sandbox.trello import card_url, cards_of
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response
@@ -75,11 +76,21 @@ def _slack(call: Call) -> Shelf:
     return Shelf("Slack (sandbox)", first, call.seed.slack_team_name, entries, [("Channels", first)])
 
 
+def _trello(call: Call) -> Shelf:
+    here = _at(call, Service.TRELLO)
+    board = call.seed.board
+    rows = sorted(cards_of(here), key=lambda row: row.updated, reverse=True)[:SHOWN]
+    entries = [Entry(row.name, card_url(here, row)) for row in rows]
+    where = f"{here.base}/b/{board.short_link}"
+    return Shelf("Trello (sandbox)", where, board.name, entries, [("Board", where)])
+
+
 def front_page(call: Call) -> Response:
     shelves = [
         _jira(call, Service.JIRA_CLOUD),
         _confluence(call, Service.CONFLUENCE_CLOUD),
         _slack(call),
+        _trello(call),
         _jira(call, Service.JIRA_DATACENTER),
         _confluence(call, Service.CONFLUENCE_DATACENTER),
     ]

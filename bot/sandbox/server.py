@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from bot.sandbox import admin, confluence, confluence_store, jira, overview, slack, slack_pages, templating
+from bot.sandbox import (
+    admin,
+    confluence,
+    confluence_store,
+    jira,
+    overview,
+    slack,
+    slack_pages,
+    templating,
+    trello,
+    trello_pages,
+)
 from bot.sandbox.faults import Fault, FaultPlan, Faults, FaultyServices, RateLimit, RequestRecord
 from bot.sandbox.rules import Rulebook, Rules, Service
 from bot.sandbox.seed import SandboxSeed
@@ -146,7 +157,8 @@ def serve(
 ) -> Iterator[RunningSandbox]:
     """Serve all services from one SQLite file (None: in memory) until the block ends."""
     seed = seed or SandboxSeed()
-    rulebook, faults, store = Rulebook(rules), Faults(clock), Store(database)
+    rulebook = Rulebook(rules)
+    faults, store = Faults(clock, rulebook), Store(database)
     application = _Application(store, seed, rulebook, faults, clock)
     with socket.create_server((host, port)) as listener:  # werkzeug would end the process where a port is taken
         server: BaseWSGIServer = make_server(
@@ -190,6 +202,7 @@ class _Application:
             Service.CONFLUENCE_CLOUD: confluence.cloud(),
             Service.CONFLUENCE_DATACENTER: confluence.datacenter(),
             Service.SLACK: _slack(),
+            Service.TRELLO: _trello(),
         }
         services: dict[Service, WSGIApplication] = {
             service: Site(service, routes, dialect, store=store, seed=seed, rulebook=rulebook, clock=clock)
@@ -204,6 +217,7 @@ class _Application:
         with store.transaction() as db:
             for service in (Service.CONFLUENCE_CLOUD, Service.CONFLUENCE_DATACENTER):
                 confluence_store.make_home_pages(db, service, seed, clock())
+            trello.make_board(db, seed, clock())
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         _, first, rest = (*environ["PATH_INFO"].split("/", 2), "", "")[:3]
@@ -227,6 +241,11 @@ class _Application:
 @cache
 def _slack() -> tuple[Routes, Dialect]:
     return Routes(slack.routes, slack_pages.routes), slack.dialect()
+
+
+@cache
+def _trello() -> tuple[Routes, Dialect]:
+    return Routes(trello.routes, trello_pages.routes), trello.dialect()
 
 
 def _too_many(service: Service) -> tuple[str, bytes]:

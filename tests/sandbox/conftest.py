@@ -97,6 +97,12 @@ def slack(sandbox):
 
 
 @pytest.fixture
+def trello(sandbox):
+    credentials = f'OAuth oauth_consumer_key="{sandbox.trello_key}", oauth_token="{sandbox.trello_token}"'
+    return Caller(sandbox.trello_url, headers={"Authorization": credentials})
+
+
+@pytest.fixture
 def ticket():
     """Return what a ticket needs at least, with more on demand."""
 
