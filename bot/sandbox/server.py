@@ -254,7 +254,7 @@ def _too_many(service: Service) -> tuple[str, bytes]:
         case Service.SLACK:
             return "application/json", b'{"ok": false, "error": "ratelimited"}'
         case Service.TRELLO:
-            return "text/plain", b"Rate limit exceeded"
+            return "application/json", b'{"code": "API_TOKEN_LIMIT_EXCEEDED", "message": "Rate limit exceeded"}'
         case _:
             text = {"errorMessages": ["Rate limit exceeded."], "errors": {}}
             return "application/json", json.dumps(text).encode()

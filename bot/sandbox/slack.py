@@ -491,7 +491,12 @@ def _reply_counts(rows: list[Any]) -> dict[str, dict[str, Any]]:
     for row in rows:
         if row.thread_ts:
             before = counts.get(row.thread_ts, {"reply_count": 0})["reply_count"]
-            counts[row.thread_ts] = {"thread_ts": row.thread_ts, "reply_count": before + 1, "latest_reply": row.ts}
+            counts[row.thread_ts] = {
+                "thread_ts": row.thread_ts,
+                "reply_count": before + 1,
+                "latest_reply": row.ts,
+                "subscribed": False,
+            }
     return counts
 
 
@@ -510,6 +515,9 @@ def replies(call: Call) -> Response:
     with_metadata = arguments.flag("include_all_metadata")
     counts = _reply_counts(rows)
     messages = [message_json(call, row, with_metadata=with_metadata) | counts.get(row.ts, {}) for row in page]
+    for message in messages:
+        if message["ts"] != root_ts:
+            message["parent_user_id"] = root.author
     answer: dict[str, Any] = {"ok": True, "messages": messages, "has_more": bool(cursor)}
     return json_answer(answer | ({"response_metadata": {"next_cursor": cursor}} if cursor else {}))
 

@@ -36,8 +36,9 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+
 
 
 def _error(status: int, text: str, _path: str = "") -> Response:
-    """Answer in plain text, as Trello mostly does."""
-    return Response(text, status=status, content_type="text/plain; charset=utf-8")
+    """Answer with a word and a sentence, as Trello's description has it (live ones are plain text here and there)."""
+    words = {400: "BAD_REQUEST", 401: "UNAUTHORIZED", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
+    return json_answer({"code": words.get(status, "ERROR"), "message": text}, status)
 
 
 def credentials(request: Request) -> tuple[str, str]:
@@ -328,7 +329,8 @@ def card_json(call: Call, row: Any) -> dict[str, Any]:
     comments = len(comments_of(call, row.id))
     files = len(attachments_of(call, row.id))
     known = {one.id: one for one in labels_of(call)}
-    return {
+    cover = {"idAttachmentCover": row.cover} if row.cover else {}
+    return cover | {
         "id": row.id,
         "idShort": row.number,
         "shortLink": row.short_link,
@@ -343,7 +345,6 @@ def card_json(call: Call, row: Any) -> dict[str, Any]:
         "labels": [_label_json(call, known[one]) for one in row.labels if one in known],
         "idMembers": row.members,
         "idChecklists": [],
-        "idAttachmentCover": row.cover,
         "pos": row.position,
         "due": row.due,
         "dueComplete": row.due_complete,
@@ -594,9 +595,8 @@ def attachment_url(call: Call, row: Any) -> str:
 def attachment_json(call: Call, row: Any) -> dict[str, Any]:
     return {
         "id": attachment_id(row),
-        "bytes": None if row.url else row.size,
+        "bytes": row.size,
         "date": iso_time(row.created),
-        "edgeColor": None,
         "idMember": call.seed.trello_member,
         "isUpload": not row.url,
         "mimeType": "" if row.url else row.media_type,

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from bot.sandbox import serve
+from tests.sandbox import contracts
 
 
 @dataclass(slots=True)
@@ -51,6 +52,22 @@ class Caller:
 
     def delete(self, path, **given):
         return self("DELETE", path, **given)
+
+
+EXCHANGES: list[httpx.Response] = []
+CLIENT.event_hooks["response"] = [EXCHANGES.append]
+
+
+@pytest.fixture(autouse=True)
+def answers_as_described():
+    """Hold every exchange of a test against the services' descriptions, where they are at hand."""
+    EXCHANGES.clear()
+    yield
+    if contracts.folder() is None:
+        return
+    exchanges = [contracts.exchange_of(one) for one in EXCHANGES if hasattr(one, "_content")]
+    complaints = [text for one in exchanges if one and (text := contracts.complaint(one))]
+    assert not complaints, "\n".join(complaints)
 
 
 @pytest.fixture
