@@ -9,8 +9,8 @@ from bot.sandbox import jira_comments, jira_data, jira_issues, jira_pages, jira_
 from bot.sandbox.jira_store import (
     all_issues,
     component_json,
+    described_time,
     find_project,
-    jira_time,
     named_json,
     project_json,
     status_json,
@@ -41,8 +41,8 @@ def server_info(call: Call) -> Response:
         "versionNumbers": list(version),
         "deploymentType": "Cloud" if call.service.is_cloud else "Server",
         "buildNumber": 100_286,
-        "buildDate": "2026-11-01T00:00:00.000+0000",
-        "serverTime": jira_time(call.now),
+        "buildDate": "2026-11-01T00:00:00.000+00:00",
+        "serverTime": described_time(call.now),
         "scmInfo": "sandbox",
         "serverTitle": "Jira (sandbox)",
     }

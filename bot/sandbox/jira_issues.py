@@ -158,15 +158,6 @@ def _write(call: Call, issue: Issue, report: FieldReport, body: dict[str, Any]) 
     return issue
 
 
-@common.on("DELETE", "/rest/api/2/issue/<key>")
-def delete(call: Call, key: str) -> Response:
-    issue = issue_or_refuse(call, key)
-    permit(call, "DELETE_ISSUES")
-    call.db.execute(tables.issue.delete().where(tables.issue.c.id == issue.id))
-    tables.index_document(call.db, call.service, str(issue.id), call.now, None)
-    return Response(status=204)
-
-
 # ---- search
 
 

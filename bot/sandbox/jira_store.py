@@ -42,6 +42,11 @@ def jira_time(at: float) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}+0000"
 
 
+def described_time(at: float) -> str:
+    """Write a time where Cloud's description asks for the format date-time, which wants a colon in the offset."""
+    return jira_time(at).removesuffix("+0000") + "+00:00"
+
+
 def language(call: Call) -> str:
     return call.rulebook.jira(call.service).language
 
@@ -282,7 +287,7 @@ def attachment_json(call: Call, row: Any) -> dict[str, Any]:
         "id": str(row.id),
         "filename": row.filename,
         "author": person_json(call, row.author),
-        "created": jira_time(row.created),
+        "created": described_time(row.created),
         "size": row.size,
         "mimeType": row.media_type,
         "content": content,
@@ -296,8 +301,8 @@ def comment_json(call: Call, issue: Issue, row: Any, *, with_properties: bool = 
         "author": person_json(call, row.author),
         "body": row.body,
         "updateAuthor": person_json(call, row.editor),
-        "created": jira_time(row.created),
-        "updated": jira_time(row.updated),
+        "created": described_time(row.created),
+        "updated": described_time(row.updated),
     }
     if row.visibility:
         answer["visibility"] = row.visibility
@@ -449,7 +454,7 @@ def changelog_json(call: Call, issue: Issue) -> dict[str, Any]:
         {
             "id": str(row.id),
             "author": person_json(call, row.author),
-            "created": jira_time(row.at),
+            "created": described_time(row.at),
             "items": [
                 {"field": one["field"], "fieldtype": "jira", "from": _as_text(one["from"]), "to": _as_text(one["to"])}
                 for one in row.items
