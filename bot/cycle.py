@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -22,6 +22,7 @@ from bot.domain.runs import Baseline, Run, RunResult, RunStatus
 from bot.domain.telling import Places, Publish, effects_of, wants_page
 from bot.errors import JobError
 from bot.ports import Executor, Job, JobState, JobStatus, RunStore
+from bot.seam import FIRE_TAG
 from bot.store import Database, fires, incidents, leases, outbox, runs
 from bot.store.runs import JudgedRun
 
@@ -70,14 +71,18 @@ class Cycle:
     def run(self, due_at: datetime) -> CycleReport:
         """Run the job that is due at *due_at*, judge what is new, and confirm what is suspicious.
 
-        A fire that an earlier Herald left is finished first. Returns early when asked to stop; jobs live on.
+        What ended before is judged first, so that every run is held against the past alone; then a fire that an earlier
+        Herald left is finished. Returns early when asked to stop; jobs live on.
         """
         report = CycleReport()
         with self._lease() as held:
             if not held:
                 report.busy = True
                 return report
-            self._finish_left_over(report)
+            left_over = self._left_over()
+            self._judge_new(report, but_not={fire.fire_id for fire in left_over})
+            for fire in left_over:
+                self._finish(fire, report)
             if self.pipeline.job is not None and not self.stopping():
                 self._finish(self._fire(due_at), report)
             self._judge_new(report)
@@ -90,11 +95,9 @@ class Cycle:
         self._judge_new(report)
         return report
 
-    def _finish_left_over(self, report: CycleReport) -> None:
+    def _left_over(self) -> Sequence[Fire]:
         with self.database.begin() as tx:
-            left = fires.unfinished(tx, self.name)
-        for fire in left:
-            self._finish(fire, report)
+            return fires.unfinished(tx, self.name)
 
     def _fire(self, due_at: datetime, confirms: str | None = None) -> Fire:
         with self.database.begin() as tx:
@@ -149,13 +152,16 @@ class Cycle:
         state = FireState.LOST if status.state is JobState.LOST else FireState.FAILED
         report.judged += self._record_failure(replace(ended, state=state), run, job)
 
-    def _judge_new(self, report: CycleReport) -> None:
-        """Judge finished runs of the experiment that were not judged before, whoever made them."""
+    def _judge_new(self, report: CycleReport, but_not: Collection[str] = ()) -> None:
+        """Judge finished runs of the experiment that were not judged before, whoever made them.
+
+        Runs of the fires *but_not* are left for when their jobs are concluded.
+        """
         with self.database.begin() as tx:
             mark = runs.watermark(tx, self.name)
         since = None if mark is None else mark - _OVERLAP
         for run in self.run_store.runs_since(self.pipeline.experiment, since):
-            if run.status is RunStatus.FINISHED:
+            if run.status is RunStatus.FINISHED and run.tags.get(FIRE_TAG) not in but_not:
                 report.judged += self._judge(run, None)
                 self._renew()
 
