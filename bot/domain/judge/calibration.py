@@ -6,6 +6,7 @@ Made by ``bench/calibrate.py`` on simulated noise of many kinds; docs/judge.md s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -25,7 +26,12 @@ class Threshold:
     for_repeats: float  # less is asked of a series that logs results again: this much less from three repeats on
 
     def by_span(self) -> Floats:
-        return np.interp(SPANS, KNOTS, self.at_knots)
+        return interpolate(self.at_knots)
+
+
+@cache
+def interpolate(at_knots: tuple[float, ...]) -> Floats:
+    return np.interp(SPANS, KNOTS, at_knots)
 
 
 THRESHOLDS = {

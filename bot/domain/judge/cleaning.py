@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from bot.domain.judge.spread import MAD_TO_SD
@@ -18,27 +16,27 @@ DIFFERENCE_TO_SD = 0.8862  # of the mean absolute difference of two normal value
 NOTHING = 1e-9  # spread of runs that are all the same, as a share of their size
 
 
-@dataclass(frozen=True, slots=True)
-class Repeats:
-    counts: Floats  # 0 where a run only repeats the one before it
-    number: int
-
-
-def robust_scale(runs: Floats) -> float:
+def robust_scale(runs: Floats, median: float) -> float:
     """Estimate the spread within levels from neighbouring runs, a change of level and lone failures counting little."""
     steps = np.abs(runs[1:] - runs[:-1])
-    median = middle(runs)
     scale = MAD_TO_SD * max(middle(steps) / 2**0.5, 0.7 * middle(np.abs(runs - median)))
     if scale > 0:
-        return float(scale)
+        return scale
     return float(DIFFERENCE_TO_SD * steps.mean()) or NOTHING * float(np.abs(runs).max()) or NOTHING
 
 
 def middle(values: Floats) -> float:
     """Return the median; several times faster than numpy's on a handful of values."""
-    ordered = np.sort(values)
+    ordered = values.copy()
+    ordered.sort()
     half = len(ordered) // 2
     return float(ordered[half]) if len(ordered) % 2 else float(ordered[half - 1] + ordered[half]) / 2
+
+
+def median_of(values: list[float]) -> float:
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def mark_spikes(runs: list[float], kept: list[float], scale: float) -> list[float]:
@@ -48,8 +46,13 @@ def mark_spikes(runs: list[float], kept: list[float], scale: float) -> list[floa
     newest cannot be one yet, and those out of sight keep their mark.
     """
     newest = len(runs) - 1
+    first = max(0, newest - SETTLED)
     marks = [*kept, 1.0]
-    for i in range(max(0, newest - SETTLED), newest):
+    marks[first:newest] = [1.0] * (newest - first)
+    near = runs[max(0, first - NEIGHBOURS) :]
+    if max(near) - min(near) <= SPIKE * scale:
+        return marks
+    for i in range(first, newest):
         after = median_of(runs[i + 1 : i + 1 + NEIGHBOURS])
         before = median_of(runs[max(0, i - NEIGHBOURS) : i]) if i else after
         above, below = runs[i] - max(before, after), min(before, after) - runs[i]
@@ -57,22 +60,15 @@ def mark_spikes(runs: list[float], kept: list[float], scale: float) -> list[floa
     return marks
 
 
-def median_of(values: list[float]) -> float:
-    ordered = sorted(values)
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+def find_repeats(past: Floats) -> Floats | None:
+    """Find results that were logged again: exactly the value of the run before, in a metric where ties are rare.
 
-
-def mark_repeats(past: Floats) -> Repeats:
-    """Find results that were logged again: exactly the value of the run before, in a metric where ties are rare."""
+    Return one flag for each run but the first, or None where there are none.
+    """
     same = past[1:] == past[:-1]
     repeats = int(np.count_nonzero(same))
-    counts = np.ones(len(past))
     if not 0 < repeats <= MOSTLY * len(past):
-        return Repeats(counts, 0)
+        return None
     ordered = np.sort(past)
     ties = int(np.count_nonzero(ordered[1:] == ordered[:-1]))
-    if ties - repeats > TIE_SHARE * len(past):
-        return Repeats(counts, 0)
-    counts[1:][same] = 0.0
-    return Repeats(counts, repeats)
+    return None if ties - repeats > TIE_SHARE * len(past) else same

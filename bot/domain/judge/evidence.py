@@ -12,45 +12,45 @@ from dataclasses import dataclass
 import numpy as np
 
 from bot.domain.judge.calibration import SPANS, Threshold
-from bot.domain.judge.cleaning import mark_repeats, mark_spikes, middle, robust_scale
+from bot.domain.judge.cleaning import find_repeats, mark_spikes, median_of, middle, robust_scale
 from bot.domain.runs import Floats
 
 MIN_BEFORE = 3  # runs that a change must have before it
+MIN_SINCE = 2  # and since: one bad run is never a change
 STEP_PRIOR = 1.2  # standard deviation of a change before it is seen, in spreads
 SCALE_PRIOR_DF = 1.0  # weight of the robust scale among the squares
-RISE_EXTRA = 1.0  # more is asked of a rise: to move the level up on a lucky streak makes falls of what follows
 CLIP = 3.0  # the newest run, and residuals in the autocorrelation, count as at most this many spreads
 RECENT = 8  # runs whose median the newest is clipped around
 FEW = 6  # fewer runs than this show no scale of their own, if one was known before
 ENOUGH_REPEATS = 3  # from which on a series is taken for one that logs results again
+RISE_EXTRA = 1.0  # more is asked of a rise: to move the level up on a lucky streak makes a fall of what follows
+SURELY_NOTHING = 1.7  # |t| under which no span can show a change
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Window:
-    """The runs of one level, or of two if it has changed; everything the evidence needs to know of them."""
+    """The runs of one level, or of two if it has changed; everything the evidence needs to know of them.
 
-    values: Floats  # the newest last
-    kept: Floats  # 0 for lone failures
+    Values are centred on the median of the earlier runs; the newest is last.
+    """
+
+    centre: float
+    values: Floats
+    kept: list[float]  # 0 for lone failures
     counts: Floats  # 0 for lone failures and repeats, seen with the newest run
-    counts_before: Floats  # the same without the newest run, which is left out
+    past: Floats  # the earlier runs as they were seen before the newest came; 0 where they do not count
+    past_counts: Floats
     repeats: int
     scale: float
-    squares: float  # of residuals from earlier levels, and their degrees of freedom
+    squares: float  # of residuals from levels left behind, and their degrees of freedom
     df: float
 
-    @property
-    def newest_clipped(self) -> float:
-        return self.clip(self.values[-1])
 
-    def clip(self, value: float) -> float:
-        recent = middle(self.values[-1 - RECENT : -1])
-        return min(max(float(value), recent - CLIP * self.scale), recent + CLIP * self.scale)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Levels:
     """The levels before and since each candidate start; arrays run over the spans, shortest first."""
 
+    window: Window
     spans: Floats
     before: Floats
     after: Floats
@@ -58,90 +58,87 @@ class Levels:
     weight: Floats  # n m / (n + m) of the runs before and since
     df: float
     runs: float  # that count
-    correlation: Floats  # lag-one autocorrelation of earlier runs around the two levels
-
-    @property
-    def t(self) -> Floats:
-        return np.asarray((self.after - self.before) * np.sqrt(self.weight / self.variance))
+    t: Floats  # standardised difference, negative where the newer level is lower
 
 
 def open_window(values: list[float], kept: list[float], counts_before: list[float], squares: float, df: float) -> Window:
     """Say which runs count and how wide they scatter, the newest (the last) left aside for the scale."""
     runs = np.array(values)
     past = runs[:-1]
-    scale = math.sqrt(squares / df) if df and len(past) < FEW else robust_scale(past)
-    marks = np.array(mark_spikes(values, kept, scale))
-    repeats = mark_repeats(past)
-    counts = marks.copy()
-    counts[:-1] *= repeats.counts
-    return Window(runs, marks, counts, np.array(counts_before), repeats.number, scale, squares, df)
+    centre = middle(past)
+    scale = math.sqrt(squares / df) if df and len(past) < FEW else robust_scale(past, centre)
+    marks = mark_spikes(values, kept, scale)
+    counts = np.array(marks)
+    same = find_repeats(past)
+    if same is not None:
+        counts[1:-1][same] = 0.0
+    recent = median_of(values[-1 - RECENT : -1])
+    low, high = recent - CLIP * scale - centre, recent + CLIP * scale - centre
+    centred = runs - centre
+    past_counts = np.array(counts_before)
+    before = centred[:-1] * past_counts
+    before[-1] = min(max(centred[-2], low), high) * past_counts[-1]
+    centred[-1] = min(max(centred[-1], low), high)
+    repeats = 0 if same is None else int(np.count_nonzero(same))
+    return Window(centre, centred, marks, counts, before, past_counts, repeats, scale, squares, df)
 
 
 def compare_levels(window: Window) -> Levels | None:
     """Estimate the levels before and since each candidate start; None while there are too few runs for any."""
     n = len(window.values)
-    spans = SPANS[: max(0, min(len(SPANS), n - MIN_BEFORE - 1))]
+    spans = SPANS[: max(0, n - MIN_BEFORE - MIN_SINCE + 1)]
     if not len(spans):
         return None
-    starts = n - spans
-    centre = middle(window.values[:-1])
-    values = (window.values - centre) * (window.counts > 0)
-    values[-1] = window.newest_clipped - centre
-    past = (window.values[:-1] - centre) * window.counts_before
-    past[-1] = (window.clip(window.values[-2]) - centre) * window.counts_before[-1]
-
-    since, total = tail_sums(window.counts, starts)
-    since_sum, total_sum = tail_sums(values, starts)
-    enough = (since > 1.5) & (total - since >= MIN_BEFORE)  # noqa: PLR2004 - two runs, whole numbers kept as floats
+    since, total = tail_sums(window.counts, n - spans)
+    enough = (since >= MIN_SINCE) & (total - since >= MIN_BEFORE)
     if not enough.any():
         return None
-    starts, spans, since, since_sum = starts[enough], spans[enough], since[enough], since_sum[enough]
+    if not enough.all():
+        spans, since = spans[enough], since[enough]
+    since_sum, total_sum = tail_sums(window.values * window.counts, n - spans)
     before, after = (total_sum - since_sum) / (total - since), since_sum / since
-    variance, df, correlation = scatter(window, past, starts)
-    return Levels(
-        spans=spans,
-        before=before + centre,
-        after=after + centre,
-        variance=variance,
-        weight=since * (total - since) / total,
-        df=df,
-        runs=total,
-        correlation=correlation,
-    )
+    variance, df = scatter(window, n - spans)
+    weight = since * (total - since) / total
+    t = (after - before) * np.sqrt(weight / variance)
+    return Levels(window, spans, before, after, variance, weight, df, total, t)
 
 
 def tail_sums(values: Floats, starts: Floats) -> tuple[Floats, float]:
     """Return the sum from each start to the end, and of all."""
-    sums = np.cumsum(values[::-1])
+    sums = values[::-1].cumsum()
     return sums[len(values) - 1 - starts], float(sums[-1])
 
 
-def scatter(window: Window, past: Floats, starts: Floats) -> tuple[Floats, float, Floats]:
-    """Return variance within the levels, its degrees of freedom, and lag-one autocorrelation, from *past* alone."""
-    counts = window.counts_before
-    since = np.arange(len(past)) >= starts[:, None]
-    counted = since * counts
-    after_n = counted.sum(axis=1)
-    before_n = counts.sum() - after_n
-    after_sum = counted @ past
-    after = after_sum / np.maximum(after_n, 1)
-    before = (past.sum() - after_sum) / np.maximum(before_n, 1)
-    residuals = (past - np.where(since, after[:, None], before[:, None])) * counts
-    squares = (residuals**2).sum(axis=1)
-    df = max(float(counts.sum()) - 2, 1.0)
+def scatter(window: Window, starts: Floats) -> tuple[Floats, float]:
+    """Return the variance within both levels and its degrees of freedom, from the earlier runs alone."""
+    since, total = tail_sums(window.past_counts, starts)
+    since_sum, total_sum = tail_sums(window.past, starts)
+    squares = float(window.past @ window.past)
+    squares -= since_sum**2 / np.maximum(since, 1) + (total_sum - since_sum) ** 2 / np.maximum(total - since, 1)
+    df = max(total - 2, 1.0)
     prior = SCALE_PRIOR_DF * window.scale**2 + window.squares
-    variance = (squares + prior) / (df + SCALE_PRIOR_DF + window.df)
-    clipped = np.clip(residuals, -CLIP * window.scale, CLIP * window.scale)
-    lagged = (clipped[:, 1:] * clipped[:, :-1]).sum(axis=1)
-    correlation = lagged / np.maximum((clipped**2).sum(axis=1), 1e-12 * window.scale**2)
-    return variance, df + window.df, correlation
+    return (np.maximum(squares, 0.0) + prior) / (df + SCALE_PRIOR_DF + window.df), df + window.df
+
+
+def correlate(window: Window, starts: Floats) -> Floats:
+    """Return the lag-one autocorrelation of the earlier runs around both levels, for each start."""
+    counts = window.past_counts
+    since = (np.arange(len(window.past)) >= starts[:, None]) * counts
+    after_n = since.sum(axis=1)
+    after_sum = since @ window.past
+    after = after_sum / np.maximum(after_n, 1)
+    before = (window.past.sum() - after_sum) / np.maximum(counts.sum() - after_n, 1)
+    residuals = (window.past - np.where(since > 0, after[:, None], before[:, None])) * counts
+    residuals = residuals.clip(-CLIP * window.scale, CLIP * window.scale)
+    lagged = (residuals[:, 1:] * residuals[:, :-1]).sum(axis=1)
+    return np.asarray(lagged / np.maximum((residuals**2).sum(axis=1), 1e-12 * window.scale**2))
 
 
 def log_bayes_factors(t: Floats, weight: Floats, df: float) -> Floats:
     """Return the log Bayes factor of a fall against no change, for a standardised difference *t*.
 
     Under the fall its size, in spreads, is half-normal with scale :data:`STEP_PRIOR`; level and spread have the usual
-    improper priors (Jeffreys 1961; Gönen et al. 2005). Monotone in t, for every df and weight.
+    improper priors (Jeffreys 1961; Gönen et al. 2005). Falls with t, for every df and weight.
     """
     from scipy.special import stdtr
 
@@ -153,10 +150,15 @@ def log_bayes_factors(t: Floats, weight: Floats, df: float) -> Floats:
     return np.asarray(two_sided + np.log(2 * stdtr(df + 1, posterior_t) + 1e-300))
 
 
-def excess(levels: Levels, repeats: int, threshold: Threshold, *, up: bool = False) -> Floats:
+def excess(levels: Levels, threshold: Threshold, *, up: bool = False) -> Floats:
     """Return by how much the evidence for a fall (a rise, if *up*) exceeds what is asked, for each span."""
     t = -levels.t if up else levels.t
-    asked = threshold.by_span()[: len(SPANS)][np.searchsorted(SPANS, levels.spans)]
-    asked = asked + threshold.for_autocorrelation * math.sqrt(levels.runs) * np.maximum(0, levels.correlation)
-    asked = asked - threshold.for_repeats * min(1.0, repeats / ENOUGH_REPEATS) + (RISE_EXTRA if up else 0.0)
-    return np.asarray(log_bayes_factors(t, levels.weight, levels.df) - asked)
+    if t.min() > -SURELY_NOTHING:
+        return np.full(len(t), -np.inf)
+    asked = threshold.by_span()[levels.spans - SPANS[0]]
+    asked = asked - threshold.for_repeats * min(1.0, levels.window.repeats / ENOUGH_REPEATS)
+    over = log_bayes_factors(t, levels.weight, levels.df) - asked - (RISE_EXTRA if up else 0.0)
+    if over.max() < 0:
+        return np.asarray(over)
+    correlation = correlate(levels.window, len(levels.window.values) - levels.spans)
+    return np.asarray(over - threshold.for_autocorrelation * math.sqrt(levels.runs) * np.maximum(0, correlation))
