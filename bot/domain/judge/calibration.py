@@ -35,8 +35,8 @@ def interpolate(at_knots: tuple[float, ...]) -> Floats:
 
 
 THRESHOLDS = {
-    Preset.QUIET: Threshold((3.71, 4.32, 4.6, 5.26, 5.38, 5.57, 6.85), for_autocorrelation=0.65, for_repeats=1.5),
-    Preset.SENSITIVE: Threshold((4.0, 3.5, 3.4, 3.4, 3.3, 3.0, 4.0), for_autocorrelation=0.4, for_repeats=0.7),
+    Preset.QUIET: Threshold((3.75, 4.2, 4.45, 5.15, 5.1, 5.4, 6.8), for_autocorrelation=0.85, for_repeats=1.45),
+    Preset.SENSITIVE: Threshold((4.7, 4.3, 4.1, 3.9, 3.6, 3.1, 4.2), for_autocorrelation=0.65, for_repeats=1.0),
 }
 
 SUSPICION = {Preset.QUIET: 0.001, Preset.SENSITIVE: 0.005}  # one-sided p at which one run alone looks bad

@@ -19,13 +19,14 @@ from bot.domain.policy import Preset
 WINDOW = 60  # runs remembered
 MIN_RUNS = 6  # runs, the newest included, before a change can be told
 RISE_SPAN = 6  # runs that a higher level must have held
+RISE_SIZE = 2.0  # spreads that it must be higher
 CARRIED_DF = 12.0  # an earlier level's spread counts as that of at most this many runs
 CLEARLY = 2.0  # standard errors within which a run alone is not looked at closer
 
 RECOVERY = 9.0  # log likelihood ratio at which a fallen metric is back
 CLIP_RECOVERY = 3.0  # a run counts as at most this many spreads from the middle of both levels
 TOO_GOOD = 4.0  # spreads above the old level at which a run proves little
-RETURN_EXTRA = 1.5  # more is asked of a series for each fall that came back by itself
+RETURN_EXTRA = 2.5  # more is asked of a series for each fall that came back by itself
 MAX_RETURNS = 3
 SINCE = 24  # runs remembered of a fall
 
@@ -102,7 +103,9 @@ def watch(track: Track, value: float, preset: Preset, min_effect: float = 0.0) -
             return fall_at(after, levels, int(matters.argmax()))
         return after, describe(after, levels, int(over.argmax()), Sight.SMALL)
     over = excess(levels, threshold, up=True)
-    over = np.where((levels.after - levels.before > min_effect) & (levels.spans >= RISE_SPAN), over, -np.inf)
+    higher = levels.after - levels.before
+    large = (higher > min_effect) & (higher > RISE_SIZE * np.sqrt(levels.variance)) & (levels.spans >= RISE_SPAN)
+    over = np.where(large, over, -np.inf)
     if over.max() >= 0:
         return rise_at(after, levels, int(over.argmax()))
     return after, hold_alone(window, value, preset)
