@@ -13,7 +13,7 @@ import numpy as np
 
 from bot.domain.judge.calibration import SPANS, Threshold
 from bot.domain.judge.cleaning import find_repeats, mark_spikes, median_of, middle, robust_scale
-from bot.domain.runs import Floats
+from bot.domain.runs import Floats, Ints
 
 MIN_BEFORE = 3  # runs that a change must have before it
 MIN_SINCE = 2  # and since: one bad run is never a change
@@ -24,6 +24,8 @@ RECENT = 8  # runs whose median the newest is clipped around
 FEW = 6  # fewer runs than this show no scale of their own, if one was known before
 ENOUGH_REPEATS = 3  # from which on a series is taken for one that logs results again
 RISE_EXTRA = 1.0  # more is asked of a rise: to move the level up on a lucky streak makes a fall of what follows
+LOOK_AHEAD = 8  # runs after a fall by which it should have been found
+Z_POWER = 0.84  # normal quantile of the power 0.8
 SURELY_NOTHING = 1.7  # |t| under which no span can show a change
 
 
@@ -51,7 +53,7 @@ class Levels:
     """The levels before and since each candidate start; arrays run over the spans, shortest first."""
 
     window: Window
-    spans: Floats
+    spans: Ints
     before: Floats
     after: Floats
     variance: Floats  # within the levels
@@ -61,7 +63,9 @@ class Levels:
     t: Floats  # standardised difference, negative where the newer level is lower
 
 
-def open_window(values: list[float], kept: list[float], counts_before: list[float], squares: float, df: float) -> Window:
+def open_window(
+    values: list[float], kept: list[float], counts_before: list[float], squares: float, df: float
+) -> Window:
     """Say which runs count and how wide they scatter, the newest (the last) left aside for the scale."""
     runs = np.array(values)
     past = runs[:-1]
@@ -103,24 +107,24 @@ def compare_levels(window: Window) -> Levels | None:
     return Levels(window, spans, before, after, variance, weight, df, total, t)
 
 
-def tail_sums(values: Floats, starts: Floats) -> tuple[Floats, float]:
+def tail_sums(values: Floats, starts: Ints) -> tuple[Floats, float]:
     """Return the sum from each start to the end, and of all."""
     sums = values[::-1].cumsum()
     return sums[len(values) - 1 - starts], float(sums[-1])
 
 
-def scatter(window: Window, starts: Floats) -> tuple[Floats, float]:
+def scatter(window: Window, starts: Ints) -> tuple[Floats, float]:
     """Return the variance within both levels and its degrees of freedom, from the earlier runs alone."""
     since, total = tail_sums(window.past_counts, starts)
     since_sum, total_sum = tail_sums(window.past, starts)
-    squares = float(window.past @ window.past)
-    squares -= since_sum**2 / np.maximum(since, 1) + (total_sum - since_sum) ** 2 / np.maximum(total - since, 1)
+    explained = since_sum**2 / np.maximum(since, 1) + (total_sum - since_sum) ** 2 / np.maximum(total - since, 1)
+    squares = float(window.past @ window.past) - explained
     df = max(total - 2, 1.0)
     prior = SCALE_PRIOR_DF * window.scale**2 + window.squares
     return (np.maximum(squares, 0.0) + prior) / (df + SCALE_PRIOR_DF + window.df), df + window.df
 
 
-def correlate(window: Window, starts: Floats) -> Floats:
+def correlate(window: Window, starts: Ints) -> Floats:
     """Return the lag-one autocorrelation of the earlier runs around both levels, for each start."""
     counts = window.past_counts
     since = (np.arange(len(window.past)) >= starts[:, None]) * counts
@@ -162,3 +166,15 @@ def excess(levels: Levels, threshold: Threshold, *, up: bool = False) -> Floats:
         return np.asarray(over)
     correlation = correlate(levels.window, len(levels.window.values) - levels.spans)
     return np.asarray(over - threshold.for_autocorrelation * math.sqrt(levels.runs) * np.maximum(0, correlation))
+
+
+def smallest_found(sd: float, before: int, df: float, threshold: Threshold) -> float:
+    """Return the smallest lasting fall that :data:`LOOK_AHEAD` further runs would show, four times out of five."""
+    weight = np.full(1, before * LOOK_AHEAD / (before + LOOK_AHEAD))
+    asked = threshold.by_span()[LOOK_AHEAD - SPANS[0]]
+    low, high = 0.0, 100.0
+    for _ in range(30):
+        middle_t = (low + high) / 2
+        found = log_bayes_factors(np.full(1, -middle_t), weight, df)[0] >= asked
+        low, high = (low, middle_t) if found else (middle_t, high)
+    return (high + Z_POWER) * sd / math.sqrt(float(weight[0]))

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from bot.domain.judge.calibration import SUSPICION, THRESHOLDS
+from bot.domain.judge.calibration import SUSPICION, THRESHOLDS, Threshold
 from bot.domain.judge.evidence import Levels, Window, compare_levels, excess, open_window
 from bot.domain.judge.spread import p_below
 from bot.domain.policy import Preset
@@ -25,7 +25,6 @@ CLEARLY = 2.0  # standard errors within which a run alone is not looked at close
 
 RECOVERY = 9.0  # log likelihood ratio at which a fallen metric is back
 CLIP_RECOVERY = 3.0  # a run counts as at most this many spreads from the middle of both levels
-TOO_GOOD = 4.0  # spreads above the old level at which a run proves little
 RETURN_EXTRA = 2.5  # more is asked of a series for each fall that came back by itself
 MAX_RETURNS = 3
 SINCE = 24  # runs remembered of a fall
@@ -92,23 +91,36 @@ def watch(track: Track, value: float, preset: Preset, min_effect: float = 0.0) -
         return remember(track, value, [*track.kept, 1.0], [*track.counts, 1.0]), View(Sight.TOO_FEW, runs=track.seen)
     window = open_window([*track.values, value], list(track.kept), list(track.counts), track.squares, track.df)
     after = remember(track, value, window.kept, window.counts.tolist())
+    lone = hold_alone(window, value, preset)
     levels = compare_levels(window) if len(window.values) >= MIN_RUNS else None
     if levels is None:
-        return after, replace(hold_alone(window, value, preset), sight=Sight.TOO_FEW)
+        return after, replace(lone, sight=Sight.TOO_FEW)
+    return weigh_levels(after, levels, lone, preset, min_effect)
+
+
+def weigh_levels(track: Track, levels: Levels, lone: View, preset: Preset, min_effect: float) -> tuple[Track, View]:
+    """Say whether the level fell, rose, or did neither; *track* holds the newest run already."""
     threshold = THRESHOLDS[preset]
     over = excess(levels, threshold) - RETURN_EXTRA * min(track.returns, MAX_RETURNS)
-    if over.max() >= 0:
+    surely = over.max() >= 0
+    if surely:
         matters = np.where(levels.before - levels.after > min_effect, over, -np.inf)
         if matters.max() >= 0:
-            return fall_at(after, levels, int(matters.argmax()))
-        return after, describe(after, levels, int(over.argmax()), Sight.SMALL)
+            return fall_at(track, levels, int(matters.argmax()))
+    elif (rise := find_rise(levels, threshold, min_effect)) is not None:
+        return rise_at(track, levels, rise)
+    if surely and not (lone.sight is Sight.LONE and -lone.change > min_effect):
+        return track, describe(track, levels, int(over.argmax()), Sight.SMALL)
+    return track, lone
+
+
+def find_rise(levels: Levels, threshold: Threshold, min_effect: float) -> int | None:
+    """Return the candidate of a rise that is large, lasting and certain enough to move the level."""
     over = excess(levels, threshold, up=True)
     higher = levels.after - levels.before
     large = (higher > min_effect) & (higher > RISE_SIZE * np.sqrt(levels.variance)) & (levels.spans >= RISE_SPAN)
     over = np.where(large, over, -np.inf)
-    if over.max() >= 0:
-        return rise_at(after, levels, int(over.argmax()))
-    return after, hold_alone(window, value, preset)
+    return int(over.argmax()) if over.max() >= 0 else None
 
 
 def remember(track: Track, value: float, kept: list[float], counts: list[float]) -> Track:
@@ -168,13 +180,11 @@ def cut(track: Track, part: slice) -> Track:
 
 
 def follow_fall(track: Track, fall: Fall, value: float) -> tuple[Track, View]:
-    """Weigh whether a fallen metric is back: a likelihood ratio between its two levels, restarted at zero (Page 1954)."""
+    """Weigh whether a fallen metric is back: a likelihood ratio of its two levels, restarted at zero (Page 1954)."""
     since = (*fall.since, value)[-SINCE:]
     drop = (fall.level - fall.low) / fall.sd
     place = (value - (fall.level + fall.low) / 2) / fall.sd
     gain = drop * min(max(place, -CLIP_RECOVERY), CLIP_RECOVERY)
-    if value > fall.level + TOO_GOOD * fall.sd:
-        gain = min(gain, RECOVERY / 2)
     balance = max(0.0, fall.balance + gain)
     good = fall.good + 1 if balance > 0 else 0
     runs = len(track.values)
@@ -197,3 +207,28 @@ def accept_fall(track: Track) -> Track:
     since = track.fall.since
     ones = (1.0,) * len(since)
     return Track(track.seen, since, ones, ones, df * track.fall.sd**2, df, track.returns)
+
+
+def to_numbers(track: Track) -> tuple[float, ...]:
+    """Return *track* as plain numbers, to be kept between runs."""
+    head = [track.seen, track.squares, track.df, track.returns, len(track.values)]
+    numbers = [*head, *track.values, *track.kept, *track.counts]
+    if track.fall is not None:
+        fall = track.fall
+        numbers += [fall.level, fall.low, fall.sd, fall.onset, fall.balance, fall.good, *fall.since]
+    return tuple(float(number) for number in numbers)
+
+
+def from_numbers(numbers: tuple[float, ...]) -> Track:
+    """Return the track that :func:`to_numbers` wrote down; an empty one for no numbers."""
+    if not numbers:
+        return Track()
+    seen, squares, df, returns, n = numbers[:5]
+    size = int(n)
+    values, kept, counts = (numbers[5 + i * size : 5 + (i + 1) * size] for i in range(3))
+    rest = numbers[5 + 3 * size :]
+    fall = None
+    if rest:
+        level, low, sd, onset, balance, good = rest[:6]
+        fall = Fall(level, low, sd, int(onset), balance, int(good), rest[6:])
+    return Track(int(seen), values, kept, counts, squares, df, int(returns), fall)
