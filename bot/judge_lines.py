@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -39,6 +40,8 @@ def judge_lines(lines: Iterable[str], *, preset: Preset, min_effect: MinEffect =
 
     :raises LinesError: at the first line that is none of these.
     """
+    import scipy.special  # noqa: F401 - here, not at the first value that needs it
+
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -247,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("file")
     chosen = parser.parse_args(arguments)
     try:
-        with sys.stdin if chosen.file == "-" else open(chosen.file, encoding="utf-8", newline="") as lines:
+        with sys.stdin if chosen.file == "-" else Path(chosen.file).open(encoding="utf-8", newline="") as lines:
             if chosen.format == "csv":
                 print_table(judge_csv(lines, preset=chosen.preset, lower_is_better=chosen.lower_is_better), say_briefly)
             else:

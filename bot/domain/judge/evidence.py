@@ -26,7 +26,8 @@ ENOUGH_REPEATS = 3  # from which on a series is taken for one that logs results 
 RISE_EXTRA = 1.0  # more is asked of a rise: to move the level up on a lucky streak makes a fall of what follows
 LOOK_AHEAD = 8  # runs after a fall by which it should have been found
 Z_POWER = 0.84  # normal quantile of the power 0.8
-SURELY_NOTHING = 1.7  # |t| under which no span can show a change
+SURELY_NOTHING = 2.2  # |t| under which no span can show a change
+NONE = np.full(1, -np.inf)
 
 
 @dataclass(slots=True)
@@ -158,7 +159,7 @@ def excess(levels: Levels, threshold: Threshold, *, up: bool = False) -> Floats:
     """Return by how much the evidence for a fall (a rise, if *up*) exceeds what is asked, for each span."""
     t = -levels.t if up else levels.t
     if t.min() > -SURELY_NOTHING:
-        return np.full(len(t), -np.inf)
+        return NONE
     asked = threshold.by_span()[levels.spans - SPANS[0]]
     asked = asked - threshold.for_repeats * min(1.0, levels.window.repeats / ENOUGH_REPEATS)
     over = log_bayes_factors(t, levels.weight, levels.df) - asked - (RISE_EXTRA if up else 0.0)

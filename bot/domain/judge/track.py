@@ -117,6 +117,8 @@ def weigh_levels(track: Track, levels: Levels, lone: View, preset: Preset, min_e
 def find_rise(levels: Levels, threshold: Threshold, min_effect: float) -> int | None:
     """Return the candidate of a rise that is large, lasting and certain enough to move the level."""
     over = excess(levels, threshold, up=True)
+    if over.max() < 0:
+        return None
     higher = levels.after - levels.before
     large = (higher > min_effect) & (higher > RISE_SIZE * np.sqrt(levels.variance)) & (levels.spans >= RISE_SPAN)
     over = np.where(large, over, -np.inf)
