@@ -93,8 +93,8 @@ def run(
         show.print_rehearsal(rehearse(*_read(config, secrets_dir), name), as_json=as_json)
         return
     herald = _make(config, secrets_dir)
-    with show.progress(f"{name}: job and verdict"):
-        report = herald.cycle(name).run(herald.around.clock())
+    with show.progress(f"{name}: job and verdict") as advance:
+        report = herald.cycle(name, advance).run(herald.around.clock())
     with show.progress("telling"):
         drained = herald.dispatcher.drain(_patience())
     show.print_cycle(name, report, drained, as_json=as_json)
