@@ -39,6 +39,7 @@ class Window:
 
     centre: float
     values: Floats
+    beyond: float  # by how much the newest run lies outside of what it counts as
     kept: list[float]  # 0 for lone failures
     counts: Floats  # 0 for lone failures and repeats, seen with the newest run
     past: Floats  # the earlier runs as they were seen before the newest came; 0 where they do not count
@@ -62,6 +63,8 @@ class Levels:
     df: float
     runs: float  # that count
     t: Floats  # standardised difference, negative where the newer level is lower
+    earlier: Floats  # level since without the newest run, which alone proves nothing
+    since: Floats  # runs since that count
 
 
 def open_window(
@@ -83,9 +86,11 @@ def open_window(
     past_counts = np.array(counts_before)
     before = centred[:-1] * past_counts
     before[-1] = min(max(centred[-2], low), high) * past_counts[-1]
-    centred[-1] = min(max(centred[-1], low), high)
+    newest = float(centred[-1])
+    centred[-1] = min(max(newest, low), high)
+    beyond = newest - float(centred[-1])
     repeats = 0 if same is None else int(np.count_nonzero(same))
-    return Window(centre, centred, marks, counts, before, past_counts, repeats, scale, squares, df)
+    return Window(centre, centred, beyond, marks, counts, before, past_counts, repeats, scale, squares, df)
 
 
 def compare_levels(window: Window) -> Levels | None:
@@ -105,7 +110,8 @@ def compare_levels(window: Window) -> Levels | None:
     variance, df = scatter(window, n - spans)
     weight = since * (total - since) / total
     t = (after - before) * np.sqrt(weight / variance)
-    return Levels(window, spans, before, after, variance, weight, df, total, t)
+    earlier = (since_sum - window.values[-1]) / (since - 1)
+    return Levels(window, spans, before, after, variance, weight, df, total, t, earlier, since)
 
 
 def tail_sums(values: Floats, starts: Ints) -> tuple[Floats, float]:
@@ -163,6 +169,8 @@ def excess(levels: Levels, threshold: Threshold, *, up: bool = False) -> Floats:
     asked = threshold.by_span()[levels.spans - SPANS[0]]
     asked = asked - threshold.for_repeats * min(1.0, levels.window.repeats / ENOUGH_REPEATS)
     over = log_bayes_factors(t, levels.weight, levels.df) - asked - (RISE_EXTRA if up else 0.0)
+    shared = levels.earlier > levels.before if up else levels.earlier < levels.before
+    over = np.where(shared, over, -np.inf)
     if over.max() < 0:
         return np.asarray(over)
     correlation = correlate(levels.window, len(levels.window.values) - levels.spans)

@@ -152,7 +152,7 @@ def describe(track: Track, levels: Levels, best: int, sight: Sight) -> View:
     return View(
         sight=sight,
         level=float(levels.before[best]) + levels.window.centre,
-        change=float(levels.after[best] - levels.before[best]),
+        change=float(levels.after[best] - levels.before[best] + levels.window.beyond / levels.since[best]),
         error=sd / math.sqrt(float(levels.weight[best])),
         sd=sd,
         df=levels.df,
@@ -165,7 +165,8 @@ def fall_at(track: Track, levels: Levels, best: int) -> tuple[Track, View]:
     """Keep what was before the fall as the level to return to."""
     view = describe(track, levels, best, Sight.FELL)
     span = int(levels.spans[best])
-    fall = Fall(view.level, view.level + view.change, view.sd, track.seen - span, 0.0, 0, track.values[-span:])
+    low = float(levels.after[best]) + levels.window.centre
+    fall = Fall(view.level, low, view.sd, track.seen - span, 0.0, 0, track.values[-span:])
     return replace(cut(track, slice(None, -span)), fall=fall), view
 
 
