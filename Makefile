@@ -24,7 +24,10 @@ demo: setup
 	$(BIN)/herald demo $(DEMO)
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --cov=bot --cov-report=
+	$(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist worksteal
+
+contract: setup
+	$(BIN)/python -m pytest -m long tests/sandbox
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -35,6 +35,9 @@ def main() -> None:
 
 
 def measure(path: Path, overrides: list[str], scratch: Path) -> None:
+    from trainer.environment import let_threads_sleep, usable_cores
+
+    let_threads_sleep()
     with stage("total"):
         with stage("import torch"):
             import torch
@@ -43,7 +46,6 @@ def measure(path: Path, overrides: list[str], scratch: Path) -> None:
         with stage("import the rest"):
             from trainer.config import load_job
             from trainer.data.snapshot import read_snapshot
-            from trainer.environment import usable_cores
             from trainer.tasks import next_item
             from trainer.tracking import start_run
         job = load_job(path, overrides)

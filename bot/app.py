@@ -24,7 +24,7 @@ from bot.config import (
     TrelloSection,
     WebhookSection,
 )
-from bot.cycle import Cycle
+from bot.cycle import Cycle, ignore_progress
 from bot.deliver import Services, TicketFields
 from bot.dispatch import Dispatcher, ignore_step
 from bot.errors import ConfigError, TemplateError
@@ -93,7 +93,7 @@ class Herald:
     dispatcher: Dispatcher
     around: Surroundings
 
-    def cycle(self, name: str) -> Cycle:
+    def cycle(self, name: str, on_past: Callable[[int, int], None] = ignore_progress) -> Cycle:
         """Return the cycle of a pipeline; raises ConfigError where there is none of that name."""
         if name not in self.config.pipeline:
             known = ", ".join(sorted(self.config.pipeline)) or "none"
@@ -110,6 +110,7 @@ class Herald:
             folder=self.folder,
             stopping=self.around.stopping,
             on_step=self.around.on_step,
+            on_past=on_past,
         )
 
 

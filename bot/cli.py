@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -93,8 +93,8 @@ def run(
         show.print_rehearsal(rehearse(*_read(config, secrets_dir), name), as_json=as_json)
         return
     herald = _make(config, secrets_dir)
-    with show.progress(f"{name}: job and verdict"):
-        report = herald.cycle(name).run(herald.around.clock())
+    with show.progress(f"{name}: job and verdict") as advance:
+        report = herald.cycle(name, advance).run(herald.around.clock())
     with show.progress("telling"):
         drained = herald.dispatcher.drain(_patience())
     show.print_cycle(name, report, drained, as_json=as_json)
@@ -133,6 +133,36 @@ def status(
     from bot.overview import overview
 
     show.print_status(overview(_make(config, secrets_dir)), as_json=as_json)
+
+
+@app.command()
+def judge(
+    file: Annotated[str, typer.Argument(help="A file, or - for standard input.")],
+    form: Annotated[Literal["jsonl", "csv"], typer.Option("--format", help="What the file holds.")] = "jsonl",
+    preset: Annotated[Literal["quiet", "sensitive"], typer.Option(help="How readily a fall is told.")] = "quiet",
+    lower_is_better: Annotated[
+        list[str] | None, typer.Option(help="A CSV column in which lower is better; may be repeated.")
+    ] = None,
+) -> None:
+    """Judge anyone's numbers.
+
+    JSON lines are answered in kind: {"id", "values"} with the runs at which a fall is told, with "mode": "offline" with
+    change points, {"id", "baseline", "candidate"} with a verdict. A CSV has an order or time column and one column a
+    metric; it is answered by a table.
+    """
+    from bot import judge_lines as lines
+    from bot.domain.policy import Preset
+
+    try:
+        with sys.stdin if file == "-" else Path(file).open(encoding="utf-8", newline="") as read:
+            if form == "csv":
+                judged = lines.judge_csv(read, preset=Preset(preset), lower_is_better=lower_is_better or [])
+                lines.print_table(judged, lines.say_briefly)
+            else:
+                for answer in lines.judge_lines(read, preset=Preset(preset)):
+                    sys.stdout.write(answer + "\n")
+    except (lines.LinesError, OSError, UnicodeDecodeError) as error:
+        raise HeraldError(f"{file}: {error}") from None
 
 
 @outbox_app.callback(invoke_without_command=True)

@@ -56,7 +56,7 @@ _SHORT_HASH = 12
 class Occasion:
     """One run that was just judged, with everything that telling about it may need."""
 
-    pipeline: str
+    title: str  # of the pipeline, and of the series where there are several
     config: PipelineSection
     locale: Locale
     zone: ZoneInfo
@@ -72,10 +72,6 @@ class Occasion:
     log_tail: str = ""
     exit_code: str = ""
     now: datetime = field(default_factory=lambda: datetime.now().astimezone())
-
-    @property
-    def title(self) -> str:
-        return self.config.title or self.pipeline
 
 
 def page_title(title: str, result: RunResult) -> str:

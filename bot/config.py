@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from datetime import timedelta
 from typing import Annotated, Literal, Self
@@ -265,12 +266,23 @@ class RecoverySection(Section):
     runs: Annotated[int, Field(ge=1)] = 2
 
 
+class WatchSection(Section):
+    """Which runs that others log are a pipeline's, and how they are read."""
+
+    experiments: tuple[Annotated[str, Field(min_length=1)], ...] = ()  # names, with * and ? for any letters
+    filter: str = ""  # in MLflow's own syntax
+    nested: bool = False  # runs inside other runs too
+    recent: Annotated[int, Field(ge=1, le=19)] = 10  # at first contact: a fall that began longer ago is the past
+    overlap: Duration = timedelta(days=1)  # how late a run may be logged after it ended
+
+
 class PipelineSection(Section):
     title: str = ""
     description: str = ""
     owner: str = ""  # as people should read it
     assignee: str | None = None  # the tracker's id of an account
-    experiment: str
+    experiment: str = ""
+    watch: WatchSection = WatchSection()
     schedule: ScheduleSection | None = None
     time_zone: Zone | None = None
     locale: Locale | None = None
@@ -291,9 +303,18 @@ class PipelineSection(Section):
     def _fits_together(self) -> Self:
         if self.confirm.reruns and self.job is None:
             raise ValueError("confirm.reruns needs a job to rerun: add [pipeline.NAME.job] or set reruns = 0")
+        if bool(self.experiment) == bool(self.watch.experiments):
+            raise ValueError('should have either experiment = "NAME", or watch.experiments = ["GLOB", ...]')
+        if self.job is not None and not self.experiment:
+            raise ValueError("a job needs the one experiment that its runs go to: experiment = ...")
         if self.chat is not None and self.channel is None:
             raise ValueError("chat needs a channel: add channel = ...")
         return self
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """Globs of the experiments whose runs are judged."""
+        return self.watch.experiments or (glob.escape(self.experiment),)
 
     @property
     def policies(self) -> Policies:

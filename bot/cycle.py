@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -16,22 +18,30 @@ from bot import compose
 from bot.config import Config, JobSection, PipelineSection
 from bot.dispatch import ignore_step
 from bot.domain.fires import Fire, FireState
-from bot.domain.incidents import Incident, IncidentState, SeriesKey, Step, advance
-from bot.domain.judge import Assessment, Finding, Outcome, Reason, assess
+from bot.domain.history import open_standing, settle_past
+from bot.domain.incidents import Incident, IncidentState, SeriesKey, Step, Turn, advance
+from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState, assess
 from bot.domain.runs import Baseline, Run, RunResult, RunStatus
 from bot.domain.telling import Places, Publish, effects_of, wants_page
 from bot.errors import JobError
 from bot.ports import Executor, Job, JobState, JobStatus, RunStore
-from bot.store import Database, fires, incidents, leases, outbox, runs
+from bot.seam import FIRE_TAG
+from bot.store import Database, contacts, fires, incidents, leases, outbox, runs
 from bot.store.runs import JudgedRun
+from bot.watch import Sight, Watch
 
 _BASELINE_RUNS = 20
 _HISTORY_RUNS = 40
 _LEASE = timedelta(minutes=2)
-_OVERLAP = timedelta(hours=1)  # runs may be logged a little late
 _LOG_LINES = 20
+_LONGEST_SERIES = 500  # characters
+_RENEW_EVERY = 20  # runs of the past
 
 log = structlog.get_logger(__name__)
+
+
+def ignore_progress(done: int, total: int) -> None:
+    """Take note of how far a long piece of work has come, and do nothing."""
 
 
 @dataclass(slots=True)
@@ -40,6 +50,15 @@ class CycleReport:
 
     judged: list[JudgedRun] = field(default_factory=list)
     busy: bool = False  # another Herald is at work on this pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A run that had ended before first contact."""
+
+    is_newest: bool = False  # of its series
+    in_window: bool = True  # near enough to the present that its artifacts may matter
+    is_late: bool = False  # later runs of its series were judged before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +76,7 @@ class Cycle:
     folder: Path  # that relative paths of the config start from
     stopping: Callable[[], bool] = lambda: False
     on_step: Callable[[str], None] = ignore_step
+    on_past: Callable[[int, int], None] = ignore_progress  # at first contact: runs read, and how many
     poll_seconds: float = 0.2
 
     @property
@@ -67,17 +87,25 @@ class Cycle:
     def title(self) -> str:
         return self.pipeline.title or self.name
 
+    @property
+    def _watch(self) -> Watch:
+        return Watch(self.name, self.pipeline, self.database, self.run_store)
+
     def run(self, due_at: datetime) -> CycleReport:
         """Run the job that is due at *due_at*, judge what is new, and confirm what is suspicious.
 
-        A fire that an earlier Herald left is finished first. Returns early when asked to stop; jobs live on.
+        What ended before is judged first, so that every run is held against the past alone; then a fire that an earlier
+        Herald left is finished. Returns early when asked to stop; jobs live on.
         """
         report = CycleReport()
         with self._lease() as held:
             if not held:
                 report.busy = True
                 return report
-            self._finish_left_over(report)
+            left_over = self._left_over()
+            self._judge_new(report, but_not={fire.fire_id for fire in left_over})
+            for fire in left_over:
+                self._finish(fire, report)
             if self.pipeline.job is not None and not self.stopping():
                 self._finish(self._fire(due_at), report)
             self._judge_new(report)
@@ -90,11 +118,9 @@ class Cycle:
         self._judge_new(report)
         return report
 
-    def _finish_left_over(self, report: CycleReport) -> None:
+    def _left_over(self) -> Sequence[Fire]:
         with self.database.begin() as tx:
-            left = fires.unfinished(tx, self.name)
-        for fire in left:
-            self._finish(fire, report)
+            return fires.unfinished(tx, self.name)
 
     def _fire(self, due_at: datetime, confirms: str | None = None) -> Fire:
         with self.database.begin() as tx:
@@ -149,15 +175,38 @@ class Cycle:
         state = FireState.LOST if status.state is JobState.LOST else FireState.FAILED
         report.judged += self._record_failure(replace(ended, state=state), run, job)
 
-    def _judge_new(self, report: CycleReport) -> None:
-        """Judge finished runs of the experiment that were not judged before, whoever made them."""
-        with self.database.begin() as tx:
-            mark = runs.watermark(tx, self.name)
-        since = None if mark is None else mark - _OVERLAP
-        for run in self.run_store.runs_since(self.pipeline.experiment, since):
-            if run.status is RunStatus.FINISHED:
-                report.judged += self._judge(run, None)
+    def _judge_new(self, report: CycleReport, but_not: Collection[str] = ()) -> None:
+        """Judge finished runs that were not judged before, whoever made them: first those of before first contact.
+
+        Runs of the fires *but_not* are left for when their jobs are concluded.
+        """
+        now = self.clock()
+        sights = self._watch.look(now)
+        if not self._judge_past(sights, report, but_not):
+            return
+        for run, is_past in self._watch.unseen(sights):
+            if self.stopping():
+                return
+            if run.tags.get(FIRE_TAG) not in but_not:
+                report.judged += self._judge(run, None, Past() if is_past else None)
                 self._renew()
+        self._watch.move_marks(sights, now)
+
+    def _judge_past(self, sights: Sequence[Sight], report: CycleReport, but_not: Collection[str]) -> bool:
+        """Judge what was there at first contact; False where Herald was asked to stop before the end of it."""
+        unread = [run for run in self._watch.past(sights) if run.tags.get(FIRE_TAG) not in but_not]
+        series = [_series_of(run, self.pipeline.series_by) for run in unread]
+        left = Counter(series)
+        for done, (run, name) in enumerate(zip(unread, series, strict=True)):
+            self.on_past(done, len(unread))
+            if self.stopping():
+                return False
+            if done % _RENEW_EVERY == 0:
+                self._renew()
+            left[name] -= 1
+            in_window = left[name] < _BASELINE_RUNS + self.pipeline.watch.recent
+            report.judged += self._judge(run, None, Past(is_newest=not left[name], in_window=in_window))
+        return True
 
     def _confirm(self, report: CycleReport) -> None:
         """Run the confirming reruns that suspicious runs still lack."""
@@ -170,21 +219,31 @@ class Cycle:
                 return
             self._finish(self._fire(latest.run.ended + timedelta(microseconds=had + 1), latest.run.run_id), report)
 
-    def _judge(self, run: Run, fire: Fire | None) -> Sequence[JudgedRun]:
+    def _judge(self, run: Run, fire: Fire | None, past: Past | None = None) -> Sequence[JudgedRun]:
         """Judge one run, and store in one transaction everything it says."""
+        is_whole = past is None or past.in_window
         series = SeriesKey(self.name, _series_of(run, self.pipeline.series_by))
         with self.database.begin() as tx:
             if runs.is_seen(tx, run.run_id):
                 if fire is not None:
                     fires.save(tx, fire)
                 return ()
-            accepted = runs.recent(tx, series, _BASELINE_RUNS, accepted_only=True)
+            accepted = runs.recent(tx, series, _BASELINE_RUNS, accepted_only=True, before=run.ended)
+            last_end = runs.last_end(tx, series)
             state = runs.load_state(tx, series)
-        baseline = Baseline(tuple(self.run_store.load(judged.run) for judged in accepted))
-        result = self.run_store.load(run)
+            known = [contact.experiment_id for contact in contacts.of_pipeline(tx, self.name) if contact.experiment_id]
+        if past is not None and last_end is not None and run.ended < last_end:
+            past, state = replace(past, is_late=True), SeriesState()
+        baseline = Baseline(tuple(self._baseline(accepted, known) if is_whole else map(_without_artifacts, accepted)))
+        result = self.run_store.load(run) if is_whole else RunResult(run)
         self.on_step("run.loaded")
         assessment = assess(state, result, baseline, self.pipeline.policies)
-        return self._store(series, result, assessment, baseline, fire)
+        return self._store(series, result, assessment, baseline, fire, past=past)
+
+    def _baseline(self, accepted: Sequence[JudgedRun], experiment_ids: Sequence[str]) -> Iterator[RunResult]:
+        """Load what a run is held against; what was deleted in MLflow is no baseline while it is."""
+        there = self.run_store.present(experiment_ids, [judged.run.run_id for judged in accepted])
+        return (self.run_store.load(judged.run) for judged in accepted if judged.run.run_id in there)
 
     def _record_failure(self, fire: Fire, run: Run | None, job: Job) -> Sequence[JudgedRun]:
         """Store the failure of a job like a run that says nothing but that."""
@@ -212,6 +271,7 @@ class Cycle:
         baseline: Baseline,
         fire: Fire | None,
         *,
+        past: Past | None = None,
         log_tail: str = "",
         exit_code: str = "",
     ) -> Sequence[JudgedRun]:
@@ -222,32 +282,47 @@ class Cycle:
                 return ()
             earlier = runs.recent(tx, series, _HISTORY_RUNS)
             standing = incidents.standing(tx, series)
-            steps = advance(standing, assessment, series, self.pipeline.incident_policy, now)
+            if past is None:
+                accepted = assessment.accepted
+                steps = advance(standing, assessment, series, self.pipeline.incident_policy, now)
+            else:
+                is_known = past.is_late or bool(standing)  # what stands in a series that is known stays as it is
+                doubtful = () if is_known else runs.doubtful(tx, series)
+                settled = settle_past(assessment, doubtful, 0 if past.is_late else self.pipeline.watch.recent)
+                runs.accept(tx, settled.accepted)
+                accepted = assessment.accepted or result.run_id in settled.accepted
+                steps = (
+                    open_standing(assessment, settled.standing, series, now) if past.is_newest and not is_known else ()
+                )
+            is_told = past is None or any(step.turn is Turn.FILED for step in steps)
             previous = earlier[-1].outcome if earlier else None
-            places = self._places()
-            has_page = wants_page(places.publish, assessment.outcome, previous, steps) and places.wiki is not None
-            title = compose.page_title(self.title, result) if has_page else None
+            places = self._places(result.run)
+            has_page = (
+                is_told and places.wiki is not None and wants_page(places.publish, assessment.outcome, previous, steps)
+            )
+            title = compose.page_title(self._title_of(result.run), result) if has_page else None
             judged = JudgedRun(
                 result.run,
                 series,
                 result.card,
                 assessment.findings,
                 assessment.outcome,
-                assessment.accepted,
+                accepted,
                 assessment.wants_confirmation,
                 now,
                 fire.fire_id if fire else None,
                 title,
             )
             runs.record(tx, judged)
-            runs.save_state(tx, series, assessment.state)
+            if past is None or not past.is_late:
+                runs.save_state(tx, series, assessment.state)
             for step in steps:
                 incidents.save(tx, step.incident)
             if fire is not None:
                 fires.save(tx, fire)
             self.on_step("run.recording")
             occasion = compose.Occasion(
-                pipeline=self.name,
+                title=self._title_of(result.run),
                 config=self.pipeline,
                 locale=self.pipeline.locale or self.config.locale,
                 zone=ZoneInfo(self.pipeline.time_zone or self.config.time_zone),
@@ -264,7 +339,8 @@ class Cycle:
                 exit_code=exit_code,
                 now=now,
             )
-            self._owe(tx, occasion)
+            if is_told:
+                self._owe(tx, occasion)
             self.on_step("run.owing")
         self.on_step("run.recorded")
         log.info("judged", pipeline=self.name, run=result.run.name, outcome=assessment.outcome.value)
@@ -276,11 +352,15 @@ class Cycle:
         owed = [(effect, compose.view_of(effect, on)) for effect in effects]
         outbox.owe(tx, self.name, owed, on.now)
 
-    def _places(self) -> Places:
+    def _title_of(self, run: Run) -> str:
+        """Name the pipeline, and where it has several series which one: `Search relevance / two-tower`."""
+        return " / ".join([self.title, *filter(None, _values(run, self.pipeline.series_by))])
+
+    def _places(self, run: Run) -> Places:
         pipeline = self.pipeline
         return Places(
             instance=self.config.instance,
-            pipeline_page=compose.pipeline_page_title(self.title, self.config.instance),
+            pipeline_page=compose.pipeline_page_title(self._title_of(run), self.config.instance),
             tracker=pipeline.tracker,
             wiki=pipeline.wiki,
             chat=pipeline.chat,
@@ -322,12 +402,21 @@ class Cycle:
 
 def _series_of(run: Run, series_by: Sequence[str]) -> str:
     """Name the series a run belongs to by the values of the params and tags that config lists."""
-    parts = []
+    name = ", ".join(f"{key}={value}" for key, value in zip(series_by, _values(run, series_by), strict=True))
+    if len(name) <= _LONGEST_SERIES:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{name[: _LONGEST_SERIES - len(digest) - 1]}…{digest}"
+
+
+def _values(run: Run, series_by: Sequence[str]) -> Iterator[str]:
     for key in series_by:
         kind, name = key.split(".", 1)
-        source = run.params if kind == "params" else run.tags
-        parts.append(f"{key}={source.get(name, '')}")
-    return ", ".join(parts)
+        yield (run.params if kind == "params" else run.tags).get(name, "")
+
+
+def _without_artifacts(judged: JudgedRun) -> RunResult:
+    return RunResult(judged.run, judged.card)
 
 
 def _fill(word: str, values: dict[str, str]) -> str:

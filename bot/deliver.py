@@ -44,6 +44,10 @@ _NEEDS_PAUSE = timedelta(seconds=15)
 V = TypeVar("V", bound=View)
 
 
+class CannotTellError(PermanentError):
+    """A request may have been carried out, and the service cannot be asked: a person decides about the next."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """The services that config names."""
@@ -195,7 +199,7 @@ class Delivery:
         if self.target in self.known and self._chat.can_edit:
             return None  # an edit: the same again changes nothing
         if not self._chat.can_edit:
-            raise PermanentError(
+            raise CannotTellError(
                 f"{self.target.service}: the message may or may not have been posted, and a webhook cannot be asked; "
                 "it is not sent again by itself, so that nobody reads it twice"
             )

@@ -11,11 +11,11 @@ from typing import Protocol
 import structlog
 from sqlalchemy import Connection
 
-from bot.deliver import Delivery, Done, NotYet, Services, TicketFields
+from bot.deliver import CannotTellError, Delivery, Done, NotYet, Services, TicketFields
 from bot.domain.effects import CREATING, EffectKind, ObjectKey
 from bot.errors import IntegrationError, PermanentError, RetryableError, TemplateError
 from bot.render import Renderer
-from bot.store import Database, outbox
+from bot.store import Database, incidents, outbox
 from bot.store.outbox import KnownObject, Owed
 
 LEASE = timedelta(minutes=5)  # longer than all requests of one effect, each with its timeout
@@ -130,6 +130,8 @@ class Dispatcher:
     def _record(self, owed: Owed, done: Done) -> None:
         now = self.clock()
         with self.database.begin() as tx:
+            if owed.effect.incident_id is not None:  # or a message and its ticket, recorded at once, miss each other
+                incidents.lock(tx, owed.effect.incident_id)
             if done.made is not None:
                 outbox.know(tx, done.made)
             outbox.mark_delivered(tx, owed, now, done.unbound)
@@ -169,8 +171,9 @@ class Dispatcher:
             outbox.mark_retry(tx, owed, self.owner, wait.until, wait.why, doubtful=owed.is_doubtful)
 
     def _park(self, owed: Owed, error: IntegrationError | TemplateError) -> None:
+        doubtful = owed.is_doubtful and not isinstance(error, CannotTellError)
         with self.database.begin() as tx:
-            outbox.mark_parked(tx, owed, self.owner, str(error))
+            outbox.mark_parked(tx, owed, self.owner, str(error), doubtful=doubtful)
         log.error("parked", effect=owed.effect.effect_id, error=str(error))
 
 

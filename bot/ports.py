@@ -151,11 +151,32 @@ class Chat(Protocol):
         """Find the message that carries *mark* among those posted after *since*."""
 
 
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    experiment_id: str
+    name: str
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which runs of an experiment count."""
+
+    filter: str = ""  # in MLflow's own syntax
+    nested: bool = False  # runs inside other runs too
+
+
 class RunStore(Protocol):
     """Runs of an experiment, as MLflow holds them. Raises RunStoreError."""
 
-    def runs_since(self, experiment: str, since: datetime | None) -> Iterator[Run]:
-        """Yield top-level runs of any final status that ended at or after *since*, oldest first."""
+    def experiments(self, patterns: Sequence[str]) -> Sequence[Experiment]:
+        """Return the experiments that are not deleted and whose names match any of these globs."""
+
+    def runs_since(self, experiment: Experiment, since: datetime | None, selection: Selection) -> Iterator[Run]:
+        """Yield runs of any final status that ended at or after *since*, oldest first; deleted ones are left out."""
+
+    def present(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of *run_ids* that these experiments hold and that are not deleted."""
 
     def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:
         """Find the run of a job, whatever its status: the one tagged with its fire's id.

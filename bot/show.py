@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from bot.cycle import CycleReport
@@ -22,6 +22,7 @@ from bot.rehearse import Rehearsal
 from bot.store.outbox import Owed
 from bot.store.runs import JudgedRun
 
+_RUNS_SHOWN = 10
 _COLOURS = {
     Outcome.IMPROVED: "green",
     Outcome.OK: "green",
@@ -36,15 +37,24 @@ _COLOURS = {
 
 
 @contextmanager
-def progress(what: str) -> Iterator[None]:
-    """Show that something is under way and for how long, where a person is watching."""
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show that something is under way and for how long, where a person is watching.
+
+    Yields what to call with how much of it is done, where that is known.
+    """
     if not sys.stderr.isatty():
-        yield
+        yield lambda _done, _total: None
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        bar.add_task(what)
-        yield
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
 def print_json(value: Any) -> None:
@@ -69,8 +79,11 @@ def print_cycle(name: str, report: CycleReport, drained: DrainReport, *, as_json
         console.print(f"{escape(name)}: another Herald is at work on it; nothing was done here")
     elif not report.judged:
         console.print(f"{escape(name)}: no new run to judge")
-    if report.judged:
-        console.print(_findings_table(report.judged))
+    shown = report.judged[-_RUNS_SHOWN:]
+    if len(shown) < len(report.judged):
+        console.print(f"{escape(name)}: {len(report.judged)} runs judged; the latest of them:")
+    if shown:
+        console.print(_findings_table(shown))
     console.print(f"delivered: {drained.delivered}")
     for words in drained.failures:
         console.print(f"[red]not delivered:[/] {escape(words)}")
@@ -146,7 +159,7 @@ def print_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> None:
     if not rehearsal.judged:
         console.print("No new run to judge (a dry run starts no job).")
     else:
-        console.print(_findings_table(rehearsal.judged))
+        console.print(_findings_table(rehearsal.judged[-_RUNS_SHOWN:]))
     for said in rehearsal.sent:
         console.rule(escape(f"{said.what}: {said.target}"))
         console.print(said.text, markup=False, highlight=False)

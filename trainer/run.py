@@ -1,7 +1,6 @@
 """One job from its file to its result: inputs checked, an MLflow run around the task, all outputs or none."""
 
 import json
-import os
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from trainer.config import Job, flatten
 from trainer.data.card import write_card
 from trainer.data.snapshot import partial_folder
-from trainer.environment import describe_environment, git_commit, usable_cores
+from trainer.environment import describe_environment, git_commit, let_threads_sleep, usable_cores
 from trainer.errors import Stopped, TrackingError
 from trainer.metrics import aggregate_slices
 from trainer.progress import say, show_progress
@@ -120,9 +119,7 @@ def _signals_to(handler: Handler) -> Iterator[None]:
 
 
 def _load_task(job: Job, *, training: bool) -> "next_item.Task":
-    # Read when torch loads: waiting threads sleep. Spinning ones gain nothing on free cores and take 2-3 times the CPU
-    # where other programs run.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    let_threads_sleep()
     import torch
 
     from trainer.tasks import next_item

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -70,16 +71,12 @@ class LocalExecutor:
         process = _living(job)
         if process is None:
             return
-        tree = [process, *process.children(recursive=True)]
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        _, alive = psutil.wait_procs(tree, timeout=_GRACE_SECONDS)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        for stubborn in alive:
-            with suppress(psutil.NoSuchProcess):
-                stubborn.kill()
-        psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
+        with suppress(psutil.NoSuchProcess):
+            tree = [process, *process.children(recursive=True)]
+            _signal_all(process.pid, tree, signal.SIGTERM)
+            _, alive = psutil.wait_procs(tree, timeout=_GRACE_SECONDS)
+            _signal_all(process.pid, alive, signal.SIGKILL)
+            psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
 
     def log_path(self, job: Job) -> Path:
         path = job.folder / "log"
@@ -94,6 +91,15 @@ def _environment(job: Job) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in _KEPT if name in os.environ}
     inherited |= {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW_", "OMP_", "PYTHON"))}
     return {**inherited, **job.environment}
+
+
+def _signal_all(group: int, tree: Sequence[psutil.Process], number: signal.Signals) -> None:
+    """Send a signal to a group of processes, and to those of the tree that left the group."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)
+    for process in tree:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 def _living(job: Job) -> psutil.Process | None:

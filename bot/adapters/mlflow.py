@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fnmatch
+import glob
 import json
 import logging
 import os
+import re
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,9 +22,11 @@ import numpy as np
 from bot.config import MlflowSection
 from bot.domain.runs import DataCard, ExampleTable, Run, RunResult, RunStatus
 from bot.errors import RunStoreError
+from bot.ports import Experiment, Selection
 from bot.seam import CARD_FILE, FIRE_TAG, TABLE_FILE
 
 if TYPE_CHECKING:
+    from mlflow.entities import Experiment as MlflowExperiment
     from mlflow.entities import Run as MlflowRun
     from mlflow.tracking import MlflowClient
 
@@ -34,7 +39,10 @@ _STATUS = {
 }
 _PARENT_TAG = "mlflow.parentRunId"
 _LOG_FOLDER = "herald"
+_BAD_TERMS = "INVALID_PARAMETER_VALUE"
 _PAGE = 200
+_EXPERIMENTS_PAGE = 1000
+_WRITTEN_OUT = re.compile(r"\[([*?\[])\]")  # what glob.escape makes of a sign that means something in a glob
 _KEPT_RESULTS = 64
 # MLflow's own defaults wait minutes for a server that is away, and report its use to its makers.
 _CALMER = {
@@ -53,27 +61,58 @@ class MlflowRunStore:
         self._loaded: OrderedDict[str, RunResult] = OrderedDict()
         self._client_once: MlflowClient | None = None
 
-    def runs_since(self, experiment: str, since: datetime | None) -> Iterator[Run]:
-        experiment_id = self._experiment_id(experiment)
-        if experiment_id is None:
-            return
-        ended = 0 if since is None else int(since.timestamp() * 1000)
+    def experiments(self, patterns: Sequence[str]) -> Sequence[Experiment]:
+        exact = [_WRITTEN_OUT.sub(r"\1", pattern) for pattern in patterns]
+        with self._translated():
+            if all(glob.escape(name) == pattern for name, pattern in zip(exact, patterns, strict=True)):
+                found = [self._client.get_experiment_by_name(name) for name in dict.fromkeys(exact)]
+                known = [each for each in found if each is not None and each.lifecycle_stage == "active"]
+            else:
+                known = list(self._all_experiments())
+        return [
+            Experiment(str(each.experiment_id), each.name, _moment(each.creation_time or 0))
+            for each in known
+            if any(fnmatch.fnmatchcase(each.name, pattern) for pattern in patterns)
+        ]
+
+    def _all_experiments(self) -> Iterator[MlflowExperiment]:
         token: str | None = None
         while True:
-            with self._translated():
+            page = self._client.search_experiments(max_results=_EXPERIMENTS_PAGE, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def runs_since(self, experiment: Experiment, since: datetime | None, selection: Selection) -> Iterator[Run]:
+        ended = 0 if since is None else int(since.timestamp() * 1000)
+        terms = f"attributes.end_time >= {ended}" + (f" and {selection.filter}" if selection.filter else "")
+        token: str | None = None
+        while True:
+            with self._translated(selection.filter):
                 page = self._client.search_runs(
-                    [experiment_id],
-                    f"attributes.end_time >= {ended}",
+                    [experiment.experiment_id],
+                    terms,
                     max_results=_PAGE,
                     order_by=["attributes.end_time ASC"],
                     page_token=token,
                 )
             for run in page:
-                if _PARENT_TAG not in run.data.tags:
+                if selection.nested or _PARENT_TAG not in run.data.tags:
                     yield self._run(run)
             token = page.token
             if not token:
                 return
+
+    def present(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> frozenset[str]:
+        listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
+        if not listed:
+            return frozenset()
+        with self._translated():
+            found = self._client.search_runs(
+                list(experiment_ids), f"attributes.run_id IN ({listed})", max_results=len(run_ids)
+            )
+        return frozenset(run.info.run_id for run in found)
 
     def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:
         experiment_id = self._experiment_id(experiment)
@@ -146,8 +185,11 @@ class MlflowRunStore:
         return self._client_once
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn whatever MLflow and the storage below it raise into our error, in one sentence."""
+    def _translated(self, terms: str = "") -> Iterator[None]:
+        """Turn whatever MLflow and the storage below it raise into our error, in one sentence.
+
+        *terms* is the part of a search that is not ours: where MLflow cannot read it, the sentence says so.
+        """
         import requests
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
@@ -157,6 +199,8 @@ class MlflowRunStore:
         except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
             words = str(error).strip().splitlines()
             shown = words[0][:300] if words else type(error).__name__
+            if terms and getattr(error, "error_code", "") == _BAD_TERMS:
+                raise RunStoreError(f"watch.filter: {terms!r} is not a filter that MLflow reads: {shown}") from error
             raise RunStoreError(
                 f"mlflow.tracking_uri: {_without_password(self._config.tracking_uri)} cannot be used: {shown}"
             ) from error

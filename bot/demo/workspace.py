@@ -37,11 +37,6 @@ cache = "cache"
 [tracking]
 uri = "sqlite:///mlflow.db"
 experiment = "next-purchase"
-
-[train]
-trips = 1024
-batch = 128
-lr = 3e-4
 """
 
 _CONFIG = """\

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int_]
 Strings: TypeAlias = NDArray[np.str_]
 
 

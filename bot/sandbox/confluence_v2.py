@@ -8,12 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from bot.sandbox import tables
 from bot.sandbox.confluence_store import (
-    DUPLICATE_TITLE,
     NewPage,
     Page,
     children_of,
@@ -517,11 +515,3 @@ def post_comment(call: Call) -> Response:
         "_links": {"webui": f"{web_path(call, page)}?focusedCommentId={number}", "base": f"{call.base}/wiki"},
     }
     return json_answer(answer, 201)
-
-
-def comments_of(call: Call, page: Page) -> list[Any]:
-    where = tables.page_comment.c.page == page.id
-    return list(call.db.execute(select(tables.page_comment).where(where).order_by(tables.page_comment.c.id)))
-
-
-__all__ = ["DUPLICATE_TITLE", "comments_of", "error", "page_json", "page_or_refuse", "routes"]

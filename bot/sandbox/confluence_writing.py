@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from bot.sandbox.seed import Space
     from bot.sandbox.web import Call
 
-# What a client sends as `value` without a representation, or with one that the stand-in cannot read, is refused.
-READABLE = ("storage",)
-
 
 def read_title(call: Call, given: Any) -> str:
     if not isinstance(given, str) or not given.strip():

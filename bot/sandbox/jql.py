@@ -64,7 +64,6 @@ class Context:
     now: float
     caller: str
     projects: tuple[str, ...]
-    statuses: tuple[str, ...] = ()
     extra: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -266,7 +265,7 @@ class _Parser:
 
     def _known(self, name: str, values: tuple[str, ...]) -> frozenset[str]:
         """Check the values of fields whose values Jira knows; labels may be anything."""
-        choices = {"project": self._context.projects, "status": self._context.statuses, **self._context.extra}.get(name)
+        choices = {"project": self._context.projects, **self._context.extra}.get(name)
         for value in values:
             if choices and value.casefold() not in choices:
                 raise JqlError(f"The value '{value}' does not exist for the field '{name}'.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 
 routes = Routes()
 
-TOKEN_TYPES = ("json", "form", "query")
-_TS = re.compile(r"[0-9]{1,10}\.[0-9]{6}")
 PAGE = 100
 LARGEST_PAGE = 999
 

@@ -29,6 +29,11 @@ def save(tx: Connection, incident: Incident) -> None:
     )
 
 
+def lock(tx: Connection, incident_id: str) -> None:
+    """Let nobody else record a delivery for the incident before this transaction ends."""
+    tx.execute(select(incidents.c.incident_id).where(incidents.c.incident_id == incident_id).with_for_update())
+
+
 def standing(tx: Connection, series: SeriesKey) -> Sequence[Incident]:
     """Return the series' incidents that are not over, oldest first."""
     query = select(incidents.c.incident).where(

@@ -149,12 +149,12 @@ def mark_retry(tx: Connection, owed: Owed, owner: str, not_before: datetime, err
     tx.execute(update(outbox).where(*_held(owed, owner)).values(values))
 
 
-def mark_parked(tx: Connection, owed: Owed, owner: str, error: str) -> None:
-    tx.execute(
-        update(outbox)
-        .where(*_held(owed, owner))
-        .values(state=EffectState.PARKED, error=error, owner=None, leased_until=None, sent_at=None)
-    )
+def mark_parked(tx: Connection, owed: Owed, owner: str, error: str, *, doubtful: bool = False) -> None:
+    """Leave the effect to a person; one that stays *doubtful* is looked for before a retry sends it again."""
+    values: dict[str, Any] = {"state": EffectState.PARKED, "error": error, "owner": None, "leased_until": None}
+    if not doubtful:
+        values["sent_at"] = None
+    tx.execute(update(outbox).where(*_held(owed, owner)).values(values))
 
 
 def set_state(tx: Connection, seq: int, state: EffectState, now: datetime) -> bool:
@@ -174,11 +174,30 @@ def outstanding(tx: Connection) -> Sequence[Owed]:
 
 
 def next_due(tx: Connection) -> datetime | None:
-    """Return when the earliest pending effect may be tried."""
-    moment: datetime | None = tx.scalar(
-        select(outbox.c.not_before).where(outbox.c.state == EffectState.PENDING).order_by(outbox.c.not_before).limit(1)
+    """Return when the earliest pending effect may be tried; those that wait for something parked do not count."""
+    columns = (
+        outbox.c.lane,
+        outbox.c.kind,
+        outbox.c.state,
+        outbox.c.effect,
+        outbox.c.not_before,
+        outbox.c.leased_until,
     )
-    return moment
+    query = select(*columns).where(outbox.c.state.in_((EffectState.PENDING, EffectState.PARKED)))
+    blocked: set[str] = set()  # lanes
+    never: set[ObjectKey] = set()  # what parked effects may have been to create
+    moments: list[datetime] = []
+    for row in tx.execute(query.order_by(outbox.c.seq)):
+        effect = load(Effect, row.effect)
+        if row.state == EffectState.PARKED:
+            if row.kind in CREATING:
+                blocked.add(row.lane)
+            never.add(effect.target)
+            continue
+        if row.lane not in blocked and never.isdisjoint(effect.needs):
+            moments.append(max(row.not_before, row.leased_until or row.not_before))
+        blocked.add(row.lane)
+    return min(moments, default=None)
 
 
 def know(tx: Connection, known: KnownObject) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from bot.domain.incidents import SeriesKey
 from bot.domain.judge import Assessment, Finding, Outcome, SeriesState
 from bot.domain.runs import DataCard, Run
 from bot.store.codec import dump, load
 from bot.store.tables import runs, series_states
+
+_IDS_AT_ONCE = 500  # databases limit how many a statement may name
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,16 @@ def is_seen(tx: Connection, run_id: str) -> bool:
     return tx.scalar(select(runs.c.run_id).where(runs.c.run_id == run_id)) is not None
 
 
+def seen(tx: Connection, run_ids: Iterable[str]) -> frozenset[str]:
+    """Return those of *run_ids* that were judged."""
+    wanted = list(run_ids)
+    found: set[str] = set()
+    for start in range(0, len(wanted), _IDS_AT_ONCE):
+        some = wanted[start : start + _IDS_AT_ONCE]
+        found.update(tx.scalars(select(runs.c.run_id).where(runs.c.run_id.in_(some))))
+    return frozenset(found)
+
+
 def record(tx: Connection, judged: JudgedRun) -> None:
     tx.execute(
         insert(runs).values(
@@ -66,13 +78,35 @@ def find(tx: Connection, run_id: str) -> JudgedRun | None:
     return None if row is None else _judged(row)
 
 
-def recent(tx: Connection, series: SeriesKey, limit: int, *, accepted_only: bool = False) -> Sequence[JudgedRun]:
-    """Return the latest runs of a series, oldest first."""
-    query = select(runs).where(runs.c.pipeline == series.pipeline, runs.c.series == series.series)
+def recent(
+    tx: Connection, series: SeriesKey, limit: int, *, accepted_only: bool = False, before: datetime | None = None
+) -> Sequence[JudgedRun]:
+    """Return the latest runs of a series that had ended *before* a moment, or until now, oldest first."""
+    query = select(runs).where(*_of(series))
     if accepted_only:
         query = query.where(runs.c.accepted)
+    if before is not None:
+        query = query.where(runs.c.ended_at <= before)
     rows = tx.execute(query.order_by(runs.c.ended_at.desc(), runs.c.run_id).limit(limit)).all()
     return [_judged(row) for row in reversed(rows)]
+
+
+def last_end(tx: Connection, series: SeriesKey) -> datetime | None:
+    """Return when the latest run of the series that was judged had ended."""
+    newest: datetime | None = tx.scalar(select(func.max(runs.c.ended_at)).where(*_of(series)))
+    return newest
+
+
+def doubtful(tx: Connection, series: SeriesKey) -> Sequence[str]:
+    """Return the ids of bad runs that are not accepted, oldest first."""
+    bad = runs.c.outcome.in_((Outcome.SUSPICIOUS, Outcome.REGRESSED))
+    query = select(runs.c.run_id).where(*_of(series), bad, ~runs.c.accepted)
+    return list(tx.scalars(query.order_by(runs.c.ended_at, runs.c.run_id)))
+
+
+def accept(tx: Connection, run_ids: Iterable[str]) -> None:
+    """Let runs be baseline from now on."""
+    tx.execute(update(runs).where(runs.c.run_id.in_(list(run_ids))).values(accepted=True))
 
 
 def latest(tx: Connection, pipeline: str) -> JudgedRun | None:
@@ -85,12 +119,6 @@ def count(tx: Connection, pipeline: str) -> int:
     return tx.scalar(select(func.count()).select_from(runs).where(runs.c.pipeline == pipeline)) or 0
 
 
-def watermark(tx: Connection, pipeline: str) -> datetime | None:
-    """Return when the latest run that was judged had ended."""
-    newest: datetime | None = tx.scalar(select(func.max(runs.c.ended_at)).where(runs.c.pipeline == pipeline))
-    return newest
-
-
 def load_state(tx: Connection, series: SeriesKey) -> SeriesState:
     query = select(series_states.c.state).where(*_is(series))
     text = tx.scalar(query)
@@ -100,6 +128,10 @@ def load_state(tx: Connection, series: SeriesKey) -> SeriesState:
 def save_state(tx: Connection, series: SeriesKey, state: SeriesState) -> None:
     tx.execute(delete(series_states).where(*_is(series)))
     tx.execute(insert(series_states).values(pipeline=series.pipeline, series=series.series, state=dump(state)))
+
+
+def _of(series: SeriesKey) -> tuple[Any, ...]:
+    return runs.c.pipeline == series.pipeline, runs.c.series == series.series
 
 
 def _is(series: SeriesKey) -> tuple[Any, ...]:

@@ -73,6 +73,17 @@ runs = Table(
     Index("runs_by_series", "pipeline", "series", "ended_at"),
 )
 
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("pipeline", String(64), primary_key=True),
+    Column("experiment_id", String(64), primary_key=True),
+    Column("since", Instant, nullable=False),  # runs that ended before are the past
+    Column("looked_at", Instant, nullable=False),
+    Column("watermark", Instant),
+    Column("past_read", Boolean, nullable=False),
+)
+
 series_states = Table(
     "series_states",
     metadata,

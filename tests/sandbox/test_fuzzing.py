@@ -1,4 +1,4 @@
-"""Generated requests find no answer that the services' descriptions do not allow (long: `-m slow`, make contract)."""
+"""Generated requests find no answer that the services' descriptions do not allow (long: make contract)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def declared(path: Path) -> set[str]:
     return {one["operationId"] for one in operations if "operationId" in one}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("ids", ["invented", "real"])
 @pytest.mark.parametrize(("description", "service"), list(OPERATIONS))
 def test_generated_requests_find_no_violation(description, service, ids, tmp_path):

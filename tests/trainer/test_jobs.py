@@ -10,9 +10,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
-from shop import Bench, make_bench
+from shop import PRODUCTS, Bench, make_bench, make_rows, products_table, write_raw
 
 from trainer.__main__ import main
+from trainer.data.completejourney import Options, prepare
 from trainer.errors import Stopped
 from trainer.metrics import METRICS
 from trainer.run import Finished, run_job
@@ -256,3 +257,30 @@ def test_a_deleted_experiment_is_told(tracked, capsys):
 def test_artifacts_go_where_the_job_says(tracked):
     run_job(tracked.job(f"tracking.artifacts={tracked.folder}/kept"), "fit")
     assert Path(only_run(tracked).info.artifact_uri.removeprefix("file://")).is_relative_to(tracked.folder / "kept")
+
+
+def test_items_of_one_text_share_its_weight(tracked, raw_folder, snapshot_folder, tmp_path):
+    """A text that many items have must not fill everybody's list with them."""
+    raw = write_raw(
+        tmp_path / "raw", make_rows(), products_table(tuple((i, d, "SAME", None) for i, d, _, _ in PRODUCTS))
+    )
+    prepare(raw, tmp_path / "snapshot", Options(min_households=2), item_ids=snapshot_folder)
+    job = tracked.job(f"data.snapshot={tmp_path}/snapshot", "score.prior=0.0", "train.trips=16")
+    compared = run_job(job, "fit").compared
+    # One text for all: every item is as good as every other, 10 of 11 are within the first ten.
+    assert compared["tuned"]["hr_at_10"] == pytest.approx(10 / 11)
+
+
+def test_a_rare_text_outranks_one_that_is_shared(tracked, snapshot_folder, tmp_path):
+    shared = tuple((i, d, c, t) if i in {3, 4} else (i, d, "SHARED", None) for i, d, c, t in PRODUCTS)
+    raw = write_raw(tmp_path / "raw", make_rows(), products_table(shared))
+    prepare(raw, tmp_path / "snapshot", Options(min_households=2), item_ids=snapshot_folder)
+    job = tracked.job(
+        f"data.snapshot={tmp_path}/snapshot", "score.prior=0.0", "score.temperature=1e6", "score.near=0.0"
+    )
+    compared = run_job(job, "fit").compared["tuned"]
+    # With nothing else to tell them apart, the two items of their own stand first and nine share the places after.
+    table = pq.read_table(job.output / "per_example.parquet").to_pandas()
+    alone = table[table.department == "PRODUCE"]
+    assert alone.mrr.min() >= 0.5
+    assert compared["hr_at_10"] < 1

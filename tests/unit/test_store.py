@@ -24,8 +24,9 @@ from bot.domain.incidents import Incident, IncidentState, SeriesKey
 from bot.domain.judge import Finding, Outcome, SeriesState, Streak
 from bot.domain.runs import DataCard, Run
 from bot.errors import StateError
-from bot.store import Database, fires, incidents, leases, runs
+from bot.store import Database, contacts, fires, incidents, leases, runs
 from bot.store.codec import dump, load
+from bot.store.contacts import Contact
 from bot.store.database import VERSION_TABLE
 from bot.store.tables import metadata
 from bot.views import MessageView, RunPageView, TicketView
@@ -183,12 +184,33 @@ def test_only_accepted_runs_serve_as_baseline(database):
         assert runs.latest(tx, "search").run.run_id == "bad"
 
 
-def test_the_watermark_is_when_the_latest_judged_run_ended(database):
+def test_a_baseline_may_be_asked_for_as_it_was_before_a_moment(database):
     with database.begin() as tx:
-        assert runs.watermark(tx, "search") is None
-        runs.record(tx, judged(run_at("late", NOON + MINUTE)))
-        runs.record(tx, judged(run_at("early", NOON)))
-        assert runs.watermark(tx, "search") == NOON + MINUTE
+        for i in range(3):
+            runs.record(tx, judged(run_at(f"run{i}", NOON + i * MINUTE)))
+        assert [j.run.run_id for j in runs.recent(tx, SERIES, 9, before=NOON + MINUTE)] == ["run0", "run1"]
+        assert runs.last_end(tx, SERIES) == NOON + 2 * MINUTE
+        assert runs.seen(tx, ["run0", "run2", "another"]) == {"run0", "run2"}
+
+
+def test_a_bad_run_is_doubtful_until_it_is_accepted(database):
+    with database.begin() as tx:
+        runs.record(tx, judged(run_at("old", NOON)))
+        runs.record(tx, judged(run_at("bad", NOON + MINUTE), Outcome.REGRESSED))
+        assert runs.doubtful(tx, SERIES) == ["bad"]
+        runs.accept(tx, ["bad"])
+        assert runs.doubtful(tx, SERIES) == []
+        assert [j.run.run_id for j in runs.recent(tx, SERIES, 9, accepted_only=True)] == ["old", "bad"]
+
+
+def test_a_contact_is_replaced_by_its_later_self(database):
+    first = Contact("search", "7", NOON, NOON)
+    later = Contact("search", "7", NOON, NOON + MINUTE, watermark=NOON + MINUTE, past_read=True)
+    with database.begin() as tx:
+        contacts.save(tx, first)
+        contacts.save(tx, Contact("other", "7", NOON, NOON))
+        contacts.save(tx, later)
+        assert contacts.of_pipeline(tx, "search") == [later]
 
 
 def test_a_series_carries_its_state_from_run_to_run(database):

@@ -223,8 +223,14 @@ def _score_items(task: Task, scorer: Scorer, vectors_ED: Tensor, test: Test) -> 
 
 
 def _add_prior(score_UE: Tensor, task: Task, scorer: Scorer, test: Test) -> Scores:
-    prior_I = torch.from_numpy((scorer.settings.prior * np.log(test.popularity_I)).astype(np.float32))
-    return np.asarray((score_UE[:, torch.from_numpy(task.texts.of_item)] + prior_I).numpy())
+    """Turn scores of texts, which are log weights, into scores of items.
+
+    Items of one text share its weight; else a text that many items have would fill the top of every list with them.
+    """
+    of_item = task.texts.of_item
+    sharing_I = np.bincount(of_item)[of_item]
+    prior_I = scorer.settings.prior * np.log(test.popularity_I) - np.log(sharing_I)
+    return np.asarray((score_UE[:, torch.from_numpy(of_item)] + torch.from_numpy(prior_I.astype(np.float32))).numpy())
 
 
 def _measure(task: Task, test: Test, scores_UI: Scores) -> tuple[PerExample, dict[str, float]]:

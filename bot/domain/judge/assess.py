@@ -3,41 +3,81 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bot.domain.judge.compare import LEVELS, describe, hold, hold_pinned, measure, worse_of
-from bot.domain.judge.findings import Assessment, Finding, Outcome, Reason, SeriesState
+from bot.domain.judge.findings import Assessment, Finding, Method, Outcome, Reason, SeriesState
 from bot.domain.judge.guards import broken_value, check_data
+from bot.domain.judge.overtime import name_onset, smallest_effect, tell, watch_metric
 from bot.domain.judge.paired import Rows, shared_rows
 from bot.domain.judge.slices import judge_slices
 from bot.domain.judge.spread import Spread, estimate_spread
-from bot.domain.judge.streaks import follow_streaks
+from bot.domain.judge.streaks import follow_streaks, forget_accepted
+from bot.domain.judge.track import WINDOW, Sight, Track, accept_fall, from_numbers, to_numbers
 from bot.domain.policy import MetricPolicy, Policies
 from bot.domain.runs import Baseline, RunResult
+
+CONTRADICTED = 0.5  # p of the rows from which on they say that this run is no worse
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A metric's track and the runs it was made of."""
+
+    track: Track
+    runs: tuple[str, ...]
 
 
 def assess(state: SeriesState, run: RunResult, baseline: Baseline, policies: Policies) -> Assessment:
     """Judge every metric and slice of *run* together, from the past alone."""
+    state = heed_acceptance(state, baseline)
     moved = check_data(run.card, baseline.recent, policies.guards)
     found: list[Finding] = []
+    memory, watched = dict(state.memory), dict(state.watched)
     for policy in policies.metrics:
-        whole = judge_metric(run, baseline, policy, policies)
-        comparable = whole.outcome is not Outcome.INVALID and not moved
-        found.append(distrust(whole) if moved else whole)
-        found.extend(judge_slices(run, baseline, policy, policies) if comparable else ())
-    accepted = {result.run_id for result in baseline.recent}
-    findings, streaks = follow_streaks(state.streaks, found, run.run_id, accepted)
+        since = baseline_since(baseline, state.level_from.get(policy.name))
+        finding = judge_run(run, since, policy, policies)
+        if moved or finding.outcome is Outcome.INVALID:
+            found.append(distrust(finding))
+            continue
+        before = recall(state, baseline, policy, policies)
+        after, finding = judge_over_time(before, run.run_id, finding, policy, policies)
+        memory[policy.name], watched[policy.name] = to_numbers(after.track), after.runs
+        found += [finding, *judge_slices(run, since, policy, policies)]
+    findings, streaks = follow_streaks(state.streaks, found, run.run_id)
     suspicious = any(f.part is None and f.outcome is Outcome.SUSPICIOUS for f in findings)
     return Assessment(
         run_id=run.run_id,
         findings=moved + findings,
-        state=SeriesState(judged=state.judged + 1, streaks=streaks, memory=state.memory),
+        state=SeriesState(state.judged + 1, streaks, memory, state.level_from, watched),
         wants_confirmation=suspicious and policies.confirm_reruns > 0,
     )
 
 
-def judge_metric(run: RunResult, baseline: Baseline, policy: MetricPolicy, policies: Policies) -> Finding:
-    """Judge a whole metric, against the recent runs and the pinned release."""
+def heed_acceptance(state: SeriesState, baseline: Baseline) -> SeriesState:
+    """Take the level of bad runs that a person accepted (they are in the baseline) for the new one."""
+    accepted = {result.run_id for result in baseline.recent}
+    streaks = forget_accepted(state.streaks, accepted)
+    gone = {key: streak.onset for key, streak in state.streaks.items() if key not in streaks}
+    if not gone:
+        return state
+    memory = {
+        metric: to_numbers(accept_fall(from_numbers(numbers))) if metric in gone else numbers
+        for metric, numbers in state.memory.items()
+    }
+    return replace(state, streaks=streaks, memory=memory, level_from={**state.level_from, **gone})
+
+
+def baseline_since(baseline: Baseline, run_id: str | None) -> Baseline:
+    """Return the baseline from the accepted run *run_id* on, if it is still among them."""
+    ids = [result.run_id for result in baseline.recent]
+    if run_id is None or run_id not in ids:
+        return baseline
+    return replace(baseline, recent=baseline.recent[ids.index(run_id) :])
+
+
+def judge_run(run: RunResult, baseline: Baseline, policy: MetricPolicy, policies: Policies) -> Finding:
+    """Judge a whole metric of one run by itself, against the recent runs and the pinned release."""
     value = run.run.metrics.get(policy.name)
     usable = [result for result in baseline.recent if policy.holds(metric_of(result, policy))]
     if value is None:
@@ -59,6 +99,54 @@ def judge_metric(run: RunResult, baseline: Baseline, policy: MetricPolicy, polic
     rows = rows_against(run, [pinned], policy)
     decayed = hold_pinned(value, metric_of(pinned, policy), spread, policy, rows)
     return worse_of(finding, describe(decayed, policy, spread, levels))
+
+
+def recall(state: SeriesState, baseline: Baseline, policy: MetricPolicy, policies: Policies) -> Watched:
+    """Return what is remembered of a metric: from the state, or from the accepted runs where it holds nothing yet."""
+    numbers = state.memory.get(policy.name, ())
+    if not numbers:
+        return replay(baseline.recent, policy, policies)
+    return Watched(from_numbers(numbers), state.watched.get(policy.name, ()))
+
+
+def replay(runs: Sequence[RunResult], policy: MetricPolicy, policies: Policies) -> Watched:
+    """Watch accepted runs that were there before the judge was."""
+    track, ids = Track(), []
+    for result in runs:
+        value = metric_of(result, policy)
+        if policy.holds(value):
+            track, _ = watch_metric(track, value, policy, policies.preset)
+            track = accept_fall(track)
+            ids.append(result.run_id)
+    return Watched(track, tuple(ids))
+
+
+def judge_over_time(
+    before: Watched, run_id: str, alone: Finding, policy: MetricPolicy, policies: Policies
+) -> tuple[Watched, Finding]:
+    """Add what the runs together say to what the run says alone: the worse of both, where the rows do not object."""
+    assert alone.value is not None  # invalid runs are not watched
+    effect = smallest_effect(before.track, policy)
+    track, view = watch_metric(before.track, alone.value, policy, policies.preset)
+    after = Watched(track, (*before.runs, run_id)[-WINDOW:])
+    together = tell(view, alone.value, effect, policy, policies.preset)
+    together = name_onset(together, lambda count: after.runs[max(count - track.seen, -len(after.runs))])
+    together = replace(together, p_rows=alone.p_rows, n_examples=alone.n_examples)
+    if view.sight in (Sight.FELL, Sight.FALLEN) and alone.n_baseline >= policies.min_runs:
+        return after, together if rows_allow(alone, policy) else alone
+    if view.sight is Sight.ROSE and alone.outcome is Outcome.OK:
+        return after, together
+    if together.method is Method.LEVELS and together.detectable is not None and view.sight is not Sight.TOO_FEW:
+        alone = replace(alone, detectable=min(together.detectable, alone.detectable or together.detectable))
+    return after, alone
+
+
+def rows_allow(alone: Finding, policy: MetricPolicy) -> bool:
+    """Say whether the rows of this run, if any, show a fall too."""
+    if alone.p_rows is None or alone.change is None:
+        return True
+    worse = alone.change * policy.direction.sign < 0
+    return alone.p_rows < CONTRADICTED if worse else alone.p_rows >= CONTRADICTED
 
 
 def metric_of(result: RunResult, policy: MetricPolicy) -> float:

@@ -39,6 +39,8 @@ class Reason(StrEnum):
     ROWS_AGREE = "rows_agree"  # the level moved, but example by example nothing is certain
     BEYOND_SPREAD = "beyond_spread"
     CONFIRMED = "confirmed"
+    LEVEL_FELL = "level_fell"  # the runs since the onset, taken together
+    LEVEL_ROSE = "level_rose"
     FIRST_RUNS = "first_runs"
     MISSING = "missing"
     NOT_A_NUMBER = "not_a_number"
@@ -59,6 +61,7 @@ class Method(StrEnum):
     NONE = "none"
     PREDICTIVE_T = "predictive_t"  # the run against the spread of accepted runs
     PREDICTIVE_AND_PAIRED_T = "predictive_and_paired_t"  # and example by example
+    LEVELS = "levels"  # the level of recent runs against that of all before: evidence gathered over runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Finding:
     spread: float | None = None  # standard deviation between runs
     p_runs: float | None = None  # one-sided in the direction of the change, against the spread of runs
     p_rows: float | None = None  # one-sided in the direction of the change, paired over examples
-    detectable: float | None = None  # smallest change this much data could have shown
+    detectable: float | None = None  # smallest change this much data could have shown, with a power of 80 %
     n_baseline: int = 0
     n_examples: int = 0
     share_of_loss: float | None = None  # of the whole metric's fall, by weight; slices only
@@ -116,6 +119,8 @@ class SeriesState:
     judged: int = 0
     streaks: Mapping[str, Streak] = field(default_factory=dict)  # by Finding.key
     memory: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by metric: numbers only the judge reads
+    level_from: Mapping[str, str] = field(default_factory=dict)  # by metric: the run a person accepted a fall with
+    watched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by metric: ids of its runs, newest last
 
 
 @dataclass(frozen=True, slots=True)

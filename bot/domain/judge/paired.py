@@ -12,6 +12,7 @@ from bot.domain.judge.spread import p_below
 from bot.domain.runs import ExampleTable, Floats, Slice, Strings
 
 MIN_EXAMPLES = 5  # fewer common examples say nothing
+PRIOR_PAIRS = 30.0  # how many pairs the variance of all of them is worth in a part
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,3 +82,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
         running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = running
     return adjusted
+
+
+def moderated_p(differences: Floats, parts: Sequence[Floats]) -> list[float]:
+    """Return the one-sided p values that the means of *parts* of the *differences* are below zero.
+
+    A small part may hold hardly any unequal pair, and then its own variance says nothing: each is shrunk to the
+    variance of all differences, which counts as :data:`PRIOR_PAIRS` further pairs (after Smyth 2004).
+    """
+    prior = float(differences.var(ddof=1))
+    found = []
+    for part in parts:
+        n = len(part)
+        squares = float(((part - part.mean()) ** 2).sum())
+        df = PRIOR_PAIRS + n - 1
+        variance = (PRIOR_PAIRS * prior + squares) / df
+        found.append(p_below(float(part.mean()), math.sqrt(variance / n), df))
+    return found

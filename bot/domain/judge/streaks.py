@@ -7,18 +7,19 @@ from dataclasses import replace
 
 from bot.domain.judge.findings import Finding, Outcome, Reason, Streak
 
+BAD = (Outcome.SUSPICIOUS, Outcome.REGRESSED)
 SAYS_NOTHING = (Outcome.INVALID, Outcome.NO_BASELINE, Outcome.INSUFFICIENT_DATA)
 
 
 def follow_streaks(
-    streaks: Mapping[str, Streak], findings: Sequence[Finding], run_id: str, accepted: Collection[str]
+    streaks: Mapping[str, Streak], findings: Sequence[Finding], run_id: str
 ) -> tuple[tuple[Finding, ...], dict[str, Streak]]:
-    """Settle what each bad run is in its row of bad runs; rows whose runs a person *accepted* are forgotten."""
-    after = {key: streak for key, streak in streaks.items() if streak.onset not in accepted}
+    """Settle what each bad run is in its row of bad runs."""
+    after = dict(streaks)
     settled = []
     for finding in findings:
-        if finding.outcome is Outcome.SUSPICIOUS:
-            streak = lengthen(after.get(finding.key), run_id)
+        if finding.outcome in BAD:
+            streak = lengthen(after.get(finding.key), run_id, finding.outcome)
             after[finding.key] = streak
             settled.append(settle(finding, streak))
             continue
@@ -28,13 +29,20 @@ def follow_streaks(
     return tuple(settled), after
 
 
-def lengthen(streak: Streak | None, run_id: str) -> Streak:
+def forget_accepted(streaks: Mapping[str, Streak], accepted: Collection[str]) -> dict[str, Streak]:
+    """Return the streaks whose first run nobody has accepted."""
+    return {key: streak for key, streak in streaks.items() if streak.onset not in accepted}
+
+
+def lengthen(streak: Streak | None, run_id: str, outcome: Outcome) -> Streak:
     if streak is None:
-        return Streak(onset=run_id, length=1, confirmed=False)
+        return Streak(onset=run_id, length=1, confirmed=outcome is Outcome.REGRESSED)
     return Streak(onset=streak.onset, length=streak.length + 1, confirmed=True)
 
 
 def settle(finding: Finding, streak: Streak) -> Finding:
+    if finding.outcome is Outcome.REGRESSED:
+        return finding
     if streak.confirmed:
         return replace(finding, outcome=Outcome.REGRESSED, reason=Reason.CONFIRMED, onset=streak.onset)
     return replace(finding, onset=streak.onset)

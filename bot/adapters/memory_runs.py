@@ -1,0 +1,83 @@
+"""A run store and an executor that keep everything in memory: what unit tests let a cycle work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from bot.domain.runs import Run, RunResult, RunStatus
+from bot.errors import RunStoreError
+from bot.ports import Job, JobState, JobStatus
+from bot.seam import FIRE_TAG
+
+
+class MemoryRunStore:
+    """Runs by experiment, as :class:`bot.ports.RunStore`."""
+
+    def __init__(self) -> None:
+        self.logs: dict[str, str] = {}  # by run
+        self._experiments: dict[str, dict[str, RunResult]] = {}  # by run, as they were added
+
+    def add(self, experiment: str, result: RunResult | Run) -> None:
+        """Let a run with what its artifacts say appear, or appear anew."""
+        whole = RunResult(result) if isinstance(result, Run) else result
+        self._experiments.setdefault(experiment, {})[whole.run_id] = whole
+
+    def runs_since(self, experiment: str, since: datetime | None) -> Iterator[Run]:
+        ended = [run for run in self._runs(experiment) if run.status is not RunStatus.RUNNING]
+        yield from sorted((run for run in ended if since is None or run.ended >= since), key=lambda run: run.ended)
+
+    def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:
+        found = sorted(self._runs(experiment), key=lambda run: run.started, reverse=True)
+        tagged = next((run for run in found if run.tags.get(FIRE_TAG) == fire_id), None)
+        if tagged is not None:
+            return tagged
+        untagged = next((run for run in found if FIRE_TAG not in run.tags and run.started >= started), None)
+        if untagged is None:
+            return None
+        result = self._experiments[experiment][untagged.run_id]
+        tagged = replace(untagged, tags={**untagged.tags, FIRE_TAG: fire_id})
+        self.add(experiment, replace(result, run=tagged))
+        return tagged
+
+    def load(self, run: Run) -> RunResult:
+        for runs in self._experiments.values():
+            if run.run_id in runs:
+                return replace(runs[run.run_id], run=run)
+        raise RunStoreError(f"There is no run {run.run_id}.")
+
+    def attach_log(self, run_id: str, log: Path) -> None:
+        self.logs[run_id] = log.read_text(encoding="utf-8")
+
+    def _runs(self, experiment: str) -> list[Run]:
+        return [result.run for result in self._experiments.get(experiment, {}).values()]
+
+
+class MemoryExecutor:
+    """Jobs that are a call of *carry_out*, as :class:`bot.ports.Executor`; `statuses` may be changed while they run."""
+
+    def __init__(self, carry_out: Callable[[Job], JobStatus]) -> None:
+        self.started: list[Job] = []  # oldest first
+        self.stopped: list[str] = []  # ids of fires
+        self.statuses: dict[str, JobStatus] = {}  # by fire
+        self._carry_out = carry_out
+
+    def start(self, job: Job) -> None:
+        if job.fire_id not in self.statuses:
+            self.started.append(job)
+            self.statuses[job.fire_id] = self._carry_out(job)
+
+    def poll(self, job: Job) -> JobStatus:
+        return self.statuses.get(job.fire_id, JobStatus(JobState.LOST))
+
+    def stop(self, job: Job) -> None:
+        self.stopped.append(job.fire_id)
+        self.statuses[job.fire_id] = JobStatus(JobState.ENDED)
+
+    def log_path(self, job: Job) -> Path:
+        path = job.folder / "log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        return path

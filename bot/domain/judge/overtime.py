@@ -1,0 +1,98 @@
+"""What the judge over time says of a run, as a finding in the metric's own unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from bot.domain.judge.calibration import THRESHOLDS
+from bot.domain.judge.evidence import smallest_found
+from bot.domain.judge.findings import Finding, Method, Outcome, Reason
+from bot.domain.judge.guards import broken_value
+from bot.domain.judge.spread import p_below, t_quantile
+from bot.domain.judge.track import Sight, Track, View, watch
+from bot.domain.policy import MetricPolicy, Preset
+
+SAID = {
+    Sight.TOO_FEW: (Outcome.INSUFFICIENT_DATA, Reason.FIRST_RUNS),
+    Sight.STEADY: (Outcome.OK, Reason.WITHIN_SPREAD),
+    Sight.LONE: (Outcome.SUSPICIOUS, Reason.BEYOND_SPREAD),
+    Sight.SMALL: (Outcome.OK, Reason.BELOW_MIN_EFFECT),
+    Sight.FELL: (Outcome.REGRESSED, Reason.LEVEL_FELL),
+    Sight.FALLEN: (Outcome.REGRESSED, Reason.LEVEL_FELL),
+    Sight.ROSE: (Outcome.IMPROVED, Reason.LEVEL_ROSE),
+}
+
+
+def watch_metric(track: Track, value: float, policy: MetricPolicy, preset: Preset) -> tuple[Track, View]:
+    """Watch a value in the metric's unit; the view is oriented so that lower is worse."""
+    sign = policy.direction.sign
+    return watch(track, sign * value, preset, smallest_effect(track, policy))
+
+
+def smallest_effect(track: Track, policy: MetricPolicy) -> float:
+    """Return the smallest effect in the metric's unit, a relative one against the middle of the earlier runs."""
+    if not policy.min_effect.relative or not track.values:
+        return policy.min_effect.against(0.0)
+    return policy.min_effect.against(sorted(track.values)[len(track.values) // 2])
+
+
+def judge_value(track: Track, value: float | None, policy: MetricPolicy, preset: Preset) -> tuple[Track, Finding]:
+    """Judge one run of a metric from its past alone; a broken or missing value leaves the track as it is."""
+    if value is None:
+        return track, Finding(policy.name, Outcome.INVALID, Reason.MISSING)
+    broken = broken_value(value, policy)
+    if broken is not None:
+        return track, Finding(policy.name, Outcome.INVALID, broken, value=value)
+    effect = smallest_effect(track, policy)
+    after, view = watch_metric(track, value, policy, preset)
+    return after, tell(view, value, effect, policy, preset)
+
+
+def judge_series(values: Iterable[float | None], policy: MetricPolicy, preset: Preset) -> list[Finding]:
+    """Judge a series run by run; the onset of a finding is the number of the run, from 0."""
+    track, findings = Track(), []
+    names: list[str] = []  # of the runs that were watched
+    for number, value in enumerate(values):
+        seen = track.seen
+        track, finding = judge_value(track, value, policy, preset)
+        if track.seen > seen:
+            names.append(str(number))
+        findings.append(name_onset(finding, names.__getitem__))
+    return findings
+
+
+def name_onset(finding: Finding, name: Callable[[int], str]) -> Finding:
+    """Put the name of a run in the place of its count among the runs watched."""
+    return finding if finding.onset is None else replace(finding, onset=name(int(finding.onset)))
+
+
+def tell(view: View, value: float, min_effect: float, policy: MetricPolicy, preset: Preset) -> Finding:
+    """Return the finding for *view*, its numbers in the metric's unit and its onset as the count of runs watched."""
+    sign = policy.direction.sign
+    outcome, reason = SAID[view.sight]
+    if view.sight is Sight.LONE and -view.change <= min_effect:
+        outcome, reason = Outcome.OK, Reason.BELOW_MIN_EFFECT
+    if view.sight is Sight.TOO_FEW and view.runs == 0:
+        outcome = Outcome.NO_BASELINE
+    if math.isnan(view.error):  # no spread yet
+        return Finding(policy.name, outcome, reason, value=value, n_baseline=view.runs)
+    margin = t_quantile(0.975, view.df) * view.error
+    change = sign * view.change
+    return Finding(
+        metric=policy.name,
+        outcome=outcome,
+        reason=reason,
+        value=value,
+        baseline=sign * view.level,
+        change=change,
+        change_low=change - margin,
+        change_high=change + margin,
+        spread=view.sd,
+        p_runs=p_below(-abs(view.change), view.error, view.df),
+        detectable=max(min_effect, smallest_found(view.sd, max(view.runs, 1), view.df, THRESHOLDS[preset])),
+        n_baseline=view.runs,
+        method=Method.LEVELS,
+        onset=None if view.onset is None or view.sight is Sight.SMALL else str(view.onset),
+    )

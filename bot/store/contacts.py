@@ -1,0 +1,47 @@
+"""Contacts: since when a pipeline knows an experiment, and how far it has read it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from bot.store.tables import contacts
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    pipeline: str
+    experiment_id: str  # empty: the pipeline looked, and no experiment was there yet
+    since: datetime  # runs that ended before are the past
+    looked_at: datetime
+    watermark: datetime | None = None  # when the latest run that was looked at had ended
+    past_read: bool = False
+
+
+def of_pipeline(tx: Connection, pipeline: str) -> Sequence[Contact]:
+    rows = tx.execute(select(contacts).where(contacts.c.pipeline == pipeline).order_by(contacts.c.experiment_id))
+    return [
+        Contact(row.pipeline, row.experiment_id, row.since, row.looked_at, row.watermark, row.past_read) for row in rows
+    ]
+
+
+def save(tx: Connection, contact: Contact) -> None:
+    """Store a contact, new or changed."""
+    tx.execute(
+        delete(contacts).where(
+            contacts.c.pipeline == contact.pipeline, contacts.c.experiment_id == contact.experiment_id
+        )
+    )
+    tx.execute(
+        insert(contacts).values(
+            pipeline=contact.pipeline,
+            experiment_id=contact.experiment_id,
+            since=contact.since,
+            looked_at=contact.looked_at,
+            watermark=contact.watermark,
+            past_read=contact.past_read,
+        )
+    )

@@ -1,0 +1,653 @@
+"""Delivering what is owed: once, in order, and with every doubtful end settled before anything is sent again."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from state_samples import (
+    INCIDENT,
+    MESSAGE,
+    MINUTE,
+    NOON,
+    PAGE,
+    RUN_VIEW,
+    SECOND,
+    TICKET,
+    VERDICT,
+    comment,
+    incident,
+    label,
+    link,
+    message_view,
+    open_ticket,
+    owe,
+    owed_kinds,
+    resolve,
+    tell,
+    ticket_view,
+)
+
+from bot.adapters.memory import MemoryChat, MemoryTracker, MemoryWiki
+from bot.deliver import Services, TicketFields
+from bot.dispatch import LEASE, Dispatcher, DrainReport, ignore_step
+from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
+from bot.errors import PermanentError, RetryableError, TemplateError
+from bot.ports import TicketState
+from bot.render import Renderer
+from bot.store import incidents, outbox
+from bot.store.outbox import EffectState
+from bot.views import ChartView, PipelinePageView, RunPageView
+
+LAG = timedelta(seconds=30)
+PARENT = ObjectKey("confluence", ObjectKind.PAGE, "Search (Herald test)")
+
+
+@dataclass
+class Clock:
+    now: datetime = NOON
+    pauses: list[float] = field(default_factory=list)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += timedelta(seconds=seconds)
+
+
+RENDERER = Renderer("en")
+
+
+class Wording:
+    def renderer(self, _pipeline: str) -> Renderer:
+        return RENDERER
+
+    def ticket_fields(self, _pipeline: str) -> TicketFields:
+        return TicketFields("High", "account-7", ("model-quality",), ("ranking",))
+
+
+@dataclass
+class Bench:
+    """A dispatcher, what it delivers to, and the time it lives in."""
+
+    database: object
+    clock: Clock = field(default_factory=Clock)
+    tracker: MemoryTracker = field(default_factory=lambda: MemoryTracker(search_lag=LAG))
+    wiki: MemoryWiki = field(default_factory=MemoryWiki)
+    chat: MemoryChat | None = None
+
+    def __post_init__(self) -> None:
+        self.chat = self.chat or MemoryChat(clock=self.clock)
+
+    @property
+    def services(self) -> Services:
+        return Services({"jira": self.tracker}, {"confluence": self.wiki}, {"slack": self.chat})
+
+    def dispatcher(self, owner="host/1/1/a", on_step: Callable[[str], None] = ignore_step, **changes) -> Dispatcher:
+        made = Dispatcher(self.database, self.services, Wording(), owner, self.clock, self.clock.pause, on_step)
+        return replace(made, **changes)
+
+    def drain(self, patience=timedelta(0)) -> DrainReport:
+        return self.dispatcher().drain(patience)
+
+    def owe(self, *effects) -> None:
+        owe(self.database, *effects, now=self.clock())
+
+    @property
+    def owed(self) -> list[str]:
+        return owed_kinds(self.database)
+
+    @property
+    def parked(self) -> list[tuple[str, str]]:
+        with self.database.begin() as tx:
+            parked = [owed for owed in outbox.outstanding(tx) if owed.state is EffectState.PARKED]
+        return [(owed.effect.kind, owed.error) for owed in parked]
+
+    def retry(self, seq: int) -> None:
+        with self.database.begin() as tx:
+            outbox.set_state(tx, seq, EffectState.PENDING, self.clock())
+
+    @property
+    def ticket(self):
+        (ticket,) = self.tracker.tickets.values()
+        return ticket
+
+    @property
+    def message(self):
+        (message,) = self.chat.messages
+        return message
+
+
+@pytest.fixture
+def bench(sqlite_database) -> Bench:
+    return Bench(sqlite_database)
+
+
+def publish_page(cause="run5") -> tuple[Effect, RunPageView]:
+    view = RunPageView(PAGE.name, VERDICT, RUN_VIEW, (VERDICT.headline,), (), (), (), None, TICKET.name, ("herald",))
+    return Effect(EffectKind.PUBLISH_PAGE, PAGE, cause, INCIDENT), view
+
+
+def update_section(cause="run5") -> tuple[Effect, PipelinePageView]:
+    view = PipelinePageView(PARENT.name, "Search", "What it is for.", "Search team", ("Ranking quality",), (), ())
+    return Effect(EffectKind.UPDATE_SECTION, PARENT, cause), view
+
+
+CHART = ChartView("ndcg", ("run 1", "run 2"), (0.8, 0.6), (None, None), filename="history-1.png")
+
+
+def attach(kind: EffectKind, target: ObjectKey) -> tuple[Effect, ChartView]:
+    return Effect(kind, target, "run5", INCIDENT, needs=(target,)), CHART
+
+
+def dropped(committed_words="The connection was dropped.") -> RetryableError:
+    return RetryableError(committed_words, doubtful=True)
+
+
+def busy(retry_after: float | None = None) -> RetryableError:
+    return RetryableError("503 Service Unavailable", doubtful=False, retry_after=retry_after)
+
+
+# ---- each effect once
+
+
+def test_everything_an_incident_calls_for_is_delivered_once_each(bench):
+    bench.owe(
+        update_section(),
+        publish_page(),
+        label(),
+        attach(EffectKind.ATTACH_TO_PAGE, PAGE),
+        open_ticket(report=PAGE),
+        attach(EffectKind.ATTACH_TO_TICKET, TICKET),
+        link(),
+        tell("run5/filed", ticket=TICKET, report=PAGE),
+    )
+    bench.owe(comment("run6/repeated"), comment("run7/resolved"), resolve("run7/resolved"))
+    report = bench.drain()
+    assert (report.delivered, report.failures) == (11, [])
+    assert bench.owed == []
+    ticket = bench.ticket
+    assert ticket.marker == TICKET.name
+    assert [mark for mark, _ in ticket.comments] == ["mark-run6/repeated", "mark-run7/resolved"]
+    assert list(ticket.attachments) == ["history-1.png"]
+    assert [each.url for each in ticket.links.values()] == ["memory://wiki/2"]
+    assert ticket.state is TicketState.DONE
+    parent, page = bench.wiki.pages.values()
+    assert (parent.draft.title, page.draft.title) == (PARENT.name, PAGE.name)
+    assert page.labels == ["herald", TICKET.name]
+    assert list(page.attachments) == ["history-1.png"]
+    assert len(bench.chat.messages) == 1
+
+
+def test_draining_again_sends_nothing(bench):
+    bench.owe(open_ticket(), comment("a"), tell("a"))
+    bench.drain()
+    calls = [Counter(each.faults.calls) for each in (bench.tracker, bench.chat)]
+    assert bench.drain().delivered == 0
+    assert [each.faults.calls for each in (bench.tracker, bench.chat)] == calls
+
+
+def test_a_ticket_carries_what_the_pipelines_configuration_says(bench):
+    bench.owe(open_ticket())
+    bench.drain()
+    draft = bench.ticket.draft
+    assert (draft.priority, draft.assignee, draft.components) == ("High", "account-7", ("ranking",))
+    assert bench.ticket.labels == (TICKET.name, "model-quality")
+
+
+def test_a_page_that_is_kept_up_to_date_is_found_again_and_only_its_section_changes(bench):
+    bench.owe(update_section("run5"))
+    bench.drain()
+    bench.owe(update_section("run6"))
+    bench.drain()
+    assert len(bench.wiki.pages) == 1
+
+
+def test_a_page_goes_below_the_page_of_its_pipeline(bench):
+    effect, view = publish_page()
+    bench.owe(update_section(), (replace(effect, needs=(PARENT,)), replace(view, links={"pipeline": PARENT})))
+    bench.drain()
+    parent, page = bench.wiki.pages.values()
+    assert page.draft.parent_id == parent.page_id
+
+
+# ---- failing, and trying again
+
+
+def test_what_a_busy_service_refuses_is_tried_again_later(bench):
+    bench.tracker.faults.fail_next("create", busy())
+    bench.owe(open_ticket())
+    report = bench.drain()
+    assert report.failures == ["503 Service Unavailable"]
+    assert bench.drain().delivered == 0, "not before its time"
+    bench.clock.now += 2 * SECOND
+    assert bench.drain().delivered == 1
+    assert bench.tracker.faults.calls["find"] == 0, "nothing was doubtful"
+
+
+def test_pauses_double_and_stay_below_ten_minutes(bench):
+    waits = []
+    bench.owe(open_ticket())
+    for _ in range(12):
+        bench.tracker.faults.fail_next("create", busy())
+        bench.drain()
+        with bench.database.begin() as tx:
+            due = outbox.next_due(tx)
+        waits.append((due - bench.clock()).total_seconds())
+        bench.clock.now = due
+    longest = [min(2.0 * 2**tries, 600.0) for tries in range(12)]
+    assert all(most / 2 <= wait <= most for wait, most in zip(waits, longest, strict=True))
+
+
+def test_a_service_that_says_when_to_come_back_is_left_alone_until_then(bench):
+    bench.tracker.faults.fail_next("create", busy(retry_after=90))
+    bench.owe(open_ticket())
+    bench.drain()
+    bench.clock.now += 89 * SECOND
+    assert bench.drain().delivered == 0
+    bench.clock.now += 1 * SECOND
+    assert bench.drain().delivered == 1
+
+
+def test_a_patient_drain_waits_for_the_next_try(bench):
+    bench.tracker.faults.fail_next("create", busy())
+    bench.owe(open_ticket())
+    report = bench.drain(MINUTE)
+    assert report.delivered == 1
+    assert 1 <= sum(bench.clock.pauses) <= 2.1
+
+
+def test_a_drain_waits_no_longer_than_its_patience(bench):
+    bench.tracker.faults.fail_next("create", busy(retry_after=3600))
+    bench.owe(open_ticket())
+    bench.drain(MINUTE)
+    assert bench.clock() < NOON + MINUTE
+
+
+def test_a_patient_drain_does_not_wait_for_what_is_parked(bench):
+    bench.tracker.faults.fail_next("create", PermanentError("The project does not exist."))
+    bench.owe(open_ticket(), comment("a"), link(), attach(EffectKind.ATTACH_TO_TICKET, TICKET))
+    bench.drain(MINUTE)
+    assert bench.clock.pauses == []
+
+
+@pytest.mark.parametrize(
+    "error", [PermanentError("Field 'priority' cannot be set."), TemplateError("ticket.wiki.j2: 'x'")]
+)
+def test_what_cannot_succeed_is_parked_with_the_words_of_the_refusal(bench, error):
+    bench.tracker.faults.fail_next("create", error)
+    bench.owe(open_ticket(), tell("a"))
+    report = bench.drain()
+    assert bench.parked == [("open_ticket", str(error))]
+    assert report.failures == [str(error)]
+    assert report.delivered == 1, "the message does not wait"
+    bench.clock.now += timedelta(days=1)
+    assert bench.drain().delivered == 0
+
+
+def test_what_was_parked_is_delivered_once_a_person_has_mended_the_cause(bench):
+    bench.tracker.faults.fail_next("create", PermanentError("Field 'priority' cannot be set."))
+    bench.owe(open_ticket(), comment("a"))
+    bench.drain()
+    bench.retry(1)
+    assert bench.drain().delivered == 2
+    assert [mark for mark, _ in bench.ticket.comments] == ["mark-a"]
+
+
+def test_comments_on_a_ticket_that_was_cancelled_are_parked_saying_so(bench):
+    bench.tracker.faults.fail_next("create", PermanentError("no"))
+    bench.owe(open_ticket(), comment("a"))
+    bench.drain()
+    with bench.database.begin() as tx:
+        outbox.set_state(tx, 1, EffectState.CANCELLED, NOON)
+    bench.drain()
+    words = f"{TICKET}: was never made, because what should have made it was cancelled"
+    assert bench.parked == [("comment_ticket", words)]
+
+
+def test_what_is_owed_to_a_service_that_left_the_configuration_is_parked_saying_so(bench):
+    bench.owe(open_ticket())
+    bench.dispatcher(services=Services({}, {}, {})).drain()
+    words = "jira: is no longer in the configuration; add it again, or cancel what is owed to it"
+    assert bench.parked == [("open_ticket", words)]
+
+
+def test_one_service_that_is_down_holds_up_no_other(bench):
+    bench.tracker.faults.fail_next("create", busy())
+    bench.owe(open_ticket(), publish_page(), tell("a", ticket=TICKET))
+    assert bench.drain().delivered == 2
+
+
+# ---- doubtful ends
+
+
+def later(bench, moment=LAG + SECOND):
+    bench.clock.now += moment
+
+
+def test_a_ticket_that_was_created_before_the_connection_dropped_is_found_and_not_created_again(bench):
+    bench.tracker.faults.fail_next("create", dropped(), committed=True)
+    bench.owe(open_ticket(), comment("a"))
+    bench.drain()
+    later(bench)
+    bench.drain()
+    assert bench.tracker.faults.calls["create"] == 1
+    assert [mark for mark, _ in bench.ticket.comments] == ["mark-a"]
+
+
+def test_a_ticket_that_was_not_created_is_created_once_the_search_would_surely_show_it(bench):
+    bench.tracker.faults.fail_next("create", dropped())
+    bench.owe(open_ticket())
+    bench.drain()
+    later(bench, LAG - SECOND)
+    bench.drain()
+    assert bench.tracker.faults.calls["create"] == 1, "within the lag, not found proves nothing"
+    later(bench, 2 * SECOND)
+    assert bench.drain().delivered == 1
+    assert bench.tracker.faults.calls["create"] == 2
+    assert len(bench.tracker.tickets) == 1
+
+
+def test_a_doubt_outlives_a_search_that_fails(bench):
+    bench.tracker.faults.fail_next("create", dropped(), committed=True)
+    bench.tracker.faults.fail_next("find", busy())
+    bench.owe(open_ticket())
+    for _ in range(3):
+        bench.drain()
+        later(bench)
+    assert bench.owed == []
+    assert bench.tracker.faults.calls["create"] == 1
+
+
+def test_a_doubt_outlives_being_parked_while_nobody_may_search(bench):
+    bench.tracker.faults.fail_next("create", dropped(), committed=True)
+    bench.tracker.faults.fail_next("find", PermanentError("401 Unauthorized"))
+    bench.owe(open_ticket())
+    bench.drain()
+    later(bench)
+    bench.drain()
+    assert bench.parked == [("open_ticket", "401 Unauthorized")]
+    bench.retry(1)
+    assert bench.drain().delivered == 1
+    assert bench.tracker.faults.calls["create"] == 1
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_comment_whose_end_is_unknown_is_said_once(bench, committed):
+    bench.tracker.faults.fail_next("comment", dropped(), committed=committed)
+    bench.owe(open_ticket(), comment("a"), comment("b"))
+    bench.drain()
+    later(bench)
+    bench.drain()
+    assert [mark for mark, _ in bench.ticket.comments] == ["mark-a", "mark-b"]
+
+
+@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize(
+    ("method", "effect"),
+    [("move", resolve("a")), ("link", link()), ("attach", attach(EffectKind.ATTACH_TO_TICKET, TICKET))],
+)
+def test_a_change_that_may_be_repeated_is_repeated(bench, method, effect, committed):
+    bench.owe(publish_page(), open_ticket())
+    bench.drain()
+    bench.tracker.faults.fail_next(method, dropped(), committed=committed)
+    bench.owe(effect)
+    bench.drain()
+    later(bench)
+    assert bench.drain().delivered == 1
+    assert len(bench.ticket.links) + len(bench.ticket.attachments) + (bench.ticket.state is TicketState.DONE) == 1
+
+
+@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize("method", ["create", "label", "attach", "replace_section"])
+def test_a_page_whose_end_is_unknown_is_there_once(bench, method, committed):
+    bench.wiki.faults.fail_next(method, dropped(), committed=committed)
+    bench.owe(update_section(), publish_page(), label(), attach(EffectKind.ATTACH_TO_PAGE, PAGE))
+    for _ in range(3):
+        bench.drain()
+        later(bench)
+    assert bench.owed == []
+    assert sorted(page.draft.title for page in bench.wiki.pages.values()) == sorted([PARENT.name, PAGE.name])
+    page = next(page for page in bench.wiki.pages.values() if page.draft.title == PAGE.name)
+    assert page.labels == ["herald", TICKET.name]
+    assert list(page.attachments) == ["history-1.png"]
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_message_whose_end_is_unknown_is_posted_once(bench, committed):
+    bench.chat.faults.fail_next("post", dropped(), committed=committed)
+    bench.owe(tell("a"))
+    bench.drain()
+    later(bench)
+    assert bench.drain().delivered == 1
+    assert len(bench.chat.messages) == 1
+
+
+def test_a_message_found_after_a_doubtful_end_is_brought_up_to_date(bench):
+    bench.chat.faults.fail_next("post", dropped(), committed=True)
+    bench.owe(tell("a", ticket=TICKET))
+    bench.drain()
+    bench.owe(open_ticket())
+    later(bench)
+    bench.drain()
+    bench.drain()
+    assert "MEM-1" in bench.message.text
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_webhook_posts_at_most_once_and_leaves_the_doubt_to_a_person(sqlite_database, committed):
+    bench = Bench(sqlite_database, chat=MemoryChat(can_edit=False))
+    bench.chat.faults.fail_next("post", dropped(), committed=committed)
+    bench.owe(tell("a"))
+    bench.drain()
+    later(bench)
+    bench.drain()
+    assert bench.chat.faults.calls["post"] == 1
+    ((kind, words),) = bench.parked
+    assert kind == "tell_channel"
+    assert words.startswith("slack: the message may or may not have been posted, and a webhook cannot be asked")
+    bench.retry(1)
+    assert bench.drain().delivered == 1, "a person decided"
+    assert bench.chat.faults.calls["post"] == 2
+
+
+def test_a_webhook_is_posted_to_again_when_there_is_news(sqlite_database):
+    bench = Bench(sqlite_database, chat=MemoryChat(can_edit=False))
+    bench.owe(tell("a"), tell("b"))
+    bench.drain()
+    assert len(bench.chat.messages) == 2
+
+
+# ---- references to other services
+
+
+def test_a_link_waits_for_its_page_and_comments_do_not(bench):
+    bench.wiki.faults.fail_next("create", busy(retry_after=60))
+    bench.owe(publish_page(), open_ticket(), link(), comment("a"))
+    bench.drain()
+    assert [mark for mark, _ in bench.ticket.comments] == ["mark-a"]
+    assert bench.ticket.links == {}
+    bench.clock.now += 2 * MINUTE
+    bench.drain()
+    assert list(bench.ticket.links) == [f"herald={PAGE.name}"]
+
+
+def test_a_message_says_that_the_ticket_is_pending_and_is_mended_by_an_edit(bench):
+    bench.tracker.faults.fail_next("create", busy(retry_after=60))
+    bench.owe(open_ticket(), tell("a", ticket=TICKET))
+    bench.drain()
+    assert "MEM-1" not in bench.message.text
+    assert "pending" in bench.message.text
+    bench.clock.now += 2 * MINUTE
+    bench.drain()
+    assert "MEM-1" in bench.message.text
+    assert "pending" not in bench.message.text
+    assert len(bench.message.edits) == 1
+
+
+def test_a_message_is_mended_for_a_page_too(bench):
+    bench.wiki.faults.fail_next("create", busy(retry_after=60))
+    bench.owe(publish_page(), tell("a", report=PAGE))
+    bench.drain()
+    assert "Report pending" in bench.message.text
+    bench.clock.now += 2 * MINUTE
+    bench.drain()
+    assert f"Report: {PAGE.name}" in bench.message.text
+
+
+def test_a_webhook_message_is_never_mended(sqlite_database):
+    bench = Bench(sqlite_database, chat=MemoryChat(can_edit=False))
+    bench.tracker.faults.fail_next("create", busy(retry_after=60))
+    bench.owe(open_ticket(), tell("a", ticket=TICKET))
+    bench.drain()
+    bench.clock.now += 2 * MINUTE
+    bench.drain()
+    assert bench.owed == []
+    assert len(bench.chat.messages) == 1
+
+
+def test_a_message_is_mended_when_the_ticket_comes_while_it_is_being_sent(bench):
+    other = bench.dispatcher("host/2/2/b")
+
+    def open_meanwhile(step: str) -> None:
+        if step == "delivery.performed" and not bench.tracker.tickets:
+            bench.owe(open_ticket())
+            other.drain()
+
+    bench.owe(tell("a", ticket=TICKET))
+    bench.dispatcher(on_step=open_meanwhile).drain()
+    assert "MEM-1" in bench.message.text
+    assert len(bench.message.edits) == 1
+
+
+@pytest.mark.parametrize("first", [EffectKind.OPEN_TICKET, EffectKind.TELL_CHANNEL])
+def test_a_message_and_its_ticket_recorded_at_the_same_moment_do_not_miss_each_other(database, first):
+    bench = Bench(database)
+    bench.clock.pause = lambda _: None
+    with database.begin() as tx:
+        incidents.save(tx, incident())
+    effects = [open_ticket(), tell("a", ticket=TICKET)]
+    bench.owe(*(effects if first is EffectKind.OPEN_TICKET else reversed(effects)))
+    other_has_performed = threading.Event()
+
+    def hold_the_transaction_open(step: str) -> None:
+        if step == "delivery.recording":
+            other_has_performed.wait(5)
+            other_is_done.wait(0.5)
+
+    other_is_done = threading.Event()
+
+    def go_second(step: str) -> None:
+        if step == "delivery.performed":
+            other_has_performed.set()
+
+    def deliver_second() -> None:
+        bench.dispatcher("host/2/2/b", go_second).deliver_next(DrainReport())
+        other_is_done.set()
+
+    started = threading.Event()
+
+    def claim_first(step: str) -> None:
+        if step == "delivery.claimed":
+            started.set()
+        hold_the_transaction_open(step)
+
+    with ThreadPoolExecutor(2) as pool:
+        held = pool.submit(bench.dispatcher("host/1/1/a", claim_first).deliver_next, DrainReport())
+        started.wait(5)
+        second = pool.submit(deliver_second)
+        held.result(20)
+        second.result(20)
+    bench.drain()
+    assert "MEM-1" in bench.message.text
+
+
+# ---- leases
+
+
+def test_a_dispatcher_that_lost_its_lease_sends_nothing(bench):
+    bench.owe(open_ticket())
+
+    def stall(step: str) -> None:
+        if step == "delivery.claimed":
+            bench.clock.now += LEASE + SECOND
+            bench.dispatcher("host/2/2/b").drain()
+
+    report = bench.dispatcher(on_step=stall).drain()
+    assert report.delivered == 0
+    assert bench.tracker.faults.calls["create"] == 1
+    assert len(bench.tracker.tickets) == 1
+
+
+def test_what_a_dispatcher_left_behind_is_looked_for_by_the_next(bench):
+    class Killed(BaseException):
+        pass
+
+    def die(step: str) -> None:
+        if step == "delivery.performed":
+            raise Killed
+
+    bench.owe(open_ticket())
+    with pytest.raises(Killed):
+        bench.dispatcher(on_step=die).drain()
+    bench.clock.now += LEASE + SECOND
+    bench.dispatcher("host/2/2/b").drain()
+    assert bench.tracker.faults.calls["create"] == 1
+    assert bench.owed == []
+
+
+class Locked:
+    """A service whose calls come one at a time, as a server's do; reading and writing memory is not atomic here."""
+
+    def __init__(self, service) -> None:
+        self._service, self._lock = service, threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._service, name)
+        if not callable(member):
+            return member
+
+        def call(*args):
+            with self._lock:
+                return member(*args)
+
+        return call
+
+
+def incident_effects(number: int):
+    key = replace(TICKET, name=f"{TICKET.name}{number}")
+    message = replace(MESSAGE, name=f"{MESSAGE.name}{number}")
+    opening, said = (
+        Effect(EffectKind.OPEN_TICKET, key, "opened", f"{INCIDENT}{number}"),
+        Effect(EffectKind.TELL_CHANNEL, message, "a", f"{INCIDENT}{number}"),
+    )
+    comments = [(replace(effect, target=key), view) for effect, view in (comment("a"), comment("b"))]
+    told = replace(message_view(ticket=key), mark=message.name.split()[1])
+    return [(opening, replace(ticket_view(), marker=key.name)), *comments, (said, told)]
+
+
+def test_dispatchers_that_work_side_by_side_never_deliver_twice(database):
+    bench = Bench(database)
+    for number in range(4):
+        bench.owe(*incident_effects(number))
+    services = Services({"jira": Locked(bench.tracker)}, {}, {"slack": Locked(bench.chat)})
+    together = threading.Barrier(3)
+
+    def work(number: int) -> int:
+        dispatcher = bench.dispatcher(f"host/{number}/1/x", services=services, pause=lambda _: None)
+        together.wait()
+        return sum(dispatcher.drain().delivered for _ in range(3))
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    bench.dispatcher(services=services).drain()
+    assert bench.owed == []
+    assert [len(ticket.comments) for ticket in bench.tracker.tickets.values()] == [2, 2, 2, 2]
+    assert all([mark for mark, _ in t.comments] == ["mark-a", "mark-b"] for t in bench.tracker.tickets.values())
+    assert len(bench.chat.messages) == 4
+    assert all("pending" not in message.text for message in bench.chat.messages)

@@ -1,0 +1,82 @@
+"""What the past leaves behind: which bad runs become baseline, and what still stands."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from bot.domain.history import open_standing, settle_past
+from bot.domain.incidents import IncidentState, Kind, SeriesKey, Turn
+from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState, Streak
+
+SERIES = SeriesKey("quality")
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def bad_run(run_id: str, **onsets: tuple[str, int]) -> Assessment:
+    """Return the assessment of a run whose metrics have been bad since a run, for so many runs."""
+    findings = [
+        Finding(m, Outcome.REGRESSED if n > 1 else Outcome.SUSPICIOUS, Reason.CONFIRMED, onset=onset)
+        for m, (onset, n) in onsets.items()
+    ]
+    streaks = {metric: Streak(onset, length, confirmed=length > 1) for metric, (onset, length) in onsets.items()}
+    return Assessment(run_id, tuple(findings), SeriesState(9, streaks))
+
+
+def run_with(run_id: str, outcome: Outcome) -> Assessment:
+    return Assessment(run_id, (Finding("ndcg", outcome, Reason.WITHIN_SPREAD),), SeriesState(9))
+
+
+def test_what_began_lately_stands():
+    settled = settle_past(bad_run("c", ndcg=("b", 2)), ["b"], recent=2)
+    assert settled.standing == ("b", "c")
+    assert settled.accepted == frozenset()
+
+
+def test_what_has_stood_longer_is_the_level():
+    settled = settle_past(bad_run("d", ndcg=("b", 3)), ["b", "c"], recent=2)
+    assert settled.accepted == {"b", "c", "d"}
+    assert settled.standing == ()
+
+
+@pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.IMPROVED])
+def test_what_a_good_run_ended_is_over(outcome):
+    settled = settle_past(run_with("c", outcome), ["a", "b"], recent=10)
+    assert settled.accepted == {"a", "b"}
+    assert settled.standing == ()
+
+
+def test_a_run_that_cannot_be_compared_ends_nothing():
+    settled = settle_past(run_with("c", Outcome.INVALID), ["a", "b"], recent=10)
+    assert settled.accepted == frozenset()
+    assert settled.standing == ("a", "b")
+
+
+def test_what_another_metric_did_before_is_over_where_only_one_stands():
+    settled = settle_past(bad_run("d", ndcg=("c", 2)), ["a", "c"], recent=10)
+    assert settled.accepted == {"a"}
+    assert settled.standing == ("c", "d")
+
+
+def test_the_earliest_fall_that_stands_decides_where_it_began():
+    settled = settle_past(bad_run("d", ndcg=("c", 2), recall=("b", 3)), ["b", "c"], recent=10)
+    assert settled.standing == ("b", "c", "d")
+
+
+def test_a_fall_that_stands_is_opened_with_all_its_runs():
+    (step,) = open_standing(bad_run("c", ndcg=("b", 2)), ("b", "c"), SERIES, NOW)
+    assert step.turn is Turn.FILED
+    assert step.incident.kind is Kind.REGRESSED
+    assert step.incident.bad_runs == ("b", "c")
+    assert step.incident.onset == "b"
+    assert step.incident.metrics == ("ndcg",)
+
+
+def test_a_single_bad_run_is_a_candidate():
+    (step,) = open_standing(bad_run("c", ndcg=("c", 1)), ("c",), SERIES, NOW)
+    assert step.turn is Turn.SUSPECTED
+    assert step.incident.state is IncidentState.CANDIDATE
+
+
+def test_nothing_is_opened_where_nothing_stands():
+    assert open_standing(run_with("c", Outcome.OK), (), SERIES, NOW) == ()
+    assert open_standing(run_with("c", Outcome.INVALID), ("a", "b"), SERIES, NOW) == ()

@@ -1,0 +1,243 @@
+"""Jobs as real processes: they outlive who started them, are found again, and end as a whole."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from bot.adapters.local_jobs import LocalExecutor
+from bot.errors import JobError
+from bot.ports import Job, JobState, JobStatus
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 30  # seconds that a busy machine may need
+
+
+def wait_for(condition, what: str = "it"):
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"{what} never came"
+        time.sleep(0.01)
+    return found
+
+
+def wait_for_end(job: Job, executor: LocalExecutor) -> JobStatus:
+    """Wait as a Herald does that finds the job: it starts what may have been started."""
+    executor.start(job)
+
+    def ended():
+        status = executor.poll(job)
+        return status if status.state is not JobState.RUNNING else None
+
+    return wait_for(ended, "the end of the job")
+
+
+def number_in(path: Path) -> int:
+    return int(wait_for(lambda: path.exists() and path.read_text().strip(), path.name))
+
+
+@pytest.fixture
+def job(tmp_path) -> Job:
+    return Job("f1", ("sh", "-c", "exit 0"), tmp_path / "jobs" / "f1", tmp_path, {}, timedelta(minutes=5))
+
+
+@pytest.fixture
+def shell(job):
+    """Return a job that runs a line of shell."""
+    return lambda line, **changes: replace(job, command=("sh", "-c", line), **changes)
+
+
+@pytest.fixture
+def herald():
+    """Return executors as each Herald has one; what they started is ended after the test."""
+    made, started = [], []
+
+    class Watched(LocalExecutor):
+        def start(self, job: Job) -> None:
+            started.append(job)
+            super().start(job)
+
+    def herald() -> LocalExecutor:
+        made.append(Watched())
+        return made[-1]
+
+    yield herald
+    for job in started:
+        LocalExecutor().stop(job)
+    for executor in made:
+        for process in executor._shells.values():
+            process.wait(PATIENCE)
+
+
+@pytest.fixture
+def executor(herald) -> LocalExecutor:
+    return herald()
+
+
+@pytest.mark.parametrize("code", [0, 3, 127])
+def test_a_job_ends_with_the_exit_code_of_its_command(shell, executor, code):
+    job = shell(f"exit {code}")
+    assert wait_for_end(job, executor) == JobStatus(JobState.ENDED, code)
+
+
+def test_what_a_job_writes_is_kept_in_its_log(shell, executor):
+    job = shell("echo said; echo complained >&2; exit 1")
+    wait_for_end(job, executor)
+    assert executor.log_path(job).read_text() == "said\ncomplained\n"
+
+
+def test_a_job_that_never_wrote_has_an_empty_log(job, herald):
+    assert herald().log_path(job).read_text() == ""
+
+
+def test_a_command_that_is_not_there_is_a_job_that_failed_saying_so(job, executor):
+    job = replace(job, command=("no-such-program",))
+    assert wait_for_end(job, executor) == JobStatus(JobState.ENDED, 127)
+    assert "not found" in executor.log_path(job).read_text()
+
+
+def test_a_folder_that_is_not_there_is_told_before_anything_starts(job, tmp_path, herald):
+    with pytest.raises(JobError, match=r"job f1: cannot be started in .*nowhere: .*No such file"):
+        herald().start(replace(job, cwd=tmp_path / "nowhere"))
+
+
+def test_starting_again_runs_the_command_once(shell, tmp_path, herald):
+    job = shell("echo once >> ran")
+    for _ in range(3):
+        wait_for_end(job, herald())
+    assert (tmp_path / "ran").read_text() == "once\n"
+
+
+def test_two_that_start_the_same_job_at_the_same_moment_run_it_once(shell, tmp_path, herald):
+    job = shell("echo once >> ran; sleep 0.2")
+    executors = [herald() for _ in range(4)]
+    for executor in executors:
+        executor.start(job)
+    assert [wait_for_end(job, executor).exit_code for executor in executors] == [0, 0, 0, 0]
+    assert (tmp_path / "ran").read_text() == "once\n"
+
+
+def test_another_executor_adopts_a_job_that_runs(shell, herald):
+    job = shell("read line < gate; exit 4")
+    os.mkfifo(job.cwd / "gate")
+    herald().start(job)
+    other = herald()
+    other.start(job)
+    assert other.poll(job).state is JobState.RUNNING
+    (job.cwd / "gate").write_text("go\n")
+    assert wait_for_end(job, other).exit_code == 4
+
+
+def test_a_job_outlives_the_process_that_started_it(shell, executor):
+    job = shell("echo $$ > shell-pid; read line < gate; exit 5")
+    os.mkfifo(job.cwd / "gate")
+    code = (
+        "import sys; from pathlib import Path; from datetime import timedelta\n"
+        "from bot.adapters.local_jobs import LocalExecutor; from bot.ports import Job\n"
+        f"LocalExecutor().start(Job('f1', {job.command!r}, Path({str(job.folder)!r}), Path({str(job.cwd)!r}), {{}}, "
+        "timedelta(minutes=5)))\n"
+        "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    assert psutil.pid_exists(number_in(job.cwd / "shell-pid"))
+    assert executor.poll(job).state is JobState.RUNNING
+    (job.cwd / "gate").write_text("go\n")
+    assert wait_for_end(job, executor) == JobStatus(JobState.ENDED, 5)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_job_whose_time_is_up_is_ended_with_everything_it_started(shell, executor, herald):
+    job = shell(
+        "sleep 600 & echo $! > child; setsid sleep 600 & echo $! > daughter; wait", timeout=timedelta(seconds=1)
+    )
+    executor.start(job)
+    children = [number_in(job.cwd / name) for name in ("child", "daughter")]
+    status = wait_for_end(job, executor)
+    assert (status.state, status.timed_out) == (JobState.ENDED, True)
+    assert not any(is_running(pid) for pid in children)
+    again = herald().poll(job)
+    assert (again.state, again.timed_out) == (JobState.ENDED, True), "who comes later is told the same"
+
+
+def test_a_job_that_ignores_being_asked_is_ended_all_the_same(shell, monkeypatch, executor):
+    monkeypatch.setattr("bot.adapters.local_jobs._GRACE_SECONDS", 0.3)
+    job = shell("trap '' TERM; echo $$ > shell-pid; while true; do sleep 0.1; done", timeout=timedelta(seconds=1))
+    executor.start(job)
+    pid = number_in(job.cwd / "shell-pid")
+    assert wait_for_end(job, executor).timed_out
+    assert not is_running(pid)
+
+
+def test_stopping_a_job_ends_it_and_stopping_again_is_harmless(shell, executor):
+    job = shell("echo $$ > shell-pid; sleep 600")
+    executor.start(job)
+    pid = number_in(job.cwd / "shell-pid")
+    executor.stop(job)
+    executor.stop(job)
+    assert not is_running(pid)
+    assert wait_for_end(job, executor).state is not JobState.RUNNING
+
+
+def test_a_job_that_was_never_started_is_lost(job, herald):
+    assert herald().poll(job) == JobStatus(JobState.LOST)
+
+
+def test_a_job_whose_machine_went_down_is_lost(shell, executor):
+    job = shell("sleep 600")
+    executor.start(job)
+    os.killpg(number_in(job.folder / "pid"), signal.SIGKILL)
+    assert wait_for_end(job, executor).state is JobState.LOST
+
+
+def test_a_process_that_took_over_the_number_of_a_job_is_not_taken_for_it(shell, executor):
+    job = shell("exit 0")
+    job.folder.mkdir(parents=True)
+    (job.folder / "claimed").mkdir()
+    note = job.folder / "pid"
+    note.write_text(str(os.getpid()))
+    long_ago = psutil.Process().create_time() - 3600
+    os.utime(note, (long_ago, long_ago))
+    assert executor.poll(job).state is JobState.LOST
+    executor.stop(job)  # or this very test would end here
+
+
+def test_a_job_that_was_claimed_a_moment_ago_is_not_given_up(job, herald):
+    (job.folder / "claimed").mkdir(parents=True)
+    assert herald().poll(job).state is JobState.RUNNING
+    long_ago = time.time() - 60
+    os.utime(job.folder / "claimed", (long_ago, long_ago))
+    assert herald().poll(job).state is JobState.LOST
+
+
+def test_heralds_secrets_are_not_passed_on_and_what_config_names_is(shell, monkeypatch, executor):
+    monkeypatch.setenv("HERALD_TRACKER__JIRA__TOKEN", "s3cret")
+    monkeypatch.setenv("SOME_OTHER_TOKEN", "s3cret")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "for-mlflow")
+    job = shell("env", environment={"HERALD_FIRE_ID": "f1", "OMP_NUM_THREADS": "2"})
+    wait_for_end(job, executor)
+    said = executor.log_path(job).read_text()
+    assert "s3cret" not in said
+    assert {"HERALD_FIRE_ID=f1", "OMP_NUM_THREADS=2", "MLFLOW_TRACKING_TOKEN=for-mlflow"} <= set(said.splitlines())
+    assert f"PATH={os.environ['PATH']}" in said
+
+
+def test_a_job_reads_nothing_from_the_terminal_of_herald(shell, executor):
+    assert wait_for_end(shell("read line || exit 6"), executor).exit_code == 6
+
+
+def test_the_folder_may_have_a_name_with_spaces(shell, tmp_path, executor):
+    job = shell("exit 0", folder=tmp_path / "jobs of a team" / "f 1")
+    assert wait_for_end(job, executor).exit_code == 0

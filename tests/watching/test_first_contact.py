@@ -1,0 +1,140 @@
+"""First contact with runs that are there already: the past is read, and nothing is filed about it."""
+
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from bot.config import StoreSection
+from bot.domain.incidents import IncidentState
+from bot.domain.judge import Outcome
+from bot.rehearse import rehearse
+from tests.watching.bench import BAD, GOOD, NAME
+
+
+def test_a_fall_that_stands_at_the_newest_run_is_filed_once(bench):
+    ids = bench.log_row([GOOD] * 5 + [BAD] * 2, bench.now() - timedelta(hours=1))
+    bench.cycle()
+    assert len(bench.tracker.tickets) == 1
+    (incident,) = bench.incidents()
+    assert incident.bad_runs == tuple(ids[5:])
+    assert [page.draft.title[-9:-1] for page in bench.wiki.pages.values() if page.draft.labels] == [ids[6][:8]]
+    bench.cycle()
+    assert len(bench.tracker.tickets) == 1
+
+
+def test_the_next_bad_run_joins_the_incident_that_first_contact_filed(bench):
+    bench.log_row([GOOD] * 5 + [BAD] * 2, bench.now() - timedelta(hours=1))
+    bench.cycle()
+    bench.ahead = timedelta(days=2)
+    bench.log(BAD, bench.now())
+    bench.cycle()
+    (ticket,) = bench.tracker.tickets.values()
+    assert len(ticket.comments) == 1
+
+
+def test_a_fall_of_long_ago_is_what_the_team_lives_with(bench):
+    watching = {"experiment": "search", "watch": {"recent": 3}}
+    ids = bench.log_row([GOOD] * 5 + [BAD] * 7, bench.now() - timedelta(hours=1))
+    bench.cycle(**watching)
+    assert bench.incidents() == []
+    assert bench.tracker.tickets == {}
+    assert bench.wiki.pages == {}
+    assert all(bench.judged(run_id).accepted for run_id in ids)
+    bench.ahead = timedelta(hours=1)
+    as_ever = bench.log(BAD, bench.now())
+    bench.cycle(**watching)
+    assert bench.judged(as_ever).outcome is Outcome.OK
+
+
+def test_a_fall_that_ended_is_over(bench):
+    ids = bench.log_row([GOOD] * 5 + [BAD] * 2 + [GOOD] * 2, bench.now() - timedelta(hours=1))
+    bench.cycle()
+    assert bench.incidents() == []
+    assert bench.tracker.tickets == {}
+    assert all(bench.judged(run_id).accepted for run_id in ids)
+
+
+def test_one_bad_run_at_the_end_is_a_candidate_that_nobody_hears_of(bench):
+    bench.log_row([GOOD] * 5 + [BAD], bench.now() - timedelta(hours=1))
+    bench.cycle()
+    (incident,) = bench.incidents()
+    assert incident.state is IncidentState.CANDIDATE
+    assert bench.wiki.pages == {}
+    bench.ahead = timedelta(hours=1)
+    bench.log(BAD, bench.now())
+    bench.cycle()
+    (incident,) = bench.incidents()
+    assert incident.state is IncidentState.OPEN
+    assert len(bench.tracker.tickets) == 1
+
+
+def test_a_run_of_the_past_without_a_value_is_no_baseline_and_no_ticket(bench):
+    *_, broken = bench.log_row([GOOD] * 4 + [float("nan")], bench.now() - timedelta(hours=1))
+    bench.cycle()
+    assert bench.judged(broken).outcome is Outcome.INVALID
+    assert not bench.judged(broken).accepted
+    assert bench.incidents() == []
+
+
+def test_a_run_that_was_still_running_is_news_once_it_ends(bench):
+    bench.log_row([GOOD] * 5 + [BAD], bench.now() - timedelta(hours=1))
+    running = bench.log(BAD, bench.now(), status="RUNNING")
+    bench.cycle()
+    assert bench.tracker.tickets == {}
+    bench.ahead = timedelta(hours=1)
+    bench.mlflow.set_terminated(running, "FINISHED", int(bench.now().timestamp() * 1000))
+    bench.cycle()
+    assert len(bench.tracker.tickets) == 1
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("step", ["run.recording", "run.owing", "run.recorded"])
+def test_reading_the_past_goes_on_where_it_was_killed(bench, step):
+    ids = bench.log_row([GOOD] * 5 + [BAD] * 2, bench.now() - timedelta(hours=1))
+    for killed_at in (2, 6, 7):
+        left = iter(range(killed_at - 1, -1, -1))
+
+        def kill(name, left=left):
+            if name == step and next(left) == 0:
+                raise KilledError
+
+        with suppress(KilledError):  # it may come through to the end
+            bench.herald(on_step=kill).cycle(NAME).run(bench.now())
+    bench.cycle()
+    assert all(bench.is_judged(run_id) for run_id in ids)
+    assert len(bench.tracker.tickets) == 1
+
+
+def test_each_value_of_a_series_is_judged_by_itself(bench):
+    watching = {"experiment": "search", "series_by": ["params.model", "tags.dataset"], "title": "Search"}
+    end = bench.now() - timedelta(hours=1)
+    for place in range(5):
+        for model, value in (("bm25", 0.2), ("two-tower", 0.3)):
+            when = end - timedelta(hours=10 - place)
+            bench.log(value + 0.0005 * place, when, params={"model": model}, tags={"dataset": "web"})
+    for hours in (1, 0):
+        bench.log(0.2, end - timedelta(hours=hours), params={"model": "two-tower"}, tags={"dataset": "web"})
+    bench.cycle(**watching)
+    (incident,) = bench.incidents()
+    assert incident.series.series == "params.model=two-tower, tags.dataset=web"
+    assert "Search / two-tower / web" in bench.titles()[0]
+
+
+def test_how_far_it_has_come_is_told(bench):
+    bench.log_row([GOOD] * 4, bench.now() - timedelta(hours=1))
+    told = []
+    bench.herald().cycle(NAME, lambda done, total: told.append((done, total))).run(bench.now())
+    assert told == [(0, 4), (1, 4), (2, 4), (3, 4)]
+
+
+def test_a_dry_run_reads_the_past_and_leaves_no_trace(bench, tmp_path):
+    bench.log_row([GOOD] * 5 + [BAD] * 2, bench.now() - timedelta(hours=1))
+    store = StoreSection(url=SecretStr(f"sqlite:///{tmp_path / 'state.db'}"))
+    rehearsal = rehearse(bench.config().model_copy(update={"store": store}), tmp_path, NAME)
+    assert [said.what for said in rehearsal.sent].count("open ticket") == 1
+    assert bench.incidents() == []
