@@ -40,7 +40,7 @@ def assess(state: SeriesState, run: RunResult, baseline: Baseline, policies: Pol
         if moved or finding.outcome is Outcome.INVALID:
             found.append(distrust(finding))
             continue
-        before = recall(state, baseline, policy, policies)
+        before = recall(state, since, policy, policies)
         after, finding = judge_over_time(before, run.run_id, finding, policy, policies)
         memory[policy.name], watched[policy.name] = to_numbers(after.track), after.runs
         found += [finding, *judge_slices(run, since, policy, policies)]
@@ -55,16 +55,19 @@ def assess(state: SeriesState, run: RunResult, baseline: Baseline, policies: Pol
 
 
 def heed_acceptance(state: SeriesState, baseline: Baseline) -> SeriesState:
-    """Take the level of bad runs that a person accepted (they are in the baseline) for the new one."""
+    """Take the level of bad runs that were accepted (they are in the baseline) for the new one.
+
+    A metric whose fall was not told over time yet is remembered anew, from the accepted runs.
+    """
     accepted = {result.run_id for result in baseline.recent}
     streaks = forget_accepted(state.streaks, accepted)
     gone = {key: streak.onset for key, streak in state.streaks.items() if key not in streaks}
     if not gone:
         return state
-    memory = {
-        metric: to_numbers(accept_fall(from_numbers(numbers))) if metric in gone else numbers
-        for metric, numbers in state.memory.items()
-    }
+    memory = dict(state.memory)
+    for metric in gone.keys() & memory.keys():
+        track = from_numbers(memory[metric])
+        memory[metric] = to_numbers(accept_fall(track)) if track.fall is not None else ()
     return replace(state, streaks=streaks, memory=memory, level_from={**state.level_from, **gone})
 
 

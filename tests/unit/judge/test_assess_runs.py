@@ -170,3 +170,13 @@ def test_two_metrics_are_judged_apart():
     assert [f.outcome for f in said.findings] == [Outcome.OK, Outcome.REGRESSED]
     assert said.with_outcome(Outcome.REGRESSED)[0].metric == "mrr"
     assert list(said.state.streaks) == ["mrr"]
+
+
+def test_bad_runs_accepted_before_their_level_was_told_are_the_new_level():
+    runs = make_runs(0.298, 0.300, 0.302, 0.299, 0.301, 0.238, 0.240, 0.242, 0.239)
+    state = judge_all(runs)[-1].state
+    accepted = Baseline(runs)
+    for run in make_runs(*[0.0] * 9, 0.241, 0.238, 0.240)[9:]:
+        said = assess(state, run, accepted, POLICIES)
+        assert said.outcome is Outcome.OK
+        state, accepted = said.state, Baseline((*accepted.recent, run))
