@@ -1,13 +1,13 @@
 """Where a whole series changed its level, seen from its end: binary segmentation with autocorrelated noise.
 
-Scott and Knott (1974), with the squared statistic divided by the long-run variance of the residuals, so that trends and
+Scott and Knott (1974), also cutting stretches out of the middle (Olshen et al. 2004), with the squared statistic divided by the long-run variance of the residuals, so that trends and
 wandering series are not cut into steps, and asked to exceed a multiple of log n (Yao 1988).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,12 +19,8 @@ PENALTY = 3.0  # times log n
 CLIP = 6.0  # spreads from the neighbours' median at which a value counts as just that far
 MOST_CORRELATED = 0.95
 NEIGHBOURS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    at: int
-    evidence: float  # over what is asked
+GRID = 150  # places considered as the ends of a stretch
+STRETCH_PRICE = 1.5  # two cuts must explain more than one
 
 
 def change_points(values: Floats) -> list[int]:
@@ -37,10 +33,10 @@ def change_points(values: Floats) -> list[int]:
     waiting = [(0, len(runs))]
     while waiting:
         first, end = waiting.pop()
-        cut = best_cut(runs[first:end], len(runs))
-        if cut is not None:
-            found.append(first + cut.at)
-            waiting += [(first, first + cut.at), (first + cut.at, end)]
+        cuts = find_cuts(runs[first:end], len(runs))
+        found += [first + cut for cut in cuts]
+        edges = [first, *(first + cut for cut in cuts), end]
+        waiting += pairwise(edges) if cuts else []
     return sorted(int(known[position]) for position in found)
 
 
@@ -52,27 +48,44 @@ def despike(runs: Floats) -> Floats:
     return np.asarray(np.clip(runs, around - far, around + far))
 
 
-def best_cut(runs: Floats, n_whole: int) -> Cut | None:
-    """Return the best place to cut *runs* in two, if the evidence for any suffices."""
+def find_cuts(runs: Floats, n_whole: int) -> list[int]:
+    """Return where to cut *runs* in two, or a stretch out of them, if the evidence suffices for either."""
     n = len(runs)
-    if n < 2 * SHORTEST:
-        return None
-    centred = runs - runs.mean()
-    total = float(centred @ centred)
-    sizes = np.arange(1, n)
-    sums = np.cumsum(centred)[:-1]
-    between = sums**2 * n / (sizes * (n - sizes))
-    between[: SHORTEST - 1] = between[n - SHORTEST :] = 0
-    at = int(between.argmax()) + 1
-    residuals = centred.copy()
-    residuals[:at] -= residuals[:at].mean()
-    residuals[at:] -= residuals[at:].mean()
+    if n < 2 * SHORTEST or np.ptp(runs) == 0:
+        return []
+    sums = np.concatenate([[0.0], np.cumsum(runs - runs.mean())])
+    for cuts, price in ((best_cut(sums), 1.0), (best_stretch(sums), STRETCH_PRICE)):
+        if cuts and evidence(runs, cuts) > price * 2 * PENALTY * math.log(n_whole):
+            return cuts
+    return []
+
+
+def best_cut(sums: Floats) -> list[int]:
+    """Return the cut that explains most, from the running *sums* of centred runs."""
+    n = len(sums) - 1
+    at = np.arange(SHORTEST, n - SHORTEST + 1)
+    return [int(at[(sums[at] ** 2 / (at * (n - at))).argmax()])]
+
+
+def best_stretch(sums: Floats) -> list[int]:
+    """Return the stretch whose level differs most from that around it (Olshen et al. 2004), on a grid if runs are many."""
+    n = len(sums) - 1
+    grid = np.unique(np.linspace(SHORTEST, n - SHORTEST, min(n - 2 * SHORTEST + 1, GRID)).round().astype(int))
+    inside = grid[None, :] - grid[:, None]
+    wide = np.where(inside >= SHORTEST, inside, n)
+    explained = np.where(wide < n, (sums[grid][None, :] - sums[grid][:, None]) ** 2 / (wide * (n - wide + 1e-9)), -1.0)
+    first, last = np.unravel_index(int(explained.argmax()), explained.shape)
+    return [int(grid[first]), int(grid[last])] if explained[first, last] > 0 else []
+
+
+def evidence(runs: Floats, cuts: list[int]) -> float:
+    """Return the squares that the levels between *cuts* explain, over the long-run variance of what they do not."""
+    levels = np.concatenate([np.full(len(part), part.mean()) for part in np.split(runs, cuts)])
+    residuals = runs - levels
     squares = float(residuals @ residuals)
-    if total == 0:
-        return None
+    total = float(((runs - runs.mean()) ** 2).sum())
+    n = len(runs)
     correlation = float(residuals[1:] @ residuals[:-1]) / squares if squares > 0 else 0.0
     correlation = min(max(correlation + 1 / n, 0.0), MOST_CORRELATED)
     long_run = squares / (n - 2) * (1 + correlation) / (1 - correlation)
-    asked = 2 * PENALTY * math.log(n_whole)
-    evidence = float(between[at - 1]) - asked * max(long_run, 1e-12 * total)
-    return Cut(at, evidence) if evidence > 0 else None
+    return (total - squares) / max(long_run, 1e-12 * total)

@@ -92,10 +92,10 @@ def watch(track: Track, value: float, preset: Preset, min_effect: float = 0.0) -
     window = open_window([*track.values, value], list(track.kept), list(track.counts), track.squares, track.df)
     after = remember(track, value, window.kept, window.counts.tolist())
     lone = hold_alone(window, value, preset)
-    levels = compare_levels(window) if len(window.values) >= MIN_RUNS else None
-    if levels is None:
+    if len(window.values) < MIN_RUNS:
         return after, replace(lone, sight=Sight.TOO_FEW)
-    return weigh_levels(after, levels, lone, preset, min_effect)
+    levels = compare_levels(window)
+    return (after, lone) if levels is None else weigh_levels(after, levels, lone, preset, min_effect)
 
 
 def weigh_levels(track: Track, levels: Levels, lone: View, preset: Preset, min_effect: float) -> tuple[Track, View]:
