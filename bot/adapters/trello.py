@@ -19,6 +19,7 @@ import httpx
 from bot.adapters.cutting import shorten, shorten_markdown
 from bot.adapters.http import Service, Wire
 from bot.config import TrelloSection
+from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
 from bot.ports import Attachment, RemoteLink, Ticket, TicketDraft, TicketState
 
@@ -77,6 +78,10 @@ class TrelloTracker:
     @property
     def markup(self) -> str:
         return "trello"
+
+    @property
+    def allowance(self) -> Allowance | None:
+        return self._wire.allowance
 
     @property
     def search_lag(self) -> timedelta:
