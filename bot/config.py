@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -77,16 +78,17 @@ def _read_size(value: object) -> object:
 
 def _read_at(value: object) -> object:
     """Read a time of day, or a date with a time, written as text or as TOML's own."""
-    if isinstance(value, str):
-        for read in (time.fromisoformat, datetime.fromisoformat):
-            try:
-                value = read(value)
-            except ValueError:
-                continue
-            break
-    if isinstance(value, datetime) or (isinstance(value, time) and value.tzinfo is None):
-        return value
+    read = _read_moment(value) if isinstance(value, str) else value
+    if isinstance(read, datetime) or (isinstance(read, time) and read.tzinfo is None):
+        return read
     raise ValueError('should be a local time such as "03:00", or a date and time such as "2026-12-01 03:00"')
+
+
+def _read_moment(text: str) -> time | datetime | None:
+    for kind in (time, datetime):
+        with suppress(ValueError):
+            return kind.fromisoformat(text)
+    return None
 
 
 def _known_zone(name: str) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from bot.app import Surroundings, make_herald
 from bot.config import Config
 from bot.deliver import Services
+from bot.dispatch import ignore_step
 from bot.domain.runs import Run, RunResult, RunStatus
 from bot.errors import JobError, RunStoreError
-from bot.ports import Job, JobState, JobStatus
+from bot.ports import Experiment, Job, JobState, JobStatus, Selection
 from bot.serve import Orders, Server
 from bot.store import Database, fires
 
@@ -42,7 +43,9 @@ class World:
     starts: Counter[str] = field(default_factory=Counter)  # how often each fire's job was started
     logged: list[Run] = field(default_factory=list)  # runs that others logged
     mlflow_is_away: bool = False
+    found: Run | None = None  # what MLflow says is the run of any fire
     cannot_start: str = ""
+    began: datetime = datetime(2020, 1, 1, tzinfo=UTC)
 
     def advance(self, by: timedelta) -> None:
         self.now += by
@@ -75,7 +78,7 @@ class SimulatedExecutor:
     def stop(self, job: Job) -> None:
         self.world.started[job.fire_id].lost = True
 
-    def log_path(self, job: Job) -> Path:
+    def log_path(self, job: Job) -> Path:  # noqa: ARG002
         path = self.world.folder / "log"
         path.write_text("last words\n", encoding="utf-8")
         return path
@@ -93,16 +96,24 @@ class SimulatedRuns:
             if not started.lost and self.world.now >= ended and self.world.exit_code == 0:
                 yield Run(f"run-{fire_id}", fire_id, RunStatus.FINISHED, started.at, ended, {"ndcg": 0.8})
 
-    def runs_since(self, experiment: str, since: datetime | None) -> Iterator[Run]:
+    def experiments(self, names: Sequence[str]) -> Sequence[Experiment]:
+        if self.world.mlflow_is_away:
+            raise RunStoreError("MLflow is away")
+        return [Experiment(name, name, self.world.began) for name in names]
+
+    def present(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> frozenset[str]:  # noqa: ARG002
+        return frozenset(run_ids)
+
+    def runs_since(self, experiment: Experiment, since: datetime | None, selection: Selection) -> Iterator[Run]:  # noqa: ARG002
         if self.world.mlflow_is_away:
             raise RunStoreError("MLflow is away")
         found = sorted(self.world.logged, key=lambda run: run.ended)
         return iter([run for run in found if since is None or run.ended >= since])
 
-    def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:
+    def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:  # noqa: ARG002
         if self.world.mlflow_is_away:
             raise RunStoreError("MLflow is away")
-        return next((run for run in self._made() if run.name == fire_id), None)
+        return self.world.found or next((run for run in self._made() if run.name == fire_id), None)
 
     def load(self, run: Run) -> RunResult:
         return RunResult(run)
@@ -136,7 +147,7 @@ def make_server(
     world: World,
     database: Database,
     config: Config,
-    on_step: Callable[[str], None] = lambda step: None,
+    on_step: Callable[[str], None] = ignore_step,
     pause: Callable[[float], None] | None = None,
     services: Services | None = None,
 ) -> Server:

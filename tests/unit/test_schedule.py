@@ -209,22 +209,22 @@ def test_a_pipeline_follows_another_only_when_that_ended_well(world, sqlite_data
     assert len(due_times_of(sqlite_database, "second")) == 1
 
 
+class AtWork:
+    """Work that never ends."""
+
+    def is_alive(self):
+        return True
+
+    def join(self):
+        raise AssertionError
+
+
 def test_only_so_many_jobs_run_at_once_and_looking_takes_no_place(world, sqlite_database):
     waiting = []
 
-    class Waiting:
-        def __init__(self, name):
-            self.name = name
-
-        def is_alive(self):
-            return True
-
-        def join(self):
-            pass
-
     def start(name, work):
         waiting.append(name)
-        return Waiting(name)
+        return AtWork()
 
     schedule = {"schedule": {"every": "1h"}}
     config = configured(
@@ -288,13 +288,7 @@ def test_a_job_whose_end_nobody_saw_is_judged_by_its_run(world, sqlite_database)
     world.started[fire_id].lost = True
     server = make_server(world, sqlite_database, config)
     made = next(iter(world.started.values())).at
-    run = Run("run1", "night", RunStatus.FINISHED, made, ended, {"ndcg": 0.8})
-
-    class Found(type(server.herald.run_store)):
-        def run_of_fire(self, experiment, fire_id, started):
-            return run
-
-    server.herald = replace(server.herald, run_store=Found(world))
+    world.found = Run("run1", "night", RunStatus.FINISHED, made, ended, {"ndcg": 0.8})
     serve(server, world, world.now + HOUR)
     assert [(fire.state, fire.run_id) for fire in all_fires(sqlite_database, "nightly")] == [(FireState.ENDED, "run1")]
     assert world.starts == {fire_id: 1}
@@ -359,7 +353,7 @@ def test_stopping_starts_nothing_new_and_leaves_the_job_to_the_next(world, sqlit
     config = configured({"nightly": daily(3)})
     server = make_server(world, sqlite_database, config)
     server.herald = replace(
-        server.herald, around=replace(server.herald.around, pause=lambda s: server.orders.ask_to_stop())
+        server.herald, around=replace(server.herald.around, pause=lambda _: server.orders.ask_to_stop())
     )
     while not server.orders.stop:
         server.round()
@@ -376,7 +370,7 @@ def test_stopping_with_jobs_ends_them_and_the_next_due_time_comes_as_ever(world,
     server = make_server(world, sqlite_database, config)
     server.stop_jobs = True
     server.herald = replace(
-        server.herald, around=replace(server.herald.around, pause=lambda s: server.orders.ask_to_stop())
+        server.herald, around=replace(server.herald.around, pause=lambda _: server.orders.ask_to_stop())
     )
     while not server.orders.stop:
         world.advance(STEP)
