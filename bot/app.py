@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import assert_never
 
@@ -32,6 +32,11 @@ from bot.formats import Locale
 from bot.ports import Chat, Executor, RunStore, Tracker, Wiki
 from bot.render import Renderer
 from bot.store import Database, owners
+from bot.traffic import Traffic
+
+_WORKERS = 8  # they wait for services most of the time
+_AT_ONCE = _WORKERS // 2  # effects under way to one service, so that one that stalls leaves workers to the others
+_MESSAGE_GAP = timedelta(seconds=1)  # what Slack asks for, by channel
 
 log = structlog.get_logger(__name__)
 
@@ -140,6 +145,8 @@ def make_herald(
         clock=around.clock,
         pause=around.pause,
         on_step=around.on_step,
+        workers=_WORKERS if services is None else 1,  # what is given may not be made for threads
+        traffic=Traffic(at_once=_AT_ONCE, message_gap=_MESSAGE_GAP) if services is None else Traffic(),
     )
     return Herald(config, folder, database, run_store or make_run_store(config), LocalExecutor(), dispatcher, around)
 

@@ -160,6 +160,7 @@ class SlackSection(ServiceSection):
 class WebhookSection(Section):
     kind: Literal["webhook"] = "webhook"
     webhook_url: SecretStr  # whoever has it can post: a secret
+    delivery: Literal["at_most_once", "at_least_once"] = "at_most_once"  # where nobody knows whether it was posted
     timeout: Duration = timedelta(seconds=20)
     ca_file: str | None = None
 

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bot.charts import draw_history
-from bot.domain.effects import EffectKind, ObjectKey
+from bot.domain.effects import EffectKind, ObjectKey, channel_of
+from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
 from bot.ports import (
     Attachment,
@@ -16,6 +17,7 @@ from bot.ports import (
     Page,
     PageDraft,
     Posted,
+    Promise,
     RemoteLink,
     Ticket,
     TicketDraft,
@@ -56,6 +58,11 @@ class Services:
     wikis: Mapping[str, Wiki]
     chats: Mapping[str, Chat]
 
+    def allowance(self, name: str) -> Allowance | None:
+        """Return what the service of that name says it will still take."""
+        service = self.trackers.get(name) or self.wikis.get(name) or self.chats.get(name)
+        return None if service is None else service.allowance
+
 
 @dataclass(frozen=True, slots=True)
 class TicketFields:
@@ -73,6 +80,7 @@ class Done:
 
     made: KnownObject | None = None
     unbound: tuple[ObjectKey, ...] = ()
+    posted: bool = False  # a message has just gone to its channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,7 @@ class NotYet:
 
     until: datetime
     why: str
+    needs: ObjectKey | None = None  # what it waits for, where that is an object
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +102,7 @@ class Delivery:
     fields: TicketFields
     known: Mapping[ObjectKey, KnownObject]  # of the effect's target, needs and links
     now: datetime
+    in_flight: timedelta = timedelta(0)  # how long a request may be on its way after its sender died
 
     @property
     def target(self) -> ObjectKey:
@@ -101,26 +111,27 @@ class Delivery:
     def check_needs(self) -> NotYet | None:
         missing = [key for key in self.owed.effect.needs if key not in self.known]
         if missing:
-            return NotYet(self.now + _NEEDS_PAUSE, f"waits for {missing[0]}")
+            return NotYet(self.now + _NEEDS_PAUSE, f"waits for {missing[0]}", missing[0])
         return None
 
     def settle(self) -> Done | NotYet | None:
         """Find out whether an earlier request was carried out; None: it was not, or repeating it is harmless."""
         match self.owed.effect.kind:
             case EffectKind.OPEN_TICKET:
-                tracker = self._tracker
-                ticket = tracker.find(self.target.name)
-                return Done(self._made_ticket(ticket)) if ticket else self._after_lag(tracker.search_lag)
+                ticket = self._tracker.find(self.target.name)
+                found = Done(self._made_ticket(ticket)) if ticket else None
+                return found or self._not_before(max(self._tracker.search_lag, self.in_flight))
             case EffectKind.COMMENT_TICKET:
-                view = self._view(CommentView)
-                return Done() if self._tracker.has_comment(self._external_id(self.target), view.mark) else None
+                mark = self._view(CommentView).mark
+                found = Done() if self._tracker.has_comment(self._external_id(self.target), mark) else None
             case EffectKind.PUBLISH_PAGE:
                 page = self._wiki.find(self.target.name)
-                return Done(self._made_page(page)) if page else None
+                found = Done(self._made_page(page)) if page else None
             case EffectKind.TELL_CHANNEL:
-                return self._settle_message()
+                found = self._settle_message()
             case _:
-                return None  # the port promises that the same again changes nothing
+                found = None  # the port promises that the same again changes nothing
+        return found or self._not_before(self.in_flight)
 
     def perform(self) -> Done:
         """Carry the effect out; raises RetryableError or PermanentError."""
@@ -150,6 +161,8 @@ class Delivery:
         return Done()
 
     def _open_ticket(self) -> Done:
+        if self.target in self.known:  # found again by its marker after the state was lost
+            return Done(self.known[self.target])
         view = self._view(TicketView)
         text = self.renderer.render_ticket(self._tracker.markup, view, self._bind(view.links))
         draft = TicketDraft(
@@ -168,6 +181,8 @@ class Delivery:
         self._tracker.link(self._external_id(self.target), link)
 
     def _publish_page(self) -> Done:
+        if self.target in self.known:
+            return Done(self.known[self.target])
         view = self._view(RunPageView)
         text = self.renderer.render_run_page(view, self._bind(view.links))
         parent = self.known.get(view.links["pipeline"]) if "pipeline" in view.links else None
@@ -193,12 +208,15 @@ class Delivery:
         if known is not None and self._chat.can_edit:
             self._chat.edit(Posted(known.place, known.bound.external_id, known.bound.url), view.mark, text)
             return Done(unbound=unbound)
-        return Done(self._made_message(self._chat.post(self._channel, view.mark, text)), unbound)
+        posted = self._chat.post(self._channel, view.mark, text)
+        return Done(self._made_message(posted), unbound, posted=True)
 
     def _settle_message(self) -> Done | None:
         if self.target in self.known and self._chat.can_edit:
             return None  # an edit: the same again changes nothing
-        if not self._chat.can_edit:
+        if self._chat.promise is Promise.AT_LEAST_ONCE:
+            return None
+        if self._chat.promise is Promise.AT_MOST_ONCE:
             raise CannotTellError(
                 f"{self.target.service}: the message may or may not have been posted, and a webhook cannot be asked; "
                 "it is not sent again by itself, so that nobody reads it twice"
@@ -210,10 +228,12 @@ class Delivery:
         view = self._view(MessageView)
         return Done(self._made_message(posted), tuple(view.links.values()))
 
-    def _after_lag(self, lag: timedelta) -> NotYet | None:
-        """Wait until the service's search would surely show what an earlier request had made."""
+    def _not_before(self, lag: timedelta) -> NotYet | None:
+        """Wait until the service would surely show what an earlier request had made."""
         shown_by = (self.owed.sent_at or self.now) + lag
-        return NotYet(shown_by, "waits for the service's search to catch up") if self.now < shown_by else None
+        return (
+            NotYet(shown_by, "waits until the service would show an earlier request") if self.now < shown_by else None
+        )
 
     def _chart(self) -> Attachment:
         chart = self._view(ChartView)
@@ -235,7 +255,9 @@ class Delivery:
 
     @property
     def _channel(self) -> str:
-        return self.target.name.split(" ")[0]
+        channel = channel_of(self.target)
+        assert channel is not None
+        return channel
 
     @property
     def _tracker(self) -> Tracker:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -12,15 +13,17 @@ import structlog
 from sqlalchemy import Connection
 
 from bot.deliver import CannotTellError, Delivery, Done, NotYet, Services, TicketFields
-from bot.domain.effects import CREATING, EffectKind, ObjectKey
+from bot.domain.effects import CREATING, EffectKind, ObjectKey, channel_of
+from bot.domain.pacing import Pauses
 from bot.errors import IntegrationError, PermanentError, RetryableError, TemplateError
 from bot.render import Renderer
 from bot.store import Database, incidents, outbox
-from bot.store.outbox import KnownObject, Owed
+from bot.store.outbox import KnownObject, Owed, ParkedFor
+from bot.traffic import Traffic
 
 LEASE = timedelta(minutes=5)  # longer than all requests of one effect, each with its timeout
-_FIRST_PAUSE = 2.0  # seconds
-_LONGEST_PAUSE = 600.0  # seconds
+_LONGEST_WAIT = 1.0  # seconds; others may owe or free something meanwhile
+_SHORTEST_WAIT = 0.02
 
 log = structlog.get_logger(__name__)
 
@@ -46,11 +49,21 @@ class DrainReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """An effect that is ours for a while, with the objects it names."""
+
+    owed: Owed
+    delivery: Delivery
+    channel: str | None  # where it is a message
+
+
+@dataclass(frozen=True, slots=True)
 class Dispatcher:
     """Delivers what the outbox owes, each effect effectively once.
 
     An effect is claimed by lease and marked as sent before its request goes out. If its end is not known (the mark
-    stands, but no delivery), it is looked for in the service before it is sent again.
+    stands, but no delivery), it is looked for in the service before it is sent again. Several dispatchers may share a
+    database; each may have several *workers*, to which one thread hands what it claims.
     """
 
     database: Database
@@ -60,30 +73,73 @@ class Dispatcher:
     clock: Callable[[], datetime]
     pause: Callable[[float], None]
     on_step: Callable[[str], None] = ignore_step
+    workers: int = 1
+    traffic: Traffic = field(default_factory=Traffic)
+    pauses: Pauses = field(default_factory=Pauses)
+    # A request whose sender died may still be on its way; only after this does looking for it prove anything.
+    in_flight: timedelta = timedelta(seconds=5)
 
     def drain(self, patience: timedelta = timedelta(0)) -> DrainReport:
         """Deliver until nothing is due; waits up to *patience* for effects that are due later."""
         report = DrainReport()
         deadline = self.clock() + patience
-        while True:
-            if self.deliver_next(report):
-                continue
-            with self.database.begin() as tx:
-                due = outbox.next_due(tx)
-            now = self.clock()
-            if due is None or max(due, now) >= deadline:
-                return report
-            self.pause(min(max((due - now).total_seconds(), 0.05), 1.0))
+        if self.workers == 1:
+            while self.deliver_next(report) or self._wait(deadline):
+                pass
+        else:
+            with ThreadPoolExecutor(self.workers, "delivery") as pool:
+                self._share(pool, report, deadline)
+        return report
 
     def deliver_next(self, report: DrainReport) -> bool:
         """Deliver the oldest effect that is due; False where none is."""
+        claim = self._claim()
+        if claim is not None:
+            self._deliver(claim, report)
+        return claim is not None
+
+    def _share(self, pool: ThreadPoolExecutor, report: DrainReport, deadline: datetime) -> None:
+        """Hand what is due to the workers until nothing is, and nothing under way could free more."""
+        busy: set[Future[None]] = set()
+        while True:
+            claim = self._claim() if len(busy) < self.workers else None
+            if claim is not None:
+                busy.add(pool.submit(self._deliver, claim, report))
+            elif busy:
+                ended, busy = wait(busy, timeout=self._until_opening(), return_when=FIRST_COMPLETED)
+                for future in ended:
+                    future.result()
+            elif not self._wait(deadline):
+                return
+
+    def _until_opening(self) -> float:
+        """Return how many seconds to wait for workers before looking anew at what may go."""
+        now = self.clock()
+        opens = self.traffic.opens_at(now)
+        seconds = _LONGEST_WAIT if opens is None else (opens - now).total_seconds()
+        return min(max(seconds, _SHORTEST_WAIT), _LONGEST_WAIT)
+
+    def _wait(self, deadline: datetime) -> bool:
+        """Wait a little for what is due later; False where nothing is before *deadline*."""
+        with self.database.begin() as tx:
+            due = outbox.next_due(tx)
+        now = self.clock()
+        if due is None:
+            return False
+        if due <= now:  # and yet it was not claimed: its service or channel is closed, or another Herald is at it
+            due = self.traffic.opens_at(now) or now
+        if max(due, now) >= deadline:
+            return False
+        self.pause(min(max((due - now).total_seconds(), 0.05), _LONGEST_WAIT))
+        return True
+
+    def _claim(self) -> Claim | None:
         now = self.clock()
         with self.database.begin() as tx:
-            owed = outbox.claim_next(tx, self.owner, now, now + LEASE)
+            owed = outbox.claim_next(tx, self.owner, now, now + LEASE, self.traffic.closed(now))
             known = {} if owed is None else outbox.known_objects(tx, _named_in(owed))
         if owed is None:
-            return False
-        self.on_step("delivery.claimed")
+            return None
         delivery = Delivery(
             owed,
             self.services,
@@ -91,22 +147,35 @@ class Dispatcher:
             self.wording.ticket_fields(owed.pipeline),
             known,
             now,
+            self.in_flight,
         )
+        claim = Claim(owed, delivery, channel_of(owed.effect.target))
+        self.traffic.enter(owed.effect.target.service, claim.channel, now)
+        return claim
+
+    def _deliver(self, claim: Claim, report: DrainReport) -> None:
+        owed, service = claim.owed, claim.owed.effect.target.service
+        posted_at = None
         try:
-            done = self._carry_out(delivery)
+            self.on_step("delivery.claimed")
+            done = self._carry_out(claim.delivery)
+            if isinstance(done, NotYet):
+                self._postpone(owed, done)
+            else:
+                self.traffic.answered(service)
+                posted_at = self.clock() if done.posted else None
+                self._record(owed, done)
+                report.delivered += 1
         except RetryableError as error:
             self._put_back(owed, error)
             report.failures.append(str(error))
         except (PermanentError, TemplateError) as error:
+            self.traffic.answered(service)
             self._park(owed, error)
             report.failures.append(str(error))
-        else:
-            if isinstance(done, NotYet):
-                self._postpone(owed, done)
-            else:
-                self._record(owed, done)
-                report.delivered += 1
-        return True
+        finally:
+            self.traffic.leave(service, claim.channel, posted_at=posted_at)
+            self.traffic.allowed(service, self.services.allowance(service), self.clock())
 
     def _carry_out(self, delivery: Delivery) -> Done | NotYet:
         waits = delivery.check_needs()
@@ -118,7 +187,7 @@ class Dispatcher:
             if settled is not None:
                 return settled
         with self.database.begin() as tx:
-            still_ours = outbox.mark_sent(tx, delivery.owed, self.owner, delivery.now)
+            still_ours = outbox.mark_sent(tx, delivery.owed, self.owner, self.clock())
             self.on_step("delivery.marking-sent")
         if not still_ours:
             return NotYet(delivery.now, "another Herald took it over")
@@ -134,6 +203,7 @@ class Dispatcher:
                 incidents.lock(tx, owed.effect.incident_id)
             if done.made is not None:
                 outbox.know(tx, done.made)
+                outbox.wake(tx, done.made.key, now)
             outbox.mark_delivered(tx, owed, now, done.unbound)
             self._mend_messages(tx, owed, done, now)
             self.on_step("delivery.recording")
@@ -157,24 +227,46 @@ class Dispatcher:
             outbox.owe(tx, message.pipeline, [(mend, message.view)], now)
 
     def _put_back(self, owed: Owed, error: RetryableError) -> None:
-        longest = min(_FIRST_PAUSE * 2**owed.attempts, _LONGEST_PAUSE)
-        seconds = max(error.retry_after or 0.0, longest * random.uniform(0.5, 1.0))  # noqa: S311  jitter is no secret
-        doubtful = error.doubtful or owed.is_doubtful
+        draw = random.random()  # noqa: S311  jitter is no secret
+        pause = timedelta(seconds=self.pauses.before_retry(owed.attempts, error.retry_after, draw))
+        now = self.clock()
+        hold = min(pause, timedelta(seconds=self.pauses.longest_hold))
+        self.traffic.failed(owed.effect.target.service, now, hold)
         with self.database.begin() as tx:
             outbox.mark_retry(
-                tx, owed, self.owner, self.clock() + timedelta(seconds=seconds), str(error), doubtful=doubtful
+                tx,
+                owed,
+                self.owner,
+                now + pause,
+                str(error),
+                doubtful=error.doubtful or owed.is_doubtful,
+                under_way=now if error.doubtful else None,
             )
-        log.warning("put back", effect=owed.effect.effect_id, seconds=round(seconds, 1), error=str(error))
+        log.warning("put back", effect=owed.effect.effect_id, seconds=pause.total_seconds(), error=str(error))
 
     def _postpone(self, owed: Owed, wait: NotYet) -> None:
         with self.database.begin() as tx:
-            outbox.mark_retry(tx, owed, self.owner, wait.until, wait.why, doubtful=owed.is_doubtful)
+            there = [] if wait.needs is None else outbox.known_objects(tx, [wait.needs])  # made a moment ago
+            until, why = (self.clock() if there else wait.until), wait.why
+            outbox.mark_waiting(tx, owed, self.owner, until, why, needs=wait.needs)
 
     def _park(self, owed: Owed, error: IntegrationError | TemplateError) -> None:
-        doubtful = owed.is_doubtful and not isinstance(error, CannotTellError)
+        reason, doubtful = _why_parked(error), owed.is_doubtful and not isinstance(error, CannotTellError)
+        fields = error.fields if isinstance(error, PermanentError) else None
+        now = self.clock()
         with self.database.begin() as tx:
-            outbox.mark_parked(tx, owed, self.owner, str(error), doubtful=doubtful)
+            outbox.mark_parked(tx, owed, self.owner, now, reason, str(error), fields=fields, doubtful=doubtful)
         log.error("parked", effect=owed.effect.effect_id, error=str(error))
+
+
+def _why_parked(error: IntegrationError | TemplateError) -> ParkedFor:
+    match error:
+        case CannotTellError():
+            return ParkedFor.LOST
+        case TemplateError():
+            return ParkedFor.BROKEN
+        case _:
+            return ParkedFor.REFUSED
 
 
 def _named_in(owed: Owed) -> list[ObjectKey]:

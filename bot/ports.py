@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from bot.domain.pacing import Allowance
 from bot.domain.runs import Run, RunResult
 
 
@@ -66,6 +67,10 @@ class Tracker(Protocol):
         """Name the template folder whose output this tracker renders: `jira` or `trello`."""
 
     @property
+    def allowance(self) -> Allowance | None:
+        """Tell how much more the service says it will take; None where it does not say."""
+
+    @property
     def search_lag(self) -> timedelta:
         """Tell how long a ticket just created may stay invisible to :meth:`find`."""
 
@@ -109,6 +114,10 @@ class PageDraft:
 class Wiki(Protocol):
     """Pages, found again by their exact title; the same promises about errors and writes as Tracker."""
 
+    @property
+    def allowance(self) -> Allowance | None:
+        """Tell how much more the service says it will take; None where it does not say."""
+
     def find(self, title: str) -> Page | None: ...
 
     def create(self, draft: PageDraft) -> Page:
@@ -133,6 +142,14 @@ class Posted:
     url: str = ""
 
 
+class Promise(StrEnum):
+    """How often a message arrives, whatever breaks."""
+
+    ONCE = "once"  # it is looked for before it is sent again
+    AT_MOST_ONCE = "at_most_once"  # it cannot be looked for, and is not sent again
+    AT_LEAST_ONCE = "at_least_once"  # it cannot be looked for, and is sent again
+
+
 class Chat(Protocol):
     """Messages in channels; the same promises about errors and writes as Tracker.
 
@@ -142,6 +159,14 @@ class Chat(Protocol):
     @property
     def can_edit(self) -> bool:
         """Say whether a message can be edited and found again; webhooks can do neither."""
+
+    @property
+    def promise(self) -> Promise:
+        """Say what holds for a message whose posting ended in doubt."""
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """Tell how much more the service says it will take; None where it does not say."""
 
     def post(self, channel: str, mark: str, text: str) -> Posted: ...
 

@@ -47,7 +47,7 @@ LAYERS = (
     ("bot.domain",),
     ("bot.ports", "bot.config", "bot.views"),
     ("bot.config_file", "bot.adapters", "bot.render", "bot.charts", "bot.store"),
-    ("bot.compose", "bot.deliver", "bot.watch"),
+    ("bot.compose", "bot.deliver", "bot.traffic", "bot.watch"),
     ("bot.dispatch", "bot.cycle"),
     ("bot.app",),
     ("bot.schedule", "bot.rehearse"),

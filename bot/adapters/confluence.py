@@ -17,6 +17,7 @@ from atlassian.confluence import ConfluenceServer
 from bot.adapters.http import Service, Wire, make_session
 from bot.adapters.sections import replace_section
 from bot.config import ConfluenceSection
+from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
 from bot.ports import Attachment, Page, PageDraft
 
@@ -71,6 +72,10 @@ class ConfluenceWiki:
 
     def __repr__(self) -> str:
         return f"ConfluenceWiki(space={self._config.space!r})"
+
+    @property
+    def allowance(self) -> Allowance | None:
+        return self._link.allowance
 
     def find(self, title: str) -> Page | None:
         return self._pages.find(title)
@@ -130,6 +135,10 @@ class _Link:
         )
         self._client: Any = None
         self._lock = threading.Lock()
+
+    @property
+    def allowance(self) -> Allowance | None:
+        return self._wire.allowance
 
     def ask(
         self, doing: str, method: str, path: str, parse: Callable[[Any], T], *, write: bool = False, **arguments: Any

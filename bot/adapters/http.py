@@ -6,13 +6,15 @@ service they came from. Nothing here repeats a request.
 
 from __future__ import annotations
 
+import contextlib
 import html
 import math
 import re
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import responses as reasons
@@ -25,12 +27,19 @@ import urllib3.exceptions
 from pydantic import SecretStr
 
 from bot.adapters.cutting import shorten
+from bot.domain.pacing import Allowance
 from bot.errors import IntegrationError, PermanentError, RetryableError
 
 T = TypeVar("T")
 
 _SHORTEST_WAIT = 1.0  # seconds; gateways that say 0 would be hammered
 _LONGEST_WAIT = 300.0  # seconds; what asks for more is looked at again after this
+_EPOCHAL = 1e9  # seconds; a larger number is a date
+_ALLOWANCES = (  # what is left, when it is renewed, and the unit of an interval in seconds
+    ("X-RateLimit-Remaining", "X-RateLimit-Reset", 1.0),  # Cloud
+    ("X-RateLimit-Remaining", "X-RateLimit-Interval-Seconds", 1.0),  # Data Center
+    ("X-Rate-Limit-Api-Token-Remaining", "X-Rate-Limit-Api-Token-Interval-Ms", 0.001),  # Trello
+)
 _WORDS = 600  # characters of a service's own words that an error repeats
 _CONFLICT, _TOO_EARLY, _LOCKED, _TOO_MANY, _UNAVAILABLE = 409, 425, 423, 429, 503
 _NOT_CARRIED_OUT = {_CONFLICT, _TOO_EARLY, _LOCKED, _TOO_MANY}
@@ -86,6 +95,16 @@ class Wire:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._allowance: tuple[Allowance, float] | None = None  # and when it was told, as time.monotonic() says
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """Tell how many requests the service said it will still take; None where it does not say, or that is over."""
+        if self._allowance is None:
+            return None
+        told, at = self._allowance
+        left = told.resets_in - (time.monotonic() - at)
+        return replace(told, resets_in=left) if left > 0 else None
 
     def ask(self, doing: str, send: Callable[[], Answer], parse: Callable[[Any], T], *, write: bool = False) -> T:
         """Send one request and parse the JSON of its answer.
@@ -113,6 +132,9 @@ class Wire:
             # Raised outside, without the exception behind it: that one's text may hold a secret address or header.
             failure = self._broken(doing, error, write=write)
         else:
+            told = allowance_of(response.headers)
+            if told is not None:
+                self._allowance = told, time.monotonic()
             if _is_fine(response):
                 return response
             failure = self._refused(doing, response, write=write)
@@ -222,6 +244,32 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if math.isnan(seconds):
         return None
     return min(max(seconds, _SHORTEST_WAIT), _LONGEST_WAIT)
+
+
+def allowance_of(headers: Mapping[str, str]) -> Allowance | None:
+    """Read how many more requests a service takes, as Jira, Confluence and Trello tell it; None where it does not."""
+    for left, reset, unit in _ALLOWANCES:
+        if left in headers and reset in headers:
+            resets_in = _seconds_until(headers[reset], unit)
+            with contextlib.suppress(ValueError):
+                return None if resets_in is None else Allowance(int(headers[left]), min(resets_in, _LONGEST_WAIT))
+    return None
+
+
+def _seconds_until(said: str, unit: float) -> float | None:
+    """Read an interval, a second of the epoch, or a moment such as 2026-11-24T10:15:00Z."""
+    now = datetime.now(UTC)
+    try:
+        number = float(said)
+    except ValueError:
+        pass
+    else:
+        return number * unit if number * unit < _EPOCHAL else number - now.timestamp()
+    try:
+        moment = datetime.fromisoformat(said)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now.timestamp()
 
 
 def _date(said: str) -> datetime | None:

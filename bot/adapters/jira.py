@@ -17,6 +17,7 @@ from jira import JIRA, JIRAError
 from bot.adapters.cutting import shorten, shorten_wiki
 from bot.adapters.http import Service, Wire
 from bot.config import JiraSection
+from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
 from bot.ports import Attachment, RemoteLink, Ticket, TicketDraft, TicketState
 
@@ -60,6 +61,10 @@ class JiraTracker:
     @property
     def markup(self) -> str:
         return "jira"
+
+    @property
+    def allowance(self) -> Allowance | None:
+        return self._wire.allowance
 
     @property
     def search_lag(self) -> timedelta:

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from bot.adapters.sections import check_storage, replace_section
 from bot.adapters.slackblocks import parse_document
+from bot.domain.pacing import Allowance
 from bot.errors import IntegrationError, PermanentError
-from bot.ports import Attachment, Page, PageDraft, Posted, RemoteLink, Ticket, TicketDraft, TicketState
+from bot.ports import Attachment, Page, PageDraft, Posted, Promise, RemoteLink, Ticket, TicketDraft, TicketState
 
 _NOT_FOUND = 404
 
@@ -77,6 +78,8 @@ class Faults:
 class MemoryTracker:
     """A tracker as :class:`bot.ports.Tracker`; *search_lag* is told, not acted out."""
 
+    allowance: Allowance | None = None
+
     def __init__(self, *, markup: str = "jira", project: str = "MEM", search_lag: timedelta = timedelta(0)) -> None:
         self.tickets: dict[str, MemoryTicket] = {}  # by key, oldest first
         self.faults = Faults()
@@ -135,6 +138,8 @@ class MemoryTracker:
 class MemoryWiki:
     """A space as :class:`bot.ports.Wiki`."""
 
+    allowance: Allowance | None = None
+
     def __init__(self) -> None:
         self.pages: dict[str, MemoryPage] = {}  # by id, oldest first
         self.faults = Faults()
@@ -182,15 +187,28 @@ class MemoryWiki:
 class MemoryChat:
     """Channels as :class:`bot.ports.Chat`; one that cannot edit behaves as a webhook."""
 
-    def __init__(self, *, can_edit: bool = True, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    allowance: Allowance | None = None
+
+    def __init__(
+        self,
+        *,
+        can_edit: bool = True,
+        promise: Promise = Promise.AT_MOST_ONCE,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.messages: list[MemoryMessage] = []  # oldest first
         self.faults = Faults()
         self._can_edit = can_edit
+        self._promise = Promise.ONCE if can_edit else promise
         self._clock = clock
 
     @property
     def can_edit(self) -> bool:
         return self._can_edit
+
+    @property
+    def promise(self) -> Promise:
+        return self._promise
 
     def post(self, channel: str, mark: str, text: str) -> Posted:
         with self.faults.during("post"):

@@ -20,8 +20,9 @@ from bot.adapters.cutting import shorten
 from bot.adapters.http import Service, Wire, make_session
 from bot.adapters.slackblocks import Message, build_message
 from bot.config import SlackSection
+from bot.domain.pacing import Allowance
 from bot.errors import PermanentError, RetryableError
-from bot.ports import Posted
+from bot.ports import Posted, Promise
 
 T = TypeVar("T")
 
@@ -117,6 +118,14 @@ class SlackChat:
     @property
     def can_edit(self) -> bool:
         return True
+
+    @property
+    def promise(self) -> Promise:
+        return Promise.ONCE
+
+    @property
+    def allowance(self) -> Allowance | None:
+        return self._wire.allowance
 
     def post(self, channel: str, mark: str, text: str) -> Posted:
         message = build_message(text)

@@ -11,8 +11,9 @@ from pydantic import SecretStr
 from bot.adapters.http import Service, Wire, make_session
 from bot.adapters.slackblocks import build_message
 from bot.config import WebhookSection
+from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
-from bot.ports import Posted
+from bot.ports import Posted, Promise
 
 _SHORTEST_SECRET = 8  # characters; shorter parts of the address are words like `hooks` or `services`
 _ADVICE = {
@@ -44,6 +45,14 @@ class WebhookChat:
     @property
     def can_edit(self) -> bool:
         return False
+
+    @property
+    def promise(self) -> Promise:
+        return Promise(self._config.delivery)
+
+    @property
+    def allowance(self) -> Allowance | None:
+        return self._wire.allowance
 
     def post(self, channel: str, mark: str, text: str) -> Posted:
         """Send to the webhook, which names the channel itself; *channel* and *mark* stay with us."""

@@ -86,4 +86,14 @@ class Effect:
         return f"{self.target}/{self.kind}" if self.kind in aside else str(self.target)
 
 
+def channel_of(target: ObjectKey) -> str | None:
+    """Return the channel that a message is for; None for anything else."""
+    return target.name.split(" ", 1)[0] if target.kind is ObjectKind.MESSAGE else None
+
+
+def family_of(marker: str) -> str:
+    """Return the label that all tickets of the marker's Herald carry: `herald-INSTANCE`."""
+    return "-".join(marker.split("-")[:2])
+
+
 CREATING = (EffectKind.OPEN_TICKET, EffectKind.PUBLISH_PAGE)  # nothing later on the object can do without

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from bot.domain.incidents import Incident, IncidentState, SeriesKey
 from bot.store.codec import dump, load
@@ -31,7 +31,8 @@ def save(tx: Connection, incident: Incident) -> None:
 
 def lock(tx: Connection, incident_id: str) -> None:
     """Let nobody else record a delivery for the incident before this transaction ends."""
-    tx.execute(select(incidents.c.incident_id).where(incidents.c.incident_id == incident_id).with_for_update())
+    if tx.dialect.name == "postgresql":  # SQLite took its only lock when the transaction began
+        tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(incident_id, 0))))
 
 
 def standing(tx: Connection, series: SeriesKey) -> Sequence[Incident]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, exists, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, exists, insert, or_, select, update
 
-from bot.domain.effects import CREATING, Effect, EffectKind, ObjectKey
+from bot.domain.effects import CREATING, Effect, EffectKind, ObjectKey, ObjectKind
 from bot.store.codec import dump, load
 from bot.store.tables import objects, outbox
 from bot.store.upsert import insert_unless_there
@@ -35,6 +36,14 @@ class EffectState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class ParkedFor(StrEnum):
+    """Why an effect was left to a person."""
+
+    REFUSED = "refused"  # the service says that it never will
+    BROKEN = "broken"  # it cannot be written as it is: a template does not render
+    LOST = "lost"  # it may or may not have arrived, and nobody can be asked
+
+
 @dataclass(frozen=True, slots=True)
 class Owed:
     """An effect with what it shows and how its delivery stands."""
@@ -49,6 +58,8 @@ class Owed:
     sent_at: datetime | None
     error: str | None
     created_at: datetime
+    parked_for: ParkedFor | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)  # what the service says of single fields
 
     @property
     def is_doubtful(self) -> bool:
@@ -86,7 +97,15 @@ def owe(tx: Connection, pipeline: str, effects: Iterable[tuple[Effect, View | No
         )
 
 
-def claim_next(tx: Connection, owner: str, now: datetime, until: datetime) -> Owed | None:
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Where nothing is to be delivered at the moment."""
+
+    services: Collection[str] = ()
+    channels: Collection[tuple[str, str]] = ()  # of a chat: its name in config, and the channel's
+
+
+def claim_next(tx: Connection, owner: str, now: datetime, until: datetime, closed: Closed = Closed()) -> Owed | None:
     """Lease the oldest effect that may be delivered now.
 
     An effect waits for the earlier ones of its lane while they are owed, and behind a parked creation.
@@ -107,6 +126,8 @@ def claim_next(tx: Connection, owner: str, now: datetime, until: datetime) -> Ow
             outbox.c.not_before <= now,
             or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < now),
             ~blocked,
+            outbox.c.service.not_in(closed.services),
+            *(~outbox.c.lane.startswith(f"{lane_prefix(*each)}", autoescape=True) for each in closed.channels),
         )
         .order_by(outbox.c.seq)
         .limit(1)
@@ -117,6 +138,11 @@ def claim_next(tx: Connection, owner: str, now: datetime, until: datetime) -> Ow
         return None
     tx.execute(update(outbox).where(outbox.c.seq == row.seq).values(owner=owner, leased_until=until))
     return _owed(row)
+
+
+def lane_prefix(service: str, channel: str) -> str:
+    """Return what the lanes of all messages to a channel start with."""
+    return f"{ObjectKey(service, ObjectKind.MESSAGE, channel)} "
 
 
 def mark_sent(tx: Connection, owed: Owed, owner: str, now: datetime) -> bool:
@@ -137,21 +163,63 @@ def mark_delivered(tx: Connection, owed: Owed, now: datetime, unbound: Iterable[
             owner=None,
             leased_until=None,
             error=None,
+            parked_for=None,
+            fields=None,
         )
     )
 
 
-def mark_retry(tx: Connection, owed: Owed, owner: str, not_before: datetime, error: str, *, doubtful: bool) -> None:
-    """Put the effect back for later; a request that surely changed nothing is forgotten."""
+def mark_retry(
+    tx: Connection,
+    owed: Owed,
+    owner: str,
+    not_before: datetime,
+    error: str,
+    *,
+    doubtful: bool,
+    under_way: datetime | None = None,
+) -> None:
+    """Put the effect back for later; a request that surely changed nothing is forgotten.
+
+    *under_way* is when a doubtful request may last have been on its way; without it, when it was sent stands.
+    """
     values: dict[str, Any] = {"not_before": not_before, "error": error, "owner": None, "leased_until": None}
     if not doubtful:
         values["sent_at"] = None
+    elif under_way is not None:
+        values["sent_at"] = under_way
     tx.execute(update(outbox).where(*_held(owed, owner)).values(values))
 
 
-def mark_parked(tx: Connection, owed: Owed, owner: str, error: str, *, doubtful: bool = False) -> None:
+def mark_waiting(
+    tx: Connection, owed: Owed, owner: str, not_before: datetime, why: str, *, needs: ObjectKey | None = None
+) -> None:
+    """Put back what was not attempted, for later or until *needs* is made."""
+    values: dict[str, Any] = {"not_before": not_before, "error": why, "owner": None, "leased_until": None}
+    values["waits_for"] = None if needs is None else str(needs)
+    tx.execute(update(outbox).where(*_held(owed, owner)).values(values))
+
+
+def wake(tx: Connection, made: ObjectKey, now: datetime) -> None:
+    """Let what waits for an object go on, now that it was made."""
+    waiting = (outbox.c.waits_for == str(made), outbox.c.state == EffectState.PENDING)
+    tx.execute(update(outbox).where(*waiting).values(not_before=now, waits_for=None))
+
+
+def mark_parked(
+    tx: Connection,
+    owed: Owed,
+    owner: str,
+    now: datetime,
+    reason: ParkedFor,
+    error: str,
+    *,
+    fields: Mapping[str, str] | None = None,
+    doubtful: bool = False,
+) -> None:
     """Leave the effect to a person; one that stays *doubtful* is looked for before a retry sends it again."""
     values: dict[str, Any] = {"state": EffectState.PARKED, "error": error, "owner": None, "leased_until": None}
+    values |= {"parked_for": reason, "parked_at": now, "fields": json.dumps(dict(fields)) if fields else None}
     if not doubtful:
         values["sent_at"] = None
     tx.execute(update(outbox).where(*_held(owed, owner)).values(values))
@@ -171,6 +239,23 @@ def outstanding(tx: Connection) -> Sequence[Owed]:
     """Return what is owed or parked, oldest first."""
     query = select(outbox).where(outbox.c.state.in_((EffectState.PENDING, EffectState.PARKED)))
     return [_owed(row) for row in tx.execute(query.order_by(outbox.c.seq))]
+
+
+def find(tx: Connection, seq: int) -> Owed | None:
+    """Return the effect of that number, in whatever state."""
+    row = tx.execute(select(outbox).where(outbox.c.seq == seq)).first()
+    return None if row is None else _owed(row)
+
+
+def parked_since(tx: Connection, since: datetime) -> Sequence[Owed]:
+    """Return what was left to a person since then and still is, oldest first."""
+    query = select(outbox).where(outbox.c.state == EffectState.PARKED, outbox.c.parked_at >= since)
+    return [_owed(row) for row in tx.execute(query.order_by(outbox.c.seq))]
+
+
+def possibly_lost(tx: Connection, since: datetime) -> Sequence[Owed]:
+    """Return what nobody can say arrived, of what was given up since then: messages to webhooks."""
+    return [owed for owed in parked_since(tx, since) if owed.parked_for is ParkedFor.LOST]
 
 
 def next_due(tx: Connection) -> datetime | None:
@@ -234,6 +319,11 @@ def all_objects(tx: Connection) -> Sequence[KnownObject]:
     ]
 
 
+def forget(tx: Connection, key: ObjectKey) -> None:
+    """Take out an object that is no longer in its service."""
+    tx.execute(delete(objects).where(objects.c.target == str(key)))
+
+
 def messages_missing(tx: Connection, made: ObjectKey, incident_id: str | None) -> Sequence[Owed]:
     """Return the incident's messages as they stand in their channels where these could not show *made* yet."""
     query = select(outbox).where(
@@ -275,4 +365,6 @@ def _owed(row: Row[Any]) -> Owed:
         row.sent_at,
         row.error,
         row.created_at,
+        None if row.parked_for is None else ParkedFor(row.parked_for),
+        json.loads(row.fields) if row.fields else {},
     )

@@ -123,6 +123,10 @@ outbox = Table(
     Column("leased_until", Instant),
     Column("sent_at", Instant),  # set before a request goes out, cleared when it surely changed nothing
     Column("error", Text),  # the service's words
+    Column("fields", Text),  # and what it says of single fields, as JSON
+    Column("waits_for", String(400), index=True),  # an ObjectKey that is not made yet
+    Column("parked_for", String(16)),
+    Column("parked_at", Instant),
     Column("unbound", Text, nullable=False, default=""),  # links that a delivered message could not show yet
     Column("created_at", Instant, nullable=False),
     Column("delivered_at", Instant),

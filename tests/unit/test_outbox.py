@@ -30,7 +30,7 @@ from state_samples import (
 
 from bot.domain.effects import EffectKind, ObjectKind
 from bot.store import leases, outbox, owners
-from bot.store.outbox import EffectState
+from bot.store.outbox import EffectState, ParkedFor
 
 A, B = "host/1/1/a", "host/2/2/b"
 
@@ -58,7 +58,7 @@ def deliver(database, owner=A, now=NOON):
 def park(database, owner=A):
     owed = claim(database, owner)
     with database.begin() as tx:
-        outbox.mark_parked(tx, owed, owner, "the project is gone")
+        outbox.mark_parked(tx, owed, owner, NOON, ParkedFor.REFUSED, "the project is gone")
     return owed
 
 

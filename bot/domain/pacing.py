@@ -1,0 +1,97 @@
+"""How fast services may be asked, and when one that fails is asked again; decisions only, without a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+_NEVER_HELD = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """How long to wait before something is tried again, in seconds."""
+
+    first: float = 2.0
+    longest: float = 600.0
+    shortest_asked: float = 1.0  # a gateway that says 0 would be hammered
+    longest_asked: float = 600.0  # one that says an hour is looked at again after this
+    longest_hold: float = 60.0  # of a whole service that fails: one effect asks it again after this
+
+    def before_retry(self, tries: int, asked: float | None, draw: float) -> float:
+        """Return the seconds before the next try, after *tries* earlier ones.
+
+        Doubles with each try, less a random share (*draw*, from 0 to 1, decides) so that many do not come back at
+        once; never shorter than what the service *asked* for, within reason.
+        """
+        doubled = self.first * 2.0 ** min(tries, 64)
+        own = min(doubled, self.longest) * (0.5 + 0.5 * draw)
+        if asked is None:
+            return own
+        return max(own, min(max(asked, self.shortest_asked), self.longest_asked))
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Whether a service is asked at all: after some failures in a row it is left alone, then tried with one effect."""
+
+    failures: int = 0  # in a row
+    held_until: datetime | None = None
+    probing: bool = False  # the one effect is under way
+
+    def admits(self, now: datetime) -> bool:
+        if self.held_until is None:
+            return True
+        return not self.probing and now >= self.held_until
+
+    def admit(self, now: datetime) -> Breaker:
+        """Return the breaker while what it admitted at *now* is under way."""
+        return self if self.held_until is None else replace(self, probing=now >= self.held_until)
+
+    def succeed(self) -> Breaker:
+        return Breaker()
+
+    def fail(self, now: datetime, pause: timedelta, trips_after: int) -> Breaker:
+        """Return the breaker after one more failure; held for *pause* once there were *trips_after* in a row."""
+        failures = self.failures + 1
+        if failures < trips_after:
+            return Breaker(failures)
+        until = now + pause
+        return Breaker(failures, until if self.held_until is None else max(until, self.held_until))
+
+    def let_go(self) -> Breaker:
+        """Return the breaker after an attempt that says nothing of the service."""
+        return replace(self, probing=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many requests a service says it will still take, and in how many seconds it starts to count anew."""
+
+    remaining: int
+    resets_in: float
+
+    def hold(self, reserve: int) -> timedelta:
+        """Return how long to leave the service alone: not at all while more than *reserve* requests remain."""
+        return timedelta(seconds=max(self.resets_in, 0.0)) if self.remaining <= reserve else _NEVER_HELD
+
+
+@dataclass(frozen=True, slots=True)
+class Spacing(Generic[K]):
+    """When each channel was last posted to, so that its messages keep their distance."""
+
+    gap: timedelta
+    last: Mapping[K, datetime] = field(default_factory=dict)
+
+    def busy(self, now: datetime) -> dict[K, datetime]:
+        """Return the channels that must wait, each with the moment at which it is free."""
+        return {name: at + self.gap for name, at in self.last.items() if at + self.gap > now}
+
+    def used(self, name: K, at: datetime) -> Spacing[K]:
+        """Return the spacing after a post; forgets what no longer matters."""
+        kept = {other: then for other, then in self.last.items() if then + self.gap > at}
+        return Spacing(self.gap, {**kept, name: at})

@@ -1,0 +1,163 @@
+"""How fast services are asked, and when one that fails is asked again."""
+
+import itertools
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from state_samples import NOON, SECOND
+
+from bot.adapters.http import allowance_of
+from bot.domain.pacing import Allowance, Breaker, Pauses, Spacing
+from bot.traffic import Traffic
+
+seconds = st.floats(0, 1e6, allow_nan=False)
+draws = st.floats(0, 1, allow_nan=False)
+THREE = 3
+
+
+# ---- pauses
+
+
+@given(st.integers(0, 10_000), draws)
+def test_a_pause_stays_between_a_second_and_ten_minutes(tries, draw):
+    assert 1.0 <= Pauses().before_retry(tries, None, draw) <= 600.0
+
+
+@given(st.integers(0, 50), draws)
+def test_a_later_try_never_has_a_shorter_pause_by_the_same_draw(tries, draw):
+    assert Pauses().before_retry(tries, None, draw) <= Pauses().before_retry(tries + 1, None, draw)
+
+
+@given(st.integers(0, 50), seconds, draws)
+def test_what_a_service_asks_for_is_kept_within_reason(tries, asked, draw):
+    pause = Pauses().before_retry(tries, asked, draw)
+    assert pause >= min(max(asked, 1.0), 600.0)
+    assert pause <= 600.0
+
+
+@pytest.mark.parametrize(("asked", "waits"), [(0, 1.0), (90, 90.0), (3600, 600.0)])
+def test_a_service_that_asks_for_nothing_or_for_an_hour_is_not_believed(asked, waits):
+    assert Pauses(first=0.1).before_retry(0, asked, 0.5) == waits
+
+
+# ---- breaker
+
+
+def failed(breaker, times, now=NOON, pause=SECOND):
+    for _ in range(times):
+        breaker = breaker.fail(now, pause, THREE)
+    return breaker
+
+
+def test_a_service_is_left_alone_after_three_failures_in_a_row():
+    assert failed(Breaker(), 2).admits(NOON)
+    assert not failed(Breaker(), 3).admits(NOON)
+    assert failed(failed(Breaker(), 2).succeed(), 2).admits(NOON)
+
+
+def test_after_its_pause_one_effect_tries_the_service():
+    later = NOON + SECOND
+    breaker = failed(Breaker(), 3)
+    assert breaker.admits(later)
+    probing = breaker.admit(later)
+    assert not probing.admits(later + SECOND), "the second waits for what the first finds"
+    assert probing.succeed().admits(later)
+    again = probing.fail(later, SECOND, THREE)
+    assert not again.admits(later)
+    assert again.admits(later + SECOND)
+
+
+def test_an_attempt_that_says_nothing_lets_another_try():
+    later = NOON + SECOND
+    assert failed(Breaker(), 3).admit(later).let_go().admits(later)
+
+
+@given(st.lists(st.sampled_from(["fail", "succeed", "admit", "let_go", "wait"]), max_size=30))
+def test_a_service_is_never_left_alone_for_good(steps):
+    breaker, now = Breaker(), NOON
+    for step in steps:
+        match step:
+            case "fail":
+                breaker = breaker.fail(now, SECOND, THREE)
+            case "admit":
+                breaker = breaker.admit(now)
+            case "wait":
+                now += SECOND
+            case other:
+                breaker = getattr(breaker, other)()
+    assert breaker.let_go().admits(now + SECOND)
+
+
+# ---- channels
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 50)), max_size=40))
+def test_two_posts_to_a_channel_keep_their_distance(wishes):
+    spacing, now, posts = Spacing(SECOND), NOON, []
+    for channel, tenths in wishes:
+        now += timedelta(milliseconds=100 * tenths)
+        if channel not in spacing.busy(now):
+            spacing = spacing.used(channel, now)
+            posts.append((channel, now))
+    for name in "ab":
+        times = [at for channel, at in posts if channel == name]
+        assert all(later - earlier >= SECOND for earlier, later in itertools.pairwise(times))
+
+
+def test_a_channel_is_closed_while_a_message_is_on_its_way_and_a_second_after():
+    traffic = Traffic(at_once=8, message_gap=SECOND)
+    traffic.enter("slack", "C1", NOON)
+    assert list(traffic.closed(NOON).channels) == [("slack", "C1")]
+    traffic.leave("slack", "C1", posted_at=NOON)
+    assert list(traffic.closed(NOON).channels) == [("slack", "C1")]
+    assert traffic.opens_at(NOON) == NOON + SECOND
+    assert not traffic.closed(NOON + SECOND).channels
+
+
+def test_a_service_that_stalls_does_not_take_every_worker():
+    traffic = Traffic(at_once=2)
+    traffic.enter("jira", None, NOON)
+    assert not traffic.closed(NOON).services
+    traffic.enter("jira", None, NOON)
+    assert traffic.closed(NOON).services == {"jira"}
+    traffic.leave("jira", None)
+    assert not traffic.closed(NOON).services
+
+
+# ---- what services say they will take
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowance"),
+    [
+        ({}, None),
+        ({"X-RateLimit-Remaining": "7"}, None),
+        ({"X-RateLimit-Remaining": "some", "X-RateLimit-Reset": "3"}, None),
+        ({"X-RateLimit-Remaining": "7", "X-RateLimit-Reset": "tomorrow"}, None),
+        ({"X-RateLimit-Remaining": "7", "X-RateLimit-Reset": "3"}, Allowance(7, 3.0)),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Interval-Seconds": "5"}, Allowance(0, 5.0)),
+        (
+            {"X-Rate-Limit-Api-Token-Remaining": "9", "X-Rate-Limit-Api-Token-Interval-Ms": "10000"},
+            Allowance(9, 10.0),
+        ),
+    ],
+)
+def test_what_a_service_says_it_still_takes_is_read_from_its_headers(headers, allowance):
+    assert allowance_of(headers) == allowance
+
+
+def test_a_moment_of_renewal_is_read_and_never_further_than_five_minutes():
+    far = allowance_of({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "2096-11-24T10:15:00Z"})
+    epoch = allowance_of({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "4000000000"})
+    assert far == epoch == Allowance(0, 300.0)
+
+
+def test_a_service_that_has_had_nearly_enough_is_left_alone_until_it_counts_anew():
+    traffic = Traffic(at_once=4)
+    traffic.allowed("jira", Allowance(5, 10.0), NOON)
+    assert not traffic.closed(NOON).services
+    traffic.allowed("jira", Allowance(4, 10.0), NOON)
+    assert traffic.closed(NOON).services == {"jira"}
+    assert not traffic.closed(NOON + 10 * SECOND).services
