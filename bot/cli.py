@@ -15,6 +15,7 @@ from bot.errors import HeraldError
 
 if TYPE_CHECKING:
     from bot.app import Herald, Surroundings
+    from bot.store.outbox import Owed
 
 app = typer.Typer(
     name="herald",
@@ -41,6 +42,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Start no job, send nothing, change nothing: print what would be sent.")
 ]
+NumberArgument = Annotated[int, typer.Argument(help="The number in the first column of `herald outbox`.")]
 DEFAULT_CONFIG = Path("config.toml")
 
 
@@ -184,35 +186,51 @@ def outbox(
     show.print_outbox(owed, as_json=as_json)
 
 
-@outbox_app.command()
-def retry(
-    number: Annotated[int, typer.Argument(help="The number in the first column of `herald outbox`.")],
+@outbox_app.command("show")
+def show_effect(
+    number: NumberArgument,
     config: ConfigOption = DEFAULT_CONFIG,
     secrets_dir: SecretsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show all about one effect, the service's complaints field by field."""
+    from bot import show
+
+    show.print_effect(_effect(_make(config, secrets_dir), number), as_json=as_json)
+
+
+@outbox_app.command()
+def retry(
+    number: NumberArgument,
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Put a parked effect back into the queue and try it now."""
+    from bot import show
     from bot.store.outbox import EffectState
 
     herald = _set_effect(_make(config, secrets_dir), number, EffectState.PENDING)
-    drained = herald.dispatcher.drain(_patience())
-    for words in drained.failures:
-        typer.echo(f"herald: {words}", err=True)
-    if drained.failures:
+    herald.dispatcher.drain(_patience())
+    tried = _effect(herald, number)
+    show.print_effect(tried, as_json=as_json)
+    if tried.state is not EffectState.DELIVERED:
         raise typer.Exit(1)
-    typer.echo("delivered")
 
 
 @outbox_app.command()
 def cancel(
-    number: Annotated[int, typer.Argument(help="The number in the first column of `herald outbox`.")],
+    number: NumberArgument,
     config: ConfigOption = DEFAULT_CONFIG,
     secrets_dir: SecretsOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Drop an effect for good."""
+    from bot import show
     from bot.store.outbox import EffectState
 
-    _set_effect(_make(config, secrets_dir), number, EffectState.CANCELLED)
-    typer.echo("cancelled")
+    herald = _set_effect(_make(config, secrets_dir), number, EffectState.CANCELLED)
+    show.print_effect(_effect(herald, number), as_json=as_json)
 
 
 @app.command()
@@ -291,6 +309,16 @@ def _set_effect(herald: Herald, number: int, state: Any) -> Herald:
     if not found:
         raise HeraldError(f"outbox: {number} is not owed; `herald outbox` lists what is")
     return herald
+
+
+def _effect(herald: Herald, number: int) -> Owed:
+    from bot.store import outbox as store
+
+    with herald.database.begin() as tx:
+        found = store.find(tx, number)
+    if found is None:
+        raise HeraldError(f"outbox: there is no effect {number}; `herald outbox` lists what is owed")
+    return found
 
 
 def _set_up_logging(level: int) -> None:

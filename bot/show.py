@@ -145,6 +145,26 @@ def print_outbox(owed: Sequence[Owed], *, as_json: bool) -> None:
     console.print(table)
 
 
+def print_effect(owed: Owed, *, as_json: bool) -> None:
+    """Print all about one effect; what the service says of single fields in rows of their own."""
+    if as_json:
+        print_json(_owed_as_json(owed))
+        return
+    table = Table(show_header=False)
+    for name, value in _owed_as_json(owed).items():
+        match value:
+            case dict():
+                for key, words in value.items():
+                    table.add_row(escape(f"{name}: {key}"), escape(words))
+            case datetime():
+                table.add_row(escape(name), _when(value))
+            case None:
+                pass
+            case _:
+                table.add_row(escape(name), escape(str(value)))
+    Console().print(table)
+
+
 def print_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> None:
     """Print what would have been sent."""
     if as_json:
@@ -226,14 +246,20 @@ def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
 def _owed_as_json(owed: Owed) -> dict[str, Any]:
     return {
         "number": owed.seq,
-        "state": owed.state,
+        "state": owed.state.value,
         "doubtful": owed.is_doubtful,
-        "effect": owed.effect.kind,
+        "effect": owed.effect.kind.value,
         "on": str(owed.effect.target),
+        "cause": owed.effect.cause,
+        "incident": owed.effect.incident_id,
         "pipeline": owed.pipeline,
+        "owed_since": owed.created_at,
         "attempts": owed.attempts,
+        "sent_at": owed.sent_at,
         "not_before": owed.not_before,
+        "parked_for": owed.parked_for.value if owed.parked_for else None,
         "error": owed.error,
+        "fields": dict(owed.fields),
     }
 
 

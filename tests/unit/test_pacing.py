@@ -42,7 +42,7 @@ def test_a_service_that_asks_for_nothing_or_for_an_hour_is_not_believed(asked, w
     assert Pauses(first=0.1).before_retry(0, asked, 0.5) == waits
 
 
-# ---- breaker
+# ---- leaving a service alone
 
 
 def failed(breaker, times, now=NOON, pause=SECOND):

@@ -1,0 +1,79 @@
+"""What a person does about effects that are stuck."""
+
+import json
+from pathlib import Path
+
+import pytest
+from state_samples import NOON, TICKET, comment, open_ticket, owe, tell
+from typer.testing import CliRunner
+
+from bot.cli import app
+from bot.store import Database, outbox
+from bot.store.outbox import EffectState, ParkedFor
+
+WORDS = "Jira did not create the ticket (400): priority: Field 'priority' cannot be set."
+
+
+@pytest.fixture
+def folder(sqlite_url, tmp_path) -> Path:
+    (tmp_path / "config.toml").write_text(
+        f'[store]\nurl = "{sqlite_url}"\n\n[pipeline.search]\nexperiment = "search"\n[pipeline.search.metrics.ndcg]\n'
+    )
+    database = Database(sqlite_url)
+    owe(database, open_ticket(), comment("a"), tell("a"))
+    with database.begin() as tx:
+        owed = outbox.claim_next(tx, "host/1/1/a", NOON, NOON)
+        fields = {"priority": "Field 'priority' cannot be set."}
+        outbox.mark_parked(tx, owed, "host/1/1/a", NOON, ParkedFor.REFUSED, WORDS, fields=fields)
+    database.close()
+    return tmp_path
+
+
+def herald(folder, *arguments, code=0):
+    done = CliRunner().invoke(app, ["outbox", *arguments, "--config", str(folder / "config.toml")])
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def test_what_is_stuck_is_listed_with_the_services_words(folder):
+    listed = json.loads(herald(folder, "--json"))
+    assert [(each["number"], each["state"]) for each in listed] == [(1, "parked"), (2, "pending"), (3, "pending")]
+    assert listed[0]["error"] == WORDS
+    assert "parked" in herald(folder)
+
+
+def test_one_effect_is_shown_with_what_the_service_says_of_each_field(folder):
+    shown = json.loads(herald(folder, "show", "1", "--json"))
+    assert shown["on"] == str(TICKET)
+    assert shown["parked_for"] == "refused"
+    assert shown["fields"] == {"priority": "Field 'priority' cannot be set."}
+    assert "fields: priority" in herald(folder, "show", "1")
+
+
+def test_a_cancelled_effect_is_owed_no_more(folder):
+    assert json.loads(herald(folder, "cancel", "1", "--json"))["state"] == EffectState.CANCELLED
+    assert [each["number"] for each in json.loads(herald(folder, "--json"))] == [2, 3]
+
+
+def test_a_retry_that_fails_again_says_so_and_exits_with_one(folder):
+    tried = json.loads(herald(folder, "retry", "1", "--json", code=1))
+    assert tried["state"] == "parked"
+    assert tried["error"] == "jira: is no longer in the configuration; add it again, or cancel what is owed to it"
+    assert tried["fields"] == {}
+
+
+@pytest.mark.parametrize("command", ["show", "retry", "cancel"])
+def test_a_number_that_nothing_has_is_answered_by_name(folder, command):
+    done = CliRunner().invoke(app, ["outbox", command, "99", "--config", str(folder / "config.toml")])
+    assert done.exit_code == 1
+    assert "outbox: " in str(done.exception)
+    assert "99" in str(done.exception)
+
+
+def test_what_may_have_been_lost_is_told_since_a_moment(sqlite_database):
+    owe(sqlite_database, tell("a"), tell("b"))
+    with sqlite_database.begin() as tx:
+        owed = outbox.claim_next(tx, "host/1/1/a", NOON, NOON)
+        outbox.mark_parked(tx, owed, "host/1/1/a", NOON, ParkedFor.LOST, "nobody can tell")
+        assert [each.effect.cause for each in outbox.possibly_lost(tx, NOON)] == ["a"]
+        assert outbox.possibly_lost(tx, NOON.replace(hour=13)) == []
