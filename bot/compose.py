@@ -259,8 +259,7 @@ def metric_rows(on: Occasion, *, only: Sequence[str] | None = None, reported: bo
         rows += [
             _plain_row(on, name, value)
             for name, value in sorted(on.result.run.metrics.items())
-            if name not in judged
-            and "/" not in name  # a slash makes it a slice, a simpler method, or a step of training
+            if name not in judged and "/" not in name  # a slash: a slice, a method, a step
         ]
     return tuple(rows)
 
