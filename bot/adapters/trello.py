@@ -19,6 +19,7 @@ import httpx
 from bot.adapters.cutting import shorten, shorten_markdown
 from bot.adapters.http import Service, Wire
 from bot.config import TrelloSection
+from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
 from bot.ports import Attachment, RemoteLink, Ticket, TicketDraft, TicketState
 
@@ -77,6 +78,10 @@ class TrelloTracker:
     @property
     def markup(self) -> str:
         return "trello"
+
+    @property
+    def allowance(self) -> Allowance | None:
+        return self._wire.allowance
 
     @property
     def search_lag(self) -> timedelta:
@@ -232,11 +237,13 @@ class TrelloTracker:
                 )
             if name not in self._labels:
                 arguments = {"name": name, "color": _COLOUR, "idBoard": board.board_id}
-                self._labels[name] = self._wire.ask(
+                known, self._labels = self._labels, None  # a failure may have made it: then they are listed anew
+                known[name] = self._wire.ask(
                     f"make the label {name}",
                     partial(self._request, "POST", "labels", arguments),
                     lambda answer: str(answer["id"]),
                 )
+                self._labels = known
             return self._labels[name]
 
     def _ticket(self, board: _Board, card: Mapping[str, Any]) -> Ticket:
