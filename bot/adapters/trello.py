@@ -237,11 +237,13 @@ class TrelloTracker:
                 )
             if name not in self._labels:
                 arguments = {"name": name, "color": _COLOUR, "idBoard": board.board_id}
-                self._labels[name] = self._wire.ask(
+                known, self._labels = self._labels, None  # a failure may have made it: then they are listed anew
+                known[name] = self._wire.ask(
                     f"make the label {name}",
                     partial(self._request, "POST", "labels", arguments),
                     lambda answer: str(answer["id"]),
                 )
+                self._labels = known
             return self._labels[name]
 
     def _ticket(self, board: _Board, card: Mapping[str, Any]) -> Ticket:
