@@ -5,7 +5,7 @@
 Each SET is a folder that the benchmark's ``gen.py online SET --seed N`` filled, with seeds that are used for nothing
 else. Every series is watched without a decision and the log Bayes factor of every candidate start is kept; then a
 random search over the thresholds at the knots, the discount for autocorrelation and that for repeats looks for the
-greatest share of steps found within ten runs, under the limits on false alarms (over all, and for the worst kind of noise)
+greatest share of steps found within ten runs, under the limits on false alarms (over all, and for the worst noise)
 and on the delay. Prints the line for ``bot/domain/judge/calibration.py``.
 """
 
