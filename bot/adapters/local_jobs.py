@@ -62,7 +62,7 @@ class LocalExecutor:
                 stderr=subprocess.DEVNULL,
             )
         except OSError as error:
-            raise JobError(f"job {job.fire_id}: cannot be started in {job.cwd}: {error}") from error
+            raise JobError(f"job {job.fire_id}: cannot be started in {job.cwd}: {error.strerror or error}") from error
 
     def _limited(self, job: Job) -> list[str]:
         """Return the shell's command, behind what sets the job's limits."""
