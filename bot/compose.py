@@ -82,7 +82,7 @@ def page_title(title: str, result: RunResult) -> str:
 
 def nothing_yet(series: SeriesKey, since: datetime) -> JudgedRun:
     """Stand in for the last run of a pipeline that has had none since it was first seen."""
-    run = Run("", "—", RunStatus.RUNNING, since, since)
+    run = Run("", "", RunStatus.RUNNING, since, since)
     return JudgedRun(
         run, series, DataCard(), (), Outcome.STALE, accepted=False, wants_confirmation=False, judged_at=since
     )
@@ -416,8 +416,10 @@ def _onset(on: Occasion, incident: Incident) -> RunView:
 
 
 def _duration(on: Occasion, incident: Incident) -> str:
+    before = on.names.get(incident.onset) if incident.kind is Kind.STALE else None
+    began = before.run.ended if before else incident.opened_at  # a silence begins with the run before it
     ended = incident.closed_at or on.now
-    return formats.duration(max(ended - incident.opened_at, timedelta(0)), on.locale)
+    return formats.duration(max(ended - began, timedelta(0)), on.locale)
 
 
 def _seconds(on: Occasion, seconds: float | None) -> str:

@@ -113,6 +113,7 @@ class Server:
     def run(self) -> None:
         """Serve until stopped; jobs that run then live on, to be adopted by the next Herald, or end if so asked."""
         self.dead_man = make_dead_man(self.herald.config)
+        log.info("serving", pipelines=len(self.herald.config.pipeline))
         while not self.orders.stop:
             self.round()
             self.orders.wait(_ROUND_SECONDS)
