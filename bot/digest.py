@@ -149,9 +149,9 @@ class _Gathering:
     _judged: dict[str, Sequence[JudgedRun]] = field(default_factory=dict)
 
     def judged(self, name: str) -> Sequence[JudgedRun]:
-        """Return the runs that were judged since, those left out that a job did not leave."""
+        """Return the runs that ended since and were judged."""
         if name not in self._judged:
-            self._judged[name] = runs.judged_since(self.tx, name, self.since)
+            self._judged[name] = runs.ended_since(self.tx, name, self.since)
         return self._judged[name]
 
     def undelivered(self) -> Iterator[DigestLine]:

@@ -109,9 +109,9 @@ def accept(tx: Connection, run_ids: Iterable[str]) -> None:
     tx.execute(update(runs).where(runs.c.run_id.in_(list(run_ids))).values(accepted=True))
 
 
-def judged_since(tx: Connection, pipeline: str, since: datetime) -> Sequence[JudgedRun]:
-    """Return the pipeline's runs that were judged at or after a moment, oldest first."""
-    query = select(runs).where(runs.c.pipeline == pipeline, runs.c.judged_at >= since)
+def ended_since(tx: Connection, pipeline: str, since: datetime) -> Sequence[JudgedRun]:
+    """Return the pipeline's judged runs that had ended at or after a moment, oldest first."""
+    query = select(runs).where(runs.c.pipeline == pipeline, runs.c.ended_at >= since)
     return [_judged(row) for row in tx.execute(query.order_by(runs.c.ended_at, runs.c.run_id))]
 
 
