@@ -50,7 +50,7 @@ LAYERS = (
     ("bot.compose", "bot.deliver", "bot.watch", "bot.traffic"),
     ("bot.dispatch", "bot.cycle"),
     ("bot.app",),
-    ("bot.schedule", "bot.serve", "bot.rehearse"),
+    ("bot.schedule", "bot.serve", "bot.rehearse", "bot.digest"),
     ("bot.overview",),
     ("bot.show",),
     ("bot.demo",),
