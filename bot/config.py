@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 from datetime import timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -113,6 +113,7 @@ class JiraSection(ServiceSection):
     token: SecretStr
     project: str
     issue_type: str = "Bug"
+    fields: dict[str, Any] = {}  # what else a new ticket needs, as Jira's REST API takes it
     search_lag: Duration = timedelta(seconds=30)
 
 
