@@ -213,7 +213,7 @@ class SlackChat:
                     include_all_metadata=True,
                     inclusive=True,
                 ),
-                lambda answer: ([(str(each["ts"]), _mark_of(each)) for each in answer["messages"]], _next_page(answer)),
+                lambda answer: ([(str(each["ts"]), _mark_of(each)) for each in answer["messages"]], next_page(answer)),
             )
             for ts, found in messages:
                 if found == mark:
@@ -223,7 +223,7 @@ class SlackChat:
 
     def _channel_id(self, channel: str) -> str:
         """Find the id of a channel, which is all that reading and editing take."""
-        if _CHANNEL_ID.fullmatch(channel):
+        if is_channel_id(channel):
             return channel
         if channel not in self._channel_ids:
             self._channel_ids[channel] = self._look_up(channel.removeprefix("#"))
@@ -237,7 +237,7 @@ class SlackChat:
                 lambda client, page=cursor: client.conversations_list(  # type: ignore[misc]
                     cursor=page, limit=_CHANNELS_PAGE, types="public_channel,private_channel", exclude_archived=True
                 ),
-                lambda answer: ({each["name"]: str(each["id"]) for each in answer["channels"]}, _next_page(answer)),
+                lambda answer: ({each["name"]: str(each["id"]) for each in answer["channels"]}, next_page(answer)),
             )
             if name in ids:
                 return ids[name]
@@ -295,5 +295,10 @@ def _mark_of(message: Mapping[str, Any]) -> str | None:
     return mark if isinstance(mark, str) else None
 
 
-def _next_page(answer: Mapping[str, Any]) -> str | None:
+def is_channel_id(channel: str) -> bool:
+    """Tell an id, C0123456789, from a name."""
+    return _CHANNEL_ID.fullmatch(channel) is not None
+
+
+def next_page(answer: Mapping[str, Any]) -> str | None:
     return (answer.get("response_metadata") or {}).get("next_cursor") or None
