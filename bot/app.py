@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import assert_never
@@ -29,7 +29,7 @@ from bot.deliver import Services, TicketFields
 from bot.dispatch import Dispatcher, ignore_step
 from bot.errors import ConfigError, TemplateError
 from bot.formats import Locale
-from bot.ports import Chat, Executor, RunStore, Tracker, Wiki
+from bot.ports import Chat, DeadMan, Executor, RunStore, Tracker, Wiki
 from bot.render import Renderer
 from bot.store import Database, owners
 from bot.traffic import Traffic
@@ -149,6 +149,23 @@ def make_herald(
         traffic=Traffic(at_once=_AT_ONCE, message_gap=_MESSAGE_GAP) if services is None else Traffic(),
     )
     return Herald(config, folder, database, run_store or make_run_store(config), LocalExecutor(), dispatcher, around)
+
+
+def reconfigure(old: Herald, config: Config) -> Herald:
+    """Build a Herald from another configuration on the state, the jobs and the leases of *old*."""
+    config = _with_absolute_paths(config, old.folder)
+    if config.store != old.config.store:
+        raise ConfigError("store.url: takes effect when Herald is started anew")
+    dispatcher = replace(old.dispatcher, services=make_services(config), wording=ConfiguredWording(config, old.folder))
+    return replace(old, config=config, run_store=make_run_store(config), dispatcher=dispatcher)
+
+
+def make_dead_man(config: Config) -> DeadMan | None:
+    if config.dead_man is None:
+        return None
+    from bot.adapters.dead_man import HttpDeadMan
+
+    return HttpDeadMan(config.dead_man)
 
 
 def make_run_store(config: Config) -> RunStore:

@@ -96,7 +96,7 @@ def run(
         return
     herald = _make(config, secrets_dir)
     with show.progress(f"{name}: job and verdict") as advance:
-        report = herald.cycle(name, advance).run(herald.around.clock())
+        report = herald.cycle(name, advance).run(herald.around.clock(), by_hand=True)
     with show.progress("telling"):
         drained = herald.dispatcher.drain(_patience())
     show.print_cycle(name, report, drained, as_json=as_json)
@@ -105,22 +105,30 @@ def run(
 
 
 @app.command()
-def serve(config: ConfigOption = DEFAULT_CONFIG, secrets_dir: SecretsOption = None) -> None:
+def serve(
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+    stop_jobs: Annotated[
+        bool, typer.Option("--stop-jobs", help="When stopped, end the jobs that run, with all their processes.")
+    ] = False,
+) -> None:
     """Run every pipeline at its times.
 
-    Stops on SIGTERM or Ctrl-C. Jobs that run then live on, and the next Herald adopts them.
+    SIGTERM or Ctrl-C stops it; jobs that run then live on, and the next Herald adopts them. SIGHUP reads the
+    configuration anew.
     """
     import signal
 
-    from bot.app import Surroundings
-    from bot.schedule import Server
+    from bot.app import Surroundings, reconfigure
+    from bot.serve import Orders, Server
 
-    stop = threading.Event()
+    orders = Orders()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: orders.ask_to_stop())
+    signal.signal(signal.SIGHUP, lambda *_: orders.ask_to_reload())
     _set_up_logging(logging.INFO)
-    herald = _make(config, secrets_dir, Surroundings(stopping=stop.is_set))
-    Server(herald, stop).run()
+    herald = _make(config, secrets_dir, Surroundings(stopping=orders.is_stopping))
+    Server(herald, orders, lambda old: reconfigure(old, _read(config, secrets_dir)[0]), stop_jobs).run()
 
 
 @app.command()

@@ -13,9 +13,9 @@ from bot import formats
 from bot.charts import chart_filename
 from bot.config import MetricSection, PipelineSection
 from bot.domain.effects import Effect, EffectKind, ObjectKey
-from bot.domain.incidents import Incident, IncidentState, Kind, Step, Turn
-from bot.domain.judge import Assessment, Finding
-from bot.domain.runs import Baseline, RunResult
+from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
+from bot.domain.judge import Assessment, Finding, Outcome
+from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus
 from bot.domain.telling import Places
 from bot.formats import Locale
 from bot.render import clean_title
@@ -48,6 +48,7 @@ _ROWS_IN_MESSAGE = 4
 _PARTS_NAMED = 3
 _MOST = 0.5
 _SHORT_ID = 8
+_WITHOUT_NUMBERS = {Outcome.FAILED, Outcome.STALE}  # said in a sentence, not in a table of metrics
 _HASH = re.compile(r"\b[0-9a-f]{32,}\b")
 _SHORT_HASH = 12
 
@@ -77,6 +78,14 @@ class Occasion:
 def page_title(title: str, result: RunResult) -> str:
     """Return the title of a run's page: unique in its space, since the run's id is part of it."""
     return clean_title(f"{title}: {result.run.name} ({result.run_id[:_SHORT_ID]})")
+
+
+def nothing_yet(series: SeriesKey, since: datetime) -> JudgedRun:
+    """Stand in for the last run of a pipeline that has had none since it was first seen."""
+    run = Run("", "—", RunStatus.RUNNING, since, since)
+    return JudgedRun(
+        run, series, DataCard(), (), Outcome.STALE, accepted=False, wants_confirmation=False, judged_at=since
+    )
 
 
 def pipeline_page_title(title: str, instance: str) -> str:
@@ -219,7 +228,10 @@ def verdict_view(on: Occasion, step: Step | None) -> VerdictView:
     findings = findings or [f for f in on.assessment.findings if f.part is None]
     findings.sort(key=_prominence, reverse=True)
     others = tuple(dict.fromkeys(_plain(on, f.metric) for f in findings[1:] if f.metric in on.config.metrics))
-    headline = _metric_row(on, findings[0]) if findings and findings[0].metric in on.config.metrics else None
+    told = next((f for f in findings if outcome is Outcome.INVALID and f.metric not in on.config.metrics), None)
+    told = told or next((f for f in findings[:1] if f.metric in on.config.metrics), None)
+    headline = None if told is None else _metric_row(on, told)
+    silence = next((f for f in findings if f.outcome is Outcome.STALE), None)
     incident = step.incident if step else None
     return VerdictView(
         outcome=outcome,
@@ -232,19 +244,22 @@ def verdict_view(on: Occasion, step: Step | None) -> VerdictView:
         bad_runs=str(len(incident.bad_runs)) if incident else "0",
         reruns_agree=on.config.confirm.reruns > 0,
         exit_code=on.exit_code,
+        silent_for="" if silence is None else _seconds(on, silence.value),
+        cadence="" if silence is None else _seconds(on, silence.baseline),
     )
 
 
 def metric_rows(on: Occasion, *, only: Sequence[str] | None = None, reported: bool = False) -> tuple[MetricRow, ...]:
     """Return a row a judged metric, the worst first; with *reported*, then one a metric that is only reported."""
     findings = [f for f in on.assessment.findings if f.part is None and (only is None or f.key in only)]
+    findings = [f for f in findings if f.outcome not in _WITHOUT_NUMBERS]
     rows = [_metric_row(on, f) for f in sorted(findings, key=lambda f: (-f.outcome.severity, -_prominence(f)))]
     if reported:
         judged = {f.metric for f in findings}
         rows += [
             _plain_row(on, name, value)
             for name, value in sorted(on.result.run.metrics.items())
-            if name not in judged and "/" not in name  # a slash makes it a slice or a step of something else
+            if name not in judged and "/" not in name  # a slash: a slice, a method, a step
         ]
     return tuple(rows)
 
@@ -275,7 +290,7 @@ def run_view(on: Occasion, judged: JudgedRun) -> RunView:
         name=run.name,
         run_id=run.run_id,
         url=run.url,
-        when=formats.moment(run.ended, on.zone, on.locale),
+        when=formats.moment(run.ended, on.zone, on.locale) if run.run_id else "",
         seed=run.params.get("seed", ""),
         duration=formats.duration(run.ended - run.started, on.locale) if run.ended > run.started else "",
     )
@@ -403,6 +418,10 @@ def _onset(on: Occasion, incident: Incident) -> RunView:
 def _duration(on: Occasion, incident: Incident) -> str:
     ended = incident.closed_at or on.now
     return formats.duration(max(ended - incident.opened_at, timedelta(0)), on.locale)
+
+
+def _seconds(on: Occasion, seconds: float | None) -> str:
+    return formats.duration(timedelta(seconds=seconds or 0), on.locale)
 
 
 def _relative_spread(on: Occasion, finding: Finding) -> str:

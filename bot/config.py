@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import glob
 import re
+<<<<<<< HEAD
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
+=======
+from contextlib import suppress
+from datetime import UTC, datetime, time, timedelta
+from typing import Annotated, Literal, Self
+>>>>>>> main
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -38,8 +44,11 @@ from bot.domain.policy import (
     Policies,
     Preset,
 )
+from bot.domain.silence import SilencePolicy
+from bot.timetable import Every, Timetable, first_after, read_at, read_cron
 
 ENV_PREFIX = "HERALD_"
+_SIZES = {"M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -64,6 +73,31 @@ def _read_min_effect(value: object) -> object:
     raise ValueError('should be a share such as "2 %", or a number of 0 or more in the metric\'s own unit')
 
 
+def _read_size(value: object) -> object:
+    """Read `512 MB` or `8 GB` as bytes."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([MGT])B\s*", value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("should be a number with its unit, such as 512 MB or 8 GB")
+    return int(float(found[1]) * _SIZES[found[2]])
+
+
+def _read_at(value: object) -> object:
+    """Read a time of day, or a date with a time, written as text or as TOML's own."""
+    read = _read_moment(value) if isinstance(value, str) else value
+    if isinstance(read, datetime) or (isinstance(read, time) and read.tzinfo is None):
+        return read
+    raise ValueError('should be a local time such as "03:00", or a date and time such as "2026-12-01 03:00"')
+
+
+def _read_moment(text: str) -> time | datetime | None:
+    for kind in (time, datetime):
+        with suppress(ValueError):
+            return kind.fromisoformat(text)
+    return None
+
+
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -80,6 +114,7 @@ def _without_credentials(url: AnyHttpUrl) -> AnyHttpUrl:
 
 Url = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"]), AfterValidator(_without_credentials)]
 Duration = Annotated[timedelta, BeforeValidator(_read_duration)]
+Size = Annotated[int, BeforeValidator(_read_size), Field(gt=0)]  # bytes
 Effect = Annotated[MinEffect, BeforeValidator(_read_min_effect)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Locale = Literal["en", "zh"]
@@ -193,25 +228,46 @@ class MlflowSection(Section):
 
 
 class ScheduleSection(Section):
-    """When a pipeline is due: a cron line or an interval."""
+    """When a pipeline is due: one of a cron line, an interval, a time, or after another pipeline."""
 
     cron: str | None = None
     every: Duration | None = None
+    at: Annotated[time | datetime | None, BeforeValidator(_read_at)] = None  # each day, or once
+    after: str | None = None  # a pipeline: due each time its job has ended well
+    jitter: Duration = timedelta(0)  # starts up to this much later, the same each time it is asked about one due time
+    catch_up: Literal["one", "none"] = "one"  # whether times that were missed are made up for, by one run
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.cron is None) == (self.every is None):
-            raise ValueError('should have either cron = "0 3 * * *" or every = "6h"')
+    def _exactly_one(self) -> Self:
+        given = [name for name in ("cron", "every", "at", "after") if getattr(self, name) is not None]
+        if len(given) != 1:
+            wanted = 'cron = "0 3 * * *", every = "6h", at = "03:00" or after = "another-pipeline"'
+            found = f"; it has {' and '.join(given)}" if given else ""
+            raise ValueError(f"should have exactly one of {wanted}{found}")
         if self.every is not None and self.every < timedelta(seconds=1):
             raise ValueError("every should be at least 1s")
+        if self.every is not None and self.jitter >= self.every:
+            raise ValueError("jitter should be shorter than every")
         if self.cron is not None:
-            from apscheduler.triggers.cron import CronTrigger
-
-            try:
-                CronTrigger.from_crontab(self.cron)
-            except ValueError as error:
-                raise ValueError(f'cron = {self.cron!r} is not a cron line such as "0 3 * * *": {error}') from None
+            _check_cron(self.cron)
         return self
+
+    def timetable(self, zone: ZoneInfo) -> Timetable | None:
+        """Return when it is due; None where another pipeline says so."""
+        if self.cron is not None:
+            return read_cron(self.cron, zone)
+        if self.at is not None:
+            return read_at(self.at, zone)
+        return None if self.every is None else Every(self.every)
+
+
+def _check_cron(line: str) -> None:
+    try:
+        comes = first_after(read_cron(line, ZoneInfo("UTC")), datetime(2000, 1, 1, tzinfo=UTC))
+    except ValueError as error:
+        raise ValueError(f'cron = {line!r} is not a cron line such as "0 3 * * *": {error}') from None
+    if comes is None:
+        raise ValueError(f"cron = {line!r} names a day that never comes")
 
 
 class JobSection(Section):
@@ -221,6 +277,9 @@ class JobSection(Section):
     cwd: str = "."
     environment: dict[str, str] = {}
     timeout: Duration = timedelta(hours=6)
+    memory: Size | None = None  # that each of its processes may take
+    cpus: Annotated[int, Field(ge=1)] | None = None  # that its processes may run on
+    retry: Annotated[int, Field(ge=0, le=5)] = 1  # how often a job that was lost is started anew
 
 
 class MetricSection(Section):
@@ -278,6 +337,22 @@ class WatchSection(Section):
     overlap: Duration = timedelta(days=1)  # how late a run may be logged after it ended
 
 
+class StaleSection(Section):
+    """When it is news that no run comes."""
+
+    cadence: Duration
+    grace: Duration = timedelta(hours=6)
+
+
+class DeadManSection(Section):
+    """Whom to tell that Herald is well; they raise the alarm where that stops."""
+
+    url: SecretStr  # often holds a token
+    every: Duration = timedelta(minutes=1)
+    timeout: Duration = timedelta(seconds=10)
+    ca_file: str | None = None
+
+
 class PipelineSection(Section):
     title: str = ""
     description: str = ""
@@ -300,6 +375,7 @@ class PipelineSection(Section):
     confirm: ConfirmSection = ConfirmSection()
     tickets: TicketsSection = TicketsSection()
     recovery: RecoverySection = RecoverySection()
+    stale: StaleSection | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -340,6 +416,10 @@ class PipelineSection(Section):
     def incident_policy(self) -> IncidentPolicy:
         return IncidentPolicy(self.recovery.runs, self.tickets.comment_every)
 
+    @property
+    def silence_policy(self) -> SilencePolicy | None:
+        return None if self.stale is None else SilencePolicy(self.stale.cadence, self.stale.grace)
+
 
 class Config(BaseSettings):
     """The whole configuration; relative paths in it are relative to the file's folder."""
@@ -359,6 +439,8 @@ class Config(BaseSettings):
     time_zone: Zone = "UTC"
     templates: str | None = None  # a folder whose templates replace ours by name
     jobs_folder: str = "jobs"
+    jobs_at_once: Annotated[int, Field(ge=1)] = 2  # that `herald serve` lets run
+    dead_man: DeadManSection | None = None
     store: StoreSection = StoreSection()
     mlflow: MlflowSection = MlflowSection()
     tracker: dict[ServiceName, TrackerSection] = {}
@@ -385,3 +467,22 @@ class Config(BaseSettings):
                 if wanted is not None and wanted not in known:
                     raise ValueError(f"pipeline.{name}.{kind}: {wanted!r} is not one of {known}")
         return self
+
+    @model_validator(mode="after")
+    def _predecessors_exist(self) -> Self:
+        """Refuse a pipeline that waits for one that is not there, or in the end for itself."""
+        after = {name: p.schedule.after for name, p in self.pipeline.items() if p.schedule and p.schedule.after}
+        for name, wanted in after.items():
+            if wanted not in self.pipeline:
+                raise ValueError(f"pipeline.{name}.schedule.after: {wanted!r} is not one of {sorted(self.pipeline)}")
+            chain = [name]
+            while chain[-1] in after and after[chain[-1]] not in chain:
+                chain.append(after[chain[-1]])
+            if after.get(chain[-1]) == name:
+                circle = " after ".join((*chain, name))
+                raise ValueError(f"pipeline.{name}.schedule.after: {circle} goes in a circle, so none would ever start")
+        return self
+
+    def zone_of(self, name: str) -> ZoneInfo:
+        """Return the time zone of a pipeline."""
+        return ZoneInfo(self.pipeline[name].time_zone or self.time_zone)

@@ -35,6 +35,7 @@ def load_config(path: Path, secrets_dir: Path | None = None) -> Config:
         raise ConfigError(f"{path}: is not TOML: {error}") from None
     _refuse_secrets(path, raw)
     _refuse_password(path, raw)
+    _refuse_signal_url(path, raw)
     try:
         return Config(_secrets_dir=secrets_dir, **raw)
     except ValidationError as error:
@@ -52,6 +53,12 @@ def _refuse_secrets(path: Path, raw: Mapping[str, Any]) -> None:
                 if isinstance(service, dict) and key in service:
                     where = _how_to_give((kind, name, key))
                     raise ConfigError(f"{path}: {kind}.{name}.{key}: a secret does not belong in this file; {where}")
+
+
+def _refuse_signal_url(path: Path, raw: Mapping[str, Any]) -> None:
+    if _at(raw, ("dead_man", "url")) is not None:
+        where = _how_to_give(("dead_man", "url"))
+        raise ConfigError(f"{path}: dead_man.url: a secret does not belong in this file; {where}")
 
 
 def _refuse_password(path: Path, raw: Mapping[str, Any]) -> None:
@@ -95,7 +102,7 @@ def _explain(problem: ErrorDetails) -> str:
             hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
             return f"{key}: is not a key of the configuration; {hint}"
         case "missing":
-            if location[-1] in _SECRETS:
+            if _holds_secret(location):
                 return f"{key}: is missing; {_how_to_give(location)}"
             return f"{key}: is missing"
         case "value_error":
@@ -134,6 +141,8 @@ def _location(raw: tuple[int | str, ...]) -> tuple[str, ...]:
 
 
 def _holds_secret(location: tuple[str, ...]) -> bool:
+    if location == ("dead_man", "url"):
+        return True
     return location[:1] in {("tracker",), ("wiki",), ("chat",)} and location[-1] in _SECRETS
 
 

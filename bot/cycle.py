@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import Connection
@@ -19,14 +18,15 @@ from bot.config import Config, JobSection, PipelineSection
 from bot.dispatch import ignore_step
 from bot.domain.fires import Fire, FireState
 from bot.domain.history import open_standing, settle_past
-from bot.domain.incidents import Incident, IncidentState, SeriesKey, Step, Turn, advance
+from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState, assess
 from bot.domain.runs import Baseline, Run, RunResult, RunStatus
+from bot.domain.silence import find_silence
 from bot.domain.telling import Places, Publish, effects_of, wants_page
 from bot.errors import JobError
 from bot.ports import Executor, Job, JobState, JobStatus, RunStore
 from bot.seam import FIRE_TAG
-from bot.store import Database, contacts, fires, incidents, leases, outbox, runs
+from bot.store import Database, contacts, fires, incidents, leases, outbox, pipelines, runs
 from bot.store.runs import JudgedRun
 from bot.watch import Sight, Watch
 
@@ -91,26 +91,35 @@ class Cycle:
     def _watch(self) -> Watch:
         return Watch(self.name, self.pipeline, self.database, self.run_store)
 
-    def run(self, due_at: datetime) -> CycleReport:
+    def run(self, due_at: datetime, *, by_hand: bool = False) -> CycleReport:
         """Run the job that is due at *due_at*, judge what is new, and confirm what is suspicious.
 
         What ended before is judged first, so that every run is held against the past alone; then a fire that an earlier
         Herald left is finished. Returns early when asked to stop; jobs live on.
         """
         report = CycleReport()
-        with self._lease() as held:
-            if not held:
-                report.busy = True
-                return report
-            left_over = self._left_over()
-            self._judge_new(report, but_not={fire.fire_id for fire in left_over})
-            for fire in left_over:
-                self._finish(fire, report)
-            if self.pipeline.job is not None and not self.stopping():
-                self._finish(self._fire(due_at), report)
-            self._judge_new(report)
-            self._confirm(report)
+        with self._lease(report) as held:
+            if held:
+                self._finish_recorded(report)
+                if not self.stopping():
+                    self._finish(self._fire(due_at, by_hand=by_hand), report)
+                self._finish_cycle(report)
         return report
+
+    def resume(self) -> CycleReport:
+        """Do the same for the fires that are recorded and not over, whoever recorded them."""
+        report = CycleReport()
+        with self._lease(report) as held:
+            if held:
+                self._finish_recorded(report)
+                self._finish_cycle(report)
+        return report
+
+    def _finish_cycle(self, report: CycleReport) -> None:
+        self._judge_new(report)
+        self._confirm(report)
+        self._end_looks()
+        self.look_for_silence()
 
     def judge_only(self) -> CycleReport:
         """Judge what is new without starting, finishing or confirming any job: what a dry run does."""
@@ -118,23 +127,55 @@ class Cycle:
         self._judge_new(report)
         return report
 
-    def _left_over(self) -> Sequence[Fire]:
-        with self.database.begin() as tx:
-            return fires.unfinished(tx, self.name)
+    def stop_job(self) -> bool:
+        """End the job that runs for this pipeline, and record that it was stopped; says whether there was one.
 
-    def _fire(self, due_at: datetime, confirms: str | None = None) -> Fire:
+        What another Herald is at work on is left to it.
+        """
+        stopped = False
+        with self._lease(CycleReport()) as held, self.database.begin() as tx:
+            recorded = fires.unfinished(tx, self.name) if held else ()
+        for fire in recorded:
+            if self.pipeline.job is None or fire.started_at is None:
+                continue
+            job = self._job(fire, self.pipeline.job)
+            if self.executor.poll(job).state is JobState.RUNNING:
+                self.executor.stop(job)
+                with self.database.begin() as tx:
+                    fires.save(tx, replace(fire, state=FireState.STOPPED, ended_at=self.clock()))
+                stopped = True
+        return stopped
+
+    def _finish_recorded(self, report: CycleReport) -> None:
         with self.database.begin() as tx:
-            fire = fires.record(tx, self.name, due_at, confirms)
+            recorded = fires.unfinished(tx, self.name)
+        self._judge_new(report, but_not={fire.fire_id for fire in recorded})
+        for fire in recorded:
+            if not self.stopping():
+                self._finish(fire, report)
+
+    def _end_looks(self) -> None:
+        """End the fires of a pipeline that only looks: its new runs are judged now."""
+        if self.pipeline.job is not None:
+            return
+        now = self.clock()
+        with self.database.begin() as tx:
+            for fire in fires.unfinished(tx, self.name):
+                fires.save(tx, replace(fire, state=FireState.ENDED, started_at=now, ended_at=now))
+
+    def _fire(self, due_at: datetime, confirms: str | None = None, *, by_hand: bool = False) -> Fire:
+        with self.database.begin() as tx:
+            fire = fires.record(tx, self.name, due_at, confirms, by_hand=by_hand)
             self.on_step("fire.recording")
         self.on_step("fire.recorded")
         return fire
 
     def _finish(self, fire: Fire, report: CycleReport) -> None:
         """See a fire's job through, adopting one that already lives, and judge its run."""
-        if fire.state.is_over:
-            return
         job_config = self.pipeline.job
-        if job_config is None:
+        if fire.state.is_over or (job_config is None and fire.started_at is None):
+            return
+        if job_config is None:  # config had a job when it started
             with self.database.begin() as tx:
                 fires.save(tx, replace(fire, state=FireState.LOST, ended_at=self.clock()))
             return
@@ -143,7 +184,12 @@ class Cycle:
         with self.database.begin() as tx:
             fires.save(tx, started)
         self.on_step("job.starting")
-        self.executor.start(job)
+        try:
+            self.executor.start(job)
+        except JobError as error:
+            failed = replace(started, state=FireState.FAILED, ended_at=self.clock())
+            report.judged += self._record_failure(failed, None, log_tail=str(error))
+            return
         self.on_step("job.started")
         status = self._wait(job)
         if status is None:
@@ -153,13 +199,16 @@ class Cycle:
 
     def _wait(self, job: Job) -> JobStatus | None:
         """Wait for the job's end; None where Herald was asked to stop before."""
+        renewed = self.clock()
         while True:
             status = self.executor.poll(job)
             if status.state is not JobState.RUNNING:
                 return status
             if self.stopping():
                 return None
-            self._renew()
+            if self.clock() - renewed > _LEASE / 4:
+                self._renew()
+                renewed = self.clock()
             self.pause(self.poll_seconds)
 
     def _conclude(self, fire: Fire, job: Job, status: JobStatus, report: CycleReport) -> None:
@@ -169,11 +218,26 @@ class Cycle:
             self.run_store.attach_log(run.run_id, self.executor.log_path(job))
         fire = replace(fire, run_id=run.run_id if run else None, exit_code=status.exit_code, timed_out=status.timed_out)
         ended = replace(fire, ended_at=self.clock())
-        if status.exit_code == 0 and run is not None and run.status is RunStatus.FINISHED:
+        is_lost = status.state is JobState.LOST
+        if run is not None and run.status is RunStatus.FINISHED and (is_lost or status.exit_code == 0):
             report.judged += self._judge(run, replace(ended, state=FireState.ENDED))
             return
-        state = FireState.LOST if status.state is JobState.LOST else FireState.FAILED
-        report.judged += self._record_failure(replace(ended, state=state), run, job)
+        failed = replace(ended, state=FireState.LOST if is_lost else FireState.FAILED)
+        if is_lost and self.pipeline.job is not None and fire.attempt < self.pipeline.job.retry:
+            self._finish(self._try_again(failed), report)
+            return
+        report.judged += self._record_failure(failed, run, log_tail=_last_lines(self.executor.log_path(job)))
+
+    def _try_again(self, lost: Fire) -> Fire:
+        """Record that a fire was lost, and the one that takes its place."""
+        with self.database.begin() as tx:
+            fires.save(tx, lost)
+            again = fires.record(
+                tx, self.name, lost.due_at, lost.confirms, by_hand=lost.by_hand, attempt=lost.attempt + 1
+            )
+            self.on_step("fire.lost")
+        log.warning("job lost, tried again", pipeline=self.name, fire=lost.fire_id)
+        return again
 
     def _judge_new(self, report: CycleReport, but_not: Collection[str] = ()) -> None:
         """Judge finished runs that were not judged before, whoever made them: first those of before first contact.
@@ -245,7 +309,7 @@ class Cycle:
         there = self.run_store.present(experiment_ids, [judged.run.run_id for judged in accepted])
         return (self.run_store.load(judged.run) for judged in accepted if judged.run.run_id in there)
 
-    def _record_failure(self, fire: Fire, run: Run | None, job: Job) -> Sequence[JudgedRun]:
+    def _record_failure(self, fire: Fire, run: Run | None, *, log_tail: str) -> Sequence[JudgedRun]:
         """Store the failure of a job like a run that says nothing but that."""
         now = fire.ended_at or self.clock()
         stand_in = run or Run(
@@ -258,10 +322,10 @@ class Cycle:
                 fires.save(tx, fire)
                 return ()
             state = runs.load_state(tx, series)
-        words = "timeout" if fire.timed_out else ("lost" if fire.state is FireState.LOST else str(fire.exit_code))
         assessment = Assessment(stand_in.run_id, (finding,), state)
-        tail = _last_lines(self.executor.log_path(job))
-        return self._store(series, RunResult(stand_in), assessment, Baseline(), fire, log_tail=tail, exit_code=words)
+        return self._store(
+            series, RunResult(stand_in), assessment, Baseline(), fire, log_tail=log_tail, exit_code=_how_it_ended(fire)
+        )
 
     def _store(
         self,
@@ -281,7 +345,7 @@ class Cycle:
             if runs.is_seen(tx, result.run_id):
                 return ()
             earlier = runs.recent(tx, series, _HISTORY_RUNS)
-            standing = incidents.standing(tx, series)
+            standing = self._standing(tx, series) if past is None else incidents.standing(tx, series)
             if past is None:
                 accepted = assessment.accepted
                 steps = advance(standing, assessment, series, self.pipeline.incident_policy, now)
@@ -321,23 +385,15 @@ class Cycle:
             if fire is not None:
                 fires.save(tx, fire)
             self.on_step("run.recording")
-            occasion = compose.Occasion(
-                title=self._title_of(result.run),
-                config=self.pipeline,
-                locale=self.pipeline.locale or self.config.locale,
-                zone=ZoneInfo(self.pipeline.time_zone or self.config.time_zone),
-                places=places,
-                result=result,
-                assessment=assessment,
+            occasion = self._occasion(result, assessment, (*earlier, judged), steps, now)
+            occasion = replace(
+                occasion,
                 baseline=baseline,
-                history=(*earlier, judged),
-                steps=steps,
                 standing=_still_standing(standing, steps),
                 page=places.page(title) if title else None,
                 names=_onsets(tx, steps),
                 log_tail=log_tail,
                 exit_code=exit_code,
-                now=now,
             )
             if is_told:
                 self._owe(tx, occasion)
@@ -345,6 +401,70 @@ class Cycle:
         self.on_step("run.recorded")
         log.info("judged", pipeline=self.name, run=result.run.name, outcome=assessment.outcome.value)
         return (judged,)
+
+    def look_for_silence(self) -> None:
+        """File that no run came in time; the run store is asked first, for a run that nobody has judged yet."""
+        policy = self.pipeline.silence_policy
+        if policy is None:
+            return
+        now = self.clock()
+        with self.database.begin() as tx:
+            known = pipelines.know(tx, self.name, now)
+            last = runs.latest(tx, self.name)
+        finding = find_silence(policy, last.run.ended if last else None, known.known_since, now)
+        if finding is None:
+            return
+        before = last or compose.nothing_yet(SeriesKey(self.name), known.known_since)
+        assessment = Assessment(before.run.run_id, (finding,), SeriesState())
+        (step,) = advance((), assessment, SeriesKey(self.name), self.pipeline.incident_policy, now)
+        with self.database.begin() as tx:
+            is_known = incidents.is_known(tx, step.incident.incident_id)
+        if not is_known and not any(self._watch.unseen(self._watch.look(now))):
+            self._store_silence(step, assessment, before, now)
+
+    def _store_silence(self, step: Step, assessment: Assessment, last: JudgedRun, now: datetime) -> None:
+        """Store the incident of a silence and the effects owed, in one transaction; a run ends it."""
+        with self.database.begin() as tx:
+            if incidents.is_known(tx, step.incident.incident_id):
+                return
+            standing = (*incidents.standing(tx, step.incident.series), step.incident)
+            incidents.save(tx, step.incident)
+            self.on_step("silence.recording")
+            occasion = self._occasion(RunResult(last.run), assessment, (last,), (step,), now)
+            self._owe(tx, replace(occasion, title=self.title, standing=standing))
+        self.on_step("silence.recorded")
+        log.warning("silent", pipeline=self.name, last=last.run.name)
+
+    def _standing(self, tx: Connection, series: SeriesKey) -> Sequence[Incident]:
+        """Return the series' incidents that are not over, and the pipeline's silence, which any run ends."""
+        own = incidents.standing(tx, series)
+        whole = SeriesKey(self.name)
+        if series == whole:
+            return own
+        return (*own, *(each for each in incidents.standing(tx, whole) if each.kind is Kind.STALE))
+
+    def _occasion(
+        self,
+        result: RunResult,
+        assessment: Assessment,
+        history: Sequence[JudgedRun],
+        steps: Sequence[Step],
+        now: datetime,
+    ) -> compose.Occasion:
+        return compose.Occasion(
+            title=self._title_of(result.run),
+            config=self.pipeline,
+            locale=self.pipeline.locale or self.config.locale,
+            zone=self.config.zone_of(self.name),
+            places=self._places(result.run),
+            result=result,
+            assessment=assessment,
+            baseline=Baseline(),
+            history=history,
+            steps=steps,
+            standing=(),
+            now=now,
+        )
 
     def _owe(self, tx: Connection, on: compose.Occasion) -> None:
         has_chart = compose.chart_view(on) is not None
@@ -383,11 +503,14 @@ class Cycle:
                 "MLFLOW_EXPERIMENT_NAME": self.pipeline.experiment,
             },
             timeout=config.timeout,
+            memory=config.memory,
+            cpus=config.cpus,
         )
 
     @contextmanager
-    def _lease(self) -> Iterator[bool]:
+    def _lease(self, report: CycleReport) -> Iterator[bool]:
         held = self._renew()
+        report.busy = not held
         try:
             yield held
         finally:
@@ -417,6 +540,15 @@ def _values(run: Run, series_by: Sequence[str]) -> Iterator[str]:
 
 def _without_artifacts(judged: JudgedRun) -> RunResult:
     return RunResult(judged.run, judged.card)
+
+
+def _how_it_ended(fire: Fire) -> str:
+    """Return the exit code of a job that failed, or the name of what became of it instead."""
+    if fire.timed_out:
+        return "timeout"
+    if fire.state is FireState.LOST:
+        return "lost"
+    return "start" if fire.exit_code is None else str(fire.exit_code)
 
 
 def _fill(word: str, values: dict[str, str]) -> str:

@@ -222,7 +222,8 @@ class Dispatcher:
 
     def _owe_mend(self, tx: Connection, message: Owed, shown: KnownObject, now: datetime) -> None:
         chat = self.services.chats.get(message.effect.target.service)
-        if chat is not None and chat.can_edit:
+        # What is still owed on the message will show it, and must not be undone by a mend of an older text.
+        if chat is not None and chat.can_edit and not outbox.is_followed(tx, message):
             mend = replace(message.effect, cause=f"{message.effect.cause}+{shown.key.kind}")
             outbox.owe(tx, message.pipeline, [(mend, message.view)], now)
 

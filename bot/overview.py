@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from bot.app import Herald
 from bot.domain.effects import Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident, IncidentState
-from bot.schedule import due_times
-from bot.store import fires, incidents, outbox, runs
+from bot.schedule import next_due_times
+from bot.store import incidents, outbox, pipelines, runs
 from bot.store.outbox import EffectState
 from bot.store.runs import JudgedRun
 from bot.views import Bound
@@ -28,6 +28,7 @@ class PipelineOverview:
     name: str
     last: JudgedRun | None
     next_due: datetime | None
+    after: str | None  # the pipeline it waits for
     incidents: tuple[OpenIncident, ...]
 
 
@@ -40,29 +41,26 @@ class Overview:
 
 def overview(herald: Herald) -> Overview:
     """Gather how everything stands from the state."""
-
-    def last_due(name: str) -> datetime | None:
-        with herald.database.begin() as tx:
-            latest = fires.latest(tx, name)
-        return None if latest is None else latest.due_at
-
-    due = due_times(herald.config, last_due, herald.around.clock())
+    with herald.database.begin() as tx:
+        known = {name: each for name in herald.config.pipeline if (each := pipelines.find(tx, name)) is not None}
+    due = next_due_times(herald.config, known, herald.around.clock())
     with herald.database.begin() as tx:
         outstanding = outbox.outstanding(tx)
-        pipelines = tuple(
+        seen = tuple(
             PipelineOverview(
                 name,
                 runs.latest(tx, name),
                 due.get(name),
+                schedule.after if (schedule := pipeline.schedule) is not None else None,
                 tuple(
                     _with_ticket(herald, tx, name, incident)
                     for incident in incidents.of_pipeline(tx, name, IncidentState.CANDIDATE, IncidentState.OPEN)
                 ),
             )
-            for name in herald.config.pipeline
+            for name, pipeline in herald.config.pipeline.items()
         )
     parked = sum(owed.state is EffectState.PARKED for owed in outstanding)
-    return Overview(pipelines, len(outstanding) - parked, parked)
+    return Overview(seen, len(outstanding) - parked, parked)
 
 
 def _with_ticket(herald: Herald, tx: Connection, name: str, incident: Incident) -> OpenIncident:

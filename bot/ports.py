@@ -232,6 +232,8 @@ class Job:
     cwd: Path
     environment: Mapping[str, str]
     timeout: timedelta
+    memory: int | None = None  # bytes that each of its processes may take
+    cpus: int | None = None  # that its processes may run on
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +247,7 @@ class Executor(Protocol):
     """Runs jobs that outlive Herald."""
 
     def start(self, job: Job) -> None:
-        """Start the job unless its folder shows that it was started before."""
+        """Start the job unless its folder shows that it was started before; raises JobError where it cannot start."""
 
     def poll(self, job: Job) -> JobStatus:
         """Tell how the job stands, adopting one that an earlier Herald started; ends it when its time is up."""
@@ -254,3 +256,10 @@ class Executor(Protocol):
         """End the whole tree of the job's processes."""
 
     def log_path(self, job: Job) -> Path: ...
+
+
+class DeadMan(Protocol):
+    """Whoever raises the alarm where Herald is not heard of for too long."""
+
+    def signal(self) -> None:
+        """Say that Herald is well; raises RetryableError or PermanentError where that could not be said."""

@@ -1,136 +1,107 @@
-"""When pipelines are due: triggers, missed times, and a loop that can be stopped."""
+"""When pipelines are due: each due time becomes a fire, once, whatever happens in between."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
+from sqlalchemy import Connection
 
-from bot.app import Herald
 from bot.config import Config, ScheduleSection
-from bot.errors import HeraldError
-from bot.store import fires
+from bot.domain.fires import Fire
+from bot.store import fires, pipelines
+from bot.store.pipelines import KnownPipeline
+from bot.timetable import first_after, latest_until
 
-if TYPE_CHECKING:
-    from apscheduler.schedulers.background import BackgroundScheduler
-
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # intervals count from here, so that a restart does not shift them
-_DELIVERY_PAUSE = timedelta(seconds=5)
-_JOBS_AT_ONCE = 8
+_PUNCTUAL = timedelta(minutes=1)  # a due time met this late was not missed
 
 log = structlog.get_logger(__name__)
 
 
-def make_trigger(section: ScheduleSection, zone: ZoneInfo) -> Any:
-    """Build the APScheduler trigger of a schedule."""
-    if section.cron is not None:
-        from apscheduler.triggers.cron import CronTrigger
+def record_due(tx: Connection, config: Config, now: datetime) -> None:
+    """Record a fire for every pipeline that is due.
 
-        return CronTrigger.from_crontab(section.cron, timezone=zone)
-    from apscheduler.triggers.interval import IntervalTrigger
-
-    assert section.every is not None
-    return IntervalTrigger(seconds=int(section.every.total_seconds()), start_date=_EPOCH, timezone=zone)
-
-
-def next_due(trigger: Any, last: datetime | None, now: datetime) -> datetime:
-    """Return when a pipeline is due next; the latest missed time, if its last fire left some out.
-
-    Without a last fire nothing was missed.
+    A pipeline whose last fire is not over is left alone: of the due times that pass meanwhile, the latest is recorded
+    afterwards. So one run makes up for all that were missed, be it that the pipeline was busy or Herald was not there.
     """
-    due: datetime = trigger.get_next_fire_time(None, now)
-    if last is None:
-        return due
-    candidate: datetime | None = trigger.get_next_fire_time(last, last + timedelta(microseconds=1))
-    missed: datetime | None = None
-    while candidate is not None and candidate <= now:
-        missed = candidate
-        candidate = trigger.get_next_fire_time(candidate, candidate + timedelta(microseconds=1))
-    return missed or due
+    waiting = {fire.pipeline for fire in fires.waiting(tx)}
+    all_known = pipelines.know_all(tx, config.pipeline, now)
+    for name, pipeline in config.pipeline.items():
+        known = _keep_up(tx, all_known[name], pipeline.schedule, config.zone_of(name), now)
+        if pipeline.schedule is None or name in waiting:
+            continue
+        if known.next_due is not None and known.next_due <= now:
+            _record(tx, known, known.next_due, pipeline.schedule, config.zone_of(name), now)
+        elif pipeline.schedule.after is not None:
+            _record_after(tx, known, pipeline.schedule, now)
 
 
-def due_times(config: Config, last: Callable[[str], datetime | None], now: datetime) -> dict[str, datetime]:
-    """Return when each scheduled pipeline is due next."""
-    return {
-        name: next_due(make_trigger(p.schedule, ZoneInfo(p.time_zone or config.time_zone)), last(name), now)
-        for name, p in config.pipeline.items()
-        if p.schedule is not None
-    }
+def next_due_times(config: Config, known: Mapping[str, KnownPipeline], now: datetime) -> dict[str, datetime]:
+    """Return when each pipeline is due next by the clock; one that waits for another is left out."""
+    due: dict[str, datetime] = {}
+    for name, pipeline in config.pipeline.items():
+        timetable = pipeline.schedule.timetable(config.zone_of(name)) if pipeline.schedule else None
+        stored = known.get(name)
+        if stored is not None and stored.next_due and stored.schedule == _text(pipeline.schedule, config.zone_of(name)):
+            due[name] = stored.next_due
+        elif timetable is not None and (moment := first_after(timetable, now)) is not None:
+            due[name] = moment
+    return due
 
 
-@dataclass(slots=True)
-class Server:
-    """Runs pipelines at their times and delivers what is owed, until stopped."""
+def _keep_up(
+    tx: Connection, known: KnownPipeline, schedule: ScheduleSection | None, zone: ZoneInfo, now: datetime
+) -> KnownPipeline:
+    """Take note of a schedule that changed; a due time of the old one that had passed by then is still due."""
+    text = _text(schedule, zone)
+    if known.schedule == text:
+        return known
+    timetable = schedule.timetable(zone) if schedule else None
+    next_due = first_after(timetable, now) if timetable else None
+    if schedule is not None and known.next_due is not None and known.next_due <= now:
+        next_due = known.next_due
+    log.info("scheduled", pipeline=known.name, next=next_due.isoformat() if next_due else "")
+    return pipelines.reschedule(tx, known, text, now, next_due)
 
-    herald: Herald
-    stop_requested: threading.Event
 
-    def run(self) -> None:
-        """Serve until stopped; jobs that run then live on, to be adopted by the next Herald."""
-        scheduler = self._scheduler()
-        scheduler.start()
-        now = self.herald.around.clock()
-        for name, due in due_times(self.herald.config, self._last_due, now).items():
-            self._plan(scheduler, name, due)
-        self._plan_delivery(scheduler)
-        self.stop_requested.wait()
-        log.info("stopping")
-        scheduler.shutdown(wait=True)
+def _record(
+    tx: Connection, known: KnownPipeline, first: datetime, schedule: ScheduleSection, zone: ZoneInfo, now: datetime
+) -> None:
+    """Record the latest due time since *first*, which has come, and note the next one."""
+    if now < first + _delay(known.name, first, schedule.jitter):
+        return
+    timetable = schedule.timetable(zone)
+    due = (latest_until(timetable, first, now) if timetable else None) or first
+    if now < due + _delay(known.name, due, schedule.jitter):
+        due = first  # the later one will come in its time
+    if schedule.catch_up == "one" or now <= due + _delay(known.name, due, schedule.jitter) + _PUNCTUAL:
+        fires.record(tx, known.name, due)
+    pipelines.plan(tx, known, first_after(timetable, due) if timetable else None)
 
-    def _scheduler(self) -> BackgroundScheduler:
-        from apscheduler.executors.pool import ThreadPoolExecutor
-        from apscheduler.schedulers.background import BackgroundScheduler
 
-        return BackgroundScheduler(
-            executors={"default": ThreadPoolExecutor(_JOBS_AT_ONCE), "delivery": ThreadPoolExecutor(1)},
-            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
-            timezone=UTC,
-        )
+def _record_after(tx: Connection, known: KnownPipeline, schedule: ScheduleSection, now: datetime) -> None:
+    """Record a fire for the latest time that the pipeline before this one ended well."""
+    assert schedule.after is not None
+    since = known.scheduled_since or known.known_since
+    before: Fire | None = fires.latest_success(tx, schedule.after, since)
+    if before is None or before.ended_at is None:
+        return
+    start = before.ended_at + _delay(known.name, before.ended_at, schedule.jitter)
+    if start <= now and (schedule.catch_up == "one" or now <= start + _PUNCTUAL):
+        fires.record(tx, known.name, before.ended_at)
 
-    def _plan(self, scheduler: BackgroundScheduler, name: str, due: datetime) -> None:
-        scheduler.add_job(self._fire, "date", run_date=due, args=(scheduler, name, due), id=name, replace_existing=True)
-        log.info("due", pipeline=name, at=due.isoformat())
 
-    def _plan_delivery(self, scheduler: BackgroundScheduler) -> None:
-        scheduler.add_job(
-            self._deliver,
-            "interval",
-            seconds=_DELIVERY_PAUSE.total_seconds(),
-            executor="delivery",
-            next_run_time=_EPOCH,
-        )
+def _delay(name: str, due: datetime, jitter: timedelta) -> timedelta:
+    """Return how much later than due a pipeline starts: by chance, but the same whoever asks."""
+    digest = hashlib.sha256(f"{name}\x1f{due.isoformat()}".encode()).digest()
+    return jitter * (int.from_bytes(digest[:4], "big") / 2**32)
 
-    def _fire(self, scheduler: BackgroundScheduler, name: str, due: datetime) -> None:
-        try:
-            report = self.herald.cycle(name).run(due)
-            if report.busy:
-                log.warning("skipped: another Herald is at work on it", pipeline=name)
-            self._deliver()
-        except HeraldError as error:
-            log.exception("cycle failed", pipeline=name, error=str(error))
-        except Exception:
-            log.exception("cycle broke", pipeline=name)  # one pipeline's surprise must not end the others
-        if not self.stop_requested.is_set():
-            self._plan(scheduler, name, self._after(name, due))
 
-    def _after(self, name: str, due: datetime) -> datetime:
-        pipeline = self.herald.config.pipeline[name]
-        assert pipeline.schedule is not None
-        zone = ZoneInfo(pipeline.time_zone or self.herald.config.time_zone)
-        return next_due(make_trigger(pipeline.schedule, zone), due, self.herald.around.clock())
-
-    def _deliver(self) -> None:
-        try:
-            self.herald.dispatcher.drain()
-        except HeraldError as error:
-            log.exception("delivery failed", error=str(error))
-
-    def _last_due(self, name: str) -> datetime | None:
-        with self.herald.database.begin() as tx:
-            latest = fires.latest(tx, name)
-        return None if latest is None else latest.due_at
+def _text(schedule: ScheduleSection | None, zone: ZoneInfo) -> str:
+    """Return what the due times follow from, to notice a change."""
+    if schedule is None:
+        return ""
+    return f"cron={schedule.cron} every={schedule.every} at={schedule.at} after={schedule.after} in {zone.key}"

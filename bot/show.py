@@ -115,7 +115,7 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
             escape(last.run.name) if last else "none yet",
             _when(last.run.ended if last else None),
             coloured(last.outcome) if last else "",
-            _when(pipeline.next_due) or "by hand",
+            _when(pipeline.next_due) or (f"after {escape(pipeline.after)}" if pipeline.after else "by hand"),
             escape(told) or "none",
         )
     console.print(table)
@@ -229,6 +229,7 @@ def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
         "name": pipeline.name,
         "last": run_as_json(pipeline.last) if pipeline.last else None,
         "next_due": pipeline.next_due,
+        "after": pipeline.after,
         "incidents": [
             {
                 "id": told.incident.incident_id,

@@ -93,7 +93,9 @@ class VerdictView:
     baseline_runs: str  # `3`
     bad_runs: str  # runs in a row that show it, `2`
     reruns_agree: bool = False  # confirmed by a rerun with another seed, rather than by the next run
-    exit_code: str = ""  # of a failed job, or `timeout`
+    exit_code: str = ""  # of a failed job, or `timeout`, `lost`, `start`
+    silent_for: str = ""  # how long no run came; of a silence
+    cadence: str = ""  # how often one is expected; of a silence
 
 
 @dataclass(frozen=True, slots=True)

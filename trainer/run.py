@@ -167,7 +167,7 @@ def _reporting(job: Job, task: "next_item.Task", recorder: Recorder) -> Iterator
     with show_progress("training", trips * job.train.epochs, "trips") as advance:
 
         def on_step(report: "StepReport") -> None:
-            recorder.log_metrics({"loss": report.loss, "lr": report.lr}, report.step)
+            recorder.log_metrics({"train/loss": report.loss, "train/lr": report.lr}, report.step)
             advance(report.trips, f"loss {report.loss:.3f}")
 
         yield on_step

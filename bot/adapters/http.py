@@ -41,7 +41,7 @@ _ALLOWANCES = (  # what is left, when it is renewed, and the unit of an interval
     ("X-Rate-Limit-Api-Token-Remaining", "X-Rate-Limit-Api-Token-Interval-Ms", 0.001),  # Trello
 )
 _WORDS = 600  # characters of a service's own words that an error repeats
-_CONFLICT, _TOO_EARLY, _LOCKED, _TOO_MANY, _UNAVAILABLE = 409, 425, 423, 429, 503
+_CONFLICT, _TOO_EARLY, _LOCKED, _TOO_MANY = 409, 425, 423, 429
 _NOT_CARRIED_OUT = {_CONFLICT, _TOO_EARLY, _LOCKED, _TOO_MANY}
 
 
@@ -165,8 +165,7 @@ class Wire:
         message = f"{self._service.name} did not {doing} ({status}): {said}" + (f" {advice}" if advice else "")
         if status in _NOT_CARRIED_OUT or status == requests.codes.request_timeout or status >= 500:  # noqa: PLR2004
             wait = retry_after(response.headers)
-            certain = status in _NOT_CARRIED_OUT or (status == _UNAVAILABLE and "Retry-After" in response.headers)
-            return RetryableError(message, doubtful=write and not certain, retry_after=wait)
+            return RetryableError(message, doubtful=write and status not in _NOT_CARRIED_OUT, retry_after=wait)
         return PermanentError(message, status=status, fields={k: self._service.mask(v) for k, v in fields.items()})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -23,6 +24,16 @@ echo $$ > "$0/pid.part" && mv "$0/pid.part" "$0/pid"
 "$@" > "$0/log" 2>&1 < /dev/null
 echo $? > "$0/exit.part" && mv "$0/exit.part" "$0/exit"
 """
+# Becomes that shell, with the limits that config sets: bytes a process (or -), then processors (or -).
+_LIMITER = """
+import os, resource, sys
+memory, cpus = sys.argv[1:3]
+if memory != "-":
+    resource.setrlimit(resource.RLIMIT_DATA, (int(memory), int(memory)))
+if cpus != "-":
+    os.sched_setaffinity(0, [int(cpu) for cpu in cpus.split(",")])
+os.execv("/bin/sh", ["/bin/sh", "-c", *sys.argv[3:]])
+"""
 _CLOCK_TICKS = 2.0  # seconds between a process's start and its note that still mean the same process
 _GRACE_SECONDS = 10.0  # between asking a job to end and ending it
 _TIMEOUT_MARK = "timeout"
@@ -34,6 +45,7 @@ class LocalExecutor:
 
     def __init__(self) -> None:
         self._shells: dict[str, subprocess.Popen[bytes]] = {}  # those of this process, by fire
+        self._next_processor = 0
 
     def start(self, job: Job) -> None:
         if (job.folder / "claimed").exists():
@@ -41,7 +53,7 @@ class LocalExecutor:
         try:
             job.folder.mkdir(parents=True, exist_ok=True)
             self._shells[job.fire_id] = subprocess.Popen(
-                ["/bin/sh", "-c", _WRAPPER, str(job.folder.resolve()), *job.command],
+                [*self._limited(job), _WRAPPER, str(job.folder.resolve()), *job.command],
                 cwd=job.cwd,
                 env=_environment(job),
                 start_new_session=True,
@@ -52,30 +64,46 @@ class LocalExecutor:
         except OSError as error:
             raise JobError(f"job {job.fire_id}: cannot be started in {job.cwd}: {error}") from error
 
+    def _limited(self, job: Job) -> list[str]:
+        """Return the shell's command, behind what sets the job's limits."""
+        if job.memory is None and job.cpus is None:
+            return ["/bin/sh", "-c"]
+        cpus = ",".join(str(cpu) for cpu in self._processors(job.cpus)) if job.cpus else "-"
+        return [sys.executable, "-I", "-S", "-c", _LIMITER, str(job.memory or "-"), cpus]
+
+    def _processors(self, wanted: int) -> list[int]:
+        """Choose processors in turn, so that jobs that run at once share as few as possible."""
+        ours = sorted(os.sched_getaffinity(0))
+        first = self._next_processor
+        self._next_processor += wanted
+        return sorted({ours[(first + number) % len(ours)] for number in range(wanted)})
+
     def poll(self, job: Job) -> JobStatus:
         shell = self._shells.get(job.fire_id)
         shell_ended = shell is None or shell.poll() is not None
         timed_out = (job.folder / _TIMEOUT_MARK).exists()
-        process = _living(job)
-        if process is not None and time.time() - process.create_time() > job.timeout.total_seconds():
+        exit_code = _read_number(job.folder / "exit")
+        lives = _living(job) is not None or (exit_code is None and _orphaned_group(job) is not None)
+        if lives and time.time() - (job.folder / "pid").stat().st_mtime > job.timeout.total_seconds():
             (job.folder / _TIMEOUT_MARK).touch()
             self.stop(job)
             return JobStatus(JobState.ENDED, _read_number(job.folder / "exit"), timed_out=True)
-        if process is not None or not shell_ended or _is_being_claimed(job):
+        if lives or not shell_ended or _is_being_claimed(job):
             return JobStatus(JobState.RUNNING)
         exit_code = _read_number(job.folder / "exit")
         ended = exit_code is not None or timed_out
         return JobStatus(JobState.ENDED if ended else JobState.LOST, exit_code, timed_out=timed_out)
 
     def stop(self, job: Job) -> None:
-        process = _living(job)
-        if process is None:
+        shell = _living(job)
+        group = shell.pid if shell is not None else _orphaned_group(job)
+        if group is None:
             return
         with suppress(psutil.NoSuchProcess):
-            tree = [process, *process.children(recursive=True)]
-            _signal_all(process.pid, tree, signal.SIGTERM)
+            tree = _members(group) if shell is None else [shell, *shell.children(recursive=True)]
+            _signal_all(group, tree, signal.SIGTERM)
             _, alive = psutil.wait_procs(tree, timeout=_GRACE_SECONDS)
-            _signal_all(process.pid, alive, signal.SIGKILL)
+            _signal_all(group, alive, signal.SIGKILL)
             psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
 
     def log_path(self, job: Job) -> Path:
@@ -90,7 +118,18 @@ def _environment(job: Job) -> dict[str, str]:
     """Pass on what a program needs to run, MLflow's own settings, and what config names; no secret of Herald's."""
     inherited = {name: os.environ[name] for name in _KEPT if name in os.environ}
     inherited |= {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW_", "OMP_", "PYTHON"))}
+    if job.cpus is not None:
+        inherited["OMP_NUM_THREADS"] = str(job.cpus)
     return {**inherited, **job.environment}
+
+
+def _members(group: int) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError):
+            if os.getpgid(process.pid) == group:
+                found.append(process)
+    return found
 
 
 def _signal_all(group: int, tree: Sequence[psutil.Process], number: signal.Signals) -> None:
@@ -115,6 +154,21 @@ def _living(job: Job) -> psutil.Process | None:
     except psutil.NoSuchProcess:
         return None
     return process
+
+
+def _orphaned_group(job: Job) -> int | None:
+    """Return the process group of a job whose shell was killed and whose command lives on.
+
+    Its number is given to no other process while the group has members, so none of that number lives.
+    """
+    pid = _read_number(job.folder / "pid")
+    if pid is None or psutil.pid_exists(pid):
+        return None
+    try:
+        os.killpg(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return None
+    return pid
 
 
 def _is_being_claimed(job: Job) -> bool:

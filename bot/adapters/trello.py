@@ -18,7 +18,11 @@ import httpx
 
 from bot.adapters.cutting import shorten, shorten_markdown
 from bot.adapters.http import Service, Wire
+<<<<<<< HEAD
 from bot.config import ListNames, TrelloSection
+=======
+from bot.config import TrelloSection
+>>>>>>> main
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
 from bot.ports import Attachment, RemoteLink, Ticket, TicketDraft, TicketState
@@ -144,7 +148,11 @@ class TrelloTracker:
 
     @property
     def allowance(self) -> Allowance | None:
+<<<<<<< HEAD
         return self._link.wire.allowance
+=======
+        return self._wire.allowance
+>>>>>>> main
 
     @property
     def search_lag(self) -> timedelta:

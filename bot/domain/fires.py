@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 
@@ -13,6 +13,7 @@ class FireState(StrEnum):
     ENDED = "ended"
     FAILED = "failed"  # the job ended badly, or ran out of time
     LOST = "lost"  # neither its job nor its run can be found
+    STOPPED = "stopped"  # its job was ended at a person's word
 
     @property
     def is_over(self) -> bool:
@@ -32,9 +33,12 @@ class Fire:
     run_id: str | None = None
     exit_code: int | None = None
     timed_out: bool = False
+    by_hand: bool = False  # asked for by a person, not by the schedule
+    attempt: int = 0  # of this due time; a fire that was lost is tried again
 
 
-def mint_fire_id(pipeline: str, due_at: datetime, confirms: str | None = None) -> str:
-    """Make the id of a fire: the same due time of a pipeline has one fire, whoever records it."""
-    text = "\x1f".join((pipeline, due_at.isoformat(), confirms or ""))
+def mint_fire_id(pipeline: str, due_at: datetime, confirms: str | None = None, attempt: int = 0) -> str:
+    """Make the id of a fire: the same attempt at a due time of a pipeline has one fire, whoever records it."""
+    again = (str(attempt),) if attempt else ()
+    text = "\x1f".join((pipeline, due_at.astimezone(UTC).isoformat(), confirms or "", *again))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -160,7 +160,8 @@ def _mend(incident: Incident, assessment: Assessment, policy: IncidentPolicy, no
     if incident.state is IncidentState.CANDIDATE:
         return (Step(replace(incident, state=IncidentState.DISMISSED, closed_at=now), Turn.DISMISSED),)
     mended = replace(incident, good_runs=incident.good_runs + 1)
-    if mended.good_runs < policy.recovery_runs:
+    wanted = 1 if incident.kind is Kind.STALE else policy.recovery_runs  # one run ends a silence
+    if mended.good_runs < wanted:
         return (Step(mended, Turn.RECOVERING),)
     return (Step(replace(mended, state=IncidentState.RESOLVED, closed_at=now), Turn.RESOLVED),)
 

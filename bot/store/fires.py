@@ -7,24 +7,43 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from bot.domain.fires import Fire, FireState, mint_fire_id
 from bot.store.tables import fires
 
 
-def record(tx: Connection, pipeline: str, due_at: datetime, confirms: str | None = None) -> Fire:
+def record(
+    tx: Connection,
+    pipeline: str,
+    due_at: datetime,
+    confirms: str | None = None,
+    *,
+    by_hand: bool = False,
+    attempt: int = 0,
+) -> Fire:
     """Record a fire, or return the one that is recorded for this due time."""
-    fire_id = mint_fire_id(pipeline, due_at, confirms)
+    fire_id = mint_fire_id(pipeline, due_at, confirms, attempt)
     known = find(tx, fire_id)
     if known is not None:
         return known
     number = tx.scalar(select(func.coalesce(func.max(fires.c.number), 0)).where(fires.c.pipeline == pipeline)) or 0
-    fire = Fire(fire_id, pipeline, due_at, number + 1, confirms)
-    tx.execute(
-        insert(fires).values(
-            fire_id=fire_id, pipeline=pipeline, due_at=due_at, number=fire.number, confirms=confirms, state=fire.state
-        )
-    )
+    fire = Fire(fire_id, pipeline, due_at, number + 1, confirms, by_hand=by_hand, attempt=attempt)
+    values = {
+        "fire_id": fire_id,
+        "pipeline": pipeline,
+        "due_at": due_at,
+        "number": fire.number,
+        "confirms": confirms,
+        "state": fire.state,
+        "by_hand": by_hand,
+        "attempt": attempt,
+    }
+    try:
+        with tx.begin_nested():
+            tx.execute(insert(fires).values(values))
+    except IntegrityError:  # another Herald was faster
+        return find(tx, fire_id) or fire
     return fire
 
 
@@ -55,15 +74,35 @@ def unfinished(tx: Connection, pipeline: str) -> Sequence[Fire]:
     return [_fire(row) for row in tx.execute(query)]
 
 
-def latest(tx: Connection, pipeline: str) -> Fire | None:
-    query = select(fires).where(fires.c.pipeline == pipeline).order_by(fires.c.number.desc()).limit(1)
-    row = tx.execute(query).first()
+def waiting(tx: Connection) -> Sequence[Fire]:
+    """Return the fires of all pipelines that are not over: those whose jobs may live first, then by due time."""
+    query = select(fires).where(fires.c.state == FireState.DUE)
+    rows = tx.execute(query.order_by(fires.c.started_at.is_(None), fires.c.due_at, fires.c.number))
+    return [_fire(row) for row in rows]
+
+
+def of_pipeline(tx: Connection, pipeline: str) -> Sequence[Fire]:
+    """Return the pipeline's fires, oldest first."""
+    query = select(fires).where(fires.c.pipeline == pipeline).order_by(fires.c.number)
+    return [_fire(row) for row in tx.execute(query)]
+
+
+def latest_success(tx: Connection, pipeline: str, since: datetime) -> Fire | None:
+    """Return the fire whose job ended well last, if that was after *since*; confirming reruns do not count."""
+    query = select(fires).where(
+        fires.c.pipeline == pipeline,
+        fires.c.state == FireState.ENDED,
+        fires.c.confirms.is_(None),
+        fires.c.ended_at > since,
+    )
+    row = tx.execute(query.order_by(fires.c.ended_at.desc()).limit(1)).first()
     return None if row is None else _fire(row)
 
 
 def confirmations_of(tx: Connection, run_id: str) -> int:
-    """Count the confirming reruns that a suspicious run has had."""
-    return tx.scalar(select(func.count()).select_from(fires).where(fires.c.confirms == run_id)) or 0
+    """Count the confirming reruns that a suspicious run has had; one that was lost and tried again counts once."""
+    mine = (fires.c.confirms == run_id, fires.c.attempt == 0)
+    return tx.scalar(select(func.count()).select_from(fires).where(*mine)) or 0
 
 
 def _fire(row: Row[Any]) -> Fire:
@@ -79,4 +118,6 @@ def _fire(row: Row[Any]) -> Fire:
         row.run_id,
         row.exit_code,
         row.timed_out,
+        row.by_hand,
+        row.attempt,
     )

@@ -35,6 +35,10 @@ def lock(tx: Connection, incident_id: str) -> None:
         tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(incident_id, 0))))
 
 
+def is_known(tx: Connection, incident_id: str) -> bool:
+    return tx.scalar(select(incidents.c.incident_id).where(incidents.c.incident_id == incident_id)) is not None
+
+
 def standing(tx: Connection, series: SeriesKey) -> Sequence[Incident]:
     """Return the series' incidents that are not over, oldest first."""
     query = select(incidents.c.incident).where(

@@ -335,6 +335,14 @@ def messages_missing(tx: Connection, made: ObjectKey, incident_id: str | None) -
     return [_owed(row) for row in standing.values() if str(made) in row.unbound.split("\n")]
 
 
+def is_followed(tx: Connection, owed: Owed) -> bool:
+    """Say whether something later is owed in the lane of an effect."""
+    query = select(outbox.c.seq).where(
+        outbox.c.lane == owed.effect.lane, outbox.c.seq > owed.seq, outbox.c.state == EffectState.PENDING
+    )
+    return tx.execute(query.limit(1)).first() is not None
+
+
 def _held(owed: Owed, owner: str) -> tuple[Any, ...]:
     return and_(outbox.c.seq == owed.seq, outbox.c.owner == owner), outbox.c.state == EffectState.PENDING
 

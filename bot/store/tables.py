@@ -52,6 +52,18 @@ fires = Table(
     Column("run_id", String(64)),
     Column("exit_code", Integer),
     Column("timed_out", Boolean, nullable=False, default=False),
+    Column("by_hand", Boolean, nullable=False, default=False),
+    Column("attempt", Integer, nullable=False, default=0),
+)
+
+pipelines = Table(
+    "pipelines",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("known_since", Instant, nullable=False),
+    Column("schedule", Text, nullable=False, default=""),  # as it was when next_due was worked out
+    Column("scheduled_since", Instant),
+    Column("next_due", Instant),  # the first due time that has no fire yet
 )
 
 runs = Table(

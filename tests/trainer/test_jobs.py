@@ -74,7 +74,7 @@ def test_the_run_says_what_it_was(fitted):
 
 def test_loss_and_rate_are_logged_by_step(fitted):
     client = client_of(fitted.bench)
-    for name in ("loss", "lr"):
+    for name in ("train/loss", "train/lr"):
         steps = [point.step for point in client.get_metric_history(fitted.run.info.run_id, name)]
         assert steps == [1, 2, 3, 4]
 

@@ -155,16 +155,68 @@ def jira_token(monkeypatch):
             "pipeline.search.schedule: every should be at least 1s",
         ),
         (
-            PIPELINE + "[pipeline.search.schedule]",
-            'pipeline.search.schedule: should have either cron = "0 3 * * *" or every = "6h"',
+            PIPELINE + "[pipeline.search.schedule]\n",
+            'pipeline.search.schedule: should have exactly one of cron = "0 3 * * *", every = "6h", at = "03:00" or after = "another-pipeline"',
         ),
         (
             PIPELINE + "[pipeline.search.schedule]\nevery = '1h'\ncron = '* * * * *'",
-            'pipeline.search.schedule: should have either cron = "0 3 * * *" or every = "6h"',
+            'pipeline.search.schedule: should have exactly one of cron = "0 3 * * *", every = "6h", at = "03:00" or after = "another-pipeline"; it has cron and every',
         ),
         (
             PIPELINE + "[pipeline.search.schedule]\ncron = '0 3 * *'",
-            "pipeline.search.schedule: cron = '0 3 * *' is not a cron line such as \"0 3 * * *\": Wrong number of fields; got 4, expected 5",
+            "pipeline.search.schedule: cron = '0 3 * *' is not a cron line such as \"0 3 * * *\": it should have five fields: minute, hour, day of the month, month, weekday",
+        ),
+        (
+            PIPELINE + "[pipeline.search.schedule]\ncron = '0 3 * * 8'",
+            "pipeline.search.schedule: cron = '0 3 * * 8' is not a cron line such as \"0 3 * * *\": '8' is not a weekday: 0 to 7, where 0 and 7 are Sunday, or mon to sun",
+        ),
+        (
+            PIPELINE + "[pipeline.search.schedule]\ncron = '0 3 1 * 1'",
+            "pipeline.search.schedule: cron = '0 3 1 * 1' is not a cron line such as \"0 3 * * *\": it restricts both the day of the month and the weekday, which programs read differently",
+        ),
+        (
+            PIPELINE + "[pipeline.search.schedule]\ncron = '0 3 30 2 *'",
+            "pipeline.search.schedule: cron = '0 3 30 2 *' names a day that never comes",
+        ),
+        (
+            PIPELINE + "[pipeline.search.schedule]\nat = 'noon'",
+            'pipeline.search.schedule.at: \'noon\' should be a local time such as "03:00", or a date and time such as "2026-12-01 03:00"',
+        ),
+        (
+            PIPELINE + "[pipeline.search.schedule]\nafter = 'shop'",
+            "pipeline.search.schedule.after: 'shop' is not one of ['search']",
+        ),
+        (
+            PIPELINE + "[pipeline.search.schedule]\nafter = 'search'",
+            "pipeline.search.schedule.after: search after search goes in a circle, so none would ever start",
+        ),
+        (
+            PIPELINE + "[pipeline.search.schedule]\nevery = '1m'\njitter = '1m'",
+            "pipeline.search.schedule: jitter should be shorter than every",
+        ),
+        (
+            PIPELINE + "[pipeline.search.schedule]\nevery = '1m'\ncatch_up = 'all'",
+            "pipeline.search.schedule.catch_up: 'all' should be 'one' or 'none'",
+        ),
+        (
+            PIPELINE + "[pipeline.search.job]\ncommand = ['x']\nmemory = '8 bytes'",
+            "pipeline.search.job.memory: '8 bytes' should be a number with its unit, such as 512 MB or 8 GB",
+        ),
+        (
+            PIPELINE + "[pipeline.search.job]\ncommand = ['x']\ncpus = 0",
+            "pipeline.search.job.cpus: 0 should be greater than or equal to 1",
+        ),
+        (
+            PIPELINE + "[pipeline.search.stale]\ngrace = '1h'",
+            "pipeline.search.stale.cadence: is missing",
+        ),
+        (
+            '[dead_man]\nevery = "5m"',
+            "dead_man.url: is missing; set HERALD_DEAD_MAN__URL, or put it in a file named herald_dead_man__url in --secrets-dir",
+        ),
+        (
+            '[dead_man]\nurl = "https://hc.example/4711"',
+            "dead_man.url: a secret does not belong in this file; set HERALD_DEAD_MAN__URL, or put it in a file named herald_dead_man__url in --secrets-dir",
         ),
         (
             PIPELINE + "[pipeline.search.confirm]\nreruns = 1",

@@ -41,7 +41,7 @@ from bot.ports import TicketState
 from bot.render import Renderer
 from bot.store import incidents, outbox
 from bot.store.outbox import EffectState
-from bot.views import ChartView, PipelinePageView, RunPageView
+from bot.views import ChartView, PipelinePageView, RunPageView, Tone
 
 LAG = timedelta(seconds=30)
 PARENT = ObjectKey("confluence", ObjectKind.PAGE, "Search (Herald test)")
@@ -498,6 +498,21 @@ def test_a_message_is_mended_for_a_page_too(bench):
     bench.clock.now += 2 * MINUTE
     bench.drain()
     assert f"Report: {PAGE.name}" in bench.message.text
+
+
+def test_a_mend_never_brings_back_an_older_text(bench):
+    bench.tracker.faults.fail_next("create", busy(retry_after=60))
+    newer = replace(message_view(ticket=TICKET), tone=Tone.GOOD)
+    bench.owe(open_ticket(), tell("a", ticket=TICKET))
+    bench.drain()
+    bench.owe((Effect(EffectKind.TELL_CHANNEL, MESSAGE, "b", INCIDENT), newer))
+    bench.chat.faults.fail_next("edit", busy(retry_after=120))
+    bench.clock.now += 3 * MINUTE
+    for _ in range(3):
+        bench.drain()
+        bench.clock.now += 3 * MINUTE
+    assert "tone: good" in bench.message.text
+    assert "MEM-1" in bench.message.text
 
 
 def test_a_webhook_message_is_never_mended(sqlite_database):

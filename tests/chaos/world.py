@@ -1,0 +1,330 @@
+"""What the chaos owes to the services, and a count of what arrived there."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from bot.config import Config
+from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
+from bot.domain.incidents import Kind
+from bot.domain.judge import Outcome, Reason
+from bot.sandbox import RunningSandbox, SandboxSeed
+from bot.sandbox.jira_data import DONE
+from bot.sandbox.seed import Channel
+from bot.views import (
+    ChartView,
+    CommentKind,
+    CommentView,
+    LabelsView,
+    LinkView,
+    MessageView,
+    MetricRow,
+    PipelinePageView,
+    RunPageView,
+    RunView,
+    TicketView,
+    Tone,
+    VerdictView,
+    View,
+)
+
+INSTANCE = "chaos"
+TIMEOUT = timedelta(seconds=1.5)
+SEARCH_LAG = 0.2  # seconds
+PIPELINES = 6
+PICTURE_EVERY = 6  # incidents; drawing takes longer than everything else
+ONCE, AGAIN = "C0ATMOST1", "C0ATLEAST"  # channels of the webhooks
+CHANNELS = ("C0CHAOS01", "C0CHAOS02", "C0CHAOS03")
+HOOKED = {"hook_once": ONCE, "hook_again": AGAIN}
+
+SEED = SandboxSeed(channels=tuple(Channel(name, name.lower()) for name in (*CHANNELS, ONCE, AGAIN)))
+
+
+def configuration(box: RunningSandbox) -> Config:
+    """Configure every service that the stand-in has."""
+    account = {"email": box.email, "token": box.api_token, "timeout": TIMEOUT}
+    bearer = {"token": box.bearer_token, "deployment": "datacenter", "timeout": TIMEOUT}
+    lag = timedelta(seconds=2 * SEARCH_LAG)
+    hook = box.slack_webhook_url.rsplit("/", 2)
+    return Config.model_validate(
+        {
+            "instance": INSTANCE,
+            "tracker": {
+                "jira": {"url": box.jira_cloud_url, "project": box.project_key, "search_lag": lag, **account},
+                "jira_dc": {"url": box.jira_datacenter_url, "project": box.project_key, "search_lag": lag, **bearer},
+            },
+            "wiki": {
+                "confluence": {"url": box.confluence_cloud_url, "space": box.space_key, **account},
+                "confluence_dc": {"url": box.confluence_datacenter_url, "space": box.space_key, **bearer},
+            },
+            "chat": {
+                "slack": {"kind": "slack", "url": box.slack_url, "token": box.slack_token, "timeout": TIMEOUT},
+                "hook_once": {
+                    "kind": "webhook",
+                    "webhook_url": f"{hook[0]}/{ONCE}/{hook[2]}",
+                    "timeout": TIMEOUT,
+                },
+                "hook_again": {
+                    "kind": "webhook",
+                    "webhook_url": f"{hook[0]}/{AGAIN}/{hook[2]}",
+                    "delivery": "at_least_once",
+                    "timeout": TIMEOUT,
+                },
+            },
+        }
+    )
+
+
+@dataclass(frozen=True)
+class Told:
+    """One incident, from its opening to its end, as its effects name it."""
+
+    name: str  # in every headline
+    number: int
+
+    @property
+    def incident_id(self) -> str:
+        return f"{self.name.lower()}0000"
+
+    @property
+    def is_datacenter(self) -> bool:
+        return self.number % 2 == 1
+
+    @property
+    def ticket(self) -> ObjectKey:
+        return ObjectKey("jira_dc" if self.is_datacenter else "jira", ObjectKind.TICKET, self.marker)
+
+    @property
+    def marker(self) -> str:
+        return str(Marker(INSTANCE, self.incident_id))
+
+    @property
+    def page(self) -> ObjectKey:
+        return ObjectKey(self.wiki, ObjectKind.PAGE, f"Run {self.name}")
+
+    @property
+    def parent(self) -> ObjectKey:
+        return ObjectKey(self.wiki, ObjectKind.PAGE, f"Pipeline {self.number % PIPELINES} of {self.name[0]}")
+
+    @property
+    def wiki(self) -> str:
+        return "confluence_dc" if self.is_datacenter else "confluence"
+
+    @property
+    def channel(self) -> str:
+        return CHANNELS[self.number % len(CHANNELS)]
+
+    @property
+    def mark(self) -> str:
+        return f"{INSTANCE}-{self.incident_id}"
+
+    @property
+    def hook(self) -> str | None:
+        return {2: "hook_once", 3: "hook_again"}.get(self.number % 4)
+
+    @property
+    def has_picture(self) -> bool:
+        return self.number % PICTURE_EVERY == 0
+
+    @property
+    def comments(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}-{cause}" for cause in ("repeated", "again", "resolved"))
+
+    def message(self, service: str) -> ObjectKey:
+        return ObjectKey(service, ObjectKind.MESSAGE, f"{HOOKED.get(service, self.channel)} {self.mark}")
+
+    def effects(self) -> Iterator[tuple[Effect, View | None]]:
+        """Yield all effects in the order in which they fall due."""
+        about, ticket, page, views = self.incident_id, self.ticket, self.page, _Views(self)
+        yield Effect(EffectKind.UPDATE_SECTION, self.parent, about), views.pipeline
+        yield Effect(EffectKind.PUBLISH_PAGE, page, about, about, needs=(self.parent,)), views.page
+        yield Effect(EffectKind.LABEL_PAGE, page, about, needs=(page,)), LabelsView(("herald", self.marker))
+        yield Effect(EffectKind.OPEN_TICKET, ticket, "opened", about), views.ticket
+        yield Effect(EffectKind.LINK_TICKET, ticket, about, about, needs=(ticket, page)), LinkView({"report": page})
+        if self.has_picture:
+            yield Effect(EffectKind.ATTACH_TO_PAGE, page, about, needs=(page,)), views.chart
+            yield Effect(EffectKind.ATTACH_TO_TICKET, ticket, about, about, needs=(ticket,)), views.chart
+        yield Effect(EffectKind.TELL_CHANNEL, self.message("slack"), "filed", about), views.message(Tone.BAD)
+        if self.hook is not None:
+            yield Effect(EffectKind.TELL_CHANNEL, self.message(self.hook), "filed", about), views.message(Tone.BAD)
+        for mark in self.comments:
+            yield Effect(EffectKind.COMMENT_TICKET, ticket, mark, about), views.comment(mark)
+        yield Effect(EffectKind.RESOLVE_TICKET, ticket, "resolved", about), None
+        yield Effect(EffectKind.TELL_CHANNEL, self.message("slack"), "resolved", about), views.message(Tone.GOOD)
+
+
+@dataclass(frozen=True)
+class _Views:
+    told: Told
+
+    @property
+    def row(self) -> MetricRow:
+        return MetricRow(
+            "ndcg", "Ranking quality", Outcome.REGRESSED, Reason.CONFIRMED, "0.60", "0.80", "-0.20", "-25 %", "", "", ""
+        )
+
+    @property
+    def verdict(self) -> VerdictView:
+        return VerdictView(Outcome.REGRESSED, Kind.REGRESSED, self.told.name, self.row, (), (), "3", "2")
+
+    @property
+    def run(self) -> RunView:
+        return RunView(f"run of {self.told.name}", self.told.name, "", "24 Nov 2026")
+
+    @property
+    def links(self) -> dict[str, ObjectKey]:
+        return {"ticket": self.told.ticket, "report": self.told.page}
+
+    @property
+    def pipeline(self) -> PipelinePageView:
+        title = self.told.parent.name
+        return PipelinePageView(title, title, f"As of {self.told.name}.", "Search", ("Ranking quality",), (), ())
+
+    @property
+    def page(self) -> RunPageView:
+        title, marker = self.told.page.name, self.told.marker
+        links = {"pipeline": self.told.parent}
+        return RunPageView(
+            title, self.verdict, self.run, (self.row,), (), (), (), None, marker, ("herald", marker), links=links
+        )
+
+    @property
+    def ticket(self) -> TicketView:
+        links = {"report": self.told.page}
+        return TicketView(
+            self.verdict, self.run, self.run, (self.row,), (), (), "Search", self.told.marker, links=links
+        )
+
+    @property
+    def chart(self) -> ChartView:
+        return ChartView("ndcg", ("a", "b"), (0.8, 0.6), (None, None), filename=f"{self.told.name}.png")
+
+    def comment(self, mark: str) -> CommentView:
+        kind = CommentKind.RECOVERY if mark == self.told.comments[-1] else CommentKind.REPEAT
+        return CommentView(kind, self.verdict, self.run, (self.row,), mark)
+
+    def message(self, tone: Tone) -> MessageView:
+        mark = self.told.mark
+        return MessageView(tone, self.verdict, self.run, self.run, (self.row,), "Search", mark, "", self.links)
+
+
+@dataclass
+class Score:
+    """How often things are there that should be there once."""
+
+    duplicates: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
+    repeated: int = 0  # to channels set to at least once, beyond the first
+    unheard: int = 0  # by channels set to at most once
+
+    def once(self, what: str, count: int) -> None:
+        if count == 0:
+            self.losses.append(what)
+        elif count > 1:
+            self.duplicates += [what] * (count - 1)
+
+    def holds(self, what: str, *, true: bool) -> None:
+        if not true:
+            self.losses.append(what)
+
+
+class Seen:
+    """What lies in the stand-in's file after the storm."""
+
+    def __init__(self, path: Path) -> None:
+        with closing(sqlite3.connect(path)) as db:
+            db.row_factory = sqlite3.Row
+            self._issues = self._rows(db, "SELECT id, service, key, fields FROM issue", "fields")
+            comments = self._rows(db, "SELECT id, issue, properties FROM issue_comment ORDER BY id", "properties")
+            pages = self._rows(db, "SELECT * FROM page WHERE status = 'current'")
+            messages = self._rows(db, "SELECT * FROM message ORDER BY id", "metadata", "attachments", "blocks")
+            self.links = Counter(row["issue"] for row in self._rows(db, "SELECT issue FROM remote_link"))
+            self.labels = Counter(row["page"] for row in self._rows(db, "SELECT page FROM page_label"))
+            self.files = Counter(
+                (row["service"], row["filename"]) for row in self._rows(db, "SELECT service, filename FROM attachment")
+            )
+        self.pages = {(page["service"], page["title"]): page for page in pages}
+        self.page_counts = Counter((page["service"], page["title"]) for page in pages)
+        self.by_marker: dict[str, list[Any]] = {}
+        for issue in self._issues:
+            for label in issue["fields"].get("labels", []):
+                self.by_marker.setdefault(label, []).append(issue)
+        self.comments: dict[int, list[str]] = {}
+        for comment in comments:
+            mark = comment["properties"].get("herald", {}).get("mark", "")
+            self.comments.setdefault(comment["issue"], []).append(mark)
+        self.by_mark: dict[str, list[Any]] = {}
+        self.hooked: dict[str, list[str]] = {}
+        for message in messages:
+            if message["author"] == "B0WEBHOOK":
+                self.hooked.setdefault(message["channel"], []).append(_all_text(message))
+            elif message["metadata"]:
+                self.by_mark.setdefault(message["metadata"]["event_payload"]["mark"], []).append(message)
+
+    @staticmethod
+    def _rows(db: sqlite3.Connection, query: str, *structured: str) -> list[dict[str, Any]]:
+        rows = [dict(row) for row in db.execute(query)]
+        for row in rows:
+            for name in structured:
+                row[name] = json.loads(row[name]) if row[name] else {}
+        return rows
+
+
+def _all_text(message: Mapping[str, Any]) -> str:
+    return json.dumps([message["text"], message["blocks"], message["attachments"]], ensure_ascii=False)
+
+
+def count(told: list[Told], seen: Seen, score: Score) -> None:
+    """Compare what should be there with what is."""
+    for one in told:
+        issues = seen.by_marker.get(one.marker, [])
+        score.once(f"ticket {one.name}", len(issues))
+        for issue in issues[:1]:
+            _count_ticket(one, issue, seen, score)
+        _count_pages(one, seen, score)
+        _count_messages(one, issues, seen, score)
+
+
+def _count_ticket(one: Told, issue: Mapping[str, Any], seen: Seen, score: Score) -> None:
+    marks = seen.comments.get(issue["id"], [])
+    for mark in one.comments:
+        score.once(f"comment {mark}", marks.count(mark))
+    score.holds(f"order of comments {one.name}", true=list(dict.fromkeys(marks)) == list(one.comments))
+    score.once(f"link {one.name}", seen.links[issue["id"]])
+    score.holds(f"end of {one.name}", true=issue["fields"]["status"] == DONE.id)
+
+
+def _count_pages(one: Told, seen: Seen, score: Score) -> None:
+    service = "confluence-dc" if one.is_datacenter else "confluence-cloud"
+    for key in (one.page, one.parent):
+        score.once(f"page {key.name}", seen.page_counts[service, key.name])
+    page = seen.pages.get((service, one.page.name))
+    score.holds(f"labels {one.name}", true=page is not None and seen.labels[page["id"]] == len(("herald", "marker")))
+    if one.has_picture:
+        for kept_by in (service, service.replace("confluence", "jira")):
+            score.once(f"file {one.name} of {kept_by}", seen.files[kept_by, f"{one.name}.png"])
+
+
+def _count_messages(one: Told, issues: list[Any], seen: Seen, score: Score) -> None:
+    messages = seen.by_mark.get(one.mark, [])
+    score.once(f"message {one.name}", len(messages))
+    for message in messages[:1]:
+        shown = _all_text(message)
+        mended = all(issue["key"] in shown for issue in issues[:1]) and one.page.name in shown
+        score.holds(f"last words on {one.name}", true=mended and "has recovered" in shown)
+    if one.hook is not None:
+        number = sum(one.name in text for text in seen.hooked.get(HOOKED[one.hook], []))
+        if one.hook == "hook_once":
+            score.duplicates += [f"webhook {one.name}"] * max(number - 1, 0)
+            score.unheard += number == 0
+        else:
+            score.holds(f"webhook {one.name}", true=number > 0)
+            score.repeated += max(number - 1, 0)
