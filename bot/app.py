@@ -153,7 +153,7 @@ def make_herald(
 
 def reconfigure(old: Herald, config: Config) -> Herald:
     """Build a Herald from another configuration on the state, the jobs and the leases of *old*."""
-    config = _with_absolute_paths(config, old.folder)
+    config = with_absolute_paths(config, old.folder)
     if config.store != old.config.store:
         raise ConfigError("store.url: takes effect when Herald is started anew")
     dispatcher = replace(old.dispatcher, services=make_services(config), wording=ConfiguredWording(config, old.folder))

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import glob
 import re
-<<<<<<< HEAD
-from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
-=======
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
-from typing import Annotated, Literal, Self
->>>>>>> main
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (

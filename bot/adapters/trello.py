@@ -18,11 +18,7 @@ import httpx
 
 from bot.adapters.cutting import shorten, shorten_markdown
 from bot.adapters.http import Service, Wire
-<<<<<<< HEAD
 from bot.config import ListNames, TrelloSection
-=======
-from bot.config import TrelloSection
->>>>>>> main
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
 from bot.ports import Attachment, RemoteLink, Ticket, TicketDraft, TicketState
@@ -148,11 +144,7 @@ class TrelloTracker:
 
     @property
     def allowance(self) -> Allowance | None:
-<<<<<<< HEAD
         return self._link.wire.allowance
-=======
-        return self._wire.allowance
->>>>>>> main
 
     @property
     def search_lag(self) -> timedelta:
@@ -300,7 +292,9 @@ class TrelloTracker:
             if self._labels is None:
                 self._labels = self._link.labels()
             if name not in self._labels:
-                self._labels[name] = self._link.make_label(board.board_id, name)
+                known, self._labels = self._labels, None  # a failure may have made it: then they are listed anew
+                known[name] = self._link.make_label(board.board_id, name)
+                self._labels = known
             return self._labels[name]
 
     def _ticket(self, board: _Board, card: Mapping[str, Any]) -> Ticket:

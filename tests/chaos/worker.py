@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 from sqlalchemy import update
 
-from bot.adapters import confluence, jira, slack, webhook
+from bot.adapters import confluence, jira, slack, trello, webhook
 from bot.adapters.memory_runs import MemoryRunStore
 from bot.app import Surroundings, make_herald, make_services
 from bot.config import Config
@@ -26,7 +26,7 @@ from bot.domain.pacing import Pauses
 from bot.store import Database, outbox
 from bot.traffic import Traffic
 
-LOADED = (confluence, jira, slack, webhook)  # before a Herald is forked, so that it starts at once
+LOADED = (confluence, jira, slack, trello, webhook)  # before a Herald is forked, so that it starts at once
 STEPS = ("claimed", "settled", "marking-sent", "marked-sent", "performed", "recording", "recorded")
 SOON = 0.06  # seconds
 WORKERS = 3

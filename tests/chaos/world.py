@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -42,6 +43,7 @@ SEARCH_LAG = 0.2  # seconds
 PIPELINES = 6
 PICTURE_EVERY = 6  # incidents; drawing takes longer than everything else
 ONCE, AGAIN = "C0ATMOST1", "C0ATLEAST"  # channels of the webhooks
+TRACKERS = ("jira", "trello", "jira_dc")
 CHANNELS = ("C0CHAOS01", "C0CHAOS02", "C0CHAOS03")
 HOOKED = {"hook_once": ONCE, "hook_again": AGAIN}
 
@@ -60,6 +62,15 @@ def configuration(box: RunningSandbox) -> Config:
             "tracker": {
                 "jira": {"url": box.jira_cloud_url, "project": box.project_key, "search_lag": lag, **account},
                 "jira_dc": {"url": box.jira_datacenter_url, "project": box.project_key, "search_lag": lag, **bearer},
+                "trello": {
+                    "kind": "trello",
+                    "url": box.trello_url,
+                    "key": box.trello_key,
+                    "token": box.trello_token,
+                    "board": box.board_id,
+                    "search_lag": lag,
+                    "timeout": TIMEOUT,
+                },
             },
             "wiki": {
                 "confluence": {"url": box.confluence_cloud_url, "space": box.space_key, **account},
@@ -100,7 +111,7 @@ class Told:
 
     @property
     def ticket(self) -> ObjectKey:
-        return ObjectKey("jira_dc" if self.is_datacenter else "jira", ObjectKind.TICKET, self.marker)
+        return ObjectKey(TRACKERS[self.number % len(TRACKERS)], ObjectKind.TICKET, self.marker)
 
     @property
     def marker(self) -> str:
@@ -236,31 +247,31 @@ class Score:
             self.losses.append(what)
 
 
+@dataclass(frozen=True)
+class SeenTicket:
+    name: str  # as messages show it
+    marks: tuple[str, ...]  # of its comments, oldest first
+    links: int
+    files: Counter[str]
+    is_done: bool
+
+
 class Seen:
     """What lies in the stand-in's file after the storm."""
 
     def __init__(self, path: Path) -> None:
         with closing(sqlite3.connect(path)) as db:
             db.row_factory = sqlite3.Row
-            self._issues = self._rows(db, "SELECT id, service, key, fields FROM issue", "fields")
-            comments = self._rows(db, "SELECT id, issue, properties FROM issue_comment ORDER BY id", "properties")
-            pages = self._rows(db, "SELECT * FROM page WHERE status = 'current'")
-            messages = self._rows(db, "SELECT * FROM message ORDER BY id", "metadata", "attachments", "blocks")
-            self.links = Counter(row["issue"] for row in self._rows(db, "SELECT issue FROM remote_link"))
-            self.labels = Counter(row["page"] for row in self._rows(db, "SELECT page FROM page_label"))
-            self.files = Counter(
-                (row["service"], row["filename"]) for row in self._rows(db, "SELECT service, filename FROM attachment")
-            )
+            files = _rows(db, "SELECT service, owner, filename, url FROM attachment")
+            self.tickets: dict[str, list[SeenTicket]] = {}  # by marker
+            self._read_issues(db, files)
+            self._read_cards(db, files)
+            pages = _rows(db, "SELECT * FROM page WHERE status = 'current'")
+            messages = _rows(db, "SELECT * FROM message ORDER BY id", "metadata", "attachments", "blocks")
+            self.labels = Counter(row["page"] for row in _rows(db, "SELECT page FROM page_label"))
+        self.page_files = Counter((each["service"], each["filename"]) for each in files)
         self.pages = {(page["service"], page["title"]): page for page in pages}
         self.page_counts = Counter((page["service"], page["title"]) for page in pages)
-        self.by_marker: dict[str, list[Any]] = {}
-        for issue in self._issues:
-            for label in issue["fields"].get("labels", []):
-                self.by_marker.setdefault(label, []).append(issue)
-        self.comments: dict[int, list[str]] = {}
-        for comment in comments:
-            mark = comment["properties"].get("herald", {}).get("mark", "")
-            self.comments.setdefault(comment["issue"], []).append(mark)
         self.by_mark: dict[str, list[Any]] = {}
         self.hooked: dict[str, list[str]] = {}
         for message in messages:
@@ -269,37 +280,67 @@ class Seen:
             elif message["metadata"]:
                 self.by_mark.setdefault(message["metadata"]["event_payload"]["mark"], []).append(message)
 
-    @staticmethod
-    def _rows(db: sqlite3.Connection, query: str, *structured: str) -> list[dict[str, Any]]:
-        rows = [dict(row) for row in db.execute(query)]
-        for row in rows:
-            for name in structured:
-                row[name] = json.loads(row[name]) if row[name] else {}
-        return rows
+    def _read_issues(self, db: sqlite3.Connection, files: list[dict[str, Any]]) -> None:
+        comments = _rows(db, "SELECT issue, properties FROM issue_comment ORDER BY id", "properties")
+        links = Counter(row["issue"] for row in _rows(db, "SELECT issue FROM remote_link"))
+        for issue in _rows(db, "SELECT id, service, key, fields FROM issue", "fields"):
+            number, service = issue["id"], issue["service"]
+            marks = [c["properties"].get("herald", {}).get("mark", "") for c in comments if c["issue"] == number]
+            own = Counter(f["filename"] for f in files if (f["service"], f["owner"]) == (service, str(number)))
+            done = issue["fields"]["status"] == DONE.id
+            ticket = SeenTicket(issue["key"], tuple(marks), links[number], own, done)
+            for label in issue["fields"].get("labels", []):
+                self.tickets.setdefault(label, []).append(ticket)
+
+    def _read_cards(self, db: sqlite3.Connection, files: list[dict[str, Any]]) -> None:
+        lists = {row["id"]: row["name"] for row in _rows(db, "SELECT id, name FROM trello_list")}
+        actions = _rows(db, "SELECT card, data FROM card_action WHERE type = 'commentCard' ORDER BY at, id", "data")
+        for card in _rows(db, "SELECT * FROM card"):
+            texts = [each["data"]["text"] for each in actions if each["card"] == card["id"]]
+            attached = [each for each in files if each["owner"] == card["id"]]
+            ticket = SeenTicket(
+                f"#{card['number']}",
+                tuple(text.rstrip().rsplit("`", 2)[-2] for text in texts),
+                sum("#herald-" in each["url"] for each in attached),
+                Counter(each["filename"] for each in attached if not each["url"]),
+                lists[card["list"]] == "Done",
+            )
+            for marker in set(re.findall(rf"herald-{INSTANCE}-\w+-0-1", card["description"])):
+                self.tickets.setdefault(marker, []).append(ticket)
+
+
+def _rows(db: sqlite3.Connection, query: str, *structured: str) -> list[dict[str, Any]]:
+    rows = [dict(row) for row in db.execute(query)]
+    for row in rows:
+        for name in structured:
+            row[name] = json.loads(row[name]) if row[name] else {}
+    return rows
 
 
 def _all_text(message: Mapping[str, Any]) -> str:
-    return json.dumps([message["text"], message["blocks"], message["attachments"]], ensure_ascii=False)
+    said = json.dumps([message["text"], message["blocks"], message["attachments"]], ensure_ascii=False)
+    return said.replace("\u2060", "")  # which keeps `#1` from becoming a channel
 
 
 def count(told: list[Told], seen: Seen, score: Score) -> None:
     """Compare what should be there with what is."""
     for one in told:
-        issues = seen.by_marker.get(one.marker, [])
-        score.once(f"ticket {one.name}", len(issues))
-        for issue in issues[:1]:
-            _count_ticket(one, issue, seen, score)
+        tickets = seen.tickets.get(one.marker, [])
+        score.once(f"ticket {one.name}", len(tickets))
+        for ticket in tickets[:1]:
+            _count_ticket(one, ticket, score)
         _count_pages(one, seen, score)
-        _count_messages(one, issues, seen, score)
+        _count_messages(one, [ticket.name for ticket in tickets], seen, score)
 
 
-def _count_ticket(one: Told, issue: Mapping[str, Any], seen: Seen, score: Score) -> None:
-    marks = seen.comments.get(issue["id"], [])
+def _count_ticket(one: Told, ticket: SeenTicket, score: Score) -> None:
     for mark in one.comments:
-        score.once(f"comment {mark}", marks.count(mark))
-    score.holds(f"order of comments {one.name}", true=list(dict.fromkeys(marks)) == list(one.comments))
-    score.once(f"link {one.name}", seen.links[issue["id"]])
-    score.holds(f"end of {one.name}", true=issue["fields"]["status"] == DONE.id)
+        score.once(f"comment {mark}", ticket.marks.count(mark))
+    score.holds(f"order of comments {one.name}", true=list(dict.fromkeys(ticket.marks)) == list(one.comments))
+    score.once(f"link {one.name}", ticket.links)
+    score.holds(f"end of {one.name}", true=ticket.is_done)
+    if one.has_picture:
+        score.once(f"picture on ticket {one.name}", ticket.files[f"{one.name}.png"])
 
 
 def _count_pages(one: Told, seen: Seen, score: Score) -> None:
@@ -309,16 +350,15 @@ def _count_pages(one: Told, seen: Seen, score: Score) -> None:
     page = seen.pages.get((service, one.page.name))
     score.holds(f"labels {one.name}", true=page is not None and seen.labels[page["id"]] == len(("herald", "marker")))
     if one.has_picture:
-        for kept_by in (service, service.replace("confluence", "jira")):
-            score.once(f"file {one.name} of {kept_by}", seen.files[kept_by, f"{one.name}.png"])
+        score.once(f"picture on page {one.name}", seen.page_files[service, f"{one.name}.png"])
 
 
-def _count_messages(one: Told, issues: list[Any], seen: Seen, score: Score) -> None:
+def _count_messages(one: Told, tickets: list[str], seen: Seen, score: Score) -> None:
     messages = seen.by_mark.get(one.mark, [])
     score.once(f"message {one.name}", len(messages))
     for message in messages[:1]:
         shown = _all_text(message)
-        mended = all(issue["key"] in shown for issue in issues[:1]) and one.page.name in shown
+        mended = all(name in shown for name in tickets[:1]) and one.page.name in shown
         score.holds(f"last words on {one.name}", true=mended and "has recovered" in shown)
     if one.hook is not None:
         number = sum(one.name in text for text in seen.hooked.get(HOOKED[one.hook], []))
