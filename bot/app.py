@@ -136,7 +136,7 @@ def make_herald(
 ) -> Herald:
     """Build a Herald whose relative paths start at *folder*; what is given replaces what config says."""
     around = around or Surroundings()
-    config = _with_absolute_paths(config, folder)
+    config = with_absolute_paths(config, folder)
     if database is None:
         database = Database(config.store.url.get_secret_value())
         database.migrate()
@@ -159,7 +159,7 @@ def make_herald(
 
 def reconfigure(old: Herald, config: Config) -> Herald:
     """Build a Herald from another configuration on the state, the jobs and the leases of *old*."""
-    config = _with_absolute_paths(config, old.folder)
+    config = with_absolute_paths(config, old.folder)
     if config.store != old.config.store:
         raise ConfigError("store.url: takes effect when Herald is started anew")
     dispatcher = replace(old.dispatcher, services=make_services(config), wording=ConfiguredWording(config, old.folder))
@@ -222,7 +222,7 @@ def make_chat(section: ChatSection) -> Chat:
             assert_never(section)
 
 
-def _with_absolute_paths(config: Config, folder: Path) -> Config:
+def with_absolute_paths(config: Config, folder: Path) -> Config:
     """Let SQLite files of state and MLflow lie beside the configuration, wherever Herald is started."""
     store = config.store.model_copy(update={"url": SecretStr(_absolute(config.store.url.get_secret_value(), folder))})
     mlflow = config.mlflow.model_copy(update={"tracking_uri": _absolute(config.mlflow.tracking_uri, folder)})

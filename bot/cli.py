@@ -281,6 +281,28 @@ def cancel(
 
 
 @app.command()
+def doctor(
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="Make what is missing and safe to make: Trello lists and labels, parent pages."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check every connection, permission and name, and say what to do.
+
+    Nothing is posted, filed or changed, unless --fix says so. Ends with 1 where something is wrong.
+    """
+    from bot import show
+    from bot.app import now_utc
+    from bot.doctor import examine
+
+    if not show.print_examined(examine(*_read(config, secrets_dir), now_utc, fix=fix), as_json=as_json):
+        raise typer.Exit(1)
+
+
+@app.command()
 def sandbox(
     database: Annotated[Path, typer.Option(help="Where the sandbox keeps its state.")] = Path("sandbox.db"),
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 0,

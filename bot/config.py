@@ -6,7 +6,7 @@ import glob
 import re
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -144,6 +144,7 @@ class JiraSection(ServiceSection):
     token: SecretStr
     project: str
     issue_type: str = "Bug"
+    fields: dict[str, Any] = {}  # what else a new ticket needs, as Jira's REST API takes it
     search_lag: Duration = timedelta(seconds=30)
 
 

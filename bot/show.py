@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from bot.checks import Check, Examined
 from bot.cycle import CycleReport
 from bot.dispatch import DrainReport
 from bot.domain.judge import Finding, Outcome
@@ -305,3 +306,32 @@ def _number(value: float | None) -> str:
 
 def _when(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+def print_examined(places: Iterable[Examined], *, as_json: bool) -> bool:
+    """Print a line a check as it comes, what is wrong with what to do about it; return whether all is well."""
+    console = Console(soft_wrap=True)
+    told: list[Examined] = []
+    for place in places:
+        told.append(place)
+        if not as_json:
+            console.print(f"[bold]{escape(place.place)}[/]")
+            for check in place.checks:
+                _print_check(console, check)
+    wrong = sum(not check.ok for place in told for check in place.checks)
+    if as_json:
+        checks = [
+            {"place": place.place, "check": each.name, "ok": each.ok, "said": each.said, "remedy": each.remedy}
+            for place in told
+            for each in place.checks
+        ]
+        print_json({"ok": wrong == 0, "checks": checks})
+    else:
+        console.print("All is well." if wrong == 0 else f"To mend: {wrong}.")
+    return wrong == 0
+
+
+def _print_check(console: Console, check: Check) -> None:
+    sign = "[green]✓[/]" if check.ok else "[red]✗[/]"
+    advice = f"  [yellow]→ {escape(check.remedy)}[/]" if check.remedy else ""
+    console.print(f"  {sign} {escape(check.name)}: {escape(check.said)}{advice}", highlight=False)

@@ -62,7 +62,7 @@ class ConfluenceWiki:
 
     def __init__(self, config: ConfluenceSection) -> None:
         self._config = config
-        self._link = _Link(config)
+        self._link = ConfluenceLink(config)
         self._pages: _Pages = (
             _CloudPages(self._link, config.space)
             if config.deployment == "cloud"
@@ -122,15 +122,15 @@ class ConfluenceWiki:
         return self._parent_id
 
 
-class _Link:
-    """The connection that both deployments use."""
+class ConfluenceLink:
+    """The connection to a Confluence, which the wiki of either deployment and the doctor use."""
 
     def __init__(self, config: ConfluenceSection) -> None:
         self._config = config
         self.base = config.base
         if config.deployment == "cloud" and not self.base.endswith("/wiki"):
             self.base += "/wiki"
-        self._wire = Wire(
+        self.wire = Wire(
             Service("Confluence", config.base, config.timeout.total_seconds(), advice=_ADVICE, secrets=(config.token,))
         )
         self._client: Any = None
@@ -138,15 +138,15 @@ class _Link:
 
     @property
     def allowance(self) -> Allowance | None:
-        return self._wire.allowance
+        return self.wire.allowance
 
     def ask(
         self, doing: str, method: str, path: str, parse: Callable[[Any], T], *, write: bool = False, **arguments: Any
     ) -> T:
-        return self._wire.ask(doing, partial(self._request, method, path, **arguments), parse, write=write)
+        return self.wire.ask(doing, partial(self.request, method, path, **arguments), parse, write=write)
 
     def send(self, doing: str, method: str, path: str, *, write: bool = False, **arguments: Any) -> None:
-        self._wire.send(doing, partial(self._request, method, path, **arguments), write=write)
+        self.wire.send(doing, partial(self.request, method, path, **arguments), write=write)
 
     def page(self, answer: Mapping[str, Any], links: Mapping[str, Any] | None = None) -> Page:
         """Read a page out of an answer; *links* are those of the list it came in."""
@@ -154,7 +154,7 @@ class _Link:
         base = own.get("base") or (links or {}).get("base") or self.base
         return Page(str(answer["id"]), answer["title"], base.rstrip("/") + own["webui"])
 
-    def _request(self, method: str, path: str, **arguments: Any) -> requests.Response:
+    def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
         response: requests.Response = self._connected().request(method, path, advanced_mode=True, **arguments)
         return response
 
@@ -168,7 +168,7 @@ class _Link:
 class _CloudPages:
     """Pages of Confluence Cloud: v2, which knows a space by its number."""
 
-    def __init__(self, link: _Link, space: str) -> None:
+    def __init__(self, link: ConfluenceLink, space: str) -> None:
         self._link = link
         self._space = space
         self._space_id: str | None = None
@@ -235,7 +235,7 @@ class _CloudPages:
 class _DataCenterPages:
     """Pages of Confluence Data Center."""
 
-    def __init__(self, link: _Link, space: str) -> None:
+    def __init__(self, link: ConfluenceLink, space: str) -> None:
         self._link = link
         self._space = space
 
@@ -290,7 +290,7 @@ class _DataCenterPages:
         self._link.send(doing, "POST", path, **_upload(attachment), write=True)
 
 
-def _pages(link: _Link, answer: Mapping[str, Any]) -> list[Page]:
+def _pages(link: ConfluenceLink, answer: Mapping[str, Any]) -> list[Page]:
     return [link.page(each, answer.get("_links")) for each in answer["results"]]
 
 

@@ -112,9 +112,13 @@ class Wire:
         *doing* completes the sentence `Jira did not ...`. Raises RetryableError, doubtful only where *write* is set and
         the service may have carried the request out, or PermanentError.
         """
+        return self.read(doing, send, lambda response: parse(response.json()), write=write)
+
+    def read(self, doing: str, send: Callable[[], Answer], parse: Callable[[Answer], T], *, write: bool = False) -> T:
+        """Send one request, as :meth:`ask` does, and parse its answer, headers and all."""
         response = self.send(doing, send, write=write)
         try:
-            return parse(response.json())
+            return parse(response)
         except (ValueError, LookupError, TypeError, AttributeError):
             pass  # raised below, so that the answer's text does not trail behind as context
         said = self._service.mask(_readable(response.text)) or "nothing"

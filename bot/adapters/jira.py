@@ -44,16 +44,61 @@ _ADVICE = {
 }
 
 
+class JiraLink:
+    """The connection to a Jira, which the tracker and the doctor use."""
+
+    def __init__(self, config: JiraSection) -> None:
+        self._config = config
+        self.wire = Wire(
+            Service("Jira", config.base, config.timeout.total_seconds(), advice=_ADVICE, secrets=(config.token,))
+        )
+        self._client: JIRA | None = None
+        self._lock = threading.Lock()
+
+    def get(self, doing: str, path: str, parse: Callable[[Any], T], **params: Any) -> T:
+        """Read what stands at a path below `rest/api/2`."""
+        return self.wire.ask(doing, partial(self.request, "GET", path, params=params), parse)
+
+    def search(self, doing: str, jql: str, parse: Callable[[Any], T], *, size: int, fields: str) -> T:
+        path = "search/jql" if self._config.deployment == "cloud" else "search"
+        return self.get(doing, path, parse, jql=jql, maxResults=size, fields=fields)
+
+    def transitions(self, key: str) -> list[Mapping[str, Any]]:
+        """List the transitions open to the ticket, each with the state that it leads to."""
+        return self.get(
+            f"list the transitions of {key}",
+            f"issue/{quoted_path(key)}/transitions",
+            lambda answer: [{**each, "state": state_of(each["to"])} for each in answer["transitions"]],
+            expand="transitions.fields",
+        )
+
+    def post(self, path: str, body: Mapping[str, Any]) -> requests.Response:
+        return self.request("POST", path, data=json.dumps(body))
+
+    def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        client = self._connected()
+        url = client._get_url(path)  # noqa: SLF001 - the public calls add requests of their own
+        try:
+            return client._session.request(method, url, **arguments)  # noqa: SLF001
+        except JIRAError as error:
+            answer = error.response
+        assert answer is not None  # an error without one would be no answer's
+        return answer
+
+    def _connected(self) -> JIRA:
+        """Build the client at the first request, without a request of its own."""
+        with self._lock:
+            if self._client is None:
+                self._client = _make_client(self._config)
+            return self._client
+
+
 class JiraTracker:
     """A project of Jira as :class:`bot.ports.Tracker`."""
 
     def __init__(self, config: JiraSection) -> None:
         self._config = config
-        self._wire = Wire(
-            Service("Jira", config.base, config.timeout.total_seconds(), advice=_ADVICE, secrets=(config.token,))
-        )
-        self._client: JIRA | None = None
-        self._lock = threading.Lock()
+        self._link = JiraLink(config)
 
     def __repr__(self) -> str:
         return f"JiraTracker(project={self._config.project!r})"
@@ -64,7 +109,7 @@ class JiraTracker:
 
     @property
     def allowance(self) -> Allowance | None:
-        return self._wire.allowance
+        return self._link.wire.allowance
 
     @property
     def search_lag(self) -> timedelta:
@@ -72,14 +117,14 @@ class JiraTracker:
 
     def find(self, marker: str) -> Ticket | None:
         """Search the project for the label; the oldest ticket wins where several carry it."""
-        jql = f"project = {_quoted(self._config.project)} AND labels = {_quoted(marker)} ORDER BY created ASC"
-        path = "search/jql" if self._config.deployment == "cloud" else "search"
-        params = {"jql": jql, "maxResults": _SEARCH_PAGE, "fields": "status,labels"}
-        found: list[Ticket] = self._wire.ask(
+        jql = f"project = {quoted_jql(self._config.project)} AND labels = {quoted_jql(marker)} ORDER BY created ASC"
+        found: list[Ticket] = self._link.search(
             f"search for {marker}",
-            partial(self._request, "GET", path, params=params),
+            jql,
             # JQL compares labels without regard to case
             lambda answer: [self._ticket(each) for each in answer["issues"] if marker in each["fields"]["labels"]],
+            size=_SEARCH_PAGE,
+            fields="status,labels",
         )
         return found[0] if found else None
 
@@ -93,9 +138,9 @@ class JiraTracker:
 
     def create(self, marker: str, draft: TicketDraft) -> Ticket:
         body = {"fields": self._fields(marker, draft)}
-        return self._wire.ask(
+        return self._link.wire.ask(
             "create the ticket",
-            partial(self._post, "issue", body),
+            partial(self._link.post, "issue", body),
             lambda answer: Ticket(answer["key"], self._url(answer["key"]), TicketState.TODO),
             write=True,
         )
@@ -105,16 +150,16 @@ class JiraTracker:
             "body": shorten_wiki(body, _LONGEST_BODY),
             "properties": [{"key": _PROPERTY, "value": {"mark": mark}}],
         }
-        send = partial(self._post, f"issue/{_path(key)}/comment", comment)
-        self._wire.send(f"comment on {key}", send, write=True)
+        send = partial(self._link.post, f"issue/{quoted_path(key)}/comment", comment)
+        self._link.wire.send(f"comment on {key}", send, write=True)
 
     def has_comment(self, key: str, mark: str) -> bool:
         start = 0
         while True:
             params = {"startAt": start, "maxResults": _COMMENT_PAGE, "expand": "properties"}
-            marks, total = self._wire.ask(
+            marks, total = self._link.wire.ask(
                 f"list the comments of {key}",
-                partial(self._request, "GET", f"issue/{_path(key)}/comment", params=params),
+                partial(self._link.request, "GET", f"issue/{quoted_path(key)}/comment", params=params),
                 lambda answer: ([_mark_of(each) for each in answer["comments"]], int(answer["total"])),
             )
             start += len(marks)
@@ -128,14 +173,14 @@ class JiraTracker:
         current = self._read(key, "status", self._ticket).state
         if current is state:
             return
-        offered = self._transitions(key)
-        chosen = _easiest(offered, state)
+        offered = self._link.transitions(key)
+        chosen = easiest(offered, state)
         if chosen is None and TicketState.DOING not in (current, state):
-            step = _easiest(offered, TicketState.DOING)
+            step = easiest(offered, TicketState.DOING)
             if step is not None:
                 self._transit(key, step, {})
-                offered = self._transitions(key)
-                chosen = _easiest(offered, state)
+                offered = self._link.transitions(key)
+                chosen = easiest(offered, state)
         if chosen is None:
             names = ", ".join(f"{each['name']} (to {each['to']['name']})" for each in offered) or "none"
             raise PermanentError(
@@ -149,8 +194,10 @@ class JiraTracker:
             "globalId": _global_id(link.identity),
             "object": {"url": link.url, "title": shorten(link.title, _LONGEST_TITLE), "summary": link.summary},
         }
-        self._wire.send(
-            f"link {link.url} to {key}", partial(self._post, f"issue/{_path(key)}/remotelink", body), write=True
+        self._link.wire.send(
+            f"link {link.url} to {key}",
+            partial(self._link.post, f"issue/{quoted_path(key)}/remotelink", body),
+            write=True,
         )
 
     def attach(self, key: str, attachment: Attachment) -> None:
@@ -162,11 +209,14 @@ class JiraTracker:
         files = {"file": (attachment.filename, attachment.content, attachment.media_type)}
         # requests writes the multipart content type only where the session's own is taken out
         headers = {"X-Atlassian-Token": "no-check", "Content-Type": None}
-        send = partial(self._request, "POST", f"issue/{_path(key)}/attachments", files=files, headers=headers)
-        self._wire.send(f"attach {attachment.filename} to {key}", send, write=True)
+        send = partial(
+            self._link.request, "POST", f"issue/{quoted_path(key)}/attachments", files=files, headers=headers
+        )
+        self._link.wire.send(f"attach {attachment.filename} to {key}", send, write=True)
 
     def _fields(self, marker: str, draft: TicketDraft) -> dict[str, Any]:
         fields: dict[str, Any] = {
+            **self._config.fields,
             "project": {"key": self._config.project},
             "issuetype": {"name": self._config.issue_type},
             "summary": shorten(" ".join(draft.title.split()), _LONGEST_TITLE),
@@ -182,17 +232,8 @@ class JiraTracker:
         return fields
 
     def _read(self, key: str, fields: str, parse: Callable[[Any], T]) -> T:
-        send = partial(self._request, "GET", f"issue/{_path(key)}", params={"fields": fields})
-        return self._wire.ask(f"show {key}", send, parse)
-
-    def _transitions(self, key: str) -> list[Mapping[str, Any]]:
-        """List the transitions open to the ticket, each with the state that it leads to."""
-        params = {"expand": "transitions.fields"}
-        return self._wire.ask(
-            f"list the transitions of {key}",
-            partial(self._request, "GET", f"issue/{_path(key)}/transitions", params=params),
-            lambda answer: [{**each, "state": _state_of(each["to"])} for each in answer["transitions"]],
-        )
+        send = partial(self._link.request, "GET", f"issue/{quoted_path(key)}", params={"fields": fields})
+        return self._link.wire.ask(f"show {key}", send, parse)
 
     def _arrive(self, key: str, transition: Mapping[str, Any], state: TicketState) -> None:
         """Take the transition, giving a resolution where the ticket is done."""
@@ -212,35 +253,15 @@ class JiraTracker:
         body: dict[str, Any] = {"transition": {"id": str(transition["id"])}}
         if fields:
             body["fields"] = fields
-        send = partial(self._post, f"issue/{_path(key)}/transitions", body)
-        self._wire.send(f"move {key} by the transition {transition['name']}", send, write=True)
+        send = partial(self._link.post, f"issue/{quoted_path(key)}/transitions", body)
+        self._link.wire.send(f"move {key} by the transition {transition['name']}", send, write=True)
 
     def _ticket(self, issue: Mapping[str, Any]) -> Ticket:
         key = issue["key"]
-        return Ticket(key, self._url(key), _state_of(issue["fields"]["status"]))
+        return Ticket(key, self._url(key), state_of(issue["fields"]["status"]))
 
     def _url(self, key: str) -> str:
-        return f"{self._config.base}/browse/{_path(key)}"
-
-    def _post(self, path: str, body: Mapping[str, Any]) -> requests.Response:
-        return self._request("POST", path, data=json.dumps(body))
-
-    def _request(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        client = self._connected()
-        url = client._get_url(path)  # noqa: SLF001 - the public calls add requests of their own
-        try:
-            return client._session.request(method, url, **arguments)  # noqa: SLF001
-        except JIRAError as error:
-            answer = error.response
-        assert answer is not None  # an error without one would be no answer's
-        return answer
-
-    def _connected(self) -> JIRA:
-        """Build the client at the first request, without a request of its own."""
-        with self._lock:
-            if self._client is None:
-                self._client = _make_client(self._config)
-            return self._client
+        return f"{self._config.base}/browse/{quoted_path(key)}"
 
 
 def _make_client(config: JiraSection) -> JIRA:
@@ -270,14 +291,12 @@ def _resolution(transition: Mapping[str, Any]) -> dict[str, Any]:
     return {"resolution": {"id": chosen["id"]} if "id" in chosen else {"name": chosen["name"]}}
 
 
-def _easiest(offered: list[Mapping[str, Any]], state: TicketState) -> Mapping[str, Any] | None:
+def easiest(offered: list[Mapping[str, Any]], state: TicketState) -> Mapping[str, Any] | None:
     """Choose among the transitions that lead to *state* the one that asks for least."""
-    return min(
-        (each for each in offered if each["state"] is state), key=lambda each: len(_demanded(each)), default=None
-    )
+    return min((each for each in offered if each["state"] is state), key=lambda each: len(demanded(each)), default=None)
 
 
-def _demanded(transition: Mapping[str, Any]) -> list[str]:
+def demanded(transition: Mapping[str, Any]) -> list[str]:
     """List the fields of a transition's screen that somebody would have to fill."""
     return [
         name
@@ -286,7 +305,7 @@ def _demanded(transition: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _state_of(status: Mapping[str, Any]) -> TicketState:
+def state_of(status: Mapping[str, Any]) -> TicketState:
     return _CATEGORIES.get(status["statusCategory"]["key"], TicketState.TODO)
 
 
@@ -307,11 +326,11 @@ def _global_id(identity: str) -> str:
     return f"{identity[: _LONGEST_IDENTITY - len(digest) - 1]}-{digest}"
 
 
-def _quoted(text: str) -> str:
+def quoted_jql(text: str) -> str:
     """Write a string of JQL."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
-def _path(part: str) -> str:
+def quoted_path(part: str) -> str:
     return quote(part, safe="")

@@ -102,13 +102,59 @@ class _Client(WebClient):
         return {"status": answer.status_code, "headers": answer.headers, "body": answer.text}
 
 
-class SlackChat:
-    """A workspace of Slack as :class:`bot.ports.Chat`."""
+class SlackLink:
+    """The connection to a workspace, which the chat and the doctor use."""
 
     def __init__(self, config: SlackSection) -> None:
         self._config = config
         self._wire = Wire(Service("Slack", config.base, config.timeout.total_seconds(), secrets=(config.token,)))
         self._session = make_session(config.ca_file)
+
+    @property
+    def allowance(self) -> Allowance | None:
+        return self._wire.allowance
+
+    def call(
+        self,
+        doing: str,
+        call: Callable[[WebClient], SlackResponse],
+        parse: Callable[[Mapping[str, Any]], T],
+        *,
+        write: bool = False,
+    ) -> T:
+        """Call one method; its answer is read only where Slack says `ok`."""
+        return self.call_whole(doing, call, lambda answer, _: parse(answer), write=write)
+
+    def call_whole(
+        self,
+        doing: str,
+        call: Callable[[WebClient], SlackResponse],
+        parse: Callable[[Mapping[str, Any], Mapping[str, str]], T],
+        *,
+        write: bool = False,
+    ) -> T:
+        """Call one method, as :meth:`call` does, and parse its answer with its headers."""
+
+        def send() -> requests.Response:
+            client = _Client(self._config, self._session)
+            with contextlib.suppress(SlackApiError):  # judged from the answer itself, below
+                call(client)
+            assert client.answer is not None
+            return client.answer
+
+        return self._wire.read(
+            doing,
+            send,
+            lambda answer: parse(_accepted(doing, answer.json(), write=write), answer.headers),
+            write=write,
+        )
+
+
+class SlackChat:
+    """A workspace of Slack as :class:`bot.ports.Chat`."""
+
+    def __init__(self, config: SlackSection) -> None:
+        self._link = SlackLink(config)
         self._channel_ids: dict[str, str] = {}
         self._permalinks: str | None = None  # what all addresses of messages start with
 
@@ -125,11 +171,11 @@ class SlackChat:
 
     @property
     def allowance(self) -> Allowance | None:
-        return self._wire.allowance
+        return self._link.allowance
 
     def post(self, channel: str, mark: str, text: str) -> Posted:
         message = build_message(text)
-        channel_id, ts = self._call(
+        channel_id, ts = self._link.call(
             f"post to {channel}",
             lambda client: client.chat_postMessage(
                 channel=channel, unfurl_links=False, unfurl_media=False, **_arguments(mark, message)
@@ -145,7 +191,7 @@ class SlackChat:
         channel_id = self._channel_id(posted.channel)
         # what an edit leaves out stays as it was, so an absent bar is taken away by an empty list
         arguments = {"attachments": [], **_arguments(mark, message)}
-        self._call(
+        self._link.call(
             f"edit the message {posted.message_id} in {posted.channel}",
             lambda client: client.chat_update(channel=channel_id, ts=posted.message_id, **arguments),
             lambda answer: str(answer["ts"]),
@@ -157,7 +203,7 @@ class SlackChat:
         oldest = f"{(since - _CLOCKS_DIFFER).timestamp():.6f}"
         cursor: str | None = None
         while True:
-            messages, cursor = self._call(
+            messages, cursor = self._link.call(
                 f"show what was posted to {channel}",
                 lambda client, page=cursor: client.conversations_history(  # type: ignore[misc]
                     channel=channel_id,
@@ -167,7 +213,7 @@ class SlackChat:
                     include_all_metadata=True,
                     inclusive=True,
                 ),
-                lambda answer: ([(str(each["ts"]), _mark_of(each)) for each in answer["messages"]], _next_page(answer)),
+                lambda answer: ([(str(each["ts"]), _mark_of(each)) for each in answer["messages"]], next_page(answer)),
             )
             for ts, found in messages:
                 if found == mark:
@@ -177,7 +223,7 @@ class SlackChat:
 
     def _channel_id(self, channel: str) -> str:
         """Find the id of a channel, which is all that reading and editing take."""
-        if _CHANNEL_ID.fullmatch(channel):
+        if is_channel_id(channel):
             return channel
         if channel not in self._channel_ids:
             self._channel_ids[channel] = self._look_up(channel.removeprefix("#"))
@@ -186,12 +232,12 @@ class SlackChat:
     def _look_up(self, name: str) -> str:
         cursor: str | None = None
         while True:
-            ids, cursor = self._call(
+            ids, cursor = self._link.call(
                 f"find the channel {name}",
                 lambda client, page=cursor: client.conversations_list(  # type: ignore[misc]
                     cursor=page, limit=_CHANNELS_PAGE, types="public_channel,private_channel", exclude_archived=True
                 ),
-                lambda answer: ({each["name"]: str(each["id"]) for each in answer["channels"]}, _next_page(answer)),
+                lambda answer: ({each["name"]: str(each["id"]) for each in answer["channels"]}, next_page(answer)),
             )
             if name in ids:
                 return ids[name]
@@ -202,7 +248,7 @@ class SlackChat:
         end = f"{channel_id}/p{ts.replace('.', '')}"
         if self._permalinks is None:
             try:
-                address = self._call(
+                address = self._link.call(
                     "give the address of a message",
                     lambda client: client.chat_getPermalink(channel=channel_id, message_ts=ts),
                     lambda answer: str(answer["permalink"]),
@@ -213,25 +259,6 @@ class SlackChat:
                 return address
             self._permalinks = address.removesuffix(end)
         return self._permalinks + end
-
-    def _call(
-        self,
-        doing: str,
-        call: Callable[[WebClient], SlackResponse],
-        parse: Callable[[Mapping[str, Any]], T],
-        *,
-        write: bool = False,
-    ) -> T:
-        """Call one method; its answer is read only where Slack says `ok`."""
-
-        def send() -> requests.Response:
-            client = _Client(self._config, self._session)
-            with contextlib.suppress(SlackApiError):  # judged from the answer itself, below
-                call(client)
-            assert client.answer is not None
-            return client.answer
-
-        return self._wire.ask(doing, send, lambda answer: parse(_accepted(doing, answer, write=write)), write=write)
 
 
 def _accepted(doing: str, answer: Mapping[str, Any], *, write: bool) -> Mapping[str, Any]:
@@ -268,5 +295,10 @@ def _mark_of(message: Mapping[str, Any]) -> str | None:
     return mark if isinstance(mark, str) else None
 
 
-def _next_page(answer: Mapping[str, Any]) -> str | None:
+def is_channel_id(channel: str) -> bool:
+    """Tell an id, C0123456789, from a name."""
+    return _CHANNEL_ID.fullmatch(channel) is not None
+
+
+def next_page(answer: Mapping[str, Any]) -> str | None:
     return (answer.get("response_metadata") or {}).get("next_cursor") or None

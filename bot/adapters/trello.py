@@ -7,18 +7,18 @@ import logging
 import re
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urldefrag, urlencode
 
 import httpx
 
 from bot.adapters.cutting import shorten, shorten_markdown
 from bot.adapters.http import Service, Wire
-from bot.config import TrelloSection
+from bot.config import ListNames, TrelloSection
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
 from bot.ports import Attachment, RemoteLink, Ticket, TicketDraft, TicketState
@@ -39,6 +39,16 @@ _ADVICE = {
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every address at INFO, and what fails we tell ourselves
 
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TrelloList:
+    list_id: str
+    name: str
+    board_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class _Board:
     """What never changes while we run: the ids behind names."""
@@ -46,6 +56,68 @@ class _Board:
     board_id: str
     states: Mapping[str, TicketState]  # by id of a list
     lists: Mapping[TicketState, str]
+
+
+class TrelloLink:
+    """The connection to Trello, which the tracker and the doctor use."""
+
+    def __init__(self, config: TrelloSection) -> None:
+        self._config = config
+        self.wire = Wire(
+            Service(
+                "Trello",
+                config.base,
+                config.timeout.total_seconds(),
+                advice=_ADVICE,
+                secrets=(config.key, config.token),
+            )
+        )
+        self._client: httpx.Client | None = None
+        self._lock = threading.Lock()
+
+    def get(self, doing: str, path: str, parse: Callable[[Any], T], **params: str) -> T:
+        return self.wire.ask(doing, partial(self.request, "GET", path, params), parse)
+
+    def lists(self) -> list[TrelloList]:
+        """List the board's open lists, from left to right."""
+        return self.get(
+            "list the board's lists",
+            f"boards/{quoted_path(self._config.board)}/lists",
+            lambda answer: [TrelloList(str(each["id"]), str(each["name"]), str(each["idBoard"])) for each in answer],
+            filter="open",
+        )
+
+    def labels(self) -> dict[str, str]:
+        """Return the ids of the board's labels by their names."""
+        return self.get(
+            "list the board's labels",
+            f"boards/{quoted_path(self._config.board)}/labels",
+            lambda answer: {str(each["name"]): str(each["id"]) for each in answer},
+            limit=str(_PAGE),
+        )
+
+    def make_label(self, board_id: str, name: str) -> str:
+        """Make a label and return its id; nothing else leans on it yet, so a doubtful end does no harm."""
+        arguments = {"name": name, "color": _COLOUR, "idBoard": board_id}
+        send = partial(self.request, "POST", "labels", arguments)
+        return self.wire.ask(f"make the label {name}", send, lambda answer: str(answer["id"]))
+
+    def request(
+        self, method: str, path: str, arguments: Mapping[str, str] | None = None, *, files: Any = None
+    ) -> httpx.Response:
+        """Send one request; arguments stand in its address as Trello describes them, but long text in its body."""
+        inside, body = dict(arguments or {}), {}
+        while len(urlencode(inside)) > _LONGEST_ADDRESS:
+            longest = max(inside, key=lambda name: len(inside[name]))
+            body[longest] = inside.pop(longest)
+        return self._connected().request(method, path, params=inside, json=body or None, files=files)
+
+    def _connected(self) -> httpx.Client:
+        """Build the client at the first request, without a request of its own."""
+        with self._lock:
+            if self._client is None:
+                self._client = _make_client(self._config)
+            return self._client
 
 
 class TrelloTracker:
@@ -58,19 +130,10 @@ class TrelloTracker:
     def __init__(self, config: TrelloSection, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._config = config
         self._clock = clock
-        self._wire = Wire(
-            Service(
-                "Trello",
-                config.base,
-                config.timeout.total_seconds(),
-                advice=_ADVICE,
-                secrets=(config.key, config.token),
-            )
-        )
-        self._client: httpx.Client | None = None
+        self._link = TrelloLink(config)
         self._known: _Board | None = None
         self._labels: dict[str, str] | None = None  # ids by name
-        self._lock = threading.RLock()  # learning what the board holds builds the client
+        self._lock = threading.RLock()  # a label is made for a board that has to be known
 
     def __repr__(self) -> str:
         return f"TrelloTracker(board={self._config.board!r})"
@@ -81,7 +144,7 @@ class TrelloTracker:
 
     @property
     def allowance(self) -> Allowance | None:
-        return self._wire.allowance
+        return self._link.wire.allowance
 
     @property
     def search_lag(self) -> timedelta:
@@ -96,9 +159,9 @@ class TrelloTracker:
 
     def read(self, key: str) -> Ticket | None:
         board = self._board()
-        send = partial(self._request, "GET", f"cards/{_path(key)}", {"fields": _CARD_FIELDS})
+        send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}", {"fields": _CARD_FIELDS})
         try:
-            return self._wire.ask(f"show {key}", send, partial(self._ticket, board))
+            return self._link.wire.ask(f"show {key}", send, partial(self._ticket, board))
         except PermanentError as error:
             if error.status == _NOT_FOUND:
                 return None
@@ -121,25 +184,25 @@ class TrelloTracker:
             arguments["idMembers"] = draft.assignee
         if self._config.due is not None:
             arguments["due"] = (self._clock() + self._config.due).astimezone(UTC).date().isoformat()
-        return self._wire.ask(
+        return self._link.wire.ask(
             "create the card",
-            partial(self._request, "POST", "cards", arguments),
+            partial(self._link.request, "POST", "cards", arguments),
             partial(self._ticket, board),
             write=True,
         )
 
     def comment(self, key: str, mark: str, body: str) -> None:
         arguments = {"text": _ended(body, mark)}
-        send = partial(self._request, "POST", f"cards/{_path(key)}/actions/comments", arguments)
-        self._wire.send(f"comment on {key}", send, write=True)
+        send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/actions/comments", arguments)
+        self._link.wire.send(f"comment on {key}", send, write=True)
 
     def has_comment(self, key: str, mark: str) -> bool:
         page = 0
         while True:
             arguments = {"filter": "commentCard", "limit": str(_PAGE), "page": str(page)}
-            texts: list[str] = self._wire.ask(
+            texts: list[str] = self._link.wire.ask(
                 f"list the comments of {key}",
-                partial(self._request, "GET", f"cards/{_path(key)}/actions", arguments),
+                partial(self._link.request, "GET", f"cards/{quoted_path(key)}/actions", arguments),
                 lambda answer: [str(each["data"]["text"]) for each in answer],
             )
             if any(text.rstrip().endswith(_line(mark)) for text in texts):
@@ -155,7 +218,9 @@ class TrelloTracker:
         if self._state(board, card) is state and card["closed"] is archived:
             return
         arguments = {"idList": board.lists[state], "closed": "true" if archived else "false"}
-        self._wire.send(f"move {key}", partial(self._request, "PUT", f"cards/{_path(key)}", arguments), write=True)
+        self._link.wire.send(
+            f"move {key}", partial(self._link.request, "PUT", f"cards/{quoted_path(key)}", arguments), write=True
+        )
 
     def link(self, key: str, link: RemoteLink) -> None:
         """Attach the address, then take away what the same identity stood for before."""
@@ -167,20 +232,22 @@ class TrelloTracker:
         standing = next((each for each in same if each["url"] == address and each["name"] == title), None)
         if standing is None:
             arguments = {"url": address, "name": title}
-            send = partial(self._request, "POST", f"cards/{_path(key)}/attachments", arguments)
-            self._wire.send(f"link {link.url} to {key}", send, write=True)
+            send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/attachments", arguments)
+            self._link.wire.send(f"link {link.url} to {key}", send, write=True)
         for each in same:
             if each is not standing:
-                path = f"cards/{_path(key)}/attachments/{_path(each['id'])}"
-                self._wire.send(f"drop an old link of {key}", partial(self._request, "DELETE", path), write=True)
+                path = f"cards/{quoted_path(key)}/attachments/{quoted_path(each['id'])}"
+                self._link.wire.send(
+                    f"drop an old link of {key}", partial(self._link.request, "DELETE", path), write=True
+                )
 
     def attach(self, key: str, attachment: Attachment) -> None:
         if any(each["name"] == attachment.filename for each in self._attachments(key)):
             return
         arguments = {"name": attachment.filename, "mimeType": attachment.media_type, "setCover": "false"}
         file = {"file": (attachment.filename, attachment.content, attachment.media_type)}
-        send = partial(self._request, "POST", f"cards/{_path(key)}/attachments", arguments, files=file)
-        self._wire.send(f"attach {attachment.filename} to {key}", send, write=True)
+        send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/attachments", arguments, files=file)
+        self._link.wire.send(f"attach {attachment.filename} to {key}", send, write=True)
 
     def _cards(self) -> Iterator[Mapping[str, Any]]:
         """Yield every card of the board, the newest page first."""
@@ -189,9 +256,9 @@ class TrelloTracker:
             arguments = {"fields": f"{_CARD_FIELDS},desc", "filter": "all", "limit": str(_PAGE)}
             if before is not None:
                 arguments["before"] = before
-            page: list[Mapping[str, Any]] = self._wire.ask(
+            page: list[Mapping[str, Any]] = self._link.wire.ask(
                 "list the cards of the board",
-                partial(self._request, "GET", f"boards/{_path(self._config.board)}/cards", arguments),
+                partial(self._link.request, "GET", f"boards/{quoted_path(self._config.board)}/cards", arguments),
                 lambda answer: [{**each, "id": str(each["id"]), "desc": str(each["desc"])} for each in answer],
             )
             yield from page
@@ -201,12 +268,12 @@ class TrelloTracker:
             before = oldest
 
     def _card(self, key: str, fields: str) -> Mapping[str, Any]:
-        send = partial(self._request, "GET", f"cards/{_path(key)}", {"fields": fields})
-        return self._wire.ask(f"show {key}", send, lambda card: {name: card[name] for name in fields.split(",")})
+        send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}", {"fields": fields})
+        return self._link.wire.ask(f"show {key}", send, lambda card: {name: card[name] for name in fields.split(",")})
 
     def _attachments(self, key: str) -> list[dict[str, str]]:
-        send = partial(self._request, "GET", f"cards/{_path(key)}/attachments", {"fields": "id,name,url"})
-        return self._wire.ask(
+        send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}/attachments", {"fields": "id,name,url"})
+        return self._link.wire.ask(
             f"list the files of {key}",
             send,
             lambda answer: [{name: str(each[name]) for name in ("id", "name", "url")} for each in answer],
@@ -216,33 +283,17 @@ class TrelloTracker:
         """Learn the lists of the board once; raises PermanentError where one that config names is not there."""
         with self._lock:
             if self._known is None:
-                send = partial(self._request, "GET", f"boards/{_path(self._config.board)}/lists", {"filter": "open"})
-                rows = self._wire.ask(
-                    "list the board's lists",
-                    send,
-                    lambda answer: [(str(each["name"]), str(each["id"]), str(each["idBoard"])) for each in answer],
-                )
-                self._known = _board_of(rows, self._config.lists.model_dump())
+                self._known = _board_of(self._link.lists(), self._config.lists)
             return self._known
 
     def _label(self, board: _Board, name: str) -> str:
         """Return the id of a label, which is made where the board has none of that name."""
         with self._lock:
             if self._labels is None:
-                path = f"boards/{_path(self._config.board)}/labels"
-                self._labels = self._wire.ask(
-                    "list the board's labels",
-                    partial(self._request, "GET", path, {"limit": str(_PAGE)}),
-                    lambda answer: {str(each["name"]): str(each["id"]) for each in answer},
-                )
+                self._labels = self._link.labels()
             if name not in self._labels:
-                arguments = {"name": name, "color": _COLOUR, "idBoard": board.board_id}
                 known, self._labels = self._labels, None  # a failure may have made it: then they are listed anew
-                known[name] = self._wire.ask(
-                    f"make the label {name}",
-                    partial(self._request, "POST", "labels", arguments),
-                    lambda answer: str(answer["id"]),
-                )
+                known[name] = self._link.make_label(board.board_id, name)
                 self._labels = known
             return self._labels[name]
 
@@ -255,25 +306,8 @@ class TrelloTracker:
             return TicketState.DONE
         return board.states.get(str(card["idList"]), TicketState.DOING)
 
-    def _request(
-        self, method: str, path: str, arguments: Mapping[str, str] | None = None, *, files: Any = None
-    ) -> httpx.Response:
-        """Send one request; arguments stand in its address as Trello describes them, but long text in its body."""
-        inside, body = dict(arguments or {}), {}
-        while len(urlencode(inside)) > _LONGEST_ADDRESS:
-            longest = max(inside, key=lambda name: len(inside[name]))
-            body[longest] = inside.pop(longest)
-        return self._connected().request(method, path, params=inside, json=body or None, files=files)
 
-    def _connected(self) -> httpx.Client:
-        """Build the client at the first request, without a request of its own."""
-        with self._lock:
-            if self._client is None:
-                self._client = make_client(self._config)
-            return self._client
-
-
-def make_client(config: TrelloSection) -> httpx.Client:
+def _make_client(config: TrelloSection) -> httpx.Client:
     """Build a client that follows no redirect and names its credentials in a header, never in an address."""
     key, token = config.key.get_secret_value(), config.token.get_secret_value()
     return httpx.Client(
@@ -285,18 +319,22 @@ def make_client(config: TrelloSection) -> httpx.Client:
     )
 
 
-def _board_of(rows: list[tuple[str, str, str]], names: Mapping[str, str]) -> _Board:
-    ids: dict[str, str] = {}
-    for name, list_id, _ in rows:
-        ids.setdefault(name, list_id)  # of two lists of one name, the first on the board
-    missing = [f"{state} = {name!r}" for state, name in names.items() if name not in ids]
+def _board_of(found: Sequence[TrelloList], names: ListNames) -> _Board:
+    missing = missing_lists(found, names)
     if missing:
         raise PermanentError(
-            f"lists: the board has no list for {', '.join(missing)}; it has {', '.join(map(repr, ids)) or 'none'}. "
-            "`herald doctor --fix` makes what is missing."
+            f"lists: the board has no list for {', '.join(f'{state} = {name!r}' for state, name in missing)}; it has "
+            f"{', '.join(repr(each.name) for each in found) or 'none'}. `herald doctor --fix` makes what is missing."
         )
-    lists = {TicketState(state): ids[name] for state, name in names.items()}
-    return _Board(rows[0][2], {list_id: state for state, list_id in lists.items()}, lists)
+    ids = {each.name: each.list_id for each in reversed(found)}  # of two of one name, the first on the board
+    lists = {TicketState(state): ids[name] for state, name in names.model_dump().items()}
+    return _Board(found[0].board_id, {list_id: state for state, list_id in lists.items()}, lists)
+
+
+def missing_lists(found: Sequence[TrelloList], names: ListNames) -> list[tuple[str, str]]:
+    """Return state and name of each list that config names and the board lacks."""
+    there = {each.name for each in found}
+    return [(state, name) for state, name in names.model_dump().items() if name not in there]
 
 
 def _line(mark: str) -> str:
@@ -319,5 +357,5 @@ def _tag(identity: str) -> str:
     return f"herald-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
 
 
-def _path(part: str) -> str:
+def quoted_path(part: str) -> str:
     return quote(part, safe="")

@@ -19,6 +19,7 @@ from bot.sandbox.confluence_store import (
     children_of,
     find_page,
     find_space,
+    home_page,
     index_page,
     labels_of,
     list_pages,
@@ -30,7 +31,7 @@ from bot.sandbox.confluence_store import (
     visible_spaces,
     web_path,
 )
-from bot.sandbox.confluence_writing import create, permit, read_parent, read_storage, read_title, update
+from bot.sandbox.confluence_writing import create, operations, permit, read_parent, read_storage, read_title, update
 from bot.sandbox.jira_store import attachments_of
 from bot.sandbox.tables import next_number
 from bot.sandbox.uploads import Upload, read_upload, send_file, store_upload
@@ -154,6 +155,8 @@ def content_json(call: Call, page: Page, expand: tuple[str, ...]) -> dict[str, A
         answer["body"] = {"storage": {"value": page.body, "representation": "storage", "_expandable": {"content": ""}}}
         if call.service.is_cloud:
             answer["body"]["storage"]["embeddedContent"] = []
+    if "operations" in expand:
+        answer["operations"] = operations(call)
     if "metadata.labels" in expand:
         labels = [label_json(row) for row in labels_of(call, page)]
         answer["metadata"] = {"labels": {"results": labels, "start": 0, "limit": 200, "size": len(labels)}}
@@ -551,13 +554,21 @@ def child_pages(call: Call, number: str) -> Response:
 @datacenter.on("GET", "/rest/api/space")
 def list_spaces(call: Call) -> Response:
     keys = call.words("spaceKey")
-    found = [space_json(call, one) for one in visible_spaces(call) if not keys or one.key in keys]
-    return json_answer(_listed(call, found))
+    found = [one for one in visible_spaces(call) if not keys or one.key in keys]
+    return json_answer(_listed(call, [_expanded_space(call, one) for one in found]))
+
+
+def _expanded_space(call: Call, space: Space) -> dict[str, Any]:
+    answer = space_json(call, space)
+    home = home_page(call, space.id)
+    if "homepage" in call.words("expand") and home is not None:
+        answer["homepage"] = content_json(call, home, ())
+    return answer
 
 
 @datacenter.on("GET", "/rest/api/space/<key>")
 def get_space(call: Call, key: str) -> Response:
-    return json_answer(space_json(call, _space_named(call, {"key": key})))
+    return json_answer(_expanded_space(call, _space_named(call, {"key": key})))
 
 
 # ---- Data Center: content properties

@@ -27,7 +27,7 @@ from bot.sandbox.confluence_store import (
     visible_spaces,
     web_path,
 )
-from bot.sandbox.confluence_writing import create, permit, read_parent, read_storage, read_title, update
+from bot.sandbox.confluence_writing import create, operations, permit, read_parent, read_storage, read_title, update
 from bot.sandbox.tables import next_number
 from bot.sandbox.web import Call, Routes, iso_time, json_answer, row_id
 
@@ -125,7 +125,14 @@ def _space(call: Call, number: str, status: int = 404) -> Space:
 
 @routes.on("GET", f"{API}/spaces/<number>")
 def get_space(call: Call, number: str) -> Response:
-    return json_answer(_space_json(call, _space(call, number)))
+    answer = _space_json(call, _space(call, number))
+    if call.flag("include-operations"):
+        answer["operations"] = _operations(call, f"/wiki/api/v2/spaces/{number}/operations")
+    return json_answer(answer)
+
+
+def _operations(call: Call, own: str) -> dict[str, Any]:
+    return {"results": operations(call), "meta": {"hasMore": False, "cursor": ""}, "_links": {"self": own}}
 
 
 # ---- pages
@@ -281,6 +288,8 @@ def _include(call: Call, page: Page, answer: dict[str, Any]) -> None:
 
     if call.flag("include-labels"):
         answer["labels"] = listed([_label_json(row) for row in labels_of(call, page)], "labels")
+    if call.flag("include-operations"):
+        answer["operations"] = _operations(call, f"/wiki/api/v2/pages/{page.id}/operations")
     if call.flag("include-properties"):
         answer["properties"] = listed([_property_json(row, page) for row in properties_of(call, page)], "properties")
     if call.flag("include-versions"):

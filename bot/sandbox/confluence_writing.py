@@ -51,6 +51,19 @@ def permit(call: Call, action: str) -> None:
         raise call.refuse(403, f"You do not have the permission to {action} here.")
 
 
+def operations(call: Call) -> list[dict[str, str]]:
+    """List what the rules leave to everybody, as spaces and pages of either deployment show it."""
+    every = (
+        ("create", "create", "page"),
+        ("attach", "create", "attachment"),
+        ("update", "update", "page"),
+        ("delete", "delete", "page"),
+    )
+    denied = call.rulebook.confluence(call.service).denied
+    shown = [{"operation": name, "targetType": target} for rule, name, target in every if rule not in denied]
+    return [{"operation": "read", "targetType": "page"}, *shown]
+
+
 def read_parent(call: Call, space: Space, given: Any) -> int | None:
     if given in (None, ""):
         home = home_page(call, space.id)

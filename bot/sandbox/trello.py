@@ -170,7 +170,12 @@ def get_board(call: Call, board: str) -> Response:
         "shortUrl": where,
         "shortLink": call.seed.board.short_link,
     }
-    return json_answer(_only(call, answer))
+    shown = _only(call, answer)
+    if call.request.args.get("memberships") in ("me", "all"):
+        kind = "observer" if call.rulebook.trello.read_only else "normal"
+        member = {"id": call.seed.trello_member, "idMember": call.seed.trello_member, "memberType": kind}
+        shown["memberships"] = [member | {"unconfirmed": False, "deactivated": False}]
+    return json_answer(shown)
 
 
 def lists_of(call: Call, *, closed: bool | None = False) -> list[Any]:

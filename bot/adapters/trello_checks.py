@@ -1,0 +1,94 @@
+"""Whether a Trello board lets Herald do what it will have to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from bot.adapters.checking import check_clock, listed, unanswered
+from bot.adapters.trello import TrelloLink, missing_lists, quoted_path
+from bot.checks import Check, TicketWants
+from bot.config import TrelloSection
+from bot.errors import IntegrationError, PermanentError
+
+_NOT_FOUND, _BAD_REQUEST = 404, 400
+_READER = "observer"
+
+
+def check_trello(config: TrelloSection, wants: TicketWants, now: datetime, *, fix: bool) -> Iterator[Check]:
+    """Look at everything that a card's life leans on; with *fix*, make the lists and labels that are missing."""
+    link = TrelloLink(config)
+    try:
+        name, headers = link.wire.read(
+            "say who we are",
+            partial(link.request, "GET", "members/me", {"fields": "fullName,username"}),
+            lambda answer: (str(answer.json().get("fullName", "somebody")), answer.headers),
+        )
+    except IntegrationError as error:
+        yield from unanswered(error, config.base)
+        return
+    yield Check("address", ok=True, said=f"{config.base} answers")
+    if (clock := check_clock(headers, now)) is not None:
+        yield clock
+    yield Check("credentials", ok=True, said=f"we are {name}")
+    try:
+        board: Mapping[str, Any] = link.get(
+            "show the board",
+            f"boards/{quoted_path(config.board)}",
+            dict,
+            fields="name,closed",
+            memberships="me",
+        )
+    except PermanentError as error:
+        if error.status not in (_NOT_FOUND, _BAD_REQUEST):
+            raise
+        remedy = "Check board (the letters after /b/ in its address), and let the account see it."
+        yield Check("board", ok=False, said=str(error), remedy=remedy)
+        return
+    yield _judge_board(board)
+    may = not any(each.get("memberType") == _READER for each in board.get("memberships", []))
+    remedy = "" if may else "Make the account a normal member of the board."
+    yield Check("may write", ok=may, said="yes" if may else "the account may only look on", remedy=remedy)
+    if not board.get("closed"):
+        yield from _check_lists(link, config, str(board["id"]), fix=fix and may)
+        yield from _check_labels(link, str(board["id"]), wants, fix=fix and may)
+
+
+def _judge_board(board: Mapping[str, Any]) -> Check:
+    if board.get("closed"):
+        return Check("board", ok=False, said=f"{board['name']} is closed", remedy="Open it again, or name another.")
+    return Check("board", ok=True, said=str(board["name"]))
+
+
+def _check_lists(link: TrelloLink, config: TrelloSection, board_id: str, *, fix: bool) -> Iterator[Check]:
+    found = link.lists()
+    absent = missing_lists(found, config.lists)
+    for state, name in absent:
+        if fix:
+            arguments = {"name": name, "idBoard": board_id, "pos": "bottom"}
+            link.wire.send(f"make the list {name}", partial(link.request, "POST", "lists", arguments), write=True)
+            yield Check(f"list {state}", ok=True, said=f"made: {name}")
+        else:
+            said = f"the board has no list {name!r}; it has {listed([each.name for each in found])}"
+            remedy = f"Set lists.{state}, or let `herald doctor --fix` make the list."
+            yield Check(f"list {state}", ok=False, said=said, remedy=remedy)
+    if not absent:
+        yield Check("lists", ok=True, said=listed(list(config.lists.model_dump().values())))
+
+
+def _check_labels(link: TrelloLink, board_id: str, wants: TicketWants, *, fix: bool) -> Iterator[Check]:
+    """Look for the labels that cards will bear; the tracker makes a missing one too, but in a colour of its own."""
+    wanted = list(dict.fromkeys([*wants.labels, *wants.components, *wants.priorities]))
+    if not wanted:
+        return
+    absent = [name for name in wanted if name not in link.labels()]
+    if absent and fix:
+        for name in absent:
+            link.make_label(board_id, name)
+        yield Check("labels", ok=True, said=f"made: {listed(absent)}")
+        return
+    said = f"the board has no {listed(absent)}" if absent else listed(wanted)
+    remedy = "Make them in colours you like, or let `herald doctor --fix` do so." if absent else ""
+    yield Check("labels", ok=not absent, said=said, remedy=remedy)

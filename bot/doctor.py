@@ -1,0 +1,157 @@
+"""Looks at every connection, permission and name that a configuration leans on, and says what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import assert_never
+
+from bot.app import make_run_store, with_absolute_paths
+from bot.checks import Check, Examined, TicketWants
+from bot.config import (
+    ChatSection,
+    Config,
+    JiraSection,
+    PipelineSection,
+    SlackSection,
+    TrackerSection,
+    TrelloSection,
+    WebhookSection,
+)
+from bot.errors import IntegrationError, RunStoreError, StateError
+from bot.formats import duration
+from bot.ports import RunStore, Selection
+from bot.render import check_overrides
+from bot.store import Database
+
+_LONG_AGO = timedelta(days=90)  # runs that ended earlier are not looked for
+
+
+def examine(config: Config, folder: Path, clock: Callable[[], datetime], *, fix: bool = False) -> Iterator[Examined]:
+    """Look at one place after the other; with *fix*, make what is missing and safe to make."""
+    config = with_absolute_paths(config, folder)
+    yield Examined("store", tuple(_check_store(config)))
+    if config.templates:
+        yield Examined("templates", tuple(_check_templates(folder / config.templates)))
+    yield Examined("mlflow", tuple(_check_mlflow(config, make_run_store(config), clock())))
+    for name, tracker in config.tracker.items():
+        found = _check_tracker(tracker, _wants(config, name), clock(), fix=fix)
+        yield Examined(f"tracker.{name}", tuple(_whole(found)))
+    for name, wiki in config.wiki.items():
+        from bot.adapters.confluence_checks import check_confluence
+
+        yield Examined(f"wiki.{name}", tuple(_whole(check_confluence(wiki, clock(), fix=fix))))
+    for name, chat in config.chat.items():
+        channels = dict.fromkeys(p.channel for p in config.pipeline.values() if p.chat == name and p.channel)
+        yield Examined(f"chat.{name}", tuple(_whole(_check_chat(chat, list(channels), clock()))))
+
+
+def _whole(checks: Iterable[Check]) -> Iterator[Check]:
+    """Pass checks on; a service that breaks off in their midst is one more."""
+    try:
+        yield from checks
+    except IntegrationError as error:
+        yield Check(
+            "answer", ok=False, said=str(error), remedy="Run `herald doctor` again; if it stays, ask its admin."
+        )
+
+
+def _check_store(config: Config) -> Iterator[Check]:
+    try:
+        database = Database(config.store.url.get_secret_value())
+        database.migrate()
+        database.close()
+    except StateError as error:
+        yield Check("database", ok=False, said=str(error), remedy="Set store.url to a database that can be written.")
+        return
+    yield Check("database", ok=True, said=database.address)
+
+
+def _check_templates(overrides: Path) -> Iterator[Check]:
+    if not overrides.is_dir():
+        remedy = "Make the folder, or take templates out of the configuration."
+        yield Check("folder", ok=False, said=f"there is no folder {overrides}", remedy=remedy)
+        return
+    problems = check_overrides(overrides)
+    for problem in problems:
+        yield Check(
+            "template", ok=False, said=str(problem), remedy="Mend or remove it; Herald's own is used until then."
+        )
+    if not problems:
+        yield Check("templates", ok=True, said=str(overrides))
+
+
+def _check_mlflow(config: Config, store: RunStore, now: datetime) -> Iterator[Check]:
+    try:
+        store.experiments(("*",))
+    except RunStoreError as error:
+        remedy = "Check mlflow.tracking_uri, and MLflow's own variables for user and token."
+        yield Check("address", ok=False, said=str(error), remedy=remedy)
+        return
+    yield Check("address", ok=True, said="answers")
+    for name, pipeline in config.pipeline.items():
+        try:
+            yield _check_runs(name, pipeline, store, now)
+        except RunStoreError as error:
+            yield Check(f"runs of {name}", ok=False, said=str(error), remedy="Mend what the sentence names.")
+
+
+def _check_runs(name: str, pipeline: PipelineSection, store: RunStore, now: datetime) -> Check:
+    """Say of a pipeline's experiments whether they are there, and how old their last run is."""
+    check = f"runs of {name}"
+    found = store.experiments(pipeline.watched)
+    wanted = pipeline.experiment or ", ".join(pipeline.watch.experiments)
+    if not found:
+        if pipeline.job is not None:
+            return Check(check, ok=True, said=f"{wanted} is made by the first job")
+        remedy = "Check experiment (or watch.experiments), and that the account of MLflow's variables may read it."
+        return Check(check, ok=False, said=f"MLflow has no experiment {wanted}", remedy=remedy)
+    selection = Selection(pipeline.watch.filter, pipeline.watch.nested)
+    runs = [run for each in found for run in store.runs_since(each, now - _LONG_AGO, selection)]
+    if not runs:
+        return Check(check, ok=True, said=f"{wanted} has had none for {duration(_LONG_AGO, 'en')}")
+    last = max(runs, key=lambda run: run.ended)
+    ago = duration(max(now - last.ended, timedelta(0)), "en")
+    return Check(check, ok=True, said=f"the last, {last.name}, ended {ago} ago")
+
+
+def _wants(config: Config, tracker: str) -> TicketWants:
+    """Gather what the pipelines of a tracker set on its tickets."""
+    ours = [pipeline for pipeline in config.pipeline.values() if pipeline.tracker == tracker]
+    return TicketWants(
+        labels=_distinct(label for each in ours for label in each.tickets.labels),
+        priorities=_distinct(each.tickets.priority for each in ours),
+        components=_distinct(component for each in ours for component in each.tickets.components),
+        assignees=_distinct(each.assignee for each in ours),
+    )
+
+
+def _distinct(values: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for value in values if value))
+
+
+def _check_tracker(section: TrackerSection, wants: TicketWants, now: datetime, *, fix: bool) -> Iterator[Check]:
+    match section:
+        case JiraSection():
+            from bot.adapters.jira_checks import check_jira
+
+            return check_jira(section, wants, now)
+        case TrelloSection():
+            from bot.adapters.trello_checks import check_trello
+
+            return check_trello(section, wants, now, fix=fix)
+        case _:
+            assert_never(section)
+
+
+def _check_chat(section: ChatSection, channels: list[str], now: datetime) -> Iterator[Check]:
+    from bot.adapters.slack_checks import check_slack, check_webhook
+
+    match section:
+        case SlackSection():
+            return check_slack(section, channels, now)
+        case WebhookSection():
+            return check_webhook(section, channels)
+        case _:
+            assert_never(section)

@@ -1,0 +1,361 @@
+"""The doctor, against a sandbox in which everything is well, and then each thing broken in turn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from typer.testing import CliRunner
+
+from bot.adapters.confluence import ConfluenceWiki
+from bot.app import now_utc
+from bot.checks import Check
+from bot.cli import app
+from bot.config import Config, ConfluenceSection
+from bot.doctor import examine
+from bot.domain.runs import RunStatus
+from bot.errors import RunStoreError
+from bot.ports import Experiment, Run, TicketDraft
+from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
+from tests.contract.benches import jira_tracker
+
+PARENT = "Experiment reports"
+RUN = Run("r1", "run-1", RunStatus.FINISHED, datetime.now(UTC), datetime.now(UTC), {}, {}, {}, "")
+
+
+class Runs:
+    """An MLflow with one experiment, or none, or none at all."""
+
+    def __init__(self) -> None:
+        self.names = ["next-purchase", "search"]
+        self.away = False
+
+    def experiments(self, patterns: Any) -> list[Experiment]:
+        if self.away:
+            raise RunStoreError("mlflow.tracking_uri: http://nowhere cannot be used")
+        found = [name for name in self.names if name in patterns or "*" in patterns]
+        return [Experiment("1", name, datetime.now(UTC)) for name in found]
+
+    def runs_since(self, *_: Any) -> Iterator[Run]:
+        yield RUN
+
+
+@dataclass
+class Clinic:
+    """A sandbox, a configuration that fits it, and what was found wrong."""
+
+    sandbox: RunningSandbox
+    folder: Path
+    runs: Runs
+    raw: dict[str, Any]
+    ahead: timedelta = timedelta(0)
+    found: dict[str, list[Check]] = field(default_factory=dict)
+
+    def wrong(self, *, fix: bool = False) -> set[str]:
+        """Return `PLACE: CHECK` of all that is not right."""
+        places = examine(Config(**self.raw), self.folder, lambda: now_utc() + self.ahead, fix=fix)
+        self.found = {place.place: list(place.checks) for place in places}
+        return {f"{place}: {each.name}" for place, checks in self.found.items() for each in checks if not each.ok}
+
+    def check(self, place: str, name: str) -> Check:
+        return next(each for each in self.found[place] if each.name == name)
+
+
+@pytest.fixture(scope="module")
+def shared_sandbox() -> Iterator[RunningSandbox]:
+    """One for all: what a test breaks is a rule, and taken back after it."""
+    with serve(None) as running:
+        for deployment in ("cloud", "datacenter"):
+            jira_tracker(running, deployment).tracker.create("herald-x", TicketDraft("t", "b"))
+        yield running
+
+
+@pytest.fixture
+def clinic(shared_sandbox: RunningSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clinic]:
+    box, runs = shared_sandbox, Runs()
+    monkeypatch.setattr("bot.doctor.make_run_store", lambda _: runs)
+    account = {"email": box.email, "token": box.api_token}
+    raw = {
+        "store": {"url": "sqlite:///herald.db"},
+        "tracker": {
+            "cloud": {"kind": "jira", "url": box.jira_cloud_url, "project": box.project_key, **account},
+            "dc": {
+                "kind": "jira",
+                "url": box.jira_datacenter_url,
+                "deployment": "datacenter",
+                "project": box.project_key,
+                "token": box.bearer_token,
+            },
+            "board": {
+                "kind": "trello",
+                "url": box.trello_url,
+                "key": box.trello_key,
+                "token": box.trello_token,
+                "board": box.board_id,
+            },
+        },
+        "wiki": {
+            "cloud": {"url": box.confluence_cloud_url, "space": box.space_key, **account},
+            "dc": {
+                "url": box.confluence_datacenter_url,
+                "deployment": "datacenter",
+                "space": box.space_key,
+                "token": box.bearer_token,
+            },
+        },
+        "chat": {"slack": {"kind": "slack", "url": box.slack_url, "token": box.slack_token}},
+        "pipeline": {
+            "next-purchase": pipeline("next-purchase", "cloud", priority="High", components=["ranking"])
+            | {"assignee": box.seed.people[0].account_id},
+            "search": pipeline("search", "dc"),
+            "cards": pipeline("search", "board", labels=["regression"]),
+        },
+    }
+    yield Clinic(box, tmp_path, runs, raw)
+    box.calm()
+
+
+def pipeline(experiment: str, tracker: str, **tickets: Any) -> dict[str, Any]:
+    places = {"tracker": tracker, "wiki": "cloud", "chat": "slack", "channel": "#search-quality"}
+    return {"experiment": experiment, "metrics": {"ndcg": {}}, "tickets": tickets, **places}
+
+
+def change(service: Service, **rules: Any) -> Callable[[Clinic], None]:
+    return lambda clinic: clinic.sandbox.change(service, **rules)
+
+
+def put(*keys: str, value: Any) -> Callable[[Clinic], None]:
+    """Write another value into the configuration."""
+
+    def break_it(clinic: Clinic) -> None:
+        at = clinic.raw
+        for key in keys[:-1]:
+            at = at.setdefault(key, {})
+        at[keys[-1]] = value
+
+    return break_it
+
+
+def strike(service: Service, path: str) -> Callable[[Clinic], None]:
+    return lambda clinic: clinic.sandbox.strike(Fault(FaultKind.ERROR_BEFORE, service, "GET", path))
+
+
+CLOUD, DC, BOARD = "tracker.cloud", "tracker.dc", "tracker.board"
+NOWHERE = "http://127.0.0.1:9"
+BROKEN: dict[str, tuple[Callable[[Clinic], None], set[str]]] = {
+    "jira address": (put("tracker", "cloud", "url", value=NOWHERE), {f"{CLOUD}: address"}),
+    "jira credentials": (put("tracker", "cloud", "token", value="wrong"), {f"{CLOUD}: credentials"}),
+    "jira dc credentials": (put("tracker", "dc", "token", value="wrong"), {f"{DC}: credentials"}),
+    "jira deployment": (put("tracker", "dc", "deployment", value="cloud"), {f"{DC}: deployment"}),
+    "jira project": (put("tracker", "cloud", "project", value="HR"), {f"{CLOUD}: project"}),
+    "jira issue type": (put("tracker", "cloud", "issue_type", value="Epos"), {f"{CLOUD}: issue type"}),
+    "jira required field": (
+        change(Service.JIRA_CLOUD, required_fields=("customfield_10020",)),
+        {f"{CLOUD}: required fields"},
+    ),
+    "jira dc required field": (
+        change(Service.JIRA_DATACENTER, required_fields=("customfield_10020",)),
+        {f"{DC}: required fields"},
+    ),
+    "jira labels": (change(Service.JIRA_CLOUD, off_screen=("labels",)), {f"{CLOUD}: fields"}),
+    "jira priority": (
+        put("pipeline", "next-purchase", "tickets", "priority", value="Dire"),
+        {f"{CLOUD}: priority"},
+    ),
+    "jira component": (
+        put("pipeline", "next-purchase", "tickets", "components", value=["ranking", "nope"]),
+        {f"{CLOUD}: components"},
+    ),
+    "jira assignee": (put("pipeline", "next-purchase", "assignee", value="nobody"), {f"{CLOUD}: assignee"}),
+    "jira attachments": (change(Service.JIRA_CLOUD, attachments_enabled=False), {f"{CLOUD}: attachments"}),
+    "jira breaks off": (strike(Service.JIRA_CLOUD, "/mypermissions"), {f"{CLOUD}: answer"}),
+    **{
+        f"jira may not {what}": (change(Service.JIRA_CLOUD, denied=(key,)), {f"{CLOUD}: may {what}"})
+        for key, what in {
+            "CREATE_ISSUES": "create tickets",
+            "ADD_COMMENTS": "comment",
+            "TRANSITION_ISSUES": "transition tickets",
+            "CREATE_ATTACHMENTS": "attach files",
+            "LINK_ISSUES": "link",
+            "ASSIGN_ISSUES": "assign tickets",
+        }.items()
+    },
+    "jira dc may not comment": (change(Service.JIRA_DATACENTER, denied=("ADD_COMMENTS",)), {f"{DC}: may comment"}),
+    "trello address": (put("tracker", "board", "url", value=NOWHERE), {f"{BOARD}: address"}),
+    "trello credentials": (put("tracker", "board", "token", value="wrong"), {f"{BOARD}: credentials"}),
+    "trello board": (put("tracker", "board", "board", value="0" * 24), {f"{BOARD}: board"}),
+    "trello list": (put("tracker", "board", "lists", value={"done": "Shipped"}), {f"{BOARD}: list done"}),
+    "trello label": (put("pipeline", "cards", "tickets", "labels", value=["nope"]), {f"{BOARD}: labels"}),
+    "trello right to write": (change(Service.TRELLO, read_only=True), {f"{BOARD}: may write"}),
+    "confluence address": (put("wiki", "cloud", "url", value=NOWHERE), {"wiki.cloud: address"}),
+    "confluence credentials": (put("wiki", "cloud", "token", value="wrong"), {"wiki.cloud: credentials"}),
+    "confluence dc credentials": (put("wiki", "dc", "token", value="wrong"), {"wiki.dc: credentials"}),
+    "confluence space": (put("wiki", "cloud", "space", value="HR"), {"wiki.cloud: space"}),
+    "confluence dc space": (put("wiki", "dc", "space", value="HR"), {"wiki.dc: space"}),
+    "confluence parent": (put("wiki", "dc", "parent", value="No such page"), {"wiki.dc: parent page"}),
+    "confluence may not create": (
+        change(Service.CONFLUENCE_CLOUD, denied=("create",)),
+        {"wiki.cloud: may add pages"},
+    ),
+    "confluence may not attach": (
+        change(Service.CONFLUENCE_CLOUD, denied=("attach",)),
+        {"wiki.cloud: may attach files"},
+    ),
+    "confluence may not update": (
+        change(Service.CONFLUENCE_DATACENTER, denied=("update",)),
+        {"wiki.dc: may change pages"},
+    ),
+    "slack address": (put("chat", "slack", "url", value=NOWHERE), {"chat.slack: address"}),
+    "slack credentials": (put("chat", "slack", "token", value="xoxb-wrong"), {"chat.slack: credentials"}),
+    "slack scope to write": (
+        change(Service.SLACK, missing_scopes=("chat:write",)),
+        {"chat.slack: scope chat:write"},
+    ),
+    "slack scope to read": (
+        change(Service.SLACK, missing_scopes=("channels:history",)),
+        {"chat.slack: scope channels:history"},
+    ),
+    "slack scope to list": (
+        change(Service.SLACK, missing_scopes=("channels:read",)),
+        {"chat.slack: scope channels:read"},
+    ),
+    "slack channel": (put("pipeline", "cards", "channel", value="#no-such"), {"chat.slack: channel #no-such"}),
+    "slack archived channel": (
+        put("pipeline", "cards", "channel", value="C0ARCHIVE"),
+        {"chat.slack: channel C0ARCHIVE"},
+    ),
+    "slack membership": (put("pipeline", "cards", "channel", value="C0GENERAL"), {"chat.slack: channel C0GENERAL"}),
+    "mlflow": (lambda clinic: setattr(clinic.runs, "away", True), {"mlflow: address"}),
+    "mlflow experiment": (lambda clinic: clinic.runs.names.remove("next-purchase"), {"mlflow: runs of next-purchase"}),
+    "database": (put("store", "url", value="sqlite:////no/such/folder/herald.db"), {"store: database"}),
+    "templates folder": (put("templates", value="absent"), {"templates: folder"}),
+}
+
+
+def test_where_everything_is_well_the_doctor_finds_nothing(clinic: Clinic):
+    assert clinic.wrong() == set()
+    assert {"store", "mlflow", CLOUD, DC, BOARD, "wiki.cloud", "wiki.dc", "chat.slack"} == set(clinic.found)
+    assert clinic.check(CLOUD, "deployment").said.startswith("cloud, version 1001")
+    assert clinic.check(DC, "deployment").said.startswith("datacenter, version ")
+    assert clinic.check(CLOUD, "transition to done").ok
+    assert "run-1, ended" in clinic.check("mlflow", "runs of search").said
+
+
+@pytest.mark.parametrize("what", list(BROKEN))
+def test_one_thing_that_is_broken_is_what_the_doctor_names(clinic: Clinic, what: str):
+    break_it, named = BROKEN[what]
+    break_it(clinic)
+    assert clinic.wrong() == named
+    [wrong] = [each for checks in clinic.found.values() for each in checks if not each.ok]
+    assert wrong.said
+    assert wrong.remedy
+
+
+def test_the_field_that_has_no_value_is_named_and_a_value_in_config_is_enough(clinic: Clinic):
+    clinic.sandbox.change(Service.JIRA_CLOUD, required_fields=("customfield_10020",))
+    clinic.wrong()
+    check = clinic.check(CLOUD, "required fields")
+    assert "customfield_10020" in check.said
+    assert "fields = { customfield_10020 = … }" in check.remedy
+    clinic.raw["tracker"]["cloud"]["fields"] = {"customfield_10020": "Search"}
+    assert clinic.wrong() == set()
+
+
+def test_a_clock_that_is_wrong_is_ours_and_named_by_who_notices(clinic: Clinic):
+    clinic.ahead = timedelta(minutes=10)
+    wrong = clinic.wrong()
+    assert {each.partition(": ")[2] for each in wrong} == {"clock"}
+    assert "ahead of theirs" in clinic.check(CLOUD, "clock").said
+
+
+def test_a_workflow_that_goes_step_by_step_is_understood(clinic: Clinic):
+    clinic.sandbox.change(Service.JIRA_CLOUD, stepwise=True)
+    assert clinic.wrong() == set()
+    assert "by way of" in clinic.check(CLOUD, "transition to done").said
+
+
+def test_a_broken_template_of_the_team_is_named_with_its_line(clinic: Clinic):
+    folder = clinic.folder / "ours" / "jira"
+    folder.mkdir(parents=True)
+    (folder / "ticket.wiki.j2").write_text("fine\n{% if %}\n")
+    clinic.raw["templates"] = "ours"
+    assert clinic.wrong() == {"templates: template"}
+    assert "line 2" in clinic.check("templates", "template").said
+
+
+def test_what_is_safe_to_make_is_made_on_request_and_then_all_is_well(clinic: Clinic):
+    board = clinic.raw["tracker"]["board"]
+    board["lists"] = {"todo": "New", "doing": "Doing now", "done": "Shipped"}
+    clinic.raw["pipeline"]["cards"]["tickets"]["labels"] = ["fresh"]
+    clinic.raw["wiki"]["cloud"]["parent"] = PARENT
+    wrong = {f"{BOARD}: list {state}" for state in ("todo", "doing", "done")} | {f"{BOARD}: labels"}
+    assert clinic.wrong() == wrong | {"wiki.cloud: parent page"}
+    assert clinic.wrong(fix=True) == set()
+    assert clinic.wrong() == set()
+    section = {name: value for name, value in clinic.raw["wiki"]["cloud"].items() if name != "parent"}
+    assert ConfluenceWiki(ConfluenceSection(**section)).find(PARENT) is not None
+
+
+def test_without_a_request_the_doctor_writes_nothing(clinic: Clinic):
+    def count() -> int:
+        return sum(each.method != "GET" and "slack" not in each.service for each in clinic.sandbox.requests())
+
+    before = count()
+    clinic.wrong()
+    assert count() == before
+
+
+def test_no_secret_is_said(clinic: Clinic):
+    for name in ("cloud", "board"):
+        clinic.raw["tracker"][name]["token"] = "s3cret-t0ken"
+    clinic.raw["chat"]["slack"]["token"] = "xoxb-s3cret"
+    clinic.wrong()
+    assert "s3cret" not in repr(clinic.found)
+
+
+CONFIG = """
+[mlflow]
+tracking_uri = "sqlite:///mlflow.db"
+[tracker.board]
+kind = "trello"
+url = "{url}"
+board = "{board}"
+lists = {{ done = "{done}" }}
+"""
+
+
+@pytest.mark.parametrize(("done", "code"), [("Done", 0), ("Shipped [x]", 1)])
+def test_the_command_prints_a_line_a_check_and_ends_with_1_where_something_is_wrong(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, done: str, code: int
+):
+    box = clinic.sandbox
+    monkeypatch.setenv("HERALD_TRACKER__BOARD__KEY", box.trello_key)
+    monkeypatch.setenv("HERALD_TRACKER__BOARD__TOKEN", box.trello_token)
+    path = clinic.folder / "config.toml"
+    path.write_text(CONFIG.format(url=box.trello_url, board=box.board_id, done=done))
+    shown = CliRunner().invoke(app, ["doctor", "--config", str(path)])
+    assert shown.exit_code == code
+    assert "✓ board: Search quality" in shown.output
+    assert ("✗ list done: the board has no list 'Shipped [x]'" in shown.output) is bool(code)
+    as_json = json.loads(CliRunner().invoke(app, ["doctor", "--json", "--config", str(path)]).output)
+    assert as_json["ok"] is not bool(code)
+    assert {"place", "check", "ok", "said", "remedy"} == set(as_json["checks"][0])
+
+
+def test_a_token_without_listed_scopes_is_taken_at_its_word(clinic: Clinic, monkeypatch: pytest.MonkeyPatch):
+    send = requests.Session.post
+
+    def without_scopes(self: requests.Session, *arguments: Any, **more: Any) -> requests.Response:
+        answer = send(self, *arguments, **more)
+        answer.headers.pop("X-OAuth-Scopes", None)
+        return answer
+
+    monkeypatch.setattr(requests.Session, "post", without_scopes)
+    assert clinic.wrong() == set()
+    assert clinic.check("chat.slack", "channel #search-quality").ok
