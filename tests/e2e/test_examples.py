@@ -1,0 +1,63 @@
+"""Programs that know nothing of Herald are jobs as good as any: their drop is ticketed like any other."""
+
+import importlib.util
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bot.app import make_herald
+from bot.config_file import load_config
+from bot.sandbox import serve
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+HEALTHY, BROKEN = 0, 5  # rows of each picture that are left out
+
+pytestmark = pytest.mark.slow
+
+SERVICES = """
+[tracker.jira]
+url = "{jira}"
+email = "{email}"
+project = "{project}"
+search_lag = "1s"
+"""
+
+
+@pytest.fixture
+def sandbox(tmp_path, monkeypatch):
+    with serve(tmp_path / "sandbox.db") as running:
+        monkeypatch.setenv("HERALD_TRACKER__JIRA__TOKEN", running.api_token)
+        monkeypatch.setenv("OMP_NUM_THREADS", "1")
+        yield running
+
+
+def run_once(folder: Path, sandbox, example: str, blank_rows: int) -> list[str]:
+    """Run one cycle of the example's own configuration, with a tracker added; return what was found."""
+    text = (EXAMPLES / example / "config.toml").read_text()
+    text = text.replace('"python"', f'"{sys.executable}"').replace('"train.py"', f'"{EXAMPLES / example / "train.py"}"')
+    text = text.replace('"{seed}"]', f'"{{seed}}", "--blank-rows", "{blank_rows}"]')
+    text = text.replace('title = "Digit recognition"', 'title = "Digit recognition"\ntracker = "jira"')
+    text += SERVICES.format(jira=sandbox.jira_cloud_url, email=sandbox.email, project=sandbox.project_key)
+    (folder / "config.toml").write_text(text)
+    herald = make_herald(load_config(folder / "config.toml"), folder)
+    report = herald.cycle("digits").run(datetime.now(UTC))
+    assert herald.dispatcher.drain().failures == []
+    herald.database.close()
+    return [judged.outcome for judged in report.judged]
+
+
+@pytest.mark.parametrize("example", ["keras_job", "sklearn_job"])
+def test_the_drop_of_a_plain_script_is_ticketed(example, sandbox, tmp_path):
+    if example == "keras_job" and importlib.util.find_spec("keras") is None:
+        pytest.skip("needs keras")
+    found = [run_once(tmp_path, sandbox, example, HEALTHY) for _ in range(3)]
+    assert [outcome for each in found for outcome in each if outcome in {"failed", "invalid"}] == []
+    assert run_once(tmp_path, sandbox, example, BROKEN) == ["suspicious", "regressed"]
+    import httpx
+
+    api = httpx.Client(base_url=sandbox.jira_cloud_url, auth=(sandbox.email, sandbox.api_token))
+    with api:
+        fields = api.get("/rest/api/2/issue/SR-1").json()["fields"]
+    assert "Accuracy on unseen digits fell by" in fields["summary"].replace("\u2060", "")
