@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from bot.adapters.local_jobs import LocalExecutor
 from bot.config import (
+    DIGEST,
     ChatSection,
     Config,
     ConfluenceSection,
@@ -65,7 +66,7 @@ class ConfiguredWording:
     _complaints: set[str] = field(default_factory=set)
 
     def renderer(self, pipeline: str) -> Renderer:
-        section = self.config.pipeline.get(pipeline)
+        section = self.config.digest if pipeline == DIGEST else self.config.pipeline.get(pipeline)
         locale = (section.locale if section else None) or self.config.locale
         if locale not in self._renderers:
             overrides = self.folder / self.config.templates if self.config.templates else None
@@ -97,6 +98,11 @@ class Herald:
     executor: Executor
     dispatcher: Dispatcher
     around: Surroundings
+
+    @property
+    def overrides(self) -> Path | None:
+        """The folder of the team's own templates."""
+        return self.folder / self.config.templates if self.config.templates else None
 
     def cycle(self, name: str, on_past: Callable[[int, int], None] = ignore_progress) -> Cycle:
         """Return the cycle of a pipeline; raises ConfigError where there is none of that name."""

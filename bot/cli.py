@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -143,6 +144,44 @@ def status(
     from bot.overview import overview
 
     show.print_status(overview(_make(config, secrets_dir)), as_json=as_json)
+
+
+@app.command()
+def digest(
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+    since: Annotated[
+        str | None, typer.Option(help="How far back to look, such as 7d.", show_default="the last digest, or 7d")
+    ] = None,
+    post: Annotated[bool, typer.Option("--post", help="Post it where the configuration says.")] = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what those who plan the work should know, in at most 15 lines.
+
+    What needs somebody, what got better, what is being watched, what comes next. With --post it is also told, as it is
+    on schedule.
+    """
+    from bot import show
+    from bot.digest import compose_digest, owe_digest, preview
+
+    herald = _make(config, secrets_dir)
+    now = herald.around.clock()
+    begin = None if since is None else now - _length(since)
+    made = compose_digest(herald, begin)
+    show.print_digest(made.view, preview(herald, made), as_json=as_json)
+    if not post or dry_run:
+        return
+    if herald.config.digest is None:
+        raise HeraldError("digest: is missing in the configuration; it says where to post: chat and channel, or wiki")
+    if not owe_digest(herald, now, begin):
+        typer.echo("herald: a quiet time, which the configuration skips: nothing was posted", err=True)
+        return
+    drained = herald.dispatcher.drain(_patience())
+    for words in drained.failures:
+        typer.echo(f"herald: {words}", err=True)
+    if drained.failures:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -325,9 +364,16 @@ def _make(config: Path, secrets_dir: Path | None, around: Surroundings | None = 
     return make_herald(*_read(config, secrets_dir), around=around)
 
 
-def _patience() -> Any:
-    from datetime import timedelta
+def _length(text: str) -> timedelta:
+    from bot.config import read_duration
 
+    try:
+        return read_duration(text)
+    except ValueError as error:
+        raise HeraldError(f"--since: {text!r} {error}") from None
+
+
+def _patience() -> timedelta:
     return timedelta(seconds=_DRAIN_PATIENCE_SECONDS)
 
 

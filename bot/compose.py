@@ -75,6 +75,17 @@ class Occasion:
     now: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
 
+def series_values(run: Run, series_by: Sequence[str]) -> tuple[str, ...]:
+    """Return the values of the params and tags that config lists."""
+    pairs = (key.split(".", 1) for key in series_by)
+    return tuple((run.params if kind == "params" else run.tags).get(name, "") for kind, name in pairs)
+
+
+def series_title(title: str, run: Run, series_by: Sequence[str]) -> str:
+    """Name a pipeline, and where it has several series which one: `Search relevance / two-tower`."""
+    return " / ".join([title, *filter(None, series_values(run, series_by))])
+
+
 def page_title(title: str, result: RunResult) -> str:
     """Return the title of a run's page: unique in its space, since the run's id is part of it."""
     return clean_title(f"{title}: {result.run.name} ({result.run_id[:_SHORT_ID]})")
@@ -82,7 +93,7 @@ def page_title(title: str, result: RunResult) -> str:
 
 def nothing_yet(series: SeriesKey, since: datetime) -> JudgedRun:
     """Stand in for the last run of a pipeline that has had none since it was first seen."""
-    run = Run("", "—", RunStatus.RUNNING, since, since)
+    run = Run("", "", RunStatus.RUNNING, since, since)
     return JudgedRun(
         run, series, DataCard(), (), Outcome.STALE, accepted=False, wants_confirmation=False, judged_at=since
     )
@@ -104,8 +115,8 @@ def view_of(effect: Effect, on: Occasion) -> View | None:
             return LabelsView(_labels(on))
         case EffectKind.UPDATE_SECTION:
             return pipeline_page_view(on)
-        case EffectKind.RESOLVE_TICKET:
-            return None
+        case EffectKind.RESOLVE_TICKET | EffectKind.POST_DIGEST | EffectKind.PUBLISH_DIGEST:
+            return None  # shows nothing, or what no single run says
         case EffectKind.LINK_TICKET:
             return LinkView(_links(report=on.page))
     assert step is not None
@@ -298,29 +309,34 @@ def run_view(on: Occasion, judged: JudgedRun) -> RunView:
 
 def _metric_row(on: Occasion, finding: Finding) -> MetricRow:
     section = on.config.metrics.get(finding.metric, MetricSection())
+    return metric_row(finding, section, on.locale)
+
+
+def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> MetricRow:
+    """Write a finding in finished strings."""
     scale = finding.baseline if finding.baseline is not None else finding.value
     interval = ""
     if finding.change_low is not None and finding.change_high is not None:
         low = formats.number(finding.change_low, scale=scale, signed=True)
         high = formats.number(finding.change_high, scale=scale, signed=True)
-        interval = formats.between(low, high, on.locale)
+        interval = formats.between(low, high, locale)
     return MetricRow(
         metric=finding.metric,
-        plain=_plain(on, finding.metric),
+        plain=section.name.get(locale, finding.metric),
         outcome=finding.outcome,
         reason=finding.reason,
         value=_show(finding.value, section, scale),
         baseline=_show(finding.baseline, section, scale),
         change="" if finding.change is None else formats.number(finding.change, scale=scale, signed=True),
-        relative="" if finding.relative is None else formats.percent(finding.relative, on.locale, signed=True),
+        relative="" if finding.relative is None else formats.percent(finding.relative, locale, signed=True),
         interval=interval,
-        spread=_relative_spread(on, finding),
+        spread=_relative_spread(finding, locale),
         detectable=_show(finding.detectable, section, scale),
         part="" if finding.part is None else f"{finding.part.column} = {finding.part.value}",
-        share_of_loss="" if finding.share_of_loss is None else formats.percent(finding.share_of_loss, on.locale),
+        share_of_loss="" if finding.share_of_loss is None else formats.percent(finding.share_of_loss, locale),
         examples=f"{finding.n_examples:,}" if finding.part is not None else "",
         higher_is_better=section.direction.sign > 0,
-        why=section.why.get(on.locale, ""),
+        why=section.why.get(locale, ""),
     )
 
 
@@ -416,18 +432,20 @@ def _onset(on: Occasion, incident: Incident) -> RunView:
 
 
 def _duration(on: Occasion, incident: Incident) -> str:
+    before = on.names.get(incident.onset) if incident.kind is Kind.STALE else None
+    began = before.run.ended if before else incident.opened_at  # a silence begins with the run before it
     ended = incident.closed_at or on.now
-    return formats.duration(max(ended - incident.opened_at, timedelta(0)), on.locale)
+    return formats.duration(max(ended - began, timedelta(0)), on.locale)
 
 
 def _seconds(on: Occasion, seconds: float | None) -> str:
     return formats.duration(timedelta(seconds=seconds or 0), on.locale)
 
 
-def _relative_spread(on: Occasion, finding: Finding) -> str:
+def _relative_spread(finding: Finding, locale: Locale) -> str:
     if finding.spread is None or not finding.baseline:
         return ""
-    return formats.percent(finding.spread / abs(finding.baseline), on.locale)
+    return formats.percent(finding.spread / abs(finding.baseline), locale)
 
 
 def _show(value: float | None, section: MetricSection, scale: float | None = None) -> str:

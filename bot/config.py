@@ -43,12 +43,13 @@ from bot.domain.silence import SilencePolicy
 from bot.timetable import Every, Timetable, first_after, read_at, read_cron
 
 ENV_PREFIX = "HERALD_"
+DIGEST = "[digest]"  # stands where the name of a pipeline would: no pipeline can be called so
 _SIZES = {"M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
-def _read_duration(value: object) -> object:
-    """Read `90s`, `15m`, `2h`, `1d` or `1w`; anything else is left for pydantic to judge."""
+def read_duration(value: object) -> timedelta:
+    """Read `90s`, `15m`, `2h`, `1d` or `1w`; raise ValueError that says what would be right."""
     if isinstance(value, timedelta):
         return value
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", value) if isinstance(value, str) else None
@@ -108,7 +109,7 @@ def _without_credentials(url: AnyHttpUrl) -> AnyHttpUrl:
 
 
 Url = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"]), AfterValidator(_without_credentials)]
-Duration = Annotated[timedelta, BeforeValidator(_read_duration)]
+Duration = Annotated[timedelta, BeforeValidator(read_duration)]
 Size = Annotated[int, BeforeValidator(_read_size), Field(gt=0)]  # bytes
 Effect = Annotated[MinEffect, BeforeValidator(_read_min_effect)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
@@ -416,6 +417,28 @@ class PipelineSection(Section):
         return None if self.stale is None else SilencePolicy(self.stale.cadence, self.stale.grace)
 
 
+class DigestSection(Section):
+    """The status summary for those who plan the work."""
+
+    schedule: ScheduleSection = ScheduleSection(cron="0 9 * * mon")
+    time_zone: Zone | None = None
+    locale: Locale | None = None
+    chat: str | None = None
+    channel: str | None = None
+    wiki: str | None = None  # where each digest also becomes a page
+    skip_if_quiet: bool = False
+
+    @model_validator(mode="after")
+    def _has_a_place(self) -> Self:
+        if self.chat is None and self.wiki is None:
+            raise ValueError("should have chat, wiki, or both: where the digest is told")
+        if self.chat is not None and self.channel is None:
+            raise ValueError("chat needs a channel: add channel = ...")
+        if self.schedule.after is not None:
+            raise ValueError("schedule should name times, not a pipeline: cron, every or at")
+        return self
+
+
 class Config(BaseSettings):
     """The whole configuration; relative paths in it are relative to the file's folder."""
 
@@ -442,6 +465,7 @@ class Config(BaseSettings):
     wiki: dict[ServiceName, WikiSection] = {}
     chat: dict[ServiceName, ChatSection] = {}
     pipeline: dict[Name, PipelineSection] = {}
+    digest: DigestSection | None = None
 
     @classmethod
     def settings_customise_sources(
@@ -456,11 +480,17 @@ class Config(BaseSettings):
 
     @model_validator(mode="after")
     def _services_exist(self) -> Self:
-        for name, pipeline in self.pipeline.items():
-            for kind, wanted in (("tracker", pipeline.tracker), ("wiki", pipeline.wiki), ("chat", pipeline.chat)):
-                known = sorted(getattr(self, kind))
-                if wanted is not None and wanted not in known:
-                    raise ValueError(f"pipeline.{name}.{kind}: {wanted!r} is not one of {known}")
+        places = [
+            (f"pipeline.{name}.{kind}", kind, getattr(pipeline, kind))
+            for name, pipeline in self.pipeline.items()
+            for kind in ("tracker", "wiki", "chat")
+        ]
+        if self.digest is not None:
+            places += [("digest.wiki", "wiki", self.digest.wiki), ("digest.chat", "chat", self.digest.chat)]
+        for key, kind, wanted in places:
+            known = sorted(getattr(self, kind))
+            if wanted is not None and wanted not in known:
+                raise ValueError(f"{key}: {wanted!r} is not one of {known}")
         return self
 
     @model_validator(mode="after")

@@ -473,8 +473,7 @@ class Cycle:
         outbox.owe(tx, self.name, owed, on.now)
 
     def _title_of(self, run: Run) -> str:
-        """Name the pipeline, and where it has several series which one: `Search relevance / two-tower`."""
-        return " / ".join([self.title, *filter(None, _values(run, self.pipeline.series_by))])
+        return compose.series_title(self.title, run, self.pipeline.series_by)
 
     def _places(self, run: Run) -> Places:
         pipeline = self.pipeline
@@ -525,17 +524,13 @@ class Cycle:
 
 def _series_of(run: Run, series_by: Sequence[str]) -> str:
     """Name the series a run belongs to by the values of the params and tags that config lists."""
-    name = ", ".join(f"{key}={value}" for key, value in zip(series_by, _values(run, series_by), strict=True))
+    name = ", ".join(
+        f"{key}={value}" for key, value in zip(series_by, compose.series_values(run, series_by), strict=True)
+    )
     if len(name) <= _LONGEST_SERIES:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
     return f"{name[: _LONGEST_SERIES - len(digest) - 1]}…{digest}"
-
-
-def _values(run: Run, series_by: Sequence[str]) -> Iterator[str]:
-    for key in series_by:
-        kind, name = key.split(".", 1)
-        yield (run.params if kind == "params" else run.tags).get(name, "")
 
 
 def _without_artifacts(judged: JudgedRun) -> RunResult:

@@ -31,6 +31,7 @@ from bot.views import (
     Bound,
     ChartView,
     CommentView,
+    DigestView,
     LabelsView,
     LinkView,
     MessageView,
@@ -124,10 +125,10 @@ class Delivery:
             case EffectKind.COMMENT_TICKET:
                 mark = self._view(CommentView).mark
                 found = Done() if self._tracker.has_comment(self._external_id(self.target), mark) else None
-            case EffectKind.PUBLISH_PAGE:
+            case EffectKind.PUBLISH_PAGE | EffectKind.PUBLISH_DIGEST:
                 page = self._wiki.find(self.target.name)
                 found = Done(self._made_page(page)) if page else None
-            case EffectKind.TELL_CHANNEL:
+            case EffectKind.TELL_CHANNEL | EffectKind.POST_DIGEST:
                 found = self._settle_message()
             case _:
                 found = None  # the port promises that the same again changes nothing
@@ -158,6 +159,8 @@ class Delivery:
                 return self._update_section()
             case EffectKind.TELL_CHANNEL:
                 return self._tell_channel()
+            case EffectKind.POST_DIGEST | EffectKind.PUBLISH_DIGEST:
+                return self._tell_digest()
         return Done()
 
     def _open_ticket(self) -> Done:
@@ -211,6 +214,14 @@ class Delivery:
         posted = self._chat.post(self._channel, view.mark, text)
         return Done(self._made_message(posted), unbound, posted=True)
 
+    def _tell_digest(self) -> Done:
+        view = self._view(DigestView)
+        if self.owed.effect.kind is EffectKind.POST_DIGEST:
+            text = self.renderer.render_digest(view, self._bind(view.links))
+            return Done(self._made_message(self._chat.post(self._channel, view.mark, text)), posted=True)
+        body = self.renderer.render_digest_page(view, self._bind(view.links))
+        return Done(self._made_page(self._wiki.create(PageDraft(view.title, body))))
+
     def _settle_message(self) -> Done | None:
         if self.target in self.known and self._chat.can_edit:
             return None  # an edit: the same again changes nothing
@@ -222,10 +233,11 @@ class Delivery:
                 "it is not sent again by itself, so that nobody reads it twice"
             )
         since = (self.owed.sent_at or self.owed.created_at) - _CLOCK_SKEW
-        posted = self._chat.find(self._channel, self._view(MessageView).mark, since)
+        view = self.owed.view
+        assert isinstance(view, MessageView | DigestView)
+        posted = self._chat.find(self._channel, view.mark, since)
         if posted is None:
             return None
-        view = self._view(MessageView)
         return Done(self._made_message(posted), tuple(view.links.values()))
 
     def _not_before(self, lag: timedelta) -> NotYet | None:

@@ -45,6 +45,19 @@ def moment(when: datetime, zone: ZoneInfo, locale: Locale) -> str:
     return f"{local.day} {local:%b %Y, %H:%M}"
 
 
+def day(when: datetime, zone: ZoneInfo, locale: Locale) -> str:
+    local = when.astimezone(zone)
+    return f"{local.month}月{local.day}日" if locale == "zh" else f"{local.day} {local:%b}"
+
+
+def coming(when: datetime, zone: ZoneInfo, locale: Locale) -> str:
+    """Write a moment of the next days, with its day of the week."""
+    local = when.astimezone(zone)
+    if locale == "zh":
+        return f"{local.month}月{local.day}日（周{'一二三四五六日'[local.weekday()]}）{local:%H:%M}"
+    return f"{local:%a} {local.day} {local:%b}, {local:%H:%M}"
+
+
 def duration(length: timedelta, locale: Locale) -> str:
     """Write a length of time in its largest unit and the one below."""
     seconds = max(int(length.total_seconds()), 0)

@@ -14,6 +14,7 @@ from typing import Protocol
 import structlog
 
 from bot.app import Herald, make_dead_man
+from bot.digest import owe_due_digest
 from bot.errors import HeraldError, IntegrationError
 from bot.ports import DeadMan
 from bot.schedule import record_due
@@ -22,6 +23,7 @@ from bot.store import fires
 _ROUND_SECONDS = 1.0
 _BETWEEN_DELIVERIES = timedelta(seconds=5)
 _BETWEEN_LISTENINGS = timedelta(seconds=30)  # for silence
+_BETWEEN_LOOKS = timedelta(seconds=20)  # whether a digest is due
 _AFTER_BUSY = timedelta(seconds=5)
 _AFTER_TROUBLE = timedelta(seconds=30)
 
@@ -106,6 +108,7 @@ class Server:
     cycles: dict[str, Errand] = field(default_factory=dict)  # by pipeline
     delivery: Errand = field(default_factory=lambda: Errand("delivery"))
     listening: Errand = field(default_factory=lambda: Errand("listening for silence"))
+    digesting: Errand = field(default_factory=lambda: Errand("digest"))
     keeping: Errand = field(default_factory=lambda: Errand("keeping the state"))  # the loop's own part
     dead_man: DeadMan | None = None
     signalled_at: datetime | None = None
@@ -113,6 +116,7 @@ class Server:
     def run(self) -> None:
         """Serve until stopped; jobs that run then live on, to be adopted by the next Herald, or end if so asked."""
         self.dead_man = make_dead_man(self.herald.config)
+        log.info("serving", pipelines=len(self.herald.config.pipeline))
         while not self.orders.stop:
             self.round()
             self.orders.wait(_ROUND_SECONDS)
@@ -127,6 +131,7 @@ class Server:
         if self.keeping.may_start(now):
             self._attempt(self.keeping, lambda: self._record_and_start(now))
         self._send(self.delivery, self._deliver, now, pause=_BETWEEN_DELIVERIES)
+        self._send(self.digesting, lambda: owe_due_digest(self.herald), now, pause=_BETWEEN_LOOKS)
         self._send(self.listening, self._listen, now, pause=_BETWEEN_LISTENINGS)
 
     def finish(self) -> None:
@@ -199,7 +204,7 @@ class Server:
         return not any(errand.trouble for errand in self._errands())
 
     def _errands(self) -> Iterator[Errand]:
-        yield from (*self.cycles.values(), self.delivery, self.listening, self.keeping)
+        yield from (*self.cycles.values(), self.delivery, self.listening, self.digesting, self.keeping)
 
     def _send(
         self, errand: Errand, work: Callable[[], None], now: datetime, *, pause: timedelta = timedelta(0)

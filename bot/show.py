@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from bot.overview import Overview, PipelineOverview
 from bot.rehearse import Rehearsal
 from bot.store.outbox import Owed
 from bot.store.runs import JudgedRun
+from bot.views import DigestView
 
 _RUNS_SHOWN = 10
 _COLOURS = {
@@ -120,6 +122,14 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
         )
     console.print(table)
     console.print(f"owed: {seen.owed}, parked: {seen.parked}")
+
+
+def print_digest(view: DigestView, text: str, *, as_json: bool) -> None:
+    """Print the digest as it would read."""
+    if as_json:
+        print_json({"tone": view.tone, "quiet": view.is_quiet, "text": text, "parts": [asdict(p) for p in view.parts]})
+        return
+    print(text)
 
 
 def print_outbox(owed: Sequence[Owed], *, as_json: bool) -> None:

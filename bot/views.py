@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bot.domain.digest import DigestSection
 from bot.domain.effects import ObjectKey
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
@@ -206,6 +207,59 @@ class MessageView:
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # ticket, report
 
 
+class DigestKind(StrEnum):
+    """What a line of the digest says."""
+
+    UNDELIVERED = "undelivered"  # Herald itself needs help
+    UNSURE = "unsure"  # messages that may be lost
+    STANDING = "standing"  # an open incident
+    RECOVERED = "recovered"
+    IMPROVED = "improved"
+    SUSPECTED = "suspected"
+    DISMISSED = "dismissed"
+    DUE = "due"
+
+
+@dataclass(frozen=True, slots=True)
+class DigestLine:
+    """What one sentence of the digest needs; what does not belong to its kind is empty."""
+
+    kind: DigestKind
+    pipeline: str = ""  # its title
+    incident: Kind | None = None
+    row: MetricRow | None = None  # the metric to speak of
+    also: tuple[str, ...] = ()  # plain names of the other metrics
+    why: str = ""  # why the metric matters, in the team's words
+    is_new: bool = False  # since the last digest
+    when: str = ""  # since when, or when next
+    duration: str = ""
+    owner: str = ""
+    count: str = ""
+    watches: bool = False  # it looks for what others run, rather than running a job
+    ticket: str = ""  # its name among the links
+
+
+@dataclass(frozen=True, slots=True)
+class DigestPart:
+    section: DigestSection
+    lines: tuple[DigestLine, ...]
+    more: str = ""  # how many lines there was no room for
+
+
+@dataclass(frozen=True, slots=True)
+class DigestView:
+    title: str  # of its page, unique in the space
+    tone: Tone
+    since: str
+    until: str
+    is_quiet: bool
+    runs: str  # judged since the last digest
+    pipelines: str
+    parts: tuple[DigestPart, ...]  # those that have lines, in their order
+    mark: str
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class LinkView:
     """A link on a ticket to the object that `links` names `report`."""
@@ -218,4 +272,14 @@ class LabelsView:
     labels: tuple[str, ...]
 
 
-View = TicketView | CommentView | RunPageView | PipelinePageView | MessageView | ChartView | LinkView | LabelsView
+View = (
+    TicketView
+    | CommentView
+    | RunPageView
+    | PipelinePageView
+    | MessageView
+    | ChartView
+    | LinkView
+    | LabelsView
+    | DigestView
+)

@@ -51,7 +51,7 @@ LAYERS = (
     ("bot.compose", "bot.deliver", "bot.watch", "bot.traffic"),
     ("bot.dispatch", "bot.cycle"),
     ("bot.app",),
-    ("bot.schedule", "bot.serve", "bot.rehearse", "bot.doctor"),
+    ("bot.schedule", "bot.serve", "bot.rehearse", "bot.digest", "bot.doctor"),
     ("bot.overview",),
     ("bot.show",),
     ("bot.demo",),

@@ -62,7 +62,7 @@ class LocalExecutor:
                 stderr=subprocess.DEVNULL,
             )
         except OSError as error:
-            raise JobError(f"job {job.fire_id}: cannot be started in {job.cwd}: {error}") from error
+            raise JobError(f"job {job.fire_id}: cannot be started in {job.cwd}: {error.strerror or error}") from error
 
     def _limited(self, job: Job) -> list[str]:
         """Return the shell's command, behind what sets the job's limits."""
@@ -119,7 +119,7 @@ def _environment(job: Job) -> dict[str, str]:
     inherited = {name: os.environ[name] for name in _KEPT if name in os.environ}
     inherited |= {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW_", "OMP_", "PYTHON"))}
     if job.cpus is not None:
-        inherited["OMP_NUM_THREADS"] = str(job.cpus)
+        inherited["OMP_NUM_THREADS"] = str(min(job.cpus, len(os.sched_getaffinity(0))))
     return {**inherited, **job.environment}
 
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bot.domain.runs import Run, RunResult, RunStatus
 from bot.errors import RunStoreError
-from bot.ports import Job, JobState, JobStatus
+from bot.ports import Experiment, Job, JobState, JobStatus, Selection
 from bot.seam import FIRE_TAG
+
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class MemoryRunStore:
-    """Runs by experiment, as :class:`bot.ports.RunStore`."""
+    """Runs by experiment, as :class:`bot.ports.RunStore`; an experiment's id is its name, and no filter is known."""
 
     def __init__(self) -> None:
         self.logs: dict[str, str] = {}  # by run
+        self.created: dict[str, datetime] = {}  # by experiment, where it was not long ago
         self._experiments: dict[str, dict[str, RunResult]] = {}  # by run, as they were added
 
     def add(self, experiment: str, result: RunResult | Run) -> None:
@@ -25,9 +29,22 @@ class MemoryRunStore:
         whole = RunResult(result) if isinstance(result, Run) else result
         self._experiments.setdefault(experiment, {})[whole.run_id] = whole
 
-    def runs_since(self, experiment: str, since: datetime | None) -> Iterator[Run]:
-        ended = [run for run in self._runs(experiment) if run.status is not RunStatus.RUNNING]
+    def remove(self, experiment: str, run_id: str) -> None:
+        """Let a run be deleted."""
+        del self._experiments[experiment][run_id]
+
+    def experiments(self, patterns: Sequence[str]) -> Sequence[Experiment]:
+        names = [name for name in self._experiments if any(fnmatchcase(name, pattern) for pattern in patterns)]
+        return [Experiment(name, name, self.created.get(name, _LONG_AGO)) for name in names]
+
+    def runs_since(self, experiment: Experiment, since: datetime | None, selection: Selection) -> Iterator[Run]:
+        del selection
+        ended = [run for run in self._runs(experiment.name) if run.status is not RunStatus.RUNNING]
         yield from sorted((run for run in ended if since is None or run.ended >= since), key=lambda run: run.ended)
+
+    def present(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> frozenset[str]:
+        there = {run.run_id for experiment_id in experiment_ids for run in self._runs(experiment_id)}
+        return frozenset(there.intersection(run_ids))
 
     def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:
         found = sorted(self._runs(experiment), key=lambda run: run.started, reverse=True)

@@ -51,6 +51,13 @@ _CALMER = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+_WHO = "it asks who we are: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+_HINTS = {
+    "UNAUTHENTICATED": _WHO,
+    "error code 401": _WHO,
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is of an authority that is not known here: name the authority's PEM "
+    "file in MLFLOW_TRACKING_SERVER_CERT_PATH",
+}
 
 
 class MlflowRunStore:
@@ -201,8 +208,9 @@ class MlflowRunStore:
             shown = words[0][:300] if words else type(error).__name__
             if terms and getattr(error, "error_code", "") == _BAD_TERMS:
                 raise RunStoreError(f"watch.filter: {terms!r} is not a filter that MLflow reads: {shown}") from error
+            hint = next((words for sign, words in _HINTS.items() if sign in str(error)), "")
             raise RunStoreError(
-                f"mlflow.tracking_uri: {_without_password(self._config.tracking_uri)} cannot be used: {shown}"
+                f"mlflow.tracking_uri: {_without_password(self._config.tracking_uri)} cannot be used: {hint or shown}"
             ) from error
 
 

@@ -17,6 +17,8 @@ class EffectKind(StrEnum):
     ATTACH_TO_PAGE = "attach_to_page"
     UPDATE_SECTION = "update_section"
     TELL_CHANNEL = "tell_channel"
+    POST_DIGEST = "post_digest"
+    PUBLISH_DIGEST = "publish_digest"
 
 
 class ObjectKind(StrEnum):

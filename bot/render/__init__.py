@@ -19,7 +19,7 @@ from bot.escape import mend_jira_row, to_plain
 from bot.formats import Locale
 from bot.render.message import MessageDocument, Paragraph, Part
 from bot.render.room import Room
-from bot.views import Bound, CommentView, MessageView, PipelinePageView, RunPageView, TicketView
+from bot.views import Bound, CommentView, DigestView, MessageView, PipelinePageView, RunPageView, TicketView
 
 if TYPE_CHECKING:
     from bot.render.environment import TemplateEnvironment
@@ -39,7 +39,7 @@ TITLE_CHARS = 255  # Jira's summary, Confluence's title
 _TITLE_END = 40  # of them are kept at the end: what makes a page's title unique stands there
 
 Bindings = Mapping[str, Bound | None]
-LinkedView = TicketView | CommentView | RunPageView | PipelinePageView | MessageView
+LinkedView = TicketView | CommentView | RunPageView | PipelinePageView | MessageView | DigestView
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,23 @@ _TITLE = _Form("plain", "ticket_title.txt.j2", TITLE_CHARS, ((120, 1), (60, 1), 
 _RUN_PAGE = _Form("confluence", "confluence/run.storage.j2", 2_000_000)
 _PIPELINE_SECTION = _Form("confluence", "confluence/pipeline.storage.j2", 2_000_000)
 _MESSAGE = _Form("slack", "slack/message.mrkdwn.j2", 10_000, ((200, 8), (80, 4), (40, 2)))
+_DIGEST = _Form("slack", "digest/message.mrkdwn.j2", 10_000, ((200, 20), (80, 20), (40, 20)))
+_DIGEST_PAGE = _Form("confluence", "digest/page.storage.j2", 2_000_000)
+_DIGEST_TEXT = _Form("plain", "digest/digest.txt.j2", 100_000)
 _SECTION_CHARS = 2_900  # of one paragraph of a message; Slack takes 3,000
 
-FORMS = (*_TICKETS.values(), *_COMMENTS.values(), _TITLE, _RUN_PAGE, _PIPELINE_SECTION, _MESSAGE)
+_MESSAGES = (_MESSAGE, _DIGEST)
+
+FORMS = (
+    *_TICKETS.values(),
+    *_COMMENTS.values(),
+    _TITLE,
+    _RUN_PAGE,
+    _PIPELINE_SECTION,
+    *_MESSAGES,
+    _DIGEST_PAGE,
+    _DIGEST_TEXT,
+)
 
 
 class Renderer:
@@ -124,6 +138,17 @@ class Renderer:
         """Render a message document: see :class:`MessageDocument`."""
         return self._render(_MESSAGE, view, bound)[0]
 
+    def render_digest(self, view: DigestView, bound: Bindings) -> str:
+        """Render a message document: see :class:`MessageDocument`."""
+        return self._render(_DIGEST, view, bound)[0]
+
+    def render_digest_page(self, view: DigestView, bound: Bindings) -> str:
+        return self._render(_DIGEST_PAGE, view, bound)[0]
+
+    def render_digest_text(self, view: DigestView, bound: Bindings) -> str:
+        """Render lines for a terminal."""
+        return self._render(_DIGEST_TEXT, view, bound)[0]
+
     def _render(self, form: _Form, view: LinkedView, bound: Bindings) -> tuple[str, bool]:
         bound = {name: bound.get(name) for name in view.links}
         if any((folder / form.template).is_file() or (folder / "words.j2").is_file() for folder in self._theirs):
@@ -159,7 +184,7 @@ class Renderer:
         if form is _TITLE:
             return clean_title(text)
         note = environment.dialect.write(read_word(environment, "words.j2", "text_cut"))
-        if form is _MESSAGE:
+        if form in _MESSAGES:
             paragraphs = [_cut_lines(p, _SECTION_CHARS, note) for p in text.split("\n\n")]
             text = "\n\n".join(paragraphs)
         return _cut_lines(text, form.limit, note)
@@ -236,7 +261,7 @@ def _tidy(form: _Form, text: str) -> str:
 
 
 def _fits_sections(form: _Form, text: str) -> bool:
-    return form is not _MESSAGE or all(_units(paragraph) <= _SECTION_CHARS for paragraph in text.split("\n\n"))
+    return form not in _MESSAGES or all(_units(paragraph) <= _SECTION_CHARS for paragraph in text.split("\n\n"))
 
 
 def _cut_lines(text: str, limit: int, note: str) -> str:
@@ -259,7 +284,7 @@ def _checked(form: _Form, text: str) -> str:
     """Return the text if its service would take it."""
     if form.dialect == "confluence":
         check_storage(text, form.template)
-    if not text or (form is _MESSAGE and not MessageDocument.read(text).headline):
+    if not text or (form in _MESSAGES and not MessageDocument.read(text).headline):
         raise TemplateError(f"{form.template}: puts out nothing")
     return text
 

@@ -186,6 +186,10 @@ def _plain_code(text: object) -> Markup:
     return PLAIN.mark(text)
 
 
+def _plain_link(text: object, _address: str) -> Markup:
+    return PLAIN.mark(text)
+
+
 JIRA = Dialect(
     "jira",
     "wiki",
@@ -233,4 +237,6 @@ MARKDOWN = Dialect(
     escape.to_markdown_block,
     {"link": _markdown_link, "code": _markdown_code, "strong": _markdown_strong},
 )
-PLAIN = Dialect("plain", "txt", escape.to_plain, escape.to_plain, {"code": _plain_code})
+PLAIN = Dialect(
+    "plain", "txt", escape.to_plain, escape.to_plain, {"code": _plain_code, "strong": _plain_code, "link": _plain_link}
+)

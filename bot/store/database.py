@@ -60,6 +60,8 @@ class Database:
             try:
                 command.upgrade(config, "head")
             except CommandError as error:
+                if "Can't locate revision" not in str(error):
+                    raise
                 raise StateError(
                     f"{self._address}: the state was made by a newer Herald; install that version or a later one"
                 ) from error

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, exists, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, or_, select, update
 
 from bot.domain.effects import CREATING, Effect, EffectKind, ObjectKey, ObjectKind
 from bot.store.codec import dump, load
@@ -19,6 +19,7 @@ from bot.views import (
     Bound,
     ChartView,
     CommentView,
+    DigestView,
     LabelsView,
     LinkView,
     MessageView,
@@ -311,6 +312,13 @@ def known_objects(tx: Connection, keys: Iterable[ObjectKey]) -> Mapping[ObjectKe
     }
 
 
+def last_digest(tx: Connection) -> datetime | None:
+    """Return when the latest digest was owed."""
+    digests = (EffectKind.POST_DIGEST, EffectKind.PUBLISH_DIGEST)
+    moment: datetime | None = tx.scalar(select(func.max(outbox.c.created_at)).where(outbox.c.kind.in_(digests)))
+    return moment
+
+
 def all_objects(tx: Connection) -> Sequence[KnownObject]:
     """Return everything that was made in the services, oldest first."""
     return [
@@ -357,6 +365,8 @@ _VIEWS: dict[EffectKind, type[View]] = {
     EffectKind.LABEL_PAGE: LabelsView,
     EffectKind.UPDATE_SECTION: PipelinePageView,
     EffectKind.TELL_CHANNEL: MessageView,
+    EffectKind.POST_DIGEST: DigestView,
+    EffectKind.PUBLISH_DIGEST: DigestView,
 }
 
 

@@ -109,6 +109,12 @@ def accept(tx: Connection, run_ids: Iterable[str]) -> None:
     tx.execute(update(runs).where(runs.c.run_id.in_(list(run_ids))).values(accepted=True))
 
 
+def ended_since(tx: Connection, pipeline: str, since: datetime) -> Sequence[JudgedRun]:
+    """Return the pipeline's judged runs that had ended at or after a moment, oldest first."""
+    query = select(runs).where(runs.c.pipeline == pipeline, runs.c.ended_at >= since)
+    return [_judged(row) for row in tx.execute(query.order_by(runs.c.ended_at, runs.c.run_id))]
+
+
 def latest(tx: Connection, pipeline: str) -> JudgedRun | None:
     query = select(runs).where(runs.c.pipeline == pipeline).order_by(runs.c.ended_at.desc()).limit(1)
     row = tx.execute(query).first()

@@ -41,7 +41,7 @@ INSTANCE = "chaos"
 TIMEOUT = timedelta(seconds=1.5)
 SEARCH_LAG = 0.2  # seconds
 PIPELINES = 6
-PICTURE_EVERY = 6  # incidents; drawing takes longer than everything else
+PICTURE_EVERY = 5  # incidents; drawing takes longer than everything else
 ONCE, AGAIN = "C0ATMOST1", "C0ATLEAST"  # channels of the webhooks
 TRACKERS = ("jira", "trello", "jira_dc")
 CHANNELS = ("C0CHAOS01", "C0CHAOS02", "C0CHAOS03")

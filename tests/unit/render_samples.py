@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+from bot.domain.digest import DigestSection
 from bot.domain.effects import ObjectKey, ObjectKind
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
@@ -14,6 +16,10 @@ from bot.views import (
     ChartView,
     CommentKind,
     CommentView,
+    DigestKind,
+    DigestLine,
+    DigestPart,
+    DigestView,
     FactRow,
     HistoryRow,
     MessageView,
@@ -249,6 +255,73 @@ def recovered_message(words: Words) -> MessageView:
 
 def failed_message(words: Words) -> MessageView:
     return MessageView(Tone.BAD, failed_ticket(words).verdict, run(4, words), run(4, words), (), words.owner, "m4", links=MESSAGE_LINKS)  # fmt: skip
+
+
+def _day(words: Words, day: int) -> str:
+    return f"{day} Nov" if _locale(words) == "en" else f"11月{day}日"
+
+
+def _digest(words: Words, parts: tuple[DigestPart, ...], *, is_quiet: bool = False) -> DigestView:
+    return DigestView(
+        title="Digest",
+        tone=Tone.BAD,
+        since=_day(words, 17),
+        until=_day(words, 24),
+        is_quiet=is_quiet,
+        runs="21",
+        pipelines="3",
+        parts=parts,
+        mark="herald-digest-20261124",
+        links={"ticket": key(ObjectKind.TICKET, MARKER), "other": key(ObjectKind.TICKET, MARKER + "0")},
+    )
+
+
+def digest(words: Words) -> DigestView:
+    """Return what a usual bad week brings."""
+    quality, hits, recall, _ = metric_rows(words)
+    better = replace(recall, value="0.322", change="+0.0100", relative=f"+3.2{words.pct}")
+    line = partial(DigestLine, pipeline=words.pipeline, owner=words.owner)
+    fell = line(
+        DigestKind.STANDING,
+        incident=Kind.REGRESSED,
+        row=quality,
+        also=(words.hits,),
+        why=words.why,
+        is_new=True,
+        when=_day(words, 20),
+        ticket="ticket",
+    )
+    failing = line(DigestKind.STANDING, incident=Kind.FAILED, when=_day(words, 11), owner="", ticket="other")
+    due = line(DigestKind.DUE, when="Wed 25 Nov, 03:00" if _locale(words) == "en" else "11月25日（周三）03:00")
+    return _digest(
+        words,
+        (
+            DigestPart(DigestSection.NEEDS_YOU, (fell, failing)),
+            DigestPart(DigestSection.BETTER, (line(DigestKind.IMPROVED, row=better),)),
+            DigestPart(DigestSection.WATCHING, (line(DigestKind.SUSPECTED, incident=Kind.REGRESSED, row=hits),), "2"),
+            DigestPart(DigestSection.NEXT, (due,)),
+        ),
+    )
+
+
+def quiet_digest(words: Words) -> DigestView:
+    return _digest(words, digest(words).parts[-1:], is_quiet=True)
+
+
+def digest_of_all_kinds(words: Words) -> DigestView:
+    """Return every sentence that a digest can hold, more than fit into one."""
+    row = metric_rows(words)[0]
+    line = partial(DigestLine, pipeline=words.pipeline, when=_day(words, 20), duration=words.days, ticket="ticket")
+    trouble = [DigestLine(kind, count=n) for kind in (DigestKind.UNDELIVERED, DigestKind.UNSURE) for n in ("1", "3")]
+    kinds = (DigestKind.STANDING, DigestKind.RECOVERED, DigestKind.IMPROVED, DigestKind.SUSPECTED, DigestKind.DISMISSED)
+    said = [
+        replace(line(kind, incident=incident, row=shown), ticket="ticket" if kind in kinds[:2] else "")
+        for kind in kinds
+        for incident in Kind
+        for shown in ((row, None) if incident is Kind.REGRESSED else (None,))
+        if kind in kinds[:2] or incident is Kind.REGRESSED or (kind, incident) == (DigestKind.SUSPECTED, Kind.INVALID)
+    ]
+    return _digest(words, (DigestPart(DigestSection.NEEDS_YOU, (*trouble, *said), "1"),))
 
 
 def _locale(words: Words) -> str:

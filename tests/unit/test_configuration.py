@@ -107,7 +107,6 @@ def jira_token(monkeypatch):
             PIPELINE + "[pipeline.search.schedule]\nevry = '6h'",
             "pipeline.search.schedule.evry: is not a key of the configuration; did you mean 'every'?",
         ),
-        ("[pipeline.search]\n[pipeline.search.metrics.ndcg]", "pipeline.search.experiment: is missing"),
         ("[pipeline.search]\nexperiment = 'x'", "pipeline.search.metrics: is missing"),
         ("locale = 'fr'", "locale: 'fr' should be 'en' or 'zh'"),
         ("locale = 3", "locale: 3 should be 'en' or 'zh'"),
@@ -269,6 +268,17 @@ def test_a_pipeline_that_names_a_service_which_is_not_configured_is_refused(refu
 def test_the_services_that_could_have_been_meant_are_listed(refusal, jira_token):
     text = JIRA + "[pipeline.search]\nexperiment = 'x'\ntracker = 'jra'\n[pipeline.search.metrics.ndcg]"
     assert refusal(text) == "pipeline.search.tracker: 'jra' is not one of ['jira']"
+
+
+@pytest.mark.parametrize("extra", ["", 'experiment = "e"\nwatch.experiments = ["e*"]'])
+def test_a_pipeline_has_one_experiment_or_globs_and_not_both(refusal, extra):
+    text = f"[pipeline.p]\n{extra}\n[pipeline.p.metrics.m]\n"
+    assert refusal(text) == 'pipeline.p: should have either experiment = "NAME", or watch.experiments = ["GLOB", ...]'
+
+
+def test_a_job_needs_the_one_experiment_that_its_runs_go_to(refusal):
+    text = '[pipeline.p]\nwatch.experiments = ["e*"]\njob.command = ["x"]\n[pipeline.p.metrics.m]\n'
+    assert refusal(text) == "pipeline.p: a job needs the one experiment that its runs go to: experiment = ..."
 
 
 def test_a_chat_without_a_channel_is_refused(refusal, monkeypatch):

@@ -123,6 +123,12 @@ class Bench:
         return message
 
 
+@pytest.fixture(autouse=True)
+def no_drawing(monkeypatch):
+    """Charts have tests of their own, and take most of the time."""
+    monkeypatch.setattr("bot.deliver.draw_history", lambda chart: chart.filename.encode())
+
+
 @pytest.fixture
 def bench(sqlite_database) -> Bench:
     return Bench(sqlite_database)

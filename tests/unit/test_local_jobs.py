@@ -241,3 +241,40 @@ def test_a_job_reads_nothing_from_the_terminal_of_herald(shell, executor):
 def test_the_folder_may_have_a_name_with_spaces(shell, tmp_path, executor):
     job = shell("exit 0", folder=tmp_path / "jobs of a team" / "f 1")
     assert wait_for_end(job, executor).exit_code == 0
+
+
+def test_a_process_gets_no_more_memory_than_the_limit(executor, job):
+    hungry = replace(job, command=(sys.executable, "-c", "bytearray(400_000_000)"), memory=200_000_000)
+    assert wait_for_end(hungry, executor).exit_code == 1
+    assert "MemoryError" in executor.log_path(hungry).read_text()
+    fed = replace(hungry, folder=job.folder.with_name("f2"), fire_id="f2", memory=800_000_000)
+    assert wait_for_end(fed, executor).exit_code == 0
+
+
+def test_a_job_runs_on_as_many_processors_as_the_limit_and_jobs_take_turns(executor, job):
+    ask = (sys.executable, "-c", "import os; print(sorted(os.sched_getaffinity(0)), os.environ['OMP_NUM_THREADS'])")
+    ours = sorted(os.sched_getaffinity(0))
+    said = []
+    for number in range(2):
+        one = replace(job, command=ask, cpus=1, fire_id=f"f{number}", folder=job.folder.with_name(f"f{number}"))
+        assert wait_for_end(one, executor).exit_code == 0
+        said.append(executor.log_path(one).read_text().strip())
+    assert said == [f"[{ours[number % len(ours)]}] 1" for number in range(2)]
+    many = replace(job, command=ask, cpus=10_000, fire_id="many", folder=job.folder.with_name("many"))
+    assert wait_for_end(many, executor).exit_code == 0
+    assert executor.log_path(many).read_text().strip() == f"{ours} {len(ours)}"
+
+
+def test_a_command_whose_shell_was_killed_is_still_the_job(herald, shell):
+    """Were it lost, another one would be started beside it."""
+    first, second = herald(), herald()
+    long = shell("sleep 300")
+    first.start(long)
+    pid = number_in(long.folder / "pid")
+    child = wait_for(lambda: psutil.Process(pid).children(), "the command")[0]
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: first._shells[long.fire_id].poll() is not None, "the end of the shell")
+    assert second.poll(long).state is JobState.RUNNING
+    second.stop(long)
+    wait_for(lambda: not child.is_running(), "the end of the command")
+    assert second.poll(long).state is JobState.LOST

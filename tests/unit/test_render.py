@@ -32,6 +32,7 @@ from bot.render import TITLE_CHARS, MessageDocument, Part, Renderer, check_overr
 from bot.views import (
     CommentKind,
     CommentView,
+    DigestView,
     MessageView,
     MetricRow,
     PipelinePageView,
@@ -62,6 +63,13 @@ def show(renderer: Renderer, view: Any, bound: Any, markup: str = "jira") -> str
             return renderer.render_pipeline_section(view, bound)
         case MessageView():
             return renderer.render_message(view, bound)
+        case DigestView():
+            forms = {
+                "": renderer.render_digest,
+                "page": renderer.render_digest_page,
+                "text": renderer.render_digest_text,
+            }
+            return forms[markup](view, bound)
     raise AssertionError(view)
 
 
@@ -85,6 +93,11 @@ GOLDENS: list[Sample] = [
     ("slack-suspicious.txt", samples.suspicious_message, {}, ""),
     ("slack-recovered.txt", samples.recovered_message, samples.BOUND, ""),
     ("slack-failed.txt", samples.failed_message, samples.BOUND, ""),
+    ("digest.txt", samples.digest, samples.BOUND, ""),
+    ("digest-quiet.txt", samples.quiet_digest, {}, ""),
+    ("digest-all-kinds.txt", samples.digest_of_all_kinds, {}, ""),
+    ("digest-page.xml", samples.digest, samples.BOUND, "page"),
+    ("digest-terminal.txt", samples.digest, samples.BOUND, "text"),
 ]
 
 

@@ -129,6 +129,13 @@ def test_a_fire_of_the_same_due_time_is_recorded_once(database):
     assert (again.state, again.run_id, again.exit_code) == (FireState.ENDED, "run1", 0)
 
 
+def test_a_fire_is_the_same_in_whatever_zone_its_due_time_is_told(database):
+    with database.begin() as tx:
+        first = fires.record(tx, "search", NOON)
+        again = fires.record(tx, "search", NOON.astimezone(timezone(timedelta(hours=8))))
+    assert again.fire_id == first.fire_id
+
+
 def test_fires_are_numbered_by_pipeline_so_that_every_job_has_its_own_seed(database):
     with database.begin() as tx:
         numbers = [fires.record(tx, "search", NOON + i * MINUTE).number for i in range(3)]

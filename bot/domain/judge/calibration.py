@@ -35,7 +35,7 @@ def interpolate(at_knots: tuple[float, ...]) -> Floats:
 
 
 THRESHOLDS = {
-    Preset.QUIET: Threshold((3.75, 4.2, 4.45, 5.15, 5.1, 5.4, 6.8), for_autocorrelation=0.85, for_repeats=1.45),
+    Preset.QUIET: Threshold((3.5, 4.0, 4.35, 5.1, 5.05, 5.35, 6.75), for_autocorrelation=1.2, for_repeats=1.3),
     Preset.SENSITIVE: Threshold((4.7, 4.3, 4.1, 3.9, 3.6, 3.1, 4.2), for_autocorrelation=0.65, for_repeats=1.0),
 }
 

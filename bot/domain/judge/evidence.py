@@ -61,7 +61,7 @@ class Levels:
     variance: Floats  # within the levels
     weight: Floats  # n m / (n + m) of the runs before and since
     df: float
-    runs: float  # that count
+    runs: float  # that count, the newest included
     t: Floats  # standardised difference, negative where the newer level is lower
     earlier: Floats  # level since without the newest run, which alone proves nothing
     since: Floats  # runs since that count
@@ -99,19 +99,38 @@ def compare_levels(window: Window) -> Levels | None:
     spans = SPANS[: max(0, n - MIN_BEFORE - MIN_SINCE + 1)]
     if not len(spans):
         return None
-    since, total = tail_sums(window.counts, n - spans)
-    enough = (since >= MIN_SINCE) & (total - since >= MIN_BEFORE)
+    past = sum_past(window, n - spans)
+    since = tail_sums(window.counts, n - spans)[0]
+    enough = (since >= MIN_SINCE) & (past.before >= MIN_BEFORE)
     if not enough.any():
         return None
     if not enough.all():
         spans, since = spans[enough], since[enough]
-    since_sum, total_sum = tail_sums(window.values * window.counts, n - spans)
-    before, after = (total_sum - since_sum) / (total - since), since_sum / since
-    variance, df = scatter(window, n - spans)
-    weight = since * (total - since) / total
+        past = sum_past(window, n - spans)
+    since_sum = tail_sums(window.values * window.counts, n - spans)[0]
+    before, after = past.before_sum / past.before, since_sum / since
+    variance, df = scatter(window, past)
+    weight = since * past.before / (since + past.before)
     t = (after - before) * np.sqrt(weight / variance)
     earlier = (since_sum - window.values[-1]) / (since - 1)
-    return Levels(window, spans, before, after, variance, weight, df, total, t, earlier, since)
+    return Levels(window, spans, before, after, variance, weight, df, past.total + 1, t, earlier, since)
+
+
+@dataclass(slots=True)
+class Past:
+    """Numbers and sums of the earlier runs before and since each start, as they were seen before the newest came."""
+
+    total: float
+    before: Floats
+    before_sum: Floats
+    since: Floats
+    since_sum: Floats
+
+
+def sum_past(window: Window, starts: Ints) -> Past:
+    since, total = tail_sums(window.past_counts, starts)
+    since_sum, total_sum = tail_sums(window.past, starts)
+    return Past(total, total - since, total_sum - since_sum, since, since_sum)
 
 
 def tail_sums(values: Floats, starts: Ints) -> tuple[Floats, float]:
@@ -120,13 +139,11 @@ def tail_sums(values: Floats, starts: Ints) -> tuple[Floats, float]:
     return sums[len(values) - 1 - starts], float(sums[-1])
 
 
-def scatter(window: Window, starts: Ints) -> tuple[Floats, float]:
+def scatter(window: Window, past: Past) -> tuple[Floats, float]:
     """Return the variance within both levels and its degrees of freedom, from the earlier runs alone."""
-    since, total = tail_sums(window.past_counts, starts)
-    since_sum, total_sum = tail_sums(window.past, starts)
-    explained = since_sum**2 / np.maximum(since, 1) + (total_sum - since_sum) ** 2 / np.maximum(total - since, 1)
+    explained = past.since_sum**2 / np.maximum(past.since, 1) + past.before_sum**2 / past.before
     squares = float(window.past @ window.past) - explained
-    df = max(total - 2, 1.0)
+    df = max(past.total - 2, 1.0)
     prior = SCALE_PRIOR_DF * window.scale**2 + window.squares
     return (np.maximum(squares, 0.0) + prior) / (df + SCALE_PRIOR_DF + window.df), df + window.df
 

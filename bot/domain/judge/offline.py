@@ -1,7 +1,8 @@
 """Where a whole series changed its level, seen from its end: binary segmentation with autocorrelated noise.
 
-Scott and Knott (1974), also cutting stretches out of the middle (Olshen et al. 2004), with the squared statistic divided by the long-run variance of the residuals, so that trends and
-wandering series are not cut into steps, and asked to exceed a multiple of log n (Yao 1988).
+Scott and Knott (1974), also cutting stretches out of the middle (Olshen et al. 2004). The explained squares are divided
+by the long-run variance of the residuals, so that trends and wandering series are not cut into steps, and must exceed a
+multiple of log n.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from bot.domain.judge.cleaning import middle, robust_scale
 from bot.domain.runs import Floats
 
 SHORTEST = 5  # values a level must hold
-PENALTY = 3.0  # times log n
+PENALTY = 3.0  # times 2 log n
 CLIP = 6.0  # spreads from the neighbours' median at which a value counts as just that far
 MOST_CORRELATED = 0.95
 NEIGHBOURS = 3
@@ -68,7 +69,7 @@ def best_cut(sums: Floats) -> list[int]:
 
 
 def best_stretch(sums: Floats) -> list[int]:
-    """Return the stretch whose level differs most from that around it (Olshen et al. 2004), on a grid if runs are many."""
+    """Return the stretch whose level differs most from that around it (Olshen et al. 2004), on a grid."""
     n = len(sums) - 1
     grid = np.unique(np.linspace(SHORTEST, n - SHORTEST, min(n - 2 * SHORTEST + 1, GRID)).round().astype(int))
     inside = grid[None, :] - grid[:, None]

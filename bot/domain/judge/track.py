@@ -18,7 +18,7 @@ from bot.domain.policy import Preset
 
 WINDOW = 60  # runs remembered
 MIN_RUNS = 6  # runs, the newest included, before a change can be told
-RISE_SPAN = 6  # runs that a higher level must have held
+RISE_SPAN = 7  # runs that a higher level must have held
 RISE_SIZE = 2.0  # spreads that it must be higher
 CARRIED_DF = 12.0  # an earlier level's spread counts as that of at most this many runs
 CLEARLY = 2.0  # standard errors within which a run alone is not looked at closer

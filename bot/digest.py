@@ -1,0 +1,267 @@
+"""The digest: what those who plan the work should know of the last days, in a few sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from bot import formats
+from bot.app import Herald
+from bot.compose import metric_row, series_title
+from bot.config import DIGEST, MetricSection, PipelineSection
+from bot.domain.digest import LINES, DigestSection, choose_lines, is_quiet
+from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
+from bot.domain.fires import FireState
+from bot.domain.incidents import Incident, IncidentState, Kind
+from bot.domain.judge import Finding, Outcome
+from bot.formats import Locale
+from bot.render import Renderer, clean_title
+from bot.schedule import next_due_times
+from bot.store import fires, incidents, outbox, pipelines, runs
+from bot.store.outbox import EffectState, ParkedFor
+from bot.store.runs import JudgedRun
+from bot.timetable import latest_until
+from bot.views import DigestKind, DigestLine, DigestPart, DigestView, Tone
+
+WEEK = timedelta(days=7)
+_NEXT = timedelta(days=7)  # what is due later is no news
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """One digest before it is told."""
+
+    view: DigestView
+    locale: Locale
+
+
+def compose_digest(herald: Herald, since: datetime | None = None) -> Digest:
+    """Gather what happened since a moment: by default since the last digest, or in the last week."""
+    now = herald.around.clock()
+    section = herald.config.digest
+    locale = (section.locale if section else None) or herald.config.locale
+    zone = ZoneInfo((section.time_zone if section else None) or herald.config.time_zone)
+    with herald.database.begin() as tx:
+        known = {name: each for name in herald.config.pipeline if (each := pipelines.find(tx, name)) is not None}
+        due = next_due_times(herald.config, known, now)
+        since = since or outbox.last_digest(tx) or now - WEEK
+        found = _Gathering(herald, tx, since, now, locale, zone)
+        lines = {
+            DigestSection.NEEDS_YOU: [*found.undelivered(), *found.standing()],
+            DigestSection.BETTER: [*found.recovered(), *found.improved()],
+            DigestSection.WATCHING: found.watching(),
+            DigestSection.NEXT: list(found.next(due)),
+        }
+        judged = sum(len(found.judged(name)) for name in herald.config.pipeline)
+    chosen = choose_lines(lines, LINES)
+    shown = [line for part in chosen for line in part.lines]
+    until = formats.moment(now, zone, locale)
+    view = DigestView(
+        title=clean_title(f"{_TITLE[locale]} {until} (Herald {herald.config.instance})"),
+        tone=_tone(lines),
+        since=formats.day(since, zone, locale),
+        until=formats.day(now, zone, locale),
+        is_quiet=is_quiet(lines),
+        runs=str(judged),
+        pipelines=str(len(herald.config.pipeline)),
+        parts=tuple(DigestPart(p.section, p.lines, str(p.left_out) if p.left_out else "") for p in chosen),
+        mark=f"{herald.config.instance}-digest-{now:%Y%m%d%H%M%S}",
+        links={line.ticket: found.links[line.ticket] for line in shown if line.ticket},
+    )
+    return Digest(view, locale)
+
+
+_TITLE: dict[Locale, str] = {"en": "Digest", "zh": "简报"}
+
+
+def _tone(lines: dict[DigestSection, list[DigestLine]]) -> Tone:
+    if lines[DigestSection.NEEDS_YOU]:
+        return Tone.BAD
+    return Tone.WATCH if lines[DigestSection.WATCHING] else Tone.GOOD
+
+
+def owe_due_digest(herald: Herald) -> None:
+    """Owe the digest that is due, if one is: the latest due time since the last one."""
+    section = herald.config.digest
+    if section is None:
+        return
+    now = herald.around.clock()
+    zone = ZoneInfo(section.time_zone or herald.config.time_zone)
+    timetable = section.schedule.timetable(zone)
+    with herald.database.begin() as tx:
+        known = pipelines.know(tx, DIGEST, now)
+        told = [fire.due_at for fire in fires.of_pipeline(tx, DIGEST)]
+    since = max(told, default=known.known_since)
+    due = latest_until(timetable, since, now) if timetable else None
+    if due is not None:
+        owe_digest(herald, due)
+
+
+def owe_digest(herald: Herald, due_at: datetime, since: datetime | None = None) -> bool:
+    """Owe the digest of a due time to the places that config names, once; False where a quiet week is skipped."""
+    section = herald.config.digest
+    if section is None:
+        return False
+    digest = compose_digest(herald, since)
+    view, instance = digest.view, herald.config.instance
+    effects: list[Effect] = []
+    if section.chat is not None:
+        name = f"{section.channel} {instance}-digest-{due_at:%Y%m%dT%H%M%S}"
+        effects.append(Effect(EffectKind.POST_DIGEST, ObjectKey(section.chat, ObjectKind.MESSAGE, name), "digest"))
+    if section.wiki is not None:
+        page = ObjectKey(section.wiki, ObjectKind.PAGE, view.title)
+        effects.append(Effect(EffectKind.PUBLISH_DIGEST, page, "digest"))
+    is_skipped = section.skip_if_quiet and view.is_quiet
+    now = herald.around.clock()
+    with herald.database.begin() as tx:
+        fire = fires.record(tx, DIGEST, due_at)
+        if fire.state.is_over:
+            return not is_skipped
+        fires.save(tx, replace(fire, state=FireState.ENDED, started_at=now, ended_at=now))
+        if not is_skipped:
+            outbox.owe(tx, DIGEST, [(effect, view) for effect in effects], now)
+    return not is_skipped
+
+
+def preview(herald: Herald, digest: Digest) -> str:
+    """Render the digest for a terminal."""
+    with herald.database.begin() as tx:
+        known = outbox.known_objects(tx, digest.view.links.values())
+    bound = {name: known[key].bound if key in known else None for name, key in digest.view.links.items()}
+    return Renderer(digest.locale, herald.overrides).render_digest_text(digest.view, bound)
+
+
+@dataclass(slots=True)
+class _Gathering:
+    """Makes lines of what the state holds."""
+
+    herald: Herald
+    tx: Connection
+    since: datetime
+    now: datetime
+    locale: Locale
+    zone: ZoneInfo
+    links: dict[str, ObjectKey] = field(default_factory=dict)
+    _judged: dict[str, Sequence[JudgedRun]] = field(default_factory=dict)
+
+    def judged(self, name: str) -> Sequence[JudgedRun]:
+        """Return the runs that ended since and were judged."""
+        if name not in self._judged:
+            self._judged[name] = runs.ended_since(self.tx, name, self.since)
+        return self._judged[name]
+
+    def undelivered(self) -> Iterator[DigestLine]:
+        parked = [owed for owed in outbox.outstanding(self.tx) if owed.state is EffectState.PARKED]
+        unsure = sum(owed.parked_for is ParkedFor.LOST for owed in parked)
+        if len(parked) > unsure:
+            yield DigestLine(DigestKind.UNDELIVERED, count=str(len(parked) - unsure))
+        if unsure:
+            yield DigestLine(DigestKind.UNSURE, count=str(unsure))
+
+    def standing(self) -> list[DigestLine]:
+        """Return the open incidents: those that opened since first, then the others, the latest first."""
+        found = list(self._incidents(IncidentState.OPEN))
+        found.sort(key=lambda pair: self._told(pair[1]), reverse=True)
+        glossed: set[str] = set()
+        lines = []
+        for name, incident in found:
+            line = self._line(DigestKind.STANDING, name, incident)
+            metric = line.row.metric if line.row else ""
+            lines.append(replace(line, why="" if metric in glossed else line.why))
+            glossed.add(metric)
+        return lines
+
+    def recovered(self) -> Iterator[DigestLine]:
+        for name, incident in self._incidents(IncidentState.RESOLVED):
+            if incident.closed_at is not None and incident.closed_at >= self.since:
+                yield self._line(DigestKind.RECOVERED, name, incident)
+
+    def improved(self) -> Iterator[DigestLine]:
+        """Yield what improved, the latest word on each series."""
+        bad = {incident.series for _, incident in self._incidents(IncidentState.OPEN, IncidentState.CANDIDATE)}
+        for name in self.herald.config.pipeline:
+            latest = {j.series: j for j in self.judged(name) if j.outcome is Outcome.IMPROVED and j.series not in bad}
+            for judged in latest.values():
+                told = [f for f in judged.findings if f.part is None and f.outcome is Outcome.IMPROVED]
+                yield self._metric_line(DigestKind.IMPROVED, name, judged, told)
+
+    def watching(self) -> list[DigestLine]:
+        candidates = [
+            self._line(DigestKind.SUSPECTED, name, incident)
+            for name, incident in self._incidents(IncidentState.CANDIDATE)
+        ]
+        dismissed = [
+            self._line(DigestKind.DISMISSED, name, incident)
+            for name, incident in self._incidents(IncidentState.DISMISSED)
+            if incident.closed_at is not None and incident.closed_at >= self.since
+        ]
+        return candidates + dismissed
+
+    def next(self, due: dict[str, datetime]) -> Iterator[DigestLine]:
+        """Yield jobs that are due soon; that somebody's runs are looked for every ten minutes is no news."""
+        for name, when in sorted(due.items(), key=lambda pair: pair[1]):
+            section = self.herald.config.pipeline[name]
+            if section.job is not None and when <= self.now + _NEXT:
+                yield DigestLine(
+                    DigestKind.DUE,
+                    pipeline=section.title or name,
+                    when=formats.coming(max(when, self.now), self.zone, self.locale),
+                )
+
+    def _incidents(self, *states: IncidentState) -> Iterator[tuple[str, Incident]]:
+        for name in self.herald.config.pipeline:
+            for incident in incidents.of_pipeline(self.tx, name, *states):
+                yield name, incident
+
+    def _told(self, incident: Incident) -> tuple[bool, datetime]:
+        return incident.opened_at >= self.since, incident.opened_at
+
+    def _line(self, kind: DigestKind, name: str, incident: Incident) -> DigestLine:
+        section = self.herald.config.pipeline[name]
+        onset = runs.find(self.tx, incident.onset)
+        shown = onset
+        if incident.bad_runs and incident.state is not IncidentState.RESOLVED:
+            shown = runs.find(self.tx, incident.bad_runs[-1]) or onset
+        elif incident.state is IncidentState.RESOLVED:
+            shown = next(iter(runs.recent(self.tx, incident.series, 1)), onset)
+        told = [f for f in shown.findings if f.part is None and f.key in incident.metrics] if shown else []
+        line = DigestLine(kind, section.title or name)
+        if shown is not None and incident.kind is not Kind.FAILED:
+            line = self._metric_line(kind, name, shown, told)
+        began = onset.run.ended if onset else incident.opened_at
+        ended = incident.closed_at or self.now
+        return replace(
+            line,
+            incident=incident.kind,
+            is_new=self._told(incident)[0],
+            when=formats.day(began, self.zone, self.locale),
+            duration=formats.duration(max(ended - incident.opened_at, timedelta(0)), self.locale),
+            owner=section.owner,
+            ticket=self._ticket(section, incident),
+        )
+
+    def _metric_line(self, kind: DigestKind, name: str, judged: JudgedRun, told: Sequence[Finding]) -> DigestLine:
+        section = self.herald.config.pipeline[name]
+        line = DigestLine(kind, series_title(section.title or name, judged.run, section.series_by))
+        told = [finding for finding in told if finding.metric in section.metrics]
+        if not told:
+            return line
+        first, *others = sorted(told, key=lambda f: abs(f.relative or 0.0), reverse=True)
+        metric = section.metrics.get(first.metric, MetricSection())
+        return replace(
+            line,
+            row=metric_row(first, metric, self.locale),
+            also=tuple(section.metrics[f.metric].name.get(self.locale, f.metric) for f in others),
+            why=metric.why.get(self.locale, ""),
+        )
+
+    def _ticket(self, section: PipelineSection, incident: Incident) -> str:
+        if section.tracker is None or incident.state in {IncidentState.CANDIDATE, IncidentState.DISMISSED}:
+            return ""
+        marker = str(Marker(self.herald.config.instance, incident.incident_id))
+        self.links[marker] = ObjectKey(section.tracker, ObjectKind.TICKET, marker)
+        return marker

@@ -1,0 +1,36 @@
+"""A small cut of `make chaos`, and proof that it would notice: without what keeps deliveries single, it goes red."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def storm(*arguments: str) -> tuple[int, dict[str, str]]:
+    command = [sys.executable, "-m", "tests.chaos.run", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert "duplicates" in lines, done.stderr
+    return done.returncode, {**lines, "seen": done.stderr}
+
+
+@pytest.mark.parametrize("backend", ["sqlite", pytest.param("postgresql", marks=pytest.mark.external_service)])
+def test_two_heralds_that_are_killed_again_and_again_lose_nothing_and_say_nothing_twice(backend):
+    code, told = storm("--seed", "3", "--deliveries", "60", "--kills", "10", "--backends", backend)
+    assert (told["duplicates"], told["losses"], code) == ("0", "0", 0), told["seen"]
+    assert int(told["deliveries"]) >= 50
+    assert int(told["kills"]) >= 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutation", ["search", "lease"])
+def test_without_its_search_or_its_lease_the_storm_finds_things_said_twice(mutation):
+    code, told = storm(
+        *("--seed", "3", "--deliveries", "60", "--kills", "12", "--rate", "0.2"),
+        *("--backends", "sqlite", "--mutate", mutation),
+    )
+    assert int(told["duplicates"]) > 0
+    assert code == 1

@@ -1,0 +1,646 @@
+"""A cycle of a pipeline: its job, the verdict, the incidents, and what is owed to people."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from state_samples import MINUTE, NOON, SECOND
+
+from bot.adapters.memory import MemoryChat, MemoryTracker, MemoryWiki
+from bot.adapters.memory_runs import MemoryExecutor, MemoryRunStore
+from bot.app import ConfiguredWording, Herald, Surroundings, make_herald
+from bot.config import Config
+from bot.cycle import CycleReport
+from bot.deliver import Services
+from bot.domain.fires import FireState, mint_fire_id
+from bot.domain.incidents import Incident, IncidentState, Kind
+from bot.domain.runs import DataCard, Run, RunResult, RunStatus
+from bot.errors import ConfigError, RunStoreError
+from bot.ports import Job, JobState, JobStatus, TicketState
+from bot.render import Renderer
+from bot.seam import FIRE_TAG
+from bot.store import Database, fires, incidents, leases, outbox, runs
+
+RENDERER = Renderer("en")
+GOOD = (0.80, 0.81, 0.805)
+ENDED = JobStatus(JobState.ENDED, 0)
+JOB = {"job": {"command": ["train", "--seed={seed}", "--fire={fire_id}"], "environment": {"A": "1"}, "timeout": "2h"}}
+EAGER = {"tickets": {"comment_every": "0s"}, "recovery": {"runs": 1}, "publish": "all"}
+
+
+class EnglishWording(ConfiguredWording):
+    def renderer(self, pipeline: str) -> Renderer:
+        """Return one renderer for all tests: compiling templates takes its time."""
+        del pipeline
+        return RENDERER
+
+
+@dataclass
+class Bench:
+    """A Herald with one pipeline, `search`, whose whole world is in memory."""
+
+    folder: Path
+    url: str
+    pipeline: dict
+    now: datetime = NOON
+    values: list[float] = field(default_factory=list)  # of the jobs to come
+    seeds: list[str] = field(default_factory=list)  # of the jobs that ran
+    jobs: list[Job] = field(default_factory=list)
+    stopping: bool = False
+    steps: Callable[[str], None] = lambda _: None
+
+    def __post_init__(self) -> None:
+        self.store = MemoryRunStore()
+        self.executor = MemoryExecutor(self.carry_out)
+        self.tracker, self.wiki = MemoryTracker(), MemoryWiki()
+        self.chat = MemoryChat(clock=self.clock)
+        self.database = Database(self.url)
+        self.herald = self.make()
+
+    def make(self, **changes) -> Herald:
+        address = "http://127.0.0.1:1"
+        search = {
+            "experiment": "search",
+            "tracker": "jira",
+            "wiki": "confluence",
+            "chat": "slack",
+            "channel": "C1",
+            "metrics": {"ndcg": {}},
+            **self.pipeline,
+            **changes,
+        }
+        config = Config.model_validate(
+            {
+                "instance": "test",
+                "tracker": {"jira": {"url": address, "project": "SR", "token": "x"}},
+                "wiki": {"confluence": {"url": address, "space": "SR", "token": "x"}},
+                "chat": {"slack": {"kind": "slack", "token": "x"}},
+                "pipeline": {"search": search},
+            }
+        )
+        services = Services({"jira": self.tracker}, {"confluence": self.wiki}, {"slack": self.chat})
+        around = Surroundings(self.clock, self.pause, lambda: self.stopping, self.step)
+        made = make_herald(
+            config, self.folder, around=around, services=services, run_store=self.store, database=self.database
+        )
+        dispatcher = replace(made.dispatcher, wording=EnglishWording(config, self.folder))
+        return replace(made, executor=self.executor, dispatcher=dispatcher)
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def step(self, name: str) -> None:
+        self.steps(name)
+
+    def pause(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    # what happens in the world
+
+    def log(self, value: float | None, run_id: str | None = None, **changes) -> Run:
+        """Let a run appear that has just ended, as any script logs it."""
+        self.now += MINUTE
+        run_id = run_id or f"run{len(self.store._runs('search')) + 1}"
+        metrics = {} if value is None else {"ndcg": value}
+        run = Run(run_id, run_id, RunStatus.FINISHED, self.now - 30 * SECOND, self.now, metrics)
+        run = replace(run, **changes)
+        self.store.add("search", run)
+        return run
+
+    def carry_out(self, job: Job) -> JobStatus:
+        """Train: log the next value with the fire's tag."""
+        self.jobs.append(job)
+        self.seeds.append(job.environment["HERALD_SEED"])
+        self.log(self.values.pop(0), f"job{len(self.jobs)}", tags={FIRE_TAG: job.fire_id})
+        return ENDED
+
+    def ends_with(self, status: JobStatus, log: str = "", *, run: RunStatus | None = None) -> None:
+        """Let the next job end like this, with such a log, and such a run where it left one."""
+
+        def carry_out(job: Job) -> JobStatus:
+            self.jobs.append(job)
+            self.executor.log_path(job).write_text(log)
+            if run is not None:
+                self.log(None, f"job{len(self.jobs)}", tags={FIRE_TAG: job.fire_id}, status=run)
+            self.executor._carry_out = self.carry_out
+            return status
+
+        self.executor._carry_out = carry_out
+
+    # what Herald does
+
+    def run(self, due: datetime | None = None, *, deliver: bool = True) -> CycleReport:
+        self.now += SECOND
+        report = self.herald.cycle("search").run(due or self.now)
+        if deliver:
+            assert self.herald.dispatcher.drain().failures == []
+        return report
+
+    def outcomes(self, values: Sequence[float]) -> list[str]:
+        """Log values by a plain script, each followed by a cycle; return what was said of each."""
+        said = []
+        for value in values:
+            self.log(value)
+            said += [judged.outcome.value for judged in self.run().judged]
+        return said
+
+    # what can be seen
+
+    def incidents(self, *states: IncidentState) -> Sequence[Incident]:
+        with self.database.begin() as tx:
+            return incidents.of_pipeline(tx, "search", *(states or tuple(IncidentState)))
+
+    def fires(self) -> list[str]:
+        with self.database.begin() as tx:
+            found = [fires.find(tx, job.fire_id) for job in self.jobs]
+        return [fire.state.value for fire in found]
+
+    def owed(self) -> list[str]:
+        with self.database.begin() as tx:
+            return [owed.effect.kind.value for owed in outbox.outstanding(tx)]
+
+    @property
+    def ticket(self):
+        (ticket,) = self.tracker.tickets.values()
+        return ticket
+
+    @property
+    def pages(self) -> list[str]:
+        return [page.draft.title for page in self.wiki.pages.values()]
+
+    def snapshot(self) -> str:
+        """Write down the whole state, times of leases aside."""
+        from sqlalchemy import select
+
+        from bot.store.tables import metadata
+
+        tables = [table for table in metadata.sorted_tables if table.name != "leases"]
+        with self.database.begin() as tx:
+            return "\n".join(str(tx.execute(select(table)).all()) for table in tables)
+
+
+@pytest.fixture(autouse=True)
+def no_drawing(monkeypatch):
+    """Charts have tests of their own, and take most of the time."""
+    monkeypatch.setattr("bot.deliver.draw_history", lambda chart: chart.filename.encode())
+
+
+@pytest.fixture
+def make_bench(sqlite_url, tmp_path):
+    made = []
+
+    def make_bench(*parts: dict) -> Bench:
+        pipeline = {key: value for part in parts for key, value in part.items()}
+        made.append(Bench(tmp_path, sqlite_url, pipeline))
+        return made[-1]
+
+    yield make_bench
+    for bench in made:
+        bench.database.close()
+
+
+@pytest.fixture
+def watched(make_bench) -> Bench:
+    """A pipeline without a job: others' runs land in its experiment."""
+    return make_bench(EAGER)
+
+
+@pytest.fixture
+def trained(make_bench) -> Bench:
+    """A pipeline with a job, whose first runs were good."""
+    bench = make_bench(EAGER, JOB, {"confirm": {"reruns": 1}})
+    for value in GOOD:
+        bench.log(value)
+    bench.values = [0.80]
+    bench.run()
+    return bench
+
+
+# ---- the story
+
+
+def test_a_drop_that_the_next_run_confirms_is_filed_repeated_and_resolved(watched):
+    assert watched.outcomes(GOOD) == ["no_baseline", "insufficient_data", "insufficient_data"]
+    assert watched.outcomes([0.60]) == ["suspicious"]
+    assert watched.tracker.tickets == {}, "nobody hears of what one run shows"
+    assert watched.outcomes([0.61]) == ["regressed"]
+    assert watched.ticket.state is TicketState.TODO
+    assert watched.outcomes([0.59]) == ["regressed"]
+    assert len(watched.ticket.comments) == 1
+    assert watched.outcomes([0.80]) == ["ok"]
+    assert watched.ticket.state is TicketState.DONE
+    assert len(watched.ticket.comments) == 2
+    (message,) = watched.chat.messages
+    assert message.text.startswith("tone: good")
+    assert [text.splitlines()[0] for text in message.edits] == ["tone: bad", "tone: bad"]
+    assert len(watched.pages) == 1 + 7
+    (incident,) = watched.incidents()
+    assert (incident.state, incident.bad_runs) == (IncidentState.RESOLVED, ("run4", "run5", "run6"))
+
+
+def test_a_drop_that_does_not_reproduce_is_told_to_nobody(watched):
+    assert watched.outcomes([*GOOD, 0.60, 0.80])[-2:] == ["suspicious", "ok"]
+    assert watched.tracker.tickets == {}
+    assert watched.chat.messages == []
+    assert [i.state for i in watched.incidents()] == [IncidentState.DISMISSED]
+
+
+def test_a_regression_that_returns_gets_a_new_ticket(watched):
+    watched.outcomes([*GOOD, 0.60, 0.61, 0.80, 0.60, 0.61])
+    assert len(watched.tracker.tickets) == 2
+    assert len({ticket.marker for ticket in watched.tracker.tickets.values()}) == 2
+
+
+def test_a_suspicious_run_is_confirmed_by_a_rerun_with_another_seed(trained):
+    trained.values = [0.60, 0.61]
+    report = trained.run()
+    assert [judged.outcome.value for judged in report.judged] == ["suspicious", "regressed"]
+    assert trained.seeds == ["1", "2", "3"]
+    assert trained.jobs[-1].command == ("train", "--seed=3", f"--fire={trained.jobs[-1].fire_id}")
+    assert trained.ticket.state is TicketState.TODO
+
+
+def test_a_rerun_that_does_not_confirm_ends_the_matter(trained):
+    trained.values = [0.60, 0.80]
+    trained.run()
+    assert trained.tracker.tickets == {}
+    assert [i.state for i in trained.incidents()] == [IncidentState.DISMISSED]
+
+
+def test_no_more_reruns_are_started_than_settle_the_matter(make_bench):
+    bench = make_bench(EAGER, JOB, {"confirm": {"reruns": 3}})
+    for value in GOOD:
+        bench.log(value)
+    bench.values = [0.60, 0.61]
+    bench.run()
+    assert len(bench.jobs) == 2
+
+
+def test_a_rerun_that_fails_confirms_nothing_and_is_an_incident_of_its_own(trained):
+    def once(step: str) -> None:
+        if step == "run.recorded":
+            trained.now += SECOND
+            trained.ends_with(JobStatus(JobState.ENDED, 1))
+
+    trained.steps, trained.values = once, [0.60]
+    trained.run()
+    assert [(i.kind, i.state) for i in trained.incidents()] == [
+        (Kind.REGRESSED, IncidentState.CANDIDATE),
+        (Kind.FAILED, IncidentState.OPEN),
+    ]
+
+
+def test_without_reruns_a_suspicion_waits_for_the_next_run(make_bench):
+    bench = make_bench(EAGER, JOB)
+    for value in GOOD:
+        bench.log(value)
+    bench.values = [0.60]
+    assert [j.outcome.value for j in bench.run().judged][-1] == "suspicious"
+    assert len(bench.jobs) == 1
+
+
+# ---- jobs
+
+
+def test_a_job_gets_its_fire_its_seed_and_where_mlflow_is_and_no_secret(trained):
+    (job,) = trained.jobs
+    assert job.environment == {
+        "A": "1",
+        "HERALD_FIRE_ID": job.fire_id,
+        "HERALD_SEED": "1",
+        "MLFLOW_TRACKING_URI": "http://127.0.0.1:5000",
+        "MLFLOW_EXPERIMENT_NAME": "search",
+    }
+    assert job.timeout == timedelta(hours=2)
+    assert job.folder == trained.folder / "jobs" / "search" / job.fire_id
+
+
+def test_a_fire_is_recorded_before_its_job_starts(trained):
+    seen = []
+
+    def look(step: str) -> None:
+        if step == "job.starting":
+            with trained.database.begin() as tx:
+                seen.append(fires.latest(tx, "search").state)
+
+    trained.steps, trained.values = look, [0.80]
+    trained.run()
+    assert seen == [FireState.DUE]
+    assert trained.fires() == ["ended", "ended"]
+
+
+def test_the_log_of_a_job_is_kept_beside_its_run(trained):
+    def carry_out(job: Job) -> JobStatus:
+        trained.executor.log_path(job).write_text("epoch 1\n")
+        return trained.carry_out(job)
+
+    trained.executor._carry_out, trained.values = carry_out, [0.80]
+    trained.run()
+    assert trained.store.logs["job2"] == "epoch 1\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "state"),
+    [
+        (JobStatus(JobState.ENDED, 3), "3", "failed"),
+        (JobStatus(JobState.ENDED, None, timed_out=True), "time", "failed"),
+        (JobStatus(JobState.LOST), "lost", "lost"),
+        (JobStatus(JobState.ENDED, 0), "0", "failed"),
+    ],
+)
+def test_a_job_that_leaves_no_finished_run_is_an_incident_with_the_end_of_its_log(trained, status, words, state):
+    trained.ends_with(status, "\n".join(f"line {i}" for i in range(100)) + "\nout of memory")
+    (judged,) = trained.run().judged
+    assert judged.outcome.value == "failed"
+    (incident,) = trained.incidents(IncidentState.OPEN)
+    assert (incident.kind, incident.opened_by) == (Kind.FAILED, trained.jobs[-1].fire_id)
+    assert "out of memory" in trained.ticket.draft.body
+    assert "line 99" in trained.ticket.draft.body
+    assert "line 9\n" not in trained.ticket.draft.body
+    assert words in trained.ticket.draft.body
+    assert trained.fires()[-1] == state
+
+
+@pytest.mark.parametrize("left", [RunStatus.FAILED, RunStatus.KILLED, RunStatus.RUNNING])
+def test_a_job_whose_run_did_not_finish_is_an_incident_of_that_run(trained, left):
+    trained.ends_with(JobStatus(JobState.ENDED, 1), run=left)
+    trained.run()
+    (incident,) = trained.incidents(IncidentState.OPEN)
+    assert (incident.kind, incident.opened_by) == (Kind.FAILED, "job2")
+
+
+def test_a_job_that_fails_again_is_commented_and_one_that_works_resolves(trained):
+    for _ in range(2):
+        trained.ends_with(JobStatus(JobState.ENDED, 1), "Traceback")
+        trained.run()
+    assert len(trained.ticket.comments) == 1
+    trained.values = [0.80]
+    trained.run()
+    assert trained.ticket.state is TicketState.DONE
+    (incident,) = trained.incidents()
+    assert incident.state is IncidentState.RESOLVED
+
+
+def test_a_failed_job_is_not_baseline_and_starts_no_rerun(trained):
+    trained.ends_with(JobStatus(JobState.ENDED, 1))
+    report = trained.run()
+    assert [judged.accepted for judged in report.judged] == [False]
+    assert len(trained.jobs) == 2
+
+
+def test_a_log_that_is_not_utf8_breaks_nothing(trained):
+    def carry_out(job: Job) -> JobStatus:
+        trained.executor.log_path(job).write_bytes(b"caf\xe9\n")
+        return JobStatus(JobState.ENDED, 1)
+
+    trained.executor._carry_out = carry_out
+    trained.run()
+    assert "caf" in trained.ticket.draft.body
+
+
+def test_stopping_leaves_the_job_to_be_adopted_by_the_next_herald(trained):
+    trained.ends_with(JobStatus(JobState.RUNNING))
+    trained.pipeline = {**trained.pipeline}
+    due = trained.now
+    stop_after = iter(range(3))
+
+    def look(_: float) -> None:
+        trained.stopping = next(stop_after, None) is None
+
+    herald = replace(trained.herald, around=replace(trained.herald.around, pause=look))
+    report = herald.cycle("search").run(due)
+    assert report.judged == []
+    (_, job) = trained.jobs
+    assert trained.executor.stopped == []
+    assert trained.fires()[-1] == "due"
+
+    trained.stopping = False
+    trained.log(0.80, "job2", tags={FIRE_TAG: job.fire_id})
+    trained.executor.statuses[job.fire_id] = ENDED
+    trained.values = [0.80]
+    assert [judged.run.run_id for judged in trained.run(due).judged] == ["job2"]
+    assert len(trained.jobs) == 2, "the same due time starts no second job"
+
+
+def test_a_job_left_over_from_an_earlier_due_time_is_finished_before_the_next_starts(trained):
+    trained.ends_with(JobStatus(JobState.RUNNING))
+    trained.stopping = True
+    earlier = trained.now
+    trained.stopping = False
+    seen = []
+
+    def stop_at_start(step: str) -> None:
+        seen.append(step)
+        trained.stopping = step == "job.started"
+
+    trained.steps = stop_at_start
+    trained.run(earlier)
+    trained.steps, trained.stopping = lambda _: None, False
+    job = trained.jobs[-1]
+    trained.log(0.79, "job2", tags={FIRE_TAG: job.fire_id})
+    trained.executor.statuses[job.fire_id] = ENDED
+    trained.values = [0.80]
+    assert [judged.run.run_id for judged in trained.run().judged] == ["job2", "job3"]
+
+
+def test_a_fire_whose_job_left_the_configuration_is_lost(trained):
+    with trained.database.begin() as tx:
+        fires.record(tx, "search", trained.now)
+    fire_id = mint_fire_id("search", trained.now)
+    trained.pipeline = {key: value for key, value in trained.pipeline.items() if key not in {"job", "confirm"}}
+    trained.herald = trained.make()
+    trained.run()
+    with trained.database.begin() as tx:
+        assert fires.find(tx, fire_id).state is FireState.LOST
+
+
+def test_a_job_that_knows_nothing_of_fires_is_found_by_when_it_ran(trained):
+    def carry_out(job: Job) -> JobStatus:
+        trained.jobs.append(job)
+        trained.log(0.80, "untagged")
+        return ENDED
+
+    trained.executor._carry_out = carry_out
+    (judged,) = trained.run().judged
+    assert (judged.run.run_id, judged.fire_id) == ("untagged", trained.jobs[-1].fire_id)
+
+
+def test_one_herald_at_a_time_works_on_a_pipeline(trained):
+    with trained.database.begin() as tx:
+        leases.take(tx, "pipeline:search", "elsewhere/1/1/x", trained.now, timedelta(minutes=10))
+    report = trained.run()
+    assert report.busy
+    assert len(trained.jobs) == 1
+
+
+def test_the_lease_is_renewed_while_a_long_job_runs_and_given_back_after_it(trained):
+    trained.ends_with(JobStatus(JobState.RUNNING))
+
+    def wait(_: float) -> None:
+        trained.now += MINUTE
+        with trained.database.begin() as tx:
+            assert not leases.take(tx, "pipeline:search", "elsewhere/1/1/x", trained.now, MINUTE)
+        if trained.now > NOON + timedelta(hours=1):
+            trained.executor.statuses[trained.jobs[-1].fire_id] = JobStatus(JobState.ENDED, 1)
+
+    herald = replace(trained.herald, around=replace(trained.herald.around, pause=wait))
+    herald.cycle("search").run(trained.now)
+    with trained.database.begin() as tx:
+        assert leases.take(tx, "pipeline:search", "elsewhere/1/1/x", trained.now, MINUTE)
+
+
+# ---- runs that others log
+
+
+def test_runs_that_a_plain_script_logged_are_judged_once_each(watched):
+    for value in GOOD:
+        watched.log(value)
+    assert [judged.run.run_id for judged in watched.run().judged] == ["run1", "run2", "run3"]
+    assert watched.run().judged == []
+
+
+def test_a_run_logged_a_little_late_is_judged_all_the_same(watched):
+    watched.outcomes(GOOD)
+    watched.log(0.80, "late", ended=watched.now - timedelta(minutes=30))
+    assert [judged.run.run_id for judged in watched.run().judged] == ["late"]
+
+
+@pytest.mark.parametrize("status", [RunStatus.RUNNING, RunStatus.FAILED, RunStatus.KILLED])
+def test_of_others_runs_only_finished_ones_are_judged(watched, status):
+    watched.log(0.80, status=status)
+    assert watched.run().judged == []
+
+
+def test_what_ended_before_a_job_starts_is_its_baseline(make_bench):
+    bench = make_bench(EAGER, JOB)
+    for value in GOOD:
+        bench.log(value)
+    bench.values = [0.60]
+    judged = bench.run().judged
+    assert [each.run.run_id for each in judged] == ["run1", "run2", "run3", "job1"]
+    assert judged[-1].outcome.value == "suspicious"
+
+
+def test_only_runs_of_the_same_series_are_compared(make_bench):
+    bench = make_bench(EAGER, {"series_by": ["params.model", "tags.data"]})
+    for i in range(5):
+        bench.log(0.80 + i / 1000, params={"model": "large"}, tags={"data": "v1"})
+        bench.log(0.40 + i / 1000, params={"model": "small"}, tags={"data": "v1"})
+    judged = bench.run().judged
+    assert {each.series.series for each in judged} == {
+        "params.model=large, tags.data=v1",
+        "params.model=small, tags.data=v1",
+    }
+    assert not any(each.outcome.value == "suspicious" for each in judged)
+
+
+def test_series_with_long_names_are_kept_apart(make_bench):
+    bench = make_bench(EAGER, {"series_by": ["params.note"]})
+    for end in "ab":
+        bench.log(0.80, params={"note": "x" * 6000 + end})
+    judged = bench.run().judged
+    assert len({each.series.series for each in judged}) == 2
+    assert all(len(each.series.series) <= 500 for each in judged), "the state keeps no more"
+
+
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
+def test_a_run_without_its_metric_is_an_incident_at_once(watched, value):
+    watched.outcomes(GOOD)
+    assert watched.outcomes([value]) == ["invalid"]
+    assert watched.ticket.state is TicketState.TODO
+
+
+def test_a_changed_catalogue_makes_a_run_invalid(watched):
+    for value in GOOD:
+        watched.store.add("search", RunResult(watched.log(value), DataCard({"catalogue_size": 1000.0})))
+    watched.run()
+    watched.store.add("search", RunResult(watched.log(0.80), DataCard({"catalogue_size": 500.0})))
+    assert [judged.outcome.value for judged in watched.run().judged] == ["invalid"]
+    assert "500" in watched.ticket.draft.body
+
+
+def test_a_store_that_breaks_leaves_nothing_half_told(watched):
+    watched.outcomes([*GOOD, 0.60])
+
+    def break_off(step: str) -> None:
+        if step == "run.owing":
+            raise RunStoreError("gone")
+
+    watched.log(0.61)
+    watched.steps = break_off
+    before = watched.snapshot()
+    with pytest.raises(RunStoreError):
+        watched.run()
+    assert watched.snapshot() == before
+    watched.steps = lambda _: None
+    watched.run()
+    assert len(watched.tracker.tickets) == 1
+
+
+def test_a_dry_judgement_starts_no_job(trained):
+    trained.log(0.80)
+    assert len(trained.herald.cycle("search").judge_only().judged) == 1
+    assert len(trained.jobs) == 1
+
+
+def test_a_pipeline_that_is_not_configured_is_refused_with_those_that_are(watched):
+    with pytest.raises(ConfigError, match=r"pipeline 'serch' is not configured; configured are: search"):
+        watched.herald.cycle("serch")
+
+
+# ---- where people are told
+
+
+@pytest.mark.parametrize(("publish", "pages"), [("all", 7), ("changed", 4), ("incidents", 3)])
+def test_which_runs_get_a_page(make_bench, publish, pages):
+    bench = make_bench({**EAGER, "publish": publish})
+    bench.outcomes([*GOOD, 0.60, 0.61, 0.59, 0.80])
+    assert len(bench.pages) == 1 + pages
+
+
+@pytest.mark.parametrize("left_out", ["tracker", "wiki", "chat"])
+def test_a_pipeline_may_do_without_any_of_the_services(make_bench, left_out):
+    bench = make_bench(EAGER, {left_out: None})
+    bench.outcomes([*GOOD, 0.60, 0.61, 0.59, 0.80])
+    assert bench.owed() == []
+    assert (len(bench.tracker.tickets) == 0) is (left_out == "tracker")
+    assert (len(bench.wiki.pages) == 0) is (left_out == "wiki")
+    assert (len(bench.chat.messages) == 0) is (left_out == "chat")
+
+
+def test_calmer_settings_comment_once_a_day_and_resolve_after_two_good_runs(make_bench):
+    bench = make_bench()
+    bench.outcomes([*GOOD, 0.60, 0.61, 0.59, 0.60])
+    assert bench.ticket.comments == []
+    bench.now += timedelta(days=1)
+    bench.outcomes([0.60])
+    assert len(bench.ticket.comments) == 1
+    bench.outcomes([0.80])
+    assert bench.ticket.state is TicketState.TODO
+    bench.outcomes([0.80])
+    assert bench.ticket.state is TicketState.DONE
+
+
+# ---- judging again
+
+
+@settings(max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@given(values=st.lists(st.sampled_from([0.80, 0.805, 0.60, 0.61, float("nan")]), min_size=1, max_size=7))
+def test_judging_the_same_runs_again_changes_nothing(tmp_path, migrated_sqlite, values):
+    state = tmp_path / "again.db"
+    shutil.copyfile(migrated_sqlite, state)
+    bench = Bench(tmp_path, f"sqlite:///{state}", EAGER)
+    for value in values:
+        bench.log(value)
+    bench.run(deliver=False)
+    before = bench.snapshot()
+    assert bench.run(deliver=False).judged == []
+    assert bench.snapshot() == before
+    with bench.database.begin() as tx:
+        assert runs.count(tx, "search") == len(values)
+    bench.database.close()

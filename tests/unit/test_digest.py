@@ -1,0 +1,244 @@
+"""What the digest gathers from the state, what it has room for, and that it is told once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from state_samples import judged, run_at
+
+from bot.adapters.memory import MemoryChat, MemoryTracker, MemoryWiki
+from bot.app import Herald, Surroundings, make_herald
+from bot.config import Config
+from bot.deliver import Services
+from bot.digest import compose_digest, owe_digest, owe_due_digest, preview
+from bot.domain.digest import LINES, DigestSection, choose_lines, is_quiet
+from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
+from bot.domain.judge import Finding, Outcome, Reason
+from bot.errors import PermanentError
+from bot.store import Database, incidents, pipelines, runs
+
+MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
+DAY = timedelta(days=1)
+QUALITY = {"name": {"en": "Ranking quality", "zh": "排序质量"}, "why": {"en": "It pays.", "zh": "它值钱。"}}
+
+
+class Office:
+    """A Herald with a digest, a chat and a wiki in memory, and a clock that stands still until it is set."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.now = MONDAY
+        self.database, self.folder = database, folder
+        self.chat, self.wiki = MemoryChat(), MemoryWiki()
+
+    def herald(self, **digest: Any) -> Herald:
+        service = {"url": "https://example.com", "token": "none"}
+        place = {"chat": "slack", "channel": "C1"} | digest
+        config = Config(
+            tracker={"jira": {**service, "project": "P"}},
+            wiki={"confluence": {**service, "space": "S"}},
+            chat={"slack": {"kind": "slack", "token": "none"}},
+            pipeline={
+                "search": {
+                    "title": "Search",
+                    "experiment": "search",
+                    "owner": "Search team",
+                    "tracker": "jira",
+                    "metrics": {"ndcg": QUALITY},
+                    "schedule": {"cron": "0 3 * * *"},
+                    "job": {"command": ["true"]},
+                }
+            },
+            digest={key: value for key, value in place.items() if value is not None},
+        )
+        services = Services({"jira": MemoryTracker()}, {"confluence": self.wiki}, {"slack": self.chat})
+        around = Surroundings(clock=lambda: self.now)
+        return make_herald(config, self.folder, around=around, services=services, database=self.database)
+
+    def keep(self, *kept: Incident) -> None:
+        with self.database.begin() as tx:
+            for incident in kept:
+                incidents.save(tx, incident)
+
+    def fell(self, name: str, days_ago: float, *, share: float = 0.2, series: str = "") -> Incident:
+        """Store a bad run, and return the incident that it opened."""
+        finding = Finding(
+            "ndcg", Outcome.REGRESSED, Reason.CONFIRMED, value=0.5 * (1 - share), baseline=0.5, change=-0.5 * share
+        )
+        ended = MONDAY - days_ago * DAY
+        of = SeriesKey("search", series)
+        with self.database.begin() as tx:
+            runs.record(tx, judged(run_at(name, ended), Outcome.REGRESSED, series=of, findings=(finding,)))
+        return Incident(name, Kind.REGRESSED, of, IncidentState.OPEN, name, ended, metrics=("ndcg",), bad_runs=(name,))
+
+
+@pytest.fixture
+def office(sqlite_database, tmp_path) -> Office:
+    return Office(sqlite_database, tmp_path)
+
+
+def told(office: Office, **digest: Any) -> list[str]:
+    herald = office.herald(**digest)
+    return preview(herald, compose_digest(herald)).split("\n")
+
+
+def test_what_fell_is_told_in_words_with_how_much_since_when_and_who_has_it(office):
+    office.keep(office.fell("bad", 2))
+    assert told(office)[1:3] == [
+        "Needs you",
+        (
+            "  - New: Ranking quality of Search fell by 20.0\u00a0%, from 0.5000 to 0.4000, since 21 Nov. It pays. "
+            "Search team has it (ticket pending)."
+        ),
+    ]
+
+
+def test_changes_since_the_last_digest_come_first_and_a_gloss_once(office):
+    office.keep(office.fell("old", 30, series="a"), office.fell("new", 1, series="b"))
+    lines = told(office)
+    assert lines[2].startswith("  - New: ")
+    assert "since 24 Oct" in lines[3]
+    assert sum("It pays." in line for line in lines) == 1
+
+
+def test_recovery_doubt_and_what_comes_are_told_in_their_order(office):
+    back = replace(office.fell("was", 5), state=IncidentState.RESOLVED, closed_at=MONDAY - DAY)
+    doubt = replace(office.fell("maybe", 1), state=IncidentState.CANDIDATE)
+    once = replace(office.fell("once", 2), state=IncidentState.DISMISSED, closed_at=MONDAY - DAY)
+    office.keep(back, doubt, once)
+    text = "\n".join(told(office))
+    order = [
+        "Got better",
+        "has recovered",
+        "Watching",
+        "looks worse",
+        "looked worse once",
+        "Next",
+        "runs next on Tue 24 Nov, 03:00",
+    ]
+    places = [text.index(words) for words in order]
+    assert places == sorted(places)
+    assert "Needs you" not in text
+
+
+def test_what_ended_before_the_last_digest_is_not_told_again(office):
+    office.keep(replace(office.fell("was", 30), state=IncidentState.RESOLVED, closed_at=MONDAY - 20 * DAY))
+    assert len(told(office)) == 1
+
+
+def test_an_improvement_is_told_unless_the_series_fell_since(office):
+    better = Finding("ndcg", Outcome.IMPROVED, Reason.BEYOND_SPREAD, value=0.55, baseline=0.5, change=0.05)
+    with office.database.begin() as tx:
+        runs.record(
+            tx, judged(run_at("good", MONDAY - DAY), Outcome.IMPROVED, series=SeriesKey("search"), findings=(better,))
+        )
+    assert "  - Ranking quality of Search improved: it rose by 10.0\u00a0%, from 0.5000 to 0.5500." in told(office)
+    office.keep(office.fell("bad", 0.5))
+    assert "improved" not in "\n".join(told(office))
+
+
+@pytest.mark.parametrize(("locale", "words"), [("en", "nothing needs you"), ("zh", "没有需要处理的事项")])
+def test_a_quiet_week_is_one_line(office, locale, words):
+    (line,) = told(office, locale=locale)
+    assert words in line
+
+
+def test_thirty_incidents_are_fifteen_lines(office):
+    office.keep(*(office.fell(f"bad{n}", n / 10, series=str(n)) for n in range(30)))
+    lines = told(office)
+    assert len(lines) == LINES
+    assert sum("left out here" in line for line in lines) == 1
+
+
+def test_no_test_statistic_and_no_bare_metric_reaches_those_who_plan(office):
+    office.keep(office.fell("bad", 2))
+    text = "\n".join(told(office))
+    assert "ndcg" not in text
+    assert " p " not in text
+
+
+def post_due(office: Office, **digest: Any) -> None:
+    herald = office.herald(**digest)
+    owe_due_digest(herald)
+    herald.dispatcher.drain()
+
+
+def test_a_week_of_looks_posts_one_digest(office):
+    office.now = MONDAY - 3 * DAY
+    for _ in range(100):
+        post_due(office)
+        office.now += timedelta(hours=2)
+    assert len(office.chat.messages) == 1
+
+
+def test_a_digest_missed_while_herald_was_away_is_told_once(office):
+    office.now = MONDAY - DAY
+    post_due(office)
+    office.now = MONDAY + 15 * DAY
+    post_due(office)
+    post_due(office)
+    assert len(office.chat.messages) == 1
+
+
+def test_the_first_start_does_not_make_up_for_digests_of_before(office):
+    office.now = MONDAY + DAY
+    post_due(office)
+    assert office.chat.messages == []
+
+
+def test_a_quiet_week_may_be_skipped_and_a_bad_one_is_not(office):
+    assert owe_digest(office.herald(skip_if_quiet=True), MONDAY) is False
+    office.keep(office.fell("bad", 2))
+    herald = office.herald(skip_if_quiet=True)
+    assert owe_digest(herald, MONDAY + 7 * DAY) is True
+    herald.dispatcher.drain()
+    assert len(office.chat.messages) == 1
+
+
+def test_a_digest_becomes_a_page_where_asked(office):
+    herald = office.herald(wiki="confluence")
+    assert owe_digest(herald, MONDAY)
+    herald.dispatcher.drain()
+    (page,) = office.wiki.pages.values()
+    assert page.draft.title == "Digest 23 Nov 2026, 09:00 (Herald herald)"
+    assert "nothing needs you" in page.storage
+    assert len(office.chat.messages) == 1
+
+
+def test_what_could_not_be_delivered_is_told(office):
+    herald = office.herald()
+    owe_digest(herald, MONDAY)
+    office.chat.faults.fail_next("post", PermanentError("channel_not_found"))
+    herald.dispatcher.drain()
+    assert "Herald could not deliver 1 thing and waits for a person" in "\n".join(told(office))
+
+
+def test_the_digest_is_no_pipeline(office):
+    post_due(office)
+    with office.database.begin() as tx:
+        assert pipelines.find(tx, "[digest]") is not None
+    with pytest.raises(ValueError, match="pattern"):
+        Config(pipeline={"[digest]": {"experiment": "x", "metrics": {"m": {}}}})
+
+
+found_lines = st.dictionaries(st.sampled_from(DigestSection), st.lists(st.integers(), max_size=40))
+
+
+@given(found_lines)
+def test_a_digest_never_exceeds_its_lines_and_accounts_for_all(found):
+    chosen = choose_lines(found)
+    assert 1 + sum(1 + len(c.lines) + (c.left_out > 0) for c in chosen) <= LINES
+    for part in chosen:
+        assert list(part.lines) == list(found[part.section][: len(part.lines)])
+        assert len(part.lines) + part.left_out == len(found[part.section])
+    assert [c.section for c in chosen] == [s for s in DigestSection if found.get(s)]
+
+
+def test_what_comes_next_is_no_news():
+    assert is_quiet({DigestSection.NEXT: [1], DigestSection.BETTER: []})
+    assert not is_quiet({DigestSection.WATCHING: [1]})
