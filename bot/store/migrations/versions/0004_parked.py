@@ -3,13 +3,10 @@
 import sqlalchemy as sa
 from alembic import op
 
-<<<<<<<< HEAD:bot/store/migrations/versions/0004_parked.py
 revision = "0004"
 down_revision = "0003"
-========
 revision = "0004"
 down_revision = "0003"
->>>>>>>> refs/heads/reliable:bot/store/migrations/versions/0003_parked.py
 branch_labels = None
 depends_on = None
 
