@@ -131,7 +131,7 @@ class JiraTracker:
         return found[0] if found else None
 
     def marked(self, family: str) -> Sequence[MarkedTicket]:
-        jql = f"project = {_quoted(self._config.project)} AND labels = {_quoted(family)} ORDER BY created ASC"
+        jql = f"project = {quoted_jql(self._config.project)} AND labels = {quoted_jql(family)} ORDER BY created ASC"
         issues = self._pages_cloud(jql) if self._config.deployment == "cloud" else self._pages_datacenter(jql)
         return [
             MarkedTicket(label, self._ticket(issue))
@@ -206,15 +206,17 @@ class JiraTracker:
 
     def close_duplicate(self, key: str, original: Ticket) -> None:
         """Link the two by the type that says so, where there is one, and resolve the later as a duplicate."""
-        kinds = self._wire.ask(
+        kinds = self._link.wire.ask(
             "list the kinds of links",
-            partial(self._request, "GET", "issueLinkType"),
+            partial(self._link.request, "GET", "issueLinkType"),
             lambda answer: [str(each["name"]) for each in answer["issueLinkTypes"]],
         )
         kind = next((name for name in kinds if "duplicate" in name.lower()), None)
         if kind is not None:  # of the two ends, Jira calls the one that does the duplicating the inward
             body = {"type": {"name": kind}, "inwardIssue": {"key": key}, "outwardIssue": {"key": original.key}}
-            self._wire.send(f"link {key} to {original.key}", partial(self._post, "issueLink", body), write=True)
+            self._link.wire.send(
+                f"link {key} to {original.key}", partial(self._link.post, "issueLink", body), write=True
+            )
         self._move(key, TicketState.DONE, _DUPLICATE)
 
     def link(self, key: str, link: RemoteLink) -> None:
@@ -264,9 +266,9 @@ class JiraTracker:
         while True:
             more = {} if token is None else {"nextPageToken": token}
             params = {"jql": jql, "maxResults": _LIST_PAGE, "fields": "status,labels", **more}
-            issues, token = self._wire.ask(
+            issues, token = self._link.wire.ask(
                 "list our tickets",
-                partial(self._request, "GET", "search/jql", params=params),
+                partial(self._link.request, "GET", "search/jql", params=params),
                 lambda answer: (list(answer["issues"]), answer.get("nextPageToken")),
             )
             yield from issues
@@ -277,9 +279,9 @@ class JiraTracker:
         start = 0
         while True:
             params = {"jql": jql, "maxResults": _LIST_PAGE, "fields": "status,labels", "startAt": start}
-            issues, total = self._wire.ask(
+            issues, total = self._link.wire.ask(
                 "list our tickets",
-                partial(self._request, "GET", "search", params=params),
+                partial(self._link.request, "GET", "search", params=params),
                 lambda answer: (list(answer["issues"]), int(answer["total"])),
             )
             yield from issues
