@@ -24,6 +24,10 @@ class MemoryRunStore:
         self.created: dict[str, datetime] = {}  # by experiment, where it was not long ago
         self._experiments: dict[str, dict[str, RunResult]] = {}  # by run, as they were added
 
+    def create(self, experiment: str) -> None:
+        """Let an experiment appear that holds no run yet."""
+        self._experiments.setdefault(experiment, {})
+
     def add(self, experiment: str, result: RunResult | Run) -> None:
         """Let a run with what its artifacts say appear, or appear anew."""
         whole = RunResult(result) if isinstance(result, Run) else result

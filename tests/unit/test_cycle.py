@@ -29,7 +29,14 @@ from bot.store import Database, fires, incidents, leases, outbox, runs
 RENDERER = Renderer("en")
 GOOD = (0.80, 0.81, 0.805)
 ENDED = JobStatus(JobState.ENDED, 0)
-JOB = {"job": {"command": ["train", "--seed={seed}", "--fire={fire_id}"], "environment": {"A": "1"}, "timeout": "2h"}}
+JOB = {
+    "job": {
+        "command": ["train", "--seed={seed}", "--fire={fire_id}"],
+        "environment": {"A": "1"},
+        "timeout": "2h",
+        "retry": 0,
+    }
+}
 EAGER = {"tickets": {"comment_every": "0s"}, "recovery": {"runs": 1}, "publish": "all"}
 
 
@@ -56,6 +63,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.store = MemoryRunStore()
+        self.store.create("search")
         self.executor = MemoryExecutor(self.carry_out)
         self.tracker, self.wiki = MemoryTracker(), MemoryWiki()
         self.chat = MemoryChat(clock=self.clock)
@@ -174,12 +182,13 @@ class Bench:
         return [page.draft.title for page in self.wiki.pages.values()]
 
     def snapshot(self) -> str:
-        """Write down the whole state, times of leases aside."""
+        """Write down what was said and what is owed."""
         from sqlalchemy import select
 
         from bot.store.tables import metadata
 
-        tables = [table for table in metadata.sorted_tables if table.name != "leases"]
+        said = {"runs", "series_states", "incidents", "outbox", "objects"}
+        tables = [table for table in metadata.sorted_tables if table.name in said]
         with self.database.begin() as tx:
             return "\n".join(str(tx.execute(select(table)).all()) for table in tables)
 
@@ -206,8 +215,10 @@ def make_bench(sqlite_url, tmp_path):
 
 @pytest.fixture
 def watched(make_bench) -> Bench:
-    """A pipeline without a job: others' runs land in its experiment."""
-    return make_bench(EAGER)
+    """A pipeline without a job: others' runs land in its experiment, which it has seen while it was empty."""
+    bench = make_bench(EAGER)
+    bench.run()
+    return bench
 
 
 @pytest.fixture
@@ -326,7 +337,7 @@ def test_a_fire_is_recorded_before_its_job_starts(trained):
     def look(step: str) -> None:
         if step == "job.starting":
             with trained.database.begin() as tx:
-                seen.append(fires.latest(tx, "search").state)
+                seen.extend(fire.state for fire in fires.unfinished(tx, "search"))
 
     trained.steps, trained.values = look, [0.80]
     trained.run()
@@ -349,7 +360,7 @@ def test_the_log_of_a_job_is_kept_beside_its_run(trained):
     [
         (JobStatus(JobState.ENDED, 3), "3", "failed"),
         (JobStatus(JobState.ENDED, None, timed_out=True), "time", "failed"),
-        (JobStatus(JobState.LOST), "lost", "lost"),
+        (JobStatus(JobState.LOST), "vanished", "lost"),
         (JobStatus(JobState.ENDED, 0), "0", "failed"),
     ],
 )
@@ -364,6 +375,16 @@ def test_a_job_that_leaves_no_finished_run_is_an_incident_with_the_end_of_its_lo
     assert "line 9\n" not in trained.ticket.draft.body
     assert words in trained.ticket.draft.body
     assert trained.fires()[-1] == state
+
+
+def test_a_job_that_was_lost_is_tried_again_as_often_as_config_says(make_bench):
+    bench = make_bench(EAGER, {"job": {**JOB["job"], "retry": 1}})
+    bench.ends_with(JobStatus(JobState.LOST))
+    bench.values = [0.80]
+    (judged,) = bench.run().judged
+    assert judged.run.run_id == "job2"
+    assert bench.fires() == ["lost", "ended"]
+    assert bench.tracker.tickets == {}
 
 
 @pytest.mark.parametrize("left", [RunStatus.FAILED, RunStatus.KILLED, RunStatus.RUNNING])
@@ -450,7 +471,7 @@ def test_a_job_left_over_from_an_earlier_due_time_is_finished_before_the_next_st
 
 def test_a_fire_whose_job_left_the_configuration_is_lost(trained):
     with trained.database.begin() as tx:
-        fires.record(tx, "search", trained.now)
+        fires.save(tx, replace(fires.record(tx, "search", trained.now), started_at=trained.now))
     fire_id = mint_fire_id("search", trained.now)
     trained.pipeline = {key: value for key, value in trained.pipeline.items() if key not in {"job", "confirm"}}
     trained.herald = trained.make()
@@ -599,6 +620,7 @@ def test_a_pipeline_that_is_not_configured_is_refused_with_those_that_are(watche
 @pytest.mark.parametrize(("publish", "pages"), [("all", 7), ("changed", 4), ("incidents", 3)])
 def test_which_runs_get_a_page(make_bench, publish, pages):
     bench = make_bench({**EAGER, "publish": publish})
+    bench.run()
     bench.outcomes([*GOOD, 0.60, 0.61, 0.59, 0.80])
     assert len(bench.pages) == 1 + pages
 
