@@ -94,6 +94,7 @@ class LoggedRuns(MemoryRunStore):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
+        self.create(PIPELINE)
 
     def _runs(self, experiment: str) -> list[Run]:
         for line in self._path.read_text().splitlines():
