@@ -303,6 +303,37 @@ def doctor(
 
 
 @app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write; it must not be there yet.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+) -> None:
+    """Copy Herald's state into one file, while Herald may be at work."""
+    from bot.store.backup import back_up
+
+    count = back_up(_make(config, secrets_dir).database, file)
+    typer.echo(f"{file}: {count} rows")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `herald backup` wrote.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of a state that is there.")] = False,
+) -> None:
+    """Bring a backup back, into SQLite or PostgreSQL, while no Herald is at work.
+
+    What was owed then is looked for in the services before it is sent, and runs that ended since are read as the past.
+    """
+    from bot.store.backup import restore as bring_back
+
+    herald = _make(config, secrets_dir)
+    count = bring_back(herald.database, file, herald.around.clock(), replace=replace)
+    typer.echo(f"{herald.database.address}: {count} rows")
+
+
+@app.command()
 def sandbox(
     database: Annotated[Path, typer.Option(help="Where the sandbox keeps its state.")] = Path("sandbox.db"),
     port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 0,

@@ -211,6 +211,7 @@ ChatSection = Annotated[SlackSection | WebhookSection, Field(discriminator="kind
 
 class StoreSection(Section):
     url: SecretStr = SecretStr("sqlite:///herald.db")  # a PostgreSQL address may hold a password
+    keep: Annotated[Duration, Field(ge=timedelta(days=30))] = timedelta(days=365)  # what is older and needed by nothing
 
 
 class MlflowSection(Section):

@@ -34,6 +34,7 @@ _BASELINE_RUNS = 20
 _HISTORY_RUNS = 40
 _LEASE = timedelta(minutes=2)
 _LOG_LINES = 20
+_LONG_AGO = timedelta(hours=1)  # no service takes so long to show what was made
 _LONGEST_SERIES = 500  # characters
 _RENEW_EVERY = 20  # runs of the past
 
@@ -396,7 +397,7 @@ class Cycle:
                 exit_code=exit_code,
             )
             if is_told:
-                self._owe(tx, occasion)
+                self._owe(tx, occasion, asked_before=None if past is None else now - _LONG_AGO)
             self.on_step("run.owing")
         self.on_step("run.recorded")
         log.info("judged", pipeline=self.name, run=result.run.name, outcome=assessment.outcome.value)
@@ -466,11 +467,11 @@ class Cycle:
             now=now,
         )
 
-    def _owe(self, tx: Connection, on: compose.Occasion) -> None:
+    def _owe(self, tx: Connection, on: compose.Occasion, asked_before: datetime | None = None) -> None:
         has_chart = compose.chart_view(on) is not None
         effects = effects_of(on.result.run_id, on.steps, on.places, on.page, has_chart=has_chart)
         owed = [(effect, compose.view_of(effect, on)) for effect in effects]
-        outbox.owe(tx, self.name, owed, on.now)
+        outbox.owe(tx, self.name, owed, on.now, asked_before=asked_before)
 
     def _title_of(self, run: Run) -> str:
         return compose.series_title(self.title, run, self.pipeline.series_by)

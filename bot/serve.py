@@ -18,12 +18,13 @@ from bot.digest import owe_due_digest
 from bot.errors import HeraldError, IntegrationError
 from bot.ports import DeadMan
 from bot.schedule import record_due
-from bot.store import fires
+from bot.store import fires, retention
 
 _ROUND_SECONDS = 1.0
 _BETWEEN_DELIVERIES = timedelta(seconds=5)
 _BETWEEN_LISTENINGS = timedelta(seconds=30)  # for silence
 _BETWEEN_LOOKS = timedelta(seconds=20)  # whether a digest is due
+_BETWEEN_CLEARINGS = timedelta(days=1)
 _AFTER_BUSY = timedelta(seconds=5)
 _AFTER_TROUBLE = timedelta(seconds=30)
 
@@ -109,6 +110,7 @@ class Server:
     delivery: Errand = field(default_factory=lambda: Errand("delivery"))
     listening: Errand = field(default_factory=lambda: Errand("listening for silence"))
     digesting: Errand = field(default_factory=lambda: Errand("digest"))
+    forgetting: Errand = field(default_factory=lambda: Errand("forgetting what is old"))
     keeping: Errand = field(default_factory=lambda: Errand("keeping the state"))  # the loop's own part
     dead_man: DeadMan | None = None
     signalled_at: datetime | None = None
@@ -132,6 +134,7 @@ class Server:
             self._attempt(self.keeping, lambda: self._record_and_start(now))
         self._send(self.delivery, self._deliver, now, pause=_BETWEEN_DELIVERIES)
         self._send(self.digesting, lambda: owe_due_digest(self.herald), now, pause=_BETWEEN_LOOKS)
+        self._send(self.forgetting, self._forget, now, pause=_BETWEEN_CLEARINGS)
         self._send(self.listening, self._listen, now, pause=_BETWEEN_LISTENINGS)
 
     def finish(self) -> None:
@@ -182,6 +185,11 @@ class Server:
         for name in self.herald.config.pipeline:
             self.herald.cycle(name).look_for_silence()
 
+    def _forget(self) -> None:
+        with self.herald.database.begin() as tx:
+            gone = retention.forget(tx, self.herald.around.clock() - self.herald.config.store.keep)
+        log.info("forgot what is old", rows=gone)
+
     def _deliver(self) -> None:
         self._drain()
         now = self.herald.around.clock()
@@ -204,7 +212,7 @@ class Server:
         return not any(errand.trouble for errand in self._errands())
 
     def _errands(self) -> Iterator[Errand]:
-        yield from (*self.cycles.values(), self.delivery, self.listening, self.digesting, self.keeping)
+        yield from (*self.cycles.values(), self.delivery, self.listening, self.digesting, self.forgetting, self.keeping)
 
     def _send(
         self, errand: Errand, work: Callable[[], None], now: datetime, *, pause: timedelta = timedelta(0)

@@ -78,8 +78,18 @@ class KnownObject:
     created_at: datetime
 
 
-def owe(tx: Connection, pipeline: str, effects: Iterable[tuple[Effect, View | None]], now: datetime) -> None:
-    """Store effects; one that is owed already is left as it stands."""
+def owe(
+    tx: Connection,
+    pipeline: str,
+    effects: Iterable[tuple[Effect, View | None]],
+    now: datetime,
+    *,
+    asked_before: datetime | None = None,
+) -> None:
+    """Store effects; one that is owed already is left as it stands.
+
+    With *asked_before* a state that was lost may have made tickets and pages until then: they are looked for first.
+    """
     for effect, view in effects:
         insert_unless_there(
             tx,
@@ -95,6 +105,7 @@ def owe(tx: Connection, pipeline: str, effects: Iterable[tuple[Effect, View | No
             state=EffectState.PENDING,
             not_before=now,
             created_at=now,
+            sent_at=asked_before if effect.kind in CREATING else None,
         )
 
 

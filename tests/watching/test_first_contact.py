@@ -10,6 +10,8 @@ from bot.config import StoreSection
 from bot.domain.incidents import IncidentState
 from bot.domain.judge import Outcome
 from bot.rehearse import rehearse
+from bot.store import Database
+from bot.store.backup import back_up, restore
 from tests.watching.bench import BAD, GOOD, NAME
 
 
@@ -138,3 +140,28 @@ def test_a_dry_run_reads_the_past_and_leaves_no_trace(bench, tmp_path):
     rehearsal = rehearse(bench.config().model_copy(update={"store": store}), tmp_path, NAME)
     assert [said.what for said in rehearsal.sent].count("open ticket") == 1
     assert bench.incidents() == []
+
+
+def test_a_herald_that_lost_its_state_finds_its_ticket_and_its_page_again(bench, tmp_path):
+    bench.log_row([GOOD] * 5 + [BAD] * 2, bench.now() - timedelta(hours=1))
+    bench.cycle()
+    bench.database = Database(f"sqlite:///{tmp_path / 'anew.db'}")
+    bench.database.migrate()
+    bench.cycle()
+    assert len(bench.tracker.tickets) == 1
+    titles = [page.draft.title for page in bench.wiki.pages.values()]
+    assert len(titles) == len(set(titles)) == 2
+    bench.database.close()
+
+
+def test_after_a_restore_what_happened_meanwhile_is_filed_once(bench, tmp_path):
+    bench.log_row([GOOD] * 5, bench.now() - timedelta(hours=9))
+    bench.cycle()
+    back_up(bench.database, tmp_path / "backup")
+    bench.ahead = timedelta(hours=3)
+    bench.log_row([BAD] * 2, bench.now() - timedelta(hours=1))
+    bench.cycle()
+    restore(bench.database, tmp_path / "backup", bench.now(), replace=True)
+    bench.cycle()
+    assert len(bench.tracker.tickets) == 1
+    assert [incident.state for incident in bench.incidents()] == [IncidentState.OPEN]

@@ -1,0 +1,117 @@
+"""Backup and restore of the state: one SQLite file, whatever database it came from and goes to."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, delete, func, insert, inspect, select, text, update
+
+from bot.errors import StateError
+from bot.store.database import VERSION_TABLE, Database
+from bot.store.outbox import EffectState
+from bot.store.tables import contacts, leases, metadata, outbox
+
+_ROWS_AT_ONCE = 500
+
+
+def back_up(database: Database, target: Path) -> int:
+    """Copy the state, as it is at one moment, into a new file; return how many rows it holds.
+
+    A Herald may be at work meanwhile.
+    """
+    if target.exists():
+        raise StateError(f"{target}: is there already; a backup does not replace a file")
+    if not target.parent.is_dir():
+        raise StateError(f"{target}: there is no folder {target.parent}")
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        part = Path(folder) / "state.db"
+        copy = Database(f"sqlite:///{part}")
+        copy.migrate()
+        with database.begin() as reading, copy.begin() as writing:
+            if reading.dialect.name == "postgresql":
+                reading.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+            count = _copy(reading, writing)
+        copy.close()
+        _fold(part)
+        part.rename(target)
+    return count
+
+
+def restore(database: Database, source: Path, now: datetime, *, replace: bool) -> int:
+    """Put a backup in the place of the state; return how many rows it holds.
+
+    What the services were asked for since the backup is not known here. So what was owed then is looked for before it
+    is sent, and what ended since is read as the past: nothing is filed twice.
+    """
+    if not source.is_file():
+        raise StateError(f"{source}: there is no such file")
+    with tempfile.TemporaryDirectory() as folder:
+        part = Path(folder) / "state.db"
+        shutil.copyfile(source, part)
+        _check(part, source)
+        backup = Database(f"sqlite:///{part}")
+        backup.migrate()  # it may come from an older Herald
+        with backup.begin() as reading, database.begin() as writing:
+            if not replace and _holds_something(writing):
+                raise StateError(f"{database.address}: holds a state already; --replace puts the backup in its place")
+            for table in metadata.sorted_tables:
+                writing.execute(delete(table))
+            count = _copy(reading, writing)
+            _distrust(writing, now)
+        backup.close()
+    return count
+
+
+def _copy(reading: Connection, writing: Connection) -> int:
+    count = 0
+    for table in metadata.sorted_tables:
+        if table is leases:
+            continue
+        rows = [dict(row) for row in reading.execute(select(table)).mappings()]
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            writing.execute(insert(table), rows[start : start + _ROWS_AT_ONCE])
+        count += len(rows)
+    if writing.dialect.name == "postgresql":
+        highest = writing.scalar(select(func.coalesce(func.max(outbox.c.seq), 0))) or 0
+        sequence = select(func.setval(func.pg_get_serial_sequence("outbox", "seq"), highest + 1, text("false")))
+        writing.execute(sequence)
+    return count
+
+
+def _distrust(tx: Connection, now: datetime) -> None:
+    """Let what is owed be looked for before it is sent, and what ended until now be the past."""
+    tx.execute(
+        update(outbox)
+        .where(outbox.c.state == EffectState.PENDING)
+        .values(sent_at=func.coalesce(outbox.c.sent_at, outbox.c.created_at), owner=None, leased_until=None)
+    )
+    tx.execute(update(contacts).values(since=now, past_read=False))
+
+
+def _holds_something(tx: Connection) -> bool:
+    tables = [table for table in metadata.sorted_tables if table is not leases]
+    return any(tx.scalar(select(func.count()).select_from(table)) for table in tables)
+
+
+def _fold(file: Path) -> None:
+    """Fold the write-ahead log into the file, so that it is whole by itself."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+
+
+def _check(file: Path, source: Path) -> None:
+    backup = Database(f"sqlite:///{file}")
+    try:
+        with backup.begin() as tx:
+            is_state = inspect(tx).has_table(VERSION_TABLE) and inspect(tx).has_table("outbox")
+    except StateError:
+        is_state = False
+    finally:
+        backup.close()
+    if not is_state:
+        raise StateError(f"{source}: is not a backup of Herald's state")
