@@ -23,7 +23,7 @@ def check_trello(config: TrelloSection, wants: TicketWants, now: datetime, *, fi
     try:
         name, headers = link.wire.read(
             "say who we are",
-            partial(link.request, "GET", "members/me", {"fields": "fullName,username"}),
+            partial(link.request, "GET", "members/me"),
             lambda answer: (str(answer.json().get("fullName", "somebody")), answer.headers),
         )
     except IntegrationError as error:
@@ -48,7 +48,8 @@ def check_trello(config: TrelloSection, wants: TicketWants, now: datetime, *, fi
         yield Check("board", ok=False, said=str(error), remedy=remedy)
         return
     yield _judge_board(board)
-    may = not any(each.get("memberType") == _READER for each in board.get("memberships", []))
+    held = board.get("memberships")
+    may = not (isinstance(held, list) and any(each.get("memberType") == _READER for each in held))
     remedy = "" if may else "Make the account a normal member of the board."
     yield Check("may write", ok=may, said="yes" if may else "the account may only look on", remedy=remedy)
     if not board.get("closed"):

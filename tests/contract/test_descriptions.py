@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,8 +14,13 @@ import pytest
 import requests
 from openapi_core.exceptions import OpenAPIError
 
+from bot.adapters.confluence_checks import check_confluence
+from bot.adapters.jira_checks import check_jira
+from bot.adapters.slack_checks import check_slack
+from bot.adapters.trello_checks import check_trello
 from bot.adapters.webhook import WebhookChat
-from bot.config import WebhookSection
+from bot.checks import TicketWants
+from bot.config import ConfluenceSection, JiraSection, SlackSection, TrelloSection, WebhookSection
 from bot.errors import IntegrationError
 from bot.ports import Attachment, PageDraft, RemoteLink, TicketDraft, TicketState
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
@@ -41,6 +47,13 @@ UNDECLARED: dict[tuple[str, str, str, int], Callable[[Exchange], bool]] = {
     ("jira-dc", "POST", r"/rest/api/2/issue/[\w-]+/attachments", 200): lambda e: (
         e.got.json()[0]["filename"] == FILE.filename
     ),
+    # described as one of what they list
+    ("jira-dc", "GET", "/rest/api/2/user/assignable/search", 200): lambda e: (
+        {"name", "displayName"} <= set(e.got.json()[0])
+    ),
+    ("jira-dc", "GET", "/rest/api/2/issue/createmeta/SR/.*", 200): lambda e: (
+        {"startAt", "total", "values"} <= set(e.got.json())
+    ),
     # the list of its errors is described as an object
     ("confluence-dc", ANY, ANY, 404): lambda e: e.got.json()["statusCode"] == 404,
     # webhooks are described in prose only
@@ -49,6 +62,8 @@ UNDECLARED: dict[tuple[str, str, str, int], Callable[[Exchange], bool]] = {
     ),
     # a list instead of the one attachment that was added
     ("trello", "POST", r"/cards/\w+/attachments", 200): lambda e: {"id", "name", "url"} <= set(e.got.json()),
+    # described as a word, though they are a list
+    ("trello", "GET", r"/boards/[0-9a-f]{24}", 200): lambda e: e.got.json()["memberships"][0]["memberType"] == "normal",
     # that an attachment can be taken off again
     ("trello", "DELETE", r"/cards/\w+/attachments/[0-9a-f]{24}", 200): lambda e: isinstance(e.got.json(), dict),
     # only reading the board says what it refuses
@@ -212,6 +227,33 @@ def test_what_goes_wrong_is_described_too(sandbox: RunningSandbox, exchanges: li
         sandbox.strike(Fault(FaultKind.RATE_LIMITED, method="POST", retry_after="7"))
         refused(act)
     assert {each.service for each in exchanges if each.got.status_code == 429} == set(FILES)
+    check(exchanges)
+
+
+def test_what_the_doctor_says_and_hears_is_described(sandbox: RunningSandbox, exchanges: list[Exchange]):
+    now, account = datetime.now(UTC), {"email": sandbox.email, "token": sandbox.api_token}
+    own = {"deployment": "datacenter", "token": sandbox.bearer_token}
+    wants = TicketWants(("regression",), ("High",), ("ranking",), (sandbox.seed.people[0].account_id,))
+    for deployment, url, more in (
+        ("cloud", sandbox.jira_cloud_url, account),
+        ("datacenter", sandbox.jira_datacenter_url, own),
+    ):
+        jira_tracker(sandbox, deployment).tracker.create("herald-1", TicketDraft("x", "y"))
+        section = JiraSection(url=url, project=sandbox.project_key, **more)
+        list(check_jira(section, replace(wants, assignees=("ada",)) if more is own else wants, now))
+    for url, more in ((sandbox.confluence_cloud_url, account), (sandbox.confluence_datacenter_url, own)):
+        wiki = ConfluenceSection(url=url, space=sandbox.space_key, parent="New", **more)
+        list(check_confluence(wiki, now, fix=True))
+    slack = SlackSection(url=sandbox.slack_url, token=sandbox.slack_token)
+    list(check_slack(slack, ["#search-quality", "C0SEARCHQ"], now))
+    board = TrelloSection(
+        url=sandbox.trello_url,
+        key=sandbox.trello_key,
+        token=sandbox.trello_token,
+        board=sandbox.board_id,
+        lists={"done": "Shipped"},
+    )
+    list(check_trello(board, TicketWants(("fresh",)), now, fix=True))
     check(exchanges)
 
 
