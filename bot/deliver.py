@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bot.charts import draw_history
-from bot.domain.effects import EffectKind, ObjectKey, channel_of
+from bot.domain.effects import EffectKind, ObjectKey, channel_of, family_of
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
 from bot.ports import (
@@ -171,7 +171,7 @@ class Delivery:
         draft = TicketDraft(
             text.title,
             text.body,
-            self.fields.labels,
+            (family_of(self.target.name), *self.fields.labels),
             self.fields.priority,
             self.fields.assignee,
             self.fields.components,

@@ -30,6 +30,12 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkedTicket:
+    marker: str
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
 class TicketDraft:
     """A ticket as it is created; everything but the labels belongs to people from then on."""
 
@@ -79,6 +85,9 @@ class Tracker(Protocol):
     def read(self, key: str) -> Ticket | None:
         """Return the ticket, or None where it does not exist or may not be seen."""
 
+    def marked(self, family: str) -> Sequence[MarkedTicket]:
+        """List all tickets whose marker starts with *family*, which is among their labels too; oldest first."""
+
     def create(self, marker: str, draft: TicketDraft) -> Ticket: ...
 
     def comment(self, key: str, mark: str, body: str) -> None:
@@ -88,6 +97,9 @@ class Tracker(Protocol):
 
     def move(self, key: str, state: TicketState) -> None:
         """Bring the ticket into *state* by whatever transition leads there; does nothing if it is there already."""
+
+    def close_duplicate(self, key: str, original: Ticket) -> None:
+        """Link the ticket to the one that it repeats, and close it as its duplicate; harmless where that is done."""
 
     def link(self, key: str, link: RemoteLink) -> None:
         """Add the link, or replace the one of the same identity."""
@@ -120,6 +132,12 @@ class Wiki(Protocol):
 
     def find(self, title: str) -> Page | None: ...
 
+    def read(self, page_id: str) -> Page | None:
+        """Return the page as it is titled now, or None where it does not exist or may not be seen."""
+
+    def labelled(self, label: str) -> Sequence[Page]:
+        """List the pages of the space that carry the label."""
+
     def create(self, draft: PageDraft) -> Page:
         """Create the page without its labels; titles are unique, so a page that has this one is returned instead."""
 
@@ -140,6 +158,12 @@ class Posted:
     channel: str
     message_id: str
     url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedMessage:
+    mark: str
+    posted: Posted
 
 
 class Promise(StrEnum):
@@ -174,6 +198,9 @@ class Chat(Protocol):
 
     def find(self, channel: str, mark: str, since: datetime) -> Posted | None:
         """Find the message that carries *mark* among those posted after *since*."""
+
+    def marked(self, channel: str, since: datetime) -> Sequence[MarkedMessage]:
+        """List the messages of ours posted after *since*, oldest first; none where messages cannot be looked for."""
 
 
 @dataclass(frozen=True, slots=True)

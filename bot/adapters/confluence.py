@@ -23,7 +23,8 @@ from bot.ports import Attachment, Page, PageDraft
 
 T = TypeVar("T")
 
-_BAD_REQUEST = 400
+_BAD_REQUEST, _NOT_FOUND = 400, 404
+_LIST_PAGE = 100
 _MESSAGE = "Herald"  # in the page's history
 _ADVICE = {
     401: "Check the token (and email, on Cloud) of the wiki.",
@@ -39,6 +40,8 @@ class _Pages(Protocol):
     def find(self, title: str) -> Page | None: ...
 
     def create(self, draft: PageDraft) -> Page: ...
+
+    def show(self, page_id: str) -> Page: ...
 
     def read(self, page_id: str) -> _Stored: ...
 
@@ -79,6 +82,31 @@ class ConfluenceWiki:
 
     def find(self, title: str) -> Page | None:
         return self._pages.find(title)
+
+    def read(self, page_id: str) -> Page | None:
+        try:
+            return self._pages.show(page_id)
+        except PermanentError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+
+    def labelled(self, label: str) -> Sequence[Page]:
+        """Search by CQL, which both deployments have in v1."""
+        cql = f'space = "{self._config.space}" AND type = page AND label = "{label}" ORDER BY created'
+        pages: list[Page] = []
+        while True:
+            params = {"cql": cql, "start": len(pages), "limit": _LIST_PAGE}
+            found = self._link.ask(
+                f"search for pages labelled {label}",
+                "GET",
+                "rest/api/content/search",
+                partial(_pages, self._link),
+                params=params,
+            )
+            pages += found
+            if len(found) < _LIST_PAGE:
+                return pages
 
     def create(self, draft: PageDraft) -> Page:
         """Create the page, or return the one that has its title: titles are unique in a space."""
@@ -193,6 +221,9 @@ class _CloudPages:
             f"create the page {draft.title!r}", "POST", "api/v2/pages", self._link.page, data=body, write=True
         )
 
+    def show(self, page_id: str) -> Page:
+        return self._link.ask(f"show page {page_id}", "GET", f"api/v2/pages/{_path(page_id)}", self._link.page)
+
     def read(self, page_id: str) -> _Stored:
         params = {"body-format": "storage"}
         path = f"api/v2/pages/{_path(page_id)}"
@@ -258,6 +289,9 @@ class _DataCenterPages:
         return self._link.ask(
             f"create the page {draft.title!r}", "POST", "rest/api/content", self._link.page, data=body, write=True
         )
+
+    def show(self, page_id: str) -> Page:
+        return self._link.ask(f"show page {page_id}", "GET", f"rest/api/content/{_path(page_id)}", self._link.page)
 
     def read(self, page_id: str) -> _Stored:
         params = {"expand": "body.storage,version"}

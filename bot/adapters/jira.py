@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from bot.adapters.http import Service, Wire
 from bot.config import JiraSection
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
-from bot.ports import Attachment, RemoteLink, Ticket, TicketDraft, TicketState
+from bot.ports import Attachment, MarkedTicket, RemoteLink, Ticket, TicketDraft, TicketState
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ _LONGEST_BODY = 32_767  # of a description or comment
 _LONGEST_IDENTITY = 255
 _COMMENT_PAGE = 100
 _SEARCH_PAGE = 10
+_LIST_PAGE = 100
 _NOT_FOUND, _BAD_REQUEST = 404, 400
 _CATEGORIES = {  # key of a status category -> state; the keys are the same in every language
     "undefined": TicketState.TODO,
@@ -36,6 +37,7 @@ _CATEGORIES = {  # key of a status category -> state; the keys are the same in e
     "indeterminate": TicketState.DOING,
     "done": TicketState.DONE,
 }
+_DUPLICATE = "Duplicate"  # the resolution, where it is called so
 _USUAL_RESOLUTION = "Done"  # where a screen demands one without listing what may be chosen
 _ADVICE = {
     401: "Check the token (and email, on Cloud) of the tracker.",
@@ -128,6 +130,16 @@ class JiraTracker:
         )
         return found[0] if found else None
 
+    def marked(self, family: str) -> Sequence[MarkedTicket]:
+        jql = f"project = {_quoted(self._config.project)} AND labels = {_quoted(family)} ORDER BY created ASC"
+        issues = self._pages_cloud(jql) if self._config.deployment == "cloud" else self._pages_datacenter(jql)
+        return [
+            MarkedTicket(label, self._ticket(issue))
+            for issue in issues
+            for label in issue["fields"]["labels"]
+            if label.startswith(f"{family}-")
+        ]
+
     def read(self, key: str) -> Ticket | None:
         try:
             return self._read(key, "status", self._ticket)
@@ -170,6 +182,9 @@ class JiraTracker:
 
     def move(self, key: str, state: TicketState) -> None:
         """Take the transition that leads to *state*, or, in a workflow without one, two by way of work in progress."""
+        self._move(key, state, _USUAL_RESOLUTION)
+
+    def _move(self, key: str, state: TicketState, resolution: str) -> None:
         current = self._read(key, "status", self._ticket).state
         if current is state:
             return
@@ -187,7 +202,20 @@ class JiraTracker:
                 f"{key} cannot be moved to a status of the category {state}: the transitions that its workflow offers "
                 f"this account are {names}."
             )
-        self._arrive(key, chosen, state)
+        self._arrive(key, chosen, state, resolution)
+
+    def close_duplicate(self, key: str, original: Ticket) -> None:
+        """Link the two by the type that says so, where there is one, and resolve the later as a duplicate."""
+        kinds = self._wire.ask(
+            "list the kinds of links",
+            partial(self._request, "GET", "issueLinkType"),
+            lambda answer: [str(each["name"]) for each in answer["issueLinkTypes"]],
+        )
+        kind = next((name for name in kinds if "duplicate" in name.lower()), None)
+        if kind is not None:  # of the two ends, Jira calls the one that does the duplicating the inward
+            body = {"type": {"name": kind}, "inwardIssue": {"key": key}, "outwardIssue": {"key": original.key}}
+            self._wire.send(f"link {key} to {original.key}", partial(self._post, "issueLink", body), write=True)
+        self._move(key, TicketState.DONE, _DUPLICATE)
 
     def link(self, key: str, link: RemoteLink) -> None:
         body = {
@@ -231,13 +259,41 @@ class JiraTracker:
             fields["components"] = [{"name": name} for name in draft.components]
         return fields
 
+    def _pages_cloud(self, jql: str) -> Iterator[Mapping[str, Any]]:
+        token: str | None = None
+        while True:
+            more = {} if token is None else {"nextPageToken": token}
+            params = {"jql": jql, "maxResults": _LIST_PAGE, "fields": "status,labels", **more}
+            issues, token = self._wire.ask(
+                "list our tickets",
+                partial(self._request, "GET", "search/jql", params=params),
+                lambda answer: (list(answer["issues"]), answer.get("nextPageToken")),
+            )
+            yield from issues
+            if not token:
+                return
+
+    def _pages_datacenter(self, jql: str) -> Iterator[Mapping[str, Any]]:
+        start = 0
+        while True:
+            params = {"jql": jql, "maxResults": _LIST_PAGE, "fields": "status,labels", "startAt": start}
+            issues, total = self._wire.ask(
+                "list our tickets",
+                partial(self._request, "GET", "search", params=params),
+                lambda answer: (list(answer["issues"]), int(answer["total"])),
+            )
+            yield from issues
+            start += len(issues)
+            if not issues or start >= total:
+                return
+
     def _read(self, key: str, fields: str, parse: Callable[[Any], T]) -> T:
         send = partial(self._link.request, "GET", f"issue/{quoted_path(key)}", params={"fields": fields})
         return self._link.wire.ask(f"show {key}", send, parse)
 
-    def _arrive(self, key: str, transition: Mapping[str, Any], state: TicketState) -> None:
+    def _arrive(self, key: str, transition: Mapping[str, Any], state: TicketState, resolution: str) -> None:
         """Take the transition, giving a resolution where the ticket is done."""
-        fields = _resolution(transition) if state is TicketState.DONE else {}
+        fields = _resolution(transition, resolution) if state is TicketState.DONE else {}
         try:
             self._transit(key, transition, fields)
         except PermanentError as error:
@@ -245,7 +301,7 @@ class JiraTracker:
             if state is not TicketState.DONE or error.status != _BAD_REQUEST:
                 raise
             try:
-                self._transit(key, transition, {} if fields else {"resolution": {"name": _USUAL_RESOLUTION}})
+                self._transit(key, transition, {} if fields else {"resolution": {"name": resolution}})
             except PermanentError:
                 raise error from None
 
@@ -281,13 +337,14 @@ def _make_client(config: JiraSection) -> JIRA:
     return client
 
 
-def _resolution(transition: Mapping[str, Any]) -> dict[str, Any]:
+def _resolution(transition: Mapping[str, Any], wanted: str) -> dict[str, Any]:
     """Fill the resolution of a transition's screen, where it has one."""
     field = transition.get("fields", {}).get("resolution")
     if field is None:
         return {}
-    allowed = field.get("allowedValues") or [{"name": _USUAL_RESOLUTION}]
-    chosen = next((each for each in allowed if each.get("name") == _USUAL_RESOLUTION), allowed[0])
+    allowed = field.get("allowedValues") or [{"name": wanted}]
+    by_name = {each.get("name"): each for each in reversed(allowed)}
+    chosen = by_name.get(wanted) or by_name.get(_USUAL_RESOLUTION) or allowed[0]
     return {"resolution": {"id": chosen["id"]} if "id" in chosen else {"name": chosen["name"]}}
 
 

@@ -12,7 +12,19 @@ from bot.adapters.sections import check_storage, replace_section
 from bot.adapters.slackblocks import parse_document
 from bot.domain.pacing import Allowance
 from bot.errors import IntegrationError, PermanentError
-from bot.ports import Attachment, Page, PageDraft, Posted, Promise, RemoteLink, Ticket, TicketDraft, TicketState
+from bot.ports import (
+    Attachment,
+    MarkedMessage,
+    MarkedTicket,
+    Page,
+    PageDraft,
+    Posted,
+    Promise,
+    RemoteLink,
+    Ticket,
+    TicketDraft,
+    TicketState,
+)
 
 _NOT_FOUND = 404
 
@@ -82,6 +94,7 @@ class MemoryTracker:
 
     def __init__(self, *, markup: str = "jira", project: str = "MEM", search_lag: timedelta = timedelta(0)) -> None:
         self.tickets: dict[str, MemoryTicket] = {}  # by key, oldest first
+        self.moved: dict[str, str] = {}  # old keys -> those that tickets have now
         self.faults = Faults()
         self._markup = markup
         self._project = project
@@ -101,7 +114,13 @@ class MemoryTracker:
 
     def read(self, key: str) -> Ticket | None:
         with self.faults.during("read"):
+            key = self.moved.get(key, key)
             return _shown(self.tickets[key]) if key in self.tickets else None
+
+    def marked(self, family: str) -> Sequence[MarkedTicket]:
+        with self.faults.during("marked"):
+            ours = (each for each in self.tickets.values() if each.marker.startswith(f"{family}-"))
+            return [MarkedTicket(each.marker, _shown(each)) for each in ours]
 
     def create(self, marker: str, draft: TicketDraft) -> Ticket:
         with self.faults.during("create"):
@@ -120,6 +139,12 @@ class MemoryTracker:
     def move(self, key: str, state: TicketState) -> None:
         with self.faults.during("move"):
             self._ticket(key).state = state
+
+    def close_duplicate(self, key: str, original: Ticket) -> None:
+        with self.faults.during("close_duplicate"):
+            ticket = self._ticket(key)
+            ticket.state = TicketState.DONE
+            ticket.links["duplicate"] = RemoteLink("duplicate", original.url, original.key)
 
     def link(self, key: str, link: RemoteLink) -> None:
         with self.faults.during("link"):
@@ -157,6 +182,14 @@ class MemoryWiki:
             page_id = str(len(self.pages) + 1)
             self.pages[page_id] = MemoryPage(page_id, draft, draft.body)
             return _page(self.pages[page_id])
+
+    def read(self, page_id: str) -> Page | None:
+        with self.faults.during("read"):
+            return _page(self.pages[page_id]) if page_id in self.pages else None
+
+    def labelled(self, label: str) -> Sequence[Page]:
+        with self.faults.during("labelled"):
+            return [_page(page) for page in self.pages.values() if label in page.labels]
 
     def label(self, page_id: str, labels: Sequence[str]) -> None:
         with self.faults.during("label"):
@@ -232,6 +265,11 @@ class MemoryChat:
                 return None
             fitting = (m for m in self.messages if (m.channel, m.mark) == (channel, mark) and m.posted_at >= since)
             return next((_posted(message) for message in fitting), None)
+
+    def marked(self, channel: str, since: datetime) -> Sequence[MarkedMessage]:
+        with self.faults.during("marked"):
+            ours = (m for m in self.messages if self._can_edit and m.channel == channel and m.posted_at >= since)
+            return [MarkedMessage(message.mark, _posted(message)) for message in ours]
 
     def _message(self, posted: Posted) -> MemoryMessage:
         for message in self.messages:

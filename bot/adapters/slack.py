@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from bot.adapters.slackblocks import Message, build_message
 from bot.config import SlackSection
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError, RetryableError
-from bot.ports import Posted, Promise
+from bot.ports import MarkedMessage, Posted, Promise
 
 T = TypeVar("T")
 
@@ -200,11 +200,23 @@ class SlackChat:
 
     def find(self, channel: str, mark: str, since: datetime) -> Posted | None:
         channel_id = self._channel_id(channel)
+        for ts, found in self._history(channel_id, since):
+            if found == mark:
+                return Posted(channel_id, ts, self._permalink(channel_id, ts))
+        return None
+
+    def marked(self, channel: str, since: datetime) -> Sequence[MarkedMessage]:
+        channel_id = self._channel_id(channel)
+        ours = sorted((ts, mark) for ts, mark in self._history(channel_id, since) if mark is not None)
+        return [MarkedMessage(mark, Posted(channel_id, ts, self._permalink(channel_id, ts))) for ts, mark in ours]
+
+    def _history(self, channel_id: str, since: datetime) -> Iterator[tuple[str, str | None]]:
+        """Yield what was posted since then, each message with its mark, newest first."""
         oldest = f"{(since - _CLOCKS_DIFFER).timestamp():.6f}"
         cursor: str | None = None
         while True:
             messages, cursor = self._link.call(
-                f"show what was posted to {channel}",
+                f"show what was posted to {channel_id}",
                 lambda client, page=cursor: client.conversations_history(  # type: ignore[misc]
                     channel=channel_id,
                     cursor=page,
@@ -215,11 +227,9 @@ class SlackChat:
                 ),
                 lambda answer: ([(str(each["ts"]), _mark_of(each)) for each in answer["messages"]], next_page(answer)),
             )
-            for ts, found in messages:
-                if found == mark:
-                    return Posted(channel_id, ts, self._permalink(channel_id, ts))
+            yield from messages
             if not cursor:
-                return None
+                return
 
     def _channel_id(self, channel: str) -> str:
         """Find the id of a channel, which is all that reading and editing take."""

@@ -21,7 +21,7 @@ from bot.adapters.http import Service, Wire
 from bot.config import ListNames, TrelloSection
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
-from bot.ports import Attachment, RemoteLink, Ticket, TicketDraft, TicketState
+from bot.ports import Attachment, MarkedTicket, RemoteLink, Ticket, TicketDraft, TicketState
 
 _LONGEST_TEXT = 16_384  # of a name, a description, a comment
 _LONGEST_TITLE = 255  # a board shows no more of it
@@ -157,6 +157,13 @@ class TrelloTracker:
         found = [card for card in self._cards() if ours.search(card["desc"])]
         return self._ticket(board, min(found, key=lambda card: str(card["id"]))) if found else None
 
+    def marked(self, family: str) -> Sequence[MarkedTicket]:
+        ours = re.compile(rf"(?<![\w-]){re.escape(family)}(?:-\w+)+(?![\w-])")
+        board = self._board()
+        cards = sorted(self._cards(), key=lambda card: str(card["id"]))
+        found = ((ours.search(card["desc"]), card) for card in cards)
+        return [MarkedTicket(marker[0], self._ticket(board, card)) for marker, card in found if marker]
+
     def read(self, key: str) -> Ticket | None:
         board = self._board()
         send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}", {"fields": _CARD_FIELDS})
@@ -221,6 +228,10 @@ class TrelloTracker:
         self._link.wire.send(
             f"move {key}", partial(self._link.request, "PUT", f"cards/{quoted_path(key)}", arguments), write=True
         )
+
+    def close_duplicate(self, key: str, original: Ticket) -> None:
+        self.link(key, RemoteLink(f"duplicate-of-{original.key}", original.url, original.name or original.key))
+        self.move(key, TicketState.DONE)
 
     def link(self, key: str, link: RemoteLink) -> None:
         """Attach the address, then take away what the same identity stood for before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from bot.adapters.slackblocks import build_message
 from bot.config import WebhookSection
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
-from bot.ports import Posted, Promise
+from bot.ports import MarkedMessage, Posted, Promise
 
 _SHORTEST_SECRET = 8  # characters; shorter parts of the address are words like `hooks` or `services`
 _ADVICE = {
@@ -79,6 +80,9 @@ class WebhookChat:
 
     def find(self, channel: str, mark: str, since: datetime) -> Posted | None:  # noqa: ARG002 - a port's signature
         return None
+
+    def marked(self, channel: str, since: datetime) -> Sequence[MarkedMessage]:  # noqa: ARG002 - a port's signature
+        return ()
 
 
 def _secrets_in(webhook_url: SecretStr) -> tuple[SecretStr, ...]:

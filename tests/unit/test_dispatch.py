@@ -203,7 +203,7 @@ def test_a_ticket_carries_what_the_pipelines_configuration_says(bench):
     bench.drain()
     draft = bench.ticket.draft
     assert (draft.priority, draft.assignee, draft.components) == ("High", "account-7", ("ranking",))
-    assert bench.ticket.labels == (TICKET.name, "model-quality")
+    assert bench.ticket.labels == (TICKET.name, "herald-test", "model-quality")
 
 
 def test_a_page_that_is_kept_up_to_date_is_found_again_and_only_its_section_changes(bench):
