@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bot.domain.judge.calibration import THRESHOLDS
 from bot.domain.judge.cleaning import find_repeats, mark_spikes, robust_scale
 from bot.domain.judge.evidence import compare_levels, log_bayes_factors, open_window, smallest_found
-from bot.domain.judge.calibration import THRESHOLDS
 from bot.domain.judge.offline import change_points
 from bot.domain.judge.paired import holm, moderated_p, paired_p
 from bot.domain.judge.spread import estimate_spread, p_below
