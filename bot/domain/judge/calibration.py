@@ -1,6 +1,6 @@
 """What simulation says about the evidence: how much of it a preset asks for, by how many runs hold it.
 
-Made by ``bench/calibrate.py`` on simulated noise of many kinds; docs/judge.md says how.
+Found by the search in ``bench/calibrate.py`` on simulated noise of many kinds, then adjusted; docs/judge.md says how.
 """
 
 from __future__ import annotations

@@ -14,9 +14,10 @@ from bot.domain.runs import Baseline, DataCard, ExampleTable, Run, RunResult, Ru
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HR = MetricPolicy("hr", lower=0.0, upper=1.0)
 POLICIES = Policies(metrics=(HR,))
+NO_CARD = DataCard()
 
 
-def make_run(number: int, values: dict[str, float], card: DataCard = DataCard(), examples=None) -> RunResult:
+def make_run(number: int, values: dict[str, float], card: DataCard = NO_CARD, examples=None) -> RunResult:
     run = Run(
         run_id=f"run{number}",
         name=f"run {number}",
@@ -52,7 +53,7 @@ class Recommender:
         self.spread = spread
         self.trained = 0
 
-    def train(self, grocery: float = 0.0, card: DataCard = DataCard()) -> RunResult:
+    def train(self, grocery: float = 0.0, card: DataCard = NO_CARD) -> RunResult:
         self.trained += 1
         seed_effect = 1 + self.random.normal(0, self.spread)
         defect = 1 + grocery * (self.departments == "GROCERY")

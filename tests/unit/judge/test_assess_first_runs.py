@@ -6,14 +6,14 @@ import math
 from dataclasses import replace
 
 import pytest
-from judged_runs import HR, POLICIES, judge_all, make_run, make_runs
+from judged_runs import HR, NO_CARD, POLICIES, judge_all, make_run, make_runs
 
 from bot.domain.judge import Outcome, Reason, SeriesState, assess
 from bot.domain.policy import Guard
 from bot.domain.runs import Baseline, DataCard
 
 
-def judge_one(value_by_metric, baseline=(), policies=POLICIES, card=DataCard()):
+def judge_one(value_by_metric, baseline=(), policies=POLICIES, card=NO_CARD):
     return assess(SeriesState(), make_run(99, value_by_metric, card), Baseline(tuple(baseline)), policies)
 
 
