@@ -144,7 +144,7 @@ def test_the_trainer_never_imports_bot():
         ("mlflow", "bot", {"bot.adapters.mlflow"}),
         ("jira", "bot", {"bot.adapters.jira"}),
         ("atlassian", "bot", {"bot.adapters.confluence"}),
-        ("httpx", "bot", {"bot.adapters.http", "bot.adapters.trello"}),
+        ("httpx", "bot", {"bot.adapters.http", "bot.adapters.trello", "bot.adapters.dead_man"}),
         ("slack_sdk", "bot", {"bot.adapters.slack", "bot.adapters.slackblocks"}),
         ("apscheduler", "bot", {"bot.timetable"}),
         ("matplotlib", "bot", {"bot.charts"}),
