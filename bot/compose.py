@@ -14,7 +14,7 @@ from bot.charts import chart_filename
 from bot.config import MetricSection, PipelineSection
 from bot.domain.effects import Effect, EffectKind, ObjectKey
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
-from bot.domain.judge import Assessment, Finding, Outcome
+from bot.domain.judge import Assessment, Finding, Outcome, Reason
 from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus
 from bot.domain.telling import Places
 from bot.formats import Locale
@@ -253,7 +253,7 @@ def verdict_view(on: Occasion, step: Step | None) -> VerdictView:
         slices=_most_of_the_loss(on, headline.metric) if headline else (),
         baseline_runs=str(findings[0].n_baseline) if findings else "0",
         bad_runs=str(len(incident.bad_runs)) if incident else "0",
-        reruns_agree=on.config.confirm.reruns > 0,
+        reruns_agree=on.config.confirm.reruns > 0 and any(f.reason is Reason.CONFIRMED for f in findings),
         exit_code=on.exit_code,
         silent_for="" if silence is None else _seconds(on, silence.value),
         cadence="" if silence is None else _seconds(on, silence.baseline),

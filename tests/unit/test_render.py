@@ -650,3 +650,10 @@ def test_a_page_that_never_fits_is_not_used(tmp_path: Path):
     view = samples.run_page(samples.WORDS["en"])
     assert renderer.render_run_page(view, {}) == RENDERERS["en"].render_run_page(view, {})
     assert "a page takes 2,000,000" in heard[0]
+
+
+@pytest.mark.parametrize("locale", ["en", "zh"])
+def test_every_outcome_and_reason_has_its_words(locale):
+    text = (GOLDEN.parents[1] / "templates" / locale / "words.j2").read_text(encoding="utf-8")
+    for name in (*Outcome, *Reason):
+        assert f'"{name}":' in text, f"{locale}/words.j2 has no word for {name}"
