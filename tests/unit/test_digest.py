@@ -20,8 +20,8 @@ from bot.digest import compose_digest, owe_digest, owe_due_digest, preview
 from bot.domain.digest import LINES, DigestSection, choose_lines, is_quiet
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
-from bot.errors import PermanentError
-from bot.store import Database, incidents, pipelines, runs
+from bot.errors import PermanentError, RetryableError
+from bot.store import Database, incidents, outbox, pipelines, runs
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -216,6 +216,22 @@ def test_what_could_not_be_delivered_is_told(office):
     office.chat.faults.fail_next("post", PermanentError("channel_not_found"))
     herald.dispatcher.drain()
     assert "Herald could not deliver 1 thing and waits for a person" in "\n".join(told(office))
+
+
+@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize("method", ["post", "create"])
+def test_a_digest_whose_answer_is_lost_stands_once(office, method, committed):
+    herald = office.herald(wiki="confluence")
+    owe_digest(herald, MONDAY)
+    service = office.chat if method == "post" else office.wiki
+    service.faults.fail_next(method, RetryableError("the answer was lost", doubtful=True), committed=committed)
+    for _ in range(8):  # each look comes later than the last one's pause
+        herald.dispatcher.drain()
+        office.now += timedelta(minutes=15)
+    assert len(office.chat.messages) == 1
+    assert len(office.wiki.pages) == 1
+    with herald.database.begin() as tx:
+        assert outbox.outstanding(tx) == []
 
 
 def test_the_digest_is_no_pipeline(office):
