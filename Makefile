@@ -9,7 +9,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check $(if $(INDEX),--index
 JOBS   ?= auto
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: setup demo test check format contract chaos clean
+.PHONY: setup demo test check format contract chaos wheel clean
 
 setup: $(VENV)/.ready
 
@@ -28,6 +28,9 @@ test: setup
 
 contract: setup
 	$(BIN)/python -m pytest -m long tests/sandbox
+
+wheel: setup
+	$(BIN)/python -m pytest -m long tests/installed
 
 chaos: setup
 	$(BIN)/python -m tests.chaos.run $(CHAOS)

@@ -16,7 +16,7 @@ import pytest
 from bot.sandbox import serve
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
