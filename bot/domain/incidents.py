@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot.domain.judge.findings import Assessment, Finding, Outcome
@@ -148,7 +148,8 @@ def _worsen(
         return Step(incident, Turn.SUSPECTED)
     if not is_open:
         return Step(replace(incident, state=IncidentState.OPEN, told_at=now), Turn.FILED)
-    if incident.told_at is not None and now - incident.told_at < policy.comment_every:
+    # A clock that was set back makes the last word lie in the future: then it says nothing about how long ago it was.
+    if incident.told_at is not None and timedelta(0) <= now - incident.told_at < policy.comment_every:
         return Step(incident, Turn.COUNTED)
     return Step(replace(incident, told_at=now), Turn.REPEATED)
 

@@ -78,6 +78,11 @@ def test_repeats_within_the_quiet_time_are_counted_and_not_told():
     assert turns[1:] == [[Turn.FILED], [Turn.COUNTED], [Turn.COUNTED], [Turn.REPEATED], [Turn.COUNTED]]
 
 
+def test_a_clock_that_was_set_back_silences_nobody():
+    _, turns = live([Outcome.SUSPICIOUS] + 3 * [Outcome.REGRESSED], EAGER, gap=timedelta(seconds=-1))
+    assert turns[1:] == [[Turn.FILED], [Turn.REPEATED], [Turn.REPEATED]]
+
+
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.STALE, Outcome.INVALID])
 def test_what_is_certain_at_once_is_filed_at_once(outcome):
     (incident,), turns = live([outcome])
