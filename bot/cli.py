@@ -16,6 +16,7 @@ from bot.errors import HeraldError
 
 if TYPE_CHECKING:
     from bot.app import Herald, Surroundings
+    from bot.first_config import Answers
     from bot.store.outbox import Owed
 
 app = typer.Typer(
@@ -278,6 +279,85 @@ def cancel(
 
     herald = _set_effect(_make(config, secrets_dir), number, EffectState.CANCELLED)
     show.print_effect(_effect(herald, number), as_json=as_json)
+
+
+@app.command()
+def init(  # noqa: PLR0917  a command's options are named by whoever types them
+    config: ConfigOption = DEFAULT_CONFIG,
+    mlflow: Annotated[str | None, typer.Option(help="The address of MLflow.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="The experiment to watch.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="A metric to judge; may be given more than once.")] = None,
+    direction: Annotated[str | None, typer.Option(help="up where higher is better, down where lower is.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Who owns it, as people should read it.")] = None,
+    tracker: Annotated[str | None, typer.Option(help="Where tickets go: jira, trello or none.")] = None,
+    jira_url: Annotated[str | None, typer.Option(help="The address of Jira.")] = None,
+    email: Annotated[str | None, typer.Option(help="The account of the API token, on Atlassian's cloud.")] = None,
+    project: Annotated[str | None, typer.Option(help="The key of the Jira project.")] = None,
+    board: Annotated[str | None, typer.Option(help="The letters after /b/ in the Trello board's address.")] = None,
+    wiki: Annotated[str | None, typer.Option(help="Where reports go: confluence or none.")] = None,
+    confluence_url: Annotated[str | None, typer.Option(help="The address of Confluence.")] = None,
+    space: Annotated[str | None, typer.Option(help="The key of the Confluence space.")] = None,
+    chat: Annotated[str | None, typer.Option(help="Where messages go: slack, webhook or none.")] = None,
+    channel: Annotated[str | None, typer.Option(help="The id of the channel.")] = None,
+    secrets_dir: SecretsOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a configuration that is there.")] = False,
+) -> None:
+    """Write a configuration from a few questions.
+
+    Each question is asked unless its option answers it. Ends by running doctor, once the secrets are set.
+    """
+    from bot.ask import Given, ask
+
+    if config.exists() and not force:
+        raise HeraldError(f"{config}: is there already; --force replaces it")
+    given = Given(
+        {
+            "mlflow": mlflow,
+            "experiment": experiment,
+            "metric": " ".join(metric) if metric else None,
+            "direction": direction,
+            "owner": owner,
+            "tracker": tracker,
+            "jira-url": jira_url,
+            "email": email,
+            "project": project,
+            "board": board,
+            "wiki": wiki,
+            "confluence-url": confluence_url,
+            "space": space,
+            "chat": chat,
+            "channel": channel,
+        }
+    )
+    _begin(config, ask(given), secrets_dir)
+
+
+def _begin(path: Path, answers: Answers, secrets_dir: Path | None) -> None:
+    """Write the configuration, say which secrets it needs, and look at what it leans on."""
+    from bot import show
+    from bot.app import now_utc
+    from bot.config_file import check_config, load_config
+    from bot.doctor import examine
+    from bot.errors import ConfigError
+    from bot.first_config import secrets_of, write_config
+
+    text = write_config(answers)
+    check_config(path, text)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise HeraldError(f"{path}: cannot be written: {error.strerror}") from None
+    typer.echo(f"{path} is written.")
+    try:
+        config = load_config(path, secrets_dir)
+    except ConfigError:
+        typer.echo("Now set its secrets, as environment variables or as files in --secrets-dir (in small letters):")
+        for name in secrets_of(answers):
+            typer.echo(f"  {name}")
+        typer.echo("Then `herald doctor` looks at every connection.")
+        return
+    if not show.print_examined(examine(config, path.resolve().parent, now_utc), as_json=False):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -39,10 +39,29 @@ def load_config(path: Path, secrets_dir: Path | None = None) -> Config:
     try:
         return Config(_secrets_dir=secrets_dir, **raw)
     except ValidationError as error:
-        lines = [f"{path}: {_explain(problem)}" for problem in error.errors(include_url=False)]
-        raise ConfigError("\n".join(lines)) from None
+        raise _refusal(path, error.errors(include_url=False)) from None
     except (SettingsError, TypeError) as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def check_config(path: Path, text: str) -> None:
+    """Raise ConfigError where *text* could not stand in *path*, whatever secrets are still to be set."""
+    raw = tomllib.loads(text)
+    _refuse_password(path, raw)
+    try:
+        Config(**raw)
+    except ValidationError as error:
+        problems = [each for each in error.errors(include_url=False) if not _is_missing_secret(each)]
+        if problems:
+            raise _refusal(path, problems) from None
+
+
+def _refusal(path: Path, problems: Sequence[ErrorDetails]) -> ConfigError:
+    return ConfigError("\n".join(f"{path}: {_explain(problem)}" for problem in problems))
+
+
+def _is_missing_secret(problem: ErrorDetails) -> bool:
+    return problem["type"] == "missing" and problem["loc"][-1] in _SECRETS
 
 
 def _refuse_secrets(path: Path, raw: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ ADAPTER_SUPPORT = {  # what several adapters share: no service of its own
     "bot.adapters.checking",
     "bot.adapters.cutting",
     "bot.adapters.http",
+    "bot.adapters.remembered",
     "bot.adapters.sections",
     "bot.adapters.slackblocks",
 }
@@ -51,7 +52,7 @@ LAYERS = (
     ("bot.compose", "bot.deliver", "bot.watch", "bot.traffic"),
     ("bot.dispatch", "bot.cycle"),
     ("bot.app",),
-    ("bot.schedule", "bot.serve", "bot.rehearse", "bot.digest", "bot.doctor"),
+    ("bot.schedule", "bot.serve", "bot.rehearse", "bot.digest", "bot.doctor", "bot.first_config", "bot.ask"),
     ("bot.overview",),
     ("bot.show",),
     ("bot.demo",),
