@@ -257,7 +257,7 @@ def test_one_thing_that_is_broken_is_what_the_doctor_names(clinic: Clinic, what:
     assert wrong.remedy
 
 
-def test_the_field_that_has_no_value_is_named_and_a_value_in_config_is_enough(clinic: Clinic):
+def test_trap_22_23_the_field_that_has_no_value_is_named_and_a_value_in_config_is_enough(clinic: Clinic):
     clinic.sandbox.change(Service.JIRA_CLOUD, required_fields=("customfield_10020",))
     clinic.wrong()
     check = clinic.check(CLOUD, "required fields")
