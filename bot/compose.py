@@ -115,8 +115,8 @@ def view_of(effect: Effect, on: Occasion) -> View | None:
             return LabelsView(_labels(on))
         case EffectKind.UPDATE_SECTION:
             return pipeline_page_view(on)
-        case EffectKind.RESOLVE_TICKET | EffectKind.POST_DIGEST | EffectKind.PUBLISH_DIGEST:
-            return None  # shows nothing, or what no single run says
+        case EffectKind.RESOLVE_TICKET | EffectKind.ATTACH_TEXT | EffectKind.POST_DIGEST | EffectKind.PUBLISH_DIGEST:
+            return None  # shows nothing, or what no single run says, or what another effect does
         case EffectKind.LINK_TICKET:
             return LinkView(_links(report=on.page))
     assert step is not None
@@ -189,7 +189,7 @@ def run_page_view(on: Occasion) -> RunPageView:
         params=_params(on),
         facts=_facts(on),
         chart=chart_view(on),
-        marker=_marker(on, incident) if incident else "",
+        marker=_listed(on, incident) if incident else "",
         labels=_labels(on),
         peers=_peers(on),
         peer_metrics=tuple(_plain(on, name) for name in on.config.metrics),
@@ -209,16 +209,18 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
         )
         for judged in reversed(on.history[-_HISTORY_RUNS:])
     ]
+    standing = [incident for incident in on.standing if incident.state is IncidentState.OPEN]
     open_rows = tuple(
         OpenIncidentRow(
             verdict=verdict_view(on, Step(incident, Turn.REPEATED)),
             since=formats.moment(incident.opened_at, on.zone, on.locale),
             owner=on.config.owner,
-            marker=_marker(on, incident),
+            marker=_listed(on, incident),
+            ticket="" if on.places.lists_tickets else _marker(on, incident),
         )
-        for incident in on.standing
-        if incident.state is IncidentState.OPEN
+        for incident in standing
     )
+    tickets = {row.ticket: on.places.ticket(i) for row, i in zip(open_rows, standing, strict=True) if row.ticket}
     return PipelinePageView(
         title=on.places.pipeline_page,
         pipeline=on.title,
@@ -227,6 +229,7 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
         metrics=tuple(_plain(on, name) for name in policies),
         history=tuple(rows),
         incidents=open_rows,
+        links=_links(**tickets),
     )
 
 
@@ -467,6 +470,11 @@ def _prominence(finding: Finding) -> float:
 def _marker(on: Occasion, incident: Incident) -> str:
     ticket = on.places.ticket(incident)
     return ticket.name if ticket else ""
+
+
+def _listed(on: Occasion, incident: Incident) -> str:
+    """Return the marker where the wiki can list tickets by it."""
+    return _marker(on, incident) if on.places.lists_tickets else ""
 
 
 def _labels(on: Occasion) -> tuple[str, ...]:

@@ -486,6 +486,7 @@ class Cycle:
             chat=pipeline.chat,
             channel=pipeline.channel,
             publish=Publish(pipeline.publish),
+            lists_tickets=pipeline.tracker is None or self.config.tracker[pipeline.tracker].kind == "jira",
         )
 
     def _job(self, fire: Fire, config: JobSection) -> Job:

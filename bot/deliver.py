@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bot.charts import draw_history
-from bot.domain.effects import EffectKind, ObjectKey, channel_of, family_of
+from bot.domain.effects import Effect, EffectKind, ObjectKey, channel_of, family_of
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
 from bot.ports import (
@@ -25,7 +26,7 @@ from bot.ports import (
     Tracker,
     Wiki,
 )
-from bot.render import Renderer
+from bot.render import Renderer, TicketText
 from bot.store.outbox import KnownObject, Owed
 from bot.views import (
     Bound,
@@ -42,6 +43,7 @@ from bot.views import (
 )
 
 _CLOCK_SKEW = timedelta(minutes=5)  # between us and a service, when its history is searched
+_MOMENT = timedelta(seconds=10)
 _NEEDS_PAUSE = timedelta(seconds=15)
 
 V = TypeVar("V", bound=View)
@@ -82,6 +84,7 @@ class Done:
     made: KnownObject | None = None
     unbound: tuple[ObjectKey, ...] = ()
     posted: bool = False  # a message has just gone to its channel
+    owes: tuple[tuple[Effect, View], ...] = ()  # what only carrying this out has shown to be needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class Delivery:
     known: Mapping[ObjectKey, KnownObject]  # of the effect's target, needs and links
     now: datetime
     in_flight: timedelta = timedelta(0)  # how long a request may be on its way after its sender died
+    coming: frozenset[ObjectKey] = frozenset()  # of these, what is owed and has not failed yet
 
     @property
     def target(self) -> ObjectKey:
@@ -113,14 +117,20 @@ class Delivery:
         missing = [key for key in self.owed.effect.needs if key not in self.known]
         if missing:
             return NotYet(self.now + _NEEDS_PAUSE, f"waits for {missing[0]}", missing[0])
-        return None
+        return self._wait_a_moment() if self.owed.effect.kind is EffectKind.TELL_CHANNEL else None
+
+    def _wait_a_moment(self) -> NotYet | None:
+        """Let a message wait for what it names while that is on its way, or it would have to be edited at once."""
+        until = self.owed.created_at + _MOMENT
+        missing = [key for key in self._view(MessageView).links.values() if key in self.coming]
+        return NotYet(until, f"waits a moment for {missing[0]}", missing[0]) if missing and self.now < until else None
 
     def settle(self) -> Done | NotYet | None:
         """Find out whether an earlier request was carried out; None: it was not, or repeating it is harmless."""
         match self.owed.effect.kind:
             case EffectKind.OPEN_TICKET:
                 ticket = self._tracker.find(self.target.name)
-                found = Done(self._made_ticket(ticket)) if ticket else None
+                found = self._opened(ticket, self._ticket_text()) if ticket else None
                 return found or self._not_before(max(self._tracker.search_lag, self.in_flight))
             case EffectKind.COMMENT_TICKET:
                 mark = self._view(CommentView).mark
@@ -147,8 +157,9 @@ class Delivery:
                 self._tracker.move(self._external_id(self.target), TicketState.DONE)
             case EffectKind.LINK_TICKET:
                 self._link_ticket()
-            case EffectKind.ATTACH_TO_TICKET:
-                self._tracker.attach(self._external_id(self.target), self._chart())
+            case EffectKind.ATTACH_TO_TICKET | EffectKind.ATTACH_TEXT:
+                is_chart = self.owed.effect.kind is EffectKind.ATTACH_TO_TICKET
+                self._tracker.attach(self._external_id(self.target), self._chart() if is_chart else self._whole_text())
             case EffectKind.PUBLISH_PAGE:
                 return self._publish_page()
             case EffectKind.LABEL_PAGE:
@@ -166,8 +177,7 @@ class Delivery:
     def _open_ticket(self) -> Done:
         if self.target in self.known:  # found again by its marker after the state was lost
             return Done(self.known[self.target])
-        view = self._view(TicketView)
-        text = self.renderer.render_ticket(self._tracker.markup, view, self._bind(view.links))
+        text = self._ticket_text()
         draft = TicketDraft(
             text.title,
             text.body,
@@ -176,7 +186,20 @@ class Delivery:
             self.fields.assignee,
             self.fields.components,
         )
-        return Done(self._made_ticket(self._tracker.create(self.target.name, draft)))
+        return self._opened(self._tracker.create(self.target.name, draft), text)
+
+    def _ticket_text(self) -> TicketText:
+        view = self._view(TicketView)
+        return self.renderer.render_ticket(self._tracker.markup, view, self._bind(view.links))
+
+    def _opened(self, ticket: Ticket, text: TicketText) -> Done:
+        """Bind the ticket; where its text was cut, the whole of it is owed as a file."""
+        made = Done(self._made_ticket(ticket))
+        if not text.cut:
+            return made
+        effect = self.owed.effect
+        whole = Effect(EffectKind.ATTACH_TEXT, self.target, effect.cause, effect.incident_id, needs=(self.target,))
+        return replace(made, owes=((whole, self._view(TicketView)),))
 
     def _link_ticket(self) -> None:
         report = self.known[self._view(LinkView).links["report"]]
@@ -195,13 +218,14 @@ class Delivery:
     def _update_section(self) -> Done:
         view = self._view(PipelinePageView)
         section = self.renderer.render_pipeline_section(view, self._bind(view.links))
+        unbound = tuple(key for key in view.links.values() if key not in self.known)
         known = self.known.get(self.target)
         if known is not None:
             self._wiki.replace_section(known.bound.external_id, section)
-            return Done()
+            return Done(unbound=unbound)
         page = self._wiki.find(view.title) or self._wiki.create(PageDraft(view.title, ""))
         self._wiki.replace_section(page.page_id, section)
-        return Done(self._made_page(page))
+        return Done(self._made_page(page), unbound)
 
     def _tell_channel(self) -> Done:
         view = self._view(MessageView)
@@ -250,6 +274,11 @@ class Delivery:
     def _chart(self) -> Attachment:
         chart = self._view(ChartView)
         return Attachment(chart.filename, draw_history(chart), "image/png")
+
+    def _whole_text(self) -> Attachment:
+        view = self._view(TicketView)
+        content = self.renderer.render_whole_ticket(view, self._bind(view.links)).encode()
+        return Attachment(f"whole-text-{hashlib.sha256(content).hexdigest()[:8]}.md", content, "text/markdown")
 
     def _bind(self, links: Mapping[str, ObjectKey]) -> dict[str, Bound | None]:
         return {name: self.known[key].bound if key in self.known else None for name, key in links.items()}

@@ -137,7 +137,9 @@ class Dispatcher:
         now = self.clock()
         with self.database.begin() as tx:
             owed = outbox.claim_next(tx, self.owner, now, now + LEASE, self.traffic.closed(now))
-            known = {} if owed is None else outbox.known_objects(tx, _named_in(owed))
+            named = [] if owed is None else _named_in(owed)
+            known = outbox.known_objects(tx, named)
+            coming = outbox.coming(tx, [key for key in named if key not in known])
         if owed is None:
             return None
         delivery = Delivery(
@@ -148,6 +150,7 @@ class Dispatcher:
             known,
             now,
             self.in_flight,
+            coming,
         )
         claim = Claim(owed, delivery, channel_of(owed.effect.target))
         self.traffic.enter(owed.effect.target.service, claim.channel, now)
@@ -205,27 +208,30 @@ class Dispatcher:
                 outbox.know(tx, done.made)
                 outbox.wake(tx, done.made.key, now)
             outbox.mark_delivered(tx, owed, now, done.unbound)
-            self._mend_messages(tx, owed, done, now)
+            outbox.owe(tx, owed.pipeline, done.owes, now)
+            self._mend_texts(tx, owed, done, now)
             self.on_step("delivery.recording")
         self.on_step("delivery.recorded")
         log.info("delivered", effect=owed.effect.effect_id)
 
-    def _mend_messages(self, tx: Connection, owed: Owed, done: Done, now: datetime) -> None:
-        """Owe an edit to messages that said `pending` of an object that is there now."""
+    def _mend_texts(self, tx: Connection, owed: Owed, done: Done, now: datetime) -> None:
+        """Owe an edit to messages and sections that said `pending` of an object that is there now."""
         effect = owed.effect
         if effect.kind in CREATING and done.made is not None:
-            for message in outbox.messages_missing(tx, done.made.key, effect.incident_id):
-                self._owe_mend(tx, message, done.made, now)
-        if effect.kind is EffectKind.TELL_CHANNEL:
+            missing = outbox.messages_missing(tx, done.made.key, effect.incident_id)
+            for text in (*missing, *outbox.sections_missing(tx, done.made.key)):
+                self._owe_mend(tx, text, done.made, now)
+        if effect.kind in (EffectKind.TELL_CHANNEL, EffectKind.UPDATE_SECTION):
             for known in outbox.known_objects(tx, done.unbound).values():
                 self._owe_mend(tx, owed, known, now)
 
-    def _owe_mend(self, tx: Connection, message: Owed, shown: KnownObject, now: datetime) -> None:
-        chat = self.services.chats.get(message.effect.target.service)
-        # What is still owed on the message will show it, and must not be undone by a mend of an older text.
-        if chat is not None and chat.can_edit and not outbox.is_followed(tx, message):
-            mend = replace(message.effect, cause=f"{message.effect.cause}+{shown.key.kind}")
-            outbox.owe(tx, message.pipeline, [(mend, message.view)], now)
+    def _owe_mend(self, tx: Connection, text: Owed, shown: KnownObject, now: datetime) -> None:
+        chat = self.services.chats.get(text.effect.target.service)
+        can_edit = text.effect.kind is EffectKind.UPDATE_SECTION or (chat is not None and chat.can_edit)
+        # What is still owed on the same object will show it, and must not be undone by a mend of an older text.
+        if can_edit and not outbox.is_followed(tx, text):
+            mend = replace(text.effect, cause=f"{text.effect.cause}+{shown.key.kind}")
+            outbox.owe(tx, text.pipeline, [(mend, text.view)], now)
 
     def _put_back(self, owed: Owed, error: RetryableError) -> None:
         draw = random.random()  # noqa: S311  jitter is no secret
@@ -247,6 +253,8 @@ class Dispatcher:
 
     def _postpone(self, owed: Owed, wait: NotYet) -> None:
         with self.database.begin() as tx:
+            if owed.effect.incident_id is not None:  # or what is made just now wakes it before it sleeps
+                incidents.lock(tx, owed.effect.incident_id)
             there = [] if wait.needs is None else outbox.known_objects(tx, [wait.needs])  # made a moment ago
             until, why = (self.clock() if there else wait.until), wait.why
             outbox.mark_waiting(tx, owed, self.owner, until, why, needs=wait.needs)

@@ -51,8 +51,11 @@ class RetryableError(IntegrationError):
     sending), so it must be looked for before it is sent again. *retry_after*: seconds the service asked to wait.
     """
 
-    def __init__(self, message: str, *, doubtful: bool, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, doubtful: bool, retry_after: float | None = None, status: int | None = None
+    ) -> None:
         super().__init__(message)
+        self.status = status
         self.doubtful = doubtful
         self.retry_after = retry_after
 

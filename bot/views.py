@@ -169,7 +169,8 @@ class OpenIncidentRow:
     verdict: VerdictView
     since: str
     owner: str
-    marker: str
+    marker: str  # by which the wiki lists tickets; empty where it cannot
+    ticket: str = ""  # the name among `links` of a ticket that the wiki cannot list
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +182,7 @@ class PipelinePageView:
     metrics: tuple[str, ...]  # plain names
     history: tuple[HistoryRow, ...]  # newest first
     incidents: tuple[OpenIncidentRow, ...]
-    links: Mapping[str, ObjectKey] = field(default_factory=dict)
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # tickets
 
 
 class Tone(StrEnum):

@@ -15,15 +15,17 @@ from atlassian import ConfluenceV2
 from atlassian.confluence import ConfluenceServer
 
 from bot.adapters.http import Service, Wire, make_session
+from bot.adapters.remembered import Remembered
 from bot.adapters.sections import replace_section
 from bot.config import ConfluenceSection
 from bot.domain.pacing import Allowance
-from bot.errors import PermanentError
+from bot.errors import PermanentError, RetryableError
 from bot.ports import Attachment, Page, PageDraft
 
 T = TypeVar("T")
 
 _BAD_REQUEST, _NOT_FOUND = 400, 404
+_OUTDATED = {400, 409}  # how an update is refused that follows another version than the latest
 _LIST_PAGE = 100
 _MESSAGE = "Herald"  # in the page's history
 _ADVICE = {
@@ -72,6 +74,7 @@ class ConfluenceWiki:
             else _DataCenterPages(self._link, config.space)
         )
         self._parent_id: str | None = None
+        self._written: Remembered[_Stored] = Remembered()  # pages as we left them, by id
 
     def __repr__(self) -> str:
         return f"ConfluenceWiki(space={self._config.space!r})"
@@ -132,10 +135,25 @@ class ConfluenceWiki:
         self._pages.attach(page_id, attachment)
 
     def replace_section(self, page_id: str, body: str) -> None:
+        """Write on top of the version we wrote last, and read the page where that is not the one it has now."""
+        held = self._written.take(page_id)
+        storage = None if held is None else replace_section(held.storage, body)
+        if held is not None and storage is not None:
+            try:
+                self._write(held, storage)
+            except (RetryableError, PermanentError) as error:
+                if error.status not in _OUTDATED:  # else nothing was written: somebody edited the page meanwhile
+                    raise
+            else:
+                return
         page = self._pages.read(page_id)
         storage = replace_section(page.storage, body)
         if storage is not None:
-            self._pages.write(page, storage)
+            self._write(page, storage)
+
+    def _write(self, page: _Stored, storage: str) -> None:
+        self._pages.write(page, storage)
+        self._written.keep(page.page_id, replace(page, storage=storage, version=page.version + 1))
 
     def _configured_parent(self) -> str | None:
         if self._config.parent is None or self._parent_id is not None:
@@ -269,6 +287,7 @@ class _DataCenterPages:
     def __init__(self, link: ConfluenceLink, space: str) -> None:
         self._link = link
         self._space = space
+        self._files: Remembered[frozenset[str]] = Remembered()  # all names, by id of a page that we made
 
     def find(self, title: str) -> Page | None:
         params = {"spaceKey": self._space, "title": title, "type": "page", "status": "current"}
@@ -286,9 +305,11 @@ class _DataCenterPages:
         }
         if draft.parent_id:
             body["ancestors"] = [{"id": draft.parent_id}]
-        return self._link.ask(
+        made = self._link.ask(
             f"create the page {draft.title!r}", "POST", "rest/api/content", self._link.page, data=body, write=True
         )
+        self._files.keep(made.page_id, frozenset())
+        return made
 
     def show(self, page_id: str) -> Page:
         return self._link.ask(f"show page {page_id}", "GET", f"rest/api/content/{_path(page_id)}", self._link.page)
@@ -310,18 +331,28 @@ class _DataCenterPages:
         self._link.send(f"update the page {page.title!r}", "PUT", path, data=body, write=True)
 
     def attach(self, page_id: str, attachment: Attachment) -> None:
+        """Add the file, or a version to the one of that name; a page just made has none, so nobody is asked."""
         path = f"rest/api/content/{_path(page_id)}/child/attachment"
-        there = self._link.ask(
-            f"list the files of page {page_id}",
-            "GET",
-            path,
-            lambda answer: [str(each["id"]) for each in answer["results"] if each["title"] == attachment.filename],
-            params={"filename": attachment.filename},
-        )
+        names = self._files.take(page_id)
+        there = None
+        if names is None or attachment.filename in names:
+            there = self._file_id(page_id, attachment.filename)
         if there:
-            path += f"/{_path(there[0])}/data"
+            path += f"/{_path(there)}/data"
         doing = f"attach {attachment.filename} to page {page_id}"
         self._link.send(doing, "POST", path, **_upload(attachment), write=True)
+        if names is not None:
+            self._files.keep(page_id, names | {attachment.filename})
+
+    def _file_id(self, page_id: str, filename: str) -> str | None:
+        ids = self._link.ask(
+            f"list the files of page {page_id}",
+            "GET",
+            f"rest/api/content/{_path(page_id)}/child/attachment",
+            lambda answer: [str(each["id"]) for each in answer["results"] if each["title"] == filename],
+            params={"filename": filename},
+        )
+        return ids[0] if ids else None
 
 
 def _pages(link: ConfluenceLink, answer: Mapping[str, Any]) -> list[Page]:

@@ -165,7 +165,9 @@ class Wire:
         message = f"{self._service.name} did not {doing} ({status}): {said}" + (f" {advice}" if advice else "")
         if status in _NOT_CARRIED_OUT or status == requests.codes.request_timeout or status >= 500:  # noqa: PLR2004
             wait = retry_after(response.headers)
-            return RetryableError(message, doubtful=write and status not in _NOT_CARRIED_OUT, retry_after=wait)
+            return RetryableError(
+                message, doubtful=write and status not in _NOT_CARRIED_OUT, retry_after=wait, status=status
+            )
         return PermanentError(message, status=status, fields={k: self._service.mask(v) for k, v in fields.items()})
 
 

@@ -16,6 +16,7 @@ from jira import JIRA, JIRAError
 
 from bot.adapters.cutting import shorten, shorten_wiki
 from bot.adapters.http import Service, Wire
+from bot.adapters.remembered import Remembered
 from bot.config import JiraSection
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
@@ -101,6 +102,7 @@ class JiraTracker:
     def __init__(self, config: JiraSection) -> None:
         self._config = config
         self._link = JiraLink(config)
+        self._files: Remembered[frozenset[str]] = Remembered()  # names, by key of the ticket
 
     def __repr__(self) -> str:
         return f"JiraTracker(project={self._config.project!r})"
@@ -150,12 +152,14 @@ class JiraTracker:
 
     def create(self, marker: str, draft: TicketDraft) -> Ticket:
         body = {"fields": self._fields(marker, draft)}
-        return self._link.wire.ask(
+        made: Ticket = self._link.wire.ask(
             "create the ticket",
             partial(self._link.post, "issue", body),
             lambda answer: Ticket(answer["key"], self._url(answer["key"]), TicketState.TODO),
             write=True,
         )
+        self._files.keep(made.key, frozenset())
+        return made
 
     def comment(self, key: str, mark: str, body: str) -> None:
         comment = {
@@ -231,9 +235,9 @@ class JiraTracker:
         )
 
     def attach(self, key: str, attachment: Attachment) -> None:
-        names = self._read(
-            key, "attachment", lambda issue: {each["filename"] for each in issue["fields"].get("attachment", [])}
-        )
+        names = self._files.take(key)
+        if names is None:
+            names = self._read(key, "attachment", _files_of)
         if attachment.filename in names:
             return
         files = {"file": (attachment.filename, attachment.content, attachment.media_type)}
@@ -243,6 +247,7 @@ class JiraTracker:
             self._link.request, "POST", f"issue/{quoted_path(key)}/attachments", files=files, headers=headers
         )
         self._link.wire.send(f"attach {attachment.filename} to {key}", send, write=True)
+        self._files.keep(key, names | {attachment.filename})
 
     def _fields(self, marker: str, draft: TicketDraft) -> dict[str, Any]:
         fields: dict[str, Any] = {
@@ -337,6 +342,10 @@ def _make_client(config: JiraSection) -> JIRA:
     client.deploymentType = "Cloud" if config.deployment == "cloud" else "Server"
     client._session.max_redirects = 0  # noqa: SLF001 - nothing of ours goes to a host that config does not name
     return client
+
+
+def _files_of(issue: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(str(each["filename"]) for each in issue["fields"].get("attachment", []))
 
 
 def _resolution(transition: Mapping[str, Any], wanted: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import httpx
 
 from bot.adapters.cutting import shorten, shorten_markdown
 from bot.adapters.http import Service, Wire
+from bot.adapters.remembered import Remembered
 from bot.config import ListNames, TrelloSection
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
@@ -47,6 +48,15 @@ class TrelloList:
     list_id: str
     name: str
     board_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _CardFile:
+    """A file or link on a card."""
+
+    attachment_id: str  # empty where Trello did not tell it yet
+    name: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +141,7 @@ class TrelloTracker:
         self._config = config
         self._clock = clock
         self._link = TrelloLink(config)
+        self._files: Remembered[Sequence[_CardFile]] = Remembered()  # by id of the card
         self._known: _Board | None = None
         self._labels: dict[str, str] | None = None  # ids by name
         self._lock = threading.RLock()  # a label is made for a board that has to be known
@@ -191,12 +202,14 @@ class TrelloTracker:
             arguments["idMembers"] = draft.assignee
         if self._config.due is not None:
             arguments["due"] = (self._clock() + self._config.due).astimezone(UTC).date().isoformat()
-        return self._link.wire.ask(
+        made = self._link.wire.ask(
             "create the card",
             partial(self._link.request, "POST", "cards", arguments),
             partial(self._ticket, board),
             write=True,
         )
+        self._files.keep(made.key, ())
+        return made
 
     def comment(self, key: str, mark: str, body: str) -> None:
         arguments = {"text": _ended(body, mark)}
@@ -238,27 +251,34 @@ class TrelloTracker:
         tag = _tag(link.identity)
         address = link.url if "#" in link.url else f"{link.url}#{tag}"
         title = shorten(link.title, _LONGEST_TITLE)
-        there = self._attachments(key)
-        same = [each for each in there if each["url"] == address or urldefrag(each["url"]).fragment == tag]
-        standing = next((each for each in same if each["url"] == address and each["name"] == title), None)
+        there = self._known_attachments(key)
+        same = [each for each in there if each.url == address or urldefrag(each.url).fragment == tag]
+        if any(not each.attachment_id for each in same):  # we added it, and were not told under which id
+            there = self._attachments(key)
+            same = [each for each in there if each.url == address or urldefrag(each.url).fragment == tag]
+        standing = next((each for each in same if (each.url, each.name) == (address, title)), None)
         if standing is None:
             arguments = {"url": address, "name": title}
             send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/attachments", arguments)
             self._link.wire.send(f"link {link.url} to {key}", send, write=True)
         for each in same:
             if each is not standing:
-                path = f"cards/{quoted_path(key)}/attachments/{quoted_path(each['id'])}"
+                path = f"cards/{quoted_path(key)}/attachments/{quoted_path(each.attachment_id)}"
                 self._link.wire.send(
                     f"drop an old link of {key}", partial(self._link.request, "DELETE", path), write=True
                 )
+        kept = [each for each in there if each not in same]
+        self._files.keep(key, (*kept, standing or _CardFile("", title, address)))
 
     def attach(self, key: str, attachment: Attachment) -> None:
-        if any(each["name"] == attachment.filename for each in self._attachments(key)):
+        there = self._known_attachments(key)
+        if any(each.name == attachment.filename for each in there):
             return
         arguments = {"name": attachment.filename, "mimeType": attachment.media_type, "setCover": "false"}
         file = {"file": (attachment.filename, attachment.content, attachment.media_type)}
         send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/attachments", arguments, files=file)
         self._link.wire.send(f"attach {attachment.filename} to {key}", send, write=True)
+        self._files.keep(key, (*there, _CardFile("", attachment.filename, "")))
 
     def _cards(self) -> Iterator[Mapping[str, Any]]:
         """Yield every card of the board, the newest page first."""
@@ -282,12 +302,17 @@ class TrelloTracker:
         send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}", {"fields": fields})
         return self._link.wire.ask(f"show {key}", send, lambda card: {name: card[name] for name in fields.split(",")})
 
-    def _attachments(self, key: str) -> list[dict[str, str]]:
+    def _known_attachments(self, key: str) -> Sequence[_CardFile]:
+        """Take what we know of a card's attachments, or ask for them."""
+        there = self._files.take(key)
+        return self._attachments(key) if there is None else there
+
+    def _attachments(self, key: str) -> Sequence[_CardFile]:
         send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}/attachments", {"fields": "id,name,url"})
         return self._link.wire.ask(
             f"list the files of {key}",
             send,
-            lambda answer: [{name: str(each[name]) for name in ("id", "name", "url")} for each in answer],
+            lambda answer: [_CardFile(str(each["id"]), str(each["name"]), str(each["url"])) for each in answer],
         )
 
     def _board(self) -> _Board:

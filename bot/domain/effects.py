@@ -12,6 +12,7 @@ class EffectKind(StrEnum):
     RESOLVE_TICKET = "resolve_ticket"
     LINK_TICKET = "link_ticket"
     ATTACH_TO_TICKET = "attach_to_ticket"
+    ATTACH_TEXT = "attach_text"  # the whole text of a ticket that was cut
     PUBLISH_PAGE = "publish_page"
     LABEL_PAGE = "label_page"
     ATTACH_TO_PAGE = "attach_to_page"
@@ -82,6 +83,7 @@ class Effect:
         aside = {
             EffectKind.LINK_TICKET,
             EffectKind.ATTACH_TO_TICKET,
+            EffectKind.ATTACH_TEXT,
             EffectKind.LABEL_PAGE,
             EffectKind.ATTACH_TO_PAGE,
         }

@@ -30,6 +30,7 @@ class Places:
     chat: str | None = None
     channel: str | None = None
     publish: Publish = Publish.CHANGED
+    lists_tickets: bool = True  # whether the wiki shows the tracker's tickets by a label of theirs, as it does Jira's
 
     def ticket(self, incident: Incident) -> ObjectKey | None:
         if self.tracker is None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -87,6 +88,8 @@ _MESSAGE = _Form("slack", "slack/message.mrkdwn.j2", 10_000, ((200, 8), (80, 4),
 _DIGEST = _Form("slack", "digest/message.mrkdwn.j2", 10_000, ((200, 20), (80, 20), (40, 20)))
 _DIGEST_PAGE = _Form("confluence", "digest/page.storage.j2", 2_000_000)
 _DIGEST_TEXT = _Form("plain", "digest/digest.txt.j2", 100_000)
+_WHOLE_TICKET = _Form("trello", "trello/ticket.md.j2", 2_000_000)
+_WHOLE_ROOMS = ((200_000, 10_000), (10_000, 1_000), (200, 1_000))
 _SECTION_CHARS = 2_900  # of one paragraph of a message; Slack takes 3,000
 
 _MESSAGES = (_MESSAGE, _DIGEST)
@@ -124,6 +127,13 @@ class Renderer:
         title, _ = self._render(_TITLE, view, bound)
         body, cut = self._render(_TICKETS[markup], view, bound)
         return TicketText(clean_title(title), body, cut)
+
+    def render_whole_ticket(self, view: TicketView, bound: Bindings) -> str:
+        """Render a ticket that had to be cut as a file of Markdown, whatever its tracker reads, with all its rows."""
+        for room in _WHOLE_ROOMS[:-1]:
+            with suppress(TemplateError):  # even a file has an end
+                return self._render(replace(_WHOLE_TICKET, rooms=(room,)), view, bound)[0]
+        return self._render(replace(_WHOLE_TICKET, rooms=_WHOLE_ROOMS[-1:]), view, bound)[0]
 
     def render_comment(self, markup: str, view: CommentView, bound: Bindings) -> str:
         return self._render(_COMMENTS[markup], view, bound)[0]

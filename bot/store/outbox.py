@@ -212,6 +212,16 @@ def mark_waiting(
     tx.execute(update(outbox).where(*_held(owed, owner)).values(values))
 
 
+def coming(tx: Connection, keys: Iterable[ObjectKey]) -> frozenset[ObjectKey]:
+    """Return those objects whose making is owed and has not failed yet."""
+    wanted = {str(key): key for key in keys}
+    untried = or_(outbox.c.attempts == 0, and_(outbox.c.attempts == 1, outbox.c.owner.is_not(None)))
+    owed = outbox.c.kind.in_(CREATING), outbox.c.state == EffectState.PENDING, outbox.c.lane.in_(wanted), untried
+    return (
+        frozenset(wanted[row.lane] for row in tx.execute(select(outbox.c.lane).where(*owed))) if wanted else frozenset()
+    )
+
+
 def wake(tx: Connection, made: ObjectKey, now: datetime) -> None:
     """Let what waits for an object go on, now that it was made."""
     waiting = (outbox.c.waits_for == str(made), outbox.c.state == EffectState.PENDING)
@@ -354,6 +364,22 @@ def messages_missing(tx: Connection, made: ObjectKey, incident_id: str | None) -
     return [_owed(row) for row in standing.values() if str(made) in row.unbound.split("\n")]
 
 
+def sections_missing(tx: Connection, made: ObjectKey) -> Sequence[Owed]:
+    """Return the sections of pages that could not show *made* yet and are still the latest of their pages."""
+    query = select(outbox).where(
+        outbox.c.kind == EffectKind.UPDATE_SECTION,
+        outbox.c.state == EffectState.DELIVERED,
+        outbox.c.unbound.contains(str(made), autoescape=True),
+    )
+    latest = {row.lane: row for row in tx.execute(query.order_by(outbox.c.seq))}
+    return [_owed(row) for row in latest.values() if not _is_outdone(tx, row)]
+
+
+def _is_outdone(tx: Connection, row: Row[Any]) -> bool:
+    later = outbox.c.lane == row.lane, outbox.c.seq > row.seq, outbox.c.state == EffectState.DELIVERED
+    return tx.execute(select(outbox.c.seq).where(*later).limit(1)).first() is not None
+
+
 def is_followed(tx: Connection, owed: Owed) -> bool:
     """Say whether something later is owed in the lane of an effect."""
     query = select(outbox.c.seq).where(
@@ -371,6 +397,7 @@ _VIEWS: dict[EffectKind, type[View]] = {
     EffectKind.COMMENT_TICKET: CommentView,
     EffectKind.LINK_TICKET: LinkView,
     EffectKind.ATTACH_TO_TICKET: ChartView,
+    EffectKind.ATTACH_TEXT: TicketView,
     EffectKind.ATTACH_TO_PAGE: ChartView,
     EffectKind.PUBLISH_PAGE: RunPageView,
     EffectKind.LABEL_PAGE: LabelsView,

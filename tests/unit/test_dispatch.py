@@ -41,7 +41,7 @@ from bot.ports import TicketState
 from bot.render import Renderer
 from bot.store import incidents, outbox
 from bot.store.outbox import EffectState
-from bot.views import ChartView, PipelinePageView, RunPageView, Tone
+from bot.views import ChartView, FactRow, OpenIncidentRow, PipelinePageView, RunPageView, Tone, View
 
 LAG = timedelta(seconds=30)
 PARENT = ObjectKey("confluence", ObjectKind.PAGE, "Search (Herald test)")
@@ -149,6 +149,16 @@ CHART = ChartView("ndcg", ("run 1", "run 2"), (0.8, 0.6), (None, None), filename
 
 def attach(kind: EffectKind, target: ObjectKey) -> tuple[Effect, ChartView]:
     return Effect(kind, target, "run5", INCIDENT, needs=(target,)), CHART
+
+
+def whole_text() -> tuple[Effect, View]:
+    return Effect(EffectKind.ATTACH_TEXT, TICKET, "opened", INCIDENT, needs=(TICKET,)), ticket_view()
+
+
+def long_ticket() -> tuple[Effect, View]:
+    effect, view = open_ticket()
+    rows = tuple(FactRow(f"parameter {number}", "1", "2", changed=True) for number in range(150))
+    return effect, replace(view, facts=rows)
 
 
 def dropped(committed_words="The connection was dropped.") -> RetryableError:
@@ -396,7 +406,12 @@ def test_a_comment_whose_end_is_unknown_is_said_once(bench, committed):
 @pytest.mark.parametrize("committed", [True, False])
 @pytest.mark.parametrize(
     ("method", "effect"),
-    [("move", resolve("a")), ("link", link()), ("attach", attach(EffectKind.ATTACH_TO_TICKET, TICKET))],
+    [
+        ("move", resolve("a")),
+        ("link", link()),
+        ("attach", attach(EffectKind.ATTACH_TO_TICKET, TICKET)),
+        ("attach", whole_text()),
+    ],
 )
 def test_a_change_that_may_be_repeated_is_repeated(bench, method, effect, committed):
     bench.owe(publish_page(), open_ticket())
@@ -469,6 +484,34 @@ def test_a_webhook_is_posted_to_again_when_there_is_news(sqlite_database):
     assert len(bench.chat.messages) == 2
 
 
+# ---- what was cut
+
+
+def test_trap_20_a_ticket_that_was_cut_has_its_whole_text_attached(bench):
+    bench.owe(long_ticket())
+    bench.drain()
+    assert "and 50 more" in bench.ticket.draft.body
+    [(name, file)] = bench.ticket.attachments.items()
+    assert name.startswith("whole-text-")
+    assert (file.media_type, file.content.decode().count("parameter ")) == ("text/markdown", 150)
+
+
+def test_a_ticket_that_has_room_for_everything_has_no_file_of_its_text(bench):
+    bench.owe(open_ticket())
+    bench.drain()
+    assert bench.ticket.attachments == {}
+    assert bench.owed == []
+
+
+def test_a_cut_ticket_found_after_a_doubtful_end_gets_its_whole_text_too(bench):
+    bench.tracker.faults.fail_next("create", dropped(), committed=True)
+    bench.owe(long_ticket())
+    bench.drain()
+    later(bench)
+    bench.drain()
+    assert len(bench.ticket.attachments) == 1
+
+
 # ---- references to other services
 
 
@@ -494,6 +537,36 @@ def test_a_message_says_that_the_ticket_is_pending_and_is_mended_by_an_edit(benc
     assert "MEM-1" in bench.message.text
     assert "pending" not in bench.message.text
     assert len(bench.message.edits) == 1
+
+
+def section(cause: str, *, shows_ticket: bool = True) -> tuple[Effect, PipelinePageView]:
+    """Return a section that names the ticket itself, as where the wiki cannot list the tracker's tickets."""
+    effect, view = update_section(cause)
+    row = OpenIncidentRow(VERDICT, "noon", "Search team", "", TICKET.name)
+    return effect, replace(view, incidents=(row,), links={TICKET.name: TICKET}) if shows_ticket else view
+
+
+def test_a_section_shows_a_ticket_once_it_is_there(bench):
+    bench.tracker.faults.fail_next("create", busy(retry_after=60))
+    bench.owe(section("run5"), open_ticket())
+    bench.drain()
+    [page] = bench.wiki.pages.values()
+    assert "Ticket pending" in page.storage
+    bench.clock.now += 2 * MINUTE
+    bench.drain()
+    assert "MEM-1" in page.storage
+    assert "pending" not in page.storage
+    assert bench.owed == []
+
+
+def test_a_section_that_a_later_one_has_replaced_is_not_brought_back(bench):
+    bench.tracker.faults.fail_next("create", busy(retry_after=60))
+    bench.owe(section("run5"), open_ticket(), section("run6", shows_ticket=False))
+    bench.drain()
+    bench.clock.now += 2 * MINUTE
+    bench.drain()
+    [page] = bench.wiki.pages.values()
+    assert "No incident is open" in page.storage
 
 
 def test_a_message_is_mended_for_a_page_too(bench):

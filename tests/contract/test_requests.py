@@ -1,0 +1,38 @@
+"""How few requests telling takes."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from bot.sandbox import RunningSandbox
+
+BENCH = Path(__file__).parents[2] / "bench" / "requests.py"
+
+
+@pytest.fixture(scope="module")
+def bench() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("bench_requests", BENCH)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("tracker", ["jira", "trello"])
+@pytest.mark.parametrize("deployment", ["cloud", "datacenter"])
+def test_telling_takes_few_requests(bench: ModuleType, sandbox: RunningSandbox, tracker: str, deployment: str):
+    counted = bench.count(sandbox, tracker, deployment)
+    assert set(counted) == set(bench.MOST)
+    for what, most in bench.MOST.items():
+        assert len(counted[what]) <= most, f"{what}: {counted[what]}"
+    said = " ".join(counted["a new incident"])
+    for part in ("chat.postMessage", "attachment", "/label", "remotelink" if tracker == "jira" else "/1/cards"):
+        assert part in said
+    assert counted["nothing to say"] == []
