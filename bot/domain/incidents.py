@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import assert_never
 
 from bot.domain.judge.findings import Assessment, Finding, Outcome
 from bot.domain.policy import IncidentPolicy
@@ -181,3 +182,5 @@ def _speaks_of(kind: Kind, assessment: Assessment) -> bool:
             return assessment.outcome not in {Outcome.STALE, Outcome.FAILED}
         case Kind.REGRESSED:
             return assessment.accepted
+        case _:
+            assert_never(kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
 from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident, Step, Turn
@@ -58,6 +59,8 @@ def wants_page(publish: Publish, outcome: Outcome, previous: Outcome | None, ste
             return _is_news(outcome, previous) or any(step.turn is not Turn.COUNTED for step in steps)
         case Publish.INCIDENTS:
             return any(step.turn in _TOLD for step in steps)
+        case _:
+            assert_never(publish)
 
 
 def _is_news(outcome: Outcome, previous: Outcome | None) -> bool:
