@@ -239,6 +239,7 @@ class JiraTracker:
         if names is None:
             names = self._read(key, "attachment", _files_of)
         if attachment.filename in names:
+            self._files.keep(key, names)
             return
         files = {"file": (attachment.filename, attachment.content, attachment.media_type)}
         # requests writes the multipart content type only where the session's own is taken out

@@ -273,6 +273,7 @@ class TrelloTracker:
     def attach(self, key: str, attachment: Attachment) -> None:
         there = self._known_attachments(key)
         if any(each.name == attachment.filename for each in there):
+            self._files.keep(key, there)
             return
         arguments = {"name": attachment.filename, "mimeType": attachment.media_type, "setCover": "false"}
         file = {"file": (attachment.filename, attachment.content, attachment.media_type)}

@@ -13,7 +13,7 @@ from bot.adapters.confluence import ConfluenceWiki
 from bot.config import ConfluenceSection
 from bot.errors import PermanentError, RetryableError
 from bot.ports import Attachment, PageDraft
-from tests.contract.breakable import Breakable, Reply, Request, answer, breakable
+from tests.contract.breakable import DROP, Breakable, Reply, Request, answer, breakable
 
 SPACES = {"results": [{"id": "9", "key": "MLX"}, {"id": "77", "key": "ML"}], "_links": {}}
 FILE = Attachment("history.png", b"\x89PNG", "image/png")
@@ -200,6 +200,62 @@ def test_trap_7_a_version_conflict_passes(server: Breakable):
         wiki(server).replace_section("5", "<p>new</p>")
     assert not caught.value.doubtful
     assert len(server.writes) == 1
+
+
+def test_a_section_is_written_on_top_of_what_we_wrote_last_without_reading_again(server: Breakable):
+    server.reply = lambda _: answer(200, page(storage="<p>theirs</p>", version=3))
+    built = wiki(server)
+    built.replace_section("5", "<p>one</p>")
+    built.replace_section("5", "<p>two</p>")
+    assert [each.method for each in server.requests] == ["GET", "PUT", "PUT"]
+    first, second = (each.json() for each in server.writes)
+    assert [each["version"]["number"] for each in (first, second)] == [4, 5]
+    assert "<p>theirs</p>" in second["body"]["value"]
+    assert "two" in second["body"]["value"]
+    assert "one" not in second["body"]["value"]
+
+
+@pytest.mark.parametrize("status", [400, 409])
+def test_a_page_that_was_edited_since_is_read_and_the_edit_stays(status: int, server: Breakable):
+    edited = {"storage": "<p>theirs</p>", "version": 3}
+
+    def respond(request: Request) -> Reply:
+        if request.method == "PUT" and request.json()["version"]["number"] != edited["version"] + 1:
+            return answer(status, {"message": "Version must be incremented"})
+        return answer(200, page(**edited))
+
+    server.reply = respond
+    built = wiki(server)
+    built.replace_section("5", "<p>one</p>")
+    edited |= {"storage": "<p>edited</p>", "version": 7}
+    built.replace_section("5", "<p>two</p>")
+    assert [each.method for each in server.requests] == ["GET", "PUT", "PUT", "GET", "PUT"]
+    last = server.writes[-1].json()
+    assert last["version"]["number"] == 8
+    assert "<p>edited</p>" in last["body"]["value"]
+
+
+@pytest.mark.parametrize("reply", [DROP, answer(429, Retry_After="5")])
+def test_a_write_that_went_wrong_leaves_nothing_to_build_on(reply: Reply, server: Breakable):
+    replies = [answer(200, page()), answer(200, page())]  # of the first section
+    server.reply = lambda _: replies.pop(0) if replies else reply
+    built = wiki(server)
+    built.replace_section("5", "<p>one</p>")
+    with pytest.raises(RetryableError):
+        built.replace_section("5", "<p>two</p>")
+    replies += [answer(200, page()), answer(200, page())]
+    built.replace_section("5", "<p>two</p>")
+    assert [each.method for each in server.requests] == ["GET", "PUT", "PUT", "GET", "PUT"]
+
+
+def test_a_data_center_page_just_made_is_not_asked_for_its_files(server: Breakable):
+    server.reply = lambda request: answer(200, page() if request.method == "POST" else {"results": []})
+    built = data_center(server)
+    made = built.create(PageDraft("Run 4", "<p>x</p>")).page_id
+    built.attach(made, FILE)
+    assert [each.method for each in server.requests] == ["POST", "POST"]
+    built.attach(made, FILE)
+    assert [each.method for each in server.requests[2:]] == ["GET", "POST"]
 
 
 def test_a_section_that_did_not_change_is_not_written(server: Breakable):

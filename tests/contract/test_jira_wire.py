@@ -273,6 +273,25 @@ def test_trap_27_a_file_is_sent_with_its_type_and_the_header_that_lets_it_in(ser
     assert b"Content-Type: image/png\r\n\r\n\x89PNG\r\n\r\n" in request.body
 
 
+def test_a_ticket_just_made_is_not_asked_for_its_files_unless_something_went_wrong(server: Breakable):
+    replies = [answer(201, {"key": "S-1"}), DROP, answer(200, issue("S-1", files=("a.png",)))]
+    server.reply = lambda _: replies.pop(0)
+    built, file = tracker(server), Attachment("a.png", b"x", "image/png")
+    built.create("m", DRAFT)
+    with pytest.raises(RetryableError):
+        built.attach("S-1", file)
+    built.attach("S-1", file)
+    assert [each.method for each in server.requests] == ["POST", "POST", "GET"]
+
+
+def test_what_config_adds_to_a_ticket_is_sent_and_never_replaces_what_herald_says(server: Breakable):
+    server.reply = lambda _: answer(201, {"key": "S-1"})
+    tracker(server, fields={"customfield_10010": {"value": "Search"}, "summary": "theirs"}).create("m", DRAFT)
+    fields = server.requests[0].json()["fields"]
+    assert fields["customfield_10010"] == {"value": "Search"}
+    assert fields["summary"] == DRAFT.title
+
+
 def test_a_file_that_is_there_is_not_sent_again(server: Breakable):
     server.reply = lambda _: answer(200, issue("S-1", files=("a.png",)))
     tracker(server).attach("S-1", Attachment("a.png", b"x", "image/png"))

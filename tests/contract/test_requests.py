@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from bot.sandbox import RunningSandbox
+from tests.contract.benches import Reader, reader_of
 
 BENCH = Path(__file__).parents[2] / "bench" / "requests.py"
 
@@ -36,3 +37,17 @@ def test_telling_takes_few_requests(bench: ModuleType, sandbox: RunningSandbox, 
     for part in ("chat.postMessage", "attachment", "/label", "remotelink" if tracker == "jira" else "/1/cards"):
         assert part in said
     assert counted["nothing to say"] == []
+
+
+def test_the_pipelines_page_links_to_a_card_which_the_wiki_cannot_list(bench: ModuleType, sandbox: RunningSandbox):
+    with bench.watch(sandbox, "trello", "cloud", wiki=True) as at:
+        for value in (*bench.GOOD, bench.BAD, bench.BAD):
+            at.run(value)
+    reader = reader_of(sandbox, sandbox.confluence_cloud_url, cloud=True)
+    pages = reader.get("wiki/api/v2/pages", **{"body-format": "storage"})["results"]
+    [body] = [each["body"]["storage"]["value"] for each in pages if "(Herald bench)" in each["title"]]
+    [card] = Reader(sandbox.trello_url, None, None, key=sandbox.trello_key, token=sandbox.trello_token).get(
+        f"boards/{sandbox.board_id}/cards"
+    )
+    assert card["shortUrl"] in body
+    assert all('ac:name="jira"' not in each["body"]["storage"]["value"] for each in pages)

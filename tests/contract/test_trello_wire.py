@@ -245,6 +245,19 @@ def test_a_file_is_sent_with_its_name_and_type(server: Breakable):
     assert b"Content-Type: image/png\r\n\r\n\x89PNG\r\n\r\n" in request.body
 
 
+def test_a_card_just_made_is_not_asked_for_its_files(server: Breakable):
+    built, report = tracker(server), RemoteLink("herald=Run 4", "https://wiki.invalid/7", "Report")
+    made = built.create("m", TicketDraft("t", "b")).key
+    asked = len(server.requests)
+    built.attach(made, Attachment("a.png", b"x", "image/png"))
+    built.attach(made, Attachment("a.png", b"x", "image/png"))
+    built.link(made, report)
+    assert [each.method for each in server.requests[asked:]] == ["POST", "POST"]
+    server.reply = board(files=({"id": "a1", "name": "Report", "url": arguments(server.writes[-1])["url"]},))
+    built.link(made, RemoteLink(report.identity, "https://wiki.invalid/8", "Report"))
+    assert [each.method for each in server.requests[asked + 2 :]] == ["GET", "POST", "DELETE"]
+
+
 def test_a_list_that_the_board_lacks_is_named(server: Breakable):
     with pytest.raises(PermanentError, match=r"no list for done = 'Shipped'; it has 'To do', 'In progress', 'Done'"):
         tracker(server, lists={"done": "Shipped"}).create("m", DRAFT)
