@@ -1,13 +1,25 @@
 """The [data] section of a job file: where tables are, which column is what, how to clean and to split."""
 
+import re
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from trainer.sections import Count, FilePath, Name, Names, Section, Share, SomeNames
+from trainer.sections import Count, FilePath, Name, Names, Positive, Section, Share, SomeNames
 
 LeakPolicy = Literal["refuse", "warn"]
+
+
+def _check_pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return value
+
+
+Pattern = Annotated[Name, AfterValidator(_check_pattern)]
 
 
 class SplitJob(Section):
@@ -53,3 +65,45 @@ class PairsData(Section):
     leak_check: LeakPolicy = "refuse"
     products: ProductsFile | None = None  # further rows of the catalogue
     catalogue: Count | None = None  # cut it: products of the test rows first, the others by ascending id
+
+
+class InteractionColumns(Section):
+    user: Name
+    item: Name
+    time: Name
+    value: Name | None = None  # how much or how often; 1 without it
+    price: Name | None = None
+    event: Name | None = None  # the order, invoice or session a row belongs to
+    text: SomeNames = ()  # the item's text, where the rows carry it
+
+
+class ItemsFile(Section):
+    path: FilePath
+    id: Name
+    text: Names
+    group: Name | None = None  # results are shown by it too
+
+
+class UsersFile(Section):
+    path: FilePath
+    id: Name  # who is not listed is left out
+
+
+class CleaningJob(Section):
+    """What is thrown away; every rule counts what it took."""
+
+    duplicates: bool = True  # the same row once more
+    cancelled: Pattern | None = None  # of the event's id; without it a negative value takes an earlier event back
+    not_items: Annotated[tuple[Pattern, ...], Field(strict=False)] = ()  # of the whole item id
+    outliers: Positive | None = None  # value or price so many robust deviations (of the logarithm) above the median
+    robots: Positive | None = None  # users whose events a day are so many robust deviations above the median
+    min_users: Count = 1  # items of fewer users, before the test, are left out
+
+
+class InteractionsData(Section):
+    kind: Literal["interactions"]
+    path: FilePath
+    columns: InteractionColumns
+    items: ItemsFile | None = None
+    users: UsersFile | None = None
+    cleaning: CleaningJob = CleaningJob()

@@ -32,7 +32,7 @@ class Catalogue:
 
     item_ids: tuple[str, ...]
     texts: tuple[str, ...]
-    departments: tuple[str, ...]
+    groups: tuple[str, ...]  # departments, categories: what results are shown by
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -75,7 +75,7 @@ def day_number(day: date) -> int:
 def content_hash(catalogue: Catalogue, purchases: Purchases, test_from: str) -> str:
     """Hash what is in the tables, not the bytes of the files: another writer of parquet gives the same."""
     digest = hashlib.sha256(test_from.encode())
-    for column in (catalogue.item_ids, catalogue.texts, catalogue.departments, purchases.user_ids):
+    for column in (catalogue.item_ids, catalogue.texts, catalogue.groups, purchases.user_ids):
         digest.update("\x1e".join(column).encode() + b"\x1d")
     for numbers in (purchases.user, purchases.day, purchases.item):
         digest.update(np.ascontiguousarray(numbers, dtype="<i4").tobytes())
@@ -105,7 +105,7 @@ def write_snapshot(snapshot: Snapshot, products: pa.Table, folder: Path) -> None
         {
             "item_id": pa.array(catalogue.item_ids, pa.string()),
             "text": pa.array(catalogue.texts, pa.string()),
-            "department": pa.array(catalogue.departments, pa.string()),
+            "department": pa.array(catalogue.groups, pa.string()),
         }
     )
     bought = pa.table(

@@ -235,7 +235,7 @@ def _add_prior(score_UE: Tensor, task: Task, scorer: Scorer, test: Test) -> Scor
 
 def _measure(task: Task, test: Test, scores_UI: Scores) -> tuple[PerExample, dict[str, float]]:
     catalogue, purchases = task.snapshot.catalogue, task.snapshot.purchases
-    departments, department_I = np.unique(np.array(catalogue.departments, dtype=np.str_), return_inverse=True)
+    departments, department_I = np.unique(np.array(catalogue.groups, dtype=np.str_), return_inverse=True)
     values = score_ranks(rank_targets(scores_UI, test.user_N, test.trips.items), len(catalogue))
     table = gather_examples(
         test.user_N,
