@@ -7,22 +7,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails
 
 from trainer.errors import JobError
+from trainer.sections import Count, FilePath, Positive, Section, Share
 
 FIRE_ID_VARIABLE = "HERALD_FIRE_ID"
 PLAIN_SQLITE = "sqlite:///"
-
-
-def _resolve_path(value: object, info: ValidationInfo) -> object:
-    """Read a path as relative to the job file's folder."""
-    if not isinstance(value, str):
-        return value
-    if not value:
-        raise ValueError("a path cannot be empty")
-    return Path(info.context or ".", Path(value).expanduser())
 
 
 def _resolve_uri(value: object, info: ValidationInfo) -> object:
@@ -36,15 +28,7 @@ def _resolve_uri(value: object, info: ValidationInfo) -> object:
     return f"{PLAIN_SQLITE}{Path(info.context or '.', value.removeprefix(PLAIN_SQLITE)).absolute()}"
 
 
-FilePath = Annotated[Path, BeforeValidator(_resolve_path)]
 TrackingUri = Annotated[str, BeforeValidator(_resolve_uri)]
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class DataJob(Section):
@@ -71,8 +55,8 @@ class TrackingJob(Section):
     artifacts: FilePath | None = None  # where a new experiment keeps its artifacts
     run_name: str | None = None
     fire_id: str | None = None
-    tags: dict[str, str] = {}
-    params: dict[str, str | int | float | bool] = {}
+    tags: dict[str, str] = Field(default_factory=dict)
+    params: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
 class ScoreJob(Section):

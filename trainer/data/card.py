@@ -12,26 +12,34 @@ CARD_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class DataCard:
+    """What is known of the data; a fact that a kind of data does not have is None and not written."""
+
     source: str
     rows_in: int
     rows_kept: int
     dropped: dict[str, int]  # reason -> rows, in the order the rules were applied
     catalogue_size: int
-    distinct_texts: int
-    users: int
-    trips: int  # user and day
-    test_examples: int  # users with a trip after the split and a history before it
-    test_targets: int  # items in those trips
-    first_day: str  # ISO dates, both included
-    last_day: str
-    test_from: str  # the first day that is not history
+    distinct_texts: int  # of the catalogue
+    test_examples: int  # baskets of users, or queries
     hash: str  # sha256 of the content, whatever the file format
+    users: int | None = None
+    trips: int | None = None  # user and day
+    queries: int | None = None
+    test_targets: int | None = None  # items in the baskets, or judged rows
+    first_day: str | None = None  # ISO dates, both included
+    last_day: str | None = None
+    test_from: str | None = None  # the first day that is not history
+    split: str | None = None  # how parts were told apart, in words
+    parts: dict[str, int] | None = None  # part -> rows
+    mended: dict[str, int] | None = None  # what was changed and kept, reason -> how many
+    leaks: dict[str, int] | None = None  # kind -> rows of the test found on the other side
+    explained: dict[str, str] | None = None  # reason -> the rule in words
 
     def facts(self) -> dict[str, Any]:
-        facts: dict[str, Any] = {"schema": CARD_SCHEMA, **asdict(self)}
+        facts = {"schema": CARD_SCHEMA} | {name: value for name, value in asdict(self).items() if value is not None}
         facts["rows_dropped"] = self.rows_in - self.rows_kept
-        facts["time_range"] = [facts.pop("first_day"), facts.pop("last_day")]
-        return facts
+        days = facts.pop("first_day", None), facts.pop("last_day", None)
+        return facts if None in days else facts | {"time_range": list(days)}
 
 
 def write_card(card: DataCard, path: Path) -> None:
@@ -50,7 +58,7 @@ def read_card(path: Path) -> DataCard:
         raise DataError(f"{path}: not a data card of schema {CARD_SCHEMA}")
     facts.pop("rows_dropped", None)
     try:
-        first_day, last_day = facts.pop("time_range")
+        first_day, last_day = facts.pop("time_range", (None, None))
         return DataCard(first_day=first_day, last_day=last_day, **facts)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a complete data card: {error}") from None

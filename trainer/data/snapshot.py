@@ -59,7 +59,13 @@ class Snapshot:
 
     @property
     def test_from(self) -> int:
-        return day_number(date.fromisoformat(self.card.test_from))
+        return day_number(date.fromisoformat(_first_test_day(self.card)))
+
+
+def _first_test_day(card: DataCard) -> str:
+    if card.test_from is None:
+        raise DataError(f"{card.source}: the data card names no first day of the test, so this is not a snapshot")
+    return card.test_from
 
 
 def day_number(day: date) -> int:
@@ -135,7 +141,7 @@ def read_snapshot(folder: Path) -> Snapshot:
         raise DataError(f"{folder / PURCHASES}: item {error} is not in {ITEMS}") from None
     day = bought["day"].cast(pa.date32()).cast(pa.int32()).to_numpy()
     purchases = _sorted(Purchases(tuple(users), user, day, positions[item] if len(item) else item))
-    found = content_hash(catalogue, purchases, card.test_from)
+    found = content_hash(catalogue, purchases, _first_test_day(card))
     if found != card.hash:
         raise DataError(f"{folder}: the tables have changed since their data card was written: hash {found[:12]}")
     return Snapshot(catalogue, purchases, card)
