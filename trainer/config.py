@@ -86,19 +86,30 @@ class TrainJob(Section):
 
 
 class Job(Section):
-    task: Literal["next_item"]
+    """What every task's job file holds."""
+
+    task: str
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     threads: Count | None = None  # of torch; all cores by default
     output: FilePath  # a folder that does not exist yet
     result: FilePath | None = None  # a copy of the result file, written however the job ends
-    data: DataJob
+    tensorboard: bool = False  # event files beside MLflow, in the output folder
     model: ModelJob
     tracking: TrackingJob
+
+
+class NextItemJob(Job):
+    task: Literal["next_item"]
+    data: DataJob
     score: ScoreJob = ScoreJob()
     train: TrainJob = TrainJob()
 
 
-def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
+AnyJob = NextItemJob
+JOBS: Mapping[str, type[AnyJob]] = {"next_item": NextItemJob}  # by `task`, which decides what the rest must be
+
+
+def load_job(path: Path, overrides: Sequence[str] = ()) -> AnyJob:
     """Read and check a job file, `key=value` overrides applied; raise JobError."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -108,15 +119,15 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> Job:
         raise JobError(f"{path}: cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise JobError(f"{path}: not valid TOML: {error}") from None
-    for override in overrides:
-        _apply(raw, override)
+    raw = _override(raw, overrides)
+    model = _job_model(raw, path)
     fire_id = os.environ.get(FIRE_ID_VARIABLE)
     if fire_id and isinstance(tracking := raw.get("tracking"), dict):
         tracking.setdefault("fire_id", fire_id)
     try:
-        return Job.model_validate(raw, context=path.absolute().parent)
+        return model.model_validate(raw, context=path.absolute().parent)
     except ValidationError as error:
-        raise JobError(f"{path}: {'; '.join(_explain(detail) for detail in error.errors())}") from None
+        raise JobError(f"{path}: {'; '.join(_explain(detail, model) for detail in error.errors())}") from None
 
 
 def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:
@@ -130,6 +141,22 @@ def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, str | int
     return flat
 
 
+def _job_model(raw: Mapping[str, Any], path: Path) -> type[AnyJob]:
+    if "task" not in raw:
+        raise JobError(f"{path}: key 'task' is missing: one of {', '.join(JOBS)} is right")
+    model = JOBS.get(raw["task"]) if isinstance(raw["task"], str) else None
+    if model is None:
+        raise JobError(f"{path}: key 'task' is {raw['task']!r}: one of {', '.join(JOBS)} is right")
+    return model
+
+
+def _override(raw: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Apply `key=value` overrides; `task` goes first, since it says which keys hold paths."""
+    for override in sorted(overrides, key=lambda text: not text.startswith("task=")):
+        _apply(raw, override)
+    return raw
+
+
 def _apply(raw: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
@@ -141,7 +168,7 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         if not isinstance(table, dict):
             raise JobError(f"--set {override}: {parent} is a value, not a section")
     value = _parse_value(text)
-    if last in _path_keys(parents):
+    if last in _path_keys(JOBS.get(str(raw.get("task")), NextItemJob), parents):
         path = value if isinstance(value, str) else text
         value = str(Path(path).expanduser().absolute()) if path else ""
     table[last] = value
@@ -154,16 +181,16 @@ def _parse_value(text: str) -> object:
         return text
 
 
-def _path_keys(parents: Sequence[str]) -> frozenset[str]:
+def _path_keys(job: type[Job], parents: Sequence[str]) -> frozenset[str]:
     """Name the keys of a section that hold paths: on the command line these are relative to the current folder."""
-    model = _section_model(parents)
+    model = _section_model(job, parents)
     if model is None:
         return frozenset()
     return frozenset(name for name, field in model.model_fields.items() if "Path" in str(field.annotation))
 
 
-def _section_model(location: Iterable[int | str]) -> type[Section] | None:
-    model: type[Section] = Job
+def _section_model(job: type[Job], location: Iterable[int | str]) -> type[Section] | None:
+    model: type[Section] = job
     for part in location:
         field = model.model_fields.get(str(part))
         if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, Section)):
@@ -172,12 +199,12 @@ def _section_model(location: Iterable[int | str]) -> type[Section] | None:
     return model
 
 
-def _explain(detail: ErrorDetails) -> str:
+def _explain(detail: ErrorDetails, job: type[Job]) -> str:
     """Say in words what one validation error means, naming key, value and what would be right."""
     location, kind = detail["loc"], detail["type"]
     key = ".".join(str(part) for part in location)
     if kind == "extra_forbidden":
-        return f"unknown key '{key}'{_suggest(location)}"
+        return f"unknown key '{key}'{_suggest(location, job)}"
     if kind == "missing":
         return f"key '{key}' is missing"
     message = detail["msg"].removeprefix("Value error, ")
@@ -187,8 +214,8 @@ def _explain(detail: ErrorDetails) -> str:
     return f"{where}{shown}: {message[0].lower()}{message[1:]}"
 
 
-def _suggest(location: Sequence[int | str]) -> str:
-    model = _section_model(location[:-1])
+def _suggest(location: Sequence[int | str], job: type[Job]) -> str:
+    model = _section_model(job, location[:-1])
     known = list(model.model_fields) if model else []
     near = get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
     if near:

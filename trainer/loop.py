@@ -1,7 +1,6 @@
 """Epochs of shuffled batches under a warm-up and a linear decay."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,14 +9,7 @@ from trainer.config import TrainJob
 from trainer.encoder import Hidden, TextEncoder
 from trainer.scorer import Scorer
 from trainer.step import Example, batch_loss, make_batch, update
-
-
-@dataclass(frozen=True, slots=True)
-class StepReport:
-    step: int  # from 1
-    loss: float  # nats a target
-    lr: float
-    trips: int
+from trainer.tasks import StepReport
 
 
 def train(

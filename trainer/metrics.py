@@ -3,6 +3,7 @@
 # Shape suffixes, scoped to this file:
 #   U = users, I = items of the catalogue, N = targets (user, item)
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,10 +29,10 @@ class Ranks:
 
 @dataclass(frozen=True, slots=True)
 class PerExample:
-    """One row an example and slice value; rows of one example are its parts, weighted."""
+    """One row an example and combination of slice values; rows of one example are its parts, weighted."""
 
     example_ids: tuple[str, ...]
-    slices: tuple[str, ...]
+    slices: Mapping[str, tuple[str, ...]]  # column -> one value a row
     weights: Floats
     values: dict[str, Floats]  # metric -> one value a row
 
@@ -93,7 +94,12 @@ def expected_coverage(scores_UI: Scores, k: int = TOP) -> float:
 
 
 def gather_examples(
-    example_N: Ints, slice_N: Ints, values: dict[str, Floats], example_names: tuple[str, ...], slices: tuple[str, ...]
+    example_N: Ints,
+    slice_N: Ints,
+    values: dict[str, Floats],
+    example_names: tuple[str, ...],
+    slices: tuple[str, ...],
+    column: str,
 ) -> PerExample:
     """Average targets within an example and slice; the row's weight is how many there were."""
     keys, row_N, counts = np.unique(example_N * len(slices) + slice_N, return_inverse=True, return_counts=True)
@@ -101,7 +107,7 @@ def gather_examples(
     example, part = np.divmod(keys, len(slices))
     return PerExample(
         tuple(example_names[position] for position in example),
-        tuple(slices[position] for position in part),
+        {column: tuple(slices[position] for position in part)},
         counts.astype(np.float64),
         means,
     )
@@ -117,20 +123,22 @@ def aggregate(table: PerExample) -> dict[str, float]:
     }
 
 
-def aggregate_slices(table: PerExample) -> dict[str, tuple[int, dict[str, float]]]:
-    """Give for each slice how many examples have rows in it and the metrics over those rows."""
-    names = np.array(table.slices, dtype=np.str_)
-    found: dict[str, tuple[int, dict[str, float]]] = {}
-    for name in sorted(set(table.slices)):
-        rows = np.flatnonzero(names == name)
-        part = PerExample(
-            tuple(table.example_ids[row] for row in rows),
-            tuple(table.slices[row] for row in rows),
-            table.weights[rows],
-            {metric: value[rows] for metric, value in table.values.items()},
-        )
-        found[name] = (len(set(part.example_ids)), aggregate(part))
-    return found
+def aggregate_slices(table: PerExample) -> dict[str, dict[str, tuple[int, dict[str, float]]]]:
+    """Give for each column and value how many examples have rows with it, and the metrics over those rows."""
+    return {
+        column: {name: _aggregate_part(table, np.flatnonzero(values == name)) for name in sorted(set(values.tolist()))}
+        for column, values in ((column, np.array(values, dtype=np.str_)) for column, values in table.slices.items())
+    }
+
+
+def _aggregate_part(table: PerExample, rows: Ints) -> tuple[int, dict[str, float]]:
+    part = PerExample(
+        tuple(table.example_ids[row] for row in rows),
+        {},
+        table.weights[rows],
+        {metric: value[rows] for metric, value in table.values.items()},
+    )
+    return len(set(part.example_ids)), aggregate(part)
 
 
 def _within(ranks: Ranks, k: int) -> Floats:

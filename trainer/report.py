@@ -9,10 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainer.metrics import METRICS, PerExample
+from trainer.metrics import PerExample
 
 RESULT_SCHEMA = 1
-SHOWN = (*METRICS, "coverage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +44,19 @@ def write_result(result: Result, path: Path) -> None:
     partial.replace(path)
 
 
-def write_per_example(table: PerExample, slice_column: str, path: Path) -> None:
-    columns: dict[str, Any] = {
-        "example_id": pa.array(table.example_ids, pa.string()),
-        slice_column: pa.array(table.slices, pa.string()),
-        "weight": pa.array(table.weights),
-    }
+def write_per_example(table: PerExample, path: Path) -> None:
+    columns: dict[str, Any] = {"example_id": pa.array(table.example_ids, pa.string())}
+    columns |= {name: pa.array(values, pa.string()) for name, values in table.slices.items()}
+    columns["weight"] = pa.array(table.weights)
     pq.write_table(pa.table(columns | {name: pa.array(value) for name, value in table.values.items()}), path)
 
 
 def comparison(compared: Mapping[str, Mapping[str, float]]) -> list[tuple[str, ...]]:
-    """Give the table of scorers and metrics as finished strings, its header first."""
-    rows: list[tuple[str, ...]] = [("scorer", *SHOWN)]
-    rows += [(name, *(f"{values[metric]:.4f}" for metric in SHOWN)) for name, values in compared.items()]
+    """Give the table of scorers and metrics as finished strings, its header first; a scorer may lack a metric."""
+    shown = list(dict.fromkeys(metric for values in compared.values() for metric in values))
+    rows: list[tuple[str, ...]] = [("scorer", *shown)]
+    for name, values in compared.items():
+        rows.append((name, *(f"{values[metric]:.4f}" if metric in values else "" for metric in shown)))
     return rows
 
 

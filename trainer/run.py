@@ -9,23 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from trainer.config import Job, flatten
+from trainer.config import AnyJob, Job, flatten
 from trainer.data.card import write_card
 from trainer.data.snapshot import partial_folder
 from trainer.environment import describe_environment, git_commit, let_threads_sleep, usable_cores
 from trainer.errors import Stopped, TrackingError
+from trainer.events import Events, check_installed, writing_events
 from trainer.metrics import aggregate_slices
 from trainer.progress import say, show_progress
 from trainer.report import Result, summary, write_per_example, write_result
 from trainer.tracking import Recorder, start_run
 
 if TYPE_CHECKING:
-    from trainer.loop import StepReport
-    from trainer.tasks import next_item
+    from trainer.tasks import Command, OnStep, Outcome, StepReport, Task
 
-Command = Literal["fit", "evaluate"]
 Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
 RESULT = "result.json"
@@ -33,6 +32,7 @@ PER_EXAMPLE = "per_example.parquet"
 DATA_CARD = "data_card.json"
 SUMMARY = "summary.md"
 ENVIRONMENT = "environment.json"
+TENSORBOARD = "tensorboard"
 FAILURE = "failure.txt"
 MODEL = "model"
 STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -44,7 +44,7 @@ class Finished:
     compared: Mapping[str, Mapping[str, float]]
 
 
-def run_job(job: Job, command: Command) -> Finished:
+def run_job(job: AnyJob, command: "Command") -> Finished:
     """Run a job; raise InputError before anything is written, and mark the MLflow run for whatever comes later."""
     began = perf_counter()
     task = _load_task(job, training=command == "fit")
@@ -59,7 +59,7 @@ def run_job(job: Job, command: Command) -> Finished:
             job.tracking.uri,
             run_id=recorder.run_id,
             experiment_id=recorder.experiment_id,
-            data_hash=task.snapshot.card.hash,
+            data_hash=task.card.hash,
         )
         with _marked(job, recorder, blank):
             finished = _carry_out(job, command, task, recorder, blank, folder, began)
@@ -118,32 +118,34 @@ def _signals_to(handler: Handler) -> Iterator[None]:
             signal.signal(number, earlier)
 
 
-def _load_task(job: Job, *, training: bool) -> "next_item.Task":
+def _load_task(job: AnyJob, *, training: bool) -> "Task":
+    if job.tensorboard:
+        check_installed()
     let_threads_sleep()
     import torch
 
-    from trainer.tasks import next_item
+    from trainer.tasks.loading import load_task
 
     torch.set_num_threads(job.threads or usable_cores())
     torch.use_deterministic_algorithms(mode=True)
-    return next_item.load(job, training=training)
+    return load_task(job, training=training)
 
 
 def _carry_out(
-    job: Job, command: Command, task: "next_item.Task", recorder: Recorder, blank: Result, folder: Path, began: float
+    job: Job, command: "Command", task: "Task", recorder: Recorder, blank: Result, folder: Path, began: float
 ) -> Finished:
-    from trainer.tasks import next_item
-
     recorder.log_params(_params(job, task))
-    beginning = next_item.begin(task, job)
-    if command == "fit":
-        with _reporting(job, task, recorder) as on_step:
-            ready = next_item.fit(task, job, beginning, on_step)
-        next_item.save(task, ready.scorer, folder / MODEL)
-    else:
-        ready = next_item.take_saved(task, job, beginning)
-    outcome = next_item.evaluate(task, ready)
-    recorder.log_metrics(_all_metrics(outcome))
+    with writing_events(folder / TENSORBOARD if job.tensorboard else None) as events:
+        if command == "fit":
+            with _reporting(task, recorder, events) as on_step:
+                ready = task.fit(on_step)
+            ready.save(folder / MODEL)
+        else:
+            ready = task.take_saved()
+        outcome = ready.score()
+        metrics = _all_metrics(outcome)
+        events.add(metrics, 0)
+    recorder.log_metrics(metrics)
     _write_artifacts(job, command, task, outcome, folder)
     recorder.log_artifact(folder)
     result = replace(
@@ -159,47 +161,43 @@ def _carry_out(
 
 
 @contextmanager
-def _reporting(job: Job, task: "next_item.Task", recorder: Recorder) -> Iterator["next_item.OnStep"]:
-    """Send each step to MLflow and to whoever watches."""
-    from trainer.tasks import next_item
-
-    trips = next_item.trips_of(task, job)
-    with show_progress("training", trips * job.train.epochs, "trips") as advance:
+def _reporting(task: "Task", recorder: Recorder, events: Events) -> Iterator["OnStep"]:
+    """Send each step to MLflow, to TensorBoard and to whoever watches."""
+    amount = task.amount()
+    with show_progress("training", amount.examples, amount.unit) as advance:
 
         def on_step(report: "StepReport") -> None:
-            recorder.log_metrics({"train/loss": report.loss, "train/lr": report.lr}, report.step)
-            advance(report.trips, f"loss {report.loss:.3f}")
+            values = {"train/loss": report.loss, "train/lr": report.lr}
+            recorder.log_metrics(values, report.step)
+            events.add(values, report.step)
+            advance(report.examples, f"loss {report.loss:.3f}")
 
         yield on_step
 
 
-def _tags(job: Job, task: "next_item.Task", command: Command) -> dict[str, str]:
-    tags = {"herald.task": job.task, "herald.command": command, "herald.data_hash": task.snapshot.card.hash}
+def _tags(job: Job, task: "Task", command: "Command") -> dict[str, str]:
+    tags = {"herald.task": job.task, "herald.command": command, "herald.data_hash": task.card.hash}
     tags["mlflow.source.name"] = f"python -m trainer {command}"
     commit = git_commit()
     return tags | ({"mlflow.source.git.commit": commit} if commit else {})
 
 
-def _params(job: Job, task: "next_item.Task") -> dict[str, str | int | float | bool]:
+def _params(job: Job, task: "Task") -> dict[str, str | int | float | bool]:
     """Give what decides the numbers; where outputs and tracking are does not."""
     settings = flatten(job.model_dump(exclude={"output", "result", "tracking"}))
-    facts: dict[str, str | int | float | bool] = {
-        "model.digest": task.encoder.source.digest,
-        "model.frozen_layers": task.encoder.frozen,
-        "data.hash": task.snapshot.card.hash,
-    }
-    return {**settings, **facts, **job.tracking.params}
+    return {**settings, **task.facts(), "data.hash": task.card.hash, **job.tracking.params}
 
 
-def _all_metrics(outcome: "next_item.Outcome") -> dict[str, float]:
+def _all_metrics(outcome: "Outcome") -> dict[str, float]:
     metrics = dict(outcome.metrics)
     for scorer, values in outcome.compared.items():
         if scorer != outcome.name:
             metrics |= {f"{scorer.replace(' ', '_').replace('-', '_')}/{name}": value for name, value in values.items()}
-    for value, (examples, values) in aggregate_slices(outcome.table).items():
-        place = f"{outcome.slice_column}/{_legal(value)}"
-        metrics |= {f"{place}/{name}": number for name, number in values.items()}
-        metrics[f"{place}/examples"] = float(examples)
+    for column, parts in aggregate_slices(outcome.table).items():
+        for value, (examples, values) in parts.items():
+            place = f"{_legal(column)}/{_legal(value)}"
+            metrics |= {f"{place}/{name}": number for name, number in values.items()}
+            metrics[f"{place}/examples"] = float(examples)
     return metrics
 
 
@@ -208,31 +206,17 @@ def _legal(value: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in value) or "none"
 
 
-def _write_artifacts(
-    job: Job, command: Command, task: "next_item.Task", outcome: "next_item.Outcome", folder: Path
-) -> None:
-    write_card(task.snapshot.card, folder / DATA_CARD)
-    write_per_example(outcome.table, outcome.slice_column, folder / PER_EXAMPLE)
+def _write_artifacts(job: Job, command: "Command", task: "Task", outcome: "Outcome", folder: Path) -> None:
+    write_card(task.card, folder / DATA_CARD)
+    write_per_example(outcome.table, folder / PER_EXAMPLE)
     environment = describe_environment(job.threads or usable_cores())
-    facts = {**environment, "seed": job.seed, "data_hash": task.snapshot.card.hash}
+    facts = {**environment, "seed": job.seed, "data_hash": task.card.hash}
     (folder / ENVIRONMENT).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     title = f"{job.task}, seed {job.seed}"
-    (folder / SUMMARY).write_text(summary(title, _story(task, command), outcome.compared), encoding="utf-8")
+    (folder / SUMMARY).write_text(summary(title, task.story(command), outcome.compared), encoding="utf-8")
 
 
-def _story(task: "next_item.Task", command: Command) -> dict[str, str]:
-    card, encoder = task.snapshot.card, task.encoder
-    layers = len(encoder.layers)
-    what = f"the top {layers - encoder.frozen} of {layers} layers; the lower {encoder.frozen} and the embeddings stay"
-    return {
-        "tested on": f"{card.test_examples} households, the first trip of each from {card.test_from}, full ranking of "
-        f"{card.catalogue_size} items, ties by expectation",
-        **({"fine-tuned": f"partly: {what} as they came"} if command == "fit" else {}),
-        "data": f"{card.rows_kept} of {card.rows_in} rows, {card.distinct_texts} distinct texts, hash {card.hash[:12]}",
-    }
-
-
-def _paths(job: Job, command: Command) -> dict[str, str]:
+def _paths(job: Job, command: "Command") -> dict[str, str]:
     output = job.output.absolute()
     names = {"data_card": DATA_CARD, "per_example": PER_EXAMPLE, "summary": SUMMARY, "environment": ENVIRONMENT}
     names |= {"model": MODEL} if command == "fit" else {}

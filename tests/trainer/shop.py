@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainer.config import Job, load_job
+from trainer.config import NextItemJob, load_job
 
 WORDS = (
     "milk", "bread", "apples", "soap", "cheese", "beef", "ice", "cream", "soda", "chips", "shampoo", "candles",
@@ -132,7 +132,7 @@ class Bench:
     def database(self) -> Path:
         return self.folder / "mlflow.db"
 
-    def job(self, *overrides: str) -> Job:
+    def job(self, *overrides: str) -> NextItemJob:
         return load_job(self.path, overrides)
 
 

@@ -69,7 +69,7 @@ tables = st.lists(
 @given(tables)
 def test_the_table_gives_the_metric_of_targets_averaged_within_examples(targets):
     example, part, value = (np.array(column) for column in zip(*targets, strict=True))
-    table = gather_examples(example, part, {"hr": value}, tuple("abcde"), ("x", "y", "z"))
+    table = gather_examples(example, part, {"hr": value}, tuple("abcde"), ("x", "y", "z"), "part")
     direct = np.mean([value[example == one].mean() for one in np.unique(example)])
     assert aggregate(table)["hr"] == pytest.approx(direct)
     assert table.weights.sum() == len(targets)
@@ -78,7 +78,8 @@ def test_the_table_gives_the_metric_of_targets_averaged_within_examples(targets)
 @given(tables)
 def test_a_slice_is_the_metric_of_the_targets_in_it_alone(targets):
     example, part, value = (np.array(column) for column in zip(*targets, strict=True))
-    slices = aggregate_slices(gather_examples(example, part, {"hr": value}, tuple("abcde"), ("x", "y", "z")))
+    table = gather_examples(example, part, {"hr": value}, tuple("abcde"), ("x", "y", "z"), "part")
+    slices = aggregate_slices(table)["part"]
     for number in np.unique(part):
         inside = part == number
         examples, values = slices["xyz"[number]]
@@ -89,6 +90,6 @@ def test_a_slice_is_the_metric_of_the_targets_in_it_alone(targets):
 @given(tables, st.floats(0.5, 8))
 def test_scaling_the_weights_of_all_rows_changes_nothing(targets, factor):
     example, part, value = (np.array(column) for column in zip(*targets, strict=True))
-    table = gather_examples(example, part, {"hr": value}, tuple("abcde"), ("x", "y", "z"))
+    table = gather_examples(example, part, {"hr": value}, tuple("abcde"), ("x", "y", "z"), "part")
     scaled = PerExample(table.example_ids, table.slices, table.weights * factor, table.values)
     assert aggregate(scaled)["hr"] == pytest.approx(aggregate(table)["hr"])

@@ -131,7 +131,7 @@ def test_an_epoch_shows_every_example_once(encoder):
         EXAMPLES,
         TrainJob(batch=3, epochs=2),
         np.random.default_rng(0),
-        lambda report: seen.append(report.trips),
+        lambda report: seen.append(report.examples),
     )
     assert seen == [2, 2, 2, 2]
 

@@ -1,6 +1,6 @@
 """Next item: which items will a household buy on its next trip, told from texts and what it bought before."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -10,12 +10,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trainer.config import Job, ScoreJob
+from trainer.config import NextItemJob, ScoreJob
+from trainer.data.card import DataCard
 from trainer.data.snapshot import Snapshot, read_snapshot
 from trainer.data.trips import Histories, Trips, collect_histories, split_trips
 from trainer.encoder import Beginning, TextEncoder, find_model
 from trainer.errors import DataError
-from trainer.loop import StepReport, train
+from trainer.loop import train
 from trainer.metrics import (
     TOP,
     PerExample,
@@ -28,9 +29,9 @@ from trainer.metrics import (
 )
 from trainer.scorer import Scorer, load_scorer, save_scorer, spread_history
 from trainer.step import Example
+from trainer.tasks import Amount, Command, OnStep, Outcome
 
 Ints = npt.NDArray[np.int64]
-OnStep = Callable[[StepReport], None]
 
 TIMED_QUERIES = 64
 SLICE = "department"
@@ -83,15 +84,57 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    name: str  # of the scored model among `compared`
-    metrics: dict[str, float]
-    compared: dict[str, dict[str, float]]  # scorer -> metrics, on the same test trips
-    table: PerExample
-    slice_column: str = SLICE
+class NextItem:
+    """The task as every job is run: see trainer.tasks.Task."""
+
+    task: Task
+    job: NextItemJob
+
+    @property
+    def card(self) -> DataCard:
+        return self.task.snapshot.card
+
+    def facts(self) -> Mapping[str, str | int | float | bool]:
+        encoder = self.task.encoder
+        return {"model.digest": encoder.source.digest, "model.frozen_layers": encoder.frozen}
+
+    def story(self, command: Command) -> Mapping[str, str]:
+        card, encoder = self.card, self.task.encoder
+        layers = len(encoder.layers)
+        what = (
+            f"the top {layers - encoder.frozen} of {layers} layers; the lower {encoder.frozen} and the embeddings stay"
+        )
+        return {
+            "tested on": f"{card.test_examples} households, the first trip of each from {card.test_from}, full ranking "
+            f"of {card.catalogue_size} items, ties by expectation",
+            **({"fine-tuned": f"partly: {what} as they came"} if command == "fit" else {}),
+            "data": f"{card.rows_kept} of {card.rows_in} rows, {card.distinct_texts} distinct texts, "
+            f"hash {card.hash[:12]}",
+        }
+
+    def amount(self) -> Amount:
+        return Amount(trips_of(self.task, self.job) * self.job.train.epochs, "trips")
+
+    def fit(self, on_step: OnStep) -> "ReadyNextItem":
+        return ReadyNextItem(self.task, fit(self.task, self.job, begin(self.task, self.job), on_step))
+
+    def take_saved(self) -> "ReadyNextItem":
+        return ReadyNextItem(self.task, take_saved(self.task, self.job, begin(self.task, self.job)))
 
 
-def load(job: Job, *, training: bool) -> Task:
+@dataclass(frozen=True, slots=True)
+class ReadyNextItem:
+    task: Task
+    ready: Ready
+
+    def score(self) -> Outcome:
+        return evaluate(self.task, self.ready)
+
+    def save(self, folder: Path) -> None:
+        save(self.task, self.ready.scorer, folder)
+
+
+def load(job: NextItemJob, *, training: bool) -> Task:
     """Load data and model, raising InputError for whatever a job cannot run with."""
     snapshot = read_snapshot(job.data.snapshot)
     learn, test = split_trips(snapshot.purchases, snapshot.test_from, min_history_days=job.train.min_history_days)
@@ -110,12 +153,12 @@ def load(job: Job, *, training: bool) -> Task:
     return Task(snapshot, _distinct_texts(snapshot), encoder, learn, test, saved)
 
 
-def begin(task: Task, job: Job) -> Beginning:
+def begin(task: Task, job: NextItemJob) -> Beginning:
     """Run the model as it came over the catalogue's texts."""
     return task.encoder.begin(task.texts.distinct, job.model.cache)
 
 
-def fit(task: Task, job: Job, beginning: Beginning, on_step: OnStep) -> Ready:
+def fit(task: Task, job: NextItemJob, beginning: Beginning, on_step: OnStep) -> Ready:
     """Train the encoder in place."""
     rng = np.random.default_rng(job.seed)
     hidden, before_ED = beginning.hidden, beginning.vectors_ED
@@ -125,13 +168,13 @@ def fit(task: Task, job: Job, beginning: Beginning, on_step: OnStep) -> Ready:
     return Ready(scorer, task.encoder.encode_all(hidden), before_ED)
 
 
-def take_saved(task: Task, job: Job, beginning: Beginning) -> Ready:
+def take_saved(task: Task, job: NextItemJob, beginning: Beginning) -> Ready:
     """Take the model as it was loaded."""
     vectors_ED = beginning.vectors_ED
     return Ready(task.saved_scorer or _fresh_scorer(task, job, vectors_ED), vectors_ED, None)
 
 
-def trips_of(task: Task, job: Job) -> int:
+def trips_of(task: Task, job: NextItemJob) -> int:
     """Say how many trips an epoch learns from."""
     return min(job.train.trips, len(task.learn))
 
@@ -160,12 +203,12 @@ def _distinct_texts(snapshot: Snapshot) -> Texts:
     return Texts(tuple(str(text) for text in distinct), of_item.astype(np.int64))
 
 
-def _fresh_scorer(task: Task, job: Job, before_ED: Tensor) -> Scorer:
+def _fresh_scorer(task: Task, job: NextItemJob, before_ED: Tensor) -> Scorer:
     centre_D = before_ED[torch.from_numpy(task.texts.of_item)].mean(0)
     return Scorer(job.score, task.encoder.max_tokens, centre_D)
 
 
-def _draw_examples(task: Task, job: Job, rng: np.random.Generator) -> list[Example]:
+def _draw_examples(task: Task, job: NextItemJob, rng: np.random.Generator) -> list[Example]:
     """Draw trips, and of each trip the items to learn; a trip with nothing before it cannot be drawn."""
     chosen = np.sort(rng.permutation(len(task.learn))[: job.train.trips])
     trips = task.learn.take(chosen)
@@ -243,6 +286,7 @@ def _measure(task: Task, test: Test, scores_UI: Scores) -> tuple[PerExample, dic
         values,
         tuple(purchases.user_ids[user] for user in test.trips.user),
         tuple(str(name) for name in departments),
+        SLICE,
     )
     return table, aggregate(table) | {"coverage": expected_coverage(scores_UI)}
 

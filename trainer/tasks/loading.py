@@ -1,0 +1,17 @@
+"""From a job to its task; the only place that knows them all."""
+
+from typing import assert_never
+
+from trainer.config import AnyJob, NextItemJob
+from trainer.tasks import Task
+
+
+def load_task(job: AnyJob, *, training: bool) -> Task:
+    """Load data and model, raising InputError for whatever a job cannot run with."""
+    match job:
+        case NextItemJob():
+            from trainer.tasks.next_item import NextItem, load
+
+            return NextItem(load(job, training=training), job)
+        case _:
+            assert_never(job)
