@@ -11,6 +11,8 @@ from time import perf_counter
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
+
 from trainer.config import AnyJob, Job, flatten
 from trainer.data.card import write_card
 from trainer.data.snapshot import partial_folder
@@ -208,6 +210,8 @@ def _legal(value: str) -> str:
 
 def _write_artifacts(job: Job, command: "Command", task: "Task", outcome: "Outcome", folder: Path) -> None:
     write_card(task.card, folder / DATA_CARD)
+    for name, rows in outcome.tables.items():
+        pq.write_table(rows, folder / name)
     write_per_example(outcome.table, folder / PER_EXAMPLE)
     environment = describe_environment(job.threads or usable_cores())
     facts = {**environment, "seed": job.seed, "data_hash": task.card.hash}

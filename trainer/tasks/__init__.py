@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+import pyarrow as pa
+
 from trainer.data.card import DataCard
 from trainer.metrics import PerExample
 
@@ -42,6 +44,7 @@ class Outcome:
     compared: dict[str, dict[str, float]]  # scorer -> metrics, on the same examples
     table: PerExample
     intervals: Mapping[str, Interval] = field(default_factory=dict)  # of metrics that are no mean over the table
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)  # further rows to look at, by file name
 
 
 OnStep = Callable[[StepReport], None]
