@@ -57,14 +57,28 @@ class ProductsFile(Section):
     text: Names
 
 
+class PairCleaning(Section):
+    duplicates: bool = True  # the same query, product and label once more
+    lowest: float | None = None  # labels outside are impossible
+    highest: float | None = None
+
+
 class PairsData(Section):
     kind: Literal["pairs"]
     path: FilePath
     columns: PairColumns
     split: SplitJob
+    cleaning: PairCleaning = PairCleaning()
     leak_check: LeakPolicy = "refuse"
     products: ProductsFile | None = None  # further rows of the catalogue
-    catalogue: Count | None = None  # cut it: products of the test rows first, the others by ascending id
+    catalogue: Count | None = None  # how many are searched: products of the test rows first, the others by id
+
+    @model_validator(mode="after")
+    def _names_what_it_splits_by(self) -> "PairsData":
+        needed = {"column": "part", "time": "time", "user": "user"}.get(self.split.by)
+        if needed is not None and getattr(self.columns, needed) is None:
+            raise ValueError(f'split.by = "{self.split.by}" needs columns.{needed}')
+        return self
 
 
 class InteractionColumns(Section):

@@ -61,17 +61,19 @@ class ItemTexts:
         """Say of each number whether it is an item one can speak of."""
         return np.array([bool(wordings) or not self.wanted for wordings in self.wordings] or [False])
 
-    def choose(self, where: str) -> tuple[list[str], dict[str, int]]:
-        """Give every item its most frequent text, the first by alphabet among equals, and what was mended."""
+    def choose_plain(self) -> tuple[list[str], int]:
+        """Give every item its most frequent text, the first by alphabet among equals, and how many had several."""
         chosen = [min(counts, key=lambda text: (-counts[text], text), default="") for counts in self.wordings]
+        return chosen, sum(len(counts) > 1 for counts in self.wordings)
+
+    def choose(self, where: str) -> tuple[list[str], dict[str, int]]:
+        """Give every item its one text, normalised, and what was mended; raise DataError for what is no text."""
+        chosen, several = self.choose_plain()
         if self.wanted:
             check_words(where, chosen)
         clean = normalise_all(chosen)
-        several = sum(len(counts) > 1 for counts in self.wordings)
-        mended = ({SEVERAL: several} if several else {}) | {
-            f"item texts with {name}": count for name, count in clean.changed.items()
-        }
-        return list(clean.texts), mended
+        mended = {SEVERAL: several} if several else {}
+        return list(clean.texts), mended | {f"item texts with {name}": count for name, count in clean.changed.items()}
 
     def _count(self, number: int, text: str, count: int) -> None:
         counts = self.wordings[number]

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+from logs import JUDGED, pairs_job, write_table
+
+from trainer.data.pairs import Part, read_pairs
+from trainer.errors import DataError
+
+
+def pairs(path, table=JUDGED, **changes):
+    return read_pairs(pairs_job(write_table(path / "pairs.csv", table), **changes))
+
+
+def test_rows_keep_their_order_and_point_to_their_texts(tmp_path):
+    found = pairs(tmp_path)
+    assert [found.queries[place] for place in found.query_id] == JUDGED["query"]
+    assert [found.products[place] for place in found.product_id] == JUDGED["title"]
+    assert found.label.tolist() == JUDGED["grade"]
+    assert [list(Part)[number].value for number in found.part] == JUDGED["split"]
+    assert found.rows(Part.TEST).tolist() == [4, 5]
+
+
+def test_numbers_are_dense_and_every_text_is_used(tmp_path):
+    found = pairs(tmp_path)
+    assert set(found.query_id.tolist()) == set(range(len(found.queries)))
+    assert set(found.product_id.tolist()) == set(range(len(found.products)))
+
+
+def test_the_card_counts_what_was_left_out_and_why(tmp_path):
+    table = {
+        "query": ["red lamp", None, "oak desk", "oak desk", "wool rug", "red lamp", "red lamp"],
+        "title": ["a lamp", "b", None, "c desk", "d rug", "a lamp", "a lamp"],
+        "grade": [3.0, 1.0, 1.0, None, 2.5, 3.0, 9.0],
+        "split": ["train", "train", "train", "train", "test", "train", "train"],
+    }
+    card = pairs(tmp_path, table, cleaning={"lowest": 1.0, "highest": 3.0}).card
+    assert {reason: count for reason, count in card.dropped.items() if count} == {
+        "no query": 1,
+        "no product": 1,
+        "no label": 1,
+        "impossible label": 1,
+        "the same row again": 1,
+    }
+    assert (card.rows_in, card.rows_kept, card.parts) == (7, 2, {"train": 1, "valid": 0, "test": 1})
+    assert set(card.dropped) == set(card.explained or {})
+
+
+def test_a_text_may_be_made_of_several_columns(tmp_path):
+    found = pairs(tmp_path, columns={"product": ["title", "query"], "query_id": "query", "product_id": "title"})
+    assert found.products[found.product_id[0]] == "lamp, red red lamp"
+    assert found.product_keys[found.product_id[0]] == "lamp, red"
+
+
+def test_labels_that_are_words_are_classes(tmp_path):
+    table = JUDGED | {"grade": ["good", "bad", "good", "bad", "fair", "bad"]}
+    found = pairs(tmp_path, table)
+    assert found.classes == ("bad", "fair", "good")
+    assert found.label.tolist() == [2, 0, 2, 0, 1, 0]
+
+
+def test_true_and_false_are_one_and_zero(tmp_path):
+    found = pairs(tmp_path, JUDGED | {"grade": [True, False] * 3})
+    assert (found.classes, found.label.tolist()) == ((), [1, 0] * 3)
+
+
+def test_without_labels_every_pair_counts(tmp_path):
+    assert pairs(tmp_path, columns={"label": None}).label.tolist() == [1.0] * 6
+
+
+def test_the_catalogue_begins_with_the_products_of_the_test_then_goes_on_by_number(tmp_path):
+    more = write_table(tmp_path / "more.csv", {"id": [30, 4, 200], "text": ["sofa", "chair", "bench"]})
+    table = JUDGED | {"id": [9, 10, 11, 12, 500, 10]}
+    products = {"path": more, "id": "id", "text": "text"}
+    found = pairs(tmp_path, table, columns={"product_id": "id"}, products=products, catalogue=5)
+    assert found.product_keys[: found.card.catalogue_size] == ("10", "500", "4", "9", "11")
+    assert set(found.product_keys[5:]) == {"12"}
+    assert found.products[2] == "chair"
+
+
+def test_an_empty_part_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"pairs\.csv: the test split is empty: of 6 rows there are 6 train, 0 valid"):
+        pairs(tmp_path, JUDGED | {"split": ["train"] * 6})
+
+
+def test_a_part_of_another_name_is_told_with_its_row(tmp_path):
+    with pytest.raises(DataError, match=r"column 'split': row 2 has 'hold-out'; train, valid or test is right"):
+        pairs(tmp_path, JUDGED | {"split": ["train", "hold-out", *["test"] * 4]})
+
+
+def test_numbers_where_text_should_be_are_refused(tmp_path):
+    with pytest.raises(DataError, match="column 'grade' is not text: no value has a letter"):
+        pairs(tmp_path, columns={"query": "grade"})
+
+
+def test_a_stray_word_among_grades_is_refused(tmp_path):
+    with pytest.raises(DataError, match="column 'grade' has 'n/a' among numbers"):
+        pairs(tmp_path, JUDGED | {"grade": ["3", "n/a", "1", "2", "1", "3"]})
+
+
+def test_a_split_names_the_column_it_needs():
+    with pytest.raises(ValueError, match=r'split.by = "time" needs columns.time'):
+        pairs_job("pairs.csv", split={"by": "time"})
+
+
+def test_pairs_have_one_hash_whatever_their_format(tmp_path):
+    hashes = {
+        read_pairs(pairs_job(write_table(tmp_path / f"pairs{ending}", JUDGED))).card.hash
+        for ending in (".csv", ".parquet", ".jsonl.gz")
+    }
+    assert len(hashes) == 1
+
+
+def test_slices_go_with_their_rows(tmp_path):
+    found = pairs(tmp_path, JUDGED | {"room": ["a", "b", "c", None, "e", "f"]}, columns={"slices": ["room"]})
+    assert found.slices == {"room": ("a", "b", "c", "", "e", "f")}
+
+
+def test_html_is_the_same_text_as_its_plain_form(tmp_path):
+    found = pairs(tmp_path, JUDGED | {"title": ["a &amp; b", "c", "d", "e", "f", "g"]})
+    assert "a & b" in found.products
+    assert (found.card.mended or {})["products with HTML"] == 1
+    assert np.all(found.part >= 0)

@@ -1,0 +1,101 @@
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from logs import JUDGED, pairs_job, write_table
+
+from trainer.data.jobs import SplitJob
+from trainer.data.leaks import QUERY, find_pair_leaks, signature
+from trainer.data.pairs import read_pairs
+from trainer.data.splits import PART_NUMBER, Part, split_by_name, split_by_time
+from trainer.errors import DataError
+
+TRAIN, VALID, TEST = (PART_NUMBER[part] for part in Part)
+DAY = 86_400_000_000  # microseconds
+
+names = st.lists(st.text("abcdef", min_size=1, max_size=3), min_size=1, max_size=60)
+times = st.lists(st.integers(0, 12), min_size=1, max_size=60).map(lambda values: np.array(values, dtype=np.int64))
+shares = st.tuples(st.floats(0, 0.6), st.floats(0, 0.3))
+
+
+def by(kind, test=0.3, valid=0.2, **more):
+    return SplitJob(by=kind, test=test, valid=valid, **more)
+
+
+@given(names, shares, st.integers(0, 9))
+@settings(deadline=None)
+def test_no_name_is_on_two_sides(names, share, seed):
+    parts = split_by_name(names, by("query", *share, seed=seed))
+    sides = {name: {part for other, part in zip(names, parts, strict=True) if other == name} for name in names}
+    assert all(len(side) == 1 for side in sides.values())
+
+
+@given(names, names)
+@settings(deadline=None)
+def test_a_name_stays_where_it_was_when_others_come(names, more):
+    before, after = split_by_name(names, by("user")), split_by_name([*more, *names], by("user"))
+    assert before.tolist() == after.tolist()[len(more) :]
+
+
+@given(times, shares)
+@settings(deadline=None)
+def test_rows_of_one_time_stay_together_and_parts_follow_one_another(times, share):
+    parts = split_by_time(times, by("time", *share))
+    for part, later in ((TRAIN, VALID), (TRAIN, TEST), (VALID, TEST)):
+        if (parts == part).any() and (parts == later).any():
+            assert times[parts == part].max() < times[parts == later].min()
+
+
+@given(times, st.integers(0, 12))
+@settings(deadline=None)
+def test_a_given_day_is_the_first_of_the_test(times, day):
+    parts = split_by_time(times * DAY, by("time", valid=0.0, test_from=date(1970, 1, 1 + day)))
+    assert np.array_equal(parts == TEST, times >= day)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("xyz")), min_size=1, max_size=40), st.integers(0, 9))
+@settings(deadline=None)
+def test_a_split_by_query_has_no_leak_by_query(rows, seed):
+    queries, products = [query for query, _ in rows], [product for _, product in rows]
+    job = by("query", seed=seed)
+    found = find_pair_leaks(queries, products, None, split_by_name(queries, job), job)
+    assert set(found.values()) == {0}
+
+
+@given(st.lists(st.sampled_from("abcd"), min_size=2, max_size=40), st.data())
+@settings(deadline=None)
+def test_a_query_moved_to_the_other_side_is_found(queries, data):
+    parts = np.array([TRAIN] * len(queries), dtype=np.int8)
+    moved = data.draw(st.sampled_from(range(len(queries))))
+    parts[moved] = TEST
+    found = find_pair_leaks(queries, ["p"] * len(queries), None, parts, by("column"))
+    assert found[QUERY] == int(queries.count(queries[moved]) > 1)
+
+
+def test_near_duplicates_differ_in_case_order_marks_and_plural():
+    assert signature("Angle Brackets, 12-Gauge") == signature("12 gauge angle bracket")
+    assert signature("angle bracket") != signature("angled bracket")
+    assert signature("gas") == signature("gas ")
+
+
+def test_a_leak_is_refused_or_told_as_configured(tmp_path, capsys):
+    path = write_table(tmp_path / "pairs.csv", JUDGED | {"query": ["red lamp"] * 6})
+    with pytest.raises(DataError, match=r"the split leaks: of 2 test rows 2 same query on the other side; split"):
+        read_pairs(pairs_job(path))
+    found = read_pairs(pairs_job(path, leak_check="warn"))
+    assert "the split leaks" in capsys.readouterr().err
+    assert (found.card.leaks or {})["same query"] == 2
+
+
+def test_a_table_is_split_by_time_user_and_query(tmp_path):
+    rows = {"query": [f"q{n}" for n in range(60)], "title": [f"title {n}" for n in range(60)], "grade": [1.0] * 60}
+    rows |= {"who": [f"u{n % 20}" for n in range(60)], "when": [f"2024-01-{1 + n // 3:02d}" for n in range(60)]}
+    path = write_table(tmp_path / "pairs.csv", rows)
+    columns = {"part": None, "user": "who", "time": "when"}
+    for kind in ("time", "user", "query"):
+        found = read_pairs(pairs_job(path, columns=columns, split={"by": kind, "test": 0.3, "valid": 0.2}))
+        assert found.card.split is not None
+        assert kind in found.card.split
+        assert min((found.card.parts or {}).values()) > 0
