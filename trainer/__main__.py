@@ -100,7 +100,11 @@ def _run(options: argparse.Namespace) -> int:
 
     job = load_job(options.job, options.overrides)
     finished = run_job(job, options.command)
-    lines = (plain_table(finished.compared), f"run {finished.result.run_id}", f"output {job.output}")
+    lines = (
+        plain_table(finished.compared, finished.name, finished.intervals),
+        f"run {finished.result.run_id}",
+        f"output {job.output}",
+    )
     sys.stdout.write("\n".join(lines) + "\n")
     return OK
 

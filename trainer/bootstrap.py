@@ -4,12 +4,13 @@
 #   R = replicates, E = examples (units of independence), N = rows of the table, M = metrics
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from trainer.metrics import PerExample
-from trainer.tasks import Interval
+from trainer.tasks import Interval, Outcome
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -18,6 +19,22 @@ REPLICATES = 1000
 LEVEL = 0.95
 NUMBERS_AT_A_TIME = 2_000_000  # bounds the memory of the counts
 SEED = 20_240_229  # intervals of the same table are the same, whatever the job's seed
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """Of every metric, and of every metric within a slice: column -> value -> metric."""
+
+    whole: Mapping[str, Interval]
+    sliced: Mapping[str, Mapping[str, Mapping[str, Interval]]]
+
+
+def measure_intervals(outcome: Outcome) -> Intervals:
+    sliced = slice_intervals(outcome.table)
+    for column, parts in outcome.sliced.items():
+        for value, part in parts.items():
+            sliced[column][value] |= part.intervals
+    return Intervals(table_intervals(outcome.table) | dict(outcome.intervals), sliced)
 
 
 def table_intervals(table: PerExample) -> dict[str, Interval]:

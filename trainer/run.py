@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
+from trainer.bootstrap import Intervals, measure_intervals
 from trainer.config import AnyJob, Job, flatten
 from trainer.data.card import write_card
 from trainer.data.snapshot import partial_folder
@@ -21,11 +22,11 @@ from trainer.errors import Stopped, TrackingError
 from trainer.events import Events, check_installed, writing_events
 from trainer.metrics import aggregate_slices
 from trainer.progress import say, show_progress
-from trainer.report import Result, summary, write_per_example, write_result
+from trainer.report import Result, summary, write_intervals, write_per_example, write_result
 from trainer.tracking import Recorder, start_run
 
 if TYPE_CHECKING:
-    from trainer.tasks import Command, OnStep, Outcome, StepReport, Task
+    from trainer.tasks import Command, Interval, OnStep, Outcome, StepReport, Task
 
 Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
@@ -33,6 +34,7 @@ RESULT = "result.json"
 PER_EXAMPLE = "per_example.parquet"
 DATA_CARD = "data_card.json"
 SUMMARY = "summary.md"
+INTERVALS = "intervals.json"
 ENVIRONMENT = "environment.json"
 TENSORBOARD = "tensorboard"
 FAILURE = "failure.txt"
@@ -44,6 +46,8 @@ STOPPING = (signal.SIGTERM, signal.SIGINT)
 class Finished:
     result: Result
     compared: Mapping[str, Mapping[str, float]]
+    name: str  # of the scored model among `compared`
+    intervals: Mapping[str, "Interval"]
 
 
 def run_job(job: AnyJob, command: "Command") -> Finished:
@@ -145,10 +149,11 @@ def _carry_out(
         else:
             ready = task.take_saved()
         outcome = ready.score()
-        metrics = _all_metrics(outcome)
+        intervals = measure_intervals(outcome)
+        metrics = _all_metrics(outcome, intervals)
         events.add(metrics, 0)
     recorder.log_metrics(metrics)
-    _write_artifacts(job, command, task, outcome, folder)
+    _write_artifacts(job, command, task, outcome, intervals, folder)
     recorder.log_artifact(folder)
     result = replace(
         blank,
@@ -156,10 +161,11 @@ def _carry_out(
         seconds=round(perf_counter() - began, 3),
         metrics=outcome.metrics,
         baselines={name: values for name, values in outcome.compared.items() if name != outcome.name},
+        intervals={name: [one.low, one.high] for name, one in intervals.whole.items()},
         paths=_paths(job, command),
     )
     write_result(result, folder / RESULT)
-    return Finished(result, outcome.compared)
+    return Finished(result, outcome.compared, outcome.name, intervals.whole)
 
 
 @contextmanager
@@ -190,8 +196,10 @@ def _params(job: Job, task: "Task") -> dict[str, str | int | float | bool]:
     return {**settings, **task.facts(), "data.hash": task.card.hash, **job.tracking.params}
 
 
-def _all_metrics(outcome: "Outcome") -> dict[str, float]:
+def _all_metrics(outcome: "Outcome", intervals: Intervals) -> dict[str, float]:
     metrics = dict(outcome.metrics)
+    for name, interval in intervals.whole.items():
+        metrics |= {f"low/{name}": interval.low, f"high/{name}": interval.high}
     for scorer, values in outcome.compared.items():
         if scorer != outcome.name:
             metrics |= {f"{scorer.replace(' ', '_').replace('-', '_')}/{name}": value for name, value in values.items()}
@@ -200,6 +208,8 @@ def _all_metrics(outcome: "Outcome") -> dict[str, float]:
             place = f"{_legal(column)}/{_legal(value)}"
             metrics |= {f"{place}/{name}": number for name, number in values.items()}
             metrics[f"{place}/examples"] = float(examples)
+            further = outcome.sliced.get(column, {}).get(value)
+            metrics |= {f"{place}/{name}": number for name, number in further.metrics.items()} if further else {}
     return metrics
 
 
@@ -208,8 +218,11 @@ def _legal(value: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in value) or "none"
 
 
-def _write_artifacts(job: Job, command: "Command", task: "Task", outcome: "Outcome", folder: Path) -> None:
+def _write_artifacts(
+    job: Job, command: "Command", task: "Task", outcome: "Outcome", intervals: Intervals, folder: Path
+) -> None:
     write_card(task.card, folder / DATA_CARD)
+    write_intervals(intervals, folder / INTERVALS)
     for name, rows in outcome.tables.items():
         pq.write_table(rows, folder / name)
     write_per_example(outcome.table, folder / PER_EXAMPLE)
@@ -217,11 +230,19 @@ def _write_artifacts(job: Job, command: "Command", task: "Task", outcome: "Outco
     facts = {**environment, "seed": job.seed, "data_hash": task.card.hash}
     (folder / ENVIRONMENT).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     title = f"{job.task}, seed {job.seed}"
-    (folder / SUMMARY).write_text(summary(title, task.story(command), outcome.compared), encoding="utf-8")
+    (folder / SUMMARY).write_text(
+        summary(title, task.story(command), outcome.compared, outcome.name, intervals.whole), encoding="utf-8"
+    )
 
 
 def _paths(job: Job, command: "Command") -> dict[str, str]:
     output = job.output.absolute()
-    names = {"data_card": DATA_CARD, "per_example": PER_EXAMPLE, "summary": SUMMARY, "environment": ENVIRONMENT}
+    names = {
+        "data_card": DATA_CARD,
+        "per_example": PER_EXAMPLE,
+        "summary": SUMMARY,
+        "environment": ENVIRONMENT,
+        "intervals": INTERVALS,
+    }
     names |= {"model": MODEL} if command == "fit" else {}
     return {"output": str(output)} | {name: str(output / file) for name, file in names.items()}

@@ -34,7 +34,7 @@ from trainer.scale import (
     load_settings,
     save_settings,
 )
-from trainer.tasks import Amount, Command, OnStep, Outcome
+from trainer.tasks import Amount, Command, OnStep, Outcome, Sliced
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -43,6 +43,7 @@ TUNED, SAVED, BASE_RATE, OVERLAP = "tuned", "saved", "base rate", "word overlap"
 PREDICTIONS = "predictions.parquet"
 TIMED_PAIRS = 64
 REPLICATES = 500
+SLICE_REPLICATES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +163,31 @@ class ReadyRelevance:
         cost = {"ms_per_pair": self._time_pairs(rows), "model_mb": task.model.megabytes()}
         compared = {**self._baselines(rows), name: metrics}
         return Outcome(
-            name, aggregate(table) | metrics | cost, compared, table, intervals, {PREDICTIONS: predictions(judged)}
+            name,
+            aggregate(table) | metrics | cost,
+            compared,
+            table,
+            intervals,
+            self._sliced(rows, output_NC),
+            {PREDICTIONS: predictions(judged)},
         )
 
     def save(self, folder: Path) -> None:
         self.task.model.save(folder)
         save_settings(self.saved, folder)
+
+    def _sliced(self, rows: Ints, output_NC: Floats) -> dict[str, dict[str, Sliced]]:
+        pairs, saved, where = self.task.pairs, self.saved, self.task.job.data.path
+        found: dict[str, dict[str, Sliced]] = {}
+        for column, values in pairs.slices.items():
+            value_N = np.array(values, dtype=np.str_)[rows]
+            for value in np.unique(value_N).tolist():
+                places = np.flatnonzero(value_N == value)
+                judged = judge(pairs, rows[places], output_NC[places], saved, where)
+                query_N = dense(pairs.query_id[rows[places]])
+                intervals = statistic_intervals(query_N, judged_statistic(judged), SLICE_REPLICATES)
+                found.setdefault(column, {})[value] = Sliced(judged_metrics(judged, self.task.job.k), intervals)
+        return found
 
     def _baselines(self, rows: Ints) -> dict[str, dict[str, float]]:
         """Give what needs no model, settled on the same valid rows: a constant, and the share of shared words."""

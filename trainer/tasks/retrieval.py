@@ -276,9 +276,9 @@ def load(job: RetrievalJob, *, training: bool) -> Retrieval:
 
 
 def ask_part(pairs: Pairs, job: RetrievalJob, part: Part) -> Questions:
-    """Collect a part's questions and the catalogue: its own products first, then the others by ascending id."""
+    """Collect a part's questions and the catalogue, with what is judged in that part if the catalogue was cut."""
     rows = pairs.rows(part)
-    products_I = _cut_catalogue(pairs, rows, job.data.catalogue)
+    products_I = np.union1d(np.arange(pairs.card.catalogue_size), pairs.product_id[rows])
     place = np.full(len(pairs.products), -1)
     place[products_I] = np.arange(len(products_I))
     good = rows[pairs.label[rows] >= job.relevant]
@@ -367,17 +367,6 @@ def _drawn(pairs: Pairs, job: RetrievalJob) -> Ints:
     if job.train.pairs is None or job.train.pairs >= len(good):
         return good
     return np.sort(np.random.default_rng(job.seed).permutation(good)[: job.train.pairs])
-
-
-def _cut_catalogue(pairs: Pairs, rows: Ints, size: int | None) -> Ints:
-    if size is None:
-        return np.arange(len(pairs.products))
-    own = np.unique(pairs.product_id[rows])
-    keys = pairs.product_keys
-    numbers = all(key.isdecimal() for key in keys)
-    others = np.setdiff1d(np.arange(len(keys)), own).tolist()
-    others.sort(key=(lambda product: int(keys[product])) if numbers else (lambda product: keys[product]))
-    return np.concatenate([own, np.array(others[: max(0, size - len(own))], dtype=np.int64)])
 
 
 def _collect_texts(pairs: Pairs, learnt_N: Ints, *asked: Questions) -> Texts:
