@@ -16,6 +16,8 @@ from trainer.sections import Count, FilePath, Positive, Section, Share, SomeName
 
 FIRE_ID_VARIABLE = "HERALD_FIRE_ID"
 PLAIN_SQLITE = "sqlite:///"
+REGISTRY = "models:/"
+SOURCES = ("package", "folder", "name", "registry", "sha256")  # keys that say which model
 
 
 def _resolve_uri(value: object, info: ValidationInfo) -> object:
@@ -196,8 +198,11 @@ JOBS: Mapping[str, type[AnyJob]] = {  # by `task`, which decides what the rest m
 }
 
 
-def load_job(path: Path, overrides: Sequence[str] = ()) -> AnyJob:
-    """Read and check a job file, `key=value` overrides applied; raise JobError."""
+def load_job(path: Path, overrides: Sequence[str] = (), model: str | None = None) -> AnyJob:
+    """Read and check a job file, `key=value` overrides applied; raise JobError.
+
+    *model* is a saved folder or an entry of the registry, to stand for whatever model the file names.
+    """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -207,14 +212,16 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> AnyJob:
     except tomllib.TOMLDecodeError as error:
         raise JobError(f"{path}: not valid TOML: {error}") from None
     raw = _override(raw, overrides)
-    model = _job_model(raw, path)
+    if model is not None:
+        _replace_model(raw, model)
+    kind = _job_model(raw, path)
     fire_id = os.environ.get(FIRE_ID_VARIABLE)
     if fire_id and isinstance(tracking := raw.get("tracking"), dict):
         tracking.setdefault("fire_id", fire_id)
     try:
-        return model.model_validate(raw, context=path.absolute().parent)
+        return kind.model_validate(raw, context=path.absolute().parent)
     except ValidationError as error:
-        raise JobError(f"{path}: {'; '.join(_explain(detail, model) for detail in error.errors())}") from None
+        raise JobError(f"{path}: {'; '.join(_explain(detail, kind) for detail in error.errors())}") from None
 
 
 def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:
@@ -226,6 +233,13 @@ def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, str | int
         elif value is not None:
             flat[prefix + key] = value if isinstance(value, (bool, int, float)) else str(value)
     return flat
+
+
+def _replace_model(raw: dict[str, Any], model: str) -> None:
+    table = raw.get("model")
+    kept = {key: value for key, value in table.items() if key not in SOURCES} if isinstance(table, dict) else {}
+    registered = model.startswith(REGISTRY)
+    raw["model"] = kept | ({"registry": model} if registered else {"folder": str(Path(model).expanduser().absolute())})
 
 
 def _job_model(raw: Mapping[str, Any], path: Path) -> type[AnyJob]:

@@ -29,6 +29,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
+TIES = 20_240_229  # seeds the order of equal predictions
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """Pairs and what a model says of them: one of `answers` and `choices` is there."""
@@ -147,7 +150,8 @@ def _list_metrics(judged: Judged, k: int) -> dict[str, Floats]:
         return {}
     scale = judged.saved.scale
     gain_N = whole_gains(pairs.label[rows], scale.low)
-    order = np.lexsort((np.arange(len(rows)), -answers.chance_N, query_N))
+    by_chance = np.random.default_rng(TIES).permutation(len(rows))  # rows may come best first in the source
+    order = np.lexsort((by_chance, -answers.chance_N, query_N))
     parts = np.split(order, np.flatnonzero(np.diff(query_N[order])) + 1)
     gains = [dict(zip(part.tolist(), gain_N[part].tolist(), strict=True)) for part in parts]
     least = int(whole_gains(np.array([scale.relevant]), scale.low)[0])

@@ -4,6 +4,7 @@
 #   B = pairs, T = tokens of the longest, D = width, C = outputs
 
 import os
+import warnings
 from collections.abc import Sequence
 from logging import ERROR
 from pathlib import Path
@@ -178,7 +179,9 @@ def _with_adapters(model: Any, job: "LoraJob") -> Any:
         r=job.rank, lora_alpha=job.alpha, lora_dropout=job.dropout, target_modules=list(job.targets) or None
     )
     try:
-        return get_peft_model(model, settings)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers for what was renamed
+            return get_peft_model(model, settings)
     except ValueError as error:
         raise ModelError(f"model.lora: {str(error).splitlines()[0]}") from None
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from trainer.events import Events, check_installed, writing_events
 from trainer.metrics import aggregate_slices
 from trainer.progress import say, show_progress
 from trainer.report import Result, summary, write_intervals, write_per_example, write_result
-from trainer.tracking import Recorder, start_run
+from trainer.tracking import Recorder, fetch_registered, start_run
 
 if TYPE_CHECKING:
     from trainer.tasks import Command, Interval, OnStep, Outcome, StepReport, Task
@@ -53,6 +54,23 @@ class Finished:
 def run_job(job: AnyJob, command: "Command") -> Finished:
     """Run a job; raise InputError before anything is written, and mark the MLflow run for whatever comes later."""
     began = perf_counter()
+    with _fetched(job) as local:
+        return _run_local(local, command, began)
+
+
+@contextmanager
+def _fetched(job: AnyJob) -> Iterator[AnyJob]:
+    """Let a model of the registry be a folder while the block runs."""
+    if job.model.registry is None:
+        yield job
+        return
+    with TemporaryDirectory(prefix="trainer-") as scratch:
+        folder = fetch_registered(job.tracking.uri, job.model.registry, Path(scratch))
+        model = job.model.model_copy(update={"registry": None, "folder": folder})
+        yield job.model_copy(update={"model": model})
+
+
+def _run_local(job: AnyJob, command: "Command", began: float) -> Finished:
     task = _load_task(job, training=command == "fit")
     with partial_folder(job.output) as folder:
         recorder = start_run(job.tracking, _tags(job, task, command))
@@ -155,6 +173,10 @@ def _carry_out(
     recorder.log_metrics(metrics)
     _write_artifacts(job, command, task, outcome, intervals, folder)
     recorder.log_artifact(folder)
+    if command == "fit" and job.tracking.registered is not None:
+        version = recorder.register(job.tracking.registered, MODEL)
+        if job.tracking.alias is not None:
+            recorder.set_alias(job.tracking.registered, job.tracking.alias, version)
     result = replace(
         blank,
         status="finished",

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainer.config import NextItemJob, ScoreJob
 from trainer.data.card import DataCard
-from trainer.data.snapshot import Snapshot, read_snapshot
+from trainer.data.snapshot import Catalogue, Snapshot, read_snapshot
 from trainer.data.trips import Histories, Trips, collect_histories, split_trips
 from trainer.encoder import Beginning, TextEncoder, find_model
 from trainer.errors import DataError
@@ -150,7 +150,7 @@ def load(job: NextItemJob, *, training: bool) -> Task:
     max_tokens = job.model.max_tokens if saved is None else saved.max_tokens
     trained = job.train.layers if training else 0
     encoder = TextEncoder(source, trained_layers=trained, max_tokens=max_tokens)
-    return Task(snapshot, _distinct_texts(snapshot), encoder, learn, test, saved)
+    return Task(snapshot, distinct_texts(snapshot.catalogue), encoder, learn, test, saved)
 
 
 def begin(task: Task, job: NextItemJob) -> Beginning:
@@ -198,8 +198,8 @@ def save(task: Task, scorer: Scorer, folder: Path) -> None:
     save_scorer(scorer, folder)
 
 
-def _distinct_texts(snapshot: Snapshot) -> Texts:
-    distinct, of_item = np.unique(np.array(snapshot.catalogue.texts, dtype=np.str_), return_inverse=True)
+def distinct_texts(catalogue: Catalogue) -> Texts:
+    distinct, of_item = np.unique(np.array(catalogue.texts, dtype=np.str_), return_inverse=True)
     return Texts(tuple(str(text) for text in distinct), of_item.astype(np.int64))
 
 
@@ -262,17 +262,17 @@ def _score_items(task: Task, scorer: Scorer, vectors_ED: Tensor, test: Test) -> 
     """Score texts once, then items: two items of one text and one popularity tie exactly."""
     with torch.inference_mode():
         score_UE = scorer.score(scorer.index(vectors_ED), test.bag_UE, test.near_UE)
-        return _add_prior(score_UE, task, scorer, test)
+        return score_texts(score_UE, task.texts, test.popularity_I, scorer.settings)
 
 
-def _add_prior(score_UE: Tensor, task: Task, scorer: Scorer, test: Test) -> Scores:
+def score_texts(score_UE: Tensor, texts: Texts, popularity_I: npt.NDArray[np.float64], settings: ScoreJob) -> Scores:
     """Turn scores of texts, which are log weights, into scores of items.
 
     Items of one text share its weight; else a text that many items have would fill the top of every list with them.
     """
-    of_item = task.texts.of_item
+    of_item = texts.of_item
     sharing_I = np.bincount(of_item)[of_item]
-    prior_I = scorer.settings.prior * np.log(test.popularity_I) - np.log(sharing_I)
+    prior_I = settings.prior * np.log(popularity_I) - np.log(sharing_I)
     return np.asarray((score_UE[:, torch.from_numpy(of_item)] + torch.from_numpy(prior_I.astype(np.float32))).numpy())
 
 
@@ -300,7 +300,7 @@ def _time_queries(task: Task, ready: Ready, test: Test) -> float:
             began = perf_counter()
             row = slice(user, user + 1)
             score_UE = ready.scorer.score(index, test.bag_UE[row], test.near_UE[row])
-            np.argsort(-_add_prior(score_UE, task, ready.scorer, test)[0])[:TOP]
+            np.argsort(-score_texts(score_UE, task.texts, test.popularity_I, ready.scorer.settings)[0])[:TOP]
             seconds.append(perf_counter() - began)
     return float(np.median(seconds)) * 1000
 

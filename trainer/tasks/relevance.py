@@ -108,8 +108,7 @@ class Relevance:
         return ReadyRelevance(self, self._settle(), fresh=True)
 
     def take_saved(self) -> "ReadyRelevance":
-        if self.saved is None:
-            raise ModelError(f"{self.model.source.folder}: holds no {SETTINGS}; a model that `fit` saved does")
+        assert self.saved is not None  # load refuses a bare model
         return ReadyRelevance(self, self.saved, fresh=False)
 
     def _learnt(self, rng: np.random.Generator | None = None) -> Ints:
@@ -236,6 +235,8 @@ def load(job: RelevanceJob, *, training: bool) -> Relevance:
             raise DataError(f"{job.data.path}: no row is for {part.value}")
     source = find_source(job.model, shards=True)
     saved = load_settings(source.folder)
+    if saved is None and not training:
+        raise ModelError(f"{source.folder}: holds no {SETTINGS}; a model that `fit` saved does")
     scale = saved.scale if saved is not None else _scale_of(job, pairs)
     model_job = job.model
     if saved is not None:
