@@ -1,4 +1,4 @@
-"""The command line: prepare, fit, evaluate."""
+"""The command line: prepare, fit, evaluate, compare, recommend."""
 
 import argparse
 import os
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+from trainer.asking import add_compare, add_recommend
 from trainer.errors import InputError, Stopped, TrainerError
 from trainer.progress import say
 
@@ -54,7 +55,14 @@ def build_parser() -> argparse.ArgumentParser:
             dest="overrides",
             help="override a key of the job file, such as seed=3 or train.lr=1e-4 (repeatable)",
         )
-        command.set_defaults(call=_run, command=name)
+        command.set_defaults(call=_run, command=name, model=None, split=None)
+        if name == "evaluate":
+            command.add_argument(
+                "--model", metavar="MODEL", help="a saved folder or models:/NAME@ALIAS instead of the job's"
+            )
+            command.add_argument("--split", metavar="PART", help="train, valid or test: the rows to score")
+    add_compare(commands.add_parser("compare", help="what differs between two runs, example by example"))
+    add_recommend(commands.add_parser("recommend", help="ask a saved model for products"))
     _add_prepare(commands.add_parser("prepare", help="make a snapshot of completejourney's baskets"))
     return parser
 
@@ -98,11 +106,19 @@ def _run(options: argparse.Namespace) -> int:
     from trainer.report import plain_table
     from trainer.run import run_job
 
-    job = load_job(options.job, options.overrides)
+    job = load_job(options.job, [*options.overrides, *_chosen(options)], model=options.model)
     finished = run_job(job, options.command)
-    lines = (plain_table(finished.compared), f"run {finished.result.run_id}", f"output {job.output}")
+    lines = (
+        plain_table(finished.compared, finished.name, finished.intervals),
+        f"run {finished.result.run_id}",
+        f"output {job.output}",
+    )
     sys.stdout.write("\n".join(lines) + "\n")
     return OK
+
+
+def _chosen(options: argparse.Namespace) -> list[str]:
+    return [f"part={options.split}"] if options.split is not None else []
 
 
 def _prepare(options: argparse.Namespace) -> int:

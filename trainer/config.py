@@ -10,12 +10,14 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails
 
-from trainer.data.jobs import HistoriesData, InteractionsData
+from trainer.data.jobs import HistoriesData, InteractionsData, PairsData
 from trainer.errors import JobError
-from trainer.sections import PACKAGED, Count, FilePath, Positive, Section, Share
+from trainer.sections import PACKAGED, Count, FilePath, Positive, Section, Share, SomeNames
 
 FIRE_ID_VARIABLE = "HERALD_FIRE_ID"
 PLAIN_SQLITE = "sqlite:///"
+REGISTRY = "models:/"
+SOURCES = ("package", "folder", "name", "registry", "sha256")  # keys that say which model
 
 
 def _resolve_uri(value: object, info: ValidationInfo) -> object:
@@ -37,24 +39,51 @@ class DataJob(Section):
     snapshot: FilePath
 
 
+Part = Literal["train", "valid", "test"]
+
+
 class ModelJob(Section):
     package: str | None = None  # an installed package that offers get_model_path()
     folder: FilePath | None = None
+    name: str | None = None  # on the hub, where there is a network; its safetensors files alone are fetched
+    registry: Annotated[str, Field(pattern="^models:/.+")] | None = None  # models:/NAME@ALIAS or models:/NAME/VERSION
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # of model.safetensors
     cache: FilePath | None = None  # keeps what the frozen layers give, for the next run
     max_tokens: Annotated[int, Field(ge=3)] = 24
 
     @model_validator(mode="after")
     def _names_one_source(self) -> "ModelJob":
-        if (self.package is None) == (self.folder is None):
-            raise ValueError("give either package or folder")
+        named = [source for source in (self.package, self.folder, self.name, self.registry) if source is not None]
+        if len(named) != 1:
+            raise ValueError("give either package or folder, or else name or registry")
         return self
+
+
+class LoraJob(Section):
+    """Low-rank adapters beside frozen weights (Hu et al. 2021), folded into the weights when the model is saved."""
+
+    rank: Count = 8
+    alpha: Count = 16
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: SomeNames = ()  # names of modules; default: what peft knows for the kind of model
+
+
+class PairModelJob(ModelJob):
+    max_tokens: Annotated[int, Field(ge=4)] = 64  # of both texts together; the longer is cut
+    pooling: Literal["auto", "mean", "first", "last"] = "auto"  # last for decoders, mean for others
+    lora: LoraJob | None = None
+
+
+class RetrievalModelJob(ModelJob):
+    max_tokens: Annotated[int, Field(ge=3)] = 32
 
 
 class TrackingJob(Section):
     uri: TrackingUri
     experiment: Annotated[str, Field(min_length=1)]
     artifacts: FilePath | None = None  # where a new experiment keeps its artifacts
+    registered: Annotated[str, Field(min_length=1)] | None = None  # the name under which a fit registers its model
+    alias: Annotated[str, Field(min_length=1)] | None = None  # moved to the version that a fit registers
     run_name: str | None = None
     fire_id: str | None = None
     tags: dict[str, str] = Field(default_factory=dict)
@@ -90,6 +119,40 @@ class TrainJob(Section):
     min_history_days: Annotated[int, Field(ge=0)] = 28
 
 
+class RelevanceTrainJob(Section):
+    batch: Annotated[int, Field(ge=2)] = 64  # pairs a step
+    epochs: Count = 1
+    lr: Positive = 2e-4
+    head_lr: Positive = 2e-3  # of the new layer on top
+    warmup: Share = 0.1
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip: Positive = 1.0
+    layers: Count | None = None  # trained, from the top; all by default
+    pairs: Count | None = None  # drawn for training, once; all by default
+    balance: Literal["none", "weights"] = "weights"  # of classes: each weighs the same in the loss
+
+
+class RetrievalTrainJob(Section):
+    pairs: Count | None = None  # relevant pairs drawn for training, once; all by default
+    batch: Annotated[int, Field(ge=2)] = 128  # pairs a step; each is the others' negative
+    epochs: Count = 1
+    lr: Positive = 2e-4
+    warmup: Share = 0.1
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip: Positive = 1.0
+    layers: Count = 3  # trained, from the top; what those below give is computed once
+    temperature: Positive = 0.05
+    negatives: Annotated[int, Field(ge=0)] = 1  # hard ones a pair, mined with the untrained model and BM25
+    margin: Share = 0.95  # a mined product nearer than this share of the relevant one's cosine may be relevant too
+
+
+class SearchJob(Section):
+    """How a query ranks the catalogue."""
+
+    top: Count = 100  # products taken of either list before they are fused
+    weight: Share | None = None  # of the vectors in the fusion, the rest is BM25's; chosen on the valid rows by default
+
+
 class Job(Section):
     """What every task's job file holds."""
 
@@ -122,8 +185,6 @@ class NextItemOfHistories(NextItemJob):
     data: HistoriesData
 
 
-AnyJob = NextItemJob
-JOBS: Mapping[str, type[AnyJob]] = {"next_item": NextItemJob}  # by `task`, which decides what the rest must be
 NEXT_ITEM: Mapping[str, type[NextItemJob]] = {  # by `data.kind`
     "snapshot": NextItemOfSnapshot,
     "interactions": NextItemOfInteractions,
@@ -131,8 +192,40 @@ NEXT_ITEM: Mapping[str, type[NextItemJob]] = {  # by `data.kind`
 }
 
 
-def load_job(path: Path, overrides: Sequence[str] = ()) -> AnyJob:
-    """Read and check a job file, `key=value` overrides applied; raise JobError."""
+class RelevanceJob(Job):
+    task: Literal["relevance"]
+    data: PairsData
+    model: PairModelJob
+    train: RelevanceTrainJob = RelevanceTrainJob()
+    target: Literal["auto", "binary", "classes", "grades"] = "auto"
+    relevant: float | None = None  # the grade from which a product counts as relevant; the middle of the scale
+    k: Count = 10  # of nDCG
+    part: Part = "test"  # scored
+
+
+class RetrievalJob(Job):
+    task: Literal["retrieval"]
+    data: PairsData
+    model: RetrievalModelJob
+    train: RetrievalTrainJob = RetrievalTrainJob()
+    search: SearchJob = SearchJob()
+    relevant: float = 1.0  # the label from which a product counts as relevant
+    part: Part = "test"  # scored
+
+
+AnyJob = NextItemJob | RelevanceJob | RetrievalJob
+JOBS: Mapping[str, type[AnyJob]] = {  # by `task`, which decides what the rest must be
+    "next_item": NextItemJob,
+    "relevance": RelevanceJob,
+    "retrieval": RetrievalJob,
+}
+
+
+def load_job(path: Path, overrides: Sequence[str] = (), model: str | None = None) -> AnyJob:
+    """Read and check a job file, `key=value` overrides applied; raise JobError.
+
+    *model* is a saved folder or an entry of the registry, to stand for whatever model the file names.
+    """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -142,14 +235,16 @@ def load_job(path: Path, overrides: Sequence[str] = ()) -> AnyJob:
     except tomllib.TOMLDecodeError as error:
         raise JobError(f"{path}: not valid TOML: {error}") from None
     raw = _override(raw, overrides, path)
-    model = _job_model(raw, path)
+    if model is not None:
+        _replace_model(raw, model)
+    kind = _job_model(raw, path)
     fire_id = os.environ.get(FIRE_ID_VARIABLE)
     if fire_id and isinstance(tracking := raw.get("tracking"), dict):
         tracking.setdefault("fire_id", fire_id)
     try:
-        return model.model_validate(raw, context=path.absolute().parent)
+        return kind.model_validate(raw, context=path.absolute().parent)
     except ValidationError as error:
-        raise JobError(f"{path}: {'; '.join(_explain(detail, model) for detail in error.errors())}") from None
+        raise JobError(f"{path}: {'; '.join(_explain(detail, kind) for detail in error.errors())}") from None
 
 
 def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:
@@ -161,6 +256,13 @@ def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, str | int
         elif value is not None:
             flat[prefix + key] = value if isinstance(value, (bool, int, float)) else str(value)
     return flat
+
+
+def _replace_model(raw: dict[str, Any], model: str) -> None:
+    table = raw.get("model")
+    kept = {key: value for key, value in table.items() if key not in SOURCES} if isinstance(table, dict) else {}
+    registered = model.startswith(REGISTRY)
+    raw["model"] = kept | ({"registry": model} if registered else {"folder": str(Path(model).expanduser().absolute())})
 
 
 def _job_model(raw: Mapping[str, Any], path: Path) -> type[AnyJob]:

@@ -4,11 +4,9 @@
 #   E = all texts, B = texts in a batch, T = tokens of the longest, P = tokens of all texts end to end, D = width
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from logging import ERROR
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,22 +19,13 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from trainer.errors import ModelError
+from trainer.model_source import NEEDED, WEIGHTS, ModelSource, find_source
 
 if TYPE_CHECKING:
     from trainer.config import ModelJob
 
-WEIGHTS = "model.safetensors"
-NEEDED = ("config.json", "tokenizer.json")
-PICKLES = ("pytorch_model.bin", "model.pt", "model.pkl")
 TEXTS_AT_A_TIME = 256  # without gradients
 LENGTH_GROUPS = 8  # with gradients: texts of similar length share a matrix, so that little of it is padding
-
-
-@dataclass(frozen=True, slots=True)
-class ModelSource:
-    folder: Path
-    digest: str  # sha256 of model.safetensors
-    config: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,45 +57,12 @@ class Beginning:
 
 
 def find_model(job: "ModelJob") -> ModelSource:
-    """Find the model's folder and check it without loading it; raise ModelError."""
-    folder = job.folder if job.folder is not None else _package_folder(str(job.package))
-    if not folder.is_dir():
-        raise ModelError(f"{folder}: there is no such model folder")
-    weights = folder / WEIGHTS
-    if not weights.is_file():
-        pickles = [name for name in PICKLES if (folder / name).exists()]
-        instead = f"; {pickles[0]} is not read, it may run code" if pickles else ""
-        raise ModelError(f"{folder}: holds no {WEIGHTS}{instead}")
-    for name in NEEDED:
-        if not (folder / name).is_file():
-            raise ModelError(f"{folder}: holds no {name}")
-    with weights.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if job.sha256 is not None and digest != job.sha256:
-        raise ModelError(f"{weights}: sha256 is {digest[:12]}..., not {job.sha256[:12]}... as the job file says")
-    return ModelSource(folder, digest, _read_config(folder / "config.json"))
-
-
-def _package_folder(package: str) -> Path:
-    try:
-        module = import_module(package.replace("-", "_"))
-    except ImportError:
-        raise ModelError(f"model.package: {package!r} is not installed") from None
-    locate = getattr(module, "get_model_path", None)
-    if locate is None:
-        raise ModelError(f"model.package: {package!r} offers no get_model_path()")
-    return Path(locate())
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{path}: not valid JSON: {error}") from None
-    kind = config.get("model_type") if isinstance(config, dict) else None
-    if kind != "bert":
-        raise ModelError(f"{path}: model_type is {kind!r}; 'bert' is what this task reads")
-    return dict(config)
+    """Find a model that this encoder reads; raise ModelError."""
+    source = find_source(job)
+    if source.kind != "bert":
+        kind = source.config.get("model_type")
+        raise ModelError(f"{source.folder / 'config.json'}: model_type is {kind!r}; 'bert' is what this task reads")
+    return source
 
 
 class TextEncoder:
@@ -153,10 +109,18 @@ class TextEncoder:
 
     def encode_all(self, hidden: Hidden) -> Tensor:
         """Give the vectors of all texts, without gradients."""
-        order = torch.argsort(hidden.starts[1:] - hidden.starts[:-1], stable=True)
+        return self.encode_some(hidden, torch.arange(len(hidden)))
+
+    def encode_some(self, hidden: Hidden, texts: Tensor) -> Tensor:
+        """Give the vectors of some texts, without gradients."""
+        order = torch.argsort(hidden.starts[texts + 1] - hidden.starts[texts], stable=True)
         with torch.no_grad():
-            parts = [self._run_trained(*hidden.pad(part)) for part in torch.split(order, TEXTS_AT_A_TIME)]
+            parts = [self._run_trained(*hidden.pad(texts[part])) for part in torch.split(order, TEXTS_AT_A_TIME)]
         return torch.cat(parts)[torch.argsort(order)]
+
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """Give the vectors of texts that were not seen before."""
+        return self.encode_all(self._run_frozen(texts))
 
     def save(self, folder: Path) -> None:
         """Write a folder that this class, transformers and sentence encoders of the same kind read."""
@@ -165,6 +129,11 @@ class TextEncoder:
         (folder / WEIGHTS).write_bytes(serialize(weights, metadata={"format": "pt"}))
         for name in NEEDED:
             (folder / name).write_bytes((self.source.folder / name).read_bytes())
+
+    def megabytes(self) -> float:
+        """Give the size of the weights as saved, 1 MB = 10^6 bytes."""
+        tensors = self.model.state_dict().values()
+        return float(sum(tensor.numel() * tensor.element_size() for tensor in tensors)) / 1e6
 
     def _cache_key(self, texts: Sequence[str]) -> str:
         settings = f"{self.source.digest} {self.frozen} {self.max_tokens}"

@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
+
+from trainer.bootstrap import Intervals, measure_intervals
 from trainer.config import AnyJob, Job, flatten
 from trainer.data.card import write_card
 from trainer.data.snapshot import partial_folder
@@ -19,11 +23,11 @@ from trainer.errors import Stopped, TrackingError
 from trainer.events import Events, check_installed, writing_events
 from trainer.metrics import aggregate_slices
 from trainer.progress import say, show_progress
-from trainer.report import Result, summary, write_per_example, write_result
-from trainer.tracking import Recorder, start_run
+from trainer.report import Result, summary, write_intervals, write_per_example, write_result
+from trainer.tracking import Recorder, fetch_registered, start_run
 
 if TYPE_CHECKING:
-    from trainer.tasks import Command, OnStep, Outcome, StepReport, Task
+    from trainer.tasks import Command, Interval, OnStep, Outcome, StepReport, Task
 
 Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
@@ -31,6 +35,7 @@ RESULT = "result.json"
 PER_EXAMPLE = "per_example.parquet"
 DATA_CARD = "data_card.json"
 SUMMARY = "summary.md"
+INTERVALS = "intervals.json"
 ENVIRONMENT = "environment.json"
 TENSORBOARD = "tensorboard"
 FAILURE = "failure.txt"
@@ -42,11 +47,30 @@ STOPPING = (signal.SIGTERM, signal.SIGINT)
 class Finished:
     result: Result
     compared: Mapping[str, Mapping[str, float]]
+    name: str  # of the scored model among `compared`
+    intervals: Mapping[str, "Interval"]
 
 
 def run_job(job: AnyJob, command: "Command") -> Finished:
     """Run a job; raise InputError before anything is written, and mark the MLflow run for whatever comes later."""
     began = perf_counter()
+    with _fetched(job) as local:
+        return _run_local(local, command, began)
+
+
+@contextmanager
+def _fetched(job: AnyJob) -> Iterator[AnyJob]:
+    """Let a model of the registry be a folder while the block runs."""
+    if job.model.registry is None:
+        yield job
+        return
+    with TemporaryDirectory(prefix="trainer-") as scratch:
+        folder = fetch_registered(job.tracking.uri, job.model.registry, Path(scratch))
+        model = job.model.model_copy(update={"registry": None, "folder": folder})
+        yield job.model_copy(update={"model": model})
+
+
+def _run_local(job: AnyJob, command: "Command", began: float) -> Finished:
     task = _load_task(job, training=command == "fit")
     with partial_folder(job.output) as folder:
         recorder = start_run(job.tracking, _tags(job, task, command))
@@ -143,21 +167,27 @@ def _carry_out(
         else:
             ready = task.take_saved()
         outcome = ready.score()
-        metrics = _all_metrics(outcome)
+        intervals = measure_intervals(outcome)
+        metrics = _all_metrics(outcome, intervals)
         events.add(metrics, 0)
     recorder.log_metrics(metrics)
-    _write_artifacts(job, command, task, outcome, folder)
+    _write_artifacts(job, command, task, outcome, intervals, folder)
     recorder.log_artifact(folder)
+    if command == "fit" and job.tracking.registered is not None:
+        version = recorder.register(job.tracking.registered, MODEL)
+        if job.tracking.alias is not None:
+            recorder.set_alias(job.tracking.registered, job.tracking.alias, version)
     result = replace(
         blank,
         status="finished",
         seconds=round(perf_counter() - began, 3),
         metrics=outcome.metrics,
         baselines={name: values for name, values in outcome.compared.items() if name != outcome.name},
+        intervals={name: [one.low, one.high] for name, one in intervals.whole.items()},
         paths=_paths(job, command),
     )
     write_result(result, folder / RESULT)
-    return Finished(result, outcome.compared)
+    return Finished(result, outcome.compared, outcome.name, intervals.whole)
 
 
 @contextmanager
@@ -188,8 +218,10 @@ def _params(job: Job, task: "Task") -> dict[str, str | int | float | bool]:
     return {**settings, **task.facts(), "data.hash": task.card.hash, **job.tracking.params}
 
 
-def _all_metrics(outcome: "Outcome") -> dict[str, float]:
+def _all_metrics(outcome: "Outcome", intervals: Intervals) -> dict[str, float]:
     metrics = dict(outcome.metrics)
+    for name, interval in intervals.whole.items():
+        metrics |= {f"low/{name}": interval.low, f"high/{name}": interval.high}
     for scorer, values in outcome.compared.items():
         if scorer != outcome.name:
             metrics |= {f"{scorer.replace(' ', '_').replace('-', '_')}/{name}": value for name, value in values.items()}
@@ -198,6 +230,8 @@ def _all_metrics(outcome: "Outcome") -> dict[str, float]:
             place = f"{_legal(column)}/{_legal(value)}"
             metrics |= {f"{place}/{name}": number for name, number in values.items()}
             metrics[f"{place}/examples"] = float(examples)
+            further = outcome.sliced.get(column, {}).get(value)
+            metrics |= {f"{place}/{name}": number for name, number in further.metrics.items()} if further else {}
     return metrics
 
 
@@ -206,18 +240,31 @@ def _legal(value: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in value) or "none"
 
 
-def _write_artifacts(job: Job, command: "Command", task: "Task", outcome: "Outcome", folder: Path) -> None:
+def _write_artifacts(
+    job: Job, command: "Command", task: "Task", outcome: "Outcome", intervals: Intervals, folder: Path
+) -> None:
     write_card(task.card, folder / DATA_CARD)
+    write_intervals(intervals, folder / INTERVALS)
+    for name, rows in outcome.tables.items():
+        pq.write_table(rows, folder / name)
     write_per_example(outcome.table, folder / PER_EXAMPLE)
     environment = describe_environment(job.threads or usable_cores())
     facts = {**environment, "seed": job.seed, "data_hash": task.card.hash}
     (folder / ENVIRONMENT).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     title = f"{job.task}, seed {job.seed}"
-    (folder / SUMMARY).write_text(summary(title, task.story(command), outcome.compared), encoding="utf-8")
+    (folder / SUMMARY).write_text(
+        summary(title, task.story(command), outcome.compared, outcome.name, intervals.whole), encoding="utf-8"
+    )
 
 
 def _paths(job: Job, command: "Command") -> dict[str, str]:
     output = job.output.absolute()
-    names = {"data_card": DATA_CARD, "per_example": PER_EXAMPLE, "summary": SUMMARY, "environment": ENVIRONMENT}
+    names = {
+        "data_card": DATA_CARD,
+        "per_example": PER_EXAMPLE,
+        "summary": SUMMARY,
+        "environment": ENVIRONMENT,
+        "intervals": INTERVALS,
+    }
     names |= {"model": MODEL} if command == "fit" else {}
     return {"output": str(output)} | {name: str(output / file) for name, file in names.items()}

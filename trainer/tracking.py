@@ -10,7 +10,7 @@ from time import time
 from typing import Any
 
 from trainer.config import PLAIN_SQLITE, TrackingJob
-from trainer.errors import TrackingError
+from trainer.errors import InputError, ModelError, TrackingError
 
 SEAM_TAG = "herald.seam"
 SEAM_VERSION = "1"
@@ -55,6 +55,23 @@ class Recorder:
         with _translated():
             self.client.log_text(self.run_id, text, name)
 
+    def register(self, name: str, folder: str) -> str:
+        """Register what is in a folder of the run's artifacts under a name; give its version."""
+        from mlflow.exceptions import MlflowException
+
+        with _translated():
+            try:
+                self.client.create_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            root = self.client.get_run(self.run_id).info.artifact_uri
+            return str(self.client.create_model_version(name, f"{root}/{folder}", run_id=self.run_id).version)
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        with _translated():
+            self.client.set_registered_model_alias(name, alias, version)
+
     def set_tag(self, key: str, value: str) -> None:
         with _translated():
             self.client.set_tag(self.run_id, key, value)
@@ -73,6 +90,36 @@ def start_run(job: TrackingJob, tags: Mapping[str, str]) -> Recorder:
         experiment_id = _find_experiment(client, job)
         run = client.create_run(experiment_id, tags={**job.tags, **tags, **fixed}, run_name=job.run_name)
     return Recorder(client, run.info.run_id, experiment_id)
+
+
+def fetch_registered(uri: str, model: str, folder: Path) -> Path:
+    """Copy a registered model, models:/NAME@ALIAS or models:/NAME/VERSION, into a folder; raise ModelError."""
+    from mlflow.exceptions import MlflowException
+
+    client = _connect(uri)
+    name, at, alias = model.removeprefix("models:/").partition("@")
+    name, _, number = name.partition("/")
+    with _translated():
+        try:
+            version = client.get_model_version_by_alias(name, alias) if at else client.get_model_version(name, number)
+            return _download(client, version.source, folder)
+        except MlflowException as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ModelError(f"{model}: the registry at {uri} does not give it: {reason}") from None
+
+
+def fetch_run_artifact(uri: str, run_id: str, name: str, folder: Path) -> Path:
+    """Copy one artifact of a run into a folder; raise TrackingError."""
+    client = _connect(uri)
+    with _translated():
+        return Path(client.download_artifacts(run_id, name, str(folder)))
+
+
+def _download(client: Any, source: str, folder: Path) -> Path:
+    from mlflow.artifacts import download_artifacts
+
+    tracking = client.tracking_uri
+    return Path(download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=tracking))
 
 
 def _connect(uri: str) -> Any:
@@ -120,7 +167,7 @@ def _translated() -> Iterator[None]:
     """Say what MLflow, its database or its server refused, in one sentence."""
     try:
         yield
-    except TrackingError:
+    except (TrackingError, InputError):
         raise
     except Exception as error:
         if not type(error).__module__.startswith(("mlflow", "sqlalchemy", "requests", "urllib3", "alembic")) and (

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+import pyarrow as pa
+
 from trainer.data.card import DataCard
 from trainer.metrics import PerExample
 
@@ -36,12 +38,22 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class Sliced:
+    """Metrics over the examples of one slice that are no mean over the table."""
+
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     name: str  # of the scored model among `compared`
     metrics: dict[str, float]
     compared: dict[str, dict[str, float]]  # scorer -> metrics, on the same examples
     table: PerExample
     intervals: Mapping[str, Interval] = field(default_factory=dict)  # of metrics that are no mean over the table
+    sliced: Mapping[str, Mapping[str, Sliced]] = field(default_factory=dict)  # column -> value
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)  # further rows to look at, by file name
 
 
 OnStep = Callable[[StepReport], None]

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from trainer.config import AnyJob, NextItemJob
+from trainer.config import AnyJob, NextItemJob, RelevanceJob, RetrievalJob
 from trainer.tasks import Task
 
 
@@ -13,5 +13,13 @@ def load_task(job: AnyJob, *, training: bool) -> Task:
             from trainer.tasks.next_item import NextItem, load
 
             return NextItem(load(job, training=training), job)
+        case RelevanceJob():
+            from trainer.tasks import relevance
+
+            return relevance.load(job, training=training)
+        case RetrievalJob():
+            from trainer.tasks import retrieval
+
+            return retrieval.load(job, training=training)
         case _:
             assert_never(job)

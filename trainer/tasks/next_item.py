@@ -18,7 +18,7 @@ from trainer.data.card import DataCard
 from trainer.data.histories import read_histories
 from trainer.data.interactions import read_interactions
 from trainer.data.jobs import HistoriesData, InteractionsData
-from trainer.data.snapshot import LEARN, Snapshot, read_snapshot
+from trainer.data.snapshot import LEARN, Catalogue, Snapshot, read_snapshot
 from trainer.data.trips import Histories, Trips, collect_histories, split_trips
 from trainer.encoder import Beginning, TextEncoder, find_model
 from trainer.errors import DataError
@@ -163,7 +163,7 @@ def load(job: NextItemJob, *, training: bool) -> Task:
     max_tokens = job.model.max_tokens if saved is None else saved.max_tokens
     trained = job.train.layers if training else 0
     encoder = TextEncoder(source, trained_layers=trained, max_tokens=max_tokens)
-    return Task(snapshot, _distinct_texts(snapshot), encoder, learn, test, saved, _slice_column(job))
+    return Task(snapshot, distinct_texts(snapshot.catalogue), encoder, learn, test, saved, _slice_column(job))
 
 
 def _read_data(job: NextItemJob) -> tuple[Path, Snapshot]:
@@ -228,8 +228,8 @@ def save(task: Task, scorer: Scorer, folder: Path) -> None:
     save_scorer(scorer, folder)
 
 
-def _distinct_texts(snapshot: Snapshot) -> Texts:
-    distinct, of_item = np.unique(np.array(snapshot.catalogue.texts, dtype=np.str_), return_inverse=True)
+def distinct_texts(catalogue: Catalogue) -> Texts:
+    distinct, of_item = np.unique(np.array(catalogue.texts, dtype=np.str_), return_inverse=True)
     return Texts(tuple(str(text) for text in distinct), of_item.astype(np.int64))
 
 
@@ -306,27 +306,33 @@ def _score_without_text(task: Task, test: Test) -> Iterator[tuple[str, Scores]]:
 
 def _score_items(task: Task, scorer: Scorer, vectors_ED: Tensor, test: Test) -> Scores:
     """Score texts once, then items: two items of one text and one popularity tie exactly."""
+    links_II = link_weights(scorer, task.snapshot.catalogue)
     with torch.inference_mode():
         score_UE = scorer.score(scorer.index(vectors_ED), test.bag_UE, test.near_UE)
-        return _to_items(score_UE, _prior(task, scorer, test), task, scorer, test.recent_UI)
+        return score_texts(score_UE, task.texts, test.popularity_I, scorer, test.recent_UI, links_II)
 
 
-def _prior(task: Task, scorer: Scorer, test: Test) -> Scores:
-    """Give what an item has before anybody asks: its popularity, and its part of its text's score.
+def link_weights(scorer: Scorer, catalogue: Catalogue) -> sparse.csr_array | None:
+    return None if scorer.links is None else scorer.links.for_catalogue(catalogue.item_ids)
 
-    Scores of texts are log weights that the items of one text share; else a text that many items have would fill the
-    top of every list with them.
+
+def score_texts(
+    score_UE: Tensor,
+    texts: Texts,
+    popularity_I: npt.NDArray[np.float64],
+    scorer: Scorer,
+    recent_UI: sparse.csr_array,
+    links_II: sparse.csr_array | None,
+) -> Scores:
+    """Turn scores of texts, which are log weights, into scores of items.
+
+    Items of one text share its weight; else a text that many items have would fill the top of every list with them.
     """
-    of_item = task.texts.of_item
+    of_item = texts.of_item
     sharing_I = np.bincount(of_item)[of_item]
-    return (scorer.settings.prior * np.log(test.popularity_I) - np.log(sharing_I)).astype(np.float32)
-
-
-def _to_items(score_UE: Tensor, prior_I: Scores, task: Task, scorer: Scorer, recent_UI: sparse.csr_array) -> Scores:
-    scores_UI = np.asarray((score_UE[:, torch.from_numpy(task.texts.of_item)] + torch.from_numpy(prior_I)).numpy())
-    if scorer.links is None:
-        return scores_UI
-    return scores_UI + scorer.score_links(recent_UI, scorer.links.for_catalogue(task.snapshot.catalogue.item_ids))
+    prior_I = scorer.settings.prior * np.log(popularity_I) - np.log(sharing_I)
+    scores_UI = (score_UE[:, torch.from_numpy(of_item)] + torch.from_numpy(prior_I.astype(np.float32))).numpy()
+    return scores_UI if links_II is None else scores_UI + scorer.score_links(recent_UI, links_II)
 
 
 def _measure(task: Task, test: Test, scores_UI: Scores) -> tuple[PerExample, dict[str, float]]:
@@ -350,12 +356,14 @@ def _time_queries(task: Task, ready: Ready, test: Test) -> float:
     """Give the median milliseconds from one household's history to its ten items; the catalogue is indexed."""
     seconds = []
     with torch.inference_mode():
-        index, prior_I = ready.scorer.index(ready.vectors_ED), _prior(task, ready.scorer, test)
+        index, links_II = ready.scorer.index(ready.vectors_ED), link_weights(ready.scorer, task.snapshot.catalogue)
         for user in range(min(TIMED_QUERIES, len(test.trips))):
             began = perf_counter()
             row = slice(user, user + 1)
             score_UE = ready.scorer.score(index, test.bag_UE[row], test.near_UE[row])
-            np.argsort(-_to_items(score_UE, prior_I, task, ready.scorer, test.recent_UI[[user]])[0])[:TOP]
+            recent_UI = test.recent_UI[[user]]
+            scores_UI = score_texts(score_UE, task.texts, test.popularity_I, ready.scorer, recent_UI, links_II)
+            np.argsort(-scores_UI[0])[:TOP]
             seconds.append(perf_counter() - began)
     return float(np.median(seconds)) * 1000
 

@@ -1,0 +1,70 @@
+"""BM25's words, the fusion of two lists, the mining of negatives, the batch they are learnt in."""
+
+import numpy as np
+import pytest
+import torch
+
+from trainer.contrast import contrast_loss, make_contrast
+from trainer.lexical import index_words, split_words, word_overlap
+from trainer.mining import NOTHING, Known, mine_negatives
+from trainer.search import Found, best_places, fuse, make_engine
+
+
+def test_words_meet_in_their_stems():
+    assert split_words("Boards, boarding; 3/4-in. HOSES") == ["board", "board", "3", "4", "in", "hos"]
+    assert word_overlap("garden hoses", "Hose for a garden") == 1.0
+
+
+def test_chinese_is_split_into_pairs_of_characters():
+    assert split_words("iPhone手机充电器 red") == ["iphon", "手机", "机充", "充电", "电器", "red"]
+    assert split_words("灯") == ["灯"]
+
+
+def test_a_query_without_a_known_word_finds_nothing_by_words():
+    lexicon = index_words(["red lamp", "blue chair"])
+    assert lexicon.score("zebra").tolist() == [0.0, 0.0]
+    assert lexicon.score("lamps")[0] > 0
+
+
+def test_a_catalogue_without_words_can_still_be_indexed():
+    assert index_words(["...", "!"]).score("lamp").tolist() == [0.0, 0.0]
+
+
+def test_the_best_come_first_and_ties_by_place():
+    assert best_places(np.array([1.0, 3.0, 2.0, 3.0, 2.0]), 4).tolist() == [1, 3, 2, 4]
+
+
+def test_a_fusion_keeps_what_either_list_is_sure_of():
+    near = Found(np.array([7, 3, 5]), np.array([0.9, 0.5, 0.4]))
+    worded = Found(np.array([3, 9]), np.array([12.0, 2.0]))
+    assert fuse(near, worded, 1.0).items_L[0] == 7
+    assert fuse(near, worded, 0.0).items_L[0] == 3
+    assert set(fuse(near, worded, 0.5).items_L) == {3, 5, 7, 9}
+    nothing = Found(np.array([], dtype=np.int64), np.array([]))
+    assert fuse(near, nothing, 0.5) is near
+
+
+def unit(rows):
+    vectors = np.asarray(rows, dtype=np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_what_may_be_relevant_is_not_mined():
+    """Text 0 is the relevant one, 1 judged relevant too, 2 nearly as near and unjudged, 3 far, 4 judged irrelevant."""
+    engine = make_engine(unit([[1, 0.2], [1, 0.1], [1, 0.25], [0.3, 1], [1, 0.0]]), ["lamp"] * 5)
+    known = Known(np.array([0, 1]), 5, {0: [4]})
+    asked = {0: unit([[1, 0.2]])[0]}
+    mined = mine_negatives(
+        np.array([0]), np.array([0]), engine, ["lamp"], asked, known, each=3, margin=0.95, rng=np.random.default_rng(0)
+    )
+    assert mined.tolist() == [[4, 3, NOTHING]]
+
+
+def test_false_negatives_of_a_batch_are_masked():
+    known = Known(np.array([0 * 10 + 1, 0 * 10 + 2, 1 * 10 + 2, 1 * 10 + 3]), 10, {})
+    batch = make_contrast(np.array([0, 1]), np.array([1, 3]), np.array([[2], [NOTHING]]), known)
+    assert batch.texts_C.tolist() == [1, 2, 3]
+    assert batch.blocked_BC.tolist() == [[False, True, False], [False, True, False]]
+    vectors = torch.eye(3)
+    loss = contrast_loss(vectors[[0, 2]], vectors, batch, 0.1)
+    assert float(loss) == pytest.approx(float(np.log1p(np.exp(-10.0))), abs=1e-5)

@@ -1,0 +1,291 @@
+"""Relevance: how well does a product answer a query, judged by a model that reads both together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainer.bootstrap import statistic_intervals
+from trainer.calibration import Calibration, fit_logistic, fit_temperature
+from trainer.config import RelevanceJob
+from trainer.data.card import DataCard
+from trainer.data.pairs import Pairs, Part, read_pairs
+from trainer.errors import DataError, ModelError
+from trainer.judging import class_numbers, dense, judge, judged_metrics, judged_statistic, judged_table, predictions
+from trainer.lexical import word_overlap
+from trainer.metrics import aggregate
+from trainer.model_source import find_source
+from trainer.optimise import Group, Pace, batches_by_length, optimise
+from trainer.pair_metrics import best_threshold
+from trainer.pair_model import PairModel, load_head
+from trainer.scale import (
+    CLASSES,
+    GRADES,
+    SETTINGS,
+    Saved,
+    Scale,
+    check_grades,
+    choose_scale,
+    load_settings,
+    save_settings,
+)
+from trainer.tasks import Amount, Command, OnStep, Outcome, Sliced
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+TUNED, SAVED, BASE_RATE, OVERLAP = "tuned", "saved", "base rate", "word overlap"
+PREDICTIONS = "predictions.parquet"
+TIMED_PAIRS = 64
+REPLICATES = 500
+SLICE_REPLICATES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Relevance:
+    """A job's pairs and model, loaded and checked: see trainer.tasks.Task."""
+
+    job: RelevanceJob
+    pairs: Pairs
+    scale: Scale
+    model: PairModel
+    saved: Saved | None
+
+    @property
+    def card(self) -> DataCard:
+        return self.pairs.card
+
+    def facts(self) -> Mapping[str, str | int | float | bool]:
+        return {
+            "model.digest": self.model.source.digest,
+            "model.kind": self.model.source.kind,
+            "model.pooled_by": self.model.pooling,
+            "relevance.kind": self.scale.kind,
+        }
+
+    def story(self, command: Command) -> Mapping[str, str]:
+        rows = self.pairs.rows(Part(self.job.part))
+        queries = len(np.unique(self.pairs.query_id[rows]))
+        judged = {CLASSES: f"one of {len(self.scale.classes)} classes", GRADES: "a grade"}.get(
+            self.scale.kind, "yes or no"
+        )
+        how = "low-rank adapters" if self.job.model.lora else f"{self.model.trained} of {len(self.model.blocks)} layers"
+        return {
+            "tested on": f"{len(rows)} pairs of {queries} queries, the {self.job.part} rows; {judged} a pair",
+            "relevant": "" if self.scale.kind == CLASSES else f"from {self.scale.relevant:g}",
+            **({"fine-tuned": f"{how}, the word embeddings as they came"} if command == "fit" else {}),
+            "data": f"{self.card.rows_kept} of {self.card.rows_in} rows, hash {self.card.hash[:12]}",
+        }
+
+    def amount(self) -> Amount:
+        return Amount(len(self._learnt()) * self.job.train.epochs, "pairs")
+
+    def fit(self, on_step: OnStep) -> "ReadyRelevance":
+        rng = np.random.default_rng(self.job.seed)
+        rows = self._learnt(rng)
+        tokens = self.model.encode(*texts_of(self.pairs, rows))
+        settings = self.job.train
+        batches = batches_by_length(tokens.lengths, settings.batch, settings.epochs, rng)
+        wanted = torch.from_numpy(self._wanted(rows))
+        weights = torch.from_numpy(self._weights(rows))
+        if self.saved is None:
+            _start_head(self.model, self.scale, wanted, self.job.seed)
+
+        def loss_of(places: Ints) -> Tensor:
+            chosen = torch.from_numpy(places)
+            return pair_loss(self.model.score(tokens, places), wanted[chosen], weights[chosen])
+
+        groups = [
+            Group(self.model.backbone_parameters(), settings.lr),
+            Group(self.model.head_parameters(), settings.head_lr),
+        ]
+        optimise(groups, batches, loss_of, Pace(settings.warmup, settings.weight_decay, settings.clip), on_step)
+        return ReadyRelevance(self, self._settle(), fresh=True)
+
+    def take_saved(self) -> "ReadyRelevance":
+        assert self.saved is not None  # load refuses a bare model
+        return ReadyRelevance(self, self.saved, fresh=False)
+
+    def _learnt(self, rng: np.random.Generator | None = None) -> Ints:
+        rows = self.pairs.rows(Part.TRAIN)
+        wanted = self.job.train.pairs
+        if wanted is None or wanted >= len(rows):
+            return rows
+        return rows[:wanted] if rng is None else np.sort(rng.permutation(rows)[:wanted])
+
+    def _wanted(self, rows: Ints) -> npt.NDArray[np.float32] | Ints:
+        if self.scale.kind == CLASSES:
+            return class_numbers(self.pairs, rows, self.scale, self.job.data.path)
+        return self.scale.shares(self.pairs.label[rows]).astype(np.float32)
+
+    def _weights(self, rows: Ints) -> npt.NDArray[np.float32]:
+        """Let each class weigh the same; grades are no classes and weigh as they come."""
+        weights = np.ones(len(rows))
+        if self.job.train.balance == "weights" and self.scale.kind != GRADES:
+            _, place, counts = np.unique(self.pairs.label[rows], return_inverse=True, return_counts=True)
+            weights = len(rows) / (len(counts) * counts[place])
+        return weights.astype(np.float32)
+
+    def _settle(self) -> Saved:
+        """Choose calibration and threshold on the valid rows; without any, outputs are taken as they are."""
+        rows = self.pairs.rows(Part.VALID)
+        settings = (self.job.model.max_tokens, self.model.pooling)
+        if not len(rows):
+            return Saved(self.scale, Calibration(), Calibration(), 0.5, *settings)
+        output_NC = self.model.score_all(self.model.encode(*texts_of(self.pairs, rows)))
+        if self.scale.kind == CLASSES:
+            tempered = fit_temperature(output_NC, class_numbers(self.pairs, rows, self.scale, self.job.data.path))
+            return Saved(self.scale, tempered, Calibration(), 0.5, *settings)
+        return Saved(self.scale, *settle_outputs(output_NC[:, 0], self.pairs.label[rows], self.scale), *settings)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyRelevance:
+    task: Relevance
+    saved: Saved
+    fresh: bool
+
+    def score(self) -> Outcome:
+        """Judge every pair of the part, beside a constant and beside counting shared words."""
+        task, name = self.task, TUNED if self.fresh else SAVED
+        rows = task.pairs.rows(Part(task.job.part))
+        output_NC = task.model.score_all(task.model.encode(*texts_of(task.pairs, rows)))
+        judged = judge(task.pairs, rows, output_NC, self.saved, task.job.data.path)
+        metrics = judged_metrics(judged, task.job.k)
+        table = judged_table(judged, task.job.k)
+        intervals = statistic_intervals(dense(task.pairs.query_id[rows]), judged_statistic(judged), REPLICATES)
+        cost = {"ms_per_pair": self._time_pairs(rows), "model_mb": task.model.megabytes()}
+        compared = {**self._baselines(rows), name: metrics}
+        return Outcome(
+            name,
+            aggregate(table) | metrics | cost,
+            compared,
+            table,
+            intervals,
+            self._sliced(rows, output_NC),
+            {PREDICTIONS: predictions(judged)},
+        )
+
+    def save(self, folder: Path) -> None:
+        self.task.model.save(folder)
+        save_settings(self.saved, folder)
+
+    def _sliced(self, rows: Ints, output_NC: Floats) -> dict[str, dict[str, Sliced]]:
+        pairs, saved, where = self.task.pairs, self.saved, self.task.job.data.path
+        found: dict[str, dict[str, Sliced]] = {}
+        for column, values in pairs.slices.items():
+            value_N = np.array(values, dtype=np.str_)[rows]
+            for value in np.unique(value_N).tolist():
+                places = np.flatnonzero(value_N == value)
+                judged = judge(pairs, rows[places], output_NC[places], saved, where)
+                query_N = dense(pairs.query_id[rows[places]])
+                intervals = statistic_intervals(query_N, judged_statistic(judged), SLICE_REPLICATES)
+                found.setdefault(column, {})[value] = Sliced(judged_metrics(judged, self.task.job.k), intervals)
+        return found
+
+    def _baselines(self, rows: Ints) -> dict[str, dict[str, float]]:
+        """Give what needs no model, settled on the same valid rows: a constant, and the share of shared words."""
+        task, scale = self.task, self.saved.scale
+        if scale.kind == CLASSES:
+            return {
+                BASE_RATE: judged_metrics(
+                    judge(task.pairs, rows, self._class_rates(rows), self.saved, task.job.data.path), 0
+                )
+            }
+        valid = task.pairs.rows(Part.VALID)
+        settled = valid if len(valid) else task.pairs.rows(Part.TRAIN)
+        found = {}
+        for name, output_of in ((BASE_RATE, lambda rows: np.zeros(len(rows))), (OVERLAP, self._overlap)):
+            settings = settle_outputs(output_of(settled), task.pairs.label[settled], scale)
+            saved = Saved(scale, *settings, self.saved.max_tokens, self.saved.pooling)
+            judged = judge(task.pairs, rows, output_of(rows)[:, None], saved, task.job.data.path)
+            found[name] = judged_metrics(judged, task.job.k)
+        return found
+
+    def _class_rates(self, rows: Ints) -> Floats:
+        """Give outputs whose chances are the classes' shares of the train rows."""
+        task, scale = self.task, self.saved.scale
+        train = task.pairs.rows(Part.TRAIN)
+        counts = np.bincount(class_numbers(task.pairs, train, scale, task.job.data.path), minlength=scale.outputs)
+        return np.tile(np.log(counts + 1.0) / self.saved.calibration.slope, (len(rows), 1))
+
+    def _overlap(self, rows: Ints) -> Floats:
+        return np.array([word_overlap(*texts) for texts in zip(*texts_of(self.task.pairs, rows), strict=True)])
+
+    def _time_pairs(self, rows: Ints) -> float:
+        """Give the median milliseconds from two texts to a judgement, one pair at a time."""
+        seconds = []
+        for row in rows[:TIMED_PAIRS]:
+            began = perf_counter()
+            self.task.model.score_all(self.task.model.encode(*texts_of(self.task.pairs, np.array([row]))))
+            seconds.append(perf_counter() - began)
+        return float(np.median(seconds)) * 1000
+
+
+def load(job: RelevanceJob, *, training: bool) -> Relevance:
+    """Load pairs and model, raising InputError for whatever a job cannot run with."""
+    pairs = read_pairs(job.data)
+    for part in (Part.TRAIN, Part(job.part)) if training else (Part(job.part),):
+        if not len(pairs.rows(part)):
+            raise DataError(f"{job.data.path}: no row is for {part.value}")
+    source = find_source(job.model, shards=True)
+    saved = load_settings(source.folder)
+    if saved is None and not training:
+        raise ModelError(f"{source.folder}: holds no {SETTINGS}; a model that `fit` saved does")
+    scale = saved.scale if saved is not None else _scale_of(job, pairs)
+    model_job = job.model
+    if saved is not None:
+        model_job = model_job.model_copy(update={"max_tokens": saved.max_tokens, "pooling": saved.pooling})
+    _check_labels(job, pairs, scale)
+    torch.manual_seed(job.seed)  # adapters and the head are drawn
+    model = PairModel(source, model_job, scale.outputs, job.train.layers if training else None)
+    if saved is not None:
+        load_head(model)
+    return Relevance(job, pairs, scale, model, saved)
+
+
+def texts_of(pairs: Pairs, rows: Ints) -> tuple[list[str], list[str]]:
+    queries = [pairs.queries[place] for place in pairs.query_id[rows].tolist()]
+    return queries, [pairs.products[place] for place in pairs.product_id[rows].tolist()]
+
+
+def pair_loss(output_BC: Tensor, wanted_B: Tensor, weight_B: Tensor) -> Tensor:
+    """Give the weighted mean cross-entropy in nats; a grade is a chance between 0 and 1."""
+    if wanted_B.dtype == torch.int64:
+        losses = torch.nn.functional.cross_entropy(output_BC, wanted_B, reduction="none")
+    else:
+        losses = torch.nn.functional.binary_cross_entropy_with_logits(output_BC[:, 0], wanted_B, reduction="none")
+    return (losses * weight_B).sum() / weight_B.sum()
+
+
+def settle_outputs(output_N: Floats, label_N: Floats, scale: Scale) -> tuple[Calibration, Calibration, float]:
+    """Fit grades and chances to the valid rows' labels, and the threshold to their relevance."""
+    relevant_N = label_N >= scale.relevant
+    certainty = fit_logistic(output_N, relevant_N.astype(np.float64))
+    threshold = best_threshold(relevant_N, certainty.chances(output_N))
+    return fit_logistic(output_N, scale.shares(label_N)), certainty, threshold
+
+
+def _scale_of(job: RelevanceJob, pairs: Pairs) -> Scale:
+    return choose_scale(pairs.label[pairs.rows(Part.TRAIN)], pairs.classes, job.target, job.relevant, job.data.path)
+
+
+def _check_labels(job: RelevanceJob, pairs: Pairs, scale: Scale) -> None:
+    if scale.kind == CLASSES:
+        class_numbers(pairs, np.arange(len(pairs)), scale, job.data.path)
+    else:
+        check_grades(pairs.label, scale, job.data.path)
+
+
+def _start_head(model: PairModel, scale: Scale, wanted: Tensor, seed: int) -> None:
+    """Draw the new layer, and let it say the base rate at first."""
+    torch.manual_seed(seed)
+    torch.nn.init.normal_(model.head.weight, std=0.02)
+    torch.nn.init.zeros_(model.head.bias)
+    if scale.kind != CLASSES:
+        model.head.bias.data[:] = torch.logit(wanted.float().mean(), eps=1e-3)
