@@ -5,14 +5,14 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails
 
-from trainer.data.jobs import PairsData
+from trainer.data.jobs import HistoriesData, InteractionsData, PairsData
 from trainer.errors import JobError
-from trainer.sections import Count, FilePath, Positive, Section, Share, SomeNames
+from trainer.sections import PACKAGED, Count, FilePath, Positive, Section, Share, SomeNames
 
 FIRE_ID_VARIABLE = "HERALD_FIRE_ID"
 PLAIN_SQLITE = "sqlite:///"
@@ -35,6 +35,7 @@ TrackingUri = Annotated[str, BeforeValidator(_resolve_uri)]
 
 
 class DataJob(Section):
+    kind: Literal["snapshot"] = "snapshot"
     snapshot: FilePath
 
 
@@ -100,6 +101,9 @@ class ScoreJob(Section):
     near_temperature: Positive = 0.05
     near: Annotated[float, Field(ge=0)] = 1.0  # weight of the one-by-one comparison
     prior: Annotated[float, Field(ge=0)] = 0.5  # weight of log popularity
+    links: Annotated[float, Field(ge=0)] = 0.0  # weight of what the same people chose; 0: texts alone
+    link_ridge: Positive = 300.0  # of the regression that learns the links
+    repeats: bool = True  # false: what the history holds is never recommended
 
 
 class TrainJob(Section):
@@ -112,7 +116,7 @@ class TrainJob(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip: Positive = 1.0  # largest gradient norm
     layers: Count = 2  # trained, from the top; those below are frozen
-    min_history_days: Annotated[int, Field(ge=1)] = 28
+    min_history_days: Annotated[int, Field(ge=0)] = 28
 
 
 class RelevanceTrainJob(Section):
@@ -164,9 +168,28 @@ class Job(Section):
 
 class NextItemJob(Job):
     task: Literal["next_item"]
-    data: DataJob
+    data: DataJob | InteractionsData | HistoriesData
     score: ScoreJob = ScoreJob()
     train: TrainJob = TrainJob()
+
+
+class NextItemOfSnapshot(NextItemJob):
+    data: DataJob
+
+
+class NextItemOfInteractions(NextItemJob):
+    data: InteractionsData
+
+
+class NextItemOfHistories(NextItemJob):
+    data: HistoriesData
+
+
+NEXT_ITEM: Mapping[str, type[NextItemJob]] = {  # by `data.kind`
+    "snapshot": NextItemOfSnapshot,
+    "interactions": NextItemOfInteractions,
+    "histories": NextItemOfHistories,
+}
 
 
 class RelevanceJob(Job):
@@ -211,7 +234,7 @@ def load_job(path: Path, overrides: Sequence[str] = (), model: str | None = None
         raise JobError(f"{path}: cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise JobError(f"{path}: not valid TOML: {error}") from None
-    raw = _override(raw, overrides)
+    raw = _override(raw, overrides, path)
     if model is not None:
         _replace_model(raw, model)
     kind = _job_model(raw, path)
@@ -248,17 +271,27 @@ def _job_model(raw: Mapping[str, Any], path: Path) -> type[AnyJob]:
     model = JOBS.get(raw["task"]) if isinstance(raw["task"], str) else None
     if model is None:
         raise JobError(f"{path}: key 'task' is {raw['task']!r}: one of {', '.join(JOBS)} is right")
-    return model
+    return _narrow(raw, path) if model is NextItemJob else model
 
 
-def _override(raw: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Apply `key=value` overrides; `task` goes first, since it says which keys hold paths."""
-    for override in sorted(overrides, key=lambda text: not text.startswith("task=")):
-        _apply(raw, override)
+def _narrow(raw: Mapping[str, Any], path: Path) -> type[NextItemJob]:
+    """Let `data.kind` decide what the data section must be, so that a mistake in it is told as one of that kind."""
+    data = raw.get("data")
+    kind = data.get("kind", "snapshot") if isinstance(data, dict) else "snapshot"
+    narrow = NEXT_ITEM.get(kind) if isinstance(kind, str) else None
+    if narrow is None:
+        raise JobError(f"{path}: key 'data.kind' is {kind!r}: one of {', '.join(NEXT_ITEM)} is right")
+    return narrow
+
+
+def _override(raw: dict[str, Any], overrides: Sequence[str], path: Path) -> dict[str, Any]:
+    """Apply `key=value` overrides; `task` and `data.kind` go first, since they say which keys hold paths."""
+    for override in sorted(overrides, key=lambda text: not text.startswith(("task=", "data.kind="))):
+        _apply(raw, override, path)
     return raw
 
 
-def _apply(raw: dict[str, Any], override: str) -> None:
+def _apply(raw: dict[str, Any], override: str, path: Path) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise JobError(f"--set {override}: KEY=VALUE is right, such as seed=3 or train.lr=1e-4")
@@ -269,10 +302,14 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         if not isinstance(table, dict):
             raise JobError(f"--set {override}: {parent} is a value, not a section")
     value = _parse_value(text)
-    if last in _path_keys(JOBS.get(str(raw.get("task")), NextItemJob), parents):
-        path = value if isinstance(value, str) else text
-        value = str(Path(path).expanduser().absolute()) if path else ""
+    if last in _path_keys(_job_model(raw, path), parents):
+        value = _from_here(value if isinstance(value, str) else text)
     table[last] = value
+
+
+def _from_here(path: str) -> str:
+    """Read a path of the command line as relative to the current folder."""
+    return path if not path or path.startswith(PACKAGED) else str(Path(path).expanduser().absolute())
 
 
 def _parse_value(text: str) -> object:
@@ -294,10 +331,19 @@ def _section_model(job: type[Job], location: Iterable[int | str]) -> type[Sectio
     model: type[Section] = job
     for part in location:
         field = model.model_fields.get(str(part))
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, Section)):
+        section = None if field is None else _one_section(field.annotation)
+        if section is None:
             return None
-        model = field.annotation
+        model = section
     return model
+
+
+def _one_section(annotation: object) -> type[Section] | None:
+    """Give the section an annotation stands for, also where it may be left out."""
+    found = [
+        kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type) and issubclass(kind, Section)
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _explain(detail: ErrorDetails, job: type[Job]) -> str:

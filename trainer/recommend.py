@@ -76,7 +76,7 @@ def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -
     from trainer.data.snapshot import read_snapshot
     from trainer.data.trips import Trips, collect_histories
     from trainer.scorer import load_scorer, spread_history
-    from trainer.tasks.next_item import distinct_texts, score_texts
+    from trainer.tasks.next_item import distinct_texts, link_weights, score_texts
 
     snapshot, scorer = read_snapshot(snapshot_folder), load_scorer(folder)
     assert scorer is not None
@@ -91,7 +91,7 @@ def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -
     with torch.inference_mode():
         index = scorer.index(encoder.embed(texts.distinct))
         began = perf_counter()
-        trip = Trips(number, np.array([int(purchases.day.max()) + 1]), np.zeros(2, dtype=np.int64), nothing)
+        trip = Trips(number, np.array([int(purchases.time.max()) + 1]), np.zeros(2, dtype=np.int64), nothing)
         settings = scorer.settings
         top = max(settings.bag_items, settings.near_items)
         histories = collect_histories(purchases, trip, half_life=settings.half_life_days, top=top)
@@ -99,7 +99,11 @@ def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -
             spread_history(histories, range(1), texts.of_item, len(texts.distinct), top=items, power=settings.power)
             for items in (settings.bag_items, settings.near_items)
         )
-        score_I = score_texts(scorer.score(index, bag_UE, near_UE), texts, popularity_I, settings)[0]
+        recent_UI = histories.as_weights(len(catalogue), settings.near_items, settings.power)
+        score_UE, links_II = scorer.score(index, bag_UE, near_UE), link_weights(scorer, catalogue)
+        score_I = score_texts(score_UE, texts, popularity_I, scorer, recent_UI, links_II)[0]
+        if not settings.repeats:
+            score_I[purchases.item[purchases.user == number[0]]] = -np.inf
         best = np.argsort(-score_I, kind="stable")[:k].tolist()
     products = tuple(Product(catalogue.item_ids[item], catalogue.texts[item], float(score_I[item])) for item in best)
     return Recommended(user, products, (perf_counter() - began) * 1000)

@@ -14,14 +14,18 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
+from scipy import sparse
 from torch import Tensor
 
 from trainer.config import ScoreJob
 from trainer.data.trips import Histories
 from trainer.errors import ModelError
+from trainer.links import Links, read_links, save_links
 
 SETTINGS = "scorer.json"
 CENTRE = "scorer.safetensors"
+LINKS = "links.safetensors"
+LINK_FLOOR = 1e-4  # as below, for items nobody chose together with the history's
 NEAR_FLOOR = 1e-3  # keeps the logarithm of a candidate that resembles nothing from ruling everything else out
 
 Scores = npt.NDArray[np.float32]
@@ -32,6 +36,7 @@ class Scorer:
     settings: ScoreJob
     max_tokens: int
     centre_D: Tensor  # mean vector of the catalogue before training; subtracted from every text
+    links: Links | None = None  # what the same people chose, where that counts too
 
     def unit_vectors(self, vectors_ED: Tensor) -> Tensor:
         return torch.nn.functional.normalize(vectors_ED - self.centre_D, dim=1)
@@ -50,6 +55,11 @@ class Scorer:
         user_UD = torch.nn.functional.normalize(bag_UE @ index.unit_ED, dim=1)
         bag_score_UE = user_UD @ index.unit_ED.T / self.settings.temperature
         return bag_score_UE + self.settings.near * torch.log(near_UE @ index.kernel_EE + NEAR_FLOOR)
+
+    def score_links(self, recent_UI: sparse.csr_array, links_II: sparse.csr_array) -> Scores:
+        """Give (U, I) scores of items by what those who chose the history's items chose too, in logarithms as well."""
+        weight_UI = (recent_UI @ links_II).toarray()
+        return np.asarray(self.settings.links * np.log(weight_UI + LINK_FLOOR), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,8 @@ def save_scorer(scorer: Scorer, folder: Path) -> None:
     settings = {"max_tokens": scorer.max_tokens, "score": scorer.settings.model_dump()}
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     (folder / CENTRE).write_bytes(serialize({"centre": scorer.centre_D.contiguous()}))
+    if scorer.links is not None:
+        save_links(scorer.links, folder / LINKS)
 
 
 def load_scorer(folder: Path) -> Scorer | None:
@@ -83,7 +95,8 @@ def load_scorer(folder: Path) -> Scorer | None:
     try:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         score = ScoreJob.model_validate(settings["score"])
-        return Scorer(score, int(settings["max_tokens"]), load_file(folder / CENTRE)["centre"])
+        links = read_links(folder / LINKS) if (folder / LINKS).exists() else None
+        return Scorer(score, int(settings["max_tokens"]), load_file(folder / CENTRE)["centre"], links)
     except (OSError, ValueError, KeyError, TypeError, ValidationError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{folder / SETTINGS}: not a scorer this version can read: {reason}") from None

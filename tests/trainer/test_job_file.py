@@ -55,7 +55,7 @@ def test_an_unknown_key_is_refused_naming_the_nearest(path):
 
 
 def test_an_unknown_key_with_no_neighbour_lists_the_known_ones(path):
-    assert "known keys are snapshot" in refusal(path, "data.zzz=1")
+    assert "known keys are kind, snapshot" in refusal(path, "data.zzz=1")
 
 
 @pytest.mark.parametrize(

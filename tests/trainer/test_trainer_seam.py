@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from trainer.config import NextItemJob, ScoreJob, TrainJob, load_job
+from trainer.config import NextItemOfSnapshot, ScoreJob, TrainJob, load_job
 
 PAGE = Path("docs/trainer-seam.md").read_text()
 
@@ -28,7 +28,7 @@ def test_the_job_file_of_the_page_loads_with_the_defaults_it_states(tmp_path):
 
 def test_the_page_names_every_key_of_a_job_file():
     stated = block("toml")
-    for name, field in NextItemJob.model_fields.items():
+    for name, field in NextItemOfSnapshot.model_fields.items():
         assert re.search(rf"^(# )?{name} = |^\[{name}\]", stated, re.MULTILINE), name
         if name not in stated.split("[data]")[0]:
             assert field.annotation is not None

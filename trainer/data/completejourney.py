@@ -18,11 +18,13 @@ import pyarrow.csv as pa_csv
 from trainer.data.card import DataCard
 from trainer.data.snapshot import (
     PRODUCTS,
+    TARGET,
     Catalogue,
     Purchases,
     Snapshot,
     content_hash,
     day_number,
+    first_trips_from,
     read_columns,
     write_snapshot,
 )
@@ -267,8 +269,9 @@ def _with_card(
     if not len(purchases):
         raise DataError(f"{tables.source}: no row is left after cleaning; dropped: {sieve.dropped}")
     split = day_number(options.test_from)
-    trips = np.unique(purchases.user.astype(np.int64) << 32 | purchases.day)
-    examples, targets = _count_test(purchases, split)
+    trips = np.unique(purchases.user.astype(np.int64) << 32 | purchases.time)
+    use = first_trips_from(purchases, split)
+    examples, targets = len(np.unique(purchases.user[use == TARGET])), int(np.count_nonzero(use == TARGET))
     if not examples:
         raise DataError(f"{tables.source}: nobody has trips both before and from {options.test_from}: no test split")
     card = DataCard(
@@ -282,24 +285,12 @@ def _with_card(
         trips=len(trips),
         test_examples=examples,
         test_targets=targets,
-        first_day=_iso(purchases.day.min()),
-        last_day=_iso(purchases.day.max()),
+        first_day=_iso(purchases.time.min()),
+        last_day=_iso(purchases.time.max()),
         test_from=options.test_from.isoformat(),
         hash=content_hash(catalogue, purchases, options.test_from.isoformat()),
     )
-    return Snapshot(catalogue, purchases, card)
-
-
-def _count_test(purchases: Purchases, split: int) -> tuple[int, int]:
-    """Count users with a trip from the split on and a history before it, and the items of those first trips."""
-    after = purchases.day >= split
-    first = np.full(len(purchases.user_ids), np.iinfo(np.int32).max, dtype=np.int32)
-    np.minimum.at(first, purchases.user[after], purchases.day[after])
-    has_history = np.zeros(len(first), dtype=np.bool_)
-    has_history[purchases.user[~after]] = True
-    tested = (first < np.iinfo(np.int32).max) & has_history
-    targets = tested[purchases.user] & (purchases.day == first[purchases.user])
-    return int(np.count_nonzero(tested)), int(np.count_nonzero(targets))
+    return Snapshot(catalogue, purchases, use, card)
 
 
 def _iso(day: np.int32) -> str:

@@ -3,6 +3,7 @@
 import re
 from datetime import date
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -19,6 +20,15 @@ def _check_pattern(value: str) -> str:
     return value
 
 
+def _check_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("not a time zone: America/New_York is one") from None
+    return value
+
+
+TimeZone = Annotated[Name, AfterValidator(_check_zone)]
 Pattern = Annotated[Name, AfterValidator(_check_pattern)]
 
 
@@ -114,6 +124,18 @@ class CleaningJob(Section):
     min_users: Count = 1  # items of fewer users, before the test, are left out
 
 
+class HoldoutJob(Section):
+    """Which trips a next-item model is tested on; what lies at the same time or later is never its history."""
+
+    by: Literal["time", "last"] = "time"  # everybody's first trip from a day on, or everybody's last trip
+    test: Share = 0.1  # by time: the latest share of the events, if no day is given
+    test_from: date | None = None
+    valid: Share = 0.1  # by time: what lies before the test, to choose settings on
+    valid_from: date | None = None
+    score_on: Literal["test", "valid"] = "test"  # valid: as if the test were not there
+    seed: Annotated[int, Field(ge=0)] = 0  # of histories: which rows to choose settings on
+
+
 class InteractionsData(Section):
     kind: Literal["interactions"]
     path: FilePath
@@ -121,3 +143,28 @@ class InteractionsData(Section):
     items: ItemsFile | None = None
     users: UsersFile | None = None
     cleaning: CleaningJob = CleaningJob()
+    trip: Literal["moment", "day"] = "moment"  # what of one user belongs together
+    time_zone: TimeZone | None = None  # where days begin, if the times are UTC
+    holdout: HoldoutJob = HoldoutJob()
+    leak_check: LeakPolicy = "refuse"
+
+
+class HistoryColumns(Section):
+    user: Name
+    history: Name  # item ids, oldest first
+    target: Name
+    part: Name
+
+
+class HistoriesData(Section):
+    """Rows of a history and its next item, without times: a place in the history counts as a day."""
+
+    kind: Literal["histories"]
+    path: FilePath
+    columns: HistoryColumns
+    items: ItemsFile
+    separator: Name = " "
+    learn: Names = ("train",)  # parts, by their names in the column
+    test: Names = ("test",)
+    holdout: HoldoutJob = HoldoutJob()
+    leak_check: LeakPolicy = "refuse"

@@ -24,6 +24,14 @@ PRODUCTS = "products.parquet"
 CARD = "data_card.json"
 
 Ints = npt.NDArray[np.int32]
+Times = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+Uses = npt.NDArray[np.int8]
+
+# What an entry may be used for.
+LEARN = np.int8(0)
+ASK = np.int8(1)  # read as the history of a test trip, never learned from
+TARGET = np.int8(2)  # of a test trip
+UNUSED = np.int8(3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +48,13 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True)
 class Purchases:
-    """One entry a user, day and item, sorted by user, then day, then item; arrays of one length."""
+    """One entry a user, time and item, sorted by user, then time, then item; arrays of one length."""
 
     user_ids: tuple[str, ...]
     user: Ints  # index into user_ids
-    day: Ints  # days since 1970-01-01, local time
+    time: Times  # steps since 1970-01-01, local time; what a user did in one step is one trip
     item: Ints  # index into the catalogue
+    step_days: float = 1.0  # how long a step is
 
     def __len__(self) -> int:
         return len(self.user)
@@ -55,11 +64,19 @@ class Purchases:
 class Snapshot:
     catalogue: Catalogue
     purchases: Purchases
+    use: Uses  # of each purchase
     card: DataCard
 
-    @property
-    def test_from(self) -> int:
-        return day_number(date.fromisoformat(_first_test_day(self.card)))
+
+def first_trips_from(purchases: Purchases, split: int) -> Uses:
+    """Learn from what came before *split* and test on each user's first trip from then on, if one came before."""
+    after = purchases.time >= split
+    first = np.full(len(purchases.user_ids), np.iinfo(np.int64).max)
+    np.minimum.at(first, purchases.user[after], purchases.time[after])
+    known = np.zeros(len(first), dtype=np.bool_)
+    known[purchases.user[~after]] = True
+    target = after & known[purchases.user] & (purchases.time == first[purchases.user])
+    return np.where(after, np.where(target, TARGET, UNUSED), LEARN).astype(np.int8)
 
 
 def _first_test_day(card: DataCard) -> str:
@@ -77,7 +94,7 @@ def content_hash(catalogue: Catalogue, purchases: Purchases, test_from: str) -> 
     digest = hashlib.sha256(test_from.encode())
     for column in (catalogue.item_ids, catalogue.texts, catalogue.groups, purchases.user_ids):
         digest.update("\x1e".join(column).encode() + b"\x1d")
-    for numbers in (purchases.user, purchases.day, purchases.item):
+    for numbers in (purchases.user, purchases.time, purchases.item):
         digest.update(np.ascontiguousarray(numbers, dtype="<i4").tobytes())
     return digest.hexdigest()
 
@@ -111,7 +128,7 @@ def write_snapshot(snapshot: Snapshot, products: pa.Table, folder: Path) -> None
     bought = pa.table(
         {
             "user_id": pa.DictionaryArray.from_arrays(purchases.user, pa.array(purchases.user_ids, pa.string())),
-            "day": pa.array(purchases.day, pa.date32()),
+            "day": pa.array(purchases.time, pa.date32()),
             "item_id": pa.DictionaryArray.from_arrays(purchases.item, pa.array(catalogue.item_ids, pa.string())),
         }
     )
@@ -144,7 +161,8 @@ def read_snapshot(folder: Path) -> Snapshot:
     found = content_hash(catalogue, purchases, _first_test_day(card))
     if found != card.hash:
         raise DataError(f"{folder}: the tables have changed since their data card was written: hash {found[:12]}")
-    return Snapshot(catalogue, purchases, card)
+    split = day_number(date.fromisoformat(_first_test_day(card)))
+    return Snapshot(catalogue, purchases, first_trips_from(purchases, split), card)
 
 
 def read_columns(path: Path, names: tuple[str, ...], dictionaries: tuple[str, ...] = ()) -> pa.Table:
@@ -176,9 +194,11 @@ def _sorted(purchases: Purchases) -> Purchases:
     place = np.empty(len(order), dtype=np.int32)
     place[order] = np.arange(len(order), dtype=np.int32)
     user = place[purchases.user]
-    keys = (user.astype(np.int64) << 42) | (purchases.day.astype(np.int64) << 22) | purchases.item
+    keys = (user.astype(np.int64) << 42) | (purchases.time.astype(np.int64) << 22) | purchases.item
     if np.all(keys[:-1] <= keys[1:]):
-        return Purchases(tuple(purchases.user_ids[position] for position in order), user, purchases.day, purchases.item)
+        return Purchases(
+            tuple(purchases.user_ids[position] for position in order), user, purchases.time, purchases.item
+        )
     rows = np.argsort(keys, kind="stable")
     names = tuple(purchases.user_ids[position] for position in order)
-    return Purchases(names, user[rows], purchases.day[rows], purchases.item[rows])
+    return Purchases(names, user[rows], purchases.time[rows], purchases.item[rows])

@@ -52,12 +52,12 @@ def split_by_time(times: Ints, job: SplitJob) -> Parts:
     if not len(times):
         return np.empty(0, dtype=np.int8)
     ordered = np.sort(times)
-    test_from = _boundary(ordered, job.test, job.test_from)
-    valid_from = min(_boundary(ordered, job.test + job.valid, job.valid_from), test_from)
+    test_from = find_boundary(ordered, job.test, job.test_from)
+    valid_from = min(find_boundary(ordered, job.test + job.valid, job.valid_from), test_from)
     return np.asarray((times >= valid_from).astype(np.int8) + (times >= test_from).astype(np.int8))
 
 
-def _boundary(ordered: Ints, share: float, day: date | None) -> int:
+def find_boundary(ordered: Ints, share: float, day: date | None) -> int:
     if day is not None:
         return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * SECONDS_TO_TIME
     place = round(len(ordered) * (1 - share))

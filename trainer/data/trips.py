@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
-from trainer.data.snapshot import Purchases
+from trainer.data.snapshot import LEARN, TARGET, Purchases, Uses
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -13,10 +14,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Trips:
-    """What users bought on certain days; trip n bought items[starts[n] : starts[n + 1]]."""
+    """What users bought at certain times; trip n bought items[starts[n] : starts[n + 1]]."""
 
     user: Ints
-    day: Ints
+    time: Ints  # in the steps of the purchases
     starts: Ints
     items: Ints
 
@@ -31,7 +32,7 @@ class Trips:
         counts = self.starts[chosen + 1] - begins
         starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         rows = np.repeat(begins - starts[:-1], counts) + np.arange(starts[-1])
-        return Trips(self.user[chosen], self.day[chosen], starts, self.items[rows])
+        return Trips(self.user[chosen], self.time[chosen], starts, self.items[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +48,39 @@ class Histories:
         part = slice(start, min(end, start + top))
         return self.items[part], self.weights[part]
 
+    def as_weights(self, items: int, top: int, power: float) -> sparse.csr_array:
+        """Give (trips, items) weights of the *top* items of each, damped by *power*, summing to one a row."""
+        trips = len(self.starts) - 1
+        owner = np.repeat(np.arange(trips), np.diff(self.starts))
+        kept = np.arange(len(owner)) - self.starts[owner] < top
+        owner, weight = owner[kept], self.weights[kept] ** power
+        weight /= np.bincount(owner, weight, trips)[owner]
+        return sparse.csr_array((weight, (owner, self.items[kept])), shape=(trips, items))
 
-def split_trips(purchases: Purchases, split: int, *, min_history_days: int) -> tuple[Trips, Trips]:
-    """Give the trips to learn from, all before *split*, and each user's first trip from then on.
 
-    A trip to learn from has at least *min_history_days* behind it, a test trip at least one trip before the split.
+def split_trips(purchases: Purchases, use: Uses, *, min_history_days: float) -> tuple[Trips, Trips]:
+    """Give the trips to learn from and those to be tested on.
+
+    A trip to learn from has at least *min_history_days* behind it, and always something.
     """
-    trips = _all_trips(purchases)
-    first_day = np.full(len(purchases.user_ids), np.iinfo(np.int64).max)
-    np.minimum.at(first_day, trips.user, trips.day)
-    learn = np.flatnonzero((trips.day < split) & (trips.day >= first_day[trips.user] + min_history_days))
-    later = np.flatnonzero((trips.day >= split) & (first_day[trips.user] < split))
-    _, firsts = np.unique(trips.user[later], return_index=True)  # trips are in the order of days
-    return trips.take(learn), trips.take(later[firsts])
+    trips, begins = _all_trips(purchases)
+    first = np.full(len(purchases.user_ids), np.iinfo(np.int64).max)
+    np.minimum.at(first, trips.user, trips.time)
+    behind = trips.time - first[trips.user]
+    old_enough = (behind > 0) & (behind * purchases.step_days >= min_history_days)
+    learn, test = np.flatnonzero((use[begins] == LEARN) & old_enough), np.flatnonzero(use[begins] == TARGET)
+    return trips.take(learn), trips.take(test)
 
 
 def collect_histories(purchases: Purchases, trips: Trips, *, half_life: float, top: int) -> Histories:
-    """Weigh what each trip's user bought on strictly earlier days and keep the *top* items; half_life in days."""
-    key = _day_keys(purchases.user, purchases.day)
-    begins = np.searchsorted(key, _day_keys(trips.user, np.zeros_like(trips.day)))
-    ends = np.searchsorted(key, _day_keys(trips.user, trips.day))  # the first purchase of that day: left out
+    """Weigh what each trip's user bought at strictly earlier times and keep the *top* items; half_life in days."""
+    key = _time_keys(purchases.user, purchases.time)
+    begins = np.searchsorted(key, _time_keys(trips.user, np.zeros_like(trips.time)))
+    ends = np.searchsorted(key, _time_keys(trips.user, trips.time))  # the first purchase of that time: left out
     counts = ends - begins
     trip = np.repeat(np.arange(len(trips)), counts)
     row = np.arange(len(trip)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(begins, counts)
-    age = trips.day[trip] - purchases.day[row]
+    age = (trips.time[trip] - purchases.time[row]) * purchases.step_days
     span = int(purchases.item.max()) + 1 if len(purchases) else 1
     pairs, place = np.unique(trip * span + purchases.item[row], return_inverse=True)
     weight = np.bincount(place, np.exp2(-age / half_life), len(pairs)).astype(np.float64)
@@ -83,18 +93,20 @@ def collect_histories(purchases: Purchases, trips: Trips, *, half_life: float, t
     return Histories(starts.astype(np.int64), item[kept], weight[kept])
 
 
-def _all_trips(purchases: Purchases) -> Trips:
-    key = _day_keys(purchases.user, purchases.day)
+def _all_trips(purchases: Purchases) -> tuple[Trips, Ints]:
+    """Give every trip, and the place of its first purchase."""
+    key = _time_keys(purchases.user, purchases.time)
     _, begins = np.unique(key, return_index=True)
     starts = np.concatenate([begins, [len(key)]]).astype(np.int64)
-    return Trips(
+    trips = Trips(
         purchases.user[begins].astype(np.int64),
-        purchases.day[begins].astype(np.int64),
+        purchases.time[begins].astype(np.int64),
         starts,
         purchases.item.astype(np.int64),
     )
+    return trips, begins
 
 
-def _day_keys(user: npt.NDArray[np.signedinteger], day: npt.NDArray[np.signedinteger]) -> Ints:
-    """Order by user, then day, in one number; days since 1970 stay below 2^20 until the year 4840."""
-    return (user.astype(np.int64) << 20) + day
+def _time_keys(user: npt.NDArray[np.signedinteger], time: npt.NDArray[np.signedinteger]) -> Ints:
+    """Order by user, then time, in one number; seconds since 1970 stay below 2^33 until the year 2242."""
+    return (user.astype(np.int64) << 33) + time

@@ -1,6 +1,6 @@
 """Next item: which items will a household buy on its next trip, told from texts and what it bought before."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -8,14 +8,21 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy import sparse
 from torch import Tensor
 
-from trainer.config import NextItemJob, ScoreJob
+from trainer.baselines import count_pairs, fit_factors, item_neighbours
+from trainer.config import DataJob, NextItemJob, ScoreJob
+from trainer.data.baskets import take_baskets
 from trainer.data.card import DataCard
-from trainer.data.snapshot import Catalogue, Snapshot, read_snapshot
+from trainer.data.histories import read_histories
+from trainer.data.interactions import read_interactions
+from trainer.data.jobs import HistoriesData, InteractionsData
+from trainer.data.snapshot import LEARN, Catalogue, Snapshot, read_snapshot
 from trainer.data.trips import Histories, Trips, collect_histories, split_trips
 from trainer.encoder import Beginning, TextEncoder, find_model
 from trainer.errors import DataError
+from trainer.links import learn_links
 from trainer.loop import train
 from trainer.metrics import (
     TOP,
@@ -34,10 +41,12 @@ from trainer.tasks import Amount, Command, OnStep, Outcome
 Ints = npt.NDArray[np.int64]
 
 TIMED_QUERIES = 64
-SLICE = "department"
+EVERYTHING = "all"  # the slice of items without a group
 TUNED = "tuned"
 SAVED = "saved"
 PERSONAL = "personal frequency"
+NEIGHBOURS = "item neighbours"
+FACTORS = "ALS"
 POPULARITY = "popularity"
 ZERO_SHOT = "zero-shot"
 
@@ -58,8 +67,10 @@ class Test:
     bag_UE: Tensor
     near_UE: Tensor
     user_N: Ints  # of each target, a position among the test trips
-    counts_UI: Scores  # how often a household bought an item
-    popularity_I: npt.NDArray[np.float64]  # purchases before the split, plus one
+    counts_UI: Scores  # how often a user chose an item before the trip
+    recent_UI: sparse.csr_array  # weights of the history's items, summing to one a row
+    popularity_I: npt.NDArray[np.float64]  # times chosen in what is learned from, plus one
+    repeats: bool  # an item of the history may come again
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,7 @@ class Task:
     learn: Trips
     test_trips: Trips
     saved_scorer: Scorer | None
+    slice_column: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +116,10 @@ class NextItem:
         what = (
             f"the top {layers - encoder.frozen} of {layers} layers; the lower {encoder.frozen} and the embeddings stay"
         )
+        whose = card.split or f"the first trip of each from {card.test_from}"
         return {
-            "tested on": f"{card.test_examples} households, the first trip of each from {card.test_from}, full ranking "
-            f"of {card.catalogue_size} items, ties by expectation",
+            "tested on": f"{card.test_examples} users, {whose}, full ranking of {card.catalogue_size} items, "
+            "ties by expectation",
             **({"fine-tuned": f"partly: {what} as they came"} if command == "fit" else {}),
             "data": f"{card.rows_kept} of {card.rows_in} rows, {card.distinct_texts} distinct texts, "
             f"hash {card.hash[:12]}",
@@ -136,13 +149,13 @@ class ReadyNextItem:
 
 def load(job: NextItemJob, *, training: bool) -> Task:
     """Load data and model, raising InputError for whatever a job cannot run with."""
-    snapshot = read_snapshot(job.data.snapshot)
-    learn, test = split_trips(snapshot.purchases, snapshot.test_from, min_history_days=job.train.min_history_days)
+    source_name, snapshot = _read_data(job)
+    learn, test = split_trips(snapshot.purchases, snapshot.use, min_history_days=job.train.min_history_days)
     if not len(test):
-        raise DataError(f"{job.data.snapshot}: the test split is empty: no trip from {snapshot.card.test_from} on")
+        raise DataError(f"{source_name}: the test split is empty: no trip from {snapshot.card.test_from} on")
     if training and len(learn) < job.train.batch:
         raise DataError(
-            f"{job.data.snapshot}: {len(learn)} trips to learn from before {snapshot.card.test_from}"
+            f"{source_name}: {len(learn)} trips to learn from with {job.train.min_history_days} days behind them"
             f" are fewer than train.batch = {job.train.batch}"
         )
     source = find_model(job.model)
@@ -150,7 +163,25 @@ def load(job: NextItemJob, *, training: bool) -> Task:
     max_tokens = job.model.max_tokens if saved is None else saved.max_tokens
     trained = job.train.layers if training else 0
     encoder = TextEncoder(source, trained_layers=trained, max_tokens=max_tokens)
-    return Task(snapshot, distinct_texts(snapshot.catalogue), encoder, learn, test, saved)
+    return Task(snapshot, distinct_texts(snapshot.catalogue), encoder, learn, test, saved, _slice_column(job))
+
+
+def _read_data(job: NextItemJob) -> tuple[Path, Snapshot]:
+    match job.data:
+        case DataJob(snapshot=folder):
+            return folder, read_snapshot(folder)
+        case InteractionsData() as data:
+            return data.path, take_baskets(data, read_interactions(data))
+        case HistoriesData() as data:
+            return data.path, read_histories(data)
+
+
+def _slice_column(job: NextItemJob) -> str:
+    match job.data:
+        case DataJob():
+            return "department"
+        case InteractionsData(items=items) | HistoriesData(items=items):
+            return "group" if items is None or items.group is None else items.group
 
 
 def begin(task: Task, job: NextItemJob) -> Beginning:
@@ -182,9 +213,8 @@ def trips_of(task: Task, job: NextItemJob) -> int:
 def evaluate(task: Task, ready: Ready) -> Outcome:
     """Rank the whole catalogue for every test household, beside what needs no model."""
     test = _collect_test(task, ready.scorer.settings)
+    compared = {other: _measure(task, test, scores)[1] for other, scores in _score_without_text(task, test)}
     name = SAVED if ready.before_ED is None else TUNED
-    compared = {POPULARITY: _measure(task, test, _score_popularity(test))[1]}
-    compared[PERSONAL] = _measure(task, test, test.counts_UI)[1]
     if ready.before_ED is not None:
         compared[ZERO_SHOT] = _measure(task, test, _score_items(task, ready.scorer, ready.before_ED, test))[1]
     table, compared[name] = _measure(task, test, _score_items(task, ready.scorer, ready.vectors_ED, test))
@@ -205,7 +235,16 @@ def distinct_texts(catalogue: Catalogue) -> Texts:
 
 def _fresh_scorer(task: Task, job: NextItemJob, before_ED: Tensor) -> Scorer:
     centre_D = before_ED[torch.from_numpy(task.texts.of_item)].mean(0)
-    return Scorer(job.score, task.encoder.max_tokens, centre_D)
+    links = None
+    if job.score.links:
+        links = learn_links(task.snapshot.catalogue.item_ids, _chosen(task), job.score.link_ridge)
+    return Scorer(job.score, task.encoder.max_tokens, centre_D, links)
+
+
+def _chosen(task: Task) -> sparse.csr_array:
+    """Give who chose what in what is learned from."""
+    purchases, rows = task.snapshot.purchases, task.snapshot.use == LEARN
+    return count_pairs(purchases.user[rows], purchases.item[rows], len(task.snapshot.catalogue))
 
 
 def _draw_examples(task: Task, job: NextItemJob, rng: np.random.Generator) -> list[Example]:
@@ -230,11 +269,11 @@ def _collect_test(task: Task, settings: ScoreJob) -> Test:
     purchases, trips, items = task.snapshot.purchases, task.test_trips, len(task.snapshot.catalogue)
     top = max(settings.bag_items, settings.near_items)
     histories = collect_histories(purchases, trips, half_life=settings.half_life_days, top=top)
-    before = purchases.day < task.snapshot.test_from
     place_of_user = np.full(len(purchases.user_ids), -1)
     place_of_user[trips.user] = np.arange(len(trips))
     owner = place_of_user[purchases.user]
-    asked = before & (owner >= 0)
+    asked = (owner >= 0) & (purchases.time < trips.time[owner])
+    learn = task.snapshot.use == LEARN
     counts_UI = np.zeros((len(trips), items), dtype=np.float32)
     np.add.at(counts_UI, (owner[asked], purchases.item[asked]), 1.0)
     return Test(
@@ -243,7 +282,9 @@ def _collect_test(task: Task, settings: ScoreJob) -> Test:
         near_UE=_spread(task, histories, settings.near_items, settings.power),
         user_N=np.repeat(np.arange(len(trips)), np.diff(trips.starts)),
         counts_UI=counts_UI,
-        popularity_I=np.bincount(purchases.item[before], minlength=items).astype(np.float64) + 1,
+        recent_UI=histories.as_weights(items, settings.near_items, settings.power),
+        popularity_I=np.bincount(purchases.item[learn], minlength=items).astype(np.float64) + 1,
+        repeats=settings.repeats,
     )
 
 
@@ -254,39 +295,59 @@ def _spread(task: Task, histories: Histories, top: int, power: float) -> Tensor:
     )
 
 
-def _score_popularity(test: Test) -> Scores:
-    return np.broadcast_to(test.popularity_I.astype(np.float32), test.counts_UI.shape)
+def _score_without_text(task: Task, test: Test) -> Iterator[tuple[str, Scores]]:
+    """Score by what needs no text: the popular, one's own, what the same people chose, two ways."""
+    yield POPULARITY, np.broadcast_to(test.popularity_I.astype(np.float32), test.counts_UI.shape)
+    yield PERSONAL, test.counts_UI
+    chosen_NI = _chosen(task)
+    yield NEIGHBOURS, np.asarray((test.recent_UI @ item_neighbours(chosen_NI)).toarray(), dtype=np.float32)
+    yield FACTORS, fit_factors(chosen_NI).score(sparse.csr_array(test.counts_UI > 0))
 
 
 def _score_items(task: Task, scorer: Scorer, vectors_ED: Tensor, test: Test) -> Scores:
     """Score texts once, then items: two items of one text and one popularity tie exactly."""
+    links_II = link_weights(scorer, task.snapshot.catalogue)
     with torch.inference_mode():
         score_UE = scorer.score(scorer.index(vectors_ED), test.bag_UE, test.near_UE)
-        return score_texts(score_UE, task.texts, test.popularity_I, scorer.settings)
+        return score_texts(score_UE, task.texts, test.popularity_I, scorer, test.recent_UI, links_II)
 
 
-def score_texts(score_UE: Tensor, texts: Texts, popularity_I: npt.NDArray[np.float64], settings: ScoreJob) -> Scores:
+def link_weights(scorer: Scorer, catalogue: Catalogue) -> sparse.csr_array | None:
+    return None if scorer.links is None else scorer.links.for_catalogue(catalogue.item_ids)
+
+
+def score_texts(
+    score_UE: Tensor,
+    texts: Texts,
+    popularity_I: npt.NDArray[np.float64],
+    scorer: Scorer,
+    recent_UI: sparse.csr_array,
+    links_II: sparse.csr_array | None,
+) -> Scores:
     """Turn scores of texts, which are log weights, into scores of items.
 
     Items of one text share its weight; else a text that many items have would fill the top of every list with them.
     """
     of_item = texts.of_item
     sharing_I = np.bincount(of_item)[of_item]
-    prior_I = settings.prior * np.log(popularity_I) - np.log(sharing_I)
-    return np.asarray((score_UE[:, torch.from_numpy(of_item)] + torch.from_numpy(prior_I.astype(np.float32))).numpy())
+    prior_I = scorer.settings.prior * np.log(popularity_I) - np.log(sharing_I)
+    scores_UI = (score_UE[:, torch.from_numpy(of_item)] + torch.from_numpy(prior_I.astype(np.float32))).numpy()
+    return scores_UI if links_II is None else scores_UI + scorer.score_links(recent_UI, links_II)
 
 
 def _measure(task: Task, test: Test, scores_UI: Scores) -> tuple[PerExample, dict[str, float]]:
     catalogue, purchases = task.snapshot.catalogue, task.snapshot.purchases
-    departments, department_I = np.unique(np.array(catalogue.groups, dtype=np.str_), return_inverse=True)
+    if not test.repeats:
+        scores_UI = np.where(test.counts_UI > 0, np.float32(-np.inf), scores_UI)
+    groups, group_I = np.unique(np.array([group or EVERYTHING for group in catalogue.groups]), return_inverse=True)
     values = score_ranks(rank_targets(scores_UI, test.user_N, test.trips.items), len(catalogue))
     table = gather_examples(
         test.user_N,
-        department_I[test.trips.items],
+        group_I[test.trips.items],
         values,
         tuple(purchases.user_ids[user] for user in test.trips.user),
-        tuple(str(name) for name in departments),
-        SLICE,
+        tuple(str(name) for name in groups),
+        task.slice_column,
     )
     return table, aggregate(table) | {"coverage": expected_coverage(scores_UI)}
 
@@ -295,12 +356,14 @@ def _time_queries(task: Task, ready: Ready, test: Test) -> float:
     """Give the median milliseconds from one household's history to its ten items; the catalogue is indexed."""
     seconds = []
     with torch.inference_mode():
-        index = ready.scorer.index(ready.vectors_ED)
+        index, links_II = ready.scorer.index(ready.vectors_ED), link_weights(ready.scorer, task.snapshot.catalogue)
         for user in range(min(TIMED_QUERIES, len(test.trips))):
             began = perf_counter()
             row = slice(user, user + 1)
             score_UE = ready.scorer.score(index, test.bag_UE[row], test.near_UE[row])
-            np.argsort(-score_texts(score_UE, task.texts, test.popularity_I, ready.scorer.settings)[0])[:TOP]
+            recent_UI = test.recent_UI[[user]]
+            scores_UI = score_texts(score_UE, task.texts, test.popularity_I, ready.scorer, recent_UI, links_II)
+            np.argsort(-scores_UI[0])[:TOP]
             seconds.append(perf_counter() - began)
     return float(np.median(seconds)) * 1000
 

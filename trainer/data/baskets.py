@@ -1,0 +1,168 @@
+"""Makes of interactions, or of histories without times, what a next-item model learns from and is tested on."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.data.card import DataCard
+from trainer.data.interactions import Interactions, iso_day
+from trainer.data.jobs import HistoriesData, HoldoutJob, InteractionsData
+from trainer.data.leaks import judge_leaks
+from trainer.data.next_leaks import find_next_leaks
+from trainer.data.snapshot import LEARN, TARGET, UNUSED, Catalogue, Purchases, Snapshot, Uses, first_trips_from
+from trainer.data.splits import find_boundary
+from trainer.errors import DataError
+
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000  # microseconds
+AGAIN = "the same item again in one trip"
+AFTER_END = "after the end"
+RARE = "item of too few users"
+LOCAL_TIME = 1 << 33  # seconds; later times do not fit
+
+
+def take_baskets(job: InteractionsData, found: Interactions) -> Snapshot:
+    """Group events to trips, hold some out, leave out rare items; raise DataError."""
+    step = DAY if job.trip == "day" else SECOND
+    time = _local(found.time, job.time_zone) // step
+    if time.min() < 0 or time.max() >= LOCAL_TIME:
+        raise DataError(f"{job.path}: times lie outside 1970 to 2242, such as {iso_day(int(found.time.min()))}")
+    rows = np.unique(np.stack([found.user, time, found.item]), axis=1)
+    dropped = {AGAIN: len(found) - rows.shape[1]}
+    purchases = Purchases(
+        found.user_ids, rows[0].astype(np.int32), rows[1], rows[2].astype(np.int32), step_days=step / DAY
+    )
+    if job.holdout.score_on == "valid":
+        ended = _before_test(purchases, job.holdout)
+        dropped[AFTER_END] = len(purchases) - int(np.count_nonzero(ended))
+        purchases = _select(purchases, ended)
+    use = _hold_out(purchases, job.holdout)
+    common = _common(purchases, use, len(found.catalogue), job.cleaning.min_users)
+    dropped[RARE] = int(np.count_nonzero(~common[purchases.item]))
+    catalogue, purchases, use = _without_rare(found.catalogue, purchases, use, common)
+    return checked(job, Snapshot(catalogue, purchases, use, _card(job, found, catalogue, purchases, use, dropped)))
+
+
+def checked(job: InteractionsData | HistoriesData, snapshot: Snapshot, people: Ints | None = None) -> Snapshot:
+    """Give the snapshot with its leaks counted, if the job lets it pass; raise DataError.
+
+    Where several users are one person, *people* numbers the persons.
+    """
+    card = snapshot.card
+    if not card.test_examples:
+        raise DataError(f"{job.path}: the {job.holdout.score_on} split is empty: {card.split}, nobody has a history")
+    if not np.count_nonzero(snapshot.use == LEARN):
+        raise DataError(f"{job.path}: the train split is empty: {card.split}")
+    leaks = find_next_leaks(snapshot, people)
+    judge_leaks(str(job.path), leaks, card.test_targets or 0, job.leak_check)
+    return replace(snapshot, card=replace(card, leaks=leaks))
+
+
+def _local(times: Ints, zone: str | None) -> Ints:
+    """Move UTC to the clock of a place; offsets are looked up once an hour that occurs: clocks change on the hour."""
+    if zone is None:
+        return times
+    hours, row = np.unique(times // HOUR, return_inverse=True)
+    epoch, place = datetime(1970, 1, 1, tzinfo=UTC), ZoneInfo(zone)
+    offsets = [(epoch + timedelta(hours=int(hour))).astimezone(place).utcoffset() or timedelta() for hour in hours]
+    return np.asarray(times + np.array([round(o.total_seconds()) for o in offsets])[row] * SECOND, dtype=np.int64)
+
+
+def _before_test(purchases: Purchases, job: HoldoutJob) -> Mask:
+    if job.by == "last":
+        return ~_is_last(purchases)
+    return purchases.time < _boundary(purchases, job.test, job.test_from)
+
+
+def _hold_out(purchases: Purchases, job: HoldoutJob) -> Uses:
+    if job.by == "last":
+        return np.where(_is_last(purchases), TARGET, LEARN).astype(np.int8)
+    valid = job.score_on == "valid"
+    share, day = (job.valid, job.valid_from) if valid else (job.test, job.test_from)
+    return first_trips_from(purchases, _boundary(purchases, share, day))
+
+
+def _boundary(purchases: Purchases, share: float, day: date | None) -> int:
+    step = round(purchases.step_days * DAY)
+    return find_boundary(np.sort(purchases.time).astype(np.int64) * step, share, day) // step
+
+
+def _is_last(purchases: Purchases) -> Mask:
+    """Say which purchases are of their user's last trip, if it has an earlier one."""
+    users = len(purchases.user_ids)
+    last, first = np.full(users, -1, dtype=np.int64), np.full(users, LOCAL_TIME, dtype=np.int64)
+    np.maximum.at(last, purchases.user, purchases.time)
+    np.minimum.at(first, purchases.user, purchases.time)
+    return np.asarray((purchases.time == last[purchases.user]) & (last > first)[purchases.user])
+
+
+def _select(purchases: Purchases, kept: Mask) -> Purchases:
+    return replace(purchases, user=purchases.user[kept], time=purchases.time[kept], item=purchases.item[kept])
+
+
+def _common(purchases: Purchases, use: Uses, items: int, floor: int) -> Mask:
+    """Say which items enough users chose in what is learned from; the test has no say."""
+    if floor <= 1:
+        return np.ones(items, dtype=np.bool_)
+    rows = use == LEARN
+    pairs = np.unique(purchases.user[rows].astype(np.int64) * items + purchases.item[rows])
+    return np.asarray(np.bincount(pairs % items, minlength=items) >= floor)
+
+
+def _without_rare(
+    catalogue: Catalogue, purchases: Purchases, use: Uses, common: Mask
+) -> tuple[Catalogue, Purchases, Uses]:
+    kept = common[purchases.item]
+    smaller = _select(purchases, kept)
+    place = (np.cumsum(common) - 1).astype(np.int32)
+    use = _with_history(smaller, use[kept])
+    columns = (catalogue.item_ids, catalogue.texts, catalogue.groups)
+    ids, texts, groups = (tuple(np.array(column, dtype=object)[common]) for column in columns)
+    return Catalogue(ids, texts, groups), replace(smaller, item=place[smaller.item]), use
+
+
+def _with_history(purchases: Purchases, use: Uses) -> Uses:
+    """Test nobody whose history went with the rare items."""
+    known = np.zeros(len(purchases.user_ids), dtype=np.bool_)
+    known[purchases.user[use == LEARN]] = True
+    return np.where((use == TARGET) & ~known[purchases.user], UNUSED, use).astype(np.int8)
+
+
+def _card(
+    job: InteractionsData,
+    found: Interactions,
+    catalogue: Catalogue,
+    purchases: Purchases,
+    use: Uses,
+    dropped: dict[str, int],
+) -> DataCard:
+    target = use == TARGET
+    step = round(purchases.step_days * DAY)
+    since = iso_day(int(purchases.time[target].min()) * step) if target.any() else None
+    by_time = job.holdout.by == "time"
+    whose = f"each user's first trip from {since}" if by_time else "each user's last trip"
+    explained = {
+        AGAIN: f"a user's rows of one {job.trip} count an item once",
+        AFTER_END: "settings are chosen as if the test were not there",
+        RARE: f"fewer than {job.cleaning.min_users} users before the test",
+    }
+    more = {reason: count for reason, count in dropped.items() if count}
+    return replace(
+        found.card,
+        rows_kept=len(purchases),
+        dropped=found.card.dropped | more,
+        explained=(found.card.explained or {}) | {reason: explained[reason] for reason in more},
+        catalogue_size=len(catalogue),
+        distinct_texts=len(set(catalogue.texts)),
+        users=len(np.unique(purchases.user)),
+        trips=len(np.unique((purchases.user.astype(np.int64) << 33) + purchases.time)),
+        test_examples=len(np.unique(purchases.user[target])),
+        test_targets=int(np.count_nonzero(target)),
+        test_from=since if by_time else None,
+        split=f"by {job.holdout.by}: {job.holdout.score_on} is {whose}, history strictly earlier",
+    )

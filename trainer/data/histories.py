@@ -1,0 +1,146 @@
+"""Reads rows of a history and its next item, as benchmarks are handed out: no times, parts given."""
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.data.baskets import checked
+from trainer.data.card import DataCard
+from trainer.data.jobs import HistoriesData, SplitJob
+from trainer.data.snapshot import ASK, LEARN, TARGET, Catalogue, Purchases, Snapshot
+from trainer.data.splits import PART_NUMBER, Part, split_by_name
+from trainer.data.tables import read_batches
+from trainer.data.texts import read_items
+from trainer.data.values import texts_of
+from trainer.errors import DataError
+
+Ints = npt.NDArray[np.int64]
+
+NOT_CHOSEN = "part that is not used"
+NO_USER, NO_TARGET, NO_HISTORY = "no user", "no target among the items", "no history among the items"
+REASONS = (NOT_CHOSEN, NO_USER, NO_TARGET, NO_HISTORY)
+UNKNOWN = "items of histories that no table lists"
+
+
+@dataclass(slots=True)
+class _Rows:
+    users: list[str] = field(default_factory=list)
+    histories: list[list[int]] = field(default_factory=list)
+    targets: list[int] = field(default_factory=list)
+    tested: list[bool] = field(default_factory=list)
+    rows_in: int = 0
+    unknown: int = 0
+    dropped: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys((NOT_CHOSEN, NO_USER, NO_TARGET, NO_HISTORY), 0)
+    )
+
+
+def read_histories(job: HistoriesData) -> Snapshot:
+    """Read histories of the parts to learn from and to be tested on; raise DataError.
+
+    With `holdout.score_on = "valid"` the rows of the test are not read, and some users of those to learn from are
+    tested on instead.
+    """
+    texts = read_items(job.items)
+    wordings, mended = texts.choose(f"{job.items.path}: the text of items")
+    order = sorted(range(len(texts.ids)), key=texts.ids.__getitem__)
+    catalogue = Catalogue(
+        tuple(texts.ids[place] for place in order),
+        tuple(wordings[place] or texts.ids[place] for place in order),
+        tuple(texts.groups[place] for place in order),
+    )
+    rows = _read(job, {name: place for place, name in enumerate(catalogue.item_ids)})
+    if not rows.users:
+        raise DataError(f"{job.path}: none of {rows.rows_in} rows is of a part in {', '.join((*job.learn, *job.test))}")
+    mended |= {UNKNOWN: rows.unknown} if rows.unknown else {}
+    _, people = np.unique(np.array(rows.users, dtype=np.str_), return_inverse=True)
+    return checked(job, _snapshot(job, catalogue, rows, mended), people)
+
+
+def _read(job: HistoriesData, places: dict[str, int]) -> _Rows:
+    rows, columns = _Rows(), job.columns
+    chosen = {name.lower() for name in (job.learn if job.holdout.score_on == "valid" else (*job.learn, *job.test))}
+    tested = {name.lower() for name in job.test}
+    for batch in read_batches(job.path, (columns.user, columns.history, columns.target, columns.part)):
+        names = (columns.user, columns.history, columns.target, columns.part)
+        for user, history, target, part in zip(*(texts_of(batch, name).to_pylist() for name in names), strict=True):
+            rows.rows_in += 1
+            ids = (history or "").split(job.separator)
+            known = [places[name] for name in ids if name in places]
+            if part is None or part.lower() not in chosen:
+                rows.dropped[NOT_CHOSEN] += 1
+            elif user is None:
+                rows.dropped[NO_USER] += 1
+            elif target not in places:
+                rows.dropped[NO_TARGET] += 1
+            elif not known:
+                rows.dropped[NO_HISTORY] += 1
+            else:
+                rows.unknown += len(ids) - len(known)
+                rows.users.append(user)
+                rows.histories.append(known)
+                rows.targets.append(places[target])
+                rows.tested.append(part.lower() in tested)
+    if job.holdout.score_on == "valid":
+        held = split_by_name(rows.users, _by_user(job)) == PART_NUMBER[Part.TEST]
+        rows.tested = held.tolist()
+    return rows
+
+
+def _by_user(job: HistoriesData) -> SplitJob:
+    return SplitJob(by="user", test=job.holdout.valid, valid=0.0, seed=job.holdout.seed)
+
+
+def _snapshot(job: HistoriesData, catalogue: Catalogue, rows: _Rows, mended: dict[str, int]) -> Snapshot:
+    """Let every row be a user of its own: a later row of the same person holds the answer of an earlier one."""
+    lengths = np.array([len(history) + 1 for history in rows.histories])
+    tested = np.array(rows.tested)
+    user = np.repeat(np.arange(len(lengths)), lengths)
+    ends = np.cumsum(lengths)
+    time = np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
+    item = np.array([place for history, t in zip(rows.histories, rows.targets, strict=True) for place in (*history, t)])
+    use = np.where(tested[user], ASK, LEARN).astype(np.int8)
+    use[(ends - 1)[tested]] = TARGET
+    names = _distinct_names(rows.users)
+    purchases = Purchases(names, user.astype(np.int32), time, item.astype(np.int32))
+    digest = sha256()
+    for column in (catalogue.item_ids, catalogue.texts, catalogue.groups, names):
+        digest.update("\x1e".join(column).encode() + b"\x1d")
+    digest.update(user.astype("<i8").tobytes() + item.astype("<i8").tobytes() + use.tobytes())
+    told = int(tested.sum())
+    part = "the parts " + ", ".join(job.test) if job.holdout.score_on == "test" else "some users of what is learned"
+    card = DataCard(
+        source=str(job.path),
+        rows_in=rows.rows_in,
+        rows_kept=len(lengths),
+        dropped=rows.dropped,
+        catalogue_size=len(catalogue),
+        distinct_texts=len(set(catalogue.texts)),
+        test_examples=told,
+        hash=digest.hexdigest(),
+        users=len(set(rows.users)),
+        trips=len(user),
+        test_targets=told,
+        split=f"by a column of the source: {job.holdout.score_on} is {part}, their histories read but never learned",
+        parts={"learn": len(lengths) - told, "test": told},
+        mended=mended,
+        explained={
+            NOT_CHOSEN: f"the part is none of {', '.join((*job.learn, *job.test))}, or settings are being chosen",
+            NO_USER: "the user is empty",
+            NO_TARGET: "the target is not in the table of items",
+            NO_HISTORY: "nothing of the history is in the table of items",
+        },
+    )
+    return Snapshot(catalogue, purchases, use, card)
+
+
+def _distinct_names(users: list[str]) -> tuple[str, ...]:
+    """Number the further rows of one user."""
+    seen: dict[str, int] = {}
+    names = []
+    for user in users:
+        seen[user] = seen.get(user, 0) + 1
+        names.append(user if seen[user] == 1 else f"{user}#{seen[user]}")
+    return tuple(names)
