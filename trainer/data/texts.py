@@ -83,7 +83,10 @@ class ItemTexts:
 
 def join_columns(columns: Sequence[Any]) -> Any:
     """Join the columns of a text by spaces, empty ones skipped; null where all are."""
-    joined = pc.binary_join_element_wise(*columns, " ", null_handling="skip") if len(columns) > 1 else columns[0]
+    joined = columns[0]
+    for further in columns[1:]:  # two by two: with null_handling="skip" pyarrow 25 leaves out rows where all are null
+        both = pc.binary_join_element_wise(joined, further, " ")
+        joined = pc.if_else(joined.is_null(), further, pc.if_else(further.is_null(), joined, both))
     return pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), joined)
 
 
