@@ -20,7 +20,7 @@ def add_compare(command: argparse.ArgumentParser) -> None:
         command.add_argument(name, metavar=name[0].upper(), help="output folder, per_example.parquet or runs:/ID")
     command.add_argument("--by", metavar="COLUMN", help="each value of this slice column too")
     _add_common(command)
-    command.set_defaults(call=compare)
+    command.set_defaults(call=_compare)
 
 
 def add_recommend(command: argparse.ArgumentParser) -> None:
@@ -32,12 +32,11 @@ def add_recommend(command: argparse.ArgumentParser) -> None:
     command.add_argument("--snapshot", type=Path, metavar="DIR", help="where the user's history is")
     command.add_argument("-k", type=int, default=10, metavar="N", help="how many products (default: %(default)s)")
     _add_common(command)
-    command.set_defaults(call=recommend)
+    command.set_defaults(call=_recommend)
 
 
-def compare(options: argparse.Namespace) -> int:
-    from trainer.compare import compare as compare_tables
-    from trainer.compare import read_per_example
+def _compare(options: argparse.Namespace) -> int:
+    from trainer.compare import compare, read_per_example
     from trainer.report import align
 
     with TemporaryDirectory(prefix="trainer-") as scratch:
@@ -46,7 +45,7 @@ def compare(options: argparse.Namespace) -> int:
             folder = Path(scratch, str(number))
             folder.mkdir()
             tables.append(read_per_example(_table_path(name, options.tracking_uri, folder)))
-        found = compare_tables(*tables, options.by)
+        found = compare(tables[0], tables[1], options.by)
     if options.json:
         _print_json(asdict(found))
         return 0
@@ -60,7 +59,7 @@ def compare(options: argparse.Namespace) -> int:
     return 0
 
 
-def recommend(options: argparse.Namespace) -> int:
+def _recommend(options: argparse.Namespace) -> int:
     from trainer.environment import let_threads_sleep
 
     let_threads_sleep()

@@ -4,10 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trainer.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    from trainer.encoder import TextEncoder
 
 RETRIEVAL, NEXT_ITEM, RELEVANCE = "retrieval.json", "scorer.json", "relevance.json"
 
@@ -104,12 +108,13 @@ def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -
         score_I = score_texts(score_UE, texts, popularity_I, scorer, recent_UI, links_II)[0]
         if not settings.repeats:
             score_I[purchases.item[purchases.user == number[0]]] = -np.inf
-        best = np.argsort(-score_I, kind="stable")[:k].tolist()
+        order = np.argsort(-score_I, kind="stable")[:k]
+        best = order[np.isfinite(score_I[order])].tolist()
     products = tuple(Product(catalogue.item_ids[item], catalogue.texts[item], float(score_I[item])) for item in best)
     return Recommended(user, products, (perf_counter() - began) * 1000)
 
 
-def _load_encoder(folder: Path, max_tokens: int) -> "TextEncoder":  # noqa: F821
+def _load_encoder(folder: Path, max_tokens: int) -> "TextEncoder":
     from trainer.config import ModelJob
     from trainer.encoder import TextEncoder, find_model
 

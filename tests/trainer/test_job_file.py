@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,22 @@ def test_flattening_leaves_unset_keys_out(path):
 
 
 def test_the_example_job_files_load():
-    examples = sorted(Path("examples/next_purchase").glob("*.toml"))
-    assert examples
+    examples = sorted(Path("examples").glob("*/fit*.toml"))
+    assert {path.parent.name for path in examples} >= {"next_purchase", "product_search", "reviews"}
     for example in examples:
         load_job(example)
+
+
+def test_the_job_files_of_the_page_load_with_the_defaults_they_state(tmp_path):
+    found = re.findall(r"```toml\n(.*?)```", Path("docs/trainer.md").read_text(), re.DOTALL)
+    jobs = [block for block in found if 'task = "re' in block]
+    assert len(jobs) == 2
+    for block in jobs:
+        (tmp_path / "job.toml").write_text(block)
+        job = load_job(tmp_path / "job.toml")
+        assert job.train == type(job.train)()
+        for name, section in (("train", job.train), ("model", job.model)):
+            for key in type(section).model_fields:
+                assert re.search(
+                    rf"^(# )?{key} = |model\.{key}", block + Path("docs/trainer.md").read_text(), re.MULTILINE
+                ) or (key in Path("docs/trainer-seam.md").read_text()), f"{name}.{key}"

@@ -155,6 +155,30 @@ def test_evaluating_the_saved_model_alone_gives_its_metrics_again(fitted, tracke
     assert "model" not in {path.path for path in client_of(tracked).list_artifacts(run.info.run_id)}
 
 
+def test_a_household_is_recommended_what_its_history_says(fitted, snapshot_folder, capsys):
+    model = str(fitted.bench.folder / "output" / "model")
+    assert main(["recommend", model, "--user", "7", "--snapshot", str(snapshot_folder), "-k", "4", "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    scores = [product["score"] for product in answer["products"]]
+    assert len(scores) == 4
+    assert scores == sorted(scores, reverse=True)
+    assert main(["recommend", model, "--user", "nobody", "--snapshot", str(snapshot_folder)]) == 2
+    assert "knows no user 'nobody'" in capsys.readouterr().err
+    assert main(["recommend", model, "milk"]) == 2
+    assert "answers --user ID, not a query" in capsys.readouterr().err
+
+
+def test_every_metric_has_an_interval_whole_and_by_slice(fitted):
+    told = json.loads((fitted.artifacts / "intervals.json").read_text())
+    logged = fitted.run.data.metrics
+    for name in METRICS:
+        low, high = told["metrics"][name]
+        assert low <= logged[name] <= high
+        assert (logged[f"low/{name}"], logged[f"high/{name}"]) == (low, high)
+        for department, found in told["slices"]["department"].items():
+            assert found[name][0] <= logged[f"department/{department}/{name}"] <= found[name][1]
+
+
 def test_personal_habits_beat_popularity_in_a_shop_of_habits(fitted):
     compared = fitted.finished.compared
     assert compared["personal frequency"]["ndcg_at_10"] > compared["popularity"]["ndcg_at_10"] + 0.05

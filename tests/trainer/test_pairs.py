@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from logs import JUDGED, pairs_job, write_table
 
@@ -119,3 +120,10 @@ def test_html_is_the_same_text_as_its_plain_form(tmp_path):
     assert "a & b" in found.products
     assert (found.card.mended or {})["products with HTML"] == 1
     assert np.all(found.part >= 0)
+
+
+def test_a_text_of_several_columns_skips_the_empty_ones_and_keeps_every_row():
+    from trainer.data.texts import join_columns
+
+    columns = [pa.array(["x", None, "y", None]), pa.array(["p", None, None, "q"]), pa.array([None, None, "z", None])]
+    assert join_columns(columns).to_pylist() == ["x p", None, "y z", "q"]

@@ -100,11 +100,10 @@ def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
 
 def join_columns(columns: Sequence[Any]) -> Any:
     """Join the columns of a text by spaces, empty ones skipped; null where all are."""
-    if len(columns) == 1:
-        return columns[0]
-    filled = (pc.fill_null(column, "") for column in columns)  # "skip" loses the rows in which every column is null
-    joined = pc.utf8_trim_whitespace(pc.binary_join_element_wise(*filled, " "))
-    joined = pc.replace_substring_regex(joined, pattern=" {2,}", replacement=" ")
+    joined = columns[0]
+    for further in columns[1:]:  # two by two: with null_handling="skip" pyarrow 25 leaves out rows where all are null
+        both = pc.binary_join_element_wise(joined, further, " ")
+        joined = pc.if_else(joined.is_null(), further, pc.if_else(further.is_null(), joined, both))
     return pc.if_else(pc.equal(joined, ""), pa.scalar(None, pa.string()), joined)
 
 
