@@ -463,6 +463,29 @@ def demo(
     tell(workspace, wait=sys.stdout.isatty() if wait is None else wait, as_json=as_json)
 
 
+@outbox_app.command()
+def reconcile(
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare what we believe with what the services hold.
+
+    Tickets that were deleted, moved or filed twice, pages that were renamed; after the state was lost, everything that
+    carries our markers is known again.
+    """
+    from bot import show
+    from bot.reconcile import look, repair
+
+    herald = _make(config, secrets_dir)
+    repairs = look(herald)
+    if not dry_run:
+        repair(herald, repairs)
+        herald.dispatcher.drain(_patience())
+    show.print_repairs(repairs, dry_run=dry_run, as_json=as_json)
+
+
 def _read(config: Path, secrets_dir: Path | None) -> tuple[Any, Path]:
     from bot.config_file import load_config
 

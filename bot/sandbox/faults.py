@@ -115,6 +115,7 @@ class Faults:
         self._limits: list[tuple[RateLimit, list[float]]] = []
         self._log: list[RequestRecord] = []
         self._number = 0
+        self.delay = 0.0  # seconds that every request takes longer
         self.stopping = threading.Event()
 
     def add(self, fault: Fault) -> None:
@@ -268,6 +269,8 @@ class FaultyServices:
             start_response("400 BAD REQUEST", [("Content-Type", "text/plain; charset=utf-8")])
             return [f"X-Sandbox-Fault: {error}".encode()]
         try:
+            if self._faults.delay:
+                self._faults.stopping.wait(self._faults.delay)
             answer = self._perform(service, environ, fault)
         finally:
             code = answer.code if answer else 0

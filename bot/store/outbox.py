@@ -353,6 +353,22 @@ def forget(tx: Connection, key: ObjectKey) -> None:
     tx.execute(delete(objects).where(objects.c.target == str(key)))
 
 
+def owe_anew(tx: Connection, key: ObjectKey, now: datetime) -> None:
+    """Let what made an object, and what it still lacks, be delivered again."""
+    made = and_(outbox.c.kind.in_(CREATING), outbox.c.state == EffectState.DELIVERED)
+    stuck = outbox.c.state == EffectState.PARKED
+    values = {"state": EffectState.PENDING, "not_before": now, "sent_at": None, "attempts": 0}
+    tx.execute(update(outbox).where(outbox.c.lane == str(key), or_(made, stuck)).values(values))
+
+
+def cancel_all(tx: Connection, key: ObjectKey) -> None:
+    """Drop what is owed on an object that is no more."""
+    target = or_(outbox.c.lane == str(key), outbox.c.lane.startswith(f"{key}/", autoescape=True))
+    owed = outbox.c.state.in_((EffectState.PENDING, EffectState.PARKED))
+    free = or_(outbox.c.leased_until.is_(None), outbox.c.owner.is_(None))
+    tx.execute(update(outbox).where(target, owed, free).values(state=EffectState.CANCELLED))
+
+
 def messages_missing(tx: Connection, made: ObjectKey, incident_id: str | None) -> Sequence[Owed]:
     """Return the incident's messages as they stand in their channels where these could not show *made* yet."""
     query = select(outbox).where(

@@ -50,10 +50,10 @@ HOOKED = {"hook_once": ONCE, "hook_again": AGAIN}
 SEED = SandboxSeed(channels=tuple(Channel(name, name.lower()) for name in (*CHANNELS, ONCE, AGAIN)))
 
 
-def configuration(box: RunningSandbox) -> Config:
+def configuration(box: RunningSandbox, timeout: timedelta = TIMEOUT) -> Config:
     """Configure every service that the stand-in has."""
-    account = {"email": box.email, "token": box.api_token, "timeout": TIMEOUT}
-    bearer = {"token": box.bearer_token, "deployment": "datacenter", "timeout": TIMEOUT}
+    account = {"email": box.email, "token": box.api_token, "timeout": timeout}
+    bearer = {"token": box.bearer_token, "deployment": "datacenter", "timeout": timeout}
     lag = timedelta(seconds=2 * SEARCH_LAG)
     hook = box.slack_webhook_url.rsplit("/", 2)
     return Config.model_validate(
@@ -69,7 +69,7 @@ def configuration(box: RunningSandbox) -> Config:
                     "token": box.trello_token,
                     "board": box.board_id,
                     "search_lag": lag,
-                    "timeout": TIMEOUT,
+                    "timeout": timeout,
                 },
             },
             "wiki": {
@@ -77,17 +77,17 @@ def configuration(box: RunningSandbox) -> Config:
                 "confluence_dc": {"url": box.confluence_datacenter_url, "space": box.space_key, **bearer},
             },
             "chat": {
-                "slack": {"kind": "slack", "url": box.slack_url, "token": box.slack_token, "timeout": TIMEOUT},
+                "slack": {"kind": "slack", "url": box.slack_url, "token": box.slack_token, "timeout": timeout},
                 "hook_once": {
                     "kind": "webhook",
                     "webhook_url": f"{hook[0]}/{ONCE}/{hook[2]}",
-                    "timeout": TIMEOUT,
+                    "timeout": timeout,
                 },
                 "hook_again": {
                     "kind": "webhook",
                     "webhook_url": f"{hook[0]}/{AGAIN}/{hook[2]}",
                     "delivery": "at_least_once",
-                    "timeout": TIMEOUT,
+                    "timeout": timeout,
                 },
             },
         }
