@@ -289,7 +289,7 @@ class Cycle:
         is_whole = past is None or past.in_window
         series = SeriesKey(self.name, _series_of(run, self.pipeline.series_by))
         with self.database.begin() as tx:
-            if runs.is_seen(tx, run.run_id):
+            if runs.is_seen(tx, self.name, run.run_id):
                 if fire is not None:
                     fires.save(tx, fire)
                 return ()
@@ -319,7 +319,7 @@ class Cycle:
         series = SeriesKey(self.name, _series_of(stand_in, self.pipeline.series_by))
         finding = Finding("job", Outcome.FAILED, Reason.RUN_FAILED)
         with self.database.begin() as tx:
-            if runs.is_seen(tx, stand_in.run_id):
+            if runs.is_seen(tx, self.name, stand_in.run_id):
                 fires.save(tx, fire)
                 return ()
             state = runs.load_state(tx, series)
@@ -343,7 +343,7 @@ class Cycle:
         """Store what a run says in one transaction: the run, its series' state, incidents, and the effects owed."""
         now = self.clock()
         with self.database.begin() as tx:
-            if runs.is_seen(tx, result.run_id):
+            if runs.is_seen(tx, self.name, result.run_id):
                 return ()
             earlier = runs.recent(tx, series, _HISTORY_RUNS)
             standing = self._standing(tx, series) if past is None else incidents.standing(tx, series)
@@ -354,7 +354,7 @@ class Cycle:
                 is_known = past.is_late or bool(standing)  # what stands in a series that is known stays as it is
                 doubtful = () if is_known else runs.doubtful(tx, series)
                 settled = settle_past(assessment, doubtful, 0 if past.is_late else self.pipeline.watch.recent)
-                runs.accept(tx, settled.accepted)
+                runs.accept(tx, self.name, settled.accepted)
                 accepted = assessment.accepted or result.run_id in settled.accepted
                 steps = (
                     open_standing(assessment, settled.standing, series, now) if past.is_newest and not is_known else ()
@@ -561,7 +561,7 @@ def _still_standing(before: Sequence[Incident], steps: Sequence[Step]) -> tuple[
 
 
 def _onsets(tx: Connection, steps: Sequence[Step]) -> dict[str, JudgedRun]:
-    found = {step.incident.onset: runs.find(tx, step.incident.onset) for step in steps}
+    found = {i.onset: runs.find(tx, i.series.pipeline, i.onset) for i in (step.incident for step in steps)}
     return {run_id: judged for run_id, judged in found.items() if judged is not None}
 
 

@@ -222,10 +222,10 @@ class _Gathering:
 
     def _line(self, kind: DigestKind, name: str, incident: Incident) -> DigestLine:
         section = self.herald.config.pipeline[name]
-        onset = runs.find(self.tx, incident.onset)
+        onset = runs.find(self.tx, incident.series.pipeline, incident.onset)
         shown = onset
         if incident.bad_runs and incident.state is not IncidentState.RESOLVED:
-            shown = runs.find(self.tx, incident.bad_runs[-1]) or onset
+            shown = runs.find(self.tx, incident.series.pipeline, incident.bad_runs[-1]) or onset
         elif incident.state is IncidentState.RESOLVED:
             shown = next(iter(runs.recent(self.tx, incident.series, 1)), onset)
         told = [f for f in shown.findings if f.part is None and f.key in incident.metrics] if shown else []

@@ -39,17 +39,17 @@ class _Findings:
     findings: tuple[Finding, ...]
 
 
-def is_seen(tx: Connection, run_id: str) -> bool:
-    return tx.scalar(select(runs.c.run_id).where(runs.c.run_id == run_id)) is not None
+def is_seen(tx: Connection, pipeline: str, run_id: str) -> bool:
+    return tx.scalar(select(runs.c.run_id).where(*_is_run(pipeline, run_id))) is not None
 
 
-def seen(tx: Connection, run_ids: Iterable[str]) -> frozenset[str]:
-    """Return those of *run_ids* that were judged."""
+def seen(tx: Connection, pipeline: str, run_ids: Iterable[str]) -> frozenset[str]:
+    """Return those of *run_ids* that the pipeline has judged."""
     wanted = list(run_ids)
     found: set[str] = set()
     for start in range(0, len(wanted), _IDS_AT_ONCE):
         some = wanted[start : start + _IDS_AT_ONCE]
-        found.update(tx.scalars(select(runs.c.run_id).where(runs.c.run_id.in_(some))))
+        found.update(tx.scalars(select(runs.c.run_id).where(runs.c.pipeline == pipeline, runs.c.run_id.in_(some))))
     return frozenset(found)
 
 
@@ -73,8 +73,8 @@ def record(tx: Connection, judged: JudgedRun) -> None:
     )
 
 
-def find(tx: Connection, run_id: str) -> JudgedRun | None:
-    row = tx.execute(select(runs).where(runs.c.run_id == run_id)).first()
+def find(tx: Connection, pipeline: str, run_id: str) -> JudgedRun | None:
+    row = tx.execute(select(runs).where(*_is_run(pipeline, run_id))).first()
     return None if row is None else _judged(row)
 
 
@@ -104,9 +104,10 @@ def doubtful(tx: Connection, series: SeriesKey) -> Sequence[str]:
     return list(tx.scalars(query.order_by(runs.c.ended_at, runs.c.run_id)))
 
 
-def accept(tx: Connection, run_ids: Iterable[str]) -> None:
+def accept(tx: Connection, pipeline: str, run_ids: Iterable[str]) -> None:
     """Let runs be baseline from now on."""
-    tx.execute(update(runs).where(runs.c.run_id.in_(list(run_ids))).values(accepted=True))
+    chosen = runs.c.pipeline == pipeline, runs.c.run_id.in_(list(run_ids))
+    tx.execute(update(runs).where(*chosen).values(accepted=True))
 
 
 def ended_since(tx: Connection, pipeline: str, since: datetime) -> Sequence[JudgedRun]:
@@ -134,6 +135,10 @@ def load_state(tx: Connection, series: SeriesKey) -> SeriesState:
 def save_state(tx: Connection, series: SeriesKey, state: SeriesState) -> None:
     tx.execute(delete(series_states).where(*_is(series)))
     tx.execute(insert(series_states).values(pipeline=series.pipeline, series=series.series, state=dump(state)))
+
+
+def _is_run(pipeline: str, run_id: str) -> tuple[Any, ...]:
+    return runs.c.pipeline == pipeline, runs.c.run_id == run_id
 
 
 def _of(series: SeriesKey) -> tuple[Any, ...]:

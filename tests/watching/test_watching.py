@@ -6,7 +6,7 @@ import pytest
 
 from bot.domain.judge import Outcome
 from bot.errors import RunStoreError
-from tests.watching.bench import BAD, GOOD
+from tests.watching.bench import BAD, GOOD, NAME
 
 
 def test_experiments_are_found_by_globs(bench):
@@ -25,6 +25,17 @@ def test_a_single_experiment_is_a_name_and_no_glob(bench):
     bench.cycle(experiment="search [v*]")
     assert bench.is_judged(named)
     assert not bench.is_judged(other)
+
+
+def test_two_pipelines_over_one_experiment_each_judge_its_runs(bench):
+    ended = bench.now() - timedelta(hours=1)
+    run_id = bench.log(GOOD, ended)
+    bench.cycle()
+    config = bench.config()
+    both = config.model_copy(update={"pipeline": {**config.pipeline, "another": config.pipeline[NAME]}})
+    herald = bench.herald_of(both)
+    assert [judged.run.run_id for judged in herald.cycle("another").run(bench.now()).judged] == [run_id]
+    assert bench.is_judged(run_id)
 
 
 def test_a_filter_in_mlflows_syntax_chooses_runs(bench):
