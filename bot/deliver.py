@@ -44,6 +44,9 @@ from bot.views import (
 
 _CLOCK_SKEW = timedelta(minutes=5)  # between us and a service, when its history is searched
 _MOMENT = timedelta(seconds=10)
+_NAMES_OTHERS = frozenset(
+    {EffectKind.TELL_CHANNEL, EffectKind.OPEN_TICKET, EffectKind.COMMENT_TICKET, EffectKind.PUBLISH_PAGE}
+)
 _NEEDS_PAUSE = timedelta(seconds=15)
 
 V = TypeVar("V", bound=View)
@@ -117,12 +120,12 @@ class Delivery:
         missing = [key for key in self.owed.effect.needs if key not in self.known]
         if missing:
             return NotYet(self.now + _NEEDS_PAUSE, f"waits for {missing[0]}", missing[0])
-        return self._wait_a_moment() if self.owed.effect.kind is EffectKind.TELL_CHANNEL else None
+        return self._wait_a_moment() if self.owed.effect.kind in _NAMES_OTHERS else None
 
     def _wait_a_moment(self) -> NotYet | None:
-        """Let a message wait for what it names while that is on its way, or it would have to be edited at once."""
+        """Let a text wait for what it names while that is on its way, or it would have to say `pending`."""
         until = self.owed.created_at + _MOMENT
-        missing = [key for key in self._view(MessageView).links.values() if key in self.coming]
+        missing = [key for key in getattr(self.owed.view, "links", {}).values() if key in self.coming]
         return NotYet(until, f"waits a moment for {missing[0]}", missing[0]) if missing and self.now < until else None
 
     def settle(self) -> Done | NotYet | None:

@@ -526,6 +526,20 @@ def test_a_link_waits_for_its_page_and_comments_do_not(bench):
     assert list(bench.ticket.links) == [f"herald={PAGE.name}"]
 
 
+def test_a_ticket_waits_a_moment_for_the_report_that_it_names(bench):
+    bench.owe(open_ticket(report=PAGE), publish_page())
+    bench.drain()
+    assert "Report: " in bench.ticket.draft.body
+    assert "pending" not in bench.ticket.draft.body
+
+
+def test_a_ticket_does_not_wait_for_a_report_that_cannot_be_made_now(bench):
+    bench.wiki.faults.fail_next("create", busy(retry_after=60))
+    bench.owe(publish_page(), open_ticket(report=PAGE))
+    bench.drain()
+    assert "pending" in bench.ticket.draft.body
+
+
 def test_a_message_says_that_the_ticket_is_pending_and_is_mended_by_an_edit(bench):
     bench.tracker.faults.fail_next("create", busy(retry_after=60))
     bench.owe(open_ticket(), tell("a", ticket=TICKET))
