@@ -21,6 +21,7 @@ from bot.formats import Locale
 from bot.render import clean_title
 from bot.store.runs import JudgedRun
 from bot.views import (
+    ArchivePageView,
     ChartView,
     CommentKind,
     CommentView,
@@ -103,12 +104,22 @@ def pipeline_page_title(title: str, instance: str) -> str:
     return clean_title(f"{title} (Herald {instance})")
 
 
+def archive_page_title(title: str, year: int, instance: str) -> str:
+    return clean_title(f"{title} {year} (Herald {instance})")
+
+
+def year_of(run: Run, zone: ZoneInfo) -> int:
+    return run.ended.astimezone(zone).year
+
+
 def view_of(effect: Effect, on: Occasion) -> View | None:
     """Return what the effect shows."""
     step = next((step for step in on.steps if step.incident.incident_id == effect.incident_id), None)
     match effect.kind:
         case EffectKind.ATTACH_TO_TICKET | EffectKind.ATTACH_TO_PAGE:
             return chart_view(on)
+        case EffectKind.PUBLISH_ARCHIVE:
+            return archive_page_view(on)
         case EffectKind.PUBLISH_PAGE:
             return run_page_view(on)
         case EffectKind.LABEL_PAGE:
@@ -194,7 +205,20 @@ def run_page_view(on: Occasion) -> RunPageView:
         peers=_peers(on),
         peer_metrics=tuple(_plain(on, name) for name in on.config.metrics),
         previous=run_view(on, previous) if previous_page and previous else None,
-        links=_links(previous=previous_page, pipeline=on.places.page(on.places.pipeline_page)),
+        links=_links(
+            previous=previous_page,
+            pipeline=on.places.page(on.places.pipeline_page),
+            archive=on.places.page(on.places.archive_page),
+        ),
+    )
+
+
+def archive_page_view(on: Occasion) -> ArchivePageView:
+    return ArchivePageView(
+        title=on.places.archive_page,
+        pipeline=on.title,
+        year=str(year_of(on.result.run, on.zone)),
+        links=_links(pipeline=on.places.page(on.places.pipeline_page)),
     )
 
 

@@ -477,10 +477,13 @@ class Cycle:
         return compose.series_title(self.title, run, self.pipeline.series_by)
 
     def _places(self, run: Run) -> Places:
-        pipeline = self.pipeline
+        pipeline, title, instance = self.pipeline, self._title_of(run), self.config.instance
         return Places(
-            instance=self.config.instance,
-            pipeline_page=compose.pipeline_page_title(self._title_of(run), self.config.instance),
+            instance=instance,
+            pipeline_page=compose.pipeline_page_title(title, instance),
+            archive_page=compose.archive_page_title(
+                title, compose.year_of(run, self.config.zone_of(self.name)), instance
+            ),
             tracker=pipeline.tracker,
             wiki=pipeline.wiki,
             chat=pipeline.chat,

@@ -29,6 +29,7 @@ from bot.ports import (
 from bot.render import Renderer, TicketText
 from bot.store.outbox import KnownObject, Owed
 from bot.views import (
+    ArchivePageView,
     Bound,
     ChartView,
     CommentView,
@@ -138,7 +139,7 @@ class Delivery:
             case EffectKind.COMMENT_TICKET:
                 mark = self._view(CommentView).mark
                 found = Done() if self._tracker.has_comment(self._external_id(self.target), mark) else None
-            case EffectKind.PUBLISH_PAGE | EffectKind.PUBLISH_DIGEST:
+            case EffectKind.PUBLISH_ARCHIVE | EffectKind.PUBLISH_PAGE | EffectKind.PUBLISH_DIGEST:
                 page = self._wiki.find(self.target.name)
                 found = Done(self._made_page(page)) if page else None
             case EffectKind.TELL_CHANNEL | EffectKind.POST_DIGEST:
@@ -163,7 +164,7 @@ class Delivery:
             case EffectKind.ATTACH_TO_TICKET | EffectKind.ATTACH_TEXT:
                 is_chart = self.owed.effect.kind is EffectKind.ATTACH_TO_TICKET
                 self._tracker.attach(self._external_id(self.target), self._chart() if is_chart else self._whole_text())
-            case EffectKind.PUBLISH_PAGE:
+            case EffectKind.PUBLISH_ARCHIVE | EffectKind.PUBLISH_PAGE:
                 return self._publish_page()
             case EffectKind.LABEL_PAGE:
                 self._wiki.label(self._external_id(self.target), self._view(LabelsView).labels)
@@ -212,11 +213,20 @@ class Delivery:
     def _publish_page(self) -> Done:
         if self.target in self.known:
             return Done(self.known[self.target])
+        return Done(self._made_page(self._wiki.create(self._page_draft())))
+
+    def _page_draft(self) -> PageDraft:
+        if self.owed.effect.kind is EffectKind.PUBLISH_ARCHIVE:
+            archive = self._view(ArchivePageView)
+            text = self.renderer.render_archive_page(archive, self._bind(archive.links))
+            return PageDraft(text.title, text.body, parent_id=self._page_id(archive.links.get("pipeline")))
         view = self._view(RunPageView)
         text = self.renderer.render_run_page(view, self._bind(view.links))
-        parent = self.known.get(view.links["pipeline"]) if "pipeline" in view.links else None
-        draft = PageDraft(text.title, text.body, view.labels, parent.bound.external_id if parent else None)
-        return Done(self._made_page(self._wiki.create(draft)))
+        return PageDraft(text.title, text.body, view.labels, self._page_id(view.links.get("archive")))
+
+    def _page_id(self, key: ObjectKey | None) -> str | None:
+        parent = None if key is None else self.known.get(key)
+        return None if parent is None else parent.bound.external_id
 
     def _update_section(self) -> Done:
         view = self._view(PipelinePageView)

@@ -151,9 +151,19 @@ class RunPageView:
     marker: str  # of the incident; empty where there is none
     labels: tuple[str, ...] = ()
     previous: RunView | None = None
-    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # previous, pipeline
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # previous, pipeline, archive
     peers: tuple[PeerRow, ...] = ()
     peer_metrics: tuple[str, ...] = ()  # plain names
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivePageView:
+    """The page of a pipeline's year; the wiki lists the pages of runs below it."""
+
+    title: str
+    pipeline: str
+    year: str
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +287,7 @@ View = (
     TicketView
     | CommentView
     | RunPageView
+    | ArchivePageView
     | PipelinePageView
     | MessageView
     | ChartView

@@ -13,6 +13,7 @@ class EffectKind(StrEnum):
     LINK_TICKET = "link_ticket"
     ATTACH_TO_TICKET = "attach_to_ticket"
     ATTACH_TEXT = "attach_text"  # the whole text of a ticket that was cut
+    PUBLISH_ARCHIVE = "publish_archive"  # the page of a year, below which its runs' pages are
     PUBLISH_PAGE = "publish_page"
     LABEL_PAGE = "label_page"
     ATTACH_TO_PAGE = "attach_to_page"
@@ -100,4 +101,8 @@ def family_of(marker: str) -> str:
     return "-".join(marker.split("-")[:2])
 
 
-CREATING = (EffectKind.OPEN_TICKET, EffectKind.PUBLISH_PAGE)  # nothing later on the object can do without
+CREATING = (
+    EffectKind.OPEN_TICKET,
+    EffectKind.PUBLISH_ARCHIVE,
+    EffectKind.PUBLISH_PAGE,
+)  # nothing later on the object can do without

@@ -26,6 +26,7 @@ class Places:
 
     instance: str
     pipeline_page: str  # title
+    archive_page: str  # of the year, below the pipeline's; title
     tracker: str | None = None
     wiki: str | None = None
     chat: str | None = None
@@ -113,9 +114,11 @@ def _page_effects(
     run_id: str, places: Places, page: ObjectKey, incident_id: str | None, *, has_chart: bool
 ) -> list[Effect]:
     parent = ObjectKey(page.service, ObjectKind.PAGE, places.pipeline_page)
+    archive = ObjectKey(page.service, ObjectKind.PAGE, places.archive_page)
     effects = [
         Effect(EffectKind.UPDATE_SECTION, parent, run_id),
-        Effect(EffectKind.PUBLISH_PAGE, page, run_id, incident_id, needs=(parent,)),
+        Effect(EffectKind.PUBLISH_ARCHIVE, archive, "year", needs=(parent,)),
+        Effect(EffectKind.PUBLISH_PAGE, page, run_id, incident_id, needs=(archive,)),
         Effect(EffectKind.LABEL_PAGE, page, run_id, needs=(page,)),
     ]
     if has_chart:

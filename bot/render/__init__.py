@@ -20,7 +20,16 @@ from bot.escape import mend_jira_row, to_plain
 from bot.formats import Locale
 from bot.render.message import MessageDocument, Paragraph, Part
 from bot.render.room import Room
-from bot.views import Bound, CommentView, DigestView, MessageView, PipelinePageView, RunPageView, TicketView
+from bot.views import (
+    ArchivePageView,
+    Bound,
+    CommentView,
+    DigestView,
+    MessageView,
+    PipelinePageView,
+    RunPageView,
+    TicketView,
+)
 
 if TYPE_CHECKING:
     from bot.render.environment import TemplateEnvironment
@@ -40,7 +49,7 @@ TITLE_CHARS = 255  # Jira's summary, Confluence's title
 _TITLE_END = 40  # of them are kept at the end: what makes a page's title unique stands there
 
 Bindings = Mapping[str, Bound | None]
-LinkedView = TicketView | CommentView | RunPageView | PipelinePageView | MessageView | DigestView
+LinkedView = TicketView | CommentView | RunPageView | ArchivePageView | PipelinePageView | MessageView | DigestView
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,7 @@ _COMMENTS = {
 }
 _TITLE = _Form("plain", "ticket_title.txt.j2", TITLE_CHARS, ((120, 1), (60, 1), (40, 1)))
 _RUN_PAGE = _Form("confluence", "confluence/run.storage.j2", 2_000_000)
+_ARCHIVE_PAGE = _Form("confluence", "confluence/archive.storage.j2", 2_000_000)
 _PIPELINE_SECTION = _Form("confluence", "confluence/pipeline.storage.j2", 2_000_000)
 _MESSAGE = _Form("slack", "slack/message.mrkdwn.j2", 10_000, ((200, 8), (80, 4), (40, 2)))
 _DIGEST = _Form("slack", "digest/message.mrkdwn.j2", 10_000, ((200, 20), (80, 20), (40, 20)))
@@ -99,6 +109,7 @@ FORMS = (
     *_COMMENTS.values(),
     _TITLE,
     _RUN_PAGE,
+    _ARCHIVE_PAGE,
     _PIPELINE_SECTION,
     *_MESSAGES,
     _DIGEST_PAGE,
@@ -140,6 +151,9 @@ class Renderer:
 
     def render_run_page(self, view: RunPageView, bound: Bindings) -> PageText:
         return PageText(clean_title(view.title), self._render(_RUN_PAGE, view, bound)[0])
+
+    def render_archive_page(self, view: ArchivePageView, bound: Bindings) -> PageText:
+        return PageText(clean_title(view.title), self._render(_ARCHIVE_PAGE, view, bound)[0])
 
     def render_pipeline_section(self, view: PipelinePageView, bound: Bindings) -> str:
         return self._render(_PIPELINE_SECTION, view, bound)[0]

@@ -16,6 +16,7 @@ from bot.store.codec import dump, load
 from bot.store.tables import objects, outbox
 from bot.store.upsert import insert_unless_there
 from bot.views import (
+    ArchivePageView,
     Bound,
     ChartView,
     CommentView,
@@ -415,6 +416,7 @@ _VIEWS: dict[EffectKind, type[View]] = {
     EffectKind.ATTACH_TO_TICKET: ChartView,
     EffectKind.ATTACH_TEXT: TicketView,
     EffectKind.ATTACH_TO_PAGE: ChartView,
+    EffectKind.PUBLISH_ARCHIVE: ArchivePageView,
     EffectKind.PUBLISH_PAGE: RunPageView,
     EffectKind.LABEL_PAGE: LabelsView,
     EffectKind.UPDATE_SECTION: PipelinePageView,

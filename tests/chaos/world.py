@@ -21,6 +21,7 @@ from bot.sandbox import RunningSandbox, SandboxSeed
 from bot.sandbox.jira_data import DONE
 from bot.sandbox.seed import Channel
 from bot.views import (
+    ArchivePageView,
     ChartView,
     CommentKind,
     CommentView,
@@ -126,6 +127,10 @@ class Told:
         return ObjectKey(self.wiki, ObjectKind.PAGE, f"Pipeline {self.number % PIPELINES} of {self.name[0]}")
 
     @property
+    def archive(self) -> ObjectKey:
+        return ObjectKey(self.wiki, ObjectKind.PAGE, f"{self.parent.name}, the year")
+
+    @property
     def wiki(self) -> str:
         return "confluence_dc" if self.is_datacenter else "confluence"
 
@@ -156,7 +161,8 @@ class Told:
         """Yield all effects in the order in which they fall due."""
         about, ticket, page, views = self.incident_id, self.ticket, self.page, _Views(self)
         yield Effect(EffectKind.UPDATE_SECTION, self.parent, about), views.pipeline
-        yield Effect(EffectKind.PUBLISH_PAGE, page, about, about, needs=(self.parent,)), views.page
+        yield Effect(EffectKind.PUBLISH_ARCHIVE, self.archive, "year", needs=(self.parent,)), views.archive
+        yield Effect(EffectKind.PUBLISH_PAGE, page, about, about, needs=(self.archive,)), views.page
         yield Effect(EffectKind.LABEL_PAGE, page, about, needs=(page,)), LabelsView(("herald", self.marker))
         yield Effect(EffectKind.OPEN_TICKET, ticket, "opened", about), views.ticket
         yield Effect(EffectKind.LINK_TICKET, ticket, about, about, needs=(ticket, page)), LinkView({"report": page})
@@ -200,9 +206,13 @@ class _Views:
         return PipelinePageView(title, title, f"As of {self.told.name}.", "Search", ("Ranking quality",), (), ())
 
     @property
+    def archive(self) -> ArchivePageView:
+        return ArchivePageView(self.told.archive.name, self.told.parent.name, "2026", {"pipeline": self.told.parent})
+
+    @property
     def page(self) -> RunPageView:
         title, marker = self.told.page.name, self.told.marker
-        links = {"pipeline": self.told.parent}
+        links = {"pipeline": self.told.parent, "archive": self.told.archive}
         return RunPageView(
             title, self.verdict, self.run, (self.row,), (), (), (), None, marker, ("herald", marker), links=links
         )
@@ -345,7 +355,7 @@ def _count_ticket(one: Told, ticket: SeenTicket, score: Score) -> None:
 
 def _count_pages(one: Told, seen: Seen, score: Score) -> None:
     service = "confluence-dc" if one.is_datacenter else "confluence-cloud"
-    for key in (one.page, one.parent):
+    for key in (one.page, one.archive, one.parent):
         score.once(f"page {key.name}", seen.page_counts[service, key.name])
     page = seen.pages.get((service, one.page.name))
     score.holds(f"labels {one.name}", true=page is not None and seen.labels[page["id"]] == len(("herald", "marker")))

@@ -12,6 +12,7 @@ from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
 from bot.formats import Locale
 from bot.views import (
+    ArchivePageView,
     Bound,
     ChartView,
     CommentKind,
@@ -222,6 +223,10 @@ def run_page(words: Words, outcome: Outcome = Outcome.REGRESSED) -> RunPageView:
         FACTS, chart(), marked, ("herald", "regression"), run(4, words), PAGE_LINKS,
         (PeerRow("popularity", ("0.117", "0.072")), PeerRow("", ("0.146", "0.088"))), ("HR", "nDCG"),
     )  # fmt: skip
+
+
+def archive_page(words: Words) -> ArchivePageView:
+    return ArchivePageView(f"{words.pipeline} 2026", words.pipeline, "2026", {"pipeline": PAGE_LINKS["pipeline"]})
 
 
 def pipeline_page(words: Words) -> PipelinePageView:

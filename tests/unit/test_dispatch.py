@@ -41,7 +41,7 @@ from bot.ports import TicketState
 from bot.render import Renderer
 from bot.store import incidents, outbox
 from bot.store.outbox import EffectState
-from bot.views import ChartView, FactRow, OpenIncidentRow, PipelinePageView, RunPageView, Tone, View
+from bot.views import ArchivePageView, ChartView, FactRow, OpenIncidentRow, PipelinePageView, RunPageView, Tone, View
 
 LAG = timedelta(seconds=30)
 PARENT = ObjectKey("confluence", ObjectKind.PAGE, "Search (Herald test)")
@@ -224,12 +224,18 @@ def test_a_page_that_is_kept_up_to_date_is_found_again_and_only_its_section_chan
     assert len(bench.wiki.pages) == 1
 
 
-def test_a_page_goes_below_the_page_of_its_pipeline(bench):
+def test_a_page_goes_below_the_page_of_its_year_and_that_below_the_page_of_its_pipeline(bench):
     effect, view = publish_page()
-    bench.owe(update_section(), (replace(effect, needs=(PARENT,)), replace(view, links={"pipeline": PARENT})))
+    archive = replace(PARENT, name="Search 2026 (Herald test)")
+    year = ArchivePageView(archive.name, "Search", "2026", {"pipeline": PARENT})
+    bench.owe(
+        update_section(),
+        (Effect(EffectKind.PUBLISH_ARCHIVE, archive, "year", needs=(PARENT,)), year),
+        (replace(effect, needs=(archive,)), replace(view, links={"archive": archive})),
+    )
     bench.drain()
-    parent, page = bench.wiki.pages.values()
-    assert page.draft.parent_id == parent.page_id
+    parent, of_year, page = bench.wiki.pages.values()
+    assert (page.draft.parent_id, of_year.draft.parent_id) == (of_year.page_id, parent.page_id)
 
 
 # ---- failing, and trying again

@@ -30,6 +30,7 @@ from bot.escape import clean_address
 from bot.formats import Locale
 from bot.render import TITLE_CHARS, MessageDocument, Part, Renderer, check_overrides, clean_title, our_templates
 from bot.views import (
+    ArchivePageView,
     CommentKind,
     CommentView,
     DigestView,
@@ -59,6 +60,9 @@ def show(renderer: Renderer, view: Any, bound: Any, markup: str = "jira") -> str
         case RunPageView():
             page = renderer.render_run_page(view, bound)
             return f"{page.title}\n\n{page.body}"
+        case ArchivePageView():
+            page = renderer.render_archive_page(view, bound)
+            return f"{page.title}\n\n{page.body}"
         case PipelinePageView():
             return renderer.render_pipeline_section(view, bound)
         case MessageView():
@@ -87,6 +91,7 @@ GOLDENS: list[Sample] = [
     ("trello-comment-recovery.md", samples.recovery, samples.BOUND, "trello"),
     ("confluence-run-regressed.xml", samples.run_page, samples.BOUND, ""),
     ("confluence-run-suspicious.xml", lambda w: samples.run_page(w, Outcome.SUSPICIOUS), samples.BOUND, ""),
+    ("confluence-archive.xml", samples.archive_page, samples.BOUND, ""),
     ("confluence-pipeline.xml", samples.pipeline_page, {}, ""),
     ("slack-regressed.txt", samples.message, samples.BOUND, ""),
     ("slack-regressed-pending.txt", samples.message, {}, ""),
@@ -299,7 +304,9 @@ TICKETS = st.one_of(
     *map(hostile_views, (samples.ticket, samples.invalid_ticket, samples.failed_ticket, samples.stale_ticket))
 )
 COMMENTS = st.one_of(hostile_views(samples.repeat), hostile_views(samples.recovery))
-PAGES = st.one_of(hostile_views(samples.run_page), hostile_views(samples.pipeline_page))
+PAGES = st.one_of(
+    hostile_views(samples.run_page), hostile_views(samples.pipeline_page), hostile_views(samples.archive_page)
+)
 MESSAGES = st.one_of(
     *map(
         hostile_views, (samples.message, samples.suspicious_message, samples.recovered_message, samples.failed_message)
@@ -356,21 +363,23 @@ def parsed(body: str) -> Any:
 @given(PAGES)
 def test_nothing_gets_into_a_page(drawn: Any):
     locale, view, bound = drawn
-    page = parsed(
-        show(RENDERERS[locale], view, bound)
-        if isinstance(view, PipelinePageView)
-        else RENDERERS[locale].render_run_page(view, bound).body
-    )
+    shown = show(RENDERERS[locale], view, bound)
+    page = parsed(shown if isinstance(view, PipelinePageView) else shown.partition("\n\n")[2])
     plain = ["p", "h2", "ul", "li", "table", "tbody", "tr", "th", "td", "br", "strong", "code", "small", "a", "page"]
     ours = [f"{AC}{n}" for n in ["structured-macro", "parameter", "rich-text-body", "link", "link-body", "image"]]
     assert {e.tag for e in page.iter()} <= {*plain, *ours, f"{RI}page", f"{RI}attachment"}
     macros = {e.get(f"{AC}name") for e in page.iter(f"{AC}structured-macro")}
-    assert macros <= {"tip", "note", "warning", "info", "status", "jira"}
+    assert macros <= {"tip", "note", "warning", "info", "status", "jira", "children"}
     assert {e.get("href") for e in page.iter("a")} <= addresses(view) | addresses(tuple(bound.values()))
     shown = "".join(page.itertext()).replace(JOINER, "")
-    assert (
-        literal(view.owner) if isinstance(view, PipelinePageView) else literal(view.run.name or view.run.run_id)
-    ) in shown
+    match view:
+        case PipelinePageView():
+            said = view.owner
+        case ArchivePageView():
+            said = view.year
+        case _:
+            said = view.run.name or view.run.run_id
+    assert literal(said) in shown
 
 
 @HOSTILE

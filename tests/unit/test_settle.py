@@ -48,12 +48,14 @@ WRITES = {  # the request that an effect stands or falls with
         "attach_to_ticket": r"POST /attachments$",
     },
     "confluence": {
+        "publish_archive": r"POST /api/v2/pages$",
         "publish_page": r"POST /api/v2/pages$",
         "label_page": r"POST /label$",
         "attach_to_page": r"PUT /child/attachment$",
         "update_section": r"PUT /api/v2/pages/\d+$",
     },
     "confluence_dc": {
+        "publish_archive": r"POST /rest/api/content$",
         "publish_page": r"POST /rest/api/content$",
         "label_page": r"POST /label$",
         "attach_to_page": r"POST /child/attachment",

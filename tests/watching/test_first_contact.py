@@ -150,7 +150,7 @@ def test_a_herald_that_lost_its_state_finds_its_ticket_and_its_page_again(bench,
     bench.cycle()
     assert len(bench.tracker.tickets) == 1
     titles = [page.draft.title for page in bench.wiki.pages.values()]
-    assert len(titles) == len(set(titles)) == 2
+    assert len(titles) == len(set(titles)) == 3
     bench.database.close()
 
 
