@@ -116,7 +116,7 @@ def view_of(effect: Effect, on: Occasion) -> View | None:
     """Return what the effect shows."""
     step = next((step for step in on.steps if step.incident.incident_id == effect.incident_id), None)
     match effect.kind:
-        case EffectKind.ATTACH_TO_TICKET | EffectKind.ATTACH_TO_PAGE:
+        case EffectKind.ATTACH_TO_TICKET | EffectKind.ATTACH_TO_PAGE | EffectKind.SHARE_CHART:
             return chart_view(on)
         case EffectKind.PUBLISH_ARCHIVE:
             return archive_page_view(on)
@@ -134,7 +134,7 @@ def view_of(effect: Effect, on: Occasion) -> View | None:
     match effect.kind:
         case EffectKind.OPEN_TICKET:
             return ticket_view(on, step)
-        case EffectKind.COMMENT_TICKET:
+        case EffectKind.COMMENT_TICKET | EffectKind.REPLY_IN_THREAD:
             return comment_view(on, step, effect)
         case EffectKind.TELL_CHANNEL:
             return message_view(on, step)

@@ -187,6 +187,8 @@ class SlackSection(ServiceSection):
     kind: Literal["slack"] = "slack"
     token: SecretStr
     url: Url = AnyHttpUrl("https://slack.com/api")
+    replies: bool = False  # whether what repeats and what has recovered is also said in the message's thread
+    charts: bool = False  # whether the history chart is shown there; takes the scope files:write
 
 
 class WebhookSection(Section):

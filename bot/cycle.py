@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection
 
 from bot import compose
-from bot.config import Config, JobSection, PipelineSection
+from bot.config import Config, JobSection, PipelineSection, SlackSection
 from bot.dispatch import ignore_step
 from bot.domain.fires import Fire, FireState
 from bot.domain.history import open_standing, settle_past
@@ -478,6 +478,7 @@ class Cycle:
 
     def _places(self, run: Run) -> Places:
         pipeline, title, instance = self.pipeline, self._title_of(run), self.config.instance
+        chat = None if pipeline.chat is None else self.config.chat[pipeline.chat]
         return Places(
             instance=instance,
             pipeline_page=compose.pipeline_page_title(title, instance),
@@ -489,6 +490,8 @@ class Cycle:
             chat=pipeline.chat,
             channel=pipeline.channel,
             publish=Publish(pipeline.publish),
+            replies=isinstance(chat, SlackSection) and chat.replies,
+            shares_charts=isinstance(chat, SlackSection) and chat.charts,
             lists_tickets=pipeline.tracker is None or self.config.tracker[pipeline.tracker].kind == "jira",
         )
 

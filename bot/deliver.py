@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bot.charts import draw_history
-from bot.domain.effects import Effect, EffectKind, ObjectKey, channel_of, family_of
+from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind, channel_of, family_of
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
 from bot.ports import (
@@ -46,7 +46,13 @@ from bot.views import (
 _CLOCK_SKEW = timedelta(minutes=5)  # between us and a service, when its history is searched
 _MOMENT = timedelta(seconds=10)
 _NAMES_OTHERS = frozenset(
-    {EffectKind.TELL_CHANNEL, EffectKind.OPEN_TICKET, EffectKind.COMMENT_TICKET, EffectKind.PUBLISH_PAGE}
+    {
+        EffectKind.TELL_CHANNEL,
+        EffectKind.REPLY_IN_THREAD,
+        EffectKind.OPEN_TICKET,
+        EffectKind.COMMENT_TICKET,
+        EffectKind.PUBLISH_PAGE,
+    }
 )
 _NEEDS_PAUSE = timedelta(seconds=15)
 
@@ -142,6 +148,9 @@ class Delivery:
             case EffectKind.PUBLISH_ARCHIVE | EffectKind.PUBLISH_PAGE | EffectKind.PUBLISH_DIGEST:
                 page = self._wiki.find(self.target.name)
                 found = Done(self._made_page(page)) if page else None
+            case EffectKind.REPLY_IN_THREAD:
+                said = self._chat.has_reply(self._posted(), self._view(CommentView).mark)
+                found = Done() if said else None
             case EffectKind.TELL_CHANNEL | EffectKind.POST_DIGEST:
                 found = self._settle_message()
             case _:
@@ -150,6 +159,15 @@ class Delivery:
 
     def perform(self) -> Done:
         """Carry the effect out; raises RetryableError or PermanentError."""
+        match self.target.kind:
+            case ObjectKind.TICKET:
+                return self._tend_ticket()
+            case ObjectKind.PAGE:
+                return self._publish()
+            case ObjectKind.MESSAGE:
+                return self._speak()
+
+    def _tend_ticket(self) -> Done:
         match self.owed.effect.kind:
             case EffectKind.OPEN_TICKET:
                 return self._open_ticket()
@@ -161,21 +179,36 @@ class Delivery:
                 self._tracker.move(self._external_id(self.target), TicketState.DONE)
             case EffectKind.LINK_TICKET:
                 self._link_ticket()
-            case EffectKind.ATTACH_TO_TICKET | EffectKind.ATTACH_TEXT:
-                is_chart = self.owed.effect.kind is EffectKind.ATTACH_TO_TICKET
-                self._tracker.attach(self._external_id(self.target), self._chart() if is_chart else self._whole_text())
+            case EffectKind.ATTACH_TO_TICKET:
+                self._tracker.attach(self._external_id(self.target), self._chart())
+            case EffectKind.ATTACH_TEXT:
+                self._tracker.attach(self._external_id(self.target), self._whole_text())
+        return Done()
+
+    def _publish(self) -> Done:
+        match self.owed.effect.kind:
             case EffectKind.PUBLISH_ARCHIVE | EffectKind.PUBLISH_PAGE:
                 return self._publish_page()
+            case EffectKind.UPDATE_SECTION:
+                return self._update_section()
+            case EffectKind.PUBLISH_DIGEST:
+                return self._tell_digest()
             case EffectKind.LABEL_PAGE:
                 self._wiki.label(self._external_id(self.target), self._view(LabelsView).labels)
             case EffectKind.ATTACH_TO_PAGE:
                 self._wiki.attach(self._external_id(self.target), self._chart())
-            case EffectKind.UPDATE_SECTION:
-                return self._update_section()
+        return Done()
+
+    def _speak(self) -> Done:
+        match self.owed.effect.kind:
             case EffectKind.TELL_CHANNEL:
                 return self._tell_channel()
-            case EffectKind.POST_DIGEST | EffectKind.PUBLISH_DIGEST:
+            case EffectKind.REPLY_IN_THREAD:
+                return self._reply()
+            case EffectKind.POST_DIGEST:
                 return self._tell_digest()
+            case EffectKind.SHARE_CHART:
+                self._chat.share(self._posted(), self._chart())
         return Done()
 
     def _open_ticket(self) -> Done:
@@ -246,10 +279,20 @@ class Delivery:
         unbound = tuple(key for key in view.links.values() if key not in self.known)
         known = self.known.get(self.target)
         if known is not None and self._chat.can_edit:
-            self._chat.edit(Posted(known.place, known.bound.external_id, known.bound.url), view.mark, text)
+            self._chat.edit(self._posted(), view.mark, text)
             return Done(unbound=unbound)
         posted = self._chat.post(self._channel, view.mark, text)
         return Done(self._made_message(posted), unbound, posted=True)
+
+    def _posted(self) -> Posted:
+        known = self.known[self.target]
+        return Posted(known.place, known.bound.external_id, known.bound.url)
+
+    def _reply(self) -> Done:
+        view = self._view(CommentView)
+        text = self.renderer.render_reply(view, self._bind(view.links))
+        self._chat.reply(self._posted(), view.mark, text)
+        return Done(posted=True)
 
     def _tell_digest(self) -> Done:
         view = self._view(DigestView)

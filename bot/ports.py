@@ -182,7 +182,7 @@ class Chat(Protocol):
 
     @property
     def can_edit(self) -> bool:
-        """Say whether a message can be edited and found again; webhooks can do neither."""
+        """Say whether a message can be edited, answered and found again; webhooks can do none of it."""
 
     @property
     def promise(self) -> Promise:
@@ -198,6 +198,15 @@ class Chat(Protocol):
 
     def find(self, channel: str, mark: str, since: datetime) -> Posted | None:
         """Find the message that carries *mark* among those posted after *since*."""
+
+    def reply(self, posted: Posted, mark: str, text: str) -> None:
+        """Answer a message in its thread."""
+
+    def has_reply(self, posted: Posted, mark: str) -> bool:
+        """Say whether the message's thread holds a reply that carries *mark*."""
+
+    def share(self, posted: Posted, attachment: Attachment) -> None:
+        """Show a file in the message's thread; one that is there by its name stays as it is."""
 
     def marked(self, channel: str, since: datetime) -> Sequence[MarkedMessage]:
         """List the messages of ours posted after *since*, oldest first; none where messages cannot be looked for."""

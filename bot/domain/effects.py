@@ -19,6 +19,8 @@ class EffectKind(StrEnum):
     ATTACH_TO_PAGE = "attach_to_page"
     UPDATE_SECTION = "update_section"
     TELL_CHANNEL = "tell_channel"
+    REPLY_IN_THREAD = "reply_in_thread"
+    SHARE_CHART = "share_chart"  # in a message's thread
     POST_DIGEST = "post_digest"
     PUBLISH_DIGEST = "publish_digest"
 
@@ -87,6 +89,8 @@ class Effect:
             EffectKind.ATTACH_TEXT,
             EffectKind.LABEL_PAGE,
             EffectKind.ATTACH_TO_PAGE,
+            EffectKind.REPLY_IN_THREAD,
+            EffectKind.SHARE_CHART,
         }
         return f"{self.target}/{self.kind}" if self.kind in aside else str(self.target)
 

@@ -95,6 +95,7 @@ _RUN_PAGE = _Form("confluence", "confluence/run.storage.j2", 2_000_000)
 _ARCHIVE_PAGE = _Form("confluence", "confluence/archive.storage.j2", 2_000_000)
 _PIPELINE_SECTION = _Form("confluence", "confluence/pipeline.storage.j2", 2_000_000)
 _MESSAGE = _Form("slack", "slack/message.mrkdwn.j2", 10_000, ((200, 8), (80, 4), (40, 2)))
+_REPLY = _Form("slack", "slack/reply.mrkdwn.j2", 10_000, ((200, 8), (80, 4), (40, 2)))
 _DIGEST = _Form("slack", "digest/message.mrkdwn.j2", 10_000, ((200, 20), (80, 20), (40, 20)))
 _DIGEST_PAGE = _Form("confluence", "digest/page.storage.j2", 2_000_000)
 _DIGEST_TEXT = _Form("plain", "digest/digest.txt.j2", 100_000)
@@ -102,7 +103,7 @@ _WHOLE_TICKET = _Form("trello", "trello/ticket.md.j2", 2_000_000)
 _WHOLE_ROOMS = ((200_000, 10_000), (10_000, 1_000), (200, 1_000))
 _SECTION_CHARS = 2_900  # of one paragraph of a message; Slack takes 3,000
 
-_MESSAGES = (_MESSAGE, _DIGEST)
+_MESSAGES = (_MESSAGE, _REPLY, _DIGEST)
 
 FORMS = (
     *_TICKETS.values(),
@@ -161,6 +162,10 @@ class Renderer:
     def render_message(self, view: MessageView, bound: Bindings) -> str:
         """Render a message document: see :class:`MessageDocument`."""
         return self._render(_MESSAGE, view, bound)[0]
+
+    def render_reply(self, view: CommentView, bound: Bindings) -> str:
+        """Render what is said in a message's thread: see :class:`MessageDocument`."""
+        return self._render(_REPLY, view, bound)[0]
 
     def render_digest(self, view: DigestView, bound: Bindings) -> str:
         """Render a message document: see :class:`MessageDocument`."""

@@ -421,6 +421,8 @@ _VIEWS: dict[EffectKind, type[View]] = {
     EffectKind.LABEL_PAGE: LabelsView,
     EffectKind.UPDATE_SECTION: PipelinePageView,
     EffectKind.TELL_CHANNEL: MessageView,
+    EffectKind.REPLY_IN_THREAD: CommentView,
+    EffectKind.SHARE_CHART: ChartView,
     EffectKind.POST_DIGEST: DigestView,
     EffectKind.PUBLISH_DIGEST: DigestView,
 }

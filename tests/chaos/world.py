@@ -160,6 +160,7 @@ class Told:
     def effects(self) -> Iterator[tuple[Effect, View | None]]:
         """Yield all effects in the order in which they fall due."""
         about, ticket, page, views = self.incident_id, self.ticket, self.page, _Views(self)
+        slack = self.message("slack")
         yield Effect(EffectKind.UPDATE_SECTION, self.parent, about), views.pipeline
         yield Effect(EffectKind.PUBLISH_ARCHIVE, self.archive, "year", needs=(self.parent,)), views.archive
         yield Effect(EffectKind.PUBLISH_PAGE, page, about, about, needs=(self.archive,)), views.page
@@ -169,13 +170,17 @@ class Told:
         if self.has_picture:
             yield Effect(EffectKind.ATTACH_TO_PAGE, page, about, needs=(page,)), views.chart
             yield Effect(EffectKind.ATTACH_TO_TICKET, ticket, about, about, needs=(ticket,)), views.chart
-        yield Effect(EffectKind.TELL_CHANNEL, self.message("slack"), "filed", about), views.message(Tone.BAD)
+        yield Effect(EffectKind.TELL_CHANNEL, slack, "filed", about), views.message(Tone.BAD)
         if self.hook is not None:
             yield Effect(EffectKind.TELL_CHANNEL, self.message(self.hook), "filed", about), views.message(Tone.BAD)
+        if self.has_picture:
+            yield Effect(EffectKind.SHARE_CHART, slack, about, about, needs=(slack,)), views.chart
         for mark in self.comments:
             yield Effect(EffectKind.COMMENT_TICKET, ticket, mark, about), views.comment(mark)
+            if self.has_picture:
+                yield Effect(EffectKind.REPLY_IN_THREAD, slack, mark, about, needs=(slack,)), views.comment(mark)
         yield Effect(EffectKind.RESOLVE_TICKET, ticket, "resolved", about), None
-        yield Effect(EffectKind.TELL_CHANNEL, self.message("slack"), "resolved", about), views.message(Tone.GOOD)
+        yield Effect(EffectKind.TELL_CHANNEL, slack, "resolved", about), views.message(Tone.GOOD)
 
 
 @dataclass(frozen=True)
@@ -277,16 +282,24 @@ class Seen:
             self._read_issues(db, files)
             self._read_cards(db, files)
             pages = _rows(db, "SELECT * FROM page WHERE status = 'current'")
-            messages = _rows(db, "SELECT * FROM message ORDER BY id", "metadata", "attachments", "blocks")
+            messages = _rows(db, "SELECT * FROM message ORDER BY id", "metadata", "attachments", "blocks", "files")
+            shared = {row["id"]: row["name"] for row in _rows(db, "SELECT id, name FROM slack_file WHERE complete")}
             self.labels = Counter(row["page"] for row in _rows(db, "SELECT page FROM page_label"))
         self.page_files = Counter((each["service"], each["filename"]) for each in files)
         self.pages = {(page["service"], page["title"]): page for page in pages}
         self.page_counts = Counter((page["service"], page["title"]) for page in pages)
         self.by_mark: dict[str, list[Any]] = {}
         self.hooked: dict[str, list[str]] = {}
+        self.replies: Counter[tuple[str, str]] = Counter()  # by the message answered, and the reply's mark
+        self.shown: Counter[tuple[str, str]] = Counter()  # by that message, and the file's name
         for message in messages:
             if message["author"] == "B0WEBHOOK":
                 self.hooked.setdefault(message["channel"], []).append(_all_text(message))
+            elif message["thread_ts"]:
+                place = message["thread_ts"]
+                self.shown.update((place, shared[each]) for each in message["files"] or ())
+                if message["metadata"]:
+                    self.replies[place, message["metadata"]["event_payload"]["mark"]] += 1
             elif message["metadata"]:
                 self.by_mark.setdefault(message["metadata"]["event_payload"]["mark"], []).append(message)
 
@@ -370,6 +383,10 @@ def _count_messages(one: Told, tickets: list[str], seen: Seen, score: Score) -> 
         shown = _all_text(message)
         mended = all(name in shown for name in tickets[:1]) and one.page.name in shown
         score.holds(f"last words on {one.name}", true=mended and "has recovered" in shown)
+        if one.has_picture:
+            score.once(f"picture in thread {one.name}", seen.shown[message["ts"], f"{one.name}.png"])
+            for mark in one.comments:
+                score.once(f"reply {mark}", seen.replies[message["ts"], mark])
     if one.hook is not None:
         number = sum(one.name in text for text in seen.hooked.get(HOOKED[one.hook], []))
         if one.hook == "hook_once":

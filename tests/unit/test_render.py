@@ -55,6 +55,8 @@ def show(renderer: Renderer, view: Any, bound: Any, markup: str = "jira") -> str
         case TicketView():
             text = renderer.render_ticket(markup, view, bound)
             return f"{text.title}\n\n{text.body}"
+        case CommentView() if markup == "reply":
+            return renderer.render_reply(view, bound)
         case CommentView():
             return renderer.render_comment(markup, view, bound)
         case RunPageView():
@@ -94,6 +96,8 @@ GOLDENS: list[Sample] = [
     ("confluence-archive.xml", samples.archive_page, samples.BOUND, ""),
     ("confluence-pipeline.xml", samples.pipeline_page, {}, ""),
     ("slack-regressed.txt", samples.message, samples.BOUND, ""),
+    ("slack-reply-repeat.txt", samples.repeat, samples.BOUND, "reply"),
+    ("slack-reply-recovery.txt", samples.recovery, samples.BOUND, "reply"),
     ("slack-regressed-pending.txt", samples.message, {}, ""),
     ("slack-suspicious.txt", samples.suspicious_message, {}, ""),
     ("slack-recovered.txt", samples.recovered_message, samples.BOUND, ""),

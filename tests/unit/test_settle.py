@@ -61,7 +61,11 @@ WRITES = {  # the request that an effect stands or falls with
         "attach_to_page": r"POST /child/attachment",
         "update_section": r"PUT /rest/api/content/\d+$",
     },
-    "slack": {"tell_channel": r"POST /chat\.(postMessage|update)$"},
+    "slack": {
+        "tell_channel": r"POST /chat\.(postMessage|update)$",
+        "reply_in_thread": r"POST /chat\.postMessage$",
+        "share_chart": r"POST /files\.completeUploadExternal$",
+    },
     "hook_once": {"tell_channel": r"POST /services/"},
     "hook_again": {"tell_channel": r"POST /services/"},
 }
