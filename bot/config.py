@@ -39,11 +39,13 @@ from bot.domain.policy import (
     Policies,
     Preset,
 )
+from bot.domain.runs import Release
 from bot.domain.silence import SilencePolicy
 from bot.timetable import Every, Timetable, first_after, read_at, read_cron
 
 ENV_PREFIX = "HERALD_"
 DIGEST = "[digest]"  # stands where the name of a pipeline would: no pipeline can be called so
+_ALIAS = r"^models:/[^/:@]+@[^/:@]+$"
 _SIZES = {"M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -341,6 +343,19 @@ class StaleSection(Section):
     grace: Duration = timedelta(hours=6)
 
 
+class ReleaseSection(Section):
+    """The released run, which every run is held against beside the recent ones."""
+
+    run: Annotated[str, Field(min_length=1)] | None = None  # its id
+    model: Annotated[str, Field(pattern=_ALIAS)] | None = None  # the alias of a registered model, `models:/NAME@ALIAS`
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.run is None) == (self.model is None):
+            raise ValueError('should have either run = "RUN-ID", or model = "models:/NAME@ALIAS"')
+        return self
+
+
 class DeadManSection(Section):
     """Whom to tell that Herald is well; they raise the alarm where that stops."""
 
@@ -373,6 +388,7 @@ class PipelineSection(Section):
     tickets: TicketsSection = TicketsSection()
     recovery: RecoverySection = RecoverySection()
     stale: StaleSection | None = None
+    release: ReleaseSection | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -412,6 +428,14 @@ class PipelineSection(Section):
     @property
     def incident_policy(self) -> IncidentPolicy:
         return IncidentPolicy(self.recovery.runs, self.tickets.comment_every)
+
+    @property
+    def pinned(self) -> Release | None:
+        """What was released, where config says."""
+        if self.release is None:
+            return None
+        model, _, alias = (self.release.model or "").removeprefix("models:/").rpartition("@")
+        return Release(self.release.run or "", model, alias)
 
     @property
     def silence_policy(self) -> SilencePolicy | None:

@@ -18,7 +18,7 @@ from bot.domain.runs import RunStatus
 from bot.errors import JobError
 from bot.judging import BASELINE_RUNS, Judging, Past, series_of
 from bot.ports import Executor, Job, JobState, JobStatus, RunStore
-from bot.seam import FIRE_TAG
+from bot.seam import FIRE_TAG, GUESS_TAG
 from bot.store import Database, fires, leases, runs
 from bot.store.runs import JudgedRun
 from bot.watch import Sight
@@ -191,6 +191,8 @@ class Cycle:
     def _conclude(self, fire: Fire, job: Job, status: JobStatus, report: CycleReport) -> None:
         """Record what the job came to: its run judged, or its failure."""
         run = self.run_store.run_of_fire(self.pipeline.experiment, fire.fire_id, fire.started_at or fire.due_at)
+        if run is not None and run.status is RunStatus.RUNNING and GUESS_TAG not in run.tags:
+            self.run_store.end_run(run.run_id)  # nothing writes to it any more
         if run is not None:
             self.run_store.attach_log(run.run_id, self.executor.log_path(job))
         fire = replace(fire, run_id=run.run_id if run else None, exit_code=status.exit_code, timed_out=status.timed_out)

@@ -79,7 +79,8 @@ class Judging:
             known = [contact.experiment_id for contact in contacts.of_pipeline(tx, self.name) if contact.experiment_id]
         if past is not None and last_end is not None and run.ended < last_end:
             past, state = replace(past, is_late=True), SeriesState()
-        baseline = Baseline(tuple(self._baseline(accepted, known) if is_whole else map(_without_artifacts, accepted)))
+        recent = self._baseline(accepted, known) if is_whole else map(_without_artifacts, accepted)
+        baseline = Baseline(tuple(recent), self._released(run) if past is None else None)
         result = self.run_store.load(run) if is_whole else RunResult(run)
         self.on_step("run.loaded")
         assessment = assess(state, result, baseline, self.pipeline.policies)
@@ -89,6 +90,19 @@ class Judging:
         """Load what a run is held against; what was deleted in MLflow is no baseline while it is."""
         there = self.run_store.present(experiment_ids, [judged.run.run_id for judged in accepted])
         return (self.run_store.load(judged.run) for judged in accepted if judged.run.run_id in there)
+
+    def _released(self, run: Run) -> RunResult | None:
+        """Load the released run, where config names one and *run* may be held against it: later, of its series."""
+        release = self.pipeline.pinned
+        if release is None:
+            return None
+        found = self.run_store.released(release)
+        if found is None:
+            log.warning("no such release", pipeline=self.name, release=str(release))
+            return None
+        by = self.pipeline.series_by
+        is_other = found.run_id != run.run_id and found.ended <= run.ended
+        return self.run_store.load(found) if is_other and series_of(found, by) == series_of(run, by) else None
 
     def record_failure(self, fire: Fire, run: Run | None, *, log_tail: str) -> Sequence[JudgedRun]:
         """Store the failure of a job like a run that says nothing but that."""

@@ -241,6 +241,10 @@ def jira_token(monkeypatch):
             "time_zone = '../etc'",
             "time_zone: '../etc' should be a time zone such as UTC, Europe/Berlin or Asia/Shanghai",
         ),
+        (
+            PIPELINE + "[pipeline.search.release]\nrun = 'a'\nmodel = 'models:/b@c'",
+            'pipeline.search.release: should have either run = "RUN-ID", or model = "models:/NAME@ALIAS"',
+        ),
         ("[chat.team]\nkind = 'teams'", "chat.team.kind: 'teams' is not one of ['slack', 'webhook']"),
         ("[chat.team]", "chat.team.kind: is missing; it should be slack or webhook"),
         ("[tracker.board]\nkind = 'asana'", "tracker.board.kind: 'asana' is not one of ['jira', 'trello']"),

@@ -315,6 +315,38 @@ def test_without_reruns_a_suspicion_waits_for_the_next_run(make_bench):
     assert len(bench.jobs) == 1
 
 
+# ---- the release
+
+
+def test_what_recent_runs_have_sunk_to_is_told_against_the_release(make_bench):
+    bench = make_bench(EAGER, {"release": {"run": "run1"}})
+    bench.run()
+    assert bench.outcomes([0.80, 0.70, 0.71, 0.70, 0.705, 0.70])[-2:] == ["suspicious", "regressed"]
+    assert "below the release (0.8000)" in bench.ticket.draft.body
+    assert "The release: run1" in bench.ticket.draft.body
+
+
+def test_the_release_is_whatever_the_alias_stands_for_now(make_bench):
+    bench = make_bench(EAGER, {"release": {"model": "models:/search@production"}})
+    bench.run()
+    bench.outcomes([0.80, 0.70, 0.71, 0.70])
+    bench.store.aliases["models:/search@production"] = "run1"
+    (judged,) = (bench.log(0.705), bench.run())[1].judged
+    assert [finding.against.value for finding in judged.findings] == ["pinned"]
+    bench.store.aliases["models:/search@production"] = "run3"
+    (judged,) = (bench.log(0.705), bench.run())[1].judged
+    assert [finding.against.value for finding in judged.findings] == ["recent"]
+
+
+def test_a_release_of_another_series_is_not_held_against_a_run(make_bench):
+    bench = make_bench(EAGER, {"release": {"run": "other"}, "series_by": ["params.model"]})
+    bench.run()
+    bench.log(0.95, "other", params={"model": "large"})
+    for value in (*GOOD, 0.80):
+        bench.log(value, params={"model": "small"})
+    assert {f.against.value for judged in bench.run().judged for f in judged.findings} == {"recent"}
+
+
 # ---- jobs
 
 
@@ -393,6 +425,22 @@ def test_a_job_whose_run_did_not_finish_is_an_incident_of_that_run(trained, left
     trained.run()
     (incident,) = trained.incidents(IncidentState.OPEN)
     assert (incident.kind, incident.opened_by) == (Kind.FAILED, "job2")
+
+
+def test_a_run_whose_job_is_gone_is_ended(trained):
+    trained.ends_with(JobStatus(JobState.LOST), run=RunStatus.RUNNING)
+    trained.run()
+    assert {run.run_id: run.status for run in trained.store._runs("search")}["job2"] is RunStatus.KILLED
+
+
+def test_a_run_that_may_be_somebody_elses_is_not_ended(trained):
+    def carry_out(job: Job) -> JobStatus:
+        trained.log(None, "theirs", status=RunStatus.RUNNING)
+        return JobStatus(JobState.ENDED, 1)
+
+    trained.executor._carry_out = carry_out
+    trained.run()
+    assert {run.run_id: run.status for run in trained.store._runs("search")}["theirs"] is RunStatus.RUNNING
 
 
 def test_a_job_that_fails_again_is_commented_and_one_that_works_resolves(trained):

@@ -78,11 +78,13 @@ GOLDENS: list[Sample] = [
     ("jira-ticket-regressed.wiki", samples.ticket, samples.BOUND, "jira"),
     ("jira-ticket-regressed-report-pending.wiki", samples.ticket, {}, "jira"),
     ("jira-ticket-invalid.wiki", samples.invalid_ticket, samples.BOUND, "jira"),
+    ("jira-ticket-decayed.wiki", samples.decayed_ticket, samples.BOUND, "jira"),
     ("jira-ticket-failed.wiki", samples.failed_ticket, {}, "jira"),
     ("jira-ticket-stale.wiki", samples.stale_ticket, {}, "jira"),
     ("jira-comment-repeat.wiki", samples.repeat, samples.BOUND, "jira"),
     ("jira-comment-recovery.wiki", samples.recovery, samples.BOUND, "jira"),
     ("trello-ticket-regressed.md", samples.ticket, samples.BOUND, "trello"),
+    ("trello-ticket-decayed.md", samples.decayed_ticket, samples.BOUND, "trello"),
     ("trello-ticket-failed.md", samples.failed_ticket, {}, "trello"),
     ("trello-comment-recovery.md", samples.recovery, samples.BOUND, "trello"),
     ("confluence-run-regressed.xml", samples.run_page, samples.BOUND, ""),
@@ -90,6 +92,7 @@ GOLDENS: list[Sample] = [
     ("confluence-pipeline.xml", samples.pipeline_page, {}, ""),
     ("slack-regressed.txt", samples.message, samples.BOUND, ""),
     ("slack-regressed-pending.txt", samples.message, {}, ""),
+    ("slack-decayed.txt", samples.decayed_message, samples.BOUND, ""),
     ("slack-suspicious.txt", samples.suspicious_message, {}, ""),
     ("slack-recovered.txt", samples.recovered_message, samples.BOUND, ""),
     ("slack-failed.txt", samples.failed_message, samples.BOUND, ""),
@@ -149,6 +152,7 @@ def every_verdict(words: samples.Words) -> Iterator[VerdictView]:
     rows = samples.metric_rows(words)
     bare = MetricRow("m", "m", None, None, "", "", "", "", "", "", "")
     heads: list[MetricRow | None] = [None, rows[0], replace(rows[0], change="+0.0100", relative=""), bare]
+    heads += [replace(rows[0], is_release=True), replace(rows[0], is_release=True, change="+0.0100", relative="")]
     for outcome in Outcome:
         for kind in (None, *Kind):
             for head in heads if kind in (None, outcome) else heads[:1]:
