@@ -60,6 +60,7 @@ class Occasion:
     title: str  # of the pipeline, and of the series where there are several
     config: PipelineSection
     locale: Locale
+    channel_locale: Locale  # of the messages
     zone: ZoneInfo
     places: Places
     result: RunResult
@@ -126,7 +127,7 @@ def view_of(effect: Effect, on: Occasion) -> View | None:
         case EffectKind.COMMENT_TICKET:
             return comment_view(on, step, effect)
         case EffectKind.TELL_CHANNEL:
-            return message_view(on, step)
+            return message_view(replace(on, locale=on.channel_locale), step)
 
 
 def ticket_view(on: Occasion, step: Step) -> TicketView:

@@ -188,12 +188,14 @@ class ConfluenceSection(ServiceSection):
 class SlackSection(ServiceSection):
     kind: Literal["slack"] = "slack"
     token: SecretStr
+    locales: dict[str, Locale] = {}  # languages of single channels
     url: Url = AnyHttpUrl("https://slack.com/api")
 
 
 class WebhookSection(Section):
     kind: Literal["webhook"] = "webhook"
     webhook_url: SecretStr  # whoever has it can post: a secret
+    locales: dict[str, Locale] = {}  # languages of single channels, as pipelines name them
     delivery: Literal["at_most_once", "at_least_once"] = "at_most_once"  # where nobody knows whether it was posted
     timeout: Duration = timedelta(seconds=20)
     ca_file: str | None = None
@@ -532,6 +534,12 @@ class Config(BaseSettings):
                 circle = " after ".join((*chain, name))
                 raise ValueError(f"pipeline.{name}.schedule.after: {circle} goes in a circle, so none would ever start")
         return self
+
+    def locale_of(self, name: str, chat: str | None = None, channel: str | None = None) -> Locale:
+        """Return the language of a pipeline or of the digest; with a channel, that of what is said in it."""
+        own = self.chat[chat].locales.get(channel) if chat in self.chat and chat and channel else None
+        section = self.digest if name == DIGEST else self.pipeline.get(name)
+        return own or (section.locale if section else None) or self.locale
 
     def zone_of(self, name: str) -> ZoneInfo:
         """Return the time zone of a pipeline."""

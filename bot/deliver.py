@@ -45,6 +45,7 @@ from bot.views import (
 _CLOCK_SKEW = timedelta(minutes=5)  # between us and a service, when its history is searched
 _MOMENT = timedelta(seconds=10)
 _NEEDS_PAUSE = timedelta(seconds=15)
+_TELLING = {EffectKind.TELL_CHANNEL, EffectKind.POST_DIGEST, EffectKind.PUBLISH_DIGEST}
 
 V = TypeVar("V", bound=View)
 
@@ -117,12 +118,14 @@ class Delivery:
         missing = [key for key in self.owed.effect.needs if key not in self.known]
         if missing:
             return NotYet(self.now + _NEEDS_PAUSE, f"waits for {missing[0]}", missing[0])
-        return self._wait_a_moment() if self.owed.effect.kind is EffectKind.TELL_CHANNEL else None
+        return self._wait_a_moment() if self.owed.effect.kind in _TELLING else None
 
     def _wait_a_moment(self) -> NotYet | None:
         """Let a message wait for what it names while that is on its way, or it would have to be edited at once."""
         until = self.owed.created_at + _MOMENT
-        missing = [key for key in self._view(MessageView).links.values() if key in self.coming]
+        view = self.owed.view
+        assert isinstance(view, MessageView | DigestView)
+        missing = [key for key in view.links.values() if key in self.coming]
         return NotYet(until, f"waits a moment for {missing[0]}", missing[0]) if missing and self.now < until else None
 
     def settle(self) -> Done | NotYet | None:
@@ -229,20 +232,22 @@ class Delivery:
 
     def _tell_channel(self) -> Done:
         view = self._view(MessageView)
-        text = self.renderer.render_message(view, self._bind(view.links))
-        unbound = tuple(key for key in view.links.values() if key not in self.known)
+        return self._post(view.mark, self.renderer.render_message(view, self._bind(view.links)), view.links)
+
+    def _post(self, mark: str, text: str, links: Mapping[str, ObjectKey]) -> Done:
+        """Post a message, or edit the one that is there."""
+        unbound = tuple(key for key in links.values() if key not in self.known)
         known = self.known.get(self.target)
         if known is not None and self._chat.can_edit:
-            self._chat.edit(Posted(known.place, known.bound.external_id, known.bound.url), view.mark, text)
+            self._chat.edit(Posted(known.place, known.bound.external_id, known.bound.url), mark, text)
             return Done(unbound=unbound)
-        posted = self._chat.post(self._channel, view.mark, text)
+        posted = self._chat.post(self._channel, mark, text)
         return Done(self._made_message(posted), unbound, posted=True)
 
     def _tell_digest(self) -> Done:
         view = self._view(DigestView)
         if self.owed.effect.kind is EffectKind.POST_DIGEST:
-            text = self.renderer.render_digest(view, self._bind(view.links))
-            return Done(self._made_message(self._chat.post(self._channel, view.mark, text)), posted=True)
+            return self._post(view.mark, self.renderer.render_digest(view, self._bind(view.links)), view.links)
         body = self.renderer.render_digest_page(view, self._bind(view.links))
         return Done(self._made_page(self._wiki.create(PageDraft(view.title, body))))
 

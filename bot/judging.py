@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from bot import compose
 from bot.config import Config, PipelineSection
+from bot.domain.effects import Effect, EffectKind
 from bot.domain.fires import Fire, FireState
 from bot.domain.history import open_standing, settle_past
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance
@@ -227,8 +228,19 @@ class Judging:
             self.on_step("silence.recording")
             occasion = self._occasion(RunResult(last.run), assessment, (last,), (step,), now)
             self._owe(tx, replace(occasion, title=self.title, standing=standing))
+            if last.run.run_id:
+                self._owe_section(tx, replace(occasion, standing=(*incidents.standing(tx, last.series), step.incident)))
         self.on_step("silence.recorded")
         log.warning("silent", pipeline=self.name, last=last.run.name)
+
+    def _owe_section(self, tx: Connection, on: compose.Occasion) -> None:
+        """Let the page of the series that ran last say what stands, without a new run."""
+        page = on.places.page(on.places.pipeline_page)
+        if page is None:
+            return
+        history = runs.recent(tx, on.history[-1].series, _HISTORY_RUNS)
+        effect = Effect(EffectKind.UPDATE_SECTION, page, f"{on.steps[0].incident.incident_id}/silence")
+        outbox.owe(tx, self.name, [(effect, compose.view_of(effect, replace(on, history=history)))], on.now)
 
     def _standing(self, tx: Connection, series: SeriesKey) -> Sequence[Incident]:
         """Return the series' incidents that are not over, and the pipeline's silence, which any run ends."""
@@ -249,7 +261,8 @@ class Judging:
         return compose.Occasion(
             title=self._title_of(result.run),
             config=self.pipeline,
-            locale=self.pipeline.locale or self.config.locale,
+            locale=self.config.locale_of(self.name),
+            channel_locale=self.config.locale_of(self.name, self.pipeline.chat, self.pipeline.channel),
             zone=self.config.zone_of(self.name),
             places=self._places(result.run),
             result=result,

@@ -19,7 +19,7 @@ from bot.checks import Check
 from bot.cli import app
 from bot.config import Config, ConfluenceSection
 from bot.doctor import examine
-from bot.domain.runs import RunStatus
+from bot.domain.runs import Release, RunStatus
 from bot.errors import RunStoreError
 from bot.ports import Experiment, Run, TicketDraft
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve

@@ -170,10 +170,6 @@ def jira_token(monkeypatch):
             "pipeline.search.schedule: cron = '0 3 * * 8' is not a cron line such as \"0 3 * * *\": '8' is not a weekday: 0 to 7, where 0 and 7 are Sunday, or mon to sun",
         ),
         (
-            PIPELINE + "[pipeline.search.schedule]\ncron = '0 3 1 * 1'",
-            "pipeline.search.schedule: cron = '0 3 1 * 1' is not a cron line such as \"0 3 * * *\": it restricts both the day of the month and the weekday, which programs read differently",
-        ),
-        (
             PIPELINE + "[pipeline.search.schedule]\ncron = '0 3 30 2 *'",
             "pipeline.search.schedule: cron = '0 3 30 2 *' names a day that never comes",
         ),
@@ -596,3 +592,10 @@ def test_the_example_mentions_every_key_there_is():
     assert {"comment_every", "max_rise", "webhook_url", "ca_file"} <= keys
     missing = {key for key in keys if key not in text and key.upper() not in text}
     assert missing == set()
+
+
+def test_a_channel_has_its_own_language_before_its_pipelines_and_all_others(read, monkeypatch):
+    monkeypatch.setenv("HERALD_CHAT__TEAM__TOKEN", "x")
+    config = read("locale = 'en'\n[chat.team]\nkind = 'slack'\nlocales = { C2 = 'zh', C3 = 'en' }\n" + PIPELINE)
+    assert [config.locale_of("search", "team", channel) for channel in ("C1", "C2", "C3")] == ["en", "zh", "en"]
+    assert config.locale_of("search") == "en"

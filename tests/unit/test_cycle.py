@@ -17,6 +17,7 @@ from bot.app import ConfiguredWording, Herald, Surroundings, make_herald
 from bot.config import Config
 from bot.cycle import CycleReport
 from bot.deliver import Services
+from bot.domain.effects import ObjectKey, channel_of
 from bot.domain.fires import FireState, mint_fire_id
 from bot.domain.incidents import Incident, IncidentState, Kind
 from bot.domain.runs import DataCard, Run, RunResult, RunStatus
@@ -41,10 +42,10 @@ EAGER = {"tickets": {"comment_every": "0s"}, "recovery": {"runs": 1}, "publish":
 
 
 class EnglishWording(ConfiguredWording):
-    def renderer(self, pipeline: str) -> Renderer:
+    def renderer(self, pipeline: str, target: ObjectKey) -> Renderer:
         """Return one renderer for all tests: compiling templates takes its time."""
-        del pipeline
-        return RENDERER
+        is_english = self.config.locale_of(pipeline, target.service, channel_of(target)) == "en"
+        return RENDERER if is_english else super().renderer(pipeline, target)
 
 
 @dataclass
@@ -60,6 +61,7 @@ class Bench:
     jobs: list[Job] = field(default_factory=list)
     stopping: bool = False
     steps: Callable[[str], None] = lambda _: None
+    locales: dict[str, str] = field(default_factory=dict)  # of channels
 
     def __post_init__(self) -> None:
         self.store = MemoryRunStore()
@@ -87,7 +89,7 @@ class Bench:
                 "instance": "test",
                 "tracker": {"jira": {"url": address, "project": "SR", "token": "x"}},
                 "wiki": {"confluence": {"url": address, "space": "SR", "token": "x"}},
-                "chat": {"slack": {"kind": "slack", "token": "x"}},
+                "chat": {"slack": {"kind": "slack", "token": "x", "locales": self.locales}},
                 "pipeline": {"search": search},
             }
         )
@@ -313,6 +315,31 @@ def test_without_reruns_a_suspicion_waits_for_the_next_run(make_bench):
     bench.values = [0.60]
     assert [j.outcome.value for j in bench.run().judged][-1] == "suspicious"
     assert len(bench.jobs) == 1
+
+
+def test_a_channel_is_told_in_its_own_language_and_the_ticket_in_that_of_the_pipeline(make_bench):
+    bench = make_bench(EAGER, {"metrics": {"ndcg": {"name": {"en": "Quality", "zh": "质量"}}}})
+    bench.locales = {"C1": "zh"}
+    bench.herald = bench.make()
+    bench.run()
+    bench.outcomes([*GOOD, 0.60, 0.61])
+    assert bench.ticket.draft.title == "search: Quality fell by 24.2 %"
+    (message,) = bench.chat.messages
+    assert "search：质量下降 24.2%（由 0.8050 降至 0.6100）" in message.text
+    assert "工单：" in message.text
+
+
+def test_a_silence_stands_on_the_page_of_the_pipeline_until_a_run_comes(make_bench):
+    bench = make_bench(EAGER, {"stale": {"cadence": "1d", "grace": "0s"}, "publish": "changed"})
+    bench.run()
+    bench.outcomes([*GOOD, float("nan")])  # the last one is news, and makes a page
+    bench.now += timedelta(days=3)
+    bench.run()
+    page = next(page for page in bench.wiki.pages.values() if page.draft.title == "search (Herald test)")
+    assert "No run of search came when one was due." in page.storage
+    assert all(f"run{number}" in page.storage for number in (1, 2, 3, 4))
+    bench.outcomes([0.80])
+    assert "when one was due" not in page.storage
 
 
 # ---- the release
