@@ -14,7 +14,7 @@ import structlog
 from bot.config import Config, JobSection, PipelineSection
 from bot.dispatch import ignore_step
 from bot.domain.fires import Fire, FireState
-from bot.domain.runs import RunStatus
+from bot.domain.runs import Run, RunStatus
 from bot.errors import JobError
 from bot.judging import BASELINE_RUNS, Judging, Past, series_of
 from bot.ports import Executor, Job, JobState, JobStatus, RunStore
@@ -25,7 +25,7 @@ from bot.watch import Sight
 
 _LEASE = timedelta(minutes=2)
 _LOG_LINES = 20
-_RENEW_EVERY = 20  # runs of the past
+_AT_ONCE = 25  # runs of the past
 
 log = structlog.get_logger(__name__)
 
@@ -240,15 +240,22 @@ class Cycle:
         unread = [run for run in self.judging.watch.past(sights) if run.tags.get(FIRE_TAG) not in but_not]
         series = [series_of(run, self.pipeline.series_by) for run in unread]
         left = Counter(series)
+        old: list[Run] = []  # too far from the present for their artifacts to matter
         for done, (run, name) in enumerate(zip(unread, series, strict=True)):
             self.on_past(done, len(unread))
+            left[name] -= 1
+            is_old = left[name] >= BASELINE_RUNS + self.pipeline.watch.recent
+            if old and not (is_old and len(old) < _AT_ONCE):
+                self._renew()
+                report.judged += self.judging.judge_old(old)
+                old = []
             if self.stopping():
                 return False
-            if done % _RENEW_EVERY == 0:
+            if is_old:
+                old.append(run)
+            else:
                 self._renew()
-            left[name] -= 1
-            in_window = left[name] < BASELINE_RUNS + self.pipeline.watch.recent
-            report.judged += self.judging.judge(run, None, Past(is_newest=not left[name], in_window=in_window))
+                report.judged += self.judging.judge(run, None, Past(is_newest=not left[name]))
         return True
 
     def _confirm(self, report: CycleReport) -> None:

@@ -38,7 +38,6 @@ class Past:
     """A run that had ended before first contact."""
 
     is_newest: bool = False  # of its series
-    in_window: bool = True  # near enough to the present that its artifacts may matter
     is_late: bool = False  # later runs of its series were judged before it
 
 
@@ -67,7 +66,6 @@ class Judging:
 
     def judge(self, run: Run, fire: Fire | None, past: Past | None = None) -> Sequence[JudgedRun]:
         """Judge one run, and store in one transaction everything it says."""
-        is_whole = past is None or past.in_window
         series = SeriesKey(self.name, series_of(run, self.pipeline.series_by))
         with self.database.begin() as tx:
             if runs.is_seen(tx, run.run_id):
@@ -80,9 +78,9 @@ class Judging:
             known = [contact.experiment_id for contact in contacts.of_pipeline(tx, self.name) if contact.experiment_id]
         if past is not None and last_end is not None and run.ended < last_end:
             past, state = replace(past, is_late=True), SeriesState()
-        recent = self._baseline(accepted, known) if is_whole else map(_without_artifacts, accepted)
-        baseline = Baseline(tuple(recent), self._released(run) if past is None else None)
-        result = self.run_store.load(run) if is_whole else RunResult(run)
+        released = self._released(run) if past is None else None
+        baseline = Baseline(tuple(self._baseline(accepted, known)), released)
+        result = self.run_store.load(run)
         self.on_step("run.loaded")
         assessment = assess(state, result, baseline, self.pipeline.policies)
         return self._store(series, result, assessment, baseline, fire, past=past)
@@ -91,6 +89,40 @@ class Judging:
         """Load what a run is held against; what was deleted in MLflow is no baseline while it is."""
         there = self.run_store.present(experiment_ids, [judged.run.run_id for judged in accepted])
         return (self.run_store.load(judged.run) for judged in accepted if judged.run.run_id in there)
+
+    def judge_old(self, old: Sequence[Run]) -> Sequence[JudgedRun]:
+        """Judge runs of long before first contact by their metrics alone, in one transaction: nothing is owed."""
+        now = self.clock()
+        told: list[JudgedRun] = []
+        with self.database.begin() as tx:
+            for run in old:
+                if runs.is_seen(tx, run.run_id):
+                    continue
+                series = SeriesKey(self.name, series_of(run, self.pipeline.series_by))
+                last_end = runs.last_end(tx, series)
+                is_late = last_end is not None and run.ended < last_end
+                accepted = runs.recent(tx, series, BASELINE_RUNS, accepted_only=True, before=run.ended)
+                state = SeriesState() if is_late else runs.load_state(tx, series)
+                baseline = Baseline(tuple(map(_without_artifacts, accepted)))
+                assessment = assess(state, RunResult(run), baseline, self.pipeline.policies)
+                is_known = is_late or bool(incidents.standing(tx, series))
+                is_accepted, _ = self._settle(tx, series, assessment, Past(is_late=is_late), is_known=is_known)
+                told.append(_judged(RunResult(run), series, assessment, now, is_accepted=is_accepted))
+                runs.record(tx, told[-1])
+                if not is_late:
+                    runs.save_state(tx, series, assessment.state)
+            self.on_step("past.recording")
+        self.on_step("past.recorded")
+        return told
+
+    def _settle(
+        self, tx: Connection, series: SeriesKey, assessment: Assessment, past: Past, *, is_known: bool
+    ) -> tuple[bool, tuple[str, ...]]:
+        """Accept what the past has settled; say whether this run is accepted, and which bad runs still stand."""
+        doubtful = () if is_known else runs.doubtful(tx, series)
+        settled = settle_past(assessment, doubtful, 0 if past.is_late else self.pipeline.watch.recent)
+        runs.accept(tx, settled.accepted)
+        return assessment.accepted or assessment.run_id in settled.accepted, settled.standing
 
     def _released(self, run: Run) -> RunResult | None:
         """Load the released run, where config names one and *run* may be held against it: later, of its series."""
@@ -147,13 +179,8 @@ class Judging:
                 steps = advance(standing, assessment, series, self.pipeline.incident_policy, now)
             else:
                 is_known = past.is_late or bool(standing)  # what stands in a series that is known stays as it is
-                doubtful = () if is_known else runs.doubtful(tx, series)
-                settled = settle_past(assessment, doubtful, 0 if past.is_late else self.pipeline.watch.recent)
-                runs.accept(tx, settled.accepted)
-                accepted = assessment.accepted or result.run_id in settled.accepted
-                steps = (
-                    open_standing(assessment, settled.standing, series, now) if past.is_newest and not is_known else ()
-                )
+                accepted, left = self._settle(tx, series, assessment, past, is_known=is_known)
+                steps = open_standing(assessment, left, series, now) if past.is_newest and not is_known else ()
             is_told = past is None or any(step.turn is Turn.FILED for step in steps)
             previous = earlier[-1].outcome if earlier else None
             places = self._places(result.run)
@@ -161,18 +188,7 @@ class Judging:
                 is_told and places.wiki is not None and wants_page(places.publish, assessment.outcome, previous, steps)
             )
             title = compose.page_title(self._title_of(result.run), result) if has_page else None
-            judged = JudgedRun(
-                result.run,
-                series,
-                result.card,
-                assessment.findings,
-                assessment.outcome,
-                accepted,
-                assessment.wants_confirmation,
-                now,
-                fire.fire_id if fire else None,
-                title,
-            )
+            judged = _judged(result, series, assessment, now, is_accepted=accepted, fire=fire, title=title)
             runs.record(tx, judged)
             if past is None or not past.is_late:
                 runs.save_state(tx, series, assessment.state)
@@ -306,6 +322,30 @@ def series_of(run: Run, series_by: Sequence[str]) -> str:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
     return f"{name[: _LONGEST_SERIES - len(digest) - 1]}…{digest}"
+
+
+def _judged(
+    result: RunResult,
+    series: SeriesKey,
+    assessment: Assessment,
+    now: datetime,
+    *,
+    is_accepted: bool,
+    fire: Fire | None = None,
+    title: str | None = None,
+) -> JudgedRun:
+    return JudgedRun(
+        result.run,
+        series,
+        result.card,
+        assessment.findings,
+        assessment.outcome,
+        is_accepted,
+        assessment.wants_confirmation,
+        now,
+        fire.fire_id if fire else None,
+        title,
+    )
 
 
 def _without_artifacts(judged: JudgedRun) -> RunResult:

@@ -741,3 +741,33 @@ def test_judging_the_same_runs_again_changes_nothing(tmp_path, migrated_sqlite, 
     with bench.database.begin() as tx:
         assert runs.count(tx, "search") == len(values)
     bench.database.close()
+
+
+# ---- a long past
+
+
+def test_five_hundred_old_runs_are_history_that_can_be_stopped_and_nothing_is_filed_about_them(make_bench):
+    bench = make_bench(EAGER)
+    for number in range(500):
+        fell = (
+            100 <= number < 120 or number >= 400
+        )  # what came back, and what the team has lived with for a hundred runs
+        bench.log((0.70 if fell else 0.80) + 0.001 * ((number * 7) % 5 - 2))
+    told = []
+
+    def note(done: int, total: int) -> None:
+        told.append((done, total))
+        bench.stopping = bench.stopping or (done, total) == (260, 500)
+
+    cycle = bench.herald.cycle("search", note)
+    first = cycle.run(bench.now)
+    bench.stopping = False
+    rest = cycle.run(bench.now)
+    assert len(first.judged) == 250, "what is not yet stored is read again"
+    assert len(first.judged) + len(rest.judged) == 500
+    assert told[:261] == [(done, 500) for done in range(261)]
+    assert told[-250:] == [(done, 250) for done in range(250)]
+    assert bench.incidents() == []
+    assert bench.owed() == []
+    assert bench.outcomes([0.70]) == ["ok"]
+    assert bench.tracker.tickets == {}
