@@ -58,6 +58,7 @@ _HINTS = {
     "error code 401": _WHO,
     "CERTIFICATE_VERIFY_FAILED": "its certificate is of an authority that is not known here: name the authority's PEM "
     "file in MLFLOW_TRACKING_SERVER_CERT_PATH",
+    "Max retries exceeded": "nothing answers there: is it running, and is the address right?",
 }
 
 

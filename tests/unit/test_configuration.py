@@ -356,7 +356,7 @@ def test_what_is_not_toml_is_told_with_its_place(refusal, text):
 
 
 def test_a_file_that_is_not_there_is_told_with_what_to_do(tmp_path):
-    with pytest.raises(ConfigError, match=r"none\.toml: there is no such file; copy config\.example\.toml or name one"):
+    with pytest.raises(ConfigError, match=r"none\.toml: there is no such file; `herald init` writes one, or name"):
         load_config(tmp_path / "none.toml")
 
 
