@@ -14,7 +14,7 @@ from bot.charts import chart_filename
 from bot.config import MetricSection, PipelineSection
 from bot.domain.effects import Effect, EffectKind, ObjectKey
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
-from bot.domain.judge import Assessment, Finding, Outcome, Reason
+from bot.domain.judge import Against, Assessment, Finding, Outcome, Reason
 from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus
 from bot.domain.telling import Places
 from bot.formats import Locale
@@ -61,6 +61,7 @@ class Occasion:
     title: str  # of the pipeline, and of the series where there are several
     config: PipelineSection
     locale: Locale
+    channel_locale: Locale  # of the messages
     zone: ZoneInfo
     places: Places
     result: RunResult
@@ -135,16 +136,17 @@ def view_of(effect: Effect, on: Occasion) -> View | None:
         case EffectKind.OPEN_TICKET:
             return ticket_view(on, step)
         case EffectKind.COMMENT_TICKET | EffectKind.REPLY_IN_THREAD:
-            return comment_view(on, step, effect)
+            locale = on.channel_locale if effect.kind is EffectKind.REPLY_IN_THREAD else on.locale
+            return comment_view(replace(on, locale=locale), step, effect)
         case EffectKind.TELL_CHANNEL:
-            return message_view(on, step)
+            return message_view(replace(on, locale=on.channel_locale), step)
 
 
 def ticket_view(on: Occasion, step: Step) -> TicketView:
     chart = chart_view(on)
     return TicketView(
         verdict=verdict_view(on, step),
-        run=run_view(on, on.history[-1]),
+        run=run_view(on, on.history[-1].run),
         onset=_onset(on, step.incident),
         rows=metric_rows(on),
         slices=_slice_rows(on)[:_SLICES_TOLD],
@@ -153,6 +155,7 @@ def ticket_view(on: Occasion, step: Step) -> TicketView:
         marker=_marker(on, step.incident),
         chart=chart.filename if chart else "",
         log_tail=on.log_tail,
+        release=_release(on) if any(f.against is Against.PINNED for f in on.assessment.findings) else None,
         links=_links(report=on.page),
     )
 
@@ -162,7 +165,7 @@ def comment_view(on: Occasion, step: Step, effect: Effect) -> CommentView:
     return CommentView(
         kind=CommentKind.RECOVERY if resolved else CommentKind.REPEAT,
         verdict=verdict_view(on, step),
-        run=run_view(on, on.history[-1]),
+        run=run_view(on, on.history[-1].run),
         rows=metric_rows(on, only=step.incident.metrics),
         mark=hashlib.sha256(effect.effect_id.encode()).hexdigest()[:16],
         duration=_duration(on, step.incident) if resolved else "",
@@ -176,7 +179,7 @@ def message_view(on: Occasion, step: Step) -> MessageView:
     return MessageView(
         tone=Tone.GOOD if resolved else Tone.BAD,
         verdict=verdict_view(on, step),
-        run=run_view(on, on.history[-1]),
+        run=run_view(on, on.history[-1].run),
         onset=_onset(on, step.incident),
         rows=rows[:_ROWS_IN_MESSAGE],
         owner=on.config.owner,
@@ -194,7 +197,7 @@ def run_page_view(on: Occasion) -> RunPageView:
     return RunPageView(
         title=page_title(on.title, on.result),
         verdict=verdict_view(on, step),
-        run=run_view(on, on.history[-1]),
+        run=run_view(on, on.history[-1].run),
         rows=metric_rows(on, reported=True),
         slices=_slice_rows(on),
         params=_params(on),
@@ -204,7 +207,8 @@ def run_page_view(on: Occasion) -> RunPageView:
         labels=_labels(on),
         peers=_peers(on),
         peer_metrics=tuple(_plain(on, name) for name in on.config.metrics),
-        previous=run_view(on, previous) if previous_page and previous else None,
+        previous=run_view(on, previous.run) if previous_page and previous else None,
+        release=_release(on),
         links=_links(
             previous=previous_page,
             pipeline=on.places.page(on.places.pipeline_page),
@@ -226,7 +230,7 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
     policies = on.config.metrics
     rows = [
         HistoryRow(
-            run=run_view(on, judged),
+            run=run_view(on, judged.run),
             outcome=judged.outcome,
             values=tuple(_show(judged.run.metrics.get(name), section) for name, section in policies.items()),
             page_title=judged.page_title or "",
@@ -322,8 +326,7 @@ def chart_view(on: Occasion) -> ChartView | None:
     return replace(chart, filename=chart_filename(chart))
 
 
-def run_view(on: Occasion, judged: JudgedRun) -> RunView:
-    run = judged.run
+def run_view(on: Occasion, run: Run) -> RunView:
     return RunView(
         name=run.name,
         run_id=run.run_id,
@@ -364,6 +367,7 @@ def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> Metr
         examples=f"{finding.n_examples:,}" if finding.part is not None else "",
         higher_is_better=section.direction.sign > 0,
         why=section.why.get(locale, ""),
+        is_release=finding.against is Against.PINNED,
     )
 
 
@@ -455,7 +459,11 @@ def _is_news(name: str, value: str, before: Mapping[str, str]) -> bool:
 
 def _onset(on: Occasion, incident: Incident) -> RunView:
     judged = on.names.get(incident.onset)
-    return run_view(on, judged or on.history[-1])
+    return run_view(on, (judged or on.history[-1]).run)
+
+
+def _release(on: Occasion) -> RunView | None:
+    return None if on.baseline.pinned is None else run_view(on, on.baseline.pinned.run)
 
 
 def _duration(on: Occasion, incident: Incident) -> str:

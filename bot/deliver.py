@@ -52,6 +52,8 @@ _NAMES_OTHERS = frozenset(
         EffectKind.OPEN_TICKET,
         EffectKind.COMMENT_TICKET,
         EffectKind.PUBLISH_PAGE,
+        EffectKind.POST_DIGEST,
+        EffectKind.PUBLISH_DIGEST,
     }
 )
 _NEEDS_PAUSE = timedelta(seconds=15)
@@ -275,13 +277,16 @@ class Delivery:
 
     def _tell_channel(self) -> Done:
         view = self._view(MessageView)
-        text = self.renderer.render_message(view, self._bind(view.links))
-        unbound = tuple(key for key in view.links.values() if key not in self.known)
+        return self._post(view.mark, self.renderer.render_message(view, self._bind(view.links)), view.links)
+
+    def _post(self, mark: str, text: str, links: Mapping[str, ObjectKey]) -> Done:
+        """Post a message, or edit the one that is there."""
+        unbound = tuple(key for key in links.values() if key not in self.known)
         known = self.known.get(self.target)
         if known is not None and self._chat.can_edit:
-            self._chat.edit(self._posted(), view.mark, text)
+            self._chat.edit(self._posted(), mark, text)
             return Done(unbound=unbound)
-        posted = self._chat.post(self._channel, view.mark, text)
+        posted = self._chat.post(self._channel, mark, text)
         return Done(self._made_message(posted), unbound, posted=True)
 
     def _posted(self) -> Posted:
@@ -297,8 +302,7 @@ class Delivery:
     def _tell_digest(self) -> Done:
         view = self._view(DigestView)
         if self.owed.effect.kind is EffectKind.POST_DIGEST:
-            text = self.renderer.render_digest(view, self._bind(view.links))
-            return Done(self._made_message(self._chat.post(self._channel, view.mark, text)), posted=True)
+            return self._post(view.mark, self.renderer.render_digest(view, self._bind(view.links)), view.links)
         body = self.renderer.render_digest_page(view, self._bind(view.links))
         return Done(self._made_page(self._wiki.create(PageDraft(view.title, body))))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.domain.pacing import Allowance
-from bot.domain.runs import Run, RunResult
+from bot.domain.runs import Release, Run, RunResult
 
 
 class TicketState(StrEnum):
@@ -242,8 +242,15 @@ class RunStore(Protocol):
     def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:
         """Find the run of a job, whatever its status: the one tagged with its fire's id.
 
-        A job that knows nothing of fires tags none: then the newest untagged run since *started* is taken, and tagged.
+        A job that knows nothing of fires tags none: then the newest untagged run since *started* is taken, and tagged,
+        as a guess too.
         """
+
+    def released(self, release: Release) -> Run | None:
+        """Find the run that a release came from; None where there is none, or where it was deleted."""
+
+    def end_run(self, run_id: str) -> None:
+        """Let a run whose program is gone end as killed."""
 
     def load(self, run: Run) -> RunResult:
         """Add what the run's artifacts say: the data card and the per-example table, each where there is one."""

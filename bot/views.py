@@ -56,6 +56,7 @@ class MetricRow:
     examples: str = ""  # how many; slices only
     higher_is_better: bool = True
     why: str = ""  # why it matters, in the team's words
+    is_release: bool = False  # the baseline is the released run, not the recent ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ class TicketView:
     marker: str
     chart: str = ""  # filename of the attached chart
     log_tail: str = ""  # last lines of a failed job
+    release: RunView | None = None  # the released run, where a row is held against it
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # report
 
 
@@ -154,6 +156,7 @@ class RunPageView:
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # previous, pipeline, archive
     peers: tuple[PeerRow, ...] = ()
     peer_metrics: tuple[str, ...] = ()  # plain names
+    release: RunView | None = None  # the released run, where config names one
 
 
 @dataclass(frozen=True, slots=True)

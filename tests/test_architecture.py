@@ -23,6 +23,7 @@ ADAPTER_SUPPORT = {  # what several adapters share: no service of its own
 }
 OVERSEERS = (
     "bot.cycle",
+    "bot.judging",
     "bot.dispatch",
     "bot.deliver",
     "bot.compose",
@@ -50,7 +51,8 @@ LAYERS = (
     ("bot.ports", "bot.config", "bot.views", "bot.checks"),
     ("bot.config_file", "bot.adapters", "bot.render", "bot.charts", "bot.store", "bot.judge_lines"),
     ("bot.compose", "bot.deliver", "bot.watch", "bot.traffic"),
-    ("bot.dispatch", "bot.cycle"),
+    ("bot.dispatch", "bot.judging"),
+    ("bot.cycle",),
     ("bot.app",),
     (
         "bot.schedule",

@@ -337,7 +337,9 @@ def known_objects(tx: Connection, keys: Iterable[ObjectKey]) -> Mapping[ObjectKe
 def last_digest(tx: Connection) -> datetime | None:
     """Return when the latest digest was owed."""
     digests = (EffectKind.POST_DIGEST, EffectKind.PUBLISH_DIGEST)
-    moment: datetime | None = tx.scalar(select(func.max(outbox.c.created_at)).where(outbox.c.kind.in_(digests)))
+    owed = select(func.min(outbox.c.created_at).label("first")).where(outbox.c.kind.in_(digests))
+    each = owed.group_by(outbox.c.lane).subquery()  # one that is mended is owed again
+    moment: datetime | None = tx.scalar(select(func.max(each.c.first)))
     return moment
 
 
@@ -381,10 +383,10 @@ def messages_missing(tx: Connection, made: ObjectKey, incident_id: str | None) -
     return [_owed(row) for row in standing.values() if str(made) in row.unbound.split("\n")]
 
 
-def sections_missing(tx: Connection, made: ObjectKey) -> Sequence[Owed]:
-    """Return the sections of pages that could not show *made* yet and are still the latest of their pages."""
+def texts_missing(tx: Connection, made: ObjectKey) -> Sequence[Owed]:
+    """Return the sections of pages, and the digests, that could not show *made* yet and still stand as they were."""
     query = select(outbox).where(
-        outbox.c.kind == EffectKind.UPDATE_SECTION,
+        outbox.c.kind.in_((EffectKind.UPDATE_SECTION, EffectKind.POST_DIGEST)),
         outbox.c.state == EffectState.DELIVERED,
         outbox.c.unbound.contains(str(made), autoescape=True),
     )

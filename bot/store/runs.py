@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
@@ -16,6 +17,7 @@ from bot.store.codec import dump, load
 from bot.store.tables import runs, series_states
 
 _IDS_AT_ONCE = 500  # databases limit how many a statement may name
+_KEPT = 512  # runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +151,19 @@ def _is(series: SeriesKey) -> tuple[Any, ...]:
     return series_states.c.pipeline == series.pipeline, series_states.c.series == series.series
 
 
+@lru_cache(_KEPT)
+def _read(run: str, card: str, findings: str) -> tuple[Run, DataCard, tuple[Finding, ...]]:
+    """Read what does not change once it is written; the runs of a baseline are asked for again and again."""
+    return load(Run, run), load(DataCard, card), load(_Findings, findings).findings
+
+
 def _judged(row: Row[Any]) -> JudgedRun:
+    run, card, findings = _read(row.run, row.card, row.findings)
     return JudgedRun(
-        load(Run, row.run),
+        run,
         SeriesKey(row.pipeline, row.series),
-        load(DataCard, row.card),
-        load(_Findings, row.findings).findings,
+        card,
+        findings,
         Outcome(row.outcome),
         row.accepted,
         row.wants_confirmation,

@@ -64,7 +64,7 @@ RENDERER = Renderer("en")
 
 
 class Wording:
-    def renderer(self, _pipeline: str) -> Renderer:
+    def renderer(self, _pipeline: str, _target: ObjectKey) -> Renderer:
         return RENDERER
 
     def ticket_fields(self, _pipeline: str) -> TicketFields:

@@ -17,6 +17,7 @@ import pytest
 import render_samples as samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jinja2 import nodes
 from lxml import etree
 from reading import JOINER, Reading, read_jira, read_markdown, read_slack
 from test_escape import LOOKALIKES, hostile_text, literal
@@ -29,6 +30,8 @@ from bot.errors import TemplateError
 from bot.escape import clean_address
 from bot.formats import Locale
 from bot.render import TITLE_CHARS, MessageDocument, Part, Renderer, check_overrides, clean_title, our_templates
+from bot.render.dialects import PLAIN
+from bot.render.environment import TemplateEnvironment
 from bot.views import (
     ArchivePageView,
     CommentKind,
@@ -84,11 +87,13 @@ GOLDENS: list[Sample] = [
     ("jira-ticket-regressed.wiki", samples.ticket, samples.BOUND, "jira"),
     ("jira-ticket-regressed-report-pending.wiki", samples.ticket, {}, "jira"),
     ("jira-ticket-invalid.wiki", samples.invalid_ticket, samples.BOUND, "jira"),
+    ("jira-ticket-decayed.wiki", samples.decayed_ticket, samples.BOUND, "jira"),
     ("jira-ticket-failed.wiki", samples.failed_ticket, {}, "jira"),
     ("jira-ticket-stale.wiki", samples.stale_ticket, {}, "jira"),
     ("jira-comment-repeat.wiki", samples.repeat, samples.BOUND, "jira"),
     ("jira-comment-recovery.wiki", samples.recovery, samples.BOUND, "jira"),
     ("trello-ticket-regressed.md", samples.ticket, samples.BOUND, "trello"),
+    ("trello-ticket-decayed.md", samples.decayed_ticket, samples.BOUND, "trello"),
     ("trello-ticket-failed.md", samples.failed_ticket, {}, "trello"),
     ("trello-comment-recovery.md", samples.recovery, samples.BOUND, "trello"),
     ("confluence-run-regressed.xml", samples.run_page, samples.BOUND, ""),
@@ -99,6 +104,7 @@ GOLDENS: list[Sample] = [
     ("slack-reply-repeat.txt", samples.repeat, samples.BOUND, "reply"),
     ("slack-reply-recovery.txt", samples.recovery, samples.BOUND, "reply"),
     ("slack-regressed-pending.txt", samples.message, {}, ""),
+    ("slack-decayed.txt", samples.decayed_message, samples.BOUND, ""),
     ("slack-suspicious.txt", samples.suspicious_message, {}, ""),
     ("slack-recovered.txt", samples.recovered_message, samples.BOUND, ""),
     ("slack-failed.txt", samples.failed_message, samples.BOUND, ""),
@@ -136,13 +142,32 @@ def test_every_template_exists_in_both_languages():
     assert found["en"]
 
 
-def test_every_word_exists_in_both_languages():
-    def names(locale: Locale) -> set[str]:
-        source = (our_templates() / locale / "words.j2").read_text(encoding="utf-8")
-        keys = re.findall(r'^ {2}"(\w+)":', source, re.MULTILINE)
-        return {*re.findall(r"{% (?:macro|set) (\w+)(?=[ (])", source), *keys}
+TEMPLATES = sorted(
+    path.relative_to(our_templates() / "en").as_posix() for path in (our_templates() / "en").rglob("*.j2")
+)
 
-    assert names("en") == names("zh")
+
+def said_by(locale: Locale, name: str) -> Iterator[str]:
+    """Name what a template defines, what it tells apart, and what of its view it shows."""
+    source = (our_templates() / locale / name).read_text(encoding="utf-8")
+    tree = TemplateEnvironment(PLAIN, ()).parse(source)
+    for macro in tree.find_all(nodes.Macro):
+        yield f"macro {macro.name}"
+    for each in tree.find_all(nodes.Assign):
+        yield f"set {each.target.name}"
+    for pair in tree.find_all(nodes.Pair):
+        yield f"key {pair.key.value}"
+    for read in tree.find_all(nodes.Getattr):
+        yield f"{read.node.name if isinstance(read.node, nodes.Name) else ''}.{read.attr}"
+    for compared in tree.find_all(nodes.Operand):
+        yield from (
+            f"is {c.value}" for c in compared.find_all(nodes.Const) if re.fullmatch(r"[a-z_0-9]*", str(c.value))
+        )
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_both_languages_define_tell_apart_and_show_the_same(name: str):
+    assert set(said_by("en", name)) == set(said_by("zh", name))
 
 
 def test_nothing_english_is_left_in_the_chinese_templates():
@@ -158,6 +183,7 @@ def every_verdict(words: samples.Words) -> Iterator[VerdictView]:
     rows = samples.metric_rows(words)
     bare = MetricRow("m", "m", None, None, "", "", "", "", "", "", "")
     heads: list[MetricRow | None] = [None, rows[0], replace(rows[0], change="+0.0100", relative=""), bare]
+    heads += [replace(rows[0], is_release=True), replace(rows[0], is_release=True, change="+0.0100", relative="")]
     for outcome in Outcome:
         for kind in (None, *Kind):
             for head in heads if kind in (None, outcome) else heads[:1]:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from bot.domain.judge import Outcome
+from bot.domain.runs import Release, RunStatus
 from bot.errors import RunStoreError
 from tests.watching.bench import BAD, GOOD, NAME
 
@@ -208,3 +209,24 @@ def test_what_has_no_experiment_yet_waits_for_it(bench):
         bench.log(BAD, bench.now() - timedelta(seconds=3 - seconds))
     bench.cycle()
     assert len(bench.tracker.tickets) == 1
+
+
+def test_a_release_is_found_by_run_or_by_the_alias_of_a_model(bench):
+    run_id = bench.log(GOOD, bench.now() - timedelta(hours=1))
+    store = bench.herald().run_store
+    bench.mlflow.create_registered_model("search")
+    version = bench.mlflow.create_model_version("search", source="mlflow-artifacts:/model", run_id=run_id)
+    bench.mlflow.set_registered_model_alias("search", "production", version.version)
+    by_alias = Release(model="search", alias="production")
+    assert [store.released(each).run_id for each in (Release(run_id), by_alias)] == [run_id, run_id]
+    unknown = (Release("0" * 32), Release(model="search", alias="none"), Release(model="none", alias="production"))
+    assert [store.released(each) for each in unknown] == [None, None, None]
+    bench.mlflow.delete_run(run_id)
+    assert [store.released(each) for each in (Release(run_id), by_alias)] == [None, None]
+
+
+def test_a_run_that_is_ended_reads_as_killed(bench):
+    run_id = bench.log(GOOD, bench.now(), status="RUNNING")
+    store = bench.herald().run_store
+    store.end_run(run_id)
+    assert store.released(Release(run_id)).status is RunStatus.KILLED
