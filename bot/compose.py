@@ -127,8 +127,10 @@ def view_of(effect: Effect, on: Occasion) -> View | None:
             return LabelsView(_labels(on))
         case EffectKind.UPDATE_SECTION:
             return pipeline_page_view(on)
-        case EffectKind.RESOLVE_TICKET | EffectKind.ATTACH_TEXT | EffectKind.POST_DIGEST | EffectKind.PUBLISH_DIGEST:
-            return None  # shows nothing, or what no single run says, or what another effect does
+        case EffectKind.RESOLVE_TICKET | EffectKind.POST_DIGEST | EffectKind.PUBLISH_DIGEST:
+            return None  # shows nothing, or what no single run says
+        case EffectKind.ATTACH_TEXT | EffectKind.ATTACH_COMMENT:
+            return None  # what another effect does
         case EffectKind.LINK_TICKET:
             return LinkView(_links(report=on.page))
     assert step is not None

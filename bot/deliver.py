@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -26,7 +26,7 @@ from bot.ports import (
     Tracker,
     Wiki,
 )
-from bot.render import Renderer, TicketText
+from bot.render import CommentText, Renderer, TicketText
 from bot.store.outbox import KnownObject, Owed
 from bot.views import (
     ArchivePageView,
@@ -146,7 +146,8 @@ class Delivery:
                 return found or self._not_before(max(self._tracker.search_lag, self.in_flight))
             case EffectKind.COMMENT_TICKET:
                 mark = self._view(CommentView).mark
-                found = Done() if self._tracker.has_comment(self._external_id(self.target), mark) else None
+                is_there = self._tracker.has_comment(self._external_id(self.target), mark)
+                found = self._commented(self._comment_text()) if is_there else None
             case EffectKind.PUBLISH_ARCHIVE | EffectKind.PUBLISH_PAGE | EffectKind.PUBLISH_DIGEST:
                 page = self._wiki.find(self.target.name)
                 found = Done(self._made_page(page)) if page else None
@@ -174,16 +175,14 @@ class Delivery:
             case EffectKind.OPEN_TICKET:
                 return self._open_ticket()
             case EffectKind.COMMENT_TICKET:
-                view = self._view(CommentView)
-                text = self.renderer.render_comment(self._tracker.markup, view, self._bind(view.links))
-                self._tracker.comment(self._external_id(self.target), view.mark, text)
+                return self._comment()
             case EffectKind.RESOLVE_TICKET:
                 self._tracker.move(self._external_id(self.target), TicketState.DONE)
             case EffectKind.LINK_TICKET:
                 self._link_ticket()
             case EffectKind.ATTACH_TO_TICKET:
                 self._tracker.attach(self._external_id(self.target), self._chart())
-            case EffectKind.ATTACH_TEXT:
+            case EffectKind.ATTACH_TEXT | EffectKind.ATTACH_COMMENT:
                 self._tracker.attach(self._external_id(self.target), self._whole_text())
         return Done()
 
@@ -233,12 +232,24 @@ class Delivery:
 
     def _opened(self, ticket: Ticket, text: TicketText) -> Done:
         """Bind the ticket; where its text was cut, the whole of it is owed as a file."""
-        made = Done(self._made_ticket(ticket))
-        if not text.cut:
-            return made
+        owes = self._whole_of(EffectKind.ATTACH_TEXT, self._view(TicketView)) if text.cut else ()
+        return Done(self._made_ticket(ticket), owes=owes)
+
+    def _comment(self) -> Done:
+        text = self._comment_text()
+        self._tracker.comment(self._external_id(self.target), self._view(CommentView).mark, text.body)
+        return self._commented(text)
+
+    def _comment_text(self) -> CommentText:
+        view = self._view(CommentView)
+        return self.renderer.render_comment(self._tracker.markup, view, self._bind(view.links))
+
+    def _commented(self, text: CommentText) -> Done:
+        return Done(owes=self._whole_of(EffectKind.ATTACH_COMMENT, self._view(CommentView)) if text.cut else ())
+
+    def _whole_of(self, kind: EffectKind, view: TicketView | CommentView) -> tuple[tuple[Effect, View]]:
         effect = self.owed.effect
-        whole = Effect(EffectKind.ATTACH_TEXT, self.target, effect.cause, effect.incident_id, needs=(self.target,))
-        return replace(made, owes=((whole, self._view(TicketView)),))
+        return ((Effect(kind, self.target, effect.cause, effect.incident_id, needs=(self.target,)), view),)
 
     def _link_ticket(self) -> None:
         report = self.known[self._view(LinkView).links["report"]]
@@ -336,8 +347,9 @@ class Delivery:
         return Attachment(chart.filename, draw_history(chart), "image/png")
 
     def _whole_text(self) -> Attachment:
-        view = self._view(TicketView)
-        content = self.renderer.render_whole_ticket(view, self._bind(view.links)).encode()
+        view = self.owed.view
+        assert isinstance(view, TicketView | CommentView)
+        content = self.renderer.render_whole(view, self._bind(view.links)).encode()
         return Attachment(f"whole-text-{hashlib.sha256(content).hexdigest()[:8]}.md", content, "text/markdown")
 
     def _bind(self, links: Mapping[str, ObjectKey]) -> dict[str, Bound | None]:

@@ -13,6 +13,7 @@ class EffectKind(StrEnum):
     LINK_TICKET = "link_ticket"
     ATTACH_TO_TICKET = "attach_to_ticket"
     ATTACH_TEXT = "attach_text"  # the whole text of a ticket that was cut
+    ATTACH_COMMENT = "attach_comment"  # and of a comment
     PUBLISH_ARCHIVE = "publish_archive"  # the page of a year, below which its runs' pages are
     PUBLISH_PAGE = "publish_page"
     LABEL_PAGE = "label_page"
@@ -87,6 +88,7 @@ class Effect:
             EffectKind.LINK_TICKET,
             EffectKind.ATTACH_TO_TICKET,
             EffectKind.ATTACH_TEXT,
+            EffectKind.ATTACH_COMMENT,
             EffectKind.LABEL_PAGE,
             EffectKind.ATTACH_TO_PAGE,
             EffectKind.REPLY_IN_THREAD,

@@ -417,6 +417,7 @@ _VIEWS: dict[EffectKind, type[View]] = {
     EffectKind.LINK_TICKET: LinkView,
     EffectKind.ATTACH_TO_TICKET: ChartView,
     EffectKind.ATTACH_TEXT: TicketView,
+    EffectKind.ATTACH_COMMENT: CommentView,
     EffectKind.ATTACH_TO_PAGE: ChartView,
     EffectKind.PUBLISH_ARCHIVE: ArchivePageView,
     EffectKind.PUBLISH_PAGE: RunPageView,

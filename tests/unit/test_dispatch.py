@@ -518,6 +518,29 @@ def test_a_cut_ticket_found_after_a_doubtful_end_gets_its_whole_text_too(bench):
     assert len(bench.ticket.attachments) == 1
 
 
+def long_comment() -> tuple[Effect, View]:
+    effect, view = comment("a")
+    rows = tuple(replace(view.rows[0], plain=f"metric {number}") for number in range(150))
+    return effect, replace(view, rows=rows)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_comment_that_was_cut_has_its_whole_text_attached(bench, broken):
+    bench.owe(open_ticket())
+    bench.drain()
+    if broken:
+        bench.tracker.faults.fail_next("comment", dropped(), committed=True)
+    bench.owe(long_comment())
+    bench.drain()
+    later(bench)
+    bench.drain()
+    [(_, body)] = bench.ticket.comments
+    [(name, file)] = bench.ticket.attachments.items()
+    assert "metric 149" not in body
+    assert name.startswith("whole-text-")
+    assert "metric 149" in file.content.decode()
+
+
 # ---- references to other services
 
 

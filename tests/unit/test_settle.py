@@ -74,6 +74,7 @@ ELSEWHERE = [  # struck in test_digest.py, and in test_dispatch.py
     ("post_digest", "slack"),
     ("publish_digest", "confluence"),
     ("attach_text", "jira"),
+    ("attach_comment", "jira"),
 ]
 SETTLED = [case for case in CASES if not case[1].startswith("hook")]
 
