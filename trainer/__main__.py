@@ -63,6 +63,11 @@ def build_parser() -> argparse.ArgumentParser:
             command.add_argument("--split", metavar="PART", help="train, valid or test: the rows to score")
     add_compare(commands.add_parser("compare", help="what differs between two runs, example by example"))
     add_recommend(commands.add_parser("recommend", help="ask a saved model for products"))
+    clean = commands.add_parser("clean", help="write the clean events of a job's log, and the data card")
+    clean.description = "Clean the log that a job file names and write events, items and the data card."
+    clean.add_argument("job", type=Path, metavar="JOB.toml")
+    clean.add_argument("folder", type=Path, metavar="FOLDER", help="the folder to make")
+    clean.set_defaults(call=_clean)
     _add_prepare(commands.add_parser("prepare", help="make a snapshot of completejourney's baskets"))
     return parser
 
@@ -119,6 +124,30 @@ def _run(options: argparse.Namespace) -> int:
 
 def _chosen(options: argparse.Namespace) -> list[str]:
     return [f"part={options.split}"] if options.split is not None else []
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from trainer.config import load_job
+    from trainer.data.interactions import write_interactions
+    from trainer.data.jobs import InteractionsData
+    from trainer.errors import JobError
+
+    data = load_job(options.job).data
+    if not isinstance(data, InteractionsData):
+        raise JobError(f"{options.job}: key 'data.kind' is {data.kind!r}: \"interactions\" is what can be cleaned")
+    card = write_interactions(data, options.folder)
+    explained = card.explained or {}
+    dropped = (f"{count:9} {why}: {explained[why]}" for why, count in card.dropped.items() if count)
+    mended = (f"{count:9} {what}, mended" for what, count in (card.mended or {}).items())
+    lines = (
+        f"{card.rows_kept} of {card.rows_in} rows kept",
+        *dropped,
+        *mended,
+        f"{card.users} users, {card.catalogue_size} items from {card.first_day} to {card.last_day}",
+        f"clean tables {options.folder}, hash {card.hash[:12]}",
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
+    return OK
 
 
 def _prepare(options: argparse.Namespace) -> int:

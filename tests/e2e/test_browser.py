@@ -80,7 +80,7 @@ def told(tmp_path_factory):
         )
         herald = make_herald(load_config(folder / "config.toml"), folder)
         herald.cycle("search").run(datetime.now(UTC))
-        assert herald.dispatcher.drain().failures == []
+        assert herald.dispatcher.drain(timedelta(seconds=30)).failures == []
         yield sandbox
         herald.database.close()
 

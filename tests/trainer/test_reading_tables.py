@@ -1,8 +1,10 @@
+import pyarrow as pa
 import pytest
 from logs import EVENTS, events_job, write_table
 
 from trainer.data.interactions import read_interactions
 from trainer.data.tables import read_batches
+from trainer.data.texts import join_columns
 from trainer.data.values import numbers_of, texts_of, times_of
 from trainer.errors import DataError
 
@@ -114,3 +116,8 @@ def test_a_column_of_bytes_is_not_text(tmp_path):
     path = write_table(tmp_path / "log.parquet", {**EVENTS, "name": [b"\x00\x01"] * 6})
     with pytest.raises(DataError, match="column 'name' is binary, not text"):
         read_interactions(events_job(path))
+
+
+def test_joined_columns_skip_what_is_empty_and_keep_every_row():
+    columns = [pa.array(["a", None, None, "d"]), pa.array(["x", "y", None, None]), pa.array(["1", "2", None, "4"])]
+    assert join_columns(columns).to_pylist() == ["a x 1", "y 2", None, "d 4"]

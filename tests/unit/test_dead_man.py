@@ -68,7 +68,7 @@ def test_one_that_cannot_be_reached_is_no_trouble_of_heralds_own(world, sqlite_d
 
 
 def section(httpserver, path):
-    return DeadManSection.model_validate({"url": httpserver.url_for(path), "timeout": "1s"})
+    return DeadManSection.model_validate({"url": httpserver.url_for(path), "timeout": "20s"})
 
 
 def test_a_signal_is_a_request_of_its_address(httpserver):

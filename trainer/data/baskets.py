@@ -28,19 +28,20 @@ LOCAL_TIME = 1 << 33  # seconds; later times do not fit
 
 def take_baskets(job: InteractionsData, found: Interactions) -> Snapshot:
     """Group events to trips, hold some out, leave out rare items; raise DataError."""
+    if job.items is not None and job.items.merge:
+        found = _merge(found)
     step = DAY if job.trip == "day" else SECOND
     time = _local(found.time, job.time_zone) // step
     if time.min() < 0 or time.max() >= LOCAL_TIME:
         raise DataError(f"{job.path}: times lie outside 1970 to 2242, such as {iso_day(int(found.time.min()))}")
-    rows = np.unique(np.stack([found.user, time, found.item]), axis=1)
-    dropped = {AGAIN: len(found) - rows.shape[1]}
-    purchases = Purchases(
-        found.user_ids, rows[0].astype(np.int32), rows[1], rows[2].astype(np.int32), step_days=step / DAY
-    )
+    purchases = _count_once(found, time, step / DAY)
+    dropped = {AGAIN: len(found) - len(purchases)}
     if job.holdout.score_on == "valid":
         ended = _before_test(purchases, job.holdout)
         dropped[AFTER_END] = len(purchases) - int(np.count_nonzero(ended))
         purchases = _select(purchases, ended)
+        if not len(purchases):
+            raise DataError(f"{job.path}: the valid split is empty: nothing lies before the test")
     use = _hold_out(purchases, job.holdout)
     common = _common(purchases, use, len(found.catalogue), job.cleaning.min_users)
     dropped[RARE] = int(np.count_nonzero(~common[purchases.item]))
@@ -61,6 +62,29 @@ def checked(job: InteractionsData | HistoriesData, snapshot: Snapshot, people: I
     leaks = find_next_leaks(snapshot, people)
     judge_leaks(str(job.path), leaks, card.test_targets or 0, job.leak_check)
     return replace(snapshot, card=replace(card, leaks=leaks))
+
+
+def _count_once(found: Interactions, time: Ints, step_days: float) -> Purchases:
+    """Keep one entry a user, time and item, sorted by them."""
+    order = np.lexsort((found.item, time, found.user))
+    user, time, item = found.user[order], time[order], found.item[order]
+    again = np.zeros(len(order), dtype=np.bool_)
+    again[1:] = (user[1:] == user[:-1]) & (time[1:] == time[:-1]) & (item[1:] == item[:-1])
+    kept = ~again
+    return Purchases(found.user_ids, user[kept].astype(np.int32), time[kept], item[kept].astype(np.int32), step_days)
+
+
+def _merge(found: Interactions) -> Interactions:
+    """Let items of one text and group be one, under the first of their ids."""
+    catalogue = found.catalogue
+    names = [f"{text}\x1f{group}" for text, group in zip(catalogue.texts, catalogue.groups, strict=True)]
+    _, first, place = np.unique(np.array(names, dtype=np.str_), return_index=True, return_inverse=True)
+    order = np.argsort(first)  # items stay in the order of their ids
+    new = np.empty(len(order), dtype=np.int64)
+    new[order] = np.arange(len(order))
+    columns = (catalogue.item_ids, catalogue.texts, catalogue.groups)
+    ids, texts, groups = (tuple(column[row] for row in first[order].tolist()) for column in columns)
+    return replace(found, catalogue=Catalogue(ids, texts, groups), item=new[place][found.item])
 
 
 def _local(times: Ints, zone: str | None) -> Ints:

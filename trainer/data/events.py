@@ -117,9 +117,10 @@ def clean_events(job: InteractionsData, texts: ItemTexts, users: frozenset[str] 
                 _spill(rows, writers)
         limit = job.cleaning.outliers
         fences = Fences(np.inf, np.inf) if limit is None else Fences(values.fence(limit), prices.fence(limit))
-        pace = LogHistogram()
+        pace, known = LogHistogram(), texts.known()
+        banned = texts.matching(job.cleaning.not_groups, job.cleaning.not_texts)
         for file in files:
-            part = _judge_users(_read_part(file), job.cleaning, texts.known(), fences, tally)
+            part = _judge_users(_read_part(file), job.cleaning, banned, known, fences, tally)
             pace.add(_events_a_day(part)[_first_of_users(part)] if len(part) else np.empty(0))
             _write_part(part, file)
         limit = np.inf if job.cleaning.robots is None else pace.fence(job.cleaning.robots)
@@ -242,9 +243,11 @@ def _codes(column: Any) -> tuple[Any, Ints]:
     return coded.dictionary, np.asarray(coded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def _judge_users(part: Part, rules: CleaningJob, known: Mask, fences: Fences, tally: Tally) -> Part:
-    """Apply the rules that need the other events of a user."""
+def _judge_users(part: Part, rules: CleaningJob, banned: Mask, known: Mask, fences: Fences, tally: Tally) -> Part:
+    """Apply the rules that need the item's texts or the other events of a user."""
     kept = np.ones(len(part), dtype=np.bool_)
+    if rules.not_groups or rules.not_texts:
+        tally.take(kept, NOT_AN_ITEM, banned[part.item])
     tally.take(kept, NO_TEXT, ~known[part.item])
     if rules.duplicates:
         tally.take(kept, DUPLICATE, _repeats(part))

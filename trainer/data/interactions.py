@@ -152,7 +152,8 @@ def explain(rules: CleaningJob) -> dict[str, str]:
         events.NO_ITEM: "the column of items is empty",
         events.NO_DATE: "the column of times is empty",
         events.NO_VALUE: "the column of values is empty",
-        events.NOT_AN_ITEM: f"postage, fees, samples and the like: the id matches {' or '.join(rules.not_items)}",
+        events.NOT_AN_ITEM: "postage, fees, samples and the like: id, group or text matches "
+        + " or ".join((*rules.not_items, *rules.not_groups, *rules.not_texts)),
         events.BAD_VALUE: "the value is zero or negative and no cancellation",
         events.BAD_PRICE: "the price is zero, negative or empty",
         events.NO_TEXT: "no row and no table gives the item a text",

@@ -30,6 +30,7 @@ def _check_zone(value: str) -> str:
 
 TimeZone = Annotated[Name, AfterValidator(_check_zone)]
 Pattern = Annotated[Name, AfterValidator(_check_pattern)]
+Patterns = Annotated[tuple[Pattern, ...], Field(strict=False)]
 
 
 class SplitJob(Section):
@@ -106,6 +107,7 @@ class ItemsFile(Section):
     id: Name
     text: Names
     group: Name | None = None  # results are shown by it too
+    merge: bool = False  # ids with the same text and group are one item
 
 
 class UsersFile(Section):
@@ -118,7 +120,9 @@ class CleaningJob(Section):
 
     duplicates: bool = True  # the same row once more
     cancelled: Pattern | None = None  # of the event's id; without it a negative value takes an earlier event back
-    not_items: Annotated[tuple[Pattern, ...], Field(strict=False)] = ()  # of the whole item id
+    not_items: Patterns = ()  # of the whole item id
+    not_groups: Patterns = ()  # of the item's whole group
+    not_texts: Patterns = ()  # anywhere in the item's text
     outliers: Positive | None = None  # value or price so many robust deviations (of the logarithm) above the median
     robots: Positive | None = None  # users whose events a day are so many robust deviations above the median
     min_users: Count = 1  # items of fewer users, before the test, are left out

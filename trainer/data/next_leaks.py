@@ -12,8 +12,8 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 TOP = 10
-TRIPS = 20_000  # looked at: enough to tell, whatever the size of the log
-ITEMS = 20  # of a trip
+TRIPS = 4_000  # looked at: enough to tell, whatever the size of the log
+ITEMS = 10  # of a trip
 FEWEST = 20  # targets; of fewer nothing can be said
 NEARLY_ALL = 0.99
 FAR_ABOVE, CERTAIN = 5.0, 0.5  # times popularity; hit rate of a chain that no shop's customers follow

@@ -1,5 +1,6 @@
 """The texts of a catalogue, gathered from a table of items or from the events, one text an item in the end."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 SEVERAL = "items with several texts"
+NEVER = r"(?!)"  # matches nothing
 MANY = 64  # wordings kept of one item: a free text column must not grow without end
 
 
@@ -61,6 +63,17 @@ class ItemTexts:
         """Say of each number whether it is an item one can speak of."""
         return np.array([bool(wordings) or not self.wanted for wordings in self.wordings] or [False])
 
+    def matching(self, groups: Sequence[str], wordings: Sequence[str]) -> Mask:
+        """Say of each number whether its whole group or a part of any wording matches a pattern."""
+        group, wording = (
+            re.compile("|".join(f"(?:{p})" for p in patterns) or NEVER) for patterns in (groups, wordings)
+        )
+        found = (
+            group.fullmatch(name) is not None or any(wording.search(text) for text in texts)
+            for name, texts in zip(self.groups, self.wordings, strict=True)
+        )
+        return np.array([*found] or [False], dtype=np.bool_)
+
     def choose_plain(self) -> tuple[list[str], int]:
         """Give every item its most frequent text, the first by alphabet among equals, and how many had several."""
         chosen = [min(counts, key=lambda text: (-counts[text], text), default="") for counts in self.wordings]
@@ -79,6 +92,10 @@ class ItemTexts:
         counts = self.wordings[number]
         if text in counts or len(counts) < MANY:
             counts[text] += count
+
+
+def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or NEVER)
 
 
 def join_columns(columns: Sequence[Any]) -> Any:
