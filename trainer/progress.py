@@ -33,33 +33,32 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Advance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    began = monotonic()
+    pace = Pace()
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total, speed="", note="")
-        done = 0
 
         def advance(count: int, note: str) -> None:
-            nonlocal done
-            done += count
-            bar.update(task, advance=count, speed=f"{_rate(done, began):.0f} {unit}/s", note=note)
+            pace.add(count)
+            bar.update(task, advance=count, speed=f"{pace.rate():.0f} {unit}/s", note=note)
 
         yield advance
 
 
 def _lines(title: str, total: int, unit: str) -> Advance:
-    began = last = monotonic()
-    done = 0
+    last = monotonic()
+    pace = Pace()
 
     def advance(count: int, note: str) -> None:
-        nonlocal done, last
-        done += count
-        now = monotonic()
+        nonlocal last
+        pace.add(count)
+        done, now = pace.done, monotonic()
         if done < total and now - last < LINE_EVERY:
             return
         last = now
-        rate = _rate(done, began)
-        left = (total - done) / rate
-        say(f"{title}: {done}/{total} {unit}, {rate:.0f} {unit}/s, {left:.0f} s left, {note}")
+        rate = pace.rate()
+        left = (total - done) / rate if rate else 0.0
+        told = f"{rate:.0f} {unit}/s, {left:.0f} s left, " if rate else ""
+        say(f"{title}: {done}/{total} {unit}, {told}{note}")
 
     return advance
 
@@ -70,5 +69,18 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def _rate(done: int, began: float) -> float:
-    return done / max(monotonic() - began, 1e-9)
+class Pace:
+    """Counts from the first step's end: what was prepared before it is no part of the speed."""
+
+    def __init__(self) -> None:
+        self.done = self.first = 0
+        self.began = 0.0
+
+    def add(self, count: int) -> None:
+        if not self.done:
+            self.first, self.began = count, monotonic()
+        self.done += count
+
+    def rate(self) -> float:
+        """Give how many a second, nought after a single step."""
+        return (self.done - self.first) / max(monotonic() - self.began, 1e-9)

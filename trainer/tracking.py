@@ -10,7 +10,7 @@ from time import time
 from typing import Any
 
 from trainer.config import PLAIN_SQLITE, TrackingJob
-from trainer.errors import InputError, ModelError, TrackingError
+from trainer.errors import InputError, JobError, ModelError, TrackingError
 
 SEAM_TAG = "herald.seam"
 SEAM_VERSION = "1"
@@ -96,7 +96,7 @@ def fetch_registered(uri: str, model: str, folder: Path) -> Path:
     """Copy a registered model, models:/NAME@ALIAS or models:/NAME/VERSION, into a folder; raise ModelError."""
     from mlflow.exceptions import MlflowException
 
-    client = _connect(uri)
+    client = _connect_existing(uri)
     name, at, alias = model.removeprefix("models:/").partition("@")
     name, _, number = name.partition("/")
     with _translated():
@@ -110,7 +110,7 @@ def fetch_registered(uri: str, model: str, folder: Path) -> Path:
 
 def fetch_run_artifact(uri: str, run_id: str, name: str, folder: Path) -> Path:
     """Copy one artifact of a run into a folder; raise TrackingError."""
-    client = _connect(uri)
+    client = _connect_existing(uri)
     with _translated():
         return Path(client.download_artifacts(run_id, name, str(folder)))
 
@@ -120,6 +120,14 @@ def _download(client: Any, source: str, folder: Path) -> Path:
 
     tracking = client.tracking_uri
     return Path(download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=tracking))
+
+
+def _connect_existing(uri: str) -> Any:
+    """Connect to read: a SQLite file that is not there must not be made by looking for something in it."""
+    path = Path(uri.removeprefix(PLAIN_SQLITE))
+    if uri.startswith(PLAIN_SQLITE) and not path.is_file():
+        raise JobError(f"{uri}: there is no such tracking database")
+    return _connect(uri)
 
 
 def _connect(uri: str) -> Any:

@@ -240,6 +240,10 @@ def test_asking_wrongly_is_told_in_a_sentence(place, bert, capsys):
         (["recommend", str(bert), "--user", "7"], "--user ID and --snapshot DIR go together"),
         (["recommend", str(bert), "lamp", "-k", "0"], "-k is 0"),
         (["recommend", "models:/x@y", "lamp"], "--tracking-uri says which MLflow knows it"),
+        (
+            ["recommend", "models:/x@y", "lamp", "--tracking-uri", "sqlite:///no.db"],
+            "there is no such tracking database",
+        ),
         (["compare", str(place), str(place)], "there is no such per-example table"),
     ):
         assert main(arguments) == 2
