@@ -5,11 +5,15 @@ Wall and CPU seconds a stage, in one process; CPU beyond wall is the second core
 
 import argparse
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
+
+sys.path.pop(0)  # this folder has a requests.py of its own
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
 @contextmanager
