@@ -33,7 +33,7 @@ def watch_metric(track: Track, value: float, policy: MetricPolicy, preset: Prese
 
 def smallest_effect(track: Track, policy: MetricPolicy) -> float:
     """Return the smallest effect in the metric's unit, a relative one against the middle of the earlier runs."""
-    if not policy.min_effect.relative or not track.values:
+    if not policy.min_effect.relative or not policy.min_effect.value or not track.values:
         return policy.min_effect.against(0.0)
     return policy.min_effect.against(sorted(track.values)[len(track.values) // 2])
 
