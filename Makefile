@@ -30,7 +30,7 @@ contract: setup
 	$(BIN)/python -m pytest -m long tests/sandbox
 
 wheel: setup
-	$(BIN)/python -m pytest -m long tests/installed
+	$(BIN)/python -m pytest --durations 0 tests/installed
 
 chaos: setup
 	$(BIN)/python -m tests.chaos.run $(CHAOS)

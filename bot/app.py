@@ -15,7 +15,6 @@ from sqlalchemy.engine import make_url
 
 from bot.adapters.local_jobs import LocalExecutor
 from bot.config import (
-    DIGEST,
     ChatSection,
     Config,
     ConfluenceSection,
@@ -28,6 +27,7 @@ from bot.config import (
 from bot.cycle import Cycle, ignore_progress
 from bot.deliver import Services, TicketFields
 from bot.dispatch import Dispatcher, ignore_step
+from bot.domain.effects import ObjectKey, channel_of
 from bot.errors import ConfigError, TemplateError
 from bot.formats import Locale
 from bot.ports import Chat, DeadMan, Executor, RunStore, Tracker, Wiki
@@ -65,9 +65,8 @@ class ConfiguredWording:
     _renderers: dict[Locale, Renderer] = field(default_factory=dict)
     _complaints: set[str] = field(default_factory=set)
 
-    def renderer(self, pipeline: str) -> Renderer:
-        section = self.config.digest if pipeline == DIGEST else self.config.pipeline.get(pipeline)
-        locale = (section.locale if section else None) or self.config.locale
+    def renderer(self, pipeline: str, target: ObjectKey) -> Renderer:
+        locale = self.config.locale_of(pipeline, target.service, channel_of(target))
         if locale not in self._renderers:
             overrides = self.folder / self.config.templates if self.config.templates else None
             self._renderers[locale] = Renderer(locale, overrides, self._complain)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -51,7 +52,7 @@ DEFAULT_CONFIG = Path("config.toml")
 def main() -> None:
     """Run a command; what goes wrong is one sentence on standard error and a non-zero exit code."""
     try:
-        app()
+        app(prog_name="herald")
     except HeraldError as error:
         for line in str(error).splitlines():
             print(f"herald: {line}", file=sys.stderr)  # noqa: T201  the one place that speaks of errors
@@ -218,7 +219,7 @@ def judge(
                 for answer in lines.judge_lines(read, preset=Preset(preset), min_effect=effect, locale=locale):
                     sys.stdout.write(answer + "\n")
     except (lines.LinesError, OSError, UnicodeDecodeError) as error:
-        raise HeraldError(f"{file}: {error}") from None
+        raise HeraldError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
 
 
 @outbox_app.callback(invoke_without_command=True)
@@ -307,12 +308,20 @@ def init(  # noqa: PLR0917  a command's options are named by whoever types them
     channel: Annotated[str | None, typer.Option(help="The id of the channel.")] = None,
     secrets_dir: SecretsOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a configuration that is there.")] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Print one that explains every key, and ask nothing.")
+    ] = False,
 ) -> None:
     """Write a configuration from a few questions.
 
     Each question is asked unless its option answers it. Ends by running doctor, once the secrets are set.
     """
     from bot.ask import Given, ask
+    from bot.first_config import our_example
+
+    if example:
+        typer.echo(our_example().read_text(encoding="utf-8"), nl=False)
+        return
 
     if config.exists() and not force:
         raise HeraldError(f"{config}: is there already; --force replaces it")
@@ -422,7 +431,7 @@ def restore(
 @app.command()
 def sandbox(
     database: Annotated[Path, typer.Option(help="Where the sandbox keeps its state.")] = Path("sandbox.db"),
-    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
 ) -> None:
     """Serve stand-ins for the services.
 
@@ -431,7 +440,13 @@ def sandbox(
     from bot import show
     from bot.sandbox import serve as serve_sandbox
 
-    with serve_sandbox(database, port=port) as running:
+    if not database.absolute().parent.is_dir():
+        raise HeraldError(f"--database {database}: there is no folder {database.parent}")
+    with ExitStack() as serving:
+        try:
+            running = serving.enter_context(serve_sandbox(database, port=port))
+        except OSError as error:
+            raise HeraldError(f"--port {port}: cannot be used: {error.strerror or error}") from None
         account = f"{running.email}, API token {running.api_token}"
         rows = [
             ("Jira Cloud", running.jira_cloud_url, f"{account}; project {running.project_key}"),
@@ -467,6 +482,29 @@ def demo(
     from bot.demo.story import tell
 
     tell(workspace, wait=sys.stdout.isatty() if wait is None else wait, as_json=as_json)
+
+
+@outbox_app.command()
+def reconcile(
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare what we believe with what the services hold.
+
+    Tickets that were deleted, moved or filed twice, pages that were renamed; after the state was lost, everything that
+    carries our markers is known again.
+    """
+    from bot import show
+    from bot.reconcile import look, repair
+
+    herald = _make(config, secrets_dir)
+    repairs = look(herald)
+    if not dry_run:
+        repair(herald, repairs)
+        herald.dispatcher.drain(_patience())
+    show.print_repairs(repairs, dry_run=dry_run, as_json=as_json)
 
 
 def _read(config: Path, secrets_dir: Path | None) -> tuple[Any, Path]:

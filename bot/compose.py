@@ -14,13 +14,14 @@ from bot.charts import chart_filename
 from bot.config import MetricSection, PipelineSection
 from bot.domain.effects import Effect, EffectKind, ObjectKey
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
-from bot.domain.judge import Assessment, Finding, Outcome, Reason
+from bot.domain.judge import Against, Assessment, Finding, Outcome, Reason
 from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus
 from bot.domain.telling import Places
 from bot.formats import Locale
 from bot.render import clean_title
 from bot.store.runs import JudgedRun
 from bot.views import (
+    ArchivePageView,
     ChartView,
     CommentKind,
     CommentView,
@@ -60,6 +61,7 @@ class Occasion:
     title: str  # of the pipeline, and of the series where there are several
     config: PipelineSection
     locale: Locale
+    channel_locale: Locale  # of the messages
     zone: ZoneInfo
     places: Places
     result: RunResult
@@ -103,37 +105,50 @@ def pipeline_page_title(title: str, instance: str) -> str:
     return clean_title(f"{title} (Herald {instance})")
 
 
+def archive_page_title(title: str, year: int, instance: str) -> str:
+    return clean_title(f"{title} {year} (Herald {instance})")
+
+
+def year_of(run: Run, zone: ZoneInfo) -> int:
+    return run.ended.astimezone(zone).year
+
+
 def view_of(effect: Effect, on: Occasion) -> View | None:
     """Return what the effect shows."""
     step = next((step for step in on.steps if step.incident.incident_id == effect.incident_id), None)
     match effect.kind:
-        case EffectKind.ATTACH_TO_TICKET | EffectKind.ATTACH_TO_PAGE:
+        case EffectKind.ATTACH_TO_TICKET | EffectKind.ATTACH_TO_PAGE | EffectKind.SHARE_CHART:
             return chart_view(on)
+        case EffectKind.PUBLISH_ARCHIVE:
+            return archive_page_view(on)
         case EffectKind.PUBLISH_PAGE:
             return run_page_view(on)
         case EffectKind.LABEL_PAGE:
             return LabelsView(_labels(on))
         case EffectKind.UPDATE_SECTION:
             return pipeline_page_view(on)
-        case EffectKind.RESOLVE_TICKET | EffectKind.ATTACH_TEXT | EffectKind.POST_DIGEST | EffectKind.PUBLISH_DIGEST:
-            return None  # shows nothing, or what no single run says, or what another effect does
+        case EffectKind.RESOLVE_TICKET | EffectKind.POST_DIGEST | EffectKind.PUBLISH_DIGEST:
+            return None  # shows nothing, or what no single run says
+        case EffectKind.ATTACH_TEXT | EffectKind.ATTACH_COMMENT:
+            return None  # what another effect does
         case EffectKind.LINK_TICKET:
             return LinkView(_links(report=on.page))
     assert step is not None
     match effect.kind:
         case EffectKind.OPEN_TICKET:
             return ticket_view(on, step)
-        case EffectKind.COMMENT_TICKET:
-            return comment_view(on, step, effect)
+        case EffectKind.COMMENT_TICKET | EffectKind.REPLY_IN_THREAD:
+            locale = on.channel_locale if effect.kind is EffectKind.REPLY_IN_THREAD else on.locale
+            return comment_view(replace(on, locale=locale), step, effect)
         case EffectKind.TELL_CHANNEL:
-            return message_view(on, step)
+            return message_view(replace(on, locale=on.channel_locale), step)
 
 
 def ticket_view(on: Occasion, step: Step) -> TicketView:
     chart = chart_view(on)
     return TicketView(
         verdict=verdict_view(on, step),
-        run=run_view(on, on.history[-1]),
+        run=run_view(on, on.history[-1].run),
         onset=_onset(on, step.incident),
         rows=metric_rows(on),
         slices=_slice_rows(on)[:_SLICES_TOLD],
@@ -142,6 +157,7 @@ def ticket_view(on: Occasion, step: Step) -> TicketView:
         marker=_marker(on, step.incident),
         chart=chart.filename if chart else "",
         log_tail=on.log_tail,
+        release=_release(on) if any(f.against is Against.PINNED for f in on.assessment.findings) else None,
         links=_links(report=on.page),
     )
 
@@ -151,7 +167,7 @@ def comment_view(on: Occasion, step: Step, effect: Effect) -> CommentView:
     return CommentView(
         kind=CommentKind.RECOVERY if resolved else CommentKind.REPEAT,
         verdict=verdict_view(on, step),
-        run=run_view(on, on.history[-1]),
+        run=run_view(on, on.history[-1].run),
         rows=metric_rows(on, only=step.incident.metrics),
         mark=hashlib.sha256(effect.effect_id.encode()).hexdigest()[:16],
         duration=_duration(on, step.incident) if resolved else "",
@@ -165,7 +181,7 @@ def message_view(on: Occasion, step: Step) -> MessageView:
     return MessageView(
         tone=Tone.GOOD if resolved else Tone.BAD,
         verdict=verdict_view(on, step),
-        run=run_view(on, on.history[-1]),
+        run=run_view(on, on.history[-1].run),
         onset=_onset(on, step.incident),
         rows=rows[:_ROWS_IN_MESSAGE],
         owner=on.config.owner,
@@ -183,7 +199,7 @@ def run_page_view(on: Occasion) -> RunPageView:
     return RunPageView(
         title=page_title(on.title, on.result),
         verdict=verdict_view(on, step),
-        run=run_view(on, on.history[-1]),
+        run=run_view(on, on.history[-1].run),
         rows=metric_rows(on, reported=True),
         slices=_slice_rows(on),
         params=_params(on),
@@ -193,8 +209,22 @@ def run_page_view(on: Occasion) -> RunPageView:
         labels=_labels(on),
         peers=_peers(on),
         peer_metrics=tuple(_plain(on, name) for name in on.config.metrics),
-        previous=run_view(on, previous) if previous_page and previous else None,
-        links=_links(previous=previous_page, pipeline=on.places.page(on.places.pipeline_page)),
+        previous=run_view(on, previous.run) if previous_page and previous else None,
+        release=_release(on),
+        links=_links(
+            previous=previous_page,
+            pipeline=on.places.page(on.places.pipeline_page),
+            archive=on.places.page(on.places.archive_page),
+        ),
+    )
+
+
+def archive_page_view(on: Occasion) -> ArchivePageView:
+    return ArchivePageView(
+        title=on.places.archive_page,
+        pipeline=on.title,
+        year=str(year_of(on.result.run, on.zone)),
+        links=_links(pipeline=on.places.page(on.places.pipeline_page)),
     )
 
 
@@ -202,7 +232,7 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
     policies = on.config.metrics
     rows = [
         HistoryRow(
-            run=run_view(on, judged),
+            run=run_view(on, judged.run),
             outcome=judged.outcome,
             values=tuple(_show(judged.run.metrics.get(name), section) for name, section in policies.items()),
             page_title=judged.page_title or "",
@@ -298,8 +328,7 @@ def chart_view(on: Occasion) -> ChartView | None:
     return replace(chart, filename=chart_filename(chart))
 
 
-def run_view(on: Occasion, judged: JudgedRun) -> RunView:
-    run = judged.run
+def run_view(on: Occasion, run: Run) -> RunView:
     return RunView(
         name=run.name,
         run_id=run.run_id,
@@ -340,6 +369,7 @@ def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> Metr
         examples=f"{finding.n_examples:,}" if finding.part is not None else "",
         higher_is_better=section.direction.sign > 0,
         why=section.why.get(locale, ""),
+        is_release=finding.against is Against.PINNED,
     )
 
 
@@ -431,7 +461,11 @@ def _is_news(name: str, value: str, before: Mapping[str, str]) -> bool:
 
 def _onset(on: Occasion, incident: Incident) -> RunView:
     judged = on.names.get(incident.onset)
-    return run_view(on, judged or on.history[-1])
+    return run_view(on, (judged or on.history[-1]).run)
+
+
+def _release(on: Occasion) -> RunView | None:
+    return None if on.baseline.pinned is None else run_view(on, on.baseline.pinned.run)
 
 
 def _duration(on: Occasion, incident: Incident) -> str:

@@ -39,11 +39,13 @@ from bot.domain.policy import (
     Policies,
     Preset,
 )
+from bot.domain.runs import Release
 from bot.domain.silence import SilencePolicy
 from bot.timetable import Every, Timetable, first_after, read_at, read_cron
 
 ENV_PREFIX = "HERALD_"
 DIGEST = "[digest]"  # stands where the name of a pipeline would: no pipeline can be called so
+_ALIAS = r"^models:/[^/:@]+@[^/:@]+$"
 _SIZES = {"M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -186,12 +188,16 @@ class ConfluenceSection(ServiceSection):
 class SlackSection(ServiceSection):
     kind: Literal["slack"] = "slack"
     token: SecretStr
+    locales: dict[str, Locale] = {}  # languages of single channels
     url: Url = AnyHttpUrl("https://slack.com/api")
+    replies: bool = False  # whether what repeats and what has recovered is also said in the message's thread
+    charts: bool = False  # whether the history chart is shown there; takes the scope files:write
 
 
 class WebhookSection(Section):
     kind: Literal["webhook"] = "webhook"
     webhook_url: SecretStr  # whoever has it can post: a secret
+    locales: dict[str, Locale] = {}  # languages of single channels, as pipelines name them
     delivery: Literal["at_most_once", "at_least_once"] = "at_most_once"  # where nobody knows whether it was posted
     timeout: Duration = timedelta(seconds=20)
     ca_file: str | None = None
@@ -341,6 +347,19 @@ class StaleSection(Section):
     grace: Duration = timedelta(hours=6)
 
 
+class ReleaseSection(Section):
+    """The released run, which every run is held against beside the recent ones."""
+
+    run: Annotated[str, Field(min_length=1)] | None = None  # its id
+    model: Annotated[str, Field(pattern=_ALIAS)] | None = None  # the alias of a registered model, `models:/NAME@ALIAS`
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.run is None) == (self.model is None):
+            raise ValueError('should have either run = "RUN-ID", or model = "models:/NAME@ALIAS"')
+        return self
+
+
 class DeadManSection(Section):
     """Whom to tell that Herald is well; they raise the alarm where that stops."""
 
@@ -373,6 +392,7 @@ class PipelineSection(Section):
     tickets: TicketsSection = TicketsSection()
     recovery: RecoverySection = RecoverySection()
     stale: StaleSection | None = None
+    release: ReleaseSection | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -412,6 +432,14 @@ class PipelineSection(Section):
     @property
     def incident_policy(self) -> IncidentPolicy:
         return IncidentPolicy(self.recovery.runs, self.tickets.comment_every)
+
+    @property
+    def pinned(self) -> Release | None:
+        """What was released, where config says."""
+        if self.release is None:
+            return None
+        model, _, alias = (self.release.model or "").removeprefix("models:/").rpartition("@")
+        return Release(self.release.run or "", model, alias)
 
     @property
     def silence_policy(self) -> SilencePolicy | None:
@@ -508,6 +536,12 @@ class Config(BaseSettings):
                 circle = " after ".join((*chain, name))
                 raise ValueError(f"pipeline.{name}.schedule.after: {circle} goes in a circle, so none would ever start")
         return self
+
+    def locale_of(self, name: str, chat: str | None = None, channel: str | None = None) -> Locale:
+        """Return the language of a pipeline or of the digest; with a channel, that of what is said in it."""
+        own = self.chat[chat].locales.get(channel) if chat in self.chat and chat and channel else None
+        section = self.digest if name == DIGEST else self.pipeline.get(name)
+        return own or (section.locale if section else None) or self.locale
 
     def zone_of(self, name: str) -> ZoneInfo:
         """Return the time zone of a pipeline."""

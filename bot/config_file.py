@@ -27,7 +27,7 @@ def load_config(path: Path, secrets_dir: Path | None = None) -> Config:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"{path}: there is no such file; copy config.example.toml or name one with --config"
+            f"{path}: there is no such file; `herald init` writes one, or name another with --config"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None

@@ -1,8 +1,7 @@
-"""One pass over a pipeline: fire, job, runs, assessment, incidents, effects."""
+"""One pass over a pipeline: fires are seen through to the runs of their jobs, and what is new is judged."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,32 +10,22 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
-from sqlalchemy import Connection
 
-from bot import compose
 from bot.config import Config, JobSection, PipelineSection
 from bot.dispatch import ignore_step
 from bot.domain.fires import Fire, FireState
-from bot.domain.history import open_standing, settle_past
-from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance
-from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState, assess
-from bot.domain.runs import Baseline, Run, RunResult, RunStatus
-from bot.domain.silence import find_silence
-from bot.domain.telling import Places, Publish, effects_of, wants_page
+from bot.domain.runs import Run, RunStatus
 from bot.errors import JobError
+from bot.judging import BASELINE_RUNS, Judging, Past, series_of
 from bot.ports import Executor, Job, JobState, JobStatus, RunStore
-from bot.seam import FIRE_TAG
-from bot.store import Database, contacts, fires, incidents, leases, outbox, pipelines, runs
+from bot.seam import FIRE_TAG, GUESS_TAG
+from bot.store import Database, fires, leases, runs
 from bot.store.runs import JudgedRun
-from bot.watch import Sight, Watch
+from bot.watch import Sight
 
-_BASELINE_RUNS = 20
-_HISTORY_RUNS = 40
 _LEASE = timedelta(minutes=2)
 _LOG_LINES = 20
-_LONG_AGO = timedelta(hours=1)  # no service takes so long to show what was made
-_LONGEST_SERIES = 500  # characters
-_RENEW_EVERY = 20  # runs of the past
+_AT_ONCE = 25  # runs of the past
 
 log = structlog.get_logger(__name__)
 
@@ -51,15 +40,6 @@ class CycleReport:
 
     judged: list[JudgedRun] = field(default_factory=list)
     busy: bool = False  # another Herald is at work on this pipeline
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """A run that had ended before first contact."""
-
-    is_newest: bool = False  # of its series
-    in_window: bool = True  # near enough to the present that its artifacts may matter
-    is_late: bool = False  # later runs of its series were judged before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +65,8 @@ class Cycle:
         return self.config.pipeline[self.name]
 
     @property
-    def title(self) -> str:
-        return self.pipeline.title or self.name
-
-    @property
-    def _watch(self) -> Watch:
-        return Watch(self.name, self.pipeline, self.database, self.run_store)
+    def judging(self) -> Judging:
+        return Judging(self.name, self.config, self.database, self.run_store, self.clock, self.on_step)
 
     def run(self, due_at: datetime, *, by_hand: bool = False) -> CycleReport:
         """Run the job that is due at *due_at*, judge what is new, and confirm what is suspicious.
@@ -120,7 +96,7 @@ class Cycle:
         self._judge_new(report)
         self._confirm(report)
         self._end_looks()
-        self.look_for_silence()
+        self.judging.look_for_silence()
 
     def judge_only(self) -> CycleReport:
         """Judge what is new without starting, finishing or confirming any job: what a dry run does."""
@@ -189,7 +165,7 @@ class Cycle:
             self.executor.start(job)
         except JobError as error:
             failed = replace(started, state=FireState.FAILED, ended_at=self.clock())
-            report.judged += self._record_failure(failed, None, log_tail=str(error))
+            report.judged += self.judging.record_failure(failed, None, log_tail=str(error))
             return
         self.on_step("job.started")
         status = self._wait(job)
@@ -215,19 +191,21 @@ class Cycle:
     def _conclude(self, fire: Fire, job: Job, status: JobStatus, report: CycleReport) -> None:
         """Record what the job came to: its run judged, or its failure."""
         run = self.run_store.run_of_fire(self.pipeline.experiment, fire.fire_id, fire.started_at or fire.due_at)
+        if run is not None and run.status is RunStatus.RUNNING and GUESS_TAG not in run.tags:
+            self.run_store.end_run(run.run_id)  # nothing writes to it any more
         if run is not None:
             self.run_store.attach_log(run.run_id, self.executor.log_path(job))
         fire = replace(fire, run_id=run.run_id if run else None, exit_code=status.exit_code, timed_out=status.timed_out)
         ended = replace(fire, ended_at=self.clock())
         is_lost = status.state is JobState.LOST
         if run is not None and run.status is RunStatus.FINISHED and (is_lost or status.exit_code == 0):
-            report.judged += self._judge(run, replace(ended, state=FireState.ENDED))
+            report.judged += self.judging.judge(run, replace(ended, state=FireState.ENDED))
             return
         failed = replace(ended, state=FireState.LOST if is_lost else FireState.FAILED)
         if is_lost and self.pipeline.job is not None and fire.attempt < self.pipeline.job.retry:
             self._finish(self._try_again(failed), report)
             return
-        report.judged += self._record_failure(failed, run, log_tail=_last_lines(self.executor.log_path(job)))
+        report.judged += self.judging.record_failure(failed, run, log_tail=_last_lines(self.executor.log_path(job)))
 
     def _try_again(self, lost: Fire) -> Fire:
         """Record that a fire was lost, and the one that takes its place."""
@@ -246,31 +224,38 @@ class Cycle:
         Runs of the fires *but_not* are left for when their jobs are concluded.
         """
         now = self.clock()
-        sights = self._watch.look(now)
+        sights = self.judging.watch.look(now)
         if not self._judge_past(sights, report, but_not):
             return
-        for run, is_past in self._watch.unseen(sights):
+        for run, is_past in self.judging.watch.unseen(sights):
             if self.stopping():
                 return
             if run.tags.get(FIRE_TAG) not in but_not:
-                report.judged += self._judge(run, None, Past() if is_past else None)
+                report.judged += self.judging.judge(run, None, Past() if is_past else None)
                 self._renew()
-        self._watch.move_marks(sights, now)
+        self.judging.watch.move_marks(sights, now)
 
     def _judge_past(self, sights: Sequence[Sight], report: CycleReport, but_not: Collection[str]) -> bool:
         """Judge what was there at first contact; False where Herald was asked to stop before the end of it."""
-        unread = [run for run in self._watch.past(sights) if run.tags.get(FIRE_TAG) not in but_not]
-        series = [_series_of(run, self.pipeline.series_by) for run in unread]
+        unread = [run for run in self.judging.watch.past(sights) if run.tags.get(FIRE_TAG) not in but_not]
+        series = [series_of(run, self.pipeline.series_by) for run in unread]
         left = Counter(series)
+        old: list[Run] = []  # too far from the present for their artifacts to matter
         for done, (run, name) in enumerate(zip(unread, series, strict=True)):
             self.on_past(done, len(unread))
+            left[name] -= 1
+            is_old = left[name] >= BASELINE_RUNS + self.pipeline.watch.recent
+            if old and not (is_old and len(old) < _AT_ONCE):
+                self._renew()
+                report.judged += self.judging.judge_old(old)
+                old = []
             if self.stopping():
                 return False
-            if done % _RENEW_EVERY == 0:
+            if is_old:
+                old.append(run)
+            else:
                 self._renew()
-            left[name] -= 1
-            in_window = left[name] < _BASELINE_RUNS + self.pipeline.watch.recent
-            report.judged += self._judge(run, None, Past(is_newest=not left[name], in_window=in_window))
+                report.judged += self.judging.judge(run, None, Past(is_newest=not left[name]))
         return True
 
     def _confirm(self, report: CycleReport) -> None:
@@ -283,211 +268,6 @@ class Cycle:
             if latest is None or not latest.wants_confirmation or had >= self.pipeline.confirm.reruns:
                 return
             self._finish(self._fire(latest.run.ended + timedelta(microseconds=had + 1), latest.run.run_id), report)
-
-    def _judge(self, run: Run, fire: Fire | None, past: Past | None = None) -> Sequence[JudgedRun]:
-        """Judge one run, and store in one transaction everything it says."""
-        is_whole = past is None or past.in_window
-        series = SeriesKey(self.name, _series_of(run, self.pipeline.series_by))
-        with self.database.begin() as tx:
-            if runs.is_seen(tx, run.run_id):
-                if fire is not None:
-                    fires.save(tx, fire)
-                return ()
-            accepted = runs.recent(tx, series, _BASELINE_RUNS, accepted_only=True, before=run.ended)
-            last_end = runs.last_end(tx, series)
-            state = runs.load_state(tx, series)
-            known = [contact.experiment_id for contact in contacts.of_pipeline(tx, self.name) if contact.experiment_id]
-        if past is not None and last_end is not None and run.ended < last_end:
-            past, state = replace(past, is_late=True), SeriesState()
-        baseline = Baseline(tuple(self._baseline(accepted, known) if is_whole else map(_without_artifacts, accepted)))
-        result = self.run_store.load(run) if is_whole else RunResult(run)
-        self.on_step("run.loaded")
-        assessment = assess(state, result, baseline, self.pipeline.policies)
-        return self._store(series, result, assessment, baseline, fire, past=past)
-
-    def _baseline(self, accepted: Sequence[JudgedRun], experiment_ids: Sequence[str]) -> Iterator[RunResult]:
-        """Load what a run is held against; what was deleted in MLflow is no baseline while it is."""
-        there = self.run_store.present(experiment_ids, [judged.run.run_id for judged in accepted])
-        return (self.run_store.load(judged.run) for judged in accepted if judged.run.run_id in there)
-
-    def _record_failure(self, fire: Fire, run: Run | None, *, log_tail: str) -> Sequence[JudgedRun]:
-        """Store the failure of a job like a run that says nothing but that."""
-        now = fire.ended_at or self.clock()
-        stand_in = run or Run(
-            fire.fire_id, f"{self.name} #{fire.number}", RunStatus.FAILED, fire.started_at or now, now
-        )
-        series = SeriesKey(self.name, _series_of(stand_in, self.pipeline.series_by))
-        finding = Finding("job", Outcome.FAILED, Reason.RUN_FAILED)
-        with self.database.begin() as tx:
-            if runs.is_seen(tx, stand_in.run_id):
-                fires.save(tx, fire)
-                return ()
-            state = runs.load_state(tx, series)
-        assessment = Assessment(stand_in.run_id, (finding,), state)
-        return self._store(
-            series, RunResult(stand_in), assessment, Baseline(), fire, log_tail=log_tail, exit_code=_how_it_ended(fire)
-        )
-
-    def _store(
-        self,
-        series: SeriesKey,
-        result: RunResult,
-        assessment: Assessment,
-        baseline: Baseline,
-        fire: Fire | None,
-        *,
-        past: Past | None = None,
-        log_tail: str = "",
-        exit_code: str = "",
-    ) -> Sequence[JudgedRun]:
-        """Store what a run says in one transaction: the run, its series' state, incidents, and the effects owed."""
-        now = self.clock()
-        with self.database.begin() as tx:
-            if runs.is_seen(tx, result.run_id):
-                return ()
-            earlier = runs.recent(tx, series, _HISTORY_RUNS)
-            standing = self._standing(tx, series) if past is None else incidents.standing(tx, series)
-            if past is None:
-                accepted = assessment.accepted
-                steps = advance(standing, assessment, series, self.pipeline.incident_policy, now)
-            else:
-                is_known = past.is_late or bool(standing)  # what stands in a series that is known stays as it is
-                doubtful = () if is_known else runs.doubtful(tx, series)
-                settled = settle_past(assessment, doubtful, 0 if past.is_late else self.pipeline.watch.recent)
-                runs.accept(tx, settled.accepted)
-                accepted = assessment.accepted or result.run_id in settled.accepted
-                steps = (
-                    open_standing(assessment, settled.standing, series, now) if past.is_newest and not is_known else ()
-                )
-            is_told = past is None or any(step.turn is Turn.FILED for step in steps)
-            previous = earlier[-1].outcome if earlier else None
-            places = self._places(result.run)
-            has_page = (
-                is_told and places.wiki is not None and wants_page(places.publish, assessment.outcome, previous, steps)
-            )
-            title = compose.page_title(self._title_of(result.run), result) if has_page else None
-            judged = JudgedRun(
-                result.run,
-                series,
-                result.card,
-                assessment.findings,
-                assessment.outcome,
-                accepted,
-                assessment.wants_confirmation,
-                now,
-                fire.fire_id if fire else None,
-                title,
-            )
-            runs.record(tx, judged)
-            if past is None or not past.is_late:
-                runs.save_state(tx, series, assessment.state)
-            for step in steps:
-                incidents.save(tx, step.incident)
-            if fire is not None:
-                fires.save(tx, fire)
-            self.on_step("run.recording")
-            occasion = self._occasion(result, assessment, (*earlier, judged), steps, now)
-            occasion = replace(
-                occasion,
-                baseline=baseline,
-                standing=_still_standing(standing, steps),
-                page=places.page(title) if title else None,
-                names=_onsets(tx, steps),
-                log_tail=log_tail,
-                exit_code=exit_code,
-            )
-            if is_told:
-                self._owe(tx, occasion, asked_before=None if past is None else now - _LONG_AGO)
-            self.on_step("run.owing")
-        self.on_step("run.recorded")
-        log.info("judged", pipeline=self.name, run=result.run.name, outcome=assessment.outcome.value)
-        return (judged,)
-
-    def look_for_silence(self) -> None:
-        """File that no run came in time; the run store is asked first, for a run that nobody has judged yet."""
-        policy = self.pipeline.silence_policy
-        if policy is None:
-            return
-        now = self.clock()
-        with self.database.begin() as tx:
-            known = pipelines.know(tx, self.name, now)
-            last = runs.latest(tx, self.name)
-        finding = find_silence(policy, last.run.ended if last else None, known.known_since, now)
-        if finding is None:
-            return
-        before = last or compose.nothing_yet(SeriesKey(self.name), known.known_since)
-        assessment = Assessment(before.run.run_id, (finding,), SeriesState())
-        (step,) = advance((), assessment, SeriesKey(self.name), self.pipeline.incident_policy, now)
-        with self.database.begin() as tx:
-            is_known = incidents.is_known(tx, step.incident.incident_id)
-        if not is_known and not any(self._watch.unseen(self._watch.look(now))):
-            self._store_silence(step, assessment, before, now)
-
-    def _store_silence(self, step: Step, assessment: Assessment, last: JudgedRun, now: datetime) -> None:
-        """Store the incident of a silence and the effects owed, in one transaction; a run ends it."""
-        with self.database.begin() as tx:
-            if incidents.is_known(tx, step.incident.incident_id):
-                return
-            standing = (*incidents.standing(tx, step.incident.series), step.incident)
-            incidents.save(tx, step.incident)
-            self.on_step("silence.recording")
-            occasion = self._occasion(RunResult(last.run), assessment, (last,), (step,), now)
-            self._owe(tx, replace(occasion, title=self.title, standing=standing))
-        self.on_step("silence.recorded")
-        log.warning("silent", pipeline=self.name, last=last.run.name)
-
-    def _standing(self, tx: Connection, series: SeriesKey) -> Sequence[Incident]:
-        """Return the series' incidents that are not over, and the pipeline's silence, which any run ends."""
-        own = incidents.standing(tx, series)
-        whole = SeriesKey(self.name)
-        if series == whole:
-            return own
-        return (*own, *(each for each in incidents.standing(tx, whole) if each.kind is Kind.STALE))
-
-    def _occasion(
-        self,
-        result: RunResult,
-        assessment: Assessment,
-        history: Sequence[JudgedRun],
-        steps: Sequence[Step],
-        now: datetime,
-    ) -> compose.Occasion:
-        return compose.Occasion(
-            title=self._title_of(result.run),
-            config=self.pipeline,
-            locale=self.pipeline.locale or self.config.locale,
-            zone=self.config.zone_of(self.name),
-            places=self._places(result.run),
-            result=result,
-            assessment=assessment,
-            baseline=Baseline(),
-            history=history,
-            steps=steps,
-            standing=(),
-            now=now,
-        )
-
-    def _owe(self, tx: Connection, on: compose.Occasion, asked_before: datetime | None = None) -> None:
-        has_chart = compose.chart_view(on) is not None
-        effects = effects_of(on.result.run_id, on.steps, on.places, on.page, has_chart=has_chart)
-        owed = [(effect, compose.view_of(effect, on)) for effect in effects]
-        outbox.owe(tx, self.name, owed, on.now, asked_before=asked_before)
-
-    def _title_of(self, run: Run) -> str:
-        return compose.series_title(self.title, run, self.pipeline.series_by)
-
-    def _places(self, run: Run) -> Places:
-        pipeline = self.pipeline
-        return Places(
-            instance=self.config.instance,
-            pipeline_page=compose.pipeline_page_title(self._title_of(run), self.config.instance),
-            tracker=pipeline.tracker,
-            wiki=pipeline.wiki,
-            chat=pipeline.chat,
-            channel=pipeline.channel,
-            publish=Publish(pipeline.publish),
-            lists_tickets=pipeline.tracker is None or self.config.tracker[pipeline.tracker].kind == "jira",
-        )
 
     def _job(self, fire: Fire, config: JobSection) -> Job:
         filled = {"{seed}": str(fire.number), "{fire_id}": fire.fire_id}
@@ -524,45 +304,10 @@ class Cycle:
             return leases.take(tx, f"pipeline:{self.name}", self.owner, self.clock(), _LEASE)
 
 
-def _series_of(run: Run, series_by: Sequence[str]) -> str:
-    """Name the series a run belongs to by the values of the params and tags that config lists."""
-    name = ", ".join(
-        f"{key}={value}" for key, value in zip(series_by, compose.series_values(run, series_by), strict=True)
-    )
-    if len(name) <= _LONGEST_SERIES:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-    return f"{name[: _LONGEST_SERIES - len(digest) - 1]}…{digest}"
-
-
-def _without_artifacts(judged: JudgedRun) -> RunResult:
-    return RunResult(judged.run, judged.card)
-
-
-def _how_it_ended(fire: Fire) -> str:
-    """Return the exit code of a job that failed, or the name of what became of it instead."""
-    if fire.timed_out:
-        return "timeout"
-    if fire.state is FireState.LOST:
-        return "lost"
-    return "start" if fire.exit_code is None else str(fire.exit_code)
-
-
 def _fill(word: str, values: dict[str, str]) -> str:
     for name, value in values.items():
         word = word.replace(name, value)
     return word
-
-
-def _still_standing(before: Sequence[Incident], steps: Sequence[Step]) -> tuple[Incident, ...]:
-    after = {incident.incident_id: incident for incident in before}
-    after |= {step.incident.incident_id: step.incident for step in steps}
-    return tuple(i for i in after.values() if not i.state.is_over and i.state is IncidentState.OPEN)
-
-
-def _onsets(tx: Connection, steps: Sequence[Step]) -> dict[str, JudgedRun]:
-    found = {step.incident.onset: runs.find(tx, step.incident.onset) for step in steps}
-    return {run_id: judged for run_id, judged in found.items() if judged is not None}
 
 
 def _last_lines(path: Path) -> str:

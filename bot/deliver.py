@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bot.charts import draw_history
-from bot.domain.effects import Effect, EffectKind, ObjectKey, channel_of, family_of
+from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind, channel_of, family_of
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
 from bot.ports import (
@@ -26,9 +26,10 @@ from bot.ports import (
     Tracker,
     Wiki,
 )
-from bot.render import Renderer, TicketText
+from bot.render import CommentText, Renderer, TicketText
 from bot.store.outbox import KnownObject, Owed
 from bot.views import (
+    ArchivePageView,
     Bound,
     ChartView,
     CommentView,
@@ -44,6 +45,17 @@ from bot.views import (
 
 _CLOCK_SKEW = timedelta(minutes=5)  # between us and a service, when its history is searched
 _MOMENT = timedelta(seconds=10)
+_NAMES_OTHERS = frozenset(
+    {
+        EffectKind.TELL_CHANNEL,
+        EffectKind.REPLY_IN_THREAD,
+        EffectKind.OPEN_TICKET,
+        EffectKind.COMMENT_TICKET,
+        EffectKind.PUBLISH_PAGE,
+        EffectKind.POST_DIGEST,
+        EffectKind.PUBLISH_DIGEST,
+    }
+)
 _NEEDS_PAUSE = timedelta(seconds=15)
 
 V = TypeVar("V", bound=View)
@@ -117,12 +129,12 @@ class Delivery:
         missing = [key for key in self.owed.effect.needs if key not in self.known]
         if missing:
             return NotYet(self.now + _NEEDS_PAUSE, f"waits for {missing[0]}", missing[0])
-        return self._wait_a_moment() if self.owed.effect.kind is EffectKind.TELL_CHANNEL else None
+        return self._wait_a_moment() if self.owed.effect.kind in _NAMES_OTHERS else None
 
     def _wait_a_moment(self) -> NotYet | None:
-        """Let a message wait for what it names while that is on its way, or it would have to be edited at once."""
+        """Let a text wait for what it names while that is on its way, or it would have to say `pending`."""
         until = self.owed.created_at + _MOMENT
-        missing = [key for key in self._view(MessageView).links.values() if key in self.coming]
+        missing = [key for key in getattr(self.owed.view, "links", {}).values() if key in self.coming]
         return NotYet(until, f"waits a moment for {missing[0]}", missing[0]) if missing and self.now < until else None
 
     def settle(self) -> Done | NotYet | None:
@@ -134,10 +146,14 @@ class Delivery:
                 return found or self._not_before(max(self._tracker.search_lag, self.in_flight))
             case EffectKind.COMMENT_TICKET:
                 mark = self._view(CommentView).mark
-                found = Done() if self._tracker.has_comment(self._external_id(self.target), mark) else None
-            case EffectKind.PUBLISH_PAGE | EffectKind.PUBLISH_DIGEST:
+                is_there = self._tracker.has_comment(self._external_id(self.target), mark)
+                found = self._commented(self._comment_text()) if is_there else None
+            case EffectKind.PUBLISH_ARCHIVE | EffectKind.PUBLISH_PAGE | EffectKind.PUBLISH_DIGEST:
                 page = self._wiki.find(self.target.name)
                 found = Done(self._made_page(page)) if page else None
+            case EffectKind.REPLY_IN_THREAD:
+                said = self._chat.has_reply(self._posted(), self._view(CommentView).mark)
+                found = Done() if said else None
             case EffectKind.TELL_CHANNEL | EffectKind.POST_DIGEST:
                 found = self._settle_message()
             case _:
@@ -146,32 +162,54 @@ class Delivery:
 
     def perform(self) -> Done:
         """Carry the effect out; raises RetryableError or PermanentError."""
+        match self.target.kind:
+            case ObjectKind.TICKET:
+                return self._tend_ticket()
+            case ObjectKind.PAGE:
+                return self._publish()
+            case ObjectKind.MESSAGE:
+                return self._speak()
+
+    def _tend_ticket(self) -> Done:
         match self.owed.effect.kind:
             case EffectKind.OPEN_TICKET:
                 return self._open_ticket()
             case EffectKind.COMMENT_TICKET:
-                view = self._view(CommentView)
-                text = self.renderer.render_comment(self._tracker.markup, view, self._bind(view.links))
-                self._tracker.comment(self._external_id(self.target), view.mark, text)
+                return self._comment()
             case EffectKind.RESOLVE_TICKET:
                 self._tracker.move(self._external_id(self.target), TicketState.DONE)
             case EffectKind.LINK_TICKET:
                 self._link_ticket()
-            case EffectKind.ATTACH_TO_TICKET | EffectKind.ATTACH_TEXT:
-                is_chart = self.owed.effect.kind is EffectKind.ATTACH_TO_TICKET
-                self._tracker.attach(self._external_id(self.target), self._chart() if is_chart else self._whole_text())
-            case EffectKind.PUBLISH_PAGE:
+            case EffectKind.ATTACH_TO_TICKET:
+                self._tracker.attach(self._external_id(self.target), self._chart())
+            case EffectKind.ATTACH_TEXT | EffectKind.ATTACH_COMMENT:
+                self._tracker.attach(self._external_id(self.target), self._whole_text())
+        return Done()
+
+    def _publish(self) -> Done:
+        match self.owed.effect.kind:
+            case EffectKind.PUBLISH_ARCHIVE | EffectKind.PUBLISH_PAGE:
                 return self._publish_page()
+            case EffectKind.UPDATE_SECTION:
+                return self._update_section()
+            case EffectKind.PUBLISH_DIGEST:
+                return self._tell_digest()
             case EffectKind.LABEL_PAGE:
                 self._wiki.label(self._external_id(self.target), self._view(LabelsView).labels)
             case EffectKind.ATTACH_TO_PAGE:
                 self._wiki.attach(self._external_id(self.target), self._chart())
-            case EffectKind.UPDATE_SECTION:
-                return self._update_section()
+        return Done()
+
+    def _speak(self) -> Done:
+        match self.owed.effect.kind:
             case EffectKind.TELL_CHANNEL:
                 return self._tell_channel()
-            case EffectKind.POST_DIGEST | EffectKind.PUBLISH_DIGEST:
+            case EffectKind.REPLY_IN_THREAD:
+                return self._reply()
+            case EffectKind.POST_DIGEST:
                 return self._tell_digest()
+            case EffectKind.SHARE_CHART:
+                self._chat.share(self._posted(), self._chart())
         return Done()
 
     def _open_ticket(self) -> Done:
@@ -194,12 +232,24 @@ class Delivery:
 
     def _opened(self, ticket: Ticket, text: TicketText) -> Done:
         """Bind the ticket; where its text was cut, the whole of it is owed as a file."""
-        made = Done(self._made_ticket(ticket))
-        if not text.cut:
-            return made
+        owes = self._whole_of(EffectKind.ATTACH_TEXT, self._view(TicketView)) if text.cut else ()
+        return Done(self._made_ticket(ticket), owes=owes)
+
+    def _comment(self) -> Done:
+        text = self._comment_text()
+        self._tracker.comment(self._external_id(self.target), self._view(CommentView).mark, text.body)
+        return self._commented(text)
+
+    def _comment_text(self) -> CommentText:
+        view = self._view(CommentView)
+        return self.renderer.render_comment(self._tracker.markup, view, self._bind(view.links))
+
+    def _commented(self, text: CommentText) -> Done:
+        return Done(owes=self._whole_of(EffectKind.ATTACH_COMMENT, self._view(CommentView)) if text.cut else ())
+
+    def _whole_of(self, kind: EffectKind, view: TicketView | CommentView) -> tuple[tuple[Effect, View]]:
         effect = self.owed.effect
-        whole = Effect(EffectKind.ATTACH_TEXT, self.target, effect.cause, effect.incident_id, needs=(self.target,))
-        return replace(made, owes=((whole, self._view(TicketView)),))
+        return ((Effect(kind, self.target, effect.cause, effect.incident_id, needs=(self.target,)), view),)
 
     def _link_ticket(self) -> None:
         report = self.known[self._view(LinkView).links["report"]]
@@ -209,11 +259,20 @@ class Delivery:
     def _publish_page(self) -> Done:
         if self.target in self.known:
             return Done(self.known[self.target])
+        return Done(self._made_page(self._wiki.create(self._page_draft())))
+
+    def _page_draft(self) -> PageDraft:
+        if self.owed.effect.kind is EffectKind.PUBLISH_ARCHIVE:
+            archive = self._view(ArchivePageView)
+            text = self.renderer.render_archive_page(archive, self._bind(archive.links))
+            return PageDraft(text.title, text.body, parent_id=self._page_id(archive.links.get("pipeline")))
         view = self._view(RunPageView)
         text = self.renderer.render_run_page(view, self._bind(view.links))
-        parent = self.known.get(view.links["pipeline"]) if "pipeline" in view.links else None
-        draft = PageDraft(text.title, text.body, view.labels, parent.bound.external_id if parent else None)
-        return Done(self._made_page(self._wiki.create(draft)))
+        return PageDraft(text.title, text.body, view.labels, self._page_id(view.links.get("archive")))
+
+    def _page_id(self, key: ObjectKey | None) -> str | None:
+        parent = None if key is None else self.known.get(key)
+        return None if parent is None else parent.bound.external_id
 
     def _update_section(self) -> Done:
         view = self._view(PipelinePageView)
@@ -229,20 +288,32 @@ class Delivery:
 
     def _tell_channel(self) -> Done:
         view = self._view(MessageView)
-        text = self.renderer.render_message(view, self._bind(view.links))
-        unbound = tuple(key for key in view.links.values() if key not in self.known)
+        return self._post(view.mark, self.renderer.render_message(view, self._bind(view.links)), view.links)
+
+    def _post(self, mark: str, text: str, links: Mapping[str, ObjectKey]) -> Done:
+        """Post a message, or edit the one that is there."""
+        unbound = tuple(key for key in links.values() if key not in self.known)
         known = self.known.get(self.target)
         if known is not None and self._chat.can_edit:
-            self._chat.edit(Posted(known.place, known.bound.external_id, known.bound.url), view.mark, text)
+            self._chat.edit(self._posted(), mark, text)
             return Done(unbound=unbound)
-        posted = self._chat.post(self._channel, view.mark, text)
+        posted = self._chat.post(self._channel, mark, text)
         return Done(self._made_message(posted), unbound, posted=True)
+
+    def _posted(self) -> Posted:
+        known = self.known[self.target]
+        return Posted(known.place, known.bound.external_id, known.bound.url)
+
+    def _reply(self) -> Done:
+        view = self._view(CommentView)
+        text = self.renderer.render_reply(view, self._bind(view.links))
+        self._chat.reply(self._posted(), view.mark, text)
+        return Done(posted=True)
 
     def _tell_digest(self) -> Done:
         view = self._view(DigestView)
         if self.owed.effect.kind is EffectKind.POST_DIGEST:
-            text = self.renderer.render_digest(view, self._bind(view.links))
-            return Done(self._made_message(self._chat.post(self._channel, view.mark, text)), posted=True)
+            return self._post(view.mark, self.renderer.render_digest(view, self._bind(view.links)), view.links)
         body = self.renderer.render_digest_page(view, self._bind(view.links))
         return Done(self._made_page(self._wiki.create(PageDraft(view.title, body))))
 
@@ -276,8 +347,9 @@ class Delivery:
         return Attachment(chart.filename, draw_history(chart), "image/png")
 
     def _whole_text(self) -> Attachment:
-        view = self._view(TicketView)
-        content = self.renderer.render_whole_ticket(view, self._bind(view.links)).encode()
+        view = self.owed.view
+        assert isinstance(view, TicketView | CommentView)
+        content = self.renderer.render_whole(view, self._bind(view.links)).encode()
         return Attachment(f"whole-text-{hashlib.sha256(content).hexdigest()[:8]}.md", content, "text/markdown")
 
     def _bind(self, links: Mapping[str, ObjectKey]) -> dict[str, Bound | None]:

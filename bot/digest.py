@@ -25,7 +25,7 @@ from bot.store import fires, incidents, outbox, pipelines, runs
 from bot.store.outbox import EffectState, ParkedFor
 from bot.store.runs import JudgedRun
 from bot.timetable import latest_until
-from bot.views import DigestKind, DigestLine, DigestPart, DigestView, Tone
+from bot.views import DigestKind, DigestLine, DigestPart, DigestView, Tone, View
 
 WEEK = timedelta(days=7)
 _NEXT = timedelta(days=7)  # what is due later is no news
@@ -39,11 +39,15 @@ class Digest:
     locale: Locale
 
 
-def compose_digest(herald: Herald, since: datetime | None = None) -> Digest:
-    """Gather what happened since a moment: by default since the last digest, or in the last week."""
+def compose_digest(herald: Herald, since: datetime | None = None, locale: Locale | None = None) -> Digest:
+    """Gather what happened since a moment: by default since the last digest, or in the last week.
+
+    It is written in *locale*, by default in the language of the channel that it goes to.
+    """
     now = herald.around.clock()
     section = herald.config.digest
-    locale = (section.locale if section else None) or herald.config.locale
+    where = (section.chat, section.channel) if section else ()
+    locale = locale or herald.config.locale_of(DIGEST, *where)
     zone = ZoneInfo((section.time_zone if section else None) or herald.config.time_zone)
     with herald.database.begin() as tx:
         known = {name: each for name in herald.config.pipeline if (each := pipelines.find(tx, name)) is not None}
@@ -108,13 +112,15 @@ def owe_digest(herald: Herald, due_at: datetime, since: datetime | None = None) 
         return False
     digest = compose_digest(herald, since)
     view, instance = digest.view, herald.config.instance
-    effects: list[Effect] = []
+    owed: list[tuple[Effect, View]] = []
     if section.chat is not None:
         name = f"{section.channel} {instance}-digest-{due_at:%Y%m%dT%H%M%S}"
-        effects.append(Effect(EffectKind.POST_DIGEST, ObjectKey(section.chat, ObjectKind.MESSAGE, name), "digest"))
+        message = ObjectKey(section.chat, ObjectKind.MESSAGE, name)
+        owed.append((Effect(EffectKind.POST_DIGEST, message, "digest"), view))
     if section.wiki is not None:
-        page = ObjectKey(section.wiki, ObjectKind.PAGE, view.title)
-        effects.append(Effect(EffectKind.PUBLISH_DIGEST, page, "digest"))
+        paged = compose_digest(herald, since, herald.config.locale_of(DIGEST)).view
+        page = ObjectKey(section.wiki, ObjectKind.PAGE, paged.title)
+        owed.append((Effect(EffectKind.PUBLISH_DIGEST, page, "digest"), paged))
     is_skipped = section.skip_if_quiet and view.is_quiet
     now = herald.around.clock()
     with herald.database.begin() as tx:
@@ -123,7 +129,7 @@ def owe_digest(herald: Herald, due_at: datetime, since: datetime | None = None) 
             return not is_skipped
         fires.save(tx, replace(fire, state=FireState.ENDED, started_at=now, ended_at=now))
         if not is_skipped:
-            outbox.owe(tx, DIGEST, [(effect, view) for effect in effects], now)
+            outbox.owe(tx, DIGEST, owed, now)
     return not is_skipped
 
 
@@ -222,10 +228,10 @@ class _Gathering:
 
     def _line(self, kind: DigestKind, name: str, incident: Incident) -> DigestLine:
         section = self.herald.config.pipeline[name]
-        onset = runs.find(self.tx, incident.onset)
+        onset = runs.find(self.tx, incident.series.pipeline, incident.onset)
         shown = onset
         if incident.bad_runs and incident.state is not IncidentState.RESOLVED:
-            shown = runs.find(self.tx, incident.bad_runs[-1]) or onset
+            shown = runs.find(self.tx, incident.series.pipeline, incident.bad_runs[-1]) or onset
         elif incident.state is IncidentState.RESOLVED:
             shown = next(iter(runs.recent(self.tx, incident.series, 1)), onset)
         told = [f for f in shown.findings if f.part is None and f.key in incident.metrics] if shown else []

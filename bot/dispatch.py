@@ -35,7 +35,7 @@ def ignore_step(step: str) -> None:
 class Wording(Protocol):
     """What a pipeline's config says about how its effects read."""
 
-    def renderer(self, pipeline: str) -> Renderer: ...
+    def renderer(self, pipeline: str, target: ObjectKey) -> Renderer: ...
 
     def ticket_fields(self, pipeline: str) -> TicketFields: ...
 
@@ -145,7 +145,7 @@ class Dispatcher:
         delivery = Delivery(
             owed,
             self.services,
-            self.wording.renderer(owed.pipeline),
+            self.wording.renderer(owed.pipeline, owed.effect.target),
             self.wording.ticket_fields(owed.pipeline),
             known,
             now,
@@ -219,9 +219,9 @@ class Dispatcher:
         effect = owed.effect
         if effect.kind in CREATING and done.made is not None:
             missing = outbox.messages_missing(tx, done.made.key, effect.incident_id)
-            for text in (*missing, *outbox.sections_missing(tx, done.made.key)):
+            for text in (*missing, *outbox.texts_missing(tx, done.made.key)):
                 self._owe_mend(tx, text, done.made, now)
-        if effect.kind in (EffectKind.TELL_CHANNEL, EffectKind.UPDATE_SECTION):
+        if effect.kind in (EffectKind.TELL_CHANNEL, EffectKind.POST_DIGEST, EffectKind.UPDATE_SECTION):
             for known in outbox.known_objects(tx, done.unbound).values():
                 self._owe_mend(tx, owed, known, now)
 

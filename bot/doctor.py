@@ -19,6 +19,7 @@ from bot.config import (
     TrelloSection,
     WebhookSection,
 )
+from bot.domain.runs import Release
 from bot.errors import IntegrationError, RunStoreError, StateError
 from bot.formats import duration
 from bot.ports import RunStore, Selection
@@ -93,6 +94,8 @@ def _check_mlflow(config: Config, store: RunStore, now: datetime) -> Iterator[Ch
     for name, pipeline in config.pipeline.items():
         try:
             yield _check_runs(name, pipeline, store, now)
+            if pipeline.pinned is not None:
+                yield _check_release(name, pipeline.pinned, store)
         except RunStoreError as error:
             yield Check(f"runs of {name}", ok=False, said=str(error), remedy="Mend what the sentence names.")
 
@@ -114,6 +117,15 @@ def _check_runs(name: str, pipeline: PipelineSection, store: RunStore, now: date
     last = max(runs, key=lambda run: run.ended)
     ago = duration(max(now - last.ended, timedelta(0)), "en")
     return Check(check, ok=True, said=f"the last, {last.name}, ended {ago} ago")
+
+
+def _check_release(name: str, release: Release, store: RunStore) -> Check:
+    check = f"release of {name}"
+    found = store.released(release)
+    if found is None:
+        remedy = f"Set the alias in MLflow, or check pipeline.{name}.release; until then only recent runs are compared."
+        return Check(check, ok=False, said=f"MLflow has no run behind {release}", remedy=remedy)
+    return Check(check, ok=True, said=f"{release} is the run {found.name}")
 
 
 def _wants(config: Config, tracker: str) -> TicketWants:

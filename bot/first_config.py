@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -78,9 +80,15 @@ def secrets_of(answers: Answers) -> tuple[str, ...]:
     )
 
 
+def our_example() -> Path:
+    """Find the configuration that explains every key: in the package once it is installed, else beside it."""
+    installed = Path(str(files("bot"))) / "config.example.toml"
+    return installed if installed.is_file() else installed.parent.parent / "config.example.toml"
+
+
 def write_config(answers: Answers) -> str:
-    """Write the configuration as TOML; config.example.toml explains every key that may be added."""
-    sections = ["# Herald's configuration. Every key there is stands in config.example.toml, with what it means.", ""]
+    """Write the configuration as TOML; `herald init --example` explains every key that may be added."""
+    sections = ["# Herald's configuration. `herald init --example` prints every key there is, with what it means.", ""]
     sections += _section("mlflow", keys={"tracking_uri": answers.mlflow})
     if answers.jira:
         keys = {"kind": "jira", **_account(answers.jira), "project": answers.project}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.domain.pacing import Allowance
-from bot.domain.runs import Run, RunResult
+from bot.domain.runs import Release, Run, RunResult
 
 
 class TicketState(StrEnum):
@@ -182,7 +182,7 @@ class Chat(Protocol):
 
     @property
     def can_edit(self) -> bool:
-        """Say whether a message can be edited and found again; webhooks can do neither."""
+        """Say whether a message can be edited, answered and found again; webhooks can do none of it."""
 
     @property
     def promise(self) -> Promise:
@@ -198,6 +198,15 @@ class Chat(Protocol):
 
     def find(self, channel: str, mark: str, since: datetime) -> Posted | None:
         """Find the message that carries *mark* among those posted after *since*."""
+
+    def reply(self, posted: Posted, mark: str, text: str) -> None:
+        """Answer a message in its thread."""
+
+    def has_reply(self, posted: Posted, mark: str) -> bool:
+        """Say whether the message's thread holds a reply that carries *mark*."""
+
+    def share(self, posted: Posted, attachment: Attachment) -> None:
+        """Show a file in the message's thread; one that is there by its name stays as it is."""
 
     def marked(self, channel: str, since: datetime) -> Sequence[MarkedMessage]:
         """List the messages of ours posted after *since*, oldest first; none where messages cannot be looked for."""
@@ -233,8 +242,15 @@ class RunStore(Protocol):
     def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:
         """Find the run of a job, whatever its status: the one tagged with its fire's id.
 
-        A job that knows nothing of fires tags none: then the newest untagged run since *started* is taken, and tagged.
+        A job that knows nothing of fires tags none: then the newest untagged run since *started* is taken, and tagged,
+        as a guess too.
         """
+
+    def released(self, release: Release) -> Run | None:
+        """Find the run that a release came from; None where there is none, or where it was deleted."""
+
+    def end_run(self, run_id: str) -> None:
+        """Let a run whose program is gone end as killed."""
 
     def load(self, run: Run) -> RunResult:
         """Add what the run's artifacts say: the data card and the per-example table, each where there is one."""

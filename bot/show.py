@@ -18,6 +18,7 @@ from rich.table import Table
 from bot.checks import Check, Examined
 from bot.cycle import CycleReport
 from bot.dispatch import DrainReport
+from bot.domain.healing import Repair, RepairKind
 from bot.domain.judge import Finding, Outcome
 from bot.overview import Overview, PipelineOverview
 from bot.rehearse import Rehearsal
@@ -174,6 +175,45 @@ def print_effect(owed: Owed, *, as_json: bool) -> None:
             case _:
                 table.add_row(escape(name), escape(str(value)))
     Console().print(table)
+
+
+_REPAIRS = {
+    RepairKind.KNOW: "is there and was not known",
+    RepairKind.FOLLOW: "was moved or renamed",
+    RepairKind.FILE_ANEW: "was deleted while its incident is open: it is filed anew",
+    RepairKind.FORGET: "was deleted: it is forgotten",
+    RepairKind.CLOSE_DUPLICATE: "repeats an older one: it is closed as its duplicate",
+    RepairKind.TELL_DUPLICATE: "repeats an older message: delete it by hand",
+}
+
+
+def print_repairs(repairs: Sequence[Repair], *, dry_run: bool, as_json: bool) -> None:
+    """Print what differed between our state and the services."""
+    if as_json:
+        print_json({"dry_run": dry_run, "repairs": [_repair_as_json(each) for each in repairs]})
+        return
+    console = Console()
+    if not repairs:
+        console.print("What we believe is what the services hold.")
+        return
+    table = Table("object", "called", "what")
+    for each in repairs:
+        called = (each.held.title or each.held.external_id) if each.held else each.known_as
+        table.add_row(escape(str(each.key)), escape(called), _REPAIRS[each.kind])
+    console.print(table)
+    console.print("Nothing was changed." if dry_run else "Done.")
+
+
+def _repair_as_json(each: Repair) -> dict[str, Any]:
+    return {
+        "repair": each.kind.value,
+        "on": str(each.key),
+        "id": each.held.external_id if each.held else None,
+        "called": each.held.title if each.held else each.known_as,
+        "url": each.held.url if each.held else None,
+        "known_as": each.known_as or None,
+        "original": each.original.external_id if each.original else None,
+    }
 
 
 def print_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> None:

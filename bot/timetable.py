@@ -87,18 +87,22 @@ class Clock:
 
 def read_cron(line: str, zone: ZoneInfo) -> Clock:
     """Read a cron line with the weekdays of cron (0 and 7 are Sunday); raises ValueError in words."""
+    from apscheduler.triggers.combining import OrTrigger
     from apscheduler.triggers.cron import CronTrigger
 
     fields = line.split()
     if len(fields) != _CRON_FIELDS:
         raise ValueError("it should have five fields: minute, hour, day of the month, month, weekday")
     minute, hour, day, month, weekday = fields
-    if day != "*" and weekday != "*":
-        raise ValueError("it restricts both the day of the month and the weekday, which programs read differently")
-    calendar = CronTrigger(
-        minute=minute, hour=hour, day=day, month=month, day_of_week=_read_weekdays(weekday), timezone=UTC
-    )
-    return Clock(calendar, zone, each_hour=hour == "*")
+    weekdays = _read_weekdays(weekday)
+
+    def calendar(day: str, weekdays: str) -> CronTrigger:
+        return CronTrigger(minute=minute, hour=hour, day=day, month=month, day_of_week=weekdays, timezone=UTC)
+
+    if day.startswith("*") or weekday.startswith("*"):
+        return Clock(calendar(day, weekdays), zone, each_hour=hour == "*")
+    either = OrTrigger([calendar(day, "*"), calendar("*", weekdays)])  # as cron reads a line that restricts both
+    return Clock(either, zone, each_hour=hour == "*")
 
 
 def read_at(at: time | datetime, zone: ZoneInfo) -> Clock | Once:

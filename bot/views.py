@@ -56,6 +56,7 @@ class MetricRow:
     examples: str = ""  # how many; slices only
     higher_is_better: bool = True
     why: str = ""  # why it matters, in the team's words
+    is_release: bool = False  # the baseline is the released run, not the recent ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,7 @@ class TicketView:
     marker: str
     chart: str = ""  # filename of the attached chart
     log_tail: str = ""  # last lines of a failed job
+    release: RunView | None = None  # the released run, where a row is held against it
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # report
 
 
@@ -194,9 +196,20 @@ class RunPageView:
     marker: str  # of the incident; empty where there is none
     labels: tuple[str, ...] = ()
     previous: RunView | None = None
-    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # previous, pipeline
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # previous, pipeline, archive
     peers: tuple[PeerRow, ...] = ()
     peer_metrics: tuple[str, ...] = ()  # plain names
+    release: RunView | None = None  # the released run, where config names one
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivePageView:
+    """The page of a pipeline's year; the wiki lists the pages of runs below it."""
+
+    title: str
+    pipeline: str
+    year: str
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +333,7 @@ View = (
     TicketView
     | CommentView
     | RunPageView
+    | ArchivePageView
     | PipelinePageView
     | MessageView
     | ChartView

@@ -66,7 +66,7 @@ class Watch:
             if run.status is RunStatus.FINISHED and sight.is_past(run)
         ]
         with self.database.begin() as tx:
-            seen = runs.seen(tx, (run.run_id for run in found))
+            seen = runs.seen(tx, self.pipeline, (run.run_id for run in found))
         return sorted((run for run in found if run.run_id not in seen), key=lambda run: (run.ended, run.run_id))
 
     def unseen(self, sights: Sequence[Sight]) -> Iterator[tuple[Run, bool]]:
@@ -88,7 +88,7 @@ class Watch:
 
     def _without_seen(self, batch: Sequence[tuple[Run, bool]]) -> list[tuple[Run, bool]]:
         with self.database.begin() as tx:
-            seen = runs.seen(tx, (run.run_id for run, _ in batch))
+            seen = runs.seen(tx, self.pipeline, (run.run_id for run, _ in batch))
         return [(run, past) for run, past in batch if run.run_id not in seen]
 
     def move_marks(self, sights: Sequence[Sight], now: datetime) -> None:

@@ -62,6 +62,8 @@ class MemoryMessage:
     text: str
     posted_at: datetime
     edits: list[str] = field(default_factory=list)  # earlier texts, oldest first
+    replies: list[tuple[str, str]] = field(default_factory=list)  # mark and text, oldest first
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 class Faults:
@@ -266,10 +268,28 @@ class MemoryChat:
             fitting = (m for m in self.messages if (m.channel, m.mark) == (channel, mark) and m.posted_at >= since)
             return next((_posted(message) for message in fitting), None)
 
+    def reply(self, posted: Posted, mark: str, text: str) -> None:
+        with self.faults.during("reply"):
+            parse_document(text)
+            self._threaded(posted).replies.append((mark, text))
+
+    def has_reply(self, posted: Posted, mark: str) -> bool:
+        with self.faults.during("has_reply"):
+            return self._can_edit and any(mark == held for held, _ in self._message(posted).replies)
+
+    def share(self, posted: Posted, attachment: Attachment) -> None:
+        with self.faults.during("share"):
+            self._threaded(posted).files.setdefault(attachment.filename, attachment.content)
+
     def marked(self, channel: str, since: datetime) -> Sequence[MarkedMessage]:
         with self.faults.during("marked"):
             ours = (m for m in self.messages if self._can_edit and m.channel == channel and m.posted_at >= since)
             return [MarkedMessage(message.mark, _posted(message)) for message in ours]
+
+    def _threaded(self, posted: Posted) -> MemoryMessage:
+        if not self._can_edit:
+            raise PermanentError("A webhook has no threads.")
+        return self._message(posted)
 
     def _message(self, posted: Posted) -> MemoryMessage:
         for message in self.messages:

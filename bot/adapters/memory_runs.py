@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from bot.domain.runs import Run, RunResult, RunStatus
+from bot.domain.runs import Release, Run, RunResult, RunStatus
 from bot.errors import RunStoreError
 from bot.ports import Experiment, Job, JobState, JobStatus, Selection
-from bot.seam import FIRE_TAG
+from bot.seam import FIRE_TAG, GUESS_TAG
 
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -22,6 +22,7 @@ class MemoryRunStore:
     def __init__(self) -> None:
         self.logs: dict[str, str] = {}  # by run
         self.created: dict[str, datetime] = {}  # by experiment, where it was not long ago
+        self.aliases: dict[str, str] = {}  # by `models:/NAME@ALIAS`, the run it stands for
         self._experiments: dict[str, dict[str, RunResult]] = {}  # by run, as they were added
 
     def create(self, experiment: str) -> None:
@@ -59,9 +60,19 @@ class MemoryRunStore:
         if untagged is None:
             return None
         result = self._experiments[experiment][untagged.run_id]
-        tagged = replace(untagged, tags={**untagged.tags, FIRE_TAG: fire_id})
+        tagged = replace(untagged, tags={**untagged.tags, FIRE_TAG: fire_id, GUESS_TAG: "1"})
         self.add(experiment, replace(result, run=tagged))
         return tagged
+
+    def released(self, release: Release) -> Run | None:
+        run_id = release.run_id or self.aliases.get(str(release))
+        every = (run for experiment in self._experiments for run in self._runs(experiment))
+        return next((run for run in every if run.run_id == run_id), None)
+
+    def end_run(self, run_id: str) -> None:
+        for runs in self._experiments.values():
+            if run_id in runs:
+                runs[run_id] = replace(runs[run_id], run=replace(runs[run_id].run, status=RunStatus.KILLED))
 
     def load(self, run: Run) -> RunResult:
         for runs in self._experiments.values():

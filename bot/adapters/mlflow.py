@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bot.config import MlflowSection
-from bot.domain.runs import DataCard, ExampleTable, Run, RunResult, RunStatus
+from bot.domain.runs import DataCard, ExampleTable, Release, Run, RunResult, RunStatus
 from bot.errors import RunStoreError
 from bot.ports import Experiment, Selection
-from bot.seam import CARD_FILE, FIRE_TAG, TABLE_FILE
+from bot.seam import CARD_FILE, FIRE_TAG, GUESS_TAG, TABLE_FILE
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment as MlflowExperiment
@@ -40,6 +40,7 @@ _STATUS = {
 _PARENT_TAG = "mlflow.parentRunId"
 _LOG_FOLDER = "herald"
 _BAD_TERMS = "INVALID_PARAMETER_VALUE"
+_UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # the latter of an alias that a model lacks
 _PAGE = 200
 _EXPERIMENTS_PAGE = 1000
 _WRITTEN_OUT = re.compile(r"\[([*?\[])\]")  # what glob.escape makes of a sign that means something in a glob
@@ -57,6 +58,7 @@ _HINTS = {
     "error code 401": _WHO,
     "CERTIFICATE_VERIFY_FAILED": "its certificate is of an authority that is not known here: name the authority's PEM "
     "file in MLFLOW_TRACKING_SERVER_CERT_PATH",
+    "Max retries exceeded": "nothing answers there: is it running, and is the address right?",
 }
 
 
@@ -133,9 +135,31 @@ class MlflowRunStore:
             since = int(started.timestamp() * 1000)
             for run in self._client.search_runs([experiment_id], f"attributes.start_time >= {since}", order_by=newest):
                 if FIRE_TAG not in run.data.tags and _PARENT_TAG not in run.data.tags:
-                    self._client.set_tag(run.info.run_id, FIRE_TAG, fire_id)
-                    return self._run(run)
+                    for tag, value in ((GUESS_TAG, "1"), (FIRE_TAG, fire_id)):
+                        self._client.set_tag(run.info.run_id, tag, value)
+                    found = self._run(run)
+                    return replace(found, tags={**found.tags, FIRE_TAG: fire_id, GUESS_TAG: "1"})
         return None
+
+    def released(self, release: Release) -> Run | None:
+        from mlflow.exceptions import MlflowException
+
+        with self._translated():
+            try:
+                run_id = release.run_id or self._run_behind(release)
+                found = self._client.get_run(run_id) if run_id else None
+            except MlflowException as error:
+                if error.error_code not in _UNKNOWN:
+                    raise
+                return None
+        return None if found is None or found.info.lifecycle_stage != "active" else self._run(found)
+
+    def _run_behind(self, release: Release) -> str:
+        return self._client.get_model_version_by_alias(release.model, release.alias).run_id or ""
+
+    def end_run(self, run_id: str) -> None:
+        with self._translated():
+            self._client.set_terminated(run_id, "KILLED")
 
     def load(self, run: Run) -> RunResult:
         if run.run_id in self._loaded:

@@ -22,7 +22,7 @@ from bot.adapters.slackblocks import Message, build_message
 from bot.config import SlackSection
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError, RetryableError
-from bot.ports import MarkedMessage, Posted, Promise
+from bot.ports import Attachment, MarkedMessage, Posted, Promise
 
 T = TypeVar("T")
 
@@ -149,6 +149,19 @@ class SlackLink:
             write=write,
         )
 
+    def upload(self, address: str, attachment: Attachment) -> None:
+        """Send a file to the address that Slack gave for it, which takes no token."""
+        self._wire.send(
+            f"take the file {attachment.filename}",
+            lambda: self._session.post(
+                address,
+                data=attachment.content,
+                headers={"Content-Type": attachment.media_type},
+                timeout=self._config.timeout.total_seconds(),
+                verify=self._session.verify,
+            ),
+        )
+
 
 class SlackChat:
     """A workspace of Slack as :class:`bot.ports.Chat`."""
@@ -209,6 +222,69 @@ class SlackChat:
         channel_id = self._channel_id(channel)
         ours = sorted((ts, mark) for ts, mark in self._history(channel_id, since) if mark is not None)
         return [MarkedMessage(mark, Posted(channel_id, ts, self._permalink(channel_id, ts))) for ts, mark in ours]
+
+    def reply(self, posted: Posted, mark: str, text: str) -> None:
+        message = build_message(text)
+        channel_id = self._channel_id(posted.channel)
+        self._link.call(
+            f"answer the message {posted.message_id} in {posted.channel}",
+            lambda client: client.chat_postMessage(
+                channel=channel_id,
+                thread_ts=posted.message_id,
+                unfurl_links=False,
+                unfurl_media=False,
+                **_arguments(mark, message),
+            ),
+            lambda answer: str(answer["ts"]),
+            write=True,
+        )
+
+    def has_reply(self, posted: Posted, mark: str) -> bool:
+        return any(_mark_of(each) == mark for each in self._thread(posted))
+
+    def share(self, posted: Posted, attachment: Attachment) -> None:
+        shown = (file for each in self._thread(posted) for file in each.get("files", ()))
+        if any(file.get("name") == attachment.filename for file in shown):
+            return
+        address, file_id = self._link.call(
+            f"take the file {attachment.filename}",
+            lambda client: client.files_getUploadURLExternal(
+                filename=attachment.filename, length=len(attachment.content)
+            ),
+            lambda answer: (str(answer["upload_url"]), str(answer["file_id"])),
+        )
+        self._link.upload(address, attachment)
+        channel_id = self._channel_id(posted.channel)
+        self._link.call(
+            f"show the file {attachment.filename} in {posted.channel}",
+            lambda client: client.files_completeUploadExternal(
+                files=[{"id": file_id, "title": attachment.filename}],
+                channel_id=channel_id,
+                thread_ts=posted.message_id,
+            ),
+            lambda answer: [str(each["id"]) for each in answer["files"]],
+            write=True,
+        )
+
+    def _thread(self, posted: Posted) -> Iterator[Mapping[str, Any]]:
+        """Yield the message and what was said and shown below it, oldest first."""
+        channel_id = self._channel_id(posted.channel)
+        cursor: str | None = None
+        while True:
+            messages, cursor = self._link.call(
+                f"show the thread of {posted.message_id} in {posted.channel}",
+                lambda client, page=cursor: client.conversations_replies(  # type: ignore[misc]
+                    channel=channel_id,
+                    ts=posted.message_id,
+                    cursor=page,
+                    limit=_HISTORY_PAGE,
+                    include_all_metadata=True,
+                ),
+                lambda answer: (list(answer["messages"]), next_page(answer)),
+            )
+            yield from messages
+            if not cursor:
+                return
 
     def _history(self, channel_id: str, since: datetime) -> Iterator[tuple[str, str | None]]:
         """Yield what was posted since then, each message with its mark, newest first."""

@@ -15,6 +15,7 @@ from bot.errors import IntegrationError, PermanentError
 
 _PAGE = 200
 _WRITING, _READING, _LISTING = "chat:write", "channels:history", "channels:read"
+_SHARING = "files:write"
 _PRIVATE = {_READING: "groups:history", _LISTING: "groups:read"}  # the same for private channels
 _NOT_OURS = {"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"}
 
@@ -42,7 +43,7 @@ def check_slack(config: SlackSection, channels: Sequence[str], now: datetime) ->
     yield Check("credentials", ok=True, said=f"we are {who.get('user')} in {who.get('team')}")
     scopes = _scopes(headers)
     by_name = [name for name in channels if not is_channel_id(name)]
-    yield from _check_scopes(scopes, needs_listing=bool(by_name))
+    yield from _check_scopes(scopes, needs_listing=bool(by_name), shares_charts=config.charts)
     for name in channels:
         yield from _check_channel(link, name, scopes)
 
@@ -64,12 +65,13 @@ def _scopes(headers: Mapping[str, str]) -> frozenset[str] | None:
     return None if said is None else frozenset(each.strip() for each in said.split(","))
 
 
-def _check_scopes(scopes: frozenset[str] | None, *, needs_listing: bool) -> Iterator[Check]:
+def _check_scopes(scopes: frozenset[str] | None, *, needs_listing: bool, shares_charts: bool) -> Iterator[Check]:
     if scopes is None:
         return
     whys = {
         _WRITING: "to post and to edit",
         _READING: "to find a message again after a broken connection",
+        **({_SHARING: "to show charts"} if shares_charts else {}),
         **({_LISTING: "to find a channel by its name; or name it by its id"} if needs_listing else {}),
     }
     for scope, why in whys.items():

@@ -14,7 +14,7 @@ from bot.adapters.slackblocks import build_message
 from bot.config import WebhookSection
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError
-from bot.ports import MarkedMessage, Posted, Promise
+from bot.ports import Attachment, MarkedMessage, Posted, Promise
 
 _SHORTEST_SECRET = 8  # characters; shorter parts of the address are words like `hooks` or `services`
 _ADVICE = {
@@ -80,6 +80,15 @@ class WebhookChat:
 
     def find(self, channel: str, mark: str, since: datetime) -> Posted | None:  # noqa: ARG002 - a port's signature
         return None
+
+    def reply(self, posted: Posted, mark: str, text: str) -> None:  # noqa: ARG002 - a port's signature
+        raise PermanentError("A webhook cannot answer in a thread; use a chat of kind slack for that.")
+
+    def has_reply(self, posted: Posted, mark: str) -> bool:  # noqa: ARG002 - a port's signature
+        return False
+
+    def share(self, posted: Posted, attachment: Attachment) -> None:  # noqa: ARG002 - a port's signature
+        raise PermanentError("A webhook cannot show a file; use a chat of kind slack for that.")
 
     def marked(self, channel: str, since: datetime) -> Sequence[MarkedMessage]:  # noqa: ARG002 - a port's signature
         return ()

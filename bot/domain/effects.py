@@ -13,11 +13,15 @@ class EffectKind(StrEnum):
     LINK_TICKET = "link_ticket"
     ATTACH_TO_TICKET = "attach_to_ticket"
     ATTACH_TEXT = "attach_text"  # the whole text of a ticket that was cut
+    ATTACH_COMMENT = "attach_comment"  # and of a comment
+    PUBLISH_ARCHIVE = "publish_archive"  # the page of a year, below which its runs' pages are
     PUBLISH_PAGE = "publish_page"
     LABEL_PAGE = "label_page"
     ATTACH_TO_PAGE = "attach_to_page"
     UPDATE_SECTION = "update_section"
     TELL_CHANNEL = "tell_channel"
+    REPLY_IN_THREAD = "reply_in_thread"
+    SHARE_CHART = "share_chart"  # in a message's thread
     POST_DIGEST = "post_digest"
     PUBLISH_DIGEST = "publish_digest"
 
@@ -84,8 +88,11 @@ class Effect:
             EffectKind.LINK_TICKET,
             EffectKind.ATTACH_TO_TICKET,
             EffectKind.ATTACH_TEXT,
+            EffectKind.ATTACH_COMMENT,
             EffectKind.LABEL_PAGE,
             EffectKind.ATTACH_TO_PAGE,
+            EffectKind.REPLY_IN_THREAD,
+            EffectKind.SHARE_CHART,
         }
         return f"{self.target}/{self.kind}" if self.kind in aside else str(self.target)
 
@@ -100,4 +107,8 @@ def family_of(marker: str) -> str:
     return "-".join(marker.split("-")[:2])
 
 
-CREATING = (EffectKind.OPEN_TICKET, EffectKind.PUBLISH_PAGE)  # nothing later on the object can do without
+CREATING = (
+    EffectKind.OPEN_TICKET,
+    EffectKind.PUBLISH_ARCHIVE,
+    EffectKind.PUBLISH_PAGE,
+)  # nothing later on the object can do without

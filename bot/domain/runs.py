@@ -103,3 +103,15 @@ class Baseline:
 
     recent: tuple[RunResult, ...] = ()
     pinned: RunResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What was released: a run by its id, or whatever the alias of a registered model stands for now."""
+
+    run_id: str = ""
+    model: str = ""
+    alias: str = ""
+
+    def __str__(self) -> str:
+        return self.run_id or f"models:/{self.model}@{self.alias}"

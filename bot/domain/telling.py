@@ -26,11 +26,14 @@ class Places:
 
     instance: str
     pipeline_page: str  # title
+    archive_page: str  # of the year, below the pipeline's; title
     tracker: str | None = None
     wiki: str | None = None
     chat: str | None = None
     channel: str | None = None
     publish: Publish = Publish.CHANGED
+    replies: bool = False  # whether what repeats and what has recovered is also said in the message's thread
+    shares_charts: bool = False  # and the chart shown there
     lists_tickets: bool = True  # whether the wiki shows the tracker's tickets by a label of theirs, as it does Jira's
 
     def ticket(self, incident: Incident) -> ObjectKey | None:
@@ -80,10 +83,7 @@ def effects_of(
         effects += _ticket_effects(run_id, step, places, has_chart=has_chart)
         effects += _link_effects(run_id, step, places, page)
     for step in steps:
-        message = places.message(step.incident)
-        if message is not None and step.turn in _TOLD:
-            cause = f"{run_id}/{step.turn}"
-            effects.append(Effect(EffectKind.TELL_CHANNEL, message, cause, step.incident.incident_id))
+        effects += _message_effects(run_id, step, places, has_chart=has_chart)
     return tuple(effects)
 
 
@@ -113,13 +113,28 @@ def _page_effects(
     run_id: str, places: Places, page: ObjectKey, incident_id: str | None, *, has_chart: bool
 ) -> list[Effect]:
     parent = ObjectKey(page.service, ObjectKind.PAGE, places.pipeline_page)
+    archive = ObjectKey(page.service, ObjectKind.PAGE, places.archive_page)
     effects = [
         Effect(EffectKind.UPDATE_SECTION, parent, run_id),
-        Effect(EffectKind.PUBLISH_PAGE, page, run_id, incident_id, needs=(parent,)),
+        Effect(EffectKind.PUBLISH_ARCHIVE, archive, "year", needs=(parent,)),
+        Effect(EffectKind.PUBLISH_PAGE, page, run_id, incident_id, needs=(archive,)),
         Effect(EffectKind.LABEL_PAGE, page, run_id, needs=(page,)),
     ]
     if has_chart:
         effects.append(Effect(EffectKind.ATTACH_TO_PAGE, page, run_id, needs=(page,)))
+    return effects
+
+
+def _message_effects(run_id: str, step: Step, places: Places, *, has_chart: bool) -> list[Effect]:
+    message = places.message(step.incident)
+    if message is None or step.turn not in _TOLD:
+        return []
+    incident, cause = step.incident.incident_id, f"{run_id}/{step.turn}"
+    effects = [Effect(EffectKind.TELL_CHANNEL, message, cause, incident)]
+    if places.replies and step.turn is not Turn.FILED:
+        effects.append(Effect(EffectKind.REPLY_IN_THREAD, message, cause, incident, needs=(message,)))
+    if places.shares_charts and step.turn is Turn.FILED and has_chart:
+        effects.append(Effect(EffectKind.SHARE_CHART, message, cause, incident, needs=(message,)))
     return effects
 
 

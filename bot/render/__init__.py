@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +22,7 @@ from bot.formats import Locale
 from bot.render.message import MessageDocument, Paragraph, Part
 from bot.render.room import Room
 from bot.views import (
+    ArchivePageView,
     Bound,
     CommentView,
     DigestView,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from bot.render.environment import TemplateEnvironment
 
 __all__ = [
+    "CommentText",
     "MessageDocument",
     "PageText",
     "Paragraph",
@@ -52,7 +54,7 @@ TITLE_CHARS = 255  # Jira's summary, Confluence's title
 _TITLE_END = 40  # of them are kept at the end: what makes a page's title unique stands there
 
 Bindings = Mapping[str, Bound | None]
-LinkedView = TicketView | CommentView | RunPageView | PipelinePageView | MessageView | DigestView
+LinkedView = TicketView | CommentView | RunPageView | ArchivePageView | PipelinePageView | MessageView | DigestView
 JudgedView = SeriesView | StretchesView | PairsView
 
 
@@ -63,6 +65,12 @@ class TicketText:
     title: str
     body: str
     cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommentText:
+    body: str
+    cut: bool = False  # something was left out, and the body says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,26 +103,31 @@ _COMMENTS = {
     "trello": _Form("trello", "trello/comment.md.j2", 15_000),
 }
 _TITLE = _Form("plain", "ticket_title.txt.j2", TITLE_CHARS, ((120, 1), (60, 1), (40, 1)))
-_RUN_PAGE = _Form("confluence", "confluence/run.storage.j2", 2_000_000)
+_PAGE_ROOMS = ((4000, 1000), (1000, 100), (200, 40), (60, 15))
+_RUN_PAGE = _Form("confluence", "confluence/run.storage.j2", 2_000_000, _PAGE_ROOMS)
+_ARCHIVE_PAGE = _Form("confluence", "confluence/archive.storage.j2", 2_000_000)
 _PIPELINE_SECTION = _Form("confluence", "confluence/pipeline.storage.j2", 2_000_000)
 _MESSAGE = _Form("slack", "slack/message.mrkdwn.j2", 10_000, ((200, 8), (80, 4), (40, 2)))
+_REPLY = _Form("slack", "slack/reply.mrkdwn.j2", 10_000, ((200, 8), (80, 4), (40, 2)))
 _DIGEST = _Form("slack", "digest/message.mrkdwn.j2", 10_000, ((200, 20), (80, 20), (40, 20)))
 _DIGEST_PAGE = _Form("confluence", "digest/page.storage.j2", 2_000_000)
 _DIGEST_TEXT = _Form("plain", "digest/digest.txt.j2", 100_000)
 _SERIES = _Form("plain", "judge/series.txt.j2", 10_000)
 _STRETCHES = _Form("plain", "judge/stretches.txt.j2", 10_000)
 _PAIRS = _Form("plain", "judge/pairs.txt.j2", 10_000)
-_WHOLE_TICKET = _Form("trello", "trello/ticket.md.j2", 2_000_000)
 _WHOLE_ROOMS = ((200_000, 10_000), (10_000, 1_000), (200, 1_000))
+_WHOLE_TICKET = _Form("trello", "trello/ticket.md.j2", 2_000_000, _WHOLE_ROOMS)
+_WHOLE_COMMENT = _Form("trello", "trello/comment.md.j2", 2_000_000, _WHOLE_ROOMS)
 _SECTION_CHARS = 2_900  # of one paragraph of a message; Slack takes 3,000
 
-_MESSAGES = (_MESSAGE, _DIGEST)
+_MESSAGES = (_MESSAGE, _REPLY, _DIGEST)
 
 FORMS = (
     *_TICKETS.values(),
     *_COMMENTS.values(),
     _TITLE,
     _RUN_PAGE,
+    _ARCHIVE_PAGE,
     _PIPELINE_SECTION,
     *_MESSAGES,
     _DIGEST_PAGE,
@@ -147,18 +160,18 @@ class Renderer:
         body, cut = self._render(_TICKETS[markup], view, bound)
         return TicketText(clean_title(title), body, cut)
 
-    def render_whole_ticket(self, view: TicketView, bound: Bindings) -> str:
-        """Render a ticket that had to be cut as a file of Markdown, whatever its tracker reads, with all its rows."""
-        for room in _WHOLE_ROOMS[:-1]:
-            with suppress(TemplateError):  # even a file has an end
-                return self._render(replace(_WHOLE_TICKET, rooms=(room,)), view, bound)[0]
-        return self._render(replace(_WHOLE_TICKET, rooms=_WHOLE_ROOMS[-1:]), view, bound)[0]
+    def render_whole(self, view: TicketView | CommentView, bound: Bindings) -> str:
+        """Render what had to be cut as a file of Markdown, whatever its tracker reads, with all its rows."""
+        return self._render(_WHOLE_TICKET if isinstance(view, TicketView) else _WHOLE_COMMENT, view, bound)[0]
 
-    def render_comment(self, markup: str, view: CommentView, bound: Bindings) -> str:
-        return self._render(_COMMENTS[markup], view, bound)[0]
+    def render_comment(self, markup: str, view: CommentView, bound: Bindings) -> CommentText:
+        return CommentText(*self._render(_COMMENTS[markup], view, bound))
 
     def render_run_page(self, view: RunPageView, bound: Bindings) -> PageText:
         return PageText(clean_title(view.title), self._render(_RUN_PAGE, view, bound)[0])
+
+    def render_archive_page(self, view: ArchivePageView, bound: Bindings) -> PageText:
+        return PageText(clean_title(view.title), self._render(_ARCHIVE_PAGE, view, bound)[0])
 
     def render_pipeline_section(self, view: PipelinePageView, bound: Bindings) -> str:
         return self._render(_PIPELINE_SECTION, view, bound)[0]
@@ -166,6 +179,10 @@ class Renderer:
     def render_message(self, view: MessageView, bound: Bindings) -> str:
         """Render a message document: see :class:`MessageDocument`."""
         return self._render(_MESSAGE, view, bound)[0]
+
+    def render_reply(self, view: CommentView, bound: Bindings) -> str:
+        """Render what is said in a message's thread: see :class:`MessageDocument`."""
+        return self._render(_REPLY, view, bound)[0]
 
     def render_digest(self, view: DigestView, bound: Bindings) -> str:
         """Render a message document: see :class:`MessageDocument`."""
@@ -220,11 +237,12 @@ class Renderer:
         note = read_word(environment, "words.j2", "value_cut")
         values = {"view": view, "bound": bound, "locale": self.locale}
         text = ""
-        for value_chars, rows in form.rooms:
+        for place, (value_chars, rows) in enumerate(form.rooms, start=1):
             room = Room(value_chars, rows, note)
-            text = _tidy(form, render(environment, form.template, room, values))
-            if _units(text) <= form.limit and _fits_sections(form, text):
-                return _checked(form, text), room.cut
+            with suppress(TemplateError) if place < len(form.rooms) else nullcontext():  # of far too much output, say
+                text = _tidy(form, render(environment, form.template, room, values))
+                if _units(text) <= form.limit and _fits_sections(form, text):
+                    return _checked(form, text), room.cut
         return _checked(form, self._cut(form, environment, text)), True
 
     def _cut(self, form: _Form, environment: TemplateEnvironment, text: str) -> str:

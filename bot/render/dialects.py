@@ -140,6 +140,11 @@ def _storage_tickets(marker: str) -> Markup:
     return _made(_macro("jira", {"jqlQuery": query, "columns": "key,summary,status,assignee", "maximumIssues": "20"}))
 
 
+def _storage_children() -> Markup:
+    """Let the wiki list the pages below this one, newest first."""
+    return _made(_macro("children", {"sort": "creation", "reverse": "true"}))
+
+
 def _storage_panel(outcome: Outcome, body: Markup) -> Markup:
     """Set *body*, block markup, in a panel of the outcome's colour."""
     inner = f"<ac:rich-text-body>{STORAGE.mark(body)}</ac:rich-text-body>"
@@ -220,6 +225,7 @@ STORAGE = Dialect(
         "lozenge": _storage_lozenge,
         "image": _storage_image,
         "tickets": _storage_tickets,
+        "children": _storage_children,
         "panel": _storage_panel,
     },
 )

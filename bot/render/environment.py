@@ -76,6 +76,7 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         self.globals |= {
             **dialect.constructs,
             "block": self._block,
+            "gap": _gap,
             "shown": _shown,
             "hidden": _hidden,
             "namespace": jinja2.utils.Namespace,
@@ -139,6 +140,11 @@ def _finalize(context: EvalContext, value: object) -> Markup:
     if isinstance(value, jinja2.Undefined):
         str(value)  # raises, naming what is undefined
     return environment.write(value)
+
+
+def _gap(text: str) -> str:
+    """Return the space that stands between Chinese and a text that ends in Latin letters or digits."""
+    return " " if text[-1:].isascii() and text[-1:].isalnum() else ""
 
 
 def _shown(rows: Sequence[object]) -> Sequence[object]:

@@ -6,6 +6,7 @@ import random
 import re
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 FAULT_HEADER = "HTTP_X_SANDBOX_FAULT"
+
+
+_KEPT_REQUESTS = 100_000  # in the log: a stand-in may run for weeks
 
 
 class FaultKind(StrEnum):
@@ -113,8 +117,9 @@ class Faults:
         self._plan: FaultPlan | None = None
         self._seen: dict[Service, int] = {}
         self._limits: list[tuple[RateLimit, list[float]]] = []
-        self._log: list[RequestRecord] = []
+        self._log: deque[RequestRecord] = deque(maxlen=_KEPT_REQUESTS)
         self._number = 0
+        self.delay = 0.0  # seconds that every request takes longer
         self.stopping = threading.Event()
 
     def add(self, fault: Fault) -> None:
@@ -142,7 +147,7 @@ class Faults:
 
     def forget_requests(self) -> None:
         with self._lock:
-            self._log = []
+            self._log.clear()
 
     def choose(self, service: Service, method: str, path: str, told: str | None) -> Fault | None:
         """Decide what happens to this request; a header wins over calls, calls over limits and the plan."""
@@ -268,6 +273,8 @@ class FaultyServices:
             start_response("400 BAD REQUEST", [("Content-Type", "text/plain; charset=utf-8")])
             return [f"X-Sandbox-Fault: {error}".encode()]
         try:
+            if self._faults.delay:
+                self._faults.stopping.wait(self._faults.delay)
             answer = self._perform(service, environ, fault)
         finally:
             code = answer.code if answer else 0

@@ -135,6 +135,10 @@ class RunningSandbox:
     def limit(self, limit: RateLimit) -> None:
         self.faults.limit(limit)
 
+    def slow(self, seconds: float) -> None:
+        """Let every request take that much longer."""
+        self.faults.delay = seconds
+
     def requests(self, service: Service | None = None) -> list[RequestRecord]:
         return self.faults.requests(service)
 

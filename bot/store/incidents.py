@@ -39,6 +39,11 @@ def is_known(tx: Connection, incident_id: str) -> bool:
     return tx.scalar(select(incidents.c.incident_id).where(incidents.c.incident_id == incident_id)) is not None
 
 
+def is_open(tx: Connection, incident_id: str) -> bool:
+    query = select(incidents.c.state).where(incidents.c.incident_id == incident_id)
+    return tx.scalar(query) == IncidentState.OPEN
+
+
 def standing(tx: Connection, series: SeriesKey) -> Sequence[Incident]:
     """Return the series' incidents that are not over, oldest first."""
     query = select(incidents.c.incident).where(

@@ -16,6 +16,7 @@ from bot.store.codec import dump, load
 from bot.store.tables import objects, outbox
 from bot.store.upsert import insert_unless_there
 from bot.views import (
+    ArchivePageView,
     Bound,
     ChartView,
     CommentView,
@@ -336,7 +337,9 @@ def known_objects(tx: Connection, keys: Iterable[ObjectKey]) -> Mapping[ObjectKe
 def last_digest(tx: Connection) -> datetime | None:
     """Return when the latest digest was owed."""
     digests = (EffectKind.POST_DIGEST, EffectKind.PUBLISH_DIGEST)
-    moment: datetime | None = tx.scalar(select(func.max(outbox.c.created_at)).where(outbox.c.kind.in_(digests)))
+    owed = select(func.min(outbox.c.created_at).label("first")).where(outbox.c.kind.in_(digests))
+    each = owed.group_by(outbox.c.lane).subquery()  # one that is mended is owed again
+    moment: datetime | None = tx.scalar(select(func.max(each.c.first)))
     return moment
 
 
@@ -353,6 +356,22 @@ def forget(tx: Connection, key: ObjectKey) -> None:
     tx.execute(delete(objects).where(objects.c.target == str(key)))
 
 
+def owe_anew(tx: Connection, key: ObjectKey, now: datetime) -> None:
+    """Let what made an object, and what it still lacks, be delivered again."""
+    made = and_(outbox.c.kind.in_(CREATING), outbox.c.state == EffectState.DELIVERED)
+    stuck = outbox.c.state == EffectState.PARKED
+    values = {"state": EffectState.PENDING, "not_before": now, "sent_at": None, "attempts": 0}
+    tx.execute(update(outbox).where(outbox.c.lane == str(key), or_(made, stuck)).values(values))
+
+
+def cancel_all(tx: Connection, key: ObjectKey) -> None:
+    """Drop what is owed on an object that is no more."""
+    target = or_(outbox.c.lane == str(key), outbox.c.lane.startswith(f"{key}/", autoescape=True))
+    owed = outbox.c.state.in_((EffectState.PENDING, EffectState.PARKED))
+    free = or_(outbox.c.leased_until.is_(None), outbox.c.owner.is_(None))
+    tx.execute(update(outbox).where(target, owed, free).values(state=EffectState.CANCELLED))
+
+
 def messages_missing(tx: Connection, made: ObjectKey, incident_id: str | None) -> Sequence[Owed]:
     """Return the incident's messages as they stand in their channels where these could not show *made* yet."""
     query = select(outbox).where(
@@ -364,10 +383,10 @@ def messages_missing(tx: Connection, made: ObjectKey, incident_id: str | None) -
     return [_owed(row) for row in standing.values() if str(made) in row.unbound.split("\n")]
 
 
-def sections_missing(tx: Connection, made: ObjectKey) -> Sequence[Owed]:
-    """Return the sections of pages that could not show *made* yet and are still the latest of their pages."""
+def texts_missing(tx: Connection, made: ObjectKey) -> Sequence[Owed]:
+    """Return the sections of pages, and the digests, that could not show *made* yet and still stand as they were."""
     query = select(outbox).where(
-        outbox.c.kind == EffectKind.UPDATE_SECTION,
+        outbox.c.kind.in_((EffectKind.UPDATE_SECTION, EffectKind.POST_DIGEST)),
         outbox.c.state == EffectState.DELIVERED,
         outbox.c.unbound.contains(str(made), autoescape=True),
     )
@@ -398,11 +417,15 @@ _VIEWS: dict[EffectKind, type[View]] = {
     EffectKind.LINK_TICKET: LinkView,
     EffectKind.ATTACH_TO_TICKET: ChartView,
     EffectKind.ATTACH_TEXT: TicketView,
+    EffectKind.ATTACH_COMMENT: CommentView,
     EffectKind.ATTACH_TO_PAGE: ChartView,
+    EffectKind.PUBLISH_ARCHIVE: ArchivePageView,
     EffectKind.PUBLISH_PAGE: RunPageView,
     EffectKind.LABEL_PAGE: LabelsView,
     EffectKind.UPDATE_SECTION: PipelinePageView,
     EffectKind.TELL_CHANNEL: MessageView,
+    EffectKind.REPLY_IN_THREAD: CommentView,
+    EffectKind.SHARE_CHART: ChartView,
     EffectKind.POST_DIGEST: DigestView,
     EffectKind.PUBLISH_DIGEST: DigestView,
 }

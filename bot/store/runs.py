@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
@@ -16,6 +17,7 @@ from bot.store.codec import dump, load
 from bot.store.tables import runs, series_states
 
 _IDS_AT_ONCE = 500  # databases limit how many a statement may name
+_KEPT = 512  # runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +41,17 @@ class _Findings:
     findings: tuple[Finding, ...]
 
 
-def is_seen(tx: Connection, run_id: str) -> bool:
-    return tx.scalar(select(runs.c.run_id).where(runs.c.run_id == run_id)) is not None
+def is_seen(tx: Connection, pipeline: str, run_id: str) -> bool:
+    return tx.scalar(select(runs.c.run_id).where(*_is_run(pipeline, run_id))) is not None
 
 
-def seen(tx: Connection, run_ids: Iterable[str]) -> frozenset[str]:
-    """Return those of *run_ids* that were judged."""
+def seen(tx: Connection, pipeline: str, run_ids: Iterable[str]) -> frozenset[str]:
+    """Return those of *run_ids* that the pipeline has judged."""
     wanted = list(run_ids)
     found: set[str] = set()
     for start in range(0, len(wanted), _IDS_AT_ONCE):
         some = wanted[start : start + _IDS_AT_ONCE]
-        found.update(tx.scalars(select(runs.c.run_id).where(runs.c.run_id.in_(some))))
+        found.update(tx.scalars(select(runs.c.run_id).where(runs.c.pipeline == pipeline, runs.c.run_id.in_(some))))
     return frozenset(found)
 
 
@@ -73,8 +75,8 @@ def record(tx: Connection, judged: JudgedRun) -> None:
     )
 
 
-def find(tx: Connection, run_id: str) -> JudgedRun | None:
-    row = tx.execute(select(runs).where(runs.c.run_id == run_id)).first()
+def find(tx: Connection, pipeline: str, run_id: str) -> JudgedRun | None:
+    row = tx.execute(select(runs).where(*_is_run(pipeline, run_id))).first()
     return None if row is None else _judged(row)
 
 
@@ -104,9 +106,10 @@ def doubtful(tx: Connection, series: SeriesKey) -> Sequence[str]:
     return list(tx.scalars(query.order_by(runs.c.ended_at, runs.c.run_id)))
 
 
-def accept(tx: Connection, run_ids: Iterable[str]) -> None:
+def accept(tx: Connection, pipeline: str, run_ids: Iterable[str]) -> None:
     """Let runs be baseline from now on."""
-    tx.execute(update(runs).where(runs.c.run_id.in_(list(run_ids))).values(accepted=True))
+    chosen = runs.c.pipeline == pipeline, runs.c.run_id.in_(list(run_ids))
+    tx.execute(update(runs).where(*chosen).values(accepted=True))
 
 
 def ended_since(tx: Connection, pipeline: str, since: datetime) -> Sequence[JudgedRun]:
@@ -136,6 +139,10 @@ def save_state(tx: Connection, series: SeriesKey, state: SeriesState) -> None:
     tx.execute(insert(series_states).values(pipeline=series.pipeline, series=series.series, state=dump(state)))
 
 
+def _is_run(pipeline: str, run_id: str) -> tuple[Any, ...]:
+    return runs.c.pipeline == pipeline, runs.c.run_id == run_id
+
+
 def _of(series: SeriesKey) -> tuple[Any, ...]:
     return runs.c.pipeline == series.pipeline, runs.c.series == series.series
 
@@ -144,12 +151,19 @@ def _is(series: SeriesKey) -> tuple[Any, ...]:
     return series_states.c.pipeline == series.pipeline, series_states.c.series == series.series
 
 
+@lru_cache(_KEPT)
+def _read(run: str, card: str, findings: str) -> tuple[Run, DataCard, tuple[Finding, ...]]:
+    """Read what does not change once it is written; the runs of a baseline are asked for again and again."""
+    return load(Run, run), load(DataCard, card), load(_Findings, findings).findings
+
+
 def _judged(row: Row[Any]) -> JudgedRun:
+    run, card, findings = _read(row.run, row.card, row.findings)
     return JudgedRun(
-        load(Run, row.run),
+        run,
         SeriesKey(row.pipeline, row.series),
-        load(DataCard, row.card),
-        load(_Findings, row.findings).findings,
+        card,
+        findings,
         Outcome(row.outcome),
         row.accepted,
         row.wants_confirmation,

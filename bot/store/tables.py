@@ -69,8 +69,8 @@ pipelines = Table(
 runs = Table(
     "runs",
     metadata,
+    Column("pipeline", String(64), primary_key=True),
     Column("run_id", String(64), primary_key=True),  # or the fire's, where a job left no run
-    Column("pipeline", String(64), nullable=False),
     Column("series", String(500), nullable=False),
     Column("fire_id", String(64)),
     Column("ended_at", Instant, nullable=False),

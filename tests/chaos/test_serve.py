@@ -109,7 +109,7 @@ def test_signals_reload_stop_adopt_and_end_jobs(tmp_path, started):
     _, alive = psutil.wait_procs(tree, timeout=5)
     assert alive == []
     assert len(list(tmp_path.glob("jobs/long/*"))) == 1
-    assert "Traceback" not in log.read_text()
+    assert "Traceback" not in log.read_text(), log.read_text()
     database = Database(f"sqlite:///{tmp_path}/herald.db")
     with database.begin() as tx:
         assert [fire.state for fire in fires.of_pipeline(tx, "long")] == [FireState.STOPPED]

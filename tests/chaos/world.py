@@ -21,6 +21,7 @@ from bot.sandbox import RunningSandbox, SandboxSeed
 from bot.sandbox.jira_data import DONE
 from bot.sandbox.seed import Channel
 from bot.views import (
+    ArchivePageView,
     ChartView,
     CommentKind,
     CommentView,
@@ -50,10 +51,10 @@ HOOKED = {"hook_once": ONCE, "hook_again": AGAIN}
 SEED = SandboxSeed(channels=tuple(Channel(name, name.lower()) for name in (*CHANNELS, ONCE, AGAIN)))
 
 
-def configuration(box: RunningSandbox) -> Config:
+def configuration(box: RunningSandbox, timeout: timedelta = TIMEOUT) -> Config:
     """Configure every service that the stand-in has."""
-    account = {"email": box.email, "token": box.api_token, "timeout": TIMEOUT}
-    bearer = {"token": box.bearer_token, "deployment": "datacenter", "timeout": TIMEOUT}
+    account = {"email": box.email, "token": box.api_token, "timeout": timeout}
+    bearer = {"token": box.bearer_token, "deployment": "datacenter", "timeout": timeout}
     lag = timedelta(seconds=2 * SEARCH_LAG)
     hook = box.slack_webhook_url.rsplit("/", 2)
     return Config.model_validate(
@@ -69,7 +70,7 @@ def configuration(box: RunningSandbox) -> Config:
                     "token": box.trello_token,
                     "board": box.board_id,
                     "search_lag": lag,
-                    "timeout": TIMEOUT,
+                    "timeout": timeout,
                 },
             },
             "wiki": {
@@ -77,17 +78,17 @@ def configuration(box: RunningSandbox) -> Config:
                 "confluence_dc": {"url": box.confluence_datacenter_url, "space": box.space_key, **bearer},
             },
             "chat": {
-                "slack": {"kind": "slack", "url": box.slack_url, "token": box.slack_token, "timeout": TIMEOUT},
+                "slack": {"kind": "slack", "url": box.slack_url, "token": box.slack_token, "timeout": timeout},
                 "hook_once": {
                     "kind": "webhook",
                     "webhook_url": f"{hook[0]}/{ONCE}/{hook[2]}",
-                    "timeout": TIMEOUT,
+                    "timeout": timeout,
                 },
                 "hook_again": {
                     "kind": "webhook",
                     "webhook_url": f"{hook[0]}/{AGAIN}/{hook[2]}",
                     "delivery": "at_least_once",
-                    "timeout": TIMEOUT,
+                    "timeout": timeout,
                 },
             },
         }
@@ -126,6 +127,10 @@ class Told:
         return ObjectKey(self.wiki, ObjectKind.PAGE, f"Pipeline {self.number % PIPELINES} of {self.name[0]}")
 
     @property
+    def archive(self) -> ObjectKey:
+        return ObjectKey(self.wiki, ObjectKind.PAGE, f"{self.parent.name}, the year")
+
+    @property
     def wiki(self) -> str:
         return "confluence_dc" if self.is_datacenter else "confluence"
 
@@ -155,21 +160,27 @@ class Told:
     def effects(self) -> Iterator[tuple[Effect, View | None]]:
         """Yield all effects in the order in which they fall due."""
         about, ticket, page, views = self.incident_id, self.ticket, self.page, _Views(self)
+        slack = self.message("slack")
         yield Effect(EffectKind.UPDATE_SECTION, self.parent, about), views.pipeline
-        yield Effect(EffectKind.PUBLISH_PAGE, page, about, about, needs=(self.parent,)), views.page
+        yield Effect(EffectKind.PUBLISH_ARCHIVE, self.archive, "year", needs=(self.parent,)), views.archive
+        yield Effect(EffectKind.PUBLISH_PAGE, page, about, about, needs=(self.archive,)), views.page
         yield Effect(EffectKind.LABEL_PAGE, page, about, needs=(page,)), LabelsView(("herald", self.marker))
         yield Effect(EffectKind.OPEN_TICKET, ticket, "opened", about), views.ticket
         yield Effect(EffectKind.LINK_TICKET, ticket, about, about, needs=(ticket, page)), LinkView({"report": page})
         if self.has_picture:
             yield Effect(EffectKind.ATTACH_TO_PAGE, page, about, needs=(page,)), views.chart
             yield Effect(EffectKind.ATTACH_TO_TICKET, ticket, about, about, needs=(ticket,)), views.chart
-        yield Effect(EffectKind.TELL_CHANNEL, self.message("slack"), "filed", about), views.message(Tone.BAD)
+        yield Effect(EffectKind.TELL_CHANNEL, slack, "filed", about), views.message(Tone.BAD)
         if self.hook is not None:
             yield Effect(EffectKind.TELL_CHANNEL, self.message(self.hook), "filed", about), views.message(Tone.BAD)
+        if self.has_picture:
+            yield Effect(EffectKind.SHARE_CHART, slack, about, about, needs=(slack,)), views.chart
         for mark in self.comments:
             yield Effect(EffectKind.COMMENT_TICKET, ticket, mark, about), views.comment(mark)
+            if self.has_picture:
+                yield Effect(EffectKind.REPLY_IN_THREAD, slack, mark, about, needs=(slack,)), views.comment(mark)
         yield Effect(EffectKind.RESOLVE_TICKET, ticket, "resolved", about), None
-        yield Effect(EffectKind.TELL_CHANNEL, self.message("slack"), "resolved", about), views.message(Tone.GOOD)
+        yield Effect(EffectKind.TELL_CHANNEL, slack, "resolved", about), views.message(Tone.GOOD)
 
 
 @dataclass(frozen=True)
@@ -200,9 +211,13 @@ class _Views:
         return PipelinePageView(title, title, f"As of {self.told.name}.", "Search", ("Ranking quality",), (), ())
 
     @property
+    def archive(self) -> ArchivePageView:
+        return ArchivePageView(self.told.archive.name, self.told.parent.name, "2026", {"pipeline": self.told.parent})
+
+    @property
     def page(self) -> RunPageView:
         title, marker = self.told.page.name, self.told.marker
-        links = {"pipeline": self.told.parent}
+        links = {"pipeline": self.told.parent, "archive": self.told.archive}
         return RunPageView(
             title, self.verdict, self.run, (self.row,), (), (), (), None, marker, ("herald", marker), links=links
         )
@@ -267,16 +282,24 @@ class Seen:
             self._read_issues(db, files)
             self._read_cards(db, files)
             pages = _rows(db, "SELECT * FROM page WHERE status = 'current'")
-            messages = _rows(db, "SELECT * FROM message ORDER BY id", "metadata", "attachments", "blocks")
+            messages = _rows(db, "SELECT * FROM message ORDER BY id", "metadata", "attachments", "blocks", "files")
+            shared = {row["id"]: row["name"] for row in _rows(db, "SELECT id, name FROM slack_file WHERE complete")}
             self.labels = Counter(row["page"] for row in _rows(db, "SELECT page FROM page_label"))
         self.page_files = Counter((each["service"], each["filename"]) for each in files)
         self.pages = {(page["service"], page["title"]): page for page in pages}
         self.page_counts = Counter((page["service"], page["title"]) for page in pages)
         self.by_mark: dict[str, list[Any]] = {}
         self.hooked: dict[str, list[str]] = {}
+        self.replies: Counter[tuple[str, str]] = Counter()  # by the message answered, and the reply's mark
+        self.shown: Counter[tuple[str, str]] = Counter()  # by that message, and the file's name
         for message in messages:
             if message["author"] == "B0WEBHOOK":
                 self.hooked.setdefault(message["channel"], []).append(_all_text(message))
+            elif message["thread_ts"]:
+                place = message["thread_ts"]
+                self.shown.update((place, shared[each]) for each in message["files"] or ())
+                if message["metadata"]:
+                    self.replies[place, message["metadata"]["event_payload"]["mark"]] += 1
             elif message["metadata"]:
                 self.by_mark.setdefault(message["metadata"]["event_payload"]["mark"], []).append(message)
 
@@ -345,7 +368,7 @@ def _count_ticket(one: Told, ticket: SeenTicket, score: Score) -> None:
 
 def _count_pages(one: Told, seen: Seen, score: Score) -> None:
     service = "confluence-dc" if one.is_datacenter else "confluence-cloud"
-    for key in (one.page, one.parent):
+    for key in (one.page, one.archive, one.parent):
         score.once(f"page {key.name}", seen.page_counts[service, key.name])
     page = seen.pages.get((service, one.page.name))
     score.holds(f"labels {one.name}", true=page is not None and seen.labels[page["id"]] == len(("herald", "marker")))
@@ -360,6 +383,10 @@ def _count_messages(one: Told, tickets: list[str], seen: Seen, score: Score) -> 
         shown = _all_text(message)
         mended = all(name in shown for name in tickets[:1]) and one.page.name in shown
         score.holds(f"last words on {one.name}", true=mended and "has recovered" in shown)
+        if one.has_picture:
+            score.once(f"picture in thread {one.name}", seen.shown[message["ts"], f"{one.name}.png"])
+            for mark in one.comments:
+                score.once(f"reply {mark}", seen.replies[message["ts"], mark])
     if one.hook is not None:
         number = sum(one.name in text for text in seen.hooked.get(HOOKED[one.hook], []))
         if one.hook == "hook_once":

@@ -17,7 +17,7 @@ from bot.adapters.slack import SlackChat
 from bot.adapters.trello import TrelloTracker
 from bot.config import ConfluenceSection, JiraSection, SlackSection, TrelloSection
 from bot.errors import PermanentError, RetryableError
-from bot.ports import Chat, Tracker, Wiki
+from bot.ports import Chat, Posted, Tracker, Wiki
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
 
 TIMEOUT = timedelta(seconds=5)
@@ -80,6 +80,7 @@ class ChatBench:
     see: Callable[[], list[SeenMessage]]  # oldest first
     fail_next: Breaking
     count_writes: Callable[[], int | None]
+    files: Callable[[Posted], list[str]]  # in a message's thread, by name
 
 
 def fail_memory(faults: Faults) -> Breaking:
@@ -121,7 +122,10 @@ def memory_chat() -> ChatBench:
     def see() -> list[SeenMessage]:
         return [SeenMessage(each.message_id, each.text.split("\n\n")[0]) for each in chat.messages]
 
-    return ChatBench(chat, "#search-quality", see, fail_memory(chat.faults), lambda: None)
+    def files(posted: Posted) -> list[str]:
+        return [name for each in chat.messages if each.message_id == posted.message_id for name in each.files]
+
+    return ChatBench(chat, "#search-quality", see, fail_memory(chat.faults), lambda: None, files)
 
 
 def break_wire(sandbox: RunningSandbox, service: Service, put: tuple[str, ...] = (), path: str = "") -> Breaking:
@@ -301,7 +305,12 @@ def slack_chat(sandbox: RunningSandbox, **more: Any) -> ChatBench:
 
     fail = break_wire(sandbox, Service.SLACK, path="chat\\.(postMessage|update)")
     reads = ("conversations.history", "conversations.list", "chat.getPermalink")
-    return ChatBench(chat, "#search-quality", see, fail, writes_of(sandbox, Service.SLACK, reads))
+
+    def files(posted: Posted) -> list[str]:
+        thread = reader.get("conversations.replies", channel=posted.channel, ts=posted.message_id)["messages"]
+        return [file["name"] for each in thread for file in each.get("files", ())]
+
+    return ChatBench(chat, "#search-quality", see, fail, writes_of(sandbox, Service.SLACK, reads), files)
 
 
 def reader_of(sandbox: RunningSandbox, base: str, *, cloud: bool) -> Reader:

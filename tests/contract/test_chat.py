@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.errors import PermanentError, RetryableError
-from bot.ports import Posted
+from bot.ports import Attachment, Posted
 from tests.contract.benches import ChatBench
 
 BEFORE = datetime.now(UTC) - timedelta(hours=1)
@@ -39,6 +39,33 @@ def test_an_edit_changes_the_message_in_place_and_keeps_its_mark(chat_bench: Cha
     found = chat_bench.chat.find(chat_bench.channel, "m-1", BEFORE)
     assert found is not None
     assert found.message_id == posted.message_id
+
+
+def test_a_reply_stands_in_the_thread_alone_and_is_known_by_its_mark(chat_bench: ChatBench):
+    posted = chat_bench.chat.post(chat_bench.channel, "m-1", DOCUMENT)
+    chat_bench.chat.reply(posted, "r-1", "Still there: ranking fell")
+    assert chat_bench.chat.has_reply(posted, "r-1")
+    assert not chat_bench.chat.has_reply(posted, "r-2")
+    assert [each.message_id for each in chat_bench.see()] == [posted.message_id]
+    assert chat_bench.chat.find(chat_bench.channel, "r-1", BEFORE) is None
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_reply_that_breaks_off_is_doubtful_and_its_mark_tells(chat_bench: ChatBench, committed: bool):
+    posted = chat_bench.chat.post(chat_bench.channel, "m-1", DOCUMENT)
+    chat_bench.fail_next("reply", committed=committed)
+    with pytest.raises(RetryableError) as caught:
+        chat_bench.chat.reply(posted, "r-1", "Still there")
+    assert caught.value.doubtful
+    assert chat_bench.chat.has_reply(posted, "r-1") is committed
+
+
+def test_a_file_is_shown_in_the_thread_once_however_often(chat_bench: ChatBench):
+    posted = chat_bench.chat.post(chat_bench.channel, "m-1", DOCUMENT)
+    for _ in range(2):
+        chat_bench.chat.share(posted, Attachment("history-1.png", b"\x89PNG...", "image/png"))
+    assert chat_bench.files(posted) == ["history-1.png"]
+    assert len(chat_bench.see()) == 1
 
 
 def test_a_message_among_many_is_found(chat_bench: ChatBench):

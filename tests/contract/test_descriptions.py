@@ -22,7 +22,7 @@ from bot.adapters.webhook import WebhookChat
 from bot.checks import TicketWants
 from bot.config import ConfluenceSection, JiraSection, SlackSection, TrelloSection, WebhookSection
 from bot.errors import IntegrationError
-from bot.ports import Attachment, PageDraft, RemoteLink, TicketDraft, TicketState
+from bot.ports import Attachment, PageDraft, RemoteLink, Ticket, TicketDraft, TicketState
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
 from tests.contract.benches import TIMEOUT, confluence_wiki, jira_tracker, slack_chat, trello_tracker
 from tests.contract.descriptions import FILES, Exchange, hold, reasons
@@ -42,6 +42,8 @@ UNDECLARED: dict[tuple[str, str, str, int], Callable[[Exchange], bool]] = {
     ),
     # only the replacement of a link is declared
     ("jira-dc", "POST", r"/rest/api/2/issue/[\w-]+/remotelink", 201): lambda e: {"id", "self"} <= set(e.got.json()),
+    # a link between tickets is answered with nothing, though a body is declared
+    ("jira-cloud", "POST", "/rest/api/2/issueLink", 201): lambda e: e.got.content == b"",
     ("jira-dc", "POST", "/rest/api/2/issue", 401): lambda e: "Authorization" in e.sent.headers,
     # described as one file, though it answers with a list (trap 36)
     ("jira-dc", "POST", r"/rest/api/2/issue/[\w-]+/attachments", 200): lambda e: (
@@ -60,6 +62,10 @@ UNDECLARED: dict[tuple[str, str, str, int], Callable[[Exchange], bool]] = {
     ("slack", "POST", r"/services/\w+/\w+/\w+", 200): lambda e: (
         json.loads(e.sent.body or "")["text"] != "" and e.got.text == "ok"
     ),
+    # the description is older than this way of uploading files
+    ("slack", "POST", "/api/files.getUploadURLExternal", 200): lambda e: e.got.json()["upload_url"].startswith("http"),
+    ("slack", "POST", r"/upload/v1/\w+", 200): lambda e: "Authorization" not in e.sent.headers,
+    ("slack", "POST", "/api/files.completeUploadExternal", 200): lambda e: e.got.json()["files"][0]["id"] != "",
     # a list instead of the one attachment that was added
     ("trello", "POST", r"/cards/\w+/attachments", 200): lambda e: {"id", "name", "url"} <= set(e.got.json()),
     # described as a word, though they are a list
@@ -149,6 +155,9 @@ def test_what_a_tracker_says_and_hears_is_described(
     tracker.link(key, LINK)
     tracker.link(key, LINK)
     tracker.attach(key, FILE)
+    again = tracker.create("herald-1", draft)
+    assert len(tracker.marked("herald-1")) <= 2
+    tracker.close_duplicate(again.key, Ticket(key, "", TicketState.TODO))
     assert tracker.read("SR-999") is None
     with pytest.raises(IntegrationError):
         tracker.create("herald-2", TicketDraft("x", "y", priority="No such"))
@@ -170,6 +179,7 @@ def test_what_a_board_says_and_hears_is_described(sandbox: RunningSandbox, excha
     tracker.link(key, LINK)
     tracker.link(key, RemoteLink(LINK.identity, "https://wiki/2", "Report"))
     tracker.attach(key, FILE)
+    tracker.marked("herald-1")
     assert tracker.read("0" * 24) is None
     sandbox.change(Service.TRELLO, read_only=True)
     refused(lambda: tracker.comment(key, "m", "again"))
@@ -187,6 +197,8 @@ def test_what_a_wiki_says_and_hears_is_described(sandbox: RunningSandbox, deploy
     wiki.attach(page, FILE)
     wiki.attach(page, FILE)
     wiki.replace_section(page, "<p>new</p>")
+    assert wiki.read(page) is not None
+    wiki.labelled("ranking")
     check(exchanges)
 
 
@@ -196,6 +208,10 @@ def test_what_a_chat_says_and_hears_is_described(sandbox: RunningSandbox, exchan
     chat.edit(posted, "m", "Back")
     chat.find("#search-quality", "m", BEFORE)
     slack_chat(sandbox).chat.find("#search-quality", "m", BEFORE)
+    chat.marked("#search-quality", BEFORE)
+    chat.reply(posted, "r", "Still there")
+    assert chat.has_reply(posted, "r")
+    chat.share(posted, FILE)
     with pytest.raises(IntegrationError):
         chat.post("C0ARCHIVE", "m", "hello")
     check(exchanges)

@@ -19,7 +19,7 @@ from bot.checks import Check
 from bot.cli import app
 from bot.config import Config, ConfluenceSection
 from bot.doctor import examine
-from bot.domain.runs import RunStatus
+from bot.domain.runs import Release, RunStatus
 from bot.errors import RunStoreError
 from bot.ports import Experiment, Run, TicketDraft
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
@@ -41,6 +41,9 @@ class Runs:
             raise RunStoreError("mlflow.tracking_uri: http://nowhere cannot be used")
         found = [name for name in self.names if name in patterns or "*" in patterns]
         return [Experiment("1", name, datetime.now(UTC)) for name in found]
+
+    def released(self, release: Release) -> Run | None:
+        return RUN if release.run_id == RUN.run_id else None
 
     def runs_since(self, *_: Any) -> Iterator[Run]:
         yield RUN
@@ -233,6 +236,7 @@ BROKEN: dict[str, tuple[Callable[[Clinic], None], set[str]]] = {
     "slack membership": (put("pipeline", "cards", "channel", value="C0GENERAL"), {"chat.slack: channel C0GENERAL"}),
     "mlflow": (lambda clinic: setattr(clinic.runs, "away", True), {"mlflow: address"}),
     "mlflow experiment": (lambda clinic: clinic.runs.names.remove("next-purchase"), {"mlflow: runs of next-purchase"}),
+    "mlflow release": (put("pipeline", "search", "release", value={"run": "gone"}), {"mlflow: release of search"}),
     "database": (put("store", "url", value="sqlite:////no/such/folder/herald.db"), {"store: database"}),
     "templates folder": (put("templates", value="absent"), {"templates: folder"}),
 }

@@ -139,6 +139,7 @@ WRITES = {
     ),
     "slack post": Act(slack, lambda c: c.post("#ml", "mark", "hello")),
     "slack edit": Act(slack, lambda c: c.edit(Posted("C12345678", "1.2"), "mark", "hello")),
+    "slack reply": Act(slack, lambda c: c.reply(Posted("C12345678", "1.2"), "mark", "hello")),
     "webhook post": Act(webhook, lambda c: c.post("#ml", "mark", "hello"), wordless=True),
 }
 READS = {
@@ -150,6 +151,7 @@ READS = {
     "confluence find": Act(confluence, lambda w: w.find("T"), prelude=(SPACES,)),
     "confluence datacenter find": Act(confluence_dc, lambda w: w.find("T")),
     "slack find": Act(slack, lambda c: c.find("C12345678", "mark", NOW)),
+    "slack has_reply": Act(slack, lambda c: c.has_reply(Posted("C12345678", "1.2"), "mark")),
 }
 every_write = pytest.mark.parametrize("act", WRITES.values(), ids=list(WRITES))
 every_read = pytest.mark.parametrize("act", READS.values(), ids=list(READS))

@@ -12,6 +12,7 @@ from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
 from bot.formats import Locale
 from bot.views import (
+    ArchivePageView,
     Bound,
     ChartView,
     CommentKind,
@@ -83,7 +84,7 @@ WORDS: dict[Locale, Words] = {
         "每个百分点约合每天 40 单。",
         "搜索组",
         "预测每个家庭下一次购物会买什么：每晚训练，并与已采纳的运行比较。",
-        " ～ ",
+        " 至 ",
         "%",
         "2 天 3 小时",
         tuple(f"2026年11月{day}日 04:30" for day in range(16, 25)),
@@ -171,6 +172,21 @@ def ticket(words: Words) -> TicketView:
     )  # fmt: skip
 
 
+def decayed_rows(words: Words) -> tuple[MetricRow, ...]:
+    first, *others = metric_rows(words)
+    return (replace(first, reason=Reason.BEYOND_SPREAD, is_release=True), *others[2:])
+
+
+def decayed_ticket(words: Words) -> TicketView:
+    rows = decayed_rows(words)
+    view = replace(verdict(words), headline=rows[0], also=(), slices=(), reruns_agree=False)
+    return replace(ticket(words), verdict=view, rows=rows, slices=(), release=run(1, words))
+
+
+def decayed_message(words: Words) -> MessageView:
+    return replace(message(words), verdict=decayed_ticket(words).verdict, rows=decayed_rows(words)[:1])
+
+
 def invalid_verdict(words: Words) -> VerdictView:
     fact = MetricRow("data.distinct_texts", {"en": "Distinct texts"}.get(_locale(words), "不同文本数"), Outcome.INVALID, Reason.DATA_CHANGED, "1,939", "2,885", "−946", f"−32.8{words.pct}", "", "", "")  # fmt: skip
     return VerdictView(Outcome.INVALID, Kind.INVALID, words.pipeline, fact, (), (), "3", "1")
@@ -220,8 +236,12 @@ def run_page(words: Words, outcome: Outcome = Outcome.REGRESSED) -> RunPageView:
     return RunPageView(
         f"{words.pipeline} 2026-11-21 (b04e77aa)", verdict(words, outcome), run(5, words), metric_rows(words, outcome), slices, PARAMS,
         FACTS, chart(), marked, ("herald", "regression"), run(4, words), PAGE_LINKS,
-        (PeerRow("popularity", ("0.117", "0.072")), PeerRow("", ("0.146", "0.088"))), ("HR", "nDCG"),
+        (PeerRow("popularity", ("0.117", "0.072")), PeerRow("", ("0.146", "0.088"))), ("HR", "nDCG"), run(1, words),
     )  # fmt: skip
+
+
+def archive_page(words: Words) -> ArchivePageView:
+    return ArchivePageView(f"{words.pipeline} 2026", words.pipeline, "2026", {"pipeline": PAGE_LINKS["pipeline"]})
 
 
 def pipeline_page(words: Words) -> PipelinePageView:

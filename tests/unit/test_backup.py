@@ -51,7 +51,7 @@ def test_a_backup_brings_everything_back(filled, empty, tmp_path):
     assert rows(empty) == rows(filled)
     with empty.begin() as tx:
         assert incidents.of_pipeline(tx, "search", IncidentState.OPEN) == [incident()]
-        assert runs.find(tx, "run1").run.name == "run1"
+        assert runs.find(tx, "search", "run1").run.name == "run1"
 
 
 def test_a_backup_is_one_file_that_is_whole_by_itself(filled, tmp_path):
@@ -117,9 +117,9 @@ def test_old_runs_are_forgotten_but_for_the_latest_of_each_series(database):
             runs.record(tx, judged(run_at(f"run{number:02}", NOON + number * timedelta(hours=1))))
         runs.record(tx, judged(run_at("lonely", NOON), series=SeriesKey("search", "rare")))
         forget(tx, NOON + YEAR)
-        assert runs.find(tx, "lonely") is not None
-        assert runs.find(tx, "run10") is not None
-        assert runs.find(tx, "run09") is None
+        assert runs.find(tx, "search", "lonely") is not None
+        assert runs.find(tx, "search", "run10") is not None
+        assert runs.find(tx, "search", "run09") is None
 
 
 def test_what_is_young_is_kept(database):
@@ -137,11 +137,11 @@ def test_an_open_incident_keeps_its_runs_and_its_ticket(filled):
             runs.record(tx, judged(run_at(f"later{number}", NOON)))
         outbox.set_state(tx, 1, EffectState.CANCELLED, NOON)
         forget(tx, NOON + YEAR)
-        assert runs.find(tx, "old") is not None
+        assert runs.find(tx, "search", "old") is not None
         assert TICKET in outbox.known_objects(tx, [TICKET])
         incidents.save(tx, incident(state=IncidentState.RESOLVED))
         forget(tx, NOON + YEAR)
-        assert runs.find(tx, "old") is None
+        assert runs.find(tx, "search", "old") is None
         assert incidents.of_pipeline(tx, "search", *IncidentState) == []
         assert outbox.known_objects(tx, [TICKET]) == {}
 

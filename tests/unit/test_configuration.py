@@ -170,10 +170,6 @@ def jira_token(monkeypatch):
             "pipeline.search.schedule: cron = '0 3 * * 8' is not a cron line such as \"0 3 * * *\": '8' is not a weekday: 0 to 7, where 0 and 7 are Sunday, or mon to sun",
         ),
         (
-            PIPELINE + "[pipeline.search.schedule]\ncron = '0 3 1 * 1'",
-            "pipeline.search.schedule: cron = '0 3 1 * 1' is not a cron line such as \"0 3 * * *\": it restricts both the day of the month and the weekday, which programs read differently",
-        ),
-        (
             PIPELINE + "[pipeline.search.schedule]\ncron = '0 3 30 2 *'",
             "pipeline.search.schedule: cron = '0 3 30 2 *' names a day that never comes",
         ),
@@ -240,6 +236,10 @@ def jira_token(monkeypatch):
         (
             "time_zone = '../etc'",
             "time_zone: '../etc' should be a time zone such as UTC, Europe/Berlin or Asia/Shanghai",
+        ),
+        (
+            PIPELINE + "[pipeline.search.release]\nrun = 'a'\nmodel = 'models:/b@c'",
+            'pipeline.search.release: should have either run = "RUN-ID", or model = "models:/NAME@ALIAS"',
         ),
         ("[chat.team]\nkind = 'teams'", "chat.team.kind: 'teams' is not one of ['slack', 'webhook']"),
         ("[chat.team]", "chat.team.kind: is missing; it should be slack or webhook"),
@@ -356,7 +356,7 @@ def test_what_is_not_toml_is_told_with_its_place(refusal, text):
 
 
 def test_a_file_that_is_not_there_is_told_with_what_to_do(tmp_path):
-    with pytest.raises(ConfigError, match=r"none\.toml: there is no such file; copy config\.example\.toml or name one"):
+    with pytest.raises(ConfigError, match=r"none\.toml: there is no such file; `herald init` writes one, or name"):
         load_config(tmp_path / "none.toml")
 
 
@@ -592,3 +592,10 @@ def test_the_example_mentions_every_key_there_is():
     assert {"comment_every", "max_rise", "webhook_url", "ca_file"} <= keys
     missing = {key for key in keys if key not in text and key.upper() not in text}
     assert missing == set()
+
+
+def test_a_channel_has_its_own_language_before_its_pipelines_and_all_others(read, monkeypatch):
+    monkeypatch.setenv("HERALD_CHAT__TEAM__TOKEN", "x")
+    config = read("locale = 'en'\n[chat.team]\nkind = 'slack'\nlocales = { C2 = 'zh', C3 = 'en' }\n" + PIPELINE)
+    assert [config.locale_of("search", "team", channel) for channel in ("C1", "C2", "C3")] == ["en", "zh", "en"]
+    assert config.locale_of("search") == "en"

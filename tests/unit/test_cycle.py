@@ -17,6 +17,7 @@ from bot.app import ConfiguredWording, Herald, Surroundings, make_herald
 from bot.config import Config
 from bot.cycle import CycleReport
 from bot.deliver import Services
+from bot.domain.effects import ObjectKey, channel_of
 from bot.domain.fires import FireState, mint_fire_id
 from bot.domain.incidents import Incident, IncidentState, Kind
 from bot.domain.runs import DataCard, Run, RunResult, RunStatus
@@ -26,6 +27,7 @@ from bot.render import Renderer
 from bot.seam import FIRE_TAG
 from bot.store import Database, fires, incidents, leases, outbox, runs
 
+OVER_RUNS = 2  # pages: the pipeline's and the year's
 RENDERER = Renderer("en")
 GOOD = (0.80, 0.81, 0.805)
 ENDED = JobStatus(JobState.ENDED, 0)
@@ -41,10 +43,10 @@ EAGER = {"tickets": {"comment_every": "0s"}, "recovery": {"runs": 1}, "publish":
 
 
 class EnglishWording(ConfiguredWording):
-    def renderer(self, pipeline: str) -> Renderer:
+    def renderer(self, pipeline: str, target: ObjectKey) -> Renderer:
         """Return one renderer for all tests: compiling templates takes its time."""
-        del pipeline
-        return RENDERER
+        is_english = self.config.locale_of(pipeline, target.service, channel_of(target)) == "en"
+        return RENDERER if is_english else super().renderer(pipeline, target)
 
 
 @dataclass
@@ -60,6 +62,7 @@ class Bench:
     jobs: list[Job] = field(default_factory=list)
     stopping: bool = False
     steps: Callable[[str], None] = lambda _: None
+    locales: dict[str, str] = field(default_factory=dict)  # of channels
 
     def __post_init__(self) -> None:
         self.store = MemoryRunStore()
@@ -87,7 +90,7 @@ class Bench:
                 "instance": "test",
                 "tracker": {"jira": {"url": address, "project": "SR", "token": "x"}},
                 "wiki": {"confluence": {"url": address, "space": "SR", "token": "x"}},
-                "chat": {"slack": {"kind": "slack", "token": "x"}},
+                "chat": {"slack": {"kind": "slack", "token": "x", "locales": self.locales}},
                 "pipeline": {"search": search},
             }
         )
@@ -249,7 +252,7 @@ def test_a_drop_that_the_next_run_confirms_is_filed_repeated_and_resolved(watche
     (message,) = watched.chat.messages
     assert message.text.startswith("tone: good")
     assert [text.splitlines()[0] for text in message.edits] == ["tone: bad", "tone: bad"]
-    assert len(watched.pages) == 1 + 7
+    assert len(watched.pages) == OVER_RUNS + 7
     (incident,) = watched.incidents()
     assert (incident.state, incident.bad_runs) == (IncidentState.RESOLVED, ("run4", "run5", "run6"))
 
@@ -313,6 +316,63 @@ def test_without_reruns_a_suspicion_waits_for_the_next_run(make_bench):
     bench.values = [0.60]
     assert [j.outcome.value for j in bench.run().judged][-1] == "suspicious"
     assert len(bench.jobs) == 1
+
+
+def test_a_channel_is_told_in_its_own_language_and_the_ticket_in_that_of_the_pipeline(make_bench):
+    bench = make_bench(EAGER, {"metrics": {"ndcg": {"name": {"en": "Quality", "zh": "质量"}}}})
+    bench.locales = {"C1": "zh"}
+    bench.herald = bench.make()
+    bench.run()
+    bench.outcomes([*GOOD, 0.60, 0.61])
+    assert bench.ticket.draft.title == "search: Quality fell by 24.2 %"
+    (message,) = bench.chat.messages
+    assert "search：质量下降 24.2%（由 0.8050 降至 0.6100）" in message.text
+    assert "工单：" in message.text
+
+
+def test_a_silence_stands_on_the_page_of_the_pipeline_until_a_run_comes(make_bench):
+    bench = make_bench(EAGER, {"stale": {"cadence": "1d", "grace": "0s"}, "publish": "changed"})
+    bench.run()
+    bench.outcomes([*GOOD, float("nan")])  # the last one is news, and makes a page
+    bench.now += timedelta(days=3)
+    bench.run()
+    page = next(page for page in bench.wiki.pages.values() if page.draft.title == "search (Herald test)")
+    assert "No run of search came when one was due." in page.storage
+    assert all(f"run{number}" in page.storage for number in (1, 2, 3, 4))
+    bench.outcomes([0.80])
+    assert "when one was due" not in page.storage
+
+
+# ---- the release
+
+
+def test_what_recent_runs_have_sunk_to_is_told_against_the_release(make_bench):
+    bench = make_bench(EAGER, {"release": {"run": "run1"}})
+    bench.run()
+    assert bench.outcomes([0.80, 0.70, 0.71, 0.70, 0.705, 0.70])[-2:] == ["suspicious", "regressed"]
+    assert "below the release (0.8000)" in bench.ticket.draft.body
+    assert "The release: run1" in bench.ticket.draft.body
+
+
+def test_the_release_is_whatever_the_alias_stands_for_now(make_bench):
+    bench = make_bench(EAGER, {"release": {"model": "models:/search@production"}})
+    bench.run()
+    bench.outcomes([0.80, 0.70, 0.71, 0.70])
+    bench.store.aliases["models:/search@production"] = "run1"
+    (judged,) = (bench.log(0.705), bench.run())[1].judged
+    assert [finding.against.value for finding in judged.findings] == ["pinned"]
+    bench.store.aliases["models:/search@production"] = "run3"
+    (judged,) = (bench.log(0.705), bench.run())[1].judged
+    assert [finding.against.value for finding in judged.findings] == ["recent"]
+
+
+def test_a_release_of_another_series_is_not_held_against_a_run(make_bench):
+    bench = make_bench(EAGER, {"release": {"run": "other"}, "series_by": ["params.model"]})
+    bench.run()
+    bench.log(0.95, "other", params={"model": "large"})
+    for value in (*GOOD, 0.80):
+        bench.log(value, params={"model": "small"})
+    assert {f.against.value for judged in bench.run().judged for f in judged.findings} == {"recent"}
 
 
 # ---- jobs
@@ -393,6 +453,22 @@ def test_a_job_whose_run_did_not_finish_is_an_incident_of_that_run(trained, left
     trained.run()
     (incident,) = trained.incidents(IncidentState.OPEN)
     assert (incident.kind, incident.opened_by) == (Kind.FAILED, "job2")
+
+
+def test_a_run_whose_job_is_gone_is_ended(trained):
+    trained.ends_with(JobStatus(JobState.LOST), run=RunStatus.RUNNING)
+    trained.run()
+    assert {run.run_id: run.status for run in trained.store._runs("search")}["job2"] is RunStatus.KILLED
+
+
+def test_a_run_that_may_be_somebody_elses_is_not_ended(trained):
+    def carry_out(job: Job) -> JobStatus:
+        trained.log(None, "theirs", status=RunStatus.RUNNING)
+        return JobStatus(JobState.ENDED, 1)
+
+    trained.executor._carry_out = carry_out
+    trained.run()
+    assert {run.run_id: run.status for run in trained.store._runs("search")}["theirs"] is RunStatus.RUNNING
 
 
 def test_a_job_that_fails_again_is_commented_and_one_that_works_resolves(trained):
@@ -622,7 +698,7 @@ def test_which_runs_get_a_page(make_bench, publish, pages):
     bench = make_bench({**EAGER, "publish": publish})
     bench.run()
     bench.outcomes([*GOOD, 0.60, 0.61, 0.59, 0.80])
-    assert len(bench.pages) == 1 + pages
+    assert len(bench.pages) == OVER_RUNS + pages
 
 
 @pytest.mark.parametrize("left_out", ["tracker", "wiki", "chat"])
@@ -666,3 +742,33 @@ def test_judging_the_same_runs_again_changes_nothing(tmp_path, migrated_sqlite, 
     with bench.database.begin() as tx:
         assert runs.count(tx, "search") == len(values)
     bench.database.close()
+
+
+# ---- a long past
+
+
+def test_five_hundred_old_runs_are_history_that_can_be_stopped_and_nothing_is_filed_about_them(make_bench):
+    bench = make_bench(EAGER)
+    for number in range(500):
+        fell = (
+            100 <= number < 120 or number >= 400
+        )  # what came back, and what the team has lived with for a hundred runs
+        bench.log((0.70 if fell else 0.80) + 0.001 * ((number * 7) % 5 - 2))
+    told = []
+
+    def note(done: int, total: int) -> None:
+        told.append((done, total))
+        bench.stopping = bench.stopping or (done, total) == (260, 500)
+
+    cycle = bench.herald.cycle("search", note)
+    first = cycle.run(bench.now)
+    bench.stopping = False
+    rest = cycle.run(bench.now)
+    assert len(first.judged) == 250, "what is not yet stored is read again"
+    assert len(first.judged) + len(rest.judged) == 500
+    assert told[:261] == [(done, 500) for done in range(261)]
+    assert told[-250:] == [(done, 250) for done in range(250)]
+    assert bench.incidents() == []
+    assert bench.owed() == []
+    assert bench.outcomes([0.70]) == ["ok"]
+    assert bench.tracker.tickets == {}

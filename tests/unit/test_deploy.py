@@ -1,8 +1,10 @@
 """What is shipped for running Herald as a service fits what Herald does."""
 
 import configparser
+import json
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -30,11 +32,38 @@ def test_the_unit_starts_a_command_that_exists_and_lets_jobs_live_on():
     assert service["WorkingDirectory"] == f"/var/lib/{service['StateDirectory']}"
 
 
-def test_the_image_copies_what_the_wheel_is_made_of():
-    lines = (ROOT / "deploy" / "Containerfile").read_text().splitlines()
-    copied = {word for line in lines if line.startswith("COPY") for word in line.split()[1:-1]}
-    assert {"pyproject.toml", "constraints.txt", "README.md", "bot", "trainer", "templates"} <= copied
+def read_image() -> list[tuple[str, str]]:
+    """Return the instructions of the Containerfile, each with what follows it."""
+    text = re.sub(r"\\\n", " ", (ROOT / "deploy" / "Containerfile").read_text(encoding="utf-8"))
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(word, rest) for word, _, rest in (line.partition(" ") for line in lines)]
+
+
+def test_the_image_copies_all_that_the_wheel_is_made_of_and_only_what_there_is():
+    copied = {word for kind, rest in read_image() if kind == "COPY" for word in rest.split()[:-1]}
     assert all((ROOT / name).exists() for name in copied)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert {*wheel["packages"], *wheel["force-include"], project["project"]["readme"]} <= copied
+    assert {"pyproject.toml", "constraints.txt", "LICENSE"} <= copied
+
+
+def test_the_image_runs_a_supported_python_as_a_user_of_its_own_and_starts_a_command_that_exists():
+    steps = read_image()
+    kinds = [kind for kind, _ in steps]
+    said = dict(steps)
+    low, high = re.findall(
+        r"3\.(\d+)", tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    )
+    (minor,) = re.findall(r"python:3\.(\d+)", said["FROM"])
+    assert int(low) <= int(minor) < int(high)
+    assert kinds.index("USER") < kinds.index("ENTRYPOINT")
+    assert f" {said['USER']}" in next(rest for kind, rest in steps if kind == "RUN" and "useradd" in rest)
+    words = [*json.loads(said["ENTRYPOINT"]), *json.loads(said["CMD"])]
+    assert words[0] == "herald"
+    help_text = CliRunner().invoke(app, [words[1], "--help"]).output
+    assert all(word in help_text for word in words if word.startswith("--"))
+    assert words[-1].startswith(said["VOLUME"] + "/")
 
 
 def test_every_secret_of_the_unit_is_named_as_herald_reads_it():

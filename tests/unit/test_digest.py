@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import render_samples
 from hypothesis import given
 from hypothesis import strategies as st
 from state_samples import judged, run_at
@@ -18,6 +19,7 @@ from bot.config import Config
 from bot.deliver import Services
 from bot.digest import compose_digest, owe_digest, owe_due_digest, preview
 from bot.domain.digest import LINES, DigestSection, choose_lines, is_quiet
+from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
 from bot.errors import PermanentError, RetryableError
@@ -42,7 +44,7 @@ class Office:
         config = Config(
             tracker={"jira": {**service, "project": "P"}},
             wiki={"confluence": {**service, "space": "S"}},
-            chat={"slack": {"kind": "slack", "token": "none"}},
+            chat={"slack": {"kind": "slack", "token": "none", "locales": {"C2": "zh"}}},
             pipeline={
                 "search": {
                     "title": "Search",
@@ -258,3 +260,50 @@ def test_a_digest_never_exceeds_its_lines_and_accounts_for_all(found):
 def test_what_comes_next_is_no_news():
     assert is_quiet({DigestSection.NEXT: [1], DigestSection.BETTER: []})
     assert not is_quiet({DigestSection.WATCHING: [1]})
+
+
+def test_a_digest_speaks_the_language_of_its_channel_and_its_page_that_of_all(office):
+    office.keep(office.fell("bad", 2))
+    herald = office.herald(channel="C2", wiki="confluence")
+    assert owe_digest(herald, MONDAY)
+    herald.dispatcher.drain(timedelta(seconds=11))
+    (message,) = office.chat.messages
+    assert "Search 的排序质量自11月21日起下降 20.0%（由 0.5000 降至 0.4000）" in message.text
+    assert "由 Search team 负责" in message.text
+    assert "Ranking quality of Search fell" in next(iter(office.wiki.pages.values())).storage
+
+
+def test_a_digest_is_mended_once_the_ticket_it_speaks_of_is_there_and_stays_the_last(office):
+    incident = office.fell("bad", 2)
+    office.keep(incident)
+    herald = office.herald()
+    assert owe_digest(herald, MONDAY)
+    office.now += timedelta(seconds=11)
+    herald.dispatcher.drain()
+    (message,) = office.chat.messages
+    assert "ticket pending" in message.text
+    office.now += timedelta(hours=1)
+    ticket = ObjectKey("jira", ObjectKind.TICKET, str(Marker("herald", incident.incident_id)))
+    with office.database.begin() as tx:
+        opened = Effect(EffectKind.OPEN_TICKET, ticket, "opened", incident.incident_id)
+        outbox.owe(tx, "search", [(opened, render_samples.ticket(render_samples.WORDS["en"]))], office.now)
+    herald.dispatcher.drain()
+    assert "ticket pending" not in message.text
+    assert len(office.chat.messages) == 1
+    with office.database.begin() as tx:
+        assert outbox.last_digest(tx) == MONDAY
+
+
+def test_a_digest_waits_a_moment_for_a_ticket_that_is_on_its_way(office):
+    incident = office.fell("bad", 2)
+    office.keep(incident)
+    herald = office.herald()
+    assert owe_digest(herald, MONDAY)
+    ticket = ObjectKey("jira", ObjectKind.TICKET, str(Marker("herald", incident.incident_id)))
+    with office.database.begin() as tx:
+        opened = Effect(EffectKind.OPEN_TICKET, ticket, "opened", incident.incident_id)
+        outbox.owe(tx, "search", [(opened, render_samples.ticket(render_samples.WORDS["en"]))], office.now)
+    herald.dispatcher.drain()
+    (message,) = office.chat.messages
+    assert message.edits == []
+    assert "MEM-1" in message.text

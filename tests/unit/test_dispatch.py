@@ -41,7 +41,7 @@ from bot.ports import TicketState
 from bot.render import Renderer
 from bot.store import incidents, outbox
 from bot.store.outbox import EffectState
-from bot.views import ChartView, FactRow, OpenIncidentRow, PipelinePageView, RunPageView, Tone, View
+from bot.views import ArchivePageView, ChartView, FactRow, OpenIncidentRow, PipelinePageView, RunPageView, Tone, View
 
 LAG = timedelta(seconds=30)
 PARENT = ObjectKey("confluence", ObjectKind.PAGE, "Search (Herald test)")
@@ -64,7 +64,7 @@ RENDERER = Renderer("en")
 
 
 class Wording:
-    def renderer(self, _pipeline: str) -> Renderer:
+    def renderer(self, _pipeline: str, _target: ObjectKey) -> Renderer:
         return RENDERER
 
     def ticket_fields(self, _pipeline: str) -> TicketFields:
@@ -224,12 +224,18 @@ def test_a_page_that_is_kept_up_to_date_is_found_again_and_only_its_section_chan
     assert len(bench.wiki.pages) == 1
 
 
-def test_a_page_goes_below_the_page_of_its_pipeline(bench):
+def test_a_page_goes_below_the_page_of_its_year_and_that_below_the_page_of_its_pipeline(bench):
     effect, view = publish_page()
-    bench.owe(update_section(), (replace(effect, needs=(PARENT,)), replace(view, links={"pipeline": PARENT})))
+    archive = replace(PARENT, name="Search 2026 (Herald test)")
+    year = ArchivePageView(archive.name, "Search", "2026", {"pipeline": PARENT})
+    bench.owe(
+        update_section(),
+        (Effect(EffectKind.PUBLISH_ARCHIVE, archive, "year", needs=(PARENT,)), year),
+        (replace(effect, needs=(archive,)), replace(view, links={"archive": archive})),
+    )
     bench.drain()
-    parent, page = bench.wiki.pages.values()
-    assert page.draft.parent_id == parent.page_id
+    parent, of_year, page = bench.wiki.pages.values()
+    assert (page.draft.parent_id, of_year.draft.parent_id) == (of_year.page_id, parent.page_id)
 
 
 # ---- failing, and trying again
@@ -512,6 +518,29 @@ def test_a_cut_ticket_found_after_a_doubtful_end_gets_its_whole_text_too(bench):
     assert len(bench.ticket.attachments) == 1
 
 
+def long_comment() -> tuple[Effect, View]:
+    effect, view = comment("a")
+    rows = tuple(replace(view.rows[0], plain=f"metric {number}") for number in range(150))
+    return effect, replace(view, rows=rows)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_comment_that_was_cut_has_its_whole_text_attached(bench, broken):
+    bench.owe(open_ticket())
+    bench.drain()
+    if broken:
+        bench.tracker.faults.fail_next("comment", dropped(), committed=True)
+    bench.owe(long_comment())
+    bench.drain()
+    later(bench)
+    bench.drain()
+    [(_, body)] = bench.ticket.comments
+    [(name, file)] = bench.ticket.attachments.items()
+    assert "metric 149" not in body
+    assert name.startswith("whole-text-")
+    assert "metric 149" in file.content.decode()
+
+
 # ---- references to other services
 
 
@@ -524,6 +553,20 @@ def test_a_link_waits_for_its_page_and_comments_do_not(bench):
     bench.clock.now += 2 * MINUTE
     bench.drain()
     assert list(bench.ticket.links) == [f"herald={PAGE.name}"]
+
+
+def test_a_ticket_waits_a_moment_for_the_report_that_it_names(bench):
+    bench.owe(open_ticket(report=PAGE), publish_page())
+    bench.drain()
+    assert "Report: " in bench.ticket.draft.body
+    assert "pending" not in bench.ticket.draft.body
+
+
+def test_a_ticket_does_not_wait_for_a_report_that_cannot_be_made_now(bench):
+    bench.wiki.faults.fail_next("create", busy(retry_after=60))
+    bench.owe(publish_page(), open_ticket(report=PAGE))
+    bench.drain()
+    assert "pending" in bench.ticket.draft.body
 
 
 def test_a_message_says_that_the_ticket_is_pending_and_is_mended_by_an_edit(bench):

@@ -169,3 +169,10 @@ def test_every_kind_of_service_that_may_be_chosen_makes_a_configuration_that_loa
             answers = Answers("x", "e", ("m",), "up", "", jira, "SR", "" if jira else "b", jira, "ML", chat, "C1")
             check_config(tmp_path / "config.toml", write_config(answers))
             assert len(secrets_of(answers)) == 2 + (chat != "none")
+
+
+def test_the_example_that_explains_every_key_is_printed_where_nothing_is_to_be_asked():
+    from pathlib import Path
+
+    done = CliRunner().invoke(app, ["init", "--example"])
+    assert done.output == (Path(__file__).parents[2] / "config.example.toml").read_text(encoding="utf-8")

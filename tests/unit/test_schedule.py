@@ -121,9 +121,9 @@ def test_a_week_of_kills_and_restarts_loses_no_due_time_and_doubles_none(seed, w
             assert not [t for t, who in idle if who == name and ripe <= t < following], (name, missed, following)
     with sqlite_database.begin() as tx:
         assert fires.waiting(tx) == []
-        told = Counter(fire.run_id for name in config.pipeline for fire in fires.of_pipeline(tx, name) if fire.run_id)
-        assert set(told.values()) == {1}
-        assert all(runs.is_seen(tx, run_id) for run_id in told)
+        ended = [fire for name in config.pipeline for fire in fires.of_pipeline(tx, name) if fire.run_id]
+        assert set(Counter(fire.run_id for fire in ended).values()) == {1}
+        assert all(runs.is_seen(tx, fire.pipeline, fire.run_id) for fire in ended)
     successes = [fire for fire in all_fires(sqlite_database, "often") if fire.state is FireState.ENDED]
     assert set(due_times_of(sqlite_database, "later")) <= {fire.ended_at for fire in successes}
 

@@ -48,18 +48,24 @@ WRITES = {  # the request that an effect stands or falls with
         "attach_to_ticket": r"POST /attachments$",
     },
     "confluence": {
+        "publish_archive": r"POST /api/v2/pages$",
         "publish_page": r"POST /api/v2/pages$",
         "label_page": r"POST /label$",
         "attach_to_page": r"PUT /child/attachment$",
         "update_section": r"PUT /api/v2/pages/\d+$",
     },
     "confluence_dc": {
+        "publish_archive": r"POST /rest/api/content$",
         "publish_page": r"POST /rest/api/content$",
         "label_page": r"POST /label$",
         "attach_to_page": r"POST /child/attachment",
         "update_section": r"PUT /rest/api/content/\d+$",
     },
-    "slack": {"tell_channel": r"POST /chat\.(postMessage|update)$"},
+    "slack": {
+        "tell_channel": r"POST /chat\.(postMessage|update)$",
+        "reply_in_thread": r"POST /chat\.postMessage$",
+        "share_chart": r"POST /files\.completeUploadExternal$",
+    },
     "hook_once": {"tell_channel": r"POST /services/"},
     "hook_again": {"tell_channel": r"POST /services/"},
 }
@@ -68,6 +74,7 @@ ELSEWHERE = [  # struck in test_digest.py, and in test_dispatch.py
     ("post_digest", "slack"),
     ("publish_digest", "confluence"),
     ("attach_text", "jira"),
+    ("attach_comment", "jira"),
 ]
 SETTLED = [case for case in CASES if not case[1].startswith("hook")]
 

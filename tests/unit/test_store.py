@@ -47,7 +47,7 @@ def test_migrating_twice_changes_nothing(database):
         runs.record(tx, judged(run_at("run1")))
     database.migrate()
     with database.begin() as tx:
-        assert runs.is_seen(tx, "run1")
+        assert runs.is_seen(tx, "search", "run1")
 
 
 def migrate_at_once(url: str) -> list[str]:
@@ -113,7 +113,7 @@ def test_everything_stored_survives_being_written_down_whatever_its_numbers(kind
 def test_a_metric_that_is_no_number_is_still_none_after_storing(database, value):
     with database.begin() as tx:
         runs.record(tx, judged(run_at("run1", ndcg=value)))
-        found = runs.find(tx, "run1")
+        found = runs.find(tx, "search", "run1")
     assert str(found.run.metrics["ndcg"]) == str(value)
 
 
@@ -167,8 +167,8 @@ def test_a_run_comes_back_as_it_was_judged(database):
     run = judged(run_at("run1", ndcg=0.8), fire_id="f1", page_title="Search: run1", card=DataCard({"rows": 3.0}))
     with database.begin() as tx:
         runs.record(tx, run)
-        assert runs.find(tx, "run1") == run
-        assert runs.find(tx, "run2") is None
+        assert runs.find(tx, "search", "run1") == run
+        assert runs.find(tx, "search", "run2") is None
 
 
 def test_recent_runs_are_the_latest_of_their_series_oldest_first(database):
@@ -196,7 +196,7 @@ def test_a_baseline_may_be_asked_for_as_it_was_before_a_moment(database):
             runs.record(tx, judged(run_at(f"run{i}", NOON + i * MINUTE)))
         assert [j.run.run_id for j in runs.recent(tx, SERIES, 9, before=NOON + MINUTE)] == ["run0", "run1"]
         assert runs.last_end(tx, SERIES) == NOON + 2 * MINUTE
-        assert runs.seen(tx, ["run0", "run2", "another"]) == {"run0", "run2"}
+        assert runs.seen(tx, "search", ["run0", "run2", "another"]) == {"run0", "run2"}
 
 
 def test_a_bad_run_is_doubtful_until_it_is_accepted(database):
@@ -204,7 +204,7 @@ def test_a_bad_run_is_doubtful_until_it_is_accepted(database):
         runs.record(tx, judged(run_at("old", NOON)))
         runs.record(tx, judged(run_at("bad", NOON + MINUTE), Outcome.REGRESSED))
         assert runs.doubtful(tx, SERIES) == ["bad"]
-        runs.accept(tx, ["bad"])
+        runs.accept(tx, "search", ["bad"])
         assert runs.doubtful(tx, SERIES) == []
         assert [j.run.run_id for j in runs.recent(tx, SERIES, 9, accepted_only=True)] == ["old", "bad"]
 
@@ -232,7 +232,7 @@ def test_a_series_carries_its_state_from_run_to_run(database):
 def test_what_was_said_of_a_run_can_be_read_again(database):
     with database.begin() as tx:
         runs.record(tx, judged(run_at("run1"), Outcome.SUSPICIOUS, wants_confirmation=True))
-        assessment = runs.assessment_of(runs.find(tx, "run1"))
+        assessment = runs.assessment_of(runs.find(tx, "search", "run1"))
     assert assessment.outcome is Outcome.SUSPICIOUS
     assert assessment.wants_confirmation
 
@@ -314,7 +314,7 @@ def test_a_transaction_that_raises_leaves_nothing(database):
     with pytest.raises(Surprise):
         break_off()
     with database.begin() as tx:
-        assert not runs.is_seen(tx, "run1")
+        assert not runs.is_seen(tx, "search", "run1")
         assert incidents.standing(tx, SERIES) == []
 
 

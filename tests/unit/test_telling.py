@@ -1,5 +1,6 @@
 """Which effects the turns of incidents call for."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,7 +11,7 @@ from bot.domain.judge import Outcome
 from bot.domain.telling import Places, Publish, effects_of, wants_page
 
 INCIDENT = Incident("abc", Kind.REGRESSED, SeriesKey("p"), IncidentState.OPEN, "run1", datetime(2026, 1, 1, tzinfo=UTC))
-PLACES = Places("demo", "Pipeline", "jira", "confluence", "slack", "C1")
+PLACES = Places("demo", "Pipeline", "Pipeline 2026", "jira", "confluence", "slack", "C1")
 PAGE = ObjectKey("confluence", ObjectKind.PAGE, "Run one")
 
 
@@ -22,6 +23,7 @@ def kinds(turn, places=PLACES, page=PAGE, *, has_chart=True):
 def test_a_filed_incident_gets_a_ticket_with_chart_and_link_a_page_and_a_message():
     assert kinds(Turn.FILED) == [
         EffectKind.UPDATE_SECTION,
+        EffectKind.PUBLISH_ARCHIVE,
         EffectKind.PUBLISH_PAGE,
         EffectKind.LABEL_PAGE,
         EffectKind.ATTACH_TO_PAGE,
@@ -44,6 +46,21 @@ def test_recovery_is_told_then_resolved_and_the_message_follows():
     ]
 
 
+def test_a_channel_with_replies_hears_of_repeats_and_recovery_in_the_thread():
+    talkative = replace(PLACES, replies=True)
+    said = [EffectKind.TELL_CHANNEL, EffectKind.REPLY_IN_THREAD]
+    assert kinds(Turn.REPEATED, talkative, None)[-2:] == said
+    assert kinds(Turn.RESOLVED, talkative, None)[-2:] == said
+    assert EffectKind.REPLY_IN_THREAD not in kinds(Turn.FILED, talkative)
+
+
+def test_a_channel_with_charts_is_shown_one_when_a_ticket_is_filed():
+    drawn = replace(PLACES, shares_charts=True)
+    assert kinds(Turn.FILED, drawn)[-1] is EffectKind.SHARE_CHART
+    assert EffectKind.SHARE_CHART not in kinds(Turn.FILED, drawn, has_chart=False)
+    assert EffectKind.SHARE_CHART not in kinds(Turn.REPEATED, drawn)
+
+
 @pytest.mark.parametrize("turn", [None, Turn.SUSPECTED, Turn.COUNTED, Turn.RECOVERING, Turn.DISMISSED])
 def test_nobody_is_told_of_what_is_not_certain_or_was_told_just_now(turn):
     assert kinds(turn, page=None) == []
@@ -51,8 +68,8 @@ def test_nobody_is_told_of_what_is_not_certain_or_was_told_just_now(turn):
 
 @pytest.mark.parametrize("turn", [Turn.FILED, Turn.REPEATED, Turn.RESOLVED])
 def test_a_pipeline_without_services_owes_nothing(turn):
-    assert kinds(turn, Places("demo", "Pipeline"), None) == []
-    assert Places("demo", "Pipeline").page("x") is None
+    assert kinds(turn, Places("demo", "Pipeline", "Pipeline 2026"), None) == []
+    assert Places("demo", "Pipeline", "Pipeline 2026").page("x") is None
 
 
 def test_a_page_without_a_chart_has_nothing_attached():

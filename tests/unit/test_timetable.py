@@ -102,7 +102,9 @@ def test_the_latest_of_many_missed_times_is_found_however_long_ago_the_first_was
 
 YEAR = timedelta(days=365)
 MOMENTS = st.timedeltas(timedelta(0), YEAR).map(lambda passed: datetime(2026, 1, 1, tzinfo=UTC) + passed)
-LINES = st.sampled_from(["30 2 * * *", "*/20 * * * *", "0 */2 * * *", "15 1-3 * * 0", "0 3 1 * *", "45 1,2 * * *"])
+LINES = st.sampled_from(
+    ["30 2 * * *", "*/20 * * * *", "0 */2 * * *", "15 1-3 * * 0", "0 3 1 * *", "0 3 1,9 * 3", "45 1,2 * * *"]
+)
 
 
 ZONES = st.sampled_from([BERLIN, LORD_HOWE, ZoneInfo("America/New_York"), ZoneInfo("UTC")])
@@ -123,3 +125,15 @@ def test_what_is_due_in_a_stretch_of_time_is_what_is_due_in_its_parts(line, zone
         walk.append(found)
         moment = found
     assert walk == whole[:50]
+
+
+def test_a_line_that_restricts_the_day_and_the_weekday_is_due_on_either():
+    start = datetime(2026, 6, 1, 12, tzinfo=UTC)  # a Monday
+    found = read_cron("0 3 1,15 * fri", BERLIN).between(start, start + timedelta(days=30))
+    assert [moment.day for moment in found] == [5, 12, 15, 19, 26, 1]
+
+
+def test_a_step_over_all_days_restricts_nothing_so_that_both_must_agree():
+    start = datetime(2026, 6, 1, tzinfo=UTC)
+    found = read_cron("0 3 */2 * fri", ZoneInfo("UTC")).between(start, start + timedelta(days=29))
+    assert [moment.day for moment in found] == [5, 19]

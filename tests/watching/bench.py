@@ -89,8 +89,11 @@ class Bench:
         )
 
     def herald(self, on_step: Callable[[str], None] = ignore_step, **watching: Any) -> Herald:
+        return self.herald_of(self.config(**watching), on_step)
+
+    def herald_of(self, config: Config, on_step: Callable[[str], None] = ignore_step) -> Herald:
         return make_herald(
-            self.config(**watching),
+            config,
             self.folder,
             around=Surroundings(clock=self.now, on_step=on_step),
             services=Services({"jira": self.tracker}, {"confluence": self.wiki}, {}),
@@ -106,13 +109,13 @@ class Bench:
 
     def judged(self, run_id: str) -> JudgedRun:
         with self.database.begin() as tx:
-            found = runs.find(tx, run_id)
+            found = runs.find(tx, NAME, run_id)
         assert found is not None, run_id
         return found
 
     def is_judged(self, run_id: str) -> bool:
         with self.database.begin() as tx:
-            return runs.is_seen(tx, run_id)
+            return runs.is_seen(tx, NAME, run_id)
 
     def incidents(self) -> list[Any]:
         from bot.domain.incidents import IncidentState

@@ -150,7 +150,7 @@ def test_a_herald_that_lost_its_state_finds_its_ticket_and_its_page_again(bench,
     bench.cycle()
     assert len(bench.tracker.tickets) == 1
     titles = [page.draft.title for page in bench.wiki.pages.values()]
-    assert len(titles) == len(set(titles)) == 2
+    assert len(titles) == len(set(titles)) == 3
     bench.database.close()
 
 
@@ -165,3 +165,14 @@ def test_after_a_restore_what_happened_meanwhile_is_filed_once(bench, tmp_path):
     bench.cycle()
     assert len(bench.tracker.tickets) == 1
     assert [incident.state for incident in bench.incidents()] == [IncidentState.OPEN]
+
+
+def test_a_past_of_several_pages_is_read_to_its_end(bench, monkeypatch):
+    monkeypatch.setattr("bot.adapters.mlflow._PAGE", 2)
+    monkeypatch.setattr("bot.judging.BASELINE_RUNS", 4)
+    monkeypatch.setattr("bot.cycle.BASELINE_RUNS", 4)
+    monkeypatch.setattr("bot.cycle._AT_ONCE", 2)
+    ids = bench.log_row([GOOD] * 7 + [BAD] * 2, bench.now() - timedelta(hours=1))
+    bench.cycle(experiment="search", watch={"recent": 2})
+    assert all(bench.is_judged(run_id) for run_id in ids)
+    assert len(bench.tracker.tickets) == 1

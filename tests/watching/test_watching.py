@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from bot.domain.judge import Outcome
+from bot.domain.runs import Release, RunStatus
 from bot.errors import RunStoreError
-from tests.watching.bench import BAD, GOOD
+from tests.watching.bench import BAD, GOOD, NAME
 
 
 def test_experiments_are_found_by_globs(bench):
@@ -25,6 +26,17 @@ def test_a_single_experiment_is_a_name_and_no_glob(bench):
     bench.cycle(experiment="search [v*]")
     assert bench.is_judged(named)
     assert not bench.is_judged(other)
+
+
+def test_two_pipelines_over_one_experiment_each_judge_its_runs(bench):
+    ended = bench.now() - timedelta(hours=1)
+    run_id = bench.log(GOOD, ended)
+    bench.cycle()
+    config = bench.config()
+    both = config.model_copy(update={"pipeline": {**config.pipeline, "another": config.pipeline[NAME]}})
+    herald = bench.herald_of(both)
+    assert [judged.run.run_id for judged in herald.cycle("another").run(bench.now()).judged] == [run_id]
+    assert bench.is_judged(run_id)
 
 
 def test_a_filter_in_mlflows_syntax_chooses_runs(bench):
@@ -197,3 +209,24 @@ def test_what_has_no_experiment_yet_waits_for_it(bench):
         bench.log(BAD, bench.now() - timedelta(seconds=3 - seconds))
     bench.cycle()
     assert len(bench.tracker.tickets) == 1
+
+
+def test_a_release_is_found_by_run_or_by_the_alias_of_a_model(bench):
+    run_id = bench.log(GOOD, bench.now() - timedelta(hours=1))
+    store = bench.herald().run_store
+    bench.mlflow.create_registered_model("search")
+    version = bench.mlflow.create_model_version("search", source="mlflow-artifacts:/model", run_id=run_id)
+    bench.mlflow.set_registered_model_alias("search", "production", version.version)
+    by_alias = Release(model="search", alias="production")
+    assert [store.released(each).run_id for each in (Release(run_id), by_alias)] == [run_id, run_id]
+    unknown = (Release("0" * 32), Release(model="search", alias="none"), Release(model="none", alias="production"))
+    assert [store.released(each) for each in unknown] == [None, None, None]
+    bench.mlflow.delete_run(run_id)
+    assert [store.released(each) for each in (Release(run_id), by_alias)] == [None, None]
+
+
+def test_a_run_that_is_ended_reads_as_killed(bench):
+    run_id = bench.log(GOOD, bench.now(), status="RUNNING")
+    store = bench.herald().run_store
+    store.end_run(run_id)
+    assert store.released(Release(run_id)).status is RunStatus.KILLED

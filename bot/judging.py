@@ -1,0 +1,377 @@
+"""What one run says: judged against what was accepted before it, and stored with the effects owed, all at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from bot import compose
+from bot.config import Config, PipelineSection, SlackSection
+from bot.domain.effects import Effect, EffectKind
+from bot.domain.fires import Fire, FireState
+from bot.domain.history import open_standing, settle_past
+from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance
+from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState, assess
+from bot.domain.runs import Baseline, Run, RunResult, RunStatus
+from bot.domain.silence import find_silence
+from bot.domain.telling import Places, Publish, effects_of, wants_page
+from bot.ports import RunStore
+from bot.store import Database, contacts, fires, incidents, outbox, pipelines, runs
+from bot.store.runs import JudgedRun
+from bot.watch import Watch
+
+BASELINE_RUNS = 20
+_HISTORY_RUNS = 40
+_LONG_AGO = timedelta(hours=1)  # no service takes so long to show what was made
+_LONGEST_SERIES = 500  # characters
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A run that had ended before first contact."""
+
+    is_newest: bool = False  # of its series
+    is_late: bool = False  # later runs of its series were judged before it
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """Judges the runs of one pipeline; what has to be told goes into the outbox."""
+
+    name: str
+    config: Config
+    database: Database
+    run_store: RunStore
+    clock: Callable[[], datetime]
+    on_step: Callable[[str], None]
+
+    @property
+    def pipeline(self) -> PipelineSection:
+        return self.config.pipeline[self.name]
+
+    @property
+    def title(self) -> str:
+        return self.pipeline.title or self.name
+
+    @property
+    def watch(self) -> Watch:
+        return Watch(self.name, self.pipeline, self.database, self.run_store)
+
+    def judge(self, run: Run, fire: Fire | None, past: Past | None = None) -> Sequence[JudgedRun]:
+        """Judge one run, and store in one transaction everything it says."""
+        series = SeriesKey(self.name, series_of(run, self.pipeline.series_by))
+        with self.database.begin() as tx:
+            if runs.is_seen(tx, self.name, run.run_id):
+                if fire is not None:
+                    fires.save(tx, fire)
+                return ()
+            accepted = runs.recent(tx, series, BASELINE_RUNS, accepted_only=True, before=run.ended)
+            last_end = runs.last_end(tx, series)
+            state = runs.load_state(tx, series)
+            known = [contact.experiment_id for contact in contacts.of_pipeline(tx, self.name) if contact.experiment_id]
+        if past is not None and last_end is not None and run.ended < last_end:
+            past, state = replace(past, is_late=True), SeriesState()
+        released = self._released(run) if past is None else None
+        baseline = Baseline(tuple(self._baseline(accepted, known)), released)
+        result = self.run_store.load(run)
+        self.on_step("run.loaded")
+        assessment = assess(state, result, baseline, self.pipeline.policies)
+        return self._store(series, result, assessment, baseline, fire, past=past)
+
+    def _baseline(self, accepted: Sequence[JudgedRun], experiment_ids: Sequence[str]) -> Iterator[RunResult]:
+        """Load what a run is held against; what was deleted in MLflow is no baseline while it is."""
+        there = self.run_store.present(experiment_ids, [judged.run.run_id for judged in accepted])
+        return (self.run_store.load(judged.run) for judged in accepted if judged.run.run_id in there)
+
+    def judge_old(self, old: Sequence[Run]) -> Sequence[JudgedRun]:
+        """Judge runs of long before first contact by their metrics alone, in one transaction: nothing is owed."""
+        now = self.clock()
+        told: list[JudgedRun] = []
+        with self.database.begin() as tx:
+            for run in old:
+                if runs.is_seen(tx, self.name, run.run_id):
+                    continue
+                series = SeriesKey(self.name, series_of(run, self.pipeline.series_by))
+                last_end = runs.last_end(tx, series)
+                is_late = last_end is not None and run.ended < last_end
+                accepted = runs.recent(tx, series, BASELINE_RUNS, accepted_only=True, before=run.ended)
+                state = SeriesState() if is_late else runs.load_state(tx, series)
+                baseline = Baseline(tuple(map(_without_artifacts, accepted)))
+                assessment = assess(state, RunResult(run), baseline, self.pipeline.policies)
+                is_known = is_late or bool(incidents.standing(tx, series))
+                is_accepted, _ = self._settle(tx, series, assessment, Past(is_late=is_late), is_known=is_known)
+                told.append(_judged(RunResult(run), series, assessment, now, is_accepted=is_accepted))
+                runs.record(tx, told[-1])
+                if not is_late:
+                    runs.save_state(tx, series, assessment.state)
+            self.on_step("past.recording")
+        self.on_step("past.recorded")
+        return told
+
+    def _settle(
+        self, tx: Connection, series: SeriesKey, assessment: Assessment, past: Past, *, is_known: bool
+    ) -> tuple[bool, tuple[str, ...]]:
+        """Accept what the past has settled; say whether this run is accepted, and which bad runs still stand."""
+        doubtful = () if is_known else runs.doubtful(tx, series)
+        settled = settle_past(assessment, doubtful, 0 if past.is_late else self.pipeline.watch.recent)
+        runs.accept(tx, self.name, settled.accepted)
+        return assessment.accepted or assessment.run_id in settled.accepted, settled.standing
+
+    def _released(self, run: Run) -> RunResult | None:
+        """Load the released run, where config names one and *run* may be held against it: later, of its series."""
+        release = self.pipeline.pinned
+        if release is None:
+            return None
+        found = self.run_store.released(release)
+        if found is None:
+            log.warning("no such release", pipeline=self.name, release=str(release))
+            return None
+        by = self.pipeline.series_by
+        is_other = found.run_id != run.run_id and found.ended <= run.ended
+        return self.run_store.load(found) if is_other and series_of(found, by) == series_of(run, by) else None
+
+    def record_failure(self, fire: Fire, run: Run | None, *, log_tail: str) -> Sequence[JudgedRun]:
+        """Store the failure of a job like a run that says nothing but that."""
+        now = fire.ended_at or self.clock()
+        stand_in = run or Run(
+            fire.fire_id, f"{self.name} #{fire.number}", RunStatus.FAILED, fire.started_at or now, now
+        )
+        series = SeriesKey(self.name, series_of(stand_in, self.pipeline.series_by))
+        finding = Finding("job", Outcome.FAILED, Reason.RUN_FAILED)
+        with self.database.begin() as tx:
+            if runs.is_seen(tx, self.name, stand_in.run_id):
+                fires.save(tx, fire)
+                return ()
+            state = runs.load_state(tx, series)
+        assessment = Assessment(stand_in.run_id, (finding,), state)
+        return self._store(
+            series, RunResult(stand_in), assessment, Baseline(), fire, log_tail=log_tail, exit_code=_how_it_ended(fire)
+        )
+
+    def _store(
+        self,
+        series: SeriesKey,
+        result: RunResult,
+        assessment: Assessment,
+        baseline: Baseline,
+        fire: Fire | None,
+        *,
+        past: Past | None = None,
+        log_tail: str = "",
+        exit_code: str = "",
+    ) -> Sequence[JudgedRun]:
+        """Store what a run says in one transaction: the run, its series' state, incidents, and the effects owed."""
+        now = self.clock()
+        with self.database.begin() as tx:
+            if runs.is_seen(tx, self.name, result.run_id):
+                return ()
+            earlier = runs.recent(tx, series, _HISTORY_RUNS)
+            standing = self._standing(tx, series) if past is None else incidents.standing(tx, series)
+            if past is None:
+                accepted = assessment.accepted
+                steps = advance(standing, assessment, series, self.pipeline.incident_policy, now)
+            else:
+                is_known = past.is_late or bool(standing)  # what stands in a series that is known stays as it is
+                accepted, left = self._settle(tx, series, assessment, past, is_known=is_known)
+                steps = open_standing(assessment, left, series, now) if past.is_newest and not is_known else ()
+            is_told = past is None or any(step.turn is Turn.FILED for step in steps)
+            previous = earlier[-1].outcome if earlier else None
+            places = self._places(result.run)
+            has_page = (
+                is_told and places.wiki is not None and wants_page(places.publish, assessment.outcome, previous, steps)
+            )
+            title = compose.page_title(self._title_of(result.run), result) if has_page else None
+            judged = _judged(result, series, assessment, now, is_accepted=accepted, fire=fire, title=title)
+            runs.record(tx, judged)
+            if past is None or not past.is_late:
+                runs.save_state(tx, series, assessment.state)
+            for step in steps:
+                incidents.save(tx, step.incident)
+            if fire is not None:
+                fires.save(tx, fire)
+            self.on_step("run.recording")
+            occasion = self._occasion(result, assessment, (*earlier, judged), steps, now)
+            occasion = replace(
+                occasion,
+                baseline=baseline,
+                standing=_still_standing(standing, steps),
+                page=places.page(title) if title else None,
+                names=_onsets(tx, steps),
+                log_tail=log_tail,
+                exit_code=exit_code,
+            )
+            if is_told:
+                self._owe(tx, occasion, asked_before=None if past is None else now - _LONG_AGO)
+            self.on_step("run.owing")
+        self.on_step("run.recorded")
+        log.info("judged", pipeline=self.name, run=result.run.name, outcome=assessment.outcome.value)
+        return (judged,)
+
+    def look_for_silence(self) -> None:
+        """File that no run came in time; the run store is asked first, for a run that nobody has judged yet."""
+        policy = self.pipeline.silence_policy
+        if policy is None:
+            return
+        now = self.clock()
+        with self.database.begin() as tx:
+            known = pipelines.know(tx, self.name, now)
+            last = runs.latest(tx, self.name)
+        finding = find_silence(policy, last.run.ended if last else None, known.known_since, now)
+        if finding is None:
+            return
+        before = last or compose.nothing_yet(SeriesKey(self.name), known.known_since)
+        assessment = Assessment(before.run.run_id, (finding,), SeriesState())
+        (step,) = advance((), assessment, SeriesKey(self.name), self.pipeline.incident_policy, now)
+        with self.database.begin() as tx:
+            is_known = incidents.is_known(tx, step.incident.incident_id)
+        if not is_known and not any(self.watch.unseen(self.watch.look(now))):
+            self._store_silence(step, assessment, before, now)
+
+    def _store_silence(self, step: Step, assessment: Assessment, last: JudgedRun, now: datetime) -> None:
+        """Store the incident of a silence and the effects owed, in one transaction; a run ends it."""
+        with self.database.begin() as tx:
+            if incidents.is_known(tx, step.incident.incident_id):
+                return
+            standing = (*incidents.standing(tx, step.incident.series), step.incident)
+            incidents.save(tx, step.incident)
+            self.on_step("silence.recording")
+            occasion = self._occasion(RunResult(last.run), assessment, (last,), (step,), now)
+            self._owe(tx, replace(occasion, title=self.title, standing=standing))
+            if last.run.run_id:
+                self._owe_section(tx, replace(occasion, standing=(*incidents.standing(tx, last.series), step.incident)))
+        self.on_step("silence.recorded")
+        log.warning("silent", pipeline=self.name, last=last.run.name)
+
+    def _owe_section(self, tx: Connection, on: compose.Occasion) -> None:
+        """Let the page of the series that ran last say what stands, without a new run."""
+        page = on.places.page(on.places.pipeline_page)
+        if page is None:
+            return
+        history = runs.recent(tx, on.history[-1].series, _HISTORY_RUNS)
+        effect = Effect(EffectKind.UPDATE_SECTION, page, f"{on.steps[0].incident.incident_id}/silence")
+        outbox.owe(tx, self.name, [(effect, compose.view_of(effect, replace(on, history=history)))], on.now)
+
+    def _standing(self, tx: Connection, series: SeriesKey) -> Sequence[Incident]:
+        """Return the series' incidents that are not over, and the pipeline's silence, which any run ends."""
+        own = incidents.standing(tx, series)
+        whole = SeriesKey(self.name)
+        if series == whole:
+            return own
+        return (*own, *(each for each in incidents.standing(tx, whole) if each.kind is Kind.STALE))
+
+    def _occasion(
+        self,
+        result: RunResult,
+        assessment: Assessment,
+        history: Sequence[JudgedRun],
+        steps: Sequence[Step],
+        now: datetime,
+    ) -> compose.Occasion:
+        return compose.Occasion(
+            title=self._title_of(result.run),
+            config=self.pipeline,
+            locale=self.config.locale_of(self.name),
+            channel_locale=self.config.locale_of(self.name, self.pipeline.chat, self.pipeline.channel),
+            zone=self.config.zone_of(self.name),
+            places=self._places(result.run),
+            result=result,
+            assessment=assessment,
+            baseline=Baseline(),
+            history=history,
+            steps=steps,
+            standing=(),
+            now=now,
+        )
+
+    def _owe(self, tx: Connection, on: compose.Occasion, asked_before: datetime | None = None) -> None:
+        has_chart = compose.chart_view(on) is not None
+        effects = effects_of(on.result.run_id, on.steps, on.places, on.page, has_chart=has_chart)
+        owed = [(effect, compose.view_of(effect, on)) for effect in effects]
+        outbox.owe(tx, self.name, owed, on.now, asked_before=asked_before)
+
+    def _title_of(self, run: Run) -> str:
+        return compose.series_title(self.title, run, self.pipeline.series_by)
+
+    def _places(self, run: Run) -> Places:
+        pipeline, title, instance = self.pipeline, self._title_of(run), self.config.instance
+        chat = None if pipeline.chat is None else self.config.chat[pipeline.chat]
+        year = compose.year_of(run, self.config.zone_of(self.name))
+        return Places(
+            instance=instance,
+            pipeline_page=compose.pipeline_page_title(title, instance),
+            archive_page=compose.archive_page_title(title, year, instance),
+            tracker=pipeline.tracker,
+            wiki=pipeline.wiki,
+            chat=pipeline.chat,
+            channel=pipeline.channel,
+            publish=Publish(pipeline.publish),
+            replies=isinstance(chat, SlackSection) and chat.replies,
+            shares_charts=isinstance(chat, SlackSection) and chat.charts,
+            lists_tickets=pipeline.tracker is None or self.config.tracker[pipeline.tracker].kind == "jira",
+        )
+
+
+def series_of(run: Run, series_by: Sequence[str]) -> str:
+    """Name the series a run belongs to by the values of the params and tags that config lists."""
+    name = ", ".join(
+        f"{key}={value}" for key, value in zip(series_by, compose.series_values(run, series_by), strict=True)
+    )
+    if len(name) <= _LONGEST_SERIES:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{name[: _LONGEST_SERIES - len(digest) - 1]}…{digest}"
+
+
+def _judged(
+    result: RunResult,
+    series: SeriesKey,
+    assessment: Assessment,
+    now: datetime,
+    *,
+    is_accepted: bool,
+    fire: Fire | None = None,
+    title: str | None = None,
+) -> JudgedRun:
+    return JudgedRun(
+        result.run,
+        series,
+        result.card,
+        assessment.findings,
+        assessment.outcome,
+        is_accepted,
+        assessment.wants_confirmation,
+        now,
+        fire.fire_id if fire else None,
+        title,
+    )
+
+
+def _without_artifacts(judged: JudgedRun) -> RunResult:
+    return RunResult(judged.run, judged.card)
+
+
+def _how_it_ended(fire: Fire) -> str:
+    """Return the exit code of a job that failed, or the name of what became of it instead."""
+    if fire.timed_out:
+        return "timeout"
+    if fire.state is FireState.LOST:
+        return "lost"
+    return "start" if fire.exit_code is None else str(fire.exit_code)
+
+
+def _still_standing(before: Sequence[Incident], steps: Sequence[Step]) -> tuple[Incident, ...]:
+    after = {incident.incident_id: incident for incident in before}
+    after |= {step.incident.incident_id: step.incident for step in steps}
+    return tuple(i for i in after.values() if not i.state.is_over and i.state is IncidentState.OPEN)
+
+
+def _onsets(tx: Connection, steps: Sequence[Step]) -> dict[str, JudgedRun]:
+    found = {i.onset: runs.find(tx, i.series.pipeline, i.onset) for i in (step.incident for step in steps)}
+    return {run_id: judged for run_id, judged in found.items() if judged is not None}

@@ -1,0 +1,161 @@
+"""Compares what Herald believes with what the services hold, and brings both together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+
+from bot.app import Herald
+from bot.compose import pipeline_page_title
+from bot.domain.effects import Marker, ObjectKey, ObjectKind, family_of
+from bot.domain.healing import Held, Repair, RepairKind, compare, grouped, settle_duplicates
+from bot.ports import Chat, Page, Posted, Ticket, TicketState, Tracker, Wiki
+from bot.store import incidents, outbox
+from bot.store.outbox import KnownObject
+from bot.views import Bound
+
+LOOKS_BACK = timedelta(days=90)  # for messages
+_LABEL = "herald"  # of run pages
+
+Known = Mapping[ObjectKey, Held]
+
+
+def look(herald: Herald) -> list[Repair]:
+    """Return what would have to change; reads the services and changes nothing."""
+    with herald.database.begin() as tx:
+        known = {each.key: _believed(each) for each in outbox.all_objects(tx)}
+    services, now = herald.dispatcher.services, herald.around.clock()
+    repairs: list[Repair] = []
+    for name, tracker in services.trackers.items():
+        repairs += _look_at_tickets(herald, name, tracker, _of(known, name, ObjectKind.TICKET))
+    for name, wiki in services.wikis.items():
+        repairs += _look_at_pages(herald, name, wiki, _of(known, name, ObjectKind.PAGE))
+    for name, chat in services.chats.items():
+        repairs += _look_at_messages(herald, name, chat, _of(known, name, ObjectKind.MESSAGE), now - LOOKS_BACK)
+    return repairs
+
+
+def repair(herald: Herald, repairs: list[Repair]) -> None:
+    """Carry the repairs out."""
+    for each in repairs:
+        if each.kind is RepairKind.CLOSE_DUPLICATE:
+            _close_duplicate(herald, each)
+        elif each.kind is not RepairKind.TELL_DUPLICATE:
+            _correct(herald, each)
+
+
+def _correct(herald: Herald, each: Repair) -> None:
+    """Bring our own state up to what is so."""
+    now = herald.around.clock()
+    with herald.database.begin() as tx:
+        if each.held is not None:
+            bound = Bound(each.held.title, each.held.url, each.held.external_id)
+            outbox.know(tx, KnownObject(each.key, bound, each.held.place, now))
+            outbox.wake(tx, each.key, now)
+            return
+        outbox.forget(tx, each.key)
+        if each.kind is RepairKind.FILE_ANEW:
+            outbox.owe_anew(tx, each.key, now)
+        elif each.key.kind is ObjectKind.TICKET:
+            outbox.cancel_all(tx, each.key)
+
+
+def _close_duplicate(herald: Herald, each: Repair) -> None:
+    tracker = herald.dispatcher.services.trackers[each.key.service]
+    assert each.held is not None
+    assert each.original is not None
+    mark = f"duplicate-of-{each.original.external_id}"
+    if not tracker.has_comment(each.held.external_id, mark):
+        words = f"{each.original.title} was opened first for the same incident; this ticket repeats it."
+        tracker.comment(each.held.external_id, mark, words)
+    original = Ticket(each.original.external_id, each.original.url, TicketState.TODO, each.original.title)
+    tracker.close_duplicate(each.held.external_id, original)
+
+
+def _look_at_tickets(herald: Herald, name: str, tracker: Tracker, known: Known) -> Iterator[Repair]:
+    family = family_of(str(Marker(herald.config.instance, "any")))
+    marked = (
+        (ObjectKey(name, ObjectKind.TICKET, each.marker), _ticket(each.ticket)) for each in tracker.marked(family)
+    )
+    groups = grouped(marked)
+    for key, held in groups.items():
+        _, repairs = settle_duplicates(key, held, known.get(key), RepairKind.CLOSE_DUPLICATE)
+        yield from repairs
+    for key, believed in known.items():
+        if key not in groups:
+            yield from _look_for_ticket(herald, tracker, key, believed)
+
+
+def _look_for_ticket(herald: Herald, tracker: Tracker, key: ObjectKey, believed: Held) -> list[Repair]:
+    """Tell what became of a ticket that the search does not show: moved, deleted, or too new."""
+    ticket = tracker.read(believed.external_id)
+    if ticket is not None:  # under another key, where it was moved to another project
+        return compare(key, _ticket(ticket), believed)
+    with herald.database.begin() as tx:
+        is_open = incidents.is_open(tx, _incident_of(key))
+    kind = RepairKind.FILE_ANEW if is_open else RepairKind.FORGET
+    return [Repair(kind, key, known_as=believed.title)]
+
+
+def _look_at_pages(herald: Herald, name: str, wiki: Wiki, known: Known) -> Iterator[Repair]:
+    for key, believed in known.items():
+        page = wiki.read(believed.external_id)
+        if page is None:
+            yield Repair(RepairKind.FORGET, key, known_as=believed.title)
+        else:
+            yield from compare(key, _page(page), believed)
+    ids = {believed.external_id for believed in known.values()}
+    for page in [*wiki.labelled(_LABEL), *_pipeline_pages(herald, name, wiki)]:
+        key = ObjectKey(name, ObjectKind.PAGE, page.title)
+        if page.page_id not in ids and key not in known:
+            ids.add(page.page_id)
+            yield Repair(RepairKind.KNOW, key, _page(page))
+
+
+def _pipeline_pages(herald: Herald, name: str, wiki: Wiki) -> Iterator[Page]:
+    for pipeline, section in herald.config.pipeline.items():
+        if section.wiki == name:
+            page = wiki.find(pipeline_page_title(section.title or pipeline, herald.config.instance))
+            if page is not None:
+                yield page
+
+
+def _look_at_messages(herald: Herald, name: str, chat: Chat, known: Known, since: datetime) -> Iterator[Repair]:
+    """Messages that people deleted are left alone: an edit of one is parked and says so."""
+    channels = {section.channel for section in herald.config.pipeline.values() if section.chat == name}
+    for channel in sorted(channel for channel in channels if channel is not None):
+        ours = [each for each in chat.marked(channel, since) if each.mark.startswith(f"{herald.config.instance}-")]
+        groups = grouped(
+            (ObjectKey(name, ObjectKind.MESSAGE, f"{channel} {each.mark}"), _message(each.posted)) for each in ours
+        )
+        for key, held in groups.items():
+            believed = known.get(key)
+            _, repairs = settle_duplicates(key, held, believed, RepairKind.TELL_DUPLICATE)
+            there = believed is not None and believed.external_id in {each.external_id for each in held}
+            yield from (each for each in repairs if not (there and each.kind is RepairKind.FOLLOW))
+
+
+def _of(known: Known, service: str, kind: ObjectKind) -> Known:
+    return {key: held for key, held in known.items() if (key.service, key.kind) == (service, kind)}
+
+
+def _incident_of(key: ObjectKey) -> str:
+    """Read the incident out of a marker: `herald-INSTANCE-INCIDENT-OWNER-GENERATION`."""
+    parts = key.name.split("-")
+    return "-".join(parts[2:-2])
+
+
+def _believed(known: KnownObject) -> Held:
+    return Held(known.bound.external_id, known.bound.title, known.bound.url, known.place)
+
+
+def _ticket(ticket: Ticket) -> Held:
+    return Held(ticket.key, ticket.name or ticket.key, ticket.url, is_over=ticket.state is TicketState.DONE)
+
+
+def _page(page: Page) -> Held:
+    return Held(page.page_id, page.title, page.url)
+
+
+def _message(posted: Posted) -> Held:
+    return Held(posted.message_id, "", posted.url, posted.channel)

@@ -1,0 +1,217 @@
+"""What we believe and what the services hold are brought together."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from state_samples import (
+    INCIDENT,
+    MESSAGE,
+    NOON,
+    PAGE,
+    RUN_VIEW,
+    TICKET,
+    VERDICT,
+    comment,
+    incident,
+    open_ticket,
+    owe,
+    owed_kinds,
+    tell,
+)
+from typer.testing import CliRunner
+
+from bot.adapters.memory import MemoryChat, MemoryTracker, MemoryWiki
+from bot.adapters.memory_runs import MemoryRunStore
+from bot.app import Surroundings, make_herald
+from bot.cli import app
+from bot.config import Config
+from bot.deliver import Services
+from bot.domain.effects import Effect, EffectKind
+from bot.domain.healing import Held, RepairKind, settle_duplicates
+from bot.domain.incidents import IncidentState
+from bot.ports import PageDraft, TicketDraft, TicketState
+from bot.reconcile import look, repair
+from bot.store import incidents, outbox
+from bot.views import RunPageView
+
+CONFIG = Config.model_validate(
+    {
+        "instance": "test",
+        "tracker": {"jira": {"url": "http://127.0.0.1:1", "project": "SR", "token": "x"}},
+        "wiki": {"confluence": {"url": "http://127.0.0.1:1", "space": "SR", "token": "x"}},
+        "chat": {"slack": {"kind": "slack", "token": "x"}},
+        "pipeline": {
+            "search": {
+                "experiment": "search",
+                "tracker": "jira",
+                "wiki": "confluence",
+                "chat": "slack",
+                "channel": "C1",
+                "metrics": {"ndcg": {}},
+            }
+        },
+    }
+)
+
+
+class Bench:
+    def __init__(self, database, folder) -> None:
+        self.tracker, self.wiki = MemoryTracker(), MemoryWiki()
+        self.chat = MemoryChat(clock=lambda: NOON)
+        services = Services({"jira": self.tracker}, {"confluence": self.wiki}, {"slack": self.chat})
+        around = Surroundings(clock=lambda: NOON + timedelta(minutes=1), pause=lambda _: None)
+        self.database = database
+        self.herald = make_herald(
+            CONFIG, folder, around=around, services=services, run_store=MemoryRunStore(), database=database
+        )
+        with database.begin() as tx:
+            incidents.save(tx, incident())
+
+    def told(self) -> None:
+        """Deliver a page, a ticket and a message."""
+        view = RunPageView(PAGE.name, VERDICT, RUN_VIEW, (), (), (), (), None, TICKET.name, ("herald",))
+        publish = Effect(EffectKind.PUBLISH_PAGE, PAGE, "run5", INCIDENT), view
+        owe(self.database, publish, open_ticket(), tell("a"))
+        self.herald.dispatcher.drain()
+        self.wiki.label("1", ["herald"])
+
+    def heal(self) -> list[RepairKind]:
+        repairs = look(self.herald)
+        repair(self.herald, repairs)
+        self.herald.dispatcher.drain()
+        assert [each for each in look(self.herald) if each.kind is not RepairKind.TELL_DUPLICATE] == []
+        return [each.kind for each in repairs]
+
+    def lose_the_state(self) -> None:
+        with self.database.begin() as tx:
+            tx.execute(outbox.outbox.delete())
+            tx.execute(outbox.objects.delete())
+
+    def known(self, key):
+        with self.database.begin() as tx:
+            return outbox.known_objects(tx, [key]).get(key)
+
+
+@pytest.fixture
+def bench(sqlite_database, tmp_path) -> Bench:
+    return Bench(sqlite_database, tmp_path)
+
+
+def test_where_nothing_was_touched_nothing_is_to_be_repaired(bench):
+    bench.told()
+    assert bench.heal() == []
+
+
+def test_a_deleted_ticket_of_an_open_incident_is_filed_anew_and_takes_what_is_owed(bench):
+    bench.told()
+    bench.tracker.tickets.clear()
+    owe(bench.database, comment("later"))
+    assert bench.heal() == [RepairKind.FILE_ANEW]
+    (ticket,) = [each for each in bench.tracker.tickets.values() if each.marker == TICKET.name]
+    assert bench.known(TICKET).bound.external_id == ticket.key
+    assert [mark for mark, _ in ticket.comments] == ["mark-later"]
+    assert owed_kinds(bench.database) == []
+
+
+def test_a_deleted_ticket_of_an_incident_that_is_over_is_forgotten_with_what_is_owed_on_it(bench):
+    bench.told()
+    with bench.database.begin() as tx:
+        incidents.save(tx, incident(state=IncidentState.RESOLVED))
+    bench.tracker.tickets.clear()
+    owe(bench.database, comment("later"))
+    assert bench.heal() == [RepairKind.FORGET]
+    assert bench.known(TICKET) is None
+    assert owed_kinds(bench.database) == []
+    assert bench.tracker.tickets == {}
+
+
+def test_a_ticket_that_was_moved_to_another_project_is_followed(bench):
+    bench.told()
+    ticket = bench.tracker.tickets.pop("MEM-1")
+    ticket.key, ticket.marker = "OPS-4", f"moved {ticket.marker}"  # no search of our project shows it
+    bench.tracker.tickets["OPS-4"] = ticket
+    bench.tracker.moved["MEM-1"] = "OPS-4"
+    assert bench.heal() == [RepairKind.FOLLOW]
+    assert bench.known(TICKET).bound.external_id == "OPS-4"
+
+
+def test_of_two_tickets_with_one_marker_the_later_is_closed_as_a_duplicate_and_says_why(bench):
+    bench.told()
+    bench.tracker.create(TICKET.name, TicketDraft("again", ""))
+    assert bench.heal() == [RepairKind.CLOSE_DUPLICATE]
+    first, later = bench.tracker.tickets.values()
+    assert (first.state, later.state) == (TicketState.TODO, TicketState.DONE)
+    assert later.links["duplicate"].title == "MEM-1"
+    ((_, words),) = later.comments
+    assert words == "MEM-1 was opened first for the same incident; this ticket repeats it."
+    assert bench.known(TICKET).bound.external_id == "MEM-1"
+
+
+def test_tickets_of_another_herald_are_left_alone(bench):
+    bench.tracker.create("herald-other-0123456789ab-0-1", TicketDraft("theirs", ""))
+    assert bench.heal() == []
+
+
+def test_a_renamed_page_is_followed(bench):
+    bench.told()
+    page = bench.wiki.pages["1"]
+    page.draft = replace(page.draft, title="What people call it")
+    assert bench.heal() == [RepairKind.FOLLOW]
+    assert bench.known(PAGE).bound.title == "What people call it"
+
+
+def test_a_deleted_page_is_forgotten(bench):
+    bench.told()
+    bench.wiki.pages.clear()
+    assert bench.heal() == [RepairKind.FORGET]
+    assert bench.known(PAGE) is None
+
+
+def test_a_second_message_is_told_and_the_first_stays_known(bench):
+    bench.told()
+    bench.chat.post("C1", f"test-{INCIDENT}", "again")
+    assert bench.heal() == [RepairKind.TELL_DUPLICATE]
+    assert bench.known(MESSAGE).bound.external_id == "1"
+
+
+def test_with_the_state_lost_everything_is_known_again_by_its_marker_and_nothing_is_said_twice(bench):
+    bench.told()
+    parent = bench.wiki.create(PageDraft("search (Herald test)", ""))
+    before = {key: bench.known(key).bound.external_id for key in (TICKET, PAGE, MESSAGE)}
+    bench.lose_the_state()
+    assert bench.heal() == [RepairKind.KNOW] * 4
+    assert {key: bench.known(key).bound.external_id for key in before} == before
+    assert parent.page_id == "2"
+    bench.told()
+    assert (len(bench.tracker.tickets), len(bench.wiki.pages), len(bench.chat.messages)) == (1, 2, 1)
+
+
+def test_a_dry_run_changes_nothing(bench):
+    bench.told()
+    bench.lose_the_state()
+    assert len(look(bench.herald)) == 3
+    assert bench.known(TICKET) is None
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=5), st.none() | st.integers(0, 4))
+def test_the_oldest_stands_and_only_later_open_ones_are_closed(over, known_number):
+    held = [Held(f"SR-{number}", f"SR-{number}", "", is_over=done) for number, done in enumerate(over)]
+    believed = held[known_number] if known_number is not None and known_number < len(held) else None
+    first, repairs = settle_duplicates(TICKET, held, believed, RepairKind.CLOSE_DUPLICATE)
+    closed = [each.held for each in repairs if each.kind is RepairKind.CLOSE_DUPLICATE]
+    assert first == held[0]
+    assert closed == [each for each in held[1:] if not each.is_over]
+
+
+def test_the_command_tells_what_it_found(sqlite_url, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(
+        f'[store]\nurl = "{sqlite_url}"\n[pipeline.search]\nexperiment = "x"\n[pipeline.search.metrics.ndcg]\n'
+    )
+    done = CliRunner().invoke(app, ["outbox", "reconcile", "--dry-run", "--json", "--config", str(path)])
+    assert json.loads(done.output) == {"dry_run": True, "repairs": []}
+    assert "What we believe is" in CliRunner().invoke(app, ["outbox", "reconcile", "--config", str(path)]).output
