@@ -2,8 +2,15 @@
 
     python bench/judge.py --detect DIR [--otava PYTHON] [--mongodb PYTHON] [--limit 700] [--only NAME ...]
 
-DIR holds score.py and seen/. OTAVA and MONGODB are interpreters of environments with these packages; without them their
-rows are left out. Peers that run on every prefix are slow: they are scored on the first ``--limit`` series.
+DIR holds score.py and seen/. The peers pin versions of numpy that do not agree, so each has an environment of its own:
+
+    python -m venv /tmp/peers/otava && /tmp/peers/otava/bin/pip install apache-otava==0.8.0
+    python -m venv /tmp/peers/mongodb
+    /tmp/peers/mongodb/bin/pip install signal-processing-algorithms==2.1.6 "numpy==1.26.*"
+
+and ``--otava /tmp/peers/otava/bin/python --mongodb /tmp/peers/mongodb/bin/python`` names their interpreters; without
+them their rows are left out. Peers that run on every prefix are slow: they are scored on the first ``--limit`` series,
+and so is a second row of the judge, to be held against them.
 """
 
 from __future__ import annotations
@@ -16,7 +23,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-COLUMNS = ("detector", "n", "FA", "worst family", "POWER", "5 sigma", "delay at 3", "repeats", "seconds")
+COLUMNS = ("detector", "n", "FA", "worst family", "POWER", "5 sigma", "delay at 3", "improvement", "repeats", "seconds")
 
 
 def score(detect: Path, mode: str, command: str, limit: int | None) -> dict:
@@ -38,6 +45,7 @@ def row(name: str, found: dict) -> list[str]:
         f"{found['power_1to3']:.1f}",
         f"{found['detect_within_10_pct']['5.0']:.1f}",
         f"{found['mean_delay_runs']['3.0']}",
+        f"{found['false_alarms_per_1000_runs_in_improvement_series']:.1f}",
         f"{found['repeat_tickets_per_detection']:.3f}",
         f"{found['seconds']}",
     ]
@@ -49,9 +57,11 @@ def print_row(cells: list[str]) -> None:
 
 def contenders(chosen: argparse.Namespace) -> list[tuple[str, str, bool]]:
     """Return name, command and whether it is slow."""
-    herald = f"{sys.executable} -m bot.judge_lines --format jsonl --preset"
+    herald = f"{Path(sys.executable).parent / 'herald'} judge --format jsonl --preset"
     peers = HERE / "peers.py"
     rows = [("herald quiet", f"{herald} quiet -", False), ("herald sensitive", f"{herald} sensitive -", False)]
+    if chosen.otava or chosen.mongodb:
+        rows.append(("herald quiet, first series", f"{herald} quiet -", True))
     rows += [(name, f"{sys.executable} {peers} {name}", False) for name in ("drop", "z", "cusum5", "cusum6.5")]
     if chosen.otava:
         rows += [(name, f"{chosen.otava} {peers} {name}", True) for name in ("otava", "otava4")]

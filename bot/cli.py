@@ -194,23 +194,29 @@ def judge(
     lower_is_better: Annotated[
         list[str] | None, typer.Option(help="A CSV column in which lower is better; may be repeated.")
     ] = None,
+    min_effect: Annotated[
+        str, typer.Option(help="Changes up to this size are never told: '2 %', or 0.005 in the metric's own unit.")
+    ] = "0",
+    locale: Annotated[Literal["en", "zh"], typer.Option(help="The language of the sentences.")] = "en",
 ) -> None:
     """Judge anyone's numbers.
 
     JSON lines are answered in kind: {"id", "values"} with the runs at which a fall is told, with "mode": "offline" with
-    change points, {"id", "baseline", "candidate"} with a verdict. A CSV has an order or time column and one column a
-    metric; it is answered by a table.
+    change points, {"id", "baseline", "candidate"} with a verdict; each answer has the finding's numbers and a sentence.
+    A CSV has an order or time column and one column a metric; it is answered by a table.
     """
     from bot import judge_lines as lines
     from bot.domain.policy import Preset
 
     try:
+        effect = lines.read_min_effect(min_effect)
         with sys.stdin if file == "-" else Path(file).open(encoding="utf-8", newline="") as read:
             if form == "csv":
-                judged = lines.judge_csv(read, preset=Preset(preset), lower_is_better=lower_is_better or [])
-                lines.print_table(judged, lines.say_briefly)
+                columns = lower_is_better or []
+                judged = lines.judge_csv(read, preset=Preset(preset), min_effect=effect, lower_is_better=columns)
+                lines.print_table(judged, locale)
             else:
-                for answer in lines.judge_lines(read, preset=Preset(preset)):
+                for answer in lines.judge_lines(read, preset=Preset(preset), min_effect=effect, locale=locale):
                     sys.stdout.write(answer + "\n")
     except (lines.LinesError, OSError, UnicodeDecodeError) as error:
         raise HeraldError(f"{file}: {getattr(error, 'strerror', None) or error}") from None

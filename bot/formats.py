@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 MINUS = "\N{MINUS SIGN}"
 _NO_BREAK = "\N{NO-BREAK SPACE}"
+_FINEST = 8  # decimals; what needs more is written with an exponent
 _WHOLE = 1000  # facts this large need no decimals
 
 Locale = Literal["en", "zh"]
@@ -25,6 +27,16 @@ def number(value: float, unit: str = "", *, scale: float | None = None, signed: 
     """Write a value with as many decimals as suit *scale*, which defaults to the value itself."""
     text = f"{value:{'+' if signed else ''}z,.{_decimals(value if scale is None else scale)}f}".replace("-", MINUS)
     return f"{text}{_NO_BREAK}{unit}" if unit else text
+
+
+def fine(value: float, step: float, *, signed: bool = False) -> str:
+    """Write a value with as many decimals as show *step* with two digits; for metrics of unknown size."""
+    decimals = 1 - math.floor(math.log10(abs(step))) if step else _decimals(value)
+    if decimals > _FINEST:
+        text = f"{value:{'+' if signed else ''}.4g}"
+    else:
+        text = f"{value:{'+' if signed else ''}z,.{max(decimals, 0)}f}"
+    return text.replace("-", MINUS)
 
 
 def percent(share: float, locale: Locale, *, signed: bool = False) -> str:

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import math
-import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from bot.domain.judge import Finding, Outcome
-from bot.domain.judge.offline import change_points
-from bot.domain.judge.overtime import judge_series
-from bot.domain.judge.paired import holm, moderated_p, paired_p
-from bot.domain.judge.track import Sight, Track, watch
+from bot.domain.judge import Finding, Outcome, Reason
+from bot.domain.judge.offline import change_points, measure_stretches
+from bot.domain.judge.overtime import judge_series, name_onset, smallest_effect, tell, watch_metric
+from bot.domain.judge.paired import holm, measure_pairs, moderated_p
+from bot.domain.judge.track import Sight, Track
 from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset
-from bot.domain.runs import Floats
+from bot.domain.runs import Bools, Floats
+from bot.formats import Locale
+from bot.judge_words import Words, finding_as_json, pairs_as_json, stretches_as_json, words_in
 
 Json: TypeAlias = Mapping[str, Any]
 
 ORDER_COLUMNS = ("time", "timestamp", "date", "datetime", "order", "step", "index", "run", "epoch")
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 40  # newest runs drawn
+NARROWEST = 10  # of them where the terminal is narrow
+ROOM_FOR_NUMBERS = 62  # columns that the rest of the table takes
 NO_EFFECT = MinEffect(0.0)
 
 
@@ -35,21 +36,42 @@ class LinesError(ValueError):
     """A line or cell that cannot be read; the message says which, and what would be right."""
 
 
-def judge_lines(lines: Iterable[str], *, preset: Preset, min_effect: MinEffect = NO_EFFECT) -> Iterator[str]:
+def read_min_effect(text: str) -> MinEffect:
+    """Read ``2 %`` as relative, a bare number as in the metric's own unit.
+
+    :raises LinesError: for anything else.
+    """
+    number = text.strip().removesuffix("%")
+    try:
+        size = float(number)
+    except ValueError:
+        size = math.nan
+    if not 0 <= size < math.inf:
+        raise LinesError(f"--min-effect: {text!r} should be a share such as '2 %', or a number of 0 or more")
+    return MinEffect(size / 100, relative=True) if number != text.strip() else MinEffect(size, relative=False)
+
+
+def judge_lines(
+    lines: Iterable[str], *, preset: Preset, min_effect: MinEffect = NO_EFFECT, locale: Locale = "en"
+) -> Iterator[str]:
     """Answer each JSON line in kind: alerts for ``values``, change points for ``offline``, a verdict for pairs.
+
+    Each answer also holds the finding's numbers and a sentence in the language *locale*.
 
     :raises LinesError: at the first line that is none of these.
     """
     import scipy.special  # noqa: F401 - here, not at the first value that needs it
 
+    words = words_in(locale)
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         record = parse_record(line, number)
         try:
-            yield json.dumps({"id": record.get("id"), **judge_record(record, preset, min_effect)})
+            answer = {"id": record.get("id"), **judge_record(record, preset, min_effect, words)}
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise LinesError(f"line {number}: {explain(error)}") from error
+        yield json.dumps(answer, ensure_ascii=False)
 
 
 def parse_record(line: str, number: int) -> Json:
@@ -68,12 +90,16 @@ def explain(error: Exception) -> str:
     return str(error)
 
 
-def judge_record(record: Json, preset: Preset, min_effect: MinEffect) -> Json:
+def judge_record(record: Json, preset: Preset, min_effect: MinEffect, words: Words) -> Json:
     if "baseline" in record:
-        return judge_pairs(record)
+        return judge_pairs(record, words)
     if record.get("mode") == "offline":
-        return {"change_points": change_points(numbers(record["values"]))}
-    return judge_online(record, preset, min_effect)
+        return judge_whole(record, words)
+    return judge_online(record, preset, min_effect, words)
+
+
+def metric_name(record: Json, words: Words) -> str:
+    return str(record.get("metric") or words.word("the_metric"))
 
 
 def numbers(values: Sequence[float | None]) -> Floats:
@@ -85,44 +111,75 @@ def orientation(record: Json) -> int:
     return 1 if record.get("higher_is_better", True) else -1
 
 
-def judge_online(record: Json, preset: Preset, min_effect: MinEffect) -> Json:
-    """Return the runs at which a fall is first told, and where each began; both count from 0."""
-    sign = orientation(record)
+def judge_online(record: Json, preset: Preset, min_effect: MinEffect, words: Words) -> Json:
+    """Return the runs at which a fall is first told, and where each began, from 0; and what the newest run shows."""
+    direction = Direction.UP if orientation(record) > 0 else Direction.DOWN
+    policy = MetricPolicy(metric_name(record, words), direction, min_effect)
     track, alerts, changes = Track(), [], []
     watched: list[int] = []
-    for number, value in enumerate(numbers(record["values"]).tolist()):
+    finding = Finding(policy.name, Outcome.NO_BASELINE, Reason.FIRST_RUNS)
+    values = numbers(record["values"]).tolist()
+    for number, value in enumerate(values):
         if not math.isfinite(value):
+            finding = Finding(policy.name, Outcome.INVALID, Reason.MISSING)
             continue
         watched.append(number)
-        level = abs(track.values[0]) if track.values else 0.0
-        track, view = watch(track, sign * value, preset, min_effect.against(level))
+        effect = smallest_effect(track, policy)
+        track, view = watch_metric(track, value, policy, preset)
         if view.sight is Sight.FELL and view.onset is not None:
             alerts.append(number)
             changes.append(watched[view.onset])
-    return {"alerts": alerts, "changes": changes}
+        if number == len(values) - 1:
+            finding = name_onset(tell(view, value, effect, policy, preset), lambda seen: str(watched[seen]))
+    found = finding_as_json(finding, words)
+    return {"alerts": alerts, "changes": changes, "finding": found, "sentence": words.say_series(finding)}
 
 
-def judge_pairs(record: Json) -> Json:
+def judge_whole(record: Json, words: Words) -> Json:
+    """Return where a whole series changed its level, from 0, and by how much."""
+    values = numbers(record["values"])
+    values[~np.isfinite(values)] = math.nan
+    points = change_points(values)
+    found = measure_stretches(values, points)
+    return {
+        "change_points": points,
+        "finding": None if found is None else stretches_as_json(found, words),
+        "sentence": words.say_stretches(metric_name(record, words), found, int(np.isfinite(values).sum())),
+    }
+
+
+def judge_pairs(record: Json, words: Words) -> Json:
     """Say whether the mean over rows fell, and in which slices, at the level ``alpha`` (Holm over the slices)."""
     baseline, candidate = numbers(record["baseline"]), numbers(record["candidate"])
     if len(baseline) != len(candidate):
         raise ValueError(
             f"{len(baseline)} rows of baseline but {len(candidate)} of candidate; they must be the same rows"
         )
-    differences = orientation(record) * (candidate - baseline)
     alpha = float(record.get("alpha", 0.05))
-    known = np.isfinite(differences)
-    slices = {}
-    for name, rows in (record.get("slices") or {}).items():
-        part = differences[rows]
-        slices[name] = part[np.isfinite(part)]
-    slices = {name: part for name, part in slices.items() if len(part) > 1}
-    differences = differences[known]
-    if len(differences) < 2:  # noqa: PLR2004 - no variance
-        return {"regressed": False, "slices": []}
-    adjusted = holm(moderated_p(differences, list(slices.values())))
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha}; it must lie between 0 and 1")
+    sign, metric = orientation(record), metric_name(record, words)
+    known = np.isfinite(baseline) & np.isfinite(candidate)
+    if known.sum() < 2:  # noqa: PLR2004 - no variance
+        sentence = words.say_pairs(metric, None, (), 0, regressed=False)
+        return {"regressed": False, "slices": [], "finding": None, "sentence": sentence}
+    found = measure_pairs(baseline[known], candidate[known], sign, alpha)
+    slices = split_rows(sign * (candidate - baseline), known, record.get("slices") or {})
+    adjusted = holm(moderated_p(sign * (candidate - baseline)[known], list(slices.values())))
     fallen = [name for name, p in zip(slices, adjusted, strict=True) if p < alpha]
-    return {"regressed": bool(paired_p(differences) < alpha), "slices": fallen}
+    regressed = found.p < alpha
+    return {
+        "regressed": regressed,
+        "slices": fallen,
+        "finding": pairs_as_json(found, words),
+        "sentence": words.say_pairs(metric, found, fallen, len(slices), regressed=regressed),
+    }
+
+
+def split_rows(differences: Floats, known: Bools, rows: Mapping[str, Sequence[int]]) -> dict[str, Floats]:
+    """Return the known differences of each slice that has two or more."""
+    parts = {name: differences[chosen][known[chosen]] for name, chosen in rows.items() if len(chosen)}
+    return {name: part for name, part in parts.items() if len(part) > 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,54 +270,25 @@ def marks(findings: Sequence[Finding], width: int = SPARK_WIDTH) -> str:
     return "".join(signs.get(finding.outcome, " ") for finding in findings[-width:])
 
 
-def print_table(judged: Sequence[JudgedSeries], say: Callable[[Finding], str]) -> None:
-    """Print a table for a person at a terminal; *say* makes a sentence of the newest finding."""
+def print_table(judged: Sequence[JudgedSeries], locale: Locale = "en") -> None:
+    """Print a table for a person at a terminal, and under it a sentence on the newest run of each metric."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table("metric", "runs", "newest", "outcome", "change", "history", "in words")
+    words, console = words_in(locale), Console()
+    table = Table()
+    for heading in words.columns:
+        table.add_column(heading, no_wrap=True)
+    width = min(SPARK_WIDTH, max(console.width - ROOM_FOR_NUMBERS, NARROWEST))
     for series in judged:
         newest = series.findings[-1]
-        change = "" if newest.relative is None else f"{newest.relative:+.1%}"
-        value = "" if newest.value is None else f"{newest.value:.4g}"
-        history = f"{sparkline(series.values)}\n{marks(series.findings)}"
-        cells = (series.metric, str(len(series.values)), value, newest.outcome.value, change, history, say(newest))
-        table.add_row(*cells)
-    Console().print(table)
-
-
-def say_briefly(finding: Finding) -> str:
-    """Put a finding into the fewest words: its reason and its numbers."""
-    words = [finding.reason.value.replace("_", " ")]
-    if finding.onset is not None:
-        words.append(f"since run {finding.onset}")
-    if finding.change_low is not None and finding.change_high is not None:
-        words.append(f"change {finding.change_low:.4g} to {finding.change_high:.4g}")
-    if finding.detectable is not None:
-        words.append(f"smallest change that could have shown: {finding.detectable:.3g}")
-    return ", ".join(words)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Judge a file or standard input."""
-    parser = argparse.ArgumentParser(prog="python -m bot.judge_lines", description=main.__doc__)
-    parser.add_argument("--format", choices=["jsonl", "csv"], default="jsonl")
-    parser.add_argument("--preset", type=Preset, choices=list(Preset), default=Preset.QUIET)
-    parser.add_argument("--lower-is-better", action="append", default=[], metavar="COLUMN")
-    parser.add_argument("file")
-    chosen = parser.parse_args(arguments)
-    try:
-        with sys.stdin if chosen.file == "-" else Path(chosen.file).open(encoding="utf-8", newline="") as lines:
-            if chosen.format == "csv":
-                print_table(judge_csv(lines, preset=chosen.preset, lower_is_better=chosen.lower_is_better), say_briefly)
-            else:
-                for answer in judge_lines(lines, preset=chosen.preset):
-                    sys.stdout.write(answer + "\n")
-    except (LinesError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        row = words.row(newest)
+        history = f"{sparkline(series.values, width)}\n{marks(series.findings, width)}"
+        outcome = words.outcome(newest.outcome)
+        table.add_row(escape(series.metric), str(len(series.values)), row.value, outcome, row.relative, history)
+    console.print(table)
+    for series in judged:
+        told = words.say_series(series.findings[-1], series.order)
+        name = "" if series.metric in told else f"{series.metric}: "
+        console.print(escape(name + told), soft_wrap=True, highlight=False)

@@ -101,6 +101,49 @@ class VerdictView:
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesView:
+    """What `herald judge` says of a series as its newest run leaves it."""
+
+    verdict: VerdictView
+    onset: str = ""  # the run that it began with
+    interval: str = ""  # 95 %, `−0.055 to −0.041 (−11.0 % to −8.2 %)`
+    detectable: str = ""  # `0.012 (2.4 %)`
+
+
+@dataclass(frozen=True, slots=True)
+class CutRow:
+    """A change of level in a whole series."""
+
+    at: str  # the run that the new level begins with
+    before: str
+    after: str
+    change: str
+    relative: str
+    interval: str
+
+
+@dataclass(frozen=True, slots=True)
+class StretchesView:
+    """What `herald judge` says of a whole series seen from its end."""
+
+    metric: str
+    values: str  # how many
+    level: str  # the newest
+    cuts: tuple[CutRow, ...]
+    detectable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PairsView:
+    """What `herald judge` says of two runs compared example by example."""
+
+    outcome: Outcome
+    row: MetricRow
+    slices: tuple[str, ...]  # that got worse
+    compared: str = ""  # how many slices there were
+
+
+@dataclass(frozen=True, slots=True)
 class TicketView:
     verdict: VerdictView
     run: RunView  # the run that confirmed it

@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bot.domain.judge.findings import Outcome
 from bot.errors import TemplateError
 from bot.escape import mend_jira_row, to_plain
 from bot.formats import Locale
@@ -26,8 +27,11 @@ from bot.views import (
     CommentView,
     DigestView,
     MessageView,
+    PairsView,
     PipelinePageView,
     RunPageView,
+    SeriesView,
+    StretchesView,
     TicketView,
 )
 
@@ -51,6 +55,7 @@ _TITLE_END = 40  # of them are kept at the end: what makes a page's title unique
 
 Bindings = Mapping[str, Bound | None]
 LinkedView = TicketView | CommentView | RunPageView | ArchivePageView | PipelinePageView | MessageView | DigestView
+JudgedView = SeriesView | StretchesView | PairsView
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,9 @@ _REPLY = _Form("slack", "slack/reply.mrkdwn.j2", 10_000, ((200, 8), (80, 4), (40
 _DIGEST = _Form("slack", "digest/message.mrkdwn.j2", 10_000, ((200, 20), (80, 20), (40, 20)))
 _DIGEST_PAGE = _Form("confluence", "digest/page.storage.j2", 2_000_000)
 _DIGEST_TEXT = _Form("plain", "digest/digest.txt.j2", 100_000)
+_SERIES = _Form("plain", "judge/series.txt.j2", 10_000)
+_STRETCHES = _Form("plain", "judge/stretches.txt.j2", 10_000)
+_PAIRS = _Form("plain", "judge/pairs.txt.j2", 10_000)
 _WHOLE_ROOMS = ((200_000, 10_000), (10_000, 1_000), (200, 1_000))
 _WHOLE_TICKET = _Form("trello", "trello/ticket.md.j2", 2_000_000, _WHOLE_ROOMS)
 _WHOLE_COMMENT = _Form("trello", "trello/comment.md.j2", 2_000_000, _WHOLE_ROOMS)
@@ -124,6 +132,9 @@ FORMS = (
     *_MESSAGES,
     _DIGEST_PAGE,
     _DIGEST_TEXT,
+    _SERIES,
+    _STRETCHES,
+    _PAIRS,
 )
 
 
@@ -184,6 +195,30 @@ class Renderer:
         """Render lines for a terminal."""
         return self._render(_DIGEST_TEXT, view, bound)[0]
 
+    def render_judged(self, view: JudgedView) -> str:
+        """Render sentences, in one line, for whoever handed `herald judge` the numbers."""
+        match view:
+            case SeriesView():
+                form = _SERIES
+            case StretchesView():
+                form = _STRETCHES
+            case PairsView():
+                form = _PAIRS
+        return self._fit(form, view, {}, theirs=False)[0].replace("\n", " ")
+
+    def word(self, name: str) -> str:
+        """Return a plain string of ours that `words.j2` sets."""
+        from bot.render.environment import read_word
+
+        return read_word(self._environment("plain", theirs=False), "words.j2", name)
+
+    def outcome(self, outcome: Outcome) -> str:
+        """Return our name for an outcome."""
+        from bot.render.environment import render
+
+        values = {"outcome": outcome}
+        return render(self._environment("plain", theirs=False), "judge/outcome.txt.j2", Room(), values).strip()
+
     def _render(self, form: _Form, view: LinkedView, bound: Bindings) -> tuple[str, bool]:
         bound = {name: bound.get(name) for name in view.links}
         if any((folder / form.template).is_file() or (folder / "words.j2").is_file() for folder in self._theirs):
@@ -194,7 +229,7 @@ class Renderer:
                     self._complain(error)
         return self._fit(form, view, bound, theirs=False)
 
-    def _fit(self, form: _Form, view: LinkedView, bound: Bindings, *, theirs: bool) -> tuple[str, bool]:
+    def _fit(self, form: _Form, view: LinkedView | JudgedView, bound: Bindings, *, theirs: bool) -> tuple[str, bool]:
         """Render with less and less room until the text fits; cut it at a line where it never does."""
         from bot.render.environment import read_word, render
 

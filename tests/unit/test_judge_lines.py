@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from bot.cli import app
 from bot.domain.judge import Outcome, Reason
 from bot.domain.policy import MinEffect, Preset
 from bot.judge_lines import (
     LinesError,
     judge_csv,
     judge_lines,
-    main,
     print_table,
-    say_briefly,
+    read_min_effect,
     sparkline,
 )
 
@@ -49,7 +51,19 @@ def test_nothing_is_told_below_the_smallest_effect():
 
 
 def test_an_offline_line_is_answered_with_change_points():
-    assert answer({"id": 1, "values": FALLING, "mode": "offline"}) == {"id": 1, "change_points": [20]}
+    said = answer({"id": 1, "values": FALLING, "mode": "offline"})
+    assert said["change_points"] == [20]
+    (change,) = said["finding"]["changes"]
+    assert change["change_95"][0] < change["change"] < change["change_95"][1] < 0
+    assert change["relative"] == pytest.approx(-0.1, abs=0.02)
+    assert "with run 20 from 0.4982 to 0.4503 (" in said["sentence"]
+
+
+@pytest.mark.parametrize("values", [[1.0] * 3, [1.0, None, 2.0], [0.0] * 12, list(range(12)), []])
+def test_a_whole_series_without_a_change_says_so(values):
+    said = answer({"id": 1, "values": values, "mode": "offline"})
+    assert said["change_points"] == []
+    assert re.search("no lasting change|too little to go by", said["sentence"])
 
 
 def test_a_paired_line_names_the_slices_that_fell():
@@ -58,12 +72,20 @@ def test_a_paired_line_names_the_slices_that_fell():
     candidate[:40] -= 0.1
     slices = {"bad": list(range(40)), "good": list(range(40, 400)), "one": [0]}
     record = {"id": 1, "baseline": baseline.tolist(), "candidate": candidate.tolist(), "slices": slices}
-    assert answer(record) == {"id": 1, "regressed": True, "slices": ["bad"]}
-    assert answer({**record, "higher_is_better": False}) == {"id": 1, "regressed": False, "slices": []}
+    said = answer(record)
+    assert (said["regressed"], said["slices"]) == (True, ["bad"])
+    assert said["finding"]["change_95"][1] < 0
+    assert "Of 2 slices, bad got worse." in said["sentence"]
+    assert "over 400 examples" in said["sentence"]
+    better = answer({**record, "higher_is_better": False})
+    assert (better["regressed"], better["slices"]) == (False, [])
+    assert "could not have been seen" in better["sentence"]
 
 
 def test_too_few_pairs_say_nothing():
-    assert answer({"id": 1, "baseline": [1.0], "candidate": [0.5]}) == {"id": 1, "regressed": False, "slices": []}
+    said = answer({"id": 1, "baseline": [1.0, None], "candidate": [0.5, 1.0]})
+    assert (said["regressed"], said["slices"]) == (False, [])
+    assert "too little" in said["sentence"]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +96,7 @@ def test_too_few_pairs_say_nothing():
         ('{"id": 1}', "line 1: key 'values' is missing"),
         ('{"values": ["x"]}', "line 1: could not convert"),
         ('{"baseline": [1, 2], "candidate": [1]}', "line 1: 2 rows of baseline but 1 of candidate"),
+        ('{"baseline": [1, 2], "candidate": [1, 2], "alpha": 5}', "line 1: alpha is 5.0"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(line, told):
@@ -127,29 +150,78 @@ def test_a_sparkline_shows_the_newest_values_and_gaps():
     assert len(sparkline(list(range(100)), width=10)) == 10
 
 
-def test_the_table_shows_history_marks_and_words(capsys):
-    judged = judge_csv(["ndcg", *map(str, FALLING)], preset=Preset.QUIET)
-    print_table(judged, say_briefly)
+SERIES = {
+    "regressed": FALLING,
+    "ok": FALLING[:20],
+    "suspicious": [*FALLING[:20], 0.4],
+    "improved": [1 - value for value in FALLING],
+    "insufficient_data": FALLING[:4],
+    "no_baseline": FALLING[:1],
+    "invalid": [*FALLING[:9], None],
+}
+
+
+@pytest.mark.parametrize("locale", ["en", "zh"])
+@pytest.mark.parametrize("outcome", SERIES)
+def test_every_outcome_is_told_in_a_sentence_with_its_numbers(outcome, locale):
+    values = SERIES[outcome]
+    ends = [answer({"id": 1, "metric": "Recall", "values": values[:end]}, locale=locale) for end in range(len(values))]
+    ends.append(answer({"id": 1, "metric": "Recall", "values": values}, locale=locale))
+    said = next(end for end in reversed(ends) if end["finding"]["outcome"] == outcome)
+    sentence = said["sentence"]
+    assert sentence
+    assert "\n" not in sentence
+    assert "None" not in sentence
+    assert not re.search(r" [.,;]|\.\.|。。|，。|  ", sentence), sentence
+    assert bool(re.search("[\u4e00-\u9fff]", sentence)) == (locale == "zh")
+    assert said["finding"]["why"]
+    if outcome in ("regressed", "improved"):
+        assert said["finding"]["onset"] in (19, 20)
+        assert {"en": "with a certainty of 95 %", "zh": "95% 的把握"}[locale] in sentence
+    if outcome in ("ok", "insufficient_data"):
+        assert {"en": "could not have been seen", "zh": "还看不出来"}[locale] in sentence
+
+
+def test_the_table_shows_history_marks_and_sentences(capsys):
+    judged = judge_csv(["day,ndcg", *(f"{day},{value}" for day, value in enumerate(FALLING, 101))], preset=Preset.QUIET)
+    print_table(judged)
     printed = capsys.readouterr().out
-    assert "ndcg" in printed
-    assert "regressed" in printed
+    assert "Got worse" in printed
     assert "v" in printed
+    assert "It began with run" in printed
+    print_table(judged, "zh")
+    assert "变化始于" in capsys.readouterr().out
 
 
-def test_words_without_numbers_are_just_the_reason():
-    judged = judge_csv(["m,n", "1,1", ",2"], preset=Preset.QUIET)
-    assert say_briefly(judged[0].findings[-1]) == "missing"
-    print_table(judged, say_briefly)
+def test_a_missing_newest_value_is_said_in_the_table(capsys):
+    print_table(judge_csv(["m,[b]n", "1,1", ",2"], preset=Preset.QUIET))
+    printed = capsys.readouterr().out
+    assert "missing from this run" in printed
+    assert "[b]n" in printed
 
 
-def test_the_program_answers_lines_and_tables(tmp_path, capsys):
-    lines = tmp_path / "lines.jsonl"
+def test_a_metric_of_tiny_numbers_keeps_its_digits():
+    said = answer({"id": 1, "values": [1e-7 * value for value in FALLING]})
+    assert "e-08" in said["sentence"].replace("\N{MINUS SIGN}", "-")
+
+
+def test_the_smallest_effect_is_relative_or_in_the_metrics_unit():
+    assert read_min_effect("2 %") == MinEffect(0.02, relative=True)
+    assert read_min_effect("0.5") == MinEffect(0.5, relative=False)
+    for wrong in ("much", "-1", "nan", "%"):
+        with pytest.raises(LinesError, match="--min-effect"):
+            read_min_effect(wrong)
+
+
+def test_the_command_answers_lines_and_tables_in_either_language(tmp_path):
+    lines, table = tmp_path / "lines.jsonl", tmp_path / "table.csv"
     lines.write_text(json.dumps({"id": 7, "values": FALLING}) + "\n", encoding="utf-8")
-    assert main(["--format", "jsonl", str(lines)]) == 0
-    assert json.loads(capsys.readouterr().out)["id"] == 7
-    table = tmp_path / "table.csv"
     table.write_text("ndcg\n" + "\n".join(map(str, FALLING)), encoding="utf-8")
-    assert main(["--format", "csv", str(table)]) == 0
-    assert "ndcg" in capsys.readouterr().out
-    assert main([str(tmp_path / "absent")]) == 2
-    assert "absent" in capsys.readouterr().err
+    told = run_command("--locale", "zh", str(lines))
+    assert json.loads(told.output)["id"] == 7
+    assert "该指标" in told.output
+    assert "ndcg" in run_command("--format", "csv", "--min-effect", "1 %", str(table)).output
+
+
+def run_command(*arguments):
+    return CliRunner().invoke(app, ["judge", *arguments], catch_exceptions=False)

@@ -1,6 +1,6 @@
 """What simulation says about the evidence: how much of it a preset asks for, by how many runs hold it.
 
-Found by the search in ``bench/calibrate.py`` on simulated noise of many kinds, then adjusted; docs/judge.md says how.
+Printed by the search in ``bench/calibrate.py`` on simulated noise of many kinds; docs/judge.md says on which.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class Threshold:
     """How large the log Bayes factor of a change must be."""
 
     at_knots: tuple[float, ...]  # by span, interpolated between KNOTS
-    for_autocorrelation: float  # per unit of lag-one autocorrelation and square root of runs
+    for_memory: float  # more is asked where neighbouring runs resemble each other, by the square root of the runs
+    for_tails: float  # less is asked under heavy tails, which widen the spread and so hide falls; more under light ones
     for_repeats: float  # less is asked of a series that logs results again: this much less from three repeats on
 
     def by_span(self) -> Floats:
@@ -35,8 +36,12 @@ def interpolate(at_knots: tuple[float, ...]) -> Floats:
 
 
 THRESHOLDS = {
-    Preset.QUIET: Threshold((3.5, 4.0, 4.35, 5.1, 5.05, 5.35, 6.75), for_autocorrelation=1.2, for_repeats=1.3),
-    Preset.SENSITIVE: Threshold((4.7, 4.3, 4.1, 3.9, 3.6, 3.1, 4.2), for_autocorrelation=0.65, for_repeats=1.0),
+    Preset.QUIET: Threshold(
+        (4.03, 4.02, 4.13, 4.74, 4.94, 6.61, 7.03), for_memory=1.48, for_tails=0.6, for_repeats=1.37
+    ),
+    Preset.SENSITIVE: Threshold(
+        (4.5, 3.74, 3.86, 3.69, 4.14, 3.9, 5.64), for_memory=1.09, for_tails=0.91, for_repeats=1.36
+    ),
 }
 
 SUSPICION = {Preset.QUIET: 0.001, Preset.SENSITIVE: 0.005}  # one-sided p at which one run alone looks bad

@@ -20,6 +20,10 @@ MIN_SINCE = 2  # and since: one bad run is never a change
 STEP_PRIOR = 1.2  # standard deviation of a change before it is seen, in spreads
 SCALE_PRIOR_DF = 1.0  # weight of the robust scale among the squares
 CLIP = 3.0  # the newest run, and residuals in the autocorrelation, count as at most this many spreads
+LAG_SHARES = (1.0, 0.3, 0.3, 0.3)  # how much the autocorrelation at lags 1 to 4 says of the noise's memory
+LAG_BIAS = 0.6  # over the runs: few runs make autocorrelation look smaller than it is (Marriott and Pope 1954)
+NORMAL_KURTOSIS = 3.0
+HEAVIEST = 1.0  # log of the kurtosis over the normal one from which on tails count no further
 RECENT = 8  # runs whose median the newest is clipped around
 FEW = 6  # fewer runs than this show no scale of their own, if one was known before
 ENOUGH_REPEATS = 3  # from which on a series is taken for one that logs results again
@@ -148,8 +152,16 @@ def scatter(window: Window, past: Past) -> tuple[Floats, float]:
     return (np.maximum(squares, 0.0) + prior) / (df + SCALE_PRIOR_DF + window.df), df + window.df
 
 
-def correlate(window: Window, starts: Ints) -> Floats:
-    """Return the lag-one autocorrelation of the earlier runs around both levels, for each start."""
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What the earlier runs show of the noise around both levels, for each candidate start."""
+
+    memory: Floats  # how much neighbouring runs resemble each other: a weighted sum of autocorrelations, 0 or more
+    tails: Floats  # log of the kurtosis over the normal one: above 0 for heavy tails
+
+
+def study_noise(window: Window, starts: Ints) -> Noise:
+    """Return how the earlier runs scatter around the levels before and since each start, clipped at three spreads."""
     counts = window.past_counts
     since = (np.arange(len(window.past)) >= starts[:, None]) * counts
     after_n = since.sum(axis=1)
@@ -158,8 +170,17 @@ def correlate(window: Window, starts: Ints) -> Floats:
     before = (window.past.sum() - after_sum) / np.maximum(counts.sum() - after_n, 1)
     residuals = (window.past - np.where(since > 0, after[:, None], before[:, None])) * counts
     residuals = residuals.clip(-CLIP * window.scale, CLIP * window.scale)
-    lagged = (residuals[:, 1:] * residuals[:, :-1]).sum(axis=1)
-    return np.asarray(lagged / np.maximum((residuals**2).sum(axis=1), 1e-12 * window.scale**2))
+    squares = residuals**2
+    power = np.maximum(squares.sum(axis=1), 1e-12 * window.scale**2)
+    lagged = np.zeros(len(starts))
+    for lag, share in enumerate(LAG_SHARES, 1):
+        lagged += share * (residuals[:, lag:] * residuals[:, :-lag]).sum(axis=1)
+    runs = counts.sum() + 1
+    kurtosis = (squares**2).sum(axis=1) * runs / power**2
+    return Noise(
+        np.maximum(0, lagged / power + LAG_BIAS / runs),
+        np.minimum(HEAVIEST, np.log(np.maximum(kurtosis, 1) / NORMAL_KURTOSIS)),
+    )
 
 
 def log_bayes_factors(t: Floats, weight: Floats, df: float) -> Floats:
@@ -188,10 +209,11 @@ def excess(levels: Levels, threshold: Threshold, *, up: bool = False) -> Floats:
     over = log_bayes_factors(t, levels.weight, levels.df) - asked - (RISE_EXTRA if up else 0.0)
     shared = levels.earlier > levels.before if up else levels.earlier < levels.before
     over = np.where(shared, over, -np.inf)
-    if over.max() < 0:
+    if over.max() < -threshold.for_tails * HEAVIEST:
         return np.asarray(over)
-    correlation = correlate(levels.window, len(levels.window.values) - levels.spans)
-    return np.asarray(over - threshold.for_autocorrelation * math.sqrt(levels.runs) * np.maximum(0, correlation))
+    noise = study_noise(levels.window, len(levels.window.values) - levels.spans)
+    extra = threshold.for_memory * math.sqrt(levels.runs) * noise.memory - threshold.for_tails * noise.tails
+    return np.asarray(over - extra)
 
 
 def smallest_found(sd: float, before: int, df: float, threshold: Threshold) -> float:

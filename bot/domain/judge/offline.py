@@ -8,11 +8,13 @@ multiple of log n.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from bot.domain.judge.cleaning import middle, robust_scale
+from bot.domain.judge.spread import t_quantile
 from bot.domain.runs import Floats
 
 SHORTEST = 5  # values a level must hold
@@ -22,6 +24,56 @@ MOST_CORRELATED = 0.95
 NEIGHBOURS = 3
 GRID = 150  # places considered as the ends of a stretch
 STRETCH_PRICE = 1.5  # two cuts must explain more than one
+Z_POWER = 0.84  # normal quantile of the power 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A change of level in the metric's unit, between the stretches on either side of it."""
+
+    at: int  # position at which the new level begins
+    before: float
+    after: float
+    change_low: float  # 95 % interval of the difference
+    change_high: float
+
+    @property
+    def change(self) -> float:
+        return self.after - self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """The levels of a whole series and the changes between them."""
+
+    runs: int  # values that are numbers
+    level: float  # the newest
+    cuts: tuple[Cut, ...]
+    spread: float  # standard deviation within levels
+    detectable: float  # smallest lasting change in the middle of the series that four out of five times is found
+
+
+def measure_stretches(values: Floats, points: list[int]) -> Stretches | None:
+    """Measure the levels between change *points*; None where there are too few values for any spread."""
+    known = np.isfinite(values)
+    edges = [0, *points, len(values)]
+    parts = [values[first:end][known[first:end]] for first, end in pairwise(edges)]
+    n = sum(len(part) for part in parts)
+    df = n - len(parts)
+    if df < 2:  # noqa: PLR2004 - no spread
+        return None
+    residuals = np.concatenate([part - part.mean() for part in parts])
+    squares = float(residuals @ residuals)
+    wander = long_run_factor(residuals)
+    error = math.sqrt(squares / df * wander)
+    margin = t_quantile(0.975, df)
+    cuts = []
+    for at, (left, right) in zip(points, pairwise(parts), strict=True):
+        half = margin * error * math.sqrt(1 / len(left) + 1 / len(right))
+        before, after = float(left.mean()), float(right.mean())
+        cuts.append(Cut(at, before, after, after - before - half, after - before + half))
+    detectable = (math.sqrt(2 * PENALTY * math.log(n)) + Z_POWER) * error * math.sqrt(4 / n)
+    return Stretches(n, float(parts[-1].mean()), tuple(cuts), math.sqrt(squares / df), detectable)
 
 
 def change_points(values: Floats) -> list[int]:
@@ -85,8 +137,13 @@ def evidence(runs: Floats, cuts: list[int]) -> float:
     residuals = runs - levels
     squares = float(residuals @ residuals)
     total = float(((runs - runs.mean()) ** 2).sum())
-    n = len(runs)
-    correlation = float(residuals[1:] @ residuals[:-1]) / squares if squares > 0 else 0.0
-    correlation = min(max(correlation + 1 / n, 0.0), MOST_CORRELATED)
-    long_run = squares / (n - 2) * (1 + correlation) / (1 - correlation)
+    long_run = squares / (len(runs) - 2) * long_run_factor(residuals)
     return (total - squares) / max(long_run, 1e-12 * total)
+
+
+def long_run_factor(residuals: Floats) -> float:
+    """Return by how much lag-one autocorrelation widens the variance of a mean; at least 1."""
+    squares = float(residuals @ residuals)
+    correlation = float(residuals[1:] @ residuals[:-1]) / squares if squares > 0 else 0.0
+    correlation = min(max(correlation + 1 / len(residuals), 0.0), MOST_CORRELATED)
+    return (1 + correlation) / (1 - correlation)

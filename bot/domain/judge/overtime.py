@@ -33,7 +33,7 @@ def watch_metric(track: Track, value: float, policy: MetricPolicy, preset: Prese
 
 def smallest_effect(track: Track, policy: MetricPolicy) -> float:
     """Return the smallest effect in the metric's unit, a relative one against the middle of the earlier runs."""
-    if not policy.min_effect.relative or not track.values:
+    if not policy.min_effect.relative or not policy.min_effect.value or not track.values:
         return policy.min_effect.against(0.0)
     return policy.min_effect.against(sorted(track.values)[len(track.values) // 2])
 
@@ -93,6 +93,6 @@ def tell(view: View, value: float, min_effect: float, policy: MetricPolicy, pres
         p_runs=p_below(-abs(view.change), view.error, view.df),
         detectable=max(min_effect, smallest_found(view.sd, max(view.runs, 1), view.df, THRESHOLDS[preset])),
         n_baseline=view.runs,
-        method=Method.LEVELS,
+        method=Method.PREDICTIVE_T if view.sight is Sight.LONE else Method.LEVELS,
         onset=None if view.onset is None or view.sight is Sight.SMALL else str(view.onset),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bot.domain.judge.spread import p_below
+from bot.domain.judge.spread import p_below, t_quantile
 from bot.domain.runs import ExampleTable, Floats, Slice, Strings
 
 MIN_EXAMPLES = 5  # fewer common examples say nothing
@@ -31,6 +31,35 @@ class Rows:
     def p_below(self) -> float:
         """Return the one-sided p value of the paired t test for a fall."""
         return paired_p(self.differences)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """A mean over pairs, in the metric's unit, and how sure it is."""
+
+    n: int
+    baseline: float
+    change: float  # candidate minus baseline, whatever the direction
+    change_low: float  # 95 % interval
+    change_high: float
+    p: float  # one-sided that the metric did not get worse
+    detectable: float  # smallest fall that four out of five times is found at the level asked for
+
+    @property
+    def relative(self) -> float | None:
+        return self.change / abs(self.baseline) if self.baseline else None
+
+
+def measure_pairs(baseline: Floats, candidate: Floats, sign: int, alpha: float) -> Pairs:
+    """Measure the paired difference of at least two rows; *sign* is 1 where higher is better, else -1."""
+    differences = candidate - baseline
+    n = len(differences)
+    error = float(differences.std(ddof=1)) / math.sqrt(n)
+    margin = t_quantile(0.975, n - 1) * error
+    change = float(differences.mean())
+    detectable = (t_quantile(1 - alpha, n - 1) + t_quantile(0.8, n - 1)) * error
+    low, high = change - margin, change + margin
+    return Pairs(n, float(baseline.mean()), change, low, high, paired_p(sign * differences), detectable)
 
 
 def paired_p(differences: Floats) -> float:

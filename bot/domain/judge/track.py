@@ -105,8 +105,8 @@ def weigh_levels(track: Track, levels: Levels, lone: View, preset: Preset, min_e
     surely = over.max() >= 0
     if surely:
         matters = np.where(levels.before - levels.after > min_effect, over, -np.inf)
-        if matters.max() >= 0:
-            return fall_at(track, levels, int(matters.argmax()))
+        if matters.max() >= 0:  # it began where the levels differ most clearly
+            return fall_at(track, levels, int(np.where(matters >= 0, levels.t, np.inf).argmin()))
     elif (rise := find_rise(levels, threshold, min_effect)) is not None:
         return rise_at(track, levels, rise)
     if surely and not (lone.sight is Sight.LONE and -lone.change > min_effect):
