@@ -34,6 +34,7 @@ READS_CONFIG = {
     "outbox show": ("outbox", "show", "1"),
     "outbox retry": ("outbox", "retry", "1"),
     "outbox cancel": ("outbox", "cancel", "1"),
+    "outbox reconcile": ("outbox", "reconcile"),
     "doctor": ("doctor",),
     "backup": ("backup", "state.backup"),
     "restore": ("restore", "state.backup"),
