@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
+import numpy.typing as npt
 
 from bot.domain.judge.calibration import SUSPICION, THRESHOLDS, Threshold
 from bot.domain.judge.evidence import Levels, Window, compare_levels, excess, open_window
@@ -25,6 +26,7 @@ CLEARLY = 2.0  # standard errors within which a run alone is not looked at close
 
 RECOVERY = 9.0  # log likelihood ratio at which a fallen metric is back
 CLIP_RECOVERY = 3.0  # a run counts as at most this many spreads from the middle of both levels
+BACK_SHARE = 0.25  # of a fall, that runs which have come back may lie below the old level
 RETURN_EXTRA = 2.5  # more is asked of a series for each fall that came back by itself
 MAX_RETURNS = 3
 SINCE = 24  # runs remembered of a fall
@@ -104,7 +106,7 @@ def weigh_levels(track: Track, levels: Levels, lone: View, preset: Preset, min_e
     over = excess(levels, threshold) - RETURN_EXTRA * min(track.returns, MAX_RETURNS)
     surely = over.max() >= 0
     if surely:
-        matters = np.where(levels.before - levels.after > min_effect, over, -np.inf)
+        matters = np.where((levels.before - levels.after > min_effect) & ~come_back(track, levels), over, -np.inf)
         if matters.max() >= 0:  # it began where the levels differ most clearly
             return fall_at(track, levels, int(np.where(matters >= 0, levels.t, np.inf).argmin()))
     elif (rise := find_rise(levels, threshold, min_effect)) is not None:
@@ -112,6 +114,12 @@ def weigh_levels(track: Track, levels: Levels, lone: View, preset: Preset, min_e
     if surely and not (lone.sight is Sight.LONE and -lone.change > min_effect):
         return track, describe(track, levels, int(over.argmax()), Sight.SMALL)
     return track, lone
+
+
+def come_back(track: Track, levels: Levels) -> npt.NDArray[np.bool_]:
+    """Say of each candidate whether its two newest runs are near the old level again: what is over is no fall now."""
+    before = levels.before + levels.window.centre
+    return min(track.values[-2:]) > before - BACK_SHARE * (levels.before - levels.after)
 
 
 def find_rise(levels: Levels, threshold: Threshold, min_effect: float) -> int | None:
