@@ -4,11 +4,11 @@
 
 DIR holds score.py and seen/. The peers pin versions of numpy that do not agree, so each has an environment of its own:
 
-    python -m venv /tmp/peers/otava && /tmp/peers/otava/bin/pip install apache-otava==0.8.0
-    python -m venv /tmp/peers/mongodb
-    /tmp/peers/mongodb/bin/pip install signal-processing-algorithms==2.1.6 "numpy==1.26.*"
+    python -m venv PEERS/otava && PEERS/otava/bin/pip install apache-otava==0.8.0
+    python -m venv PEERS/mongodb
+    PEERS/mongodb/bin/pip install signal-processing-algorithms==2.1.6 "numpy==1.26.*"
 
-and ``--otava /tmp/peers/otava/bin/python --mongodb /tmp/peers/mongodb/bin/python`` names their interpreters; without
+and ``--otava PEERS/otava/bin/python --mongodb PEERS/mongodb/bin/python`` names their interpreters; without
 them their rows are left out. Peers that run on every prefix are slow: they are scored on the first ``--limit`` series,
 and so is a second row of the judge, to be held against them.
 """
