@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from logs import JUDGED, pairs_job, write_table
 
 from trainer.data.jobs import SplitJob
-from trainer.data.leaks import QUERY, find_pair_leaks, signature
+from trainer.data.leaks import NEAR, QUERY, find_pair_leaks
+from trainer.data.near_texts import group_near, signature
 from trainer.data.pairs import read_pairs
 from trainer.data.splits import PART_NUMBER, Part, split_by_name, split_by_time
 from trainer.errors import DataError
@@ -78,6 +79,46 @@ def test_near_duplicates_differ_in_case_order_marks_and_plural():
     assert signature("Angle Brackets, 12-Gauge") == signature("12 gauge angle bracket")
     assert signature("angle bracket") != signature("angled bracket")
     assert signature("gas") == signature("gas ")
+
+
+LONG = "simpson strong tie zmax galvanized angle bracket for decks and fences"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "Simpson Strong-Tie ZMAX galvanized ANGLE BRACKETS for decks and fences",
+        "angle bracket for fences and decks, simpson strong tie zmax galvanized",
+        "simpson strong tie zmax galvanised angle bracket for decks and fences",
+        "simpson strong tie zmax galvanized angle bracket for decks and fences 2024",
+    ],
+)
+def test_a_test_pair_with_other_marks_spelling_or_a_word_more_is_a_near_duplicate(other):
+    queries, products = ["galvanized angle bracket", "lamp", "Galvanized angle brackets"], [LONG, "red lamp", other]
+    parts = np.array([TRAIN, TRAIN, TEST], dtype=np.int8)
+    assert find_pair_leaks(queries, products, None, parts, by("column"))[NEAR] == 1
+    products[2] = "garden hose of rubber, fifty feet"
+    assert find_pair_leaks(queries, products, None, parts, by("column"))[NEAR] == 0
+
+
+@given(st.lists(st.text("ab c", max_size=12), max_size=30))
+@settings(deadline=None)
+def test_a_group_of_near_texts_is_named_after_its_first(texts):
+    groups = group_near(texts)
+    signed = [signature(text) for text in texts]
+    for number, group in enumerate(groups):
+        assert group <= number
+        assert groups[group] == group
+        assert group <= signed.index(signed[number])
+
+
+def test_chinese_texts_that_differ_by_a_character_are_near():
+    texts = [
+        "夏季新款连衣裙女士修身显瘦长裙碎花雪纺裙子",
+        "夏季新款连衣裙女士修身显瘦长裙碎花雪纺裙子红",
+        "电动牙刷成人充电式",
+    ]
+    assert group_near(texts) == [0, 0, 2]
 
 
 def test_a_leak_is_refused_or_told_as_configured(tmp_path, capsys):

@@ -1,12 +1,12 @@
 """Looks for test rows whose answer stands on the other side of the split."""
 
-import re
 from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from trainer.data.jobs import LeakPolicy, SplitJob
+from trainer.data.near_texts import group_near
 from trainer.data.splits import PART_NUMBER, Part, Parts
 from trainer.errors import DataError
 from trainer.progress import say
@@ -18,13 +18,6 @@ USER_ITEM = "same user and item"
 INSIDE = "target inside its history"
 MARKOV = "next item told by the last alone"
 NEAR_LIMIT = 0.01  # of the test rows: titles of one shop resemble one another without being a leak
-WORD = re.compile(r"[^\W_]+")
-PLURAL = re.compile(r"(?<=...)s$")  # of a word of four letters or more
-
-
-def signature(text: str) -> str:
-    """Give what near-duplicates share: the words in lower case, plural s cut off, in order of the alphabet."""
-    return " ".join(sorted(PLURAL.sub("", word) for word in WORD.findall(text.lower())))
 
 
 def count_shared(keys: Sequence[Hashable], parts: Parts) -> int:
@@ -45,10 +38,24 @@ def find_pair_leaks(
         found[USER] = count_shared(users, parts)
     if users is not None and split.by == "time":
         found[USER_ITEM] = count_shared(list(zip(users, products, strict=True)), parts)
-    signed = {text: signature(text) for text in {*queries, *products}}
-    near = [(signed[query], signed[product]) for query, product in zip(queries, products, strict=True)]
-    found[NEAR] = count_shared(near, parts) - found[PAIR]
+    found[NEAR] = _count_near(queries, products, parts) - found[PAIR]
     return found
+
+
+def _count_near(queries: Sequence[str], products: Sequence[str], parts: Parts) -> int:
+    """Count the test rows whose query and product are both nearly those of one row on the other side."""
+    query = _grouped(queries)
+    is_test = parts == PART_NUMBER[Part.TEST]
+    both = set(query[is_test].tolist()) & set(query[~is_test].tolist())
+    rows = np.flatnonzero(np.isin(query, list(both)))
+    product = _grouped([products[row] for row in rows.tolist()])
+    return count_shared(list(zip(query[rows].tolist(), product.tolist(), strict=True)), parts[rows])
+
+
+def _grouped(texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    distinct = list(dict.fromkeys(texts))
+    group = dict(zip(distinct, group_near(distinct), strict=True))
+    return np.array([group[text] for text in texts], dtype=np.int64)
 
 
 def judge_leaks(where: str, found: Mapping[str, int], tested: int, policy: LeakPolicy) -> None:
