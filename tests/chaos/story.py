@@ -1,9 +1,8 @@
-"""A week of one pipeline, told by processes that are killed: `python -m tests.chaos.story FOLDER first|every PART/PARTS`.
+"""A week of one pipeline, told by processes that are killed: `python -m tests.chaos.story FOLDER PART/PARTS`.
 
 The outside world lies in files, so that it outlives the process: runs in a log that real jobs write, services pickled
-after each call. The story is told once without a kill, and once more for the first step of each name, or for every step:
-there the process ends itself, and another goes on until all is done. Prints the steps and how each world looked in the
-end, as JSON.
+after each call. The story is told once without a kill, and once more for every step of this part: there the process
+ends itself, and another goes on until all is done. Prints the steps and how each world looked in the end, as JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import pickle
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -265,27 +264,26 @@ def undisturbed(folder: Path) -> list[str]:
     return steps.taken
 
 
-def report(folder: Path, kills: list[int]) -> Iterator[dict[str, Any]]:
+def report(folder: Path, kills: Iterable[int]) -> Iterator[dict[str, Any]]:
     for kill_at in kills:
         place = folder / f"killed-at-{kill_at}"
         attempts = tell_until_done(place, kill_at)
         yield {"kill": kill_at, "processes": attempts, "outcome": outcome(place)}
 
 
-def kills_among(steps: list[str], which: str, share: str) -> list[int]:
+def kills_among(steps: list[str], share: str) -> range:
     """Return the numbers of the steps to die at, from 1: those of one part of so many."""
-    numbers = [steps.index(name) for name in dict.fromkeys(steps)] if which == "first" else range(len(steps))
     part, parts = map(int, share.split("/"))
-    return [number + 1 for number in numbers][part::parts]
+    return range(part + 1, len(steps) + 1, parts)
 
 
 def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     deliver.draw_history = lambda chart: chart.filename.encode()  # drawing takes most of the time, and is no step
-    folder, which, share = sys.argv[1:]
+    folder, share = sys.argv[1:]
     place = Path(folder) / "undisturbed"
     steps = undisturbed(place)
-    kills = kills_among(steps, which, share)
+    kills = kills_among(steps, share)
     told = {"steps": steps, "undisturbed": outcome(place), "killed": list(report(Path(folder), kills))}
     print(json.dumps(told))  # noqa: T201
 

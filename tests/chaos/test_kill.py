@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 KINDS = {"fire", "job", "run", "delivery", "service"}
-FIRSTS, ALL = 3, 24  # parts, so that the kills are spread over the workers
+PARTS = 6  # so that the kills are spread over the workers
 WHOLE_STORY = {
     "jobs": 4,
     "judged": 7,
@@ -25,8 +25,8 @@ WHOLE_STORY = {
 }
 
 
-def tell(folder: Path, which: str, part: int, parts: int):
-    command = [sys.executable, "-m", "tests.chaos.story", str(folder), which, f"{part}/{parts}"]
+def tell(folder: Path, part: int):
+    command = [sys.executable, "-m", "tests.chaos.story", str(folder), f"{part}/{PARTS}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -41,12 +41,7 @@ def assert_whole(told):
         assert one["processes"] == 2, f"step {one['kill']}, {step}, was never reached"
 
 
-@pytest.mark.parametrize("part", range(FIRSTS))
-def test_killed_at_the_first_of_each_named_step_it_loses_nothing_and_says_nothing_twice(tmp_path, part):
-    assert_whole(tell(tmp_path, "first", part, FIRSTS))
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(ALL))
+@pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_any_step_it_loses_nothing_and_says_nothing_twice(tmp_path, part):
-    assert_whole(tell(tmp_path, "every", part, ALL))
+    assert_whole(tell(tmp_path, part))
