@@ -25,7 +25,7 @@ def _decimals(scale: float) -> int:
 
 def number(value: float, unit: str = "", *, scale: float | None = None, signed: bool = False) -> str:
     """Write a value with as many decimals as suit *scale*, which defaults to the value itself."""
-    text = f"{value:{'+' if signed else ''}z,.{_decimals(value if scale is None else scale)}f}".replace("-", MINUS)
+    text = _written(value, _decimals(value if scale is None else scale), signed=signed)
     return f"{text}{_NO_BREAK}{unit}" if unit else text
 
 
@@ -33,17 +33,22 @@ def fine(value: float, step: float, *, signed: bool = False) -> str:
     """Write a value with as many decimals as show *step* with two digits; for metrics of unknown size."""
     decimals = 1 - math.floor(math.log10(abs(step))) if step else _decimals(value)
     if decimals > _FINEST:
-        text = f"{value:{'+' if signed else ''}.4g}"
-    else:
-        text = f"{value:{'+' if signed else ''}z,.{max(decimals, 0)}f}"
-    return text.replace("-", MINUS)
+        return f"{value:{'+' if signed else ''}.4g}".replace("-", MINUS)
+    return _written(value, max(decimals, 0), signed=signed)
 
 
 def percent(share: float, locale: Locale, *, signed: bool = False) -> str:
     """Write a share of 1 as a percentage."""
     decimals = 0 if abs(share) >= 1 else 1
-    text = f"{100 * share:{'+' if signed else ''}z.{decimals}f}".replace("-", MINUS)
+    text = _written(100 * share, decimals, signed=signed)
     return f"{text}%" if locale == "zh" else f"{text}{_NO_BREAK}%"
+
+
+def _written(value: float, decimals: int, *, signed: bool) -> str:
+    """Write with a sign where one is wanted, but none before a change that rounds to nothing."""
+    text = f"{value:z,.{decimals}f}"
+    plus = "+" if signed and value > 0 and text.strip("0.") else ""
+    return f"{plus}{text}".replace("-", MINUS)
 
 
 def between(low: str, high: str, locale: Locale) -> str:

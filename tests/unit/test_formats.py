@@ -33,6 +33,13 @@ def test_a_change_has_the_decimals_of_what_it_changed_and_a_sign():
     assert formats.number(0.5, scale=0.2, signed=True) == "+0.5000"
 
 
+@pytest.mark.parametrize("change", [-0.00003, 0.0, 0.00003])
+def test_a_change_that_rounds_to_nothing_has_no_sign(change):
+    assert formats.number(change, scale=0.5, signed=True) == "0.0000"
+    assert formats.percent(change, "zh", signed=True) == "0.0%"
+    assert formats.fine(change, 0.01, signed=True) == "0.000"
+
+
 def test_a_unit_stays_on_the_line_of_its_number():
     assert formats.number(12.0, "ms") == f"12.00{NBSP}ms"
 
