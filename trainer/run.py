@@ -20,10 +20,10 @@ from trainer.data.card import write_card
 from trainer.data.snapshot import partial_folder
 from trainer.environment import describe_environment, git_commit, let_threads_sleep, usable_cores
 from trainer.errors import Stopped, TrackingError
-from trainer.events import Events, check_installed, writing_events
 from trainer.metrics import aggregate_slices
 from trainer.progress import say, show_progress
 from trainer.report import Result, summary, write_intervals, write_per_example, write_result
+from trainer.tensorboard import Events, check_installed, writing_events
 from trainer.tracking import Recorder, fetch_registered, start_run
 
 if TYPE_CHECKING:
