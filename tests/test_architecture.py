@@ -154,6 +154,8 @@ def test_the_trainer_never_imports_bot():
     ("sdk", "package", "sole_importers"),
     [
         ("mlflow", "trainer", {"trainer.tracking"}),
+        ("huggingface_hub", "trainer", {"trainer.hub"}),
+        ("torch.utils.tensorboard", "trainer", {"trainer.tensorboard"}),
         ("bm25s", "trainer", {"trainer.lexical"}),
         ("faiss", "trainer", {"trainer.search"}),
         ("ir_measures", "trainer", {"trainer.ranking"}),

@@ -17,7 +17,7 @@ from trainer.sections import PACKAGED, Count, FilePath, Positive, Section, Share
 FIRE_ID_VARIABLE = "HERALD_FIRE_ID"
 PLAIN_SQLITE = "sqlite:///"
 REGISTRY = "models:/"
-SOURCES = ("package", "folder", "name", "registry", "sha256")  # keys that say which model
+SOURCES = ("package", "folder", "name", "revision", "registry", "sha256")  # keys that say which model
 
 
 def _resolve_uri(value: object, info: ValidationInfo) -> object:
@@ -45,7 +45,8 @@ Part = Literal["train", "valid", "test"]
 class ModelJob(Section):
     package: str | None = None  # an installed package that offers get_model_path()
     folder: FilePath | None = None
-    name: str | None = None  # on the hub, where there is a network; its safetensors files alone are fetched
+    name: str | None = None  # on the hub, where there is a network
+    revision: Annotated[str, Field(min_length=1)] | None = None  # of `name`: a commit, tag or branch
     registry: Annotated[str, Field(pattern="^models:/.+")] | None = None  # models:/NAME@ALIAS or models:/NAME/VERSION
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # of model.safetensors
     cache: FilePath | None = None  # keeps what the frozen layers give, for the next run
@@ -56,6 +57,8 @@ class ModelJob(Section):
         named = [source for source in (self.package, self.folder, self.name, self.registry) if source is not None]
         if len(named) != 1:
             raise ValueError("give either package or folder, or else name or registry")
+        if self.revision is not None and self.name is None:
+            raise ValueError("revision is of a model that name fetches from the hub")
         return self
 
 

@@ -170,7 +170,6 @@ def _run_layers(layers: Sequence[Any], state_BTD: Tensor, mask_BT: Tensor) -> Te
 
 
 def _load_bert(source: ModelSource) -> Any:
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when transformers is imported: a folder needs no hub
     from transformers import BertConfig, BertModel
     from transformers.utils import logging
 

@@ -42,6 +42,11 @@ def let_threads_sleep() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def tell_the_hub_nothing() -> None:
+    """Let the hub's client report nothing; to be called before it or transformers is imported."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
 def usable_cores() -> int:
     """Count the cores this process may use, where the system tells (Linux); all of them elsewhere."""
     allowed = getattr(os, "sched_getaffinity", None)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.errors import ModelError
+from trainer.hub import fetch_from_hub
 
 if TYPE_CHECKING:
     from trainer.config import ModelJob
@@ -16,7 +17,6 @@ WEIGHTS = "model.safetensors"
 SHARDS = "model-*.safetensors"
 NEEDED = ("config.json", "tokenizer.json")
 PICKLES = ("pytorch_model.bin", "model.pt", "model.pkl")
-FETCHED = ("*.safetensors", "*.json", "tokenizer*", "*.txt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,21 @@ class ModelSource:
     folder: Path
     digest: str  # sha256 of model.safetensors, or of its shards in order
     config: dict[str, Any]
+    commit: str | None = None  # of a model that came from the hub
 
     @property
     def kind(self) -> str:
         return str(self.config.get("model_type"))
 
+    def facts(self) -> dict[str, str]:
+        """Say which model it is, for whoever reads the run later."""
+        return {"model.digest": self.digest} | ({"model.commit": self.commit} if self.commit is not None else {})
+
 
 def find_source(job: "ModelJob", *, shards: bool = False) -> ModelSource:
     """Find the model's folder and check it without loading it; raise ModelError."""
-    folder = _folder(job)
+    found = fetch_from_hub(job.name, job.revision) if job.name is not None else None
+    folder = _folder(job) if found is None else found.folder
     if not folder.is_dir():
         raise ModelError(f"{folder}: there is no such model folder")
     weights = [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else sorted(folder.glob(SHARDS)) if shards else []
@@ -46,7 +52,7 @@ def find_source(job: "ModelJob", *, shards: bool = False) -> ModelSource:
     digest = _digest(weights)
     if job.sha256 is not None and digest != job.sha256:
         raise ModelError(f"{weights[0]}: sha256 is {digest[:12]}..., not {job.sha256[:12]}... as the job file says")
-    return ModelSource(folder, digest, _read_config(folder / "config.json"))
+    return ModelSource(folder, digest, _read_config(folder / "config.json"), None if found is None else found.commit)
 
 
 def _folder(job: "ModelJob") -> Path:
@@ -54,8 +60,6 @@ def _folder(job: "ModelJob") -> Path:
         return job.folder
     if job.package is not None:
         return _package_folder(job.package)
-    if job.name is not None:
-        return _hub_folder(job.name)
     raise ModelError(f"model.registry: {job.registry} is fetched by the commands fit, evaluate and recommend alone")
 
 
@@ -68,16 +72,6 @@ def _package_folder(package: str) -> Path:
     if locate is None:
         raise ModelError(f"model.package: {package!r} offers no get_model_path()")
     return Path(locate())
-
-
-def _hub_folder(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=list(FETCHED)))
-    except Exception as error:  # noqa: BLE001 - the hub's client raises a dozen kinds for a name it cannot fetch
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"model.name: {name!r} cannot be fetched from the hub: {reason}") from None
 
 
 def _digest(weights: list[Path]) -> str:

@@ -3,7 +3,6 @@
 # Shape suffixes, scoped to this file:
 #   B = pairs, T = tokens of the longest, D = width, C = outputs
 
-import os
 import warnings
 from collections.abc import Sequence
 from logging import ERROR
@@ -120,7 +119,6 @@ def is_decoder(source: ModelSource) -> bool:
 
 
 def _load_backbone(source: ModelSource) -> Any:
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when transformers is imported: a folder needs no hub
     from transformers import AutoModel
     from transformers.utils import logging
 

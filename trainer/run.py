@@ -18,7 +18,7 @@ from trainer.bootstrap import Intervals, measure_intervals
 from trainer.config import AnyJob, Job, flatten
 from trainer.data.card import write_card
 from trainer.data.snapshot import partial_folder
-from trainer.environment import describe_environment, git_commit, let_threads_sleep, usable_cores
+from trainer.environment import describe_environment, git_commit, let_threads_sleep, tell_the_hub_nothing, usable_cores
 from trainer.errors import Stopped, TrackingError
 from trainer.metrics import aggregate_slices
 from trainer.progress import say, show_progress
@@ -146,6 +146,7 @@ def _load_task(job: AnyJob, *, training: bool) -> "Task":
     if job.tensorboard:
         check_installed()
     let_threads_sleep()
+    tell_the_hub_nothing()
     import torch
 
     from trainer.tasks.loading import load_task

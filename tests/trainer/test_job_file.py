@@ -69,6 +69,7 @@ def test_an_unknown_key_with_no_neighbour_lists_the_known_ones(path):
         ("train.lr=0", "key 'train.lr' is 0"),
         ("tracking.uri=./mlruns", "not a tracking URI"),
         ("model.package=x", "give either package or folder"),
+        ("model.revision=v1", "revision is of a model that name fetches from the hub"),
         ("model.sha256=abc", "key 'model.sha256' is 'abc'"),
         ("output=''", "a path cannot be empty"),
     ],

@@ -108,7 +108,7 @@ class NextItem:
 
     def facts(self) -> Mapping[str, str | int | float | bool]:
         encoder = self.task.encoder
-        return {"model.digest": encoder.source.digest, "model.frozen_layers": encoder.frozen}
+        return {**encoder.source.facts(), "model.frozen_layers": encoder.frozen}
 
     def story(self, command: Command) -> Mapping[str, str]:
         card, encoder = self.card, self.task.encoder

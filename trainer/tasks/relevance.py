@@ -62,7 +62,7 @@ class Relevance:
 
     def facts(self) -> Mapping[str, str | int | float | bool]:
         return {
-            "model.digest": self.model.source.digest,
+            **self.model.source.facts(),
             "model.kind": self.model.source.kind,
             "model.pooled_by": self.model.pooling,
             "relevance.kind": self.scale.kind,

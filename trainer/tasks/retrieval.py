@@ -106,7 +106,7 @@ class Retrieval:
         return self.pairs.card
 
     def facts(self) -> Mapping[str, str | int | float | bool]:
-        return {"model.digest": self.encoder.source.digest, "model.frozen_layers": self.encoder.frozen}
+        return {**self.encoder.source.facts(), "model.frozen_layers": self.encoder.frozen}
 
     def story(self, command: Command) -> Mapping[str, str]:
         layers = len(self.encoder.layers)
