@@ -48,7 +48,9 @@ class ModelJob(Section):
     name: str | None = None  # on the hub, where there is a network
     revision: Annotated[str, Field(min_length=1)] | None = None  # of `name`: a commit, tag or branch
     registry: Annotated[str, Field(pattern="^models:/.+")] | None = None  # models:/NAME@ALIAS or models:/NAME/VERSION
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None  # of model.safetensors
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = (
+        None  # of model.safetensors, or of its shards one after the other
+    )
     cache: FilePath | None = None  # keeps what the frozen layers give, for the next run
     max_tokens: Annotated[int, Field(ge=3)] = 24
 

@@ -181,11 +181,17 @@ def _load_bert(source: ModelSource) -> Any:
             model = BertModel(config, add_pooling_layer=False)
     except (ValueError, TypeError) as error:
         raise ModelError(f"{source.folder / 'config.json'}: makes no model: {str(error).splitlines()[0]}") from None
-    path = source.folder / WEIGHTS
-    try:
-        return _fill(model, load_file(path), path)
-    except SafetensorError as error:
-        raise ModelError(f"{path}: not a safetensors file: {error}") from None
+    return _fill(model, _read_weights(source), source.weights[0] if len(source.weights) == 1 else source.folder)
+
+
+def _read_weights(source: ModelSource) -> dict[str, Tensor]:
+    weights: dict[str, Tensor] = {}
+    for path in source.weights:
+        try:
+            weights |= load_file(path)
+        except SafetensorError as error:
+            raise ModelError(f"{path}: not a safetensors file: {error}") from None
+    return weights
 
 
 def _fill(model: Any, weights: dict[str, Tensor], path: Path) -> Any:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trainer.config import ModelJob
 
 WEIGHTS = "model.safetensors"
-SHARDS = "model-*.safetensors"
+INDEX = "model.safetensors.index.json"  # of weights in several files
 NEEDED = ("config.json", "tokenizer.json")
 PICKLES = ("pytorch_model.bin", "model.pt", "model.pkl")
 
@@ -22,7 +22,8 @@ PICKLES = ("pytorch_model.bin", "model.pt", "model.pkl")
 @dataclass(frozen=True, slots=True)
 class ModelSource:
     folder: Path
-    digest: str  # sha256 of model.safetensors, or of its shards in order
+    weights: tuple[Path, ...]  # model.safetensors, or its shards in order
+    digest: str  # sha256 of the weights, one file after the other
     config: dict[str, Any]
     commit: str | None = None  # of a model that came from the hub
 
@@ -35,24 +36,21 @@ class ModelSource:
         return {"model.digest": self.digest} | ({"model.commit": self.commit} if self.commit is not None else {})
 
 
-def find_source(job: "ModelJob", *, shards: bool = False) -> ModelSource:
+def find_source(job: "ModelJob") -> ModelSource:
     """Find the model's folder and check it without loading it; raise ModelError."""
     found = fetch_from_hub(job.name, job.revision) if job.name is not None else None
     folder = _folder(job) if found is None else found.folder
     if not folder.is_dir():
         raise ModelError(f"{folder}: there is no such model folder")
-    weights = [folder / WEIGHTS] if (folder / WEIGHTS).is_file() else sorted(folder.glob(SHARDS)) if shards else []
-    if not weights:
-        pickles = [name for name in PICKLES if (folder / name).exists()]
-        instead = f"; {pickles[0]} is not read, it may run code" if pickles else ""
-        raise ModelError(f"{folder}: holds no {WEIGHTS}{instead}")
+    weights = _find_weights(folder)
     for name in NEEDED:
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: holds no {name}")
     digest = _digest(weights)
     if job.sha256 is not None and digest != job.sha256:
         raise ModelError(f"{weights[0]}: sha256 is {digest[:12]}..., not {job.sha256[:12]}... as the job file says")
-    return ModelSource(folder, digest, _read_config(folder / "config.json"), None if found is None else found.commit)
+    config = _read_object(folder / "config.json", "a model's configuration")
+    return ModelSource(folder, weights, digest, config, None if found is None else found.commit)
 
 
 def _folder(job: "ModelJob") -> Path:
@@ -74,7 +72,28 @@ def _package_folder(package: str) -> Path:
     return Path(locate())
 
 
-def _digest(weights: list[Path]) -> str:
+def _find_weights(folder: Path) -> tuple[Path, ...]:
+    if (folder / WEIGHTS).is_file():
+        return (folder / WEIGHTS,)
+    if (folder / INDEX).is_file():
+        return _find_shards(folder)
+    pickles = [name for name in PICKLES if (folder / name).exists()]
+    instead = f"; {pickles[0]} is not read, it may run code" if pickles else ""
+    raise ModelError(f"{folder}: holds no {WEIGHTS}{instead}")
+
+
+def _find_shards(folder: Path) -> tuple[Path, ...]:
+    places = _read_object(folder / INDEX, "an index of weights").get("weight_map")
+    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
+        raise ModelError(f"{folder / INDEX}: has no weight_map from weights to files")
+    shards = tuple(folder / name for name in sorted(set(places.values())))
+    for path in shards:
+        if path.parent != folder or not path.is_file():
+            raise ModelError(f"{folder}: holds no {path.name}, where {INDEX} says that weights are")
+    return shards
+
+
+def _digest(weights: tuple[Path, ...]) -> str:
     digest = hashlib.sha256()
     for path in weights:
         with path.open("rb") as stream:
@@ -83,11 +102,11 @@ def _digest(weights: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def _read_object(path: Path, what: str) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ModelError(f"{path}: not valid JSON: {error}") from None
-    if not isinstance(config, dict):
-        raise ModelError(f"{path}: not a model's configuration")
-    return config
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: not {what}")
+    return found

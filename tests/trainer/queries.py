@@ -75,7 +75,7 @@ def make_tokenizer(folder: Path, words: tuple[str, ...] = WORDS, *, decoder: boo
     return folder
 
 
-def make_bert(folder: Path, seed: int = 0) -> Path:
+def make_bert(folder: Path, seed: int = 0, *, shard_size: str = "1GB") -> Path:
     import torch
     from transformers import BertConfig, BertModel
 
@@ -88,7 +88,7 @@ def make_bert(folder: Path, seed: int = 0) -> Path:
         intermediate_size=64,
         max_position_embeddings=64,
     )
-    BertModel(config).save_pretrained(folder)
+    BertModel(config).save_pretrained(folder, max_shard_size=shard_size)
     return make_tokenizer(folder)
 
 

@@ -161,6 +161,30 @@ def test_a_catalogue_is_searched_by_vectors_and_words(place, bert, capsys):
     assert "black clock (" in shown
 
 
+@pytest.mark.parametrize(
+    ("task", "settings"),
+    [
+        ("relevance", ("relevant=3.0", "train.pairs=32", "train.batch=16")),
+        ("retrieval", ("relevant=3.0", "train.batch=8", "train.layers=1", "model.max_tokens=8", "search.weight=0.5")),
+    ],
+)
+def test_weights_in_shards_are_the_same_model(task, settings, place, bert):
+    sharded = make_bert(place / "models" / "sharded", shard_size="40KB")
+    assert len(list(sharded.glob("model-*.safetensors"))) > 1
+    data = write_rows(place / "pairs.csv", make_rows(by_colour=True))
+    told = []
+    for model in (bert, sharded):
+        job = write_job(place, task, data, model)
+        assert fit(job, *settings, f"output={place}/of_{model.name}") == 0
+        told.append(result_of(place / f"of_{model.name}")["metrics"])
+    again = ["--model", str(place / "of_sharded" / "model"), "--set", f"output={place}/again", "--set", settings[0]]
+    assert main(["evaluate", str(job), *again]) == 0
+    told.append(result_of(place / "again")["metrics"])
+    for name in told[0].keys() - {"ms_per_pair", "ms_per_query"}:
+        assert told[1][name] == told[0][name]
+        assert told[2][name] == pytest.approx(told[0][name], abs=1e-6)
+
+
 def test_the_same_seed_gives_the_same_numbers(place, bert):
     job = write_job(place, "retrieval", write_rows(place / "pairs.csv", make_rows()), bert, "relevant = 3.0")
     settings = ("train.batch=8", "train.layers=1", "model.max_tokens=8", "search.weight=0.5")
@@ -209,6 +233,19 @@ def test_a_model_with_pickled_weights_alone_is_refused(refused, bert, tmp_path_f
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     for task in ("relevance", "retrieval"):
         assert "holds no model.safetensors; pytorch_model.bin is not read" in refused(task, model=folder)
+
+
+def test_a_model_that_lacks_a_shard_is_refused(refused, tmp_path_factory):
+    folder = make_bert(tmp_path_factory.mktemp("shards") / "model", shard_size="40KB")
+    lost = sorted(folder.glob("model-*.safetensors"))[1]
+    lost.unlink()
+    said = f"holds no {lost.name}, where model.safetensors.index.json says that weights are"
+    for task in ("relevance", "retrieval"):
+        assert said in refused(task, model=folder)
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../elsewhere.safetensors"}}')
+    assert "holds no elsewhere.safetensors" in refused("relevance", model=folder)
+    (folder / "model.safetensors.index.json").write_text("{}")
+    assert "has no weight_map" in refused("relevance", model=folder)
 
 
 def test_a_tokenizer_that_does_not_fit_is_refused(refused, bert, tmp_path_factory):

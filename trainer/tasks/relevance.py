@@ -233,7 +233,7 @@ def load(job: RelevanceJob, *, training: bool) -> Relevance:
     for part in (Part.TRAIN, Part(job.part)) if training else (Part(job.part),):
         if not len(pairs.rows(part)):
             raise DataError(f"{job.data.path}: no row is for {part.value}")
-    source = find_source(job.model, shards=True)
+    source = find_source(job.model)
     saved = load_settings(source.folder)
     if saved is None and not training:
         raise ModelError(f"{source.folder}: holds no {SETTINGS}; a model that `fit` saved does")
