@@ -14,12 +14,12 @@ from bot.charts import chart_filename
 from bot.config import MetricSection, PipelineSection
 from bot.domain.effects import Effect, EffectKind, ObjectKey
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
-from bot.domain.judge import Against, Assessment, Finding, Outcome, Reason
+from bot.domain.judge import Against, Assessment, Finding, Outcome, Reason, SeriesState
 from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus
 from bot.domain.telling import Places
 from bot.formats import Locale
 from bot.render import clean_title
-from bot.store.runs import JudgedRun
+from bot.store.runs import JudgedRun, assessment_of
 from bot.views import (
     ArchivePageView,
     ChartView,
@@ -50,6 +50,13 @@ _PARTS_NAMED = 3
 _MOST = 0.5
 _SHORT_ID = 8
 _WITHOUT_NUMBERS = {Outcome.FAILED, Outcome.STALE}  # said in a sentence, not in a table of metrics
+_KINDS = {
+    Outcome.SUSPICIOUS: Kind.REGRESSED,
+    Outcome.REGRESSED: Kind.REGRESSED,
+    Outcome.INVALID: Kind.INVALID,
+    Outcome.FAILED: Kind.FAILED,
+    Outcome.STALE: Kind.STALE,
+}
 _HASH = re.compile(r"\b[0-9a-f]{32,}\b")
 _SHORT_HASH = 12
 
@@ -242,7 +249,7 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
     standing = [incident for incident in on.standing if incident.state is IncidentState.OPEN]
     open_rows = tuple(
         OpenIncidentRow(
-            verdict=verdict_view(on, Step(incident, Turn.REPEATED)),
+            verdict=verdict_view(_when_last_bad(on, incident), Step(incident, Turn.REPEATED)),
             since=formats.moment(incident.opened_at, on.zone, on.locale),
             owner=on.config.owner,
             marker=_listed(on, incident),
@@ -261,6 +268,16 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
         incidents=open_rows,
         links=_links(**tickets),
     )
+
+
+def _when_last_bad(on: Occasion, incident: Incident) -> Occasion:
+    """Return the occasion that last added to an incident: this one, or the verdict on an earlier run."""
+    if any(_KINDS.get(finding.outcome) is incident.kind for finding in on.assessment.findings):
+        return on
+    if incident.kind is Kind.STALE:
+        return replace(on, assessment=Assessment("", (Finding("runs", Outcome.STALE, Reason.SILENCE),), SeriesState()))
+    last = next((judged for judged in reversed(on.history) if judged.run.run_id in incident.bad_runs), None)
+    return on if last is None else replace(on, assessment=assessment_of(last), exit_code="")
 
 
 def verdict_view(on: Occasion, step: Step | None) -> VerdictView:
@@ -288,7 +305,7 @@ def verdict_view(on: Occasion, step: Step | None) -> VerdictView:
         bad_runs=str(len(incident.bad_runs)) if incident else "0",
         reruns_agree=on.config.confirm.reruns > 0 and any(f.reason is Reason.CONFIRMED for f in findings),
         exit_code=on.exit_code,
-        silent_for="" if silence is None else _seconds(on, silence.value),
+        silent_for="" if silence is None or silence.value is None else _seconds(on, silence.value),
         cadence="" if silence is None else _seconds(on, silence.baseline),
     )
 

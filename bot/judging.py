@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from bot import compose
 from bot.config import Config, PipelineSection, SlackSection
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import Effect, EffectKind, ObjectKey
 from bot.domain.fires import Fire, FireState
 from bot.domain.history import open_standing, settle_past
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance
@@ -209,6 +209,8 @@ class Judging:
             )
             if is_told:
                 self._owe(tx, occasion, asked_before=None if past is None else now - _LONG_AGO)
+            if any(step.incident.kind is Kind.STALE for step in steps):  # it is over, for every series
+                self._owe_sections(tx, occasion, but_not=series if title else None)
             self.on_step("run.owing")
         self.on_step("run.recorded")
         log.info("judged", pipeline=self.name, run=result.run.name, outcome=assessment.outcome.value)
@@ -244,19 +246,38 @@ class Judging:
             self.on_step("silence.recording")
             occasion = self._occasion(RunResult(last.run), assessment, (last,), (step,), now)
             self._owe(tx, replace(occasion, title=self.title, standing=standing))
-            if last.run.run_id:
-                self._owe_section(tx, replace(occasion, standing=(*incidents.standing(tx, last.series), step.incident)))
+            self._owe_sections(tx, occasion, last.series if last.run.run_id else None)
         self.on_step("silence.recorded")
         log.warning("silent", pipeline=self.name, last=last.run.name)
 
-    def _owe_section(self, tx: Connection, on: compose.Occasion) -> None:
-        """Let the page of the series that ran last say what stands, without a new run."""
-        page = on.places.page(on.places.pipeline_page)
-        if page is None:
-            return
-        history = runs.recent(tx, on.history[-1].series, _HISTORY_RUNS)
-        effect = Effect(EffectKind.UPDATE_SECTION, page, f"{on.steps[0].incident.incident_id}/silence")
-        outbox.owe(tx, self.name, [(effect, compose.view_of(effect, replace(on, history=history)))], on.now)
+    def _owe_sections(
+        self, tx: Connection, on: compose.Occasion, own: SeriesKey | None = None, *, but_not: SeriesKey | None = None
+    ) -> None:
+        """Let the page of every series say that the pipeline has fallen silent, or no longer is, without a new run.
+
+        The series *own* gets its page now if it had none; *but_not* is told by its own run.
+        """
+        for last in runs.latest_of_each(tx, self.name):
+            page = self._pipeline_page(last.run)
+            if page is None or last.series == but_not:
+                continue
+            history = runs.recent(tx, last.series, _HISTORY_RUNS)
+            has_page = page in outbox.known_objects(tx, [page]) or any(judged.page_title for judged in history)
+            if has_page or last.series == own:
+                self._owe_section(tx, on, history, page)
+
+    def _owe_section(self, tx: Connection, on: compose.Occasion, history: Sequence[JudgedRun], page: ObjectKey) -> None:
+        (silence,) = (step for step in on.steps if step.incident.kind is Kind.STALE)
+        last = history[-1]
+        occasion = self._occasion(RunResult(last.run), on.assessment, history, on.steps, on.now)
+        standing = _still_standing(incidents.standing(tx, last.series), (silence,))
+        effect = Effect(EffectKind.UPDATE_SECTION, page, f"{silence.incident.incident_id}/{silence.turn}")
+        view = compose.view_of(effect, replace(occasion, standing=standing))
+        outbox.owe(tx, self.name, [(effect, view)], on.now)
+
+    def _pipeline_page(self, run: Run) -> ObjectKey | None:
+        places = self._places(run)
+        return places.page(places.pipeline_page)
 
     def _standing(self, tx: Connection, series: SeriesKey) -> Sequence[Incident]:
         """Return the series' incidents that are not over, and the pipeline's silence, which any run ends."""

@@ -124,6 +124,15 @@ def latest(tx: Connection, pipeline: str) -> JudgedRun | None:
     return None if row is None else _judged(row)
 
 
+def latest_of_each(tx: Connection, pipeline: str) -> Sequence[JudgedRun]:
+    """Return the latest run of each of the pipeline's series."""
+    place = func.row_number().over(partition_by=runs.c.series, order_by=(runs.c.ended_at.desc(), runs.c.run_id))
+    ranked = select(runs.c.run_id, place.label("place")).where(runs.c.pipeline == pipeline).subquery()
+    newest = select(ranked.c.run_id).where(ranked.c.place == 1)
+    query = select(runs).where(runs.c.pipeline == pipeline, runs.c.run_id.in_(newest))
+    return [_judged(row) for row in tx.execute(query.order_by(runs.c.series))]
+
+
 def count(tx: Connection, pipeline: str) -> int:
     return tx.scalar(select(func.count()).select_from(runs).where(runs.c.pipeline == pipeline)) or 0
 

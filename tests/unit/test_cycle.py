@@ -343,6 +343,42 @@ def test_a_silence_stands_on_the_page_of_the_pipeline_until_a_run_comes(make_ben
     assert "when one was due" not in page.storage
 
 
+def test_a_silence_stands_on_the_pages_of_all_series_and_leaves_them_with_any_run(make_bench):
+    stale = {"stale": {"cadence": "1d", "grace": "0s"}, "series_by": ["params.model"], "publish": "changed"}
+    bench = make_bench(EAGER, stale)
+    bench.run()
+    for model, values in {"a": (*GOOD, 0.60, 0.61), "b": (*GOOD, float("nan")), "calm": GOOD}.items():
+        for value in values:
+            bench.log(value, params={"model": model})
+            bench.run()
+    pages = {page.draft.title: page for page in bench.wiki.pages.values()}
+    bench.log(0.80, params={"model": "calm"})
+    bench.run()
+    bench.now += timedelta(days=3)
+    bench.run()
+    a, b = (pages[f"search / {model} (Herald test)"] for model in "ab")
+    assert [page.storage.count("when one was due") for page in (a, b)] == [1, 1]
+    assert "ndcg fell by 24.2" in a.storage
+    assert "ndcg is not a number in this run" in b.storage
+    bench.log(0.80, params={"model": "calm"})
+    bench.run()
+    assert [page.storage.count("when one was due") for page in (a, b)] == [0, 0]
+    assert "ndcg fell by 24.2" in a.storage
+    assert bench.owed() == []
+
+
+def test_a_silence_makes_no_page_for_a_series_that_had_none(make_bench):
+    stale = {"stale": {"cadence": "1d", "grace": "0s"}, "series_by": ["params.model"], "publish": "changed"}
+    bench = make_bench(EAGER, stale)
+    bench.run()
+    for model in ("calm", "last"):
+        bench.log(0.80, params={"model": model})
+        bench.run()
+    bench.now += timedelta(days=3)
+    bench.run()
+    assert bench.pages == ["search / last (Herald test)"]
+
+
 # ---- the release
 
 
