@@ -159,7 +159,7 @@ def make_herald(
 def reconfigure(old: Herald, config: Config) -> Herald:
     """Build a Herald from another configuration on the state, the jobs and the leases of *old*."""
     config = with_absolute_paths(config, old.folder)
-    if config.store != old.config.store:
+    if config.store.url != old.config.store.url:
         raise ConfigError("store.url: takes effect when Herald is started anew")
     dispatcher = replace(old.dispatcher, services=make_services(config), wording=ConfiguredWording(config, old.folder))
     return replace(old, config=config, run_store=make_run_store(config), dispatcher=dispatcher)

@@ -186,8 +186,10 @@ class Server:
             self.herald.cycle(name).judging.look_for_silence()
 
     def _forget(self) -> None:
+        config = self.herald.config
+        overlaps = {name: pipeline.watch.overlap for name, pipeline in config.pipeline.items()}
         with self.herald.database.begin() as tx:
-            gone = retention.forget(tx, self.herald.around.clock() - self.herald.config.store.keep)
+            gone = retention.forget(tx, self.herald.around.clock() - config.store.keep, overlaps)
         log.info("forgot what is old", rows=gone)
 
     def _deliver(self) -> None:

@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, or_, select
 
+from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
 from bot.domain.fires import FireState
-from bot.domain.incidents import Incident, IncidentState
+from bot.domain.incidents import Incident
 from bot.store.codec import load
-from bot.store.outbox import EffectState
-from bot.store.tables import fires, incidents, objects, outbox, runs
+from bot.store.outbox import EffectState, last_digest, outstanding
+from bot.store.tables import contacts, fires, incidents, objects, outbox, runs
 
 _LATEST_RUNS = 60  # of each series: they are its history
 _LATEST_ACCEPTED = 30  # of each series: they are its baseline
-_LATEST_FIRES = 10  # of each pipeline: they number the next one
+_LATEST_FIRES = 10  # of each pipeline and kind: they number the next one, and say what another one was followed by
+_OVERLAP = timedelta(days=1)  # of a pipeline that config no longer has
+_CLOCK_SKEW = timedelta(days=1)  # a run that ended so much later than Herald looked may have been seen
+_AT_ONCE = 500  # databases limit how many values a statement may name
+_DIGESTS = (EffectKind.POST_DIGEST, EffectKind.PUBLISH_DIGEST)
 
 
-def forget(tx: Connection, before: datetime) -> int:
-    """Delete old rows, and return how many; open incidents keep all that belongs to them, and so does what is owed."""
-    standing = [
-        load(Incident, row)
-        for row in tx.scalars(
-            select(incidents.c.incident).where(incidents.c.state.in_((IncidentState.CANDIDATE, IncidentState.OPEN)))
-        )
-    ]
-    return sum(
-        (
-            _forget_runs(tx, before, {run_id for incident in standing for run_id in incident.bad_runs}),
-            _forget_fires(tx, before),
-            _forget_incidents(tx, before),
-            _forget_effects(tx, before, {incident.incident_id for incident in standing}),
-        )
-    )
+def forget(tx: Connection, before: datetime, overlaps: Mapping[str, timedelta]) -> int:
+    """Delete old rows, and return how many.
+
+    Kept are incidents that are open or were until lately, with all that belongs to them; what is owed, with all that it
+    names; what the next verdict leans on; and every run that a pipeline's next look, which goes back by its overlap,
+    could meet again and would take for news.
+    """
+    over, lively = _sort_incidents(tx, before)
+    gone = _forget_runs(tx, before, lively, overlaps) + _forget_fires(tx, before)
+    gone += _delete(tx, incidents.c.incident_id, [incident.incident_id for incident in over])
+    return gone + _forget_effects(tx, before, lively) + _forget_objects(tx, before, lively)
 
 
-def _forget_runs(tx: Connection, before: datetime, needed: set[str]) -> int:
+def _sort_incidents(tx: Connection, before: datetime) -> tuple[list[Incident], list[Incident]]:
+    """Return the incidents that were over by then, and the others."""
+    found = [load(Incident, text) for text in tx.scalars(select(incidents.c.incident))]
+    over = [each for each in found if each.state.is_over and (each.closed_at or each.opened_at) < before]
+    gone = {incident.incident_id for incident in over}
+    return over, [incident for incident in found if incident.incident_id not in gone]
+
+
+def _forget_runs(
+    tx: Connection, before: datetime, lively: Iterable[Incident], overlaps: Mapping[str, timedelta]
+) -> int:
     series = (runs.c.pipeline, runs.c.series)
     place = func.row_number().over(partition_by=series, order_by=runs.c.ended_at.desc())
     baseline = func.row_number().over(partition_by=(*series, runs.c.accepted), order_by=runs.c.ended_at.desc())
@@ -43,31 +55,78 @@ def _forget_runs(tx: Connection, before: datetime, needed: set[str]) -> int:
     kept = select(ranked.c.run_id).where(
         or_(ranked.c.place <= _LATEST_RUNS, ranked.c.accepted & (ranked.c.baseline <= _LATEST_ACCEPTED))
     )
-    old = runs.c.ended_at < before, runs.c.run_id.not_in(kept), runs.c.run_id.not_in(sorted(needed))
-    return tx.execute(delete(runs).where(*old)).rowcount
+    needed = sorted({run_id for incident in lively for run_id in (incident.opened_by, *incident.bad_runs)})
+    old = runs.c.ended_at < before, runs.c.run_id.not_in(kept), runs.c.run_id.not_in(needed)
+    met_again = [~window for window in _met_again(tx, before, overlaps)]
+    return tx.execute(delete(runs).where(*old, *met_again)).rowcount
+
+
+def _met_again(tx: Connection, before: datetime, overlaps: Mapping[str, timedelta]) -> Iterator[ColumnElement[bool]]:
+    """Yield the old runs that are known to be no news by their rows alone."""
+    for contact in tx.execute(select(contacts)):
+        of_pipeline = runs.c.pipeline == contact.pipeline
+        if not contact.past_read and contact.looked_at >= before:
+            yield of_pipeline  # the past is being read
+        mark = contact.watermark or contact.since
+        begin = mark - overlaps.get(contact.pipeline, _OVERLAP)
+        if begin < before:  # it was not looked at for long, or looks far back
+            yield and_(of_pipeline, runs.c.ended_at.between(begin, mark + _CLOCK_SKEW))
 
 
 def _forget_fires(tx: Connection, before: datetime) -> int:
-    place = func.row_number().over(partition_by=fires.c.pipeline, order_by=fires.c.number.desc())
-    ranked = select(fires.c.fire_id, place.label("place")).subquery()
-    kept = select(ranked.c.fire_id).where(ranked.c.place <= _LATEST_FIRES)
+    """Delete old fires but for the latest; what is due by the clock is told apart from confirmations and from hands."""
+    kinds = (fires.c.pipeline, fires.c.by_hand, fires.c.confirms.is_(None))
+    places = [
+        func.row_number().over(partition_by=kind, order_by=fires.c.number.desc()).label(name)
+        for name, kind in {"place": (fires.c.pipeline,), "of_kind": kinds}.items()
+    ]
+    ranked = select(fires.c.fire_id, *places).subquery()
+    kept = select(ranked.c.fire_id).where(or_(ranked.c.place <= _LATEST_FIRES, ranked.c.of_kind <= _LATEST_FIRES))
     old = fires.c.due_at < before, fires.c.state != FireState.DUE, fires.c.fire_id.not_in(kept)
     return tx.execute(delete(fires).where(*old)).rowcount
 
 
-def _forget_incidents(tx: Connection, before: datetime) -> int:
-    over = incidents.c.state.in_((IncidentState.RESOLVED, IncidentState.DISMISSED))
-    return tx.execute(delete(incidents).where(over, incidents.c.opened_at < before)).rowcount
-
-
-def _forget_effects(tx: Connection, before: datetime, standing: set[str]) -> int:
-    """Delete what was delivered or cancelled, and the objects that nothing owed and no open incident names."""
+def _forget_effects(tx: Connection, before: datetime, lively: Iterable[Incident]) -> int:
+    """Delete what was delivered or cancelled, but for the latest digest and what says which pages are kept true."""
     done = outbox.c.state.in_((EffectState.DELIVERED, EffectState.CANCELLED))
-    needed = or_(outbox.c.incident_id.is_(None), outbox.c.incident_id.not_in(sorted(standing)))
-    gone = tx.execute(delete(outbox).where(done, needed, outbox.c.created_at < before)).rowcount
-    if tx.scalar(select(func.count()).select_from(outbox).where(outbox.c.created_at < before, ~done)):
-        return gone  # something old is still owed: it may name any object
-    old = [row.target for row in tx.execute(select(objects.c.target).where(objects.c.created_at < before))]
-    unneeded = [target for target in old if not any(incident_id in target for incident_id in standing)]
-    tx.execute(delete(objects).where(objects.c.target.in_(unneeded)))
-    return gone + len(unneeded)
+    names = sorted(incident.incident_id for incident in lively)
+    needed = or_(outbox.c.incident_id.is_(None), outbox.c.incident_id.not_in(names))
+    latest = select(func.max(outbox.c.seq)).where(outbox.c.kind == EffectKind.UPDATE_SECTION).group_by(outbox.c.lane)
+    unneeded = [outbox.c.kind != EffectKind.PUBLISH_ARCHIVE, outbox.c.seq.not_in(latest)]
+    if (digest := last_digest(tx)) is not None:
+        unneeded.append(or_(outbox.c.kind.not_in(_DIGESTS), outbox.c.created_at < digest))
+    old = select(outbox.c.seq).where(done, needed, outbox.c.created_at < before, *unneeded)
+    return _delete(tx, outbox.c.seq, list(tx.scalars(old)))
+
+
+def _forget_objects(tx: Connection, before: datetime, lively: Iterable[Incident]) -> int:
+    """Delete what no open incident, no run, nothing owed and no page that is kept up to date names any more."""
+    old = list(tx.scalars(select(objects.c.target).where(objects.c.created_at < before)))
+    named = {str(key) for key in _named(tx)}
+    titles = set(tx.scalars(select(runs.c.page_title).where(runs.c.page_title.is_not(None))))
+    alive = [incident.incident_id for incident in lively]
+
+    def is_needed(target: str) -> bool:
+        key = ObjectKey.read(target)
+        is_page_of_run = key.kind is ObjectKind.PAGE and key.name in titles
+        return target in named or is_page_of_run or any(name in key.name for name in alive)
+
+    return _delete(tx, objects.c.target, [target for target in old if not is_needed(target)])
+
+
+def _named(tx: Connection) -> Iterator[ObjectKey]:
+    """Yield the objects that what is owed names, and the pages that are kept up to date."""
+    for owed in outstanding(tx):
+        yield owed.effect.target
+        yield from owed.effect.needs
+        yield from getattr(owed.view, "links", {}).values()
+    pages = (EffectKind.UPDATE_SECTION, EffectKind.PUBLISH_ARCHIVE)
+    for text in tx.scalars(select(outbox.c.effect).where(outbox.c.kind.in_(pages))):
+        yield load(Effect, text).target
+
+
+def _delete(tx: Connection, column: Column[Any], values: list[Any]) -> int:
+    for start in range(0, len(values), _AT_ONCE):
+        some = values[start : start + _AT_ONCE]
+        tx.execute(delete(column.table).where(column.in_(some)))
+    return len(values)

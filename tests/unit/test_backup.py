@@ -1,18 +1,17 @@
-"""The state, carried away and brought back, and what is forgotten of it."""
+"""The state, carried away and brought back."""
 
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select
-from state_samples import INCIDENT, NOON, SERIES, TICKET, incident, judged, open_ticket, run_at
+from state_samples import NOON, TICKET, incident, judged, open_ticket, run_at
 
-from bot.domain.incidents import IncidentState, SeriesKey
+from bot.domain.incidents import IncidentState
 from bot.errors import StateError
 from bot.store import Database, contacts, fires, incidents, outbox, runs
 from bot.store.backup import back_up, restore
 from bot.store.contacts import Contact
-from bot.store.outbox import EffectState, KnownObject
-from bot.store.retention import forget
+from bot.store.outbox import KnownObject
 from bot.store.tables import metadata
 from bot.views import Bound
 
@@ -109,49 +108,3 @@ def test_a_backup_replaces_no_file(filled, tmp_path):
         back_up(filled, tmp_path / "backup")
     with pytest.raises(StateError, match="there is no folder"):
         back_up(filled, tmp_path / "nowhere" / "backup")
-
-
-def test_old_runs_are_forgotten_but_for_the_latest_of_each_series(database):
-    with database.begin() as tx:
-        for number in range(70):
-            runs.record(tx, judged(run_at(f"run{number:02}", NOON + number * timedelta(hours=1))))
-        runs.record(tx, judged(run_at("lonely", NOON), series=SeriesKey("search", "rare")))
-        forget(tx, NOON + YEAR)
-        assert runs.find(tx, "search", "lonely") is not None
-        assert runs.find(tx, "search", "run10") is not None
-        assert runs.find(tx, "search", "run09") is None
-
-
-def test_what_is_young_is_kept(database):
-    with database.begin() as tx:
-        for number in range(70):
-            runs.record(tx, judged(run_at(f"run{number}", NOON)))
-        assert forget(tx, NOON) == 0
-
-
-def test_an_open_incident_keeps_its_runs_and_its_ticket(filled):
-    with filled.begin() as tx:
-        incidents.save(tx, incident(bad_runs=("old",)))
-        runs.record(tx, judged(run_at("old", NOON - YEAR)))
-        for number in range(70):
-            runs.record(tx, judged(run_at(f"later{number}", NOON)))
-        outbox.set_state(tx, 1, EffectState.CANCELLED, NOON)
-        forget(tx, NOON + YEAR)
-        assert runs.find(tx, "search", "old") is not None
-        assert TICKET in outbox.known_objects(tx, [TICKET])
-        incidents.save(tx, incident(state=IncidentState.RESOLVED))
-        forget(tx, NOON + YEAR)
-        assert runs.find(tx, "search", "old") is None
-        assert incidents.of_pipeline(tx, "search", *IncidentState) == []
-        assert outbox.known_objects(tx, [TICKET]) == {}
-
-
-def test_what_is_owed_is_never_forgotten(filled):
-    with filled.begin() as tx:
-        incidents.save(tx, incident(state=IncidentState.RESOLVED))
-        forget(tx, NOON + 9 * YEAR)
-        assert len(outbox.outstanding(tx)) == 1
-        assert TICKET in outbox.known_objects(tx, [TICKET])
-        assert [fire.number for fire in fires.of_pipeline(tx, "search")] == [1]
-    assert SERIES.pipeline == "search"
-    assert INCIDENT in str(TICKET)
