@@ -23,6 +23,7 @@ from bot.store import Database, fires, leases, runs
 from bot.store.runs import JudgedRun
 from bot.watch import Sight
 
+LEASE_OF = "pipeline:"  # and its name
 _LEASE = timedelta(minutes=2)
 _LOG_LINES = 20
 _AT_ONCE = 25  # runs of the past
@@ -297,11 +298,11 @@ class Cycle:
         finally:
             if held:
                 with self.database.begin() as tx:
-                    leases.give_back(tx, f"pipeline:{self.name}", self.owner)
+                    leases.give_back(tx, f"{LEASE_OF}{self.name}", self.owner)
 
     def _renew(self) -> bool:
         with self.database.begin() as tx:
-            return leases.take(tx, f"pipeline:{self.name}", self.owner, self.clock(), _LEASE)
+            return leases.take(tx, f"{LEASE_OF}{self.name}", self.owner, self.clock(), _LEASE)
 
 
 def _fill(word: str, values: dict[str, str]) -> str:

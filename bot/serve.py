@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,11 +14,12 @@ from typing import Protocol
 import structlog
 
 from bot.app import Herald, make_dead_man
+from bot.cycle import LEASE_OF
 from bot.digest import owe_due_digest
 from bot.errors import HeraldError, IntegrationError
 from bot.ports import DeadMan
 from bot.schedule import record_due
-from bot.store import fires, retention
+from bot.store import fires, leases, retention
 
 _ROUND_SECONDS = 1.0
 _BETWEEN_DELIVERIES = timedelta(seconds=5)
@@ -157,20 +158,24 @@ class Server:
             record_due(tx, herald.config, now)
             herald.around.on_step("round.recording")
             waiting = fires.waiting(tx)
+            elsewhere = leases.held_by_others(tx, LEASE_OF, herald.dispatcher.owner, now)
         herald.around.on_step("round.recorded")
         for name in dict.fromkeys(fire.pipeline for fire in waiting):
-            if name in herald.config.pipeline and self._has_room(name):
+            if name in herald.config.pipeline and self._has_room(name, elsewhere):
                 errand = self.cycles.setdefault(name, Errand(name))
                 self._send(errand, partial(self._cycle, herald, errand), now)
 
-    def _has_room(self, name: str) -> bool:
-        """Say whether the limit of jobs lets a pipeline start; one without a job always may."""
+    def _has_room(self, name: str, elsewhere: Collection[str]) -> bool:
+        """Say whether the limit of jobs lets a pipeline start; one without a job always may.
+
+        Pipelines at which others are at work, such as `herald run`, take places too.
+        """
         configured = self.herald.config.pipeline
         if configured[name].job is None:
             return True
-        looking = {other for other, pipeline in configured.items() if pipeline.job is None}
-        at_work = sum(errand.is_under_way for other, errand in self.cycles.items() if other not in looking)
-        return at_work < self.herald.config.jobs_at_once
+        at_work = {other for other, errand in self.cycles.items() if errand.is_under_way}.union(elsewhere)
+        with_job = [other for other in at_work if other not in configured or configured[other].job is not None]
+        return len(with_job) < self.herald.config.jobs_at_once
 
     def _cycle(self, herald: Herald, errand: Errand) -> None:
         report = herald.cycle(errand.name).resume()

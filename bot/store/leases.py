@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, or_, update
+from sqlalchemy import Connection, delete, or_, select, update
 
 from bot.store.tables import leases
 from bot.store.upsert import insert_unless_there
@@ -21,3 +21,9 @@ def take(tx: Connection, name: str, owner: str, now: datetime, length: timedelta
 
 def give_back(tx: Connection, name: str, owner: str) -> None:
     tx.execute(delete(leases).where(leases.c.name == name, leases.c.owner == owner))
+
+
+def held_by_others(tx: Connection, prefix: str, owner: str, now: datetime) -> frozenset[str]:
+    """Return what others hold, of the leases whose names begin with *prefix*, without it."""
+    held = leases.c.name.startswith(prefix, autoescape=True), leases.c.owner != owner, leases.c.until > now
+    return frozenset(name.removeprefix(prefix) for name in tx.scalars(select(leases.c.name).where(*held)))

@@ -338,6 +338,21 @@ def test_what_another_herald_works_on_is_left_to_it(world, sqlite_database):
     assert [fire.state for fire in all_fires(sqlite_database, "nightly")] == [FireState.ENDED]
 
 
+def test_a_run_by_hand_takes_a_place_among_the_jobs_at_once(world, database):
+    config = configured({name: {"schedule": {"every": "1h"}, "job": JOB} for name in ("one", "two")}, jobs_at_once=1)
+    server = make_server(world, database, config)
+    server.round()
+    world.advance(HOUR)
+    with database.begin() as tx:
+        leases.take(tx, "pipeline:by-hand", "somebody", world.now, 10 * HOUR)
+    server.round()
+    assert world.starts.total() == 0
+    with database.begin() as tx:
+        leases.give_back(tx, "pipeline:by-hand", "somebody")
+    server.round()
+    assert world.starts.total() == 2  # one after the other
+
+
 def test_a_second_herald_beside_the_first_doubles_nothing(world, database):
     config = configured({"often": {"schedule": {"every": "1h"}, "job": JOB}, "looks": {"schedule": {"every": "20m"}}})
     first, second = (make_server(world, database, config) for _ in range(2))
