@@ -219,7 +219,8 @@ class Server:
         return not any(errand.trouble for errand in self._errands())
 
     def _errands(self) -> Iterator[Errand]:
-        yield from (*self.cycles.values(), self.delivery, self.listening, self.digesting, self.forgetting, self.keeping)
+        cycles = list(self.cycles.values())  # a delivery asks while the loop adds to them
+        yield from (*cycles, self.delivery, self.listening, self.digesting, self.forgetting, self.keeping)
 
     def _send(
         self, errand: Errand, work: Callable[[], None], now: datetime, *, pause: timedelta = timedelta(0)
@@ -227,7 +228,11 @@ class Server:
         """Start an errand beside the loop, unless it is under way or it is too early for it."""
         if errand.may_start(now):
             errand.not_before = now + pause
-            errand.task = self.start_task(errand.name, partial(self._attempt, errand, work))
+            try:
+                errand.task = self.start_task(errand.name, partial(self._attempt, errand, work))
+            except RuntimeError as error:  # the machine has no room for another thread just now
+                log.error("not started", what=errand.name, error=str(error))  # noqa: TRY400
+                self._rest(errand, str(error))
 
     def _attempt(self, errand: Errand, work: Callable[[], None]) -> None:
         """Do the work; one errand's trouble must not end the others."""

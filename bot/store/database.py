@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from bot.errors import StateError
 
@@ -81,6 +82,8 @@ class Database:
             yield
         except DBAPIError as error:
             raise StateError(f"{self._address}: {_explain(error)}") from error
+        except NoConnectionError as error:  # many at once, each behind a slow disk or a lock
+            raise StateError(f"{self._address}: the state cannot be used: too many wait for it at once") from error
 
 
 def _set_up_sqlite(engine: Engine) -> None:

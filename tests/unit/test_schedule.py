@@ -364,6 +364,21 @@ def test_a_second_herald_beside_the_first_doubles_nothing(world, database):
     assert set(world.starts.values()) == {1}
 
 
+def test_a_machine_without_room_for_a_thread_is_waited_for(world, sqlite_database):
+    def refuse(name, work):
+        raise RuntimeError("can't start new thread")
+
+    server = make_server(world, sqlite_database, configured({"often": {"schedule": {"every": "1h"}, "job": JOB}}))
+    with_room, server.start_task = server.start_task, refuse
+    serve(server, world, MONDAY + 2 * HOUR)
+    assert not server.is_healthy
+    assert world.starts == {}
+    server.start_task = with_room
+    serve(server, world, MONDAY + 3 * HOUR)
+    assert world.starts.total() == 2
+    assert server.is_healthy
+
+
 def test_stopping_starts_nothing_new_and_leaves_the_job_to_the_next(world, sqlite_database):
     config = configured({"nightly": daily(3)})
     server = make_server(world, sqlite_database, config)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import sqlalchemy.exc
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from hypothesis import HealthCheck, Phase, given, settings
@@ -391,3 +392,8 @@ def test_a_database_server_that_is_away_is_told_without_the_password():
 
 def test_a_fire_that_was_never_started_is_due():
     assert not Fire("f", "search", NOON, 1).state.is_over
+
+
+def test_too_many_at_once_for_the_state_are_told_in_a_sentence(sqlite_database):
+    with pytest.raises(StateError, match=r"state\.db: .*too many wait for it at once"), sqlite_database.begin():
+        raise sqlalchemy.exc.TimeoutError("QueuePool limit of size 5 overflow 10 reached")
