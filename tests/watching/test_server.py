@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -20,24 +21,35 @@ import httpx
 import pytest
 
 from bot.errors import RunStoreError
+from tests.conftest import postgres_do
 from tests.contract.test_tls import certificate  # noqa: F401  a fixture
 from tests.watching.bench import BAD, GOOD, Bench
 
 pytestmark = pytest.mark.slow
 _START_SECONDS = 90
 _ALLOWED = ("Basic " + base64.b64encode(b"herald:open sesame").decode(), "Bearer a-token")
+SQLITE = "sqlite"
+POSTGRES = pytest.param("postgresql", marks=pytest.mark.external_service)
 _AUTHORITY = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 
 
 @pytest.fixture(scope="module")
-def server(mlflow_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start `mlflow server` on a copy of the empty database."""
+def server(
+    request: pytest.FixtureRequest, mlflow_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Start `mlflow server` on an empty database in SQLite or in PostgreSQL, as the test's parameter says."""
     folder = tmp_path_factory.mktemp("server")
-    (folder / "mlflow.db").write_bytes(mlflow_file.read_bytes())
+    if request.param == "sqlite":
+        (folder / "mlflow.db").write_bytes(mlflow_file.read_bytes())
+        backend = f"sqlite:///{folder / 'mlflow.db'}"
+    else:
+        postgres, name = request.getfixturevalue("postgres_server"), f"mlflow_{uuid.uuid4().hex}"
+        postgres_do(postgres, f"CREATE DATABASE {name}")
+        backend = postgres.replace("/postgres?", f"/{name}?").replace("postgresql://", "postgresql+psycopg://")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", backend]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--port", str(port), "--workers", "1"]
     calm = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     address = f"http://127.0.0.1:{port}"
@@ -113,6 +125,7 @@ def log_in(monkeypatch: pytest.MonkeyPatch, certificate: Path) -> pytest.MonkeyP
     return monkeypatch
 
 
+@pytest.mark.parametrize("server", [SQLITE, POSTGRES], indirect=True)
 def test_a_drop_on_a_guarded_server_is_filed(bench: Bench, server: str, guarded: str, log_in: pytest.MonkeyPatch):
     people = replace(bench, uri=server)
     people.log_row([GOOD] * 5 + [BAD] * 2, bench.now() - timedelta(hours=1))
@@ -125,6 +138,7 @@ def test_a_drop_on_a_guarded_server_is_filed(bench: Bench, server: str, guarded:
     assert herald.cycle(watch={"experiments": ["sea*"], "filter": "metrics.ndcg > 0"}).judged == []
 
 
+@pytest.mark.parametrize("server", [SQLITE], indirect=True)
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
