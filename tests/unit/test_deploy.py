@@ -4,9 +4,12 @@ import configparser
 import json
 import re
 import shlex
+import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from bot.cli import app
@@ -30,6 +33,16 @@ def test_the_unit_starts_a_command_that_exists_and_lets_jobs_live_on():
     assert service["KillMode"] == "process"
     assert "-HUP" in service["ExecReload"]
     assert service["WorkingDirectory"] == f"/var/lib/{service['StateDirectory']}"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path):
+    text = (ROOT / "deploy" / "herald.service").read_text(encoding="utf-8")
+    unit = tmp_path / "herald.service"
+    unit.write_text(text.replace("/opt/herald/bin/herald", "/bin/true"), encoding="utf-8")  # it must be there
+    checked = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+    said = [line for line in checked.stderr.splitlines() if "herald.service" in line]
+    assert (checked.returncode, said) == (0, [])
 
 
 def read_image() -> list[tuple[str, str]]:
