@@ -12,9 +12,11 @@ import render_samples
 from hypothesis import given
 from hypothesis import strategies as st
 from state_samples import judged, run_at
+from typer.testing import CliRunner
 
 from bot.adapters.memory import MemoryChat, MemoryTracker, MemoryWiki
 from bot.app import Herald, Surroundings, make_herald
+from bot.cli import app
 from bot.config import Config
 from bot.deliver import Services
 from bot.digest import compose_digest, owe_digest, owe_due_digest, preview
@@ -307,3 +309,36 @@ def test_a_digest_waits_a_moment_for_a_ticket_that_is_on_its_way(office):
     (message,) = office.chat.messages
     assert message.edits == []
     assert "MEM-1" in message.text
+
+
+def test_the_command_shows_a_digest_and_posts_it_when_told_to(httpserver, sqlite_url, tmp_path, monkeypatch):
+    httpserver.expect_request("/services/T0/B0/secret", method="POST").respond_with_data("ok")
+    monkeypatch.setenv("HERALD_CHAT__TEAM__WEBHOOK_URL", httpserver.url_for("/services/T0/B0/secret"))
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f"""
+        [store]
+        url = "{sqlite_url}"
+        [chat.team]
+        kind = "webhook"
+        [digest]
+        chat = "team"
+        channel = "C1"
+        [pipeline.search]
+        experiment = "search"
+        [pipeline.search.metrics.ndcg]
+        """
+    )
+
+    def digest(*options: str) -> str:
+        done = CliRunner().invoke(app, ["digest", *options, "--config", str(config)])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    quiet = "and nothing needs you"
+    assert quiet in digest()
+    assert quiet in digest("--since", "2d", "--post", "--dry-run")
+    assert httpserver.log == []
+    assert quiet in digest("--since", "2d", "--post")
+    ((request, _),) = httpserver.log
+    assert quiet in request.get_data(as_text=True)
