@@ -51,7 +51,10 @@ task = "relevance"
 output = "relevance"
 relevant = 2.33
 {HOMEDEPOT}
+spelling = true
 {MODEL}
+[train]
+epochs = 2
 """
 
 # The settings of both were chosen with holdout.score_on = "valid".

@@ -158,6 +158,7 @@ def test_the_trainer_never_imports_bot():
         ("torch.utils.tensorboard", "trainer", {"trainer.tensorboard"}),
         ("bm25s", "trainer", {"trainer.lexical"}),
         ("faiss", "trainer", {"trainer.search"}),
+        ("rapidfuzz", "trainer", {"trainer.data.spelling"}),
         ("ir_measures", "trainer", {"trainer.ranking"}),
         ("peft", "trainer", {"trainer.pair_model"}),
         ("mlflow", "bot", {"bot.adapters.mlflow"}),

@@ -28,6 +28,7 @@ Ints = npt.NDArray[np.int64]
 
 HEAD = "head.safetensors"
 PAIRS_AT_A_TIME = 64  # without gradients
+UNPACKED = "gguf"  # a folder written from a GGUF file still says so, though its weights are plain
 MEAN, FIRST, LAST = "mean", "first", "last"
 
 
@@ -119,14 +120,22 @@ def is_decoder(source: ModelSource) -> bool:
 
 
 def _load_backbone(source: ModelSource) -> Any:
-    from transformers import AutoModel
+    from transformers import AutoConfig, AutoModel
     from transformers.utils import logging
 
     logging.set_verbosity(ERROR)
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    packed = source.config.get("quantization_config")
+    if packed is not None and packed.get("quant_method") != UNPACKED:
+        how = packed.get("quant_method")
+        raise ModelError(f"{source.folder}: its weights are quantized ({how}) and cannot be tuned; plain ones can")
     try:
+        config = AutoConfig.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
+        if packed is not None:
+            del config.quantization_config
         model, told = AutoModel.from_pretrained(
             source.folder,
+            config=config,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,

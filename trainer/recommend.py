@@ -47,6 +47,7 @@ def read_queries(path: Path) -> list[str]:
 def recommend_for_queries(folder: Path, queries: Sequence[str], k: int) -> list[Recommended]:
     """Find products in the catalogue a retrieval model was saved with; raise ModelError."""
     _check_kind(folder, RETRIEVAL, "a query")
+    from trainer.data.spelling import Spelling, learn_spelling
     from trainer.data.text import normalise
     from trainer.search import fuse, load_catalogue, load_settings, make_engine
     from trainer.tasks.retrieval import unit
@@ -56,12 +57,13 @@ def recommend_for_queries(folder: Path, queries: Sequence[str], k: int) -> list[
     catalogue, vectors = load_catalogue(folder)
     encoder = _load_encoder(folder, settings.max_tokens)
     engine = make_engine(vectors, catalogue.texts)
+    spelling = learn_spelling(catalogue.texts) if settings.spelling else Spelling({})
     top = max(settings.top, k)
     encoder.embed([queries[0]])  # the first question pays for what is set up once
     found = []
     for query in queries:
         began = perf_counter()
-        text = normalise(query)
+        text = spelling.mend(normalise(query))
         near, worded = engine.by_vector(unit(encoder.embed([text]))[0], top), engine.by_words(text, top)
         ranked = fuse(near, worded, settings.weight)
         products = tuple(

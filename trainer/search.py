@@ -43,6 +43,7 @@ class Settings:
     max_tokens: int
     top: int  # products taken of either list before they are fused
     weight: float  # of the vectors in the fusion, the rest is BM25's
+    spelling: bool = False  # queries are asked in the words of the catalogue
 
 
 @dataclass(frozen=True, slots=True)

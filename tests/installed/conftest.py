@@ -57,7 +57,16 @@ def install(wheel, tmp_path) -> Callable[[str], Installed]:
     def install(extras: str = "") -> Installed:
         folder = tmp_path / "environment"
         must([sys.executable, "-m", "venv", "--without-pip", str(folder)])
-        pip = [sys.executable, "-m", "pip", "--python", str(folder), "--disable-pip-version-check", "install", "--quiet"]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            str(folder),
+            "--disable-pip-version-check",
+            "install",
+            "--quiet",
+        ]
         # Modules are compiled where they are used: compiling all of them takes longer than installing them.
         must([*pip, "--no-compile", "--constraint", str(ROOT / "constraints.txt"), f"{wheel}{extras}"])
         (tmp_path / "empty").mkdir()

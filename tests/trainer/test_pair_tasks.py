@@ -138,7 +138,8 @@ def test_a_decoder_learns_by_adapters_and_is_saved_whole(place, llama, bert):
 
 def test_a_catalogue_is_searched_by_vectors_and_words(place, bert, capsys):
     job = write_job(place, "retrieval", write_rows(place / "pairs.csv", make_rows()), bert, "relevant = 3.0")
-    assert fit(job, "train.batch=8", "train.epochs=10", "train.lr=2e-3", "train.layers=2", "model.max_tokens=8") == 0
+    settings = ("train.batch=8", "train.epochs=10", "train.lr=2e-3", "train.layers=2", "model.max_tokens=8")
+    assert fit(job, *settings, "data.spelling=true") == 0
     told = result_of(place / "retrieval")
     assert told["metrics"]["recall_at_10"] >= 0.9
     assert told["baselines"].keys() == {"bm25", "zero-shot", "zero-shot fused", "vectors"}
@@ -154,6 +155,8 @@ def test_a_catalogue_is_searched_by_vectors_and_words(place, bert, capsys):
     assert len(answer["products"]) == 3
     assert answer["milliseconds"] > 0
     assert answer["products"][0]["text"].endswith("red lamp")
+    assert main(["recommend", str(model), "red mirorr", "-k", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["products"][0]["text"].endswith("red mirror")
     (place / "asked.txt").write_text("blue rug\n\nblack clock\n")
     assert main(["recommend", str(model), "--file", str(place / "asked.txt"), "-k", "1"]) == 0
     shown = capsys.readouterr().out
@@ -233,6 +236,13 @@ def test_a_model_with_pickled_weights_alone_is_refused(refused, bert, tmp_path_f
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     for task in ("relevance", "retrieval"):
         assert "holds no model.safetensors; pytorch_model.bin is not read" in refused(task, model=folder)
+
+
+def test_a_model_of_quantized_weights_is_refused(refused, bert, tmp_path_factory):
+    folder = shutil.copytree(bert, tmp_path_factory.mktemp("quantized") / "model")
+    config = json.loads((folder / "config.json").read_text()) | {"quantization_config": {"quant_method": "gptq"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert "its weights are quantized (gptq) and cannot be tuned" in refused("relevance", model=folder)
 
 
 def test_a_model_that_lacks_a_shard_is_refused(refused, tmp_path_factory):

@@ -80,6 +80,7 @@ class PairsData(Section):
     columns: PairColumns
     split: SplitJob
     cleaning: PairCleaning = PairCleaning()
+    spelling: bool = False  # words of a query that no product has are read as the nearest that one has
     leak_check: LeakPolicy = "refuse"
     products: ProductsFile | None = None  # further rows of the catalogue
     catalogue: Count | None = None  # how many are searched: products of the test rows first, the others by id

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from trainer.data.card import DataCard
 from trainer.data.jobs import PairsData
 from trainer.data.leaks import find_pair_leaks, judge_leaks
+from trainer.data.spelling import learn_spelling
 from trainer.data.splits import (
     PART_NUMBER,
     Part,
@@ -36,6 +37,7 @@ Floats = npt.NDArray[np.float64]
 
 NO_QUERY, NO_PRODUCT, NO_LABEL = "no query", "no product", "no label"
 IMPOSSIBLE, DUPLICATE, NO_TIME_GIVEN = "impossible label", "the same row again", "no time"
+MISSPELT = "queries with words that no product has"
 SEVERAL_LABELS = "pairs with several labels"
 BOOLEANS = {"true": 1.0, "false": 0.0}
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -99,6 +101,8 @@ def read_pairs(job: PairsData) -> Pairs:
     queries, query_id, query_mended = _settle(job, rows.queries, rows.query, kept, "query")
     _read_more_products(job, rows.products)
     products, product_id, product_mended = _settle(job, rows.products, rows.product, kept, "product")
+    if job.spelling:
+        queries, query_mended = _spell(queries, products, query_mended)
     query_keys, product_keys = tuple(rows.queries.ids), tuple(rows.products.ids)
     queries, query_keys, query_id = _renumber(queries, query_keys, query_id, np.unique(query_id))
     order, size = _order_products(job, product_keys, product_id, part)
@@ -240,6 +244,15 @@ def _settle(
     mended = {f"{plural} with several texts": several} if several else {}
     mended |= {f"{plural} with {name}": count for name, count in clean.changed.items()}
     return clean.texts, np.array(numbers, dtype=np.int64)[kept], mended
+
+
+def _spell(
+    queries: tuple[str, ...], products: Sequence[str], mended: dict[str, int]
+) -> tuple[tuple[str, ...], dict[str, int]]:
+    spelling = learn_spelling(products)
+    spelt = tuple(spelling.mend(query) for query in queries)
+    count = sum(one != other for one, other in zip(queries, spelt, strict=True))
+    return spelt, mended | ({MISSPELT: count} if count else {})
 
 
 def _order_products(job: PairsData, keys: Sequence[str], product_id: Ints, part: Parts) -> tuple[list[int], int]:

@@ -187,7 +187,7 @@ class Retrieval:
                 answered = answer(self, chosen_on, vectors_ED, self.job.search.top)
                 gained = [self._ndcg(chosen_on, answered.fused(float(one))) for one in WEIGHTS]
                 weight = round(float(WEIGHTS[int(np.argmax(gained))]), 2)
-        return Settings(self.encoder.max_tokens, self.job.search.top, weight)
+        return Settings(self.encoder.max_tokens, self.job.search.top, weight, self.job.data.spelling)
 
     @staticmethod
     def _ndcg(asked: Questions, found: Sequence[Found]) -> float:
