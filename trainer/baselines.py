@@ -15,18 +15,16 @@ Scores = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.signedinteger]
 
 NEIGHBOURS = 200  # kept of each item
-SWEEPS, RIDGE, CONFIDENCE = 10, 10.0, 20.0
+SWEEPS, RIDGE, CONFIDENCE = 10, 10.0, 1.0
 
 
 def count_pairs(
     user: npt.NDArray[np.signedinteger], item: npt.NDArray[np.signedinteger], items: int
 ) -> sparse.csr_array:
-    """Give (N, I) ones where a user chose an item, users without a row left out."""
+    """Give (N, I) how often a user chose an item, users without a row left out."""
     _, row = np.unique(user, return_inverse=True)
     shape = (int(row.max()) + 1 if len(row) else 0, items)
-    matrix = sparse.csr_array((np.ones(len(row), dtype=np.float32), (row, item)), shape=shape)
-    matrix.data[:] = 1.0
-    return matrix
+    return sparse.csr_array((np.ones(len(row), dtype=np.float32), (row, item)), shape=shape)
 
 
 def item_neighbours(chosen_NI: sparse.csr_array) -> sparse.csr_array:
@@ -52,34 +50,36 @@ def _nearest(row: Integers, column: Integers, value: Floats, items: int) -> spar
 
 @dataclass(frozen=True, slots=True)
 class Factors:
-    """Items as vectors; a user is solved for from what it chose, seen in training or not."""
+    """Items as vectors; a user is solved for from what it chose and how often, seen in training or not."""
 
     item_IF: Floats
     gram_FF: Floats
 
-    def score(self, chosen_UI: sparse.csr_array) -> Scores:
-        user_UF = _solve(chosen_UI, self.item_IF, self.gram_FF)
+    def score(self, count_UI: sparse.csr_array) -> Scores:
+        user_UF = _solve(count_UI, self.item_IF, self.gram_FF)
         return np.asarray(user_UF @ self.item_IF.T, dtype=np.float32)
 
 
-def fit_factors(chosen_NI: sparse.csr_array, factors: int, seed: int = 0) -> Factors:
+def fit_factors(count_NI: sparse.csr_array, factors: int, seed: int = 0) -> Factors:
     """Factorise by alternating least squares on implicit feedback (Hu, Koren and Volinsky 2008)."""
     rng = np.random.default_rng(seed)
-    by_item = chosen_NI.T.tocsr()
-    item_IF = rng.normal(0, 0.1, (chosen_NI.shape[1], factors))
+    by_item = count_NI.T.tocsr()
+    item_IF = rng.normal(0, 0.1, (count_NI.shape[1], factors))
     with threadpool_limits(1):  # matrices this small take longer on several threads
         for _ in range(SWEEPS):
-            user_NF = _solve(chosen_NI, item_IF, item_IF.T @ item_IF)
+            user_NF = _solve(count_NI, item_IF, item_IF.T @ item_IF)
             item_IF = _solve(by_item, user_NF, user_NF.T @ user_NF)
     return Factors(item_IF, item_IF.T @ item_IF)
 
 
-def _solve(chosen: sparse.csr_array, other: Floats, gram_FF: Floats) -> Floats:
-    """Solve each row's ridge regression: what was chosen counts 1 with more confidence than the zeros."""
-    found = np.zeros((chosen.shape[0], other.shape[1]))
+def _solve(count: sparse.csr_array, other: Floats, gram_FF: Floats) -> Floats:
+    """Solve each row's ridge regression: what was chosen is 1, with the more confidence the more often."""
+    found = np.zeros((count.shape[0], other.shape[1]))
     plain_FF = gram_FF + RIDGE * np.eye(other.shape[1])
-    for row in range(chosen.shape[0]):
-        picked = other[chosen.indices[chosen.indptr[row] : chosen.indptr[row + 1]]]
+    confidence = CONFIDENCE * np.log2(1.0 + count.data)
+    for row in range(count.shape[0]):
+        chosen = slice(count.indptr[row], count.indptr[row + 1])
+        picked, weight = other[count.indices[chosen]], confidence[chosen]
         if len(picked):
-            found[row] = np.linalg.solve(plain_FF + CONFIDENCE * picked.T @ picked, (1 + CONFIDENCE) * picked.sum(0))
+            found[row] = np.linalg.solve(plain_FF + (picked.T * weight) @ picked, (1 + weight) @ picked)
     return found

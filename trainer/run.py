@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from trainer.bootstrap import Intervals, measure_intervals
 from trainer.config import AnyJob, Job, flatten
 from trainer.data.card import write_card
-from trainer.data.snapshot import partial_folder
+from trainer.data.snapshot import check_unused, partial_folder
 from trainer.environment import describe_environment, git_commit, let_threads_sleep, tell_the_hub_nothing, usable_cores
 from trainer.errors import Stopped, TrackingError
 from trainer.metrics import aggregate_slices
@@ -54,6 +54,7 @@ class Finished:
 def run_job(job: AnyJob, command: "Command") -> Finished:
     """Run a job; raise InputError before anything is written, and mark the MLflow run for whatever comes later."""
     began = perf_counter()
+    check_unused(job.output)
     with _fetched(job) as local:
         return _run_local(local, command, began)
 

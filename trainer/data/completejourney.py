@@ -22,6 +22,7 @@ from trainer.data.snapshot import (
     Catalogue,
     Purchases,
     Snapshot,
+    check_unused,
     content_hash,
     day_number,
     first_trips_from,
@@ -84,8 +85,7 @@ def prepare(raw: Path | None, target: Path, options: Options, item_ids: Path | N
     An item's id is minted once, from the department, category and type a product had then; with *item_ids*, an earlier
     snapshot, products keep the items they had there, whatever their texts say now.
     """
-    if target.exists():
-        raise DataError(f"{target}: exists already; name a new folder or remove it first")
+    check_unused(target)
     tables = read_raw(raw)
     products = _mint(tables.products) if item_ids is None else _recall(item_ids / PRODUCTS, tables.products)
     snapshot = build_snapshot(tables, products, options)

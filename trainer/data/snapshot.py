@@ -99,11 +99,16 @@ def content_hash(catalogue: Catalogue, purchases: Purchases, test_from: str) -> 
     return digest.hexdigest()
 
 
+def check_unused(target: Path) -> None:
+    """Raise DataError where something would be written over: said before the work, not after it."""
+    if target.exists():
+        raise DataError(f"{target}: exists already; name a new folder or remove it first")
+
+
 @contextmanager
 def partial_folder(target: Path) -> Iterator[Path]:
     """Give a folder beside *target* to fill and rename to it in the end; what was not renamed goes away."""
-    if target.exists():
-        raise DataError(f"{target}: exists already; name a new folder or remove it first")
+    check_unused(target)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         partial.mkdir(parents=True)

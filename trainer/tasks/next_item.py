@@ -238,12 +238,12 @@ def _fresh_scorer(task: Task, job: NextItemJob, before_ED: Tensor) -> Scorer:
     centre_D = before_ED[torch.from_numpy(task.texts.of_item)].mean(0)
     links = None
     if job.score.links:
-        links = learn_links(task.snapshot.catalogue.item_ids, _chosen(task), job.score.link_ridge)
+        links = learn_links(task.snapshot.catalogue.item_ids, _counted(task).sign(), job.score.link_ridge)
     return Scorer(job.score, task.encoder.max_tokens, centre_D, links)
 
 
-def _chosen(task: Task) -> sparse.csr_array:
-    """Give who chose what in what is learned from."""
+def _counted(task: Task) -> sparse.csr_array:
+    """Give who chose what how often in what is learned from."""
     purchases, rows = task.snapshot.purchases, task.snapshot.use == LEARN
     return count_pairs(purchases.user[rows], purchases.item[rows], len(task.snapshot.catalogue))
 
@@ -300,10 +300,10 @@ def _score_without_text(task: Task, test: Test, factors: int) -> Iterator[tuple[
     """Score by what needs no text: the popular, one's own, what the same people chose, two ways."""
     yield POPULARITY, np.broadcast_to(test.popularity_I.astype(np.float32), test.counts_UI.shape)
     yield PERSONAL, test.counts_UI
-    chosen_NI = _chosen(task)
-    yield NEIGHBOURS, np.asarray((test.recent_UI @ item_neighbours(chosen_NI)).toarray(), dtype=np.float32)
+    count_NI = _counted(task)
+    yield NEIGHBOURS, np.asarray((test.recent_UI @ item_neighbours(count_NI.sign())).toarray(), dtype=np.float32)
     if factors:
-        yield FACTORS, fit_factors(chosen_NI, factors).score(sparse.csr_array(test.counts_UI > 0))
+        yield FACTORS, fit_factors(count_NI, factors).score(sparse.csr_array(test.counts_UI))
 
 
 def _score_items(task: Task, scorer: Scorer, vectors_ED: Tensor, test: Test) -> Scores:
