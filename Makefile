@@ -16,8 +16,9 @@ setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Herald needs Python 3.11 to 3.13; PYTHON=$(PYTHON) is {v[0]}.{v[1]}")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --constraint constraints.txt $(TORCH)
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	$(PIP) install --quiet --no-compile --constraint constraints.txt $(TORCH)
+	$(PIP) install --quiet --no-compile --constraint constraints.txt --editable '.[demo,dev]'
+	$(BIN)/python -m compileall -j 0 -qq $(VENV)/lib || true  # on all processors at once; pip compiles on one
 	touch $@
 
 demo: setup

@@ -135,6 +135,7 @@ class RelevanceTrainJob(Section):
     clip: Positive = 1.0
     layers: Count | None = None  # trained, from the top; all by default
     pairs: Count | None = None  # drawn for training, once; all by default
+    average: Count = 1  # fits from one start, each in an order of its own, whose weights are averaged
     balance: Literal["none", "weights"] = "weights"  # of classes: each weighs the same in the loss
 
 

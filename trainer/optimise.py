@@ -1,7 +1,7 @@
 """Steps over batches under a warm-up and a linear decay, whatever is learnt."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -58,6 +58,31 @@ def optimise(
             )
         update(loss, optimizer, parameters, pace.clip)
         on_step(StepReport(step, value, groups[0].lr * share, len(rows)))
+
+
+def average_fits(
+    fits: int, parameters: Sequence[torch.nn.Parameter], fit: Callable[[OnStep], None], on_step: OnStep
+) -> None:
+    """Fit several times from one start and leave the mean of the weights: a uniform soup (Wortsman et al. 2022)."""
+    start = [parameter.detach().clone() for parameter in parameters]
+    total = [torch.zeros_like(values) for values in start]
+    taken = 0
+
+    def count_on(report: StepReport) -> None:
+        nonlocal taken
+        taken += 1
+        on_step(replace(report, step=taken))
+
+    with torch.no_grad():
+        for _ in range(fits):
+            for parameter, values in zip(parameters, start, strict=True):
+                parameter.copy_(values)
+            with torch.enable_grad():
+                fit(count_on)
+            for parameter, values in zip(parameters, total, strict=True):
+                values.add_(parameter)
+        for parameter, values in zip(parameters, total, strict=True):
+            parameter.copy_(values / fits)
 
 
 def batches_by_length(lengths: Ints, batch: int, epochs: int, rng: np.random.Generator) -> list[Ints]:

@@ -117,7 +117,7 @@ def test_yes_or_no_and_classes_are_told_from_the_labels(place, bert):
     assert yes["auc"] > 0.8
     assert "rmse" not in yes
     classes = write_job(place, "relevance", write_rows(place / "class.csv", make_rows(by_colour=True), "class"), bert)
-    assert fit(classes, *QUICK, f"output={place}/class") == 0
+    assert fit(classes, *QUICK, "train.epochs=6", "train.average=2", f"output={place}/class") == 0
     told = result_of(place / "class")
     assert told["metrics"]["accuracy"] > told["baselines"]["base rate"]["accuracy"] - 0.1
     assert set(json.loads((place / "class" / "model" / "relevance.json").read_text())["scale"]["classes"]) == {

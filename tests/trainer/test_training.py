@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from trainer.config import ModelJob, ScoreJob, TrainJob
 from trainer.encoder import TextEncoder, find_model
 from trainer.loop import schedule, train
+from trainer.optimise import average_fits
 from trainer.scorer import Scorer
 from trainer.step import Example, batch_loss, make_batch, update
+from trainer.tasks import StepReport
 
 TEXTS = (
     "bar soap",
@@ -144,3 +146,19 @@ def test_the_rate_rises_to_one_and_falls_towards_zero_never_reaching_it(steps, w
     assert min(rates) > 0
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
+def test_fits_from_one_start_leave_the_mean_of_their_weights():
+    weight = torch.nn.Parameter(torch.tensor([1.0]))
+    begun, told = [], []
+    ends = iter([3.0, 5.0])
+
+    def fit(on_step):
+        begun.append(weight.item())
+        weight.data.fill_(next(ends))
+        on_step(StepReport(1, 0.5, 1e-3, 8))
+
+    average_fits(2, [weight], fit, lambda report: told.append(report.step))
+    assert begun == [1.0, 1.0]
+    assert weight.item() == 4.0
+    assert told == [1, 2]

@@ -20,7 +20,7 @@ from trainer.judging import class_numbers, dense, judge, judged_metrics, judged_
 from trainer.lexical import word_overlap
 from trainer.metrics import aggregate
 from trainer.model_source import find_source
-from trainer.optimise import Group, Pace, batches_by_length, optimise
+from trainer.optimise import Group, Pace, average_fits, batches_by_length, optimise
 from trainer.pair_metrics import best_threshold
 from trainer.pair_model import PairModel, load_head
 from trainer.scale import (
@@ -83,14 +83,13 @@ class Relevance:
         }
 
     def amount(self) -> Amount:
-        return Amount(len(self._learnt()) * self.job.train.epochs, "pairs")
+        return Amount(len(self._learnt()) * self.job.train.epochs * self.job.train.average, "pairs")
 
     def fit(self, on_step: OnStep) -> "ReadyRelevance":
         rng = np.random.default_rng(self.job.seed)
         rows = self._learnt(rng)
         tokens = self.model.encode(*texts_of(self.pairs, rows))
         settings = self.job.train
-        batches = batches_by_length(tokens.lengths, settings.batch, settings.epochs, rng)
         wanted = torch.from_numpy(self._wanted(rows))
         weights = torch.from_numpy(self._weights(rows))
         if self.saved is None:
@@ -104,7 +103,13 @@ class Relevance:
             Group(self.model.backbone_parameters(), settings.lr),
             Group(self.model.head_parameters(), settings.head_lr),
         ]
-        optimise(groups, batches, loss_of, Pace(settings.warmup, settings.weight_decay, settings.clip), on_step)
+        pace = Pace(settings.warmup, settings.weight_decay, settings.clip)
+
+        def fit_once(on_step: OnStep) -> None:
+            batches = batches_by_length(tokens.lengths, settings.batch, settings.epochs, rng)
+            optimise(groups, batches, loss_of, pace, on_step)
+
+        average_fits(settings.average, [one for group in groups for one in group.parameters], fit_once, on_step)
         return ReadyRelevance(self, self._settle(), fresh=True)
 
     def take_saved(self) -> "ReadyRelevance":
