@@ -7,7 +7,6 @@ INDEX  ?=
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check $(if $(INDEX),--index-url $(INDEX))
 JOBS   ?= auto
-export PYTHONDONTWRITEBYTECODE ?= 1
 
 .PHONY: setup demo test check format contract chaos wheel decoder clean
 
@@ -25,7 +24,7 @@ demo: setup
 	$(BIN)/herald demo $(DEMO)
 
 test: setup
-	$(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist worksteal
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist worksteal
 
 contract: setup
 	$(BIN)/python -m pytest -m long tests/sandbox
