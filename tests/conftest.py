@@ -13,7 +13,6 @@ import pytest
 from bot.store import Database
 from bot.store.tables import metadata
 
-
 INSTALLED = Path(__file__).parent / "installed"
 
 
