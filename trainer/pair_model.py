@@ -126,8 +126,8 @@ def _load_backbone(source: ModelSource) -> Any:
     logging.set_verbosity(ERROR)
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     packed = source.config.get("quantization_config")
-    if packed is not None and packed.get("quant_method") != UNPACKED:
-        how = packed.get("quant_method")
+    how = packed.get("quant_method") if isinstance(packed, dict) else packed
+    if packed is not None and how != UNPACKED:
         raise ModelError(f"{source.folder}: its weights are quantized ({how}) and cannot be tuned; plain ones can")
     try:
         config = AutoConfig.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
