@@ -223,7 +223,8 @@ def _part(rows: pa.Table) -> Part:
     user_ids, user = _codes(rows["user"])
     _, event = _codes(rows["event"])
     item, time, value, price = (rows[name].to_numpy() for name in ("item", "time", "value", "price"))
-    order = np.lexsort((price, value, event, time, item, user))
+    cancels = rows["cancels"].to_numpy(zero_copy_only=False)
+    order = np.lexsort((price, value, event, cancels, time, item, user))  # at one moment cancellations come last
     return Part(
         user_ids,
         user[order],
@@ -232,7 +233,7 @@ def _part(rows: pa.Table) -> Part:
         value[order],
         price[order],
         event[order],
-        rows["cancels"].to_numpy()[order],
+        cancels[order],
     )
 
 
