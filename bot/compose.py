@@ -19,6 +19,7 @@ from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus
 from bot.domain.telling import Places
 from bot.formats import Locale
 from bot.render import clean_title
+from bot.seam import INTERVAL_ENDS
 from bot.store.runs import JudgedRun, assessment_of
 from bot.views import (
     ArchivePageView,
@@ -434,7 +435,8 @@ def _most_of_the_loss(on: Occasion, metric: str) -> tuple[MetricRow, ...]:
 def _peers(on: Occasion) -> tuple[PeerRow, ...]:
     """Return the run beside the simpler methods that it logged as `METHOD/METRIC`; nothing where it logged none."""
     metrics = on.result.run.metrics
-    found = {name.split("/")[0] for name in metrics if name.count("/") == 1 and name.split("/")[1] in on.config.metrics}
+    pairs = (name.split("/") for name in metrics if name.count("/") == 1)
+    found = {method for method, metric in pairs if metric in on.config.metrics} - INTERVAL_ENDS
 
     def row(name: str, prefix: str) -> PeerRow:
         shown = tuple(_show(metrics.get(f"{prefix}{metric}"), section) for metric, section in on.config.metrics.items())

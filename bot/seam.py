@@ -4,3 +4,4 @@ FIRE_TAG = "herald.fire_id"
 GUESS_TAG = "herald.guessed"  # the fire's id was not written by the job: its run was found by the time
 CARD_FILE = "data_card.json"
 TABLE_FILE = "per_example.parquet"
+INTERVAL_ENDS = frozenset({"low", "high"})  # logged as low/METRIC and high/METRIC

@@ -257,6 +257,18 @@ def test_a_drop_that_the_next_run_confirms_is_filed_repeated_and_resolved(watche
     assert (incident.state, incident.bad_runs) == (IncidentState.RESOLVED, ("run4", "run5", "run6"))
 
 
+def test_simpler_methods_stand_beside_the_run_and_the_ends_of_its_interval_are_none(watched):
+    watched.outcomes(GOOD)
+    measured = {"ndcg": 0.80, "popularity/ndcg": 0.31, "low/ndcg": 0.7771, "high/ndcg": 0.8222}
+    watched.log(0.80, metrics=measured)
+    watched.run()
+    report = next(page for page in watched.wiki.pages.values() if "run4" in page.draft.title).storage
+    beside = report.partition("Beside simpler methods")[2].partition("</table>")[0]
+    assert "<td>popularity</td>" in beside
+    assert "0.3100" in beside
+    assert not any(end in beside for end in ("low", "high", "0.7771", "0.8222"))
+
+
 def test_a_drop_that_does_not_reproduce_is_told_to_nobody(watched):
     assert watched.outcomes([*GOOD, 0.60, 0.80])[-2:] == ["suspicious", "ok"]
     assert watched.tracker.tickets == {}
