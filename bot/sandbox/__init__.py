@@ -1,11 +1,26 @@
 """An embedded stand-in for Jira, Confluence, Slack and Trello: servers, and pages that a person can read."""
 
-from bot.sandbox.faults import Fault, FaultKind, FaultPlan, RateLimit, RequestRecord
+from bot.sandbox.faults import (
+    BREAKS,
+    NO_ANSWERS,
+    REFUSALS,
+    TRICKLES,
+    Fault,
+    FaultKind,
+    FaultPlan,
+    RateLimit,
+    RequestRecord,
+    episode,
+)
 from bot.sandbox.rules import ConfluenceRules, JiraRules, Resolution, Service, SlackRules, TrelloRules
 from bot.sandbox.seed import Account, Board, Channel, Project, SandboxSeed, Space
 from bot.sandbox.server import RunningSandbox, serve
 
 __all__ = [
+    "BREAKS",
+    "NO_ANSWERS",
+    "REFUSALS",
+    "TRICKLES",
     "Account",
     "Board",
     "Channel",
@@ -24,5 +39,6 @@ __all__ = [
     "SlackRules",
     "Space",
     "TrelloRules",
+    "episode",
     "serve",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import threading
-import time
 from collections import deque
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -16,14 +15,9 @@ from typing import TYPE_CHECKING, Any
 from bot.sandbox.rules import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from bot.sandbox.rules import Rulebook
-
-    WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
-
-FAULT_HEADER = "HTTP_X_SANDBOX_FAULT"
-
 
 _KEPT_REQUESTS = 100_000  # in the log: a stand-in may run for weeks
 
@@ -37,11 +31,50 @@ class FaultKind(StrEnum):
     HALF_BODY = "half_body"  # the answer breaks off in the middle
     STALL_BEFORE = "stall_before"  # silence, then nothing was done
     STALL_AFTER = "stall_after"  # done at once, then silence
+    TRICKLE_BEFORE = "trickle_before"  # nothing was done; an answer whose body comes byte by byte
+    TRICKLE_AFTER = "trickle_after"  # the true answer, its body byte by byte
+    TRICKLE_HEAD = "trickle_head"  # nothing was done; byte by byte from the status line on
+    LOGIN_PAGE = "login_page"  # 200 with a page that asks who you are, nothing was done
+    LOGIN_PAGE_AFTER = "login_page_after"  # the same, and yet it was done
+    EMPTY_200 = "empty_200"  # 200 without a body, nothing was done
+    EMPTY_200_AFTER = "empty_200_after"
+    OTHER_JSON = "other_json"  # 200 with JSON of something else, nothing was done
+    OTHER_JSON_AFTER = "other_json_after"
+    ENDLESS = "endless"  # 200 and a body without end, nothing was done
+    SSO_REDIRECT = "sso_redirect"  # 302 to another host's login
+    REFUSED_ACCOUNT = "refused_account"  # the credentials hold no longer, in each service's own words
+    FORBIDDEN = "forbidden"  # 403, whatever is asked
+    NOT_FOUND = "not_found"  # 404, whatever is asked: what some say to an account that may see nothing
+
+
+BREAKS = (
+    FaultKind.RATE_LIMITED,
+    FaultKind.ERROR_BEFORE,
+    FaultKind.ERROR_AFTER,
+    FaultKind.DROP_BEFORE,
+    FaultKind.DROP_AFTER,
+    FaultKind.HALF_BODY,
+    FaultKind.STALL_BEFORE,
+    FaultKind.STALL_AFTER,
+)
+TRICKLES = (FaultKind.TRICKLE_BEFORE, FaultKind.TRICKLE_AFTER, FaultKind.TRICKLE_HEAD)
+NO_ANSWERS = (  # success by its status, and nothing else
+    FaultKind.LOGIN_PAGE,
+    FaultKind.LOGIN_PAGE_AFTER,
+    FaultKind.EMPTY_200,
+    FaultKind.EMPTY_200_AFTER,
+    FaultKind.OTHER_JSON,
+    FaultKind.OTHER_JSON_AFTER,
+)
+REFUSALS = (FaultKind.SSO_REDIRECT, FaultKind.REFUSED_ACCOUNT, FaultKind.FORBIDDEN)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Strikes requests that match, after letting *skip* of them pass, *times* times (0: for ever)."""
+    """Strikes requests that match, after letting *skip* of them pass, *times* times (0: for ever).
+
+    With *lasts* it is an episode: it ends by itself that many seconds after it was set.
+    """
 
     kind: FaultKind
     service: Service | None = None
@@ -52,6 +85,8 @@ class Fault:
     status: int = 503  # of the two errors
     retry_after: str | None = None  # "1", "0", "3600", or "date:30" for an HTTP date 30 s ahead
     seconds: float = 30.0  # how long a stall lasts
+    pause: float = 1.0  # seconds between two bytes of a trickle
+    lasts: float | None = None  # seconds
 
     def matches(self, service: Service, method: str, path: str) -> bool:
         return (
@@ -61,23 +96,29 @@ class Fault:
         )
 
 
+def episode(kind: FaultKind, service: Service | None, seconds: float, **more: Any) -> Fault:
+    """Build a fault that strikes all that matches for so long."""
+    return Fault(kind, service, times=0, lasts=seconds, **more)
+
+
 @dataclass(frozen=True, slots=True)
 class FaultPlan:
     """Strikes a share of all requests; the n-th request of a service always meets the same fate."""
 
     seed: int
     rate: float  # 0..1
-    kinds: tuple[FaultKind, ...] = tuple(FaultKind)
+    kinds: tuple[FaultKind, ...] = BREAKS
     services: tuple[Service, ...] = tuple(Service)
     methods: tuple[str, ...] = ("POST", "PUT")
     retry_after: str | None = "1"
     seconds: float = 1.0
+    pause: float = 1.0
 
     def draw(self, service: Service, method: str, number: int) -> Fault | None:
         fate = random.Random(f"{self.seed}:{service}:{number}")  # noqa: S311 - repeatable, not secret
         if service not in self.services or method not in self.methods or fate.random() >= self.rate:
             return None
-        return Fault(fate.choice(self.kinds), retry_after=self.retry_after, seconds=self.seconds)
+        return Fault(fate.choice(self.kinds), retry_after=self.retry_after, seconds=self.seconds, pause=self.pause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +165,7 @@ class Faults:
 
     def add(self, fault: Fault) -> None:
         with self._lock:
-            self._faults.append(_Armed(fault))
+            self._faults.append(_Armed(fault, self._clock()))
 
     def follow(self, plan: FaultPlan | None) -> None:
         with self._lock:
@@ -155,6 +196,7 @@ class Faults:
             number = self._seen[service] = self._seen.get(service, 0) + 1
             if told:
                 return parse_fault(told)
+            self._faults = [armed for armed in self._faults if not armed.is_over(self._clock())]
             for armed in self._faults:
                 if armed.strikes(service, method, path):
                     return armed.fault
@@ -188,11 +230,15 @@ class Faults:
 
 
 class _Armed:
-    """A fault and how often it has been met."""
+    """A fault, until when it holds, and how often it has been met."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: Fault, now: float) -> None:
         self.fault = fault
+        self._until = None if fault.lasts is None else now + fault.lasts
         self._met = 0
+
+    def is_over(self, now: float) -> bool:
+        return self._until is not None and now >= self._until
 
     def strikes(self, service: Service, method: str, path: str) -> bool:
         if not self.fault.matches(service, method, path):
@@ -220,6 +266,8 @@ def make_fault(values: dict[str, Any]) -> Fault:
             raise ValueError(f"{name}: a fault has no such part; there are {', '.join(sorted(known))}")
     if "kind" not in values:
         raise ValueError(f"kind: missing; one of {', '.join(FaultKind)}")
+    if values.get("lasts") is not None:
+        values = {"times": 0, **values}  # an episode strikes all that comes
     readers: dict[str, Callable[[Any], Any]] = {
         "kind": FaultKind,
         "service": Service,
@@ -227,6 +275,8 @@ def make_fault(values: dict[str, Any]) -> Fault:
         "skip": int,
         "status": int,
         "seconds": float,
+        "pause": float,
+        "lasts": float,
     }
     return Fault(**{name: readers.get(name, str)(value) for name, value in values.items() if value is not None})
 
@@ -237,116 +287,3 @@ def retry_after_text(given: str) -> str:
         return given
     moment = datetime.now(UTC) + timedelta(seconds=float(given.removeprefix("date:")))
     return format_datetime(moment.replace(microsecond=0), usegmt=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    status: str
-    headers: list[tuple[str, str]]
-    body: bytes
-
-    @property
-    def code(self) -> int:
-        return int(self.status.split(" ", 1)[0])
-
-
-class FaultyServices:
-    """Stands between the socket and the services: strikes, or lets pass, and keeps the log."""
-
-    def __init__(
-        self,
-        services: dict[Service, WSGIApplication],
-        faults: Faults,
-        too_many: Callable[[Service], tuple[str, bytes]],
-    ) -> None:
-        self._services = services
-        self._faults = faults
-        self._too_many = too_many
-
-    def __call__(self, service: Service, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-        started = time.monotonic()
-        answer = None
-        try:
-            fault = self._faults.choose(service, method, path, environ.get(FAULT_HEADER))
-        except ValueError as error:
-            start_response("400 BAD REQUEST", [("Content-Type", "text/plain; charset=utf-8")])
-            return [f"X-Sandbox-Fault: {error}".encode()]
-        try:
-            if self._faults.delay:
-                self._faults.stopping.wait(self._faults.delay)
-            answer = self._perform(service, environ, fault)
-        finally:
-            code = answer.code if answer else 0
-            self._faults.record(service, method, path, code, fault, time.monotonic() - started)
-        start_response(answer.status, answer.headers)
-        if fault and fault.kind is FaultKind.HALF_BODY:
-            return [answer.body[: len(answer.body) // 2]]
-        return [answer.body]
-
-    def _perform(self, service: Service, environ: dict[str, Any], fault: Fault | None) -> Answer:
-        """Answer, or raise ConnectionAbortedError, which makes the server close without a word."""
-        match fault and fault.kind:
-            case FaultKind.RATE_LIMITED:
-                assert fault is not None
-                _drain(environ)
-                return self._rate_limited(service, fault)
-            case FaultKind.ERROR_BEFORE:
-                assert fault is not None
-                _drain(environ)
-                return _error(fault)
-            case FaultKind.ERROR_AFTER:
-                assert fault is not None
-                self._pass_on(service, environ)
-                return _error(fault)
-            case FaultKind.DROP_BEFORE | FaultKind.STALL_BEFORE:
-                _drain(environ)
-                return self._hang_up(fault)
-            case FaultKind.DROP_AFTER | FaultKind.STALL_AFTER:
-                self._pass_on(service, environ)
-                return self._hang_up(fault)
-            case _:
-                return self._pass_on(service, environ)
-
-    def _hang_up(self, fault: Fault | None) -> Answer:
-        if fault and fault.kind in (FaultKind.STALL_BEFORE, FaultKind.STALL_AFTER):
-            self._faults.stopping.wait(fault.seconds)
-        raise ConnectionAbortedError("told to drop the connection")
-
-    def _pass_on(self, service: Service, environ: dict[str, Any]) -> Answer:
-        caught: list[Any] = []
-
-        def start(status: str, headers: list[tuple[str, str]], _error: Any = None) -> Callable[[bytes], None]:
-            caught[:] = [status, headers]
-            return lambda _data: None
-
-        chunks = self._services[service](environ, start)
-        try:
-            body = b"".join(chunks)
-        finally:
-            close = getattr(chunks, "close", None)
-            if close:
-                close()
-        return Answer(caught[0], caught[1], body)
-
-    def _rate_limited(self, service: Service, fault: Fault) -> Answer:
-        media_type, body = self._too_many(service)
-        headers = [("Content-Type", media_type), ("Content-Length", str(len(body)))]
-        if fault.retry_after is not None:
-            headers.append(("Retry-After", retry_after_text(fault.retry_after)))
-        return Answer("429 TOO MANY REQUESTS", headers, body)
-
-
-def _error(fault: Fault) -> Answer:
-    body = b"<html><body><h1>Service unavailable</h1></body></html>"
-    headers = [("Content-Type", "text/html"), ("Content-Length", str(len(body)))]
-    if fault.retry_after is not None:
-        headers.append(("Retry-After", retry_after_text(fault.retry_after)))
-    return Answer(f"{fault.status} ERROR", headers, body)
-
-
-def _drain(environ: dict[str, Any]) -> None:
-    """Read the request to its end: an unread body would reset the connection instead of closing it."""
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    if length:
-        environ["wsgi.input"].read(length)

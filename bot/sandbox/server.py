@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 import time
@@ -26,9 +25,10 @@ from bot.sandbox import (
     trello,
     trello_pages,
 )
-from bot.sandbox.faults import Fault, FaultPlan, Faults, FaultyServices, RateLimit, RequestRecord
+from bot.sandbox.faults import Fault, FaultKind, FaultPlan, Faults, RateLimit, RequestRecord, episode
 from bot.sandbox.rules import Rulebook, Rules, Service
 from bot.sandbox.seed import SandboxSeed
+from bot.sandbox.striking import FaultyServices
 from bot.sandbox.tables import Store
 from bot.sandbox.web import Dialect, Routes, Site
 
@@ -129,6 +129,10 @@ class RunningSandbox:
     def strike(self, fault: Fault) -> None:
         self.faults.add(fault)
 
+    def befall(self, kind: FaultKind, service: Service | None, seconds: float, **more: Any) -> None:
+        """Let an episode begin: what is asked of one service, or of all, meets that fault for so long."""
+        self.faults.add(episode(kind, service, seconds, **more))
+
     def follow(self, plan: FaultPlan | None) -> None:
         self.faults.follow(plan)
 
@@ -212,7 +216,7 @@ class _Application:
             service: Site(service, routes, dialect, store=store, seed=seed, rulebook=rulebook, clock=clock)
             for service, (routes, dialect) in parts.items()
         }
-        self._services = FaultyServices(services, faults, _too_many)
+        self._services = FaultyServices(services, faults)
         self._known = frozenset(services)
         self._admin = admin.Admin(rulebook, faults)
         self._front = Site(
@@ -250,15 +254,3 @@ def _slack() -> tuple[Routes, Dialect]:
 @cache
 def _trello() -> tuple[Routes, Dialect]:
     return Routes(trello.routes, trello_pages.routes), trello.dialect()
-
-
-def _too_many(service: Service) -> tuple[str, bytes]:
-    """Return media type and body of a service's answer to too many requests."""
-    match service:
-        case Service.SLACK:
-            return "application/json", b'{"ok": false, "error": "ratelimited"}'
-        case Service.TRELLO:
-            return "application/json", b'{"code": "API_TOKEN_LIMIT_EXCEEDED", "message": "Rate limit exceeded"}'
-        case _:
-            text = {"errorMessages": ["Rate limit exceeded."], "errors": {}}
-            return "application/json", json.dumps(text).encode()

@@ -10,7 +10,19 @@ from email.utils import parsedate_to_datetime
 import httpx
 import pytest
 
-from bot.sandbox import Fault, FaultKind, FaultPlan, RateLimit, Service, serve
+from bot.sandbox import (
+    BREAKS,
+    NO_ANSWERS,
+    REFUSALS,
+    TRICKLES,
+    Fault,
+    FaultKind,
+    FaultPlan,
+    RateLimit,
+    Service,
+    episode,
+    serve,
+)
 from tests.sandbox.conftest import CLIENT
 
 
@@ -41,6 +53,120 @@ def test_a_fault_strikes_before_or_after_the_deed(jira, sandbox, ticket, kind, w
     assert status == expected.get(kind)
     assert tickets(jira) == int(was_done)
     assert jira.post("/issue", ticket()).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("kind", "was_done", "status", "media_type", "said"),
+    [
+        (FaultKind.LOGIN_PAGE, False, 200, "text/html; charset=utf-8", "password"),
+        (FaultKind.LOGIN_PAGE_AFTER, True, 200, "text/html; charset=utf-8", "password"),
+        (FaultKind.EMPTY_200, False, 200, "application/json;charset=UTF-8", ""),
+        (FaultKind.EMPTY_200_AFTER, True, 200, "application/json;charset=UTF-8", ""),
+        (FaultKind.OTHER_JSON, False, 200, "application/json;charset=UTF-8", '"status": "UP"'),
+        (FaultKind.OTHER_JSON_AFTER, True, 200, "application/json;charset=UTF-8", '"status": "UP"'),
+        (FaultKind.SSO_REDIRECT, False, 302, "text/html; charset=utf-8", "Moved"),
+        (FaultKind.REFUSED_ACCOUNT, False, 401, "application/json;charset=UTF-8", "must be authenticated"),
+        (FaultKind.FORBIDDEN, False, 403, "application/json;charset=UTF-8", "not permitted"),
+        (FaultKind.NOT_FOUND, False, 404, "application/json;charset=UTF-8", "do not have permission to see it"),
+    ],
+)
+def test_what_is_no_answer_comes_after_the_deed_or_instead_of_it(
+    jira, sandbox, ticket, kind, was_done, status, media_type, said
+):
+    sandbox.strike(Fault(kind, Service.JIRA_CLOUD, "POST", r"/issue$"))
+    answer = jira.post("/issue", ticket())
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, media_type)
+    assert said in answer.text
+    assert tickets(jira) == int(was_done)
+
+
+def test_a_redirect_to_a_login_names_another_host(jira, sandbox):
+    sandbox.strike(Fault(FaultKind.SSO_REDIRECT))
+    assert jira.get("/myself").headers["Location"].startswith("https://login.example.org/")
+
+
+@pytest.mark.parametrize(
+    ("kind", "refusals"),
+    [
+        (FaultKind.REFUSED_ACCOUNT, [(200, "invalid_auth"), (403, "invalid_token"), (401, "invalid token"), 401]),
+        (FaultKind.FORBIDDEN, [(403, "access_denied"), (403, "action_prohibited"), (403, "Forbidden"), 403]),
+        (FaultKind.NOT_FOUND, [(200, "channel_not_found"), (404, "no_team"), (404, "was not found"), 404]),
+    ],
+)
+def test_each_service_refuses_an_account_in_its_own_words(
+    slack, trello, wiki, wiki_datacenter, sandbox, kind, refusals
+):
+    sandbox.befall(kind, None, 60.0)
+    of_slack, of_the_webhook, of_trello, of_the_wiki = refusals
+    for answer, (status, word) in (
+        (slack.post("auth.test"), of_slack),
+        (CLIENT.post(sandbox.slack_webhook_url, json={"text": "hello"}), of_the_webhook),
+        (trello.get(f"/boards/{sandbox.board_id}"), of_trello),
+    ):
+        assert answer.status_code == status
+        assert word in answer.text
+    assert wiki.get("/api/v2/spaces").status_code == of_the_wiki
+    assert wiki_datacenter.get("/rest/api/space").json()["statusCode"] == of_the_wiki
+
+
+@pytest.mark.parametrize(
+    ("kind", "was_done", "said"),
+    [
+        (FaultKind.TRICKLE_BEFORE, False, b'{"status": "UP"'),
+        (FaultKind.TRICKLE_HEAD, False, b'{"status": "UP"'),
+        (FaultKind.TRICKLE_AFTER, True, b'"key":"SR-1"'),
+    ],
+)
+def test_a_trickle_comes_byte_by_byte_and_is_whole_in_the_end(jira, sandbox, ticket, kind, was_done, said):
+    sandbox.strike(Fault(kind, method="POST", pause=0.0005))
+    answer = jira.post("/issue", ticket())
+    assert said.replace(b" ", b"") in answer.content.replace(b" ", b"")
+    assert tickets(jira) == int(was_done)
+
+
+def test_a_trickle_keeps_a_client_that_waits_for_each_byte_alone(jira, sandbox):
+    sandbox.strike(Fault(FaultKind.TRICKLE_BEFORE, pause=0.05))
+    began = time.monotonic()
+    jira.get("/myself", timeout=0.2)
+    assert time.monotonic() - began > 1
+
+
+def test_an_endless_answer_goes_on_until_the_client_hangs_up(sandbox):
+    sandbox.strike(Fault(FaultKind.ENDLESS))
+    heard = 0
+    with CLIENT.stream("GET", f"{sandbox.jira_cloud_url}/rest/api/2/myself") as answer:
+        for chunk in answer.iter_bytes():
+            heard += len(chunk)
+            if heard > 1_000_000:
+                break
+    assert heard > 1_000_000
+    assert sandbox.url in str(CLIENT.get(sandbox.url).url)
+
+
+def test_an_episode_strikes_all_of_one_service_and_ends_by_itself(jira, wiki, sandbox, clock):
+    sandbox.befall(FaultKind.REFUSED_ACCOUNT, Service.JIRA_CLOUD, 3.0)
+    assert [jira.get("/myself").status_code for _ in range(3)] == [401, 401, 401]
+    assert wiki.get("/api/v2/spaces").status_code == 200
+    clock.pass_by(3.5)
+    assert jira.get("/myself").status_code == 200
+
+
+def test_an_episode_can_be_told_over_http(jira, sandbox, clock):
+    told = {"kind": "login_page", "service": "jira-cloud", "lasts": 5}
+    assert CLIENT.post(f"{sandbox.url}/_sandbox/faults", json=told).is_success
+    assert ["Log in" in jira.get("/myself").text for _ in range(3)] == [True, True, True]
+    clock.pass_by(5)
+    assert "Log in" not in jira.get("/myself").text
+    assert episode(FaultKind.LOGIN_PAGE, Service.JIRA_CLOUD, 5.0) == Fault(
+        FaultKind.LOGIN_PAGE, Service.JIRA_CLOUD, times=0, lasts=5.0
+    )
+
+
+def test_a_plan_draws_breaks_unless_it_says_what_else():
+    assert FaultPlan(1, 1.0).kinds == BREAKS
+    others = {*TRICKLES, *NO_ANSWERS, *REFUSALS, FaultKind.NOT_FOUND, FaultKind.ENDLESS}
+    assert set(BREAKS) | others == set(FaultKind)
+    assert set(BREAKS).isdisjoint(others)
 
 
 def test_a_stall_outlasts_the_clients_patience(jira, sandbox, ticket):
