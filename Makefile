@@ -7,8 +7,9 @@ INDEX  ?=
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check $(if $(INDEX),--index-url $(INDEX))
 JOBS   ?= auto
+TIMES  ?= 100
 
-.PHONY: setup demo test check format contract chaos wheel decoder clean
+.PHONY: setup demo test fuzz check format contract chaos wheel decoder clean
 
 setup: $(VENV)/.ready
 
@@ -25,6 +26,14 @@ demo: setup
 
 test: setup
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m "not long" --numprocesses $(JOBS) --dist worksteal
+
+# Every hypothesis test at a hundred times its examples; make fuzz SEED=... draws a red run's again, FUZZ='-k NAME' fewer tests.
+fuzz: setup
+	@seed=$${SEED:-$$($(BIN)/python -c 'import secrets; print(secrets.randbelow(2**32))')}; \
+	echo "fuzz: make fuzz SEED=$$seed draws these examples again"; \
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -m hypothesis --hypothesis-seed $$seed --hypothesis-times $(TIMES) \
+	  --numprocesses $(JOBS) --dist worksteal --durations 20 $(FUZZ) \
+	|| { echo "fuzz: red with SEED=$$seed"; exit 1; }
 
 contract: setup
 	$(BIN)/python -m pytest -m long tests/sandbox

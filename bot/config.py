@@ -71,6 +71,14 @@ def _read_min_effect(value: object) -> object:
     raise ValueError('should be a share such as "2 %", or a number of 0 or more in the metric\'s own unit')
 
 
+def _read_words(value: str) -> str:
+    """Take words that people should read; spaces alone are none."""
+    return value if value.strip(" \t\r\n") else ""
+
+
+Words = Annotated[str, AfterValidator(_read_words)]
+
+
 def _read_size(value: object) -> object:
     """Read `512 MB` or `8 GB` as bytes."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -291,9 +299,9 @@ class MetricSection(Section):
     lower: float = float("-inf")
     upper: float = float("inf")
     prior_spread: Annotated[float, Field(gt=0, le=1)] = 0.02
-    name: dict[Locale, str] = {}  # as the team calls it
-    why: dict[Locale, str] = {}  # why it matters, in a sentence
-    unit: str = ""
+    name: dict[Locale, Words] = {}  # as the team calls it
+    why: dict[Locale, Words] = {}  # why it matters, in a sentence
+    unit: Words = ""
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
@@ -370,9 +378,9 @@ class DeadManSection(Section):
 
 
 class PipelineSection(Section):
-    title: str = ""
-    description: str = ""
-    owner: str = ""  # as people should read it
+    title: Words = ""
+    description: Words = ""
+    owner: Words = ""  # as people should read it
     assignee: str | None = None  # the tracker's id of an account
     experiment: str = ""
     watch: WatchSection = WatchSection()

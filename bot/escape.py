@@ -19,7 +19,7 @@ _NEWLINE = re.compile("\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # Everything of the categories Cc and Cf, but for the joiners that scripts and emoji need (and our own); lone
 # surrogates; and the two code points that XML 1.0 forbids besides.
 _UNSEEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f\u202a-\u202e"
+    "[\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f\u202a-\u202e"
     "\u2061-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff"
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
@@ -32,6 +32,15 @@ _SHOWN = {
 }
 
 
+# What takes room and leaves it empty, or takes none: among letters it does its work (a no-break space, a joiner, the
+# form of an emoji), but of a name that has nothing else nobody would see that it is there.
+_BLANK = re.compile(
+    "[\xa0\u034f\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200d\u202f\u205f\u2060\u2800\u3000\u3164"
+    "\ufe00-\ufe0f\uffa0\U0001d159]"
+)
+_NOTHING_SEEN = re.compile(f"(?: |{_BLANK.pattern})*")
+
+
 def _show(match: re.Match[str]) -> str:
     char = match[0]
     if "\ud800" <= char <= "\udfff":
@@ -40,13 +49,20 @@ def _show(match: re.Match[str]) -> str:
 
 
 def to_plain(text: str) -> str:
-    """Write *text* on one line, with what cannot be seen made visible."""
-    return _UNSEEN.sub(_show, _NEWLINE.sub(NEWLINE_SHOWN, text))
+    """Write *text* on one line, with what cannot be seen made visible.
+
+    A text of nothing but blanks is shown by their names, except for ordinary spaces: those are how templates space.
+    """
+    text = _UNSEEN.sub(_show, _NEWLINE.sub(NEWLINE_SHOWN, text))
+    return _BLANK.sub(_show, text) if _NOTHING_SEEN.fullmatch(text) else text
 
 
 def _to_plain_lines(text: str) -> str:
     return "\n".join(_UNSEEN.sub(_show, line.expandtabs(4)) for line in _NEWLINE.split(text))
 
+
+# A dot before a letter makes a domain of any two words, for readers that know no list of the ones that there are.
+_DOMAIN = re.compile(r"\.(?=[^\W\d_])")
 
 # A colon before a letter or sign begins an address, an emoji or an emoticon; in Jira, where no emoji has digits, one
 # between digits is let be: it is a time.
@@ -96,7 +112,6 @@ def to_jira_block(text: str) -> str:
 _SLACK_MARK = re.compile(r"(?<![^\W_])[*_~]|[*_~](?![^\W_])|`")
 _SLACK_LOOKALIKE = {"*": "\u2217", "_": "\u02cd", "~": "\u223c", "`": "\u02cb"}
 _SLACK_NAME = re.compile(r"[@#](?!\s)")  # at the end, too: a template may go on without a space, in Chinese
-_SLACK_DOMAIN = re.compile(r"\.(?=[^\W\d_])")
 _SLACK_LINE_START = re.compile(r"^(?=\s*(?:[->]|tone:))", re.IGNORECASE)
 _SLACK_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
@@ -105,7 +120,7 @@ def to_slack(text: str) -> str:
     """Write *text* for Slack mrkdwn."""
     text = _COLON.sub(":" + JOINER, to_plain(text))
     text = _SLACK_NAME.sub(lambda m: m[0] + JOINER, text)
-    text = _SLACK_DOMAIN.sub("." + JOINER, text)
+    text = _DOMAIN.sub("." + JOINER, text)
     text = _SLACK_MARK.sub(lambda m: _SLACK_LOOKALIKE[m[0]], text)
     return _SLACK_LINE_START.sub(JOINER, text).translate(_SLACK_ENTITIES)
 
@@ -121,17 +136,20 @@ def to_slack_block(text: str) -> str:
     return f"```\n{held.translate(_SLACK_ENTITIES)}\n```"
 
 
-# Markdown: CommonMark lets a backslash escape any ASCII punctuation.
+# Markdown: CommonMark lets a backslash escape any ASCII punctuation. Addresses have no escape: GitHub's readers look
+# for them in the text that is left once the escapes are gone (after a literal _ too), others after any character.
 _MARKDOWN_ESCAPED = re.compile(r"[\\`*_{}\[\]()#+\-!|<>~&=]")
 _MARKDOWN_NUMBERED = re.compile(r"^(\s*[0-9]+)\.(?=\s|$)")
-_MARKDOWN_DOMAIN = re.compile(r"(?i)\bwww(?=\.)")
+_MARKDOWN_WWW = re.compile(r"(?i)www(?=\.)")
+_MARKDOWN_HOST = re.compile(r"/(?=/)")  # `//evil.example` is an address of the page's own kind
 
 
 def to_markdown(text: str) -> str:
     """Write *text* for Markdown as Trello reads it."""
     text = _COLON.sub(":" + JOINER, to_plain(text))
     text = text.replace("@", "@" + JOINER)
-    text = _MARKDOWN_DOMAIN.sub(lambda m: m[0] + JOINER, text)
+    text = _DOMAIN.sub("." + JOINER, _MARKDOWN_WWW.sub(lambda m: m[0] + JOINER, text))
+    text = _MARKDOWN_HOST.sub("/" + JOINER, text)
     text = _MARKDOWN_ESCAPED.sub(lambda m: "\\" + m[0], text)
     text = _MARKDOWN_NUMBERED.sub(r"\1\\.", text)
     return JOINER + text if text.startswith(" ") else text

@@ -1,4 +1,4 @@
-"""Databases to test against: SQLite files, and one PostgreSQL server for all workers of a session."""
+"""How examples are drawn; databases to test against: SQLite, and one PostgreSQL server for all workers of a session."""
 
 import atexit
 import shutil
@@ -9,16 +9,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bot.store import Database
 from bot.store.tables import metadata
+from tests import profiles
 
+SEED, TIMES = "--hypothesis-seed", "--hypothesis-times"
 INSTALLED = Path(__file__).parent / "installed"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(TIMES, type=int, default=1, help="draw so many times the examples of every hypothesis test")
+
+
+@pytest.hookimpl(tryfirst=True)  # before hypothesis builds on the profile
+def pytest_configure(config: pytest.Config) -> None:
+    if name := profiles.choose(config.getoption("--hypothesis-profile"), config.getoption(SEED)):
+        settings.load_profile(name)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes longest: at the end it would keep one worker waiting for the other."""
     items.sort(key=lambda item: not item.path.is_relative_to(INSTALLED))
+    for item in items:
+        profiles.adapt_test(item, times=config.getoption(TIMES), is_seeded=config.getoption(SEED) is not None)
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ _STATUS = {
     "SCHEDULED": RunStatus.RUNNING,
 }
 _PARENT_TAG = "mlflow.parentRunId"
+_SPACES = " \t\r\n"  # a name of nothing else says nothing
 _LOG_FOLDER = "herald"
 _BAD_TERMS = "INVALID_PARAMETER_VALUE"
 _UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # the latter of an alias that a model lacks
@@ -188,7 +189,7 @@ class MlflowRunStore:
         base = self._config.page_base
         return Run(
             run_id=info.run_id,
-            name=info.run_name or info.run_id[:8],
+            name=info.run_name if (info.run_name or "").strip(_SPACES) else info.run_id[:8],
             status=_STATUS[info.status],
             started=_moment(info.start_time),
             ended=_moment(info.end_time or info.start_time),

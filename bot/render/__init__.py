@@ -321,7 +321,7 @@ def _units(text: str) -> int:
 
 def _tidy(form: _Form, text: str) -> str:
     """Drop the blank lines and ends of lines that template logic leaves, and mend the rows of Jira's tables."""
-    text = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip(" \t") for line in text.strip().split("\n")))
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip(" \t") for line in text.strip(" \t\n").split("\n")))
     if form.dialect != "jira":
         return text
     prose = re.split(r"(^\{noformat\}$.*?^\{noformat\}$)", text, flags=re.DOTALL | re.MULTILINE)

@@ -8,6 +8,9 @@ from enum import StrEnum
 
 from bot.views import Tone
 
+# Only what templates lay out with: a name may begin or end with another space, and is kept as it is.
+_LAYOUT = " \t\n"
+
 
 class Part(StrEnum):
     SECTION = "section"
@@ -40,7 +43,7 @@ class MessageDocument:
         first = re.match(r"tone: (bad|watch|good)[ \t]*(?:\n|$)", text)
         if first is not None:
             tone, text = Tone(first[1]), text[first.end() :]
-        paragraphs = [piece.strip() for piece in re.split(r"\n[ \t]*\n", text) if piece.strip()]
+        paragraphs = [piece.strip(_LAYOUT) for piece in re.split(r"\n[ \t]*\n", text) if piece.strip(_LAYOUT)]
         return cls(tone, paragraphs[0] if paragraphs else "", tuple(map(_read_paragraph, paragraphs[1:])))
 
 

@@ -1,13 +1,18 @@
-"""Readers of the four output languages, written from their documentation: what a person sees, and what was built.
+"""Readers of the output languages, written from their documentation: what a person sees, and what was built.
 
 They know nothing of how Herald escapes. Each takes a whole text, refuses constructs it does not know, and returns the
-visible text with the constructs that a service would make of it.
+visible text with the constructs that a service would make of it. Markdown is read by GitHub's own reader.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+import cmarkgfm
+import linkify_it
+from cmarkgfm.cmark import Options as CmarkOptions
 
 JOINER = "\u2060"
 
@@ -176,63 +181,79 @@ def read_slack(source: str) -> Reading:
     return reading
 
 
-# CommonMark 0.31 with Trello's additions: @member, :emoji:, bare addresses.
-MARKDOWN_PUNCTUATION = set("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
-MARKDOWN_MARKS = {
-    "strong": re.compile(r"(\*\*|__)(?=\S).+?(?<=\S)\1"),
-    "emphasis": re.compile(r"(?<![\w*])([*_])(?=\S)[^*_\n]+?(?<=\S)\1(?![\w*])"),
-    "strike": re.compile(r"~~?[^~\n]+~~?"),
-    "code": re.compile(r"`[^`\n]+`"),
+# Markdown as GitHub's own reader (cmark-gfm) has it, which Trello's follows, with footnotes; then Trello's additions, and
+# whatever else linkify-it, the reader of most web editors, would make a link of.
+MARKDOWN_ADDITIONS = {
     "emoji": re.compile(r":[a-z0-9_+-]+:", re.IGNORECASE),
-    "url": re.compile(r"\b[a-z][a-z0-9+.-]*://\S|\bmailto:[A-Za-z0-9]|\bwww\.\w", re.IGNORECASE),
+    "url": re.compile(r"[a-z][a-z0-9+.-]*://\S|(?:mailto|xmpp):[A-Za-z0-9]|www\.\S", re.IGNORECASE),
     "mention": re.compile(r"(?<![A-Za-z0-9])@[\w]"),
-    "html": re.compile(r"<[A-Za-z/!?][^>\n]*>"),
-    "entity": re.compile(r"&(?:#\d+|#[xX][0-9A-Fa-f]+|[A-Za-z]+\d*);"),
-    "image": re.compile(r"!\[[^\]]*\]"),
 }
-MARKDOWN_LINE = re.compile(
-    r" {0,3}(?:(#{1,6}) |([-+*]) |(\d{1,9}[.)]) |(>)|(={1,}|-{3,}|\*{3,}|_{3,}|- - -)\s*$|(```|~~~))"
-)
+MARKDOWN_LINES = {f"h{level}": "#" * level for level in range(1, 7)} | {"hr": "---", "blockquote": ">", "br": "br"}
+MARKDOWN_SPANS = {"strong": "strong", "em": "emphasis", "del": "strike", "img": "image", "table": "table"}
+LINKS = linkify_it.LinkifyIt()
 
 
 def read_markdown(source: str) -> Reading:
     """Read Markdown as Trello shows it."""
-    reading = Reading()
-    lines = source.split("\n")
-    while lines:
-        line = lines.pop(0)
-        fence = re.fullmatch(r"(`{3,})", line)
-        if fence:
-            block = []
-            while lines and lines[0] != fence[1]:
-                block.append(lines.pop(0))
-            assert lines, "a fence that is never closed"
-            lines.pop(0)
-            reading.constructs.append(("block", "\n".join(block)))
-            reading.text += "\n".join(block) + "\n"
-            continue
-        leading = MARKDOWN_LINE.match(line)
-        if leading:
-            reading.constructs.append(("line", leading[0].strip()))
-            line = line[leading.end() :]
-        _read_markdown_inline(line, reading)
-        reading.text += "\n"
-    reading.text = reading.text.replace(JOINER, "")
-    return reading
+    html = cmarkgfm.github_flavored_markdown_to_html(source, CmarkOptions.CMARK_OPT_FOOTNOTES)
+    page = _MarkdownPage()
+    page.feed(html)
+    page.close()
+    for text in page.loose:
+        for kind, pattern in MARKDOWN_ADDITIONS.items():
+            page.reading.constructs += [(kind, match[0]) for match in pattern.finditer(text)]
+        page.reading.constructs += [("url", found.text) for found in LINKS.match(text) or ()]
+    page.reading.text = page.reading.text.replace(JOINER, "")
+    return page.reading
 
 
-def _read_markdown_inline(text: str, reading: Reading) -> None:
-    code = r"(?<![`\\])`([^`\n]+)`(?!`)"
-    reading.constructs += [("mono", m[1]) for m in re.finditer(code, text)]
-    text = re.sub(code, lambda m: re.sub(r"([^\w\s])", r"\\\1", m[1]), text)
-    held = re.sub(r"\\([!-/:-@\[-`{-~])", _HELD * 2, text)
-    link = re.compile(r"\[([^\[\]\n]*)\]\(<?([^\s()<>]*)>?\)|<(https?://[^\s<>]*)>")
-    for match in link.finditer(held):
-        reading.constructs.append(("link", match[2] or match[3]))
-    bare = link.sub(lambda m: m[1] or "", held)
-    for kind, pattern in MARKDOWN_MARKS.items():
-        reading.constructs += [(kind, match[0]) for match in pattern.finditer(bare)]
-    shown = re.sub(r"(?<!\\)\[((?:\\.|[^\[\]\n\\])*)\]\(<?[^\s()<>]*>?\)", r"\1", text)
-    shown = re.sub(r"(?<!\\)<(https?://[^\s<>]*)>", r"\1", shown)
-    shown = re.sub(r"(?<![\\*])\*\*(?!\*)", "", shown)
-    reading.text += re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", shown)
+class _MarkdownPage(HTMLParser):
+    """Collects what cmark-gfm made; *loose* holds the stretches of text that stand in no link and no code."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.reading = Reading()
+        self.loose = [""]
+        self._held: list[str] = []  # the elements open here whose text is theirs alone
+        self._lists: list[str] = []
+        self._words = ""
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag in ("a", "code", "pre"):
+            self._held.append(tag)
+            self._words = ""
+        if tag in ("ul", "ol"):
+            self._lists.append("-" if tag == "ul" else "1.")
+        elif tag == "a":
+            self.reading.constructs.append(("link", dict(attributes).get("href") or ""))
+        elif tag == "li":
+            self.reading.constructs.append(("line", self._lists[-1]))
+        elif tag in MARKDOWN_LINES:
+            self.reading.constructs.append(("line", MARKDOWN_LINES[tag]))
+        elif tag in MARKDOWN_SPANS:
+            self.reading.constructs.append((MARKDOWN_SPANS[tag], ""))
+        elif tag not in ("p", "code", "pre"):
+            self.reading.constructs.append(("html", tag))
+        if tag not in ("strong", "em", "del"):
+            self.loose.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("ul", "ol"):
+            self._lists.pop()
+        if tag not in ("a", "code", "pre"):
+            return
+        self._held.pop()
+        if tag == "a" and self.reading.details("link")[-1].endswith(self._words):
+            self.reading.constructs.append(("bare address", self._words))
+        elif tag == "code":
+            in_block = self._held[-1:] == ["pre"]
+            self.reading.constructs.append(("block" if in_block else "mono", self._words.removesuffix("\n")))
+
+    def handle_data(self, data: str) -> None:
+        self.reading.text += data
+        self._words += data
+        if not self._held:
+            self.loose[-1] += data
+
+    def handle_comment(self, data: str) -> None:
+        self.reading.constructs.append(("html", data))  # cmark leaves one where it left out a tag

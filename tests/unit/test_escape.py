@@ -7,6 +7,7 @@ Sources: Jira "Text Formatting Notation Help"; Confluence "Storage Format" and X
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 
 import pytest
@@ -100,8 +101,8 @@ MARKDOWN = [
     ("strong", "**bold**", r"\*\*bold\*\*"),
     ("emphasis", "_it_", r"\_it\_"),
     ("code", "`x`", r"\`x\`"),
-    ("link", "[a](http://evil.example)", rf"\[a\]\(http:{J}//evil.example\)"),
-    ("image", "![a](b.png)", r"\!\[a\]\(b.png\)"),
+    ("link", "[a](http://evil.example)", rf"\[a\]\(http:{J}/{J}/evil.{J}example\)"),
+    ("image", "![a](b.png)", rf"\!\[a\]\(b.{J}png\)"),
     ("heading", "# big", r"\# big"),
     ("list", "- one", r"\- one"),
     ("numbered list", "1. one", r"1\. one"),
@@ -113,8 +114,19 @@ MARKDOWN = [
     ("entity", "&lt;", r"\&lt;"),
     ("strike", "~~gone~~", r"\~\~gone\~\~"),
     ("backslash", r"\*", r"\\\*"),
-    ("bare address", "https://evil.example", f"https:{J}//evil.example"),
-    ("bare domain", "www.evil.example", f"www{J}.evil.example"),
+    ("bare address", "https://evil.example", f"https:{J}/{J}/evil.{J}example"),
+    ("bare address of another kind", "ftp://evil.example", f"ftp:{J}/{J}/evil.{J}example"),
+    ("bare address of the page's kind", "//evil.example", f"/{J}/evil.{J}example"),
+    ("bare domain", "www.evil.example", f"www{J}.{J}evil.{J}example"),
+    ("bare domain in capitals", "WWW.evil.example", f"WWW{J}.{J}evil.{J}example"),
+    ("bare domain after a literal mark", "_it_www.evil.example", rf"\_it\_www{J}.{J}evil.{J}example"),
+    ("bare domain in brackets", "(www.evil.example)", rf"\(www{J}.{J}evil.{J}example\)"),
+    ("bare domain without www", "evil.com", f"evil.{J}com"),
+    ("mail address", "x_y@evil.example", rf"x\_y@{J}evil.{J}example"),
+    ("mail address with its kind", "mailto:x@evil.example", f"mailto:{J}x@{J}evil.{J}example"),
+    ("chat address", "xmpp:x@evil.example/y", f"xmpp:{J}x@{J}evil.{J}example/y"),
+    ("foot note", "[^1]: x", r"\[^1\]: x"),
+    ("task", "- [x] done", r"\- \[x\] done"),
     ("mention", "@board", f"@{J}board"),
     ("emoji", ":tada:", f":{J}tada:{J}"),
     ("table", "|a|b|", r"\|a\|b\|"),
@@ -145,6 +157,13 @@ PLAIN = [
     ("zero-width space", "a\u200bb", "a<U+200B>b"),
     ("byte order mark", "\ufeffa", "<U+FEFF>a"),
     ("tag", "a\U000e0041", "a<U+E0041>"),
+    ("soft hyphen", "a\xadb", "a<U+00AD>b"),
+    ("one odd space", "\u2003", "<U+2003>"),
+    ("odd spaces alone", "\u3000 \xa0", "<U+3000> <U+00A0>"),
+    ("blank letters alone", "\u3164\u2800", "<U+3164><U+2800>"),
+    ("joiners alone", "\u200d\u2060", "<U+200D><U+2060>"),
+    ("odd spaces among letters", "\u3000a\u2003b\xa0", "\u3000a\u2003b\xa0"),
+    ("ordinary spaces alone", "  ", "  "),
     ("joiner inside an emoji", "👩\u200d💻", "👩\u200d💻"),
     ("no-break space", "14.8\u00a0%", "14.8\u00a0%"),
 ]
@@ -178,7 +197,23 @@ def test_what_cannot_be_seen_is_made_visible(hostile: str, written: str):
 BITS = [case[1] for cases in (JIRA, SLACK, MARKDOWN, STORAGE, PLAIN) for case in cases]
 hostile_text = st.one_of(
     st.lists(st.one_of(st.sampled_from(BITS), st.text(max_size=6)), max_size=8).map("".join),
-    st.lists(st.sampled_from([*"{}[]()|*_-+^~?!#@&<>`\\:;.=>'\"hHbq1 .\n", "http", "//", J]), max_size=24).map("".join),
+    st.lists(
+        st.sampled_from(
+            [
+                *"{}[]()|*_-+^~?!#@&<>`\\:;.=>'\"hHbq1 .\n",
+                "http",
+                "//",
+                "www.",
+                "a@b.cc",
+                "xmpp:",
+                "ftp:",
+                "\u2003",
+                "\xa0",
+                J,
+            ]
+        ),
+        max_size=24,
+    ).map("".join),
 )
 LOOKALIKES = str.maketrans({"\u2217": "*", "\u02cd": "_", "\u223c": "~", "\u02cb": "`"})
 
@@ -278,6 +313,17 @@ def test_any_text_stays_inside_a_storage_block(text: str):
 )
 def test_only_plain_web_addresses_become_links(address: str, kept: str):
     assert escape.clean_address(address) == kept
+
+
+def test_every_character_of_control_and_format_is_seen_but_for_the_joiners_that_scripts_need():
+    every = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) in ("Cc", "Cf")]
+    assert [char for char in every if escape.to_plain(f"a{char}b") == f"a{char}b"] == ["\u200c", "\u200d", J]
+
+
+@pytest.mark.parametrize("write", [escape.to_jira, escape.to_slack, escape.to_markdown, escape.to_storage])
+def test_a_name_of_blanks_alone_can_be_seen_in_every_language(write):
+    for blank in (*filter(str.isspace, map(chr, range(0x80, 0x3001))), "\u2800", "\u3164", "\ufe0f", "\u200d", J):
+        assert re.sub(r"[\\\s\u2060]", "", write(blank)), f"U+{ord(blank):04X}"
 
 
 def test_nothing_but_our_joiner_is_added_to_ordinary_names():

@@ -429,7 +429,8 @@ def test_nothing_gets_into_a_message(drawn: Any):
         assert seen.kinds() <= {"link"}
         known = {link.replace("&", "&amp;") for link in addresses(view) | addresses(tuple(bound.values()))}
         assert set(seen.details("link")) <= known
-    assert literal(view.owner).translate(LOOKALIKES) in read_slack(document.body[-1].text).text.translate(LOOKALIKES)
+    owner = literal(view.owner).rstrip(" ").translate(LOOKALIKES)  # where it ends a line, its last spaces go
+    assert owner in read_slack(document.body[-1].text).text.translate(LOOKALIKES)
 
 
 # Limits

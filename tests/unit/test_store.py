@@ -96,18 +96,17 @@ def dictionary(kind) -> st.SearchStrategy:
     return st.dictionaries(st.from_type(keys), st.from_type(values), max_size=2)
 
 
+st.register_type_strategy(Mapping, dictionary)
+
+
 @pytest.mark.parametrize(
     "kind", [Run, Incident, Finding, Effect, SeriesState, DataCard, TicketView, MessageView, RunPageView]
 )
-def test_everything_stored_survives_being_written_down_whatever_its_numbers(kind):
-    st.register_type_strategy(Mapping, dictionary)
-
-    @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate])
-    @given(st.from_type(kind))
-    def survives(value):
-        assert dump(load(kind, dump(value))) == dump(value)
-
-    survives()
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate])
+@given(data=st.data())
+def test_everything_stored_survives_being_written_down_whatever_its_numbers(kind, data):
+    value = data.draw(st.from_type(kind))
+    assert dump(load(kind, dump(value))) == dump(value)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
