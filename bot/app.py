@@ -124,6 +124,14 @@ class Herald:
         )
 
 
+def make_reader(
+    config: Config, folder: Path, *, around: Surroundings | None = None, services: Services | None = None
+) -> Herald:
+    """Build a Herald that only reads: it makes, changes and frees nothing of the state, and cannot."""
+    database = Database.for_reading(with_absolute_paths(config, folder).store.url.get_secret_value())
+    return _build(config, folder, around or Surroundings(), database, services=services)
+
+
 def make_herald(
     config: Config,
     folder: Path,
@@ -134,19 +142,29 @@ def make_herald(
     database: Database | None = None,
 ) -> Herald:
     """Build a Herald whose relative paths start at *folder*; what is given replaces what config says."""
-    around = around or Surroundings()
-    config = with_absolute_paths(config, folder)
     if database is None:
-        database = Database(config.store.url.get_secret_value())
+        database = Database(with_absolute_paths(config, folder).store.url.get_secret_value())
         database.migrate()
-    owner = owners.this_process()
     with database.begin() as tx:
         owners.release_dead(tx, owners.is_alive)
+    return _build(config, folder, around or Surroundings(), database, services=services, run_store=run_store)
+
+
+def _build(
+    config: Config,
+    folder: Path,
+    around: Surroundings,
+    database: Database,
+    *,
+    services: Services | None,
+    run_store: RunStore | None = None,
+) -> Herald:
+    config = with_absolute_paths(config, folder)
     dispatcher = Dispatcher(
         database=database,
         services=services or make_services(config),
         wording=ConfiguredWording(config, folder),
-        owner=owner,
+        owner=owners.this_process(),
         clock=around.clock,
         pause=around.pause,
         on_step=around.on_step,

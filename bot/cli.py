@@ -47,6 +47,7 @@ DryRunOption = Annotated[
 ]
 NumberArgument = Annotated[int, typer.Argument(help="The number in the first column of `herald outbox`.")]
 DEFAULT_CONFIG = Path("config.toml")
+_at_the_end = ExitStack()  # of a command
 
 
 def main() -> None:
@@ -69,12 +70,14 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001  typer's form of a call
 
 @app.callback()
 def _options(
+    context: typer.Context,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log each step to standard error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     del version
+    context.call_on_close(_at_the_end.close)
     _set_up_logging(logging.INFO if verbose else logging.CRITICAL)
 
 
@@ -145,7 +148,7 @@ def status(
     from bot import show
     from bot.overview import overview
 
-    show.print_status(overview(_make(config, secrets_dir)), as_json=as_json)
+    show.print_status(overview(_make_reader(config, secrets_dir)), as_json=as_json)
 
 
 @app.command()
@@ -167,7 +170,7 @@ def digest(
     from bot import show
     from bot.digest import compose_digest, owe_digest, preview
 
-    herald = _make(config, secrets_dir)
+    herald = _make(config, secrets_dir) if post and not dry_run else _make_reader(config, secrets_dir)
     now = herald.around.clock()
     begin = None if since is None else now - _length(since)
     made = compose_digest(herald, begin)
@@ -235,7 +238,7 @@ def outbox(
 
     if context.invoked_subcommand is not None:
         return
-    herald = _make(config, secrets_dir)
+    herald = _make_reader(config, secrets_dir)
     with herald.database.begin() as tx:
         owed = store.outstanding(tx)
     show.print_outbox(owed, as_json=as_json)
@@ -251,7 +254,7 @@ def show_effect(
     """Show all about one effect, the service's complaints field by field."""
     from bot import show
 
-    show.print_effect(_effect(_make(config, secrets_dir), number), as_json=as_json)
+    show.print_effect(_effect(_make_reader(config, secrets_dir), number), as_json=as_json)
 
 
 @outbox_app.command()
@@ -406,7 +409,7 @@ def backup(
     """Copy Herald's state into one file, while Herald may be at work."""
     from bot.store.backup import back_up
 
-    count = back_up(_make(config, secrets_dir).database, file)
+    count = back_up(_make_reader(config, secrets_dir).database, file)
     typer.echo(f"{file}: {count} rows")
 
 
@@ -499,7 +502,7 @@ def reconcile(
     from bot import show
     from bot.reconcile import look, repair
 
-    herald = _make(config, secrets_dir)
+    herald = _make_reader(config, secrets_dir) if dry_run else _make(config, secrets_dir)
     repairs = look(herald)
     if not dry_run:
         repair(herald, repairs)
@@ -516,7 +519,23 @@ def _read(config: Path, secrets_dir: Path | None) -> tuple[Any, Path]:
 def _make(config: Path, secrets_dir: Path | None, around: Surroundings | None = None) -> Herald:
     from bot.app import make_herald
 
-    return make_herald(*_read(config, secrets_dir), around=around)
+    return _until_the_end(make_herald(*_read(config, secrets_dir), around=around))
+
+
+def _make_reader(config: Path, secrets_dir: Path | None) -> Herald:
+    """Build a Herald for a command that only looks; says so where there is nothing to look at yet."""
+    from bot.app import make_reader
+
+    herald = _until_the_end(make_reader(*_read(config, secrets_dir)))
+    if herald.database.is_stand_in:
+        typer.echo(f"herald: {herald.database.address}: there is no state yet; the first run makes it", err=True)
+    return herald
+
+
+def _until_the_end(herald: Herald) -> Herald:
+    """Let the state be closed when the command has ended."""
+    _at_the_end.callback(herald.database.close)
+    return herald
 
 
 def _length(text: str) -> timedelta:

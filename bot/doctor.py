@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,16 +24,19 @@ from bot.domain.runs import Release
 from bot.errors import IntegrationError, RunStoreError, StateError
 from bot.formats import duration
 from bot.ports import RunStore, Selection
+from bot.private import is_open_to_others
 from bot.render import check_overrides
 from bot.store import Database
+from bot.store.database import explain_version, newest_version
 
+_OTHER_STORE = "Set store.url to a database that can be written."
 _LONG_AGO = timedelta(days=90)  # runs that ended earlier are not looked for
 
 
 def examine(config: Config, folder: Path, clock: Callable[[], datetime], *, fix: bool = False) -> Iterator[Examined]:
     """Look at one place after the other; with *fix*, make what is missing and safe to make."""
     config = with_absolute_paths(config, folder)
-    yield Examined("store", tuple(_check_store(config)))
+    yield Examined("store", tuple(_check_store(config, folder / config.jobs_folder)))
     if config.templates:
         yield Examined("templates", tuple(_check_templates(folder / config.templates)))
     yield Examined("mlflow", tuple(_check_mlflow(config, make_run_store(config), clock())))
@@ -58,15 +62,37 @@ def _whole(checks: Iterable[Check]) -> Iterator[Check]:
         )
 
 
-def _check_store(config: Config) -> Iterator[Check]:
+def _check_store(config: Config, jobs: Path) -> Iterator[Check]:
     try:
-        database = Database(config.store.url.get_secret_value())
-        database.migrate()
+        database = Database(config.store.url.get_secret_value(), read_only=True)
+        found, obstacle = database.version(), database.why_not_writable()
         database.close()
     except StateError as error:
-        yield Check("database", ok=False, said=str(error), remedy="Set store.url to a database that can be written.")
+        yield Check("database", ok=False, said=str(error), remedy=_OTHER_STORE)
         return
-    yield Check("database", ok=True, said=database.address)
+    yield _judge_store(database.address, found, obstacle)
+    yield from _check_privacy(database.file, jobs)
+
+
+def _judge_store(address: str, found: str | None, obstacle: str | None) -> Check:
+    if found is not None and found > newest_version():
+        return Check("database", ok=False, said=f"{address}: {explain_version(found)}", remedy="Install that Herald.")
+    if obstacle is not None:
+        return Check("database", ok=False, said=f"{address}: {obstacle}", remedy=_OTHER_STORE)
+    if found is None:
+        return Check("database", ok=True, said=f"{address}: there is none yet; the first run makes it")
+    is_ours = found == newest_version()
+    return Check("database", ok=True, said=address if is_ours else f"{address}: {explain_version(found)}")
+
+
+def _check_privacy(file: Path | None, jobs: Path) -> Iterator[Check]:
+    """Warn of what other accounts of this machine may read; tickets and logs say more than everybody should know."""
+    kept = [] if file is None else [file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))]
+    for path in (*kept, jobs):
+        if is_open_to_others(path):
+            mode = "700" if path.is_dir() else "600"
+            said = f"{path} is open to other accounts of this machine"
+            yield Check("privacy", ok=True, said=said, remedy=f"chmod {mode} {shlex.quote(str(path))}")
 
 
 def _check_templates(overrides: Path) -> Iterator[Check]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from bot.adapters.memory import MemoryChat, MemoryMessage, MemoryPage, MemoryTicket, MemoryTracker, MemoryWiki
-from bot.app import Surroundings, make_herald
+from bot.app import Surroundings, make_herald, make_reader
 from bot.config import Config
 from bot.deliver import Services
 from bot.domain.effects import ObjectKind
@@ -19,7 +19,8 @@ from bot.ports import PageDraft, TicketDraft, TicketState
 from bot.store import Database, outbox
 from bot.store.outbox import KnownObject
 from bot.store.runs import JudgedRun
-from bot.store.tables import metadata
+from bot.store.tables import leases, metadata
+from bot.store.tables import outbox as owed
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def rehearse(config: Config, folder: Path, name: str, around: Surroundings | Non
     with tempfile.TemporaryDirectory() as scratch:
         database = Database(f"sqlite:///{scratch}/state.db")
         database.migrate()
-        real = make_herald(config, folder, around=around, services=services)
+        real = make_reader(config, folder, around=around, services=services)
         _copy(real.database, database)
         with database.begin() as tx:
             stage.set(outbox.all_objects(tx))
@@ -63,8 +64,10 @@ def rehearse(config: Config, folder: Path, name: str, around: Surroundings | Non
 def _copy(source: Database, target: Database) -> None:
     with source.begin() as reading, target.begin() as writing:
         for table in metadata.sorted_tables:
-            if rows := [dict(row) for row in reading.execute(select(table)).mappings()]:
+            rows = [dict(row) for row in reading.execute(select(table)).mappings()]
+            if rows and table is not leases:  # whoever is at work on the real state is not at work on its copy
                 writing.execute(insert(table), rows)
+        writing.execute(update(owed).values(owner=None, leased_until=None))
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -98,11 +98,24 @@ def postgres_url(migrated_postgres) -> Iterator[str]:
 
 
 @pytest.fixture
-def empty_postgres_url(postgres_server) -> Iterator[str]:
-    name = f"empty_{uuid.uuid4().hex}"
-    postgres_do(postgres_server, f"CREATE DATABASE {name}")
-    yield postgres_server.replace("/postgres?", f"/{name}?")
-    postgres_do(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+def postgres_url_in(postgres_server) -> Iterator[Callable[[str], str]]:
+    """Make empty databases of the encodings asked for; those that cannot hold every language too."""
+    made: list[str] = []
+
+    def make(encoding: str) -> str:
+        made.append(f"empty_{uuid.uuid4().hex}")
+        kind = f"ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        postgres_do(postgres_server, f"CREATE DATABASE {made[-1]} {kind}")
+        return postgres_server.replace("/postgres?", f"/{made[-1]}?")
+
+    yield make
+    for name in made:
+        postgres_do(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_url_in) -> str:
+    return postgres_url_in("UTF8")
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.external_service)])

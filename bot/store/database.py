@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, StaticPool, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from bot.errors import StateError
+from bot.private import create_file
+from bot.store.readonly import SqliteReader
+from bot.store.tables import metadata
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
+    from sqlalchemy import URL, Engine
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "herald_version"
@@ -24,22 +28,41 @@ _MIGRATION_LOCK = 0x4E7A1D  # any number, the same in every Herald: one at a tim
 
 
 class Database:
-    """Herald's state in SQLite or PostgreSQL; every error it raises is a StateError."""
+    """Herald's state in SQLite or PostgreSQL; every error it raises is a StateError.
 
-    def __init__(self, url: str) -> None:
+    One that is *read_only* cannot write whatever it is asked: the database itself refuses. Nothing is made where there
+    is nothing, and no file is left beside the state's.
+    """
+
+    is_stand_in = False
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
         try:
             parsed = make_url(url)
             if parsed.drivername == "postgresql":
                 parsed = parsed.set(drivername="postgresql+psycopg")
-            self._engine: Engine = create_engine(parsed)
+            self._engine: Engine = _make_engine(parsed, read_only=read_only)
         except (ArgumentError, NoSuchModuleError, ImportError):
             raise StateError(
                 "store.url: should be sqlite:///FILE or postgresql://USER@HOST/DATABASE; a password is best given "
                 "with the whole address in HERALD_STORE__URL"
             ) from None
         self._address = parsed.render_as_string(hide_password=True)
-        if parsed.get_backend_name() == "sqlite":
-            _set_up_sqlite(self._engine)
+        self._file = _file_of(parsed)
+
+    @classmethod
+    def stand_in(cls, address: str) -> Database:
+        """Return an empty state in memory, for a place where there is none yet."""
+        made = cls("sqlite://")
+        made._address, made.is_stand_in = address, True
+        with made.begin() as tx:
+            metadata.create_all(tx)
+        return made
+
+    @property
+    def file(self) -> Path | None:
+        """The file of a state in SQLite."""
+        return self._file
 
     @property
     def address(self) -> str:
@@ -50,8 +73,11 @@ class Database:
         """Bring the schema to this version of Herald; does nothing where it is there already."""
         from alembic import command
         from alembic.config import Config
+        from alembic.runtime.migration import MigrationContext
         from alembic.util import CommandError
 
+        if self._file is not None:
+            create_file(self._file)  # SQLite would leave who may read it to the umask
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         with self._translated(), self._engine.begin() as connection:
@@ -63,9 +89,41 @@ class Database:
             except CommandError as error:
                 if "Can't locate revision" not in str(error):
                     raise
-                raise StateError(
-                    f"{self._address}: the state was made by a newer Herald; install that version or a later one"
-                ) from error
+                found = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+                words = explain_version(found.get_current_revision() or "")
+                raise StateError(f"{self._address}: {words}") from error
+
+    def version(self) -> str | None:
+        """Return the version of the schema; None where there is no state yet."""
+        if self._file is not None and self._file.parent.is_dir() and not _is_begun(self._file):
+            return None
+        with self.begin() as tx:
+            if not inspect(tx).has_table(VERSION_TABLE):
+                return None
+            found: str | None = tx.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608
+            return found
+
+    @classmethod
+    def for_reading(cls, url: str) -> Database:
+        """Open a state that can only be read: an empty one where there is none yet, none of another version."""
+        database = cls(url, read_only=True)
+        found = database.version()
+        if found is None:
+            database.close()
+            return cls.stand_in(database.address)
+        if found != newest_version():
+            database.close()
+            raise StateError(f"{database.address}: {explain_version(found)}")
+        return database
+
+    def why_not_writable(self) -> str | None:
+        """Say what keeps a Herald from writing here, as far as can be told without writing."""
+        if self._file is None:
+            with self.begin() as tx:
+                return _why_postgres_is_not_writable(tx)
+        needed = [self._file.parent, *([self._file] if self._file.exists() else [])]
+        closed = next((path for path in needed if not os.access(path, os.W_OK)), None)
+        return None if closed is None else f"{closed} may not be written"
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -84,6 +142,71 @@ class Database:
             raise StateError(f"{self._address}: {_explain(error)}") from error
         except NoConnectionError as error:  # many at once, each behind a slow disk or a lock
             raise StateError(f"{self._address}: the state cannot be used: too many wait for it at once") from error
+
+
+def newest_version() -> str:
+    """Return the version that :meth:`Database.migrate` leads to."""
+    return max(path.stem.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def explain_version(found: str) -> str:
+    """Say what to do about a state of another version than ours."""
+    ours = newest_version()
+    if found < ours:
+        return (
+            f"the state is of version {found} and this Herald writes version {ours}; `herald serve` or `herald run` "
+            "brings it up to that, after which an older Herald cannot use it: back it up with that one first"
+        )
+    return (
+        "the state was made by a newer Herald; install that version or a later one "
+        f"(the state has version {found}, this Herald writes {ours})"
+    )
+
+
+def _make_engine(url: URL, *, read_only: bool) -> Engine:
+    file = _file_of(url)
+    if url.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise ArgumentError
+    if url.get_backend_name() == "postgresql":
+        options = {"postgresql_readonly": True} if read_only else {}
+        engine = create_engine(url, pool_pre_ping=True, client_encoding="utf8", execution_options=options)
+        event.listen(engine, "do_connect", _connect_to_postgres)
+        return engine
+    if file is not None and read_only:
+        return SqliteReader(file, _BUSY_SECONDS).engine(url)
+    engine = create_engine(url, poolclass=StaticPool) if file is None else create_engine(url)
+    _set_up_sqlite(engine)
+    return engine
+
+
+def _connect_to_postgres(dialect: Any, _record: object, words: Any, options: dict[str, Any]) -> Any:
+    """Connect, and refuse a database that cannot hold every language."""
+    connection = dialect.connect(*words, **options)
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        name = connection.info.dbname
+        connection.close()
+        raise StateError(
+            f"store.url: the database {name!r} has the encoding {encoding}, which cannot hold every name that people "
+            f"give things; make one with CREATE DATABASE herald ENCODING 'UTF8' TEMPLATE template0, and name it there"
+        )
+    return connection
+
+
+def _why_postgres_is_not_writable(tx: Connection) -> str | None:
+    if tx.scalar(text("SELECT pg_is_in_recovery()")):
+        return "the server is a copy that only follows another"
+    may = text("SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)")
+    return None if tx.scalar(may) else "the account may make no tables there"
+
+
+def _is_begun(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
+
+
+def _file_of(url: URL) -> Path | None:
+    is_file = url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}
+    return Path(str(url.database)) if is_file else None
 
 
 def _set_up_sqlite(engine: Engine) -> None:

@@ -23,6 +23,7 @@ from bot.domain.runs import Release, RunStatus
 from bot.errors import RunStoreError
 from bot.ports import Experiment, Run, TicketDraft
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
+from bot.store import Database
 from tests.contract.benches import jira_tracker
 
 PARENT = "Experiment reports"
@@ -249,6 +250,21 @@ def test_where_everything_is_well_the_doctor_finds_nothing(clinic: Clinic):
     assert clinic.check(DC, "deployment").said.startswith("datacenter, version ")
     assert clinic.check(CLOUD, "transition to done").ok
     assert "run-1, ended" in clinic.check("mlflow", "runs of search").said
+
+
+def test_what_other_accounts_may_read_is_told_and_wrong_with_nothing(clinic: Clinic):
+    state, jobs = clinic.folder / "herald.db", clinic.folder / "jobs"
+    database = Database(f"sqlite:///{state}")
+    database.migrate()
+    database.close()
+    jobs.mkdir(mode=0o700)
+    assert clinic.wrong() == set()
+    assert [each.name for each in clinic.found["store"]] == ["database"]
+    state.chmod(0o644)
+    jobs.chmod(0o755)
+    assert clinic.wrong() == set()
+    told = [each.remedy for each in clinic.found["store"] if each.name == "privacy"]
+    assert told == [f"chmod 600 {state}", f"chmod 700 {jobs}"]
 
 
 @pytest.mark.parametrize("what", list(BROKEN))

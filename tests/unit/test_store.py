@@ -1,5 +1,6 @@
 """Herald's state, in SQLite and in PostgreSQL: fires, runs, incidents, leases, and what breaks it."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from bot.domain.judge import Finding, Outcome, SeriesState, Streak
 from bot.domain.runs import DataCard, Run
 from bot.errors import StateError
 from bot.store import Database, contacts, fires, incidents, leases, runs
+from bot.store.backup import back_up
 from bot.store.codec import dump, load
 from bot.store.contacts import Contact
 from bot.store.database import VERSION_TABLE
@@ -373,6 +375,42 @@ def test_a_disk_that_is_full_is_told_as_such_and_nothing_is_half_written(sqlite_
 def test_a_state_that_may_not_be_written_is_told_as_such(sqlite_database):
     with pytest.raises(StateError, match=r"readonly database \(the file must be writable\)"):
         record_under(sqlite_database, "PRAGMA query_only = ON")
+
+
+@pytest.mark.external_service
+def test_a_database_that_cannot_hold_every_language_is_refused(postgres_url_in):
+    for encoding in ("SQL_ASCII", "LATIN1"):
+        url = postgres_url_in(encoding)
+        for database, use in ((Database(url), Database.migrate), (Database(url, read_only=True), Database.version)):
+            with pytest.raises(StateError, match=rf"has the encoding {encoding}, which .* ENCODING 'UTF8' TEMPLATE te"):
+                use(database)
+            database.close()
+
+
+@pytest.mark.external_service
+def test_names_in_any_language_are_kept_whatever_the_account_has_set(postgres_url, monkeypatch):
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    database = Database(postgres_url)
+    with database.begin() as tx:
+        runs.record(tx, judged(run_at("跑", NOON, ndcg=0.5)))
+        assert runs.find(tx, "search", "跑").run.run_id == "跑"
+    database.close()
+
+
+@pytest.mark.parametrize("mask", [0, 0o277])
+def test_the_state_and_what_lies_beside_it_are_for_one_account_alone(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        database = Database(f"sqlite:///{tmp_path / 'state.db'}")
+        database.migrate()
+        with database.begin() as tx:
+            runs.record(tx, judged(run_at("run1")))
+        back_up(database, tmp_path / "backup")
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    database.close()
+    assert modes == dict.fromkeys(("state.db", "state.db-wal", "state.db-shm", "backup"), 0o600)
 
 
 @pytest.mark.parametrize("url", ["", "herald.db", "sqlit:///x", "mysql://x/y", "postgresql+nodriver://x"])
