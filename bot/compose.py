@@ -251,7 +251,7 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
     open_rows = tuple(
         OpenIncidentRow(
             verdict=verdict_view(_when_last_bad(on, incident), Step(incident, Turn.REPEATED)),
-            since=formats.moment(incident.opened_at, on.zone, on.locale),
+            since=formats.moment(incident.since, on.zone, on.locale),
             owner=on.config.owner,
             marker=_listed(on, incident),
             ticket="" if on.places.lists_tickets else _marker(on, incident),
@@ -488,10 +488,7 @@ def _release(on: Occasion) -> RunView | None:
 
 
 def _duration(on: Occasion, incident: Incident) -> str:
-    before = on.names.get(incident.onset) if incident.kind is Kind.STALE else None
-    began = before.run.ended if before else incident.opened_at  # a silence begins with the run before it
-    ended = incident.closed_at or on.now
-    return formats.duration(max(ended - began, timedelta(0)), on.locale)
+    return formats.duration(incident.lasted(on.now), on.locale)
 
 
 def _seconds(on: Occasion, seconds: float | None) -> str:

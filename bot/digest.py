@@ -238,14 +238,12 @@ class _Gathering:
         line = DigestLine(kind, section.title or name)
         if shown is not None and incident.kind is not Kind.FAILED:
             line = self._metric_line(kind, name, shown, told)
-        began = onset.run.ended if onset else incident.opened_at
-        ended = incident.closed_at or self.now
         return replace(
             line,
             incident=incident.kind,
             is_new=self._told(incident)[0],
-            when=formats.day(began, self.zone, self.locale),
-            duration=formats.duration(max(ended - incident.opened_at, timedelta(0)), self.locale),
+            when=formats.day(incident.since, self.zone, self.locale),
+            duration=formats.duration(incident.lasted(self.now), self.locale),
             owner=section.owner,
             ticket=self._ticket(section, incident),
         )

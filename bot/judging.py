@@ -173,14 +173,15 @@ class Judging:
             if runs.is_seen(tx, self.name, result.run_id):
                 return ()
             earlier = runs.recent(tx, series, _HISTORY_RUNS)
+            ends = {each.run_id: each.ended for each in (*(judged.run for judged in earlier), result.run)}
             standing = self._standing(tx, series) if past is None else incidents.standing(tx, series)
             if past is None:
                 accepted = assessment.accepted
-                steps = advance(standing, assessment, series, self.pipeline.incident_policy, now)
+                steps = advance(standing, assessment, series, self.pipeline.incident_policy, now, ends)
             else:
                 is_known = past.is_late or bool(standing)  # what stands in a series that is known stays as it is
                 accepted, left = self._settle(tx, series, assessment, past, is_known=is_known)
-                steps = open_standing(assessment, left, series, now) if past.is_newest and not is_known else ()
+                steps = open_standing(assessment, left, series, now, ends) if past.is_newest and not is_known else ()
             is_told = past is None or any(step.turn is Turn.FILED for step in steps)
             previous = earlier[-1].outcome if earlier else None
             places = self._places(result.run)
@@ -230,7 +231,8 @@ class Judging:
             return
         before = last or compose.nothing_yet(SeriesKey(self.name), known.known_since)
         assessment = Assessment(before.run.run_id, (finding,), SeriesState())
-        (step,) = advance((), assessment, SeriesKey(self.name), self.pipeline.incident_policy, now)
+        ends = {before.run.run_id: before.run.ended}
+        (step,) = advance((), assessment, SeriesKey(self.name), self.pipeline.incident_policy, now, ends)
         with self.database.begin() as tx:
             is_known = incidents.is_known(tx, step.incident.incident_id)
         if not is_known and not any(self.watch.unseen(self.watch.look(now))):

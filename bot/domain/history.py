@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, mint_id
 from bot.domain.judge.findings import Assessment, Finding, Outcome
@@ -40,9 +41,16 @@ def settle_past(assessment: Assessment, doubtful: Sequence[str], recent: int) ->
 
 
 def open_standing(
-    assessment: Assessment, standing: Sequence[str], series: SeriesKey, now: datetime
+    assessment: Assessment,
+    standing: Sequence[str],
+    series: SeriesKey,
+    now: datetime,
+    ends: Mapping[str, datetime] = MappingProxyType({}),
 ) -> tuple[Step, ...]:
-    """Open the incident of what stands at the newest run of the past: filed where it is certain, else a candidate."""
+    """Open the incident of what stands at the newest run of the past: filed where it is certain, else a candidate.
+
+    *ends* says when the series' runs ended.
+    """
     bad = _bad_metrics(assessment)
     if not bad or not standing:
         return ()
@@ -57,6 +65,7 @@ def open_standing(
         metrics=tuple(sorted(finding.key for finding in assessment.with_outcome(*_BAD))),
         bad_runs=tuple(standing),
         told_at=now if certain else None,
+        began_at=ends.get(standing[0]),
     )
     return (Step(incident, Turn.FILED if certain else Turn.SUSPECTED),)
 

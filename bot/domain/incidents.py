@@ -8,10 +8,11 @@ candidate --confirmed--> open --recovered--> resolved
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import assert_never
 
 from bot.domain.judge.findings import Assessment, Finding, Outcome
@@ -51,16 +52,28 @@ class Incident:
     series: SeriesKey
     state: IncidentState
     opened_by: str  # the first bad run; the fire, where a job left no run
-    opened_at: datetime
+    opened_at: datetime  # by Herald's clock
     metrics: tuple[str, ...] = ()  # keys of the findings that fell, slices included
     bad_runs: tuple[str, ...] = ()
     good_runs: int = 0  # in a row, since the last bad one
     told_at: datetime | None = None  # when the ticket last heard of it
-    closed_at: datetime | None = None
+    closed_at: datetime | None = None  # by Herald's clock
+    estimated_onset: str = ""  # the run at which the judge holds that it began
+    began_at: datetime | None = None  # end of the onset's run, or of the last run before a silence
+    recovered_at: datetime | None = None  # end of the first of the good runs
 
     @property
     def onset(self) -> str:
-        return self.bad_runs[0] if self.bad_runs else self.opened_by
+        return self.estimated_onset or (self.bad_runs[0] if self.bad_runs else self.opened_by)
+
+    @property
+    def since(self) -> datetime:
+        """When it began, by the runs' own clock."""
+        return self.began_at or self.opened_at
+
+    def lasted(self, now: datetime) -> timedelta:
+        """Return how long it lasted by the runs' own clock, from its onset to the first good run; until *now* if none."""
+        return max((self.recovered_at or now) - self.since, timedelta(0))
 
 
 class Turn(StrEnum):
@@ -90,12 +103,47 @@ def mint_id(series: SeriesKey, kind: Kind, opened_by: str) -> str:
 
 
 def advance(
-    incidents: Sequence[Incident], assessment: Assessment, series: SeriesKey, policy: IncidentPolicy, now: datetime
+    incidents: Sequence[Incident],
+    assessment: Assessment,
+    series: SeriesKey,
+    policy: IncidentPolicy,
+    now: datetime,
+    ends: Mapping[str, datetime] = MappingProxyType({}),
 ) -> tuple[Step, ...]:
     """Apply the assessment of one run to the series' incidents that are not over, opening one where needed.
 
-    Returns a step for each incident that changed. *opened_by* of a new incident is the assessed run.
+    Returns a step for each incident that changed. *opened_by* of a new incident is the assessed run. *ends* says when
+    the series' runs ended, by their ids: by them people are told since when, and for how long; *now*, Herald's own
+    clock, stands in for a run that it lacks.
     """
+    return tuple(_dated(step, assessment, ends, now) for step in _steps(incidents, assessment, series, policy, now))
+
+
+def _dated(step: Step, assessment: Assessment, ends: Mapping[str, datetime], now: datetime) -> Step:
+    """Note when an incident began and when it was over, by its runs' own ends."""
+    incident = step.incident
+    if step.turn is Turn.FILED:
+        onset = _earliest_onset(assessment, incident, ends)
+        incident = replace(incident, estimated_onset=onset, began_at=ends.get(onset, incident.began_at))
+    if incident.began_at is None:
+        incident = replace(incident, began_at=ends.get(incident.onset))
+    if incident.good_runs == 0 and step.turn is not Turn.DISMISSED:
+        incident = replace(incident, recovered_at=None)
+    elif incident.recovered_at is None:
+        incident = replace(incident, recovered_at=ends.get(assessment.run_id, now))
+    return replace(step, incident=incident)
+
+
+def _earliest_onset(assessment: Assessment, incident: Incident, ends: Mapping[str, datetime]) -> str:
+    """Return the run with which the judge holds that it began, of several metrics the first that fell; or nothing."""
+    fallen = assessment.with_outcome(Outcome.REGRESSED) if incident.kind is Kind.REGRESSED else ()
+    onsets = [f.onset for f in fallen if f.part is None and f.onset in ends]
+    return min((onset for onset in onsets if onset is not None), key=lambda onset: ends[onset], default="")
+
+
+def _steps(
+    incidents: Sequence[Incident], assessment: Assessment, series: SeriesKey, policy: IncidentPolicy, now: datetime
+) -> tuple[Step, ...]:
     steps: list[Step] = []
     bad = _bad_findings(assessment)
     for kind, findings in bad.items():

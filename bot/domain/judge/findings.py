@@ -85,6 +85,7 @@ class Finding:
     p_rows: float | None = None  # one-sided in the direction of the change, paired over examples
     detectable: float | None = None  # smallest change this much data could have shown, with a power of 80 %
     n_baseline: int = 0
+    n_since: int = 1  # newest runs whose mean, less the baseline, is the change
     n_examples: int = 0
     share_of_loss: float | None = None  # of the whole metric's fall, by weight; slices only
     method: Method = Method.NONE
@@ -96,6 +97,11 @@ class Finding:
         if self.change is None or not self.baseline:
             return None
         return self.change / abs(self.baseline)
+
+    @property
+    def level(self) -> float | None:
+        """The level that the change leads to from the baseline: this run's value, or the mean of the newest runs."""
+        return self.value if self.change is None or self.baseline is None else self.baseline + self.change
 
     @property
     def key(self) -> str:

@@ -93,6 +93,7 @@ def tell(view: View, value: float, min_effect: float, policy: MetricPolicy, pres
         p_runs=p_below(-abs(view.change), view.error, view.df),
         detectable=max(min_effect, smallest_found(view.sd, max(view.runs, 1), view.df, THRESHOLDS[preset])),
         n_baseline=view.runs,
+        n_since=view.since,
         method=Method.PREDICTIVE_T if view.sight is Sight.LONE else Method.LEVELS,
         onset=None if view.onset is None or view.sight is Sight.SMALL else str(view.onset),
     )

@@ -82,6 +82,7 @@ class View:
     sd: float = math.nan
     df: float = 1.0
     runs: int = 0  # that the level rests on
+    since: int = 1  # newest runs that the change rests on
     onset: int | None = None  # number of the run, from 0
 
 
@@ -165,6 +166,7 @@ def describe(track: Track, levels: Levels, best: int, sight: Sight) -> View:
         sd=sd,
         df=levels.df,
         runs=len(levels.window.values) - span,
+        since=span,
         onset=track.seen - span,
     )
 
