@@ -19,7 +19,7 @@ from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus
 from bot.domain.telling import Places
 from bot.formats import Locale
 from bot.render import clean_title
-from bot.seam import INTERVAL_ENDS
+from bot.seam import COMMIT_TAG, INTERVAL_ENDS
 from bot.store.runs import JudgedRun, assessment_of
 from bot.views import (
     ArchivePageView,
@@ -37,6 +37,7 @@ from bot.views import (
     PipelinePageView,
     RunPageView,
     RunView,
+    Source,
     TicketView,
     Tone,
     VerdictView,
@@ -96,9 +97,10 @@ def series_title(title: str, run: Run, series_by: Sequence[str]) -> str:
     return " / ".join([title, *filter(None, series_values(run, series_by))])
 
 
-def page_title(title: str, result: RunResult) -> str:
+def page_title(title: str, result: RunResult, locale: Locale) -> str:
     """Return the title of a run's page: unique in its space, since the run's id is part of it."""
-    return clean_title(f"{title}: {result.run.name} ({result.run_id[:_SHORT_ID]})")
+    name, run_id = result.run.name, result.run_id[:_SHORT_ID]
+    return clean_title(f"{title}：{name}（{run_id}）" if locale == "zh" else f"{title}: {name} ({run_id})")
 
 
 def nothing_yet(series: SeriesKey, since: datetime) -> JudgedRun:
@@ -109,12 +111,17 @@ def nothing_yet(series: SeriesKey, since: datetime) -> JudgedRun:
     )
 
 
-def pipeline_page_title(title: str, instance: str) -> str:
-    return clean_title(f"{title} (Herald {instance})")
+def pipeline_page_title(title: str, instance: str, locale: Locale) -> str:
+    return clean_title(_of_herald(title, instance, locale))
 
 
-def archive_page_title(title: str, year: int, instance: str) -> str:
-    return clean_title(f"{title} {year} (Herald {instance})")
+def archive_page_title(title: str, year: int, instance: str, locale: Locale) -> str:
+    return clean_title(_of_herald(f"{title} {year} 年" if locale == "zh" else f"{title} {year}", instance, locale))
+
+
+def _of_herald(title: str, instance: str, locale: Locale) -> str:
+    """Name the Herald that a page belongs to, in the brackets of its language."""
+    return f"{title}（Herald {instance}）" if locale == "zh" else f"{title} (Herald {instance})"
 
 
 def year_of(run: Run, zone: ZoneInfo) -> int:
@@ -160,12 +167,13 @@ def ticket_view(on: Occasion, step: Step) -> TicketView:
         onset=_onset(on, step.incident),
         rows=metric_rows(on),
         slices=_slice_rows(on)[:_SLICES_TOLD],
-        facts=tuple(row for row in (*_facts(on), *_params(on)) if row.changed),
+        facts=tuple(row for row in (*_commit(on), *_facts(on), *_params(on)) if row.changed),
         owner=on.config.owner,
         marker=_marker(on, step.incident),
         chart=chart.filename if chart else "",
         log_tail=on.log_tail,
         release=_release(on) if any(f.against is Against.PINNED for f in on.assessment.findings) else None,
+        compared=_compared(on),
         links=_links(report=on.page),
     )
 
@@ -205,13 +213,13 @@ def run_page_view(on: Occasion) -> RunPageView:
     previous = next((judged for judged in reversed(on.history[:-1]) if judged.page_title), None)
     previous_page = on.places.page(previous.page_title) if previous and previous.page_title else None
     return RunPageView(
-        title=page_title(on.title, on.result),
+        title=page_title(on.title, on.result, on.locale),
         verdict=verdict_view(on, step),
         run=run_view(on, on.history[-1].run),
         rows=metric_rows(on, reported=True),
         slices=_slice_rows(on),
         params=_params(on),
-        facts=_facts(on),
+        facts=(*_commit(on), *_facts(on)),
         chart=chart_view(on),
         marker=_listed(on, incident) if incident else "",
         labels=_labels(on),
@@ -284,11 +292,11 @@ def _when_last_bad(on: Occasion, incident: Incident) -> Occasion:
 def verdict_view(on: Occasion, step: Step | None) -> VerdictView:
     """Gather what one sentence about the run, or about the incident after it, needs."""
     outcome = on.assessment.outcome
-    findings = [f for f in on.assessment.findings if f.part is None and f.outcome is outcome and f.change is not None]
+    whole = [f for f in on.assessment.findings if f.part is None]
+    findings = [f for f in whole if f.outcome is outcome]
     if step is not None and step.turn is Turn.RESOLVED:
-        findings = [f for f in on.assessment.findings if f.part is None and f.key in step.incident.metrics]
-    findings = findings or [f for f in on.assessment.findings if f.part is None]
-    findings.sort(key=_prominence, reverse=True)
+        findings = [f for f in whole if f.key in step.incident.metrics] or findings
+    findings.sort(key=lambda f: (f.change is not None, _prominence(f)), reverse=True)
     others = tuple(dict.fromkeys(_plain(on, f.metric) for f in findings[1:] if f.metric in on.config.metrics))
     told = next((f for f in findings if outcome is Outcome.INVALID and f.metric not in on.config.metrics), None)
     told = told or next((f for f in findings[:1] if f.metric in on.config.metrics), None)
@@ -331,7 +339,9 @@ def chart_view(on: Occasion) -> ChartView | None:
     findings = [f for f in on.assessment.findings if f.part is None and f.metric in on.config.metrics]
     if not findings:
         return None
-    told = max(findings, key=lambda f: (f.outcome.severity, _prominence(f)))
+    told = max(findings, key=lambda f: (f.outcome.severity, f.change is not None, _prominence(f)))
+    if told.value is None:
+        return None  # the history without this run would show something else than what is told
     points = [j for j in on.history[-_CHART_RUNS:] if told.metric in j.run.metrics]
     if not points:
         return None
@@ -365,6 +375,8 @@ def _metric_row(on: Occasion, finding: Finding) -> MetricRow:
 def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> MetricRow:
     """Write a finding in finished strings."""
     scale = finding.baseline if finding.baseline is not None else finding.value
+    value, level = _show(finding.value, section, scale), _show(finding.level, section, scale)
+    is_mean = finding.n_since > 1 and level != value
     interval = ""
     if finding.change_low is not None and finding.change_high is not None:
         low = formats.number(finding.change_low, scale=scale, signed=True)
@@ -375,7 +387,7 @@ def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> Metr
         plain=section.name.get(locale, finding.metric),
         outcome=finding.outcome,
         reason=finding.reason,
-        value=_show(finding.value, section, scale),
+        value=value,
         baseline=_show(finding.baseline, section, scale),
         change="" if finding.change is None else formats.number(finding.change, scale=scale, signed=True),
         relative="" if finding.relative is None else formats.percent(finding.relative, locale, signed=True),
@@ -388,6 +400,8 @@ def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> Metr
         higher_is_better=section.direction.sign > 0,
         why=section.why.get(locale, ""),
         is_release=finding.against is Against.PINNED,
+        now=level if is_mean else "",
+        over=str(finding.n_since) if is_mean else "",
     )
 
 
@@ -462,20 +476,46 @@ def _facts(on: Occasion) -> tuple[FactRow, ...]:
 
 
 def _params(on: Occasion) -> tuple[FactRow, ...]:
+    """Return the parameters, beside those of the latest accepted run; one that only one of both has is a change."""
+    now = on.result.run.params
     before: Mapping[str, str] = on.baseline.recent[-1].run.params if on.baseline.recent else {}
+    are_compared = bool(now and before)
     return tuple(
-        FactRow(name, _shortened(value), _shortened(before.get(name, "")), changed=_is_news(name, value, before))
-        for name, value in sorted(on.result.run.params.items())
+        FactRow(
+            name,
+            _shortened(now.get(name, "")),
+            _shortened(before.get(name, "")),
+            changed=are_compared and name != "seed" and now.get(name) != before.get(name),  # seeds differ on purpose
+        )
+        for name in sorted(now.keys() | before.keys() if are_compared else now.keys())
     )
+
+
+def _commit(on: Occasion) -> tuple[FactRow, ...]:
+    """Return the commit that the run's code came from, beside that of the latest accepted run."""
+    commit = on.result.run.tags.get(COMMIT_TAG, "")
+    before = on.baseline.recent[-1].run.tags.get(COMMIT_TAG, "") if on.baseline.recent else ""
+    if not commit:
+        return ()
+    return (FactRow("git commit", _shortened(commit), _shortened(before), changed=bool(before) and before != commit),)
+
+
+def _compared(on: Occasion) -> tuple[Source, ...]:
+    """Return of what both this run and the latest accepted one have something on record."""
+    if not on.baseline.recent:
+        return ()
+    now, before = on.result, on.baseline.recent[-1]
+    there = {
+        Source.PARAMS: now.run.params.keys() - {"seed"} and before.run.params.keys() - {"seed"},
+        Source.CARD: now.card and before.card,
+        Source.COMMIT: COMMIT_TAG in now.run.tags and COMMIT_TAG in before.run.tags,
+    }
+    return tuple(source for source, is_there in there.items() if is_there)
 
 
 def _shortened(text: str) -> str:
     """Leave of a hash what a person compares."""
     return _HASH.sub(lambda found: found[0][:_SHORT_HASH], text)
-
-
-def _is_news(name: str, value: str, before: Mapping[str, str]) -> bool:
-    return name in before and before[name] != value and name != "seed"  # seeds differ on purpose
 
 
 def _onset(on: Occasion, incident: Incident) -> RunView:

@@ -65,7 +65,7 @@ def compose_digest(herald: Herald, since: datetime | None = None, locale: Locale
     shown = [line for part in chosen for line in part.lines]
     until = formats.moment(now, zone, locale)
     view = DigestView(
-        title=clean_title(f"{_TITLE[locale]} {until} (Herald {herald.config.instance})"),
+        title=clean_title(_TITLE[locale].format(until=until, instance=herald.config.instance)),
         tone=_tone(lines),
         since=formats.day(since, zone, locale),
         until=formats.day(now, zone, locale),
@@ -79,7 +79,7 @@ def compose_digest(herald: Herald, since: datetime | None = None, locale: Locale
     return Digest(view, locale)
 
 
-_TITLE: dict[Locale, str] = {"en": "Digest", "zh": "简报"}
+_TITLE: dict[Locale, str] = {"en": "Digest {until} (Herald {instance})", "zh": "简报 {until}（Herald {instance}）"}
 
 
 def _tone(lines: dict[DigestSection, list[DigestLine]]) -> Tone:
@@ -182,8 +182,10 @@ class _Gathering:
         return lines
 
     def recovered(self) -> Iterator[DigestLine]:
+        again = {(i.series, i.kind, m) for _, i in self._incidents(IncidentState.OPEN) for m in i.metrics or ("",)}
         for name, incident in self._incidents(IncidentState.RESOLVED):
-            if incident.closed_at is not None and incident.closed_at >= self.since:
+            fell = {(incident.series, incident.kind, metric) for metric in incident.metrics or ("",)}
+            if incident.closed_at is not None and incident.closed_at >= self.since and not fell & again:
                 yield self._line(DigestKind.RECOVERED, name, incident)
 
     def improved(self) -> Iterator[DigestLine]:
@@ -233,7 +235,7 @@ class _Gathering:
         if incident.bad_runs and incident.state is not IncidentState.RESOLVED:
             shown = runs.find(self.tx, incident.series.pipeline, incident.bad_runs[-1]) or onset
         elif incident.state is IncidentState.RESOLVED:
-            shown = next(iter(runs.recent(self.tx, incident.series, 1)), onset)
+            shown = runs.find(self.tx, incident.series.pipeline, incident.recovered_by)
         told = [f for f in shown.findings if f.part is None and f.key in incident.metrics] if shown else []
         line = DigestLine(kind, section.title or name)
         if shown is not None and incident.kind is not Kind.FAILED:

@@ -73,6 +73,7 @@ class Words:
         if finding.outcome in _CHANGE_TOLD and finding.baseline is not None and finding.change is not None:
             value = finding.baseline + finding.change
         relative = finding.relative
+        is_mean = finding.outcome in _CHANGE_TOLD and finding.n_since > 1
         known = finding.detectable if finding.outcome in _DETECTABLE_TOLD else None
         return MetricRow(
             metric=finding.metric,
@@ -86,6 +87,7 @@ class Words:
             interval="",
             spread=self.noise(finding.spread, finding.baseline),
             detectable="" if known is None else self.size(known, finding.baseline, step),
+            over=str(finding.n_since) if is_mean else "",
         )
 
     def say_stretches(self, metric: str, found: Stretches | None, count: int) -> str:

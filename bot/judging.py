@@ -20,6 +20,7 @@ from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState, 
 from bot.domain.runs import Baseline, Run, RunResult, RunStatus
 from bot.domain.silence import find_silence
 from bot.domain.telling import Places, Publish, effects_of, wants_page
+from bot.formats import Locale
 from bot.ports import RunStore
 from bot.store import Database, contacts, fires, incidents, outbox, pipelines, runs
 from bot.store.runs import JudgedRun
@@ -59,6 +60,10 @@ class Judging:
     @property
     def title(self) -> str:
         return self.pipeline.title or self.name
+
+    @property
+    def _locale(self) -> Locale:
+        return self.config.locale_of(self.name)
 
     @property
     def watch(self) -> Watch:
@@ -188,7 +193,7 @@ class Judging:
             has_page = (
                 is_told and places.wiki is not None and wants_page(places.publish, assessment.outcome, previous, steps)
             )
-            title = compose.page_title(self._title_of(result.run), result) if has_page else None
+            title = compose.page_title(self._title_of(result.run), result, self._locale) if has_page else None
             judged = _judged(result, series, assessment, now, is_accepted=accepted, fire=fire, title=title)
             runs.record(tx, judged)
             if past is None or not past.is_late:
@@ -300,7 +305,7 @@ class Judging:
         return compose.Occasion(
             title=self._title_of(result.run),
             config=self.pipeline,
-            locale=self.config.locale_of(self.name),
+            locale=self._locale,
             channel_locale=self.config.locale_of(self.name, self.pipeline.chat, self.pipeline.channel),
             zone=self.config.zone_of(self.name),
             places=self._places(result.run),
@@ -328,8 +333,8 @@ class Judging:
         year = compose.year_of(run, self.config.zone_of(self.name))
         return Places(
             instance=instance,
-            pipeline_page=compose.pipeline_page_title(title, instance),
-            archive_page=compose.archive_page_title(title, year, instance),
+            pipeline_page=compose.pipeline_page_title(title, instance, self._locale),
+            archive_page=compose.archive_page_title(title, year, instance, self._locale),
             tracker=pipeline.tracker,
             wiki=pipeline.wiki,
             chat=pipeline.chat,

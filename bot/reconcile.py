@@ -115,7 +115,11 @@ def _look_at_pages(herald: Herald, name: str, wiki: Wiki, known: Known) -> Itera
 def _pipeline_pages(herald: Herald, name: str, wiki: Wiki) -> Iterator[Page]:
     for pipeline, section in herald.config.pipeline.items():
         if section.wiki == name:
-            page = wiki.find(pipeline_page_title(section.title or pipeline, herald.config.instance))
+            page = wiki.find(
+                pipeline_page_title(
+                    section.title or pipeline, herald.config.instance, herald.config.locale_of(pipeline)
+                )
+            )
             if page is not None:
                 yield page
 

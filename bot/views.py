@@ -57,6 +57,16 @@ class MetricRow:
     higher_is_better: bool = True
     why: str = ""  # why it matters, in the team's words
     is_release: bool = False  # the baseline is the released run, not the recent ones
+    now: str = ""  # what the change leads to from the baseline, where that is not the value: a mean of newest runs
+    over: str = ""  # how many runs that mean is of
+
+
+class Source(StrEnum):
+    """Where it may be seen what is different about a run."""
+
+    PARAMS = "params"
+    CARD = "card"
+    COMMIT = "commit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +166,7 @@ class TicketView:
     chart: str = ""  # filename of the attached chart
     log_tail: str = ""  # last lines of a failed job
     release: RunView | None = None  # the released run, where a row is held against it
+    compared: tuple[Source, ...] = ()  # what both this run and the baseline have on record
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # report
 
 

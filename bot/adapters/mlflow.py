@@ -23,7 +23,7 @@ from bot.config import MlflowSection
 from bot.domain.runs import DataCard, ExampleTable, Release, Run, RunResult, RunStatus
 from bot.errors import RunStoreError
 from bot.ports import Experiment, Selection
-from bot.seam import CARD_FILE, FIRE_TAG, GUESS_TAG, TABLE_FILE
+from bot.seam import CARD_FILE, COMMIT_TAG, FIRE_TAG, GUESS_TAG, TABLE_FILE
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment as MlflowExperiment
@@ -39,6 +39,7 @@ _STATUS = {
 }
 _PARENT_TAG = "mlflow.parentRunId"
 _SPACES = " \t\r\n"  # a name of nothing else says nothing
+_KEPT_TAGS = frozenset({COMMIT_TAG})  # of MLflow's own, which are many
 _LOG_FOLDER = "herald"
 _BAD_TERMS = "INVALID_PARAMETER_VALUE"
 _UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # the latter of an alias that a model lacks
@@ -195,7 +196,11 @@ class MlflowRunStore:
             ended=_moment(info.end_time or info.start_time),
             metrics=dict(run.data.metrics),
             params=dict(run.data.params),
-            tags={name: value for name, value in run.data.tags.items() if not name.startswith("mlflow.")},
+            tags={
+                name: value
+                for name, value in run.data.tags.items()
+                if name in _KEPT_TAGS or not name.startswith("mlflow.")
+            },
             url=f"{base}/#/experiments/{info.experiment_id}/runs/{info.run_id}" if base else "",
         )
 

@@ -61,6 +61,7 @@ class Incident:
     estimated_onset: str = ""  # the run at which the judge holds that it began
     began_at: datetime | None = None  # end of the onset's run, or of the last run before a silence
     recovered_at: datetime | None = None  # end of the first of the good runs
+    recovered_by: str = ""  # that run
 
     @property
     def onset(self) -> str:
@@ -72,7 +73,7 @@ class Incident:
         return self.began_at or self.opened_at
 
     def lasted(self, now: datetime) -> timedelta:
-        """Return how long it lasted by the runs' own clock, from its onset to the first good run; until *now* if none."""
+        """Return how long it lasted by the runs' own clock: from its onset to the first good run, or until *now*."""
         return max((self.recovered_at or now) - self.since, timedelta(0))
 
 
@@ -128,9 +129,10 @@ def _dated(step: Step, assessment: Assessment, ends: Mapping[str, datetime], now
     if incident.began_at is None:
         incident = replace(incident, began_at=ends.get(incident.onset))
     if incident.good_runs == 0 and step.turn is not Turn.DISMISSED:
-        incident = replace(incident, recovered_at=None)
+        incident = replace(incident, recovered_at=None, recovered_by="")
     elif incident.recovered_at is None:
-        incident = replace(incident, recovered_at=ends.get(assessment.run_id, now))
+        by = assessment.run_id
+        incident = replace(incident, recovered_at=ends.get(by, now), recovered_by=by)
     return replace(step, incident=incident)
 
 

@@ -25,6 +25,7 @@ from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
 from bot.errors import PermanentError, RetryableError
+from bot.render import Renderer
 from bot.store import Database, incidents, outbox, pipelines, runs
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -219,7 +220,7 @@ def test_what_could_not_be_delivered_is_told(office):
     owe_digest(herald, MONDAY)
     office.chat.faults.fail_next("post", PermanentError("channel_not_found"))
     herald.dispatcher.drain()
-    assert "Herald could not deliver 1 thing and waits for a person" in "\n".join(told(office))
+    assert "1 update could not be delivered" in "\n".join(told(office))
 
 
 @pytest.mark.parametrize("committed", [True, False])
@@ -342,3 +343,32 @@ def test_the_command_shows_a_digest_and_posts_it_when_told_to(httpserver, sqlite
     assert quiet in digest("--since", "2d", "--post")
     ((request, _),) = httpserver.log
     assert quiet in request.get_data(as_text=True)
+
+
+def test_what_recovered_reads_as_it_did_then_and_lasted_as_long_as_its_runs(office):
+    back = office.fell("was", 6)
+    with office.database.begin() as tx:
+        finding = Finding("ndcg", Outcome.OK, Reason.WITHIN_SPREAD, value=0.49, baseline=0.5, change=-0.01)
+        good = judged(run_at("good", MONDAY - 3 * DAY), Outcome.OK, series=back.series, findings=(finding,))
+        runs.record(tx, good)
+    began, recovered = MONDAY - 6 * DAY, MONDAY - 3 * DAY
+    back = replace(back, state=IncidentState.RESOLVED, opened_at=MONDAY - timedelta(minutes=15), closed_at=MONDAY)
+    office.keep(replace(back, began_at=began, recovered_at=recovered, recovered_by="good"))
+    office.fell("later", 0.1)  # not an incident yet
+    text = "\n".join(told(office)).replace("\u00a0", " ")
+    assert "has recovered and is at 0.4900, after 3 d" in text
+
+
+def test_what_recovered_and_fell_again_is_not_called_better(office):
+    over = replace(office.fell("was", 6), state=IncidentState.RESOLVED, closed_at=MONDAY - 2 * DAY)
+    office.keep(over, office.fell("again", 1))
+    text = "\n".join(told(office))
+    assert "has recovered" not in text
+    assert "fell by" in text
+
+
+def test_no_command_stands_in_a_managers_digest(office):
+    everything = render_samples.digest_of_all_kinds
+    for locale, words in render_samples.WORDS.items():
+        lines = Renderer(locale).render_digest_text(everything(words), {})
+        assert "herald " not in lines

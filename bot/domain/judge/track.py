@@ -82,8 +82,8 @@ class View:
     sd: float = math.nan
     df: float = 1.0
     runs: int = 0  # that the level rests on
-    since: int = 1  # newest runs that the change rests on
     onset: int | None = None  # number of the run, from 0
+    since: int = 1  # newest runs that the change rests on
 
 
 def watch(track: Track, value: float, preset: Preset, min_effect: float = 0.0) -> tuple[Track, View]:
@@ -166,8 +166,8 @@ def describe(track: Track, levels: Levels, best: int, sight: Sight) -> View:
         sd=sd,
         df=levels.df,
         runs=len(levels.window.values) - span,
-        since=span,
         onset=track.seen - span,
+        since=span,
     )
 
 

@@ -1,0 +1,219 @@
+"""Every fixed sentence is said where its evidence is on record, and nowhere else; one sentence tells one pair of numbers."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.compose import Occasion, metric_row, page_title, pipeline_page_title, ticket_view
+from bot.config import MetricSection, PipelineSection
+from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
+from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
+from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus, Slice
+from bot.domain.telling import Places
+from bot.render import Renderer
+from bot.seam import COMMIT_TAG
+from bot.store.runs import JudgedRun
+from bot.views import Source
+from tests.unit import render_samples as samples
+
+LOCALES = ("en", "zh")
+RENDERERS = {locale: Renderer(locale) for locale in LOCALES}
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def shown(view: Any, locale: str) -> str:
+    """Return the ticket and the message that a view's verdict makes, as people read them."""
+    renderer = RENDERERS[locale]
+    told = replace(samples.message(samples.WORDS[locale]), verdict=view.verdict, rows=view.rows[:2])
+    return renderer.render_ticket("jira", view, {}).body + "\n" + renderer.render_message(told, {})
+
+
+@dataclass(frozen=True)
+class Said:
+    """A fixed sentence, a ticket that gives it its evidence, and what takes that evidence away."""
+
+    en: str
+    zh: str
+    ticket: Callable[[Any], Any]
+    without: Callable[[Any], Any]
+
+
+def _verdict(**changes: Any) -> Callable[[Any], Any]:
+    return lambda view: replace(view, verdict=replace(view.verdict, **changes))
+
+
+def _headline(**changes: Any) -> Callable[[Any], Any]:
+    return lambda view: replace(view, verdict=replace(view.verdict, headline=replace(view.verdict.headline, **changes)))
+
+
+def _missing(words: Any) -> Any:
+    view = samples.invalid_ticket(words)
+    return _headline(reason=Reason.MISSING, plain=words.quality, value="", baseline="", change="", relative="")(view)
+
+
+def _not_a_number(words: Any) -> Any:
+    return _headline(reason=Reason.NOT_A_NUMBER)(_missing(words))
+
+
+def _bare(words: Any) -> Any:
+    return _verdict(slices=())(replace(samples.ticket(words), facts=(), slices=()))
+
+
+def _compared(*sources: Source) -> Callable[[Any], Any]:
+    return lambda words: replace(_bare(words), compared=sources)
+
+
+def _averaged(words: Any) -> Any:
+    return _headline(now="0.152", over="3")(samples.ticket(words))
+
+
+def _silent(words: Any) -> Any:
+    return _verdict(silent_for="3 d", cadence="1 d")(samples.stale_ticket(words))
+
+
+EVIDENCE = (
+    Said("usually differ by", "通常相差", samples.ticket, _headline(spread="")),
+    Said("on average over the last 3 runs", "最近 3 次运行的平均值", _averaged, _headline(now="", over="")),
+    Said("A rerun with another seed shows the same", "更换随机种子重跑", samples.ticket, _verdict(reruns_agree=False)),
+    Said("runs in a row show it", "已连续 2 次运行如此", lambda w: _verdict(reruns_agree=False)(samples.ticket(w)), _verdict(bad_runs="1")),
+    Said("got worse with it", "同时变差", samples.ticket, _verdict(also=())),
+    Said("Most of the loss", "变差主要集中在", samples.ticket, _verdict(slices=())),
+    Said("the parts that lost most", "变差最多的分组。", samples.ticket, lambda v: replace(v, slices=())),
+    Said("Start with what is different", "先看与基线有哪些不同", samples.ticket, lambda v: replace(v, facts=())),
+    Said("nothing on record says it", "没有记录可查。", _bare, lambda v: replace(v, facts=samples.FACTS[:1])),
+    Said("no difference from the baseline in the parameters.", "参数与基线一致", _compared(Source.PARAMS), lambda v: replace(v, compared=())),
+    Said("no difference from the baseline in the data card.", "数据卡与基线一致", _compared(Source.CARD), lambda v: replace(v, compared=(Source.PARAMS,))),
+    Said("no difference from the baseline in the commit.", "代码版本与基线一致", _compared(Source.COMMIT), lambda v: replace(v, compared=())),
+    Said("have no parameters, data card or commit to compare", "没有记录可以比较", _bare, lambda v: replace(v, compared=(Source.CARD,))),
+    Said("The data behind this run is not what it was", "所用的数据变了", samples.invalid_ticket, _headline(reason=Reason.MISSING)),
+    Said("is missing from this run", "没有记录", _missing, _headline(reason=Reason.NOT_A_NUMBER)),
+    Said("is not a number in this run", "不是有效数值", _not_a_number, _headline(reason=Reason.MISSING)),
+    Said("Neither can", "也无法判定", lambda w: _verdict(also=(w.hits,))(_missing(w)), _verdict(also=())),
+    Said("what changed in the data or the evaluation", "数据或评估方式有什么变化", samples.invalid_ticket, _headline(reason=Reason.MISSING)),
+    Said("Start with the end of the log", "先看日志末尾", samples.failed_ticket, lambda v: replace(v, log_tail="")),
+    Said("failed with exit code", "退出码", samples.failed_ticket, _verdict(exit_code="")),
+    Said("Nothing has come for", "没有新的运行", _silent, _verdict(silent_for="")),
+    Said("(release)", "（已发布版本）", samples.decayed_ticket, lambda v: replace(v, rows=())),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("said", EVIDENCE, ids=[said.en for said in EVIDENCE])
+def test_a_sentence_stands_with_its_evidence_and_falls_with_it(said: Said, locale: str):
+    sentence = said.en if locale == "en" else said.zh
+    ticket = said.ticket(samples.WORDS[locale])
+    assert sentence in shown(ticket, locale)
+    assert sentence not in shown(said.without(ticket), locale)
+
+
+@settings(deadline=None)  # the first text loads every template
+@given(
+    baseline=st.floats(0.05, 900),
+    share=st.floats(0.03, 0.6),
+    lone=st.floats(-0.2, 0.2),
+    runs=st.integers(1, 9),
+    rises=st.booleans(),
+)
+def test_a_sentence_tells_one_pair_of_numbers_and_their_difference(baseline, share, lone, runs, rises):
+    change = baseline * share * (1 if rises else -1)
+    value = baseline + change * (1 + lone) if runs > 1 else baseline + change
+    finding = Finding(
+        "ndcg", Outcome.REGRESSED, Reason.LEVEL_FELL, value=value, baseline=baseline, change=change, n_since=runs
+    )
+    row = metric_row(finding, MetricSection(), "en")
+    view = replace(samples.ticket(samples.WORDS["en"]), rows=(row,), slices=())
+    view = replace(view, verdict=replace(view.verdict, headline=row, also=(), slices=()))
+    text = shown(view, "en").replace("\N{NO-BREAK SPACE}", " ")
+    told = re.search(r"(?:fell|rose) by ([\d.]+) %, from (\d[\d,]*(?:\.\d+)?) to (\d[\d,]*(?:\.\d+)?)", text)
+    assert told is not None
+    percent, before, after = (float(number.replace(",", "")) for number in told.groups())
+    assert abs(after - before) / before == pytest.approx(percent / 100, abs=0.004)
+
+
+def run(number: int, **changes: Any) -> Run:
+    at = NOON + timedelta(days=number)
+    return replace(Run(f"run{number}", f"night {number}", RunStatus.FINISHED, at, at, {"ndcg": 0.4}), **changes)
+
+
+def occasion(now: RunResult, before: RunResult | None, *findings: Finding) -> Occasion:
+    series = SeriesKey("search")
+    history = [JudgedRun(now.run, series, now.card, findings, findings[0].outcome, False, False, NOON)]
+    return Occasion(
+        title="Search",
+        config=PipelineSection.model_validate({"experiment": "e", "metrics": {"ndcg": {}, "mrr": {}}}),
+        locale="en",
+        channel_locale="en",
+        zone=ZoneInfo("UTC"),
+        places=Places("demo", "Search", "Search 2026", tracker="jira"),
+        result=now,
+        assessment=Assessment(now.run_id, findings, SeriesState()),
+        baseline=Baseline(() if before is None else (before,)),
+        history=history,
+        steps=(),
+        standing=(),
+        now=NOON,
+    )
+
+
+def ticket_of(on: Occasion) -> Any:
+    kind = Kind.INVALID if on.assessment.outcome is Outcome.INVALID else Kind.REGRESSED
+    incident = Incident("i", kind, SeriesKey("search"), IncidentState.OPEN, on.result.run_id, NOON)
+    return ticket_view(on, Step(incident, Turn.FILED))
+
+
+FELL = Finding("ndcg", Outcome.REGRESSED, Reason.CONFIRMED, value=0.3, baseline=0.4, change=-0.1, spread=0.01)
+
+
+def test_a_commit_that_changed_is_named_as_a_difference():
+    old, new = "a" * 40, "b" * 40
+    view = ticket_of(
+        occasion(RunResult(run(2, tags={COMMIT_TAG: new})), RunResult(run(1, tags={COMMIT_TAG: old})), FELL)
+    )
+    assert [(fact.before, fact.value) for fact in view.facts] == [("a" * 12, "b" * 12)]
+    assert view.compared == (Source.COMMIT,)
+
+
+def test_a_parameter_that_came_or_went_is_a_difference_but_a_seed_is_none():
+    now = run(2, params={"lr": "1", "new": "x", "seed": "2"})
+    view = ticket_of(occasion(RunResult(now), RunResult(run(1, params={"lr": "1", "old": "y", "seed": "1"})), FELL))
+    assert {(fact.name, fact.before, fact.value) for fact in view.facts} == {("new", "", "x"), ("old", "y", "")}
+
+
+def test_runs_without_parameters_card_or_commit_have_nothing_compared():
+    assert ticket_of(occasion(RunResult(run(2)), RunResult(run(1)), FELL)).compared == ()
+    both = ticket_of(
+        occasion(RunResult(run(2), DataCard({"rows": 1.0})), RunResult(run(1), DataCard({"rows": 1.0})), FELL)
+    )
+    assert both.compared == (Source.CARD,)
+
+
+def test_the_ticket_of_a_metric_that_was_not_logged_speaks_of_it_and_shows_no_chart_of_another():
+    missing = Finding("mrr", Outcome.INVALID, Reason.MISSING)
+    fine = Finding("ndcg", Outcome.OK, Reason.WITHIN_SPREAD, value=0.39, baseline=0.4, change=-0.01, spread=0.01)
+    view = ticket_of(occasion(RunResult(run(2)), RunResult(run(1)), fine, missing))
+    assert view.verdict.headline is not None
+    assert view.verdict.headline.metric == "mrr"
+    assert view.chart == ""
+    assert "mrr is missing from this run" in shown(view, "en")
+
+
+def test_a_slice_is_said_of_its_own_numbers():
+    part = Finding(
+        "ndcg", Outcome.REGRESSED, Reason.CONFIRMED, Slice("dept", "MEAT"), 0.1, 0.2, -0.1, share_of_loss=0.9
+    )
+    view = ticket_of(occasion(RunResult(run(2)), RunResult(run(1)), FELL, part))
+    assert "MEAT" in shown(view, "en")
+
+
+@pytest.mark.parametrize(
+    "name", [page_title("搜索", RunResult(run(1)), "zh"), pipeline_page_title("搜索", "demo", "zh")]
+)
+def test_chinese_titles_have_chinese_brackets_and_colons(name: str):
+    assert not set(name) & set("():,")
