@@ -11,7 +11,7 @@ from typing import TypeVar
 from bot.charts import draw_history
 from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind, channel_of, family_of
 from bot.domain.pacing import Allowance
-from bot.errors import PermanentError
+from bot.errors import AccountError, PermanentError, Reach
 from bot.ports import (
     Attachment,
     Chat,
@@ -20,6 +20,7 @@ from bot.ports import (
     Posted,
     Promise,
     RemoteLink,
+    Right,
     Ticket,
     TicketDraft,
     TicketState,
@@ -57,6 +58,25 @@ _NAMES_OTHERS = frozenset(
     }
 )
 _NEEDS_PAUSE = timedelta(seconds=15)
+_RIGHTS = {  # what an account needs to carry an effect out
+    EffectKind.OPEN_TICKET: Right.CREATE,
+    EffectKind.COMMENT_TICKET: Right.COMMENT,
+    EffectKind.RESOLVE_TICKET: Right.MOVE,
+    EffectKind.LINK_TICKET: Right.LINK,
+    EffectKind.ATTACH_TO_TICKET: Right.ATTACH,
+    EffectKind.ATTACH_TEXT: Right.ATTACH,
+    EffectKind.ATTACH_COMMENT: Right.ATTACH,
+    EffectKind.PUBLISH_ARCHIVE: Right.CREATE,
+    EffectKind.PUBLISH_PAGE: Right.CREATE,
+    EffectKind.PUBLISH_DIGEST: Right.CREATE,
+    EffectKind.LABEL_PAGE: Right.EDIT,
+    EffectKind.ATTACH_TO_PAGE: Right.ATTACH,
+    EffectKind.UPDATE_SECTION: Right.EDIT,
+    EffectKind.TELL_CHANNEL: Right.CREATE,
+    EffectKind.REPLY_IN_THREAD: Right.CREATE,
+    EffectKind.SHARE_CHART: Right.ATTACH,
+    EffectKind.POST_DIGEST: Right.CREATE,
+}
 
 V = TypeVar("V", bound=View)
 
@@ -77,6 +97,12 @@ class Services:
         """Return what the service of that name says it will still take."""
         service = self.trackers.get(name) or self.wikis.get(name) or self.chats.get(name)
         return None if service is None else service.allowance
+
+    def confirm_access(self, name: str, right: Right) -> None:
+        """Ask the service of that name, where config still has it, whether our account may do that."""
+        service = self.trackers.get(name) or self.wikis.get(name) or self.chats.get(name)
+        if service is not None:
+            service.confirm_access(right)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +162,14 @@ class Delivery:
         until = self.owed.created_at + _MOMENT
         missing = [key for key in getattr(self.owed.view, "links", {}).values() if key in self.coming]
         return NotYet(until, f"waits a moment for {missing[0]}", missing[0]) if missing and self.now < until else None
+
+    def find_fault(self, error: PermanentError | AccountError) -> None:
+        """Ask who we are before a refusal is believed; raises RetryableError where the effect is not at fault."""
+        is_settled = isinstance(error, CannotTellError) or (
+            isinstance(error, AccountError) and error.reach in (Reach.SERVICE, Reach.CHANNEL)
+        )
+        if not is_settled:
+            self.services.confirm_access(self.target.service, _RIGHTS[self.owed.effect.kind])
 
     def settle(self) -> Done | NotYet | None:
         """Find out whether an earlier request was carried out; None: it was not, or repeating it is harmless."""

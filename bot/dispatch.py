@@ -15,11 +15,11 @@ from sqlalchemy import Connection
 from bot.deliver import CannotTellError, Delivery, Done, NotYet, Services, TicketFields
 from bot.domain.effects import CREATING, EffectKind, ObjectKey, channel_of
 from bot.domain.pacing import Pauses
-from bot.errors import IntegrationError, PermanentError, RetryableError, TemplateError
+from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError, TemplateError
 from bot.render import Renderer
 from bot.store import Database, incidents, outbox
 from bot.store.outbox import KnownObject, Owed, ParkedFor
-from bot.traffic import Traffic
+from bot.traffic import Gate, Traffic, gate_of
 
 LEASE = timedelta(minutes=5)  # longer than all requests of one effect, each with its timeout
 _LONGEST_WAIT = 1.0  # seconds; others may owe or free something meanwhile
@@ -153,7 +153,7 @@ class Dispatcher:
             coming,
         )
         claim = Claim(owed, delivery, channel_of(owed.effect.target))
-        self.traffic.enter(owed.effect.target.service, claim.channel, now)
+        self.traffic.enter(owed.effect, now)
         return claim
 
     def _deliver(self, claim: Claim, report: DrainReport) -> None:
@@ -161,31 +161,52 @@ class Dispatcher:
         posted_at = None
         try:
             self.on_step("delivery.claimed")
-            done = self._carry_out(claim.delivery)
+            done = self._carry_out_fairly(claim.delivery)
             if isinstance(done, NotYet):
                 self._postpone(owed, done)
             else:
-                self.traffic.answered(service)
+                self._answered(owed)
                 posted_at = self.clock() if done.posted else None
                 self._record(owed, done)
                 report.delivered += 1
+        except AccountError as error:
+            self._hold(owed, error)
+            report.failures.append(str(error))
         except RetryableError as error:
             self._put_back(owed, error)
             report.failures.append(str(error))
         except (PermanentError, TemplateError) as error:
-            self.traffic.answered(service)
+            self._answered(owed)
             self._park(owed, error)
             report.failures.append(str(error))
         finally:
-            self.traffic.leave(service, claim.channel, posted_at=posted_at)
+            self.traffic.leave(owed.effect, posted_at=posted_at)
             self.traffic.allowed(service, self.services.allowance(service), self.clock())
+
+    def _carry_out_fairly(self, delivery: Delivery) -> Done | NotYet:
+        """Carry the effect out; what may be refused to our account is no verdict on the effect.
+
+        Who we are is asked before a refusal is believed. Where it reads as one of access although access works, what
+        refused us may just have ended: then it is tried once more.
+        """
+        try:
+            return self._carry_out(delivery)
+        except (PermanentError, AccountError) as error:
+            delivery.find_fault(error)
+            if isinstance(error, AccountError) or not error.about_access:
+                raise
+        try:
+            return self._carry_out(delivery)
+        except PermanentError as error:
+            delivery.find_fault(error)
+            raise
 
     def _carry_out(self, delivery: Delivery) -> Done | NotYet:
         waits = delivery.check_needs()
         if waits is not None:
             return waits
         if delivery.owed.is_doubtful:
-            settled = delivery.settle()
+            settled = self._settle(delivery)
             self.on_step("delivery.settled")
             if settled is not None:
                 return settled
@@ -198,6 +219,40 @@ class Dispatcher:
         done = delivery.perform()
         self.on_step("delivery.performed")
         return done
+
+    def _settle(self, delivery: Delivery) -> Done | NotYet | None:
+        try:
+            return delivery.settle()
+        except AccountError as error:
+            if error.reach is Reach.KIND:  # others of its kind need not be looked for
+                error.reach = Reach.EFFECT
+            raise
+
+    def _answered(self, owed: Owed) -> None:
+        """Open what was closed to our account, and try at once what was held for that."""
+        now, service = self.clock(), owed.effect.target.service
+        opened = self.traffic.answered(owed.effect, now)
+        if opened:
+            with self.database.begin() as tx:
+                outbox.release(tx, service, now)
+            log.info("takes our account again", where=", ".join(map(str, opened)))
+
+    def _hold(self, owed: Owed, error: AccountError) -> None:
+        """Close what refuses our account, and owe the effect as before; said once, until it opens again."""
+        draw = random.random()  # noqa: S311  jitter is no secret
+        now = self.clock()
+        held_for = now - (owed.held_since or now)
+        where: Gate | str
+        if error.reach is Reach.EFFECT:
+            where, pause, is_new = owed.effect.effect_id, self.pauses.before_asking_again(0, draw), not held_for
+        else:
+            where = gate_of(owed.effect, error.reach)
+            pause, is_new = self.traffic.refused(where, now, self.pauses, draw)
+        with self.database.begin() as tx:
+            until = now + self.pauses.of_the_refused(held_for, pause)
+            outbox.mark_held(tx, owed, self.owner, now, until, error)
+        if is_new:
+            log.error("our account is refused: nothing is lost, and all waits", where=str(where), error=str(error))
 
     def _record(self, owed: Owed, done: Done) -> None:
         now = self.clock()
@@ -238,7 +293,7 @@ class Dispatcher:
         pause = timedelta(seconds=self.pauses.before_retry(owed.attempts, error.retry_after, draw))
         now = self.clock()
         hold = min(pause, timedelta(seconds=self.pauses.longest_hold))
-        self.traffic.failed(owed.effect.target.service, now, hold)
+        self.traffic.failed(owed.effect, now, hold)
         with self.database.begin() as tx:
             outbox.mark_retry(
                 tx,

@@ -8,12 +8,14 @@ HeraldError
 +-- TemplateError          a template does not render, or renders what a service would refuse
 +-- IntegrationError       a tracker, wiki or chat did not do what was asked
     +-- RetryableError     ... and may do it later
+    |   +-- AccountError   ... once it takes our account again, or shows it what config names
     +-- PermanentError     ... and never will, as asked
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 
 class HeraldError(Exception):
@@ -60,10 +62,50 @@ class RetryableError(IntegrationError):
         self.retry_after = retry_after
 
 
-class PermanentError(IntegrationError):
-    """The service refused and will refuse again; *fields* holds its complaint field by field."""
+class Reach(StrEnum):
+    """How much of a service a refusal of our account closes."""
 
-    def __init__(self, message: str, *, status: int | None = None, fields: Mapping[str, str] | None = None) -> None:
+    SERVICE = "service"
+    CHANNEL = "channel"  # of a chat
+    KIND = "kind"  # effects of one kind: a permission or a scope is missing
+    EFFECT = "effect"  # the one effect: what became of it cannot be looked up
+
+
+class AccountError(RetryableError):
+    """The service refuses our account, or hides from it what config names; no fault of what was asked.
+
+    *reach* is how much is refused. A person mends it, and until then nothing is given up.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reach: Reach = Reach.SERVICE,
+        doubtful: bool = False,
+        status: int | None = None,
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, doubtful=doubtful, status=status)
+        self.reach = reach
+        self.fields = dict(fields or {})
+
+
+class PermanentError(IntegrationError):
+    """The service refused and will refuse again; *fields* holds its complaint field by field.
+
+    *about_access*: it may refuse who asks rather than what is asked, so that is looked into before it is believed.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        fields: Mapping[str, str] | None = None,
+        about_access: bool = False,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.fields = dict(fields or {})
+        self.about_access = about_access

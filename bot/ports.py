@@ -62,10 +62,22 @@ class Attachment:
     media_type: str
 
 
+class Right(StrEnum):
+    """What an account must be allowed, where a project or space is concerned."""
+
+    CREATE = "create"
+    COMMENT = "comment"
+    MOVE = "move"
+    LINK = "link"
+    ATTACH = "attach"
+    EDIT = "edit"
+
+
 class Tracker(Protocol):
     """Tickets, found again by their marker: a label without spaces, unique to one incident, owner and generation.
 
-    Every method raises RetryableError or PermanentError and sends each write once: repeating is the dispatcher's.
+    Every method raises RetryableError (AccountError where who asks is refused) or PermanentError and sends each write
+    once: repeating is the dispatcher's.
     """
 
     @property
@@ -80,10 +92,16 @@ class Tracker(Protocol):
     def search_lag(self) -> timedelta:
         """Tell how long a ticket just created may stay invisible to :meth:`find`."""
 
+    def confirm_access(self, right: Right | None = None) -> None:
+        """Ask the service who we are, whether it shows us the project, and whether we have *right* there.
+
+        Raises AccountError where one of these is refused, and passes where it does not say.
+        """
+
     def find(self, marker: str) -> Ticket | None: ...
 
     def read(self, key: str) -> Ticket | None:
-        """Return the ticket, or None where it does not exist or may not be seen."""
+        """Return the ticket, or None where it is gone; raises AccountError where it may only be hidden from us."""
 
     def marked(self, family: str) -> Sequence[MarkedTicket]:
         """List all tickets whose marker starts with *family*, which is among their labels too; oldest first."""
@@ -130,10 +148,13 @@ class Wiki(Protocol):
     def allowance(self) -> Allowance | None:
         """Tell how much more the service says it will take; None where it does not say."""
 
+    def confirm_access(self, right: Right | None = None) -> None:
+        """Ask as :meth:`Tracker.confirm_access` does, of the space."""
+
     def find(self, title: str) -> Page | None: ...
 
     def read(self, page_id: str) -> Page | None:
-        """Return the page as it is titled now, or None where it does not exist or may not be seen."""
+        """Return the page as it is titled now, or None as :meth:`Tracker.read` does."""
 
     def labelled(self, label: str) -> Sequence[Page]:
         """List the pages of the space that carry the label."""
@@ -191,6 +212,9 @@ class Chat(Protocol):
     @property
     def allowance(self) -> Allowance | None:
         """Tell how much more the service says it will take; None where it does not say."""
+
+    def confirm_access(self, right: Right | None = None) -> None:
+        """Ask who we are, as :meth:`Tracker.confirm_access` does; a channel that is closed says so itself."""
 
     def post(self, channel: str, mark: str, text: str) -> Posted: ...
 

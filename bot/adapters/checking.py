@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from bot.checks import Check
-from bot.errors import IntegrationError, PermanentError
+from bot.errors import AccountError, IntegrationError, PermanentError
 
 _CLOCKS_MAY_DIFFER = timedelta(minutes=2)
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
@@ -15,7 +15,7 @@ _UNAUTHORIZED, _FORBIDDEN = 401, 403
 
 def unanswered(error: IntegrationError, base: str) -> Iterable[Check]:
     """Say what keeps a service from answering the first request: its address, or who we are."""
-    if isinstance(error, PermanentError) and error.status in (_UNAUTHORIZED, _FORBIDDEN):
+    if isinstance(error, AccountError | PermanentError) and error.status in (_UNAUTHORIZED, _FORBIDDEN):
         yield Check("address", ok=True, said=f"{base} answers")
         yield Check("credentials", ok=False, said=str(error), remedy="Make a new token and set it where config says.")
         return

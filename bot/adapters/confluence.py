@@ -14,13 +14,15 @@ import requests
 from atlassian import ConfluenceV2
 from atlassian.confluence import ConfluenceServer
 
-from bot.adapters.http import Service, Wire, make_session
+from bot.adapters.confluence_access import find_space, may, permitted, who
+from bot.adapters.http import Wire, make_session
+from bot.adapters.refusals import Service, about_us
 from bot.adapters.remembered import Remembered
 from bot.adapters.sections import replace_section
 from bot.config import ConfluenceSection
 from bot.domain.pacing import Allowance
-from bot.errors import PermanentError, RetryableError
-from bot.ports import Attachment, Page, PageDraft
+from bot.errors import AccountError, PermanentError, Reach, RetryableError
+from bot.ports import Attachment, Page, PageDraft, Right
 
 T = TypeVar("T")
 
@@ -83,6 +85,26 @@ class ConfluenceWiki:
     def allowance(self) -> Allowance | None:
         return self._link.allowance
 
+    def confirm_access(self, right: Right | None = None) -> None:
+        with about_us(unless_silent=True):
+            if who(self._link) is None:
+                raise AccountError("Confluence takes our account for nobody. Check the token of the wiki.")
+        with about_us():
+            space, _ = find_space(self._link, self._config)
+        if space is None:
+            raise _unseen(self._config.space)
+        if space.is_archived:
+            raise AccountError(f"space: {self._config.space} is archived; restore it in Confluence, or name another.")
+        if right is None:
+            return
+        allowed = permitted(self._link, self._config, space)
+        if may(self._config, allowed, right) is False:
+            raise AccountError(
+                f"Confluence does not let our account {right} in the space {self._config.space}: give it Add page and "
+                f"Add attachment there, and lift restrictions.",
+                reach=Reach.KIND,
+            )
+
     def find(self, title: str) -> Page | None:
         return self._pages.find(title)
 
@@ -90,9 +112,10 @@ class ConfluenceWiki:
         try:
             return self._pages.show(page_id)
         except PermanentError as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise
+            if error.status != _NOT_FOUND:
+                raise
+        self.confirm_access()  # Confluence answers the same of what it hides
+        return None
 
     def labelled(self, label: str) -> Sequence[Page]:
         """Search by CQL, which both deployments have in v1."""
@@ -160,7 +183,7 @@ class ConfluenceWiki:
             return self._parent_id
         parent = self._pages.find(self._config.parent)
         if parent is None:
-            raise PermanentError(
+            raise AccountError(
                 f"parent: there is no page titled {self._config.parent!r} in space {self._config.space}; create it or "
                 f"name another."
             )
@@ -273,10 +296,7 @@ class _CloudPages:
                 params={"keys": self._space},
             )
             if not ids:
-                raise PermanentError(
-                    f"space: the account of the token sees no space with the key {self._space!r}; the key "
-                    f"stands in the address of the space's pages."
-                )
+                raise _unseen(self._space)
             self._space_id = ids[0]
         return self._space_id
 
@@ -353,6 +373,13 @@ class _DataCenterPages:
             params={"filename": filename},
         )
         return ids[0] if ids else None
+
+
+def _unseen(space: str) -> AccountError:
+    return AccountError(
+        f"space: the account of the token sees no space with the key {space!r}; the key stands in the address of the "
+        f"space's pages."
+    )
 
 
 def _pages(link: ConfluenceLink, answer: Mapping[str, Any]) -> list[Page]:

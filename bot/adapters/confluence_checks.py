@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.adapters.checking import check_clock, unanswered
 from bot.adapters.confluence import ConfluenceLink, ConfluenceWiki
-from bot.adapters.http import Answer
+from bot.adapters.refusals import Answer
 from bot.checks import Check
 from bot.config import ConfluenceSection
 from bot.errors import IntegrationError, PermanentError

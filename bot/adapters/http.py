@@ -7,26 +7,22 @@ service they came from. Nothing here repeats a request.
 from __future__ import annotations
 
 import contextlib
-import html
 import math
-import re
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from http.client import responses as reasons
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 import requests
 import urllib3.exceptions
-from pydantic import SecretStr
 
-from bot.adapters.cutting import shorten
+from bot.adapters.refusals import Answer, Service, is_shut_out, points_elsewhere, readable, refusal_of
 from bot.domain.pacing import Allowance
 from bot.errors import IntegrationError, PermanentError, RetryableError
 
@@ -40,43 +36,6 @@ _ALLOWANCES = (  # what is left, when it is renewed, and the unit of an interval
     ("X-RateLimit-Remaining", "X-RateLimit-Interval-Seconds", 1.0),  # Data Center
     ("X-Rate-Limit-Api-Token-Remaining", "X-Rate-Limit-Api-Token-Interval-Ms", 0.001),  # Trello
 )
-_WORDS = 600  # characters of a service's own words that an error repeats
-_CONFLICT, _TOO_EARLY, _LOCKED, _TOO_MANY = 409, 425, 423, 429
-_NOT_CARRIED_OUT = {_CONFLICT, _TOO_EARLY, _LOCKED, _TOO_MANY}
-
-
-class Answer(Protocol):
-    """What `requests` and `httpx` have in common of an answer."""
-
-    @property
-    def status_code(self) -> int: ...
-
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-
-    @property
-    def text(self) -> str: ...
-
-    def json(self) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """Whom an adapter speaks to, in the words its errors use."""
-
-    name: str  # `Jira`
-    base: str  # its address; holds no credentials
-    timeout: float  # seconds
-    advice: Mapping[int, str] = field(default_factory=dict)  # what to check, by status
-    secrets: tuple[SecretStr, ...] = ()
-
-    def mask(self, text: str) -> str:
-        """Take our credentials out of what a service repeats to us."""
-        for secret in self.secrets:
-            value = secret.get_secret_value()
-            if value:
-                text = text.replace(value, "<secret>")
-        return text
 
 
 def make_session(ca_file: str | None) -> requests.Session:
@@ -121,7 +80,7 @@ class Wire:
             return parse(response)
         except (ValueError, LookupError, TypeError, AttributeError):
             pass  # raised below, so that the answer's text does not trail behind as context
-        said = self._service.mask(_readable(response.text)) or "nothing"
+        said = self._service.mask(readable(response.text)) or "nothing"
         raise RetryableError(
             f"{self._service.name} did not {doing} as far as its answer shows: it cannot be understood ({said}).",
             doubtful=write,
@@ -141,12 +100,12 @@ class Wire:
                 self._allowance = told, time.monotonic()
             if _is_fine(response):
                 return response
-            failure = self._refused(doing, response, write=write)
+            failure = refusal_of(self._service, doing, response, write=write, wait=retry_after(response.headers))
         raise failure
 
     def _broken(self, doing: str, error: Exception, *, write: bool) -> IntegrationError:
         if isinstance(error, requests.TooManyRedirects) and error.response is not None:
-            return self._refused(doing, error.response, write=write)
+            return refusal_of(self._service, doing, error.response, write=write)
         name = self._service.name
         what = _what_broke(error, self._service)
         if what is None:
@@ -156,19 +115,6 @@ class Wire:
         return RetryableError(
             f"{name} did not {doing} as far as we know: {what.words}.", doubtful=write and what.was_sent
         )
-
-    def _refused(self, doing: str, response: Answer, *, write: bool) -> IntegrationError:
-        status = response.status_code
-        said, fields = complaint_of(response)
-        said = self._service.mask(said)
-        advice = self._service.advice.get(status, "")
-        message = f"{self._service.name} did not {doing} ({status}): {said}" + (f" {advice}" if advice else "")
-        if status in _NOT_CARRIED_OUT or status == requests.codes.request_timeout or status >= 500:  # noqa: PLR2004
-            wait = retry_after(response.headers)
-            return RetryableError(
-                message, doubtful=write and status not in _NOT_CARRIED_OUT, retry_after=wait, status=status
-            )
-        return PermanentError(message, status=status, fields={k: self._service.mask(v) for k, v in fields.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,62 +232,4 @@ def _date(said: str) -> datetime | None:
 
 
 def _is_fine(response: Answer) -> bool:
-    return response.status_code < 400 and not _points_elsewhere(response)  # noqa: PLR2004
-
-
-def _points_elsewhere(response: Answer) -> bool:
-    return response.status_code in requests.models.REDIRECT_STATI and "Location" in response.headers
-
-
-def complaint_of(response: Answer) -> tuple[str, dict[str, str]]:
-    """Read what a service complains of, whichever of its shapes it uses: its words, and those about single fields."""
-    if _points_elsewhere(response):
-        target = urlsplit(response.headers.get("Location", ""))
-        towards = f"{target.scheme}://{target.netloc}" if target.netloc else "another page of its own"
-        return f"it points to {towards}, where nothing was sent; should url be that?", {}
-    try:
-        answer = response.json()
-    except ValueError:
-        answer = None
-    words, fields = _words_of(answer) if isinstance(answer, dict) else ([], {})
-    for header in ("X-Authentication-Denied-Reason", "RateLimit-Reason"):
-        if header in response.headers:
-            words.append(response.headers[header])
-    if not words and not fields:
-        words = [_readable(response.text) or reasons.get(response.status_code, "no reason given")]
-    said = "; ".join(dict.fromkeys([*words, *(f"{name}: {text}" for name, text in fields.items())]))
-    return shorten(said, _WORDS).rstrip(".") + ".", fields
-
-
-def _words_of(answer: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
-    """Read Jira's {errorMessages, errors}, Confluence's {errors: [...]} and {message, data}, and plain {error}."""
-    messages = answer.get("errorMessages")
-    words = [str(each) for each in messages] if isinstance(messages, list) else []
-    words += [str(answer[key]) for key in ("message", "errorMessage", "error") if answer.get(key)]
-    fields: dict[str, str] = {}
-    match answer.get("errors"):
-        case dict() as errors:
-            fields = {str(name): str(text) for name, text in errors.items()}
-        case list() as errors:
-            words += [_item_words(each) for each in errors]
-    match answer.get("data"):
-        case {"errors": list() as errors}:
-            words += [_item_words(each) for each in errors]
-    return [word for word in words if word], fields
-
-
-def _item_words(item: object) -> str:
-    match item:
-        case {"message": {"translation": str() as text}} | {"message": {"key": str() as text}}:
-            return text
-        case dict():
-            parts = [str(item[key]) for key in ("title", "detail", "message") if item.get(key)]
-            return ": ".join(parts) or str(item.get("code", ""))
-        case _:
-            return str(item)
-
-
-def _readable(text: str) -> str:
-    """Take the words out of what may be a page of HTML."""
-    text = re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", text)
-    return shorten(" ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split()), _WORDS)
+    return response.status_code < 400 and not points_elsewhere(response) and not is_shut_out(response)  # noqa: PLR2004

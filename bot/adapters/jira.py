@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -15,12 +15,13 @@ import requests
 from jira import JIRA, JIRAError
 
 from bot.adapters.cutting import shorten, shorten_wiki
-from bot.adapters.http import Service, Wire
+from bot.adapters.http import Wire
+from bot.adapters.refusals import Service, about_us
 from bot.adapters.remembered import Remembered
 from bot.config import JiraSection
 from bot.domain.pacing import Allowance
-from bot.errors import PermanentError
-from bot.ports import Attachment, MarkedTicket, RemoteLink, Ticket, TicketDraft, TicketState
+from bot.errors import AccountError, PermanentError, Reach
+from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
 
 T = TypeVar("T")
 
@@ -32,6 +33,14 @@ _COMMENT_PAGE = 100
 _SEARCH_PAGE = 10
 _LIST_PAGE = 100
 _NOT_FOUND, _BAD_REQUEST = 404, 400
+PERMISSIONS = {
+    Right.CREATE: "CREATE_ISSUES",
+    Right.COMMENT: "ADD_COMMENTS",
+    Right.MOVE: "TRANSITION_ISSUES",
+    Right.LINK: "LINK_ISSUES",
+    Right.ATTACH: "CREATE_ATTACHMENTS",
+    Right.EDIT: "EDIT_ISSUES",
+}
 _CATEGORIES = {  # key of a status category -> state; the keys are the same in every language
     "undefined": TicketState.TODO,
     "new": TicketState.TODO,
@@ -61,6 +70,25 @@ class JiraLink:
     def get(self, doing: str, path: str, parse: Callable[[Any], T], **params: Any) -> T:
         """Read what stands at a path below `rest/api/2`."""
         return self.wire.ask(doing, partial(self.request, "GET", path, params=params), parse)
+
+    def who(self) -> str:
+        """Ask who we are."""
+        return self.get("show who we are", "myself", lambda answer: str(answer.get("displayName") or "somebody"))
+
+    def project(self) -> Mapping[str, Any]:
+        """Show the project, where our account may see it."""
+        key = self._config.project
+        return self.get(f"show the project {key}", f"project/{quoted_path(key)}", dict)
+
+    def permissions(self, keys: Iterable[str]) -> dict[str, bool]:
+        """Tell which of these permissions our account has in the project."""
+        return self.get(
+            "list our permissions",
+            "mypermissions",
+            lambda answer: {key: bool(each["havePermission"]) for key, each in answer["permissions"].items()},
+            projectKey=self._config.project,
+            permissions=",".join(keys),
+        )
 
     def search(self, doing: str, jql: str, parse: Callable[[Any], T], *, size: int, fields: str) -> T:
         path = "search/jql" if self._config.deployment == "cloud" else "search"
@@ -119,8 +147,31 @@ class JiraTracker:
     def search_lag(self) -> timedelta:
         return self._config.search_lag
 
+    def confirm_access(self, right: Right | None = None) -> None:
+        with about_us(unless_silent=True):
+            self._link.who()
+        with about_us():
+            project = self._link.project()
+        if project.get("archived") or project.get("deleted"):
+            raise AccountError(f"project: {self._config.project} is archived; restore it in Jira, or name another.")
+        if right is None:
+            return
+        key = PERMISSIONS[right]
+        allowed: Mapping[str, bool] = {}
+        with about_us(unless_silent=True):
+            allowed = self._link.permissions([key])
+        if not allowed.get(key, True):
+            raise AccountError(
+                f"Jira does not let our account do this in the project {self._config.project}: give it the permission "
+                f"{key}.",
+                reach=Reach.KIND,
+            )
+
     def find(self, marker: str) -> Ticket | None:
-        """Search the project for the label; the oldest ticket wins where several carry it."""
+        """Search the project for the label; the oldest ticket wins where several carry it.
+
+        That nothing is found proves something only while the account sees the project.
+        """
         jql = f"project = {quoted_jql(self._config.project)} AND labels = {quoted_jql(marker)} ORDER BY created ASC"
         found: list[Ticket] = self._link.search(
             f"search for {marker}",
@@ -130,6 +181,8 @@ class JiraTracker:
             size=_SEARCH_PAGE,
             fields="status,labels",
         )
+        if not found:
+            self.confirm_access()
         return found[0] if found else None
 
     def marked(self, family: str) -> Sequence[MarkedTicket]:
@@ -146,9 +199,10 @@ class JiraTracker:
         try:
             return self._read(key, "status", self._ticket)
         except PermanentError as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise
+            if error.status != _NOT_FOUND:
+                raise
+        self.confirm_access()  # Jira answers the same of what it hides
+        return None
 
     def create(self, marker: str, draft: TicketDraft) -> Ticket:
         body = {"fields": self._fields(marker, draft)}

@@ -21,6 +21,7 @@ from bot.ports import (
     Posted,
     Promise,
     RemoteLink,
+    Right,
     Ticket,
     TicketDraft,
     TicketState,
@@ -77,6 +78,10 @@ class Faults:
         """Let the next call of *method* raise *error*, after carrying it out where *committed* is set."""
         self._next.setdefault(method, []).append((error, committed))
 
+    def clear(self, method: str) -> None:
+        """Take back what was still to come of *method*."""
+        self._next.pop(method, None)
+
     @contextmanager
     def during(self, method: str) -> Iterator[None]:
         self.calls[method] += 1
@@ -109,6 +114,10 @@ class MemoryTracker:
     @property
     def search_lag(self) -> timedelta:
         return self._search_lag
+
+    def confirm_access(self, right: Right | None = None) -> None:
+        with self.faults.during("confirm_access"):
+            del right
 
     def find(self, marker: str) -> Ticket | None:
         with self.faults.during("find"):
@@ -170,6 +179,10 @@ class MemoryWiki:
     def __init__(self) -> None:
         self.pages: dict[str, MemoryPage] = {}  # by id, oldest first
         self.faults = Faults()
+
+    def confirm_access(self, right: Right | None = None) -> None:
+        with self.faults.during("confirm_access"):
+            del right
 
     def find(self, title: str) -> Page | None:
         with self.faults.during("find"):
@@ -260,6 +273,10 @@ class MemoryChat:
             message = self._message(posted)
             message.edits.append(message.text)
             message.text, message.mark = text, mark
+
+    def confirm_access(self, right: Right | None = None) -> None:
+        with self.faults.during("confirm_access"):
+            del right
 
     def find(self, channel: str, mark: str, since: datetime) -> Posted | None:
         with self.faults.during("find"):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from enum import Enum, auto
 from typing import Any, TypeVar
 from urllib.request import Request
 
@@ -16,64 +14,21 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 
-from bot.adapters.cutting import shorten
-from bot.adapters.http import Service, Wire, make_session
+from bot.adapters.http import Wire, make_session
+from bot.adapters.refusals import Service, about_us
+from bot.adapters.slack_channels import Channels
+from bot.adapters.slack_words import accepted
 from bot.adapters.slackblocks import Message, build_message
 from bot.config import SlackSection
 from bot.domain.pacing import Allowance
 from bot.errors import PermanentError, RetryableError
-from bot.ports import Attachment, MarkedMessage, Posted, Promise
+from bot.ports import Attachment, MarkedMessage, Posted, Promise, Right
 
 T = TypeVar("T")
 
 _EVENT = "herald"  # type of the metadata that a message of ours carries
 _HISTORY_PAGE = 100
-_CHANNELS_PAGE = 200
 _CLOCKS_DIFFER = timedelta(minutes=5)  # our clock may be ahead of Slack's; a mark is unique, so looking further is safe
-_CHANNEL_ID = re.compile(r"[CDG][A-Z0-9]{7,}")
-
-
-class _Passing(Enum):
-    """What an error that passes says of the request."""
-
-    NOT_DONE = auto()
-    PERHAPS_DONE = auto()
-
-
-_PASSING = {
-    "fatal_error": _Passing.PERHAPS_DONE,
-    "internal_error": _Passing.PERHAPS_DONE,
-    "message_limit_exceeded": _Passing.NOT_DONE,
-    "rate_limited": _Passing.NOT_DONE,
-    "ratelimited": _Passing.NOT_DONE,
-    "request_timeout": _Passing.NOT_DONE,  # our request came too slowly, so Slack never had all of it
-    "service_unavailable": _Passing.PERHAPS_DONE,
-    "team_added_to_org": _Passing.NOT_DONE,
-}
-_ADVICE = {
-    "account_inactive": "The token's account or workspace was deactivated: make a new token.",
-    "cant_update_message": "Only the app that posted a message can edit it: keep the token of the same app.",
-    "channel_not_found": "Check the channel's name or id, and invite the app to it if it is private.",
-    "edit_window_closed": "The workspace forbids editing after a while.",
-    "ekm_access_denied": "An administrator has suspended posting.",
-    "invalid_auth": "Check the token: it should start with xoxb-.",
-    "invalid_blocks": "The message's layout was refused: look at the template of the message.",
-    "invalid_blocks_format": "The message's layout was refused: look at the template of the message.",
-    "is_archived": "The channel is archived: unarchive it, or name another.",
-    "message_not_found": "Somebody deleted the message.",
-    "missing_scope": "Add the scope to the app, and install it again.",
-    "msg_blocks_too_long": "Shorten the template of the message.",
-    "msg_too_long": "Shorten the template of the message.",
-    "no_permission": "The workspace does not let the app do this.",
-    "not_authed": "Check the token: it is empty or was not sent.",
-    "not_in_channel": "Invite the app to the channel: /invite @herald.",
-    "restricted_action": "An administrator has restricted posting to the channel.",
-    "token_expired": "Make a new token.",
-    "token_revoked": "Make a new token.",
-}
-
-
-_LONGEST_COMPLAINT = 600
 _QUIET = logging.Logger("slack_sdk", level=logging.CRITICAL)  # noqa: LOG001 - what fails is told once, by our error
 
 
@@ -145,7 +100,7 @@ class SlackLink:
         return self._wire.read(
             doing,
             send,
-            lambda answer: parse(_accepted(doing, answer.json(), write=write), answer.headers),
+            lambda answer: parse(accepted(doing, answer.json(), write=write), answer.headers),
             write=write,
         )
 
@@ -168,7 +123,7 @@ class SlackChat:
 
     def __init__(self, config: SlackSection) -> None:
         self._link = SlackLink(config)
-        self._channel_ids: dict[str, str] = {}
+        self._channels = Channels(self._link)
         self._permalinks: str | None = None  # what all addresses of messages start with
 
     def __repr__(self) -> str:
@@ -186,6 +141,11 @@ class SlackChat:
     def allowance(self) -> Allowance | None:
         return self._link.allowance
 
+    def confirm_access(self, right: Right | None = None) -> None:
+        del right  # a scope that is missing says so itself
+        with about_us():
+            self._link.call("say who we are", lambda client: client.auth_test(), lambda answer: str(answer["user_id"]))
+
     def post(self, channel: str, mark: str, text: str) -> Posted:
         message = build_message(text)
         channel_id, ts = self._link.call(
@@ -196,12 +156,12 @@ class SlackChat:
             lambda answer: (str(answer["channel"]), str(answer["ts"])),
             write=True,
         )
-        self._channel_ids[channel] = channel_id
+        self._channels.keep(channel, channel_id)
         return Posted(channel_id, ts, self._permalink(channel_id, ts))
 
     def edit(self, posted: Posted, mark: str, text: str) -> None:
         message = build_message(text)
-        channel_id = self._channel_id(posted.channel)
+        channel_id = self._channels.id_of(posted.channel)
         # what an edit leaves out stays as it was, so an absent bar is taken away by an empty list
         arguments = {"attachments": [], **_arguments(mark, message)}
         self._link.call(
@@ -212,20 +172,20 @@ class SlackChat:
         )
 
     def find(self, channel: str, mark: str, since: datetime) -> Posted | None:
-        channel_id = self._channel_id(channel)
+        channel_id = self._channels.id_of(channel)
         for ts, found in self._history(channel_id, since):
             if found == mark:
                 return Posted(channel_id, ts, self._permalink(channel_id, ts))
         return None
 
     def marked(self, channel: str, since: datetime) -> Sequence[MarkedMessage]:
-        channel_id = self._channel_id(channel)
+        channel_id = self._channels.id_of(channel)
         ours = sorted((ts, mark) for ts, mark in self._history(channel_id, since) if mark is not None)
         return [MarkedMessage(mark, Posted(channel_id, ts, self._permalink(channel_id, ts))) for ts, mark in ours]
 
     def reply(self, posted: Posted, mark: str, text: str) -> None:
         message = build_message(text)
-        channel_id = self._channel_id(posted.channel)
+        channel_id = self._channels.id_of(posted.channel)
         self._link.call(
             f"answer the message {posted.message_id} in {posted.channel}",
             lambda client: client.chat_postMessage(
@@ -254,7 +214,7 @@ class SlackChat:
             lambda answer: (str(answer["upload_url"]), str(answer["file_id"])),
         )
         self._link.upload(address, attachment)
-        channel_id = self._channel_id(posted.channel)
+        channel_id = self._channels.id_of(posted.channel)
         self._link.call(
             f"show the file {attachment.filename} in {posted.channel}",
             lambda client: client.files_completeUploadExternal(
@@ -268,7 +228,7 @@ class SlackChat:
 
     def _thread(self, posted: Posted) -> Iterator[Mapping[str, Any]]:
         """Yield the message and what was said and shown below it, oldest first."""
-        channel_id = self._channel_id(posted.channel)
+        channel_id = self._channels.id_of(posted.channel)
         cursor: str | None = None
         while True:
             messages, cursor = self._link.call(
@@ -307,29 +267,6 @@ class SlackChat:
             if not cursor:
                 return
 
-    def _channel_id(self, channel: str) -> str:
-        """Find the id of a channel, which is all that reading and editing take."""
-        if is_channel_id(channel):
-            return channel
-        if channel not in self._channel_ids:
-            self._channel_ids[channel] = self._look_up(channel.removeprefix("#"))
-        return self._channel_ids[channel]
-
-    def _look_up(self, name: str) -> str:
-        cursor: str | None = None
-        while True:
-            ids, cursor = self._link.call(
-                f"find the channel {name}",
-                lambda client, page=cursor: client.conversations_list(  # type: ignore[misc]
-                    cursor=page, limit=_CHANNELS_PAGE, types="public_channel,private_channel", exclude_archived=True
-                ),
-                lambda answer: ({each["name"]: str(each["id"]) for each in answer["channels"]}, next_page(answer)),
-            )
-            if name in ids:
-                return ids[name]
-            if not cursor:
-                raise PermanentError(f"Slack shows the app no channel named {name!r}. {_ADVICE['channel_not_found']}")
-
     def _permalink(self, channel_id: str, ts: str) -> str:
         end = f"{channel_id}/p{ts.replace('.', '')}"
         if self._permalinks is None:
@@ -345,21 +282,6 @@ class SlackChat:
                 return address
             self._permalinks = address.removesuffix(end)
         return self._permalinks + end
-
-
-def _accepted(doing: str, answer: Mapping[str, Any], *, write: bool) -> Mapping[str, Any]:
-    """Pass on an answer that says `ok`; raise what another one means."""
-    if answer["ok"] is True:
-        return answer
-    word = str(answer["error"])
-    details = "; ".join(str(each) for each in (answer.get("response_metadata") or {}).get("messages", []))
-    needed = f"needed: {answer['needed']}" if answer.get("needed") else ""
-    said = " ".join(part for part in (word, f"({details or needed})" if details or needed else "") if part)
-    message = shorten(f"Slack did not {doing}: {said}.", _LONGEST_COMPLAINT)
-    if word in _PASSING:
-        raise RetryableError(message, doubtful=write and _PASSING[word] is _Passing.PERHAPS_DONE)
-    advice = _ADVICE.get(word, "")
-    raise PermanentError(f"{message} {advice}".rstrip(), fields={"error": word})
 
 
 def _arguments(mark: str, message: Message) -> dict[str, Any]:
@@ -379,11 +301,6 @@ def _mark_of(message: Mapping[str, Any]) -> str | None:
         return None
     mark = (metadata.get("event_payload") or {}).get("mark")
     return mark if isinstance(mark, str) else None
-
-
-def is_channel_id(channel: str) -> bool:
-    """Tell an id, C0123456789, from a name."""
-    return _CHANNEL_ID.fullmatch(channel) is not None
 
 
 def next_page(answer: Mapping[str, Any]) -> str | None:

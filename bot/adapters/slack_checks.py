@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bot.adapters.checking import check_clock, listed, unanswered
-from bot.adapters.slack import SlackLink, is_channel_id, next_page
+from bot.adapters.slack import SlackLink, next_page
+from bot.adapters.slack_channels import is_channel_id
 from bot.checks import Check
 from bot.config import SlackSection, WebhookSection
-from bot.errors import IntegrationError, PermanentError
+from bot.errors import AccountError, IntegrationError
 
 _PAGE = 200
 _WRITING, _READING, _LISTING = "chat:write", "channels:history", "channels:read"
@@ -27,7 +28,7 @@ def check_slack(config: SlackSection, channels: Sequence[str], now: datetime) ->
         who, headers = link.call_whole(
             "say who we are", lambda client: client.auth_test(), lambda answer, headers: (dict(answer), dict(headers))
         )
-    except PermanentError as error:
+    except AccountError as error:
         if error.fields.get("error") not in _NOT_OURS:
             yield from unanswered(error, config.base)
             return
@@ -98,7 +99,7 @@ def _check_channel(link: SlackLink, name: str, scopes: frozenset[str] | None) ->
             lambda client: client.conversations_history(channel=name, limit=1),
             lambda answer: len(answer["messages"]),
         )
-    except PermanentError as error:
+    except AccountError as error:
         if error.fields.get("error") == "not_in_channel":
             yield _uninvited(name)
         else:

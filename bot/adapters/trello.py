@@ -17,18 +17,20 @@ from urllib.parse import quote, urldefrag, urlencode
 import httpx
 
 from bot.adapters.cutting import shorten, shorten_markdown
-from bot.adapters.http import Service, Wire
+from bot.adapters.http import Wire
+from bot.adapters.refusals import Service, about_us
 from bot.adapters.remembered import Remembered
 from bot.config import ListNames, TrelloSection
 from bot.domain.pacing import Allowance
-from bot.errors import PermanentError
-from bot.ports import Attachment, MarkedTicket, RemoteLink, Ticket, TicketDraft, TicketState
+from bot.errors import AccountError, PermanentError
+from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
 
 _LONGEST_TEXT = 16_384  # of a name, a description, a comment
 _LONGEST_TITLE = 255  # a board shows no more of it
 _LONGEST_ADDRESS = 6_000  # characters of arguments in it; gateways refuse more than about 8,000
 _PAGE = 1_000
 _NOT_FOUND = 404
+_READER = "observer"
 _COLOUR = "sky"  # of the labels that we make
 _CARD_FIELDS = "idList,closed,idShort,shortUrl"
 _ADVICE = {
@@ -80,6 +82,7 @@ class TrelloLink:
                 config.timeout.total_seconds(),
                 advice=_ADVICE,
                 secrets=(config.key, config.token),
+                refuses_things_by_401=True,
             )
         )
         self._client: httpx.Client | None = None
@@ -87,6 +90,15 @@ class TrelloLink:
 
     def get(self, doing: str, path: str, parse: Callable[[Any], T], **params: str) -> T:
         return self.wire.ask(doing, partial(self.request, "GET", path, params), parse)
+
+    def who(self) -> str:
+        """Ask who we are."""
+        return self.get("say who we are", "members/me", lambda answer: str(answer.get("fullName") or "somebody"))
+
+    def board(self) -> Mapping[str, Any]:
+        """Show the board with our membership, where our account may see it."""
+        path = f"boards/{quoted_path(self._config.board)}"
+        return self.get("show the board", path, dict, fields="name,closed", memberships="me")
 
     def lists(self) -> list[TrelloList]:
         """List the board's open lists, from left to right."""
@@ -161,6 +173,16 @@ class TrelloTracker:
     def search_lag(self) -> timedelta:
         return self._config.search_lag
 
+    def confirm_access(self, right: Right | None = None) -> None:
+        with about_us():
+            self._link.who()
+        with about_us():
+            board = self._link.board()
+        if board.get("closed"):
+            raise AccountError(f"board: {board.get('name')} is closed; open it again in Trello, or name another.")
+        if right is not None and looks_on_only(board):
+            raise AccountError("Trello lets our account only look on: make it a normal member of the board.")
+
     def find(self, marker: str) -> Ticket | None:
         """Look through all cards of the board, archived ones too; the oldest wins where several carry the marker."""
         ours = re.compile(rf"(?<![\w-]){re.escape(marker)}(?![\w-])")
@@ -181,9 +203,10 @@ class TrelloTracker:
         try:
             return self._link.wire.ask(f"show {key}", send, partial(self._ticket, board))
         except PermanentError as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise
+            if error.status != _NOT_FOUND:
+                raise
+        self.confirm_access()  # Trello answers the same of what it hides
+        return None
 
     def create(self, marker: str, draft: TicketDraft) -> Ticket:
         """Add the card on top of its list; priority and components, which a card has no place for, become labels."""
@@ -317,7 +340,7 @@ class TrelloTracker:
         )
 
     def _board(self) -> _Board:
-        """Learn the lists of the board once; raises PermanentError where one that config names is not there."""
+        """Learn the lists of the board once; raises AccountError where one that config names is not there."""
         with self._lock:
             if self._known is None:
                 self._known = _board_of(self._link.lists(), self._config.lists)
@@ -359,13 +382,19 @@ def _make_client(config: TrelloSection) -> httpx.Client:
 def _board_of(found: Sequence[TrelloList], names: ListNames) -> _Board:
     missing = missing_lists(found, names)
     if missing:
-        raise PermanentError(
+        raise AccountError(
             f"lists: the board has no list for {', '.join(f'{state} = {name!r}' for state, name in missing)}; it has "
             f"{', '.join(repr(each.name) for each in found) or 'none'}. `herald doctor --fix` makes what is missing."
         )
     ids = {each.name: each.list_id for each in reversed(found)}  # of two of one name, the first on the board
     lists = {TicketState(state): ids[name] for state, name in names.model_dump().items()}
     return _Board(found[0].board_id, {list_id: state for state, list_id in lists.items()}, lists)
+
+
+def looks_on_only(board: Mapping[str, Any]) -> bool:
+    """Say whether our account is an observer of the board, as far as it tells."""
+    held = board.get("memberships")
+    return isinstance(held, list) and any(each.get("memberType") == _READER for each in held)
 
 
 def missing_lists(found: Sequence[TrelloList], names: ListNames) -> list[tuple[str, str]]:

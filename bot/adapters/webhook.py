@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from bot.adapters.http import Service, Wire, make_session
+from bot.adapters.http import Wire, make_session
+from bot.adapters.refusals import Service
 from bot.adapters.slackblocks import build_message
 from bot.config import WebhookSection
 from bot.domain.pacing import Allowance
-from bot.errors import PermanentError
-from bot.ports import Attachment, MarkedMessage, Posted, Promise
+from bot.errors import AccountError, PermanentError
+from bot.ports import Attachment, MarkedMessage, Posted, Promise, Right
 
 _SHORTEST_SECRET = 8  # characters; shorter parts of the address are words like `hooks` or `services`
 _ADVICE = {
@@ -55,6 +56,9 @@ class WebhookChat:
     def allowance(self) -> Allowance | None:
         return self._wire.allowance
 
+    def confirm_access(self, right: Right | None = None) -> None:
+        """Ask nothing: a webhook answers messages only, and says itself that it no longer takes any."""
+
     def post(self, channel: str, mark: str, text: str) -> Posted:
         """Send to the webhook, which names the channel itself; *channel* and *mark* stay with us."""
         message = build_message(text)
@@ -63,17 +67,27 @@ class WebhookChat:
             # Text rather than blocks: the others show the first and know nothing of the second.
             bar = {"text": message.plain, "fallback": message.text, "mrkdwn_in": ["text"]}
             body["attachments"] = [bar | ({"color": message.color} if message.color else {})]
-        self._wire.send(
-            "post",
-            lambda: self._session.post(
-                self._config.webhook_url.get_secret_value(),
-                json=body,
-                timeout=self._config.timeout.total_seconds(),
-                verify=self._session.verify,
-            ),
-            write=True,
-        )
+        self._send(body)
         return Posted(channel, mark)
+
+    def _send(self, body: Mapping[str, Any]) -> None:
+        try:
+            self._wire.send(
+                "post",
+                lambda: self._session.post(
+                    self._config.webhook_url.get_secret_value(),
+                    json=body,
+                    timeout=self._config.timeout.total_seconds(),
+                    verify=self._session.verify,
+                ),
+                write=True,
+            )
+        except AccountError as error:
+            raise AccountError(str(error), doubtful=error.doubtful, status=error.status) from None
+        except PermanentError as error:
+            if not error.about_access:
+                raise
+            raise AccountError(str(error), status=error.status) from None  # there is but the one thing to refuse
 
     def edit(self, posted: Posted, mark: str, text: str) -> None:  # noqa: ARG002 - a port's signature
         raise PermanentError("A webhook cannot edit what it posted; use a chat of kind slack for that.")

@@ -21,6 +21,7 @@ class Pauses:
     shortest_asked: float = 1.0  # a gateway that says 0 would be hammered
     longest_asked: float = 600.0  # one that says an hour is looked at again after this
     longest_hold: float = 60.0  # of a whole service that fails: one effect asks it again after this
+    longest_refusal: float = 300.0  # the same of one that refuses our account
 
     def before_retry(self, tries: int, asked: float | None, draw: float) -> float:
         """Return the seconds before the next try, after *tries* earlier ones.
@@ -34,6 +35,19 @@ class Pauses:
             return own
         return max(own, min(max(asked, self.shortest_asked), self.longest_asked))
 
+    def before_asking_again(self, refusals: int, draw: float) -> timedelta:
+        """Return how long an account is left alone that was refused so often in a row."""
+        doubled = min(self.first * 2.0 ** min(refusals, 64), self.longest_refusal)
+        return timedelta(seconds=doubled * (0.75 + 0.25 * draw))
+
+    def of_the_refused(self, held_for: timedelta, gate: timedelta) -> timedelta:
+        """Return how long the effect itself waits that met a refusal, while others find out whether that is over.
+
+        Longer than the *gate* is held, so that an effect that alone is refused never stands in front of the others;
+        and the longer, the longer it has been *held_for* already.
+        """
+        return max(gate * 1.5, min(held_for / 2, timedelta(seconds=self.longest)))
+
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
@@ -42,6 +56,7 @@ class Breaker:
     failures: int = 0  # in a row
     held_until: datetime | None = None
     probing: bool = False  # the one effect is under way
+    refused_since: datetime | None = None  # where it is our account that is not taken
 
     def admits(self, now: datetime) -> bool:
         if self.held_until is None:
@@ -58,10 +73,22 @@ class Breaker:
     def fail(self, now: datetime, pause: timedelta, trips_after: int) -> Breaker:
         """Return the breaker after one more failure; held for *pause* once there were *trips_after* in a row."""
         failures = self.failures + 1
-        if failures < trips_after:
+        if failures < trips_after and self.held_until is None:
             return Breaker(failures)
         until = now + pause
-        return Breaker(failures, until if self.held_until is None else max(until, self.held_until))
+        until = until if self.held_until is None else max(until, self.held_until)
+        return Breaker(failures, until, refused_since=self.refused_since)
+
+    def refuse(self, now: datetime, pauses: Pauses, draw: float) -> Breaker:
+        """Return the breaker after our account was refused: held at once, the longer the oftener.
+
+        What had been on its way when it closed says nothing new.
+        """
+        since = self.refused_since or now
+        if self.held_until is not None and not self.probing and now < self.held_until:
+            return replace(self, refused_since=since)
+        until = now + pauses.before_asking_again(self.failures, draw)
+        return Breaker(self.failures + 1, until, refused_since=since)
 
     def let_go(self) -> Breaker:
         """Return the breaker after an attempt that says nothing of the service."""

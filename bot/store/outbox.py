@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, or_, select, update
 
-from bot.domain.effects import CREATING, Effect, EffectKind, ObjectKey, ObjectKind
+from bot.domain.effects import CREATING, Effect, EffectKind, ObjectKey, ObjectKind, channel_of
+from bot.errors import AccountError
 from bot.store.codec import dump, load
 from bot.store.tables import objects, outbox
 from bot.store.upsert import insert_unless_there
@@ -39,11 +40,12 @@ class EffectState(StrEnum):
 
 
 class ParkedFor(StrEnum):
-    """Why an effect was left to a person."""
+    """Why an effect was left to a person, or is held."""
 
     REFUSED = "refused"  # the service says that it never will
     BROKEN = "broken"  # it cannot be written as it is: a template does not render
     LOST = "lost"  # it may or may not have arrived, and nobody can be asked
+    ACCOUNT = "account"  # nobody's task but the account's: still owed, and held until the service takes us again
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,13 @@ class Owed:
     created_at: datetime
     parked_for: ParkedFor | None = None
     fields: Mapping[str, str] = field(default_factory=dict)  # what the service says of single fields
+    parked_at: datetime | None = None
+
+    @property
+    def held_since(self) -> datetime | None:
+        """Tell since when the service refuses our account for this."""
+        is_held = self.state is EffectState.PENDING and self.parked_for is ParkedFor.ACCOUNT
+        return self.parked_at if is_held else None
 
     @property
     def is_doubtful(self) -> bool:
@@ -116,6 +125,7 @@ class Closed:
 
     services: Collection[str] = ()
     channels: Collection[tuple[str, str]] = ()  # of a chat: its name in config, and the channel's
+    kinds: Collection[tuple[str, EffectKind]] = ()  # of effects on a service
 
 
 def claim_next(tx: Connection, owner: str, now: datetime, until: datetime, closed: Closed = Closed()) -> Owed | None:
@@ -141,6 +151,7 @@ def claim_next(tx: Connection, owner: str, now: datetime, until: datetime, close
             ~blocked,
             outbox.c.service.not_in(closed.services),
             *(~outbox.c.lane.startswith(f"{lane_prefix(*each)}", autoescape=True) for each in closed.channels),
+            *(or_(outbox.c.service != service, outbox.c.kind != kind) for service, kind in closed.kinds),
         )
         .order_by(outbox.c.seq)
         .limit(1)
@@ -156,6 +167,10 @@ def claim_next(tx: Connection, owner: str, now: datetime, until: datetime, close
 def lane_prefix(service: str, channel: str) -> str:
     """Return what the lanes of all messages to a channel start with."""
     return f"{ObjectKey(service, ObjectKind.MESSAGE, channel)} "
+
+
+# What nobody has at hand, and the account's refusal is not what it waits for.
+_FREE: Mapping[str, Any] = {"owner": None, "leased_until": None, "parked_for": None, "parked_at": None}
 
 
 def mark_sent(tx: Connection, owed: Owed, owner: str, now: datetime) -> bool:
@@ -196,7 +211,7 @@ def mark_retry(
 
     *under_way* is when a doubtful request may last have been on its way; without it, when it was sent stands.
     """
-    values: dict[str, Any] = {"not_before": not_before, "error": error, "owner": None, "leased_until": None}
+    values: dict[str, Any] = {"not_before": not_before, "error": error, **_FREE}
     if not doubtful:
         values["sent_at"] = None
     elif under_way is not None:
@@ -204,11 +219,59 @@ def mark_retry(
     tx.execute(update(outbox).where(*_held(owed, owner)).values(values))
 
 
+def mark_held(tx: Connection, owed: Owed, owner: str, now: datetime, not_before: datetime, error: AccountError) -> None:
+    """Put the effect back until the service takes our account again; that it was tried does not count."""
+    values: dict[str, Any] = {"not_before": not_before, "error": str(error), "attempts": owed.attempts, **_FREE}
+    values |= {"parked_for": ParkedFor.ACCOUNT, "parked_at": owed.held_since or now}
+    if error.doubtful:
+        values["sent_at"] = now
+    elif not owed.is_doubtful:
+        values["sent_at"] = None
+    tx.execute(update(outbox).where(*_held(owed, owner)).values(values))
+
+
+def release(tx: Connection, service: str, now: datetime) -> int:
+    """Let what was held for our account's sake be tried at once; return how much that is."""
+    held = outbox.c.state == EffectState.PENDING, outbox.c.parked_for == ParkedFor.ACCOUNT
+    free = outbox.c.owner.is_(None)
+    return tx.execute(update(outbox).where(outbox.c.service == service, *held, free).values(not_before=now)).rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A service, or a channel of it, that refuses our account."""
+
+    service: str
+    channel: str | None
+    since: datetime
+    words: str  # what it said last, and what to do about it
+    waiting: int  # effects owed there
+
+
+def refusals(tx: Connection) -> Sequence[Refusal]:
+    """Return where our account is refused, as what is held says, and how much waits there."""
+    is_held = outbox.c.state == EffectState.PENDING, outbox.c.parked_for == ParkedFor.ACCOUNT
+    found: dict[tuple[str, str | None], list[Row[Any]]] = {}
+    for row in tx.execute(select(outbox).where(*is_held).order_by(outbox.c.not_before)):
+        target = load(Effect, row.effect).target
+        found.setdefault((target.service, channel_of(target)), []).append(row)
+    return [
+        Refusal(service, channel, min(row.parked_at for row in rows), rows[-1].error, _waiting(tx, service, channel))
+        for (service, channel), rows in found.items()
+    ]
+
+
+def _waiting(tx: Connection, service: str, channel: str | None) -> int:
+    owed = outbox.c.state == EffectState.PENDING, outbox.c.service == service
+    where = [] if channel is None else [outbox.c.lane.startswith(lane_prefix(service, channel), autoescape=True)]
+    return tx.scalar(select(func.count()).select_from(outbox).where(*owed, *where)) or 0
+
+
 def mark_waiting(
     tx: Connection, owed: Owed, owner: str, not_before: datetime, why: str, *, needs: ObjectKey | None = None
 ) -> None:
     """Put back what was not attempted, for later or until *needs* is made."""
-    values: dict[str, Any] = {"not_before": not_before, "error": why, "owner": None, "leased_until": None}
+    values: dict[str, Any] = {"not_before": not_before, "error": why, **_FREE}
     values["waits_for"] = None if needs is None else str(needs)
     tx.execute(update(outbox).where(*_held(owed, owner)).values(values))
 
@@ -446,4 +509,5 @@ def _owed(row: Row[Any]) -> Owed:
         row.created_at,
         None if row.parked_for is None else ParkedFor(row.parked_for),
         json.loads(row.fields) if row.fields else {},
+        row.parked_at,
     )

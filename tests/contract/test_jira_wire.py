@@ -12,7 +12,7 @@ import pytest
 
 from bot.adapters.jira import JiraTracker
 from bot.config import JiraSection
-from bot.errors import PermanentError, RetryableError
+from bot.errors import AccountError, PermanentError, RetryableError
 from bot.ports import Attachment, RemoteLink, TicketDraft, TicketState
 from tests.contract.breakable import DROP, Breakable, Reply, Request, answer, breakable
 
@@ -64,7 +64,10 @@ def test_trap_11_building_a_tracker_asks_nothing_and_no_call_asks_for_server_inf
     assert server.requests == []
     server.reply = lambda _: answer(200, {"issues": []})
     built.find("m")
-    assert [each.path for each in server.requests] == ["/rest/api/2/search/jql"]
+    asked = [each.path.removeprefix("/rest/api/2/") for each in server.requests]
+    assert asked == ["search/jql", "myself", "project/S"], (
+        "nothing found proves something only where we see the project"
+    )
 
 
 def test_trap_10_13_cloud_is_searched_by_its_new_path_with_a_get(server: Breakable):
@@ -80,7 +83,7 @@ def test_trap_10_13_cloud_is_searched_by_its_new_path_with_a_get(server: Breakab
 def test_data_center_is_searched_by_its_own_path(server: Breakable):
     server.reply = lambda _: answer(200, {"issues": [], "total": 0})
     assert tracker(server, deployment="datacenter").find("m") is None
-    [request] = server.requests
+    request = server.requests[0]
     assert (request.method, request.path) == ("GET", "/rest/api/2/search")
 
 
@@ -98,7 +101,7 @@ def test_quotes_in_a_marker_stay_within_its_string(server: Breakable):
 
 
 def test_an_email_makes_basic_authentication_and_its_absence_a_bearer_token(server: Breakable):
-    server.reply = lambda _: answer(200, {"issues": []})
+    server.reply = lambda _: answer(200, {"issues": [issue("S-1")]})
     tracker(server, email="a@b.c").find("m")
     tracker(server).find("m")
     basic = base64.b64encode(b"a@b.c:t0ken").decode()
@@ -300,10 +303,22 @@ def test_a_file_that_is_there_is_not_sent_again(server: Breakable):
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_trap_40_only_a_ticket_that_is_not_found_reads_as_none(status: int, server: Breakable):
-    server.reply = lambda _: answer(404, {"errorMessages": ["Issue does not exist or you do not have permission"]})
+    missing = answer(404, {"errorMessages": ["Issue does not exist or you do not have permission"]})
+    server.reply = lambda request: missing if "/issue/" in request.path else answer(200, {"key": "S"})
     assert tracker(server).read("S-1") is None
     server.reply = lambda _: answer(status, {})
-    with pytest.raises(PermanentError):
+    with pytest.raises((PermanentError, AccountError)):
+        tracker(server).read("S-1")
+
+
+@pytest.mark.parametrize("hidden", ["/myself", "/project/"])
+def test_trap_40_a_ticket_is_not_gone_where_nothing_is_shown_to_us(hidden: str, server: Breakable):
+    def respond(request: Request) -> Reply:
+        status = 401 if hidden == "/myself" else 404
+        return answer(status, {}) if hidden in request.path else answer(404 if "/issue/" in request.path else 200, {})
+
+    server.reply = respond
+    with pytest.raises(AccountError):
         tracker(server).read("S-1")
 
 
@@ -315,7 +330,7 @@ def test_a_ticket_that_moved_to_another_project_is_read_by_its_new_key(server: B
 
 
 def test_a_key_cannot_leave_its_place_in_the_address(server: Breakable):
-    server.reply = lambda _: answer(404)
+    server.reply = lambda request: answer(404) if "/issue/" in request.path else answer(200, {})
     tracker(server).read("../../serverInfo?x=")
     assert server.requests[0].path == "/rest/api/2/issue/..%2F..%2FserverInfo%3Fx%3D"
 

@@ -9,7 +9,7 @@ import pytest
 
 from bot.adapters.webhook import WebhookChat
 from bot.config import WebhookSection
-from bot.errors import PermanentError, RetryableError
+from bot.errors import AccountError, PermanentError, RetryableError
 from bot.ports import Attachment, PageDraft, TicketDraft, TicketState
 from bot.sandbox import Fault, FaultKind, Resolution, RunningSandbox, Service
 from tests.contract.benches import TIMEOUT, confluence_wiki, jira_tracker, slack_chat
@@ -119,7 +119,7 @@ def test_what_the_account_may_not_do_is_permanent(sandbox: RunningSandbox, deplo
 
 @jiras
 def test_a_wrong_token_is_told_with_what_to_check(sandbox: RunningSandbox, deployment: str):
-    with pytest.raises(PermanentError, match="Check the token") as caught:
+    with pytest.raises(AccountError, match="Check the token") as caught:
         jira_tracker(sandbox, deployment, token="wr0ng-t0ken").tracker.create("m", DRAFT)
     assert caught.value.status == 401
     assert "wr0ng-t0ken" not in str(caught.value)
@@ -188,7 +188,7 @@ def test_what_the_account_may_not_do_in_a_space_is_permanent(sandbox: RunningSan
 
 @jiras
 def test_a_space_that_one_may_not_see_is_refused(sandbox: RunningSandbox, deployment: str):
-    with pytest.raises(PermanentError):
+    with pytest.raises((PermanentError, AccountError)):
         confluence_wiki(sandbox, deployment, space="HR").wiki.create(PageDraft("Run 4", "<p/>"))
 
 
@@ -204,13 +204,13 @@ def test_pages_are_made_under_the_parent_that_config_names(sandbox: RunningSandb
     [("#nowhere", "channel_not_found"), ("C0GENERAL", "not_in_channel"), ("C0ARCHIVE", "is_archived")],
 )
 def test_a_channel_that_cannot_be_posted_to_is_told(sandbox: RunningSandbox, channel: str, word: str):
-    with pytest.raises(PermanentError, match=word):
+    with pytest.raises(AccountError, match=word):
         slack_chat(sandbox).chat.post(channel, "m", "hello")
 
 
 def test_a_missing_scope_is_told(sandbox: RunningSandbox):
     sandbox.change(Service.SLACK, missing_scopes=("chat:write",))
-    with pytest.raises(PermanentError, match=r"missing_scope.*needed: chat:write"):
+    with pytest.raises(AccountError, match=r"missing_scope.*needed: chat:write"):
         slack_chat(sandbox).chat.post("#search-quality", "m", "hello")
 
 
@@ -232,7 +232,7 @@ def test_trap_29_a_message_that_is_far_too_long_is_taken(sandbox: RunningSandbox
 
 
 def test_a_wrong_token_is_told_by_slack(sandbox: RunningSandbox):
-    with pytest.raises(PermanentError, match=r"invalid_auth.*Check the token"):
+    with pytest.raises(AccountError, match=r"invalid_auth.*Check the token"):
         slack_chat(sandbox, token="xoxb-wrong").chat.post("#search-quality", "m", "hello")
 
 
@@ -246,9 +246,9 @@ def test_a_webhook_posts_once(sandbox: RunningSandbox):
     assert sum(each.method == "POST" for each in sandbox.requests(Service.SLACK)) == 1
 
 
-def test_a_revoked_webhook_is_permanent(sandbox: RunningSandbox):
+def test_a_revoked_webhook_refuses_us(sandbox: RunningSandbox):
     sandbox.change(Service.SLACK, webhook_revoked=True)
-    with pytest.raises(PermanentError):
+    with pytest.raises(AccountError):
         hook(sandbox).post("ignored", "m", "hello")
 
 

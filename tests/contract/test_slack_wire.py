@@ -11,7 +11,7 @@ import pytest
 from bot.adapters.slack import SlackChat
 from bot.adapters.webhook import WebhookChat
 from bot.config import SlackSection, WebhookSection
-from bot.errors import PermanentError
+from bot.errors import AccountError, PermanentError
 from bot.ports import Posted
 from tests.contract.breakable import Breakable, Reply, Request, answer, breakable
 
@@ -135,7 +135,7 @@ def test_a_channel_is_looked_up_once_and_one_that_was_posted_to_never(server: Br
 
 def test_a_channel_that_the_app_does_not_see_is_named(server: Breakable):
     server.reply = workspace
-    with pytest.raises(PermanentError, match=r"no channel named 'nowhere'.*invite the app"):
+    with pytest.raises(AccountError, match=r"no channel named 'nowhere'.*invite the app"):
         slack(server).find("#nowhere", "m-1", SINCE)
 
 
@@ -183,9 +183,15 @@ def test_a_webhook_can_neither_edit_nor_find(server: Breakable):
 
 
 @pytest.mark.parametrize(
-    ("status", "word"), [(400, "invalid_payload"), (403, "action_prohibited"), (410, "channel_is_archived")]
+    ("status", "word", "error"),
+    [
+        (400, "invalid_payload", PermanentError),
+        (403, "action_prohibited", AccountError),
+        (404, "no_service", AccountError),
+        (410, "channel_is_archived", AccountError),
+    ],
 )
-def test_a_webhook_that_is_refused_says_why(status: int, word: str, server: Breakable):
+def test_a_webhook_that_is_refused_says_why(status: int, word: str, error: type[Exception], server: Breakable):
     server.reply = lambda _: answer(status, word)
-    with pytest.raises(PermanentError, match=word):
+    with pytest.raises(error, match=word):
         hook(server).post("#ml", "m-1", DOCUMENT)

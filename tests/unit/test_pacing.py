@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from state_samples import NOON, SECOND
 
 from bot.adapters.http import allowance_of
+from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
 from bot.domain.pacing import Allowance, Breaker, Pauses, Spacing
 from bot.traffic import Traffic
 
@@ -108,9 +109,10 @@ def test_two_posts_to_a_channel_keep_their_distance(wishes):
 
 def test_a_channel_is_closed_while_a_message_is_on_its_way_and_a_second_after():
     traffic = Traffic(at_once=8, message_gap=SECOND)
-    traffic.enter("slack", "C1", NOON)
+    message = Effect(EffectKind.TELL_CHANNEL, ObjectKey("slack", ObjectKind.MESSAGE, "C1 m"), "run5")
+    traffic.enter(message, NOON)
     assert list(traffic.closed(NOON).channels) == [("slack", "C1")]
-    traffic.leave("slack", "C1", posted_at=NOON)
+    traffic.leave(message, posted_at=NOON)
     assert list(traffic.closed(NOON).channels) == [("slack", "C1")]
     assert traffic.opens_at(NOON) == NOON + SECOND
     assert not traffic.closed(NOON + SECOND).channels
@@ -118,11 +120,12 @@ def test_a_channel_is_closed_while_a_message_is_on_its_way_and_a_second_after():
 
 def test_a_service_that_stalls_does_not_take_every_worker():
     traffic = Traffic(at_once=2)
-    traffic.enter("jira", None, NOON)
+    comment = Effect(EffectKind.COMMENT_TICKET, ObjectKey("jira", ObjectKind.TICKET, "m"), "run5")
+    traffic.enter(comment, NOON)
     assert not traffic.closed(NOON).services
-    traffic.enter("jira", None, NOON)
+    traffic.enter(comment, NOON)
     assert traffic.closed(NOON).services == {"jira"}
-    traffic.leave("jira", None)
+    traffic.leave(comment)
     assert not traffic.closed(NOON).services
 
 

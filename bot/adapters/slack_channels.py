@@ -1,0 +1,90 @@
+"""The ids behind channels' names, which are all that reading and editing take; asked for as scopes allow."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bot.adapters.slack_words import advice_for, is_lacking_scope
+from bot.errors import AccountError, Reach
+
+if TYPE_CHECKING:
+    from bot.adapters.slack import SlackLink
+
+_PAGE = 200
+_ID = re.compile(r"[CDG][A-Z0-9]{7,}")
+_BOTH, _PUBLIC, _PRIVATE = "public_channel,private_channel", "public_channel", "private_channel"
+_NEEDS = {_PUBLIC: "groups:read for private ones", _PRIVATE: "channels:read for public ones"}
+
+
+def is_channel_id(channel: str) -> bool:
+    """Tell an id, C0123456789, from a name."""
+    return _ID.fullmatch(channel) is not None
+
+
+class Channels:
+    """Finds channels by name, each once."""
+
+    def __init__(self, link: SlackLink) -> None:
+        self._link = link
+        self._ids: dict[str, str] = {}
+
+    def keep(self, channel: str, channel_id: str) -> None:
+        """Take note of the id that an answer gave for a channel."""
+        self._ids[channel] = channel_id
+
+    def id_of(self, channel: str) -> str:
+        """Return the id of a channel; raises AccountError where the app is shown none of that name, or no list."""
+        if is_channel_id(channel):
+            return channel
+        if channel not in self._ids:
+            self._ids[channel] = self._look_up(channel.removeprefix("#"))
+        return self._ids[channel]
+
+    def _look_up(self, name: str) -> str:
+        """Look through the channels of both kinds, or of the one kind that the app's scopes let it list."""
+        refused: AccountError | None = None
+        for kinds in (_BOTH, _PUBLIC, _PRIVATE):
+            try:
+                found = self._listed(name, kinds)
+            except AccountError as error:
+                if not is_lacking_scope(error):
+                    raise
+                refused = refused or error
+                continue
+            if found is None:
+                raise _unseen(name, _NEEDS.get(kinds))
+            return found
+        assert refused is not None  # only a refusal leads here
+        raise AccountError(
+            f"{refused} Or name the channel {name!r} by its id, which takes no list.",
+            reach=Reach.EFFECT,
+            fields=refused.fields,
+        )
+
+    def _listed(self, name: str, kinds: str) -> str | None:
+        cursor: str | None = None
+        while True:
+            ids, cursor = self._link.call(
+                f"find the channel {name}",
+                lambda client, page=cursor: client.conversations_list(  # type: ignore[misc]
+                    cursor=page, limit=_PAGE, types=kinds, exclude_archived=True
+                ),
+                lambda answer: (
+                    {str(each["name"]): str(each["id"]) for each in answer["channels"]},
+                    (answer.get("response_metadata") or {}).get("next_cursor") or None,
+                ),
+            )
+            if name in ids:
+                return ids[name]
+            if not cursor:
+                return None
+
+
+def _unseen(name: str, needed: str | None) -> AccountError:
+    """Build the error for a name that is not in the list, which may lack what the app has no scope for."""
+    said = f"Slack shows the app no channel named {name!r}. {advice_for('channel_not_found')}"
+    if needed is None:
+        return AccountError(said, reach=Reach.CHANNEL, fields={"error": "channel_not_found"})
+    said += f" It lists only one kind of channel without {needed}; or name the channel by its id."
+    return AccountError(said, reach=Reach.EFFECT, fields={"error": "channel_not_found"})

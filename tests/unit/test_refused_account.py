@@ -1,0 +1,417 @@
+"""A service that refuses our account is closed and told; nothing is given up, and all goes on when it takes us again."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import pytest
+from state_samples import (
+    INCIDENT,
+    NOON,
+    RUN_VIEW,
+    TICKET,
+    VERDICT,
+    comment,
+    label,
+    open_ticket,
+    owe,
+    resolve,
+    tell,
+)
+from test_dispatch import Bench, Clock, Wording, no_drawing, publish_page  # noqa: F401  a fixture
+
+from bot.deliver import Services, TicketFields
+from bot.dispatch import Dispatcher
+from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
+from bot.domain.pacing import Breaker, Pauses
+from bot.errors import AccountError, PermanentError, Reach, RetryableError
+from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
+from bot.store import outbox
+from bot.store.outbox import EffectState, ParkedFor
+from bot.traffic import Gate, Traffic, gate_of, gates_of
+from bot.views import RunPageView
+from tests.contract.benches import confluence_wiki, jira_tracker, slack_chat, trello_tracker
+
+LONG = timedelta(minutes=15)
+REFUSED = AccountError("Jira did not create the ticket (401): who are you?", status=401)
+
+
+@pytest.fixture
+def bench(sqlite_database) -> Bench:
+    return Bench(sqlite_database)
+
+
+def held(database) -> list[outbox.Refusal]:
+    with database.begin() as tx:
+        return list(outbox.refusals(tx))
+
+
+def outstanding(database):
+    with database.begin() as tx:
+        return outbox.outstanding(tx)
+
+
+# ---- the service is closed, and nothing is given up
+
+
+def test_a_refused_account_parks_nothing_and_everything_goes_on_when_it_is_taken_again(bench):
+    bench.owe(open_ticket(), comment("run6"), comment("run7"), resolve("good"))
+    drainer = bench.dispatcher()
+    bench.tracker.faults.fail_next("create", REFUSED)
+    drainer.drain()
+    assert bench.tracker.tickets == {}
+    assert {owed.state for owed in outstanding(bench.database)} == {EffectState.PENDING}
+    assert [owed.attempts for owed in outstanding(bench.database)] == [0, 0, 0, 0], "no attempt is counted"
+    [refusal] = held(bench.database)
+    assert (refusal.service, refusal.since, refusal.words, refusal.waiting) == ("jira", NOON, str(REFUSED), 4)
+    bench.clock.now += timedelta(minutes=1)
+    drainer.drain()
+    assert [mark for mark, _ in bench.ticket.comments] == ["mark-run6", "mark-run7"]
+    assert bench.owed == []
+    assert held(bench.database) == []
+
+
+def test_while_the_account_is_refused_one_effect_asks_and_the_others_do_not(bench):
+    for number in range(6):
+        marker = ObjectKey("jira", ObjectKind.TICKET, f"herald-test-{number:012}-0-1")
+        bench.owe((Effect(EffectKind.OPEN_TICKET, marker, "opened"), open_ticket()[1]))
+    for _ in range(60):
+        bench.tracker.faults.fail_next("create", REFUSED)
+    drainer = bench.dispatcher()
+    for _ in range(60 * 60):
+        drainer.drain()
+        bench.clock.now += timedelta(seconds=1)
+    assert 12 <= bench.tracker.faults.calls["create"] <= 25, "the pauses grow to five minutes"
+
+
+def test_another_service_is_told_meanwhile(bench):
+    bench.owe(open_ticket(), tell("opened"))
+    bench.tracker.faults.fail_next("create", REFUSED)
+    bench.drain()
+    assert len(bench.chat.messages) == 1
+
+
+def test_a_refused_channel_leaves_the_other_channels_alone(bench):
+    other = ObjectKey("slack", ObjectKind.MESSAGE, f"C2 test-{INCIDENT}")
+    bench.owe(tell("opened"), (Effect(EffectKind.TELL_CHANNEL, other, "opened", INCIDENT), tell("opened")[1]))
+    bench.chat.faults.fail_next("post", AccountError("not_in_channel", reach=Reach.CHANNEL))
+    bench.drain()
+    assert [message.channel for message in bench.chat.messages] == ["C2"]
+    [refusal] = held(bench.database)
+    assert (refusal.channel, refusal.waiting) == ("C1", 1)
+
+
+def test_a_missing_permission_leaves_what_needs_another_alone(bench):
+    bench.owe(open_ticket(), comment("run6"), resolve("good"))
+    drainer = bench.dispatcher()
+    bench.tracker.faults.fail_next("comment", PermanentError("(403)", status=403, about_access=True))
+    bench.tracker.faults.fail_next("confirm_access", AccountError("ADD_COMMENTS", reach=Reach.KIND))
+    drainer.drain()
+    assert bench.owed == ["comment_ticket", "resolve_ticket"], "which waits behind the comment in its lane"
+    other = ObjectKey("jira", ObjectKind.TICKET, "herald-test-bbbbbbbbbbbb-0-1")
+    bench.owe((Effect(EffectKind.OPEN_TICKET, other, "opened"), open_ticket()[1]))
+    drainer.drain()
+    assert len(bench.tracker.tickets) == 2
+
+
+# ---- who is at fault
+
+
+def test_only_a_refusal_while_access_works_is_the_effects_own(bench):
+    bench.owe(open_ticket())
+    refusal = PermanentError("Jira did not create the ticket (403): no", status=403, about_access=True)
+    for _ in range(2):
+        bench.tracker.faults.fail_next("create", refusal)
+    bench.drain()
+    assert bench.parked == [("open_ticket", str(refusal))]
+    assert bench.tracker.faults.calls["confirm_access"] == 2
+
+
+def test_a_refusal_that_has_just_ended_parks_nothing(bench):
+    """Who we are is asked a moment later, when all is well again: so the refused is tried once more."""
+    bench.owe(open_ticket())
+    bench.tracker.faults.fail_next("create", PermanentError("(404)", status=404, about_access=True))
+    bench.drain()
+    assert len(bench.tracker.tickets) == 1
+    assert bench.owed == []
+
+
+def test_a_refusal_is_not_believed_of_a_service_that_cannot_be_asked_about_it(bench):
+    bench.owe(open_ticket())
+    bench.tracker.faults.fail_next("create", PermanentError("(400)", status=400))
+    bench.tracker.faults.fail_next("confirm_access", RetryableError("it is down", doubtful=False))
+    bench.drain()
+    assert bench.parked == []
+    assert bench.owed == ["open_ticket"]
+
+
+def test_a_doubt_outlives_a_refusal_of_the_account(bench):
+    """What may have been carried out is looked for when the account works again, and not sent anew."""
+    bench.owe(open_ticket())
+    drainer = bench.dispatcher()
+    bench.tracker.faults.fail_next("create", RetryableError("dropped", doubtful=True), committed=True)
+    drainer.drain()
+    bench.tracker.faults.fail_next("find", AccountError("no scope to search", reach=Reach.KIND))
+    bench.clock.now += timedelta(minutes=2)
+    drainer.drain()
+    assert outstanding(bench.database)[0].is_doubtful
+    bench.clock.now += LONG
+    drainer.drain()
+    assert bench.owed == []
+    assert bench.tracker.faults.calls["create"] == 1
+
+
+def test_that_something_cannot_be_looked_up_keeps_nothing_else_waiting(bench):
+    bench.owe(tell("opened"))
+    drainer = bench.dispatcher()
+    bench.chat.faults.fail_next("post", RetryableError("dropped", doubtful=True), committed=True)
+    drainer.drain()
+    bench.chat.faults.fail_next("find", AccountError("missing_scope channels:history", reach=Reach.KIND))
+    bench.clock.now += timedelta(minutes=2)
+    other = ObjectKey("slack", ObjectKind.MESSAGE, "C1 test-bbbbbbbbbbbb")
+    bench.owe((Effect(EffectKind.TELL_CHANNEL, other, "opened", "bbbbbbbbbbbb"), tell("opened")[1]))
+    drainer.drain()
+    assert len(bench.chat.messages) == 2
+    assert len(bench.owed) == 1
+
+
+def test_one_thing_that_alone_is_refused_for_ever_does_not_stand_in_front_of_the_others(bench):
+    """A gateway that blocks one comment by its words looks as if it refused us all."""
+    bench.owe(open_ticket())
+    bench.drain()
+    drainer = bench.dispatcher()
+    bench.owe(comment("poison"))
+    told = 0
+    for minute in range(60):
+        bench.tracker.faults.fail_next("comment", AccountError("a page", reach=Reach.KIND))
+        drainer.drain()
+        bench.tracker.faults.clear("comment")
+        marker = ObjectKey("jira", ObjectKind.TICKET, f"herald-test-{minute:012}-0-1")
+        bench.owe((Effect(EffectKind.OPEN_TICKET, marker, "opened"), open_ticket()[1]))
+        bench.clock.now += timedelta(minutes=1)
+        drainer.drain()
+        told = len(bench.tracker.tickets)
+    assert told == 61
+
+
+# ---- gates and their breakers
+
+
+def test_an_effect_goes_through_the_gates_of_its_service_its_channel_and_its_kind():
+    effect, _ = tell("opened")
+    assert gates_of(effect) == (Gate("slack"), Gate("slack", "C1"), Gate("slack", kind=EffectKind.TELL_CHANNEL))
+    effect, _ = open_ticket()
+    assert gates_of(effect) == (Gate("jira"), Gate("jira", kind=EffectKind.OPEN_TICKET))
+
+
+def test_what_was_on_its_way_when_the_account_was_refused_opens_nothing():
+    traffic, (effect, _) = Traffic(at_once=4), open_ticket()
+    gate = gate_of(effect, Reach.SERVICE)
+    pause, is_new = traffic.refused(gate, NOON, Pauses(), 1.0)
+    assert (pause, is_new) == (timedelta(seconds=2), True)
+    assert traffic.refused(gate, NOON, Pauses(), 1.0) == (timedelta(seconds=2), False), "nor does it prolong it"
+    assert traffic.answered(effect, NOON) == []
+    assert traffic.closed(NOON).services == {"jira"}
+    assert traffic.answered(effect, NOON + pause) == [gate]
+    assert traffic.closed(NOON).services == set()
+
+
+def test_an_outage_in_the_midst_of_a_refusal_does_not_open_what_is_closed():
+    refused = Breaker().refuse(NOON, Pauses(), 1.0)
+    failed = refused.fail(NOON, timedelta(seconds=1), 3)
+    assert not failed.admits(NOON + timedelta(seconds=1))
+    assert failed.refused_since == NOON
+
+
+def test_a_changed_configuration_is_tried_at_once():
+    traffic, (effect, _) = Traffic(), open_ticket()
+    traffic.refused(gate_of(effect, Reach.SERVICE), NOON, Pauses(), 1.0)
+    traffic.reopen()
+    assert not traffic.closed(NOON).services
+
+
+# ---- against the stand-in, over HTTP
+
+
+class PlainWording(Wording):
+    """Sets nothing on a ticket that the sandbox has none of."""
+
+    def ticket_fields(self, _pipeline: str) -> TicketFields:
+        return TicketFields()
+
+
+@dataclass
+class Office:
+    """A dispatcher on real adapters against the sandbox."""
+
+    database: object
+    sandbox: RunningSandbox
+    services: Services
+    clock: Clock = field(default_factory=lambda: Clock(datetime.now(NOON.tzinfo)))
+    dispatcher: Dispatcher | None = None
+
+    def __post_init__(self) -> None:
+        self.dispatcher = Dispatcher(
+            self.database,
+            self.services,
+            PlainWording(),
+            "host/1/1/a",
+            self.clock,
+            self.clock.pause,
+            in_flight=timedelta(0),
+        )
+
+    def drain(self) -> list[str]:
+        return self.dispatcher.drain().failures
+
+
+@pytest.fixture(scope="module")
+def shared_sandbox() -> Iterator[RunningSandbox]:
+    with serve(None) as running:
+        yield running
+
+
+@pytest.fixture
+def box(shared_sandbox: RunningSandbox) -> Iterator[RunningSandbox]:
+    yield shared_sandbox
+    shared_sandbox.calm()
+
+
+TRACKERS = {
+    "jira cloud": (Service.JIRA_CLOUD, lambda box: jira_tracker(box, "cloud").tracker),
+    "jira datacenter": (Service.JIRA_DATACENTER, lambda box: jira_tracker(box, "datacenter").tracker),
+    "trello": (Service.TRELLO, lambda box: trello_tracker(box, lists={}).tracker),
+}
+WIKIS = {
+    "confluence cloud": (Service.CONFLUENCE_CLOUD, lambda box: confluence_wiki(box, "cloud").wiki),
+    "confluence datacenter": (Service.CONFLUENCE_DATACENTER, lambda box: confluence_wiki(box, "datacenter").wiki),
+}
+EPISODES = (FaultKind.REFUSED_ACCOUNT, FaultKind.FORBIDDEN, FaultKind.NOT_FOUND, FaultKind.SSO_REDIRECT)
+episodes = pytest.mark.parametrize("kind", EPISODES, ids=str)
+
+
+def ticket_of(name: str) -> ObjectKey:
+    """Build a ticket that no other test has, in a sandbox that they share."""
+    return ObjectKey("jira", ObjectKind.TICKET, f"herald-once-{zlib.crc32(name.encode()):012}-0-1")
+
+
+def opening(ticket: ObjectKey):
+    effect, view = open_ticket()
+    return Effect(effect.kind, ticket, effect.cause), replace(view, marker=ticket.name)
+
+
+def go_through(office: Office, service: Service, kind: FaultKind, effects) -> None:
+    """Owe some before, some during an episode; nothing is parked, and after it all is told."""
+    first, *rest = effects
+    owe(office.database, first, now=office.clock())
+    assert office.drain() == []
+    office.sandbox.strike(Fault(kind, service, times=0))
+    owe(office.database, *rest, now=office.clock())
+    for _ in range(5):
+        office.drain()
+        office.clock.now += timedelta(seconds=61)
+    assert {owed.state for owed in outstanding(office.database)} == {EffectState.PENDING}
+    assert held(office.database), "it is told"
+    office.sandbox.calm()
+    office.clock.now += LONG
+    assert office.drain() == []
+    assert outstanding(office.database) == []
+
+
+@episodes
+@pytest.mark.parametrize("name", list(TRACKERS))
+def test_a_tracker_that_refuses_our_account_gets_everything_once_afterwards(
+    sqlite_database, box: RunningSandbox, name: str, kind: FaultKind
+):
+    service, make = TRACKERS[name]
+    tracker = make(box)
+    office = Office(sqlite_database, box, Services({"jira": tracker}, {}, {}))
+    marker = ticket_of(f"{name} {kind}")
+    said = [(Effect(each.kind, marker, each.cause), view) for each, view in (comment("a"), comment("b"))]
+    closed = (Effect(EffectKind.RESOLVE_TICKET, marker, "good"), None)
+    go_through(office, service, kind, [opening(marker), *said, closed])
+    with office.database.begin() as tx:
+        key = outbox.known_objects(tx, [marker])[marker].bound.external_id
+    assert tracker.has_comment(key, "mark-a")
+    assert tracker.has_comment(key, "mark-b")
+    ticket = tracker.read(key)
+    assert ticket is not None
+    assert ticket.state.value == "done"
+    assert [each.ticket.key for each in tracker.marked("herald-once") if each.marker == marker.name] == [key]
+
+
+@episodes
+@pytest.mark.parametrize("name", list(TRACKERS))
+def test_a_ticket_is_opened_once_though_the_account_was_refused_when_it_was_due(
+    sqlite_database, box: RunningSandbox, name: str, kind: FaultKind
+):
+    service, make = TRACKERS[name]
+    tracker = make(box)
+    office = Office(sqlite_database, box, Services({"jira": tracker}, {}, {}))
+    markers = [ticket_of(f"{name} {kind} {number}") for number in range(2)]
+    go_through(office, service, kind, [opening(each) for each in markers])
+    for marker in markers:
+        assert [each.marker for each in tracker.marked("herald-once")].count(marker.name) == 1
+
+
+@episodes
+@pytest.mark.parametrize("name", list(WIKIS))
+def test_a_wiki_that_refuses_our_account_gets_everything_once_afterwards(
+    sqlite_database, box: RunningSandbox, name: str, kind: FaultKind
+):
+    service, make = WIKIS[name]
+    wiki = make(box)
+    office = Office(sqlite_database, box, Services({}, {"confluence": wiki}, {}))
+    pages = [ObjectKey("confluence", ObjectKind.PAGE, f"Run {n} of {name} {kind}") for n in range(2)]
+    views = [
+        RunPageView(each.name, VERDICT, RUN_VIEW, (VERDICT.headline,), (), (), (), None, TICKET.name, ("herald",))
+        for each in pages
+    ]
+    published = [(Effect(EffectKind.PUBLISH_PAGE, key, "run5"), view) for key, view in zip(pages, views, strict=True)]
+    labelled = [(Effect(EffectKind.LABEL_PAGE, key, "run5", needs=(key,)), label()[1]) for key in pages]
+    go_through(office, service, kind, [*published, *labelled])
+    for page in pages:
+        assert wiki.find(page.name) is not None
+
+
+@episodes
+def test_a_chat_that_refuses_our_account_gets_everything_once_afterwards(
+    sqlite_database, box: RunningSandbox, kind: FaultKind
+):
+    chat = slack_chat(box).chat
+    office = Office(sqlite_database, box, Services({}, {}, {"slack": chat}))
+    keys = [ObjectKey("slack", ObjectKind.MESSAGE, f"#search-quality test-{kind}-{n}") for n in range(2)]
+    texts = [(Effect(EffectKind.TELL_CHANNEL, key, "opened"), tell("opened")[1]) for key in keys]
+    go_through(office, Service.SLACK, kind, texts)
+
+
+def test_a_ticket_that_is_gone_is_the_one_things_fault(sqlite_database, box: RunningSandbox):
+    tracker = jira_tracker(box, "cloud").tracker
+    office = Office(sqlite_database, box, Services({"jira": tracker}, {}, {}))
+    owe(sqlite_database, open_ticket(), now=office.clock())
+    office.drain()
+    box.strike(Fault(FaultKind.NOT_FOUND, Service.JIRA_CLOUD, path="/issue/", times=0))
+    owe(sqlite_database, comment("run6"), now=office.clock())
+    office.drain()
+    [owed] = outstanding(sqlite_database)
+    assert (owed.state, owed.parked_for) == (EffectState.PARKED, ParkedFor.REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("permission", "kind"),
+    [("ADD_COMMENTS", EffectKind.COMMENT_TICKET), ("TRANSITION_ISSUES", EffectKind.RESOLVE_TICKET)],
+)
+def test_a_permission_that_is_missing_in_the_project_is_named_and_waited_for(
+    sqlite_database, box: RunningSandbox, permission: str, kind: EffectKind
+):
+    office = Office(sqlite_database, box, Services({"jira": jira_tracker(box, "datacenter").tracker}, {}, {}))
+    box.change(Service.JIRA_DATACENTER, denied=(permission,))
+    told = {EffectKind.COMMENT_TICKET: comment("run6"), EffectKind.RESOLVE_TICKET: resolve("good")}
+    owe(sqlite_database, open_ticket(), told[kind], now=office.clock())
+    assert permission in office.drain()[-1]
+    assert [owed.state for owed in outstanding(sqlite_database)] == [EffectState.PENDING]
+    box.calm()
+    office.clock.now += LONG
+    assert office.drain() == []
+    assert outstanding(sqlite_database) == []
