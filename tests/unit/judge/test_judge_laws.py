@@ -15,7 +15,7 @@ from bot.domain.judge.overtime import judge_series
 from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset
 from bot.domain.runs import Baseline
 
-LAW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 GOOD = {Outcome.OK, Outcome.IMPROVED}
 PRESETS = st.sampled_from(list(Preset))
 
