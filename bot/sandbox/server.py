@@ -24,6 +24,7 @@ from bot.sandbox import (
     templating,
     trello,
     trello_pages,
+    trello_single,
 )
 from bot.sandbox.faults import Fault, FaultKind, FaultPlan, Faults, RateLimit, RequestRecord, episode
 from bot.sandbox.rules import Rulebook, Rules, Service
@@ -253,4 +254,4 @@ def _slack() -> tuple[Routes, Dialect]:
 
 @cache
 def _trello() -> tuple[Routes, Dialect]:
-    return Routes(trello.routes, trello_pages.routes), trello.dialect()
+    return Routes(trello.routes, trello_single.routes, trello_pages.routes), trello.dialect()

@@ -63,13 +63,13 @@ def make_board(db: Connection, seed: SandboxSeed, now: float) -> None:
     if db.execute(select(tables.trello_list.c.id)).first() is not None:
         return
     for number, name in enumerate(seed.board.lists, 1):
-        values = {"id": _new_id(db, now), "name": name, "closed": False, "position": number * STEP}
+        values = {"id": new_id(db, now), "name": name, "closed": False, "position": number * STEP}
         db.execute(tables.trello_list.insert().values(**values))
     for name, colour in seed.board.labels:
-        db.execute(tables.trello_label.insert().values(id=_new_id(db, now), name=name, color=colour))
+        db.execute(tables.trello_label.insert().values(id=new_id(db, now), name=name, color=colour))
 
 
-def _new_id(db: Connection, now: float) -> str:
+def new_id(db: Connection, now: float) -> str:
     """Make an id as Trello's are: the time, then a number, 24 hexadecimal digits together."""
     return f"{int(now):08x}{next_number(db, 'trello', 0x1A2B3C0001):016x}"
 
@@ -77,7 +77,7 @@ def _new_id(db: Connection, now: float) -> str:
 # ---- arguments
 
 
-def _values(call: Call) -> dict[str, Any]:
+def given_values(call: Call) -> dict[str, Any]:
     """Collect what was given by query, form or JSON."""
     request = call.request
     values: dict[str, Any] = {**request.form.to_dict(), **request.args.to_dict()}
@@ -88,7 +88,7 @@ def _values(call: Call) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in ("key", "token")}
 
 
-def _text(call: Call, values: dict[str, Any], name: str) -> str | None:
+def text_of(call: Call, values: dict[str, Any], name: str) -> str | None:
     value = values.get(name)
     if value is None:
         return None
@@ -97,14 +97,14 @@ def _text(call: Call, values: dict[str, Any], name: str) -> str | None:
     return value
 
 
-def _required(call: Call, values: dict[str, Any], name: str) -> str:
-    value = _text(call, values, name)
+def required_text(call: Call, values: dict[str, Any], name: str) -> str:
+    value = text_of(call, values, name)
     if value is None or not value.strip():
         raise call.refuse(400, f"invalid value for {name}")
     return value
 
 
-def _flag(call: Call, values: dict[str, Any], name: str) -> bool | None:
+def flag_of(call: Call, values: dict[str, Any], name: str) -> bool | None:
     value = values.get(name)
     if value is None or isinstance(value, bool):
         return value
@@ -113,7 +113,7 @@ def _flag(call: Call, values: dict[str, Any], name: str) -> bool | None:
     return str(value).lower() == "true"
 
 
-def _ids(call: Call, values: dict[str, Any], name: str) -> list[str] | None:
+def ids_of(call: Call, values: dict[str, Any], name: str) -> list[str] | None:
     value = values.get(name)
     if value is None:
         return None
@@ -132,23 +132,23 @@ def _due(call: Call, values: dict[str, Any]) -> str | None:
     return value
 
 
-def _may_write(call: Call) -> None:
+def may_write(call: Call) -> None:
     if call.rulebook.trello.read_only:
         raise call.refuse(401, "unauthorized card permission requested")
 
 
-def _only(call: Call, answer: dict[str, Any], name: str = "fields") -> dict[str, Any]:
+def only_fields(call: Call, answer: dict[str, Any], name: str = "fields") -> dict[str, Any]:
     """Keep the fields that were asked for; the id always comes."""
     wanted = call.words(name)
     if not wanted or "all" in wanted:
-        return {key: value for key, value in answer.items() if key != "labels"}
+        return answer
     return {key: value for key, value in answer.items() if key == "id" or key in wanted}
 
 
 # ---- the board
 
 
-def _board(call: Call, board: str) -> None:
+def check_board(call: Call, board: str) -> None:
     if board not in (call.seed.board.id, call.seed.board.short_link):
         if not _ID.fullmatch(board):
             raise call.refuse(400, "invalid id")
@@ -157,9 +157,18 @@ def _board(call: Call, board: str) -> None:
 
 @routes.on("GET", "/1/boards/<board>")
 def get_board(call: Call, board: str) -> Response:
-    _board(call, board)
+    check_board(call, board)
+    shown = only_fields(call, board_json(call))
+    if call.request.args.get("memberships") in ("me", "all"):
+        kind = "observer" if call.rulebook.trello.read_only else "normal"
+        member = {"id": call.seed.trello_member, "idMember": call.seed.trello_member, "memberType": kind}
+        shown["memberships"] = [member | {"unconfirmed": False, "deactivated": False}]
+    return json_answer(shown)
+
+
+def board_json(call: Call) -> dict[str, Any]:
     where = f"{call.base}/b/{call.seed.board.short_link}"
-    answer = {
+    return {
         "id": call.seed.board.id,
         "name": call.seed.board.name,
         "desc": "",
@@ -170,12 +179,6 @@ def get_board(call: Call, board: str) -> Response:
         "shortUrl": where,
         "shortLink": call.seed.board.short_link,
     }
-    shown = _only(call, answer)
-    if call.request.args.get("memberships") in ("me", "all"):
-        kind = "observer" if call.rulebook.trello.read_only else "normal"
-        member = {"id": call.seed.trello_member, "idMember": call.seed.trello_member, "memberType": kind}
-        shown["memberships"] = [member | {"unconfirmed": False, "deactivated": False}]
-    return json_answer(shown)
 
 
 def lists_of(call: Call, *, closed: bool | None = False) -> list[Any]:
@@ -183,74 +186,74 @@ def lists_of(call: Call, *, closed: bool | None = False) -> list[Any]:
     return [row for row in rows if closed is None or row.closed is closed]
 
 
-def _list_json(call: Call, row: Any) -> dict[str, Any]:
+def list_json(call: Call, row: Any) -> dict[str, Any]:
     answer = {"id": row.id, "name": row.name, "closed": row.closed, "pos": row.position}
     return answer | {"idBoard": call.seed.board.id, "subscribed": False}
 
 
-_FILTERS: dict[str, bool | None] = {"all": None, "closed": True, "open": False, "": False, "visible": False}
+FILTERS: dict[str, bool | None] = {"all": None, "closed": True, "open": False, "": False, "visible": False}
 
 
 def _filter(call: Call, name: str = "filter") -> bool | None:
     wanted = call.request.args.get(name, "")
-    if wanted not in _FILTERS:
+    if wanted not in FILTERS:
         raise call.refuse(400, f"invalid value for {name}")
-    return _FILTERS[wanted]
+    return FILTERS[wanted]
 
 
 @routes.on("GET", "/1/boards/<board>/lists")
 def get_lists(call: Call, board: str) -> Response:
-    _board(call, board)
+    check_board(call, board)
     if call.request.args.get("filter") == "none":
         return json_answer([])
-    return json_answer([_only(call, _list_json(call, row)) for row in lists_of(call, closed=_filter(call))])
+    return json_answer([only_fields(call, list_json(call, row)) for row in lists_of(call, closed=_filter(call))])
 
 
 def labels_of(call: Call) -> list[Any]:
     return list(call.db.execute(select(tables.trello_label).order_by(tables.trello_label.c.id)))
 
 
-def _label_json(call: Call, row: Any) -> dict[str, Any]:
+def label_json(call: Call, row: Any) -> dict[str, Any]:
     return {"id": row.id, "idBoard": call.seed.board.id, "name": row.name, "color": row.color}
 
 
 @routes.on("GET", "/1/boards/<board>/labels")
 def get_labels(call: Call, board: str) -> Response:
-    _board(call, board)
+    check_board(call, board)
     size = call.number("limit", 50, high=1000)
-    return json_answer([_label_json(call, row) for row in labels_of(call)[:size]])
+    return json_answer([label_json(call, row) for row in labels_of(call)[:size]])
 
 
 @routes.on("GET", "/1/boards/<board>/cards")
 def get_board_cards(call: Call, board: str) -> Response:
-    _board(call, board)
+    check_board(call, board)
     closed = _filter(call)
-    return json_answer([_only(call, card_json(call, row)) for row in cards_of(call, closed=closed)])
+    return json_answer([only_fields(call, card_json(call, row)) for row in cards_of(call, closed=closed)])
 
 
 @routes.on("GET", "/1/boards/<board>/cards/<wanted>")
 def get_board_cards_filtered(call: Call, board: str, wanted: str) -> Response:
-    _board(call, board)
-    if wanted not in _FILTERS:
+    check_board(call, board)
+    if wanted not in FILTERS:
         raise call.refuse(400, "invalid value for filter")
-    rows = cards_of(call, closed=_FILTERS[wanted])
-    return json_answer([_only(call, card_json(call, row)) for row in rows])
+    rows = cards_of(call, closed=FILTERS[wanted])
+    return json_answer([only_fields(call, card_json(call, row)) for row in rows])
 
 
 @routes.on("POST", "/1/lists")
 def post_list(call: Call) -> Response:
-    _may_write(call)
-    values = _values(call)
-    name = _required(call, values, "name")
-    _board(call, str(values.get("idBoard", "")))
+    may_write(call)
+    values = given_values(call)
+    name = required_text(call, values, "name")
+    check_board(call, str(values.get("idBoard", "")))
     positions = [row.position for row in lists_of(call, closed=None)]
-    position = _position(call, values, positions)
-    number = _new_id(call.db, call.now)
+    position = position_of(call, values, positions)
+    number = new_id(call.db, call.now)
     call.db.execute(tables.trello_list.insert().values(id=number, name=name, closed=False, position=position))
-    return json_answer(_list_json(call, _list(call, number)))
+    return json_answer(list_json(call, list_or_refuse(call, number)))
 
 
-def _position(call: Call, values: dict[str, Any], others: list[float], default: str = "top") -> float:
+def position_of(call: Call, values: dict[str, Any], others: list[float], default: str = "top") -> float:
     wanted = str(values.get("pos") or default)
     match wanted:
         case "top":
@@ -262,7 +265,7 @@ def _position(call: Call, values: dict[str, Any], others: list[float], default: 
     return float(wanted)
 
 
-def _list(call: Call, number: str | None) -> Any:
+def list_or_refuse(call: Call, number: str | None) -> Any:
     if number is None or not _ID.fullmatch(number):
         raise call.refuse(400, "invalid value for idList")
     row = call.db.execute(select(tables.trello_list).where(tables.trello_list.c.id == number)).first()
@@ -273,34 +276,19 @@ def _list(call: Call, number: str | None) -> Any:
 
 @routes.on("PUT", "/1/lists/<number>")
 def put_list(call: Call, number: str) -> Response:
-    _may_write(call)
-    row = _list(call, number)
-    values = _values(call)
-    closed = _flag(call, values, "closed")
-    changes = {"name": _text(call, values, "name") or row.name, "closed": row.closed if closed is None else closed}
+    may_write(call)
+    row = list_or_refuse(call, number)
+    values = given_values(call)
+    closed = flag_of(call, values, "closed")
+    changes = {"name": text_of(call, values, "name") or row.name, "closed": row.closed if closed is None else closed}
     call.db.execute(tables.trello_list.update().where(tables.trello_list.c.id == row.id).values(**changes))
-    return json_answer(_list_json(call, _list(call, number)))
+    return json_answer(list_json(call, list_or_refuse(call, number)))
 
 
 @routes.on("GET", "/1/lists/<number>/cards")
 def get_list_cards(call: Call, number: str) -> Response:
-    row = _list(call, number)
-    return json_answer([_only(call, card_json(call, one)) for one in cards_of(call) if one.list == row.id])
-
-
-@routes.on("POST", "/1/labels")
-def post_label(call: Call) -> Response:
-    _may_write(call)
-    values = _values(call)
-    _board(call, str(values.get("idBoard", "")))
-    colour = values.get("color")
-    if colour not in (*COLOURS, None, "", "null"):
-        raise call.refuse(400, "invalid value for color")
-    number = _new_id(call.db, call.now)
-    name = _required(call, values, "name")
-    colour = colour if colour in COLOURS else None
-    call.db.execute(tables.trello_label.insert().values(id=number, name=name, color=colour))
-    return json_answer({"id": number, "idBoard": call.seed.board.id, "name": name, "color": colour, "limits": {}})
+    row = list_or_refuse(call, number)
+    return json_answer([only_fields(call, card_json(call, one)) for one in cards_of(call) if one.list == row.id])
 
 
 # ---- cards
@@ -316,7 +304,7 @@ def find_card(call: Call, wanted: str) -> Any | None:
     return call.db.execute(select(tables.card).where(where)).first()
 
 
-def _card(call: Call, wanted: str) -> Any:
+def card_or_refuse(call: Call, wanted: str) -> Any:
     row = find_card(call, wanted)
     if row is None:
         if not _ID.fullmatch(wanted) and not re.fullmatch("[A-Za-z0-9]{8}", wanted):
@@ -347,21 +335,34 @@ def card_json(call: Call, row: Any) -> dict[str, Any]:
         "idBoard": call.seed.board.id,
         "idList": row.list,
         "idLabels": row.labels,
-        "labels": [_label_json(call, known[one]) for one in row.labels if one in known],
+        "labels": [label_json(call, known[one]) for one in row.labels if one in known],
         "idMembers": row.members,
+        "idMembersVoted": [],
         "idChecklists": [],
+        "checkItemStates": [],
         "pos": row.position,
         "due": row.due,
         "dueComplete": row.due_complete,
+        "dueReminder": None,
+        "start": None,
         "dateLastActivity": iso_time(row.updated),
         "subscribed": False,
         "badges": {
             "attachments": files,
+            "attachmentsByType": {"trello": {"board": 0, "card": 0}},
+            "checkItems": 0,
+            "checkItemsChecked": 0,
+            "checkItemsEarliestDue": None,
             "comments": comments,
             "description": bool(row.description),
             "due": row.due,
             "dueComplete": row.due_complete,
+            "fogbugz": "",
+            "lastUpdatedByAi": False,
+            "location": False,
+            "start": None,
             "subscribed": False,
+            "viewingMemberVoted": False,
             "votes": 0,
         },
     }
@@ -369,88 +370,92 @@ def card_json(call: Call, row: Any) -> dict[str, Any]:
 
 @routes.on("POST", "/1/cards")
 def post_card(call: Call) -> Response:
-    _may_write(call)
-    values = _values(call)
-    home = _list(call, values.get("idList") if isinstance(values.get("idList"), str) else None)
+    may_write(call)
+    values = given_values(call)
+    home = list_or_refuse(call, values.get("idList") if isinstance(values.get("idList"), str) else None)
     number = next_number(call.db, "card", 1)
     card = {
-        "id": _new_id(call.db, call.now),
+        "id": new_id(call.db, call.now),
         "number": number,
         "short_link": f"sRc{number:05d}",
         "list": home.id,
-        "name": _text(call, values, "name") or "",
-        "description": _text(call, values, "desc") or "",
-        "position": _position(call, values, [row.position for row in cards_of(call, closed=None)], "bottom"),
+        "name": text_of(call, values, "name") or "",
+        "description": text_of(call, values, "desc") or "",
+        "position": position_of(call, values, [row.position for row in cards_of(call, closed=None)], "bottom"),
         "due": _due(call, values),
-        "due_complete": bool(_flag(call, values, "dueComplete")),
+        "due_complete": bool(flag_of(call, values, "dueComplete")),
         "closed": False,
-        "labels": _known_labels(call, _ids(call, values, "idLabels") or []),
-        "members": _ids(call, values, "idMembers") or [],
+        "labels": known_labels(call, ids_of(call, values, "idLabels") or []),
+        "members": ids_of(call, values, "idMembers") or [],
         "cover": None,
         "created": call.now,
         "updated": call.now,
     }
     call.db.execute(tables.card.insert().values(**card))
-    _act(call, str(card["id"]), "createCard", {})
-    address = _text(call, values, "urlSource")
+    note_action(call, str(card["id"]), "createCard", {})
+    address = text_of(call, values, "urlSource")
     if address:
-        _attach_link(call, _card(call, str(card["id"])), address, address)
-    return _card_answer(call, str(card["id"]))
+        _attach_link(call, card_or_refuse(call, str(card["id"])), address, address)
+    return card_answer(call, str(card["id"]))
 
 
-def _known_labels(call: Call, ids: list[str]) -> list[str]:
+def known_labels(call: Call, ids: list[str]) -> list[str]:
     known = {row.id for row in labels_of(call)}
     if not set(ids) <= known:
         raise call.refuse(400, "invalid value for idLabels")
     return list(dict.fromkeys(ids))
 
 
-def _card_answer(call: Call, number: str) -> Response:
-    row = _card(call, number)
-    _index(call, row)
-    return json_answer(_only(call, card_json(call, row)))
+def card_answer(call: Call, number: str) -> Response:
+    row = card_or_refuse(call, number)
+    index_card(call, row)
+    return json_answer(only_fields(call, card_json(call, row)))
 
 
 @routes.on("GET", "/1/cards/<number>")
 def get_card(call: Call, number: str) -> Response:
-    row = _card(call, number)
-    answer = _only(call, card_json(call, row))
+    row = card_or_refuse(call, number)
+    answer = only_fields(call, card_json(call, row))
     if call.request.args.get("attachments") == "true":
         answer["attachments"] = [attachment_json(call, one) for one in attachments_of(call, row.id)]
     wanted = call.request.args.get("actions")
     if wanted:
-        answer["actions"] = [action_json(call, one, row) for one in _actions(call, row.id, wanted)]
+        answer["actions"] = [action_json(call, one, row) for one in actions_of(call, row.id, wanted)]
     return json_answer(answer)
 
 
 @routes.on("PUT", "/1/cards/<number>")
 def put_card(call: Call, number: str) -> Response:
-    _may_write(call)
-    row = _card(call, number)
-    values = _values(call)
+    may_write(call)
+    row = card_or_refuse(call, number)
+    change_card(call, row, changes_of(call, row, given_values(call)))
+    return card_answer(call, row.id)
+
+
+def changes_of(call: Call, row: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Read new values of a card's fields as columns."""
     changes: dict[str, Any] = {}
     for name, column in (("name", "name"), ("desc", "description")):
-        text = _text(call, values, name)
+        text = text_of(call, values, name)
         if text is not None:
             changes[column] = text
     for name, column in (("closed", "closed"), ("dueComplete", "due_complete")):
-        flag = _flag(call, values, name)
+        flag = flag_of(call, values, name)
         if flag is not None:
             changes[column] = flag
     if "due" in values:
         changes["due"] = _due(call, values)
     if "idLabels" in values:
-        changes["labels"] = _known_labels(call, _ids(call, values, "idLabels") or [])
+        changes["labels"] = known_labels(call, ids_of(call, values, "idLabels") or [])
     if "idMembers" in values:
-        changes["members"] = _ids(call, values, "idMembers") or []
+        changes["members"] = ids_of(call, values, "idMembers") or []
     if "pos" in values:
-        changes["position"] = _position(call, values, [one.position for one in cards_of(call, closed=None)])
+        changes["position"] = position_of(call, values, [one.position for one in cards_of(call, closed=None)])
     if "idList" in values:
-        changes["list"] = _list(call, str(values["idList"])).id
+        changes["list"] = list_or_refuse(call, str(values["idList"])).id
     if "idAttachmentCover" in values:
         changes["cover"] = _cover(call, row, values["idAttachmentCover"])
-    _change(call, row, changes)
-    return _card_answer(call, row.id)
+    return changes
 
 
 def _cover(call: Call, row: Any, wanted: Any) -> str | None:
@@ -461,19 +466,20 @@ def _cover(call: Call, row: Any, wanted: Any) -> str | None:
     return str(wanted)
 
 
-def _change(call: Call, row: Any, changes: dict[str, Any]) -> None:
+def change_card(call: Call, row: Any, changes: dict[str, Any]) -> None:
     call.db.execute(tables.card.update().where(tables.card.c.id == row.id).values(**changes, updated=call.now))
     if changes.get("list", row.list) != row.list:
-        before, after = _list(call, row.list).name, _list(call, changes["list"]).name
-        _act(call, row.id, "updateCard", {"listBefore": before, "listAfter": after})
+        ends = [list_or_refuse(call, one) for one in (row.list, changes["list"])]
+        before, after = ({"id": one.id, "name": one.name} for one in ends)
+        note_action(call, row.id, "updateCard", {"listBefore": before, "listAfter": after})
     if changes.get("closed", row.closed) != row.closed:
-        _act(call, row.id, "updateCard", {"closed": changes["closed"]})
+        note_action(call, row.id, "updateCard", {"closed": changes["closed"]})
 
 
 @routes.on("DELETE", "/1/cards/<number>")
 def delete_card(call: Call, number: str) -> Response:
-    _may_write(call)
-    row = _card(call, number)
+    may_write(call)
+    row = card_or_refuse(call, number)
     call.db.execute(tables.card.delete().where(tables.card.c.id == row.id))
     index_document(call.db, Service.TRELLO, row.id, call.now, None)
     return json_answer({"limits": {}})
@@ -481,49 +487,54 @@ def delete_card(call: Call, number: str) -> Response:
 
 @routes.on("POST", "/1/cards/<number>/idLabels")
 def add_label(call: Call, number: str) -> Response:
-    _may_write(call)
-    row = _card(call, number)
-    wanted = _known_labels(call, _ids(call, _values(call), "value") or [])
+    may_write(call)
+    row = card_or_refuse(call, number)
+    wanted = known_labels(call, ids_of(call, given_values(call), "value") or [])
     if not wanted:
         raise call.refuse(400, "invalid value for value")
     if wanted[0] in row.labels:
         raise call.refuse(400, "that label is already on the card")
-    _change(call, row, {"labels": [*row.labels, *wanted]})
-    _index(call, _card(call, row.id))
+    change_card(call, row, {"labels": [*row.labels, *wanted]})
+    index_card(call, card_or_refuse(call, row.id))
     return json_answer([*row.labels, *wanted])
 
 
 @routes.on("DELETE", "/1/cards/<number>/idLabels/<label>")
 def remove_label(call: Call, number: str, label: str) -> Response:
-    _may_write(call)
-    row = _card(call, number)
+    may_write(call)
+    row = card_or_refuse(call, number)
     if label not in row.labels:
         raise call.refuse(400, "that label is not on the card")
-    _change(call, row, {"labels": [one for one in row.labels if one != label]})
-    _index(call, _card(call, row.id))
+    change_card(call, row, {"labels": [one for one in row.labels if one != label]})
+    index_card(call, card_or_refuse(call, row.id))
     return json_answer({"_value": None})
 
 
 # ---- what happened to a card
 
 
-def _act(call: Call, card: str, kind: str, data: dict[str, Any]) -> str:
-    number = _new_id(call.db, call.now)
+def note_action(call: Call, card: str, kind: str, data: dict[str, Any]) -> str:
+    number = new_id(call.db, call.now)
     values = {"id": number, "card": card, "type": kind, "author": call.caller.account_id, "data": data, "at": call.now}
     call.db.execute(tables.card_action.insert().values(**values, edited=None))
     return number
 
 
 def comments_of(call: Call, card: str) -> list[Any]:
-    return _actions(call, card, "commentCard")
+    return actions_of(call, card, "commentCard")
 
 
-def _actions(call: Call, card: str, wanted: str) -> list[Any]:
+def actions_of(call: Call, card: str, wanted: str) -> list[Any]:
     """Return a card's actions, the newest first; *wanted* names their types."""
     where = tables.card_action.c.card == card
     rows = call.db.execute(select(tables.card_action).where(where).order_by(tables.card_action.c.id.desc()))
-    kinds = {one.split(":")[0].strip() for one in wanted.split(",")}
-    return [row for row in rows if "all" in kinds or row.type in kinds]
+    kinds = {one.strip() for one in wanted.split(",")}
+    changed = {"listBefore": "idList", "closed": "closed"}
+    return [
+        row
+        for row in rows
+        if {"all", row.type, *(f"{row.type}:{changed[name]}" for name in row.data if name in changed)} & kinds
+    ]
 
 
 def action_json(call: Call, row: Any, card: Any) -> dict[str, Any]:
@@ -532,8 +543,7 @@ def action_json(call: Call, row: Any, card: Any) -> dict[str, Any]:
         "card": {"id": card.id, "name": card.name, "idShort": card.number, "shortLink": card.short_link}
     }
     data |= {"board": {"id": call.seed.board.id, "name": call.seed.board.name, "shortLink": call.seed.board.short_link}}
-    if row.type == "commentCard":
-        data["text"] = row.data["text"]
+    data |= {name: row.data[name] for name in ("text", "listBefore", "listAfter") if name in row.data}
     member = call.seed.trello_member
     return {
         "id": row.id,
@@ -547,20 +557,20 @@ def action_json(call: Call, row: Any, card: Any) -> dict[str, Any]:
 
 @routes.on("GET", "/1/cards/<number>/actions")
 def get_actions(call: Call, number: str) -> Response:
-    card = _card(call, number)
-    rows = _actions(call, card.id, call.request.args.get("filter") or "commentCard,updateCard:idList")
+    card = card_or_refuse(call, number)
+    rows = actions_of(call, card.id, call.request.args.get("filter") or "commentCard,updateCard:idList")
     page, size = call.number("page", 0, high=19), call.number("limit", 50, high=1000)
     return json_answer([action_json(call, row, card) for row in rows[page * size : (page + 1) * size]])
 
 
 @routes.on("POST", "/1/cards/<number>/actions/comments")
 def post_comment(call: Call, number: str) -> Response:
-    _may_write(call)
-    card = _card(call, number)
-    text = _required(call, _values(call), "text")
-    action = _act(call, card.id, "commentCard", {"text": text})
-    _change(call, card, {})
-    _index(call, card)
+    may_write(call)
+    card = card_or_refuse(call, number)
+    text = required_text(call, given_values(call), "text")
+    action = note_action(call, card.id, "commentCard", {"text": text})
+    change_card(call, card, {})
+    index_card(call, card)
     return json_answer(action_json(call, _action(call, card, action), card))
 
 
@@ -574,10 +584,10 @@ def _action(call: Call, card: Any, number: str) -> Any:
 
 @routes.on("PUT", "/1/cards/<number>/actions/<action>/comments")
 def put_comment(call: Call, number: str, action: str) -> Response:
-    _may_write(call)
-    card = _card(call, number)
+    may_write(call)
+    card = card_or_refuse(call, number)
     row = _action(call, card, action)
-    text = _required(call, _values(call), "text")
+    text = required_text(call, given_values(call), "text")
     where = tables.card_action.c.id == row.id
     call.db.execute(tables.card_action.update().where(where).values(data={"text": text}, edited=call.now))
     return json_answer(action_json(call, _action(call, card, action), card))
@@ -614,17 +624,17 @@ def attachment_json(call: Call, row: Any) -> dict[str, Any]:
 
 @routes.on("GET", "/1/cards/<number>/attachments")
 def get_attachments(call: Call, number: str) -> Response:
-    card = _card(call, number)
-    return json_answer([_only(call, attachment_json(call, row)) for row in attachments_of(call, card.id)])
+    card = card_or_refuse(call, number)
+    return json_answer([only_fields(call, attachment_json(call, row)) for row in attachments_of(call, card.id)])
 
 
 @routes.on("POST", "/1/cards/<number>/attachments")
 def post_attachment(call: Call, number: str) -> Response:
-    _may_write(call)
-    card = _card(call, number)
+    may_write(call)
+    card = card_or_refuse(call, number)
     part = call.request.files.get("file")
-    values = _values(call)
-    name = _text(call, values, "name")
+    values = given_values(call)
+    name = text_of(call, values, "name")
     if part is not None:
         upload = read_upload(part)
         row_number = store_upload(call, card.id, upload)
@@ -632,19 +642,19 @@ def post_attachment(call: Call, number: str) -> Response:
             where = tables.attachment.c.id == row_number
             call.db.execute(tables.attachment.update().where(where).values(filename=name.replace("/", "_")))
     else:
-        address = _required(call, values, "url")
+        address = required_text(call, values, "url")
         row_number = _attach_link(call, card, address, name or address)
     row = next(one for one in attachments_of(call, card.id) if one.id == row_number)
-    if _flag(call, values, "setCover"):
-        _change(call, card, {"cover": attachment_id(row)})
-    _act(call, card.id, "addAttachmentToCard", {"name": row.filename})
+    if flag_of(call, values, "setCover"):
+        change_card(call, card, {"cover": attachment_id(row)})
+    note_action(call, card.id, "addAttachmentToCard", {"name": row.filename})
     return json_answer(attachment_json(call, row))
 
 
 @routes.on("DELETE", "/1/cards/<number>/attachments/<attachment>")
 def delete_attachment(call: Call, number: str, attachment: str) -> Response:
-    _may_write(call)
-    card = _card(call, number)
+    may_write(call)
+    card = card_or_refuse(call, number)
     row = next((one for one in attachments_of(call, card.id) if attachment_id(one) == attachment), None)
     if row is None:
         raise call.refuse(404, "attachment not found")
@@ -673,7 +683,7 @@ def download(call: Call, number: str, attachment: str, name: str) -> Response:  
 # ---- search and people
 
 
-def _index(call: Call, row: Any) -> None:
+def index_card(call: Call, row: Any) -> None:
     text = "\n".join((row.name, row.description, *(one.data["text"] for one in comments_of(call, row.id))))
     document = {"text": text, "closed": row.closed, "labels": row.labels}
     index_document(call.db, Service.TRELLO, row.id, call.now, document)
@@ -692,7 +702,7 @@ def search(call: Call) -> Response:
     found = [number for number, one in documents.items() if wants_here and _is_hit(call, one, query)]
     rows = [row for number in found[skipped : skipped + size] if (row := find_card(call, number)) is not None]
     kinds = call.words("modelTypes")
-    shown = [_only(call, card_json(call, row), "card_fields") for row in rows]
+    shown = [only_fields(call, card_json(call, row), "card_fields") for row in rows]
     answer: dict[str, Any] = {"options": {"terms": [{"text": query}], "modelTypes": list(kinds) or ["cards"]}}
     return json_answer(answer | {"cards": shown if not kinds or {"cards", "all"} & set(kinds) else []})
 
@@ -722,14 +732,24 @@ def get_member(call: Call, member: str) -> Response:
     bot = call.seed.bot
     if member not in ("me", call.seed.trello_member, bot.name):
         raise call.refuse(404, "The requested resource was not found.")
-    answer = {
+    answer = member_json(call)
+    if member == "me":
+        answer["email"] = bot.email  # of others nobody is told
+    return json_answer(only_fields(call, answer))
+
+
+def member_json(call: Call) -> dict[str, Any]:
+    bot = call.seed.bot
+    return {
         "id": call.seed.trello_member,
         "username": bot.name,
         "fullName": bot.display_name,
         "initials": "H",
+        "avatarUrl": f"{call.base}/avatar/{bot.name}",
+        "bio": "",
         "memberType": "normal",
         "confirmed": True,
+        "status": "disconnected",
         "url": f"{call.base}/u/{bot.name}",
         "idBoards": [call.seed.board.id],
     }
-    return json_answer(_only(call, answer))

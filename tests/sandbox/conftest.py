@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
+import requests
 
 from bot.sandbox import serve
 from tests.sandbox import contracts
@@ -54,8 +57,16 @@ class Caller:
         return self("DELETE", path, **given)
 
 
-EXCHANGES: list[httpx.Response] = []
+EXCHANGES: list[httpx.Response | requests.Response] = []
 CLIENT.event_hooks["response"] = [EXCHANGES.append]
+
+
+@contextmanager
+def recorded(session: requests.Session) -> Iterator[requests.Session]:
+    """Hold what a client of another make exchanges against the descriptions too."""
+    session.hooks["response"].append(lambda response, **_: EXCHANGES.append(response))
+    with session:
+        yield session
 
 
 @pytest.fixture(autouse=True)
