@@ -55,7 +55,10 @@ class ConfluenceRules:
 @dataclass(frozen=True, slots=True)
 class SlackRules:
     one_message_a_second: bool = False  # per channel
-    missing_scopes: tuple[str, ...] = ()  # chat:write, files:write, channels:read, channels:join, channels:history
+    # What the app was installed with, less what is missing. A kind of channel has scopes of its own: channels:history,
+    # groups:history (private ones), mpim:history, im:history.
+    scopes: tuple[str, ...] = ("chat:write", "files:write", "channels:read", "channels:join", "channels:history")
+    missing_scopes: tuple[str, ...] = ()
     message_budget: int = 13_200  # characters of all blocks together
     webhook_revoked: bool = False
 

@@ -18,6 +18,11 @@ class Account:
     sees_restricted: bool = True
     is_bot: bool = False
 
+    @property
+    def slack_user(self) -> str:
+        """The id that Slack knows a person by."""
+        return f"U0{self.name.upper():0<7}"
+
 
 @dataclass(frozen=True, slots=True)
 class Project:

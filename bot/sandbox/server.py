@@ -20,7 +20,10 @@ from bot.sandbox import (
     jira,
     overview,
     slack,
+    slack_channels,
     slack_pages,
+    slack_people,
+    slack_reactions,
     templating,
     trello,
     trello_pages,
@@ -249,7 +252,8 @@ class _Application:
 
 @cache
 def _slack() -> tuple[Routes, Dialect]:
-    return Routes(slack.routes, slack_pages.routes), slack.dialect()
+    methods = (slack.routes, slack_channels.routes, slack_people.routes, slack_reactions.routes)
+    return Routes(*methods, slack_pages.routes), slack.dialect()
 
 
 @cache

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
-from sqlalchemy.dialects.sqlite import insert
 from werkzeug.wrappers import Response
 
 from bot.sandbox import blockkit, tables
 from bot.sandbox.jira_refusals import same
+from bot.sandbox.slack_calls import Arguments, api_error, find_channel, is_member, read_arguments
 from bot.sandbox.tables import next_number
 from bot.sandbox.uploads import send_file
-from bot.sandbox.web import Call, Dialect, Refusal, Routes, is_storable, json_answer
+from bot.sandbox.web import Call, Dialect, Refusal, Routes, json_answer
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request
@@ -22,13 +22,6 @@ if TYPE_CHECKING:
     from bot.sandbox.seed import Account, Channel, SandboxSeed
 
 routes = Routes()
-
-PAGE = 100
-LARGEST_PAGE = 999
-
-
-def _api_error(code: str, **more: Any) -> Refusal:
-    return Refusal(json_answer({"ok": False, "error": code, **more}))
 
 
 def _error(status: int, text: str, _path: str) -> Response:
@@ -48,85 +41,6 @@ def dialect() -> Dialect:
     return Dialect(authenticate, _error, lambda: json_answer({"ok": False, "error": "not_authed"}))
 
 
-# ---- arguments and permissions
-
-
-@dataclass(frozen=True, slots=True)
-class Arguments:
-    """What a method was given, by JSON, form or query."""
-
-    values: dict[str, Any]
-
-    def text(self, name: str) -> str | None:
-        value = self.values.get(name)
-        if value is None or isinstance(value, str):
-            return value
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return str(value)
-        raise _api_error("invalid_arguments", response_metadata={"messages": [f"[ERROR] {name} must be a string"]})
-
-    def flag(self, name: str, *, default: bool = False) -> bool:
-        value = self.values.get(name, default)
-        return value if isinstance(value, bool) else str(value).lower() in ("true", "1")
-
-    def whole(self, name: str, default: int, high: int) -> int:
-        value = self.text(name) or ""
-        return max(1, min(high, int(value))) if value.isascii() and value.isdigit() and len(value) < 10 else default  # noqa: PLR2004
-
-    def structure(self, name: str, wrong: str) -> Any:
-        """Read an argument that may be JSON, or JSON inside a string."""
-        value = self.values.get(name)
-        if not isinstance(value, str):
-            return value
-        if not value:
-            return None
-        try:
-            parsed = json.loads(value)
-        except (ValueError, RecursionError) as error:
-            raise _api_error(wrong) from error
-        if not is_storable(parsed):
-            raise _api_error(wrong)
-        return parsed
-
-
-def _arguments(call: Call, scope: str | None) -> Arguments:
-    """Read the arguments; refuse who has no token or whose token lacks the scope."""
-    request = call.request
-    if request.method == "POST" and request.mimetype == "application/json":
-        body = call.json_body() if request.get_data() else {}
-        if not isinstance(body, dict):
-            raise _api_error("json_not_object")
-        values = {**request.args.to_dict(), **body}
-    else:
-        values = {**request.args.to_dict(), **request.form.to_dict()}
-        if not is_storable(values):
-            raise _api_error("invalid_charset")
-    given = request.authorization
-    token = given.token if given is not None and given.type == "bearer" else values.get("token")
-    if not token:
-        raise _api_error("not_authed")
-    if not isinstance(token, str) or not same(token, call.seed.slack_token):
-        raise _api_error("invalid_auth")
-    if scope and scope in call.rulebook.slack.missing_scopes:
-        raise _api_error("missing_scope", needed=scope, provided="identify")
-    return Arguments({name: value for name, value in values.items() if name != "token"})
-
-
-def is_member(call: Call, channel: Channel) -> bool:
-    where = tables.membership.c.channel == channel.id
-    joined = call.db.execute(select(tables.membership.c.joined).where(where)).scalar_one_or_none()
-    return channel.member if joined is None else bool(joined)
-
-
-def find_channel(call: Call, wanted: str | None, *, by_name: bool = False) -> Channel:
-    """Find a channel by id (or name); a private one is hidden from who is not in it."""
-    name = (wanted or "").removeprefix("#")
-    for one in call.seed.channels:
-        if (one.id == wanted or (by_name and one.name == name)) and not (one.private and not is_member(call, one)):
-            return one
-    raise _api_error("channel_not_found")
-
-
 # ---- messages
 
 
@@ -142,6 +56,8 @@ def message_json(call: Call, row: Any, *, with_metadata: bool = False) -> dict[s
         answer["attachments"] = row.attachments
     if row.thread_ts:
         answer["thread_ts"] = row.thread_ts
+    if reactions := _reactions(call, row):
+        answer["reactions"] = reactions
     if row.edited:
         answer["edited"] = {"user": row.author, "ts": f"{row.edited:.6f}"}
     if row.files:
@@ -149,6 +65,14 @@ def message_json(call: Call, row: Any, *, with_metadata: bool = False) -> dict[s
     if with_metadata and row.metadata:
         answer["metadata"] = row.metadata
     return answer
+
+
+def _reactions(call: Call, row: Any) -> list[dict[str, Any]]:
+    where = tables.reaction.c.message == row.id
+    users: dict[str, list[str]] = {}
+    for one in call.db.execute(select(tables.reaction).where(where).order_by(tables.reaction.c.id)):
+        users.setdefault(one.name, []).append(one.account)
+    return [{"name": name, "users": every, "count": len(every)} for name, every in users.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,23 +90,23 @@ def _content(call: Call, arguments: Arguments, *, has_files: bool = False) -> Co
     blocks = arguments.structure("blocks", "invalid_blocks_format") or []
     attachments = arguments.structure("attachments", "invalid_attachments") or []
     if not text and not blocks and not attachments and not has_files:
-        raise _api_error("no_text")
+        raise api_error("no_text")
     if len(text) > blockkit.MESSAGE_TEXT:
-        raise _api_error("msg_too_long")
+        raise api_error("msg_too_long")
     try:
         blocks = blockkit.check_blocks(blocks)
     except blockkit.BlockError as error:
         messages = [f"[ERROR] {error}"]
-        raise _api_error("invalid_blocks", errors=[str(error)], response_metadata={"messages": messages}) from error
+        raise api_error("invalid_blocks", errors=[str(error)], response_metadata={"messages": messages}) from error
     if not isinstance(attachments, list) or not all(isinstance(one, dict) for one in attachments):
-        raise _api_error("invalid_attachments")
+        raise api_error("invalid_attachments")
     if len(attachments) > blockkit.ATTACHMENTS:
-        raise _api_error("too_many_attachments")
+        raise api_error("too_many_attachments")
     for one in attachments:
         _check_attachment_blocks(one)
     everything = [*blocks, *(block for one in attachments for block in one.get("blocks") or [])]
     if blockkit.size_of(everything) > call.rulebook.slack.message_budget:
-        raise _api_error("msg_blocks_too_long")
+        raise api_error("msg_blocks_too_long")
     return Content(text, blocks, attachments, _metadata(arguments))
 
 
@@ -190,7 +114,7 @@ def _check_attachment_blocks(attachment: dict[str, Any]) -> None:
     try:
         blockkit.check_blocks(attachment.get("blocks") or [])
     except blockkit.BlockError as error:
-        raise _api_error("invalid_attachments", errors=[str(error)]) from error
+        raise api_error("invalid_attachments", errors=[str(error)]) from error
 
 
 def _metadata(arguments: Arguments) -> dict[str, Any] | None:
@@ -198,9 +122,9 @@ def _metadata(arguments: Arguments) -> dict[str, Any] | None:
     if given is None:
         return None
     if not isinstance(given, dict) or not isinstance(given.get("event_type"), str):
-        raise _api_error("invalid_metadata_format")
+        raise api_error("invalid_metadata_format")
     if not isinstance(given.get("event_payload"), dict):
-        raise _api_error("invalid_metadata_schema")
+        raise api_error("invalid_metadata_schema")
     return {"event_type": given["event_type"], "event_payload": given["event_payload"]}
 
 
@@ -261,12 +185,12 @@ def _respect_the_pace(call: Call, channel: Channel) -> None:
 
 @routes.on("POST", "/api/chat.postMessage")
 def post_message(call: Call) -> Response:
-    arguments = _arguments(call, "chat:write")
+    arguments = read_arguments(call, "chat:write")
     channel = find_channel(call, arguments.text("channel"), by_name=True)
     if channel.archived:
-        raise _api_error("is_archived")
+        raise api_error("is_archived")
     if not is_member(call, channel):
-        raise _api_error("not_in_channel")
+        raise api_error("not_in_channel")
     content = _content(call, arguments)
     _respect_the_pace(call, channel)
     thread_ts = _thread(call, channel, arguments)
@@ -289,19 +213,19 @@ def _thread(call: Call, channel: Channel, arguments: Arguments) -> str | None:
         return None
     parent = find_message(call, channel, wanted)
     if parent is None:
-        raise _api_error("thread_not_found")
+        raise api_error("thread_not_found")
     return str(parent.thread_ts or parent.ts)
 
 
 @routes.on("POST", "/api/chat.update")
 def update_message(call: Call) -> Response:
-    arguments = _arguments(call, "chat:write")
+    arguments = read_arguments(call, "chat:write")
     channel = find_channel(call, arguments.text("channel"))
     row = find_message(call, channel, arguments.text("ts"))
     if row is None:
-        raise _api_error("message_not_found")
+        raise api_error("message_not_found")
     if row.author != call.seed.slack_bot_user:
-        raise _api_error("cant_update_message")
+        raise api_error("cant_update_message")
     content = _content(call, arguments)
     # Giving a text without blocks or attachments takes those away that were there.
     values: dict[str, Any] = {"text": content.text, "blocks": content.blocks, "edited": call.now}
@@ -317,11 +241,14 @@ def update_message(call: Call) -> Response:
 
 @routes.on("POST", "/api/chat.delete")
 def delete_message(call: Call) -> Response:
-    arguments = _arguments(call, "chat:write")
+    arguments = read_arguments(call, "chat:write")
     channel = find_channel(call, arguments.text("channel"))
     row = find_message(call, channel, arguments.text("ts"))
     if row is None:
-        raise _api_error("message_not_found")
+        raise api_error("message_not_found")
+    if row.author != call.seed.slack_bot_user:
+        raise api_error("cant_delete_message")
+    call.db.execute(tables.reaction.delete().where(tables.reaction.c.message == row.id))
     call.db.execute(tables.message.delete().where(tables.message.c.id == row.id))
     return json_answer({"ok": True, "channel": channel.id, "ts": row.ts})
 
@@ -329,11 +256,11 @@ def delete_message(call: Call) -> Response:
 @routes.on("POST", "/api/chat.getPermalink")
 @routes.on("GET", "/api/chat.getPermalink")
 def get_permalink(call: Call) -> Response:
-    arguments = _arguments(call, None)
+    arguments = read_arguments(call)
     channel = find_channel(call, arguments.text("channel"))
     row = find_message(call, channel, arguments.text("message_ts"))
     if row is None:
-        raise _api_error("message_not_found")
+        raise api_error("message_not_found")
     return json_answer({"ok": True, "channel": channel.id, "permalink": call.base + permalink(row)})
 
 
@@ -342,181 +269,9 @@ def permalink(row: Any) -> str:
     return f"{path}?thread_ts={row.thread_ts}&cid={row.channel}" if row.thread_ts else path
 
 
-@routes.on("POST", "/api/auth.test")
-@routes.on("GET", "/api/auth.test")
-def auth_test(call: Call) -> Response:
-    _arguments(call, None)
-    seed = call.seed
-    answer = {"ok": True, "url": f"{call.base}/", "team": seed.slack_team_name, "user": seed.bot.name}
-    answer |= {"team_id": seed.slack_team, "user_id": seed.slack_bot_user, "bot_id": seed.slack_bot_id}
-    return json_answer(answer | {"is_enterprise_install": False}, headers={"X-OAuth-Scopes": _scopes(call)})
-
-
-def _scopes(call: Call) -> str:
-    every = ("chat:write", "files:write", "channels:read", "channels:join", "channels:history")
-    return ",".join(one for one in every if one not in call.rulebook.slack.missing_scopes)
-
-
-# ---- channels
-
-
-def _channel_json(call: Call, channel: Channel) -> dict[str, Any]:
-    created = 1_760_000_000
-    owner = call.seed.slack_bot_user
-    return {
-        "id": channel.id,
-        "name": channel.name,
-        "name_normalized": channel.name,
-        "is_channel": True,
-        "is_group": False,
-        "is_im": False,
-        "is_mpim": False,
-        "is_private": channel.private,
-        "is_archived": channel.archived,
-        "is_general": channel.name == "general",
-        "is_member": is_member(call, channel),
-        "is_shared": False,
-        "is_org_shared": False,
-        "created": created,
-        "creator": owner,
-        "unlinked": 0,
-        "num_members": len(call.seed.people) + 1,
-        "topic": {"value": channel.topic, "creator": owner, "last_set": created},
-        "purpose": {"value": channel.topic, "creator": owner, "last_set": created},
-    }
-
-
-@routes.on("POST", "/api/conversations.list")
-@routes.on("GET", "/api/conversations.list")
-def list_conversations(call: Call) -> Response:
-    arguments = _arguments(call, "channels:read")
-    types = (arguments.text("types") or "public_channel").split(",")
-    found = [
-        one
-        for one in call.seed.channels
-        if ("private_channel" in types and one.private and is_member(call, one))
-        or ("public_channel" in types and not one.private)
-    ]
-    if arguments.flag("exclude_archived"):
-        found = [one for one in found if not one.archived]
-    page, cursor = _paged(arguments, found)
-    shown = [_channel_json(call, one) for one in page]
-    return json_answer({"ok": True, "channels": shown, "response_metadata": {"next_cursor": cursor}})
-
-
-def _paged(arguments: Arguments, items: list[Any]) -> tuple[list[Any], str]:
-    """Return one page and the cursor to the next, empty at the end."""
-    size = arguments.whole("limit", PAGE, LARGEST_PAGE)
-    text = arguments.text("cursor") or "at:0"
-    word, _, number = text.partition(":")
-    if word != "at" or not number.isascii() or not number.isdigit():
-        raise _api_error("invalid_cursor")
-    start = int(number[:9])
-    return items[start : start + size], f"at:{start + size}" if start + size < len(items) else ""
-
-
-@routes.on("POST", "/api/conversations.info")
-@routes.on("GET", "/api/conversations.info")
-def conversation_info(call: Call) -> Response:
-    arguments = _arguments(call, "channels:read")
-    return json_answer({"ok": True, "channel": _channel_json(call, find_channel(call, arguments.text("channel")))})
-
-
-@routes.on("POST", "/api/conversations.join")
-def join(call: Call) -> Response:
-    arguments = _arguments(call, "channels:join")
-    channel = find_channel(call, arguments.text("channel"))
-    if channel.archived:
-        raise _api_error("is_archived")
-    was_in = is_member(call, channel)
-    statement = insert(tables.membership).values(channel=channel.id, joined=True)
-    call.db.execute(statement.on_conflict_do_update(index_elements=["channel"], set_={"joined": True}))
-    answer: dict[str, Any] = {"ok": True, "channel": _channel_json(call, channel)}
-    return json_answer(answer | ({"warning": "already_in_channel"} if was_in else {}))
-
-
 def messages_of(call: Call, channel: Channel) -> list[Any]:
     where = tables.message.c.channel == channel.id
     return list(call.db.execute(select(tables.message).where(where).order_by(tables.message.c.ts)))
-
-
-def _between(arguments: Arguments, rows: list[Any]) -> list[Any]:
-    """Keep the messages between oldest and latest; the limits themselves only where `inclusive`."""
-    inclusive = arguments.flag("inclusive")
-    for name, keeps_later in (("oldest", True), ("latest", False)):
-        text = arguments.text(name)
-        if not text or text == "0":
-            continue
-        try:
-            limit = float(text)
-        except ValueError as error:
-            raise _api_error(f"invalid_ts_{name}") from error
-        rows = [
-            row
-            for row in rows
-            if (inclusive and float(row.ts) == limit)
-            or (float(row.ts) > limit if keeps_later else float(row.ts) < limit)
-        ]
-    return rows
-
-
-@routes.on("POST", "/api/conversations.history")
-@routes.on("GET", "/api/conversations.history")
-def history(call: Call) -> Response:
-    arguments = _arguments(call, "channels:history")
-    channel = _readable(call, arguments)
-    rows = messages_of(call, channel)
-    replies = _reply_counts(rows)
-    shown = [row for row in rows if row.thread_ts is None or row.broadcast][::-1]
-    page, cursor = _paged(arguments, _between(arguments, shown))
-    with_metadata = arguments.flag("include_all_metadata")
-    messages = [message_json(call, row, with_metadata=with_metadata) | replies.get(row.ts, {}) for row in page]
-    answer = {"ok": True, "messages": messages, "has_more": bool(cursor), "pin_count": 0}
-    answer |= {"channel_actions_ts": None, "channel_actions_count": 0}
-    return json_answer(answer | ({"response_metadata": {"next_cursor": cursor}} if cursor else {}))
-
-
-def _readable(call: Call, arguments: Arguments) -> Channel:
-    channel = find_channel(call, arguments.text("channel"))
-    if not is_member(call, channel):
-        raise _api_error("not_in_channel")
-    return channel
-
-
-def _reply_counts(rows: list[Any]) -> dict[str, dict[str, Any]]:
-    counts: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        if row.thread_ts:
-            before = counts.get(row.thread_ts, {"reply_count": 0})["reply_count"]
-            counts[row.thread_ts] = {
-                "thread_ts": row.thread_ts,
-                "reply_count": before + 1,
-                "latest_reply": row.ts,
-                "subscribed": False,
-            }
-    return counts
-
-
-@routes.on("POST", "/api/conversations.replies")
-@routes.on("GET", "/api/conversations.replies")
-def replies(call: Call) -> Response:
-    arguments = _arguments(call, "channels:history")
-    channel = _readable(call, arguments)
-    root = find_message(call, channel, arguments.text("ts"))
-    if root is None:
-        raise _api_error("thread_not_found")
-    root_ts = root.thread_ts or root.ts
-    rows = messages_of(call, channel)
-    thread = [row for row in rows if root_ts in (row.ts, row.thread_ts)]
-    page, cursor = _paged(arguments, _between(arguments, thread))
-    with_metadata = arguments.flag("include_all_metadata")
-    counts = _reply_counts(rows)
-    messages = [message_json(call, row, with_metadata=with_metadata) | counts.get(row.ts, {}) for row in page]
-    for message in messages:
-        if message["ts"] != root_ts:
-            message["parent_user_id"] = root.author
-    answer: dict[str, Any] = {"ok": True, "messages": messages, "has_more": bool(cursor)}
-    return json_answer(answer | ({"response_metadata": {"next_cursor": cursor}} if cursor else {}))
 
 
 # ---- files, in the form that replaced files.upload
@@ -524,18 +279,18 @@ def replies(call: Call) -> Response:
 
 @routes.on("POST", "/api/files.upload")
 def upload_retired(call: Call) -> Response:
-    _arguments(call, None)
-    raise _api_error("method_deprecated")
+    read_arguments(call)
+    raise api_error("method_deprecated")
 
 
 @routes.on("POST", "/api/files.getUploadURLExternal")
 @routes.on("GET", "/api/files.getUploadURLExternal")
 def get_upload_url(call: Call) -> Response:
-    arguments = _arguments(call, "files:write")
+    arguments = read_arguments(call, "files:write")
     name, length = arguments.text("filename"), arguments.text("length") or ""
     if not name or not length.isascii() or not length.isdigit() or not 0 < int(length[:12]) < 10**9:
         messages = ["[ERROR] filename and a positive length are required"]
-        raise _api_error("invalid_arguments", response_metadata={"messages": messages})
+        raise api_error("invalid_arguments", response_metadata={"messages": messages})
     number = next_number(call.db, "slack_file", 1)
     identity = f"F0SANDBOX{number:05d}"
     values: dict[str, Any] = {"id": identity, "name": name, "title": name, "alt_text": arguments.text("alt_txt") or ""}
@@ -587,14 +342,14 @@ def media_type_of(name: str) -> str:
 
 @routes.on("POST", "/api/files.completeUploadExternal")
 def complete_upload(call: Call) -> Response:
-    arguments = _arguments(call, "files:write")
+    arguments = read_arguments(call, "files:write")
     given = arguments.structure("files", "invalid_arguments")
     if not isinstance(given, list) or not given or not all(isinstance(one, dict) for one in given):
-        raise _api_error("invalid_arguments")
+        raise api_error("invalid_arguments")
     titles = {str(one.get("id")): one.get("title") for one in given}
     rows = files_of(call, list(titles))
     if len(rows) != len(titles) or any(row.content is None or row.complete for row in rows):
-        raise _api_error("file_not_found")
+        raise api_error("file_not_found")
     for row in rows:
         title = titles[row.id]
         values = {"complete": True, "title": title if isinstance(title, str) and title else row.name}
@@ -608,7 +363,7 @@ def complete_upload(call: Call) -> Response:
 def _share(call: Call, arguments: Arguments, wanted: str, files: list[str]) -> None:
     channel = find_channel(call, wanted)
     if not is_member(call, channel):
-        raise _api_error("not_in_channel")
+        raise api_error("not_in_channel")
     thread_ts = _thread(call, channel, arguments)
     content = Content(arguments.text("initial_comment") or "", [], [], None)
     author, username = call.seed.slack_bot_user, call.seed.bot.display_name
@@ -657,7 +412,7 @@ def _webhook_payload(call: Call) -> Arguments:
     else:
         value = call.json_body()
     if not isinstance(value, dict):
-        raise _api_error("invalid_payload")
+        raise api_error("invalid_payload")
     return Arguments(value)
 
 

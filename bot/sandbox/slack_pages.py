@@ -12,7 +12,8 @@ from werkzeug.wrappers import Response
 
 from bot.sandbox import mrkdwn
 from bot.sandbox.safehtml import hue, is_web_address
-from bot.sandbox.slack import file_path, files_of, is_member, media_type_of, messages_of
+from bot.sandbox.slack import file_path, files_of, media_type_of, messages_of
+from bot.sandbox.slack_calls import is_member
 from bot.sandbox.templating import Face, Moment, clock_time, day_words, face_of, not_there, page, size_words
 from bot.sandbox.uploads import SHOWN_INLINE
 from bot.sandbox.web import Call, Routes

@@ -224,6 +224,16 @@ message = Table(
     UniqueConstraint("channel", "ts"),
 )
 
+reaction = Table(
+    "reaction",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("message", Integer, nullable=False, index=True),
+    Column("name", String, nullable=False),  # of the emoji
+    Column("account", String, nullable=False),  # a Slack user id
+    UniqueConstraint("message", "name", "account"),
+)
+
 slack_file = Table(
     "slack_file",
     metadata,
