@@ -179,6 +179,7 @@ def reconfigure(old: Herald, config: Config) -> Herald:
     config = with_absolute_paths(config, old.folder)
     if config.store.url != old.config.store.url:
         raise ConfigError("store.url: takes effect when Herald is started anew")
+    old.dispatcher.traffic.reopen()  # a new token is tried at once
     dispatcher = replace(old.dispatcher, services=make_services(config), wording=ConfiguredWording(config, old.folder))
     return replace(old, config=config, run_store=make_run_store(config), dispatcher=dispatcher)
 

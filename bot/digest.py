@@ -167,6 +167,10 @@ class _Gathering:
             yield DigestLine(DigestKind.UNDELIVERED, count=str(len(parked) - unsure))
         if unsure:
             yield DigestLine(DigestKind.UNSURE, count=str(unsure))
+        for refusal in outbox.refusals(self.tx):
+            where = " ".join(part for part in (refusal.service, refusal.channel) if part)
+            since = formats.moment(refusal.since, self.zone, self.locale)
+            yield DigestLine(DigestKind.REFUSED, service=where, when=since, count=str(refusal.waiting))
 
     def standing(self) -> list[DigestLine]:
         """Return the open incidents: those that opened since first, then the others, the latest first."""

@@ -12,7 +12,7 @@ from bot.domain.effects import Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident, IncidentState
 from bot.schedule import next_due_times
 from bot.store import incidents, outbox, pipelines, runs
-from bot.store.outbox import EffectState
+from bot.store.outbox import EffectState, Refusal
 from bot.store.runs import JudgedRun
 from bot.views import Bound
 
@@ -37,6 +37,7 @@ class Overview:
     pipelines: tuple[PipelineOverview, ...]
     owed: int
     parked: int
+    refused: tuple[Refusal, ...] = ()  # where our account is not taken
 
 
 def overview(herald: Herald) -> Overview:
@@ -46,6 +47,7 @@ def overview(herald: Herald) -> Overview:
     due = next_due_times(herald.config, known, herald.around.clock())
     with herald.database.begin() as tx:
         outstanding = outbox.outstanding(tx)
+        refused = tuple(outbox.refusals(tx))
         seen = tuple(
             PipelineOverview(
                 name,
@@ -60,7 +62,7 @@ def overview(herald: Herald) -> Overview:
             for name, pipeline in herald.config.pipeline.items()
         )
     parked = sum(owed.state is EffectState.PARKED for owed in outstanding)
-    return Overview(seen, len(outstanding) - parked, parked)
+    return Overview(seen, len(outstanding) - parked, parked, refused)
 
 
 def _with_ticket(herald: Herald, tx: Connection, name: str, incident: Incident) -> OpenIncident:

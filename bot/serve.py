@@ -19,7 +19,7 @@ from bot.digest import owe_due_digest
 from bot.errors import HeraldError, IntegrationError
 from bot.ports import DeadMan
 from bot.schedule import record_due
-from bot.store import fires, leases, retention
+from bot.store import fires, leases, outbox, retention
 
 _ROUND_SECONDS = 1.0
 _BETWEEN_DELIVERIES = timedelta(seconds=5)
@@ -201,7 +201,7 @@ class Server:
         self._drain()
         now = self.herald.around.clock()
         section = self.herald.config.dead_man
-        if section is None or self.dead_man is None or not self.is_healthy:
+        if section is None or self.dead_man is None or not self.is_healthy or self._is_refused():
             return
         if self.signalled_at is None or now - self.signalled_at >= section.every:
             self.signalled_at = now
@@ -212,6 +212,11 @@ class Server:
 
     def _drain(self) -> None:
         self.herald.dispatcher.drain()
+
+    def _is_refused(self) -> bool:
+        """Say whether a service does not take our account, which somebody has to mend."""
+        with self.herald.database.begin() as tx:
+            return bool(outbox.refusals(tx))
 
     @property
     def is_healthy(self) -> bool:

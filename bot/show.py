@@ -103,6 +103,7 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
                 "pipelines": [_pipeline_as_json(pipeline) for pipeline in seen.pipelines],
                 "owed": seen.owed,
                 "parked": seen.parked,
+                "refused": [asdict(refusal) for refusal in seen.refused],
             }
         )
         return
@@ -123,6 +124,12 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
         )
     console.print(table)
     console.print(f"owed: {seen.owed}, parked: {seen.parked}")
+    for refusal in seen.refused:
+        where = " ".join(part for part in (refusal.service, refusal.channel) if part)
+        told = (
+            f"refuses our account since {_when(refusal.since)}; {refusal.waiting} wait for it, and go on by themselves"
+        )
+        console.print(f"[red]{escape(where)}[/] {told}: {escape(refusal.words)}")
 
 
 def print_digest(view: DigestView, text: str, *, as_json: bool) -> None:
@@ -144,7 +151,7 @@ def print_outbox(owed: Sequence[Owed], *, as_json: bool) -> None:
         return
     table = Table("#", "state", "effect", "on", "tries", "not before", "the service's words")
     for item in owed:
-        state = "doubtful" if item.is_doubtful else item.state.value
+        state = "doubtful" if item.is_doubtful else "held" if item.held_since else item.state.value
         table.add_row(
             str(item.seq),
             state,

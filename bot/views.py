@@ -280,6 +280,7 @@ class DigestKind(StrEnum):
 
     UNDELIVERED = "undelivered"  # Herald itself needs help
     UNSURE = "unsure"  # messages that may be lost
+    REFUSED = "refused"  # a service does not take Herald's account
     STANDING = "standing"  # an open incident
     RECOVERED = "recovered"
     IMPROVED = "improved"
@@ -302,6 +303,7 @@ class DigestLine:
     when: str = ""  # since when, or when next
     duration: str = ""
     owner: str = ""
+    service: str = ""  # as config calls it, with its channel
     count: str = ""
     watches: bool = False  # it looks for what others run, rather than running a job
     ticket: str = ""  # its name among the links

@@ -257,7 +257,7 @@ def refusals(tx: Connection) -> Sequence[Refusal]:
         found.setdefault((target.service, channel_of(target)), []).append(row)
     return [
         Refusal(service, channel, min(row.parked_at for row in rows), rows[-1].error, _waiting(tx, service, channel))
-        for (service, channel), rows in found.items()
+        for (service, channel), rows in sorted(found.items(), key=lambda pair: tuple(map(str, pair[0])))
     ]
 
 

@@ -3,10 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from state_samples import open_ticket, owe
 
 from bot.adapters.dead_man import HttpDeadMan
+from bot.adapters.memory import MemoryTracker
 from bot.config import DeadManSection
-from bot.errors import PermanentError, RetryableError
+from bot.deliver import Services
+from bot.errors import AccountError, PermanentError, RetryableError
 from tests.unit.simulation import World, configured, make_server
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
@@ -29,9 +32,9 @@ def world(tmp_path):
     return World(NOON, tmp_path)
 
 
-def serving(world, database, listener):
+def serving(world, database, listener, services=None):
     config = configured({"looks": {"schedule": {"every": "1m"}}}, dead_man={"url": URL, "every": "5m"})
-    server = make_server(world, database, config)
+    server = make_server(world, database, config, services=services)
     server.dead_man = listener
     return server
 
@@ -59,6 +62,20 @@ def test_it_is_not_signalled_while_mlflow_cannot_be_read(world, sqlite_database)
         world.advance(timedelta(minutes=1))
         server.round()
     assert listener.heard == 2
+
+
+def test_it_is_not_signalled_while_a_service_refuses_our_account(world, sqlite_database):
+    listener, tracker = Listener(), MemoryTracker()
+    server = serving(world, sqlite_database, listener, Services({"jira": tracker}, {}, {}))
+    tracker.faults.fail_next("create", AccountError("who are you?"))
+    owe(sqlite_database, open_ticket(), now=world.now)
+    server.round()
+    assert listener.heard == 0
+    for _ in range(10):
+        world.advance(timedelta(seconds=10))
+        server.round()
+    assert len(tracker.tickets) == 1
+    assert listener.heard == 1
 
 
 def test_one_that_cannot_be_reached_is_no_trouble_of_heralds_own(world, sqlite_database):

@@ -24,7 +24,7 @@ from bot.domain.digest import LINES, DigestSection, choose_lines, is_quiet
 from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
-from bot.errors import PermanentError, RetryableError
+from bot.errors import AccountError, PermanentError, Reach, RetryableError
 from bot.render import Renderer
 from bot.store import Database, incidents, outbox, pipelines, runs
 
@@ -221,6 +221,22 @@ def test_what_could_not_be_delivered_is_told(office):
     office.chat.faults.fail_next("post", PermanentError("channel_not_found"))
     herald.dispatcher.drain()
     assert "1 update could not be delivered" in "\n".join(told(office))
+
+
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("en", "slack C1 has not let Herald in since 23 Nov 2026, 09:00. 1 update waits for it"),
+        ("zh", "起，slack C1 拒绝 Herald 访问，有 1 项更新在等待"),
+    ],
+)
+def test_a_service_that_refuses_our_account_is_told(office, locale, words):
+    herald = office.herald()
+    owe_digest(herald, MONDAY)
+    office.chat.faults.fail_next("post", AccountError("not_in_channel", reach=Reach.CHANNEL))
+    herald.dispatcher.drain()
+    office.now += timedelta(hours=2)
+    assert words in preview(herald, compose_digest(herald, locale=locale))
 
 
 @pytest.mark.parametrize("committed", [True, False])

@@ -1,11 +1,16 @@
 """A service that refuses our account is closed and told; nothing is given up, and all goes on when it takes us again."""
 
+import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from importlib import import_module
 
 import pytest
+import structlog
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
 from state_samples import (
     INCIDENT,
     NOON,
@@ -26,7 +31,9 @@ from bot.dispatch import Dispatcher
 from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
 from bot.domain.pacing import Breaker, Pauses
 from bot.errors import AccountError, PermanentError, Reach, RetryableError
+from bot.overview import Overview
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
+from bot.show import print_status
 from bot.store import outbox
 from bot.store.outbox import EffectState, ParkedFor
 from bot.traffic import Gate, Traffic, gate_of, gates_of
@@ -193,6 +200,70 @@ def test_one_thing_that_alone_is_refused_for_ever_does_not_stand_in_front_of_the
         drainer.drain()
         told = len(bench.tracker.tickets)
     assert told == 61
+
+
+def test_the_status_says_who_refuses_us_since_when_in_which_words_and_how_much_waits(bench, capsys):
+    bench.owe(open_ticket(), comment("run6"), tell("opened"))
+    bench.tracker.faults.fail_next("create", REFUSED)
+    bench.chat.faults.fail_next("post", AccountError("not_in_channel: /invite", reach=Reach.CHANNEL))
+    bench.drain()
+    seen = Overview((), 3, 0, tuple(held(bench.database)))
+    capsys.readouterr()  # the log
+    print_status(seen, as_json=True)
+    assert [
+        (each["service"], each["channel"], each["waiting"]) for each in json.loads(capsys.readouterr().out)["refused"]
+    ] == [
+        ("jira", None, 2),
+        ("slack", "C1", 1),
+    ]
+    print_status(seen, as_json=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "jira refuses our account since 2026-11-24" in shown
+    assert "2 wait for it, and go on by themselves: Jira did not create the ticket (401): who are you?" in shown
+    assert "slack C1 refuses our account" in shown
+
+
+def test_it_is_logged_once_and_once_more_when_it_is_over(bench, capsys):
+    structlog.reset_defaults()
+    bench.owe(open_ticket(), comment("run6"))
+    drainer = bench.dispatcher()
+    for _ in range(3):
+        bench.tracker.faults.fail_next("create", REFUSED)
+    for _ in range(10):
+        drainer.drain()
+        bench.clock.now += timedelta(minutes=1)
+    logged = capsys.readouterr().out
+    assert logged.count("our account is refused") == 1
+    assert logged.count("takes our account again") == 1
+    assert "who are you?" in logged
+
+
+# ---- what an older Herald gave up
+
+
+@pytest.mark.parametrize(
+    ("words", "comes_back"),
+    [
+        ("Jira did not create the ticket (401): who are you? Check the token.", True),
+        ("Confluence did not create the page 'x' (403): no.", True),
+        ("Jira did not create the ticket (302): it points to https://sso.example", True),
+        ("Slack did not post to #ml: invalid_auth. Check the token", True),
+        ("Slack did not post to #ml: missing_scope (needed: chat:write).", True),
+        ("Jira did not create the ticket (400): customfield_1: Team is required.", False),
+        ("Slack did not post to #ml: invalid_blocks.", False),
+    ],
+)
+def test_what_was_given_up_for_the_accounts_sake_is_owed_again(database, words: str, comes_back: bool):
+    owe(database, open_ticket(), comment("run6"))
+    with database.begin() as tx:
+        owed = outbox.claim_next(tx, "a", NOON, NOON + LONG)
+        outbox.mark_parked(tx, owed, "a", NOON, ParkedFor.REFUSED, words)
+    migration = import_module("bot.store.migrations.versions.0010_back_to_the_account")
+    with database.begin() as tx, Operations.context(MigrationContext.configure(tx)):
+        migration.upgrade()
+    with database.begin() as tx:
+        claimed = outbox.claim_next(tx, "b", NOON, NOON + LONG)
+    assert (claimed is not None) is comes_back
 
 
 # ---- gates and their breakers
