@@ -13,6 +13,7 @@ import structlog
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
+from bot import charts, render
 from bot.adapters.local_jobs import LocalExecutor
 from bot.config import (
     ChatSection,
@@ -168,6 +169,7 @@ def _build(
         clock=around.clock,
         pause=around.pause,
         on_step=around.on_step,
+        prepare=load_for_delivery,
         workers=_WORKERS if services is None else 1,  # what is given may not be made for threads
         traffic=Traffic(at_once=_AT_ONCE, message_gap=_MESSAGE_GAP) if services is None else Traffic(),
     )
@@ -182,6 +184,33 @@ def reconfigure(old: Herald, config: Config) -> Herald:
     old.dispatcher.traffic.reopen()  # a new token is tried at once
     dispatcher = replace(old.dispatcher, services=make_services(config), wording=ConfiguredWording(config, old.folder))
     return replace(old, config=config, run_store=make_run_store(config), dispatcher=dispatcher)
+
+
+def load_for_work() -> None:
+    """Import everything that cycles and deliveries import where they use it: what threads import together may break.
+
+    A thread that meets another in the middle of packages which import one another finds half of a module, and so does
+    everybody after it.
+    """
+    import scipy.special  # noqa: F401  the judge's
+
+    from bot.adapters import mlflow
+
+    mlflow.load()
+    load_for_delivery()
+
+
+def load_for_delivery() -> None:
+    """Import everything that deliveries import where they use it."""
+    import netrc  # noqa: F401  requests' own
+
+    import httpcore  # noqa: F401  httpx's own
+
+    from bot.adapters import slackblocks
+
+    charts.load()
+    render.load()
+    slackblocks.load()
 
 
 def make_dead_man(config: Config) -> DeadMan | None:

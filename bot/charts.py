@@ -42,6 +42,15 @@ _MARKS = {
 }
 
 
+def load() -> None:
+    """Import what drawing needs, before threads do."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.figure  # noqa: F401
+    from PIL import Image
+
+    Image.preinit()
+
+
 def chart_filename(chart: ChartView) -> str:
     """Name the picture after what it shows, so that the same picture has the same name."""
     shown = asdict(chart)

@@ -32,6 +32,10 @@ def ignore_step(step: str) -> None:
     """Take note of a named step, and do nothing: tests kill the process here."""
 
 
+def do_nothing() -> None:
+    """Prepare nothing."""
+
+
 class Wording(Protocol):
     """What a pipeline's config says about how its effects read."""
 
@@ -73,6 +77,7 @@ class Dispatcher:
     clock: Callable[[], datetime]
     pause: Callable[[float], None]
     on_step: Callable[[str], None] = ignore_step
+    prepare: Callable[[], None] = do_nothing  # once, before the first effect goes to a worker
     workers: int = 1
     traffic: Traffic = field(default_factory=Traffic)
     pauses: Pauses = field(default_factory=Pauses)
@@ -104,6 +109,7 @@ class Dispatcher:
         while True:
             claim = self._claim() if len(busy) < self.workers else None
             if claim is not None:
+                self.prepare()
                 busy.add(pool.submit(self._deliver, claim, report))
             elif busy:
                 ended, busy = wait(busy, timeout=self._until_opening(), return_when=FIRST_COMPLETED)

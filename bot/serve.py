@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from bot.app import Herald, make_dead_man
+from bot.app import Herald, load_for_work, make_dead_man
 from bot.cycle import LEASE_OF
 from bot.digest import owe_due_digest
 from bot.errors import HeraldError, IntegrationError
@@ -28,6 +28,7 @@ _BETWEEN_LOOKS = timedelta(seconds=20)  # whether a digest is due
 _BETWEEN_CLEARINGS = timedelta(days=1)
 _AFTER_BUSY = timedelta(seconds=5)
 _AFTER_TROUBLE = timedelta(seconds=30)
+_LOOKS_AT_ONCE = 8  # pipelines without a job; what they read is MLflow's, and that may be one SQLite file
 
 log = structlog.get_logger(__name__)
 
@@ -118,6 +119,7 @@ class Server:
 
     def run(self) -> None:
         """Serve until stopped; jobs that run then live on, to be adopted by the next Herald, or end if so asked."""
+        load_for_work()
         self.dead_man = make_dead_man(self.herald.config)
         log.info("serving", pipelines=len(self.herald.config.pipeline))
         while not self.orders.stop:
@@ -166,16 +168,19 @@ class Server:
                 self._send(errand, partial(self._cycle, herald, errand), now)
 
     def _has_room(self, name: str, elsewhere: Collection[str]) -> bool:
-        """Say whether the limit of jobs lets a pipeline start; one without a job always may.
+        """Say whether the limit of jobs lets a pipeline start, or that of looks where it has no job.
 
-        Pipelines at which others are at work, such as `herald run`, take places too.
+        Pipelines at which others are at work, such as `herald run`, take the places of jobs too.
         """
         configured = self.herald.config.pipeline
-        if configured[name].job is None:
-            return True
-        at_work = {other for other, errand in self.cycles.items() if errand.is_under_way}.union(elsewhere)
-        with_job = [other for other in at_work if other not in configured or configured[other].job is not None]
-        return len(with_job) < self.herald.config.jobs_at_once
+
+        def looks(other: str) -> bool:
+            return other in configured and configured[other].job is None
+
+        at_work = {other for other, errand in self.cycles.items() if errand.is_under_way}
+        if looks(name):
+            return sum(looks(other) for other in at_work) < _LOOKS_AT_ONCE
+        return sum(not looks(other) for other in at_work.union(elsewhere)) < self.herald.config.jobs_at_once
 
     def _cycle(self, herald: Herald, errand: Errand) -> None:
         report = herald.cycle(errand.name).resume()

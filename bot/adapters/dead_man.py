@@ -14,6 +14,9 @@ class HttpDeadMan:
     """Asks for the configured address; the address is a secret, so errors do not name it."""
 
     def __init__(self, config: DeadManSection) -> None:
+        import httpcore  # noqa: F401  here, before there are threads
+        import httpx  # noqa: F401
+
         self._config = config
 
     def signal(self) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import importlib
 import json
 import logging
 import os
+import pkgutil
 import re
 import tempfile
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,6 +65,54 @@ _HINTS = {
     "file in MLFLOW_TRACKING_SERVER_CERT_PATH",
     "Max retries exceeded": "nothing answers there: is it running, and is the address right?",
 }
+
+
+_IMPORTED = (
+    "mlflow.artifacts",
+    "mlflow.exceptions",
+    "mlflow.store.artifact.artifact_repository_registry",
+    "mlflow.store.model_registry.rest_store",
+    "mlflow.store.tracking.rest_store",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "mlflow.tracking",
+    "mlflow.utils.search_logged_model_utils",
+    "netrc",  # requests' own
+    "pyarrow.dataset",
+    "pyarrow.pandas_compat",
+    "pyarrow.parquet",
+    "pyarrow.substrait",
+    "requests",
+    "sqlalchemy.orm",
+)
+_IMPORTING = threading.Lock()
+_OPENING = threading.Lock()
+_DOWNLOADING = threading.Lock()
+_is_imported = threading.Event()
+_has_downloaded = threading.Event()
+
+
+def load() -> None:
+    """Import MLflow and all that it imports later of its own accord.
+
+    Its packages import one another in circles: two threads that meet in the middle of it find half of a module, and so
+    does everybody after them. So it is imported whole, by one thread at a time.
+    """
+    if _is_imported.is_set():
+        return
+    with _IMPORTING:
+        for name, value in _CALMER.items():
+            os.environ.setdefault(name, value)
+        for module in _IMPORTED:
+            with suppress(ModuleNotFoundError):  # another version has not all of them
+                importlib.import_module(module)
+        import mlflow.store.db
+
+        for found in pkgutil.iter_modules(mlflow.store.db.__path__, "mlflow.store.db."):
+            importlib.import_module(found.name)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        _is_imported.set()
 
 
 class MlflowRunStore:
@@ -144,9 +195,9 @@ class MlflowRunStore:
         return None
 
     def released(self, release: Release) -> Run | None:
-        from mlflow.exceptions import MlflowException
-
         with self._translated():
+            from mlflow.exceptions import MlflowException
+
             try:
                 run_id = release.run_id or self._run_behind(release)
                 found = self._client.get_run(run_id) if run_id else None
@@ -167,7 +218,7 @@ class MlflowRunStore:
         if run.run_id in self._loaded:
             self._loaded.move_to_end(run.run_id)
             return replace(self._loaded[run.run_id], run=run)
-        with self._translated(), tempfile.TemporaryDirectory() as folder:
+        with self._translated(), _first_alone(), tempfile.TemporaryDirectory() as folder:
             present = {artifact.path for artifact in self._client.list_artifacts(run.run_id)}
             card, examples = DataCard(), None
             if CARD_FILE in present:
@@ -212,13 +263,11 @@ class MlflowRunStore:
     @property
     def _client(self) -> MlflowClient:
         if self._client_once is None:
-            for name, value in _CALMER.items():
-                os.environ.setdefault(name, value)
-            from mlflow.tracking import MlflowClient
+            load()
+            with _OPENING:  # MLflow keeps one engine an address, and two threads would make two of it
+                from mlflow.tracking import MlflowClient
 
-            logging.getLogger("alembic").setLevel(logging.WARNING)
-            logging.getLogger("mlflow").setLevel(logging.WARNING)
-            self._client_once = MlflowClient(tracking_uri=self._config.tracking_uri)
+                self._client_once = self._client_once or MlflowClient(tracking_uri=self._config.tracking_uri)
         return self._client_once
 
     @contextmanager
@@ -227,6 +276,7 @@ class MlflowRunStore:
 
         *terms* is the part of a search that is not ours: where MLflow cannot read it, the sentence says so.
         """
+        load()
         import requests
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
@@ -242,6 +292,17 @@ class MlflowRunStore:
             raise RunStoreError(
                 f"mlflow.tracking_uri: {_without_password(self._config.tracking_uri)} cannot be used: {hint or shown}"
             ) from error
+
+
+@contextmanager
+def _first_alone() -> Iterator[None]:
+    """Let nobody else read artifacts before somebody has: the library of a cloud's storage is imported by the first."""
+    if _has_downloaded.is_set():
+        yield
+        return
+    with _DOWNLOADING:
+        yield
+        _has_downloaded.set()
 
 
 def _moment(milliseconds: int) -> datetime:

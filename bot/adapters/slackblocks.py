@@ -54,6 +54,11 @@ class Message:
     plain: str  # all but the headline
 
 
+def load() -> None:
+    """Import what laying out needs, before threads do."""
+    import slack_sdk.models.blocks  # noqa: F401
+
+
 def build_message(document: str) -> Message:
     """Lay out a message document within Slack's limits, cut with an ellipsis where it is longer.
 

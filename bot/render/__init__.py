@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -271,6 +272,12 @@ class Renderer:
             folders = (*self._theirs, *self._ours) if theirs else self._ours
             self._environments[key] = TemplateEnvironment(language, folders)
         return self._environments[key]
+
+
+def load() -> None:
+    """Import what rendering needs, before threads do."""
+    for module in ("lxml.etree", "bot.render.dialects", "bot.render.environment"):
+        import_module(module)
 
 
 def check_overrides(overrides: Path) -> tuple[TemplateError, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,8 @@ class Database:
             ) from None
         self._address = parsed.render_as_string(hide_password=True)
         self._file = _file_of(parsed)
+        is_alone = parsed.get_backend_name() == "sqlite" and not read_only
+        self._only_writer = threading.Lock() if is_alone else None
 
     @classmethod
     def stand_in(cls, address: str) -> Database:
@@ -128,8 +131,21 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """Open a transaction that commits at the end of the block, and not at all if the block raises."""
-        with self._translated(), self._engine.begin() as connection:
+        with self._translated(), self._turn(), self._engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Let the threads of one process queue for SQLite's only lock: the file's own waiters poll, and may starve."""
+        if self._only_writer is None:
+            yield
+            return
+        if not self._only_writer.acquire(timeout=_BUSY_SECONDS):
+            raise NoConnectionError
+        try:
+            yield
+        finally:
+            self._only_writer.release()
 
     def close(self) -> None:
         self._engine.dispose()
