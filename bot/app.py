@@ -20,6 +20,7 @@ from bot.config import (
     Config,
     ConfluenceSection,
     JiraSection,
+    MlflowSection,
     SlackSection,
     TrackerSection,
     TrelloSection,
@@ -225,6 +226,13 @@ def make_run_store(config: Config) -> RunStore:
     from bot.adapters.mlflow import MlflowRunStore
 
     return MlflowRunStore(config.mlflow)
+
+
+def open_run_store(address: str, folder: Path) -> RunStore:
+    """Open the MLflow at an address that no configuration names yet."""
+    from bot.adapters.mlflow import MlflowRunStore
+
+    return MlflowRunStore(MlflowSection(tracking_uri=_absolute(address, folder)))
 
 
 def make_services(config: Config) -> Services:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
 import typer
 
-from bot.errors import ConfigError
+from bot.config import read_duration
+from bot.domain.direction import guess_direction
+from bot.domain.policy import Direction
+from bot.errors import ConfigError, RunStoreError
 from bot.first_config import Account, Answers, is_cloud
+from bot.ports import RunStore
+
+_NAMES_SHOWN = 12
+_RUNS_READ = 20  # whose metrics are offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +30,12 @@ class Given:
         given = self.options[option]
         if given is not None:
             return given.strip()
-        return str(typer.prompt(question, default=default, show_default=bool(default))).strip()
+        try:
+            return str(typer.prompt(question, default=default, show_default=bool(default))).strip()
+        except typer.Abort as abort:
+            if default is not None and isinstance(abort.__context__, EOFError):  # a script, which answers by options
+                return default
+            raise
 
     def choice(self, option: str, question: str, choices: Sequence[str]) -> str:
         """Return one of *choices*, the first by default; ask again where it is none of them."""
@@ -38,13 +50,75 @@ class Given:
                 return answer
             typer.echo(f"{answer!r} is not one of {', '.join(choices)}.")
 
+    def duration(self, option: str, question: str, default: str) -> str:
+        """Return a length of time as config writes it; ask again where it is none."""
+        while True:
+            answer = self.text(option, question, default)
+            try:
+                read_duration(answer)
+            except ValueError as error:
+                if self.options[option] is not None:
+                    raise ConfigError(f"--{option}: {answer!r} {error}") from None
+                typer.echo(f"{answer!r} {error}.")
+            else:
+                return answer
 
-def ask(given: Given) -> Answers:
-    """Ask what has to be known for a first configuration."""
+
+@dataclass(frozen=True, slots=True)
+class _Catalogue:
+    """What MLflow has to choose from; nothing where it does not answer, which is said once."""
+
+    store: RunStore | None = None
+    experiments: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, open_store: Callable[[str], RunStore], address: str) -> _Catalogue:
+        try:
+            store = open_store(address)
+            return cls(store, tuple(sorted(each.name for each in store.experiments(("*",)))))
+        except RunStoreError as error:
+            typer.echo(f"MLflow cannot be asked what it has, so names are taken as you type them: {error}")
+            return cls()
+
+    def metrics(self, experiment: str) -> tuple[str, ...]:
+        """Return the names of the metrics that the newest runs of an experiment have."""
+        try:
+            found = [] if self.store is None else self.store.experiments((experiment,))
+            newest = [run for each in found[:1] if self.store for run in self.store.newest(each, _RUNS_READ)]
+        except RunStoreError:
+            return ()
+        return tuple(sorted({name for run in newest for name in run.metrics}))
+
+    def show(self, what: str, names: Sequence[str], *, unless: str | None) -> None:
+        if names and unless is None:
+            more = len(names) - _NAMES_SHOWN
+            typer.echo(f"{what}: {', '.join(names[:_NAMES_SHOWN])}{f' and {more} more' if more > 0 else ''}")
+
+
+def _direction(given: Given, metric: str) -> Direction:
+    """Take the direction that an option gives all metrics, or ask, showing what the name suggests."""
+    guess = guess_direction(metric)
+    ways = (guess.value, *(each.value for each in Direction if each is not guess))
+    return Direction(given.choice("direction", f"Which way is {metric} better", ways))
+
+
+def ask(given: Given, open_store: Callable[[str], RunStore]) -> Answers:
+    """Ask what has to be known for a first configuration, showing what MLflow has where it answers."""
     mlflow = given.text("mlflow", "Where is MLflow?", "http://127.0.0.1:5000")
+    is_known = given.options["experiment"] is not None and given.options["metric"] is not None
+    catalogue = _Catalogue() if is_known else _Catalogue.read(open_store, mlflow)
+    catalogue.show("Its experiments", catalogue.experiments, unless=given.options["experiment"])
     experiment = given.text("experiment", "Which experiment should be watched?")
+    found = catalogue.metrics(experiment)
+    catalogue.show("What its newest runs have logged", found, unless=given.options["metric"])
     metrics = given.text("metric", "Which of its metrics should be judged (names, with spaces between them)?")
-    direction = given.choice("direction", "Which way is better", ("up", "down"))
+    directions = {name: _direction(given, name) for name in metrics.replace(",", " ").split()}
+    every = given.duration("every", "How often should Herald look for new runs (10m, 1h, 1d)?", "1h")
+    release = given.text(
+        "release",
+        "Which released model should runs be held against too (models:/NAME@ALIAS, a run's id, or nothing)?",
+        "",
+    )
     owner = given.text("owner", "Who owns it, as people should read it?", "")
     tracker = given.choice("tracker", "Where should tickets go", ("jira", "trello", "none"))
     jira = _account(given, "jira-url", "Where is Jira?", None) if tracker == "jira" else None
@@ -59,8 +133,9 @@ def ask(given: Given) -> Answers:
     return Answers(
         mlflow=mlflow,
         experiment=experiment,
-        metrics=tuple(dict.fromkeys(metrics.replace(",", " ").split())),
-        direction=cast("Literal['up', 'down']", direction),
+        metrics=directions,
+        every=every,
+        release=release,
         owner=owner,
         jira=jira,
         project=project,

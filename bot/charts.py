@@ -38,6 +38,7 @@ _MARKS = {
     Outcome.INVALID: ("X", "#cc79a7"),
     Outcome.STALE: ("X", _GREY),
     Outcome.FAILED: ("X", _GREY),
+    Outcome.BLIND: ("X", _GREY),
     None: ("s", _GREY),
 }
 

@@ -297,7 +297,13 @@ def init(  # noqa: PLR0917  a command's options are named by whoever types them
     mlflow: Annotated[str | None, typer.Option(help="The address of MLflow.")] = None,
     experiment: Annotated[str | None, typer.Option(help="The experiment to watch.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="A metric to judge; may be given more than once.")] = None,
-    direction: Annotated[str | None, typer.Option(help="up where higher is better, down where lower is.")] = None,
+    direction: Annotated[
+        str | None, typer.Option(help="up where higher is better, down where lower is: for all metrics given.")
+    ] = None,
+    every: Annotated[str | None, typer.Option(help="How often to look for new runs: 10m, 1h, 1d.")] = None,
+    release: Annotated[
+        str | None, typer.Option(help="What runs are held against too: models:/NAME@ALIAS or a run's id; '' for none.")
+    ] = None,
     owner: Annotated[str | None, typer.Option(help="Who owns it, as people should read it.")] = None,
     tracker: Annotated[str | None, typer.Option(help="Where tickets go: jira, trello or none.")] = None,
     jira_url: Annotated[str | None, typer.Option(help="The address of Jira.")] = None,
@@ -319,6 +325,7 @@ def init(  # noqa: PLR0917  a command's options are named by whoever types them
 
     Each question is asked unless its option answers it. Ends by running doctor, once the secrets are set.
     """
+    from bot.app import open_run_store
     from bot.ask import Given, ask
     from bot.first_config import our_example
 
@@ -326,6 +333,7 @@ def init(  # noqa: PLR0917  a command's options are named by whoever types them
         typer.echo(our_example().read_text(encoding="utf-8"), nl=False)
         return
 
+    folder = config.resolve().parent
     if config.exists() and not force:
         raise HeraldError(f"{config}: is there already; --force replaces it")
     given = Given(
@@ -334,6 +342,8 @@ def init(  # noqa: PLR0917  a command's options are named by whoever types them
             "experiment": experiment,
             "metric": " ".join(metric) if metric else None,
             "direction": direction,
+            "every": every,
+            "release": release,
             "owner": owner,
             "tracker": tracker,
             "jira-url": jira_url,
@@ -347,7 +357,7 @@ def init(  # noqa: PLR0917  a command's options are named by whoever types them
             "channel": channel,
         }
     )
-    _begin(config, ask(given), secrets_dir)
+    _begin(config, ask(given, lambda address: open_run_store(address, folder)), secrets_dir)
 
 
 def _begin(path: Path, answers: Answers, secrets_dir: Path | None) -> None:

@@ -51,13 +51,14 @@ _ROWS_IN_MESSAGE = 4
 _PARTS_NAMED = 3
 _MOST = 0.5
 _SHORT_ID = 8
-_WITHOUT_NUMBERS = {Outcome.FAILED, Outcome.STALE}  # said in a sentence, not in a table of metrics
+_WITHOUT_NUMBERS = {Outcome.FAILED, Outcome.STALE, Outcome.BLIND}  # said in a sentence, not in a table of metrics
 _KINDS = {
     Outcome.SUSPICIOUS: Kind.REGRESSED,
     Outcome.REGRESSED: Kind.REGRESSED,
     Outcome.INVALID: Kind.INVALID,
     Outcome.FAILED: Kind.FAILED,
     Outcome.STALE: Kind.STALE,
+    Outcome.BLIND: Kind.BLIND,
 }
 _HASH = re.compile(r"\b[0-9a-f]{32,}\b")
 _SHORT_HASH = 12

@@ -12,6 +12,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from bot.config import ENV_PREFIX
+from bot.domain.policy import Direction
 
 _SECRETS = {
     "jira": ("token",),
@@ -40,8 +41,9 @@ class Answers:
 
     mlflow: str
     experiment: str
-    metrics: tuple[str, ...]
-    direction: Literal["up", "down"]
+    metrics: Mapping[str, Direction]  # which way each is better, by name
+    every: str = "1h"  # how often to look
+    release: str = ""  # models:/NAME@ALIAS or a run's id; empty: none
     owner: str = ""
     jira: Account | None = None
     project: str = ""
@@ -101,8 +103,12 @@ def write_config(answers: Answers) -> str:
     if answers.chat != "none":
         sections += _section("chat", answers.chat, keys={"kind": answers.chat})
     sections += _section("pipeline", answers.pipeline, keys=dict(_pipeline(answers)))
-    for metric in answers.metrics:
-        keys = {"direction": answers.direction, "min_effect": "2 %"}
+    sections += _section("pipeline", answers.pipeline, "schedule", keys={"every": answers.every})
+    if answers.release:
+        key = "model" if answers.release.startswith("models:/") else "run"
+        sections += _section("pipeline", answers.pipeline, "release", keys={key: answers.release})
+    for metric, direction in answers.metrics.items():
+        keys = {"direction": direction.value, "min_effect": "2 %"}
         sections += _section("pipeline", answers.pipeline, "metrics", metric, keys=keys)
     return "\n".join(sections).rstrip() + "\n"
 

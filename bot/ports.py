@@ -251,6 +251,9 @@ class Selection:
     nested: bool = False  # runs inside other runs too
 
 
+ANY_RUN = Selection(nested=True)
+
+
 class RunStore(Protocol):
     """Runs of an experiment, as MLflow holds them. Raises RunStoreError."""
 
@@ -259,6 +262,9 @@ class RunStore(Protocol):
 
     def runs_since(self, experiment: Experiment, since: datetime | None, selection: Selection) -> Iterator[Run]:
         """Yield runs of any final status that ended at or after *since*, oldest first; deleted ones are left out."""
+
+    def newest(self, experiment: Experiment, count: int, selection: Selection = ANY_RUN) -> Sequence[Run]:
+        """Return the *count* finished runs that were started last, the newest first."""
 
     def present(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> frozenset[str]:
         """Return those of *run_ids* that these experiments hold and that are not deleted."""

@@ -37,6 +37,7 @@ _COLOURS = {
     Outcome.INVALID: "red",
     Outcome.STALE: "yellow",
     Outcome.FAILED: "red",
+    Outcome.BLIND: "red",
 }
 
 

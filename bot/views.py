@@ -108,6 +108,8 @@ class VerdictView:
     exit_code: str = ""  # of a failed job, or `timeout`, `lost`, `start`
     silent_for: str = ""  # how long no run came; of a silence
     cadence: str = ""  # how often one is expected; of a silence
+    unseen_for: str = ""  # how long the runs could not be looked at
+    said: str = ""  # why not, in the words of whoever was asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +283,10 @@ class DigestKind(StrEnum):
     UNDELIVERED = "undelivered"  # Herald itself needs help
     UNSURE = "unsure"  # messages that may be lost
     REFUSED = "refused"  # a service does not take Herald's account
+    UNSEEN = "unseen"  # its runs cannot be looked at
+    NOT_LOOKED = "not_looked"  # Herald has not looked for its runs
+    UNJUDGED = "unjudged"  # a metric that cannot be judged
+    SET_ASIDE = "set_aside"  # runs that make no sense
     STANDING = "standing"  # an open incident
     RECOVERED = "recovered"
     IMPROVED = "improved"
@@ -305,6 +311,8 @@ class DigestLine:
     owner: str = ""
     service: str = ""  # as config calls it, with its channel
     count: str = ""
+    metric: str = ""  # the one that cannot be judged, as the team calls it
+    said: str = ""  # why it could not be looked at, in the words of whoever was asked
     watches: bool = False  # it looks for what others run, rather than running a job
     ticket: str = ""  # its name among the links
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bot.domain.runs import Release, Run, RunResult, RunStatus
 from bot.errors import RunStoreError
-from bot.ports import Experiment, Job, JobState, JobStatus, Selection
+from bot.ports import ANY_RUN, Experiment, Job, JobState, JobStatus, Selection
 from bot.seam import FIRE_TAG, GUESS_TAG
 
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -46,6 +46,11 @@ class MemoryRunStore:
         del selection
         ended = [run for run in self._runs(experiment.name) if run.status is not RunStatus.RUNNING]
         yield from sorted((run for run in ended if since is None or run.ended >= since), key=lambda run: run.ended)
+
+    def newest(self, experiment: Experiment, count: int, selection: Selection = ANY_RUN) -> Sequence[Run]:
+        del selection
+        finished = [run for run in self._runs(experiment.name) if run.status is RunStatus.FINISHED]
+        return sorted(finished, key=lambda run: run.started, reverse=True)[:count]
 
     def present(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> frozenset[str]:
         there = {run.run_id for experiment_id in experiment_ids for run in self._runs(experiment_id)}

@@ -25,7 +25,7 @@ import numpy as np
 from bot.config import MlflowSection
 from bot.domain.runs import DataCard, ExampleTable, Release, Run, RunResult, RunStatus
 from bot.errors import RunStoreError
-from bot.ports import Experiment, Selection
+from bot.ports import ANY_RUN, Experiment, Selection
 from bot.seam import CARD_FILE, COMMIT_TAG, FIRE_TAG, GUESS_TAG, TABLE_FILE
 
 if TYPE_CHECKING:
@@ -165,6 +165,13 @@ class MlflowRunStore:
             token = page.token
             if not token:
                 return
+
+    def newest(self, experiment: Experiment, count: int, selection: Selection = ANY_RUN) -> Sequence[Run]:
+        terms = "attributes.status = 'FINISHED'" + (f" and {selection.filter}" if selection.filter else "")
+        order = ["attributes.start_time DESC"]
+        with self._translated(selection.filter):
+            page = self._client.search_runs([experiment.experiment_id], terms, max_results=count, order_by=order)
+        return [self._run(run) for run in page if selection.nested or _PARENT_TAG not in run.data.tags]
 
     def present(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> frozenset[str]:
         listed = ", ".join(f"'{run_id}'" for run_id in run_ids)

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     INVALID = "invalid"
     FAILED = "failed"
     STALE = "stale"
+    BLIND = "blind"  # its runs cannot be looked at
 
 
 class IncidentState(StrEnum):
@@ -173,6 +174,7 @@ def _bad_findings(assessment: Assessment) -> dict[Kind, tuple[Finding, ...]]:
         Kind.INVALID: assessment.with_outcome(Outcome.INVALID),
         Kind.FAILED: assessment.with_outcome(Outcome.FAILED),
         Kind.STALE: assessment.with_outcome(Outcome.STALE),
+        Kind.BLIND: assessment.with_outcome(Outcome.BLIND),
     }
     return {kind: findings for kind, findings in found.items() if any(f.part is None for f in findings)}
 
@@ -212,7 +214,7 @@ def _mend(incident: Incident, assessment: Assessment, policy: IncidentPolicy, no
     if incident.state is IncidentState.CANDIDATE:
         return (Step(replace(incident, state=IncidentState.DISMISSED, closed_at=now), Turn.DISMISSED),)
     mended = replace(incident, good_runs=incident.good_runs + 1)
-    wanted = 1 if incident.kind is Kind.STALE else policy.recovery_runs  # one run ends a silence
+    wanted = 1 if incident.kind in {Kind.STALE, Kind.BLIND} else policy.recovery_runs  # one run ends a silence
     if mended.good_runs < wanted:
         return (Step(mended, Turn.RECOVERING),)
     return (Step(replace(mended, state=IncidentState.RESOLVED, closed_at=now), Turn.RESOLVED),)
@@ -224,12 +226,12 @@ def _speaks_of(kind: Kind, assessment: Assessment) -> bool:
     A failed run says nothing about its metrics, an invalid one nothing about their level.
     """
     match kind:
-        case Kind.STALE:
+        case Kind.BLIND | Kind.STALE:
             return True
         case Kind.FAILED:
-            return assessment.outcome is not Outcome.STALE
+            return assessment.outcome not in {Outcome.STALE, Outcome.BLIND}
         case Kind.INVALID:
-            return assessment.outcome not in {Outcome.STALE, Outcome.FAILED}
+            return assessment.outcome not in {Outcome.STALE, Outcome.FAILED, Outcome.BLIND}
         case Kind.REGRESSED:
             return assessment.accepted
         case _:

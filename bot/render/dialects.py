@@ -29,6 +29,7 @@ _LOZENGES = {
     Outcome.INVALID: ("Purple", "#5243aa"),
     Outcome.STALE: ("Yellow", "#b26500"),
     Outcome.FAILED: ("Red", "#de350b"),
+    Outcome.BLIND: ("Red", "#de350b"),
 }
 _PANELS = {"Green": "tip", "Yellow": "note", "Red": "warning", "Purple": "warning", "Grey": "info"}
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")

@@ -1,14 +1,19 @@
 """What `herald init` asks, and what it writes."""
 
 import tomllib
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from bot.adapters.memory_runs import MemoryRunStore
 from bot.cli import app
 from bot.config_file import check_config
+from bot.domain.direction import guess_direction
+from bot.domain.policy import Direction
+from bot.domain.runs import Run, RunStatus
 from bot.first_config import Account, Answers, secrets_of, write_config
 
 SITE = "https://team.atlassian.net"
@@ -18,6 +23,8 @@ EVERYTHING = (
     ("--metric", "ndcg_at_10"),
     ("--metric", "val/loss"),
     ("--direction", "up"),
+    ("--every", "30m"),
+    ("--release", "models:/search@production"),
     ("--owner", 'Search & "Discovery"'),
     ("--tracker", "jira"),
     ("--jira-url", SITE),
@@ -67,6 +74,8 @@ def test_options_alone_write_a_whole_configuration_and_name_its_secrets(path):
         "wiki": "confluence",
         "chat": "slack",
         "channel": "C0123456789",
+        "schedule": {"every": "30m"},
+        "release": {"model": "models:/search@production"},
         "metrics": {
             "ndcg_at_10": {"direction": "up", "min_effect": "2 %"},
             "val/loss": {"direction": "up", "min_effect": "2 %"},
@@ -78,21 +87,26 @@ def test_options_alone_write_a_whole_configuration_and_name_its_secrets(path):
 
 
 def test_what_no_option_answers_is_asked(path):
-    answers = ("", "search", "ndcg, hit_rate", "sideways", "down", "", "trello", "nC8QJoZi", "none", "webhook")
-    done = init(path, answers=answers)
+    metrics = ("ndcg, val/loss", "sideways", "down", "")
+    answers = ("", "search", *metrics, "soon", "15m", "", "", "trello", "nC8QJoZi", "none", "webhook")
+    done = init(path, ("--mlflow", "sqlite://"), answers=answers[1:])
     assert done.exit_code == 0, done.output
     assert "'sideways' is not one of up, down." in done.output
+    assert "Which way is val/loss better (down, up) [down]" in done.output
+    assert "'soon' should be a number with its unit" in done.output
     raw = tomllib.loads(path.read_text())
-    assert raw["mlflow"] == {"tracking_uri": "http://127.0.0.1:5000"}
     assert raw["tracker"] == {"trello": {"kind": "trello", "board": "nC8QJoZi"}}
     assert "wiki" not in raw
-    assert list(raw["pipeline"]["search"]["metrics"]) == ["ndcg", "hit_rate"]
-    assert raw["pipeline"]["search"]["metrics"]["ndcg"]["direction"] == "down"
+    metrics = raw["pipeline"]["search"]["metrics"]
+    assert {name: metric["direction"] for name, metric in metrics.items()} == {"ndcg": "down", "val/loss": "down"}
+    assert raw["pipeline"]["search"]["schedule"] == {"every": "15m"}
+    assert "release" not in raw["pipeline"]["search"]
     assert "HERALD_TRACKER__TRELLO__KEY\n" in done.output
 
 
 def test_jira_and_confluence_of_one_site_share_address_and_account(path):
     given = ("--mlflow", "x"), ("--experiment", "e"), ("--metric", "m"), ("--direction", "up"), ("--owner", "")
+    given = (*given, ("--every", "1d"), ("--release", ""))
     done = init(path, *given, ("--chat", "none"), answers=("jira", SITE, "h@e.org", "SR", "confluence", "", "ML"))
     assert done.exit_code == 0, done.output
     raw = tomllib.loads(path.read_text())
@@ -146,7 +160,15 @@ def test_with_its_secrets_set_it_ends_by_running_doctor(path, monkeypatch):
 
     monkeypatch.setattr("bot.doctor.make_run_store", lambda _: NoRuns())
     given = tuple(option for option in EVERYTHING if option[0] in ("--mlflow", "--experiment", "--metric"))
-    nothing = (("--direction", "up"), ("--owner", ""), ("--tracker", "none"), ("--wiki", "none"), ("--chat", "none"))
+    nothing = (
+        ("--every", "1h"),
+        ("--release", ""),
+        ("--direction", "up"),
+        ("--owner", ""),
+        ("--tracker", "none"),
+        ("--wiki", "none"),
+        ("--chat", "none"),
+    )
     done = init(path, *given, *nothing)
     assert "✗ runs of search-relevance: MLflow has no experiment search relevance" in done.output
     assert done.exit_code == 1
@@ -157,7 +179,7 @@ names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=3
 
 @given(names, names, names)
 def test_any_name_survives_being_written(experiment, metric, owner):
-    answers = Answers("sqlite:///x.db", experiment, (metric,), "up", owner, board="b", chat="webhook")
+    answers = Answers("sqlite:///x.db", experiment, {metric: Direction.UP}, owner=owner, board="b", chat="webhook")
     raw = tomllib.loads(write_config(answers))
     [pipeline] = raw["pipeline"].values()
     assert (pipeline["experiment"], pipeline["owner"], list(pipeline["metrics"])) == (experiment, owner, [metric])
@@ -166,7 +188,8 @@ def test_any_name_survives_being_written(experiment, metric, owner):
 def test_every_kind_of_service_that_may_be_chosen_makes_a_configuration_that_loads(tmp_path):
     for jira in (None, Account(SITE, "h@e.org"), Account("https://jira.team.example")):
         for chat in ("slack", "webhook", "none"):
-            answers = Answers("x", "e", ("m",), "up", "", jira, "SR", "" if jira else "b", jira, "ML", chat, "C1")
+            board = "" if jira else "b"
+            answers = Answers("x", "e", {"m": Direction.UP}, "1h", "", "", jira, "SR", board, jira, "ML", chat, "C1")
             check_config(tmp_path / "config.toml", write_config(answers))
             assert len(secrets_of(answers)) == 2 + (chat != "none")
 
@@ -176,3 +199,40 @@ def test_the_example_that_explains_every_key_is_printed_where_nothing_is_to_be_a
 
     done = CliRunner().invoke(app, ["init", "--example"])
     assert done.output == (Path(__file__).parents[2] / "config.example.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction"),
+    [
+        *((name, "up") for name in ("ndcg_at_10", "recall@50", "AUC", "mrr", "accuracy", "f1", "hit_rate", "throughput_qps")),
+        *((name, "down") for name in ("loss", "val/loss", "valLoss", "RMSE", "log_loss", "latency_p95_ms", "p99", "error_rate")),
+        *((name, "down") for name in ("perplexity", "bounce-rate", "trainingTime", "model_size_mb", "logloss", "test.MAE")),
+        *((name, "up") for name in ("error_free_share", "loss_reduction", "timeliness", "closeness", "coverage")),
+    ],
+)  # fmt: skip
+def test_which_way_is_better_is_guessed_from_the_name(metric, direction):
+    assert guess_direction(metric) is Direction(direction)
+
+
+def test_what_mlflow_has_is_shown_and_metrics_bring_their_guess(path, monkeypatch):
+    store = MemoryRunStore()
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    store.add("ranking", Run("r", "night", RunStatus.FINISHED, at, at, {"ndcg": 0.4, "loss": 1.0}))
+    store.create("other")
+    monkeypatch.setattr("bot.app.open_run_store", lambda _address, _folder: store)
+    metrics = ("loss ndcg", "", "")
+    done = init(path, answers=("", "ranking", *metrics, "", "", "", "none", "none", "none"))
+    assert "Its experiments: other, ranking" in done.output
+    assert "What its newest runs have logged: loss, ndcg" in done.output
+    judged = tomllib.loads(path.read_text())["pipeline"]["ranking"]["metrics"]
+    assert {name: metric["direction"] for name, metric in judged.items()} == {"loss": "down", "ndcg": "up"}
+
+
+def test_a_script_that_answers_by_options_alone_gets_the_defaults_of_the_rest(path):
+    kept = [option for option in EVERYTHING if option[0] not in ("--every", "--release", "--direction")]
+    flat = [word for option in kept for word in option]
+    done = CliRunner().invoke(app, ["init", "--config", str(path), *flat], input="")
+    assert done.exit_code == 0, done.output
+    pipeline = tomllib.loads(path.read_text())["pipeline"]["search-relevance"]
+    assert pipeline["schedule"] == {"every": "1h"}
+    assert pipeline["metrics"]["val/loss"]["direction"] == "down"

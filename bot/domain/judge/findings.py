@@ -19,6 +19,7 @@ class Outcome(StrEnum):
     INVALID = "invalid"
     STALE = "stale"
     FAILED = "failed"
+    BLIND = "blind"  # the runs cannot be looked at
 
     @property
     def severity(self) -> int:
@@ -48,6 +49,7 @@ class Reason(StrEnum):
     DATA_CHANGED = "data_changed"
     RUN_FAILED = "run_failed"
     SILENCE = "silence"
+    UNSEEN = "unseen"
 
 
 class Against(StrEnum):
