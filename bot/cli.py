@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -507,17 +508,20 @@ def reconcile(
     """Compare what we believe with what the services hold.
 
     Tickets that were deleted, moved or filed twice, pages that were renamed; after the state was lost, everything that
-    carries our markers is known again.
+    carries our markers is known again. A service that refuses keeps the others from nothing; it is named, and the
+    command ends with 1.
     """
     from bot import show
     from bot.reconcile import look, repair
 
     herald = _make_reader(config, secrets_dir) if dry_run else _make(config, secrets_dir)
-    repairs = look(herald)
+    looked = look(herald)
     if not dry_run:
-        repair(herald, repairs)
+        looked = replace(looked, unseen=looked.unseen + repair(herald, looked.repairs))
         herald.dispatcher.drain(_patience())
-    show.print_repairs(repairs, dry_run=dry_run, as_json=as_json)
+    show.print_repairs(looked, dry_run=dry_run, as_json=as_json)
+    if looked.unseen:
+        raise typer.Exit(1)
 
 
 def _read(config: Path, secrets_dir: Path | None) -> tuple[Any, Path]:

@@ -146,6 +146,7 @@ class Delivery:
     now: datetime
     in_flight: timedelta = timedelta(0)  # how long a request may be on its way after its sender died
     coming: frozenset[ObjectKey] = frozenset()  # of these, what is owed and has not failed yet
+    place: str | None = None  # of a message: the id of its channel, as an earlier message there shows it
 
     @property
     def target(self) -> ObjectKey:
@@ -364,10 +365,20 @@ class Delivery:
         since = (self.owed.sent_at or self.owed.created_at) - _CLOCK_SKEW
         view = self.owed.view
         assert isinstance(view, MessageView | DigestView)
-        posted = self._chat.find(self._channel, view.mark, since)
+        posted = self._find_message(view.mark, since)
         if posted is None:
             return None
         return Done(self._made_message(posted), tuple(view.links.values()))
+
+    def _find_message(self, mark: str, since: datetime) -> Posted | None:
+        """Find a message; where the app may not look its channel up, by the id that an earlier message there shows."""
+        try:
+            return self._chat.find(self._channel, mark, since)
+        except AccountError:
+            if self.place in (None, self._channel):
+                raise
+        assert self.place is not None
+        return self._chat.find(self.place, mark, since)
 
     def _not_before(self, lag: timedelta) -> NotYet | None:
         """Wait until the service would surely show what an earlier request had made."""

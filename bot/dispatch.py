@@ -146,6 +146,7 @@ class Dispatcher:
             named = [] if owed is None else _named_in(owed)
             known = outbox.known_objects(tx, named)
             coming = outbox.coming(tx, [key for key in named if key not in known])
+            place = None if owed is None or not owed.is_doubtful else outbox.place_of(tx, owed.effect.target)
         if owed is None:
             return None
         delivery = Delivery(
@@ -157,6 +158,7 @@ class Dispatcher:
             now,
             self.in_flight,
             coming,
+            place,
         )
         claim = Claim(owed, delivery, channel_of(owed.effect.target))
         self.traffic.enter(owed.effect, now)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from bot.app import Herald
 from bot.compose import pipeline_page_title
-from bot.domain.effects import Marker, ObjectKey, ObjectKind, family_of
+from bot.domain.effects import Marker, ObjectKey, ObjectKind, channel_of, family_of
 from bot.domain.healing import Held, Repair, RepairKind, compare, grouped, settle_duplicates
-from bot.ports import Chat, Page, Posted, Ticket, TicketState, Tracker, Wiki
+from bot.errors import AccountError, IntegrationError
+from bot.ports import Chat, MarkedMessage, Page, Posted, Ticket, TicketState, Tracker, Wiki
 from bot.store import incidents, outbox
 from bot.store.outbox import KnownObject
 from bot.views import Bound
@@ -20,28 +23,62 @@ _LABEL = "herald"  # of run pages
 Known = Mapping[ObjectKey, Held]
 
 
-def look(herald: Herald) -> list[Repair]:
-    """Return what would have to change; reads the services and changes nothing."""
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A service, or a channel of one, that could not be looked at or repaired, and why."""
+
+    where: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What would have to change, and where nobody could look."""
+
+    repairs: tuple[Repair, ...]
+    unseen: tuple[Unseen, ...] = ()
+
+
+def look(herald: Herald) -> Looked:
+    """Compare with all services; reads them and changes nothing. One that refuses keeps the others from nothing."""
     with herald.database.begin() as tx:
         known = {each.key: _believed(each) for each in outbox.all_objects(tx)}
-    services, now = herald.dispatcher.services, herald.around.clock()
     repairs: list[Repair] = []
+    unseen: list[Unseen] = []
+    for where, look_at in _places(herald, known):
+        try:
+            repairs += list(look_at())
+        except IntegrationError as error:
+            unseen.append(Unseen(where, str(error)))
+    return Looked(tuple(repairs), tuple(unseen))
+
+
+def _places(herald: Herald, known: Known) -> Iterator[tuple[str, Callable[[], Iterable[Repair]]]]:
+    """Yield what is looked at by itself: trackers, wikis, and each channel of each chat."""
+    services, since = herald.dispatcher.services, herald.around.clock() - LOOKS_BACK
     for name, tracker in services.trackers.items():
-        repairs += _look_at_tickets(herald, name, tracker, _of(known, name, ObjectKind.TICKET))
+        yield name, partial(_look_at_tickets, herald, name, tracker, _of(known, name, ObjectKind.TICKET))
     for name, wiki in services.wikis.items():
-        repairs += _look_at_pages(herald, name, wiki, _of(known, name, ObjectKind.PAGE))
+        yield name, partial(_look_at_pages, herald, name, wiki, _of(known, name, ObjectKind.PAGE))
     for name, chat in services.chats.items():
-        repairs += _look_at_messages(herald, name, chat, _of(known, name, ObjectKind.MESSAGE), now - LOOKS_BACK)
-    return repairs
+        channels = {section.channel for section in herald.config.pipeline.values() if section.chat == name}
+        for channel in sorted(channel for channel in channels if channel is not None):
+            ours = _of(known, name, ObjectKind.MESSAGE)
+            yield f"{name} {channel}", partial(_look_at_messages, herald, name, chat, channel, ours, since)
 
 
-def repair(herald: Herald, repairs: list[Repair]) -> None:
-    """Carry the repairs out."""
+def repair(herald: Herald, repairs: Iterable[Repair]) -> tuple[Unseen, ...]:
+    """Carry the repairs out; return those that a service did not let us."""
+    unseen: list[Unseen] = []
     for each in repairs:
-        if each.kind is RepairKind.CLOSE_DUPLICATE:
-            _close_duplicate(herald, each)
-        elif each.kind is not RepairKind.TELL_DUPLICATE:
-            _correct(herald, each)
+        try:
+            if each.kind is RepairKind.CLOSE_DUPLICATE:
+                _close_duplicate(herald, each)
+            elif each.kind is not RepairKind.TELL_DUPLICATE:
+                _correct(herald, each)
+        except IntegrationError as error:
+            unseen.append(Unseen(str(each.key), str(error)))
+    return tuple(unseen)
 
 
 def _correct(herald: Herald, each: Repair) -> None:
@@ -124,19 +161,31 @@ def _pipeline_pages(herald: Herald, name: str, wiki: Wiki) -> Iterator[Page]:
                 yield page
 
 
-def _look_at_messages(herald: Herald, name: str, chat: Chat, known: Known, since: datetime) -> Iterator[Repair]:
+def _look_at_messages(
+    herald: Herald, name: str, chat: Chat, channel: str, known: Known, since: datetime
+) -> Iterator[Repair]:
     """Messages that people deleted are left alone: an edit of one is parked and says so."""
-    channels = {section.channel for section in herald.config.pipeline.values() if section.chat == name}
-    for channel in sorted(channel for channel in channels if channel is not None):
-        ours = [each for each in chat.marked(channel, since) if each.mark.startswith(f"{herald.config.instance}-")]
-        groups = grouped(
-            (ObjectKey(name, ObjectKind.MESSAGE, f"{channel} {each.mark}"), _message(each.posted)) for each in ours
-        )
-        for key, held in groups.items():
-            believed = known.get(key)
-            _, repairs = settle_duplicates(key, held, believed, RepairKind.TELL_DUPLICATE)
-            there = believed is not None and believed.external_id in {each.external_id for each in held}
-            yield from (each for each in repairs if not (there and each.kind is RepairKind.FOLLOW))
+    family = f"{herald.config.instance}-"
+    ours = [each for each in _marked(chat, channel, known, since) if each.mark.startswith(family)]
+    groups = grouped(
+        (ObjectKey(name, ObjectKind.MESSAGE, f"{channel} {each.mark}"), _message(each.posted)) for each in ours
+    )
+    for key, held in groups.items():
+        believed = known.get(key)
+        _, repairs = settle_duplicates(key, held, believed, RepairKind.TELL_DUPLICATE)
+        there = believed is not None and believed.external_id in {each.external_id for each in held}
+        yield from (each for each in repairs if not (there and each.kind is RepairKind.FOLLOW))
+
+
+def _marked(chat: Chat, channel: str, known: Known, since: datetime) -> Sequence[MarkedMessage]:
+    """List our messages, where the app may not look the channel up by the id that an earlier one shows."""
+    try:
+        return chat.marked(channel, since)
+    except AccountError:
+        places = {held.place for key, held in known.items() if channel_of(key) == channel and held.place != channel}
+        if len(places) != 1:
+            raise
+        return chat.marked(places.pop(), since)
 
 
 def _of(known: Known, service: str, kind: ObjectKind) -> Known:

@@ -21,6 +21,7 @@ from bot.dispatch import DrainReport
 from bot.domain.healing import Repair, RepairKind
 from bot.domain.judge import Finding, Outcome
 from bot.overview import Overview, PipelineOverview
+from bot.reconcile import Looked
 from bot.rehearse import Rehearsal
 from bot.store.outbox import Owed
 from bot.store.runs import JudgedRun
@@ -195,14 +196,19 @@ _REPAIRS = {
 }
 
 
-def print_repairs(repairs: Sequence[Repair], *, dry_run: bool, as_json: bool) -> None:
-    """Print what differed between our state and the services."""
+def print_repairs(looked: Looked, *, dry_run: bool, as_json: bool) -> None:
+    """Print what differed between our state and the services, and where nobody could look."""
+    repairs = looked.repairs
     if as_json:
-        print_json({"dry_run": dry_run, "repairs": [_repair_as_json(each) for each in repairs]})
+        unseen = [asdict(each) for each in looked.unseen]
+        print_json({"dry_run": dry_run, "repairs": [_repair_as_json(each) for each in repairs], "not_seen": unseen})
         return
     console = Console()
+    for one in looked.unseen:
+        console.print(f"[red]not looked at:[/] {escape(one.where)}: {escape(one.words)}")
     if not repairs:
-        console.print("What we believe is what the services hold.")
+        what = "What we believe is what the services hold"
+        console.print(f"{what}, as far as we could look." if looked.unseen else f"{what}.")
         return
     table = Table("object", "called", "what")
     for each in repairs:

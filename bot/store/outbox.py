@@ -397,6 +397,16 @@ def known_objects(tx: Connection, keys: Iterable[ObjectKey]) -> Mapping[ObjectKe
     }
 
 
+def place_of(tx: Connection, target: ObjectKey) -> str | None:
+    """Return the channel of a message as the service calls it, where an earlier message to it is known."""
+    channel = channel_of(target)
+    if channel is None:
+        return None
+    there = objects.c.target.startswith(lane_prefix(target.service, channel), autoescape=True), objects.c.place != ""
+    place: str | None = tx.scalar(select(objects.c.place).where(*there).order_by(objects.c.created_at.desc()).limit(1))
+    return place
+
+
 def last_digest(tx: Connection) -> datetime | None:
     """Return when the latest digest was owed."""
     digests = (EffectKind.POST_DIGEST, EffectKind.PUBLISH_DIGEST)

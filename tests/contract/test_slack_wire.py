@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs
 
@@ -11,7 +11,7 @@ import pytest
 from bot.adapters.slack import SlackChat
 from bot.adapters.webhook import WebhookChat
 from bot.config import SlackSection, WebhookSection
-from bot.errors import AccountError, PermanentError
+from bot.errors import AccountError, PermanentError, Reach
 from bot.ports import Posted
 from tests.contract.breakable import Breakable, Reply, Request, answer, breakable
 
@@ -131,6 +131,55 @@ def test_a_channel_is_looked_up_once_and_one_that_was_posted_to_never(server: Br
     other.post("#ml", "m-1", DOCUMENT)
     other.find("#ml", "m-9", SINCE)
     assert calls(server).count("conversations.list") == 2
+
+
+def scoped(*scopes: str) -> Callable[[Request], Reply]:
+    """Answer as the workspace does to an app that may list channels only as these scopes allow."""
+
+    def respond(request: Request) -> Reply:
+        asked = parse_qs(request.query) | parse_qs(request.body.decode())
+        needed = {"public_channel": "channels:read", "private_channel": "groups:read"}
+        kinds = asked["types"][0].split(",") if "types" in asked else []
+        lacking = [needed[kind] for kind in kinds if needed[kind] not in scopes]
+        if request.path.endswith("conversations.list") and lacking:
+            return answer(200, {"ok": False, "error": "missing_scope", "needed": lacking[0], "provided": "chat:write"})
+        return workspace(request)
+
+    return respond
+
+
+@pytest.mark.parametrize("scopes", [("channels:read", "groups:read"), ("channels:read",), ("groups:read",)])
+def test_a_channel_is_looked_up_as_far_as_the_scopes_allow(scopes: tuple[str, ...], server: Breakable):
+    server.reply = scoped(*scopes)
+    found = slack(server).find("#ml", "m-2", SINCE)
+    assert found is not None
+    assert found.channel == "C0000000ML"
+
+
+@pytest.mark.parametrize(
+    ("scopes", "reach", "words"),
+    [
+        (("channels:read", "groups:read"), Reach.CHANNEL, "no channel named 'nowhere'"),
+        (("channels:read",), Reach.EFFECT, "groups:read for private ones; or name the channel by its id"),
+        (("groups:read",), Reach.EFFECT, "channels:read for public ones; or name the channel by its id"),
+        ((), Reach.EFFECT, "missing_scope .*name the channel 'nowhere' by its id"),
+    ],
+)
+def test_a_channel_that_is_not_found_is_not_called_absent_where_the_list_is_not_whole(
+    scopes: tuple[str, ...], reach: Reach, words: str, server: Breakable
+):
+    server.reply = scoped(*scopes)
+    with pytest.raises(AccountError, match=words) as caught:
+        slack(server).find("#nowhere", "m-1", SINCE)
+    assert caught.value.reach is reach
+
+
+def test_posting_and_finding_what_was_posted_takes_no_list(server: Breakable):
+    server.reply = scoped()
+    chat = slack(server)
+    chat.post("#ml", "m-2", DOCUMENT)
+    assert chat.find("#ml", "m-2", SINCE) is not None
+    assert "conversations.list" not in calls(server)
 
 
 def test_a_channel_that_the_app_does_not_see_is_named(server: Breakable):

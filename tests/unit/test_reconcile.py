@@ -33,6 +33,7 @@ from bot.deliver import Services
 from bot.domain.effects import Effect, EffectKind
 from bot.domain.healing import Held, RepairKind, settle_duplicates
 from bot.domain.incidents import IncidentState
+from bot.errors import AccountError, PermanentError
 from bot.ports import PageDraft, TicketDraft, TicketState
 from bot.reconcile import look, repair
 from bot.store import incidents, outbox
@@ -80,10 +81,10 @@ class Bench:
         self.wiki.label("1", ["herald"])
 
     def heal(self) -> list[RepairKind]:
-        repairs = look(self.herald)
+        repairs = look(self.herald).repairs
         repair(self.herald, repairs)
         self.herald.dispatcher.drain()
-        assert [each for each in look(self.herald) if each.kind is not RepairKind.TELL_DUPLICATE] == []
+        assert [each for each in look(self.herald).repairs if each.kind is not RepairKind.TELL_DUPLICATE] == []
         return [each.kind for each in repairs]
 
     def lose_the_state(self) -> None:
@@ -193,7 +194,7 @@ def test_with_the_state_lost_everything_is_known_again_by_its_marker_and_nothing
 def test_a_dry_run_changes_nothing(bench):
     bench.told()
     bench.lose_the_state()
-    assert len(look(bench.herald)) == 3
+    assert len(look(bench.herald).repairs) == 3
     assert bench.known(TICKET) is None
 
 
@@ -213,5 +214,67 @@ def test_the_command_tells_what_it_found(sqlite_url, tmp_path):
         f'[store]\nurl = "{sqlite_url}"\n[pipeline.search]\nexperiment = "x"\n[pipeline.search.metrics.ndcg]\n'
     )
     done = CliRunner().invoke(app, ["outbox", "reconcile", "--dry-run", "--json", "--config", str(path)])
-    assert json.loads(done.output) == {"dry_run": True, "repairs": []}
+    assert json.loads(done.output) == {"dry_run": True, "repairs": [], "not_seen": []}
     assert "What we believe is" in CliRunner().invoke(app, ["outbox", "reconcile", "--config", str(path)]).output
+
+
+# ---- walls between services
+
+
+@pytest.mark.parametrize("refusing", ["tracker", "wiki", "chat"])
+def test_a_service_that_refuses_is_named_and_the_others_are_looked_at(bench, refusing):
+    bench.told()
+    bench.lose_the_state()
+    method = {"tracker": "marked", "wiki": "labelled", "chat": "marked"}[refusing]
+    getattr(bench, refusing).faults.fail_next(method, AccountError("who are you?"))
+    looked = look(bench.herald)
+    names = {"tracker": "jira", "wiki": "confluence", "chat": "slack C1"}
+    assert [(each.where, each.words) for each in looked.unseen] == [(names[refusing], "who are you?")]
+    assert {each.key.service for each in looked.repairs} == {"jira", "confluence", "slack"} - {
+        names[refusing].split()[0]
+    }
+
+
+def test_a_service_that_refuses_half_way_is_not_repaired_by_halves(bench):
+    bench.told()
+    bench.tracker.tickets.clear()
+    bench.tracker.faults.fail_next("read", AccountError("the project is hidden"))
+    looked = look(bench.herald)
+    assert looked.repairs == ()
+    assert len(looked.unseen) == 1
+
+
+def test_a_repair_that_is_refused_is_named_and_the_next_goes_on(bench):
+    bench.told()
+    twin = bench.tracker.create(TICKET.name, TicketDraft("again", "b", ("herald-test",)))
+    bench.lose_the_state()
+    bench.tracker.faults.fail_next("comment", PermanentError("may not comment"))
+    looked = look(bench.herald)
+    assert [each.words for each in repair(bench.herald, looked.repairs)] == ["may not comment"]
+    assert bench.known(TICKET).bound.external_id != twin.key
+    assert bench.known(PAGE) is not None
+
+
+def test_a_channel_that_may_not_be_looked_up_is_found_by_the_id_of_an_earlier_message(bench):
+    bench.told()
+    with bench.database.begin() as tx:
+        known = outbox.known_objects(tx, [MESSAGE])[MESSAGE]
+        outbox.know(tx, replace(known, place="C0123456789"))
+    bench.chat.messages[0].channel = "C0123456789"
+    bench.chat.faults.fail_next("marked", AccountError("missing_scope"))
+    assert look(bench.herald).unseen == ()
+    assert bench.chat.faults.calls["marked"] == 2
+
+
+def test_the_command_names_who_refused_and_ends_with_1(tmp_path):
+    (tmp_path / "config.toml").write_text(
+        '[tracker.jira]\nurl = "http://127.0.0.1:9"\nproject = "S"\n[pipeline.p]\nexperiment = "p"\n'
+        "[pipeline.p.metrics.m]\n"
+    )
+    command = ["outbox", "reconcile", "--config", str(tmp_path / "config.toml")]
+    env = {"HERALD_TRACKER__JIRA__TOKEN": "x"}
+    shown = CliRunner().invoke(app, command, env=env)
+    assert shown.exit_code == 1
+    assert "not looked at: jira: Jira did not list our tickets" in shown.output
+    told = json.loads(CliRunner().invoke(app, [*command, "--json"], env=env).stdout)
+    assert [each["where"] for each in told["not_seen"]] == ["jira"]

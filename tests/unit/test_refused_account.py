@@ -18,6 +18,7 @@ from state_samples import (
     TICKET,
     VERDICT,
     comment,
+    known,
     label,
     open_ticket,
     owe,
@@ -181,6 +182,24 @@ def test_that_something_cannot_be_looked_up_keeps_nothing_else_waiting(bench):
     drainer.drain()
     assert len(bench.chat.messages) == 2
     assert len(bench.owed) == 1
+
+
+def test_a_doubtful_message_is_looked_for_by_the_id_that_an_earlier_one_shows(bench):
+    """The app may not list channels: a channel's name leads nowhere, the id that came with the last answer does."""
+    earlier = ObjectKey("slack", ObjectKind.MESSAGE, "#ml test-aaaaaaaaaaaa")
+    now = ObjectKey("slack", ObjectKind.MESSAGE, f"#ml test-{INCIDENT}")
+    with bench.database.begin() as tx:
+        outbox.know(tx, known(earlier, "1.2", place="C0123456789"))
+    drainer = bench.dispatcher()
+    bench.owe((Effect(EffectKind.TELL_CHANNEL, now, "opened", INCIDENT), tell("opened")[1]))
+    bench.chat.faults.fail_next("post", RetryableError("dropped", doubtful=True), committed=True)
+    drainer.drain()
+    bench.chat.messages[0].channel = "C0123456789"
+    bench.chat.faults.fail_next("find", AccountError("missing_scope", reach=Reach.EFFECT))
+    bench.clock.now += timedelta(minutes=2)
+    drainer.drain()
+    assert bench.owed == []
+    assert len(bench.chat.messages) == 1
 
 
 def test_one_thing_that_alone_is_refused_for_ever_does_not_stand_in_front_of_the_others(bench):
