@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bot import __version__
+from bot import __version__, journal
 from bot.errors import HeraldError
 
 if TYPE_CHECKING:
@@ -61,6 +61,9 @@ def main() -> None:
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except Exception as error:  # noqa: BLE001  a fault of ours: what was at hand may be secret, so no traceback
+        print(f"herald: broke: {journal.describe(error)}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(1) from None
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001  typer's form of a callback
@@ -79,7 +82,7 @@ def _options(
 ) -> None:
     del version
     context.call_on_close(_at_the_end.close)
-    _set_up_logging(logging.INFO if verbose else logging.CRITICAL)
+    journal.set_up(logging.INFO if verbose else logging.CRITICAL)
 
 
 @app.command()
@@ -133,7 +136,7 @@ def serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: orders.ask_to_stop())
     signal.signal(signal.SIGHUP, lambda *_: orders.ask_to_reload())
-    _set_up_logging(logging.INFO)
+    journal.set_up(logging.INFO)
     herald = _make(config, secrets_dir, Surroundings(stopping=orders.is_stopping))
     Server(herald, orders, lambda old: reconfigure(old, _read(config, secrets_dir)[0]), stop_jobs).run()
 
@@ -525,9 +528,11 @@ def reconcile(
 
 
 def _read(config: Path, secrets_dir: Path | None) -> tuple[Any, Path]:
-    from bot.config_file import load_config
+    from bot.config_file import load_config, secrets_of
 
-    return load_config(config, secrets_dir), config.resolve().parent
+    found = load_config(config, secrets_dir)
+    journal.journal.hide(secrets_of(found))
+    return found, config.resolve().parent
 
 
 def _make(config: Path, secrets_dir: Path | None, around: Surroundings | None = None) -> Herald:
@@ -583,17 +588,3 @@ def _effect(herald: Herald, number: int) -> Owed:
     if found is None:
         raise HeraldError(f"outbox: there is no effect {number}; `herald outbox` lists what is owed")
     return found
-
-
-def _set_up_logging(level: int) -> None:
-    import structlog
-
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
@@ -18,6 +20,13 @@ from bot.config import ENV_PREFIX, Config
 from bot.errors import ConfigError
 
 _SECRETS = ("token", "key", "webhook_url")  # of services
+_SECRET_VARIABLES = (
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_PASSWORD",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_ACCESS_KEY",
+)
 _KINDS = {"tracker": ("jira", "trello"), "chat": ("slack", "webhook")}  # where a section may be of several
 
 
@@ -42,6 +51,33 @@ def load_config(path: Path, secrets_dir: Path | None = None) -> Config:
         raise _refusal(path, error.errors(include_url=False)) from None
     except (SettingsError, TypeError) as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def secrets_of(config: BaseModel) -> Iterator[str]:
+    """Yield every secret that a configuration holds, and those of MLflow's own variables."""
+    yield from _secret_values(config)
+    yield from (os.environ[name] for name in _SECRET_VARIABLES if name in os.environ)
+
+
+def _secret_values(value: object) -> Iterator[str]:
+    match value:
+        case SecretStr():
+            yield value.get_secret_value()
+            yield from _password_in(value.get_secret_value())
+        case str():
+            yield from _password_in(value)
+        case BaseModel():
+            yield from (secret for each in vars(value).values() for secret in _secret_values(each))
+        case Mapping():
+            yield from (secret for each in value.values() for secret in _secret_values(each))
+        case list() | tuple():
+            yield from (secret for each in value for secret in _secret_values(each))
+
+
+def _password_in(address: str) -> Iterator[str]:
+    if "://" in address:
+        with suppress(ValueError):
+            yield urlsplit(address).password or ""
 
 
 def check_config(path: Path, text: str) -> None:

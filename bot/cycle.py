@@ -216,7 +216,7 @@ class Cycle:
                 tx, self.name, lost.due_at, lost.confirms, by_hand=lost.by_hand, attempt=lost.attempt + 1
             )
             self.on_step("fire.lost")
-        log.warning("job lost, tried again", pipeline=self.name, fire=lost.fire_id)
+        log.warning("job lost, tried again", pipeline=self.name, fire=lost.fire_id, always=True)
         return again
 
     def _judge_new(self, report: CycleReport, but_not: Collection[str] = ()) -> None:

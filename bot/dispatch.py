@@ -260,7 +260,8 @@ class Dispatcher:
             until = now + self.pauses.of_the_refused(held_for, pause)
             outbox.mark_held(tx, owed, self.owner, now, until, error)
         if is_new:
-            log.error("our account is refused: nothing is lost, and all waits", where=str(where), error=str(error))
+            words = "our account is refused: nothing is lost, and all waits"
+            log.error(words, where=str(where), error=str(error), always=True)
 
     def _record(self, owed: Owed, done: Done) -> None:
         now = self.clock()

@@ -255,7 +255,7 @@ class Judging:
             self._owe(tx, replace(occasion, title=self.title, standing=standing))
             self._owe_sections(tx, occasion, last.series if last.run.run_id else None)
         self.on_step("silence.recorded")
-        log.warning("silent", pipeline=self.name, last=last.run.name)
+        log.warning("silent", pipeline=self.name, last=last.run.name, always=True)
 
     def _owe_sections(
         self, tx: Connection, on: compose.Occasion, own: SeriesKey | None = None, *, but_not: SeriesKey | None = None

@@ -17,6 +17,7 @@ from bot.app import Herald, load_for_work, make_dead_man
 from bot.cycle import LEASE_OF
 from bot.digest import owe_due_digest
 from bot.errors import HeraldError, IntegrationError
+from bot.journal import journal
 from bot.ports import DeadMan
 from bot.schedule import record_due
 from bot.store import fires, leases, outbox, retention
@@ -55,6 +56,7 @@ class Errand:
     task: Task | None = None
     not_before: datetime | None = None
     trouble: str = ""  # why it failed the last time
+    failures: int = 0  # in a row
 
     @property
     def is_under_way(self) -> bool:
@@ -131,6 +133,7 @@ class Server:
         """Do once what is done again and again; what goes wrong is logged, and tried again later."""
         if self.orders.reload:
             self.orders.reload = False
+            journal.forget()
             self._reload()
         now = self.herald.around.clock()
         if self.keeping.may_start(now):
@@ -255,10 +258,16 @@ class Server:
             log.exception("broke", what=errand.name)
             self._rest(errand, repr(error))
         else:
-            errand.trouble = ""
+            self._be_well(errand)
+
+    def _be_well(self, errand: Errand) -> None:
+        if errand.trouble:
+            log.info("well again", what=errand.name, failures=errand.failures)
+            journal.forget(errand.name)
+        errand.trouble, errand.failures = "", 0
 
     def _rest(self, errand: Errand, trouble: str) -> None:
-        errand.trouble = trouble
+        errand.trouble, errand.failures = trouble, errand.failures + 1
         errand.not_before = self.herald.around.clock() + _AFTER_TROUBLE
 
     def _reload(self) -> None:
@@ -267,7 +276,7 @@ class Server:
             self.herald = self.reconfigured(self.herald)
         except HeraldError as error:
             for line in str(error).splitlines():
-                log.error("configuration kept as it was", error=line)  # noqa: TRY400
+                log.error("configuration kept as it was", error=line, always=True)  # noqa: TRY400
             return
         self.dead_man = make_dead_man(self.herald.config)
         kept = self.herald.config.pipeline

@@ -47,7 +47,7 @@ HEAVY = (
 )
 # Each row may import only what stands in rows above it, or beside it in its own row.
 LAYERS = (
-    ("bot", "bot.errors", "bot.seam", "bot.formats", "bot.escape", "bot.private"),
+    ("bot", "bot.errors", "bot.journal", "bot.seam", "bot.formats", "bot.escape", "bot.private"),
     ("bot.domain", "bot.timetable"),
     ("bot.ports", "bot.config", "bot.views", "bot.checks"),
     ("bot.config_file", "bot.adapters", "bot.render", "bot.charts", "bot.store"),
