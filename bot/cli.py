@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bot import __version__, journal
+from bot import __version__
 from bot.errors import HeraldError
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def main() -> None:
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except Exception as error:  # noqa: BLE001  a fault of ours: what was at hand may be secret, so no traceback
-        print(f"herald: broke: {journal.describe(error)}", file=sys.stderr)  # noqa: T201
+        from bot.journal import describe
+
+        print(f"herald: broke: {describe(error)}", file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from None
 
 
@@ -82,7 +84,9 @@ def _options(
 ) -> None:
     del version
     context.call_on_close(_at_the_end.close)
-    journal.set_up(logging.INFO if verbose else logging.CRITICAL)
+    from bot.journal import set_up
+
+    set_up(logging.INFO if verbose else logging.CRITICAL)
 
 
 @app.command()
@@ -130,13 +134,14 @@ def serve(
     import signal
 
     from bot.app import Surroundings, reconfigure
+    from bot.journal import set_up
     from bot.serve import Orders, Server
 
     orders = Orders()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: orders.ask_to_stop())
     signal.signal(signal.SIGHUP, lambda *_: orders.ask_to_reload())
-    journal.set_up(logging.INFO)
+    set_up(logging.INFO)
     herald = _make(config, secrets_dir, Surroundings(stopping=orders.is_stopping))
     Server(herald, orders, lambda old: reconfigure(old, _read(config, secrets_dir)[0]), stop_jobs).run()
 
@@ -529,9 +534,10 @@ def reconcile(
 
 def _read(config: Path, secrets_dir: Path | None) -> tuple[Any, Path]:
     from bot.config_file import load_config, secrets_of
+    from bot.journal import journal
 
     found = load_config(config, secrets_dir)
-    journal.journal.hide(secrets_of(found))
+    journal.hide(secrets_of(found))
     return found, config.resolve().parent
 
 
