@@ -34,6 +34,8 @@ outbox_app = typer.Typer(help="Show what is owed to the services, and what is pa
 app.add_typer(outbox_app, name="outbox")
 
 _DRAIN_PATIENCE_SECONDS = 60
+_OWED_A_PAGE = 20
+_INCIDENTS_NAMED = 3  # of each pipeline
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", envvar="HERALD_CONFIG", help="The configuration.", show_default="config.toml")
@@ -148,16 +150,23 @@ def serve(
 
 @app.command()
 def status(
-    config: ConfigOption = DEFAULT_CONFIG, secrets_dir: SecretsOption = None, as_json: JsonOption = False
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+    name_all: Annotated[
+        bool, typer.Option("--all", help="Name every open incident, not only the latest of each pipeline.")
+    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show how every pipeline stands.
 
-    Its last run and finding, when it is due next, and its open incidents with their tickets.
+    Its last run and finding, when it is due next, and its open incidents with their tickets: the latest ones, and how
+    many there are. With --json all of them.
     """
     from bot import show
     from bot.overview import overview
 
-    show.print_status(overview(_make_reader(config, secrets_dir)), as_json=as_json)
+    limit = None if name_all or as_json else _INCIDENTS_NAMED
+    show.print_status(overview(_make_reader(config, secrets_dir), limit), as_json=as_json)
 
 
 @app.command()
@@ -239,18 +248,36 @@ def outbox(
     context: typer.Context,
     config: ConfigOption = DEFAULT_CONFIG,
     secrets_dir: SecretsOption = None,
+    page: Annotated[int | None, typer.Option(min=1, help="Which page of what is owed.", show_default="1")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="How many a page has.", show_default="20")] = None,
+    list_all: Annotated[bool, typer.Option("--all", help="List everything that is owed, a line each.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what is owed, and what is parked with the service's words."""
-    from bot import show
-    from bot.store import outbox as store
+    """Show what is owed, and what is parked with the service's words.
+
+    First how much by service and reason, then a page of it, what is parked first. With --json all of it, or the page
+    that --page and --limit name, as one array.
+    """
+    from bot import show_outbox
+    from bot.store import backlog
 
     if context.invoked_subcommand is not None:
         return
     herald = _make_reader(config, secrets_dir)
+    is_paged = page is not None or limit is not None
+    number, size = page or 1, limit or _OWED_A_PAGE
     with herald.database.begin() as tx:
-        owed = store.outstanding(tx)
-    show.print_outbox(owed, as_json=as_json)
+        if as_json:
+            owed = backlog.page(tx, size, (number - 1) * size) if is_paged else backlog.each_listed(tx)
+            show_outbox.print_owed_as_json(owed)
+            return
+        piles = backlog.piles(tx)
+        show_outbox.print_piles(piles)
+        if list_all:
+            show_outbox.print_lines(backlog.each_listed(tx))
+            return
+        total = sum(pile.count for pile in piles)
+        show_outbox.print_page(backlog.page(tx, size, (number - 1) * size), number=number, limit=size, total=total)
 
 
 @outbox_app.command("show")
@@ -261,9 +288,9 @@ def show_effect(
     as_json: JsonOption = False,
 ) -> None:
     """Show all about one effect, the service's complaints field by field."""
-    from bot import show
+    from bot import show_outbox
 
-    show.print_effect(_effect(_make_reader(config, secrets_dir), number), as_json=as_json)
+    show_outbox.print_effect(_effect(_make_reader(config, secrets_dir), number), as_json=as_json)
 
 
 @outbox_app.command()
@@ -274,13 +301,13 @@ def retry(
     as_json: JsonOption = False,
 ) -> None:
     """Put a parked effect back into the queue and try it now."""
-    from bot import show
+    from bot import show_outbox
     from bot.store.outbox import EffectState
 
     herald = _set_effect(_make(config, secrets_dir), number, EffectState.PENDING)
     herald.dispatcher.drain(_patience())
     tried = _effect(herald, number)
-    show.print_effect(tried, as_json=as_json)
+    show_outbox.print_effect(tried, as_json=as_json)
     if tried.state is not EffectState.DELIVERED:
         raise typer.Exit(1)
 
@@ -293,11 +320,11 @@ def cancel(
     as_json: JsonOption = False,
 ) -> None:
     """Drop an effect for good."""
-    from bot import show
+    from bot import show_outbox
     from bot.store.outbox import EffectState
 
     herald = _set_effect(_make(config, secrets_dir), number, EffectState.CANCELLED)
-    show.print_effect(_effect(herald, number), as_json=as_json)
+    show_outbox.print_effect(_effect(herald, number), as_json=as_json)
 
 
 @app.command()
@@ -519,7 +546,7 @@ def reconcile(
     carries our markers is known again. A service that refuses keeps the others from nothing; it is named, and the
     command ends with 1.
     """
-    from bot import show
+    from bot import show_outbox
     from bot.reconcile import look, repair
 
     herald = _make_reader(config, secrets_dir) if dry_run else _make(config, secrets_dir)
@@ -527,7 +554,7 @@ def reconcile(
     if not dry_run:
         looked = replace(looked, unseen=looked.unseen + repair(herald, looked.repairs))
         herald.dispatcher.drain(_patience())
-    show.print_repairs(looked, dry_run=dry_run, as_json=as_json)
+    show_outbox.print_repairs(looked, dry_run=dry_run, as_json=as_json)
     if looked.unseen:
         raise typer.Exit(1)
 

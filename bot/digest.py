@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -13,7 +14,7 @@ from bot import formats
 from bot.app import Herald
 from bot.compose import metric_row, series_title
 from bot.config import DIGEST, MetricSection, PipelineSection
-from bot.domain.digest import LINES, DigestSection, choose_lines, is_quiet
+from bot.domain.digest import LINES, Chosen, DigestSection, choose_lines, is_quiet
 from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
 from bot.domain.fires import FireState
 from bot.domain.incidents import Incident, IncidentState, Kind
@@ -21,8 +22,8 @@ from bot.domain.judge import Finding, Outcome
 from bot.formats import Locale
 from bot.render import Renderer, clean_title
 from bot.schedule import next_due_times
-from bot.store import fires, incidents, outbox, pipelines, runs
-from bot.store.outbox import EffectState, ParkedFor
+from bot.store import backlog, fires, incidents, outbox, pipelines, runs
+from bot.store.outbox import EffectState
 from bot.store.runs import JudgedRun
 from bot.timetable import latest_until
 from bot.views import DigestKind, DigestLine, DigestPart, DigestView, Tone, View
@@ -50,19 +51,18 @@ def compose_digest(herald: Herald, since: datetime | None = None, locale: Locale
     locale = locale or herald.config.locale_of(DIGEST, *where)
     zone = ZoneInfo((section.time_zone if section else None) or herald.config.time_zone)
     with herald.database.begin() as tx:
-        known = {name: each for name in herald.config.pipeline if (each := pipelines.find(tx, name)) is not None}
-        due = next_due_times(herald.config, known, now)
+        due = next_due_times(herald.config, pipelines.find_all(tx), now)
         since = since or outbox.last_digest(tx) or now - WEEK
         found = _Gathering(herald, tx, since, now, locale, zone)
         lines = {
             DigestSection.NEEDS_YOU: [*found.undelivered(), *found.standing()],
             DigestSection.BETTER: [*found.recovered(), *found.improved()],
-            DigestSection.WATCHING: found.watching(),
+            DigestSection.WATCHING: list(found.watching()),
             DigestSection.NEXT: list(found.next(due)),
         }
-        judged = sum(len(found.judged(name)) for name in herald.config.pipeline)
-    chosen = choose_lines(lines, LINES)
-    shown = [line for part in chosen for line in part.lines]
+        judged = sum(runs.count_since(tx, name, since) for name in herald.config.pipeline)
+        parts = found.written(choose_lines(lines, LINES))
+    shown = [line for part in parts for line in part.lines]
     until = formats.moment(now, zone, locale)
     view = DigestView(
         title=clean_title(_TITLE[locale].format(until=until, instance=herald.config.instance)),
@@ -72,17 +72,19 @@ def compose_digest(herald: Herald, since: datetime | None = None, locale: Locale
         is_quiet=is_quiet(lines),
         runs=str(judged),
         pipelines=str(len(herald.config.pipeline)),
-        parts=tuple(DigestPart(p.section, p.lines, str(p.left_out) if p.left_out else "") for p in chosen),
+        parts=parts,
         mark=f"{herald.config.instance}-digest-{now:%Y%m%d%H%M%S}",
         links={line.ticket: found.links[line.ticket] for line in shown if line.ticket},
     )
     return Digest(view, locale)
 
 
+Line = Callable[[], DigestLine]  # writes it: of thousands, fifteen are read
+
 _TITLE: dict[Locale, str] = {"en": "Digest {until} (Herald {instance})", "zh": "简报 {until}（Herald {instance}）"}
 
 
-def _tone(lines: dict[DigestSection, list[DigestLine]]) -> Tone:
+def _tone(lines: Mapping[DigestSection, Sequence[Line]]) -> Tone:
     if lines[DigestSection.NEEDS_YOU]:
         return Tone.BAD
     return Tone.WATCH if lines[DigestSection.WATCHING] else Tone.GOOD
@@ -98,8 +100,7 @@ def owe_due_digest(herald: Herald) -> None:
     timetable = section.schedule.timetable(zone)
     with herald.database.begin() as tx:
         known = pipelines.know(tx, DIGEST, now)
-        told = [fire.due_at for fire in fires.of_pipeline(tx, DIGEST)]
-    since = max(told, default=known.known_since)
+        since = fires.last_due(tx, DIGEST) or known.known_since
     due = latest_until(timetable, since, now) if timetable else None
     if due is not None:
         owe_digest(herald, due)
@@ -152,82 +153,87 @@ class _Gathering:
     locale: Locale
     zone: ZoneInfo
     links: dict[str, ObjectKey] = field(default_factory=dict)
-    _judged: dict[str, Sequence[JudgedRun]] = field(default_factory=dict)
 
-    def judged(self, name: str) -> Sequence[JudgedRun]:
-        """Return the runs that ended since and were judged."""
-        if name not in self._judged:
-            self._judged[name] = runs.ended_since(self.tx, name, self.since)
-        return self._judged[name]
+    def written(self, chosen: Iterable[Chosen[Line]]) -> tuple[DigestPart, ...]:
+        """Write the lines that there is room for; why a metric matters is said once."""
+        glossed: set[str] = set()
+        parts = []
+        for part in chosen:
+            lines = [self._glossed_once(write(), glossed) for write in part.lines]
+            parts.append(DigestPart(part.section, tuple(lines), str(part.left_out) if part.left_out else ""))
+        return tuple(parts)
 
-    def undelivered(self) -> Iterator[DigestLine]:
-        parked = [owed for owed in outbox.outstanding(self.tx) if owed.state is EffectState.PARKED]
-        unsure = sum(owed.parked_for is ParkedFor.LOST for owed in parked)
-        if len(parked) > unsure:
-            yield DigestLine(DigestKind.UNDELIVERED, count=str(len(parked) - unsure))
+    def _glossed_once(self, line: DigestLine, glossed: set[str]) -> DigestLine:
+        if line.kind is not DigestKind.STANDING:
+            return line
+        metric = line.row.metric if line.row else ""
+        why = "" if metric in glossed else line.why
+        glossed.add(metric)
+        return replace(line, why=why)
+
+    def undelivered(self) -> Iterator[Line]:
+        parked, unsure = backlog.count(self.tx)[EffectState.PARKED], backlog.count_lost(self.tx)
+        if parked > unsure:
+            yield partial(DigestLine, DigestKind.UNDELIVERED, count=str(parked - unsure))
         if unsure:
-            yield DigestLine(DigestKind.UNSURE, count=str(unsure))
+            yield partial(DigestLine, DigestKind.UNSURE, count=str(unsure))
         for refusal in outbox.refusals(self.tx):
             where = " ".join(part for part in (refusal.service, refusal.channel) if part)
             since = formats.moment(refusal.since, self.zone, self.locale)
-            yield DigestLine(DigestKind.REFUSED, service=where, when=since, count=str(refusal.waiting))
+            yield partial(DigestLine, DigestKind.REFUSED, service=where, when=since, count=str(refusal.waiting))
 
-    def standing(self) -> list[DigestLine]:
+    def standing(self) -> list[Line]:
         """Return the open incidents: those that opened since first, then the others, the latest first."""
         found = list(self._incidents(IncidentState.OPEN))
         found.sort(key=lambda pair: self._told(pair[1]), reverse=True)
-        glossed: set[str] = set()
-        lines = []
-        for name, incident in found:
-            line = self._line(DigestKind.STANDING, name, incident)
-            metric = line.row.metric if line.row else ""
-            lines.append(replace(line, why="" if metric in glossed else line.why))
-            glossed.add(metric)
-        return lines
+        return [partial(self._line, DigestKind.STANDING, *pair) for pair in found]
 
-    def recovered(self) -> Iterator[DigestLine]:
+    def recovered(self) -> Iterator[Line]:
         again = {(i.series, i.kind, m) for _, i in self._incidents(IncidentState.OPEN) for m in i.metrics or ("",)}
-        for name, incident in self._incidents(IncidentState.RESOLVED):
+        for name, incident in self._closed(IncidentState.RESOLVED):
             fell = {(incident.series, incident.kind, metric) for metric in incident.metrics or ("",)}
-            if incident.closed_at is not None and incident.closed_at >= self.since and not fell & again:
-                yield self._line(DigestKind.RECOVERED, name, incident)
+            if not fell & again:
+                yield partial(self._line, DigestKind.RECOVERED, name, incident)
 
-    def improved(self) -> Iterator[DigestLine]:
+    def improved(self) -> Iterator[Line]:
         """Yield what improved, the latest word on each series."""
-        bad = {incident.series for _, incident in self._incidents(IncidentState.OPEN, IncidentState.CANDIDATE)}
+        bad = incidents.series_of_standing(self.tx)
         for name in self.herald.config.pipeline:
-            latest = {j.series: j for j in self.judged(name) if j.outcome is Outcome.IMPROVED and j.series not in bad}
-            for judged in latest.values():
-                told = [f for f in judged.findings if f.part is None and f.outcome is Outcome.IMPROVED]
-                yield self._metric_line(DigestKind.IMPROVED, name, judged, told)
+            for judged in runs.latest_with(self.tx, name, Outcome.IMPROVED, self.since):
+                if judged.series not in bad:
+                    told = [f for f in judged.findings if f.part is None and f.outcome is Outcome.IMPROVED]
+                    yield partial(self._metric_line, DigestKind.IMPROVED, name, judged, told)
 
-    def watching(self) -> list[DigestLine]:
-        candidates = [
-            self._line(DigestKind.SUSPECTED, name, incident)
-            for name, incident in self._incidents(IncidentState.CANDIDATE)
-        ]
-        dismissed = [
-            self._line(DigestKind.DISMISSED, name, incident)
-            for name, incident in self._incidents(IncidentState.DISMISSED)
-            if incident.closed_at is not None and incident.closed_at >= self.since
-        ]
-        return candidates + dismissed
+    def watching(self) -> Iterator[Line]:
+        for pair in self._incidents(IncidentState.CANDIDATE):
+            yield partial(self._line, DigestKind.SUSPECTED, *pair)
+        for pair in self._closed(IncidentState.DISMISSED):
+            yield partial(self._line, DigestKind.DISMISSED, *pair)
 
-    def next(self, due: dict[str, datetime]) -> Iterator[DigestLine]:
+    def next(self, due: Mapping[str, datetime]) -> Iterator[Line]:
         """Yield jobs that are due soon; that somebody's runs are looked for every ten minutes is no news."""
         for name, when in sorted(due.items(), key=lambda pair: pair[1]):
             section = self.herald.config.pipeline[name]
             if section.job is not None and when <= self.now + _NEXT:
-                yield DigestLine(
+                yield partial(
+                    DigestLine,
                     DigestKind.DUE,
                     pipeline=section.title or name,
                     when=formats.coming(max(when, self.now), self.zone, self.locale),
                 )
 
     def _incidents(self, *states: IncidentState) -> Iterator[tuple[str, Incident]]:
-        for name in self.herald.config.pipeline:
-            for incident in incidents.of_pipeline(self.tx, name, *states):
-                yield name, incident
+        return self._of_configured(incidents.in_states(self.tx, *states))
+
+    def _closed(self, state: IncidentState) -> Iterator[tuple[str, Incident]]:
+        return self._of_configured(incidents.closed_since(self.tx, state, self.since))
+
+    def _of_configured(self, found: Iterable[Incident]) -> Iterator[tuple[str, Incident]]:
+        """Yield the incidents of the pipelines in the order of the configuration."""
+        of_each: dict[str, list[Incident]] = {}
+        for incident in found:
+            of_each.setdefault(incident.series.pipeline, []).append(incident)
+        return ((name, incident) for name in self.herald.config.pipeline for incident in of_each.get(name, ()))
 
     def _told(self, incident: Incident) -> tuple[bool, datetime]:
         return incident.opened_at >= self.since, incident.opened_at

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from sqlalchemy import Connection
 
 from bot.app import Herald
 from bot.domain.effects import Marker, ObjectKey, ObjectKind
-from bot.domain.incidents import Incident, IncidentState
+from bot.domain.incidents import Incident
 from bot.schedule import next_due_times
-from bot.store import incidents, outbox, pipelines, runs
+from bot.store import backlog, incidents, outbox, pipelines, runs
 from bot.store.outbox import EffectState, Refusal
 from bot.store.runs import JudgedRun
 from bot.views import Bound
@@ -29,7 +31,8 @@ class PipelineOverview:
     last: JudgedRun | None
     next_due: datetime | None
     after: str | None  # the pipeline it waits for
-    incidents: tuple[OpenIncident, ...]
+    incidents: tuple[OpenIncident, ...]  # that are not over, oldest first; the latest of them where there are many
+    count: int  # of all that are not over
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +43,39 @@ class Overview:
     refused: tuple[Refusal, ...] = ()  # where our account is not taken
 
 
-def overview(herald: Herald) -> Overview:
-    """Gather how everything stands from the state."""
+def overview(herald: Herald, limit: int | None = None) -> Overview:
+    """Gather how everything stands from the state; of each pipeline's incidents the latest *limit*, or all."""
+    config = herald.config
     with herald.database.begin() as tx:
-        known = {name: each for name in herald.config.pipeline if (each := pipelines.find(tx, name)) is not None}
-    due = next_due_times(herald.config, known, herald.around.clock())
-    with herald.database.begin() as tx:
-        outstanding = outbox.outstanding(tx)
+        due = next_due_times(config, pipelines.find_all(tx), herald.around.clock())
+        counts = incidents.count_standing(tx)
+        standing = _with_tickets(herald, tx, incidents.standing_of_each(tx, limit))
+        owed = backlog.count(tx)
         refused = tuple(outbox.refusals(tx))
         seen = tuple(
             PipelineOverview(
                 name,
                 runs.latest(tx, name),
                 due.get(name),
-                schedule.after if (schedule := pipeline.schedule) is not None else None,
-                tuple(
-                    _with_ticket(herald, tx, name, incident)
-                    for incident in incidents.of_pipeline(tx, name, IncidentState.CANDIDATE, IncidentState.OPEN)
-                ),
+                pipeline.schedule.after if pipeline.schedule is not None else None,
+                tuple(standing.get(name, ())),
+                counts.get(name, 0),
             )
-            for name, pipeline in herald.config.pipeline.items()
+            for name, pipeline in config.pipeline.items()
         )
-    parked = sum(owed.state is EffectState.PARKED for owed in outstanding)
-    return Overview(seen, len(outstanding) - parked, parked, refused)
+    return Overview(seen, owed[EffectState.PENDING], owed[EffectState.PARKED], refused)
 
 
-def _with_ticket(herald: Herald, tx: Connection, name: str, incident: Incident) -> OpenIncident:
-    tracker = herald.config.pipeline[name].tracker
-    if tracker is None:
-        return OpenIncident(incident, None)
-    key = ObjectKey(tracker, ObjectKind.TICKET, str(Marker(herald.config.instance, incident.incident_id)))
-    known = outbox.known_objects(tx, [key]).get(key)
-    return OpenIncident(incident, known.bound if known else None)
+def _with_tickets(herald: Herald, tx: Connection, found: Iterable[Incident]) -> Mapping[str, Sequence[OpenIncident]]:
+    """Add the tickets of incidents, and gather them by pipeline."""
+    keys = [(incident, _ticket_of(herald, incident)) for incident in found]
+    known = outbox.known_objects(tx, [key for _, key in keys if key is not None])
+    told = (OpenIncident(i, known[key].bound if key is not None and key in known else None) for i, key in keys)
+    return {name: list(some) for name, some in groupby(told, key=lambda each: each.incident.series.pipeline)}
+
+
+def _ticket_of(herald: Herald, incident: Incident) -> ObjectKey | None:
+    section = herald.config.pipeline.get(incident.series.pipeline)
+    if section is None or section.tracker is None:
+        return None
+    return ObjectKey(section.tracker, ObjectKind.TICKET, str(Marker(herald.config.instance, incident.incident_id)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import update
 
 from bot.adapters.memory import MemoryChat, MemoryMessage, MemoryPage, MemoryTicket, MemoryTracker, MemoryWiki
 from bot.app import Surroundings, make_herald, make_reader
@@ -17,9 +17,9 @@ from bot.deliver import Services
 from bot.domain.effects import ObjectKind
 from bot.ports import PageDraft, TicketDraft, TicketState
 from bot.store import Database, outbox
+from bot.store.backup import copy_rows
 from bot.store.outbox import KnownObject
 from bot.store.runs import JudgedRun
-from bot.store.tables import leases, metadata
 from bot.store.tables import outbox as owed
 
 
@@ -50,7 +50,9 @@ def rehearse(config: Config, folder: Path, name: str, around: Surroundings | Non
         database = Database(f"sqlite:///{scratch}/state.db")
         database.migrate()
         real = make_reader(config, folder, around=around, services=services)
-        _copy(real.database, database)
+        with real.database.begin() as reading, database.begin() as writing:
+            copy_rows(reading, writing)
+            writing.execute(update(owed).values(owner=None, leased_until=None))
         with database.begin() as tx:
             stage.set(outbox.all_objects(tx))
         herald = make_herald(config, folder, around=around, services=services, database=database)
@@ -59,15 +61,6 @@ def rehearse(config: Config, folder: Path, name: str, around: Surroundings | Non
         database.close()
         real.database.close()
     return Rehearsal(tuple(report.judged), tuple(stage.heard()))
-
-
-def _copy(source: Database, target: Database) -> None:
-    with source.begin() as reading, target.begin() as writing:
-        for table in metadata.sorted_tables:
-            rows = [dict(row) for row in reading.execute(select(table)).mappings()]
-            if rows and table is not leases:  # whoever is at work on the real state is not at work on its copy
-                writing.execute(insert(table), rows)
-        writing.execute(update(owed).values(owner=None, leased_until=None))
 
 
 @dataclass(slots=True)

@@ -18,12 +18,9 @@ from rich.table import Table
 from bot.checks import Check, Examined
 from bot.cycle import CycleReport
 from bot.dispatch import DrainReport
-from bot.domain.healing import Repair, RepairKind
 from bot.domain.judge import Finding, Outcome
 from bot.overview import Overview, PipelineOverview
-from bot.reconcile import Looked
 from bot.rehearse import Rehearsal
-from bot.store.outbox import Owed
 from bot.store.runs import JudgedRun
 from bot.views import DigestView
 
@@ -64,7 +61,11 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    print(as_text(value))
+
+
+def as_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
 def print_cycle(name: str, report: CycleReport, drained: DrainReport, *, as_json: bool) -> None:
@@ -113,25 +114,35 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
     table = Table("pipeline", "last run", "ended", "finding", "next", "open incidents")
     for pipeline in seen.pipelines:
         last = pipeline.last
-        told = ", ".join(
-            f"{i.incident.kind} {i.ticket.title if i.ticket else i.incident.state}" for i in pipeline.incidents
-        )
         table.add_row(
             escape(pipeline.name),
             escape(last.run.name) if last else "none yet",
-            _when(last.run.ended if last else None),
+            when(last.run.ended if last else None),
             coloured(last.outcome) if last else "",
-            _when(pipeline.next_due) or (f"after {escape(pipeline.after)}" if pipeline.after else "by hand"),
-            escape(told) or "none",
+            when(pipeline.next_due) or (f"after {escape(pipeline.after)}" if pipeline.after else "by hand"),
+            escape(_standing(pipeline)),
         )
     console.print(table)
-    console.print(f"owed: {seen.owed}, parked: {seen.parked}")
+    console.print(f"owed: {seen.owed:,}, parked: {seen.parked:,}")
     for refusal in seen.refused:
         where = " ".join(part for part in (refusal.service, refusal.channel) if part)
         told = (
-            f"refuses our account since {_when(refusal.since)}; {refusal.waiting} wait for it, and go on by themselves"
+            f"refuses our account since {when(refusal.since)}; {refusal.waiting:,} wait for it, and go on by themselves"
         )
         console.print(f"[red]{escape(where)}[/] {told}: {escape(refusal.words)}")
+    if any(pipeline.count > len(pipeline.incidents) for pipeline in seen.pipelines):
+        console.print("--all names every open incident, --json too.")
+
+
+def _standing(pipeline: PipelineOverview) -> str:
+    """Name the pipeline's open incidents, the latest first, and say how many there are besides."""
+    told = [
+        f"{i.incident.kind} {i.ticket.title if i.ticket else i.incident.state}" for i in reversed(pipeline.incidents)
+    ]
+    more = pipeline.count - len(told)
+    if more > 0:
+        told.append(f"and {more:,} more" if told else f"{more:,}")
+    return ", ".join(told) or "none"
 
 
 def print_digest(view: DigestView, text: str, *, as_json: bool) -> None:
@@ -140,94 +151,6 @@ def print_digest(view: DigestView, text: str, *, as_json: bool) -> None:
         print_json({"tone": view.tone, "quiet": view.is_quiet, "text": text, "parts": [asdict(p) for p in view.parts]})
         return
     print(text)
-
-
-def print_outbox(owed: Sequence[Owed], *, as_json: bool) -> None:
-    """Print what is owed and parked, with the services' words."""
-    if as_json:
-        print_json([_owed_as_json(effect) for effect in owed])
-        return
-    console = Console()
-    if not owed:
-        console.print("Nothing is owed.")
-        return
-    table = Table("#", "state", "effect", "on", "tries", "not before", "the service's words")
-    for item in owed:
-        state = "doubtful" if item.is_doubtful else "held" if item.held_since else item.state.value
-        table.add_row(
-            str(item.seq),
-            state,
-            item.effect.kind,
-            escape(str(item.effect.target)),
-            str(item.attempts),
-            _when(item.not_before),
-            escape(item.error or ""),
-        )
-    console.print(table)
-
-
-def print_effect(owed: Owed, *, as_json: bool) -> None:
-    """Print all about one effect; what the service says of single fields in rows of their own."""
-    if as_json:
-        print_json(_owed_as_json(owed))
-        return
-    table = Table(show_header=False)
-    for name, value in _owed_as_json(owed).items():
-        match value:
-            case dict():
-                for key, words in value.items():
-                    table.add_row(escape(f"{name}: {key}"), escape(words))
-            case datetime():
-                table.add_row(escape(name), _when(value))
-            case None:
-                pass
-            case _:
-                table.add_row(escape(name), escape(str(value)))
-    Console().print(table)
-
-
-_REPAIRS = {
-    RepairKind.KNOW: "is there and was not known",
-    RepairKind.FOLLOW: "was moved or renamed",
-    RepairKind.FILE_ANEW: "was deleted while its incident is open: it is filed anew",
-    RepairKind.FORGET: "was deleted: it is forgotten",
-    RepairKind.CLOSE_DUPLICATE: "repeats an older one: it is closed as its duplicate",
-    RepairKind.TELL_DUPLICATE: "repeats an older message: delete it by hand",
-}
-
-
-def print_repairs(looked: Looked, *, dry_run: bool, as_json: bool) -> None:
-    """Print what differed between our state and the services, and where nobody could look."""
-    repairs = looked.repairs
-    if as_json:
-        unseen = [asdict(each) for each in looked.unseen]
-        print_json({"dry_run": dry_run, "repairs": [_repair_as_json(each) for each in repairs], "not_seen": unseen})
-        return
-    console = Console()
-    for one in looked.unseen:
-        console.print(f"[red]not looked at:[/] {escape(one.where)}: {escape(one.words)}")
-    if not repairs:
-        what = "What we believe is what the services hold"
-        console.print(f"{what}, as far as we could look." if looked.unseen else f"{what}.")
-        return
-    table = Table("object", "called", "what")
-    for each in repairs:
-        called = (each.held.title or each.held.external_id) if each.held else each.known_as
-        table.add_row(escape(str(each.key)), escape(called), _REPAIRS[each.kind])
-    console.print(table)
-    console.print("Nothing was changed." if dry_run else "Done.")
-
-
-def _repair_as_json(each: Repair) -> dict[str, Any]:
-    return {
-        "repair": each.kind.value,
-        "on": str(each.key),
-        "id": each.held.external_id if each.held else None,
-        "called": each.held.title if each.held else each.known_as,
-        "url": each.held.url if each.held else None,
-        "known_as": each.known_as or None,
-        "original": each.original.external_id if each.original else None,
-    }
 
 
 def print_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> None:
@@ -294,6 +217,7 @@ def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
         "last": run_as_json(pipeline.last) if pipeline.last else None,
         "next_due": pipeline.next_due,
         "after": pipeline.after,
+        "open_incidents": pipeline.count,
         "incidents": [
             {
                 "id": told.incident.incident_id,
@@ -306,26 +230,6 @@ def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
             }
             for told in pipeline.incidents
         ],
-    }
-
-
-def _owed_as_json(owed: Owed) -> dict[str, Any]:
-    return {
-        "number": owed.seq,
-        "state": owed.state.value,
-        "doubtful": owed.is_doubtful,
-        "effect": owed.effect.kind.value,
-        "on": str(owed.effect.target),
-        "cause": owed.effect.cause,
-        "incident": owed.effect.incident_id,
-        "pipeline": owed.pipeline,
-        "owed_since": owed.created_at,
-        "attempts": owed.attempts,
-        "sent_at": owed.sent_at,
-        "not_before": owed.not_before,
-        "parked_for": owed.parked_for.value if owed.parked_for else None,
-        "error": owed.error,
-        "fields": dict(owed.fields),
     }
 
 
@@ -358,7 +262,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def _when(moment: datetime | None) -> str:
+def when(moment: datetime | None) -> str:
     return "" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 

@@ -67,7 +67,7 @@ LAYERS = (
         "bot.ask",
     ),
     ("bot.overview",),
-    ("bot.show",),
+    ("bot.show", "bot.show_outbox"),
     ("bot.demo",),
     ("bot.cli",),
 )

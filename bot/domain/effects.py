@@ -84,17 +84,7 @@ class Effect:
         What other effects on the same object need not wait for has a lane of its own, so that a ticket's comments do
         not wait for the page that a link on it shows.
         """
-        aside = {
-            EffectKind.LINK_TICKET,
-            EffectKind.ATTACH_TO_TICKET,
-            EffectKind.ATTACH_TEXT,
-            EffectKind.ATTACH_COMMENT,
-            EffectKind.LABEL_PAGE,
-            EffectKind.ATTACH_TO_PAGE,
-            EffectKind.REPLY_IN_THREAD,
-            EffectKind.SHARE_CHART,
-        }
-        return f"{self.target}/{self.kind}" if self.kind in aside else str(self.target)
+        return f"{self.target}/{self.kind}" if self.kind in ASIDE else str(self.target)
 
 
 def channel_of(target: ObjectKey) -> str | None:
@@ -107,6 +97,16 @@ def family_of(marker: str) -> str:
     return "-".join(marker.split("-")[:2])
 
 
+ASIDE = (  # what other effects on the same object need not wait for
+    EffectKind.LINK_TICKET,
+    EffectKind.ATTACH_TO_TICKET,
+    EffectKind.ATTACH_TEXT,
+    EffectKind.ATTACH_COMMENT,
+    EffectKind.LABEL_PAGE,
+    EffectKind.ATTACH_TO_PAGE,
+    EffectKind.REPLY_IN_THREAD,
+    EffectKind.SHARE_CHART,
+)
 CREATING = (
     EffectKind.OPEN_TICKET,
     EffectKind.PUBLISH_ARCHIVE,

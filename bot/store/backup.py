@@ -9,14 +9,14 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, delete, func, insert, inspect, select, text, update
+from sqlalchemy import Connection, Table, delete, func, insert, inspect, select, text, update
 
 from bot.errors import StateError
 from bot.store.database import VERSION_TABLE, Database
 from bot.store.outbox import EffectState
 from bot.store.tables import contacts, leases, metadata, outbox
 
-_ROWS_AT_ONCE = 500
+_ROWS_AT_ONCE = 100  # some are long
 
 
 def back_up(database: Database, target: Path) -> int:
@@ -35,7 +35,7 @@ def back_up(database: Database, target: Path) -> int:
         with database.begin() as reading, copy.begin() as writing:
             if reading.dialect.name == "postgresql":
                 reading.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-            count = _copy(reading, writing)
+            count = copy_rows(reading, writing)
         copy.close()
         _fold(part)
         part.rename(target)
@@ -61,25 +61,29 @@ def restore(database: Database, source: Path, now: datetime, *, replace: bool) -
                 raise StateError(f"{database.address}: holds a state already; --replace puts the backup in its place")
             for table in metadata.sorted_tables:
                 writing.execute(delete(table))
-            count = _copy(reading, writing)
+            count = copy_rows(reading, writing)
             _distrust(writing, now)
         backup.close()
     return count
 
 
-def _copy(reading: Connection, writing: Connection) -> int:
-    count = 0
-    for table in metadata.sorted_tables:
-        if table is leases:
-            continue
-        rows = [dict(row) for row in reading.execute(select(table)).mappings()]
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            writing.execute(insert(table), rows[start : start + _ROWS_AT_ONCE])
-        count += len(rows)
+def copy_rows(reading: Connection, writing: Connection) -> int:
+    """Copy all rows but leases into empty tables, some at a time; return how many there were."""
+    tables = (table for table in metadata.sorted_tables if table is not leases)
+    count = sum(_copy_table(reading, writing, table) for table in tables)
     if writing.dialect.name == "postgresql":
         highest = writing.scalar(select(func.coalesce(func.max(outbox.c.seq), 0))) or 0
         sequence = select(func.setval(func.pg_get_serial_sequence("outbox", "seq"), highest + 1, text("false")))
         writing.execute(sequence)
+    return count
+
+
+def _copy_table(reading: Connection, writing: Connection, table: Table) -> int:
+    count = 0
+    rows = reading.execute(select(table).execution_options(yield_per=_ROWS_AT_ONCE)).mappings()
+    for some in rows.partitions():
+        writing.execute(insert(table), [dict(row) for row in some])
+        count += len(some)
     return count
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "herald_version"
+_REVISION = re.compile(r'^revision = "(\w+)"', re.MULTILINE)
+_BEFORE = re.compile(r'^down_revision = "?(\w+)"?', re.MULTILINE)
 _BUSY_SECONDS = 30
 _MIGRATION_LOCK = 0x4E7A1D  # any number, the same in every Herald: one at a time changes the schema
 
@@ -161,14 +165,22 @@ class Database:
 
 
 def newest_version() -> str:
-    """Return the version that :meth:`Database.migrate` leads to."""
-    return max(path.stem.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    """Return the version that :meth:`Database.migrate` leads to: the one that no other goes on from."""
+    (newest,) = _versions().keys() - _versions().values()
+    return newest
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Return our versions of the schema, each with the one before it, without alembic, which takes long to load."""
+    texts = [path.read_text(encoding="utf-8") for path in (MIGRATIONS / "versions").glob("[0-9]*.py")]
+    return {_REVISION.findall(text)[0]: _BEFORE.findall(text)[0] for text in texts}
 
 
 def explain_version(found: str) -> str:
     """Say what to do about a state of another version than ours."""
     ours = newest_version()
-    if found < ours:
+    if found in _versions():
         return (
             f"the state is of version {found} and this Herald writes version {ours}; `herald serve` or `herald run` "
             "brings it up to that, after which an older Herald cannot use it: back it up with that one first"

@@ -70,8 +70,8 @@ def find(tx: Connection, fire_id: str) -> Fire | None:
 
 def unfinished(tx: Connection, pipeline: str) -> Sequence[Fire]:
     """Return the pipeline's fires whose jobs may still live, oldest first."""
-    query = select(fires).where(fires.c.pipeline == pipeline, fires.c.state == FireState.DUE).order_by(fires.c.number)
-    return [_fire(row) for row in tx.execute(query)]
+    query = select(fires).where(fires.c.pipeline == pipeline, fires.c.state == FireState.DUE)
+    return sorted((_fire(row) for row in tx.execute(query)), key=lambda fire: fire.number)  # few, of many
 
 
 def waiting(tx: Connection) -> Sequence[Fire]:
@@ -85,6 +85,12 @@ def of_pipeline(tx: Connection, pipeline: str) -> Sequence[Fire]:
     """Return the pipeline's fires, oldest first."""
     query = select(fires).where(fires.c.pipeline == pipeline).order_by(fires.c.number)
     return [_fire(row) for row in tx.execute(query)]
+
+
+def last_due(tx: Connection, pipeline: str) -> datetime | None:
+    """Return the latest due time of the pipeline that has a fire."""
+    latest: datetime | None = tx.scalar(select(func.max(fires.c.due_at)).where(fires.c.pipeline == pipeline))
+    return latest
 
 
 def latest_success(tx: Connection, pipeline: str, since: datetime) -> Fire | None:

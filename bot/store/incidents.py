@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, select
 
@@ -25,6 +26,7 @@ def save(tx: Connection, incident: Incident) -> None:
             state=incident.state,
             opened_at=incident.opened_at,
             incident=dump(incident),
+            closed_at=incident.closed_at,
         )
     )
 
@@ -52,6 +54,43 @@ def standing(tx: Connection, series: SeriesKey) -> Sequence[Incident]:
         incidents.c.state.in_(_STANDING),
     )
     return [load(Incident, text) for text in tx.scalars(query.order_by(incidents.c.opened_at))]
+
+
+def count_standing(tx: Connection) -> dict[str, int]:
+    """Count the incidents that are not over by pipeline."""
+    query = select(incidents.c.pipeline, func.count().label("number")).where(incidents.c.state.in_(_STANDING))
+    return {row.pipeline: row.number for row in tx.execute(query.group_by(incidents.c.pipeline))}
+
+
+def standing_of_each(tx: Connection, limit: int | None = None) -> Sequence[Incident]:
+    """Return the incidents that are not over by pipeline, oldest first; of each pipeline the latest *limit*, or all."""
+    query = select(incidents.c.incident).where(incidents.c.state.in_(_STANDING))
+    if limit is not None:
+        newest = incidents.c.opened_at.desc(), incidents.c.incident_id
+        place = func.row_number().over(partition_by=incidents.c.pipeline, order_by=newest)
+        ranked = select(incidents.c.incident_id, place.label("place")).where(incidents.c.state.in_(_STANDING))
+        of_each = ranked.subquery()
+        query = query.where(incidents.c.incident_id.in_(select(of_each.c.incident_id).where(of_each.c.place <= limit)))
+    ordered = query.order_by(incidents.c.pipeline, incidents.c.opened_at, incidents.c.incident_id)
+    return [load(Incident, text) for text in tx.scalars(ordered)]
+
+
+def in_states(tx: Connection, *states: IncidentState) -> Sequence[Incident]:
+    """Return the incidents of all pipelines in these states, oldest first."""
+    query = select(incidents.c.incident).where(incidents.c.state.in_(states))
+    return [load(Incident, text) for text in tx.scalars(query.order_by(incidents.c.opened_at))]
+
+
+def closed_since(tx: Connection, state: IncidentState, since: datetime) -> Sequence[Incident]:
+    """Return the incidents of all pipelines that came to be over, in that state, since a moment; oldest first."""
+    query = select(incidents.c.incident).where(incidents.c.state == state, incidents.c.closed_at >= since)
+    return [load(Incident, text) for text in tx.scalars(query.order_by(incidents.c.opened_at))]
+
+
+def series_of_standing(tx: Connection) -> frozenset[SeriesKey]:
+    """Return the series that have incidents which are not over."""
+    query = select(incidents.c.pipeline, incidents.c.series).where(incidents.c.state.in_(_STANDING)).distinct()
+    return frozenset(SeriesKey(row.pipeline, row.series) for row in tx.execute(query))
 
 
 def of_pipeline(tx: Connection, pipeline: str, *states: IncidentState) -> Sequence[Incident]:

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from heapq import merge
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
-from bot.domain.effects import CREATING, Effect, EffectKind, ObjectKey, ObjectKind, channel_of
+from bot.domain.effects import ASIDE, CREATING, Effect, EffectKind, ObjectKey, ObjectKind, channel_of
 from bot.errors import AccountError
 from bot.store.codec import dump, load
+from bot.store.pieces import AT_ONCE, in_pieces
 from bot.store.tables import objects, outbox
 from bot.store.upsert import insert_unless_there
 from bot.views import (
@@ -133,35 +150,41 @@ def claim_next(tx: Connection, owner: str, now: datetime, until: datetime, close
 
     An effect waits for the earlier ones of its lane while they are owed, and behind a parked creation.
     """
-    earlier = outbox.alias("earlier")
-    blocked = exists().where(
-        earlier.c.lane == outbox.c.lane,
-        earlier.c.seq < outbox.c.seq,
-        or_(
-            earlier.c.state == EffectState.PENDING,
-            and_(earlier.c.state == EffectState.PARKED, earlier.c.kind.in_(CREATING)),
-        ),
-    )
-    query = (
-        select(outbox)
+    first = (
+        select(outbox.c.seq)
         .where(
             outbox.c.state == EffectState.PENDING,
             outbox.c.not_before <= now,
             or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < now),
-            ~blocked,
             outbox.c.service.not_in(closed.services),
             *(~outbox.c.lane.startswith(f"{lane_prefix(*each)}", autoescape=True) for each in closed.channels),
             *(or_(outbox.c.service != service, outbox.c.kind != kind) for service, kind in closed.kinds),
+            *_leads_its_lane(outbox),
         )
         .order_by(outbox.c.seq)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    row = tx.execute(query).first()
+    row = tx.execute(select(outbox).where(outbox.c.seq == first.scalar_subquery())).first()
     if row is None:
         return None
     tx.execute(update(outbox).where(outbox.c.seq == row.seq).values(owner=owner, leased_until=until))
     return _owed(row)
+
+
+def _leads_its_lane(effects: FromClause) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return what holds for an effect that waits for none of its lane: two look-ups in an index.
+
+    Asked for by number, since PostgreSQL makes a walk over the whole outbox of "there is no earlier one" at times.
+    """
+    other = outbox.alias("other")
+    first = select(func.min(other.c.seq)).where(other.c.lane == effects.c.lane).correlate(effects)
+    pending = first.where(other.c.state == EffectState.PENDING)
+    parked = first.where(other.c.state == EffectState.PARKED, other.c.kind.in_(CREATING))
+    return (
+        func.coalesce(pending.scalar_subquery(), effects.c.seq) >= effects.c.seq,
+        func.coalesce(parked.scalar_subquery(), effects.c.seq) >= effects.c.seq,
+    )
 
 
 def lane_prefix(service: str, channel: str) -> str:
@@ -323,8 +346,26 @@ def set_state(tx: Connection, seq: int, state: EffectState, now: datetime) -> bo
 
 def outstanding(tx: Connection) -> Sequence[Owed]:
     """Return what is owed or parked, oldest first."""
-    query = select(outbox).where(outbox.c.state.in_((EffectState.PENDING, EffectState.PARKED)))
-    return [_owed(row) for row in tx.execute(query.order_by(outbox.c.seq))]
+    return list(each_outstanding(tx))
+
+
+def each_outstanding(tx: Connection) -> Iterator[Owed]:
+    """Yield what is owed or parked, oldest first, reading some of it at a time."""
+    return map(_owed, rows_outstanding(tx, select(outbox)))
+
+
+def rows_outstanding(tx: Connection, query: Select[Any]) -> Iterator[Row[Any]]:
+    """Yield the rows of what is owed or parked, oldest first, reading some of them at a time."""
+    both = (_rows_in(tx, query, state) for state in (EffectState.PARKED, EffectState.PENDING))
+    return merge(*both, key=lambda row: row.seq)
+
+
+def _rows_in(tx: Connection, query: Select[Any], state: EffectState) -> Iterator[Row[Any]]:
+    last = 0
+    ordered = query.where(outbox.c.state == state).order_by(outbox.c.seq).limit(AT_ONCE)
+    while rows := tx.execute(ordered.where(outbox.c.seq > last)).all():
+        yield from rows
+        last = rows[-1].seq
 
 
 def find(tx: Connection, seq: int) -> Owed | None:
@@ -346,28 +387,13 @@ def possibly_lost(tx: Connection, since: datetime) -> Sequence[Owed]:
 
 def next_due(tx: Connection) -> datetime | None:
     """Return when the earliest pending effect may be tried; those that wait for something parked do not count."""
-    columns = (
-        outbox.c.lane,
-        outbox.c.kind,
-        outbox.c.state,
-        outbox.c.effect,
-        outbox.c.not_before,
-        outbox.c.leased_until,
-    )
-    query = select(*columns).where(outbox.c.state.in_((EffectState.PENDING, EffectState.PARKED)))
-    blocked: set[str] = set()  # lanes
-    never: set[ObjectKey] = set()  # what parked effects may have been to create
-    moments: list[datetime] = []
-    for row in tx.execute(query.order_by(outbox.c.seq)):
-        effect = load(Effect, row.effect)
-        if row.state == EffectState.PARKED:
-            if row.kind in CREATING:
-                blocked.add(row.lane)
-            never.add(effect.target)
-            continue
-        if row.lane not in blocked and never.isdisjoint(effect.needs):
-            moments.append(max(row.not_before, row.leased_until or row.not_before))
-        blocked.add(row.lane)
+    parked = outbox.alias("parked")
+    hopeless = exists().where(parked.c.lane == outbox.c.waits_for, parked.c.state == EffectState.PARKED)
+    waiting = outbox.c.state == EffectState.PENDING, *_leads_its_lane(outbox), ~hopeless
+    free = select(outbox.c.not_before).where(*waiting, outbox.c.owner.is_(None))
+    leased = select(outbox.c.not_before, outbox.c.leased_until).where(*waiting, outbox.c.owner.is_not(None))
+    moments = [max(row.not_before, row.leased_until or row.not_before) for row in tx.execute(leased)]
+    moments += tx.scalars(free.order_by(outbox.c.not_before).limit(1))
     return min(moments, default=None)
 
 
@@ -388,13 +414,12 @@ def know(tx: Connection, known: KnownObject) -> None:
 def known_objects(tx: Connection, keys: Iterable[ObjectKey]) -> Mapping[ObjectKey, KnownObject]:
     """Return those of *keys* that exist in their services."""
     wanted = {str(key): key for key in keys}
-    rows = tx.execute(select(objects).where(objects.c.target.in_(wanted)))
-    return {
-        wanted[row.target]: KnownObject(
-            wanted[row.target], Bound(row.title, row.url, row.external_id), row.place, row.created_at
-        )
-        for row in rows
-    }
+    found: dict[ObjectKey, KnownObject] = {}
+    for some in in_pieces(wanted):
+        for row in tx.execute(select(objects).where(objects.c.target.in_(some))):
+            bound = Bound(row.title, row.url, row.external_id)
+            found[wanted[row.target]] = KnownObject(wanted[row.target], bound, row.place, row.created_at)
+    return found
 
 
 def place_of(tx: Connection, target: ObjectKey) -> str | None:
@@ -439,7 +464,7 @@ def owe_anew(tx: Connection, key: ObjectKey, now: datetime) -> None:
 
 def cancel_all(tx: Connection, key: ObjectKey) -> None:
     """Drop what is owed on an object that is no more."""
-    target = or_(outbox.c.lane == str(key), outbox.c.lane.startswith(f"{key}/", autoescape=True))
+    target = outbox.c.lane.in_([str(key), *(f"{key}/{kind}" for kind in ASIDE)])
     owed = outbox.c.state.in_((EffectState.PENDING, EffectState.PARKED))
     free = or_(outbox.c.leased_until.is_(None), outbox.c.owner.is_(None))
     tx.execute(update(outbox).where(target, owed, free).values(state=EffectState.CANCELLED))
@@ -461,9 +486,10 @@ def texts_missing(tx: Connection, made: ObjectKey) -> Sequence[Owed]:
     query = select(outbox).where(
         outbox.c.kind.in_((EffectKind.UPDATE_SECTION, EffectKind.POST_DIGEST)),
         outbox.c.state == EffectState.DELIVERED,
+        outbox.c.unbound != literal_column("''"),  # word for word what the index of these few rows says
         outbox.c.unbound.contains(str(made), autoescape=True),
     )
-    latest = {row.lane: row for row in tx.execute(query.order_by(outbox.c.seq))}
+    latest = {row.lane: row for row in sorted(tx.execute(query), key=lambda row: row.seq)}  # few, of many
     return [_owed(row) for row in latest.values() if not _is_outdone(tx, row)]
 
 
@@ -505,11 +531,15 @@ _VIEWS: dict[EffectKind, type[View]] = {
 
 
 def _owed(row: Row[Any]) -> Owed:
-    effect = load(Effect, row.effect)
+    return read_owed(row, None if row.view is None else load(_VIEWS[EffectKind(row.kind)], row.view))
+
+
+def read_owed(row: Row[Any], view: View | None) -> Owed:
+    """Read a row of the outbox, with what it shows where that was read too."""
     return Owed(
         row.seq,
-        effect,
-        None if row.view is None else load(_VIEWS[effect.kind], row.view),
+        load(Effect, row.effect),
+        view,
         row.pipeline,
         EffectState(row.state),
         row.attempts,

@@ -24,7 +24,7 @@ class KnownPipeline:
 
 def know_all(tx: Connection, names: Iterable[str], now: datetime) -> dict[str, KnownPipeline]:
     """Return what is known of these pipelines by name; those that were not known are from now on."""
-    found = {row.name: _known(row) for row in tx.execute(select(pipelines))}
+    found = find_all(tx)
     return {name: found.get(name) or know(tx, name, now) for name in names}
 
 
@@ -39,6 +39,11 @@ def know(tx: Connection, name: str, now: datetime) -> KnownPipeline:
     except IntegrityError:  # another Herald was faster
         return find(tx, name) or KnownPipeline(name, now)
     return KnownPipeline(name, now)
+
+
+def find_all(tx: Connection) -> dict[str, KnownPipeline]:
+    """Return all pipelines that are known, by name."""
+    return {row.name: _known(row) for row in tx.execute(select(pipelines))}
 
 
 def find(tx: Connection, name: str) -> KnownPipeline | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, or_, select
 
-from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
+from bot.domain.effects import EffectKind, ObjectKey, ObjectKind
 from bot.domain.fires import FireState
-from bot.domain.incidents import Incident
+from bot.domain.incidents import Incident, IncidentState
 from bot.store.codec import load
-from bot.store.outbox import EffectState, last_digest, outstanding
+from bot.store.outbox import EffectState, each_outstanding, last_digest
+from bot.store.pieces import AT_ONCE, in_pieces
 from bot.store.tables import contacts, fires, incidents, objects, outbox, runs
 
 _LATEST_RUNS = 60  # of each series: they are its history
@@ -20,7 +22,6 @@ _LATEST_ACCEPTED = 30  # of each series: they are its baseline
 _LATEST_FIRES = 10  # of each pipeline and kind: they number the next one, and say what another one was followed by
 _OVERLAP = timedelta(days=1)  # of a pipeline that config no longer has
 _CLOCK_SKEW = timedelta(days=1)  # a run that ended so much later than Herald looked may have been seen
-_AT_ONCE = 500  # databases limit how many values a statement may name
 _DIGESTS = (EffectKind.POST_DIGEST, EffectKind.PUBLISH_DIGEST)
 
 
@@ -31,23 +32,28 @@ def forget(tx: Connection, before: datetime, overlaps: Mapping[str, timedelta]) 
     names; what the next verdict leans on; and every run that a pipeline's next look, which goes back by its overlap,
     could meet again and would take for news.
     """
-    over, lively = _sort_incidents(tx, before)
-    gone = _forget_runs(tx, before, lively, overlaps) + _forget_fires(tx, before)
-    gone += _delete(tx, incidents.c.incident_id, [incident.incident_id for incident in over])
-    return gone + _forget_effects(tx, before, lively) + _forget_objects(tx, before, lively)
+    gone = _forget_incidents(tx, before)
+    lively = frozenset(tx.scalars(select(incidents.c.incident_id)))
+    gone += _forget_runs(tx, before, overlaps) + _forget_fires(tx, before)
+    return gone + _forget_effects(tx, before) + _forget_objects(tx, before, lively)
 
 
-def _sort_incidents(tx: Connection, before: datetime) -> tuple[list[Incident], list[Incident]]:
-    """Return the incidents that were over by then, and the others."""
-    found = [load(Incident, text) for text in tx.scalars(select(incidents.c.incident))]
-    over = [each for each in found if each.state.is_over and (each.closed_at or each.opened_at) < before]
-    gone = {incident.incident_id for incident in over}
-    return over, [incident for incident in found if incident.incident_id not in gone]
+def _forget_incidents(tx: Connection, before: datetime) -> int:
+    over = [state for state in IncidentState if state.is_over]
+    ended = func.coalesce(incidents.c.closed_at, incidents.c.opened_at)
+    return tx.execute(delete(incidents).where(incidents.c.state.in_(over), ended < before)).rowcount
 
 
-def _forget_runs(
-    tx: Connection, before: datetime, lively: Iterable[Incident], overlaps: Mapping[str, timedelta]
-) -> int:
+def _runs_of_incidents(tx: Connection) -> set[str]:
+    """Return the runs that opened incidents, or that these gathered."""
+    needed: set[str] = set()
+    for texts in tx.scalars(select(incidents.c.incident)).partitions(AT_ONCE):
+        for incident in (load(Incident, text) for text in texts):
+            needed.update((incident.opened_by, *incident.bad_runs))
+    return needed
+
+
+def _forget_runs(tx: Connection, before: datetime, overlaps: Mapping[str, timedelta]) -> int:
     series = (runs.c.pipeline, runs.c.series)
     place = func.row_number().over(partition_by=series, order_by=runs.c.ended_at.desc())
     baseline = func.row_number().over(partition_by=(*series, runs.c.accepted), order_by=runs.c.ended_at.desc())
@@ -55,10 +61,15 @@ def _forget_runs(
     kept = select(ranked.c.run_id).where(
         or_(ranked.c.place <= _LATEST_RUNS, ranked.c.accepted & (ranked.c.baseline <= _LATEST_ACCEPTED))
     )
-    needed = sorted({run_id for incident in lively for run_id in (incident.opened_by, *incident.bad_runs)})
-    old = runs.c.ended_at < before, runs.c.run_id.not_in(kept), runs.c.run_id.not_in(needed)
+    old = runs.c.ended_at < before, runs.c.run_id.not_in(kept)
     met_again = [~window for window in _met_again(tx, before, overlaps)]
-    return tx.execute(delete(runs).where(*old, *met_again)).rowcount
+    unneeded = tx.execute(select(runs.c.pipeline, runs.c.run_id).where(*old, *met_again)).all()
+    needed = _runs_of_incidents(tx) if unneeded else set()
+    of_each: dict[str, list[str]] = {}
+    for row in unneeded:
+        if row.run_id not in needed:
+            of_each.setdefault(row.pipeline, []).append(row.run_id)
+    return sum(_delete(tx, runs.c.run_id, ids, runs.c.pipeline == name) for name, ids in of_each.items())
 
 
 def _met_again(tx: Connection, before: datetime, overlaps: Mapping[str, timedelta]) -> Iterator[ColumnElement[bool]]:
@@ -86,11 +97,10 @@ def _forget_fires(tx: Connection, before: datetime) -> int:
     return tx.execute(delete(fires).where(*old)).rowcount
 
 
-def _forget_effects(tx: Connection, before: datetime, lively: Iterable[Incident]) -> int:
+def _forget_effects(tx: Connection, before: datetime) -> int:
     """Delete what was delivered or cancelled, but for the latest digest and what says which pages are kept true."""
     done = outbox.c.state.in_((EffectState.DELIVERED, EffectState.CANCELLED))
-    names = sorted(incident.incident_id for incident in lively)
-    needed = or_(outbox.c.incident_id.is_(None), outbox.c.incident_id.not_in(names))
+    needed = or_(outbox.c.incident_id.is_(None), outbox.c.incident_id.not_in(select(incidents.c.incident_id)))
     latest = select(func.max(outbox.c.seq)).where(outbox.c.kind == EffectKind.UPDATE_SECTION).group_by(outbox.c.lane)
     unneeded = [outbox.c.kind != EffectKind.PUBLISH_ARCHIVE, outbox.c.seq.not_in(latest)]
     if (digest := last_digest(tx)) is not None:
@@ -99,34 +109,38 @@ def _forget_effects(tx: Connection, before: datetime, lively: Iterable[Incident]
     return _delete(tx, outbox.c.seq, list(tx.scalars(old)))
 
 
-def _forget_objects(tx: Connection, before: datetime, lively: Iterable[Incident]) -> int:
+def _forget_objects(tx: Connection, before: datetime, lively: Collection[str]) -> int:
     """Delete what no open incident, no run, nothing owed and no page that is kept up to date names any more."""
     old = list(tx.scalars(select(objects.c.target).where(objects.c.created_at < before)))
+    if not old:
+        return 0
     named = {str(key) for key in _named(tx)}
     titles = set(tx.scalars(select(runs.c.page_title).where(runs.c.page_title.is_not(None))))
-    alive = [incident.incident_id for incident in lively]
 
     def is_needed(target: str) -> bool:
         key = ObjectKey.read(target)
         is_page_of_run = key.kind is ObjectKind.PAGE and key.name in titles
-        return target in named or is_page_of_run or any(name in key.name for name in alive)
+        return target in named or is_page_of_run or not _name_parts(key.name).isdisjoint(lively)
 
     return _delete(tx, objects.c.target, [target for target in old if not is_needed(target)])
 
 
+def _name_parts(name: str) -> frozenset[str]:
+    """Return what markers and messages are named after, incidents among it."""
+    return frozenset(re.split(r"[- ]", name))
+
+
 def _named(tx: Connection) -> Iterator[ObjectKey]:
     """Yield the objects that what is owed names, and the pages that are kept up to date."""
-    for owed in outstanding(tx):
+    for owed in each_outstanding(tx):
         yield owed.effect.target
         yield from owed.effect.needs
         yield from getattr(owed.view, "links", {}).values()
-    pages = (EffectKind.UPDATE_SECTION, EffectKind.PUBLISH_ARCHIVE)
-    for text in tx.scalars(select(outbox.c.effect).where(outbox.c.kind.in_(pages))):
-        yield load(Effect, text).target
+    pages = (EffectKind.UPDATE_SECTION, EffectKind.PUBLISH_ARCHIVE)  # each in the lane of its page
+    yield from map(ObjectKey.read, tx.scalars(select(outbox.c.lane).where(outbox.c.kind.in_(pages)).distinct()))
 
 
-def _delete(tx: Connection, column: Column[Any], values: list[Any]) -> int:
-    for start in range(0, len(values), _AT_ONCE):
-        some = values[start : start + _AT_ONCE]
-        tx.execute(delete(column.table).where(column.in_(some)))
-    return len(values)
+def _delete(tx: Connection, column: Column[Any], values: Iterable[Any], *conditions: ColumnElement[bool]) -> int:
+    """Delete the rows of these values, and return how many there were."""
+    pieces = (delete(column.table).where(column.in_(some), *conditions) for some in in_pieces(values))
+    return sum(tx.execute(each).rowcount for each in pieces)

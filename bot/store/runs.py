@@ -14,9 +14,9 @@ from bot.domain.incidents import SeriesKey
 from bot.domain.judge import Assessment, Finding, Outcome, SeriesState
 from bot.domain.runs import DataCard, Run
 from bot.store.codec import dump, load
+from bot.store.pieces import in_pieces
 from bot.store.tables import runs, series_states
 
-_IDS_AT_ONCE = 500  # databases limit how many a statement may name
 _KEPT = 512  # runs
 
 
@@ -47,10 +47,8 @@ def is_seen(tx: Connection, pipeline: str, run_id: str) -> bool:
 
 def seen(tx: Connection, pipeline: str, run_ids: Iterable[str]) -> frozenset[str]:
     """Return those of *run_ids* that the pipeline has judged."""
-    wanted = list(run_ids)
     found: set[str] = set()
-    for start in range(0, len(wanted), _IDS_AT_ONCE):
-        some = wanted[start : start + _IDS_AT_ONCE]
+    for some in in_pieces(run_ids):
         found.update(tx.scalars(select(runs.c.run_id).where(runs.c.pipeline == pipeline, runs.c.run_id.in_(some))))
     return frozenset(found)
 
@@ -108,13 +106,23 @@ def doubtful(tx: Connection, series: SeriesKey) -> Sequence[str]:
 
 def accept(tx: Connection, pipeline: str, run_ids: Iterable[str]) -> None:
     """Let runs be baseline from now on."""
-    chosen = runs.c.pipeline == pipeline, runs.c.run_id.in_(list(run_ids))
-    tx.execute(update(runs).where(*chosen).values(accepted=True))
+    for some in in_pieces(run_ids):
+        tx.execute(update(runs).where(runs.c.pipeline == pipeline, runs.c.run_id.in_(some)).values(accepted=True))
 
 
-def ended_since(tx: Connection, pipeline: str, since: datetime) -> Sequence[JudgedRun]:
-    """Return the pipeline's judged runs that had ended at or after a moment, oldest first."""
-    query = select(runs).where(runs.c.pipeline == pipeline, runs.c.ended_at >= since)
+def count_since(tx: Connection, pipeline: str, since: datetime) -> int:
+    """Count the pipeline's judged runs that had ended at or after a moment."""
+    mine = runs.c.pipeline == pipeline, runs.c.ended_at >= since
+    return tx.scalar(select(func.count()).select_from(runs).where(*mine)) or 0
+
+
+def latest_with(tx: Connection, pipeline: str, outcome: Outcome, since: datetime) -> Sequence[JudgedRun]:
+    """Return the latest run of each of the pipeline's series that came out so and had ended since, oldest first."""
+    place = func.row_number().over(partition_by=runs.c.series, order_by=(runs.c.ended_at.desc(), runs.c.run_id.desc()))
+    mine = runs.c.pipeline == pipeline, runs.c.outcome == outcome, runs.c.ended_at >= since
+    ranked = select(runs.c.run_id, place.label("place")).where(*mine).subquery()
+    newest = select(ranked.c.run_id).where(ranked.c.place == 1)
+    query = select(runs).where(runs.c.pipeline == pipeline, runs.c.run_id.in_(newest))
     return [_judged(row) for row in tx.execute(query.order_by(runs.c.ended_at, runs.c.run_id))]
 
 

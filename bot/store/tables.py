@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    literal_column,
 )
 
 
@@ -42,7 +43,7 @@ fires = Table(
     "fires",
     metadata,
     Column("fire_id", String(64), primary_key=True),  # follows from pipeline, due time and what it confirms
-    Column("pipeline", String(64), nullable=False, index=True),
+    Column("pipeline", String(64), nullable=False),
     Column("due_at", Instant, nullable=False),
     Column("number", Integer, nullable=False),  # of this pipeline, from 1: the seed of its job
     Column("confirms", String(64)),  # the suspicious run this one repeats
@@ -54,6 +55,14 @@ fires = Table(
     Column("timed_out", Boolean, nullable=False, default=False),
     Column("by_hand", Boolean, nullable=False, default=False),
     Column("attempt", Integer, nullable=False, default=0),
+    Index("fires_by_number", "pipeline", "number"),
+    Index("fires_by_end", "pipeline", "state", "ended_at"),
+)
+Index(
+    "fires_that_confirm",
+    fires.c.confirms,
+    sqlite_where=fires.c.confirms.is_not(None),
+    postgresql_where=fires.c.confirms.is_not(None),
 )
 
 pipelines = Table(
@@ -83,6 +92,8 @@ runs = Table(
     Column("card", Text, nullable=False),
     Column("findings", Text, nullable=False),
     Index("runs_by_series", "pipeline", "series", "ended_at"),
+    Index("runs_by_end", "pipeline", "ended_at"),
+    Index("runs_accepted", "pipeline", "series", "accepted", "ended_at"),
 )
 
 contacts = Table(
@@ -108,12 +119,15 @@ incidents = Table(
     "incidents",
     metadata,
     Column("incident_id", String(64), primary_key=True),
-    Column("pipeline", String(64), nullable=False, index=True),
+    Column("pipeline", String(64), nullable=False),
     Column("series", String(500), nullable=False),
     Column("kind", String(16), nullable=False),
-    Column("state", String(16), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
     Column("opened_at", Instant, nullable=False),
     Column("incident", Text, nullable=False),
+    Column("closed_at", Instant),
+    Index("incidents_by_series", "pipeline", "state", "series"),
+    Index("incidents_by_end", "state", "closed_at"),
 )
 
 outbox = Table(
@@ -128,7 +142,7 @@ outbox = Table(
     Column("incident_id", String(64), index=True),
     Column("effect", Text, nullable=False),
     Column("view", Text),
-    Column("state", String(16), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
     Column("attempts", Integer, nullable=False, default=0),
     Column("not_before", Instant, nullable=False),
     Column("owner", String(64)),  # who holds the lease
@@ -136,14 +150,24 @@ outbox = Table(
     Column("sent_at", Instant),  # set before a request goes out, cleared when it surely changed nothing
     Column("error", Text),  # the service's words
     Column("fields", Text),  # and what it says of single fields, as JSON
-    Column("waits_for", String(400), index=True),  # an ObjectKey that is not made yet
+    Column("waits_for", String(400)),  # an ObjectKey that is not made yet
     Column("parked_for", String(16)),
     Column("parked_at", Instant),
     Column("unbound", Text, nullable=False, default=""),  # links that a delivered message could not show yet
     Column("created_at", Instant, nullable=False),
     Column("delivered_at", Instant),
-    Index("outbox_by_lane", "lane", "seq"),
+    # Whoever claims walks over what may not go yet: it must not have to read the rows for that, which are long.
+    Index("outbox_by_state", "state", "seq", "service", "not_before", "leased_until", "lane", "kind"),
+    Index("outbox_by_time", "state", "not_before"),
+    Index("outbox_by_lane", "lane", "state", "seq", "kind"),
+    Index("outbox_by_kind", "kind", "lane", "created_at"),
 )
+for _name, _columns, _few in (
+    ("outbox_leased", (outbox.c.state, outbox.c.owner), outbox.c.owner.is_not(None)),
+    ("outbox_waiting", (outbox.c.state, outbox.c.waits_for), outbox.c.waits_for.is_not(None)),
+    ("outbox_unbound", (outbox.c.state, outbox.c.kind), outbox.c.unbound != literal_column("''")),
+):
+    Index(_name, *_columns, sqlite_where=_few, postgresql_where=_few)
 
 objects = Table(
     "objects",

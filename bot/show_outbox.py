@@ -1,0 +1,186 @@
+"""What commands print about the outbox: counts first, then some of what is owed; everything for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bot.domain.healing import Repair, RepairKind
+from bot.reconcile import Looked
+from bot.show import as_text, print_json, when
+from bot.store.backlog import Pile, Why
+from bot.store.outbox import Owed
+
+_WHY = {
+    Why.REFUSED: "refused: somebody must look",
+    Why.BROKEN: "cannot be written: somebody must look",
+    Why.LOST: "may or may not have arrived: somebody must look",
+    Why.ACCOUNT: "wait until our account is taken again",
+    Why.WAITS: "wait for something that is not made yet",
+    Why.DOUBTFUL: "may have arrived: looked for before they are sent again",
+    Why.FAILED: "failed, and are tried again",
+    Why.IN_LINE: "not tried yet",
+}
+
+
+def print_piles(piles: Sequence[Pile]) -> None:
+    """Print how much is owed, and why it is not delivered yet."""
+    if not piles:
+        print("Nothing is owed.")
+        return
+    parked = sum(pile.count for pile in piles if pile.is_parked)
+    print(f"{sum(pile.count for pile in piles):,} owed" + (f", {parked:,} of them parked" if parked else "") + ":")
+    width = max(len(f"{pile.count:,}") for pile in piles)
+    for pile in piles:
+        print(f"  {pile.count:>{width},} {pile.service}: {_WHY[pile.why]}, the oldest since {when(pile.since)}")
+        if pile.words:
+            print(f"  {'':>{width}} {'' if pile.is_everybodys else 'such as: '}{_in_one_line(pile.words)}")
+
+
+def print_page(owed: Sequence[Owed], *, number: int, limit: int, total: int) -> None:
+    """Print one page of what is owed."""
+    if not owed:
+        if total:
+            print(f"There is no page {number:,}.")
+        return
+    table = Table("#", "state", "effect", "on", "tries", "not before", "the service's words")
+    for item in owed:
+        table.add_row(
+            str(item.seq),
+            _state(item),
+            item.effect.kind,
+            escape(str(item.effect.target)),
+            str(item.attempts),
+            when(item.not_before),
+            escape(item.error or ""),
+        )
+    Console().print(table)
+    first = (number - 1) * limit + 1
+    if total > len(owed):
+        print(
+            f"{first:,} to {first + len(owed) - 1:,} of {total:,}; --page N shows others, --all and --json every one."
+        )
+
+
+def print_lines(owed: Iterable[Owed]) -> None:
+    """Print a line an effect, as it is read."""
+    for item in owed:
+        words = _in_one_line(item.error or "")
+        print(
+            item.seq,
+            _state(item),
+            item.effect.kind,
+            item.effect.target,
+            item.attempts,
+            when(item.not_before),
+            words,
+            sep="\t",
+        )
+
+
+def print_owed_as_json(owed: Iterable[Owed]) -> None:
+    """Print a JSON array of all that is owed, element by element as it is read."""
+    begin = "["
+    for item in owed:
+        print(begin)
+        print(as_text(_owed_as_json(item)), end="")
+        begin = ","
+    print("\n]" if begin == "," else "[]")
+
+
+def _state(item: Owed) -> str:
+    return "doubtful" if item.is_doubtful else "held" if item.held_since else item.state.value
+
+
+def _in_one_line(words: str) -> str:
+    return " ".join(words.split())
+
+
+def print_effect(owed: Owed, *, as_json: bool) -> None:
+    """Print all about one effect; what the service says of single fields in rows of their own."""
+    if as_json:
+        print_json(_owed_as_json(owed))
+        return
+    table = Table(show_header=False)
+    for name, value in _owed_as_json(owed).items():
+        match value:
+            case dict():
+                for key, words in value.items():
+                    table.add_row(escape(f"{name}: {key}"), escape(words))
+            case datetime():
+                table.add_row(escape(name), when(value))
+            case None:
+                pass
+            case _:
+                table.add_row(escape(name), escape(str(value)))
+    Console().print(table)
+
+
+_REPAIRS = {
+    RepairKind.KNOW: "is there and was not known",
+    RepairKind.FOLLOW: "was moved or renamed",
+    RepairKind.FILE_ANEW: "was deleted while its incident is open: it is filed anew",
+    RepairKind.FORGET: "was deleted: it is forgotten",
+    RepairKind.CLOSE_DUPLICATE: "repeats an older one: it is closed as its duplicate",
+    RepairKind.TELL_DUPLICATE: "repeats an older message: delete it by hand",
+}
+
+
+def print_repairs(looked: Looked, *, dry_run: bool, as_json: bool) -> None:
+    """Print what differed between our state and the services, and where nobody could look."""
+    repairs = looked.repairs
+    if as_json:
+        unseen = [asdict(each) for each in looked.unseen]
+        print_json({"dry_run": dry_run, "repairs": [_repair_as_json(each) for each in repairs], "not_seen": unseen})
+        return
+    console = Console()
+    for one in looked.unseen:
+        console.print(f"[red]not looked at:[/] {escape(one.where)}: {escape(one.words)}")
+    if not repairs:
+        what = "What we believe is what the services hold"
+        console.print(f"{what}, as far as we could look." if looked.unseen else f"{what}.")
+        return
+    table = Table("object", "called", "what")
+    for each in repairs:
+        called = (each.held.title or each.held.external_id) if each.held else each.known_as
+        table.add_row(escape(str(each.key)), escape(called), _REPAIRS[each.kind])
+    console.print(table)
+    console.print("Nothing was changed." if dry_run else "Done.")
+
+
+def _repair_as_json(each: Repair) -> dict[str, Any]:
+    return {
+        "repair": each.kind.value,
+        "on": str(each.key),
+        "id": each.held.external_id if each.held else None,
+        "called": each.held.title if each.held else each.known_as,
+        "url": each.held.url if each.held else None,
+        "known_as": each.known_as or None,
+        "original": each.original.external_id if each.original else None,
+    }
+
+
+def _owed_as_json(owed: Owed) -> dict[str, Any]:
+    return {
+        "number": owed.seq,
+        "state": owed.state.value,
+        "doubtful": owed.is_doubtful,
+        "effect": owed.effect.kind.value,
+        "on": str(owed.effect.target),
+        "cause": owed.effect.cause,
+        "incident": owed.effect.incident_id,
+        "pipeline": owed.pipeline,
+        "owed_since": owed.created_at,
+        "attempts": owed.attempts,
+        "sent_at": owed.sent_at,
+        "not_before": owed.not_before,
+        "parked_for": owed.parked_for.value if owed.parked_for else None,
+        "error": owed.error,
+        "fields": dict(owed.fields),
+    }

@@ -1,0 +1,117 @@
+"""What is owed, seen from afar: counted by service and reason, and a page of it at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, case, func, select
+
+from bot.store.outbox import EffectState, Owed, ParkedFor, read_owed, rows_outstanding
+from bot.store.tables import outbox
+
+_OUTSTANDING = (EffectState.PARKED, EffectState.PENDING)
+
+
+class Why(StrEnum):
+    """Why an effect is not delivered yet."""
+
+    REFUSED = "refused"  # parked: the service says that it never will
+    BROKEN = "broken"  # parked: it cannot be written as it is
+    LOST = "lost"  # parked: it may or may not have arrived
+    ACCOUNT = "account"  # the service refuses our account, and this waits until that is over
+    WAITS = "waits"  # for what another effect makes
+    DOUBTFUL = "doubtful"  # a request went out whose end is not known
+    FAILED = "failed"  # the last time, and is tried again
+    IN_LINE = "in_line"  # it was not tried yet
+
+
+@dataclass(frozen=True, slots=True)
+class Pile:
+    """The effects of one service that are not delivered for the same reason."""
+
+    service: str
+    why: Why
+    count: int
+    since: datetime  # the oldest of them is owed
+    words: str = ""  # the service's, of one of them
+    is_everybodys: bool = True  # they are the same for all
+
+    @property
+    def is_parked(self) -> bool:
+        return self.why in {Why.REFUSED, Why.BROKEN, Why.LOST}
+
+
+def piles(tx: Connection) -> Sequence[Pile]:
+    """Count what is owed and parked by service and reason, the largest pile first."""
+    why = _why()
+    columns = (
+        outbox.c.service,
+        why,
+        func.count().label("number"),
+        func.min(outbox.c.created_at).label("since"),
+        func.min(outbox.c.error).label("words"),
+        func.count(outbox.c.error.distinct()).label("different"),
+    )
+    query = select(*columns).where(outbox.c.state.in_(_OUTSTANDING)).group_by(outbox.c.service, why)
+    found = [
+        Pile(row.service, Why(row.why), row.number, row.since, row.words or "", row.different <= 1)
+        for row in tx.execute(query)
+    ]
+    return sorted(_with_whom_they_wait_for(found), key=lambda pile: (-pile.count, pile.service, pile.why))
+
+
+def _with_whom_they_wait_for(found: Sequence[Pile]) -> Iterator[Pile]:
+    """Count what stands in line for a service that refuses our account with what was refused."""
+    refused = {pile.service: pile for pile in found if pile.why is Why.ACCOUNT}
+    for pile in found:
+        if pile.why is Why.IN_LINE and pile.service in refused:
+            held = refused[pile.service]
+            refused[pile.service] = replace(held, count=held.count + pile.count, since=min(held.since, pile.since))
+    yield from refused.values()
+    yield from (
+        pile
+        for pile in found
+        if pile.why is not Why.ACCOUNT and not (pile.why is Why.IN_LINE and pile.service in refused)
+    )
+
+
+def _why() -> Any:
+    parked = [(outbox.c.parked_for == reason, Why(reason).value) for reason in (ParkedFor.BROKEN, ParkedFor.LOST)]
+    return case(
+        (outbox.c.state == EffectState.PARKED, case(*parked, else_=Why.REFUSED.value)),
+        (outbox.c.parked_for == ParkedFor.ACCOUNT, Why.ACCOUNT.value),
+        (outbox.c.waits_for.is_not(None), Why.WAITS.value),
+        (outbox.c.sent_at.is_not(None), Why.DOUBTFUL.value),
+        (outbox.c.error.is_not(None), Why.FAILED.value),
+        else_=Why.IN_LINE.value,
+    ).label("why")
+
+
+def count(tx: Connection) -> dict[EffectState, int]:
+    """Count what is pending and what is parked."""
+    query = select(outbox.c.state, func.count()).where(outbox.c.state.in_(_OUTSTANDING)).group_by(outbox.c.state)
+    return dict.fromkeys(_OUTSTANDING, 0) | {EffectState(state): number for state, number in tx.execute(query)}
+
+
+def count_lost(tx: Connection) -> int:
+    """Count what nobody can say arrived."""
+    lost = outbox.c.state == EffectState.PARKED, outbox.c.parked_for == ParkedFor.LOST
+    return tx.scalar(select(func.count()).select_from(outbox).where(*lost)) or 0
+
+
+def page(tx: Connection, limit: int, skip: int = 0) -> Sequence[Owed]:
+    """Return some of what is outstanding, what is parked first, each oldest first; what they show is left out."""
+    chosen = _LISTED.where(outbox.c.state.in_(_OUTSTANDING)).order_by(outbox.c.state, outbox.c.seq)
+    return [read_owed(row, None) for row in tx.execute(chosen.limit(limit).offset(skip))]
+
+
+def each_listed(tx: Connection) -> Iterator[Owed]:
+    """Yield all that is outstanding, oldest first, reading some of it at a time; what they show is left out."""
+    return (read_owed(row, None) for row in rows_outstanding(tx, _LISTED))
+
+
+_LISTED = select(*(column for column in outbox.c if column is not outbox.c.view))  # it is long, and no list shows it
