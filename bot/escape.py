@@ -109,7 +109,7 @@ def to_jira_block(text: str) -> str:
 
 
 # Slack: & < > have escapes; the marks have none and count only at the edge of a word.
-_SLACK_MARK = re.compile(r"(?<![^\W_])[*_~]|[*_~](?![^\W_])|`")
+_SLACK_MARK = re.compile(r"(?<![A-Za-z0-9])[*_~]|[*_~](?![A-Za-z0-9])|`")
 _SLACK_LOOKALIKE = {"*": "\u2217", "_": "\u02cd", "~": "\u223c", "`": "\u02cb"}
 _SLACK_NAME = re.compile(r"[@#](?!\s)")  # at the end, too: a template may go on without a space, in Chinese
 _SLACK_LINE_START = re.compile(r"^(?=\s*(?:[->]|tone:))", re.IGNORECASE)

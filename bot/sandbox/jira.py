@@ -5,7 +5,18 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from bot.sandbox import jira_comments, jira_data, jira_issues, jira_pages, jira_parts, jira_refusals
+from bot.sandbox import (
+    jira_comments,
+    jira_data,
+    jira_issues,
+    jira_pages,
+    jira_parts,
+    jira_projects,
+    jira_refusals,
+    jira_screens,
+    jira_single,
+    jira_versions,
+)
 from bot.sandbox.jira_store import (
     all_issues,
     component_json,
@@ -198,78 +209,6 @@ def search_people(call: Call) -> Response:
     return json_answer([user_json(call, one) for one in found[start : start + size]])
 
 
-# ---- what a new ticket needs
-
-
-@site.on("GET", "/rest/api/2/issue/createmeta/<key>/issuetypes")
-def createmeta_types(call: Call, key: str) -> Response:
-    _createmeta_project(call, key)
-    return _page(call, [type_json(call, one.id) for one in jira_data.TYPES], "issueTypes")
-
-
-@site.on("GET", "/rest/api/2/issue/createmeta/<key>/issuetypes/<number>")
-def createmeta_fields(call: Call, key: str, number: str) -> Response:
-    _createmeta_project(call, key)
-    if jira_data.by_id(jira_data.TYPES, number) is None:
-        raise call.refuse(400, f"The issue type with id '{number}' does not exist in this project.")
-    rules = call.rulebook.jira(call.service)
-    shown = [one for one in jira_data.FIELDS if one.id not in rules.off_screen]
-    fields = [_createmeta_field(call, key, one) for one in shown]
-    known = {one.id for one in jira_data.FIELDS}
-    for name in rules.required_fields:
-        if name not in known:
-            schema = {"type": "string", "custom": "com.atlassian.jira.plugin.system.customfieldtypes:textfield"}
-            fields.append(_field_json(jira_data.Field(name, name, schema, required=True)))
-    return _page(call, fields, "fields")
-
-
-def _createmeta_project(call: Call, key: str) -> Project:
-    found = find_project(call, key)
-    if found is None:
-        raise call.refuse(400, f"No project could be found with id or key '{key}'.")
-    return found
-
-
-def _createmeta_field(call: Call, key: str, field: jira_data.Field) -> dict[str, Any]:
-    answer = _field_json(field)
-    answer["required"] = field.required or field.id in call.rulebook.jira(call.service).required_fields
-    choices: list[Any] | None = None
-    match field.id:
-        case "priority":
-            choices = [named_json(call, "priority", jira_data.PRIORITIES, one.id) for one in jira_data.PRIORITIES]
-        case "issuetype":
-            choices = [type_json(call, one.id) for one in jira_data.TYPES]
-        case "components":
-            choices = [component_json(call, str(10_000 + n)) for n, _ in enumerate(call.seed.components)]
-        case "project":
-            choices = [project_json(call, _createmeta_project(call, key))]
-    if choices is not None:
-        answer["allowedValues"] = choices
-    return answer
-
-
-def _field_json(field: jira_data.Field) -> dict[str, Any]:
-    return {
-        "required": field.required,
-        "schema": dict(field.schema),
-        "name": field.name,
-        "key": field.id,
-        "fieldId": field.id,
-        "hasDefaultValue": field.has_default,
-        "operations": list(field.operations),
-    }
-
-
-def _page(call: Call, values: list[Any], name: str) -> Response:
-    """Answer a page of createmeta: Cloud names its list, Data Center calls it `values`."""
-    start, size = call.number("startAt", 0), call.number("maxResults", 50, high=200)
-    page = values[start : start + size]
-    answer: dict[str, Any] = {"startAt": start, "maxResults": size, "total": len(values)}
-    if call.service.is_cloud:
-        return json_answer(answer | {name: page})
-    return json_answer(answer | {"isLast": start + size >= len(values), "values": page})
-
-
 @cache  # compiling the addresses takes longer than all else at the start
 def cloud() -> tuple[Routes, Dialect]:
     return _all(jira_issues.cloud), jira_refusals.CLOUD
@@ -281,4 +220,12 @@ def datacenter() -> tuple[Routes, Dialect]:
 
 
 def _all(deployment: Routes) -> Routes:
-    return Routes(site, jira_issues.common, deployment, jira_comments.routes, jira_parts.routes, jira_pages.routes)
+    """Put all addresses together; Cloud answers each in its interface 3 too, where texts are documents.
+
+    `latest`, which the package jira asks here and there, is interface 2.
+    """
+    parts = (site, jira_screens.routes, jira_projects.routes, jira_versions.routes, jira_single.routes)
+    interface = Routes(*parts, jira_issues.common, deployment, jira_comments.routes, jira_parts.routes)
+    newer = interface.under("/rest/api/2/", "/rest/api/3/") if deployment is jira_issues.cloud else Routes()
+    latest = interface.under("/rest/api/2/", "/rest/api/latest/")
+    return Routes(interface, newer, latest, jira_pages.routes)

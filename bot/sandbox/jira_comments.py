@@ -10,8 +10,10 @@ from sqlalchemy.dialects.sqlite import insert
 from werkzeug.wrappers import Response
 
 from bot.sandbox import jira_data, tables
+from bot.sandbox.adf import AdfError
 from bot.sandbox.jira_fields import FieldError, check_length
 from bot.sandbox.jira_refusals import issue_or_refuse, permit, refuse_fields
+from bot.sandbox.jira_rich import is_v3, read_rich
 from bot.sandbox.jira_store import Issue, comment_json, self_url, touch_issue
 from bot.sandbox.tables import next_number
 from bot.sandbox.web import Call, Routes, json_answer, row_id
@@ -47,7 +49,7 @@ def add_comment(call: Call, key: str) -> Response:
 def insert_comment(call: Call, issue: Issue, given: dict[str, Any]) -> Any:
     """Add a comment and return its row, or refuse."""
     permit(call, "ADD_COMMENTS", 403 if not call.service.is_cloud else 400)
-    body = _body(given)
+    body = _body(call, given)
     properties = check_properties(call, given.get("properties"))
     count = select(func.count()).select_from(tables.issue_comment).where(tables.issue_comment.c.issue == issue.id)
     if call.db.execute(count).scalar_one() >= call.rulebook.jira(call.service).comment_limit:
@@ -70,8 +72,10 @@ def insert_comment(call: Call, issue: Issue, given: dict[str, Any]) -> Any:
     return _comment_row(call, issue, str(number))
 
 
-def _body(given: dict[str, Any]) -> str:
+def _body(call: Call, given: dict[str, Any]) -> str:
     body = given.get("body")
+    if is_v3(call) and body is not None:
+        body = _document(body)
     if not isinstance(body, str):
         text = "Comment body can not be empty!" if body is None else "Operation value must be a string"
         raise refuse_fields({"comment": text})
@@ -82,6 +86,14 @@ def _body(given: dict[str, Any]) -> str:
     except FieldError as error:
         raise refuse_fields({"comment": str(error)}) from error
     return body
+
+
+def _document(body: Any) -> str | None:
+    try:
+        return read_rich(body)
+    except AdfError as error:
+        text = "Comment body is not valid!" if isinstance(body, str) else str(error)
+        raise refuse_fields({"comment": text}) from error
 
 
 def _visibility(call: Call, given: dict[str, Any]) -> dict[str, Any] | None:
@@ -115,7 +127,7 @@ def edit_comment(call: Call, key: str, comment: str) -> Response:
     row = _comment_row(call, issue, comment)
     given = call.json_object()
     values = {
-        "body": _body(given),
+        "body": _body(call, given),
         "properties": row.properties | check_properties(call, given.get("properties")),
         "editor": call.caller.account_id,
         "updated": call.now,

@@ -123,6 +123,12 @@ FIELDS = (
         _schema(type="array", items="component", system="components"),
         operations=("add", "set", "remove"),
     ),
+    Field(
+        "fixVersions",
+        "Fix versions",
+        _schema(type="array", items="version", system="fixVersions"),
+        operations=("add", "set", "remove"),
+    ),
     Field("duedate", "Due date", _schema(type="date", system="duedate")),
     Field(
         "customfield_10010",

@@ -9,6 +9,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from bot.sandbox import jira_data
+from bot.sandbox.adf import AdfError
+from bot.sandbox.jira_rich import RICH_FIELDS, is_v3, read_rich
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,8 +119,11 @@ def _read_summary(_call: Call, _name: str, value: Any) -> str:
     return text.strip()
 
 
-def _read_text(_call: Call, name: str, value: Any) -> str | None:
-    text = _string(value)
+def _read_text(call: Call, name: str, value: Any) -> str | None:
+    try:
+        text = read_rich(value) if name in RICH_FIELDS and is_v3(call) else _string(value)
+    except AdfError as error:
+        raise FieldError(str(error)) from error
     limit = jira_data.LABEL_LIMIT if name == "customfield_10020" else jira_data.TEXT_LIMIT
     check_length(text or "", limit)
     return text
@@ -230,6 +235,22 @@ def _read_components(call: Call, _name: str, value: Any) -> list[str]:
     return found
 
 
+def _read_versions(call: Call, _name: str, value: Any) -> list[str]:
+    from bot.sandbox.jira_versions import all_versions
+
+    if not isinstance(value, list):
+        raise FieldError("data was not an array")
+    known = all_versions(call)
+    found = []
+    for one in value:
+        wanted = _reference(one, "id", "name") or ""
+        match = next((str(row.id) for row in known if wanted in (str(row.id), row.name)), None)
+        if match is None:
+            raise FieldError(f"Version name '{wanted}' is not valid")
+        found.append(match)
+    return found
+
+
 def _read_date(_call: Call, _name: str, value: Any) -> str | None:
     text = _string(value)
     if not text:
@@ -259,6 +280,7 @@ _READERS: dict[str, Callable[[Call, str, Any], Any]] = {
     "reporter": _read_person,
     "labels": _read_labels,
     "components": _read_components,
+    "fixVersions": _read_versions,
     "duedate": _read_date,
     "customfield_10010": _read_number,
 }

@@ -87,7 +87,7 @@ def _fields_and_update(call: Call, body: dict[str, Any]) -> tuple[dict[str, Any]
 
 def _first_values(call: Call, given: dict[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {one.id: None for one in jira_data.FIELDS}
-    values |= {"labels": [], "components": [], "priority": "3"}
+    values |= {"labels": [], "components": [], "fixVersions": [], "priority": "3"}
     values |= {"reporter": call.caller.account_id} | {name: value for name, value in given.items() if name != "project"}
     values |= {"creator": call.caller.account_id, "status": jira_data.TO_DO.id}
     values |= {"resolution": None, "resolutiondate": None, "priority": values["priority"] or "3"}
@@ -127,6 +127,10 @@ def get(call: Call, key: str) -> Response:
         from bot.sandbox.wikimarkup import render
 
         answer["renderedFields"] = {"description": render(issue.fields["description"] or "")}
+    if "editmeta" in expand:
+        from bot.sandbox.jira_screens import edit_screen
+
+        answer["editmeta"] = edit_screen(call, issue)
     return json_answer(answer)
 
 
@@ -191,6 +195,7 @@ def search_cloud_post(call: Call) -> Response:
     body = call.json_object()
     known = {"jql", "fields", "properties", "maxResults", "nextPageToken", "reconcileIssues", "expand", "fieldsByKeys"}
     _refuse_unknown(call, body, known | {"failFast"})
+    body = {name: value for name, value in body.items() if value is not None}  # which is as good as not there
     for name in ("expand", "nextPageToken"):
         if name in body and not isinstance(body[name], str):
             raise call.refuse(400, f"Invalid request payload: {name} must be a string.")

@@ -17,6 +17,7 @@ from bot.sandbox.jira_store import (
     Issue,
     attachment_json,
     attachments_of,
+    find_issue,
     language,
     link_type_json,
     named_json,
@@ -25,6 +26,7 @@ from bot.sandbox.jira_store import (
     self_url,
     status_json,
     touch_issue,
+    whole_link_json,
 )
 from bot.sandbox.rules import Resolution
 from bot.sandbox.tables import next_number
@@ -228,12 +230,32 @@ def put_remote_link(call: Call, key: str) -> Response:
 def edit_remote_link(call: Call, key: str, link: str) -> Response:
     issue = issue_or_refuse(call, key)
     permit(call, "LINK_ISSUES")
-    row = next((one for one in remote_links_of(call, issue) if str(one.id) == link), None)
-    if row is None:
-        raise call.refuse(404, f"The remote link with the id '{link}' does not exist.")
+    row = _remote_link(call, issue, link)
     global_id, document = _read_link(call)
     where = tables.remote_link.c.id == row.id
     call.db.execute(tables.remote_link.update().where(where).values(document=document, global_id=global_id))
+    return Response(status=204)
+
+
+@routes.on("GET", "/rest/api/2/issue/<key>/remotelink/<link>")
+def get_remote_link(call: Call, key: str, link: str) -> Response:
+    issue = issue_or_refuse(call, key)
+    return json_answer(_link_json(call, issue, _remote_link(call, issue, link)))
+
+
+def _remote_link(call: Call, issue: Issue, link: str) -> Any:
+    row = next((one for one in remote_links_of(call, issue) if str(one.id) == link), None)
+    if row is None:
+        raise call.refuse(404, f"The remote link with the id '{link}' does not exist.")
+    return row
+
+
+@routes.on("DELETE", "/rest/api/2/issue/<key>/remotelink/<link>")
+def delete_remote_link_by_id(call: Call, key: str, link: str) -> Response:
+    issue = issue_or_refuse(call, key)
+    permit(call, "LINK_ISSUES")
+    where = tables.remote_link.c.id == _remote_link(call, issue, link).id
+    call.db.execute(tables.remote_link.delete().where(where))
     return Response(status=204)
 
 
@@ -268,7 +290,8 @@ def _note(call: Call, issue: Issue, field: str, to: str) -> None:
 @routes.on("POST", "/rest/api/2/issueLink")
 def link_issues(call: Call) -> Response:
     body = call.json_object()
-    if "comment" in body and not isinstance(body["comment"], dict):
+    comment = body.get("comment")  # null, which the jira package sends, is as good as none
+    if comment is not None and not isinstance(comment, dict):
         raise call.refuse(400, "Can not deserialize 'comment': an object is expected.")
     kind = _link_type(call, body.get("type"))
     inward, outward = (_linked_issue(call, body.get(name)) for name in ("inwardIssue", "outwardIssue"))
@@ -284,8 +307,8 @@ def link_issues(call: Call) -> Response:
         call.db.execute(tables.issue_link.insert().values(**values))
         _note(call, inward, "Link", outward.key)
         _note(call, outward, "Link", inward.key)
-    if "comment" in body:
-        insert_comment(call, outward, body["comment"])
+    if comment is not None:
+        insert_comment(call, outward, comment)
     return Response(status=201)
 
 
@@ -302,6 +325,32 @@ def _linked_issue(call: Call, given: Any) -> Issue:
     if not isinstance(wanted, str):
         raise call.refuse(400, "Both inwardIssue and outwardIssue must name a ticket by key or id.")
     return issue_or_refuse(call, wanted)
+
+
+def _issue_link(call: Call, number: str) -> tuple[Any, Issue, Issue]:
+    """Find a link between two tickets that may both be seen."""
+    where = tables.issue_link.c.id == (row_id(number) or 0)
+    row = call.db.execute(select(tables.issue_link).where(where)).first()
+    ends = [find_issue(call, str(one)) for one in (row.inward, row.outward)] if row is not None else [None, None]
+    if row is None or ends[0] is None or ends[1] is None:
+        raise call.refuse(404, f"No issue link with id '{number}' exists.")
+    return row, ends[0], ends[1]
+
+
+@routes.on("GET", "/rest/api/2/issueLink/<number>")
+def get_issue_link(call: Call, number: str) -> Response:
+    row, inward, outward = _issue_link(call, number)
+    return json_answer(whole_link_json(call, row, inward, outward))
+
+
+@routes.on("DELETE", "/rest/api/2/issueLink/<number>")
+def delete_issue_link(call: Call, number: str) -> Response:
+    row, inward, outward = _issue_link(call, number)
+    permit(call, "LINK_ISSUES", 401)
+    call.db.execute(tables.issue_link.delete().where(tables.issue_link.c.id == row.id))
+    _note(call, inward, "Link", "")
+    _note(call, outward, "Link", "")
+    return Response(status=204)
 
 
 @routes.on("GET", "/rest/api/2/issueLinkType")

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from sqlalchemy import func, select
 
 from bot.sandbox import jira_data, tables
+from bot.sandbox.jira_rich import RICH_FIELDS, is_v3, rich_json
 from bot.sandbox.jql import IndexedIssue
 from bot.sandbox.tables import index_document, next_number, visible_documents
 
@@ -202,7 +203,7 @@ def _people(call: Call, account_id: str | None) -> tuple[str, ...]:
 
 
 def self_url(call: Call, path: str) -> str:
-    return f"{call.base}/rest/api/2/{path}"
+    return f"{call.base}/rest/api/{3 if is_v3(call) else 2}/{path}"
 
 
 def user_json(call: Call, account: Account | None) -> dict[str, Any] | None:
@@ -275,6 +276,19 @@ def component_json(call: Call, wanted: str) -> dict[str, Any]:
     return {"self": self_url(call, f"component/{wanted}"), "id": wanted, "name": name}
 
 
+def versions_of(call: Call, ids: list[str]) -> list[Any]:
+    """Return the releases of these ids, as far as they are still there."""
+    where = (tables.version.c.service == call.service) & tables.version.c.id.in_([int(one) for one in ids])
+    return list(call.db.execute(select(tables.version).where(where).order_by(tables.version.c.id)))
+
+
+def version_json(call: Call, row: Any) -> dict[str, Any]:
+    answer = {"self": self_url(call, f"version/{row.id}"), "id": str(row.id), "name": row.name}
+    answer |= {"description": row.description, "archived": row.archived, "released": row.released}
+    dated = {"releaseDate": row.release_date} if row.release_date else {}
+    return answer | dated | {"projectId": int(row.project)}
+
+
 def attachment_json(call: Call, row: Any) -> dict[str, Any]:
     path = f"attachment/content/{row.id}"
     content = (
@@ -299,7 +313,7 @@ def comment_json(call: Call, issue: Issue, row: Any, *, with_properties: bool = 
         "self": self_url(call, f"issue/{issue.id}/comment/{row.id}"),
         "id": str(row.id),
         "author": person_json(call, row.author),
-        "body": row.body,
+        "body": rich_json(call, row.body),
         "updateAuthor": person_json(call, row.editor),
         "created": described_time(row.created),
         "updated": described_time(row.updated),
@@ -334,9 +348,9 @@ def links_of(call: Call, issue: Issue) -> list[tuple[Any, bool, Issue]]:
     ]
 
 
-def _link_json(call: Call, row: Any, other: Issue, *, is_outward_end: bool) -> dict[str, Any]:
-    kind = next(one for one in jira_data.LINK_TYPES if one.name == row.type)
-    short = {
+def _short_json(call: Call, other: Issue) -> dict[str, Any]:
+    """Write a ticket as it stands at the other end of a link."""
+    return {
         "id": str(other.id),
         "key": other.key,
         "self": self_url(call, f"issue/{other.id}"),
@@ -347,13 +361,24 @@ def _link_json(call: Call, row: Any, other: Issue, *, is_outward_end: bool) -> d
             "issuetype": type_json(call, other.fields["issuetype"]),
         },
     }
+
+
+def whole_link_json(call: Call, row: Any, inward: Issue, outward: Issue) -> dict[str, Any]:
+    kind = next(one for one in jira_data.LINK_TYPES if one.name == row.type)
+    ends = {"inwardIssue": _short_json(call, inward), "outwardIssue": _short_json(call, outward)}
+    answer = {"id": str(row.id), "self": self_url(call, f"issueLink/{row.id}"), "type": link_type_json(call, kind)}
+    return answer | ends
+
+
+def _link_json(call: Call, row: Any, other: Issue, *, is_outward_end: bool) -> dict[str, Any]:
+    kind = next(one for one in jira_data.LINK_TYPES if one.name == row.type)
     # "outwardIssue" of a link is the ticket at its outward end, seen from the inward one.
     end = "inwardIssue" if is_outward_end else "outwardIssue"
     return {
         "id": str(row.id),
         "self": self_url(call, f"issueLink/{row.id}"),
         "type": link_type_json(call, kind),
-        end: short,
+        end: _short_json(call, other),
     }
 
 
@@ -378,8 +403,8 @@ def all_fields(call: Call, issue: Issue) -> dict[str, Any]:
         "summary": given["summary"],
         "issuetype": type_json(call, given["issuetype"]),
         "project": project_json(call, project),
-        "description": given["description"],
-        "environment": given["environment"],
+        "description": rich_json(call, given["description"]),
+        "environment": rich_json(call, given["environment"]),
         "priority": named_json(call, "priority", jira_data.PRIORITIES, given["priority"]),
         "status": status_json(call, issue.status),
         "resolution": named_json(call, "resolution", jira_data.RESOLUTIONS, given["resolution"]),
@@ -389,6 +414,7 @@ def all_fields(call: Call, issue: Issue) -> dict[str, Any]:
         "creator": person_json(call, given["creator"]),
         "labels": given["labels"],
         "components": [component_json(call, one) for one in given["components"]],
+        "fixVersions": [version_json(call, row) for row in versions_of(call, given.get("fixVersions") or [])],
         "duedate": given["duedate"],
         "created": jira_time(issue.created),
         "updated": jira_time(issue.updated),
@@ -407,7 +433,8 @@ def all_fields(call: Call, issue: Issue) -> dict[str, Any]:
             "isWatching": False,
         },
     }
-    return fields | {name: value for name, value in given.items() if name.startswith("customfield_")}
+    custom = {name: value for name, value in given.items() if name.startswith("customfield_")}
+    return fields | {name: rich_json(call, value) if name in RICH_FIELDS else value for name, value in custom.items()}
 
 
 NAVIGABLE_LEFT_OUT = ("comment", "attachment")

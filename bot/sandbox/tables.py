@@ -100,6 +100,20 @@ issue_property = Table(
     Column("value", JSON, nullable=False),
 )
 
+version = Table(
+    "version",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("service", String, nullable=False),
+    Column("project", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("archived", Boolean, nullable=False, default=False),
+    Column("released", Boolean, nullable=False, default=False),
+    Column("release_date", String),
+    UniqueConstraint("service", "project", "name"),
+)
+
 remote_link = Table(
     "remote_link",
     metadata,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -144,6 +144,14 @@ class Routes:
 
     def __init__(self, *parts: Routes) -> None:
         self.entries: list[Route] = [entry for part in parts for entry in part.entries]
+
+    def under(self, old: str, new: str) -> Routes:
+        """Return the addresses that begin with *old*, for their handlers to answer at *new* as well."""
+        moved = Routes()
+        moved.entries = [
+            replace(one, path=new + one.path.removeprefix(old)) for one in self.entries if one.path.startswith(old)
+        ]
+        return moved
 
     def on(self, method: str, path: str, *, is_open: bool = False) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:

@@ -125,6 +125,8 @@ def _eased(spec: dict[str, Any]) -> dict[str, Any]:
     ):
         if properties.get("fields", {}).get("additionalProperties") == {"type": "object"}:
             properties["fields"] = {}  # of an issue: a label is no object
+        if "idLabels" in properties:
+            properties["labels"] = {}  # of a card: labels, not their ids
         if properties.get("minorEdit", {}).get("type") == "boolean":
             properties["minorEdit"] = {}  # a word in a form
         if name == "EntityPropertyBean":

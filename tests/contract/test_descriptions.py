@@ -281,7 +281,8 @@ def refused(act: Callable[[], Any]) -> None:
 def test_a_call_that_nothing_describes_is_noticed(sandbox: RunningSandbox, exchanges: list[Exchange]):
     jira_tracker(sandbox, "cloud").tracker.find("m")
     requests.get(f"{sandbox.jira_cloud_url}/rest/api/2/dashboard", timeout=5)
-    assert [problem_of(each) for each in exchanges] == ["", "nothing describes it"]
+    *described, other = map(problem_of, exchanges)
+    assert (set(described), other) == ({""}, "nothing describes it")
 
 
 def test_a_request_against_its_description_is_noticed(sandbox: RunningSandbox, exchanges: list[Exchange]):

@@ -78,6 +78,8 @@ SLACK = [
     ("product", "3*4*5", "3*4*5"),
     ("italic", "_it_", "\u02cdit\u02cd"),
     ("name with underscores", "ndcg_at_10", "ndcg_at_10"),
+    ("bold between signs that are no letters", "¹*bold*¹", "¹\u2217bold\u2217¹"),
+    ("italic between Chinese letters", "排_序_质", "排\u02cd序\u02cd质"),
     ("strike", "~gone~", "\u223cgone\u223c"),
     ("code", "`rm`", "\u02cbrm\u02cb"),
     ("emoji", ":tada:", f":{J}tada:{J}"),
