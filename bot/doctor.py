@@ -5,14 +5,17 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
+from bot.adapters.checking import walled
 from bot.app import make_run_store, with_absolute_paths
 from bot.checks import Check, Examined, TicketWants
 from bot.config import (
     ChatSection,
     Config,
+    ConfluenceSection,
     JiraSection,
     PipelineSection,
     SlackSection,
@@ -21,7 +24,7 @@ from bot.config import (
     WebhookSection,
 )
 from bot.domain.runs import Release
-from bot.errors import IntegrationError, RunStoreError, StateError
+from bot.errors import RunStoreError, StateError
 from bot.formats import duration
 from bot.ports import RunStore, Selection
 from bot.private import is_open_to_others
@@ -36,30 +39,23 @@ _LONG_AGO = timedelta(days=90)  # runs that ended earlier are not looked for
 def examine(config: Config, folder: Path, clock: Callable[[], datetime], *, fix: bool = False) -> Iterator[Examined]:
     """Look at one place after the other; with *fix*, make what is missing and safe to make."""
     config = with_absolute_paths(config, folder)
-    yield Examined("store", tuple(_check_store(config, folder / config.jobs_folder)))
+    yield _behind_a_wall("store", partial(_check_store, config, folder / config.jobs_folder))
     if config.templates:
-        yield Examined("templates", tuple(_check_templates(folder / config.templates)))
-    yield Examined("mlflow", tuple(_check_mlflow(config, make_run_store(config), clock())))
+        yield _behind_a_wall("templates", partial(_check_templates, folder / config.templates))
+    yield _behind_a_wall("mlflow", lambda: _check_mlflow(config, make_run_store(config), clock()))
     for name, tracker in config.tracker.items():
-        found = _check_tracker(tracker, _wants(config, name), clock(), fix=fix)
-        yield Examined(f"tracker.{name}", tuple(_whole(found)))
+        wants = _wants(config, name)
+        yield _behind_a_wall(f"tracker.{name}", partial(_check_tracker, tracker, wants, clock(), fix=fix))
     for name, wiki in config.wiki.items():
-        from bot.adapters.confluence_checks import check_confluence
-
-        yield Examined(f"wiki.{name}", tuple(_whole(check_confluence(wiki, clock(), fix=fix))))
+        yield _behind_a_wall(f"wiki.{name}", partial(_check_wiki, wiki, clock(), fix=fix))
     for name, chat in config.chat.items():
         channels = dict.fromkeys(p.channel for p in config.pipeline.values() if p.chat == name and p.channel)
-        yield Examined(f"chat.{name}", tuple(_whole(_check_chat(chat, list(channels), clock()))))
+        yield _behind_a_wall(f"chat.{name}", partial(_check_chat, chat, list(channels), clock()))
 
 
-def _whole(checks: Iterable[Check]) -> Iterator[Check]:
-    """Pass checks on; a service that breaks off in their midst is one more."""
-    try:
-        yield from checks
-    except IntegrationError as error:
-        yield Check(
-            "answer", ok=False, said=str(error), remedy="Run `herald doctor` again; if it stays, ask its admin."
-        )
+def _behind_a_wall(place: str, look: Callable[[], Iterable[Check]]) -> Examined:
+    """Look at a place; whatever goes wrong there is said, and the next is looked at all the same."""
+    return Examined(place, tuple(walled("answer", look)))
 
 
 def _check_store(config: Config, jobs: Path) -> Iterator[Check]:
@@ -118,12 +114,16 @@ def _check_mlflow(config: Config, store: RunStore, now: datetime) -> Iterator[Ch
         return
     yield Check("address", ok=True, said="answers")
     for name, pipeline in config.pipeline.items():
-        try:
-            yield _check_runs(name, pipeline, store, now)
-            if pipeline.pinned is not None:
-                yield _check_release(name, pipeline.pinned, store)
-        except RunStoreError as error:
-            yield Check(f"runs of {name}", ok=False, said=str(error), remedy="Mend what the sentence names.")
+        yield from walled(f"runs of {name}", partial(_check_pipeline, name, pipeline, store, now))
+
+
+def _check_pipeline(name: str, pipeline: PipelineSection, store: RunStore, now: datetime) -> Iterator[Check]:
+    try:
+        yield _check_runs(name, pipeline, store, now)
+        if pipeline.pinned is not None:
+            yield _check_release(name, pipeline.pinned, store)
+    except RunStoreError as error:
+        yield Check(f"runs of {name}", ok=False, said=str(error), remedy="Mend what the sentence names.")
 
 
 def _check_runs(name: str, pipeline: PipelineSection, store: RunStore, now: datetime) -> Check:
@@ -181,6 +181,12 @@ def _check_tracker(section: TrackerSection, wants: TicketWants, now: datetime, *
             return check_trello(section, wants, now, fix=fix)
         case _:
             assert_never(section)
+
+
+def _check_wiki(section: ConfluenceSection, now: datetime, *, fix: bool) -> Iterator[Check]:
+    from bot.adapters.confluence_checks import check_confluence
+
+    return check_confluence(section, now, fix=fix)
 
 
 def _check_chat(section: ChatSection, channels: list[str], now: datetime) -> Iterator[Check]:

@@ -1,16 +1,55 @@
-"""What the checks of several services share: who answered, and whether its clock agrees with ours."""
+"""What the checks of several services share: walls between them, who answered, and whether clocks agree."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from bot.adapters.refusals import lacks_scope
 from bot.checks import Check
 from bot.errors import AccountError, IntegrationError, PermanentError
 
 _CLOCKS_MAY_DIFFER = timedelta(minutes=2)
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
+_UNASKABLE = {_FORBIDDEN, 404, 405, 410, 501}  # how servers refuse a question that they or our account know nothing of
+PROBE = "herald-doctor"  # what is looked for where nothing is to be found
+
+
+def walled(
+    name: str, look: Callable[[], Iterable[Check]], remedy: str = "", *, asks: str | None = None
+) -> Iterator[Check]:
+    """Pass on what a look finds; what goes wrong in it is one check of that *name*, and keeps nothing else from sight.
+
+    With *asks*, the name of the service, it only asks what Herald never does: a server that refuses the question does
+    not say, and that is no fault.
+    """
+    try:
+        yield from look()
+    except IntegrationError as error:
+        if asks is not None and _is_unaskable(error):
+            yield unsaid(name, asks, str(error))
+        else:
+            yield Check(name, ok=False, said=str(error), remedy=remedy or _remedy_for(error))
+    except Exception as error:  # noqa: BLE001 - a server that answers as nobody foresaw is what a doctor is for
+        said = f"could not be looked at: {type(error).__name__}: {error}"
+        yield Check(name, ok=False, said=said, remedy="Tell Herald's authors what the service answered.")
+
+
+def unsaid(name: str, service: str, why: str = "the first use will show it") -> Check:
+    return Check(name, ok=True, said=f"{service} does not say; {why}")
+
+
+def _is_unaskable(error: IntegrationError) -> bool:
+    if not isinstance(error, AccountError | PermanentError):
+        return False
+    return error.status in _UNASKABLE or lacks_scope(error)
+
+
+def _remedy_for(error: IntegrationError) -> str:
+    if isinstance(error, AccountError | PermanentError):
+        return "Mend what the sentence names."
+    return "Run `herald doctor` again; if it stays, ask its admin."
 
 
 def unanswered(error: IntegrationError, base: str) -> Iterable[Check]:

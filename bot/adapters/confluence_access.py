@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bot.errors import PermanentError
+from bot.errors import AccountError, PermanentError
 from bot.ports import Right
 
 if TYPE_CHECKING:
@@ -59,19 +59,22 @@ def _find_on_cloud(link: ConfluenceLink, config: ConfluenceSection) -> tuple[Spa
     ids, headers = link.wire.read(f"show the space {config.space}", send, parse)
     if not ids:
         return None, headers
-    space = link.ask(
-        f"show what we may do in {config.space}",
-        "GET",
-        f"api/v2/spaces/{ids[0]}",
-        lambda answer: Space(
-            ids[0],
-            str(answer["name"]),
-            str(answer.get("homepageId") or ""),
-            answer.get("status") == "archived",
-            _operations(answer),
-        ),
-        params={"include-operations": "true"},
-    )
+    try:
+        space = link.ask(
+            f"show what we may do in {config.space}",
+            "GET",
+            f"api/v2/spaces/{ids[0]}",
+            lambda answer: Space(
+                ids[0],
+                str(answer.get("name") or config.space),
+                str(answer.get("homepageId") or ""),
+                answer.get("status") == "archived",
+                _operations(answer),
+            ),
+            params={"include-operations": "true"},
+        )
+    except (PermanentError, AccountError):  # the space is shown, and more need not be
+        space = Space(ids[0], config.space, "")
     return space, headers
 
 
@@ -82,7 +85,9 @@ def _find_in_data_center(link: ConfluenceLink, config: ConfluenceSection) -> tup
             return None, answer.headers
         home = str((found.get("homepage") or {}).get("id", ""))
         is_archived = str(found.get("status", "")).lower() == "archived"
-        return Space(str(found.get("id", "")), str(found["name"]), home, is_archived), answer.headers
+        return Space(
+            str(found.get("id", "")), str(found.get("name") or config.space), home, is_archived
+        ), answer.headers
 
     params = {"spaceKey": config.space, "expand": "homepage"}
     send = partial(link.request, "GET", "rest/api/space", params=params)
@@ -98,7 +103,7 @@ def permitted(link: ConfluenceLink, config: ConfluenceSection, space: Space) -> 
     params = {"include-operations": "true"} if cloud else {"expand": "operations"}
     try:
         on_home = link.ask("show what we may do on its home page", "GET", path, _operations, params=params)
-    except PermanentError:  # it is hidden from us, and says nothing of other pages
+    except (PermanentError, AccountError):  # it is hidden from us, and says nothing of other pages
         return space.permitted
     if on_home is None:
         return space.permitted

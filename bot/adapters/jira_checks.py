@@ -7,102 +7,159 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from bot.adapters.checking import check_clock, listed, unanswered
-from bot.adapters.jira import JiraLink, demanded, easiest, quoted_jql, quoted_path, state_of
+from bot.adapters.checking import PROBE, check_clock, listed, unanswered, unsaid, walled
+from bot.adapters.jira import (
+    PERMISSIONS,
+    JiraLink,
+    JiraTracker,
+    demanded,
+    easiest,
+    quoted_jql,
+    quoted_path,
+    state_of,
+)
+from bot.adapters.refusals import lacks_scope
 from bot.checks import Check, TicketWants
 from bot.config import JiraSection
-from bot.errors import IntegrationError, PermanentError
-from bot.ports import TicketState
+from bot.errors import AccountError, IntegrationError, PermanentError
+from bot.ports import Right, TicketState
 
 _OLDEST = (8, 14)  # Data Center: the first with personal access tokens
 _PAGE = 200
+_FORBIDDEN = 403
 _SAMPLE = 20
+_NEW_TOKEN = "Make a new token and set it where config says; on Cloud, email is the token's account."  # noqa: S105 - an advice
 _FILLED_BY_JIRA = {"project", "issuetype", "reporter"}
-_PERMISSIONS = {
-    "CREATE_ISSUES": "create tickets",
-    "ADD_COMMENTS": "comment",
-    "TRANSITION_ISSUES": "transition tickets",
-    "CREATE_ATTACHMENTS": "attach files",
-    "LINK_ISSUES": "link",
+_SENTENCES = {
+    Right.CREATE: "create tickets",
+    Right.COMMENT: "comment",
+    Right.MOVE: "transition tickets",
+    Right.ATTACH: "attach files",
+    Right.LINK: "link",
 }
-_ASSIGNING = {"ASSIGN_ISSUES": "assign tickets"}
+_ASSIGNING = ("ASSIGN_ISSUES", "assign tickets")
 
 
 def check_jira(config: JiraSection, wants: TicketWants, now: datetime) -> Iterator[Check]:
-    """Look at everything that a ticket's life leans on; what cannot be looked at after a failure is left out."""
+    """Look at everything that a ticket's life leans on, each thing by itself, by the calls that tickets take."""
     link = JiraLink(config)
     try:
-        server, headers = link.wire.read(
-            "show its version",
-            partial(link.request, "GET", "serverInfo"),
-            lambda answer: (answer.json(), answer.headers),
-        )
-    except IntegrationError as error:
-        yield from unanswered(error, config.base)
+        yield from _check_server(link, config, now)
+    except _OtherDeploymentError as error:
+        yield error.check
         return
+    except IntegrationError as error:
+        if not isinstance(error, PermanentError) or error.status != _FORBIDDEN:
+            yield from unanswered(error, config.base)
+            return
+        yield Check("address", ok=True, said=f"{config.base} answers")
+        yield unsaid("deployment", "Jira", str(error))
+    known = list(walled("credentials", partial(_check_account, link), _NEW_TOKEN))
+    yield from known
+    if all(check.ok for check in known):
+        yield from _check_project(link, config, wants)
+
+
+class _OtherDeploymentError(Exception):
+    """The server is not what config says, so that nothing else that is asked means anything."""
+
+    def __init__(self, check: Check) -> None:
+        super().__init__(check.said)
+        self.check = check
+
+
+def _check_server(link: JiraLink, config: JiraSection, now: datetime) -> Iterator[Check]:
+    server, headers = link.wire.read(
+        "show its version",
+        partial(link.request, "GET", "serverInfo"),
+        lambda answer: (dict(answer.json()), answer.headers),
+    )
     yield Check("address", ok=True, said=f"{config.base} answers")
     if (clock := check_clock(headers, now)) is not None:
         yield clock
     deployment = _check_deployment(config, server)
-    yield deployment
     if not deployment.ok:
-        return
+        raise _OtherDeploymentError(deployment)
+    yield deployment
+
+
+def _check_account(link: JiraLink) -> Iterator[Check]:
     try:
-        name = link.get("show who we are", "myself", lambda answer: str(answer.get("displayName", "somebody")))
-    except IntegrationError as error:
-        remedy = "Make a new token and set it where config says; on Cloud, email is the token's account."
-        yield Check("credentials", ok=False, said=str(error), remedy=remedy)
-        return
-    yield Check("credentials", ok=True, said=f"we are {name}")
-    yield from _check_project(link, config, wants)
+        yield Check("credentials", ok=True, said=f"we are {link.who()}")
+    except AccountError as error:
+        if not lacks_scope(error):
+            raise
+        yield unsaid("credentials", "Jira", str(error))
 
 
 def _check_deployment(config: JiraSection, server: Mapping[str, Any]) -> Check:
-    found = "cloud" if server.get("deploymentType") == "Cloud" else "datacenter"
     version = str(server.get("version", "unknown"))
+    if "deploymentType" not in server:
+        return unsaid("deployment", "Jira", f"version {version}")
+    found = "cloud" if server["deploymentType"] == "Cloud" else "datacenter"
     if found != config.deployment:
         said = f"config says {config.deployment}, the server says {found}"
         return Check("deployment", ok=False, said=said, remedy=f'Set deployment = "{found}".')
-    numbers = tuple(server.get("versionNumbers") or _OLDEST)
-    if found == "datacenter" and numbers < _OLDEST:
+    if found == "datacenter" and _numbers(server) < _OLDEST:
         return Check("version", ok=False, said=version, remedy="Herald needs Jira Data Center 8.14 or later.")
     return Check("deployment", ok=True, said=f"{found}, version {version}")
 
 
+def _numbers(server: Mapping[str, Any]) -> tuple[int, ...]:
+    """Read the version; what does not say it in numbers is taken to be new enough."""
+    numbers = server.get("versionNumbers")
+    return tuple(numbers) if isinstance(numbers, list) and all(isinstance(each, int) for each in numbers) else _OLDEST
+
+
 def _check_project(link: JiraLink, config: JiraSection, wants: TicketWants) -> Iterator[Check]:
-    try:
-        name = link.get(
-            f"show the project {config.project}",
-            f"project/{quoted_path(config.project)}",
-            lambda answer: str(answer.get("name", config.project)),
-        )
-    except IntegrationError as error:
-        remedy = "Check project (its key), and give the account Browse Projects there."
-        yield Check("project", ok=False, said=str(error), remedy=remedy)
+    """Look at the project, and where it is shown at all that lies in it."""
+    remedy = "Check project (its key), and give the account Browse Projects there."
+    shown = list(walled("project", partial(_check_shown, link, config), remedy))
+    yield from shown
+    if not all(check.ok for check in shown):
         return
-    yield Check("project", ok=True, said=f"{config.project}, {name}")
-    allowed = _permissions(link, config, wants)
-    for key, what in {**_PERMISSIONS, **(_ASSIGNING if wants.assignees else {})}.items():
+    yield from walled("search", partial(_check_search, config))
+    allowed: dict[str, bool] = {}
+    yield from walled("permissions", partial(_check_permissions, link, config, wants, allowed), asks="Jira")
+    if allowed.get(PERMISSIONS[Right.CREATE], True):
+        yield from walled("fields", partial(_check_fields, link, config, wants), asks="Jira")
+        for account in wants.assignees:
+            yield from walled("assignee", partial(_check_assignee, link, config, account), asks="Jira")
+    if allowed.get(PERMISSIONS[Right.ATTACH], True):
+        yield from walled("attachments", partial(_check_attachments, link), asks="Jira")
+    if allowed.get(PERMISSIONS[Right.MOVE], True):
+        yield from walled("transitions", partial(_check_transitions, link, config))
+
+
+def _check_shown(link: JiraLink, config: JiraSection) -> Iterator[Check]:
+    project = link.project()
+    if project.get("archived"):
+        remedy = "Restore it in Jira, or name another."
+        yield Check("project", ok=False, said=f"{config.project} is archived", remedy=remedy)
+        return
+    yield Check("project", ok=True, said=f"{config.project}, {project.get('name', config.project)}")
+
+
+def _check_search(config: JiraSection) -> Iterator[Check]:
+    """Search as a ticket is searched for whose opening ended in doubt."""
+    JiraTracker(config).find(PROBE)
+    yield Check("search", ok=True, said="tickets are found by their labels")
+
+
+def _check_permissions(
+    link: JiraLink, config: JiraSection, wants: TicketWants, allowed: dict[str, bool]
+) -> Iterator[Check]:
+    """Ask what we may do in the project, and note it in *allowed* for what is looked at next."""
+    sentences = {PERMISSIONS[right]: sentence for right, sentence in _SENTENCES.items()}
+    sentences |= dict([_ASSIGNING]) if wants.assignees else {}
+    allowed |= link.permissions(sentences)
+    for key, what in sentences.items():
+        if key not in allowed:
+            yield unsaid(f"may {what}", "Jira")
+            continue
         remedy = f"Give the account the permission {key} in project {config.project}."
-        may = allowed.get(key, False)
+        may = allowed[key]
         yield Check(f"may {what}", ok=may, said="yes" if may else "no", remedy="" if may else remedy)
-    if allowed.get("CREATE_ISSUES"):
-        yield from _check_fields(link, config, wants)
-    if allowed.get("CREATE_ATTACHMENTS"):
-        yield _check_attachments(link)
-    if allowed.get("TRANSITION_ISSUES"):
-        yield from _check_transitions(link, config)
-
-
-def _permissions(link: JiraLink, config: JiraSection, wants: TicketWants) -> dict[str, bool]:
-    keys = [*_PERMISSIONS, *(_ASSIGNING if wants.assignees else ())]
-    return link.get(
-        "list our permissions",
-        "mypermissions",
-        lambda answer: {key: bool(each["havePermission"]) for key, each in answer["permissions"].items()},
-        projectKey=config.project,
-        permissions=",".join(keys),
-    )
 
 
 def _check_fields(link: JiraLink, config: JiraSection, wants: TicketWants) -> Iterator[Check]:
@@ -123,8 +180,6 @@ def _check_fields(link: JiraLink, config: JiraSection, wants: TicketWants) -> It
     yield Check("fields", ok=not absent, said=said, remedy=remedy)
     yield _check_required(config, fields, given)
     yield from _check_values(config, fields, wants)
-    for account in wants.assignees:
-        yield _check_assignee(link, config, account)
 
 
 def _paged(link: JiraLink, doing: str, path: str, name: str) -> list[Mapping[str, Any]]:
@@ -173,7 +228,7 @@ def _check_values(config: JiraSection, fields: Mapping[str, Mapping[str, Any]], 
         yield Check(name, ok=not unknown, said=said, remedy=remedy)
 
 
-def _check_assignee(link: JiraLink, config: JiraSection, account: str) -> Check:
+def _check_assignee(link: JiraLink, config: JiraSection, account: str) -> Iterator[Check]:
     key = "accountId" if config.deployment == "cloud" else "name"
     asked = "accountId" if config.deployment == "cloud" else "username"
     found = link.get(
@@ -183,15 +238,16 @@ def _check_assignee(link: JiraLink, config: JiraSection, account: str) -> Check:
         **{"project": config.project, asked: account},
     )
     if found:
-        return Check("assignee", ok=True, said=found[0])
+        yield Check("assignee", ok=True, said=found[0])
+        return
     remedy = f"Set assignee of the pipeline to the {key} of somebody who can be assigned tickets of {config.project}."
-    return Check("assignee", ok=False, said=f"{account} cannot be assigned tickets", remedy=remedy)
+    yield Check("assignee", ok=False, said=f"{account} cannot be assigned tickets", remedy=remedy)
 
 
-def _check_attachments(link: JiraLink) -> Check:
+def _check_attachments(link: JiraLink) -> Iterator[Check]:
     enabled = link.get("say whether files may be attached", "attachment/meta", lambda answer: bool(answer["enabled"]))
     remedy = "" if enabled else "Let an administrator of Jira turn attachments on; until then tickets have no chart."
-    return Check("attachments", ok=enabled, said="on" if enabled else "are turned off for all of Jira", remedy=remedy)
+    yield Check("attachments", ok=enabled, said="on" if enabled else "are turned off for all of Jira", remedy=remedy)
 
 
 def _check_transitions(link: JiraLink, config: JiraSection) -> Iterator[Check]:

@@ -109,7 +109,7 @@ def about_us(*, unless_silent: bool = False) -> Iterator[None]:
     try:
         yield
     except AccountError as error:
-        if unless_silent and (_lacks_scope(error) or error.status in _NO_SUCH_QUESTION):
+        if unless_silent and (lacks_scope(error) or error.status in _NO_SUCH_QUESTION):
             return
         raise AccountError(str(error), status=error.status, fields=error.fields) from None
     except PermanentError as error:
@@ -118,7 +118,7 @@ def about_us(*, unless_silent: bool = False) -> Iterator[None]:
         raise AccountError(str(error), status=error.status, fields=error.fields) from None
 
 
-def _lacks_scope(error: AccountError) -> bool:
+def lacks_scope(error: IntegrationError) -> bool:
     """Say whether a token is good, only not for this question."""
     return "scope" in str(error)
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from functools import partial
 from urllib.parse import urlsplit
 
-from bot.adapters.checking import check_clock, listed, unanswered
-from bot.adapters.slack import SlackLink, next_page
-from bot.adapters.slack_channels import is_channel_id
+from bot.adapters.checking import PROBE, check_clock, listed, unanswered, unsaid, walled
+from bot.adapters.slack import SlackChat, SlackLink
+from bot.adapters.slack_channels import Channels, is_channel_id
 from bot.checks import Check
 from bot.config import SlackSection, WebhookSection
 from bot.errors import AccountError, IntegrationError
 
-_PAGE = 200
 _WRITING, _READING, _LISTING = "chat:write", "channels:history", "channels:read"
 _SHARING = "files:write"
 _PRIVATE = {_READING: "groups:history", _LISTING: "groups:read"}  # the same for private channels
+_READS, _LISTS = {_READING, _PRIVATE[_READING]}, {_LISTING, _PRIVATE[_LISTING]}
+_NOT_SAID = "; Slack does not say whether it is archived"
 _NOT_OURS = {"invalid_auth", "not_authed", "token_revoked", "token_expired", "account_inactive"}
 
 
@@ -46,7 +48,8 @@ def check_slack(config: SlackSection, channels: Sequence[str], now: datetime) ->
     by_name = [name for name in channels if not is_channel_id(name)]
     yield from _check_scopes(scopes, needs_listing=bool(by_name), shares_charts=config.charts)
     for name in channels:
-        yield from _check_channel(link, name, scopes)
+        if scopes is None or is_channel_id(name) or _LISTS & scopes:  # else said above
+            yield from walled(f"channel {name}", partial(_check_channel, config, link, name, scopes, now))
 
 
 def check_webhook(config: WebhookSection, channels: Sequence[str]) -> Iterator[Check]:
@@ -68,6 +71,7 @@ def _scopes(headers: Mapping[str, str]) -> frozenset[str] | None:
 
 def _check_scopes(scopes: frozenset[str] | None, *, needs_listing: bool, shares_charts: bool) -> Iterator[Check]:
     if scopes is None:
+        yield unsaid("scopes", "Slack", "what can be tried without posting is tried")
         return
     whys = {
         _WRITING: "to post and to edit",
@@ -77,71 +81,34 @@ def _check_scopes(scopes: frozenset[str] | None, *, needs_listing: bool, shares_
     }
     for scope, why in whys.items():
         has = bool({scope, _PRIVATE.get(scope, scope)} & scopes)
-        remedy = "" if has else f"Add {scope} to the app's bot scopes and install it again."
+        other = f" (for private channels {_PRIVATE[scope]})" if scope in _PRIVATE else ""
+        remedy = "" if has else f"Add {scope}{other} to the app's bot scopes and install it again."
         yield Check(f"scope {scope}", ok=has, said="given" if has else f"is missing; it is needed {why}", remedy=remedy)
 
 
-def _check_channel(link: SlackLink, name: str, scopes: frozenset[str] | None) -> Iterator[Check]:
-    """Look a channel up in the list where we may see that, and by its history where we may not."""
-    if scopes is None or {_LISTING, _PRIVATE[_LISTING]} & scopes:
-        found = _look_up(link, name, scopes)
-        if found is not None:
-            yield from _judge_channel(name, found)
-            return
-        if not is_channel_id(name):
-            yield _unseen(name)
-            return
-    if not is_channel_id(name) or (scopes is not None and not {_READING, _PRIVATE[_READING]} & scopes):
-        return  # a scope that is missing: said above
-    try:
-        link.call(
-            f"show what was posted to {name}",
-            lambda client: client.conversations_history(channel=name, limit=1),
-            lambda answer: len(answer["messages"]),
+def _check_channel(
+    config: SlackSection, link: SlackLink, name: str, scopes: frozenset[str] | None, now: datetime
+) -> Iterator[Check]:
+    """Find the channel and read what was posted to it, by the calls that find a message whose posting broke off."""
+    check = f"channel {name}"
+    channel_id = Channels(link).id_of(name)
+    is_archived = None
+    with suppress(IntegrationError):  # the bot never asks this, and may not have the scope
+        is_archived = link.call(
+            f"show the channel {name}",
+            lambda client: client.conversations_info(channel=channel_id),
+            lambda answer: bool(answer["channel"].get("is_archived")),
         )
-    except AccountError as error:
-        if error.fields.get("error") == "not_in_channel":
-            yield _uninvited(name)
-        else:
-            yield _unseen(name)
+    if is_archived:
+        yield Check(check, ok=False, said=f"{name} is archived", remedy="Unarchive it, or name another.")
         return
-    yield Check(f"channel {name}", ok=True, said="we can read it")
-
-
-def _look_up(link: SlackLink, name: str, scopes: frozenset[str] | None) -> Mapping[str, Any] | None:
-    kinds = ["public_channel"] if scopes is None or _LISTING in scopes else []
-    kinds += ["private_channel"] if scopes is not None and _PRIVATE[_LISTING] in scopes else []
-    cursor: str | None = None
-    while True:
-        page, cursor = link.call(
-            "list the channels",
-            lambda client, at=cursor: client.conversations_list(  # type: ignore[misc]
-                cursor=at, limit=_PAGE, types=",".join(kinds)
-            ),
-            lambda answer: (list(answer["channels"]), next_page(answer)),
-        )
-        for each in page:
-            if name in (each["id"], each["name"], f"#{each['name']}"):
-                return each  # type: ignore[no-any-return]
-        if not cursor:
-            return None
-
-
-def _judge_channel(name: str, found: Mapping[str, Any]) -> Iterator[Check]:
-    shown = f"#{found['name']}"
-    if found.get("is_archived"):
-        remedy = "Unarchive it, or name another."
-        yield Check(f"channel {name}", ok=False, said=f"{shown} is archived", remedy=remedy)
-    elif not found.get("is_member"):
-        yield _uninvited(name)
-    else:
-        yield Check(f"channel {name}", ok=True, said=f"we are in {shown}")
-
-
-def _unseen(name: str) -> Check:
-    remedy = "Check its name or id, and invite the app to it if it is private."
-    return Check(f"channel {name}", ok=False, said="Slack shows the app no such channel", remedy=remedy)
-
-
-def _uninvited(name: str) -> Check:
-    return Check(f"channel {name}", ok=False, said="we are not in it", remedy="Say /invite @herald there.")
+    if scopes is not None and not _READS & scopes:
+        return  # said above
+    try:
+        SlackChat(config).find(channel_id, PROBE, now)
+    except AccountError as error:
+        if error.fields.get("error") != "not_in_channel":
+            raise
+        yield Check(check, ok=False, said="we are not in it", remedy="Say /invite @herald there.")
+        return
+    yield Check(check, ok=True, said=f"we read {channel_id}" + ("" if is_archived is False else _NOT_SAID))

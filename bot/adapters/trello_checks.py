@@ -7,14 +7,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from bot.adapters.checking import check_clock, listed, unanswered
-from bot.adapters.trello import TrelloLink, missing_lists, quoted_path
+from bot.adapters.checking import PROBE, check_clock, listed, unanswered, unsaid, walled
+from bot.adapters.trello import TrelloLink, TrelloTracker, looks_on_only, missing_lists
 from bot.checks import Check, TicketWants
 from bot.config import TrelloSection
-from bot.errors import IntegrationError, PermanentError
-
-_NOT_FOUND, _BAD_REQUEST = 404, 400
-_READER = "observer"
+from bot.errors import AccountError, IntegrationError, PermanentError
 
 
 def check_trello(config: TrelloSection, wants: TicketWants, now: datetime, *, fix: bool) -> Iterator[Check]:
@@ -34,33 +31,47 @@ def check_trello(config: TrelloSection, wants: TicketWants, now: datetime, *, fi
         yield clock
     yield Check("credentials", ok=True, said=f"we are {name}")
     try:
-        board: Mapping[str, Any] = link.get(
-            "show the board",
-            f"boards/{quoted_path(config.board)}",
-            dict,
-            fields="name,closed",
-            memberships="me",
-        )
-    except PermanentError as error:
-        if error.status not in (_NOT_FOUND, _BAD_REQUEST):
-            raise
+        board = link.board()
+    except (PermanentError, AccountError) as error:
         remedy = "Check board (the letters after /b/ in its address), and let the account see it."
         yield Check("board", ok=False, said=str(error), remedy=remedy)
         return
+    except IntegrationError as error:
+        yield Check("board", ok=False, said=str(error), remedy="Run `herald doctor` again; if it stays, ask its admin.")
+        return
     yield _judge_board(board)
-    held = board.get("memberships")
-    may = not (isinstance(held, list) and any(each.get("memberType") == _READER for each in held))
-    remedy = "" if may else "Make the account a normal member of the board."
-    yield Check("may write", ok=may, said="yes" if may else "the account may only look on", remedy=remedy)
+    yield _judge_membership(board)
     if not board.get("closed"):
-        yield from _check_lists(link, config, str(board["id"]), fix=fix and may)
-        yield from _check_labels(link, str(board["id"]), wants, fix=fix and may)
+        may = not looks_on_only(board)
+        yield from walled("lists", partial(_check_lists, link, config, str(board["id"]), fix=fix and may))
+        yield from walled("labels", partial(_check_labels, link, str(board["id"]), wants, fix=fix and may))
+        yield from walled("cards", partial(_check_cards, link, config))
+
+
+def _judge_membership(board: Mapping[str, Any]) -> Check:
+    if not isinstance(board.get("memberships"), list):
+        return unsaid("may write", "Trello")
+    may = not looks_on_only(board)
+    remedy = "" if may else "Make the account a normal member of the board."
+    return Check("may write", ok=may, said="yes" if may else "the account may only look on", remedy=remedy)
+
+
+def _check_cards(link: TrelloLink, config: TrelloSection) -> Iterator[Check]:
+    """List the cards as they are listed when one is looked for whose creation ended in doubt."""
+    if not missing_lists(link.lists(), config.lists):  # said above
+        TrelloTracker(config).find(PROBE)
+    yield Check("cards", ok=True, said="are shown")
 
 
 def _judge_board(board: Mapping[str, Any]) -> Check:
     if board.get("closed"):
-        return Check("board", ok=False, said=f"{board['name']} is closed", remedy="Open it again, or name another.")
-    return Check("board", ok=True, said=str(board["name"]))
+        return Check(
+            "board",
+            ok=False,
+            said=f"{board.get('name', 'the board')} is closed",
+            remedy="Open it again, or name another.",
+        )
+    return Check("board", ok=True, said=str(board.get("name", "is shown")))
 
 
 def _check_lists(link: TrelloLink, config: TrelloSection, board_id: str, *, fix: bool) -> Iterator[Check]:

@@ -178,7 +178,7 @@ BROKEN: dict[str, tuple[Callable[[Clinic], None], set[str]]] = {
     ),
     "jira assignee": (put("pipeline", "next-purchase", "assignee", value="nobody"), {f"{CLOUD}: assignee"}),
     "jira attachments": (change(Service.JIRA_CLOUD, attachments_enabled=False), {f"{CLOUD}: attachments"}),
-    "jira breaks off": (strike(Service.JIRA_CLOUD, "/mypermissions"), {f"{CLOUD}: answer"}),
+    "jira breaks off": (strike(Service.JIRA_CLOUD, "/mypermissions"), {f"{CLOUD}: permissions"}),
     **{
         f"jira may not {what}": (change(Service.JIRA_CLOUD, denied=(key,)), {f"{CLOUD}: may {what}"})
         for key, what in {
@@ -368,6 +368,95 @@ def test_the_command_prints_a_line_a_check_and_ends_with_1_where_something_is_wr
     assert {"place", "check", "ok", "said", "remedy"} == set(as_json["checks"][0])
 
 
+# ---- what a server does not say
+
+
+def refuse(clinic: Clinic, kind: FaultKind, service: Service, path: str) -> None:
+    clinic.sandbox.strike(Fault(kind, service, path=path, times=0))
+
+
+QUESTIONS = {
+    "what we may do": (Service.JIRA_CLOUD, "/mypermissions", CLOUD, "permissions"),
+    "which fields there are": (Service.JIRA_CLOUD, "/createmeta", CLOUD, "fields"),
+    "who can be assigned": (Service.JIRA_CLOUD, "/user/assignable", CLOUD, "assignee"),
+    "whether files are on": (Service.JIRA_DATACENTER, "/attachment/meta", DC, "attachments"),
+    "what we may do in a space": (Service.CONFLUENCE_CLOUD, r"/spaces/\d+$", "wiki.cloud", "may add pages"),
+    "who we are": (Service.CONFLUENCE_DATACENTER, "/user/current", "wiki.dc", "credentials"),
+}
+
+
+@pytest.mark.parametrize("kind", [FaultKind.FORBIDDEN, FaultKind.NOT_FOUND], ids=str)
+@pytest.mark.parametrize("question", list(QUESTIONS))
+def test_a_question_that_is_refused_is_no_fault_and_the_rest_is_looked_at(
+    clinic: Clinic, question: str, kind: FaultKind
+):
+    service, path, place, check = QUESTIONS[question]
+    clinic.wrong()
+    last = clinic.found[place][-1].name
+    refuse(clinic, kind, service, path)
+    assert clinic.wrong() == set()
+    assert "does not say" in clinic.check(place, check).said
+    assert clinic.found[place][-1].name == last, "the rest is looked at"
+
+
+def test_a_jira_that_hides_its_version_is_looked_at_all_the_same(clinic: Clinic):
+    refuse(clinic, FaultKind.FORBIDDEN, Service.JIRA_CLOUD, "/serverInfo")
+    assert clinic.wrong() == set()
+    assert "does not say" in clinic.check(CLOUD, "deployment").said
+    assert clinic.check(CLOUD, "transition to done").ok
+
+
+def test_data_center_does_not_say_whether_one_may_add_pages(clinic: Clinic):
+    assert clinic.wrong() == set()
+    assert "does not say" in clinic.check("wiki.dc", "may add pages").said
+
+
+OWN_CALLS = {
+    "search": (Service.JIRA_CLOUD, "/search/jql", f"{CLOUD}: search"),
+    "search of data center": (Service.JIRA_DATACENTER, "/search", f"{DC}: search"),
+    "transitions": (Service.JIRA_CLOUD, "/transitions", f"{CLOUD}: transitions"),
+    "cards": (Service.TRELLO, "/cards", f"{BOARD}: cards"),
+    "pages": (Service.CONFLUENCE_CLOUD, "/api/v2/pages$", "wiki.cloud: search"),
+    "labels": (Service.CONFLUENCE_DATACENTER, "/content/search", "wiki.dc: search"),
+    "history": (Service.SLACK, "conversations.history", "chat.slack: channel #search-quality"),
+    "channels": (Service.SLACK, "conversations.list", "chat.slack: channel #search-quality"),
+}
+
+
+@pytest.mark.parametrize("call", list(OWN_CALLS))
+def test_the_doctor_is_not_content_where_a_call_is_refused_that_herald_makes(clinic: Clinic, call: str):
+    service, path, check = OWN_CALLS[call]
+    refuse(clinic, FaultKind.FORBIDDEN, service, path)
+    assert check in clinic.wrong()
+
+
+@pytest.mark.parametrize("kind", [FaultKind.OTHER_JSON, FaultKind.LOGIN_PAGE, FaultKind.EMPTY_200], ids=str)
+@pytest.mark.parametrize("service", list(Service), ids=str)
+def test_no_answer_makes_the_doctor_break_off(clinic: Clinic, service: Service, kind: FaultKind):
+    clinic.sandbox.strike(Fault(kind, service, times=0, skip=2))
+    assert clinic.wrong()
+    assert {"store", "mlflow", CLOUD, DC, BOARD, "wiki.cloud", "wiki.dc", "chat.slack"} == set(clinic.found)
+    assert all(each.remedy for checks in clinic.found.values() for each in checks if not each.ok)
+
+
+@pytest.mark.parametrize(
+    ("missing", "channel", "wrong"),
+    [
+        (("groups:read", "groups:history"), "#search-quality", set()),
+        (("groups:read",), "#of-few", {"chat.slack: channel #of-few"}),
+        (("channels:read",), "#search-quality", {"chat.slack: scope channels:read"}),
+        (("channels:read", "groups:read"), "#search-quality", {"chat.slack: scope channels:read"}),
+    ],
+)
+def test_a_scope_counts_only_where_the_channels_are_of_its_kind(
+    clinic: Clinic, missing: tuple[str, ...], channel: str, wrong: set[str]
+):
+    clinic.sandbox.change(Service.SLACK, missing_scopes=missing)
+    for each in clinic.raw["pipeline"].values():
+        each["channel"] = channel
+    assert clinic.wrong() == wrong
+
+
 def test_a_token_without_listed_scopes_is_taken_at_its_word(clinic: Clinic, monkeypatch: pytest.MonkeyPatch):
     send = requests.Session.post
 
@@ -378,4 +467,5 @@ def test_a_token_without_listed_scopes_is_taken_at_its_word(clinic: Clinic, monk
 
     monkeypatch.setattr(requests.Session, "post", without_scopes)
     assert clinic.wrong() == set()
+    assert "does not say" in clinic.check("chat.slack", "scopes").said
     assert clinic.check("chat.slack", "channel #search-quality").ok
