@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bot.domain.judge.findings import Outcome
 from bot.errors import TemplateError
@@ -37,7 +36,7 @@ from bot.views import (
 )
 
 if TYPE_CHECKING:
-    from bot.render.environment import TemplateEnvironment
+    from bot.render.confined import Budget
 
 __all__ = [
     "CommentText",
@@ -139,22 +138,37 @@ FORMS = (
 )
 
 
+class Maker(Protocol):
+    """Makes text of the templates of one output language; raises TemplateError for whatever is wrong with one."""
+
+    def render(self, name: str, room: Room, values: Mapping[str, Any]) -> str:
+        """Render one template; the room notes whether anything was left out."""
+
+    def read_word(self, name: str, word: str) -> str:
+        """Return a plain string that a template sets at its top."""
+
+
 class Renderer:
     """Renders views in one language of people, with a team's own templates where *overrides* holds any.
 
     *overrides* is a folder laid out like ours, `jira/ticket.wiki.j2`; one under `en/` or `zh/` there comes first.
-    *complain* hears of each template of theirs that cannot be used. Every method raises TemplateError where not even
-    our own template renders.
+    *complain* hears of each template of theirs that cannot be used, be it that it takes more than its *budget*. Every
+    method raises TemplateError where not even our own template renders.
     """
 
     def __init__(
-        self, locale: Locale, overrides: Path | None = None, complain: Callable[[TemplateError], None] | None = None
+        self,
+        locale: Locale,
+        overrides: Path | None = None,
+        complain: Callable[[TemplateError], None] | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.locale = locale
+        self._budget = budget
         self._ours = (our_templates() / locale,)
         self._theirs = () if overrides is None else (overrides / locale, overrides)
         self._complain = complain
-        self._environments: dict[tuple[str, bool], TemplateEnvironment] = {}
+        self._makers: dict[tuple[str, bool], Maker] = {}
 
     def render_ticket(self, markup: str, view: TicketView, bound: Bindings) -> TicketText:
         title, _ = self._render(_TITLE, view, bound)
@@ -209,16 +223,11 @@ class Renderer:
 
     def word(self, name: str) -> str:
         """Return a plain string of ours that `words.j2` sets."""
-        from bot.render.environment import read_word
-
-        return read_word(self._environment("plain", theirs=False), "words.j2", name)
+        return self._maker("plain", theirs=False).read_word("words.j2", name)
 
     def outcome(self, outcome: Outcome) -> str:
         """Return our name for an outcome."""
-        from bot.render.environment import render
-
-        values = {"outcome": outcome}
-        return render(self._environment("plain", theirs=False), "judge/outcome.txt.j2", Room(), values).strip()
+        return self._maker("plain", theirs=False).render("judge/outcome.txt.j2", Room(), {"outcome": outcome}).strip()
 
     def _render(self, form: _Form, view: LinkedView, bound: Bindings) -> tuple[str, bool]:
         bound = {name: bound.get(name) for name in view.links}
@@ -232,22 +241,25 @@ class Renderer:
 
     def _fit(self, form: _Form, view: LinkedView | JudgedView, bound: Bindings, *, theirs: bool) -> tuple[str, bool]:
         """Render with less and less room until the text fits; cut it at a line where it never does."""
-        from bot.render.environment import read_word, render
+        from bot.render.confined import BudgetError
 
-        environment = self._environment(form.dialect, theirs=theirs)
-        note = read_word(environment, "words.j2", "value_cut")
+        maker = self._maker(form.dialect, theirs=theirs)
+        note = maker.read_word("words.j2", "value_cut")
         values = {"view": view, "bound": bound, "locale": self.locale}
         text = ""
         for place, (value_chars, rows) in enumerate(form.rooms, start=1):
             room = Room(value_chars, rows, note)
-            with suppress(TemplateError) if place < len(form.rooms) else nullcontext():  # of far too much output, say
-                text = _tidy(form, render(environment, form.template, room, values))
+            try:
+                text = _tidy(form, maker.render(form.template, room, values))
                 if _units(text) <= form.limit and _fits_sections(form, text):
                     return _checked(form, text), room.cut
-        return _checked(form, self._cut(form, environment, text)), True
+            except TemplateError as error:  # of far too much output, say
+                if place == len(form.rooms) or isinstance(error, BudgetError):
+                    raise
+        return _checked(form, self._cut(form, maker, text)), True
 
-    def _cut(self, form: _Form, environment: TemplateEnvironment, text: str) -> str:
-        from bot.render.environment import read_word
+    def _cut(self, form: _Form, maker: Maker, text: str) -> str:
+        from bot.render import dialects
 
         if form.dialect == "confluence":
             raise TemplateError(
@@ -255,28 +267,29 @@ class Renderer:
             )
         if form is _TITLE:
             return clean_title(text)
-        note = environment.dialect.write(read_word(environment, "words.j2", "text_cut"))
+        note = dialects.named(form.dialect).write(maker.read_word("words.j2", "text_cut"))
         if form in _MESSAGES:
             paragraphs = [_cut_lines(p, _SECTION_CHARS, note) for p in text.split("\n\n")]
             text = "\n\n".join(paragraphs)
         return _cut_lines(text, form.limit, note)
 
-    def _environment(self, dialect: str, *, theirs: bool) -> TemplateEnvironment:
+    def _maker(self, dialect: str, *, theirs: bool) -> Maker:
         key = (dialect, theirs)
-        if key not in self._environments:
+        if key not in self._makers:
             from bot.render import dialects
+            from bot.render.confined import Budget, Confined
             from bot.render.environment import TemplateEnvironment
 
-            languages = (dialects.JIRA, dialects.STORAGE, dialects.SLACK, dialects.MARKDOWN, dialects.PLAIN)
-            language = next(each for each in languages if each.name == dialect)
-            folders = (*self._theirs, *self._ours) if theirs else self._ours
-            self._environments[key] = TemplateEnvironment(language, folders)
-        return self._environments[key]
+            if theirs:
+                self._makers[key] = Confined(dialect, (*self._theirs, *self._ours), self._budget or Budget())
+            else:
+                self._makers[key] = TemplateEnvironment(dialects.named(dialect), self._ours)
+        return self._makers[key]
 
 
 def load() -> None:
     """Import what rendering needs, before threads do."""
-    for module in ("lxml.etree", "bot.render.dialects", "bot.render.environment"):
+    for module in ("lxml.etree", "bot.render.confined", "bot.render.dialects", "bot.render.environment"):
         import_module(module)
 
 

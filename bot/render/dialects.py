@@ -247,3 +247,8 @@ MARKDOWN = Dialect(
 PLAIN = Dialect(
     "plain", "txt", escape.to_plain, escape.to_plain, {"code": _plain_code, "strong": _plain_code, "link": _plain_link}
 )
+
+
+def named(name: str) -> Dialect:
+    """Return the output language of that name."""
+    return next(each for each in (JIRA, STORAGE, SLACK, MARKDOWN, PLAIN) if each.name == name)

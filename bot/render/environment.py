@@ -8,7 +8,7 @@ or refused, for these languages are not HTML.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,29 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             "hidden": _hidden,
             "namespace": jinja2.utils.Namespace,
         }
+
+    def render(self, name: str, room: Room, values: Mapping[str, Any]) -> str:
+        """Render one template; raises TemplateError, which names the file and line, for whatever is wrong with it."""
+        with within(room):
+            try:
+                pieces: list[str] = []
+                size = 0
+                for piece in self.get_template(name).generate(values):
+                    size += len(piece)
+                    if size > OUTPUT_CAP:
+                        raise TemplateError(f"it puts out more than {OUTPUT_CAP:,} characters")  # noqa: TRY301
+                    pieces.append(piece)
+            except Exception as error:
+                raise TemplateError(f"{_place(self, name, error)}: {_words(error)}") from error
+        return "".join(pieces)
+
+    def read_word(self, name: str, word: str) -> str:
+        """Return a plain string that a template sets at its top."""
+        with within(Room()):
+            try:
+                return str(getattr(self.get_template(name).module, word))
+            except Exception as error:
+                raise TemplateError(f"{_place(self, name, error)}: {_words(error)}") from error
 
     def spend(self) -> None:
         room = current_room()
@@ -159,31 +182,6 @@ def _hidden(rows: Sequence[object]) -> int:
     return max(0, len(rows) - current_room().rows)
 
 
-def render(environment: TemplateEnvironment, name: str, room: Room, values: dict[str, Any]) -> str:
-    """Render one template; raises TemplateError, which names the file and the line, for whatever is wrong with it."""
-    with within(room):
-        try:
-            pieces: list[str] = []
-            size = 0
-            for piece in environment.get_template(name).generate(values):
-                size += len(piece)
-                if size > OUTPUT_CAP:
-                    raise TemplateError(f"it puts out more than {OUTPUT_CAP:,} characters")  # noqa: TRY301
-                pieces.append(piece)
-        except Exception as error:
-            raise TemplateError(f"{_place(environment, name, error)}: {_words(error)}") from error
-    return "".join(pieces)
-
-
-def read_word(environment: TemplateEnvironment, name: str, word: str) -> str:
-    """Return a plain string that a template sets at its top."""
-    with within(Room()):
-        try:
-            return str(getattr(environment.get_template(name).module, word))
-        except Exception as error:
-            raise TemplateError(f"{_place(environment, name, error)}: {_words(error)}") from error
-
-
 def check_syntax(path: Path) -> TemplateError | None:
     """Return what is wrong with the syntax of a template file, or None."""
     try:
@@ -192,6 +190,8 @@ def check_syntax(path: Path) -> TemplateError | None:
         return TemplateError(f"{path}, line {error.lineno}: {error.message}")
     except (OSError, UnicodeDecodeError) as error:
         return TemplateError(f"{path}: cannot be read: {error}")
+    except RecursionError:
+        return TemplateError(f"{path}: is nested too deep")
     return None
 
 
