@@ -5,7 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from bot.sandbox import confluence_pages, confluence_v1, confluence_v2
+from bot.sandbox import (
+    confluence_comments,
+    confluence_files,
+    confluence_pages,
+    confluence_tree,
+    confluence_v1,
+    confluence_v2,
+)
 from bot.sandbox.jira_refusals import authenticate_cloud, authenticate_datacenter
 from bot.sandbox.web import Dialect, Routes
 
@@ -37,10 +44,12 @@ def _error_of_datacenter(status: int, text: str, _path: str) -> Response:
 @cache  # compiling the addresses takes longer than all else at the start
 def cloud() -> tuple[Routes, Dialect]:
     dialect = Dialect(authenticate_cloud, _error_of_cloud, _unauthorized_on_cloud)
-    return Routes(confluence_v2.routes, confluence_v1.cloud, confluence_pages.cloud), dialect
+    more = (confluence_tree.cloud, confluence_comments.cloud, confluence_files.cloud)
+    return Routes(confluence_v2.routes, confluence_v1.cloud, *more, confluence_pages.cloud), dialect
 
 
 @cache
 def datacenter() -> tuple[Routes, Dialect]:
     dialect = Dialect(authenticate_datacenter, _error_of_datacenter, _unauthorized_on_datacenter)
-    return Routes(confluence_v1.datacenter, confluence_pages.datacenter), dialect
+    more = (confluence_tree.datacenter, confluence_comments.datacenter)
+    return Routes(confluence_v1.datacenter, *more, confluence_pages.datacenter), dialect

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
@@ -181,6 +181,35 @@ def write_page(call: Call, page: Page) -> None:
 def set_status(call: Call, page: Page, status: str) -> None:
     call.db.execute(tables.page.update().where(tables.page.c.id == page.id).values(status=status))
     index_document(call.db, call.service, str(page.id), call.now, None)
+
+
+def forget_page(call: Call, page: Page) -> None:
+    """Delete a page out of the trash, with all that hangs on it."""
+    for table in (tables.page_version, tables.page_label, tables.page_property, tables.page_comment):
+        call.db.execute(table.delete().where(table.c.page == page.id))
+    files = (tables.attachment.c.service == call.service) & (tables.attachment.c.owner == str(page.id))
+    call.db.execute(tables.attachment.delete().where(files))
+    call.db.execute(tables.page.delete().where(tables.page.c.id == page.id))
+
+
+def set_parent(call: Call, page: Page, parent: int | None) -> Page:
+    """Hang a page elsewhere; that makes no version."""
+    call.db.execute(tables.page.update().where(tables.page.c.id == page.id).values(parent=parent))
+    moved = replace(page, parent=parent)
+    for one in (moved, *descendants_of(call, moved)):
+        index_page(call, one)  # whose ancestors are others now
+    return moved
+
+
+def descendants_of(call: Call, page: Page) -> list[Page]:
+    """Return the pages below, each before those below it."""
+    found: list[Page] = []
+    waiting = children_of(call, page)
+    while waiting:
+        one = waiting.pop(0)
+        found.append(one)
+        waiting = children_of(call, one) + waiting
+    return found
 
 
 def version_of(call: Call, page: Page, number: int) -> Any | None:

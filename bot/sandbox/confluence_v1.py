@@ -19,6 +19,7 @@ from bot.sandbox.confluence_store import (
     children_of,
     find_page,
     find_space,
+    forget_page,
     home_page,
     index_page,
     labels_of,
@@ -70,7 +71,7 @@ def error(status: int, text: str) -> Response:
     return json_answer(said, status)
 
 
-def _both(method: str, path: str) -> Callable[[Handler], Handler]:
+def both(method: str, path: str) -> Callable[[Handler], Handler]:
     """Register a handler at Cloud's address and at Data Center's."""
 
     def register(handler: Handler) -> Handler:
@@ -95,7 +96,7 @@ def page_or_refuse(call: Call, number: str, statuses: tuple[str, ...] = ("curren
 # ---- the JSON of content
 
 
-def _person(call: Call, account_id: str) -> dict[str, Any]:
+def person_json(call: Call, account_id: str) -> dict[str, Any]:
     account = call.seed.account(account_id)
     name = account.display_name if account else "Former user"
     answer: dict[str, Any] = {"type": "known", "displayName": name}
@@ -106,7 +107,7 @@ def _person(call: Call, account_id: str) -> dict[str, Any]:
 
 def _version(call: Call, page: Page) -> dict[str, Any]:
     version: dict[str, Any] = {
-        "by": _person(call, page.editor),
+        "by": person_json(call, page.editor),
         "when": iso_time(page.updated),
         "number": page.version,
         "message": page.message,
@@ -149,7 +150,7 @@ def content_json(call: Call, page: Page, expand: tuple[str, ...]) -> dict[str, A
     if "ancestors" in expand:
         answer["ancestors"] = [content_json(call, one, ()) for one in ancestors_of(call, page)]
     if "history" in expand:
-        created = {"latest": True, "createdBy": _person(call, page.author), "createdDate": iso_time(page.created)}
+        created = {"latest": True, "createdBy": person_json(call, page.author), "createdDate": iso_time(page.created)}
         answer["history"] = created
     if "body.storage" in expand:
         answer["body"] = {"storage": {"value": page.body, "representation": "storage", "_expandable": {"content": ""}}}
@@ -174,7 +175,11 @@ def download_path(page: int, row: Any) -> str:
 def attachment_json(call: Call, page: Page, row: Any) -> dict[str, Any]:
     identity = f"att{row.id}"
     own = f"{call.base}{_prefix(call)}/rest/api/content/{identity}"
-    version: dict[str, Any] = {"by": _person(call, row.author), "when": iso_time(row.created), "number": row.version}
+    version: dict[str, Any] = {
+        "by": person_json(call, row.author),
+        "when": iso_time(row.created),
+        "number": row.version,
+    }
     version |= {"message": row.comment, "minorEdit": False}
     if call.service.is_cloud:
         version |= {"friendlyWhen": iso_time(row.created)[:10], "contentTypeModified": False}
@@ -191,7 +196,7 @@ def attachment_json(call: Call, page: Page, row: Any) -> dict[str, Any]:
     }
 
 
-def _listed(
+def listed(
     call: Call, results: list[Any], *, start: int = 0, limit: int = 25, total: int | None = None
 ) -> dict[str, Any]:
     answer: dict[str, Any] = {"results": results, "start": start, "limit": limit, "size": len(results)}
@@ -228,7 +233,7 @@ def spaces_removed(call: Call) -> Response:
 # ---- labels
 
 
-@_both("POST", "/rest/api/content/<number>/label")
+@both("POST", "/rest/api/content/<number>/label")
 def add_labels(call: Call, number: str) -> Response:
     page = page_or_refuse(call, number)
     permit(call, "label")
@@ -239,7 +244,7 @@ def add_labels(call: Call, number: str) -> Response:
         call.db.execute(statement.on_conflict_do_nothing())
     index_page(call, page)
     labels = [label_json(row) for row in labels_of(call, page)]
-    return json_answer(_listed(call, labels, limit=LARGEST_PAGE))
+    return json_answer(listed(call, labels, limit=LARGEST_PAGE))
 
 
 def _label(call: Call, given: Any) -> tuple[str, str]:
@@ -255,15 +260,15 @@ def _label(call: Call, given: Any) -> tuple[str, str]:
 @datacenter.on("GET", "/rest/api/content/<number>/label")
 def get_labels(call: Call, number: str) -> Response:
     page = page_or_refuse(call, number)
-    return json_answer(_listed(call, [label_json(row) for row in labels_of(call, page)], limit=LARGEST_PAGE))
+    return json_answer(listed(call, [label_json(row) for row in labels_of(call, page)], limit=LARGEST_PAGE))
 
 
-@_both("DELETE", "/rest/api/content/<number>/label")
+@both("DELETE", "/rest/api/content/<number>/label")
 def remove_label_by_query(call: Call, number: str) -> Response:
     return remove_label(call, number, call.request.args.get("name", ""))
 
 
-@_both("DELETE", "/rest/api/content/<number>/label/<name>")
+@both("DELETE", "/rest/api/content/<number>/label/<name>")
 def remove_label(call: Call, number: str, name: str) -> Response:
     page = page_or_refuse(call, number)
     permit(call, "label")
@@ -288,7 +293,7 @@ def _checked_parts(call: Call) -> tuple[list[Upload], str]:
     return parts, call.request.form.get("comment", "")
 
 
-@_both("POST", "/rest/api/content/<number>/child/attachment")
+@both("POST", "/rest/api/content/<number>/child/attachment")
 def create_attachment(call: Call, number: str) -> Response:
     uploads, comment = _checked_parts(call)
     page = page_or_refuse(call, number)
@@ -317,7 +322,7 @@ def create_or_update_attachment(call: Call, number: str) -> Response:
     return _attachments_answer(call, page, numbers)
 
 
-@_both("POST", "/rest/api/content/<number>/child/attachment/<attachment>/data")
+@both("POST", "/rest/api/content/<number>/child/attachment/<attachment>/data")
 def update_attachment(call: Call, number: str, attachment: str) -> Response:
     uploads, comment = _checked_parts(call)
     page = page_or_refuse(call, number)
@@ -338,7 +343,7 @@ def _new_version(call: Call, row: Any, upload: Upload, comment: str) -> None:
 
 def _attachments_answer(call: Call, page: Page, numbers: set[int]) -> Response:
     rows = [row for row in attachments_of(call, str(page.id)) if row.id in numbers]
-    return json_answer(_listed(call, [attachment_json(call, page, row) for row in rows], limit=50))
+    return json_answer(listed(call, [attachment_json(call, page, row) for row in rows], limit=50))
 
 
 @datacenter.on("GET", "/rest/api/content/<number>/child/attachment")
@@ -348,7 +353,7 @@ def list_attachments(call: Call, number: str) -> Response:
     rows = [row for row in attachments_of(call, str(page.id)) if wanted in (None, row.filename)]
     start, limit = call.number("start", 0), call.number("limit", 50, low=1, high=LARGEST_PAGE)
     shown = [attachment_json(call, page, row) for row in rows[start : start + limit]]
-    return json_answer(_listed(call, shown, start=start, limit=limit, total=len(rows)))
+    return json_answer(listed(call, shown, start=start, limit=limit, total=len(rows)))
 
 
 def send_attachment(call: Call, number: str, filename: str) -> Response:
@@ -387,18 +392,18 @@ def _found(call: Call) -> tuple[str, list[Page], int, int, int]:
     return text, [page for page in pages if page is not None], start, limit, len(hits)
 
 
-@_both("GET", "/rest/api/content/search")
+@both("GET", "/rest/api/content/search")
 def search_content(call: Call) -> Response:
     _, pages, start, limit, total = _found(call)
     shown = [content_json(call, page, call.words("expand")) for page in pages]
-    return json_answer(_listed(call, shown, start=start, limit=limit, total=total))
+    return json_answer(listed(call, shown, start=start, limit=limit, total=total))
 
 
-@_both("GET", "/rest/api/search")
+@both("GET", "/rest/api/search")
 def search(call: Call) -> Response:
     text, pages, start, limit, total = _found(call)
     shown = [_hit(call, page) for page in pages]
-    answer = _listed(call, shown, start=start, limit=limit, total=total)
+    answer = listed(call, shown, start=start, limit=limit, total=total)
     counted = {"totalSize": total, "cqlQuery": text, "searchDuration": 7}
     if not call.service.is_cloud:
         counted |= {"totalCount": total}
@@ -432,11 +437,15 @@ def _expand(call: Call, *always: str) -> tuple[str, ...]:
 @datacenter.on("POST", "/rest/api/content")
 def post_content(call: Call) -> Response:
     body = call.json_object()
+    if body.get("type") == "comment":
+        from bot.sandbox.confluence_comments import post_to_container
+
+        return post_to_container(call, body)
     if body.get("type") != "page":
-        raise call.refuse(400, "The stand-in keeps content of the type 'page' only.")
+        raise call.refuse(400, "The stand-in keeps content of the types 'page' and 'comment' only.")
     space = _space_named(call, body.get("space"))
     title = read_title(call, body.get("title"))
-    storage = _storage_of(call, body)
+    storage = storage_of(call, body)
     parent = read_parent(call, space, _parent(call, body))
     page = create(call, space, NewPage(space.id, parent, title, storage))
     return json_answer(content_json(call, page, _expand(call, "version", "space", "body.storage", "history")))
@@ -450,7 +459,7 @@ def _space_named(call: Call, given: Any) -> Space:
     return space
 
 
-def _storage_of(call: Call, body: dict[str, Any]) -> str:
+def storage_of(call: Call, body: dict[str, Any]) -> str:
     parts = body.get("body")
     storage = parts.get("storage") if isinstance(parts, dict) else None
     if not isinstance(storage, dict) or storage.get("representation", "storage") != "storage":
@@ -483,7 +492,7 @@ def list_content(call: Call) -> Response:
     ]
     start, limit = call.number("start", 0), call.number("limit", 25, low=1, high=LARGEST_PAGE)
     shown = [content_json(call, page, call.words("expand")) for page in found[start : start + limit]]
-    return json_answer(_listed(call, shown, start=start, limit=limit, total=len(found)))
+    return json_answer(listed(call, shown, start=start, limit=limit, total=len(found)))
 
 
 @datacenter.on("GET", "/rest/api/content/<number>")
@@ -505,7 +514,7 @@ def get_content(call: Call, number: str) -> Response:
 @datacenter.on("GET", "/rest/api/content/<number>/history")
 def get_history(call: Call, number: str) -> Response:
     page = page_or_refuse(call, number, ("current", "draft", "trashed"))
-    answer = {"latest": True, "createdBy": _person(call, page.author), "createdDate": iso_time(page.created)}
+    answer = {"latest": True, "createdBy": person_json(call, page.author), "createdDate": iso_time(page.created)}
     return json_answer(answer | {"lastUpdated": _version(call, page)})
 
 
@@ -524,7 +533,7 @@ def put_content(call: Call, number: str) -> Response:
     changed = replace(
         page,
         title=read_title(call, body.get("title", page.title)),
-        body=_storage_of(call, body) if body.get("body") else page.body,
+        body=storage_of(call, body) if body.get("body") else page.body,
         status="current",
         version=version,
         message=message if isinstance(message, str) else "",
@@ -536,9 +545,19 @@ def put_content(call: Call, number: str) -> Response:
 
 @datacenter.on("DELETE", "/rest/api/content/<number>")
 def delete_content(call: Call, number: str) -> Response:
-    page = page_or_refuse(call, number)
+    """Delete what has this id: a page (into the trash, or out of it with `status=trashed`), a comment, a file."""
+    from bot.sandbox.confluence_comments import find_comment, remove_comment
+    from bot.sandbox.confluence_files import find_file, remove_file
+
     permit(call, "delete")
-    set_status(call, page, "trashed")
+    if (comment := find_comment(call, number)) is not None:
+        remove_comment(call, comment)
+    elif (file := find_file(call, number)) is not None:
+        remove_file(call, file)
+    elif call.request.args.get("status") == "trashed":
+        forget_page(call, page_or_refuse(call, number, ("trashed",)))
+    else:
+        set_status(call, page_or_refuse(call, number), "trashed")
     return Response(status=204)
 
 
@@ -548,14 +567,14 @@ def child_pages(call: Call, number: str) -> Response:
     found = children_of(call, page)
     start, limit = call.number("start", 0), call.number("limit", 25, low=1, high=LARGEST_PAGE)
     shown = [content_json(call, one, call.words("expand")) for one in found[start : start + limit]]
-    return json_answer(_listed(call, shown, start=start, limit=limit, total=len(found)))
+    return json_answer(listed(call, shown, start=start, limit=limit, total=len(found)))
 
 
 @datacenter.on("GET", "/rest/api/space")
 def list_spaces(call: Call) -> Response:
     keys = call.words("spaceKey")
     found = [one for one in visible_spaces(call) if not keys or one.key in keys]
-    return json_answer(_listed(call, [_expanded_space(call, one) for one in found]))
+    return json_answer(listed(call, [_expanded_space(call, one) for one in found]))
 
 
 def _expanded_space(call: Call, space: Space) -> dict[str, Any]:
@@ -588,7 +607,7 @@ def _property(call: Call, page: Page, key: str) -> Any | None:
 @datacenter.on("GET", "/rest/api/content/<number>/property")
 def list_properties(call: Call, number: str) -> Response:
     page = page_or_refuse(call, number)
-    return json_answer(_listed(call, [_property_json(page, row, call) for row in properties_of(call, page)]))
+    return json_answer(listed(call, [_property_json(page, row, call) for row in properties_of(call, page)]))
 
 
 @datacenter.on("GET", "/rest/api/content/<number>/property/<key>")

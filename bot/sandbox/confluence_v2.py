@@ -17,6 +17,7 @@ from bot.sandbox.confluence_store import (
     children_of,
     find_page,
     find_space,
+    forget_page,
     home_page,
     labels_of,
     list_pages,
@@ -53,7 +54,7 @@ def error(status: int, text: str) -> Response:
 # ---- pages of lists
 
 
-def _paged(call: Call, items: Sequence[dict[str, Any]]) -> Response:
+def paged_answer(call: Call, items: Sequence[dict[str, Any]]) -> Response:
     """Answer one page of a list, with a cursor to the next."""
     size = call.number("limit", PAGE_SIZE, low=1, high=LARGEST_PAGE)
     start = _cursor(call)
@@ -111,7 +112,7 @@ def _space_json(call: Call, space: Space) -> dict[str, Any]:
 def list_spaces(call: Call) -> Response:
     keys, ids = call.words("keys"), _ids(call, "ids")
     found = [one for one in visible_spaces(call) if (not keys or one.key in keys) and (not ids or int(one.id) in ids)]
-    return _paged(call, [_space_json(call, one) for one in found])
+    return paged_answer(call, [_space_json(call, one) for one in found])
 
 
 def _space(call: Call, number: str, status: int = 404) -> Space:
@@ -208,7 +209,7 @@ def _matching_pages(call: Call, spaces: frozenset[str] | None) -> Response:
     ]
     found = _sorted(call, found)
     with_body = call.request.args.get("body-format") == "storage"
-    return _paged(call, [page_json(call, one, with_body=with_body) for one in found])
+    return paged_answer(call, [page_json(call, one, with_body=with_body) for one in found])
 
 
 def _sorted(call: Call, pages: list[Page]) -> list[Page]:
@@ -237,7 +238,7 @@ def post_page(call: Call) -> Response:
     if status not in ("current", "draft"):
         raise call.refuse(400, "status must be current or draft.")
     title = "" if status == "draft" and not body.get("title") else read_title(call, body.get("title"))
-    storage = _storage_of(call, body.get("body", {"representation": "storage", "value": ""}))
+    storage = storage_of(call, body.get("body", {"representation": "storage", "value": ""}))
     parent = None if call.flag("root-level") else read_parent(call, space, _parent_id(call, body))
     page = create(call, space, NewPage(space.id, parent, title, storage, status))
     return json_answer(_single(call, page))
@@ -250,7 +251,7 @@ def _parent_id(call: Call, body: dict[str, Any]) -> str | None:
     return given
 
 
-def _storage_of(call: Call, body: Any) -> str:
+def storage_of(call: Call, body: Any) -> str:
     """Read {representation, value} or {storage: {...}} ."""
     if isinstance(body, dict) and "representation" not in body and isinstance(body.get("storage"), dict):
         body = {"representation": "storage", **body["storage"]}
@@ -311,7 +312,7 @@ def put_page(call: Call, number: str) -> Response:
         raise call.refuse(400, "The id of the body and of the address must be the same.")
     if body["status"] not in ("current", "draft"):
         raise call.refuse(400, "status must be current or draft.")
-    version, message = _version_of(call, body["version"])
+    version, message = version_of_body(call, body["version"])
     parent = page.parent
     space = _space(call, page.space)
     if body.get("spaceId") not in (None, page.space):
@@ -322,7 +323,7 @@ def put_page(call: Call, number: str) -> Response:
         page,
         title=read_title(call, body["title"]),
         status=body["status"],
-        body=_storage_of(call, body["body"]),
+        body=storage_of(call, body["body"]),
         version=version,
         message=message,
         parent=parent,
@@ -330,7 +331,7 @@ def put_page(call: Call, number: str) -> Response:
     return json_answer(_single(call, update(call, page, changed)))
 
 
-def _version_of(call: Call, given: Any) -> tuple[int, str]:
+def version_of_body(call: Call, given: Any) -> tuple[int, str]:
     number = given.get("number") if isinstance(given, dict) else None
     if not isinstance(number, int) or isinstance(number, bool):
         raise call.refuse(400, "version.number is required and must be a whole number.")
@@ -356,7 +357,7 @@ def delete_page(call: Call, number: str) -> Response:
     page = page_or_refuse(call, number, ("trashed",) if is_purge else ("current", "archived", "draft"))
     permit(call, "delete")
     if is_purge:
-        call.db.execute(tables.page.delete().where(tables.page.c.id == page.id))
+        forget_page(call, page)
     else:
         set_status(call, page, "trashed")
     return Response(status=204)
@@ -376,7 +377,7 @@ def direct_children(call: Call, number: str) -> Response:
         }
         for one in children_of(call, page)
     ]
-    return _paged(call, shown)
+    return paged_answer(call, shown)
 
 
 def _label_json(row: Any) -> dict[str, Any]:
@@ -387,7 +388,7 @@ def _label_json(row: Any) -> dict[str, Any]:
 def get_labels(call: Call, number: str) -> Response:
     page = page_or_refuse(call, number)
     prefix = call.request.args.get("prefix")
-    return _paged(call, [_label_json(row) for row in labels_of(call, page) if prefix in (None, row.prefix)])
+    return paged_answer(call, [_label_json(row) for row in labels_of(call, page) if prefix in (None, row.prefix)])
 
 
 @routes.on("GET", f"{API}/pages/<number>/attachments")
@@ -397,10 +398,10 @@ def get_attachments(call: Call, number: str) -> Response:
     page = page_or_refuse(call, number)
     wanted = call.request.args.get("filename")
     rows = [row for row in attachments_of(call, str(page.id)) if wanted in (None, row.filename)]
-    return _paged(call, [_attachment_json(call, page, row) for row in rows])
+    return paged_answer(call, [attachment_json(call, page, row) for row in rows])
 
 
-def _attachment_json(call: Call, page: Page, row: Any) -> dict[str, Any]:
+def attachment_json(call: Call, page: Page, row: Any) -> dict[str, Any]:
     from bot.sandbox.confluence_v1 import download_path
 
     download = download_path(page.id, row)
@@ -440,7 +441,9 @@ def _property_json(row: Any, page: Page) -> dict[str, Any]:
 def list_properties(call: Call, number: str) -> Response:
     page = page_or_refuse(call, number)
     wanted = call.request.args.get("key")
-    return _paged(call, [_property_json(row, page) for row in properties_of(call, page) if wanted in (None, row.key)])
+    return paged_answer(
+        call, [_property_json(row, page) for row in properties_of(call, page) if wanted in (None, row.key)]
+    )
 
 
 @routes.on("POST", f"{API}/pages/<number>/properties")
@@ -483,7 +486,7 @@ def put_property(call: Call, number: str, property_id: str) -> Response:
     page = page_or_refuse(call, number)
     row = _property(call, page, property_id)
     key, value = _key_and_value(call)
-    version, _ = _version_of(call, call.json_object().get("version"))
+    version, _ = version_of_body(call, call.json_object().get("version"))
     if key != row.key:
         raise call.refuse(400, "The key of a property cannot be changed.")
     if version != row.version + 1:
@@ -499,28 +502,3 @@ def delete_property(call: Call, number: str, property_id: str) -> Response:
     row = _property(call, page, property_id)
     call.db.execute(tables.page_property.delete().where(tables.page_property.c.id == row.id))
     return Response(status=204)
-
-
-# ---- comments
-
-
-@routes.on("POST", f"{API}/footer-comments")
-def post_comment(call: Call) -> Response:
-    body = call.json_object()
-    if not isinstance(body.get("pageId"), str):
-        raise call.refuse(400, "pageId is required.")
-    page = page_or_refuse(call, body["pageId"])
-    storage = _storage_of(call, body.get("body"))
-    number = next_number(call.db, "content", 98_305)
-    values = {"id": number, "page": page.id, "body": storage, "author": call.caller.account_id, "created": call.now}
-    call.db.execute(tables.page_comment.insert().values(**values))
-    answer = {
-        "id": str(number),
-        "status": "current",
-        "title": f"Re: {page.title}",
-        "pageId": str(page.id),
-        "version": {"number": 1, "createdAt": iso_time(call.now), "authorId": call.caller.account_id, "message": ""},
-        "body": {"storage": {"representation": "storage", "value": storage}},
-        "_links": {"webui": f"{web_path(call, page)}?focusedCommentId={number}", "base": f"{call.base}/wiki"},
-    }
-    return json_answer(answer, 201)

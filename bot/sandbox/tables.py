@@ -212,6 +212,13 @@ page_comment = Table(
     Column("created", Float, nullable=False),
 )
 
+page_comment_version = Table(
+    "page_comment_version",
+    metadata,
+    Column("comment", Integer, primary_key=True),
+    Column("number", Integer, nullable=False),  # of a comment that was never changed, none is kept: it is 1
+)
+
 membership = Table(
     "membership",
     metadata,
