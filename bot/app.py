@@ -223,9 +223,13 @@ def make_dead_man(config: Config) -> DeadMan | None:
 
 
 def make_run_store(config: Config) -> RunStore:
+    from bot.adapters.example_tables import Columns
     from bot.adapters.mlflow import MlflowRunStore
 
-    return MlflowRunStore(config.mlflow)
+    pipelines = config.pipeline.values()
+    metrics = frozenset(name for pipeline in pipelines for name in pipeline.metrics)
+    slices = frozenset(name for pipeline in pipelines for name in pipeline.judge.slice_by)
+    return MlflowRunStore(config.mlflow, Columns(metrics, slices))
 
 
 def open_run_store(address: str, folder: Path) -> RunStore:

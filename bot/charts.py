@@ -11,6 +11,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from bot.domain.judge.findings import Outcome
+from bot.domain.policy import is_usable, settle
 from bot.escape import to_plain
 from bot.views import ChartView
 
@@ -63,7 +64,7 @@ def chart_filename(chart: ChartView) -> str:
 def draw_history(chart: ChartView) -> bytes:
     """Draw the newest runs of a metric as PNG; the same chart gives the same bytes.
 
-    A value that is no number leaves a gap, marked at the lower edge.
+    A value that is no number, or one beyond all measure, leaves a gap, marked at the lower edge.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -83,16 +84,16 @@ def draw_history(chart: ChartView) -> bytes:
 
 
 def _draw_baseline(axes: Axes, chart: ChartView) -> None:
-    if chart.baseline is None or not math.isfinite(chart.baseline):
+    if chart.baseline is None or not is_usable(chart.baseline):
         return
     axes.axhline(chart.baseline, color=_GREY, linewidth=1.2, linestyle=(0, (5, 3)), zorder=1)
-    if chart.band is not None and math.isfinite(chart.band):
+    if chart.band is not None and is_usable(chart.band):
         axes.axhspan(chart.baseline - chart.band, chart.baseline + chart.band, color=_GREY, alpha=0.15, lw=0, zorder=0)
 
 
 def _draw_values(axes: Axes, values: Sequence[float], outcomes: Sequence[Outcome | None]) -> None:
     """Draw a line through the values and a mark for each run by its outcome."""
-    numbers = [value if math.isfinite(value) else math.nan for value in values]
+    numbers = [settle(value) if is_usable(value) else math.nan for value in values]
     axes.plot(range(len(numbers)), numbers, color=_INK, linewidth=1.2, alpha=0.55, zorder=2)
     for position, (value, outcome) in enumerate(zip(numbers, outcomes, strict=True)):
         shape, colour = _MARKS[outcome]

@@ -234,10 +234,12 @@ def judge(
         with sys.stdin if file == "-" else Path(file).open(encoding="utf-8", newline="") as read:
             if form == "csv":
                 columns = lower_is_better or []
-                judged = lines.judge_csv(read, preset=Preset(preset), min_effect=effect, lower_is_better=columns)
+                held = lines.bounded(read, most=lines.MOST_CSV)
+                judged = lines.judge_csv(held, preset=Preset(preset), min_effect=effect, lower_is_better=columns)
                 lines.print_table(judged, locale)
             else:
-                for answer in lines.judge_lines(read, preset=Preset(preset), min_effect=effect, locale=locale):
+                held = lines.bounded(read)
+                for answer in lines.judge_lines(held, preset=Preset(preset), min_effect=effect, locale=locale):
                     sys.stdout.write(answer + "\n")
     except (lines.LinesError, OSError, UnicodeDecodeError) as error:
         raise HeraldError(f"{file}: {getattr(error, 'strerror', None) or error}") from None

@@ -228,6 +228,7 @@ def run_page_view(on: Occasion) -> RunPageView:
         peer_metrics=tuple(_plain(on, name) for name in on.config.metrics),
         previous=run_view(on, previous.run) if previous_page and previous else None,
         release=_release(on),
+        unread=on.result.unread,
         links=_links(
             previous=previous_page,
             pipeline=on.places.page(on.places.pipeline_page),

@@ -46,7 +46,8 @@ from bot.timetable import Every, Timetable, first_after, read_at, read_cron
 ENV_PREFIX = "HERALD_"
 DIGEST = "[digest]"  # stands where the name of a pipeline would: no pipeline can be called so
 _ALIAS = r"^models:/[^/:@]+@[^/:@]+$"
-_SIZES = {"M": 10**6, "G": 10**9, "T": 10**12}
+_SIZES = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_MOST_BYTES = 10**18
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -57,7 +58,10 @@ def read_duration(value: object) -> timedelta:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("should be a number with its unit, such as 90s, 15m, 2h, 1d or 1w")
-    return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    try:
+        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    except OverflowError:
+        raise ValueError("is longer than any calendar") from None
 
 
 def _read_min_effect(value: object) -> object:
@@ -80,13 +84,16 @@ Words = Annotated[str, AfterValidator(_read_words)]
 
 
 def _read_size(value: object) -> object:
-    """Read `512 MB` or `8 GB` as bytes."""
+    """Read `500 kB`, `512 MB` or `8 GB` as bytes."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([MGT])B\s*", value) if isinstance(value, str) else None
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT])B\s*", value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("should be a number with its unit, such as 512 MB or 8 GB")
-    return int(float(found[1]) * _SIZES[found[2]])
+    size = float(found[1]) * _SIZES[found[2]]
+    if size > _MOST_BYTES:
+        raise ValueError("is larger than any disk")
+    return int(size)
 
 
 def _read_at(value: object) -> object:
@@ -290,6 +297,7 @@ class JobSection(Section):
     timeout: Duration = timedelta(hours=6)
     memory: Size | None = None  # that each of its processes may take
     cpus: Annotated[int, Field(ge=1)] | None = None  # that its processes may run on
+    log_limit: Annotated[Size, Field(ge=10_000)] = 10_000_000  # of the log that is kept beside the run
     retry: Annotated[int, Field(ge=0, le=5)] = 1  # how often a job that was lost is started anew
 
 

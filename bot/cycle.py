@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 
+from bot import job_logs
 from bot.config import Config, JobSection, PipelineSection
 from bot.dispatch import ignore_step
 from bot.domain.fires import Fire, FireState
 from bot.domain.runs import Run, RunStatus
-from bot.errors import JobError
+from bot.errors import JobError, RunStoreError
 from bot.judging import BASELINE_RUNS, Judging, Past, series_of
 from bot.ports import Executor, Job, JobState, JobStatus, RunStore
 from bot.seam import FIRE_TAG, GUESS_TAG
-from bot.store import Database, fires, leases, runs
+from bot.setting_aside import Wall
+from bot.store import Database, aside, fires, leases, runs
+from bot.store.aside import SetAside
 from bot.store.runs import JudgedRun
 from bot.watch import Sight
 
@@ -40,6 +43,7 @@ class CycleReport:
     """What a cycle did, run by run."""
 
     judged: list[JudgedRun] = field(default_factory=list)
+    set_aside: Sequence[SetAside] = ()  # of the pipeline, since when ever
     busy: bool = False  # another Herald is at work on this pipeline
 
 
@@ -68,6 +72,10 @@ class Cycle:
     @property
     def judging(self) -> Judging:
         return Judging(self.name, self.config, self.database, self.run_store, self.clock, self.on_step)
+
+    @property
+    def wall(self) -> Wall:
+        return Wall(self.judging)
 
     def run(self, due_at: datetime, *, by_hand: bool = False) -> CycleReport:
         """Run the job that is due at *due_at*, judge what is new, and confirm what is suspicious.
@@ -166,7 +174,7 @@ class Cycle:
             self.executor.start(job)
         except JobError as error:
             failed = replace(started, state=FireState.FAILED, ended_at=self.clock())
-            report.judged += self.judging.record_failure(failed, None, log_tail=str(error))
+            report.judged += self.wall.record_failure(failed, None, log_tail=str(error))
             return
         self.on_step("job.started")
         status = self._wait(job)
@@ -195,18 +203,34 @@ class Cycle:
         if run is not None and run.status is RunStatus.RUNNING and GUESS_TAG not in run.tags:
             self.run_store.end_run(run.run_id)  # nothing writes to it any more
         if run is not None:
-            self.run_store.attach_log(run.run_id, self.executor.log_path(job))
+            self._attach_log(run, job)
         fire = replace(fire, run_id=run.run_id if run else None, exit_code=status.exit_code, timed_out=status.timed_out)
         ended = replace(fire, ended_at=self.clock())
         is_lost = status.state is JobState.LOST
         if run is not None and run.status is RunStatus.FINISHED and (is_lost or status.exit_code == 0):
-            report.judged += self.judging.judge(run, replace(ended, state=FireState.ENDED))
+            report.judged += self.wall.judge(run, replace(ended, state=FireState.ENDED))
             return
         failed = replace(ended, state=FireState.LOST if is_lost else FireState.FAILED)
         if is_lost and self.pipeline.job is not None and fire.attempt < self.pipeline.job.retry:
             self._finish(self._try_again(failed), report)
             return
-        report.judged += self.judging.record_failure(failed, run, log_tail=_last_lines(self.executor.log_path(job)))
+        report.judged += self.wall.record_failure(failed, run, log_tail=self._last_lines(job))
+
+    def _attach_log(self, run: Run, job: Job) -> None:
+        """Keep the log beside the run; where that cannot be done, it stays in the job's folder and nothing waits."""
+        path = self.executor.log_path(job)
+        try:
+            with job_logs.within(path, job.log_limit) if job.log_limit else nullcontext(path) as kept:
+                self.run_store.attach_log(run.run_id, kept)
+        except (RunStoreError, OSError) as error:
+            log.warning("log not kept beside its run", pipeline=self.name, run=run.name, error=str(error))
+
+    def _last_lines(self, job: Job) -> str:
+        path = self.executor.log_path(job)
+        try:
+            return job_logs.last_lines(path, _LOG_LINES)
+        except OSError as error:
+            return f"{path}: the job's log cannot be read: {error.strerror or error}"
 
     def _try_again(self, lost: Fire) -> Fire:
         """Record that a fire was lost, and the one that takes its place."""
@@ -226,15 +250,18 @@ class Cycle:
         """
         now = self.clock()
         sights = self.judging.watch.look(now)
+        report.judged += self.wall.try_again()
         if not self._judge_past(sights, report, but_not):
             return
         for run, is_past in self.judging.watch.unseen(sights):
             if self.stopping():
                 return
             if run.tags.get(FIRE_TAG) not in but_not:
-                report.judged += self.judging.judge(run, None, Past() if is_past else None)
+                report.judged += self.wall.judge(run, None, Past() if is_past else None)
                 self._renew()
         self.judging.watch.move_marks(sights, now)
+        with self.database.begin() as tx:
+            report.set_aside = aside.of_pipeline(tx, self.name)
 
     def _judge_past(self, sights: Sequence[Sight], report: CycleReport, but_not: Collection[str]) -> bool:
         """Judge what was there at first contact; False where Herald was asked to stop before the end of it."""
@@ -248,7 +275,7 @@ class Cycle:
             is_old = left[name] >= BASELINE_RUNS + self.pipeline.watch.recent
             if old and not (is_old and len(old) < _AT_ONCE):
                 self._renew()
-                report.judged += self.judging.judge_old(old)
+                report.judged += self.wall.judge_old(old)
                 old = []
             if self.stopping():
                 return False
@@ -256,7 +283,7 @@ class Cycle:
                 old.append(run)
             else:
                 self._renew()
-                report.judged += self.judging.judge(run, None, Past(is_newest=not left[name]))
+                report.judged += self.wall.judge(run, None, Past(is_newest=not left[name]))
         return True
 
     def _confirm(self, report: CycleReport) -> None:
@@ -287,6 +314,7 @@ class Cycle:
             timeout=config.timeout,
             memory=config.memory,
             cpus=config.cpus,
+            log_limit=config.log_limit,
         )
 
     @contextmanager
@@ -309,11 +337,3 @@ def _fill(word: str, values: dict[str, str]) -> str:
     for name, value in values.items():
         word = word.replace(name, value)
     return word
-
-
-def _last_lines(path: Path) -> str:
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise JobError(f"{path}: the job's log cannot be read: {error}") from error
-    return "\n".join(lines[-_LOG_LINES:])

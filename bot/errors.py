@@ -3,7 +3,9 @@
 HeraldError
 +-- ConfigError            the configuration cannot be used
 +-- StateError             Herald's own database cannot be used
+|   +-- RowRefusedError    ... for what one row holds; others it takes
 +-- RunStoreError          MLflow cannot be read
+|   +-- ArtifactsAwayError ... answers, but what a run keeps there cannot be had just now
 +-- JobError               a job cannot be started or found again
 +-- TemplateError          a template does not render, or renders what a service would refuse
 +-- IntegrationError       a tracker, wiki or chat did not do what was asked
@@ -16,6 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+
+from bot.escape import storable
+
+_LONGEST = 200  # characters of another's words
 
 
 class HeraldError(Exception):
@@ -30,7 +36,15 @@ class StateError(HeraldError):
     pass
 
 
+class RowRefusedError(StateError):
+    pass
+
+
 class RunStoreError(HeraldError):
+    pass
+
+
+class ArtifactsAwayError(RunStoreError):
     pass
 
 
@@ -109,3 +123,10 @@ class PermanentError(IntegrationError):
         self.status = status
         self.fields = dict(fields or {})
         self.about_access = about_access
+
+
+def in_short(error: BaseException) -> str:
+    """Return the first line of an error's words, or its name where it has none."""
+    lines = storable(str(error)).strip().splitlines()
+    words = lines[0].strip() if lines else type(error).__name__
+    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"

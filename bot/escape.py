@@ -57,6 +57,11 @@ def to_plain(text: str) -> str:
     return _BLANK.sub(_show, text) if _NOTHING_SEEN.fullmatch(text) else text
 
 
+def storable(text: str) -> str:
+    """Return *text* without what databases refuse: the zero character, and halves of surrogate pairs."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
 def _to_plain_lines(text: str) -> str:
     return "\n".join(_UNSEEN.sub(_show, line.expandtabs(4)) for line in _NEWLINE.split(text))
 

@@ -11,6 +11,7 @@ MINUS = "\N{MINUS SIGN}"
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _FINEST = 8  # decimals; what needs more is written with an exponent
 _WHOLE = 1000  # facts this large need no decimals
+_LONGEST = 1e15  # what is as large is written with an exponent
 
 Locale = Literal["en", "zh"]
 
@@ -31,9 +32,10 @@ def number(value: float, unit: str = "", *, scale: float | None = None, signed: 
 
 def fine(value: float, step: float, *, signed: bool = False) -> str:
     """Write a value with as many decimals as show *step* with two digits; for metrics of unknown size."""
-    decimals = 1 - math.floor(math.log10(abs(step))) if step else _decimals(value)
+    known = step and math.isfinite(step)
+    decimals = 1 - math.floor(math.log10(abs(step))) if known else _decimals(value)
     if decimals > _FINEST:
-        return f"{value:{'+' if signed else ''}.4g}".replace("-", MINUS)
+        return _in_powers(value, signed=signed)
     return _written(value, max(decimals, 0), signed=signed)
 
 
@@ -46,9 +48,19 @@ def percent(share: float, locale: Locale, *, signed: bool = False) -> str:
 
 def _written(value: float, decimals: int, *, signed: bool) -> str:
     """Write with a sign where one is wanted, but none before a change that rounds to nothing."""
+    if not abs(value) < _LONGEST:
+        return _in_powers(value, signed=signed)
     text = f"{value:z,.{decimals}f}"
     plus = "+" if signed and value > 0 and text.strip("0.") else ""
     return f"{plus}{text}".replace("-", MINUS)
+
+
+def _in_powers(value: float, *, signed: bool) -> str:
+    """Write what has no room for all its digits, or has none."""
+    if not math.isfinite(value):
+        sign = MINUS if value < 0 else "+" if signed and value > 0 else ""
+        return "nan" if math.isnan(value) else f"{sign}∞"
+    return f"{value:{'+' if signed else ''}.4g}".replace("-", MINUS)
 
 
 def between(low: str, high: str, locale: Locale) -> str:
@@ -91,4 +103,6 @@ def duration(length: timedelta, locale: Locale) -> str:
 
 def fact(value: float) -> str:
     """Write a count or a share of the data card."""
+    if not abs(value) < _LONGEST:
+        return _in_powers(value, signed=False)
     return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= _WHOLE else f"{value:,.4g}"

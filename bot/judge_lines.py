@@ -8,16 +8,17 @@ import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any, TextIO, TypeAlias
 
 import numpy as np
 
 from bot.domain.judge import Finding, Outcome, Reason
+from bot.domain.judge.guards import broken_value
 from bot.domain.judge.offline import change_points, measure_stretches
 from bot.domain.judge.overtime import judge_series, name_onset, smallest_effect, tell, watch_metric
 from bot.domain.judge.paired import holm, measure_pairs, moderated_p
 from bot.domain.judge.track import Sight, Track
-from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset
+from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset, is_usable, settle
 from bot.domain.runs import Bools, Floats
 from bot.formats import Locale
 from bot.judge_words import Words, finding_as_json, pairs_as_json, stretches_as_json, words_in
@@ -30,6 +31,8 @@ SPARK_WIDTH = 40  # newest runs drawn
 NARROWEST = 10  # of them where the terminal is narrow
 ROOM_FOR_NUMBERS = 62  # columns that the rest of the table takes
 NO_EFFECT = MinEffect(0.0)
+LONGEST_LINE = 64_000_000  # characters
+MOST_CSV = 64_000_000
 
 
 class LinesError(ValueError):
@@ -69,15 +72,46 @@ def judge_lines(
         record = parse_record(line, number)
         try:
             answer = {"id": record.get("id"), **judge_record(record, preset, min_effect, words)}
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise LinesError(f"line {number}: {explain(error)}") from error
-        yield json.dumps(answer, ensure_ascii=False)
+        yield json.dumps(finite(answer), ensure_ascii=False)
+
+
+def bounded(lines: TextIO, longest: int = LONGEST_LINE, most: int | None = None) -> Iterator[str]:
+    """Yield lines without ever holding more than one of them.
+
+    :raises LinesError: at a line longer than *longest*, or where all of them are more than *most* characters.
+    """
+    read = 0
+    while line := lines.readline(longest + 1):
+        read += len(line)
+        if len(line) > longest:
+            raise LinesError(f"a line of more than {longest:,} characters: no numbers that anybody judges")
+        if most is not None and read > most:
+            raise LinesError(
+                f"more than {most:,} characters; give it in parts, or as JSON lines, which are read one by one"
+            )
+        yield line
+
+
+def finite(value: Any) -> Any:
+    """Return what JSON can say: null where a number is none."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: finite(each) for key, each in value.items()}
+        case list() | tuple():
+            return [finite(each) for each in value]
+    return value
 
 
 def parse_record(line: str, number: int) -> Json:
     try:
         record = json.loads(line)
-    except json.JSONDecodeError as error:
+    except RecursionError:
+        raise LinesError(f"line {number}: not JSON that can be read (it is nested too deep)") from None
+    except ValueError as error:
         raise LinesError(f"line {number}: not JSON ({error})") from error
     if not isinstance(record, dict):
         raise LinesError(f"line {number}: expected an object with 'values' or 'baseline' and 'candidate'")
@@ -103,8 +137,15 @@ def metric_name(record: Json, words: Words) -> str:
 
 
 def numbers(values: Sequence[float | None]) -> Floats:
-    """Return *values* with NaN for what is missing."""
-    return np.array([math.nan if value is None else float(value) for value in values])
+    """Return *values* with NaN for what is missing, and for what no difference can be taken of."""
+    return np.array([settle(value) if is_usable(value := as_float(each)) else math.nan for each in values])
+
+
+def as_float(value: float | str | None) -> float:
+    try:
+        return math.nan if value is None else float(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return math.inf
 
 
 def orientation(record: Json) -> int:
@@ -118,11 +159,13 @@ def judge_online(record: Json, preset: Preset, min_effect: MinEffect, words: Wor
     track, alerts, changes = Track(), [], []
     watched: list[int] = []
     finding = Finding(policy.name, Outcome.NO_BASELINE, Reason.FIRST_RUNS)
-    values = numbers(record["values"]).tolist()
-    for number, value in enumerate(values):
-        if not math.isfinite(value):
-            finding = Finding(policy.name, Outcome.INVALID, Reason.MISSING)
+    values = [as_float(each) for each in record["values"]]
+    for number, given in enumerate(values):
+        broken = Reason.MISSING if math.isnan(given) else broken_value(given, policy)
+        if broken is not None:
+            finding = Finding(policy.name, Outcome.INVALID, broken, value=None if math.isnan(given) else given)
             continue
+        value = settle(given)
         watched.append(number)
         effect = smallest_effect(track, policy)
         track, view = watch_metric(track, value, policy, preset)
@@ -138,7 +181,6 @@ def judge_online(record: Json, preset: Preset, min_effect: MinEffect, words: Wor
 def judge_whole(record: Json, words: Words) -> Json:
     """Return where a whole series changed its level, from 0, and by how much."""
     values = numbers(record["values"])
-    values[~np.isfinite(values)] = math.nan
     points = change_points(values)
     found = measure_stretches(values, points)
     return {
@@ -207,7 +249,10 @@ def judge_csv(
 
     :raises LinesError: when there is no header, or no column of numbers.
     """
-    rows = list(csv.DictReader(lines))
+    try:
+        rows = list(csv.DictReader(lines))
+    except csv.Error as error:
+        raise LinesError(f"not CSV: {error}") from error
     names = list(rows[0]) if rows else []
     order = next((name for name in names if name and name.strip().lower() in ORDER_COLUMNS), None)
     rows = put_in_order(rows, order)
@@ -239,10 +284,14 @@ def put_in_order(rows: list[dict[str, str]], order: str | None) -> list[dict[str
 
 
 def moment(text: str) -> float:
+    """Read a place in an order."""
     try:
-        return float(text)
+        place = float(text)
     except ValueError:
         return datetime.fromisoformat(text).timestamp()
+    if math.isnan(place):
+        raise ValueError(f"{text!r} is no place in an order")
+    return place
 
 
 def column(rows: Sequence[Mapping[str, str]], name: str) -> tuple[float | None, ...] | None:
@@ -258,10 +307,10 @@ def column(rows: Sequence[Mapping[str, str]], name: str) -> tuple[float | None, 
 def sparkline(values: Sequence[float | None], width: int = SPARK_WIDTH) -> str:
     """Draw the newest *width* values, a blank for what is missing."""
     shown = [math.nan if value is None else value for value in values[-width:]]
-    known = [value for value in shown if math.isfinite(value)]
+    known = [value for value in shown if is_usable(value)]
     low, high = (min(known), max(known)) if known else (0.0, 0.0)
     step = (high - low) / (len(SPARKS) - 1) or 1.0
-    return "".join(SPARKS[round((value - low) / step)] if math.isfinite(value) else " " for value in shown)
+    return "".join(SPARKS[round((value - low) / step)] if is_usable(value) else " " for value in shown)
 
 
 def marks(findings: Sequence[Finding], width: int = SPARK_WIDTH) -> str:

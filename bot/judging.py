@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -17,12 +17,15 @@ from bot.domain.fires import Fire, FireState
 from bot.domain.history import open_standing, settle_past
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState, assess
-from bot.domain.runs import Baseline, Run, RunResult, RunStatus
+from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus, Trouble, Unread
 from bot.domain.silence import find_silence
 from bot.domain.telling import Places, Publish, effects_of, wants_page
+from bot.errors import ArtifactsAwayError, RunStoreError, in_short
 from bot.formats import Locale
 from bot.ports import RunStore
-from bot.store import Database, contacts, fires, incidents, outbox, pipelines, runs
+from bot.seam import TABLE_FILE
+from bot.store import Database, aside, contacts, fires, incidents, outbox, pipelines, runs
+from bot.store.aside import SetAside
 from bot.store.runs import JudgedRun
 from bot.watch import Watch
 
@@ -30,6 +33,8 @@ BASELINE_RUNS = 20
 _HISTORY_RUNS = 40
 _LONG_AGO = timedelta(hours=1)  # no service takes so long to show what was made
 _LONGEST_SERIES = 500  # characters
+_BASELINE_BYTES = 512_000_000  # of per-example tables that a run is held against
+_PATIENCE = 3, timedelta(minutes=10)  # tries, or time, after which a run is judged without artifacts that are away
 
 log = structlog.get_logger(__name__)
 
@@ -83,17 +88,73 @@ class Judging:
             known = [contact.experiment_id for contact in contacts.of_pipeline(tx, self.name) if contact.experiment_id]
         if past is not None and last_end is not None and run.ended < last_end:
             past, state = replace(past, is_late=True), SeriesState()
+        result = self._load(run)
         released = self._released(run) if past is None else None
-        baseline = Baseline(tuple(self._baseline(accepted, known)), released)
-        result = self.run_store.load(run)
+        baseline = Baseline(self._baseline(accepted, known), released)
         self.on_step("run.loaded")
-        assessment = assess(state, result, baseline, self.pipeline.policies)
+        result, assessment = self._assess(state, result, baseline)
         return self._store(series, result, assessment, baseline, fire, past=past)
 
-    def _baseline(self, accepted: Sequence[JudgedRun], experiment_ids: Sequence[str]) -> Iterator[RunResult]:
-        """Load what a run is held against; what was deleted in MLflow is no baseline while it is."""
+    def _load(self, run: Run) -> RunResult:
+        """Load a run that is to be judged: without its artifacts where they have been away for long enough."""
+        try:
+            return self.run_store.load(run)
+        except ArtifactsAwayError as error:
+            if not self._has_waited(run, error):
+                raise
+            return RunResult(run, unread=(Unread("artifacts", Trouble.NOT_HAD, in_short(error)),))
+
+    def _has_waited(self, run: Run, error: ArtifactsAwayError) -> bool:
+        """Count one more try; say whether there were enough of them, over however many cycles."""
+        now, (most, longest) = self.clock(), _PATIENCE
+        with self.database.begin() as tx:
+            known = aside.find(tx, self.name, run.run_id)
+            if known is not None and not known.waits:  # it was set aside, and has all the time there is
+                return True
+            since, tries = (known.since, known.tries + 1) if known is not None else (now, 1)
+            why = in_short(error)
+            aside.save(
+                tx, SetAside(self.name, run.run_id, run.name, why, run.ended, since, tries, version="", waits=True)
+            )
+        return tries >= most or now - since >= longest
+
+    def _baseline(self, accepted: Sequence[JudgedRun], experiment_ids: Sequence[str]) -> tuple[RunResult, ...]:
+        """Load what a run is held against; what was deleted in MLflow is no baseline while it is.
+
+        Where there is no room for all per-example tables, the newest have it.
+        """
         there = self.run_store.present(experiment_ids, [judged.run.run_id for judged in accepted])
-        return (self.run_store.load(judged.run) for judged in accepted if judged.run.run_id in there)
+        found: list[RunResult] = []
+        room = _BASELINE_BYTES
+        for judged in reversed(accepted):
+            if judged.run.run_id in there:
+                result = self._load_earlier(judged.run, judged.card)
+                room -= result.examples.size if result.examples is not None else 0
+                found.append(result if room >= 0 else replace(result, examples=None))
+        return tuple(reversed(found))
+
+    def _load_earlier(self, run: Run, card: DataCard) -> RunResult:
+        """Load a run to hold others against: with its metrics alone where its artifacts break what reads them."""
+        try:
+            return self.run_store.load(run)
+        except Exception as error:
+            if isinstance(error, RunStoreError) and not isinstance(error, ArtifactsAwayError):
+                raise
+            log.warning("compared without its artifacts", pipeline=self.name, run=run.name, error=in_short(error))
+            return RunResult(run, card)
+
+    def _assess(self, state: SeriesState, result: RunResult, baseline: Baseline) -> tuple[RunResult, Assessment]:
+        """Judge a run: by its metrics alone where the examples break the comparison."""
+        policies = self.pipeline.policies
+        try:
+            return result, assess(state, result, baseline, policies)
+        except Exception as error:
+            if result.examples is None:
+                raise
+            log.exception("compared without examples", pipeline=self.name, run=result.run.name)
+            why = Unread(TABLE_FILE, Trouble.NOT_COMPARED, f"{type(error).__name__}: {in_short(error)}")
+            plain = replace(result, examples=None, unread=(*result.unread, why))
+            return plain, assess(state, plain, baseline, policies)
 
     def judge_old(self, old: Sequence[Run]) -> Sequence[JudgedRun]:
         """Judge runs of long before first contact by their metrics alone, in one transaction: nothing is owed."""
@@ -114,6 +175,7 @@ class Judging:
                 is_accepted, _ = self._settle(tx, series, assessment, Past(is_late=is_late), is_known=is_known)
                 told.append(_judged(RunResult(run), series, assessment, now, is_accepted=is_accepted))
                 runs.record(tx, told[-1])
+                aside.drop(tx, self.name, run.run_id)
                 if not is_late:
                     runs.save_state(tx, series, assessment.state)
             self.on_step("past.recording")
@@ -140,24 +202,23 @@ class Judging:
             return None
         by = self.pipeline.series_by
         is_other = found.run_id != run.run_id and found.ended <= run.ended
-        return self.run_store.load(found) if is_other and series_of(found, by) == series_of(run, by) else None
+        is_held_against = is_other and series_of(found, by) == series_of(run, by)
+        return self._load_earlier(found, DataCard()) if is_held_against else None
 
     def record_failure(self, fire: Fire, run: Run | None, *, log_tail: str) -> Sequence[JudgedRun]:
         """Store the failure of a job like a run that says nothing but that."""
         now = fire.ended_at or self.clock()
-        stand_in = run or Run(
-            fire.fire_id, f"{self.name} #{fire.number}", RunStatus.FAILED, fire.started_at or now, now
-        )
-        series = SeriesKey(self.name, series_of(stand_in, self.pipeline.series_by))
+        failed = run or stand_in(self.name, fire, now)
+        series = SeriesKey(self.name, series_of(failed, self.pipeline.series_by))
         finding = Finding("job", Outcome.FAILED, Reason.RUN_FAILED)
         with self.database.begin() as tx:
-            if runs.is_seen(tx, self.name, stand_in.run_id):
+            if runs.is_seen(tx, self.name, failed.run_id):
                 fires.save(tx, fire)
                 return ()
             state = runs.load_state(tx, series)
-        assessment = Assessment(stand_in.run_id, (finding,), state)
+        assessment = Assessment(failed.run_id, (finding,), state)
         return self._store(
-            series, RunResult(stand_in), assessment, Baseline(), fire, log_tail=log_tail, exit_code=_how_it_ended(fire)
+            series, RunResult(failed), assessment, Baseline(), fire, log_tail=log_tail, exit_code=_how_it_ended(fire)
         )
 
     def _store(
@@ -196,6 +257,7 @@ class Judging:
             title = compose.page_title(self._title_of(result.run), result, self._locale) if has_page else None
             judged = _judged(result, series, assessment, now, is_accepted=accepted, fire=fire, title=title)
             runs.record(tx, judged)
+            aside.drop(tx, self.name, result.run_id)
             if past is None or not past.is_late:
                 runs.save_state(tx, series, assessment.state)
             for step in steps:
@@ -231,7 +293,9 @@ class Judging:
         with self.database.begin() as tx:
             known = pipelines.know(tx, self.name, now)
             last = runs.latest(tx, self.name)
-        finding = find_silence(policy, last.run.ended if last else None, known.known_since, now)
+            set_aside = aside.last_end(tx, self.name)  # runs came, though they could not be judged
+        newest = max(filter(None, (last.run.ended if last else None, set_aside)), default=None)
+        finding = find_silence(policy, newest, known.known_since, now)
         if finding is None:
             return
         before = last or compose.nothing_yet(SeriesKey(self.name), known.known_since)
@@ -346,6 +410,12 @@ class Judging:
         )
 
 
+def stand_in(pipeline: str, fire: Fire, now: datetime | None = None) -> Run:
+    """Return the run that a job should have left."""
+    ended = now or fire.ended_at or fire.due_at
+    return Run(fire.fire_id, f"{pipeline} #{fire.number}", RunStatus.FAILED, fire.started_at or ended, ended)
+
+
 def series_of(run: Run, series_by: Sequence[str]) -> str:
     """Name the series a run belongs to by the values of the params and tags that config lists."""
     name = ", ".join(
@@ -378,6 +448,7 @@ def _judged(
         now,
         fire.fire_id if fire else None,
         title,
+        result.unread,
     )
 
 

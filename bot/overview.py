@@ -13,7 +13,8 @@ from bot.app import Herald
 from bot.domain.effects import Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident
 from bot.schedule import next_due_times
-from bot.store import backlog, incidents, outbox, pipelines, runs
+from bot.store import aside, backlog, incidents, outbox, pipelines, runs
+from bot.store.aside import SetAside
 from bot.store.outbox import EffectState, Refusal
 from bot.store.runs import JudgedRun
 from bot.views import Bound
@@ -33,6 +34,7 @@ class PipelineOverview:
     after: str | None  # the pipeline it waits for
     incidents: tuple[OpenIncident, ...]  # that are not over, oldest first; the latest of them where there are many
     count: int  # of all that are not over
+    set_aside: tuple[SetAside, ...] = ()  # runs that broke what judges them, the oldest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ def overview(herald: Herald, limit: int | None = None) -> Overview:
         due = next_due_times(config, pipelines.find_all(tx), herald.around.clock())
         counts = incidents.count_standing(tx)
         standing = _with_tickets(herald, tx, incidents.standing_of_each(tx, limit))
+        set_aside = aside.of_each(tx)
         owed = backlog.count(tx)
         refused = tuple(outbox.refusals(tx))
         seen = tuple(
@@ -60,6 +63,7 @@ def overview(herald: Herald, limit: int | None = None) -> Overview:
                 pipeline.schedule.after if pipeline.schedule is not None else None,
                 tuple(standing.get(name, ())),
                 counts.get(name, 0),
+                tuple(set_aside.get(name, ())),
             )
             for name, pipeline in config.pipeline.items()
         )

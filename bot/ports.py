@@ -255,7 +255,7 @@ ANY_RUN = Selection(nested=True)
 
 
 class RunStore(Protocol):
-    """Runs of an experiment, as MLflow holds them. Raises RunStoreError."""
+    """Runs of an experiment, as MLflow holds them. Raises RunStoreError where it cannot be asked just now."""
 
     def experiments(self, patterns: Sequence[str]) -> Sequence[Experiment]:
         """Return the experiments that are not deleted and whose names match any of these globs."""
@@ -283,7 +283,10 @@ class RunStore(Protocol):
         """Let a run whose program is gone end as killed."""
 
     def load(self, run: Run) -> RunResult:
-        """Add what the run's artifacts say: the data card and the per-example table, each where there is one."""
+        """Add what the run's artifacts say: the data card and the per-example table, each where there is one.
+
+        What is there and can never be read is named in the result; ArtifactsAwayError says that it may be read later.
+        """
 
     def attach_log(self, run_id: str, log: Path) -> None:
         """Keep a job's log beside its run."""
@@ -307,6 +310,7 @@ class Job:
     timeout: timedelta
     memory: int | None = None  # bytes that each of its processes may take
     cpus: int | None = None  # that its processes may run on
+    log_limit: int | None = None  # bytes of its log that are worth keeping
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -19,12 +20,23 @@ from bot.checks import Check, Examined
 from bot.cycle import CycleReport
 from bot.dispatch import DrainReport
 from bot.domain.judge import Finding, Outcome
+from bot.domain.runs import Trouble
 from bot.overview import Overview, PipelineOverview
 from bot.rehearse import Rehearsal
+from bot.store.aside import SetAside
 from bot.store.runs import JudgedRun
 from bot.views import DigestView
 
 _RUNS_SHOWN = 10
+_ASIDE_SHOWN = 5
+_UNREAD = {
+    Trouble.FOLDER: "{0.artifact} is a folder, where a file should be",
+    Trouble.NOT_HAD: "{0.artifact} could not be fetched: {0.detail}",
+    Trouble.TOO_LARGE: "{0.artifact} is too large to be read: {0.detail}",
+    Trouble.BROKEN: "{0.artifact} cannot be read: {0.detail}",
+    Trouble.IN_PART: "{0.artifact} was read in part; left out: {0.detail}",
+    Trouble.NOT_COMPARED: "{0.artifact} was read, but broke the comparison by examples: {0.detail}",
+}
 _COLOURS = {
     Outcome.IMPROVED: "green",
     Outcome.OK: "green",
@@ -65,7 +77,19 @@ def print_json(value: Any) -> None:
 
 
 def as_text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    return json.dumps(_sayable(value), ensure_ascii=False, indent=2, default=str, allow_nan=False)
+
+
+def _sayable(value: Any) -> Any:
+    """Return what JSON can say: null where a number is none."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {key: _sayable(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_sayable(each) for each in value]
+    return value
 
 
 def print_cycle(name: str, report: CycleReport, drained: DrainReport, *, as_json: bool) -> None:
@@ -76,6 +100,7 @@ def print_cycle(name: str, report: CycleReport, drained: DrainReport, *, as_json
                 "pipeline": name,
                 "busy": report.busy,
                 "runs": [run_as_json(judged) for judged in report.judged],
+                "set_aside": [_aside_as_json(each) for each in report.set_aside],
                 "delivered": drained.delivered,
                 "failures": drained.failures,
             }
@@ -91,6 +116,8 @@ def print_cycle(name: str, report: CycleReport, drained: DrainReport, *, as_json
         console.print(f"{escape(name)}: {len(report.judged)} runs judged; the latest of them:")
     if shown:
         console.print(_findings_table(shown))
+        _print_unread(console, shown)
+    _print_set_aside(console, report.set_aside)
     console.print(f"delivered: {drained.delivered}")
     for words in drained.failures:
         console.print(f"[red]not delivered:[/] {escape(words)}")
@@ -123,6 +150,10 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
             escape(_standing(pipeline)),
         )
     console.print(table)
+    for pipeline in seen.pipelines:
+        if pipeline.last is not None:
+            _print_unread(console, [pipeline.last])
+        _print_set_aside(console, pipeline.set_aside)
     console.print(f"owed: {seen.owed:,}, parked: {seen.parked:,}")
     for refusal in seen.refused:
         where = " ".join(part for part in (refusal.service, refusal.channel) if part)
@@ -143,6 +174,24 @@ def _standing(pipeline: PipelineOverview) -> str:
     if more > 0:
         told.append(f"and {more:,} more" if told else f"{more:,}")
     return ", ".join(told) or "none"
+
+
+def _print_unread(console: Console, judged: Iterable[JudgedRun]) -> None:
+    """Say of runs what they were judged without."""
+    for run in judged:
+        for each in run.unread:
+            name = escape(f"{run.series.pipeline}: {run.run.name}")
+            console.print(f"[yellow]judged without:[/] {name}: {escape(_UNREAD[each.trouble].format(each))}")
+
+
+def _print_set_aside(console: Console, set_aside: Sequence[SetAside]) -> None:
+    """Say how many runs are set aside, and of the latest of them why."""
+    for each in set_aside[-_ASIDE_SHOWN:]:
+        again = f"again after {when(each.not_before)}" if each.not_before else "again by another version of Herald"
+        told = escape(f"{each.pipeline}: {each.name}: {each.why}")
+        console.print(f"[red]set aside:[/] {told} (tried {each.tries} times; {again})")
+    if len(set_aside) > _ASIDE_SHOWN:
+        console.print(f"[red]set aside:[/] {escape(set_aside[0].pipeline)}: {len(set_aside)} runs in all")
 
 
 def print_digest(view: DigestView, text: str, *, as_json: bool) -> None:
@@ -192,6 +241,18 @@ def run_as_json(judged: JudgedRun) -> dict[str, Any]:
         "accepted": judged.accepted,
         "metrics": dict(judged.run.metrics),
         "findings": [_finding_as_json(finding) for finding in judged.findings],
+        "unread": [{"artifact": e.artifact, "trouble": e.trouble, "detail": e.detail} for e in judged.unread],
+    }
+
+
+def _aside_as_json(each: SetAside) -> dict[str, Any]:
+    return {
+        "run": each.name,
+        "id": each.run_id,
+        "why": each.why,
+        "since": each.since,
+        "tries": each.tries,
+        "next_try": each.not_before,
     }
 
 
@@ -218,6 +279,7 @@ def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
         "next_due": pipeline.next_due,
         "after": pipeline.after,
         "open_incidents": pipeline.count,
+        "set_aside": [_aside_as_json(each) for each in pipeline.set_aside],
         "incidents": [
             {
                 "id": told.incident.incident_id,

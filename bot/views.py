@@ -15,6 +15,7 @@ from bot.domain.digest import DigestSection
 from bot.domain.effects import ObjectKey
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
+from bot.domain.runs import Unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +214,7 @@ class RunPageView:
     peers: tuple[PeerRow, ...] = ()
     peer_metrics: tuple[str, ...] = ()  # plain names
     release: RunView | None = None  # the released run, where config names one
+    unread: tuple[Unread, ...] = ()  # what the run was judged without, since it could not be read
 
 
 @dataclass(frozen=True, slots=True)

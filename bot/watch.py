@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from bot.config import PipelineSection
 from bot.domain.runs import Run, RunStatus
 from bot.ports import Experiment, RunStore, Selection
-from bot.store import Database, contacts, runs
+from bot.store import Database, aside, contacts, runs
 from bot.store.contacts import Contact
 
 _CLOCK_SKEW = timedelta(minutes=5)  # between MLflow's clock and ours
@@ -66,7 +68,7 @@ class Watch:
             if run.status is RunStatus.FINISHED and sight.is_past(run)
         ]
         with self.database.begin() as tx:
-            seen = runs.seen(tx, self.pipeline, (run.run_id for run in found))
+            seen = self._done_with(tx, [run.run_id for run in found])
         return sorted((run for run in found if run.run_id not in seen), key=lambda run: (run.ended, run.run_id))
 
     def unseen(self, sights: Sequence[Sight]) -> Iterator[tuple[Run, bool]]:
@@ -88,8 +90,12 @@ class Watch:
 
     def _without_seen(self, batch: Sequence[tuple[Run, bool]]) -> list[tuple[Run, bool]]:
         with self.database.begin() as tx:
-            seen = runs.seen(tx, self.pipeline, (run.run_id for run, _ in batch))
+            seen = self._done_with(tx, [run.run_id for run, _ in batch])
         return [(run, past) for run, past in batch if run.run_id not in seen]
+
+    def _done_with(self, tx: Connection, run_ids: Sequence[str]) -> frozenset[str]:
+        """Return those that were judged, or that broke what judges them and are tried again in their own time."""
+        return runs.seen(tx, self.pipeline, run_ids) | aside.among(tx, self.pipeline, run_ids)
 
     def move_marks(self, sights: Sequence[Sight], now: datetime) -> None:
         """Remember that everything up to *now* was looked at."""

@@ -14,13 +14,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ADAPTER_SUPPORT = {  # what several adapters share: no service of its own
     "bot.adapters",
+    "bot.adapters.artifacts",
+    "bot.adapters.cards",
     "bot.adapters.checking",
     "bot.adapters.cutting",
+    "bot.adapters.example_tables",
     "bot.adapters.http",
     "bot.adapters.refusals",
     "bot.adapters.remembered",
     "bot.adapters.sections",
     "bot.adapters.slackblocks",
+    "bot.adapters.unreadable",
 }
 OVERSEERS = (
     "bot.cycle",
@@ -49,11 +53,11 @@ HEAVY = (
 LAYERS = (
     ("bot", "bot.errors", "bot.journal", "bot.seam", "bot.formats", "bot.escape", "bot.private"),
     ("bot.domain", "bot.timetable"),
-    ("bot.ports", "bot.config", "bot.views", "bot.checks"),
+    ("bot.ports", "bot.config", "bot.views", "bot.checks", "bot.job_logs"),
     ("bot.config_file", "bot.adapters", "bot.render", "bot.charts", "bot.store"),
     ("bot.judge_words", "bot.judge_lines"),
     ("bot.compose", "bot.deliver", "bot.watch", "bot.traffic"),
-    ("bot.dispatch", "bot.judging"),
+    ("bot.dispatch", "bot.judging", "bot.setting_aside"),
     ("bot.cycle",),
     ("bot.app",),
     (

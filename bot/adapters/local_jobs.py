@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from bot.errors import JobError
+from bot.job_logs import make_room
 from bot.ports import Job, JobState, JobStatus
 
 # Only the first shell to claim the folder runs the command, so that starting twice is harmless. It writes down who it
@@ -88,6 +89,8 @@ class LocalExecutor:
             (job.folder / _TIMEOUT_MARK).touch()
             self.stop(job)
             return JobStatus(JobState.ENDED, _read_number(job.folder / "exit"), timed_out=True)
+        if lives and job.log_limit is not None:
+            make_room(job.folder / "log", job.log_limit)
         if lives or not shell_ended or _is_being_claimed(job):
             return JobStatus(JobState.RUNNING)
         exit_code = _read_number(job.folder / "exit")

@@ -5,28 +5,28 @@ from __future__ import annotations
 import fnmatch
 import glob
 import importlib
-import json
 import logging
 import os
 import pkgutil
 import re
-import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
+from bot.adapters.artifacts import fetch
+from bot.adapters.example_tables import Columns
 from bot.config import MlflowSection
-from bot.domain.runs import DataCard, ExampleTable, Release, Run, RunResult, RunStatus
-from bot.errors import RunStoreError
+from bot.domain.runs import Release, Run, RunResult, RunStatus, Trouble
+from bot.errors import RunStoreError, in_short
+from bot.escape import storable
 from bot.ports import ANY_RUN, Experiment, Selection
-from bot.seam import CARD_FILE, COMMIT_TAG, FIRE_TAG, GUESS_TAG, TABLE_FILE
+from bot.seam import COMMIT_TAG, FIRE_TAG, GUESS_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment as MlflowExperiment
@@ -49,7 +49,10 @@ _UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # the latter 
 _PAGE = 200
 _EXPERIMENTS_PAGE = 1000
 _WRITTEN_OUT = re.compile(r"\[([*?\[])\]")  # what glob.escape makes of a sign that means something in a glob
+_LONGEST_ID = 64  # characters; MLflow's own have half of it
 _KEPT_RESULTS = 64
+_KEPT_BYTES = 512_000_000  # of their per-example tables
+_EARLIEST, _LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)  # that any zone can show
 # MLflow's own defaults wait minutes for a server that is away, and report its use to its makers.
 _CALMER = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -64,6 +67,7 @@ _HINTS = {
     "CERTIFICATE_VERIFY_FAILED": "its certificate is of an authority that is not known here: name the authority's PEM "
     "file in MLFLOW_TRACKING_SERVER_CERT_PATH",
     "Max retries exceeded": "nothing answers there: is it running, and is the address right?",
+    "valid JSON format": "what answers there is not MLflow: is the address right, or a login page before it?",
 }
 
 
@@ -118,9 +122,11 @@ def load() -> None:
 class MlflowRunStore:
     """Runs as an MLflow tracking server or database holds them; finished runs' artifacts are read once."""
 
-    def __init__(self, config: MlflowSection) -> None:
+    def __init__(self, config: MlflowSection, columns: Columns | None = None) -> None:
         self._config = config
+        self._columns = columns
         self._loaded: OrderedDict[str, RunResult] = OrderedDict()
+        self._loading = threading.Lock()  # pipelines share what was loaded
         self._client_once: MlflowClient | None = None
 
     def experiments(self, patterns: Sequence[str]) -> Sequence[Experiment]:
@@ -131,8 +137,11 @@ class MlflowRunStore:
                 known = [each for each in found if each is not None and each.lifecycle_stage == "active"]
             else:
                 known = list(self._all_experiments())
+            nameless = [each for each in known if not (0 < len(each.experiment_id) <= _LONGEST_ID and each.name)]
+            if nameless:
+                raise _OddAnswerError("it names an experiment without an id or a name")
         return [
-            Experiment(str(each.experiment_id), each.name, _moment(each.creation_time or 0))
+            Experiment(str(each.experiment_id), storable(each.name), _moment(each.creation_time or 0, _EARLIEST))
             for each in known
             if any(fnmatch.fnmatchcase(each.name, pattern) for pattern in patterns)
         ]
@@ -142,7 +151,7 @@ class MlflowRunStore:
         while True:
             page = self._client.search_experiments(max_results=_EXPERIMENTS_PAGE, page_token=token)
             yield from page
-            token = page.token
+            token = _next_token(token, page.token)
             if not token:
                 return
 
@@ -159,10 +168,9 @@ class MlflowRunStore:
                     order_by=["attributes.end_time ASC"],
                     page_token=token,
                 )
-            for run in page:
-                if selection.nested or _PARENT_TAG not in run.data.tags:
-                    yield self._run(run)
-            token = page.token
+                token = _next_token(token, page.token)
+                found = [self._run(run) for run in page if selection.nested or _PARENT_TAG not in run.data.tags]
+            yield from found
             if not token:
                 return
 
@@ -222,40 +230,54 @@ class MlflowRunStore:
             self._client.set_terminated(run_id, "KILLED")
 
     def load(self, run: Run) -> RunResult:
-        if run.run_id in self._loaded:
-            self._loaded.move_to_end(run.run_id)
-            return replace(self._loaded[run.run_id], run=run)
-        with self._translated(), _first_alone(), tempfile.TemporaryDirectory() as folder:
-            present = {artifact.path for artifact in self._client.list_artifacts(run.run_id)}
-            card, examples = DataCard(), None
-            if CARD_FILE in present:
-                card = _read_card(Path(self._client.download_artifacts(run.run_id, CARD_FILE, folder)), run)
-            if TABLE_FILE in present:
-                examples = _read_table(Path(self._client.download_artifacts(run.run_id, TABLE_FILE, folder)), run)
-        result = RunResult(run, card, examples)
-        if run.status is RunStatus.FINISHED:
-            self._loaded[run.run_id] = result
-            if len(self._loaded) > _KEPT_RESULTS:
-                self._loaded.popitem(last=False)
+        with self._loading:
+            if run.run_id in self._loaded:
+                self._loaded.move_to_end(run.run_id)
+                return replace(self._loaded[run.run_id], run=run)
+        with self._translated():
+            client = self._client
+        with _first_alone():
+            result = fetch(client, run, self._columns, partial(self._check_there, run.run_id))
+        if run.status is RunStatus.FINISHED and all(each.trouble is not Trouble.NOT_HAD for each in result.unread):
+            self._keep(result)
         return result
+
+    def _check_there(self, run_id: str) -> None:
+        """Raise RunStoreError where not even the run itself can be read."""
+        with self._translated():
+            self._client.get_run(run_id)
+
+    def _keep(self, result: RunResult) -> None:
+        """Remember a result, and forget the oldest where they are too many or their tables too large."""
+        with self._loading:
+            self._loaded[result.run_id] = result
+            size = sum(each.examples.size for each in self._loaded.values() if each.examples is not None)
+            while len(self._loaded) > _KEPT_RESULTS or (size > _KEPT_BYTES and len(self._loaded) > 1):
+                _, oldest = self._loaded.popitem(last=False)
+                size -= oldest.examples.size if oldest.examples is not None else 0
 
     def attach_log(self, run_id: str, log: Path) -> None:
         with self._translated():
             self._client.log_artifact(run_id, str(log), _LOG_FOLDER)
 
     def _run(self, run: MlflowRun) -> Run:
+        """Take over a run as anybody may have logged it."""
         info = run.info
+        if not 0 < len(info.run_id) <= _LONGEST_ID:
+            raise _OddAnswerError("it names a run without an id, or by one of odd length")
         base = self._config.page_base
+        ended = _moment(info.end_time or info.start_time, _EARLIEST)
+        started = _moment(info.start_time, ended)
         return Run(
             run_id=info.run_id,
-            name=info.run_name if (info.run_name or "").strip(_SPACES) else info.run_id[:8],
-            status=_STATUS[info.status],
-            started=_moment(info.start_time),
-            ended=_moment(info.end_time or info.start_time),
-            metrics=dict(run.data.metrics),
-            params=dict(run.data.params),
+            name=storable(info.run_name) if (info.run_name or "").strip(_SPACES) else info.run_id[:8],
+            status=_STATUS.get(info.status, RunStatus.RUNNING),
+            started=started,
+            ended=started if ended == _EARLIEST else ended,
+            metrics={storable(name): float(value) for name, value in run.data.metrics.items()},
+            params={storable(name): storable(value) for name, value in run.data.params.items()},
             tags={
-                name: value
+                storable(name): storable(value)
                 for name, value in run.data.tags.items()
                 if name in _KEPT_TAGS or not name.startswith("mlflow.")
             },
@@ -290,9 +312,12 @@ class MlflowRunStore:
 
         try:
             yield
-        except (MlflowException, SQLAlchemyError, requests.RequestException, OSError) as error:
-            words = str(error).strip().splitlines()
-            shown = words[0][:300] if words else type(error).__name__
+        except RunStoreError:
+            raise
+        except Exception as error:  # of an answer that is not MLflow's, its client makes whatever it happens to
+            shown = in_short(error)
+            if not isinstance(error, MlflowException | SQLAlchemyError | requests.RequestException | OSError):
+                shown = f"what answers there is not MLflow, or answers oddly: {shown}"
             if terms and getattr(error, "error_code", "") == _BAD_TERMS:
                 raise RunStoreError(f"watch.filter: {terms!r} is not a filter that MLflow reads: {shown}") from error
             hint = next((words for sign, words in _HINTS.items() if sign in str(error)), "")
@@ -312,66 +337,25 @@ def _first_alone() -> Iterator[None]:
         _has_downloaded.set()
 
 
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+class _OddAnswerError(ValueError):
+    """An answer without what every answer of MLflow's holds."""
+
+
+def _next_token(token: str | None, following: str | None) -> str | None:
+    if following and following == token:
+        raise _OddAnswerError("it gives the same page again and again")
+    return following
+
+
+def _moment(milliseconds: int, otherwise: datetime) -> datetime:
+    """Read a time that a program has set; *otherwise* where no calendar has such a day."""
+    try:
+        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (OverflowError, ValueError, OSError, TypeError):
+        return otherwise
+    return moment if _EARLIEST <= moment <= _LATEST else otherwise
 
 
 def _without_password(address: str) -> str:
     head, at, host = address.rpartition("@")
     return f"{head.partition('://')[0]}://…@{host}" if at and "://" in head else address
-
-
-def _read_card(path: Path, run: Run) -> DataCard:
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunStoreError(f"run {run.run_id}: {CARD_FILE} is not JSON: {error}") from error
-    if not isinstance(facts, dict):
-        raise RunStoreError(f"run {run.run_id}: {CARD_FILE} should hold an object, not a {type(facts).__name__}")
-    flat = dict(_flatten(facts))
-    numbers = {name: float(v) for name, v in flat.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-    rows_in, rows_kept = numbers.get("rows_in"), numbers.get("rows_kept")
-    if rows_in and rows_kept is not None:
-        numbers["dropped_share"] = 1 - rows_kept / rows_in
-    numbers.pop("schema", None)
-    return DataCard(numbers, {name: v for name, v in flat.items() if isinstance(v, str)})
-
-
-def _flatten(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            yield from _flatten(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
-            yield f"{prefix}{name}", " … ".join(str(part) for part in value)
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _read_table(path: Path, run: Run) -> ExampleTable:
-    """Read the per-example table: numbers are metrics, text is slices."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise RunStoreError(f"run {run.run_id}: {TABLE_FILE} cannot be read: {error}") from error
-    if "example_id" not in table.column_names:
-        raise RunStoreError(f"run {run.run_id}: {TABLE_FILE} has no column 'example_id'")
-    metrics: dict[str, Any] = {}
-    slices: dict[str, Any] = {}
-    weights = np.ones(table.num_rows)
-    for name in table.column_names:
-        column = table.column(name)
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        if name == "weight":
-            weights = column.to_numpy().astype(np.float64)
-        elif pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            slices[name] = column.fill_null("").to_numpy(zero_copy_only=False).astype(str)
-        elif pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
-            metrics[name] = column.to_numpy(zero_copy_only=False).astype(np.float64)
-    ids = slices.pop("example_id", None)
-    if ids is None:
-        ids = metrics.pop("example_id").astype(np.int64).astype(str)
-    return ExampleTable(ids, weights, metrics, slices)

@@ -7,6 +7,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+LARGEST = 1e60  # beyond it, squares of squares leave what floats hold, and nothing can be compared
+SMALLEST = 1e-50  # below it, they vanish: such a value is nothing
+
+
+def is_usable(value: float) -> bool:
+    """Say whether *value* is a number that others can be compared with."""
+    return abs(value) <= LARGEST  # which no infinity is, and no NaN
+
+
+def settle(value: float) -> float:
+    """Return *value*, or a plain 0 for one so small that its square vanishes."""
+    return 0.0 if abs(value) < SMALLEST else value
+
 
 class Direction(StrEnum):
     UP = "up"
@@ -46,7 +59,7 @@ class MetricPolicy:
 
     def holds(self, value: float) -> bool:
         """Say whether *value* is a number within the bounds."""
-        return math.isfinite(value) and self.lower <= value <= self.upper
+        return is_usable(value) and self.lower <= value <= self.upper
 
 
 @dataclass(frozen=True, slots=True)

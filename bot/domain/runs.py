@@ -24,6 +24,26 @@ class RunStatus(StrEnum):
     RUNNING = "running"
 
 
+class Trouble(StrEnum):
+    """Why an artifact of a run, or a part of it, was not read."""
+
+    FOLDER = "folder"  # it is a folder, where a file should be
+    NOT_HAD = "not_had"  # the artifact store does not give it
+    TOO_LARGE = "too_large"  # beyond the bounds within which artifacts are read
+    BROKEN = "broken"  # what it holds is not what it should hold
+    IN_PART = "in_part"  # it was read, but for what the detail names
+    NOT_COMPARED = "not_compared"  # it was read, and comparing it with others broke
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """What a run was judged without, since it could not be read."""
+
+    artifact: str  # name of the file
+    trouble: Trouble
+    detail: str = ""  # which part, which bound, or the library's own words; short, in English
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """A part of the examples: those whose *column* holds *value*."""
@@ -53,9 +73,16 @@ class ExampleTable:
         rows = np.ones(len(self.example_ids), dtype=bool) if part is None else self.slices[part.column] == part.value
         ids, positions = np.unique(self.example_ids[rows], return_inverse=True)
         weights = self.weights[rows]
-        total = np.bincount(positions, weights=weights, minlength=len(ids))
-        summed = np.bincount(positions, weights=weights * self.metrics[metric][rows], minlength=len(ids))
-        return ids, summed / total, np.asarray(total, dtype=np.float64)
+        with np.errstate(all="ignore"):  # an example without weight, or of absurd values, has no value
+            total = np.bincount(positions, weights=weights, minlength=len(ids))
+            summed = np.bincount(positions, weights=weights * self.metrics[metric][rows], minlength=len(ids))
+            return ids, summed / total, np.asarray(total, dtype=np.float64)
+
+    @property
+    def size(self) -> int:
+        """Say how many bytes of memory it takes."""
+        columns = (self.example_ids, self.weights, *self.metrics.values(), *self.slices.values())
+        return sum(column.nbytes for column in columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +118,7 @@ class RunResult:
     run: Run
     card: DataCard = field(default_factory=DataCard)
     examples: ExampleTable | None = None
+    unread: tuple[Unread, ...] = ()
 
     @property
     def run_id(self) -> str:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, StaticPool, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
-from bot.errors import StateError
+from bot.errors import RowRefusedError, StateError
 from bot.private import create_file
 from bot.store.readonly import SqliteReader
 from bot.store.tables import metadata
@@ -158,6 +158,8 @@ class Database:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except DataError as error:
+            raise RowRefusedError(f"{self._address}: {_explain(error)}") from error
         except DBAPIError as error:
             raise StateError(f"{self._address}: {_explain(error)}") from error
         except NoConnectionError as error:  # many at once, each behind a slow disk or a lock

@@ -15,7 +15,7 @@ from bot.domain.incidents import Incident, IncidentState
 from bot.store.codec import load
 from bot.store.outbox import EffectState, each_outstanding, last_digest
 from bot.store.pieces import AT_ONCE, in_pieces
-from bot.store.tables import contacts, fires, incidents, objects, outbox, runs
+from bot.store.tables import contacts, fires, incidents, objects, outbox, runs, set_aside
 
 _LATEST_RUNS = 60  # of each series: they are its history
 _LATEST_ACCEPTED = 30  # of each series: they are its baseline
@@ -35,6 +35,7 @@ def forget(tx: Connection, before: datetime, overlaps: Mapping[str, timedelta]) 
     gone = _forget_incidents(tx, before)
     lively = frozenset(tx.scalars(select(incidents.c.incident_id)))
     gone += _forget_runs(tx, before, overlaps) + _forget_fires(tx, before)
+    gone += tx.execute(delete(set_aside).where(set_aside.c.since < before)).rowcount
     return gone + _forget_effects(tx, before) + _forget_objects(tx, before, lively)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from bot.domain.incidents import SeriesKey
 from bot.domain.judge import Assessment, Finding, Outcome, SeriesState
-from bot.domain.runs import DataCard, Run
+from bot.domain.runs import DataCard, Run, Unread
 from bot.store.codec import dump, load
 from bot.store.pieces import in_pieces
 from bot.store.tables import runs, series_states
@@ -34,11 +34,17 @@ class JudgedRun:
     judged_at: datetime
     fire_id: str | None = None
     page_title: str | None = None
+    unread: tuple[Unread, ...] = ()  # what it was judged without, since it could not be read
 
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    unread: tuple[Unread, ...]
 
 
 def is_seen(tx: Connection, pipeline: str, run_id: str) -> bool:
@@ -69,6 +75,7 @@ def record(tx: Connection, judged: JudgedRun) -> None:
             run=dump(judged.run),
             card=dump(judged.card),
             findings=dump(_Findings(judged.findings)),
+            unread=dump(_Unread(judged.unread)) if judged.unread else None,
         )
     )
 
@@ -187,6 +194,7 @@ def _judged(row: Row[Any]) -> JudgedRun:
         row.judged_at,
         row.fire_id,
         row.page_title,
+        load(_Unread, row.unread).unread if row.unread else (),
     )
 
 

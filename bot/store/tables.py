@@ -91,9 +91,28 @@ runs = Table(
     Column("run", Text, nullable=False),
     Column("card", Text, nullable=False),
     Column("findings", Text, nullable=False),
+    Column("unread", Text),  # what it was judged without, since it could not be read; NULL: nothing
     Index("runs_by_series", "pipeline", "series", "ended_at"),
     Index("runs_by_end", "pipeline", "ended_at"),
     Index("runs_accepted", "pipeline", "series", "accepted", "ended_at"),
+)
+
+set_aside = Table(
+    "set_aside",
+    metadata,
+    Column("pipeline", String(64), primary_key=True),
+    Column("run_id", String(64), primary_key=True),  # or the fire's, where a job left no run
+    Column("name", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("fire_id", String(64)),
+    Column("ended_at", Instant, nullable=False),
+    Column("was_past", Boolean, nullable=False),
+    Column("log_tail", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("not_before", Instant),  # of the next try; NULL: not by this version of Herald
+    Column("version", String(32), nullable=False),  # of the Herald that tried last
+    Column("waits", Boolean, nullable=False),  # for artifacts that cannot be had just now
 )
 
 contacts = Table(

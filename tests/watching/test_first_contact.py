@@ -91,7 +91,7 @@ def test_a_run_that_was_still_running_is_news_once_it_ends(bench):
     assert len(bench.tracker.tickets) == 1
 
 
-class KilledError(Exception):
+class KilledError(BaseException):
     pass
 
 

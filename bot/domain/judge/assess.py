@@ -14,7 +14,7 @@ from bot.domain.judge.slices import judge_slices
 from bot.domain.judge.spread import Spread, estimate_spread
 from bot.domain.judge.streaks import follow_streaks, forget_accepted
 from bot.domain.judge.track import WINDOW, Sight, Track, accept_fall, from_numbers, to_numbers
-from bot.domain.policy import MetricPolicy, Policies
+from bot.domain.policy import MetricPolicy, Policies, is_usable, settle
 from bot.domain.runs import Baseline, RunResult
 
 CONTRADICTED = 0.5  # p of the rows from which on they say that this run is no worse
@@ -88,6 +88,7 @@ def judge_run(run: RunResult, baseline: Baseline, policy: MetricPolicy, policies
     broken = broken_value(value, policy)
     if broken is not None:
         return Finding(policy.name, Outcome.INVALID, broken, value=value)
+    value = settle(value)
     if not usable:
         return Finding(policy.name, Outcome.NO_BASELINE, Reason.FIRST_RUNS, value=value)
     spread = usual_spread([metric_of(result, policy) for result in usable], policy)
@@ -105,11 +106,12 @@ def judge_run(run: RunResult, baseline: Baseline, policy: MetricPolicy, policies
 
 
 def recall(state: SeriesState, baseline: Baseline, policy: MetricPolicy, policies: Policies) -> Watched:
-    """Return what is remembered of a metric: from the state, or from the accepted runs where it holds nothing yet."""
-    numbers = state.memory.get(policy.name, ())
-    if not numbers:
+    """Return what is remembered of a metric: from the state, or from the accepted runs where that is of no use."""
+    track = from_numbers(state.memory.get(policy.name, ()))
+    fallen = (track.fall.level, track.fall.low) if track.fall is not None else ()
+    if not track.seen or not all(map(is_usable, (*track.values, *fallen))):
         return replay(baseline.recent, policy, policies)
-    return Watched(from_numbers(numbers), state.watched.get(policy.name, ()))
+    return Watched(track, state.watched.get(policy.name, ()))
 
 
 def replay(runs: Sequence[RunResult], policy: MetricPolicy, policies: Policies) -> Watched:
@@ -153,7 +155,7 @@ def rows_allow(alone: Finding, policy: MetricPolicy) -> bool:
 
 
 def metric_of(result: RunResult, policy: MetricPolicy) -> float:
-    return result.run.metrics.get(policy.name, float("nan"))
+    return settle(result.run.metrics.get(policy.name, float("nan")))
 
 
 def usual_spread(values: Sequence[float], policy: MetricPolicy) -> Spread:

@@ -45,6 +45,7 @@ class Reason(StrEnum):
     FIRST_RUNS = "first_runs"
     MISSING = "missing"
     NOT_A_NUMBER = "not_a_number"
+    ABSURD = "absurd"  # so large that floats hold no differences of it; MLflow keeps an infinity as such a number
     OUT_OF_BOUNDS = "out_of_bounds"
     DATA_CHANGED = "data_changed"
     RUN_FAILED = "run_failed"

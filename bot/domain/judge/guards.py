@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bot.domain.judge.findings import Finding, Outcome, Reason
-from bot.domain.policy import Guard, MetricPolicy
+from bot.domain.policy import Guard, MetricPolicy, is_usable
 from bot.domain.runs import DataCard, RunResult
 
 
@@ -16,6 +16,8 @@ def broken_value(value: float, policy: MetricPolicy) -> Reason | None:
     """Name what is wrong with *value* itself, or None."""
     if not math.isfinite(value):
         return Reason.NOT_A_NUMBER
+    if not is_usable(value):
+        return Reason.ABSURD
     return None if policy.holds(value) else Reason.OUT_OF_BOUNDS
 
 
@@ -28,8 +30,8 @@ def check_data(card: DataCard, baseline: Sequence[RunResult], guards: Sequence[G
 def check_fact(card: DataCard, baseline: Sequence[RunResult], guard: Guard) -> Finding | None:
     value = card.numbers.get(guard.fact, math.nan)
     known = [result.card.numbers.get(guard.fact, math.nan) for result in baseline]
-    known = [fact for fact in known if math.isfinite(fact)]
-    if not known or not math.isfinite(value):
+    known = [fact for fact in known if is_usable(fact)]
+    if not known or not is_usable(value):
         return None
     usual = float(np.median(known))
     if -guard.max_fall <= relative_move(value, usual) <= guard.max_rise:

@@ -12,7 +12,7 @@ from bot.domain.judge.findings import Finding, Method, Outcome, Reason
 from bot.domain.judge.guards import broken_value
 from bot.domain.judge.spread import p_below, t_quantile
 from bot.domain.judge.track import Sight, Track, View, watch
-from bot.domain.policy import MetricPolicy, Preset
+from bot.domain.policy import MetricPolicy, Preset, settle
 
 SAID = {
     Sight.TOO_FEW: (Outcome.INSUFFICIENT_DATA, Reason.FIRST_RUNS),
@@ -45,6 +45,7 @@ def judge_value(track: Track, value: float | None, policy: MetricPolicy, preset:
     broken = broken_value(value, policy)
     if broken is not None:
         return track, Finding(policy.name, Outcome.INVALID, broken, value=value)
+    value = settle(value)
     effect = smallest_effect(track, policy)
     after, view = watch_metric(track, value, policy, preset)
     return after, tell(view, value, effect, policy, preset)

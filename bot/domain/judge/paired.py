@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bot.domain.judge.spread import p_below, t_quantile
-from bot.domain.runs import ExampleTable, Floats, Slice, Strings
+from bot.domain.policy import LARGEST
+from bot.domain.runs import Bools, ExampleTable, Floats, Slice, Strings
 
 MIN_EXAMPLES = 5  # fewer common examples say nothing
 PRIOR_PAIRS = 30.0  # how many pairs the variance of all of them is worth in a part
@@ -83,13 +84,19 @@ def shared_rows(
         shared = np.intersect1d(shared, other, assume_unique=True)
     before = np.vstack([column[np.searchsorted(other, shared)] for other, column in columns])
     now = values[np.searchsorted(ids, shared)]
-    known = np.isfinite(now) & np.isfinite(before).all(axis=0)
+    known = are_usable(now) & are_usable(before).all(axis=0)
     if known.sum() < MIN_EXAMPLES:
         return None
     shared, now, before = shared[known], now[known], before[:, known]
     differences = now - before.mean(axis=0)
-    weight = weights[np.searchsorted(ids, shared)] / total_weights(candidate, shared)
+    with np.errstate(all="ignore"):  # of weights that are none
+        weight = weights[np.searchsorted(ids, shared)] / total_weights(candidate, shared)
     return Rows(differences, float(now.mean()), before.mean(axis=1), float((differences * weight).sum()))
+
+
+def are_usable(values: Floats) -> Bools:
+    """Say of each value whether it is a number that others can be compared with."""
+    return np.asarray(np.abs(values) <= LARGEST)
 
 
 def can_hold(table: ExampleTable, metric: str, part: Slice | None) -> bool:
