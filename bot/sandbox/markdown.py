@@ -17,6 +17,8 @@ _QUOTE = re.compile(r" {0,3}>[ \t]?(.*)")
 _LINK = re.compile(r"!?\[((?:\\.|[^\[\]\\])*)\]\(([^()\s]*(?:\([^()\s]*\)[^()\s]*)*)\)")
 _ANGLE = re.compile(r"<(https?://[^\s<>]+)>")
 _ADDRESS = re.compile(r"https?://[^\s<>\"'\])]+")
+_DOMAIN = re.compile(r"www\.[^\s<>\"'\])]+")
+_BEFORE_DOMAIN = frozenset(" \t\n*_~(")  # and the start of the text
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 _NESTING = 8
 
@@ -121,6 +123,9 @@ def _piece(text: str, at: int, depth: int) -> tuple[str, int]:
         address = bare[0].rstrip(".,;:!?*_~`")
         if is_web_address(address):
             return link(address, escape(address)), at + len(address)
+    if character == "w" and (at == 0 or text[at - 1] in _BEFORE_DOMAIN) and (bare := _DOMAIN.match(text, at)):
+        domain = bare[0].rstrip(".,;:!?*_~`")
+        return link(f"http://{domain}", escape(domain)), at + len(domain)
     for mark, tag in (("**", "strong"), ("__", "strong"), ("~~", "del"), ("*", "em"), ("_", "em")):
         if depth < _NESTING and text.startswith(mark, at) and (end := _closing(text, at, mark)):
             return f"<{tag}>{_inline(text[at + len(mark) : end], depth + 1)}</{tag}>", end + len(mark)

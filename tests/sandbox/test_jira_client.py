@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from atlassian import Jira
 from jira import JIRA, JIRAError
 
 from bot.sandbox import Service
@@ -260,3 +261,34 @@ def test_projects_are_searched_page_by_page_on_cloud_alone(jira, jira_datacenter
     assert ([one["key"] for one in page["values"]], page["total"], page["isLast"]) == (["SR"], 1, True)
     assert jira.get("/project/search", params={"keys": "HR"}).json()["values"] == []
     assert jira_datacenter.get("/project/search").status_code == 404
+
+
+@pytest.mark.parametrize("deployment", ["cloud", "datacenter"])
+def test_another_package_does_the_same(sandbox, deployment, tmp_path):
+    if deployment == "cloud":
+        client = Jira(sandbox.jira_cloud_url, username=sandbox.email, password=sandbox.api_token, cloud=True)
+    else:
+        client = Jira(sandbox.jira_datacenter_url, token=sandbox.bearer_token)
+    with recorded(client._session):
+        fields = {"project": {"key": "SR"}, "issuetype": {"name": "Bug"}, "labels": ["herald"]}
+        key = client.issue_create(fields | {"summary": "nDCG fell"})["key"]
+        other = client.issue_create(fields | {"summary": "Recall fell"})["key"]
+        client.update_issue_field(key, {"summary": "Recall fell"})
+        comment = client.issue_add_comment(key, "seen")["id"]
+        client.issue_edit_comment(key, comment, "seen twice")
+        assert [one["body"] for one in client.issue_get_comments(key)["comments"]] == ["seen twice"]
+        client.create_issue_link(
+            {"type": {"name": "Relates"}, "inwardIssue": {"key": key}, "outwardIssue": {"key": other}}
+        )
+        client.create_or_update_issue_remote_links(key, "https://wiki.example/run", "The run", global_id="run")
+        assert [one["object"]["title"] for one in client.get_issue_remote_links(key)] == ["The run"]
+        (tmp_path / "log.txt").write_text("step 1")
+        client.add_attachment(key, str(tmp_path / "log.txt"))
+        assert len(client.get_attachments_ids_from_issue(key)) == 1
+        client.assign_issue(key, "712020:7d1c0001-ada" if deployment == "cloud" else "ada")
+        client.set_issue_status(key, "Done")
+        assert client.get_issue_status(key) == "Done"
+        assert [one["key"] for one in client.projects()] == ["SR"]
+        assert "summary" in client.issue_editmeta(key)["fields"]
+        client.delete_issue(key)
+        assert [one["key"] for one in client.jql("project = SR")["issues"]] == [other]

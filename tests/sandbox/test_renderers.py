@@ -215,6 +215,11 @@ def test_markdown_that_is_escaped_is_text(markup, shown):
         ("> said", "<blockquote><p>said</p></blockquote>"),
         ("---", "<hr>"),
         ("a\n\nb", "<p>a</p><p>b</p>"),
+        (
+            r"\_www.x.invalid.",
+            '<p>_<a href="http://www.x.invalid" rel="noreferrer">www.x.invalid</a>.</p>',
+        ),
+        ("awww.x.invalid", "<p>awww.x.invalid</p>"),
     ],
 )
 def test_markdown_is_rendered(markup, expected):
