@@ -307,6 +307,7 @@ class MetricSection(Section):
     lower: float = float("-inf")
     upper: float = float("inf")
     prior_spread: Annotated[float, Field(gt=0, le=1)] = 0.02
+    optional: bool = False  # only some runs log it: one without it is not told
     name: dict[Locale, Words] = {}  # as the team calls it
     why: dict[Locale, Words] = {}  # why it matters, in a sentence
     unit: Words = ""
@@ -430,7 +431,7 @@ class PipelineSection(Section):
     @property
     def policies(self) -> Policies:
         metrics = tuple(
-            MetricPolicy(name, m.direction, m.min_effect, m.lower, m.upper, m.prior_spread)
+            MetricPolicy(name, m.direction, m.min_effect, m.lower, m.upper, m.prior_spread, m.optional)
             for name, m in self.metrics.items()
         )
         guards = {guard.fact: guard for guard in DEFAULT_GUARDS}

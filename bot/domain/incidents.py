@@ -15,7 +15,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import assert_never
 
-from bot.domain.judge.findings import Assessment, Finding, Outcome
+from bot.domain.judge.findings import Assessment, Finding, Outcome, Reason
 from bot.domain.policy import IncidentPolicy
 
 
@@ -209,7 +209,7 @@ def _worsen(
 
 def _mend(incident: Incident, assessment: Assessment, policy: IncidentPolicy, now: datetime) -> tuple[Step, ...]:
     """Count a good run towards recovery, or dismiss a candidate that did not reproduce."""
-    if not _speaks_of(incident.kind, assessment):
+    if not _speaks_of(incident, assessment):
         return ()
     if incident.state is IncidentState.CANDIDATE:
         return (Step(replace(incident, state=IncidentState.DISMISSED, closed_at=now), Turn.DISMISSED),)
@@ -220,12 +220,13 @@ def _mend(incident: Incident, assessment: Assessment, policy: IncidentPolicy, no
     return (Step(replace(mended, state=IncidentState.RESOLVED, closed_at=now), Turn.RESOLVED),)
 
 
-def _speaks_of(kind: Kind, assessment: Assessment) -> bool:
-    """Say whether a run that does not show *kind* shows that it is over.
+def _speaks_of(incident: Incident, assessment: Assessment) -> bool:
+    """Say whether a run that does not show an incident shows that it is over.
 
-    A failed run says nothing about its metrics, an invalid one nothing about their level.
+    A failed run says nothing about its metrics, an invalid one nothing about their level, and one that lacks a metric
+    nothing about that.
     """
-    match kind:
+    match incident.kind:
         case Kind.BLIND | Kind.STALE:
             return True
         case Kind.FAILED:
@@ -233,6 +234,9 @@ def _speaks_of(kind: Kind, assessment: Assessment) -> bool:
         case Kind.INVALID:
             return assessment.outcome not in {Outcome.STALE, Outcome.FAILED, Outcome.BLIND}
         case Kind.REGRESSED:
-            return assessment.accepted
+            missing = {f.key for f in assessment.findings if f.reason is Reason.MISSING}
+            there = {f.key for f in assessment.findings} - missing
+            lacks_it = bool(incident.metrics) and there.isdisjoint(incident.metrics)
+            return assessment.accepted and not lacks_it and missing.isdisjoint(incident.metrics)
         case _:
-            assert_never(kind)
+            assert_never(incident.kind)

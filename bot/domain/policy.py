@@ -56,6 +56,7 @@ class MetricPolicy:
     lower: float = -math.inf  # a value below is invalid
     upper: float = math.inf  # a value above is invalid: too good to be true
     prior_spread: float = 0.02  # relative to the level: run-to-run spread expected before any was seen
+    optional: bool = False  # only some runs log it
 
     def holds(self, value: float) -> bool:
         """Say whether *value* is a number within the bounds."""

@@ -36,6 +36,9 @@ def assess(state: SeriesState, run: RunResult, baseline: Baseline, policies: Pol
     memory, watched = dict(state.memory), dict(state.watched)
     for policy in policies.metrics:
         since = baseline_since(baseline, state.level_from.get(policy.name))
+        if policy.name not in run.run.metrics:
+            found += miss(policy, is_known=policy.name in state.memory or is_among(policy.name, baseline))
+            continue
         finding = judge_run(run, since, policy, policies)
         if moved or finding.outcome is Outcome.INVALID:
             found.append(distrust(finding))
@@ -52,6 +55,20 @@ def assess(state: SeriesState, run: RunResult, baseline: Baseline, policies: Pol
         state=SeriesState(state.judged + 1, streaks, memory, state.level_from, watched),
         wants_confirmation=suspicious and policies.confirm_reruns > 0,
     )
+
+
+def miss(policy: MetricPolicy, *, is_known: bool) -> tuple[Finding, ...]:
+    """Return what is said of a metric that the run lacks: nothing of an optional one.
+
+    One that no run has ever had is a wrong name rather than a wrong run.
+    """
+    if policy.optional:
+        return ()
+    return (Finding(policy.name, Outcome.INVALID if is_known else Outcome.NO_BASELINE, Reason.MISSING),)
+
+
+def is_among(metric: str, baseline: Baseline) -> bool:
+    return any(metric in result.run.metrics for result in baseline.recent)
 
 
 def heed_acceptance(state: SeriesState, baseline: Baseline) -> SeriesState:
@@ -81,10 +98,8 @@ def baseline_since(baseline: Baseline, run_id: str | None) -> Baseline:
 
 def judge_run(run: RunResult, baseline: Baseline, policy: MetricPolicy, policies: Policies) -> Finding:
     """Judge a whole metric of one run by itself, against the recent runs and the pinned release."""
-    value = run.run.metrics.get(policy.name)
+    value = run.run.metrics[policy.name]
     usable = [result for result in baseline.recent if policy.holds(metric_of(result, policy))]
-    if value is None:
-        return Finding(policy.name, Outcome.INVALID, Reason.MISSING)
     broken = broken_value(value, policy)
     if broken is not None:
         return Finding(policy.name, Outcome.INVALID, broken, value=value)

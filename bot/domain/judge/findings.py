@@ -96,6 +96,11 @@ class Finding:
     against: Against = Against.RECENT
 
     @property
+    def is_unheard_of(self) -> bool:
+        """Say whether no run has ever had this metric: its name is wrong, rather than the run."""
+        return self.reason is Reason.MISSING and self.outcome is Outcome.NO_BASELINE
+
+    @property
     def relative(self) -> float | None:
         if self.change is None or not self.baseline:
             return None
@@ -144,12 +149,16 @@ class Assessment:
     @property
     def outcome(self) -> Outcome:
         """The worst of the findings on whole metrics; slices explain, they do not decide."""
-        whole = [f.outcome for f in self.findings if f.part is None]
-        return max(whole, key=lambda outcome: outcome.severity, default=Outcome.NO_BASELINE)
+        whole = [f for f in self.findings if f.part is None]
+        known = [f.outcome for f in whole if not f.is_unheard_of]
+        return max(known, key=lambda outcome: outcome.severity, default=Outcome.NO_BASELINE)
 
     @property
     def accepted(self) -> bool:
-        return self.outcome.is_acceptable
+        """Say whether the run may serve as baseline: for what it has, so that a metric it lacks starves no other."""
+        whole = [f for f in self.findings if f.part is None]
+        there = [f for f in whole if f.reason is not Reason.MISSING]
+        return all(f.outcome.is_acceptable for f in there) and bool(there or not whole)
 
     def with_outcome(self, *outcomes: Outcome) -> tuple[Finding, ...]:
         return tuple(f for f in self.findings if f.outcome in outcomes)
