@@ -8,14 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import requests
 from atlassian import ConfluenceV2
 from atlassian.confluence import ConfluenceServer
 
-from bot.adapters.confluence_access import find_space, may, permitted, who
+from bot.adapters.confluence_access import find_space, may, permitted, spaces_of, who
+from bot.adapters.evidence import held_in, id_in, number_in, object_in, prove, rows_in, text_in
 from bot.adapters.http import Wire, make_session
+from bot.adapters.paging import each_page
 from bot.adapters.refusals import Service, about_us
 from bot.adapters.remembered import Remembered
 from bot.adapters.sections import replace_section
@@ -118,21 +120,23 @@ class ConfluenceWiki:
         return None
 
     def labelled(self, label: str) -> Sequence[Page]:
-        """Search by CQL, which both deployments have in v1."""
+        """Search by CQL, which both deployments have in v1; where the next page of it is, only the answer says."""
         cql = f'space = "{self._config.space}" AND type = page AND label = "{label}" ORDER BY created'
-        pages: list[Page] = []
-        while True:
-            params = {"cql": cql, "start": len(pages), "limit": _LIST_PAGE}
-            found = self._link.ask(
+
+        counts = self._config.deployment == "datacenter"
+
+        def fetch(place: str) -> tuple[list[Page], str | None]:
+            place_and_size = {"limit": _LIST_PAGE, **dict(parse_qsl(place))}
+            params = {"cql": cql, "expand": "metadata.labels", **place_and_size}
+            return self._link.ask(
                 f"search for pages labelled {label}",
                 "GET",
                 "rest/api/content/search",
-                partial(_pages, self._link),
+                lambda answer: (_labelled(self._link, label, answer), _next_place(answer, counts=counts)),
                 params=params,
             )
-            pages += found
-            if len(found) < _LIST_PAGE:
-                return pages
+
+        return list(each_page("Confluence", fetch, ""))
 
     def create(self, draft: PageDraft) -> Page:
         """Create the page, or return the one that has its title: titles are unique in a space."""
@@ -150,9 +154,9 @@ class ConfluenceWiki:
         if not labels:
             return
         body = [{"prefix": "global", "name": label} for label in dict.fromkeys(labels)]
-        self._link.send(
-            f"label page {page_id}", "POST", f"rest/api/content/{_path(page_id)}/label", data=body, write=True
-        )
+        path = f"rest/api/content/{_path(page_id)}/label"
+        check = partial(_check_labels, labels)
+        self._link.ask(f"label page {page_id}", "POST", path, check, data=body, write=True)
 
     def attach(self, page_id: str, attachment: Attachment) -> None:
         self._pages.attach(page_id, attachment)
@@ -214,14 +218,23 @@ class ConfluenceLink:
     ) -> T:
         return self.wire.ask(doing, partial(self.request, method, path, **arguments), parse, write=write)
 
-    def send(self, doing: str, method: str, path: str, *, write: bool = False, **arguments: Any) -> None:
-        self.wire.send(doing, partial(self.request, method, path, **arguments), write=write)
-
-    def page(self, answer: Mapping[str, Any], links: Mapping[str, Any] | None = None) -> Page:
+    def page(self, answer: Any, links: Mapping[str, Any] | None = None) -> Page:
         """Read a page out of an answer; *links* are those of the list it came in."""
-        own = answer["_links"]
+        own = object_in(answer, "_links")
         base = own.get("base") or (links or {}).get("base") or self.base
-        return Page(str(answer["id"]), answer["title"], base.rstrip("/") + own["webui"])
+        return Page(id_in(answer), text_in(answer, "title"), base.rstrip("/") + text_in(own, "webui"))
+
+    def page_titled(self, title: str, answer: Any) -> Page:
+        """Read the page that was just made under that title."""
+        page = self.page(answer)
+        prove(_same_title(page.title, title), f"shows a page titled {page.title!r}")
+        return page
+
+    def page_numbered(self, page_id: str, answer: Any) -> Page:
+        """Read the page that was asked for by its id."""
+        page = self.page(answer)
+        prove(page.page_id == page_id, f"shows the page {page.page_id}")
+        return page
 
     def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
         response: requests.Response = self._connected().request(method, path, advanced_mode=True, **arguments)
@@ -244,10 +257,8 @@ class _CloudPages:
 
     def find(self, title: str) -> Page | None:
         params = {"space-id": self._space_number(), "title": title, "status": "current"}
-        pages = self._link.ask(
-            f"search for the page {title!r}", "GET", "api/v2/pages", partial(_pages, self._link), params=params
-        )
-        return next((page for page in pages if page.title == title), None)
+        parse = partial(_titled, self._link, title)
+        return self._link.ask(f"search for the page {title!r}", "GET", "api/v2/pages", parse, params=params)
 
     def create(self, draft: PageDraft) -> Page:
         body = {
@@ -258,17 +269,17 @@ class _CloudPages:
         }
         if draft.parent_id:
             body["parentId"] = draft.parent_id
-        return self._link.ask(
-            f"create the page {draft.title!r}", "POST", "api/v2/pages", self._link.page, data=body, write=True
-        )
+        parse = partial(self._link.page_titled, draft.title)
+        return self._link.ask(f"create the page {draft.title!r}", "POST", "api/v2/pages", parse, data=body, write=True)
 
     def show(self, page_id: str) -> Page:
-        return self._link.ask(f"show page {page_id}", "GET", f"api/v2/pages/{_path(page_id)}", self._link.page)
+        parse = partial(self._link.page_numbered, page_id)
+        return self._link.ask(f"show page {page_id}", "GET", f"api/v2/pages/{_path(page_id)}", parse)
 
     def read(self, page_id: str) -> _Stored:
         params = {"body-format": "storage"}
         path = f"api/v2/pages/{_path(page_id)}"
-        return self._link.ask(f"show page {page_id}", "GET", path, _stored, params=params)
+        return self._link.ask(f"show page {page_id}", "GET", path, partial(_stored, page_id), params=params)
 
     def write(self, page: _Stored, storage: str) -> None:
         body = {
@@ -279,12 +290,13 @@ class _CloudPages:
             "version": {"number": page.version + 1, "message": _MESSAGE},
         }
         path = f"api/v2/pages/{_path(page.page_id)}"
-        self._link.send(f"update the page {page.title!r}", "PUT", path, data=body, write=True)
+        check = partial(_check_written, page)
+        self._link.ask(f"update the page {page.title!r}", "PUT", path, check, data=body, write=True)
 
     def attach(self, page_id: str, attachment: Attachment) -> None:
         path = f"rest/api/content/{_path(page_id)}/child/attachment"
         doing = f"attach {attachment.filename} to page {page_id}"
-        self._link.send(doing, "PUT", path, **_upload(attachment), write=True)
+        self._link.ask(doing, "PUT", path, partial(_check_file, attachment), **_upload(attachment), write=True)
 
     def _space_number(self) -> str:
         if self._space_id is None:
@@ -292,7 +304,7 @@ class _CloudPages:
                 f"show the space {self._space}",
                 "GET",
                 "api/v2/spaces",
-                lambda answer: [str(each["id"]) for each in answer["results"] if each["key"] == self._space],
+                lambda answer: [id_in(each) for each in spaces_of(self._space, answer)],
                 params={"keys": self._space},
             )
             if not ids:
@@ -311,10 +323,8 @@ class _DataCenterPages:
 
     def find(self, title: str) -> Page | None:
         params = {"spaceKey": self._space, "title": title, "type": "page", "status": "current"}
-        pages = self._link.ask(
-            f"search for the page {title!r}", "GET", "rest/api/content", partial(_pages, self._link), params=params
-        )
-        return next((page for page in pages if page.title == title), None)
+        parse = partial(_titled, self._link, title)
+        return self._link.ask(f"search for the page {title!r}", "GET", "rest/api/content", parse, params=params)
 
     def create(self, draft: PageDraft) -> Page:
         body: dict[str, Any] = {
@@ -325,19 +335,21 @@ class _DataCenterPages:
         }
         if draft.parent_id:
             body["ancestors"] = [{"id": draft.parent_id}]
+        parse = partial(self._link.page_titled, draft.title)
         made = self._link.ask(
-            f"create the page {draft.title!r}", "POST", "rest/api/content", self._link.page, data=body, write=True
+            f"create the page {draft.title!r}", "POST", "rest/api/content", parse, data=body, write=True
         )
         self._files.keep(made.page_id, frozenset())
         return made
 
     def show(self, page_id: str) -> Page:
-        return self._link.ask(f"show page {page_id}", "GET", f"rest/api/content/{_path(page_id)}", self._link.page)
+        parse = partial(self._link.page_numbered, page_id)
+        return self._link.ask(f"show page {page_id}", "GET", f"rest/api/content/{_path(page_id)}", parse)
 
     def read(self, page_id: str) -> _Stored:
         params = {"expand": "body.storage,version"}
         path = f"rest/api/content/{_path(page_id)}"
-        return self._link.ask(f"show page {page_id}", "GET", path, _stored, params=params)
+        return self._link.ask(f"show page {page_id}", "GET", path, partial(_stored, page_id), params=params)
 
     def write(self, page: _Stored, storage: str) -> None:
         body = {
@@ -348,7 +360,8 @@ class _DataCenterPages:
             "version": {"number": page.version + 1, "message": _MESSAGE},
         }
         path = f"rest/api/content/{_path(page.page_id)}"
-        self._link.send(f"update the page {page.title!r}", "PUT", path, data=body, write=True)
+        check = partial(_check_written, page)
+        self._link.ask(f"update the page {page.title!r}", "PUT", path, check, data=body, write=True)
 
     def attach(self, page_id: str, attachment: Attachment) -> None:
         """Add the file, or a version to the one of that name; a page just made has none, so nobody is asked."""
@@ -360,7 +373,7 @@ class _DataCenterPages:
         if there:
             path += f"/{_path(there)}/data"
         doing = f"attach {attachment.filename} to page {page_id}"
-        self._link.send(doing, "POST", path, **_upload(attachment), write=True)
+        self._link.ask(doing, "POST", path, partial(_check_file, attachment), **_upload(attachment), write=True)
         if names is not None:
             self._files.keep(page_id, names | {attachment.filename})
 
@@ -369,7 +382,7 @@ class _DataCenterPages:
             f"list the files of page {page_id}",
             "GET",
             f"rest/api/content/{_path(page_id)}/child/attachment",
-            lambda answer: [str(each["id"]) for each in answer["results"] if each["title"] == filename],
+            lambda answer: [id_in(each) for each in rows_in(answer, "results") if text_in(each, "title") == filename],
             params={"filename": filename},
         )
         return ids[0] if ids else None
@@ -382,14 +395,72 @@ def _unseen(space: str) -> AccountError:
     )
 
 
-def _pages(link: ConfluenceLink, answer: Mapping[str, Any]) -> list[Page]:
-    return [link.page(each, answer.get("_links")) for each in answer["results"]]
+def _pages(link: ConfluenceLink, answer: Any) -> list[Page]:
+    return [link.page(each, answer.get("_links")) for each in rows_in(answer, "results")]
 
 
-def _stored(answer: Mapping[str, Any]) -> _Stored:
-    return _Stored(
-        str(answer["id"]), answer["title"], answer["body"]["storage"]["value"], int(answer["version"]["number"])
-    )
+def _labelled(link: ConfluenceLink, label: str, answer: Any) -> list[Page]:
+    """Read the pages that a search for a label shows, each with its labels."""
+    for each in rows_in(answer, "results"):
+        labels = rows_in(object_in(object_in(each, "metadata"), "labels"), "results")
+        is_ours = label.casefold() in {text_in(one, "name").casefold() for one in labels}
+        prove(is_ours, f"shows a page without the label {label}")
+    return _pages(link, answer)
+
+
+def _titled(link: ConfluenceLink, title: str, answer: Any) -> Page | None:
+    """Find the page of that very title among those that a search for it shows."""
+    pages = _pages(link, answer)
+    strangers = [page.title for page in pages if page.title.casefold() != title.casefold()]
+    prove(not strangers, f"shows pages of other titles ({', '.join(strangers)})")
+    return next((page for page in pages if page.title == title), None)
+
+
+def _next_place(answer: Any, *, counts: bool) -> str | None:
+    """Read where a list goes on: at a cursor on Cloud, at a number in Data Center, which *counts* what it shows."""
+    address = (answer.get("_links") or {}).get("next")
+    if not address:
+        shown = len(answer["results"])
+        is_full = counts and shown >= answer.get("limit", _LIST_PAGE)
+        return urlencode({"start": answer.get("start", 0) + shown}) if is_full else None
+    arguments = dict(parse_qsl(urlsplit(address).query))
+    place = {name: arguments[name] for name in ("cursor", "start") if name in arguments}
+    prove(bool(place), "does not say where the list goes on")
+    return urlencode(place)
+
+
+def _stored(page_id: str, answer: Any) -> _Stored:
+    prove(id_in(answer) == page_id, "shows another page")
+    storage = held_in(object_in(object_in(answer, "body"), "storage"), "value")
+    prove(isinstance(storage, str), "has no text as body")
+    return _Stored(page_id, text_in(answer, "title"), storage, number_in(object_in(answer, "version"), "number"))
+
+
+def _check_written(page: _Stored, answer: Any) -> None:
+    prove(id_in(answer) == page.page_id, "shows another page")
+    number = number_in(object_in(answer, "version"), "number")
+    prove(number == page.version + 1, f"shows version {number} where {page.version + 1} is due")
+
+
+def _check_labels(labels: Sequence[str], answer: Any) -> None:
+    there = {text_in(each, "name").casefold() for each in rows_in(answer, "results")}  # it writes them small
+    missing = [label for label in labels if label.casefold() not in there]
+    prove(not missing, f"lacks the labels {', '.join(missing)}")
+
+
+def _check_file(attachment: Attachment, answer: Any) -> None:
+    """Let the answer show the file; that of a new version shows it alone, not in a list."""
+    prove(isinstance(answer, Mapping), "is no object")
+    shown = rows_in(answer, "results") if "results" in answer else [answer]
+    same_name = [each for each in shown if each.get("title") == attachment.filename and id_in(each)]
+    prove(bool(same_name), f"shows no file {attachment.filename}")
+    size = len(attachment.content)
+    sizes = [object_in(each, "extensions").get("fileSize") for each in same_name if "extensions" in each]
+    prove(size in sizes or not sizes, f"shows a file of another size than {size}")
+
+
+def _same_title(one: str, other: str) -> bool:
+    return one.split() == other.split()
 
 
 def _upload(attachment: Attachment) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bot.adapters.evidence import id_in, json_in, prove, rows_in, text_in
 from bot.errors import AccountError, PermanentError
 from bot.ports import Right
 
@@ -40,7 +41,9 @@ def who(link: ConfluenceLink) -> str | None:
     return link.ask("show who we are", "GET", "rest/api/user/current", _name_of)
 
 
-def _name_of(user: Mapping[str, Any]) -> str | None:
+def _name_of(user: Any) -> str | None:
+    prove(isinstance(user, dict), "is no object")
+    prove(any(key in user for key in ("type", "accountId", "userKey", "username")), "shows no user")
     is_somebody = user.get("type") != "anonymous" and any(user.get(key) for key in ("accountId", "userKey", "username"))
     return str(user.get("displayName") or user.get("publicName") or "somebody") if is_somebody else None
 
@@ -52,8 +55,7 @@ def find_space(link: ConfluenceLink, config: ConfluenceSection) -> tuple[Space |
 
 def _find_on_cloud(link: ConfluenceLink, config: ConfluenceSection) -> tuple[Space | None, Mapping[str, str]]:
     def parse(answer: Answer) -> tuple[list[str], Mapping[str, str]]:
-        results = answer.json()["results"]
-        return [str(each["id"]) for each in results if each["key"] == config.space], answer.headers
+        return [id_in(each) for each in spaces_of(config.space, json_in(answer))], answer.headers
 
     send = partial(link.request, "GET", "api/v2/spaces", params={"keys": config.space})
     ids, headers = link.wire.read(f"show the space {config.space}", send, parse)
@@ -80,9 +82,10 @@ def _find_on_cloud(link: ConfluenceLink, config: ConfluenceSection) -> tuple[Spa
 
 def _find_in_data_center(link: ConfluenceLink, config: ConfluenceSection) -> tuple[Space | None, Mapping[str, str]]:
     def parse(answer: Answer) -> tuple[Space | None, Mapping[str, str]]:
-        found = next((each for each in answer.json()["results"] if each["key"] == config.space), None)
-        if found is None:
+        spaces = spaces_of(config.space, json_in(answer))
+        if not spaces:
             return None, answer.headers
+        found = spaces[0]
         home = str((found.get("homepage") or {}).get("id", ""))
         is_archived = str(found.get("status", "")).lower() == "archived"
         return Space(
@@ -119,9 +122,17 @@ def may(config: ConfluenceSection, allowed: frozenset[Operation] | None, right: 
     return OPERATIONS[right] in allowed
 
 
-def _operations(answer: Mapping[str, Any]) -> frozenset[Operation] | None:
+def _operations(answer: Any) -> frozenset[Operation] | None:
     held = answer.get("operations")
     rows = held.get("results") if isinstance(held, dict) else held
     if rows is None:
         return None
-    return frozenset((str(each["operation"]), str(each["targetType"])) for each in rows)
+    return frozenset((text_in(each, "operation"), text_in(each, "targetType")) for each in rows_in(rows))
+
+
+def spaces_of(key: str, answer: Any) -> list[Mapping[str, Any]]:
+    """Read the spaces of that key: one, or none."""
+    spaces = rows_in(answer, "results")
+    found = [each for each in spaces if text_in(each, "key") == key]
+    prove(bool(found) or not spaces, f"shows other spaces than {key}")
+    return found

@@ -22,6 +22,7 @@ import httpx
 import requests
 import urllib3.exceptions
 
+from bot.adapters.evidence import UnprovenError, json_in
 from bot.adapters.refusals import Answer, Service, is_shut_out, points_elsewhere, readable, refusal_of
 from bot.domain.pacing import Allowance
 from bot.errors import IntegrationError, PermanentError, RetryableError
@@ -46,7 +47,13 @@ def make_session(ca_file: str | None) -> requests.Session:
     session = requests.Session()
     session.max_redirects = 0
     session.verify = ca_file or True
+    session.auth = _as_it_is
     return session
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Stand where an account would, or requests takes one from ~/.netrc and puts it over the header that is ours."""
+    return request
 
 
 class Wire:
@@ -66,28 +73,28 @@ class Wire:
         return replace(told, resets_in=left) if left > 0 else None
 
     def ask(self, doing: str, send: Callable[[], Answer], parse: Callable[[Any], T], *, write: bool = False) -> T:
-        """Send one request and parse the JSON of its answer.
+        """Send one request and let *parse* read the JSON of its answer, which has to prove that it was carried out.
 
         *doing* completes the sentence `Jira did not ...`. Raises RetryableError, doubtful only where *write* is set and
         the service may have carried the request out, or PermanentError.
         """
-        return self.read(doing, send, lambda response: parse(response.json()), write=write)
+        return self.read(doing, send, lambda answer: parse(json_in(answer)), write=write)
 
     def read(self, doing: str, send: Callable[[], Answer], parse: Callable[[Answer], T], *, write: bool = False) -> T:
         """Send one request, as :meth:`ask` does, and parse its answer, headers and all."""
-        response = self.send(doing, send, write=write)
+        answer = self._send(doing, send, write=write)
         try:
-            return parse(response)
-        except (ValueError, LookupError, TypeError, AttributeError):
-            pass  # raised below, so that the answer's text does not trail behind as context
-        said = self._service.mask(readable(response.text)) or "nothing"
-        raise RetryableError(
-            f"{self._service.name} did not {doing} as far as its answer shows: it cannot be understood ({said}).",
-            doubtful=write,
-        )
+            return parse(answer)
+        except UnprovenError as unproven:
+            why = str(unproven)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            why = "cannot be understood"
+        # Raised here, so that the answer's text does not trail behind as context.
+        said = readable(answer.content) or "nothing"
+        message = f"{self._service.name} did not {doing} as far as its answer shows: it {why} ({said})."
+        raise RetryableError(self._service.mask(message), doubtful=write)
 
-    def send(self, doing: str, send: Callable[[], Answer], *, write: bool = False) -> Answer:
-        """Send one request whose answer's body holds nothing to read."""
+    def _send(self, doing: str, send: Callable[[], Answer], *, write: bool) -> Answer:
         failure: IntegrationError
         try:
             response = send()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -12,10 +13,22 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import requests
-from jira import JIRA, JIRAError
+from jira import JIRA
 
 from bot.adapters.cutting import shorten, shorten_wiki
+from bot.adapters.evidence import (
+    created_in,
+    held_in,
+    id_in,
+    nothing_in,
+    number_in,
+    object_in,
+    prove,
+    rows_in,
+    text_in,
+)
 from bot.adapters.http import Wire
+from bot.adapters.paging import each_page
 from bot.adapters.refusals import Service, about_us
 from bot.adapters.remembered import Remembered
 from bot.config import JiraSection
@@ -24,7 +37,9 @@ from bot.errors import AccountError, PermanentError, Reach
 from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
 
 T = TypeVar("T")
+_Files = Mapping[str, frozenset[int]]  # sizes of a ticket's files by name; half a file has another
 
+_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[0-9]+")
 _PROPERTY = "herald"  # of a comment, where its mark stands
 _LONGEST_TITLE = 255
 _LONGEST_BODY = 32_767  # of a description or comment
@@ -73,19 +88,21 @@ class JiraLink:
 
     def who(self) -> str:
         """Ask who we are."""
-        return self.get("show who we are", "myself", lambda answer: str(answer.get("displayName") or "somebody"))
+        return self.get("show who we are", "myself", _name_of)
 
     def project(self) -> Mapping[str, Any]:
         """Show the project, where our account may see it."""
         key = self._config.project
-        return self.get(f"show the project {key}", f"project/{quoted_path(key)}", dict)
+        return self.get(f"show the project {key}", f"project/{quoted_path(key)}", _project_in)
 
     def permissions(self, keys: Iterable[str]) -> dict[str, bool]:
         """Tell which of these permissions our account has in the project."""
         return self.get(
             "list our permissions",
             "mypermissions",
-            lambda answer: {key: bool(each["havePermission"]) for key, each in answer["permissions"].items()},
+            lambda answer: {
+                key: held_in(each, "havePermission") is True for key, each in object_in(answer, "permissions").items()
+            },
             projectKey=self._config.project,
             permissions=",".join(keys),
         )
@@ -99,7 +116,7 @@ class JiraLink:
         return self.get(
             f"list the transitions of {key}",
             f"issue/{quoted_path(key)}/transitions",
-            lambda answer: [{**each, "state": state_of(each["to"])} for each in answer["transitions"]],
+            lambda answer: [{**each, "state": state_of(each["to"])} for each in rows_in(answer, "transitions")],
             expand="transitions.fields",
         )
 
@@ -109,12 +126,9 @@ class JiraLink:
     def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
         client = self._connected()
         url = client._get_url(path)  # noqa: SLF001 - the public calls add requests of their own
-        try:
-            return client._session.request(method, url, **arguments)  # noqa: SLF001
-        except JIRAError as error:
-            answer = error.response
-        assert answer is not None  # an error without one would be no answer's
-        return answer
+        # Past the package's own handling of answers, which stumbles over what some of them hold.
+        session, seconds = client._session, self._config.timeout.total_seconds()  # noqa: SLF001
+        return requests.Session.request(session, method, url, timeout=seconds, verify=session.verify, **arguments)
 
     def _connected(self) -> JIRA:
         """Build the client at the first request, without a request of its own."""
@@ -130,7 +144,7 @@ class JiraTracker:
     def __init__(self, config: JiraSection) -> None:
         self._config = config
         self._link = JiraLink(config)
-        self._files: Remembered[frozenset[str]] = Remembered()  # names, by key of the ticket
+        self._files: Remembered[_Files] = Remembered()  # by key of the ticket
 
     def __repr__(self) -> str:
         return f"JiraTracker(project={self._config.project!r})"
@@ -173,25 +187,18 @@ class JiraTracker:
         That nothing is found proves something only while the account sees the project.
         """
         jql = f"project = {quoted_jql(self._config.project)} AND labels = {quoted_jql(marker)} ORDER BY created ASC"
-        found: list[Ticket] = self._link.search(
-            f"search for {marker}",
-            jql,
-            # JQL compares labels without regard to case
-            lambda answer: [self._ticket(each) for each in answer["issues"] if marker in each["fields"]["labels"]],
-            size=_SEARCH_PAGE,
-            fields="status,labels",
-        )
-        if not found:
-            self.confirm_access()
-        return found[0] if found else None
+        for issue in self._issues(f"search for {marker}", jql, marker, _SEARCH_PAGE):
+            if marker in _labels_of(issue):  # JQL compares labels without regard to case
+                return self._ticket(issue)
+        self.confirm_access()
+        return None
 
     def marked(self, family: str) -> Sequence[MarkedTicket]:
         jql = f"project = {quoted_jql(self._config.project)} AND labels = {quoted_jql(family)} ORDER BY created ASC"
-        issues = self._pages_cloud(jql) if self._config.deployment == "cloud" else self._pages_datacenter(jql)
         return [
             MarkedTicket(label, self._ticket(issue))
-            for issue in issues
-            for label in issue["fields"]["labels"]
+            for issue in self._issues("list our tickets", jql, family, _LIST_PAGE)
+            for label in _labels_of(issue)
             if label.startswith(f"{family}-")
         ]
 
@@ -206,14 +213,9 @@ class JiraTracker:
 
     def create(self, marker: str, draft: TicketDraft) -> Ticket:
         body = {"fields": self._fields(marker, draft)}
-        made: Ticket = self._link.wire.ask(
-            "create the ticket",
-            partial(self._link.post, "issue", body),
-            lambda answer: Ticket(answer["key"], self._url(answer["key"]), TicketState.TODO),
-            write=True,
-        )
-        self._files.keep(made.key, frozenset())
-        return made
+        made = self._link.wire.ask("create the ticket", partial(self._link.post, "issue", body), _key_of, write=True)
+        self._files.keep(made, {})
+        return Ticket(made, self._url(made), TicketState.TODO)
 
     def comment(self, key: str, mark: str, body: str) -> None:
         comment = {
@@ -221,22 +223,18 @@ class JiraTracker:
             "properties": [{"key": _PROPERTY, "value": {"mark": mark}}],
         }
         send = partial(self._link.post, f"issue/{quoted_path(key)}/comment", comment)
-        self._link.wire.send(f"comment on {key}", send, write=True)
+        self._link.wire.ask(f"comment on {key}", send, partial(_check_comment, mark), write=True)
 
     def has_comment(self, key: str, mark: str) -> bool:
-        start = 0
-        while True:
+        def fetch(start: int) -> tuple[list[str | None], int | None]:
             params = {"startAt": start, "maxResults": _COMMENT_PAGE, "expand": "properties"}
-            marks, total = self._link.wire.ask(
+            return self._link.wire.ask(
                 f"list the comments of {key}",
                 partial(self._link.request, "GET", f"issue/{quoted_path(key)}/comment", params=params),
-                lambda answer: ([_mark_of(each) for each in answer["comments"]], int(answer["total"])),
+                partial(_marks_of, start),
             )
-            start += len(marks)
-            if mark in marks:
-                return True
-            if not marks or start >= total:
-                return False
+
+        return mark in each_page("Jira", fetch, 0)
 
     def move(self, key: str, state: TicketState) -> None:
         """Take the transition that leads to *state*, or, in a workflow without one, two by way of work in progress."""
@@ -267,14 +265,13 @@ class JiraTracker:
         kinds = self._link.wire.ask(
             "list the kinds of links",
             partial(self._link.request, "GET", "issueLinkType"),
-            lambda answer: [str(each["name"]) for each in answer["issueLinkTypes"]],
+            lambda answer: [text_in(each, "name") for each in rows_in(answer, "issueLinkTypes")],
         )
         kind = next((name for name in kinds if "duplicate" in name.lower()), None)
         if kind is not None:  # of the two ends, Jira calls the one that does the duplicating the inward
             body = {"type": {"name": kind}, "inwardIssue": {"key": key}, "outwardIssue": {"key": original.key}}
-            self._link.wire.send(
-                f"link {key} to {original.key}", partial(self._link.post, "issueLink", body), write=True
-            )
+            send = partial(self._link.post, "issueLink", body)
+            self._link.wire.read(f"link {key} to {original.key}", send, created_in, write=True)
         self._move(key, TicketState.DONE, _DUPLICATE)
 
     def link(self, key: str, link: RemoteLink) -> None:
@@ -282,18 +279,15 @@ class JiraTracker:
             "globalId": _global_id(link.identity),
             "object": {"url": link.url, "title": shorten(link.title, _LONGEST_TITLE), "summary": link.summary},
         }
-        self._link.wire.send(
-            f"link {link.url} to {key}",
-            partial(self._link.post, f"issue/{quoted_path(key)}/remotelink", body),
-            write=True,
-        )
+        send = partial(self._link.post, f"issue/{quoted_path(key)}/remotelink", body)
+        self._link.wire.ask(f"link {link.url} to {key}", send, _check_link, write=True)
 
     def attach(self, key: str, attachment: Attachment) -> None:
-        names = self._files.take(key)
-        if names is None:
-            names = self._read(key, "attachment", _files_of)
-        if attachment.filename in names:
-            self._files.keep(key, names)
+        there = self._files.take(key)
+        if there is None:
+            there = self._read(key, "attachment", _files_of)
+        if len(attachment.content) in there.get(attachment.filename, ()):
+            self._files.keep(key, there)
             return
         files = {"file": (attachment.filename, attachment.content, attachment.media_type)}
         # requests writes the multipart content type only where the session's own is taken out
@@ -301,8 +295,10 @@ class JiraTracker:
         send = partial(
             self._link.request, "POST", f"issue/{quoted_path(key)}/attachments", files=files, headers=headers
         )
-        self._link.wire.send(f"attach {attachment.filename} to {key}", send, write=True)
-        self._files.keep(key, names | {attachment.filename})
+        check = partial(_check_file, attachment)
+        self._link.wire.ask(f"attach {attachment.filename} to {key}", send, check, write=True)
+        sizes = there.get(attachment.filename, frozenset()) | {len(attachment.content)}
+        self._files.keep(key, {**there, attachment.filename: sizes})
 
     def _fields(self, marker: str, draft: TicketDraft) -> dict[str, Any]:
         fields: dict[str, Any] = {
@@ -321,37 +317,36 @@ class JiraTracker:
             fields["components"] = [{"name": name} for name in draft.components]
         return fields
 
-    def _pages_cloud(self, jql: str) -> Iterator[Mapping[str, Any]]:
-        token: str | None = None
-        while True:
-            more = {} if token is None else {"nextPageToken": token}
-            params = {"jql": jql, "maxResults": _LIST_PAGE, "fields": "status,labels", **more}
-            issues, token = self._link.wire.ask(
-                "list our tickets",
-                partial(self._link.request, "GET", "search/jql", params=params),
-                lambda answer: (list(answer["issues"]), answer.get("nextPageToken")),
-            )
-            yield from issues
-            if not token:
-                return
+    def _issues(self, doing: str, jql: str, label: str, size: int) -> Iterator[Mapping[str, Any]]:
+        """Yield all tickets that a search for *label* finds."""
+        params = {"jql": jql, "maxResults": size, "fields": "status,labels"}
 
-    def _pages_datacenter(self, jql: str) -> Iterator[Mapping[str, Any]]:
-        start = 0
-        while True:
-            params = {"jql": jql, "maxResults": _LIST_PAGE, "fields": "status,labels", "startAt": start}
-            issues, total = self._link.wire.ask(
-                "list our tickets",
-                partial(self._link.request, "GET", "search", params=params),
-                lambda answer: (list(answer["issues"]), int(answer["total"])),
+        def fetch_on_cloud(token: str) -> tuple[list[Mapping[str, Any]], str | None]:
+            more = {"nextPageToken": token} if token else {}
+            send = partial(self._link.request, "GET", "search/jql", params={**params, **more})
+            return self._link.wire.ask(
+                doing, send, lambda answer: (_labelled(answer, label), answer.get("nextPageToken") or None)
             )
-            yield from issues
-            start += len(issues)
-            if not issues or start >= total:
-                return
+
+        def fetch_in_datacenter(start: int) -> tuple[list[Mapping[str, Any]], int | None]:
+            send = partial(self._link.request, "GET", "search", params={**params, "startAt": start})
+            return self._link.wire.ask(
+                doing, send, lambda answer: (_labelled(answer, label), _counted("issues", start, answer)[1])
+            )
+
+        if self._config.deployment == "cloud":
+            return each_page("Jira", fetch_on_cloud, "")
+        return each_page("Jira", fetch_in_datacenter, 0)
 
     def _read(self, key: str, fields: str, parse: Callable[[Any], T]) -> T:
+        def parse_own(issue: Any) -> T:
+            shown = text_in(issue, "key")
+            is_moved = shown.rpartition("-")[0] != key.rpartition("-")[0]  # to another project, where it is renamed
+            prove(shown == key or is_moved, f"shows {shown}")
+            return parse(issue)
+
         send = partial(self._link.request, "GET", f"issue/{quoted_path(key)}", params={"fields": fields})
-        return self._link.wire.ask(f"show {key}", send, parse)
+        return self._link.wire.ask(f"show {key}", send, parse_own)
 
     def _arrive(self, key: str, transition: Mapping[str, Any], state: TicketState, resolution: str) -> None:
         """Take the transition, giving a resolution where the ticket is done."""
@@ -372,10 +367,10 @@ class JiraTracker:
         if fields:
             body["fields"] = fields
         send = partial(self._link.post, f"issue/{quoted_path(key)}/transitions", body)
-        self._link.wire.send(f"move {key} by the transition {transition['name']}", send, write=True)
+        self._link.wire.read(f"move {key} by the transition {transition['name']}", send, nothing_in, write=True)
 
     def _ticket(self, issue: Mapping[str, Any]) -> Ticket:
-        key = issue["key"]
+        key = text_in(issue, "key")
         return Ticket(key, self._url(key), state_of(issue["fields"]["status"]))
 
     def _url(self, key: str) -> str:
@@ -399,8 +394,81 @@ def _make_client(config: JiraSection) -> JIRA:
     return client
 
 
-def _files_of(issue: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(str(each["filename"]) for each in issue["fields"].get("attachment", []))
+def _name_of(account: Any) -> str:
+    """Read who we are, whom Cloud knows by `accountId` and Data Center by `name`."""
+    prove(any(account.get(name) for name in ("accountId", "name", "key")), "shows nobody")
+    return str(account.get("displayName") or "somebody")
+
+
+def _project_in(answer: Any) -> Mapping[str, Any]:
+    text_in(answer, "key")
+    return answer  # type: ignore[no-any-return]
+
+
+def _key_of(made: Any) -> str:
+    """Read the key of a ticket just made."""
+    id_in(made)
+    key = text_in(made, "key")
+    prove(_KEY.fullmatch(key) is not None, "has no key of a ticket")
+    return key
+
+
+def _check_comment(mark: str, made: Any) -> None:
+    """Let the answer be a comment, and ours where it tells whose it is."""
+    id_in(made)
+    text_in(made, "body")
+    prove(_mark_of(made) in (None, mark), "shows another comment")
+
+
+def _check_link(made: Any) -> None:
+    id_in(made)
+    prove("/remotelink/" in text_in(made, "self"), "shows something else than a link")
+
+
+def _check_file(attachment: Attachment, made: Any) -> None:
+    same_name = [each for each in rows_in(made) if each.get("filename") == attachment.filename and id_in(each)]
+    prove(bool(same_name), f"shows no file {attachment.filename}")
+    size = len(attachment.content)
+    prove(any(number_in(each, "size") == size for each in same_name), f"shows a file of another size than {size}")
+
+
+def _counted(name: str, start: int, answer: Any) -> tuple[list[Mapping[str, Any]], int | None]:
+    """Read a page of a list that tells how long it is, and where the next one starts."""
+    rows, total = rows_in(answer, name), number_in(answer, "total")
+    prove(answer.get("startAt", start) == start, "shows another page of the list")
+    following = start + len(rows)
+    prove(bool(rows) or following >= total, f"shows none of {total - start} {name} that it counts")
+    return rows, following if following < total else None
+
+
+def _marks_of(start: int, answer: Any) -> tuple[list[str | None], int | None]:
+    """Read the marks of a page of comments: None of one that is not ours."""
+    comments, following = _counted("comments", start, answer)
+    for each in comments:
+        text_in(each, "body")
+    return [_mark_of(each) for each in comments], following
+
+
+def _labelled(answer: Any, label: str) -> list[Mapping[str, Any]]:
+    """Read the tickets found by a label; those of another search would tell that there is none."""
+    issues = rows_in(answer, "issues")
+    strangers = [each for each in issues if label.lower() not in (name.lower() for name in _labels_of(each))]
+    prove(not strangers, f"shows tickets without the label {label}")
+    return issues
+
+
+def _labels_of(issue: Mapping[str, Any]) -> list[str]:
+    labels = held_in(object_in(issue, "fields"), "labels")
+    prove(isinstance(labels, list) and all(isinstance(each, str) for each in labels), "has no list as labels")
+    return list(labels)
+
+
+def _files_of(issue: Mapping[str, Any]) -> _Files:
+    fields, files = object_in(issue, "fields"), dict[str, frozenset[int]]()
+    for each in rows_in(fields, "attachment") if "attachment" in fields else ():  # absent where Jira takes none
+        name = text_in(each, "filename")
+        files[name] = files.get(name, frozenset()) | {number_in(each, "size")}
+    return files
 
 
 def _resolution(transition: Mapping[str, Any], wanted: str) -> dict[str, Any]:
@@ -434,7 +502,7 @@ def state_of(status: Mapping[str, Any]) -> TicketState:
 
 def _mark_of(comment: Mapping[str, Any]) -> str | None:
     """Read the mark that one of our comments carries."""
-    for held in comment.get("properties", []):
+    for held in comment.get("properties") or []:
         if held["key"] == _PROPERTY and isinstance(held["value"], dict):
             mark = held["value"].get("mark")
             return mark if isinstance(mark, str) else None

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from bot.adapters.checking import PROBE, check_clock, listed, unanswered, unsaid, walled
+from bot.adapters.evidence import held_in, json_in, prove, rows_in, text_in
 from bot.adapters.jira import (
     PERMISSIONS,
     JiraLink,
@@ -72,7 +73,7 @@ def _check_server(link: JiraLink, config: JiraSection, now: datetime) -> Iterato
     server, headers = link.wire.read(
         "show its version",
         partial(link.request, "GET", "serverInfo"),
-        lambda answer: (dict(answer.json()), answer.headers),
+        lambda answer: (_server_in(json_in(answer)), answer.headers),
     )
     yield Check("address", ok=True, said=f"{config.base} answers")
     if (clock := check_clock(headers, now)) is not None:
@@ -81,6 +82,11 @@ def _check_server(link: JiraLink, config: JiraSection, now: datetime) -> Iterato
     if not deployment.ok:
         raise _OtherDeploymentError(deployment)
     yield deployment
+
+
+def _server_in(answer: Any) -> Mapping[str, Any]:
+    prove(any(name in answer for name in ("deploymentType", "version", "baseUrl")), "shows no Jira")
+    return answer  # type: ignore[no-any-return]
 
 
 def _check_account(link: JiraLink) -> Iterator[Check]:
@@ -189,7 +195,7 @@ def _paged(link: JiraLink, doing: str, path: str, name: str) -> list[Mapping[str
         page, total = link.get(
             doing,
             path,
-            lambda answer: (answer.get(name, answer.get("values", [])), int(answer.get("total", 0))),
+            lambda answer: (rows_in(answer, name if name in answer else "values"), int(answer.get("total", 0))),
             startAt=len(rows),
             maxResults=_PAGE,
         )
@@ -234,7 +240,7 @@ def _check_assignee(link: JiraLink, config: JiraSection, account: str) -> Iterat
     found = link.get(
         f"say whether {account} can be assigned",
         "user/assignable/search",
-        lambda answer: [str(each.get("displayName", account)) for each in answer if each.get(key) == account],
+        lambda answer: [str(each.get("displayName", account)) for each in rows_in(answer) if each.get(key) == account],
         **{"project": config.project, asked: account},
     )
     if found:
@@ -245,7 +251,9 @@ def _check_assignee(link: JiraLink, config: JiraSection, account: str) -> Iterat
 
 
 def _check_attachments(link: JiraLink) -> Iterator[Check]:
-    enabled = link.get("say whether files may be attached", "attachment/meta", lambda answer: bool(answer["enabled"]))
+    enabled = link.get(
+        "say whether files may be attached", "attachment/meta", lambda answer: held_in(answer, "enabled") is True
+    )
     remedy = "" if enabled else "Let an administrator of Jira turn attachments on; until then tickets have no chart."
     yield Check("attachments", ok=enabled, said="on" if enabled else "are turned off for all of Jira", remedy=remedy)
 
@@ -259,7 +267,9 @@ def _check_transitions(link: JiraLink, config: JiraSection) -> Iterator[Check]:
         tickets: list[tuple[str, TicketState]] = link.search(
             "list tickets to look at",
             jql,
-            lambda answer: [(str(each["key"]), state_of(each["fields"]["status"])) for each in answer["issues"]],
+            lambda answer: [
+                (text_in(each, "key"), state_of(each["fields"]["status"])) for each in rows_in(answer, "issues")
+            ],
             size=_SAMPLE,
             fields="status",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from bot.adapters.cutting import shorten
 from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError
 
 _WORDS = 600  # characters of a service's own words that an error repeats
+_LOOKED_AT = 20_000  # bytes of an answer in which they are looked for
 _CONFLICT, _TOO_EARLY, _LOCKED, _TOO_MANY = 409, 425, 423, 429
 _NOT_CARRIED_OUT = {_CONFLICT, _TOO_EARLY, _LOCKED, _TOO_MANY}
 _SEE_OTHER = 303  # what was sent may have been carried out, and the answer is elsewhere
@@ -45,7 +47,7 @@ _OF_ALL = re.compile(
 
 
 class Answer(Protocol):
-    """What `requests` and `httpx` have in common of an answer."""
+    """What is looked at of an answer."""
 
     @property
     def status_code(self) -> int: ...
@@ -54,9 +56,7 @@ class Answer(Protocol):
     def headers(self) -> Mapping[str, str]: ...
 
     @property
-    def text(self) -> str: ...
-
-    def json(self) -> Any: ...
+    def content(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def points_elsewhere(response: Answer) -> bool:
 
 def is_page(response: Answer) -> bool:
     """Say whether an answer is a page for people rather than data."""
-    return response.text.lstrip("\ufeff \t\r\n").startswith("<")
+    return _head_of(response.content).lstrip("\ufeff \t\r\n").startswith("<")
 
 
 def complaint_of(response: Answer) -> tuple[str, dict[str, str]]:
@@ -171,15 +171,15 @@ def complaint_of(response: Answer) -> tuple[str, dict[str, str]]:
         towards = f"{target.scheme}://{target.netloc}" if target.netloc else "another page of its own"
         return f"it points to {towards}, where nothing was sent; should url be that?", {}
     try:
-        answer = response.json()
-    except ValueError:
+        answer = json.loads(response.content)
+    except (ValueError, RecursionError):
         answer = None
     words, fields = _words_of(answer) if isinstance(answer, dict) else ([], {})
     for header in ("X-Authentication-Denied-Reason", "RateLimit-Reason"):
         if header in response.headers:
             words.append(response.headers[header])
     if not words and not fields:
-        words = [readable(response.text) or reasons.get(response.status_code, "no reason given")]
+        words = [readable(response.content) or reasons.get(response.status_code, "no reason given")]
     said = "; ".join(dict.fromkeys([*words, *(f"{name}: {text}" for name, text in fields.items())]))
     return shorten(said, _WORDS).rstrip(".") + ".", fields
 
@@ -212,7 +212,11 @@ def _item_words(item: object) -> str:
             return str(item)
 
 
-def readable(text: str) -> str:
+def readable(content: bytes) -> str:
     """Take the words out of what may be a page of HTML."""
-    text = re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", text)
+    text = re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", _head_of(content))
     return shorten(" ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split()), _WORDS)
+
+
+def _head_of(content: bytes) -> str:
+    return content[:_LOOKED_AT].decode("utf-8", "replace")

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 from urllib.request import Request
 
 import requests
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web import SlackResponse
 
+from bot.adapters.evidence import id_in, json_in, object_in, prove, rows_in, text_in
 from bot.adapters.http import Wire, make_session
-from bot.adapters.refusals import Service, about_us
-from bot.adapters.slack_channels import Channels
+from bot.adapters.paging import each_page
+from bot.adapters.refusals import Answer, Service, about_us
+from bot.adapters.slack_channels import Channels, is_channel_id
 from bot.adapters.slack_words import accepted
 from bot.adapters.slackblocks import Message, build_message
 from bot.config import SlackSection
@@ -29,6 +31,8 @@ T = TypeVar("T")
 _EVENT = "herald"  # type of the metadata that a message of ours carries
 _HISTORY_PAGE = 100
 _CLOCKS_DIFFER = timedelta(minutes=5)  # our clock may be ahead of Slack's; a mark is unique, so looking further is safe
+_OK = 200
+_TIMESTAMP = re.compile(r"[0-9]+\.[0-9]+")
 _QUIET = logging.Logger("slack_sdk", level=logging.CRITICAL)  # noqa: LOG001 - what fails is told once, by our error
 
 
@@ -92,21 +96,24 @@ class SlackLink:
 
         def send() -> requests.Response:
             client = _Client(self._config, self._session)
-            with contextlib.suppress(SlackApiError):  # judged from the answer itself, below
+            try:
                 call(client)
+            except Exception:  # the package stumbles over some answers, which are judged below
+                if client.answer is None:
+                    raise
             assert client.answer is not None
             return client.answer
 
         return self._wire.read(
             doing,
             send,
-            lambda answer: parse(accepted(doing, answer.json(), write=write), answer.headers),
+            lambda answer: parse(accepted(doing, json_in(answer), write=write), answer.headers),
             write=write,
         )
 
     def upload(self, address: str, attachment: Attachment) -> None:
         """Send a file to the address that Slack gave for it, which takes no token."""
-        self._wire.send(
+        self._wire.read(
             f"take the file {attachment.filename}",
             lambda: self._session.post(
                 address,
@@ -115,6 +122,7 @@ class SlackLink:
                 timeout=self._config.timeout.total_seconds(),
                 verify=self._session.verify,
             ),
+            _check_upload,
         )
 
 
@@ -144,7 +152,7 @@ class SlackChat:
     def confirm_access(self, right: Right | None = None) -> None:
         del right  # a scope that is missing says so itself
         with about_us():
-            self._link.call("say who we are", lambda client: client.auth_test(), lambda answer: str(answer["user_id"]))
+            self._link.call("say who we are", lambda client: client.auth_test(), who_in)
 
     def post(self, channel: str, mark: str, text: str) -> Posted:
         message = build_message(text)
@@ -153,7 +161,7 @@ class SlackChat:
             lambda client: client.chat_postMessage(
                 channel=channel, unfurl_links=False, unfurl_media=False, **_arguments(mark, message)
             ),
-            lambda answer: (str(answer["channel"]), str(answer["ts"])),
+            partial(_posted_in, channel if is_channel_id(channel) else None, mark),
             write=True,
         )
         self._channels.keep(channel, channel_id)
@@ -167,7 +175,7 @@ class SlackChat:
         self._link.call(
             f"edit the message {posted.message_id} in {posted.channel}",
             lambda client: client.chat_update(channel=channel_id, ts=posted.message_id, **arguments),
-            lambda answer: str(answer["ts"]),
+            partial(_check_edited, channel_id, posted.message_id),
             write=True,
         )
 
@@ -195,7 +203,7 @@ class SlackChat:
                 unfurl_media=False,
                 **_arguments(mark, message),
             ),
-            lambda answer: str(answer["ts"]),
+            partial(_check_reply, channel_id, posted.message_id, mark),
             write=True,
         )
 
@@ -203,15 +211,16 @@ class SlackChat:
         return any(_mark_of(each) == mark for each in self._thread(posted))
 
     def share(self, posted: Posted, attachment: Attachment) -> None:
-        shown = (file for each in self._thread(posted) for file in each.get("files", ()))
-        if any(file.get("name") == attachment.filename for file in shown):
+        shown = (file for each in self._thread(posted) for file in each.get("files") or ())
+        size = len(attachment.content)
+        if any(file.get("name") == attachment.filename and file.get("size") in (None, size) for file in shown):
             return
         address, file_id = self._link.call(
             f"take the file {attachment.filename}",
             lambda client: client.files_getUploadURLExternal(
                 filename=attachment.filename, length=len(attachment.content)
             ),
-            lambda answer: (str(answer["upload_url"]), str(answer["file_id"])),
+            lambda answer: (text_in(answer, "upload_url"), text_in(answer, "file_id")),
         )
         self._link.upload(address, attachment)
         channel_id = self._channels.id_of(posted.channel)
@@ -222,50 +231,48 @@ class SlackChat:
                 channel_id=channel_id,
                 thread_ts=posted.message_id,
             ),
-            lambda answer: [str(each["id"]) for each in answer["files"]],
+            partial(_check_shared, file_id),
             write=True,
         )
 
     def _thread(self, posted: Posted) -> Iterator[Mapping[str, Any]]:
         """Yield the message and what was said and shown below it, oldest first."""
         channel_id = self._channels.id_of(posted.channel)
-        cursor: str | None = None
-        while True:
-            messages, cursor = self._link.call(
+
+        def fetch(cursor: str) -> tuple[list[Mapping[str, Any]], str | None]:
+            return self._link.call(
                 f"show the thread of {posted.message_id} in {posted.channel}",
-                lambda client, page=cursor: client.conversations_replies(  # type: ignore[misc]
+                lambda client: client.conversations_replies(
                     channel=channel_id,
                     ts=posted.message_id,
-                    cursor=page,
+                    cursor=cursor or None,
                     limit=_HISTORY_PAGE,
                     include_all_metadata=True,
                 ),
-                lambda answer: (list(answer["messages"]), next_page(answer)),
+                lambda answer: (_messages_in(answer), next_page(answer)),
             )
-            yield from messages
-            if not cursor:
-                return
+
+        return each_page("Slack", fetch, "")
 
     def _history(self, channel_id: str, since: datetime) -> Iterator[tuple[str, str | None]]:
         """Yield what was posted since then, each message with its mark, newest first."""
         oldest = f"{(since - _CLOCKS_DIFFER).timestamp():.6f}"
-        cursor: str | None = None
-        while True:
-            messages, cursor = self._link.call(
+
+        def fetch(cursor: str) -> tuple[list[tuple[str, str | None]], str | None]:
+            return self._link.call(
                 f"show what was posted to {channel_id}",
-                lambda client, page=cursor: client.conversations_history(  # type: ignore[misc]
+                lambda client: client.conversations_history(
                     channel=channel_id,
-                    cursor=page,
+                    cursor=cursor or None,
                     oldest=oldest,
                     limit=_HISTORY_PAGE,
                     include_all_metadata=True,
                     inclusive=True,
                 ),
-                lambda answer: ([(str(each["ts"]), _mark_of(each)) for each in answer["messages"]], next_page(answer)),
+                lambda answer: ([(each["ts"], _mark_of(each)) for each in _messages_in(answer)], next_page(answer)),
             )
-            yield from messages
-            if not cursor:
-                return
+
+        return each_page("Slack", fetch, "")
 
     def _permalink(self, channel_id: str, ts: str) -> str:
         end = f"{channel_id}/p{ts.replace('.', '')}"
@@ -274,7 +281,7 @@ class SlackChat:
                 address = self._link.call(
                     "give the address of a message",
                     lambda client: client.chat_getPermalink(channel=channel_id, message_ts=ts),
-                    lambda answer: str(answer["permalink"]),
+                    lambda answer: text_in(answer, "permalink"),
                 )
             except (PermanentError, RetryableError):
                 return ""  # the message stands; an address is a convenience that must not undo that
@@ -282,6 +289,47 @@ class SlackChat:
                 return address
             self._permalinks = address.removesuffix(end)
         return self._permalinks + end
+
+
+def who_in(answer: Any) -> Mapping[str, Any]:
+    """Read who we are."""
+    text_in(answer, "user_id")
+    return answer  # type: ignore[no-any-return]
+
+
+def _posted_in(channel_id: str | None, mark: str, answer: Any) -> tuple[str, str]:
+    """Read where and when a message was posted: in the channel of that id, where one was named, and as ours."""
+    channel, ts = text_in(answer, "channel"), text_in(answer, "ts")
+    prove(channel_id in (None, channel), f"shows a message in {channel}")
+    prove(_TIMESTAMP.fullmatch(ts) is not None, "has no timestamp")
+    prove(_mark_of(answer.get("message") or {}) in (None, mark), "shows another message")
+    return channel, ts
+
+
+def _check_reply(channel_id: str, thread_ts: str, mark: str, answer: Any) -> None:
+    """Let the answer show a message in that thread; one beside it is not the reply that was asked for."""
+    _posted_in(channel_id, mark, answer)
+    prove(text_in(object_in(answer, "message"), "thread_ts") == thread_ts, "shows a message in another thread")
+
+
+def _check_edited(channel_id: str, ts: str, answer: Any) -> None:
+    prove(text_in(answer, "channel") == channel_id, "shows a message in another channel")
+    prove(text_in(answer, "ts") == ts, "shows another message")
+
+
+def _check_upload(answer: Answer) -> None:
+    """Let the answer be what Slack says to a file: `OK - ` and its size."""
+    prove(answer.status_code == _OK and answer.content.strip().upper().startswith(b"OK"), "does not say OK")
+
+
+def _check_shared(file_id: str, answer: Any) -> None:
+    prove(file_id in [id_in(each) for each in rows_in(answer, "files")], "does not show the file")
+
+
+def _messages_in(answer: Any) -> list[Mapping[str, Any]]:
+    messages = rows_in(answer, "messages")
+    prove(all(text_in(each, "ts") for each in messages), "shows messages without their time")
+    return messages
 
 
 def _arguments(mark: str, message: Message) -> dict[str, Any]:
@@ -304,4 +352,6 @@ def _mark_of(message: Mapping[str, Any]) -> str | None:
 
 
 def next_page(answer: Mapping[str, Any]) -> str | None:
-    return (answer.get("response_metadata") or {}).get("next_cursor") or None
+    cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
+    prove(cursor is not None or not answer.get("has_more"), "has more, and does not say where")
+    return cursor

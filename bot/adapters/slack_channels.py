@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from bot.adapters.evidence import rows_in, text_in
+from bot.adapters.paging import each_page
 from bot.adapters.slack_words import advice_for, is_lacking_scope
 from bot.errors import AccountError, Reach
 
@@ -63,22 +65,19 @@ class Channels:
         )
 
     def _listed(self, name: str, kinds: str) -> str | None:
-        cursor: str | None = None
-        while True:
-            ids, cursor = self._link.call(
+        def fetch(cursor: str) -> tuple[list[tuple[str, str]], str | None]:
+            return self._link.call(
                 f"find the channel {name}",
-                lambda client, page=cursor: client.conversations_list(  # type: ignore[misc]
-                    cursor=page, limit=_PAGE, types=kinds, exclude_archived=True
+                lambda client: client.conversations_list(
+                    cursor=cursor or None, limit=_PAGE, types=kinds, exclude_archived=True
                 ),
                 lambda answer: (
-                    {str(each["name"]): str(each["id"]) for each in answer["channels"]},
+                    [(text_in(each, "name"), text_in(each, "id")) for each in rows_in(answer, "channels")],
                     (answer.get("response_metadata") or {}).get("next_cursor") or None,
                 ),
             )
-            if name in ids:
-                return ids[name]
-            if not cursor:
-                return None
+
+        return next((channel_id for found, channel_id in each_page("Slack", fetch, "") if found == name), None)
 
 
 def _unseen(name: str, needed: str | None) -> AccountError:

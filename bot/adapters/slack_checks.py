@@ -9,7 +9,8 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from bot.adapters.checking import PROBE, check_clock, listed, unanswered, unsaid, walled
-from bot.adapters.slack import SlackChat, SlackLink
+from bot.adapters.evidence import object_in
+from bot.adapters.slack import SlackChat, SlackLink, who_in
 from bot.adapters.slack_channels import Channels, is_channel_id
 from bot.checks import Check
 from bot.config import SlackSection, WebhookSection
@@ -28,7 +29,7 @@ def check_slack(config: SlackSection, channels: Sequence[str], now: datetime) ->
     link = SlackLink(config)
     try:
         who, headers = link.call_whole(
-            "say who we are", lambda client: client.auth_test(), lambda answer, headers: (dict(answer), dict(headers))
+            "say who we are", lambda client: client.auth_test(), lambda answer, headers: (who_in(answer), dict(headers))
         )
     except AccountError as error:
         if error.fields.get("error") not in _NOT_OURS:
@@ -97,7 +98,7 @@ def _check_channel(
         is_archived = link.call(
             f"show the channel {name}",
             lambda client: client.conversations_info(channel=channel_id),
-            lambda answer: bool(answer["channel"].get("is_archived")),
+            lambda answer: bool(object_in(answer, "channel").get("is_archived")),
         )
     if is_archived:
         yield Check(check, ok=False, said=f"{name} is archived", remedy="Unarchive it, or name another.")

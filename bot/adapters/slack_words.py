@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import Any
 
 from bot.adapters.cutting import shorten
+from bot.adapters.evidence import held_in, prove, text_in
 from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError
 
 
@@ -105,7 +106,9 @@ _LONGEST_COMPLAINT = 600
 
 def accepted(doing: str, answer: Mapping[str, Any], *, write: bool) -> Mapping[str, Any]:
     """Pass on an answer that says `ok`; raise what another one means."""
-    if answer["ok"] is True:
+    is_ok = held_in(answer, "ok")
+    prove(isinstance(is_ok, bool), "does not say whether it was done")
+    if is_ok:
         return answer
     raise _refusal(doing, answer, write=write)
 
@@ -119,7 +122,7 @@ def advice_for(word: str) -> str:
 
 
 def _refusal(doing: str, answer: Mapping[str, Any], *, write: bool) -> IntegrationError:
-    word = str(answer["error"])
+    word = text_in(answer, "error")
     details = "; ".join(str(each) for each in (answer.get("response_metadata") or {}).get("messages", []))
     needed = f"needed: {answer['needed']}" if answer.get("needed") else ""
     said = " ".join(part for part in (word, f"({details or needed})" if details or needed else "") if part)

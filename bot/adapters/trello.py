@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
-import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +12,17 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote, urldefrag, urlencode
 
-import httpx
+import requests
 
 from bot.adapters.cutting import shorten, shorten_markdown
-from bot.adapters.http import Wire
+from bot.adapters.evidence import held_in, id_in, object_in, prove, rows_in, text_in
+from bot.adapters.http import Wire, make_session
+from bot.adapters.paging import each_page
 from bot.adapters.refusals import Service, about_us
 from bot.adapters.remembered import Remembered
 from bot.config import ListNames, TrelloSection
 from bot.domain.pacing import Allowance
-from bot.errors import AccountError, PermanentError
+from bot.errors import AccountError, PermanentError, RetryableError
 from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
 
 _LONGEST_TEXT = 16_384  # of a name, a description, a comment
@@ -39,9 +39,6 @@ _ADVICE = {
     404: "Check board, and that the token's account may see it: Trello hides what it does not permit.",
 }
 
-logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every address at INFO, and what fails we tell ourselves
-
-
 T = TypeVar("T")
 
 
@@ -56,9 +53,10 @@ class TrelloList:
 class _CardFile:
     """A file or link on a card."""
 
-    attachment_id: str  # empty where Trello did not tell it yet
+    attachment_id: str
     name: str
     url: str
+    size: int | None  # in bytes; None where Trello does not say, as for a link
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +83,28 @@ class TrelloLink:
                 refuses_things_by_401=True,
             )
         )
-        self._client: httpx.Client | None = None
-        self._lock = threading.Lock()
+        self._session = _make_session(config)
 
     def get(self, doing: str, path: str, parse: Callable[[Any], T], **params: str) -> T:
         return self.wire.ask(doing, partial(self.request, "GET", path, params), parse)
 
     def who(self) -> str:
         """Ask who we are."""
-        return self.get("say who we are", "members/me", lambda answer: str(answer.get("fullName") or "somebody"))
+        return self.get("say who we are", "members/me", member_name)
 
     def board(self) -> Mapping[str, Any]:
         """Show the board with our membership, where our account may see it."""
         path = f"boards/{quoted_path(self._config.board)}"
-        return self.get("show the board", path, dict, fields="name,closed", memberships="me")
+        return self.get("show the board", path, board_in, fields="name,closed", memberships="me")
 
     def lists(self) -> list[TrelloList]:
         """List the board's open lists, from left to right."""
         return self.get(
             "list the board's lists",
             f"boards/{quoted_path(self._config.board)}/lists",
-            lambda answer: [TrelloList(str(each["id"]), str(each["name"]), str(each["idBoard"])) for each in answer],
+            lambda answer: [
+                TrelloList(id_in(each), text_in(each, "name"), id_in(each, "idBoard")) for each in rows_in(answer)
+            ],
             filter="open",
         )
 
@@ -114,7 +113,7 @@ class TrelloLink:
         return self.get(
             "list the board's labels",
             f"boards/{quoted_path(self._config.board)}/labels",
-            lambda answer: {str(each["name"]): str(each["id"]) for each in answer},
+            lambda answer: {str(each["name"]): id_in(each) for each in rows_in(answer)},  # one of colour alone has none
             limit=str(_PAGE),
         )
 
@@ -122,24 +121,30 @@ class TrelloLink:
         """Make a label and return its id; nothing else leans on it yet, so a doubtful end does no harm."""
         arguments = {"name": name, "color": _COLOUR, "idBoard": board_id}
         send = partial(self.request, "POST", "labels", arguments)
-        return self.wire.ask(f"make the label {name}", send, lambda answer: str(answer["id"]))
+        return self.wire.ask(f"make the label {name}", send, partial(_named, name))
+
+    def make_list(self, board_id: str, name: str) -> str:
+        """Make a list at the right end of the board and return its id."""
+        send = partial(self.request, "POST", "lists", {"name": name, "idBoard": board_id, "pos": "bottom"})
+        return self.wire.ask(f"make the list {name}", send, partial(_named, name), write=True)
 
     def request(
         self, method: str, path: str, arguments: Mapping[str, str] | None = None, *, files: Any = None
-    ) -> httpx.Response:
+    ) -> requests.Response:
         """Send one request; arguments stand in its address as Trello describes them, but long text in its body."""
         inside, body = dict(arguments or {}), {}
         while len(urlencode(inside)) > _LONGEST_ADDRESS:
             longest = max(inside, key=lambda name: len(inside[name]))
             body[longest] = inside.pop(longest)
-        return self._connected().request(method, path, params=inside, json=body or None, files=files)
-
-    def _connected(self) -> httpx.Client:
-        """Build the client at the first request, without a request of its own."""
-        with self._lock:
-            if self._client is None:
-                self._client = _make_client(self._config)
-            return self._client
+        return self._session.request(
+            method,
+            f"{self._config.base}/{path}",
+            params=inside,
+            json=body or None,
+            files=files,
+            timeout=self._config.timeout.total_seconds(),
+            verify=self._session.verify,
+        )
 
 
 class TrelloTracker:
@@ -185,8 +190,7 @@ class TrelloTracker:
 
     def find(self, marker: str) -> Ticket | None:
         """Look through all cards of the board, archived ones too; the oldest wins where several carry the marker."""
-        ours = re.compile(rf"(?<![\w-]){re.escape(marker)}(?![\w-])")
-        board = self._board()
+        board, ours = self._board(), _whole(marker)
         found = [card for card in self._cards() if ours.search(card["desc"])]
         return self._ticket(board, min(found, key=lambda card: str(card["id"]))) if found else None
 
@@ -201,7 +205,7 @@ class TrelloTracker:
         board = self._board()
         send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}", {"fields": _CARD_FIELDS})
         try:
-            return self._link.wire.ask(f"show {key}", send, partial(self._ticket, board))
+            return self._link.wire.ask(f"show {key}", send, lambda card: self._ticket(board, _card_of(key, card)))
         except PermanentError as error:
             if error.status != _NOT_FOUND:
                 raise
@@ -225,34 +229,30 @@ class TrelloTracker:
             arguments["idMembers"] = draft.assignee
         if self._config.due is not None:
             arguments["due"] = (self._clock() + self._config.due).astimezone(UTC).date().isoformat()
-        made = self._link.wire.ask(
-            "create the card",
-            partial(self._link.request, "POST", "cards", arguments),
-            partial(self._ticket, board),
-            write=True,
-        )
+
+        def parse(card: Any) -> Ticket:
+            prove(id_in(card, "idList") == arguments["idList"], "shows a card of another list")
+            prove(_whole(marker).search(text_in(card, "desc")) is not None, "shows another card")
+            return self._ticket(board, card)
+
+        send = partial(self._link.request, "POST", "cards", arguments)
+        made = self._link.wire.ask("create the card", send, parse, write=True)
         self._files.keep(made.key, ())
         return made
 
     def comment(self, key: str, mark: str, body: str) -> None:
         arguments = {"text": _ended(body, mark)}
         send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/actions/comments", arguments)
-        self._link.wire.send(f"comment on {key}", send, write=True)
+        self._link.wire.ask(f"comment on {key}", send, partial(_check_comment, key, mark), write=True)
 
     def has_comment(self, key: str, mark: str) -> bool:
-        page = 0
-        while True:
+        def fetch(page: int) -> tuple[list[str], int | None]:
             arguments = {"filter": "commentCard", "limit": str(_PAGE), "page": str(page)}
-            texts: list[str] = self._link.wire.ask(
-                f"list the comments of {key}",
-                partial(self._link.request, "GET", f"cards/{quoted_path(key)}/actions", arguments),
-                lambda answer: [str(each["data"]["text"]) for each in answer],
-            )
-            if any(text.rstrip().endswith(_line(mark)) for text in texts):
-                return True
-            if len(texts) < _PAGE:
-                return False
-            page += 1
+            send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}/actions", arguments)
+            texts = self._link.wire.ask(f"list the comments of {key}", send, partial(_texts_of, key))
+            return texts, page + 1 if len(texts) >= _PAGE else None
+
+        return any(text.rstrip().endswith(_line(mark)) for text in each_page("Trello", fetch, 0))
 
     def move(self, key: str, state: TicketState) -> None:
         board = self._board()
@@ -261,9 +261,14 @@ class TrelloTracker:
         if self._state(board, card) is state and card["closed"] is archived:
             return
         arguments = {"idList": board.lists[state], "closed": "true" if archived else "false"}
-        self._link.wire.send(
-            f"move {key}", partial(self._link.request, "PUT", f"cards/{quoted_path(key)}", arguments), write=True
-        )
+
+        def check(answer: Any) -> None:
+            moved = _card_of(key, answer)
+            there = (id_in(moved, "idList"), held_in(moved, "closed"))
+            prove(there == (arguments["idList"], archived), "shows the card elsewhere")
+
+        send = partial(self._link.request, "PUT", f"cards/{quoted_path(key)}", arguments)
+        self._link.wire.ask(f"move {key}", send, check, write=True)
 
     def close_duplicate(self, key: str, original: Ticket) -> None:
         self.link(key, RemoteLink(f"duplicate-of-{original.key}", original.url, original.name or original.key))
@@ -276,55 +281,60 @@ class TrelloTracker:
         title = shorten(link.title, _LONGEST_TITLE)
         there = self._known_attachments(key)
         same = [each for each in there if each.url == address or urldefrag(each.url).fragment == tag]
-        if any(not each.attachment_id for each in same):  # we added it, and were not told under which id
-            there = self._attachments(key)
-            same = [each for each in there if each.url == address or urldefrag(each.url).fragment == tag]
         standing = next((each for each in same if (each.url, each.name) == (address, title)), None)
         if standing is None:
             arguments = {"url": address, "name": title}
             send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/attachments", arguments)
-            self._link.wire.send(f"link {link.url} to {key}", send, write=True)
-        for each in same:
-            if each is not standing:
-                path = f"cards/{quoted_path(key)}/attachments/{quoted_path(each.attachment_id)}"
-                self._link.wire.send(
-                    f"drop an old link of {key}", partial(self._link.request, "DELETE", path), write=True
-                )
-        kept = [each for each in there if each not in same]
-        self._files.keep(key, (*kept, standing or _CardFile("", title, address)))
+            standing = self._link.wire.ask(f"link {link.url} to {key}", send, partial(_linked, address), write=True)
+            there = (*there, standing)
+        if outdated := [each for each in same if each is not standing]:
+            there = self._drop(key, outdated)
+        self._files.keep(key, there)
+
+    def _drop(self, key: str, outdated: Sequence[_CardFile]) -> Sequence[_CardFile]:
+        """Take links off the card and return what it holds then: the answers say nothing of what they took."""
+        for each in outdated:
+            path = f"cards/{quoted_path(key)}/attachments/{quoted_path(each.attachment_id)}"
+            send = partial(self._link.request, "DELETE", path)
+            self._link.wire.ask(f"drop an old link of {key}", send, lambda answer: answer, write=True)
+        there = self._attachments(key)
+        left = {each.attachment_id for each in there} & {each.attachment_id for each in outdated}
+        if left:
+            raise RetryableError(f"Trello did not drop an old link of {key}: it is still there.", doubtful=False)
+        return there
 
     def attach(self, key: str, attachment: Attachment) -> None:
         there = self._known_attachments(key)
-        if any(each.name == attachment.filename for each in there):
+        sizes = {None, len(attachment.content)}
+        if any(each.name == attachment.filename and each.size in sizes for each in there):
             self._files.keep(key, there)
             return
         arguments = {"name": attachment.filename, "mimeType": attachment.media_type, "setCover": "false"}
         file = {"file": (attachment.filename, attachment.content, attachment.media_type)}
         send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/attachments", arguments, files=file)
-        self._link.wire.send(f"attach {attachment.filename} to {key}", send, write=True)
-        self._files.keep(key, (*there, _CardFile("", attachment.filename, "")))
+        parse = partial(_uploaded, attachment)
+        made = self._link.wire.ask(f"attach {attachment.filename} to {key}", send, parse, write=True)
+        self._files.keep(key, (*there, made))
 
     def _cards(self) -> Iterator[Mapping[str, Any]]:
         """Yield every card of the board, the newest page first."""
-        before: str | None = None
-        while True:
+
+        def fetch(before: str) -> tuple[list[Mapping[str, Any]], str | None]:
             arguments = {"fields": f"{_CARD_FIELDS},desc", "filter": "all", "limit": str(_PAGE)}
-            if before is not None:
+            if before:
                 arguments["before"] = before
-            page: list[Mapping[str, Any]] = self._link.wire.ask(
-                "list the cards of the board",
-                partial(self._link.request, "GET", f"boards/{quoted_path(self._config.board)}/cards", arguments),
-                lambda answer: [{**each, "id": str(each["id"]), "desc": str(each["desc"])} for each in answer],
-            )
-            yield from page
-            oldest = min((card["id"] for card in page), default=None)
-            if len(page) < _PAGE or oldest == before:
-                return
-            before = oldest
+            path = f"boards/{quoted_path(self._config.board)}/cards"
+            send = partial(self._link.request, "GET", path, arguments)
+            page = self._link.wire.ask("list the cards of the board", send, _cards_of)
+            return page, min(card["id"] for card in page) if len(page) >= _PAGE else None
+
+        return each_page("Trello", fetch, "")
 
     def _card(self, key: str, fields: str) -> Mapping[str, Any]:
         send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}", {"fields": fields})
-        return self._link.wire.ask(f"show {key}", send, lambda card: {name: card[name] for name in fields.split(",")})
+        return self._link.wire.ask(
+            f"show {key}", send, lambda card: {name: held_in(_card_of(key, card), name) for name in fields.split(",")}
+        )
 
     def _known_attachments(self, key: str) -> Sequence[_CardFile]:
         """Take what we know of a card's attachments, or ask for them."""
@@ -332,11 +342,11 @@ class TrelloTracker:
         return self._attachments(key) if there is None else there
 
     def _attachments(self, key: str) -> Sequence[_CardFile]:
-        send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}/attachments", {"fields": "id,name,url"})
+        send = partial(
+            self._link.request, "GET", f"cards/{quoted_path(key)}/attachments", {"fields": "id,name,url,bytes"}
+        )
         return self._link.wire.ask(
-            f"list the files of {key}",
-            send,
-            lambda answer: [_CardFile(str(each["id"]), str(each["name"]), str(each["url"])) for each in answer],
+            f"list the files of {key}", send, lambda answer: [_file_of(each) for each in rows_in(answer)]
         )
 
     def _board(self) -> _Board:
@@ -358,25 +368,22 @@ class TrelloTracker:
             return self._labels[name]
 
     def _ticket(self, board: _Board, card: Mapping[str, Any]) -> Ticket:
-        return Ticket(str(card["id"]), str(card["shortUrl"]), self._state(board, card), f"#{card['idShort']}")
+        name = f"#{id_in(card, 'idShort')}"
+        return Ticket(id_in(card), text_in(card, "shortUrl"), self._state(board, card), name)
 
     def _state(self, board: _Board, card: Mapping[str, Any]) -> TicketState:
         """Read the state off the list: one of people's own is work in progress, an archived card is done."""
-        if card["closed"]:
-            return TicketState.DONE
-        return board.states.get(str(card["idList"]), TicketState.DOING)
+        closed = held_in(card, "closed")
+        prove(isinstance(closed, bool), "does not say whether the card is archived")
+        return TicketState.DONE if closed else board.states.get(id_in(card, "idList"), TicketState.DOING)
 
 
-def _make_client(config: TrelloSection) -> httpx.Client:
-    """Build a client that follows no redirect and names its credentials in a header, never in an address."""
+def _make_session(config: TrelloSection) -> requests.Session:
+    """Build a session that names its credentials in a header, never in an address."""
     key, token = config.key.get_secret_value(), config.token.get_secret_value()
-    return httpx.Client(
-        base_url=config.base,
-        headers={"Authorization": f'OAuth oauth_consumer_key="{key}", oauth_token="{token}"'},
-        timeout=config.timeout.total_seconds(),
-        verify=ssl.create_default_context(cafile=config.ca_file) if config.ca_file else True,
-        follow_redirects=False,
-    )
+    session = make_session(config.ca_file)
+    session.headers["Authorization"] = f'OAuth oauth_consumer_key="{key}", oauth_token="{token}"'
+    return session
 
 
 def _board_of(found: Sequence[TrelloList], names: ListNames) -> _Board:
@@ -395,6 +402,80 @@ def looks_on_only(board: Mapping[str, Any]) -> bool:
     """Say whether our account is an observer of the board, as far as it tells."""
     held = board.get("memberships")
     return isinstance(held, list) and any(each.get("memberType") == _READER for each in held)
+
+
+def _whole(marker: str) -> re.Pattern[str]:
+    """Find a marker that is not part of a longer one."""
+    return re.compile(rf"(?<![\w-]){re.escape(marker)}(?![\w-])")
+
+
+def member_name(member: Any) -> str:
+    id_in(member)
+    return str(member.get("fullName") or "somebody")
+
+
+def board_in(answer: Any) -> Mapping[str, Any]:
+    id_in(answer)
+    text_in(answer, "name")
+    return answer  # type: ignore[no-any-return]
+
+
+def _named(name: str, made: Any) -> str:
+    """Read the id of what was just made under that name."""
+    prove(text_in(made, "name") == name, "shows something of another name")
+    return id_in(made)
+
+
+def _card_of(key: str, card: Any) -> Mapping[str, Any]:
+    prove(id_in(card) == key, "shows another card")
+    return card  # type: ignore[no-any-return]
+
+
+def _cards_of(answer: Any) -> list[Mapping[str, Any]]:
+    cards = rows_in(answer)
+    prove(all(isinstance(held_in(card, "desc"), str) for card in cards), "shows cards without their description")
+    return [{**card, "id": id_in(card)} for card in cards]
+
+
+def _check_comment(key: str, mark: str, made: Any) -> None:
+    id_in(made)
+    prove(text_in(made, "type") == "commentCard", "shows no comment")
+    prove(_text_of(key, made).rstrip().endswith(_line(mark)), "shows another comment")
+
+
+def _texts_of(key: str, answer: Any) -> list[str]:
+    return [_text_of(key, each) for each in rows_in(answer)]
+
+
+def _text_of(key: str, action: Any) -> str:
+    """Read a comment, which says whose it is."""
+    data = object_in(action, "data")
+    prove(id_in(object_in(data, "card")) == key, "shows a comment on another card")
+    return str(held_in(data, "text"))
+
+
+def _file_of(row: Any) -> _CardFile:
+    size = row.get("bytes")  # described as text, sent as a number
+    is_known = isinstance(size, int) or (isinstance(size, str) and size.isdecimal())
+    return _CardFile(id_in(row), str(held_in(row, "name")), str(held_in(row, "url")), int(size) if is_known else None)
+
+
+def _attached(answer: Any) -> _CardFile:
+    """Read what was just attached: it alone, or, as it is described, a list of it."""
+    return _file_of(rows_in(answer)[0] if isinstance(answer, list) else answer)
+
+
+def _linked(address: str, answer: Any) -> _CardFile:
+    made = _attached(answer)
+    prove(urldefrag(made.url).fragment == urldefrag(address).fragment, "shows another link")
+    return made
+
+
+def _uploaded(attachment: Attachment, answer: Any) -> _CardFile:
+    made, size = _attached(answer), len(attachment.content)
+    prove(made.name == attachment.filename, f"shows no file {attachment.filename}")
+    prove(made.size in (None, size), f"shows a file of another size than {size}")
+    return made
 
 
 def missing_lists(found: Sequence[TrelloList], names: ListNames) -> list[tuple[str, str]]:

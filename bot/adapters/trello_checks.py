@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any
 
 from bot.adapters.checking import PROBE, check_clock, listed, unanswered, unsaid, walled
-from bot.adapters.trello import TrelloLink, TrelloTracker, looks_on_only, missing_lists
+from bot.adapters.evidence import json_in
+from bot.adapters.trello import TrelloLink, TrelloTracker, looks_on_only, member_name, missing_lists
 from bot.checks import Check, TicketWants
 from bot.config import TrelloSection
 from bot.errors import AccountError, IntegrationError, PermanentError
@@ -21,7 +22,7 @@ def check_trello(config: TrelloSection, wants: TicketWants, now: datetime, *, fi
         name, headers = link.wire.read(
             "say who we are",
             partial(link.request, "GET", "members/me"),
-            lambda answer: (str(answer.json().get("fullName", "somebody")), answer.headers),
+            lambda answer: (member_name(json_in(answer)), answer.headers),
         )
     except IntegrationError as error:
         yield from unanswered(error, config.base)
@@ -79,8 +80,7 @@ def _check_lists(link: TrelloLink, config: TrelloSection, board_id: str, *, fix:
     absent = missing_lists(found, config.lists)
     for state, name in absent:
         if fix:
-            arguments = {"name": name, "idBoard": board_id, "pos": "bottom"}
-            link.wire.send(f"make the list {name}", partial(link.request, "POST", "lists", arguments), write=True)
+            link.make_list(board_id, name)
             yield Check(f"list {state}", ok=True, said=f"made: {name}")
         else:
             said = f"the board has no list {name!r}; it has {listed([each.name for each in found])}"

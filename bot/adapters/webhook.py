@@ -9,14 +9,16 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from bot.adapters.evidence import held_in, json_in, nothing_in, prove
 from bot.adapters.http import Wire, make_session
-from bot.adapters.refusals import Service
+from bot.adapters.refusals import Answer, Service
 from bot.adapters.slackblocks import build_message
 from bot.config import WebhookSection
 from bot.domain.pacing import Allowance
 from bot.errors import AccountError, PermanentError
 from bot.ports import Attachment, MarkedMessage, Posted, Promise, Right
 
+_OK, _NO_CONTENT = 200, 204
 _SHORTEST_SECRET = 8  # characters; shorter parts of the address are words like `hooks` or `services`
 _ADVICE = {
     403: "Check that the webhook may still post: an administrator may have restricted it.",
@@ -72,7 +74,7 @@ class WebhookChat:
 
     def _send(self, body: Mapping[str, Any]) -> None:
         try:
-            self._wire.send(
+            self._wire.read(
                 "post",
                 lambda: self._session.post(
                     self._config.webhook_url.get_secret_value(),
@@ -80,6 +82,7 @@ class WebhookChat:
                     timeout=self._config.timeout.total_seconds(),
                     verify=self._session.verify,
                 ),
+                _check_taken,
                 write=True,
             )
         except AccountError as error:
@@ -106,6 +109,22 @@ class WebhookChat:
 
     def marked(self, channel: str, since: datetime) -> Sequence[MarkedMessage]:  # noqa: ARG002 - a port's signature
         return ()
+
+
+def _check_taken(answer: Answer) -> None:
+    """Let the answer say that the message was taken.
+
+    Slack, Mattermost and Discord say `ok` in text, Rocket.Chat and Zulip say it in JSON, others with 204. Whoever
+    answers in another way is taken for a page that stands in between.
+    """
+    if answer.status_code == _NO_CONTENT:
+        nothing_in(answer)
+    elif answer.status_code != _OK or answer.content.strip().lower() != b"ok":
+        said = json_in(answer)
+        taken = [
+            held_in(said, name) for name in ("ok", "success", "result") if isinstance(said, Mapping) and name in said
+        ]
+        prove(bool(taken) and all(each is True or each == "success" for each in taken), "does not say ok")
 
 
 def _secrets_in(webhook_url: SecretStr) -> tuple[SecretStr, ...]:

@@ -17,6 +17,9 @@ from bot.ports import Attachment, RemoteLink, TicketDraft, TicketState
 from tests.contract.breakable import DROP, Breakable, Reply, Request, answer, breakable
 
 DRAFT = TicketDraft("Ranking quality fell", "h2. What\n|a|b|", labels=("ml quality", "ranking", "ranking"))
+SHOWN = {"accountId": "5f2c", "key": "S"}  # who we are, and our project
+MADE = {"id": "1", "key": "S-1", "self": "https://jira/rest/api/2/issue/1"}
+LINKED = {"id": 1, "self": "https://jira/rest/api/2/issue/S-1/remotelink/1"}
 RESOLUTION = {"required": True, "allowedValues": [{"id": "1", "name": "Erledigt"}, {"id": "7", "name": "Done"}]}
 
 
@@ -33,7 +36,8 @@ def tracker(server: Breakable, **more: Any) -> JiraTracker:
 
 def issue(key: str, category: str = "new", labels: tuple[str, ...] = ("m",), files: tuple[str, ...] = ()) -> Any:
     status = {"name": "Irgendwas", "statusCategory": {"key": category}}
-    return {"key": key, "fields": {"status": status, "labels": labels, "attachment": [{"filename": f} for f in files]}}
+    attached = [{"id": "1", "filename": name, "size": 1} for name in files]
+    return {"id": "1", "key": key, "fields": {"status": status, "labels": labels, "attachment": attached}}
 
 
 def transition(number: int, category: str, **fields: Any) -> Any:
@@ -62,7 +66,7 @@ def workflow(category: str, *offered: Any, posts: list[Reply] | None = None) -> 
 def test_trap_11_building_a_tracker_asks_nothing_and_no_call_asks_for_server_info(server: Breakable):
     built = tracker(server)
     assert server.requests == []
-    server.reply = lambda _: answer(200, {"issues": []})
+    server.reply = lambda _: answer(200, {"issues": [], **SHOWN})
     built.find("m")
     asked = [each.path.removeprefix("/rest/api/2/") for each in server.requests]
     assert asked == ["search/jql", "myself", "project/S"], (
@@ -81,7 +85,7 @@ def test_trap_10_13_cloud_is_searched_by_its_new_path_with_a_get(server: Breakab
 
 
 def test_data_center_is_searched_by_its_own_path(server: Breakable):
-    server.reply = lambda _: answer(200, {"issues": [], "total": 0})
+    server.reply = lambda _: answer(200, {"issues": [], "total": 0, **SHOWN})
     assert tracker(server, deployment="datacenter").find("m") is None
     request = server.requests[0]
     assert (request.method, request.path) == ("GET", "/rest/api/2/search")
@@ -95,7 +99,7 @@ def test_a_label_that_differs_in_case_is_not_ours(server: Breakable):
 
 
 def test_quotes_in_a_marker_stay_within_its_string(server: Breakable):
-    server.reply = lambda _: answer(200, {"issues": []})
+    server.reply = lambda _: answer(200, {"issues": [], **SHOWN})
     tracker(server).find('m" OR project = "X\\')
     assert r'labels = "m\" OR project = \"X\\"' in parse_qs(server.requests[0].query)["jql"][0]
 
@@ -109,7 +113,7 @@ def test_an_email_makes_basic_authentication_and_its_absence_a_bearer_token(serv
 
 
 def test_trap_19_21_a_ticket_is_created_by_one_request_with_the_marker_among_its_labels(server: Breakable):
-    server.reply = lambda _: answer(201, {"id": "1", "key": "S-1", "self": "x"})
+    server.reply = lambda _: answer(201, MADE)
     ticket = tracker(server).create("herald-a-1-0-1", DRAFT)
     assert ticket.key == "S-1"
     [request] = server.requests
@@ -127,7 +131,7 @@ def test_trap_19_21_a_ticket_is_created_by_one_request_with_the_marker_among_its
 
 @pytest.mark.parametrize(("deployment", "key"), [("cloud", "accountId"), ("datacenter", "name")])
 def test_what_a_team_sets_at_creation_is_sent_as_the_deployment_names_it(deployment: str, key: str, server: Breakable):
-    server.reply = lambda _: answer(201, {"key": "S-1"})
+    server.reply = lambda _: answer(201, MADE)
     draft = TicketDraft("t", "b", priority="High", assignee="5f2c", components=("ranking",))
     tracker(server, deployment=deployment).create("m", draft)
     fields = server.requests[0].json()["fields"]
@@ -137,7 +141,7 @@ def test_what_a_team_sets_at_creation_is_sent_as_the_deployment_names_it(deploym
 
 
 def test_trap_20_what_is_too_long_is_cut_and_a_title_is_one_line(server: Breakable):
-    server.reply = lambda _: answer(201, {"key": "S-1"})
+    server.reply = lambda _: answer(201, MADE)
     tracker(server).create("m", TicketDraft("one\ntwo " * 100, "word " * 20_000))
     fields = server.requests[0].json()["fields"]
     assert len(fields["summary"]) <= 255
@@ -154,7 +158,7 @@ def test_trap_22_required_fields_are_named(server: Breakable):
 
 
 def test_a_comment_carries_its_mark_as_a_property(server: Breakable):
-    server.reply = lambda _: answer(201, {"id": "1"})
+    server.reply = lambda _: answer(201, {"id": "1", "body": "Still so."})
     tracker(server).comment("S-1", "run-2", "Still so.")
     [request] = server.requests
     assert request.path == "/rest/api/2/issue/S-1/comment"
@@ -164,7 +168,10 @@ def test_a_comment_carries_its_mark_as_a_property(server: Breakable):
 def test_comments_are_looked_through_page_by_page(server: Breakable):
     def respond(request: Request) -> Reply:
         start = int(parse_qs(request.query)["startAt"][0])
-        mine = {"properties": [{"key": "other", "value": 1}, {"key": "herald", "value": {"mark": "run-2"}}]}
+        mine = {
+            "body": "ours",
+            "properties": [{"key": "other", "value": 1}, {"key": "herald", "value": {"mark": "run-2"}}],
+        }
         comments = [{"body": "hi", "properties": []}] * 2 if start == 0 else [{"body": "no properties at all"}, mine]
         return answer(200, {"startAt": start, "maxResults": 2, "total": 4, "comments": comments})
 
@@ -246,7 +253,7 @@ def test_a_ticket_goes_by_way_of_work_in_progress_where_its_workflow_demands_it(
 
 
 def test_trap_25_26_a_link_is_one_request_with_its_identity_and_all_its_fields(server: Breakable):
-    server.reply = lambda _: answer(201, {"id": 1, "self": "x"})
+    server.reply = lambda _: answer(201, LINKED)
     tracker(server).link("S-1", RemoteLink("herald:page:7", "http://wiki/7", "Report", "summary"))
     [request] = server.requests
     assert request.path == "/rest/api/2/issue/S-1/remotelink"
@@ -257,7 +264,7 @@ def test_trap_25_26_a_link_is_one_request_with_its_identity_and_all_its_fields(s
 
 
 def test_a_long_identity_fits_and_stays_distinct(server: Breakable):
-    server.reply = lambda _: answer(201, {})
+    server.reply = lambda _: answer(201, LINKED)
     for end in "ab":
         tracker(server).link("S-1", RemoteLink("x" * 400 + end, "http://wiki/7", "Report"))
     first, second = (each.json()["globalId"] for each in server.requests)
@@ -266,7 +273,8 @@ def test_a_long_identity_fits_and_stays_distinct(server: Breakable):
 
 
 def test_trap_27_a_file_is_sent_with_its_type_and_the_header_that_lets_it_in(server: Breakable):
-    server.reply = lambda request: answer(200, issue("S-1") if request.method == "GET" else [{"id": "1"}])
+    made = [{"id": "1", "filename": "verlauf-ü.png", "size": 6}]
+    server.reply = lambda request: answer(200, issue("S-1") if request.method == "GET" else made)
     tracker(server).attach("S-1", Attachment("verlauf-ü.png", b"\x89PNG\r\n", "image/png"))
     [request] = server.writes
     assert request.path == "/rest/api/2/issue/S-1/attachments"
@@ -277,7 +285,7 @@ def test_trap_27_a_file_is_sent_with_its_type_and_the_header_that_lets_it_in(ser
 
 
 def test_a_ticket_just_made_is_not_asked_for_its_files_unless_something_went_wrong(server: Breakable):
-    replies = [answer(201, {"key": "S-1"}), DROP, answer(200, issue("S-1", files=("a.png",)))]
+    replies = [answer(201, MADE), DROP, answer(200, issue("S-1", files=("a.png",)))]
     server.reply = lambda _: replies.pop(0)
     built, file = tracker(server), Attachment("a.png", b"x", "image/png")
     built.create("m", DRAFT)
@@ -288,7 +296,7 @@ def test_a_ticket_just_made_is_not_asked_for_its_files_unless_something_went_wro
 
 
 def test_what_config_adds_to_a_ticket_is_sent_and_never_replaces_what_herald_says(server: Breakable):
-    server.reply = lambda _: answer(201, {"key": "S-1"})
+    server.reply = lambda _: answer(201, MADE)
     tracker(server, fields={"customfield_10010": {"value": "Search"}, "summary": "theirs"}).create("m", DRAFT)
     fields = server.requests[0].json()["fields"]
     assert fields["customfield_10010"] == {"value": "Search"}
@@ -304,7 +312,7 @@ def test_a_file_that_is_there_is_not_sent_again(server: Breakable):
 @pytest.mark.parametrize("status", [401, 403])
 def test_trap_40_only_a_ticket_that_is_not_found_reads_as_none(status: int, server: Breakable):
     missing = answer(404, {"errorMessages": ["Issue does not exist or you do not have permission"]})
-    server.reply = lambda request: missing if "/issue/" in request.path else answer(200, {"key": "S"})
+    server.reply = lambda request: missing if "/issue/" in request.path else answer(200, SHOWN)
     assert tracker(server).read("S-1") is None
     server.reply = lambda _: answer(status, {})
     with pytest.raises((PermanentError, AccountError)):
@@ -315,7 +323,9 @@ def test_trap_40_only_a_ticket_that_is_not_found_reads_as_none(status: int, serv
 def test_trap_40_a_ticket_is_not_gone_where_nothing_is_shown_to_us(hidden: str, server: Breakable):
     def respond(request: Request) -> Reply:
         status = 401 if hidden == "/myself" else 404
-        return answer(status, {}) if hidden in request.path else answer(404 if "/issue/" in request.path else 200, {})
+        if hidden in request.path:
+            return answer(status, {})
+        return answer(404, {}) if "/issue/" in request.path else answer(200, SHOWN)
 
     server.reply = respond
     with pytest.raises(AccountError):
@@ -330,7 +340,7 @@ def test_a_ticket_that_moved_to_another_project_is_read_by_its_new_key(server: B
 
 
 def test_a_key_cannot_leave_its_place_in_the_address(server: Breakable):
-    server.reply = lambda request: answer(404) if "/issue/" in request.path else answer(200, {})
+    server.reply = lambda request: answer(404) if "/issue/" in request.path else answer(200, SHOWN)
     tracker(server).read("../../serverInfo?x=")
     assert server.requests[0].path == "/rest/api/2/issue/..%2F..%2FserverInfo%3Fx%3D"
 

@@ -170,12 +170,14 @@ def test_no_word_of_slacks_has_two_meanings():
 # ---- asking who we are
 
 
+SPACE = {"id": "77", "key": "ML", "name": "ML"}
+BOARD = {"id": "b0", "name": "Board", "closed": False}
 Replies = dict[str, Reply]
 WELL: dict[str, tuple[Callable[..., Any], Replies]] = {
     "jira": (
         jira,
         {
-            "/myself": answer(200, {"displayName": "Herald"}),
+            "/myself": answer(200, {"accountId": "5f2c", "displayName": "Herald"}),
             "/project/S": answer(200, {"key": "S"}),
             "/mypermissions": answer(200, {"permissions": {"CREATE_ISSUES": {"havePermission": True}}}),
         },
@@ -183,8 +185,8 @@ WELL: dict[str, tuple[Callable[..., Any], Replies]] = {
     "trello": (
         trello,
         {
-            "/members/me": answer(200, {"fullName": "Herald"}),
-            "/boards/b0ard": answer(200, {"name": "Board", "closed": False, "memberships": [{"memberType": "normal"}]}),
+            "/members/me": answer(200, {"id": "m1", "fullName": "Herald"}),
+            "/boards/b0ard": answer(200, {**BOARD, "memberships": [{"memberType": "normal"}]}),
         },
     ),
     "confluence": (
@@ -193,7 +195,7 @@ WELL: dict[str, tuple[Callable[..., Any], Replies]] = {
             "/user/current": answer(200, {"type": "known", "accountId": "1"}),
             "/spaces": answer(200, {"results": [{"id": 77, "key": "ML"}]}),
             "/spaces/77": answer(
-                200, {"name": "ML", "operations": {"results": [{"operation": "create", "targetType": "page"}]}}
+                200, {**SPACE, "operations": {"results": [{"operation": "create", "targetType": "page"}]}}
             ),
         },
     ),
@@ -253,7 +255,10 @@ def test_a_refusal_to_say_who_we_are_closes_the_service(service: str, reply: Rep
 CONTAINERS = {
     "jira": ("/project/S", [answer(404, {}), answer(403, {}), answer(200, {"key": "S", "archived": True})]),
     "jira datacenter": ("/project/S", [answer(404, {})]),
-    "trello": ("/boards/b0ard", [answer(404, "not found"), answer(401, "unauthorized"), answer(200, {"closed": True})]),
+    "trello": (
+        "/boards/b0ard",
+        [answer(404, "not found"), answer(401, "unauthorized"), answer(200, {**BOARD, "closed": True})],
+    ),
     "confluence": ("/spaces", [answer(200, {"results": []}), answer(404, {})]),
     "confluence datacenter": (
         "/rest/api/space",
@@ -279,7 +284,7 @@ def test_what_config_names_and_we_are_not_shown_closes_the_service(service: str,
     ("service", "path", "reply"),
     [
         ("jira", "/mypermissions", answer(200, {"permissions": {"CREATE_ISSUES": {"havePermission": False}}})),
-        ("confluence", "/spaces/77", answer(200, {"name": "ML", "operations": {"results": []}})),
+        ("confluence", "/spaces/77", answer(200, {**SPACE, "operations": {"results": []}})),
     ],
 )
 def test_a_right_that_is_missing_closes_what_needs_it(service: str, path: str, reply: Reply, server: Breakable):
@@ -295,7 +300,7 @@ def test_a_right_that_is_missing_closes_what_needs_it(service: str, path: str, r
         ("jira", "/mypermissions", answer(200, {"permissions": {}})),
         ("jira", "/myself", answer(401, {"message": "Unauthorized; scope does not match"})),
         ("confluence", "/user/current", answer(404, {})),
-        ("confluence", "/spaces/77", answer(200, {"name": "ML"})),
+        ("confluence", "/spaces/77", answer(200, SPACE)),
         ("confluence datacenter", "/user/current", answer(404, {})),
     ],
 )

@@ -33,7 +33,9 @@ def workspace(request: Request) -> Reply:
     """Answer as a workspace with the channel #ml, C0000ML, and one message of ours in it."""
     asked = parse_qs(request.query) | parse_qs(request.body.decode())
     match request.path.removeprefix("/api/"):
-        case "chat.postMessage" | "chat.update":
+        case "chat.update":
+            return answer(200, {"ok": True, "channel": request.json()["channel"], "ts": request.json()["ts"]})
+        case "chat.postMessage":
             return answer(200, {"ok": True, "channel": "C0000000ML", "ts": "1764000000.000100"})
         case "chat.getPermalink":
             ts = asked["message_ts"][0].replace(".", "")

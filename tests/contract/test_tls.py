@@ -7,7 +7,6 @@ import ssl
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -15,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bot.errors import RetryableError
-from tests.contract.breakable import Breakable, answer, breakable
+from tests.contract.breakable import Breakable, breakable
 from tests.contract.test_outcomes import WRITES, Act
 
 NAMES = (
@@ -56,21 +55,7 @@ def server(certificate: Path) -> Iterator[Breakable]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     with breakable(context) as running:
-        running.reply = lambda _: answer(200, PLEASANT)
         yield running
-
-
-PLEASANT: dict[str, Any] = {
-    "ok": True,
-    "key": "S-1",
-    "channel": "C1",
-    "ts": "1.2",
-    "permalink": "https://x/archives/C1/p12",
-    "id": "5",
-    "title": "T",
-    "_links": {"webui": "/x"},
-    "results": [],
-}
 
 
 @every_adapter
@@ -90,5 +75,6 @@ def test_a_private_authority_that_config_names_is_trusted(
     monkeypatch.delenv("CURL_CA_BUNDLE", raising=False)
     if bundle != "unset":
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", ssl.get_default_verify_paths().cafile or "/etc/ssl/cert.pem")
+    server.reply = lambda _: act.proof
     act.call(act.make(server.url, ca_file=str(certificate)))
     assert server.requests

@@ -57,17 +57,41 @@ def board(
         "lists": [{"id": name, "name": name, "idBoard": "b0"} for name in NAMES],
         "labels": [{"id": f"l-{name}", "name": name} for name in labels],
         "cards": list(cards),
-        "actions": [{"data": {"text": text}} for text in comments],
+        "actions": [{"data": {"text": text, "card": {"id": CARD_1}}} for text in comments],
         "attachments": list(files),
     }
 
     def respond(request: Request) -> Reply:
         if request.method != "GET":
-            return answer(200, {"id": "l-made"} if request.path.endswith("/labels") else card(9))
+            return answer(200, made(request, listed))
         end = request.path.rsplit("/", 1)[1]
         return answer(200, listed.get(end) if end in listed else cards[0])
 
     return respond
+
+
+def made(request: Request, listed: dict[str, Any]) -> Any:
+    """Answer a write with what it made, as Trello does."""
+    asked = arguments(request) | (request.json() if "json" in request.headers.get("content-type", "") else {})
+    match request.method, request.path.split("/")[2:]:
+        case "DELETE", [*_, number]:
+            listed["attachments"] = [each for each in listed["attachments"] if each["id"] != number]
+            return {"limits": {}}
+        case _, ["labels"]:
+            return {"id": "l-made", "name": asked["name"]}
+        case _, ["cards"]:
+            return card(9, asked["desc"], asked["idList"])
+        case _, ["cards", key, "actions", "comments"]:
+            return {"id": "a9", "type": "commentCard", "data": {"text": asked["text"], "card": {"id": key}}}
+        case _, ["cards", _, "attachments"]:
+            url = asked.get("url", "https://trello.invalid/download")
+            listed["attachments"].append(
+                {"id": f"made-{len(listed['attachments'])}", "name": asked["name"], "url": url}
+            )
+            return listed["attachments"][-1]
+        case _, ["cards", key]:
+            return card(int(key, 16), home=asked["idList"], closed=asked["closed"] == "true")
+    raise AssertionError(request.path)
 
 
 def arguments(request: Request) -> dict[str, str]:
@@ -94,8 +118,8 @@ def test_key_and_token_travel_in_a_header_and_stand_in_no_address_and_no_log(
 
 def test_a_card_is_made_on_top_of_its_list_with_its_marker_and_its_labels(server: Breakable):
     server.reply = board(labels=("ranking", "data", "High"))
-    made = tracker(server).create("herald-a-1-0-1", DRAFT)
-    assert (made.key, made.name, made.state) == (CARD_9, "#9", TicketState.TODO)
+    ticket = tracker(server).create("herald-a-1-0-1", DRAFT)
+    assert (ticket.key, ticket.name, ticket.state) == (CARD_9, "#9", TicketState.TODO)
     [request] = server.writes
     assert request.path == "/1/cards"
     assert arguments(request) == {
@@ -222,13 +246,13 @@ def test_a_link_is_an_attachment_that_carries_its_identity(server: Breakable):
     sent = arguments(server.writes[0])
     assert sent["name"] == "Report"
     assert sent["url"].startswith("https://wiki.invalid/7#herald-")
-    server.reply = board(files=({"id": "a1", "name": "Report", "url": sent["url"]},))
+    tracker(server).link(CARD_1, link)
     built.link(CARD_1, link)
     assert len(server.writes) == 1
     built.link(CARD_1, RemoteLink("herald=Run 4", "https://wiki.invalid/8", "Report"))
     assert [(each.method, each.path.rsplit("/", 1)[1]) for each in server.writes[1:]] == [
         ("POST", "attachments"),
-        ("DELETE", "a1"),
+        ("DELETE", "made-0"),
     ]
 
 
@@ -247,15 +271,14 @@ def test_a_file_is_sent_with_its_name_and_type(server: Breakable):
 
 def test_a_card_just_made_is_not_asked_for_its_files(server: Breakable):
     built, report = tracker(server), RemoteLink("herald=Run 4", "https://wiki.invalid/7", "Report")
-    made = built.create("m", TicketDraft("t", "b")).key
+    key = built.create("m", TicketDraft("t", "b")).key
     asked = len(server.requests)
-    built.attach(made, Attachment("a.png", b"x", "image/png"))
-    built.attach(made, Attachment("a.png", b"x", "image/png"))
-    built.link(made, report)
+    built.attach(key, Attachment("a.png", b"x", "image/png"))
+    built.attach(key, Attachment("a.png", b"x", "image/png"))
+    built.link(key, report)
     assert [each.method for each in server.requests[asked:]] == ["POST", "POST"]
-    server.reply = board(files=({"id": "a1", "name": "Report", "url": arguments(server.writes[-1])["url"]},))
-    built.link(made, RemoteLink(report.identity, "https://wiki.invalid/8", "Report"))
-    assert [each.method for each in server.requests[asked + 2 :]] == ["GET", "POST", "DELETE"]
+    built.link(key, RemoteLink(report.identity, "https://wiki.invalid/8", "Report"))
+    assert [each.method for each in server.requests[asked + 2 :]] == ["POST", "DELETE", "GET"]
 
 
 def test_a_list_that_the_board_lacks_is_named(server: Breakable):
@@ -267,7 +290,7 @@ def test_a_key_cannot_leave_its_place_in_the_address(server: Breakable):
     def respond(request: Request) -> Reply:
         if "/cards/" in request.path:
             return answer(404, "not found")
-        return board()(request) if request.path.endswith("/lists") else answer(200, {})
+        return board()(request) if request.path.endswith("/lists") else answer(200, {"id": "m1", "name": "Board"})
 
     server.reply = respond
     assert tracker(server).read("../members/me?x=") is None
