@@ -54,6 +54,7 @@ class Channel:
     member: bool = True
     archived: bool = False
     private: bool = False
+    user: str = ""  # of a direct conversation: the person at the other end
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,12 @@ class SandboxSeed:
     @property
     def accounts(self) -> tuple[Account, ...]:
         return (self.bot, *self.people)
+
+    @property
+    def direct_channels(self) -> tuple[Channel, ...]:
+        """The bot's conversations with one person each, which no list of channels shows."""
+        people = ((one.slack_user, one.name) for one in self.people)
+        return tuple(Channel(f"D{user[1:]}", name, private=True, user=user) for user, name in people)
 
     def account(self, account_id: str | None) -> Account | None:
         return next((one for one in self.accounts if one.account_id == account_id), None)

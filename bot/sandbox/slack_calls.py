@@ -112,6 +112,8 @@ def require_scope(call: Call, scope: str, *, shown: str = "") -> None:
 
 
 def kind_of(channel: Channel) -> str:
+    if channel.user:
+        return "im"
     return "private_channel" if channel.private else "public_channel"
 
 
@@ -136,10 +138,14 @@ def is_member(call: Call, channel: Channel) -> bool:
 
 
 def find_channel(call: Call, wanted: str | None, *, by_name: bool = False) -> Channel:
-    """Find a channel by id (or name); a private one is hidden from who is not in it."""
+    """Find a channel by id (or name, or the person it is with); a private one is hidden from who is not in it."""
     name = (wanted or "").removeprefix("#")
-    for one in call.seed.channels:
-        if (one.id == wanted or (by_name and one.name == name)) and not (one.private and not is_member(call, one)):
+    for one in (*call.seed.channels, *call.seed.direct_channels):
+        if one.user and one.user == wanted and by_name:
+            return one
+        if (one.id == wanted or (by_name and not one.user and one.name == name)) and not (
+            one.private and not is_member(call, one)
+        ):
             return one
     raise api_error("channel_not_found")
 

@@ -33,6 +33,9 @@ routes = Routes()
 
 def _channel_json(call: Call, channel: Channel) -> dict[str, Any]:
     created = 1_760_000_000
+    if channel.user:
+        shown = {"id": channel.id, "is_im": True, "user": channel.user, "created": created, "is_archived": False}
+        return shown | {"is_org_shared": False, "is_user_deleted": False, "priority": 0}
     owner = call.seed.slack_bot_user
     return {
         "id": channel.id,
@@ -64,7 +67,8 @@ def _listed(call: Call, arguments: Arguments) -> list[Channel]:
         raise api_error("invalid_types")
     for kind in kinds:
         require_scope(call, f"{KINDS[kind]}:read")
-    return [one for one in call.seed.channels if kind_of(one) in kinds and (not one.private or is_member(call, one))]
+    every = (*call.seed.channels, *call.seed.direct_channels)
+    return [one for one in every if kind_of(one) in kinds and (not one.private or is_member(call, one))]
 
 
 @routes.on("POST", "/api/conversations.list")
@@ -172,6 +176,18 @@ def _readable(call: Call, arguments: Arguments) -> Channel:
     if not is_member(call, channel):
         raise api_error("not_in_channel")
     return channel
+
+
+@routes.on("POST", "/api/conversations.open")
+def open_direct(call: Call) -> Response:
+    """Open the conversation with one person; the stand-in knows none with several."""
+    arguments = read_arguments(call, "im:write")
+    wanted = arguments.text("channel") or arguments.text("users") or ""
+    found = next((one for one in call.seed.direct_channels if wanted in (one.id, one.user)), None)
+    if found is None:
+        raise api_error("channel_not_found" if arguments.text("channel") else "user_not_found")
+    shown = _channel_json(call, found) if arguments.flag("return_im") else {"id": found.id}
+    return json_answer({"ok": True, "channel": shown})
 
 
 @routes.on("POST", "/api/conversations.leave")

@@ -115,7 +115,7 @@ def test_each_kind_of_channel_has_scopes_of_its_own(client, grant):
     assert refused(client.conversations_info, channel=PRIVATE) == ("missing_scope", "groups:read")
     grant("groups:read", "im:read", "mpim:read")
     assert "incidents" in [one["name"] for one in client.conversations_list(**both)["channels"]]
-    assert client.conversations_list(types="im,mpim")["channels"] == []
+    assert {one["is_im"] for one in client.conversations_list(types="im,mpim")["channels"]} == {True}
     assert client.conversations_info(channel=PRIVATE)["channel"]["is_private"]
     mine = client.users_conversations(**both)["channels"]
     assert {one["name"] for one in mine} == {"search-quality", "old-search", "incidents"}
@@ -128,6 +128,21 @@ def test_a_private_channel_may_be_written_to_but_not_read_without_its_scope(clie
     grant("groups:history")
     assert client.conversations_history(channel=PRIVATE)["messages"][0]["text"] == "quietly"
     assert client.conversations_replies(channel=PRIVATE, ts=ts)["messages"][0]["ts"] == ts
+
+
+def test_one_person_is_written_to_and_read_with_the_scopes_of_direct_messages(client, grant, sandbox):
+    ada = sandbox.seed.people[0].slack_user
+    posted = client.chat_postMessage(channel=ada, text="look at this")
+    direct = posted["channel"]
+    assert refused(client.conversations_history, channel=direct) == ("missing_scope", "im:history")
+    assert refused(client.conversations_open, users=[ada]) == ("missing_scope", "im:write")
+    assert refused(client.conversations_info, channel=direct) == ("missing_scope", "im:read")
+    grant("im:history", "im:write", "im:read")
+    assert client.conversations_history(channel=direct)["messages"][0]["text"] == "look at this"
+    assert client.conversations_open(users=[ada])["channel"]["id"] == direct
+    assert client.conversations_info(channel=direct)["channel"]["user"] == ada
+    assert refused(client.conversations_open, users=["U0NOBODY"]) == ("user_not_found", None)
+    assert refused(client.chat_postMessage, channel="#ada", text="x") == ("channel_not_found", None)
 
 
 def test_who_may_read_no_kind_of_channel_is_told_of_all_that_would_do(client, sandbox):
