@@ -58,6 +58,7 @@ _NAMES_OTHERS = frozenset(
     }
 )
 _NEEDS_PAUSE = timedelta(seconds=15)
+_LONGEST_NEEDS_PAUSE = timedelta(minutes=10)
 _RIGHTS = {  # what an account needs to carry an effect out
     EffectKind.OPEN_TICKET: Right.CREATE,
     EffectKind.COMMENT_TICKET: Right.COMMENT,
@@ -155,7 +156,9 @@ class Delivery:
     def check_needs(self) -> NotYet | None:
         missing = [key for key in self.owed.effect.needs if key not in self.known]
         if missing:
-            return NotYet(self.now + _NEEDS_PAUSE, f"waits for {missing[0]}", missing[0])
+            waited = self.now - self.owed.created_at  # thousands may wait, and are woken once it is there
+            pause = min(max(waited, _NEEDS_PAUSE), _LONGEST_NEEDS_PAUSE)
+            return NotYet(self.now + pause, f"waits for {missing[0]}", missing[0])
         return self._wait_a_moment() if self.owed.effect.kind in _NAMES_OTHERS else None
 
     def _wait_a_moment(self) -> NotYet | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -16,9 +16,10 @@ from bot.deliver import CannotTellError, Delivery, Done, NotYet, Services, Ticke
 from bot.domain.effects import CREATING, EffectKind, ObjectKey, channel_of
 from bot.domain.pacing import Pauses
 from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError, TemplateError
+from bot.mending import owe_mend, owe_mends
 from bot.render import Renderer
 from bot.store import Database, incidents, outbox
-from bot.store.outbox import KnownObject, Owed, ParkedFor
+from bot.store.outbox import Owed, ParkedFor
 from bot.traffic import Gate, Traffic, gate_of
 
 LEASE = timedelta(minutes=5)  # longer than all requests of one effect, each with its timeout
@@ -281,21 +282,12 @@ class Dispatcher:
     def _mend_texts(self, tx: Connection, owed: Owed, done: Done, now: datetime) -> None:
         """Owe an edit to messages and sections that said `pending` of an object that is there now."""
         effect = owed.effect
+        chats = self.services.chats
         if effect.kind in CREATING and done.made is not None:
-            missing = outbox.messages_missing(tx, done.made.key, effect.incident_id)
-            for text in (*missing, *outbox.texts_missing(tx, done.made.key)):
-                self._owe_mend(tx, text, done.made, now)
+            owe_mends(tx, chats, done.made, effect.incident_id, now)
         if effect.kind in (EffectKind.TELL_CHANNEL, EffectKind.POST_DIGEST, EffectKind.UPDATE_SECTION):
             for known in outbox.known_objects(tx, done.unbound).values():
-                self._owe_mend(tx, owed, known, now)
-
-    def _owe_mend(self, tx: Connection, text: Owed, shown: KnownObject, now: datetime) -> None:
-        chat = self.services.chats.get(text.effect.target.service)
-        can_edit = text.effect.kind is EffectKind.UPDATE_SECTION or (chat is not None and chat.can_edit)
-        # What is still owed on the same object will show it, and must not be undone by a mend of an older text.
-        if can_edit and not outbox.is_followed(tx, text):
-            mend = replace(text.effect, cause=f"{text.effect.cause}+{shown.key.kind}")
-            outbox.owe(tx, text.pipeline, [(mend, text.view)], now)
+                owe_mend(tx, chats, owed, known, now)
 
     def _put_back(self, owed: Owed, error: RetryableError) -> None:
         draw = random.random()  # noqa: S311  jitter is no secret
@@ -320,6 +312,10 @@ class Dispatcher:
             if owed.effect.incident_id is not None:  # or what is made just now wakes it before it sleeps
                 incidents.lock(tx, owed.effect.incident_id)
             there = [] if wait.needs is None else outbox.known_objects(tx, [wait.needs])  # made a moment ago
+            if wait.needs is not None and not there and not outbox.is_owed(tx, wait.needs):
+                words = f"{wait.needs}: is gone or was never made, and nothing makes it any more"
+                outbox.mark_parked(tx, owed, self.owner, self.clock(), ParkedFor.REFUSED, words)
+                return
             until, why = (self.clock() if there else wait.until), wait.why
             outbox.mark_waiting(tx, owed, self.owner, until, why, needs=wait.needs)
 

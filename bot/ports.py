@@ -98,7 +98,14 @@ class Tracker(Protocol):
         Raises AccountError where one of these is refused, and passes where it does not say.
         """
 
-    def find(self, marker: str) -> Ticket | None: ...
+    def find(self, marker: str) -> Ticket | None:
+        """Find the ticket that carries the marker: the oldest that is open, else the oldest that people closed.
+
+        One that was closed as repeating another is none.
+        """
+
+    def is_duplicate(self, key: str) -> bool:
+        """Say whether the ticket was closed as repeating another."""
 
     def read(self, key: str) -> Ticket | None:
         """Return the ticket, or None where it is gone; raises AccountError where it may only be hidden from us."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -12,9 +12,11 @@ from bot.compose import pipeline_page_title
 from bot.domain.effects import Marker, ObjectKey, ObjectKind, channel_of, family_of
 from bot.domain.healing import Held, Repair, RepairKind, compare, grouped, settle_duplicates
 from bot.errors import AccountError, IntegrationError
+from bot.mending import owe_mends
 from bot.ports import Chat, MarkedMessage, Page, Posted, Ticket, TicketState, Tracker, Wiki
-from bot.store import incidents, outbox
+from bot.store import incidents, outbox, texts
 from bot.store.outbox import KnownObject
+from bot.store.pieces import in_pieces
 from bot.views import Bound
 
 LOOKS_BACK = timedelta(days=90)  # for messages
@@ -69,32 +71,47 @@ def _places(herald: Herald, known: Known) -> Iterator[tuple[str, Callable[[], It
 
 def repair(herald: Herald, repairs: Iterable[Repair]) -> tuple[Unseen, ...]:
     """Carry the repairs out; return those that a service did not let us."""
+    repairs = list(repairs)
     unseen: list[Unseen] = []
     for each in repairs:
-        try:
-            if each.kind is RepairKind.CLOSE_DUPLICATE:
+        if each.kind is RepairKind.CLOSE_DUPLICATE:
+            try:
                 _close_duplicate(herald, each)
-            elif each.kind is not RepairKind.TELL_DUPLICATE:
-                _correct(herald, each)
-        except IntegrationError as error:
-            unseen.append(Unseen(str(each.key), str(error)))
+            except IntegrationError as error:
+                unseen.append(Unseen(str(each.key), str(error)))
+    ours = [each for each in repairs if each.kind not in _OF_SERVICES]
+    ours.sort(key=lambda each: each.kind is RepairKind.FILE_ANEW)  # when it is known what else is gone
+    for some in in_pieces(ours):
+        _correct(herald, some)
     return tuple(unseen)
 
 
-def _correct(herald: Herald, each: Repair) -> None:
-    """Bring our own state up to what is so."""
-    now = herald.around.clock()
+_OF_SERVICES = (RepairKind.CLOSE_DUPLICATE, RepairKind.TELL_DUPLICATE)  # nothing of our own state is wrong
+
+
+def _correct(herald: Herald, repairs: Sequence[Repair]) -> None:
+    """Bring our own state up to what is so; what people read is mended where it shows another object, or none."""
+    now, chats = herald.around.clock(), herald.dispatcher.services.chats
     with herald.database.begin() as tx:
-        if each.held is not None:
-            bound = Bound(each.held.title, each.held.url, each.held.external_id)
-            outbox.know(tx, KnownObject(each.key, bound, each.held.place, now))
-            outbox.wake(tx, each.key, now)
-            return
-        outbox.forget(tx, each.key)
-        if each.kind is RepairKind.FILE_ANEW:
-            outbox.owe_anew(tx, each.key, now)
-        elif each.key.kind is ObjectKind.TICKET:
-            outbox.cancel_all(tx, each.key)
+        texts.unbind(tx, {each.key for each in repairs if each.kind in _SHOWN_ELSEWHERE})
+        for each in repairs:
+            if each.held is not None:
+                bound = Bound(each.held.title, each.held.url, each.held.external_id)
+                known = KnownObject(each.key, bound, each.held.place, now)
+                outbox.know(tx, known)
+                outbox.wake(tx, each.key, now)
+                owe_mends(tx, chats, known, texts.incident_of(tx, each.key), now)
+                if each.kind is RepairKind.TURN_TO:  # what stands beside a ticket's text: the same again is harmless
+                    outbox.owe_anew(tx, each.key, now, lanes=outbox.lanes_of(each.key)[1:])
+                continue
+            outbox.forget(tx, each.key)
+            if each.kind is RepairKind.FILE_ANEW:
+                outbox.owe_anew(tx, each.key, now)
+            elif each.key.kind is ObjectKind.TICKET:
+                outbox.cancel_all(tx, each.key)
+
+
+_SHOWN_ELSEWHERE = (RepairKind.FOLLOW, RepairKind.TURN_TO, RepairKind.FILE_ANEW)
 
 
 def _close_duplicate(herald: Herald, each: Repair) -> None:
@@ -115,12 +132,37 @@ def _look_at_tickets(herald: Herald, name: str, tracker: Tracker, known: Known) 
         (ObjectKey(name, ObjectKind.TICKET, each.marker), _ticket(each.ticket)) for each in tracker.marked(family)
     )
     groups = grouped(marked)
+    with herald.database.begin() as tx:
+        over = incidents.which_are_over(tx, {_incident_of(key) for key in groups})
     for key, held in groups.items():
-        _, repairs = settle_duplicates(key, held, known.get(key), RepairKind.CLOSE_DUPLICATE)
-        yield from repairs
+        yield from _settle_tickets(herald, tracker, key, held, known.get(key), is_live=_incident_of(key) not in over)
     for key, believed in known.items():
         if key not in groups:
             yield from _look_for_ticket(herald, tracker, key, believed)
+
+
+def _settle_tickets(
+    herald: Herald, tracker: Tracker, key: ObjectKey, held: Sequence[Held], believed: Held | None, *, is_live: bool
+) -> list[Repair]:
+    """Tell which of the tickets of one marker stands; the one that we know may be outside of what the search shows."""
+    ids = {each.external_id for each in held}
+    if believed is not None and believed.external_id not in ids:
+        moved = tracker.read(believed.external_id)
+        if moved is not None and moved.key not in ids:
+            held = [_ticket(moved), *held]
+            believed = replace(believed, external_id=moved.key)
+    if is_live and all(each.is_over for each in held):
+        held = [_noting_duplicates(tracker, each, believed) for each in held]
+    stands, repairs = settle_duplicates(key, held, believed, RepairKind.CLOSE_DUPLICATE, is_live=is_live)
+    if stands is None and believed is not None:  # it is gone, and what is left was closed as repeating it
+        return [_gone(herald, key, believed)]
+    return repairs
+
+
+def _noting_duplicates(tracker: Tracker, held: Held, believed: Held | None) -> Held:
+    """Note of a closed ticket whether it was closed as repeating another; the one that we know stays ours."""
+    is_ours = believed is not None and believed.external_id == held.external_id
+    return held if is_ours else replace(held, is_duplicate=tracker.is_duplicate(held.external_id))
 
 
 def _look_for_ticket(herald: Herald, tracker: Tracker, key: ObjectKey, believed: Held) -> list[Repair]:
@@ -128,24 +170,28 @@ def _look_for_ticket(herald: Herald, tracker: Tracker, key: ObjectKey, believed:
     ticket = tracker.read(believed.external_id)
     if ticket is not None:  # under another key, where it was moved to another project
         return compare(key, _ticket(ticket), believed)
+    return [_gone(herald, key, believed)]
+
+
+def _gone(herald: Herald, key: ObjectKey, believed: Held) -> Repair:
     with herald.database.begin() as tx:
         is_open = incidents.is_open(tx, _incident_of(key))
-    kind = RepairKind.FILE_ANEW if is_open else RepairKind.FORGET
-    return [Repair(kind, key, known_as=believed.title)]
+    return Repair(RepairKind.FILE_ANEW if is_open else RepairKind.FORGET, key, known_as=believed.title)
 
 
 def _look_at_pages(herald: Herald, name: str, wiki: Wiki, known: Known) -> Iterator[Repair]:
+    """Compare with the pages that the wiki lists, and ask for those one by one that it does not."""
+    there = {page.page_id: page for page in (*wiki.labelled(_LABEL), *_pipeline_pages(herald, name, wiki))}
     for key, believed in known.items():
-        page = wiki.read(believed.external_id)
+        page = there.get(believed.external_id) or wiki.read(believed.external_id)
         if page is None:
             yield Repair(RepairKind.FORGET, key, known_as=believed.title)
         else:
             yield from compare(key, _page(page), believed)
     ids = {believed.external_id for believed in known.values()}
-    for page in [*wiki.labelled(_LABEL), *_pipeline_pages(herald, name, wiki)]:
+    for page in there.values():
         key = ObjectKey(name, ObjectKind.PAGE, page.title)
         if page.page_id not in ids and key not in known:
-            ids.add(page.page_id)
             yield Repair(RepairKind.KNOW, key, _page(page))
 
 
@@ -174,7 +220,7 @@ def _look_at_messages(
         believed = known.get(key)
         _, repairs = settle_duplicates(key, held, believed, RepairKind.TELL_DUPLICATE)
         there = believed is not None and believed.external_id in {each.external_id for each in held}
-        yield from (each for each in repairs if not (there and each.kind is RepairKind.FOLLOW))
+        yield from (each for each in repairs if not (there and each.kind in (RepairKind.FOLLOW, RepairKind.TURN_TO)))
 
 
 def _marked(chat: Chat, channel: str, known: Known, since: datetime) -> Sequence[MarkedMessage]:

@@ -125,6 +125,7 @@ def print_effect(owed: Owed, *, as_json: bool) -> None:
 _REPAIRS = {
     RepairKind.KNOW: "is there and was not known",
     RepairKind.FOLLOW: "was moved or renamed",
+    RepairKind.TURN_TO: "is open, unlike the one that we knew, or older: it stands now",
     RepairKind.FILE_ANEW: "was deleted while its incident is open: it is filed anew",
     RepairKind.FORGET: "was deleted: it is forgotten",
     RepairKind.CLOSE_DUPLICATE: "repeats an older one: it is closed as its duplicate",
@@ -149,9 +150,16 @@ def print_repairs(looked: Looked, *, dry_run: bool, as_json: bool) -> None:
     table = Table("object", "called", "what")
     for each in repairs:
         called = (each.held.title or each.held.external_id) if each.held else each.known_as
-        table.add_row(escape(str(each.key)), escape(called), _REPAIRS[each.kind])
+        table.add_row(escape(str(each.key)), escape(called), _what(each))
     console.print(table)
     console.print("Nothing was changed." if dry_run else "Done.")
+
+
+def _what(each: Repair) -> str:
+    is_closed = each.kind is RepairKind.KNOW and each.held is not None and each.held.is_over
+    return (
+        "is there and was not known: people closed it, and it is not filed again" if is_closed else _REPAIRS[each.kind]
+    )
 
 
 def _repair_as_json(each: Repair) -> dict[str, Any]:
@@ -161,6 +169,7 @@ def _repair_as_json(each: Repair) -> dict[str, Any]:
         "id": each.held.external_id if each.held else None,
         "called": each.held.title if each.held else each.known_as,
         "url": each.held.url if each.held else None,
+        "closed": each.held.is_over if each.held else None,
         "known_as": each.known_as or None,
         "original": each.original.external_id if each.original else None,
     }

@@ -58,7 +58,7 @@ LAYERS = (
     ("bot.ports", "bot.config", "bot.views", "bot.checks", "bot.job_logs"),
     ("bot.config_file", "bot.adapters", "bot.render", "bot.charts", "bot.store"),
     ("bot.judge_words", "bot.judge_lines"),
-    ("bot.compose", "bot.deliver", "bot.watch", "bot.traffic"),
+    ("bot.compose", "bot.deliver", "bot.mending", "bot.watch", "bot.traffic"),
     ("bot.dispatch", "bot.judging", "bot.setting_aside"),
     ("bot.cycle",),
     ("bot.app",),

@@ -138,6 +138,16 @@ class JiraLink:
             return self._client
 
 
+def _repeats_another(issue: Mapping[str, Any]) -> bool:
+    """Say whether a ticket was closed as another's duplicate: by its resolution, or by a link to the other."""
+    fields = issue["fields"]
+    if state_of(fields["status"]) is not TicketState.DONE:
+        return False
+    kinds = [str(link["type"]["name"]) for link in fields.get("issuelinks") or () if link.get("outwardIssue")]
+    kinds.append(str((fields.get("resolution") or {}).get("name", "")))
+    return any("duplicate" in kind.lower() for kind in kinds)
+
+
 class JiraTracker:
     """A project of Jira as :class:`bot.ports.Tracker`."""
 
@@ -182,16 +192,25 @@ class JiraTracker:
             )
 
     def find(self, marker: str) -> Ticket | None:
-        """Search the project for the label; the oldest ticket wins where several carry it.
+        """Search the project for the label; the oldest open ticket wins where several carry it.
 
         That nothing is found proves something only while the account sees the project.
         """
         jql = f"project = {quoted_jql(self._config.project)} AND labels = {quoted_jql(marker)} ORDER BY created ASC"
-        for issue in self._issues(f"search for {marker}", jql, marker, _SEARCH_PAGE):
+        issues = self._issues(f"search for {marker}", jql, marker, _SEARCH_PAGE)
+        closed: list[Ticket] = []
+        for issue in issues:
             if marker in _labels_of(issue):  # JQL compares labels without regard to case
-                return self._ticket(issue)
-        self.confirm_access()
-        return None
+                ticket = self._ticket(issue)
+                if ticket.state is not TicketState.DONE:
+                    return ticket
+                closed.append(ticket)
+        if not closed:
+            self.confirm_access()
+        return next((each for each in closed if not self.is_duplicate(each.key)), None)
+
+    def is_duplicate(self, key: str) -> bool:
+        return self._read(key, "status,issuelinks,resolution", _repeats_another)
 
     def marked(self, family: str) -> Sequence[MarkedTicket]:
         jql = f"project = {quoted_jql(self._config.project)} AND labels = {quoted_jql(family)} ORDER BY created ASC"

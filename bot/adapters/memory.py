@@ -44,6 +44,10 @@ class MemoryTicket:
     def labels(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys([self.marker, *self.draft.labels]))
 
+    @property
+    def is_duplicate(self) -> bool:
+        return self.state is TicketState.DONE and "duplicate" in self.links
+
 
 @dataclass(slots=True)
 class MemoryPage:
@@ -106,6 +110,7 @@ class MemoryTracker:
         self._markup = markup
         self._project = project
         self._search_lag = search_lag
+        self._made = 0
 
     @property
     def markup(self) -> str:
@@ -121,7 +126,13 @@ class MemoryTracker:
 
     def find(self, marker: str) -> Ticket | None:
         with self.faults.during("find"):
-            return next((_shown(each) for each in self.tickets.values() if each.marker == marker), None)
+            found = [each for each in self.tickets.values() if each.marker == marker and not each.is_duplicate]
+            found.sort(key=lambda each: each.state is TicketState.DONE)
+            return _shown(found[0]) if found else None
+
+    def is_duplicate(self, key: str) -> bool:
+        with self.faults.during("is_duplicate"):
+            return self._ticket(key).is_duplicate
 
     def read(self, key: str) -> Ticket | None:
         with self.faults.during("read"):
@@ -135,7 +146,8 @@ class MemoryTracker:
 
     def create(self, marker: str, draft: TicketDraft) -> Ticket:
         with self.faults.during("create"):
-            key = f"{self._project}-{len(self.tickets) + 1}"
+            self._made += 1  # a number is given once, whatever becomes of the ticket
+            key = f"{self._project}-{self._made}"
             self.tickets[key] = MemoryTicket(key, marker, draft)
             return _shown(self.tickets[key])
 

@@ -32,6 +32,7 @@ _PAGE = 1_000
 _NOT_FOUND = 404
 _READER = "observer"
 _COLOUR = "sky"  # of the labels that we make
+_REPEATS = "herald-repeats"  # behind the address of the card that another one repeats
 _CARD_FIELDS = "idList,closed,idShort,shortUrl"
 _ADVICE = {
     401: "Check key and token of the tracker, and that the token's account is a member of the board with write access.",
@@ -189,10 +190,18 @@ class TrelloTracker:
             raise AccountError("Trello lets our account only look on: make it a normal member of the board.")
 
     def find(self, marker: str) -> Ticket | None:
-        """Look through all cards of the board, archived ones too; the oldest wins where several carry the marker."""
+        """Look through all cards of the board, archived ones too; the oldest open one wins where several carry it."""
         board, ours = self._board(), _whole(marker)
-        found = [card for card in self._cards() if ours.search(card["desc"])]
-        return self._ticket(board, min(found, key=lambda card: str(card["id"]))) if found else None
+        cards = sorted((card for card in self._cards() if ours.search(card["desc"])), key=lambda card: str(card["id"]))
+        found = [self._ticket(board, card) for card in cards]
+        opened = next((each for each in found if each.state is not TicketState.DONE), None)
+        return opened or next((each for each in found if not self.is_duplicate(each.key)), None)
+
+    def is_duplicate(self, key: str) -> bool:
+        """Say whether a closed card is attached the one that it repeats."""
+        card = self._card(key, "idList,closed")
+        is_done = self._state(self._board(), card) is TicketState.DONE
+        return is_done and any(urldefrag(each.url).fragment == _REPEATS for each in self._attachments(key))
 
     def marked(self, family: str) -> Sequence[MarkedTicket]:
         ours = re.compile(rf"(?<![\w-]){re.escape(family)}(?:-\w+)+(?![\w-])")
@@ -271,7 +280,8 @@ class TrelloTracker:
         self._link.wire.ask(f"move {key}", send, check, write=True)
 
     def close_duplicate(self, key: str, original: Ticket) -> None:
-        self.link(key, RemoteLink(f"duplicate-of-{original.key}", original.url, original.name or original.key))
+        address = f"{urldefrag(original.url).url}#{_REPEATS}"
+        self.link(key, RemoteLink(f"duplicate-of-{original.key}", address, original.name or original.key))
         self.move(key, TicketState.DONE)
 
     def link(self, key: str, link: RemoteLink) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.domain.effects import ObjectKey
@@ -14,6 +14,7 @@ class RepairKind(StrEnum):
     FOLLOW = "follow"  # it was moved or renamed
     FILE_ANEW = "file_anew"  # a ticket was deleted though its incident is open
     FORGET = "forget"  # it was deleted
+    TURN_TO = "turn_to"  # it stands, and not the one that we knew
     CLOSE_DUPLICATE = "close_duplicate"  # a second ticket of one marker
     TELL_DUPLICATE = "tell_duplicate"  # a second message of one mark: a person may delete it
 
@@ -27,6 +28,7 @@ class Held:
     url: str
     place: str = ""  # a message's channel
     is_over: bool = False  # a ticket that is closed
+    is_duplicate: bool = False  # and closed as one that repeats another
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +40,36 @@ class Repair:
     original: Held | None = None  # of a duplicate
 
 
+def standing_of(held: Sequence[Held], known: Held | None, *, is_live: bool = True) -> Held | None:
+    """Return which of several objects of one key stands; None where all were closed as repeating another.
+
+    *held* is oldest first. While what they are about goes on (*is_live*) the oldest that is open stands. Where people
+    closed all of them, the one that we know stays, or the oldest is taken: it is theirs, and none is filed anew beside
+    it. Once it is over, the oldest stands, closed or not.
+    """
+    real = [each for each in held if not each.is_duplicate]
+    opened = [each for each in real if not each.is_over] if is_live else []
+    ids = {each.external_id for each in real}
+    if not opened and known is not None and known.external_id in ids:
+        return next(each for each in real if each.external_id == known.external_id)
+    return next(iter(opened or real), None)
+
+
 def settle_duplicates(
-    key: ObjectKey, held: Sequence[Held], known: Held | None, kind: RepairKind
-) -> tuple[Held, list[Repair]]:
-    """Return which of several objects of one key stands, the oldest, and what becomes of the others (*kind*).
+    key: ObjectKey, held: Sequence[Held], known: Held | None, kind: RepairKind, *, is_live: bool = True
+) -> tuple[Held | None, list[Repair]]:
+    """Return which of several objects of one key stands, and what becomes of the others (*kind*).
 
     *held* is oldest first. One that is over already is left as it is.
     """
-    first, *later = held
-    repairs = compare(key, first, known)
-    repairs += [Repair(kind, key, each, original=first) for each in later if not each.is_over]
-    return first, repairs
+    stands = standing_of(held, known, is_live=is_live)
+    if stands is None:
+        return None, []
+    repairs = compare(key, stands, known)
+    if known is not None and known.external_id in {each.external_id for each in held if each is not stands}:
+        repairs = [replace(each, kind=RepairKind.TURN_TO) for each in repairs]
+    repairs += [Repair(kind, key, each, original=stands) for each in held if each is not stands and not each.is_over]
+    return stands, repairs
 
 
 def compare(key: ObjectKey, held: Held, known: Held | None) -> list[Repair]:

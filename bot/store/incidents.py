@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, select
 
 from bot.domain.incidents import Incident, IncidentState, SeriesKey
 from bot.store.codec import dump, load
+from bot.store.pieces import in_pieces
 from bot.store.tables import incidents
 
 _STANDING = (IncidentState.CANDIDATE, IncidentState.OPEN)
@@ -44,6 +45,16 @@ def is_known(tx: Connection, incident_id: str) -> bool:
 def is_open(tx: Connection, incident_id: str) -> bool:
     query = select(incidents.c.state).where(incidents.c.incident_id == incident_id)
     return tx.scalar(query) == IncidentState.OPEN
+
+
+def which_are_over(tx: Connection, incident_ids: Iterable[str]) -> frozenset[str]:
+    """Return those of the incidents that are known to be over."""
+    over = [state for state in IncidentState if state.is_over]
+    found: set[str] = set()
+    for some in in_pieces(incident_ids):
+        query = select(incidents.c.incident_id).where(incidents.c.incident_id.in_(some), incidents.c.state.in_(over))
+        found.update(tx.scalars(query))
+    return frozenset(found)
 
 
 def standing(tx: Connection, series: SeriesKey) -> Sequence[Incident]:

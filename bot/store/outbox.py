@@ -21,7 +21,6 @@ from sqlalchemy import (
     exists,
     func,
     insert,
-    literal_column,
     or_,
     select,
     update,
@@ -169,7 +168,7 @@ def claim_next(tx: Connection, owner: str, now: datetime, until: datetime, close
     if row is None:
         return None
     tx.execute(update(outbox).where(outbox.c.seq == row.seq).values(owner=owner, leased_until=until))
-    return _owed(row)
+    return read_row(row)
 
 
 def _leads_its_lane(effects: FromClause) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -309,6 +308,12 @@ def coming(tx: Connection, keys: Iterable[ObjectKey]) -> frozenset[ObjectKey]:
     )
 
 
+def is_owed(tx: Connection, key: ObjectKey) -> bool:
+    """Say whether something is owed on an object that may yet make it."""
+    owed = outbox.c.lane == str(key), outbox.c.state.in_((EffectState.PENDING, EffectState.PARKED))
+    return tx.execute(select(outbox.c.seq).where(*owed).limit(1)).first() is not None
+
+
 def wake(tx: Connection, made: ObjectKey, now: datetime) -> None:
     """Let what waits for an object go on, now that it was made."""
     waiting = (outbox.c.waits_for == str(made), outbox.c.state == EffectState.PENDING)
@@ -351,7 +356,7 @@ def outstanding(tx: Connection) -> Sequence[Owed]:
 
 def each_outstanding(tx: Connection) -> Iterator[Owed]:
     """Yield what is owed or parked, oldest first, reading some of it at a time."""
-    return map(_owed, rows_outstanding(tx, select(outbox)))
+    return map(read_row, rows_outstanding(tx, select(outbox)))
 
 
 def rows_outstanding(tx: Connection, query: Select[Any]) -> Iterator[Row[Any]]:
@@ -371,13 +376,13 @@ def _rows_in(tx: Connection, query: Select[Any], state: EffectState) -> Iterator
 def find(tx: Connection, seq: int) -> Owed | None:
     """Return the effect of that number, in whatever state."""
     row = tx.execute(select(outbox).where(outbox.c.seq == seq)).first()
-    return None if row is None else _owed(row)
+    return None if row is None else read_row(row)
 
 
 def parked_since(tx: Connection, since: datetime) -> Sequence[Owed]:
     """Return what was left to a person since then and still is, oldest first."""
     query = select(outbox).where(outbox.c.state == EffectState.PARKED, outbox.c.parked_at >= since)
-    return [_owed(row) for row in tx.execute(query.order_by(outbox.c.seq))]
+    return [read_row(row) for row in tx.execute(query.order_by(outbox.c.seq))]
 
 
 def possibly_lost(tx: Connection, since: datetime) -> Sequence[Owed]:
@@ -454,48 +459,38 @@ def forget(tx: Connection, key: ObjectKey) -> None:
     tx.execute(delete(objects).where(objects.c.target == str(key)))
 
 
-def owe_anew(tx: Connection, key: ObjectKey, now: datetime) -> None:
-    """Let what made an object, and what it still lacks, be delivered again."""
-    made = and_(outbox.c.kind.in_(CREATING), outbox.c.state == EffectState.DELIVERED)
-    stuck = outbox.c.state == EffectState.PARKED
-    values = {"state": EffectState.PENDING, "not_before": now, "sent_at": None, "attempts": 0}
-    tx.execute(update(outbox).where(outbox.c.lane == str(key), or_(made, stuck)).values(values))
+def owe_anew(tx: Connection, key: ObjectKey, now: datetime, *, lanes: Collection[str] | None = None) -> None:
+    """Let everything that an object had, or still lacks, be delivered again, but for what nothing makes any more.
+
+    With *lanes* only what stands in these.
+    """
+    again = (
+        outbox.c.lane.in_(lanes_of(key) if lanes is None else lanes),
+        outbox.c.state.in_((EffectState.DELIVERED, EffectState.PARKED)),
+    )
+    effects = {
+        row.seq: load(Effect, row.effect) for row in tx.execute(select(outbox.c.seq, outbox.c.effect).where(*again))
+    }
+    needed = {need for effect in effects.values() for need in effect.needs if need != key}
+    there = {key, *known_objects(tx, needed), *coming(tx, needed)}
+    chosen = [seq for seq, effect in effects.items() if there.issuperset(effect.needs)]
+    values: dict[str, Any] = {"state": EffectState.PENDING, "not_before": now, "sent_at": None, "attempts": 0}
+    values |= dict.fromkeys(("error", "fields", "parked_for", "parked_at", "waits_for", "delivered_at"))
+    for some in in_pieces(chosen):
+        tx.execute(update(outbox).where(outbox.c.seq.in_(some)).values(values))
 
 
 def cancel_all(tx: Connection, key: ObjectKey) -> None:
     """Drop what is owed on an object that is no more."""
-    target = outbox.c.lane.in_([str(key), *(f"{key}/{kind}" for kind in ASIDE)])
+    target = outbox.c.lane.in_(lanes_of(key))
     owed = outbox.c.state.in_((EffectState.PENDING, EffectState.PARKED))
     free = or_(outbox.c.leased_until.is_(None), outbox.c.owner.is_(None))
     tx.execute(update(outbox).where(target, owed, free).values(state=EffectState.CANCELLED))
 
 
-def messages_missing(tx: Connection, made: ObjectKey, incident_id: str | None) -> Sequence[Owed]:
-    """Return the incident's messages as they stand in their channels where these could not show *made* yet."""
-    query = select(outbox).where(
-        outbox.c.incident_id == incident_id,
-        outbox.c.kind == EffectKind.TELL_CHANNEL,
-        outbox.c.state == EffectState.DELIVERED,
-    )
-    standing = {row.lane: row for row in tx.execute(query.order_by(outbox.c.seq))}
-    return [_owed(row) for row in standing.values() if str(made) in row.unbound.split("\n")]
-
-
-def texts_missing(tx: Connection, made: ObjectKey) -> Sequence[Owed]:
-    """Return the sections of pages, and the digests, that could not show *made* yet and still stand as they were."""
-    query = select(outbox).where(
-        outbox.c.kind.in_((EffectKind.UPDATE_SECTION, EffectKind.POST_DIGEST)),
-        outbox.c.state == EffectState.DELIVERED,
-        outbox.c.unbound != literal_column("''"),  # word for word what the index of these few rows says
-        outbox.c.unbound.contains(str(made), autoescape=True),
-    )
-    latest = {row.lane: row for row in sorted(tx.execute(query), key=lambda row: row.seq)}  # few, of many
-    return [_owed(row) for row in latest.values() if not _is_outdone(tx, row)]
-
-
-def _is_outdone(tx: Connection, row: Row[Any]) -> bool:
-    later = outbox.c.lane == row.lane, outbox.c.seq > row.seq, outbox.c.state == EffectState.DELIVERED
-    return tx.execute(select(outbox.c.seq).where(*later).limit(1)).first() is not None
+def lanes_of(key: ObjectKey) -> list[str]:
+    """Return the lanes of all effects on an object."""
+    return [str(key), *(f"{key}/{kind}" for kind in ASIDE)]
 
 
 def is_followed(tx: Connection, owed: Owed) -> bool:
@@ -530,7 +525,8 @@ _VIEWS: dict[EffectKind, type[View]] = {
 }
 
 
-def _owed(row: Row[Any]) -> Owed:
+def read_row(row: Row[Any]) -> Owed:
+    """Read a whole row of the outbox."""
     return read_owed(row, None if row.view is None else load(_VIEWS[EffectKind(row.kind)], row.view))
 
 

@@ -44,6 +44,36 @@ def test_of_two_tickets_with_one_marker_the_oldest_is_found(tracker_bench: Track
     assert found.key == first
 
 
+def test_of_two_tickets_with_one_marker_the_open_one_is_found(tracker_bench: TrackerBench):
+    first, second = opened(tracker_bench), opened(tracker_bench)
+    tracker_bench.tracker.move(first, TicketState.DONE)
+    found = tracker_bench.tracker.find(MARKER)
+    assert found is not None
+    assert found.key == second
+
+
+def test_a_ticket_that_people_closed_is_found(tracker_bench: TrackerBench):
+    key = opened(tracker_bench)
+    tracker_bench.tracker.move(key, TicketState.DONE)
+    assert not tracker_bench.tracker.is_duplicate(key)
+    found = tracker_bench.tracker.find(MARKER)
+    assert found is not None
+    assert found.key == key
+
+
+def test_a_ticket_that_was_closed_as_repeating_another_is_not_found(tracker_bench: TrackerBench):
+    original = tracker_bench.tracker.create("herald-team-4f1a-0-9", DRAFT)
+    key = opened(tracker_bench)
+    tracker_bench.tracker.close_duplicate(key, original)
+    assert tracker_bench.tracker.is_duplicate(key)
+    assert not tracker_bench.tracker.is_duplicate(original.key)
+    assert tracker_bench.tracker.find(MARKER) is None
+    tracker_bench.tracker.move(key, TicketState.TODO)
+    found = tracker_bench.tracker.find(MARKER)
+    assert found is not None
+    assert found.key == key
+
+
 def test_a_comment_is_found_by_its_mark(tracker_bench: TrackerBench):
     key = opened(tracker_bench)
     assert not tracker_bench.tracker.has_comment(key, "run-2")

@@ -29,7 +29,7 @@ from state_samples import (
 )
 
 from bot.domain.effects import EffectKind, ObjectKind
-from bot.store import leases, outbox, owners
+from bot.store import leases, outbox, owners, texts
 from bot.store.outbox import EffectState, ParkedFor
 
 A, B = "host/1/1/a", "host/2/2/b"
@@ -287,17 +287,17 @@ def told(database, *unbound, cause="a"):
 def test_messages_that_could_not_show_an_object_are_found_when_it_is_made(database):
     told(database, TICKET, PAGE)
     with database.begin() as tx:
-        (missing,) = outbox.messages_missing(tx, TICKET, INCIDENT)
+        (missing,) = texts.messages_missing(tx, TICKET, INCIDENT)
         assert missing.effect.cause == "a"
-        assert outbox.messages_missing(tx, TICKET, "other") == []
-        assert outbox.messages_missing(tx, MESSAGE, INCIDENT) == []
+        assert texts.messages_missing(tx, TICKET, "other") == []
+        assert texts.messages_missing(tx, MESSAGE, INCIDENT) == []
 
 
 def test_a_message_that_was_edited_since_is_judged_by_its_latest_edit(database):
     told(database, TICKET)
     told(database, cause="b")
     with database.begin() as tx:
-        assert outbox.messages_missing(tx, TICKET, INCIDENT) == []
+        assert texts.messages_missing(tx, TICKET, INCIDENT) == []
 
 
 # ---- owners of leases

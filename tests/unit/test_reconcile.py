@@ -17,14 +17,16 @@ from state_samples import (
     VERDICT,
     comment,
     incident,
+    link,
     open_ticket,
     owe,
     owed_kinds,
     tell,
+    ticket_view,
 )
 from typer.testing import CliRunner
 
-from bot.adapters.memory import MemoryChat, MemoryTracker, MemoryWiki
+from bot.adapters.memory import MemoryChat, MemoryTicket, MemoryTracker, MemoryWiki
 from bot.adapters.memory_runs import MemoryRunStore
 from bot.app import Surroundings, make_herald
 from bot.cli import app
@@ -34,10 +36,11 @@ from bot.domain.effects import Effect, EffectKind
 from bot.domain.healing import Held, RepairKind, settle_duplicates
 from bot.domain.incidents import IncidentState
 from bot.errors import AccountError, PermanentError
-from bot.ports import PageDraft, TicketDraft, TicketState
+from bot.ports import PageDraft, Ticket, TicketDraft, TicketState
 from bot.reconcile import look, repair
 from bot.store import incidents, outbox
-from bot.views import RunPageView
+from bot.views import ChartView, RunPageView
+from tests.unit.backlogs import counted, many
 
 CONFIG = Config.model_validate(
     {
@@ -116,6 +119,184 @@ def test_a_deleted_ticket_of_an_open_incident_is_filed_anew_and_takes_what_is_ow
     assert bench.known(TICKET).bound.external_id == ticket.key
     assert [mark for mark, _ in ticket.comments] == ["mark-later"]
     assert owed_kinds(bench.database) == []
+
+
+def test_a_ticket_that_is_filed_anew_has_everything_that_the_first_one_had(bench):
+    view = RunPageView(PAGE.name, VERDICT, RUN_VIEW, (), (), (), (), None, TICKET.name, ("herald",))
+    publish = Effect(EffectKind.PUBLISH_PAGE, PAGE, "run5", INCIDENT), view
+    chart = ChartView("ndcg", ("a", "b"), (0.8, 0.6), (None, None))
+    chart = Effect(EffectKind.ATTACH_TO_TICKET, TICKET, "run5", INCIDENT, needs=(TICKET,)), chart
+    whole = Effect(EffectKind.ATTACH_TEXT, TICKET, "opened", INCIDENT, needs=(TICKET,)), ticket_view()
+    owe(bench.database, publish, open_ticket(report=PAGE), chart, link(), whole, comment("a"), tell("a", ticket=TICKET))
+    bench.herald.dispatcher.drain()
+    bench.wiki.label("1", ["herald"])
+    (first,) = bench.tracker.tickets.values()
+    assert (len(first.attachments), len(first.links), len(first.comments)) == (2, 1, 1)
+    assert "MEM-1" in bench.chat.messages[0].text
+    del bench.tracker.tickets["MEM-1"]
+    assert bench.heal() == [RepairKind.FILE_ANEW]
+    again = bench.tracker.tickets["MEM-2"]
+    assert (again.draft, again.attachments, again.links, again.comments) == (
+        first.draft,
+        first.attachments,
+        first.links,
+        first.comments,
+    )
+    assert "MEM-2" in bench.chat.messages[0].text
+    assert "MEM-1" not in bench.chat.messages[0].text
+    assert owed_kinds(bench.database) == []
+
+
+def test_a_ticket_that_is_filed_anew_waits_for_no_page_that_was_deleted_too(bench):
+    bench.told()
+    owe(bench.database, link())
+    bench.herald.dispatcher.drain()
+    bench.tracker.tickets.clear()
+    bench.wiki.pages.clear()
+    assert bench.heal() == [RepairKind.FILE_ANEW, RepairKind.FORGET]
+    (ticket,) = bench.tracker.tickets.values()
+    assert ticket.links == {}
+    assert owed_kinds(bench.database) == []
+
+
+def test_messages_name_a_ticket_by_the_key_that_it_was_moved_to(bench):
+    owe(bench.database, open_ticket(), tell("a", ticket=TICKET))
+    bench.herald.dispatcher.drain()
+    ticket = bench.tracker.tickets.pop("MEM-1")
+    ticket.key, ticket.marker = "OPS-4", f"moved {ticket.marker}"
+    bench.tracker.tickets["OPS-4"] = ticket
+    bench.tracker.moved["MEM-1"] = "OPS-4"
+    assert bench.heal() == [RepairKind.FOLLOW]
+    (message,) = bench.chat.messages
+    assert "OPS-4" in message.text
+    assert "MEM-1" not in message.text
+
+
+# ---- which of several tickets
+
+
+def repeated(bench) -> tuple[MemoryTicket, MemoryTicket]:
+    """Return a ticket and a later one that was closed as repeating it."""
+    bench.told()
+    bench.tracker.create(TICKET.name, TicketDraft("again", ""))
+    assert bench.heal() == [RepairKind.CLOSE_DUPLICATE]
+    first, later = bench.tracker.tickets.values()
+    return first, later
+
+
+def test_with_the_state_lost_the_open_original_wins_over_its_closed_duplicate(bench):
+    first, _ = repeated(bench)
+    bench.lose_the_state()
+    bench.heal()
+    assert bench.known(TICKET).bound.external_id == first.key
+
+
+def test_an_older_ticket_that_was_closed_gives_way_to_the_open_one(bench):
+    """Whoever closed it left the other open: that is the one that people work on."""
+    bench.told()
+    bench.tracker.create(TICKET.name, TicketDraft("again", ""))
+    bench.tracker.tickets["MEM-1"].state = TicketState.DONE
+    bench.lose_the_state()
+    bench.heal()
+    assert bench.known(TICKET).bound.external_id == "MEM-2"
+    assert bench.tracker.tickets["MEM-2"].state is TicketState.TODO
+
+
+def test_a_known_ticket_that_was_closed_gives_way_to_the_open_one_which_gets_its_chart(bench):
+    chart = ChartView("ndcg", ("a", "b"), (0.8, 0.6), (None, None))
+    chart = Effect(EffectKind.ATTACH_TO_TICKET, TICKET, "run5", INCIDENT, needs=(TICKET,)), chart
+    owe(bench.database, open_ticket(), chart, tell("a", ticket=TICKET))
+    bench.herald.dispatcher.drain()
+    bench.tracker.create(TICKET.name, TicketDraft("again", ""))
+    bench.tracker.close_duplicate("MEM-1", Ticket("MEM-2", "https://x/MEM-2", TicketState.TODO))
+    assert bench.heal() == [RepairKind.TURN_TO]
+    assert bench.known(TICKET).bound.external_id == "MEM-2"
+    assert len(bench.tracker.tickets["MEM-2"].attachments) == 1
+    assert "MEM-2" in bench.chat.messages[0].text
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_of_a_deleted_original_and_its_closed_duplicate_an_open_incident_takes_neither(bench, is_known):
+    first, later = repeated(bench)
+    del bench.tracker.tickets[first.key]
+    if not is_known:
+        bench.lose_the_state()
+    repairs = look(bench.herald).repairs
+    assert [each.kind for each in repairs if each.key == TICKET] == ([RepairKind.FILE_ANEW] if is_known else [])
+    repair(bench.herald, repairs)
+    if not is_known:  # Herald comes to the same incident again, and looks for its ticket first
+        with bench.database.begin() as tx:
+            outbox.owe(tx, "search", [open_ticket()], NOON, asked_before=NOON - timedelta(hours=1))
+    bench.herald.dispatcher.drain()
+    (standing,) = [each for each in bench.tracker.tickets.values() if each.state is TicketState.TODO]
+    assert standing.key not in (first.key, later.key)
+    assert bench.known(TICKET).bound.external_id == standing.key
+    assert look(bench.herald).repairs == ()
+
+
+def test_an_original_that_was_moved_out_of_sight_is_not_exchanged_for_its_closed_duplicate(bench):
+    repeated(bench)
+    original = bench.tracker.tickets.pop("MEM-1")
+    original.key, original.marker = "OPS-4", f"moved {original.marker}"
+    bench.tracker.tickets["OPS-4"] = original
+    bench.tracker.moved["MEM-1"] = "OPS-4"
+    assert bench.heal() == [RepairKind.FOLLOW]
+    assert bench.known(TICKET).bound.external_id == "OPS-4"
+
+
+def test_a_ticket_that_people_closed_stays_the_incidents_and_none_is_filed_beside_it(bench):
+    bench.told()
+    bench.tracker.tickets["MEM-1"].state = TicketState.DONE
+    assert bench.heal() == []
+    bench.lose_the_state()
+    (found,) = [each for each in look(bench.herald).repairs if each.key == TICKET]
+    assert (found.kind, found.held.is_over) == (RepairKind.KNOW, True)
+    bench.heal()
+    bench.told()
+    assert len(bench.tracker.tickets) == 1
+
+
+def test_a_ticket_that_people_closed_as_a_duplicate_of_theirs_stays_the_one_we_know(bench):
+    bench.told()
+    bench.tracker.close_duplicate("MEM-1", Ticket("HUMAN-7", "https://x/HUMAN-7", TicketState.TODO))
+    assert bench.heal() == []
+    assert bench.known(TICKET).bound.external_id == "MEM-1"
+
+
+def test_what_repeats_the_ticket_of_an_incident_that_is_over_is_closed_and_not_taken(bench):
+    bench.told()
+    bench.tracker.tickets["MEM-1"].state = TicketState.DONE
+    with bench.database.begin() as tx:
+        incidents.save(tx, incident(state=IncidentState.RESOLVED))
+    bench.tracker.create(TICKET.name, TicketDraft("again", ""))
+    assert bench.heal() == [RepairKind.CLOSE_DUPLICATE]
+    assert bench.known(TICKET).bound.external_id == "MEM-1"
+    assert bench.tracker.tickets["MEM-2"].state is TicketState.DONE
+
+
+# ---- many
+
+
+def test_pages_that_the_wiki_lists_are_not_asked_for_one_by_one(bench):
+    for number in range(30):
+        page = bench.wiki.create(PageDraft(f"Search: run {number} (run{number:04})", ""))
+        bench.wiki.label(page.page_id, ["herald"])
+    bench.heal()
+    asked = bench.wiki.faults.calls["read"]
+    assert look(bench.herald).repairs == ()
+    assert bench.wiki.faults.calls["read"] == asked
+
+
+def test_many_repairs_are_kept_in_few_statements_each(bench):
+    told = many(300, 1)
+    for each in told:
+        bench.tracker.create(each.ticket.name, TicketDraft("t", "", ("herald-test",)))
+    repairs = look(bench.herald).repairs
+    with counted() as work:
+        repair(bench.herald, repairs)
+    assert len(repairs) == 300
+    assert work.texts.count("BEGIN IMMEDIATE") <= 1
+    assert work.statements < 8 * 300
 
 
 def test_a_deleted_ticket_of_an_incident_that_is_over_is_forgotten_with_what_is_owed_on_it(bench):
@@ -198,14 +379,26 @@ def test_a_dry_run_changes_nothing(bench):
     assert bench.known(TICKET) is None
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=5), st.none() | st.integers(0, 4))
-def test_the_oldest_stands_and_only_later_open_ones_are_closed(over, known_number):
-    held = [Held(f"SR-{number}", f"SR-{number}", "", is_over=done) for number, done in enumerate(over)]
+HELD = st.lists(st.sampled_from(["open", "closed", "repeats"]), min_size=1, max_size=5)
+
+
+@given(HELD, st.none() | st.integers(0, 4), st.booleans())
+def test_of_several_tickets_one_stands_and_the_other_open_ones_are_closed(states, known_number, is_live):
+    held = [
+        Held(f"SR-{number}", f"SR-{number}", "", is_over=state != "open", is_duplicate=state == "repeats")
+        for number, state in enumerate(states)
+    ]
     believed = held[known_number] if known_number is not None and known_number < len(held) else None
-    first, repairs = settle_duplicates(TICKET, held, believed, RepairKind.CLOSE_DUPLICATE)
+    stands, repairs = settle_duplicates(TICKET, held, believed, RepairKind.CLOSE_DUPLICATE, is_live=is_live)
     closed = [each.held for each in repairs if each.kind is RepairKind.CLOSE_DUPLICATE]
-    assert first == held[0]
-    assert closed == [each for each in held[1:] if not each.is_over]
+    opened = [each for each in held if not each.is_over]
+    assert (stands is None) == all(each.is_duplicate for each in held)
+    assert stands is None or not stands.is_duplicate
+    assert closed == [each for each in opened if each != stands]
+    if is_live and opened:
+        assert stands == opened[0]
+    elif believed is not None and not believed.is_duplicate:
+        assert stands == believed
 
 
 def test_the_command_tells_what_it_found(sqlite_url, tmp_path):

@@ -1,0 +1,32 @@
+"""Owes edits to messages, digests and sections of pages that could not show an object, or show one that is no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from bot.domain.effects import EffectKind
+from bot.ports import Chat
+from bot.store import outbox, texts
+from bot.store.outbox import KnownObject, Owed
+
+
+def owe_mends(
+    tx: Connection, chats: Mapping[str, Chat], made: KnownObject, incident_id: str | None, now: datetime
+) -> None:
+    """Owe an edit to every text that could not show what is there now."""
+    for text in (*texts.messages_missing(tx, made.key, incident_id), *texts.texts_missing(tx, made.key)):
+        owe_mend(tx, chats, text, made, now)
+
+
+def owe_mend(tx: Connection, chats: Mapping[str, Chat], text: Owed, shown: KnownObject, now: datetime) -> None:
+    """Owe an edit to one text, where its service lets it be edited."""
+    chat = chats.get(text.effect.target.service)
+    can_edit = text.effect.kind is EffectKind.UPDATE_SECTION or (chat is not None and chat.can_edit)
+    # What is still owed on the same object will show it, and must not be undone by a mend of an older text.
+    if can_edit and not outbox.is_followed(tx, text):
+        mend = replace(text.effect, cause=f"{text.effect.cause}+{shown.key.kind}")
+        outbox.owe(tx, text.pipeline, [(mend, text.view)], now)
