@@ -19,6 +19,7 @@ from pydantic_settings import SettingsError
 from bot.config import ENV_PREFIX, Config
 from bot.errors import ConfigError
 
+_MOST_BYTES = 1_000_000
 _SECRETS = ("token", "key", "webhook_url")  # of services
 _SECRET_VARIABLES = (
     "MLFLOW_TRACKING_TOKEN",
@@ -33,6 +34,8 @@ _KINDS = {"tracker": ("jira", "trello"), "chat": ("slack", "webhook")}  # where 
 def load_config(path: Path, secrets_dir: Path | None = None) -> Config:
     """Read the configuration, or raise ConfigError naming the file, the key, the value and what would be right."""
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ConfigError(f"{path}: is larger than {_MOST_BYTES:,} bytes: is it a configuration?")
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
@@ -40,8 +43,10 @@ def load_config(path: Path, secrets_dir: Path | None = None) -> Config:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deep") from None
     _refuse_secrets(path, raw)
     _refuse_password(path, raw)
     _refuse_signal_url(path, raw)

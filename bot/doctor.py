@@ -29,8 +29,9 @@ from bot.formats import duration
 from bot.ports import RunStore, Selection
 from bot.private import is_open_to_others
 from bot.render import check_overrides
-from bot.store import Database
-from bot.store.database import explain_version, newest_version
+from bot.store import Database, aside, runs
+from bot.store.database import explain_version, is_newer, newest_version
+from bot.unread import say_unread
 
 _OTHER_STORE = "Set store.url to a database that can be written."
 _LONG_AGO = timedelta(days=90)  # runs that ended earlier are not looked for
@@ -62,16 +63,32 @@ def _check_store(config: Config, jobs: Path) -> Iterator[Check]:
     try:
         database = Database(config.store.url.get_secret_value(), read_only=True)
         found, obstacle = database.version(), database.why_not_writable()
+        of_runs = list(_check_judged(database, config)) if found == newest_version() else []
         database.close()
     except StateError as error:
         yield Check("database", ok=False, said=str(error), remedy=_OTHER_STORE)
         return
     yield _judge_store(database.address, found, obstacle)
+    yield from of_runs
     yield from _check_privacy(database.file, jobs)
 
 
+def _check_judged(database: Database, config: Config) -> Iterator[Check]:
+    """Say which runs are set aside, and what the latest of each pipeline was judged without."""
+    with database.begin() as tx:
+        for name, some in aside.of_each(tx).items():
+            said = f"{len(some):,} could not be judged; the latest, {some[-1].name}: {some[-1].why}"
+            remedy = "Look at what that run logged. The others are judged; it is tried again, by the next version too."
+            yield Check(f"runs set aside of {name}", ok=False, said=said, remedy=remedy)
+        for name in config.pipeline:
+            last = runs.latest(tx, name)
+            for each in () if last is None else last.unread:
+                said = f"the latest run was judged without: {say_unread(each)}"
+                yield Check(f"artifacts of {name}", ok=True, said=said, remedy="Mend what the job logs.")
+
+
 def _judge_store(address: str, found: str | None, obstacle: str | None) -> Check:
-    if found is not None and found > newest_version():
+    if found is not None and is_newer(found):
         return Check("database", ok=False, said=f"{address}: {explain_version(found)}", remedy="Install that Herald.")
     if obstacle is not None:
         return Check("database", ok=False, said=f"{address}: {obstacle}", remedy=_OTHER_STORE)
@@ -137,10 +154,10 @@ def _check_runs(name: str, pipeline: PipelineSection, store: RunStore, now: date
         remedy = "Check experiment (or watch.experiments), and that the account of MLflow's variables may read it."
         return Check(check, ok=False, said=f"MLflow has no experiment {wanted}", remedy=remedy)
     selection = Selection(pipeline.watch.filter, pipeline.watch.nested)
-    runs = [run for each in found for run in store.runs_since(each, now - _LONG_AGO, selection)]
-    if not runs:
+    ended = [run for each in found for run in store.runs_since(each, now - _LONG_AGO, selection)]
+    if not ended:
         return Check(check, ok=True, said=f"{wanted} has had none for {duration(_LONG_AGO, 'en')}")
-    last = max(runs, key=lambda run: run.ended)
+    last = max(ended, key=lambda run: run.ended)
     ago = duration(max(now - last.ended, timedelta(0)), "en")
     return Check(check, ok=True, said=f"the last, {last.name}, ended {ago} ago")
 

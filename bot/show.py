@@ -20,23 +20,15 @@ from bot.checks import Check, Examined
 from bot.cycle import CycleReport
 from bot.dispatch import DrainReport
 from bot.domain.judge import Finding, Outcome
-from bot.domain.runs import Trouble
 from bot.overview import Overview, PipelineOverview
 from bot.rehearse import Rehearsal
 from bot.store.aside import SetAside
 from bot.store.runs import JudgedRun
+from bot.unread import say_unread
 from bot.views import DigestView
 
 _RUNS_SHOWN = 10
 _ASIDE_SHOWN = 5
-_UNREAD = {
-    Trouble.FOLDER: "{0.artifact} is a folder, where a file should be",
-    Trouble.NOT_HAD: "{0.artifact} could not be fetched: {0.detail}",
-    Trouble.TOO_LARGE: "{0.artifact} is too large to be read: {0.detail}",
-    Trouble.BROKEN: "{0.artifact} cannot be read: {0.detail}",
-    Trouble.IN_PART: "{0.artifact} was read in part; left out: {0.detail}",
-    Trouble.NOT_COMPARED: "{0.artifact} was read, but broke the comparison by examples: {0.detail}",
-}
 _COLOURS = {
     Outcome.IMPROVED: "green",
     Outcome.OK: "green",
@@ -181,7 +173,7 @@ def _print_unread(console: Console, judged: Iterable[JudgedRun]) -> None:
     for run in judged:
         for each in run.unread:
             name = escape(f"{run.series.pipeline}: {run.run.name}")
-            console.print(f"[yellow]judged without:[/] {name}: {escape(_UNREAD[each.trouble].format(each))}")
+            console.print(f"[yellow]judged without:[/] {name}: {escape(say_unread(each))}")
 
 
 def _print_set_aside(console: Console, set_aside: Sequence[SetAside]) -> None:

@@ -55,7 +55,7 @@ HEAVY = (
 LAYERS = (
     ("bot", "bot.errors", "bot.journal", "bot.seam", "bot.formats", "bot.escape", "bot.private"),
     ("bot.domain", "bot.timetable"),
-    ("bot.ports", "bot.config", "bot.views", "bot.checks", "bot.job_logs"),
+    ("bot.ports", "bot.config", "bot.views", "bot.checks", "bot.job_logs", "bot.unread"),
     ("bot.config_file", "bot.adapters", "bot.render", "bot.charts", "bot.store"),
     ("bot.judge_words", "bot.judge_lines"),
     ("bot.compose", "bot.deliver", "bot.mending", "bot.watch", "bot.traffic"),

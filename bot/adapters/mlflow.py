@@ -134,12 +134,9 @@ class MlflowRunStore:
         with self._translated():
             if all(glob.escape(name) == pattern for name, pattern in zip(exact, patterns, strict=True)):
                 found = [self._client.get_experiment_by_name(name) for name in dict.fromkeys(exact)]
-                known = [each for each in found if each is not None and each.lifecycle_stage == "active"]
+                known = [each for each in found if each is not None and _is_active(each)]
             else:
-                known = list(self._all_experiments())
-            nameless = [each for each in known if not (0 < len(each.experiment_id) <= _LONGEST_ID and each.name)]
-            if nameless:
-                raise _OddAnswerError("it names an experiment without an id or a name")
+                known = [each for each in self._all_experiments() if _is_active(each)]
         return [
             Experiment(str(each.experiment_id), storable(each.name), _moment(each.creation_time or 0, _EARLIEST))
             for each in known
@@ -220,7 +217,10 @@ class MlflowRunStore:
                 if error.error_code not in _UNKNOWN:
                     raise
                 return None
-        return None if found is None or found.info.lifecycle_stage != "active" else self._run(found)
+            if found is None:
+                return None
+            run = self._run(found)
+        return run if found.info.lifecycle_stage == "active" else None
 
     def _run_behind(self, release: Release) -> str:
         return self._client.get_model_version_by_alias(release.model, release.alias).run_id or ""
@@ -287,7 +287,7 @@ class MlflowRunStore:
     def _experiment_id(self, experiment: str) -> str | None:
         with self._translated():
             found = self._client.get_experiment_by_name(experiment)
-        return None if found is None else str(found.experiment_id)
+            return str(found.experiment_id) if found is not None and _is_active(found) else None
 
     @property
     def _client(self) -> MlflowClient:
@@ -339,6 +339,13 @@ def _first_alone() -> Iterator[None]:
 
 class _OddAnswerError(ValueError):
     """An answer without what every answer of MLflow's holds."""
+
+
+def _is_active(experiment: MlflowExperiment) -> bool:
+    """Say whether an experiment is not deleted; raise where it is none."""
+    if not (0 < len(experiment.experiment_id) <= _LONGEST_ID and experiment.name):
+        raise _OddAnswerError("it names an experiment without an id or a name")
+    return bool(experiment.lifecycle_stage == "active")
 
 
 def _next_token(token: str | None, following: str | None) -> str | None:

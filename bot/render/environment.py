@@ -26,6 +26,7 @@ from bot.render.dialects import PLAIN, Dialect
 from bot.render.room import Room, current_room, within
 
 OUTPUT_CAP = 2_000_000  # characters
+_MOST_BYTES = 1_000_000  # of a file of a team
 _STEPS_CAP = 100_000  # pieces of output, so that a loop ends that would not
 
 # None of these knows HTML, or returns markup made of text.
@@ -185,6 +186,8 @@ def _hidden(rows: Sequence[object]) -> int:
 def check_syntax(path: Path) -> TemplateError | None:
     """Return what is wrong with the syntax of a template file, or None."""
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            return TemplateError(f"{path}: is larger than {_MOST_BYTES:,} bytes: is it a template?")
         TemplateEnvironment(PLAIN, ()).parse(path.read_text(encoding="utf-8"), filename=str(path))
     except jinja2.TemplateSyntaxError as error:
         return TemplateError(f"{path}, line {error.lineno}: {error.message}")

@@ -179,10 +179,15 @@ def _versions() -> dict[str, str]:
     return {_REVISION.findall(text)[0]: _BEFORE.findall(text)[0] for text in texts}
 
 
+def is_newer(found: str) -> bool:
+    """Say whether a version is none of those that lead to ours."""
+    return found not in _versions()
+
+
 def explain_version(found: str) -> str:
     """Say what to do about a state of another version than ours."""
     ours = newest_version()
-    if found in _versions():
+    if not is_newer(found):
         return (
             f"the state is of version {found} and this Herald writes version {ours}; `herald serve` or `herald run` "
             "brings it up to that, after which an older Herald cannot use it: back it up with that one first"

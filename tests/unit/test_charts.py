@@ -65,3 +65,36 @@ def test_it_draws_whatever_it_is_given(odd):
 def test_matplotlib_is_not_loaded_before_something_is_drawn():
     code = "import sys, bot.charts; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+HUGEST = 1.7976931348623157e308
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (math.inf, math.nan, -math.inf),
+        (HUGEST, -HUGEST, 0.3),
+        (1e60, -1e60),
+        (1e60,) * 3,
+        (5e-324, -5e-324, 0.0),
+        (0.3,),
+        (0.3,) * 5,
+        (1e17, 1e17 + 16),
+        tuple(float(number) for number in range(10_000)),
+        (),
+    ],
+    ids=lambda values: f"{len(values)} from {values[:1]}",
+)
+def test_values_of_any_size_are_drawn_or_left_out(values):
+    for baseline, band in ((HUGEST, math.inf), (1e60, 1e60), (5e-324, 0.0), (math.nan, 0.1)):
+        labels = tuple(f"run {number}" for number in range(len(values)))
+        odd = replace(chart(), labels=labels, values=values, outcomes=(Outcome.OK,) * len(values))
+        assert draw_history(replace(odd, baseline=baseline, band=band)).startswith(b"\x89PNG")
+
+
+def test_names_of_any_letters_are_drawn():
+    for name in ("$x^", "a\nb", "\ud800", "中文" * 50, "x" * 5000, "\x00", r"$\frac{", ""):
+        odd = replace(chart(), metric=name, labels=(name,) * len(chart().labels))
+        assert draw_history(odd).startswith(b"\x89PNG")
+        assert chart_filename(odd)

@@ -599,3 +599,15 @@ def test_a_channel_has_its_own_language_before_its_pipelines_and_all_others(read
     config = read("locale = 'en'\n[chat.team]\nkind = 'slack'\nlocales = { C2 = 'zh', C3 = 'en' }\n" + PIPELINE)
     assert [config.locale_of("search", "team", channel) for channel in ("C1", "C2", "C3")] == ["en", "zh", "en"]
     assert config.locale_of("search") == "en"
+
+
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 10_000, "a = " + "9" * 5000, "a" + ".a" * 5000 + " = 1", "# " + "x" * 2_000_000]
+)
+def test_a_file_that_no_person_wrote_is_refused_in_a_sentence(tmp_path, text):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        load_config(path)
+    assert str(raised.value).startswith(f"{path}: ")
+    assert len(str(raised.value)) < 500

@@ -88,3 +88,33 @@ def test_no_number_breaks_the_formats(value):
     assert formats.number(value, scale=value, signed=True)
     assert formats.percent(value, "en")
     assert formats.fact(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e200, "1e+200"),
+        (-1.7976931348623157e308, "−1.798e+308"),
+        (float("inf"), "∞"),
+        (float("-inf"), "−∞"),
+        (float("nan"), "nan"),
+        (123456789012345.0, "123,456,789,012,345"),
+        (-0.0, "0.0000"),
+        (5e-324, "0.0000"),
+    ],
+)
+def test_a_number_of_any_size_fits_in_a_cell(value, text):
+    assert formats.number(value) == text
+    assert formats.fact(value).replace("-", "−") in (text, "0", "−0", "4.941e−324")
+
+
+@given(st.floats(), st.floats(), st.booleans())
+def test_every_number_can_be_written(value, step, signed):
+    for text in (
+        formats.number(value, "ms", scale=step, signed=signed),
+        formats.fine(value, step, signed=signed),
+        formats.percent(value, "en", signed=signed),
+        formats.percent(value, "zh", signed=signed),
+        formats.fact(value),
+    ):
+        assert 0 < len(text) < 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 
@@ -14,6 +15,7 @@ from bot.domain.judge import Outcome, Reason
 from bot.domain.policy import MinEffect, Preset
 from bot.judge_lines import (
     LinesError,
+    bounded,
     judge_csv,
     judge_lines,
     print_table,
@@ -225,3 +227,76 @@ def test_the_command_answers_lines_and_tables_in_either_language(tmp_path):
 
 def run_command(*arguments):
     return CliRunner().invoke(app, ["judge", *arguments], catch_exceptions=False)
+
+
+HUGE = "9" * 400
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 10_000,
+        '{"values": ' + "[" * 10_000 + "}",
+        '{"values": [' + "9" * 5000 + "]}",
+        '{"values": [[1], [2]]}',
+        '{"values": {"a": 1}}',
+        '{"values": 3}',
+        '{"values": ["many"]}',
+        '{"baseline": [1, 2], "candidate": [1, 2], "slices": [1]}',
+        '{"baseline": [1, 2], "candidate": [1, 2], "slices": {"a": [1e400]}}',
+        '{"baseline": [1, 2], "candidate": [1, 2], "slices": {"a": [99]}}',
+        '{"baseline": [1, 2], "candidate": [1, 2], "alpha": NaN}',
+    ],
+    ids=lambda line: line[:60],
+)
+def test_a_line_of_odd_shape_is_named_by_its_number(line):
+    with pytest.raises(LinesError, match="line 1: "):
+        list(judge_lines([line], preset=Preset.QUIET))
+
+
+@pytest.mark.parametrize("value", [HUGE, f"-{HUGE}", "1e999", "-Infinity", "1e200"])
+def test_a_value_beyond_all_measure_is_invalid_and_the_others_are_judged(value):
+    line = f'{{"values": [0.5, 0.51, 0.49, 0.5, 0.51, 0.5, {value}]}}'
+    (answer,) = judge_lines([line], preset=Preset.QUIET)
+    finding = json.loads(answer, parse_constant=pytest.fail)["finding"]
+    assert finding["outcome"] == "invalid"
+    assert finding["reason"] in ("absurd", "not_a_number")
+    (answer,) = judge_lines([line.replace("]", ", 0.5]")], preset=Preset.QUIET)
+    assert json.loads(answer)["finding"]["outcome"] == "ok"
+
+
+def test_a_sparkline_of_any_values_can_be_drawn():
+    assert sparkline([1.7e308, -1.7e308, float("inf"), None, 0.1, 0.2]) == "    ▁█"
+
+
+def test_a_line_without_end_is_refused_before_it_is_held():
+    class Endless:
+        """A file whose only line never ends."""
+
+        def __init__(self) -> None:
+            self.read = 0
+
+        def readline(self, size: int = -1) -> str:
+            assert 0 < size < 2_000
+            self.read += size
+            return "1" * size
+
+    endless = Endless()
+    with pytest.raises(LinesError, match="a line of more than 1,000 characters"):
+        list(bounded(endless, longest=1000))
+    assert endless.read == 1001
+
+
+def test_a_table_without_end_is_refused():
+    with pytest.raises(LinesError, match="more than 10 characters"):
+        list(bounded(io.StringIO("a,b\n" * 100), most=10))
+
+
+def test_a_cell_of_a_table_without_end_is_told():
+    with pytest.raises(LinesError, match="not CSV"):
+        judge_csv(["a,b\n", "1," + "2" * 200_000 + "\n"], preset=Preset.QUIET)
+
+
+def test_a_place_in_no_order_is_told():
+    with pytest.raises(LinesError, match="'nan' is no place in an order"):
+        judge_csv(["step,m\n", "1,2\n", "nan,3\n"], preset=Preset.QUIET)

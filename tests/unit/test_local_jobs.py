@@ -14,6 +14,7 @@ import pytest
 
 from bot.adapters.local_jobs import LocalExecutor
 from bot.errors import JobError
+from bot.job_logs import last_lines
 from bot.ports import Job, JobState, JobStatus
 
 ROOT = Path(__file__).parents[2]
@@ -278,3 +279,17 @@ def test_a_command_whose_shell_was_killed_is_still_the_job(herald, shell):
     second.stop(long)
     wait_for(lambda: not child.is_running(), "the end of the command")
     assert second.poll(long).state is JobState.LOST
+
+
+def test_a_log_without_end_leaves_room_on_the_disk_and_keeps_both_its_ends(executor, shell):
+    flood = "echo begin; head -c 20000000 /dev/zero | tr '\\0' x; echo; touch done; sleep 0.6; echo the end"
+    job = shell(flood, log_limit=200_000)
+    executor.start(job)
+    wait_for((job.cwd / "done").exists, "the flood")
+    assert executor.poll(job).state is JobState.RUNNING
+    log = executor.log_path(job)
+    assert log.stat().st_blocks * 512 < 3_000_000
+    assert wait_for_end(job, executor).exit_code == 0
+    with log.open("rb") as text:
+        assert text.readline() == b"begin\n"
+    assert last_lines(log, 1) == "the end"

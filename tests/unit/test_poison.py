@@ -15,7 +15,7 @@ from test_cycle import GOOD, JOB, Bench
 from bot import show
 from bot.domain.incidents import IncidentState, Kind
 from bot.domain.judge import Outcome
-from bot.domain.runs import ExampleTable, RunResult, Trouble
+from bot.domain.runs import ExampleTable, RunResult, RunStatus, Trouble, Unread
 from bot.errors import ArtifactsAwayError, RowRefusedError, RunStoreError, StateError
 from bot.overview import overview
 from bot.ports import JobState, JobStatus
@@ -384,8 +384,6 @@ def test_status_says_how_many_are_set_aside_and_why(bench, monkeypatch, capsys):
 
 
 def test_what_a_run_was_judged_without_is_stored_and_shown(bench, capsys):
-    from bot.domain.runs import Unread
-
     bench.outcomes([*GOOD])
     run = bench.log(GOOD[0], POISON)
     unread = (
@@ -436,3 +434,34 @@ def test_a_log_that_mlflow_does_not_take_holds_nothing_up(make_bench, monkeypatc
     for _ in GOOD:
         bench.run()
     assert bench.fires() == ["ended"] * 3
+
+
+def test_a_long_log_is_cut_before_it_is_kept_and_the_failure_has_its_end(make_bench):
+    bench = make_bench({"job": {**JOB["job"], "log_limit": "10 kB"}})
+    lines = "".join(f"step {number}\n" for number in range(10_000)) + "Traceback: " + "y" * 9000
+    bench.ends_with(JobStatus(JobState.ENDED, 1), lines, run=RunStatus.FAILED)
+    bench.run()
+    (kept,) = bench.store.logs.values()
+    assert len(kept) <= 10_000
+    assert kept.startswith("step 0\n")
+    assert "bytes were left out here (job.log_limit)" in kept
+    tail = bench.ticket.draft.body
+    assert "step 9999" in tail
+    assert "y" * 400 in tail
+    assert len(tail) < 5000
+
+
+def test_the_doctor_names_what_is_set_aside_and_what_the_last_run_was_judged_without(bench, monkeypatch):
+    from bot.doctor import _check_judged
+
+    bench.outcomes([*GOOD])
+    run = bench.log(GOOD[0])
+    bench.store.add("search", RunResult(run, unread=(Unread("per_example.parquet", Trouble.TOO_LARGE, "9 rows"),)))
+    break_at("assess", bench, monkeypatch, ValueError("Singular matrix"))
+    bench.log(GOOD[0], POISON)
+    bench.run()
+    aside_check, artifact_check = _check_judged(bench.database, bench.herald.config)
+    assert not aside_check.ok
+    assert aside_check.said == "1 could not be judged; the latest, poison: ValueError: Singular matrix"
+    assert artifact_check.ok
+    assert artifact_check.said.endswith("per_example.parquet is too large to be read: 9 rows")
