@@ -67,6 +67,10 @@ def with_undeclared(description: Path, service: str, folder: Path) -> Path:
         for operation in (one for one in methods.values() if isinstance(one, dict)):
             for status in UNDECLARED[service]:
                 operation["responses"].setdefault(status, {"description": "undeclared"})
+    for path, methods in spec["paths"].items():
+        if path.endswith("/issue/{issueIdOrKey}"):  # tickets can be deleted, though this copy was trimmed of that
+            of_path = [one for one in methods["get"]["parameters"] if one["in"] == "path"]
+            methods.setdefault("delete", {"parameters": of_path, "responses": {"204": {"description": "deleted"}}})
     copy = folder / description.name
     copy.write_text(json.dumps(spec), encoding="utf-8")
     return copy
