@@ -23,6 +23,8 @@ from bot.store.outbox import Owed, ParkedFor
 from bot.traffic import Gate, Traffic, gate_of
 
 LEASE = timedelta(minutes=5)  # longer than all requests of one effect, each with its timeout
+_BELIEVED_AFTER = 3  # refusals in a row that read as one of access, each while access works
+_LONG_ASKED = timedelta(minutes=1)
 _LONGEST_WAIT = 1.0  # seconds; others may owe or free something meanwhile
 _SHORTEST_WAIT = 0.02
 
@@ -196,19 +198,19 @@ class Dispatcher:
         """Carry the effect out; what may be refused to our account is no verdict on the effect.
 
         Who we are is asked before a refusal is believed. Where it reads as one of access although access works, what
-        refused us may just have ended: then it is tried once more.
+        refused us may just have ended: then it is tried again, and believed the third time.
         """
-        try:
-            return self._carry_out(delivery)
-        except (PermanentError, AccountError) as error:
-            delivery.find_fault(error)
-            if isinstance(error, AccountError) or not error.about_access:
-                raise
-        try:
-            return self._carry_out(delivery)
-        except PermanentError as error:
-            delivery.find_fault(error)
-            raise
+        refused = 0
+        while True:
+            try:
+                return self._carry_out(delivery)
+            except (PermanentError, AccountError) as error:
+                delivery.find_fault(error)
+                refused += 1
+                if isinstance(error, AccountError) or not error.about_access or refused == _BELIEVED_AFTER:
+                    raise
+                if self.clock() - delivery.now > _LONG_ASKED:  # the lease must not run out meanwhile
+                    raise AccountError(str(error), reach=Reach.EFFECT, status=error.status) from error
 
     def _carry_out(self, delivery: Delivery) -> Done | NotYet:
         waits = delivery.check_needs()

@@ -222,9 +222,12 @@ class Server:
         self.herald.dispatcher.drain()
 
     def _is_refused(self) -> bool:
-        """Say whether a service does not take our account, which somebody has to mend."""
+        """Say whether something waits for a service that does not take our account, which somebody has to mend."""
+        refusing = self.herald.dispatcher.traffic.refusing()
+        if not refusing:
+            return False
         with self.herald.database.begin() as tx:
-            return bool(outbox.refusals(tx))
+            return any(refusal.service in refusing for refusal in outbox.refusals(tx))
 
     @property
     def is_healthy(self) -> bool:

@@ -134,6 +134,12 @@ class Traffic:
         held = after.held_until - now if after.held_until else timedelta(0)
         return max(held, timedelta(0)), before.refused_since is None
 
+    def refusing(self) -> frozenset[str]:
+        """Return the services that do not take our account at all, as far as this Herald has found out."""
+        with self._lock:
+            refused = (gate for gate, breaker in self._breakers.items() if breaker.refused_since is not None)
+            return frozenset(gate.service for gate in refused if gate == Gate(gate.service))
+
     def reopen(self) -> None:
         """Let everything be tried at once, as after a change of the configuration."""
         with self._lock:

@@ -18,7 +18,7 @@ from bot.adapters.confluence_access import find_space, may, permitted, spaces_of
 from bot.adapters.evidence import held_in, id_in, number_in, object_in, prove, rows_in, text_in
 from bot.adapters.http import Wire, make_session
 from bot.adapters.paging import each_page
-from bot.adapters.refusals import Service, about_us
+from bot.adapters.refusals import Service, about_us, unless_gone
 from bot.adapters.remembered import Remembered
 from bot.adapters.sections import replace_section
 from bot.config import ConfluenceSection
@@ -28,7 +28,7 @@ from bot.ports import Attachment, Page, PageDraft, Right
 
 T = TypeVar("T")
 
-_BAD_REQUEST, _NOT_FOUND = 400, 404
+_BAD_REQUEST = 400
 _OUTDATED = {400, 409}  # how an update is refused that follows another version than the latest
 _LIST_PAGE = 100
 _MESSAGE = "Herald"  # in the page's history
@@ -111,13 +111,7 @@ class ConfluenceWiki:
         return self._pages.find(title)
 
     def read(self, page_id: str) -> Page | None:
-        try:
-            return self._pages.show(page_id)
-        except PermanentError as error:
-            if error.status != _NOT_FOUND:
-                raise
-        self.confirm_access()  # Confluence answers the same of what it hides
-        return None
+        return unless_gone(partial(self._pages.show, page_id), self.confirm_access)
 
     def labelled(self, label: str) -> Sequence[Page]:
         """Search by CQL, which both deployments have in v1; where the next page of it is, only the answer says."""

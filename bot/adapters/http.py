@@ -25,13 +25,14 @@ import urllib3.exceptions
 from bot.adapters.evidence import UnprovenError, json_in
 from bot.adapters.refusals import Answer, Service, is_shut_out, points_elsewhere, readable, refusal_of
 from bot.domain.pacing import Allowance
-from bot.errors import IntegrationError, PermanentError, RetryableError
+from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError
 
 T = TypeVar("T")
 
 _SHORTEST_WAIT = 1.0  # seconds; gateways that say 0 would be hammered
 _LONGEST_WAIT = 300.0  # seconds; what asks for more is looked at again after this
 _EPOCHAL = 1e9  # seconds; a larger number is a date
+_ASKS_WHO = "407"  # in the words of a proxy that makes no tunnel for us
 _ALLOWANCES = (  # what is left, when it is renewed, and the unit of an interval in seconds
     ("X-RateLimit-Remaining", "X-RateLimit-Reset", 1.0),  # Cloud
     ("X-RateLimit-Remaining", "X-RateLimit-Interval-Seconds", 1.0),  # Data Center
@@ -119,9 +120,10 @@ class Wire:
             return PermanentError(
                 f"{name} was not asked to {doing}: the request cannot be built; look at its url, token and ca_file."
             )
-        return RetryableError(
-            f"{name} did not {doing} as far as we know: {what.words}.", doubtful=write and what.was_sent
-        )
+        message = f"{name} did not {doing} as far as we know: {what.words}."
+        if any(isinstance(cause, _PROXY_ERRORS) and _ASKS_WHO in str(cause) for cause in _causes(error)):
+            return AccountError(f"{message} It asks who we are (407): check HTTPS_PROXY.", reach=Reach.KIND, status=407)
+        return RetryableError(message, doubtful=write and what.was_sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,13 @@ class _Break:
     was_sent: bool
 
 
+_PROXY_ERRORS = (urllib3.exceptions.ProxyError, requests.exceptions.ProxyError, httpx.ProxyError)
 _BREAKS: tuple[tuple[tuple[type[BaseException], ...], str, bool], ...] = (  # the first that fits; bool: as was_sent
+    (
+        _PROXY_ERRORS,
+        "the proxy on the way to {host} lets nothing through",
+        False,
+    ),
     (
         (ssl.SSLCertVerificationError,),
         "the certificate of {host} is not trusted; where it is a private authority's, set ca_file",

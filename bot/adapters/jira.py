@@ -29,7 +29,7 @@ from bot.adapters.evidence import (
 )
 from bot.adapters.http import Wire
 from bot.adapters.paging import each_page
-from bot.adapters.refusals import Service, about_us
+from bot.adapters.refusals import Service, about_us, unless_gone
 from bot.adapters.remembered import Remembered
 from bot.config import JiraSection
 from bot.domain.pacing import Allowance
@@ -47,7 +47,7 @@ _LONGEST_IDENTITY = 255
 _COMMENT_PAGE = 100
 _SEARCH_PAGE = 10
 _LIST_PAGE = 100
-_NOT_FOUND, _BAD_REQUEST = 404, 400
+_BAD_REQUEST = 400
 PERMISSIONS = {
     Right.CREATE: "CREATE_ISSUES",
     Right.COMMENT: "ADD_COMMENTS",
@@ -222,13 +222,7 @@ class JiraTracker:
         ]
 
     def read(self, key: str) -> Ticket | None:
-        try:
-            return self._read(key, "status", self._ticket)
-        except PermanentError as error:
-            if error.status != _NOT_FOUND:
-                raise
-        self.confirm_access()  # Jira answers the same of what it hides
-        return None
+        return unless_gone(partial(self._read, key, "status", self._ticket), self.confirm_access)
 
     def create(self, marker: str, draft: TicketDraft) -> Ticket:
         body = {"fields": self._fields(marker, draft)}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import responses as reasons
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -17,6 +17,8 @@ from pydantic import SecretStr
 
 from bot.adapters.cutting import shorten
 from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError
+
+T = TypeVar("T")
 
 _WORDS = 600  # characters of a service's own words that an error repeats
 _LOOKED_AT = 20_000  # bytes of an answer in which they are looked for
@@ -36,12 +38,13 @@ _UNAUTHORIZED, _PAYMENT, _FORBIDDEN, _NOT_FOUND, _NO_METHOD, _PROXY, _GONE, _LAW
 _ABOUT_ACCESS = {_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND}
 _NO_SUCH_QUESTION = {_NO_METHOD, _GONE}
 _ABOUT_US = {_PAYMENT, _NO_METHOD, _PROXY, _GONE, _LAW}  # never a verdict on the one thing
+_OF_WHAT_CONTAINS_IT = {"project", "spaceId", "idBoard"}  # which may only be hidden from us
 _SHUT_OUT = {"AUTHENTICATED_FAILED", "AUTHENTICATION_DENIED", "AUTHORISATION_FAILED", "AUTHORIZATION_FAILED"}
 # What services say, without naming a field, of licences, suspensions, moves, and tokens that hold too few scopes.
 _OF_ALL = re.compile(
-    r"licen[cs]e\b.*\b(expired|exceeded|invalid|missing)|\b(expired|invalid|no valid) licen[cs]e|read[- ]only mode"
-    r"|\bmaintenance\b|captcha|\bsite\b.*\b(moved|suspended|unavailable|deactivated)|scope does not match"
-    r"|insufficient[_ ]scope|\b(invalid|expired) (key|token)\b",
+    r"\banonymous\b|licen[cs]e\b.*\b(expired|exceeded|invalid|missing)|\b(expired|invalid|no valid) licen[cs]e"
+    r"|read[- ]only mode|\bmaintenance\b|captcha|\bsite\b.*\b(moved|suspended|unavailable|deactivated)"
+    r"|scope does not match|insufficient[_ ]scope|\b(invalid|expired) (key|token)\b",
     re.IGNORECASE,
 )
 
@@ -97,7 +100,8 @@ def refusal_of(
     if _is_about_us(service, response, said, fields):
         doubtful = write and status == _SEE_OTHER
         return AccountError(message, reach=Reach.KIND, doubtful=doubtful, status=status, fields=fields)
-    return PermanentError(message, status=status, fields=fields, about_access=status in _ABOUT_ACCESS)
+    about_access = status in _ABOUT_ACCESS or not _OF_WHAT_CONTAINS_IT.isdisjoint(fields)
+    return PermanentError(message, status=status, fields=fields, about_access=about_access)
 
 
 @contextmanager
@@ -116,6 +120,18 @@ def about_us(*, unless_silent: bool = False) -> Iterator[None]:
         if unless_silent and error.status is not None:
             return
         raise AccountError(str(error), status=error.status, fields=error.fields) from None
+
+
+def unless_gone(show: Callable[[], T], confirm_access: Callable[[], None]) -> T | None:
+    """Show something, or return None where it is gone: not found twice, while what it lies in is shown to us."""
+    for _ in range(2):
+        try:
+            return show()
+        except PermanentError as error:
+            if error.status != _NOT_FOUND:
+                raise
+        confirm_access()  # services answer the same of what they hide from us, which may just have ended
+    return None
 
 
 def lacks_scope(error: IntegrationError) -> bool:

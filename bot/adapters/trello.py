@@ -18,18 +18,17 @@ from bot.adapters.cutting import shorten, shorten_markdown
 from bot.adapters.evidence import held_in, id_in, object_in, prove, rows_in, text_in
 from bot.adapters.http import Wire, make_session
 from bot.adapters.paging import each_page
-from bot.adapters.refusals import Service, about_us
+from bot.adapters.refusals import Service, about_us, unless_gone
 from bot.adapters.remembered import Remembered
 from bot.config import ListNames, TrelloSection
 from bot.domain.pacing import Allowance
-from bot.errors import AccountError, PermanentError, RetryableError
+from bot.errors import AccountError, RetryableError
 from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
 
 _LONGEST_TEXT = 16_384  # of a name, a description, a comment
 _LONGEST_TITLE = 255  # a board shows no more of it
 _LONGEST_ADDRESS = 6_000  # characters of arguments in it; gateways refuse more than about 8,000
 _PAGE = 1_000
-_NOT_FOUND = 404
 _READER = "observer"
 _COLOUR = "sky"  # of the labels that we make
 _REPEATS = "herald-repeats"  # behind the address of the card that another one repeats
@@ -213,13 +212,8 @@ class TrelloTracker:
     def read(self, key: str) -> Ticket | None:
         board = self._board()
         send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}", {"fields": _CARD_FIELDS})
-        try:
-            return self._link.wire.ask(f"show {key}", send, lambda card: self._ticket(board, _card_of(key, card)))
-        except PermanentError as error:
-            if error.status != _NOT_FOUND:
-                raise
-        self.confirm_access()  # Trello answers the same of what it hides
-        return None
+        show = partial(self._link.wire.ask, f"show {key}", send, lambda card: self._ticket(board, _card_of(key, card)))
+        return unless_gone(show, self.confirm_access)
 
     def create(self, marker: str, draft: TicketDraft) -> Ticket:
         """Add the card on top of its list; priority and components, which a card has no place for, become labels."""

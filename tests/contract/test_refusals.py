@@ -83,6 +83,8 @@ TABLE = [
     Row("an expired licence", ATLASSIAN, answer(403, {"message": "Your license has expired."}), Reach.KIND),
     Row("a site that is away", ATLASSIAN, answer(404, {"message": "Your site is being moved"}), Reach.KIND),
     Row("read-only mode", (CONFLUENCE,), answer(405, {"message": "Read only mode is on"}), Reach.KIND),
+    Row("400 to nobody", (JIRA,), answer(400, {"errorMessages": ["Anonymous users may not"]}), Reach.KIND),
+    Row("400 of the project", (JIRA,), answer(400, {"errors": {"project": "a valid project is required"}}), ITS_OWN),
     Row("400", (*ATLASSIAN, TRELLO), answer(400, DATA), PermanentError.__name__),
     Row(
         "400 of a field",
@@ -150,6 +152,27 @@ def test_what_a_refusal_means(act: str, row: Row, server: Breakable):
     error = failure_of(WRITES[act], server, row.reply)
     assert meaning(error) == row.means, error
     assert len(server.writes) == 1
+
+
+@pytest.mark.parametrize("make", [jira, trello, confluence, slack])
+@pytest.mark.parametrize(("status", "error"), [(407, AccountError), (403, RetryableError), (502, RetryableError)])
+def test_a_proxy_that_lets_nothing_through_leaves_no_doubt(
+    make: Callable[..., Any],
+    status: int,
+    error: type[RetryableError],
+    server: Breakable,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, server.url)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    server.reply = lambda _: answer(status)
+    act = {jira: JIRA, trello: TRELLO, confluence: CONFLUENCE, slack: SLACK}[make]
+    with pytest.raises(RetryableError, match=r"the proxy on the way to service\.invalid") as caught:
+        WRITES[act].call(make("https://service.invalid"))
+    assert type(caught.value) is error
+    assert not caught.value.doubtful
 
 
 @pytest.mark.parametrize("act", ["jira create", "confluence label"])

@@ -1,6 +1,7 @@
 """A service that refuses our account is closed and told; nothing is given up, and all goes on when it takes us again."""
 
 import json
+import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -39,7 +40,7 @@ from bot.store import outbox
 from bot.store.outbox import EffectState, ParkedFor
 from bot.traffic import Gate, Traffic, gate_of, gates_of
 from bot.views import RunPageView
-from tests.contract.benches import confluence_wiki, jira_tracker, slack_chat, trello_tracker
+from tests.contract.benches import Reader, confluence_wiki, jira_tracker, slack_chat, trello_tracker
 
 LONG = timedelta(minutes=15)
 REFUSED = AccountError("Jira did not create the ticket (401): who are you?", status=401)
@@ -129,11 +130,11 @@ def test_a_missing_permission_leaves_what_needs_another_alone(bench):
 def test_only_a_refusal_while_access_works_is_the_effects_own(bench):
     bench.owe(open_ticket())
     refusal = PermanentError("Jira did not create the ticket (403): no", status=403, about_access=True)
-    for _ in range(2):
+    for _ in range(3):
         bench.tracker.faults.fail_next("create", refusal)
     bench.drain()
     assert bench.parked == [("open_ticket", str(refusal))]
-    assert bench.tracker.faults.calls["confirm_access"] == 2
+    assert bench.tracker.faults.calls["confirm_access"] == 3
 
 
 def test_a_refusal_that_has_just_ended_parks_nothing(bench):
@@ -321,6 +322,15 @@ def test_a_changed_configuration_is_tried_at_once():
     assert not traffic.closed(NOON).services
 
 
+def test_only_a_service_that_refuses_us_wholly_is_one(bench):
+    traffic, (effect, _) = Traffic(), tell("opened")
+    for reach in (Reach.CHANNEL, Reach.KIND):
+        traffic.refused(gate_of(effect, reach), NOON, Pauses(), 1.0)
+    assert traffic.refusing() == frozenset()
+    traffic.refused(gate_of(effect, Reach.SERVICE), NOON, Pauses(), 1.0)
+    assert traffic.refusing() == {"slack"}
+
+
 # ---- against the stand-in, over HTTP
 
 
@@ -474,6 +484,35 @@ def test_a_chat_that_refuses_our_account_gets_everything_once_afterwards(
     keys = [ObjectKey("slack", ObjectKind.MESSAGE, f"#search-quality test-{kind}-{n}") for n in range(2)]
     texts = [(Effect(EffectKind.TELL_CHANNEL, key, "opened"), tell("opened")[1]) for key in keys]
     go_through(office, Service.SLACK, kind, texts)
+
+
+def test_seconds_of_refusals_in_the_midst_of_much_work_lose_and_double_nothing(sqlite_database, box: RunningSandbox):
+    """Eight workers at once, forty-two comments behind their tickets, and an episode that begins among them."""
+    tracker = jira_tracker(box, "cloud").tracker
+    markers = [ticket_of(f"episode {number}") for number in range(6)]
+    for marker in markers:
+        said = [(Effect(each.kind, marker, each.cause), view) for each, view in map(comment, "abcdefg")]
+        owe(sqlite_database, opening(marker), *said, now=datetime.now(NOON.tzinfo))
+    dispatcher = Dispatcher(
+        sqlite_database,
+        Services({"jira": tracker}, {}, {}),
+        PlainWording(),
+        "host/1/1/a",
+        lambda: datetime.now(NOON.tzinfo),
+        time.sleep,
+        workers=8,
+        traffic=Traffic(at_once=4),
+        pauses=Pauses(first=0.1),
+        in_flight=timedelta(0),
+    )
+    box.strike(Fault(FaultKind.REFUSED_ACCOUNT, Service.JIRA_CLOUD, times=9, skip=9))
+    dispatcher.drain(timedelta(seconds=60))
+    assert outstanding(sqlite_database) == []
+    keys = {each.marker: each.ticket.key for each in tracker.marked("herald-once")}
+    reader = Reader(box.jira_cloud_url, (box.email, box.api_token), None)
+    for marker in markers:
+        comments = reader.get(f"rest/api/2/issue/{keys[marker.name]}/comment", expand="properties")["comments"]
+        assert [each["properties"][0]["value"]["mark"] for each in comments] == [f"mark-{cause}" for cause in "abcdefg"]
 
 
 def test_a_ticket_that_is_gone_is_the_one_things_fault(sqlite_database, box: RunningSandbox):
