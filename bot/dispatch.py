@@ -205,7 +205,7 @@ class Dispatcher:
             try:
                 return self._carry_out(delivery)
             except (PermanentError, AccountError) as error:
-                delivery.find_fault(error)
+                _find_fault(delivery, error)
                 refused += 1
                 if isinstance(error, AccountError) or not error.about_access or refused == _BELIEVED_AFTER:
                     raise
@@ -328,6 +328,15 @@ class Dispatcher:
         with self.database.begin() as tx:
             outbox.mark_parked(tx, owed, self.owner, now, reason, str(error), fields=fields, doubtful=doubtful)
         log.error("parked", effect=owed.effect.effect_id, error=str(error))
+
+
+def _find_fault(delivery: Delivery, error: PermanentError | AccountError) -> None:
+    """Ask who is at fault; whoever it is, what may have been carried out stays in doubt."""
+    try:
+        delivery.find_fault(error)
+    except RetryableError as fault:
+        fault.doubtful = fault.doubtful or (isinstance(error, AccountError) and error.doubtful)
+        raise
 
 
 def _why_parked(error: IntegrationError | TemplateError) -> ParkedFor:

@@ -23,7 +23,7 @@ import requests
 import urllib3.exceptions
 
 from bot.adapters.evidence import UnprovenError, json_in
-from bot.adapters.refusals import Answer, Service, is_shut_out, points_elsewhere, readable, refusal_of
+from bot.adapters.refusals import Answer, Service, is_page, is_shut_out, points_elsewhere, readable, refusal_of
 from bot.domain.pacing import Allowance
 from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError
 
@@ -92,8 +92,12 @@ class Wire:
             why = "cannot be understood"
         # Raised here, so that the answer's text does not trail behind as context.
         said = readable(answer.content) or "nothing"
-        message = f"{self._service.name} did not {doing} as far as its answer shows: it {why} ({said})."
-        raise RetryableError(self._service.mask(message), doubtful=write)
+        message = self._service.mask(
+            f"{self._service.name} did not {doing} as far as its answer shows: it {why} ({said})."
+        )
+        if is_page(answer):  # who asks us to log in does not take our account
+            raise AccountError(message, reach=Reach.KIND, doubtful=write, status=answer.status_code)
+        raise RetryableError(message, doubtful=write)
 
     def _send(self, doing: str, send: Callable[[], Answer], *, write: bool) -> Answer:
         failure: IntegrationError

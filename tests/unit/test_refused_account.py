@@ -171,6 +171,21 @@ def test_a_doubt_outlives_a_refusal_of_the_account(bench):
     assert bench.tracker.faults.calls["create"] == 1
 
 
+def test_a_doubt_outlives_the_finding_that_it_was_our_account(bench):
+    """A login page may come after the work was done: it is looked for, and not done again."""
+    bench.owe(open_ticket())
+    drainer = bench.dispatcher()
+    page = AccountError("a login page", reach=Reach.KIND, doubtful=True, status=200)
+    bench.tracker.faults.fail_next("create", page, committed=True)
+    bench.tracker.faults.fail_next("confirm_access", AccountError("a login page here too"))
+    drainer.drain()
+    assert outstanding(bench.database)[0].is_doubtful
+    bench.clock.now += LONG
+    drainer.drain()
+    assert bench.owed == []
+    assert bench.tracker.faults.calls["create"] == 1
+
+
 def test_that_something_cannot_be_looked_up_keeps_nothing_else_waiting(bench):
     bench.owe(tell("opened"))
     drainer = bench.dispatcher()
@@ -387,7 +402,13 @@ WIKIS = {
     "confluence cloud": (Service.CONFLUENCE_CLOUD, lambda box: confluence_wiki(box, "cloud").wiki),
     "confluence datacenter": (Service.CONFLUENCE_DATACENTER, lambda box: confluence_wiki(box, "datacenter").wiki),
 }
-EPISODES = (FaultKind.REFUSED_ACCOUNT, FaultKind.FORBIDDEN, FaultKind.NOT_FOUND, FaultKind.SSO_REDIRECT)
+EPISODES = (
+    FaultKind.REFUSED_ACCOUNT,
+    FaultKind.FORBIDDEN,
+    FaultKind.NOT_FOUND,
+    FaultKind.SSO_REDIRECT,
+    FaultKind.LOGIN_PAGE,
+)
 episodes = pytest.mark.parametrize("kind", EPISODES, ids=str)
 
 
