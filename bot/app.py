@@ -11,6 +11,7 @@ from typing import assert_never
 
 import structlog
 from pydantic import SecretStr
+from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
 from bot import charts, render
@@ -35,6 +36,7 @@ from bot.formats import Locale
 from bot.ports import Chat, DeadMan, Executor, RunStore, Tracker, Wiki
 from bot.render import Renderer
 from bot.store import Database, owners
+from bot.store.owners import Owner
 from bot.traffic import Traffic
 
 _WORKERS = 8  # they wait for services most of the time
@@ -56,6 +58,7 @@ class Surroundings:
     pause: Callable[[float], None] = time.sleep
     stopping: Callable[[], bool] = lambda: False
     on_step: Callable[[str], None] = ignore_step
+    lease_clock: Callable[[Connection], datetime] = owners.database_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,11 @@ class Herald:
         """The folder of the team's own templates."""
         return self.folder / self.config.templates if self.config.templates else None
 
+    def close(self) -> None:
+        """Let go of the state; what is still held is free for others."""
+        self.dispatcher.owner.resign()
+        self.database.close()
+
     def cycle(self, name: str, on_past: Callable[[int, int], None] = ignore_progress) -> Cycle:
         """Return the cycle of a pipeline; raises ConfigError where there is none of that name."""
         if name not in self.config.pipeline:
@@ -131,7 +139,7 @@ def make_reader(
 ) -> Herald:
     """Build a Herald that only reads: it makes, changes and frees nothing of the state, and cannot."""
     database = Database.for_reading(with_absolute_paths(config, folder).store.url.get_secret_value())
-    return _build(config, folder, around or Surroundings(), database, services=services)
+    return _build(config, folder, around or Surroundings(), database, Owner("a reader"), services=services)
 
 
 def make_herald(
@@ -147,9 +155,18 @@ def make_herald(
     if database is None:
         database = Database(with_absolute_paths(config, folder).store.url.get_secret_value())
         database.migrate()
+    around = around or Surroundings()
+    owner = Owner.begin(_lock_folder(config, folder, database), around.lease_clock)
     with database.begin() as tx:
-        owners.release_dead(tx, owners.is_alive)
-    return _build(config, folder, around or Surroundings(), database, services=services, run_store=run_store)
+        left = owner.bury_the_dead(tx)
+    owners.remove(left)
+    return _build(config, folder, around, database, owner, services=services, run_store=run_store)
+
+
+def _lock_folder(config: Config, folder: Path, database: Database) -> Path:
+    """Return where the Heralds that share a state show that they live: all who could share it have to see it."""
+    file = database.file
+    return folder / config.jobs_folder / ".heralds" if file is None else file.with_name(f"{file.name}-heralds")
 
 
 def _build(
@@ -157,6 +174,7 @@ def _build(
     folder: Path,
     around: Surroundings,
     database: Database,
+    owner: Owner,
     *,
     services: Services | None,
     run_store: RunStore | None = None,
@@ -166,7 +184,7 @@ def _build(
         database=database,
         services=services or make_services(config),
         wording=ConfiguredWording(config, folder),
-        owner=owners.this_process(),
+        owner=owner,
         clock=around.clock,
         pause=around.pause,
         on_step=around.on_step,

@@ -588,7 +588,7 @@ def _make_reader(config: Path, secrets_dir: Path | None) -> Herald:
 
 def _until_the_end(herald: Herald) -> Herald:
     """Let the state be closed when the command has ended."""
-    _at_the_end.callback(herald.database.close)
+    _at_the_end.callback(herald.close)
     return herald
 
 

@@ -23,6 +23,7 @@ from bot.seam import FIRE_TAG, GUESS_TAG
 from bot.setting_aside import Wall
 from bot.store import Database, aside, fires, leases, runs
 from bot.store.aside import SetAside
+from bot.store.owners import Owner
 from bot.store.runs import JudgedRun
 from bot.watch import Sight
 
@@ -56,7 +57,7 @@ class Cycle:
     database: Database
     run_store: RunStore
     executor: Executor
-    owner: str
+    owner: Owner
     clock: Callable[[], datetime]
     pause: Callable[[float], None]
     folder: Path  # that relative paths of the config start from
@@ -184,7 +185,7 @@ class Cycle:
         self._conclude(started, job, status, report)
 
     def _wait(self, job: Job) -> JobStatus | None:
-        """Wait for the job's end; None where Herald was asked to stop before."""
+        """Wait for the job's end; None where it is for another Herald, now or later, to go on."""
         renewed = self.clock()
         while True:
             status = self.executor.poll(job)
@@ -193,7 +194,8 @@ class Cycle:
             if self.stopping():
                 return None
             if self.clock() - renewed > _LEASE / 4:
-                self._renew()
+                if not self._renew():
+                    return None  # it was out of reach for so long that another Herald went on with it
                 renewed = self.clock()
             self.pause(self.poll_seconds)
 
@@ -326,11 +328,12 @@ class Cycle:
         finally:
             if held:
                 with self.database.begin() as tx:
-                    leases.give_back(tx, f"{LEASE_OF}{self.name}", self.owner)
+                    leases.give_back(tx, f"{LEASE_OF}{self.name}", self.owner.name)
 
     def _renew(self) -> bool:
         with self.database.begin() as tx:
-            return leases.take(tx, f"{LEASE_OF}{self.name}", self.owner, self.clock(), _LEASE)
+            owner, now = self.owner, self.owner.clock(tx)
+            return leases.take(tx, f"{LEASE_OF}{self.name}", owner.name, now, _LEASE, owner.may_take_over)
 
 
 def _fill(word: str, values: dict[str, str]) -> str:

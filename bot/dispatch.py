@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import Protocol
 
 import structlog
@@ -15,11 +17,12 @@ from sqlalchemy import Connection
 from bot.deliver import CannotTellError, Delivery, Done, NotYet, Services, TicketFields
 from bot.domain.effects import CREATING, EffectKind, ObjectKey, channel_of
 from bot.domain.pacing import Pauses
-from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError, TemplateError
+from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError, StateError, TemplateError
 from bot.mending import owe_mend, owe_mends
 from bot.render import Renderer
 from bot.store import Database, incidents, outbox
 from bot.store.outbox import Owed, ParkedFor
+from bot.store.owners import Owner
 from bot.traffic import Gate, Traffic, gate_of
 
 LEASE = timedelta(minutes=5)  # longer than all requests of one effect, each with its timeout
@@ -64,6 +67,15 @@ class Claim:
     channel: str | None  # where it is a message
 
 
+@dataclass(slots=True)
+class AtWork:
+    """What this Herald has in hand, by number; what it holds in the state beyond that was dropped, and is free."""
+
+    lock: Lock = field(default_factory=Lock)  # while something is claimed
+    numbers: set[int] = field(default_factory=set)
+    unrecorded: dict[int, tuple[Owed, Done]] = field(default_factory=dict)  # delivered while the state was away
+
+
 @dataclass(frozen=True, slots=True)
 class Dispatcher:
     """Delivers what the outbox owes, each effect effectively once.
@@ -76,7 +88,7 @@ class Dispatcher:
     database: Database
     services: Services
     wording: Wording
-    owner: str
+    owner: Owner
     clock: Callable[[], datetime]
     pause: Callable[[float], None]
     on_step: Callable[[str], None] = ignore_step
@@ -84,6 +96,7 @@ class Dispatcher:
     workers: int = 1
     traffic: Traffic = field(default_factory=Traffic)
     pauses: Pauses = field(default_factory=Pauses)
+    at_work: AtWork = field(default_factory=AtWork)
     # A request whose sender died may still be on its way; only after this does looking for it prove anything.
     in_flight: timedelta = timedelta(seconds=5)
 
@@ -91,12 +104,17 @@ class Dispatcher:
         """Deliver until nothing is due; waits up to *patience* for effects that are due later."""
         report = DrainReport()
         deadline = self.clock() + patience
-        if self.workers == 1:
-            while self.deliver_next(report) or self._wait(deadline):
-                pass
-        else:
-            with ThreadPoolExecutor(self.workers, "delivery") as pool:
-                self._share(pool, report, deadline)
+        try:
+            if self.workers == 1:
+                while self.deliver_next(report) or self._wait(deadline):
+                    pass
+            else:
+                with ThreadPoolExecutor(self.workers, "delivery") as pool:
+                    self._share(pool, report, deadline)
+        except StateError:
+            with suppress(StateError), self.at_work.lock:  # it may answer again, and this process may end now
+                self._record_what_stands()
+            raise
         return report
 
     def deliver_next(self, report: DrainReport) -> bool:
@@ -112,14 +130,22 @@ class Dispatcher:
         while True:
             claim = self._claim() if len(busy) < self.workers else None
             if claim is not None:
-                self.prepare()
-                busy.add(pool.submit(self._deliver, claim, report))
+                busy.add(self._hand_over(pool, claim, report))
             elif busy:
                 ended, busy = wait(busy, timeout=self._until_opening(), return_when=FIRST_COMPLETED)
                 for future in ended:
                     future.result()
             elif not self._wait(deadline):
                 return
+
+    def _hand_over(self, pool: ThreadPoolExecutor, claim: Claim, report: DrainReport) -> Future[None]:
+        try:
+            self.prepare()
+            return pool.submit(self._deliver, claim, report)
+        except BaseException:  # the machine has no room for another thread just now, or we were interrupted
+            self.at_work.numbers.discard(claim.owed.seq)
+            self.traffic.leave(claim.owed.effect, posted_at=None)
+            raise
 
     def _until_opening(self) -> float:
         """Return how many seconds to wait for workers before looking anew at what may go."""
@@ -143,9 +169,19 @@ class Dispatcher:
         return True
 
     def _claim(self) -> Claim | None:
-        now = self.clock()
+        with self.at_work.lock:
+            self._record_what_stands()
+            claim = self._claim_next()
+            if claim is not None:
+                self.at_work.numbers.add(claim.owed.seq)
+            return claim
+
+    def _claim_next(self) -> Claim | None:
+        now, owner = self.clock(), self.owner
         with self.database.begin() as tx:
-            owed = outbox.claim_next(tx, self.owner, now, now + LEASE, self.traffic.closed(now))
+            moment = owner.clock(tx)
+            outbox.free_dropped(tx, owner.name, moment, self.at_work.numbers, owner.may_take_over)
+            owed = outbox.claim_next(tx, owner.name, now, moment + LEASE, self.traffic.closed(now))
             named = [] if owed is None else _named_in(owed)
             known = outbox.known_objects(tx, named)
             coming = outbox.coming(tx, [key for key in named if key not in known])
@@ -168,6 +204,24 @@ class Dispatcher:
         return claim
 
     def _deliver(self, claim: Claim, report: DrainReport) -> None:
+        with self._in_hand(claim.owed):
+            self._attempt(claim, report)
+
+    @contextmanager
+    def _in_hand(self, owed: Owed) -> Iterator[None]:
+        """Give an effect back where the state failed in the midst of its delivery, as soon as the state answers."""
+        try:
+            yield
+        except StateError:
+            if owed.seq not in self.at_work.unrecorded:
+                with suppress(StateError), self.database.begin() as tx:
+                    outbox.give_back(tx, owed, self.owner.name)
+            raise
+        finally:
+            if owed.seq not in self.at_work.unrecorded:
+                self.at_work.numbers.discard(owed.seq)
+
+    def _attempt(self, claim: Claim, report: DrainReport) -> None:
         owed, service = claim.owed, claim.owed.effect.target.service
         posted_at = None
         try:
@@ -176,9 +230,9 @@ class Dispatcher:
             if isinstance(done, NotYet):
                 self._postpone(owed, done)
             else:
-                self._answered(owed)
                 posted_at = self.clock() if done.posted else None
-                self._record(owed, done)
+                self._record_or_keep(owed, done)
+                self._answered(owed)
                 report.delivered += 1
         except AccountError as error:
             self._hold(owed, error)
@@ -221,15 +275,24 @@ class Dispatcher:
             self.on_step("delivery.settled")
             if settled is not None:
                 return settled
-        with self.database.begin() as tx:
-            still_ours = outbox.mark_sent(tx, delivery.owed, self.owner, self.clock())
-            self.on_step("delivery.marking-sent")
-        if not still_ours:
+        if not self._mark_sent(delivery.owed):
             return NotYet(delivery.now, "another Herald took it over")
         self.on_step("delivery.marked-sent")
         done = delivery.perform()
         self.on_step("delivery.performed")
         return done
+
+    def _mark_sent(self, owed: Owed) -> bool:
+        """Record that a request is about to go out; False where another Herald took the effect over."""
+        try:
+            with self.database.begin() as tx:
+                still_ours = outbox.mark_sent(tx, owed, self.owner.name, self.clock())
+                self.on_step("delivery.marking-sent")
+        except StateError:  # the mark may stand all the same, and nothing went out
+            with suppress(StateError), self.database.begin() as tx:
+                outbox.give_back(tx, owed, self.owner.name, unsent=True)
+            raise
+        return still_ours
 
     def _settle(self, delivery: Delivery) -> Done | NotYet | None:
         try:
@@ -261,10 +324,24 @@ class Dispatcher:
             pause, is_new = self.traffic.refused(where, now, self.pauses, draw)
         with self.database.begin() as tx:
             until = now + self.pauses.of_the_refused(held_for, pause)
-            outbox.mark_held(tx, owed, self.owner, now, until, error)
+            outbox.mark_held(tx, owed, self.owner.name, now, until, error)
         if is_new:
             words = "our account is refused: nothing is lost, and all waits"
             log.error(words, where=str(where), error=str(error), always=True)
+
+    def _record_or_keep(self, owed: Owed, done: Done) -> None:
+        """Record a delivery, or keep it until the state answers: what is known to stand is in no doubt."""
+        try:
+            self._record(owed, done)
+        except StateError:
+            self.at_work.unrecorded[owed.seq] = owed, done
+            raise
+
+    def _record_what_stands(self) -> None:
+        for seq, (owed, done) in list(self.at_work.unrecorded.items()):
+            self._record(owed, done)
+            del self.at_work.unrecorded[seq]
+            self.at_work.numbers.discard(seq)
 
     def _record(self, owed: Owed, done: Done) -> None:
         now = self.clock()
@@ -301,7 +378,7 @@ class Dispatcher:
             outbox.mark_retry(
                 tx,
                 owed,
-                self.owner,
+                self.owner.name,
                 now + pause,
                 str(error),
                 doubtful=error.doubtful or owed.is_doubtful,
@@ -316,17 +393,17 @@ class Dispatcher:
             there = [] if wait.needs is None else outbox.known_objects(tx, [wait.needs])  # made a moment ago
             if wait.needs is not None and not there and not outbox.is_owed(tx, wait.needs):
                 words = f"{wait.needs}: is gone or was never made, and nothing makes it any more"
-                outbox.mark_parked(tx, owed, self.owner, self.clock(), ParkedFor.REFUSED, words)
+                outbox.mark_parked(tx, owed, self.owner.name, self.clock(), ParkedFor.REFUSED, words)
                 return
             until, why = (self.clock() if there else wait.until), wait.why
-            outbox.mark_waiting(tx, owed, self.owner, until, why, needs=wait.needs)
+            outbox.mark_waiting(tx, owed, self.owner.name, until, why, needs=wait.needs)
 
     def _park(self, owed: Owed, error: IntegrationError | TemplateError) -> None:
         reason, doubtful = _why_parked(error), owed.is_doubtful and not isinstance(error, CannotTellError)
         fields = error.fields if isinstance(error, PermanentError) else None
         now = self.clock()
         with self.database.begin() as tx:
-            outbox.mark_parked(tx, owed, self.owner, now, reason, str(error), fields=fields, doubtful=doubtful)
+            outbox.mark_parked(tx, owed, self.owner.name, now, reason, str(error), fields=fields, doubtful=doubtful)
         log.error("parked", effect=owed.effect.effect_id, error=str(error))
 
 

@@ -158,12 +158,14 @@ class Server:
 
     def _record_and_start(self, now: datetime) -> None:
         """Record what is due, and start a cycle for each pipeline with a fire that is not over, while there is room."""
-        herald = self.herald
+        herald, owner = self.herald, self.herald.dispatcher.owner
         with herald.database.begin() as tx:
             record_due(tx, herald.config, now)
             herald.around.on_step("round.recording")
             waiting = fires.waiting(tx)
-            elsewhere = leases.held_by_others(tx, LEASE_OF, herald.dispatcher.owner, now)
+            at_work = [name for name, errand in self.cycles.items() if errand.is_under_way]
+            leases.give_back_all_but(tx, LEASE_OF, owner.name, at_work)
+            elsewhere = leases.held_by_others(tx, LEASE_OF, owner.name, owner.clock(tx), owner.may_take_over)
         herald.around.on_step("round.recorded")
         for name in dict.fromkeys(fire.pipeline for fire in waiting):
             if name in herald.config.pipeline and self._has_room(name, elsewhere):

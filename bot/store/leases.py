@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, or_, select, update
+from sqlalchemy import Connection, delete, select, update
 
+from bot.store.owners import TakeOver, ran_out
 from bot.store.tables import leases
 from bot.store.upsert import insert_unless_there
 
 
-def take(tx: Connection, name: str, owner: str, now: datetime, length: timedelta) -> bool:
-    """Take or renew a lease; False where somebody else holds it."""
+def take(
+    tx: Connection, name: str, owner: str, now: datetime, length: timedelta, may_take_over: TakeOver = ran_out
+) -> bool:
+    """Take or renew a lease; False where somebody else holds it. *now* is the database's."""
     until = now + length
     if insert_unless_there(tx, leases, name=name, owner=owner, until=until):
         return True
-    free = or_(leases.c.owner == owner, leases.c.until <= now)
-    return tx.execute(update(leases).where(leases.c.name == name, free).values(owner=owner, until=until)).rowcount == 1
+    held = tx.execute(select(leases).where(leases.c.name == name).with_for_update()).first()
+    if held is None:  # given back this very moment
+        return insert_unless_there(tx, leases, name=name, owner=owner, until=until)
+    if held.owner != owner and not may_take_over(held.owner, held.until, now):
+        return False
+    tx.execute(update(leases).where(leases.c.name == name).values(owner=owner, until=until))
+    return True
 
 
 def give_back(tx: Connection, name: str, owner: str) -> None:
     tx.execute(delete(leases).where(leases.c.name == name, leases.c.owner == owner))
 
 
-def held_by_others(tx: Connection, prefix: str, owner: str, now: datetime) -> frozenset[str]:
+def give_back_all_but(tx: Connection, prefix: str, owner: str, kept: Collection[str]) -> None:
+    """Give back what this owner still holds though it is at work on none of it: it could not be given back before."""
+    mine = leases.c.name.startswith(prefix, autoescape=True), leases.c.owner == owner
+    tx.execute(delete(leases).where(*mine, leases.c.name.not_in([f"{prefix}{name}" for name in kept])))
+
+
+def held_by_others(
+    tx: Connection, prefix: str, owner: str, now: datetime, may_take_over: TakeOver = ran_out
+) -> frozenset[str]:
     """Return what others hold, of the leases whose names begin with *prefix*, without it."""
-    held = leases.c.name.startswith(prefix, autoescape=True), leases.c.owner != owner, leases.c.until > now
-    return frozenset(name.removeprefix(prefix) for name in tx.scalars(select(leases.c.name).where(*held)))
+    others = leases.c.name.startswith(prefix, autoescape=True), leases.c.owner != owner
+    held = [row for row in tx.execute(select(leases).where(*others)) if not may_take_over(row.owner, row.until, now)]
+    return frozenset(row.name.removeprefix(prefix) for row in held)

@@ -29,6 +29,7 @@ from sqlalchemy import (
 from bot.domain.effects import ASIDE, CREATING, Effect, EffectKind, ObjectKey, ObjectKind, channel_of
 from bot.errors import AccountError
 from bot.store.codec import dump, load
+from bot.store.owners import TakeOver, ran_out
 from bot.store.pieces import AT_ONCE, in_pieces
 from bot.store.tables import objects, outbox
 from bot.store.upsert import insert_unless_there
@@ -144,8 +145,23 @@ class Closed:
     kinds: Collection[tuple[str, EffectKind]] = ()  # of effects on a service
 
 
+def free_dropped(
+    tx: Connection, owner: str, now: datetime, at_work: Collection[int] = (), may_take_over: TakeOver = ran_out
+) -> None:
+    """Free what is held by nobody any more: by others that are gone, and by this owner where it is not *at_work* on it.
+
+    *now* is the database's. What was marked as sent stays doubtful.
+    """
+    held = outbox.c.owner.is_not(None), outbox.c.state == EffectState.PENDING
+    for row in tx.execute(select(outbox.c.seq, outbox.c.owner, outbox.c.leased_until).where(*held)):
+        is_mine = row.owner == owner
+        if row.seq not in at_work if is_mine else may_take_over(row.owner, row.leased_until or now, now):
+            this = outbox.c.seq == row.seq, outbox.c.owner == row.owner
+            tx.execute(update(outbox).where(*this).values(owner=None, leased_until=None))
+
+
 def claim_next(tx: Connection, owner: str, now: datetime, until: datetime, closed: Closed = Closed()) -> Owed | None:
-    """Lease the oldest effect that may be delivered now.
+    """Lease the oldest effect that may be delivered now and that nobody holds.
 
     An effect waits for the earlier ones of its lane while they are owed, and behind a parked creation.
     """
@@ -154,7 +170,7 @@ def claim_next(tx: Connection, owner: str, now: datetime, until: datetime, close
         .where(
             outbox.c.state == EffectState.PENDING,
             outbox.c.not_before <= now,
-            or_(outbox.c.leased_until.is_(None), outbox.c.leased_until < now),
+            outbox.c.leased_until.is_(None),
             outbox.c.service.not_in(closed.services),
             *(~outbox.c.lane.startswith(f"{lane_prefix(*each)}", autoescape=True) for each in closed.channels),
             *(or_(outbox.c.service != service, outbox.c.kind != kind) for service, kind in closed.kinds),
@@ -184,6 +200,14 @@ def _leads_its_lane(effects: FromClause) -> tuple[ColumnElement[bool], ColumnEle
         func.coalesce(pending.scalar_subquery(), effects.c.seq) >= effects.c.seq,
         func.coalesce(parked.scalar_subquery(), effects.c.seq) >= effects.c.seq,
     )
+
+
+def give_back(tx: Connection, owed: Owed, owner: str, *, unsent: bool = False) -> None:
+    """Free what was not seen through; what was marked as sent stays doubtful, unless it surely was not sent."""
+    values: dict[str, Any] = {"owner": None, "leased_until": None}
+    if unsent:
+        values |= {"sent_at": owed.sent_at, "attempts": owed.attempts}
+    tx.execute(update(outbox).where(*_held(owed, owner)).values(values))
 
 
 def lane_prefix(service: str, channel: str) -> str:

@@ -1,49 +1,157 @@
-"""Who holds leases: this process by name, and what to do about holders that died."""
+"""Who holds leases: each Herald by a name that no other has, and by the lock that shows whether it lives."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from pathlib import Path
 from uuid import uuid4
+from weakref import finalize
 
-import psutil
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
+from bot.private import create_file, make_folder
 from bot.store.tables import leases, outbox
 
-_START_TOLERANCE = 1.0  # seconds
+_LONGEST = timedelta(days=1)  # no lease is given for so long: a clock was wrong
+
+TakeOver = Callable[[str, datetime, datetime], bool]  # whether a lease is free: its holder, its end, and now
 
 
-def this_process() -> str:
-    """Name this process so that another on the same machine can tell whether it still lives."""
-    started = psutil.Process().create_time()
-    return f"{socket.gethostname()[:30]}/{os.getpid()}/{started:.0f}/{uuid4().hex[:6]}"
+class Life(Enum):
+    LIVES = "lives"
+    GONE = "gone"
+    UNKNOWN = "unknown"  # on another machine, or of a version that kept no lock
 
 
-def is_alive(owner: str) -> bool:
-    """Say whether the holder may still be at work; one on another machine may."""
-    host, pid, started, _ = owner.split("/")
-    if host != socket.gethostname()[:30]:
-        return True
-    try:
-        process = psutil.Process(int(pid))
-        same = abs(process.create_time() - float(started)) <= _START_TOLERANCE
-        return bool(same and process.status() != psutil.STATUS_ZOMBIE)  # one that nobody buried does no work
-    except psutil.NoSuchProcess:
-        return False
+class Lock:
+    """The lock on an open file, for as long as somebody refers to it."""
+
+    def __init__(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_RDWR)
+        self.let_go = finalize(self, os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def release_dead(tx: Connection, alive: Callable[[str], bool]) -> None:
-    """End the leases of holders that died, so that nobody waits for them to run out.
+def ran_out(_holder: str, until: datetime, now: datetime) -> bool:
+    """Say whether a lease is over by the clock alone; one that ends absurdly late was never right."""
+    return not now < until <= now + _LONGEST
 
-    What they had marked as sent stays doubtful.
+
+def database_time(tx: Connection) -> datetime:
+    """Return the time by the one clock that all who share the state can see."""
+    if tx.dialect.name != "postgresql":  # a file: whoever opens it is on this machine
+        return datetime.now(UTC)
+    moment: datetime | None = tx.scalar(select(func.clock_timestamp()))
+    assert moment is not None
+    return moment.astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One Herald among those that share a state.
+
+    While it lives, it holds the lock on a file of its own, and the kernel lets go of the lock when it dies, however it
+    does. Others that see the file, from another container too, believe the lock alone: no clock, no process number. For
+    the others its leases end by the clock of the database.
     """
-    holders = {
-        *tx.scalars(select(outbox.c.owner).where(outbox.c.owner.is_not(None))),
-        *tx.scalars(select(leases.c.owner)),
-    }
-    for owner in holders:
-        if not alive(owner):
-            tx.execute(update(outbox).where(outbox.c.owner == owner).values(owner=None, leased_until=None))
-            tx.execute(delete(leases).where(leases.c.owner == owner))
+
+    name: str
+    folder: Path | None = None  # with one file a Herald
+    lock: Lock | None = None
+    clock: Callable[[Connection], datetime] = database_time
+
+    @classmethod
+    def begin(cls, folder: Path | None, clock: Callable[[Connection], datetime] = database_time) -> Owner:
+        """Take a name and its lock; where no lock can be kept, leases of this Herald end by the clock."""
+        token = uuid4().hex[:24]
+        name = f"{socket.gethostname()[:24]}/{os.getpid()}/{token}"
+        lock = None if folder is None else _lock(folder, token, name)
+        return cls(name, folder, lock, clock)
+
+    def may_take_over(self, holder: str, until: datetime, now: datetime) -> bool:
+        match self.life_of(holder):
+            case Life.LIVES:
+                return False
+            case Life.GONE:
+                return True
+            case Life.UNKNOWN:
+                return ran_out(holder, until, now)
+
+    def life_of(self, holder: str) -> Life:
+        if holder == self.name:
+            return Life.LIVES
+        return Life.UNKNOWN if self.folder is None else _life(self.folder / _token(holder))
+
+    def bury_the_dead(self, tx: Connection) -> list[Path]:
+        """End the leases of Heralds that died, so that nobody waits for them; return what these left lying.
+
+        What they had marked as sent stays doubtful.
+        """
+        gone = [path for path in _files(self.folder) if _life(path) is Life.GONE]
+        tokens = {path.name for path in gone}
+        for holder in [holder for holder in _holders(tx) if _token(holder) in tokens]:
+            tx.execute(update(outbox).where(outbox.c.owner == holder).values(owner=None, leased_until=None))
+            tx.execute(delete(leases).where(leases.c.owner == holder))
+        return gone
+
+    def resign(self) -> None:
+        """Let go of the lock; what is still held is free for others."""
+        if self.lock is not None:
+            self.lock.let_go()
+
+
+def remove(files: Collection[Path]) -> None:
+    for path in files:
+        path.unlink(missing_ok=True)
+
+
+def _holders(tx: Connection) -> set[str]:
+    held = select(outbox.c.owner).where(outbox.c.owner.is_not(None))
+    return {*tx.scalars(held), *tx.scalars(select(leases.c.owner))}
+
+
+def _token(holder: str) -> str:
+    return holder.rpartition("/")[2]
+
+
+def _files(folder: Path | None) -> Iterator[Path]:
+    if folder is not None and folder.is_dir():
+        yield from (path for path in folder.iterdir() if not path.suffix)
+
+
+def _lock(folder: Path, token: str, name: str) -> Lock | None:
+    """Make a file and lock it before anybody sees it by its name."""
+    part = folder / f"{token}.part"
+    with suppress(OSError):
+        make_folder(folder)
+        create_file(part)
+        part.write_text(f"{name}\n", encoding="utf-8")  # for people
+        lock = Lock(part)
+        part.rename(folder / token)
+        return lock
+    return None
+
+
+def _life(path: Path) -> Life:
+    """Look whether the file's lock is held; looking disturbs neither its holder nor others who look."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return Life.UNKNOWN
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return Life.LIVES
+    except OSError:  # a file system without locks
+        return Life.UNKNOWN
+    else:
+        return Life.GONE
+    finally:
+        os.close(descriptor)

@@ -157,7 +157,7 @@ def make_server(
         world.advance(timedelta(minutes=5))
 
     orders = Orders()
-    around = Surroundings(lambda: world.now, pause or wait, orders.is_stopping, on_step)
+    around = Surroundings(lambda: world.now, pause or wait, orders.is_stopping, on_step, lambda _tx: world.now)
     herald = make_herald(
         config,
         world.folder,

@@ -95,7 +95,7 @@ class Bench:
             }
         )
         services = Services({"jira": self.tracker}, {"confluence": self.wiki}, {"slack": self.chat})
-        around = Surroundings(self.clock, self.pause, lambda: self.stopping, self.step)
+        around = Surroundings(self.clock, self.pause, lambda: self.stopping, self.step, lambda _tx: self.now)
         made = make_herald(
             config, self.folder, around=around, services=services, run_store=self.store, database=self.database
         )

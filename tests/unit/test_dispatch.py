@@ -41,6 +41,7 @@ from bot.ports import TicketState
 from bot.render import Renderer
 from bot.store import incidents, outbox
 from bot.store.outbox import EffectState
+from bot.store.owners import Owner
 from bot.views import ArchivePageView, ChartView, FactRow, OpenIncidentRow, PipelinePageView, RunPageView, Tone, View
 
 LAG = timedelta(seconds=30)
@@ -88,8 +89,13 @@ class Bench:
     def services(self) -> Services:
         return Services({"jira": self.tracker}, {"confluence": self.wiki}, {"slack": self.chat})
 
+    def owner(self, name: str) -> Owner:
+        return Owner(name, clock=lambda _tx: self.clock())
+
     def dispatcher(self, owner="host/1/1/a", on_step: Callable[[str], None] = ignore_step, **changes) -> Dispatcher:
-        made = Dispatcher(self.database, self.services, Wording(), owner, self.clock, self.clock.pause, on_step)
+        made = Dispatcher(
+            self.database, self.services, Wording(), self.owner(owner), self.clock, self.clock.pause, on_step
+        )
         return replace(made, **changes)
 
     def drain(self, patience=timedelta(0)) -> DrainReport:

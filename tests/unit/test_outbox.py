@@ -1,13 +1,9 @@
 """What is owed: stored once, handed out in order, held by lease."""
 
-import os
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import psutil
 import pytest
 from state_samples import (
     INCIDENT,
@@ -29,7 +25,7 @@ from state_samples import (
 )
 
 from bot.domain.effects import EffectKind, ObjectKind
-from bot.store import leases, outbox, owners, texts
+from bot.store import outbox, texts
 from bot.store.outbox import EffectState, ParkedFor
 
 A, B = "host/1/1/a", "host/2/2/b"
@@ -37,6 +33,7 @@ A, B = "host/1/1/a", "host/2/2/b"
 
 def claim(database, owner=A, now=NOON, until=NOON + 5 * MINUTE):
     with database.begin() as tx:
+        outbox.free_dropped(tx, owner, now, at_work=range(1000))
         return outbox.claim_next(tx, owner, now, until)
 
 
@@ -298,59 +295,3 @@ def test_a_message_that_was_edited_since_is_judged_by_its_latest_edit(database):
     told(database, cause="b")
     with database.begin() as tx:
         assert texts.messages_missing(tx, TICKET, INCIDENT) == []
-
-
-# ---- owners of leases
-
-
-def test_this_process_is_alive_and_a_machine_elsewhere_may_be():
-    assert owners.is_alive(owners.this_process())
-    assert owners.is_alive("another-machine/1/1/x")
-
-
-def test_two_heralds_in_one_process_have_two_names():
-    assert owners.this_process() != owners.this_process()
-
-
-@pytest.fixture
-def child():
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    yield process
-    process.communicate(b"\n")
-
-
-def owner_named(pid: int) -> str:
-    host = owners.this_process().split("/")[0]
-    return f"{host}/{pid}/{psutil.Process(pid).create_time():.0f}/abcdef"
-
-
-def test_a_process_that_ended_is_dead_even_while_nobody_has_buried_it(child):
-    owner = owner_named(child.pid)
-    assert owners.is_alive(owner)
-    child.kill()
-    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert not owners.is_alive(owner)
-    child.wait()
-    assert not owners.is_alive(owner)
-
-
-def test_a_process_that_took_over_a_number_is_another(child):
-    host, pid, started, tail = owner_named(child.pid).split("/")
-    assert not owners.is_alive(f"{host}/{pid}/{int(started) - 60}/{tail}")
-
-
-def test_leases_of_the_dead_end_at_once_and_what_they_sent_stays_doubtful(database):
-    owe(database, open_ticket(), tell("a"))
-    sent = claim(database, A)
-    send(database, sent, A)
-    claim(database, B)
-    with database.begin() as tx:
-        leases.take(tx, "pipeline:search", A, NOON, MINUTE)
-        leases.take(tx, "pipeline:shop", B, NOON, MINUTE)
-        owners.release_dead(tx, lambda owner: owner == B)
-        assert leases.take(tx, "pipeline:search", "c", NOON, MINUTE)
-        assert not leases.take(tx, "pipeline:shop", "c", NOON, MINUTE)
-    again = claim(database, "c")
-    assert again.seq == sent.seq
-    assert again.is_doubtful
-    assert claim(database, "c") is None

@@ -38,6 +38,7 @@ from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
 from bot.show import print_status
 from bot.store import outbox
 from bot.store.outbox import EffectState, ParkedFor
+from bot.store.owners import Owner
 from bot.traffic import Gate, Traffic, gate_of, gates_of
 from bot.views import RunPageView
 from tests.contract.benches import Reader, confluence_wiki, jira_tracker, slack_chat, trello_tracker
@@ -371,7 +372,7 @@ class Office:
             self.database,
             self.services,
             PlainWording(),
-            "host/1/1/a",
+            Owner("host/1/1/a", clock=lambda _tx: self.clock()),
             self.clock,
             self.clock.pause,
             in_flight=timedelta(0),
