@@ -8,16 +8,21 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from bot.domain.incidents import SeriesKey
 from bot.domain.judge import Assessment, Finding, Outcome, SeriesState
 from bot.domain.runs import DataCard, Run, Unread
+from bot.errors import in_short
 from bot.store.codec import dump, load
 from bot.store.pieces import in_pieces
 from bot.store.tables import runs, series_states
 
 _KEPT = 512  # runs
+_SPARE = 5  # runs to take the latest from, should it be one that cannot be read
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +86,7 @@ def record(tx: Connection, judged: JudgedRun) -> None:
 
 
 def find(tx: Connection, pipeline: str, run_id: str) -> JudgedRun | None:
-    row = tx.execute(select(runs).where(*_is_run(pipeline, run_id))).first()
-    return None if row is None else _judged(row)
+    return next(iter(_readable(tx.execute(select(runs).where(*_is_run(pipeline, run_id))))), None)
 
 
 def recent(
@@ -95,7 +99,7 @@ def recent(
     if before is not None:
         query = query.where(runs.c.ended_at <= before)
     rows = tx.execute(query.order_by(runs.c.ended_at.desc(), runs.c.run_id).limit(limit)).all()
-    return [_judged(row) for row in reversed(rows)]
+    return _readable(reversed(rows))
 
 
 def last_end(tx: Connection, series: SeriesKey) -> datetime | None:
@@ -130,13 +134,12 @@ def latest_with(tx: Connection, pipeline: str, outcome: Outcome, since: datetime
     ranked = select(runs.c.run_id, place.label("place")).where(*mine).subquery()
     newest = select(ranked.c.run_id).where(ranked.c.place == 1)
     query = select(runs).where(runs.c.pipeline == pipeline, runs.c.run_id.in_(newest))
-    return [_judged(row) for row in tx.execute(query.order_by(runs.c.ended_at, runs.c.run_id))]
+    return _readable(tx.execute(query.order_by(runs.c.ended_at, runs.c.run_id)))
 
 
 def latest(tx: Connection, pipeline: str) -> JudgedRun | None:
-    query = select(runs).where(runs.c.pipeline == pipeline).order_by(runs.c.ended_at.desc()).limit(1)
-    row = tx.execute(query).first()
-    return None if row is None else _judged(row)
+    query = select(runs).where(runs.c.pipeline == pipeline).order_by(runs.c.ended_at.desc()).limit(_SPARE)
+    return next(iter(_readable(tx.execute(query))), None)
 
 
 def latest_of_each(tx: Connection, pipeline: str) -> Sequence[JudgedRun]:
@@ -145,7 +148,7 @@ def latest_of_each(tx: Connection, pipeline: str) -> Sequence[JudgedRun]:
     ranked = select(runs.c.run_id, place.label("place")).where(runs.c.pipeline == pipeline).subquery()
     newest = select(ranked.c.run_id).where(ranked.c.place == 1)
     query = select(runs).where(runs.c.pipeline == pipeline, runs.c.run_id.in_(newest))
-    return [_judged(row) for row in tx.execute(query.order_by(runs.c.series))]
+    return _readable(tx.execute(query.order_by(runs.c.series)))
 
 
 def count(tx: Connection, pipeline: str) -> int:
@@ -179,6 +182,17 @@ def _is(series: SeriesKey) -> tuple[Any, ...]:
 def _read(run: str, card: str, findings: str) -> tuple[Run, DataCard, tuple[Finding, ...]]:
     """Read what does not change once it is written; the runs of a baseline are asked for again and again."""
     return load(Run, run), load(DataCard, card), load(_Findings, findings).findings
+
+
+def _readable(rows: Iterable[Row[Any]]) -> list[JudgedRun]:
+    """Return the runs that can be read; one that cannot (another version wrote it, a disk lost it) hides no other."""
+    found = []
+    for row in rows:
+        try:
+            found.append(_judged(row))
+        except ValueError as error:  # which pydantic's errors are
+            log.warning("left out, for it cannot be read", pipeline=row.pipeline, run=row.run_id, error=in_short(error))
+    return found
 
 
 def _judged(row: Row[Any]) -> JudgedRun:

@@ -21,6 +21,7 @@ from bot.overview import overview
 from bot.ports import JobState, JobStatus
 from bot.store import aside, runs
 from bot.store.aside import SetAside
+from bot.store.tables import runs as stored
 from bot.store.tables import series_states
 
 DAY = timedelta(days=1)
@@ -465,3 +466,16 @@ def test_the_doctor_names_what_is_set_aside_and_what_the_last_run_was_judged_wit
     assert aside_check.said == "1 could not be judged; the latest, poison: ValueError: Singular matrix"
     assert artifact_check.ok
     assert artifact_check.said.endswith("per_example.parquet is too large to be read: 9 rows")
+
+
+@pytest.mark.parametrize("column", ["run", "card", "findings", "outcome", "unread"])
+def test_a_stored_run_that_cannot_be_read_hides_no_other(bench, column, capsys):
+    bench.outcomes([*GOOD, *GOOD])
+    with bench.database.begin() as tx:
+        broken = stored.c.run_id.in_(["run2", "run6"])
+        tx.execute(update(stored).where(broken).values({column: '[{"half'}))
+    bench.outcomes([BAD] * 3)
+    assert len(bench.incidents(IncidentState.OPEN)) == 1
+    assert set_aside(bench) == []
+    show.print_status(overview(bench.herald), as_json=True)
+    assert "run9" in capsys.readouterr().out

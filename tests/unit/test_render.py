@@ -26,6 +26,7 @@ import bot.render
 from bot.domain.effects import ObjectKey
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
+from bot.domain.runs import Trouble, Unread
 from bot.errors import TemplateError
 from bot.escape import clean_address
 from bot.formats import Locale
@@ -231,6 +232,22 @@ def test_every_outcome_and_kind_has_a_text_with_nothing_undefined(locale: Locale
                 assert "None" not in text
                 assert "  " not in re.sub(r"{noformat}.*?{noformat}|\|.*", "", text, flags=re.DOTALL)
                 assert not re.search(r" [.,;]|\.\.|。。|，。| （|([:：；;,，] *){2}", text), text
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("trouble", Trouble)
+def test_what_a_run_was_judged_without_is_said_on_its_page(locale: Locale, trouble: Trouble):
+    page = samples.run_page(samples.WORDS[locale])
+    unread = (Unread("data_card.json", trouble, "line <1> & more"), Unread("per_example.parquet", trouble))
+    text = RENDERERS[locale].render_run_page(replace(page, unread=unread), {}).body
+    parsed(text)
+    assert {"en": "it was judged without that:", "zh": "判定时没有用到："}[locale] in text
+    assert "line &lt;1&gt; &amp; more" in text
+    said = [
+        line for line in text.splitlines() if "<code>data_card.json</code>" in line or "per_example.parquet" in line
+    ]
+    assert len(set(said)) == 2
+    assert "判定时" not in RENDERERS[locale].render_run_page(page, {}).body
 
 
 @pytest.mark.parametrize("locale", LOCALES)
