@@ -116,7 +116,7 @@ def run(
     with show.progress("telling"):
         drained = herald.dispatcher.drain(_patience())
     show.print_cycle(name, report, drained, as_json=as_json)
-    if report.busy or drained.failures:
+    if report.busy or report.trouble or drained.failures:
         raise typer.Exit(1)
 
 

@@ -83,6 +83,7 @@ class Occasion:
     page: ObjectKey | None = None
     names: Mapping[str, JudgedRun] = field(default_factory=dict)  # of runs that incidents speak of, by id
     log_tail: str = ""
+    said: str = ""  # why the runs could not be looked at, in the words of whoever was asked
     exit_code: str = ""
     now: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
@@ -287,6 +288,8 @@ def _when_last_bad(on: Occasion, incident: Incident) -> Occasion:
         return on
     if incident.kind is Kind.STALE:
         return replace(on, assessment=Assessment("", (Finding("runs", Outcome.STALE, Reason.SILENCE),), SeriesState()))
+    if incident.kind is Kind.BLIND:
+        return replace(on, assessment=Assessment("", (Finding("looks", Outcome.BLIND, Reason.UNSEEN),), SeriesState()))
     last = next((judged for judged in reversed(on.history) if judged.run.run_id in incident.bad_runs), None)
     return on if last is None else replace(on, assessment=assessment_of(last), exit_code="")
 
@@ -304,6 +307,7 @@ def verdict_view(on: Occasion, step: Step | None) -> VerdictView:
     told = told or next((f for f in findings[:1] if f.metric in on.config.metrics), None)
     headline = None if told is None else _metric_row(on, told)
     silence = next((f for f in findings if f.outcome is Outcome.STALE), None)
+    unseen = next((f for f in findings if f.outcome is Outcome.BLIND), None)
     incident = step.incident if step else None
     return VerdictView(
         outcome=outcome,
@@ -318,6 +322,8 @@ def verdict_view(on: Occasion, step: Step | None) -> VerdictView:
         exit_code=on.exit_code,
         silent_for="" if silence is None or silence.value is None else _seconds(on, silence.value),
         cadence="" if silence is None else _seconds(on, silence.baseline),
+        unseen_for="" if unseen is None or unseen.value is None else _seconds(on, unseen.value),
+        said=on.said,
     )
 
 

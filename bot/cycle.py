@@ -18,6 +18,7 @@ from bot.domain.fires import Fire, FireState
 from bot.domain.runs import Run, RunStatus
 from bot.errors import JobError, RunStoreError
 from bot.judging import BASELINE_RUNS, Judging, Past, series_of
+from bot.lookout import Lookout
 from bot.ports import Executor, Job, JobState, JobStatus, RunStore
 from bot.seam import FIRE_TAG, GUESS_TAG
 from bot.setting_aside import Wall
@@ -45,6 +46,7 @@ class CycleReport:
 
     judged: list[JudgedRun] = field(default_factory=list)
     set_aside: Sequence[SetAside] = ()  # of the pipeline, since when ever
+    trouble: str = ""  # why there was nothing to look at
     busy: bool = False  # another Herald is at work on this pipeline
 
 
@@ -73,6 +75,10 @@ class Cycle:
     @property
     def judging(self) -> Judging:
         return Judging(self.name, self.config, self.database, self.run_store, self.clock, self.on_step)
+
+    @property
+    def lookout(self) -> Lookout:
+        return Lookout(self.judging)
 
     @property
     def wall(self) -> Wall:
@@ -106,7 +112,7 @@ class Cycle:
         self._judge_new(report)
         self._confirm(report)
         self._end_looks()
-        self.judging.look_for_silence()
+        self.listen()
 
     def judge_only(self) -> CycleReport:
         """Judge what is new without starting, finishing or confirming any job: what a dry run does."""
@@ -250,20 +256,43 @@ class Cycle:
 
         Runs of the fires *but_not* are left for when their jobs are concluded.
         """
+        try:
+            saw_all = self._judge_seen(report, but_not)
+        except RunStoreError as error:
+            self.lookout.missed(str(error))
+            raise
+        if saw_all and report.trouble:
+            self.lookout.missed(report.trouble)
+        elif saw_all:
+            self.lookout.saw()
+        with self.database.begin() as tx:
+            report.set_aside = aside.of_pipeline(tx, self.name)
+
+    def _judge_seen(self, report: CycleReport, but_not: Collection[str]) -> bool:
+        """Judge what there is to see; False where Herald was asked to stop before the end of it."""
         now = self.clock()
         sights = self.judging.watch.look(now)
+        report.trouble = "" if sights or self.pipeline.job is not None else self.lookout.nothing_there()
         report.judged += self.wall.try_again()
         if not self._judge_past(sights, report, but_not):
-            return
+            return False
         for run, is_past in self.judging.watch.unseen(sights):
             if self.stopping():
-                return
+                return False
             if run.tags.get(FIRE_TAG) not in but_not:
                 report.judged += self.wall.judge(run, None, Past() if is_past else None)
                 self._renew()
         self.judging.watch.move_marks(sights, now)
-        with self.database.begin() as tx:
-            report.set_aside = aside.of_pipeline(tx, self.name)
+        return True
+
+    def listen(self) -> None:
+        """File what no run says: that none came in time, or that none can be seen."""
+        self.lookout.look_for_blindness()
+        try:
+            self.judging.look_for_silence()
+        except RunStoreError as error:
+            self.lookout.missed(str(error))
+            raise
 
     def _judge_past(self, sights: Sequence[Sight], report: CycleReport, but_not: Collection[str]) -> bool:
         """Judge what was there at first contact; False where Herald was asked to stop before the end of it."""

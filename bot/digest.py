@@ -18,17 +18,19 @@ from bot.domain.digest import LINES, Chosen, DigestSection, choose_lines, is_qui
 from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
 from bot.domain.fires import FireState
 from bot.domain.incidents import Incident, IncidentState, Kind
-from bot.domain.judge import Finding, Outcome
+from bot.domain.judge import Finding, Outcome, unjudged
+from bot.domain.sight import Visibility, visibility
 from bot.formats import Locale
 from bot.render import Renderer, clean_title
 from bot.schedule import next_due_times
-from bot.store import backlog, fires, incidents, outbox, pipelines, runs
+from bot.store import aside, backlog, fires, incidents, looks, outbox, pipelines, runs
 from bot.store.outbox import EffectState
 from bot.store.runs import JudgedRun
 from bot.timetable import latest_until
 from bot.views import DigestKind, DigestLine, DigestPart, DigestView, Tone, View
 
 WEEK = timedelta(days=7)
+_LOOKED_BACK = 40  # runs
 _NEXT = timedelta(days=7)  # what is due later is no news
 
 
@@ -54,10 +56,11 @@ def compose_digest(herald: Herald, since: datetime | None = None, locale: Locale
         due = next_due_times(herald.config, pipelines.find_all(tx), now)
         since = since or outbox.last_digest(tx) or now - WEEK
         found = _Gathering(herald, tx, since, now, locale, zone)
+        unknown = [*found.out_of_sight(), *found.unjudged()]
         lines = {
-            DigestSection.NEEDS_YOU: [*found.undelivered(), *found.standing()],
+            DigestSection.NEEDS_YOU: [*found.undelivered(), *found.standing(), *unknown],
             DigestSection.BETTER: [*found.recovered(), *found.improved()],
-            DigestSection.WATCHING: list(found.watching()),
+            DigestSection.WATCHING: [*found.watching(), *found.set_aside()],
             DigestSection.NEXT: list(found.next(due)),
         }
         judged = sum(runs.count_since(tx, name, since) for name in herald.config.pipeline)
@@ -181,6 +184,48 @@ class _Gathering:
             where = " ".join(part for part in (refusal.service, refusal.channel) if part)
             since = formats.moment(refusal.since, self.zone, self.locale)
             yield partial(DigestLine, DigestKind.REFUSED, service=where, when=since, count=str(refusal.waiting))
+
+    def out_of_sight(self) -> Iterator[Line]:
+        """Yield the pipelines whose runs could not be looked at, or were not: that nothing was found says nothing."""
+        found = looks.of_pipelines(self.tx)
+        told = {name for name, incident in self._incidents(IncidentState.OPEN) if incident.kind is Kind.BLIND}
+        for name, section in self.herald.config.pipeline.items():
+            look, title = found.get(name), section.title or name
+            match visibility(look, self.since):
+                case Visibility.UNSEEN if look is not None and look.failing_since is not None and name not in told:
+                    since = formats.moment(look.seen_at or look.failing_since, self.zone, self.locale)
+                    yield partial(DigestLine, DigestKind.UNSEEN, title, when=since, said=look.said)
+                case Visibility.NOT_LOOKED:
+                    since = formats.day(look.seen_at, self.zone, self.locale) if look and look.seen_at else ""
+                    yield partial(DigestLine, DigestKind.NOT_LOOKED, title, when=since)
+
+    def unjudged(self) -> Iterator[Line]:
+        """Yield metrics that cannot be judged and of which no incident speaks: they may have fallen."""
+        told = {i.series for _, i in self._incidents(IncidentState.OPEN) if i.kind is Kind.INVALID}
+        for name, section in self.herald.config.pipeline.items():
+            for last in runs.latest_of_each(self.tx, name):
+                found = [] if last.series in told else unjudged(last.findings)
+                for finding in found:
+                    metric = section.metrics.get(finding.metric, MetricSection())
+                    since = "" if finding.is_unheard_of else self._since_unjudged(last, finding.metric)
+                    title = series_title(section.title or name, last.run, section.series_by)
+                    plain = metric.name.get(self.locale, finding.metric)
+                    yield partial(DigestLine, DigestKind.UNJUDGED, title, metric=plain, when=since)
+
+    def _since_unjudged(self, last: JudgedRun, metric: str) -> str:
+        """Return the day since which the runs of a series lack a metric that can be judged."""
+        first = last
+        for earlier in reversed(runs.recent(self.tx, last.series, _LOOKED_BACK)):
+            if metric not in {finding.metric for finding in unjudged(earlier.findings)}:
+                break
+            first = earlier
+        return formats.day(first.run.ended, self.zone, self.locale)
+
+    def set_aside(self) -> Iterator[Line]:
+        for name, some in aside.of_each(self.tx).items():
+            if name in self.herald.config.pipeline and some:
+                title = self.herald.config.pipeline[name].title or name
+                yield partial(DigestLine, DigestKind.SET_ASIDE, title, count=str(len(some)))
 
     def standing(self) -> list[Line]:
         """Return the open incidents: those that opened since first, then the others, the latest first."""

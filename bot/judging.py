@@ -321,6 +321,20 @@ class Judging:
         self.on_step("silence.recorded")
         log.warning("silent", pipeline=self.name, last=last.run.name, always=True)
 
+    def owe_without_run(
+        self,
+        tx: Connection,
+        last: JudgedRun,
+        assessment: Assessment,
+        steps: Sequence[Step],
+        now: datetime,
+        *,
+        said: str,
+    ) -> None:
+        """Owe what is told of an incident that no run shows; *last* is the pipeline's latest run."""
+        occasion = self._occasion(RunResult(last.run), assessment, (last,), steps, now)
+        self._owe(tx, replace(occasion, title=self.title, said=said), assessment.run_id)
+
     def _owe_sections(
         self, tx: Connection, on: compose.Occasion, own: SeriesKey | None = None, *, but_not: SeriesKey | None = None
     ) -> None:
@@ -382,9 +396,12 @@ class Judging:
             now=now,
         )
 
-    def _owe(self, tx: Connection, on: compose.Occasion, asked_before: datetime | None = None) -> None:
+    def _owe(
+        self, tx: Connection, on: compose.Occasion, cause: str = "", *, asked_before: datetime | None = None
+    ) -> None:
+        """Owe the effects that an occasion calls for; its *cause* is its run, unless no run is behind it."""
         has_chart = compose.chart_view(on) is not None
-        effects = effects_of(on.result.run_id, on.steps, on.places, on.page, has_chart=has_chart)
+        effects = effects_of(cause or on.result.run_id, on.steps, on.places, on.page, has_chart=has_chart)
         owed = [(effect, compose.view_of(effect, on)) for effect in effects]
         outbox.owe(tx, self.name, owed, on.now, asked_before=asked_before)
 

@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 from bot.app import Herald
 from bot.domain.effects import Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident
+from bot.domain.sight import Look
 from bot.schedule import next_due_times
-from bot.store import aside, backlog, incidents, outbox, pipelines, runs
+from bot.store import aside, backlog, incidents, looks, outbox, pipelines, runs
 from bot.store.aside import SetAside
 from bot.store.outbox import EffectState, Refusal
 from bot.store.runs import JudgedRun
@@ -35,6 +36,7 @@ class PipelineOverview:
     incidents: tuple[OpenIncident, ...]  # that are not over, oldest first; the latest of them where there are many
     count: int  # of all that are not over
     set_aside: tuple[SetAside, ...] = ()  # runs that broke what judges them, the oldest first
+    look: Look | None = None  # how the looks at its runs have gone; None where there was none
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ def overview(herald: Herald, limit: int | None = None) -> Overview:
         counts = incidents.count_standing(tx)
         standing = _with_tickets(herald, tx, incidents.standing_of_each(tx, limit))
         set_aside = aside.of_each(tx)
+        seen_when = looks.of_pipelines(tx)
         owed = backlog.count(tx)
         refused = tuple(outbox.refusals(tx))
         seen = tuple(
@@ -64,6 +67,7 @@ def overview(herald: Herald, limit: int | None = None) -> Overview:
                 tuple(standing.get(name, ())),
                 counts.get(name, 0),
                 tuple(set_aside.get(name, ())),
+                seen_when.get(name),
             )
             for name, pipeline in config.pipeline.items()
         )

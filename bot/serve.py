@@ -198,7 +198,7 @@ class Server:
     def _listen(self) -> None:
         """Look for pipelines of which no run comes."""
         for name in self.herald.config.pipeline:
-            self.herald.cycle(name).judging.look_for_silence()
+            self.herald.cycle(name).listen()
 
     def _forget(self) -> None:
         config = self.herald.config

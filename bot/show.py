@@ -19,7 +19,7 @@ from rich.table import Table
 from bot.checks import Check, Examined
 from bot.cycle import CycleReport
 from bot.dispatch import DrainReport
-from bot.domain.judge import Finding, Outcome
+from bot.domain.judge import Finding, Outcome, unjudged
 from bot.overview import Overview, PipelineOverview
 from bot.rehearse import Rehearsal
 from bot.store.aside import SetAside
@@ -91,6 +91,7 @@ def print_cycle(name: str, report: CycleReport, drained: DrainReport, *, as_json
             {
                 "pipeline": name,
                 "busy": report.busy,
+                "trouble": report.trouble,
                 "runs": [run_as_json(judged) for judged in report.judged],
                 "set_aside": [_aside_as_json(each) for each in report.set_aside],
                 "delivered": drained.delivered,
@@ -101,6 +102,8 @@ def print_cycle(name: str, report: CycleReport, drained: DrainReport, *, as_json
     console = Console()
     if report.busy:
         console.print(f"{escape(name)}: another Herald is at work on it; nothing was done here")
+    elif report.trouble:
+        console.print(f"{escape(name)}: there was nothing to look at: {escape(report.trouble)}")
     elif not report.judged:
         console.print(f"{escape(name)}: no new run to judge")
     shown = report.judged[-_RUNS_SHOWN:]
@@ -146,6 +149,7 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
         if pipeline.last is not None:
             _print_unread(console, [pipeline.last])
         _print_set_aside(console, pipeline.set_aside)
+        _print_blind_spots(console, pipeline)
     console.print(f"owed: {seen.owed:,}, parked: {seen.parked:,}")
     for refusal in seen.refused:
         where = " ".join(part for part in (refusal.service, refusal.channel) if part)
@@ -174,6 +178,16 @@ def _print_unread(console: Console, judged: Iterable[JudgedRun]) -> None:
         for each in run.unread:
             name = escape(f"{run.series.pipeline}: {run.run.name}")
             console.print(f"[yellow]judged without:[/] {name}: {escape(say_unread(each))}")
+
+
+def _print_blind_spots(console: Console, pipeline: PipelineOverview) -> None:
+    """Say of a pipeline what could not be looked at, and what cannot be judged: neither is the same as all quiet."""
+    name, look = escape(pipeline.name), pipeline.look
+    if look is not None and look.failing_since is not None:
+        console.print(f"[red]could not look:[/] {name} since {when(look.failing_since)}: {escape(look.said)}")
+    for finding in unjudged(pipeline.last.findings) if pipeline.last else ():
+        why = "no run has ever had it" if finding.is_unheard_of else finding.reason.replace("_", " ")
+        console.print(f"[yellow]cannot judge:[/] {name}: {escape(finding.metric)}: {why}")
 
 
 def _print_set_aside(console: Console, set_aside: Sequence[SetAside]) -> None:
@@ -269,6 +283,11 @@ def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
         "name": pipeline.name,
         "last": run_as_json(pipeline.last) if pipeline.last else None,
         "next_due": pipeline.next_due,
+        "seen_at": pipeline.look.seen_at if pipeline.look else None,
+        "could_not_look": None
+        if pipeline.look is None or pipeline.look.failing_since is None
+        else {"since": pipeline.look.failing_since, "said": pipeline.look.said},
+        "cannot_judge": [finding.metric for finding in unjudged(pipeline.last.findings)] if pipeline.last else [],
         "after": pipeline.after,
         "open_incidents": pipeline.count,
         "set_aside": [_aside_as_json(each) for each in pipeline.set_aside],

@@ -31,6 +31,7 @@ ADAPTER_SUPPORT = {  # what several adapters share: no service of its own
 OVERSEERS = (
     "bot.cycle",
     "bot.judging",
+    "bot.lookout",
     "bot.dispatch",
     "bot.deliver",
     "bot.compose",
@@ -59,7 +60,7 @@ LAYERS = (
     ("bot.config_file", "bot.adapters", "bot.render", "bot.charts", "bot.store"),
     ("bot.judge_words", "bot.judge_lines"),
     ("bot.compose", "bot.deliver", "bot.mending", "bot.watch", "bot.traffic"),
-    ("bot.dispatch", "bot.judging", "bot.setting_aside"),
+    ("bot.dispatch", "bot.judging", "bot.lookout", "bot.setting_aside"),
     ("bot.cycle",),
     ("bot.app",),
     (

@@ -126,6 +126,15 @@ contacts = Table(
     Column("past_read", Boolean, nullable=False),
 )
 
+looks = Table(
+    "looks",
+    metadata,
+    Column("pipeline", String(64), primary_key=True),
+    Column("seen_at", Instant),  # when all there was could last be seen
+    Column("failing_since", Instant),
+    Column("said", Text, nullable=False, default=""),  # why not, in the words of whoever was asked
+)
+
 series_states = Table(
     "series_states",
     metadata,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -115,6 +115,12 @@ class Finding:
     def key(self) -> str:
         """Name the series this finding belongs to within the run's series."""
         return self.metric if self.part is None else f"{self.metric} [{self.part}]"
+
+
+def unjudged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return those that say of a whole metric nothing but that it cannot be judged."""
+    whole = (finding for finding in findings if finding.part is None)
+    return tuple(f for f in whole if f.outcome is Outcome.INVALID or f.is_unheard_of)
 
 
 @dataclass(frozen=True, slots=True)

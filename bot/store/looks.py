@@ -1,0 +1,25 @@
+"""How the looks at each pipeline's runs have gone."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, insert, select
+
+from bot.domain.sight import Look
+from bot.store.tables import looks
+
+
+def of_pipeline(tx: Connection, pipeline: str) -> Look:
+    return of_pipelines(tx).get(pipeline, Look(pipeline))
+
+
+def of_pipelines(tx: Connection) -> dict[str, Look]:
+    """Return the looks of all pipelines that were looked at, or tried to be, by their names."""
+    rows = tx.execute(select(looks)).all()
+    return {row.pipeline: Look(row.pipeline, row.seen_at, row.failing_since, row.said) for row in rows}
+
+
+def save(tx: Connection, look: Look) -> None:
+    """Store how a look has gone, in the place of the one before."""
+    tx.execute(delete(looks).where(looks.c.pipeline == look.pipeline))
+    row = {"pipeline": look.pipeline, "seen_at": look.seen_at, "failing_since": look.failing_since, "said": look.said}
+    tx.execute(insert(looks).values(row))

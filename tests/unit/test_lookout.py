@@ -1,0 +1,182 @@
+"""What could not be looked at is never called quiet: noted, shown, told after a while, and over by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bot.adapters.memory import MemoryChat, MemoryTracker
+from bot.adapters.memory_runs import MemoryRunStore
+from bot.app import Herald, Surroundings, make_herald
+from bot.config import Config
+from bot.deliver import Services
+from bot.digest import compose_digest, preview
+from bot.domain.runs import Run, RunStatus
+from bot.domain.sight import Look, Visibility, find_blindness, missed, saw, visibility
+from bot.errors import RunStoreError
+from bot.overview import overview
+from bot.ports import Experiment, TicketState
+from bot.store import Database
+
+MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+AWAY = "mlflow.tracking_uri: https://mlflow.example: takes no connections"
+
+
+class ShyRunStore(MemoryRunStore):
+    """A run store that may be away."""
+
+    is_away = False
+
+    def experiments(self, patterns: Sequence[str]) -> Sequence[Experiment]:
+        if self.is_away:
+            raise RunStoreError(AWAY)
+        return super().experiments(patterns)
+
+
+@dataclass
+class Watchtower:
+    """A Herald that watches one experiment, with a clock that is set by hand."""
+
+    database: Database
+    folder: Path
+    now: datetime = MONDAY
+
+    def __post_init__(self) -> None:
+        self.store, self.tracker, self.chat = ShyRunStore(), MemoryTracker(), MemoryChat()
+        self.store.create("search")
+        self.store.create("ranking")
+
+    def herald(self, experiment: str = "search", metrics: Sequence[str] = ("ndcg",)) -> Herald:
+        config = Config.model_validate(
+            {
+                "tracker": {"jira": {"kind": "jira", "url": "https://example.com", "token": "none", "project": "P"}},
+                "chat": {"slack": {"kind": "slack", "token": "none"}},
+                "pipeline": {
+                    "search": {
+                        "title": "Search",
+                        "experiment": experiment,
+                        "tracker": "jira",
+                        "chat": "slack",
+                        "channel": "C1",
+                        "metrics": {name: {} for name in metrics},
+                    }
+                },
+            }
+        )
+        services = Services({"jira": self.tracker}, {}, {"slack": self.chat})
+        around = Surroundings(clock=lambda: self.now)
+        return make_herald(
+            config, self.folder, around=around, services=services, run_store=self.store, database=self.database
+        )
+
+    def log(self, name: str, **metrics: float) -> None:
+        self.now += HOUR
+        self.store.add("search", Run(name, name, RunStatus.FINISHED, self.now - HOUR, self.now, metrics))
+
+    def look(self, herald: Herald) -> None:
+        herald.cycle("search").resume()
+        herald.dispatcher.drain()
+
+    def fail_to_look(self, herald: Herald) -> None:
+        self.store.is_away = True
+        with pytest.raises(RunStoreError):
+            herald.cycle("search").resume()
+
+    def digest(self, herald: Herald) -> str:
+        return preview(herald, compose_digest(herald))
+
+
+@pytest.fixture
+def tower(sqlite_database, tmp_path) -> Watchtower:
+    return Watchtower(sqlite_database, tmp_path)
+
+
+def test_all_is_quiet_only_where_herald_has_looked(tower):
+    herald = tower.herald()
+    assert "Search has never been looked at." in tower.digest(herald)
+    tower.look(herald)
+    assert tower.digest(herald).startswith("All quiet")
+    tower.now += 8 * DAY
+    assert "Search has not been looked at since 23 Nov." in tower.digest(herald)
+
+
+def test_a_digest_says_since_when_and_why_it_could_not_be_looked(tower):
+    herald = tower.herald()
+    tower.look(herald)
+    tower.now += HOUR
+    tower.fail_to_look(herald)
+    text = tower.digest(herald)
+    assert "quiet" not in text
+    assert "The runs of Search could not be looked at since 23 Nov 2026, 09:00 (mlflow.tracking_uri:" in text
+    (seen,) = overview(herald).pipelines
+    assert seen.look == Look("search", MONDAY, MONDAY + HOUR, AWAY)
+
+
+def test_a_pipeline_that_cannot_be_seen_for_a_day_is_told_once_and_over_by_itself(tower):
+    herald = tower.herald()
+    tower.look(herald)
+    for _ in range(60):
+        tower.now += HOUR
+        tower.fail_to_look(herald)
+        herald.cycle("search").listen()
+        herald.dispatcher.drain()
+    (ticket,) = tower.tracker.tickets.values()
+    assert ticket.draft.title == "Search: its runs cannot be looked at"
+    assert "takes no connections" in ticket.draft.body
+    assert "a drop would go unnoticed" in tower.digest(herald)
+    tower.store.is_away = False
+    tower.look(herald)
+    assert ticket.state is TicketState.DONE
+    assert "can be looked at again" in ticket.comments[-1][1]
+    assert len(tower.tracker.tickets) == 1
+    assert "after 2\u00a0d 12\u00a0h" in tower.digest(herald)
+
+
+def test_an_experiment_that_is_not_there_is_nothing_to_look_at_and_the_nearest_is_named(tower):
+    herald = tower.herald(experiment="serch")
+    report = herald.cycle("search").resume()
+    assert report.trouble == "MLflow has no experiment named serch; did you mean search?"
+    assert "serch" in tower.digest(herald)
+
+
+def test_a_metric_that_stopped_coming_before_first_contact_is_not_quiet(tower):
+    for number in range(10):
+        tower.log(f"good{number}", ndcg=0.4 + 0.001 * (number % 3), mrr=0.5)
+    for number in range(5):
+        tower.log(f"bad{number}", ndcg=0.2, mrr=0.5)
+    tower.log("without", mrr=0.5)
+    herald = tower.herald(metrics=("ndcg", "mrr"))
+    tower.look(herald)
+    text = tower.digest(herald)
+    assert "quiet" not in text
+    assert "ndcg of Search cannot be judged since 24 Nov." in text
+
+
+def test_a_metric_that_no_run_ever_had_is_named_in_status_and_digest(tower):
+    for number in range(6):
+        tower.log(f"run{number}", ndcg=0.4)
+    herald = tower.herald(metrics=("ndcg", "ndgc"))
+    tower.look(herald)
+    assert "ndgc of Search cannot be judged: no run has ever had it." in tower.digest(herald)
+    (seen,) = overview(herald).pipelines
+    assert seen.last is not None
+    assert seen.last.accepted
+
+
+def test_looks_that_fail_keep_their_beginning_and_one_that_succeeds_ends_them():
+    look = missed(missed(saw(Look("p"), MONDAY), MONDAY + HOUR, "a"), MONDAY + 2 * HOUR, "b")
+    assert look == Look("p", MONDAY, MONDAY + HOUR, "b")
+    assert visibility(look, MONDAY - DAY) is Visibility.UNSEEN
+    assert visibility(saw(look, MONDAY + DAY), MONDAY) is Visibility.SEEN
+    assert visibility(None, MONDAY) is Visibility.NOT_LOOKED
+
+
+@pytest.mark.parametrize(("hours", "told"), [(1, False), (24, False), (25, True)])
+def test_it_is_told_once_looks_have_failed_for_longer_than_patience(hours, told):
+    look = Look("p", MONDAY - 5 * DAY, MONDAY, "away")
+    assert (find_blindness(look, DAY, MONDAY + hours * HOUR) is not None) is told
