@@ -24,9 +24,10 @@ from bot.domain.digest import LINES, DigestSection, choose_lines, is_quiet
 from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
+from bot.domain.sight import Look
 from bot.errors import AccountError, PermanentError, Reach, RetryableError
 from bot.render import Renderer
-from bot.store import Database, incidents, outbox, pipelines, runs
+from bot.store import Database, incidents, looks, outbox, pipelines, runs
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -40,6 +41,8 @@ class Office:
         self.now = MONDAY
         self.database, self.folder = database, folder
         self.chat, self.wiki = MemoryChat(), MemoryWiki()
+        with database.begin() as tx:  # or nothing could be called quiet
+            looks.save(tx, Look("search", MONDAY + 7 * DAY))
 
     def herald(self, **digest: Any) -> Herald:
         service = {"url": "https://example.com", "token": "none"}
@@ -353,6 +356,10 @@ def test_the_command_shows_a_digest_and_posts_it_when_told_to(httpserver, sqlite
         return done.output
 
     quiet = "and nothing needs you"
+    state = Database(sqlite_url)
+    with state.begin() as tx:
+        looks.save(tx, Look("search", datetime.now(UTC)))
+    state.close()
     assert quiet in digest()
     assert quiet in digest("--since", "2d", "--post", "--dry-run")
     assert httpserver.log == []

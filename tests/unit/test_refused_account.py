@@ -294,7 +294,7 @@ def test_what_was_given_up_for_the_accounts_sake_is_owed_again(database, words: 
     with database.begin() as tx:
         owed = outbox.claim_next(tx, "a", NOON, NOON + LONG)
         outbox.mark_parked(tx, owed, "a", NOON, ParkedFor.REFUSED, words)
-    migration = import_module("bot.store.migrations.versions.0010_back_to_the_account")
+    migration = import_module("bot.store.migrations.versions.0006_back_to_the_account")
     with database.begin() as tx, Operations.context(MigrationContext.configure(tx)):
         migration.upgrade()
     with database.begin() as tx:
