@@ -188,6 +188,7 @@ def _build(
         clock=around.clock,
         pause=around.pause,
         on_step=around.on_step,
+        stopping=around.stopping,
         prepare=load_for_delivery,
         workers=_WORKERS if services is None else 1,  # what is given may not be made for threads
         traffic=Traffic(at_once=_AT_ONCE, message_gap=_MESSAGE_GAP) if services is None else Traffic(),

@@ -7,7 +7,7 @@ import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -102,6 +102,7 @@ def run(
     """Run one cycle of one pipeline now.
 
     Its job runs (if it has one), new runs are judged, what is suspicious is confirmed, and what has to be told is told.
+    Ends with 1 where something of that stays untold.
     """
     from bot import show
 
@@ -111,12 +112,14 @@ def run(
         show.print_rehearsal(rehearse(*_read(config, secrets_dir), name), as_json=as_json)
         return
     herald = _make(config, secrets_dir)
+    began = herald.around.clock()
     with show.progress(f"{name}: job and verdict") as advance:
-        report = herald.cycle(name, advance).run(herald.around.clock(), by_hand=True)
+        report = herald.cycle(name, advance).run(began, by_hand=True)
     with show.progress("telling"):
         drained = herald.dispatcher.drain(_patience())
-    show.print_cycle(name, report, drained, as_json=as_json)
-    if report.busy or report.trouble or drained.failures:
+    left = _count_left(herald, name, began)
+    show.print_cycle(name, report, drained, left, as_json=as_json)
+    if report.busy or report.trouble or left:
         raise typer.Exit(1)
 
 
@@ -130,22 +133,25 @@ def serve(
 ) -> None:
     """Run every pipeline at its times.
 
-    SIGTERM or Ctrl-C stops it; jobs that run then live on, and the next Herald adopts them. SIGHUP reads the
-    configuration anew.
+    SIGTERM or Ctrl-C stops it within half a minute: what is under way is finished, the rest stays owed; jobs that run
+    live on, and the next Herald adopts them. SIGHUP reads the configuration anew.
     """
     import signal
 
     from bot.app import Surroundings, reconfigure
     from bot.journal import set_up
-    from bot.serve import Orders, Server
+    from bot.serve import Server
+    from bot.stopping import STOP_SECONDS, Orders, end_within, leave_at_once
 
     orders = Orders()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: orders.ask_to_stop())
+    end_within(STOP_SECONDS, (signal.SIGTERM, signal.SIGINT), leave_at_once)
     signal.signal(signal.SIGHUP, lambda *_: orders.ask_to_reload())
     set_up(logging.INFO)
     herald = _make(config, secrets_dir, Surroundings(stopping=orders.is_stopping))
-    Server(herald, orders, lambda old: reconfigure(old, _read(config, secrets_dir)[0]), stop_jobs).run()
+    if not Server(herald, orders, lambda old: reconfigure(old, _read(config, secrets_dir)[0]), stop_jobs).run():
+        leave_at_once()
 
 
 @app.command()
@@ -186,6 +192,7 @@ def digest(
     on schedule.
     """
     from bot import show
+    from bot.config import DIGEST
     from bot.digest import compose_digest, owe_digest, preview
 
     herald = _make(config, secrets_dir) if post and not dry_run else _make_reader(config, secrets_dir)
@@ -201,9 +208,9 @@ def digest(
         typer.echo("herald: a quiet time, which the configuration skips: nothing was posted", err=True)
         return
     drained = herald.dispatcher.drain(_patience())
-    for words in drained.failures:
-        typer.echo(f"herald: {words}", err=True)
-    if drained.failures:
+    if _count_left(herald, DIGEST, now):
+        for words in drained.failures_of(DIGEST) or ["the digest is not delivered yet; see herald outbox"]:
+            typer.echo(f"herald: {words}", err=True)
         raise typer.Exit(1)
 
 
@@ -590,6 +597,13 @@ def _until_the_end(herald: Herald) -> Herald:
     """Let the state be closed when the command has ended."""
     _at_the_end.callback(herald.close)
     return herald
+
+
+def _count_left(herald: Herald, pipeline: str, began: datetime) -> int:
+    from bot.store import outbox as store
+
+    with herald.database.begin() as tx:
+        return store.count_left(tx, pipeline, began)
 
 
 def _length(text: str) -> timedelta:

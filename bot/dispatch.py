@@ -17,7 +17,17 @@ from sqlalchemy import Connection
 from bot.deliver import CannotTellError, Delivery, Done, NotYet, Services, TicketFields
 from bot.domain.effects import CREATING, EffectKind, ObjectKey, channel_of
 from bot.domain.pacing import Pauses
-from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError, StateError, TemplateError
+from bot.errors import (
+    AccountError,
+    HeraldError,
+    IntegrationError,
+    PermanentError,
+    Reach,
+    RetryableError,
+    StateError,
+    TemplateError,
+)
+from bot.journal import describe
 from bot.mending import owe_mend, owe_mends
 from bot.render import Renderer
 from bot.store import Database, incidents, outbox
@@ -52,10 +62,24 @@ class Wording(Protocol):
 
 @dataclass(slots=True)
 class DrainReport:
-    """What a drain did: how many effects were delivered, and the words of those that were not."""
+    """What a drain did: how many effects were delivered, and what is said of those that still are not."""
 
     delivered: int = 0
-    failures: list[str] = field(default_factory=list)
+    undelivered: dict[int, tuple[str, str]] = field(default_factory=dict)  # by number: the pipeline, and the words
+
+    @property
+    def failures(self) -> list[str]:
+        return [words for _, words in self.undelivered.values()]
+
+    def failures_of(self, pipeline: str) -> list[str]:
+        return [words for name, words in self.undelivered.values() if name == pipeline]
+
+    def succeed(self, owed: Owed) -> None:
+        self.delivered += 1
+        self.undelivered.pop(owed.seq, None)
+
+    def fail(self, owed: Owed, error: Exception) -> None:
+        self.undelivered[owed.seq] = (owed.pipeline, _words_of(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +116,7 @@ class Dispatcher:
     clock: Callable[[], datetime]
     pause: Callable[[float], None]
     on_step: Callable[[str], None] = ignore_step
+    stopping: Callable[[], bool] = lambda: False  # then what is under way is finished, and nothing more is begun
     prepare: Callable[[], None] = do_nothing  # once, before the first effect goes to a worker
     workers: int = 1
     traffic: Traffic = field(default_factory=Traffic)
@@ -106,7 +131,7 @@ class Dispatcher:
         deadline = self.clock() + patience
         try:
             if self.workers == 1:
-                while self.deliver_next(report) or self._wait(deadline):
+                while not self.stopping() and (self.deliver_next(report) or self._wait(deadline)):
                     pass
             else:
                 with ThreadPoolExecutor(self.workers, "delivery") as pool:
@@ -119,7 +144,7 @@ class Dispatcher:
 
     def deliver_next(self, report: DrainReport) -> bool:
         """Deliver the oldest effect that is due; False where none is."""
-        claim = self._claim()
+        claim = self._claim(report)
         if claim is not None:
             self._deliver(claim, report)
         return claim is not None
@@ -128,14 +153,14 @@ class Dispatcher:
         """Hand what is due to the workers until nothing is, and nothing under way could free more."""
         busy: set[Future[None]] = set()
         while True:
-            claim = self._claim() if len(busy) < self.workers else None
+            claim = self._claim(report) if len(busy) < self.workers and not self.stopping() else None
             if claim is not None:
                 busy.add(self._hand_over(pool, claim, report))
             elif busy:
                 ended, busy = wait(busy, timeout=self._until_opening(), return_when=FIRST_COMPLETED)
                 for future in ended:
                     future.result()
-            elif not self._wait(deadline):
+            elif self.stopping() or not self._wait(deadline):
                 return
 
     def _hand_over(self, pool: ThreadPoolExecutor, claim: Claim, report: DrainReport) -> Future[None]:
@@ -156,6 +181,8 @@ class Dispatcher:
 
     def _wait(self, deadline: datetime) -> bool:
         """Wait a little for what is due later; False where nothing is before *deadline*."""
+        if self.clock() >= deadline:
+            return False
         with self.database.begin() as tx:
             due = outbox.next_due(tx)
         now = self.clock()
@@ -168,44 +195,48 @@ class Dispatcher:
         self.pause(min(max((due - now).total_seconds(), 0.05), _LONGEST_WAIT))
         return True
 
-    def _claim(self) -> Claim | None:
+    def _claim(self, report: DrainReport) -> Claim | None:
         with self.at_work.lock:
             self._record_what_stands()
-            claim = self._claim_next()
+            claim = self._claim_next(report)
             if claim is not None:
                 self.at_work.numbers.add(claim.owed.seq)
             return claim
 
-    def _claim_next(self) -> Claim | None:
-        now, owner = self.clock(), self.owner
-        with self.database.begin() as tx:
-            moment = owner.clock(tx)
-            outbox.free_dropped(tx, owner.name, moment, self.at_work.numbers, owner.may_take_over)
-            owed = outbox.claim_next(tx, owner.name, now, moment + LEASE, self.traffic.closed(now))
-            named = [] if owed is None else _named_in(owed)
-            known = outbox.known_objects(tx, named)
-            coming = outbox.coming(tx, [key for key in named if key not in known])
-            place = None if owed is None or not owed.is_doubtful else outbox.place_of(tx, owed.effect.target)
-        if owed is None:
-            return None
-        delivery = Delivery(
-            owed,
-            self.services,
-            self.wording.renderer(owed.pipeline, owed.effect.target),
-            self.wording.ticket_fields(owed.pipeline),
-            known,
-            now,
-            self.in_flight,
-            coming,
-            place,
-        )
-        claim = Claim(owed, delivery, channel_of(owed.effect.target))
-        self.traffic.enter(owed.effect, now)
-        return claim
+    def _claim_next(self, report: DrainReport) -> Claim | None:
+        """Lease the next effect; one that cannot even be made ready is set aside."""
+        owner = self.owner
+        while True:
+            now = self.clock()
+            with self.database.begin() as tx:
+                moment = owner.clock(tx)
+                outbox.free_dropped(tx, owner.name, moment, self.at_work.numbers, owner.may_take_over)
+                owed = outbox.claim_next(tx, owner.name, now, moment + LEASE, self.traffic.closed(now))
+                if owed is None:
+                    return None
+                named = _named_in(owed)
+                known = outbox.known_objects(tx, named)
+                coming = outbox.coming(tx, [key for key in named if key not in known])
+                place = outbox.place_of(tx, owed.effect.target) if owed.is_doubtful else None
+            try:
+                renderer = self.wording.renderer(owed.pipeline, owed.effect.target)
+                fields = self.wording.ticket_fields(owed.pipeline)
+            except Exception as error:  # noqa: BLE001  whatever it is, it is this effect's alone
+                self._set_aside(owed, error, report)
+                continue
+            delivery = Delivery(owed, self.services, renderer, fields, known, now, self.in_flight, coming, place)
+            self.traffic.enter(owed.effect, now)
+            return Claim(owed, delivery, channel_of(owed.effect.target))
 
     def _deliver(self, claim: Claim, report: DrainReport) -> None:
+        """Deliver an effect; what nobody foresaw is its own affair, and the others go on."""
         with self._in_hand(claim.owed):
-            self._attempt(claim, report)
+            try:
+                self._attempt(claim, report)
+            except StateError:
+                raise
+            except Exception as error:  # noqa: BLE001
+                self._set_aside(claim.owed, error, report)
 
     @contextmanager
     def _in_hand(self, owed: Owed) -> Iterator[None]:
@@ -233,17 +264,17 @@ class Dispatcher:
                 posted_at = self.clock() if done.posted else None
                 self._record_or_keep(owed, done)
                 self._answered(owed)
-                report.delivered += 1
+                report.succeed(owed)
         except AccountError as error:
+            report.fail(owed, error)
             self._hold(owed, error)
-            report.failures.append(str(error))
         except RetryableError as error:
+            report.fail(owed, error)
             self._put_back(owed, error)
-            report.failures.append(str(error))
         except (PermanentError, TemplateError) as error:
+            report.fail(owed, error)
             self._answered(owed)
             self._park(owed, error)
-            report.failures.append(str(error))
         finally:
             self.traffic.leave(owed.effect, posted_at=posted_at)
             self.traffic.allowed(service, self.services.allowance(service), self.clock())
@@ -405,6 +436,19 @@ class Dispatcher:
         with self.database.begin() as tx:
             outbox.mark_parked(tx, owed, self.owner.name, now, reason, str(error), fields=fields, doubtful=doubtful)
         log.error("parked", effect=owed.effect.effect_id, error=str(error))
+
+    def _set_aside(self, owed: Owed, error: Exception, report: DrainReport) -> None:
+        """Park what broke in a way that nobody foresaw; a request may have gone out, and is then looked for."""
+        words, now = _words_of(error), self.clock()
+        with self.database.begin() as tx:
+            is_parked = outbox.mark_parked(tx, owed, self.owner.name, now, ParkedFor.BROKEN, words, doubtful=True)
+        if is_parked:
+            report.fail(owed, error)
+        log.error("broke", exc_info=error, effect=owed.effect.effect_id)
+
+
+def _words_of(error: Exception) -> str:
+    return str(error) if isinstance(error, HeraldError) else f"broke: {describe(error)}"
 
 
 def _find_fault(delivery: Delivery, error: PermanentError | AccountError) -> None:

@@ -27,6 +27,6 @@ def owe_mend(tx: Connection, chats: Mapping[str, Chat], text: Owed, shown: Known
     chat = chats.get(text.effect.target.service)
     can_edit = text.effect.kind is EffectKind.UPDATE_SECTION or (chat is not None and chat.can_edit)
     # What is still owed on the same object will show it, and must not be undone by a mend of an older text.
-    if can_edit and not outbox.is_followed(tx, text):
+    if can_edit and text.view is not None and not outbox.is_followed(tx, text):
         mend = replace(text.effect, cause=f"{text.effect.cause}+{shown.key.kind}")
         outbox.owe(tx, text.pipeline, [(mend, text.view)], now)

@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot.config import Config, ScheduleSection
 from bot.domain.fires import Fire
+from bot.journal import describe
 from bot.store import fires, pipelines
 from bot.store.pipelines import KnownPipeline
 from bot.timetable import first_after, latest_until
@@ -21,22 +23,35 @@ _PUNCTUAL = timedelta(minutes=1)  # a due time met this late was not missed
 log = structlog.get_logger(__name__)
 
 
-def record_due(tx: Connection, config: Config, now: datetime) -> None:
-    """Record a fire for every pipeline that is due.
+def record_due(tx: Connection, config: Config, now: datetime) -> dict[str, str]:
+    """Record a fire for every pipeline that is due; return those whose due times could not be told, and why.
 
     A pipeline whose last fire is not over is left alone: of the due times that pass meanwhile, the latest is recorded
     afterwards. So one run makes up for all that were missed, be it that the pipeline was busy or Herald was not there.
     """
     waiting = {fire.pipeline for fire in fires.waiting(tx)}
     all_known = pipelines.know_all(tx, config.pipeline, now)
+    broken: dict[str, str] = {}
     for name, pipeline in config.pipeline.items():
-        known = _keep_up(tx, all_known[name], pipeline.schedule, config.zone_of(name), now)
-        if pipeline.schedule is None or name in waiting:
-            continue
-        if known.next_due is not None and known.next_due <= now:
-            _record(tx, known, known.next_due, pipeline.schedule, config.zone_of(name), now)
-        elif pipeline.schedule.after is not None:
-            _record_after(tx, known, pipeline.schedule, now)
+        try:
+            known = _keep_up(tx, all_known[name], pipeline.schedule, config.zone_of(name), now)
+            if pipeline.schedule is not None and name not in waiting:
+                _record_if_due(tx, known, pipeline.schedule, config.zone_of(name), now)
+        except SQLAlchemyError:  # the state's trouble is everybody's
+            raise
+        except Exception as error:
+            log.exception("broke", what=f"schedule of {name}")
+            broken[name] = describe(error)
+    return broken
+
+
+def _record_if_due(
+    tx: Connection, known: KnownPipeline, schedule: ScheduleSection, zone: ZoneInfo, now: datetime
+) -> None:
+    if known.next_due is not None and known.next_due <= now:
+        _record(tx, known, known.next_due, schedule, zone, now)
+    elif schedule.after is not None:
+        _record_after(tx, known, schedule, now)
 
 
 def next_due_times(config: Config, known: Mapping[str, KnownPipeline], now: datetime) -> dict[str, datetime]:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from queue import Empty, SimpleQueue
-from typing import Protocol
 
 import structlog
 
 from bot.app import Herald, load_for_work, make_dead_man
 from bot.cycle import LEASE_OF
 from bot.digest import owe_due_digest
+from bot.dispatch import LEASE
+from bot.errands import Errand, Task, start_thread
 from bot.errors import HeraldError, IntegrationError
-from bot.journal import journal
+from bot.journal import describe, journal
 from bot.ports import DeadMan
 from bot.schedule import record_due
+from bot.stopping import STOP_SECONDS, Orders
 from bot.store import fires, leases, outbox, retention
 
 _ROUND_SECONDS = 1.0
@@ -28,73 +28,12 @@ _BETWEEN_LISTENINGS = timedelta(seconds=30)  # for silence
 _BETWEEN_LOOKS = timedelta(seconds=20)  # whether a digest is due
 _BETWEEN_CLEARINGS = timedelta(days=1)
 _AFTER_BUSY = timedelta(seconds=5)
-_AFTER_TROUBLE = timedelta(seconds=30)
+_TO_LEAVE = 2.0  # seconds of those in which Herald has to end
+_FOR_CYCLES = 6.0  # seconds, before their jobs are ended
+_HANGS_AFTER = 2 * LEASE  # an effect that is under way so long will not end any more
 _LOOKS_AT_ONCE = 8  # pipelines without a job; what they read is MLflow's, and that may be one SQLite file
 
 log = structlog.get_logger(__name__)
-
-
-class Task(Protocol):
-    """Work under way beside the loop; a thread is one."""
-
-    def is_alive(self) -> bool: ...
-
-    def join(self) -> None: ...
-
-
-def start_thread(name: str, work: Callable[[], None]) -> Task:
-    thread = threading.Thread(target=work, name=name)
-    thread.start()
-    return thread
-
-
-@dataclass(slots=True)
-class Errand:
-    """Something that is done beside the loop again and again, but never twice at once."""
-
-    name: str
-    task: Task | None = None
-    not_before: datetime | None = None
-    trouble: str = ""  # why it failed the last time
-    failures: int = 0  # in a row
-
-    @property
-    def is_under_way(self) -> bool:
-        return self.task is not None and self.task.is_alive()
-
-    def may_start(self, now: datetime) -> bool:
-        return not self.is_under_way and (self.not_before is None or self.not_before <= now)
-
-
-@dataclass(slots=True)
-class Orders:
-    """What signals ask of a server; each order wakes it.
-
-    A signal comes at any point of the loop, so nothing here takes a lock that the loop might hold just then.
-    """
-
-    stop: bool = False
-    reload: bool = False
-    _wake: SimpleQueue[None] = field(default_factory=SimpleQueue)
-
-    def ask_to_stop(self) -> None:
-        self.stop = True
-        self.wake()
-
-    def ask_to_reload(self) -> None:
-        self.reload = True
-        self.wake()
-
-    def is_stopping(self) -> bool:
-        return self.stop
-
-    def wake(self) -> None:
-        self._wake.put(None)
-
-    def wait(self, seconds: float) -> None:
-        """Sleep until the time is over or somebody calls :meth:`wake`."""
-        with suppress(Empty):
-            self._wake.get(timeout=seconds)
 
 
 @dataclass(slots=True)
@@ -117,17 +56,21 @@ class Server:
     forgetting: Errand = field(default_factory=lambda: Errand("forgetting what is old"))
     keeping: Errand = field(default_factory=lambda: Errand("keeping the state"))  # the loop's own part
     dead_man: DeadMan | None = None
-    signalled_at: datetime | None = None
+    signalling: Errand = field(default_factory=lambda: Errand("dead man's switch"))
+    unscheduled: dict[str, str] = field(default_factory=dict)  # pipelines whose due times cannot be told, and why
 
-    def run(self) -> None:
-        """Serve until stopped; jobs that run then live on, to be adopted by the next Herald, or end if so asked."""
+    def run(self) -> bool:
+        """Serve until stopped; jobs that run then live on, to be adopted by the next Herald, or end if so asked.
+
+        Says whether everything that was under way has come to its end.
+        """
         load_for_work()
         self.dead_man = make_dead_man(self.herald.config)
         log.info("serving", pipelines=len(self.herald.config.pipeline))
         while not self.orders.stop:
             self.round()
             self.orders.wait(_ROUND_SECONDS)
-        self.finish()
+        return self.finish()
 
     def round(self) -> None:
         """Do once what is done again and again; what goes wrong is logged, and tried again later."""
@@ -137,30 +80,41 @@ class Server:
             self._reload()
         now = self.herald.around.clock()
         if self.keeping.may_start(now):
-            self._attempt(self.keeping, lambda: self._record_and_start(now))
+            self.keeping.attempt(lambda: self._record_and_start(now), self.herald.around.clock)
         self._send(self.delivery, self._deliver, now, pause=_BETWEEN_DELIVERIES)
         self._send(self.digesting, lambda: owe_due_digest(self.herald), now, pause=_BETWEEN_LOOKS)
         self._send(self.forgetting, self._forget, now, pause=_BETWEEN_CLEARINGS)
         self._send(self.listening, self._listen, now, pause=_BETWEEN_LISTENINGS)
+        if self.herald.config.dead_man is not None and self.is_healthy:
+            self._send(self.signalling, self._signal, now, pause=self.herald.config.dead_man.every)
 
-    def finish(self) -> None:
-        """Let what is under way come to its next stop, deliver what is owed, and end jobs if so asked."""
+    def finish(self) -> bool:
+        """Let what is under way come to its next stop, as long as there is time for it, and end jobs if so asked.
+
+        What is owed stays owed. Says whether everything has ended.
+        """
         log.info("stopping")
-        for errand in self._errands():
-            if errand.task is not None:
-                errand.task.join()
+        began, errands = time.monotonic(), [*self._errands(), self.signalling]
         if self.stop_jobs:
-            for name in self.herald.config.pipeline:
-                if self.herald.cycle(name).stop_job():
-                    log.info("job stopped", pipeline=name)
-        self._attempt(self.delivery, self._drain)
-        log.info("stopped")
+            _join(self.cycles.values(), began + _FOR_CYCLES)
+            for name, section in self.herald.config.pipeline.items():
+                if section.job is not None:
+                    errands.append(Errand(f"end of the job of {name}"))
+                    self._send(errands[-1], partial(self._stop_job, name), self.herald.around.clock())
+        _join(errands, began + STOP_SECONDS - _TO_LEAVE)
+        left = [errand.name for errand in errands if errand.is_under_way]
+        log.info("stopped", **{"still at work": ", ".join(left)} if left else {})
+        return not left
+
+    def _stop_job(self, name: str) -> None:
+        if self.herald.cycle(name).stop_job():
+            log.info("job stopped", pipeline=name)
 
     def _record_and_start(self, now: datetime) -> None:
         """Record what is due, and start a cycle for each pipeline with a fire that is not over, while there is room."""
         herald, owner = self.herald, self.herald.dispatcher.owner
         with herald.database.begin() as tx:
-            record_due(tx, herald.config, now)
+            self.unscheduled = record_due(tx, herald.config, now)
             herald.around.on_step("round.recording")
             waiting = fires.waiting(tx)
             at_work = [name for name, errand in self.cycles.items() if errand.is_under_way]
@@ -190,15 +144,28 @@ class Server:
     def _cycle(self, herald: Herald, errand: Errand) -> None:
         report = herald.cycle(errand.name).resume()
         if report.busy:
-            log.info("waiting: another Herald is at work on it", pipeline=errand.name)
-            errand.not_before = herald.around.clock() + _AFTER_BUSY
-        self.delivery.not_before = None
+            if not errand.is_waiting:
+                log.info("waiting: another Herald is at work on it", pipeline=errand.name)
+            errand.rest(herald.around.clock(), _AFTER_BUSY)
+        errand.is_waiting = report.busy
+        self.delivery.hurry()
         self.orders.wake()
 
     def _listen(self) -> None:
-        """Look for pipelines of which no run comes."""
+        """Look for pipelines of which no run comes; one that cannot be looked at leaves the others alone."""
+        failed: list[str] = []
         for name in self.herald.config.pipeline:
-            self.herald.cycle(name).listen()
+            if self.orders.stop:
+                break
+            try:
+                self.herald.cycle(name).listen()
+            except HeraldError as error:
+                failed.append(f"{name}: {error}")
+            except Exception as error:
+                failed.append(f"{name}: {describe(error)}")
+                log.exception("broke", what=f"listening for silence of {name}")
+        if failed:
+            raise HeraldError(f"{len(failed)} pipelines could not be looked at, such as {failed[0]}")
 
     def _forget(self) -> None:
         config = self.herald.config
@@ -208,20 +175,16 @@ class Server:
         log.info("forgot what is old", rows=gone)
 
     def _deliver(self) -> None:
-        self._drain()
-        now = self.herald.around.clock()
-        section = self.herald.config.dead_man
-        if section is None or self.dead_man is None or not self.is_healthy or self._is_refused():
-            return
-        if self.signalled_at is None or now - self.signalled_at >= section.every:
-            self.signalled_at = now
-            try:
-                self.dead_man.signal()
-            except IntegrationError as error:  # no trouble of Herald's own
-                log.warning("not signalled", error=str(error))
-
-    def _drain(self) -> None:
         self.herald.dispatcher.drain()
+
+    def _signal(self) -> None:
+        """Tell the dead man's switch that Herald is well: a round of the loop says so, however much is owed."""
+        if self.dead_man is None or self._is_refused():
+            return
+        try:
+            self.dead_man.signal()
+        except IntegrationError as error:  # no trouble of Herald's own
+            log.warning("not signalled", error=str(error))
 
     def _is_refused(self) -> bool:
         """Say whether something waits for a service that does not take our account, which somebody has to mend."""
@@ -234,7 +197,10 @@ class Server:
     @property
     def is_healthy(self) -> bool:
         """Say whether everything that Herald does went well the last time."""
-        return not any(errand.trouble for errand in self._errands())
+        if self.unscheduled or any(errand.trouble for errand in self._errands()):
+            return False
+        under_way = self.herald.dispatcher.traffic.longest(self.herald.around.clock())
+        return under_way < _HANGS_AFTER
 
     def _errands(self) -> Iterator[Errand]:
         cycles = list(self.cycles.values())  # a delivery asks while the loop adds to them
@@ -245,35 +211,13 @@ class Server:
     ) -> None:
         """Start an errand beside the loop, unless it is under way or it is too early for it."""
         if errand.may_start(now):
-            errand.not_before = now + pause
+            errand.rest(now, pause)
+            attempt = partial(errand.attempt, work, self.herald.around.clock)
             try:
-                errand.task = self.start_task(errand.name, partial(self._attempt, errand, work))
+                errand.task = self.start_task(errand.name, attempt)
             except RuntimeError as error:  # the machine has no room for another thread just now
                 log.error("not started", what=errand.name, error=str(error))  # noqa: TRY400
-                self._rest(errand, str(error))
-
-    def _attempt(self, errand: Errand, work: Callable[[], None]) -> None:
-        """Do the work; one errand's trouble must not end the others."""
-        try:
-            work()
-        except HeraldError as error:
-            log.error("failed", what=errand.name, error=str(error))  # noqa: TRY400  a sentence, not a traceback
-            self._rest(errand, str(error))
-        except Exception as error:
-            log.exception("broke", what=errand.name)
-            self._rest(errand, repr(error))
-        else:
-            self._be_well(errand)
-
-    def _be_well(self, errand: Errand) -> None:
-        if errand.trouble:
-            log.info("well again", what=errand.name, failures=errand.failures)
-            journal.forget(errand.name)
-        errand.trouble, errand.failures = "", 0
-
-    def _rest(self, errand: Errand, trouble: str) -> None:
-        errand.trouble, errand.failures = trouble, errand.failures + 1
-        errand.not_before = self.herald.around.clock() + _AFTER_TROUBLE
+                errand.fail(str(error), now)
 
     def _reload(self) -> None:
         """Take on the configuration as it reads now; one that cannot be used changes nothing."""
@@ -283,7 +227,17 @@ class Server:
             for line in str(error).splitlines():
                 log.error("configuration kept as it was", error=line, always=True)  # noqa: TRY400
             return
+        except Exception:
+            log.exception("configuration kept as it was", always=True)
+            return
         self.dead_man = make_dead_man(self.herald.config)
         kept = self.herald.config.pipeline
         self.cycles = {name: errand for name, errand in self.cycles.items() if name in kept or errand.is_under_way}
         log.info("configuration read anew", pipelines=len(kept))
+
+
+def _join(errands: Iterable[Errand], until: float) -> None:
+    """Wait for errands to end, until then at the latest."""
+    for errand in list(errands):
+        if errand.task is not None:
+            errand.task.join(max(until - time.monotonic(), 0.0))

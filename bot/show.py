@@ -68,6 +68,9 @@ def print_json(value: Any) -> None:
     print(as_text(value))
 
 
+_FAILURES_SHOWN = 10
+
+
 def as_text(value: Any) -> str:
     return json.dumps(_sayable(value), ensure_ascii=False, indent=2, default=str, allow_nan=False)
 
@@ -84,8 +87,9 @@ def _sayable(value: Any) -> Any:
     return value
 
 
-def print_cycle(name: str, report: CycleReport, drained: DrainReport, *, as_json: bool) -> None:
-    """Print what a cycle judged, delivered, and could not deliver."""
+def print_cycle(name: str, report: CycleReport, drained: DrainReport, left: int, *, as_json: bool) -> None:
+    """Print what a cycle judged, delivered, and could not deliver: how much is *left*, and why."""
+    failures = drained.failures_of(name) if left else []
     if as_json:
         print_json(
             {
@@ -95,7 +99,8 @@ def print_cycle(name: str, report: CycleReport, drained: DrainReport, *, as_json
                 "runs": [run_as_json(judged) for judged in report.judged],
                 "set_aside": [_aside_as_json(each) for each in report.set_aside],
                 "delivered": drained.delivered,
-                "failures": drained.failures,
+                "failures": failures,
+                "left": left,
             }
         )
         return
@@ -114,10 +119,10 @@ def print_cycle(name: str, report: CycleReport, drained: DrainReport, *, as_json
         _print_unread(console, shown)
     _print_set_aside(console, report.set_aside)
     console.print(f"delivered: {drained.delivered}")
-    for words in drained.failures:
+    for words in failures[:_FAILURES_SHOWN]:
         console.print(f"[red]not delivered:[/] {escape(words)}")
-    if drained.failures:
-        console.print("It stays in the outbox: see [bold]herald outbox[/].")
+    if left:
+        console.print(f"not delivered: {left}; it stays in the outbox: see [bold]herald outbox[/].")
 
 
 def print_status(seen: Overview, *, as_json: bool) -> None:

@@ -55,6 +55,7 @@ class Traffic:
         self._at_once = at_once
         self._lock = threading.Lock()
         self._under_way: Counter[str] = Counter()
+        self._entered: dict[str, datetime] = {}  # by effect
         self._breakers: dict[Gate, Breaker] = {}
         self._rests: dict[str, datetime] = {}  # until when a service has said it takes no more
         self._posting: set[tuple[str, str]] = set()
@@ -65,6 +66,11 @@ class Traffic:
         """Tell how many effects are under way."""
         with self._lock:
             return self._under_way.total()
+
+    def longest(self, now: datetime) -> timedelta:
+        """Tell how long the slowest of what is under way has been so."""
+        with self._lock:
+            return max((now - entered for entered in self._entered.values()), default=timedelta(0))
 
     def closed(self, now: datetime) -> Closed:
         """Return where nothing may be sent now."""
@@ -89,6 +95,7 @@ class Traffic:
         service, channel = effect.target.service, channel_of(effect.target)
         with self._lock:
             self._under_way[service] += 1
+            self._entered[effect.effect_id] = now
             for gate in self._known(effect):
                 self._breakers[gate] = self._breakers[gate].admit(now)
             if channel is not None:
@@ -98,6 +105,7 @@ class Traffic:
         service, channel = effect.target.service, channel_of(effect.target)
         with self._lock:
             self._under_way[service] -= 1
+            self._entered.pop(effect.effect_id, None)
             for gate in self._known(effect):
                 self._breakers[gate] = self._breakers[gate].let_go()
             if channel is not None:

@@ -66,6 +66,8 @@ LAYERS = (
     (
         "bot.schedule",
         "bot.serve",
+        "bot.errands",
+        "bot.stopping",
         "bot.reconcile",
         "bot.rehearse",
         "bot.digest",

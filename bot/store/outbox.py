@@ -180,11 +180,22 @@ def claim_next(tx: Connection, owner: str, now: datetime, until: datetime, close
         .limit(1)
         .with_for_update(skip_locked=True)
     )
-    row = tx.execute(select(outbox).where(outbox.c.seq == first.scalar_subquery())).first()
-    if row is None:
-        return None
-    tx.execute(update(outbox).where(outbox.c.seq == row.seq).values(owner=owner, leased_until=until))
-    return read_row(row)
+    while (row := tx.execute(select(outbox).where(outbox.c.seq == first.scalar_subquery())).first()) is not None:
+        try:
+            owed = read_owed(row, _view(row), load(Effect, row.effect))
+        except ValueError as error:
+            _park_unreadable(tx, row.seq, now, error)
+            continue
+        tx.execute(update(outbox).where(outbox.c.seq == row.seq).values(owner=owner, leased_until=until))
+        return owed
+    return None
+
+
+def _park_unreadable(tx: Connection, seq: int, now: datetime, error: ValueError) -> None:
+    """Set aside what another version of Herald has stored, or a hand: the others go on."""
+    words = f"what is stored of it cannot be read: {str(error)[:300]}"
+    values = {"state": EffectState.PARKED, "parked_for": ParkedFor.BROKEN, "parked_at": now, "error": words}
+    tx.execute(update(outbox).where(outbox.c.seq == seq).values(owner=None, leased_until=None, **values))
 
 
 def _leads_its_lane(effects: FromClause) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -354,13 +365,16 @@ def mark_parked(
     *,
     fields: Mapping[str, str] | None = None,
     doubtful: bool = False,
-) -> None:
-    """Leave the effect to a person; one that stays *doubtful* is looked for before a retry sends it again."""
+) -> bool:
+    """Leave the effect to a person; one that stays *doubtful* is looked for before a retry sends it again.
+
+    False where it is no longer ours, or was delivered.
+    """
     values: dict[str, Any] = {"state": EffectState.PARKED, "error": error, "owner": None, "leased_until": None}
     values |= {"parked_for": reason, "parked_at": now, "fields": json.dumps(dict(fields)) if fields else None}
     if not doubtful:
         values["sent_at"] = None
-    tx.execute(update(outbox).where(*_held(owed, owner)).values(values))
+    return tx.execute(update(outbox).where(*_held(owed, owner)).values(values)).rowcount == 1
 
 
 def set_state(tx: Connection, seq: int, state: EffectState, now: datetime) -> bool:
@@ -395,6 +409,13 @@ def _rows_in(tx: Connection, query: Select[Any], state: EffectState) -> Iterator
     while rows := tx.execute(ordered.where(outbox.c.seq > last)).all():
         yield from rows
         last = rows[-1].seq
+
+
+def count_left(tx: Connection, pipeline: str, since: datetime) -> int:
+    """Count what a pipeline still owes, and what of it was left to a person since then."""
+    parked = outbox.c.state == EffectState.PARKED, outbox.c.parked_at >= since
+    left = or_(outbox.c.state == EffectState.PENDING, and_(*parked))
+    return tx.scalar(select(func.count()).select_from(outbox).where(outbox.c.pipeline == pipeline, left)) or 0
 
 
 def find(tx: Connection, seq: int) -> Owed | None:
@@ -550,15 +571,32 @@ _VIEWS: dict[EffectKind, type[View]] = {
 
 
 def read_row(row: Row[Any]) -> Owed:
-    """Read a whole row of the outbox."""
-    return read_owed(row, None if row.view is None else load(_VIEWS[EffectKind(row.kind)], row.view))
+    """Read a whole row of the outbox; what it shows is left out where that cannot be read."""
+    try:
+        return read_owed(row, _view(row))
+    except ValueError:
+        return read_owed(row, None)
 
 
-def read_owed(row: Row[Any], view: View | None) -> Owed:
+def _view(row: Row[Any]) -> View | None:
+    return None if row.view is None else load(_VIEWS[EffectKind(row.kind)], row.view)
+
+
+def _effect(row: Row[Any]) -> Effect:
+    """Read what is to be done; where that cannot be read, what the other columns say of it."""
+    try:
+        return load(Effect, row.effect)
+    except ValueError:
+        kind = EffectKind(row.kind)
+        target = ObjectKey.read(row.lane.removesuffix(f"/{kind}"))
+        return Effect(kind, target, row.effect_id.removeprefix(f"{kind}:{target}:"), row.incident_id)
+
+
+def read_owed(row: Row[Any], view: View | None, effect: Effect | None = None) -> Owed:
     """Read a row of the outbox, with what it shows where that was read too."""
     return Owed(
         row.seq,
-        load(Effect, row.effect),
+        effect or _effect(row),
         view,
         row.pipeline,
         EffectState(row.state),

@@ -129,7 +129,7 @@ class Ended:
     def is_alive(self) -> bool:
         return False
 
-    def join(self) -> None:
+    def join(self, timeout: float | None = None) -> None:
         pass
 
 
