@@ -180,6 +180,7 @@ class Server:
     def _signal(self) -> None:
         """Tell the dead man's switch that Herald is well: a round of the loop says so, however much is owed."""
         if self.dead_man is None or self._is_refused():
+            self.signalling.rest(self.herald.around.clock(), _BETWEEN_DELIVERIES)
             return
         try:
             self.dead_man.signal()
