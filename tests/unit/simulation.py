@@ -13,7 +13,7 @@ from bot.app import Surroundings, make_herald
 from bot.config import Config
 from bot.deliver import Services
 from bot.dispatch import ignore_step
-from bot.domain.runs import Run, RunResult, RunStatus
+from bot.domain.runs import Release, Run, RunResult, RunStatus
 from bot.errors import JobError, RunStoreError
 from bot.ports import Experiment, Job, JobState, JobStatus, Selection
 from bot.serve import Orders, Server
@@ -114,6 +114,9 @@ class SimulatedRuns:
         if self.world.mlflow_is_away:
             raise RunStoreError("MLflow is away")
         return self.world.found or next((run for run in self._made() if run.name == fire_id), None)
+
+    def released(self, release: Release) -> Run | None:
+        return next((run for run in (*self.world.logged, *self._made()) if run.run_id == release.run_id), None)
 
     def load(self, run: Run) -> RunResult:
         return RunResult(run)
