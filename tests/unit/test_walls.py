@@ -131,7 +131,7 @@ def test_a_state_that_fails_in_the_middle_of_a_delivery_gives_the_claim_back(ben
     with pytest.raises(StateError):
         bench.dispatcher(on_step=break_once("delivery.performed", StateError("the disk is full"))).drain()
     bench.clock.now += MINUTE
-    bench.dispatcher(owner="host/2/2/b").drain()
+    bench.dispatcher().drain()
     assert bench.owed == []
     assert bench.tracker.faults.calls["create"] == 1
 
