@@ -133,7 +133,11 @@ class Cycle:
                 continue
             job = self._job(fire, self.pipeline.job)
             if self.executor.poll(job).state is JobState.RUNNING:
-                self.executor.stop(job)
+                try:
+                    self.executor.stop(job)
+                except JobError as error:
+                    log.error("job not stopped", pipeline=self.name, error=str(error))  # noqa: TRY400  a sentence
+                    continue
                 with self.database.begin() as tx:
                     fires.save(tx, replace(fire, state=FireState.STOPPED, ended_at=self.clock()))
                 stopped = True

@@ -21,6 +21,8 @@ ADAPTER_SUPPORT = {  # what several adapters share: no service of its own
     "bot.adapters.example_tables",
     "bot.adapters.evidence",
     "bot.adapters.http",
+    "bot.adapters.job_keeper",
+    "bot.adapters.job_processes",
     "bot.adapters.refusals",
     "bot.adapters.paging",
     "bot.adapters.remembered",

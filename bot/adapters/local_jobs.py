@@ -1,62 +1,59 @@
-"""Runs jobs as processes of this machine, in groups of their own, so that they outlive Herald and end as a whole."""
+"""Runs jobs as processes of this machine, each with a keeper of its own: they outlive Herald, and end as a whole."""
 
 from __future__ import annotations
 
+import fcntl
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from bot.adapters import job_keeper, job_processes
 from bot.errors import JobError
 from bot.job_logs import make_room
 from bot.ports import Job, JobState, JobStatus
+from bot.private import create_file, make_folder
 
-# Only the first shell to claim the folder runs the command, so that starting twice is harmless. It writes down who it
-# is and how its command ended, so that a Herald started later can tell.
-_WRAPPER = """
-mkdir "$0/claimed" 2> /dev/null || exit 0
-echo $$ > "$0/pid.part" && mv "$0/pid.part" "$0/pid"
-"$@" > "$0/log" 2>&1 < /dev/null
-echo $? > "$0/exit.part" && mv "$0/exit.part" "$0/exit"
-"""
-# Becomes that shell, with the limits that config sets: bytes a process (or -), then processors (or -).
-_LIMITER = """
-import os, resource, sys
-memory, cpus = sys.argv[1:3]
-if memory != "-":
-    resource.setrlimit(resource.RLIMIT_DATA, (int(memory), int(memory)))
-if cpus != "-":
-    os.sched_setaffinity(0, [int(cpu) for cpu in cpus.split(",")])
-os.execv("/bin/sh", ["/bin/sh", "-c", *sys.argv[3:]])
-"""
-_CLOCK_TICKS = 2.0  # seconds between a process's start and its note that still mean the same process
 _GRACE_SECONDS = 10.0  # between asking a job to end and ending it
-_TIMEOUT_MARK = "timeout"
+_KEEPER_SECONDS = 15.0  # that a keeper may need beyond that
+_START_SECONDS = 2.0  # in which another Herald's look at the lock is over, or its start is to be seen
+_PAUSE_SECONDS = 0.02
+_BETWEEN_SEARCHES = 5.0  # seconds between looks whether a job lost its keeper
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
 
 
 class LocalExecutor:
-    """Starts jobs on this machine and finds them again by their folders."""
+    """Starts jobs on this machine and finds them again by their folders.
+
+    A job lives as long as somebody holds the lock on its file `lock`: its keeper, or what that started. The lock is
+    seen from other containers that share the folder, where process numbers and signals do not reach.
+    """
 
     def __init__(self) -> None:
-        self._shells: dict[str, subprocess.Popen[bytes]] = {}  # those of this process, by fire
+        self._keepers: dict[str, subprocess.Popen[bytes]] = {}  # those of this process, by fire
+        self._searched: dict[str, float] = {}  # when processes without a keeper were last looked for, by fire
         self._next_processor = 0
 
     def start(self, job: Job) -> None:
+        self._bury()
         if (job.folder / "claimed").exists():
             return
         try:
-            job.folder.mkdir(parents=True, exist_ok=True)
-            self._shells[job.fire_id] = subprocess.Popen(
-                [*self._limited(job), _WRAPPER, str(job.folder.resolve()), *job.command],
+            make_folder(job.folder)
+            lock = _take_lock(job.folder)
+        except OSError as error:
+            raise JobError(f"job {job.fire_id}: {job.folder} cannot be used: {error.strerror or error}") from error
+        if lock is None:
+            return
+        try:
+            self._keepers[job.fire_id] = subprocess.Popen(
+                [*self._keeper(job, lock), *job.command],
                 cwd=job.cwd,
                 env=_environment(job),
+                pass_fds=(lock,),
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -64,13 +61,20 @@ class LocalExecutor:
             )
         except OSError as error:
             raise JobError(f"job {job.fire_id}: cannot be started in {job.cwd}: {error.strerror or error}") from error
+        finally:
+            os.close(lock)
 
-    def _limited(self, job: Job) -> list[str]:
-        """Return the shell's command, behind what sets the job's limits."""
-        if job.memory is None and job.cpus is None:
-            return ["/bin/sh", "-c"]
+    def _keeper(self, job: Job, lock: int) -> list[str]:
+        """Return the command of the job's keeper, up to the job's own."""
         cpus = ",".join(str(cpu) for cpu in self._processors(job.cpus)) if job.cpus else "-"
-        return [sys.executable, "-I", "-S", "-c", _LIMITER, str(job.memory or "-"), cpus]
+        return [
+            *(sys.executable, "-I", "-S", job_keeper.__file__, str(job.folder.resolve()), str(lock)),
+            *(str(job.timeout.total_seconds()), str(_GRACE_SECONDS), str(job.memory or "-"), cpus),
+        ]
+
+    def _bury(self) -> None:
+        """Take note of keepers that have ended since; one may outlive its command by what that left behind."""
+        self._keepers = {fire: keeper for fire, keeper in self._keepers.items() if keeper.poll() is None}
 
     def _processors(self, wanted: int) -> list[int]:
         """Choose processors in turn, so that jobs that run at once share as few as possible."""
@@ -80,41 +84,106 @@ class LocalExecutor:
         return sorted({ours[(first + number) % len(ours)] for number in range(wanted)})
 
     def poll(self, job: Job) -> JobStatus:
-        shell = self._shells.get(job.fire_id)
-        shell_ended = shell is None or shell.poll() is not None
-        timed_out = (job.folder / _TIMEOUT_MARK).exists()
-        exit_code = _read_number(job.folder / "exit")
-        lives = _living(job) is not None or (exit_code is None and _orphaned_group(job) is not None)
-        if lives and time.time() - (job.folder / "pid").stat().st_mtime > job.timeout.total_seconds():
-            (job.folder / _TIMEOUT_MARK).touch()
-            self.stop(job)
-            return JobStatus(JobState.ENDED, _read_number(job.folder / "exit"), timed_out=True)
-        if lives and job.log_limit is not None:
-            make_room(job.folder / "log", job.log_limit)
-        if lives or not shell_ended or _is_being_claimed(job):
+        self._bury()
+        status = _noted(job)
+        if status is not None:
+            return status
+        if _lives(job):
+            self._end_if_nobody_keeps_it(job)
+            if job.log_limit is not None:
+                make_room(job.folder / "log", job.log_limit)
             return JobStatus(JobState.RUNNING)
-        exit_code = _read_number(job.folder / "exit")
-        ended = exit_code is not None or timed_out
-        return JobStatus(JobState.ENDED if ended else JobState.LOST, exit_code, timed_out=timed_out)
+        return _noted(job, is_gone=True) or JobStatus(JobState.LOST)
+
+    def _end_if_nobody_keeps_it(self, job: Job) -> None:
+        """End a job whose keeper was killed, or that never had one, when its time is up."""
+        now = time.monotonic()
+        if now - self._searched.get(job.fire_id, -_BETWEEN_SEARCHES) < _BETWEEN_SEARCHES or _is_kept(job):
+            return
+        self._searched[job.fire_id] = now
+        found = _processes(job)
+        if max(map(job_processes.age, found), default=0.0) > job.timeout.total_seconds():
+            create_file(job.folder / "timeout")
+            job_processes.end(found, _GRACE_SECONDS)
 
     def stop(self, job: Job) -> None:
-        shell = _living(job)
-        group = shell.pid if shell is not None else _orphaned_group(job)
-        if group is None:
+        if not _lives(job):
             return
-        with suppress(psutil.NoSuchProcess):
-            tree = _members(group) if shell is None else [shell, *shell.children(recursive=True)]
-            _signal_all(group, tree, signal.SIGTERM)
-            _, alive = psutil.wait_procs(tree, timeout=_GRACE_SECONDS)
-            _signal_all(group, alive, signal.SIGKILL)
-            psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
+        create_file(job.folder / "stop")  # its keeper looks for it
+        if _is_kept(job) or not (found := _processes(job)):
+            _wait_for_end(job)
+            found = _processes(job)
+        job_processes.end(found, _GRACE_SECONDS)
+        if _lives(job):
+            raise JobError(
+                f"job {job.fire_id}: lives on, in another container or on another machine that shares {job.folder}; "
+                "end it there"
+            )
 
     def log_path(self, job: Job) -> Path:
         path = job.folder / "log"
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
+            make_folder(path.parent)
+            create_file(path)
         return path
+
+
+def _take_lock(folder: Path) -> int | None:
+    """Open and lock the file that says that the job lives; None where the job was started before, or is just now."""
+    path = folder / "lock"
+    create_file(path)
+    descriptor = os.open(path, os.O_RDWR)
+    patience = time.monotonic() + _START_SECONDS
+    while not (folder / "claimed").exists() and time.monotonic() < patience:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # somebody looks at it, or starts the job
+            time.sleep(_PAUSE_SECONDS)
+        except OSError:
+            os.close(descriptor)
+            raise
+        else:
+            if not (folder / "claimed").exists():
+                return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _noted(job: Job, *, is_gone: bool = False) -> JobStatus | None:
+    """Return how the job ended, as its keeper noted it; None where nothing is noted.
+
+    That its time was up is noted before it is ended, so that counts only of a job that *is_gone*.
+    """
+    timed_out = (job.folder / "timeout").exists()
+    exit_code = _read_number(job.folder / "exit")
+    if exit_code is None and not (timed_out and is_gone):
+        return None
+    return JobStatus(JobState.ENDED, exit_code, timed_out=timed_out)
+
+
+def _lives(job: Job) -> bool:
+    """Say whether anything of the job lives; one that an older Herald started has no lock, and is known by its name."""
+    lock = job.folder / "lock"
+    return job_processes.is_locked(lock) if lock.exists() else bool(_processes(job))
+
+
+def _is_kept(job: Job) -> bool:
+    """Say whether the job's keeper is seen to be alive."""
+    return job_processes.holds(_read_number(job.folder / "pid"), job.folder / "lock")
+
+
+def _processes(job: Job) -> list[psutil.Process]:
+    """Return the job's processes, those that can be seen from here."""
+    lock, leader = job.folder / "lock", _read_number(job.folder / "pid")
+    if not lock.exists():
+        return job_processes.of_old_job(leader, job.fire_id)
+    return job_processes.with_theirs(job_processes.holders(lock), leader)
+
+
+def _wait_for_end(job: Job) -> None:
+    patience = time.monotonic() + _GRACE_SECONDS + _KEEPER_SECONDS
+    while _lives(job) and time.monotonic() < patience:
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _environment(job: Job) -> dict[str, str]:
@@ -124,63 +193,6 @@ def _environment(job: Job) -> dict[str, str]:
     if job.cpus is not None:
         inherited["OMP_NUM_THREADS"] = str(min(job.cpus, len(os.sched_getaffinity(0))))
     return {**inherited, **job.environment}
-
-
-def _members(group: int) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        with suppress(ProcessLookupError):
-            if os.getpgid(process.pid) == group:
-                found.append(process)
-    return found
-
-
-def _signal_all(group: int, tree: Sequence[psutil.Process], number: signal.Signals) -> None:
-    """Send a signal to a group of processes, and to those of the tree that left the group."""
-    with suppress(ProcessLookupError):
-        os.killpg(group, number)
-    for process in tree:
-        with suppress(psutil.NoSuchProcess):
-            process.send_signal(number)
-
-
-def _living(job: Job) -> psutil.Process | None:
-    """Return the job's shell if it is alive; a process that took over its number does not count."""
-    note = job.folder / "pid"
-    pid = _read_number(note)
-    if pid is None:
-        return None
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE or process.create_time() > note.stat().st_mtime + _CLOCK_TICKS:
-            return None
-    except psutil.NoSuchProcess:
-        return None
-    return process
-
-
-def _orphaned_group(job: Job) -> int | None:
-    """Return the process group of a job whose shell was killed and whose command lives on.
-
-    Its number is given to no other process while the group has members, so none of that number lives.
-    """
-    pid = _read_number(job.folder / "pid")
-    if pid is None or psutil.pid_exists(pid):
-        return None
-    try:
-        os.killpg(pid, 0)
-    except (ProcessLookupError, PermissionError):
-        return None
-    return pid
-
-
-def _is_being_claimed(job: Job) -> bool:
-    """Say whether a shell has claimed the folder just now and not yet written who it is."""
-    try:
-        age = time.time() - (job.folder / "claimed").stat().st_mtime
-    except FileNotFoundError:
-        return False
-    return not (job.folder / "pid").exists() and age < _GRACE_SECONDS
 
 
 def _read_number(path: Path) -> int | None:

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -73,7 +75,7 @@ def herald():
     for job in started:
         LocalExecutor().stop(job)
     for executor in made:
-        for process in executor._shells.values():
+        for process in executor._keepers.values():
             process.wait(PATIENCE)
 
 
@@ -215,14 +217,6 @@ def test_a_process_that_took_over_the_number_of_a_job_is_not_taken_for_it(shell,
     executor.stop(job)  # or this very test would end here
 
 
-def test_a_job_that_was_claimed_a_moment_ago_is_not_given_up(job, herald):
-    (job.folder / "claimed").mkdir(parents=True)
-    assert herald().poll(job).state is JobState.RUNNING
-    long_ago = time.time() - 60
-    os.utime(job.folder / "claimed", (long_ago, long_ago))
-    assert herald().poll(job).state is JobState.LOST
-
-
 def test_heralds_secrets_are_not_passed_on_and_what_config_names_is(shell, monkeypatch, executor):
     monkeypatch.setenv("HERALD_TRACKER__JIRA__TOKEN", "s3cret")
     monkeypatch.setenv("SOME_OTHER_TOKEN", "s3cret")
@@ -274,7 +268,7 @@ def test_a_command_whose_shell_was_killed_is_still_the_job(herald, shell):
     pid = number_in(long.folder / "pid")
     child = wait_for(lambda: psutil.Process(pid).children(), "the command")[0]
     os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: first._shells[long.fire_id].poll() is not None, "the end of the shell")
+    wait_for(lambda: first._keepers[long.fire_id].poll() is not None, "the end of the shell")
     assert second.poll(long).state is JobState.RUNNING
     second.stop(long)
     wait_for(lambda: not child.is_running(), "the end of the command")
@@ -293,3 +287,195 @@ def test_a_log_without_end_leaves_room_on_the_disk_and_keeps_both_its_ends(execu
     with log.open("rb") as text:
         assert text.readline() == b"begin\n"
     assert last_lines(log, 1) == "the end"
+
+
+# ---- who lives, by the lock
+
+
+def test_no_clock_that_was_set_ends_a_job_or_loses_it(shell, herald):
+    job = shell("sleep 600")
+    herald().start(job)
+    number_in(job.folder / "pid")
+    for days in (-40, 40):
+        for note in job.folder.iterdir():
+            os.utime(note, (time.time() + days * 86400,) * 2)
+        assert herald().poll(job).state is JobState.RUNNING
+
+
+def test_a_job_in_another_container_is_seen_to_live_and_can_be_stopped_from_here(shell, herald, monkeypatch):
+    """There its process numbers mean nothing, and signals do not reach it."""
+    job = shell("sleep 600")
+    herald().start(job)
+    number_in(job.folder / "pid")
+    (job.folder / "pid").write_text("4194304")
+    monkeypatch.setattr("bot.adapters.job_processes.holders", lambda _lock: [])
+    here = herald()
+    assert here.poll(job).state is JobState.RUNNING
+    here.stop(job)
+    assert wait_for_end(job, here) == JobStatus(JobState.ENDED, 128 + signal.SIGTERM)
+
+
+def test_a_job_that_cannot_be_ended_from_here_is_said_to_live(shell, herald, monkeypatch):
+    job = shell("sleep 300")
+    there, here = herald(), herald()
+    there.start(job)
+    keeper = number_in(job.folder / "pid")
+    wait_for(lambda: psutil.Process(keeper).children(), "the command")
+    os.kill(keeper, signal.SIGKILL)
+    there._keepers[job.fire_id].wait()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("bot.adapters.local_jobs._GRACE_SECONDS", 0.1)
+        elsewhere.setattr("bot.adapters.local_jobs._KEEPER_SECONDS", 0.1)
+        elsewhere.setattr("bot.adapters.job_processes.holders", lambda _lock: [])
+        with pytest.raises(JobError, match="job f1: lives on, in another container or on another machine"):
+            here.stop(job)
+        assert here.poll(job).state is JobState.RUNNING
+    here.stop(job)
+    assert here.poll(job).state is JobState.LOST
+
+
+def test_looking_at_a_job_again_and_again_keeps_nobody_from_starting_it(shell, tmp_path, herald):
+    job = shell("echo once >> ran")
+    (job.folder).mkdir(parents=True)
+    (job.folder / "lock").touch()
+    looking = threading.Event()
+
+    def look() -> None:
+        while not looking.is_set():
+            LocalExecutor().poll(job)
+
+    lookers = [threading.Thread(target=look) for _ in range(3)]
+    for looker in lookers:
+        looker.start()
+    try:
+        assert wait_for_end(job, herald()).exit_code == 0
+    finally:
+        looking.set()
+        for looker in lookers:
+            looker.join()
+    assert (tmp_path / "ran").read_text() == "once\n"
+
+
+def test_a_command_that_lost_its_keeper_is_ended_when_its_time_is_up(shell, herald, monkeypatch):
+    monkeypatch.setattr("bot.adapters.local_jobs._BETWEEN_SEARCHES", 0.0)
+    first, second = herald(), herald()
+    job = shell("sleep 300 & sleep 300", timeout=timedelta(seconds=2))
+    first.start(job)
+    keeper = number_in(job.folder / "pid")
+    tree = wait_for(lambda: len(found := psutil.Process(keeper).children(recursive=True)) == 3 and found, "all of it")
+    os.kill(keeper, signal.SIGKILL)
+    assert second.poll(job).state is JobState.RUNNING
+    assert wait_for_end(job, second) == JobStatus(JobState.ENDED, None, timed_out=True)
+    assert not any(is_running(process.pid) for process in tree)
+
+
+# ---- what is left of a job
+
+
+def test_what_a_job_leaves_behind_is_ended_when_its_time_is_up_whether_herald_lives_or_not(shell, herald):
+    """However it has moved: to a session of its own, without the lock, to another parent."""
+    begin = "import os, subprocess, sys; p = subprocess.Popen(['sleep', '600'], start_new_session=True, env={})"
+    command = f'{sys.executable} -c "{begin}; print(p.pid)" > moved; sleep 600 & echo $! > child; exit 0'
+    job = shell(command, timeout=timedelta(seconds=3))
+    herald().start(job)
+    left = [number_in(job.cwd / name) for name in ("moved", "child")]
+    assert wait_for_end(job, herald()) == JobStatus(JobState.ENDED, 0)
+    assert all(is_running(pid) for pid in left)
+    wait_for(lambda: not any(is_running(pid) for pid in left), "the end of what was left")
+    assert herald().poll(job) == JobStatus(JobState.ENDED, 0), "it ended well, and in time"
+
+
+def test_a_keeper_goes_when_nothing_is_left_to_keep(shell, executor):
+    job = shell("exit 0")
+    wait_for_end(job, executor)
+    wait_for(lambda: not is_running(number_in(job.folder / "pid")), "the end of the keeper")
+
+
+def test_a_job_that_ends_all_its_group_ends_with_its_own_code(shell, executor):
+    job = shell("sleep 600 & trap 'trap - TERM; kill 0' EXIT; exit 3")
+    status = wait_for_end(job, executor)
+    assert (status.state, status.exit_code) == (JobState.ENDED, 128 + signal.SIGTERM)
+
+
+def test_a_job_that_ended_because_the_machine_goes_down_is_lost_and_did_not_fail(shell, executor):
+    job = shell("sleep 600")
+    executor.start(job)
+    pid = number_in(job.folder / "pid")
+    wait_for(lambda: psutil.Process(pid).children(), "the command")
+    os.killpg(pid, signal.SIGTERM)
+    assert wait_for_end(job, executor) == JobStatus(JobState.LOST)
+
+
+def test_a_signal_that_ends_the_command_is_its_exit_code_as_in_a_shell(shell, executor):
+    assert wait_for_end(shell("kill -9 $$"), executor).exit_code == 128 + signal.SIGKILL
+    other = shell("kill -PIPE $$; exit 0")
+    other = replace(other, fire_id="f2", folder=other.folder.with_name("f2"))
+    assert wait_for_end(other, executor).exit_code == 128 + signal.SIGPIPE
+
+
+# ---- jobs of an older Herald
+
+OLD_WRAPPER = """
+mkdir "$0/claimed" 2> /dev/null || exit 0
+echo $$ > "$0/pid.part" && mv "$0/pid.part" "$0/pid"
+"$@" > "$0/log" 2>&1 < /dev/null
+echo $? > "$0/exit.part" && mv "$0/exit.part" "$0/exit"
+"""
+
+
+@pytest.fixture
+def old_herald():
+    """Start jobs as Heralds did before jobs had locks."""
+    begun = []
+
+    def start(job: Job) -> subprocess.Popen:
+        job.folder.mkdir(parents=True)
+        command = ["/bin/sh", "-c", OLD_WRAPPER, str(job.folder), *job.command]
+        environment = {**os.environ, "HERALD_FIRE_ID": job.fire_id}
+        begun.append(subprocess.Popen(command, cwd=job.cwd, env=environment, start_new_session=True))
+        return begun[-1]
+
+    yield start
+    for shell in begun:
+        with suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGKILL)
+        shell.wait()
+
+
+def test_a_job_that_an_older_herald_started_is_adopted(shell, old_herald, executor):
+    job = shell("read line < gate; exit 4")
+    os.mkfifo(job.cwd / "gate")
+    old_herald(job)
+    number_in(job.folder / "pid")
+    executor.start(job)
+    os.utime(job.folder / "pid", (1, 1))
+    assert executor.poll(job).state is JobState.RUNNING
+    (job.cwd / "gate").write_text("go\n")
+    assert wait_for_end(job, executor) == JobStatus(JobState.ENDED, 4)
+
+
+def test_a_job_that_an_older_herald_started_ends_when_its_time_is_up(shell, old_herald, executor):
+    job = shell("sleep 600", timeout=timedelta(seconds=1))
+    process = old_herald(job)
+    number_in(job.folder / "pid")
+    threading.Thread(target=process.wait).start()
+    status = wait_for_end(job, executor)
+    assert (status.state, status.timed_out) == (JobState.ENDED, True)
+
+
+# ---- who may read it
+
+
+@pytest.mark.parametrize("mask", [0, 0o077])
+def test_a_jobs_folder_is_for_one_account_alone_and_what_the_job_makes_is_its_own_affair(shell, executor, mask):
+    job = shell("umask; touch made", folder=Path(f"{shell('').cwd}/jobs/search/f{mask}"))
+    before = os.umask(mask)
+    try:
+        wait_for_end(job, executor)
+    finally:
+        os.umask(before)
+    folders = [job.folder, job.folder.parent, job.folder.parent.parent, job.folder / "claimed"]
+    assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
+    assert {path.stat().st_mode & 0o777 for path in job.folder.iterdir() if path.is_file()} == {0o600}
+    assert int(executor.log_path(job).read_text(), 8) == mask
+    assert (job.cwd / "made").stat().st_mode & 0o777 == 0o666 & ~mask
