@@ -224,8 +224,6 @@ def load_for_delivery() -> None:
     """Import everything that deliveries import where they use it."""
     import netrc  # noqa: F401  requests' own
 
-    import httpcore  # noqa: F401  httpx's own
-
     from bot.adapters import slackblocks
 
     charts.load()

@@ -28,6 +28,7 @@ ADAPTER_SUPPORT = {  # what several adapters share: no service of its own
     "bot.adapters.remembered",
     "bot.adapters.sections",
     "bot.adapters.slackblocks",
+    "bot.adapters.transport",
     "bot.adapters.unreadable",
 }
 OVERSEERS = (
@@ -56,7 +57,7 @@ HEAVY = (
 )
 # Each row may import only what stands in rows above it, or beside it in its own row.
 LAYERS = (
-    ("bot", "bot.errors", "bot.journal", "bot.seam", "bot.formats", "bot.escape", "bot.private"),
+    ("bot", "bot.deadline", "bot.errors", "bot.journal", "bot.seam", "bot.formats", "bot.escape", "bot.private"),
     ("bot.domain", "bot.timetable"),
     ("bot.ports", "bot.config", "bot.views", "bot.checks", "bot.job_logs", "bot.unread"),
     ("bot.config_file", "bot.adapters", "bot.render", "bot.charts", "bot.store"),
@@ -181,7 +182,7 @@ def test_the_trainer_never_imports_bot():
         ("mlflow", "bot", {"bot.adapters.mlflow"}),
         ("jira", "bot", {"bot.adapters.jira"}),
         ("atlassian", "bot", {"bot.adapters.confluence"}),
-        ("httpx", "bot", {"bot.adapters.http", "bot.adapters.dead_man", "bot.demo.outcome"}),
+        ("httpx", "bot", {"bot.demo.outcome"}),
         ("slack_sdk", "bot", {"bot.adapters.slack", "bot.adapters.slackblocks"}),
         ("apscheduler", "bot", {"bot.timetable"}),
         ("matplotlib", "bot", {"bot.charts"}),

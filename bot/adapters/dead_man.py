@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import ssl
+import requests
 
+from bot.adapters.http import make_session
+from bot.adapters.refusals import is_page
 from bot.config import DeadManSection
 from bot.errors import PermanentError, RetryableError
 
@@ -14,29 +16,32 @@ class HttpDeadMan:
     """Asks for the configured address; the address is a secret, so errors do not name it."""
 
     def __init__(self, config: DeadManSection) -> None:
-        import httpcore  # noqa: F401  here, before there are threads
-        import httpx  # noqa: F401
-
         self._config = config
+        self._session = make_session(config.ca_file)
 
     def signal(self) -> None:
-        import httpx
-
-        verify = ssl.create_default_context(cafile=self._config.ca_file) if self._config.ca_file else True
-        try:
-            answer = httpx.get(
-                self._config.url.get_secret_value(),
-                timeout=self._config.timeout.total_seconds(),
-                verify=verify,
-                headers={"User-Agent": "herald"},
-            )
-        except httpx.InvalidURL:
-            raise PermanentError("dead_man.url: is not an address") from None
-        except httpx.UnsupportedProtocol:
-            raise PermanentError("dead_man.url: should begin with https:// or http://") from None
-        except httpx.HTTPError as error:
-            raise RetryableError(f"dead_man.url: cannot be reached: {type(error).__name__}", doubtful=False) from None
+        answer = self._ask()
         if answer.status_code >= _SERVER_ERROR:
             raise RetryableError(f"dead_man.url: answered {answer.status_code}", doubtful=False)
-        if not answer.is_success:
+        if answer.status_code // 100 != 2:  # noqa: PLR2004
             raise PermanentError(f"dead_man.url: answered {answer.status_code}", status=answer.status_code)
+        if is_page(answer):
+            raise RetryableError(
+                "dead_man.url: answered with a page for people: who stands in between?", doubtful=False
+            )
+
+    def _ask(self) -> requests.Response:
+        try:
+            return self._session.get(
+                self._config.url.get_secret_value(),
+                timeout=self._config.timeout.total_seconds(),
+                verify=self._session.verify,
+                headers={"User-Agent": "herald"},
+                allow_redirects=False,
+            )
+        except (requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
+            raise PermanentError("dead_man.url: should begin with https:// or http://") from None
+        except (requests.exceptions.InvalidURL, UnicodeError):
+            raise PermanentError("dead_man.url: is not an address") from None
+        except (requests.RequestException, OSError) as error:
+            raise RetryableError(f"dead_man.url: cannot be reached: {type(error).__name__}", doubtful=False) from None

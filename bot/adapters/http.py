@@ -18,12 +18,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
 import requests
 import urllib3.exceptions
 
 from bot.adapters.evidence import UnprovenError, json_in
 from bot.adapters.refusals import Answer, Service, is_page, is_shut_out, points_elsewhere, readable, refusal_of
+from bot.adapters.transport import MOST_BYTES, LimitedAdapter, OutOfTimeError, TooLargeError
 from bot.domain.pacing import Allowance
 from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError
 
@@ -48,8 +48,15 @@ def make_session(ca_file: str | None) -> requests.Session:
     session = requests.Session()
     session.max_redirects = 0
     session.verify = ca_file or True
+    limit_time_and_size(session)
     session.auth = _as_it_is
     return session
+
+
+def limit_time_and_size(session: requests.Session) -> None:
+    """Let what requests calls a timeout be the time for all of a request, and let no answer be too large."""
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, LimitedAdapter())
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -103,7 +110,7 @@ class Wire:
         failure: IntegrationError
         try:
             response = send()
-        except (requests.RequestException, httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
+        except (requests.RequestException, ValueError, OSError) as error:
             # Raised outside, without the exception behind it: that one's text may hold a secret address or header.
             failure = self._broken(doing, error, write=write)
         else:
@@ -136,8 +143,10 @@ class _Break:
     was_sent: bool
 
 
-_PROXY_ERRORS = (urllib3.exceptions.ProxyError, requests.exceptions.ProxyError, httpx.ProxyError)
+_PROXY_ERRORS = (urllib3.exceptions.ProxyError, requests.exceptions.ProxyError)
 _BREAKS: tuple[tuple[tuple[type[BaseException], ...], str, bool], ...] = (  # the first that fits; bool: as was_sent
+    ((OutOfTimeError,), "the time for all requests of one delivery was over before this one", False),
+    ((TooLargeError,), f"its answer is larger than {MOST_BYTES // 1024**2} MiB", True),
     (
         _PROXY_ERRORS,
         "the proxy on the way to {host} lets nothing through",
@@ -149,14 +158,14 @@ _BREAKS: tuple[tuple[tuple[type[BaseException], ...], str, bool], ...] = (  # th
         False,
     ),
     ((urllib3.exceptions.NameResolutionError, socket.gaierror), "there is no host named {host}", False),
-    ((urllib3.exceptions.NewConnectionError, httpx.ConnectError), "{host} takes no connections", False),
+    ((urllib3.exceptions.NewConnectionError,), "{host} takes no connections", False),
     (
-        (urllib3.exceptions.ConnectTimeoutError, requests.ConnectTimeout, httpx.ConnectTimeout, httpx.PoolTimeout),
+        (urllib3.exceptions.ConnectTimeoutError, requests.ConnectTimeout),
         "{host} took no connection within {seconds} s",
         False,
     ),
     (
-        (requests.Timeout, urllib3.exceptions.TimeoutError, httpx.TimeoutException, TimeoutError),
+        (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError),
         "no answer within {seconds} s",
         True,
     ),
@@ -166,9 +175,6 @@ _BREAKS: tuple[tuple[tuple[type[BaseException], ...], str, bool], ...] = (  # th
             requests.ConnectionError,
             requests.exceptions.ChunkedEncodingError,
             requests.exceptions.ContentDecodingError,
-            httpx.NetworkError,
-            httpx.RemoteProtocolError,
-            httpx.DecodingError,
         ),
         "the connection broke off before its answer was whole",
         True,

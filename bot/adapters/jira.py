@@ -27,7 +27,7 @@ from bot.adapters.evidence import (
     rows_in,
     text_in,
 )
-from bot.adapters.http import Wire
+from bot.adapters.http import Wire, limit_time_and_size
 from bot.adapters.paging import each_page
 from bot.adapters.refusals import Service, about_us, unless_gone
 from bot.adapters.remembered import Remembered
@@ -403,7 +403,9 @@ def _make_client(config: JiraSection) -> JIRA:
         logging=False,
     )
     client.deploymentType = "Cloud" if config.deployment == "cloud" else "Server"
-    client._session.max_redirects = 0  # noqa: SLF001 - nothing of ours goes to a host that config does not name
+    session = client._session  # noqa: SLF001 - it lets nobody set these
+    session.max_redirects = 0  # nothing of ours goes to a host that config does not name
+    limit_time_and_size(session)
     return client
 
 

@@ -78,11 +78,12 @@ def confluence_dc(url: str, **more: Any) -> ConfluenceWiki:
 
 
 def slack(url: str, **more: Any) -> SlackChat:
-    return SlackChat(SlackSection(url=f"{url}/api", token=SECRET, timeout=TIMEOUT, **more))
+    return SlackChat(SlackSection(**{"url": f"{url}/api", "token": SECRET, "timeout": TIMEOUT, **more}))
 
 
 def webhook(url: str, **more: Any) -> WebhookChat:
-    return WebhookChat(WebhookSection(webhook_url=f"{url}/services/T1/B1/{SECRET}", timeout=TIMEOUT, **more))
+    values = {"webhook_url": f"{url}/services/T1/B1/{SECRET}", "timeout": TIMEOUT, **more}
+    return WebhookChat(WebhookSection(**values))
 
 
 SPACES = ("/api/v2/spaces", {"results": [{"id": 77, "key": "ML"}]})

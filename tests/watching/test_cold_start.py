@@ -130,7 +130,7 @@ experiment = "search"
         "HERALD_WIKI__DC__TOKEN": sandbox.bearer_token,
         "HERALD_CHAT__SLACK__TOKEN": sandbox.slack_token,
         "HERALD_CHAT__HOOK__WEBHOOK_URL": sandbox.slack_webhook_url,
-        "HERALD_DEAD_MAN__URL": f"{sandbox.url}/",
+        "HERALD_DEAD_MAN__URL": f"{sandbox.slack_url}api.test",
     }
     return text, secrets
 
