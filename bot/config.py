@@ -353,6 +353,7 @@ class WatchSection(Section):
     experiments: tuple[Annotated[str, Field(min_length=1)], ...] = ()  # names, with * and ? for any letters
     filter: str = ""  # in MLflow's own syntax
     nested: bool = False  # runs inside other runs too
+    parents: bool = False  # runs without metrics that others are inside, such as a sweep's own, are missed metrics
     recent: Annotated[int, Field(ge=1, le=19)] = 10  # at first contact: a fall that began longer ago is the past
     overlap: Duration = timedelta(days=1)  # how late a run may be logged after it ended
 

@@ -273,6 +273,9 @@ class RunStore(Protocol):
     def newest(self, experiment: Experiment, count: int, selection: Selection = ANY_RUN) -> Sequence[Run]:
         """Return the *count* finished runs that were started last, the newest first."""
 
+    def has_children(self, experiment: Experiment, run_id: str) -> bool:
+        """Say whether other runs of the experiment are nested in this one."""
+
     def present(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> frozenset[str]:
         """Return those of *run_ids* that these experiments hold and that are not deleted."""
 

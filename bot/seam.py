@@ -4,5 +4,6 @@ FIRE_TAG = "herald.fire_id"
 GUESS_TAG = "herald.guessed"  # the fire's id was not written by the job: its run was found by the time
 CARD_FILE = "data_card.json"
 TABLE_FILE = "per_example.parquet"
+PARENT_TAG = "mlflow.parentRunId"  # of a run inside another
 COMMIT_TAG = "mlflow.source.git.commit"  # MLflow writes it by itself where a program runs in a checkout
 INTERVAL_ENDS = frozenset({"low", "high"})  # logged as low/METRIC and high/METRIC

@@ -65,7 +65,7 @@ class Watch:
             run
             for sight in unread
             for run in self.run_store.runs_since(sight.experiment, None, self._selection)
-            if run.status is RunStatus.FINISHED and sight.is_past(run)
+            if sight.is_past(run) and self._counts(run, sight)
         ]
         with self.database.begin() as tx:
             seen = self._done_with(tx, [run.run_id for run in found])
@@ -85,8 +85,15 @@ class Watch:
     def _since_mark(self, sight: Sight) -> Iterator[tuple[Run, bool]]:
         mark = sight.contact.watermark or sight.contact.since
         for run in self.run_store.runs_since(sight.experiment, mark - self.section.watch.overlap, self._selection):
-            if run.status is RunStatus.FINISHED:
+            if self._counts(run, sight):
                 yield run, sight.is_past(run)
+
+    def _counts(self, run: Run, sight: Sight) -> bool:
+        """Say whether a run is one of the pipeline's; one that only holds others, such as a sweep's, has no metrics."""
+        if run.status is not RunStatus.FINISHED:
+            return False
+        is_bare = not run.metrics and not self.section.watch.parents
+        return not (is_bare and self.run_store.has_children(sight.experiment, run.run_id))
 
     def _without_seen(self, batch: Sequence[tuple[Run, bool]]) -> list[tuple[Run, bool]]:
         with self.database.begin() as tx:

@@ -11,7 +11,7 @@ from pathlib import Path
 from bot.domain.runs import Release, Run, RunResult, RunStatus
 from bot.errors import RunStoreError
 from bot.ports import ANY_RUN, Experiment, Job, JobState, JobStatus, Selection
-from bot.seam import FIRE_TAG, GUESS_TAG
+from bot.seam import FIRE_TAG, GUESS_TAG, PARENT_TAG
 
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -51,6 +51,9 @@ class MemoryRunStore:
         del selection
         finished = [run for run in self._runs(experiment.name) if run.status is RunStatus.FINISHED]
         return sorted(finished, key=lambda run: run.started, reverse=True)[:count]
+
+    def has_children(self, experiment: Experiment, run_id: str) -> bool:
+        return any(run.tags.get(PARENT_TAG) == run_id for run in self._runs(experiment.name))
 
     def present(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> frozenset[str]:
         there = {run.run_id for experiment_id in experiment_ids for run in self._runs(experiment_id)}

@@ -26,7 +26,7 @@ from bot.domain.runs import Release, Run, RunResult, RunStatus, Trouble
 from bot.errors import RunStoreError, in_short
 from bot.escape import storable
 from bot.ports import ANY_RUN, Experiment, Selection
-from bot.seam import COMMIT_TAG, FIRE_TAG, GUESS_TAG
+from bot.seam import COMMIT_TAG, FIRE_TAG, GUESS_TAG, PARENT_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment as MlflowExperiment
@@ -40,7 +40,6 @@ _STATUS = {
     "RUNNING": RunStatus.RUNNING,
     "SCHEDULED": RunStatus.RUNNING,
 }
-_PARENT_TAG = "mlflow.parentRunId"
 _SPACES = " \t\r\n"  # a name of nothing else says nothing
 _KEPT_TAGS = frozenset({COMMIT_TAG})  # of MLflow's own, which are many
 _LOG_FOLDER = "herald"
@@ -166,7 +165,7 @@ class MlflowRunStore:
                     page_token=token,
                 )
                 token = _next_token(token, page.token)
-                found = [self._run(run) for run in page if selection.nested or _PARENT_TAG not in run.data.tags]
+                found = [self._run(run) for run in page if selection.nested or PARENT_TAG not in run.data.tags]
             yield from found
             if not token:
                 return
@@ -176,7 +175,12 @@ class MlflowRunStore:
         order = ["attributes.start_time DESC"]
         with self._translated(selection.filter):
             page = self._client.search_runs([experiment.experiment_id], terms, max_results=count, order_by=order)
-        return [self._run(run) for run in page if selection.nested or _PARENT_TAG not in run.data.tags]
+        return [self._run(run) for run in page if selection.nested or PARENT_TAG not in run.data.tags]
+
+    def has_children(self, experiment: Experiment, run_id: str) -> bool:
+        terms = f"tags.`{PARENT_TAG}` = '{run_id}'"
+        with self._translated():
+            return bool(self._client.search_runs([experiment.experiment_id], terms, max_results=1))
 
     def present(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> frozenset[str]:
         listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
@@ -199,7 +203,7 @@ class MlflowRunStore:
                 return self._run(tagged[0])
             since = int(started.timestamp() * 1000)
             for run in self._client.search_runs([experiment_id], f"attributes.start_time >= {since}", order_by=newest):
-                if FIRE_TAG not in run.data.tags and _PARENT_TAG not in run.data.tags:
+                if FIRE_TAG not in run.data.tags and PARENT_TAG not in run.data.tags:
                     for tag, value in ((GUESS_TAG, "1"), (FIRE_TAG, fire_id)):
                         self._client.set_tag(run.info.run_id, tag, value)
                     found = self._run(run)

@@ -54,6 +54,16 @@ def test_a_filter_that_mlflow_cannot_read_is_told_in_a_sentence(bench):
         bench.cycle(experiment="search", watch={"filter": "tags.stage ~ 1"})
 
 
+@pytest.mark.parametrize("parents", [False, True])
+def test_a_run_without_metrics_that_holds_others_is_no_run_of_the_series_unless_config_says_so(bench, parents):
+    sweep = bench.log(None, bench.now() - timedelta(hours=1))
+    bench.log(GOOD, bench.now() - timedelta(hours=1), tags={"mlflow.parentRunId": sweep})
+    bare = bench.log(None, bench.now() - timedelta(hours=1))
+    bench.cycle(experiment="search", watch={"parents": parents})
+    assert bench.is_judged(sweep) is parents
+    assert bench.is_judged(bare)
+
+
 @pytest.mark.parametrize("nested", [False, True])
 def test_nested_runs_are_out_unless_asked_for(bench, nested):
     ended = bench.now() - timedelta(hours=1)
