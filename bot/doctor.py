@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -17,16 +17,13 @@ from bot.config import (
     Config,
     ConfluenceSection,
     JiraSection,
-    PipelineSection,
     SlackSection,
     TrackerSection,
     TrelloSection,
     WebhookSection,
 )
-from bot.domain.runs import Release
-from bot.errors import RunStoreError, StateError
-from bot.formats import duration
-from bot.ports import RunStore, Selection
+from bot.doctor_mlflow import check_mlflow
+from bot.errors import StateError
 from bot.private import is_open_to_others
 from bot.render import check_overrides
 from bot.store import Database, aside, runs
@@ -34,7 +31,6 @@ from bot.store.database import explain_version, is_newer, newest_version
 from bot.unread import say_unread
 
 _OTHER_STORE = "Set store.url to a database that can be written."
-_LONG_AGO = timedelta(days=90)  # runs that ended earlier are not looked for
 
 
 def examine(config: Config, folder: Path, clock: Callable[[], datetime], *, fix: bool = False) -> Iterator[Examined]:
@@ -43,7 +39,7 @@ def examine(config: Config, folder: Path, clock: Callable[[], datetime], *, fix:
     yield _behind_a_wall("store", partial(_check_store, config, folder / config.jobs_folder))
     if config.templates:
         yield _behind_a_wall("templates", partial(_check_templates, folder / config.templates))
-    yield _behind_a_wall("mlflow", lambda: _check_mlflow(config, make_run_store(config), clock()))
+    yield _behind_a_wall("mlflow", lambda: check_mlflow(config, make_run_store(config), clock()))
     for name, tracker in config.tracker.items():
         wants = _wants(config, name)
         yield _behind_a_wall(f"tracker.{name}", partial(_check_tracker, tracker, wants, clock(), fix=fix))
@@ -120,55 +116,6 @@ def _check_templates(overrides: Path) -> Iterator[Check]:
         )
     if not problems:
         yield Check("templates", ok=True, said=str(overrides))
-
-
-def _check_mlflow(config: Config, store: RunStore, now: datetime) -> Iterator[Check]:
-    try:
-        store.experiments(("*",))
-    except RunStoreError as error:
-        remedy = "Check mlflow.tracking_uri, and MLflow's own variables for user and token."
-        yield Check("address", ok=False, said=str(error), remedy=remedy)
-        return
-    yield Check("address", ok=True, said="answers")
-    for name, pipeline in config.pipeline.items():
-        yield from walled(f"runs of {name}", partial(_check_pipeline, name, pipeline, store, now))
-
-
-def _check_pipeline(name: str, pipeline: PipelineSection, store: RunStore, now: datetime) -> Iterator[Check]:
-    try:
-        yield _check_runs(name, pipeline, store, now)
-        if pipeline.pinned is not None:
-            yield _check_release(name, pipeline.pinned, store)
-    except RunStoreError as error:
-        yield Check(f"runs of {name}", ok=False, said=str(error), remedy="Mend what the sentence names.")
-
-
-def _check_runs(name: str, pipeline: PipelineSection, store: RunStore, now: datetime) -> Check:
-    """Say of a pipeline's experiments whether they are there, and how old their last run is."""
-    check = f"runs of {name}"
-    found = store.experiments(pipeline.watched)
-    wanted = pipeline.experiment or ", ".join(pipeline.watch.experiments)
-    if not found:
-        if pipeline.job is not None:
-            return Check(check, ok=True, said=f"{wanted} is made by the first job")
-        remedy = "Check experiment (or watch.experiments), and that the account of MLflow's variables may read it."
-        return Check(check, ok=False, said=f"MLflow has no experiment {wanted}", remedy=remedy)
-    selection = Selection(pipeline.watch.filter, pipeline.watch.nested)
-    ended = [run for each in found for run in store.runs_since(each, now - _LONG_AGO, selection)]
-    if not ended:
-        return Check(check, ok=True, said=f"{wanted} has had none for {duration(_LONG_AGO, 'en')}")
-    last = max(ended, key=lambda run: run.ended)
-    ago = duration(max(now - last.ended, timedelta(0)), "en")
-    return Check(check, ok=True, said=f"the last, {last.name}, ended {ago} ago")
-
-
-def _check_release(name: str, release: Release, store: RunStore) -> Check:
-    check = f"release of {name}"
-    found = store.released(release)
-    if found is None:
-        remedy = f"Set the alias in MLflow, or check pipeline.{name}.release; until then only recent runs are compared."
-        return Check(check, ok=False, said=f"MLflow has no run behind {release}", remedy=remedy)
-    return Check(check, ok=True, said=f"{release} is the run {found.name}")
 
 
 def _wants(config: Config, tracker: str) -> TicketWants:

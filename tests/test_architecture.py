@@ -75,6 +75,7 @@ LAYERS = (
         "bot.rehearse",
         "bot.digest",
         "bot.doctor",
+        "bot.doctor_mlflow",
         "bot.first_config",
         "bot.ask",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Runs:
     def __init__(self) -> None:
         self.names = ["next-purchase", "search"]
         self.away = False
+        self.metrics: list[str] | None = None  # of the newest run; None: there is none
 
     def experiments(self, patterns: Any) -> list[Experiment]:
         if self.away:
@@ -48,6 +49,9 @@ class Runs:
 
     def runs_since(self, *_: Any) -> Iterator[Run]:
         yield RUN
+
+    def newest(self, *_: Any) -> list[Run]:
+        return [] if self.metrics is None else [replace(RUN, metrics=dict.fromkeys(self.metrics, 0.4))]
 
 
 @dataclass
@@ -469,3 +473,22 @@ def test_a_token_without_listed_scopes_is_taken_at_its_word(clinic: Clinic, monk
     assert clinic.wrong() == set()
     assert "does not say" in clinic.check("chat.slack", "scopes").said
     assert clinic.check("chat.slack", "channel #search-quality").ok
+
+
+def test_metrics_that_no_recent_run_has_are_named_with_the_nearest_that_there_is(clinic):
+    assert clinic.wrong() == set()
+    runs = clinic.runs
+    runs.metrics = ["ndgc_at_10", "loss"]
+    name, section = next(iter(clinic.raw["pipeline"].items()))
+    section["metrics"] = {"ndcg_at_10": {}, "loss": {}, "rare": {"optional": True}}
+    assert f"mlflow: metrics of {name}" in clinic.wrong()
+    said = [each.said for each in clinic.found["mlflow"] if each.name == f"metrics of {name}"]
+    assert said[0] == "none of the 1 newest runs has ndcg_at_10; did you mean ndgc_at_10?"
+    assert said[1].startswith("none of the 1 newest runs has rare; they have loss, ndgc_at_10.")
+
+
+def test_a_pipeline_without_schedule_or_release_is_told_of_both(clinic):
+    assert clinic.wrong() == set()
+    name = next(iter(clinic.raw["pipeline"]))
+    assert f"pipeline {name} has no schedule" in clinic.check("mlflow", f"schedule of {name}").said
+    assert "models:/NAME@ALIAS" in clinic.check("mlflow", f"release of {name}").remedy

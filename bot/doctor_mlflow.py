@@ -1,0 +1,102 @@
+"""What the doctor looks at in MLflow: the server, and what each pipeline wants of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from functools import partial
+
+from bot.adapters.checking import walled
+from bot.checks import Check
+from bot.config import Config, PipelineSection
+from bot.domain.runs import Release
+from bot.errors import RunStoreError
+from bot.formats import duration
+from bot.ports import RunStore, Selection
+
+_LONG_AGO = timedelta(days=90)  # runs that ended earlier are not looked for
+_NEWEST = 20  # runs whose metrics are compared with those of the configuration
+_NAMED = 8  # metrics
+
+
+def check_mlflow(config: Config, store: RunStore, now: datetime) -> Iterator[Check]:
+    """Look at the tracking server, and at what each pipeline wants of it, by the queries that Herald makes."""
+    try:
+        store.experiments(("*",))
+    except RunStoreError as error:
+        remedy = "Check mlflow.tracking_uri, and MLflow's own variables for user and token."
+        yield Check("address", ok=False, said=str(error), remedy=remedy)
+        return
+    yield Check("address", ok=True, said="answers")
+    for name, pipeline in config.pipeline.items():
+        yield from walled(f"runs of {name}", partial(_check_pipeline, name, pipeline, store, now))
+
+
+def _check_pipeline(name: str, pipeline: PipelineSection, store: RunStore, now: datetime) -> Iterator[Check]:
+    try:
+        yield _check_schedule(name, pipeline)
+        yield _check_runs(name, pipeline, store, now)
+        yield from _check_metrics(name, pipeline, store)
+        yield _check_release(name, pipeline.pinned, store)
+    except RunStoreError as error:
+        yield Check(f"runs of {name}", ok=False, said=str(error), remedy="Mend what the sentence names.")
+
+
+def _check_runs(name: str, pipeline: PipelineSection, store: RunStore, now: datetime) -> Check:
+    """Say of a pipeline's experiments whether they are there, and how old their last run is."""
+    check = f"runs of {name}"
+    found = store.experiments(pipeline.watched)
+    wanted = pipeline.experiment or ", ".join(pipeline.watch.experiments)
+    if not found:
+        if pipeline.job is not None:
+            return Check(check, ok=True, said=f"{wanted} is made by the first job")
+        remedy = "Check experiment (or watch.experiments), and that the account of MLflow's variables may read it."
+        return Check(check, ok=False, said=f"MLflow has no experiment {wanted}", remedy=remedy)
+    selection = Selection(pipeline.watch.filter, pipeline.watch.nested)
+    ended = [run for each in found for run in store.runs_since(each, now - _LONG_AGO, selection)]
+    if not ended:
+        return Check(check, ok=True, said=f"{wanted} has had none for {duration(_LONG_AGO, 'en')}")
+    last = max(ended, key=lambda run: run.ended)
+    ago = duration(max(now - last.ended, timedelta(0)), "en")
+    return Check(check, ok=True, said=f"the last, {last.name}, ended {ago} ago")
+
+
+def _check_schedule(name: str, pipeline: PipelineSection) -> Check:
+    check = f"schedule of {name}"
+    if pipeline.schedule is not None:
+        return Check(check, ok=True, said="it has one")
+    remedy = f'Add [pipeline.{name}.schedule] with every = "1h", unless something else calls `herald run {name}`.'
+    return Check(
+        check, ok=True, said=f"pipeline {name} has no schedule: `herald serve` never looks at it", remedy=remedy
+    )
+
+
+def _check_metrics(name: str, pipeline: PipelineSection, store: RunStore) -> Iterator[Check]:
+    """Say which configured metrics no recent run has, and what those runs have that is named alike."""
+    selection = Selection(pipeline.watch.filter, pipeline.watch.nested)
+    newest = [run for each in store.experiments(pipeline.watched) for run in store.newest(each, _NEWEST, selection)]
+    there = sorted({metric for run in newest for metric in run.metrics})
+    for metric, section in pipeline.metrics.items():
+        if not newest or metric in there:
+            continue
+        near = get_close_matches(metric, there, n=1)
+        has = f"did you mean {near[0]}?" if near else f"they have {', '.join(there[:_NAMED]) or 'no metric at all'}."
+        said = f"none of the {len(newest)} newest runs has {metric}; {has}"
+        remedy = (
+            f"Correct the name pipeline.{name}.metrics.{metric}, or set optional = true where only some runs log it."
+        )
+        yield Check(f"metrics of {name}", ok=section.optional, said=said, remedy="" if section.optional else remedy)
+
+
+def _check_release(name: str, release: Release | None, store: RunStore) -> Check:
+    check = f"release of {name}"
+    if release is None:
+        said = "none is named: decay in steps too small to be seen one by one shows only against a release"
+        remedy = f'Where there is a released model, add [pipeline.{name}.release] with model = "models:/NAME@ALIAS".'
+        return Check(check, ok=True, said=said, remedy=remedy)
+    found = store.released(release)
+    if found is None:
+        remedy = f"Set the alias in MLflow, or check pipeline.{name}.release; until then only recent runs are compared."
+        return Check(check, ok=False, said=f"MLflow has no run behind {release}", remedy=remedy)
+    return Check(check, ok=True, said=f"{release} is the run {found.name}")
