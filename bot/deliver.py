@@ -148,6 +148,7 @@ class Delivery:
     in_flight: timedelta = timedelta(0)  # how long a request may be on its way after its sender died
     coming: frozenset[ObjectKey] = frozenset()  # of these, what is owed and has not failed yet
     place: str | None = None  # of a message: the id of its channel, as an earlier message there shows it
+    is_overtaken: bool = False  # newer words stand there already: what waited for a person must not undo them
 
     @property
     def target(self) -> ObjectKey:
@@ -317,6 +318,8 @@ class Delivery:
         section = self.renderer.render_pipeline_section(view, self._bind(view.links))
         unbound = tuple(key for key in view.links.values() if key not in self.known)
         known = self.known.get(self.target)
+        if known is not None and self.is_overtaken:
+            return Done()
         if known is not None:
             self._wiki.replace_section(known.bound.external_id, section)
             return Done(unbound=unbound)
@@ -332,6 +335,8 @@ class Delivery:
         """Post a message, or edit the one that is there."""
         unbound = tuple(key for key in links.values() if key not in self.known)
         known = self.known.get(self.target)
+        if known is not None and self._chat.can_edit and self.is_overtaken:
+            return Done()
         if known is not None and self._chat.can_edit:
             self._chat.edit(self._posted(), mark, text)
             return Done(unbound=unbound)

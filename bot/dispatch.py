@@ -30,7 +30,7 @@ from bot.errors import (
 from bot.journal import describe
 from bot.mending import owe_mend, owe_mends
 from bot.render import Renderer
-from bot.store import Database, incidents, outbox
+from bot.store import Database, incidents, outbox, texts
 from bot.store.outbox import Owed, ParkedFor
 from bot.store.owners import Owner
 from bot.traffic import Gate, Traffic, gate_of
@@ -218,15 +218,16 @@ class Dispatcher:
                 known = outbox.known_objects(tx, named)
                 coming = outbox.coming(tx, [key for key in named if key not in known])
                 place = outbox.place_of(tx, owed.effect.target) if owed.is_doubtful else None
+                is_overtaken = texts.is_overtaken(tx, owed)
             try:
                 renderer = self.wording.renderer(owed.pipeline, owed.effect.target)
                 fields = self.wording.ticket_fields(owed.pipeline)
             except Exception as error:  # noqa: BLE001  whatever it is, it is this effect's alone
                 self._set_aside(owed, error, report)
                 continue
-            delivery = Delivery(owed, self.services, renderer, fields, known, now, self.in_flight, coming, place)
+            given = (owed, self.services, renderer, fields, known, now, self.in_flight, coming, place, is_overtaken)
             self.traffic.enter(owed.effect, now)
-            return Claim(owed, delivery, channel_of(owed.effect.target))
+            return Claim(owed, Delivery(*given), channel_of(owed.effect.target))
 
     def _deliver(self, claim: Claim, report: DrainReport) -> None:
         """Deliver an effect; what nobody foresaw is its own affair, and the others go on."""

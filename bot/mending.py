@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -28,5 +27,5 @@ def owe_mend(tx: Connection, chats: Mapping[str, Chat], text: Owed, shown: Known
     can_edit = text.effect.kind is EffectKind.UPDATE_SECTION or (chat is not None and chat.can_edit)
     # What is still owed on the same object will show it, and must not be undone by a mend of an older text.
     if can_edit and text.view is not None and not outbox.is_followed(tx, text):
-        mend = replace(text.effect, cause=f"{text.effect.cause}+{shown.key.kind}")
+        mend = text.effect.mend(shown.key.kind)
         outbox.owe(tx, text.pipeline, [(mend, text.view)], now)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+
+_MENDED = "+"  # in a cause: the same words once more
 
 
 class EffectKind(StrEnum):
@@ -76,6 +78,19 @@ class Effect:
     @property
     def effect_id(self) -> str:
         return f"{self.kind}:{self.target}:{self.cause}"
+
+    def mend(self, shown: ObjectKind) -> Effect:
+        """Return the effect that says the same once more, now that what it could not show is there."""
+        return replace(self, cause=f"{self.cause}{_MENDED}{shown}")
+
+    @property
+    def is_mend(self) -> bool:
+        return _MENDED in self.cause
+
+    @property
+    def root_id(self) -> str:
+        """Return the id of the effect whose words these are: of a mend, that which it mends."""
+        return replace(self, cause=self.cause.split(_MENDED, 1)[0]).effect_id
 
     @property
     def lane(self) -> str:

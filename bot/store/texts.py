@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, literal_column, select, update
 
-from bot.domain.effects import EffectKind, ObjectKey
+from bot.domain.effects import Effect, EffectKind, ObjectKey
+from bot.store.codec import load
 from bot.store.outbox import EffectState, Owed, read_row
 from bot.store.pieces import in_pieces
 from bot.store.tables import outbox
@@ -22,8 +23,8 @@ def messages_missing(tx: Connection, made: ObjectKey, incident_id: str | None) -
         outbox.c.kind == EffectKind.TELL_CHANNEL,
         outbox.c.state == EffectState.DELIVERED,
     )
-    standing = {row.lane: row for row in tx.execute(query.order_by(outbox.c.seq))}
-    return [read_row(row) for row in standing.values() if str(made) in row.unbound.split("\n")]
+    standing = _newest(tx.execute(query).all())
+    return [read_row(row) for row in standing if str(made) in row.unbound.split("\n")]
 
 
 def texts_missing(tx: Connection, made: ObjectKey) -> Sequence[Owed]:
@@ -39,8 +40,32 @@ def texts_missing(tx: Connection, made: ObjectKey) -> Sequence[Owed]:
 
 
 def _is_outdone(tx: Connection, row: Row[Any]) -> bool:
-    later = outbox.c.lane == row.lane, outbox.c.seq > row.seq, outbox.c.state == EffectState.DELIVERED
-    return tx.execute(select(outbox.c.seq).where(*later).limit(1)).first() is not None
+    """Say whether newer words stand on the object than a row's, or the same, mended once more."""
+    root_id = load(Effect, row.effect).root_id
+    later = (load(Effect, text) for text in _delivered_after(tx, row.lane, row.seq))
+    return any(not effect.is_mend or effect.root_id == root_id for effect in later)
+
+
+def is_overtaken(tx: Connection, owed: Owed) -> bool:
+    """Say whether newer words than these stand on the object, which were owed later and delivered before.
+
+    A mend is as old as the words that it mends.
+    """
+    root = tx.scalar(select(outbox.c.seq).where(outbox.c.effect_id == owed.effect.root_id)) or owed.seq
+    return any(not load(Effect, text).is_mend for text in _delivered_after(tx, owed.effect.lane, root))
+
+
+def _delivered_after(tx: Connection, lane: str, seq: int) -> Iterator[str]:
+    later = outbox.c.lane == lane, outbox.c.seq > seq, outbox.c.state == EffectState.DELIVERED
+    yield from tx.scalars(select(outbox.c.effect).where(*later))
+
+
+def _newest(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+    """Return the row of each lane whose words are the newest: a mend is as old as the words that it mends."""
+    ages = {row.effect_id: row.seq for row in rows}
+    roots = {row.seq: ages.get(load(Effect, row.effect).root_id, row.seq) for row in rows}
+    by_age = sorted(rows, key=lambda row: (roots[row.seq], row.seq))
+    return list({row.lane: row for row in by_age}.values())
 
 
 def unbind(tx: Connection, keys: Collection[ObjectKey]) -> None:
@@ -64,8 +89,8 @@ def _messages_about(tx: Connection, keys: Collection[ObjectKey]) -> Iterator[Row
     names = {name for key in keys if (name := incident_of(tx, key)) is not None}
     for some in in_pieces(names):
         told = outbox.c.incident_id.in_(some), outbox.c.kind == EffectKind.TELL_CHANNEL
-        query = select(outbox).where(*told, outbox.c.state == EffectState.DELIVERED).order_by(outbox.c.seq)
-        yield from {row.lane: row for row in tx.execute(query)}.values()
+        query = select(outbox).where(*told, outbox.c.state == EffectState.DELIVERED)
+        yield from _newest(tx.execute(query).all())
 
 
 def _kept_true(tx: Connection) -> Iterator[Row[Any]]:

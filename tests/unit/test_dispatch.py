@@ -710,6 +710,71 @@ def test_a_message_and_its_ticket_recorded_at_the_same_moment_do_not_miss_each_o
     assert "MEM-1" in bench.message.text
 
 
+def park_next(bench, method: str) -> int:
+    """Let the service refuse for good what is owed next, and return its number."""
+    service = bench.wiki if method == "replace_section" else bench.chat
+    service.faults.fail_next(method, PermanentError("No."))
+    bench.drain()
+    with bench.database.begin() as tx:
+        return next(owed.seq for owed in outbox.outstanding(tx) if owed.state is EffectState.PARKED)
+
+
+def say(cause: str, tone: Tone) -> tuple[Effect, View]:
+    effect, view = tell(cause)
+    return effect, replace(view, tone=tone)
+
+
+@pytest.mark.parametrize("first", ["post", "edit"])
+def test_words_that_a_person_lets_go_late_do_not_undo_newer_ones(bench, first):
+    if first == "edit":
+        bench.owe(say("run5/filed", Tone.BAD))
+        bench.drain()
+    bench.owe(say("run6/repeated", Tone.BAD))
+    late = park_next(bench, first)
+    bench.owe(say("run7/resolved", Tone.GOOD))
+    bench.drain()
+    bench.retry(late)
+    bench.drain()
+    assert bench.owed == []
+    assert "tone: good" in bench.message.text
+
+
+def test_a_section_that_a_person_lets_go_late_does_not_undo_a_newer_one(bench):
+    def section(cause: str, description: str) -> tuple[Effect, PipelinePageView]:
+        effect, view = update_section(cause)
+        return effect, replace(view, description=description)
+
+    bench.owe(section("run5", "What it was."))
+    bench.drain()
+    bench.owe(section("run6", "What it was then."))
+    late = park_next(bench, "replace_section")
+    bench.owe(section("run7", "What it is."))
+    bench.drain()
+    bench.retry(late)
+    bench.drain()
+    assert bench.owed == []
+    (page,) = bench.wiki.pages.values()
+    assert "What it is." in page.storage
+
+
+def test_the_newest_words_arrive_late_though_older_ones_were_mended_meanwhile(bench):
+    bench.owe(say_of_ticket("run5/filed", Tone.BAD))
+    bench.drain()
+    bench.owe(say_of_ticket("run6/resolved", Tone.GOOD))
+    late = park_next(bench, "edit")
+    bench.owe(open_ticket())
+    bench.drain()
+    assert "MEM-1" in bench.message.text
+    bench.retry(late)
+    bench.drain()
+    assert "tone: good" in bench.message.text
+
+
+def say_of_ticket(cause: str, tone: Tone) -> tuple[Effect, View]:
+    effect, view = tell(cause, ticket=TICKET)
+    return effect, replace(view, tone=tone)
+
+
 # ---- leases
 
 
