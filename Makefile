@@ -9,7 +9,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check $(if $(INDEX),--index
 JOBS   ?= auto
 TIMES  ?= 100
 
-.PHONY: setup demo test fuzz check format contract chaos wheel decoder clean
+.PHONY: setup demo test fuzz check format contract chaos storm wheel decoder clean
 
 setup: $(VENV)/.ready
 
@@ -47,6 +47,9 @@ decoder: setup
 
 chaos: setup
 	$(BIN)/python -m tests.chaos.run $(CHAOS)
+
+storm: setup
+	$(BIN)/python -m tests.storm.run $(STORM)
 
 check: setup
 	$(BIN)/ruff format --check .

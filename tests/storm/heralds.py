@@ -1,0 +1,163 @@
+"""Two `herald serve` on one state: started, killed, stopped and told to read their configuration anew."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+STOP_SECONDS = 60  # that a SIGTERM may take, on a machine that has other work
+FAKETIME = tuple(
+    Path(folder) / "faketime" / "libfaketimeMT.so.1"
+    for folder in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib")
+)
+
+
+def find_faketime() -> Path | None:
+    return next((path for path in FAKETIME if path.exists()), None)
+
+
+@dataclass
+class Clock:
+    """The clock of one process, that can be set while it runs; without libfaketime it stays as it is."""
+
+    file: Path
+    library: Path | None
+
+    def step(self, seconds: float) -> None:
+        written = self.file.with_suffix(".new")
+        written.write_text(f"{seconds:+g}\n")
+        written.replace(self.file)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        if self.library is None:
+            return {}
+        return {
+            "LD_PRELOAD": str(self.library),
+            "FAKETIME_TIMESTAMP_FILE": str(self.file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+
+
+@dataclass
+class Serving:
+    """One `herald serve`, through all its lives."""
+
+    name: str
+    config: Path
+    environment: Mapping[str, str]
+    clock: Clock
+    mutation: str | None = None
+    lives: int = 0
+    ends: Counter[str] = field(default_factory=Counter)
+    broken: list[str] = field(default_factory=list)  # what it ended with though nobody killed it
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> Path:
+        return self.config.parent / f"{self.name}.log"
+
+    @property
+    def _program(self) -> list[str]:
+        if self.mutation is None:
+            return [str(Path(sys.executable).with_name("herald"))]
+        return [sys.executable, "-c", f"from tests.storm.mutant import main; main({self.mutation!r})"]
+
+    def start(self) -> None:
+        self.lives += 1
+        command = [*self._program, "serve", "--config", str(self.config)]
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdout=out,
+                stderr=out,
+                env={**os.environ, **self.environment, **self.clock.environment},
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        """End it at whatever it is doing, and start it anew."""
+        assert self.process is not None
+        if not self._is_broken():
+            self.process.kill()
+            self.process.wait()
+            self.ends["SIGKILL"] += 1
+        self.start()
+
+    def stop(self) -> None:
+        """Ask it to stop, and wait until it has."""
+        assert self.process is not None
+        if self._is_broken():
+            return
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            code = self.process.wait()
+            self.broken.append(f"{self.name}: did not stop within {STOP_SECONDS} s of SIGTERM")
+        self.ends["SIGTERM"] += 1
+        if code not in (0, -signal.SIGKILL) and code != -signal.SIGTERM:  # before it has set itself up, it just ends
+            self.broken.append(f"{self.name}: ended with {code} after SIGTERM ({time.monotonic() - began:.0f} s)")
+
+    def reload(self) -> None:
+        """Let it read its configuration anew; before it has set itself up, that ends it as it ends any process."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        if self.process.poll() == -signal.SIGHUP:
+            self.ends["SIGHUP too early"] += 1
+            self.start()
+        else:
+            self.ends["SIGHUP"] += 1
+
+    def _is_broken(self) -> bool:
+        """Say whether it has ended by itself, and take note of it."""
+        assert self.process is not None
+        code = self.process.poll()
+        if code is not None:
+            self.broken.append(f"{self.name}: ended by itself with {code}; see {self.log}")
+        return code is not None
+
+    def end(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass
+class Reaper:
+    """Ends the two again and again, at moments drawn from a seed."""
+
+    servings: tuple[Serving, Serving]
+    chance: random.Random
+    kills: int
+    pace: float  # seconds between two ends, on average
+    killed: int = 0
+
+    def reap(self, stop: threading.Event) -> None:
+        while self.killed < self.kills and not stop.wait(self.chance.expovariate(1 / self.pace)):
+            serving = self.chance.choice(self.servings)
+            match self.chance.choices(("kill", "stop", "reload"), (0.88, 0.06, 0.06))[0]:
+                case "kill":
+                    serving.kill()
+                    self.killed += 1
+                case "stop":
+                    serving.stop()
+                    serving.start()
+                case "reload":
+                    serving.reload()
