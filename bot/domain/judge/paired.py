@@ -91,7 +91,8 @@ def shared_rows(
     differences = now - before.mean(axis=0)
     with np.errstate(all="ignore"):  # of weights that are none
         weight = weights[np.searchsorted(ids, shared)] / total_weights(candidate, shared)
-    return Rows(differences, float(now.mean()), before.mean(axis=1), float((differences * weight).sum()))
+        lost = float((differences * weight).sum())
+    return Rows(differences, float(now.mean()), before.mean(axis=1), lost if math.isfinite(lost) else 0.0)
 
 
 def are_usable(values: Floats) -> Bools:
