@@ -27,6 +27,7 @@ _MOST_FIELDS = 100_000  # of any list in the footer: columns, row groups
 _MOST_COLUMNS = 200  # that are read
 _LONGEST_CELL = 200  # characters
 _MOST_VALUES = 500  # that one slice column may hold
+_MOST_COMPARED = 50_000_000  # rows times values of a slice column: each value is looked for in every row
 _ROWS_AT_ONCE = 32_768
 _MOST_CHAINED = 128_000_000  # bytes that rows read at once may come to, were each as long as its whole column
 _ID, _WEIGHT = "example_id", "weight"
@@ -334,8 +335,9 @@ def _put_together(
         absurd = int((np.abs(values) > LARGEST).sum())
         if absurd:
             left_out.append(f"{name}: {absurd:,} values that are infinite or beyond all measure")
-    for name in [name for name, values in texts.items() if len(np.unique(values)) > _MOST_VALUES]:
-        left_out.append(f"{name}: more than {_MOST_VALUES} different values")
+    most = min(_MOST_VALUES, _MOST_COMPARED // len(ids))
+    for name in [name for name, values in texts.items() if len(np.unique(values)) > most]:
+        left_out.append(f"{name}: more than {most} different values")
         del texts[name]
     return _with_ids(ExampleTable(ids, weights, numbers, texts), left_out)
 

@@ -26,7 +26,8 @@ from bot.domain.incidents import Incident, IncidentState, SeriesKey
 from bot.domain.judge import Finding, Outcome, SeriesState, Streak
 from bot.domain.runs import DataCard, Run
 from bot.errors import StateError
-from bot.store import Database, contacts, fires, incidents, leases, runs
+from bot.store import Database, aside, contacts, fires, incidents, leases, runs
+from bot.store.aside import SetAside
 from bot.store.backup import back_up
 from bot.store.codec import dump, load
 from bot.store.contacts import Contact
@@ -434,3 +435,27 @@ def test_a_fire_that_was_never_started_is_due():
 def test_too_many_at_once_for_the_state_are_told_in_a_sentence(sqlite_database):
     with pytest.raises(StateError, match=r"state\.db: .*too many wait for it at once"), sqlite_database.begin():
         raise sqlalchemy.exc.TimeoutError("QueuePool limit of size 5 overflow 10 reached")
+
+
+def test_runs_that_are_set_aside_are_kept_apart_from_those_that_wait(database):
+    poison = SetAside(
+        "search", "r1", "run \u4e2d", "ValueError: half \ufffd", NOON, NOON, 2, "1.0", NOON + 60 * MINUTE, "f1"
+    )
+    waiting = SetAside("search", "r2", "run 2", "away", NOON + 60 * MINUTE, NOON, 1, "", waits=True)
+    other = replace(poison, pipeline="other", not_before=None, was_past=True, log_tail="the end")
+    with database.begin() as tx:
+        for each in (poison, waiting, other, poison):
+            aside.save(tx, each)
+    with database.begin() as tx:
+        assert list(aside.of_pipeline(tx, "search")) == [poison]
+        assert aside.of_each(tx) == {"other": [other], "search": [poison]}
+        assert aside.find(tx, "search", "r2") == waiting
+        assert aside.among(tx, "search", ["r1", "r2", "r3"]) == {"r1"}
+        assert aside.last_end(tx, "search") == NOON
+        assert aside.last_end(tx, "none") is None
+        aside.drop(tx, "search", "r1")
+        assert list(aside.of_pipeline(tx, "search")) == []
+    assert poison.is_due(NOON, "1.1")
+    assert not poison.is_due(NOON, "1.0")
+    assert poison.is_due(NOON + 60 * MINUTE, "1.0")
+    assert not other.is_due(NOON + 60000 * MINUTE, "1.0")
