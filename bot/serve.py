@@ -67,10 +67,17 @@ class Server:
         load_for_work()
         self.dead_man = make_dead_man(self.herald.config)
         log.info("serving", pipelines=len(self.herald.config.pipeline))
+        self._name_the_unscheduled()
         while not self.orders.stop:
             self.round()
             self.orders.wait(_ROUND_SECONDS)
         return self.finish()
+
+    def _name_the_unscheduled(self) -> None:
+        """Say which pipelines nothing here will look at: a server without schedules would sit there in silence."""
+        for name, section in self.herald.config.pipeline.items():
+            if section.schedule is None:
+                log.warning("pipeline has no schedule: only `herald run` looks at it", pipeline=name)
 
     def round(self) -> None:
         """Do once what is done again and again; what goes wrong is logged, and tried again later."""

@@ -12,9 +12,13 @@ from sqlalchemy import update
 from state_samples import TICKET, comment, open_ticket, tell
 from test_dispatch import Bench, Wording, attach, no_drawing  # noqa: F401  a fixture
 
+from bot.app import make_herald
+from bot.config import Config
+from bot.deliver import Services
 from bot.domain.effects import EffectKind, ObjectKey, ObjectKind
 from bot.domain.fires import FireState
 from bot.errors import StateError
+from bot.serve import Orders, Server
 from bot.store import fires, outbox
 from bot.store.tables import outbox as rows
 from tests.unit.simulation import World, configured, make_server
@@ -294,3 +298,20 @@ def test_equal_troubles_of_an_errand_end_with_one_line_that_says_so(world, sqlit
     again = [each for each in told if each["event"] == "well again" and each["what"] == "a"]
     assert len(again) == 1
     assert again[0]["failures"] > 2
+
+
+def test_serve_names_the_pipelines_that_have_no_schedule(sqlite_database, tmp_path):
+    config = Config.model_validate(
+        {
+            "pipeline": {
+                "by-hand": {"experiment": "e", "metrics": {"m": {}}},
+                "hourly": {"experiment": "e", "metrics": {"m": {}}, "schedule": {"every": "1h"}},
+            }
+        }
+    )
+    herald = make_herald(config, tmp_path, services=Services({}, {}, {}), database=sqlite_database)
+    with structlog.testing.capture_logs() as told:
+        Server(herald, Orders(), lambda old: old)._name_the_unscheduled()
+    assert [(line["event"], line["pipeline"]) for line in told] == [
+        ("pipeline has no schedule: only `herald run` looks at it", "by-hand")
+    ]
