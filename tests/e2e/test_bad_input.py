@@ -187,6 +187,10 @@ def test_a_configuration_that_init_could_not_write_is_told(herald):
         "up",
         "--owner",
         "me",
+        "--every",
+        "1h",
+        "--release",
+        "",
     )
     herald("init", "--force", *answers, "--tracker", "asana").refuses("--tracker: 'asana' is not one of")
     none = ("--tracker", "none", "--wiki", "none", "--chat", "none")

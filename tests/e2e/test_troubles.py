@@ -91,7 +91,7 @@ def test_a_silence_is_one_ticket_that_the_next_run_resolves(trouble, ticket):
     made.runs.add("friday", made.now[0] + HOUR, 0.41)
     made.look(2 * HOUR)
     _, text, done = ticket()
-    assert words(locale, "are coming again. It lasted 3 d 6 h.", "已恢复运行。历时 3 天 6 小时") in text
+    assert words(locale, "are coming again. It lasted 3 d 5 h.", "已恢复运行。前后持续 3 天 5 小时") in text
     assert done
 
 
