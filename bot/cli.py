@@ -309,12 +309,13 @@ def retry(
     secrets_dir: SecretsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a parked effect back into the queue and try it now."""
+    """Put a parked effect back into the queue and try it now, with what else is owed about the same incident."""
     from bot import show_outbox
-    from bot.store.outbox import EffectState
+    from bot.store.outbox import Among, EffectState
 
     herald = _set_effect(_make(config, secrets_dir), number, EffectState.PENDING)
-    herald.dispatcher.drain(_patience())
+    effect = _effect(herald, number).effect
+    replace(herald.dispatcher, among=Among(effect.lane, effect.incident_id)).drain(_patience())
     tried = _effect(herald, number)
     show_outbox.print_effect(tried, as_json=as_json)
     if tried.state is not EffectState.DELIVERED:

@@ -31,7 +31,7 @@ from bot.journal import describe
 from bot.mending import owe_mend, owe_mends
 from bot.render import Renderer
 from bot.store import Database, incidents, outbox, texts
-from bot.store.outbox import Owed, ParkedFor
+from bot.store.outbox import Among, Owed, ParkedFor
 from bot.store.owners import Owner
 from bot.traffic import Gate, Traffic, gate_of
 
@@ -124,6 +124,7 @@ class Dispatcher:
     at_work: AtWork = field(default_factory=AtWork)
     # A request whose sender died may still be on its way; only after this does looking for it prove anything.
     in_flight: timedelta = timedelta(seconds=5)
+    among: Among | None = None  # of all that is owed, only this is delivered
 
     def drain(self, patience: timedelta = timedelta(0)) -> DrainReport:
         """Deliver until nothing is due; waits up to *patience* for effects that are due later."""
@@ -184,7 +185,7 @@ class Dispatcher:
         if self.clock() >= deadline:
             return False
         with self.database.begin() as tx:
-            due = outbox.next_due(tx)
+            due = outbox.next_due(tx, self.among)
         now = self.clock()
         if due is None:
             return False
@@ -211,7 +212,7 @@ class Dispatcher:
             with self.database.begin() as tx:
                 moment = owner.clock(tx)
                 outbox.free_dropped(tx, owner.name, moment, self.at_work.numbers, owner.may_take_over)
-                owed = outbox.claim_next(tx, owner.name, now, moment + LEASE, self.traffic.closed(now))
+                owed = outbox.claim_next(tx, owner.name, now, moment + LEASE, self.traffic.closed(now), self.among)
                 if owed is None:
                     return None
                 named = _named_in(owed)

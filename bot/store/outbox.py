@@ -145,6 +145,18 @@ class Closed:
     kinds: Collection[tuple[str, EffectKind]] = ()  # of effects on a service
 
 
+@dataclass(frozen=True, slots=True)
+class Among:
+    """The effects of one incident, or those in one lane where they belong to none."""
+
+    lane: str
+    incident_id: str | None = None
+
+    @property
+    def condition(self) -> ColumnElement[bool]:
+        return outbox.c.lane == self.lane if self.incident_id is None else outbox.c.incident_id == self.incident_id
+
+
 def free_dropped(
     tx: Connection, owner: str, now: datetime, at_work: Collection[int] = (), may_take_over: TakeOver = ran_out
 ) -> None:
@@ -160,7 +172,14 @@ def free_dropped(
             tx.execute(update(outbox).where(*this).values(owner=None, leased_until=None))
 
 
-def claim_next(tx: Connection, owner: str, now: datetime, until: datetime, closed: Closed = Closed()) -> Owed | None:
+def claim_next(
+    tx: Connection,
+    owner: str,
+    now: datetime,
+    until: datetime,
+    closed: Closed = Closed(),
+    among: Among | None = None,
+) -> Owed | None:
     """Lease the oldest effect that may be delivered now and that nobody holds.
 
     An effect waits for the earlier ones of its lane while they are owed, and behind a parked creation.
@@ -175,6 +194,7 @@ def claim_next(tx: Connection, owner: str, now: datetime, until: datetime, close
             *(~outbox.c.lane.startswith(f"{lane_prefix(*each)}", autoescape=True) for each in closed.channels),
             *(or_(outbox.c.service != service, outbox.c.kind != kind) for service, kind in closed.kinds),
             *_leads_its_lane(outbox),
+            *([] if among is None else [among.condition]),
         )
         .order_by(outbox.c.seq)
         .limit(1)
@@ -435,11 +455,12 @@ def possibly_lost(tx: Connection, since: datetime) -> Sequence[Owed]:
     return [owed for owed in parked_since(tx, since) if owed.parked_for is ParkedFor.LOST]
 
 
-def next_due(tx: Connection) -> datetime | None:
+def next_due(tx: Connection, among: Among | None = None) -> datetime | None:
     """Return when the earliest pending effect may be tried; those that wait for something parked do not count."""
     parked = outbox.alias("parked")
     hopeless = exists().where(parked.c.lane == outbox.c.waits_for, parked.c.state == EffectState.PARKED)
-    waiting = outbox.c.state == EffectState.PENDING, *_leads_its_lane(outbox), ~hopeless
+    waiting = [outbox.c.state == EffectState.PENDING, *_leads_its_lane(outbox), ~hopeless]
+    waiting += [] if among is None else [among.condition]
     free = select(outbox.c.not_before).where(*waiting, outbox.c.owner.is_(None))
     leased = select(outbox.c.not_before, outbox.c.leased_until).where(*waiting, outbox.c.owner.is_not(None))
     moments = [max(row.not_before, row.leased_until or row.not_before) for row in tx.execute(leased)]

@@ -206,6 +206,7 @@ objects = Table(
     Column("title", String(500), nullable=False),
     Column("url", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Index("objects_by_age", "created_at"),
 )
 
 leases = Table(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -161,9 +162,12 @@ def counted() -> Iterator[Work]:
         work.hundreds += 1
         return 0
 
+    watched: list[Any] = []
+
     def watch(connection: Any, *_: Any) -> None:
         if hasattr(connection, "set_progress_handler"):
             connection.set_progress_handler(step, 100)
+            watched.append(connection)
 
     event.listen(Engine, "before_cursor_execute", hear)
     event.listen(Pool, "checkout", watch)
@@ -172,3 +176,6 @@ def counted() -> Iterator[Work]:
     finally:
         event.remove(Engine, "before_cursor_execute", hear)
         event.remove(Pool, "checkout", watch)
+        for connection in watched:
+            with suppress(sqlite3.ProgrammingError):  # closed meanwhile
+                connection.set_progress_handler(None, 0)

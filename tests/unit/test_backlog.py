@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert, update
-from state_samples import INCIDENT, NOON, PAGE, TICKET, comment, judged, link, open_ticket, owe, run_at, tell
+from state_samples import INCIDENT, NOON, PAGE, TICKET, comment, judged, label, link, open_ticket, owe, run_at, tell
 from typer.testing import CliRunner
 
 from bot.adapters.memory import MemoryChat, MemoryTracker
@@ -19,13 +19,16 @@ from bot.deliver import Services
 from bot.digest import compose_digest
 from bot.dispatch import DrainReport
 from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
+from bot.domain.fires import FireState
 from bot.domain.incidents import IncidentState
-from bot.store import Database, backlog, incidents, outbox, retention, runs
+from bot.serve import Orders, Server
+from bot.store import Database, backlog, fires, incidents, outbox, retention, runs
 from bot.store.backlog import Pile, Why
 from bot.store.backup import back_up, restore
 from bot.store.outbox import Closed, EffectState, ParkedFor
 from bot.store.tables import outbox as table
 from tests.unit.backlogs import counted, effect_row, fill, many
+from tests.unit.simulation import do_at_once
 
 MINUTE, YEAR = timedelta(minutes=1), timedelta(days=365)
 PIPELINES = 20
@@ -257,6 +260,37 @@ def test_more_objects_are_known_than_a_statement_may_name(sqlite_database):
     keys = [ObjectKey("jira", ObjectKind.TICKET, f"herald-test-{number:012}-0-1") for number in range(33_000)]
     with sqlite_database.begin() as tx:
         assert outbox.known_objects(tx, keys) == {}
+
+
+def test_a_message_whose_end_is_not_known_costs_no_walk_over_all_that_was_made(sqlite_database):
+    fill(sqlite_database, many(1000, PIPELINES))
+    with counted() as work, sqlite_database.begin() as tx:
+        assert outbox.place_of(tx, many(1)[0].message) == "C1"
+    assert work.hundreds < 10
+
+
+def test_a_round_of_the_server_asks_as_much_of_a_backlog_as_of_none(sqlite_database, tmp_path):
+    server = Server(make(sqlite_database, tmp_path), Orders(), lambda old: old, start_task=do_at_once)
+    server.round()
+    with counted() as calm:
+        server._record_and_start(NOON + timedelta(days=1))
+    fill(sqlite_database, many(500, PIPELINES), owed=True)
+    with sqlite_database.begin() as tx:
+        for number in range(200):
+            fire = fires.record(tx, "search000", NOON + number * MINUTE)
+            fires.save(tx, replace(fire, state=FireState.ENDED, ended_at=NOON))
+    with counted() as busy:
+        server._record_and_start(NOON + timedelta(days=1))
+    assert (busy.statements, busy.hundreds) == (calm.statements, pytest.approx(calm.hundreds, abs=2))
+
+
+def test_what_nothing_makes_any_more_is_left_to_a_person_and_not_waited_for(sqlite_database, tmp_path):
+    owe(sqlite_database, label())
+    make(sqlite_database, tmp_path).dispatcher.drain()
+    with sqlite_database.begin() as tx:
+        (left,) = outbox.outstanding(tx)
+    assert left.state is EffectState.PARKED
+    assert left.error == f"{PAGE}: is gone or was never made, and nothing makes it any more"
 
 
 # ---- the digest, forgetting, backup

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from bot.cli import app
 from bot.store import Database, outbox
 from bot.store.outbox import EffectState, ParkedFor
+from tests.unit.backlogs import many
 
 WORDS = "Jira did not create the ticket (400): priority: Field 'priority' cannot be set."
 
@@ -60,6 +61,22 @@ def test_a_retry_that_fails_again_says_so_and_exits_with_one(folder):
     assert tried["state"] == "parked"
     assert tried["error"] == "jira: is no longer in the configuration; add it again, or cancel what is owed to it"
     assert tried["fields"] == {}
+
+
+def test_a_retry_tries_what_belongs_to_the_same_incident_and_waits_for_no_backlog(folder):
+    other = many(1, 1)[0]
+    database = Database(f"sqlite:///{folder / 'state.db'}")
+    owe(database, *other.effects())
+    database.close()
+    herald(folder, "retry", "1", code=1)
+    listed = json.loads(herald(folder, "--json"))
+    assert [(each["number"], each["state"]) for each in listed] == [
+        (1, "parked"),
+        (2, "pending"),  # behind it
+        (3, "parked"),
+        (4, "pending"),
+        (5, "pending"),
+    ]
 
 
 @pytest.mark.parametrize("command", ["show", "retry", "cancel"])

@@ -26,6 +26,7 @@ _NEW = {
     "runs_accepted": ("runs", ["pipeline", "series", "accepted", "ended_at"]),
     "incidents_by_series": ("incidents", ["pipeline", "state", "series"]),
     "incidents_by_end": ("incidents", ["state", "closed_at"]),
+    "objects_by_age": ("objects", ["created_at"]),
     "outbox_by_state": ("outbox", ["state", "seq", "service", "not_before", "leased_until", "lane", "kind"]),
     "outbox_by_time": ("outbox", ["state", "not_before"]),
     "outbox_by_lane": ("outbox", ["lane", "state", "seq", "kind"]),
