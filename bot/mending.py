@@ -17,7 +17,8 @@ def owe_mends(
     tx: Connection, chats: Mapping[str, Chat], made: KnownObject, incident_id: str | None, now: datetime
 ) -> None:
     """Owe an edit to every text that could not show what is there now."""
-    for text in (*texts.messages_missing(tx, made.key, incident_id), *texts.texts_missing(tx, made.key)):
+    messages = [] if incident_id is None else texts.messages_missing(tx, made.key, incident_id)
+    for text in (*messages, *texts.texts_missing(tx, made.key)):
         owe_mend(tx, chats, text, made, now)
 
 

@@ -93,6 +93,7 @@ def _correct(herald: Herald, repairs: Sequence[Repair]) -> None:
     """Bring our own state up to what is so; what people read is mended where it shows another object, or none."""
     now, chats = herald.around.clock(), herald.dispatcher.services.chats
     with herald.database.begin() as tx:
+        told_by = texts.incidents_of(tx, [each.key for each in repairs])
         texts.unbind(tx, {each.key for each in repairs if each.kind in _SHOWN_ELSEWHERE})
         for each in repairs:
             if each.held is not None:
@@ -100,7 +101,7 @@ def _correct(herald: Herald, repairs: Sequence[Repair]) -> None:
                 known = KnownObject(each.key, bound, each.held.place, now)
                 outbox.know(tx, known)
                 outbox.wake(tx, each.key, now)
-                owe_mends(tx, chats, known, texts.incident_of(tx, each.key), now)
+                owe_mends(tx, chats, known, told_by.get(each.key), now)
                 if each.kind is RepairKind.TURN_TO:  # what stands beside a ticket's text: the same again is harmless
                     outbox.owe_anew(tx, each.key, now, lanes=outbox.lanes_of(each.key)[1:])
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -122,6 +123,7 @@ def print_effect(owed: Owed, *, as_json: bool) -> None:
     Console().print(table)
 
 
+_REPAIRS_SHOWN = 50
 _REPAIRS = {
     RepairKind.KNOW: "is there and was not known",
     RepairKind.FOLLOW: "was moved or renamed",
@@ -148,10 +150,15 @@ def print_repairs(looked: Looked, *, dry_run: bool, as_json: bool) -> None:
         console.print(f"{what}, as far as we could look." if looked.unseen else f"{what}.")
         return
     table = Table("object", "called", "what")
-    for each in repairs:
+    for each in repairs[:_REPAIRS_SHOWN]:
         called = (each.held.title or each.held.external_id) if each.held else each.known_as
         table.add_row(escape(str(each.key)), escape(called), _what(each))
     console.print(table)
+    if len(repairs) > _REPAIRS_SHOWN:
+        kinds = Counter(map(_what, repairs)).most_common()
+        console.print(f"{len(repairs):,} in all, which --json lists:")
+        for what, number in kinds:
+            console.print(f"  {number:,}: it {escape(what)}")
     console.print("Nothing was changed." if dry_run else "Done.")
 
 

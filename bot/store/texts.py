@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, literal_column, select, update
@@ -77,17 +77,20 @@ def unbind(tx: Connection, keys: Collection[ObjectKey]) -> None:
             tx.execute(update(outbox).where(outbox.c.seq == row.seq).values(unbound="\n".join(unbound)))
 
 
-def incident_of(tx: Connection, key: ObjectKey) -> str | None:
-    """Return the incident that an object was made for."""
-    made = select(outbox.c.incident_id).where(outbox.c.lane == str(key), outbox.c.incident_id.is_not(None))
-    found: str | None = tx.scalar(made.limit(1))
+def incidents_of(tx: Connection, keys: Iterable[ObjectKey]) -> dict[ObjectKey, str]:
+    """Return the incidents that objects were made for."""
+    wanted = {str(key): key for key in keys}
+    found: dict[ObjectKey, str] = {}
+    for some in in_pieces(wanted):
+        made = outbox.c.lane.in_(some), outbox.c.incident_id.is_not(None)
+        rows = tx.execute(select(outbox.c.lane, outbox.c.incident_id).where(*made).distinct())
+        found.update((wanted[row.lane], row.incident_id) for row in rows)
     return found
 
 
 def _messages_about(tx: Connection, keys: Collection[ObjectKey]) -> Iterator[Row[Any]]:
     """Yield the messages of incidents that these objects were made for, as they stand in their channels."""
-    names = {name for key in keys if (name := incident_of(tx, key)) is not None}
-    for some in in_pieces(names):
+    for some in in_pieces(set(incidents_of(tx, keys).values())):
         told = outbox.c.incident_id.in_(some), outbox.c.kind == EffectKind.TELL_CHANNEL
         query = select(outbox).where(*told, outbox.c.state == EffectState.DELIVERED)
         yield from _newest(tx.execute(query).all())

@@ -26,6 +26,7 @@ from state_samples import (
 )
 from typer.testing import CliRunner
 
+from bot import show_outbox
 from bot.adapters.memory import MemoryChat, MemoryTicket, MemoryTracker, MemoryWiki
 from bot.adapters.memory_runs import MemoryRunStore
 from bot.app import Surroundings, make_herald
@@ -297,6 +298,18 @@ def test_many_repairs_are_kept_in_few_statements_each(bench):
     assert len(repairs) == 300
     assert work.texts.count("BEGIN IMMEDIATE") <= 1
     assert work.statements < 8 * 300
+
+
+def test_of_many_repairs_the_command_shows_some_and_counts_the_others(bench, capsys):
+    for each in many(60, 1):
+        bench.tracker.create(each.ticket.name, TicketDraft("t", "", ("herald-test",)))
+    looked = look(bench.herald)
+    show_outbox.print_repairs(looked, dry_run=True, as_json=False)
+    shown = capsys.readouterr().out
+    assert "60 in all, which --json lists:" in shown
+    assert "60: it is there and was not known" in shown
+    show_outbox.print_repairs(looked, dry_run=True, as_json=True)
+    assert len(json.loads(capsys.readouterr().out)["repairs"]) == 60
 
 
 def test_a_deleted_ticket_of_an_incident_that_is_over_is_forgotten_with_what_is_owed_on_it(bench):
