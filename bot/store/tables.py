@@ -167,7 +167,7 @@ outbox = Table(
     Column("service", String(64), nullable=False),
     Column("lane", String(450), nullable=False),  # order is kept within
     Column("pipeline", String(64), nullable=False),
-    Column("incident_id", String(64), index=True),
+    Column("incident_id", String(64)),
     Column("effect", Text, nullable=False),
     Column("view", Text),
     Column("state", String(16), nullable=False),
@@ -189,6 +189,7 @@ outbox = Table(
     Index("outbox_by_time", "state", "not_before"),
     Index("outbox_by_lane", "lane", "state", "seq", "kind"),
     Index("outbox_by_kind", "kind", "lane", "created_at"),
+    Index("outbox_by_incident", "incident_id", "state", "kind"),
 )
 for _name, _columns, _few in (
     ("outbox_leased", (outbox.c.state, outbox.c.owner), outbox.c.owner.is_not(None)),

@@ -16,6 +16,7 @@ _GONE = {
     "ix_incidents_pipeline": ("incidents", ["pipeline"]),
     "ix_incidents_state": ("incidents", ["state"]),
     "ix_outbox_state": ("outbox", ["state"]),
+    "ix_outbox_incident_id": ("outbox", ["incident_id"]),
     "ix_outbox_waits_for": ("outbox", ["waits_for"]),
     "outbox_by_lane": ("outbox", ["lane", "seq"]),
 }
@@ -31,6 +32,7 @@ _NEW = {
     "outbox_by_time": ("outbox", ["state", "not_before"]),
     "outbox_by_lane": ("outbox", ["lane", "state", "seq", "kind"]),
     "outbox_by_kind": ("outbox", ["kind", "lane", "created_at"]),
+    "outbox_by_incident": ("outbox", ["incident_id", "state", "kind"]),
 }
 _OF_FEW = {
     "fires_that_confirm": ("fires", ["confirms"], "confirms IS NOT NULL"),
