@@ -11,7 +11,7 @@ from typing import TypeVar
 from bot.charts import draw_history
 from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind, channel_of, family_of
 from bot.domain.pacing import Allowance
-from bot.errors import AccountError, PermanentError, Reach
+from bot.errors import AccountError, GoneError, PermanentError, Reach
 from bot.ports import (
     Attachment,
     Chat,
@@ -191,8 +191,7 @@ class Delivery:
                 page = self._wiki.find(self.target.name)
                 found = Done(self._made_page(page)) if page else None
             case EffectKind.REPLY_IN_THREAD:
-                said = self._chat.has_reply(self._posted(), self._view(CommentView).mark)
-                found = Done() if said else None
+                found = Done() if self._was_said() else None
             case EffectKind.TELL_CHANNEL | EffectKind.POST_DIGEST:
                 found = self._settle_message()
             case _:
@@ -338,10 +337,31 @@ class Delivery:
         if known is not None and self._chat.can_edit and self.is_overtaken:
             return Done()
         if known is not None and self._chat.can_edit:
-            self._chat.edit(self._posted(), mark, text)
-            return Done(unbound=unbound)
+            try:
+                self._chat.edit(self._posted(), mark, text)
+            except (GoneError, AccountError) as error:
+                if not self._is_gone(error):
+                    raise
+            else:
+                return Done(unbound=unbound)
+            there = self._posted_afresh(mark)
+            if there is not None:
+                return Done(self._made_message(there), tuple(links.values()))
         posted = self._chat.post(self._channel, mark, text)
         return Done(self._made_message(posted), unbound, posted=True)
+
+    def _is_gone(self, error: GoneError | AccountError) -> bool:
+        """Say whether a message is gone for good: it by itself, or with its channel, whose name another one has now."""
+        if isinstance(error, GoneError):
+            return True
+        return error.reach is Reach.CHANNEL and self._chat.has_moved(self._channel, self._posted())
+
+    def _posted_afresh(self, mark: str) -> Posted | None:
+        """Find the message that an earlier attempt, whose end is not known, may have put in the place of a gone one."""
+        if not self.owed.is_doubtful:
+            return None
+        found = self._find_message(mark, self.owed.created_at - _CLOCK_SKEW)
+        return None if found is None or found.message_id == self._posted().message_id else found
 
     def _posted(self) -> Posted:
         known = self.known[self.target]
@@ -350,8 +370,23 @@ class Delivery:
     def _reply(self) -> Done:
         view = self._view(CommentView)
         text = self.renderer.render_reply(view, self._bind(view.links))
-        self._chat.reply(self._posted(), view.mark, text)
+        try:
+            self._chat.reply(self._posted(), view.mark, text)
+        except (GoneError, AccountError) as error:
+            if not self._is_gone(error):
+                raise
+            self._chat.post(self._channel, view.mark, text)
         return Done(posted=True)
+
+    def _was_said(self) -> bool:
+        """Look for a reply in its thread, or in the channel where the thread is gone."""
+        mark = self._view(CommentView).mark
+        try:
+            return self._chat.has_reply(self._posted(), mark)
+        except (GoneError, AccountError) as error:
+            if not self._is_gone(error):
+                raise
+        return self._find_message(mark, self.owed.created_at - _CLOCK_SKEW) is not None
 
     def _tell_digest(self) -> Done:
         view = self._view(DigestView)

@@ -12,6 +12,7 @@ HeraldError
     +-- RetryableError     ... and may do it later
     |   +-- AccountError   ... once it takes our account again, or shows it what config names
     +-- PermanentError     ... and never will, as asked
+        +-- GoneError      ... of what it should change or add to: that is gone, or closed to changes for good
 """
 
 from __future__ import annotations
@@ -123,6 +124,10 @@ class PermanentError(IntegrationError):
         self.status = status
         self.fields = dict(fields or {})
         self.about_access = about_access
+
+
+class GoneError(PermanentError):
+    """What should be changed or added to is gone, or nobody changes it any more: it can be made afresh."""
 
 
 def in_short(error: BaseException) -> str:

@@ -225,16 +225,20 @@ class Chat(Protocol):
 
     def post(self, channel: str, mark: str, text: str) -> Posted: ...
 
-    def edit(self, posted: Posted, mark: str, text: str) -> None: ...
+    def edit(self, posted: Posted, mark: str, text: str) -> None:
+        """Replace a message's words; raises GoneError where it was deleted, or can no longer be edited."""
+
+    def has_moved(self, channel: str, posted: Posted) -> bool:
+        """Say whether that channel is another by now than the one in which the message stands."""
 
     def find(self, channel: str, mark: str, since: datetime) -> Posted | None:
         """Find the message that carries *mark* among those posted after *since*."""
 
     def reply(self, posted: Posted, mark: str, text: str) -> None:
-        """Answer a message in its thread."""
+        """Answer a message in its thread; raises GoneError as :meth:`edit` does."""
 
     def has_reply(self, posted: Posted, mark: str) -> bool:
-        """Say whether the message's thread holds a reply that carries *mark*."""
+        """Say whether the message's thread holds a reply that carries *mark*; raises GoneError as :meth:`edit` does."""
 
     def share(self, posted: Posted, attachment: Attachment) -> None:
         """Show a file in the message's thread; one that is there by its name stays as it is."""

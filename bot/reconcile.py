@@ -211,7 +211,7 @@ def _pipeline_pages(herald: Herald, name: str, wiki: Wiki) -> Iterator[Page]:
 def _look_at_messages(
     herald: Herald, name: str, chat: Chat, channel: str, known: Known, since: datetime
 ) -> Iterator[Repair]:
-    """Messages that people deleted are left alone: an edit of one is parked and says so."""
+    """Messages that people deleted are left alone: where there is news of one, it is posted afresh."""
     family = f"{herald.config.instance}-"
     ours = [each for each in _marked(chat, channel, known, since) if each.mark.startswith(family)]
     groups = grouped(

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from bot.adapters.sections import check_storage, replace_section
 from bot.adapters.slackblocks import parse_document
 from bot.domain.pacing import Allowance
-from bot.errors import IntegrationError, PermanentError
+from bot.errors import GoneError, IntegrationError, PermanentError
 from bot.ports import (
     Attachment,
     MarkedMessage,
@@ -286,6 +286,9 @@ class MemoryChat:
             message.edits.append(message.text)
             message.text, message.mark = text, mark
 
+    def has_moved(self, channel: str, posted: Posted) -> bool:
+        return channel != posted.channel
+
     def confirm_access(self, right: Right | None = None) -> None:
         with self.faults.during("confirm_access"):
             del right
@@ -324,7 +327,7 @@ class MemoryChat:
         for message in self.messages:
             if (message.channel, message.message_id) == (posted.channel, posted.message_id):
                 return message
-        raise PermanentError(f"There is no message {posted.message_id} in {posted.channel}.", status=_NOT_FOUND)
+        raise GoneError(f"There is no message {posted.message_id} in {posted.channel}.", status=_NOT_FOUND)
 
 
 def _shown(ticket: MemoryTicket) -> Ticket:

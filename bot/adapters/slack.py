@@ -180,14 +180,21 @@ class SlackChat:
         )
 
     def find(self, channel: str, mark: str, since: datetime) -> Posted | None:
-        channel_id = self._channels.id_of(channel)
+        return self._channels.in_channel(channel, lambda channel_id: self._found(channel_id, mark, since))
+
+    def _found(self, channel_id: str, mark: str, since: datetime) -> Posted | None:
         for ts, found in self._history(channel_id, since):
             if found == mark:
                 return Posted(channel_id, ts, self._permalink(channel_id, ts))
         return None
 
+    def has_moved(self, channel: str, posted: Posted) -> bool:
+        return self._channels.learn_anew(channel) != posted.channel
+
     def marked(self, channel: str, since: datetime) -> Sequence[MarkedMessage]:
-        channel_id = self._channels.id_of(channel)
+        return self._channels.in_channel(channel, lambda channel_id: self._marked(channel_id, since))
+
+    def _marked(self, channel_id: str, since: datetime) -> Sequence[MarkedMessage]:
         ours = sorted((ts, mark) for ts, mark in self._history(channel_id, since) if mark is not None)
         return [MarkedMessage(mark, Posted(channel_id, ts, self._permalink(channel_id, ts))) for ts, mark in ours]
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from bot.adapters.evidence import rows_in, text_in
 from bot.adapters.paging import each_page
-from bot.adapters.slack_words import advice_for, is_lacking_scope
+from bot.adapters.slack_words import advice_for, is_lacking_scope, is_of_a_gone_channel
 from bot.errors import AccountError, Reach
 
 if TYPE_CHECKING:
     from bot.adapters.slack import SlackLink
+
+T = TypeVar("T")
 
 _PAGE = 200
 _ID = re.compile(r"[CDG][A-Z0-9]{7,}")
@@ -42,6 +45,21 @@ class Channels:
         if channel not in self._ids:
             self._ids[channel] = self._look_up(channel.removeprefix("#"))
         return self._ids[channel]
+
+    def in_channel(self, channel: str, act: Callable[[str], T]) -> T:
+        """Act by a channel's id; where that answers as gone, once more by the id that its name stands for now."""
+        channel_id = self.id_of(channel)
+        try:
+            return act(channel_id)
+        except AccountError as error:
+            if not is_of_a_gone_channel(error) or self.learn_anew(channel) == channel_id:
+                raise
+        return act(self.id_of(channel))
+
+    def learn_anew(self, channel: str) -> str:
+        """Return the id that a channel's name stands for now."""
+        self._ids.pop(channel, None)
+        return self.id_of(channel)
 
     def _look_up(self, name: str) -> str:
         """Look through the channels of both kinds, or of the one kind that the app's scopes let it list."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.adapters.cutting import shorten
 from bot.adapters.evidence import held_in, prove, text_in
-from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError
+from bot.errors import AccountError, GoneError, IntegrationError, PermanentError, Reach, RetryableError
 
 
 class _Passing(Enum):
@@ -71,6 +71,14 @@ _KIND = (
     "user_is_restricted",
     "user_is_ultra_restricted",
 )
+_GONE = {  # a message, for whoever would edit it or answer it
+    "cannot_reply_to_message",
+    "cant_update_message",
+    "edit_window_closed",
+    "message_not_found",
+    "thread_not_found",
+}
+_CHANNEL_IS_GONE = {"channel_not_found", "is_archived"}  # the one of that id: another may have its name now
 REACHES: Mapping[str, Reach] = {
     **dict.fromkeys(_ACCOUNT, Reach.SERVICE),
     **dict.fromkeys(_CHANNEL, Reach.CHANNEL),
@@ -98,6 +106,7 @@ _ADVICE = {
     "not_in_channel": "Invite the app to the channel: /invite @herald.",
     "restricted_action": "An administrator has restricted posting to the channel.",
     "team_access_not_granted": "Ask an administrator of the organization to let the app into the workspace.",
+    "thread_not_found": "Somebody deleted the message.",
     "token_expired": "Make a new token.",
     "token_revoked": "Make a new token.",
 }
@@ -117,6 +126,10 @@ def is_lacking_scope(error: IntegrationError) -> bool:
     return isinstance(error, AccountError) and error.fields.get("error") == "missing_scope"
 
 
+def is_of_a_gone_channel(error: IntegrationError) -> bool:
+    return isinstance(error, AccountError) and error.fields.get("error") in _CHANNEL_IS_GONE
+
+
 def advice_for(word: str) -> str:
     return _ADVICE.get(word, "")
 
@@ -132,4 +145,4 @@ def _refusal(doing: str, answer: Mapping[str, Any], *, write: bool) -> Integrati
     message, fields = f"{message} {advice_for(word)}".rstrip(), {"error": word}
     if word in REACHES:
         return AccountError(message, reach=REACHES[word], fields=fields)
-    return PermanentError(message, fields=fields)
+    return (GoneError if word in _GONE else PermanentError)(message, fields=fields)

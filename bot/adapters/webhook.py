@@ -95,6 +95,9 @@ class WebhookChat:
     def edit(self, posted: Posted, mark: str, text: str) -> None:  # noqa: ARG002 - a port's signature
         raise PermanentError("A webhook cannot edit what it posted; use a chat of kind slack for that.")
 
+    def has_moved(self, channel: str, posted: Posted) -> bool:  # noqa: ARG002 - a port's signature
+        return False
+
     def find(self, channel: str, mark: str, since: datetime) -> Posted | None:  # noqa: ARG002 - a port's signature
         return None
 
