@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import assert_never
 
@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 
 from bot import charts, render
 from bot.adapters.local_jobs import LocalExecutor
+from bot.clock import SteadyClock
 from bot.config import (
     ChatSection,
     Config,
@@ -35,7 +36,7 @@ from bot.errors import ConfigError, TemplateError
 from bot.formats import Locale
 from bot.ports import Chat, DeadMan, Executor, RunStore, Tracker, Wiki
 from bot.render import Renderer
-from bot.store import Database, owners
+from bot.store import Database, ahead, owners
 from bot.store.owners import Owner
 from bot.traffic import Traffic
 
@@ -46,15 +47,11 @@ _MESSAGE_GAP = timedelta(seconds=1)  # what Slack asks for, by channel
 log = structlog.get_logger(__name__)
 
 
-def now_utc() -> datetime:
-    return datetime.now(UTC)
-
-
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a Herald takes from outside itself: time, and for tests the named steps it goes through."""
 
-    clock: Callable[[], datetime] = now_utc
+    clock: Callable[[], datetime] = field(default_factory=SteadyClock)
     pause: Callable[[float], None] = time.sleep
     stopping: Callable[[], bool] = lambda: False
     on_step: Callable[[str], None] = ignore_step
@@ -159,6 +156,7 @@ def make_herald(
     owner = Owner.begin(_lock_folder(config, folder, database), around.lease_clock)
     with database.begin() as tx:
         left = owner.bury_the_dead(tx)
+        ahead.bring_back(tx, around.clock())
     owners.remove(left)
     return _build(config, folder, around, database, owner, services=services, run_store=run_store)
 

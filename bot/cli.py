@@ -409,7 +409,7 @@ def init(  # noqa: PLR0917  a command's options are named by whoever types them
 def _begin(path: Path, answers: Answers, secrets_dir: Path | None) -> None:
     """Write the configuration, say which secrets it needs, and look at what it leans on."""
     from bot import show
-    from bot.app import now_utc
+    from bot.clock import wall_clock
     from bot.config_file import check_config, load_config
     from bot.doctor import examine
     from bot.errors import ConfigError
@@ -430,7 +430,7 @@ def _begin(path: Path, answers: Answers, secrets_dir: Path | None) -> None:
             typer.echo(f"  {name}")
         typer.echo("Then `herald doctor` looks at every connection.")
         return
-    if not show.print_examined(examine(config, path.resolve().parent, now_utc), as_json=False):
+    if not show.print_examined(examine(config, path.resolve().parent, wall_clock), as_json=False):
         raise typer.Exit(1)
 
 
@@ -449,10 +449,10 @@ def doctor(
     Nothing is posted, filed or changed, unless --fix says so. Ends with 1 where something is wrong.
     """
     from bot import show
-    from bot.app import now_utc
+    from bot.clock import wall_clock
     from bot.doctor import examine
 
-    if not show.print_examined(examine(*_read(config, secrets_dir), now_utc, fix=fix), as_json=as_json):
+    if not show.print_examined(examine(*_read(config, secrets_dir), wall_clock, fix=fix), as_json=as_json):
         raise typer.Exit(1)
 
 

@@ -203,7 +203,7 @@ class Cycle:
                 return status
             if self.stopping():
                 return None
-            if self.clock() - renewed > _LEASE / 4:
+            if abs(self.clock() - renewed) > _LEASE / 4:
                 if not self._renew():
                     return None  # it was out of reach for so long that another Herald went on with it
                 renewed = self.clock()

@@ -54,7 +54,7 @@ def compose_digest(herald: Herald, since: datetime | None = None, locale: Locale
     zone = ZoneInfo((section.time_zone if section else None) or herald.config.time_zone)
     with herald.database.begin() as tx:
         due = next_due_times(herald.config, pipelines.find_all(tx), now)
-        since = since or outbox.last_digest(tx) or now - WEEK
+        since = since or outbox.last_digest(tx, now) or now - WEEK
         found = _Gathering(herald, tx, since, now, locale, zone)
         unknown = [*found.out_of_sight(), *found.unjudged()]
         lines = {
@@ -103,7 +103,7 @@ def owe_due_digest(herald: Herald) -> None:
     timetable = section.schedule.timetable(zone)
     with herald.database.begin() as tx:
         known = pipelines.know(tx, DIGEST, now)
-        since = fires.last_due(tx, DIGEST) or known.known_since
+        since = fires.last_due(tx, DIGEST, now) or known.known_since
     due = latest_until(timetable, since, now) if timetable else None
     if due is not None:
         owe_digest(herald, due)

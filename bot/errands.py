@@ -10,6 +10,7 @@ from typing import Protocol
 
 import structlog
 
+from bot.domain.pacing import is_held
 from bot.errors import HeraldError
 from bot.journal import describe, journal
 
@@ -52,9 +53,7 @@ class Errand:
         """Say whether it is not under way and has rested; where the clock went back, nobody knows how long it has."""
         if self.is_under_way:
             return False
-        if self.rests_since is None or self.not_before is None:
-            return True
-        return not self.rests_since <= now < self.not_before
+        return self.not_before is None or not is_held(self.rests_since, self.not_before, now)
 
     def rest(self, now: datetime, pause: timedelta) -> None:
         self.rests_since, self.not_before = now, now + pause

@@ -23,7 +23,10 @@ _PUNCTUAL = timedelta(minutes=1)  # a due time met this late was not missed
 log = structlog.get_logger(__name__)
 
 
-def record_due(tx: Connection, config: Config, now: datetime) -> dict[str, str]:
+Looked = dict[str, tuple[datetime, datetime]]  # by pipeline: a due time that is right, and when that was found
+
+
+def record_due(tx: Connection, config: Config, now: datetime, looked: Looked | None = None) -> dict[str, str]:
     """Record a fire for every pipeline that is due; return those whose due times could not be told, and why.
 
     A pipeline whose last fire is not over is left alone: of the due times that pass meanwhile, the latest is recorded
@@ -35,6 +38,9 @@ def record_due(tx: Connection, config: Config, now: datetime) -> dict[str, str]:
     for name, pipeline in config.pipeline.items():
         try:
             known = _keep_up(tx, all_known[name], pipeline.schedule, config.zone_of(name), now)
+            known = _look_anew(
+                tx, known, pipeline.schedule, config.zone_of(name), now, {} if looked is None else looked
+            )
             if pipeline.schedule is not None and name not in waiting:
                 _record_if_due(tx, known, pipeline.schedule, config.zone_of(name), now)
         except SQLAlchemyError:  # the state's trouble is everybody's
@@ -80,6 +86,31 @@ def _keep_up(
         next_due = known.next_due
     log.info("scheduled", pipeline=known.name, next=next_due.isoformat() if next_due else "")
     return pipelines.reschedule(tx, known, text, now, next_due)
+
+
+def _look_anew(
+    tx: Connection,
+    known: KnownPipeline,
+    schedule: ScheduleSection | None,
+    zone: ZoneInfo,
+    now: datetime,
+    looked: Looked,
+) -> KnownPipeline:
+    """Work a due time out anew that lies further ahead than the timetable's next: a clock was wrong when it was stored.
+
+    What was found right stays right while the clock goes on.
+    """
+    due, (right, since) = known.next_due, looked.get(known.name, (None, now))
+    timetable = schedule.timetable(zone) if schedule is not None else None
+    if due is None or timetable is None or due <= now or (due == right and since <= now):
+        return known
+    first = first_after(timetable, now)
+    if first is not None and first < due:
+        log.warning("due time worked out anew", pipeline=known.name, next=first.isoformat(), was=due.isoformat())
+        known = pipelines.plan(tx, known, first)
+    if known.next_due is not None:
+        looked[known.name] = known.next_due, now
+    return known
 
 
 def _record(

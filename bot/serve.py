@@ -18,14 +18,16 @@ from bot.errands import Errand, Task, start_thread
 from bot.errors import HeraldError, IntegrationError
 from bot.journal import describe, journal
 from bot.ports import DeadMan
-from bot.schedule import record_due
+from bot.schedule import Looked, record_due
 from bot.stopping import STOP_SECONDS, Orders
-from bot.store import fires, leases, outbox, retention
+from bot.store import ahead, fires, leases, outbox, retention
 
 _ROUND_SECONDS = 1.0
 _BETWEEN_DELIVERIES = timedelta(seconds=5)
 _BETWEEN_LISTENINGS = timedelta(seconds=30)  # for silence
 _BETWEEN_LOOKS = timedelta(seconds=20)  # whether a digest is due
+_BETWEEN_SETTINGS = timedelta(minutes=1)
+_BEFORE_CLEARING = timedelta(minutes=10)  # after the start: a clock that was wrong then is found out by now
 _BETWEEN_CLEARINGS = timedelta(days=1)
 _AFTER_BUSY = timedelta(seconds=5)
 _TO_LEAVE = 2.0  # seconds of those in which Herald has to end
@@ -54,9 +56,11 @@ class Server:
     listening: Errand = field(default_factory=lambda: Errand("listening for silence"))
     digesting: Errand = field(default_factory=lambda: Errand("digest"))
     forgetting: Errand = field(default_factory=lambda: Errand("forgetting what is old"))
+    setting: Errand = field(default_factory=lambda: Errand("setting right what a clock left"))
     keeping: Errand = field(default_factory=lambda: Errand("keeping the state"))  # the loop's own part
     dead_man: DeadMan | None = None
     signalling: Errand = field(default_factory=lambda: Errand("dead man's switch"))
+    looked: Looked = field(default_factory=dict)
     unscheduled: dict[str, str] = field(default_factory=dict)  # pipelines whose due times cannot be told, and why
 
     def run(self) -> bool:
@@ -66,6 +70,7 @@ class Server:
         """
         load_for_work()
         self.dead_man = make_dead_man(self.herald.config)
+        self.forgetting.rest(self.herald.around.clock(), _BEFORE_CLEARING)
         log.info("serving", pipelines=len(self.herald.config.pipeline))
         self._name_the_unscheduled()
         while not self.orders.stop:
@@ -88,6 +93,7 @@ class Server:
         now = self.herald.around.clock()
         if self.keeping.may_start(now):
             self.keeping.attempt(lambda: self._record_and_start(now), self.herald.around.clock)
+        self._send(self.setting, self._set_right, now, pause=_BETWEEN_SETTINGS)
         self._send(self.delivery, self._deliver, now, pause=_BETWEEN_DELIVERIES)
         self._send(self.digesting, lambda: owe_due_digest(self.herald), now, pause=_BETWEEN_LOOKS)
         self._send(self.forgetting, self._forget, now, pause=_BETWEEN_CLEARINGS)
@@ -121,7 +127,7 @@ class Server:
         """Record what is due, and start a cycle for each pipeline with a fire that is not over, while there is room."""
         herald, owner = self.herald, self.herald.dispatcher.owner
         with herald.database.begin() as tx:
-            self.unscheduled = record_due(tx, herald.config, now)
+            self.unscheduled = record_due(tx, herald.config, now, self.looked)
             herald.around.on_step("round.recording")
             waiting = fires.waiting(tx)
             at_work = [name for name, errand in self.cycles.items() if errand.is_under_way]
@@ -174,6 +180,13 @@ class Server:
         if failed:
             raise HeraldError(f"{len(failed)} pipelines could not be looked at, such as {failed[0]}")
 
+    def _set_right(self) -> None:
+        """Bring back what a wrong clock has left ahead, by this Herald or another."""
+        with self.herald.database.begin() as tx:
+            count = ahead.bring_back(tx, self.herald.around.clock())
+        if count:
+            log.warning("brought back from ahead of the clock", rows=count, always=True)
+
     def _forget(self) -> None:
         config = self.herald.config
         overlaps = {name: pipeline.watch.overlap for name, pipeline in config.pipeline.items()}
@@ -212,7 +225,7 @@ class Server:
 
     def _errands(self) -> Iterator[Errand]:
         cycles = list(self.cycles.values())  # a delivery asks while the loop adds to them
-        yield from (*cycles, self.delivery, self.listening, self.digesting, self.forgetting, self.keeping)
+        yield from (*cycles, self.delivery, self.listening, self.digesting, self.forgetting, self.setting, self.keeping)
 
     def _send(
         self, errand: Errand, work: Callable[[], None], now: datetime, *, pause: timedelta = timedelta(0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.domain.effects import Effect, EffectKind, channel_of
-from bot.domain.pacing import Allowance, Breaker, Pauses, Spacing
+from bot.domain.pacing import Allowance, Breaker, Pauses, Spacing, is_held
 from bot.errors import Reach
 from bot.store.outbox import Closed
 
@@ -57,7 +57,7 @@ class Traffic:
         self._under_way: Counter[str] = Counter()
         self._entered: dict[str, datetime] = {}  # by effect
         self._breakers: dict[Gate, Breaker] = {}
-        self._rests: dict[str, datetime] = {}  # until when a service has said it takes no more
+        self._rests: dict[str, tuple[datetime, datetime]] = {}  # since and until when services say they take no more
         self._posting: set[tuple[str, str]] = set()
         self._spacing: Spacing[tuple[str, str]] = Spacing(message_gap)
 
@@ -77,7 +77,7 @@ class Traffic:
         with self._lock:
             shut = [gate for gate, breaker in self._breakers.items() if not breaker.admits(now)]
             services = {gate.service for gate in shut if gate == Gate(gate.service)}
-            services |= {name for name, until in self._rests.items() if until > now}
+            services |= {name for name, (since, until) in self._rests.items() if is_held(since, until, now)}
             services |= {name for name, number in self._under_way.items() if number >= self._at_once}
             channels = {*self._posting, *self._spacing.busy(now)}
             channels |= {(gate.service, gate.channel) for gate in shut if gate.channel is not None}
@@ -86,9 +86,10 @@ class Traffic:
     def opens_at(self, now: datetime) -> datetime | None:
         """Return when the next of what is closed for a while opens; None where nothing is."""
         with self._lock:
-            moments = [b.held_until for b in self._breakers.values() if b.held_until is not None]
-            moments += [*self._rests.values(), *self._spacing.busy(now).values()]
-        return min((moment for moment in moments if moment > now), default=None)
+            moments = [b.held_until for b in self._breakers.values() if b.held_until is not None and b.is_held(now)]
+            moments += [until for since, until in self._rests.values() if is_held(since, until, now)]
+            moments += self._spacing.busy(now).values()
+        return min(moments, default=None)
 
     def enter(self, effect: Effect, now: datetime) -> None:
         """Take note that something is on its way."""
@@ -124,7 +125,7 @@ class Traffic:
                 breaker = self._breakers[gate]
                 if breaker.refused_since is None:
                     del self._breakers[gate]
-                elif breaker.held_until is None or breaker.held_until <= now:
+                elif not breaker.is_held(now):
                     del self._breakers[gate]
                     opened.append(gate)
         return opened
@@ -159,7 +160,7 @@ class Traffic:
             return
         with self._lock:
             hold = allowance.hold(self._at_once)
-            self._rests[service] = now + hold
+            self._rests[service] = now, now + hold
 
     def _known(self, effect: Effect) -> list[Gate]:
         return [gate for gate in gates_of(effect) if gate in self._breakers]

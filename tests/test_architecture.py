@@ -57,7 +57,17 @@ HEAVY = (
 )
 # Each row may import only what stands in rows above it, or beside it in its own row.
 LAYERS = (
-    ("bot", "bot.deadline", "bot.errors", "bot.journal", "bot.seam", "bot.formats", "bot.escape", "bot.private"),
+    (
+        "bot",
+        "bot.deadline",
+        "bot.clock",
+        "bot.errors",
+        "bot.journal",
+        "bot.seam",
+        "bot.formats",
+        "bot.escape",
+        "bot.private",
+    ),
     ("bot.domain", "bot.timetable"),
     ("bot.ports", "bot.config", "bot.views", "bot.checks", "bot.job_logs", "bot.unread"),
     ("bot.config_file", "bot.adapters", "bot.render", "bot.charts", "bot.store"),

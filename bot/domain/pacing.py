@@ -10,6 +10,13 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 
 _NEVER_HELD = timedelta(0)
+_MOMENT = timedelta(seconds=10)  # by which threads may see the clock at different times
+_LONGEST_RESET = 3600.0  # seconds; services count by the hour at most, and clocks may be wrong
+
+
+def is_held(since: datetime | None, until: datetime, now: datetime) -> bool:
+    """Say whether what was closed at *since* still is; not where the clock went back behind that: nobody knows."""
+    return now < until and (since is None or since - _MOMENT <= now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +62,19 @@ class Breaker:
 
     failures: int = 0  # in a row
     held_until: datetime | None = None
+    held_since: datetime | None = None
     probing: bool = False  # the one effect is under way
     refused_since: datetime | None = None  # where it is our account that is not taken
 
     def admits(self, now: datetime) -> bool:
-        if self.held_until is None:
-            return True
-        return not self.probing and now >= self.held_until
+        return self.held_until is None or not (self.probing or self.is_held(now))
+
+    def is_held(self, now: datetime) -> bool:
+        return self.held_until is not None and is_held(self.held_since, self.held_until, now)
 
     def admit(self, now: datetime) -> Breaker:
         """Return the breaker while what it admitted at *now* is under way."""
-        return self if self.held_until is None else replace(self, probing=now >= self.held_until)
+        return self if self.held_until is None else replace(self, probing=not self.is_held(now))
 
     def succeed(self) -> Breaker:
         return Breaker()
@@ -76,8 +85,9 @@ class Breaker:
         if failures < trips_after and self.held_until is None:
             return Breaker(failures)
         until = now + pause
-        until = until if self.held_until is None else max(until, self.held_until)
-        return Breaker(failures, until, refused_since=self.refused_since)
+        if self.held_until is not None and self.is_held(now):
+            until = max(until, self.held_until)
+        return Breaker(failures, until, now, refused_since=self.refused_since)
 
     def refuse(self, now: datetime, pauses: Pauses, draw: float) -> Breaker:
         """Return the breaker after our account was refused: held at once, the longer the oftener.
@@ -85,10 +95,10 @@ class Breaker:
         What had been on its way when it closed says nothing new.
         """
         since = self.refused_since or now
-        if self.held_until is not None and not self.probing and now < self.held_until:
+        if not self.probing and self.is_held(now):
             return replace(self, refused_since=since)
         until = now + pauses.before_asking_again(self.failures, draw)
-        return Breaker(self.failures + 1, until, refused_since=since)
+        return Breaker(self.failures + 1, until, now, refused_since=since)
 
     def let_go(self) -> Breaker:
         """Return the breaker after an attempt that says nothing of the service."""
@@ -104,7 +114,8 @@ class Allowance:
 
     def hold(self, reserve: int) -> timedelta:
         """Return how long to leave the service alone: not at all while more than *reserve* requests remain."""
-        return timedelta(seconds=max(self.resets_in, 0.0)) if self.remaining <= reserve else _NEVER_HELD
+        longest = min(max(self.resets_in, 0.0), _LONGEST_RESET)
+        return timedelta(seconds=longest) if self.remaining <= reserve else _NEVER_HELD
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +127,9 @@ class Spacing(Generic[K]):
 
     def busy(self, now: datetime) -> dict[K, datetime]:
         """Return the channels that must wait, each with the moment at which it is free."""
-        return {name: at + self.gap for name, at in self.last.items() if at + self.gap > now}
+        return {name: at + self.gap for name, at in self.last.items() if is_held(at, at + self.gap, now)}
 
     def used(self, name: K, at: datetime) -> Spacing[K]:
         """Return the spacing after a post; forgets what no longer matters."""
-        kept = {other: then for other, then in self.last.items() if then + self.gap > at}
+        kept = {other: then for other, then in self.last.items() if is_held(then, then + self.gap, at)}
         return Spacing(self.gap, {**kept, name: at})

@@ -87,9 +87,10 @@ def of_pipeline(tx: Connection, pipeline: str) -> Sequence[Fire]:
     return [_fire(row) for row in tx.execute(query)]
 
 
-def last_due(tx: Connection, pipeline: str) -> datetime | None:
-    """Return the latest due time of the pipeline that has a fire."""
-    latest: datetime | None = tx.scalar(select(func.max(fires.c.due_at)).where(fires.c.pipeline == pipeline))
+def last_due(tx: Connection, pipeline: str, until: datetime) -> datetime | None:
+    """Return the latest due time of the pipeline that has a fire, of those until then: a clock may have been ahead."""
+    own = fires.c.pipeline == pipeline, fires.c.due_at <= until
+    latest: datetime | None = tx.scalar(select(func.max(fires.c.due_at)).where(*own))
     return latest
 
 

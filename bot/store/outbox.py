@@ -503,12 +503,13 @@ def place_of(tx: Connection, target: ObjectKey) -> str | None:
     return place
 
 
-def last_digest(tx: Connection) -> datetime | None:
-    """Return when the latest digest was owed."""
+def last_digest(tx: Connection, until: datetime | None = None) -> datetime | None:
+    """Return when the latest digest was owed, of those *until* then: a clock may have been ahead."""
     digests = (EffectKind.POST_DIGEST, EffectKind.PUBLISH_DIGEST)
     owed = select(func.min(outbox.c.created_at).label("first")).where(outbox.c.kind.in_(digests))
     each = owed.group_by(outbox.c.lane).subquery()  # one that is mended is owed again
-    moment: datetime | None = tx.scalar(select(func.max(each.c.first)))
+    latest = select(func.max(each.c.first))
+    moment: datetime | None = tx.scalar(latest if until is None else latest.where(each.c.first <= until))
     return moment
 
 
