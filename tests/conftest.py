@@ -1,7 +1,9 @@
 """How examples are drawn; databases to test against: SQLite, and one PostgreSQL server for all workers of a session."""
 
 import atexit
+import logging
 import shutil
+import sys
 import tempfile
 import uuid
 import warnings
@@ -34,6 +36,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: not item.path.is_relative_to(INSTALLED))
     for item in items:
         profiles.adapt_test(item, times=config.getoption(TIMES), is_seeded=config.getoption(SEED) is not None)
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """Let no command that a test runs in this process say what later tests hear of the log."""
+    before = logging.getLogger().handlers[:]
+    yield
+    if "structlog" in sys.modules:
+        sys.modules["structlog"].reset_defaults()
+    for added in [handler for handler in logging.getLogger().handlers if handler not in before]:
+        logging.getLogger().removeHandler(added)
 
 
 @pytest.fixture(scope="session")
