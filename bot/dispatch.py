@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from typing import Protocol
 import structlog
 from sqlalchemy import Connection
 
+from bot.deadline import ending_at
 from bot.deliver import CannotTellError, Delivery, Done, NotYet, Services, TicketFields
 from bot.domain.effects import CREATING, EffectKind, ObjectKey, channel_of
 from bot.domain.pacing import Pauses
@@ -35,7 +37,8 @@ from bot.store.outbox import Among, Owed, ParkedFor
 from bot.store.owners import Owner
 from bot.traffic import Gate, Traffic, gate_of
 
-LEASE = timedelta(minutes=5)  # longer than all requests of one effect, each with its timeout
+LEASE = timedelta(minutes=5)
+_TIME_FOR_ALL = LEASE - timedelta(minutes=1)  # of what one delivery asks; nothing of it is sent or awaited after that
 _BELIEVED_AFTER = 3  # refusals in a row that read as one of access, each while access works
 _LONG_ASKED = timedelta(minutes=1)
 _LONGEST_WAIT = 1.0  # seconds; others may owe or free something meanwhile
@@ -89,6 +92,7 @@ class Claim:
     owed: Owed
     delivery: Delivery
     channel: str | None  # where it is a message
+    ends: float  # when, as time.monotonic() tells it, nothing more may be asked for it
 
 
 @dataclass(slots=True)
@@ -208,7 +212,7 @@ class Dispatcher:
         """Lease the next effect; one that cannot even be made ready is set aside."""
         owner = self.owner
         while True:
-            now = self.clock()
+            now, ends = self.clock(), time.monotonic() + _TIME_FOR_ALL.total_seconds()
             with self.database.begin() as tx:
                 moment = owner.clock(tx)
                 outbox.free_dropped(tx, owner.name, moment, self.at_work.numbers, owner.may_take_over)
@@ -228,7 +232,7 @@ class Dispatcher:
                 continue
             given = (owed, self.services, renderer, fields, known, now, self.in_flight, coming, place, is_overtaken)
             self.traffic.enter(owed.effect, now)
-            return Claim(owed, Delivery(*given), channel_of(owed.effect.target))
+            return Claim(owed, Delivery(*given), channel_of(owed.effect.target), ends)
 
     def _deliver(self, claim: Claim, report: DrainReport) -> None:
         """Deliver an effect; what nobody foresaw is its own affair, and the others go on."""
@@ -259,7 +263,8 @@ class Dispatcher:
         posted_at = None
         try:
             self.on_step("delivery.claimed")
-            done = self._carry_out_fairly(claim.delivery)
+            with ending_at(claim.ends):
+                done = self._carry_out_fairly(claim.delivery)
             if isinstance(done, NotYet):
                 self._postpone(owed, done)
             else:

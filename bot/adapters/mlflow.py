@@ -10,6 +10,7 @@ import os
 import pkgutil
 import re
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,11 +18,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bot.adapters.artifacts import fetch
 from bot.adapters.example_tables import Columns
+from bot.adapters.transport import LimitedAdapter, limited
 from bot.config import MlflowSection
+from bot.deadline import ending_at
 from bot.domain.runs import Release, Run, RunResult, RunStatus, Trouble
 from bot.errors import RunStoreError, in_short
 from bot.escape import storable
@@ -50,12 +53,14 @@ _EXPERIMENTS_PAGE = 1000
 _WRITTEN_OUT = re.compile(r"\[([*?\[])\]")  # what glob.escape makes of a sign that means something in a glob
 _LONGEST_ID = 64  # characters; MLflow's own have half of it
 _KEPT_RESULTS = 64
+_TIME_FOR_ALL = 900.0  # seconds, of what one question takes in requests: redirects, pages, files
 _KEPT_BYTES = 512_000_000  # of their per-example tables
 _EARLIEST, _LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)  # that any zone can show
 # MLflow's own defaults wait minutes for a server that is away, and report its use to its makers.
 _CALMER = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
@@ -111,11 +116,20 @@ def load() -> None:
                 importlib.import_module(module)
         import mlflow.store.db
 
+        _limit_requests()
         for found in pkgutil.iter_modules(mlflow.store.db.__path__, "mlflow.store.db."):
             importlib.import_module(found.name)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         _is_imported.set()
+
+
+def _limit_requests() -> None:
+    """Let its client's requests end in time: its own adapter waits for each read anew, and lets nobody in."""
+    utils: Any = importlib.import_module("mlflow.utils.request_utils")
+    if not issubclass(utils.TCPKeepAliveHTTPAdapter, LimitedAdapter):
+        utils.TCPKeepAliveHTTPAdapter = limited(utils.TCPKeepAliveHTTPAdapter)
+        utils._cached_get_request_session.cache_clear()  # noqa: SLF001
 
 
 class MlflowRunStore:
@@ -315,7 +329,8 @@ class MlflowRunStore:
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            yield
+            with ending_at(time.monotonic() + _TIME_FOR_ALL):
+                yield
         except RunStoreError:
             raise
         except Exception as error:  # of an answer that is not MLflow's, its client makes whatever it happens to

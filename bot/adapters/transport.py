@@ -13,6 +13,7 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -25,7 +26,10 @@ from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
 from bot.deadline import seconds_left
 
 MOST_BYTES = 32 * 1024**2  # of an answer, packed or not; the largest board of cards has less
+_MOST_ROWS = 256 * 1024**2  # bytes of a page of runs with all their metrics
 _PIECE = 64 * 1024
+_CALL, _TRANSFER = 60.0, 600.0  # seconds for a question with its repetitions, and for a file
+_OK = 200
 _USUAL_SECONDS = 30.0  # where a caller names none
 
 
@@ -215,6 +219,38 @@ class LimitedAdapter(HTTPAdapter):
         if not stream:
             _read(response, most)
         return response
+
+
+class TransferAdapter(LimitedAdapter):
+    """Carries what MLflow's client asks: a file, in or out, has longer than a question and may be of any size.
+
+    An answer without a word, and a page in a file's place, are no answers; that client takes them for nothing there.
+    """
+
+    def limit_for(self, request: requests.PreparedRequest, timeout: Any, *, stream: bool) -> Limit:
+        del timeout  # for a single read, and kept to as such
+        if stream or hasattr(request.body, "read"):
+            return Limit(time.monotonic() + _TRANSFER)
+        return Limit(time.monotonic() + _CALL, _MOST_ROWS)
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        response = super().build_response(req, resp)
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if response.status_code == _OK and kind == "text/html" and not urlsplit(req.url or "").path.endswith("html"):
+            response.close()
+            raise requests.ConnectionError("a page for people is in the place of what was asked for")
+        return response
+
+    def send(self, request: requests.PreparedRequest, stream: bool = False, *more: Any, **named: Any) -> Any:  # noqa: FBT001, FBT002
+        response = super().send(request, stream, *more, **named)
+        if not stream and response.status_code == _OK and not response.content.strip():
+            raise requests.ConnectionError("the answer is empty where something is due")
+        return response
+
+
+def limited(base: type[HTTPAdapter]) -> type[HTTPAdapter]:
+    """Return an adapter like *base* that keeps to a time and a size."""
+    return type(f"Limited{base.__name__}", (TransferAdapter, base), {})
 
 
 def _read(response: requests.Response, most: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import importlib
 import socket
 import ssl
 import threading
@@ -14,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from pydantic import SecretStr
 
-from bot.adapters import transport
+from bot.adapters import mlflow, transport
 from bot.adapters.dead_man import HttpDeadMan
-from bot.config import DeadManSection
+from bot.adapters.mlflow import MlflowRunStore
+from bot.config import DeadManSection, MlflowSection
 from bot.deadline import ending_at
-from bot.errors import IntegrationError, RetryableError
+from bot.errors import IntegrationError, RetryableError, RunStoreError
 from bot.ports import Attachment
 from tests.contract.breakable import Breakable, breakable
 from tests.contract.slow_servers import (
@@ -246,6 +249,62 @@ def test_a_page_in_the_switchs_place_heard_nothing():
     for said in (b"OK", b"", b'{"ok":true}'):
         with slow_server(send(b"HTTP/1.1 202 OK\r\nContent-Length: %d\r\n\r\n" % len(said) + said)) as server:
             dead_man(server.url).signal()
+
+
+def run_store(url: str) -> MlflowRunStore:
+    return MlflowRunStore(MlflowSection(tracking_uri=url))
+
+
+def mlflow_fails(url: str, seconds: float = LIMIT.total_seconds()) -> str:
+    began = time.monotonic()
+    with pytest.raises(RunStoreError) as caught:
+        run_store(url).experiments(("search",))
+    assert time.monotonic() - began < seconds + SLACK
+    return str(caught.value)
+
+
+@pytest.fixture
+def hasty_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow.load()
+    monkeypatch.setattr(transport, "_CALL", LIMIT.total_seconds())
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+@pytest.mark.usefixtures("hasty_mlflow")
+@pytest.mark.parametrize("part", list(TRICKLES))
+def test_an_mlflow_that_does_not_come_to_its_end_holds_no_pipeline(part: str):
+    with slow_server(TRICKLES[part]) as server:
+        mlflow_fails(server.url)
+        assert server.asked
+
+
+@pytest.mark.usefixtures("hasty_mlflow")
+def test_an_mlflow_that_says_when_to_come_back_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 3600\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with slow_server(send(busy)) as server:
+        mlflow_fails(server.url, 3)
+
+
+@pytest.mark.usefixtures("hasty_mlflow")
+@pytest.mark.parametrize("body", [b"", b"  \n", b"<!doctype html><form>Password</form>"])
+def test_an_mlflow_that_says_nothing_or_shows_a_page_has_not_said_that_there_is_nothing(body: bytes):
+    kind = b"text/html" if b"<" in body else b"application/json"
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n"
+    with slow_server(send(head % (kind, len(body)) + body)) as server:
+        mlflow_fails(server.url)
+
+
+@pytest.mark.usefixtures("hasty_mlflow")
+def test_a_file_of_mlflows_has_longer_than_a_question_and_an_end_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(transport, "_TRANSFER", 2 * LIMIT.total_seconds())
+    request_utils: Any = importlib.import_module("mlflow.utils.request_utils")
+    with slow_server(TRICKLES["a body"]) as server:
+        began = time.monotonic()
+        answer = request_utils.cloud_storage_http_request("get", server.url, max_retries=0, stream=True, timeout=30)
+        with pytest.raises(requests.RequestException):
+            (tmp_path / "file").write_bytes(b"".join(answer.iter_content(10)))
+        assert LIMIT.total_seconds() < time.monotonic() - began < 2 * LIMIT.total_seconds() + SLACK
 
 
 def test_requests_of_one_delivery_share_its_time():

@@ -33,6 +33,7 @@ from state_samples import (
 )
 
 from bot.adapters.memory import MemoryChat, MemoryTracker, MemoryWiki
+from bot.deadline import seconds_left
 from bot.deliver import Services, TicketFields
 from bot.dispatch import LEASE, Dispatcher, DrainReport, ignore_step
 from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
@@ -776,6 +777,16 @@ def say_of_ticket(cause: str, tone: Tone) -> tuple[Effect, View]:
 
 
 # ---- leases
+
+
+def test_all_that_one_delivery_asks_ends_before_its_lease_does(bench):
+    left: list[float] = []
+    bench.owe(open_ticket())
+    bench.dispatcher(
+        on_step=lambda step: left.append(seconds_left()) if step == "delivery.marked-sent" else None
+    ).drain()
+    assert 0 < left[0] < LEASE.total_seconds() - 30
+    assert seconds_left() == float("inf"), "and what is asked outside of deliveries is not held to it"
 
 
 def test_a_dispatcher_that_lost_its_lease_sends_nothing(bench):
