@@ -85,7 +85,9 @@ class ConfiguredWording:
         if section is None:
             return TicketFields()
         tickets = section.tickets
-        return TicketFields(tickets.priority, section.assignee, tickets.labels, tickets.components)
+        return TicketFields(
+            tickets.priority, section.assignee, tickets.labels, tickets.components, frozenset(tickets.required)
+        )
 
 
 @dataclass(frozen=True, slots=True)

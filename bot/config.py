@@ -341,6 +341,7 @@ class TicketsSection(Section):
     priority: str | None = None
     labels: tuple[Annotated[str, Field(pattern=r"^\S+$", max_length=255)], ...] = ()
     components: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()  # fields without which there should be no ticket at all
 
 
 class RecoverySection(Section):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bot.charts import draw_history
 from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind, channel_of, family_of
 from bot.domain.pacing import Allowance
-from bot.errors import AccountError, GoneError, PermanentError, Reach
+from bot.errors import AccountError, FieldsRefusedError, GoneError, PermanentError, Reach
 from bot.ports import (
     Attachment,
     Chat,
@@ -29,6 +29,7 @@ from bot.ports import (
 )
 from bot.render import CommentText, Renderer, TicketText
 from bot.store.outbox import KnownObject, Owed
+from bot.unset import Unset, refused_in, without
 from bot.views import (
     ArchivePageView,
     Bound,
@@ -114,6 +115,7 @@ class TicketFields:
     assignee: str | None = None
     labels: tuple[str, ...] = ()
     components: tuple[str, ...] = ()
+    required: frozenset[str] = frozenset()  # without these there is no ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +264,21 @@ class Delivery:
             self.fields.assignee,
             self.fields.components,
         )
-        return self._opened(self._tracker.create(self.target.name, draft), text)
+        return self._opened(self._create(draft, family_of(self.target.name)), text)
+
+    def _create(self, draft: TicketDraft, family: str) -> Ticket:
+        """Create the ticket, without those fields that its tracker refuses: such a refusal made nothing."""
+        whole, unset = draft, tuple[Unset, ...]()
+        while True:
+            try:
+                return self._tracker.create(self.target.name, draft)
+            except FieldsRefusedError as error:
+                slimmer = without(draft, error.fields, family)
+                if slimmer is None or self.fields.required & error.fields.keys():
+                    raise
+                unset += refused_in(error)
+            said = self.renderer.render_unset(self._tracker.markup, unset)
+            draft = replace(slimmer, body=f"{whole.body}\n\n{said}")
 
     def _ticket_text(self) -> TicketText:
         view = self._view(TicketView)

@@ -13,6 +13,7 @@ HeraldError
     |   +-- AccountError   ... once it takes our account again, or shows it what config names
     +-- PermanentError     ... and never will, as asked
         +-- GoneError      ... of what it should change or add to: that is gone, or closed to changes for good
+        +-- FieldsRefusedError ... for some fields of a new ticket that it may do without
 """
 
 from __future__ import annotations
@@ -128,6 +129,25 @@ class PermanentError(IntegrationError):
 
 class GoneError(PermanentError):
     """What should be changed or added to is gone, or nobody changes it any more: it can be made afresh."""
+
+
+class FieldsRefusedError(PermanentError):
+    """The tracker refuses fields of a new ticket, nothing else of it, and made none.
+
+    *fields* holds its words and *values* what was to be set, by the field: `priority`, `assignee`, `components`,
+    `labels`, or the tracker's own name of one that config adds.
+    """
+
+    def __init__(
+        self, message: str, *, values: Mapping[str, str], fields: Mapping[str, str], status: int | None
+    ) -> None:
+        super().__init__(message, status=status, fields=fields)
+        self.values = dict(values)
+
+
+def own_words(error: IntegrationError) -> str:
+    """Return a service's own words, without ours before them: `Jira did not create the ticket (400): its words`."""
+    return str(error).partition("): ")[2] or str(error)
 
 
 def in_short(error: BaseException) -> str:

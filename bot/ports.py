@@ -45,6 +45,7 @@ class TicketDraft:
     priority: str | None = None
     assignee: str | None = None
     components: tuple[str, ...] = ()
+    left_out: frozenset[str] = frozenset()  # of the fields that config adds to every ticket of the tracker
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,8 @@ class Tracker(Protocol):
     def marked(self, family: str) -> Sequence[MarkedTicket]:
         """List all tickets whose marker starts with *family*, which is among their labels too; oldest first."""
 
-    def create(self, marker: str, draft: TicketDraft) -> Ticket: ...
+    def create(self, marker: str, draft: TicketDraft) -> Ticket:
+        """Create the ticket; raises FieldsRefusedError where it would be taken without some of its fields."""
 
     def comment(self, key: str, mark: str, body: str) -> None:
         """Add a comment that :meth:`has_comment` finds again by *mark*."""

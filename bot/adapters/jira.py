@@ -33,7 +33,7 @@ from bot.adapters.refusals import Service, about_us, unless_gone
 from bot.adapters.remembered import Remembered
 from bot.config import JiraSection
 from bot.domain.pacing import Allowance
-from bot.errors import AccountError, PermanentError, Reach
+from bot.errors import AccountError, FieldsRefusedError, PermanentError, Reach, own_words
 from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
 
 T = TypeVar("T")
@@ -225,8 +225,15 @@ class JiraTracker:
         return unless_gone(partial(self._read, key, "status", self._ticket), self.confirm_access)
 
     def create(self, marker: str, draft: TicketDraft) -> Ticket:
-        body = {"fields": self._fields(marker, draft)}
-        made = self._link.wire.ask("create the ticket", partial(self._link.post, "issue", body), _key_of, write=True)
+        fields = self._fields(marker, draft)
+        send = partial(self._link.post, "issue", {"fields": fields})
+        try:
+            made = self._link.wire.ask("create the ticket", send, _key_of, write=True)
+        except PermanentError as error:
+            if error.status != _BAD_REQUEST:
+                raise
+            values = {**self._spared(draft), **_values_of(draft)}
+            raise _of_the_fields(error, {name: values[name] for name in values if name in fields}) from error
         self._files.keep(made, {})
         return Ticket(made, self._url(made), TicketState.TODO)
 
@@ -315,7 +322,7 @@ class JiraTracker:
 
     def _fields(self, marker: str, draft: TicketDraft) -> dict[str, Any]:
         fields: dict[str, Any] = {
-            **self._config.fields,
+            **{name: value for name, value in self._config.fields.items() if name not in draft.left_out},
             "project": {"key": self._config.project},
             "issuetype": {"name": self._config.issue_type},
             "summary": shorten(" ".join(draft.title.split()), _LONGEST_TITLE),
@@ -329,6 +336,11 @@ class JiraTracker:
         if draft.components:
             fields["components"] = [{"name": name} for name in draft.components]
         return fields
+
+    def _spared(self, draft: TicketDraft) -> dict[str, str]:
+        """Return what config adds to the ticket, as people read it, by field."""
+        added = {name: value for name, value in self._config.fields.items() if name not in draft.left_out}
+        return {name: value if isinstance(value, str) else _shown(value) for name, value in added.items()}
 
     def _issues(self, doing: str, jql: str, label: str, size: int) -> Iterator[Mapping[str, Any]]:
         """Yield all tickets that a search for *label* finds."""
@@ -426,6 +438,42 @@ def _key_of(made: Any) -> str:
     key = text_in(made, "key")
     prove(_KEY.fullmatch(key) is not None, "has no key of a ticket")
     return key
+
+
+def _values_of(draft: TicketDraft) -> dict[str, str]:
+    """Return what a ticket can do without, as people read it, by Jira's field."""
+    values = {
+        "priority": draft.priority or "",
+        "assignee": draft.assignee or "",
+        "components": ", ".join(draft.components),
+        "labels": ", ".join(draft.labels[1:]),
+    }
+    return {name: value for name, value in values.items() if value}
+
+
+def _shown(value: Any) -> str:
+    """Show a value of Jira's API by the name that people know it by."""
+    match value:
+        case {"name": str() as name} | {"value": str() as name} | {"id": str() as name}:
+            return name
+        case [*items]:
+            return ", ".join(item if isinstance(item, str) else _shown(item) for item in items)
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def _of_the_fields(error: PermanentError, values: Mapping[str, str]) -> PermanentError:
+    """Tell a refusal of fields that a ticket can do without, *values*, from one of the ticket.
+
+    Where Jira complains of no field, its words may name one.
+    """
+    words = own_words(error)
+    refused = error.fields or {
+        name: words for name in values if re.search(rf"\b{re.escape(name)}\b", words, re.IGNORECASE)
+    }
+    if not refused or not refused.keys() <= values.keys():
+        return error
+    return FieldsRefusedError(str(error), values=values, fields=refused, status=error.status)
 
 
 def _check_comment(mark: str, made: Any) -> None:

@@ -22,13 +22,15 @@ from bot.adapters.refusals import Service, about_us, unless_gone
 from bot.adapters.remembered import Remembered
 from bot.config import ListNames, TrelloSection
 from bot.domain.pacing import Allowance
-from bot.errors import AccountError, RetryableError
+from bot.errors import AccountError, FieldsRefusedError, PermanentError, RetryableError, own_words
 from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
 
 _LONGEST_TEXT = 16_384  # of a name, a description, a comment
 _LONGEST_TITLE = 255  # a board shows no more of it
 _LONGEST_ADDRESS = 6_000  # characters of arguments in it; gateways refuse more than about 8,000
 _PAGE = 1_000
+_BAD_REQUEST = 400
+_MEMBERS = "idMembers"  # names what was refused of a card
 _READER = "observer"
 _COLOUR = "sky"  # of the labels that we make
 _REPEATS = "herald-repeats"  # behind the address of the card that another one repeats
@@ -239,7 +241,14 @@ class TrelloTracker:
             return self._ticket(board, card)
 
         send = partial(self._link.request, "POST", "cards", arguments)
-        made = self._link.wire.ask("create the card", send, parse, write=True)
+        try:
+            made = self._link.wire.ask("create the card", send, parse, write=True)
+        except PermanentError as error:
+            if draft.assignee is None or error.status != _BAD_REQUEST or _MEMBERS not in str(error):
+                raise
+            refused = {"assignee": own_words(error)}
+            values = {"assignee": draft.assignee}
+            raise FieldsRefusedError(str(error), values=values, fields=refused, status=error.status) from error
         self._files.keep(made.key, ())
         return made
 

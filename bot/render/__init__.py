@@ -7,7 +7,7 @@ used instead.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -37,6 +37,7 @@ from bot.views import (
 
 if TYPE_CHECKING:
     from bot.render.confined import Budget
+    from bot.unset import Unset
 
 __all__ = [
     "CommentText",
@@ -118,6 +119,8 @@ _PAIRS = _Form("plain", "judge/pairs.txt.j2", 10_000)
 _WHOLE_ROOMS = ((200_000, 10_000), (10_000, 1_000), (200, 1_000))
 _WHOLE_TICKET = _Form("trello", "trello/ticket.md.j2", 2_000_000, _WHOLE_ROOMS)
 _WHOLE_COMMENT = _Form("trello", "trello/comment.md.j2", 2_000_000, _WHOLE_ROOMS)
+_TICKET_FIELDS = ("priority", "assignee", "components", "labels")  # for which we have words
+_UNSET_VALUE, _UNSET_WORDS, _UNSET_ALL = 60, 200, 600  # characters; the services take some more than a ticket's limit
 _SECTION_CHARS = 2_900  # of one paragraph of a message; Slack takes 3,000
 
 _MESSAGES = (_MESSAGE, _REPLY, _DIGEST)
@@ -174,6 +177,22 @@ class Renderer:
         title, _ = self._render(_TITLE, view, bound)
         body, cut = self._render(_TICKETS[markup], view, bound)
         return TicketText(clean_title(title), body, cut)
+
+    def render_unset(self, markup: str, unset: Iterable[Unset]) -> str:
+        """Say in one line what a tracker refused to set on a ticket, which goes below its body."""
+        from bot.render import dialects
+
+        said = [
+            self.word("unset_item").format(
+                field=self.word(f"unset_{each.field}") if each.field in _TICKET_FIELDS else each.field,
+                value=_short(each.value, _UNSET_VALUE),
+                words=_short(each.words, _UNSET_WORDS),
+            )
+            for each in unset
+        ]
+        listed = _short(self.word("unset_between").join(said), _UNSET_ALL)
+        line = self.word("unset").format(tracker=markup.capitalize(), fields=listed)
+        return dialects.named(_TICKETS[markup].dialect).write(line)
 
     def render_whole(self, view: TicketView | CommentView, bound: Bindings) -> str:
         """Render what had to be cut as a file of Markdown, whatever its tracker reads, with all its rows."""
@@ -317,6 +336,11 @@ def our_templates() -> Path:
     """Find our templates: inside the package once it is installed, beside it in a checkout."""
     installed = Path(str(files("bot"))) / "templates"
     return installed if installed.is_dir() else installed.parent.parent / "templates"
+
+
+def _short(text: str, limit: int) -> str:
+    text = " ".join(to_plain(text).split())
+    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
 
 
 def clean_title(title: str) -> str:

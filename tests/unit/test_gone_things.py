@@ -1,18 +1,22 @@
 """What people deleted, archived or made anew under our hands: it is replaced once, and the effect goes on."""
 
+# ruff: noqa: F811  fixtures that are used by their names
+
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
 import requests
-from state_samples import INCIDENT, comment_view, message_view, owe
+from state_samples import INCIDENT, comment_view, message_view, owe, ticket_view
 from test_refused_account import Office, box, outstanding, shared_sandbox  # noqa: F401  fixtures
 
-from bot.deliver import Services
+from bot.deliver import Services, TicketFields
 from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
+from bot.render import Renderer
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
-from tests.contract.benches import ChatBench, slack_chat
+from bot.store.outbox import EffectState
+from tests.contract.benches import ChatBench, Reader, jira_tracker, slack_chat, trello_tracker
 
 MINUTE = timedelta(minutes=1)
 _counter = iter(range(1_000_000))
@@ -60,7 +64,7 @@ class Channel:
 
 
 @pytest.fixture
-def channel(sqlite_database, box: RunningSandbox) -> Iterator[Channel]:  # noqa: F811
+def channel(sqlite_database, box: RunningSandbox) -> Iterator[Channel]:
     return Channel(sqlite_database, box)
 
 
@@ -108,3 +112,93 @@ def test_what_would_be_said_below_a_deleted_message_is_said_in_the_channel_once(
     assert channel.drain() == []
     assert len(channel.shown) == 1
     assert outstanding(channel.office.database) == []
+
+
+# ---- what a tracker refuses of a new ticket
+
+
+@dataclass
+class Asking:
+    """A wording that asks for more than the sandbox's trackers give."""
+
+    locale: str = "en"
+    fields: TicketFields = field(default_factory=lambda: TicketFields("Blocker", "nobody", ("ours",), ("No such",)))
+
+    def renderer(self, _pipeline: str, _target: ObjectKey) -> Renderer:
+        return Renderer(self.locale)
+
+    def ticket_fields(self, _pipeline: str) -> TicketFields:
+        return self.fields
+
+
+def file_ticket(office: Office, wording: Asking) -> str:
+    """Owe a ticket and deliver it; returns its marker."""
+    marker = f"herald-once-{next(_counter):012}-0-1"
+    effect = Effect(EffectKind.OPEN_TICKET, ObjectKey("jira", ObjectKind.TICKET, marker), "opened")
+    owe(office.database, (effect, replace(ticket_view(), marker=marker)), now=office.clock())
+    office.dispatcher = replace(office.dispatcher, wording=wording)
+    office.clock.now += MINUTE
+    office.drain()
+    return marker
+
+
+@pytest.mark.parametrize("deployment", ["cloud", "datacenter"])
+@pytest.mark.parametrize(("locale", "said"), [("en", "Not set, since Jira refused it"), ("zh", "未设置")])
+def test_a_field_that_jira_refuses_is_left_out_and_said_in_the_ticket(
+    sqlite_database, box: RunningSandbox, deployment: str, locale: str, said: str
+):
+    bench = jira_tracker(box, deployment, fields={"customfield_10099": {"value": "Ranking"}})
+    office = Office(sqlite_database, box, Services({"jira": bench.tracker}, {}, {}))
+    marker = file_ticket(office, Asking(locale))
+    assert outstanding(sqlite_database) == []
+    ticket = bench.tracker.find(marker)
+    assert ticket is not None
+    seen = bench.see(ticket.key)
+    last = seen.body.strip().splitlines()[-1]
+    assert said in last
+    for value in ("Blocker", "nobody", "No such", "customfield\\_10099", "Ranking"):
+        assert value in last or value.replace("\\", "") in last, last
+    assert {marker, "ours"} <= seen.labels, "what is not refused is set"
+
+
+def test_a_second_try_without_a_field_that_ends_in_doubt_makes_no_second_ticket(sqlite_database, box: RunningSandbox):
+    bench = jira_tracker(box, "cloud")
+    office = Office(sqlite_database, box, Services({"jira": bench.tracker}, {}, {}))
+    box.strike(Fault(FaultKind.DROP_AFTER, Service.JIRA_CLOUD, method="POST", path="/issue$", skip=1))
+    marker = file_ticket(office, Asking())
+    assert [owed.effect.kind for owed in outstanding(sqlite_database)] == [EffectKind.OPEN_TICKET]
+    office.clock.now += 15 * MINUTE
+    assert office.drain() == []
+    assert [each.marker for each in bench.tracker.marked("herald-once")].count(marker) == 1
+
+
+def test_a_field_that_config_calls_required_is_worth_no_ticket(sqlite_database, box: RunningSandbox):
+    bench = jira_tracker(box, "cloud")
+    office = Office(sqlite_database, box, Services({"jira": bench.tracker}, {}, {}))
+    marker = file_ticket(office, Asking(fields=TicketFields("Blocker", required=frozenset({"priority"}))))
+    [owed] = outstanding(sqlite_database)
+    assert owed.state is EffectState.PARKED
+    assert "priority" in owed.fields
+    assert bench.tracker.find(marker) is None
+
+
+def test_a_refusal_of_what_a_ticket_cannot_do_without_is_one_of_the_ticket(sqlite_database, box: RunningSandbox):
+    bench = jira_tracker(box, "cloud", issue_type="No such type")
+    office = Office(sqlite_database, box, Services({"jira": bench.tracker}, {}, {}))
+    file_ticket(office, Asking())
+    [owed] = outstanding(sqlite_database)
+    assert owed.state is EffectState.PARKED
+    assert "issuetype" in owed.fields
+
+
+def test_a_member_that_trello_refuses_is_left_out_and_said_on_the_card(sqlite_database, box: RunningSandbox):
+    bench = trello_tracker(box, lists={})
+    office = Office(sqlite_database, box, Services({"jira": bench.tracker}, {}, {}))
+    marker = file_ticket(office, Asking())
+    assert outstanding(sqlite_database) == []
+    ticket = bench.tracker.find(marker)
+    assert ticket is not None
+    card = Reader(box.trello_url, None, None, key=box.trello_key, token=box.trello_token).get(f"cards/{ticket.key}")
+    said = "Not set, since Trello refused it: assignee 'nobody' \\(invalid value for idMembers.\\)"
+    assert said in card["desc"]
+    assert marker in card["desc"]
