@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.adapters.artifacts import fetch
 from bot.adapters.example_tables import Columns
+from bot.adapters.mlflow_database import holds_runs
 from bot.adapters.transport import LimitedAdapter, limited
 from bot.config import MlflowSection
 from bot.deadline import ending_at
@@ -141,10 +142,13 @@ class MlflowRunStore:
         self._loaded: OrderedDict[str, RunResult] = OrderedDict()
         self._loading = threading.Lock()  # pipelines share what was loaded
         self._client_once: MlflowClient | None = None
+        self._has_begun = False
 
     def experiments(self, patterns: Sequence[str]) -> Sequence[Experiment]:
         exact = [_WRITTEN_OUT.sub(r"\1", pattern) for pattern in patterns]
         with self._translated():
+            if not self._holds_runs:
+                return []
             if all(glob.escape(name) == pattern for name, pattern in zip(exact, patterns, strict=True)):
                 found = [self._client.get_experiment_by_name(name) for name in dict.fromkeys(exact)]
                 known = [each for each in found if each is not None and _is_active(each)]
@@ -226,6 +230,8 @@ class MlflowRunStore:
 
     def released(self, release: Release) -> Run | None:
         with self._translated():
+            if not self._holds_runs:
+                return None
             from mlflow.exceptions import MlflowException
 
             try:
@@ -304,8 +310,15 @@ class MlflowRunStore:
 
     def _experiment_id(self, experiment: str) -> str | None:
         with self._translated():
-            found = self._client.get_experiment_by_name(experiment)
+            found = self._client.get_experiment_by_name(experiment) if self._holds_runs else None
             return str(found.experiment_id) if found is not None and _is_active(found) else None
+
+    @property
+    def _holds_runs(self) -> bool:
+        """Say whether MLflow has begun here; opening a database where it has not would begin it."""
+        if not self._has_begun:
+            self._has_begun = holds_runs(self._config.tracking_uri, _without_password(self._config.tracking_uri))
+        return self._has_begun
 
     @property
     def _client(self) -> MlflowClient:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bot.demo.defect import plant
 from bot.errors import HeraldError
+from bot.private import make_folder
 from bot.sandbox import RunningSandbox
 
 PIPELINE = "next-purchase"
@@ -141,7 +142,7 @@ class Workspace:
         """Make the folder, or find the story that was begun there."""
         path = self.folder / _STORY_FILE
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self.folder)
             if path.exists():
                 saved = json.loads(path.read_text(encoding="utf-8"))
                 return Story(saved["sandbox_port"], saved["mlflow_port"], datetime.fromisoformat(saved["began"]))
