@@ -35,6 +35,7 @@ app.add_typer(outbox_app, name="outbox")
 
 _DRAIN_PATIENCE_SECONDS = 60
 _OWED_A_PAGE = 20
+_SANDBOX_PORT = 8790  # the same each time, so that configurations and bookmarks stay true
 _INCIDENTS_NAMED = 3  # of each pipeline
 
 ConfigOption = Annotated[
@@ -111,6 +112,8 @@ def run(
 
         show.print_rehearsal(rehearse(*_read(config, secrets_dir), name), as_json=as_json)
         return
+    from bot.overview import filed_since
+
     herald = _make(config, secrets_dir)
     began = herald.around.clock()
     with show.progress(f"{name}: job and verdict") as advance:
@@ -118,7 +121,7 @@ def run(
     with show.progress("telling"):
         drained = herald.dispatcher.drain(_patience())
     left = _count_left(herald, name, began)
-    show.print_cycle(name, report, drained, left, as_json=as_json)
+    show.print_cycle(name, report, drained, left, filed_since(herald, name, began), as_json=as_json)
     if report.busy or report.trouble or left:
         raise typer.Exit(1)
 
@@ -217,7 +220,10 @@ def digest(
 @app.command()
 def judge(
     file: Annotated[str, typer.Argument(help="A file, or - for standard input.")],
-    form: Annotated[Literal["jsonl", "csv"], typer.Option("--format", help="What the file holds.")] = "jsonl",
+    form: Annotated[
+        Literal["jsonl", "csv"] | None,
+        typer.Option("--format", help="What the file holds.", show_default="csv where its name ends so, else jsonl"),
+    ] = None,
     preset: Annotated[Literal["quiet", "sensitive"], typer.Option(help="How readily a fall is told.")] = "quiet",
     lower_is_better: Annotated[
         list[str] | None, typer.Option(help="A CSV column in which lower is better; may be repeated.")
@@ -239,7 +245,7 @@ def judge(
     try:
         effect = lines.read_min_effect(min_effect)
         with sys.stdin if file == "-" else Path(file).open(encoding="utf-8", newline="") as read:
-            if form == "csv":
+            if form == "csv" or (form is None and file.lower().endswith(".csv")):
                 columns = lower_is_better or []
                 held = lines.bounded(read, most=lines.MOST_CSV)
                 judged = lines.judge_csv(held, preset=Preset(preset), min_effect=effect, lower_is_better=columns)
@@ -490,7 +496,9 @@ def restore(
 @app.command()
 def sandbox(
     database: Annotated[Path, typer.Option(help="Where the sandbox keeps its state.")] = Path("sandbox.db"),
-    port: Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
+    port: Annotated[
+        int, typer.Option(help="The port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)
+    ] = _SANDBOX_PORT,
 ) -> None:
     """Serve stand-ins for the services.
 

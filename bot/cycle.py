@@ -46,6 +46,7 @@ class CycleReport:
 
     judged: list[JudgedRun] = field(default_factory=list)
     set_aside: Sequence[SetAside] = ()  # of the pipeline, since when ever
+    history: int = 0  # runs that were there at first contact
     trouble: str = ""  # why there was nothing to look at
     busy: bool = False  # another Herald is at work on this pipeline
 
@@ -301,6 +302,7 @@ class Cycle:
     def _judge_past(self, sights: Sequence[Sight], report: CycleReport, but_not: Collection[str]) -> bool:
         """Judge what was there at first contact; False where Herald was asked to stop before the end of it."""
         unread = [run for run in self.judging.watch.past(sights) if run.tags.get(FIRE_TAG) not in but_not]
+        report.history += len(unread)
         series = [series_of(run, self.pipeline.series_by) for run in unread]
         left = Counter(series)
         old: list[Run] = []  # too far from the present for their artifacts to matter

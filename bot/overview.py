@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from bot.app import Herald
 from bot.domain.effects import Marker, ObjectKey, ObjectKind
-from bot.domain.incidents import Incident
+from bot.domain.incidents import Incident, IncidentState
 from bot.domain.sight import Look
 from bot.schedule import next_due_times
 from bot.store import aside, backlog, incidents, looks, outbox, pipelines, runs
@@ -72,6 +72,13 @@ def overview(herald: Herald, limit: int | None = None) -> Overview:
             for name, pipeline in config.pipeline.items()
         )
     return Overview(seen, owed[EffectState.PENDING], owed[EffectState.PARKED], refused)
+
+
+def filed_since(herald: Herald, name: str, started: datetime) -> Sequence[OpenIncident]:
+    """Return the incidents of a pipeline that people were told of since a moment, with their tickets."""
+    with herald.database.begin() as tx:
+        found = [i for i in incidents.of_pipeline(tx, name, IncidentState.OPEN) if i.told_at and i.told_at >= started]
+        return [each for some in _with_tickets(herald, tx, found).values() for each in some]
 
 
 def _with_tickets(herald: Herald, tx: Connection, found: Iterable[Incident]) -> Mapping[str, Sequence[OpenIncident]]:

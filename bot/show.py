@@ -14,14 +14,14 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from bot.checks import Check, Examined
 from bot.cycle import CycleReport
 from bot.dispatch import DrainReport
 from bot.domain.judge import Finding, Outcome, unjudged
-from bot.overview import Overview, PipelineOverview
+from bot.overview import OpenIncident, Overview, PipelineOverview
 from bot.rehearse import Rehearsal
+from bot.stacking import Stacking
 from bot.store.aside import SetAside
 from bot.store.runs import JudgedRun
 from bot.unread import say_unread
@@ -87,8 +87,10 @@ def _sayable(value: Any) -> Any:
     return value
 
 
-def print_cycle(name: str, report: CycleReport, drained: DrainReport, left: int, *, as_json: bool) -> None:
-    """Print what a cycle judged, delivered, and could not deliver: how much is *left*, and why."""
+def print_cycle(
+    name: str, report: CycleReport, drained: DrainReport, left: int, filed: Sequence[OpenIncident], *, as_json: bool
+) -> None:
+    """Print what a cycle judged, *filed* and delivered, and could not deliver: how much is *left*, and why."""
     failures = drained.failures_of(name) if left else []
     if as_json:
         print_json(
@@ -98,6 +100,8 @@ def print_cycle(name: str, report: CycleReport, drained: DrainReport, left: int,
                 "trouble": report.trouble,
                 "runs": [run_as_json(judged) for judged in report.judged],
                 "set_aside": [_aside_as_json(each) for each in report.set_aside],
+                "history": report.history,
+                "incidents": [_incident_as_json(told) for told in filed],
                 "delivered": drained.delivered,
                 "failures": failures,
                 "left": left,
@@ -115,14 +119,28 @@ def print_cycle(name: str, report: CycleReport, drained: DrainReport, left: int,
     if len(shown) < len(report.judged):
         console.print(f"{escape(name)}: {len(report.judged)} runs judged; the latest of them:")
     if shown:
-        console.print(_findings_table(shown))
+        _findings_table(shown).print(console)
         _print_unread(console, shown)
     _print_set_aside(console, report.set_aside)
+    if report.history:
+        _print_first_contact(console, name, report.history, filed)
+    for told in filed:
+        where = f"{told.ticket.title} {told.ticket.url}" if told.ticket else "no ticket yet"
+        console.print(f"[red]{told.incident.kind}[/] {escape(name)}: {escape(where)}", soft_wrap=True)
     console.print(f"delivered: {drained.delivered}")
     for words in failures[:_FAILURES_SHOWN]:
         console.print(f"[red]not delivered:[/] {escape(words)}")
     if left:
         console.print(f"not delivered: {left}; it stays in the outbox: see [bold]herald outbox[/].")
+
+
+def _print_first_contact(console: Console, name: str, history: int, filed: Sequence[OpenIncident]) -> None:
+    """Say what was read as the past, and why nothing is filed about it."""
+    some = "1 run that was there already is" if history == 1 else f"{history:,} runs that were there already are"
+    now = (
+        "What still stands is filed." if filed else "Nothing is filed about the past: from now on each new run is news."
+    )
+    console.print(f"{escape(name)}: first contact: {some} read as its history. {now}")
 
 
 def print_status(seen: Overview, *, as_json: bool) -> None:
@@ -138,7 +156,7 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
         )
         return
     console = Console()
-    table = Table("pipeline", "last run", "ended", "finding", "next", "open incidents")
+    table = Stacking("pipeline", "last run", "ended", "finding", "next", "open incidents")
     for pipeline in seen.pipelines:
         last = pipeline.last
         table.add_row(
@@ -149,7 +167,7 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
             when(pipeline.next_due) or (f"after {escape(pipeline.after)}" if pipeline.after else "by hand"),
             escape(_standing(pipeline)),
         )
-    console.print(table)
+    table.print(console)
     for pipeline in seen.pipelines:
         if pipeline.last is not None:
             _print_unread(console, [pipeline.last])
@@ -227,7 +245,7 @@ def print_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> None:
     if not rehearsal.judged:
         console.print("No new run to judge (a dry run starts no job).")
     else:
-        console.print(_findings_table(rehearsal.judged[-_RUNS_SHOWN:]))
+        _findings_table(rehearsal.judged[-_RUNS_SHOWN:]).print(console)
     for said in rehearsal.sent:
         console.rule(escape(f"{said.what}: {said.target}"))
         console.print(said.text, markup=False, highlight=False)
@@ -236,11 +254,11 @@ def print_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> None:
 
 def print_addresses(rows: Sequence[tuple[str, str, str]], pages: str) -> None:
     """Print where services are, what they ask for, and where their pages are."""
-    table = Table("service", "address", "credentials")
+    table = Stacking("service", "address", "credentials")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     console = Console()
-    console.print(table)
+    table.print(console)
     console.print(f"Pages to look at: {pages}   Ctrl-C ends it.")
 
 
@@ -283,6 +301,18 @@ def _finding_as_json(finding: Finding) -> dict[str, Any]:
     }
 
 
+def _incident_as_json(told: OpenIncident) -> dict[str, Any]:
+    return {
+        "id": told.incident.incident_id,
+        "kind": told.incident.kind,
+        "state": told.incident.state,
+        "metrics": told.incident.metrics,
+        "opened_at": told.incident.opened_at,
+        "ticket": told.ticket.title if told.ticket else None,
+        "url": told.ticket.url if told.ticket else None,
+    }
+
+
 def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
     return {
         "name": pipeline.name,
@@ -296,23 +326,12 @@ def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
         "after": pipeline.after,
         "open_incidents": pipeline.count,
         "set_aside": [_aside_as_json(each) for each in pipeline.set_aside],
-        "incidents": [
-            {
-                "id": told.incident.incident_id,
-                "kind": told.incident.kind,
-                "state": told.incident.state,
-                "metrics": told.incident.metrics,
-                "opened_at": told.incident.opened_at,
-                "ticket": told.ticket.title if told.ticket else None,
-                "url": told.ticket.url if told.ticket else None,
-            }
-            for told in pipeline.incidents
-        ],
+        "incidents": [_incident_as_json(told) for told in pipeline.incidents],
     }
 
 
-def _findings_table(runs: Sequence[JudgedRun]) -> Table:
-    table = Table("run", "metric", "finding", "value", "baseline", "change", "why")
+def _findings_table(runs: Sequence[JudgedRun]) -> Stacking:
+    table = Stacking("run", "metric", "finding", "value", "baseline", "change", "why")
     for judged in runs:
         name = escape(judged.run.name)
         for finding in judged.findings:

@@ -15,6 +15,7 @@ from rich.table import Table
 from bot.domain.healing import Repair, RepairKind
 from bot.reconcile import Looked
 from bot.show import as_text, print_json, when
+from bot.stacking import Stacking
 from bot.store.backlog import Pile, Why
 from bot.store.outbox import Owed
 
@@ -50,7 +51,7 @@ def print_page(owed: Sequence[Owed], *, number: int, limit: int, total: int) -> 
         if total:
             print(f"There is no page {number:,}.")
         return
-    table = Table("#", "state", "effect", "on", "tries", "not before", "the service's words")
+    table = Stacking("#", "state", "effect", "on", "tries", "not before", "the service's words")
     for item in owed:
         table.add_row(
             str(item.seq),
@@ -61,7 +62,7 @@ def print_page(owed: Sequence[Owed], *, number: int, limit: int, total: int) -> 
             when(item.not_before),
             escape(item.error or ""),
         )
-    Console().print(table)
+    table.print(Console())
     first = (number - 1) * limit + 1
     if total > len(owed):
         print(
@@ -149,11 +150,11 @@ def print_repairs(looked: Looked, *, dry_run: bool, as_json: bool) -> None:
         what = "What we believe is what the services hold"
         console.print(f"{what}, as far as we could look." if looked.unseen else f"{what}.")
         return
-    table = Table("object", "called", "what")
+    table = Stacking("object", "called", "what")
     for each in repairs[:_REPAIRS_SHOWN]:
         called = (each.held.title or each.held.external_id) if each.held else each.known_as
         table.add_row(escape(str(each.key)), escape(called), _what(each))
-    console.print(table)
+    table.print(console)
     if len(repairs) > _REPAIRS_SHOWN:
         kinds = Counter(map(_what, repairs)).most_common()
         console.print(f"{len(repairs):,} in all, which --json lists:")
