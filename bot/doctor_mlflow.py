@@ -11,24 +11,31 @@ from bot.adapters.checking import walled
 from bot.checks import Check
 from bot.config import Config, PipelineSection
 from bot.domain.runs import Release
-from bot.errors import RunStoreError
+from bot.errors import NoStoreError, RunStoreError
 from bot.formats import duration
 from bot.ports import RunStore, Selection
 
 _LONG_AGO = timedelta(days=90)  # runs that ended earlier are not looked for
 _NEWEST = 20  # runs whose metrics are compared with those of the configuration
 _NAMED = 8  # metrics
+_REMEDY = "Check mlflow.tracking_uri, and MLflow's own variables for user and token."
 
 
 def check_mlflow(config: Config, store: RunStore, now: datetime) -> Iterator[Check]:
     """Look at the tracking server, and at what each pipeline wants of it, by the queries that Herald makes."""
     try:
+        version = store.version()
         store.experiments(("*",))
-    except RunStoreError as error:
-        remedy = "Check mlflow.tracking_uri, and MLflow's own variables for user and token."
-        yield Check("address", ok=False, said=str(error), remedy=remedy)
+    except NoStoreError as error:
+        is_made = all(pipeline.job is not None for pipeline in config.pipeline.values())
+        remedy = "The first job makes it, where the path is right." if is_made else _REMEDY
+        yield Check("address", ok=is_made, said=str(error), remedy=remedy)
         return
-    yield Check("address", ok=True, said="answers")
+    except RunStoreError as error:
+        yield Check("address", ok=False, said=str(error), remedy=_REMEDY)
+        return
+    which = f"MLflow {version}" if version else "it does not say its version"
+    yield Check("address", ok=True, said=f"answers: {which} (the oldest server that can be asked is 2.3)")
     for name, pipeline in config.pipeline.items():
         yield from walled(f"runs of {name}", partial(_check_pipeline, name, pipeline, store, now))
 

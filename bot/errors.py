@@ -5,6 +5,7 @@ HeraldError
 +-- StateError             Herald's own database cannot be used
 |   +-- RowRefusedError    ... for what one row holds; others it takes
 +-- RunStoreError          MLflow cannot be read
+|   +-- NoStoreError       ... since there is none yet at its address
 |   +-- ArtifactsAwayError ... answers, but what a run keeps there cannot be had just now
 +-- JobError               a job cannot be started or found again
 +-- TemplateError          a template does not render, or renders what a service would refuse
@@ -43,6 +44,10 @@ class RowRefusedError(StateError):
 
 
 class RunStoreError(HeraldError):
+    pass
+
+
+class NoStoreError(RunStoreError):
     pass
 
 

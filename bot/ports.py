@@ -270,6 +270,9 @@ ANY_RUN = Selection(nested=True)
 class RunStore(Protocol):
     """Runs of an experiment, as MLflow holds them. Raises RunStoreError where it cannot be asked just now."""
 
+    def version(self) -> str:
+        """Return the version of the MLflow that answers; empty where it does not say."""
+
     def experiments(self, patterns: Sequence[str]) -> Sequence[Experiment]:
         """Return the experiments that are not deleted and whose names match any of these globs."""
 

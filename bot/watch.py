@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from bot.config import PipelineSection
 from bot.domain.runs import Run, RunStatus
+from bot.errors import NoStoreError
 from bot.ports import Experiment, RunStore, Selection
 from bot.store import Database, aside, contacts, runs
 from bot.store.contacts import Contact
@@ -44,7 +45,7 @@ class Watch:
 
         One that was made since the last look has no past. Of any other, what had ended before now is the past.
         """
-        found = self.run_store.experiments(self.section.watched)
+        found = self._experiments()
         with self.database.begin() as tx:
             known = {contact.experiment_id: contact for contact in contacts.of_pipeline(tx, self.pipeline)}
             last_look = max((contact.looked_at for contact in known.values()), default=None)
@@ -52,6 +53,14 @@ class Watch:
             for contact in met or [Contact(self.pipeline, "", now, now, past_read=True)]:
                 contacts.save(tx, replace(contact, looked_at=now))
         return tuple(Sight(each, contact) for each, contact in zip(found, met, strict=True))
+
+    def _experiments(self) -> Sequence[Experiment]:
+        try:
+            return self.run_store.experiments(self.section.watched)
+        except NoStoreError:
+            if self.section.job is None:
+                raise
+            return ()  # the first job makes it
 
     def _meet(self, experiment: Experiment, last_look: datetime | None, now: datetime) -> Contact:
         is_new = last_look is not None and experiment.created > last_look - _CLOCK_SKEW

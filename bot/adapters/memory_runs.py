@@ -25,6 +25,9 @@ class MemoryRunStore:
         self.aliases: dict[str, str] = {}  # by `models:/NAME@ALIAS`, the run it stands for
         self._experiments: dict[str, dict[str, RunResult]] = {}  # by run, as they were added
 
+    def version(self) -> str:
+        return ""
+
     def create(self, experiment: str) -> None:
         """Let an experiment appear that holds no run yet."""
         self._experiments.setdefault(experiment, {})

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from bot.adapters.artifacts import fetch
 from bot.adapters.example_tables import Columns
-from bot.adapters.mlflow_database import holds_runs
+from bot.adapters.mlflow_opening import Opening, look, unfilled
 from bot.adapters.transport import LimitedAdapter, limited
 from bot.config import MlflowSection
 from bot.deadline import ending_at
 from bot.domain.runs import Release, Run, RunResult, RunStatus, Trouble
-from bot.errors import RunStoreError, in_short
+from bot.errors import NoStoreError, RunStoreError, in_short
 from bot.escape import storable
 from bot.ports import ANY_RUN, Experiment, Selection
 from bot.seam import COMMIT_TAG, FIRE_TAG, GUESS_TAG, PARENT_TAG
@@ -72,6 +72,7 @@ _HINTS = {
     "CERTIFICATE_VERIFY_FAILED": "its certificate is of an authority that is not known here: name the authority's PEM "
     "file in MLFLOW_TRACKING_SERVER_CERT_PATH",
     "Max retries exceeded": "nothing answers there: is it running, and is the address right?",
+    "unsupported startup parameter": "a PgBouncer stands before it: let it have ignore_startup_parameters = options",
     "valid JSON format": "what answers there is not MLflow: is the address right, or a login page before it?",
 }
 
@@ -141,14 +142,17 @@ class MlflowRunStore:
         self._columns = columns
         self._loaded: OrderedDict[str, RunResult] = OrderedDict()
         self._loading = threading.Lock()  # pipelines share what was loaded
+        self._opening: Opening | None = None
         self._client_once: MlflowClient | None = None
-        self._has_begun = False
+        self._writer_once: MlflowClient | None = None
+
+    def version(self) -> str:
+        with self._translated():
+            return self._opened().version
 
     def experiments(self, patterns: Sequence[str]) -> Sequence[Experiment]:
         exact = [_WRITTEN_OUT.sub(r"\1", pattern) for pattern in patterns]
         with self._translated():
-            if not self._holds_runs:
-                return []
             if all(glob.escape(name) == pattern for name, pattern in zip(exact, patterns, strict=True)):
                 found = [self._client.get_experiment_by_name(name) for name in dict.fromkeys(exact)]
                 known = [each for each in found if each is not None and _is_active(each)]
@@ -223,20 +227,20 @@ class MlflowRunStore:
             for run in self._client.search_runs([experiment_id], f"attributes.start_time >= {since}", order_by=newest):
                 if FIRE_TAG not in run.data.tags and PARENT_TAG not in run.data.tags:
                     for tag, value in ((GUESS_TAG, "1"), (FIRE_TAG, fire_id)):
-                        self._client.set_tag(run.info.run_id, tag, value)
+                        self._writer.set_tag(run.info.run_id, tag, value)
                     found = self._run(run)
                     return replace(found, tags={**found.tags, FIRE_TAG: fire_id, GUESS_TAG: "1"})
         return None
 
     def released(self, release: Release) -> Run | None:
         with self._translated():
-            if not self._holds_runs:
-                return None
             from mlflow.exceptions import MlflowException
 
             try:
                 run_id = release.run_id or self._run_behind(release)
                 found = self._client.get_run(run_id) if run_id else None
+            except NoStoreError:
+                return None
             except MlflowException as error:
                 if error.error_code not in _UNKNOWN:
                     raise
@@ -251,7 +255,7 @@ class MlflowRunStore:
 
     def end_run(self, run_id: str) -> None:
         with self._translated():
-            self._client.set_terminated(run_id, "KILLED")
+            self._writer.set_terminated(run_id, "KILLED")
 
     def load(self, run: Run) -> RunResult:
         with self._loading:
@@ -282,7 +286,7 @@ class MlflowRunStore:
 
     def attach_log(self, run_id: str, log: Path) -> None:
         with self._translated():
-            self._client.log_artifact(run_id, str(log), _LOG_FOLDER)
+            self._writer.log_artifact(run_id, str(log), _LOG_FOLDER)
 
     def _run(self, run: MlflowRun) -> Run:
         """Take over a run as anybody may have logged it."""
@@ -309,26 +313,40 @@ class MlflowRunStore:
         )
 
     def _experiment_id(self, experiment: str) -> str | None:
-        with self._translated():
-            found = self._client.get_experiment_by_name(experiment) if self._holds_runs else None
+        with self._translated(), suppress(NoStoreError):  # a job that failed early has made none
+            found = self._client.get_experiment_by_name(experiment)
             return str(found.experiment_id) if found is not None and _is_active(found) else None
-
-    @property
-    def _holds_runs(self) -> bool:
-        """Say whether MLflow has begun here; opening a database where it has not would begin it."""
-        if not self._has_begun:
-            self._has_begun = holds_runs(self._config.tracking_uri, _without_password(self._config.tracking_uri))
-        return self._has_begun
+        return None
 
     @property
     def _client(self) -> MlflowClient:
+        """Return what everything is read through; where the store is a database, it cannot write."""
         if self._client_once is None:
-            load()
-            with _OPENING:  # MLflow keeps one engine an address, and two threads would make two of it
+            reading = self._opened().reading
+            with _OPENING, unfilled():  # MLflow keeps one engine an address, and two threads would make two of it
                 from mlflow.tracking import MlflowClient
 
-                self._client_once = self._client_once or MlflowClient(tracking_uri=self._config.tracking_uri)
+                self._client_once = self._client_once or MlflowClient(tracking_uri=reading)
         return self._client_once
+
+    @property
+    def _writer(self) -> MlflowClient:
+        """Return what the few things are written through that jobs need: a tag, an end, a log."""
+        if self._writer_once is None:
+            self._opened()
+            with _OPENING, unfilled():
+                from mlflow.tracking import MlflowClient
+
+                self._writer_once = self._writer_once or MlflowClient(tracking_uri=self._config.tracking_uri)
+        return self._writer_once
+
+    def _opened(self) -> Opening:
+        if self._opening is None:
+            load()
+            with _OPENING:
+                address = self._config.tracking_uri
+                self._opening = self._opening or look(address, _without_password(address))
+        return self._opening
 
     @contextmanager
     def _translated(self, terms: str = "") -> Iterator[None]:

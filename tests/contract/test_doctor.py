@@ -38,6 +38,9 @@ class Runs:
         self.away = False
         self.metrics: list[str] | None = None  # of the newest run; None: there is none
 
+    def version(self) -> str:
+        return "3.1.0"
+
     def experiments(self, patterns: Any) -> list[Experiment]:
         if self.away:
             raise RunStoreError("mlflow.tracking_uri: http://nowhere cannot be used")

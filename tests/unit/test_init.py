@@ -155,6 +155,9 @@ def test_an_answer_that_would_be_refused_writes_nothing(path, options, words):
 
 def test_with_its_secrets_set_it_ends_by_running_doctor(path, monkeypatch):
     class NoRuns:
+        def version(self):
+            return ""
+
         def experiments(self, _):
             return ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,12 @@ class Bench:
         from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=self.uri)
+
+    def mlflow_schema(self) -> str:
+        with sqlite3.connect(self.folder / "mlflow.db") as connection:
+            (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        connection.close()
+        return str(found)
 
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
