@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -16,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from bot import charts, render
 from bot.adapters.local_jobs import LocalExecutor
-from bot.clock import SteadyClock
+from bot.clock import SteadyClock, pause
 from bot.config import (
     ChatSection,
     Config,
@@ -52,7 +51,7 @@ class Surroundings:
     """What a Herald takes from outside itself: time, and for tests the named steps it goes through."""
 
     clock: Callable[[], datetime] = field(default_factory=SteadyClock)
-    pause: Callable[[float], None] = time.sleep
+    pause: Callable[[float], None] = pause
     stopping: Callable[[], bool] = lambda: False
     on_step: Callable[[str], None] = ignore_step
     lease_clock: Callable[[Connection], datetime] = owners.database_time

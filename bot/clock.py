@@ -30,6 +30,11 @@ def seconds_passed() -> float:
     return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
+def pause(seconds: float) -> None:
+    """Wait, by no clock that anybody sets: `time.sleep` fails where a library shows the process a time of its own."""
+    threading.Event().wait(seconds)
+
+
 @dataclass(slots=True)
 class SteadyClock:
     """Call it for the time; shared by all threads."""

@@ -7,11 +7,12 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
+
+from bot.clock import pause
 
 STOP_SECONDS = 30.0  # from the signal to the end of the process, at most
 
@@ -60,7 +61,7 @@ def end_within(seconds: float, numbers: Collection[signal.Signals], leave: Calla
     def listen() -> None:
         while awaited.isdisjoint(hears.recv(64)):
             pass
-        time.sleep(seconds)
+        pause(seconds)
         leave()
 
     threading.Thread(target=listen, name="stopping", daemon=True).start()
