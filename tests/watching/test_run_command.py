@@ -1,0 +1,80 @@
+"""`herald run` as a cron job sees it: its exit code says whether everything of that pipeline has been told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+from typer.testing import CliRunner
+
+from bot.cli import app
+from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
+from bot.store import Database
+from bot.store.tables import outbox
+from tests.unit.state_samples import open_ticket, owe
+from tests.watching.bench import BAD, GOOD, NAME, Bench
+
+ISSUES = {"service": Service.JIRA_CLOUD, "method": "POST", "path": r"/issue$"}
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[RunningSandbox]:
+    with serve(tmp_path / "sandbox.db") as running:
+        yield running
+
+
+@pytest.fixture
+def folder(bench: Bench, sandbox: RunningSandbox, sqlite_url: str, tmp_path: Path, monkeypatch) -> Path:
+    """Let a fall be there to be told, and a Jira to tell it to."""
+    bench.log_row([GOOD] * 5 + [BAD] * 2, bench.now() - timedelta(hours=1))
+    monkeypatch.setenv("HERALD_TRACKER__JIRA__TOKEN", sandbox.api_token)
+    (tmp_path / "config.toml").write_text(
+        f"""
+[store]
+url = "{sqlite_url}"
+[mlflow]
+tracking_uri = "{bench.uri}"
+[tracker.jira]
+url = "{sandbox.jira_cloud_url}"
+email = "{sandbox.email}"
+project = "{sandbox.project_key}"
+search_lag = "1s"
+[pipeline.{NAME}]
+experiment = "search"
+tracker = "jira"
+[pipeline.{NAME}.metrics.ndcg]
+"""
+    )
+    return tmp_path
+
+
+def run(folder: Path) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["run", NAME, "--config", str(folder / "config.toml")])
+    return done.exit_code, done.output
+
+
+def test_what_a_service_took_at_the_second_time_was_told(folder: Path, sandbox: RunningSandbox):
+    sandbox.faults.add(Fault(FaultKind.ERROR_BEFORE, **ISSUES))
+    code, said = run(folder)
+    assert (code, "not delivered" in said) == (0, False), said
+
+
+def test_what_another_pipeline_owes_and_breaks_is_not_this_ones_failure(folder: Path, sqlite_url: str):
+    database = Database(sqlite_url)
+    owe(database, open_ticket())
+    with database.begin() as tx:
+        tx.execute(update(outbox).values(view='[{"of": "another version"}]'))
+    database.close()
+    code, said = run(folder)
+    assert (code, "not delivered" in said) == (0, False), said
+
+
+def test_what_stays_untold_is_one_whatever_a_second_run_finds(folder: Path, sandbox: RunningSandbox):
+    sandbox.faults.add(Fault(FaultKind.ERROR_BEFORE, **ISSUES, status=400, times=0))
+    code, said = run(folder)
+    assert code == 1
+    assert "it stays in the outbox" in said
+    assert run(folder)[0] == 1, "the comment, or whatever waits behind the ticket, is still owed"
