@@ -5,17 +5,29 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote
 
 import requests
 from atlassian import ConfluenceV2
 from atlassian.confluence import ConfluenceServer
 
 from bot.adapters.confluence_access import find_space, may, permitted, spaces_of, who
-from bot.adapters.evidence import held_in, id_in, number_in, object_in, prove, rows_in, text_in
+from bot.adapters.confluence_answers import (
+    LIST_PAGE,
+    Stored,
+    check_file,
+    check_labels,
+    check_written,
+    next_place,
+    page_of_title,
+    pages_labelled,
+    same_title,
+    stored,
+)
+from bot.adapters.evidence import id_in, object_in, prove, rows_in, text_in
 from bot.adapters.http import Wire, make_session
 from bot.adapters.paging import each_page
 from bot.adapters.refusals import Service, about_us, unless_gone
@@ -30,7 +42,6 @@ T = TypeVar("T")
 
 _BAD_REQUEST = 400
 _OUTDATED = {400, 409}  # how an update is refused that follows another version than the latest
-_LIST_PAGE = 100
 _MESSAGE = "Herald"  # in the page's history
 _ADVICE = {
     401: "Check the token (and email, on Cloud) of the wiki.",
@@ -49,21 +60,11 @@ class _Pages(Protocol):
 
     def show(self, page_id: str) -> Page: ...
 
-    def read(self, page_id: str) -> _Stored: ...
+    def read(self, page_id: str) -> Stored: ...
 
-    def write(self, page: _Stored, storage: str) -> None: ...
+    def write(self, page: Stored, storage: str) -> None: ...
 
     def attach(self, page_id: str, attachment: Attachment) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    """A page as the service holds it."""
-
-    page_id: str
-    title: str
-    storage: str
-    version: int  # that a write must follow
 
 
 class ConfluenceWiki:
@@ -78,7 +79,7 @@ class ConfluenceWiki:
             else _DataCenterPages(self._link, config.space)
         )
         self._parent_id: str | None = None
-        self._written: Remembered[_Stored] = Remembered()  # pages as we left them, by id
+        self._written: Remembered[Stored] = Remembered()  # pages as we left them, by id
 
     def __repr__(self) -> str:
         return f"ConfluenceWiki(space={self._config.space!r})"
@@ -120,13 +121,13 @@ class ConfluenceWiki:
         counts = self._config.deployment == "datacenter"
 
         def fetch(place: str) -> tuple[list[Page], str | None]:
-            place_and_size = {"limit": _LIST_PAGE, **dict(parse_qsl(place))}
+            place_and_size = {"limit": LIST_PAGE, **dict(parse_qsl(place))}
             params = {"cql": cql, "expand": "metadata.labels", **place_and_size}
             return self._link.ask(
                 f"search for pages labelled {label}",
                 "GET",
                 "rest/api/content/search",
-                lambda answer: (_labelled(self._link, label, answer), _next_place(answer, counts=counts)),
+                lambda answer: (pages_labelled(self._link, label, answer), next_place(answer, counts=counts)),
                 params=params,
             )
 
@@ -149,7 +150,7 @@ class ConfluenceWiki:
             return
         body = [{"prefix": "global", "name": label} for label in dict.fromkeys(labels)]
         path = f"rest/api/content/{_path(page_id)}/label"
-        check = partial(_check_labels, labels)
+        check = partial(check_labels, labels)
         self._link.ask(f"label page {page_id}", "POST", path, check, data=body, write=True)
 
     def attach(self, page_id: str, attachment: Attachment) -> None:
@@ -172,7 +173,7 @@ class ConfluenceWiki:
         if storage is not None:
             self._write(page, storage)
 
-    def _write(self, page: _Stored, storage: str) -> None:
+    def _write(self, page: Stored, storage: str) -> None:
         self._pages.write(page, storage)
         self._written.keep(page.page_id, replace(page, storage=storage, version=page.version + 1))
 
@@ -221,7 +222,7 @@ class ConfluenceLink:
     def page_titled(self, title: str, answer: Any) -> Page:
         """Read the page that was just made under that title."""
         page = self.page(answer)
-        prove(_same_title(page.title, title), f"shows a page titled {page.title!r}")
+        prove(same_title(page.title, title), f"shows a page titled {page.title!r}")
         return page
 
     def page_numbered(self, page_id: str, answer: Any) -> Page:
@@ -251,7 +252,7 @@ class _CloudPages:
 
     def find(self, title: str) -> Page | None:
         params = {"space-id": self._space_number(), "title": title, "status": "current"}
-        parse = partial(_titled, self._link, title)
+        parse = partial(page_of_title, self._link, title)
         return self._link.ask(f"search for the page {title!r}", "GET", "api/v2/pages", parse, params=params)
 
     def create(self, draft: PageDraft) -> Page:
@@ -270,12 +271,12 @@ class _CloudPages:
         parse = partial(self._link.page_numbered, page_id)
         return self._link.ask(f"show page {page_id}", "GET", f"api/v2/pages/{_path(page_id)}", parse)
 
-    def read(self, page_id: str) -> _Stored:
+    def read(self, page_id: str) -> Stored:
         params = {"body-format": "storage"}
         path = f"api/v2/pages/{_path(page_id)}"
-        return self._link.ask(f"show page {page_id}", "GET", path, partial(_stored, page_id), params=params)
+        return self._link.ask(f"show page {page_id}", "GET", path, partial(stored, page_id), params=params)
 
-    def write(self, page: _Stored, storage: str) -> None:
+    def write(self, page: Stored, storage: str) -> None:
         body = {
             "id": page.page_id,
             "status": "current",
@@ -284,13 +285,13 @@ class _CloudPages:
             "version": {"number": page.version + 1, "message": _MESSAGE},
         }
         path = f"api/v2/pages/{_path(page.page_id)}"
-        check = partial(_check_written, page)
+        check = partial(check_written, page)
         self._link.ask(f"update the page {page.title!r}", "PUT", path, check, data=body, write=True)
 
     def attach(self, page_id: str, attachment: Attachment) -> None:
         path = f"rest/api/content/{_path(page_id)}/child/attachment"
         doing = f"attach {attachment.filename} to page {page_id}"
-        self._link.ask(doing, "PUT", path, partial(_check_file, attachment), **_upload(attachment), write=True)
+        self._link.ask(doing, "PUT", path, partial(check_file, attachment), **_upload(attachment), write=True)
 
     def _space_number(self) -> str:
         if self._space_id is None:
@@ -317,7 +318,7 @@ class _DataCenterPages:
 
     def find(self, title: str) -> Page | None:
         params = {"spaceKey": self._space, "title": title, "type": "page", "status": "current"}
-        parse = partial(_titled, self._link, title)
+        parse = partial(page_of_title, self._link, title)
         return self._link.ask(f"search for the page {title!r}", "GET", "rest/api/content", parse, params=params)
 
     def create(self, draft: PageDraft) -> Page:
@@ -340,12 +341,12 @@ class _DataCenterPages:
         parse = partial(self._link.page_numbered, page_id)
         return self._link.ask(f"show page {page_id}", "GET", f"rest/api/content/{_path(page_id)}", parse)
 
-    def read(self, page_id: str) -> _Stored:
+    def read(self, page_id: str) -> Stored:
         params = {"expand": "body.storage,version"}
         path = f"rest/api/content/{_path(page_id)}"
-        return self._link.ask(f"show page {page_id}", "GET", path, partial(_stored, page_id), params=params)
+        return self._link.ask(f"show page {page_id}", "GET", path, partial(stored, page_id), params=params)
 
-    def write(self, page: _Stored, storage: str) -> None:
+    def write(self, page: Stored, storage: str) -> None:
         body = {
             "id": page.page_id,
             "type": "page",
@@ -354,7 +355,7 @@ class _DataCenterPages:
             "version": {"number": page.version + 1, "message": _MESSAGE},
         }
         path = f"rest/api/content/{_path(page.page_id)}"
-        check = partial(_check_written, page)
+        check = partial(check_written, page)
         self._link.ask(f"update the page {page.title!r}", "PUT", path, check, data=body, write=True)
 
     def attach(self, page_id: str, attachment: Attachment) -> None:
@@ -367,7 +368,7 @@ class _DataCenterPages:
         if there:
             path += f"/{_path(there)}/data"
         doing = f"attach {attachment.filename} to page {page_id}"
-        self._link.ask(doing, "POST", path, partial(_check_file, attachment), **_upload(attachment), write=True)
+        self._link.ask(doing, "POST", path, partial(check_file, attachment), **_upload(attachment), write=True)
         if names is not None:
             self._files.keep(page_id, names | {attachment.filename})
 
@@ -387,74 +388,6 @@ def _unseen(space: str) -> AccountError:
         f"space: the account of the token sees no space with the key {space!r}; the key stands in the address of the "
         f"space's pages."
     )
-
-
-def _pages(link: ConfluenceLink, answer: Any) -> list[Page]:
-    return [link.page(each, answer.get("_links")) for each in rows_in(answer, "results")]
-
-
-def _labelled(link: ConfluenceLink, label: str, answer: Any) -> list[Page]:
-    """Read the pages that a search for a label shows, each with its labels."""
-    for each in rows_in(answer, "results"):
-        labels = rows_in(object_in(object_in(each, "metadata"), "labels"), "results")
-        is_ours = label.casefold() in {text_in(one, "name").casefold() for one in labels}
-        prove(is_ours, f"shows a page without the label {label}")
-    return _pages(link, answer)
-
-
-def _titled(link: ConfluenceLink, title: str, answer: Any) -> Page | None:
-    """Find the page of that very title among those that a search for it shows."""
-    pages = _pages(link, answer)
-    strangers = [page.title for page in pages if page.title.casefold() != title.casefold()]
-    prove(not strangers, f"shows pages of other titles ({', '.join(strangers)})")
-    return next((page for page in pages if page.title == title), None)
-
-
-def _next_place(answer: Any, *, counts: bool) -> str | None:
-    """Read where a list goes on: at a cursor on Cloud, at a number in Data Center, which *counts* what it shows."""
-    address = (answer.get("_links") or {}).get("next")
-    if not address:
-        shown = len(answer["results"])
-        is_full = counts and shown >= answer.get("limit", _LIST_PAGE)
-        return urlencode({"start": answer.get("start", 0) + shown}) if is_full else None
-    arguments = dict(parse_qsl(urlsplit(address).query))
-    place = {name: arguments[name] for name in ("cursor", "start") if name in arguments}
-    prove(bool(place), "does not say where the list goes on")
-    return urlencode(place)
-
-
-def _stored(page_id: str, answer: Any) -> _Stored:
-    prove(id_in(answer) == page_id, "shows another page")
-    storage = held_in(object_in(object_in(answer, "body"), "storage"), "value")
-    prove(isinstance(storage, str), "has no text as body")
-    return _Stored(page_id, text_in(answer, "title"), storage, number_in(object_in(answer, "version"), "number"))
-
-
-def _check_written(page: _Stored, answer: Any) -> None:
-    prove(id_in(answer) == page.page_id, "shows another page")
-    number = number_in(object_in(answer, "version"), "number")
-    prove(number == page.version + 1, f"shows version {number} where {page.version + 1} is due")
-
-
-def _check_labels(labels: Sequence[str], answer: Any) -> None:
-    there = {text_in(each, "name").casefold() for each in rows_in(answer, "results")}  # it writes them small
-    missing = [label for label in labels if label.casefold() not in there]
-    prove(not missing, f"lacks the labels {', '.join(missing)}")
-
-
-def _check_file(attachment: Attachment, answer: Any) -> None:
-    """Let the answer show the file; that of a new version shows it alone, not in a list."""
-    prove(isinstance(answer, Mapping), "is no object")
-    shown = rows_in(answer, "results") if "results" in answer else [answer]
-    same_name = [each for each in shown if each.get("title") == attachment.filename and id_in(each)]
-    prove(bool(same_name), f"shows no file {attachment.filename}")
-    size = len(attachment.content)
-    sizes = [object_in(each, "extensions").get("fileSize") for each in same_name if "extensions" in each]
-    prove(size in sizes or not sizes, f"shows a file of another size than {size}")
-
-
-def _same_title(one: str, other: str) -> bool:
-    return one.split() == other.split()
 
 
 def _upload(attachment: Attachment) -> dict[str, Any]:

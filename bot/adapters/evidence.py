@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 _WHOLE = {200, 201}  # 202 has not been done yet, 203 was rewritten on its way, 206 is a part
+_FRESH = ("", "0")  # seconds ago that it was made
 _CREATED, _NO_CONTENT = 201, 204
 
 
@@ -38,6 +39,7 @@ def json_in(answer: Bytes) -> Any:
     is_json = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
     prove(is_json, f"is {kind or 'of no type'} where JSON is due")
     prove(bool(answer.content.strip()), "is empty")
+    prove(answer.headers.get("Age", "0").strip() in _FRESH, "comes out of a cache")
     return json.loads(answer.content)  # by its own encoding: JSON is UTF-8 whatever a header says
 
 

@@ -50,6 +50,7 @@ def make_session(ca_file: str | None) -> requests.Session:
     session.verify = ca_file or True
     limit_time_and_size(session)
     session.auth = _as_it_is
+    session.headers["Cache-Control"] = "no-cache"
     return session
 
 

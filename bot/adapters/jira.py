@@ -19,15 +19,33 @@ from bot.adapters.cutting import shorten, shorten_wiki
 from bot.adapters.evidence import (
     created_in,
     held_in,
-    id_in,
     nothing_in,
-    number_in,
     object_in,
     prove,
     rows_in,
     text_in,
 )
 from bot.adapters.http import Wire, limit_time_and_size
+from bot.adapters.jira_answers import (
+    PROPERTY,
+    USUAL_RESOLUTION,
+    Files,
+    check_comment,
+    check_file,
+    check_link,
+    counted,
+    easiest,
+    files_of,
+    key_of,
+    labelled,
+    labels_of,
+    marks_of,
+    name_of,
+    next_token,
+    project_in,
+    resolution_for,
+    state_of,
+)
 from bot.adapters.paging import each_page
 from bot.adapters.refusals import Service, about_us, unless_gone
 from bot.adapters.remembered import Remembered
@@ -37,10 +55,7 @@ from bot.errors import AccountError, FieldsRefusedError, PermanentError, Reach, 
 from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
 
 T = TypeVar("T")
-_Files = Mapping[str, frozenset[int]]  # sizes of a ticket's files by name; half a file has another
 
-_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[0-9]+")
-_PROPERTY = "herald"  # of a comment, where its mark stands
 _LONGEST_TITLE = 255
 _LONGEST_BODY = 32_767  # of a description or comment
 _LONGEST_IDENTITY = 255
@@ -56,14 +71,7 @@ PERMISSIONS = {
     Right.ATTACH: "CREATE_ATTACHMENTS",
     Right.EDIT: "EDIT_ISSUES",
 }
-_CATEGORIES = {  # key of a status category -> state; the keys are the same in every language
-    "undefined": TicketState.TODO,
-    "new": TicketState.TODO,
-    "indeterminate": TicketState.DOING,
-    "done": TicketState.DONE,
-}
 _DUPLICATE = "Duplicate"  # the resolution, where it is called so
-_USUAL_RESOLUTION = "Done"  # where a screen demands one without listing what may be chosen
 _ADVICE = {
     401: "Check the token (and email, on Cloud) of the tracker.",
     403: "Check that the account of the token may do this in the project.",
@@ -88,12 +96,12 @@ class JiraLink:
 
     def who(self) -> str:
         """Ask who we are."""
-        return self.get("show who we are", "myself", _name_of)
+        return self.get("show who we are", "myself", name_of)
 
     def project(self) -> Mapping[str, Any]:
         """Show the project, where our account may see it."""
         key = self._config.project
-        return self.get(f"show the project {key}", f"project/{quoted_path(key)}", _project_in)
+        return self.get(f"show the project {key}", f"project/{quoted_path(key)}", project_in)
 
     def permissions(self, keys: Iterable[str]) -> dict[str, bool]:
         """Tell which of these permissions our account has in the project."""
@@ -154,7 +162,7 @@ class JiraTracker:
     def __init__(self, config: JiraSection) -> None:
         self._config = config
         self._link = JiraLink(config)
-        self._files: Remembered[_Files] = Remembered()  # by key of the ticket
+        self._files: Remembered[Files] = Remembered()  # by key of the ticket
 
     def __repr__(self) -> str:
         return f"JiraTracker(project={self._config.project!r})"
@@ -200,7 +208,7 @@ class JiraTracker:
         issues = self._issues(f"search for {marker}", jql, marker, _SEARCH_PAGE)
         closed: list[Ticket] = []
         for issue in issues:
-            if marker in _labels_of(issue):  # JQL compares labels without regard to case
+            if marker in labels_of(issue):  # JQL compares labels without regard to case
                 ticket = self._ticket(issue)
                 if ticket.state is not TicketState.DONE:
                     return ticket
@@ -217,7 +225,7 @@ class JiraTracker:
         return [
             MarkedTicket(label, self._ticket(issue))
             for issue in self._issues("list our tickets", jql, family, _LIST_PAGE)
-            for label in _labels_of(issue)
+            for label in labels_of(issue)
             if label.startswith(f"{family}-")
         ]
 
@@ -228,7 +236,7 @@ class JiraTracker:
         fields = self._fields(marker, draft)
         send = partial(self._link.post, "issue", {"fields": fields})
         try:
-            made = self._link.wire.ask("create the ticket", send, _key_of, write=True)
+            made = self._link.wire.ask("create the ticket", send, key_of, write=True)
         except PermanentError as error:
             if error.status != _BAD_REQUEST:
                 raise
@@ -240,10 +248,10 @@ class JiraTracker:
     def comment(self, key: str, mark: str, body: str) -> None:
         comment = {
             "body": shorten_wiki(body, _LONGEST_BODY),
-            "properties": [{"key": _PROPERTY, "value": {"mark": mark}}],
+            "properties": [{"key": PROPERTY, "value": {"mark": mark}}],
         }
         send = partial(self._link.post, f"issue/{quoted_path(key)}/comment", comment)
-        self._link.wire.ask(f"comment on {key}", send, partial(_check_comment, mark), write=True)
+        self._link.wire.ask(f"comment on {key}", send, partial(check_comment, mark), write=True)
 
     def has_comment(self, key: str, mark: str) -> bool:
         def fetch(start: int) -> tuple[list[str | None], int | None]:
@@ -251,14 +259,14 @@ class JiraTracker:
             return self._link.wire.ask(
                 f"list the comments of {key}",
                 partial(self._link.request, "GET", f"issue/{quoted_path(key)}/comment", params=params),
-                partial(_marks_of, start),
+                partial(marks_of, start),
             )
 
         return mark in each_page("Jira", fetch, 0)
 
     def move(self, key: str, state: TicketState) -> None:
         """Take the transition that leads to *state*, or, in a workflow without one, two by way of work in progress."""
-        self._move(key, state, _USUAL_RESOLUTION)
+        self._move(key, state, USUAL_RESOLUTION)
 
     def _move(self, key: str, state: TicketState, resolution: str) -> None:
         current = self._read(key, "status", self._ticket).state
@@ -300,12 +308,12 @@ class JiraTracker:
             "object": {"url": link.url, "title": shorten(link.title, _LONGEST_TITLE), "summary": link.summary},
         }
         send = partial(self._link.post, f"issue/{quoted_path(key)}/remotelink", body)
-        self._link.wire.ask(f"link {link.url} to {key}", send, _check_link, write=True)
+        self._link.wire.ask(f"link {link.url} to {key}", send, check_link, write=True)
 
     def attach(self, key: str, attachment: Attachment) -> None:
         there = self._files.take(key)
         if there is None:
-            there = self._read(key, "attachment", _files_of)
+            there = self._read(key, "attachment", files_of)
         if len(attachment.content) in there.get(attachment.filename, ()):
             self._files.keep(key, there)
             return
@@ -315,7 +323,7 @@ class JiraTracker:
         send = partial(
             self._link.request, "POST", f"issue/{quoted_path(key)}/attachments", files=files, headers=headers
         )
-        check = partial(_check_file, attachment)
+        check = partial(check_file, attachment)
         self._link.wire.ask(f"attach {attachment.filename} to {key}", send, check, write=True)
         sizes = there.get(attachment.filename, frozenset()) | {len(attachment.content)}
         self._files.keep(key, {**there, attachment.filename: sizes})
@@ -349,14 +357,12 @@ class JiraTracker:
         def fetch_on_cloud(token: str) -> tuple[list[Mapping[str, Any]], str | None]:
             more = {"nextPageToken": token} if token else {}
             send = partial(self._link.request, "GET", "search/jql", params={**params, **more})
-            return self._link.wire.ask(
-                doing, send, lambda answer: (_labelled(answer, label), answer.get("nextPageToken") or None)
-            )
+            return self._link.wire.ask(doing, send, lambda answer: (labelled(answer, label), next_token(answer)))
 
         def fetch_in_datacenter(start: int) -> tuple[list[Mapping[str, Any]], int | None]:
             send = partial(self._link.request, "GET", "search", params={**params, "startAt": start})
             return self._link.wire.ask(
-                doing, send, lambda answer: (_labelled(answer, label), _counted("issues", start, answer)[1])
+                doing, send, lambda answer: (labelled(answer, label), counted("issues", start, answer)[1])
             )
 
         if self._config.deployment == "cloud":
@@ -375,7 +381,7 @@ class JiraTracker:
 
     def _arrive(self, key: str, transition: Mapping[str, Any], state: TicketState, resolution: str) -> None:
         """Take the transition, giving a resolution where the ticket is done."""
-        fields = _resolution(transition, resolution) if state is TicketState.DONE else {}
+        fields = resolution_for(transition, resolution) if state is TicketState.DONE else {}
         try:
             self._transit(key, transition, fields)
         except PermanentError as error:
@@ -421,25 +427,6 @@ def _make_client(config: JiraSection) -> JIRA:
     return client
 
 
-def _name_of(account: Any) -> str:
-    """Read who we are, whom Cloud knows by `accountId` and Data Center by `name`."""
-    prove(any(account.get(name) for name in ("accountId", "name", "key")), "shows nobody")
-    return str(account.get("displayName") or "somebody")
-
-
-def _project_in(answer: Any) -> Mapping[str, Any]:
-    text_in(answer, "key")
-    return answer  # type: ignore[no-any-return]
-
-
-def _key_of(made: Any) -> str:
-    """Read the key of a ticket just made."""
-    id_in(made)
-    key = text_in(made, "key")
-    prove(_KEY.fullmatch(key) is not None, "has no key of a ticket")
-    return key
-
-
 def _values_of(draft: TicketDraft) -> dict[str, str]:
     """Return what a ticket can do without, as people read it, by Jira's field."""
     values = {
@@ -474,102 +461,6 @@ def _of_the_fields(error: PermanentError, values: Mapping[str, str]) -> Permanen
     if not refused or not refused.keys() <= values.keys():
         return error
     return FieldsRefusedError(str(error), values=values, fields=refused, status=error.status)
-
-
-def _check_comment(mark: str, made: Any) -> None:
-    """Let the answer be a comment, and ours where it tells whose it is."""
-    id_in(made)
-    text_in(made, "body")
-    prove(_mark_of(made) in (None, mark), "shows another comment")
-
-
-def _check_link(made: Any) -> None:
-    id_in(made)
-    prove("/remotelink/" in text_in(made, "self"), "shows something else than a link")
-
-
-def _check_file(attachment: Attachment, made: Any) -> None:
-    same_name = [each for each in rows_in(made) if each.get("filename") == attachment.filename and id_in(each)]
-    prove(bool(same_name), f"shows no file {attachment.filename}")
-    size = len(attachment.content)
-    prove(any(number_in(each, "size") == size for each in same_name), f"shows a file of another size than {size}")
-
-
-def _counted(name: str, start: int, answer: Any) -> tuple[list[Mapping[str, Any]], int | None]:
-    """Read a page of a list that tells how long it is, and where the next one starts."""
-    rows, total = rows_in(answer, name), number_in(answer, "total")
-    prove(answer.get("startAt", start) == start, "shows another page of the list")
-    following = start + len(rows)
-    prove(bool(rows) or following >= total, f"shows none of {total - start} {name} that it counts")
-    return rows, following if following < total else None
-
-
-def _marks_of(start: int, answer: Any) -> tuple[list[str | None], int | None]:
-    """Read the marks of a page of comments: None of one that is not ours."""
-    comments, following = _counted("comments", start, answer)
-    for each in comments:
-        text_in(each, "body")
-    return [_mark_of(each) for each in comments], following
-
-
-def _labelled(answer: Any, label: str) -> list[Mapping[str, Any]]:
-    """Read the tickets found by a label; those of another search would tell that there is none."""
-    issues = rows_in(answer, "issues")
-    strangers = [each for each in issues if label.lower() not in (name.lower() for name in _labels_of(each))]
-    prove(not strangers, f"shows tickets without the label {label}")
-    return issues
-
-
-def _labels_of(issue: Mapping[str, Any]) -> list[str]:
-    labels = held_in(object_in(issue, "fields"), "labels")
-    prove(isinstance(labels, list) and all(isinstance(each, str) for each in labels), "has no list as labels")
-    return list(labels)
-
-
-def _files_of(issue: Mapping[str, Any]) -> _Files:
-    fields, files = object_in(issue, "fields"), dict[str, frozenset[int]]()
-    for each in rows_in(fields, "attachment") if "attachment" in fields else ():  # absent where Jira takes none
-        name = text_in(each, "filename")
-        files[name] = files.get(name, frozenset()) | {number_in(each, "size")}
-    return files
-
-
-def _resolution(transition: Mapping[str, Any], wanted: str) -> dict[str, Any]:
-    """Fill the resolution of a transition's screen, where it has one."""
-    field = transition.get("fields", {}).get("resolution")
-    if field is None:
-        return {}
-    allowed = field.get("allowedValues") or [{"name": wanted}]
-    by_name = {each.get("name"): each for each in reversed(allowed)}
-    chosen = by_name.get(wanted) or by_name.get(_USUAL_RESOLUTION) or allowed[0]
-    return {"resolution": {"id": chosen["id"]} if "id" in chosen else {"name": chosen["name"]}}
-
-
-def easiest(offered: list[Mapping[str, Any]], state: TicketState) -> Mapping[str, Any] | None:
-    """Choose among the transitions that lead to *state* the one that asks for least."""
-    return min((each for each in offered if each["state"] is state), key=lambda each: len(demanded(each)), default=None)
-
-
-def demanded(transition: Mapping[str, Any]) -> list[str]:
-    """List the fields of a transition's screen that somebody would have to fill."""
-    return [
-        name
-        for name, field in transition.get("fields", {}).items()
-        if field.get("required") and not field.get("hasDefaultValue") and name != "resolution"
-    ]
-
-
-def state_of(status: Mapping[str, Any]) -> TicketState:
-    return _CATEGORIES.get(status["statusCategory"]["key"], TicketState.TODO)
-
-
-def _mark_of(comment: Mapping[str, Any]) -> str | None:
-    """Read the mark that one of our comments carries."""
-    for held in comment.get("properties") or []:
-        if held["key"] == _PROPERTY and isinstance(held["value"], dict):
-            mark = held["value"].get("mark")
-            return mark if isinstance(mark, str) else None
-    return None
 
 
 def _global_id(identity: str) -> str:

@@ -13,12 +13,10 @@ from bot.adapters.jira import (
     PERMISSIONS,
     JiraLink,
     JiraTracker,
-    demanded,
-    easiest,
     quoted_jql,
     quoted_path,
-    state_of,
 )
+from bot.adapters.jira_answers import demanded, easiest, state_of
 from bot.adapters.refusals import lacks_scope
 from bot.checks import Check, TicketWants
 from bot.config import JiraSection

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,10 +13,22 @@ import requests
 from slack_sdk import WebClient
 from slack_sdk.web import SlackResponse
 
-from bot.adapters.evidence import id_in, json_in, object_in, prove, rows_in, text_in
+from bot.adapters.evidence import json_in, text_in
 from bot.adapters.http import Wire, make_session
 from bot.adapters.paging import each_page
-from bot.adapters.refusals import Answer, Service, about_us
+from bot.adapters.refusals import Service, about_us
+from bot.adapters.slack_answers import (
+    EVENT,
+    check_edited,
+    check_reply,
+    check_shared,
+    check_upload,
+    mark_of,
+    messages_in,
+    next_page,
+    posted_in,
+    who_in,
+)
 from bot.adapters.slack_channels import Channels, is_channel_id
 from bot.adapters.slack_words import accepted
 from bot.adapters.slackblocks import Message, build_message
@@ -28,11 +39,8 @@ from bot.ports import Attachment, MarkedMessage, Posted, Promise, Right
 
 T = TypeVar("T")
 
-_EVENT = "herald"  # type of the metadata that a message of ours carries
 _HISTORY_PAGE = 100
 _CLOCKS_DIFFER = timedelta(minutes=5)  # our clock may be ahead of Slack's; a mark is unique, so looking further is safe
-_OK = 200
-_TIMESTAMP = re.compile(r"[0-9]+\.[0-9]+")
 _QUIET = logging.Logger("slack_sdk", level=logging.CRITICAL)  # noqa: LOG001 - what fails is told once, by our error
 
 
@@ -122,7 +130,7 @@ class SlackLink:
                 timeout=self._config.timeout.total_seconds(),
                 verify=self._session.verify,
             ),
-            _check_upload,
+            check_upload,
         )
 
 
@@ -161,7 +169,7 @@ class SlackChat:
             lambda client: client.chat_postMessage(
                 channel=channel, unfurl_links=False, unfurl_media=False, **_arguments(mark, message)
             ),
-            partial(_posted_in, channel if is_channel_id(channel) else None, mark),
+            partial(posted_in, channel if is_channel_id(channel) else None, mark),
             write=True,
         )
         self._channels.keep(channel, channel_id)
@@ -175,7 +183,7 @@ class SlackChat:
         self._link.call(
             f"edit the message {posted.message_id} in {posted.channel}",
             lambda client: client.chat_update(channel=channel_id, ts=posted.message_id, **arguments),
-            partial(_check_edited, channel_id, posted.message_id),
+            partial(check_edited, channel_id, posted.message_id),
             write=True,
         )
 
@@ -210,12 +218,12 @@ class SlackChat:
                 unfurl_media=False,
                 **_arguments(mark, message),
             ),
-            partial(_check_reply, channel_id, posted.message_id, mark),
+            partial(check_reply, channel_id, posted.message_id, mark),
             write=True,
         )
 
     def has_reply(self, posted: Posted, mark: str) -> bool:
-        return any(_mark_of(each) == mark for each in self._thread(posted))
+        return any(mark_of(each) == mark for each in self._thread(posted))
 
     def share(self, posted: Posted, attachment: Attachment) -> None:
         shown = (file for each in self._thread(posted) for file in each.get("files") or ())
@@ -238,7 +246,7 @@ class SlackChat:
                 channel_id=channel_id,
                 thread_ts=posted.message_id,
             ),
-            partial(_check_shared, file_id),
+            partial(check_shared, file_id),
             write=True,
         )
 
@@ -256,7 +264,7 @@ class SlackChat:
                     limit=_HISTORY_PAGE,
                     include_all_metadata=True,
                 ),
-                lambda answer: (_messages_in(answer), next_page(answer)),
+                lambda answer: (messages_in(answer), next_page(answer)),
             )
 
         return each_page("Slack", fetch, "")
@@ -276,7 +284,7 @@ class SlackChat:
                     include_all_metadata=True,
                     inclusive=True,
                 ),
-                lambda answer: ([(each["ts"], _mark_of(each)) for each in _messages_in(answer)], next_page(answer)),
+                lambda answer: ([(each["ts"], mark_of(each)) for each in messages_in(answer)], next_page(answer)),
             )
 
         return each_page("Slack", fetch, "")
@@ -298,67 +306,12 @@ class SlackChat:
         return self._permalinks + end
 
 
-def who_in(answer: Any) -> Mapping[str, Any]:
-    """Read who we are."""
-    text_in(answer, "user_id")
-    return answer  # type: ignore[no-any-return]
-
-
-def _posted_in(channel_id: str | None, mark: str, answer: Any) -> tuple[str, str]:
-    """Read where and when a message was posted: in the channel of that id, where one was named, and as ours."""
-    channel, ts = text_in(answer, "channel"), text_in(answer, "ts")
-    prove(channel_id in (None, channel), f"shows a message in {channel}")
-    prove(_TIMESTAMP.fullmatch(ts) is not None, "has no timestamp")
-    prove(_mark_of(answer.get("message") or {}) in (None, mark), "shows another message")
-    return channel, ts
-
-
-def _check_reply(channel_id: str, thread_ts: str, mark: str, answer: Any) -> None:
-    """Let the answer show a message in that thread; one beside it is not the reply that was asked for."""
-    _posted_in(channel_id, mark, answer)
-    prove(text_in(object_in(answer, "message"), "thread_ts") == thread_ts, "shows a message in another thread")
-
-
-def _check_edited(channel_id: str, ts: str, answer: Any) -> None:
-    prove(text_in(answer, "channel") == channel_id, "shows a message in another channel")
-    prove(text_in(answer, "ts") == ts, "shows another message")
-
-
-def _check_upload(answer: Answer) -> None:
-    """Let the answer be what Slack says to a file: `OK - ` and its size."""
-    prove(answer.status_code == _OK and answer.content.strip().upper().startswith(b"OK"), "does not say OK")
-
-
-def _check_shared(file_id: str, answer: Any) -> None:
-    prove(file_id in [id_in(each) for each in rows_in(answer, "files")], "does not show the file")
-
-
-def _messages_in(answer: Any) -> list[Mapping[str, Any]]:
-    messages = rows_in(answer, "messages")
-    prove(all(text_in(each, "ts") for each in messages), "shows messages without their time")
-    return messages
-
-
 def _arguments(mark: str, message: Message) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "text": message.text,
         "blocks": list(message.blocks),
-        "metadata": {"event_type": _EVENT, "event_payload": {"mark": mark}},
+        "metadata": {"event_type": EVENT, "event_payload": {"mark": mark}},
     }
     if message.attachments:
         arguments["attachments"] = list(message.attachments)
     return arguments
-
-
-def _mark_of(message: Mapping[str, Any]) -> str | None:
-    metadata = message.get("metadata") or {}
-    if metadata.get("event_type") != _EVENT:
-        return None
-    mark = (metadata.get("event_payload") or {}).get("mark")
-    return mark if isinstance(mark, str) else None
-
-
-def next_page(answer: Mapping[str, Any]) -> str | None:
-    cursor = (answer.get("response_metadata") or {}).get("next_cursor") or None
-    prove(cursor is not None or not answer.get("has_more"), "has more, and does not say where")
-    return cursor

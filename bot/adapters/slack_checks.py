@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from bot.adapters.checking import PROBE, check_clock, listed, unanswered, unsaid, walled
 from bot.adapters.evidence import object_in
-from bot.adapters.slack import SlackChat, SlackLink, who_in
+from bot.adapters.slack import SlackChat, SlackLink
+from bot.adapters.slack_answers import who_in
 from bot.adapters.slack_channels import Channels, is_channel_id
 from bot.checks import Check
 from bot.config import SlackSection, WebhookSection

@@ -7,6 +7,7 @@ is left of the request's.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import time
@@ -30,6 +31,7 @@ _MOST_ROWS = 256 * 1024**2  # bytes of a page of runs with all their metrics
 _PIECE = 64 * 1024
 _CALL, _TRANSFER = 60.0, 600.0  # seconds for a question with its repetitions, and for a file
 _OK = 200
+_QUESTION = re.compile(r"/api/\d+\.\d+/mlflow/")  # whoever takes a file may say nothing
 _USUAL_SECONDS = 30.0  # where a caller names none
 
 
@@ -243,7 +245,8 @@ class TransferAdapter(LimitedAdapter):
 
     def send(self, request: requests.PreparedRequest, stream: bool = False, *more: Any, **named: Any) -> Any:  # noqa: FBT001, FBT002
         response = super().send(request, stream, *more, **named)
-        if not stream and response.status_code == _OK and not response.content.strip():
+        is_question = _QUESTION.search(request.url or "") is not None
+        if not stream and is_question and response.status_code == _OK and not response.content.strip():
             raise requests.ConnectionError("the answer is empty where something is due")
         return response
 

@@ -15,11 +15,27 @@ from urllib.parse import quote, urldefrag, urlencode
 import requests
 
 from bot.adapters.cutting import shorten, shorten_markdown
-from bot.adapters.evidence import held_in, id_in, object_in, prove, rows_in, text_in
+from bot.adapters.evidence import held_in, id_in, prove, rows_in, text_in
 from bot.adapters.http import Wire, make_session
 from bot.adapters.paging import each_page
 from bot.adapters.refusals import Service, about_us, unless_gone
 from bot.adapters.remembered import Remembered
+from bot.adapters.trello_answers import (
+    CardFile,
+    board_in,
+    card_of,
+    cards_of,
+    check_comment,
+    file_of,
+    linked,
+    looks_on_only,
+    made_named,
+    mark_line,
+    member_name,
+    texts_of,
+    uploaded,
+    whole,
+)
 from bot.config import ListNames, TrelloSection
 from bot.domain.pacing import Allowance
 from bot.errors import AccountError, FieldsRefusedError, PermanentError, RetryableError, own_words
@@ -31,7 +47,6 @@ _LONGEST_ADDRESS = 6_000  # characters of arguments in it; gateways refuse more 
 _PAGE = 1_000
 _BAD_REQUEST = 400
 _MEMBERS = "idMembers"  # names what was refused of a card
-_READER = "observer"
 _COLOUR = "sky"  # of the labels that we make
 _REPEATS = "herald-repeats"  # behind the address of the card that another one repeats
 _CARD_FIELDS = "idList,closed,idShort,shortUrl"
@@ -49,16 +64,6 @@ class TrelloList:
     list_id: str
     name: str
     board_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class _CardFile:
-    """A file or link on a card."""
-
-    attachment_id: str
-    name: str
-    url: str
-    size: int | None  # in bytes; None where Trello does not say, as for a link
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +128,12 @@ class TrelloLink:
         """Make a label and return its id; nothing else leans on it yet, so a doubtful end does no harm."""
         arguments = {"name": name, "color": _COLOUR, "idBoard": board_id}
         send = partial(self.request, "POST", "labels", arguments)
-        return self.wire.ask(f"make the label {name}", send, partial(_named, name))
+        return self.wire.ask(f"make the label {name}", send, partial(made_named, name))
 
     def make_list(self, board_id: str, name: str) -> str:
         """Make a list at the right end of the board and return its id."""
         send = partial(self.request, "POST", "lists", {"name": name, "idBoard": board_id, "pos": "bottom"})
-        return self.wire.ask(f"make the list {name}", send, partial(_named, name), write=True)
+        return self.wire.ask(f"make the list {name}", send, partial(made_named, name), write=True)
 
     def request(
         self, method: str, path: str, arguments: Mapping[str, str] | None = None, *, files: Any = None
@@ -160,7 +165,7 @@ class TrelloTracker:
         self._config = config
         self._clock = clock
         self._link = TrelloLink(config)
-        self._files: Remembered[Sequence[_CardFile]] = Remembered()  # by id of the card
+        self._files: Remembered[Sequence[CardFile]] = Remembered()  # by id of the card
         self._known: _Board | None = None
         self._labels: dict[str, str] | None = None  # ids by name
         self._lock = threading.RLock()  # a label is made for a board that has to be known
@@ -192,7 +197,7 @@ class TrelloTracker:
 
     def find(self, marker: str) -> Ticket | None:
         """Look through all cards of the board, archived ones too; the oldest open one wins where several carry it."""
-        board, ours = self._board(), _whole(marker)
+        board, ours = self._board(), whole(marker)
         cards = sorted((card for card in self._cards() if ours.search(card["desc"])), key=lambda card: str(card["id"]))
         found = [self._ticket(board, card) for card in cards]
         opened = next((each for each in found if each.state is not TicketState.DONE), None)
@@ -214,7 +219,7 @@ class TrelloTracker:
     def read(self, key: str) -> Ticket | None:
         board = self._board()
         send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}", {"fields": _CARD_FIELDS})
-        show = partial(self._link.wire.ask, f"show {key}", send, lambda card: self._ticket(board, _card_of(key, card)))
+        show = partial(self._link.wire.ask, f"show {key}", send, lambda card: self._ticket(board, card_of(key, card)))
         return unless_gone(show, self.confirm_access)
 
     def create(self, marker: str, draft: TicketDraft) -> Ticket:
@@ -237,7 +242,7 @@ class TrelloTracker:
 
         def parse(card: Any) -> Ticket:
             prove(id_in(card, "idList") == arguments["idList"], "shows a card of another list")
-            prove(_whole(marker).search(text_in(card, "desc")) is not None, "shows another card")
+            prove(whole(marker).search(text_in(card, "desc")) is not None, "shows another card")
             return self._ticket(board, card)
 
         send = partial(self._link.request, "POST", "cards", arguments)
@@ -255,16 +260,16 @@ class TrelloTracker:
     def comment(self, key: str, mark: str, body: str) -> None:
         arguments = {"text": _ended(body, mark)}
         send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/actions/comments", arguments)
-        self._link.wire.ask(f"comment on {key}", send, partial(_check_comment, key, mark), write=True)
+        self._link.wire.ask(f"comment on {key}", send, partial(check_comment, key, mark), write=True)
 
     def has_comment(self, key: str, mark: str) -> bool:
         def fetch(page: int) -> tuple[list[str], int | None]:
             arguments = {"filter": "commentCard", "limit": str(_PAGE), "page": str(page)}
             send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}/actions", arguments)
-            texts = self._link.wire.ask(f"list the comments of {key}", send, partial(_texts_of, key))
+            texts = self._link.wire.ask(f"list the comments of {key}", send, partial(texts_of, key))
             return texts, page + 1 if len(texts) >= _PAGE else None
 
-        return any(text.rstrip().endswith(_line(mark)) for text in each_page("Trello", fetch, 0))
+        return any(text.rstrip().endswith(mark_line(mark)) for text in each_page("Trello", fetch, 0))
 
     def move(self, key: str, state: TicketState) -> None:
         board = self._board()
@@ -275,7 +280,7 @@ class TrelloTracker:
         arguments = {"idList": board.lists[state], "closed": "true" if archived else "false"}
 
         def check(answer: Any) -> None:
-            moved = _card_of(key, answer)
+            moved = card_of(key, answer)
             there = (id_in(moved, "idList"), held_in(moved, "closed"))
             prove(there == (arguments["idList"], archived), "shows the card elsewhere")
 
@@ -298,13 +303,13 @@ class TrelloTracker:
         if standing is None:
             arguments = {"url": address, "name": title}
             send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/attachments", arguments)
-            standing = self._link.wire.ask(f"link {link.url} to {key}", send, partial(_linked, address), write=True)
+            standing = self._link.wire.ask(f"link {link.url} to {key}", send, partial(linked, address), write=True)
             there = (*there, standing)
         if outdated := [each for each in same if each is not standing]:
             there = self._drop(key, outdated)
         self._files.keep(key, there)
 
-    def _drop(self, key: str, outdated: Sequence[_CardFile]) -> Sequence[_CardFile]:
+    def _drop(self, key: str, outdated: Sequence[CardFile]) -> Sequence[CardFile]:
         """Take links off the card and return what it holds then: the answers say nothing of what they took."""
         for each in outdated:
             path = f"cards/{quoted_path(key)}/attachments/{quoted_path(each.attachment_id)}"
@@ -325,7 +330,7 @@ class TrelloTracker:
         arguments = {"name": attachment.filename, "mimeType": attachment.media_type, "setCover": "false"}
         file = {"file": (attachment.filename, attachment.content, attachment.media_type)}
         send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/attachments", arguments, files=file)
-        parse = partial(_uploaded, attachment)
+        parse = partial(uploaded, attachment)
         made = self._link.wire.ask(f"attach {attachment.filename} to {key}", send, parse, write=True)
         self._files.keep(key, (*there, made))
 
@@ -338,7 +343,7 @@ class TrelloTracker:
                 arguments["before"] = before
             path = f"boards/{quoted_path(self._config.board)}/cards"
             send = partial(self._link.request, "GET", path, arguments)
-            page = self._link.wire.ask("list the cards of the board", send, _cards_of)
+            page = self._link.wire.ask("list the cards of the board", send, cards_of)
             return page, min(card["id"] for card in page) if len(page) >= _PAGE else None
 
         return each_page("Trello", fetch, "")
@@ -346,20 +351,20 @@ class TrelloTracker:
     def _card(self, key: str, fields: str) -> Mapping[str, Any]:
         send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}", {"fields": fields})
         return self._link.wire.ask(
-            f"show {key}", send, lambda card: {name: held_in(_card_of(key, card), name) for name in fields.split(",")}
+            f"show {key}", send, lambda card: {name: held_in(card_of(key, card), name) for name in fields.split(",")}
         )
 
-    def _known_attachments(self, key: str) -> Sequence[_CardFile]:
+    def _known_attachments(self, key: str) -> Sequence[CardFile]:
         """Take what we know of a card's attachments, or ask for them."""
         there = self._files.take(key)
         return self._attachments(key) if there is None else there
 
-    def _attachments(self, key: str) -> Sequence[_CardFile]:
+    def _attachments(self, key: str) -> Sequence[CardFile]:
         send = partial(
             self._link.request, "GET", f"cards/{quoted_path(key)}/attachments", {"fields": "id,name,url,bytes"}
         )
         return self._link.wire.ask(
-            f"list the files of {key}", send, lambda answer: [_file_of(each) for each in rows_in(answer)]
+            f"list the files of {key}", send, lambda answer: [file_of(each) for each in rows_in(answer)]
         )
 
     def _board(self) -> _Board:
@@ -411,100 +416,15 @@ def _board_of(found: Sequence[TrelloList], names: ListNames) -> _Board:
     return _Board(found[0].board_id, {list_id: state for state, list_id in lists.items()}, lists)
 
 
-def looks_on_only(board: Mapping[str, Any]) -> bool:
-    """Say whether our account is an observer of the board, as far as it tells."""
-    held = board.get("memberships")
-    return isinstance(held, list) and any(each.get("memberType") == _READER for each in held)
-
-
-def _whole(marker: str) -> re.Pattern[str]:
-    """Find a marker that is not part of a longer one."""
-    return re.compile(rf"(?<![\w-]){re.escape(marker)}(?![\w-])")
-
-
-def member_name(member: Any) -> str:
-    id_in(member)
-    return str(member.get("fullName") or "somebody")
-
-
-def board_in(answer: Any) -> Mapping[str, Any]:
-    id_in(answer)
-    text_in(answer, "name")
-    return answer  # type: ignore[no-any-return]
-
-
-def _named(name: str, made: Any) -> str:
-    """Read the id of what was just made under that name."""
-    prove(text_in(made, "name") == name, "shows something of another name")
-    return id_in(made)
-
-
-def _card_of(key: str, card: Any) -> Mapping[str, Any]:
-    prove(id_in(card) == key, "shows another card")
-    return card  # type: ignore[no-any-return]
-
-
-def _cards_of(answer: Any) -> list[Mapping[str, Any]]:
-    cards = rows_in(answer)
-    prove(all(isinstance(held_in(card, "desc"), str) for card in cards), "shows cards without their description")
-    return [{**card, "id": id_in(card)} for card in cards]
-
-
-def _check_comment(key: str, mark: str, made: Any) -> None:
-    id_in(made)
-    prove(text_in(made, "type") == "commentCard", "shows no comment")
-    prove(_text_of(key, made).rstrip().endswith(_line(mark)), "shows another comment")
-
-
-def _texts_of(key: str, answer: Any) -> list[str]:
-    return [_text_of(key, each) for each in rows_in(answer)]
-
-
-def _text_of(key: str, action: Any) -> str:
-    """Read a comment, which says whose it is."""
-    data = object_in(action, "data")
-    prove(id_in(object_in(data, "card")) == key, "shows a comment on another card")
-    return str(held_in(data, "text"))
-
-
-def _file_of(row: Any) -> _CardFile:
-    size = row.get("bytes")  # described as text, sent as a number
-    is_known = isinstance(size, int) or (isinstance(size, str) and size.isdecimal())
-    return _CardFile(id_in(row), str(held_in(row, "name")), str(held_in(row, "url")), int(size) if is_known else None)
-
-
-def _attached(answer: Any) -> _CardFile:
-    """Read what was just attached: it alone, or, as it is described, a list of it."""
-    return _file_of(rows_in(answer)[0] if isinstance(answer, list) else answer)
-
-
-def _linked(address: str, answer: Any) -> _CardFile:
-    made = _attached(answer)
-    prove(urldefrag(made.url).fragment == urldefrag(address).fragment, "shows another link")
-    return made
-
-
-def _uploaded(attachment: Attachment, answer: Any) -> _CardFile:
-    made, size = _attached(answer), len(attachment.content)
-    prove(made.name == attachment.filename, f"shows no file {attachment.filename}")
-    prove(made.size in (None, size), f"shows a file of another size than {size}")
-    return made
-
-
 def missing_lists(found: Sequence[TrelloList], names: ListNames) -> list[tuple[str, str]]:
     """Return state and name of each list that config names and the board lacks."""
     there = {each.name for each in found}
     return [(state, name) for state, name in names.model_dump().items() if name not in there]
 
 
-def _line(mark: str) -> str:
-    """Write a mark so that it is quiet and stays literal."""
-    return f"\n\n`{mark}`"
-
-
 def _ended(text: str, mark: str) -> str:
     """End a text with a mark, within what Trello takes."""
-    return shorten_markdown(text, _LONGEST_TEXT - len(_line(mark))) + _line(mark)
+    return shorten_markdown(text, _LONGEST_TEXT - len(mark_line(mark))) + mark_line(mark)
 
 
 def _with_marker(text: str, marker: str) -> str:

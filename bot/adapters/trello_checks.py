@@ -9,7 +9,8 @@ from typing import Any
 
 from bot.adapters.checking import PROBE, check_clock, listed, unanswered, unsaid, walled
 from bot.adapters.evidence import json_in
-from bot.adapters.trello import TrelloLink, TrelloTracker, looks_on_only, member_name, missing_lists
+from bot.adapters.trello import TrelloLink, TrelloTracker, missing_lists
+from bot.adapters.trello_answers import looks_on_only, member_name
 from bot.checks import Check, TicketWants
 from bot.config import TrelloSection
 from bot.errors import AccountError, IntegrationError, PermanentError

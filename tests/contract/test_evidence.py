@@ -92,6 +92,7 @@ NO_ANSWERS: dict[str, Callable[[Act], Reply]] = {
     "a part of it": kept(lambda body: raw(body, status=206)),
     "a promise of it": kept(lambda body: raw(body, status=202)),
     "it as rewritten on its way": kept(lambda body: raw(body, status=203)),
+    "it out of a cache": kept(lambda body: raw(body, Age="40")),
     "unchanged since": told(raw(b"", None, 304)),
     "a choice of places": told(raw(b"", None, 300)),
     "a redirect without a place": told(raw(b"", None, 302)),
@@ -283,6 +284,9 @@ NEARLY = {
     ),
     "a reply in another thread": Near(
         WRITES["slack reply"], answer(200, IN_THREAD | {"message": {"thread_ts": "1.1"}}), "another thread"
+    ),
+    "a search that goes on nowhere": Near(
+        READS["jira find"], answer(200, {"issues": [], "isLast": False}), "does not say where"
     ),
     "a history that goes on nowhere": Near(
         READS["slack find"], answer(200, {"ok": True, "messages": [], "has_more": True}), "does not say where"
