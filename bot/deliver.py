@@ -47,6 +47,7 @@ from bot.views import (
 
 _CLOCK_SKEW = timedelta(minutes=5)  # between us and a service, when its history is searched
 _MOMENT = timedelta(seconds=10)
+_NOT_FOUND = 404
 _NAMES_OTHERS = frozenset(
     {
         EffectKind.TELL_CHANNEL,
@@ -319,14 +320,15 @@ class Delivery:
         if self.owed.effect.kind is EffectKind.PUBLISH_ARCHIVE:
             archive = self._view(ArchivePageView)
             text = self.renderer.render_archive_page(archive, self._bind(archive.links))
-            return PageDraft(text.title, text.body, parent_id=self._page_id(archive.links.get("pipeline")))
+            return PageDraft(text.title, text.body, (), *self._parent(archive.links.get("pipeline")))
         view = self._view(RunPageView)
         text = self.renderer.render_run_page(view, self._bind(view.links))
-        return PageDraft(text.title, text.body, view.labels, self._page_id(view.links.get("archive")))
+        return PageDraft(text.title, text.body, view.labels, *self._parent(view.links.get("archive")))
 
-    def _page_id(self, key: ObjectKey | None) -> str | None:
+    def _parent(self, key: ObjectKey | None) -> tuple[str | None, str | None]:
+        """Return id and title of the page below which another goes."""
         parent = None if key is None else self.known.get(key)
-        return None if parent is None else parent.bound.external_id
+        return (None, None) if parent is None else (parent.bound.external_id, parent.bound.title)
 
     def _update_section(self) -> Done:
         view = self._view(PipelinePageView)
@@ -336,11 +338,21 @@ class Delivery:
         if known is not None and self.is_overtaken:
             return Done()
         if known is not None:
-            self._wiki.replace_section(known.bound.external_id, section)
-            return Done(unbound=unbound)
+            try:
+                self._wiki.replace_section(known.bound.external_id, section)
+            except PermanentError as error:
+                if not self._is_page_gone(error, known):
+                    raise
+            else:
+                return Done(unbound=unbound)
         page = self._wiki.find(view.title) or self._wiki.create(PageDraft(view.title, ""))
         self._wiki.replace_section(page.page_id, section)
         return Done(self._made_page(page), unbound)
+
+    def _is_page_gone(self, error: PermanentError, known: KnownObject) -> bool:
+        if isinstance(error, GoneError):
+            return True
+        return error.status == _NOT_FOUND and self._wiki.read(known.bound.external_id) is None
 
     def _tell_channel(self) -> Done:
         view = self._view(MessageView)

@@ -148,6 +148,7 @@ class PageDraft:
     body: str  # Confluence storage format
     labels: tuple[str, ...] = ()
     parent_id: str | None = None  # of a page; None: the place that config names
+    parent_title: str | None = None  # of that page, by which one is found that was made in its place
 
 
 class Wiki(Protocol):

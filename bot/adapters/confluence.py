@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -16,11 +17,15 @@ from atlassian.confluence import ConfluenceServer
 
 from bot.adapters.confluence_access import find_space, may, permitted, spaces_of, who
 from bot.adapters.confluence_answers import (
+    ARCHIVED,
+    HIDDEN,
     LIST_PAGE,
     Stored,
     check_file,
     check_labels,
     check_written,
+    confirm_shown,
+    hidden_status,
     next_place,
     page_of_title,
     pages_labelled,
@@ -35,13 +40,14 @@ from bot.adapters.remembered import Remembered
 from bot.adapters.sections import replace_section
 from bot.config import ConfluenceSection
 from bot.domain.pacing import Allowance
-from bot.errors import AccountError, PermanentError, Reach, RetryableError
+from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError
 from bot.ports import Attachment, Page, PageDraft, Right
 
 T = TypeVar("T")
 
 _BAD_REQUEST = 400
 _OUTDATED = {400, 409}  # how an update is refused that follows another version than the latest
+_OF_THE_PLACE = {400, 404}  # how a page is refused whose parent is gone, or whose title is taken
 _MESSAGE = "Herald"  # in the page's history
 _ADVICE = {
     401: "Check the token (and email, on Cloud) of the wiki.",
@@ -55,6 +61,12 @@ class _Pages(Protocol):
     """What differs between the deployments."""
 
     def find(self, title: str) -> Page | None: ...
+
+    def hidden(self, title: str) -> str | None:
+        """Say where a page of that title lies that :meth:`find` does not show: `archive` or `trash`."""
+
+    def learn_anew(self) -> bool:
+        """Say whether the space has another id than we remember."""
 
     def create(self, draft: PageDraft) -> Page: ...
 
@@ -137,13 +149,49 @@ class ConfluenceWiki:
         """Create the page, or return the one that has its title: titles are unique in a space."""
         placed = replace(draft, parent_id=draft.parent_id or self._configured_parent())
         try:
-            return self._pages.create(placed)
+            return self._create(placed)
+        except PermanentError as error:
+            if error.status not in _OF_THE_PLACE:
+                raise
+            is_elsewhere = self._pages.learn_anew()
+            placed_anew = replace(draft, parent_id=self._parent_now(draft))
+            if placed_anew == placed and not is_elsewhere:
+                raise
+        return self._create(placed_anew)
+
+    def _create(self, draft: PageDraft) -> Page:
+        try:
+            return self._pages.create(draft)
         except PermanentError as error:
             # That the title is taken is said in words only, in any language.
             there = self._pages.find(draft.title) if error.status == _BAD_REQUEST else None
-            if there is None:
+            if there is not None:
+                return there
+            hidden = self._hidden(draft.title) if error.status == _BAD_REQUEST else ""
+            if not hidden:
                 raise
-            return there
+            raise PermanentError(f"{error} {hidden}", status=error.status, fields=error.fields) from error
+
+    def _hidden(self, title: str) -> str:
+        """Say what to do about a page of that title where nobody sees it; nothing where there is none."""
+        place = None
+        with suppress(IntegrationError):  # what is known to be wrong counts for more
+            place = self._pages.hidden(title)
+        if place is None:
+            return ""
+        return f"A page with this title is in the {place} of space {self._config.space}: restore or rename it."
+
+    def _parent_now(self, draft: PageDraft) -> str | None:
+        """Look again for the page below which another should be made: by its title, where its id answers no more."""
+        if draft.parent_id is None:
+            self._parent_id = None
+            return self._configured_parent()
+        if draft.parent_title is not None and (there := self._pages.find(draft.parent_title)) is not None:
+            return there.page_id
+        if unless_gone(partial(self._pages.show, draft.parent_id), self.confirm_access) is not None:
+            return draft.parent_id
+        self._parent_id = None
+        return self._configured_parent()
 
     def label(self, page_id: str, labels: Sequence[str]) -> None:
         if not labels:
@@ -182,9 +230,10 @@ class ConfluenceWiki:
             return self._parent_id
         parent = self._pages.find(self._config.parent)
         if parent is None:
+            hidden = self._hidden(self._config.parent)
             raise AccountError(
                 f"parent: there is no page titled {self._config.parent!r} in space {self._config.space}; create it or "
-                f"name another."
+                f"name another. {hidden}".rstrip()
             )
         self._parent_id = parent.page_id
         return self._parent_id
@@ -229,6 +278,7 @@ class ConfluenceLink:
         """Read the page that was asked for by its id."""
         page = self.page(answer)
         prove(page.page_id == page_id, f"shows the page {page.page_id}")
+        confirm_shown(answer, but=frozenset({ARCHIVED}))
         return page
 
     def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
@@ -254,6 +304,15 @@ class _CloudPages:
         params = {"space-id": self._space_number(), "title": title, "status": "current"}
         parse = partial(page_of_title, self._link, title)
         return self._link.ask(f"search for the page {title!r}", "GET", "api/v2/pages", parse, params=params)
+
+    def hidden(self, title: str) -> str | None:
+        params = {"space-id": self._space_number(), "title": title, "status": list(HIDDEN)}
+        parse = partial(hidden_status, self._link, title)
+        return self._link.ask(f"search for the page {title!r}", "GET", "api/v2/pages", parse, params=params)
+
+    def learn_anew(self) -> bool:
+        before, self._space_id = self._space_id, None
+        return self._space_number() != before
 
     def create(self, draft: PageDraft) -> Page:
         body = {
@@ -320,6 +379,14 @@ class _DataCenterPages:
         params = {"spaceKey": self._space, "title": title, "type": "page", "status": "current"}
         parse = partial(page_of_title, self._link, title)
         return self._link.ask(f"search for the page {title!r}", "GET", "rest/api/content", parse, params=params)
+
+    def hidden(self, title: str) -> str | None:
+        params = {"spaceKey": self._space, "title": title, "type": "page", "status": "any"}
+        parse = partial(hidden_status, self._link, title)
+        return self._link.ask(f"search for the page {title!r}", "GET", "rest/api/content", parse, params=params)
+
+    def learn_anew(self) -> bool:
+        return False  # it is asked for by its key
 
     def create(self, draft: PageDraft) -> Page:
         body: dict[str, Any] = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from bot.adapters.evidence import held_in, id_in, number_in, object_in, prove, rows_in, text_in
+from bot.errors import GoneError
 from bot.ports import Attachment, Page
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 
 LIST_PAGE = 100
+ARCHIVED = "archived"
+HIDDEN = {ARCHIVED: "archive", "trashed": "trash"}  # where pages lie that nobody sees, by status
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,22 @@ def page_of_title(link: ConfluenceLink, title: str, answer: Any) -> Page | None:
     return next((page for page in pages if page.title == title), None)
 
 
+def hidden_status(link: ConfluenceLink, title: str, answer: Any) -> str | None:
+    """Read where a page of that title is kept that nobody sees."""
+    if page_of_title(link, title, answer) is None:
+        return None
+    statuses = [each.get("status") for each in rows_in(answer, "results")]
+    return next((HIDDEN[status] for status in statuses if status in HIDDEN), None)
+
+
+def confirm_shown(answer: Any, but: frozenset[str] = frozenset()) -> None:
+    """Raise GoneError for a page that people deleted or archived, which Cloud shows all the same."""
+    status = answer.get("status")
+    if status in HIDDEN and status not in but:
+        title = text_in(answer, "title")
+        raise GoneError(f"Confluence has the page {title!r} in its {HIDDEN[status]}.", status=_NOT_FOUND)
+
+
 def next_place(answer: Any, *, counts: bool) -> str | None:
     """Read where a list goes on: at a cursor on Cloud, at a number in Data Center, which *counts* what it shows."""
     address = (answer.get("_links") or {}).get("next")
@@ -63,6 +83,7 @@ def next_place(answer: Any, *, counts: bool) -> str | None:
 
 def stored(page_id: str, answer: Any) -> Stored:
     prove(id_in(answer) == page_id, "shows another page")
+    confirm_shown(answer)
     storage = held_in(object_in(object_in(answer, "body"), "storage"), "value")
     prove(isinstance(storage, str), "has no text as body")
     return Stored(page_id, text_in(answer, "title"), storage, number_in(object_in(answer, "version"), "number"))

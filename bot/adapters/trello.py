@@ -46,7 +46,7 @@ _LONGEST_TITLE = 255  # a board shows no more of it
 _LONGEST_ADDRESS = 6_000  # characters of arguments in it; gateways refuse more than about 8,000
 _PAGE = 1_000
 _BAD_REQUEST = 400
-_MEMBERS = "idMembers"  # names what was refused of a card
+_MEMBERS, _LABELS = "idMembers", "idLabels"  # name what was refused of a card
 _COLOUR = "sky"  # of the labels that we make
 _REPEATS = "herald-repeats"  # behind the address of the card that another one repeats
 _CARD_FIELDS = "idList,closed,idShort,shortUrl"
@@ -68,7 +68,7 @@ class TrelloList:
 
 @dataclass(frozen=True, slots=True)
 class _Board:
-    """What never changes while we run: the ids behind names."""
+    """The ids behind names."""
 
     board_id: str
     states: Mapping[str, TicketState]  # by id of a list
@@ -223,8 +223,21 @@ class TrelloTracker:
         return unless_gone(show, self.confirm_access)
 
     def create(self, marker: str, draft: TicketDraft) -> Ticket:
-        """Add the card on top of its list; priority and components, which a card has no place for, become labels."""
-        board = self._board()
+        """Add the card on top of its list; priority and components, which a card has no place for, become labels.
+
+        Labels whose ids Trello no longer knows are learnt anew, once.
+        """
+        board = self._board_now()
+        try:
+            return self._create(board, marker, draft)
+        except PermanentError as error:
+            if error.status != _BAD_REQUEST or _LABELS not in str(error):
+                raise
+        with self._lock:
+            self._labels = None
+        return self._create(board, marker, draft)
+
+    def _create(self, board: _Board, marker: str, draft: TicketDraft) -> Ticket:
         names = [*draft.labels, *draft.components, *([draft.priority] if draft.priority else [])]
         labels = [self._label(board, name) for name in dict.fromkeys(names)]
         arguments = {
@@ -272,7 +285,7 @@ class TrelloTracker:
         return any(text.rstrip().endswith(mark_line(mark)) for text in each_page("Trello", fetch, 0))
 
     def move(self, key: str, state: TicketState) -> None:
-        board = self._board()
+        board = self._board_now()
         card = self._card(key, "idList,closed")
         archived = state is TicketState.DONE and self._config.archive
         if self._state(board, card) is state and card["closed"] is archived:
@@ -368,10 +381,15 @@ class TrelloTracker:
         )
 
     def _board(self) -> _Board:
-        """Learn the lists of the board once; raises AccountError where one that config names is not there."""
+        """Learn the lists of the board; raises AccountError where one that config names is not there."""
         with self._lock:
-            if self._known is None:
-                self._known = _board_of(self._link.lists(), self._config.lists)
+            return self._known or self._board_now()
+
+    def _board_now(self) -> _Board:
+        """Learn the lists anew before a card is put into one: Trello puts it into an archived one without a word."""
+        with self._lock:
+            self._known = None  # where they cannot be learnt, the next one asks too
+            self._known = _board_of(self._link.lists(), self._config.lists)
             return self._known
 
     def _label(self, board: _Board, name: str) -> str:
@@ -407,9 +425,11 @@ def _make_session(config: TrelloSection) -> requests.Session:
 def _board_of(found: Sequence[TrelloList], names: ListNames) -> _Board:
     missing = missing_lists(found, names)
     if missing:
+        wanted = ", ".join(f"{state} = {name!r}" for state, name in missing)
+        there = ", ".join(repr(each.name) for each in found) or "none"
         raise AccountError(
-            f"lists: the board has no list for {', '.join(f'{state} = {name!r}' for state, name in missing)}; it has "
-            f"{', '.join(repr(each.name) for each in found) or 'none'}. `herald doctor --fix` makes what is missing."
+            f"lists: the board has no open list for {wanted}; it has {there}. "
+            "`herald doctor --fix` makes what is missing."
         )
     ids = {each.name: each.list_id for each in reversed(found)}  # of two of one name, the first on the board
     lists = {TicketState(state): ids[name] for state, name in names.model_dump().items()}

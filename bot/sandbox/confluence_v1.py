@@ -225,6 +225,18 @@ def one_content_removed(call: Call, number: str) -> Response:  # noqa: ARG001 - 
     raise call.refuse(410, "This deprecated endpoint has been removed.")
 
 
+@cloud.on("POST", "/wiki/rest/api/content/archive")
+def archive_pages(call: Call) -> Response:
+    """Archive pages; Cloud does it some time after it has answered, this at once."""
+    given = call.json_object().get("pages")
+    ids = [str(one.get("id")) for one in given if isinstance(one, dict)] if isinstance(given, list) else []
+    if not ids:
+        raise call.refuse(400, "The pages to archive must be given.")
+    for number in ids:
+        set_status(call, page_or_refuse(call, number), "archived")
+    return json_answer({"id": ids[0], "links": {"status": f"/rest/api/longtask/{ids[0]}"}}, 202)
+
+
 @cloud.on("GET", "/wiki/rest/api/space")
 def spaces_removed(call: Call) -> Response:
     raise call.refuse(410, "This deprecated endpoint has been removed.")

@@ -31,8 +31,9 @@ def bench() -> ModuleType:
 def test_telling_takes_few_requests(bench: ModuleType, sandbox: RunningSandbox, tracker: str, deployment: str):
     counted = bench.count(sandbox, tracker, deployment)
     assert set(counted) == set(bench.MOST)
+    reads_lists = tracker == "trello"  # before a card is put into one: an archived one takes it without a word
     for what, most in bench.MOST.items():
-        assert len(counted[what]) <= most, f"{what}: {counted[what]}"
+        assert len(counted[what]) <= most + reads_lists, f"{what}: {counted[what]}"
     said = " ".join(counted["a new incident"])
     for part in ("chat.postMessage", "attachment", "/label", "remotelink" if tracker == "jira" else "/1/cards"):
         assert part in said

@@ -2,23 +2,28 @@
 
 # ruff: noqa: F811  fixtures that are used by their names
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import requests
 from state_samples import INCIDENT, comment_view, message_view, owe, ticket_view
+from test_dispatch import PARENT, update_section
 from test_refused_account import Office, box, outstanding, shared_sandbox  # noqa: F401  fixtures
 
 from bot.deliver import Services, TicketFields
 from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
+from bot.errors import AccountError, PermanentError
+from bot.ports import PageDraft, TicketDraft, TicketState
 from bot.render import Renderer
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
 from bot.store.outbox import EffectState
-from tests.contract.benches import ChatBench, Reader, jira_tracker, slack_chat, trello_tracker
+from tests.contract.benches import ChatBench, Reader, confluence_wiki, jira_tracker, slack_chat, trello_tracker
 
 MINUTE = timedelta(minutes=1)
+DRAFT = TicketDraft("Ranking quality fell", "It fell.")
 _counter = iter(range(1_000_000))
 
 
@@ -202,3 +207,121 @@ def test_a_member_that_trello_refuses_is_left_out_and_said_on_the_card(sqlite_da
     said = "Not set, since Trello refused it: assignee 'nobody' \\(invalid value for idMembers.\\)"
     assert said in card["desc"]
     assert marker in card["desc"]
+
+
+# ---- ids that were learnt by name
+
+
+def trello_of(sandbox: RunningSandbox) -> Callable[..., Any]:
+    """Return what asks Trello past the adapter."""
+
+    def ask(method: str, path: str, **params: str) -> Any:
+        account = {"key": sandbox.trello_key, "token": sandbox.trello_token}
+        answer = requests.request(method, f"{sandbox.trello_url}/{path}", params=params | account, timeout=5)
+        answer.raise_for_status()
+        return answer.json()
+
+    return ask
+
+
+def test_cards_go_to_the_open_list_that_has_the_name_of_one_that_was_archived(box: RunningSandbox):
+    ask = trello_of(box)
+    tracker = trello_tracker(box, lists={"todo": "Ours"}).tracker
+    old = ask("POST", "lists", name="Ours", idBoard=box.board_id)["id"]
+    assert ask("GET", f"cards/{tracker.create('m-before', DRAFT).key}")["idList"] == old
+    ask("PUT", f"lists/{old}", closed="true")
+    with pytest.raises(AccountError, match="no open list for todo = 'Ours'"):
+        tracker.create("m-between", DRAFT)
+    new = ask("POST", "lists", name="Ours", idBoard=box.board_id)["id"]
+    made = tracker.create("m-after", DRAFT)
+    assert ask("GET", f"cards/{made.key}")["idList"] == new
+    tracker.move(made.key, TicketState.DONE)
+    tracker.move(made.key, TicketState.TODO)
+    assert ask("GET", f"cards/{made.key}")["idList"] == new
+
+
+def test_a_label_that_was_deleted_on_the_board_is_made_again(box: RunningSandbox):
+    ask = trello_of(box)
+    tracker = trello_tracker(box, lists={}).tracker
+    tracker.create("m-1", replace(DRAFT, labels=("fading",)))
+    [label] = [one for one in ask("GET", f"boards/{box.board_id}/labels") if one["name"] == "fading"]
+    ask("DELETE", f"labels/{label['id']}")
+    made = tracker.create("m-2", replace(DRAFT, labels=("fading",)))
+    assert [one["name"] for one in ask("GET", f"cards/{made.key}")["labels"]] == ["fading"]
+
+
+@dataclass(frozen=True)
+class Pages:
+    """The pages of a Confluence, as people handle them."""
+
+    sandbox: RunningSandbox
+    deployment: str
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        if self.deployment == "cloud":
+            address, auth = (
+                f"{self.sandbox.confluence_cloud_url}/wiki/{path}",
+                (self.sandbox.email, self.sandbox.api_token),
+            )
+        else:
+            address, auth = f"{self.sandbox.confluence_datacenter_url}/{path}", None
+        headers = {} if auth else {"Authorization": f"Bearer {self.sandbox.bearer_token}"}
+        answer = requests.request(method, address, json=body, auth=auth, headers=headers, timeout=5)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def delete(self, page_id: str) -> None:
+        self.ask("DELETE", f"api/v2/pages/{page_id}" if self.deployment == "cloud" else f"rest/api/content/{page_id}")
+
+    def parent_of(self, page_id: str) -> str:
+        if self.deployment == "cloud":
+            return str(self.ask("GET", f"api/v2/pages/{page_id}")["parentId"])
+        return str(self.ask("GET", f"rest/api/content/{page_id}?expand=ancestors")["ancestors"][-1]["id"])
+
+
+deployments = pytest.mark.parametrize("deployment", ["cloud", "datacenter"])
+
+
+@deployments
+def test_pages_go_below_the_page_that_has_the_title_of_a_parent_that_was_deleted(box: RunningSandbox, deployment: str):
+    pages, title = Pages(box, deployment), f"Reports of {next(_counter)}"
+    by_hand = confluence_wiki(box, deployment).wiki
+    wiki = confluence_wiki(box, deployment, parent=title).wiki
+    old = by_hand.create(PageDraft(title, "")).page_id
+    assert pages.parent_of(wiki.create(PageDraft(f"{title}, first", "")).page_id) == old
+    pages.delete(old)
+    with pytest.raises(AccountError, match=f"there is no page titled '{title}'.*in the trash of space"):
+        wiki.create(PageDraft(f"{title}, second", ""))
+    new = by_hand.create(PageDraft(title, "")).page_id
+    assert pages.parent_of(wiki.create(PageDraft(f"{title}, second", "")).page_id) == new
+    below_the_old = PageDraft(f"{title}, third", "", parent_id=old, parent_title=title)
+    assert pages.parent_of(by_hand.create(below_the_old).page_id) == new, "one that the state remembers"
+
+
+@deployments
+def test_a_page_that_is_kept_up_to_date_is_made_again_where_people_deleted_it(
+    sqlite_database, box: RunningSandbox, deployment: str
+):
+    bench = confluence_wiki(box, deployment)
+    office = Office(sqlite_database, box, Services({}, {"confluence": bench.wiki}, {}))
+    owe(sqlite_database, update_section("run5"), now=office.clock())
+    assert office.drain() == []
+    first = bench.wiki.find(PARENT.name)
+    assert first is not None
+    Pages(box, deployment).delete(first.page_id)
+    office = Office(sqlite_database, box, Services({}, {"confluence": confluence_wiki(box, deployment).wiki}, {}))
+    owe(sqlite_database, update_section("run6"), now=office.clock())
+    assert office.drain() == []
+    second = bench.wiki.find(PARENT.name)
+    assert second is not None
+    assert second.page_id != first.page_id
+    assert outstanding(sqlite_database) == []
+
+
+def test_a_page_in_the_archive_that_has_the_wanted_title_is_named(box: RunningSandbox):
+    wiki, title = confluence_wiki(box, "cloud").wiki, f"Kept {next(_counter)}"
+    page = wiki.create(PageDraft(title, ""))
+    Pages(box, "cloud").ask("POST", "rest/api/content/archive", {"pages": [{"id": int(page.page_id)}]})
+    said = f"A page with this title is in the archive of space {box.space_key}: restore or rename it."
+    with pytest.raises(PermanentError, match=said):
+        wiki.create(PageDraft(title, ""))
