@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import assert_never
 
 import structlog
-from pydantic import SecretStr
 from sqlalchemy import Connection
-from sqlalchemy.engine import make_url
 
 from bot import charts, render
 from bot.adapters.local_jobs import LocalExecutor
@@ -33,6 +31,7 @@ from bot.dispatch import Dispatcher, ignore_step
 from bot.domain.effects import ObjectKey, channel_of
 from bot.errors import ConfigError, TemplateError
 from bot.formats import Locale
+from bot.paths import absolute, with_absolute_paths
 from bot.ports import Chat, DeadMan, Executor, RunStore, Tracker, Wiki
 from bot.render import Renderer
 from bot.store import Database, ahead, owners
@@ -252,7 +251,7 @@ def open_run_store(address: str, folder: Path) -> RunStore:
     """Open the MLflow at an address that no configuration names yet."""
     from bot.adapters.mlflow import MlflowRunStore
 
-    return MlflowRunStore(MlflowSection(tracking_uri=_absolute(address, folder)))
+    return MlflowRunStore(MlflowSection(tracking_uri=absolute(address, folder)))
 
 
 def make_services(config: Config) -> Services:
@@ -295,19 +294,3 @@ def make_chat(section: ChatSection) -> Chat:
             return WebhookChat(section)
         case _:
             assert_never(section)
-
-
-def with_absolute_paths(config: Config, folder: Path) -> Config:
-    """Let SQLite files of state and MLflow lie beside the configuration, wherever Herald is started."""
-    store = config.store.model_copy(update={"url": SecretStr(_absolute(config.store.url.get_secret_value(), folder))})
-    mlflow = config.mlflow.model_copy(update={"tracking_uri": _absolute(config.mlflow.tracking_uri, folder)})
-    return config.model_copy(update={"store": store, "mlflow": mlflow})
-
-
-def _absolute(address: str, folder: Path) -> str:
-    if not address.startswith("sqlite:"):
-        return address
-    url = make_url(address)
-    if not url.database or url.database == ":memory:":
-        return address
-    return url.set(database=str((folder / url.database).resolve())).render_as_string(hide_password=False)

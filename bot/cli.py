@@ -19,6 +19,8 @@ from bot.errors import HeraldError
 if TYPE_CHECKING:
     from bot.app import Herald, Surroundings
     from bot.first_config import Answers
+    from bot.reader import Reader
+    from bot.store import Database
     from bot.store.outbox import Owed
 
 app = typer.Typer(
@@ -175,7 +177,7 @@ def status(
     from bot.overview import overview
 
     limit = None if name_all or as_json else _INCIDENTS_NAMED
-    show.print_status(overview(_make_reader(config, secrets_dir), limit), as_json=as_json)
+    show.print_status(overview(_open_reader(config, secrets_dir), limit), as_json=as_json)
 
 
 @app.command()
@@ -592,14 +594,28 @@ def _make(config: Path, secrets_dir: Path | None, around: Surroundings | None = 
     return _until_the_end(make_herald(*_read(config, secrets_dir), around=around))
 
 
+def _open_reader(config: Path, secrets_dir: Path | None) -> Reader:
+    """Open the state for a command that needs nothing else."""
+    from bot.reader import open_reader
+
+    reader = open_reader(*_read(config, secrets_dir))
+    _at_the_end.callback(reader.database.close)
+    _tell_of_nothing(reader.database)
+    return reader
+
+
 def _make_reader(config: Path, secrets_dir: Path | None) -> Herald:
     """Build a Herald for a command that only looks; says so where there is nothing to look at yet."""
     from bot.app import make_reader
 
     herald = _until_the_end(make_reader(*_read(config, secrets_dir)))
-    if herald.database.is_stand_in:
-        typer.echo(f"herald: {herald.database.address}: there is no state yet; the first run makes it", err=True)
+    _tell_of_nothing(herald.database)
     return herald
+
+
+def _tell_of_nothing(database: Database) -> None:
+    if database.is_stand_in:
+        typer.echo(f"herald: {database.address}: there is no state yet; the first run makes it", err=True)
 
 
 def _until_the_end(herald: Herald) -> Herald:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import assert_never
 
 from bot.adapters.checking import walled
-from bot.app import make_run_store, with_absolute_paths
+from bot.app import make_run_store
 from bot.checks import Check, Examined, TicketWants
 from bot.config import (
     ChatSection,
@@ -24,6 +24,7 @@ from bot.config import (
 )
 from bot.doctor_mlflow import check_mlflow
 from bot.errors import StateError
+from bot.paths import with_absolute_paths
 from bot.private import is_open_to_others
 from bot.render import check_overrides
 from bot.store import Database, aside, runs

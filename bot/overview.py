@@ -9,10 +9,10 @@ from itertools import groupby
 
 from sqlalchemy import Connection
 
-from bot.app import Herald
 from bot.domain.effects import Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident, IncidentState
 from bot.domain.sight import Look
+from bot.reader import Readable
 from bot.schedule import next_due_times
 from bot.store import aside, backlog, incidents, looks, outbox, pipelines, runs
 from bot.store.aside import SetAside
@@ -47,7 +47,7 @@ class Overview:
     refused: tuple[Refusal, ...] = ()  # where our account is not taken
 
 
-def overview(herald: Herald, limit: int | None = None) -> Overview:
+def overview(herald: Readable, limit: int | None = None) -> Overview:
     """Gather how everything stands from the state; of each pipeline's incidents the latest *limit*, or all."""
     config = herald.config
     with herald.database.begin() as tx:
@@ -74,14 +74,14 @@ def overview(herald: Herald, limit: int | None = None) -> Overview:
     return Overview(seen, owed[EffectState.PENDING], owed[EffectState.PARKED], refused)
 
 
-def filed_since(herald: Herald, name: str, started: datetime) -> Sequence[OpenIncident]:
+def filed_since(herald: Readable, name: str, started: datetime) -> Sequence[OpenIncident]:
     """Return the incidents of a pipeline that people were told of since a moment, with their tickets."""
     with herald.database.begin() as tx:
         found = [i for i in incidents.of_pipeline(tx, name, IncidentState.OPEN) if i.told_at and i.told_at >= started]
         return [each for some in _with_tickets(herald, tx, found).values() for each in some]
 
 
-def _with_tickets(herald: Herald, tx: Connection, found: Iterable[Incident]) -> Mapping[str, Sequence[OpenIncident]]:
+def _with_tickets(herald: Readable, tx: Connection, found: Iterable[Incident]) -> Mapping[str, Sequence[OpenIncident]]:
     """Add the tickets of incidents, and gather them by pipeline."""
     keys = [(incident, _ticket_of(herald, incident)) for incident in found]
     known = outbox.known_objects(tx, [key for _, key in keys if key is not None])
@@ -89,7 +89,7 @@ def _with_tickets(herald: Herald, tx: Connection, found: Iterable[Incident]) -> 
     return {name: list(some) for name, some in groupby(told, key=lambda each: each.incident.series.pipeline)}
 
 
-def _ticket_of(herald: Herald, incident: Incident) -> ObjectKey | None:
+def _ticket_of(herald: Readable, incident: Incident) -> ObjectKey | None:
     section = herald.config.pipeline.get(incident.series.pipeline)
     if section is None or section.tracker is None:
         return None

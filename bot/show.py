@@ -9,23 +9,25 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from bot.checks import Check, Examined
-from bot.cycle import CycleReport
-from bot.dispatch import DrainReport
 from bot.domain.judge import Finding, Outcome, unjudged
-from bot.overview import OpenIncident, Overview, PipelineOverview
-from bot.rehearse import Rehearsal
 from bot.stacking import Stacking
 from bot.store.aside import SetAside
 from bot.store.runs import JudgedRun
 from bot.unread import say_unread
-from bot.views import DigestView
+
+if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
+    from bot.cycle import CycleReport
+    from bot.dispatch import DrainReport
+    from bot.overview import OpenIncident, Overview, PipelineOverview
+    from bot.rehearse import Rehearsal
+    from bot.views import DigestView
 
 _RUNS_SHOWN = 10
 _ASIDE_SHOWN = 5

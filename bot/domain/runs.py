@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Floats: TypeAlias = NDArray[np.float64]
-Ints: TypeAlias = NDArray[np.int_]
-Bools: TypeAlias = NDArray[np.bool_]
-Strings: TypeAlias = NDArray[np.str_]
+    Floats: TypeAlias = NDArray[np.float64]
+    Ints: TypeAlias = NDArray[np.int_]
+    Bools: TypeAlias = NDArray[np.bool_]
+    Strings: TypeAlias = NDArray[np.str_]
+else:  # names alone: whoever only looks at stored runs need not wait for numpy
+    Floats = Ints = Bools = Strings = Any
 
 
 class RunStatus(StrEnum):
@@ -70,6 +73,8 @@ class ExampleTable:
 
     def values(self, metric: str, part: Slice | None = None) -> tuple[Strings, Floats, Floats]:
         """Return the ids (sorted, distinct), the value and the total weight of each example in *part*."""
+        import numpy as np
+
         rows = np.ones(len(self.example_ids), dtype=bool) if part is None else self.slices[part.column] == part.value
         ids, positions = np.unique(self.example_ids[rows], return_inverse=True)
         weights = self.weights[rows]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import postgresql, sqlite
 
 
 def insert_unless_there(tx: Connection, table: Table, **values: Any) -> bool:
     """Insert a row; False where one of its key is there already, even if it was committed a moment ago."""
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    if tx.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql as dialect
+    else:
+        from sqlalchemy.dialects import sqlite as dialect  # type: ignore[no-redef]
     return tx.execute(dialect.insert(table).values(values).on_conflict_do_nothing()).rowcount == 1

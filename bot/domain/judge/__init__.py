@@ -1,6 +1,7 @@
-"""The one seam to the judge: :func:`assess`."""
+"""The one seam to the judge: :func:`assess`, loaded where it is asked for: whoever reads findings needs no numpy."""
 
-from bot.domain.judge.assess import assess
+from typing import TYPE_CHECKING, Any
+
 from bot.domain.judge.findings import (
     Against,
     Assessment,
@@ -12,6 +13,9 @@ from bot.domain.judge.findings import (
     Streak,
     unjudged,
 )
+
+if TYPE_CHECKING:
+    from bot.domain.judge.assessing import assess
 
 __all__ = [
     "Against",
@@ -25,3 +29,11 @@ __all__ = [
     "assess",
     "unjudged",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "assess":
+        raise AttributeError(name)
+    from bot.domain.judge.assessing import assess
+
+    return assess
