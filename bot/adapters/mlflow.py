@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import heapq
 import importlib
 import logging
 import os
@@ -15,7 +16,8 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from bot.adapters.artifacts import fetch
 from bot.adapters.example_tables import Columns
 from bot.adapters.mlflow_opening import Opening, look, unfilled
+from bot.adapters.mlflow_times import EARLIEST, MILLISECONDS, ODD_UNITS, read_moment, span, unit_of
 from bot.adapters.transport import LimitedAdapter, limited
 from bot.config import MlflowSection
 from bot.deadline import ending_at
@@ -56,7 +59,6 @@ _LONGEST_ID = 64  # characters; MLflow's own have half of it
 _KEPT_RESULTS = 64
 _TIME_FOR_ALL = 900.0  # seconds, of what one question takes in requests: redirects, pages, files
 _KEPT_BYTES = 512_000_000  # of their per-example tables
-_EARLIEST, _LATEST = datetime(1971, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)  # that any zone can show
 # MLflow's own defaults wait minutes for a server that is away, and report its use to its makers.
 _CALMER = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -159,7 +161,7 @@ class MlflowRunStore:
             else:
                 known = [each for each in self._all_experiments() if _is_active(each)]
         return [
-            Experiment(str(each.experiment_id), storable(each.name), _moment(each.creation_time or 0, _EARLIEST))
+            Experiment(str(each.experiment_id), storable(each.name), read_moment(each.creation_time) or EARLIEST)
             for each in known
             if any(fnmatch.fnmatchcase(each.name, pattern) for pattern in patterns)
         ]
@@ -174,20 +176,47 @@ class MlflowRunStore:
                 return
 
     def runs_since(self, experiment: Experiment, since: datetime | None, selection: Selection) -> Iterator[Run]:
-        ended = 0 if since is None else int(since.timestamp() * 1000)
-        terms = f"attributes.end_time >= {ended}" + (f" and {selection.filter}" if selection.filter else "")
+        if since is None:
+            yield from sorted((run for _, run in self._search(experiment, "", selection)), key=_by_end)
+            return
+        in_unit = [sorted(self._ended_since(experiment, since, selection, unit), key=_by_end) for unit in ODD_UNITS]
+        endless = sorted(self._endless_since(experiment, since, selection), key=_by_end)
+        in_order = self._ended_since(experiment, since, selection, MILLISECONDS)  # so many that they are not kept
+        yield from heapq.merge(in_order, endless, *in_unit, key=_by_end)
+
+    def _ended_since(
+        self, experiment: Experiment, since: datetime, selection: Selection, unit: Fraction
+    ) -> Iterator[Run]:
+        """Yield the runs that ended since then whose programs have written their times in a unit."""
+        first, beyond = span(since, unit)
+        terms = f"attributes.end_time >= {first} and attributes.end_time < {beyond}"
+        for end_time, run in self._search(experiment, terms, selection):
+            if unit_of(end_time) == unit:  # a server may not have kept to the terms
+                yield run
+
+    def _endless_since(self, experiment: Experiment, since: datetime, selection: Selection) -> Iterator[Run]:
+        """Yield the finished runs that say no end, or none that a calendar has; they are told by their start."""
+        terms = f"attributes.status = 'FINISHED' and attributes.start_time >= {span(since, MILLISECONDS)[0]}"
+        for end_time, run in self._search(experiment, terms, selection):
+            if unit_of(end_time) is None and run.ended >= since:
+                yield run
+
+    def _search(self, experiment: Experiment, terms: str, selection: Selection) -> Iterator[tuple[object, Run]]:
+        """Yield the runs of a selection that some terms of ours hold of, each with its end as it was written."""
         token: str | None = None
+        whole = " and ".join(each for each in (terms, selection.filter) if each)
         while True:
             with self._translated(selection.filter):
                 page = self._client.search_runs(
                     [experiment.experiment_id],
-                    terms,
+                    whole,
                     max_results=_PAGE,
                     order_by=["attributes.end_time ASC"],
                     page_token=token,
                 )
                 token = _next_token(token, page.token)
-                found = [self._run(run) for run in page if selection.nested or PARENT_TAG not in run.data.tags]
+                wanted = (run for run in page if selection.nested or PARENT_TAG not in run.data.tags)
+                found = [(run.info.end_time, self._run(run)) for run in wanted]
             yield from found
             if not token:
                 return
@@ -271,9 +300,12 @@ class MlflowRunStore:
         return result
 
     def _check_there(self, run_id: str) -> None:
-        """Raise RunStoreError where not even the run itself can be read."""
-        with self._translated():
+        """Raise RunStoreError where MLflow is amiss, rather than what it keeps of one run."""
+        try:
             self._client.get_run(run_id)
+        except Exception:  # noqa: BLE001  of one run alone, if MLflow answers anything else
+            with self._translated():
+                self._client.search_experiments(max_results=1)
 
     def _keep(self, result: RunResult) -> None:
         """Remember a result, and forget the oldest where they are too many or their tables too large."""
@@ -294,14 +326,13 @@ class MlflowRunStore:
         if not 0 < len(info.run_id) <= _LONGEST_ID:
             raise _OddAnswerError("it names a run without an id, or by one of odd length")
         base = self._config.page_base
-        ended = _moment(info.end_time or info.start_time, _EARLIEST)
-        started = _moment(info.start_time, ended)
+        ended = read_moment(info.end_time) or read_moment(info.start_time) or EARLIEST
         return Run(
             run_id=info.run_id,
             name=storable(info.run_name) if (info.run_name or "").strip(_SPACES) else info.run_id[:8],
             status=_STATUS.get(info.status, RunStatus.RUNNING),
-            started=started,
-            ended=started if ended == _EARLIEST else ended,
+            started=read_moment(info.start_time) or ended,
+            ended=ended,
             metrics={storable(name): float(value) for name, value in run.data.metrics.items()},
             params={storable(name): storable(value) for name, value in run.data.params.items()},
             tags={
@@ -404,13 +435,8 @@ def _next_token(token: str | None, following: str | None) -> str | None:
     return following
 
 
-def _moment(milliseconds: int, otherwise: datetime) -> datetime:
-    """Read a time that a program has set; *otherwise* where no calendar has such a day."""
-    try:
-        moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    except (OverflowError, ValueError, OSError, TypeError):
-        return otherwise
-    return moment if _EARLIEST <= moment <= _LATEST else otherwise
+def _by_end(run: Run) -> datetime:
+    return run.ended
 
 
 def _without_password(address: str) -> str:

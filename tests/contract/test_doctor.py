@@ -14,9 +14,9 @@ import requests
 from typer.testing import CliRunner
 
 from bot.adapters.confluence import ConfluenceWiki
-from bot.app import now_utc
 from bot.checks import Check
 from bot.cli import app
+from bot.clock import wall_clock
 from bot.config import Config, ConfluenceSection
 from bot.doctor import examine
 from bot.domain.runs import Release, RunStatus
@@ -70,7 +70,7 @@ class Clinic:
 
     def wrong(self, *, fix: bool = False) -> set[str]:
         """Return `PLACE: CHECK` of all that is not right."""
-        places = examine(Config(**self.raw), self.folder, lambda: now_utc() + self.ahead, fix=fix)
+        places = examine(Config(**self.raw), self.folder, lambda: wall_clock() + self.ahead, fix=fix)
         self.found = {place.place: list(place.checks) for place in places}
         return {f"{place}: {each.name}" for place, checks in self.found.items() for each in checks if not each.ok}
 

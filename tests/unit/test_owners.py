@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import select
 from state_samples import MINUTE, NOON, comment, open_ticket, owe, tell
 
-from bot.app import Surroundings, make_herald, now_utc
+from bot.app import Surroundings, make_herald
+from bot.clock import wall_clock
 from bot.config import Config
 from bot.deliver import Services
 from bot.store import Database, leases, outbox
@@ -121,7 +122,7 @@ def test_no_step_of_a_clock_takes_a_lease_from_a_living_herald_nor_leaves_it_wit
 def test_machines_that_share_postgres_go_by_its_clock_alone(postgres_url, tmp_path):
     database, ended = Database(postgres_url), []
     for number, ahead in enumerate((timedelta(0), HOUR, -HOUR)):
-        around = Surroundings(clock=lambda ahead=ahead: now_utc() + ahead)
+        around = Surroundings(clock=lambda ahead=ahead: wall_clock() + ahead)
         herald = make_herald(
             Config(), tmp_path / f"machine{number}", around=around, services=Services({}, {}, {}), database=database
         )
