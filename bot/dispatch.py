@@ -43,6 +43,8 @@ _BELIEVED_AFTER = 3  # refusals in a row that read as one of access, each while 
 _LONG_ASKED = timedelta(minutes=1)
 _LONGEST_WAIT = 1.0  # seconds; others may owe or free something meanwhile
 _SHORTEST_WAIT = 0.02
+_SERVERS_FAULT = 500  # and above, by its status
+_LONGEST_FAILING = timedelta(days=1)  # of one effect, while others are taken
 
 log = structlog.get_logger(__name__)
 
@@ -277,7 +279,7 @@ class Dispatcher:
             self._hold(owed, error)
         except RetryableError as error:
             report.fail(owed, error)
-            self._put_back(owed, error)
+            (self._give_up if self._is_given_up(owed, error) else self._put_back)(owed, error)
         except (PermanentError, TemplateError) as error:
             report.fail(owed, error)
             self._answered(owed)
@@ -406,6 +408,29 @@ class Dispatcher:
             for known in outbox.known_objects(tx, done.unbound).values():
                 owe_mend(tx, chats, owed, known, now)
 
+    def _is_given_up(self, owed: Owed, error: RetryableError) -> bool:
+        """Say whether the service has failed of this one effect for a day, while it works for others."""
+        if not _is_servers_fault(error) or owed.failing_since is None:
+            return False
+        now = self.clock()
+        if now - owed.failing_since < _LONGEST_FAILING:
+            return False
+        with self.database.begin() as tx:
+            return outbox.takes_others(tx, owed, now - _LONGEST_FAILING)
+
+    def _give_up(self, owed: Owed, error: RetryableError) -> None:
+        """Leave to a person what would be tried for ever; a request may have been carried out, and is looked for."""
+        assert owed.failing_since is not None
+        now = self.clock()
+        words = (
+            f"{error} It has failed like this since {owed.failing_since:%d %b, %H:%M} UTC, while the service takes "
+            f"other things: `herald outbox retry {owed.seq}` tries it again."
+        )
+        is_doubtful = error.doubtful or owed.is_doubtful
+        with self.database.begin() as tx:
+            outbox.mark_parked(tx, owed, self.owner.name, now, ParkedFor.FAILING, words, doubtful=is_doubtful)
+        log.error("parked", effect=owed.effect.effect_id, error=words)
+
     def _put_back(self, owed: Owed, error: RetryableError) -> None:
         draw = random.random()  # noqa: S311  jitter is no secret
         pause = timedelta(seconds=self.pauses.before_retry(owed.attempts, error.retry_after, draw))
@@ -421,6 +446,7 @@ class Dispatcher:
                 str(error),
                 doubtful=error.doubtful or owed.is_doubtful,
                 under_way=now if error.doubtful else None,
+                failing_since=(owed.failing_since or now) if _is_servers_fault(error) else None,
             )
         log.warning("put back", effect=owed.effect.effect_id, seconds=pause.total_seconds(), error=str(error))
 
@@ -452,6 +478,11 @@ class Dispatcher:
         if is_parked:
             report.fail(owed, error)
         log.error("broke", exc_info=error, effect=owed.effect.effect_id)
+
+
+def _is_servers_fault(error: RetryableError) -> bool:
+    """Say whether there was no answer, or none that makes sense, or the service says that it broke."""
+    return error.status is None or error.status >= _SERVERS_FAULT
 
 
 def _words_of(error: Exception) -> str:

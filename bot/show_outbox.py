@@ -17,12 +17,13 @@ from bot.reconcile import Looked
 from bot.show import as_text, print_json, when
 from bot.stacking import Stacking
 from bot.store.backlog import Pile, Why
-from bot.store.outbox import Owed
+from bot.store.outbox import EffectState, Owed
 
 _WHY = {
     Why.REFUSED: "refused: somebody must look",
     Why.BROKEN: "cannot be written: somebody must look",
     Why.LOST: "may or may not have arrived: somebody must look",
+    Why.FAILING: "failed for a day, while others were taken: somebody must look",
     Why.ACCOUNT: "wait until our account is taken again",
     Why.WAITS: "wait for something that is not made yet",
     Why.DOUBTFUL: "may have arrived: looked for before they are sent again",
@@ -94,6 +95,16 @@ def print_owed_as_json(owed: Iterable[Owed]) -> None:
         print(as_text(_owed_as_json(item)), end="")
         begin = ","
     print("\n]" if begin == "," else "[]")
+
+
+def print_retried(tried: Sequence[Owed], *, as_json: bool) -> None:
+    """Print what became of all that was put back: those that still are not delivered, a line each."""
+    left = [each for each in tried if each.state is not EffectState.DELIVERED]
+    if as_json:
+        print_json([_owed_as_json(each) for each in tried])
+        return
+    print(f"{len(tried):,} put back, {len(tried) - len(left):,} of them delivered." if tried else "Nothing is parked.")
+    print_lines(left)
 
 
 def _state(item: Owed) -> str:

@@ -22,6 +22,7 @@ class Why(StrEnum):
     REFUSED = "refused"  # parked: the service says that it never will
     BROKEN = "broken"  # parked: it cannot be written as it is
     LOST = "lost"  # parked: it may or may not have arrived
+    FAILING = "failing"  # parked: it failed for a day, while others were taken
     ACCOUNT = "account"  # the service refuses our account, and this waits until that is over
     WAITS = "waits"  # for what another effect makes
     DOUBTFUL = "doubtful"  # a request went out whose end is not known
@@ -42,7 +43,7 @@ class Pile:
 
     @property
     def is_parked(self) -> bool:
-        return self.why in {Why.REFUSED, Why.BROKEN, Why.LOST}
+        return self.why in {Why.REFUSED, Why.BROKEN, Why.LOST, Why.FAILING}
 
 
 def piles(tx: Connection) -> Sequence[Pile]:
@@ -80,7 +81,8 @@ def _with_whom_they_wait_for(found: Sequence[Pile]) -> Iterator[Pile]:
 
 
 def _why() -> Any:
-    parked = [(outbox.c.parked_for == reason, Why(reason).value) for reason in (ParkedFor.BROKEN, ParkedFor.LOST)]
+    reasons = (ParkedFor.BROKEN, ParkedFor.LOST, ParkedFor.FAILING)
+    parked = [(outbox.c.parked_for == reason, Why(reason).value) for reason in reasons]
     return case(
         (outbox.c.state == EffectState.PARKED, case(*parked, else_=Why.REFUSED.value)),
         (outbox.c.parked_for == ParkedFor.ACCOUNT, Why.ACCOUNT.value),

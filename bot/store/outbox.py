@@ -62,6 +62,7 @@ class ParkedFor(StrEnum):
     REFUSED = "refused"  # the service says that it never will
     BROKEN = "broken"  # it cannot be written as it is: a template does not render
     LOST = "lost"  # it may or may not have arrived, and nobody can be asked
+    FAILING = "failing"  # it fails again and again, while others are taken; until it is given up, still owed
     ACCOUNT = "account"  # nobody's task but the account's: still owed, and held until the service takes us again
 
 
@@ -88,6 +89,12 @@ class Owed:
         """Tell since when the service refuses our account for this."""
         is_held = self.state is EffectState.PENDING and self.parked_for is ParkedFor.ACCOUNT
         return self.parked_at if is_held else None
+
+    @property
+    def failing_since(self) -> datetime | None:
+        """Tell since when every attempt has failed on the service's side."""
+        is_failing = self.state is EffectState.PENDING and self.parked_for is ParkedFor.FAILING
+        return self.parked_at if is_failing else None
 
     @property
     def is_doubtful(self) -> bool:
@@ -250,6 +257,10 @@ def lane_prefix(service: str, channel: str) -> str:
 _FREE: Mapping[str, Any] = {"owner": None, "leased_until": None, "parked_for": None, "parked_at": None}
 
 
+def _failing(since: datetime | None) -> Mapping[str, Any]:
+    return {} if since is None else {"parked_for": ParkedFor.FAILING, "parked_at": since}
+
+
 def mark_sent(tx: Connection, owed: Owed, owner: str, now: datetime) -> bool:
     """Record that a request is about to go out; False where the lease was lost to somebody else."""
     result = tx.execute(update(outbox).where(*_held(owed, owner)).values(sent_at=now, attempts=owed.attempts + 1))
@@ -283,12 +294,14 @@ def mark_retry(
     *,
     doubtful: bool,
     under_way: datetime | None = None,
+    failing_since: datetime | None = None,
 ) -> None:
     """Put the effect back for later; a request that surely changed nothing is forgotten.
 
     *under_way* is when a doubtful request may last have been on its way; without it, when it was sent stands.
+    *failing_since* is when its attempts began to fail on the service's side.
     """
-    values: dict[str, Any] = {"not_before": not_before, "error": error, **_FREE}
+    values: dict[str, Any] = {"not_before": not_before, "error": error, **_FREE, **_failing(failing_since)}
     if not doubtful:
         values["sent_at"] = None
     elif under_way is not None:
@@ -348,7 +361,7 @@ def mark_waiting(
     tx: Connection, owed: Owed, owner: str, not_before: datetime, why: str, *, needs: ObjectKey | None = None
 ) -> None:
     """Put back what was not attempted, for later or until *needs* is made."""
-    values: dict[str, Any] = {"not_before": not_before, "error": why, **_FREE}
+    values: dict[str, Any] = {"not_before": not_before, "error": why, **_FREE, **_failing(owed.failing_since)}
     values["waits_for"] = None if needs is None else str(needs)
     tx.execute(update(outbox).where(*_held(owed, owner)).values(values))
 
@@ -397,6 +410,13 @@ def mark_parked(
     return tx.execute(update(outbox).where(*_held(owed, owner)).values(values)).rowcount == 1
 
 
+def takes_others(tx: Connection, owed: Owed, since: datetime) -> bool:
+    """Say whether the service has taken other effects since then."""
+    others = outbox.c.service == owed.effect.target.service, outbox.c.seq != owed.seq
+    taken = outbox.c.state == EffectState.DELIVERED, outbox.c.delivered_at >= since
+    return tx.execute(select(outbox.c.seq).where(*others, *taken).limit(1)).first() is not None
+
+
 def set_state(tx: Connection, seq: int, state: EffectState, now: datetime) -> bool:
     """Cancel an effect or put it back in the queue at a person's word; False where it was delivered already."""
     result = tx.execute(
@@ -404,7 +424,18 @@ def set_state(tx: Connection, seq: int, state: EffectState, now: datetime) -> bo
         .where(outbox.c.seq == seq, outbox.c.state != EffectState.DELIVERED)
         .values(state=state, not_before=now, owner=None, leased_until=None)
     )
+    if state is EffectState.PENDING:  # who fails has a day anew
+        was_failing = outbox.c.seq == seq, outbox.c.parked_for == ParkedFor.FAILING
+        tx.execute(update(outbox).where(*was_failing).values(parked_for=None, parked_at=None))
     return result.rowcount == 1
+
+
+def retry_all(tx: Connection, now: datetime) -> Sequence[int]:
+    """Put all that is parked back in the queue at a person's word; return the numbers."""
+    numbers = list(tx.scalars(select(outbox.c.seq).where(outbox.c.state == EffectState.PARKED).order_by(outbox.c.seq)))
+    for number in numbers:
+        set_state(tx, number, EffectState.PENDING, now)
+    return numbers
 
 
 def outstanding(tx: Connection) -> Sequence[Owed]:

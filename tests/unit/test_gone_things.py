@@ -19,7 +19,8 @@ from bot.errors import AccountError, PermanentError
 from bot.ports import PageDraft, TicketDraft, TicketState
 from bot.render import Renderer
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
-from bot.store.outbox import EffectState
+from bot.store import backlog, outbox
+from bot.store.outbox import EffectState, ParkedFor
 from tests.contract.benches import ChatBench, Reader, confluence_wiki, jira_tracker, slack_chat, trello_tracker
 
 MINUTE = timedelta(minutes=1)
@@ -325,3 +326,51 @@ def test_a_page_in_the_archive_that_has_the_wanted_title_is_named(box: RunningSa
     said = f"A page with this title is in the archive of space {box.space_key}: restore or rename it."
     with pytest.raises(PermanentError, match=said):
         wiki.create(PageDraft(title, ""))
+
+
+# ---- what fails for ever
+
+
+def fail_a_comment(office: Office, **which: Any) -> None:
+    """Let a ticket be there, and a comment on it fail from now on."""
+    marker = file_ticket(office, Asking(fields=TicketFields()))
+    effect = Effect(EffectKind.COMMENT_TICKET, ObjectKey("jira", ObjectKind.TICKET, marker), "worse")
+    office.sandbox.strike(Fault(FaultKind.ERROR_BEFORE, Service.JIRA_CLOUD, times=0, status=500, **which))
+    owe(office.database, (effect, comment_view(f"mark-{marker}")), now=office.clock())
+    office.drain()
+    office.clock.now += 25 * 60 * MINUTE
+    office.drain()
+    office.clock.now += 15 * MINUTE
+
+
+def test_what_fails_for_a_day_while_others_are_taken_is_parked_told_and_comes_back(
+    sqlite_database, box: RunningSandbox
+):
+    office = Office(sqlite_database, box, Services({"jira": jira_tracker(box, "cloud").tracker}, {}, {}))
+    fail_a_comment(office, method="POST", path="/comment$")
+    file_ticket(office, Asking(fields=TicketFields()))
+    for pause in (*[1] * 10, 15):  # a service that fails is held for a minute, and what failed rests for longer
+        office.clock.now += pause * MINUTE + timedelta(seconds=5)
+        office.drain()
+    [owed] = outstanding(sqlite_database)
+    assert (owed.state, owed.parked_for) == (EffectState.PARKED, ParkedFor.FAILING)
+    assert f"`herald outbox retry {owed.seq}`" in (owed.error or "")
+    with sqlite_database.begin() as tx:
+        assert [pile.why for pile in backlog.piles(tx)] == [backlog.Why.FAILING]
+        assert backlog.count(tx)[EffectState.PARKED] == 1, "which the digest and the status tell of"
+        assert outbox.retry_all(tx, office.clock()) == [owed.seq]
+    office.drain()
+    assert [each.state for each in outstanding(sqlite_database)] == [EffectState.PENDING], "it has a day anew"
+    box.calm()
+    office.clock.now += 15 * MINUTE
+    assert office.drain() == []
+    assert outstanding(sqlite_database) == []
+
+
+def test_a_service_that_fails_for_days_for_everybody_parks_nothing(sqlite_database, box: RunningSandbox):
+    office = Office(sqlite_database, box, Services({"jira": jira_tracker(box, "cloud").tracker}, {}, {}))
+    fail_a_comment(office)
+    for _ in range(3):
+        office.clock.now += 15 * MINUTE
+        office.drain()
+    assert [each.state for each in outstanding(sqlite_database)] == [EffectState.PENDING]
