@@ -27,11 +27,13 @@ app = typer.Typer(
     name="herald",
     help="Watches your experiments in MLflow, decides whether anything truly got worse, and tells the people who plan.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+chat_app = typer.Typer(help="Try a chat of the configuration.", no_args_is_help=True)
+app.add_typer(chat_app, name="chat")
 outbox_app = typer.Typer(help="Show what is owed to the services, and what is parked.", no_args_is_help=False)
 app.add_typer(outbox_app, name="outbox")
 
@@ -312,21 +314,71 @@ def show_effect(
 
 @outbox_app.command()
 def retry(
-    number: NumberArgument,
+    number: Annotated[
+        int | None, typer.Argument(help="The number in the first column of `herald outbox`.", show_default=False)
+    ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     secrets_dir: SecretsOption = None,
+    retry_all: Annotated[bool, typer.Option("--all", help="Everything that is parked.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a parked effect back into the queue and try it now, with what else is owed about the same incident."""
+    """Put a parked effect back into the queue and try it now, with what else is owed about the same incident.
+
+    With --all everything that is parked; ends with 1 where something is parked still, or not delivered yet.
+    """
     from bot import show_outbox
     from bot.store.outbox import Among, EffectState
 
+    if (number is None) is not retry_all:
+        raise HeraldError("outbox retry: should have either a number, the first column of `herald outbox`, or --all")
+    if number is None:
+        _retry_all(_make(config, secrets_dir), as_json=as_json)
+        return
     herald = _set_effect(_make(config, secrets_dir), number, EffectState.PENDING)
     effect = _effect(herald, number).effect
     replace(herald.dispatcher, among=Among(effect.lane, effect.incident_id)).drain(_patience())
     tried = _effect(herald, number)
     show_outbox.print_effect(tried, as_json=as_json)
     if tried.state is not EffectState.DELIVERED:
+        raise typer.Exit(1)
+
+
+def _retry_all(herald: Herald, *, as_json: bool) -> None:
+    from bot import show_outbox
+    from bot.store import outbox as store
+
+    with herald.database.begin() as tx:
+        numbers = store.retry_all(tx, herald.around.clock())
+    herald.dispatcher.drain(_patience())
+    tried = [_effect(herald, number) for number in numbers]
+    show_outbox.print_retried(tried, as_json=as_json)
+    if any(each.state is not store.EffectState.DELIVERED for each in tried):
+        raise typer.Exit(1)
+
+
+@chat_app.command("test")
+def say_test(
+    name: Annotated[
+        str | None, typer.Argument(help="A chat of the configuration; may be left out where there is one.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(help="The channel.", show_default="those that pipelines and the digest name")
+    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+) -> None:
+    """Post one test message to each channel of a chat, and say where it stands.
+
+    Nothing is posted twice: where it is not known whether a message arrived, that is said, and ends with 1.
+    """
+    from bot.try_chat import try_chat
+
+    read, _ = _read(config, secrets_dir)
+    failed = False
+    for tried in try_chat(read, name, channel):
+        typer.echo(tried.said, err=not tried.ok)
+        failed |= not tried.ok
+    if failed:
         raise typer.Exit(1)
 
 

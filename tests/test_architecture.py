@@ -88,6 +88,7 @@ LAYERS = (
         "bot.doctor_mlflow",
         "bot.first_config",
         "bot.ask",
+        "bot.try_chat",
     ),
     ("bot.overview",),
     ("bot.show", "bot.show_outbox"),

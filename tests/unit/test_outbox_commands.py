@@ -94,3 +94,21 @@ def test_what_may_have_been_lost_is_told_since_a_moment(sqlite_database):
         outbox.mark_parked(tx, owed, "host/1/1/a", NOON, ParkedFor.LOST, "nobody can tell")
         assert [each.effect.cause for each in outbox.possibly_lost(tx, NOON)] == ["a"]
         assert outbox.possibly_lost(tx, NOON.replace(hour=13)) == []
+
+
+def test_all_that_is_parked_is_retried_at_one_word(folder):
+    other = many(1, 1)[0]
+    database = Database(f"sqlite:///{folder / 'state.db'}")
+    owe(database, *other.effects())
+    database.close()
+    herald(folder, "retry", "1", code=1)
+    assert "put back, 0 of them delivered." in herald(folder, "retry", "--all", code=1)
+    tried = json.loads(herald(folder, "retry", "--all", "--json", code=1))
+    assert {each["state"] for each in tried} == {"parked"}
+    assert len(tried) > 1
+
+
+def test_a_retry_wants_a_number_or_all(folder):
+    for arguments in ([], ["1", "--all"]):
+        done = CliRunner().invoke(app, ["outbox", "retry", *arguments, "--config", str(folder / "config.toml")])
+        assert "either a number" in str(done.exception)
