@@ -6,18 +6,29 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from functools import partial
+from urllib.parse import urlsplit
 
 from bot.adapters.checking import walled
 from bot.checks import Check
 from bot.config import Config, PipelineSection
-from bot.domain.runs import Release
-from bot.errors import NoStoreError, RunStoreError
+from bot.domain.runs import Release, Run, Trouble
+from bot.errors import ArtifactsAwayError, NoStoreError, RunStoreError
 from bot.formats import duration
 from bot.ports import RunStore, Selection
 
 _LONG_AGO = timedelta(days=90)  # runs that ended earlier are not looked for
 _NEWEST = 20  # runs whose metrics are compared with those of the configuration
 _NAMED = 8  # metrics
+_LIBRARIES = {
+    "s3": "boto3",
+    "r2": "boto3",
+    "b2": "boto3",
+    "gs": "google-cloud-storage",
+    "wasbs": "azure-storage-blob",
+    "abfss": "azure-storage-file-datalake",
+    "sftp": "pysftp",
+}
+_ALONE = "Until then its runs are judged by their metrics alone."
 _REMEDY = "Check mlflow.tracking_uri, and MLflow's own variables for user and token."
 
 
@@ -46,6 +57,7 @@ def _check_pipeline(name: str, pipeline: PipelineSection, store: RunStore, now: 
         yield _check_runs(name, pipeline, store, now)
         yield from _check_metrics(name, pipeline, store)
         yield _check_release(name, pipeline.pinned, store)
+        yield from _check_artifacts(name, pipeline, store)
     except RunStoreError as error:
         yield Check(f"runs of {name}", ok=False, said=str(error), remedy="Mend what the sentence names.")
 
@@ -94,6 +106,40 @@ def _check_metrics(name: str, pipeline: PipelineSection, store: RunStore) -> Ite
             f"Correct the name pipeline.{name}.metrics.{metric}, or set optional = true where only some runs log it."
         )
         yield Check(f"metrics of {name}", ok=section.optional, said=said, remedy="" if section.optional else remedy)
+
+
+def _check_artifacts(name: str, pipeline: PipelineSection, store: RunStore) -> Iterator[Check]:
+    """Say which experiments keep their artifacts where they cannot be had from here; one of each place is tried."""
+    places = {_place(each.artifacts): each for each in store.experiments(pipeline.watched) if each.artifacts}
+    selection = Selection(pipeline.watch.filter, pipeline.watch.nested)
+    for experiment in list(places.values())[:_NAMED]:
+        why = next(filter(None, (_why_not_had(store, run) for run in store.newest(experiment, 1, selection))), "")
+        if why:
+            said = f"the artifacts of {experiment.name} ({experiment.artifacts}) cannot be had from here: {why}"
+            yield Check(f"artifacts of {name}", ok=True, said=said, remedy=f"{_way_to(experiment.artifacts)} {_ALONE}")
+
+
+def _place(artifacts: str) -> tuple[str, str]:
+    parts = urlsplit(artifacts)
+    return (parts.scheme, parts.netloc) if parts.netloc else (parts.scheme, artifacts)
+
+
+def _why_not_had(store: RunStore, run: Run) -> str:
+    """Try what judging a run tries; return why it does not work, or nothing."""
+    try:
+        unread = store.load(run).unread
+    except ArtifactsAwayError as error:
+        return str(error)
+    return next((each.detail for each in unread if each.trouble is Trouble.NOT_HAD), "")
+
+
+def _way_to(artifacts: str) -> str:
+    scheme = urlsplit(artifacts).scheme
+    if scheme == "mlflow-artifacts":
+        return "Only the server gives these: name its address (http) in mlflow.tracking_uri."
+    if scheme in _LIBRARIES:
+        return f"Install {_LIBRARIES[scheme]} beside Herald, and give it the account of that storage."
+    return "Let this machine reach that place."
 
 
 def _check_release(name: str, release: Release | None, store: RunStore) -> Check:

@@ -255,6 +255,7 @@ class Experiment:
     experiment_id: str
     name: str
     created: datetime
+    artifacts: str = ""  # the address below which its runs keep theirs; empty where it says none
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,12 @@ class MlflowRunStore:
             else:
                 known = [each for each in self._all_experiments() if _is_active(each)]
         return [
-            Experiment(str(each.experiment_id), storable(each.name), read_moment(each.creation_time) or EARLIEST)
+            Experiment(
+                str(each.experiment_id),
+                storable(each.name),
+                read_moment(each.creation_time) or EARLIEST,
+                _without_password(storable(each.artifact_location or "")),
+            )
             for each in known
             if any(fnmatch.fnmatchcase(each.name, pattern) for pattern in patterns)
         ]

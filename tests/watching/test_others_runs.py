@@ -5,8 +5,12 @@ from __future__ import annotations
 import sqlite3
 from datetime import timedelta
 
+import pytest
+
 from bot.adapters.mlflow import MlflowRunStore
+from bot.app import make_run_store
 from bot.config import MlflowSection
+from bot.doctor_mlflow import check_mlflow
 from tests.watching.bench import GOOD
 
 
@@ -32,6 +36,35 @@ def test_an_experiment_of_a_server_is_judged_by_its_metrics_where_only_its_datab
     ids = bench.log_row([GOOD] * 2, bench.now() - timedelta(hours=1))
     bench.cycle()
     assert all(bench.judged(run_id).unread for run_id in ids)
+
+
+@pytest.mark.parametrize(
+    ("place", "way"),
+    [
+        ("mlflow-artifacts:/1", "Only the server gives these: name its address (http) in mlflow.tracking_uri."),
+        ("s3://a-bucket/runs", "Install boto3 beside Herald, and give it the account of that storage."),
+        ("gs://a-bucket/runs", "Install google-cloud-storage beside Herald, and give it the account of that storage."),
+    ],
+)
+def test_the_doctor_says_which_artifacts_cannot_be_had_from_here(bench, place, way):
+    bench.mlflow.create_experiment("search", artifact_location=place)
+    bench.log(GOOD, bench.now() - timedelta(hours=1))
+    config = bench.config()
+    (check,) = (
+        each
+        for each in check_mlflow(config, make_run_store(config), bench.now())
+        if each.name == "artifacts of quality"
+    )
+    assert check.said.startswith(f"the artifacts of search ({place}) cannot be had from here: ")
+    assert check.remedy == f"{way} Until then its runs are judged by their metrics alone."
+
+
+def test_the_doctor_says_nothing_of_artifacts_that_can_be_had(bench):
+    bench.log(GOOD, bench.now() - timedelta(hours=1))
+    config = bench.config()
+    names = [each.name for each in check_mlflow(config, make_run_store(config), bench.now())]
+    assert names[0] == "address"
+    assert "artifacts of quality" not in names
 
 
 def test_an_experiment_that_was_deleted_is_none(bench):
