@@ -454,8 +454,10 @@ class Dispatcher:
         with self.database.begin() as tx:
             if owed.effect.incident_id is not None:  # or what is made just now wakes it before it sleeps
                 incidents.lock(tx, owed.effect.incident_id)
+            # In this order: what is made between the two looks is owed by the first, or there by the second.
+            is_owed = wait.needs is not None and outbox.is_owed(tx, wait.needs)
             there = [] if wait.needs is None else outbox.known_objects(tx, [wait.needs])  # made a moment ago
-            if wait.needs is not None and not there and not outbox.is_owed(tx, wait.needs):
+            if wait.needs is not None and not there and not is_owed:
                 words = f"{wait.needs}: is gone or was never made, and nothing makes it any more"
                 outbox.mark_parked(tx, owed, self.owner.name, self.clock(), ParkedFor.REFUSED, words)
                 return

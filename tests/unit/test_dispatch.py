@@ -1,6 +1,7 @@
 """Delivering what is owed: once, in order, and with every doubtful end settled before anything is sent again."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from state_samples import (
     INCIDENT,
     MESSAGE,
@@ -40,7 +42,7 @@ from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
 from bot.errors import PermanentError, RetryableError, TemplateError
 from bot.ports import TicketState
 from bot.render import Renderer
-from bot.store import incidents, outbox
+from bot.store import Database, incidents, outbox
 from bot.store.outbox import EffectState
 from bot.store.owners import Owner
 from bot.views import ArchivePageView, ChartView, FactRow, OpenIncidentRow, PipelinePageView, RunPageView, Tone, View
@@ -82,6 +84,7 @@ class Bench:
     tracker: MemoryTracker = field(default_factory=lambda: MemoryTracker(search_lag=LAG))
     wiki: MemoryWiki = field(default_factory=MemoryWiki)
     chat: MemoryChat | None = None
+    is_looking: bool = False
 
     def __post_init__(self) -> None:
         self.chat = self.chat or MemoryChat(clock=self.clock)
@@ -774,6 +777,60 @@ def test_the_newest_words_arrive_late_though_older_ones_were_mended_meanwhile(be
 def say_of_ticket(cause: str, tone: Tone) -> tuple[Effect, View]:
     effect, view = tell(cause, ticket=TICKET)
     return effect, replace(view, tone=tone)
+
+
+@pytest.mark.external_service
+def test_what_is_made_while_another_looks_for_it_is_not_taken_for_gone(postgres_url, monkeypatch):
+    """In SQLite a transaction keeps the others out; in PostgreSQL each look sees what was committed just before."""
+    database = Database(postgres_url)
+    bench = Bench(database)
+    bench.owe(publish_page(), label())
+    may_go_on, is_made = threading.Event(), threading.Event()
+
+    def wait_before_making(step: str) -> None:
+        if step == "delivery.claimed":
+            may_go_on.wait(20)
+
+    def make() -> None:
+        bench.dispatcher("host/1/1/a", wait_before_making).deliver_next(DrainReport())
+        is_made.set()
+
+    def let_it_be_made_after(look: Callable[..., Any]) -> Callable[..., Any]:
+        def looked(*given: Any) -> Any:
+            found = look(*given)
+            if threading.current_thread() is threading.main_thread() and bench.is_looking:
+                may_go_on.set()
+                is_made.wait(20)
+            return found
+
+        return looked
+
+    for name in ("known_objects", "is_owed"):
+        monkeypatch.setattr(outbox, name, let_it_be_made_after(getattr(outbox, name)))
+
+    def look(step: str) -> None:
+        bench.is_looking = step == "delivery.claimed"
+
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(make)
+        wait_for_claim(database)
+        bench.dispatcher("host/2/2/b", look).deliver_next(DrainReport())
+        making.result(20)
+    assert bench.parked == []
+    bench.clock.now += MINUTE
+    bench.drain()
+    (page,) = bench.wiki.pages.values()
+    assert page.labels == ["herald", TICKET.name]
+    database.close()
+
+
+def wait_for_claim(database: Database) -> None:
+    claimed = select(outbox.outbox.c.seq).where(outbox.outbox.c.owner.is_not(None))
+    for _ in range(200):
+        with database.begin() as tx:
+            if tx.execute(claimed).first() is not None:
+                return
+        time.sleep(0.05)
 
 
 # ---- leases
