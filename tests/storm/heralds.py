@@ -71,9 +71,10 @@ class Serving:
 
     @property
     def _program(self) -> list[str]:
-        if self.mutation is None:
+        if self.mutation is None and self.clock.library is None:
             return [str(Path(sys.executable).with_name("herald"))]
-        return [sys.executable, "-c", f"from tests.storm.mutant import main; main({self.mutation!r})"]
+        begin = f"main({self.mutation!r}, sets_clock={self.clock.library is not None})"
+        return [sys.executable, "-c", f"from tests.storm.entry import main; {begin}"]
 
     def start(self) -> None:
         self.lives += 1
