@@ -83,6 +83,7 @@ _IMPORTED = (
     "mlflow.artifacts",
     "mlflow.exceptions",
     "mlflow.store.artifact.artifact_repository_registry",
+    "mlflow.store.db_migrations",
     "mlflow.store.model_registry.rest_store",
     "mlflow.store.tracking.rest_store",
     "mlflow.store.tracking.sqlalchemy_store",
