@@ -155,7 +155,7 @@ SOME_ROWS = st.lists(
 
 
 @given(rows=SOME_ROWS, seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_cleaning_does_not_depend_on_how_the_log_is_cut_up(tmp_path, monkeypatch, rows, seed):
     rows = [*rows, row(who="eve", what="pot", name="pot")]  # one that no rule takes
     with monkeypatch.context() as patch:

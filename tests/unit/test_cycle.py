@@ -775,7 +775,7 @@ def test_calmer_settings_comment_once_a_day_and_resolve_after_two_good_runs(make
 # ---- judging again
 
 
-@settings(max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(values=st.lists(st.sampled_from([0.80, 0.805, 0.60, 0.61, float("nan")]), min_size=1, max_size=7))
 def test_judging_the_same_runs_again_changes_nothing(tmp_path, migrated_sqlite, values):
     state = tmp_path / "again.db"

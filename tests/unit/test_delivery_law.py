@@ -18,6 +18,7 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from sqlalchemy import select
 from state_samples import NOON
+from structlog.testing import capture_logs
 
 from bot.adapters.memory import MemoryChat, MemoryTracker, MemoryWiki
 from bot.deliver import Delivery, Services, TicketFields
@@ -399,8 +400,8 @@ class DeliveryLaw(RuleBasedStateMachine):
 
 @pytest.fixture(autouse=True, scope="module")
 def no_drawing() -> Iterator[None]:
-    """Charts have tests of their own, and take most of the time."""
-    with pytest.MonkeyPatch.context() as patch:
+    """Charts and the log have tests of their own, and take most of the time."""
+    with pytest.MonkeyPatch.context() as patch, capture_logs():
         patch.setattr("bot.deliver.draw_history", lambda chart: chart.filename.encode())
         yield
 

@@ -110,7 +110,7 @@ LINES = st.sampled_from(
 ZONES = st.sampled_from([BERLIN, LORD_HOWE, ZoneInfo("America/New_York"), ZoneInfo("UTC")])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(LINES, ZONES, st.lists(MOMENTS, min_size=3, max_size=3))
 def test_what_is_due_in_a_stretch_of_time_is_what_is_due_in_its_parts(line, zone, moments):
     first, middle, last = sorted(moments)
