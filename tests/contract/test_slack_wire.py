@@ -246,3 +246,38 @@ def test_a_webhook_that_is_refused_says_why(status: int, word: str, error: type[
     server.reply = lambda _: answer(status, word)
     with pytest.raises(error, match=word):
         hook(server).post("#ml", "m-1", DOCUMENT)
+
+
+def remade(request: Request) -> Reply:
+    """Answer as the workspace does once #ml was archived and another channel has its name."""
+    asked = parse_qs(request.query) | parse_qs(request.body.decode())
+    if request.path.endswith("conversations.list"):
+        return answer(200, {"ok": True, "channels": [{"id": "C0000000NEW", "name": "ml"}]})
+    if request.path.endswith("conversations.history") and asked["channel"] == ["C0000000ML"]:
+        return answer(200, {"ok": False, "error": "channel_not_found"})
+    return workspace(request)
+
+
+def test_a_channel_that_was_made_anew_is_found_by_its_name_again_once(server: Breakable):
+    server.reply = workspace
+    chat = slack(server)
+    chat.post("#ml", "m-1", DOCUMENT)
+    server.reply = remade
+    found = chat.find("#ml", "m-2", SINCE)
+    assert found is not None
+    assert found.channel == "C0000000NEW"
+    assert calls(server).count("conversations.list") == 1
+    assert chat.has_moved("#ml", Posted("C0000000ML", "5.2"))
+
+
+def test_a_channel_that_is_gone_for_good_is_asked_for_twice_and_no_more(server: Breakable):
+    server.reply = workspace
+    chat = slack(server)
+    chat.post("#ml", "m-1", DOCUMENT)
+    server.reply = lambda request: (
+        answer(200, {"ok": False, "error": "channel_not_found"}) if "history" in request.path else workspace(request)
+    )
+    with pytest.raises(AccountError, match="channel_not_found"):
+        chat.find("#ml", "m-2", SINCE)
+    assert calls(server).count("conversations.history") == 1, "its name stands for the same one"
+    assert not chat.has_moved("#ml", Posted("C0000000ML", "5.2"))

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import requests
-from state_samples import INCIDENT, comment_view, message_view, owe, ticket_view
+from state_samples import INCIDENT, MESSAGE, comment_view, known, message_view, owe, tell, ticket_view
 from test_dispatch import PARENT, update_section
 from test_refused_account import Office, box, outstanding, shared_sandbox  # noqa: F401  fixtures
 
+from bot.adapters.memory import MemoryChat
 from bot.deliver import Services, TicketFields
 from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
-from bot.errors import AccountError, PermanentError
+from bot.errors import AccountError, PermanentError, Reach
 from bot.ports import PageDraft, TicketDraft, TicketState
 from bot.render import Renderer
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
@@ -118,6 +119,22 @@ def test_what_would_be_said_below_a_deleted_message_is_said_in_the_channel_once(
     assert channel.drain() == []
     assert len(channel.shown) == 1
     assert outstanding(channel.office.database) == []
+
+
+@pytest.mark.parametrize(("place", "said"), [("C-before", 1), ("C1", 0)])
+def test_news_of_a_message_in_a_closed_channel_goes_to_the_one_that_has_its_name_now(
+    sqlite_database, place: str, said: int
+):
+    chat = MemoryChat()
+    office = Office(sqlite_database, None, Services({}, {}, {"slack": chat}))
+    with sqlite_database.begin() as tx:
+        outbox.know(tx, known(MESSAGE, "1", place))
+    closed = AccountError("is_archived", reach=Reach.CHANNEL, fields={"error": "is_archived"})
+    chat.faults.fail_next("edit", closed, committed=False)
+    owe(sqlite_database, tell("recovered"), now=office.clock())
+    office.drain()
+    assert len(chat.messages) == said
+    assert len(outstanding(sqlite_database)) == 1 - said, "where none has its name, it waits to be opened again"
 
 
 # ---- what a tracker refuses of a new ticket
