@@ -64,6 +64,7 @@ class Limit:
 
 
 _NONE = Limit()
+_HTML = ("html", "/version")  # ends of addresses: pages that were logged, and what MLflow sends its version as
 _current: ContextVar[Limit] = ContextVar("limit", default=_NONE)  # of the request that is being made
 
 
@@ -238,7 +239,8 @@ class TransferAdapter(LimitedAdapter):
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         response = super().build_response(req, resp)
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if response.status_code == _OK and kind == "text/html" and not urlsplit(req.url or "").path.endswith("html"):
+        is_asked_for = urlsplit(req.url or "").path.endswith(_HTML)
+        if response.status_code == _OK and kind == "text/html" and not is_asked_for:
             response.close()
             raise requests.ConnectionError("a page for people is in the place of what was asked for")
         return response
