@@ -49,6 +49,7 @@ chaos: setup
 	$(BIN)/python -m tests.chaos.run $(CHAOS)
 
 storm: setup
+	$(BIN)/python -m pytest -m long tests/storm  # that it would notice
 	$(BIN)/python -m tests.storm.run $(STORM)
 
 check: setup

@@ -11,10 +11,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.storm.house import ROOT
+
+WHILE_AT_WORK = 0.8  # of all ends
 STOP_SECONDS = 60  # that a SIGTERM may take, on a machine that has other work
 FAKETIME = tuple(
     Path(folder) / "faketime" / "libfaketimeMT.so.1"
@@ -64,6 +67,7 @@ class Serving:
     ends: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)  # what it ended with though nobody killed it
     process: subprocess.Popen[bytes] | None = None
+    _begins_at: int = 0  # bytes of the log that earlier lives wrote
 
     @property
     def log(self) -> Path:
@@ -76,8 +80,16 @@ class Serving:
         begin = f"main({self.mutation!r}, sets_clock={self.clock.library is not None})"
         return [sys.executable, "-c", f"from tests.storm.entry import main; {begin}"]
 
+    @property
+    def is_at_work(self) -> bool:
+        """Say whether this life has got so far as to serve; one that has ended by itself is found out elsewhere."""
+        with self.log.open("rb") as log:
+            log.seek(self._begins_at)
+            return b"serving " in log.read() or (self.process is not None and self.process.poll() is not None)
+
     def start(self) -> None:
         self.lives += 1
+        self._begins_at = self.log.stat().st_size if self.log.exists() else 0
         command = [*self._program, "serve", "--config", str(self.config)]
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
@@ -142,23 +154,37 @@ class Serving:
 
 @dataclass
 class Reaper:
-    """Ends the two again and again, at moments drawn from a seed."""
+    """Ends the two again and again, at moments drawn from a seed: most while they are at work, some while they start."""
 
     servings: tuple[Serving, Serving]
-    chance: random.Random
+    seed: int
     kills: int
-    pace: float  # seconds between two ends, on average
+    pace: float  # seconds at work, on average, before the end comes
     killed: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def reap(self, stop: threading.Event) -> None:
-        while self.killed < self.kills and not stop.wait(self.chance.expovariate(1 / self.pace)):
-            serving = self.chance.choice(self.servings)
-            match self.chance.choices(("kill", "stop", "reload"), (0.88, 0.06, 0.06))[0]:
-                case "kill":
-                    serving.kill()
+        with ThreadPoolExecutor(len(self.servings)) as pool:
+            for future in [pool.submit(self._reap, serving, stop) for serving in self.servings]:
+                future.result()
+
+    def _reap(self, serving: Serving, stop: threading.Event) -> None:
+        chance = random.Random(f"{self.seed}:{serving.name}")
+        while self.killed < self.kills and not stop.is_set():
+            if chance.random() < WHILE_AT_WORK:
+                while not serving.is_at_work and not stop.wait(0.05):
+                    pass
+            stop.wait(chance.expovariate(1 / self.pace))
+            self._end(serving, chance.choices(("kill", "stop", "reload"), (0.88, 0.06, 0.06))[0])
+
+    def _end(self, serving: Serving, how: str) -> None:
+        match how:
+            case "kill":
+                serving.kill()
+                with self.lock:
                     self.killed += 1
-                case "stop":
-                    serving.stop()
-                    serving.start()
-                case "reload":
-                    serving.reload()
+            case "stop":
+                serving.stop()
+                serving.start()
+            case "reload":
+                serving.reload()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,11 @@ from bot.sandbox import RunningSandbox
 from tests.chaos.world import AGAIN, CHANNELS, INSTANCE, ONCE
 
 METRIC = "ndcg"
+JOB = "job"  # the pipeline that Herald runs itself; it tells nobody
+STARTS = "job-starts"  # a line for each start of its job
 SEARCH_LAG = 1.0  # seconds, of the stand-in; Herald is told twice that
 LOOKS_EVERY = "3s"
+ROOT = Path(__file__).parents[2]
 PLACES = (  # tracker, wiki, chat and channel of the pipelines in turn
     ("jira", "confluence", "slack", CHANNELS[0]),
     ("trello", "confluence", "slack", CHANNELS[1]),
@@ -37,13 +41,22 @@ class House:
     def names(self) -> tuple[str, ...]:
         return tuple(f"watch{number}" for number in range(self.pipelines))
 
+    @property
+    def all(self) -> tuple[str, ...]:
+        return (*self.names, JOB)
+
     def place_of(self, name: str) -> tuple[str, str, str, str]:
         return PLACES[self.names.index(name) % len(PLACES)]
 
-    def write(self, folder: Path, box: RunningSandbox, tracking_uri: str) -> Path:
-        """Write config.toml for one set of services."""
+    def write(
+        self, folder: Path, box: RunningSandbox, tracking_uri: str, experiments: Mapping[str, str] | None = None
+    ) -> Path:
+        """Write config.toml for one set of services; with *experiments* by name, also for the pipeline with a job."""
+        config = self._config(box, tracking_uri)
+        if experiments is not None:
+            config["pipeline"][JOB] = _with_job(folder, experiments[JOB])
         path = folder / "config.toml"
-        path.write_text("\n".join(_toml(self._config(box, tracking_uri))) + "\n")
+        path.write_text("\n".join(_toml(config)) + "\n")
         return path
 
     def _config(self, box: RunningSandbox, tracking_uri: str) -> dict[str, Any]:
@@ -97,6 +110,16 @@ class House:
             "tickets": {"comment_every": "0s"},  # what is told must not hang on when it was judged
             "metrics": {METRIC: {"upper": 1.0}},
         }
+
+
+def _with_job(folder: Path, experiment_id: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.storm.job", str(folder / STARTS), experiment_id]
+    return {
+        "experiment": JOB,
+        "schedule": {"every": "4s"},
+        "job": {"command": command, "cwd": str(ROOT)},
+        "metrics": {METRIC: {}},
+    }
 
 
 def secrets(box: RunningSandbox, state_url: str) -> dict[str, str]:

@@ -16,13 +16,14 @@ from sqlalchemy import func, select
 
 from bot.app import Herald, make_herald
 from bot.config_file import load_config
+from bot.domain.fires import FireState
 from bot.sandbox import RunningSandbox, Service, serve
-from bot.store import Database, outbox
+from bot.store import Database, fires, outbox
 from bot.store.outbox import EffectState
 from bot.store.tables import runs
 from bot.traffic import Traffic
 from tests.chaos.world import HOOKED, ONCE, SEED, Score, Seen, _all_text
-from tests.storm.house import House, secrets
+from tests.storm.house import JOB, House, secrets
 
 _RUN_ID = re.compile(r"\b[0-9a-f]{32}\b")
 _TICKET = re.compile(r"\b[A-Z]+-\d+\b|#\d+\b")
@@ -88,7 +89,7 @@ class Outbox:
 def read_outbox(database: Database) -> Outbox:
     columns = (outbox.outbox.c.state, outbox.outbox.c.service, outbox.outbox.c.effect_id, outbox.outbox.c.error)
     with database.begin() as tx:
-        judged = tx.scalar(select(func.count()).select_from(runs)) or 0
+        judged = tx.scalar(select(func.count()).select_from(runs).where(runs.c.pipeline != JOB)) or 0
         rows = tx.execute(select(*columns)).all()
     told = Outbox(judged)
     for row in rows:
@@ -114,6 +115,22 @@ def reckon(expected: Seen, found: Seen, score: Score) -> None:
     _pages(expected, found, score)
     _messages(expected, found, score)
     _hooks(expected, found, score)
+
+
+def count_jobs(database: Database, starts: Path, score: Score) -> int:
+    """Count jobs that were started twice, fires that are called lost, and runs that were not judged; return the fires."""
+    started = Counter(starts.read_text().split() if starts.exists() else ())
+    with database.begin() as tx:
+        recorded = fires.of_pipeline(tx, JOB)
+        judged = set(tx.scalars(select(runs.c.fire_id).where(runs.c.pipeline == JOB)))
+    score.duplicates += [
+        f"job of fire {name}, started once more" for name, times in started.items() for _ in range(times - 1)
+    ]
+    for fire in recorded:
+        is_well = fire.state in (FireState.DUE, FireState.ENDED)
+        score.holds(f"fire {fire.fire_id}, which is called {fire.state}", true=is_well)
+        score.holds(f"verdict on fire {fire.fire_id}", true=fire.state is not FireState.ENDED or fire.fire_id in judged)
+    return len(recorded)
 
 
 def _strays(what: str, expected: Iterable[Any], found: Iterable[Any], score: Score) -> None:

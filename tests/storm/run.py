@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import random
 import signal
 import sys
 import tempfile
@@ -31,12 +30,13 @@ from bot.store.tables import contacts
 from tests.chaos.run import place_of
 from tests.chaos.world import SEED, Score, Seen
 from tests.storm.heralds import Clock, Reaper, Serving, find_faketime
-from tests.storm.house import SEARCH_LAG, House, secrets
-from tests.storm.reckoning import Outbox, Witness, quiet_lag, read_outbox, reckon
+from tests.storm.house import SEARCH_LAG, STARTS, House, secrets
+from tests.storm.reckoning import Outbox, Witness, count_jobs, quiet_lag, read_outbox, reckon
 from tests.storm.tracking import TrackingServer, Writer, plan_runs
 from tests.storm.weather import Weather
 
-FIRST_LOOK_SECONDS = 120
+FIRST_LOOK_SECONDS = 300
+START_SECONDS = 3.0  # of `herald serve`, on a machine that has little else to do
 SAY_EVERY = 10.0  # seconds
 
 
@@ -57,7 +57,8 @@ class Plan:
 
     @property
     def seconds(self) -> float:
-        return max(self.kills, 1) * self.pace
+        """Tell about how long it rages: of the two, one starts while the other is at work."""
+        return max(self.kills, 1) * (self.pace + START_SECONDS) / 2
 
 
 @dataclass
@@ -72,6 +73,7 @@ class Tally:
     happened: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     filed: tuple[int, int] = (0, 0)  # incidents that the plan of runs holds, and tickets of the undisturbed Herald
+    fires: int = 0  # of the pipeline with a job
     seconds: float = 0.0
 
 
@@ -107,7 +109,8 @@ class Storm:
             say("clocks are not stepped: libfaketime is not to be had (Debian: apt install faketime)")
         clock = Clock(folder / "clock", library)  # one machine, one clock
         clock.step(0)
-        config = self._house.write(folder, self._box, self._tracking.uri)
+        config = self._house.write(folder, self._box, self._tracking.uri, self._writer.experiments)
+        self._starts = folder / STARTS
         around = secrets(self._box, self._url)
         first, second = (Serving(name, config, around, clock, self._plan.mutation) for name in ("one", "two"))
         self._stack.callback(first.end)
@@ -128,11 +131,11 @@ class Storm:
         self._witness.look()
         for serving in self._servings:
             serving.start()
-        wait_until(lambda: self._number(contacts) >= self._plan.pipelines, FIRST_LOOK_SECONDS, "the first look")
+        wait_until(lambda: self._number(contacts) >= len(self._house.all), FIRST_LOOK_SECONDS, "the first look")
 
     def _rage(self) -> None:
         plan, stop = self._plan, threading.Event()
-        reaper = Reaper(self._servings, random.Random(f"{plan.seed}:kills"), plan.kills, plan.pace)
+        reaper = Reaper(self._servings, plan.seed, plan.kills, plan.pace)
         weather = self._make_weather()
         works = (lambda: self._writer.write(stop), lambda: weather.rage(stop), lambda: reaper.reap(stop))
         threads = [Worker(work) for work in works]
@@ -158,8 +161,7 @@ class Storm:
                 self._tracking.restart()
 
         clocks = [self._servings[0].clock] if self._servings[0].clock.library else []
-        chance = random.Random(f"{self._plan.seed}:weather")
-        return Weather(self._box, chance, self._plan.seed, self._plan.rate, clocks, restart)
+        return Weather(self._box, self._plan.seed, self._plan.rate, clocks, restart)
 
     def _settle(self) -> None:
         """Wait until every run is judged and nothing is owed."""
@@ -184,6 +186,7 @@ class Storm:
         self.tally.score.losses += ["still owed"] * told.pending
         missing = len(self._writer.finished) - told.judged
         self.tally.score.losses += ["run that was never judged"] * missing
+        self.tally.fires = count_jobs(self._database, self._starts, self.tally.score)
         say("an undisturbed Herald judges the same runs")
         self._witness.look()
         expected = self._witness.tell()
@@ -250,6 +253,7 @@ def report(seed: int, tally: Tally) -> bool:
     print(f"faults: {tally.faults.total()} " + _listed(tally.faults))
     print("and: " + _listed(tally.happened, ", "))
     print(f"incidents: planned={tally.filed[0]} filed={tally.filed[1]}")
+    print(f"jobs: {tally.fires}")
     print(f"duplicates: {len(score.duplicates)}")
     print(f"losses: {len(score.losses)}")
     print(f"at most once: given-up={told.given_up} unheard={score.unheard}; at least once: repeated={score.repeated}")
@@ -268,7 +272,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--pace", type=float, default=2.4, help="seconds between two kills, on average")
+    parser.add_argument("--pace", type=float, default=4.0, help="seconds at work before a kill, on average")
     parser.add_argument("--pipelines", type=int, default=8)
     parser.add_argument("--runs", type=int, default=24, help="of each pipeline")
     parser.add_argument("--rate", type=float, default=0.10, help="share of requests that go wrong")

@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from tests.storm.house import METRIC
+from tests.storm.house import JOB, METRIC
 
 _START_SECONDS = 90
 _GOOD, _FALLEN, _IMPOSSIBLE = 0.30, 0.24, 1.5
@@ -120,11 +120,12 @@ class Writer:
     finished: list[str] = field(default_factory=list)  # ids of those that ended well
 
     def __post_init__(self) -> None:
-        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
         from mlflow import MlflowClient
 
         self._client: Any = MlflowClient(tracking_uri=self.server.uri)
-        self._experiments = {each.pipeline: self._client.create_experiment(each.pipeline) for each in self.planned}
+        names = (*(each.pipeline for each in self.planned), JOB)
+        self.experiments = {name: str(self._client.create_experiment(name)) for name in names}
         self._left = self._in_turn()
 
     @property
@@ -148,7 +149,7 @@ class Writer:
 
     def _log(self, pipeline: str, number: int, says: Says) -> None:
         now = int(time.time() * 1000)
-        run = self._client.create_run(self._experiments[pipeline], start_time=now, run_name=f"{pipeline}-{number:03d}")
+        run = self._client.create_run(self.experiments[pipeline], start_time=now, run_name=f"{pipeline}-{number:03d}")
         run_id = str(run.info.run_id)
         value = {Says.FALLEN: _FALLEN, Says.IMPOSSIBLE: _IMPOSSIBLE}.get(says, _GOOD)
         self._client.log_metric(run_id, METRIC, value + 0.001 * ((number * 7) % 5 - 2))

@@ -24,7 +24,6 @@ class Weather:
     """Lets things go wrong after a seeded plan until it is told to stop."""
 
     box: RunningSandbox
-    chance: random.Random
     seed: int
     rate: float  # share of requests that meet a fault
     clocks: Sequence[Clock]
