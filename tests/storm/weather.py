@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from bot.sandbox import BREAKS, NO_ANSWERS, REFUSALS, TRICKLES, FaultKind, FaultPlan, RunningSandbox, Service
 from tests.storm.heralds import Clock
 
-RETRY_AFTER = ("1", "0", "3600", "date:1")
+RETRY_AFTER = ("1", "0", "20", "date:1")  # what says an hour is asked again after five minutes: longer than a storm
 KINDS = (*BREAKS, *NO_ANSWERS, *TRICKLES, FaultKind.ENDLESS)
 EPISODES = (*REFUSALS, *REFUSALS, FaultKind.LOGIN_PAGE, FaultKind.ERROR_BEFORE, FaultKind.TRICKLE_BEFORE)
 PLAN_SECONDS = 4.0
