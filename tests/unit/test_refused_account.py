@@ -519,7 +519,7 @@ def test_seconds_of_refusals_in_the_midst_of_much_work_lose_and_double_nothing(s
         sqlite_database,
         Services({"jira": tracker}, {}, {}),
         PlainWording(),
-        "host/1/1/a",
+        Owner("host/1/1/a"),
         lambda: datetime.now(NOON.tzinfo),
         time.sleep,
         workers=8,
