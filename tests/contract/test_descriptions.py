@@ -58,6 +58,10 @@ UNDECLARED: dict[tuple[str, str, str, int], Callable[[Exchange], bool]] = {
     ),
     # the list of its errors is described as an object
     ("confluence-dc", ANY, ANY, 404): lambda e: e.got.json()["statusCode"] == 404,
+    # who we are is no operation of the description, and the stand-in does not say
+    ("confluence-cloud", "GET", "/wiki/rest/api/user/current", 404): lambda e: e.got.text != "",
+    # that a channel may be asked for by its id
+    ("slack", "POST", "/api/conversations.info", 200): lambda e: "ok" in e.got.json(),
     # webhooks are described in prose only
     ("slack", "POST", r"/services/\w+/\w+/\w+", 200): lambda e: (
         json.loads(e.sent.body or "")["text"] != "" and e.got.text == "ok"
@@ -68,6 +72,10 @@ UNDECLARED: dict[tuple[str, str, str, int], Callable[[Exchange], bool]] = {
     ("slack", "POST", "/api/files.completeUploadExternal", 200): lambda e: e.got.json()["files"][0]["id"] != "",
     # a list instead of the one attachment that was added
     ("trello", "POST", r"/cards/\w+/attachments", 200): lambda e: {"id", "name", "url"} <= set(e.got.json()),
+    # sizes are described as text, and sent as numbers
+    ("trello", "GET", r"/cards/\w+/attachments", 200): lambda e: all(
+        isinstance(row.get("bytes", 0), int | None) for row in e.got.json()
+    ),
     # described as a word, though they are a list
     ("trello", "GET", r"/boards/[0-9a-f]{24}", 200): lambda e: e.got.json()["memberships"][0]["memberType"] == "normal",
     # that an attachment can be taken off again
