@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -71,13 +70,14 @@ def _of_session(leader: int, fire_id: str) -> Iterator[psutil.Process]:
 
 
 def age(process: psutil.Process) -> float:
-    """Return for how many seconds a process has lived, by a clock that nobody sets."""
+    """Return for how many seconds a process has lived, by the kernel's own clock, which nobody sets."""
     try:
+        uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
         stat = Path("/proc", str(process.pid), "stat").read_text(encoding="utf-8", errors="replace")
         ticks = int(stat.rpartition(")")[2].split()[19])
     except (OSError, ValueError, IndexError):
         return 0.0
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return uptime - ticks / os.sysconf("SC_CLK_TCK")
 
 
 def end(processes: Sequence[psutil.Process], grace: float) -> None:

@@ -23,6 +23,8 @@ _START_SECONDS = 2.0  # in which another Herald's look at the lock is over, or i
 _PAUSE_SECONDS = 0.02
 _BETWEEN_SEARCHES = 5.0  # seconds between looks whether a job lost its keeper
 _KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+_PARTING_SECONDS = 1.0  # that a keeper needs to end after its job
+_PARTED: list[subprocess.Popen[bytes]] = []  # keepers of jobs that have ended, to be buried
 
 
 class LocalExecutor:
@@ -75,6 +77,17 @@ class LocalExecutor:
     def _bury(self) -> None:
         """Take note of keepers that have ended since; one may outlive its command by what that left behind."""
         self._keepers = {fire: keeper for fire, keeper in self._keepers.items() if keeper.poll() is None}
+        _PARTED[:] = [keeper for keeper in _PARTED if keeper.poll() is None]
+
+    def _part_with_keeper(self, job: Job) -> None:
+        """Let the keeper of a job that has ended go, or go on with what the job left behind."""
+        keeper = self._keepers.pop(job.fire_id, None)
+        if keeper is None:
+            return
+        try:
+            keeper.wait(_PARTING_SECONDS)
+        except subprocess.TimeoutExpired:
+            _PARTED.append(keeper)
 
     def _processors(self, wanted: int) -> list[int]:
         """Choose processors in turn, so that jobs that run at once share as few as possible."""
@@ -87,6 +100,7 @@ class LocalExecutor:
         self._bury()
         status = _noted(job)
         if status is not None:
+            self._part_with_keeper(job)
             return status
         if _lives(job):
             self._end_if_nobody_keeps_it(job)
@@ -98,7 +112,8 @@ class LocalExecutor:
     def _end_if_nobody_keeps_it(self, job: Job) -> None:
         """End a job whose keeper was killed, or that never had one, when its time is up."""
         now = time.monotonic()
-        if now - self._searched.get(job.fire_id, -_BETWEEN_SEARCHES) < _BETWEEN_SEARCHES or _is_kept(job):
+        is_begun = (job.folder / "pid").exists()
+        if not is_begun or now - self._searched.get(job.fire_id, 0.0) < _BETWEEN_SEARCHES or _is_kept(job):
             return
         self._searched[job.fire_id] = now
         found = _processes(job)

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bot.adapters import job_processes, local_jobs
 from bot.adapters.local_jobs import LocalExecutor
 from bot.errors import JobError
 from bot.job_logs import last_lines
@@ -367,6 +368,37 @@ def test_a_command_that_lost_its_keeper_is_ended_when_its_time_is_up(shell, hera
     assert second.poll(job).state is JobState.RUNNING
     assert wait_for_end(job, second) == JobStatus(JobState.ENDED, None, timed_out=True)
     assert not any(is_running(process.pid) for process in tree)
+
+
+def test_a_job_whose_keeper_has_not_yet_said_who_it_is_has_one(shell, herald, monkeypatch):
+    """Its processes are seen before its note; by a clock that was set they would be hours old."""
+    monkeypatch.setattr("bot.adapters.local_jobs._BETWEEN_SEARCHES", 0.0)
+    monkeypatch.setattr("bot.adapters.job_processes.age", lambda _process: 1e9)
+    job, executor = shell("exit 5"), herald()
+    executor.start(job)
+    assert wait_for_end(job, executor) == JobStatus(JobState.ENDED, 5)
+
+
+def test_a_process_is_as_old_as_the_kernel_says_whatever_the_clock():
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    old = psutil.Process(process.pid)
+    assert 0 <= job_processes.age(old) < PATIENCE
+    time.sleep(0.1)
+    assert job_processes.age(old) >= 0.05
+    process.communicate(b"\n")
+    assert job_processes.age(old) == 0
+
+
+def test_a_job_that_ended_leaves_no_keeper_for_herald_to_bury(shell):
+    executor = LocalExecutor()
+    wait_for_end(shell("exit 0"), executor)
+    assert executor._keepers == {}
+
+    def all_buried() -> bool:
+        executor._bury()
+        return not local_jobs._PARTED
+
+    wait_for(all_buried, "the end of the keeper")
 
 
 # ---- what is left of a job
