@@ -35,6 +35,7 @@ READS_CONFIG = {
     "outbox retry": ("outbox", "retry", "1"),
     "outbox cancel": ("outbox", "cancel", "1"),
     "outbox reconcile": ("outbox", "reconcile"),
+    "chat test": ("chat", "test"),
     "doctor": ("doctor",),
     "backup": ("backup", "state.backup"),
     "restore": ("restore", "state.backup"),
@@ -97,7 +98,7 @@ def commands(group: object, path: tuple[str, ...] = ()) -> Iterator[str]:
 
 
 def test_every_command_is_tried_here():
-    tried = {*READS_CONFIG, "judge", "init", "sandbox", "demo"} - {"dry run"}
+    tried = {*READS_CONFIG, "chat", "judge", "init", "sandbox", "demo"} - {"dry run"}
     assert set(commands(typer.main.get_command(cli.app))) == tried
 
 
@@ -110,7 +111,7 @@ def test_a_configuration_that_cannot_be_used_is_told(herald, command, problem):
     herald(*READS_CONFIG[command]).refuses(words)
 
 
-@pytest.mark.parametrize("command", [name for name in READS_CONFIG if name not in {"doctor", "restore"}])
+@pytest.mark.parametrize("command", [name for name in READS_CONFIG if name not in {"chat test", "doctor", "restore"}])
 def test_a_state_that_cannot_be_opened_is_told(herald, command):
     write(NOWHERE)
     herald(*READS_CONFIG[command]).refuses("the state cannot be used: unable to open database file")

@@ -114,7 +114,7 @@ def test_a_test_set_that_shrank_is_one_ticket_that_says_by_how_much(trouble, tic
     made.runs.add("shrunk", BEGAN + 4 * HOUR, 0.5, test_examples=700)
     made.look(5 * HOUR)
     title, text, done = ticket()
-    assert words(locale, "data changed, runs cannot be compared", "数据变化，运行不可比") in title
+    assert words(locale, "data changed, runs cannot be compared", "数据有变化，运行无法比较") in title
     assert "12,000" in text
     assert "700" in text
     assert not done

@@ -93,7 +93,7 @@ def keeps_its_state(installed: Installed) -> None:
     assert json.loads(installed.run("herald", "status", "--json", *here))["pipelines"][0]["name"] == "p"
     installed.run("herald", "backup", "state.backup", *here)
     installed.run("herald", "restore", "state.backup", "--replace", *here)
-    assert "nothing needs you" in installed.run("herald", "digest", *here)
+    assert "p has never been looked at" in installed.run("herald", "digest", *here)
 
 
 @contextmanager
