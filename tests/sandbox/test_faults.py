@@ -85,6 +85,7 @@ def test_a_redirect_to_a_login_names_another_host(jira, sandbox):
     assert jira.get("/myself").headers["Location"].startswith("https://login.example.org/")
 
 
+@pytest.mark.undescribed
 @pytest.mark.parametrize(
     ("kind", "refusals"),
     [
@@ -124,6 +125,7 @@ def test_a_trickle_comes_byte_by_byte_and_is_whole_in_the_end(jira, sandbox, tic
     assert tickets(jira) == int(was_done)
 
 
+@pytest.mark.undescribed
 def test_a_trickle_keeps_a_client_that_waits_for_each_byte_alone(jira, sandbox):
     sandbox.strike(Fault(FaultKind.TRICKLE_BEFORE, pause=0.05))
     began = time.monotonic()
@@ -151,6 +153,7 @@ def test_an_episode_strikes_all_of_one_service_and_ends_by_itself(jira, wiki, sa
     assert jira.get("/myself").status_code == 200
 
 
+@pytest.mark.undescribed
 def test_an_episode_can_be_told_over_http(jira, sandbox, clock):
     told = {"kind": "login_page", "service": "jira-cloud", "lasts": 5}
     assert CLIENT.post(f"{sandbox.url}/_sandbox/faults", json=told).is_success
