@@ -6,7 +6,8 @@ TORCH  ?= torch==2.13.0
 INDEX  ?=
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check $(if $(INDEX),--index-url $(INDEX))
-JOBS   ?= auto
+# Tests wait a quarter of their time, for other processes and for disks.
+JOBS   ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() * 3 // 2 or 1)')
 TIMES  ?= 100
 
 .PHONY: setup demo test fuzz check format contract chaos storm wheel decoder clean
@@ -46,6 +47,7 @@ decoder: setup
 	$(BIN)/python -m pytest -m long tests/trainer
 
 chaos: setup
+	$(BIN)/python -m pytest -m long --numprocesses $(JOBS) tests/chaos  # killed at every step
 	$(BIN)/python -m tests.chaos.run $(CHAOS)
 
 storm: setup

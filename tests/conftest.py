@@ -3,7 +3,6 @@
 import atexit
 import logging
 import shutil
-import sys
 import tempfile
 import uuid
 import warnings
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from bot.store import Database
@@ -38,13 +38,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         profiles.adapt_test(item, times=config.getoption(TIMES), is_seeded=config.getoption(SEED) is not None)
 
 
+def log_plainly() -> None:
+    """Log as structlog does by default, but without the picture of all frames and values: rich takes seconds for one."""
+    *before, _ = structlog.get_config()["processors"]
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*before, plain])
+
+
 @pytest.fixture(autouse=True)
 def log_as_before() -> Iterator[None]:
     """Let no command that a test runs in this process say what later tests hear of the log."""
     before = logging.getLogger().handlers[:]
+    log_plainly()
     yield
-    if "structlog" in sys.modules:
-        sys.modules["structlog"].reset_defaults()
+    structlog.reset_defaults()
     for added in [handler for handler in logging.getLogger().handlers if handler not in before]:
         logging.getLogger().removeHandler(added)
 

@@ -1,8 +1,9 @@
-"""A week of one pipeline, told by processes that are killed: `python -m tests.chaos.story FOLDER PART/PARTS`.
+"""A week of one pipeline, told by processes that are killed: `python -m tests.chaos.story FOLDER PART/PARTS WHICH`.
 
 The outside world lies in files, so that it outlives the process: runs in a log that real jobs write, services pickled
 after each call. The story is told once without a kill, and once more for every step of this part: there the process
-ends itself, and another goes on until all is done. Prints the steps and how each world looked in the end, as JSON.
+ends itself, and another goes on until all is done. WHICH is "every" step, or "each" kind of step once: the first of its
+name in an effect of its kind. Prints the steps and how each world looked in the end, as JSON.
 """
 
 from __future__ import annotations
@@ -75,13 +76,13 @@ class Kept:
         def call(*args: Any) -> Any:
             changes = name in CHANGES
             if changes:
-                self.step(f"service.{name}-asked")
+                self.step(f"service.{self.path.name}.{name}-asked")
             answer = getattr(service, name)(*args)
             part = self.path.with_suffix(".part")
             part.write_bytes(pickle.dumps(service))
             part.replace(self.path)
             if changes:
-                self.step(f"service.{name}-done")
+                self.step(f"service.{self.path.name}.{name}-done")
             return answer
 
         return call
@@ -271,19 +272,37 @@ def report(folder: Path, kills: Iterable[int]) -> Iterator[dict[str, Any]]:
         yield {"kill": kill_at, "processes": attempts, "outcome": outcome(place)}
 
 
-def kills_among(steps: list[str], share: str) -> range:
+def of_each_kind(steps: list[str]) -> list[int]:
+    """Return the numbers of the first steps of their name, from 1; in a delivery, the first in one of its kind.
+
+    The kind of an effect is what it asks of the services, in their order.
+    """
+    firsts: dict[tuple[object, ...], int] = {}
+    ends = [number for number, step in enumerate(steps) if step == "delivery.recorded"]
+    for number, step in enumerate(steps):
+        effect: tuple[str, ...] = ()
+        if step.startswith(("delivery.", "service.")):
+            end = next(end for end in ends if end >= number)
+            begin = max(at for at in range(number + 1) if steps[at] == "delivery.claimed")
+            effect = tuple(steps[begin:end])
+        firsts.setdefault((effect, step), number + 1)
+    return sorted(firsts.values())
+
+
+def kills_among(steps: list[str], share: str, which: str) -> list[int]:
     """Return the numbers of the steps to die at, from 1: those of one part of so many."""
     part, parts = map(int, share.split("/"))
-    return range(part + 1, len(steps) + 1, parts)
+    kills = of_each_kind(steps) if which == "each" else list(range(1, len(steps) + 1))
+    return kills[part::parts]
 
 
 def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     deliver.draw_history = lambda chart: chart.filename.encode()  # drawing takes most of the time, and is no step
-    folder, share = sys.argv[1:]
+    folder, share, which = sys.argv[1:]
     place = Path(folder) / "undisturbed"
     steps = undisturbed(place)
-    kills = kills_among(steps, share)
+    kills = kills_among(steps, share, which)
     told = {"steps": steps, "undisturbed": outcome(place), "killed": list(report(Path(folder), kills))}
     print(json.dumps(told))  # noqa: T201
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.story import of_each_kind
+
 ROOT = Path(__file__).parents[2]
 KINDS = {"fire", "job", "run", "delivery", "service"}
-PARTS = 6  # so that the kills are spread over the workers
+PARTS_OF_EACH, PARTS_OF_ALL = 3, 6  # so that the kills are spread over the workers
 WHOLE_STORY = {
     "jobs": 4,
     "judged": 7,
@@ -25,9 +27,9 @@ WHOLE_STORY = {
 }
 
 
-def tell(folder: Path, part: int):
-    command = [sys.executable, "-m", "tests.chaos.story", str(folder), f"{part}/{PARTS}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+def tell(folder: Path, part: int, parts: int, which: str):
+    command = [sys.executable, "-m", "tests.chaos.story", str(folder), f"{part}/{parts}", which]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -42,6 +44,18 @@ def assert_whole(told):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(PARTS))
-def test_killed_at_any_step_it_loses_nothing_and_says_nothing_twice(tmp_path, part):
-    assert_whole(tell(tmp_path, part))
+@pytest.mark.parametrize("part", range(PARTS_OF_EACH))
+def test_killed_at_each_step_of_each_kind_of_effect_it_loses_nothing_and_says_nothing_twice(tmp_path, part):
+    assert_whole(tell(tmp_path, part, PARTS_OF_EACH, "each"))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", range(PARTS_OF_ALL))
+def test_killed_at_any_step_at_all_it_loses_nothing_and_says_nothing_twice(tmp_path, part):
+    assert_whole(tell(tmp_path, part, PARTS_OF_ALL, "every"))
+
+
+def test_each_kind_of_effect_is_killed_at_each_of_its_steps():
+    page = ["delivery.claimed", "service.wiki.create-asked", "delivery.recorded"]
+    ticket = ["delivery.claimed", "service.tracker.create-asked", "delivery.recorded"]
+    assert of_each_kind(["run.loaded", *page, "run.loaded", *ticket, *page]) == [1, 2, 3, 4, 6, 7, 8]
