@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import assert_never
 
-import structlog
 from sqlalchemy import Connection
 
 from bot import charts, render
@@ -31,6 +30,7 @@ from bot.dispatch import Dispatcher, ignore_step
 from bot.domain.effects import ObjectKey, channel_of
 from bot.errors import ConfigError, TemplateError
 from bot.formats import Locale
+from bot.journal import get_logger
 from bot.paths import absolute, with_absolute_paths
 from bot.ports import Chat, DeadMan, Executor, RunStore, Tracker, Wiki
 from bot.render import Renderer
@@ -42,7 +42,7 @@ _WORKERS = 8  # they wait for services most of the time
 _AT_ONCE = _WORKERS // 2  # effects under way to one service, so that one that stalls leaves workers to the others
 _MESSAGE_GAP = timedelta(seconds=1)  # what Slack asks for, by channel
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

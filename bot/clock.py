@@ -12,12 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import structlog
+from bot.journal import get_logger
 
 _SLEW = timedelta(seconds=2)  # clocks drift apart, and time servers pull at them
 _BELIEVED_AFTER = 300.0  # seconds in which the wall clock keeps to another time
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def wall_clock() -> datetime:

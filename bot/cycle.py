@@ -9,14 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import structlog
-
 from bot import job_logs
 from bot.config import Config, JobSection, PipelineSection
 from bot.dispatch import ignore_step
 from bot.domain.fires import Fire, FireState
 from bot.domain.runs import Run, RunStatus
 from bot.errors import JobError, RunStoreError
+from bot.journal import get_logger
 from bot.judging import BASELINE_RUNS, Judging, Past, series_of
 from bot.lookout import Lookout
 from bot.ports import Executor, Job, JobState, JobStatus, RunStore
@@ -33,7 +32,7 @@ _LEASE = timedelta(minutes=2)
 _LOG_LINES = 20
 _AT_ONCE = 25  # runs of the past
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def ignore_progress(done: int, total: int) -> None:

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Protocol
 
-import structlog
 from sqlalchemy import Connection
 
 from bot.deadline import ending_at
@@ -29,7 +28,7 @@ from bot.errors import (
     StateError,
     TemplateError,
 )
-from bot.journal import describe
+from bot.journal import describe, get_logger
 from bot.mending import owe_mend, owe_mends
 from bot.render import Renderer
 from bot.store import Database, incidents, outbox, texts
@@ -46,7 +45,7 @@ _SHORTEST_WAIT = 0.02
 _SERVERS_FAULT = 500  # and above, by its status
 _LONGEST_FAILING = timedelta(days=1)  # of one effect, while others are taken
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 def ignore_step(step: str) -> None:

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-import structlog
-
 from bot.domain.pacing import is_held
 from bot.errors import HeraldError
-from bot.journal import describe, journal
+from bot.journal import describe, get_logger, journal
 
 AFTER_TROUBLE = timedelta(seconds=30)
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Task(Protocol):

@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
@@ -119,10 +120,52 @@ journal = Journal()
 
 
 def set_up(level: int, stream: TextIO | None = None, kept: Journal = journal) -> None:
-    """Log to *stream*, standard error if none is given; what libraries log is counted like our own lines."""
+    """Log to *stream*, standard error if none is given; what libraries log is counted like our own lines.
+
+    structlog is imported with the first line only: most commands that look have none to write.
+    """
+    global _configure  # noqa: PLW0603
+    _configure = partial(_set_up, level, stream or sys.stderr, kept)
+    if "structlog" in sys.modules:
+        _configured()
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler, _FromLibraries):
+            root.removeHandler(handler)
+    root.addHandler(_FromLibraries(logging.WARNING))
+
+
+_configure: Callable[[], None] | None = None
+
+
+def _configured() -> None:
+    global _configure
+    if _configure is not None:
+        configure, _configure = _configure, None
+        configure()
+
+
+@dataclass(frozen=True, slots=True)
+class Logger:
+    """Writes lines in a module's name."""
+
+    name: str
+
+    def __getattr__(self, level: str) -> Any:
+        _configured()
+        import structlog
+
+        return getattr(structlog.get_logger(self.name), level)
+
+
+def get_logger(name: str) -> Any:
+    """Return what logs in the name of a module: `get_logger(__name__).warning("what happened", pipeline="search")`."""
+    return Logger(name)
+
+
+def _set_up(level: int, stream: TextIO, kept: Journal) -> None:
     import structlog
 
-    stream = stream or sys.stderr
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -135,11 +178,6 @@ def set_up(level: int, stream: TextIO | None = None, kept: Journal = journal) ->
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _Printer(stream),
     )
-    root = logging.getLogger()
-    for handler in root.handlers[:]:
-        if isinstance(handler, _FromLibraries):
-            root.removeHandler(handler)
-    root.addHandler(_FromLibraries(logging.WARNING))
 
 
 class _Printer:
@@ -160,6 +198,7 @@ class _FromLibraries(logging.Handler):
     """Takes what libraries warn of into the one log."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        _configured()
         import structlog
 
         try:

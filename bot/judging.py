@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-import structlog
 from sqlalchemy import Connection
 
 from bot import compose
@@ -22,6 +21,7 @@ from bot.domain.silence import find_silence
 from bot.domain.telling import Places, Publish, effects_of, wants_page
 from bot.errors import ArtifactsAwayError, RunStoreError, in_short
 from bot.formats import Locale
+from bot.journal import get_logger
 from bot.ports import RunStore
 from bot.seam import TABLE_FILE
 from bot.store import Database, aside, contacts, fires, incidents, outbox, pipelines, runs
@@ -36,7 +36,7 @@ _LONGEST_SERIES = 500  # characters
 _BASELINE_BYTES = 512_000_000  # of per-example tables that a run is held against
 _PATIENCE = 3, timedelta(minutes=10)  # tries, or time, after which a run is judged without artifacts that are away
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
-import structlog
 from sqlalchemy import Connection
 
 from bot import compose
@@ -14,12 +13,13 @@ from bot.config import PipelineSection
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, advance
 from bot.domain.judge import Assessment, SeriesState
 from bot.domain.sight import A_DAY, Look, find_blindness, missed, saw
+from bot.journal import get_logger
 from bot.judging import Judging
 from bot.store import incidents, looks, runs
 
 _NAMES_SHOWN = 5
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

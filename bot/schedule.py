@@ -7,20 +7,19 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.config import Config, ScheduleSection
 from bot.domain.fires import Fire
-from bot.journal import describe
+from bot.journal import describe, get_logger
 from bot.store import fires, pipelines
 from bot.store.pipelines import KnownPipeline
 from bot.timetable import first_after, latest_until
 
 _PUNCTUAL = timedelta(minutes=1)  # a due time met this late was not missed
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 Looked = dict[str, tuple[datetime, datetime]]  # by pipeline: a due time that is right, and when that was found

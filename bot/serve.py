@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-import structlog
-
 from bot.app import Herald, load_for_work, make_dead_man
 from bot.cycle import LEASE_OF
 from bot.digest import owe_due_digest
 from bot.dispatch import LEASE
 from bot.errands import Errand, Task, start_thread
 from bot.errors import HeraldError, IntegrationError
-from bot.journal import describe, journal
+from bot.journal import describe, get_logger, journal
 from bot.ports import DeadMan
 from bot.schedule import Looked, record_due
 from bot.stopping import STOP_SECONDS, Orders
@@ -35,7 +33,7 @@ _FOR_CYCLES = 6.0  # seconds, before their jobs are ended
 _HANGS_AFTER = 2 * LEASE  # an effect that is under way so long will not end any more
 _LOOKS_AT_ONCE = 8  # pipelines without a job; what they read is MLflow's, and that may be one SQLite file
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(slots=True)

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
-import structlog
-
 from bot import __version__
 from bot.domain.fires import Fire, FireState
 from bot.domain.runs import Release, Run, RunStatus
 from bot.errors import RowRefusedError, RunStoreError, StateError, in_short
+from bot.journal import get_logger
 from bot.judging import Judging, Past, stand_in
 from bot.store import aside, fires, runs
 from bot.store.aside import SetAside
@@ -21,7 +20,7 @@ from bot.store.runs import JudgedRun
 # Until the next try; after the last of them only another version of Herald tries again.
 _PAUSES = (timedelta(minutes=10), timedelta(hours=1), timedelta(days=1))
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

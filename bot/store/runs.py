@@ -8,13 +8,13 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from bot.domain.incidents import SeriesKey
 from bot.domain.judge import Assessment, Finding, Outcome, SeriesState
 from bot.domain.runs import DataCard, Run, Unread
 from bot.errors import in_short
+from bot.journal import get_logger
 from bot.store.codec import dump, load
 from bot.store.pieces import in_pieces
 from bot.store.tables import runs, series_states
@@ -22,7 +22,7 @@ from bot.store.tables import runs, series_states
 _KEPT = 512  # runs
 _SPARE = 5  # runs to take the latest from, should it be one that cannot be read
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
