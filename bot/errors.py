@@ -19,12 +19,16 @@ HeraldError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 
 from bot.escape import storable
 
-_LONGEST = 200  # characters of another's words
+_LONGEST = 400  # characters of another's words
+_LEFT_OUT, _CUT = " … ", "…"
+_SENTENCE = re.compile(r".+?(?:[.!?]\s+(?![a-z])|[。！？]|$)", re.DOTALL)
+_FOR_PROGRAMMERS = ("[SQL:", "[parameters:", "(Background on this error", "Traceback (", 'File "', "Stack trace:")
 
 
 class HeraldError(Exception):
@@ -156,7 +160,34 @@ def own_words(error: IntegrationError) -> str:
 
 
 def in_short(error: BaseException) -> str:
-    """Return the first line of an error's words, or its name where it has none."""
-    lines = storable(str(error)).strip().splitlines()
-    words = lines[0].strip() if lines else type(error).__name__
-    return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+    """Return an error's words in one line for people, or its name where it has none: no query, no frames."""
+    lines = (line.strip() for line in storable(str(error)).splitlines())
+    words = " ".join(line for line in lines if line and not line.startswith(_FOR_PROGRAMMERS))
+    return abridge(words or type(error).__name__, _LONGEST)
+
+
+def abridge(text: str, limit: int) -> str:
+    """Cut *text* to *limit* characters between sentences: its beginning says what is, its end what helps.
+
+    A sentence that alone is too long is cut between words.
+    """
+    if len(text) <= limit:
+        return text
+    first, *others = (sentence.strip() for sentence in _SENTENCE.findall(text))
+    if not others:
+        return _shortened(text, limit)
+    begin = _shortened(first, limit * 2 // 3)
+    end = _shortened(others.pop(), limit - len(begin) - len(_LEFT_OUT))
+    room = min(limit // 2, limit - len(begin)) - len(_LEFT_OUT)
+    while others and len(others[-1]) + 1 + len(end) <= room:
+        end = f"{others.pop()} {end}"
+    while others and len(begin) + 1 + len(others[0]) + len(_LEFT_OUT) + len(end) <= limit:
+        begin = f"{begin} {others.pop(0)}"
+    return f"{begin.removesuffix(_CUT)}{_LEFT_OUT}{end}"
+
+
+def _shortened(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    head = text[: limit - 1]
+    return (head.rpartition(" ")[0] if " " in head[limit // 2 :] else head).rstrip() + _CUT

@@ -15,8 +15,7 @@ from urllib.parse import urlsplit
 import requests
 from pydantic import SecretStr
 
-from bot.adapters.cutting import shorten
-from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError
+from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError, abridge
 
 T = TypeVar("T")
 
@@ -197,7 +196,7 @@ def complaint_of(response: Answer) -> tuple[str, dict[str, str]]:
     if not words and not fields:
         words = [readable(response.content) or reasons.get(response.status_code, "no reason given")]
     said = "; ".join(dict.fromkeys([*words, *(f"{name}: {text}" for name, text in fields.items())]))
-    return shorten(said, _WORDS).rstrip(".") + ".", fields
+    return abridge(said, _WORDS).rstrip(".") + ".", fields
 
 
 def _words_of(answer: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
@@ -231,7 +230,7 @@ def _item_words(item: object) -> str:
 def readable(content: bytes) -> str:
     """Take the words out of what may be a page of HTML."""
     text = re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", _head_of(content))
-    return shorten(" ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split()), _WORDS)
+    return abridge(" ".join(html.unescape(re.sub(r"<[^>]*>", " ", text)).split()), _WORDS)
 
 
 def _head_of(content: bytes) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Any
 
-from bot.adapters.cutting import shorten
 from bot.adapters.evidence import held_in, prove, text_in
-from bot.errors import AccountError, GoneError, IntegrationError, PermanentError, Reach, RetryableError
+from bot.errors import AccountError, GoneError, IntegrationError, PermanentError, Reach, RetryableError, abridge
 
 
 class _Passing(Enum):
@@ -139,7 +138,7 @@ def _refusal(doing: str, answer: Mapping[str, Any], *, write: bool) -> Integrati
     details = "; ".join(str(each) for each in (answer.get("response_metadata") or {}).get("messages", []))
     needed = f"needed: {answer['needed']}" if answer.get("needed") else ""
     said = " ".join(part for part in (word, f"({details or needed})" if details or needed else "") if part)
-    message = shorten(f"Slack did not {doing}: {said}.", _LONGEST_COMPLAINT)
+    message = abridge(f"Slack did not {doing}: {said}.", _LONGEST_COMPLAINT)
     if word in PASSING:
         return RetryableError(message, doubtful=write and PASSING[word] is _Passing.PERHAPS_DONE)
     message, fields = f"{message} {advice_for(word)}".rstrip(), {"error": word}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bot.domain.judge.findings import Outcome
-from bot.errors import TemplateError
+from bot.errors import TemplateError, abridge
 from bot.escape import mend_jira_row, to_plain
 from bot.formats import Locale
 from bot.render.message import MessageDocument, Paragraph, Part
@@ -186,7 +186,7 @@ class Renderer:
             self.word("unset_item").format(
                 field=self.word(f"unset_{each.field}") if each.field in _TICKET_FIELDS else each.field,
                 value=_short(each.value, _UNSET_VALUE),
-                words=_short(each.words, _UNSET_WORDS),
+                words=abridge(" ".join(to_plain(each.words).split()), _UNSET_WORDS),
             )
             for each in unset
         ]
