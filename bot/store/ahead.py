@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Column, ColumnElement, Connection, Table, update
 
+from bot.domain.pacing import Pauses
 from bot.store.outbox import EffectState
 from bot.store.tables import contacts, fires, looks, outbox, pipelines, set_aside
 
 LEEWAY = timedelta(minutes=5)  # of the clocks of those who share a state
-LONGEST_PAUSE = timedelta(hours=2)  # longer than any effect is made to wait
+LONGEST_PAUSE = timedelta(seconds=Pauses().longest) + LEEWAY  # longer than any effect is made to wait
 
 _LONGEST_ASIDE = timedelta(days=2)
 

@@ -23,6 +23,7 @@ from tests.unit.simulation import World, configured, due_times_of, make_server
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
 FAR = 40 * DAY
+HOUR = timedelta(hours=1)
 
 
 class Clocks:
@@ -243,13 +244,14 @@ def bring_back(bench) -> int:
         return ahead.bring_back(tx, bench.clock.now)
 
 
-def test_what_was_owed_and_put_back_by_a_wrong_clock_is_delivered(bench):
+@pytest.mark.parametrize("far", [FAR, HOUR])
+def test_what_was_owed_and_put_back_by_a_wrong_clock_is_delivered(bench, far):
     drainer = bench.dispatcher()
-    bench.clock.now += FAR
+    bench.clock.now += far
     bench.tracker.faults.fail_next("create", RetryableError("503", doubtful=True))
     bench.owe(open_ticket(), comment("run6"), tell("opened"))
     drainer.drain()
-    bench.clock.now -= FAR
+    bench.clock.now -= far
     assert bring_back(bench)
     drainer.drain(timedelta(minutes=5))
     assert bench.owed == []
