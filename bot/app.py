@@ -204,7 +204,7 @@ def reconfigure(old: Herald, config: Config) -> Herald:
     return replace(old, config=config, run_store=make_run_store(config), dispatcher=dispatcher)
 
 
-def load_for_work() -> None:
+def load_for_work(config: Config) -> None:
     """Import everything that cycles and deliveries import where they use it: what threads import together may break.
 
     A thread that meets another in the middle of packages which import one another finds half of a module, and so does
@@ -214,7 +214,8 @@ def load_for_work() -> None:
 
     from bot.adapters import mlflow
 
-    mlflow.load()
+    mlflow.load(config.mlflow.tracking_uri)
+    mlflow.load_for_artifacts()
     load_for_delivery()
 
 

@@ -542,6 +542,18 @@ class Config(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _required_fields_exist(self) -> Self:
+        """Refuse a required field that no ticket of a pipeline has: its refusal would never keep a ticket back."""
+        for name, pipeline in self.pipeline.items():
+            tracker = self.tracker.get(pipeline.tracker or "")
+            own = tracker.fields if isinstance(tracker, JiraSection) else {}
+            known = sorted({"priority", "assignee", "components", "labels", *own})
+            for wanted in pipeline.tickets.required:
+                if wanted not in known:
+                    raise ValueError(f"pipeline.{name}.tickets.required: {wanted!r} is not one of {known}")
+        return self
+
+    @model_validator(mode="after")
     def _predecessors_exist(self) -> Self:
         """Refuse a pipeline that waits for one that is not there, or in the end for itself."""
         after = {name: p.schedule.after for name, p in self.pipeline.items() if p.schedule and p.schedule.after}

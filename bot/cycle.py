@@ -146,6 +146,8 @@ class Cycle:
     def _finish_recorded(self, report: CycleReport) -> None:
         with self.database.begin() as tx:
             recorded = fires.unfinished(tx, self.name)
+        if self.pipeline.job is None and not any(fire.started_at for fire in recorded):
+            return  # the look at the cycle's end sees all that this one would
         self._judge_new(report, but_not={fire.fire_id for fire in recorded})
         for fire in recorded:
             if not self.stopping():

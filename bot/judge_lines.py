@@ -321,14 +321,12 @@ def marks(findings: Sequence[Finding], width: int = SPARK_WIDTH) -> str:
 
 def print_table(judged: Sequence[JudgedSeries], locale: Locale = "en") -> None:
     """Print a table for a person at a terminal, and under it a sentence on the newest run of each metric."""
-    from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
 
-    words, console = words_in(locale), Console()
-    table = Table()
-    for heading in words.columns:
-        table.add_column(heading, no_wrap=True)
+    from bot.stacking import Stacking, WholeConsole
+
+    words, console = words_in(locale), WholeConsole()
+    table = Stacking(*words.columns)
     width = min(SPARK_WIDTH, max(console.width - ROOM_FOR_NUMBERS, NARROWEST))
     for series in judged:
         newest = series.findings[-1]
@@ -336,8 +334,8 @@ def print_table(judged: Sequence[JudgedSeries], locale: Locale = "en") -> None:
         history = f"{sparkline(series.values, width)}\n{marks(series.findings, width)}"
         outcome = words.outcome(newest.outcome)
         table.add_row(escape(series.metric), str(len(series.values)), row.value, outcome, row.relative, history)
-    console.print(table)
+    table.print(console)
     for series in judged:
         told = words.say_series(series.findings[-1], series.order)
         name = "" if series.metric in told else f"{series.metric}: "
-        console.print(escape(name + told), soft_wrap=True, highlight=False)
+        console.print(escape(name + told), highlight=False)

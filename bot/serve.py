@@ -66,7 +66,7 @@ class Server:
 
         Says whether everything that was under way has come to its end.
         """
-        load_for_work()
+        load_for_work(self.herald.config)
         self.dead_man = make_dead_man(self.herald.config)
         self.forgetting.rest(self.herald.around.clock(), _BEFORE_CLEARING)
         log.info("serving", pipelines=len(self.herald.config.pipeline))
@@ -241,7 +241,9 @@ class Server:
     def _reload(self) -> None:
         """Take on the configuration as it reads now; one that cannot be used changes nothing."""
         try:
-            self.herald = self.reconfigured(self.herald)
+            herald = self.reconfigured(self.herald)
+            load_for_work(herald.config)
+            self.herald = herald
         except HeraldError as error:
             for line in str(error).splitlines():
                 log.error("configuration kept as it was", error=line, always=True)  # noqa: TRY400

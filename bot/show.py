@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn
 
 from bot.checks import Check, Examined
 from bot.domain.judge import Finding, Outcome, unjudged
-from bot.stacking import Stacking
+from bot.stacking import Stacking, WholeConsole
 from bot.store.aside import SetAside
 from bot.store.runs import JudgedRun
 from bot.unread import say_unread
@@ -110,7 +110,7 @@ def print_cycle(
             }
         )
         return
-    console = Console()
+    console = WholeConsole()
     if report.busy:
         console.print(f"{escape(name)}: another Herald is at work on it; nothing was done here")
     elif report.trouble:
@@ -157,7 +157,7 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
             }
         )
         return
-    console = Console()
+    console = WholeConsole()
     table = Stacking("pipeline", "last run", "ended", "finding", "next", "open incidents")
     for pipeline in seen.pipelines:
         last = pipeline.last
@@ -243,7 +243,7 @@ def print_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> None:
             }
         )
         return
-    console = Console()
+    console = WholeConsole()
     if not rehearsal.judged:
         console.print("No new run to judge (a dry run starts no job).")
     else:
@@ -259,7 +259,7 @@ def print_addresses(rows: Sequence[tuple[str, str, str]], pages: str) -> None:
     table = Stacking("service", "address", "credentials")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    console = Console()
+    console = WholeConsole()
     table.print(console)
     console.print(f"Pages to look at: {pages}   Ctrl-C ends it.")
 
@@ -334,6 +334,7 @@ def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
 
 def _findings_table(runs: Sequence[JudgedRun]) -> Stacking:
     table = Stacking("run", "metric", "finding", "value", "baseline", "change", "why")
+    are_apart = any(sum(finding.part is None for finding in judged.findings) > 1 for judged in runs)
     for judged in runs:
         name = escape(judged.run.name)
         for finding in judged.findings:
@@ -349,7 +350,8 @@ def _findings_table(runs: Sequence[JudgedRun]) -> Stacking:
                     finding.reason.replace("_", " "),
                 )
                 name = ""
-        table.add_section()
+        if are_apart:
+            table.add_section()
     return table
 
 
@@ -367,7 +369,7 @@ def when(moment: datetime | None) -> str:
 
 def print_examined(places: Iterable[Examined], *, as_json: bool) -> bool:
     """Print a line a check as it comes, what is wrong with what to do about it; return whether all is well."""
-    console = Console(soft_wrap=True)
+    console = WholeConsole()
     told: list[Examined] = []
     for place in places:
         told.append(place)

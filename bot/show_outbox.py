@@ -6,18 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from bot.domain.healing import Repair, RepairKind
-from bot.reconcile import Looked
 from bot.show import as_text, print_json, when
-from bot.stacking import Stacking
+from bot.stacking import Stacking, WholeConsole, print_pairs
 from bot.store.backlog import Pile, Why
 from bot.store.outbox import EffectState, Owed
+
+if TYPE_CHECKING:
+    from bot.reconcile import Looked  # which loads all that delivers
 
 _WHY = {
     Why.REFUSED: "refused: somebody must look",
@@ -63,7 +63,7 @@ def print_page(owed: Sequence[Owed], *, number: int, limit: int, total: int) -> 
             when(item.not_before),
             escape(item.error or ""),
         )
-    table.print(Console())
+    table.print(WholeConsole())
     first = (number - 1) * limit + 1
     if total > len(owed):
         print(
@@ -120,19 +120,18 @@ def print_effect(owed: Owed, *, as_json: bool) -> None:
     if as_json:
         print_json(_owed_as_json(owed))
         return
-    table = Table(show_header=False)
+    told: list[tuple[str, str]] = []
     for name, value in _owed_as_json(owed).items():
         match value:
             case dict():
-                for key, words in value.items():
-                    table.add_row(escape(f"{name}: {key}"), escape(words))
+                told += [(f"{name}: {key}", escape(words)) for key, words in value.items()]
             case datetime():
-                table.add_row(escape(name), when(value))
+                told.append((name, when(value)))
             case None:
                 pass
             case _:
-                table.add_row(escape(name), escape(str(value)))
-    Console().print(table)
+                told.append((name, escape(str(value))))
+    print_pairs(WholeConsole(), told)
 
 
 _REPAIRS_SHOWN = 50
@@ -154,7 +153,7 @@ def print_repairs(looked: Looked, *, dry_run: bool, as_json: bool) -> None:
         unseen = [asdict(each) for each in looked.unseen]
         print_json({"dry_run": dry_run, "repairs": [_repair_as_json(each) for each in repairs], "not_seen": unseen})
         return
-    console = Console()
+    console = WholeConsole()
     for one in looked.unseen:
         console.print(f"[red]not looked at:[/] {escape(one.where)}: {escape(one.words)}")
     if not repairs:

@@ -1,13 +1,33 @@
-"""Tables for a terminal; where it is too narrow for a whole row, a row becomes lines, and nothing is cut."""
+"""Lines and tables for a terminal that lose nothing: no address is broken, a row that is too wide becomes lines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+_PIPE_WIDTH = 120  # columns that whatever reads from a pipe has room for
+
+
+class WholeConsole(Console):
+    """A console that breaks no line in a pipe, nor one with a word, such as an address, that is wider than it is."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        if not self.is_terminal and "width" not in options:
+            self.width = max(self.width, _PIPE_WIDTH)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        if all(isinstance(each, str) for each in objects):
+            longest = max((len(word) for each in objects for word in each.split()), default=0)
+            options.setdefault("soft_wrap", not self.is_terminal or longest >= self.width)
+        super().print(*objects, **options)
 
 
 class Stacking:
@@ -25,13 +45,11 @@ class Stacking:
         self._sections.add(len(self._rows))
 
     def print(self, console: Console) -> None:
-        """Print a table where all of it fits, else each row below the one before, a line a cell."""
-        table = self._table()
-        if Measurement.get(console, console.options.update(max_width=10_000), table).maximum <= console.width:
-            console.print(table)
-        else:
-            for lines in self._stacks():
-                console.print(*lines, sep="\n", soft_wrap=True, highlight=False)
+        """Print a table where all of it fits, with lines or without, else each row below the other, a line a cell."""
+        if _print_table(self._table(), console) or _print_table(self._table(), console, is_bare=True):
+            return
+        for lines in self._stacks():
+            console.print(*lines, sep="\n", soft_wrap=True, highlight=False)
 
     def _table(self) -> Table:
         table = Table(*self._headers)
@@ -48,8 +66,37 @@ class Stacking:
             told = zip(self._headers[1:], others, strict=False)
             yield [
                 *([first] if first.plain else []),
-                *(Text(f"  {name:<{width}}  ") + cell for name, cell in told if cell.plain),
+                *(line for name, cell in told if cell.plain for line in _named(f"  {name:<{width}}", cell)),
             ]
+
+
+def print_pairs(console: Console, pairs: Iterable[tuple[str, str]]) -> None:
+    """Print names and values, which are rich's markup, as a table where all of it fits, else a line each."""
+    told = [(name, _text(cell)) for name, cell in pairs]
+    table = Table(show_header=False)
+    for name, cell in told:
+        table.add_row(escape(name), cell)
+    if _print_table(table, console):
+        return
+    width = max((len(name) for name, _ in told), default=0)
+    for name, cell in told:
+        console.print(*_named(f"{name:<{width}}", cell), sep="\n", soft_wrap=True, highlight=False)
+
+
+def _print_table(table: Table, console: Console, *, is_bare: bool = False) -> bool:
+    """Print a table where all of it fits; say whether it does."""
+    if is_bare:
+        table.box, table.pad_edge = box.SIMPLE_HEAD, False
+    if Measurement.get(console, console.options.update(max_width=10_000), table).maximum > console.width:
+        return False
+    console.print(table)
+    return True
+
+
+def _named(name: str, cell: Text) -> Iterable[Text]:
+    """Yield a cell's lines behind its name."""
+    for number, line in enumerate(cell.split("\n")):
+        yield Text(f"{name if number == 0 else ' ' * len(name)}  ") + line
 
 
 def _text(cell: str) -> Text:

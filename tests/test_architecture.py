@@ -262,6 +262,17 @@ def test_a_ready_herald_loads_no_mlflow_no_statistics_and_no_drawing():
     } == set()
 
 
+def test_what_only_looks_loads_no_log_no_mlflow_and_no_numbers():
+    loaded = loaded_by("import bot.reader, bot.overview, bot.show, bot.show_outbox")
+    assert {heavy for heavy in ("structlog", "mlflow", "numpy", "alembic", "requests") if heavy in loaded} == set()
+
+
+def test_who_reads_a_server_of_mlflow_loads_no_database_of_mlflow():
+    loaded = loaded_by("from bot.adapters import mlflow; mlflow.load('http://127.0.0.1:1')")
+    assert "mlflow.tracking" in loaded
+    assert not any(module.startswith("mlflow.store.tracking.dbmodels") for module in loaded)
+
+
 def test_help_answers_within_half_a_second():
     def seconds() -> float:
         began = time.perf_counter()

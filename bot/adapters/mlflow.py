@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.adapters.artifacts import fetch
 from bot.adapters.example_tables import Columns
-from bot.adapters.mlflow_opening import Opening, look, unfilled
+from bot.adapters.mlflow_opening import Opening, is_server, look, unfilled
 from bot.adapters.mlflow_times import EARLIEST, MILLISECONDS, ODD_UNITS, read_moment, span, unit_of
 from bot.adapters.transport import LimitedAdapter, limited
 from bot.config import MlflowSection
@@ -79,54 +79,69 @@ _HINTS = {
 }
 
 
-_IMPORTED = (
+_FOR_ALL = (
     "mlflow.artifacts",
     "mlflow.exceptions",
     "mlflow.store.artifact.artifact_repository_registry",
-    "mlflow.store.db_migrations",
     "mlflow.store.model_registry.rest_store",
     "mlflow.store.tracking.rest_store",
+    "mlflow.tracking",
+    "requests",
+    "sqlalchemy.exc",
+)
+_FOR_DATABASES = (
+    "mlflow.store.db",
+    "mlflow.store.db_migrations",
     "mlflow.store.tracking.sqlalchemy_store",
     "mlflow.store.tracking.sqlalchemy_workspace_store",
-    "mlflow.tracking",
     "mlflow.utils.search_logged_model_utils",
+    "sqlalchemy.orm",
+)
+_FOR_ARTIFACTS = (
     "netrc",  # requests' own
     "pyarrow.dataset",
     "pyarrow.pandas_compat",
     "pyarrow.parquet",
     "pyarrow.substrait",
-    "requests",
-    "sqlalchemy.orm",
 )
 _IMPORTING = threading.Lock()
 _OPENING = threading.Lock()
 _DOWNLOADING = threading.Lock()
-_is_imported = threading.Event()
+_imported: set[str] = set()
 _has_downloaded = threading.Event()
 
 
-def load() -> None:
-    """Import MLflow and all that it imports later of its own accord.
+def load(address: str) -> None:
+    """Import MLflow and all that it imports later of its own accord to read from *address*.
 
     Its packages import one another in circles: two threads that meet in the middle of it find half of a module, and so
-    does everybody after them. So it is imported whole, by one thread at a time.
+    does everybody after them. So it is imported whole, by one thread at a time. What only databases need doubles the
+    time that it takes.
     """
-    if _is_imported.is_set():
+    is_database = not is_server(address)
+    wanted = {*_FOR_ALL, *(_FOR_DATABASES if is_database else ())}
+    if wanted <= _imported:
         return
     with _IMPORTING:
         for name, value in _CALMER.items():
             os.environ.setdefault(name, value)
-        for module in _IMPORTED:
+        for module in sorted(wanted - _imported):
             with suppress(ModuleNotFoundError):  # another version has not all of them
                 importlib.import_module(module)
-        import mlflow.store.db
-
         _limit_requests()
-        for found in pkgutil.iter_modules(mlflow.store.db.__path__, "mlflow.store.db."):
-            importlib.import_module(found.name)
+        if is_database:
+            databases = importlib.import_module("mlflow.store.db")
+            for found in pkgutil.iter_modules(databases.__path__, "mlflow.store.db."):
+                importlib.import_module(found.name)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
-        _is_imported.set()
+        _imported.update(wanted)
+
+
+def load_for_artifacts() -> None:
+    """Import what reads artifacts where they are read, for threads that may do it together."""
+    for module in _FOR_ARTIFACTS:
+        importlib.import_module(module)
 
 
 def _limit_requests() -> None:
@@ -360,7 +375,7 @@ class MlflowRunStore:
         """Return what everything is read through; where the store is a database, it cannot write."""
         if self._client_once is None:
             reading = self._opened().reading
-            with _OPENING, unfilled():  # MLflow keeps one engine an address, and two threads would make two of it
+            with _OPENING, unfilled(reading):  # MLflow keeps an engine an address; two threads would make two of it
                 from mlflow.tracking import MlflowClient
 
                 self._client_once = self._client_once or MlflowClient(tracking_uri=reading)
@@ -371,7 +386,7 @@ class MlflowRunStore:
         """Return what the few things are written through that jobs need: a tag, an end, a log."""
         if self._writer_once is None:
             self._opened()
-            with _OPENING, unfilled():
+            with _OPENING, unfilled(self._config.tracking_uri):
                 from mlflow.tracking import MlflowClient
 
                 self._writer_once = self._writer_once or MlflowClient(tracking_uri=self._config.tracking_uri)
@@ -379,9 +394,9 @@ class MlflowRunStore:
 
     def _opened(self) -> Opening:
         if self._opening is None:
-            load()
+            address = self._config.tracking_uri
+            load(address)
             with _OPENING:
-                address = self._config.tracking_uri
                 self._opening = self._opening or look(address, _without_password(address))
         return self._opening
 
@@ -391,7 +406,7 @@ class MlflowRunStore:
 
         *terms* is the part of a search that is not ours: where MLflow cannot read it, the sentence says so.
         """
-        load()
+        load(self._config.tracking_uri)
         import requests
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError

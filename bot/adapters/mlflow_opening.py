@@ -48,16 +48,23 @@ def look(address: str, shown: str) -> Opening:
     scheme = urlsplit(address).scheme.lower()
     if scheme.startswith(_DATABASES):
         return _look_at_database(address, shown)
-    if scheme in ("http", "https"):
+    if is_server(address):
         return Opening(address, _version_of_server(address, shown))
     if (scheme in ("", "file") or len(scheme) == 1) and address not in _CLOUDS:
         raise RunStoreError(f"mlflow.tracking_uri: {_FOLDER.format(address=repr(shown))}")
     return Opening(address)
 
 
+def is_server(address: str) -> bool:
+    return address.partition("://")[0].lower() in {"http", "https"}
+
+
 @contextmanager
-def unfilled() -> Iterator[None]:
+def unfilled(address: str) -> Iterator[None]:
     """Let MLflow open a database without putting the Default experiment back that its owners have removed."""
+    if is_server(address):
+        yield
+        return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     filling = getattr(SqlAlchemyStore, _FILLING)

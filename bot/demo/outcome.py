@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,6 +16,7 @@ from bot.demo.workspace import PIPELINE
 from bot.domain.effects import ObjectKind
 from bot.domain.incidents import SeriesKey
 from bot.sandbox import RunningSandbox
+from bot.stacking import WholeConsole
 from bot.store import outbox, runs
 from bot.store.outbox import KnownObject
 from bot.store.runs import JudgedRun
@@ -67,7 +67,7 @@ def show(result: Outcome, *, as_json: bool) -> None:
     if as_json:
         tables.print_json(as_object(result))
         return
-    console = Console()
+    console = WholeConsole()
     console.print(_runs_table(result.runs))
     for ticket in result.tickets:
         console.print(f"Ticket   {escape(ticket.key)} [{ticket.status}], {len(ticket.comments)} comments  {ticket.url}")

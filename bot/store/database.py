@@ -78,6 +78,8 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the schema to this version of Herald; does nothing where it is there already."""
+        if self.version() == newest_version():
+            return
         from alembic import command
         from alembic.config import Config
         from alembic.runtime.migration import MigrationContext

@@ -265,7 +265,7 @@ def mlflow_fails(url: str, seconds: float = LIMIT.total_seconds()) -> str:
 
 @pytest.fixture
 def hasty_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    mlflow.load()
+    mlflow.load("http://127.0.0.1:1")
     monkeypatch.setattr(transport, "_CALL", LIMIT.total_seconds())
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 

@@ -270,6 +270,22 @@ def test_the_services_that_could_have_been_meant_are_listed(refusal, jira_token)
     assert refusal(text) == "pipeline.search.tracker: 'jra' is not one of ['jira']"
 
 
+REQUIRING = """fields = { customfield_1 = "x" }
+[pipeline.search]
+experiment = "x"
+tracker = "jira"
+tickets.required = ["priority", "%s"]
+[pipeline.search.metrics.ndcg]
+"""
+
+
+def test_a_required_field_that_no_ticket_has_is_refused(refusal, read, jira_token):
+    known = ["assignee", "components", "customfield_1", "labels", "priority"]
+    words = refusal(JIRA + REQUIRING % "Priority")
+    assert words == f"pipeline.search.tickets.required: 'Priority' is not one of {known}"
+    assert read(JIRA + REQUIRING % "customfield_1")
+
+
 @pytest.mark.parametrize("extra", ["", 'experiment = "e"\nwatch.experiments = ["e*"]'])
 def test_a_pipeline_has_one_experiment_or_globs_and_not_both(refusal, extra):
     text = f"[pipeline.p]\n{extra}\n[pipeline.p.metrics.m]\n"

@@ -820,3 +820,16 @@ def test_five_hundred_old_runs_are_history_that_can_be_stopped_and_nothing_is_fi
     assert bench.owed() == []
     assert bench.outcomes([0.70]) == ["ok"]
     assert bench.tracker.tickets == {}
+
+
+@pytest.mark.parametrize(("own", "looks"), [({}, 1), (JOB, 2)])
+def test_who_has_no_job_looks_once_a_cycle(make_bench, monkeypatch, own, looks):
+    bench = make_bench(own)
+    bench.values = [*GOOD]
+    bench.run()
+    bench.now += 60 * MINUTE
+    asked = []
+    whole = bench.store.experiments
+    monkeypatch.setattr(bench.store, "experiments", lambda patterns: asked.append(patterns) or whole(patterns))
+    bench.run()
+    assert len(asked) == looks

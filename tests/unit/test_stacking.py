@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.markup import escape
 
-from bot.stacking import Stacking
+from bot.stacking import Stacking, WholeConsole, print_pairs
 
 ADDRESS = "http://127.0.0.1:8790/jira-cloud/rest/api/2/issue/SEARCH-12?fields=summary,status"
 
@@ -54,3 +54,32 @@ def test_every_cell_can_be_read_whole_at_any_width(rows, width):
 @pytest.mark.parametrize("width", [40, 200])
 def test_no_row_prints_no_ellipsis(width):
     assert "…" not in printed(filled(("a" * 90, "b" * 90, "c")), width)
+
+
+def test_lines_of_a_cell_stand_below_one_another():
+    text = printed(filled(("Jira", "▁▂▃\n  ^", "x" * 90)), 60)
+    assert text.splitlines()[1:3] == ["  address      ▁▂▃", "                 ^"]
+
+
+def test_pairs_that_do_not_fit_are_lines_and_whole():
+    console = WholeConsole(file=StringIO(), width=40)
+    print_pairs(console, [("effect", "one"), ("url", escape(ADDRESS)), ("words", "a\nb")])
+    assert console.file.getvalue().splitlines() == ["effect  one", f"url     {ADDRESS}", "words   a", "        b"]
+
+
+def lines_of(words: str, *, is_terminal: bool) -> list[str]:
+    console = WholeConsole(file=StringIO(), width=30, force_terminal=is_terminal, color_system=None)
+    console.print(words)
+    return console.file.getvalue().splitlines()
+
+
+def test_a_line_is_broken_for_a_person_and_never_in_a_pipe():
+    words = "many words that nobody would read in one line"
+    assert len(lines_of(words, is_terminal=True)) == 2
+    assert lines_of(words, is_terminal=False) == [words]
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_an_address_is_never_broken(is_terminal):
+    words = f"what stands there: {ADDRESS}"
+    assert lines_of(words, is_terminal=is_terminal) == [words]
