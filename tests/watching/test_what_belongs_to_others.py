@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 import uuid
+import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,9 +21,10 @@ from bot.adapters.mlflow_opening import look
 from bot.app import make_run_store, with_absolute_paths
 from bot.config import Config, MlflowSection
 from bot.doctor_mlflow import check_mlflow
+from bot.domain.incidents import Kind
 from bot.errors import NoStoreError, RunStoreError
 from tests.conftest import postgres_do
-from tests.watching.bench import GOOD, Bench
+from tests.watching.bench import BAD, GOOD, Bench
 
 OF_2_2_2 = Path(__file__).with_name("mlflow_2_2_2.sql")
 BOTH_WAYS_OUT = "name the address of its server"
@@ -186,6 +188,22 @@ def test_postgresql_is_read_through_a_connection_that_cannot_write(of_postgres, 
     with engine.connect() as connection, pytest.raises(sqlalchemy.exc.InternalError, match="read-only transaction"):
         connection.execute(sqlalchemy.text("INSERT INTO runs VALUES (1)"))
     engine.dispose()
+
+
+@pytest.mark.slow
+def test_a_whole_mlflow_on_postgresql_is_watched_and_what_jobs_need_is_written(of_postgres, tmp_path, sqlite_database):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what MLflow does with its libraries is its own affair
+        bench = Bench(of_postgres, tmp_path, sqlite_database)
+        bench.log_row([GOOD] * 6, bench.now())
+        bench.cycle()
+        bench.ahead = timedelta(hours=3)
+        bench.log_row([BAD] * 3, bench.now() - timedelta(minutes=1))
+        bench.cycle()
+        run_id = bench.log(GOOD, bench.now(), status="RUNNING")
+        MlflowRunStore(MlflowSection(tracking_uri=bench.uri)).end_run(run_id)
+    assert [incident.kind for incident in bench.incidents()] == [Kind.REGRESSED]
+    assert bench.mlflow.get_run(run_id).info.status == "KILLED"
 
 
 # Servers
