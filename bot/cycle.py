@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -234,7 +235,7 @@ class Cycle:
         """Keep the log beside the run; where that cannot be done, it stays in the job's folder and nothing waits."""
         path = self.executor.log_path(job)
         try:
-            with job_logs.within(path, job.log_limit) if job.log_limit else nullcontext(path) as kept:
+            with job_logs.within(path, job.log_limit or sys.maxsize) as kept:
                 self.run_store.attach_log(run.run_id, kept)
         except (RunStoreError, OSError) as error:
             log.warning("log not kept beside its run", pipeline=self.name, run=run.name, error=str(error))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -25,12 +27,21 @@ def last_lines(path: Path, count: int) -> str:
 
     :raises OSError: where it cannot be read.
     """
-    with path.open("rb") as log:
+    with _open(path) as log:
         size = log.seek(0, os.SEEK_END)
         log.seek(max(size - _TAIL_BYTES, 0))
         end = log.read(_TAIL_BYTES)
     lines = end.decode("utf-8", errors="replace").splitlines()[-count:]
     return "\n".join(line if len(line) <= _LONGEST_LINE else f"… {line[-_LONGEST_LINE:]}" for line in lines)
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a log to be read; a job may have put in its place what would be waited for without end, such as a pipe."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file any more", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 @contextmanager
@@ -39,7 +50,9 @@ def within(path: Path, limit: int) -> Iterator[Path]:
 
     :raises OSError: where it cannot be read, or there is no room for the copy.
     """
-    if path.stat().st_size <= limit:
+    with _open(path) as log:
+        is_small = log.seek(0, os.SEEK_END) <= limit
+    if is_small:
         yield path
         return
     with TemporaryDirectory() as folder:
@@ -49,7 +62,7 @@ def within(path: Path, limit: int) -> Iterator[Path]:
 
 
 def _cut(path: Path, copy: Path, limit: int) -> None:
-    with path.open("rb") as log, copy.open("wb") as kept:
+    with _open(path) as log, copy.open("wb") as kept:
         size = log.seek(0, os.SEEK_END)
         gap = b"\n\n... %d bytes were left out here (job.log_limit) ...\n\n"
         room = max(limit - len(gap % size), 0)

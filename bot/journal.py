@@ -136,13 +136,17 @@ def set_up(level: int, stream: TextIO | None = None, kept: Journal = journal) ->
 
 
 _configure: Callable[[], None] | None = None
+_configuring = threading.Lock()
 
 
 def _configured() -> None:
-    global _configure
-    if _configure is not None:
-        configure, _configure = _configure, None
-        configure()
+    global _configure  # noqa: PLW0603
+    if _configure is None:
+        return
+    with _configuring:  # whoever comes meanwhile waits, or would log as nobody wants
+        if _configure is not None:
+            _configure()
+            _configure = None
 
 
 @dataclass(frozen=True, slots=True)

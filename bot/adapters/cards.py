@@ -43,7 +43,8 @@ def read_card(path: Path) -> tuple[DataCard, str]:
     given = {name: float(v) for name, v in flat.items() if isinstance(v, int | float) and not isinstance(v, bool)}
     numbers = {name: value for name, value in given.items() if abs(value) <= LARGEST}
     texts = {name: storable(v)[:_LONGEST_TEXT] for name, v in flat.items() if isinstance(v, str)}
-    return DataCard(_with_share(numbers), texts), _left_out([name for name in given if name not in numbers])
+    left_out = _left_out([name for name in given if name not in numbers])
+    return DataCard(_with_share(numbers), texts), left_out
 
 
 def _with_share(numbers: dict[str, float]) -> Mapping[str, float]:

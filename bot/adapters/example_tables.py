@@ -143,6 +143,8 @@ def _choose(schema: pa.Schema, wanted: Columns | None, without: Sequence[str]) -
         raise UnreadableError(Trouble.BROKEN, f"it has {words} {_ID!r}")
     _check_id(schema.field(_ID).type)
     weighs = schema.get_all_field_indices(_WEIGHT)
+    if len(weighs) > 1:
+        raise UnreadableError(Trouble.BROKEN, f"it has more than one column {_WEIGHT!r}")
     if weighs and not _is_number(kind := schema.field(weighs[0]).type):
         raise UnreadableError(Trouble.BROKEN, f"{_WEIGHT!r} holds {_named(kind)}, not numbers")
     numbers, texts, left_out = [_WEIGHT] if weighs else [], [], []
@@ -196,6 +198,8 @@ def _check_id(kind: pa.DataType) -> None:
     import pyarrow as pa
 
     plain = _plain_type(kind)
+    if pa.types.is_fixed_size_binary(plain) and plain.byte_width > _LONGEST_CELL:
+        raise _TooLongError(_ID)
     if pa.types.is_nested(plain) or pa.types.is_null(plain) or pa.types.is_run_end_encoded(kind):
         raise UnreadableError(Trouble.BROKEN, f"{_ID!r} holds {_named(kind)}, not text")
 
@@ -207,18 +211,24 @@ def _check_unpacked(metadata: pq.FileMetaData, chosen: _Chosen) -> dict[str, int
     as all of them are packed.
     """
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    parts = [group.column(place) for group in groups for place in range(metadata.num_columns)]
-    parts = [part for part in parts if part.path_in_schema.split(".")[0] in chosen.names]
-    unpacked = sum(part.total_uncompressed_size for part in parts)
+    every = [group.column(place) for group in groups for place in range(metadata.num_columns)]
+    parts = [(name, part) for part in every if (name := _column_of(part.path_in_schema, chosen.names))]
+    unpacked = sum(part.total_uncompressed_size for _, part in parts)
     if unpacked > _MOST_UNPACKED:
         raise UnreadableError(Trouble.TOO_LARGE, f"{unpacked:,} bytes unpacked; at most {_MOST_UNPACKED:,} are read")
     chained: dict[str, int] = {}
-    for part in parts:
+    for name, part in parts:
         if "DELTA_BYTE_ARRAY" in part.encodings:
-            chained[part.path_in_schema] = max(chained.get(part.path_in_schema, 1), part.total_uncompressed_size)
+            chained[name] = max(chained.get(name, 1), part.total_uncompressed_size)
         elif "DELTA_LENGTH_BYTE_ARRAY" in part.encodings:  # each is written out
-            chained.setdefault(part.path_in_schema, 1)
+            chained.setdefault(name, 1)
     return chained
+
+
+def _column_of(path: str, names: Sequence[str]) -> str | None:
+    """Name the column that a part of the file belongs to; of nested types there are parts with a path below it."""
+    top = path.partition(".")[0]
+    return path if path in names else top if top in names else None
 
 
 @dataclass(slots=True)
@@ -227,6 +237,7 @@ class _Column:
 
     name: str
     parts: list[Any] = field(default_factory=list)
+    width: int = 0  # bytes that a row takes once all parts have the same type
     broken: str = ""  # why it can no longer be used
 
     def add(self, values: pa.Array, *, as_text: bool) -> None:
@@ -235,16 +246,14 @@ class _Column:
         if self.broken:
             return
         try:
-            self.parts.append(_texts(values, self.name) if as_text else _floats(values))
+            part = _texts(values, self.name) if as_text else _floats(values)
         except _TooLongError:
             raise
         except (ValueError, TypeError, ArithmeticError, pa.ArrowException) as error:
-            self.parts, self.broken = [], in_short(error)
-
-    @property
-    def width(self) -> int:
-        """Say how many bytes a row takes once all parts have the same type."""
-        return max((part.dtype.itemsize for part in self.parts), default=0)
+            self.parts, self.width, self.broken = [], 0, in_short(error)
+        else:
+            self.parts.append(part)
+            self.width = max(self.width, part.dtype.itemsize)
 
     def whole(self) -> Any:
         whole = np.concatenate(self.parts)

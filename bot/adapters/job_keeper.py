@@ -9,6 +9,7 @@ can set. It ends the job when a file `stop` appears in the folder, so that one c
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import resource
@@ -24,6 +25,7 @@ from typing import NoReturn
 _LOOK_SECONDS = 0.5  # between looks whether the job should end
 _MOMENT_SECONDS = 0.5  # in which a machine that is going down has told everybody
 _FULL_SECONDS = 1.0  # between tries to write on a full disk
+_MAY_PASS = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 _BECOME_REAPER = 36  # PR_SET_CHILD_SUBREAPER
 _WATCHED = (signal.SIGCHLD, signal.SIGTERM)
 _NOT_RUN, _NOT_FOUND = 126, 127  # as shells say
@@ -124,15 +126,18 @@ def descendants() -> set[int]:
 def write(folder: Path, name: str, text: str, *, tries: int | None = None) -> None:
     """Write a note that is there whole or not at all; on a full disk, as soon as there is room."""
     for done in itertools.count(1):
-        with suppress(OSError):
+        try:
             descriptor = os.open(folder / f"{name}.part", os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as part:
                 part.write(text)
             (folder / f"{name}.part").rename(folder / name)
+        except OSError as error:
+            if done == tries or error.errno not in _MAY_PASS or not folder.is_dir():  # somebody took it away
+                return
+            if signal.sigtimedwait((signal.SIGTERM,), _FULL_SECONDS) is not None:
+                return
+        else:
             return
-        if done == tries or not folder.is_dir():  # somebody took it away
-            return
-        time.sleep(_FULL_SECONDS)
 
 
 def start(folder: Path, lock: int, memory: str, cpus: str, command: list[str]) -> int:

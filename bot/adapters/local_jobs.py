@@ -19,6 +19,7 @@ from bot.private import create_file, make_folder
 
 _GRACE_SECONDS = 10.0  # between asking a job to end and ending it
 _KEEPER_SECONDS = 15.0  # that a keeper may need beyond that
+_LONGEST_NOTE = 32  # characters of a number
 _START_SECONDS = 2.0  # in which another Herald's look at the lock is over, or its start is to be seen
 _PAUSE_SECONDS = 0.02
 _BETWEEN_SEARCHES = 5.0  # seconds between looks whether a job lost its keeper
@@ -211,8 +212,9 @@ def _environment(job: Job) -> dict[str, str]:
 
 
 def _read_number(path: Path) -> int | None:
+    """Read a keeper's note; None where there is none, and where a job has put something else in its place."""
     try:
-        text = path.read_text().strip()
-    except FileNotFoundError:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as note:
+            return int(note.read(_LONGEST_NOTE))
+    except (OSError, ValueError):
         return None
-    return int(text) if text.lstrip("-").isdigit() else None

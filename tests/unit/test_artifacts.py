@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -123,6 +124,12 @@ def test_a_fact_beyond_all_measure_is_left_out_and_the_others_are_read(folder, n
     assert result.card.numbers == {"users": 12.0}
     assert troubles(result) == [Trouble.IN_PART]
     assert "rows_in" in result.unread[0].detail
+
+
+def test_a_card_that_says_which_version_of_the_format_it_is_was_read_whole(folder):
+    result = card(folder, '{"schema": 1, "rows_in": 100, "rows_kept": 99}')
+    assert result.unread == ()
+    assert set(result.card.numbers) == {"rows_in", "rows_kept", "dropped_share"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
@@ -313,6 +320,39 @@ def test_ids_that_tell_nothing_apart_break_the_table(folder, column):
     assert result.examples is None
     assert troubles(result) == [Trouble.BROKEN]
     assert "example_id" in result.unread[0].detail
+
+
+def test_two_columns_of_weights_break_the_table(folder):
+    columns = [pa.array(["a", "b"]), pa.array([1.0, 1.0]), pa.array([2.0, 2.0]), pa.array([0.9, 0.1])]
+    twice = pa.Table.from_arrays(columns, ["example_id", "weight", "weight", "ndcg"])
+    pq.write_table(twice, folder.path / TABLE_FILE)
+    result = read(folder)
+    assert result.examples is None
+    assert "more than one column 'weight'" in result.unread[0].detail
+
+
+def test_a_dot_in_the_name_of_a_column_makes_no_difference(folder):
+    schema = pa.schema([("example_id", pa.string()), ("ndcg", pa.float64()), ("dev.ice", pa.string())])
+    packed = {"use_dictionary": False, "column_encoding": dict.fromkeys(["example_id", "dev.ice"], "DELTA_BYTE_ARRAY")}
+    rows = pa.table({"example_id": ["a", "b"], "ndcg": [0.1, 0.2], "dev.ice": ["x", "xy"]}, schema=schema)
+    pq.write_table(rows, folder.path / TABLE_FILE, **packed)
+    result = read(folder, Columns(frozenset({"ndcg"}), frozenset({"dev.ice"})))
+    assert list(result.examples.slices["dev.ice"]) == ["x", "xy"]
+
+
+def test_a_table_of_many_row_groups_takes_seconds(folder):
+    def seconds(groups: int) -> float:
+        with pq.ParquetWriter(
+            folder.path / TABLE_FILE, pa.schema([("example_id", pa.string()), ("ndcg", pa.float64())])
+        ) as w:
+            for number in range(groups):
+                w.write_table(pa.table({"example_id": [str(number)], "ndcg": [0.5]}))
+        began = time.process_time()
+        assert read(folder).examples is not None
+        return time.process_time() - began
+
+    few = min(seconds(500) for _ in range(2))
+    assert seconds(4000) < 16 * few  # 8 times the groups
 
 
 def test_rows_without_an_id_are_left_out(folder):

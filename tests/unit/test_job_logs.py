@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -102,3 +103,11 @@ print((kilobytes("VmHWM") - before) // 1024)
 def test_a_log_of_a_gigabyte_takes_few_megabytes_of_memory(log):
     done = subprocess.run([sys.executable, "-c", _MEASURE, str(log)], check=True, capture_output=True, text=True)
     assert int(done.stdout) < 20
+
+
+def test_what_is_no_file_any_more_is_not_waited_for(log):
+    os.mkfifo(log)
+    with pytest.raises(OSError, match="no file any more"):
+        job_logs.last_lines(log, 1)
+    with pytest.raises(OSError, match="no file any more"), job_logs.within(log, LIMIT):
+        pass

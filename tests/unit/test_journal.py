@@ -222,3 +222,21 @@ def test_a_command_that_breaks_says_so_in_one_line_without_what_was_at_hand(tmp_
     (line,) = done.stderr.splitlines()
     assert line.startswith("herald: broke: RuntimeError: out of luck (at ")
     assert "xoxb" not in line
+
+
+_TOGETHER = """
+import threading
+from bot import journal
+journal.set_up(50)
+log = journal.get_logger("any")
+threads = [threading.Thread(target=lambda: log.info("nobody wants this")) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_threads_that_write_the_first_lines_together_write_as_it_was_set_up():
+    done = subprocess.run([sys.executable, "-c", _TOGETHER], check=True, capture_output=True, text=True)
+    assert done.stdout + done.stderr == ""

@@ -276,6 +276,16 @@ def test_a_command_whose_shell_was_killed_is_still_the_job(herald, shell):
     assert second.poll(long).state is JobState.LOST
 
 
+@pytest.mark.parametrize(
+    "leftover", ["mkdir exit", "printf '\\302\\262' > exit; kill -9 $PPID", "mkfifo exit; kill -9 $PPID"]
+)
+def test_whatever_a_job_leaves_in_place_of_how_it_ended_is_no_end_and_keeps_nobody(executor, shell, leftover):
+    job = shell(f'cd "$(dirname "$(readlink /proc/$$/fd/1)")"; {leftover}')
+    executor.start(job)
+    wait_for(lambda: executor.poll(job).state is not JobState.RUNNING)
+    assert executor.poll(job).state is JobState.LOST
+
+
 def test_a_log_without_end_leaves_room_on_the_disk_and_keeps_both_its_ends(executor, shell):
     flood = "echo begin; head -c 20000000 /dev/zero | tr '\\0' x; echo; touch done; sleep 0.6; echo the end"
     job = shell(flood, log_limit=200_000)
