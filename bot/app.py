@@ -54,6 +54,7 @@ class Surroundings:
     stopping: Callable[[], bool] = lambda: False
     on_step: Callable[[str], None] = ignore_step
     lease_clock: Callable[[Connection], datetime] = owners.database_time
+    complain: Callable[[str], None] = lambda _: None  # hears once of each template of a team's that is broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class ConfiguredWording:
 
     config: Config
     folder: Path
+    complain: Callable[[str], None] = lambda _: None
     _renderers: dict[Locale, Renderer] = field(default_factory=dict)
     _complaints: set[str] = field(default_factory=set)
 
@@ -77,6 +79,7 @@ class ConfiguredWording:
         if str(error) not in self._complaints:
             self._complaints.add(str(error))
             log.error("template", error=str(error))
+            self.complain(str(error))
 
     def ticket_fields(self, pipeline: str) -> TicketFields:
         section = self.config.pipeline.get(pipeline)
@@ -181,7 +184,7 @@ def _build(
     dispatcher = Dispatcher(
         database=database,
         services=services or make_services(config),
-        wording=ConfiguredWording(config, folder),
+        wording=ConfiguredWording(config, folder, around.complain),
         owner=owner,
         clock=around.clock,
         pause=around.pause,
@@ -200,7 +203,8 @@ def reconfigure(old: Herald, config: Config) -> Herald:
     if config.store.url != old.config.store.url:
         raise ConfigError("store.url: takes effect when Herald is started anew")
     old.dispatcher.traffic.reopen()  # a new token is tried at once
-    dispatcher = replace(old.dispatcher, services=make_services(config), wording=ConfiguredWording(config, old.folder))
+    wording = ConfiguredWording(config, old.folder, old.around.complain)
+    dispatcher = replace(old.dispatcher, services=make_services(config), wording=wording)
     return replace(old, config=config, run_store=make_run_store(config), dispatcher=dispatcher)
 
 

@@ -110,15 +110,17 @@ def run(
     Ends with 1 where something of that stays untold.
     """
     from bot import show
+    from bot.app import Surroundings
 
+    around = Surroundings(complain=_say_of_template)
     if dry_run:
         from bot.rehearse import rehearse
 
-        show.print_rehearsal(rehearse(*_read(config, secrets_dir), name), as_json=as_json)
+        show.print_rehearsal(rehearse(*_read(config, secrets_dir), name, around), as_json=as_json)
         return
     from bot.overview import filed_since
 
-    herald = _make(config, secrets_dir)
+    herald = _make(config, secrets_dir, around)
     began = herald.around.clock()
     with show.progress(f"{name}: job and verdict") as advance:
         report = herald.cycle(name, advance).run(began, by_hand=True)
@@ -644,6 +646,10 @@ def _make(config: Path, secrets_dir: Path | None, around: Surroundings | None = 
     from bot.app import make_herald
 
     return _until_the_end(make_herald(*_read(config, secrets_dir), around=around))
+
+
+def _say_of_template(words: str) -> None:
+    typer.echo(f"herald: a template of yours is broken, and Herald's own was used: {words}", err=True)
 
 
 def _open_reader(config: Path, secrets_dir: Path | None) -> Reader:

@@ -116,7 +116,8 @@ def _check_templates(overrides: Path) -> Iterator[Check]:
             "template", ok=False, said=str(problem), remedy="Mend or remove it; Herald's own is used until then."
         )
     if not problems:
-        yield Check("templates", ok=True, said=str(overrides))
+        said = f"{overrides}: names and syntax are right; whether they render, `herald run NAME --dry-run` says"
+        yield Check("templates", ok=True, said=said)
 
 
 def _wants(config: Config, tracker: str) -> TicketWants:

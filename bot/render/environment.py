@@ -131,7 +131,9 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             if operator == "+":
                 return self.join_values((left, right))
             raise SecurityError(f"{operator} on markup")
-        if operator == "**" or (operator in ("*", "%") and (isinstance(left, str) or isinstance(right, str))):
+        if operator == "**":
+            raise SecurityError("** is not for templates")
+        if operator in ("*", "%") and (isinstance(left, str) or isinstance(right, str)):
             raise SecurityError(f"{operator} on text")
         return super().call_binop(context, operator, left, right)
 

@@ -78,3 +78,15 @@ def test_what_stays_untold_is_one_whatever_a_second_run_finds(folder: Path, sand
     assert code == 1
     assert "it stays in the outbox" in said
     assert run(folder)[0] == 1, "the comment, or whatever waits behind the ticket, is still owed"
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_who_tries_a_broken_template_hears_of_it(folder: Path, more: tuple[str, ...]):
+    (folder / "own" / "en").mkdir(parents=True)
+    (folder / "own" / "en" / "ticket_title.txt.j2").write_text("{{ [0] * 10**9 }}")
+    config = folder / "config.toml"
+    config.write_text(f'templates = "own"\n{config.read_text()}')
+    done = CliRunner().invoke(app, ["run", NAME, "--config", str(config), *more])
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("a template of yours is broken") == 1
+    assert "ticket_title.txt.j2" in done.stderr
