@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from bot import formats
 from bot.charts import chart_filename
 from bot.config import MetricSection, PipelineSection
-from bot.domain.effects import Effect, EffectKind, ObjectKey
+from bot.domain.effects import Effect, EffectKind, ObjectKey, instance_label
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
 from bot.domain.judge import Against, Assessment, Finding, Outcome, Reason, SeriesState
 from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus
@@ -576,9 +576,11 @@ def _listed(on: Occasion, incident: Incident) -> str:
 
 
 def _labels(on: Occasion) -> tuple[str, ...]:
-    """Label a run's page with Herald's name and the markers of the incidents it belongs to."""
+    """Label a run's page with Herald's name, this Herald's, and the markers of the incidents it belongs to."""
     markers = [_marker(on, incident) for incident in (*(s.incident for s in on.steps), *on.standing)]
-    return tuple(dict.fromkeys(["herald", *(marker for marker in markers if marker)]))
+    return tuple(
+        dict.fromkeys(["herald", instance_label(on.places.instance), *(marker for marker in markers if marker)])
+    )
 
 
 def _links(**named: ObjectKey | None) -> dict[str, ObjectKey]:

@@ -9,7 +9,7 @@ from functools import partial
 
 from bot.app import Herald
 from bot.compose import pipeline_page_title
-from bot.domain.effects import Marker, ObjectKey, ObjectKind, channel_of, family_of
+from bot.domain.effects import Marker, ObjectKey, ObjectKind, channel_of, family_of, instance_label
 from bot.domain.healing import Held, Repair, RepairKind, compare, grouped, settle_duplicates
 from bot.errors import AccountError, IntegrationError
 from bot.mending import owe_mends
@@ -20,7 +20,6 @@ from bot.store.pieces import in_pieces
 from bot.views import Bound
 
 LOOKS_BACK = timedelta(days=90)  # for messages
-_LABEL = "herald"  # of run pages
 
 Known = Mapping[ObjectKey, Held]
 
@@ -182,7 +181,8 @@ def _gone(herald: Herald, key: ObjectKey, believed: Held) -> Repair:
 
 def _look_at_pages(herald: Herald, name: str, wiki: Wiki, known: Known) -> Iterator[Repair]:
     """Compare with the pages that the wiki lists, and ask for those one by one that it does not."""
-    there = {page.page_id: page for page in (*wiki.labelled(_LABEL), *_pipeline_pages(herald, name, wiki))}
+    ours = wiki.labelled(instance_label(herald.config.instance))
+    there = {page.page_id: page for page in (*ours, *_pipeline_pages(herald, name, wiki))}
     for key, believed in known.items():
         page = there.get(believed.external_id) or wiki.read(believed.external_id)
         if page is None:

@@ -65,6 +65,11 @@ class Marker:
         return f"herald-{self.instance}-{self.incident_id}-{self.owner}-{self.generation}"
 
 
+def instance_label(instance: str) -> str:
+    """Name what the pages of runs carry that one Herald has published."""
+    return f"herald-{instance}"
+
+
 @dataclass(frozen=True, slots=True)
 class Effect:
     """One change owed; its id follows from what it changes and what caused it, so it is owed once."""

@@ -78,11 +78,11 @@ class Bench:
 
     def told(self) -> None:
         """Deliver a page, a ticket and a message."""
-        view = RunPageView(PAGE.name, VERDICT, RUN_VIEW, (), (), (), (), None, TICKET.name, ("herald",))
+        view = RunPageView(PAGE.name, VERDICT, RUN_VIEW, (), (), (), (), None, TICKET.name, ("herald", "herald-test"))
         publish = Effect(EffectKind.PUBLISH_PAGE, PAGE, "run5", INCIDENT), view
         owe(self.database, publish, open_ticket(), tell("a"))
         self.herald.dispatcher.drain()
-        self.wiki.label("1", ["herald"])
+        self.wiki.label("1", ["herald", "herald-test"])
 
     def heal(self) -> list[RepairKind]:
         repairs = look(self.herald).repairs
@@ -123,14 +123,14 @@ def test_a_deleted_ticket_of_an_open_incident_is_filed_anew_and_takes_what_is_ow
 
 
 def test_a_ticket_that_is_filed_anew_has_everything_that_the_first_one_had(bench):
-    view = RunPageView(PAGE.name, VERDICT, RUN_VIEW, (), (), (), (), None, TICKET.name, ("herald",))
+    view = RunPageView(PAGE.name, VERDICT, RUN_VIEW, (), (), (), (), None, TICKET.name, ("herald", "herald-test"))
     publish = Effect(EffectKind.PUBLISH_PAGE, PAGE, "run5", INCIDENT), view
     chart = ChartView("ndcg", ("a", "b"), (0.8, 0.6), (None, None))
     chart = Effect(EffectKind.ATTACH_TO_TICKET, TICKET, "run5", INCIDENT, needs=(TICKET,)), chart
     whole = Effect(EffectKind.ATTACH_TEXT, TICKET, "opened", INCIDENT, needs=(TICKET,)), ticket_view()
     owe(bench.database, publish, open_ticket(report=PAGE), chart, link(), whole, comment("a"), tell("a", ticket=TICKET))
     bench.herald.dispatcher.drain()
-    bench.wiki.label("1", ["herald"])
+    bench.wiki.label("1", ["herald", "herald-test"])
     (first,) = bench.tracker.tickets.values()
     assert (len(first.attachments), len(first.links), len(first.comments)) == (2, 1, 1)
     assert "MEM-1" in bench.chat.messages[0].text
@@ -278,10 +278,16 @@ def test_what_repeats_the_ticket_of_an_incident_that_is_over_is_closed_and_not_t
 # ---- many
 
 
+def test_pages_of_another_herald_in_the_same_space_are_not_ours(bench):
+    theirs = bench.wiki.create(PageDraft("Search: run 1 (run0001)", ""))
+    bench.wiki.label(theirs.page_id, ["herald", "herald-another"])
+    assert look(bench.herald).repairs == ()
+
+
 def test_pages_that_the_wiki_lists_are_not_asked_for_one_by_one(bench):
     for number in range(30):
         page = bench.wiki.create(PageDraft(f"Search: run {number} (run{number:04})", ""))
-        bench.wiki.label(page.page_id, ["herald"])
+        bench.wiki.label(page.page_id, ["herald", "herald-test"])
     bench.heal()
     asked = bench.wiki.faults.calls["read"]
     assert look(bench.herald).repairs == ()
