@@ -228,7 +228,7 @@ def judge(
     file: Annotated[str, typer.Argument(help="A file, or - for standard input.")],
     form: Annotated[
         Literal["jsonl", "csv"] | None,
-        typer.Option("--format", help="What the file holds.", show_default="csv where its name ends so, else jsonl"),
+        typer.Option("--format", help="What the file holds.", show_default="csv for .csv and .tsv, else jsonl"),
     ] = None,
     preset: Annotated[Literal["quiet", "sensitive"], typer.Option(help="How readily a fall is told.")] = "quiet",
     lower_is_better: Annotated[
@@ -251,7 +251,7 @@ def judge(
     try:
         effect = lines.read_min_effect(min_effect)
         with sys.stdin if file == "-" else Path(file).open(encoding="utf-8", newline="") as read:
-            if form == "csv" or (form is None and file.lower().endswith(".csv")):
+            if form == "csv" or (form is None and file.lower().endswith((".csv", ".tsv"))):
                 columns = lower_is_better or []
                 held = lines.bounded(read, most=lines.MOST_CSV)
                 judged = lines.judge_csv(held, preset=Preset(preset), min_effect=effect, lower_is_better=columns)

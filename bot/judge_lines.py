@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import math
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +27,11 @@ from bot.judge_words import Words, finding_as_json, pairs_as_json, stretches_as_
 
 Json: TypeAlias = Mapping[str, Any]
 
-ORDER_COLUMNS = ("time", "timestamp", "date", "datetime", "order", "step", "index", "run", "epoch")
+TIME_COLUMNS = ("time", "timestamp", "date", "datetime")
+ORDER_COLUMNS = (*TIME_COLUMNS, "order", "step", "index", "run", "epoch")
+DELIMITERS = (",", ";", "\t")
+DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+MISSING = frozenset({"", "-", "n/a", "na", "nan", "none", "null"})
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 40  # newest runs drawn
 NARROWEST = 10  # of them where the terminal is narrow
@@ -84,7 +90,8 @@ def bounded(lines: TextIO, longest: int = LONGEST_LINE, most: int | None = None)
     """
     read = 0
     while line := lines.readline(longest + 1):
-        read += len(line)
+        line = line if read else line.removeprefix("\ufeff")
+        read += len(line) or 1
         if len(line) > longest:
             raise LinesError(f"a line of more than {longest:,} characters: no numbers that anybody judges")
         if most is not None and read > most:
@@ -112,7 +119,8 @@ def parse_record(line: str, number: int) -> Json:
     except RecursionError:
         raise LinesError(f"line {number}: not JSON that can be read (it is nested too deep)") from None
     except ValueError as error:
-        raise LinesError(f"line {number}: not JSON ({error})") from error
+        hint = "" if number > 1 else "; is it a CSV? Then add --format csv"
+        raise LinesError(f"line {number}: not JSON ({error}){hint}") from error
     if not isinstance(record, dict):
         raise LinesError(f"line {number}: expected an object with 'values' or 'baseline' and 'candidate'")
     return record
@@ -244,17 +252,18 @@ def judge_csv(
     """Judge every metric column of a CSV with a header.
 
     A column named time, date, step, run or the like orders the rows (a later row of the same time replaces the earlier:
-    a value logged late, or again); without one the rows are in order. Empty cells are missing values. Columns with text
-    in them are left out.
+    a value logged late, or again), unless it holds names alone; without one the rows are in order. Cells that are
+    empty, or say so (`n/a`, `null`), are missing values. Columns of text are left out. Cells are parted by the comma,
+    semicolon or tab that the header has; beside semicolons a comma may stand in a number.
 
-    :raises LinesError: when there is no header, or no column of numbers.
+    :raises LinesError: when there is no header, no column of numbers, or something else in a column of numbers.
     """
     try:
-        rows = list(csv.DictReader(lines))
+        rows = read_csv(lines)
     except csv.Error as error:
         raise LinesError(f"not CSV: {error}") from error
     names = list(rows[0]) if rows else []
-    order = next((name for name in names if name and name.strip().lower() in ORDER_COLUMNS), None)
+    order = next((name for name in names if is_order(rows, name)), None)
     rows = put_in_order(rows, order)
     unknown = sorted(set(lower_is_better) - set(names))
     if unknown:
@@ -271,6 +280,41 @@ def judge_csv(
     if not judged:
         raise LinesError("no column of numbers under a header; expected a time or order column and one column a metric")
     return judged
+
+
+def read_csv(lines: Iterable[str]) -> list[dict[str, str]]:
+    """Return the rows under their header, cells without the spaces around them."""
+    lines = iter(lines)
+    header = next(lines, "")
+    delimiter = max(DELIMITERS, key=header.count)
+    rows = csv.DictReader(itertools.chain([header], lines), delimiter=delimiter, restval="")
+    return [
+        {
+            name.strip(): as_number(cell.strip(), delimiter)
+            for name, cell in row.items()
+            if name is not None and name.strip()
+        }
+        for row in rows
+    ]
+
+
+def as_number(cell: str, delimiter: str) -> str:
+    """Write a number of a table that semicolons part as one with a point."""
+    return cell.replace(",", ".") if delimiter == ";" and DECIMAL_COMMA.fullmatch(cell) else cell
+
+
+def is_order(rows: Sequence[Mapping[str, str]], name: str) -> bool:
+    """Say by its name whether a column orders the rows; one that holds names alone, such as of runs, does not."""
+    known = name.lower()
+    return known in TIME_COLUMNS or (known in ORDER_COLUMNS and any(is_moment(row[name]) for row in rows))
+
+
+def is_moment(text: str) -> bool:
+    try:
+        moment(text)
+    except ValueError:
+        return False
+    return True
 
 
 def put_in_order(rows: list[dict[str, str]], order: str | None) -> list[dict[str, str]]:
@@ -295,13 +339,27 @@ def moment(text: str) -> float:
 
 
 def column(rows: Sequence[Mapping[str, str]], name: str) -> tuple[float | None, ...] | None:
-    """Return the numbers of a column, None for empty cells; None if it holds text, or nothing."""
-    cells = [(row[name] or "").strip() for row in rows]
-    try:
-        values = tuple(float(cell) if cell else None for cell in cells)
-    except ValueError:
+    """Return the numbers of a column, None for missing ones; None if it holds text, or nothing.
+
+    :raises LinesError: at a cell that is no number, where half of the others are.
+    """
+    cells = [row[name] for row in rows]
+    read = [None if cell.lower() in MISSING else as_cell(cell) for cell in cells]
+    odd = [number for number, value in enumerate(read) if isinstance(value, str)]
+    known = sum(isinstance(value, float) for value in read)
+    if odd and known < len(odd):
         return None
-    return values if any(value is not None for value in values) else None
+    if odd:
+        words = "leave a cell empty where there is no number"
+        raise LinesError(f"column {name!r}, row {odd[0] + 1}: {cells[odd[0]]!r} is no number; {words}")
+    return tuple(value for value in read if not isinstance(value, str)) if known else None
+
+
+def as_cell(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def sparkline(values: Sequence[float | None], width: int = SPARK_WIDTH) -> str:

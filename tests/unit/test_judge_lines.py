@@ -300,3 +300,35 @@ def test_a_cell_of_a_table_without_end_is_told():
 def test_a_place_in_no_order_is_told():
     with pytest.raises(LinesError, match="'nan' is no place in an order"):
         judge_csv(["step,m\n", "1,2\n", "nan,3\n"], preset=Preset.QUIET)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["order,m", "1,.3", "3,.1", "2,.2"],
+        ["\ufefforder,m", "1,.3", "3,.1", "2,.2"],
+        [" order ; m ", "1;0,3", "3;0,1", "2;0,2"],
+        ["order\tm", "1\t.3", "3\t.1", "2\t.2"],
+        ["order,m", "1, .3 ", "3,.1", "2,.2", "4,n/a"],
+        ["run,order,m", "a,1,.3", "c,3,.1", "b,2,.2"],
+    ],
+)
+def test_tables_as_programs_write_them_are_read(lines):
+    (series,) = judge_csv(bounded(io.StringIO("\n".join(lines))), preset=Preset.QUIET)
+    assert series.metric == "m"
+    assert series.values[:3] == (0.3, 0.2, 0.1)
+
+
+def test_runs_called_by_names_are_in_their_order():
+    (series,) = judge_csv(["run,m", "b,1", "a,2"], preset=Preset.QUIET)
+    assert series.values == (1.0, 2.0)
+
+
+def test_a_cell_that_is_no_number_is_named():
+    with pytest.raises(LinesError, match=r"column 'm', row 2: '0\.31x' is no number"):
+        judge_csv(["m,text", "1,a", "0.31x,b", "2,c"], preset=Preset.QUIET)
+
+
+def test_a_csv_without_its_name_is_recognised():
+    with pytest.raises(LinesError, match="--format csv"):
+        list(judge_lines(["order,m\n", "1,2\n"], preset=Preset.QUIET))
