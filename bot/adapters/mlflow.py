@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from bot.adapters.artifacts import fetch
 from bot.adapters.example_tables import Columns
 from bot.adapters.mlflow_opening import Opening, is_server, look, unfilled
-from bot.adapters.mlflow_times import EARLIEST, MILLISECONDS, ODD_UNITS, read_moment, span, unit_of
+from bot.adapters.mlflow_times import EARLIEST, MILLISECONDS, ODD_UNITS, SECONDS, read_moment, span, unit_of
 from bot.adapters.transport import LimitedAdapter, limited
 from bot.config import MlflowSection
 from bot.deadline import ending_at
@@ -217,10 +217,12 @@ class MlflowRunStore:
 
     def _endless_since(self, experiment: Experiment, since: datetime, selection: Selection) -> Iterator[Run]:
         """Yield the finished runs that say no end, or none that a calendar has; they are told by their start."""
-        terms = f"attributes.status = 'FINISHED' and attributes.start_time >= {span(since, MILLISECONDS)[0]}"
-        for end_time, run in self._search(experiment, terms, selection):
-            if unit_of(end_time) is None and run.ended >= since:
-                yield run
+        (first, _), (in_seconds, beyond) = span(since, MILLISECONDS), span(since, SECONDS)
+        started = "attributes.status = 'FINISHED' and attributes.start_time"
+        for terms in (f"{started} >= {first}", f"{started} >= {in_seconds} and attributes.start_time < {beyond}"):
+            for end_time, run in self._search(experiment, terms, selection):
+                if unit_of(end_time) is None and run.ended >= since:
+                    yield run
 
     def _search(self, experiment: Experiment, terms: str, selection: Selection) -> Iterator[tuple[object, Run]]:
         """Yield the runs of a selection that some terms of ours hold of, each with its end as it was written."""

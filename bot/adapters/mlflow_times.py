@@ -10,14 +10,15 @@ _FIRST = 365 * 24 * 3600  # the seconds up to it, since 1970
 MILLISECONDS = Fraction(1000)  # a second
 # Seconds, microseconds, nanoseconds. A thousand lies between one unit and the next, and so the years from 1971 to 2969
 # of each lie apart from those of the others: a number says by its size which unit it is in.
-ODD_UNITS = (Fraction(1), Fraction(10**6), Fraction(10**9))
-_LARGEST = 2**63 - 1  # that a database compares with
+SECONDS = Fraction(1)
+ODD_UNITS = (SECONDS, Fraction(10**6), Fraction(10**9))
+_LARGEST = 2**63 - 1  # that a database compares with; as a time it is a program's word for never
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def unit_of(number: object) -> Fraction | None:
     """Return how many of a time's unit make a second; None where it is a time in none of them."""
-    if isinstance(number, bool) or not isinstance(number, int):
+    if isinstance(number, bool) or not isinstance(number, int) or number == _LARGEST:
         return None
     return next((unit for unit in (MILLISECONDS, *ODD_UNITS) if _FIRST <= number / unit < _FIRST * 1000), None)
 
