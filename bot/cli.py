@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bot import __version__
-from bot.errors import HeraldError
+from bot.errors import HeraldError, RunStoreError
 
 if TYPE_CHECKING:
     from bot.app import Herald, Surroundings
@@ -107,7 +107,8 @@ def run(
     """Run one cycle of one pipeline now.
 
     Its job runs (if it has one), new runs are judged, what is suspicious is confirmed, and what has to be told is told.
-    Ends with 1 where something of that stays untold.
+    Ends with 1 where something of that stays untold, or where its runs could not be looked at: what is owed is told
+    then too.
     """
     from bot import show
     from bot.app import Surroundings
@@ -118,16 +119,24 @@ def run(
 
         show.print_rehearsal(rehearse(*_read(config, secrets_dir), name, around), as_json=as_json)
         return
+    from bot.cycle import CycleReport
     from bot.overview import filed_since
 
     herald = _make(config, secrets_dir, around)
     began = herald.around.clock()
+    unseen: RunStoreError | None = None
     with show.progress(f"{name}: job and verdict") as advance:
-        report = herald.cycle(name, advance).run(began, by_hand=True)
+        cycle = herald.cycle(name, advance)
+        try:
+            report = cycle.run(began, by_hand=True)
+        except RunStoreError as error:  # what is owed is told all the same, this too where it has lasted
+            unseen, report = error, CycleReport(unseen=str(error))
     with show.progress("telling"):
         drained = herald.dispatcher.drain(_patience())
     left = _count_left(herald, name, began)
     show.print_cycle(name, report, drained, left, filed_since(herald, name, began), as_json=as_json)
+    if unseen is not None:
+        raise unseen
     if report.busy or report.trouble or left:
         raise typer.Exit(1)
 

@@ -14,6 +14,7 @@ from bot import job_logs
 from bot.config import Config, JobSection, PipelineSection
 from bot.dispatch import ignore_step
 from bot.domain.fires import Fire, FireState
+from bot.domain.judge import Finding, unjudged
 from bot.domain.runs import Run, RunStatus
 from bot.errors import JobError, RunStoreError
 from bot.journal import get_logger
@@ -48,7 +49,15 @@ class CycleReport:
     set_aside: Sequence[SetAside] = ()  # of the pipeline, since when ever
     history: int = 0  # runs that were there at first contact
     trouble: str = ""  # why there was nothing to look at
+    unseen: str = ""  # why it could not be looked
+    unjudged: Sequence[Finding] = ()  # what the latest run says of metrics that cannot be judged
     busy: bool = False  # another Herald is at work on this pipeline
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Say whether no run that was judged has ever had anything to be judged by."""
+        found = [finding for judged in self.judged for finding in judged.findings]
+        return bool(found) and all(finding.is_unheard_of for finding in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,7 @@ class Cycle:
         Herald left is finished. Returns early when asked to stop; jobs live on.
         """
         report = CycleReport()
-        with self._lease(report) as held:
+        with self._lease(report) as held, self._noting_blindness():
             if held:
                 self._finish_recorded(report)
                 if not self.stopping():
@@ -103,11 +112,21 @@ class Cycle:
     def resume(self) -> CycleReport:
         """Do the same for the fires that are recorded and not over, whoever recorded them."""
         report = CycleReport()
-        with self._lease(report) as held:
+        with self._lease(report) as held, self._noting_blindness():
             if held:
                 self._finish_recorded(report)
                 self._finish_cycle(report)
         return report
+
+    @contextmanager
+    def _noting_blindness(self) -> Iterator[None]:
+        """Note that it could not be looked, and file it once it has lasted: nobody else may where nothing serves."""
+        try:
+            yield
+        except RunStoreError as error:
+            self.lookout.missed(str(error))
+            self.lookout.look_for_blindness()
+            raise
 
     def _finish_cycle(self, report: CycleReport) -> None:
         self._judge_new(report)
@@ -263,17 +282,15 @@ class Cycle:
 
         Runs of the fires *but_not* are left for when their jobs are concluded.
         """
-        try:
-            saw_all = self._judge_seen(report, but_not)
-        except RunStoreError as error:
-            self.lookout.missed(str(error))
-            raise
+        saw_all = self._judge_seen(report, but_not)
         if saw_all and report.trouble:
             self.lookout.missed(report.trouble)
         elif saw_all:
             self.lookout.saw()
         with self.database.begin() as tx:
             report.set_aside = aside.of_pipeline(tx, self.name)
+            last = runs.latest(tx, self.name)
+            report.unjudged = unjudged(last.findings) if last else ()
 
     def _judge_seen(self, report: CycleReport, but_not: Collection[str]) -> bool:
         """Judge what there is to see; False where Herald was asked to stop before the end of it."""

@@ -100,6 +100,8 @@ def print_cycle(
                 "pipeline": name,
                 "busy": report.busy,
                 "trouble": report.trouble,
+                "could_not_look": report.unseen or None,
+                "cannot_judge": [finding.metric for finding in report.unjudged],
                 "runs": [run_as_json(judged) for judged in report.judged],
                 "set_aside": [_aside_as_json(each) for each in report.set_aside],
                 "history": report.history,
@@ -115,6 +117,8 @@ def print_cycle(
         console.print(f"{escape(name)}: another Herald is at work on it; nothing was done here")
     elif report.trouble:
         console.print(f"{escape(name)}: there was nothing to look at: {escape(report.trouble)}")
+    elif report.unseen:
+        console.print(f"[red]could not look:[/] {escape(name)}: {escape(report.unseen)}")
     elif not report.judged:
         console.print(f"{escape(name)}: no new run to judge")
     shown = report.judged[-_RUNS_SHOWN:]
@@ -125,7 +129,8 @@ def print_cycle(
         _print_unread(console, shown)
     _print_set_aside(console, report.set_aside)
     if report.history:
-        _print_first_contact(console, name, report.history, filed)
+        _print_first_contact(console, name, report, filed)
+    _print_unjudged(console, name, report.unjudged)
     for told in filed:
         where = f"{told.ticket.title} {told.ticket.url}" if told.ticket else "no ticket yet"
         console.print(f"[red]{told.incident.kind}[/] {escape(name)}: {escape(where)}", soft_wrap=True)
@@ -136,12 +141,15 @@ def print_cycle(
         console.print(f"not delivered: {left}; it stays in the outbox: see [bold]herald outbox[/].")
 
 
-def _print_first_contact(console: Console, name: str, history: int, filed: Sequence[OpenIncident]) -> None:
+def _print_first_contact(console: Console, name: str, report: CycleReport, filed: Sequence[OpenIncident]) -> None:
     """Say what was read as the past, and why nothing is filed about it."""
+    history = report.history
     some = "1 run that was there already is" if history == 1 else f"{history:,} runs that were there already are"
-    now = (
-        "What still stands is filed." if filed else "Nothing is filed about the past: from now on each new run is news."
-    )
+    now = "Nothing is filed about the past: from now on each new run is news."
+    if filed:
+        now = "What still stands is filed."
+    elif report.is_hopeless:
+        now = "None of them has a metric that the configuration names, and without one no new run can be judged either."
     console.print(f"{escape(name)}: first contact: {some} read as its history. {now}")
 
 
@@ -210,9 +218,13 @@ def _print_blind_spots(console: Console, pipeline: PipelineOverview) -> None:
     name, look = escape(pipeline.name), pipeline.look
     if look is not None and look.failing_since is not None:
         console.print(f"[red]could not look:[/] {name} since {when(look.failing_since)}: {escape(look.said)}")
-    for finding in unjudged(pipeline.last.findings) if pipeline.last else ():
+    _print_unjudged(console, pipeline.name, unjudged(pipeline.last.findings) if pipeline.last else ())
+
+
+def _print_unjudged(console: Console, name: str, findings: Iterable[Finding]) -> None:
+    for finding in findings:
         why = "no run has ever had it" if finding.is_unheard_of else finding.reason.replace("_", " ")
-        console.print(f"[yellow]cannot judge:[/] {name}: {escape(finding.metric)}: {why}")
+        console.print(f"[yellow]cannot judge:[/] {escape(name)}: {escape(finding.metric)}: {why}")
 
 
 def _print_set_aside(console: Console, set_aside: Sequence[SetAside]) -> None:

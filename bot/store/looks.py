@@ -9,7 +9,9 @@ from bot.store.tables import looks
 
 
 def of_pipeline(tx: Connection, pipeline: str) -> Look:
-    return of_pipelines(tx).get(pipeline, Look(pipeline))
+    """Return how the looks at a pipeline have gone, and let nobody else change that until the end of *tx*."""
+    row = tx.execute(select(looks).where(looks.c.pipeline == pipeline).with_for_update()).first()
+    return Look(pipeline) if row is None else Look(row.pipeline, row.seen_at, row.failing_since, row.said)
 
 
 def of_pipelines(tx: Connection) -> dict[str, Look]:

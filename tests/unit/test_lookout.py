@@ -137,6 +137,23 @@ def test_a_pipeline_that_cannot_be_seen_for_a_day_is_told_once_and_over_by_itsel
     assert "after 2\u00a0d 12\u00a0h" in tower.digest(herald)
 
 
+def test_it_is_told_where_only_a_cron_job_looks_and_nothing_listens(tower):
+    herald = tower.herald()
+    tower.look(herald)
+    for _ in range(3):
+        tower.now += 20 * HOUR
+        tower.store.is_away = True
+        with pytest.raises(RunStoreError):
+            herald.cycle("search").run(tower.now, by_hand=True)
+        herald.dispatcher.drain()
+    (ticket,) = tower.tracker.tickets.values()
+    assert ticket.draft.title == "Search: its runs cannot be looked at"
+    tower.store.is_away = False
+    herald.cycle("search").run(tower.now, by_hand=True)
+    herald.dispatcher.drain()
+    assert ticket.state is TicketState.DONE
+
+
 def test_an_experiment_that_is_not_there_is_nothing_to_look_at_and_the_nearest_is_named(tower):
     herald = tower.herald(experiment="serch")
     report = herald.cycle("search").resume()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,12 @@ from sqlalchemy import update
 from typer.testing import CliRunner
 
 from bot.cli import app
+from bot.domain.sight import Look
+from bot.errors import NoStoreError
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
-from bot.store import Database
+from bot.store import Database, looks
 from bot.store.tables import outbox
-from tests.unit.state_samples import open_ticket, owe
+from tests.unit.state_samples import open_ticket, owe, owed_kinds
 from tests.watching.bench import BAD, GOOD, NAME, Bench
 
 ISSUES = {"service": Service.JIRA_CLOUD, "method": "POST", "path": r"/issue$"}
@@ -90,3 +92,33 @@ def test_who_tries_a_broken_template_hears_of_it(folder: Path, more: tuple[str, 
     assert done.exit_code == 0, done.output
     assert done.stderr.count("a template of yours is broken") == 1
     assert "ticket_title.txt.j2" in done.stderr
+
+
+def test_who_cannot_look_tells_what_is_owed_and_that_it_has_lasted(folder: Path, sandbox: RunningSandbox, sqlite_url):
+    database = Database(sqlite_url)
+    owe(database, open_ticket())
+    with database.begin() as tx:
+        looks.save(tx, Look(NAME, None, datetime.now(UTC) - timedelta(hours=25), "away"))
+    config = folder / "config.toml"
+    config.write_text(
+        config.read_text().replace('[mlflow]\ntracking_uri = "sqlite:///', '[mlflow]\ntracking_uri = "sqlite:///gone')
+    )
+    done = CliRunner().invoke(app, ["run", NAME, "--config", str(config)])
+    assert isinstance(done.exception, NoStoreError), done.output
+    assert f"could not look: {NAME}: mlflow.tracking_uri: " in done.stdout
+    assert "no new run to judge" not in done.stdout
+    assert f"blind {NAME}: {sandbox.project_key}-" in done.stdout
+    assert owed_kinds(database) == []
+    database.close()
+
+
+def test_what_cannot_be_judged_is_said_by_whoever_runs_it(folder: Path):
+    config = folder / "config.toml"
+    config.write_text(config.read_text().replace(".metrics.ndcg]", ".metrics.ndgc]"))
+    code, first = run(folder)
+    assert (code, "from now on each new run is news" in first) == (0, False), first
+    assert "None of them has a metric that the configuration names" in first
+    code, second = run(folder)
+    assert (code, "no new run to judge" in second) == (0, True), second
+    for said in (first, second):
+        assert f"cannot judge: {NAME}: ndgc: no run has ever had it" in said
