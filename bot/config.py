@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any, Literal, Self
@@ -22,6 +23,7 @@ from pydantic import (
     UrlConstraints,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
@@ -43,6 +45,8 @@ from bot.domain.runs import Release
 from bot.domain.silence import SilencePolicy
 from bot.timetable import Every, Timetable, first_after, read_at, read_cron
 
+SECRETS = frozenset({"token", "key", "webhook_url"})  # of services
+_KINDS_OF_SERVICE = ("tracker", "wiki", "chat")
 ENV_PREFIX = "HERALD_"
 DIGEST = "[digest]"  # stands where the name of a pipeline would: no pipeline can be called so
 _ALIAS = r"^models:/[^/:@]+@[^/:@]+$"
@@ -487,6 +491,49 @@ class DigestSection(Section):
         return self
 
 
+class _Environment(PydanticBaseSettingsSource):
+    """The environment's variables, less the secrets of services that the file does not name."""
+
+    def __init__(self, source: PydanticBaseSettingsSource, written: Mapping[str, Any]) -> None:
+        super().__init__(source.settings_cls)
+        self._source = source
+        self._written = written
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return self._source.get_field_value(field, field_name)
+
+    def __call__(self) -> dict[str, Any]:
+        return _without_strangers(self._source(), self._written)
+
+
+class _SecretsFolder(NestedSecretsSettingsSource):
+    """The files of a secrets folder, less those of services that the file does not name."""
+
+    def __init__(self, source: PydanticBaseSettingsSource, written: Mapping[str, Any]) -> None:
+        super().__init__(source)
+        self._written = written
+
+    def __call__(self) -> dict[str, Any]:
+        return _without_strangers(super().__call__(), self._written)
+
+
+def _without_strangers(given: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out services of which nothing but secrets is known: they may be another Herald's on this machine."""
+    return {
+        key: _named(value, written.get(key)) if key in _KINDS_OF_SERVICE and isinstance(value, dict) else value
+        for key, value in given.items()
+    }
+
+
+def _named(services: Mapping[str, Any], written: object) -> dict[str, Any]:
+    names = written if isinstance(written, dict) else {}
+    return {
+        name: service
+        for name, service in services.items()
+        if name in names or not isinstance(service, dict) or not service.keys() <= SECRETS
+    }
+
+
 class Config(BaseSettings):
     """The whole configuration; relative paths in it are relative to the file's folder."""
 
@@ -524,7 +571,8 @@ class Config(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, NestedSecretsSettingsSource(file_secret_settings), init_settings
+        written = init_settings()
+        return _Environment(env_settings, written), _SecretsFolder(file_secret_settings, written), init_settings
 
     @model_validator(mode="after")
     def _services_exist(self) -> Self:

@@ -16,11 +16,10 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
-from bot.config import ENV_PREFIX, Config
+from bot.config import ENV_PREFIX, SECRETS, Config
 from bot.errors import ConfigError
 
 _MOST_BYTES = 1_000_000
-_SECRETS = ("token", "key", "webhook_url")  # of services
 _SECRET_VARIABLES = (
     "MLFLOW_TRACKING_TOKEN",
     "MLFLOW_TRACKING_PASSWORD",
@@ -102,14 +101,14 @@ def _refusal(path: Path, problems: Sequence[ErrorDetails]) -> ConfigError:
 
 
 def _is_missing_secret(problem: ErrorDetails) -> bool:
-    return problem["type"] == "missing" and problem["loc"][-1] in _SECRETS
+    return problem["type"] == "missing" and problem["loc"][-1] in SECRETS
 
 
 def _refuse_secrets(path: Path, raw: Mapping[str, Any]) -> None:
     for kind in ("tracker", "wiki", "chat"):
         services = raw.get(kind, {})
         for name, service in services.items() if isinstance(services, dict) else ():
-            for key in _SECRETS:
+            for key in SECRETS:
                 if isinstance(service, dict) and key in service:
                     where = _how_to_give((kind, name, key))
                     raise ConfigError(f"{path}: {kind}.{name}.{key}: a secret does not belong in this file; {where}")
@@ -203,7 +202,7 @@ def _location(raw: tuple[int | str, ...]) -> tuple[str, ...]:
 def _holds_secret(location: tuple[str, ...]) -> bool:
     if location == ("dead_man", "url"):
         return True
-    return location[:1] in {("tracker",), ("wiki",), ("chat",)} and location[-1] in _SECRETS
+    return location[:1] in {("tracker",), ("wiki",), ("chat",)} and location[-1] in SECRETS
 
 
 def _known_keys(location: tuple[str, ...], raw: tuple[int | str, ...]) -> set[str]:

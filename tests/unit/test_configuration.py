@@ -568,9 +568,9 @@ def test_no_secret_shows_in_a_refusal_or_its_traceback(read, jira_token):
     assert "s3cret" not in shown
 
 
-def test_a_secret_of_a_service_that_is_not_configured_is_told_without_its_value(refusal, monkeypatch):
+def test_a_service_that_is_half_configured_is_told_without_the_value_of_its_secret(refusal, monkeypatch):
     monkeypatch.setenv("HERALD_WIKI__DOCS__TOKEN", "s3cret")
-    words = refusal("")
+    words = refusal('[wiki.docs]\nspace = "SR"\n')
     assert "wiki.docs.url: is missing" in words
     assert "s3cret" not in words
 
@@ -627,3 +627,14 @@ def test_a_file_that_no_person_wrote_is_refused_in_a_sentence(tmp_path, text):
         load_config(path)
     assert str(raised.value).startswith(f"{path}: ")
     assert len(str(raised.value)) < 500
+
+
+def test_secrets_of_services_that_are_not_named_here_are_let_be(read, tmp_path, monkeypatch):
+    monkeypatch.setenv("HERALD_TRACKER__JIRA__TOKEN", "x")
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "herald_tracker__trello__key").write_text("x")
+    (folder / "herald_chat__team__webhook_url").write_text("https://hooks.example/x")
+    config = read(PIPELINE, folder)
+    assert (config.tracker, config.chat) == ({}, {})
+    assert read(JIRA + PIPELINE, folder).tracker["jira"].token.get_secret_value() == "x"
