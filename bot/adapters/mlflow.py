@@ -420,7 +420,9 @@ class MlflowRunStore:
             raise
         except Exception as error:  # of an answer that is not MLflow's, its client makes whatever it happens to
             shown = in_short(error)
-            if not isinstance(error, MlflowException | SQLAlchemyError | requests.RequestException | OSError):
+            if isinstance(error, ModuleNotFoundError):
+                shown = f"it needs {error.name}, which is not installed beside Herald; or name a server (http)"
+            elif not isinstance(error, MlflowException | SQLAlchemyError | requests.RequestException | OSError):
                 shown = f"what answers there is not MLflow, or answers oddly: {shown}"
             if terms and getattr(error, "error_code", "") == _BAD_TERMS:
                 raise RunStoreError(f"watch.filter: {terms!r} is not a filter that MLflow reads: {shown}") from error

@@ -35,6 +35,10 @@ _FOLDER = (
 )
 
 
+_ADDRESSES = "name a server (http://127.0.0.1:5000) or a database (sqlite:///mlflow.db, postgresql://...)"
+_BARE_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?:\d{1,5}(?:/.*)?", re.IGNORECASE)
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """How an address may be opened to be read, and what answers there."""
@@ -45,6 +49,10 @@ class Opening:
 
 def look(address: str, shown: str) -> Opening:
     """Look at an address; raise RunStoreError where MLflow, as installed here, would change what is there."""
+    if not address.strip():
+        raise RunStoreError(f"mlflow.tracking_uri: is empty; {_ADDRESSES}")
+    if _BARE_HOST.fullmatch(address):
+        raise RunStoreError(f"mlflow.tracking_uri: {shown} says no protocol; should it be http://{shown}?")
     scheme = urlsplit(address).scheme.lower()
     if scheme.startswith(_DATABASES):
         return _look_at_database(address, shown)

@@ -252,3 +252,20 @@ def test_a_store_that_the_first_job_makes_is_no_trouble(tmp_path, sqlite_databas
     assert check.ok
     with pytest.raises(NoStoreError):
         bench.herald(experiment="search").cycle("quality").judge_only()
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("127.0.0.1:5000", "should it be http://127.0.0.1:5000?"),
+        ("localhost:5000", "should it be http://localhost:5000?"),
+        ("mlflow.example.com:80/team", "should it be http://mlflow.example.com:80/team?"),
+        (" ", "is empty; name a server"),
+        ("mysql://u@h/db", "it needs MySQLdb, which is not installed beside Herald"),
+    ],
+)
+def test_an_address_that_is_none_is_told_as_what_it_is(address, said):
+    assert said in refusal(address)
