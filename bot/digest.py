@@ -183,7 +183,8 @@ class _Gathering:
         for refusal in outbox.refusals(self.tx):
             where = " ".join(part for part in (refusal.service, refusal.channel) if part)
             since = formats.moment(refusal.since, self.zone, self.locale)
-            yield partial(DigestLine, DigestKind.REFUSED, service=where, when=since, count=str(refusal.waiting))
+            kind = DigestKind.MISSING if refusal.is_missing else DigestKind.REFUSED
+            yield partial(DigestLine, kind, service=where, when=since, count=str(refusal.waiting))
 
     def out_of_sight(self) -> Iterator[Line]:
         """Yield the pipelines whose runs could not be looked at, or were not: that nothing was found says nothing."""

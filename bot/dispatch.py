@@ -22,6 +22,7 @@ from bot.errors import (
     AccountError,
     HeraldError,
     IntegrationError,
+    MissingError,
     PermanentError,
     Reach,
     RetryableError,
@@ -348,7 +349,7 @@ class Dispatcher:
         if opened:
             with self.database.begin() as tx:
                 outbox.release(tx, service, now)
-            log.info("takes our account again", where=", ".join(map(str, opened)))
+            log.info("takes again what waits", where=", ".join(map(str, opened)))
 
     def _hold(self, owed: Owed, error: AccountError) -> None:
         """Close what refuses our account, and owe the effect as before; said once, until it opens again."""
@@ -365,7 +366,9 @@ class Dispatcher:
             until = now + self.pauses.of_the_refused(held_for, pause)
             outbox.mark_held(tx, owed, self.owner.name, now, until, error)
         if is_new:
-            words = "our account is refused: nothing is lost, and all waits"
+            is_missing = isinstance(error, MissingError)
+            what = "what config names is missing there" if is_missing else "our account is refused"
+            words = f"{what}: nothing is lost, and all waits"
             log.error(words, where=str(where), error=str(error), always=True)
 
     def _record_or_keep(self, owed: Owed, done: Done) -> None:

@@ -11,7 +11,8 @@ HeraldError
 +-- TemplateError          a template does not render, or renders what a service would refuse
 +-- IntegrationError       a tracker, wiki or chat did not do what was asked
     +-- RetryableError     ... and may do it later
-    |   +-- AccountError   ... once it takes our account again, or shows it what config names
+    |   +-- AccountError   ... once it takes our account again
+    |       +-- MissingError  ... once what config names is there, open, and shown to us
     +-- PermanentError     ... and never will, as asked
         +-- GoneError      ... of what it should change or add to: that is gone, or closed to changes for good
         +-- FieldsRefusedError ... for some fields of a new ticket that it may do without
@@ -97,7 +98,7 @@ class Reach(StrEnum):
 
 
 class AccountError(RetryableError):
-    """The service refuses our account, or hides from it what config names; no fault of what was asked.
+    """The service refuses our account; no fault of what was asked.
 
     *reach* is how much is refused. A person mends it, and until then nothing is given up.
     """
@@ -114,6 +115,10 @@ class AccountError(RetryableError):
         super().__init__(message, doubtful=doubtful, status=status)
         self.reach = reach
         self.fields = dict(fields or {})
+
+
+class MissingError(AccountError):
+    """Our account is taken, but what config names is gone from the service, closed there, or hidden from us."""
 
 
 class PermanentError(IntegrationError):

@@ -186,10 +186,9 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
     console.print(f"owed: {seen.owed:,}, parked: {seen.parked:,}")
     for refusal in seen.refused:
         where = " ".join(part for part in (refusal.service, refusal.channel) if part)
-        told = (
-            f"refuses our account since {when(refusal.since)}; {refusal.waiting:,} wait for it, and go on by themselves"
-        )
-        console.print(f"[red]{escape(where)}[/] {told}: {escape(refusal.words)}")
+        what = ": what config names is missing there" if refusal.is_missing else " refuses our account"
+        told = f"since {when(refusal.since)}; {refusal.waiting:,} wait for it, and go on by themselves"
+        console.print(f"[red]{escape(where)}[/]{what} {told}: {escape(refusal.words)}")
     if any(pipeline.count > len(pipeline.incidents) for pipeline in seen.pipelines):
         console.print("--all names every open incident, --json too.")
 

@@ -25,6 +25,7 @@ _WHY = {
     Why.LOST: "may or may not have arrived: somebody must look",
     Why.FAILING: "failed for a day, while others were taken: somebody must look",
     Why.ACCOUNT: "wait until our account is taken again",
+    Why.MISSING: "what config names is missing there; wait until it is back",
     Why.WAITS: "wait for something that is not made yet",
     Why.DOUBTFUL: "may have arrived: looked for before they are sent again",
     Why.FAILED: "failed, and are tried again",

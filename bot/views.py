@@ -285,6 +285,7 @@ class DigestKind(StrEnum):
     UNDELIVERED = "undelivered"  # Herald itself needs help
     UNSURE = "unsure"  # messages that may be lost
     REFUSED = "refused"  # a service does not take Herald's account
+    MISSING = "missing"  # what config names is not there
     UNSEEN = "unseen"  # its runs cannot be looked at
     NOT_LOOKED = "not_looked"  # Herald has not looked for its runs
     UNJUDGED = "unjudged"  # a metric that cannot be judged

@@ -40,7 +40,7 @@ from bot.adapters.remembered import Remembered
 from bot.adapters.sections import replace_section
 from bot.config import ConfluenceSection
 from bot.domain.pacing import Allowance
-from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError
+from bot.errors import AccountError, IntegrationError, MissingError, PermanentError, Reach, RetryableError
 from bot.ports import Attachment, Page, PageDraft, Right
 
 T = TypeVar("T")
@@ -109,7 +109,7 @@ class ConfluenceWiki:
         if space is None:
             raise _unseen(self._config.space)
         if space.is_archived:
-            raise AccountError(f"space: {self._config.space} is archived; restore it in Confluence, or name another.")
+            raise MissingError(f"space: {self._config.space} is archived; restore it in Confluence, or name another.")
         if right is None:
             return
         allowed = permitted(self._link, self._config, space)
@@ -231,7 +231,7 @@ class ConfluenceWiki:
         parent = self._pages.find(self._config.parent)
         if parent is None:
             hidden = self._hidden(self._config.parent)
-            raise AccountError(
+            raise MissingError(
                 f"parent: there is no page titled {self._config.parent!r} in space {self._config.space}; create it or "
                 f"name another. {hidden}".rstrip()
             )
@@ -450,8 +450,8 @@ class _DataCenterPages:
         return ids[0] if ids else None
 
 
-def _unseen(space: str) -> AccountError:
-    return AccountError(
+def _unseen(space: str) -> MissingError:
+    return MissingError(
         f"space: the account of the token sees no space with the key {space!r}; the key stands in the address of the "
         f"space's pages."
     )

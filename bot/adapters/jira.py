@@ -51,7 +51,7 @@ from bot.adapters.refusals import Service, about_us, unless_gone
 from bot.adapters.remembered import Remembered
 from bot.config import JiraSection
 from bot.domain.pacing import Allowance
-from bot.errors import AccountError, FieldsRefusedError, PermanentError, Reach, own_words
+from bot.errors import AccountError, FieldsRefusedError, MissingError, PermanentError, Reach, own_words
 from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
 
 T = TypeVar("T")
@@ -182,10 +182,10 @@ class JiraTracker:
     def confirm_access(self, right: Right | None = None) -> None:
         with about_us(unless_silent=True):
             self._link.who()
-        with about_us():
+        with about_us(what_config_names=True):
             project = self._link.project()
         if project.get("archived") or project.get("deleted"):
-            raise AccountError(f"project: {self._config.project} is archived; restore it in Jira, or name another.")
+            raise MissingError(f"project: {self._config.project} is archived; restore it in Jira, or name another.")
         if right is None:
             return
         key = PERMISSIONS[right]

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import requests
 from pydantic import SecretStr
 
-from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError, abridge
+from bot.errors import AccountError, IntegrationError, MissingError, PermanentError, Reach, RetryableError, abridge
 
 T = TypeVar("T")
 
@@ -104,10 +104,11 @@ def refusal_of(
 
 
 @contextmanager
-def about_us(*, unless_silent: bool = False) -> Iterator[None]:
+def about_us(*, unless_silent: bool = False, what_config_names: bool = False) -> Iterator[None]:
     """Let whatever is refused within be refused to our account: what is asked here is who we are and what we see.
 
     With *unless_silent* only words about the account count, and a server that does not know the question says nothing.
+    With *what_config_names* that is asked for by its id or key, and not found means that it is gone, or hidden from us.
     """
     try:
         yield
@@ -118,7 +119,9 @@ def about_us(*, unless_silent: bool = False) -> Iterator[None]:
     except PermanentError as error:
         if unless_silent and error.status is not None:
             return
-        raise AccountError(str(error), status=error.status, fields=error.fields) from None
+        is_missing = what_config_names and error.status == _NOT_FOUND
+        refusal = MissingError if is_missing else AccountError
+        raise refusal(str(error), status=error.status, fields=error.fields) from None
 
 
 def unless_gone(show: Callable[[], T], confirm_access: Callable[[], None]) -> T | None:

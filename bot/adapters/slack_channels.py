@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from bot.adapters.evidence import rows_in, text_in
 from bot.adapters.paging import each_page
 from bot.adapters.slack_words import advice_for, is_lacking_scope, is_of_a_gone_channel
-from bot.errors import AccountError, Reach
+from bot.errors import AccountError, MissingError, Reach
 
 if TYPE_CHECKING:
     from bot.adapters.slack import SlackLink
@@ -98,10 +98,10 @@ class Channels:
         return next((channel_id for found, channel_id in each_page("Slack", fetch, "") if found == name), None)
 
 
-def _unseen(name: str, needed: str | None) -> AccountError:
+def _unseen(name: str, needed: str | None) -> MissingError:
     """Build the error for a name that is not in the list, which may lack what the app has no scope for."""
     said = f"Slack shows the app no channel named {name!r}. {advice_for('channel_not_found')}"
     if needed is None:
-        return AccountError(said, reach=Reach.CHANNEL, fields={"error": "channel_not_found"})
+        return MissingError(said, reach=Reach.CHANNEL, fields={"error": "channel_not_found"})
     said += f" It lists only one kind of channel without {needed}; or name the channel by its id."
-    return AccountError(said, reach=Reach.EFFECT, fields={"error": "channel_not_found"})
+    return MissingError(said, reach=Reach.EFFECT, fields={"error": "channel_not_found"})

@@ -7,7 +7,16 @@ from enum import Enum, auto
 from typing import Any
 
 from bot.adapters.evidence import held_in, prove, text_in
-from bot.errors import AccountError, GoneError, IntegrationError, PermanentError, Reach, RetryableError, abridge
+from bot.errors import (
+    AccountError,
+    GoneError,
+    IntegrationError,
+    MissingError,
+    PermanentError,
+    Reach,
+    RetryableError,
+    abridge,
+)
 
 
 class _Passing(Enum):
@@ -143,5 +152,6 @@ def _refusal(doing: str, answer: Mapping[str, Any], *, write: bool) -> Integrati
         return RetryableError(message, doubtful=write and PASSING[word] is _Passing.PERHAPS_DONE)
     message, fields = f"{message} {advice_for(word)}".rstrip(), {"error": word}
     if word in REACHES:
-        return AccountError(message, reach=REACHES[word], fields=fields)
+        refusal = MissingError if word in _CHANNEL_IS_GONE else AccountError
+        return refusal(message, reach=REACHES[word], fields=fields)
     return (GoneError if word in _GONE else PermanentError)(message, fields=fields)

@@ -38,7 +38,7 @@ from bot.adapters.trello_answers import (
 )
 from bot.config import ListNames, TrelloSection
 from bot.domain.pacing import Allowance
-from bot.errors import AccountError, FieldsRefusedError, PermanentError, RetryableError, own_words
+from bot.errors import AccountError, FieldsRefusedError, MissingError, PermanentError, RetryableError, own_words
 from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
 
 _LONGEST_TEXT = 16_384  # of a name, a description, a comment
@@ -188,10 +188,10 @@ class TrelloTracker:
     def confirm_access(self, right: Right | None = None) -> None:
         with about_us():
             self._link.who()
-        with about_us():
+        with about_us(what_config_names=True):
             board = self._link.board()
         if board.get("closed"):
-            raise AccountError(f"board: {board.get('name')} is closed; open it again in Trello, or name another.")
+            raise MissingError(f"board: {board.get('name')} is closed; open it again in Trello, or name another.")
         if right is not None and looks_on_only(board):
             raise AccountError("Trello lets our account only look on: make it a normal member of the board.")
 
@@ -381,7 +381,7 @@ class TrelloTracker:
         )
 
     def _board(self) -> _Board:
-        """Learn the lists of the board; raises AccountError where one that config names is not there."""
+        """Learn the lists of the board; raises MissingError where one that config names is not there."""
         with self._lock:
             return self._known or self._board_now()
 
@@ -427,7 +427,7 @@ def _board_of(found: Sequence[TrelloList], names: ListNames) -> _Board:
     if missing:
         wanted = ", ".join(f"{state} = {name!r}" for state, name in missing)
         there = ", ".join(repr(each.name) for each in found) or "none"
-        raise AccountError(
+        raise MissingError(
             f"lists: the board has no open list for {wanted}; it has {there}. "
             "`herald doctor --fix` makes what is missing."
         )

@@ -15,10 +15,11 @@ from bot.adapters.refusals import Answer, Service
 from bot.adapters.slackblocks import build_message
 from bot.config import WebhookSection
 from bot.domain.pacing import Allowance
-from bot.errors import AccountError, PermanentError
+from bot.errors import AccountError, MissingError, PermanentError
 from bot.ports import Attachment, MarkedMessage, Posted, Promise, Right
 
 _OK, _NO_CONTENT = 200, 204
+_NOT_THERE = (404, 410)
 _SHORTEST_SECRET = 8  # characters; shorter parts of the address are words like `hooks` or `services`
 _ADVICE = {
     403: "Check that the webhook may still post: an administrator may have restricted it.",
@@ -86,11 +87,11 @@ class WebhookChat:
                 write=True,
             )
         except AccountError as error:
-            raise AccountError(str(error), doubtful=error.doubtful, status=error.status) from None
+            raise _refused(error)(str(error), doubtful=error.doubtful, status=error.status) from None
         except PermanentError as error:
             if not error.about_access:
                 raise
-            raise AccountError(str(error), status=error.status) from None  # there is but the one thing to refuse
+            raise _refused(error)(str(error), status=error.status) from None  # there is but the one thing to refuse
 
     def edit(self, posted: Posted, mark: str, text: str) -> None:  # noqa: ARG002 - a port's signature
         raise PermanentError("A webhook cannot edit what it posted; use a chat of kind slack for that.")
@@ -134,3 +135,8 @@ def _secrets_in(webhook_url: SecretStr) -> tuple[SecretStr, ...]:
     """Take out the parts of the address that let one post."""
     path = urlsplit(webhook_url.get_secret_value()).path
     return (webhook_url, *(SecretStr(part) for part in path.split("/") if len(part) >= _SHORTEST_SECRET))
+
+
+def _refused(error: AccountError | PermanentError) -> type[AccountError]:
+    """Tell an address behind which nothing is any more from one that does not take us."""
+    return MissingError if error.status in _NOT_THERE else AccountError

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, case, func, select
 
-from bot.store.outbox import EffectState, Owed, ParkedFor, read_owed, rows_outstanding
+from bot.store.outbox import HELD, EffectState, Owed, ParkedFor, read_owed, rows_outstanding
 from bot.store.tables import outbox
 
 _OUTSTANDING = (EffectState.PARKED, EffectState.PENDING)
@@ -24,10 +24,14 @@ class Why(StrEnum):
     LOST = "lost"  # parked: it may or may not have arrived
     FAILING = "failing"  # parked: it failed for a day, while others were taken
     ACCOUNT = "account"  # the service refuses our account, and this waits until that is over
+    MISSING = "missing"  # what config names is not there, and this waits until it is
     WAITS = "waits"  # for what another effect makes
     DOUBTFUL = "doubtful"  # a request went out whose end is not known
     FAILED = "failed"  # the last time, and is tried again
     IN_LINE = "in_line"  # it was not tried yet
+
+
+_HELD = (Why.ACCOUNT, Why.MISSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +70,16 @@ def piles(tx: Connection) -> Sequence[Pile]:
 
 
 def _with_whom_they_wait_for(found: Sequence[Pile]) -> Iterator[Pile]:
-    """Count what stands in line for a service that refuses our account with what was refused."""
-    refused = {pile.service: pile for pile in found if pile.why is Why.ACCOUNT}
+    """Count what stands in line for a service that takes nothing from us with what it did not take."""
+    refused = {pile.service: pile for pile in found if pile.why in _HELD}
+    besides = [pile for pile in found if pile.why in _HELD and refused[pile.service] is not pile]
     for pile in found:
         if pile.why is Why.IN_LINE and pile.service in refused:
             held = refused[pile.service]
             refused[pile.service] = replace(held, count=held.count + pile.count, since=min(held.since, pile.since))
-    yield from refused.values()
+    yield from (*besides, *refused.values())
     yield from (
-        pile
-        for pile in found
-        if pile.why is not Why.ACCOUNT and not (pile.why is Why.IN_LINE and pile.service in refused)
+        pile for pile in found if pile.why not in _HELD and not (pile.why is Why.IN_LINE and pile.service in refused)
     )
 
 
@@ -85,7 +88,7 @@ def _why() -> Any:
     parked = [(outbox.c.parked_for == reason, Why(reason).value) for reason in reasons]
     return case(
         (outbox.c.state == EffectState.PARKED, case(*parked, else_=Why.REFUSED.value)),
-        (outbox.c.parked_for == ParkedFor.ACCOUNT, Why.ACCOUNT.value),
+        *((outbox.c.parked_for == reason, Why(reason).value) for reason in HELD),
         (outbox.c.waits_for.is_not(None), Why.WAITS.value),
         (outbox.c.sent_at.is_not(None), Why.DOUBTFUL.value),
         (outbox.c.error.is_not(None), Why.FAILED.value),

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from bot.domain.effects import ASIDE, CREATING, Effect, EffectKind, ObjectKey, ObjectKind, channel_of
-from bot.errors import AccountError
+from bot.errors import AccountError, MissingError
 from bot.store.codec import dump, load
 from bot.store.owners import TakeOver, ran_out
 from bot.store.pieces import AT_ONCE, in_pieces
@@ -64,6 +64,10 @@ class ParkedFor(StrEnum):
     LOST = "lost"  # it may or may not have arrived, and nobody can be asked
     FAILING = "failing"  # it fails again and again, while others are taken; until it is given up, still owed
     ACCOUNT = "account"  # nobody's task but the account's: still owed, and held until the service takes us again
+    MISSING = "missing"  # the same, until what config names is there again
+
+
+HELD = (ParkedFor.ACCOUNT, ParkedFor.MISSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +90,8 @@ class Owed:
 
     @property
     def held_since(self) -> datetime | None:
-        """Tell since when the service refuses our account for this."""
-        is_held = self.state is EffectState.PENDING and self.parked_for is ParkedFor.ACCOUNT
+        """Tell since when the service refuses our account for this, or lacks what config names."""
+        is_held = self.state is EffectState.PENDING and self.parked_for in HELD
         return self.parked_at if is_held else None
 
     @property
@@ -312,7 +316,8 @@ def mark_retry(
 def mark_held(tx: Connection, owed: Owed, owner: str, now: datetime, not_before: datetime, error: AccountError) -> None:
     """Put the effect back until the service takes our account again; that it was tried does not count."""
     values: dict[str, Any] = {"not_before": not_before, "error": str(error), "attempts": owed.attempts, **_FREE}
-    values |= {"parked_for": ParkedFor.ACCOUNT, "parked_at": owed.held_since or now}
+    reason = ParkedFor.MISSING if isinstance(error, MissingError) else ParkedFor.ACCOUNT
+    values |= {"parked_for": reason, "parked_at": owed.held_since or now}
     if error.doubtful:
         values["sent_at"] = now
     elif not owed.is_doubtful:
@@ -322,31 +327,39 @@ def mark_held(tx: Connection, owed: Owed, owner: str, now: datetime, not_before:
 
 def release(tx: Connection, service: str, now: datetime) -> int:
     """Let what was held for our account's sake be tried at once; return how much that is."""
-    held = outbox.c.state == EffectState.PENDING, outbox.c.parked_for == ParkedFor.ACCOUNT
+    held = outbox.c.state == EffectState.PENDING, outbox.c.parked_for.in_(HELD)
     free = outbox.c.owner.is_(None)
     return tx.execute(update(outbox).where(outbox.c.service == service, *held, free).values(not_before=now)).rowcount
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A service, or a channel of it, that refuses our account."""
+    """A service, or a channel of it, that refuses our account, or lacks what config names."""
 
     service: str
     channel: str | None
     since: datetime
     words: str  # what it said last, and what to do about it
     waiting: int  # effects owed there
+    is_missing: bool = False  # what config names, while our account is taken
 
 
 def refusals(tx: Connection) -> Sequence[Refusal]:
-    """Return where our account is refused, as what is held says, and how much waits there."""
-    is_held = outbox.c.state == EffectState.PENDING, outbox.c.parked_for == ParkedFor.ACCOUNT
+    """Return where our account is refused, or what config names is missing, and how much waits there."""
+    is_held = outbox.c.state == EffectState.PENDING, outbox.c.parked_for.in_(HELD)
     found: dict[tuple[str, str | None], list[Row[Any]]] = {}
     for row in tx.execute(select(outbox).where(*is_held).order_by(outbox.c.not_before)):
         target = load(Effect, row.effect).target
         found.setdefault((target.service, channel_of(target)), []).append(row)
     return [
-        Refusal(service, channel, min(row.parked_at for row in rows), rows[-1].error, _waiting(tx, service, channel))
+        Refusal(
+            service,
+            channel,
+            min(row.parked_at for row in rows),
+            rows[-1].error,
+            _waiting(tx, service, channel),
+            is_missing=rows[-1].parked_for == ParkedFor.MISSING,
+        )
         for (service, channel), rows in sorted(found.items(), key=lambda pair: tuple(map(str, pair[0])))
     ]
 

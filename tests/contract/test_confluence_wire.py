@@ -11,7 +11,7 @@ import pytest
 
 from bot.adapters.confluence import ConfluenceWiki
 from bot.config import ConfluenceSection
-from bot.errors import AccountError, PermanentError, RetryableError
+from bot.errors import MissingError, PermanentError, RetryableError
 from bot.ports import Attachment, PageDraft
 from tests.contract.breakable import DROP, Breakable, Reply, Request, answer, breakable
 
@@ -91,7 +91,7 @@ def test_the_number_of_a_space_is_asked_once(server: Breakable):
 
 def test_a_space_that_cannot_be_seen_is_named(server: Breakable):
     routes(server, {("GET", "/spaces"): {"results": []}})
-    with pytest.raises(AccountError, match=r"space: .* no space with the key 'ML'"):
+    with pytest.raises(MissingError, match=r"space: .* no space with the key 'ML'"):
         wiki(server).find("a")
 
 
@@ -151,7 +151,7 @@ def test_pages_are_made_under_the_configured_parent_which_is_looked_up_once(serv
 
 def test_a_parent_that_does_not_exist_is_named(server: Breakable):
     routes(server, {("GET", "/spaces"): SPACES, ("GET", "/pages"): {"results": []}})
-    with pytest.raises(AccountError, match="parent: there is no page titled 'Reports' in space ML"):
+    with pytest.raises(MissingError, match="parent: there is no page titled 'Reports' in space ML"):
         wiki(server, parent="Reports").create(PageDraft("Run 4", "<p>x</p>"))
 
 

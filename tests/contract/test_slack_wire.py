@@ -11,7 +11,7 @@ import pytest
 from bot.adapters.slack import SlackChat
 from bot.adapters.webhook import WebhookChat
 from bot.config import SlackSection, WebhookSection
-from bot.errors import AccountError, PermanentError, Reach
+from bot.errors import AccountError, MissingError, PermanentError, Reach
 from bot.ports import Posted
 from tests.contract.breakable import Breakable, Reply, Request, answer, breakable
 
@@ -186,7 +186,7 @@ def test_posting_and_finding_what_was_posted_takes_no_list(server: Breakable):
 
 def test_a_channel_that_the_app_does_not_see_is_named(server: Breakable):
     server.reply = workspace
-    with pytest.raises(AccountError, match=r"no channel named 'nowhere'.*invite the app"):
+    with pytest.raises(MissingError, match=r"no channel named 'nowhere'.*invite the app"):
         slack(server).find("#nowhere", "m-1", SINCE)
 
 
@@ -238,8 +238,8 @@ def test_a_webhook_can_neither_edit_nor_find(server: Breakable):
     [
         (400, "invalid_payload", PermanentError),
         (403, "action_prohibited", AccountError),
-        (404, "no_service", AccountError),
-        (410, "channel_is_archived", AccountError),
+        (404, "no_service", MissingError),
+        (410, "channel_is_archived", MissingError),
     ],
 )
 def test_a_webhook_that_is_refused_says_why(status: int, word: str, error: type[Exception], server: Breakable):
@@ -277,7 +277,7 @@ def test_a_channel_that_is_gone_for_good_is_asked_for_twice_and_no_more(server: 
     server.reply = lambda request: (
         answer(200, {"ok": False, "error": "channel_not_found"}) if "history" in request.path else workspace(request)
     )
-    with pytest.raises(AccountError, match="channel_not_found"):
+    with pytest.raises(MissingError, match="channel_not_found"):
         chat.find("#ml", "m-2", SINCE)
     assert calls(server).count("conversations.history") == 1, "its name stands for the same one"
     assert not chat.has_moved("#ml", Posted("C0000000ML", "5.2"))

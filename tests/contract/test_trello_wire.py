@@ -12,7 +12,7 @@ import pytest
 
 from bot.adapters.trello import TrelloTracker
 from bot.config import TrelloSection
-from bot.errors import AccountError, RetryableError
+from bot.errors import MissingError, RetryableError
 from bot.ports import Attachment, RemoteLink, TicketDraft, TicketState
 from tests.contract.breakable import Breakable, Reply, Request, answer, breakable
 
@@ -282,7 +282,7 @@ def test_a_card_just_made_is_not_asked_for_its_files(server: Breakable):
 
 
 def test_a_list_that_the_board_lacks_is_named(server: Breakable):
-    with pytest.raises(AccountError, match=r"no open list for done = 'Shipped'; it has 'To do', 'In progress', 'Done'"):
+    with pytest.raises(MissingError, match=r"no open list for done = 'Shipped'; it has 'To do', 'In progress', 'Done'"):
         tracker(server, lists={"done": "Shipped"}).create("m", DRAFT)
 
 

@@ -333,7 +333,8 @@ def digest_of_all_kinds(words: Words) -> DigestView:
     row = metric_rows(words)[0]
     line = partial(DigestLine, pipeline=words.pipeline, when=_day(words, 20), duration=words.days, ticket="ticket")
     trouble = [DigestLine(kind, count=n) for kind in (DigestKind.UNDELIVERED, DigestKind.UNSURE) for n in ("1", "3")]
-    trouble += [DigestLine(DigestKind.REFUSED, service="jira", when=_day(words, 20), count=n) for n in ("1", "3")]
+    waiting = (DigestKind.REFUSED, DigestKind.MISSING)
+    trouble += [DigestLine(kind, service="jira", when=_day(words, 20), count=n) for kind in waiting for n in ("1", "3")]
     kinds = (DigestKind.STANDING, DigestKind.RECOVERED, DigestKind.IMPROVED, DigestKind.SUSPECTED, DigestKind.DISMISSED)
     said = [
         replace(line(kind, incident=incident, row=shown), ticket="ticket" if kind in kinds[:2] else "")

@@ -25,7 +25,7 @@ from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
 from bot.domain.sight import Look
-from bot.errors import AccountError, PermanentError, Reach, RetryableError
+from bot.errors import AccountError, MissingError, PermanentError, Reach, RetryableError
 from bot.render import Renderer
 from bot.store import Database, incidents, looks, outbox, pipelines, runs
 
@@ -240,6 +240,25 @@ def test_a_service_that_refuses_our_account_is_told(office, locale, words):
     herald.dispatcher.drain()
     office.now += timedelta(hours=2)
     assert words in preview(herald, compose_digest(herald, locale=locale))
+
+
+@pytest.mark.parametrize(
+    ("locale", "words"),
+    [
+        ("en", "in slack C1 has been gone, closed or hidden since 23 Nov 2026, 09:00. 1 update waits for it"),
+        ("zh", "起，slack C1 中 Herald 要写入的位置已被删除、关闭或隐藏，有 1 项更新在等待"),
+    ],
+)
+def test_that_something_is_missing_is_not_told_as_a_refused_account(office, locale, words):
+    herald = office.herald()
+    owe_digest(herald, MONDAY)
+    office.chat.faults.fail_next("post", MissingError("is_archived", reach=Reach.CHANNEL))
+    herald.dispatcher.drain()
+    office.now += timedelta(hours=2)
+    text = preview(herald, compose_digest(herald, locale=locale))
+    assert words in text
+    assert "let Herald in" not in text
+    assert "拒绝" not in text
 
 
 @pytest.mark.parametrize("committed", [True, False])

@@ -32,11 +32,13 @@ from bot.deliver import Services, TicketFields
 from bot.dispatch import Dispatcher
 from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
 from bot.domain.pacing import Breaker, Pauses
-from bot.errors import AccountError, PermanentError, Reach, RetryableError
+from bot.errors import AccountError, MissingError, PermanentError, Reach, RetryableError
 from bot.overview import Overview
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
 from bot.show import print_status
+from bot.show_outbox import print_piles
 from bot.store import outbox
+from bot.store.backlog import Why, piles
 from bot.store.outbox import EffectState, ParkedFor
 from bot.store.owners import Owner
 from bot.traffic import Gate, Traffic, gate_of, gates_of
@@ -259,6 +261,27 @@ def test_the_status_says_who_refuses_us_since_when_in_which_words_and_how_much_w
     assert "slack C1 refuses our account" in shown
 
 
+def test_what_config_names_and_is_missing_is_no_refused_account(bench, capsys):
+    bench.owe(open_ticket(), comment("run6"))
+    bench.tracker.faults.fail_next("create", MissingError("lists: the board has no open list for done"))
+    bench.drain()
+    assert "what config names is missing there: nothing is lost" in capsys.readouterr().out
+    (refusal,) = held(bench.database)
+    print_status(Overview((), 2, 0, (refusal,)), as_json=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "jira: what config names is missing there since 2026-11-24" in shown
+    assert "2 wait for it, and go on by themselves: lists: the board has no open list for done" in shown
+    assert "our account" not in shown
+    with bench.database.begin() as tx:
+        found = piles(tx)
+    assert [(pile.service, pile.why, pile.count) for pile in found] == [("jira", Why.MISSING, 2)]
+    print_piles(found)
+    assert "jira: what config names is missing there; wait until it is back" in capsys.readouterr().out
+    bench.clock.now += timedelta(minutes=1)
+    bench.drain()
+    assert held(bench.database) == []
+
+
 def test_it_is_logged_once_and_once_more_when_it_is_over(bench, capsys):
     structlog.reset_defaults()
     bench.owe(open_ticket(), comment("run6"))
@@ -270,7 +293,7 @@ def test_it_is_logged_once_and_once_more_when_it_is_over(bench, capsys):
         bench.clock.now += timedelta(minutes=1)
     logged = capsys.readouterr().out
     assert logged.count("our account is refused") == 1
-    assert logged.count("takes our account again") == 1
+    assert logged.count("takes again what waits") == 1
     assert "who are you?" in logged
 
 
