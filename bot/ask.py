@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal, cast
 
 import typer
@@ -95,6 +96,50 @@ class _Catalogue:
             typer.echo(f"{what}: {', '.join(names[:_NAMES_SHOWN])}{f' and {more} more' if more > 0 else ''}")
 
 
+def _metrics(given: Given, known: Sequence[str]) -> list[str]:
+    """Take the names of metrics; where one is not known they are asked for again, and then taken."""
+    asked, wanted = "Which of its metrics should be judged (names, with commas between them)?", [""]
+    while True:
+        names = _names(given.text("metric", asked), known)
+        stranger = next((name for name in names if name not in known), None)
+        if stranger is None or not known or names == wanted:
+            return names
+        hint = f"; did you mean {meant!r}?" if (meant := _nearest(stranger, known)) else ""
+        typer.echo(f"No run has a metric {stranger!r} so far{hint}")
+        if given.options["metric"] is not None:
+            return names
+        wanted, asked = names, "Which of its metrics should be judged (the same again are taken)?"
+
+
+def _experiment(given: Given, known: Sequence[str]) -> str:
+    """Take the name of an experiment, which may have spaces and commas within."""
+    asked, wanted = "Which experiment should be watched?", ""
+    while True:
+        answer = given.text("experiment", asked)
+        if answer in known or not known or answer == wanted:
+            return answer
+        hint = f"; did you mean {meant!r}?" if (meant := _nearest(answer, known)) else ""
+        typer.echo(f"MLflow has no experiment {answer!r} so far{hint}")
+        if given.options["experiment"] is not None:
+            return answer
+        wanted, asked = answer, "Which experiment should be watched (the same again is taken)?"
+
+
+def _nearest(name: str, known: Sequence[str]) -> str | None:
+    """Return the known name that may have been meant, whatever its case."""
+    by_lower = {each.lower(): each for each in known}
+    near = get_close_matches(name.lower(), by_lower, n=1)
+    return by_lower[near[0]] if near else None
+
+
+def _names(answer: str, known: Sequence[str]) -> list[str]:
+    """Part names at commas, or where there is none at spaces; a known one may have spaces within."""
+    if answer in known:
+        return [answer]
+    parts = answer.split(",") if "," in answer else answer.split()
+    return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
 def _direction(given: Given, metric: str) -> Direction:
     """Take the direction that an option gives all metrics, or ask, showing what the name suggests."""
     guess = guess_direction(metric)
@@ -108,11 +153,10 @@ def ask(given: Given, open_store: Callable[[str], RunStore]) -> Answers:
     is_known = given.options["experiment"] is not None and given.options["metric"] is not None
     catalogue = _Catalogue() if is_known else _Catalogue.read(open_store, mlflow)
     catalogue.show("Its experiments", catalogue.experiments, unless=given.options["experiment"])
-    experiment = given.text("experiment", "Which experiment should be watched?")
+    experiment = _experiment(given, catalogue.experiments)
     found = catalogue.metrics(experiment)
     catalogue.show("What its newest runs have logged", found, unless=given.options["metric"])
-    metrics = given.text("metric", "Which of its metrics should be judged (names, with spaces between them)?")
-    directions = {name: _direction(given, name) for name in metrics.replace(",", " ").split()}
+    directions = {name: _direction(given, name) for name in _metrics(given, found)}
     every = given.duration("every", "How often should Herald look for new runs (10m, 1h, 1d)?", "1h")
     release = given.text(
         "release",
@@ -135,7 +179,7 @@ def ask(given: Given, open_store: Callable[[str], RunStore]) -> Answers:
         experiment=experiment,
         metrics=directions,
         every=every,
-        release=release,
+        release=f"models:/{release}" if "@" in release and not release.startswith("models:/") else release,
         owner=owner,
         jira=jira,
         project=project,

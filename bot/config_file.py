@@ -183,12 +183,22 @@ _SHAPES = {
     "model_attributes_type": "should be a section with keys of its own",
     "tuple_type": 'should be a list, such as ["one", "two"]',
 }
+_PATTERNS = {  # of names, in words
+    r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "should begin with a letter or digit, and have letters, digits, _ . and - alone",
+    r"^[a-z][a-z0-9_]*$": "should begin with a small letter, and have small letters, digits and _ alone",
+    r"^[a-z0-9]+$": "should have small letters and digits alone",
+    r"^models:/[^/:@]+@[^/:@]+$": "should be models:/NAME@ALIAS",
+    r"^\S+$": "should have no spaces",
+    r"^(params|tags)\..+$": "should be params.NAME or tags.NAME",
+}
 _SUBJECTS = ("Input ", "String ", "Tuple ", "Dictionary ")  # of pydantic's sentences; ours begin with the value
 
 
 def _in_words(problem: ErrorDetails) -> str:
     """Return pydantic's words as the rest of a sentence that begins with the value."""
-    text = _SHAPES.get(problem["type"], problem["msg"]).replace(" after validation", "")
+    pattern = problem.get("ctx", {}).get("pattern", "")
+    text = _PATTERNS.get(pattern) or _SHAPES.get(problem["type"], problem["msg"])
+    text = text.replace(" after validation", "")
     subject = next((subject for subject in _SUBJECTS if text.startswith(subject)), "")
     return text.removeprefix(subject)
 

@@ -239,3 +239,27 @@ def test_a_script_that_answers_by_options_alone_gets_the_defaults_of_the_rest(pa
     pipeline = tomllib.loads(path.read_text())["pipeline"]["search-relevance"]
     assert pipeline["schedule"] == {"every": "1h"}
     assert pipeline["metrics"]["val/loss"]["direction"] == "down"
+
+
+def test_names_that_mlflow_does_not_have_are_asked_for_again_with_the_nearest_and_then_taken(path, monkeypatch):
+    store = MemoryRunStore()
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    store.add("search relevance", Run("r", "night", RunStatus.FINISHED, at, at, {"ndcg@10": 0.4, "map 10": 1.0}))
+    monkeypatch.setattr("bot.app.open_run_store", lambda _address, _folder: store)
+    names = ("Serch-Relevance", "search relevance", "ndcg_10, map 10", "ndcg@10, map 10", "", "")
+    rest = ("", "search@production", "", "none", "none", "none")
+    done = init(path, answers=("", *names, *rest))
+    assert "no experiment 'Serch-Relevance' so far; did you mean 'search relevance'?" in done.output
+    assert "No run has a metric 'ndcg_10' so far; did you mean 'ndcg@10'?" in done.output
+    (pipeline,) = tomllib.loads(path.read_text())["pipeline"].values()
+    assert pipeline["experiment"] == "search relevance"
+    assert list(pipeline["metrics"]) == ["ndcg@10", "map 10"]
+    assert pipeline["release"] == {"model": "models:/search@production"}
+
+
+def test_a_name_that_is_yet_to_come_is_taken_when_it_is_said_again(path, monkeypatch):
+    store = MemoryRunStore()
+    store.create("other")
+    monkeypatch.setattr("bot.app.open_run_store", lambda _address, _folder: store)
+    init(path, answers=("", "ranking", "ranking", "ndcg", "", "", "", "", "none", "none", "none"))
+    assert tomllib.loads(path.read_text())["pipeline"]["ranking"]["experiment"] == "ranking"
