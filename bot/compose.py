@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from zoneinfo import ZoneInfo
 
 from bot import formats
@@ -135,7 +136,7 @@ def view_of(effect: Effect, on: Occasion) -> View | None:
     step = next((step for step in on.steps if step.incident.incident_id == effect.incident_id), None)
     match effect.kind:
         case EffectKind.ATTACH_TO_TICKET | EffectKind.ATTACH_TO_PAGE | EffectKind.SHARE_CHART:
-            return chart_view(on)
+            return chart_view(on, None if effect.kind is EffectKind.ATTACH_TO_PAGE else step)
         case EffectKind.PUBLISH_ARCHIVE:
             return archive_page_view(on)
         case EffectKind.PUBLISH_PAGE:
@@ -162,13 +163,13 @@ def view_of(effect: Effect, on: Occasion) -> View | None:
 
 
 def ticket_view(on: Occasion, step: Step) -> TicketView:
-    chart = chart_view(on)
+    chart = chart_view(on, step)
     return TicketView(
         verdict=verdict_view(on, step),
         run=run_view(on, on.history[-1].run),
         onset=_onset(on, step.incident),
-        rows=metric_rows(on),
-        slices=_slice_rows(on)[:_SLICES_TOLD],
+        rows=metric_rows(on, step),
+        slices=_slice_rows(on, step)[:_SLICES_TOLD],
         facts=tuple(row for row in (*_commit(on), *_facts(on), *_params(on)) if row.changed),
         owner=on.config.owner,
         marker=_marker(on, step.incident),
@@ -186,7 +187,7 @@ def comment_view(on: Occasion, step: Step, effect: Effect) -> CommentView:
         kind=CommentKind.RECOVERY if resolved else CommentKind.REPEAT,
         verdict=verdict_view(on, step),
         run=run_view(on, on.history[-1].run),
-        rows=metric_rows(on, only=step.incident.metrics),
+        rows=metric_rows(on, step, only=step.incident.metrics),
         mark=hashlib.sha256(effect.effect_id.encode()).hexdigest()[:16],
         duration=_duration(on, step.incident) if resolved else "",
         links=_links(report=on.page),
@@ -195,7 +196,7 @@ def comment_view(on: Occasion, step: Step, effect: Effect) -> CommentView:
 
 def message_view(on: Occasion, step: Step) -> MessageView:
     resolved = step.turn is Turn.RESOLVED
-    rows = metric_rows(on, only=step.incident.metrics)
+    rows = metric_rows(on, step, only=step.incident.metrics)
     return MessageView(
         tone=Tone.GOOD if resolved else Tone.BAD,
         verdict=verdict_view(on, step),
@@ -210,7 +211,8 @@ def message_view(on: Occasion, step: Step) -> MessageView:
 
 
 def run_page_view(on: Occasion) -> RunPageView:
-    step = on.steps[0] if on.steps else None
+    own = (step for step in on.steps if step.incident.kind is _KINDS.get(on.assessment.outcome))
+    step = next(chain(own, on.steps), None)
     incident = step.incident if step else next(iter(on.standing), None)
     previous = next((judged for judged in reversed(on.history[:-1]) if judged.page_title), None)
     previous_page = on.places.page(previous.page_title) if previous and previous.page_title else None
@@ -284,7 +286,7 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
 
 def _when_last_bad(on: Occasion, incident: Incident) -> Occasion:
     """Return the occasion that last added to an incident: this one, or the verdict on an earlier run."""
-    if any(_KINDS.get(finding.outcome) is incident.kind for finding in on.assessment.findings):
+    if own_findings(incident, on.assessment.findings):
         return on
     if incident.kind is Kind.STALE:
         return replace(on, assessment=Assessment("", (Finding("runs", Outcome.STALE, Reason.SILENCE),), SeriesState()))
@@ -294,14 +296,46 @@ def _when_last_bad(on: Occasion, incident: Incident) -> Occasion:
     return on if last is None else replace(on, assessment=assessment_of(last), exit_code="")
 
 
+def own_findings(incident: Incident, findings: Iterable[Finding]) -> list[Finding]:
+    """Return what a run says of whole metrics that belongs to an incident: what is of its kind, and it knows of."""
+    return [
+        finding
+        for finding in findings
+        if finding.part is None
+        and _KINDS.get(finding.outcome) is incident.kind
+        and (not incident.metrics or finding.key in incident.metrics)
+    ]
+
+
+def most_telling(findings: Iterable[Finding]) -> list[Finding]:
+    """Order findings by which to speak of first: the one that moved most, in what runs differ by."""
+    return sorted(findings, key=lambda f: (f.change is not None, _prominence(f), abs(f.relative or 0.0)), reverse=True)
+
+
+def told_of(incident: Incident, findings: Iterable[Finding], *, is_over: bool) -> list[Finding]:
+    """Return what a run says of an incident: the worst of its own kind, or once it *is_over* how its metrics are."""
+    if is_over:
+        return [f for f in findings if f.part is None and f.key in incident.metrics]
+    own = own_findings(incident, findings)
+    worst = max((f.outcome for f in own), key=lambda outcome: outcome.severity, default=None)
+    return [f for f in own if f.outcome is worst]
+
+
+def _told(on: Occasion, step: Step | None) -> tuple[Outcome, list[Finding]]:
+    """Return the outcome that a verdict speaks of, and its findings: of an incident its own, of a run the worst."""
+    outcome = on.assessment.outcome
+    findings = [f for f in on.assessment.findings if f.part is None and f.outcome is outcome]
+    if step is not None:
+        is_over = step.turn is Turn.RESOLVED
+        own = told_of(step.incident, on.assessment.findings, is_over=is_over)
+        outcome = own[0].outcome if own and not is_over else outcome
+        findings = own if own or (is_over and step.incident.metrics) else findings
+    return outcome, most_telling(findings)
+
+
 def verdict_view(on: Occasion, step: Step | None) -> VerdictView:
     """Gather what one sentence about the run, or about the incident after it, needs."""
-    outcome = on.assessment.outcome
-    whole = [f for f in on.assessment.findings if f.part is None]
-    findings = [f for f in whole if f.outcome is outcome]
-    if step is not None and step.turn is Turn.RESOLVED:
-        findings = [f for f in whole if f.key in step.incident.metrics] or findings
-    findings.sort(key=lambda f: (f.change is not None, _prominence(f)), reverse=True)
+    outcome, findings = _told(on, step)
     others = tuple(dict.fromkeys(_plain(on, f.metric) for f in findings[1:] if f.metric in on.config.metrics))
     told = next((f for f in findings if outcome is Outcome.INVALID and f.metric not in on.config.metrics), None)
     told = told or next((f for f in findings[:1] if f.metric in on.config.metrics), None)
@@ -327,11 +361,19 @@ def verdict_view(on: Occasion, step: Step | None) -> VerdictView:
     )
 
 
-def metric_rows(on: Occasion, *, only: Sequence[str] | None = None, reported: bool = False) -> tuple[MetricRow, ...]:
-    """Return a row a judged metric, the worst first; with *reported*, then one a metric that is only reported."""
+def metric_rows(
+    on: Occasion, step: Step | None = None, *, only: Sequence[str] | None = None, reported: bool = False
+) -> tuple[MetricRow, ...]:
+    """Return a row a judged metric, the incident's own and then the worst first.
+
+    With *reported*, then one a metric that is only reported.
+    """
     findings = [f for f in on.assessment.findings if f.part is None and (only is None or f.key in only)]
     findings = [f for f in findings if f.outcome not in _WITHOUT_NUMBERS]
-    rows = [_metric_row(on, f) for f in sorted(findings, key=lambda f: (-f.outcome.severity, -_prominence(f)))]
+    own = () if step is None else own_findings(step.incident, findings)
+    rows = [
+        _metric_row(on, f) for f in sorted(findings, key=lambda f: (f not in own, -f.outcome.severity, -_prominence(f)))
+    ]
     if reported:
         judged = {f.metric for f in findings}
         rows += [
@@ -342,9 +384,10 @@ def metric_rows(on: Occasion, *, only: Sequence[str] | None = None, reported: bo
     return tuple(rows)
 
 
-def chart_view(on: Occasion) -> ChartView | None:
+def chart_view(on: Occasion, step: Step | None = None) -> ChartView | None:
     """Return the history of the metric that the verdict speaks of; None where there is nothing to draw."""
-    findings = [f for f in on.assessment.findings if f.part is None and f.metric in on.config.metrics]
+    whole = on.assessment.findings if step is None else _told(on, step)[1]
+    findings = [f for f in whole if f.part is None and f.metric in on.config.metrics]
     if not findings:
         return None
     told = max(findings, key=lambda f: (f.outcome.severity, f.change is not None, _prominence(f)))
@@ -433,14 +476,15 @@ def _plain_row(on: Occasion, name: str, value: float) -> MetricRow:
     )
 
 
-def _slice_rows(on: Occasion) -> tuple[MetricRow, ...]:
+def _slice_rows(on: Occasion, step: Step | None = None) -> tuple[MetricRow, ...]:
     """Return a row a slice of the metric that is told, the largest share of the loss first."""
     parts = [f for f in on.assessment.findings if f.part is not None]
-    whole = [f for f in on.assessment.findings if f.part is None and f.metric in {p.metric for p in parts}]
+    told = on.assessment.findings if step is None else _told(on, step)[1]
+    whole = [f for f in told if f.part is None and f.metric in {p.metric for p in parts}]
     if not whole:
         return ()
-    told = max(whole, key=lambda f: (f.outcome.severity, _prominence(f)))
-    chosen = sorted((f for f in parts if f.metric == told.metric), key=lambda f: -(f.share_of_loss or 0.0))
+    first = max(whole, key=lambda f: (f.outcome.severity, _prominence(f)))
+    chosen = sorted((f for f in parts if f.metric == first.metric), key=lambda f: -(f.share_of_loss or 0.0))
     return tuple(_metric_row(on, f) for f in chosen)
 
 

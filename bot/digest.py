@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from bot import formats
 from bot.app import Herald
-from bot.compose import metric_row, series_title
+from bot.compose import metric_row, most_telling, series_title, told_of
 from bot.config import DIGEST, MetricSection, PipelineSection
 from bot.domain.digest import LINES, Chosen, DigestSection, choose_lines, is_quiet
 from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
@@ -193,8 +193,8 @@ class _Gathering:
         for name, section in self.herald.config.pipeline.items():
             look, title = found.get(name), section.title or name
             match visibility(look, self.since):
-                case Visibility.UNSEEN if look is not None and look.failing_since is not None and name not in told:
-                    since = formats.moment(look.seen_at or look.failing_since, self.zone, self.locale)
+                case Visibility.UNSEEN if look is not None and look.unseen_since is not None and name not in told:
+                    since = formats.moment(look.unseen_since, self.zone, self.locale)
                     yield partial(DigestLine, DigestKind.UNSEEN, title, when=since, said=look.said)
                 case Visibility.NOT_LOOKED:
                     since = formats.day(look.seen_at, self.zone, self.locale) if look and look.seen_at else ""
@@ -235,10 +235,14 @@ class _Gathering:
         return [partial(self._line, DigestKind.STANDING, *pair) for pair in found]
 
     def recovered(self) -> Iterator[Line]:
+        """Yield what is over, unless it came back: nothing stands under what needs you and under what got better."""
         again = {(i.series, i.kind, m) for _, i in self._incidents(IncidentState.OPEN) for m in i.metrics or ("",)}
+        unseen = {name for name, look in looks.of_pipelines(self.tx).items() if look.unseen_since is not None}
         for name, incident in self._closed(IncidentState.RESOLVED):
             fell = {(incident.series, incident.kind, metric) for metric in incident.metrics or ("",)}
-            if not fell & again:
+            if incident.kind is Kind.REGRESSED:  # what cannot be judged now is not said to be back
+                fell |= {(incident.series, Kind.INVALID, metric) for metric in incident.metrics}
+            if not fell & again and not (incident.kind is Kind.BLIND and name in unseen):
                 yield partial(self._line, DigestKind.RECOVERED, name, incident)
 
     def improved(self) -> Iterator[Line]:
@@ -286,15 +290,10 @@ class _Gathering:
 
     def _line(self, kind: DigestKind, name: str, incident: Incident) -> DigestLine:
         section = self.herald.config.pipeline[name]
-        onset = runs.find(self.tx, incident.series.pipeline, incident.onset)
-        shown = onset
-        if incident.bad_runs and incident.state is not IncidentState.RESOLVED:
-            shown = runs.find(self.tx, incident.series.pipeline, incident.bad_runs[-1]) or onset
-        elif incident.state is IncidentState.RESOLVED:
-            shown = runs.find(self.tx, incident.series.pipeline, incident.recovered_by)
-        told = [f for f in shown.findings if f.part is None and f.key in incident.metrics] if shown else []
+        shown = self._shown(incident)
         line = DigestLine(kind, section.title or name)
-        if shown is not None and incident.kind is not Kind.FAILED:
+        if shown is not None and incident.kind in {Kind.REGRESSED, Kind.INVALID}:
+            told = told_of(incident, shown.findings, is_over=incident.state is IncidentState.RESOLVED)
             line = self._metric_line(kind, name, shown, told)
         return replace(
             line,
@@ -306,13 +305,22 @@ class _Gathering:
             ticket=self._ticket(section, incident),
         )
 
+    def _shown(self, incident: Incident) -> JudgedRun | None:
+        """Return the run whose numbers are told: the last bad one, or the one that the ticket was resolved with."""
+        pipeline = incident.series.pipeline
+        if incident.state is IncidentState.RESOLVED:
+            resolved_by = incident.closed_at and runs.judged_at(self.tx, incident.series, incident.closed_at)
+            return resolved_by or runs.find(self.tx, pipeline, incident.recovered_by)
+        last = runs.find(self.tx, pipeline, incident.bad_runs[-1]) if incident.bad_runs else None
+        return last or runs.find(self.tx, pipeline, incident.onset)
+
     def _metric_line(self, kind: DigestKind, name: str, judged: JudgedRun, told: Sequence[Finding]) -> DigestLine:
         section = self.herald.config.pipeline[name]
         line = DigestLine(kind, series_title(section.title or name, judged.run, section.series_by))
         told = [finding for finding in told if finding.metric in section.metrics]
         if not told:
             return line
-        first, *others = sorted(told, key=lambda f: abs(f.relative or 0.0), reverse=True)
+        first, *others = most_telling(told)
         metric = section.metrics.get(first.metric, MetricSection())
         return replace(
             line,

@@ -171,7 +171,7 @@ class Judging:
                 state = SeriesState() if is_late else runs.load_state(tx, series)
                 baseline = Baseline(tuple(map(_without_artifacts, accepted)))
                 assessment = assess(state, RunResult(run), baseline, self.pipeline.policies)
-                is_known = is_late or bool(incidents.standing(tx, series))
+                is_known = is_late or bool(self._standing(tx, series, with_silence=False))
                 is_accepted, _ = self._settle(tx, series, assessment, Past(is_late=is_late), is_known=is_known)
                 told.append(_judged(RunResult(run), series, assessment, now, is_accepted=is_accepted))
                 runs.record(tx, told[-1])
@@ -240,7 +240,7 @@ class Judging:
                 return ()
             earlier = runs.recent(tx, series, _HISTORY_RUNS)
             ends = {each.run_id: each.ended for each in (*(judged.run for judged in earlier), result.run)}
-            standing = self._standing(tx, series) if past is None else incidents.standing(tx, series)
+            standing = self._standing(tx, series, with_silence=past is None)
             if past is None:
                 accepted = assessment.accepted
                 steps = advance(standing, assessment, series, self.pipeline.incident_policy, now, ends)
@@ -364,11 +364,14 @@ class Judging:
         places = self._places(run)
         return places.page(places.pipeline_page)
 
-    def _standing(self, tx: Connection, series: SeriesKey) -> Sequence[Incident]:
-        """Return the series' incidents that are not over, and the pipeline's silence, which any run ends."""
-        own = incidents.standing(tx, series)
+    def _standing(self, tx: Connection, series: SeriesKey, *, with_silence: bool = True) -> Sequence[Incident]:
+        """Return the series' incidents that are not over, and the pipeline's silence, which any run ends.
+
+        That nothing could be seen is not among them: a look ends it, whenever the runs it sees had ended.
+        """
+        own = [each for each in incidents.standing(tx, series) if each.kind is not Kind.BLIND]
         whole = SeriesKey(self.name)
-        if series == whole:
+        if series == whole or not with_silence:
             return own
         return (*own, *(each for each in incidents.standing(tx, whole) if each.kind is Kind.STALE))
 
@@ -401,7 +404,10 @@ class Judging:
     ) -> None:
         """Owe the effects that an occasion calls for; its *cause* is its run, unless no run is behind it."""
         has_chart = compose.chart_view(on) is not None
-        effects = effects_of(cause or on.result.run_id, on.steps, on.places, on.page, has_chart=has_chart)
+        charted = [step.incident.incident_id for step in on.steps if compose.chart_view(on, step) is not None]
+        effects = effects_of(
+            cause or on.result.run_id, on.steps, on.places, on.page, has_chart=has_chart, charted=charted
+        )
         owed = [(effect, compose.view_of(effect, on)) for effect in effects]
         outbox.owe(tx, self.name, owed, on.now, asked_before=asked_before)
 

@@ -40,8 +40,8 @@ class Lookout:
             looks.save(tx, saw(before, now))
             for incident in self._standing(tx):
                 self._end(tx, incident)
-        if before.failing_since is not None:
-            log.info("can look again", pipeline=self.judging.name, since=before.failing_since.isoformat())
+        if before.unseen_since is not None:
+            log.info("can look again", pipeline=self.judging.name, since=before.unseen_since.isoformat())
 
     def missed(self, said: str) -> None:
         """Note that it could not be looked, in the words of whoever was asked."""
@@ -55,13 +55,13 @@ class Lookout:
         with self.judging.database.begin() as tx:
             look = looks.of_pipeline(tx, self.judging.name)
             finding = find_blindness(look, A_DAY if silence is None else silence.cadence, now)
-            if finding is None or look.failing_since is None or self._standing(tx):
+            if finding is None or look.failing_since is None or look.unseen_since is None or self._standing(tx):
                 return
             opened_by = f"unseen since {look.failing_since.isoformat()}"
             assessment = Assessment(opened_by, (finding,), SeriesState())
-            ends = {opened_by: look.seen_at or look.failing_since}
+            ends = {opened_by: look.unseen_since}
             self._turn(tx, (), assessment, ends, look)
-        log.error("cannot look", pipeline=self.judging.name, since=look.failing_since.isoformat(), said=look.said)
+        log.error("cannot look", pipeline=self.judging.name, since=look.unseen_since.isoformat(), said=look.said)
 
     def nothing_there(self) -> str:
         """Say that there is no experiment to look at, and which ones have a name like it."""

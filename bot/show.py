@@ -215,8 +215,8 @@ def _print_unread(console: Console, judged: Iterable[JudgedRun]) -> None:
 def _print_blind_spots(console: Console, pipeline: PipelineOverview) -> None:
     """Say of a pipeline what could not be looked at, and what cannot be judged: neither is the same as all quiet."""
     name, look = escape(pipeline.name), pipeline.look
-    if look is not None and look.failing_since is not None:
-        console.print(f"[red]could not look:[/] {name} since {when(look.failing_since)}: {escape(look.said)}")
+    if look is not None and look.unseen_since is not None:
+        console.print(f"[red]could not look:[/] {name} since {when(look.unseen_since)}: {escape(look.said)}")
     _print_unjudged(console, pipeline.name, unjudged(pipeline.last.findings) if pipeline.last else ())
 
 
@@ -333,8 +333,8 @@ def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
         "next_due": pipeline.next_due,
         "seen_at": pipeline.look.seen_at if pipeline.look else None,
         "could_not_look": None
-        if pipeline.look is None or pipeline.look.failing_since is None
-        else {"since": pipeline.look.failing_since, "said": pipeline.look.said},
+        if pipeline.look is None or pipeline.look.unseen_since is None
+        else {"since": pipeline.look.unseen_since, "said": pipeline.look.said},
         "cannot_judge": [finding.metric for finding in unjudged(pipeline.last.findings)] if pipeline.last else [],
         "after": pipeline.after,
         "open_incidents": pipeline.count,

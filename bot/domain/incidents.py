@@ -228,7 +228,7 @@ def _speaks_of(incident: Incident, assessment: Assessment) -> bool:
     """
     match incident.kind:
         case Kind.BLIND | Kind.STALE:
-            return True
+            return True  # of what is not seen only a look is asked, never a run
         case Kind.FAILED:
             return assessment.outcome not in {Outcome.STALE, Outcome.BLIND}
         case Kind.INVALID:

@@ -20,6 +20,11 @@ class Look:
     failing_since: datetime | None = None  # the first of those that failed since; None where none did
     said: str = ""  # why the latest failed, in the words of whoever was asked
 
+    @property
+    def unseen_since(self) -> datetime | None:
+        """Since when nothing was seen: the last look that saw, or the first that failed where none ever did."""
+        return None if self.failing_since is None else self.seen_at or self.failing_since
+
 
 class Visibility(StrEnum):
     """What can be said of a span of time: these are three different sentences."""
@@ -51,7 +56,6 @@ def find_blindness(look: Look, patience: timedelta, now: datetime) -> Finding | 
 
     Its value is how long nothing was seen, in seconds: that may be longer, where nobody looked before.
     """
-    if look.failing_since is None or now - look.failing_since <= patience:
+    if look.unseen_since is None or look.failing_since is None or now - look.failing_since <= patience:
         return None
-    unseen = now - (look.seen_at or look.failing_since)
-    return Finding("looks", Outcome.BLIND, Reason.UNSEEN, value=unseen.total_seconds())
+    return Finding("looks", Outcome.BLIND, Reason.UNSEEN, value=(now - look.unseen_since).total_seconds())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
@@ -72,18 +72,29 @@ def _is_news(outcome: Outcome, previous: Outcome | None) -> bool:
 
 
 def effects_of(
-    run_id: str, steps: Sequence[Step], places: Places, page: ObjectKey | None, *, has_chart: bool
+    run_id: str,
+    steps: Sequence[Step],
+    places: Places,
+    page: ObjectKey | None,
+    *,
+    has_chart: bool,
+    charted: Collection[str] | None = None,
 ) -> tuple[Effect, ...]:
-    """Return the effects that one run calls for; *page* is the run's own page, where it gets one."""
+    """Return the effects that one run calls for; *page* is the run's own page, where it gets one.
+
+    The run *has_chart*, or has none; *charted* are the incidents that have one of their own, by default the run's.
+    """
+    if charted is None:
+        charted = [step.incident.incident_id for step in steps] if has_chart else ()
     effects: list[Effect] = []
     if page is not None:  # first, so that ticket and message can name it
         incident_id = next((step.incident.incident_id for step in steps if step.turn in _TOLD), None)
         effects += _page_effects(run_id, places, page, incident_id, has_chart=has_chart)
     for step in steps:
-        effects += _ticket_effects(run_id, step, places, has_chart=has_chart)
+        effects += _ticket_effects(run_id, step, places, has_chart=step.incident.incident_id in charted)
         effects += _link_effects(run_id, step, places, page)
     for step in steps:
-        effects += _message_effects(run_id, step, places, has_chart=has_chart)
+        effects += _message_effects(run_id, step, places, has_chart=step.incident.incident_id in charted)
     return tuple(effects)
 
 

@@ -89,6 +89,12 @@ def find(tx: Connection, pipeline: str, run_id: str) -> JudgedRun | None:
     return next(iter(_readable(tx.execute(select(runs).where(*_is_run(pipeline, run_id))))), None)
 
 
+def judged_at(tx: Connection, series: SeriesKey, moment: datetime) -> JudgedRun | None:
+    """Return the run of a series that was judged at this very moment, the latest where there were several."""
+    query = select(runs).where(*_of(series), runs.c.judged_at == moment).order_by(runs.c.ended_at.desc()).limit(_SPARE)
+    return next(iter(_readable(tx.execute(query))), None)
+
+
 def recent(
     tx: Connection, series: SeriesKey, limit: int, *, accepted_only: bool = False, before: datetime | None = None
 ) -> Sequence[JudgedRun]:

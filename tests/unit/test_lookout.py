@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +22,7 @@ from bot.domain.sight import Look, Visibility, find_blindness, missed, saw, visi
 from bot.errors import RunStoreError
 from bot.overview import overview
 from bot.ports import Experiment, TicketState
+from bot.show import print_status
 from bot.store import Database
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -197,3 +200,91 @@ def test_looks_that_fail_keep_their_beginning_and_one_that_succeeds_ends_them():
 def test_it_is_told_once_looks_have_failed_for_longer_than_patience(hours, told):
     look = Look("p", MONDAY - 5 * DAY, MONDAY, "away")
     assert (find_blindness(look, DAY, MONDAY + hours * HOUR) is not None) is told
+
+
+def good_runs(tower: Watchtower, herald: Herald, **metrics: float) -> None:
+    tower.look(herald)
+    for number in range(10):
+        tower.log(f"good{number}", **{name: value + 0.001 * (number % 3) for name, value in metrics.items()})
+        tower.look(herald)
+
+
+def test_a_blindness_lasted_from_look_to_look_whenever_the_runs_seen_then_had_ended(tower):
+    herald = tower.herald()
+    tower.look(herald)
+    tower.log("before", ndcg=0.4)
+    tower.log("unseen", ndcg=0.4)
+    for _ in range(74 - 2):
+        tower.now += HOUR
+        tower.fail_to_look(herald)
+        herald.cycle("search").listen()
+        herald.dispatcher.drain()
+    tower.store.is_away = False
+    tower.look(herald)
+    (ticket,) = tower.tracker.tickets.values()
+    assert "It lasted 3\u00a0d 2\u00a0h." in ticket.comments[-1][1]
+    assert "can be looked at again, after 3\u00a0d 2\u00a0h" in tower.digest(herald)
+
+
+def test_status_ticket_and_digest_name_the_same_moment_since_which_nothing_was_seen(tower, capsys):
+    herald = tower.herald()
+    tower.look(herald)
+    tower.now += 5 * HOUR
+    tower.fail_to_look(herald)
+    print_status(overview(herald), as_json=True)
+    (seen,) = json.loads(capsys.readouterr().out)["pipelines"]
+    assert datetime.fromisoformat(seen["could_not_look"]["since"]) == MONDAY
+    assert "could not be looked at since 23 Nov 2026, 09:00" in tower.digest(herald)
+
+
+def test_what_can_be_looked_at_again_and_then_cannot_is_not_called_better(tower):
+    herald = tower.herald()
+    tower.look(herald)
+    for _ in range(30):
+        tower.now += HOUR
+        tower.fail_to_look(herald)
+        herald.cycle("search").listen()
+    tower.store.is_away = False
+    tower.look(herald)
+    assert "can be looked at again" in tower.digest(herald)
+    tower.now += HOUR
+    tower.fail_to_look(herald)
+    text = tower.digest(herald)
+    assert "could not be looked at since" in text
+    assert "can be looked at again" not in text
+
+
+def test_a_ticket_speaks_of_its_own_kind_where_another_metric_of_the_run_is_worse_off(tower):
+    herald = tower.herald(metrics=("ndcg", "auc"))
+    good_runs(tower, herald, ndcg=0.4, auc=0.8)
+    tower.log("suspected", ndcg=0.4, auc=0.7)
+    tower.look(herald)
+    tower.log("both", ndcg=1e70, auc=0.7)
+    tower.look(herald)
+    tower.log("still", ndcg=1e70, auc=0.7)
+    tower.look(herald)
+    titles = sorted(ticket.draft.title for ticket in tower.tracker.tickets.values())
+    assert titles == ["Search: auc fell by 12.6 %", "Search: ndcg is beyond all measure"]
+    fell = next(each for each in tower.tracker.tickets.values() if "auc" in each.draft.title)
+    assert "cannot be judged" not in fell.draft.body.split("h3.")[0]
+    assert "auc" in fell.draft.body.split("\n")[0]
+    assert all("ndcg" not in words.split("\n")[0] for _, words in fell.comments)
+    text = tower.digest(herald)
+    assert "The metric auc of Search fell by" in text
+    assert "The metric ndcg of Search is at" not in text
+
+
+def test_digest_and_ticket_tell_one_number_of_what_recovered(tower):
+    herald = tower.herald()
+    good_runs(tower, herald, ndcg=0.4)
+    for name in ("bad", "worse"):
+        tower.log(name, ndcg=0.3)
+        tower.look(herald)
+    for number, value in enumerate((0.401, 0.4015, 0.399, 0.4004)):
+        tower.log(f"back{number}", ndcg=value)
+        tower.look(herald)
+    (ticket,) = tower.tracker.tickets.values()
+    assert ticket.state is TicketState.DONE
+    told = re.search(r"is at (0\.\d+)", ticket.comments[-1][1])
+    assert told is not None
+    assert f"has recovered and is at {told[1]}" in tower.digest(herald)
