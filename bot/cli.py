@@ -360,9 +360,9 @@ def _retry_all(herald: Herald, *, as_json: bool) -> None:
 
     with herald.database.begin() as tx:
         numbers = store.retry_all(tx, herald.around.clock())
-    herald.dispatcher.drain(_patience())
+    drained = herald.dispatcher.drain(_patience())
     tried = [_effect(herald, number) for number in numbers]
-    show_outbox.print_retried(tried, as_json=as_json)
+    show_outbox.print_retried(tried, drained.delivered, as_json=as_json)
     if any(each.state is not store.EffectState.DELIVERED for each in tried):
         raise typer.Exit(1)
 

@@ -19,7 +19,7 @@ from bot.domain.runs import Run, RunStatus
 from bot.errors import JobError, RunStoreError
 from bot.journal import get_logger
 from bot.judging import BASELINE_RUNS, Judging, Past, series_of
-from bot.lookout import Lookout
+from bot.lookout import Lookout, say_nothing_there
 from bot.ports import Executor, Job, JobState, JobStatus, RunStore
 from bot.seam import FIRE_TAG, GUESS_TAG
 from bot.setting_aside import Wall
@@ -296,7 +296,8 @@ class Cycle:
         """Judge what there is to see; False where Herald was asked to stop before the end of it."""
         now = self.clock()
         sights = self.judging.watch.look(now)
-        report.trouble = "" if sights or self.pipeline.job is not None else self.lookout.nothing_there()
+        if not sights and self.pipeline.job is None:
+            report.trouble = say_nothing_there(self.pipeline, self.run_store)
         report.judged += self.wall.try_again()
         if not self._judge_past(sights, report, but_not):
             return False

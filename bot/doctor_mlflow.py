@@ -9,11 +9,13 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from bot.adapters.checking import walled
+from bot.adapters.mlflow_opening import is_server
 from bot.checks import Check
 from bot.config import Config, PipelineSection
 from bot.domain.runs import Release, Run, Trouble
 from bot.errors import ArtifactsAwayError, NoStoreError, RunStoreError
 from bot.formats import duration
+from bot.lookout import say_nothing_there
 from bot.ports import RunStore, Selection
 
 _LONG_AGO = timedelta(days=90)  # runs that ended earlier are not looked for
@@ -29,7 +31,8 @@ _LIBRARIES = {
     "sftp": "pysftp",
 }
 _ALONE = "Until then its runs are judged by their metrics alone."
-_REMEDY = "Check mlflow.tracking_uri, and MLflow's own variables for user and token."
+_CHECK_ADDRESS = "Check mlflow.tracking_uri."
+_CHECK_ACCOUNT = "Check mlflow.tracking_uri, and MLflow's own variables for user and token."
 
 
 def check_mlflow(config: Config, store: RunStore, now: datetime) -> Iterator[Check]:
@@ -39,16 +42,23 @@ def check_mlflow(config: Config, store: RunStore, now: datetime) -> Iterator[Che
         store.experiments(("*",))
     except NoStoreError as error:
         is_made = all(pipeline.job is not None for pipeline in config.pipeline.values())
-        remedy = "The first job makes it, where the path is right." if is_made else _REMEDY
+        remedy = "The first job makes it, where the path is right." if is_made else _CHECK_ADDRESS
         yield Check("address", ok=is_made, said=str(error), remedy=remedy)
         return
     except RunStoreError as error:
-        yield Check("address", ok=False, said=str(error), remedy=_REMEDY)
+        yield Check("address", ok=False, said=str(error), remedy=_remedy_for(error, config.mlflow.tracking_uri))
         return
     which = f"MLflow {version}" if version else "it does not say its version"
     yield Check("address", ok=True, said=f"answers: {which} (the oldest server that can be asked is 2.3)")
     for name, pipeline in config.pipeline.items():
         yield from walled(f"runs of {name}", partial(_check_pipeline, name, pipeline, store, now))
+
+
+def _remedy_for(error: RunStoreError, address: str) -> str:
+    """Advise what the sentence does not; only servers ask who one is by MLflow's own variables."""
+    if error.advises:
+        return "Do what the sentence says."
+    return _CHECK_ACCOUNT if is_server(address) else _CHECK_ADDRESS
 
 
 def _check_pipeline(name: str, pipeline: PipelineSection, store: RunStore, now: datetime) -> Iterator[Check]:
@@ -71,7 +81,7 @@ def _check_runs(name: str, pipeline: PipelineSection, store: RunStore, now: date
         if pipeline.job is not None:
             return Check(check, ok=True, said=f"{wanted} is made by the first job")
         remedy = "Check experiment (or watch.experiments), and that the account of MLflow's variables may read it."
-        return Check(check, ok=False, said=f"MLflow has no experiment {wanted}", remedy=remedy)
+        return Check(check, ok=False, said=say_nothing_there(pipeline, store), remedy=remedy)
     selection = Selection(pipeline.watch.filter, pipeline.watch.nested)
     ended = [run for each in found for run in store.runs_since(each, now - _LONG_AGO, selection)]
     if not ended:

@@ -20,6 +20,7 @@ HeraldError
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping
 from enum import StrEnum
@@ -29,7 +30,10 @@ from bot.escape import storable
 _LONGEST = 400  # characters of another's words
 _LEFT_OUT, _CUT = " … ", "…"
 _SENTENCE = re.compile(r".+?(?:[.!?]\s+(?![a-z])|[。！？]|$)", re.DOTALL)
-_FOR_PROGRAMMERS = ("[SQL:", "[parameters:", "(Background on this error", "Traceback (", 'File "', "Stack trace:")
+_FOR_PROGRAMMERS = ("[parameters:", "(Background on this error", "Traceback (", 'File "', "Stack trace:")
+_QUERY = re.compile(r"^\s*\[SQL:.*", re.DOTALL | re.MULTILINE)  # it may have many lines, and is the end of what is said
+_PAGE = re.compile(r"<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
+_TAG = re.compile(r"<(script|style)\b.*?</\1\s*>|<!--.*?-->|</?[a-z!][^<>]*>", re.DOTALL | re.IGNORECASE)
 
 
 class HeraldError(Exception):
@@ -49,7 +53,11 @@ class RowRefusedError(StateError):
 
 
 class RunStoreError(HeraldError):
-    pass
+    """MLflow cannot be read; *advises* where the sentence itself says what to do about it."""
+
+    def __init__(self, message: str, *, advises: bool = False) -> None:
+        super().__init__(message)
+        self.advises = advises
 
 
 class NoStoreError(RunStoreError):
@@ -165,8 +173,11 @@ def own_words(error: IntegrationError) -> str:
 
 
 def in_short(error: BaseException) -> str:
-    """Return an error's words in one line for people, or its name where it has none: no query, no frames."""
-    lines = (line.strip() for line in storable(str(error)).splitlines())
+    """Return an error's words in one line for people, or its name where it has none: no query, frames or tags."""
+    said = _QUERY.sub("", storable(str(error)))
+    if _PAGE.search(said):  # of a server that is not the one that was meant
+        said = " ".join(html.unescape(_TAG.sub(" ", said)).split())
+    lines = (line.strip() for line in said.splitlines())
     words = " ".join(line for line in lines if line and not line.startswith(_FOR_PROGRAMMERS))
     return abridge(words or type(error).__name__, _LONGEST)
 

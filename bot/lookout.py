@@ -15,11 +15,21 @@ from bot.domain.judge import Assessment, SeriesState
 from bot.domain.sight import A_DAY, Look, find_blindness, missed, saw
 from bot.journal import get_logger
 from bot.judging import Judging
+from bot.ports import RunStore
 from bot.store import incidents, looks, runs
 
 _NAMES_SHOWN = 5
 
 log = get_logger(__name__)
+
+
+def say_nothing_there(section: PipelineSection, store: RunStore) -> str:
+    """Say that there is no experiment for a pipeline to look at, and which one has a name like it."""
+    wanted = section.experiment or ", ".join(section.watch.experiments)
+    there = sorted(each.name for each in store.experiments(("*",)))
+    near = get_close_matches(wanted, there, n=1)
+    has = f"; it has {', '.join(there[:_NAMES_SHOWN])}" if there else "; it has none"
+    return f"MLflow has no experiment named {wanted}{f'; did you mean {near[0]}?' if near else has + '.'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +72,6 @@ class Lookout:
             ends = {opened_by: look.unseen_since}
             self._turn(tx, (), assessment, ends, look)
         log.error("cannot look", pipeline=self.judging.name, since=look.unseen_since.isoformat(), said=look.said)
-
-    def nothing_there(self) -> str:
-        """Say that there is no experiment to look at, and which ones have a name like it."""
-        wanted = self._section.experiment or ", ".join(self._section.watch.experiments)
-        there = sorted(each.name for each in self.judging.run_store.experiments(("*",)))
-        near = get_close_matches(wanted, there, n=1)
-        has = f"; it has {', '.join(there[:_NAMES_SHOWN])}" if there else "; it has none"
-        return f"MLflow has no experiment named {wanted}{f'; did you mean {near[0]}?' if near else has + '.'}"
 
     def _standing(self, tx: Connection) -> list[Incident]:
         found = incidents.standing(tx, SeriesKey(self.judging.name))

@@ -98,13 +98,19 @@ def print_owed_as_json(owed: Iterable[Owed]) -> None:
     print("\n]" if begin == "," else "[]")
 
 
-def print_retried(tried: Sequence[Owed], *, as_json: bool) -> None:
-    """Print what became of all that was put back: those that still are not delivered, a line each."""
+def print_retried(tried: Sequence[Owed], delivered: int, *, as_json: bool) -> None:
+    """Print what became of all that was put back: those that still are not delivered, a line each.
+
+    *delivered* counts what else was owed and went out meanwhile, too.
+    """
     left = [each for each in tried if each.state is not EffectState.DELIVERED]
     if as_json:
         print_json([_owed_as_json(each) for each in tried])
         return
     print(f"{len(tried):,} put back, {len(tried) - len(left):,} of them delivered." if tried else "Nothing is parked.")
+    others = delivered - (len(tried) - len(left))
+    if others > 0:
+        print(f"{others:,} that {'was' if others == 1 else 'were'} owed besides went out, too.")
     print_lines(left)
 
 

@@ -21,6 +21,7 @@ def walled(
 ) -> Iterator[Check]:
     """Pass on what a look finds; what goes wrong in it is one check of that *name*, and keeps nothing else from sight.
 
+    *remedy* is for a refusal: silence and odd answers say nothing of our account.
     With *asks*, the name of the service, it only asks what Herald never does: a server that refuses the question does
     not say, and that is no fault.
     """
@@ -30,7 +31,7 @@ def walled(
         if asks is not None and _is_unaskable(error):
             yield unsaid(name, asks, str(error))
         else:
-            yield Check(name, ok=False, said=str(error), remedy=remedy or _remedy_for(error))
+            yield Check(name, ok=False, said=str(error), remedy=_remedy_for(error, remedy))
     except Exception as error:  # noqa: BLE001 - a server that answers as nobody foresaw is what a doctor is for
         said = f"could not be looked at: {type(error).__name__}: {error}"
         yield Check(name, ok=False, said=said, remedy="Tell Herald's authors what the service answered.")
@@ -46,10 +47,10 @@ def _is_unaskable(error: IntegrationError) -> bool:
     return error.status in _UNASKABLE or lacks_scope(error)
 
 
-def _remedy_for(error: IntegrationError) -> str:
+def _remedy_for(error: IntegrationError, of_refusal: str) -> str:
     if isinstance(error, AccountError | PermanentError):
-        return "Mend what the sentence names."
-    return "Run `herald doctor` again; if it stays, ask its admin."
+        return of_refusal or "Mend what the sentence names."
+    return "Look whether the service answers, and run `herald doctor` again; if it stays, ask its admin."
 
 
 def unanswered(error: IntegrationError, base: str) -> Iterable[Check]:

@@ -68,6 +68,7 @@ _CALMER = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 _WHO = "it asks who we are: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+_NOT_MLFLOW = "what answers there is not MLflow: is the address right, or a login page before it?"
 _HINTS = {
     "UNAUTHENTICATED": _WHO,
     "error code 401": _WHO,
@@ -75,8 +76,13 @@ _HINTS = {
     "file in MLFLOW_TRACKING_SERVER_CERT_PATH",
     "Max retries exceeded": "nothing answers there: is it running, and is the address right?",
     "unsupported startup parameter": "a PgBouncer stands before it: let it have ignore_startup_parameters = options",
-    "valid JSON format": "what answers there is not MLflow: is the address right, or a login page before it?",
+    "valid JSON format": _NOT_MLFLOW,
 }
+_TORN = re.compile(
+    r"no such (?:table|column): [\w.]+|relation \S+ does not exist|column \S+ does not exist"
+    r"|Table '\S+' doesn't exist|Unknown column '\S+'"
+)
+_STRANGER = re.compile(r"error code 404\b.*?Response body: '\s*<", re.DOTALL)  # a page, where MLflow says what it lacks
 
 
 _FOR_ALL = (
@@ -135,6 +141,7 @@ def load(address: str) -> None:
                 importlib.import_module(found.name)
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow").setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # our error tells what it says with SQL
         _imported.update(wanted)
 
 
@@ -426,10 +433,20 @@ class MlflowRunStore:
                 shown = f"what answers there is not MLflow, or answers oddly: {shown}"
             if terms and getattr(error, "error_code", "") == _BAD_TERMS:
                 raise RunStoreError(f"watch.filter: {terms!r} is not a filter that MLflow reads: {shown}") from error
-            hint = next((words for sign, words in _HINTS.items() if sign in str(error)), "")
+            hint = _hint_for(str(error))
             raise RunStoreError(
-                f"mlflow.tracking_uri: {_without_password(self._config.tracking_uri)} cannot be used: {hint or shown}"
+                f"mlflow.tracking_uri: {_without_password(self._config.tracking_uri)} cannot be used: {hint or shown}",
+                advises=bool(hint),
             ) from error
+
+
+def _hint_for(said: str) -> str:
+    """Say what to do about what MLflow's client, or a database below it, has said; nothing where that is not known."""
+    if (torn := _TORN.search(said)) is not None:
+        return f"its database is damaged ({torn[0]}), though its version is right: ask its owner to restore it"
+    if _STRANGER.search(said) is not None:
+        return _NOT_MLFLOW
+    return next((words for sign, words in _HINTS.items() if sign in said), "")
 
 
 @contextmanager

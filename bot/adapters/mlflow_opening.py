@@ -50,16 +50,18 @@ class Opening:
 def look(address: str, shown: str) -> Opening:
     """Look at an address; raise RunStoreError where MLflow, as installed here, would change what is there."""
     if not address.strip():
-        raise RunStoreError(f"mlflow.tracking_uri: is empty; {_ADDRESSES}")
+        raise RunStoreError(f"mlflow.tracking_uri: is empty; {_ADDRESSES}", advises=True)
     if _BARE_HOST.fullmatch(address):
-        raise RunStoreError(f"mlflow.tracking_uri: {shown} says no protocol; should it be http://{shown}?")
+        raise RunStoreError(
+            f"mlflow.tracking_uri: {shown} says no protocol; should it be http://{shown}?", advises=True
+        )
     scheme = urlsplit(address).scheme.lower()
     if scheme.startswith(_DATABASES):
         return _look_at_database(address, shown)
     if is_server(address):
         return Opening(address, _version_of_server(address, shown))
     if (scheme in ("", "file") or len(scheme) == 1) and address not in _CLOUDS:
-        raise RunStoreError(f"mlflow.tracking_uri: {_FOLDER.format(address=repr(shown))}")
+        raise RunStoreError(f"mlflow.tracking_uri: {_FOLDER.format(address=repr(shown))}", advises=True)
     return Opening(address)
 
 
@@ -140,6 +142,12 @@ def _check_tables(connection: Connection, shown: str) -> None:
     from sqlalchemy import inspect, text
 
     tables = set(inspect(connection).get_table_names())
+    if "alembic_version" in tables and (gone := _TABLES - tables) and gone != _TABLES:
+        raise RunStoreError(
+            f"mlflow.tracking_uri: {shown} is damaged, or not MLflow's (it has no table {', '.join(sorted(gone))}): "
+            "ask its owner to restore it, or name the right one",
+            advises=True,
+        )
     if not tables >= _TABLES:
         raise NoStoreError(f"mlflow.tracking_uri: {shown} holds no tables of MLflow's: is it the right database?")
     has_version = "alembic_version" in tables
@@ -153,11 +161,14 @@ def _check_tables(connection: Connection, shown: str) -> None:
         theirs = "none, of an MLflow before 1.0" if found is None else f"{found}{known[found]}"
         raise RunStoreError(
             f"mlflow.tracking_uri: {shown} was made by an older MLflow (its schema is {theirs}; read is {ours}), and "
-            "is left as it is: ask its owner to run `mlflow db upgrade` on it, or name the address of its server (http)"
+            "is left as it is: ask its owner to run `mlflow db upgrade` on it, or name the address of its server "
+            "(http)",
+            advises=True,
         )
     raise RunStoreError(
         f"mlflow.tracking_uri: {shown} was made by a newer MLflow (its schema is {found}; read is {ours}), and is left "
-        "as it is: install the MLflow that made it, or name the address of its server (http)"
+        "as it is: install the MLflow that made it, or name the address of its server (http)",
+        advises=True,
     )
 
 
@@ -191,6 +202,7 @@ def _version_of_server(address: str, shown: str) -> str:
         oldest = ".".join(map(str, OLDEST_SERVER))
         raise RunStoreError(
             f"mlflow.tracking_uri: {shown} is an MLflow {found[0]}, and the oldest that can be asked is {oldest}: "
-            "ask its owner to upgrade the server"
+            "ask its owner to upgrade the server",
+            advises=True,
         )
     return found[0]

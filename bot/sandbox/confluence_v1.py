@@ -105,6 +105,11 @@ def person_json(call: Call, account_id: str) -> dict[str, Any]:
     return answer | {"username": account.name if account else "former", "userKey": f"key-{account_id}"}
 
 
+@both("GET", "/rest/api/user/current")
+def show_who_calls(call: Call) -> Response:
+    return json_answer(person_json(call, call.caller.account_id))
+
+
 def _version(call: Call, page: Page) -> dict[str, Any]:
     version: dict[str, Any] = {
         "by": person_json(call, page.editor),

@@ -58,8 +58,13 @@ UNDECLARED: dict[tuple[str, str, str, int], Callable[[Exchange], bool]] = {
     ),
     # the list of its errors is described as an object
     ("confluence-dc", ANY, ANY, 404): lambda e: e.got.json()["statusCode"] == 404,
-    # who we are is no operation of the description, and the stand-in does not say
-    ("confluence-cloud", "GET", "/wiki/rest/api/user/current", 404): lambda e: e.got.text != "",
+    # who we are is no operation of the descriptions
+    ("confluence-cloud", "GET", "/wiki/rest/api/user/current", 200): lambda e: (
+        {"type", "accountId", "displayName"} <= set(e.got.json())
+    ),
+    ("confluence-dc", "GET", "/rest/api/user/current", 200): lambda e: (
+        {"type", "userKey", "displayName"} <= set(e.got.json())
+    ),
     # that a channel may be asked for by its id
     ("slack", "POST", "/api/conversations.info", 200): lambda e: "ok" in e.got.json(),
     # webhooks are described in prose only

@@ -406,6 +406,30 @@ def test_a_question_that_is_refused_is_no_fault_and_the_rest_is_looked_at(
     assert clinic.found[place][-1].name == last, "the rest is looked at"
 
 
+ODD = (FaultKind.STALL_BEFORE, FaultKind.EMPTY_200, FaultKind.OTHER_JSON, FaultKind.ERROR_BEFORE)
+
+
+@pytest.mark.parametrize("kind", ODD, ids=str)
+@pytest.mark.parametrize(
+    ("place", "service", "path"),
+    [("wiki.cloud", Service.CONFLUENCE_CLOUD, "/user/current"), (CLOUD, Service.JIRA_CLOUD, "/myself")],
+)
+def test_silence_and_odd_answers_are_no_reason_for_a_new_token(
+    clinic: Clinic, kind: FaultKind, place: str, service: Service, path: str
+):
+    clinic.sandbox.strike(Fault(kind, service, path=path, times=0, seconds=0.3))
+    assert f"{place}: credentials" in clinic.wrong()
+    remedy = clinic.check(place, "credentials").remedy
+    assert "token" not in remedy
+    assert remedy.startswith("Look whether the service answers")
+
+
+def test_the_sandbox_says_who_we_are_to_its_confluences(clinic: Clinic):
+    assert clinic.wrong() == set()
+    for place in ("wiki.cloud", "wiki.dc"):
+        assert clinic.check(place, "credentials").said.startswith("we are ")
+
+
 def test_a_jira_that_hides_its_version_is_looked_at_all_the_same(clinic: Clinic):
     refuse(clinic, FaultKind.FORBIDDEN, Service.JIRA_CLOUD, "/serverInfo")
     assert clinic.wrong() == set()

@@ -173,7 +173,7 @@ def test_with_its_secrets_set_it_ends_by_running_doctor(path, monkeypatch):
         ("--chat", "none"),
     )
     done = init(path, *given, *nothing)
-    assert "✗ runs of search-relevance: MLflow has no experiment search relevance" in done.output
+    assert "✗ runs of search-relevance: MLflow has no experiment named search relevance" in done.output
     assert done.exit_code == 1
 
 

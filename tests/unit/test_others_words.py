@@ -56,6 +56,20 @@ def test_it_is_never_longer_and_both_ends_stay_where_they_fit(sentences, limit):
             ),
             "(sqlite3.OperationalError) no such table: x",
         ),
+        (
+            OSError(
+                "(x) no such table: m\n[SQL: SELECT a\nFROM m \nWHERE a IN (?, ?)]\n[parameters: (1,\n 2)]\n(Back)"
+            ),
+            "(x) no such table: m",
+        ),
+        (OSError("(x) torn\n  [SQL: \nSELECT a]"), "(x) torn"),
+        (
+            OSError(
+                "code 404. Body: '<!doctype html>\n<html lang=en>\n<title>404 Not Found</title><p>Is a &lt; b?</p>'"
+            ),
+            "code 404. Body: ' 404 Not Found Is a < b? '",
+        ),
+        (ValueError("a < b and c > d"), "a < b and c > d"),
         (KeyError(), "KeyError"),
         (ValueError("\n \n"), "ValueError"),
     ],

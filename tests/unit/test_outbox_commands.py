@@ -8,6 +8,7 @@ from state_samples import NOON, TICKET, comment, open_ticket, owe, tell
 from typer.testing import CliRunner
 
 from bot.cli import app
+from bot.show_outbox import print_retried
 from bot.store import Database, outbox
 from bot.store.outbox import EffectState, ParkedFor
 from tests.unit.backlogs import many
@@ -106,6 +107,13 @@ def test_all_that_is_parked_is_retried_at_one_word(folder):
     tried = json.loads(herald(folder, "retry", "--all", "--json", code=1))
     assert {each["state"] for each in tried} == {"parked"}
     assert len(tried) > 1
+
+
+def test_a_retry_of_nothing_says_what_went_out_meanwhile(capsys):
+    print_retried([], 2, as_json=False)
+    assert capsys.readouterr().out == "Nothing is parked.\n2 that were owed besides went out, too.\n"
+    print_retried([], 0, as_json=False)
+    assert capsys.readouterr().out == "Nothing is parked.\n"
 
 
 def test_a_retry_wants_a_number_or_all(folder):

@@ -86,6 +86,22 @@ def test_an_answer_that_is_none_ends_in_a_sentence(httpserver, store, call, answ
     assert "<" not in words
 
 
+PAGE = "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<p>The URL was not found.</p>\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(404, "what answers there is not MLflow"), (403, "The URL was not found.")]
+)
+def test_a_page_for_people_is_told_without_its_tags(httpserver, store, status, words):
+    import re
+
+    httpserver.expect_request(re.compile(".*")).respond_with_data(PAGE, status, content_type="text/html")
+    with pytest.raises(RunStoreError) as raised:
+        CALLS["experiments"](store)
+    assert words in str(raised.value)
+    assert "<" not in str(raised.value)
+
+
 EMPTY = {
     "experiments": "an experiment without an id",
     "run of a fire": "an experiment without an id",

@@ -59,6 +59,15 @@ def test_the_doctor_says_which_artifacts_cannot_be_had_from_here(bench, place, w
     assert check.remedy == f"{way} Until then its runs are judged by their metrics alone."
 
 
+def test_the_doctor_names_the_experiment_that_was_meant_as_run_does(bench):
+    bench.log(GOOD, bench.now() - timedelta(hours=1))
+    config = bench.config(watch={"experiments": ["serch"]})
+    (check,) = (
+        each for each in check_mlflow(config, make_run_store(config), bench.now()) if each.name == "runs of quality"
+    )
+    assert (check.ok, check.said) == (False, "MLflow has no experiment named serch; did you mean search?")
+
+
 def test_the_doctor_says_nothing_of_artifacts_that_can_be_had(bench):
     bench.log(GOOD, bench.now() - timedelta(hours=1))
     config = bench.config()

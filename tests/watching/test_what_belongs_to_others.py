@@ -23,6 +23,7 @@ from bot.config import Config, MlflowSection
 from bot.doctor_mlflow import check_mlflow
 from bot.domain.incidents import Kind
 from bot.errors import NoStoreError, RunStoreError
+from bot.ports import Selection
 from tests.conftest import postgres_do
 from tests.watching.bench import BAD, GOOD, Bench
 
@@ -73,7 +74,7 @@ def test_the_database_of_an_older_mlflow_is_left_as_it_is(of_2_2_2):
         ("UPDATE alembic_version SET version_num = 'ffffffffffff'", "newer MLflow (its schema is ffffffffffff; read"),
         ("DELETE FROM alembic_version", "older MLflow (its schema is none, of an MLflow before 1.0"),
         ("DROP TABLE alembic_version", "older MLflow (its schema is none, of an MLflow before 1.0"),
-        ("DROP TABLE runs", "holds no tables of MLflow's"),
+        ("DROP TABLE runs", "is damaged, or not MLflow's (it has no table runs)"),
     ],
 )
 def test_a_schema_that_is_not_ours_is_refused_by_name_and_left_as_it_is(bench, statement, words):
@@ -252,6 +253,48 @@ def test_a_store_that_the_first_job_makes_is_no_trouble(tmp_path, sqlite_databas
     assert check.ok
     with pytest.raises(NoStoreError):
         bench.herald(experiment="search").cycle("quality").judge_only()
+
+
+# Damaged ones
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("DROP TABLE latest_metrics", "no such table: latest_metrics"),
+        ("DROP TABLE metrics", "it has no table metrics"),
+        ("ALTER TABLE runs RENAME COLUMN start_time TO started", "no such column: runs.start_time"),
+    ],
+)
+def test_a_damaged_database_is_told_in_one_sentence_and_nothing_else_is_written(bench, statement, what, capfd):
+    bench.log(GOOD, bench.now() - timedelta(hours=1))
+    change(bench.folder / "mlflow.db", statement)
+    capfd.readouterr()
+    config = bench.config()
+    store = make_run_store(config)
+    with pytest.raises(RunStoreError) as raised:
+        list(store.newest(store.experiments(("search",))[0], 3, Selection()))
+    assert "damaged" in str(raised.value)
+    assert f"({what})" in str(raised.value)
+    assert "SELECT" not in str(raised.value)
+    *_, last = check_mlflow(config, make_run_store(config), bench.now())
+    assert (last.ok, "damaged" in last.said, "variables" in last.remedy) == (False, True, False)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("uri", "remedy"),
+    [
+        ("{old}", "Do what the sentence says."),
+        ("sqlite:///nowhere/m.db", "Check mlflow.tracking_uri."),
+        ("mlruns", "Do what the sentence says."),
+    ],
+)
+def test_the_doctor_speaks_of_an_account_only_where_there_may_be_one(bench, of_2_2_2, uri, remedy):
+    bench.uri = uri.format(old=f"sqlite:///{of_2_2_2}")
+    config = bench.config()
+    (check,) = check_mlflow(config, make_run_store(config), bench.now())
+    assert (check.ok, check.remedy) == (False, remedy)
 
 
 # Addresses
