@@ -307,6 +307,19 @@ def own_findings(incident: Incident, findings: Iterable[Finding]) -> list[Findin
     ]
 
 
+def concerns_whole_runs(config: PipelineSection, incident: Incident, findings: Iterable[Finding]) -> bool:
+    """Say whether an incident is of all metrics of its runs: of the data behind them, or of each that must be there.
+
+    While it goes on, *findings* of its last run say so; once it is over, what it knows of.
+    """
+    if incident.state.is_over:
+        concerned = set(incident.metrics)
+    else:
+        concerned = {finding.metric for finding in own_findings(incident, findings)}
+    wanted = {name for name, section in config.metrics.items() if not section.optional} or set(config.metrics)
+    return not concerned <= config.metrics.keys() or wanted <= concerned
+
+
 def most_telling(findings: Iterable[Finding]) -> list[Finding]:
     """Order findings by which to speak of first: the one that moved most, in what runs differ by."""
     return sorted(findings, key=lambda f: (f.change is not None, _prominence(f), abs(f.relative or 0.0)), reverse=True)
@@ -358,6 +371,7 @@ def verdict_view(on: Occasion, step: Step | None) -> VerdictView:
         cadence="" if silence is None else _seconds(on, silence.baseline),
         unseen_for="" if unseen is None or unseen.value is None else _seconds(on, unseen.value),
         said=on.said,
+        whole=incident is not None and concerns_whole_runs(on.config, incident, on.assessment.findings),
     )
 
 

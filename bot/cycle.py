@@ -14,8 +14,8 @@ from bot import job_logs
 from bot.config import Config, JobSection, PipelineSection
 from bot.dispatch import ignore_step
 from bot.domain.fires import Fire, FireState
-from bot.domain.judge import Finding, unjudged
 from bot.domain.runs import Run, RunStatus
+from bot.doubts import Doubt, find_doubts
 from bot.errors import JobError, RunStoreError
 from bot.journal import get_logger
 from bot.judging import BASELINE_RUNS, Judging, Past, series_of
@@ -50,7 +50,7 @@ class CycleReport:
     history: int = 0  # runs that were there at first contact
     trouble: str = ""  # why there was nothing to look at
     unseen: str = ""  # why it could not be looked
-    unjudged: Sequence[Finding] = ()  # what the latest run says of metrics that cannot be judged
+    doubts: Sequence[Doubt] = ()  # metrics that cannot be judged
     busy: bool = False  # another Herald is at work on this pipeline
 
     @property
@@ -289,8 +289,7 @@ class Cycle:
             self.lookout.saw()
         with self.database.begin() as tx:
             report.set_aside = aside.of_pipeline(tx, self.name)
-            last = runs.latest(tx, self.name)
-            report.unjudged = unjudged(last.findings) if last else ()
+            report.doubts = tuple(find_doubts(tx, self.name))
 
     def _judge_seen(self, report: CycleReport, but_not: Collection[str]) -> bool:
         """Judge what there is to see; False where Herald was asked to stop before the end of it."""

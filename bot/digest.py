@@ -12,14 +12,15 @@ from sqlalchemy import Connection
 
 from bot import formats
 from bot.app import Herald
-from bot.compose import metric_row, most_telling, series_title, told_of
+from bot.compose import concerns_whole_runs, metric_row, most_telling, series_title, told_of
 from bot.config import DIGEST, MetricSection, PipelineSection
 from bot.domain.digest import LINES, Chosen, DigestSection, choose_lines, is_quiet
 from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
 from bot.domain.fires import FireState
 from bot.domain.incidents import Incident, IncidentState, Kind
-from bot.domain.judge import Finding, Outcome, unjudged
+from bot.domain.judge import Finding, Outcome
 from bot.domain.sight import Visibility, visibility
+from bot.doubts import find_doubts, first_unjudged
 from bot.formats import Locale
 from bot.render import Renderer, clean_title
 from bot.schedule import next_due_times
@@ -30,7 +31,6 @@ from bot.timetable import latest_until
 from bot.views import DigestKind, DigestLine, DigestPart, DigestView, Tone, View
 
 WEEK = timedelta(days=7)
-_LOOKED_BACK = 40  # runs
 _NEXT = timedelta(days=7)  # what is due later is no news
 
 
@@ -202,25 +202,21 @@ class _Gathering:
 
     def unjudged(self) -> Iterator[Line]:
         """Yield metrics that cannot be judged and of which no incident speaks: they may have fallen."""
-        told = {i.series for _, i in self._incidents(IncidentState.OPEN) if i.kind is Kind.INVALID}
+        opened = [i for _, i in self._incidents(IncidentState.OPEN) if i.kind is Kind.INVALID]
+        told = {(incident.series, metric) for incident in opened for metric in incident.metrics}
         for name, section in self.herald.config.pipeline.items():
-            for last in runs.latest_of_each(self.tx, name):
-                found = [] if last.series in told else unjudged(last.findings)
-                for finding in found:
-                    metric = section.metrics.get(finding.metric, MetricSection())
-                    since = "" if finding.is_unheard_of else self._since_unjudged(last, finding.metric)
-                    title = series_title(section.title or name, last.run, section.series_by)
-                    plain = metric.name.get(self.locale, finding.metric)
-                    yield partial(DigestLine, DigestKind.UNJUDGED, title, metric=plain, when=since)
+            for doubt in find_doubts(self.tx, name):
+                key = doubt.last.series, doubt.finding.metric
+                if key in told and doubt.since is not None:
+                    continue
+                metric = section.metrics.get(doubt.finding.metric, MetricSection())
+                title = series_title(section.title or name, doubt.last.run, section.series_by)
+                plain = metric.name.get(self.locale, doubt.finding.metric)
+                since = "" if doubt.since is None else self._day(doubt.since.run.ended)
+                yield partial(DigestLine, DigestKind.UNJUDGED, title, metric=plain, when=since)
 
-    def _since_unjudged(self, last: JudgedRun, metric: str) -> str:
-        """Return the day since which the runs of a series lack a metric that can be judged."""
-        first = last
-        for earlier in reversed(runs.recent(self.tx, last.series, _LOOKED_BACK)):
-            if metric not in {finding.metric for finding in unjudged(earlier.findings)}:
-                break
-            first = earlier
-        return formats.day(first.run.ended, self.zone, self.locale)
+    def _day(self, when: datetime) -> str:
+        return formats.day(when, self.zone, self.locale)
 
     def set_aside(self) -> Iterator[Line]:
         for name, some in aside.of_each(self.tx).items():
@@ -295,14 +291,45 @@ class _Gathering:
         if shown is not None and incident.kind in {Kind.REGRESSED, Kind.INVALID}:
             told = told_of(incident, shown.findings, is_over=incident.state is IncidentState.RESOLVED)
             line = self._metric_line(kind, name, shown, told)
+        line = replace(line, when=self._day(incident.since))
+        if shown is not None and incident.kind is Kind.INVALID:
+            told = [finding for finding in told if finding.metric in section.metrics]
+            line = self._unjudged_line(line, section, incident, shown, told)
         return replace(
             line,
             incident=incident.kind,
             is_new=self._told(incident)[0],
-            when=formats.day(incident.since, self.zone, self.locale),
             duration=formats.duration(incident.lasted(self.now), self.locale),
             owner=section.owner,
             ticket=self._ticket(section, incident),
+        )
+
+    def _unjudged_line(
+        self,
+        line: DigestLine,
+        section: PipelineSection,
+        incident: Incident,
+        shown: JudgedRun,
+        told: Sequence[Finding],
+    ) -> DigestLine:
+        """Say since when which metrics could not be judged: of whole runs only where that is so of all of them."""
+        line = replace(line, whole=concerns_whole_runs(section, incident, shown.findings))
+        if incident.state is IncidentState.RESOLVED or not told:
+            return line
+        since = {finding: first_unjudged(self.tx, shown, finding.metric).run.ended for finding in told}
+        if line.whole:
+            return replace(line, when=self._day(max(since.values())))
+        told = sorted(told, key=lambda finding: since[finding])
+        first, *rest = told
+        alike = [f for f in rest if f.reason is first.reason and self._day(since[f]) == self._day(since[first])]
+        names = {f: section.metrics[f.metric].name.get(self.locale, f.metric) for f in told}
+        return replace(
+            line,
+            row=metric_row(first, section.metrics[first.metric], self.locale),
+            also=tuple(names[f] for f in alike),
+            others=tuple(names[f] for f in rest if f not in alike),
+            why=section.metrics[first.metric].why.get(self.locale, ""),
+            when=self._day(since[first]),
         )
 
     def _shown(self, incident: Incident) -> JudgedRun | None:

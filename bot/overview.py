@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from bot.domain.effects import Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident, IncidentState
 from bot.domain.sight import Look
+from bot.doubts import Doubt, find_doubts
 from bot.reader import Readable
 from bot.schedule import next_due_times
 from bot.store import aside, backlog, incidents, looks, outbox, pipelines, runs
@@ -36,6 +37,7 @@ class PipelineOverview:
     incidents: tuple[OpenIncident, ...]  # that are not over, oldest first; the latest of them where there are many
     count: int  # of all that are not over
     set_aside: tuple[SetAside, ...] = ()  # runs that broke what judges them, the oldest first
+    doubts: tuple[Doubt, ...] = ()  # metrics that cannot be judged
     look: Look | None = None  # how the looks at its runs have gone; None where there was none
 
 
@@ -67,6 +69,7 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
                 tuple(standing.get(name, ())),
                 counts.get(name, 0),
                 tuple(set_aside.get(name, ())),
+                tuple(find_doubts(tx, name)),
                 seen_when.get(name),
             )
             for name, pipeline in config.pipeline.items()

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from bot.checks import Check, Examined
-from bot.domain.judge import Finding, Outcome, unjudged
+from bot.domain.judge import Finding, Outcome
 from bot.stacking import Stacking, WholeConsole
 from bot.store.aside import SetAside
 from bot.store.runs import JudgedRun
@@ -25,6 +25,7 @@ from bot.unread import say_unread
 if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
     from bot.cycle import CycleReport
     from bot.dispatch import DrainReport
+    from bot.doubts import Doubt
     from bot.overview import OpenIncident, Overview, PipelineOverview
     from bot.rehearse import Rehearsal
     from bot.views import DigestView
@@ -101,7 +102,8 @@ def print_cycle(
                 "busy": report.busy,
                 "trouble": report.trouble,
                 "could_not_look": report.unseen or None,
-                "cannot_judge": [finding.metric for finding in report.unjudged],
+                "cannot_judge": [doubt.finding.metric for doubt in report.doubts],
+                "unjudged": [_doubt_as_json(doubt) for doubt in report.doubts],
                 "runs": [run_as_json(judged) for judged in report.judged],
                 "set_aside": [_aside_as_json(each) for each in report.set_aside],
                 "history": report.history,
@@ -130,7 +132,7 @@ def print_cycle(
     _print_set_aside(console, report.set_aside)
     if report.history:
         _print_first_contact(console, name, report, filed)
-    _print_unjudged(console, name, report.unjudged)
+    _print_doubts(console, name, report.doubts)
     for told in filed:
         where = f"{told.ticket.title} {told.ticket.url}" if told.ticket else "no ticket yet"
         console.print(f"[red]{told.incident.kind}[/] {escape(name)}: {escape(where)}", soft_wrap=True)
@@ -217,13 +219,19 @@ def _print_blind_spots(console: Console, pipeline: PipelineOverview) -> None:
     name, look = escape(pipeline.name), pipeline.look
     if look is not None and look.unseen_since is not None:
         console.print(f"[red]could not look:[/] {name} since {when(look.unseen_since)}: {escape(look.said)}")
-    _print_unjudged(console, pipeline.name, unjudged(pipeline.last.findings) if pipeline.last else ())
+    _print_doubts(console, pipeline.name, pipeline.doubts)
 
 
-def _print_unjudged(console: Console, name: str, findings: Iterable[Finding]) -> None:
-    for finding in findings:
-        why = "no run has ever had it" if finding.is_unheard_of else finding.reason.replace("_", " ")
-        console.print(f"[yellow]cannot judge:[/] {escape(name)}: {escape(finding.metric)}: {why}")
+def _print_doubts(console: Console, name: str, doubts: Iterable[Doubt]) -> None:
+    """Say of a pipeline which metrics cannot be judged, why, and since which run."""
+    for doubt in doubts:
+        series = f" ({doubt.last.series.series})" if doubt.last.series.series else ""
+        told = f"[yellow]cannot judge:[/] {escape(f'{name}{series}: {doubt.finding.metric}')}"
+        if doubt.since is None:
+            console.print(f"{told}: {doubt}")
+        else:
+            since = f"since run {escape(doubt.since.run.name)}, {when(doubt.since.run.ended)}"
+            console.print(f"{told} {doubt}, {since}")
 
 
 def _print_set_aside(console: Console, set_aside: Sequence[SetAside]) -> None:
@@ -326,6 +334,16 @@ def _incident_as_json(told: OpenIncident) -> dict[str, Any]:
     }
 
 
+def _doubt_as_json(doubt: Doubt) -> dict[str, Any]:
+    return {
+        "metric": doubt.finding.metric,
+        "series": doubt.last.series.series,
+        "reason": doubt.finding.reason,
+        "since": doubt.since.run.ended if doubt.since else None,
+        "run": doubt.since.run.name if doubt.since else None,
+    }
+
+
 def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
     return {
         "name": pipeline.name,
@@ -335,7 +353,8 @@ def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
         "could_not_look": None
         if pipeline.look is None or pipeline.look.unseen_since is None
         else {"since": pipeline.look.unseen_since, "said": pipeline.look.said},
-        "cannot_judge": [finding.metric for finding in unjudged(pipeline.last.findings)] if pipeline.last else [],
+        "cannot_judge": [doubt.finding.metric for doubt in pipeline.doubts],
+        "unjudged": [_doubt_as_json(doubt) for doubt in pipeline.doubts],
         "after": pipeline.after,
         "open_incidents": pipeline.count,
         "set_aside": [_aside_as_json(each) for each in pipeline.set_aside],

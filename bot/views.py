@@ -111,6 +111,7 @@ class VerdictView:
     cadence: str = ""  # how often one is expected; of a silence
     unseen_for: str = ""  # how long the runs could not be looked at
     said: str = ""  # why not, in the words of whoever was asked
+    whole: bool = False  # the incident is of all metrics of its runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +308,8 @@ class DigestLine:
     incident: Kind | None = None
     row: MetricRow | None = None  # the metric to speak of
     also: tuple[str, ...] = ()  # plain names of the other metrics
+    others: tuple[str, ...] = ()  # and of those that cannot be judged either, for another reason or since another day
+    whole: bool = False  # the incident is of all metrics of its runs
     why: str = ""  # why the metric matters, in the team's words
     is_new: bool = False  # since the last digest
     when: str = ""  # since when, or when next

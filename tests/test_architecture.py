@@ -71,7 +71,7 @@ LAYERS = (
     ("bot.domain", "bot.timetable"),
     ("bot.ports", "bot.config", "bot.views", "bot.checks", "bot.job_logs", "bot.stacking", "bot.unread", "bot.unset"),
     ("bot.config_file", "bot.adapters", "bot.render", "bot.charts", "bot.store", "bot.paths", "bot.reader"),
-    ("bot.judge_words", "bot.judge_lines"),
+    ("bot.judge_words", "bot.judge_lines", "bot.doubts"),
     ("bot.compose", "bot.deliver", "bot.mending", "bot.watch", "bot.traffic"),
     ("bot.dispatch", "bot.judging", "bot.lookout", "bot.setting_aside"),
     ("bot.cycle",),

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from state_samples import judged, run_at
 
 from bot.adapters.memory import MemoryChat, MemoryTracker
 from bot.adapters.memory_runs import MemoryRunStore
@@ -17,13 +18,14 @@ from bot.app import Herald, Surroundings, make_herald
 from bot.config import Config
 from bot.deliver import Services
 from bot.digest import compose_digest, preview
+from bot.domain.judge import Finding, Outcome, Reason
 from bot.domain.runs import Run, RunStatus
 from bot.domain.sight import Look, Visibility, find_blindness, missed, saw, visibility
 from bot.errors import RunStoreError
 from bot.overview import overview
 from bot.ports import Experiment, TicketState
 from bot.show import print_status
-from bot.store import Database
+from bot.store import Database, runs
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -288,3 +290,71 @@ def test_digest_and_ticket_tell_one_number_of_what_recovered(tower):
     told = re.search(r"is at (0\.\d+)", ticket.comments[-1][1])
     assert told is not None
     assert f"has recovered and is at {told[1]}" in tower.digest(herald)
+
+
+def test_one_metric_that_is_missing_is_named_and_the_others_are_not_called_unjudged(tower):
+    herald = tower.herald(metrics=("ndcg", "mrr"))
+    good_runs(tower, herald, ndcg=0.4, mrr=0.5)
+    tower.now += DAY
+    for name in ("first", "second"):
+        tower.log(name, ndcg=0.4)
+        tower.look(herald)
+    text = tower.digest(herald)
+    assert "mrr of Search has been missing since 24 Nov." in text
+    assert "Runs of Search" not in text
+    for number in range(4):
+        tower.log(f"back{number}", ndcg=0.4, mrr=0.5)
+        tower.look(herald)
+    (ticket,) = tower.tracker.tickets.values()
+    assert "mrr of Search can be judged again." in ticket.comments[-1][1]
+    assert "mrr of Search can be judged again, after" in tower.digest(herald)
+
+
+def test_runs_are_said_to_be_impossible_to_judge_where_all_their_metrics_are(tower):
+    herald = tower.herald(metrics=("ndcg", "mrr"))
+    good_runs(tower, herald, ndcg=0.4, mrr=0.5)
+    tower.log("none", other=1.0)
+    tower.look(herald)
+    assert "Runs of Search have been impossible to judge since 23 Nov." in tower.digest(herald)
+
+
+def test_metrics_that_went_for_other_reasons_or_on_other_days_are_told_apart(tower):
+    herald = tower.herald(metrics=("ndcg", "mrr", "auc", "hits"))
+    good_runs(tower, herald, ndcg=0.4, mrr=0.5, auc=0.8, hits=0.6)
+    tower.log("first", ndcg=0.4, hits=0.6, auc=0.8)
+    tower.look(herald)
+    tower.now += DAY
+    tower.log("second", ndcg=0.4, hits=1e70)
+    tower.look(herald)
+    assert "mrr of Search has been missing since 23 Nov. auc and hits cannot be judged either." in tower.digest(herald)
+
+
+def test_a_name_that_no_run_ever_had_stays_in_the_digest_beside_an_incident_and_a_failure(tower):
+    herald = tower.herald(metrics=("ndcg", "mrr", "ndgc"))
+    good_runs(tower, herald, ndcg=0.4, mrr=0.5)
+    tower.log("first", ndcg=0.4)
+    tower.look(herald)
+    never = "ndgc of Search cannot be judged: no run has ever had it."
+    assert never in tower.digest(herald)
+    finding = Finding("job", Outcome.FAILED, Reason.RUN_FAILED)
+    with tower.database.begin() as tx:
+        runs.record(tx, judged(run_at("broke", tower.now + HOUR), Outcome.FAILED, findings=(finding,)))
+    assert never in tower.digest(herald)
+
+
+def test_status_says_in_words_what_cannot_be_judged_and_since_which_run(tower, capsys):
+    herald = tower.herald(metrics=("ndcg", "mrr", "ndgc"))
+    good_runs(tower, herald, ndcg=0.4, mrr=0.5)
+    for number, values in enumerate(({"mrr": 0.5}, {"mrr": 1e70}, {"mrr": 0.5})):
+        tower.log(f"bad{number}", **values)
+        tower.look(herald)
+    capsys.readouterr()
+    print_status(overview(herald), as_json=False)
+    said = " ".join(capsys.readouterr().out.split())
+    began = MONDAY + 11 * HOUR
+    assert f"cannot judge: search: ndcg is missing, since run bad0, {began.astimezone():%Y-%m-%d %H:%M}" in said
+    assert "cannot judge: search: ndgc: no run has ever had it" in said
+    print_status(overview(herald), as_json=True)
+    (seen,) = json.loads(capsys.readouterr().out)["pipelines"]
+    assert seen["cannot_judge"] == ["ndcg", "ndgc"]
+    assert seen["unjudged"][0]["run"] == "bad0"
