@@ -12,7 +12,7 @@ import pytest
 
 from bot.adapters.jira import JiraTracker
 from bot.config import JiraSection
-from bot.errors import AccountError, PermanentError, RetryableError
+from bot.errors import AccountError, MissingError, PermanentError, RetryableError
 from bot.ports import Attachment, RemoteLink, TicketDraft, TicketState
 from tests.contract.breakable import DROP, Breakable, Reply, Request, answer, breakable
 
@@ -328,8 +328,9 @@ def test_trap_40_a_ticket_is_not_gone_where_nothing_is_shown_to_us(hidden: str, 
         return answer(404, {}) if "/issue/" in request.path else answer(200, SHOWN)
 
     server.reply = respond
-    with pytest.raises(AccountError):
+    with pytest.raises(AccountError) as refused:
         tracker(server).read("S-1")
+    assert isinstance(refused.value, MissingError) == (hidden == "/project/"), "a project that is gone is no account's"
 
 
 def test_a_ticket_that_moved_to_another_project_is_read_by_its_new_key(server: Breakable):

@@ -25,7 +25,7 @@ from bot.errors import RunStoreError
 from bot.overview import overview
 from bot.ports import Experiment, TicketState
 from bot.show import print_status
-from bot.store import Database, runs
+from bot.store import Database, looks, runs
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -188,6 +188,17 @@ def test_a_metric_that_no_run_ever_had_is_named_in_status_and_digest(tower):
     (seen,) = overview(herald).pipelines
     assert seen.last is not None
     assert seen.last.accepted
+
+
+def test_looks_are_kept_by_pipeline(database):
+    mine = Look("search", MONDAY, MONDAY + HOUR, AWAY)
+    with database.begin() as tx:
+        looks.save(tx, mine)
+        looks.save(tx, Look("ranking", MONDAY))
+    with database.begin() as tx:
+        assert looks.of_pipeline(tx, "search") == mine
+        assert looks.of_pipeline(tx, "other") == Look("other")
+        assert set(looks.of_pipelines(tx)) == {"search", "ranking"}
 
 
 def test_looks_that_fail_keep_their_beginning_and_one_that_succeeds_ends_them():
