@@ -119,9 +119,7 @@ def print_cycle(
         console.print(f"{escape(name)}: another Herald is at work on it; nothing was done here")
     elif report.trouble:
         console.print(f"{escape(name)}: there was nothing to look at: {escape(report.trouble)}")
-    elif report.unseen:
-        console.print(f"[red]could not look:[/] {escape(name)}: {escape(report.unseen)}")
-    elif not report.judged:
+    elif not report.judged and not report.unseen:  # why it could not be looked is said at the end, as an error
         console.print(f"{escape(name)}: no new run to judge")
     shown = report.judged[-_RUNS_SHOWN:]
     if len(shown) < len(report.judged):
