@@ -442,6 +442,7 @@ def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> Metr
     scale = finding.baseline if finding.baseline is not None else finding.value
     value, level = _show(finding.value, section, scale), _show(finding.level, section, scale)
     is_mean = finding.n_since > 1 and level != value
+    detectable = "" if finding.detectable is None else formats.number(finding.detectable, scale=scale)
     interval = ""
     if finding.change_low is not None and finding.change_high is not None:
         low = formats.number(finding.change_low, scale=scale, signed=True)
@@ -458,7 +459,7 @@ def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> Metr
         relative="" if finding.relative is None else formats.percent(finding.relative, locale, signed=True),
         interval=interval,
         spread=_relative_spread(finding, locale),
-        detectable=_show(finding.detectable, section, scale),
+        detectable="" if formats.is_nothing(detectable) else _show(finding.detectable, section, scale),
         part="" if finding.part is None else f"{finding.part.column} = {finding.part.value}",
         share_of_loss="" if finding.share_of_loss is None else formats.percent(finding.share_of_loss, locale),
         examples=f"{finding.n_examples:,}" if finding.part is not None else "",
@@ -604,7 +605,8 @@ def _seconds(on: Occasion, seconds: float | None) -> str:
 def _relative_spread(finding: Finding, locale: Locale) -> str:
     if finding.spread is None or not finding.baseline:
         return ""
-    return formats.percent(finding.spread / abs(finding.baseline), locale)
+    share = formats.percent(finding.spread / abs(finding.baseline), locale)
+    return "" if formats.is_nothing(share) else share
 
 
 def _show(value: float | None, section: MetricSection, scale: float | None = None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from bot.domain.judge.findings import Finding, Outcome, Reason, unjudged
+from bot.formats import is_infinite
 from bot.store import runs
 from bot.store.runs import JudgedRun
 
@@ -16,7 +17,7 @@ _LOOKED_BACK = 40  # runs at first, and ten times as many where that is not enou
 _WORDS = {
     Reason.MISSING: "is missing",
     Reason.NOT_A_NUMBER: "is not a number",
-    Reason.ABSURD: "is infinite, or beyond all measure",
+    Reason.ABSURD: "is beyond all measure",
     Reason.OUT_OF_BOUNDS: "is outside the bounds the team has set",
     Reason.DATA_CHANGED: "cannot be compared, since the data behind it changed",
 }
@@ -33,6 +34,8 @@ class Doubt:
     def __str__(self) -> str:
         if self.since is None:
             return "no run has ever had it"
+        if self.finding.reason is Reason.ABSURD and self.finding.value is not None and is_infinite(self.finding.value):
+            return "is infinite"
         return _WORDS.get(self.finding.reason, "cannot be judged")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -12,6 +13,8 @@ _NO_BREAK = "\N{NO-BREAK SPACE}"
 _FINEST = 8  # decimals; what needs more is written with an exponent
 _WHOLE = 1000  # facts this large need no decimals
 _LONGEST = 1e15  # what is as large is written with an exponent
+_LARGEST_SHARE = 100  # of 1; what is larger has no room for its digits as a percentage
+INFINITY = "∞"
 
 Locale = Literal["en", "zh"]
 
@@ -41,9 +44,27 @@ def fine(value: float, step: float, *, signed: bool = False) -> str:
 
 def percent(share: float, locale: Locale, *, signed: bool = False) -> str:
     """Write a share of 1 as a percentage."""
-    decimals = 0 if abs(share) >= 1 else 1
-    text = _written(100 * share, decimals, signed=signed)
+    text = _in_powers(100 * share, signed=signed, digits=2) if is_long(share) else _percentage(share, signed=signed)
     return f"{text}%" if locale == "zh" else f"{text}{_NO_BREAK}%"
+
+
+def is_long(share: float) -> bool:
+    """Say whether a share of 1 is so large that its percentage is written with an exponent."""
+    return abs(share) > _LARGEST_SHARE
+
+
+def is_nothing(text: str) -> bool:
+    """Say whether a number as it is written has come to nothing: `0.000`, `0.0 %`."""
+    return not text.strip("+-−0., %\N{NO-BREAK SPACE}")
+
+
+def is_infinite(value: float) -> bool:
+    """Say whether a number is infinite, or what databases keep of an infinity: the largest number there is."""
+    return abs(value) >= sys.float_info.max
+
+
+def _percentage(share: float, *, signed: bool) -> str:
+    return _written(100 * share, 0 if abs(share) >= 1 else 1, signed=signed)
 
 
 def _written(value: float, decimals: int, *, signed: bool) -> str:
@@ -55,12 +76,14 @@ def _written(value: float, decimals: int, *, signed: bool) -> str:
     return f"{plus}{text}".replace("-", MINUS)
 
 
-def _in_powers(value: float, *, signed: bool) -> str:
+def _in_powers(value: float, *, signed: bool, digits: int = 4) -> str:
     """Write what has no room for all its digits, or has none."""
-    if not math.isfinite(value):
-        sign = MINUS if value < 0 else "+" if signed and value > 0 else ""
-        return "nan" if math.isnan(value) else f"{sign}∞"
-    return f"{value:{'+' if signed else ''}.4g}".replace("-", MINUS)
+    if math.isnan(value):
+        return "nan"
+    if is_infinite(value):
+        sign = MINUS if value < 0 else "+" if signed else ""
+        return f"{sign}{INFINITY}"
+    return f"{value:{'+' if signed else ''}.{digits}g}".replace("-", MINUS)
 
 
 def between(low: str, high: str, locale: Locale) -> str:

@@ -58,7 +58,7 @@ class Words:
         told = finding.outcome in _CHANGE_TOLD and finding.change_low is not None and finding.change_high is not None
         interval = self.span(finding.change_low or 0.0, finding.change_high or 0.0, finding.baseline, step)
         known = finding.outcome is Outcome.OK and not is_nothing(finding.spread or 0.0, finding.baseline)
-        detectable = finding.detectable if known else None
+        detectable = seen(finding.detectable, finding.baseline) if known else None
         return SeriesView(
             VerdictView(finding.outcome, None, row.plain, row, (), (), str(finding.n_baseline), "1"),
             onset=onset,
@@ -74,7 +74,7 @@ class Words:
             value = finding.baseline + finding.change
         relative = finding.relative
         is_mean = finding.outcome in _CHANGE_TOLD and finding.n_since > 1
-        known = finding.detectable if finding.outcome in _DETECTABLE_TOLD else None
+        known = seen(finding.detectable, finding.baseline) if finding.outcome in _DETECTABLE_TOLD else None
         return MetricRow(
             metric=finding.metric,
             plain=finding.metric,
@@ -96,7 +96,8 @@ class Words:
             return self.renderer.render_judged(StretchesView(metric, str(count), "", ()))
         step = found.spread
         cuts = tuple(self.cut_row(cut, step) for cut in found.cuts)
-        detectable = "" if cuts else self.size(found.detectable, found.level, step)
+        known = None if cuts else seen(found.detectable, found.level)
+        detectable = "" if known is None else self.size(known, found.level, step)
         level = fine(found.level, step)
         return self.renderer.render_judged(StretchesView(metric, str(found.runs), level, cuts, detectable))
 
@@ -119,7 +120,8 @@ class Words:
             empty = MetricRow(metric, metric, None, None, "", "", "", "", "", "", "")
             return self.renderer.render_judged(PairsView(Outcome.INSUFFICIENT_DATA, empty, ()))
         step = (found.change_high - found.change_low) / 4
-        relative = found.relative
+        relative, known = found.relative, seen(found.detectable, found.baseline)
+        differ = not is_nothing(max(abs(found.change_low), abs(found.change_high)), found.baseline)
         row = MetricRow(
             metric=metric,
             plain=metric,
@@ -129,9 +131,9 @@ class Words:
             baseline=fine(found.baseline, step),
             change=fine(found.change, step, signed=True),
             relative="" if relative is None else self.share(relative, found.baseline, step, signed=True),
-            interval=self.span(found.change_low, found.change_high, found.baseline, step),
+            interval=self.span(found.change_low, found.change_high, found.baseline, step) if differ else "",
             spread="",
-            detectable=self.size(found.detectable, found.baseline, step),
+            detectable="" if known is None else self.size(known, found.baseline, step),
             examples=f"{found.n:,}",
         )
         outcome = Outcome.REGRESSED if regressed else Outcome.OK
@@ -139,6 +141,8 @@ class Words:
 
     def share(self, share: float, level: float | None, step: float, *, signed: bool = False) -> str:
         """Write a share of *level* as a percentage that shows *step* with two digits."""
+        if formats.is_long(share):
+            return formats.percent(share, self.locale, signed=signed)
         text = fine(100 * share, 100 * step / abs(level) if level and step else 1.0, signed=signed)
         return f"{text}%" if self.locale == "zh" else f"{text}\N{NO-BREAK SPACE}%"
 
@@ -177,6 +181,11 @@ def words_in(locale: Locale) -> Words:
 def is_nothing(spread: float, level: float | None) -> bool:
     """Say whether runs that differ by *spread* are all the same but for rounding."""
     return spread <= _NOTHING * (abs(level) if level else 1.0)
+
+
+def seen(detectable: float | None, level: float | None) -> float | None:
+    """Return the smallest change that could have been seen; None where all are the same, which says nothing of it."""
+    return None if detectable is None or is_nothing(detectable, level) else detectable
 
 
 def step_of(finding: Finding) -> float:

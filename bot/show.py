@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from bot import formats
 from bot.checks import Check, Examined
-from bot.domain.judge import Finding, Outcome
+from bot.domain.judge import Finding, Outcome, Reason
 from bot.stacking import Stacking, WholeConsole
 from bot.store.aside import SetAside
 from bot.store.runs import JudgedRun
@@ -374,8 +375,8 @@ def _findings_table(runs: Sequence[JudgedRun]) -> Stacking:
                     coloured(finding.outcome),
                     _number(finding.value),
                     _number(finding.baseline),
-                    "" if relative is None else f"{relative:+.1%}",
-                    finding.reason.replace("_", " "),
+                    "" if relative is None else _share(relative),
+                    _why(finding),
                 )
                 name = ""
         if are_apart:
@@ -388,7 +389,20 @@ def coloured(outcome: Outcome) -> str:
 
 
 def _number(value: float | None) -> str:
+    if value is not None and formats.is_infinite(value):
+        return "infinite" if value > 0 else "minus infinity"
     return "" if value is None else f"{value:.4g}"
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:+.2g}%" if formats.is_long(share) else f"{share:+.1%}"
+
+
+def _why(finding: Finding) -> str:
+    """Name the reason of a finding in words."""
+    if finding.reason is not Reason.ABSURD:
+        return finding.reason.replace("_", " ")
+    return "infinite" if finding.value is not None and formats.is_infinite(finding.value) else "beyond all measure"
 
 
 def when(moment: datetime | None) -> str:

@@ -94,7 +94,8 @@ def test_no_number_breaks_the_formats(value):
     ("value", "text"),
     [
         (1e200, "1e+200"),
-        (-1.7976931348623157e308, "−1.798e+308"),
+        (-1.7976931348623157e308, "−∞"),  # what databases keep of an infinity
+        (-1.7e308, "−1.7e+308"),
         (float("inf"), "∞"),
         (float("-inf"), "−∞"),
         (float("nan"), "nan"),
@@ -118,3 +119,19 @@ def test_every_number_can_be_written(value, step, signed):
         formats.fact(value),
     ):
         assert 0 < len(text) < 60
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(99.0, "+9,900"), (101.0, "+1e+04"), (-1.8e61, "−1.8e+63"), (3e60, "+3e+62")],
+)
+def test_a_percentage_without_end_is_written_with_an_exponent(share, text):
+    assert formats.percent(share, "en", signed=True) == f"{text}{NBSP}%"
+    assert formats.percent(share, "zh", signed=True) == f"{text}%"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_nothing"), [("0.000", True), ("0.0\u00a0%", True), ("−0.0%", True), ("0.0001", False), ("1e-9", False)]
+)
+def test_a_number_that_rounds_to_nothing_is_known_as_such(text, is_nothing):
+    assert formats.is_nothing(text) is is_nothing

@@ -24,7 +24,8 @@ from bot.domain.sight import Look, Visibility, find_blindness, missed, saw, visi
 from bot.errors import RunStoreError
 from bot.overview import overview
 from bot.ports import Experiment, TicketState
-from bot.show import print_status
+from bot.rehearse import Rehearsal
+from bot.show import print_rehearsal, print_status
 from bot.store import Database, looks, runs
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -369,3 +370,31 @@ def test_status_says_in_words_what_cannot_be_judged_and_since_which_run(tower, c
     (seen,) = json.loads(capsys.readouterr().out)["pipelines"]
     assert seen["cannot_judge"] == ["ndcg", "ndgc"]
     assert seen["unjudged"][0]["run"] == "bad0"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown", "why"),
+    [
+        (1.7976931348623157e308, "infinite", "infinite"),
+        (-1.7976931348623157e308, "minus infinity", "infinite"),
+        (9e70, "9e+70", "beyond all measure"),
+    ],
+)
+def test_a_table_of_runs_calls_an_infinity_one(value, shown, why, capsys):
+    finding = Finding("ndcg", Outcome.INVALID, Reason.ABSURD, value=value)
+    print_rehearsal(
+        Rehearsal((judged(run_at("odd", MONDAY), Outcome.INVALID, findings=(finding,)),), ()), as_json=False
+    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert shown in said
+    assert why in said
+    assert "absurd" not in said
+    assert "308" not in said
+
+
+def test_a_table_of_runs_writes_a_share_without_end_with_an_exponent(capsys):
+    finding = Finding("ndcg", Outcome.IMPROVED, Reason.BEYOND_SPREAD, value=9e49, baseline=0.5, change=9e49)
+    print_rehearsal(
+        Rehearsal((judged(run_at("odd", MONDAY), Outcome.IMPROVED, findings=(finding,)),), ()), as_json=False
+    )
+    assert "+1.8e+52%" in capsys.readouterr().out

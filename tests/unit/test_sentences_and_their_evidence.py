@@ -15,8 +15,10 @@ from bot.compose import Occasion, metric_row, page_title, pipeline_page_title, t
 from bot.config import MetricSection, PipelineSection
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
+from bot.domain.judge.paired import Pairs
 from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus, Slice
 from bot.domain.telling import Places
+from bot.judge_words import words_in
 from bot.render import Renderer
 from bot.seam import COMMIT_TAG
 from bot.store.runs import JudgedRun
@@ -217,3 +219,78 @@ def test_a_slice_is_said_of_its_own_numbers():
 )
 def test_chinese_titles_have_chinese_brackets_and_colons(name: str):
     assert not set(name) & set("():,")
+
+
+@pytest.mark.parametrize(
+    ("value", "en", "zh"),
+    [
+        (1.7976931348623157e308, "ndcg is infinite in this run, so", "ndcg 为无穷大，因此"),
+        (float("-inf"), "ndcg is minus infinity in this run, so", "ndcg 为负无穷大，因此"),
+        (9e70, "ndcg is beyond all measure in this run (9e+70), so", "ndcg 大得无法比较（9e+70），因此"),
+    ],
+)
+def test_an_infinity_is_called_one_in_sentence_title_and_table(value: float, en: str, zh: str):
+    absurd = Finding("ndcg", Outcome.INVALID, Reason.ABSURD, value=value)
+    view = ticket_of(occasion(RunResult(run(2)), RunResult(run(1)), absurd))
+    for locale, sentence in (("en", en), ("zh", zh)):
+        text = shown(view, locale)
+        assert sentence in text
+        assert "308" not in text
+        assert "∞" not in text
+        title = RENDERERS[locale].render_ticket("jira", view, {}).title
+        assert ("infin" in title or "无穷大" in title) is (value != 9e70)
+
+
+def test_runs_that_are_all_the_same_say_nothing_of_what_could_be_seen():
+    same = Finding(
+        "ndcg",
+        Outcome.INSUFFICIENT_DATA,
+        Reason.FIRST_RUNS,
+        value=0.4,
+        baseline=0.4,
+        change=0.0,
+        spread=1e-12,
+        detectable=1e-11,
+        n_baseline=2,
+    )
+    for locale in LOCALES:
+        row = metric_row(same, MetricSection(), locale)
+        assert (row.detectable, row.spread) == ("", "")
+        assert "看不出来" not in words_in(locale).say_series(same)
+        assert "could not have been seen" not in words_in(locale).say_series(same)
+        one = Pairs(n=20, baseline=0.5, change=0.0, change_low=0.0, change_high=0.0, p=1.0, detectable=0.0)
+        told = words_in(locale).say_pairs("ndcg", one, (), 0, regressed=False)
+        assert "看不出来" not in told
+        assert "could not" not in told
+        assert "95" not in told
+
+
+@pytest.mark.parametrize(
+    ("also", "told"),
+    [
+        (("mrr", "ndcg_at_10"), "mrr 和 ndcg\\_at\\_10 同时变差"),
+        (("mrr", "命中率", "auc"), "mrr、命中率和 auc 同时变差"),
+        (("命中率", "mrr"), "命中率和 mrr 同时变差"),
+        (("命中率", "命中数"), "命中率和命中数同时变差"),
+    ],
+)
+def test_a_space_stands_between_chinese_and_latin_on_both_sides_of_and(also: tuple[str, ...], told: str):
+    view = _verdict(also=also)(samples.ticket(samples.WORDS["zh"]))
+    assert told in RENDERERS["zh"].render_ticket("jira", view, {}).body
+
+
+def test_no_space_stands_after_a_closing_bracket_in_chinese():
+    few = Finding(
+        "ndcg",
+        Outcome.INSUFFICIENT_DATA,
+        Reason.FIRST_RUNS,
+        value=0.31,
+        baseline=0.3,
+        change=0.01,
+        spread=0.01,
+        detectable=0.054,
+        n_baseline=2,
+    )
+    said = words_in("zh").say_series(few)
+    assert "） " not in said
+    assert "）的变化目前还看不出来" in said

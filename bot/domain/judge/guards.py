@@ -14,7 +14,7 @@ from bot.domain.runs import DataCard, RunResult
 
 def broken_value(value: float, policy: MetricPolicy) -> Reason | None:
     """Name what is wrong with *value* itself, or None."""
-    if not math.isfinite(value):
+    if math.isnan(value):
         return Reason.NOT_A_NUMBER
     if not is_usable(value):
         return Reason.ABSURD

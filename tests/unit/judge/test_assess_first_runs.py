@@ -37,7 +37,7 @@ def test_while_runs_are_few_the_change_is_told_but_not_judged():
     [
         ({}, Reason.MISSING),
         ({"hr": math.nan}, Reason.NOT_A_NUMBER),
-        ({"hr": math.inf}, Reason.NOT_A_NUMBER),
+        ({"hr": math.inf}, Reason.ABSURD),
         ({"hr": 1.2}, Reason.OUT_OF_BOUNDS),
         ({"hr": -0.1}, Reason.OUT_OF_BOUNDS),
     ],
