@@ -58,12 +58,12 @@ class Words:
         told = finding.outcome in _CHANGE_TOLD and finding.change_low is not None and finding.change_high is not None
         interval = self.span(finding.change_low or 0.0, finding.change_high or 0.0, finding.baseline, step)
         known = finding.outcome is Outcome.OK and not is_nothing(finding.spread or 0.0, finding.baseline)
-        detectable = seen(finding.detectable, finding.baseline) if known else None
+        detectable = finding.detectable if known else None
         return SeriesView(
             VerdictView(finding.outcome, None, row.plain, row, (), (), str(finding.n_baseline), "1"),
             onset=onset,
             interval=interval if told else "",
-            detectable="" if detectable is None else self.size(detectable, finding.baseline, step),
+            detectable=self.least(detectable, finding.baseline, step),
         )
 
     def row(self, finding: Finding) -> MetricRow:
@@ -74,7 +74,7 @@ class Words:
             value = finding.baseline + finding.change
         relative = finding.relative
         is_mean = finding.outcome in _CHANGE_TOLD and finding.n_since > 1
-        known = seen(finding.detectable, finding.baseline) if finding.outcome in _DETECTABLE_TOLD else None
+        known = finding.detectable if finding.outcome in _DETECTABLE_TOLD else None
         return MetricRow(
             metric=finding.metric,
             plain=finding.metric,
@@ -86,7 +86,7 @@ class Words:
             relative="" if relative is None else self.share(relative, finding.baseline, step, signed=True),
             interval="",
             spread=self.noise(finding.spread, finding.baseline),
-            detectable="" if known is None else self.size(known, finding.baseline, step),
+            detectable=self.least(known, finding.baseline, step),
             over=str(finding.n_since) if is_mean else "",
         )
 
@@ -96,8 +96,7 @@ class Words:
             return self.renderer.render_judged(StretchesView(metric, str(count), "", ()))
         step = found.spread
         cuts = tuple(self.cut_row(cut, step) for cut in found.cuts)
-        known = None if cuts else seen(found.detectable, found.level)
-        detectable = "" if known is None else self.size(known, found.level, step)
+        detectable = self.least(None if cuts else found.detectable, found.level, step)
         level = fine(found.level, step)
         return self.renderer.render_judged(StretchesView(metric, str(found.runs), level, cuts, detectable))
 
@@ -120,7 +119,7 @@ class Words:
             empty = MetricRow(metric, metric, None, None, "", "", "", "", "", "", "")
             return self.renderer.render_judged(PairsView(Outcome.INSUFFICIENT_DATA, empty, ()))
         step = (found.change_high - found.change_low) / 4
-        relative, known = found.relative, seen(found.detectable, found.baseline)
+        relative = found.relative
         differ = not is_nothing(max(abs(found.change_low), abs(found.change_high)), found.baseline)
         row = MetricRow(
             metric=metric,
@@ -133,7 +132,7 @@ class Words:
             relative="" if relative is None else self.share(relative, found.baseline, step, signed=True),
             interval=self.span(found.change_low, found.change_high, found.baseline, step) if differ else "",
             spread="",
-            detectable="" if known is None else self.size(known, found.baseline, step),
+            detectable=self.least(found.detectable, found.baseline, step),
             examples=f"{found.n:,}",
         )
         outcome = Outcome.REGRESSED if regressed else Outcome.OK
@@ -155,6 +154,12 @@ class Words:
         """Write a size in the metric's unit and, where there is a level, as a share of it."""
         text = fine(size, step)
         return self.beside(text, self.share(size / abs(level), level, step)) if level else text
+
+    def least(self, size: float | None, level: float | None, step: float) -> str:
+        """Write the smallest change that could have been seen; nothing where all are the same, which says none."""
+        if size is None or is_nothing(size, level) or formats.is_nothing(fine(size, step)):
+            return ""
+        return self.size(size, level, step)
 
     def span(self, low: float, high: float, level: float | None, step: float) -> str:
         """Write an interval of changes in the metric's unit and, where there is a level, relative to it."""
@@ -181,11 +186,6 @@ def words_in(locale: Locale) -> Words:
 def is_nothing(spread: float, level: float | None) -> bool:
     """Say whether runs that differ by *spread* are all the same but for rounding."""
     return spread <= _NOTHING * (abs(level) if level else 1.0)
-
-
-def seen(detectable: float | None, level: float | None) -> float | None:
-    """Return the smallest change that could have been seen; None where all are the same, which says nothing of it."""
-    return None if detectable is None or is_nothing(detectable, level) else detectable
 
 
 def step_of(finding: Finding) -> float:

@@ -184,6 +184,13 @@ def test_every_outcome_is_told_in_a_sentence_with_its_numbers(outcome, locale):
         assert {"en": "could not have been seen", "zh": "还看不出来"}[locale] in sentence
 
 
+@pytest.mark.parametrize("values", [[0.3] * 3, [0.3] * 5, [0.3, 0.3, 0.3, 0.31], [0.0] * 4, [0.4] * 30])
+@pytest.mark.parametrize("mode", ["online", "offline"])
+def test_values_that_are_all_the_same_say_nothing_of_the_smallest_change(values, mode):
+    sentence = answer({"values": values, "mode": mode})["sentence"]
+    assert "could not have been seen" not in sentence
+
+
 def test_the_table_shows_history_marks_and_sentences(capsys):
     judged = judge_csv(["day,ndcg", *(f"{day},{value}" for day, value in enumerate(FALLING, 101))], preset=Preset.QUIET)
     print_table(judged)
