@@ -77,7 +77,7 @@ def break_at(seam: str, bench: Bench, monkeypatch, error: Exception) -> None:
         "advance": (judging, "advance", lambda _standing, assessment, *_: assessment.run_id),
         "compose": (compose, "view_of", lambda _effect, on: on.result.run_id),
         "page title": (compose, "page_title", lambda _title, result, *_: result.run_id),
-        "chart": (compose, "chart_view", lambda on: on.result.run_id),
+        "chart": (compose, "chart_view", lambda on, *_: on.result.run_id),
         "record": (judging.runs, "record", lambda _tx, one: one.run.run_id),
         "owe": (judging.outbox, "owe", lambda _tx, _name, owed, *_: next(iter(owed))[0].target.name),
     }
