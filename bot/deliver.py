@@ -152,6 +152,7 @@ class Delivery:
     coming: frozenset[ObjectKey] = frozenset()  # of these, what is owed and has not failed yet
     place: str | None = None  # of a message: the id of its channel, as an earlier message there shows it
     is_overtaken: bool = False  # newer words stand there already: what waited for a person must not undo them
+    asked_at: datetime | None = None  # when the message was asked for by an earlier effect, parked in doubt
 
     @property
     def target(self) -> ObjectKey:
@@ -375,6 +376,11 @@ class Delivery:
             there = self._posted_afresh(mark)
             if there is not None:
                 return Done(self._made_message(there), tuple(links.values()))
+        if known is None and self.asked_at is not None and self._chat.can_edit:
+            there = self._find_message(mark, self.asked_at - _CLOCK_SKEW)
+            if there is not None:
+                self._chat.edit(there, mark, text)
+                return Done(self._made_message(there), unbound)
         posted = self._chat.post(self._channel, mark, text)
         return Done(self._made_message(posted), unbound, posted=True)
 

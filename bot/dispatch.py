@@ -226,15 +226,17 @@ class Dispatcher:
                 coming = outbox.coming(tx, [key for key in named if key not in known])
                 place = outbox.place_of(tx, owed.effect.target) if owed.is_doubtful else None
                 is_overtaken = texts.is_overtaken(tx, owed)
+                asked_at = outbox.asked_in_doubt(tx, owed)
             try:
                 renderer = self.wording.renderer(owed.pipeline, owed.effect.target)
                 fields = self.wording.ticket_fields(owed.pipeline)
             except Exception as error:  # noqa: BLE001  whatever it is, it is this effect's alone
                 self._set_aside(owed, error, report)
                 continue
-            given = (owed, self.services, renderer, fields, known, now, self.in_flight, coming, place, is_overtaken)
+            services, facts = self.services, (place, is_overtaken, asked_at)
+            delivery = Delivery(owed, services, renderer, fields, known, now, self.in_flight, coming, *facts)
             self.traffic.enter(owed.effect, now)
-            return Claim(owed, Delivery(*given), channel_of(owed.effect.target), ends)
+            return Claim(owed, delivery, channel_of(owed.effect.target), ends)
 
     def _deliver(self, claim: Claim, report: DrainReport) -> None:
         """Deliver an effect; what nobody foresaw is its own affair, and the others go on."""

@@ -547,6 +547,16 @@ def place_of(tx: Connection, target: ObjectKey) -> str | None:
     return place
 
 
+def asked_in_doubt(tx: Connection, owed: Owed) -> datetime | None:
+    """Return when a message was first asked for by an earlier effect that is parked, its end not known."""
+    if owed.effect.kind is not EffectKind.TELL_CHANNEL:
+        return None
+    earlier = outbox.c.lane == owed.effect.lane, outbox.c.seq < owed.seq, outbox.c.kind == EffectKind.TELL_CHANNEL
+    parked = outbox.c.state == EffectState.PARKED, outbox.c.sent_at.is_not(None)
+    found: datetime | None = tx.scalar(select(func.min(outbox.c.sent_at)).where(*earlier, *parked))
+    return found
+
+
 def last_digest(tx: Connection, until: datetime | None = None) -> datetime | None:
     """Return when the latest digest was owed, of those *until* then: a clock may have been ahead."""
     digests = (EffectKind.POST_DIGEST, EffectKind.PUBLISH_DIGEST)

@@ -50,9 +50,9 @@ JIRA_PHRASES = {
     "superscript": re.compile(r"\^(?=\S)[^^\n]*?(?<=\S)\^"),
     "subscript": re.compile(r"~(?=\S)[^~\n]*?(?<=\S)~"),
     "citation": re.compile(r"\?\?(?=\S)[^\n]*?(?<=\S)\?\?"),
-    "image": re.compile(r"!(?=[^\s!])[^!\n]*?[^\s!]!"),
     "dash": re.compile(r"-{2,}"),
 }
+JIRA_IMAGE = re.compile(r"!(?=[^\s!])[^!\n]*?[^\s!]!")
 _HELD = "\ue000"  # stands for a character that was escaped: no rule sees it
 
 
@@ -132,6 +132,9 @@ def _read_jira_inline(text: str, reading: Reading) -> None:
         reading.constructs.append(("emoticon", match[0]))
     for match in re.finditer(r"&(?:#\d+|#x[0-9A-Fa-f]+|[A-Za-z]+\d*);", held):
         reading.constructs.append(("entity", match[0]))
+    for match in JIRA_IMAGE.finditer(held):  # a file's name is no text: whatever stands in it marks nothing
+        reading.constructs.append(("image", match[0]))
+    held = JIRA_IMAGE.sub(_HELD, held)
     for kind, pattern in JIRA_PHRASES.items():
         for match in pattern.finditer(held):
             reading.constructs.append((kind, match[0]))

@@ -210,6 +210,16 @@ def test_everything_an_incident_calls_for_is_delivered_once_each(bench):
     assert len(bench.chat.messages) == 1
 
 
+def test_news_of_a_message_that_broke_once_it_was_posted_edits_that_one(bench):
+    bench.chat.faults.fail_next("post", KeyError("id"), committed=True)  # an answer that nobody foresaw
+    bench.owe(tell("run5/filed"))
+    bench.drain()
+    bench.owe(tell("run6/repeated"))
+    bench.drain()
+    (message,) = bench.chat.messages
+    assert len(message.edits) == 1
+
+
 def test_draining_again_sends_nothing(bench):
     bench.owe(open_ticket(), comment("a"), tell("a"))
     bench.drain()
