@@ -276,13 +276,22 @@ def test_a_command_whose_shell_was_killed_is_still_the_job(herald, shell):
     assert second.poll(long).state is JobState.LOST
 
 
-@pytest.mark.parametrize(
-    "leftover", ["mkdir exit", "printf '\\302\\262' > exit; kill -9 $PPID", "mkfifo exit; kill -9 $PPID"]
-)
-def test_whatever_a_job_leaves_in_place_of_how_it_ended_is_no_end_and_keeps_nobody(executor, shell, leftover):
-    job = shell(f'cd "$(dirname "$(readlink /proc/$$/fd/1)")"; {leftover}')
+def test_a_job_that_leaves_a_folder_where_its_end_is_noted_is_lost_and_keeps_nobody(executor, shell):
+    job = shell('mkdir "$(dirname "$(readlink /proc/$$/fd/1)")/exit"')
     executor.start(job)
     wait_for(lambda: executor.poll(job).state is not JobState.RUNNING)
+    assert executor.poll(job).state is JobState.LOST
+
+
+@pytest.mark.parametrize("odd", ["two", "²", ""])
+def test_an_end_that_is_no_number_is_none(executor, shell, odd):
+    job = shell("exit 3")
+    executor.start(job)
+    assert wait_for_end(job, executor).exit_code == 3
+    (job.folder / "exit").write_text(odd)
+    assert executor.poll(job).state is JobState.LOST
+    (job.folder / "exit").unlink()
+    os.mkfifo(job.folder / "exit")
     assert executor.poll(job).state is JobState.LOST
 
 
