@@ -162,12 +162,18 @@ def serve(
     from bot.stopping import STOP_SECONDS, Orders, end_within, leave_at_once
 
     orders = Orders()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: orders.ask_to_stop())
-    end_within(STOP_SECONDS, (signal.SIGTERM, signal.SIGINT), leave_at_once)
-    signal.signal(signal.SIGHUP, lambda *_: orders.ask_to_reload())
+    stops = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda *_: orders.ask_to_stop()) for number in stops}
+    forget = end_within(STOP_SECONDS, stops, leave_at_once)
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: orders.ask_to_reload())
     set_up(logging.INFO)
-    herald = _make(config, secrets_dir, Surroundings(stopping=orders.is_stopping))
+    try:
+        herald = _make(config, secrets_dir, Surroundings(stopping=orders.is_stopping))
+    except BaseException:  # nothing is served, and whoever called goes on as it was
+        forget()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        raise
     if not Server(herald, orders, lambda old: reconfigure(old, _read(config, secrets_dir)[0]), stop_jobs).run():
         leave_at_once()
 

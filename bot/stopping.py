@@ -48,24 +48,31 @@ class Orders:
             self._wake.get(timeout=seconds)
 
 
-def end_within(seconds: float, numbers: Collection[signal.Signals], leave: Callable[[], None]) -> None:
-    """Call *leave* so long after one of these signals, on a thread of its own.
+def end_within(seconds: float, numbers: Collection[signal.Signals], leave: Callable[[], None]) -> Callable[[], None]:
+    """Call *leave* so long after one of these signals, on a thread of its own, unless what is returned was called.
 
     The signals are heard even while the main thread waits for a database, when its own handlers cannot run yet.
     """
     hears, told = socket.socketpair()
     told.setblocking(False)
-    signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
     awaited = {int(number) for number in numbers}
 
     def listen() -> None:
-        while awaited.isdisjoint(hears.recv(64)):
-            pass
+        while awaited.isdisjoint(heard := hears.recv(64)):
+            if not heard:
+                hears.close()
+                return
         pause(seconds)
         leave()
 
+    def forget() -> None:
+        signal.set_wakeup_fd(before)
+        told.close()
+
     threading.Thread(target=listen, name="stopping", daemon=True).start()
     _kept.append((hears, told))
+    return forget
 
 
 _kept: list[tuple[socket.socket, socket.socket]] = []  # or they would be closed

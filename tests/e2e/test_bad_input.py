@@ -68,8 +68,6 @@ class Ended:
 def herald(tmp_path, monkeypatch, capsys) -> Iterator[object]:
     """Call the command line in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
 
     def herald(*words: str) -> Ended:
         monkeypatch.setattr(sys, "argv", ["herald", *words])
@@ -82,8 +80,6 @@ def herald(tmp_path, monkeypatch, capsys) -> Iterator[object]:
         return Ended(code, said.out, said.err)
 
     yield herald
-    for number, handler in before.items():
-        signal.signal(number, handler)
     structlog.reset_defaults()
 
 
@@ -217,3 +213,12 @@ def test_a_command_line_that_means_nothing_is_told(herald, words):
     assert ended.code == 2
     assert "Usage: herald" in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_a_serve_that_never_began_leaves_signals_as_they_were(herald):
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    handlers = [signal.getsignal(number) for number in numbers]
+    waking = signal.set_wakeup_fd(-1)
+    herald("serve", "--config", "none.toml")
+    assert signal.set_wakeup_fd(waking) == -1
+    assert [signal.getsignal(number) for number in numbers] == handlers
