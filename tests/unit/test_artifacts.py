@@ -341,18 +341,13 @@ def test_a_dot_in_the_name_of_a_column_makes_no_difference(folder):
 
 
 def test_a_table_of_many_row_groups_takes_seconds(folder):
-    def seconds(groups: int) -> float:
-        with pq.ParquetWriter(
-            folder.path / TABLE_FILE, pa.schema([("example_id", pa.string()), ("ndcg", pa.float64())])
-        ) as w:
-            for number in range(groups):
-                w.write_table(pa.table({"example_id": [str(number)], "ndcg": [0.5]}))
-        began = time.process_time()
-        assert read(folder).examples is not None
-        return time.process_time() - began
-
-    few = min(seconds(500) for _ in range(2))
-    assert seconds(4000) < 16 * few  # 8 times the groups
+    schema = pa.schema([("example_id", pa.string()), ("ndcg", pa.float64())])
+    with pq.ParquetWriter(folder.path / TABLE_FILE, schema) as writer:
+        for number in range(12_000):
+            writer.write_table(pa.table({"example_id": [str(number)], "ndcg": [0.5]}))
+    began = time.process_time()
+    assert read(folder).examples is not None
+    assert time.process_time() - began < 7  # a second when idle; ten where each group looks at all before it
 
 
 def test_rows_without_an_id_are_left_out(folder):
