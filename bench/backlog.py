@@ -28,14 +28,14 @@ sys.path.insert(0, str(ROOT))
 
 import structlog  # noqa: E402
 
-from bot.adapters.memory import MemoryChat, MemoryTracker  # noqa: E402
-from bot.adapters.memory_runs import MemoryRunStore  # noqa: E402
 from bot.app import Herald, Surroundings, make_herald  # noqa: E402
-from bot.config_file import load_config  # noqa: E402
-from bot.deliver import Services  # noqa: E402
-from bot.dispatch import DrainReport  # noqa: E402
-from bot.reconcile import look, repair  # noqa: E402
+from bot.config.file import load_config  # noqa: E402
+from bot.delivery.delivery import Services  # noqa: E402
+from bot.delivery.dispatcher import DrainReport  # noqa: E402
+from bot.delivery.reconciliation import look, repair  # noqa: E402
+from bot.services.memory.memory import MemoryChat, MemoryTracker  # noqa: E402
 from bot.store import Database  # noqa: E402
+from tests.memory_runs import MemoryRunStore  # noqa: E402
 from tests.unit.backlogs import fill, many  # noqa: E402
 from tests.unit.state_samples import NOON  # noqa: E402
 
@@ -65,7 +65,7 @@ def configure(folder: Path, url: str, pipelines: int) -> None:
 def cost_of(folder: Path, *command: str) -> Cost:
     """Run a command in a process of its own."""
     words = [word.format(folder=folder) for word in command]
-    code = "from bot.cli import main; main()"
+    code = "from bot.cli.main import main; main()"
     with tempfile.TemporaryFile() as printed:
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
         process = subprocess.Popen([sys.executable, "-c", code, *words], cwd=folder, env=env, stdout=printed)

@@ -22,11 +22,11 @@ from time import perf_counter
 sys.path.pop(0)  # this folder has a requests.py of its own
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bot.config import Config
+from bot.config.models import Config
 from bot.domain.effects import Effect, EffectKind
+from bot.render.views import RunPageView, View
 from bot.sandbox import SandboxSeed, Service, serve
 from bot.sandbox.seed import Channel
-from bot.views import RunPageView, View
 from tests.chaos.world import Told, configuration
 
 CHANNELS = tuple(f"C0BENCH{number:02d}" for number in range(10))
@@ -106,9 +106,9 @@ def deliver(config: Config, folder: Path, incidents: int) -> tuple[int, int, flo
     """Deliver all as `herald serve` would; return what was owed, what is left, the seconds, and the failed tries."""
     import structlog
 
-    from bot.adapters.memory_runs import MemoryRunStore
     from bot.app import make_herald
     from bot.store import Database, outbox
+    from tests.memory_runs import MemoryRunStore
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     database = Database(f"sqlite:///{folder / 'state.db'}")

@@ -25,11 +25,11 @@ from typing import Any  # noqa: E402
 
 import structlog  # noqa: E402
 
-from bot.adapters.memory_runs import MemoryRunStore  # noqa: E402
 from bot.app import Herald, Surroundings, make_herald  # noqa: E402
-from bot.config import Config  # noqa: E402
+from bot.config.models import Config  # noqa: E402
 from bot.domain.runs import Run, RunStatus  # noqa: E402
 from bot.sandbox import RunningSandbox, serve  # noqa: E402
+from tests.memory_runs import MemoryRunStore  # noqa: E402
 
 TOOLS = (("jira", "cloud"), ("jira", "datacenter"), ("trello", "cloud"), ("trello", "datacenter"))
 MOST = {"a new incident": 9, "a repeat": 3, "a repeat whose run has a page": 7, "nothing to say": 0}

@@ -10,10 +10,7 @@ from typing import assert_never
 
 from sqlalchemy import Connection
 
-from bot import charts, render
-from bot.adapters.local_jobs import LocalExecutor
-from bot.clock import SteadyClock, pause
-from bot.config import (
+from bot.config.models import (
     ChatSection,
     Config,
     ConfluenceSection,
@@ -24,19 +21,22 @@ from bot.config import (
     TrelloSection,
     WebhookSection,
 )
-from bot.cycle import Cycle, ignore_progress
-from bot.deliver import Services, TicketFields
-from bot.dispatch import Dispatcher, ignore_step
+from bot.config.paths import absolute, with_absolute_paths
+from bot.delivery.circuit_breaker import Traffic
+from bot.delivery.delivery import Services, TicketFields
+from bot.delivery.dispatcher import Dispatcher, ignore_step
 from bot.domain.effects import ObjectKey, channel_of
 from bot.errors import ConfigError, TemplateError
-from bot.formats import Locale
-from bot.journal import get_logger
-from bot.paths import absolute, with_absolute_paths
+from bot.executors.local.executor import LocalExecutor
+from bot.pipeline.cycle import Cycle, ignore_progress
 from bot.ports import Chat, DeadMan, Executor, RunStore, Tracker, Wiki
-from bot.render import Renderer
+from bot.render import charts, renderer
+from bot.render.renderer import Renderer
+from bot.runtime.clock import SteadyClock, pause
+from bot.runtime.log import get_logger
 from bot.store import Database, ahead, owners
 from bot.store.owners import Owner
-from bot.traffic import Traffic
+from bot.text.formats import Locale
 
 _WORKERS = 8  # they wait for services most of the time
 _AT_ONCE = _WORKERS // 2  # effects under way to one service, so that one that stalls leaves workers to the others
@@ -216,10 +216,10 @@ def load_for_work(config: Config) -> None:
     """
     import scipy.special  # noqa: F401  the judge's
 
-    from bot.adapters import mlflow
+    from bot.services.mlflow import run_store
 
-    mlflow.load(config.mlflow.tracking_uri)
-    mlflow.load_for_artifacts()
+    run_store.load(config.mlflow.tracking_uri)
+    run_store.load_for_artifacts()
     load_for_delivery()
 
 
@@ -227,24 +227,24 @@ def load_for_delivery() -> None:
     """Import everything that deliveries import where they use it."""
     import netrc  # noqa: F401  requests' own
 
-    from bot.adapters import slackblocks
+    from bot.services import block_kit
 
     charts.load()
-    render.load()
-    slackblocks.load()
+    renderer.load()
+    block_kit.load()
 
 
 def make_dead_man(config: Config) -> DeadMan | None:
     if config.dead_man is None:
         return None
-    from bot.adapters.dead_man import HttpDeadMan
+    from bot.services.dead_man import HttpDeadMan
 
     return HttpDeadMan(config.dead_man)
 
 
 def make_run_store(config: Config) -> RunStore:
-    from bot.adapters.example_tables import Columns
-    from bot.adapters.mlflow import MlflowRunStore
+    from bot.services.mlflow.example_tables import Columns
+    from bot.services.mlflow.run_store import MlflowRunStore
 
     pipelines = config.pipeline.values()
     metrics = frozenset(name for pipeline in pipelines for name in pipeline.metrics)
@@ -254,7 +254,7 @@ def make_run_store(config: Config) -> RunStore:
 
 def open_run_store(address: str, folder: Path) -> RunStore:
     """Open the MLflow at an address that no configuration names yet."""
-    from bot.adapters.mlflow import MlflowRunStore
+    from bot.services.mlflow.run_store import MlflowRunStore
 
     return MlflowRunStore(MlflowSection(tracking_uri=absolute(address, folder)))
 
@@ -270,11 +270,11 @@ def make_services(config: Config) -> Services:
 def make_tracker(section: TrackerSection) -> Tracker:
     match section:
         case JiraSection():
-            from bot.adapters.jira import JiraTracker
+            from bot.services.jira.tracker import JiraTracker
 
             return JiraTracker(section)
         case TrelloSection():
-            from bot.adapters.trello import TrelloTracker
+            from bot.services.trello.tracker import TrelloTracker
 
             return TrelloTracker(section)
         case _:
@@ -282,7 +282,7 @@ def make_tracker(section: TrackerSection) -> Tracker:
 
 
 def make_wiki(section: ConfluenceSection) -> Wiki:
-    from bot.adapters.confluence import ConfluenceWiki
+    from bot.services.confluence.wiki import ConfluenceWiki
 
     return ConfluenceWiki(section)
 
@@ -290,11 +290,11 @@ def make_wiki(section: ConfluenceSection) -> Wiki:
 def make_chat(section: ChatSection) -> Chat:
     match section:
         case SlackSection():
-            from bot.adapters.slack import SlackChat
+            from bot.services.slack.chat import SlackChat
 
             return SlackChat(section)
         case WebhookSection():
-            from bot.adapters.webhook import WebhookChat
+            from bot.services.webhook.chat import WebhookChat
 
             return WebhookChat(section)
         case _:

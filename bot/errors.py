@@ -25,7 +25,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 
-from bot.escape import storable
+from bot.text.escape import storable
 
 _LONGEST = 400  # characters of another's words
 _LEFT_OUT, _CUT = " … ", "…"

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from bot.domain.pacing import Allowance
+from bot.domain.rate_limits import Allowance
 from bot.domain.runs import Release, Run, RunResult
 
 
@@ -208,7 +208,7 @@ class Promise(StrEnum):
 class Chat(Protocol):
     """Messages in channels; the same promises about errors and writes as Tracker.
 
-    *text* is a rendered message document: see `bot.render.MessageDocument`.
+    *text* is a rendered message document: see `bot.render.renderer.MessageDocument`.
     """
 
     @property

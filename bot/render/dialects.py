@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from bot import escape
 from bot.domain.judge.findings import Outcome
-from bot.render.room import current_room
+from bot.render.limits import current_room
+from bot.text import escape
 
 Construct = Callable[..., Markup]
 

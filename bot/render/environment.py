@@ -23,7 +23,7 @@ from markupsafe import Markup
 
 from bot.errors import TemplateError
 from bot.render.dialects import PLAIN, Dialect
-from bot.render.room import Room, current_room, within
+from bot.render.limits import Room, current_room, within
 
 OUTPUT_CAP = 2_000_000  # characters
 _MOST_BYTES = 1_000_000  # of a file of a team

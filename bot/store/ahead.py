@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Column, ColumnElement, Connection, Table, update
 
-from bot.domain.pacing import Pauses
+from bot.domain.rate_limits import Pauses
 from bot.store.outbox import EffectState
 from bot.store.tables import contacts, fires, looks, outbox, pipelines, set_aside
 

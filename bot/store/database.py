@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleErr
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from bot.errors import RowRefusedError, StateError
-from bot.private import create_file
+from bot.runtime.private_files import create_file
 from bot.store.readonly import SqliteReader
 from bot.store.tables import metadata
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, insert, select
 
-from bot.domain.sight import Look
+from bot.domain.blindness import Look
 from bot.store.tables import looks
 
 

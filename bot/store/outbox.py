@@ -28,12 +28,7 @@ from sqlalchemy import (
 
 from bot.domain.effects import ASIDE, CREATING, Effect, EffectKind, ObjectKey, ObjectKind, channel_of
 from bot.errors import AccountError, MissingError
-from bot.store.codec import dump, load
-from bot.store.owners import TakeOver, ran_out
-from bot.store.pieces import AT_ONCE, in_pieces
-from bot.store.tables import objects, outbox
-from bot.store.upsert import insert_unless_there
-from bot.views import (
+from bot.render.views import (
     ArchivePageView,
     Bound,
     ChartView,
@@ -47,6 +42,11 @@ from bot.views import (
     TicketView,
     View,
 )
+from bot.store.codec import dump, load
+from bot.store.owners import TakeOver, ran_out
+from bot.store.pieces import AT_ONCE, in_pieces
+from bot.store.tables import objects, outbox
+from bot.store.upsert import insert_unless_there
 
 
 class EffectState(StrEnum):

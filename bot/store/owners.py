@@ -16,7 +16,7 @@ from weakref import finalize
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from bot.private import create_file, make_folder
+from bot.runtime.private_files import create_file, make_folder
 from bot.store.tables import leases, outbox
 
 _LONGEST = timedelta(days=1)  # no lease is given for so long: a clock was wrong

@@ -14,7 +14,7 @@ from bot.domain.incidents import SeriesKey
 from bot.domain.judge import Assessment, Finding, Outcome, SeriesState
 from bot.domain.runs import DataCard, Run, Unread
 from bot.errors import in_short
-from bot.journal import get_logger
+from bot.runtime.log import get_logger
 from bot.store.codec import dump, load
 from bot.store.pieces import in_pieces
 from bot.store.tables import runs, series_states

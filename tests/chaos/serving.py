@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bot.app import Herald, Surroundings, make_herald
-from bot.config import Config
-from bot.deliver import Services
+from bot.config.models import Config
+from bot.delivery.delivery import Services
 from bot.domain.runs import Run, RunResult, RunStatus
 from bot.ports import Experiment, Selection
-from bot.serve import Orders, Server
+from bot.serve.loop import Orders, Server
 from bot.store import Database
 
 JOB = 'sleep 0.4; echo "$HERALD_FIRE_ID $(date +%s)" >> runs'

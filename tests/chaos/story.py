@@ -22,16 +22,16 @@ from typing import Any
 
 import structlog
 
-from bot import deliver
-from bot.adapters.memory import MemoryChat, MemoryTracker, MemoryWiki
-from bot.adapters.memory_runs import MemoryRunStore
 from bot.app import ConfiguredWording, Herald, Surroundings, make_herald
-from bot.config import Config
-from bot.deliver import Services
+from bot.config.models import Config
+from bot.delivery import delivery
+from bot.delivery.delivery import Services
 from bot.domain.incidents import IncidentState
+from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.runs import Run, RunStatus
-from bot.seam import FIRE_TAG
+from bot.services.memory.memory import MemoryChat, MemoryTracker, MemoryWiki
 from bot.store import incidents, outbox, runs
+from tests.memory_runs import MemoryRunStore
 
 CHANGES = {"create", "comment", "move", "link", "attach", "label", "replace_section", "post", "edit"}
 LOGGED_BY_HAND = (0.80, 0.81, 0.805)
@@ -298,7 +298,7 @@ def kills_among(steps: list[str], share: str, which: str) -> list[int]:
 
 def main() -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    deliver.draw_history = lambda chart: chart.filename.encode()  # drawing takes most of the time, and is no step
+    delivery.draw_history = lambda chart: chart.filename.encode()  # drawing takes most of the time, and is no step
     folder, share, which = sys.argv[1:]
     place = Path(folder) / "undisturbed"
     steps = undisturbed(place)

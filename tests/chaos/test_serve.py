@@ -84,7 +84,7 @@ command = ["sh", "-c", "sleep 300 & sleep 300"]
 def test_signals_reload_stop_adopt_and_end_jobs(tmp_path, started):
     config, log = tmp_path / "config.toml", tmp_path / "log"
     config.write_text(CONFIG)
-    command = ["-c", "from bot.cli import main; main()", "serve", "--config", str(config)]
+    command = ["-c", "from bot.cli.main import main; main()", "serve", "--config", str(config)]
     with log.open("w") as out:
         herald = started(*command, log=out)
         note = wait_for(lambda: next(iter(tmp_path.glob("jobs/long/*/pid")), None))

@@ -109,7 +109,7 @@ every = "1s"
 
     def serve(before: str = "") -> subprocess.Popen[bytes]:
         secrets = {"HERALD_CHAT__HOOK__WEBHOOK_URL": f"{service.url}/hook", "HERALD_DEAD_MAN__URL": f"{service.url}/on"}
-        code = f"{before}\nfrom bot.cli import main; main()"
+        code = f"{before}\nfrom bot.cli.main import main; main()"
         with (tmp_path / "log").open("ab") as log:
             command = [sys.executable, "-c", code, "serve", "--config", str(tmp_path / "config.toml")]
             begun.append(subprocess.Popen(command, cwd=ROOT, env={**os.environ, **secrets}, stderr=log))
@@ -156,7 +156,7 @@ def test_while_much_is_owed_the_switch_is_signalled_and_a_stop_leaves_the_rest_o
 
 def test_what_hangs_does_not_keep_a_process_that_was_asked_to_stop(serving, service, owing):
     service.seconds = 50
-    herald = serving(f"import bot.stopping; bot.stopping.STOP_SECONDS = {_STOP}")
+    herald = serving(f"import bot.serve.shutdown; bot.serve.shutdown.STOP_SECONDS = {_STOP}")
     wait_for(lambda: service.heard["switch"] > 1)
     time.sleep(0.5)
     assert stop(herald) < _STOP + 5
@@ -168,7 +168,7 @@ def test_what_hangs_does_not_keep_a_process_that_was_asked_to_stop(serving, serv
 
 _STUCK = """
 import sqlite3, sys, signal
-from bot.stopping import end_within, leave_at_once
+from bot.serve.shutdown import end_within, leave_at_once
 signal.signal(signal.SIGTERM, lambda *_: None)
 end_within(1, [signal.SIGTERM], leave_at_once)
 holder = sqlite3.connect(sys.argv[1], isolation_level=None)

@@ -17,16 +17,27 @@ from typing import Any
 import structlog
 from sqlalchemy import update
 
-from bot.adapters import confluence, jira, slack, trello, webhook
-from bot.adapters.memory_runs import MemoryRunStore
+import bot.services.confluence.wiki
+import bot.services.jira.tracker
+import bot.services.slack.chat
+import bot.services.trello.tracker
+import bot.services.webhook.chat
 from bot.app import Surroundings, make_herald, make_services
-from bot.config import Config
-from bot.deliver import Delivery
-from bot.domain.pacing import Pauses
+from bot.config.models import Config
+from bot.delivery.circuit_breaker import Traffic
+from bot.delivery.delivery import Delivery
+from bot.domain.rate_limits import Pauses
 from bot.store import Database, outbox
-from bot.traffic import Traffic
+from tests.memory_runs import MemoryRunStore
 
-LOADED = (confluence, jira, slack, trello, webhook)  # before a Herald is forked, so that it starts at once
+# Before a Herald is forked, so that it starts at once.
+LOADED = (
+    bot.services.confluence.wiki,
+    bot.services.jira.tracker,
+    bot.services.slack.chat,
+    bot.services.trello.tracker,
+    bot.services.webhook.chat,
+)
 STEPS = ("claimed", "settled", "marking-sent", "marked-sent", "performed", "recording", "recorded")
 SOON = 0.06  # seconds
 WORKERS = 3

@@ -13,14 +13,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bot.config import Config
+from bot.config.models import Config
 from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Kind
 from bot.domain.judge import Outcome, Reason
-from bot.sandbox import RunningSandbox, SandboxSeed
-from bot.sandbox.jira_data import DONE
-from bot.sandbox.seed import Channel
-from bot.views import (
+from bot.render.views import (
     ArchivePageView,
     ChartView,
     CommentKind,
@@ -37,6 +34,9 @@ from bot.views import (
     VerdictView,
     View,
 )
+from bot.sandbox import RunningSandbox, SandboxSeed
+from bot.sandbox.jira_data import DONE
+from bot.sandbox.seed import Channel
 
 INSTANCE = "chaos"
 TIMEOUT = timedelta(seconds=1.5)

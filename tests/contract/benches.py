@@ -10,15 +10,15 @@ from typing import Any, Protocol
 
 import requests
 
-from bot.adapters.confluence import ConfluenceWiki
-from bot.adapters.jira import JiraTracker
-from bot.adapters.memory import Faults, MemoryChat, MemoryTracker, MemoryWiki
-from bot.adapters.slack import SlackChat
-from bot.adapters.trello import TrelloTracker
-from bot.config import ConfluenceSection, JiraSection, SlackSection, TrelloSection
+from bot.config.models import ConfluenceSection, JiraSection, SlackSection, TrelloSection
 from bot.errors import PermanentError, RetryableError
 from bot.ports import Chat, Posted, Tracker, Wiki
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
+from bot.services.confluence.wiki import ConfluenceWiki
+from bot.services.jira.tracker import JiraTracker
+from bot.services.memory.memory import Faults, MemoryChat, MemoryTracker, MemoryWiki
+from bot.services.slack.chat import SlackChat
+from bot.services.trello.tracker import TrelloTracker
 
 TIMEOUT = timedelta(seconds=5)
 WRITES = {"POST", "PUT", "DELETE"}

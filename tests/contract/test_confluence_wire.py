@@ -9,10 +9,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from bot.adapters.confluence import ConfluenceWiki
-from bot.config import ConfluenceSection
+from bot.config.models import ConfluenceSection
 from bot.errors import MissingError, PermanentError, RetryableError
 from bot.ports import Attachment, PageDraft
+from bot.services.confluence.wiki import ConfluenceWiki
 from tests.contract.breakable import DROP, Breakable, Reply, Request, answer, breakable
 
 SPACES = {"results": [{"id": "9", "key": "MLX"}, {"id": "77", "key": "ML"}], "_links": {}}

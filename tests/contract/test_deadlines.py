@@ -18,13 +18,13 @@ import pytest
 import requests
 from pydantic import SecretStr
 
-from bot.adapters import mlflow, transport
-from bot.adapters.dead_man import HttpDeadMan
-from bot.adapters.mlflow import MlflowRunStore
-from bot.config import DeadManSection, MlflowSection
-from bot.deadline import ending_at
+from bot.config.models import DeadManSection, MlflowSection
 from bot.errors import IntegrationError, RetryableError, RunStoreError
 from bot.ports import Attachment
+from bot.runtime.deadline import ending_at
+from bot.services import transport
+from bot.services.dead_man import HttpDeadMan
+from bot.services.mlflow.run_store import MlflowRunStore, load
 from tests.contract.breakable import Breakable, breakable
 from tests.contract.slow_servers import (
     CHUNKED,
@@ -265,7 +265,7 @@ def mlflow_fails(url: str, seconds: float = LIMIT.total_seconds()) -> str:
 
 @pytest.fixture
 def hasty_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
-    mlflow.load("http://127.0.0.1:1")
+    load("http://127.0.0.1:1")
     monkeypatch.setattr(transport, "_CALL", LIMIT.total_seconds())
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 

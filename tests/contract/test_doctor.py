@@ -13,16 +13,16 @@ import pytest
 import requests
 from typer.testing import CliRunner
 
-from bot.adapters.confluence import ConfluenceWiki
-from bot.checks import Check
-from bot.cli import app
-from bot.clock import wall_clock
-from bot.config import Config, ConfluenceSection
-from bot.doctor import examine
+from bot.cli.main import app
+from bot.config.models import Config, ConfluenceSection
+from bot.doctor.checkup import examine
 from bot.domain.runs import Release, RunStatus
 from bot.errors import RunStoreError
 from bot.ports import Experiment, Run, TicketDraft
+from bot.runtime.clock import wall_clock
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
+from bot.services.checks import Check
+from bot.services.confluence.wiki import ConfluenceWiki
 from bot.store import Database
 from tests.contract.benches import jira_tracker
 
@@ -90,7 +90,7 @@ def shared_sandbox() -> Iterator[RunningSandbox]:
 @pytest.fixture
 def clinic(shared_sandbox: RunningSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clinic]:
     box, runs = shared_sandbox, Runs()
-    monkeypatch.setattr("bot.doctor.make_run_store", lambda _: runs)
+    monkeypatch.setattr("bot.doctor.checkup.make_run_store", lambda _: runs)
     account = {"email": box.email, "token": box.api_token}
     raw = {
         "store": {"url": "sqlite:///herald.db"},

@@ -10,10 +10,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from bot.adapters.jira import JiraTracker
-from bot.config import JiraSection
+from bot.config.models import JiraSection
 from bot.errors import AccountError, MissingError, PermanentError, RetryableError
 from bot.ports import Attachment, RemoteLink, TicketDraft, TicketState
+from bot.services.jira.tracker import JiraTracker
 from tests.contract.breakable import DROP, Breakable, Reply, Request, answer, breakable
 
 DRAFT = TicketDraft("Ranking quality fell", "h2. What\n|a|b|", labels=("ml quality", "ranking", "ranking"))

@@ -52,7 +52,7 @@ def test_jira_links_a_duplicate_once_and_resolves_it_as_one(sandbox: RunningSand
 
 
 def test_more_tickets_than_a_page_holds_are_all_listed(sandbox: RunningSandbox, monkeypatch):
-    monkeypatch.setattr("bot.adapters.jira._LIST_PAGE", 2)
+    monkeypatch.setattr("bot.services.jira.tracker._LIST_PAGE", 2)
     for deployment in ("cloud", "datacenter"):
         bench = benches.jira_tracker(sandbox, deployment)
         keys = [opened(bench, f"herald-team-{number}-0-1").key for number in range(5)]

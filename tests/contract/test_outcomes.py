@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from bot.adapters.confluence import ConfluenceWiki
-from bot.adapters.http import retry_after
-from bot.adapters.jira import JiraTracker
-from bot.adapters.slack import SlackChat
-from bot.adapters.trello import TrelloTracker
-from bot.adapters.webhook import WebhookChat
-from bot.config import ConfluenceSection, JiraSection, SlackSection, TrelloSection, WebhookSection
+from bot.config.models import ConfluenceSection, JiraSection, SlackSection, TrelloSection, WebhookSection
 from bot.errors import AccountError, IntegrationError, PermanentError, RetryableError
 from bot.ports import Attachment, PageDraft, Posted, RemoteLink, TicketDraft, TicketState
+from bot.services.confluence.wiki import ConfluenceWiki
+from bot.services.http import retry_after
+from bot.services.jira.tracker import JiraTracker
+from bot.services.slack.chat import SlackChat
+from bot.services.trello.tracker import TrelloTracker
+from bot.services.webhook.chat import WebhookChat
 from tests.contract.breakable import DROP, HALF, STALL, Breakable, Reply, Request, answer, breakable
 
 SECRET = "xoxb-53cr3t-t0k3n"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bot.adapters import slack_words
 from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError
 from bot.ports import Right
+from bot.services.slack import refusals
 from tests.contract.breakable import Breakable, Reply, Request, answer, breakable
 from tests.contract.test_outcomes import (
     WRITES,
@@ -186,7 +186,7 @@ def test_what_was_carried_out_for_nobody_is_looked_for_before_it_is_sent_again(a
 
 
 def test_no_word_of_slacks_has_two_meanings():
-    words = [*slack_words.PASSING, *slack_words.REACHES]
+    words = [*refusals.PASSING, *refusals.REACHES]
     assert len(words) == len(set(words))
 
 

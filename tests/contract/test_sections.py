@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from bot.adapters.sections import check_storage, replace_section
 from bot.errors import PermanentError
+from bot.services.page_sections import check_storage, replace_section
 
 BEGIN = (
     '<ac:structured-macro ac:name="anchor"><ac:parameter ac:name="">herald-begin</ac:parameter></ac:structured-macro>'

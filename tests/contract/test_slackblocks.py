@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.adapters.cutting import shorten, shorten_mrkdwn, shorten_wiki
-from bot.adapters.slackblocks import Message, build_message
 from bot.errors import PermanentError
+from bot.services.block_kit import Message, build_message
+from bot.services.cutting import shorten, shorten_mrkdwn, shorten_wiki
 
 DOCUMENT = """tone: bad
 *Ranking quality* of next-purchase fell: 0.1448, was 0.1700

@@ -10,10 +10,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from bot.adapters.trello import TrelloTracker
-from bot.config import TrelloSection
+from bot.config.models import TrelloSection
 from bot.errors import MissingError, RetryableError
 from bot.ports import Attachment, RemoteLink, TicketDraft, TicketState
+from bot.services.trello.tracker import TrelloTracker
 from tests.contract.breakable import Breakable, Reply, Request, answer, breakable
 
 KEY, TOKEN = "k3y-of-the-app", "ATTA-53cr3t"

@@ -13,7 +13,7 @@ import pytest
 import structlog
 import typer
 
-from bot import cli
+from bot.cli import main
 
 GOOD = """
 [store]
@@ -73,7 +73,7 @@ def herald(tmp_path, monkeypatch, capsys) -> Iterator[object]:
         monkeypatch.setattr(sys, "argv", ["herald", *words])
         code: object = None
         try:
-            cli.main()
+            main.main()
         except SystemExit as ended:
             code = ended.code
         said = capsys.readouterr()
@@ -95,7 +95,7 @@ def commands(group: object, path: tuple[str, ...] = ()) -> Iterator[str]:
 
 def test_every_command_is_tried_here():
     tried = {*READS_CONFIG, "chat", "judge", "init", "sandbox", "demo"} - {"dry run"}
-    assert set(commands(typer.main.get_command(cli.app))) == tried
+    assert set(commands(typer.main.get_command(main.app))) == tried
 
 
 @pytest.mark.parametrize("problem", BROKEN)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bot.app import make_herald
-from bot.config_file import load_config
+from bot.config.file import load_config
 from bot.sandbox import serve
 
 CHROMIUM = shutil.which("chromium")

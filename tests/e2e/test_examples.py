@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import make_herald
-from bot.config_file import load_config
+from bot.config.file import load_config
 from bot.sandbox import serve
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

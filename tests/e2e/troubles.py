@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.app import Herald, Surroundings, make_herald
-from bot.config import Config
+from bot.config.models import Config
 from bot.domain.runs import DataCard, Run, RunResult, RunStatus
 from bot.ports import Experiment, Selection
 from bot.sandbox import RunningSandbox

@@ -13,7 +13,7 @@ def main(mutation: str | None, *, sets_clock: bool) -> None:
         from tests.chaos.worker import MUTATIONS
 
         MUTATIONS[mutation]()
-    from bot.cli import main as herald
+    from bot.cli.main import main as herald
 
     herald()
 

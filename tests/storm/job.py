@@ -13,7 +13,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from bot.seam import FIRE_TAG
+from bot.domain.job_protocol import FIRE_TAG
 
 WORK_SECONDS = 2.0
 PATIENCE = 60.0  # seconds, with a server that is away

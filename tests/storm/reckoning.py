@@ -15,13 +15,13 @@ from typing import Any
 from sqlalchemy import func, select
 
 from bot.app import Herald, make_herald
-from bot.config_file import load_config
+from bot.config.file import load_config
+from bot.delivery.circuit_breaker import Traffic
 from bot.domain.fires import FireState
 from bot.sandbox import RunningSandbox, Service, serve
 from bot.store import Database, fires, outbox
 from bot.store.outbox import EffectState
 from bot.store.tables import runs
-from bot.traffic import Traffic
 from tests.chaos.world import HOOKED, ONCE, SEED, Score, Seen, _all_text
 from tests.storm.house import JOB, House, secrets
 

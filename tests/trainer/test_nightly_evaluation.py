@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import make_herald
-from bot.config_file import load_config
+from bot.config.file import load_config
 from trainer.run import run_job
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "nightly_evaluate"

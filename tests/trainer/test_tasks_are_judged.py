@@ -11,7 +11,7 @@ import pytest
 from queries import Row, make_bert, make_rows, write_job, write_rows
 
 from bot.app import make_herald
-from bot.config_file import load_config
+from bot.config.file import load_config
 from bot.store.runs import JudgedRun
 from trainer.__main__ import main
 

@@ -14,11 +14,11 @@ from sqlalchemy import Engine, Pool, event, insert
 from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, mint_id
 from bot.domain.judge import Outcome
+from bot.render.views import View
 from bot.store import Database, runs
 from bot.store.codec import dump
 from bot.store.outbox import EffectState
 from bot.store.tables import incidents, objects, outbox
-from bot.views import View
 from tests.unit.state_samples import NOON, comment_view, judged, message_view, run_at, ticket_view
 
 MINUTE = timedelta(minutes=1)

@@ -10,8 +10,7 @@ from bot.domain.digest import DigestSection
 from bot.domain.effects import ObjectKey, ObjectKind
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
-from bot.formats import Locale
-from bot.views import (
+from bot.render.views import (
     ArchivePageView,
     Bound,
     ChartView,
@@ -34,6 +33,7 @@ from bot.views import (
     Tone,
     VerdictView,
 )
+from bot.text.formats import Locale
 
 MARKER = "herald-demo-3f9c2a71b04e-0-1"
 MLFLOW = "http://mlflow.example/#/experiments/1/runs/"

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from bot.app import Surroundings, make_herald
-from bot.config import Config
-from bot.deliver import Services
-from bot.dispatch import ignore_step
+from bot.config.models import Config
+from bot.delivery.delivery import Services
+from bot.delivery.dispatcher import ignore_step
 from bot.domain.runs import Release, Run, RunResult, RunStatus
 from bot.errors import JobError, RunStoreError
 from bot.ports import Experiment, Job, JobState, JobStatus, Selection
-from bot.serve import Orders, Server
+from bot.serve.loop import Orders, Server
 from bot.store import Database, fires
 
 

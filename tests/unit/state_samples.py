@@ -7,10 +7,7 @@ from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
 from bot.domain.runs import DataCard, Run, RunStatus
-from bot.store import outbox
-from bot.store.outbox import KnownObject
-from bot.store.runs import JudgedRun
-from bot.views import (
+from bot.render.views import (
     Bound,
     CommentKind,
     CommentView,
@@ -24,6 +21,9 @@ from bot.views import (
     VerdictView,
     View,
 )
+from bot.store import outbox
+from bot.store.outbox import KnownObject
+from bot.store.runs import JudgedRun
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -19,11 +19,11 @@ import pytest
 import requests
 from state_samples import NOON
 
-from bot.adapters.artifacts import fetch
-from bot.adapters.example_tables import Columns
+from bot.domain.job_protocol import CARD_FILE, TABLE_FILE
 from bot.domain.runs import Run, RunResult, RunStatus, Trouble
 from bot.errors import ArtifactsAwayError, RunStoreError
-from bot.seam import CARD_FILE, TABLE_FILE
+from bot.services.mlflow.artifacts import fetch
+from bot.services.mlflow.example_tables import Columns
 
 RUN = Run("run1", "run1", RunStatus.FINISHED, NOON, NOON)
 WANTED = Columns(frozenset({"ndcg"}), frozenset({"device"}))
@@ -494,8 +494,8 @@ _MAKE = """
 import sys
 import numpy as np, pyarrow as pa, pyarrow.parquet as pq
 from pathlib import Path
-from bot.adapters.example_tables import Columns, read_table
-from bot.adapters.unreadable import UnreadableError
+from bot.services.mlflow.example_tables import Columns, read_table
+from bot.services.mlflow.unreadable import UnreadableError
 
 path = Path(sys.argv[1])
 

@@ -10,23 +10,23 @@ from sqlalchemy import insert, update
 from state_samples import INCIDENT, NOON, PAGE, TICKET, comment, judged, label, link, open_ticket, owe, run_at, tell
 from typer.testing import CliRunner
 
-from bot.adapters.memory import MemoryChat, MemoryTracker
-from bot.adapters.memory_runs import MemoryRunStore
 from bot.app import Surroundings, make_herald
-from bot.cli import app
-from bot.config import Config
-from bot.deliver import Services
-from bot.digest import compose_digest
-from bot.dispatch import DrainReport
+from bot.cli.main import app
+from bot.config.models import Config
+from bot.delivery.delivery import Services
+from bot.delivery.dispatcher import DrainReport
 from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
 from bot.domain.fires import FireState
 from bot.domain.incidents import IncidentState
-from bot.serve import Orders, Server
+from bot.reports.digest import compose_digest
+from bot.serve.loop import Orders, Server
+from bot.services.memory.memory import MemoryChat, MemoryTracker
 from bot.store import Database, backlog, fires, incidents, outbox, retention, runs
 from bot.store.backlog import Pile, Why
 from bot.store.backup import back_up, restore
 from bot.store.outbox import Closed, EffectState, ParkedFor
 from bot.store.tables import outbox as table
+from tests.memory_runs import MemoryRunStore
 from tests.unit.backlogs import counted, effect_row, fill, many
 from tests.unit.simulation import do_at_once
 

@@ -8,12 +8,12 @@ from state_samples import NOON, TICKET, incident, judged, open_ticket, run_at
 
 from bot.domain.incidents import IncidentState
 from bot.errors import StateError
+from bot.render.views import Bound
 from bot.store import Database, contacts, fires, incidents, outbox, runs
 from bot.store.backup import back_up, restore
 from bot.store.contacts import Contact
 from bot.store.outbox import KnownObject
 from bot.store.tables import metadata
-from bot.views import Bound
 
 YEAR = timedelta(days=365)
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 from render_samples import chart
 
-from bot.charts import chart_filename, draw_history
 from bot.domain.judge.findings import Outcome
+from bot.render.charts import chart_filename, draw_history
 
 
 def size(png: bytes) -> tuple[int, int]:
@@ -63,7 +63,7 @@ def test_it_draws_whatever_it_is_given(odd):
 
 
 def test_matplotlib_is_not_loaded_before_something_is_drawn():
-    code = "import sys, bot.charts; sys.exit('matplotlib' in sys.modules)"
+    code = "import sys, bot.render.charts; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

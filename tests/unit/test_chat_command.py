@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from bot.cli import app
+from bot.cli.main import app
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
 from tests.contract.benches import slack_chat
 

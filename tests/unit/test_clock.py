@@ -10,14 +10,14 @@ from sqlalchemy import select
 from state_samples import comment, open_ticket, tell
 from test_dispatch import Bench, no_drawing  # noqa: F401  a fixture
 
-from bot.clock import SteadyClock
-from bot.domain.pacing import Allowance, Breaker, Pauses, Spacing
+from bot.delivery.circuit_breaker import Traffic
+from bot.domain.rate_limits import Allowance, Breaker, Pauses, Spacing
 from bot.domain.runs import Run, RunStatus
-from bot.errands import Errand
 from bot.errors import RetryableError
+from bot.runtime.clock import SteadyClock
+from bot.serve.background import Errand
 from bot.store import ahead, contacts, pipelines, runs
 from bot.store.tables import outbox as rows
-from bot.traffic import Traffic
 from tests.unit.simulation import World, configured, due_times_of, make_server
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)

@@ -12,8 +12,8 @@ from typing import Annotated, get_args, get_origin
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from bot.config import Config, JiraSection, SlackSection, TrelloSection, WebhookSection
-from bot.config_file import load_config
+from bot.config.file import load_config
+from bot.config.models import Config, JiraSection, SlackSection, TrelloSection, WebhookSection
 from bot.domain.policy import Direction, Guard, MinEffect, Preset
 from bot.errors import ConfigError
 
@@ -646,7 +646,7 @@ def test_secrets_of_services_that_are_not_named_here_are_let_be(read, tmp_path, 
 
 
 def test_every_pattern_of_a_name_has_its_words():
-    from bot import config, config_file
+    from bot.config import file, models
 
-    patterns = re.findall(r'pattern=r"([^"]+)"', inspect.getsource(config))
-    assert {*patterns, config._ALIAS} == set(config_file._PATTERNS)
+    patterns = re.findall(r'pattern=r"([^"]+)"', inspect.getsource(models))
+    assert {*patterns, models._ALIAS} == set(file._PATTERNS)

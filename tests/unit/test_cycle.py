@@ -11,21 +11,21 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from state_samples import MINUTE, NOON, SECOND
 
-from bot.adapters.memory import MemoryChat, MemoryTracker, MemoryWiki
-from bot.adapters.memory_runs import MemoryExecutor, MemoryRunStore
 from bot.app import ConfiguredWording, Herald, Surroundings, make_herald
-from bot.config import Config
-from bot.cycle import CycleReport
-from bot.deliver import Services
+from bot.config.models import Config
+from bot.delivery.delivery import Services
 from bot.domain.effects import ObjectKey, channel_of
 from bot.domain.fires import FireState, mint_fire_id
 from bot.domain.incidents import Incident, IncidentState, Kind
+from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.runs import DataCard, Run, RunResult, RunStatus
 from bot.errors import ConfigError, RunStoreError
+from bot.pipeline.cycle import CycleReport
 from bot.ports import Job, JobState, JobStatus, TicketState
-from bot.render import Renderer
-from bot.seam import FIRE_TAG
+from bot.render.renderer import Renderer
+from bot.services.memory.memory import MemoryChat, MemoryTracker, MemoryWiki
 from bot.store import Database, fires, incidents, leases, outbox, runs
+from tests.memory_runs import MemoryExecutor, MemoryRunStore
 
 OVER_RUNS = 2  # pages: the pipeline's and the year's
 RENDERER = Renderer("en")
@@ -199,7 +199,7 @@ class Bench:
 @pytest.fixture(autouse=True)
 def no_drawing(monkeypatch):
     """Charts have tests of their own, and take most of the time."""
-    monkeypatch.setattr("bot.deliver.draw_history", lambda chart: chart.filename.encode())
+    monkeypatch.setattr("bot.delivery.delivery.draw_history", lambda chart: chart.filename.encode())
 
 
 @pytest.fixture

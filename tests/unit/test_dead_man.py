@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from state_samples import open_ticket, owe
 
-from bot.adapters.dead_man import HttpDeadMan
-from bot.adapters.memory import MemoryTracker
-from bot.config import DeadManSection
-from bot.deliver import Services
+from bot.config.models import DeadManSection
+from bot.delivery.delivery import Services
 from bot.errors import AccountError, PermanentError, RetryableError
+from bot.services.dead_man import HttpDeadMan
+from bot.services.memory.memory import MemoryTracker
 from tests.unit.simulation import World, configured, make_server
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)

@@ -20,13 +20,13 @@ from sqlalchemy import select
 from state_samples import NOON
 from structlog.testing import capture_logs
 
-from bot.adapters.memory import MemoryChat, MemoryTracker, MemoryWiki
-from bot.deliver import Delivery, Services, TicketFields
-from bot.dispatch import LEASE, Dispatcher, DrainReport
+from bot.delivery.delivery import Delivery, Services, TicketFields
+from bot.delivery.dispatcher import LEASE, Dispatcher, DrainReport
 from bot.domain.effects import Effect, EffectKind, ObjectKey
 from bot.errors import AccountError, PermanentError, Reach, RetryableError
 from bot.ports import Promise, TicketState
-from bot.render import Renderer
+from bot.render.renderer import Renderer
+from bot.services.memory.memory import MemoryChat, MemoryTracker, MemoryWiki
 from bot.store import Database, outbox
 from bot.store.outbox import EffectState, ParkedFor
 from bot.store.owners import Owner
@@ -402,7 +402,7 @@ class DeliveryLaw(RuleBasedStateMachine):
 def no_drawing() -> Iterator[None]:
     """Charts and the log have tests of their own, and take most of the time."""
     with pytest.MonkeyPatch.context() as patch, capture_logs():
-        patch.setattr("bot.deliver.draw_history", lambda chart: chart.filename.encode())
+        patch.setattr("bot.delivery.delivery.draw_history", lambda chart: chart.filename.encode())
         yield
 
 

@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 from state_samples import judged, run_at
 from typer.testing import CliRunner
 
-from bot.adapters.memory import MemoryChat, MemoryTracker, MemoryWiki
 from bot.app import Herald, Surroundings, make_herald
-from bot.cli import app
-from bot.config import Config
-from bot.deliver import Services
-from bot.digest import compose_digest, owe_digest, owe_due_digest, preview
+from bot.cli.main import app
+from bot.config.models import Config
+from bot.delivery.delivery import Services
+from bot.domain.blindness import Look
 from bot.domain.digest import LINES, DigestSection, choose_lines, is_quiet
 from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
-from bot.domain.sight import Look
 from bot.errors import AccountError, MissingError, PermanentError, Reach, RetryableError
-from bot.render import Renderer
+from bot.render.renderer import Renderer
+from bot.reports.digest import compose_digest, owe_digest, owe_due_digest, preview
+from bot.services.memory.memory import MemoryChat, MemoryTracker, MemoryWiki
 from bot.store import Database, incidents, looks, outbox, pipelines, runs
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)

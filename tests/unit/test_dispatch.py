@@ -34,18 +34,27 @@ from state_samples import (
     ticket_view,
 )
 
-from bot.adapters.memory import MemoryChat, MemoryTracker, MemoryWiki
-from bot.deadline import seconds_left
-from bot.deliver import Services, TicketFields
-from bot.dispatch import LEASE, Dispatcher, DrainReport, ignore_step
+from bot.delivery.delivery import Services, TicketFields
+from bot.delivery.dispatcher import LEASE, Dispatcher, DrainReport, ignore_step
 from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
 from bot.errors import PermanentError, RetryableError, TemplateError
 from bot.ports import TicketState
-from bot.render import Renderer
+from bot.render.renderer import Renderer
+from bot.render.views import (
+    ArchivePageView,
+    ChartView,
+    FactRow,
+    OpenIncidentRow,
+    PipelinePageView,
+    RunPageView,
+    Tone,
+    View,
+)
+from bot.runtime.deadline import seconds_left
+from bot.services.memory.memory import MemoryChat, MemoryTracker, MemoryWiki
 from bot.store import Database, incidents, outbox
 from bot.store.outbox import EffectState
 from bot.store.owners import Owner
-from bot.views import ArchivePageView, ChartView, FactRow, OpenIncidentRow, PipelinePageView, RunPageView, Tone, View
 
 LAG = timedelta(seconds=30)
 PARENT = ObjectKey("confluence", ObjectKind.PAGE, "Search (Herald test)")
@@ -136,7 +145,7 @@ class Bench:
 @pytest.fixture(autouse=True)
 def no_drawing(monkeypatch):
     """Charts have tests of their own, and take most of the time."""
-    monkeypatch.setattr("bot.deliver.draw_history", lambda chart: chart.filename.encode())
+    monkeypatch.setattr("bot.delivery.delivery.draw_history", lambda chart: chart.filename.encode())
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from lxml import etree
 from reading import Reading, read_jira, read_markdown, read_slack
 
-from bot import escape
+from bot.text import escape
 
 J = escape.JOINER
 

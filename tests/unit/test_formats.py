@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import formats
+from bot.text import formats
 
 NBSP = "\N{NO-BREAK SPACE}"
 

@@ -13,13 +13,13 @@ from state_samples import INCIDENT, MESSAGE, comment_view, known, message_view, 
 from test_dispatch import PARENT, update_section
 from test_refused_account import Office, box, outstanding, shared_sandbox  # noqa: F401  fixtures
 
-from bot.adapters.memory import MemoryChat
-from bot.deliver import Services, TicketFields
+from bot.delivery.delivery import Services, TicketFields
 from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
 from bot.errors import AccountError, PermanentError, Reach
 from bot.ports import PageDraft, TicketDraft, TicketState
-from bot.render import Renderer
+from bot.render.renderer import Renderer
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
+from bot.services.memory.memory import MemoryChat
 from bot.store import backlog, outbox
 from bot.store.outbox import EffectState, ParkedFor
 from tests.contract.benches import ChatBench, Reader, confluence_wiki, jira_tracker, slack_chat, trello_tracker

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from bot.adapters.memory_runs import MemoryRunStore
-from bot.cli import app
-from bot.config_file import check_config
+from bot.cli.main import app
+from bot.config.file import check_config
+from bot.config.starter import Account, Answers, secrets_of, write_config
 from bot.domain.direction import guess_direction
 from bot.domain.policy import Direction
 from bot.domain.runs import Run, RunStatus
-from bot.first_config import Account, Answers, secrets_of, write_config
+from tests.memory_runs import MemoryRunStore
 
 SITE = "https://team.atlassian.net"
 EVERYTHING = (
@@ -161,7 +161,7 @@ def test_with_its_secrets_set_it_ends_by_running_doctor(path, monkeypatch):
         def experiments(self, _):
             return ()
 
-    monkeypatch.setattr("bot.doctor.make_run_store", lambda _: NoRuns())
+    monkeypatch.setattr("bot.doctor.checkup.make_run_store", lambda _: NoRuns())
     given = tuple(option for option in EVERYTHING if option[0] in ("--mlflow", "--experiment", "--metric"))
     nothing = (
         ("--every", "1h"),

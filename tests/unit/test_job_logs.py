@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import job_logs
+from bot.executors import job_logs
 
 LIMIT = 100_000
 
@@ -79,7 +79,7 @@ def test_a_log_that_is_not_there_needs_no_room(log):
 _MEASURE = """
 import resource, sys
 from pathlib import Path
-from bot import job_logs
+from bot.executors import job_logs
 
 def kilobytes(name):  # not ru_maxrss, which a child inherits from the process that forked it
     lines = Path("/proc/self/status").read_text().splitlines()

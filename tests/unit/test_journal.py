@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from bot.config import Config
-from bot.config_file import secrets_of
-from bot.journal import Journal, describe, set_up
+from bot.config.file import secrets_of
+from bot.config.models import Config
+from bot.runtime.log import Journal, describe, set_up
 
 SECRET = "xoxb-4711 & more"
 
@@ -204,7 +204,7 @@ def test_an_exception_that_cannot_be_read_is_told_by_its_name():
 
 def test_a_command_that_breaks_says_so_in_one_line_without_what_was_at_hand(tmp_path: Path):
     code = (
-        "import bot.cli as cli\n"
+        "import bot.cli.main as cli\n"
         "def broken(*_):\n"
         "    token = 'xoxb-4711-secret'\n"
         "    raise RuntimeError('out of luck')\n"
@@ -226,10 +226,10 @@ def test_a_command_that_breaks_says_so_in_one_line_without_what_was_at_hand(tmp_
 
 _TOGETHER = """
 import threading
-from bot import journal
+from bot.runtime import log as journal
 journal.set_up(50)
-log = journal.get_logger("any")
-threads = [threading.Thread(target=lambda: log.info("nobody wants this")) for _ in range(8)]
+logger = journal.get_logger("any")
+threads = [threading.Thread(target=lambda: logger.info("nobody wants this")) for _ in range(8)]
 for thread in threads:
     thread.start()
 for thread in threads:

@@ -10,18 +10,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bot.cli import app
+from bot.cli.judge_file import LinesError, bounded, judge_csv, judge_lines, print_table, read_min_effect, sparkline
+from bot.cli.main import app
 from bot.domain.judge import Outcome, Reason
 from bot.domain.policy import MinEffect, Preset
-from bot.judge_lines import (
-    LinesError,
-    bounded,
-    judge_csv,
-    judge_lines,
-    print_table,
-    read_min_effect,
-    sparkline,
-)
 
 RANDOM = np.random.default_rng(0)
 FALLING = [*(0.5 + 0.01 * RANDOM.standard_normal(20)), *(0.45 + 0.01 * RANDOM.standard_normal(8))]

@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bot.adapters import job_processes, local_jobs
-from bot.adapters.local_jobs import LocalExecutor
 from bot.errors import JobError
-from bot.job_logs import last_lines
+from bot.executors.job_logs import last_lines
+from bot.executors.local import processes
+from bot.executors.local.executor import _PARTED, LocalExecutor
 from bot.ports import Job, JobState, JobStatus
 
 ROOT = Path(__file__).parents[2]
@@ -144,7 +144,7 @@ def test_a_job_outlives_the_process_that_started_it(shell, executor):
     os.mkfifo(job.cwd / "gate")
     code = (
         "import sys; from pathlib import Path; from datetime import timedelta\n"
-        "from bot.adapters.local_jobs import LocalExecutor; from bot.ports import Job\n"
+        "from bot.executors.local.executor import LocalExecutor; from bot.ports import Job\n"
         f"LocalExecutor().start(Job('f1', {job.command!r}, Path({str(job.folder)!r}), Path({str(job.cwd)!r}), {{}}, "
         "timedelta(minutes=5)))\n"
         "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
@@ -177,7 +177,7 @@ def test_a_job_whose_time_is_up_is_ended_with_everything_it_started(shell, execu
 
 
 def test_a_job_that_ignores_being_asked_is_ended_all_the_same(shell, monkeypatch, executor):
-    monkeypatch.setattr("bot.adapters.local_jobs._GRACE_SECONDS", 0.3)
+    monkeypatch.setattr("bot.executors.local.executor._GRACE_SECONDS", 0.3)
     job = shell("trap '' TERM; echo $$ > shell-pid; while true; do sleep 0.1; done", timeout=timedelta(seconds=1))
     executor.start(job)
     pid = number_in(job.cwd / "shell-pid")
@@ -328,7 +328,7 @@ def test_a_job_in_another_container_is_seen_to_live_and_can_be_stopped_from_here
     herald().start(job)
     number_in(job.folder / "pid")
     (job.folder / "pid").write_text("4194304")
-    monkeypatch.setattr("bot.adapters.job_processes.holders", lambda _lock: [])
+    monkeypatch.setattr("bot.executors.local.processes.holders", lambda _lock: [])
     here = herald()
     assert here.poll(job).state is JobState.RUNNING
     here.stop(job)
@@ -344,9 +344,9 @@ def test_a_job_that_cannot_be_ended_from_here_is_said_to_live(shell, herald, mon
     os.kill(keeper, signal.SIGKILL)
     there._keepers[job.fire_id].wait()
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr("bot.adapters.local_jobs._GRACE_SECONDS", 0.1)
-        elsewhere.setattr("bot.adapters.local_jobs._KEEPER_SECONDS", 0.1)
-        elsewhere.setattr("bot.adapters.job_processes.holders", lambda _lock: [])
+        elsewhere.setattr("bot.executors.local.executor._GRACE_SECONDS", 0.1)
+        elsewhere.setattr("bot.executors.local.executor._KEEPER_SECONDS", 0.1)
+        elsewhere.setattr("bot.executors.local.processes.holders", lambda _lock: [])
         with pytest.raises(JobError, match="job f1: lives on, in another container or on another machine"):
             here.stop(job)
         assert here.poll(job).state is JobState.RUNNING
@@ -377,7 +377,7 @@ def test_looking_at_a_job_again_and_again_keeps_nobody_from_starting_it(shell, t
 
 
 def test_a_command_that_lost_its_keeper_is_ended_when_its_time_is_up(shell, herald, monkeypatch):
-    monkeypatch.setattr("bot.adapters.local_jobs._BETWEEN_SEARCHES", 0.0)
+    monkeypatch.setattr("bot.executors.local.executor._BETWEEN_SEARCHES", 0.0)
     first, second = herald(), herald()
     job = shell("sleep 300 & sleep 300", timeout=timedelta(seconds=2))
     first.start(job)
@@ -391,8 +391,8 @@ def test_a_command_that_lost_its_keeper_is_ended_when_its_time_is_up(shell, hera
 
 def test_a_job_whose_keeper_has_not_yet_said_who_it_is_has_one(shell, herald, monkeypatch):
     """Its processes are seen before its note; by a clock that was set they would be hours old."""
-    monkeypatch.setattr("bot.adapters.local_jobs._BETWEEN_SEARCHES", 0.0)
-    monkeypatch.setattr("bot.adapters.job_processes.age", lambda _process: 1e9)
+    monkeypatch.setattr("bot.executors.local.executor._BETWEEN_SEARCHES", 0.0)
+    monkeypatch.setattr("bot.executors.local.processes.age", lambda _process: 1e9)
     job, executor = shell("exit 5"), herald()
     executor.start(job)
     assert wait_for_end(job, executor) == JobStatus(JobState.ENDED, 5)
@@ -401,11 +401,11 @@ def test_a_job_whose_keeper_has_not_yet_said_who_it_is_has_one(shell, herald, mo
 def test_a_process_is_as_old_as_the_kernel_says_whatever_the_clock():
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     old = psutil.Process(process.pid)
-    assert 0 <= job_processes.age(old) < PATIENCE
+    assert 0 <= processes.age(old) < PATIENCE
     time.sleep(0.1)
-    assert job_processes.age(old) >= 0.05
+    assert processes.age(old) >= 0.05
     process.communicate(b"\n")
-    assert job_processes.age(old) == 0
+    assert processes.age(old) == 0
 
 
 def test_a_job_that_ended_leaves_no_keeper_for_herald_to_bury(shell):
@@ -415,7 +415,7 @@ def test_a_job_that_ended_leaves_no_keeper_for_herald_to_bury(shell):
 
     def all_buried() -> bool:
         executor._bury()
-        return not local_jobs._PARTED
+        return not _PARTED
 
     wait_for(all_buried, "the end of the keeper")
 

@@ -12,21 +12,21 @@ from pathlib import Path
 import pytest
 from state_samples import judged, run_at
 
-from bot.adapters.memory import MemoryChat, MemoryTracker
-from bot.adapters.memory_runs import MemoryRunStore
 from bot.app import Herald, Surroundings, make_herald
-from bot.config import Config
-from bot.deliver import Services
-from bot.digest import compose_digest, preview
+from bot.cli.dry_run import Rehearsal
+from bot.cli.output import print_rehearsal, print_status
+from bot.config.models import Config
+from bot.delivery.delivery import Services
+from bot.domain.blindness import Look, Visibility, find_blindness, missed, saw, visibility
 from bot.domain.judge import Finding, Outcome, Reason
 from bot.domain.runs import Run, RunStatus
-from bot.domain.sight import Look, Visibility, find_blindness, missed, saw, visibility
 from bot.errors import RunStoreError
-from bot.overview import overview
 from bot.ports import Experiment, TicketState
-from bot.rehearse import Rehearsal
-from bot.show import print_rehearsal, print_status
+from bot.reports.digest import compose_digest, preview
+from bot.reports.overview import overview
+from bot.services.memory.memory import MemoryChat, MemoryTracker
 from bot.store import Database, looks, runs
+from tests.memory_runs import MemoryRunStore
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -7,8 +7,8 @@ import pytest
 from state_samples import NOON, TICKET, comment, open_ticket, owe, tell
 from typer.testing import CliRunner
 
-from bot.cli import app
-from bot.show_outbox import print_retried
+from bot.cli.main import app
+from bot.cli.outbox_output import print_retried
 from bot.store import Database, outbox
 from bot.store.outbox import EffectState, ParkedFor
 from tests.unit.backlogs import many

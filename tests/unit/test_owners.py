@@ -12,9 +12,9 @@ from sqlalchemy import select
 from state_samples import MINUTE, NOON, comment, open_ticket, owe, tell
 
 from bot.app import Surroundings, make_herald
-from bot.clock import wall_clock
-from bot.config import Config
-from bot.deliver import Services
+from bot.config.models import Config
+from bot.delivery.delivery import Services
+from bot.runtime.clock import wall_clock
 from bot.store import Database, leases, outbox
 from bot.store.owners import Life, Owner, database_time
 from bot.store.tables import leases as lease_table

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from state_samples import NOON, SECOND
 
-from bot.adapters.http import allowance_of
+from bot.delivery.circuit_breaker import Traffic
 from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
-from bot.domain.pacing import Allowance, Breaker, Pauses, Spacing
-from bot.traffic import Traffic
+from bot.domain.rate_limits import Allowance, Breaker, Pauses, Spacing
+from bot.services.http import allowance_of
 
 seconds = st.floats(0, 1e6, allow_nan=False)
 draws = st.floats(0, 1, allow_nan=False)

@@ -12,13 +12,13 @@ from sqlalchemy import update
 from state_samples import MINUTE
 from test_cycle import GOOD, JOB, Bench
 
-from bot import show
+from bot.cli import output
 from bot.domain.incidents import IncidentState, Kind
 from bot.domain.judge import Outcome
 from bot.domain.runs import ExampleTable, RunResult, RunStatus, Trouble, Unread
 from bot.errors import ArtifactsAwayError, RowRefusedError, RunStoreError, StateError
-from bot.overview import overview
 from bot.ports import JobState, JobStatus
+from bot.reports.overview import overview
 from bot.store import aside, runs
 from bot.store.aside import SetAside
 from bot.store.tables import runs as stored
@@ -31,7 +31,7 @@ POISON = "poison"
 
 @pytest.fixture(autouse=True)
 def no_drawing(monkeypatch):
-    monkeypatch.setattr("bot.deliver.draw_history", lambda chart: chart.filename.encode())
+    monkeypatch.setattr("bot.delivery.delivery.draw_history", lambda chart: chart.filename.encode())
 
 
 @pytest.fixture
@@ -69,15 +69,15 @@ def judged(bench: Bench, run_id: str):
 
 def break_at(seam: str, bench: Bench, monkeypatch, error: Exception) -> None:
     """Let a seam break whenever it deals with the poisoned run."""
-    from bot import compose, judging
+    from bot.judging import judging, run_views
 
     broken: dict[str, tuple[object, str, Callable[..., str]]] = {
         "load": (bench.store, "load", lambda run: run.run_id),
         "assess": (judging, "assess", lambda _state, result, *_: result.run_id),
         "advance": (judging, "advance", lambda _standing, assessment, *_: assessment.run_id),
-        "compose": (compose, "view_of", lambda _effect, on: on.result.run_id),
-        "page title": (compose, "page_title", lambda _title, result, *_: result.run_id),
-        "chart": (compose, "chart_view", lambda on, *_: on.result.run_id),
+        "compose": (run_views, "view_of", lambda _effect, on: on.result.run_id),
+        "page title": (run_views, "page_title", lambda _title, result, *_: result.run_id),
+        "chart": (run_views, "chart_view", lambda on, *_: on.result.run_id),
         "record": (judging.runs, "record", lambda _tx, one: one.run.run_id),
         "owe": (judging.outbox, "owe", lambda _tx, _name, owed, *_: next(iter(owed))[0].target.name),
     }
@@ -167,14 +167,14 @@ def test_it_is_tried_again_a_few_times_and_by_the_next_version(bench, monkeypatc
         bench.now += 6 * 60 * MINUTE
     assert (tries[0], tries[-1]) == (1, 4)
     assert set_aside(bench)[0].not_before is None
-    monkeypatch.setattr("bot.setting_aside.__version__", "99.0")
-    monkeypatch.setattr("bot.cycle.Wall", lambda judging: _wall(judging, "99.0"))
+    monkeypatch.setattr("bot.judging.setting_aside.__version__", "99.0")
+    monkeypatch.setattr("bot.pipeline.cycle.Wall", lambda judging: _wall(judging, "99.0"))
     bench.run()
     assert (set_aside(bench)[0].tries, set_aside(bench)[0].version) == (1, "99.0")
 
 
 def _wall(judging, version: str):
-    from bot.setting_aside import Wall
+    from bot.judging.setting_aside import Wall
 
     return Wall(judging, version)
 
@@ -232,12 +232,12 @@ def test_a_failure_that_cannot_be_told_is_set_aside_and_told_later(make_bench, m
     bench = make_bench(JOB)
     bench.ends_with(JobStatus(JobState.ENDED, 3), "Traceback: out of memory")
     with monkeypatch.context() as broken:
-        from bot import compose
+        from bot.judging import run_views
 
         def breaks(*_given, **_named):
             raise ValueError("no words")
 
-        broken.setattr(compose, "ticket_view", breaks)
+        broken.setattr(run_views, "ticket_view", breaks)
         bench.run()
     (told,) = set_aside(bench)
     assert (bench.fires(), told.log_tail) == (["failed"], "Traceback: out of memory")
@@ -298,7 +298,7 @@ def with_examples(bench: Bench, value: float, run_id: str) -> None:
 
 
 def test_a_run_whose_examples_break_the_comparison_is_judged_by_its_metrics(bench, monkeypatch):
-    from bot import judging
+    from bot.judging import judging
 
     whole = judging.assess
 
@@ -375,11 +375,11 @@ def test_status_says_how_many_are_set_aside_and_why(bench, monkeypatch, capsys):
     bench.log(GOOD[0], POISON)
     bench.run()
     capsys.readouterr()  # what was logged
-    show.print_status(overview(bench.herald), as_json=True)
+    output.print_status(overview(bench.herald), as_json=True)
     (pipeline,) = json.loads(capsys.readouterr().out)["pipelines"]
     (told,) = pipeline["set_aside"]
     assert (told["run"], told["tries"], told["why"]) == (POISON, 1, "ValueError: Singular [matrix]")
-    show.print_status(overview(bench.herald), as_json=False)
+    output.print_status(overview(bench.herald), as_json=False)
     shown = " ".join(capsys.readouterr().out.split())
     assert "set aside: search: poison: ValueError: Singular [matrix] (tried 1 times" in shown
 
@@ -395,10 +395,10 @@ def test_what_a_run_was_judged_without_is_stored_and_shown(bench, capsys):
     report = bench.run()
     assert judged(bench, POISON).unread == unread
     capsys.readouterr()  # what was logged
-    show.print_status(overview(bench.herald), as_json=True)
+    output.print_status(overview(bench.herald), as_json=True)
     (pipeline,) = json.loads(capsys.readouterr().out)["pipelines"]
     assert [each["trouble"] for each in pipeline["last"]["unread"]] == ["broken", "folder"]
-    show.print_status(overview(bench.herald), as_json=False)
+    output.print_status(overview(bench.herald), as_json=False)
     shown = " ".join(capsys.readouterr().out.split())
     assert "judged without: search: poison: data_card.json cannot be read: not JSON: [line 1]" in shown
     (page,) = [page for page in bench.wiki.pages.values() if "poison" in page.draft.title]
@@ -411,7 +411,7 @@ def test_numbers_that_are_none_are_null_in_json(bench, capsys):
     bench.log(float("nan"))
     bench.run()
     capsys.readouterr()  # what was logged
-    show.print_status(overview(bench.herald), as_json=True)
+    output.print_status(overview(bench.herald), as_json=True)
     (pipeline,) = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["pipelines"]
     assert pipeline["last"]["metrics"] == {"ndcg": None}
 
@@ -453,7 +453,7 @@ def test_a_long_log_is_cut_before_it_is_kept_and_the_failure_has_its_end(make_be
 
 
 def test_the_doctor_names_what_is_set_aside_and_what_the_last_run_was_judged_without(bench, monkeypatch):
-    from bot.doctor import _check_judged
+    from bot.doctor.checkup import _check_judged
 
     bench.outcomes([*GOOD])
     run = bench.log(GOOD[0])
@@ -477,5 +477,5 @@ def test_a_stored_run_that_cannot_be_read_hides_no_other(bench, column, capsys):
     bench.outcomes([BAD] * 3)
     assert len(bench.incidents(IncidentState.OPEN)) == 1
     assert set_aside(bench) == []
-    show.print_status(overview(bench.herald), as_json=True)
+    output.print_status(overview(bench.herald), as_json=True)
     assert "run9" in capsys.readouterr().out

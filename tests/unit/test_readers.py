@@ -14,12 +14,12 @@ from sqlalchemy import select, text
 from state_samples import MINUTE, NOON, comment, incident, judged, open_ticket, owe, run_at, tell
 from typer.testing import CliRunner
 
-from bot.adapters.memory_runs import MemoryRunStore
-from bot.cli import app
+from bot.cli.main import app
 from bot.errors import StateError
 from bot.store import Database, fires, incidents, leases, outbox, runs
 from bot.store.database import VERSION_TABLE, newest_version
 from bot.store.tables import metadata
+from tests.memory_runs import MemoryRunStore
 
 ROOT = Path(__file__).parents[2]
 DEAD = "another-machine/1/1/abcdef"  # as the previous Herald named holders of leases
@@ -41,7 +41,7 @@ def folder(state_url, tmp_path, monkeypatch) -> Path:
     """Return the folder of a configuration whose state holds something of everything, also of a Herald at work."""
     logged = MemoryRunStore()
     logged.create("search")
-    for place in ("bot.app", "bot.doctor"):
+    for place in ("bot.app", "bot.doctor.checkup"):
         monkeypatch.setattr(f"{place}.make_run_store", lambda _: logged)
     (tmp_path / "config.toml").write_text(
         f'[store]\nurl = "{state_url}"\n\n[pipeline.search]\nexperiment = "search"\n[pipeline.search.metrics.ndcg]\n'

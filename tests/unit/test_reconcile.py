@@ -26,21 +26,21 @@ from state_samples import (
 )
 from typer.testing import CliRunner
 
-from bot import show_outbox
-from bot.adapters.memory import MemoryChat, MemoryTicket, MemoryTracker, MemoryWiki
-from bot.adapters.memory_runs import MemoryRunStore
 from bot.app import Surroundings, make_herald
-from bot.cli import app
-from bot.config import Config
-from bot.deliver import Services
+from bot.cli import outbox_output
+from bot.cli.main import app
+from bot.config.models import Config
+from bot.delivery.delivery import Services
+from bot.delivery.reconciliation import look, repair
 from bot.domain.effects import Effect, EffectKind
-from bot.domain.healing import Held, RepairKind, settle_duplicates
 from bot.domain.incidents import IncidentState
+from bot.domain.repairs import Held, RepairKind, settle_duplicates
 from bot.errors import AccountError, PermanentError
 from bot.ports import PageDraft, Ticket, TicketDraft, TicketState
-from bot.reconcile import look, repair
+from bot.render.views import ChartView, RunPageView
+from bot.services.memory.memory import MemoryChat, MemoryTicket, MemoryTracker, MemoryWiki
 from bot.store import incidents, outbox
-from bot.views import ChartView, RunPageView
+from tests.memory_runs import MemoryRunStore
 from tests.unit.backlogs import counted, many
 
 CONFIG = Config.model_validate(
@@ -310,11 +310,11 @@ def test_of_many_repairs_the_command_shows_some_and_counts_the_others(bench, cap
     for each in many(60, 1):
         bench.tracker.create(each.ticket.name, TicketDraft("t", "", ("herald-test",)))
     looked = look(bench.herald)
-    show_outbox.print_repairs(looked, dry_run=True, as_json=False)
+    outbox_output.print_repairs(looked, dry_run=True, as_json=False)
     shown = capsys.readouterr().out
     assert "60 in all, which --json lists:" in shown
     assert "60: it is there and was not known" in shown
-    show_outbox.print_repairs(looked, dry_run=True, as_json=True)
+    outbox_output.print_repairs(looked, dry_run=True, as_json=True)
     assert len(json.loads(capsys.readouterr().out)["repairs"]) == 60
 
 

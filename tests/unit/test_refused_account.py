@@ -28,21 +28,21 @@ from state_samples import (
 )
 from test_dispatch import Bench, Clock, Wording, no_drawing, publish_page  # noqa: F401  a fixture
 
-from bot.deliver import Services, TicketFields
-from bot.dispatch import Dispatcher
+from bot.cli.outbox_output import print_piles
+from bot.cli.output import print_status
+from bot.delivery.circuit_breaker import Gate, Traffic, gate_of, gates_of
+from bot.delivery.delivery import Services, TicketFields
+from bot.delivery.dispatcher import Dispatcher
 from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
-from bot.domain.pacing import Breaker, Pauses
+from bot.domain.rate_limits import Breaker, Pauses
 from bot.errors import AccountError, MissingError, PermanentError, Reach, RetryableError
-from bot.overview import Overview
+from bot.render.views import RunPageView
+from bot.reports.overview import Overview
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
-from bot.show import print_status
-from bot.show_outbox import print_piles
 from bot.store import outbox
 from bot.store.backlog import Why, piles
 from bot.store.outbox import EffectState, ParkedFor
 from bot.store.owners import Owner
-from bot.traffic import Gate, Traffic, gate_of, gates_of
-from bot.views import RunPageView
 from tests.contract.benches import Reader, confluence_wiki, jira_tracker, slack_chat, trello_tracker
 
 LONG = timedelta(minutes=15)

@@ -22,18 +22,24 @@ from lxml import etree
 from reading import JOINER, Reading, read_jira, read_markdown, read_slack
 from test_escape import LOOKALIKES, hostile_text, literal
 
-import bot.render
+import bot.render.renderer
 from bot.domain.effects import ObjectKey
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
 from bot.domain.runs import Trouble, Unread
 from bot.errors import TemplateError
-from bot.escape import clean_address
-from bot.formats import Locale
-from bot.render import TITLE_CHARS, MessageDocument, Part, Renderer, check_overrides, clean_title, our_templates
 from bot.render.dialects import PLAIN
 from bot.render.environment import TemplateEnvironment
-from bot.views import (
+from bot.render.renderer import (
+    TITLE_CHARS,
+    MessageDocument,
+    Part,
+    Renderer,
+    check_overrides,
+    clean_title,
+    our_templates,
+)
+from bot.render.views import (
     ArchivePageView,
     CommentKind,
     CommentView,
@@ -46,6 +52,8 @@ from bot.views import (
     Tone,
     VerdictView,
 )
+from bot.text.escape import clean_address
+from bot.text.formats import Locale
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 LOCALES: tuple[Locale, ...] = ("en", "zh")
@@ -636,15 +644,15 @@ def test_rows_in_a_teams_own_table_stay_in_their_cells(tmp_path: Path):
 
 def test_importing_it_is_light():
     heavy = "{'jinja2', 'lxml', 'matplotlib'} & set(sys.modules)"
-    code = f"import sys, bot.render; sys.exit(bool({heavy}))"
+    code = f"import sys, bot.render.renderer; sys.exit(bool({heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_templates_are_found_inside_an_installed_package(tmp_path: Path):
-    package = Path(bot.render.__file__).parents[1]
+    package = Path(bot.render.renderer.__file__).parents[1]
     shutil.copytree(package, tmp_path / "bot", ignore=shutil.ignore_patterns("sandbox", "demo", "__pycache__"))
     shutil.copytree(our_templates(), tmp_path / "bot" / "templates")
-    code = "from bot.render import our_templates; print(our_templates())"
+    code = "from bot.render.renderer import our_templates; print(our_templates())"
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True

@@ -10,7 +10,7 @@ import pytest
 
 from bot.domain.fires import FireState
 from bot.domain.runs import Run, RunStatus
-from bot.overview import overview
+from bot.reports.overview import overview
 from bot.store import Database, fires, leases, pipelines, runs
 from tests.unit.simulation import Killed, World, configured, due_times_of, make_server
 

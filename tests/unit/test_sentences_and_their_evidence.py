@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.compose import Occasion, metric_row, page_title, pipeline_page_title, ticket_view
-from bot.config import MetricSection, PipelineSection
+from bot.config.models import MetricSection, PipelineSection
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
+from bot.domain.job_protocol import COMMIT_TAG
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
 from bot.domain.judge.paired import Pairs
+from bot.domain.notifications import Places
 from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus, Slice
-from bot.domain.telling import Places
-from bot.judge_words import words_in
-from bot.render import Renderer
-from bot.seam import COMMIT_TAG
+from bot.judging.run_views import Occasion, metric_row, page_title, pipeline_page_title, ticket_view
+from bot.render.renderer import Renderer
+from bot.render.views import Source
+from bot.reports.findings import words_in
 from bot.store.runs import JudgedRun
-from bot.views import Source
 from tests.unit import render_samples as samples
 
 LOCALES = ("en", "zh")

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from bot.adapters.memory_runs import MemoryRunStore
 from bot.app import Surroundings, make_herald, make_services
 from bot.domain.effects import EffectKind
 from bot.sandbox import Fault, FaultKind, Service, serve
@@ -18,6 +17,7 @@ from bot.sandbox.rules import JiraRules
 from bot.store import Database, outbox
 from bot.store.outbox import EffectState
 from tests.chaos.world import SEED, Score, Seen, Told, configuration, count
+from tests.memory_runs import MemoryRunStore
 
 TABLE = Path(__file__).parents[2] / "docs" / "decisions" / "006-doubtful-ends.md"
 BY_SERVICE = {

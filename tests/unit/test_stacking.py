@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.markup import escape
 
-from bot.stacking import Stacking, WholeConsole, print_pairs
+from bot.text.tables import Stacking, WholeConsole, print_pairs
 
 ADDRESS = "http://127.0.0.1:8790/jira-cloud/rest/api/2/issue/SEARCH-12?fields=summary,status"
 

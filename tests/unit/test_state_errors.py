@@ -11,9 +11,9 @@ from sqlalchemy.exc import OperationalError
 from state_samples import comment, open_ticket, tell
 from test_dispatch import Bench
 
-from bot.adapters.memory import MemoryChat
-from bot.dispatch import Dispatcher
+from bot.delivery.dispatcher import Dispatcher
 from bot.errors import RetryableError, StateError
+from bot.services.memory.memory import MemoryChat
 from bot.store import Database
 from bot.store.owners import Owner
 

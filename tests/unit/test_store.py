@@ -26,6 +26,7 @@ from bot.domain.incidents import Incident, IncidentState, SeriesKey
 from bot.domain.judge import Finding, Outcome, SeriesState, Streak
 from bot.domain.runs import DataCard, Run
 from bot.errors import StateError
+from bot.render.views import MessageView, RunPageView, TicketView
 from bot.store import Database, aside, contacts, fires, incidents, leases, runs
 from bot.store.aside import SetAside
 from bot.store.backup import back_up
@@ -33,7 +34,6 @@ from bot.store.codec import dump, load
 from bot.store.contacts import Contact
 from bot.store.database import VERSION_TABLE
 from bot.store.tables import metadata
-from bot.views import MessageView, RunPageView, TicketView
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,8 +10,8 @@ import pytest
 import render_samples as samples
 
 from bot.errors import TemplateError
-from bot.render import Renderer, check_overrides
 from bot.render.confined import Budget, Worker, shared_worker
+from bot.render.renderer import Renderer, check_overrides
 
 BUDGET = Budget(memory_bytes=96 * 1024**2, cpu_seconds=0.4, wall_seconds=60)
 MEMORY = Budget(memory_bytes=96 * 1024**2, cpu_seconds=30, wall_seconds=60)

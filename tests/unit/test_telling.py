@@ -8,7 +8,7 @@ import pytest
 from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
 from bot.domain.judge import Outcome
-from bot.domain.telling import Places, Publish, effects_of, wants_page
+from bot.domain.notifications import Places, Publish, effects_of, wants_page
 
 INCIDENT = Incident("abc", Kind.REGRESSED, SeriesKey("p"), IncidentState.OPEN, "run1", datetime(2026, 1, 1, tzinfo=UTC))
 PLACES = Places("demo", "Pipeline", "Pipeline 2026", "jira", "confluence", "slack", "C1")

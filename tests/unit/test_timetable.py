@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.timetable import Every, Once, first_after, latest_until, read_at, read_cron
+from bot.config.timetable import Every, Once, first_after, latest_until, read_at, read_cron
 
 BERLIN = ZoneInfo("Europe/Berlin")  # 2026: forward on 29 March at 02:00, back on 25 October at 03:00
 LORD_HOWE = ZoneInfo("Australia/Lord_Howe")  # changes by half an hour: back on 5 April at 02:00

@@ -13,12 +13,12 @@ from state_samples import TICKET, comment, open_ticket, tell
 from test_dispatch import Bench, Wording, attach, no_drawing  # noqa: F401  a fixture
 
 from bot.app import make_herald
-from bot.config import Config
-from bot.deliver import Services
+from bot.config.models import Config
+from bot.delivery.delivery import Services
 from bot.domain.effects import EffectKind, ObjectKey, ObjectKind
 from bot.domain.fires import FireState
 from bot.errors import StateError
-from bot.serve import Orders, Server
+from bot.serve.loop import Orders, Server
 from bot.store import fires, outbox
 from bot.store.tables import outbox as rows
 from tests.unit.simulation import World, configured, make_server
@@ -94,7 +94,7 @@ def test_a_chart_that_cannot_be_drawn_ends_no_drain(bench, workers, monkeypatch)
     def draw(chart):
         raise OverflowError("cannot convert float infinity to integer")
 
-    monkeypatch.setattr("bot.deliver.draw_history", draw)
+    monkeypatch.setattr("bot.delivery.delivery.draw_history", draw)
     bench.owe(open_ticket(), attach(EffectKind.ATTACH_TO_TICKET, TICKET), comment("run6"))
     bench.dispatcher(workers=workers).drain(MINUTE)
     assert [kind for kind, _ in bench.parked] == [EffectKind.ATTACH_TO_TICKET]
@@ -239,16 +239,16 @@ def test_a_step_of_a_cycle_that_breaks_once_loses_no_fire(world, sqlite_database
 
 
 def test_due_times_that_cannot_be_told_leave_the_other_pipelines_theirs(world, sqlite_database, monkeypatch):
-    import bot.schedule
+    import bot.pipeline.scheduling
 
-    real = bot.schedule.first_after
+    real = bot.pipeline.scheduling.first_after
 
     def first_after(timetable, moment):
         if timetable.interval == MINUTE:
             raise OverflowError("date value out of range")
         return real(timetable, moment)
 
-    monkeypatch.setattr("bot.schedule.first_after", first_after)
+    monkeypatch.setattr("bot.pipeline.scheduling.first_after", first_after)
     config = configured({"a": {"schedule": {"every": "1m"}}, "b": {"schedule": {"every": "2m"}}})
     server = make_server(world, sqlite_database, config)
     serve(server, world)
@@ -259,7 +259,7 @@ def test_due_times_that_cannot_be_told_leave_the_other_pipelines_theirs(world, s
 
 
 def test_a_pipeline_that_cannot_be_listened_for_leaves_the_others_heard(world, sqlite_database, monkeypatch):
-    from bot.judging import Judging
+    from bot.judging.judging import Judging
 
     heard: list[str] = []
 

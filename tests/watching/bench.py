@@ -10,12 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bot.adapters.memory import MemoryTracker, MemoryWiki
 from bot.app import Herald, Surroundings, make_herald
-from bot.config import Config
-from bot.cycle import CycleReport
-from bot.deliver import Services
-from bot.dispatch import ignore_step
+from bot.config.models import Config
+from bot.delivery.delivery import Services
+from bot.delivery.dispatcher import ignore_step
+from bot.pipeline.cycle import CycleReport
+from bot.services.memory.memory import MemoryTracker, MemoryWiki
 from bot.store import Database, incidents, runs
 from bot.store.runs import JudgedRun
 

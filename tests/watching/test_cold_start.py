@@ -35,8 +35,8 @@ atexit.register(lambda: json.dump([each for each in met if each[1] in sys.module
 """
 _TOGETHER = """
 import sys, threading, time
-from bot.adapters.mlflow import MlflowRunStore
-from bot.config import MlflowSection
+from bot.services.mlflow.run_store import MlflowRunStore
+from bot.config.models import MlflowSection
 
 def look(number):
     found.append([each.name for each in MlflowRunStore(MlflowSection(tracking_uri=sys.argv[1])).experiments(("search",))])
@@ -151,7 +151,7 @@ def test_twenty_pipelines_that_begin_at_once_are_all_judged_and_no_thread_import
     add_artifacts(bench)
     text, secrets = configure(bench, sandbox)
     (tmp_path / "config.toml").write_text(text)
-    code = f"{_WATCHED}\nfrom bot.cli import main; main()"
+    code = f"{_WATCHED}\nfrom bot.cli.main import main; main()"
     state = tmp_path / "herald.db"
     with (tmp_path / "log").open("w") as log:
         herald = subprocess.Popen(

@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from bot.config import StoreSection
+from bot.cli.dry_run import rehearse
+from bot.config.models import StoreSection
 from bot.domain.incidents import IncidentState
 from bot.domain.judge import Outcome
-from bot.rehearse import rehearse
 from bot.store import Database
 from bot.store.backup import back_up, restore
 from tests.watching.bench import BAD, GOOD, NAME
@@ -168,10 +168,10 @@ def test_after_a_restore_what_happened_meanwhile_is_filed_once(bench, tmp_path):
 
 
 def test_a_past_of_several_pages_is_read_to_its_end(bench, monkeypatch):
-    monkeypatch.setattr("bot.adapters.mlflow._PAGE", 2)
-    monkeypatch.setattr("bot.judging.BASELINE_RUNS", 4)
-    monkeypatch.setattr("bot.cycle.BASELINE_RUNS", 4)
-    monkeypatch.setattr("bot.cycle._AT_ONCE", 2)
+    monkeypatch.setattr("bot.services.mlflow.run_store._PAGE", 2)
+    monkeypatch.setattr("bot.judging.judging.BASELINE_RUNS", 4)
+    monkeypatch.setattr("bot.pipeline.cycle.BASELINE_RUNS", 4)
+    monkeypatch.setattr("bot.pipeline.cycle._AT_ONCE", 2)
     ids = bench.log_row([GOOD] * 7 + [BAD] * 2, bench.now() - timedelta(hours=1))
     bench.cycle(experiment="search", watch={"recent": 2})
     assert all(bench.is_judged(run_id) for run_id in ids)

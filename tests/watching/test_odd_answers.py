@@ -11,11 +11,11 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from bot.adapters.mlflow import MlflowRunStore
-from bot.config import MlflowSection
+from bot.config.models import MlflowSection
 from bot.domain.runs import Release, Run, RunStatus
 from bot.errors import RunStoreError
 from bot.ports import Experiment, Selection
+from bot.services.mlflow.run_store import MlflowRunStore
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RUN = Run("a" * 32, "run", RunStatus.FINISHED, NOW, NOW)

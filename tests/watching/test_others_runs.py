@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from bot.adapters.mlflow import MlflowRunStore
 from bot.app import make_run_store
-from bot.config import MlflowSection
-from bot.doctor_mlflow import check_mlflow
+from bot.config.models import MlflowSection
+from bot.doctor.mlflow import check_mlflow
+from bot.services.mlflow.run_store import MlflowRunStore
 from tests.watching.bench import GOOD
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.adapters.mlflow_times import read_moment
+from bot.services.mlflow.times import read_moment
 from tests.watching.bench import GOOD, Bench
 
 UNITS = {"seconds": 1, "microseconds": 10**6, "nanoseconds": 10**9}

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bot.adapters.mlflow import MlflowRunStore
-from bot.config import MlflowSection
+from bot.config.models import MlflowSection
 from bot.domain.runs import Release
 from bot.errors import RunStoreError
 from bot.ports import Selection
+from bot.services.mlflow.run_store import MlflowRunStore
 
 
 def read_all(file: Path) -> list[str]:

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import update
 from typer.testing import CliRunner
 
-from bot.cli import app
-from bot.domain.sight import Look
+from bot.cli.main import app
+from bot.domain.blindness import Look
 from bot.errors import NoStoreError
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
 from bot.store import Database, looks

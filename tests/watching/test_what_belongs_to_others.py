@@ -16,14 +16,14 @@ import pytest
 import sqlalchemy
 from werkzeug import Response
 
-from bot.adapters.mlflow import MlflowRunStore
-from bot.adapters.mlflow_opening import look
 from bot.app import make_run_store, with_absolute_paths
-from bot.config import Config, MlflowSection
-from bot.doctor_mlflow import check_mlflow
+from bot.config.models import Config, MlflowSection
+from bot.doctor.mlflow import check_mlflow
 from bot.domain.incidents import Kind
 from bot.errors import NoStoreError, RunStoreError
 from bot.ports import Selection
+from bot.services.mlflow.opening import look
+from bot.services.mlflow.run_store import MlflowRunStore
 from tests.conftest import postgres_do
 from tests.watching.bench import BAD, GOOD, Bench
 

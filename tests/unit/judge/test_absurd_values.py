@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from judged_runs import HR, POLICIES, judge_all, make_run, make_table
 
-from bot.compose import metric_row
-from bot.config import MetricSection
+from bot.cli.judge_file import judge_lines
+from bot.config.models import MetricSection
 from bot.domain.judge import Outcome, Reason, SeriesState, assess
 from bot.domain.judge.offline import change_points, measure_stretches
 from bot.domain.judge.overtime import judge_series
 from bot.domain.judge.paired import measure_pairs, moderated_p
 from bot.domain.policy import LARGEST, Direction, Guard, MetricPolicy, MinEffect, Preset
 from bot.domain.runs import Baseline, DataCard, ExampleTable
-from bot.judge_lines import judge_lines
+from bot.judging.run_views import metric_row
 from bot.store.codec import dump, load
 
 WILD = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

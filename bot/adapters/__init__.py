@@ -1,1 +1,0 @@
-"""One module a service; they never import one another."""

@@ -1,0 +1,67 @@
+"""One message to see whether a chat works, sent once whatever becomes of it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bot.app import make_chat
+from bot.config.models import Config
+from bot.errors import ConfigError, IntegrationError, RetryableError
+
+_TEXTS = {
+    "en": "A test message from Herald\n\nIt shows that Herald can post here. Nothing happened, and nothing needs you.",
+    "zh": "Herald 的测试消息\n\n这条消息说明 Herald 可以在此发言。没有发生任何事情，无需处理。",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What became of the message to one channel."""
+
+    ok: bool
+    said: str
+
+
+def try_chat(config: Config, name: str | None, channel: str | None) -> Iterator[Tried]:
+    """Post to the channels of a chat, each once; raises ConfigError where config has none such."""
+    name = _name_of(config, name)
+    channels = (channel,) if channel else _channels_of(config, name)
+    if not channels:
+        raise ConfigError(f"chat.{name}: no pipeline and no digest names a channel of it: give one with --channel")
+    chat = make_chat(config.chat[name])
+    for each in channels:
+        mark = f"test message {secrets.token_hex(4)}"  # no incident's, by which it would be known again
+        try:
+            posted = chat.post(each, mark, f"tone: good\n{_TEXTS[_locale_of(config, name, each)]}")
+        except RetryableError as error:
+            what = "may or may not have been posted: look there before you try again" if error.doubtful else "failed"
+            yield Tried(ok=False, said=f"{name} {each}: {what}. {error}")
+        except IntegrationError as error:
+            yield Tried(ok=False, said=f"{name} {each}: failed. {error}")
+        else:
+            yield Tried(ok=True, said=f"{name} {each}: posted" + (f", {posted.url}" if posted.url else "."))
+
+
+def _locale_of(config: Config, name: str, channel: str) -> str:
+    readers = [each for each, section in config.pipeline.items() if (section.chat, section.channel) == (name, channel)]
+    return config.locale_of(readers[0] if readers else "", name, channel)
+
+
+def _name_of(config: Config, name: str | None) -> str:
+    known = sorted(config.chat)
+    if name is None and len(known) == 1:
+        return known[0]
+    if name not in config.chat:
+        there = ", ".join(known) or "none"
+        asked = "say which chat to try" if name is None else f"there is no chat {name!r}"
+        raise ConfigError(f"chat: {asked}; the configuration has {there}")
+    return name
+
+
+def _channels_of(config: Config, name: str) -> tuple[str, ...]:
+    found = [each.channel for each in config.pipeline.values() if each.chat == name]
+    if config.digest is not None and config.digest.chat == name:
+        found.append(config.digest.channel)
+    return tuple(dict.fromkeys(each for each in found if each))

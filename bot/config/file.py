@@ -1,0 +1,239 @@
+"""Reads config.toml; secrets come from the environment or a secrets directory, never from the file."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import SettingsError
+
+from bot.config.models import ENV_PREFIX, SECRETS, Config
+from bot.errors import ConfigError
+
+_MOST_BYTES = 1_000_000
+_SECRET_VARIABLES = (
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_TRACKING_PASSWORD",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_ACCESS_KEY",
+)
+_KINDS = {"tracker": ("jira", "trello"), "chat": ("slack", "webhook")}  # where a section may be of several
+
+
+def load_config(path: Path, secrets_dir: Path | None = None) -> Config:
+    """Read the configuration, or raise ConfigError naming the file, the key, the value and what would be right."""
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ConfigError(f"{path}: is larger than {_MOST_BYTES:,} bytes: is it a configuration?")
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: there is no such file; `herald init` writes one, or name another with --config"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: is not TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deep") from None
+    _refuse_secrets(path, raw)
+    _refuse_password(path, raw)
+    _refuse_signal_url(path, raw)
+    try:
+        return Config(_secrets_dir=secrets_dir, **raw)
+    except ValidationError as error:
+        raise _refusal(path, error.errors(include_url=False)) from None
+    except (SettingsError, TypeError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def secrets_of(config: BaseModel) -> Iterator[str]:
+    """Yield every secret that a configuration holds, and those of MLflow's own variables."""
+    yield from _secret_values(config)
+    yield from (os.environ[name] for name in _SECRET_VARIABLES if name in os.environ)
+
+
+def _secret_values(value: object) -> Iterator[str]:
+    match value:
+        case SecretStr():
+            yield value.get_secret_value()
+            yield from _password_in(value.get_secret_value())
+        case str():
+            yield from _password_in(value)
+        case BaseModel():
+            yield from (secret for each in vars(value).values() for secret in _secret_values(each))
+        case Mapping():
+            yield from (secret for each in value.values() for secret in _secret_values(each))
+        case list() | tuple():
+            yield from (secret for each in value for secret in _secret_values(each))
+
+
+def _password_in(address: str) -> Iterator[str]:
+    if "://" in address:
+        with suppress(ValueError):
+            yield urlsplit(address).password or ""
+
+
+def check_config(path: Path, text: str) -> None:
+    """Raise ConfigError where *text* could not stand in *path*, whatever secrets are still to be set."""
+    raw = tomllib.loads(text)
+    _refuse_password(path, raw)
+    try:
+        Config(**raw)
+    except ValidationError as error:
+        problems = [each for each in error.errors(include_url=False) if not _is_missing_secret(each)]
+        if problems:
+            raise _refusal(path, problems) from None
+
+
+def _refusal(path: Path, problems: Sequence[ErrorDetails]) -> ConfigError:
+    return ConfigError("\n".join(f"{path}: {_explain(problem)}" for problem in problems))
+
+
+def _is_missing_secret(problem: ErrorDetails) -> bool:
+    return problem["type"] == "missing" and problem["loc"][-1] in SECRETS
+
+
+def _refuse_secrets(path: Path, raw: Mapping[str, Any]) -> None:
+    for kind in ("tracker", "wiki", "chat"):
+        services = raw.get(kind, {})
+        for name, service in services.items() if isinstance(services, dict) else ():
+            for key in SECRETS:
+                if isinstance(service, dict) and key in service:
+                    where = _how_to_give((kind, name, key))
+                    raise ConfigError(f"{path}: {kind}.{name}.{key}: a secret does not belong in this file; {where}")
+
+
+def _refuse_signal_url(path: Path, raw: Mapping[str, Any]) -> None:
+    if _at(raw, ("dead_man", "url")) is not None:
+        where = _how_to_give(("dead_man", "url"))
+        raise ConfigError(f"{path}: dead_man.url: a secret does not belong in this file; {where}")
+
+
+def _refuse_password(path: Path, raw: Mapping[str, Any]) -> None:
+    addresses: list[tuple[str, ...]] = [("store", "url"), ("mlflow", "tracking_uri"), ("mlflow", "ui_url")]
+    for kind in ("tracker", "wiki", "chat"):
+        services = raw.get(kind)
+        addresses += [(kind, name, "url") for name in services] if isinstance(services, dict) else []
+    for keys in addresses:
+        if _holds_password(_at(raw, keys)):
+            where = _how_to_give(keys) if keys[0] == "store" or keys[-1] == "tracking_uri" else "leave it out"
+            raise ConfigError(f"{path}: {'.'.join(keys)}: a password does not belong in this file; {where}")
+
+
+def _at(raw: Mapping[str, Any], keys: Sequence[str]) -> object:
+    value: object = raw
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _holds_password(address: object) -> bool:
+    try:
+        return isinstance(address, str) and bool(urlsplit(address).password)
+    except ValueError:  # not an address at all: what it is used for says so
+        return False
+
+
+def _how_to_give(key: tuple[str, ...]) -> str:
+    joined = "__".join(key)
+    return f"set {ENV_PREFIX}{joined.upper()}, or put it in a file named {ENV_PREFIX.lower()}{joined} in --secrets-dir"
+
+
+def _explain(problem: ErrorDetails) -> str:
+    """Say in one line what is wrong with a key and what would be right."""
+    location = _location(problem["loc"])
+    key = ".".join(location)
+    match problem["type"]:
+        case "extra_forbidden":
+            known = sorted(_known_keys(location[:-1], problem["loc"]))
+            near = difflib.get_close_matches(location[-1], known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+            return f"{key}: is not a key of the configuration; {hint}"
+        case "missing":
+            if _holds_secret(location):
+                return f"{key}: is missing; {_how_to_give(location)}"
+            return f"{key}: is missing"
+        case "value_error":
+            message = str(problem["ctx"]["error"])
+        case "union_tag_invalid":
+            return f"{key}.kind: {problem['ctx']['tag']!r} is not one of {list(_KINDS[location[0]])}"
+        case "union_tag_not_found":
+            return f"{key}.kind: is missing; it should be {' or '.join(_KINDS[location[0]])}"
+        case _:
+            message = _in_words(problem)
+    value = problem["input"]
+    shown = f"{value!r} " if isinstance(value, str | int | float) and not _holds_secret(location) else ""
+    return f"{key}: {shown}{message}" if key else message
+
+
+_SHAPES = {
+    "dict_type": "should be a section with keys of its own",
+    "model_type": "should be a section with keys of its own",
+    "model_attributes_type": "should be a section with keys of its own",
+    "tuple_type": 'should be a list, such as ["one", "two"]',
+}
+_PATTERNS = {  # of names, in words
+    r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "should begin with a letter or digit, and have letters, digits, _ . and - alone",
+    r"^[a-z][a-z0-9_]*$": "should begin with a small letter, and have small letters, digits and _ alone",
+    r"^[a-z0-9]+$": "should have small letters and digits alone",
+    r"^models:/[^/:@]+@[^/:@]+$": "should be models:/NAME@ALIAS",
+    r"^\S+$": "should have no spaces",
+    r"^(params|tags)\..+$": "should be params.NAME or tags.NAME",
+}
+_SUBJECTS = ("Input ", "String ", "Tuple ", "Dictionary ")  # of pydantic's sentences; ours begin with the value
+
+
+def _in_words(problem: ErrorDetails) -> str:
+    """Return pydantic's words as the rest of a sentence that begins with the value."""
+    pattern = problem.get("ctx", {}).get("pattern", "")
+    text = _PATTERNS.get(pattern) or _SHAPES.get(problem["type"], problem["msg"])
+    text = text.replace(" after validation", "")
+    subject = next((subject for subject in _SUBJECTS if text.startswith(subject)), "")
+    return text.removeprefix(subject)
+
+
+def _location(raw: tuple[int | str, ...]) -> tuple[str, ...]:
+    """Return the keys to the problem, without pydantic's own: the kind of a service, the sign that a name is wrong."""
+    parts = tuple(str(part) for part in raw if part != "[key]")
+    return parts[:2] + parts[3:] if parts[:1] and parts[0] in _KINDS else parts
+
+
+def _holds_secret(location: tuple[str, ...]) -> bool:
+    if location == ("dead_man", "url"):
+        return True
+    return location[:1] in {("tracker",), ("wiki",), ("chat",)} and location[-1] in SECRETS
+
+
+def _known_keys(location: tuple[str, ...], raw: tuple[int | str, ...]) -> set[str]:
+    """Return the keys of the section at *location*; *raw* says of which kind its service is."""
+    found: set[str] = set()
+    for model in _models_at(Config, location):
+        kind = model.model_fields.get("kind")
+        if kind is None or raw[0] not in _KINDS or kind.default in raw:
+            found.update(model.model_fields)
+    return found
+
+
+def _models_at(annotation: Any, location: tuple[str, ...]) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        if not location:
+            yield annotation
+        elif field := annotation.model_fields.get(location[0]):
+            yield from _models_at(field.annotation, location[1:])
+    elif get_origin(annotation) is dict:
+        if location:
+            yield from _models_at(get_args(annotation)[1], location[1:])
+    elif get_origin(annotation) in {Annotated, Union, types.UnionType}:
+        for option in get_args(annotation):
+            yield from _models_at(option, location)

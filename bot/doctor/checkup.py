@@ -1,0 +1,166 @@
+"""Looks at every connection, permission and name that a configuration leans on, and says what to do about it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import assert_never
+
+from bot.app import make_run_store
+from bot.config.models import (
+    ChatSection,
+    Config,
+    ConfluenceSection,
+    JiraSection,
+    SlackSection,
+    TrackerSection,
+    TrelloSection,
+    WebhookSection,
+)
+from bot.config.paths import with_absolute_paths
+from bot.doctor.mlflow import check_mlflow
+from bot.errors import StateError
+from bot.judging.unread import say_unread
+from bot.render.renderer import check_overrides
+from bot.runtime.private_files import is_open_to_others
+from bot.services.checks import Check, Examined, TicketWants, walled
+from bot.store import Database, aside, runs
+from bot.store.database import explain_version, is_newer, newest_version
+
+_OTHER_STORE = "Set store.url to a database that can be written."
+
+
+def examine(config: Config, folder: Path, clock: Callable[[], datetime], *, fix: bool = False) -> Iterator[Examined]:
+    """Look at one place after the other; with *fix*, make what is missing and safe to make."""
+    config = with_absolute_paths(config, folder)
+    yield _behind_a_wall("store", partial(_check_store, config, folder / config.jobs_folder))
+    if config.templates:
+        yield _behind_a_wall("templates", partial(_check_templates, folder / config.templates))
+    yield _behind_a_wall("mlflow", lambda: check_mlflow(config, make_run_store(config), clock()))
+    for name, tracker in config.tracker.items():
+        wants = _wants(config, name)
+        yield _behind_a_wall(f"tracker.{name}", partial(_check_tracker, tracker, wants, clock(), fix=fix))
+    for name, wiki in config.wiki.items():
+        yield _behind_a_wall(f"wiki.{name}", partial(_check_wiki, wiki, clock(), fix=fix))
+    for name, chat in config.chat.items():
+        channels = dict.fromkeys(p.channel for p in config.pipeline.values() if p.chat == name and p.channel)
+        yield _behind_a_wall(f"chat.{name}", partial(_check_chat, chat, list(channels), clock()))
+
+
+def _behind_a_wall(place: str, look: Callable[[], Iterable[Check]]) -> Examined:
+    """Look at a place; whatever goes wrong there is said, and the next is looked at all the same."""
+    return Examined(place, tuple(walled("answer", look)))
+
+
+def _check_store(config: Config, jobs: Path) -> Iterator[Check]:
+    try:
+        database = Database(config.store.url.get_secret_value(), read_only=True)
+        found, obstacle = database.version(), database.why_not_writable()
+        of_runs = list(_check_judged(database, config)) if found == newest_version() else []
+        database.close()
+    except StateError as error:
+        yield Check("database", ok=False, said=str(error), remedy=_OTHER_STORE)
+        return
+    yield _judge_store(database.address, found, obstacle)
+    yield from of_runs
+    yield from _check_privacy(database.file, jobs)
+
+
+def _check_judged(database: Database, config: Config) -> Iterator[Check]:
+    """Say which runs are set aside, and what the latest of each pipeline was judged without."""
+    with database.begin() as tx:
+        for name, some in aside.of_each(tx).items():
+            said = f"{len(some):,} could not be judged; the latest, {some[-1].name}: {some[-1].why}"
+            remedy = "Look at what that run logged. The others are judged; it is tried again, by the next version too."
+            yield Check(f"runs set aside of {name}", ok=False, said=said, remedy=remedy)
+        for name in config.pipeline:
+            last = runs.latest(tx, name)
+            for each in () if last is None else last.unread:
+                said = f"the latest run was judged without: {say_unread(each)}"
+                yield Check(f"artifacts of {name}", ok=True, said=said, remedy="Mend what the job logs.")
+
+
+def _judge_store(address: str, found: str | None, obstacle: str | None) -> Check:
+    if found is not None and is_newer(found):
+        return Check("database", ok=False, said=f"{address}: {explain_version(found)}", remedy="Install that Herald.")
+    if obstacle is not None:
+        return Check("database", ok=False, said=f"{address}: {obstacle}", remedy=_OTHER_STORE)
+    if found is None:
+        return Check("database", ok=True, said=f"{address}: there is none yet; the first run makes it")
+    is_ours = found == newest_version()
+    return Check("database", ok=True, said=address if is_ours else f"{address}: {explain_version(found)}")
+
+
+def _check_privacy(file: Path | None, jobs: Path) -> Iterator[Check]:
+    """Warn of what other accounts of this machine may read; tickets and logs say more than everybody should know."""
+    kept = [] if file is None else [file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))]
+    for path in (*kept, jobs):
+        if is_open_to_others(path):
+            mode = "700" if path.is_dir() else "600"
+            said = f"{path} is open to other accounts of this machine"
+            yield Check("privacy", ok=True, said=said, remedy=f"chmod {mode} {shlex.quote(str(path))}")
+
+
+def _check_templates(overrides: Path) -> Iterator[Check]:
+    if not overrides.is_dir():
+        remedy = "Make the folder, or take templates out of the configuration."
+        yield Check("folder", ok=False, said=f"there is no folder {overrides}", remedy=remedy)
+        return
+    problems = check_overrides(overrides)
+    for problem in problems:
+        yield Check(
+            "template", ok=False, said=str(problem), remedy="Mend or remove it; Herald's own is used until then."
+        )
+    if not problems:
+        said = f"{overrides}: names and syntax are right; whether they render, `herald run NAME --dry-run` says"
+        yield Check("templates", ok=True, said=said)
+
+
+def _wants(config: Config, tracker: str) -> TicketWants:
+    """Gather what the pipelines of a tracker set on its tickets."""
+    ours = [pipeline for pipeline in config.pipeline.values() if pipeline.tracker == tracker]
+    return TicketWants(
+        labels=_distinct(label for each in ours for label in each.tickets.labels),
+        priorities=_distinct(each.tickets.priority for each in ours),
+        components=_distinct(component for each in ours for component in each.tickets.components),
+        assignees=_distinct(each.assignee for each in ours),
+    )
+
+
+def _distinct(values: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for value in values if value))
+
+
+def _check_tracker(section: TrackerSection, wants: TicketWants, now: datetime, *, fix: bool) -> Iterator[Check]:
+    match section:
+        case JiraSection():
+            from bot.services.jira.checks import check_jira
+
+            return check_jira(section, wants, now)
+        case TrelloSection():
+            from bot.services.trello.checks import check_trello
+
+            return check_trello(section, wants, now, fix=fix)
+        case _:
+            assert_never(section)
+
+
+def _check_wiki(section: ConfluenceSection, now: datetime, *, fix: bool) -> Iterator[Check]:
+    from bot.services.confluence.checks import check_confluence
+
+    return check_confluence(section, now, fix=fix)
+
+
+def _check_chat(section: ChatSection, channels: list[str], now: datetime) -> Iterator[Check]:
+    from bot.services.slack.checks import check_slack, check_webhook
+
+    match section:
+        case SlackSection():
+            return check_slack(section, channels, now)
+        case WebhookSection():
+            return check_webhook(section, channels)
+        case _:
+            assert_never(section)

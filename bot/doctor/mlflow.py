@@ -1,0 +1,164 @@
+"""What the doctor looks at in MLflow: the server, and what each pipeline wants of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from functools import partial
+from urllib.parse import urlsplit
+
+from bot.config.models import Config, PipelineSection
+from bot.domain.runs import Release, Run, Trouble
+from bot.errors import ArtifactsAwayError, NoStoreError, RunStoreError
+from bot.judging.blindness import say_nothing_there
+from bot.ports import RunStore, Selection
+from bot.services.checks import Check, walled
+from bot.services.mlflow.opening import is_server
+from bot.text.formats import duration
+
+_LONG_AGO = timedelta(days=90)  # runs that ended earlier are not looked for
+_NEWEST = 20  # runs whose metrics are compared with those of the configuration
+_NAMED = 8  # metrics
+_LIBRARIES = {
+    "s3": "boto3",
+    "r2": "boto3",
+    "b2": "boto3",
+    "gs": "google-cloud-storage",
+    "wasbs": "azure-storage-blob",
+    "abfss": "azure-storage-file-datalake",
+    "sftp": "pysftp",
+}
+_ALONE = "Until then its runs are judged by their metrics alone."
+_CHECK_ADDRESS = "Check mlflow.tracking_uri."
+_CHECK_ACCOUNT = "Check mlflow.tracking_uri, and MLflow's own variables for user and token."
+
+
+def check_mlflow(config: Config, store: RunStore, now: datetime) -> Iterator[Check]:
+    """Look at the tracking server, and at what each pipeline wants of it, by the queries that Herald makes."""
+    try:
+        version = store.version()
+        store.experiments(("*",))
+    except NoStoreError as error:
+        is_made = all(pipeline.job is not None for pipeline in config.pipeline.values())
+        remedy = "The first job makes it, where the path is right." if is_made else _CHECK_ADDRESS
+        yield Check("address", ok=is_made, said=str(error), remedy=remedy)
+        return
+    except RunStoreError as error:
+        yield Check("address", ok=False, said=str(error), remedy=_remedy_for(error, config.mlflow.tracking_uri))
+        return
+    which = f"MLflow {version}" if version else "it does not say its version"
+    yield Check("address", ok=True, said=f"answers: {which} (the oldest server that can be asked is 2.3)")
+    for name, pipeline in config.pipeline.items():
+        yield from walled(f"runs of {name}", partial(_check_pipeline, name, pipeline, store, now))
+
+
+def _remedy_for(error: RunStoreError, address: str) -> str:
+    """Advise what the sentence does not; only servers ask who one is by MLflow's own variables."""
+    if error.advises:
+        return "Do what the sentence says."
+    return _CHECK_ACCOUNT if is_server(address) else _CHECK_ADDRESS
+
+
+def _check_pipeline(name: str, pipeline: PipelineSection, store: RunStore, now: datetime) -> Iterator[Check]:
+    try:
+        yield _check_schedule(name, pipeline)
+        yield _check_runs(name, pipeline, store, now)
+        yield from _check_metrics(name, pipeline, store)
+        yield _check_release(name, pipeline.pinned, store)
+        yield from _check_artifacts(name, pipeline, store)
+    except RunStoreError as error:
+        yield Check(f"runs of {name}", ok=False, said=str(error), remedy="Mend what the sentence names.")
+
+
+def _check_runs(name: str, pipeline: PipelineSection, store: RunStore, now: datetime) -> Check:
+    """Say of a pipeline's experiments whether they are there, and how old their last run is."""
+    check = f"runs of {name}"
+    found = store.experiments(pipeline.watched)
+    wanted = pipeline.experiment or ", ".join(pipeline.watch.experiments)
+    if not found:
+        if pipeline.job is not None:
+            return Check(check, ok=True, said=f"{wanted} is made by the first job")
+        remedy = "Check experiment (or watch.experiments), and that the account of MLflow's variables may read it."
+        return Check(check, ok=False, said=say_nothing_there(pipeline, store), remedy=remedy)
+    selection = Selection(pipeline.watch.filter, pipeline.watch.nested)
+    ended = [run for each in found for run in store.runs_since(each, now - _LONG_AGO, selection)]
+    if not ended:
+        return Check(check, ok=True, said=f"{wanted} has had none for {duration(_LONG_AGO, 'en')}")
+    last = max(ended, key=lambda run: run.ended)
+    ago = duration(max(now - last.ended, timedelta(0)), "en")
+    return Check(check, ok=True, said=f"the last, {last.name}, ended {ago} ago")
+
+
+def _check_schedule(name: str, pipeline: PipelineSection) -> Check:
+    check = f"schedule of {name}"
+    if pipeline.schedule is not None:
+        return Check(check, ok=True, said="it has one")
+    remedy = f'Add [pipeline.{name}.schedule] with every = "1h", unless something else calls `herald run {name}`.'
+    return Check(
+        check, ok=True, said=f"pipeline {name} has no schedule: `herald serve` never looks at it", remedy=remedy
+    )
+
+
+def _check_metrics(name: str, pipeline: PipelineSection, store: RunStore) -> Iterator[Check]:
+    """Say which configured metrics no recent run has, and what those runs have that is named alike."""
+    selection = Selection(pipeline.watch.filter, pipeline.watch.nested)
+    newest = [run for each in store.experiments(pipeline.watched) for run in store.newest(each, _NEWEST, selection)]
+    there = sorted({metric for run in newest for metric in run.metrics})
+    for metric, section in pipeline.metrics.items():
+        if not newest or metric in there:
+            continue
+        near = get_close_matches(metric, there, n=1)
+        has = f"did you mean {near[0]}?" if near else f"they have {', '.join(there[:_NAMED]) or 'no metric at all'}."
+        said = f"none of the {len(newest)} newest runs has {metric}; {has}"
+        remedy = (
+            f"Correct the name pipeline.{name}.metrics.{metric}, or set optional = true where only some runs log it."
+        )
+        yield Check(f"metrics of {name}", ok=section.optional, said=said, remedy="" if section.optional else remedy)
+
+
+def _check_artifacts(name: str, pipeline: PipelineSection, store: RunStore) -> Iterator[Check]:
+    """Say which experiments keep their artifacts where they cannot be had from here; one of each place is tried."""
+    places = {_place(each.artifacts): each for each in store.experiments(pipeline.watched) if each.artifacts}
+    selection = Selection(pipeline.watch.filter, pipeline.watch.nested)
+    for experiment in list(places.values())[:_NAMED]:
+        why = next(filter(None, (_why_not_had(store, run) for run in store.newest(experiment, 1, selection))), "")
+        if why:
+            said = f"the artifacts of {experiment.name} ({experiment.artifacts}) cannot be had from here: {why}"
+            yield Check(f"artifacts of {name}", ok=True, said=said, remedy=f"{_way_to(experiment.artifacts)} {_ALONE}")
+
+
+def _place(artifacts: str) -> tuple[str, str]:
+    parts = urlsplit(artifacts)
+    return (parts.scheme, parts.netloc) if parts.netloc else (parts.scheme, artifacts)
+
+
+def _why_not_had(store: RunStore, run: Run) -> str:
+    """Try what judging a run tries; return why it does not work, or nothing."""
+    try:
+        unread = store.load(run).unread
+    except ArtifactsAwayError as error:
+        return str(error)
+    return next((each.detail for each in unread if each.trouble is Trouble.NOT_HAD), "")
+
+
+def _way_to(artifacts: str) -> str:
+    scheme = urlsplit(artifacts).scheme
+    if scheme == "mlflow-artifacts":
+        return "Only the server gives these: name its address (http) in mlflow.tracking_uri."
+    if scheme in _LIBRARIES:
+        return f"Install {_LIBRARIES[scheme]} beside Herald, and give it the account of that storage."
+    return "Let this machine reach that place."
+
+
+def _check_release(name: str, release: Release | None, store: RunStore) -> Check:
+    check = f"release of {name}"
+    if release is None:
+        said = "none is named: decay in steps too small to be seen one by one shows only against a release"
+        remedy = f'Where there is a released model, add [pipeline.{name}.release] with model = "models:/NAME@ALIAS".'
+        return Check(check, ok=True, said=said, remedy=remedy)
+    found = store.released(release)
+    if found is None:
+        remedy = f"Set the alias in MLflow, or check pipeline.{name}.release; until then only recent runs are compared."
+        return Check(check, ok=False, said=f"MLflow has no run behind {release}", remedy=remedy)
+    return Check(check, ok=True, said=f"{release} is the run {found.name}")

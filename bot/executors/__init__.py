@@ -1,0 +1,1 @@
+"""Where jobs run: one folder an executor, and what they share."""

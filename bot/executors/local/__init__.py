@@ -1,0 +1,1 @@
+"""Jobs as processes of this machine, each with a keeper of its own."""

@@ -1,0 +1,152 @@
+"""When pipelines are due: each due time becomes a fire, once, whatever happens in between."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.config.models import Config, ScheduleSection
+from bot.config.timetable import first_after, latest_until
+from bot.domain.fires import Fire
+from bot.runtime.log import describe, get_logger
+from bot.store import fires, pipelines
+from bot.store.pipelines import KnownPipeline
+
+_PUNCTUAL = timedelta(minutes=1)  # a due time met this late was not missed
+
+log = get_logger(__name__)
+
+
+Looked = dict[str, tuple[datetime, datetime]]  # by pipeline: a due time that is right, and when that was found
+
+
+def record_due(tx: Connection, config: Config, now: datetime, looked: Looked | None = None) -> dict[str, str]:
+    """Record a fire for every pipeline that is due; return those whose due times could not be told, and why.
+
+    A pipeline whose last fire is not over is left alone: of the due times that pass meanwhile, the latest is recorded
+    afterwards. So one run makes up for all that were missed, be it that the pipeline was busy or Herald was not there.
+    """
+    waiting = {fire.pipeline for fire in fires.waiting(tx)}
+    all_known = pipelines.know_all(tx, config.pipeline, now)
+    broken: dict[str, str] = {}
+    for name, pipeline in config.pipeline.items():
+        try:
+            known = _keep_up(tx, all_known[name], pipeline.schedule, config.zone_of(name), now)
+            known = _look_anew(
+                tx, known, pipeline.schedule, config.zone_of(name), now, {} if looked is None else looked
+            )
+            if pipeline.schedule is not None and name not in waiting:
+                _record_if_due(tx, known, pipeline.schedule, config.zone_of(name), now)
+        except SQLAlchemyError:  # the state's trouble is everybody's
+            raise
+        except Exception as error:
+            log.exception("broke", what=f"schedule of {name}")
+            broken[name] = describe(error)
+    return broken
+
+
+def _record_if_due(
+    tx: Connection, known: KnownPipeline, schedule: ScheduleSection, zone: ZoneInfo, now: datetime
+) -> None:
+    if known.next_due is not None and known.next_due <= now:
+        _record(tx, known, known.next_due, schedule, zone, now)
+    elif schedule.after is not None:
+        _record_after(tx, known, schedule, now)
+
+
+def next_due_times(config: Config, known: Mapping[str, KnownPipeline], now: datetime) -> dict[str, datetime]:
+    """Return when each pipeline is due next by the clock; one that waits for another is left out."""
+    due: dict[str, datetime] = {}
+    for name, pipeline in config.pipeline.items():
+        timetable = pipeline.schedule.timetable(config.zone_of(name)) if pipeline.schedule else None
+        stored = known.get(name)
+        if stored is not None and stored.next_due and stored.schedule == _text(pipeline.schedule, config.zone_of(name)):
+            due[name] = stored.next_due
+        elif timetable is not None and (moment := first_after(timetable, now)) is not None:
+            due[name] = moment
+    return due
+
+
+def _keep_up(
+    tx: Connection, known: KnownPipeline, schedule: ScheduleSection | None, zone: ZoneInfo, now: datetime
+) -> KnownPipeline:
+    """Take note of a schedule that changed; a due time of the old one that had passed by then is still due."""
+    text = _text(schedule, zone)
+    if known.schedule == text:
+        return known
+    timetable = schedule.timetable(zone) if schedule else None
+    next_due = first_after(timetable, now) if timetable else None
+    if schedule is not None and known.next_due is not None and known.next_due <= now:
+        next_due = known.next_due
+    log.info("scheduled", pipeline=known.name, next=next_due.isoformat() if next_due else "")
+    return pipelines.reschedule(tx, known, text, now, next_due)
+
+
+def _look_anew(
+    tx: Connection,
+    known: KnownPipeline,
+    schedule: ScheduleSection | None,
+    zone: ZoneInfo,
+    now: datetime,
+    looked: Looked,
+) -> KnownPipeline:
+    """Work a due time out anew that lies further ahead than the timetable's next: a clock was wrong when it was stored.
+
+    What was found right stays right while the clock goes on.
+    """
+    due, (right, since) = known.next_due, looked.get(known.name, (None, now))
+    timetable = schedule.timetable(zone) if schedule is not None else None
+    if due is None or timetable is None or due <= now or (due == right and since <= now):
+        return known
+    first = first_after(timetable, now)
+    if first is not None and first < due:
+        log.warning("due time worked out anew", pipeline=known.name, next=first.isoformat(), was=due.isoformat())
+        known = pipelines.plan(tx, known, first)
+    if known.next_due is not None:
+        looked[known.name] = known.next_due, now
+    return known
+
+
+def _record(
+    tx: Connection, known: KnownPipeline, first: datetime, schedule: ScheduleSection, zone: ZoneInfo, now: datetime
+) -> None:
+    """Record the latest due time since *first*, which has come, and note the next one."""
+    if now < first + _delay(known.name, first, schedule.jitter):
+        return
+    timetable = schedule.timetable(zone)
+    due = (latest_until(timetable, first, now) if timetable else None) or first
+    if now < due + _delay(known.name, due, schedule.jitter):
+        due = first  # the later one will come in its time
+    if schedule.catch_up == "one" or now <= due + _delay(known.name, due, schedule.jitter) + _PUNCTUAL:
+        fires.record(tx, known.name, due)
+    pipelines.plan(tx, known, first_after(timetable, due) if timetable else None)
+
+
+def _record_after(tx: Connection, known: KnownPipeline, schedule: ScheduleSection, now: datetime) -> None:
+    """Record a fire for the latest time that the pipeline before this one ended well."""
+    assert schedule.after is not None
+    since = known.scheduled_since or known.known_since
+    before: Fire | None = fires.latest_success(tx, schedule.after, since)
+    if before is None or before.ended_at is None:
+        return
+    start = before.ended_at + _delay(known.name, before.ended_at, schedule.jitter)
+    if start <= now and (schedule.catch_up == "one" or now <= start + _PUNCTUAL):
+        fires.record(tx, known.name, before.ended_at)
+
+
+def _delay(name: str, due: datetime, jitter: timedelta) -> timedelta:
+    """Return how much later than due a pipeline starts: by chance, but the same whoever asks."""
+    digest = hashlib.sha256(f"{name}\x1f{due.isoformat()}".encode()).digest()
+    return jitter * (int.from_bytes(digest[:4], "big") / 2**32)
+
+
+def _text(schedule: ScheduleSection | None, zone: ZoneInfo) -> str:
+    """Return what the due times follow from, to notice a change."""
+    if schedule is None:
+        return ""
+    return f"cron={schedule.cron} every={schedule.every} at={schedule.at} after={schedule.after} in {zone.key}"

@@ -1,0 +1,379 @@
+"""What templates see: finished strings and names of outcomes, no arithmetic left to do.
+
+Words belong to the templates; numbers, dates and the team's own names for things come finished. `links` of a view names
+objects of other services (a ticket, a page); they are bound when the text is rendered, to a :class:`Bound` or to None
+where the other service has not delivered yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from bot.domain.digest import DigestSection
+from bot.domain.effects import ObjectKey
+from bot.domain.incidents import Kind
+from bot.domain.judge.findings import Outcome, Reason
+from bot.domain.runs import Unread
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An object of another service that exists: where to find it and what to call it."""
+
+    title: str
+    url: str
+    external_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    name: str
+    run_id: str
+    url: str  # in MLflow; empty where MLflow has no page
+    when: str  # date and time it ended, in the pipeline's time zone
+    seed: str = ""
+    duration: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRow:
+    """One metric (or one metric of a slice) against its baseline."""
+
+    metric: str  # as MLflow knows it, `ndcg_at_10`
+    plain: str  # as the team calls it, `Ranking quality`
+    outcome: Outcome | None  # None: reported, not judged
+    reason: Reason | None
+    value: str
+    baseline: str  # empty where there is none
+    change: str  # `-0.0252`
+    relative: str  # `-14.8 %`
+    interval: str  # 95 %, `-0.0310 to -0.0194`
+    spread: str  # between runs, `0.0019`
+    detectable: str  # smallest change this much data could have shown
+    part: str = ""  # `department = GROCERY`
+    share_of_loss: str = ""  # `76 %`, slices only
+    examples: str = ""  # how many; slices only
+    higher_is_better: bool = True
+    why: str = ""  # why it matters, in the team's words
+    is_release: bool = False  # the baseline is the released run, not the recent ones
+    now: str = ""  # what the change leads to from the baseline, where that is not the value: a mean of newest runs
+    over: str = ""  # how many runs that mean is of
+
+
+class Source(StrEnum):
+    """Where it may be seen what is different about a run."""
+
+    PARAMS = "params"
+    CARD = "card"
+    COMMIT = "commit"
+
+
+@dataclass(frozen=True, slots=True)
+class FactRow:
+    """A parameter or a fact of the data card, and what it was before."""
+
+    name: str
+    value: str
+    before: str
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChartView:
+    """A metric's history: drawn at delivery, without words that need a Chinese font."""
+
+    metric: str
+    labels: tuple[str, ...]  # short names of the runs, oldest first
+    values: tuple[float, ...]
+    outcomes: tuple[Outcome | None, ...]
+    baseline: float | None = None
+    band: float | None = None  # half-width of what runs differ by, in the metric's unit
+    filename: str = "history.png"  # holds a hash of the content
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictView:
+    """What one sentence needs in order to say how a run stands."""
+
+    outcome: Outcome
+    kind: Kind | None  # of the incident, where there is one
+    pipeline: str  # its title
+    headline: MetricRow | None  # the metric to speak of first: the one that moved most, in its spreads
+    also: tuple[str, ...]  # plain names of the other metrics that share the outcome
+    slices: tuple[MetricRow, ...]  # where most of the loss is, most first
+    baseline_runs: str  # `3`
+    bad_runs: str  # runs in a row that show it, `2`
+    reruns_agree: bool = False  # confirmed by a rerun with another seed, rather than by the next run
+    exit_code: str = ""  # of a failed job, or `timeout`, `lost`, `start`
+    silent_for: str = ""  # how long no run came; of a silence
+    cadence: str = ""  # how often one is expected; of a silence
+    unseen_for: str = ""  # how long the runs could not be looked at
+    said: str = ""  # why not, in the words of whoever was asked
+    whole: bool = False  # the incident is of all metrics of its runs
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesView:
+    """What `herald judge` says of a series as its newest run leaves it."""
+
+    verdict: VerdictView
+    onset: str = ""  # the run that it began with
+    interval: str = ""  # 95 %, `−0.055 to −0.041 (−11.0 % to −8.2 %)`
+    detectable: str = ""  # `0.012 (2.4 %)`
+
+
+@dataclass(frozen=True, slots=True)
+class CutRow:
+    """A change of level in a whole series."""
+
+    at: str  # the run that the new level begins with
+    before: str
+    after: str
+    change: str
+    relative: str
+    interval: str
+
+
+@dataclass(frozen=True, slots=True)
+class StretchesView:
+    """What `herald judge` says of a whole series seen from its end."""
+
+    metric: str
+    values: str  # how many
+    level: str  # the newest
+    cuts: tuple[CutRow, ...]
+    detectable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PairsView:
+    """What `herald judge` says of two runs compared example by example."""
+
+    outcome: Outcome
+    row: MetricRow
+    slices: tuple[str, ...]  # that got worse
+    compared: str = ""  # how many slices there were
+
+
+@dataclass(frozen=True, slots=True)
+class TicketView:
+    verdict: VerdictView
+    run: RunView  # the run that confirmed it
+    onset: RunView  # the first bad one
+    rows: tuple[MetricRow, ...]
+    slices: tuple[MetricRow, ...]
+    facts: tuple[FactRow, ...]  # what changed in data card and parameters against the baseline
+    owner: str
+    marker: str
+    chart: str = ""  # filename of the attached chart
+    log_tail: str = ""  # last lines of a failed job
+    release: RunView | None = None  # the released run, where a row is held against it
+    compared: tuple[Source, ...] = ()  # what both this run and the baseline have on record
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # report
+
+
+class CommentKind(StrEnum):
+    REPEAT = "repeat"
+    RECOVERY = "recovery"
+
+
+@dataclass(frozen=True, slots=True)
+class CommentView:
+    kind: CommentKind
+    verdict: VerdictView
+    run: RunView
+    rows: tuple[MetricRow, ...]
+    mark: str  # by which the comment is found again
+    duration: str = ""  # how long the incident lasted; recovery only
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # report
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRow:
+    """A simpler method on the same data, as the run logged it: what keeps a team honest."""
+
+    name: str  # `popularity`; empty for the run itself
+    values: tuple[str, ...]  # one a metric of `peer_metrics`; empty where it was not measured
+
+
+@dataclass(frozen=True, slots=True)
+class RunPageView:
+    title: str  # unique in the space: ends with the run's short id
+    verdict: VerdictView
+    run: RunView
+    rows: tuple[MetricRow, ...]
+    slices: tuple[MetricRow, ...]
+    params: tuple[FactRow, ...]
+    facts: tuple[FactRow, ...]
+    chart: ChartView | None
+    marker: str  # of the incident; empty where there is none
+    labels: tuple[str, ...] = ()
+    previous: RunView | None = None
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # previous, pipeline, archive
+    peers: tuple[PeerRow, ...] = ()
+    peer_metrics: tuple[str, ...] = ()  # plain names
+    release: RunView | None = None  # the released run, where config names one
+    unread: tuple[Unread, ...] = ()  # what the run was judged without, since it could not be read
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivePageView:
+    """The page of a pipeline's year; the wiki lists the pages of runs below it."""
+
+    title: str
+    pipeline: str
+    year: str
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    run: RunView
+    outcome: Outcome
+    values: tuple[str, ...]  # one a judged metric, in the order of PipelinePageView.metrics
+    page_title: str = ""  # of the run's page; empty where none was published
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIncidentRow:
+    verdict: VerdictView
+    since: str
+    owner: str
+    marker: str  # by which the wiki lists tickets; empty where it cannot
+    ticket: str = ""  # the name among `links` of a ticket that the wiki cannot list
+
+
+@dataclass(frozen=True, slots=True)
+class PipelinePageView:
+    title: str
+    pipeline: str
+    description: str
+    owner: str
+    metrics: tuple[str, ...]  # plain names
+    history: tuple[HistoryRow, ...]  # newest first
+    incidents: tuple[OpenIncidentRow, ...]
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # tickets
+
+
+class Tone(StrEnum):
+    """The colour of a message."""
+
+    BAD = "bad"
+    WATCH = "watch"
+    GOOD = "good"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """The one message about an incident, as it should read now."""
+
+    tone: Tone
+    verdict: VerdictView
+    run: RunView
+    onset: RunView
+    rows: tuple[MetricRow, ...]
+    owner: str
+    mark: str
+    duration: str = ""  # how long the incident lasted, once it is over
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # ticket, report
+
+
+class DigestKind(StrEnum):
+    """What a line of the digest says."""
+
+    UNDELIVERED = "undelivered"  # Herald itself needs help
+    UNSURE = "unsure"  # messages that may be lost
+    REFUSED = "refused"  # a service does not take Herald's account
+    MISSING = "missing"  # what config names is not there
+    UNSEEN = "unseen"  # its runs cannot be looked at
+    NOT_LOOKED = "not_looked"  # Herald has not looked for its runs
+    UNJUDGED = "unjudged"  # a metric that cannot be judged
+    SET_ASIDE = "set_aside"  # runs that make no sense
+    STANDING = "standing"  # an open incident
+    RECOVERED = "recovered"
+    IMPROVED = "improved"
+    SUSPECTED = "suspected"
+    DISMISSED = "dismissed"
+    DUE = "due"
+
+
+@dataclass(frozen=True, slots=True)
+class DigestLine:
+    """What one sentence of the digest needs; what does not belong to its kind is empty."""
+
+    kind: DigestKind
+    pipeline: str = ""  # its title
+    incident: Kind | None = None
+    row: MetricRow | None = None  # the metric to speak of
+    also: tuple[str, ...] = ()  # plain names of the other metrics
+    others: tuple[str, ...] = ()  # and of those that cannot be judged either, for another reason or since another day
+    whole: bool = False  # the incident is of all metrics of its runs
+    why: str = ""  # why the metric matters, in the team's words
+    is_new: bool = False  # since the last digest
+    when: str = ""  # since when, or when next
+    duration: str = ""
+    owner: str = ""
+    service: str = ""  # as config calls it, with its channel
+    count: str = ""
+    metric: str = ""  # the one that cannot be judged, as the team calls it
+    said: str = ""  # why it could not be looked at, in the words of whoever was asked
+    watches: bool = False  # it looks for what others run, rather than running a job
+    ticket: str = ""  # its name among the links
+
+
+@dataclass(frozen=True, slots=True)
+class DigestPart:
+    section: DigestSection
+    lines: tuple[DigestLine, ...]
+    more: str = ""  # how many lines there was no room for
+
+
+@dataclass(frozen=True, slots=True)
+class DigestView:
+    title: str  # of its page, unique in the space
+    tone: Tone
+    since: str
+    until: str
+    is_quiet: bool
+    runs: str  # judged since the last digest
+    pipelines: str
+    parts: tuple[DigestPart, ...]  # those that have lines, in their order
+    mark: str
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """A link on a ticket to the object that `links` names `report`."""
+
+    links: Mapping[str, ObjectKey]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsView:
+    labels: tuple[str, ...]
+
+
+View = (
+    TicketView
+    | CommentView
+    | RunPageView
+    | ArchivePageView
+    | PipelinePageView
+    | MessageView
+    | ChartView
+    | LinkView
+    | LabelsView
+    | DigestView
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unset:
+    """A field that a tracker refused, what was to be set, and the tracker's words."""
+
+    field: str
+    value: str
+    words: str

@@ -1,0 +1,99 @@
+"""How everything stands: pipelines, their last findings, next times and open incidents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from sqlalchemy import Connection
+
+from bot.domain.blindness import Look
+from bot.domain.effects import Marker, ObjectKey, ObjectKind
+from bot.domain.incidents import Incident, IncidentState
+from bot.judging.doubts import Doubt, find_doubts
+from bot.pipeline.scheduling import next_due_times
+from bot.render.views import Bound
+from bot.reports.reader import Readable
+from bot.store import aside, backlog, incidents, looks, outbox, pipelines, runs
+from bot.store.aside import SetAside
+from bot.store.outbox import EffectState, Refusal
+from bot.store.runs import JudgedRun
+
+
+@dataclass(frozen=True, slots=True)
+class OpenIncident:
+    incident: Incident
+    ticket: Bound | None
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOverview:
+    name: str
+    last: JudgedRun | None
+    next_due: datetime | None
+    after: str | None  # the pipeline it waits for
+    incidents: tuple[OpenIncident, ...]  # that are not over, oldest first; the latest of them where there are many
+    count: int  # of all that are not over
+    set_aside: tuple[SetAside, ...] = ()  # runs that broke what judges them, the oldest first
+    doubts: tuple[Doubt, ...] = ()  # metrics that cannot be judged
+    look: Look | None = None  # how the looks at its runs have gone; None where there was none
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    pipelines: tuple[PipelineOverview, ...]
+    owed: int
+    parked: int
+    refused: tuple[Refusal, ...] = ()  # where our account is not taken
+
+
+def overview(herald: Readable, limit: int | None = None) -> Overview:
+    """Gather how everything stands from the state; of each pipeline's incidents the latest *limit*, or all."""
+    config = herald.config
+    with herald.database.begin() as tx:
+        due = next_due_times(config, pipelines.find_all(tx), herald.around.clock())
+        counts = incidents.count_standing(tx)
+        standing = _with_tickets(herald, tx, incidents.standing_of_each(tx, limit))
+        set_aside = aside.of_each(tx)
+        seen_when = looks.of_pipelines(tx)
+        owed = backlog.count(tx)
+        refused = tuple(outbox.refusals(tx))
+        seen = tuple(
+            PipelineOverview(
+                name,
+                runs.latest(tx, name),
+                due.get(name),
+                pipeline.schedule.after if pipeline.schedule is not None else None,
+                tuple(standing.get(name, ())),
+                counts.get(name, 0),
+                tuple(set_aside.get(name, ())),
+                tuple(find_doubts(tx, name)),
+                seen_when.get(name),
+            )
+            for name, pipeline in config.pipeline.items()
+        )
+    return Overview(seen, owed[EffectState.PENDING], owed[EffectState.PARKED], refused)
+
+
+def filed_since(herald: Readable, name: str, started: datetime) -> Sequence[OpenIncident]:
+    """Return the incidents of a pipeline that people were told of since a moment, with their tickets."""
+    with herald.database.begin() as tx:
+        found = [i for i in incidents.of_pipeline(tx, name, IncidentState.OPEN) if i.told_at and i.told_at >= started]
+        return [each for some in _with_tickets(herald, tx, found).values() for each in some]
+
+
+def _with_tickets(herald: Readable, tx: Connection, found: Iterable[Incident]) -> Mapping[str, Sequence[OpenIncident]]:
+    """Add the tickets of incidents, and gather them by pipeline."""
+    keys = [(incident, _ticket_of(herald, incident)) for incident in found]
+    known = outbox.known_objects(tx, [key for _, key in keys if key is not None])
+    told = (OpenIncident(i, known[key].bound if key is not None and key in known else None) for i, key in keys)
+    return {name: list(some) for name, some in groupby(told, key=lambda each: each.incident.series.pipeline)}
+
+
+def _ticket_of(herald: Readable, incident: Incident) -> ObjectKey | None:
+    section = herald.config.pipeline.get(incident.series.pipeline)
+    if section is None or section.tracker is None:
+        return None
+    return ObjectKey(section.tracker, ObjectKind.TICKET, str(Marker(herald.config.instance, incident.incident_id)))

@@ -1,0 +1,1 @@
+"""What the process itself is made of: its clock, its log, deadlines, private files."""

@@ -1,0 +1,1 @@
+"""The loop of `herald serve`, what goes on beside it, and its end."""

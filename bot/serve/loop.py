@@ -1,0 +1,264 @@
+"""The loop of `herald serve`: rounds that record what is due, start what waits, deliver what is owed, until stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+
+from bot.app import Herald, load_for_work, make_dead_man
+from bot.delivery.dispatcher import LEASE
+from bot.errors import HeraldError, IntegrationError
+from bot.pipeline.cycle import LEASE_OF
+from bot.pipeline.scheduling import Looked, record_due
+from bot.ports import DeadMan
+from bot.reports.digest import owe_due_digest
+from bot.runtime.log import describe, get_logger, journal
+from bot.serve.background import Errand, Task, start_thread
+from bot.serve.shutdown import STOP_SECONDS, Orders
+from bot.store import ahead, fires, leases, outbox, retention
+
+_ROUND_SECONDS = 1.0
+_BETWEEN_DELIVERIES = timedelta(seconds=5)
+_BETWEEN_LISTENINGS = timedelta(seconds=30)  # for silence
+_BETWEEN_LOOKS = timedelta(seconds=20)  # whether a digest is due
+_BETWEEN_SETTINGS = timedelta(minutes=1)
+_BEFORE_CLEARING = timedelta(minutes=10)  # after the start: a clock that was wrong then is found out by now
+_BETWEEN_CLEARINGS = timedelta(days=1)
+_AFTER_BUSY = timedelta(seconds=5)
+_TO_LEAVE = 2.0  # seconds of those in which Herald has to end
+_FOR_CYCLES = 6.0  # seconds, before their jobs are ended
+_HANGS_AFTER = 2 * LEASE  # an effect that is under way so long will not end any more
+_LOOKS_AT_ONCE = 8  # pipelines without a job; what they read is MLflow's, and that may be one SQLite file
+
+log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Server:
+    """Runs pipelines at their times and delivers what is owed, until stopped.
+
+    Fires are rows before anything starts, and one cycle at a time works on a pipeline's rows. Nothing that is kept in
+    memory here is missed after a crash.
+    """
+
+    herald: Herald
+    orders: Orders
+    reconfigured: Callable[[Herald], Herald]  # raises ConfigError where the configuration cannot be used
+    stop_jobs: bool = False
+    start_task: Callable[[str, Callable[[], None]], Task] = start_thread
+    cycles: dict[str, Errand] = field(default_factory=dict)  # by pipeline
+    delivery: Errand = field(default_factory=lambda: Errand("delivery"))
+    listening: Errand = field(default_factory=lambda: Errand("listening for silence"))
+    digesting: Errand = field(default_factory=lambda: Errand("digest"))
+    forgetting: Errand = field(default_factory=lambda: Errand("forgetting what is old"))
+    setting: Errand = field(default_factory=lambda: Errand("setting right what a clock left"))
+    keeping: Errand = field(default_factory=lambda: Errand("keeping the state"))  # the loop's own part
+    dead_man: DeadMan | None = None
+    signalling: Errand = field(default_factory=lambda: Errand("dead man's switch"))
+    looked: Looked = field(default_factory=dict)
+    unscheduled: dict[str, str] = field(default_factory=dict)  # pipelines whose due times cannot be told, and why
+
+    def run(self) -> bool:
+        """Serve until stopped; jobs that run then live on, to be adopted by the next Herald, or end if so asked.
+
+        Says whether everything that was under way has come to its end.
+        """
+        load_for_work(self.herald.config)
+        self.dead_man = make_dead_man(self.herald.config)
+        self.forgetting.rest(self.herald.around.clock(), _BEFORE_CLEARING)
+        log.info("serving", pipelines=len(self.herald.config.pipeline))
+        self._name_the_unscheduled()
+        while not self.orders.stop:
+            self.round()
+            self.orders.wait(_ROUND_SECONDS)
+        return self.finish()
+
+    def _name_the_unscheduled(self) -> None:
+        """Say which pipelines nothing here will look at: a server without schedules would sit there in silence."""
+        for name, section in self.herald.config.pipeline.items():
+            if section.schedule is None:
+                log.warning("pipeline has no schedule: only `herald run` looks at it", pipeline=name)
+
+    def round(self) -> None:
+        """Do once what is done again and again; what goes wrong is logged, and tried again later."""
+        if self.orders.reload:
+            self.orders.reload = False
+            journal.forget()
+            self._reload()
+        now = self.herald.around.clock()
+        if self.keeping.may_start(now):
+            self.keeping.attempt(lambda: self._record_and_start(now), self.herald.around.clock)
+        self._send(self.setting, self._set_right, now, pause=_BETWEEN_SETTINGS)
+        self._send(self.delivery, self._deliver, now, pause=_BETWEEN_DELIVERIES)
+        self._send(self.digesting, lambda: owe_due_digest(self.herald), now, pause=_BETWEEN_LOOKS)
+        self._send(self.forgetting, self._forget, now, pause=_BETWEEN_CLEARINGS)
+        self._send(self.listening, self._listen, now, pause=_BETWEEN_LISTENINGS)
+        if self.herald.config.dead_man is not None and self.is_healthy:
+            self._send(self.signalling, self._signal, now, pause=self.herald.config.dead_man.every)
+
+    def finish(self) -> bool:
+        """Let what is under way come to its next stop, as long as there is time for it, and end jobs if so asked.
+
+        What is owed stays owed. Says whether everything has ended.
+        """
+        log.info("stopping")
+        began, errands = time.monotonic(), [*self._errands(), self.signalling]
+        if self.stop_jobs:
+            _join(self.cycles.values(), began + _FOR_CYCLES)
+            for name, section in self.herald.config.pipeline.items():
+                if section.job is not None:
+                    errands.append(Errand(f"end of the job of {name}"))
+                    self._send(errands[-1], partial(self._stop_job, name), self.herald.around.clock())
+        _join(errands, began + STOP_SECONDS - _TO_LEAVE)
+        left = [errand.name for errand in errands if errand.is_under_way]
+        log.info("stopped", **{"still at work": ", ".join(left)} if left else {})
+        return not left
+
+    def _stop_job(self, name: str) -> None:
+        if self.herald.cycle(name).stop_job():
+            log.info("job stopped", pipeline=name)
+
+    def _record_and_start(self, now: datetime) -> None:
+        """Record what is due, and start a cycle for each pipeline with a fire that is not over, while there is room."""
+        herald, owner = self.herald, self.herald.dispatcher.owner
+        with herald.database.begin() as tx:
+            self.unscheduled = record_due(tx, herald.config, now, self.looked)
+            herald.around.on_step("round.recording")
+            waiting = fires.waiting(tx)
+            at_work = [name for name, errand in self.cycles.items() if errand.is_under_way]
+            leases.give_back_all_but(tx, LEASE_OF, owner.name, at_work)
+            elsewhere = leases.held_by_others(tx, LEASE_OF, owner.name, owner.clock(tx), owner.may_take_over)
+        herald.around.on_step("round.recorded")
+        for name in dict.fromkeys(fire.pipeline for fire in waiting):
+            if name in herald.config.pipeline and self._has_room(name, elsewhere):
+                errand = self.cycles.setdefault(name, Errand(name))
+                self._send(errand, partial(self._cycle, herald, errand), now)
+
+    def _has_room(self, name: str, elsewhere: Collection[str]) -> bool:
+        """Say whether the limit of jobs lets a pipeline start, or that of looks where it has no job.
+
+        Pipelines at which others are at work, such as `herald run`, take the places of jobs too.
+        """
+        configured = self.herald.config.pipeline
+
+        def looks(other: str) -> bool:
+            return other in configured and configured[other].job is None
+
+        at_work = {other for other, errand in self.cycles.items() if errand.is_under_way}
+        if looks(name):
+            return sum(looks(other) for other in at_work) < _LOOKS_AT_ONCE
+        return sum(not looks(other) for other in at_work.union(elsewhere)) < self.herald.config.jobs_at_once
+
+    def _cycle(self, herald: Herald, errand: Errand) -> None:
+        report = herald.cycle(errand.name).resume()
+        if report.busy:
+            if not errand.is_waiting:
+                log.info("waiting: another Herald is at work on it", pipeline=errand.name)
+            errand.rest(herald.around.clock(), _AFTER_BUSY)
+        errand.is_waiting = report.busy
+        self.delivery.hurry()
+        self.orders.wake()
+
+    def _listen(self) -> None:
+        """Look for pipelines of which no run comes; one that cannot be looked at leaves the others alone."""
+        failed: list[str] = []
+        for name in self.herald.config.pipeline:
+            if self.orders.stop:
+                break
+            try:
+                self.herald.cycle(name).listen()
+            except HeraldError as error:
+                failed.append(f"{name}: {error}")
+            except Exception as error:
+                failed.append(f"{name}: {describe(error)}")
+                log.exception("broke", what=f"listening for silence of {name}")
+        if failed:
+            raise HeraldError(f"{len(failed)} pipelines could not be looked at, such as {failed[0]}")
+
+    def _set_right(self) -> None:
+        """Bring back what a wrong clock has left ahead, by this Herald or another."""
+        with self.herald.database.begin() as tx:
+            count = ahead.bring_back(tx, self.herald.around.clock())
+        if count:
+            log.warning("brought back from ahead of the clock", rows=count, always=True)
+
+    def _forget(self) -> None:
+        config = self.herald.config
+        overlaps = {name: pipeline.watch.overlap for name, pipeline in config.pipeline.items()}
+        with self.herald.database.begin() as tx:
+            gone = retention.forget(tx, self.herald.around.clock() - config.store.keep, overlaps)
+        log.info("forgot what is old", rows=gone)
+
+    def _deliver(self) -> None:
+        self.herald.dispatcher.drain()
+
+    def _signal(self) -> None:
+        """Tell the dead man's switch that Herald is well: a round of the loop says so, however much is owed."""
+        if self.dead_man is None or self._is_refused():
+            self.signalling.rest(self.herald.around.clock(), _BETWEEN_DELIVERIES)
+            return
+        try:
+            self.dead_man.signal()
+        except IntegrationError as error:  # no trouble of Herald's own
+            log.warning("not signalled", error=str(error))
+
+    def _is_refused(self) -> bool:
+        """Say whether something waits for a service that does not take our account, which somebody has to mend."""
+        refusing = self.herald.dispatcher.traffic.refusing()
+        if not refusing:
+            return False
+        with self.herald.database.begin() as tx:
+            return any(refusal.service in refusing for refusal in outbox.refusals(tx))
+
+    @property
+    def is_healthy(self) -> bool:
+        """Say whether everything that Herald does went well the last time."""
+        if self.unscheduled or any(errand.trouble for errand in self._errands()):
+            return False
+        under_way = self.herald.dispatcher.traffic.longest(self.herald.around.clock())
+        return under_way < _HANGS_AFTER
+
+    def _errands(self) -> Iterator[Errand]:
+        cycles = list(self.cycles.values())  # a delivery asks while the loop adds to them
+        yield from (*cycles, self.delivery, self.listening, self.digesting, self.forgetting, self.setting, self.keeping)
+
+    def _send(
+        self, errand: Errand, work: Callable[[], None], now: datetime, *, pause: timedelta = timedelta(0)
+    ) -> None:
+        """Start an errand beside the loop, unless it is under way or it is too early for it."""
+        if errand.may_start(now):
+            errand.rest(now, pause)
+            attempt = partial(errand.attempt, work, self.herald.around.clock)
+            try:
+                errand.task = self.start_task(errand.name, attempt)
+            except RuntimeError as error:  # the machine has no room for another thread just now
+                log.error("not started", what=errand.name, error=str(error))  # noqa: TRY400
+                errand.fail(str(error), now)
+
+    def _reload(self) -> None:
+        """Take on the configuration as it reads now; one that cannot be used changes nothing."""
+        try:
+            herald = self.reconfigured(self.herald)
+            load_for_work(herald.config)
+            self.herald = herald
+        except HeraldError as error:
+            for line in str(error).splitlines():
+                log.error("configuration kept as it was", error=line, always=True)  # noqa: TRY400
+            return
+        except Exception:
+            log.exception("configuration kept as it was", always=True)
+            return
+        self.dead_man = make_dead_man(self.herald.config)
+        kept = self.herald.config.pipeline
+        self.cycles = {name: errand for name, errand in self.cycles.items() if name in kept or errand.is_under_way}
+        log.info("configuration read anew", pipelines=len(kept))
+
+
+def _join(errands: Iterable[Errand], until: float) -> None:
+    """Wait for errands to end, until then at the latest."""
+    for errand in list(errands):
+        if errand.task is not None:
+            errand.task.join(max(until - time.monotonic(), 0.0))

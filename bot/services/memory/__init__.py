@@ -1,0 +1,1 @@
+"""Services that keep everything in memory: what a dry run and unit tests talk to."""

@@ -1,0 +1,136 @@
+"""Fetches what a run keeps beside its metrics; what is broken there, or away, is told apart."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from bot.domain.job_protocol import CARD_FILE, TABLE_FILE
+from bot.domain.runs import DataCard, ExampleTable, Run, RunResult, Trouble, Unread
+from bot.errors import ArtifactsAwayError, in_short
+from bot.services.mlflow.data_cards import MOST_BYTES as CARD_BYTES
+from bot.services.mlflow.data_cards import read_card
+from bot.services.mlflow.example_tables import MOST_BYTES as TABLE_BYTES
+from bot.services.mlflow.example_tables import Columns, join, read_table
+from bot.services.mlflow.unreadable import UnreadableError
+
+_T = TypeVar("_T")
+_ALL = "artifacts"  # where not even their names can be had
+_AWAY_STATUS = {408, 425, 429, 500, 502, 503, 504}
+# What storage libraries say of a service that does not answer, or answers what is none; each has errors of its own.
+_AWAY_WORDS = re.compile(
+    r"Max retries exceeded|[Tt]imed? ?out|Connection (?:refused|reset|aborted|error)|Could not connect|"
+    r"Temporary failure|Name or service not known|Remote end closed|EndpointConnectionError|valid JSON format|"
+    r"\b(?:408|425|429|500|502|503|504)\b(?:\) when|[^/]{0,20}(?:Error|Unavailable|Gateway|Timeout|Too Many|!=))"
+)
+
+
+class _Listed(Protocol):
+    @property
+    def path(self) -> str: ...
+    @property
+    def is_dir(self) -> bool: ...
+    @property
+    def file_size(self) -> int | None: ...
+
+
+class ArtifactClient(Protocol):
+    def list_artifacts(self, run_id: str) -> Sequence[Any]: ...
+
+    def download_artifacts(self, run_id: str, path: str, dst_path: str) -> str: ...
+
+
+def fetch(client: ArtifactClient, run: Run, columns: Columns | None, check_there: Callable[[], None]) -> RunResult:
+    """Return the run with what its artifacts say, and with what could not be read of them.
+
+    *check_there* raises where the run itself cannot be read: then it is not its artifacts that are amiss.
+
+    :raises ArtifactsAwayError: where they cannot be had just now.
+    """
+    fetched = _Fetch(client, run, check_there)
+    listed = fetched.attempt(_ALL, lambda: {each.path: each for each in client.list_artifacts(run.run_id)}) or {}
+    with tempfile.TemporaryDirectory() as folder:
+
+        def read_the_card() -> DataCard:
+            card, left_out = read_card(fetched.download(listed[CARD_FILE], CARD_BYTES, folder))
+            fetched.leave_out(CARD_FILE, left_out)
+            return card
+
+        def read_the_table() -> ExampleTable:
+            table, left_out = read_table(fetched.download(listed[TABLE_FILE], TABLE_BYTES, folder), columns)
+            fetched.leave_out(TABLE_FILE, join(left_out))
+            return table
+
+        card = fetched.attempt(CARD_FILE, read_the_card) if CARD_FILE in listed else None
+        table = fetched.attempt(TABLE_FILE, read_the_table) if TABLE_FILE in listed else None
+    return RunResult(run, card or DataCard(), table, tuple(fetched.unread))
+
+
+class _Fetch:
+    """Goes for one artifact after the other, and notes what could not be read."""
+
+    def __init__(self, client: ArtifactClient, run: Run, check_there: Callable[[], None]) -> None:
+        self.unread: list[Unread] = []
+        self._check_there = check_there
+        self._client = client
+        self._run = run
+
+    def attempt(self, artifact: str, read: Callable[[], _T]) -> _T | None:
+        try:
+            return read()
+        except UnreadableError as error:
+            self.unread.append(error.of(artifact))
+        except Exception as error:  # every storage has a library of its own, or lacks it
+            self._check_there()
+            if is_away(error):
+                words = f"run {self._run.run_id}: {artifact} cannot be had just now: {in_short(error)}"
+                raise ArtifactsAwayError(words) from error
+            self.unread.append(Unread(artifact, Trouble.NOT_HAD, in_short(error)))
+        return None
+
+    def download(self, listed: _Listed, most: int, folder: str) -> Path:
+        if listed.is_dir:
+            raise UnreadableError(Trouble.FOLDER, "")
+        if listed.file_size is not None and listed.file_size > most:
+            raise UnreadableError(Trouble.TOO_LARGE, f"{listed.file_size:,} bytes; at most {most:,} are read")
+        path = Path(self._client.download_artifacts(self._run.run_id, listed.path, folder))
+        if path.is_dir():
+            raise UnreadableError(Trouble.FOLDER, "")
+        return path
+
+    def leave_out(self, artifact: str, words: str) -> None:
+        if words:
+            self.unread.append(Unread(artifact, Trouble.IN_PART, words))
+
+
+def is_away(error: BaseException) -> bool:
+    """Say whether an error tells that something does not answer just now, rather than what it answers."""
+    import requests
+
+    away = (
+        requests.ConnectionError,
+        requests.Timeout,
+        requests.exceptions.ChunkedEncodingError,
+        json.JSONDecodeError,
+        ConnectionError,
+        TimeoutError,
+    )
+    for each in _chain(error):
+        response = getattr(each, "response", None)
+        if isinstance(each, requests.HTTPError) and response is not None:
+            return response.status_code in _AWAY_STATUS
+        if isinstance(each, away):
+            return True
+    return any(_AWAY_WORDS.search(str(each)) for each in _chain(error))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

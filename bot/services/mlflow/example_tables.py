@@ -1,0 +1,374 @@
+"""Reads a run's per-example table within bounds: numbers are metrics, text is slices, whatever else is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bot.domain.policy import LARGEST
+from bot.domain.runs import ExampleTable, Floats, Strings, Trouble
+from bot.errors import in_short
+from bot.services.mlflow.unreadable import UnreadableError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+MOST_BYTES = 256_000_000  # of the file
+MOST_ROWS = 1_000_000
+MOST_MEMORY = 128_000_000  # bytes that a table may take once it is read
+_MOST_UNPACKED = 256_000_000  # bytes of the columns that are read
+_MOST_FOOTER = 16_000_000
+_MOST_FIELDS = 100_000  # of any list in the footer: columns, row groups
+_MOST_COLUMNS = 200  # that are read
+_LONGEST_CELL = 200  # characters
+_MOST_VALUES = 500  # that one slice column may hold
+_MOST_COMPARED = 50_000_000  # rows times values of a slice column: each value is looked for in every row
+_ROWS_AT_ONCE = 32_768
+_MOST_CHAINED = 128_000_000  # bytes that rows read at once may come to, were each as long as its whole column
+_ID, _WEIGHT = "example_id", "weight"
+_END = 8  # bytes at the end of a Parquet file: how long its footer is, and its mark
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns are needed, beside ids and weights; without it, all of numbers or text are."""
+
+    metrics: frozenset[str]
+    slices: frozenset[str]
+
+
+def read_table(path: Path, wanted: Columns | None) -> tuple[ExampleTable, tuple[str, ...]]:
+    """Return the columns *wanted*, as far as they are there, and in words what was left out.
+
+    What the file says of itself is looked at before any of it is read.
+
+    :raises UnreadableError: where its examples cannot be told apart or weighed, or where it is beyond the bounds.
+    """
+    too_long: list[str] = []
+    while True:
+        try:
+            table, left_out = _read(path, wanted, too_long)
+        except _TooLongError as error:
+            if error.column == _ID or error.column in too_long:
+                raise UnreadableError(Trouble.TOO_LARGE, str(error)) from None
+            too_long.append(error.column)
+        except UnreadableError:
+            raise
+        except Exception as error:  # whatever the library makes of bytes that anybody may have written
+            raise UnreadableError(Trouble.BROKEN, in_short(error)) from error
+        else:
+            return table, (*left_out, *(f"{name}: texts of more than {_LONGEST_CELL} characters" for name in too_long))
+
+
+class _TooLongError(ValueError):
+    """A text that is longer than any is read."""
+
+    def __init__(self, column: str) -> None:
+        super().__init__(f"{column!r} holds texts of more than {_LONGEST_CELL} characters")
+        self.column = column
+
+
+def _read(path: Path, wanted: Columns | None, without: Sequence[str]) -> tuple[ExampleTable, tuple[str, ...]]:
+    _check_size(path)
+    with _open(path) as file:
+        metadata = file.metadata
+        _check_rows(metadata.num_rows)
+        chosen, left_out = _choose(file.schema_arrow, wanted, without)
+        chained = _check_unpacked(metadata, chosen)
+    columns = {name: _Column(name) for name in chosen.names}
+    rows, at_once = 0, max(1, min(_ROWS_AT_ONCE, _MOST_CHAINED // max(chained.values(), default=1)))
+    # As dictionaries, texts take no more than what they are packed as: a long one may stand in every row.
+    as_dictionary = [name for name in (_ID, *chosen.texts) if name not in chained]
+    with _open(path, as_dictionary) as file:
+        for batch in file.iter_batches(batch_size=at_once, columns=list(columns)):
+            rows += batch.num_rows
+            _check_rows(rows)
+            for name, column in columns.items():
+                column.add(batch.column(batch.schema.get_field_index(name)), as_text=name not in chosen.numbers)
+            _check_memory(columns.values(), max(rows, metadata.num_rows))
+    if not rows:
+        raise UnreadableError(Trouble.BROKEN, "it holds no rows")
+    return _put_together(columns, chosen, left_out)
+
+
+def _check_size(path: Path) -> None:
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise UnreadableError(Trouble.TOO_LARGE, f"{size:,} bytes; at most {MOST_BYTES:,} are read")
+    with path.open("rb") as file:
+        file.seek(max(size - _END, 0))
+        footer = int.from_bytes(file.read(_END)[:4], "little")
+    if footer > min(size, _MOST_FOOTER):
+        raise UnreadableError(Trouble.BROKEN, "it is no Parquet file, or was cut off")
+
+
+def _open(path: Path, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(
+        path,
+        read_dictionary=list(as_dictionary),
+        thrift_string_size_limit=_MOST_FOOTER,
+        thrift_container_size_limit=_MOST_FIELDS,
+    )
+
+
+def _check_rows(rows: int) -> None:
+    if rows > MOST_ROWS:
+        raise UnreadableError(Trouble.TOO_LARGE, f"{rows:,} rows; at most {MOST_ROWS:,} are read")
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The columns to read."""
+
+    numbers: tuple[str, ...]  # metrics, and the weight where there is one
+    texts: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (_ID, *self.numbers, *self.texts)
+
+
+def _choose(schema: pa.Schema, wanted: Columns | None, without: Sequence[str]) -> tuple[_Chosen, list[str]]:
+    """Choose columns by their types; what is wanted and of another type is left out."""
+    ids = schema.get_all_field_indices(_ID)
+    if len(ids) != 1:
+        words = "no column" if not ids else "more than one column"
+        raise UnreadableError(Trouble.BROKEN, f"it has {words} {_ID!r}")
+    _check_id(schema.field(_ID).type)
+    weighs = schema.get_all_field_indices(_WEIGHT)
+    if len(weighs) > 1:
+        raise UnreadableError(Trouble.BROKEN, f"it has more than one column {_WEIGHT!r}")
+    if weighs and not _is_number(kind := schema.field(weighs[0]).type):
+        raise UnreadableError(Trouble.BROKEN, f"{_WEIGHT!r} holds {_named(kind)}, not numbers")
+    numbers, texts, left_out = [_WEIGHT] if weighs else [], [], []
+    for name in dict.fromkeys(schema.names):
+        if name in (_ID, _WEIGHT, *without) or not (wanted is None or name in wanted.metrics | wanted.slices):
+            continue
+        kind, times = schema.field(schema.get_all_field_indices(name)[0]).type, len(schema.get_all_field_indices(name))
+        if times > 1:
+            left_out.append(f"{name} is there {times} times")
+        elif _is_number(kind) and (wanted is None or name in wanted.metrics):
+            numbers.append(name)
+        elif _is_text(kind) and (wanted is None or name in wanted.slices):
+            texts.append(name)
+        elif wanted is not None:
+            left_out.append(f"{name} holds {_named(kind)}, not {'numbers' if name in wanted.metrics else 'text'}")
+    if len(numbers) + len(texts) > _MOST_COLUMNS:
+        raise UnreadableError(Trouble.TOO_LARGE, f"{len(numbers) + len(texts):,} columns; at most {_MOST_COLUMNS}")
+    return _Chosen(tuple(numbers), tuple(texts)), left_out
+
+
+def _named(kind: pa.DataType) -> str:
+    words = str(kind)
+    return words if len(words) <= 40 else f"{words[:40]}…"  # noqa: PLR2004 - of a nested type, enough to know it by
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain_type(kind.storage_type)
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    plain = _plain_type(kind)
+    known = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal)
+    return any(is_of(plain) for is_of in known)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    plain = _plain_type(kind)
+    known = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    return any(is_of(plain) for is_of in known)
+
+
+def _check_id(kind: pa.DataType) -> None:
+    import pyarrow as pa
+
+    plain = _plain_type(kind)
+    if pa.types.is_fixed_size_binary(plain) and plain.byte_width > _LONGEST_CELL:
+        raise _TooLongError(_ID)
+    if pa.types.is_nested(plain) or pa.types.is_null(plain) or pa.types.is_run_end_encoded(kind):
+        raise UnreadableError(Trouble.BROKEN, f"{_ID!r} holds {_named(kind)}, not text")
+
+
+def _check_unpacked(metadata: pq.FileMetaData, chosen: _Chosen) -> dict[str, int]:
+    """Refuse columns that would unpack to too much, by what the file says of them.
+
+    Returns how long texts may be, by column, that are written as what differs from the one before: each of them as long
+    as all of them are packed.
+    """
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    every = [group.column(place) for group in groups for place in range(metadata.num_columns)]
+    parts = [(name, part) for part in every if (name := _column_of(part.path_in_schema, chosen.names))]
+    unpacked = sum(part.total_uncompressed_size for _, part in parts)
+    if unpacked > _MOST_UNPACKED:
+        raise UnreadableError(Trouble.TOO_LARGE, f"{unpacked:,} bytes unpacked; at most {_MOST_UNPACKED:,} are read")
+    chained: dict[str, int] = {}
+    for name, part in parts:
+        if "DELTA_BYTE_ARRAY" in part.encodings:
+            chained[name] = max(chained.get(name, 1), part.total_uncompressed_size)
+        elif "DELTA_LENGTH_BYTE_ARRAY" in part.encodings:  # each is written out
+            chained.setdefault(name, 1)
+    return chained
+
+
+def _column_of(path: str, names: Sequence[str]) -> str | None:
+    """Name the column that a part of the file belongs to; of nested types there are parts with a path below it."""
+    top = path.partition(".")[0]
+    return path if path in names else top if top in names else None
+
+
+@dataclass(slots=True)
+class _Column:
+    """One column as it is read, part by part."""
+
+    name: str
+    parts: list[Any] = field(default_factory=list)
+    width: int = 0  # bytes that a row takes once all parts have the same type
+    broken: str = ""  # why it can no longer be used
+
+    def add(self, values: pa.Array, *, as_text: bool) -> None:
+        import pyarrow as pa
+
+        if self.broken:
+            return
+        try:
+            part = _texts(values, self.name) if as_text else _floats(values)
+        except _TooLongError:
+            raise
+        except (ValueError, TypeError, ArithmeticError, pa.ArrowException) as error:
+            self.parts, self.width, self.broken = [], 0, in_short(error)
+        else:
+            self.parts.append(part)
+            self.width = max(self.width, part.dtype.itemsize)
+
+    def whole(self) -> Any:
+        whole = np.concatenate(self.parts)
+        self.parts = []
+        return whole
+
+
+def _check_memory(columns: Iterable[_Column], rows: int) -> None:
+    needed = sum(column.width for column in columns) * rows
+    if needed > MOST_MEMORY:
+        raise UnreadableError(Trouble.TOO_LARGE, f"{needed:,} bytes of memory; it may take {MOST_MEMORY:,}")
+
+
+def _floats(values: pa.Array) -> Floats:
+    import pyarrow as pa
+
+    return np.asarray(_decoded(values).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _texts(values: pa.Array, name: str) -> Strings:
+    """Return text as it is, and of anything else what tells its values apart; empty where there is none."""
+    import pyarrow as pa
+
+    plain = _decoded(values, name)
+    kind = plain.type
+    if pa.types.is_floating(kind):
+        return _ids_of_floats(plain.cast(pa.float64()).to_numpy(zero_copy_only=False))
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        plain = pa.array([_readable(each) for each in plain.to_pylist()], pa.string())
+    elif pa.types.is_fixed_size_binary(kind):
+        plain = pa.array([None if each is None else each.hex() for each in plain.to_pylist()], pa.string())
+    elif not pa.types.is_string(kind):
+        plain = plain.cast(pa.large_string())
+    return np.asarray(plain.fill_null("").to_numpy(zero_copy_only=False).astype(str))
+
+
+def _decoded(values: pa.Array, name: str = "") -> pa.Array:
+    """Return the values themselves; what is text by *name* only where none is too long."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(values, pa.ExtensionArray):
+        return _decoded(values.storage, name)
+    if pa.types.is_dictionary(values.type):
+        _decoded(values.dictionary, name)
+        return _decoded(values.dictionary_decode())
+    kind = values.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        longest = pc.max(pc.utf8_length(values)).as_py() or 0
+    elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        longest = pc.max(pc.binary_length(values)).as_py() or 0
+    else:
+        longest = kind.byte_width if pa.types.is_fixed_size_binary(kind) else 0
+    if name and longest > _LONGEST_CELL:
+        raise _TooLongError(name)
+    return values
+
+
+def _readable(value: bytes | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.hex()
+
+
+def _ids_of_floats(values: Floats) -> Strings:
+    """Write whole numbers as such: a column of them becomes one of floats where one is missing."""
+    texts = [("" if not np.isfinite(v) else str(int(v)) if v.is_integer() else repr(v)) for v in values.tolist()]
+    return np.array(texts, dtype=np.str_)
+
+
+def _put_together(
+    columns: dict[str, _Column], chosen: _Chosen, left_out: list[str]
+) -> tuple[ExampleTable, tuple[str, ...]]:
+    for name in (_ID, _WEIGHT):
+        if name in columns and columns[name].broken:
+            raise UnreadableError(Trouble.BROKEN, f"{name!r} cannot be read: {columns[name].broken}")
+    left_out += [f"{name}: {column.broken}" for name, column in columns.items() if column.broken]
+    ids = columns[_ID].whole()
+    numbers = {name: columns[name].whole() for name in chosen.numbers if not columns[name].broken}
+    texts = {name: columns[name].whole() for name in chosen.texts if not columns[name].broken}
+    weights = numbers.pop(_WEIGHT, np.ones(len(ids)))
+    if not (np.abs(weights) <= LARGEST).all() or (weights < 0).any():
+        raise UnreadableError(Trouble.BROKEN, f"{_WEIGHT!r} holds what is no weight: each should be a number from 0 on")
+    for name, values in numbers.items():
+        absurd = int((np.abs(values) > LARGEST).sum())
+        if absurd:
+            left_out.append(f"{name}: {absurd:,} values that are infinite or beyond all measure")
+    most = min(_MOST_VALUES, _MOST_COMPARED // len(ids))
+    for name in [name for name, values in texts.items() if len(np.unique(values)) > most]:
+        left_out.append(f"{name}: more than {most} different values")
+        del texts[name]
+    return _with_ids(ExampleTable(ids, weights, numbers, texts), left_out)
+
+
+def _with_ids(table: ExampleTable, left_out: Sequence[str]) -> tuple[ExampleTable, tuple[str, ...]]:
+    """Leave out the rows of nobody."""
+    named = table.example_ids != ""
+    if named.all():
+        return table, tuple(left_out)
+    if not named.any():
+        raise UnreadableError(Trouble.BROKEN, f"{_ID!r} is empty in every row")
+    kept = ExampleTable(
+        table.example_ids[named],
+        table.weights[named],
+        {name: values[named] for name, values in table.metrics.items()},
+        {name: values[named] for name, values in table.slices.items()},
+    )
+    return kept, (*left_out, f"{len(named) - int(named.sum()):,} rows without {_ID}")
+
+
+def join(left_out: Iterable[str], most: int = 3) -> str:
+    """Name what was left out, the first few of it."""
+    names = list(left_out)
+    more = [f"and {len(names) - most} more"] if len(names) > most else []
+    return "; ".join([*names[:most], *more])

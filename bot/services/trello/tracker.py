@@ -1,0 +1,461 @@
+"""Trello, over its REST API: a card is a ticket, its list the state."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import quote, urldefrag, urlencode
+
+import requests
+
+from bot.config.models import ListNames, TrelloSection
+from bot.domain.rate_limits import Allowance
+from bot.errors import AccountError, FieldsRefusedError, MissingError, PermanentError, RetryableError, own_words
+from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
+from bot.services.cutting import shorten, shorten_markdown
+from bot.services.evidence import held_in, id_in, prove, rows_in, text_in
+from bot.services.http import Wire, make_session
+from bot.services.last_seen import Remembered
+from bot.services.paging import each_page
+from bot.services.refusals import Service, about_us, unless_gone
+from bot.services.trello.answers import (
+    CardFile,
+    board_in,
+    card_of,
+    cards_of,
+    check_comment,
+    file_of,
+    linked,
+    looks_on_only,
+    made_named,
+    mark_line,
+    member_name,
+    texts_of,
+    uploaded,
+    whole,
+)
+
+_LONGEST_TEXT = 16_384  # of a name, a description, a comment
+_LONGEST_TITLE = 255  # a board shows no more of it
+_LONGEST_ADDRESS = 6_000  # characters of arguments in it; gateways refuse more than about 8,000
+_PAGE = 1_000
+_BAD_REQUEST = 400
+_MEMBERS, _LABELS = "idMembers", "idLabels"  # name what was refused of a card
+_COLOUR = "sky"  # of the labels that we make
+_REPEATS = "herald-repeats"  # behind the address of the card that another one repeats
+_CARD_FIELDS = "idList,closed,idShort,shortUrl"
+_ADVICE = {
+    401: "Check key and token of the tracker, and that the token's account is a member of the board with write access.",
+    403: "Check that the token's account is a member of the board with write access.",
+    404: "Check board, and that the token's account may see it: Trello hides what it does not permit.",
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TrelloList:
+    list_id: str
+    name: str
+    board_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Board:
+    """The ids behind names."""
+
+    board_id: str
+    states: Mapping[str, TicketState]  # by id of a list
+    lists: Mapping[TicketState, str]
+
+
+class TrelloLink:
+    """The connection to Trello, which the tracker and the doctor use."""
+
+    def __init__(self, config: TrelloSection) -> None:
+        self._config = config
+        self.wire = Wire(
+            Service(
+                "Trello",
+                config.base,
+                config.timeout.total_seconds(),
+                advice=_ADVICE,
+                secrets=(config.key, config.token),
+                refuses_things_by_401=True,
+            )
+        )
+        self._session = _make_session(config)
+
+    def get(self, doing: str, path: str, parse: Callable[[Any], T], **params: str) -> T:
+        return self.wire.ask(doing, partial(self.request, "GET", path, params), parse)
+
+    def who(self) -> str:
+        """Ask who we are."""
+        return self.get("say who we are", "members/me", member_name)
+
+    def board(self) -> Mapping[str, Any]:
+        """Show the board with our membership, where our account may see it."""
+        path = f"boards/{quoted_path(self._config.board)}"
+        return self.get("show the board", path, board_in, fields="name,closed", memberships="me")
+
+    def lists(self) -> list[TrelloList]:
+        """List the board's open lists, from left to right."""
+        return self.get(
+            "list the board's lists",
+            f"boards/{quoted_path(self._config.board)}/lists",
+            lambda answer: [
+                TrelloList(id_in(each), text_in(each, "name"), id_in(each, "idBoard")) for each in rows_in(answer)
+            ],
+            filter="open",
+        )
+
+    def labels(self) -> dict[str, str]:
+        """Return the ids of the board's labels by their names."""
+        return self.get(
+            "list the board's labels",
+            f"boards/{quoted_path(self._config.board)}/labels",
+            lambda answer: {str(each["name"]): id_in(each) for each in rows_in(answer)},  # one of colour alone has none
+            limit=str(_PAGE),
+        )
+
+    def make_label(self, board_id: str, name: str) -> str:
+        """Make a label and return its id; nothing else leans on it yet, so a doubtful end does no harm."""
+        arguments = {"name": name, "color": _COLOUR, "idBoard": board_id}
+        send = partial(self.request, "POST", "labels", arguments)
+        return self.wire.ask(f"make the label {name}", send, partial(made_named, name))
+
+    def make_list(self, board_id: str, name: str) -> str:
+        """Make a list at the right end of the board and return its id."""
+        send = partial(self.request, "POST", "lists", {"name": name, "idBoard": board_id, "pos": "bottom"})
+        return self.wire.ask(f"make the list {name}", send, partial(made_named, name), write=True)
+
+    def request(
+        self, method: str, path: str, arguments: Mapping[str, str] | None = None, *, files: Any = None
+    ) -> requests.Response:
+        """Send one request; arguments stand in its address as Trello describes them, but long text in its body."""
+        inside, body = dict(arguments or {}), {}
+        while len(urlencode(inside)) > _LONGEST_ADDRESS:
+            longest = max(inside, key=lambda name: len(inside[name]))
+            body[longest] = inside.pop(longest)
+        return self._session.request(
+            method,
+            f"{self._config.base}/{path}",
+            params=inside,
+            json=body or None,
+            files=files,
+            timeout=self._config.timeout.total_seconds(),
+            verify=self._session.verify,
+        )
+
+
+class TrelloTracker:
+    """A board of Trello as :class:`bot.ports.Tracker`.
+
+    Trello keeps nothing of ours out of sight, so a card carries its marker at the end of its description, a comment its
+    mark in its last line, a link its identity behind the `#` of its address.
+    """
+
+    def __init__(self, config: TrelloSection, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._config = config
+        self._clock = clock
+        self._link = TrelloLink(config)
+        self._files: Remembered[Sequence[CardFile]] = Remembered()  # by id of the card
+        self._known: _Board | None = None
+        self._labels: dict[str, str] | None = None  # ids by name
+        self._lock = threading.RLock()  # a label is made for a board that has to be known
+
+    def __repr__(self) -> str:
+        return f"TrelloTracker(board={self._config.board!r})"
+
+    @property
+    def markup(self) -> str:
+        return "trello"
+
+    @property
+    def allowance(self) -> Allowance | None:
+        return self._link.wire.allowance
+
+    @property
+    def search_lag(self) -> timedelta:
+        return self._config.search_lag
+
+    def confirm_access(self, right: Right | None = None) -> None:
+        with about_us():
+            self._link.who()
+        with about_us(what_config_names=True):
+            board = self._link.board()
+        if board.get("closed"):
+            raise MissingError(f"board: {board.get('name')} is closed; open it again in Trello, or name another.")
+        if right is not None and looks_on_only(board):
+            raise AccountError("Trello lets our account only look on: make it a normal member of the board.")
+
+    def find(self, marker: str) -> Ticket | None:
+        """Look through all cards of the board, archived ones too; the oldest open one wins where several carry it."""
+        board, ours = self._board(), whole(marker)
+        cards = sorted((card for card in self._cards() if ours.search(card["desc"])), key=lambda card: str(card["id"]))
+        found = [self._ticket(board, card) for card in cards]
+        opened = next((each for each in found if each.state is not TicketState.DONE), None)
+        return opened or next((each for each in found if not self.is_duplicate(each.key)), None)
+
+    def is_duplicate(self, key: str) -> bool:
+        """Say whether a closed card is attached the one that it repeats."""
+        card = self._card(key, "idList,closed")
+        is_done = self._state(self._board(), card) is TicketState.DONE
+        return is_done and any(urldefrag(each.url).fragment == _REPEATS for each in self._attachments(key))
+
+    def marked(self, family: str) -> Sequence[MarkedTicket]:
+        ours = re.compile(rf"(?<![\w-]){re.escape(family)}(?:-\w+)+(?![\w-])")
+        board = self._board()
+        cards = sorted(self._cards(), key=lambda card: str(card["id"]))
+        found = ((ours.search(card["desc"]), card) for card in cards)
+        return [MarkedTicket(marker[0], self._ticket(board, card)) for marker, card in found if marker]
+
+    def read(self, key: str) -> Ticket | None:
+        board = self._board()
+        send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}", {"fields": _CARD_FIELDS})
+        show = partial(self._link.wire.ask, f"show {key}", send, lambda card: self._ticket(board, card_of(key, card)))
+        return unless_gone(show, self.confirm_access)
+
+    def create(self, marker: str, draft: TicketDraft) -> Ticket:
+        """Add the card on top of its list; priority and components, which a card has no place for, become labels.
+
+        Labels whose ids Trello no longer knows are learnt anew, once.
+        """
+        board = self._board_now()
+        try:
+            return self._create(board, marker, draft)
+        except PermanentError as error:
+            if error.status != _BAD_REQUEST or _LABELS not in str(error):
+                raise
+        with self._lock:
+            self._labels = None
+        return self._create(board, marker, draft)
+
+    def _create(self, board: _Board, marker: str, draft: TicketDraft) -> Ticket:
+        names = [*draft.labels, *draft.components, *([draft.priority] if draft.priority else [])]
+        labels = [self._label(board, name) for name in dict.fromkeys(names)]
+        arguments = {
+            "idList": board.lists[TicketState.TODO],
+            "name": shorten(" ".join(draft.title.split()), _LONGEST_TITLE),
+            "desc": _with_marker(draft.body, marker),
+            "pos": "top",
+        }
+        if labels:
+            arguments["idLabels"] = ",".join(labels)
+        if draft.assignee:
+            arguments["idMembers"] = draft.assignee
+        if self._config.due is not None:
+            arguments["due"] = (self._clock() + self._config.due).astimezone(UTC).date().isoformat()
+
+        def parse(card: Any) -> Ticket:
+            prove(id_in(card, "idList") == arguments["idList"], "shows a card of another list")
+            prove(whole(marker).search(text_in(card, "desc")) is not None, "shows another card")
+            return self._ticket(board, card)
+
+        send = partial(self._link.request, "POST", "cards", arguments)
+        try:
+            made = self._link.wire.ask("create the card", send, parse, write=True)
+        except PermanentError as error:
+            if draft.assignee is None or error.status != _BAD_REQUEST or _MEMBERS not in str(error):
+                raise
+            refused = {"assignee": own_words(error)}
+            values = {"assignee": draft.assignee}
+            raise FieldsRefusedError(str(error), values=values, fields=refused, status=error.status) from error
+        self._files.keep(made.key, ())
+        return made
+
+    def comment(self, key: str, mark: str, body: str) -> None:
+        arguments = {"text": _ended(body, mark)}
+        send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/actions/comments", arguments)
+        self._link.wire.ask(f"comment on {key}", send, partial(check_comment, key, mark), write=True)
+
+    def has_comment(self, key: str, mark: str) -> bool:
+        def fetch(page: int) -> tuple[list[str], int | None]:
+            arguments = {"filter": "commentCard", "limit": str(_PAGE), "page": str(page)}
+            send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}/actions", arguments)
+            texts = self._link.wire.ask(f"list the comments of {key}", send, partial(texts_of, key))
+            return texts, page + 1 if len(texts) >= _PAGE else None
+
+        return any(text.rstrip().endswith(mark_line(mark)) for text in each_page("Trello", fetch, 0))
+
+    def move(self, key: str, state: TicketState) -> None:
+        board = self._board_now()
+        card = self._card(key, "idList,closed")
+        archived = state is TicketState.DONE and self._config.archive
+        if self._state(board, card) is state and card["closed"] is archived:
+            return
+        arguments = {"idList": board.lists[state], "closed": "true" if archived else "false"}
+
+        def check(answer: Any) -> None:
+            moved = card_of(key, answer)
+            there = (id_in(moved, "idList"), held_in(moved, "closed"))
+            prove(there == (arguments["idList"], archived), "shows the card elsewhere")
+
+        send = partial(self._link.request, "PUT", f"cards/{quoted_path(key)}", arguments)
+        self._link.wire.ask(f"move {key}", send, check, write=True)
+
+    def close_duplicate(self, key: str, original: Ticket) -> None:
+        address = f"{urldefrag(original.url).url}#{_REPEATS}"
+        self.link(key, RemoteLink(f"duplicate-of-{original.key}", address, original.name or original.key))
+        self.move(key, TicketState.DONE)
+
+    def link(self, key: str, link: RemoteLink) -> None:
+        """Attach the address, then take away what the same identity stood for before."""
+        tag = _tag(link.identity)
+        address = link.url if "#" in link.url else f"{link.url}#{tag}"
+        title = shorten(link.title, _LONGEST_TITLE)
+        there = self._known_attachments(key)
+        same = [each for each in there if each.url == address or urldefrag(each.url).fragment == tag]
+        standing = next((each for each in same if (each.url, each.name) == (address, title)), None)
+        if standing is None:
+            arguments = {"url": address, "name": title}
+            send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/attachments", arguments)
+            standing = self._link.wire.ask(f"link {link.url} to {key}", send, partial(linked, address), write=True)
+            there = (*there, standing)
+        if outdated := [each for each in same if each is not standing]:
+            there = self._drop(key, outdated)
+        self._files.keep(key, there)
+
+    def _drop(self, key: str, outdated: Sequence[CardFile]) -> Sequence[CardFile]:
+        """Take links off the card and return what it holds then: the answers say nothing of what they took."""
+        for each in outdated:
+            path = f"cards/{quoted_path(key)}/attachments/{quoted_path(each.attachment_id)}"
+            send = partial(self._link.request, "DELETE", path)
+            self._link.wire.ask(f"drop an old link of {key}", send, lambda answer: answer, write=True)
+        there = self._attachments(key)
+        left = {each.attachment_id for each in there} & {each.attachment_id for each in outdated}
+        if left:
+            raise RetryableError(f"Trello did not drop an old link of {key}: it is still there.", doubtful=False)
+        return there
+
+    def attach(self, key: str, attachment: Attachment) -> None:
+        there = self._known_attachments(key)
+        sizes = {None, len(attachment.content)}
+        if any(each.name == attachment.filename and each.size in sizes for each in there):
+            self._files.keep(key, there)
+            return
+        arguments = {"name": attachment.filename, "mimeType": attachment.media_type, "setCover": "false"}
+        file = {"file": (attachment.filename, attachment.content, attachment.media_type)}
+        send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/attachments", arguments, files=file)
+        parse = partial(uploaded, attachment)
+        made = self._link.wire.ask(f"attach {attachment.filename} to {key}", send, parse, write=True)
+        self._files.keep(key, (*there, made))
+
+    def _cards(self) -> Iterator[Mapping[str, Any]]:
+        """Yield every card of the board, the newest page first."""
+
+        def fetch(before: str) -> tuple[list[Mapping[str, Any]], str | None]:
+            arguments = {"fields": f"{_CARD_FIELDS},desc", "filter": "all", "limit": str(_PAGE)}
+            if before:
+                arguments["before"] = before
+            path = f"boards/{quoted_path(self._config.board)}/cards"
+            send = partial(self._link.request, "GET", path, arguments)
+            page = self._link.wire.ask("list the cards of the board", send, cards_of)
+            return page, min(card["id"] for card in page) if len(page) >= _PAGE else None
+
+        return each_page("Trello", fetch, "")
+
+    def _card(self, key: str, fields: str) -> Mapping[str, Any]:
+        send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}", {"fields": fields})
+        return self._link.wire.ask(
+            f"show {key}", send, lambda card: {name: held_in(card_of(key, card), name) for name in fields.split(",")}
+        )
+
+    def _known_attachments(self, key: str) -> Sequence[CardFile]:
+        """Take what we know of a card's attachments, or ask for them."""
+        there = self._files.take(key)
+        return self._attachments(key) if there is None else there
+
+    def _attachments(self, key: str) -> Sequence[CardFile]:
+        send = partial(
+            self._link.request, "GET", f"cards/{quoted_path(key)}/attachments", {"fields": "id,name,url,bytes"}
+        )
+        return self._link.wire.ask(
+            f"list the files of {key}", send, lambda answer: [file_of(each) for each in rows_in(answer)]
+        )
+
+    def _board(self) -> _Board:
+        """Learn the lists of the board; raises MissingError where one that config names is not there."""
+        with self._lock:
+            return self._known or self._board_now()
+
+    def _board_now(self) -> _Board:
+        """Learn the lists anew before a card is put into one: Trello puts it into an archived one without a word."""
+        with self._lock:
+            self._known = None  # where they cannot be learnt, the next one asks too
+            self._known = _board_of(self._link.lists(), self._config.lists)
+            return self._known
+
+    def _label(self, board: _Board, name: str) -> str:
+        """Return the id of a label, which is made where the board has none of that name."""
+        with self._lock:
+            if self._labels is None:
+                self._labels = self._link.labels()
+            if name not in self._labels:
+                known, self._labels = self._labels, None  # a failure may have made it: then they are listed anew
+                known[name] = self._link.make_label(board.board_id, name)
+                self._labels = known
+            return self._labels[name]
+
+    def _ticket(self, board: _Board, card: Mapping[str, Any]) -> Ticket:
+        name = f"#{id_in(card, 'idShort')}"
+        return Ticket(id_in(card), text_in(card, "shortUrl"), self._state(board, card), name)
+
+    def _state(self, board: _Board, card: Mapping[str, Any]) -> TicketState:
+        """Read the state off the list: one of people's own is work in progress, an archived card is done."""
+        closed = held_in(card, "closed")
+        prove(isinstance(closed, bool), "does not say whether the card is archived")
+        return TicketState.DONE if closed else board.states.get(id_in(card, "idList"), TicketState.DOING)
+
+
+def _make_session(config: TrelloSection) -> requests.Session:
+    """Build a session that names its credentials in a header, never in an address."""
+    key, token = config.key.get_secret_value(), config.token.get_secret_value()
+    session = make_session(config.ca_file)
+    session.headers["Authorization"] = f'OAuth oauth_consumer_key="{key}", oauth_token="{token}"'
+    return session
+
+
+def _board_of(found: Sequence[TrelloList], names: ListNames) -> _Board:
+    missing = missing_lists(found, names)
+    if missing:
+        wanted = ", ".join(f"{state} = {name!r}" for state, name in missing)
+        there = ", ".join(repr(each.name) for each in found) or "none"
+        raise MissingError(
+            f"lists: the board has no open list for {wanted}; it has {there}. "
+            "`herald doctor --fix` makes what is missing."
+        )
+    ids = {each.name: each.list_id for each in reversed(found)}  # of two of one name, the first on the board
+    lists = {TicketState(state): ids[name] for state, name in names.model_dump().items()}
+    return _Board(found[0].board_id, {list_id: state for state, list_id in lists.items()}, lists)
+
+
+def missing_lists(found: Sequence[TrelloList], names: ListNames) -> list[tuple[str, str]]:
+    """Return state and name of each list that config names and the board lacks."""
+    there = {each.name for each in found}
+    return [(state, name) for state, name in names.model_dump().items() if name not in there]
+
+
+def _ended(text: str, mark: str) -> str:
+    """End a text with a mark, within what Trello takes."""
+    return shorten_markdown(text, _LONGEST_TEXT - len(mark_line(mark))) + mark_line(mark)
+
+
+def _with_marker(text: str, marker: str) -> str:
+    """Let a description hold its marker: our template says it in a sentence, a team's own may not."""
+    cut = shorten_markdown(text, _LONGEST_TEXT)
+    return cut if f"`{marker}`" in cut else _ended(text, marker)
+
+
+def _tag(identity: str) -> str:
+    return f"herald-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+
+
+def quoted_path(part: str) -> str:
+    return quote(part, safe="")

@@ -1,0 +1,1 @@
+"""Incoming webhooks of Slack, Mattermost and Rocket.Chat as a chat."""
