@@ -1,6 +1,6 @@
 """An embedded stand-in for Jira, Confluence, Slack and Trello: servers, and pages that a person can read."""
 
-from bot.sandbox.faults import (
+from bot.sandbox.faults.plans import (
     BREAKS,
     NO_ANSWERS,
     REFUSALS,

@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-from bot.sandbox.faults import FaultKind, FaultPlan, Faults, RateLimit, make_fault
+from bot.sandbox.faults.plans import FaultKind, FaultPlan, Faults, RateLimit, make_fault
 from bot.sandbox.rules import Rulebook, Service
-from bot.sandbox.web import json_answer
+from bot.sandbox.web.call import json_answer
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Request, Response

@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from bot.sandbox import confluence_pages, jira_issues, jira_pages
-from bot.sandbox.confluence_store import list_pages
+from bot.sandbox.confluence import html_pages as confluence_pages
+from bot.sandbox.confluence.page_rows import list_pages
+from bot.sandbox.jira import html_pages as jira_pages
+from bot.sandbox.jira import issue_rows
 from bot.sandbox.rules import Service
-from bot.sandbox.slack import messages_of
-from bot.sandbox.templating import page
-from bot.sandbox.trello import card_url, cards_of
+from bot.sandbox.slack.message_rows import messages_of
+from bot.sandbox.trello.board_json import card_url
+from bot.sandbox.trello.board_rows import cards_of
+from bot.sandbox.web.html_pages import page
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response
 
-    from bot.sandbox.web import Call
+    from bot.sandbox.web.call import Call
 
 SHOWN = 6
 
@@ -47,7 +50,7 @@ def _at(call: Call, service: Service) -> Call:
 def _jira(call: Call, service: Service) -> Shelf:
     here = _at(call, service)
     project = call.seed.projects[0]
-    rows = [jira_pages.row_of(here, one) for one in jira_issues.newest(here, SHOWN)]
+    rows = [jira_pages.row_of(here, one) for one in issue_rows.newest(here, SHOWN)]
     entries = [Entry(row.summary, row.url, row.key, row.status, row.hue) for row in rows]
     base = f"{here.base}/projects/{project.key}"
     more = [("All tickets", f"{base}/issues"), ("Board", f"{base}/board")]

@@ -7,40 +7,32 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from bot.sandbox import (
-    admin,
-    confluence,
-    confluence_store,
-    jira,
-    overview,
-    slack,
-    slack_channels,
-    slack_pages,
-    slack_people,
-    slack_reactions,
-    templating,
-    trello,
-    trello_pages,
-    trello_single,
-)
-from bot.sandbox.faults import Fault, FaultKind, FaultPlan, Faults, RateLimit, RequestRecord, episode
+from bot.sandbox import admin, overview
+from bot.sandbox.confluence import page_rows
+from bot.sandbox.confluence import routes as confluence
+from bot.sandbox.faults.injection import FaultyServices
+from bot.sandbox.faults.plans import Fault, FaultKind, FaultPlan, Faults, RateLimit, RequestRecord, episode
+from bot.sandbox.jira import routes as jira
 from bot.sandbox.rules import Rulebook, Rules, Service
+from bot.sandbox.schema import open_database
 from bot.sandbox.seed import SandboxSeed
-from bot.sandbox.striking import FaultyServices
-from bot.sandbox.tables import Store
-from bot.sandbox.web import Dialect, Routes, Site
+from bot.sandbox.slack.routes import slack
+from bot.sandbox.trello import board_rows
+from bot.sandbox.trello.routes import trello
+from bot.sandbox.web import html_pages
+from bot.sandbox.web.site import Dialect, Routes, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    WSGIApplication = Callable[[dict[str, Any], Any], Iterable[bytes]]
+    from bot.sandbox.web.database import Database
+    from bot.sandbox.web.site import WSGIApplication
 
 
 POLL = 0.02  # seconds between looks at whether to stop
@@ -170,8 +162,8 @@ def serve(
     """Serve all services from one SQLite file (None: in memory) until the block ends."""
     seed = seed or SandboxSeed()
     rulebook = Rulebook(rules)
-    faults, store = Faults(clock, rulebook), Store(database)
-    application = _Application(store, seed, rulebook, faults, clock)
+    faults, opened = Faults(clock, rulebook), open_database(database)
+    application = _Application(opened, seed, rulebook, faults, clock)
     with socket.create_server((host, port)) as listener:  # werkzeug would end the process where a port is taken
         server: BaseWSGIServer = make_server(
             host, port, application, threaded=True, request_handler=_QuietHandler, fd=listener.fileno()
@@ -185,7 +177,7 @@ def serve(
         server.shutdown()
         thread.join()
         server.server_close()
-        store.close()
+        opened.close()
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -206,30 +198,30 @@ class _Application:
     """Finds the service by the first part of the path, as if each had a host of its own."""
 
     def __init__(
-        self, store: Store, seed: SandboxSeed, rulebook: Rulebook, faults: Faults, clock: Callable[[], float]
+        self, database: Database, seed: SandboxSeed, rulebook: Rulebook, faults: Faults, clock: Callable[[], float]
     ) -> None:
         parts: dict[Service, tuple[Routes, Dialect]] = {
             Service.JIRA_CLOUD: jira.cloud(),
             Service.JIRA_DATACENTER: jira.datacenter(),
             Service.CONFLUENCE_CLOUD: confluence.cloud(),
             Service.CONFLUENCE_DATACENTER: confluence.datacenter(),
-            Service.SLACK: _slack(),
-            Service.TRELLO: _trello(),
+            Service.SLACK: slack(),
+            Service.TRELLO: trello(),
         }
         services: dict[Service, WSGIApplication] = {
-            service: Site(service, routes, dialect, store=store, seed=seed, rulebook=rulebook, clock=clock)
+            service: Site(service, routes, dialect, database=database, seed=seed, rulebook=rulebook, clock=clock)
             for service, (routes, dialect) in parts.items()
         }
         self._services = FaultyServices(services, faults)
         self._known = frozenset(services)
         self._admin = admin.Admin(rulebook, faults)
         self._front = Site(
-            Service.JIRA_CLOUD, Routes(), jira.cloud()[1], store=store, seed=seed, rulebook=rulebook, clock=clock
+            Service.JIRA_CLOUD, Routes(), jira.cloud()[1], database=database, seed=seed, rulebook=rulebook, clock=clock
         )
-        with store.transaction() as db:
+        with database.transaction() as db:
             for service in (Service.CONFLUENCE_CLOUD, Service.CONFLUENCE_DATACENTER):
-                confluence_store.make_home_pages(db, service, seed, clock())
-            trello.make_board(db, seed, clock())
+                page_rows.make_home_pages(db, service, seed, clock())
+            board_rows.make_board(db, seed, clock())
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         _, first, rest = (*environ["PATH_INFO"].split("/", 2), "", "")[:3]
@@ -242,20 +234,9 @@ class _Application:
     def _own(self, request: Request, first: str, rest: str) -> Response:
         """Answer what belongs to no service: the first page, the style sheet, the calls of tests."""
         if (first, rest) == ("_sandbox", "style.css"):
-            return Response(templating.style_sheet(), content_type="text/css; charset=utf-8")
+            return Response(html_pages.style_sheet(), content_type="text/css; charset=utf-8")
         if first == "_sandbox":
             return self._admin(request)
         if first:
-            return templating.not_there("that")
+            return html_pages.not_there("that")
         return self._front.show(request, overview.front_page)
-
-
-@cache
-def _slack() -> tuple[Routes, Dialect]:
-    methods = (slack.routes, slack_channels.routes, slack_people.routes, slack_reactions.routes)
-    return Routes(*methods, slack_pages.routes), slack.dialect()
-
-
-@cache
-def _trello() -> tuple[Routes, Dialect]:
-    return Routes(trello.routes, trello_single.routes, trello_pages.routes), trello.dialect()

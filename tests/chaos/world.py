@@ -35,7 +35,7 @@ from bot.render.views import (
     View,
 )
 from bot.sandbox import RunningSandbox, SandboxSeed
-from bot.sandbox.jira_data import DONE
+from bot.sandbox.jira.catalogue import DONE
 from bot.sandbox.seed import Channel
 
 INSTANCE = "chaos"

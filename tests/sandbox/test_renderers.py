@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import html as lxml_html
 
-from bot.sandbox import markdown, mrkdwn, storageformat, storageview, wikimarkup
+from bot.sandbox.markup import markdown, mrkdwn, storage_format, storage_html, wiki_markup
 
 LITERAL = [
     "<script>alert(1)</script>",
@@ -37,7 +37,7 @@ def tags_of(markup):
 
 @pytest.mark.parametrize("text", [*LITERAL[:2], LITERAL[3], LITERAL[4]])
 def test_wiki_markup_shows_html_as_text(text):
-    assert text_of(wikimarkup.render(text)) == text
+    assert text_of(wiki_markup.render(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -68,8 +68,8 @@ def test_wiki_markup_shows_html_as_text(text):
     ],
 )
 def test_wiki_markup_that_is_escaped_or_incomplete_is_text(markup, shown):
-    assert text_of(wikimarkup.render(markup)) == shown
-    assert set(tags_of(wikimarkup.render(markup))) <= {"p"}
+    assert text_of(wiki_markup.render(markup)) == shown
+    assert set(tags_of(wiki_markup.render(markup))) <= {"p"}
 
 
 @pytest.mark.parametrize(
@@ -112,29 +112,29 @@ def test_wiki_markup_that_is_escaped_or_incomplete_is_text(markup, shown):
     ],
 )
 def test_wiki_markup_is_rendered(markup, expected):
-    assert wikimarkup.render(markup) == expected
+    assert wiki_markup.render(markup) == expected
 
 
 def test_wiki_panels_have_a_title():
-    rendered = wikimarkup.render("{panel:title=Why}\ntext\n{panel}")
+    rendered = wiki_markup.render("{panel:title=Why}\ntext\n{panel}")
     assert text_of(rendered) == "Why text".replace(" ", "") or "Why" in text_of(rendered)
 
 
 def test_wiki_links_go_to_the_web_only():
-    assert "href" not in wikimarkup.render("[x|javascript:alert(1)] [y|data:text/html,x] [javascript:alert(1)]")
+    assert "href" not in wiki_markup.render("[x|javascript:alert(1)] [y|data:text/html,x] [javascript:alert(1)]")
 
 
 def test_wiki_names_people_and_pictures_only_if_they_exist():
-    context = wikimarkup.Context(
+    context = wiki_markup.Context(
         picture=lambda name: "/a/1" if name == "a.png" else None,
         person=lambda name: "Ada" if name == "ada" else None,
         ticket=lambda key: "/browse/SR-1" if key == "SR-1" else None,
     )
-    assert wikimarkup.render("[~ada]", context) == '<p><span class="mention">@Ada</span></p>'
-    assert wikimarkup.render("!a.png|width=720!", context) == '<p><img src="/a/1" alt="a.png" width="720"></p>'
-    assert wikimarkup.render("see SR-1", context) == '<p>see <a href="/browse/SR-1">SR-1</a></p>'
-    assert tags_of(wikimarkup.render("[~eve] !b.png! SR-2", context)) == ["p", "span", "span"]
-    assert "img" not in tags_of(wikimarkup.render("!http://evil.invalid/x.png!", context))
+    assert wiki_markup.render("[~ada]", context) == '<p><span class="mention">@Ada</span></p>'
+    assert wiki_markup.render("!a.png|width=720!", context) == '<p><img src="/a/1" alt="a.png" width="720"></p>'
+    assert wiki_markup.render("see SR-1", context) == '<p>see <a href="/browse/SR-1">SR-1</a></p>'
+    assert tags_of(wiki_markup.render("[~eve] !b.png! SR-2", context)) == ["p", "span", "span"]
+    assert "img" not in tags_of(wiki_markup.render("!http://evil.invalid/x.png!", context))
 
 
 # ---- Slack's mrkdwn
@@ -231,9 +231,9 @@ def test_markdown_is_rendered(markup, expected):
 
 @pytest.mark.parametrize("text", LITERAL)
 def test_storage_shows_escaped_text_as_it_is(text):
-    stored = storageformat.normalise(f"<p>{storageformat.escape(text)}</p>")
-    assert text_of(storageview.render(stored)) == text
-    assert tags_of(storageview.render(stored)) == ["p"]
+    stored = storage_format.normalise(f"<p>{storage_format.escape(text)}</p>")
+    assert text_of(storage_html.render(stored)) == text
+    assert tags_of(storage_html.render(stored)) == ["p"]
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_storage_shows_escaped_text_as_it_is(text):
     ],
 )
 def test_storage_lets_nothing_dangerous_through(hostile):
-    shown = storageview.render(storageformat.normalise(hostile))
+    shown = storage_html.render(storage_format.normalise(hostile))
     for word in ("<script", "<style", "style=", "<iframe", "javascript:", "onclick", "<img", "<form", "<input"):
         assert word not in shown
 
@@ -266,22 +266,22 @@ def macro(name, body="", **parameters):
 
 
 def test_storage_macros_are_rendered():
-    assert storageview.render(macro("status", title="Got worse", colour="Red")) == (
+    assert storage_html.render(macro("status", title="Got worse", colour="Red")) == (
         '<span class="lozenge lozenge-red">Got worse</span>'
     )
-    info = storageview.render(macro("info", "<ac:rich-text-body><p>x</p></ac:rich-text-body>"))
+    info = storage_html.render(macro("info", "<ac:rich-text-body><p>x</p></ac:rich-text-body>"))
     assert 'class="panel panel-info"' in info
-    expand = storageview.render(macro("expand", "<ac:rich-text-body><p>x</p></ac:rich-text-body>", title="More"))
+    expand = storage_html.render(macro("expand", "<ac:rich-text-body><p>x</p></ac:rich-text-body>", title="More"))
     assert "<details" in expand
     assert "<summary>More</summary>" in expand
-    code = storageview.render(macro("code", "<ac:plain-text-body><![CDATA[a < b]]></ac:plain-text-body>"))
+    code = storage_html.render(macro("code", "<ac:plain-text-body><![CDATA[a < b]]></ac:plain-text-body>"))
     assert "<pre" in code
     assert "a &lt; b" in code
-    assert "Unknown macro" in text_of(storageview.render(macro("gadget")))
+    assert "Unknown macro" in text_of(storage_html.render(macro("gadget")))
 
 
 def test_storage_tables_keep_their_shape():
-    shown = storageview.render('<table><tbody><tr><th>a</th></tr><tr><td colspan="2">b</td></tr></tbody></table>')
+    shown = storage_html.render('<table><tbody><tr><th>a</th></tr><tr><td colspan="2">b</td></tr></tbody></table>')
     assert '<td colspan="2">b</td>' in shown
 
 
@@ -290,7 +290,7 @@ def test_storage_tables_keep_their_shape():
 
 def test_the_wiki_gives_a_body_back_in_another_form():
     sent = '<p class="b" data-a="1">caf&#233; “x” &ndash; y</p><ac:structured-macro ac:name="toc" />'
-    kept = storageformat.normalise(sent)
+    kept = storage_format.normalise(sent)
     assert kept != sent
     assert "&eacute;" in kept
     assert "&ldquo;x&rdquo; &ndash;" in kept
@@ -299,22 +299,22 @@ def test_the_wiki_gives_a_body_back_in_another_form():
 
 
 def test_the_normal_form_is_stable():
-    once = storageformat.normalise('<p>a &amp; b</p><ac:structured-macro ac:name="toc" /><br/>')
-    assert storageformat.normalise(once) == once
+    once = storage_format.normalise('<p>a &amp; b</p><ac:structured-macro ac:name="toc" /><br/>')
+    assert storage_format.normalise(once) == once
 
 
 def test_cdata_survives_with_its_end_marks():
     body = "<ac:plain-text-body><![CDATA[a]]]]><![CDATA[>b &amp; &nbsp;]]></ac:plain-text-body>"
-    kept = storageformat.normalise(macro("code", body))
-    assert "a]]>b &amp; &nbsp;" in storageformat.parse(kept).root.xpath("string()")
+    kept = storage_format.normalise(macro("code", body))
+    assert "a]]>b &amp; &nbsp;" in storage_format.parse(kept).root.xpath("string()")
 
 
 @pytest.mark.parametrize(
     "broken", ["<p>", "<p>a & b</p>", "<p>&nosuch;</p>", "a < b", "<p>\x00</p>", "<!DOCTYPE x><p/>", "<x:y/>", "]]>"]
 )
 def test_what_is_not_well_formed_is_refused(broken):
-    with pytest.raises(storageformat.StorageError):
-        storageformat.normalise(broken)
+    with pytest.raises(storage_format.StorageError):
+        storage_format.normalise(broken)
 
 
 # ---- laws
@@ -331,7 +331,7 @@ def test_a_long_hostile_text_takes_no_long_time(pattern):
     assert time.process_time() - began < 5
 
 
-RENDERERS = (wikimarkup.render, mrkdwn.render, markdown.render)
+RENDERERS = (wiki_markup.render, mrkdwn.render, markdown.render)
 ALLOWED = {
     *("p", "br", "strong", "em", "del", "ins", "sup", "sub", "code", "pre", "blockquote", "hr", "ul", "ol", "li"),
     *("table", "tbody", "tr", "th", "td", "a", "span", "div", "h1", "h2", "h3", "h4", "h5", "h6", "cite", "b"),
@@ -351,5 +351,5 @@ def test_no_renderer_makes_anything_but_its_own_tags(text):
 @given(st.text(max_size=300))
 def test_escaped_text_survives_storage(text):
     printable = "".join(one for one in text if one.isprintable())
-    stored = storageformat.normalise(f"<p>{storageformat.escape(printable)}</p>")
-    assert storageformat.parse(stored).root.xpath("string()") == printable
+    stored = storage_format.normalise(f"<p>{storage_format.escape(printable)}</p>")
+    assert storage_format.parse(stored).root.xpath("string()") == printable

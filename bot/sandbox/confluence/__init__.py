@@ -1,0 +1,1 @@
+"""The stand-in for Confluence, Cloud and Data Center."""

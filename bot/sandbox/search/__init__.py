@@ -1,0 +1,1 @@
+"""What the services' searches have in common."""
