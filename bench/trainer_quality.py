@@ -220,7 +220,7 @@ def _copy_log(raw: Path, folder: Path) -> Path:
 
 def _clean(source: Path, target: Path) -> tuple[dict[str, Any], float, float]:
     from trainer.data.interactions import write_interactions
-    from trainer.data.jobs import InteractionsData
+    from trainer.jobs.data import InteractionsData
 
     job = InteractionsData.model_validate({"path": source} | RETAIL_RAW)
     began = perf_counter()
@@ -236,9 +236,9 @@ def measure(measurement: Measurement, options: argparse.Namespace) -> int:
 
 
 def run(measurement: Measurement, options: argparse.Namespace, folder: Path) -> int:
-    from trainer.config import load_job
     from trainer.errors import TrainerError
-    from trainer.report import plain_table
+    from trainer.jobs.file import load_job
+    from trainer.results.summary import plain_table
     from trainer.run import run_job, stoppable
 
     path = folder / f"{options.name}.toml"

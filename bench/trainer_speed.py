@@ -48,10 +48,10 @@ def measure(path: Path, overrides: list[str], scratch: Path) -> None:
         with stage("import transformers"):
             from transformers import BertModel  # noqa: F401
         with stage("import the rest"):
-            from trainer.config import load_job
             from trainer.data.snapshot import read_snapshot
+            from trainer.jobs.file import load_job
             from trainer.tasks import next_item
-            from trainer.tracking import start_run
+            from trainer.tracking.mlflow import start_run
         job = load_job(path, overrides)
         torch.set_num_threads(job.threads or usable_cores())
         with stage("read the snapshot alone"):

@@ -43,6 +43,22 @@ OWED = {  # arrows that still point up
     "bot.delivery.reconciliation -> bot.app",
     "bot.demo.outcome -> bot.cli.output",
 }
+# The rooms of the trainer, likewise.
+TRAINER_LAYERS = (
+    ("trainer.errors", "trainer.environment"),
+    ("trainer.jobs",),
+    ("trainer.tracking",),
+    ("trainer.data",),
+    ("trainer.models",),
+    ("trainer.measures",),
+    ("trainer.task",),
+    ("trainer.learning",),
+    ("trainer.tasks",),
+    ("trainer.results",),
+    ("trainer.run",),
+    ("trainer.cli",),
+    ("trainer.__main__",),
+)
 
 
 def module_name(path: Path) -> str:
@@ -136,14 +152,14 @@ def test_the_trainer_never_imports_bot():
 @pytest.mark.parametrize(
     ("sdk", "package", "sole_importers"),
     [
-        ("mlflow", "trainer", {"trainer.tracking"}),
-        ("huggingface_hub", "trainer", {"trainer.hub"}),
-        ("torch.utils.tensorboard", "trainer", {"trainer.tensorboard"}),
-        ("bm25s", "trainer", {"trainer.lexical"}),
-        ("faiss", "trainer", {"trainer.search"}),
+        ("mlflow", "trainer", {"trainer.tracking.mlflow"}),
+        ("huggingface_hub", "trainer", {"trainer.models.hub"}),
+        ("torch.utils.tensorboard", "trainer", {"trainer.tracking.tensorboard"}),
+        ("bm25s", "trainer", {"trainer.models.bm25"}),
+        ("faiss", "trainer", {"trainer.models.hybrid_search"}),
         ("rapidfuzz", "trainer", {"trainer.data.spelling"}),
-        ("ir_measures", "trainer", {"trainer.ranking"}),
-        ("peft", "trainer", {"trainer.pair_model"}),
+        ("ir_measures", "trainer", {"trainer.measures.ranked_lists"}),
+        ("peft", "trainer", {"trainer.models.cross_encoder"}),
         ("mlflow", "bot", {"bot.services.mlflow.run_store", "bot.services.mlflow.opening"}),
         ("jira", "bot", {"bot.services.jira"}),
         ("atlassian", "bot", {"bot.services.confluence.wiki"}),
@@ -182,18 +198,31 @@ def room_of(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
 
-def layer_of(room: str) -> int:
-    rows = [row for row, rooms in enumerate(LAYERS) if room in rooms]
+def layer_of(room: str, layers=LAYERS) -> int:
+    rows = [row for row, rooms in enumerate(layers) if room in rooms]
     assert rows, f"{room} has no place in the layers"
     return rows[0]
 
 
-def test_arrows_between_rooms_point_down_and_never_sideways():
-    ours = [m for m in within("bot") if m != "bot" and not is_within(m, "bot.sandbox")]
-    arrows = [(m, i) for m in ours for i in imports_of(m) if is_within(i, "bot") and i != "bot"]
+def arrows_up(package: str, layers) -> set[str]:
+    """Return the imports from a room of *package* into one of its own row or above."""
+    ours = [m for m in within(package) if m != package and not is_within(m, "bot.sandbox")]
+    arrows = [(m, i) for m in ours for i in imports_of(m) if is_within(i, package) and i != package]
     between = [(m, i) for m, i in arrows if room_of(m) != room_of(i) and not is_within(i, "bot.sandbox")]
-    upward = {f"{m} -> {i}" for m, i in between if layer_of(room_of(i)) >= layer_of(room_of(m))}
-    assert upward == OWED
+    return {f"{m} -> {i}" for m, i in between if layer_of(room_of(i), layers) >= layer_of(room_of(m), layers)}
+
+
+def test_arrows_between_rooms_point_down_and_never_sideways():
+    assert arrows_up("bot", LAYERS) == OWED
+
+
+def test_arrows_between_rooms_of_the_trainer_point_down_and_never_sideways():
+    assert arrows_up("trainer", TRAINER_LAYERS) == set()
+
+
+def test_only_what_a_newcomer_sees_first_stands_at_the_top_of_the_trainer():
+    top = {path.name for path in (ROOT / "trainer").glob("*.py")}
+    assert top == {"__init__.py", "__main__.py", "environment.py", "errors.py", "run.py", "task.py"}
 
 
 def loaded_by(statement: str) -> set[str]:

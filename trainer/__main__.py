@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
-from trainer.asking import add_compare, add_recommend
+from trainer.cli.results import add_compare, add_recommend
 from trainer.errors import InputError, Stopped, TrainerError
-from trainer.progress import say
+from trainer.tracking.progress import say
 
 OK, FAILED, BAD_INPUT, SIGNALLED = 0, 1, 2, 128
 DESCRIPTION = "Fine-tunes and scores text recommenders, one job file at a time (docs/trainer-seam.md)."
@@ -107,8 +107,8 @@ def _add_prepare(command: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from trainer.config import load_job
-    from trainer.report import plain_table
+    from trainer.jobs.file import load_job
+    from trainer.results.summary import plain_table
     from trainer.run import run_job
 
     job = load_job(options.job, [*options.overrides, *_chosen(options)], model=options.model)
@@ -127,10 +127,10 @@ def _chosen(options: argparse.Namespace) -> list[str]:
 
 
 def _clean(options: argparse.Namespace) -> int:
-    from trainer.config import load_job
     from trainer.data.interactions import write_interactions
-    from trainer.data.jobs import InteractionsData
     from trainer.errors import JobError
+    from trainer.jobs.data import InteractionsData
+    from trainer.jobs.file import load_job
 
     data = load_job(options.job).data
     if not isinstance(data, InteractionsData):

@@ -14,20 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from trainer.bootstrap import Intervals, measure_intervals
-from trainer.config import AnyJob, Job, flatten
 from trainer.data.card import write_card
 from trainer.data.snapshot import check_unused, partial_folder
 from trainer.environment import describe_environment, git_commit, let_threads_sleep, tell_the_hub_nothing, usable_cores
 from trainer.errors import Stopped, TrackingError
-from trainer.metrics import aggregate_slices
-from trainer.progress import say, show_progress
-from trainer.report import Result, summary, write_intervals, write_per_example, write_result
-from trainer.tensorboard import Events, check_installed, writing_events
-from trainer.tracking import Recorder, fetch_registered, start_run
+from trainer.jobs.schema import AnyJob, Job, flatten
+from trainer.measures.bootstrap import Intervals, measure_intervals
+from trainer.measures.per_example import aggregate_slices
+from trainer.results.result_files import Result, write_intervals, write_per_example, write_result
+from trainer.results.summary import summary
+from trainer.tracking.mlflow import Recorder, fetch_registered, start_run
+from trainer.tracking.progress import say, show_progress
+from trainer.tracking.tensorboard import Events, check_installed, writing_events
 
 if TYPE_CHECKING:
-    from trainer.tasks import Command, Interval, OnStep, Outcome, StepReport, Task
+    from trainer.measures.bootstrap import Interval
+    from trainer.task import Command, OnStep, Outcome, StepReport, Task
 
 Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
@@ -169,7 +171,7 @@ def _carry_out(
         else:
             ready = task.take_saved()
         outcome = ready.score()
-        intervals = measure_intervals(outcome)
+        intervals = measure_intervals(outcome.table, outcome.intervals, outcome.sliced)
         metrics = _all_metrics(outcome, intervals)
         events.add(metrics, 0)
     recorder.log_metrics(metrics)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from trainer.data.jobs import InteractionsData, PairsData
+from trainer.jobs.data import InteractionsData, PairsData
 
 Table = Mapping[str, Sequence[Any]]
 

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainer.config import NextItemJob, load_job
+from trainer.jobs.file import load_job
+from trainer.jobs.schema import NextItemJob
 
 WORDS = (
     "milk", "bread", "apples", "soap", "cheese", "beef", "ice", "cream", "soda", "chips", "shampoo", "candles",

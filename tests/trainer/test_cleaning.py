@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from logs import EVENTS, events_job, write_table
 
-from trainer.data import events
+from trainer.data import cleaning_rules, event_cleaning
 from trainer.data.interactions import read_interactions, write_interactions
-from trainer.data.robust import LogHistogram
-from trainer.data.text import normalise, normalise_all
+from trainer.data.outliers import LogHistogram
+from trainer.data.text_normalisation import normalise, normalise_all
 from trainer.errors import DataError
 
 ROW = ("who", "what", "when", "many", "name", "price", "order")
@@ -51,15 +51,15 @@ def test_every_rule_counts_the_rows_it_took(tmp_path):
         not_items=["POST"],
     )
     assert dropped(found) == {
-        events.NO_USER: 1,
-        events.NO_ITEM: 1,
-        events.NOT_AN_ITEM: 1,
-        events.BAD_VALUE: 1,
-        events.BAD_PRICE: 1,
-        events.NO_TEXT: 1,
-        events.DUPLICATE: 1,
-        events.CANCELLATION: 1,
-        events.REVERSED: 1,
+        cleaning_rules.NO_USER: 1,
+        cleaning_rules.NO_ITEM: 1,
+        cleaning_rules.NOT_AN_ITEM: 1,
+        cleaning_rules.BAD_VALUE: 1,
+        cleaning_rules.BAD_PRICE: 1,
+        cleaning_rules.NO_TEXT: 1,
+        cleaning_rules.DUPLICATE: 1,
+        cleaning_rules.CANCELLATION: 1,
+        cleaning_rules.REVERSED: 1,
     }
     assert (found.card.rows_in, found.card.rows_kept, len(found)) == (10, 1, 1)
     assert set(found.card.explained or {}) == set(found.card.dropped)
@@ -74,21 +74,21 @@ def test_a_cancellation_takes_back_the_latest_event_of_its_amount_before_it(tmp_
         row(day=4, many=5.0),
         row(who="bob", day=3, many=-5.0),
     )
-    assert dropped(found) == {events.CANCELLATION: 2, events.REVERSED: 1}
+    assert dropped(found) == {cleaning_rules.CANCELLATION: 2, cleaning_rules.REVERSED: 1}
     assert [int(day) for day in found.time // 86_400_000_000 - 19722] == [1, 4]
 
 
 def test_an_outlier_is_far_from_the_median_of_the_logarithms(tmp_path):
     rows = [row(day=1 + n % 28, many=1.0 + n % 7, order=str(n)) for n in range(100)]
     found = clean(tmp_path, *rows, row(day=30, many=80_995.0), outliers=6.0)
-    assert dropped(found) == {events.OUTLIER: 1}
+    assert dropped(found) == {cleaning_rules.OUTLIER: 1}
 
 
 def test_a_robot_does_in_a_day_what_nobody_does(tmp_path):
     people = [row(who=f"u{n}", day=1 + m, what=f"i{n}", order=str(m)) for n in range(20) for m in range(3)]
     robot = [row(who="bot", what=f"i{n}", order=str(n)) for n in range(200)]
     found = clean(tmp_path, *people, *robot, robots=5.0)
-    assert dropped(found) == {events.ROBOT: 200}
+    assert dropped(found) == {cleaning_rules.ROBOT: 200}
     assert "bot" not in found.user_ids
 
 
@@ -106,14 +106,14 @@ def test_items_may_come_from_a_table_of_their_own(tmp_path):
     found = read_interactions(events_job(log, columns={"text": []}, items=file))
     assert found.catalogue.texts == ("cup", "tea green")
     assert found.catalogue.groups == ("ware", "drink")
-    assert dropped(found) == {events.NO_TEXT: 1}
+    assert dropped(found) == {cleaning_rules.NO_TEXT: 1}
 
 
 def test_users_not_listed_are_left_out(tmp_path):
     log = write_table(tmp_path / "log.csv", EVENTS)
     users = write_table(tmp_path / "users.csv", {"id": ["ann", "cy"]})
     found = read_interactions(events_job(log, users={"path": users, "id": "id"}))
-    assert (found.user_ids, dropped(found)) == (("ann", "cy"), {events.UNKNOWN_USER: 2})
+    assert (found.user_ids, dropped(found)) == (("ann", "cy"), {cleaning_rules.UNKNOWN_USER: 2})
 
 
 def test_events_are_sorted_by_user_then_time(tmp_path):
@@ -160,7 +160,7 @@ def test_cleaning_does_not_depend_on_how_the_log_is_cut_up(tmp_path, monkeypatch
     rows = [*rows, row(who="eve", what="pot", name="pot")]  # one that no rule takes
     with monkeypatch.context() as patch:
         whole = clean(tmp_path, *rows, **RULES)
-        patch.setattr(events, "ROWS_A_PART", 3)
+        patch.setattr(event_cleaning, "ROWS_A_PART", 3)
         shuffled = [rows[place] for place in np.random.default_rng(seed).permutation(len(rows))]
         parts = clean(tmp_path, *shuffled, **RULES)
     assert parts.card.facts() == whole.card.facts()

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from trainer.config import flatten, load_job
 from trainer.errors import JobError
+from trainer.jobs.file import load_job
+from trainer.jobs.schema import flatten
 
 GOOD = """
 task = "next_item"

@@ -15,7 +15,7 @@ from shop import PRODUCTS, Bench, make_bench, make_rows, products_table, write_r
 from trainer.__main__ import main
 from trainer.data.completejourney import Options, prepare
 from trainer.errors import Stopped
-from trainer.metrics import METRICS
+from trainer.measures.ranks import METRICS
 from trainer.run import Finished, run_job
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's database layer
@@ -227,9 +227,9 @@ def test_a_failure_marks_the_run_and_leaves_no_output(tracked, capsys):
 
 def test_a_stop_marks_the_run_killed(tracked, monkeypatch):
     """The signal arrives between two steps, as it may anywhere."""
-    import trainer.loop
+    import trainer.learning.loop
 
-    update = trainer.loop.update
+    update = trainer.learning.loop.update
 
     def stop_at_the_second(*arguments: Any) -> None:
         update(*arguments)
@@ -238,7 +238,7 @@ def test_a_stop_marks_the_run_killed(tracked, monkeypatch):
         seen.append(1)
 
     seen: list[int] = []
-    monkeypatch.setattr(trainer.loop, "update", stop_at_the_second)
+    monkeypatch.setattr(trainer.learning.loop, "update", stop_at_the_second)
     assert main(["fit", str(tracked.path)]) == 143
     assert only_run(tracked).info.status == "KILLED"
     assert leftovers(tracked) == set()

@@ -20,9 +20,9 @@ OUTPUTS = ("folder", "named", "evaluated", "pinned")
 CLOSED = "http://127.0.0.1:9"  # nobody listens there
 COMMANDS = """
 import json, sys
-import trainer.hub
+import trainer.models.hub
 from trainer.__main__ import main
-trainer.hub.PATIENCE = 2.0
+trainer.models.hub.PATIENCE = 2.0
 print(json.dumps([main(command) for command in json.loads(sys.argv[1])]))
 """
 

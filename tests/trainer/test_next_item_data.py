@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from logs import events_job, write_table
 from shop import make_rows
 
-from trainer.baselines import count_pairs, fit_factors, item_neighbours
-from trainer.config import load_job
 from trainer.data.baskets import RARE, take_baskets
 from trainer.data.histories import read_histories
 from trainer.data.interactions import read_interactions
-from trainer.data.jobs import HistoriesData
 from trainer.data.snapshot import ASK, LEARN, TARGET
 from trainer.data.trips import collect_histories, split_trips
 from trainer.errors import DataError
-from trainer.links import learn_links, read_links, save_links
+from trainer.jobs.data import HistoriesData
+from trainer.jobs.file import load_job
+from trainer.models.collaborative_filtering import count_pairs, fit_factors, item_neighbours
+from trainer.models.ease import learn_links, read_links, save_links
 from trainer.run import run_job
 
 SHOP = {

@@ -5,11 +5,8 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn import metrics
 
-from trainer.bootstrap import mean_intervals, statistic_intervals, table_intervals
-from trainer.calibration import fit_logistic, fit_temperature, logistic
-from trainer.compare import Table, compare
-from trainer.metrics import PerExample
-from trainer.pair_metrics import (
+from trainer.measures.bootstrap import mean_intervals, statistic_intervals, table_intervals
+from trainer.measures.pair_metrics import (
     Answers,
     Choices,
     answer_metrics,
@@ -20,7 +17,10 @@ from trainer.pair_metrics import (
     weighted_auc,
     weighted_spearman,
 )
-from trainer.ranking import Ranked, rank_metrics
+from trainer.measures.per_example import PerExample
+from trainer.measures.ranked_lists import Ranked, rank_metrics
+from trainer.models.calibration import fit_logistic, fit_temperature, logistic
+from trainer.results.run_comparison import Table, compare
 
 
 @pytest.fixture

@@ -299,9 +299,9 @@ def test_asking_wrongly_is_told_in_a_sentence(place, bert, capsys):
 
 def test_padding_changes_no_score(bert, llama):
     """A short pair scores the same alone and beside a long one, whichever way states are pooled."""
-    from trainer.config import PairModelJob
-    from trainer.model_source import find_source
-    from trainer.pair_model import PairModel
+    from trainer.jobs.schema import PairModelJob
+    from trainer.models.cross_encoder import PairModel
+    from trainer.models.source import find_source
 
     queries, products = ["red lamp", "blue"], ["oak red lamp", "small blue chair table sofa shelf rug"]
     for folder in (bert, llama):

@@ -123,7 +123,7 @@ def test_html_is_the_same_text_as_its_plain_form(tmp_path):
 
 
 def test_a_text_of_several_columns_skips_the_empty_ones_and_keeps_every_row():
-    from trainer.data.texts import join_columns
+    from trainer.data.item_texts import join_columns
 
     columns = [pa.array(["x", None, "y", None]), pa.array(["p", None, None, "q"]), pa.array([None, None, "z", None])]
     assert join_columns(columns).to_pylist() == ["x p", None, "y z", "q"]

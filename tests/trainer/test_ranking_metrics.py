@@ -6,15 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.metrics import (
-    PerExample,
-    aggregate,
-    aggregate_slices,
+from trainer.measures.per_example import PerExample, aggregate, aggregate_slices, gather_examples
+from trainer.measures.ranks import (
     expected_coverage,
     expected_hits,
     expected_ndcg,
     expected_reciprocal_rank,
-    gather_examples,
     rank_targets,
     score_ranks,
 )

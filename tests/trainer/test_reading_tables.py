@@ -2,10 +2,10 @@ import pyarrow as pa
 import pytest
 from logs import EVENTS, events_job, write_table
 
+from trainer.data.columns import numbers_of, texts_of, times_of
 from trainer.data.interactions import read_interactions
+from trainer.data.item_texts import join_columns
 from trainer.data.tables import read_batches
-from trainer.data.texts import join_columns
-from trainer.data.values import numbers_of, texts_of, times_of
 from trainer.errors import DataError
 
 ENDINGS = (".csv", ".csv.gz", ".parquet", ".jsonl", ".jsonl.gz", ".parquet.brotli")

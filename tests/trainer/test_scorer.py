@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.config import ScoreJob
 from trainer.data.trips import Histories
 from trainer.errors import ModelError
-from trainer.scorer import NEAR_FLOOR, Scorer, load_scorer, save_scorer, spread_history
+from trainer.jobs.schema import ScoreJob
+from trainer.models.history_scorer import NEAR_FLOOR, Scorer, load_scorer, save_scorer, spread_history
 
 SETTINGS = ScoreJob(temperature=0.2, near_temperature=0.1, near=0.7)
 

@@ -6,12 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from logs import JUDGED, pairs_job, write_table
 
-from trainer.data.jobs import SplitJob
-from trainer.data.leaks import NEAR, QUERY, find_pair_leaks
-from trainer.data.near_texts import group_near, signature
+from trainer.data.leaks import NEAR
+from trainer.data.near_duplicates import group_near, signature
+from trainer.data.pair_leaks import QUERY, find_pair_leaks
 from trainer.data.pairs import read_pairs
 from trainer.data.splits import PART_NUMBER, Part, split_by_name, split_by_time
 from trainer.errors import DataError
+from trainer.jobs.data import SplitJob
 
 TRAIN, VALID, TEST = (PART_NUMBER[part] for part in Part)
 DAY = 86_400_000_000  # microseconds

@@ -6,9 +6,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from shop import WORDS, make_model
 
-from trainer.config import ModelJob
-from trainer.encoder import TextEncoder, find_model
 from trainer.errors import ModelError
+from trainer.jobs.schema import ModelJob
+from trainer.models.text_encoder import TextEncoder, find_model
 
 TEXTS = ("bar soap", "dairy", "frozen premium ice cream", "dairy fluid milk", "unheard of")
 

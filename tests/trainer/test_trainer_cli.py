@@ -9,7 +9,7 @@ from shop import make_rows, products_table, write_raw
 
 import trainer
 from trainer.__main__ import build_parser, main
-from trainer.progress import show_progress
+from trainer.tracking.progress import show_progress
 
 MODULES = sorted(Path(trainer.__file__).parent.rglob("*.py"))
 
@@ -29,7 +29,7 @@ def test_the_trainer_never_imports_the_bot():
 
 
 def test_only_tracking_imports_mlflow():
-    assert [path.name for path in MODULES if "mlflow" in imported_by(path)] == ["tracking.py"]
+    assert [path.name for path in MODULES if "mlflow" in imported_by(path)] == ["mlflow.py"]
 
 
 def test_nothing_reads_pickles():

@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from trainer.config import NextItemOfSnapshot, ScoreJob, TrainJob, load_job
+from trainer.jobs.file import load_job
+from trainer.jobs.schema import NextItemOfSnapshot, ScoreJob, TrainJob
 
 PAGE = Path("docs/trainer-seam.md").read_text()
 

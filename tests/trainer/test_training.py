@@ -4,13 +4,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trainer.config import ModelJob, ScoreJob, TrainJob
-from trainer.encoder import TextEncoder, find_model
-from trainer.loop import schedule, train
-from trainer.optimise import average_fits
-from trainer.scorer import Scorer
-from trainer.step import Example, batch_loss, make_batch, update
-from trainer.tasks import StepReport
+from trainer.jobs.schema import ModelJob, ScoreJob, TrainJob
+from trainer.learning.loop import schedule, update
+from trainer.learning.next_item_loss import Example, batch_loss, make_batch
+from trainer.learning.weight_averaging import average_fits
+from trainer.models.history_scorer import Scorer
+from trainer.models.text_encoder import TextEncoder, find_model
+from trainer.task import StepReport
+from trainer.tasks.next_item import train_on_trips
 
 TEXTS = (
     "bar soap",
@@ -58,7 +59,7 @@ def test_one_batch_can_be_memorised(encoder):
 def losses_of(encoder, seed, job) -> list[float]:
     beginning = encoder.begin(TEXTS, None)
     losses = []
-    train(
+    train_on_trips(
         encoder,
         beginning.hidden,
         scorer_for(beginning.vectors_ED),
@@ -126,7 +127,7 @@ def test_a_batch_holds_every_text_once_and_every_weight(drawn):
 def test_an_epoch_shows_every_example_once(encoder):
     seen = []
     beginning = encoder.begin(TEXTS, None)
-    train(
+    train_on_trips(
         encoder,
         beginning.hidden,
         scorer_for(beginning.vectors_ED),

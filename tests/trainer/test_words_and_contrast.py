@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.contrast import contrast_loss, make_contrast
-from trainer.lexical import index_words, split_words, word_overlap
-from trainer.mining import NOTHING, Known, mine_negatives
-from trainer.search import Found, best_places, fuse, make_engine
+from trainer.data.words import split_words, word_overlap
+from trainer.learning.contrastive_loss import contrast_loss, make_contrast
+from trainer.learning.hard_negatives import NOTHING, Known, mine_negatives
+from trainer.models.bm25 import index_words
+from trainer.models.hybrid_search import Found, best_places, fuse, make_engine
 
 
 def test_words_meet_in_their_stems():

@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from trainer.data.card import DataCard
 from trainer.data.interactions import Interactions, iso_day
-from trainer.data.jobs import HistoriesData, HoldoutJob, InteractionsData
 from trainer.data.leaks import judge_leaks
-from trainer.data.next_leaks import find_next_leaks
+from trainer.data.next_item_leaks import find_next_leaks
 from trainer.data.snapshot import LEARN, TARGET, UNUSED, Catalogue, Purchases, Snapshot, Uses, first_trips_from
 from trainer.data.splits import find_boundary
 from trainer.errors import DataError
+from trainer.jobs.data import HistoriesData, HoldoutJob, InteractionsData
 
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

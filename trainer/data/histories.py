@@ -8,13 +8,13 @@ import numpy.typing as npt
 
 from trainer.data.baskets import checked
 from trainer.data.card import DataCard
-from trainer.data.jobs import HistoriesData, SplitJob
+from trainer.data.columns import texts_of
+from trainer.data.item_texts import read_items
 from trainer.data.snapshot import ASK, LEARN, TARGET, Catalogue, Purchases, Snapshot
 from trainer.data.splits import PART_NUMBER, Part, split_by_name
 from trainer.data.tables import read_batches
-from trainer.data.texts import read_items
-from trainer.data.values import texts_of
 from trainer.errors import DataError
+from trainer.jobs.data import HistoriesData, SplitJob
 
 Ints = npt.NDArray[np.int64]
 

@@ -12,15 +12,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from trainer.data import events
 from trainer.data.card import DataCard, write_card
-from trainer.data.events import Tally, clean_events
-from trainer.data.jobs import CleaningJob, InteractionsData
+from trainer.data.cleaning_rules import Tally, explain
+from trainer.data.columns import texts_of
+from trainer.data.event_cleaning import clean_events
+from trainer.data.item_texts import ItemTexts, read_items
 from trainer.data.snapshot import CARD, ITEMS, Catalogue, partial_folder
 from trainer.data.tables import read_batches
-from trainer.data.texts import ItemTexts, read_items
-from trainer.data.values import texts_of
 from trainer.errors import DataError
+from trainer.jobs.data import InteractionsData
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -141,25 +141,3 @@ def _number(column: Any) -> tuple[tuple[str, ...], Ints]:
 
 def iso_day(time: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time)).date().isoformat()
-
-
-def explain(rules: CleaningJob) -> dict[str, str]:
-    """Say in words what each rule took out."""
-    cancel = "negative values" if rules.cancelled is None else f"events whose id matches {rules.cancelled}"
-    return {
-        events.NO_USER: "the column of users is empty",
-        events.UNKNOWN_USER: "the user is not listed in the table of users",
-        events.NO_ITEM: "the column of items is empty",
-        events.NO_DATE: "the column of times is empty",
-        events.NO_VALUE: "the column of values is empty",
-        events.NOT_AN_ITEM: "postage, fees, samples and the like: id, group or text matches "
-        + " or ".join((*rules.not_items, *rules.not_groups, *rules.not_texts)),
-        events.BAD_VALUE: "the value is zero or negative and no cancellation",
-        events.BAD_PRICE: "the price is zero, negative or empty",
-        events.NO_TEXT: "no row and no table gives the item a text",
-        events.DUPLICATE: "every column equals that of another row, which is kept",
-        events.CANCELLATION: f"{cancel} take something back and are no purchase",
-        events.REVERSED: "the latest earlier event of the same user, item and amount as a cancellation",
-        events.OUTLIER: f"value or price lies {rules.outliers} robust deviations of the logarithm above the median",
-        events.ROBOT: f"the user's events a day lie {rules.robots} robust deviations of the logarithm above the median",
-    }

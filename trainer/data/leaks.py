@@ -1,61 +1,21 @@
-"""Looks for test rows whose answer stands on the other side of the split."""
+"""Kinds of leaks between the parts of a split, and what becomes of a split that has some."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.jobs import LeakPolicy, SplitJob
-from trainer.data.near_texts import group_near
-from trainer.data.splits import PART_NUMBER, Part, Parts
 from trainer.errors import DataError
-from trainer.progress import say
+from trainer.jobs.data import LeakPolicy
+from trainer.tracking.progress import say
 
 Mask = npt.NDArray[np.bool_]
 
-PAIR, QUERY, USER, NEAR = "same pair", "same query", "same user", "near-duplicate pair"
+NEAR = "near-duplicate pair"
 USER_ITEM = "same user and item"
 INSIDE = "target inside its history"
 MARKOV = "next item told by the last alone"
 NEAR_LIMIT = 0.01  # of the test rows: titles of one shop resemble one another without being a leak
-
-
-def count_shared(keys: Sequence[Hashable], parts: Parts) -> int:
-    """Count the test rows whose key occurs in a row that is learned from or tuned on."""
-    seen = {key for key, part in zip(keys, parts.tolist(), strict=True) if part != PART_NUMBER[Part.TEST]}
-    test = np.flatnonzero(parts == PART_NUMBER[Part.TEST]).tolist()
-    return sum(keys[row] in seen for row in test)
-
-
-def find_pair_leaks(
-    queries: Sequence[str], products: Sequence[str], users: Sequence[str] | None, parts: Parts, split: SplitJob
-) -> dict[str, int]:
-    """Count leaks of each kind that this way of splitting promises to be without, texts given row by row."""
-    found = {PAIR: count_shared(list(zip(queries, products, strict=True)), parts)}
-    if split.by in ("query", "column"):  # in time the same query comes again and again: no leak
-        found[QUERY] = count_shared(queries, parts)
-    if users is not None and split.by == "user":
-        found[USER] = count_shared(users, parts)
-    if users is not None and split.by == "time":
-        found[USER_ITEM] = count_shared(list(zip(users, products, strict=True)), parts)
-    found[NEAR] = _count_near(queries, products, parts) - found[PAIR]
-    return found
-
-
-def _count_near(queries: Sequence[str], products: Sequence[str], parts: Parts) -> int:
-    """Count the test rows whose query and product are both nearly those of one row on the other side."""
-    query = _grouped(queries)
-    is_test = parts == PART_NUMBER[Part.TEST]
-    both = set(query[is_test].tolist()) & set(query[~is_test].tolist())
-    rows = np.flatnonzero(np.isin(query, list(both)))
-    product = _grouped([products[row] for row in rows.tolist()])
-    return count_shared(list(zip(query[rows].tolist(), product.tolist(), strict=True)), parts[rows])
-
-
-def _grouped(texts: Sequence[str]) -> npt.NDArray[np.int64]:
-    distinct = list(dict.fromkeys(texts))
-    group = dict(zip(distinct, group_near(distinct), strict=True))
-    return np.array([group[text] for text in texts], dtype=np.int64)
 
 
 def judge_leaks(where: str, found: Mapping[str, int], tested: int, policy: LeakPolicy) -> None:

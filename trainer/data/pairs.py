@@ -10,8 +10,10 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 
 from trainer.data.card import DataCard
-from trainer.data.jobs import PairsData
-from trainer.data.leaks import find_pair_leaks, judge_leaks
+from trainer.data.columns import NO_TIME, texts_of, times_of
+from trainer.data.item_texts import ItemTexts, join_columns
+from trainer.data.leaks import judge_leaks
+from trainer.data.pair_leaks import find_pair_leaks
 from trainer.data.spelling import learn_spelling
 from trainer.data.splits import (
     PART_NUMBER,
@@ -25,10 +27,9 @@ from trainer.data.splits import (
     split_by_time,
 )
 from trainer.data.tables import Batch, read_batches
-from trainer.data.text import check_words, normalise_all
-from trainer.data.texts import ItemTexts, join_columns
-from trainer.data.values import NO_TIME, texts_of, times_of
+from trainer.data.text_normalisation import check_words, normalise_all
 from trainer.errors import DataError
+from trainer.jobs.data import PairsData
 
 __all__ = ["PART_NUMBER", "Pairs", "Part", "read_pairs"]
 

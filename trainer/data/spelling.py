@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from trainer.lexical import IDEOGRAPHS
+from trainer.data.words import IDEOGRAPHS
 
 WORD = re.compile(r"[^\W\d_]{4,}")  # shorter words are codes, units and too like one another
 LONG = 7  # letters from which a word may be two edits away

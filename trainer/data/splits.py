@@ -8,8 +8,8 @@ from hashlib import blake2b
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.jobs import SplitJob
 from trainer.errors import DataError
+from trainer.jobs.data import SplitJob
 
 Ints = npt.NDArray[np.int64]
 Parts = npt.NDArray[np.int8]

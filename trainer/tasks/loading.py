@@ -2,8 +2,8 @@
 
 from typing import assert_never
 
-from trainer.config import AnyJob, NextItemJob, RelevanceJob, RetrievalJob
-from trainer.tasks import Task
+from trainer.jobs.schema import AnyJob, NextItemJob, RelevanceJob, RetrievalJob
+from trainer.task import Task
 
 
 def load_task(job: AnyJob, *, training: bool) -> Task:

@@ -1,6 +1,6 @@
 """Next item: which items will a household buy on its next trip, told from texts and what it bought before."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -11,32 +11,25 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from trainer.baselines import count_pairs, fit_factors, item_neighbours
-from trainer.config import DataJob, NextItemJob, ScoreJob
 from trainer.data.baskets import take_baskets
 from trainer.data.card import DataCard
 from trainer.data.histories import read_histories
 from trainer.data.interactions import read_interactions
-from trainer.data.jobs import HistoriesData, InteractionsData
 from trainer.data.snapshot import LEARN, Catalogue, Snapshot, read_snapshot
 from trainer.data.trips import Histories, Trips, collect_histories, split_trips
-from trainer.encoder import Beginning, TextEncoder, find_model
 from trainer.errors import DataError
-from trainer.links import learn_links
-from trainer.loop import train
-from trainer.metrics import (
-    TOP,
-    PerExample,
-    Scores,
-    aggregate,
-    expected_coverage,
-    gather_examples,
-    rank_targets,
-    score_ranks,
-)
-from trainer.scorer import Scorer, load_scorer, save_scorer, spread_history
-from trainer.step import Example
-from trainer.tasks import Amount, Command, OnStep, Outcome
+from trainer.jobs.data import HistoriesData, InteractionsData
+from trainer.jobs.schema import DataJob, NextItemJob, ScoreJob, TrainJob
+from trainer.learning.batches import shuffled_batches
+from trainer.learning.loop import Group, Pace, train
+from trainer.learning.next_item_loss import Example, batch_loss, make_batch
+from trainer.measures.per_example import PerExample, aggregate, gather_examples
+from trainer.measures.ranks import TOP, Scores, expected_coverage, rank_targets, score_ranks
+from trainer.models.collaborative_filtering import count_pairs, fit_factors, item_neighbours
+from trainer.models.ease import learn_links
+from trainer.models.history_scorer import Scorer, load_scorer, save_scorer, spread_history
+from trainer.models.text_encoder import Beginning, Hidden, TextEncoder, find_model
+from trainer.task import Amount, Command, OnStep, Outcome
 
 Ints = npt.NDArray[np.int64]
 
@@ -97,7 +90,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class NextItem:
-    """The task as every job is run: see trainer.tasks.Task."""
+    """The task as every job is run: see trainer.task.Task."""
 
     task: Task
     job: NextItemJob
@@ -195,8 +188,30 @@ def fit(task: Task, job: NextItemJob, beginning: Beginning, on_step: OnStep) -> 
     hidden, before_ED = beginning.hidden, beginning.vectors_ED
     scorer = _fresh_scorer(task, job, before_ED)
     examples = _draw_examples(task, job, rng)
-    train(task.encoder, hidden, scorer, examples, job.train, rng, on_step)
+    train_on_trips(task.encoder, hidden, scorer, examples, job.train, rng, on_step)
     return Ready(scorer, task.encoder.encode_all(hidden), before_ED)
+
+
+def train_on_trips(
+    encoder: TextEncoder,
+    hidden: Hidden,
+    scorer: Scorer,
+    examples: Sequence[Example],
+    job: TrainJob,
+    rng: np.random.Generator,
+    on_step: OnStep,
+) -> None:
+    """Train the encoder's upper layers in place."""
+
+    def loss_of(places: Ints) -> Tensor:
+        batch = make_batch([examples[place] for place in places])
+        unit_ED = scorer.unit_vectors(encoder.encode(hidden, batch.texts_E))
+        return batch_loss(unit_ED, batch, scorer.settings.temperature)
+
+    batches = shuffled_batches(len(examples), job.batch, job.epochs, rng)
+    train(
+        [Group(encoder.parameters(), job.lr)], batches, loss_of, Pace(job.warmup, job.weight_decay, job.clip), on_step
+    )
 
 
 def take_saved(task: Task, job: NextItemJob, beginning: Beginning) -> Ready:

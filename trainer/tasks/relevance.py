@@ -10,20 +10,29 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trainer.bootstrap import statistic_intervals
-from trainer.calibration import Calibration, fit_logistic, fit_temperature
-from trainer.config import RelevanceJob
 from trainer.data.card import DataCard
 from trainer.data.pairs import Pairs, Part, read_pairs
+from trainer.data.words import word_overlap
 from trainer.errors import DataError, ModelError
-from trainer.judging import class_numbers, dense, judge, judged_metrics, judged_statistic, judged_table, predictions
-from trainer.lexical import word_overlap
-from trainer.metrics import aggregate
-from trainer.model_source import find_source
-from trainer.optimise import Group, Pace, average_fits, batches_by_length, optimise
-from trainer.pair_metrics import best_threshold
-from trainer.pair_model import PairModel, load_head
-from trainer.scale import (
+from trainer.jobs.schema import RelevanceJob
+from trainer.learning.batches import batches_by_length
+from trainer.learning.loop import Group, Pace, train
+from trainer.learning.weight_averaging import average_fits
+from trainer.measures.bootstrap import Sliced, statistic_intervals
+from trainer.measures.pair_metrics import best_threshold
+from trainer.measures.pair_predictions import (
+    class_numbers,
+    dense,
+    judge,
+    judged_metrics,
+    judged_statistic,
+    judged_table,
+    predictions,
+)
+from trainer.measures.per_example import aggregate
+from trainer.models.calibration import Calibration, fit_logistic, fit_temperature
+from trainer.models.cross_encoder import PairModel, load_head
+from trainer.models.label_scale import (
     CLASSES,
     GRADES,
     SETTINGS,
@@ -34,7 +43,8 @@ from trainer.scale import (
     load_settings,
     save_settings,
 )
-from trainer.tasks import Amount, Command, OnStep, Outcome, Sliced
+from trainer.models.source import find_source
+from trainer.task import Amount, Command, OnStep, Outcome
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -48,7 +58,7 @@ SLICE_REPLICATES = 200
 
 @dataclass(frozen=True, slots=True)
 class Relevance:
-    """A job's pairs and model, loaded and checked: see trainer.tasks.Task."""
+    """A job's pairs and model, loaded and checked: see trainer.task.Task."""
 
     job: RelevanceJob
     pairs: Pairs
@@ -107,7 +117,7 @@ class Relevance:
 
         def fit_once(on_step: OnStep) -> None:
             batches = batches_by_length(tokens.lengths, settings.batch, settings.epochs, rng)
-            optimise(groups, batches, loss_of, pace, on_step)
+            train(groups, batches, loss_of, pace, on_step)
 
         average_fits(settings.average, [one for group in groups for one in group.parameters], fit_once, on_step)
         return ReadyRelevance(self, self._settle(), fresh=True)

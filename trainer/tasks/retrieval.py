@@ -14,17 +14,17 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from trainer.config import RetrievalJob
-from trainer.contrast import contrast_loss, make_contrast
 from trainer.data.card import DataCard
 from trainer.data.pairs import Pairs, Part, read_pairs
-from trainer.encoder import Beginning, TextEncoder, find_model
 from trainer.errors import DataError, ModelError
-from trainer.metrics import PerExample, aggregate
-from trainer.mining import Known, mine_negatives
-from trainer.optimise import Group, Pace, optimise
-from trainer.ranking import Ranked, rank_metrics
-from trainer.search import (
+from trainer.jobs.schema import RetrievalJob
+from trainer.learning.batches import shuffled_batches
+from trainer.learning.contrastive_loss import contrast_loss, make_contrast
+from trainer.learning.hard_negatives import Known, mine_negatives
+from trainer.learning.loop import Group, Pace, train
+from trainer.measures.per_example import PerExample, aggregate
+from trainer.measures.ranked_lists import Ranked, rank_metrics
+from trainer.models.hybrid_search import (
     SETTINGS,
     Catalogue,
     Engine,
@@ -35,7 +35,8 @@ from trainer.search import (
     make_engine,
     save_search,
 )
-from trainer.tasks import Amount, Command, OnStep, Outcome
+from trainer.models.text_encoder import Beginning, TextEncoder, find_model
+from trainer.task import Amount, Command, OnStep, Outcome
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -90,7 +91,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """A job's pairs and model, loaded and checked: see trainer.tasks.Task."""
+    """A job's pairs and model, loaded and checked: see trainer.task.Task."""
 
     job: RetrievalJob
     pairs: Pairs
@@ -147,11 +148,7 @@ class Retrieval:
         known = judged_before(self)
         negatives = self._mine(beginning, query_N, text_N, known, rng)
         hidden = beginning.hidden
-        batches = [
-            part
-            for _ in range(job.epochs)
-            for part in np.array_split(rng.permutation(len(query_N)), -(-len(query_N) // job.batch))
-        ]
+        batches = shuffled_batches(len(query_N), job.batch, job.epochs, rng)
 
         def loss_of(places: Ints) -> Tensor:
             contrast = make_contrast(query_N[places], text_N[places], negatives[places], known)
@@ -160,7 +157,7 @@ class Retrieval:
             return contrast_loss(query_QD, text_CD, contrast, job.temperature)
 
         groups = [Group(self.encoder.parameters(), job.lr)]
-        optimise(groups, batches, loss_of, Pace(job.warmup, job.weight_decay, job.clip), on_step)
+        train(groups, batches, loss_of, Pace(job.warmup, job.weight_decay, job.clip), on_step)
 
     def _mine(self, beginning: Beginning, query_N: Ints, text_N: Ints, known: Known, rng: np.random.Generator) -> Ints:
         unit_ED = unit(beginning.vectors_ED)

@@ -1,0 +1,349 @@
+"""Cleans a log of events rule by rule, out of memory: what is held grows with the catalogue, not with the log."""
+
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from trainer.data.cleaning_rules import (
+    BAD_PRICE,
+    BAD_VALUE,
+    CANCELLATION,
+    DUPLICATE,
+    NO_DATE,
+    NO_ITEM,
+    NO_TEXT,
+    NO_USER,
+    NO_VALUE,
+    NOT_AN_ITEM,
+    OUTLIER,
+    REVERSED,
+    ROBOT,
+    UNKNOWN_USER,
+    Tally,
+)
+from trainer.data.columns import NO_TIME, numbers_of, texts_of, times_of
+from trainer.data.item_texts import ItemTexts
+from trainer.data.outliers import LogHistogram
+from trainer.data.tables import Batch, estimate_rows, read_batches
+from trainer.jobs.data import CleaningJob, InteractionsData
+
+Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+ROWS_A_PART = 1 << 18  # of a user's share of the log; what one part takes is what the cleaning takes
+
+
+SPILLED = pa.schema(
+    [
+        ("user", pa.string()),
+        ("item", pa.int32()),
+        ("time", pa.int64()),
+        ("value", pa.float64()),
+        ("price", pa.float64()),
+        ("event", pa.string()),
+        ("cancels", pa.bool_()),
+    ]
+)
+CLEAN = pa.schema(
+    [("user_id", pa.string()), ("item_id", pa.string()), ("time", pa.timestamp("us")), ("value", pa.float64())]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fences:
+    """The largest value and price that still count."""
+
+    value: float
+    price: float
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The events of some users, all of each: arrays of one length, sorted by user, item and time."""
+
+    user_ids: Any  # pyarrow strings
+    user: Ints
+    item: Ints
+    time: Ints
+    value: Floats
+    price: Floats
+    event: Ints
+    cancels: Mask
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+def clean_events(job: InteractionsData, texts: ItemTexts, users: frozenset[str] | None, target: Path) -> Tally:
+    """Write the clean events of a log as one parquet file and say what was left out; raise DataError."""
+    tally = Tally()
+    values, prices = LogHistogram(), LogHistogram()
+    parts = 1 + estimate_rows(job.path) // ROWS_A_PART
+    with TemporaryDirectory(prefix="trainer-") as scratch:
+        files = [Path(scratch, f"{part}.arrow") for part in range(parts)]
+        with ExitStack() as stack:
+            writers = [stack.enter_context(pa.ipc.new_stream(str(file), SPILLED)) for file in files]
+            for batch in read_batches(job.path, _columns(job)):
+                rows = _judge_rows(batch, job, texts, users, tally)
+                sold = ~rows["cancels"].to_numpy(zero_copy_only=False)
+                values.add(rows["value"].to_numpy()[sold])
+                prices.add(rows["price"].to_numpy()[sold])
+                _spill(rows, writers)
+        limit = job.cleaning.outliers
+        fences = Fences(np.inf, np.inf) if limit is None else Fences(values.fence(limit), prices.fence(limit))
+        pace, known = LogHistogram(), texts.known()
+        banned = texts.matching(job.cleaning.not_groups, job.cleaning.not_texts)
+        for file in files:
+            part = _judge_users(_read_part(file), job.cleaning, banned, known, fences, tally)
+            pace.add(_events_a_day(part)[_first_of_users(part)] if len(part) else np.empty(0))
+            _write_part(part, file)
+        limit = np.inf if job.cleaning.robots is None else pace.fence(job.cleaning.robots)
+        with pq.ParquetWriter(target, CLEAN) as writer:
+            for file in files:
+                _write_clean(_read_part(file), limit, texts, tally, writer)
+    return tally
+
+
+def _columns(job: InteractionsData) -> list[str]:
+    columns = job.columns
+    single = (columns.user, columns.item, columns.time, columns.value, columns.price, columns.event)
+    return [name for name in (*single, *columns.text) if name is not None]
+
+
+def _judge_rows(
+    batch: Batch, job: InteractionsData, texts: ItemTexts, users: frozenset[str] | None, tally: Tally
+) -> pa.Table:
+    """Apply the rules that need one row alone, and note the texts of the items that are left."""
+    columns, rules = job.columns, job.cleaning
+    user, item = texts_of(batch, columns.user), texts_of(batch, columns.item)
+    time = times_of(batch, columns.time)
+    value = np.ones(batch.rows) if columns.value is None else numbers_of(batch, columns.value)
+    price = np.ones(batch.rows) if columns.price is None else numbers_of(batch, columns.price)
+    event = pa.nulls(batch.rows, pa.string()) if columns.event is None else texts_of(batch, columns.event)
+    cancels = _cancels(event, value, rules)
+    kept = np.ones(batch.rows, dtype=np.bool_)
+    tally.rows_in += batch.rows
+    tally.take(kept, NO_USER, _nulls(user))
+    if users is not None:
+        tally.take(kept, UNKNOWN_USER, ~_mask(pc.is_in(user, pa.array(sorted(users), pa.string()))))
+    tally.take(kept, NO_ITEM, _nulls(item))
+    tally.take(kept, NO_DATE, time == NO_TIME)
+    if rules.not_items:
+        tally.take(kept, NOT_AN_ITEM, _matches(item, rules.not_items))
+    if columns.value is not None:
+        tally.take(kept, NO_VALUE, np.isnan(value))
+        tally.take(kept, BAD_VALUE, (value <= 0) & ~cancels)
+    if columns.price is not None:
+        tally.take(kept, BAD_PRICE, ~(price > 0))
+    chosen = pa.array(kept)
+    item = item.filter(chosen)
+    wordings = [texts_of(batch, name).filter(chosen) for name in columns.text]
+    codes = texts.note(item, wordings)
+    return pa.table(
+        [
+            user.filter(chosen),
+            pa.array(codes, pa.int32()),
+            pa.array(time[kept]),
+            pa.array(value[kept]),
+            pa.array(price[kept]),
+            event.filter(chosen),
+            pa.array(cancels[kept]),
+        ],
+        schema=SPILLED,
+    )
+
+
+def _cancels(event: Any, value: Floats, rules: CleaningJob) -> Mask:
+    if rules.cancelled is None:
+        return np.asarray(value < 0)
+    return _mask(pc.match_substring_regex(event, rules.cancelled))
+
+
+def _nulls(column: Any) -> Mask:
+    return np.asarray(column.is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def _mask(column: Any) -> Mask:
+    return np.asarray(pc.fill_null(column, fill_value=False).to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def _matches(item: Any, patterns: Sequence[str]) -> Mask:
+    """Say which ids a pattern matches whole, each distinct id looked at once."""
+    whole = re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+    coded = item.dictionary_encode()
+    hit = np.array([whole.fullmatch(name) is not None for name in coded.dictionary.to_pylist()] + [False])
+    return np.asarray(hit[pc.fill_null(coded.indices, len(hit) - 1).to_numpy(zero_copy_only=False)])
+
+
+def _spill(rows: pa.Table, writers: Sequence[Any]) -> None:
+    """Send every user's rows to one part, told by the id alone."""
+    if len(writers) == 1:
+        writers[0].write_table(rows)
+        return
+    coded = rows["user"].combine_chunks().dictionary_encode()
+    home = np.array([crc32(name.encode()) % len(writers) for name in coded.dictionary.to_pylist()] or [0])
+    place = home[coded.indices.to_numpy(zero_copy_only=False)]
+    for number in np.unique(place).tolist():
+        writers[number].write_table(rows.filter(pa.array(place == number)))
+
+
+def _read_part(file: Path) -> Part:
+    with pa.ipc.open_stream(str(file)) as reader:
+        rows = reader.read_all().combine_chunks()
+    return _part(rows)
+
+
+def _part(rows: pa.Table) -> Part:
+    user_ids, user = _codes(rows["user"])
+    _, event = _codes(rows["event"])
+    item, time, value, price = (rows[name].to_numpy() for name in ("item", "time", "value", "price"))
+    cancels = rows["cancels"].to_numpy(zero_copy_only=False)
+    order = np.lexsort((price, value, event, cancels, time, item, user))  # at one moment cancellations come last
+    return Part(
+        user_ids,
+        user[order],
+        item[order].astype(np.int64),
+        time[order],
+        value[order],
+        price[order],
+        event[order],
+        cancels[order],
+    )
+
+
+def _codes(column: Any) -> tuple[Any, Ints]:
+    coded = column.dictionary_encode(null_encoding="encode")
+    if isinstance(coded, pa.ChunkedArray):
+        coded = coded.combine_chunks()
+    return coded.dictionary, np.asarray(coded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _judge_users(part: Part, rules: CleaningJob, banned: Mask, known: Mask, fences: Fences, tally: Tally) -> Part:
+    """Apply the rules that need the item's texts or the other events of a user."""
+    kept = np.ones(len(part), dtype=np.bool_)
+    if rules.not_groups or rules.not_texts:
+        tally.take(kept, NOT_AN_ITEM, banned[part.item])
+    tally.take(kept, NO_TEXT, ~known[part.item])
+    if rules.duplicates:
+        tally.take(kept, DUPLICATE, _repeats(part))
+    reversed_rows = _find_reversed(part, kept)
+    tally.take(kept, CANCELLATION, part.cancels)
+    tally.take(kept, REVERSED, reversed_rows)
+    if rules.outliers is not None:
+        tally.take(kept, OUTLIER, (part.value > fences.value) | (part.price > fences.price))
+    return _select(part, kept)
+
+
+def _select(part: Part, kept: Mask) -> Part:
+    return Part(
+        part.user_ids,
+        part.user[kept],
+        part.item[kept],
+        part.time[kept],
+        part.value[kept],
+        part.price[kept],
+        part.event[kept],
+        part.cancels[kept],
+    )
+
+
+def _repeats(part: Part) -> Mask:
+    """Say which rows equal the row before them in every column; equal rows are neighbours."""
+    same = np.zeros(len(part), dtype=np.bool_)
+    same[1:] = True
+    for column in (part.user, part.item, part.time, part.event, part.value, part.price):
+        same[1:] &= column[1:] == column[:-1]
+    return same
+
+
+def _find_reversed(part: Part, kept: Mask) -> Mask:
+    """Match each cancellation with the latest event of the same user, item and amount before it, each once."""
+    found = np.zeros(len(part), dtype=np.bool_)
+    cancelling = np.flatnonzero(part.cancels & kept)
+    if not len(cancelling):
+        return found
+    starts = np.flatnonzero(np.r_[True, (np.diff(part.user) != 0) | (np.diff(part.item) != 0)])
+    ends = np.r_[starts[1:], len(part)]
+    for group in np.unique(np.searchsorted(starts, cancelling, side="right") - 1).tolist():
+        open_events: dict[float, list[int]] = {}
+        for row in range(starts[group], ends[group]):
+            if not kept[row]:
+                continue
+            amount = abs(float(part.value[row]))
+            if not part.cancels[row]:
+                open_events.setdefault(amount, []).append(row)
+            elif open_events.get(amount):
+                found[open_events[amount].pop()] = True
+    return found
+
+
+def _first_of_users(part: Part) -> Ints:
+    return np.flatnonzero(np.r_[True, np.diff(part.user) != 0])
+
+
+def _events_a_day(part: Part) -> Floats:
+    """Give, for each row, how many events its user has on a day with any."""
+    day = part.time // 86_400_000_000
+    days = np.unique(np.stack([part.user, day]), axis=1)[0]
+    size = len(part.user_ids)
+    events, active = np.bincount(part.user, minlength=size), np.bincount(days, minlength=size)
+    return np.asarray(events[part.user] / active[part.user])
+
+
+def _write_part(part: Part, file: Path) -> None:
+    rows = pa.table(
+        [
+            part.user_ids.take(pa.array(part.user)),
+            pa.array(part.item, pa.int32()),
+            pa.array(part.time),
+            pa.array(part.value),
+            pa.array(part.price),
+            pa.nulls(len(part), pa.string()),
+            pa.array(part.cancels),
+        ],
+        schema=SPILLED,
+    )
+    with pa.ipc.new_stream(str(file), SPILLED) as writer:
+        writer.write_table(rows)
+
+
+def _write_clean(part: Part, limit: float, texts: ItemTexts, tally: Tally, writer: pq.ParquetWriter) -> None:
+    kept = np.ones(len(part), dtype=np.bool_)
+    if np.isfinite(limit):
+        tally.take(kept, ROBOT, _events_a_day(part) > limit)
+    part = _select(part, kept)
+    if len(part):
+        _count_kept(part, texts.ids, tally)
+        ids = pa.array(texts.ids, pa.string())
+        user, item = part.user_ids.take(pa.array(part.user)), ids.take(pa.array(part.item))
+        writer.write_table(pa.table([user, item, pa.array(part.time, CLEAN.field(2).type), part.value], schema=CLEAN))
+
+
+def _count_kept(part: Part, ids: Sequence[str], tally: Tally) -> None:
+    tally.rows_kept += len(part)
+    tally.first, tally.last = min(tally.first, int(part.time.min())), max(tally.last, int(part.time.max()))
+    tally.items.update(np.unique(part.item).tolist())
+    names = np.array([f"{name}\x1e" for name in ids], dtype=object)[part.item]
+    rank = np.argsort(np.argsort(np.array(ids, dtype=np.str_)))[part.item]  # items by name, not by when they were met
+    order = np.lexsort((part.value, part.time, rank, part.user))
+    numbers = np.stack([part.time[order].view(np.float64), part.value[order]], axis=1)
+    starts = _first_of_users(part)
+    for begin, end in zip(starts, np.r_[starts[1:], len(part)], strict=True):
+        digest = sha256(f"{part.user_ids[int(part.user[begin])].as_py()}\x1d".encode())
+        digest.update("".join(names[order[begin:end]]).encode())
+        digest.update(numbers[begin:end].tobytes())
+        tally.digest = (tally.digest + int.from_bytes(digest.digest())) % (1 << 256)
+    tally.users += len(starts)

@@ -1,0 +1,175 @@
+"""The [data] section of a job file: where tables are, which column is what, how to clean and to split."""
+
+import re
+from datetime import date
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, model_validator
+
+from trainer.jobs.fields import Count, FilePath, Name, Names, Positive, Section, Share, SomeNames
+
+LeakPolicy = Literal["refuse", "warn"]
+
+
+def _check_pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return value
+
+
+def _check_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("not a time zone: America/New_York is one") from None
+    return value
+
+
+TimeZone = Annotated[Name, AfterValidator(_check_zone)]
+Pattern = Annotated[Name, AfterValidator(_check_pattern)]
+Patterns = Annotated[tuple[Pattern, ...], Field(strict=False)]
+
+
+class SplitJob(Section):
+    by: Literal["column", "time", "query", "user"]
+    test: Share = 0.1  # of the rows, queries or users
+    valid: Share = 0.1
+    test_from: date | None = None  # by time: the first day of the test, instead of a share
+    valid_from: date | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _leaves_something_to_learn_from(self) -> "SplitJob":
+        if self.test + self.valid >= 1:
+            raise ValueError(f"test = {self.test} and valid = {self.valid} leave nothing to learn from")
+        return self
+
+
+class PairColumns(Section):
+    """Names of columns; a text may be made of several, joined by spaces."""
+
+    query: Names
+    product: Names
+    label: Name | None = None  # without it every pair counts as relevant
+    query_id: Name | None = None  # default: the text is the id
+    product_id: Name | None = None
+    part: Name | None = None  # train, valid or test
+    user: Name | None = None
+    time: Name | None = None
+    slices: SomeNames = ()
+
+
+class ProductsFile(Section):
+    path: FilePath
+    id: Name
+    text: Names
+
+
+class PairCleaning(Section):
+    duplicates: bool = True  # the same query, product and label once more
+    lowest: float | None = None  # labels outside are impossible
+    highest: float | None = None
+
+
+class PairsData(Section):
+    kind: Literal["pairs"]
+    path: FilePath
+    columns: PairColumns
+    split: SplitJob
+    cleaning: PairCleaning = PairCleaning()
+    spelling: bool = False  # words of a query that no product has are read as the nearest that one has
+    leak_check: LeakPolicy = "refuse"
+    products: ProductsFile | None = None  # further rows of the catalogue
+    catalogue: Count | None = None  # how many are searched: products of the test rows first, the others by id
+
+    @model_validator(mode="after")
+    def _names_what_it_splits_by(self) -> "PairsData":
+        needed = {"column": "part", "time": "time", "user": "user"}.get(self.split.by)
+        if needed is not None and getattr(self.columns, needed) is None:
+            raise ValueError(f'split.by = "{self.split.by}" needs columns.{needed}')
+        return self
+
+
+class InteractionColumns(Section):
+    user: Name
+    item: Name
+    time: Name
+    value: Name | None = None  # how much or how often; 1 without it
+    price: Name | None = None
+    event: Name | None = None  # the order, invoice or session a row belongs to
+    text: SomeNames = ()  # the item's text, where the rows carry it
+
+
+class ItemsFile(Section):
+    path: FilePath
+    id: Name
+    text: Names
+    group: Name | None = None  # results are shown by it too
+    merge: bool = False  # ids with the same text and group are one item
+
+
+class UsersFile(Section):
+    path: FilePath
+    id: Name  # who is not listed is left out
+
+
+class CleaningJob(Section):
+    """What is thrown away; every rule counts what it took."""
+
+    duplicates: bool = True  # the same row once more
+    cancelled: Pattern | None = None  # of the event's id; without it a negative value takes an earlier event back
+    not_items: Patterns = ()  # of the whole item id
+    not_groups: Patterns = ()  # of the item's whole group
+    not_texts: Patterns = ()  # anywhere in the item's text
+    outliers: Positive | None = None  # value or price so many robust deviations (of the logarithm) above the median
+    robots: Positive | None = None  # users whose events a day are so many robust deviations above the median
+    min_users: Count = 1  # items of fewer users, before the test, are left out
+
+
+class HoldoutJob(Section):
+    """Which trips a next-item model is tested on; what lies at the same time or later is never its history."""
+
+    by: Literal["time", "last"] = "time"  # everybody's first trip from a day on, or everybody's last trip
+    test: Share = 0.1  # by time: the latest share of the events, if no day is given
+    test_from: date | None = None
+    valid: Share = 0.1  # by time: what lies before the test, to choose settings on
+    valid_from: date | None = None
+    score_on: Literal["test", "valid"] = "test"  # valid: as if the test were not there
+    seed: Annotated[int, Field(ge=0)] = 0  # of histories: which rows to choose settings on
+
+
+class InteractionsData(Section):
+    kind: Literal["interactions"]
+    path: FilePath
+    columns: InteractionColumns
+    items: ItemsFile | None = None
+    users: UsersFile | None = None
+    cleaning: CleaningJob = CleaningJob()
+    trip: Literal["moment", "day"] = "moment"  # what of one user belongs together
+    time_zone: TimeZone | None = None  # where days begin, if the times are UTC
+    holdout: HoldoutJob = HoldoutJob()
+    leak_check: LeakPolicy = "refuse"
+
+
+class HistoryColumns(Section):
+    user: Name
+    history: Name  # item ids, oldest first
+    target: Name
+    part: Name
+
+
+class HistoriesData(Section):
+    """Rows of a history and its next item, without times: a place in the history counts as a day."""
+
+    kind: Literal["histories"]
+    path: FilePath
+    columns: HistoryColumns
+    items: ItemsFile
+    separator: Name = " "
+    learn: Names = ("train",)  # parts, by their names in the column
+    test: Names = ("test",)
+    holdout: HoldoutJob = HoldoutJob()
+    leak_check: LeakPolicy = "refuse"

@@ -1,0 +1,157 @@
+"""Reads a job file (TOML): overrides applied, checked against its schema, mistakes told by key and value."""
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from trainer.errors import JobError
+from trainer.jobs.fields import PACKAGED, Section
+from trainer.jobs.schema import JOBS, NEXT_ITEM, AnyJob, Job, NextItemJob
+
+FIRE_ID_VARIABLE = "HERALD_FIRE_ID"
+REGISTRY = "models:/"
+SOURCES = ("package", "folder", "name", "revision", "registry", "sha256")  # keys that say which model
+
+
+def load_job(path: Path, overrides: Sequence[str] = (), model: str | None = None) -> AnyJob:
+    """Read and check a job file, `key=value` overrides applied; raise JobError.
+
+    *model* is a saved folder or an entry of the registry, to stand for whatever model the file names.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise JobError(f"{path}: there is no such job file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise JobError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise JobError(f"{path}: not valid TOML: {error}") from None
+    raw = _override(raw, overrides, path)
+    if model is not None:
+        _replace_model(raw, model)
+    kind = _job_model(raw, path)
+    fire_id = os.environ.get(FIRE_ID_VARIABLE)
+    if fire_id and isinstance(tracking := raw.get("tracking"), dict):
+        tracking.setdefault("fire_id", fire_id)
+    try:
+        return kind.model_validate(raw, context=path.absolute().parent)
+    except ValidationError as error:
+        raise JobError(f"{path}: {'; '.join(_explain(detail, kind) for detail in error.errors())}") from None
+
+
+def _replace_model(raw: dict[str, Any], model: str) -> None:
+    table = raw.get("model")
+    kept = {key: value for key, value in table.items() if key not in SOURCES} if isinstance(table, dict) else {}
+    registered = model.startswith(REGISTRY)
+    raw["model"] = kept | ({"registry": model} if registered else {"folder": str(Path(model).expanduser().absolute())})
+
+
+def _job_model(raw: Mapping[str, Any], path: Path) -> type[AnyJob]:
+    if "task" not in raw:
+        raise JobError(f"{path}: key 'task' is missing: one of {', '.join(JOBS)} is right")
+    model = JOBS.get(raw["task"]) if isinstance(raw["task"], str) else None
+    if model is None:
+        raise JobError(f"{path}: key 'task' is {raw['task']!r}: one of {', '.join(JOBS)} is right")
+    return _narrow(raw, path) if model is NextItemJob else model
+
+
+def _narrow(raw: Mapping[str, Any], path: Path) -> type[NextItemJob]:
+    """Let `data.kind` decide what the data section must be, so that a mistake in it is told as one of that kind."""
+    data = raw.get("data")
+    kind = data.get("kind", "snapshot") if isinstance(data, dict) else "snapshot"
+    narrow = NEXT_ITEM.get(kind) if isinstance(kind, str) else None
+    if narrow is None:
+        raise JobError(f"{path}: key 'data.kind' is {kind!r}: one of {', '.join(NEXT_ITEM)} is right")
+    return narrow
+
+
+def _override(raw: dict[str, Any], overrides: Sequence[str], path: Path) -> dict[str, Any]:
+    """Apply `key=value` overrides; `task` and `data.kind` go first, since they say which keys hold paths."""
+    for override in sorted(overrides, key=lambda text: not text.startswith(("task=", "data.kind="))):
+        _apply(raw, override, path)
+    return raw
+
+
+def _apply(raw: dict[str, Any], override: str, path: Path) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise JobError(f"--set {override}: KEY=VALUE is right, such as seed=3 or train.lr=1e-4")
+    *parents, last = key.strip().split(".")
+    table = raw
+    for parent in parents:
+        table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise JobError(f"--set {override}: {parent} is a value, not a section")
+    value = _parse_value(text)
+    if last in _path_keys(_job_model(raw, path), parents):
+        value = _from_here(value if isinstance(value, str) else text)
+    table[last] = value
+
+
+def _from_here(path: str) -> str:
+    """Read a path of the command line as relative to the current folder."""
+    return path if not path or path.startswith(PACKAGED) else str(Path(path).expanduser().absolute())
+
+
+def _parse_value(text: str) -> object:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _path_keys(job: type[Job], parents: Sequence[str]) -> frozenset[str]:
+    """Name the keys of a section that hold paths: on the command line these are relative to the current folder."""
+    model = _section_model(job, parents)
+    if model is None:
+        return frozenset()
+    return frozenset(name for name, field in model.model_fields.items() if "Path" in str(field.annotation))
+
+
+def _section_model(job: type[Job], location: Iterable[int | str]) -> type[Section] | None:
+    model: type[Section] = job
+    for part in location:
+        field = model.model_fields.get(str(part))
+        section = None if field is None else _one_section(field.annotation)
+        if section is None:
+            return None
+        model = section
+    return model
+
+
+def _one_section(annotation: object) -> type[Section] | None:
+    """Give the section an annotation stands for, also where it may be left out."""
+    found = [
+        kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type) and issubclass(kind, Section)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _explain(detail: ErrorDetails, job: type[Job]) -> str:
+    """Say in words what one validation error means, naming key, value and what would be right."""
+    location, kind = detail["loc"], detail["type"]
+    key = ".".join(str(part) for part in location)
+    if kind == "extra_forbidden":
+        return f"unknown key '{key}'{_suggest(location, job)}"
+    if kind == "missing":
+        return f"key '{key}' is missing"
+    message = detail["msg"].removeprefix("Value error, ")
+    where = f"key '{key}'" if key else "the job"
+    value = detail["input"]
+    shown = "" if isinstance(value, (dict, Section)) else f" is {value!r}"
+    return f"{where}{shown}: {message[0].lower()}{message[1:]}"
+
+
+def _suggest(location: Sequence[int | str], job: type[Job]) -> str:
+    model = _section_model(job, location[:-1])
+    known = list(model.model_fields) if model else []
+    near = get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    if near:
+        return f": did you mean '{near[0]}'?"
+    return f": known keys are {', '.join(known)}" if known else ""

@@ -1,0 +1,231 @@
+"""What a job file may say: a frozen model a section."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
+
+from trainer.jobs.data import HistoriesData, InteractionsData, PairsData
+from trainer.jobs.fields import Count, FilePath, Positive, Section, Share, SomeNames
+
+PLAIN_SQLITE = "sqlite:///"
+
+
+def _resolve_uri(value: object, info: ValidationInfo) -> object:
+    """Read a SQLite file as relative to the job file's folder too, so that one rule holds for the whole file."""
+    if not isinstance(value, str):
+        return value
+    if value.startswith(("http://", "https://", "postgresql", "mysql")):
+        return value
+    if not value.startswith(PLAIN_SQLITE):
+        raise ValueError("not a tracking URI: sqlite:///FILE or http(s)://HOST is right")
+    return f"{PLAIN_SQLITE}{Path(info.context or '.', value.removeprefix(PLAIN_SQLITE)).absolute()}"
+
+
+TrackingUri = Annotated[str, BeforeValidator(_resolve_uri)]
+
+
+class DataJob(Section):
+    kind: Literal["snapshot"] = "snapshot"
+    snapshot: FilePath
+
+
+Part = Literal["train", "valid", "test"]
+
+
+class ModelJob(Section):
+    package: str | None = None  # an installed package that offers get_model_path()
+    folder: FilePath | None = None
+    name: str | None = None  # on the hub, where there is a network
+    revision: Annotated[str, Field(min_length=1)] | None = None  # of `name`: a commit, tag or branch
+    registry: Annotated[str, Field(pattern="^models:/.+")] | None = None  # models:/NAME@ALIAS or models:/NAME/VERSION
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = (
+        None  # of model.safetensors, or of its shards one after the other
+    )
+    cache: FilePath | None = None  # keeps what the frozen layers give, for the next run
+    max_tokens: Annotated[int, Field(ge=3)] = 24
+
+    @model_validator(mode="after")
+    def _names_one_source(self) -> "ModelJob":
+        named = [source for source in (self.package, self.folder, self.name, self.registry) if source is not None]
+        if len(named) != 1:
+            raise ValueError("give either package or folder, or else name or registry")
+        if self.revision is not None and self.name is None:
+            raise ValueError("revision is of a model that name fetches from the hub")
+        return self
+
+
+class LoraJob(Section):
+    """Low-rank adapters beside frozen weights (Hu et al. 2021), folded into the weights when the model is saved."""
+
+    rank: Count = 8
+    alpha: Count = 16
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: SomeNames = ()  # names of modules; default: what peft knows for the kind of model
+
+
+class PairModelJob(ModelJob):
+    max_tokens: Annotated[int, Field(ge=4)] = 64  # of both texts together; the longer is cut
+    pooling: Literal["auto", "mean", "first", "last"] = "auto"  # last for decoders, mean for others
+    lora: LoraJob | None = None
+
+
+class RetrievalModelJob(ModelJob):
+    max_tokens: Annotated[int, Field(ge=3)] = 32
+
+
+class TrackingJob(Section):
+    uri: TrackingUri
+    experiment: Annotated[str, Field(min_length=1)]
+    artifacts: FilePath | None = None  # where a new experiment keeps its artifacts
+    registered: Annotated[str, Field(min_length=1)] | None = None  # the name under which a fit registers its model
+    alias: Annotated[str, Field(min_length=1)] | None = None  # moved to the version that a fit registers
+    run_name: str | None = None
+    fire_id: str | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+    params: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+
+class ScoreJob(Section):
+    """How a household's history ranks the catalogue."""
+
+    bag_items: Count = 10  # items averaged into one vector
+    near_items: Count = 50  # items a candidate is compared with one by one
+    half_life_days: Positive = 28.0
+    power: Positive = 0.75  # damps the weights of what is bought every time
+    temperature: Positive = 0.1  # of the averaged vector
+    near_temperature: Positive = 0.05
+    near: Annotated[float, Field(ge=0)] = 1.0  # weight of the one-by-one comparison
+    prior: Annotated[float, Field(ge=0)] = 0.5  # weight of log popularity
+    links: Annotated[float, Field(ge=0)] = 0.0  # weight of what the same people chose; 0: texts alone
+    link_ridge: Positive = 300.0  # of the regression that learns the links
+    factors: Annotated[int, Field(ge=0)] = 64  # of ALS, a scorer beside; 0 leaves it out, which spares the most time
+    repeats: bool = True  # false: what the history holds is never recommended
+
+
+class TrainJob(Section):
+    trips: Count = 768  # trips drawn for training, once
+    targets: Count = 4  # items drawn from each
+    batch: Annotated[int, Field(ge=2)] = 128  # trips a step
+    epochs: Count = 1
+    lr: Positive = 3e-4
+    warmup: Share = 0.1  # share of the steps
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip: Positive = 1.0  # largest gradient norm
+    layers: Count = 2  # trained, from the top; those below are frozen
+    min_history_days: Annotated[int, Field(ge=0)] = 28
+
+
+class RelevanceTrainJob(Section):
+    batch: Annotated[int, Field(ge=2)] = 64  # pairs a step
+    epochs: Count = 1
+    lr: Positive = 2e-4
+    head_lr: Positive = 2e-3  # of the new layer on top
+    warmup: Share = 0.1
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip: Positive = 1.0
+    layers: Count | None = None  # trained, from the top; all by default
+    pairs: Count | None = None  # drawn for training, once; all by default
+    average: Count = 1  # fits from one start, each in an order of its own, whose weights are averaged
+    balance: Literal["none", "weights"] = "weights"  # of classes: each weighs the same in the loss
+
+
+class RetrievalTrainJob(Section):
+    pairs: Count | None = None  # relevant pairs drawn for training, once; all by default
+    batch: Annotated[int, Field(ge=2)] = 128  # pairs a step; each is the others' negative
+    epochs: Count = 1
+    lr: Positive = 2e-4
+    warmup: Share = 0.1
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip: Positive = 1.0
+    layers: Count = 3  # trained, from the top; what those below give is computed once
+    temperature: Positive = 0.05
+    negatives: Annotated[int, Field(ge=0)] = 1  # hard ones a pair, mined with the untrained model and BM25
+    margin: Share = 0.95  # a mined product nearer than this share of the relevant one's cosine may be relevant too
+
+
+class SearchJob(Section):
+    """How a query ranks the catalogue."""
+
+    top: Count = 100  # products taken of either list before they are fused
+    weight: Share | None = None  # of the vectors in the fusion, the rest is BM25's; chosen on the valid rows by default
+
+
+class Job(Section):
+    """What every task's job file holds."""
+
+    task: str
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    threads: Count | None = None  # of torch; all cores by default
+    output: FilePath  # a folder that does not exist yet
+    result: FilePath | None = None  # a copy of the result file, written however the job ends
+    tensorboard: bool = False  # event files beside MLflow, in the output folder
+    model: ModelJob
+    tracking: TrackingJob
+
+
+class NextItemJob(Job):
+    task: Literal["next_item"]
+    data: DataJob | InteractionsData | HistoriesData
+    score: ScoreJob = ScoreJob()
+    train: TrainJob = TrainJob()
+
+
+class NextItemOfSnapshot(NextItemJob):
+    data: DataJob
+
+
+class NextItemOfInteractions(NextItemJob):
+    data: InteractionsData
+
+
+class NextItemOfHistories(NextItemJob):
+    data: HistoriesData
+
+
+NEXT_ITEM: Mapping[str, type[NextItemJob]] = {  # by `data.kind`
+    "snapshot": NextItemOfSnapshot,
+    "interactions": NextItemOfInteractions,
+    "histories": NextItemOfHistories,
+}
+
+
+class RelevanceJob(Job):
+    task: Literal["relevance"]
+    data: PairsData
+    model: PairModelJob
+    train: RelevanceTrainJob = RelevanceTrainJob()
+    target: Literal["auto", "binary", "classes", "grades"] = "auto"
+    relevant: float | None = None  # the grade from which a product counts as relevant; the middle of the scale
+    k: Count = 10  # of nDCG
+    part: Part = "test"  # scored
+
+
+class RetrievalJob(Job):
+    task: Literal["retrieval"]
+    data: PairsData
+    model: RetrievalModelJob
+    train: RetrievalTrainJob = RetrievalTrainJob()
+    search: SearchJob = SearchJob()
+    relevant: float = 1.0  # the label from which a product counts as relevant
+    part: Part = "test"  # scored
+
+
+AnyJob = NextItemJob | RelevanceJob | RetrievalJob
+JOBS: Mapping[str, type[AnyJob]] = {  # by `task`, which decides what the rest must be
+    "next_item": NextItemJob,
+    "relevance": RelevanceJob,
+    "retrieval": RetrievalJob,
+}
+
+
+def flatten(section: Mapping[str, Any], prefix: str = "") -> dict[str, str | int | float | bool]:
+    """Give a nested section as dotted keys, unset ones left out."""
+    flat: dict[str, str | int | float | bool] = {}
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        elif value is not None:
+            flat[prefix + key] = value if isinstance(value, (bool, int, float)) else str(value)
+    return flat

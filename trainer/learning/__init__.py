@@ -1,0 +1,1 @@
+"""What a fit does: losses, batches, the training loop."""

@@ -1,0 +1,32 @@
+"""Which rows are learnt together, step by step."""
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+BATCHES_SORTED_TOGETHER = 50
+
+
+def shuffled_batches(rows: int, batch: int, epochs: int, rng: np.random.Generator) -> list[Ints]:
+    """Shuffle every epoch anew and cut it into batches as even as can be, none above the wanted size."""
+    batches = -(-rows // batch)
+    return [part for _ in range(epochs) for part in np.array_split(rng.permutation(rows), batches)]
+
+
+def batches_by_length(lengths: Ints, batch: int, epochs: int, rng: np.random.Generator) -> list[Ints]:
+    """Shuffle every epoch anew, in batches of rows of similar length: little of what is computed is padding.
+
+    Only some batches' worth of rows are sorted together, so that batches differ from one epoch to the next.
+    """
+    batches: list[Ints] = []
+    for _ in range(epochs):
+        order = rng.permutation(len(lengths))
+        together = batch * BATCHES_SORTED_TOGETHER
+        parts: list[Ints] = []
+        for start in range(0, len(order), together):
+            rows = order[start : start + together]
+            rows = rows[np.argsort(lengths[rows], kind="stable")]
+            parts += np.array_split(rows, max(1, round(len(rows) / batch)))
+        batches += [parts[place] for place in rng.permutation(len(parts))]
+    return batches

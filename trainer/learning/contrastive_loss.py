@@ -1,0 +1,52 @@
+"""A batch of relevant pairs, each the others' negative, and its loss."""
+
+# Shape suffixes, scoped to this file:
+#   B = pairs of the batch, Q = its distinct queries, C = its distinct product texts, D = width of a vector
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainer.learning.hard_negatives import NOTHING, Known
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    queries_Q: Ints
+    texts_C: Ints
+    query_B: Tensor  # places in queries_Q
+    positive_B: Tensor  # places in texts_C
+    blocked_BC: Tensor  # relevant as well, therefore no negatives
+
+
+def make_contrast(query_B: Ints, text_B: Ints, negatives: Ints, known: Known) -> Contrast:
+    """Number the texts of a batch: each is encoded once, however often it occurs."""
+    queries_Q = np.unique(query_B)
+    texts_C = np.unique(np.concatenate([text_B, negatives[negatives != NOTHING]]))
+    positive_B = np.searchsorted(texts_C, text_B)
+    blocked_BC = known.are_relevant(np.repeat(query_B, len(texts_C)), np.tile(texts_C, len(query_B))).reshape(
+        len(query_B), len(texts_C)
+    )
+    blocked_BC[np.arange(len(query_B)), positive_B] = False
+    return Contrast(
+        queries_Q,
+        texts_C,
+        torch.from_numpy(np.searchsorted(queries_Q, query_B)),
+        torch.from_numpy(positive_B),
+        torch.from_numpy(blocked_BC),
+    )
+
+
+def contrast_loss(query_QD: Tensor, text_CD: Tensor, contrast: Contrast, temperature: float) -> Tensor:
+    """Give the mean cross-entropy of each relevant text against the batch's others, in nats."""
+    unit_QD = torch.nn.functional.normalize(query_QD, dim=1)
+    unit_CD = torch.nn.functional.normalize(text_CD, dim=1)
+    logits_BC = unit_QD.index_select(0, contrast.query_B) @ unit_CD.T / temperature
+    return torch.nn.functional.cross_entropy(
+        logits_BC.masked_fill(contrast.blocked_BC, -torch.inf), contrast.positive_B
+    )

@@ -1,0 +1,68 @@
+"""The training loop: a step a batch under a warm-up and a linear decay, whatever is learnt."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainer.task import OnStep, StepReport
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Parameters that share a rate."""
+
+    parameters: Sequence[torch.nn.Parameter]
+    lr: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    warmup: float  # share of the steps
+    weight_decay: float
+    clip: float  # largest gradient norm
+
+
+def train(
+    groups: Sequence[Group],
+    batches: Sequence[Ints],
+    loss_of: Callable[[Ints], Tensor],
+    pace: Pace,
+    on_step: OnStep,
+) -> None:
+    """Step once a batch of row numbers, telling *on_step* after each; raise FloatingPointError for a lost loss."""
+    optimizer = torch.optim.AdamW(
+        [{"params": list(group.parameters), "lr": group.lr} for group in groups], weight_decay=pace.weight_decay
+    )
+    parameters = [parameter for group in groups for parameter in group.parameters]
+    for step, rows in enumerate(batches, start=1):
+        share = schedule(step, len(batches), pace.warmup)
+        for group, settings in zip(groups, optimizer.param_groups, strict=True):
+            settings["lr"] = group.lr * share
+        loss = loss_of(rows)
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            raise FloatingPointError(
+                f"the loss is {value} at step {step} of {len(batches)}; a smaller train.lr may help"
+            )
+        update(loss, optimizer, parameters, pace.clip)
+        on_step(StepReport(step, value, groups[0].lr * share, len(rows)))
+
+
+def schedule(step: int, steps: int, warmup: float) -> float:
+    """Give the share of the learning rate at a step from 1: up over the warm-up, then straight down towards zero."""
+    rising = max(1, round(warmup * steps))
+    return min(step / rising, (steps - step + 1) / max(1, steps - rising + 1))
+
+
+def update(loss: Tensor, optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], clip: float) -> None:
+    """Step down the gradient of *loss*, its norm cut at *clip*."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    torch.nn.utils.clip_grad_norm_(parameters, clip)
+    optimizer.step()

@@ -1,0 +1,33 @@
+"""Fits whose weights are averaged: a uniform soup (Wortsman et al. 2022)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+
+from trainer.task import OnStep, StepReport
+
+
+def average_fits(
+    fits: int, parameters: Sequence[torch.nn.Parameter], fit: Callable[[OnStep], None], on_step: OnStep
+) -> None:
+    """Fit several times from one start and leave the mean of the weights."""
+    start = [parameter.detach().clone() for parameter in parameters]
+    total = [torch.zeros_like(values) for values in start]
+    taken = 0
+
+    def count_on(report: StepReport) -> None:
+        nonlocal taken
+        taken += 1
+        on_step(replace(report, step=taken))
+
+    with torch.no_grad():
+        for _ in range(fits):
+            for parameter, values in zip(parameters, start, strict=True):
+                parameter.copy_(values)
+            with torch.enable_grad():
+                fit(count_on)
+            for parameter, values in zip(parameters, total, strict=True):
+                values.add_(parameter)
+        for parameter, values in zip(parameters, total, strict=True):
+            parameter.copy_(values / fits)

@@ -1,0 +1,138 @@
+"""Searches a catalogue by vectors (faiss), by words (BM25), and by both."""
+
+# Shape suffixes, scoped to this file:
+#   I = products of the catalogue, L = products of a list, D = width of a vector
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from trainer.errors import ModelError
+from trainer.models.bm25 import Lexicon, index_words
+
+Vectors = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+SETTINGS = "retrieval.json"
+CATALOGUE = "catalogue.parquet"
+VECTORS = "catalogue.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Products, best first, and what they score."""
+
+    items_L: Ints
+    scores_L: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a fitted model needs beside its weights."""
+
+    max_tokens: int
+    top: int  # products taken of either list before they are fused
+    weight: float  # of the vectors in the fusion, the rest is BM25's
+    spelling: bool = False  # queries are asked in the words of the catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    keys: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    near: Any  # faiss.IndexFlatIP: exact, a few milliseconds up to a million products
+    lexicon: Lexicon
+    unit_ID: Vectors
+
+    def by_vector(self, unit_D: Vectors, top: int) -> Found:
+        """Give the nearest by cosine."""
+        scores, items = self.near.search(unit_D[None], min(top, len(self.unit_ID)))
+        return Found(items[0].astype(np.int64), scores[0].astype(np.float64))
+
+    def by_words(self, query: str, top: int) -> Found:
+        """Give the best by BM25, those that share a word alone; ties go to the smaller number."""
+        scores_I = self.lexicon.score(query)
+        items = best_places(scores_I, top)
+        items = items[scores_I[items] > 0]
+        return Found(items, scores_I[items].astype(np.float64))
+
+
+def make_engine(unit_ID: Vectors, texts: Sequence[str]) -> Engine:
+    import faiss
+
+    near = faiss.IndexFlatIP(unit_ID.shape[1])
+    near.add(np.ascontiguousarray(unit_ID, dtype=np.float32))
+    return Engine(near, index_words(texts), unit_ID)
+
+
+def best_places(scores_I: npt.NDArray[np.floating[Any]], top: int) -> Ints:
+    """Give the places of the highest scores, best first, ties by place."""
+    if top < len(scores_I):
+        least = np.partition(scores_I, len(scores_I) - top)[len(scores_I) - top]
+        places = np.flatnonzero(scores_I >= least)
+    else:
+        places = np.arange(len(scores_I))
+    return places[np.argsort(-scores_I[places], kind="stable")][:top]
+
+
+def fuse(near: Found, worded: Found, weight: float) -> Found:
+    """Add up two lists after giving each the mean 0 and the spread 1; a product missing in one gets its least score."""
+    if not len(worded.items_L):
+        return near
+    items_L = np.union1d(near.items_L, worded.items_L)
+    scores_L = weight * _standard(near, items_L) + (1 - weight) * _standard(worded, items_L)
+    order = np.argsort(-scores_L, kind="stable")
+    return Found(items_L[order], scores_L[order])
+
+
+def _standard(found: Found, items_L: Ints) -> Floats:
+    spread = found.scores_L.std()
+    standard = (found.scores_L - found.scores_L.mean()) / (spread if spread > 0 else 1.0)
+    values_L = np.full(len(items_L), standard.min())
+    values_L[np.searchsorted(items_L, found.items_L)] = standard
+    return values_L
+
+
+def save_search(settings: Settings, catalogue: Catalogue, unit_ID: Vectors, folder: Path) -> None:
+    (folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
+    table = pa.table({"product": pa.array(catalogue.keys, pa.string()), "text": pa.array(catalogue.texts, pa.string())})
+    pq.write_table(table, folder / CATALOGUE)
+    (folder / VECTORS).write_bytes(save({"vectors": np.ascontiguousarray(unit_ID)}))
+
+
+def load_settings(folder: Path) -> Settings | None:
+    """Read what `fit` wrote beside the weights; None where the folder holds a bare encoder."""
+    path = folder / SETTINGS
+    if not path.exists():
+        return None
+    try:
+        return Settings(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"{path}: not settings this version can read: {str(error).splitlines()[0]}") from None
+
+
+def load_catalogue(folder: Path) -> tuple[Catalogue, Vectors]:
+    """Read the catalogue a fitted model was saved with; raise ModelError."""
+    try:
+        table = pq.read_table(folder / CATALOGUE)
+        vectors = load_file(folder / VECTORS)["vectors"]
+        catalogue = Catalogue(tuple(table["product"].to_pylist()), tuple(table["text"].to_pylist()))
+    except (OSError, KeyError, pa.ArrowException, SafetensorError) as error:
+        raise ModelError(f"{folder}: holds no catalogue that can be read: {str(error).splitlines()[0]}") from None
+    if len(vectors) != len(catalogue.keys):
+        raise ModelError(f"{folder}: {CATALOGUE} and {VECTORS} are of different lengths")
+    return catalogue, vectors

@@ -1,0 +1,101 @@
+"""Texts and pairs of texts as tokens, kept end to end and padded only to the longest of a batch."""
+
+# Shape suffixes, scoped to this file:
+#   N = texts, P = tokens of all texts end to end, B = texts of a batch, T = tokens of the longest of them
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainer.errors import ModelError
+from trainer.models.source import ModelSource
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    ids_BT: Tensor
+    types_BT: Tensor  # 0 in the first text of a pair, 1 in the second
+    mask_BT: Tensor  # true where there is a token: at the beginning of each row
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    ids_P: Ints
+    types_P: Ints
+    starts: Ints  # (N + 1,)
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> Ints:
+        return np.diff(self.starts)
+
+    def pad(self, rows: Ints, pad_token: int) -> Batch:
+        start_B, length_B = self.starts[rows], self.lengths[rows]
+        place_T = np.arange(length_B.max())
+        mask_BT = place_T < length_B[:, None]
+        at_BT = np.where(mask_BT, start_B[:, None] + place_T, 0)
+        ids_BT = np.where(mask_BT, self.ids_P[at_BT], pad_token)
+        types_BT = np.where(mask_BT, self.types_P[at_BT], 0)
+        return Batch(torch.from_numpy(ids_BT), torch.from_numpy(types_BT), torch.from_numpy(mask_BT))
+
+
+@dataclass(frozen=True, slots=True)
+class PairTokenizer:
+    """Turns (query, product) into one row of tokens, as the kind of model wants it."""
+
+    tokenizer: Any  # tokenizers.Tokenizer
+    as_one_text: bool  # decoders know no second text: a line break divides the two
+
+    def encode(self, queries: Sequence[str], products: Sequence[str]) -> Tokens:
+        pairs = list(zip(queries, products, strict=True))
+        texts = [f"{query}\n{product}" for query, product in pairs] if self.as_one_text else pairs
+        encodings = self.tokenizer.encode_batch(texts)
+        lengths = np.array([len(encoding) for encoding in encodings], dtype=np.int64)
+        ids = np.concatenate([np.array(encoding.ids, dtype=np.int64) for encoding in encodings])
+        types = np.concatenate([np.array(encoding.type_ids, dtype=np.int64) for encoding in encodings])
+        return Tokens(ids, types, np.concatenate([[0], np.cumsum(lengths)]))
+
+
+def load_pair_tokenizer(source: ModelSource, max_tokens: int, *, as_one_text: bool) -> PairTokenizer:
+    """Read tokenizer.json; raise ModelError where it does not fit the model."""
+    from tokenizers import Tokenizer
+
+    path = source.folder / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # noqa: BLE001 - the Rust side raises plain Exception
+        raise ModelError(f"{path}: not a tokenizer: {error}") from None
+    largest = max(tokenizer.get_vocab().values(), default=-1)
+    vocabulary = int(source.config.get("vocab_size", 0))
+    if largest >= vocabulary:
+        raise ModelError(f"{path}: its largest token is {largest}, the model knows {vocabulary} from 0")
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    return PairTokenizer(tokenizer, as_one_text)
+
+
+def find_pad_token(source: ModelSource) -> int:
+    """Give a token to fill rows with; nothing looks at it, so any will do where the model names none."""
+    named = source.config.get("pad_token_id")
+    if named is None:
+        named = source.config.get("eos_token_id")
+    if isinstance(named, list):
+        named = named[0]
+    size = int(source.config.get("vocab_size", 1))
+    return int(named) if isinstance(named, int) and 0 <= named < size else 0
+
+
+def copy_tokenizer(source: ModelSource, folder: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
+        if (source.folder / name).is_file():
+            (folder / name).write_bytes((source.folder / name).read_bytes())

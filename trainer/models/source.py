@@ -1,0 +1,112 @@
+"""Where a model comes from: a package, a folder, the hub, the registry; safetensors only."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer.errors import ModelError
+from trainer.models.hub import fetch_from_hub
+
+if TYPE_CHECKING:
+    from trainer.jobs.schema import ModelJob
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"  # of weights in several files
+NEEDED = ("config.json", "tokenizer.json")
+PICKLES = ("pytorch_model.bin", "model.pt", "model.pkl")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    folder: Path
+    weights: tuple[Path, ...]  # model.safetensors, or its shards in order
+    digest: str  # sha256 of the weights, one file after the other
+    config: dict[str, Any]
+    commit: str | None = None  # of a model that came from the hub
+
+    @property
+    def kind(self) -> str:
+        return str(self.config.get("model_type"))
+
+    def facts(self) -> dict[str, str]:
+        """Say which model it is, for whoever reads the run later."""
+        return {"model.digest": self.digest} | ({"model.commit": self.commit} if self.commit is not None else {})
+
+
+def find_source(job: "ModelJob") -> ModelSource:
+    """Find the model's folder and check it without loading it; raise ModelError."""
+    found = fetch_from_hub(job.name, job.revision) if job.name is not None else None
+    folder = _folder(job) if found is None else found.folder
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: there is no such model folder")
+    weights = _find_weights(folder)
+    for name in NEEDED:
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder}: holds no {name}")
+    digest = _digest(weights)
+    if job.sha256 is not None and digest != job.sha256:
+        raise ModelError(f"{weights[0]}: sha256 is {digest[:12]}..., not {job.sha256[:12]}... as the job file says")
+    config = _read_object(folder / "config.json", "a model's configuration")
+    return ModelSource(folder, weights, digest, config, None if found is None else found.commit)
+
+
+def _folder(job: "ModelJob") -> Path:
+    if job.folder is not None:
+        return job.folder
+    if job.package is not None:
+        return _package_folder(job.package)
+    raise ModelError(f"model.registry: {job.registry} is fetched by the commands fit, evaluate and recommend alone")
+
+
+def _package_folder(package: str) -> Path:
+    try:
+        module = import_module(package.replace("-", "_"))
+    except ImportError:
+        raise ModelError(f"model.package: {package!r} is not installed") from None
+    locate = getattr(module, "get_model_path", None)
+    if locate is None:
+        raise ModelError(f"model.package: {package!r} offers no get_model_path()")
+    return Path(locate())
+
+
+def _find_weights(folder: Path) -> tuple[Path, ...]:
+    if (folder / WEIGHTS).is_file():
+        return (folder / WEIGHTS,)
+    if (folder / INDEX).is_file():
+        return _find_shards(folder)
+    pickles = [name for name in PICKLES if (folder / name).exists()]
+    instead = f"; {pickles[0]} is not read, it may run code" if pickles else ""
+    raise ModelError(f"{folder}: holds no {WEIGHTS}{instead}")
+
+
+def _find_shards(folder: Path) -> tuple[Path, ...]:
+    places = _read_object(folder / INDEX, "an index of weights").get("weight_map")
+    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
+        raise ModelError(f"{folder / INDEX}: has no weight_map from weights to files")
+    shards = tuple(folder / name for name in sorted(set(places.values())))
+    for path in shards:
+        if path.parent != folder or not path.is_file():
+            raise ModelError(f"{folder}: holds no {path.name}, where {INDEX} says that weights are")
+    return shards
+
+
+def _digest(weights: tuple[Path, ...]) -> str:
+    digest = hashlib.sha256()
+    for path in weights:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_object(path: Path, what: str) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{path}: not valid JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: not {what}")
+    return found

@@ -1,0 +1,137 @@
+"""Asks a saved model: products for a query, for each line of a file, or for a user."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainer.errors import DataError, ModelError
+
+if TYPE_CHECKING:
+    from trainer.models.text_encoder import TextEncoder
+
+RETRIEVAL, NEXT_ITEM, RELEVANCE = "retrieval.json", "scorer.json", "relevance.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    key: str
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recommended:
+    asked: str  # the query, or the user's id
+    products: tuple[Product, ...]  # best first
+    milliseconds: float  # from the question to the products, the model and catalogue being loaded
+
+
+def read_queries(path: Path) -> list[str]:
+    """Read a query a line, empty lines left out; raise DataError."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file of queries") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as text: {error}") from None
+    queries = [line.strip() for line in lines if line.strip()]
+    if not queries:
+        raise DataError(f"{path}: holds no query")
+    return queries
+
+
+def recommend_for_queries(folder: Path, queries: Sequence[str], k: int) -> list[Recommended]:
+    """Find products in the catalogue a retrieval model was saved with; raise ModelError."""
+    _check_kind(folder, RETRIEVAL, "a query")
+    from trainer.data.spelling import Spelling, learn_spelling
+    from trainer.data.text_normalisation import normalise
+    from trainer.models.hybrid_search import fuse, load_catalogue, load_settings, make_engine
+    from trainer.tasks.retrieval import unit
+
+    settings = load_settings(folder)
+    assert settings is not None
+    catalogue, vectors = load_catalogue(folder)
+    encoder = _load_encoder(folder, settings.max_tokens)
+    engine = make_engine(vectors, catalogue.texts)
+    spelling = learn_spelling(catalogue.texts) if settings.spelling else Spelling({})
+    top = max(settings.top, k)
+    encoder.embed([queries[0]])  # the first question pays for what is set up once
+    found = []
+    for query in queries:
+        began = perf_counter()
+        text = spelling.mend(normalise(query))
+        near, worded = engine.by_vector(unit(encoder.embed([text]))[0], top), engine.by_words(text, top)
+        ranked = fuse(near, worded, settings.weight)
+        products = tuple(
+            Product(catalogue.keys[item], catalogue.texts[item], float(score))
+            for item, score in zip(ranked.items_L[:k].tolist(), ranked.scores_L[:k].tolist(), strict=True)
+        )
+        found.append(Recommended(query, products, (perf_counter() - began) * 1000))
+    return found
+
+
+def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -> Recommended:
+    """Rank the snapshot's items for a user's history as it stands at the snapshot's end; raise an InputError."""
+    _check_kind(folder, NEXT_ITEM, "a user")
+    import torch
+
+    from trainer.data.snapshot import read_snapshot
+    from trainer.data.trips import Trips, collect_histories
+    from trainer.models.history_scorer import load_scorer, spread_history
+    from trainer.tasks.next_item import distinct_texts, link_weights, score_texts
+
+    snapshot, scorer = read_snapshot(snapshot_folder), load_scorer(folder)
+    assert scorer is not None
+    purchases, catalogue = snapshot.purchases, snapshot.catalogue
+    if user not in purchases.user_ids:
+        raise DataError(f"{snapshot_folder}: knows no user {user!r}")
+    number = np.array([purchases.user_ids.index(user)])
+    texts = distinct_texts(catalogue)
+    encoder = _load_encoder(folder, scorer.max_tokens)
+    popularity_I = np.bincount(purchases.item, minlength=len(catalogue)).astype(np.float64) + 1
+    nothing = np.empty(0, dtype=np.int64)
+    with torch.inference_mode():
+        index = scorer.index(encoder.embed(texts.distinct))
+        began = perf_counter()
+        trip = Trips(number, np.array([int(purchases.time.max()) + 1]), np.zeros(2, dtype=np.int64), nothing)
+        settings = scorer.settings
+        top = max(settings.bag_items, settings.near_items)
+        histories = collect_histories(purchases, trip, half_life=settings.half_life_days, top=top)
+        bag_UE, near_UE = (
+            spread_history(histories, range(1), texts.of_item, len(texts.distinct), top=items, power=settings.power)
+            for items in (settings.bag_items, settings.near_items)
+        )
+        recent_UI = histories.as_weights(len(catalogue), settings.near_items, settings.power)
+        score_UE, links_II = scorer.score(index, bag_UE, near_UE), link_weights(scorer, catalogue)
+        score_I = score_texts(score_UE, texts, popularity_I, scorer, recent_UI, links_II)[0]
+        if not settings.repeats:
+            score_I[purchases.item[purchases.user == number[0]]] = -np.inf
+        order = np.argsort(-score_I, kind="stable")[:k]
+        best = order[np.isfinite(score_I[order])].tolist()
+    products = tuple(Product(catalogue.item_ids[item], catalogue.texts[item], float(score_I[item])) for item in best)
+    return Recommended(user, products, (perf_counter() - began) * 1000)
+
+
+def _load_encoder(folder: Path, max_tokens: int) -> "TextEncoder":
+    from trainer.jobs.schema import ModelJob
+    from trainer.models.text_encoder import TextEncoder, find_model
+
+    return TextEncoder(find_model(ModelJob(folder=folder)), trained_layers=0, max_tokens=max_tokens)
+
+
+def _check_kind(folder: Path, wanted: str, asked: str) -> None:
+    if not folder.is_dir():
+        raise ModelError(f"{folder}: there is no such model folder")
+    if (folder / wanted).exists():
+        return
+    if (folder / RELEVANCE).exists():
+        raise ModelError(f"{folder}: judges pairs and finds no products; a model of the task retrieval answers a query")
+    other = {RETRIEVAL: "a query", NEXT_ITEM: "--user ID"}
+    for name, instead in other.items():
+        if (folder / name).exists():
+            raise ModelError(f"{folder}: answers {instead}, not {asked}")
+    raise ModelError(f"{folder}: holds no {wanted}; a model that `fit` saved does")

@@ -1,0 +1,72 @@
+"""The files a job leaves for the next program: result, per-example table, intervals."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trainer.measures.per_example import PerExample
+
+if TYPE_CHECKING:
+    from trainer.measures.bootstrap import Intervals
+
+RESULT_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The result file's content."""
+
+    status: str  # finished, failed, killed
+    command: str
+    task: str
+    seed: int
+    fire_id: str | None
+    tracking_uri: str
+    run_id: str | None = None
+    experiment_id: str | None = None
+    message: str | None = None  # why it did not finish
+    data_hash: str | None = None
+    seconds: float = 0.0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    intervals: Mapping[str, list[float]] = field(default_factory=dict)  # metric -> low, high
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_result(result: Result, path: Path) -> None:
+    """Write all at once: who waits for the file never reads half of it."""
+    content: dict[str, Any] = {"schema": RESULT_SCHEMA}
+    content |= {name: _plain(getattr(result, name)) for name in result.__dataclass_fields__}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def write_per_example(table: PerExample, path: Path) -> None:
+    columns: dict[str, Any] = {"example_id": pa.array(table.example_ids, pa.string())}
+    columns |= {name: pa.array(values, pa.string()) for name, values in table.slices.items()}
+    columns["weight"] = pa.array(table.weights)
+    pq.write_table(pa.table(columns | {name: pa.array(value) for name, value in table.values.items()}), path)
+
+
+def write_intervals(intervals: "Intervals", path: Path) -> None:
+    """Write low and high of every metric, whole and by slice."""
+    sliced = {
+        column: {value: {name: [one.low, one.high] for name, one in found.items()} for value, found in parts.items()}
+        for column, parts in intervals.sliced.items()
+    }
+    whole = {name: [one.low, one.high] for name, one in intervals.whole.items()}
+    content = {"schema": 1, "level": 0.95, "metrics": whole, "slices": sliced}
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return value

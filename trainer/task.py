@@ -1,0 +1,77 @@
+"""What a job can be about: every task is loaded, fitted or taken as saved, scored and written in the same steps."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import pyarrow as pa
+
+from trainer.data.card import DataCard
+from trainer.measures.bootstrap import Interval, Sliced
+from trainer.measures.per_example import PerExample
+
+Command = Literal["fit", "evaluate"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    step: int  # from 1
+    loss: float  # nats a target
+    lr: float
+    examples: int  # learnt from in this step
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much a fit has to do, in the unit that its steps report."""
+
+    examples: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    name: str  # of the scored model among `compared`
+    metrics: dict[str, float]
+    compared: dict[str, dict[str, float]]  # scorer -> metrics, on the same examples
+    table: PerExample
+    intervals: Mapping[str, Interval] = field(default_factory=dict)  # of metrics that are no mean over the table
+    sliced: Mapping[str, Mapping[str, Sliced]] = field(default_factory=dict)  # column -> value
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)  # further rows to look at, by file name
+
+
+OnStep = Callable[[StepReport], None]
+
+
+class Ready(Protocol):
+    """A model ready to be scored and saved."""
+
+    def score(self) -> Outcome: ...
+
+    def save(self, folder: Path) -> None:
+        """Write a model folder that `evaluate` reads."""
+        ...
+
+
+class Task(Protocol):
+    """A job's data and model, loaded and checked; nothing computed yet."""
+
+    @property
+    def card(self) -> DataCard: ...
+
+    def facts(self) -> Mapping[str, str | int | float | bool]:
+        """Give what decides the numbers beside the job file: digests, frozen layers."""
+        ...
+
+    def story(self, command: Command) -> Mapping[str, str]:
+        """Say in words what was done, for the summary."""
+        ...
+
+    def amount(self) -> Amount: ...
+
+    def fit(self, on_step: OnStep) -> Ready: ...
+
+    def take_saved(self) -> Ready:
+        """Take the model as it was loaded."""
+        ...

@@ -1,0 +1,1 @@
+"""Where a run tells how it goes: MLflow, TensorBoard, the terminal."""

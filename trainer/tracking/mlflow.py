@@ -1,0 +1,186 @@
+"""Tells MLflow what a job does; the only module that imports it."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import time
+from typing import Any
+
+from trainer.errors import InputError, JobError, ModelError, TrackingError
+from trainer.jobs.schema import PLAIN_SQLITE, TrackingJob
+
+SEAM_TAG = "herald.seam"
+SEAM_VERSION = "1"
+FIRE_TAG = "herald.fire_id"
+RETRIES = "2"  # of a request to a server that is away: seconds, where MLflow's own seven take minutes
+LONGEST_PARAM = 6000  # characters; MLflow's limit
+PARAMS_AT_A_TIME = 100  # MLflow's limit of a batch
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """One MLflow run that has been started."""
+
+    client: Any
+    run_id: str
+    experiment_id: str
+
+    def log_params(self, params: Mapping[str, str | int | float | bool]) -> None:
+        from mlflow.entities import Param
+
+        listed = [Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items()]
+        with _translated():
+            for start in range(0, len(listed), PARAMS_AT_A_TIME):
+                self.client.log_batch(self.run_id, params=listed[start : start + PARAMS_AT_A_TIME])
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time() * 1000)
+        with _translated():
+            self.client.log_batch(self.run_id, [Metric(key, value, now, step) for key, value in metrics.items()])
+
+    def log_artifact(self, path: Path, folder: str | None = None) -> None:
+        """Copy a file, or what is in a folder, to the run's artifacts."""
+        with _translated():
+            if path.is_dir():
+                self.client.log_artifacts(self.run_id, str(path), folder)
+            else:
+                self.client.log_artifact(self.run_id, str(path), folder)
+
+    def log_text(self, text: str, name: str) -> None:
+        with _translated():
+            self.client.log_text(self.run_id, text, name)
+
+    def register(self, name: str, folder: str) -> str:
+        """Register what is in a folder of the run's artifacts under a name; give its version."""
+        from mlflow.exceptions import MlflowException
+
+        with _translated():
+            try:
+                self.client.create_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            root = self.client.get_run(self.run_id).info.artifact_uri
+            return str(self.client.create_model_version(name, f"{root}/{folder}", run_id=self.run_id).version)
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        with _translated():
+            self.client.set_registered_model_alias(name, alias, version)
+
+    def set_tag(self, key: str, value: str) -> None:
+        with _translated():
+            self.client.set_tag(self.run_id, key, value)
+
+    def finish(self, status: str) -> None:
+        """End the run as FINISHED, FAILED or KILLED."""
+        with _translated():
+            self.client.set_terminated(self.run_id, status)
+
+
+def start_run(job: TrackingJob, tags: Mapping[str, str]) -> Recorder:
+    """Start a run in the job's experiment, made where it is missing; raise TrackingError."""
+    client = _connect(job.uri)
+    fixed = {SEAM_TAG: SEAM_VERSION} | ({FIRE_TAG: job.fire_id} if job.fire_id else {})
+    with _translated():
+        experiment_id = _find_experiment(client, job)
+        run = client.create_run(experiment_id, tags={**job.tags, **tags, **fixed}, run_name=job.run_name)
+    return Recorder(client, run.info.run_id, experiment_id)
+
+
+def fetch_registered(uri: str, model: str, folder: Path) -> Path:
+    """Copy a registered model, models:/NAME@ALIAS or models:/NAME/VERSION, into a folder; raise ModelError."""
+    from mlflow.exceptions import MlflowException
+
+    client = _connect_existing(uri)
+    name, at, alias = model.removeprefix("models:/").partition("@")
+    name, _, number = name.partition("/")
+    with _translated():
+        try:
+            version = client.get_model_version_by_alias(name, alias) if at else client.get_model_version(name, number)
+            return _download(client, version.source, folder)
+        except MlflowException as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ModelError(f"{model}: the registry at {uri} does not give it: {reason}") from None
+
+
+def fetch_run_artifact(uri: str, run_id: str, name: str, folder: Path) -> Path:
+    """Copy one artifact of a run into a folder; raise TrackingError."""
+    client = _connect_existing(uri)
+    with _translated():
+        return Path(client.download_artifacts(run_id, name, str(folder)))
+
+
+def _download(client: Any, source: str, folder: Path) -> Path:
+    from mlflow.artifacts import download_artifacts
+
+    tracking = client.tracking_uri
+    return Path(download_artifacts(artifact_uri=source, dst_path=str(folder), tracking_uri=tracking))
+
+
+def _connect_existing(uri: str) -> Any:
+    """Connect to read: a SQLite file that is not there must not be made by looking for something in it."""
+    path = Path(uri.removeprefix(PLAIN_SQLITE))
+    if uri.startswith(PLAIN_SQLITE) and not path.is_file():
+        raise JobError(f"{uri}: there is no such tracking database")
+    return _connect(uri)
+
+
+def _connect(uri: str) -> Any:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import: this program reports to nobody
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
+    for chatty in ("mlflow", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    with _translated():
+        if uri.startswith(PLAIN_SQLITE):
+            Path(uri.removeprefix(PLAIN_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+        from mlflow import MlflowClient
+
+        for chatty in ("mlflow", "alembic"):  # importing mlflow sets its own
+            logging.getLogger(chatty).setLevel(logging.WARNING)
+        return MlflowClient(tracking_uri=uri)
+
+
+def _find_experiment(client: Any, job: TrackingJob) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(job.experiment)
+    if found is None:
+        try:
+            return str(client.create_experiment(job.experiment, artifact_location=_artifact_location(job)))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another job made it in between
+                raise
+            found = client.get_experiment_by_name(job.experiment)
+    if found.lifecycle_stage != "active":
+        raise TrackingError(f"tracking.experiment: '{job.experiment}' was deleted; restore it or name another")
+    return str(found.experiment_id)
+
+
+def _artifact_location(job: TrackingJob) -> str | None:
+    """Keep artifacts beside a SQLite file unless told otherwise; a server knows its own place."""
+    if job.artifacts is not None:
+        return job.artifacts.absolute().as_uri()
+    if job.uri.startswith(PLAIN_SQLITE):
+        return Path(job.uri.removeprefix(PLAIN_SQLITE)).with_name("artifacts").as_uri()
+    return None
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Say what MLflow, its database or its server refused, in one sentence."""
+    try:
+        yield
+    except (TrackingError, InputError):
+        raise
+    except Exception as error:
+        if not type(error).__module__.startswith(("mlflow", "sqlalchemy", "requests", "urllib3", "alembic")) and (
+            not isinstance(error, OSError)
+        ):
+            raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise TrackingError(f"MLflow: {reason}") from error
