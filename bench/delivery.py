@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bot.config.models import Config
 from bot.domain.effects import Effect, EffectKind
-from bot.render.views import RunPageView, View
+from bot.domain.views import RunPageView, View
 from bot.sandbox import SandboxSeed, Service, serve
 from bot.sandbox.seed import Channel
 from tests.chaos.world import Told, configuration

@@ -25,7 +25,7 @@ from bot.config.paths import absolute, with_absolute_paths
 from bot.delivery.circuit_breaker import Traffic
 from bot.delivery.delivery import Services, TicketFields
 from bot.delivery.dispatcher import Dispatcher, ignore_step
-from bot.domain.effects import ObjectKey, channel_of
+from bot.domain.objects import ObjectKey, channel_of
 from bot.errors import ConfigError, TemplateError
 from bot.executors.local.executor import LocalExecutor
 from bot.pipeline.cycle import Cycle, ignore_progress

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from bot.app import Surroundings, make_herald, make_reader
 from bot.config.models import Config
 from bot.delivery.delivery import Services
-from bot.domain.effects import ObjectKind
+from bot.domain.objects import ObjectKind
 from bot.ports import PageDraft, TicketDraft, TicketState
 from bot.services.memory.memory import MemoryChat, MemoryMessage, MemoryPage, MemoryTicket, MemoryTracker, MemoryWiki
 from bot.store import Database, outbox

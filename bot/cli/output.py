@@ -26,9 +26,9 @@ from bot.text.tables import Stacking, WholeConsole
 if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
     from bot.cli.dry_run import Rehearsal
     from bot.delivery.dispatcher import DrainReport
+    from bot.domain.views import DigestView
     from bot.judging.doubts import Doubt
     from bot.pipeline.cycle import CycleReport
-    from bot.render.views import DigestView
     from bot.reports.overview import OpenIncident, Overview, PipelineOverview
 
 _RUNS_SHOWN = 10

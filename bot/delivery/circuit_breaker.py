@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.domain.effects import Effect, EffectKind, channel_of
+from bot.domain.effects import Effect, EffectKind
+from bot.domain.objects import channel_of
 from bot.domain.rate_limits import Allowance, Breaker, Pauses, Spacing, is_held
 from bot.errors import Reach
 from bot.store.outbox import Closed

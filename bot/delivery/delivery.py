@@ -9,8 +9,23 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bot.delivery.refused_fields import refused_in, without
-from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind, channel_of, family_of
+from bot.domain.effects import Effect, EffectKind
+from bot.domain.objects import Bound, ObjectKey, ObjectKind, channel_of, family_of
 from bot.domain.rate_limits import Allowance
+from bot.domain.views import (
+    ArchivePageView,
+    ChartView,
+    CommentView,
+    DigestView,
+    LabelsView,
+    LinkView,
+    MessageView,
+    PipelinePageView,
+    RunPageView,
+    TicketView,
+    Unset,
+    View,
+)
 from bot.errors import AccountError, FieldsRefusedError, GoneError, PermanentError, Reach
 from bot.ports import (
     Attachment,
@@ -29,21 +44,6 @@ from bot.ports import (
 )
 from bot.render.charts import draw_history
 from bot.render.renderer import CommentText, Renderer, TicketText
-from bot.render.views import (
-    ArchivePageView,
-    Bound,
-    ChartView,
-    CommentView,
-    DigestView,
-    LabelsView,
-    LinkView,
-    MessageView,
-    PipelinePageView,
-    RunPageView,
-    TicketView,
-    Unset,
-    View,
-)
 from bot.store.outbox import KnownObject, Owed
 
 _CLOCK_SKEW = timedelta(minutes=5)  # between us and a service, when its history is searched

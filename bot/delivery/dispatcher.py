@@ -17,7 +17,8 @@ from sqlalchemy import Connection
 from bot.delivery.circuit_breaker import Gate, Traffic, gate_of
 from bot.delivery.delivery import CannotTellError, Delivery, Done, NotYet, Services, TicketFields
 from bot.delivery.late_binding import owe_mend, owe_mends
-from bot.domain.effects import CREATING, EffectKind, ObjectKey, channel_of
+from bot.domain.effects import CREATING, EffectKind
+from bot.domain.objects import ObjectKey, channel_of
 from bot.domain.rate_limits import Pauses
 from bot.errors import (
     AccountError,

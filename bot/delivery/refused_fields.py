@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from bot.domain.views import Unset
 from bot.errors import FieldsRefusedError
 from bot.ports import TicketDraft
-from bot.render.views import Unset
 
 
 def refused_in(error: FieldsRefusedError) -> tuple[Unset, ...]:

@@ -13,8 +13,8 @@ from rich.table import Table
 from bot.app import Herald
 from bot.cli import output as tables
 from bot.demo.workspace import PIPELINE
-from bot.domain.effects import ObjectKind
 from bot.domain.incidents import SeriesKey
+from bot.domain.objects import ObjectKind
 from bot.sandbox import RunningSandbox
 from bot.store import outbox, runs
 from bot.store.outbox import KnownObject

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from bot.domain.objects import ObjectKey, ObjectKind
+
 _MENDED = "+"  # in a cause: the same words once more
 
 
@@ -26,48 +28,6 @@ class EffectKind(StrEnum):
     SHARE_CHART = "share_chart"  # in a message's thread
     POST_DIGEST = "post_digest"
     PUBLISH_DIGEST = "publish_digest"
-
-
-class ObjectKind(StrEnum):
-    TICKET = "ticket"
-    PAGE = "page"
-    MESSAGE = "message"
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectKey:
-    """One thing in one service; effects on it are delivered in order."""
-
-    service: str  # the configured name, `jira`
-    kind: ObjectKind
-    name: str  # a ticket's marker, a page's title, a message's `channel incident`
-
-    def __str__(self) -> str:
-        return f"{self.service}/{self.kind}/{self.name}"
-
-    @classmethod
-    def read(cls, text: str) -> ObjectKey:
-        """Read what :meth:`__str__` wrote; a name may hold slashes, the rest does not."""
-        service, kind, name = text.split("/", 2)
-        return cls(service, ObjectKind(kind), name)
-
-
-@dataclass(frozen=True, slots=True)
-class Marker:
-    """What a ticket carries so that it is found again, and only by the Herald that filed it."""
-
-    instance: str
-    incident_id: str
-    owner: int = 0  # the position of the owner among the pipeline's owners
-    generation: int = 1  # how often this incident's ticket had to be filed anew
-
-    def __str__(self) -> str:
-        return f"herald-{self.instance}-{self.incident_id}-{self.owner}-{self.generation}"
-
-
-def instance_label(instance: str) -> str:
-    """Name what the pages of runs carry that one Herald has published."""
-    return f"herald-{instance}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +65,6 @@ class Effect:
         not wait for the page that a link on it shows.
         """
         return f"{self.target}/{self.kind}" if self.kind in ASIDE else str(self.target)
-
-
-def channel_of(target: ObjectKey) -> str | None:
-    """Return the channel that a message is for; None for anything else."""
-    return target.name.split(" ", 1)[0] if target.kind is ObjectKind.MESSAGE else None
-
-
-def family_of(marker: str) -> str:
-    """Return the label that all tickets of the marker's Herald carry: `herald-INSTANCE`."""
-    return "-".join(marker.split("-")[:2])
 
 
 ASIDE = (  # what other effects on the same object need not wait for

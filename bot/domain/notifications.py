@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
+from bot.domain.effects import Effect, EffectKind
 from bot.domain.incidents import Incident, Step, Turn
 from bot.domain.judge.findings import Outcome
+from bot.domain.objects import Marker, ObjectKey, ObjectKind
 
 
 class Publish(StrEnum):

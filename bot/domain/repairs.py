@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from bot.domain.effects import ObjectKey
+from bot.domain.objects import ObjectKey
 
 
 class RepairKind(StrEnum):

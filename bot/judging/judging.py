@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from bot.config.models import Config, PipelineSection, SlackSection
-from bot.domain.effects import Effect, EffectKind, ObjectKey
+from bot.domain.effects import Effect, EffectKind
 from bot.domain.fires import Fire, FireState
 from bot.domain.history import open_standing, settle_past
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance
 from bot.domain.job_protocol import TABLE_FILE
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState, assess
 from bot.domain.notifications import Places, Publish, effects_of, wants_page
+from bot.domain.objects import ObjectKey
 from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus, Trouble, Unread
 from bot.domain.silence import find_silence
 from bot.errors import ArtifactsAwayError, RunStoreError, in_short

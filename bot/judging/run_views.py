@@ -11,15 +11,14 @@ from itertools import chain
 from zoneinfo import ZoneInfo
 
 from bot.config.models import MetricSection, PipelineSection
-from bot.domain.effects import Effect, EffectKind, ObjectKey, instance_label
+from bot.domain.effects import Effect, EffectKind
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
 from bot.domain.job_protocol import COMMIT_TAG, INTERVAL_ENDS
 from bot.domain.judge import Against, Assessment, Finding, Outcome, Reason, SeriesState
 from bot.domain.notifications import Places
+from bot.domain.objects import ObjectKey, instance_label
 from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus
-from bot.render.charts import chart_filename
-from bot.render.renderer import clean_title
-from bot.render.views import (
+from bot.domain.views import (
     ArchivePageView,
     ChartView,
     CommentKind,
@@ -41,6 +40,8 @@ from bot.render.views import (
     VerdictView,
     View,
 )
+from bot.render.charts import chart_filename
+from bot.render.renderer import clean_title
 from bot.store.runs import JudgedRun, assessment_of
 from bot.text import formats
 from bot.text.formats import Locale

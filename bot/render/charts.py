@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bot.domain.judge.findings import Outcome
 from bot.domain.policy import is_usable, settle
-from bot.render.views import ChartView
+from bot.domain.views import ChartView
 from bot.text.escape import to_plain
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.render.views import Tone
+from bot.domain.views import Tone
 
 # Only what templates lay out with: a name may begin or end with another space, and is kept as it is.
 _LAYOUT = " \t\n"

@@ -16,12 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bot.domain.judge.findings import Outcome
-from bot.errors import TemplateError, abridge
-from bot.render.limits import Room
-from bot.render.message import MessageDocument, Paragraph, Part
-from bot.render.views import (
+from bot.domain.objects import Bound
+from bot.domain.views import (
     ArchivePageView,
-    Bound,
     CommentView,
     DigestView,
     MessageView,
@@ -32,12 +29,15 @@ from bot.render.views import (
     StretchesView,
     TicketView,
 )
+from bot.errors import TemplateError, abridge
+from bot.render.limits import Room
+from bot.render.message import MessageDocument, Paragraph, Part
 from bot.text.escape import mend_jira_row, to_plain
 from bot.text.formats import Locale
 
 if TYPE_CHECKING:
+    from bot.domain.views import Unset
     from bot.render.confined import Budget
-    from bot.render.views import Unset
 
 __all__ = [
     "CommentText",

@@ -15,15 +15,16 @@ from bot.config.models import DIGEST, MetricSection, PipelineSection
 from bot.config.timetable import latest_until
 from bot.domain.blindness import Visibility, visibility
 from bot.domain.digest import LINES, Chosen, DigestSection, choose_lines, is_quiet
-from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
+from bot.domain.effects import Effect, EffectKind
 from bot.domain.fires import FireState
 from bot.domain.incidents import Incident, IncidentState, Kind
 from bot.domain.judge import Finding, Outcome
+from bot.domain.objects import Marker, ObjectKey, ObjectKind
+from bot.domain.views import DigestKind, DigestLine, DigestPart, DigestView, Tone, View
 from bot.judging.doubts import find_doubts, first_unjudged
 from bot.judging.run_views import concerns_whole_runs, metric_row, most_telling, series_title, told_of
 from bot.pipeline.scheduling import next_due_times
 from bot.render.renderer import Renderer, clean_title
-from bot.render.views import DigestKind, DigestLine, DigestPart, DigestView, Tone, View
 from bot.store import aside, backlog, fires, incidents, looks, outbox, pipelines, runs
 from bot.store.outbox import EffectState
 from bot.store.runs import JudgedRun

@@ -10,8 +10,8 @@ from typing import TypeAlias
 from bot.domain.judge import Finding, Outcome
 from bot.domain.judge.offline import Cut, Stretches
 from bot.domain.judge.paired import Pairs
+from bot.domain.views import CutRow, MetricRow, PairsView, SeriesView, StretchesView, VerdictView
 from bot.render.renderer import Renderer
-from bot.render.views import CutRow, MetricRow, PairsView, SeriesView, StretchesView, VerdictView
 from bot.text import formats
 from bot.text.formats import Locale, fine
 

@@ -10,11 +10,10 @@ from itertools import groupby
 from sqlalchemy import Connection
 
 from bot.domain.blindness import Look
-from bot.domain.effects import Marker, ObjectKey, ObjectKind
 from bot.domain.incidents import Incident, IncidentState
+from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
 from bot.judging.doubts import Doubt, find_doubts
 from bot.pipeline.scheduling import next_due_times
-from bot.render.views import Bound
 from bot.reports.reader import Readable
 from bot.store import aside, backlog, incidents, looks, outbox, pipelines, runs
 from bot.store.aside import SetAside

@@ -26,11 +26,10 @@ from sqlalchemy import (
     update,
 )
 
-from bot.domain.effects import ASIDE, CREATING, Effect, EffectKind, ObjectKey, ObjectKind, channel_of
-from bot.errors import AccountError, MissingError
-from bot.render.views import (
+from bot.domain.effects import ASIDE, CREATING, Effect, EffectKind
+from bot.domain.objects import Bound, ObjectKey, ObjectKind, channel_of
+from bot.domain.views import (
     ArchivePageView,
-    Bound,
     ChartView,
     CommentView,
     DigestView,
@@ -42,6 +41,7 @@ from bot.render.views import (
     TicketView,
     View,
 )
+from bot.errors import AccountError, MissingError
 from bot.store.codec import dump, load
 from bot.store.owners import TakeOver, ran_out
 from bot.store.pieces import AT_ONCE, in_pieces

@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, or_, select
 
-from bot.domain.effects import EffectKind, ObjectKey, ObjectKind
+from bot.domain.effects import EffectKind
 from bot.domain.fires import FireState
 from bot.domain.incidents import Incident, IncidentState
+from bot.domain.objects import ObjectKey, ObjectKind
 from bot.store.codec import load
 from bot.store.outbox import EffectState, each_outstanding, last_digest
 from bot.store.pieces import AT_ONCE, in_pieces

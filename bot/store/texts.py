@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, literal_column, select, update
 
-from bot.domain.effects import Effect, EffectKind, ObjectKey
+from bot.domain.effects import Effect, EffectKind
+from bot.domain.objects import ObjectKey
 from bot.store.codec import load
 from bot.store.outbox import EffectState, Owed, read_row
 from bot.store.pieces import in_pieces

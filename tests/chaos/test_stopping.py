@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
+from bot.domain.effects import Effect, EffectKind
+from bot.domain.objects import ObjectKey, ObjectKind
 from bot.store import Database, outbox
 from tests.unit.state_samples import message_view
 

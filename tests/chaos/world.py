@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from bot.config.models import Config
-from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
+from bot.domain.effects import Effect, EffectKind
 from bot.domain.incidents import Kind
 from bot.domain.judge import Outcome, Reason
-from bot.render.views import (
+from bot.domain.objects import Marker, ObjectKey, ObjectKind
+from bot.domain.views import (
     ArchivePageView,
     ChartView,
     CommentKind,

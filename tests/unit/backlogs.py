@@ -11,10 +11,11 @@ from typing import Any
 
 from sqlalchemy import Engine, Pool, event, insert
 
-from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
+from bot.domain.effects import Effect, EffectKind
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, mint_id
 from bot.domain.judge import Outcome
-from bot.render.views import View
+from bot.domain.objects import Marker, ObjectKey, ObjectKind
+from bot.domain.views import View
 from bot.store import Database, runs
 from bot.store.codec import dump
 from bot.store.outbox import EffectState

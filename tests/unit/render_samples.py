@@ -7,12 +7,11 @@ from functools import partial
 from typing import Any
 
 from bot.domain.digest import DigestSection
-from bot.domain.effects import ObjectKey, ObjectKind
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
-from bot.render.views import (
+from bot.domain.objects import Bound, ObjectKey, ObjectKind
+from bot.domain.views import (
     ArchivePageView,
-    Bound,
     ChartView,
     CommentKind,
     CommentView,

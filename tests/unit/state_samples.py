@@ -3,12 +3,12 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
+from bot.domain.effects import Effect, EffectKind
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
+from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
 from bot.domain.runs import DataCard, Run, RunStatus
-from bot.render.views import (
-    Bound,
+from bot.domain.views import (
     CommentKind,
     CommentView,
     LabelsView,

@@ -15,9 +15,10 @@ from bot.cli.main import app
 from bot.config.models import Config
 from bot.delivery.delivery import Services
 from bot.delivery.dispatcher import DrainReport
-from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
+from bot.domain.effects import Effect, EffectKind
 from bot.domain.fires import FireState
 from bot.domain.incidents import IncidentState
+from bot.domain.objects import ObjectKey, ObjectKind
 from bot.reports.digest import compose_digest
 from bot.serve.loop import Orders, Server
 from bot.services.memory.memory import MemoryChat, MemoryTracker

@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 from state_samples import NOON, TICKET, incident, judged, open_ticket, run_at
 
 from bot.domain.incidents import IncidentState
+from bot.domain.objects import Bound
 from bot.errors import StateError
-from bot.render.views import Bound
 from bot.store import Database, contacts, fires, incidents, outbox, runs
 from bot.store.backup import back_up, restore
 from bot.store.contacts import Contact

@@ -14,10 +14,10 @@ from state_samples import MINUTE, NOON, SECOND
 from bot.app import ConfiguredWording, Herald, Surroundings, make_herald
 from bot.config.models import Config
 from bot.delivery.delivery import Services
-from bot.domain.effects import ObjectKey, channel_of
 from bot.domain.fires import FireState, mint_fire_id
 from bot.domain.incidents import Incident, IncidentState, Kind
 from bot.domain.job_protocol import FIRE_TAG
+from bot.domain.objects import ObjectKey, channel_of
 from bot.domain.runs import DataCard, Run, RunResult, RunStatus
 from bot.errors import ConfigError, RunStoreError
 from bot.pipeline.cycle import CycleReport

@@ -22,7 +22,8 @@ from structlog.testing import capture_logs
 
 from bot.delivery.delivery import Delivery, Services, TicketFields
 from bot.delivery.dispatcher import LEASE, Dispatcher, DrainReport
-from bot.domain.effects import Effect, EffectKind, ObjectKey
+from bot.domain.effects import Effect, EffectKind
+from bot.domain.objects import ObjectKey
 from bot.errors import AccountError, PermanentError, Reach, RetryableError
 from bot.ports import Promise, TicketState
 from bot.render.renderer import Renderer

@@ -20,9 +20,10 @@ from bot.config.models import Config
 from bot.delivery.delivery import Services
 from bot.domain.blindness import Look
 from bot.domain.digest import LINES, DigestSection, choose_lines, is_quiet
-from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
+from bot.domain.effects import Effect, EffectKind
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
+from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.errors import AccountError, MissingError, PermanentError, Reach, RetryableError
 from bot.render.renderer import Renderer
 from bot.reports.digest import compose_digest, owe_digest, owe_due_digest, preview

@@ -36,11 +36,9 @@ from state_samples import (
 
 from bot.delivery.delivery import Services, TicketFields
 from bot.delivery.dispatcher import LEASE, Dispatcher, DrainReport, ignore_step
-from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
-from bot.errors import PermanentError, RetryableError, TemplateError
-from bot.ports import TicketState
-from bot.render.renderer import Renderer
-from bot.render.views import (
+from bot.domain.effects import Effect, EffectKind
+from bot.domain.objects import ObjectKey, ObjectKind
+from bot.domain.views import (
     ArchivePageView,
     ChartView,
     FactRow,
@@ -50,6 +48,9 @@ from bot.render.views import (
     Tone,
     View,
 )
+from bot.errors import PermanentError, RetryableError, TemplateError
+from bot.ports import TicketState
+from bot.render.renderer import Renderer
 from bot.runtime.deadline import seconds_left
 from bot.services.memory.memory import MemoryChat, MemoryTracker, MemoryWiki
 from bot.store import Database, incidents, outbox

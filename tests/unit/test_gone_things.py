@@ -14,7 +14,8 @@ from test_dispatch import PARENT, update_section
 from test_refused_account import Office, box, outstanding, shared_sandbox  # noqa: F401  fixtures
 
 from bot.delivery.delivery import Services, TicketFields
-from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
+from bot.domain.effects import Effect, EffectKind
+from bot.domain.objects import ObjectKey, ObjectKind
 from bot.errors import AccountError, PermanentError, Reach
 from bot.ports import PageDraft, TicketDraft, TicketState
 from bot.render.renderer import Renderer

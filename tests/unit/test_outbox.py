@@ -24,7 +24,8 @@ from state_samples import (
     tell,
 )
 
-from bot.domain.effects import EffectKind, ObjectKind
+from bot.domain.effects import EffectKind
+from bot.domain.objects import ObjectKind
 from bot.store import outbox, texts
 from bot.store.outbox import EffectState, ParkedFor
 

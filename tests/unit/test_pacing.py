@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from state_samples import NOON, SECOND
 
 from bot.delivery.circuit_breaker import Traffic
-from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
+from bot.domain.effects import Effect, EffectKind
+from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.rate_limits import Allowance, Breaker, Pauses, Spacing
 from bot.services.http import allowance_of
 

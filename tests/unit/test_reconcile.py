@@ -35,9 +35,9 @@ from bot.delivery.reconciliation import look, repair
 from bot.domain.effects import Effect, EffectKind
 from bot.domain.incidents import IncidentState
 from bot.domain.repairs import Held, RepairKind, settle_duplicates
+from bot.domain.views import ChartView, RunPageView
 from bot.errors import AccountError, PermanentError
 from bot.ports import PageDraft, Ticket, TicketDraft, TicketState
-from bot.render.views import ChartView, RunPageView
 from bot.services.memory.memory import MemoryChat, MemoryTicket, MemoryTracker, MemoryWiki
 from bot.store import incidents, outbox
 from tests.memory_runs import MemoryRunStore

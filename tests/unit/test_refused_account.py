@@ -33,10 +33,11 @@ from bot.cli.output import print_status
 from bot.delivery.circuit_breaker import Gate, Traffic, gate_of, gates_of
 from bot.delivery.delivery import Services, TicketFields
 from bot.delivery.dispatcher import Dispatcher
-from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
+from bot.domain.effects import Effect, EffectKind
+from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.rate_limits import Breaker, Pauses
+from bot.domain.views import RunPageView
 from bot.errors import AccountError, MissingError, PermanentError, Reach, RetryableError
-from bot.render.views import RunPageView
 from bot.reports.overview import Overview
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
 from bot.store import outbox

@@ -23,23 +23,11 @@ from reading import JOINER, Reading, read_jira, read_markdown, read_slack
 from test_escape import LOOKALIKES, hostile_text, literal
 
 import bot.render.renderer
-from bot.domain.effects import ObjectKey
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
+from bot.domain.objects import ObjectKey
 from bot.domain.runs import Trouble, Unread
-from bot.errors import TemplateError
-from bot.render.dialects import PLAIN
-from bot.render.environment import TemplateEnvironment
-from bot.render.renderer import (
-    TITLE_CHARS,
-    MessageDocument,
-    Part,
-    Renderer,
-    check_overrides,
-    clean_title,
-    our_templates,
-)
-from bot.render.views import (
+from bot.domain.views import (
     ArchivePageView,
     CommentKind,
     CommentView,
@@ -51,6 +39,18 @@ from bot.render.views import (
     TicketView,
     Tone,
     VerdictView,
+)
+from bot.errors import TemplateError
+from bot.render.dialects import PLAIN
+from bot.render.environment import TemplateEnvironment
+from bot.render.renderer import (
+    TITLE_CHARS,
+    MessageDocument,
+    Part,
+    Renderer,
+    check_overrides,
+    clean_title,
+    our_templates,
 )
 from bot.text.escape import clean_address
 from bot.text.formats import Locale

@@ -7,9 +7,10 @@ import pytest
 from state_samples import NOON, PAGE, SECOND, TICKET, incident, judged, known, open_ticket, resolve, run_at
 
 from bot.app import reconfigure
-from bot.domain.effects import Effect, EffectKind, ObjectKey, ObjectKind
+from bot.domain.effects import Effect, EffectKind
 from bot.domain.fires import FireState
 from bot.domain.incidents import IncidentState, SeriesKey
+from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.runs import Run, RunStatus
 from bot.errors import ConfigError
 from bot.store import contacts, fires, incidents, outbox, runs

@@ -18,9 +18,9 @@ from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
 from bot.domain.judge.paired import Pairs
 from bot.domain.notifications import Places
 from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus, Slice
+from bot.domain.views import Source
 from bot.judging.run_views import Occasion, metric_row, page_title, pipeline_page_title, ticket_view
 from bot.render.renderer import Renderer
-from bot.render.views import Source
 from bot.reports.findings import words_in
 from bot.store.runs import JudgedRun
 from tests.unit import render_samples as samples

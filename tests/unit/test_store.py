@@ -25,8 +25,8 @@ from bot.domain.fires import Fire, FireState, mint_fire_id
 from bot.domain.incidents import Incident, IncidentState, SeriesKey
 from bot.domain.judge import Finding, Outcome, SeriesState, Streak
 from bot.domain.runs import DataCard, Run
+from bot.domain.views import MessageView, RunPageView, TicketView
 from bot.errors import StateError
-from bot.render.views import MessageView, RunPageView, TicketView
 from bot.store import Database, aside, contacts, fires, incidents, leases, runs
 from bot.store.aside import SetAside
 from bot.store.backup import back_up

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.domain.effects import Effect, EffectKind, Marker, ObjectKey, ObjectKind
+from bot.domain.effects import Effect, EffectKind
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
 from bot.domain.judge import Outcome
 from bot.domain.notifications import Places, Publish, effects_of, wants_page
+from bot.domain.objects import Marker, ObjectKey, ObjectKind
 
 INCIDENT = Incident("abc", Kind.REGRESSED, SeriesKey("p"), IncidentState.OPEN, "run1", datetime(2026, 1, 1, tzinfo=UTC))
 PLACES = Places("demo", "Pipeline", "Pipeline 2026", "jira", "confluence", "slack", "C1")

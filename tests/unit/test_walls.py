@@ -15,8 +15,9 @@ from test_dispatch import Bench, Wording, attach, no_drawing  # noqa: F401  a fi
 from bot.app import make_herald
 from bot.config.models import Config
 from bot.delivery.delivery import Services
-from bot.domain.effects import EffectKind, ObjectKey, ObjectKind
+from bot.domain.effects import EffectKind
 from bot.domain.fires import FireState
+from bot.domain.objects import ObjectKey, ObjectKind
 from bot.errors import StateError
 from bot.serve.loop import Orders, Server
 from bot.store import fires, outbox

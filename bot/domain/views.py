@@ -1,8 +1,8 @@
 """What templates see: finished strings and names of outcomes, no arithmetic left to do.
 
 Words belong to the templates; numbers, dates and the team's own names for things come finished. `links` of a view names
-objects of other services (a ticket, a page); they are bound when the text is rendered, to a :class:`Bound` or to None
-where the other service has not delivered yet.
+objects of other services (a ticket, a page); they are bound when the text is rendered, to a `Bound` of
+`bot.domain.objects`, or to None where the other service has not delivered yet.
 """
 
 from __future__ import annotations
@@ -12,19 +12,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.domain.digest import DigestSection
-from bot.domain.effects import ObjectKey
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
+from bot.domain.objects import ObjectKey
 from bot.domain.runs import Unread
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """An object of another service that exists: where to find it and what to call it."""
-
-    title: str
-    url: str
-    external_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
