@@ -10,17 +10,7 @@ from typing import assert_never
 
 from sqlalchemy import Connection
 
-from bot.config.models import (
-    ChatSection,
-    Config,
-    ConfluenceSection,
-    JiraSection,
-    MlflowSection,
-    SlackSection,
-    TrackerSection,
-    TrelloSection,
-    WebhookSection,
-)
+from bot.config.models import ChatSection, Config, TrackerSection
 from bot.config.paths import absolute, with_absolute_paths
 from bot.delivery.circuit_breaker import Traffic
 from bot.delivery.delivery import Services, TicketFields
@@ -34,6 +24,12 @@ from bot.render import charts, renderer
 from bot.render.renderer import Renderer
 from bot.runtime.clock import SteadyClock, pause
 from bot.runtime.log import get_logger
+from bot.services.confluence.config import ConfluenceSection
+from bot.services.jira.config import JiraSection
+from bot.services.mlflow.config import MlflowSection
+from bot.services.slack.config import SlackSection
+from bot.services.trello.config import TrelloSection
+from bot.services.webhook.config import WebhookSection
 from bot.store import Database, ahead, owners
 from bot.store.owners import Owner
 from bot.text.formats import Locale
@@ -237,7 +233,7 @@ def load_for_delivery() -> None:
 def make_dead_man(config: Config) -> DeadMan | None:
     if config.dead_man is None:
         return None
-    from bot.services.dead_man import HttpDeadMan
+    from bot.services.healthchecks.dead_man import HttpDeadMan
 
     return HttpDeadMan(config.dead_man)
 

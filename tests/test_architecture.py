@@ -27,8 +27,9 @@ HEAVY = (
 LAYERS = (
     ("bot.text", "bot.runtime", "bot.domain"),
     ("bot.errors",),
-    ("bot.ports", "bot.config", "bot.render"),
+    ("bot.ports", "bot.sections", "bot.render"),
     ("bot.store", "bot.services", "bot.executors"),
+    ("bot.config",),
     ("bot.judging",),
     ("bot.delivery",),
     ("bot.pipeline",),

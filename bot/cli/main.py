@@ -705,7 +705,7 @@ def _count_left(herald: Herald, pipeline: str, began: datetime) -> int:
 
 
 def _length(text: str) -> timedelta:
-    from bot.config.models import read_duration
+    from bot.sections import read_duration
 
     try:
         return read_duration(text)

@@ -9,12 +9,12 @@ from typing import Literal, cast
 
 import typer
 
-from bot.config.models import read_duration
 from bot.config.starter import Account, Answers, is_cloud
 from bot.domain.direction import guess_direction
 from bot.domain.policy import Direction
 from bot.errors import ConfigError, RunStoreError
 from bot.ports import RunStore
+from bot.sections import read_duration
 
 _NAMES_SHOWN = 12
 _RUNS_READ = 20  # whose metrics are offered

@@ -10,19 +10,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import (
-    AfterValidator,
-    AnyHttpUrl,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    SecretStr,
-    Tag,
-    UrlConstraints,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, SecretStr, Tag, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -44,6 +32,15 @@ from bot.domain.policy import (
 )
 from bot.domain.runs import Release
 from bot.domain.silence import SilencePolicy
+from bot.sections import Duration, Section
+from bot.services.confluence.config import ConfluenceSection
+from bot.services.healthchecks.config import DeadManSection
+from bot.services.jira.config import JiraSection
+from bot.services.mlflow.config import MlflowSection
+from bot.services.slack.config import SlackSection
+from bot.services.trello.config import TrelloSection
+from bot.services.webhook.config import WebhookSection
+from bot.text.formats import Locale
 
 SECRETS = frozenset({"token", "key", "webhook_url"})  # of services
 _KINDS_OF_SERVICE = ("tracker", "wiki", "chat")
@@ -52,20 +49,6 @@ DIGEST = "[digest]"  # stands where the name of a pipeline would: no pipeline ca
 _ALIAS = r"^models:/[^/:@]+@[^/:@]+$"
 _SIZES = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _MOST_BYTES = 10**18
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-def read_duration(value: object) -> timedelta:
-    """Read `90s`, `15m`, `2h`, `1d` or `1w`; raise ValueError that says what would be right."""
-    if isinstance(value, timedelta):
-        return value
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", value) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError("should be a number with its unit, such as 90s, 15m, 2h, 1d or 1w")
-    try:
-        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
-    except OverflowError:
-        raise ValueError("is longer than any calendar") from None
 
 
 def _read_min_effect(value: object) -> object:
@@ -123,103 +106,11 @@ def _known_zone(name: str) -> str:
     return name
 
 
-def _without_credentials(url: AnyHttpUrl) -> AnyHttpUrl:
-    if url.username or url.password:
-        raise ValueError("should hold no user or password: links in tickets are made of it")
-    return url
-
-
-Url = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"]), AfterValidator(_without_credentials)]
-Duration = Annotated[timedelta, BeforeValidator(read_duration)]
 Size = Annotated[int, BeforeValidator(_read_size), Field(gt=0)]  # bytes
 Effect = Annotated[MinEffect, BeforeValidator(_read_min_effect)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
-Locale = Literal["en", "zh"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
 ServiceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]  # must fit an environment variable
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and every key known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class ServiceSection(Section):
-    """What every service over HTTP has."""
-
-    url: Url
-    timeout: Duration = timedelta(seconds=20)  # of one request
-    ca_file: str | None = None  # a private certificate authority, PEM
-
-    @property
-    def base(self) -> str:
-        """The address without a slash at its end."""
-        return str(self.url).rstrip("/")
-
-
-class JiraSection(ServiceSection):
-    kind: Literal["jira"] = "jira"
-    deployment: Literal["cloud", "datacenter"] = "cloud"
-    email: str | None = None  # with it, the token is an API token of this account; without, a personal access token
-    token: SecretStr
-    project: str
-    issue_type: str = "Bug"
-    fields: dict[str, Any] = {}  # what else a new ticket needs, as Jira's REST API takes it
-    search_lag: Duration = timedelta(seconds=30)
-
-
-class ListNames(Section):
-    """What a board's lists are called, by the state of the cards in them."""
-
-    todo: str = "To do"
-    doing: str = "In progress"
-    done: str = "Done"
-
-    @model_validator(mode="after")
-    def _differ(self) -> Self:
-        if len({self.todo, self.doing, self.done}) < len(ListNames.model_fields):
-            raise ValueError("todo, doing and done should name three lists")
-        return self
-
-
-class TrelloSection(ServiceSection):
-    kind: Literal["trello"] = "trello"
-    url: Url = AnyHttpUrl("https://api.trello.com/1")
-    key: SecretStr  # of the app
-    token: SecretStr  # of the account that allowed the app in
-    board: str  # the board's id, or the letters after /b/ in its address
-    lists: ListNames = ListNames()
-    due: Duration | None = None  # a new card is due this long after it was made
-    archive: bool = False  # cards that are done leave the board
-    search_lag: Duration = timedelta(seconds=5)  # cards are listed, not searched for: no index has to catch up
-
-
-class ConfluenceSection(ServiceSection):
-    kind: Literal["confluence"] = "confluence"
-    deployment: Literal["cloud", "datacenter"] = "cloud"
-    email: str | None = None
-    token: SecretStr
-    space: str
-    parent: str | None = None  # title of the page under which ours are made
-
-
-class SlackSection(ServiceSection):
-    kind: Literal["slack"] = "slack"
-    token: SecretStr
-    locales: dict[str, Locale] = {}  # languages of single channels
-    url: Url = AnyHttpUrl("https://slack.com/api")
-    replies: bool = False  # whether what repeats and what has recovered is also said in the message's thread
-    charts: bool = False  # whether the history chart is shown there; takes the scope files:write
-
-
-class WebhookSection(Section):
-    kind: Literal["webhook"] = "webhook"
-    webhook_url: SecretStr  # whoever has it can post: a secret
-    locales: dict[str, Locale] = {}  # languages of single channels, as pipelines name them
-    delivery: Literal["at_most_once", "at_least_once"] = "at_most_once"  # where nobody knows whether it was posted
-    timeout: Duration = timedelta(seconds=20)
-    ca_file: str | None = None
 
 
 def _kind_of_tracker(section: object) -> object:
@@ -237,16 +128,6 @@ ChatSection = Annotated[SlackSection | WebhookSection, Field(discriminator="kind
 class StoreSection(Section):
     url: SecretStr = SecretStr("sqlite:///herald.db")  # a PostgreSQL address may hold a password
     keep: Annotated[Duration, Field(ge=timedelta(days=30))] = timedelta(days=365)  # what is older and needed by nothing
-
-
-class MlflowSection(Section):
-    tracking_uri: str = "http://127.0.0.1:5000"
-    ui_url: str | None = None  # where people open MLflow; defaults to tracking_uri where that is http(s)
-
-    @property
-    def page_base(self) -> str | None:
-        base = self.ui_url or self.tracking_uri
-        return base.rstrip("/") if base.startswith(("http://", "https://")) else None
 
 
 class ScheduleSection(Section):
@@ -381,15 +262,6 @@ class ReleaseSection(Section):
         if (self.run is None) == (self.model is None):
             raise ValueError('should have either run = "RUN-ID", or model = "models:/NAME@ALIAS"')
         return self
-
-
-class DeadManSection(Section):
-    """Whom to tell that Herald is well; they raise the alarm where that stops."""
-
-    url: SecretStr  # often holds a token
-    every: Duration = timedelta(minutes=1)
-    timeout: Duration = timedelta(seconds=10)
-    ca_file: str | None = None
 
 
 class PipelineSection(Section):

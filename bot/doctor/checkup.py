@@ -10,16 +10,7 @@ from pathlib import Path
 from typing import assert_never
 
 from bot.app import make_run_store
-from bot.config.models import (
-    ChatSection,
-    Config,
-    ConfluenceSection,
-    JiraSection,
-    SlackSection,
-    TrackerSection,
-    TrelloSection,
-    WebhookSection,
-)
+from bot.config.models import ChatSection, Config, TrackerSection
 from bot.config.paths import with_absolute_paths
 from bot.doctor.mlflow import check_mlflow
 from bot.errors import StateError
@@ -27,6 +18,11 @@ from bot.judging.unread import say_unread
 from bot.render.renderer import check_overrides
 from bot.runtime.private_files import is_open_to_others
 from bot.services.checks import Check, Examined, TicketWants, walled
+from bot.services.confluence.config import ConfluenceSection
+from bot.services.jira.config import JiraSection
+from bot.services.slack.config import SlackSection
+from bot.services.trello.config import TrelloSection
+from bot.services.webhook.config import WebhookSection
 from bot.store import Database, aside, runs
 from bot.store.database import explain_version, is_newer, newest_version
 
@@ -155,12 +151,14 @@ def _check_wiki(section: ConfluenceSection, now: datetime, *, fix: bool) -> Iter
 
 
 def _check_chat(section: ChatSection, channels: list[str], now: datetime) -> Iterator[Check]:
-    from bot.services.slack.checks import check_slack, check_webhook
-
     match section:
         case SlackSection():
+            from bot.services.slack.checks import check_slack
+
             return check_slack(section, channels, now)
         case WebhookSection():
+            from bot.services.webhook.checks import check_webhook
+
             return check_webhook(section, channels)
         case _:
             assert_never(section)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from bot.config.models import Config, PipelineSection, SlackSection
+from bot.config.models import Config, PipelineSection
 from bot.domain.effects import Effect, EffectKind
 from bot.domain.fires import Fire, FireState
 from bot.domain.history import open_standing, settle_past
@@ -25,6 +25,7 @@ from bot.judging import run_views
 from bot.pipeline.run_discovery import Watch
 from bot.ports import RunStore
 from bot.runtime.log import get_logger
+from bot.services.slack.config import SlackSection
 from bot.store import Database, aside, contacts, fires, incidents, outbox, pipelines, runs
 from bot.store.aside import SetAside
 from bot.store.runs import JudgedRun

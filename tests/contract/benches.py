@@ -10,14 +10,17 @@ from typing import Any, Protocol
 
 import requests
 
-from bot.config.models import ConfluenceSection, JiraSection, SlackSection, TrelloSection
 from bot.errors import PermanentError, RetryableError
 from bot.ports import Chat, Posted, Tracker, Wiki
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
+from bot.services.confluence.config import ConfluenceSection
 from bot.services.confluence.wiki import ConfluenceWiki
+from bot.services.jira.config import JiraSection
 from bot.services.jira.tracker import JiraTracker
 from bot.services.memory.memory import Faults, MemoryChat, MemoryTracker, MemoryWiki
 from bot.services.slack.chat import SlackChat
+from bot.services.slack.config import SlackSection
+from bot.services.trello.config import TrelloSection
 from bot.services.trello.tracker import TrelloTracker
 
 TIMEOUT = timedelta(seconds=5)

@@ -9,9 +9,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from bot.config.models import ConfluenceSection
 from bot.errors import MissingError, PermanentError, RetryableError
 from bot.ports import Attachment, PageDraft
+from bot.services.confluence.config import ConfluenceSection
 from bot.services.confluence.wiki import ConfluenceWiki
 from tests.contract.breakable import DROP, Breakable, Reply, Request, answer, breakable
 

@@ -18,12 +18,13 @@ import pytest
 import requests
 from pydantic import SecretStr
 
-from bot.config.models import DeadManSection, MlflowSection
 from bot.errors import IntegrationError, RetryableError, RunStoreError
 from bot.ports import Attachment
 from bot.runtime.deadline import ending_at
 from bot.services import transport
-from bot.services.dead_man import HttpDeadMan
+from bot.services.healthchecks.config import DeadManSection
+from bot.services.healthchecks.dead_man import HttpDeadMan
+from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.run_store import MlflowRunStore, load
 from tests.contract.breakable import Breakable, breakable
 from tests.contract.slow_servers import (

@@ -14,16 +14,20 @@ import pytest
 import requests
 from openapi_core.exceptions import OpenAPIError
 
-from bot.config.models import ConfluenceSection, JiraSection, SlackSection, TrelloSection, WebhookSection
 from bot.errors import IntegrationError
 from bot.ports import Attachment, PageDraft, RemoteLink, Ticket, TicketDraft, TicketState
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
 from bot.services.checks import TicketWants
 from bot.services.confluence.checks import check_confluence
+from bot.services.confluence.config import ConfluenceSection
 from bot.services.jira.checks import check_jira
+from bot.services.jira.config import JiraSection
 from bot.services.slack.checks import check_slack
+from bot.services.slack.config import SlackSection
 from bot.services.trello.checks import check_trello
+from bot.services.trello.config import TrelloSection
 from bot.services.webhook.chat import WebhookChat
+from bot.services.webhook.config import WebhookSection
 from tests.contract.benches import TIMEOUT, confluence_wiki, jira_tracker, slack_chat, trello_tracker
 from tests.contract.descriptions import FILES, Exchange, hold, reasons
 

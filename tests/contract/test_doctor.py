@@ -14,7 +14,7 @@ import requests
 from typer.testing import CliRunner
 
 from bot.cli.main import app
-from bot.config.models import Config, ConfluenceSection
+from bot.config.models import Config
 from bot.doctor.checkup import examine
 from bot.domain.runs import Release, RunStatus
 from bot.errors import RunStoreError
@@ -22,6 +22,7 @@ from bot.ports import Experiment, Run, TicketDraft
 from bot.runtime.clock import wall_clock
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
 from bot.services.checks import Check
+from bot.services.confluence.config import ConfluenceSection
 from bot.services.confluence.wiki import ConfluenceWiki
 from bot.store import Database
 from tests.contract.benches import jira_tracker

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from bot.config.models import JiraSection
 from bot.errors import AccountError, MissingError, PermanentError, RetryableError
 from bot.ports import Attachment, RemoteLink, TicketDraft, TicketState
+from bot.services.jira.config import JiraSection
 from bot.services.jira.tracker import JiraTracker
 from tests.contract.breakable import DROP, Breakable, Reply, Request, answer, breakable
 

@@ -13,15 +13,19 @@ from typing import Any
 
 import pytest
 
-from bot.config.models import ConfluenceSection, JiraSection, SlackSection, TrelloSection, WebhookSection
 from bot.errors import AccountError, IntegrationError, PermanentError, RetryableError
 from bot.ports import Attachment, PageDraft, Posted, RemoteLink, TicketDraft, TicketState
+from bot.services.confluence.config import ConfluenceSection
 from bot.services.confluence.wiki import ConfluenceWiki
 from bot.services.http import retry_after
+from bot.services.jira.config import JiraSection
 from bot.services.jira.tracker import JiraTracker
 from bot.services.slack.chat import SlackChat
+from bot.services.slack.config import SlackSection
+from bot.services.trello.config import TrelloSection
 from bot.services.trello.tracker import TrelloTracker
 from bot.services.webhook.chat import WebhookChat
+from bot.services.webhook.config import WebhookSection
 from tests.contract.breakable import DROP, HALF, STALL, Breakable, Reply, Request, answer, breakable
 
 SECRET = "xoxb-53cr3t-t0k3n"

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.config.models import WebhookSection
 from bot.errors import AccountError, PermanentError, RetryableError
 from bot.ports import Attachment, PageDraft, TicketDraft, TicketState
 from bot.sandbox import Fault, FaultKind, Resolution, RunningSandbox, Service
 from bot.services.webhook.chat import WebhookChat
+from bot.services.webhook.config import WebhookSection
 from tests.contract.benches import TIMEOUT, confluence_wiki, jira_tracker, slack_chat
 
 DRAFT = TicketDraft("Ranking quality fell", "It fell.")

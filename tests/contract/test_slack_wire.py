@@ -8,11 +8,12 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from bot.config.models import SlackSection, WebhookSection
 from bot.errors import AccountError, MissingError, PermanentError, Reach
 from bot.ports import Posted
 from bot.services.slack.chat import SlackChat
+from bot.services.slack.config import SlackSection
 from bot.services.webhook.chat import WebhookChat
+from bot.services.webhook.config import WebhookSection
 from tests.contract.breakable import Breakable, Reply, Request, answer, breakable
 
 SINCE = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from bot.config.models import TrelloSection
 from bot.errors import MissingError, RetryableError
 from bot.ports import Attachment, RemoteLink, TicketDraft, TicketState
+from bot.services.trello.config import TrelloSection
 from bot.services.trello.tracker import TrelloTracker
 from tests.contract.breakable import Breakable, Reply, Request, answer, breakable
 

@@ -13,9 +13,13 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from bot.config.file import load_config
-from bot.config.models import Config, JiraSection, SlackSection, TrelloSection, WebhookSection
+from bot.config.models import Config
 from bot.domain.policy import Direction, Guard, MinEffect, Preset
 from bot.errors import ConfigError
+from bot.services.jira.config import JiraSection
+from bot.services.slack.config import SlackSection
+from bot.services.trello.config import TrelloSection
+from bot.services.webhook.config import WebhookSection
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 JIRA = """

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from state_samples import open_ticket, owe
 
-from bot.config.models import DeadManSection
 from bot.delivery.delivery import Services
 from bot.errors import AccountError, PermanentError, RetryableError
-from bot.services.dead_man import HttpDeadMan
+from bot.services.healthchecks.config import DeadManSection
+from bot.services.healthchecks.dead_man import HttpDeadMan
 from bot.services.memory.memory import MemoryTracker
 from tests.unit.simulation import World, configured, make_server
 

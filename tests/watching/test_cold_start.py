@@ -36,7 +36,7 @@ atexit.register(lambda: json.dump([each for each in met if each[1] in sys.module
 _TOGETHER = """
 import sys, threading, time
 from bot.services.mlflow.run_store import MlflowRunStore
-from bot.config.models import MlflowSection
+from bot.services.mlflow.config import MlflowSection
 
 def look(number):
     found.append([each.name for each in MlflowRunStore(MlflowSection(tracking_uri=sys.argv[1])).experiments(("search",))])

@@ -11,10 +11,10 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Response
 
-from bot.config.models import MlflowSection
 from bot.domain.runs import Release, Run, RunStatus
 from bot.errors import RunStoreError
 from bot.ports import Experiment, Selection
+from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.run_store import MlflowRunStore
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)

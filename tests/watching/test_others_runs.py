@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from bot.app import make_run_store
-from bot.config.models import MlflowSection
 from bot.doctor.mlflow import check_mlflow
+from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.run_store import MlflowRunStore
 from tests.watching.bench import GOOD
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.config.models import MlflowSection
 from bot.domain.runs import Release
 from bot.errors import RunStoreError
 from bot.ports import Selection
+from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.run_store import MlflowRunStore
 
 

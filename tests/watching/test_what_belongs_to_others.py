@@ -17,11 +17,12 @@ import sqlalchemy
 from werkzeug import Response
 
 from bot.app import make_run_store, with_absolute_paths
-from bot.config.models import Config, MlflowSection
+from bot.config.models import Config
 from bot.doctor.mlflow import check_mlflow
 from bot.domain.incidents import Kind
 from bot.errors import NoStoreError, RunStoreError
 from bot.ports import Selection
+from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.opening import look
 from bot.services.mlflow.run_store import MlflowRunStore
 from tests.conftest import postgres_do

@@ -12,7 +12,7 @@ from bot.ports import Right
 from bot.services.evidence import id_in, json_in, prove, rows_in, text_in
 
 if TYPE_CHECKING:
-    from bot.config.models import ConfluenceSection
+    from bot.services.confluence.config import ConfluenceSection
     from bot.services.confluence.wiki import ConfluenceLink
     from bot.services.refusals import Answer
 

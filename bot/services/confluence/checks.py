@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 
-from bot.config.models import ConfluenceSection
 from bot.errors import IntegrationError
 from bot.ports import PageDraft, Right
 from bot.services.checks import PROBE, Check, check_clock, unanswered, unsaid, walled
 from bot.services.confluence.access import Space, find_space, may, permitted, who
+from bot.services.confluence.config import ConfluenceSection
 from bot.services.confluence.wiki import ConfluenceLink, ConfluenceWiki
 
 _NAMES = {"cloud": "Cloud", "datacenter": "Data Center"}

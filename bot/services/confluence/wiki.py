@@ -15,7 +15,6 @@ import requests
 from atlassian import ConfluenceV2
 from atlassian.confluence import ConfluenceServer
 
-from bot.config.models import ConfluenceSection
 from bot.domain.rate_limits import Allowance
 from bot.errors import AccountError, IntegrationError, MissingError, PermanentError, Reach, RetryableError
 from bot.ports import Attachment, Page, PageDraft, Right
@@ -36,6 +35,7 @@ from bot.services.confluence.answers import (
     same_title,
     stored,
 )
+from bot.services.confluence.config import ConfluenceSection
 from bot.services.evidence import id_in, object_in, prove, rows_in, text_in
 from bot.services.http import Wire, make_session
 from bot.services.last_seen import Remembered

@@ -7,12 +7,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from bot.config.models import JiraSection
 from bot.errors import AccountError, IntegrationError, PermanentError
 from bot.ports import Right, TicketState
 from bot.services.checks import PROBE, Check, TicketWants, check_clock, listed, unanswered, unsaid, walled
 from bot.services.evidence import held_in, json_in, prove, rows_in, text_in
 from bot.services.jira.answers import demanded, easiest, state_of
+from bot.services.jira.config import JiraSection
 from bot.services.jira.tracker import PERMISSIONS, JiraLink, JiraTracker, quoted_jql, quoted_path
 from bot.services.refusals import lacks_scope
 

@@ -15,7 +15,6 @@ from urllib.parse import quote
 import requests
 from jira import JIRA
 
-from bot.config.models import JiraSection
 from bot.domain.rate_limits import Allowance
 from bot.errors import AccountError, FieldsRefusedError, MissingError, PermanentError, Reach, own_words
 from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
@@ -42,6 +41,7 @@ from bot.services.jira.answers import (
     resolution_for,
     state_of,
 )
+from bot.services.jira.config import JiraSection
 from bot.services.last_seen import Remembered
 from bot.services.paging import each_page
 from bot.services.refusals import Service, about_us, unless_gone

@@ -22,13 +22,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bot.config.models import MlflowSection
 from bot.domain.job_protocol import COMMIT_TAG, FIRE_TAG, GUESS_TAG, PARENT_TAG
 from bot.domain.runs import Release, Run, RunResult, RunStatus, Trouble
 from bot.errors import NoStoreError, RunStoreError, in_short
 from bot.ports import ANY_RUN, Experiment, Selection
 from bot.runtime.deadline import ending_at
 from bot.services.mlflow.artifacts import fetch
+from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.example_tables import Columns
 from bot.services.mlflow.opening import Opening, is_server, look, unfilled
 from bot.services.mlflow.times import EARLIEST, MILLISECONDS, ODD_UNITS, SECONDS, read_moment, span, unit_of

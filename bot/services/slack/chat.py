@@ -13,7 +13,6 @@ import requests
 from slack_sdk import WebClient
 from slack_sdk.web import SlackResponse
 
-from bot.config.models import SlackSection
 from bot.domain.rate_limits import Allowance
 from bot.errors import PermanentError, RetryableError
 from bot.ports import Attachment, MarkedMessage, Posted, Promise, Right
@@ -35,6 +34,7 @@ from bot.services.slack.answers import (
     who_in,
 )
 from bot.services.slack.channels import Channels, is_channel_id
+from bot.services.slack.config import SlackSection
 from bot.services.slack.refusals import accepted
 
 T = TypeVar("T")

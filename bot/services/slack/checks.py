@@ -1,4 +1,4 @@
-"""Whether a Slack workspace, or a webhook, lets Herald do what it will have to."""
+"""Whether a Slack workspace lets Herald do what it will have to."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from urllib.parse import urlsplit
 
-from bot.config.models import SlackSection, WebhookSection
 from bot.errors import AccountError, IntegrationError
-from bot.services.checks import PROBE, Check, check_clock, listed, unanswered, unsaid, walled
+from bot.services.checks import PROBE, Check, check_clock, unanswered, unsaid, walled
 from bot.services.evidence import object_in
 from bot.services.slack.answers import who_in
 from bot.services.slack.channels import Channels, is_channel_id
 from bot.services.slack.chat import SlackChat, SlackLink
+from bot.services.slack.config import SlackSection
 
 _WRITING, _READING, _LISTING = "chat:write", "channels:history", "channels:read"
 _SHARING = "files:write"
@@ -51,17 +50,6 @@ def check_slack(config: SlackSection, channels: Sequence[str], now: datetime) ->
     for name in channels:
         if scopes is None or is_channel_id(name) or _LISTS & scopes:  # else said above
             yield from walled(f"channel {name}", partial(_check_channel, config, link, name, scopes, now))
-
-
-def check_webhook(config: WebhookSection, channels: Sequence[str]) -> Iterator[Check]:
-    """A webhook answers nothing but a message, so there is little to look at."""
-    host = urlsplit(config.webhook_url.get_secret_value()).hostname
-    if host is None:
-        remedy = "Set the whole address that the chat gave for the webhook."
-        yield Check("address", ok=False, said="webhook_url is no address", remedy=remedy)
-        return
-    told = listed(sorted(set(channels)))
-    yield Check("address", ok=True, said=f"{host}, for {told}; a webhook cannot be asked without posting")
 
 
 def _scopes(headers: Mapping[str, str]) -> frozenset[str] | None:

@@ -7,11 +7,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from bot.config.models import TrelloSection
 from bot.errors import AccountError, IntegrationError, PermanentError
 from bot.services.checks import PROBE, Check, TicketWants, check_clock, listed, unanswered, unsaid, walled
 from bot.services.evidence import json_in
 from bot.services.trello.answers import looks_on_only, member_name
+from bot.services.trello.config import TrelloSection
 from bot.services.trello.tracker import TrelloLink, TrelloTracker, missing_lists
 
 

@@ -14,7 +14,6 @@ from urllib.parse import quote, urldefrag, urlencode
 
 import requests
 
-from bot.config.models import ListNames, TrelloSection
 from bot.domain.rate_limits import Allowance
 from bot.errors import AccountError, FieldsRefusedError, MissingError, PermanentError, RetryableError, own_words
 from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
@@ -40,6 +39,7 @@ from bot.services.trello.answers import (
     uploaded,
     whole,
 )
+from bot.services.trello.config import ListNames, TrelloSection
 
 _LONGEST_TEXT = 16_384  # of a name, a description, a comment
 _LONGEST_TITLE = 255  # a board shows no more of it

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from bot.config.models import WebhookSection
 from bot.domain.rate_limits import Allowance
 from bot.errors import AccountError, MissingError, PermanentError
 from bot.ports import Attachment, MarkedMessage, Posted, Promise, Right
@@ -17,6 +16,7 @@ from bot.services.block_kit import build_message
 from bot.services.evidence import held_in, json_in, nothing_in, prove
 from bot.services.http import Wire, make_session
 from bot.services.refusals import Answer, Service
+from bot.services.webhook.config import WebhookSection
 
 _OK, _NO_CONTENT = 200, 204
 _NOT_THERE = (404, 410)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import requests
 
-from bot.config.models import DeadManSection
 from bot.errors import PermanentError, RetryableError
+from bot.services.healthchecks.config import DeadManSection
 from bot.services.http import make_session
 from bot.services.refusals import is_page
 

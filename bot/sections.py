@@ -1,0 +1,53 @@
+"""What every section of the configuration is made of: the strict model, and the types of its values."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator, AnyHttpUrl, BaseModel, BeforeValidator, ConfigDict, UrlConstraints
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def read_duration(value: object) -> timedelta:
+    """Read `90s`, `15m`, `2h`, `1d` or `1w`; raise ValueError that says what would be right."""
+    if isinstance(value, timedelta):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("should be a number with its unit, such as 90s, 15m, 2h, 1d or 1w")
+    try:
+        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    except OverflowError:
+        raise ValueError("is longer than any calendar") from None
+
+
+def _without_credentials(url: AnyHttpUrl) -> AnyHttpUrl:
+    if url.username or url.password:
+        raise ValueError("should hold no user or password: links in tickets are made of it")
+    return url
+
+
+Url = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"]), AfterValidator(_without_credentials)]
+Duration = Annotated[timedelta, BeforeValidator(read_duration)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and every key known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ServiceSection(Section):
+    """What every service over HTTP has."""
+
+    url: Url
+    timeout: Duration = timedelta(seconds=20)  # of one request
+    ca_file: str | None = None  # a private certificate authority, PEM
+
+    @property
+    def base(self) -> str:
+        """The address without a slash at its end."""
+        return str(self.url).rstrip("/")

@@ -1,0 +1,18 @@
+"""The section of a Confluence space in the configuration."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import SecretStr
+
+from bot.sections import ServiceSection
+
+
+class ConfluenceSection(ServiceSection):
+    kind: Literal["confluence"] = "confluence"
+    deployment: Literal["cloud", "datacenter"] = "cloud"
+    email: str | None = None
+    token: SecretStr
+    space: str
+    parent: str | None = None  # title of the page under which ours are made

@@ -1,0 +1,20 @@
+"""Whether a webhook lets Herald do what it will have to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
+
+from bot.services.checks import Check, listed
+from bot.services.webhook.config import WebhookSection
+
+
+def check_webhook(config: WebhookSection, channels: Sequence[str]) -> Iterator[Check]:
+    """A webhook answers nothing but a message, so there is little to look at."""
+    host = urlsplit(config.webhook_url.get_secret_value()).hostname
+    if host is None:
+        remedy = "Set the whole address that the chat gave for the webhook."
+        yield Check("address", ok=False, said="webhook_url is no address", remedy=remedy)
+        return
+    told = listed(sorted(set(channels)))
+    yield Check("address", ok=True, said=f"{host}, for {told}; a webhook cannot be asked without posting")
