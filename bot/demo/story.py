@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -44,8 +44,8 @@ _PATIENCE = timedelta(seconds=60)
 _REFRESH_SECONDS = 0.5
 
 
-def tell(folder: Path, *, wait: bool, as_json: bool) -> None:
-    """Tell the story in *folder*; with *wait*, leave the sandbox and MLflow running until Ctrl-C."""
+def tell(folder: Path, show: Callable[[outcome.Outcome], None], *, wait: bool) -> None:
+    """Tell the story in *folder* and *show* what came of it; with *wait*, leave its pages up until Ctrl-C."""
     began = time.monotonic()
     workspace = Workspace(folder.resolve())
     story = workspace.open()
@@ -60,8 +60,7 @@ def tell(folder: Path, *, wait: bool, as_json: bool) -> None:
             herald = make_herald(config, workspace.folder, around=Surroundings(pause=screen.pause))
             for number, chapter in enumerate(CHAPTERS):
                 _tell_chapter(herald, workspace, screen, chapter, story.began + timedelta(seconds=number))
-        result = outcome.gather(herald, sandbox, seconds=time.monotonic() - began)
-        outcome.show(result, as_json=as_json)
+        show(outcome.gather(herald, sandbox, seconds=time.monotonic() - began))
         if wait:
             with mlflow_pages(workspace.folder, story.mlflow_port):
                 console.print("\nThe pages stay up until Ctrl-C.")

@@ -14,7 +14,8 @@ from state_samples import judged, run_at
 
 from bot.app import Herald, Surroundings, make_herald
 from bot.cli.dry_run import Rehearsal
-from bot.cli.output import print_rehearsal, print_status
+from bot.cli.output.cycle import print_rehearsal
+from bot.cli.output.status import print_status
 from bot.config.models import Config
 from bot.delivery.delivery import Services
 from bot.domain.blindness import Look, Visibility, find_blindness, missed, saw, visibility

@@ -8,7 +8,7 @@ from state_samples import NOON, TICKET, comment, open_ticket, owe, tell
 from typer.testing import CliRunner
 
 from bot.cli.main import app
-from bot.cli.outbox_output import print_retried
+from bot.cli.output.outbox import print_retried
 from bot.store import Database, outbox
 from bot.store.outbox import EffectState, ParkedFor
 from tests.unit.backlogs import many

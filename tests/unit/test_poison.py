@@ -12,7 +12,7 @@ from sqlalchemy import update
 from state_samples import MINUTE
 from test_cycle import GOOD, JOB, Bench
 
-from bot.cli import output
+from bot.cli.output.status import print_status
 from bot.domain.incidents import IncidentState, Kind
 from bot.domain.judge import Outcome
 from bot.domain.runs import ExampleTable, RunResult, RunStatus, Trouble, Unread
@@ -375,11 +375,11 @@ def test_status_says_how_many_are_set_aside_and_why(bench, monkeypatch, capsys):
     bench.log(GOOD[0], POISON)
     bench.run()
     capsys.readouterr()  # what was logged
-    output.print_status(overview(bench.herald), as_json=True)
+    print_status(overview(bench.herald), as_json=True)
     (pipeline,) = json.loads(capsys.readouterr().out)["pipelines"]
     (told,) = pipeline["set_aside"]
     assert (told["run"], told["tries"], told["why"]) == (POISON, 1, "ValueError: Singular [matrix]")
-    output.print_status(overview(bench.herald), as_json=False)
+    print_status(overview(bench.herald), as_json=False)
     shown = " ".join(capsys.readouterr().out.split())
     assert "set aside: search: poison: ValueError: Singular [matrix] (tried 1 times" in shown
 
@@ -395,10 +395,10 @@ def test_what_a_run_was_judged_without_is_stored_and_shown(bench, capsys):
     report = bench.run()
     assert judged(bench, POISON).unread == unread
     capsys.readouterr()  # what was logged
-    output.print_status(overview(bench.herald), as_json=True)
+    print_status(overview(bench.herald), as_json=True)
     (pipeline,) = json.loads(capsys.readouterr().out)["pipelines"]
     assert [each["trouble"] for each in pipeline["last"]["unread"]] == ["broken", "folder"]
-    output.print_status(overview(bench.herald), as_json=False)
+    print_status(overview(bench.herald), as_json=False)
     shown = " ".join(capsys.readouterr().out.split())
     assert "judged without: search: poison: data_card.json cannot be read: not JSON: [line 1]" in shown
     (page,) = [page for page in bench.wiki.pages.values() if "poison" in page.draft.title]
@@ -411,7 +411,7 @@ def test_numbers_that_are_none_are_null_in_json(bench, capsys):
     bench.log(float("nan"))
     bench.run()
     capsys.readouterr()  # what was logged
-    output.print_status(overview(bench.herald), as_json=True)
+    print_status(overview(bench.herald), as_json=True)
     (pipeline,) = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["pipelines"]
     assert pipeline["last"]["metrics"] == {"ndcg": None}
 
@@ -477,5 +477,5 @@ def test_a_stored_run_that_cannot_be_read_hides_no_other(bench, column, capsys):
     bench.outcomes([BAD] * 3)
     assert len(bench.incidents(IncidentState.OPEN)) == 1
     assert set_aside(bench) == []
-    output.print_status(overview(bench.herald), as_json=True)
+    print_status(overview(bench.herald), as_json=True)
     assert "run9" in capsys.readouterr().out

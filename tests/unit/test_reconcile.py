@@ -27,8 +27,8 @@ from state_samples import (
 from typer.testing import CliRunner
 
 from bot.app import Surroundings, make_herald
-from bot.cli import outbox_output
 from bot.cli.main import app
+from bot.cli.output import outbox as output
 from bot.config.models import Config
 from bot.delivery.delivery import Services
 from bot.delivery.reconciliation import look, repair
@@ -310,11 +310,11 @@ def test_of_many_repairs_the_command_shows_some_and_counts_the_others(bench, cap
     for each in many(60, 1):
         bench.tracker.create(each.ticket.name, TicketDraft("t", "", ("herald-test",)))
     looked = look(bench.herald)
-    outbox_output.print_repairs(looked, dry_run=True, as_json=False)
+    output.print_repairs(looked, dry_run=True, as_json=False)
     shown = capsys.readouterr().out
     assert "60 in all, which --json lists:" in shown
     assert "60: it is there and was not known" in shown
-    outbox_output.print_repairs(looked, dry_run=True, as_json=True)
+    output.print_repairs(looked, dry_run=True, as_json=True)
     assert len(json.loads(capsys.readouterr().out)["repairs"]) == 60
 
 

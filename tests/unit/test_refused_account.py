@@ -28,8 +28,8 @@ from state_samples import (
 )
 from test_dispatch import Bench, Clock, Wording, no_drawing, publish_page  # noqa: F401  a fixture
 
-from bot.cli.outbox_output import print_piles
-from bot.cli.output import print_status
+from bot.cli.output.outbox import print_piles
+from bot.cli.output.status import print_status
 from bot.delivery.circuit_breaker import Gate, Traffic, gate_of, gates_of
 from bot.delivery.delivery import Services, TicketFields
 from bot.delivery.dispatcher import Dispatcher

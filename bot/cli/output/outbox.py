@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from bot.cli.output import as_text, print_json, when
+from bot.cli.output.terminal import as_text, print_json, when
 from bot.domain.repairs import Repair, RepairKind
 from bot.store.backlog import Pile, Why
 from bot.store.outbox import EffectState, Owed

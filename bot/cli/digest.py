@@ -1,0 +1,64 @@
+"""`herald digest`: what those who plan the work should know, shown or told."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from bot.cli.opening import PATIENCE, count_left, make, make_only_reading
+from bot.cli.options import DEFAULT_CONFIG, ConfigOption, DryRunOption, JsonOption, SecretsOption
+from bot.errors import HeraldError
+
+
+def digest(
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+    since: Annotated[
+        str | None, typer.Option(help="How far back to look, such as 7d.", show_default="the last digest, or 7d")
+    ] = None,
+    post: Annotated[bool, typer.Option("--post", help="Post it where the configuration says.")] = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what those who plan the work should know, in at most 15 lines.
+
+    What needs somebody, what got better, what is being watched, what comes next. With --post it is also told, as it is
+    on schedule.
+    """
+    from bot.cli.output.terminal import print_json
+    from bot.config.models import DIGEST
+    from bot.reports.digest import compose_digest, owe_digest, preview
+
+    herald = make(config, secrets_dir) if post and not dry_run else make_only_reading(config, secrets_dir)
+    now = herald.around.clock()
+    begin = None if since is None else now - _length(since)
+    made = compose_digest(herald, begin)
+    view, text = made.view, preview(herald, made)
+    if as_json:
+        print_json({"tone": view.tone, "quiet": view.is_quiet, "text": text, "parts": [asdict(p) for p in view.parts]})
+    else:
+        typer.echo(text)
+    if not post or dry_run:
+        return
+    if herald.config.digest is None:
+        raise HeraldError("digest: is missing in the configuration; it says where to post: chat and channel, or wiki")
+    if not owe_digest(herald, now, begin):
+        typer.echo("herald: a quiet time, which the configuration skips: nothing was posted", err=True)
+        return
+    drained = herald.dispatcher.drain(PATIENCE)
+    if count_left(herald, DIGEST, now):
+        for words in drained.failures_of(DIGEST) or ["the digest is not delivered yet; see herald outbox"]:
+            typer.echo(f"herald: {words}", err=True)
+        raise typer.Exit(1)
+
+
+def _length(text: str) -> timedelta:
+    from bot.sections import read_duration
+
+    try:
+        return read_duration(text)
+    except ValueError as error:
+        raise HeraldError(f"--since: {text!r} {error}") from None

@@ -1,0 +1,110 @@
+"""`herald init`: a configuration out of a few questions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bot.cli.options import DEFAULT_CONFIG, ConfigOption, SecretsOption
+from bot.errors import HeraldError
+
+if TYPE_CHECKING:
+    from bot.config.starter import Answers
+
+
+def init(  # noqa: PLR0917  a command's options are named by whoever types them
+    config: ConfigOption = DEFAULT_CONFIG,
+    mlflow: Annotated[str | None, typer.Option(help="The address of MLflow.")] = None,
+    experiment: Annotated[str | None, typer.Option(help="The experiment to watch.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="A metric to judge; may be given more than once.")] = None,
+    direction: Annotated[
+        str | None, typer.Option(help="up where higher is better, down where lower is: for all metrics given.")
+    ] = None,
+    every: Annotated[str | None, typer.Option(help="How often to look for new runs: 10m, 1h, 1d.")] = None,
+    release: Annotated[
+        str | None, typer.Option(help="What runs are held against too: models:/NAME@ALIAS or a run's id; '' for none.")
+    ] = None,
+    owner: Annotated[str | None, typer.Option(help="Who owns it, as people should read it.")] = None,
+    tracker: Annotated[str | None, typer.Option(help="Where tickets go: jira, trello or none.")] = None,
+    jira_url: Annotated[str | None, typer.Option(help="The address of Jira.")] = None,
+    email: Annotated[str | None, typer.Option(help="The account of the API token, on Atlassian's cloud.")] = None,
+    project: Annotated[str | None, typer.Option(help="The key of the Jira project.")] = None,
+    board: Annotated[str | None, typer.Option(help="The letters after /b/ in the Trello board's address.")] = None,
+    wiki: Annotated[str | None, typer.Option(help="Where reports go: confluence or none.")] = None,
+    confluence_url: Annotated[str | None, typer.Option(help="The address of Confluence.")] = None,
+    space: Annotated[str | None, typer.Option(help="The key of the Confluence space.")] = None,
+    chat: Annotated[str | None, typer.Option(help="Where messages go: slack, webhook or none.")] = None,
+    channel: Annotated[str | None, typer.Option(help="The id of the channel.")] = None,
+    secrets_dir: SecretsOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a configuration that is there.")] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Print one that explains every key, and ask nothing.")
+    ] = False,
+) -> None:
+    """Write a configuration from a few questions.
+
+    Each question is asked unless its option answers it. Ends by running doctor, once the secrets are set.
+    """
+    from bot.app import open_run_store
+    from bot.cli.questions import Given, ask
+    from bot.config.starter import our_example
+
+    if example:
+        typer.echo(our_example().read_text(encoding="utf-8"), nl=False)
+        return
+
+    folder = config.resolve().parent
+    if config.exists() and not force:
+        raise HeraldError(f"{config}: is there already; --force replaces it")
+    given = Given(
+        {
+            "mlflow": mlflow,
+            "experiment": experiment,
+            "metric": " ".join(metric) if metric else None,
+            "direction": direction,
+            "every": every,
+            "release": release,
+            "owner": owner,
+            "tracker": tracker,
+            "jira-url": jira_url,
+            "email": email,
+            "project": project,
+            "board": board,
+            "wiki": wiki,
+            "confluence-url": confluence_url,
+            "space": space,
+            "chat": chat,
+            "channel": channel,
+        }
+    )
+    _begin(config, ask(given, lambda address: open_run_store(address, folder)), secrets_dir)
+
+
+def _begin(path: Path, answers: Answers, secrets_dir: Path | None) -> None:
+    """Write the configuration, say which secrets it needs, and look at what it leans on."""
+    from bot.cli.output.checks import print_examined
+    from bot.config.file import check_config, load_config
+    from bot.config.starter import secrets_of, write_config
+    from bot.doctor.checkup import examine
+    from bot.errors import ConfigError
+    from bot.runtime.clock import wall_clock
+
+    text = write_config(answers)
+    check_config(path, text)
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise HeraldError(f"{path}: cannot be written: {error.strerror}") from None
+    typer.echo(f"{path} is written.")
+    try:
+        config = load_config(path, secrets_dir)
+    except ConfigError:
+        typer.echo("Now set its secrets, as environment variables or as files in --secrets-dir (in small letters):")
+        for name in secrets_of(answers):
+            typer.echo(f"  {name}")
+        typer.echo("Then `herald doctor` looks at every connection.")
+        return
+    if not print_examined(examine(config, path.resolve().parent, wall_clock), as_json=False):
+        raise typer.Exit(1)

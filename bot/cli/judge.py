@@ -1,0 +1,51 @@
+"""`herald judge`: the judge on anyone's numbers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from bot.errors import HeraldError
+
+
+def judge(
+    file: Annotated[str, typer.Argument(help="A file, or - for standard input.")],
+    form: Annotated[
+        Literal["jsonl", "csv"] | None,
+        typer.Option("--format", help="What the file holds.", show_default="csv for .csv and .tsv, else jsonl"),
+    ] = None,
+    preset: Annotated[Literal["quiet", "sensitive"], typer.Option(help="How readily a fall is told.")] = "quiet",
+    lower_is_better: Annotated[
+        list[str] | None, typer.Option(help="A CSV column in which lower is better; may be repeated.")
+    ] = None,
+    min_effect: Annotated[
+        str, typer.Option(help="Changes up to this size are never told: '2 %', or 0.005 in the metric's own unit.")
+    ] = "0",
+    locale: Annotated[Literal["en", "zh"], typer.Option(help="The language of the sentences.")] = "en",
+) -> None:
+    """Judge anyone's numbers.
+
+    JSON lines are answered in kind: {"id", "values"} with the runs at which a fall is told, with "mode": "offline" with
+    change points, {"id", "baseline", "candidate"} with a verdict; each answer has the finding's numbers and a sentence.
+    A CSV has an order or time column and one column a metric; it is answered by a table.
+    """
+    from bot.cli import judge_file as lines
+    from bot.domain.policy import Preset
+
+    try:
+        effect = lines.read_min_effect(min_effect)
+        with sys.stdin if file == "-" else Path(file).open(encoding="utf-8", newline="") as read:
+            if form == "csv" or (form is None and file.lower().endswith((".csv", ".tsv"))):
+                columns = lower_is_better or []
+                held = lines.bounded(read, most=lines.MOST_CSV)
+                judged = lines.judge_csv(held, preset=Preset(preset), min_effect=effect, lower_is_better=columns)
+                lines.print_table(judged, locale)
+            else:
+                held = lines.bounded(read)
+                for answer in lines.judge_lines(held, preset=Preset(preset), min_effect=effect, locale=locale):
+                    sys.stdout.write(answer + "\n")
+    except (lines.LinesError, OSError, UnicodeDecodeError) as error:
+        raise HeraldError(f"{file}: {getattr(error, 'strerror', None) or error}") from None

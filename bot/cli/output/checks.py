@@ -1,0 +1,41 @@
+"""What `herald doctor` prints: what was looked at, how it is, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.markup import escape
+
+from bot.cli.output.terminal import print_json
+from bot.services.checks import Check, Examined
+from bot.text.tables import WholeConsole
+
+
+def print_examined(places: Iterable[Examined], *, as_json: bool) -> bool:
+    """Print a line a check as it comes, what is wrong with what to do about it; return whether all is well."""
+    console = WholeConsole()
+    told: list[Examined] = []
+    for place in places:
+        told.append(place)
+        if not as_json:
+            console.print(f"[bold]{escape(place.place)}[/]")
+            for check in place.checks:
+                _print_check(console, check)
+    wrong = sum(not check.ok for place in told for check in place.checks)
+    if as_json:
+        checks = [
+            {"place": place.place, "check": each.name, "ok": each.ok, "said": each.said, "remedy": each.remedy}
+            for place in told
+            for each in place.checks
+        ]
+        print_json({"ok": wrong == 0, "checks": checks})
+    else:
+        console.print("All is well." if wrong == 0 else f"To mend: {wrong}.")
+    return wrong == 0
+
+
+def _print_check(console: Console, check: Check) -> None:
+    sign = "[green]✓[/]" if check.ok else "[red]✗[/]"
+    advice = f"  [yellow]→ {escape(check.remedy)}[/]" if check.remedy else ""
+    console.print(f"  {sign} {escape(check.name)}: {escape(check.said)}{advice}", highlight=False)

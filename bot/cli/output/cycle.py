@@ -1,0 +1,116 @@
+"""What `herald run` prints: what was judged, filed and delivered, or would have been."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+from bot.text.tables import WholeConsole
+
+if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
+    from bot.cli.dry_run import Rehearsal
+    from bot.delivery.dispatcher import DrainReport
+    from bot.pipeline.cycle import CycleReport
+    from bot.reports.overview import OpenIncident
+
+from bot.cli.output.runs import (
+    doubt_as_json,
+    findings_table,
+    print_doubts,
+    print_set_aside,
+    print_unread,
+    run_as_json,
+    set_aside_as_json,
+)
+from bot.cli.output.status import incident_as_json
+from bot.cli.output.terminal import print_json
+
+_RUNS_SHOWN = 10
+_FAILURES_SHOWN = 10
+
+
+def print_cycle(
+    name: str, report: CycleReport, drained: DrainReport, left: int, filed: Sequence[OpenIncident], *, as_json: bool
+) -> None:
+    """Print what a cycle judged, *filed* and delivered, and could not deliver: how much is *left*, and why."""
+    failures = drained.failures_of(name) if left else []
+    if as_json:
+        print_json(
+            {
+                "pipeline": name,
+                "busy": report.busy,
+                "trouble": report.trouble,
+                "could_not_look": report.unseen or None,
+                "cannot_judge": [doubt.finding.metric for doubt in report.doubts],
+                "unjudged": [doubt_as_json(doubt) for doubt in report.doubts],
+                "runs": [run_as_json(judged) for judged in report.judged],
+                "set_aside": [set_aside_as_json(each) for each in report.set_aside],
+                "history": report.history,
+                "incidents": [incident_as_json(told) for told in filed],
+                "delivered": drained.delivered,
+                "failures": failures,
+                "left": left,
+            }
+        )
+        return
+    console = WholeConsole()
+    if report.busy:
+        console.print(f"{escape(name)}: another Herald is at work on it; nothing was done here")
+    elif report.trouble:
+        console.print(f"{escape(name)}: there was nothing to look at: {escape(report.trouble)}")
+    elif not report.judged and not report.unseen:  # why it could not be looked is said at the end, as an error
+        console.print(f"{escape(name)}: no new run to judge")
+    shown = report.judged[-_RUNS_SHOWN:]
+    if len(shown) < len(report.judged):
+        console.print(f"{escape(name)}: {len(report.judged)} runs judged; the latest of them:")
+    if shown:
+        findings_table(shown).print(console)
+        print_unread(console, shown)
+    print_set_aside(console, report.set_aside)
+    if report.history:
+        _print_first_contact(console, name, report, filed)
+    print_doubts(console, name, report.doubts)
+    for told in filed:
+        where = f"{told.ticket.title} {told.ticket.url}" if told.ticket else "no ticket yet"
+        console.print(f"[red]{told.incident.kind}[/] {escape(name)}: {escape(where)}", soft_wrap=True)
+    console.print(f"delivered: {drained.delivered}")
+    for words in failures[:_FAILURES_SHOWN]:
+        console.print(f"[red]not delivered:[/] {escape(words)}")
+    if left:
+        console.print(f"not delivered: {left}; it stays in the outbox: see [bold]herald outbox[/].")
+
+
+def _print_first_contact(console: Console, name: str, report: CycleReport, filed: Sequence[OpenIncident]) -> None:
+    """Say what was read as the past, and why nothing is filed about it."""
+    history = report.history
+    some = "1 run that was there already is" if history == 1 else f"{history:,} runs that were there already are"
+    now = "Nothing is filed about the past: from now on each new run is news."
+    if filed:
+        now = "What still stands is filed."
+    elif report.is_hopeless:
+        now = "None of them has a metric that the configuration names, and without one no new run can be judged either."
+    console.print(f"{escape(name)}: first contact: {some} read as its history. {now}")
+
+
+def print_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> None:
+    """Print what would have been sent."""
+    if as_json:
+        print_json(
+            {
+                "runs": [run_as_json(judged) for judged in rehearsal.judged],
+                "would_send": [{"effect": said.what, "on": said.target, "text": said.text} for said in rehearsal.sent],
+            }
+        )
+        return
+    console = WholeConsole()
+    if not rehearsal.judged:
+        console.print("No new run to judge (a dry run starts no job).")
+    else:
+        findings_table(rehearsal.judged[-_RUNS_SHOWN:]).print(console)
+    for said in rehearsal.sent:
+        console.rule(escape(f"{said.what}: {said.target}"))
+        console.print(said.text, markup=False, highlight=False)
+    console.print(f"Nothing was sent; {len(rehearsal.sent)} messages would have been.")

@@ -1,0 +1,113 @@
+"""What `herald status` prints: pipelines, open incidents, how much is owed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from bot.text.tables import Stacking, WholeConsole
+
+if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
+    from bot.reports.overview import OpenIncident, Overview, PipelineOverview
+
+from bot.cli.output.runs import (
+    doubt_as_json,
+    print_doubts,
+    print_set_aside,
+    print_unread,
+    run_as_json,
+    set_aside_as_json,
+)
+from bot.cli.output.terminal import coloured, print_json, when
+
+
+def print_status(seen: Overview, *, as_json: bool) -> None:
+    """Print pipelines, open incidents, and how much is owed."""
+    if as_json:
+        print_json(
+            {
+                "pipelines": [_pipeline_as_json(pipeline) for pipeline in seen.pipelines],
+                "owed": seen.owed,
+                "parked": seen.parked,
+                "refused": [asdict(refusal) for refusal in seen.refused],
+            }
+        )
+        return
+    console = WholeConsole()
+    table = Stacking("pipeline", "last run", "ended", "finding", "next", "open incidents")
+    for pipeline in seen.pipelines:
+        last = pipeline.last
+        table.add_row(
+            escape(pipeline.name),
+            escape(last.run.name) if last else "none yet",
+            when(last.run.ended if last else None),
+            coloured(last.outcome) if last else "",
+            when(pipeline.next_due) or (f"after {escape(pipeline.after)}" if pipeline.after else "by hand"),
+            escape(_standing(pipeline)),
+        )
+    table.print(console)
+    for pipeline in seen.pipelines:
+        if pipeline.last is not None:
+            print_unread(console, [pipeline.last])
+        print_set_aside(console, pipeline.set_aside)
+        _print_blind_spots(console, pipeline)
+    console.print(f"owed: {seen.owed:,}, parked: {seen.parked:,}")
+    for refusal in seen.refused:
+        where = " ".join(part for part in (refusal.service, refusal.channel) if part)
+        what = ": what config names is missing there" if refusal.is_missing else " refuses our account"
+        told = f"since {when(refusal.since)}; {refusal.waiting:,} wait for it, and go on by themselves"
+        console.print(f"[red]{escape(where)}[/]{what} {told}: {escape(refusal.words)}")
+    if any(pipeline.count > len(pipeline.incidents) for pipeline in seen.pipelines):
+        console.print("--all names every open incident, --json too.")
+
+
+def _standing(pipeline: PipelineOverview) -> str:
+    """Name the pipeline's open incidents, the latest first, and say how many there are besides."""
+    told = [
+        f"{i.incident.kind} {i.ticket.title if i.ticket else i.incident.state}" for i in reversed(pipeline.incidents)
+    ]
+    more = pipeline.count - len(told)
+    if more > 0:
+        told.append(f"and {more:,} more" if told else f"{more:,}")
+    return ", ".join(told) or "none"
+
+
+def _print_blind_spots(console: Console, pipeline: PipelineOverview) -> None:
+    """Say of a pipeline what could not be looked at, and what cannot be judged: neither is the same as all quiet."""
+    name, look = escape(pipeline.name), pipeline.look
+    if look is not None and look.unseen_since is not None:
+        console.print(f"[red]could not look:[/] {name} since {when(look.unseen_since)}: {escape(look.said)}")
+    print_doubts(console, pipeline.name, pipeline.doubts)
+
+
+def incident_as_json(told: OpenIncident) -> dict[str, Any]:
+    return {
+        "id": told.incident.incident_id,
+        "kind": told.incident.kind,
+        "state": told.incident.state,
+        "metrics": told.incident.metrics,
+        "opened_at": told.incident.opened_at,
+        "ticket": told.ticket.title if told.ticket else None,
+        "url": told.ticket.url if told.ticket else None,
+    }
+
+
+def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
+    return {
+        "name": pipeline.name,
+        "last": run_as_json(pipeline.last) if pipeline.last else None,
+        "next_due": pipeline.next_due,
+        "seen_at": pipeline.look.seen_at if pipeline.look else None,
+        "could_not_look": None
+        if pipeline.look is None or pipeline.look.unseen_since is None
+        else {"since": pipeline.look.unseen_since, "said": pipeline.look.said},
+        "cannot_judge": [doubt.finding.metric for doubt in pipeline.doubts],
+        "unjudged": [doubt_as_json(doubt) for doubt in pipeline.doubts],
+        "after": pipeline.after,
+        "open_incidents": pipeline.count,
+        "set_aside": [set_aside_as_json(each) for each in pipeline.set_aside],
+        "incidents": [incident_as_json(told) for told in pipeline.incidents],
+    }

@@ -1,0 +1,47 @@
+"""`herald serve`: every pipeline at its times, until stopped."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+import typer
+
+from bot.cli.opening import make, read_config
+from bot.cli.options import DEFAULT_CONFIG, ConfigOption, SecretsOption
+
+
+def serve(
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+    stop_jobs: Annotated[
+        bool, typer.Option("--stop-jobs", help="When stopped, end the jobs that run, with all their processes.")
+    ] = False,
+) -> None:
+    """Run every pipeline at its times.
+
+    SIGTERM or Ctrl-C stops it within half a minute: what is under way is finished, the rest stays owed; jobs that run
+    live on, and the next Herald adopts them. SIGHUP reads the configuration anew.
+    """
+    import signal
+
+    from bot.app import Surroundings, reconfigure
+    from bot.runtime.log import set_up
+    from bot.serve.loop import Server
+    from bot.serve.shutdown import STOP_SECONDS, Orders, end_within, leave_at_once
+
+    orders = Orders()
+    stops = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda *_: orders.ask_to_stop()) for number in stops}
+    forget = end_within(STOP_SECONDS, stops, leave_at_once)
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: orders.ask_to_reload())
+    set_up(logging.INFO)
+    try:
+        herald = make(config, secrets_dir, Surroundings(stopping=orders.is_stopping))
+    except BaseException:  # nothing is served, and whoever called goes on as it was
+        forget()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        raise
+    if not Server(herald, orders, lambda old: reconfigure(old, read_config(config, secrets_dir)[0]), stop_jobs).run():
+        leave_at_once()
