@@ -239,7 +239,8 @@ def run(measurement: Measurement, options: argparse.Namespace, folder: Path) -> 
     from trainer.errors import TrainerError
     from trainer.jobs.file import load_job
     from trainer.results.summary import plain_table
-    from trainer.run import run_job, stoppable
+    from trainer.run import run_job
+    from trainer.stopping import stoppable
 
     path = folder / f"{options.name}.toml"
     path.write_text(measurement.job.format(data=options.data.absolute()), encoding="utf-8")

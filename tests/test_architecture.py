@@ -46,6 +46,7 @@ OWED = {  # arrows that still point up
 # The rooms of the trainer, likewise.
 TRAINER_LAYERS = (
     ("trainer.errors", "trainer.environment"),
+    ("trainer.stopping",),
     ("trainer.jobs",),
     ("trainer.tracking",),
     ("trainer.data",),
@@ -222,7 +223,7 @@ def test_arrows_between_rooms_of_the_trainer_point_down_and_never_sideways():
 
 def test_only_what_a_newcomer_sees_first_stands_at_the_top_of_the_trainer():
     top = {path.name for path in (ROOT / "trainer").glob("*.py")}
-    assert top == {"__init__.py", "__main__.py", "environment.py", "errors.py", "run.py", "task.py"}
+    assert top == {"__init__.py", "__main__.py", "environment.py", "errors.py", "run.py", "stopping.py", "task.py"}
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -1,16 +1,14 @@
 """One job from its file to its result: inputs checked, an MLflow run around the task, all outputs or none."""
 
 import json
-import signal
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
@@ -23,6 +21,7 @@ from trainer.measures.bootstrap import Intervals, measure_intervals
 from trainer.measures.per_example import aggregate_slices
 from trainer.results.result_files import Result, write_intervals, write_per_example, write_result
 from trainer.results.summary import summary
+from trainer.stopping import unstoppable
 from trainer.tracking.mlflow import Recorder, fetch_registered, start_run
 from trainer.tracking.progress import say, show_progress
 from trainer.tracking.tensorboard import Events, check_installed, writing_events
@@ -30,8 +29,6 @@ from trainer.tracking.tensorboard import Events, check_installed, writing_events
 if TYPE_CHECKING:
     from trainer.measures.bootstrap import Interval
     from trainer.task import Command, OnStep, Outcome, StepReport, Task
-
-Handler = Callable[[int, FrameType | None], Any] | signal.Handlers
 
 RESULT = "result.json"
 PER_EXAMPLE = "per_example.parquet"
@@ -42,7 +39,6 @@ ENVIRONMENT = "environment.json"
 TENSORBOARD = "tensorboard"
 FAILURE = "failure.txt"
 MODEL = "model"
-STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +86,7 @@ def _run_local(job: AnyJob, command: "Command", began: float) -> Finished:
         )
         with _marked(job, recorder, blank):
             finished = _carry_out(job, command, task, recorder, blank, folder, began)
-            with _signals_to(signal.SIG_IGN):  # what is left takes no time, and half of it must not be
+            with unstoppable():  # what is left takes no time, and half of it must not be
                 folder.rename(job.output)
                 if job.result is not None:
                     write_result(finished.result, job.result)
@@ -120,29 +116,6 @@ def _give_up(job: Job, recorder: Recorder, result: Result, status: str) -> None:
         recorder.finish(status)
     except TrackingError as error:
         say(f"the run {recorder.run_id} could not be marked {status}: {error}")
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Turn SIGTERM and Ctrl-C into Stopped within the block."""
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        for other in STOPPING:
-            signal.signal(other, signal.SIG_IGN)  # once is enough: what follows is tidying up
-        raise Stopped(number)
-
-    with _signals_to(stop):
-        yield
-
-
-@contextmanager
-def _signals_to(handler: Handler) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in STOPPING}
-    try:
-        yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
 
 
 def _load_task(job: AnyJob, *, training: bool) -> "Task":

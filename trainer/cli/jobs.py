@@ -1,0 +1,54 @@
+"""The commands that carry out a job file: fit and evaluate."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from trainer.task import Command
+
+JobArgument = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job file.", show_default=False)]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a key of the job file, such as seed=3 or train.lr=1e-4 (repeatable).",
+    ),
+]
+
+
+def fit(job: JobArgument, overrides: SetOption = None) -> None:
+    """Train, score and log a model."""
+    _carry_out(job, "fit", overrides or ())
+
+
+def evaluate(
+    job: JobArgument,
+    overrides: SetOption = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="A saved folder or models:/NAME@ALIAS instead of the job's."),
+    ] = None,
+    split: Annotated[str | None, typer.Option(metavar="PART", help="train, valid or test: the rows to score.")] = None,
+) -> None:
+    """Score a saved model alone, and log it."""
+    _carry_out(job, "evaluate", [*(overrides or ()), *([] if split is None else [f"part={split}"])], model)
+
+
+def _carry_out(path: Path, command: "Command", overrides: Sequence[str], model: str | None = None) -> None:
+    from trainer.jobs.file import load_job
+    from trainer.results.summary import plain_table
+    from trainer.run import run_job
+
+    job = load_job(path, overrides, model=model)
+    finished = run_job(job, command)
+    lines = (
+        plain_table(finished.compared, finished.name, finished.intervals),
+        f"run {finished.result.run_id}",
+        f"output {job.output}",
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
