@@ -220,6 +220,20 @@ def test_a_query_that_makes_no_sense_is_refused(either_jira, query):
     assert answer.json()["errorMessages"][0]
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("labels = a b", "expecting either 'OR' or 'AND' but got 'b'. (line 1, character 12)"),
+        ("project = SR and not", "expecting a field name before the end of the query."),
+        ("labels = a ! b", "'! b' is a reserved JQL character."),
+        ("(" * 61 + "labels = a", "the query is nested too deeply."),
+    ],
+)
+def test_a_refusal_says_where_a_query_stops_making_sense(jira, query, said):
+    answer = jira.get("/search/jql", params={"jql": query})
+    assert answer.json()["errorMessages"] == [f"Error in the JQL Query: {said}"]
+
+
 def test_search_lags_and_reading_by_key_does_not(jira, sandbox, clock, ticket):
     sandbox.change(Service.JIRA_CLOUD, search_lag=30.0)
     key = open_ticket(jira, ticket, labels=["mine"])

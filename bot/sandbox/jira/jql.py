@@ -5,9 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from enum import Enum, auto
+from datetime import timedelta
 from typing import Any
+
+from bot.sandbox.search.query import (
+    COMPARISONS,
+    Kind,
+    QueryError,
+    StrayCharacterError,
+    Token,
+    Tokens,
+    UnexpectedTokenError,
+    read_condition,
+    read_date,
+    words_of,
+)
 
 
 class JqlError(ValueError):
@@ -58,7 +70,7 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class QueryContext:
     """What a query may lean on: the time, who asks, and which names exist."""
 
     now: float
@@ -67,30 +79,6 @@ class Context:
     extra: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-class Kind(Enum):
-    WORD = auto()
-    TEXT = auto()
-    SIGN = auto()
-    END = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    kind: Kind
-    text: str
-    at: int
-
-
-_TOKEN = re.compile(
-    r"""\s*(?:
-      (?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
-    | (?P<sign>!=|!~|<=|>=|[=~<>(),])
-    | (?P<word>[^\s"'=~<>(),!]+)
-    )""",
-    re.VERBOSE,
-)
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_DATE_FORMATS = ("%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M", "%Y-%m-%d", "%Y/%m/%d")
 _RELATIVE = re.compile(r"([+-]?)([0-9]{1,6})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -125,106 +113,44 @@ _ALIASES = {
     "components": "component",
 }
 _ALIASES |= {"createddate": "created", "updateddate": "updated"}
-_NESTING = 60  # brackets; deeper queries are refused rather than recursed into
 
 
-def parse(text: str, context: Context) -> Query:
+def parse(text: str, context: QueryContext) -> Query:
     """Parse a query; raise JqlError in Jira's words."""
-    return _Parser(text, context).query()
+    try:
+        return _JqlParser(Tokens(text), context).query()
+    except QueryError as problem:
+        raise JqlError(f"Error in the JQL Query: {_in_words(problem)}") from problem
 
 
-def _tokens(text: str) -> list[Token]:
-    found, at = [], 0
-    while at < len(text.rstrip()):
-        match = _TOKEN.match(text, at)
-        if not match:
-            raise JqlError(f"Error in the JQL Query: '{text[at : at + 20].strip()}' is a reserved JQL character.")
-        at = match.end()
-        if match["text"] is not None:
-            found.append(Token(Kind.TEXT, _ESCAPE.sub(r"\1", match["text"][1:-1]), match.start("text")))
-        elif match["sign"] is not None:
-            found.append(Token(Kind.SIGN, match["sign"], match.start("sign")))
-        else:
-            found.append(Token(Kind.WORD, match["word"], match.start("word")))
-    return [*found, Token(Kind.END, "", len(text))]
+def _in_words(problem: QueryError) -> str:
+    match problem:
+        case UnexpectedTokenError(token=Token(kind=Kind.END)):
+            return f"{problem.wanted} before the end of the query."
+        case UnexpectedTokenError(token=token):
+            return f"{problem.wanted} but got '{token.text}'. (line 1, character {token.at + 1})"
+        case StrayCharacterError():
+            return f"'{problem}' is a reserved JQL character."
+        case _:
+            return "the query is nested too deeply."
 
 
-class _Parser:
-    def __init__(self, text: str, context: Context) -> None:
-        self._tokens = _tokens(text)
-        self._at = 0
-        self._depth = 0
+class _JqlParser:
+    def __init__(self, tokens: Tokens, context: QueryContext) -> None:
+        self._tokens = tokens
         self._context = context
 
     def query(self) -> Query:
         matches: Predicate = lambda _issue: True  # noqa: E731
-        bounded = not self._is_word("order") and self._peek().kind is not Kind.END
+        bounded = not self._tokens.is_word("order") and self._tokens.peek().kind is not Kind.END
         if bounded:
-            matches = self._either()
-        order = self._order() if self._is_word("order") else ()
-        if self._peek().kind is not Kind.END:
-            raise self._unexpected("expecting either 'OR' or 'AND'")
+            matches = read_condition(self._tokens, self._clause)
+        order = self._order() if self._tokens.took("order") else ()
+        self._tokens.next("expecting either 'OR' or 'AND'", Kind.END)
         return Query(matches, order, bounded)
 
-    def _peek(self) -> Token:
-        return self._tokens[self._at]
-
-    def _next(self) -> Token:
-        token = self._tokens[self._at]
-        self._at = min(self._at + 1, len(self._tokens) - 1)
-        return token
-
-    def _is_word(self, word: str) -> bool:
-        token = self._peek()
-        return token.kind is Kind.WORD and token.text.casefold() == word
-
-    def _took(self, *words: str) -> bool:
-        token = self._peek()
-        if token.kind in (Kind.WORD, Kind.SIGN) and token.text.casefold() in words:
-            self._next()
-            return True
-        return False
-
-    def _unexpected(self, wanted: str) -> JqlError:
-        token = self._peek()
-        if token.kind is Kind.END:
-            return JqlError(f"Error in the JQL Query: {wanted} before the end of the query.")
-        return JqlError(f"Error in the JQL Query: {wanted} but got '{token.text}'. (line 1, character {token.at + 1})")
-
-    def _either(self) -> Predicate:
-        parts = [self._both()]
-        while self._took("or"):
-            parts.append(self._both())
-        return parts[0] if len(parts) == 1 else lambda issue: any(part(issue) for part in parts)
-
-    def _both(self) -> Predicate:
-        parts = [self._single()]
-        while self._took("and"):
-            parts.append(self._single())
-        return parts[0] if len(parts) == 1 else lambda issue: all(part(issue) for part in parts)
-
-    def _single(self) -> Predicate:
-        self._depth += 1
-        if self._depth > _NESTING:
-            raise JqlError("Error in the JQL Query: the query is nested too deeply.")
-        try:
-            if self._took("not"):
-                inner = self._single()
-                return lambda issue: not inner(issue)
-            if self._took("("):
-                inner = self._either()
-                if not self._took(")"):
-                    raise self._unexpected("expecting ')'")
-                return inner
-            return self._clause()
-        finally:
-            self._depth -= 1
-
     def _clause(self) -> Predicate:
-        token = self._next()
-        if token.kind not in (Kind.WORD, Kind.TEXT):
-            self._at = max(0, self._at - 1)
-            raise self._unexpected("expecting a field name")
+        token = self._tokens.next("expecting a field name", Kind.WORD, Kind.TEXT)
         name = _ALIASES.get(token.text.casefold(), token.text.casefold())
         if name in _DATES:
             return self._date_clause(name)
@@ -236,31 +162,30 @@ class _Parser:
 
     def _list_clause(self, name: str) -> Predicate:
         values_of = _LISTS[name]
-        if self._took("="):
+        if self._tokens.took("="):
             wanted = self._known(name, (self._value(),))
-        elif self._took("!="):
+        elif self._tokens.took("!="):
             wanted = self._known(name, (self._value(),))
             # A ticket without a value is not found by "!=", as in Jira.
             return lambda issue: bool(values_of(issue)) and not _shares(values_of(issue), wanted)
-        elif self._took("in"):
+        elif self._tokens.took("in"):
             wanted = self._known(name, self._values())
-        elif self._took("is"):
+        elif self._tokens.took("is"):
             return self._emptiness(lambda issue: tuple(one for one in values_of(issue) if one != UNRESOLVED))
-        elif self._took("not"):
-            if not self._took("in"):
-                raise self._unexpected("expecting 'IN'")
+        elif self._tokens.took("not"):
+            self._tokens.take("in")
             wanted = self._known(name, self._values())
             return lambda issue: bool(values_of(issue)) and not _shares(values_of(issue), wanted)
-        elif self._peek().text in ("~", "!~", "<", ">", "<=", ">="):
-            raise JqlError(f"The operator '{self._peek().text}' is not supported by the '{name}' field.")
+        elif self._tokens.peek().text in ("~", "!~", "<", ">", "<=", ">="):
+            raise JqlError(f"The operator '{self._tokens.peek().text}' is not supported by the '{name}' field.")
         else:
-            raise self._unexpected("expecting an operator")
+            raise UnexpectedTokenError("expecting an operator", self._tokens.peek())
         return lambda issue: _shares(values_of(issue), wanted)
 
     def _emptiness(self, values_of: Callable[[IndexedIssue], tuple[str, ...]]) -> Predicate:
-        wants_value = self._took("not")
-        if not self._took("empty", "null"):
-            raise self._unexpected("expecting 'EMPTY' or 'NULL'")
+        wants_value = self._tokens.took("not")
+        if not self._tokens.took("empty", "null"):
+            raise UnexpectedTokenError("expecting 'EMPTY' or 'NULL'", self._tokens.peek())
         return lambda issue: bool(values_of(issue)) is wants_value
 
     def _known(self, name: str, values: tuple[str, ...]) -> frozenset[str]:
@@ -273,24 +198,20 @@ class _Parser:
 
     def _text_clause(self, name: str) -> Predicate:
         text_of = _TEXTS[name]
-        if self._took("~"):
-            words = self._words_of(self._value())
-            return lambda issue: words <= self._words_of(text_of(issue))
-        if self._took("!~"):
-            words = self._words_of(self._value())
-            return lambda issue: not words <= self._words_of(text_of(issue))
-        if self._took("is"):
+        if self._tokens.took("~"):
+            words = words_of(self._value())
+            return lambda issue: words <= words_of(text_of(issue))
+        if self._tokens.took("!~"):
+            words = words_of(self._value())
+            return lambda issue: not words <= words_of(text_of(issue))
+        if self._tokens.took("is"):
             return self._emptiness(lambda issue: (text_of(issue),) if text_of(issue).strip() else ())
-        raise JqlError(f"The operator '{self._peek().text}' is not supported by the '{name}' field.")
-
-    @staticmethod
-    def _words_of(text: str) -> frozenset[str]:
-        return frozenset(re.findall(r"\w+", text.casefold()))
+        raise JqlError(f"The operator '{self._tokens.peek().text}' is not supported by the '{name}' field.")
 
     def _date_clause(self, name: str) -> Predicate:
         date_of = _DATES[name]
-        sign = self._next().text
-        compare = _COMPARISONS.get(sign)
+        sign = self._tokens.next("", *Kind).text
+        compare = COMPARISONS.get(sign)
         if compare is None:
             raise JqlError(f"The operator '{sign}' is not supported by the '{name}' field.")
         moment = self._moment(name)
@@ -304,57 +225,40 @@ class _Parser:
             span = timedelta(**{_UNITS[relative[3]]: int(relative[2])}).total_seconds()
             # A number without a sign counts backwards too.
             return (self._context.now + (span if relative[1] == "+" else -span)) // 60 * 60
-        if text.casefold() in ("now", "startofday") and self._took("("):
-            if not self._took(")"):
-                raise self._unexpected("expecting ')'")
+        if text.casefold() in ("now", "startofday") and self._tokens.took("("):
+            self._tokens.take(")")
             day = 24 * 60 * 60
             return self._context.now if text.casefold() == "now" else self._context.now // day * day
-        for form in _DATE_FORMATS:
-            try:
-                return datetime.strptime(text, form).replace(tzinfo=UTC).timestamp()
-            except ValueError:
-                continue
+        if (date := read_date(text)) is not None:
+            return date
         raise JqlError(
             f"Date value '{text}' for field '{name}' is invalid. Valid formats include: "
             "'yyyy/MM/dd HH:mm', 'yyyy-MM-dd HH:mm', 'yyyy/MM/dd', 'yyyy-MM-dd', or a period format e.g. '-5d'."
         )
 
     def _value(self) -> str:
-        token = self._peek()
-        if token.kind not in (Kind.WORD, Kind.TEXT):
-            raise self._unexpected("expecting either a value, list or function")
-        self._next()
-        if token.kind is Kind.WORD and token.text.casefold() == "currentuser" and self._took("("):
-            if not self._took(")"):
-                raise self._unexpected("expecting ')'")
+        token = self._tokens.next("expecting either a value, list or function", Kind.WORD, Kind.TEXT)
+        if token.kind is Kind.WORD and token.text.casefold() == "currentuser" and self._tokens.took("("):
+            self._tokens.take(")")
             return self._context.caller
         return token.text
 
     def _values(self) -> tuple[str, ...]:
-        if not self._took("("):
-            raise self._unexpected("expecting '('")
-        values = [self._value()]
-        while self._took(","):
-            values.append(self._value())
-        if not self._took(")"):
-            raise self._unexpected("expecting ')'")
+        self._tokens.take("(")
+        values = self._tokens.take_list(self._value)
+        self._tokens.take(")")
         return tuple(values)
 
     def _order(self) -> tuple[tuple[SortKey, bool], ...]:
-        self._next()
-        if not self._took("by"):
-            raise self._unexpected("expecting 'BY'")
-        order = [self._order_field()]
-        while self._took(","):
-            order.append(self._order_field())
-        return tuple(order)
+        self._tokens.take("by")
+        return tuple(self._tokens.take_list(self._order_field))
 
     def _order_field(self) -> tuple[SortKey, bool]:
-        token = self._next()
+        token = self._tokens.next("", *Kind)
         name = _ALIASES.get(token.text.casefold(), token.text.casefold())
-        descending = self._took("desc")
+        descending = self._tokens.took("desc")
         if not descending:
-            self._took("asc")
+            self._tokens.took("asc")
         if name == "key":
             return (lambda issue: issue.id), descending
         if name in _DATES:
@@ -364,16 +268,6 @@ class _Parser:
         if name in _LISTS:
             return _LISTS[name], descending
         raise JqlError(f"Not able to sort using field '{token.text}'.")
-
-
-_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
-    "=": lambda left, right: left == right,
-    "!=": lambda left, right: left != right,
-    "<": lambda left, right: left < right,
-    "<=": lambda left, right: left <= right,
-    ">": lambda left, right: left > right,
-    ">=": lambda left, right: left >= right,
-}
 
 
 def _shares(values: tuple[str, ...], wanted: frozenset[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bot.sandbox.jira import catalogue
 from bot.sandbox.jira.issue_json import issue_json
 from bot.sandbox.jira.issue_rows import Issue, issues_by_id, searchable, visible_projects
-from bot.sandbox.jira.jql import Context, IndexedIssue, JqlError, Query, parse
+from bot.sandbox.jira.jql import IndexedIssue, JqlError, Query, QueryContext, parse
 from bot.sandbox.web.call import Call, json_answer
 from bot.sandbox.web.site import Routes
 
@@ -177,7 +177,7 @@ def _parse(call: Call, jql: str) -> Query:
         raise call.refuse(400, str(error)) from error
 
 
-def context(call: Call) -> Context:
+def context(call: Call) -> QueryContext:
     """Say which names a query may use."""
     projects = visible_projects(call)
     named: dict[str, tuple[catalogue.Named, ...]] = {
@@ -194,7 +194,7 @@ def context(call: Call) -> Context:
     categories = [text for one in catalogue.Category for text in (one.value, *catalogue.CATEGORY_NAMES[one].values())]
     extra["statuscategory"] = tuple(text.casefold() for text in categories)
     extra["component"] = tuple(one.casefold() for one in call.seed.components)
-    return Context(
+    return QueryContext(
         now=call.now,
         caller=call.account.account_id if call.account else "",
         projects=tuple(text.casefold() for one in projects for text in (one.key, one.id, one.name)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.sandbox.rules import Service
 from bot.sandbox.search.index import visible_documents
+from bot.sandbox.search.query import words_of
 from bot.sandbox.trello.arguments import TEXT_LIMIT, only_fields
 from bot.sandbox.trello.board_json import card_json
 from bot.sandbox.trello.board_rows import find_card, labels_of
@@ -41,7 +42,7 @@ def search(call: Call) -> Response:
 def _is_hit(call: Call, document: dict[str, Any], query: str) -> bool:
     """Match all words (whole ones, unless `partial`), and the operators is: and label: ."""
     partial = call.flag("partial")
-    words = set(re.findall(r"\w+", document["text"].casefold()))
+    words = words_of(document["text"])
     names = {row.id: row.name.casefold() for row in labels_of(call)}
     for term in re.findall(r'[a-z]+:"[^"]*"|"[^"]*"|\S+', query):
         operator, colon, value = term.partition(":")
@@ -52,7 +53,7 @@ def _is_hit(call: Call, document: dict[str, Any], query: str) -> bool:
             if value.strip('"').casefold() not in {names.get(one, "") for one in document["labels"]}:
                 return False
         else:
-            for word in re.findall(r"\w+", term.casefold()):
+            for word in words_of(term):
                 if word not in words and not (partial and any(one.startswith(word) for one in words)):
                     return False
     return True
