@@ -16,7 +16,8 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
-from bot.config.models import ENV_PREFIX, SECRETS, Config
+from bot.config.models import ENV_PREFIX, Config
+from bot.config.sources import SECRETS
 from bot.errors import ConfigError
 
 _MOST_BYTES = 1_000_000

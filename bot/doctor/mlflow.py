@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from functools import partial
 from urllib.parse import urlsplit
 
-from bot.config.models import Config, PipelineSection
+from bot.config.models import Config
+from bot.config.pipeline import PipelineSection
 from bot.domain.runs import Release, Run, Trouble
 from bot.errors import ArtifactsAwayError, NoStoreError, RunStoreError
 from bot.judging.blindness import say_nothing_there

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from sqlalchemy import Connection
 
-from bot.config.models import PipelineSection
+from bot.config.pipeline import PipelineSection
 from bot.domain.blindness import A_DAY, Look, find_blindness, missed, saw
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, advance
 from bot.domain.judge import Assessment, SeriesState

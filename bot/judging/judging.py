@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from bot.config.models import Config, PipelineSection
+from bot.config.models import Config
+from bot.config.pipeline import PipelineSection
 from bot.domain.effects import Effect, EffectKind
 from bot.domain.fires import Fire, FireState
 from bot.domain.history import open_standing, settle_past

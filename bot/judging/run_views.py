@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 from zoneinfo import ZoneInfo
 
-from bot.config.models import MetricSection, PipelineSection
+from bot.config.pipeline import MetricSection, PipelineSection
 from bot.domain.effects import Effect, EffectKind
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
 from bot.domain.job_protocol import COMMIT_TAG, INTERVAL_ENDS

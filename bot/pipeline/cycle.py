@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bot.config.models import Config, JobSection, PipelineSection
+from bot.config.models import Config
+from bot.config.pipeline import JobSection, PipelineSection
 from bot.delivery.dispatcher import ignore_step
 from bot.domain.fires import Fire, FireState
 from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG

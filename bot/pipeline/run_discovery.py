@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from bot.config.models import PipelineSection
+from bot.config.pipeline import PipelineSection
 from bot.domain.runs import Run, RunStatus
 from bot.errors import NoStoreError
 from bot.ports import Experiment, RunStore, Selection

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.config.models import Config, ScheduleSection
+from bot.config.models import Config
+from bot.config.pipeline import ScheduleSection
 from bot.config.timetable import first_after, latest_until
 from bot.domain.fires import Fire
 from bot.runtime.log import describe, get_logger

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from bot.app import Herald
-from bot.config.models import DIGEST, MetricSection, PipelineSection
+from bot.config.models import DIGEST
+from bot.config.pipeline import MetricSection, PipelineSection
 from bot.config.timetable import latest_until
 from bot.domain.blindness import Visibility, visibility
 from bot.domain.digest import LINES, Chosen, DigestSection, choose_lines, is_quiet

@@ -6,6 +6,7 @@ import re
 import traceback
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, get_args, get_origin
 
@@ -650,7 +651,7 @@ def test_secrets_of_services_that_are_not_named_here_are_let_be(read, tmp_path, 
 
 
 def test_every_pattern_of_a_name_has_its_words():
-    from bot.config import file, models
+    from bot.config import file, models, pipeline, values
 
-    patterns = re.findall(r'pattern=r"([^"]+)"', inspect.getsource(models))
-    assert {*patterns, models._ALIAS} == set(file._PATTERNS)
+    patterns = [re.findall(r'pattern=r"([^"]+)"', inspect.getsource(each)) for each in (models, pipeline, values)]
+    assert {*chain(*patterns), values.ALIAS} == set(file._PATTERNS)

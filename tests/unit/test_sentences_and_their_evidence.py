@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.config.models import MetricSection, PipelineSection
+from bot.config.pipeline import MetricSection, PipelineSection
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
 from bot.domain.job_protocol import COMMIT_TAG
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState

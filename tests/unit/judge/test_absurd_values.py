@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from judged_runs import HR, POLICIES, judge_all, make_run, make_table
 
 from bot.cli.judge_file import judge_lines
-from bot.config.models import MetricSection
+from bot.config.pipeline import MetricSection
 from bot.domain.judge import Outcome, Reason, SeriesState, assess
 from bot.domain.judge.offline import change_points, measure_stretches
 from bot.domain.judge.overtime import judge_series

@@ -1,0 +1,81 @@
+"""The values of the configuration: how each is written, and what is said of one that is not."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import datetime, time
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from bot.domain.policy import (
+    MinEffect,
+)
+
+ALIAS = r"^models:/[^/:@]+@[^/:@]+$"
+_SIZES = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_MOST_BYTES = 10**18
+
+
+def _read_min_effect(value: object) -> object:
+    """Read `2 %` as relative, a bare number as in the metric's own unit."""
+    if isinstance(value, MinEffect):
+        return value
+    if isinstance(value, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value)):
+        return MinEffect(float(found[1]) / 100, relative=True)
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return MinEffect(float(value), relative=False)
+    raise ValueError('should be a share such as "2 %", or a number of 0 or more in the metric\'s own unit')
+
+
+def _read_words(value: str) -> str:
+    """Take words that people should read; spaces alone are none."""
+    return value if value.strip(" \t\r\n") else ""
+
+
+Words = Annotated[str, AfterValidator(_read_words)]
+
+
+def _read_size(value: object) -> object:
+    """Read `500 kB`, `512 MB` or `8 GB` as bytes."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT])B\s*", value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("should be a number with its unit, such as 512 MB or 8 GB")
+    size = float(found[1]) * _SIZES[found[2]]
+    if size > _MOST_BYTES:
+        raise ValueError("is larger than any disk")
+    return int(size)
+
+
+def read_due_time(value: object) -> object:
+    """Read a time of day, or a date with a time, written as text or as TOML's own."""
+    read = _read_moment(value) if isinstance(value, str) else value
+    if isinstance(read, datetime) or (isinstance(read, time) and read.tzinfo is None):
+        return read
+    raise ValueError('should be a local time such as "03:00", or a date and time such as "2026-12-01 03:00"')
+
+
+def _read_moment(text: str) -> time | datetime | None:
+    for kind in (time, datetime):
+        with suppress(ValueError):
+            return kind.fromisoformat(text)
+    return None
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ValueError("should be a time zone such as UTC, Europe/Berlin or Asia/Shanghai") from None
+    return name
+
+
+Size = Annotated[int, BeforeValidator(_read_size), Field(gt=0)]  # bytes
+Effect = Annotated[MinEffect, BeforeValidator(_read_min_effect)]
+Zone = Annotated[str, AfterValidator(_known_zone)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]
+ServiceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]  # must fit an environment variable
