@@ -33,7 +33,8 @@ from bot.config.file import load_config  # noqa: E402
 from bot.delivery.delivery import Services  # noqa: E402
 from bot.delivery.dispatcher import DrainReport  # noqa: E402
 from bot.delivery.reconciliation import look, repair  # noqa: E402
-from bot.services.memory.memory import MemoryChat, MemoryTracker  # noqa: E402
+from bot.services.memory.chat import MemoryChat  # noqa: E402
+from bot.services.memory.tracker import MemoryTracker  # noqa: E402
 from bot.store import Database  # noqa: E402
 from tests.memory_runs import MemoryRunStore  # noqa: E402
 from tests.unit.backlogs import fill, many  # noqa: E402

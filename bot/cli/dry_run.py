@@ -15,7 +15,9 @@ from bot.config.models import Config
 from bot.delivery.delivery import Services
 from bot.domain.objects import ObjectKind
 from bot.ports import PageDraft, TicketDraft, TicketState
-from bot.services.memory.memory import MemoryChat, MemoryMessage, MemoryPage, MemoryTicket, MemoryTracker, MemoryWiki
+from bot.services.memory.chat import MemoryChat, MemoryMessage
+from bot.services.memory.tracker import MemoryTicket, MemoryTracker
+from bot.services.memory.wiki import MemoryPage, MemoryWiki
 from bot.store import Database, outbox
 from bot.store.backup import copy_rows
 from bot.store.outbox import KnownObject

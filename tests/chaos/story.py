@@ -29,7 +29,9 @@ from bot.delivery.delivery import Services
 from bot.domain.incidents import IncidentState
 from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.runs import Run, RunStatus
-from bot.services.memory.memory import MemoryChat, MemoryTracker, MemoryWiki
+from bot.services.memory.chat import MemoryChat
+from bot.services.memory.tracker import MemoryTracker
+from bot.services.memory.wiki import MemoryWiki
 from bot.store import incidents, outbox, runs
 from tests.memory_runs import MemoryRunStore
 

@@ -17,7 +17,10 @@ from bot.services.confluence.config import ConfluenceSection
 from bot.services.confluence.wiki import ConfluenceWiki
 from bot.services.jira.config import JiraSection
 from bot.services.jira.tracker import JiraTracker
-from bot.services.memory.memory import Faults, MemoryChat, MemoryTracker, MemoryWiki
+from bot.services.memory.chat import MemoryChat
+from bot.services.memory.faults import Faults
+from bot.services.memory.tracker import MemoryTracker
+from bot.services.memory.wiki import MemoryWiki
 from bot.services.slack.chat import SlackChat
 from bot.services.slack.config import SlackSection
 from bot.services.trello.config import TrelloSection

@@ -21,7 +21,8 @@ from bot.domain.incidents import IncidentState
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.reports.digest import compose_digest
 from bot.serve.loop import Orders, Server
-from bot.services.memory.memory import MemoryChat, MemoryTracker
+from bot.services.memory.chat import MemoryChat
+from bot.services.memory.tracker import MemoryTracker
 from bot.store import Database, backlog, fires, incidents, outbox, retention, runs
 from bot.store.backlog import Pile, Why
 from bot.store.backup import back_up, restore

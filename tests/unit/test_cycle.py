@@ -23,7 +23,9 @@ from bot.errors import ConfigError, RunStoreError
 from bot.pipeline.cycle import CycleReport
 from bot.ports import Job, JobState, JobStatus, TicketState
 from bot.render.renderer import Renderer
-from bot.services.memory.memory import MemoryChat, MemoryTracker, MemoryWiki
+from bot.services.memory.chat import MemoryChat
+from bot.services.memory.tracker import MemoryTracker
+from bot.services.memory.wiki import MemoryWiki
 from bot.store import Database, fires, incidents, leases, outbox, runs
 from tests.memory_runs import MemoryExecutor, MemoryRunStore
 

@@ -9,7 +9,7 @@ from bot.delivery.delivery import Services
 from bot.errors import AccountError, PermanentError, RetryableError
 from bot.services.healthchecks.config import DeadManSection
 from bot.services.healthchecks.dead_man import HttpDeadMan
-from bot.services.memory.memory import MemoryTracker
+from bot.services.memory.tracker import MemoryTracker
 from tests.unit.simulation import World, configured, make_server
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)

@@ -27,7 +27,9 @@ from bot.domain.objects import ObjectKey
 from bot.errors import AccountError, PermanentError, Reach, RetryableError
 from bot.ports import Promise, TicketState
 from bot.render.renderer import Renderer
-from bot.services.memory.memory import MemoryChat, MemoryTracker, MemoryWiki
+from bot.services.memory.chat import MemoryChat
+from bot.services.memory.tracker import MemoryTracker
+from bot.services.memory.wiki import MemoryWiki
 from bot.store import Database, outbox
 from bot.store.outbox import EffectState, ParkedFor
 from bot.store.owners import Owner

@@ -27,7 +27,9 @@ from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.errors import AccountError, MissingError, PermanentError, Reach, RetryableError
 from bot.render.renderer import Renderer
 from bot.reports.digest import compose_digest, owe_digest, owe_due_digest, preview
-from bot.services.memory.memory import MemoryChat, MemoryTracker, MemoryWiki
+from bot.services.memory.chat import MemoryChat
+from bot.services.memory.tracker import MemoryTracker
+from bot.services.memory.wiki import MemoryWiki
 from bot.store import Database, incidents, looks, outbox, pipelines, runs
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)

@@ -52,7 +52,9 @@ from bot.errors import PermanentError, RetryableError, TemplateError
 from bot.ports import TicketState
 from bot.render.renderer import Renderer
 from bot.runtime.deadline import seconds_left
-from bot.services.memory.memory import MemoryChat, MemoryTracker, MemoryWiki
+from bot.services.memory.chat import MemoryChat
+from bot.services.memory.tracker import MemoryTracker
+from bot.services.memory.wiki import MemoryWiki
 from bot.store import Database, incidents, outbox
 from bot.store.outbox import EffectState
 from bot.store.owners import Owner

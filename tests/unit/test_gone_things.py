@@ -20,7 +20,7 @@ from bot.errors import AccountError, PermanentError, Reach
 from bot.ports import PageDraft, TicketDraft, TicketState
 from bot.render.renderer import Renderer
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
-from bot.services.memory.memory import MemoryChat
+from bot.services.memory.chat import MemoryChat
 from bot.store import backlog, outbox
 from bot.store.outbox import EffectState, ParkedFor
 from tests.contract.benches import ChatBench, Reader, confluence_wiki, jira_tracker, slack_chat, trello_tracker

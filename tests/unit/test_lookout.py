@@ -25,7 +25,8 @@ from bot.errors import RunStoreError
 from bot.ports import Experiment, TicketState
 from bot.reports.digest import compose_digest, preview
 from bot.reports.overview import overview
-from bot.services.memory.memory import MemoryChat, MemoryTracker
+from bot.services.memory.chat import MemoryChat
+from bot.services.memory.tracker import MemoryTracker
 from bot.store import Database, looks, runs
 from tests.memory_runs import MemoryRunStore
 

@@ -38,7 +38,9 @@ from bot.domain.repairs import Held, RepairKind, settle_duplicates
 from bot.domain.views import ChartView, RunPageView
 from bot.errors import AccountError, PermanentError
 from bot.ports import PageDraft, Ticket, TicketDraft, TicketState
-from bot.services.memory.memory import MemoryChat, MemoryTicket, MemoryTracker, MemoryWiki
+from bot.services.memory.chat import MemoryChat
+from bot.services.memory.tracker import MemoryTicket, MemoryTracker
+from bot.services.memory.wiki import MemoryWiki
 from bot.store import incidents, outbox
 from tests.memory_runs import MemoryRunStore
 from tests.unit.backlogs import counted, many

@@ -13,7 +13,7 @@ from test_dispatch import Bench
 
 from bot.delivery.dispatcher import Dispatcher
 from bot.errors import RetryableError, StateError
-from bot.services.memory.memory import MemoryChat
+from bot.services.memory.chat import MemoryChat
 from bot.store import Database
 from bot.store.owners import Owner
 

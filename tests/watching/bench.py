@@ -15,7 +15,8 @@ from bot.config.models import Config
 from bot.delivery.delivery import Services
 from bot.delivery.dispatcher import ignore_step
 from bot.pipeline.cycle import CycleReport
-from bot.services.memory.memory import MemoryTracker, MemoryWiki
+from bot.services.memory.tracker import MemoryTracker
+from bot.services.memory.wiki import MemoryWiki
 from bot.store import Database, incidents, runs
 from bot.store.runs import JudgedRun
 
