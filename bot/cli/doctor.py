@@ -24,7 +24,7 @@ def doctor(
     Nothing is posted, filed or changed, unless --fix says so. Ends with 1 where something is wrong.
     """
     from bot.cli.output.checks import print_examined
-    from bot.doctor.checkup import examine
+    from bot.doctor import examine
     from bot.runtime.clock import wall_clock
 
     if not print_examined(examine(*read_config(config, secrets_dir), wall_clock, fix=fix), as_json=as_json):

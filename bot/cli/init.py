@@ -87,7 +87,7 @@ def _begin(path: Path, answers: Answers, secrets_dir: Path | None) -> None:
     from bot.cli.output.checks import print_examined
     from bot.config.file import check_config, load_config
     from bot.config.starter import secrets_of, write_config
-    from bot.doctor.checkup import examine
+    from bot.doctor import examine
     from bot.errors import ConfigError
     from bot.runtime.clock import wall_clock
 

@@ -204,6 +204,11 @@ class PipelineSection(Section):
         return self.watch.experiments or (glob.escape(self.experiment),)
 
     @property
+    def wanted_experiments(self) -> str:
+        """Name those experiments as config does."""
+        return self.experiment or ", ".join(self.watch.experiments)
+
+    @property
     def policies(self) -> Policies:
         metrics = tuple(
             MetricPolicy(name, m.direction, m.min_effect, m.lower, m.upper, m.prior_spread, m.optional)

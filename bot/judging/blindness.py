@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 
 from sqlalchemy import Connection
 
@@ -14,22 +13,10 @@ from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, advan
 from bot.domain.judge import Assessment, SeriesState
 from bot.judging import run_views
 from bot.judging.judging import Judging
-from bot.ports import RunStore
 from bot.runtime.log import get_logger
 from bot.store import incidents, looks, runs
 
-_NAMES_SHOWN = 5
-
 log = get_logger(__name__)
-
-
-def say_nothing_there(section: PipelineSection, store: RunStore) -> str:
-    """Say that there is no experiment for a pipeline to look at, and which one has a name like it."""
-    wanted = section.experiment or ", ".join(section.watch.experiments)
-    there = sorted(each.name for each in store.experiments(("*",)))
-    near = get_close_matches(wanted, there, n=1)
-    has = f"; it has {', '.join(there[:_NAMES_SHOWN])}" if there else "; it has none"
-    return f"MLflow has no experiment named {wanted}{f'; did you mean {near[0]}?' if near else has + '.'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,14 @@ from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG
 from bot.domain.runs import Run, RunStatus
 from bot.errors import JobError, RunStoreError
 from bot.executors import job_logs
-from bot.judging.blindness import Lookout, say_nothing_there
+from bot.judging.blindness import Lookout
 from bot.judging.doubts import Doubt, find_doubts
 from bot.judging.judging import BASELINE_RUNS, Judging, Past, series_of
 from bot.judging.setting_aside import Wall
 from bot.pipeline.run_discovery import Sight
 from bot.ports import Executor, Job, JobState, JobStatus, RunStore
 from bot.runtime.log import get_logger
+from bot.services.mlflow.missing_experiments import say_nothing_there
 from bot.store import Database, aside, fires, leases, runs
 from bot.store.aside import SetAside
 from bot.store.owners import Owner
@@ -297,7 +298,7 @@ class Cycle:
         now = self.clock()
         sights = self.judging.watch.look(now)
         if not sights and self.pipeline.job is None:
-            report.trouble = say_nothing_there(self.pipeline, self.run_store)
+            report.trouble = say_nothing_there(self.pipeline.wanted_experiments, self.run_store)
         report.judged += self.wall.try_again()
         if not self._judge_past(sights, report, but_not):
             return False

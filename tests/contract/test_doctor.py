@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from bot.cli.main import app
 from bot.config.models import Config
-from bot.doctor.checkup import examine
+from bot.doctor import examine
 from bot.domain.runs import Release, RunStatus
 from bot.errors import RunStoreError
 from bot.ports import Experiment, Run, TicketDraft
@@ -91,7 +91,7 @@ def shared_sandbox() -> Iterator[RunningSandbox]:
 @pytest.fixture
 def clinic(shared_sandbox: RunningSandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clinic]:
     box, runs = shared_sandbox, Runs()
-    monkeypatch.setattr("bot.doctor.checkup.make_run_store", lambda _: runs)
+    monkeypatch.setattr("bot.doctor.make_run_store", lambda _: runs)
     account = {"email": box.email, "token": box.api_token}
     raw = {
         "store": {"url": "sqlite:///herald.db"},

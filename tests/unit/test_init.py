@@ -161,7 +161,7 @@ def test_with_its_secrets_set_it_ends_by_running_doctor(path, monkeypatch):
         def experiments(self, _):
             return ()
 
-    monkeypatch.setattr("bot.doctor.checkup.make_run_store", lambda _: NoRuns())
+    monkeypatch.setattr("bot.doctor.make_run_store", lambda _: NoRuns())
     given = tuple(option for option in EVERYTHING if option[0] in ("--mlflow", "--experiment", "--metric"))
     nothing = (
         ("--every", "1h"),

@@ -453,7 +453,7 @@ def test_a_long_log_is_cut_before_it_is_kept_and_the_failure_has_its_end(make_be
 
 
 def test_the_doctor_names_what_is_set_aside_and_what_the_last_run_was_judged_without(bench, monkeypatch):
-    from bot.doctor.checkup import _check_judged
+    from bot.doctor import _check_judged
 
     bench.outcomes([*GOOD])
     run = bench.log(GOOD[0])

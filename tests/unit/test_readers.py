@@ -41,7 +41,7 @@ def folder(state_url, tmp_path, monkeypatch) -> Path:
     """Return the folder of a configuration whose state holds something of everything, also of a Herald at work."""
     logged = MemoryRunStore()
     logged.create("search")
-    for place in ("bot.app", "bot.doctor.checkup"):
+    for place in ("bot.app", "bot.doctor"):
         monkeypatch.setattr(f"{place}.make_run_store", lambda _: logged)
     (tmp_path / "config.toml").write_text(
         f'[store]\nurl = "{state_url}"\n\n[pipeline.search]\nexperiment = "search"\n[pipeline.search.metrics.ndcg]\n'

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from bot.app import make_run_store
-from bot.doctor.mlflow import check_mlflow
+from bot.doctor import runs_wanted
+from bot.services.mlflow.checks import check_mlflow
 from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.run_store import MlflowRunStore
 from tests.watching.bench import GOOD
@@ -52,7 +53,7 @@ def test_the_doctor_says_which_artifacts_cannot_be_had_from_here(bench, place, w
     config = bench.config()
     (check,) = (
         each
-        for each in check_mlflow(config, make_run_store(config), bench.now())
+        for each in check_mlflow(config.mlflow, runs_wanted(config), make_run_store(config), bench.now())
         if each.name == "artifacts of quality"
     )
     assert check.said.startswith(f"the artifacts of search ({place}) cannot be had from here: ")
@@ -63,7 +64,9 @@ def test_the_doctor_names_the_experiment_that_was_meant_as_run_does(bench):
     bench.log(GOOD, bench.now() - timedelta(hours=1))
     config = bench.config(watch={"experiments": ["serch"]})
     (check,) = (
-        each for each in check_mlflow(config, make_run_store(config), bench.now()) if each.name == "runs of quality"
+        each
+        for each in check_mlflow(config.mlflow, runs_wanted(config), make_run_store(config), bench.now())
+        if each.name == "runs of quality"
     )
     assert (check.ok, check.said) == (False, "MLflow has no experiment named serch; did you mean search?")
 
@@ -71,7 +74,9 @@ def test_the_doctor_names_the_experiment_that_was_meant_as_run_does(bench):
 def test_the_doctor_says_nothing_of_artifacts_that_can_be_had(bench):
     bench.log(GOOD, bench.now() - timedelta(hours=1))
     config = bench.config()
-    names = [each.name for each in check_mlflow(config, make_run_store(config), bench.now())]
+    names = [
+        each.name for each in check_mlflow(config.mlflow, runs_wanted(config), make_run_store(config), bench.now())
+    ]
     assert names[0] == "address"
     assert "artifacts of quality" not in names
 

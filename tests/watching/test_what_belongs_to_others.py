@@ -18,10 +18,11 @@ from werkzeug import Response
 
 from bot.app import make_run_store, with_absolute_paths
 from bot.config.models import Config
-from bot.doctor.mlflow import check_mlflow
+from bot.doctor import runs_wanted
 from bot.domain.incidents import Kind
 from bot.errors import NoStoreError, RunStoreError
 from bot.ports import Selection
+from bot.services.mlflow.checks import check_mlflow
 from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.opening import look
 from bot.services.mlflow.run_store import MlflowRunStore
@@ -235,7 +236,7 @@ def test_a_server_of_any_later_version_is_asked_once_for_it(httpserver, version)
 @pytest.mark.parametrize(("said", "status"), [("<html>Sign in</html>", 200), ("", 404), ("no", 403), ("1.0", 500)])
 def test_a_server_that_does_not_say_its_version_is_used_and_the_doctor_says_so(httpserver, said, status):
     config = Config(mlflow={"tracking_uri": answers_version(httpserver, said, status)})
-    (check,) = check_mlflow(config, make_run_store(config), datetime.now(UTC))
+    (check,) = check_mlflow(config.mlflow, runs_wanted(config), make_run_store(config), datetime.now(UTC))
     assert check.ok
     assert "it does not say its version" in check.said
 
@@ -250,7 +251,7 @@ def test_a_store_that_the_first_job_makes_is_no_trouble(tmp_path, sqlite_databas
     assert [each.run.status for each in report.judged]
     assert not (tmp_path / "new").exists()
     config = with_absolute_paths(bench.config(experiment="search", job={"command": ["false"]}), tmp_path)
-    (check,) = check_mlflow(config, make_run_store(config), bench.now())
+    (check,) = check_mlflow(config.mlflow, runs_wanted(config), make_run_store(config), bench.now())
     assert check.ok
     with pytest.raises(NoStoreError):
         bench.herald(experiment="search").cycle("quality").judge_only()
@@ -278,7 +279,7 @@ def test_a_damaged_database_is_told_in_one_sentence_and_nothing_else_is_written(
     assert "damaged" in str(raised.value)
     assert f"({what})" in str(raised.value)
     assert "SELECT" not in str(raised.value)
-    *_, last = check_mlflow(config, make_run_store(config), bench.now())
+    *_, last = check_mlflow(config.mlflow, runs_wanted(config), make_run_store(config), bench.now())
     assert (last.ok, "damaged" in last.said, "variables" in last.remedy) == (False, True, False)
     assert capfd.readouterr().err == ""
 
@@ -294,7 +295,7 @@ def test_a_damaged_database_is_told_in_one_sentence_and_nothing_else_is_written(
 def test_the_doctor_speaks_of_an_account_only_where_there_may_be_one(bench, of_2_2_2, uri, remedy):
     bench.uri = uri.format(old=f"sqlite:///{of_2_2_2}")
     config = bench.config()
-    (check,) = check_mlflow(config, make_run_store(config), bench.now())
+    (check,) = check_mlflow(config.mlflow, runs_wanted(config), make_run_store(config), bench.now())
     assert (check.ok, check.remedy) == (False, remedy)
 
 

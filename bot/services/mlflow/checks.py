@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 from functools import partial
 from urllib.parse import urlsplit
 
-from bot.config.models import Config
-from bot.config.pipeline import PipelineSection
 from bot.domain.runs import Release, Run, Trouble
 from bot.errors import ArtifactsAwayError, NoStoreError, RunStoreError
-from bot.judging.blindness import say_nothing_there
 from bot.ports import RunStore, Selection
 from bot.services.checks import Check, walled
+from bot.services.mlflow.config import MlflowSection
+from bot.services.mlflow.missing_experiments import say_nothing_there
 from bot.services.mlflow.opening import is_server
 from bot.text.formats import duration
 
@@ -35,23 +35,39 @@ _CHECK_ADDRESS = "Check mlflow.tracking_uri."
 _CHECK_ACCOUNT = "Check mlflow.tracking_uri, and MLflow's own variables for user and token."
 
 
-def check_mlflow(config: Config, store: RunStore, now: datetime) -> Iterator[Check]:
+@dataclass(frozen=True, slots=True)
+class RunsWanted:
+    """What a pipeline wants of MLflow."""
+
+    pipeline: str
+    experiments: str  # as config names them
+    watched: tuple[str, ...]  # their globs
+    selection: Selection
+    metrics: Mapping[str, bool]  # whether only some runs log it, by name
+    release: Release | None
+    has_job: bool
+    has_schedule: bool
+
+
+def check_mlflow(
+    config: MlflowSection, wanted: Sequence[RunsWanted], store: RunStore, now: datetime
+) -> Iterator[Check]:
     """Look at the tracking server, and at what each pipeline wants of it, by the queries that Herald makes."""
     try:
         version = store.version()
         store.experiments(("*",))
     except NoStoreError as error:
-        is_made = all(pipeline.job is not None for pipeline in config.pipeline.values())
+        is_made = all(each.has_job for each in wanted)
         remedy = "The first job makes it, where the path is right." if is_made else _CHECK_ADDRESS
         yield Check("address", ok=is_made, said=str(error), remedy=remedy)
         return
     except RunStoreError as error:
-        yield Check("address", ok=False, said=str(error), remedy=_remedy_for(error, config.mlflow.tracking_uri))
+        yield Check("address", ok=False, said=str(error), remedy=_remedy_for(error, config.tracking_uri))
         return
     which = f"MLflow {version}" if version else "it does not say its version"
     yield Check("address", ok=True, said=f"answers: {which} (the oldest server that can be asked is 2.3)")
-    for name, pipeline in config.pipeline.items():
-        yield from walled(f"runs of {name}", partial(_check_pipeline, name, pipeline, store, now))
+    for each in wanted:
+        yield from walled(f"runs of {each.pipeline}", partial(_check_pipeline, each, store, now))
 
 
 def _remedy_for(error: RunStoreError, address: str) -> str:
@@ -61,39 +77,38 @@ def _remedy_for(error: RunStoreError, address: str) -> str:
     return _CHECK_ACCOUNT if is_server(address) else _CHECK_ADDRESS
 
 
-def _check_pipeline(name: str, pipeline: PipelineSection, store: RunStore, now: datetime) -> Iterator[Check]:
+def _check_pipeline(wanted: RunsWanted, store: RunStore, now: datetime) -> Iterator[Check]:
     try:
-        yield _check_schedule(name, pipeline)
-        yield _check_runs(name, pipeline, store, now)
-        yield from _check_metrics(name, pipeline, store)
-        yield _check_release(name, pipeline.pinned, store)
-        yield from _check_artifacts(name, pipeline, store)
+        yield _check_schedule(wanted)
+        yield _check_runs(wanted, store, now)
+        yield from _check_metrics(wanted, store)
+        yield _check_release(wanted.pipeline, wanted.release, store)
+        yield from _check_artifacts(wanted, store)
     except RunStoreError as error:
-        yield Check(f"runs of {name}", ok=False, said=str(error), remedy="Mend what the sentence names.")
+        yield Check(f"runs of {wanted.pipeline}", ok=False, said=str(error), remedy="Mend what the sentence names.")
 
 
-def _check_runs(name: str, pipeline: PipelineSection, store: RunStore, now: datetime) -> Check:
+def _check_runs(wanted: RunsWanted, store: RunStore, now: datetime) -> Check:
     """Say of a pipeline's experiments whether they are there, and how old their last run is."""
-    check = f"runs of {name}"
-    found = store.experiments(pipeline.watched)
-    wanted = pipeline.experiment or ", ".join(pipeline.watch.experiments)
+    check = f"runs of {wanted.pipeline}"
+    found = store.experiments(wanted.watched)
     if not found:
-        if pipeline.job is not None:
-            return Check(check, ok=True, said=f"{wanted} is made by the first job")
+        if wanted.has_job:
+            return Check(check, ok=True, said=f"{wanted.experiments} is made by the first job")
         remedy = "Check experiment (or watch.experiments), and that the account of MLflow's variables may read it."
-        return Check(check, ok=False, said=say_nothing_there(pipeline, store), remedy=remedy)
-    selection = Selection(pipeline.watch.filter, pipeline.watch.nested)
-    ended = [run for each in found for run in store.runs_since(each, now - _LONG_AGO, selection)]
+        return Check(check, ok=False, said=say_nothing_there(wanted.experiments, store), remedy=remedy)
+    ended = [run for each in found for run in store.runs_since(each, now - _LONG_AGO, wanted.selection)]
     if not ended:
-        return Check(check, ok=True, said=f"{wanted} has had none for {duration(_LONG_AGO, 'en')}")
+        return Check(check, ok=True, said=f"{wanted.experiments} has had none for {duration(_LONG_AGO, 'en')}")
     last = max(ended, key=lambda run: run.ended)
     ago = duration(max(now - last.ended, timedelta(0)), "en")
     return Check(check, ok=True, said=f"the last, {last.name}, ended {ago} ago")
 
 
-def _check_schedule(name: str, pipeline: PipelineSection) -> Check:
+def _check_schedule(wanted: RunsWanted) -> Check:
+    name = wanted.pipeline
     check = f"schedule of {name}"
-    if pipeline.schedule is not None:
+    if wanted.has_schedule:
         return Check(check, ok=True, said="it has one")
     remedy = f'Add [pipeline.{name}.schedule] with every = "1h", unless something else calls `herald run {name}`.'
     return Check(
@@ -101,12 +116,12 @@ def _check_schedule(name: str, pipeline: PipelineSection) -> Check:
     )
 
 
-def _check_metrics(name: str, pipeline: PipelineSection, store: RunStore) -> Iterator[Check]:
+def _check_metrics(wanted: RunsWanted, store: RunStore) -> Iterator[Check]:
     """Say which configured metrics no recent run has, and what those runs have that is named alike."""
-    selection = Selection(pipeline.watch.filter, pipeline.watch.nested)
-    newest = [run for each in store.experiments(pipeline.watched) for run in store.newest(each, _NEWEST, selection)]
+    name, found = wanted.pipeline, store.experiments(wanted.watched)
+    newest = [run for each in found for run in store.newest(each, _NEWEST, wanted.selection)]
     there = sorted({metric for run in newest for metric in run.metrics})
-    for metric, section in pipeline.metrics.items():
+    for metric, is_optional in wanted.metrics.items():
         if not newest or metric in there:
             continue
         near = get_close_matches(metric, there, n=1)
@@ -115,18 +130,24 @@ def _check_metrics(name: str, pipeline: PipelineSection, store: RunStore) -> Ite
         remedy = (
             f"Correct the name pipeline.{name}.metrics.{metric}, or set optional = true where only some runs log it."
         )
-        yield Check(f"metrics of {name}", ok=section.optional, said=said, remedy="" if section.optional else remedy)
+        yield Check(f"metrics of {name}", ok=is_optional, said=said, remedy="" if is_optional else remedy)
 
 
-def _check_artifacts(name: str, pipeline: PipelineSection, store: RunStore) -> Iterator[Check]:
+def _check_artifacts(wanted: RunsWanted, store: RunStore) -> Iterator[Check]:
     """Say which experiments keep their artifacts where they cannot be had from here; one of each place is tried."""
-    places = {_place(each.artifacts): each for each in store.experiments(pipeline.watched) if each.artifacts}
-    selection = Selection(pipeline.watch.filter, pipeline.watch.nested)
+    places = {_place(each.artifacts): each for each in store.experiments(wanted.watched) if each.artifacts}
     for experiment in list(places.values())[:_NAMED]:
-        why = next(filter(None, (_why_not_had(store, run) for run in store.newest(experiment, 1, selection))), "")
+        why = next(
+            filter(None, (_why_not_had(store, run) for run in store.newest(experiment, 1, wanted.selection))), ""
+        )
         if why:
             said = f"the artifacts of {experiment.name} ({experiment.artifacts}) cannot be had from here: {why}"
-            yield Check(f"artifacts of {name}", ok=True, said=said, remedy=f"{_way_to(experiment.artifacts)} {_ALONE}")
+            yield Check(
+                f"artifacts of {wanted.pipeline}",
+                ok=True,
+                said=said,
+                remedy=f"{_way_to(experiment.artifacts)} {_ALONE}",
+            )
 
 
 def _place(artifacts: str) -> tuple[str, str]:

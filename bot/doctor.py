@@ -12,14 +12,15 @@ from typing import assert_never
 from bot.app import make_run_store
 from bot.config.models import ChatSection, Config, TrackerSection
 from bot.config.paths import with_absolute_paths
-from bot.doctor.mlflow import check_mlflow
 from bot.errors import StateError
 from bot.judging.unread import say_unread
+from bot.ports import Selection
 from bot.render.renderer import check_overrides
 from bot.runtime.private_files import is_open_to_others
 from bot.services.checks import Check, Examined, TicketWants, walled
 from bot.services.confluence.config import ConfluenceSection
 from bot.services.jira.config import JiraSection
+from bot.services.mlflow.checks import RunsWanted, check_mlflow
 from bot.services.slack.config import SlackSection
 from bot.services.trello.config import TrelloSection
 from bot.services.webhook.config import WebhookSection
@@ -35,7 +36,7 @@ def examine(config: Config, folder: Path, clock: Callable[[], datetime], *, fix:
     yield _behind_a_wall("store", partial(_check_store, config, folder / config.jobs_folder))
     if config.templates:
         yield _behind_a_wall("templates", partial(_check_templates, folder / config.templates))
-    yield _behind_a_wall("mlflow", lambda: check_mlflow(config, make_run_store(config), clock()))
+    yield _behind_a_wall("mlflow", partial(_check_mlflow, config, clock))
     for name, tracker in config.tracker.items():
         wants = _wants(config, name)
         yield _behind_a_wall(f"tracker.{name}", partial(_check_tracker, tracker, wants, clock(), fix=fix))
@@ -113,6 +114,27 @@ def _check_templates(overrides: Path) -> Iterator[Check]:
     if not problems:
         said = f"{overrides}: names and syntax are right; whether they render, `herald run NAME --dry-run` says"
         yield Check("templates", ok=True, said=said)
+
+
+def _check_mlflow(config: Config, clock: Callable[[], datetime]) -> Iterator[Check]:
+    return check_mlflow(config.mlflow, runs_wanted(config), make_run_store(config), clock())
+
+
+def runs_wanted(config: Config) -> list[RunsWanted]:
+    """Gather what the pipelines want of MLflow."""
+    return [
+        RunsWanted(
+            pipeline=name,
+            experiments=each.wanted_experiments,
+            watched=each.watched,
+            selection=Selection(each.watch.filter, each.watch.nested),
+            metrics={metric: section.optional for metric, section in each.metrics.items()},
+            release=each.pinned,
+            has_job=each.job is not None,
+            has_schedule=each.schedule is not None,
+        )
+        for name, each in config.pipeline.items()
+    ]
 
 
 def _wants(config: Config, tracker: str) -> TicketWants:
