@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lxml import html as lxml_html
 
 from bot.sandbox.markup import markdown, mrkdwn, storage_format, storage_html, wiki_markup
+from bot.sandbox.markup.wiki_inline import WikiContext
 
 LITERAL = [
     "<script>alert(1)</script>",
@@ -127,7 +128,7 @@ def test_wiki_links_go_to_the_web_only():
 
 
 def test_wiki_names_people_and_pictures_only_if_they_exist():
-    context = wiki_markup.Context(
+    context = WikiContext(
         picture=lambda name: "/a/1" if name == "a.png" else None,
         person=lambda name: "Ada" if name == "ada" else None,
         ticket=lambda key: "/browse/SR-1" if key == "SR-1" else None,

@@ -53,7 +53,7 @@ class Leaf:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class PageFile:
     name: str
     url: str
     size: str
@@ -61,14 +61,14 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Comment:
+class PageComment:
     author: Face
     at: Moment
     body: Markup
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PageEntry:
     """A page in the list of a space."""
 
     title: str
@@ -180,18 +180,18 @@ def _show(call: Call, number: int | None) -> Response:
         updated=moment(here.updated),
         labels=[row.name for row in labels_of(reader, here)],
         files=[
-            File(name, around.attachment(name) or "", size_words(row.size), row.version)
+            PageFile(name, around.attachment(name) or "", size_words(row.size), row.version)
             for name, row in versions.items()
         ],
         comments=_comments(reader, here, around),
     )
 
 
-def _comments(call: Call, here: Page, around: storage_html.Surroundings) -> list[Comment]:
+def _comments(call: Call, here: Page, around: storage_html.Surroundings) -> list[PageComment]:
     where = tables.page_comment.c.page == here.id
     rows = call.db.execute(select(tables.page_comment).where(where).order_by(tables.page_comment.c.id))
     return [
-        Comment(
+        PageComment(
             author=face(call.seed.account(row.author)),
             at=moment(row.created),
             body=Markup(storage_html.render(row.body, around)),  # noqa: S704 - the renderer escapes
@@ -232,7 +232,7 @@ def show_space(call: Call, key: str) -> Response:
     if space is None:
         return not_there(f"the space {key[:60]}")
     entries = [
-        Entry(
+        PageEntry(
             title=one.title,
             url=page_url(reader, one),
             author=face(call.seed.account(one.editor)),

@@ -13,8 +13,8 @@ from bot.sandbox.confluence import tables
 from bot.sandbox.confluence.cql import IndexedPage
 from bot.sandbox.markup import storage_format
 from bot.sandbox.search.index import index_document, visible_documents
-from bot.sandbox.web import uploads
 from bot.sandbox.web.database import next_number
+from bot.sandbox.web.uploads import delete_attachments_of
 
 if TYPE_CHECKING:
     from bot.sandbox.rules import Service
@@ -188,8 +188,7 @@ def forget_page(call: Call, page: Page) -> None:
     """Delete a page out of the trash, with all that hangs on it."""
     for table in (tables.page_version, tables.page_label, tables.page_property, tables.page_comment):
         call.db.execute(table.delete().where(table.c.page == page.id))
-    files = (uploads.attachment.c.service == call.service) & (uploads.attachment.c.owner == str(page.id))
-    call.db.execute(uploads.attachment.delete().where(files))
+    delete_attachments_of(call, str(page.id))
     call.db.execute(tables.page.delete().where(tables.page.c.id == page.id))
 
 

@@ -63,7 +63,7 @@ def get_attachment(call: Call, number: str) -> Response:
 @routes.on("DELETE", "/rest/api/2/attachment/<number>")
 def delete_attachment(call: Call, number: str) -> Response:
     row = _attachment(call, number)
-    call.db.execute(uploads.attachment.delete().where(uploads.attachment.c.id == row.id))
+    uploads.delete_attachment(call, row.id)
     return Response(status=204)
 
 

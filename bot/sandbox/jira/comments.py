@@ -14,7 +14,7 @@ from bot.sandbox.jira.issue_rows import Issue, touch_issue
 from bot.sandbox.jira.properties import check_properties
 from bot.sandbox.jira.refusals import issue_or_refuse, permit, refuse_fields
 from bot.sandbox.jira.rich_text import is_v3, read_rich
-from bot.sandbox.markup.adf import AdfError
+from bot.sandbox.markup.adf_to_wiki import AdfError
 from bot.sandbox.web.call import Call, json_answer, row_id
 from bot.sandbox.web.database import next_number
 from bot.sandbox.web.site import Routes

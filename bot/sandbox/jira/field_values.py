@@ -12,7 +12,7 @@ from bot.sandbox.jira.issue_rows import find_project
 from bot.sandbox.jira.rich_text import RICH_FIELDS, is_v3, read_rich
 from bot.sandbox.jira.users import find_person
 from bot.sandbox.jira.versions import all_versions
-from bot.sandbox.markup.adf import AdfError
+from bot.sandbox.markup.adf_to_wiki import AdfError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

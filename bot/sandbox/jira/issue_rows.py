@@ -17,31 +17,6 @@ if TYPE_CHECKING:
     from bot.sandbox.web.call import Call
 
 
-def open_and_closed(call: Call, project: Project) -> list[Issue]:
-    return [one for one in all_issues(call) if one.project == project.id]
-
-
-def newest(call: Call, limit: int) -> list[Issue]:
-    """Return the tickets changed last, for the index page."""
-    statement = select(tables.issue.c.id).where(tables.issue.c.service == call.service)
-    ids = list(call.db.execute(statement.order_by(tables.issue.c.updated.desc()).limit(limit)).scalars())
-    found = issues_by_id(call, ids)
-    return [found[one] for one in ids]
-
-
-def note_activity(call: Call, issue: Issue, field: str, to: str) -> None:
-    call.db.execute(
-        tables.activity.insert().values(
-            id=next_number(call.db, "activity", 10_300),
-            issue=issue.id,
-            author=call.caller.account_id,
-            at=call.now,
-            items=[{"field": field, "from": None, "to": to}],
-        )
-    )
-    touch_issue(call, issue)
-
-
 @dataclass(frozen=True, slots=True)
 class Issue:
     """A ticket; `fields` holds ids and plain values under Jira's field names."""
@@ -94,6 +69,18 @@ def all_issues(call: Call) -> list[Issue]:
     return [_issue(row) for row in rows if row.project in seen]
 
 
+def open_and_closed(call: Call, project: Project) -> list[Issue]:
+    return [one for one in all_issues(call) if one.project == project.id]
+
+
+def newest(call: Call, limit: int) -> list[Issue]:
+    """Return the tickets changed last, for the index page."""
+    statement = select(tables.issue.c.id).where(tables.issue.c.service == call.service)
+    ids = list(call.db.execute(statement.order_by(tables.issue.c.updated.desc()).limit(limit)).scalars())
+    found = issues_by_id(call, ids)
+    return [found[one] for one in ids]
+
+
 def _issue(row: Any) -> Issue:
     return Issue(row.id, row.key, row.project, row.fields, row.created, row.updated)
 
@@ -137,21 +124,25 @@ def save_issue(call: Call, issue: Issue, changes: dict[str, Any]) -> Issue:
         .values(fields=changed.fields, updated=changed.updated)
     )
     if items:
-        call.db.execute(
-            tables.activity.insert().values(
-                id=next_number(call.db, "activity", 10_300),
-                issue=issue.id,
-                author=call.caller.account_id,
-                at=call.now,
-                items=items,
-            )
-        )
+        _insert_activity(call, issue, items)
     _index(call, changed)
     return changed
 
 
 def touch_issue(call: Call, issue: Issue) -> None:
     save_issue(call, issue, {})
+
+
+def note_activity(call: Call, issue: Issue, field: str, to: str) -> None:
+    """Note in the history what was hung on a ticket."""
+    _insert_activity(call, issue, [{"field": field, "from": None, "to": to}])
+    touch_issue(call, issue)
+
+
+def _insert_activity(call: Call, issue: Issue, items: list[dict[str, Any]]) -> None:
+    number = next_number(call.db, "activity", 10_300)
+    values = {"id": number, "issue": issue.id, "author": call.caller.account_id, "at": call.now, "items": items}
+    call.db.execute(tables.activity.insert().values(**values))
 
 
 def _index(call: Call, issue: Issue) -> None:

@@ -18,9 +18,9 @@ from bot.sandbox.jira.screens import edit_screen
 from bot.sandbox.jira.users import find_person
 from bot.sandbox.markup.wiki_markup import render
 from bot.sandbox.search.index import index_document
-from bot.sandbox.web import uploads
 from bot.sandbox.web.call import Call, Refusal, json_answer
 from bot.sandbox.web.site import Routes
+from bot.sandbox.web.uploads import delete_attachments_of
 
 routes = Routes()
 
@@ -158,8 +158,7 @@ def _forget(call: Call, issue: Issue) -> None:
         call.db.execute(table.delete().where(table.c.issue == issue.id))
     ends = (tables.issue_link.c.inward == issue.id) | (tables.issue_link.c.outward == issue.id)
     call.db.execute(tables.issue_link.delete().where(ends))
-    files = (uploads.attachment.c.service == call.service) & (uploads.attachment.c.owner == str(issue.id))
-    call.db.execute(uploads.attachment.delete().where(files))
+    delete_attachments_of(call, str(issue.id))
     call.db.execute(tables.issue.delete().where(tables.issue.c.id == issue.id))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bot.sandbox.markup.adf import AdfError, from_wiki, to_wiki
+from bot.sandbox.markup.adf_to_wiki import AdfError, to_wiki
+from bot.sandbox.markup.wiki_to_adf import from_wiki
 
 if TYPE_CHECKING:
     from bot.sandbox.web.call import Call

@@ -22,18 +22,6 @@ datacenter = Routes()
 routes = Routes()
 
 
-@cloud.on("GET", "/rest/api/2/issue/createmeta")
-def old_createmeta_removed(call: Call) -> Response:
-    raise call.refuse(
-        410, "The requested API has been removed. Please use the createmeta API of a project's issue types."
-    )
-
-
-@datacenter.on("GET", "/rest/api/2/issue/createmeta")
-def old_createmeta_gone(call: Call) -> Response:
-    raise call.refuse(404, "Issue Does Not Exist")
-
-
 @routes.on("GET", "/rest/api/2/issue/createmeta/<key>/issuetypes")
 def createmeta_types(call: Call, key: str) -> Response:
     _createmeta_project(call, key)
@@ -118,3 +106,15 @@ def edit_screen(call: Call, issue: Issue) -> dict[str, Any]:
     project = next(one for one in call.seed.projects if one.id == issue.project)
     shown = [one for one in catalogue.FIELDS if one.id not in ("project", *rules.off_screen)]
     return {"fields": {one.id: _createmeta_field(call, project.key, one) for one in shown}}
+
+
+@cloud.on("GET", "/rest/api/2/issue/createmeta")
+def old_createmeta_removed(call: Call) -> Response:
+    raise call.refuse(
+        410, "The requested API has been removed. Please use the createmeta API of a project's issue types."
+    )
+
+
+@datacenter.on("GET", "/rest/api/2/issue/createmeta")
+def old_createmeta_gone(call: Call) -> Response:
+    raise call.refuse(404, "Issue Does Not Exist")

@@ -17,7 +17,8 @@ from bot.sandbox.jira.issue_json import language
 from bot.sandbox.jira.issue_rows import Issue, comments_of, find_issue, find_project, links_of
 from bot.sandbox.jira.remote_links import remote_links_of
 from bot.sandbox.markup import wiki_markup
-from bot.sandbox.web.html_pages import Face, Moment, face, moment, not_there, page, size_words
+from bot.sandbox.markup.wiki_inline import WikiContext
+from bot.sandbox.web.html_pages import Face, Moment, ShownComment, ShownFile, face, moment, not_there, page, size_words
 from bot.sandbox.web.site import Routes
 from bot.sandbox.web.uploads import SHOWN_INLINE, attachments_of
 
@@ -30,11 +31,7 @@ routes = Routes()
 
 
 @dataclass(frozen=True, slots=True)
-class Comment:
-    author: Face
-    at: Moment
-    is_edited: bool
-    body: Markup
+class TicketComment(ShownComment):
     number: int
 
 
@@ -48,11 +45,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
-    name: str
-    url: str
-    size: str
-    is_picture: bool
+class TicketFile(ShownFile):
     at: Moment
 
 
@@ -102,13 +95,13 @@ def _project_or_nothing(call: Call, key: str) -> Response:
     return not_there(f"the ticket {key[:60]}")
 
 
-def _rendered(text: str | None, context: wiki_markup.Context) -> Markup:
+def _rendered(text: str | None, context: WikiContext) -> Markup:
     return Markup(wiki_markup.render(text, context) if text else "")  # noqa: S704 - the renderer escapes
 
 
-def _files(call: Call, issue: Issue) -> list[File]:
+def _files(call: Call, issue: Issue) -> list[TicketFile]:
     return [
-        File(
+        TicketFile(
             name=row.filename,
             url=f"{call.base}/secure/attachment/{row.id}/{quote(row.filename)}",
             size=size_words(row.size),
@@ -119,19 +112,19 @@ def _files(call: Call, issue: Issue) -> list[File]:
     ]
 
 
-def _context(call: Call, files: list[File]) -> wiki_markup.Context:
+def _context(call: Call, files: list[TicketFile]) -> WikiContext:
     pictures = {one.name: one.url for one in files}
     names = {name: one.display_name for one in call.seed.accounts for name in (one.account_id, one.name)}
 
     def ticket_url(key: str) -> str | None:
         return f"{call.base}/browse/{key}" if find_issue(call, key) else None
 
-    return wiki_markup.Context(picture=pictures.get, person=names.get, ticket=ticket_url)
+    return WikiContext(picture=pictures.get, person=names.get, ticket=ticket_url)
 
 
-def _comments(call: Call, issue: Issue, context: wiki_markup.Context) -> list[Comment]:
+def _comments(call: Call, issue: Issue, context: WikiContext) -> list[TicketComment]:
     return [
-        Comment(
+        TicketComment(
             author=face(call.seed.account(row.author)),
             at=moment(row.created),
             is_edited=row.updated > row.created,
@@ -208,7 +201,7 @@ def _extra_fields(fields: dict[str, Any]) -> list[tuple[str, str]]:
     return [(field_name(name), f"{fields[name]}") for name in names if fields[name] not in (None, "")]
 
 
-def _long_fields(fields: dict[str, Any], context: wiki_markup.Context) -> list[tuple[str, Markup]]:
+def _long_fields(fields: dict[str, Any], context: WikiContext) -> list[tuple[str, Markup]]:
     names = ("environment", "customfield_10030")
     return [(field_name(name), _rendered(fields[name], context)) for name in names if fields[name]]
 

@@ -30,14 +30,14 @@ def render(text: str) -> str:
     return rendered
 
 
-class _Reader(MarkdownIt):
+class _TrelloMarkdown(MarkdownIt):
     def validateLink(self, url: str) -> bool:  # noqa: N802 - markdown-it's name
         return is_web_address(url)
 
 
 @cache
 def _reader() -> MarkdownIt:
-    reader = _Reader("commonmark", {"html": False, "breaks": True, "xhtmlOut": False})
+    reader = _TrelloMarkdown("commonmark", {"html": False, "breaks": True, "xhtmlOut": False})
     reader.enable("strikethrough")
     reader.inline.ruler.before("linkify", "bare_address", _bare_address)
     for first in "hw":

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def files_of(call: Call, ids: list[str]) -> list[Any]:
-    rows = call.db.execute(select(tables.slack_file).where(tables.slack_file.c.id.in_(ids)))
+    rows = call.db.execute(select(tables.file).where(tables.file.c.id.in_(ids)))
     return sorted(rows, key=lambda row: ids.index(row.id))
 
 

@@ -37,7 +37,7 @@ def get_upload_url(call: Call) -> Response:
     identity = f"F0SANDBOX{number:05d}"
     values: dict[str, Any] = {"id": identity, "name": name, "title": name, "alt_text": arguments.text("alt_txt") or ""}
     values |= {"length": int(length), "content": None, "created": call.now, "complete": False}
-    call.db.execute(tables.slack_file.insert().values(**values))
+    call.db.execute(tables.file.insert().values(**values))
     return json_answer({"ok": True, "upload_url": f"{call.base}/upload/v1/{identity}", "file_id": identity})
 
 
@@ -52,7 +52,7 @@ def take_upload(call: Call, identity: str) -> Response:
         content = part.read() if part is not None else b""
     if len(content) != rows[0].length:
         return Response(f"expected {rows[0].length} bytes, got {len(content)}", status=400)
-    call.db.execute(tables.slack_file.update().where(tables.slack_file.c.id == identity).values(content=content))
+    call.db.execute(tables.file.update().where(tables.file.c.id == identity).values(content=content))
     return Response(f"OK - {len(content)}")
 
 
@@ -69,7 +69,7 @@ def complete_upload(call: Call) -> Response:
     for row in rows:
         title = titles[row.id]
         values = {"complete": True, "title": title if isinstance(title, str) and title else row.name}
-        call.db.execute(tables.slack_file.update().where(tables.slack_file.c.id == row.id).values(**values))
+        call.db.execute(tables.file.update().where(tables.file.c.id == row.id).values(**values))
     wanted = arguments.text("channel_id") or (arguments.text("channels") or "").split(",")[0]
     if wanted:
         _share(call, arguments, wanted, list(titles))

@@ -14,7 +14,17 @@ from bot.sandbox.markup.safe_html import hue, is_web_address
 from bot.sandbox.slack.file_rows import file_path, files_of, media_type_of
 from bot.sandbox.slack.message_rows import messages_of
 from bot.sandbox.slack.method_calls import is_member
-from bot.sandbox.web.html_pages import Face, Moment, clock_time, day_words, face_of, not_there, page, size_words
+from bot.sandbox.web.html_pages import (
+    Face,
+    Moment,
+    ShownFile,
+    clock_time,
+    day_words,
+    face_of,
+    not_there,
+    page,
+    size_words,
+)
 from bot.sandbox.web.site import Routes
 from bot.sandbox.web.uploads import SHOWN_INLINE
 
@@ -55,11 +65,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
-    name: str
-    url: str
-    size: str
-    is_picture: bool
+class MessageFile(ShownFile):
     alt: str
 
 
@@ -76,12 +82,12 @@ class Message:
     is_marked: bool
     pieces: list[Piece]
     bars: list[Bar]
-    files: list[File]
+    files: list[MessageFile]
     replies: list[Message]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ChannelEntry:
     """A channel in the list at the side."""
 
     name: str
@@ -91,7 +97,7 @@ class Entry:
     is_archived: bool
 
 
-class _Reader:
+class _MessageReader:
     """Turns rows into what the page shows, knowing people and channels by name."""
 
     def __init__(self, call: Call, marked: str | None) -> None:
@@ -179,9 +185,9 @@ class _Reader:
             pieces.append(Piece("context", parts=[self.text(str(attachment["footer"]))]))
         return pieces or [Piece("section", self.text(str(attachment.get("fallback", ""))))]
 
-    def files(self, ids: list[str]) -> list[File]:
+    def files(self, ids: list[str]) -> list[MessageFile]:
         return [
-            File(
+            MessageFile(
                 name=row.title,
                 url=self._call.base + file_path(row),
                 size=size_words(row.length),
@@ -212,9 +218,9 @@ class _Reader:
         )
 
 
-def _entries(call: Call, here: str) -> list[Entry]:
+def _entries(call: Call, here: str) -> list[ChannelEntry]:
     return [
-        Entry(one.name, f"{call.base}/archives/{one.id}", one.id == here, one.private, one.archived)
+        ChannelEntry(one.name, f"{call.base}/archives/{one.id}", one.id == here, one.private, one.archived)
         for one in call.seed.channels
     ]
 
@@ -236,7 +242,7 @@ def show_channel(call: Call, channel_id: str, anchor: str = "") -> Response:
     rows = messages_of(reader, channel)
     if anchor and marked not in {row.ts for row in rows}:
         return not_there("the message")
-    shows = _Reader(reader, marked)
+    shows = _MessageReader(reader, marked)
     messages: list[Message] = []
     for row in rows:
         if row.thread_ts and not row.broadcast:

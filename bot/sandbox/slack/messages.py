@@ -107,15 +107,21 @@ def thread_of(call: Call, channel: Channel, arguments: Arguments) -> str | None:
     return str(parent.thread_ts or parent.ts)
 
 
-@routes.on("POST", "/api/chat.update")
-def update_message(call: Call) -> Response:
-    arguments = read_arguments(call, "chat:write")
-    channel = find_channel(call, arguments.text("channel"))
+def _own_message(call: Call, channel: Channel, arguments: Arguments, refusal: str) -> Any:
+    """Find a message that the bot itself has posted."""
     row = find_message(call, channel, arguments.text("ts"))
     if row is None:
         raise api_error("message_not_found")
     if row.author != call.seed.slack_bot_user:
-        raise api_error("cant_update_message")
+        raise api_error(refusal)
+    return row
+
+
+@routes.on("POST", "/api/chat.update")
+def update_message(call: Call) -> Response:
+    arguments = read_arguments(call, "chat:write")
+    channel = find_channel(call, arguments.text("channel"))
+    row = _own_message(call, channel, arguments, "cant_update_message")
     content = read_content(call, arguments)
     # Giving a text without blocks or attachments takes those away that were there.
     values: dict[str, Any] = {"text": content.text, "blocks": content.blocks, "edited": call.now}
@@ -133,11 +139,7 @@ def update_message(call: Call) -> Response:
 def delete_message(call: Call) -> Response:
     arguments = read_arguments(call, "chat:write")
     channel = find_channel(call, arguments.text("channel"))
-    row = find_message(call, channel, arguments.text("ts"))
-    if row is None:
-        raise api_error("message_not_found")
-    if row.author != call.seed.slack_bot_user:
-        raise api_error("cant_delete_message")
+    row = _own_message(call, channel, arguments, "cant_delete_message")
     call.db.execute(tables.reaction.delete().where(tables.reaction.c.message == row.id))
     call.db.execute(tables.message.delete().where(tables.message.c.id == row.id))
     return json_answer({"ok": True, "channel": channel.id, "ts": row.ts})

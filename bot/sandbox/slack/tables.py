@@ -54,7 +54,7 @@ reaction = Table(
     UniqueConstraint("message", "name", "account"),
 )
 
-slack_file = Table(
+file = Table(
     "slack_file",
     metadata,
     Column("id", String, primary_key=True),

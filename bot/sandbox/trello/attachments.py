@@ -10,7 +10,6 @@ from bot.sandbox.trello.board_json import attachment_id, attachment_json
 from bot.sandbox.trello.board_rows import card_or_refuse, change_card, note_action
 from bot.sandbox.web import uploads
 from bot.sandbox.web.call import Call, json_answer, row_id
-from bot.sandbox.web.database import next_number
 from bot.sandbox.web.site import Routes
 from bot.sandbox.web.uploads import attachments_of, find_upload, read_upload, send_file, store_upload
 
@@ -37,8 +36,7 @@ def post_attachment(call: Call, number: str) -> Response:
         upload = read_upload(part)
         row_number = store_upload(call, card.id, upload)
         if name:
-            where = uploads.attachment.c.id == row_number
-            call.db.execute(uploads.attachment.update().where(where).values(filename=name.replace("/", "_")))
+            uploads.change_attachment(call, row_number, filename=name.replace("/", "_"))
     else:
         address = required_text(call, values, "url")
         row_number = attach_link(call, card, address, name or address)
@@ -56,18 +54,14 @@ def delete_attachment(call: Call, number: str, attachment: str) -> Response:
     row = next((one for one in attachments_of(call, card.id) if attachment_id(one) == attachment), None)
     if row is None:
         raise call.refuse(404, "attachment not found")
-    call.db.execute(uploads.attachment.delete().where(uploads.attachment.c.id == row.id))
+    uploads.delete_attachment(call, row.id)
     return json_answer({"limits": {}})
 
 
 def attach_link(call: Call, card: Any, address: str, name: str) -> int:
     if not is_web_address(address):
         raise call.refuse(400, "invalid value for url")
-    number = next_number(call.db, "attachment", 10_200)
-    values = {"id": number, "service": call.service, "owner": card.id, "filename": name, "media_type": "", "size": 0}
-    values |= {"content": b"", "author": call.caller.account_id, "created": call.now, "url": address}
-    call.db.execute(uploads.attachment.insert().values(**values, version=1, comment=""))
-    return number
+    return store_upload(call, card.id, uploads.Upload(name, "", b""), url=address)
 
 
 @routes.on("GET", "/1/cards/<number>/attachments/<attachment>/download/<path:name>", is_open=True)

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 def make_board(db: Connection, seed: SandboxSeed, now: float) -> None:
     """Give the board its first lists and labels, once."""
-    if db.execute(select(tables.trello_list.c.id)).first() is not None:
+    if db.execute(select(tables.board_list.c.id)).first() is not None:
         return
     for number, name in enumerate(seed.board.lists, 1):
         values = {"id": new_id(db, now), "name": name, "closed": False, "position": number * STEP}
-        db.execute(tables.trello_list.insert().values(**values))
+        db.execute(tables.board_list.insert().values(**values))
     for name, colour in seed.board.labels:
-        db.execute(tables.trello_label.insert().values(id=new_id(db, now), name=name, color=colour))
+        db.execute(tables.label.insert().values(id=new_id(db, now), name=name, color=colour))
 
 
 def new_id(db: Connection, now: float) -> str:
@@ -42,18 +42,18 @@ def check_board(call: Call, board: str) -> None:
 
 
 def lists_of(call: Call, *, closed: bool | None = False) -> list[Any]:
-    rows = call.db.execute(select(tables.trello_list).order_by(tables.trello_list.c.position))
+    rows = call.db.execute(select(tables.board_list).order_by(tables.board_list.c.position))
     return [row for row in rows if closed is None or row.closed is closed]
 
 
 def labels_of(call: Call) -> list[Any]:
-    return list(call.db.execute(select(tables.trello_label).order_by(tables.trello_label.c.id)))
+    return list(call.db.execute(select(tables.label).order_by(tables.label.c.id)))
 
 
 def list_or_refuse(call: Call, number: str | None) -> Any:
     if number is None or not ID.fullmatch(number):
         raise call.refuse(400, "invalid value for idList")
-    row = call.db.execute(select(tables.trello_list).where(tables.trello_list.c.id == number)).first()
+    row = call.db.execute(select(tables.board_list).where(tables.board_list.c.id == number)).first()
     if row is None:
         raise call.refuse(404, "could not find the list")
     return row

@@ -12,7 +12,7 @@ from bot.sandbox.markup import markdown
 from bot.sandbox.markup.safe_html import hue
 from bot.sandbox.trello.board_json import attachment_id, attachment_url, card_url
 from bot.sandbox.trello.board_rows import cards_of, comments_of, find_card, labels_of, lists_of
-from bot.sandbox.web.html_pages import Face, Moment, face, moment, not_there, page, size_words
+from bot.sandbox.web.html_pages import ShownComment, ShownFile, face, moment, not_there, page, size_words
 from bot.sandbox.web.site import Routes
 from bot.sandbox.web.uploads import SHOWN_INLINE, attachments_of
 
@@ -48,22 +48,6 @@ class Tile:
 class Lane:
     name: str
     tiles: list[Tile]
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    name: str
-    url: str
-    size: str
-    is_picture: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Comment:
-    author: Face
-    at: Moment
-    is_edited: bool
-    body: Markup
 
 
 def _stripes(call: Call, ids: list[str]) -> list[Stripe]:
@@ -111,7 +95,7 @@ def show_card(call: Call, card: str, name: str = "") -> Response:  # noqa: ARG00
     if row is None:
         return not_there("the card")
     files = [
-        File(
+        ShownFile(
             name=one.filename,
             url=attachment_url(reader, one),
             size="link" if one.url else size_words(one.size),
@@ -120,7 +104,7 @@ def show_card(call: Call, card: str, name: str = "") -> Response:  # noqa: ARG00
         for one in attachments_of(reader, row.id)
     ]
     comments = [
-        Comment(
+        ShownComment(
             author=face(call.seed.account(one.author)),
             at=moment(one.at),
             is_edited=one.edited is not None,

@@ -82,7 +82,7 @@ def insert_label(call: Call, values: dict[str, Any]) -> dict[str, Any]:
         "name": required_text(call, values, "name"),
         "color": colour if colour in COLOURS else None,
     }
-    call.db.execute(tables.trello_label.insert().values(**row))
+    call.db.execute(tables.label.insert().values(**row))
     return {**row, "idBoard": call.seed.board.id, "limits": {}}
 
 
@@ -114,7 +114,7 @@ def put_label(call: Call, number: str) -> Response:
     if colour not in (*COLOURS, None, "", "null"):
         raise call.refuse(400, "invalid value for color")
     changes = {"name": text_of(call, values, "name") or row.name, "color": colour if colour in COLOURS else None}
-    call.db.execute(tables.trello_label.update().where(tables.trello_label.c.id == row.id).values(**changes))
+    call.db.execute(tables.label.update().where(tables.label.c.id == row.id).values(**changes))
     return json_answer(label_json(call, _label(call, number)))
 
 
@@ -123,7 +123,7 @@ def delete_label(call: Call, number: str) -> Response:
     """Take a label off the board and off every card."""
     may_write(call)
     row = _label(call, number)
-    call.db.execute(tables.trello_label.delete().where(tables.trello_label.c.id == row.id))
+    call.db.execute(tables.label.delete().where(tables.label.c.id == row.id))
     for card in cards_of(call, closed=None):
         if row.id in card.labels:
             change_card(call, card, {"labels": [one for one in card.labels if one != row.id]})

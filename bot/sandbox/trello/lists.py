@@ -53,7 +53,7 @@ def post_list(call: Call) -> Response:
     positions = [row.position for row in lists_of(call, closed=None)]
     position = position_of(call, values, positions)
     number = new_id(call.db, call.now)
-    call.db.execute(tables.trello_list.insert().values(id=number, name=name, closed=False, position=position))
+    call.db.execute(tables.board_list.insert().values(id=number, name=name, closed=False, position=position))
     return json_answer(list_json(call, list_or_refuse(call, number)))
 
 
@@ -64,7 +64,7 @@ def put_list(call: Call, number: str) -> Response:
     values = given_values(call)
     closed = flag_of(call, values, "closed")
     changes = {"name": text_of(call, values, "name") or row.name, "closed": row.closed if closed is None else closed}
-    call.db.execute(tables.trello_list.update().where(tables.trello_list.c.id == row.id).values(**changes))
+    call.db.execute(tables.board_list.update().where(tables.board_list.c.id == row.id).values(**changes))
     return json_answer(list_json(call, list_or_refuse(call, number)))
 
 
@@ -94,7 +94,7 @@ def put_list_field(call: Call, number: str, field: str) -> Response:
             changes = {"closed": bool(flag_of(call, values, "closed"))}
         case _:
             changes = {"position": position_of(call, values, [one.position for one in lists_of(call, closed=None)])}
-    call.db.execute(tables.trello_list.update().where(tables.trello_list.c.id == row.id).values(**changes))
+    call.db.execute(tables.board_list.update().where(tables.board_list.c.id == row.id).values(**changes))
     return json_answer(list_json(call, list_or_refuse(call, number)))
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import JSON, Boolean, Column, Float, Integer, MetaData, String, 
 
 metadata = MetaData()
 
-trello_list = Table(
+board_list = Table(
     "trello_list",
     metadata,
     Column("id", String, primary_key=True),
@@ -15,7 +15,7 @@ trello_list = Table(
     Column("position", Float, nullable=False),
 )
 
-trello_label = Table(
+label = Table(
     "trello_label",
     metadata,
     Column("id", String, primary_key=True),

@@ -13,6 +13,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from werkzeug.wrappers import Response
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from bot.sandbox.seed import Account
 
 FOLDER = Path(__file__).parent.parent / "pages"
@@ -62,6 +64,24 @@ class Moment:
 def moment(at: float) -> Moment:
     then = datetime.fromtimestamp(at, UTC)
     return Moment(f"{then.day} {then:%B %Y, %H:%M}", then.isoformat(timespec="seconds"))
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFile:
+    """An attached file, as pages list it."""
+
+    name: str
+    url: str
+    size: str
+    is_picture: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShownComment:
+    author: Face
+    at: Moment
+    is_edited: bool
+    body: Markup
 
 
 def clock_time(at: float) -> Moment:

@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 metadata = MetaData()
 
 
-def attachments_of(call: Call, owner: str) -> list[Any]:
-    columns = [one for one in attachment.c if one.name != "content"]
-    where = (attachment.c.service == call.service) & (attachment.c.owner == owner)
-    return list(call.db.execute(select(*columns).where(where).order_by(attachment.c.id)))
-
-
 attachment = Table(
     "attachment",
     metadata,
@@ -62,8 +56,9 @@ def read_upload(part: FileStorage) -> Upload:
     return Upload(name, media_type, part.read())
 
 
-def store_upload(call: Call, owner: str, upload: Upload, comment: str = "", *, first_id: int = 10_200) -> int:
-    number = next_number(call.db, "attachment", first_id)
+def store_upload(call: Call, owner: str, upload: Upload, comment: str = "", *, url: str = "") -> int:
+    """Keep an upload, or a link to *url* that has no content; return its number."""
+    number = next_number(call.db, "attachment", 10_200)
     call.db.execute(
         attachment.insert().values(
             id=number,
@@ -77,14 +72,39 @@ def store_upload(call: Call, owner: str, upload: Upload, comment: str = "", *, f
             created=call.now,
             version=1,
             comment=comment,
+            url=url,
         )
     )
     return number
 
 
+def attachments_of(call: Call, owner: str) -> list[Any]:
+    columns = [one for one in attachment.c if one.name != "content"]
+    where = (attachment.c.service == call.service) & (attachment.c.owner == owner)
+    return list(call.db.execute(select(*columns).where(where).order_by(attachment.c.id)))
+
+
+def find_newest(call: Call, owner: str, filename: str) -> Any | None:
+    """Load the file of that name, and with its content: of several the one attached last."""
+    rows = [row for row in attachments_of(call, owner) if row.filename == filename]
+    return find_upload(call, rows[-1].id) if rows else None
+
+
 def find_upload(call: Call, number: int | None) -> Any | None:
     where = (attachment.c.service == call.service) & (attachment.c.id == (number or 0))
     return call.db.execute(select(attachment).where(where)).first()
+
+
+def change_attachment(call: Call, number: int, **values: Any) -> None:
+    call.db.execute(attachment.update().where(attachment.c.id == number).values(**values))
+
+
+def delete_attachment(call: Call, number: int) -> None:
+    call.db.execute(attachment.delete().where(attachment.c.id == number))
+
+
+def delete_attachments_of(call: Call, owner: str) -> None:
+    call.db.execute(attachment.delete().where((attachment.c.service == call.service) & (attachment.c.owner == owner)))
 
 
 def send_file(media_type: str, filename: str, content: bytes) -> Response:

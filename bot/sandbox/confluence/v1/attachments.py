@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
-
 from bot.sandbox.confluence.deployments import DeploymentRoutes
 from bot.sandbox.confluence.page_writes import permit
 from bot.sandbox.confluence.v1.content import LARGEST_PAGE, attachment_json, listed, page_or_refuse
-from bot.sandbox.web import uploads
 from bot.sandbox.web.call import Call, json_answer
-from bot.sandbox.web.uploads import Upload, attachments_of, read_upload, send_file, store_upload
+from bot.sandbox.web.uploads import (
+    Upload,
+    attachments_of,
+    change_attachment,
+    find_newest,
+    read_upload,
+    send_file,
+    store_upload,
+)
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response
@@ -77,7 +82,7 @@ def update_attachment(call: Call, number: str, attachment: str) -> Response:
 def _new_version(call: Call, row: Any, upload: Upload, comment: str) -> None:
     values = {"content": upload.content, "size": len(upload.content), "media_type": upload.media_type}
     values |= {"version": row.version + 1, "comment": comment, "author": call.caller.account_id, "created": call.now}
-    call.db.execute(uploads.attachment.update().where(uploads.attachment.c.id == row.id).values(**values))
+    change_attachment(call, row.id, **values)
 
 
 def _attachments_answer(call: Call, page: Page, numbers: set[int]) -> Response:
@@ -97,12 +102,7 @@ def list_attachments(call: Call, number: str) -> Response:
 
 def send_attachment(call: Call, number: str, filename: str) -> Response:
     page = page_or_refuse(call, number)
-    where = (
-        (uploads.attachment.c.service == call.service)
-        & (uploads.attachment.c.owner == str(page.id))
-        & (uploads.attachment.c.filename == filename)
-    )
-    row = call.db.execute(select(uploads.attachment).where(where).order_by(uploads.attachment.c.id.desc())).first()
+    row = find_newest(call, str(page.id), filename)
     if row is None:
         raise call.refuse(404, f"The page {number} has no attachment '{filename[:60]}'.")
     return send_file(row.media_type, row.filename, row.content)

@@ -29,7 +29,7 @@ def _page_of(call: Call, row: Any) -> Page | None:
 
 
 def remove_file(call: Call, row: Any) -> None:
-    call.db.execute(uploads.attachment.delete().where(uploads.attachment.c.id == row.id))
+    uploads.delete_attachment(call, row.id)
 
 
 def _file(call: Call, number: str) -> Any:

@@ -1,4 +1,4 @@
-"""The Atlassian Document Format of Jira's interface 3: read into wiki markup, and written from it.
+"""Documents of the Atlassian Document Format, as Jira's interface 3 takes them, read into wiki markup.
 
 The stand-in keeps every text as wiki markup, as its pages show it; what has no markup there (a mention's id, a
 picture's place) comes back as its words.
@@ -7,10 +7,7 @@ picture's place) comes back as its words.
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
-
-from bot.sandbox.markup.wiki_markup import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,9 +50,6 @@ def _attribute(node: Node, name: str) -> Any:
     if not isinstance(attributes, dict) or name not in attributes:
         raise AdfError(f"{node.get('type')} needs {name}")
     return attributes[name]
-
-
-# ---- blocks
 
 
 def _blocks(nodes: Iterable[Node], depth: int) -> list[str]:
@@ -166,8 +160,6 @@ _BLOCKS: dict[str, Callable[[Node, int], str]] = {
     "embedCard": lambda node, _depth: str(_attribute(node, "url")),
 }
 
-# ---- words
-
 
 def _inline(node: Node) -> str:
     made = []
@@ -219,110 +211,3 @@ _WORDS: dict[str, Callable[[Node], str]] = {
     "mediaInline": lambda _node: "",
     "placeholder": lambda _node: "",
 }
-
-# ---- the way back
-
-
-def from_wiki(text: str) -> Node:
-    """Write wiki markup as a document."""
-    reader = _Reader()
-    reader.feed(render(text))
-    reader.close()
-    return reader.document
-
-
-_TAGS_OF_MARKS: dict[str, Node] = {
-    "strong": {"type": "strong"},
-    "em": {"type": "em"},
-    "del": {"type": "strike"},
-    "ins": {"type": "underline"},
-    "code": {"type": "code"},
-    "sup": {"type": "subsup", "attrs": {"type": "sup"}},
-    "sub": {"type": "subsup", "attrs": {"type": "sub"}},
-}
-_TAGS_OF_BLOCKS: dict[str, Node] = {
-    "p": {"type": "paragraph"},
-    "blockquote": {"type": "blockquote"},
-    "pre": {"type": "codeBlock", "attrs": {}},
-    "ul": {"type": "bulletList"},
-    "ol": {"type": "orderedList"},
-    "li": {"type": "listItem"},
-    "table": {"type": "table"},
-    "tr": {"type": "tableRow"},
-    "th": {"type": "tableHeader", "attrs": {}},
-    "td": {"type": "tableCell", "attrs": {}},
-    "div": {"type": "panel", "attrs": {"panelType": "info"}},
-    **{f"h{level}": {"type": "heading", "attrs": {"level": level}} for level in range(1, 7)},
-}
-_HOLDS_WORDS = ("paragraph", "heading", "codeBlock")
-
-
-class _Reader(HTMLParser):
-    """Builds a document from the HTML that this folder's own renderer made."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.document: Node = {"type": "doc", "version": 1, "content": []}
-        self._open = [self.document]
-        self._implied = 0  # paragraphs open here that no tag opened
-        self._marks: list[tuple[str, Node]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _TAGS_OF_MARKS and self._open[-1]["type"] != "codeBlock":
-            self._marks.append((tag, _TAGS_OF_MARKS[tag]))
-        elif tag == "a":
-            self._marks.append((tag, {"type": "link", "attrs": {"href": dict(attrs).get("href") or ""}}))
-        elif ("class", "frame-title") in attrs:
-            self._begin({"type": "paragraph"})
-            self._implied += 1
-            self._marks.append((tag, {"type": "strong"}))
-        elif tag in _TAGS_OF_BLOCKS:
-            self._end_implied()
-            self._begin(_TAGS_OF_BLOCKS[tag])
-        elif tag == "hr":
-            self._end_implied()
-            self._open[-1]["content"].append({"type": "rule"})
-        elif tag == "br":
-            self._words({"type": "hardBreak"})
-        elif tag == "img":
-            self._words({"type": "text", "text": dict(attrs).get("alt") or "picture"})
-
-    def handle_endtag(self, tag: str) -> None:
-        if self._marks and self._marks[-1][0] == tag:
-            self._marks.pop()
-        elif tag in _TAGS_OF_BLOCKS:
-            self._end_implied()
-            closed = self._open.pop()
-            if (
-                closed["type"] in ("listItem", "tableCell", "tableHeader", "blockquote", "panel")
-                and not closed["content"]
-            ):
-                closed["content"].append({"type": "paragraph", "content": []})
-
-    def handle_data(self, data: str) -> None:
-        if self._open[-1]["type"] not in _HOLDS_WORDS and not data.strip():
-            return
-        marks = [] if self._open[-1]["type"] == "codeBlock" else [mark for _, mark in self._marks]
-        if any(one["type"] == "code" for one in marks):
-            marks = [one for one in marks if one["type"] in ("code", "link")]  # code bears no other
-        self._words({"type": "text", "text": data, **({"marks": marks} if marks else {})})
-
-    def _begin(self, node: Node) -> None:
-        made = {**node, "content": []}
-        self._open[-1]["content"].append(made)
-        self._open.append(made)
-
-    def _words(self, node: Node) -> None:
-        if self._open[-1]["type"] not in _HOLDS_WORDS:
-            self._begin({"type": "paragraph"})
-            self._implied += 1
-        content = self._open[-1]["content"]
-        if content and node["type"] == content[-1]["type"] == "text" and node.get("marks") == content[-1].get("marks"):
-            content[-1]["text"] += node["text"]
-        else:
-            content.append(node)
-
-    def _end_implied(self) -> None:
-        if self._implied and self._open[-1]["type"] == "paragraph":
-            self._open.pop()
-            self._implied -= 1
