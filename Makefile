@@ -10,7 +10,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check $(if $(INDEX),--index
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() * 3 // 2 or 1)')
 TIMES  ?= 100
 
-.PHONY: setup demo test fuzz check format contract chaos storm wheel decoder clean
+.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder clean
 
 setup: $(VENV)/.ready
 
@@ -62,6 +62,10 @@ check: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The page of commands, from their help.
+reference: setup
+	$(BIN)/python -m typer bot.cli.main utils docs --name herald --title Commands --output docs/commands.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

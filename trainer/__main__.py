@@ -15,7 +15,7 @@ from trainer.tracking.progress import say
 FAILED, BAD_INPUT, SIGNALLED = 1, 2, 128
 
 app = typer.Typer(
-    help="Fine-tunes and scores text recommenders, one job file at a time (docs/trainer-seam.md).",
+    help="Fine-tunes and scores text recommenders, one job file at a time (docs/job-protocol.md).",
     epilog="exit codes: 0 done; 1 failed, the run says FAILED; 2 bad input, nothing written; 143 stopped, KILLED",
     add_completion=False,
     rich_markup_mode=None,

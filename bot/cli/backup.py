@@ -16,7 +16,10 @@ def backup(
     config: ConfigOption = DEFAULT_CONFIG,
     secrets_dir: SecretsOption = None,
 ) -> None:
-    """Copy Herald's state into one file, while Herald may be at work."""
+    """Copy the state into one file.
+
+    Herald may be at work meanwhile.
+    """
     from bot.store.backup import back_up
 
     count = back_up(make_only_reading(config, secrets_dir).database, file)
@@ -29,9 +32,10 @@ def restore(
     secrets_dir: SecretsOption = None,
     replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of a state that is there.")] = False,
 ) -> None:
-    """Bring a backup back, into SQLite or PostgreSQL, while no Herald is at work.
+    """Bring a backup back.
 
-    What was owed then is looked for in the services before it is sent, and runs that ended since are read as the past.
+    Into SQLite or PostgreSQL, while no Herald is at work. What was owed then is looked for in the services before
+    it is sent, and runs that ended since are read as the past.
     """
     from bot.store.backup import restore as bring_back
 

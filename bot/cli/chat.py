@@ -23,9 +23,10 @@ def say_test(
     config: ConfigOption = DEFAULT_CONFIG,
     secrets_dir: SecretsOption = None,
 ) -> None:
-    """Post one test message to each channel of a chat, and say where it stands.
+    """Post a test message to a chat's channels.
 
-    Nothing is posted twice: where it is not known whether a message arrived, that is said, and ends with 1.
+    One to each, and it is said where it stands. Nothing is posted twice: where it is not known whether a message
+    arrived, that is said, and ends with 1.
     """
     from bot.cli.try_chat import try_chat
 

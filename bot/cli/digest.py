@@ -23,10 +23,10 @@ def digest(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what those who plan the work should know, in at most 15 lines.
+    """Show or post what planners should know.
 
-    What needs somebody, what got better, what is being watched, what comes next. With --post it is also told, as it is
-    on schedule.
+    In at most 15 lines: what needs somebody, what got better, what is being watched, what comes next. With --post
+    it is also told, as it is on schedule.
     """
     from bot.cli.output.terminal import print_json
     from bot.config.models import DIGEST

@@ -19,9 +19,10 @@ def doctor(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Check every connection, permission and name, and say what to do.
+    """Check every connection and say what to do.
 
-    Nothing is posted, filed or changed, unless --fix says so. Ends with 1 where something is wrong.
+    Every permission and name, too. Nothing is posted, filed or changed, unless --fix says so. Ends with 1 where
+    something is wrong.
     """
     from bot.cli.output.checks import print_examined
     from bot.doctor import examine

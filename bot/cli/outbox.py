@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NumberArgument = Annotated[int, typer.Argument(help="The number in the first column of `herald outbox`.")]
 _OWED_A_PAGE = 20
 
-app = typer.Typer(help="Show what is owed to the services, and what is parked.", no_args_is_help=False)
+app = typer.Typer(help="Show what is owed and what is parked.", no_args_is_help=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -31,10 +31,10 @@ def outbox(
     list_all: Annotated[bool, typer.Option("--all", help="List everything that is owed, a line each.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what is owed, and what is parked with the service's words.
+    """Show what is owed and what is parked.
 
-    First how much by service and reason, then a page of it, what is parked first. With --json all of it, or the page
-    that --page and --limit name, as one array.
+    With the service's words. First how much by service and reason, then a page of it, what is parked first. With
+    --json all of it, or the page that --page and --limit name, as one array.
     """
     from bot.cli.output import outbox as output
     from bot.store import backlog
@@ -65,7 +65,7 @@ def show_effect(
     secrets_dir: SecretsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show all about one effect, the service's complaints field by field."""
+    """Show one effect, complaints field by field."""
     from bot.cli.output import outbox as output
 
     output.print_effect(_effect(make_only_reading(config, secrets_dir), number), as_json=as_json)
@@ -81,9 +81,10 @@ def retry(
     retry_all: Annotated[bool, typer.Option("--all", help="Everything that is parked.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a parked effect back into the queue and try it now, with what else is owed about the same incident.
+    """Put a parked effect back and try it now.
 
-    With --all everything that is parked; ends with 1 where something is parked still, or not delivered yet.
+    What else is owed about the same incident is tried, too. With --all everything that is parked; ends with 1 where
+    something is parked still, or not delivered yet.
     """
     from bot.cli.output import outbox as output
     from bot.store.outbox import Among, EffectState
@@ -137,7 +138,7 @@ def reconcile(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare what we believe with what the services hold.
+    """Compare what we believe with the services.
 
     Tickets that were deleted, moved or filed twice, pages that were renamed; after the state was lost, everything that
     carries our markers is known again. A service that refuses keeps the others from nothing; it is named, and the

@@ -22,7 +22,7 @@ HEALTHY, BROKEN, CURRENT = "healthy", "broken", "current"
 _STORY_FILE = "story.json"
 
 _FIT = """\
-# What each run of the demo trains; docs/trainer-seam.md explains every key.
+# What each run of the demo trains; docs/job-protocol.md explains every key.
 task = "next_item"
 seed = 0
 output = "runs/latest"

@@ -1,4 +1,4 @@
-"""The names that Herald and the programs it runs agree on; docs/trainer-seam.md says what they mean."""
+"""The names that Herald and the programs it runs agree on; docs/job-protocol.md says what they mean."""
 
 FIRE_TAG = "herald.fire_id"
 GUESS_TAG = "herald.guessed"  # the fire's id was not written by the job: its run was found by the time

@@ -129,4 +129,4 @@ def test_the_job_files_of_the_page_load_with_the_defaults_they_state(tmp_path):
             for key in type(section).model_fields:
                 assert re.search(
                     rf"^(# )?{key} = |model\.{key}", block + Path("docs/trainer.md").read_text(), re.MULTILINE
-                ) or (key in Path("docs/trainer-seam.md").read_text()), f"{name}.{key}"
+                ) or (key in Path("docs/job-protocol.md").read_text()), f"{name}.{key}"

@@ -1,6 +1,8 @@
 """What README and docs show works as shown."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from bot.cli.main import app
 from bot.config.file import load_config
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "README.zh-CN.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def shown(language):
@@ -30,6 +32,23 @@ def test_every_command_shown_exists():
     named = {name for page in PAGES for name in re.findall(r"(?:`|^)herald ([a-z]+)", page.read_text(), re.MULTILINE)}
     known = set(re.findall(r"^  (\w+) ", CliRunner().invoke(app, ["--help"]).output, re.MULTILINE))
     assert named <= known
+
+
+def test_the_page_of_commands_says_what_their_help_says():
+    command = [
+        sys.executable,
+        "-m",
+        "typer",
+        "bot.cli.main",
+        "utils",
+        "docs",
+        "--name",
+        "herald",
+        "--title",
+        "Commands",
+    ]
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    assert (ROOT / "docs/commands.md").read_text().strip() == said.strip(), "`make reference` writes it anew"
 
 
 def test_every_link_to_a_file_leads_somewhere():

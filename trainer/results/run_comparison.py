@@ -25,7 +25,7 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A per-example table as files hold it (docs/trainer-seam.md)."""
+    """A per-example table as files hold it (docs/job-protocol.md)."""
 
     path: Path
     ids: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The seam's page is true: its job file loads, its program runs and leaves what the page promises."""
+"""The page on the protocol of jobs is true: its job file loads, its program runs and leaves what the page promises."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import pytest
 from trainer.jobs.file import load_job
 from trainer.jobs.schema import NextItemOfSnapshot, ScoreJob, TrainJob
 
-PAGE = Path("docs/trainer-seam.md").read_text()
+PAGE = Path("docs/job-protocol.md").read_text()
 
 
 def block(language: str) -> str:
