@@ -43,6 +43,17 @@ OWED = {  # arrows that still point up
     "bot.judging.judging -> bot.pipeline.run_discovery",
     "bot.delivery.reconciliation -> bot.app",
 }
+# The rooms of the sandbox, likewise: Confluence's pages list tickets of Jira.
+SANDBOX_LAYERS = (
+    ("bot.sandbox.rules", "bot.sandbox.seed"),
+    ("bot.sandbox.web",),
+    ("bot.sandbox.search", "bot.sandbox.markup"),
+    ("bot.sandbox.jira", "bot.sandbox.slack", "bot.sandbox.trello"),
+    ("bot.sandbox.confluence",),
+    ("bot.sandbox.schema", "bot.sandbox.overview", "bot.sandbox.faults"),
+    ("bot.sandbox.admin",),
+    ("bot.sandbox.server",),
+)
 # The rooms of the trainer, likewise.
 TRAINER_LAYERS = (
     ("trainer.errors", "trainer.environment"),
@@ -168,6 +179,7 @@ def test_the_trainer_never_imports_bot():
         ("slack_sdk", "bot", {"bot.services.slack.chat", "bot.services.block_kit"}),
         ("apscheduler", "bot", {"bot.config.timetable"}),
         ("matplotlib", "bot", {"bot.render.charts"}),
+        ("markdown_it", "bot", {"bot.sandbox.markup.markdown"}),
         (
             "alembic",
             "bot",
@@ -195,8 +207,8 @@ def test_only_the_command_line_and_the_demo_import_the_sandbox():
     assert {m for m in importers if not is_within(m, "bot.sandbox", "bot.demo", "bot.cli")} == set()
 
 
-def room_of(module: str) -> str:
-    return ".".join(module.split(".")[:2])
+def room_of(module: str, package: str) -> str:
+    return ".".join(module.split(".")[: package.count(".") + 2])
 
 
 def layer_of(room: str, layers=LAYERS) -> int:
@@ -207,14 +219,23 @@ def layer_of(room: str, layers=LAYERS) -> int:
 
 def arrows_up(package: str, layers) -> set[str]:
     """Return the imports from a room of *package* into one of its own row or above."""
-    ours = [m for m in within(package) if m != package and not is_within(m, "bot.sandbox")]
-    arrows = [(m, i) for m in ours for i in imports_of(m) if is_within(i, package) and i != package]
-    between = [(m, i) for m, i in arrows if room_of(m) != room_of(i) and not is_within(i, "bot.sandbox")]
-    return {f"{m} -> {i}" for m, i in between if layer_of(room_of(i), layers) >= layer_of(room_of(m), layers)}
+    aside = () if package == "bot.sandbox" else ("bot.sandbox",)
+    ours = [m for m in within(package) if m != package and not is_within(m, *aside)]
+    arrows = [(m, i) for m in ours for i in imports_of(m) if is_within(i, package) and not is_within(i, *aside)]
+    rooms = {(m, i): (room_of(m, package), room_of(i, package)) for m, i in arrows if i != package}
+    return {
+        f"{m} -> {i}"
+        for (m, i), (own, other) in rooms.items()
+        if own != other and layer_of(other, layers) >= layer_of(own, layers)
+    }
 
 
 def test_arrows_between_rooms_point_down_and_never_sideways():
     assert arrows_up("bot", LAYERS) == OWED
+
+
+def test_arrows_between_rooms_of_the_sandbox_point_down_and_never_sideways():
+    assert arrows_up("bot.sandbox", SANDBOX_LAYERS) == set()
 
 
 def test_arrows_between_rooms_of_the_trainer_point_down_and_never_sideways():
