@@ -32,7 +32,7 @@ from bot.services.trello.config import TrelloSection
 from bot.services.webhook.config import WebhookSection
 from bot.store import Database, ahead, owners
 from bot.store.owners import Owner
-from bot.text.formats import Locale
+from bot.text.locales import Locale
 
 _WORKERS = 8  # they wait for services most of the time
 _AT_ONCE = _WORKERS // 2  # effects under way to one service, so that one that stalls leaves workers to the others

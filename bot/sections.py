@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AnyHttpUrl, BaseModel, BeforeValidator, ConfigDict, UrlConstraints
 
+from bot.text.locales import Locale, read_locale
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -32,6 +34,7 @@ def _without_credentials(url: AnyHttpUrl) -> AnyHttpUrl:
 
 Url = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"]), AfterValidator(_without_credentials)]
 Duration = Annotated[timedelta, BeforeValidator(read_duration)]
+Language = Annotated[Locale, BeforeValidator(read_locale)]
 
 
 class Section(BaseModel):

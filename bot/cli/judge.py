@@ -9,6 +9,14 @@ from typing import Annotated, Literal
 import typer
 
 from bot.errors import HeraldError
+from bot.text.locales import ENGLISH, Locale, known_locales, read_locale
+
+
+def _read_locale(name: str) -> Locale:
+    try:
+        return read_locale(name)
+    except ValueError as error:
+        raise typer.BadParameter(f"{name!r} {error}") from None
 
 
 def judge(
@@ -24,7 +32,12 @@ def judge(
     min_effect: Annotated[
         str, typer.Option(help="Changes up to this size are never told: '2 %', or 0.005 in the metric's own unit.")
     ] = "0",
-    locale: Annotated[Literal["en", "zh"], typer.Option(help="The language of the sentences.")] = "en",
+    locale: Annotated[
+        Locale,
+        typer.Option(
+            help="The language of the sentences.", parser=_read_locale, metavar=f"<{'|'.join(known_locales())}>"
+        ),
+    ] = ENGLISH,
 ) -> None:
     """Judge anyone's numbers.
 

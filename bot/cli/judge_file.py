@@ -23,7 +23,7 @@ from bot.domain.judge.track import Sight, Track
 from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset, is_usable, settle
 from bot.domain.runs import Bools, Floats
 from bot.reports.findings import Words, finding_as_json, pairs_as_json, stretches_as_json, words_in
-from bot.text.formats import Locale
+from bot.text.locales import ENGLISH, Locale
 
 Json: TypeAlias = Mapping[str, Any]
 
@@ -61,7 +61,7 @@ def read_min_effect(text: str) -> MinEffect:
 
 
 def judge_lines(
-    lines: Iterable[str], *, preset: Preset, min_effect: MinEffect = NO_EFFECT, locale: Locale = "en"
+    lines: Iterable[str], *, preset: Preset, min_effect: MinEffect = NO_EFFECT, locale: Locale = ENGLISH
 ) -> Iterator[str]:
     """Answer each JSON line in kind: alerts for ``values``, change points for ``offline``, a verdict for pairs.
 
@@ -377,7 +377,7 @@ def marks(findings: Sequence[Finding], width: int = SPARK_WIDTH) -> str:
     return "".join(signs.get(finding.outcome, " ") for finding in findings[-width:])
 
 
-def print_table(judged: Sequence[JudgedSeries], locale: Locale = "en") -> None:
+def print_table(judged: Sequence[JudgedSeries], locale: Locale = ENGLISH) -> None:
     """Print a table for a person at a terminal, and under it a sentence on the newest run of each metric."""
     from rich.markup import escape
 

@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from bot.app import make_chat
 from bot.config.models import Config
 from bot.errors import ConfigError, IntegrationError, RetryableError
-
-_TEXTS = {
-    "en": "A test message from Herald\n\nIt shows that Herald can post here. Nothing happened, and nothing needs you.",
-    "zh": "Herald 的测试消息\n\n这条消息说明 Herald 可以在此发言。没有发生任何事情，无需处理。",
-}
+from bot.render.renderer import Renderer
+from bot.text.locales import Locale
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,9 @@ def try_chat(config: Config, name: str | None, channel: str | None) -> Iterator[
     for each in channels:
         mark = f"test message {secrets.token_hex(4)}"  # no incident's, by which it would be known again
         try:
-            posted = chat.post(each, mark, f"tone: good\n{_TEXTS[_locale_of(config, name, each)]}")
+            posted = chat.post(
+                each, mark, f"tone: good\n{Renderer(_locale_of(config, name, each)).word('test_message')}"
+            )
         except RetryableError as error:
             what = "may or may not have been posted: look there before you try again" if error.doubtful else "failed"
             yield Tried(ok=False, said=f"{name} {each}: {what}. {error}")
@@ -44,7 +43,7 @@ def try_chat(config: Config, name: str | None, channel: str | None) -> Iterator[
             yield Tried(ok=True, said=f"{name} {each}: posted" + (f", {posted.url}" if posted.url else "."))
 
 
-def _locale_of(config: Config, name: str, channel: str) -> str:
+def _locale_of(config: Config, name: str, channel: str) -> Locale:
     readers = [each for each, section in config.pipeline.items() if (section.chat, section.channel) == (name, channel)]
     return config.locale_of(readers[0] if readers else "", name, channel)
 

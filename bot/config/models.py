@@ -16,7 +16,7 @@ from pydantic_settings import (
 from bot.config.pipeline import PipelineSection, ScheduleSection
 from bot.config.sources import _Environment, _SecretsFolder
 from bot.config.values import Name, ServiceName, Zone
-from bot.sections import Duration, Section
+from bot.sections import Duration, Language, Section
 from bot.services.confluence.config import ConfluenceSection
 from bot.services.healthchecks.config import DeadManSection
 from bot.services.jira.config import JiraSection
@@ -24,7 +24,7 @@ from bot.services.mlflow.config import MlflowSection
 from bot.services.slack.config import SlackSection
 from bot.services.trello.config import TrelloSection
 from bot.services.webhook.config import WebhookSection
-from bot.text.formats import Locale
+from bot.text.locales import ENGLISH, Locale
 
 ENV_PREFIX = "HERALD_"
 DIGEST = "[digest]"  # stands where the name of a pipeline would: no pipeline can be called so
@@ -52,7 +52,7 @@ class DigestSection(Section):
 
     schedule: ScheduleSection = ScheduleSection(cron="0 9 * * mon")
     time_zone: Zone | None = None
-    locale: Locale | None = None
+    locale: Language | None = None
     chat: str | None = None
     channel: str | None = None
     wiki: str | None = None  # where each digest also becomes a page
@@ -83,7 +83,7 @@ class Config(BaseSettings):
     )
 
     instance: Annotated[str, Field(pattern=r"^[a-z0-9]+$", max_length=20)] = "herald"  # part of every marker
-    locale: Locale = "en"
+    locale: Language = ENGLISH
     time_zone: Zone = "UTC"
     templates: str | None = None  # a folder whose templates replace ours by name
     jobs_folder: str = "jobs"

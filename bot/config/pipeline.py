@@ -23,8 +23,7 @@ from bot.domain.policy import (
 )
 from bot.domain.runs import Release
 from bot.domain.silence import SilencePolicy
-from bot.sections import Duration, Section
-from bot.text.formats import Locale
+from bot.sections import Duration, Language, Section
 
 
 class ScheduleSection(Section):
@@ -90,8 +89,8 @@ class MetricSection(Section):
     upper: float = float("inf")
     prior_spread: Annotated[float, Field(gt=0, le=1)] = 0.02
     optional: bool = False  # only some runs log it: one without it is not told
-    name: dict[Locale, Words] = {}  # as the team calls it
-    why: dict[Locale, Words] = {}  # why it matters, in a sentence
+    name: dict[Language, Words] = {}  # as the team calls it
+    why: dict[Language, Words] = {}  # why it matters, in a sentence
     unit: Words = ""
 
     @model_validator(mode="after")
@@ -170,7 +169,7 @@ class PipelineSection(Section):
     watch: WatchSection = WatchSection()
     schedule: ScheduleSection | None = None
     time_zone: Zone | None = None
-    locale: Locale | None = None
+    locale: Language | None = None
     series_by: tuple[Annotated[str, Field(pattern=r"^(params|tags)\..+$")], ...] = ()
     publish: Literal["all", "changed", "incidents"] = "changed"
     tracker: str | None = None

@@ -30,7 +30,7 @@ from bot.services.slack.config import SlackSection
 from bot.store import Database, aside, contacts, fires, incidents, outbox, pipelines, runs
 from bot.store.aside import SetAside
 from bot.store.runs import JudgedRun
-from bot.text.formats import Locale
+from bot.text.locales import Locale
 
 BASELINE_RUNS = 20
 _HISTORY_RUNS = 40

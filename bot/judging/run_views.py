@@ -44,7 +44,7 @@ from bot.render.charts import chart_filename
 from bot.render.renderer import clean_title
 from bot.store.runs import JudgedRun, assessment_of
 from bot.text import formats
-from bot.text.formats import Locale
+from bot.text.locales import Locale, conventions
 
 _CHART_RUNS = 30
 _HISTORY_RUNS = 25
@@ -104,7 +104,7 @@ def series_title(title: str, run: Run, series_by: Sequence[str]) -> str:
 def page_title(title: str, result: RunResult, locale: Locale) -> str:
     """Return the title of a run's page: unique in its space, since the run's id is part of it."""
     name, run_id = result.run.name, result.run_id[:_SHORT_ID]
-    return clean_title(f"{title}：{name}（{run_id}）" if locale == "zh" else f"{title}: {name} ({run_id})")
+    return clean_title(conventions(locale).run_page.format(pipeline=title, run=name, run_id=run_id))
 
 
 def nothing_yet(series: SeriesKey, since: datetime) -> JudgedRun:
@@ -116,16 +116,11 @@ def nothing_yet(series: SeriesKey, since: datetime) -> JudgedRun:
 
 
 def pipeline_page_title(title: str, instance: str, locale: Locale) -> str:
-    return clean_title(_of_herald(title, instance, locale))
+    return clean_title(conventions(locale).pipeline_page.format(pipeline=title, instance=instance))
 
 
 def archive_page_title(title: str, year: int, instance: str, locale: Locale) -> str:
-    return clean_title(_of_herald(f"{title} {year} 年" if locale == "zh" else f"{title} {year}", instance, locale))
-
-
-def _of_herald(title: str, instance: str, locale: Locale) -> str:
-    """Name the Herald that a page belongs to, in the brackets of its language."""
-    return f"{title}（Herald {instance}）" if locale == "zh" else f"{title} (Herald {instance})"
+    return clean_title(conventions(locale).archive_page.format(pipeline=title, year=year, instance=instance))
 
 
 def year_of(run: Run, zone: ZoneInfo) -> int:

@@ -65,7 +65,7 @@ class _Child:
     def _environment(self, request: Request) -> TemplateEnvironment:
         key = request.key, request.dialect
         if key not in self.environments:
-            self.environments[key] = TemplateEnvironment(dialects.named(request.dialect), request.folders)
+            self.environments[key] = TemplateEnvironment(dialects.named(request.dialect), request.lookup)
         self.environments.move_to_end(key)
         while len(self.environments) > _KEPT:
             self.environments.popitem(last=False)

@@ -15,8 +15,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +24,7 @@ from uuid import uuid4
 
 from bot.errors import TemplateError
 from bot.render.limits import Room
+from bot.render.lookup import Lookup
 
 TEXT, CUT, ERROR, MEMORY, READY = b"T", b"C", b"E", b"M", b"R"  # what an answer is
 HEAD = 9  # bytes before the text of an answer: what it is, and its length
@@ -53,7 +54,7 @@ class Request:
 
     key: str  # of whoever asks: templates are read once for each
     dialect: str
-    folders: tuple[Path, ...]
+    lookup: Lookup
     name: str
     room: Room
     values: Mapping[str, Any]
@@ -193,7 +194,7 @@ class Confined:
     """Renders the templates of one output language elsewhere; one that took too much is left alone for a while."""
 
     dialect: str
-    folders: Sequence[Path]
+    lookup: Lookup
     budget: Budget
     key: str = field(default_factory=lambda: uuid4().hex)
     _spent: dict[str, tuple[float, str]] = field(default_factory=dict)  # by template: since when, and why
@@ -212,8 +213,8 @@ class Confined:
         since, why = self._spent.get(name, (0.0, ""))
         if why and time.monotonic() - since < _RESTS_SECONDS:
             raise BudgetError(why)
-        folders = tuple(folder.absolute() for folder in self.folders)
-        request = Request(self.key, self.dialect, folders, name, room, values, self.budget.cpu_seconds, word)
+        lookup = replace(self.lookup, folders=tuple(folder.absolute() for folder in self.lookup.folders))
+        request = Request(self.key, self.dialect, lookup, name, room, values, self.budget.cpu_seconds, word)
         try:
             kind, text = shared_worker(self.budget).ask(request, self._place(name))
         except BudgetError as error:
@@ -230,4 +231,4 @@ class Confined:
 
     def _place(self, name: str) -> str:
         """Name the file that a template comes from, as far as that is known from here."""
-        return str(next((path for folder in self.folders if (path := folder / name).is_file()), name))
+        return str(next(iter(self.lookup.files(name)), name))

@@ -24,6 +24,9 @@ from markupsafe import Markup
 from bot.errors import TemplateError
 from bot.render.dialects import PLAIN, Dialect
 from bot.render.limits import Room, current_room, within
+from bot.render.loader import CompiledTemplates, TemplateLoader
+from bot.render.lookup import Lookup
+from bot.text.locales import ENGLISH
 
 OUTPUT_CAP = 2_000_000  # characters
 _MOST_BYTES = 1_000_000  # of a file of a team
@@ -36,6 +39,8 @@ _FILTERS = (
     "reject", "rejectattr", "round", "select", "selectattr", "slice", "sort", "trim", "unique", "upper",
 )
 # fmt: on
+
+_COMPILED = CompiledTemplates()
 
 
 class _Generator(CodeGenerator):
@@ -59,15 +64,16 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
     code_generator_class = _Generator
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
-    def __init__(self, dialect: Dialect, folders: Sequence[Path]) -> None:
+    def __init__(self, dialect: Dialect, lookup: Lookup) -> None:
         super().__init__(
-            loader=jinja2.FileSystemLoader([str(folder) for folder in folders]),
+            loader=TemplateLoader(lookup),
             autoescape=True,
             undefined=jinja2.StrictUndefined,
             finalize=_finalize,
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
+            bytecode_cache=_COMPILED,
         )
         self.dialect = dialect
         kept = {name: self.filters[name] for name in _FILTERS}
@@ -190,7 +196,7 @@ def check_syntax(path: Path) -> TemplateError | None:
     try:
         if path.stat().st_size > _MOST_BYTES:
             return TemplateError(f"{path}: is larger than {_MOST_BYTES:,} bytes: is it a template?")
-        TemplateEnvironment(PLAIN, ()).parse(path.read_text(encoding="utf-8"), filename=str(path))
+        TemplateEnvironment(PLAIN, Lookup(ENGLISH, ())).parse(path.read_text(encoding="utf-8"), filename=str(path))
     except jinja2.TemplateSyntaxError as error:
         return TemplateError(f"{path}, line {error.lineno}: {error.message}")
     except (OSError, UnicodeDecodeError) as error:
@@ -202,12 +208,13 @@ def check_syntax(path: Path) -> TemplateError | None:
 
 def _place(environment: TemplateEnvironment, name: str, error: Exception) -> str:
     """Name the file and line of a template at which rendering ended."""
+    loader = environment.loader
+    assert isinstance(loader, TemplateLoader)
     if isinstance(error, jinja2.TemplateSyntaxError):
-        return f"{error.filename or error.name or name}, line {error.lineno}"
-    assert isinstance(environment.loader, jinja2.FileSystemLoader)
+        return loader.place(error.filename or error.name or name, error.lineno)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if any(frame.filename.startswith(folder) for folder in environment.loader.searchpath):
-            return f"{frame.filename}, line {frame.lineno}"
+        if any(frame.filename.startswith(folder) for folder in loader.searchpath):
+            return loader.place(frame.filename, frame.lineno or 1)
     return name
 
 

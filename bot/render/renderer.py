@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bot.domain.judge.findings import Outcome
@@ -31,9 +31,10 @@ from bot.domain.views import (
 )
 from bot.errors import TemplateError, abridge
 from bot.render.limits import Room
+from bot.render.lookup import WORDS, Lookup, replaceable
 from bot.render.message import MessageDocument, Paragraph, Part
 from bot.text.escape import mend_jira_row, to_plain
-from bot.text.formats import Locale
+from bot.text.locales import Locale
 
 if TYPE_CHECKING:
     from bot.domain.views import Unset
@@ -91,6 +92,11 @@ class _Form:
     template: str
     limit: int  # in UTF-16 units, as the services count
     rooms: tuple[tuple[int, int], ...] = ((1000, 100), (200, 40), (60, 15))
+
+    @property
+    def lines(self) -> str:
+        """Name what several templates of a folder may share."""
+        return str(PurePosixPath(self.template).with_name("lines.j2"))
 
 
 # Jira takes 32,767 characters and counts what its own conversion adds; Trello takes 16,384; a Slack message is refused
@@ -154,7 +160,8 @@ class Maker(Protocol):
 class Renderer:
     """Renders views in one language of people, with a team's own templates where *overrides* holds any.
 
-    *overrides* is a folder laid out like ours, `jira/ticket.wiki.j2`; one under `en/` or `zh/` there comes first.
+    *overrides* is a folder laid out like ours, `jira/ticket.wiki.j2`, `words/en.j2`; what stands under `en/` or `zh/`
+    there is for that language alone, and comes first.
     *complain* hears of each template of theirs that cannot be used, be it that it takes more than its *budget*. Every
     method raises TemplateError where not even our own template renders.
     """
@@ -168,8 +175,8 @@ class Renderer:
     ) -> None:
         self.locale = locale
         self._budget = budget
-        self._ours = (our_templates() / locale,)
-        self._theirs = () if overrides is None else (overrides / locale, overrides)
+        self._ours = Lookup(locale, (our_templates(),))
+        self._theirs = Lookup(locale, () if overrides is None else (overrides,))
         self._complain = complain
         self._makers: dict[tuple[str, bool], Maker] = {}
 
@@ -242,7 +249,7 @@ class Renderer:
 
     def word(self, name: str) -> str:
         """Return a plain string of ours that `words.j2` sets."""
-        return self._maker("plain", theirs=False).read_word("words.j2", name)
+        return self._maker("plain", theirs=False).read_word(WORDS, name)
 
     def outcome(self, outcome: Outcome) -> str:
         """Return our name for an outcome."""
@@ -250,7 +257,7 @@ class Renderer:
 
     def _render(self, form: _Form, view: LinkedView, bound: Bindings) -> tuple[str, bool]:
         bound = {name: bound.get(name) for name in view.links}
-        if any((folder / form.template).is_file() or (folder / "words.j2").is_file() for folder in self._theirs):
+        if any(self._theirs.files(name) for name in (form.template, form.lines, WORDS)):
             try:
                 return self._fit(form, view, bound, theirs=True)
             except TemplateError as error:
@@ -263,7 +270,7 @@ class Renderer:
         from bot.render.confined import BudgetError
 
         maker = self._maker(form.dialect, theirs=theirs)
-        note = maker.read_word("words.j2", "value_cut")
+        note = maker.read_word(WORDS, "value_cut")
         values = {"view": view, "bound": bound, "locale": self.locale}
         text = ""
         for place, (value_chars, rows) in enumerate(form.rooms, start=1):
@@ -286,7 +293,7 @@ class Renderer:
             )
         if form is _TITLE:
             return clean_title(text)
-        note = dialects.named(form.dialect).write(maker.read_word("words.j2", "text_cut"))
+        note = dialects.named(form.dialect).write(maker.read_word(WORDS, "text_cut"))
         if form in _MESSAGES:
             paragraphs = [_cut_lines(p, _SECTION_CHARS, note) for p in text.split("\n\n")]
             text = "\n\n".join(paragraphs)
@@ -300,7 +307,8 @@ class Renderer:
             from bot.render.environment import TemplateEnvironment
 
             if theirs:
-                self._makers[key] = Confined(dialect, (*self._theirs, *self._ours), self._budget or Budget())
+                both = Lookup(self.locale, (*self._theirs.folders, *self._ours.folders))
+                self._makers[key] = Confined(dialect, both, self._budget or Budget())
             else:
                 self._makers[key] = TemplateEnvironment(dialects.named(dialect), self._ours)
         return self._makers[key]
@@ -318,13 +326,12 @@ def check_overrides(overrides: Path) -> tuple[TemplateError, ...]:
 
     from bot.render.environment import check_syntax
 
-    ours = {path.relative_to(our_templates() / "en").as_posix() for path in (our_templates() / "en").rglob("*.j2")}
+    ours = replaceable(path.relative_to(our_templates()).as_posix() for path in our_templates().rglob("*.j2"))
     found: list[TemplateError] = []
     for path in sorted(overrides.rglob("*.j2")):
         name = path.relative_to(overrides).as_posix()
-        plain = name.removeprefix("en/").removeprefix("zh/")
-        if plain not in ours:
-            near = get_close_matches(plain, ours, n=1, cutoff=0)[0]
+        if name not in ours:
+            near = get_close_matches(name, sorted(ours), n=1, cutoff=0)[0]
             found.append(TemplateError(f"{path}: replaces nothing; the nearest template is {near}"))
         elif error := check_syntax(path):
             found.append(error)

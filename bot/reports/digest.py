@@ -30,7 +30,7 @@ from bot.store import aside, backlog, fires, incidents, looks, outbox, pipelines
 from bot.store.outbox import EffectState
 from bot.store.runs import JudgedRun
 from bot.text import formats
-from bot.text.formats import Locale
+from bot.text.locales import Locale, conventions
 
 WEEK = timedelta(days=7)
 _NEXT = timedelta(days=7)  # what is due later is no news
@@ -70,7 +70,7 @@ def compose_digest(herald: Herald, since: datetime | None = None, locale: Locale
     shown = [line for part in parts for line in part.lines]
     until = formats.moment(now, zone, locale)
     view = DigestView(
-        title=clean_title(_TITLE[locale].format(until=until, instance=herald.config.instance)),
+        title=clean_title(conventions(locale).digest_page.format(until=until, instance=herald.config.instance)),
         tone=_tone(lines),
         since=formats.day(since, zone, locale),
         until=formats.day(now, zone, locale),
@@ -85,8 +85,6 @@ def compose_digest(herald: Herald, since: datetime | None = None, locale: Locale
 
 
 Line = Callable[[], DigestLine]  # writes it: of thousands, fifteen are read
-
-_TITLE: dict[Locale, str] = {"en": "Digest {until} (Herald {instance})", "zh": "简报 {until}（Herald {instance}）"}
 
 
 def _tone(lines: Mapping[DigestSection, Sequence[Line]]) -> Tone:

@@ -13,7 +13,8 @@ from bot.domain.judge.paired import Pairs
 from bot.domain.views import CutRow, MetricRow, PairsView, SeriesView, StretchesView, VerdictView
 from bot.render.renderer import Renderer
 from bot.text import formats
-from bot.text.formats import Locale, fine
+from bot.text.formats import fine
+from bot.text.locales import Locale
 
 Plain: TypeAlias = Mapping[str, object]
 
@@ -143,7 +144,7 @@ class Words:
         if formats.is_long(share):
             return formats.percent(share, self.locale, signed=signed)
         text = fine(100 * share, 100 * step / abs(level) if level and step else 1.0, signed=signed)
-        return f"{text}%" if self.locale == "zh" else f"{text}\N{NO-BREAK SPACE}%"
+        return formats.as_percent(text, self.locale)
 
     def noise(self, spread: float | None, level: float | None) -> str:
         if not spread or is_nothing(spread, level):
@@ -153,7 +154,7 @@ class Words:
     def size(self, size: float, level: float | None, step: float) -> str:
         """Write a size in the metric's unit and, where there is a level, as a share of it."""
         text = fine(size, step)
-        return self.beside(text, self.share(size / abs(level), level, step)) if level else text
+        return formats.beside(text, self.share(size / abs(level), level, step), self.locale) if level else text
 
     def least(self, size: float | None, level: float | None, step: float) -> str:
         """Write the smallest change that could have been seen; nothing where all are the same, which says none."""
@@ -164,7 +165,7 @@ class Words:
     def span(self, low: float, high: float, level: float | None, step: float) -> str:
         """Write an interval of changes in the metric's unit and, where there is a level, relative to it."""
         text = self.ends(low, high, None, step)
-        return self.beside(text, self.ends(low, high, level, step)) if level else text
+        return formats.beside(text, self.ends(low, high, level, step), self.locale) if level else text
 
     def ends(self, low: float, high: float, level: float | None, step: float) -> str:
         """Write an interval of changes relative to a *level*, or in the metric's unit where there is none."""
@@ -173,9 +174,6 @@ class Words:
             return self.share(end / abs(level), level, step, signed=True) if level else fine(end, step, signed=True)
 
         return formats.between(write(low), write(high), self.locale)
-
-    def beside(self, text: str, aside: str) -> str:
-        return f"{text}（{aside}）" if self.locale == "zh" else f"{text} ({aside})"
 
 
 @cache

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import sys
 from datetime import datetime, timedelta
-from typing import Literal
 from zoneinfo import ZoneInfo
+
+from bot.text.locales import Locale, conventions
 
 MINUS = "\N{MINUS SIGN}"
 _NO_BREAK = "\N{NO-BREAK SPACE}"
@@ -15,8 +16,6 @@ _WHOLE = 1000  # facts this large need no decimals
 _LONGEST = 1e15  # what is as large is written with an exponent
 _LARGEST_SHARE = 100  # of 1; what is larger has no room for its digits as a percentage
 INFINITY = "∞"
-
-Locale = Literal["en", "zh"]
 
 
 def _decimals(scale: float) -> int:
@@ -45,7 +44,12 @@ def fine(value: float, step: float, *, signed: bool = False) -> str:
 def percent(share: float, locale: Locale, *, signed: bool = False) -> str:
     """Write a share of 1 as a percentage."""
     text = _in_powers(100 * share, signed=signed, digits=2) if is_long(share) else _percentage(share, signed=signed)
-    return f"{text}%" if locale == "zh" else f"{text}{_NO_BREAK}%"
+    return as_percent(text, locale)
+
+
+def as_percent(text: str, locale: Locale) -> str:
+    """Write the sign of a percentage beside its number."""
+    return conventions(locale).percent.format(number=text)
 
 
 def is_long(share: float) -> bool:
@@ -87,40 +91,44 @@ def _in_powers(value: float, *, signed: bool, digits: int = 4) -> str:
 
 
 def between(low: str, high: str, locale: Locale) -> str:
-    return f"{low} 至 {high}" if locale == "zh" else f"{low} to {high}"
+    return conventions(locale).between.format(low=low, high=high)
+
+
+def beside(text: str, aside: str, locale: Locale) -> str:
+    """Write what says the same otherwise in brackets after a text."""
+    return conventions(locale).aside.format(text=text, aside=aside)
 
 
 def moment(when: datetime, zone: ZoneInfo, locale: Locale) -> str:
-    local = when.astimezone(zone)
-    if locale == "zh":
-        return f"{local.year}年{local.month}月{local.day}日 {local:%H:%M}"
-    return f"{local.day} {local:%b %Y, %H:%M}"
+    return _dated(conventions(locale).moment, when.astimezone(zone), locale)
 
 
 def day(when: datetime, zone: ZoneInfo, locale: Locale) -> str:
-    local = when.astimezone(zone)
-    return f"{local.month}月{local.day}日" if locale == "zh" else f"{local.day} {local:%b}"
+    return _dated(conventions(locale).day, when.astimezone(zone), locale)
 
 
 def coming(when: datetime, zone: ZoneInfo, locale: Locale) -> str:
     """Write a moment of the next days, with its day of the week."""
-    local = when.astimezone(zone)
-    if locale == "zh":
-        return f"{local.month}月{local.day}日（周{'一二三四五六日'[local.weekday()]}）{local:%H:%M}"
-    return f"{local:%a} {local.day} {local:%b}, {local:%H:%M}"
+    return _dated(conventions(locale).coming, when.astimezone(zone), locale)
+
+
+def _dated(pattern: str, local: datetime, locale: Locale) -> str:
+    names = conventions(locale)
+    month, weekday = names.months[local.month - 1], names.weekdays[local.weekday()]
+    return pattern.format(year=local.year, month=month, day=local.day, weekday=weekday, time=f"{local:%H:%M}")
 
 
 def duration(length: timedelta, locale: Locale) -> str:
     """Write a length of time in its largest unit and the one below."""
     seconds = max(int(length.total_seconds()), 0)
-    names = {"en": ("d", "h", "min", "s"), "zh": ("天", "小时", "分钟", "秒")}[locale]
+    names = conventions(locale)
     sizes = (86400, 3600, 60, 1)
     first = next((place for place, size in enumerate(sizes) if seconds >= size), len(sizes) - 1)
     parts: list[str] = []
-    for size, name in zip(sizes[first : first + 2], names[first : first + 2], strict=True):
+    for size, unit in zip(sizes[first : first + 2], names.units[first : first + 2], strict=True):
         count, seconds = divmod(seconds, size)
         if count or not parts:
-            parts.append(f"{count}{_NO_BREAK if locale == 'en' else ' '}{name}")
+            parts.append(names.duration.format(count=count, unit=unit))
     return " ".join(parts)
 
 

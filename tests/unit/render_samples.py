@@ -32,7 +32,7 @@ from bot.domain.views import (
     Tone,
     VerdictView,
 )
-from bot.text.formats import Locale
+from bot.text.locales import Locale
 
 MARKER = "herald-demo-3f9c2a71b04e-0-1"
 MLFLOW = "http://mlflow.example/#/experiments/1/runs/"

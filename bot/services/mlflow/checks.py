@@ -17,6 +17,7 @@ from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.missing_experiments import say_nothing_there
 from bot.services.mlflow.opening import is_server
 from bot.text.formats import duration
+from bot.text.locales import ENGLISH
 
 _LONG_AGO = timedelta(days=90)  # runs that ended earlier are not looked for
 _NEWEST = 20  # runs whose metrics are compared with those of the configuration
@@ -99,9 +100,9 @@ def _check_runs(wanted: RunsWanted, store: RunStore, now: datetime) -> Check:
         return Check(check, ok=False, said=say_nothing_there(wanted.experiments, store), remedy=remedy)
     ended = [run for each in found for run in store.runs_since(each, now - _LONG_AGO, wanted.selection)]
     if not ended:
-        return Check(check, ok=True, said=f"{wanted.experiments} has had none for {duration(_LONG_AGO, 'en')}")
+        return Check(check, ok=True, said=f"{wanted.experiments} has had none for {duration(_LONG_AGO, ENGLISH)}")
     last = max(ended, key=lambda run: run.ended)
-    ago = duration(max(now - last.ended, timedelta(0)), "en")
+    ago = duration(max(now - last.ended, timedelta(0)), ENGLISH)
     return Check(check, ok=True, said=f"the last, {last.name}, ended {ago} ago")
 
 
