@@ -6,30 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import assert_never
 
 from sqlalchemy import Connection
 
-from bot.config.models import ChatSection, Config, TrackerSection
-from bot.config.paths import absolute, with_absolute_paths
+from bot.config.models import Config
+from bot.config.paths import with_absolute_paths
+from bot.connections import make_executor, make_run_store, to_chat, to_tracker, to_wiki
 from bot.delivery.circuit_breaker import Traffic
 from bot.delivery.delivery import Services, TicketFields
 from bot.delivery.dispatcher import Dispatcher, ignore_step
 from bot.domain.objects import ObjectKey, channel_of
 from bot.errors import ConfigError, TemplateError
-from bot.executors.local.executor import LocalExecutor
 from bot.pipeline.cycle import Cycle, ignore_progress
-from bot.ports import Chat, DeadMan, Executor, RunStore, Tracker, Wiki
+from bot.ports import Executor, RunStore
 from bot.render import charts, renderer
 from bot.render.renderer import Renderer
 from bot.runtime.clock import SteadyClock, pause
 from bot.runtime.log import get_logger
-from bot.services.confluence.config import ConfluenceSection
-from bot.services.jira.config import JiraSection
-from bot.services.mlflow.config import MlflowSection
-from bot.services.slack.config import SlackSection
-from bot.services.trello.config import TrelloSection
-from bot.services.webhook.config import WebhookSection
 from bot.store import Database, ahead, owners
 from bot.store.owners import Owner
 from bot.text.locales import Locale
@@ -190,7 +183,7 @@ def _build(
         workers=_WORKERS if services is None else 1,  # what is given may not be made for threads
         traffic=Traffic(at_once=_AT_ONCE, message_gap=_MESSAGE_GAP) if services is None else Traffic(),
     )
-    return Herald(config, folder, database, run_store or make_run_store(config), LocalExecutor(), dispatcher, around)
+    return Herald(config, folder, database, run_store or make_run_store(config), make_executor(), dispatcher, around)
 
 
 def reconfigure(old: Herald, config: Config) -> Herald:
@@ -230,68 +223,9 @@ def load_for_delivery() -> None:
     block_kit.load()
 
 
-def make_dead_man(config: Config) -> DeadMan | None:
-    if config.dead_man is None:
-        return None
-    from bot.services.healthchecks.dead_man import HttpDeadMan
-
-    return HttpDeadMan(config.dead_man)
-
-
-def make_run_store(config: Config) -> RunStore:
-    from bot.services.mlflow.example_tables import Columns
-    from bot.services.mlflow.run_store import MlflowRunStore
-
-    pipelines = config.pipeline.values()
-    metrics = frozenset(name for pipeline in pipelines for name in pipeline.metrics)
-    slices = frozenset(name for pipeline in pipelines for name in pipeline.judge.slice_by)
-    return MlflowRunStore(config.mlflow, Columns(metrics, slices))
-
-
-def open_run_store(address: str, folder: Path) -> RunStore:
-    """Open the MLflow at an address that no configuration names yet."""
-    from bot.services.mlflow.run_store import MlflowRunStore
-
-    return MlflowRunStore(MlflowSection(tracking_uri=absolute(address, folder)))
-
-
 def make_services(config: Config) -> Services:
     return Services(
-        trackers={name: make_tracker(section) for name, section in config.tracker.items()},
-        wikis={name: make_wiki(section) for name, section in config.wiki.items()},
-        chats={name: make_chat(section) for name, section in config.chat.items()},
+        trackers={name: to_tracker(section).make() for name, section in config.tracker.items()},
+        wikis={name: to_wiki(section).make() for name, section in config.wiki.items()},
+        chats={name: to_chat(section).make() for name, section in config.chat.items()},
     )
-
-
-def make_tracker(section: TrackerSection) -> Tracker:
-    match section:
-        case JiraSection():
-            from bot.services.jira.tracker import JiraTracker
-
-            return JiraTracker(section)
-        case TrelloSection():
-            from bot.services.trello.tracker import TrelloTracker
-
-            return TrelloTracker(section)
-        case _:
-            assert_never(section)
-
-
-def make_wiki(section: ConfluenceSection) -> Wiki:
-    from bot.services.confluence.wiki import ConfluenceWiki
-
-    return ConfluenceWiki(section)
-
-
-def make_chat(section: ChatSection) -> Chat:
-    match section:
-        case SlackSection():
-            from bot.services.slack.chat import SlackChat
-
-            return SlackChat(section)
-        case WebhookSection():
-            from bot.services.webhook.chat import WebhookChat
-
-            return WebhookChat(section)
-        case _:
-            assert_never(section)

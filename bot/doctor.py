@@ -7,23 +7,17 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import assert_never
 
-from bot.app import make_run_store
-from bot.config.models import ChatSection, Config, TrackerSection
+from bot.config.models import Config
 from bot.config.paths import with_absolute_paths
+from bot.connections import make_run_store, to_chat, to_tracker, to_wiki
 from bot.errors import StateError
 from bot.judging.unread import say_unread
 from bot.ports import Selection
 from bot.render.renderer import check_overrides
 from bot.runtime.private_files import is_open_to_others
 from bot.services.checks import Check, Examined, TicketWants, walled
-from bot.services.confluence.config import ConfluenceSection
-from bot.services.jira.config import JiraSection
 from bot.services.mlflow.checks import RunsWanted, check_mlflow
-from bot.services.slack.config import SlackSection
-from bot.services.trello.config import TrelloSection
-from bot.services.webhook.config import WebhookSection
 from bot.store import Database, aside, runs
 from bot.store.database import explain_version, is_newer, newest_version
 
@@ -39,12 +33,12 @@ def examine(config: Config, folder: Path, clock: Callable[[], datetime], *, fix:
     yield _behind_a_wall("mlflow", partial(_check_mlflow, config, clock))
     for name, tracker in config.tracker.items():
         wants = _wants(config, name)
-        yield _behind_a_wall(f"tracker.{name}", partial(_check_tracker, tracker, wants, clock(), fix=fix))
+        yield _behind_a_wall(f"tracker.{name}", partial(to_tracker(tracker).check, wants, clock(), fix=fix))
     for name, wiki in config.wiki.items():
-        yield _behind_a_wall(f"wiki.{name}", partial(_check_wiki, wiki, clock(), fix=fix))
+        yield _behind_a_wall(f"wiki.{name}", partial(to_wiki(wiki).check, clock(), fix=fix))
     for name, chat in config.chat.items():
         channels = dict.fromkeys(p.channel for p in config.pipeline.values() if p.chat == name and p.channel)
-        yield _behind_a_wall(f"chat.{name}", partial(_check_chat, chat, list(channels), clock()))
+        yield _behind_a_wall(f"chat.{name}", partial(to_chat(chat).check, list(channels), clock()))
 
 
 def _behind_a_wall(place: str, look: Callable[[], Iterable[Check]]) -> Examined:
@@ -150,37 +144,3 @@ def _wants(config: Config, tracker: str) -> TicketWants:
 
 def _distinct(values: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for value in values if value))
-
-
-def _check_tracker(section: TrackerSection, wants: TicketWants, now: datetime, *, fix: bool) -> Iterator[Check]:
-    match section:
-        case JiraSection():
-            from bot.services.jira.checks import check_jira
-
-            return check_jira(section, wants, now)
-        case TrelloSection():
-            from bot.services.trello.checks import check_trello
-
-            return check_trello(section, wants, now, fix=fix)
-        case _:
-            assert_never(section)
-
-
-def _check_wiki(section: ConfluenceSection, now: datetime, *, fix: bool) -> Iterator[Check]:
-    from bot.services.confluence.checks import check_confluence
-
-    return check_confluence(section, now, fix=fix)
-
-
-def _check_chat(section: ChatSection, channels: list[str], now: datetime) -> Iterator[Check]:
-    match section:
-        case SlackSection():
-            from bot.services.slack.checks import check_slack
-
-            return check_slack(section, channels, now)
-        case WebhookSection():
-            from bot.services.webhook.checks import check_webhook
-
-            return check_webhook(section, channels)
-        case _:
-            assert_never(section)

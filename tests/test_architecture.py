@@ -30,6 +30,7 @@ LAYERS = (
     ("bot.ports", "bot.sections", "bot.render"),
     ("bot.store", "bot.services", "bot.executors"),
     ("bot.config",),
+    ("bot.connections",),
     ("bot.judging",),
     ("bot.delivery",),
     ("bot.pipeline",),

@@ -47,9 +47,9 @@ def init(  # noqa: PLR0917  a command's options are named by whoever types them
 
     Each question is asked unless its option answers it. Ends by running doctor, once the secrets are set.
     """
-    from bot.app import open_run_store
     from bot.cli.questions import Given, ask
     from bot.config.starter import our_example
+    from bot.connections import open_run_store
 
     if example:
         typer.echo(our_example().read_text(encoding="utf-8"), nl=False)

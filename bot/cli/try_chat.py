@@ -6,8 +6,8 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bot.app import make_chat
 from bot.config.models import Config
+from bot.connections import to_chat
 from bot.errors import ConfigError, IntegrationError, RetryableError
 from bot.render.renderer import Renderer
 from bot.text.locales import Locale
@@ -27,7 +27,7 @@ def try_chat(config: Config, name: str | None, channel: str | None) -> Iterator[
     channels = (channel,) if channel else _channels_of(config, name)
     if not channels:
         raise ConfigError(f"chat.{name}: no pipeline and no digest names a channel of it: give one with --channel")
-    chat = make_chat(config.chat[name])
+    chat = to_chat(config.chat[name]).make()
     for each in channels:
         mark = f"test message {secrets.token_hex(4)}"  # no incident's, by which it would be known again
         try:

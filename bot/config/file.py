@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
 from bot.config.models import ENV_PREFIX, Config
-from bot.config.sources import SECRETS
+from bot.config.services import SECRETS, SERVICES
 from bot.errors import ConfigError
 
 _MOST_BYTES = 1_000_000
@@ -28,7 +28,7 @@ _SECRET_VARIABLES = (
     "AWS_SESSION_TOKEN",
     "AZURE_STORAGE_ACCESS_KEY",
 )
-_KINDS = {"tracker": ("jira", "trello"), "chat": ("slack", "webhook")}  # where a section may be of several
+_KINDS = {port: list(kinds) for port, kinds in SERVICES.items() if len(kinds) > 1}  # where a section may be of several
 
 
 def load_config(path: Path, secrets_dir: Path | None = None) -> Config:
@@ -106,7 +106,7 @@ def _is_missing_secret(problem: ErrorDetails) -> bool:
 
 
 def _refuse_secrets(path: Path, raw: Mapping[str, Any]) -> None:
-    for kind in ("tracker", "wiki", "chat"):
+    for kind in SERVICES:
         services = raw.get(kind, {})
         for name, service in services.items() if isinstance(services, dict) else ():
             for key in SECRETS:
@@ -123,7 +123,7 @@ def _refuse_signal_url(path: Path, raw: Mapping[str, Any]) -> None:
 
 def _refuse_password(path: Path, raw: Mapping[str, Any]) -> None:
     addresses: list[tuple[str, ...]] = [("store", "url"), ("mlflow", "tracking_uri"), ("mlflow", "ui_url")]
-    for kind in ("tracker", "wiki", "chat"):
+    for kind in SERVICES:
         services = raw.get(kind)
         addresses += [(kind, name, "url") for name in services] if isinstance(services, dict) else []
     for keys in addresses:
@@ -168,7 +168,7 @@ def _explain(problem: ErrorDetails) -> str:
         case "value_error":
             message = str(problem["ctx"]["error"])
         case "union_tag_invalid":
-            return f"{key}.kind: {problem['ctx']['tag']!r} is not one of {list(_KINDS[location[0]])}"
+            return f"{key}.kind: {problem['ctx']['tag']!r} is not one of {_KINDS[location[0]]}"
         case "union_tag_not_found":
             return f"{key}.kind: is missing; it should be {' or '.join(_KINDS[location[0]])}"
         case _:
@@ -213,7 +213,7 @@ def _location(raw: tuple[int | str, ...]) -> tuple[str, ...]:
 def _holds_secret(location: tuple[str, ...]) -> bool:
     if location == ("dead_man", "url"):
         return True
-    return location[:1] in {("tracker",), ("wiki",), ("chat",)} and location[-1] in SECRETS
+    return bool(location) and location[0] in SERVICES and location[-1] in SECRETS
 
 
 def _known_keys(location: tuple[str, ...], raw: tuple[int | str, ...]) -> set[str]:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Discriminator, Field, SecretStr, Tag, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -14,32 +14,17 @@ from pydantic_settings import (
 )
 
 from bot.config.pipeline import PipelineSection, ScheduleSection
+from bot.config.services import ChatSection, TrackerSection, WikiSection
 from bot.config.sources import _Environment, _SecretsFolder
 from bot.config.values import Name, ServiceName, Zone
 from bot.sections import Duration, Language, Section
-from bot.services.confluence.config import ConfluenceSection
 from bot.services.healthchecks.config import DeadManSection
 from bot.services.jira.config import JiraSection
 from bot.services.mlflow.config import MlflowSection
-from bot.services.slack.config import SlackSection
-from bot.services.trello.config import TrelloSection
-from bot.services.webhook.config import WebhookSection
 from bot.text.locales import ENGLISH, Locale
 
 ENV_PREFIX = "HERALD_"
 DIGEST = "[digest]"  # stands where the name of a pipeline would: no pipeline can be called so
-
-
-def _kind_of_tracker(section: object) -> object:
-    """Read a tracker's kind: Jira where none is named."""
-    return section.get("kind", "jira") if isinstance(section, dict) else getattr(section, "kind", "jira")
-
-
-TrackerSection = Annotated[
-    Annotated[JiraSection, Tag("jira")] | Annotated[TrelloSection, Tag("trello")], Discriminator(_kind_of_tracker)
-]
-WikiSection = ConfluenceSection
-ChatSection = Annotated[SlackSection | WebhookSection, Field(discriminator="kind")]
 
 
 class StoreSection(Section):

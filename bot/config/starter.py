@@ -12,15 +12,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from bot.config.models import ENV_PREFIX
+from bot.config.services import SERVICES, secrets_in
 from bot.domain.policy import Direction
-
-_SECRETS = {
-    "jira": ("token",),
-    "trello": ("key", "token"),
-    "confluence": ("token",),
-    "slack": ("token",),
-    "webhook": ("webhook_url",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +71,7 @@ def secrets_of(answers: Answers) -> tuple[str, ...]:
     return tuple(
         f"{ENV_PREFIX}{section}__{kind}__{secret}".upper()
         for section, kind in answers.services
-        for secret in _SECRETS[kind]
+        for secret in secrets_in(SERVICES[section][kind])
     )
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot.app import Herald, load_for_work, make_dead_man
+from bot.app import Herald, load_for_work
+from bot.connections import make_dead_man
 from bot.delivery.dispatcher import LEASE
 from bot.errors import HeraldError, IntegrationError
 from bot.pipeline.cycle import LEASE_OF

@@ -222,7 +222,7 @@ def test_what_mlflow_has_is_shown_and_metrics_bring_their_guess(path, monkeypatc
     at = datetime(2026, 11, 1, tzinfo=UTC)
     store.add("ranking", Run("r", "night", RunStatus.FINISHED, at, at, {"ndcg": 0.4, "loss": 1.0}))
     store.create("other")
-    monkeypatch.setattr("bot.app.open_run_store", lambda _address, _folder: store)
+    monkeypatch.setattr("bot.connections.open_run_store", lambda _address, _folder: store)
     metrics = ("loss ndcg", "", "")
     done = init(path, answers=("", "ranking", *metrics, "", "", "", "none", "none", "none"))
     assert "Its experiments: other, ranking" in done.output
@@ -245,7 +245,7 @@ def test_names_that_mlflow_does_not_have_are_asked_for_again_with_the_nearest_an
     store = MemoryRunStore()
     at = datetime(2026, 11, 1, tzinfo=UTC)
     store.add("search relevance", Run("r", "night", RunStatus.FINISHED, at, at, {"ndcg@10": 0.4, "map 10": 1.0}))
-    monkeypatch.setattr("bot.app.open_run_store", lambda _address, _folder: store)
+    monkeypatch.setattr("bot.connections.open_run_store", lambda _address, _folder: store)
     names = ("Serch-Relevance", "search relevance", "ndcg_10, map 10", "ndcg@10, map 10", "", "")
     rest = ("", "search@production", "", "none", "none", "none")
     done = init(path, answers=("", *names, *rest))
@@ -260,6 +260,6 @@ def test_names_that_mlflow_does_not_have_are_asked_for_again_with_the_nearest_an
 def test_a_name_that_is_yet_to_come_is_taken_when_it_is_said_again(path, monkeypatch):
     store = MemoryRunStore()
     store.create("other")
-    monkeypatch.setattr("bot.app.open_run_store", lambda _address, _folder: store)
+    monkeypatch.setattr("bot.connections.open_run_store", lambda _address, _folder: store)
     init(path, answers=("", "ranking", "ranking", "ndcg", "", "", "", "", "none", "none", "none"))
     assert tomllib.loads(path.read_text())["pipeline"]["ranking"]["experiment"] == "ranking"

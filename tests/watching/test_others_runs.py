@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.app import make_run_store
+from bot.connections import make_run_store
 from bot.doctor import runs_wanted
 from bot.services.mlflow.checks import check_mlflow
 from bot.services.mlflow.config import MlflowSection

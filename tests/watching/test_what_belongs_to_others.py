@@ -16,8 +16,9 @@ import pytest
 import sqlalchemy
 from werkzeug import Response
 
-from bot.app import make_run_store, with_absolute_paths
 from bot.config.models import Config
+from bot.config.paths import with_absolute_paths
+from bot.connections import make_run_store
 from bot.doctor import runs_wanted
 from bot.domain.incidents import Kind
 from bot.errors import NoStoreError, RunStoreError

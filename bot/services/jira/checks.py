@@ -32,8 +32,9 @@ _SENTENCES = {
 _ASSIGNING = ("ASSIGN_ISSUES", "assign tickets")
 
 
-def check_jira(config: JiraSection, wants: TicketWants, now: datetime) -> Iterator[Check]:
+def check_jira(config: JiraSection, wants: TicketWants, now: datetime, *, fix: bool = False) -> Iterator[Check]:
     """Look at everything that a ticket's life leans on, each thing by itself, by the calls that tickets take."""
+    del fix  # nothing of what may be missing is safe to make
     link = JiraLink(config)
     try:
         yield from _check_server(link, config, now)

@@ -1,0 +1,128 @@
+"""From a section of the configuration to the service behind it: its adapter, and the checks of the doctor.
+
+Here stands the one `match` for each port; each case loads its own service alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Protocol, assert_never
+
+from bot.config.models import Config
+from bot.config.paths import absolute
+from bot.config.services import ChatSection, TrackerSection, WikiSection
+from bot.ports import Chat, DeadMan, Executor, RunStore, Tracker, Wiki
+from bot.services.checks import Check, TicketWants
+from bot.services.confluence.config import ConfluenceSection
+from bot.services.jira.config import JiraSection
+from bot.services.mlflow.config import MlflowSection
+from bot.services.slack.config import SlackSection
+from bot.services.trello.config import TrelloSection
+from bot.services.webhook.config import WebhookSection
+
+
+class CheckTracker(Protocol):
+    def __call__(self, wants: TicketWants, now: datetime, *, fix: bool) -> Iterator[Check]:
+        """Look at everything that a ticket's life leans on; with *fix*, make what is missing and safe to make."""
+
+
+class CheckWiki(Protocol):
+    def __call__(self, now: datetime, *, fix: bool) -> Iterator[Check]:
+        """Look at everything that a page's life leans on, as :class:`CheckTracker` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerConnection:
+    make: Callable[[], Tracker]
+    check: CheckTracker
+
+
+@dataclass(frozen=True, slots=True)
+class WikiConnection:
+    make: Callable[[], Wiki]
+    check: CheckWiki
+
+
+@dataclass(frozen=True, slots=True)
+class ChatConnection:
+    make: Callable[[], Chat]
+    check: Callable[[Sequence[str], datetime], Iterator[Check]]  # of its channels, now
+
+
+def to_tracker(section: TrackerSection) -> TrackerConnection:
+    match section:
+        case JiraSection():
+            from bot.services.jira.checks import check_jira
+            from bot.services.jira.tracker import JiraTracker
+
+            return TrackerConnection(partial(JiraTracker, section), partial(check_jira, section))
+        case TrelloSection():
+            from bot.services.trello.checks import check_trello
+            from bot.services.trello.tracker import TrelloTracker
+
+            return TrackerConnection(partial(TrelloTracker, section), partial(check_trello, section))
+        case _:
+            assert_never(section)
+
+
+def to_wiki(section: WikiSection) -> WikiConnection:
+    match section:
+        case ConfluenceSection():
+            from bot.services.confluence.checks import check_confluence
+            from bot.services.confluence.wiki import ConfluenceWiki
+
+            return WikiConnection(partial(ConfluenceWiki, section), partial(check_confluence, section))
+        case _:
+            assert_never(section)
+
+
+def to_chat(section: ChatSection) -> ChatConnection:
+    match section:
+        case SlackSection():
+            from bot.services.slack.chat import SlackChat
+            from bot.services.slack.checks import check_slack
+
+            return ChatConnection(partial(SlackChat, section), partial(check_slack, section))
+        case WebhookSection():
+            from bot.services.webhook.chat import WebhookChat
+            from bot.services.webhook.checks import check_webhook
+
+            return ChatConnection(partial(WebhookChat, section), partial(check_webhook, section))
+        case _:
+            assert_never(section)
+
+
+def make_executor() -> Executor:
+    """Build what runs jobs: with a second one come a section and a union in the configuration, and a `match` here."""
+    from bot.executors.local.executor import LocalExecutor
+
+    return LocalExecutor()
+
+
+def make_dead_man(config: Config) -> DeadMan | None:
+    if config.dead_man is None:
+        return None
+    from bot.services.healthchecks.dead_man import HttpDeadMan
+
+    return HttpDeadMan(config.dead_man)
+
+
+def make_run_store(config: Config) -> RunStore:
+    from bot.services.mlflow.example_tables import Columns
+    from bot.services.mlflow.run_store import MlflowRunStore
+
+    pipelines = config.pipeline.values()
+    metrics = frozenset(name for pipeline in pipelines for name in pipeline.metrics)
+    slices = frozenset(name for pipeline in pipelines for name in pipeline.judge.slice_by)
+    return MlflowRunStore(config.mlflow, Columns(metrics, slices))
+
+
+def open_run_store(address: str, folder: Path) -> RunStore:
+    """Open the MLflow at an address that no configuration names yet."""
+    from bot.services.mlflow.run_store import MlflowRunStore
+
+    return MlflowRunStore(MlflowSection(tracking_uri=absolute(address, folder)))
