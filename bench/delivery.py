@@ -23,7 +23,7 @@ sys.path.pop(0)  # this folder has a requests.py of its own
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bot.config.models import Config
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import CommentTicket, Effect, LinkTicket, OpenTicket, PublishPage, TellChannel
 from bot.domain.views import RunPageView, View
 from bot.sandbox import SandboxSeed, Service, serve
 from bot.sandbox.seed import Channel
@@ -34,11 +34,11 @@ HOOKS = ("C0ATMOST1", "C0ATLEAST")
 SEED = SandboxSeed(channels=tuple(Channel(name, name.lower()) for name in (*CHANNELS, *HOOKS)))
 LIMIT = 30.0  # seconds
 WANTED = (
-    EffectKind.PUBLISH_PAGE,
-    EffectKind.OPEN_TICKET,
-    EffectKind.LINK_TICKET,
-    EffectKind.COMMENT_TICKET,
-    EffectKind.TELL_CHANNEL,
+    PublishPage.kind,
+    OpenTicket.kind,
+    LinkTicket.kind,
+    CommentTicket.kind,
+    TellChannel.kind,
 )
 
 
@@ -51,7 +51,7 @@ class Spread(Told):
 
     def five(self) -> Iterator[tuple[Effect, View | None]]:
         """Yield one effect of each kind, none of which waits for another incident's."""
-        seen: set[EffectKind] = set()
+        seen: set[str] = set()
         for effect, view in self.effects():
             if effect.kind not in WANTED or effect.kind in seen:
                 continue

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import Effect
 from bot.domain.objects import channel_of
 from bot.domain.rate_limits import Allowance, Breaker, Pauses, Spacing, is_held
 from bot.errors import Reach
@@ -23,7 +23,7 @@ class Gate:
 
     service: str
     channel: str | None = None
-    kind: EffectKind | None = None
+    kind: str | None = None
 
     def __str__(self) -> str:
         return " ".join(part for part in (self.service, self.channel, self.kind) if part)

@@ -9,7 +9,26 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bot.delivery.refused_fields import refused_in, without
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import (
+    AttachComment,
+    AttachText,
+    AttachToPage,
+    AttachToTicket,
+    CommentTicket,
+    Effect,
+    LabelPage,
+    LinkTicket,
+    OpenTicket,
+    PostDigest,
+    PublishArchive,
+    PublishDigest,
+    PublishPage,
+    ReplyInThread,
+    ResolveTicket,
+    ShareChart,
+    TellChannel,
+    UpdateSection,
+)
 from bot.domain.objects import Bound, ObjectKey, ObjectKind, channel_of, family_of
 from bot.domain.rate_limits import Allowance
 from bot.domain.views import (
@@ -25,6 +44,7 @@ from bot.domain.views import (
     TicketView,
     Unset,
     View,
+    links_of,
 )
 from bot.errors import AccountError, FieldsRefusedError, GoneError, PermanentError, Reach
 from bot.ports import (
@@ -51,35 +71,35 @@ _MOMENT = timedelta(seconds=10)
 _NOT_FOUND = 404
 _NAMES_OTHERS = frozenset(
     {
-        EffectKind.TELL_CHANNEL,
-        EffectKind.REPLY_IN_THREAD,
-        EffectKind.OPEN_TICKET,
-        EffectKind.COMMENT_TICKET,
-        EffectKind.PUBLISH_PAGE,
-        EffectKind.POST_DIGEST,
-        EffectKind.PUBLISH_DIGEST,
+        TellChannel.kind,
+        ReplyInThread.kind,
+        OpenTicket.kind,
+        CommentTicket.kind,
+        PublishPage.kind,
+        PostDigest.kind,
+        PublishDigest.kind,
     }
 )
 _NEEDS_PAUSE = timedelta(seconds=15)
 _LONGEST_NEEDS_PAUSE = timedelta(minutes=10)
 _RIGHTS = {  # what an account needs to carry an effect out
-    EffectKind.OPEN_TICKET: Right.CREATE,
-    EffectKind.COMMENT_TICKET: Right.COMMENT,
-    EffectKind.RESOLVE_TICKET: Right.MOVE,
-    EffectKind.LINK_TICKET: Right.LINK,
-    EffectKind.ATTACH_TO_TICKET: Right.ATTACH,
-    EffectKind.ATTACH_TEXT: Right.ATTACH,
-    EffectKind.ATTACH_COMMENT: Right.ATTACH,
-    EffectKind.PUBLISH_ARCHIVE: Right.CREATE,
-    EffectKind.PUBLISH_PAGE: Right.CREATE,
-    EffectKind.PUBLISH_DIGEST: Right.CREATE,
-    EffectKind.LABEL_PAGE: Right.EDIT,
-    EffectKind.ATTACH_TO_PAGE: Right.ATTACH,
-    EffectKind.UPDATE_SECTION: Right.EDIT,
-    EffectKind.TELL_CHANNEL: Right.CREATE,
-    EffectKind.REPLY_IN_THREAD: Right.CREATE,
-    EffectKind.SHARE_CHART: Right.ATTACH,
-    EffectKind.POST_DIGEST: Right.CREATE,
+    OpenTicket.kind: Right.CREATE,
+    CommentTicket.kind: Right.COMMENT,
+    ResolveTicket.kind: Right.MOVE,
+    LinkTicket.kind: Right.LINK,
+    AttachToTicket.kind: Right.ATTACH,
+    AttachText.kind: Right.ATTACH,
+    AttachComment.kind: Right.ATTACH,
+    PublishArchive.kind: Right.CREATE,
+    PublishPage.kind: Right.CREATE,
+    PublishDigest.kind: Right.CREATE,
+    LabelPage.kind: Right.EDIT,
+    AttachToPage.kind: Right.ATTACH,
+    UpdateSection.kind: Right.EDIT,
+    TellChannel.kind: Right.CREATE,
+    ReplyInThread.kind: Right.CREATE,
+    ShareChart.kind: Right.ATTACH,
+    PostDigest.kind: Right.CREATE,
 }
 
 V = TypeVar("V", bound=View)
@@ -165,12 +185,12 @@ class Delivery:
             waited = self.now - self.owed.created_at  # thousands may wait, and are woken once it is there
             pause = min(max(waited, _NEEDS_PAUSE), _LONGEST_NEEDS_PAUSE)
             return NotYet(self.now + pause, f"waits for {missing[0]}", missing[0])
-        return self._wait_a_moment() if self.owed.effect.kind in _NAMES_OTHERS else None
+        return self._wait_a_moment() if self.owed.effect.traits.names_others else None
 
     def _wait_a_moment(self) -> NotYet | None:
         """Let a text wait for what it names while that is on its way, or it would have to say `pending`."""
         until = self.owed.created_at + _MOMENT
-        missing = [key for key in getattr(self.owed.view, "links", {}).values() if key in self.coming]
+        missing = [key for key in links_of(self.owed.view).values() if key in self.coming]
         return NotYet(until, f"waits a moment for {missing[0]}", missing[0]) if missing and self.now < until else None
 
     def find_fault(self, error: PermanentError | AccountError) -> None:
@@ -183,21 +203,21 @@ class Delivery:
 
     def settle(self) -> Done | NotYet | None:
         """Find out whether an earlier request was carried out; None: it was not, or repeating it is harmless."""
-        match self.owed.effect.kind:
-            case EffectKind.OPEN_TICKET:
+        match self.owed.effect:
+            case OpenTicket():
                 ticket = self._tracker.find(self.target.name)
                 found = self._opened(ticket, self._ticket_text()) if ticket else None
                 return found or self._not_before(max(self._tracker.search_lag, self.in_flight))
-            case EffectKind.COMMENT_TICKET:
+            case CommentTicket():
                 mark = self._view(CommentView).mark
                 is_there = self._tracker.has_comment(self._external_id(self.target), mark)
                 found = self._commented(self._comment_text()) if is_there else None
-            case EffectKind.PUBLISH_ARCHIVE | EffectKind.PUBLISH_PAGE | EffectKind.PUBLISH_DIGEST:
+            case PublishArchive() | PublishPage() | PublishDigest():
                 page = self._wiki.find(self.target.name)
                 found = Done(self._made_page(page)) if page else None
-            case EffectKind.REPLY_IN_THREAD:
+            case ReplyInThread():
                 found = Done() if self._was_said() else None
-            case EffectKind.TELL_CHANNEL | EffectKind.POST_DIGEST:
+            case TellChannel() | PostDigest():
                 found = self._settle_message()
             case _:
                 found = None  # the port promises that the same again changes nothing
@@ -214,44 +234,44 @@ class Delivery:
                 return self._speak()
 
     def _tend_ticket(self) -> Done:
-        match self.owed.effect.kind:
-            case EffectKind.OPEN_TICKET:
+        match self.owed.effect:
+            case OpenTicket():
                 return self._open_ticket()
-            case EffectKind.COMMENT_TICKET:
+            case CommentTicket():
                 return self._comment()
-            case EffectKind.RESOLVE_TICKET:
+            case ResolveTicket():
                 self._tracker.move(self._external_id(self.target), TicketState.DONE)
-            case EffectKind.LINK_TICKET:
+            case LinkTicket():
                 self._link_ticket()
-            case EffectKind.ATTACH_TO_TICKET:
+            case AttachToTicket():
                 self._tracker.attach(self._external_id(self.target), self._chart())
-            case EffectKind.ATTACH_TEXT | EffectKind.ATTACH_COMMENT:
+            case AttachText() | AttachComment():
                 self._tracker.attach(self._external_id(self.target), self._whole_text())
         return Done()
 
     def _publish(self) -> Done:
-        match self.owed.effect.kind:
-            case EffectKind.PUBLISH_ARCHIVE | EffectKind.PUBLISH_PAGE:
+        match self.owed.effect:
+            case PublishArchive() | PublishPage():
                 return self._publish_page()
-            case EffectKind.UPDATE_SECTION:
+            case UpdateSection():
                 return self._update_section()
-            case EffectKind.PUBLISH_DIGEST:
+            case PublishDigest():
                 return self._tell_digest()
-            case EffectKind.LABEL_PAGE:
+            case LabelPage():
                 self._wiki.label(self._external_id(self.target), self._view(LabelsView).labels)
-            case EffectKind.ATTACH_TO_PAGE:
+            case AttachToPage():
                 self._wiki.attach(self._external_id(self.target), self._chart())
         return Done()
 
     def _speak(self) -> Done:
-        match self.owed.effect.kind:
-            case EffectKind.TELL_CHANNEL:
+        match self.owed.effect:
+            case TellChannel():
                 return self._tell_channel()
-            case EffectKind.REPLY_IN_THREAD:
+            case ReplyInThread():
                 return self._reply()
-            case EffectKind.POST_DIGEST:
+            case PostDigest():
                 return self._tell_digest()
-            case EffectKind.SHARE_CHART:
+            case ShareChart():
                 self._chat.share(self._posted(), self._chart())
         return Done()
 
@@ -289,7 +309,7 @@ class Delivery:
 
     def _opened(self, ticket: Ticket, text: TicketText) -> Done:
         """Bind the ticket; where its text was cut, the whole of it is owed as a file."""
-        owes = self._whole_of(EffectKind.ATTACH_TEXT, self._view(TicketView)) if text.cut else ()
+        owes = self._whole_of(AttachText, self._view(TicketView)) if text.cut else ()
         return Done(self._made_ticket(ticket), owes=owes)
 
     def _comment(self) -> Done:
@@ -302,11 +322,11 @@ class Delivery:
         return self.renderer.render_comment(self._tracker.markup, view, self._bind(view.links))
 
     def _commented(self, text: CommentText) -> Done:
-        return Done(owes=self._whole_of(EffectKind.ATTACH_COMMENT, self._view(CommentView)) if text.cut else ())
+        return Done(owes=self._whole_of(AttachComment, self._view(CommentView)) if text.cut else ())
 
-    def _whole_of(self, kind: EffectKind, view: TicketView | CommentView) -> tuple[tuple[Effect, View]]:
+    def _whole_of(self, kind: type[AttachText | AttachComment], view: View) -> tuple[tuple[Effect, View]]:
         effect = self.owed.effect
-        return ((Effect(kind, self.target, effect.cause, effect.incident_id, needs=(self.target,)), view),)
+        return ((kind(self.target, effect.cause, effect.incident_id, needs=(self.target,)), view),)
 
     def _link_ticket(self) -> None:
         report = self.known[self._view(LinkView).links["report"]]
@@ -319,7 +339,7 @@ class Delivery:
         return Done(self._made_page(self._wiki.create(self._page_draft())))
 
     def _page_draft(self) -> PageDraft:
-        if self.owed.effect.kind is EffectKind.PUBLISH_ARCHIVE:
+        if isinstance(self.owed.effect, PublishArchive):
             archive = self._view(ArchivePageView)
             text = self.renderer.render_archive_page(archive, self._bind(archive.links))
             return PageDraft(text.title, text.body, (), *self._parent(archive.links.get("pipeline")))
@@ -425,7 +445,7 @@ class Delivery:
 
     def _tell_digest(self) -> Done:
         view = self._view(DigestView)
-        if self.owed.effect.kind is EffectKind.POST_DIGEST:
+        if isinstance(self.owed.effect, PostDigest):
             return self._post(view.mark, self.renderer.render_digest(view, self._bind(view.links)), view.links)
         body = self.renderer.render_digest_page(view, self._bind(view.links))
         return Done(self._made_page(self._wiki.create(PageDraft(view.title, body))))

@@ -17,9 +17,10 @@ from sqlalchemy import Connection
 from bot.delivery.circuit_breaker import Gate, Traffic, gate_of
 from bot.delivery.delivery import CannotTellError, Delivery, Done, NotYet, Services, TicketFields
 from bot.delivery.late_binding import owe_mend, owe_mends
-from bot.domain.effects import CREATING, EffectKind
+from bot.domain.effects import PostDigest, TellChannel, UpdateSection
 from bot.domain.objects import ObjectKey, channel_of
 from bot.domain.rate_limits import Pauses
+from bot.domain.views import links_of
 from bot.errors import (
     AccountError,
     HeraldError,
@@ -407,9 +408,9 @@ class Dispatcher:
         """Owe an edit to messages and sections that said `pending` of an object that is there now."""
         effect = owed.effect
         chats = self.services.chats
-        if effect.kind in CREATING and done.made is not None:
+        if effect.traits.creates and done.made is not None:
             owe_mends(tx, chats, done.made, effect.incident_id, now)
-        if effect.kind in (EffectKind.TELL_CHANNEL, EffectKind.POST_DIGEST, EffectKind.UPDATE_SECTION):
+        if isinstance(effect, TellChannel | PostDigest | UpdateSection):
             for known in outbox.known_objects(tx, done.unbound).values():
                 owe_mend(tx, chats, owed, known, now)
 
@@ -516,5 +517,4 @@ def _why_parked(error: IntegrationError | TemplateError) -> ParkedFor:
 
 
 def _named_in(owed: Owed) -> list[ObjectKey]:
-    links = getattr(owed.view, "links", {})
-    return [owed.effect.target, *owed.effect.needs, *links.values()]
+    return [owed.effect.target, *owed.effect.needs, *links_of(owed.view).values()]

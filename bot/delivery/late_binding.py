@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from bot.domain.effects import EffectKind
+from bot.domain.effects import UpdateSection
 from bot.ports import Chat
 from bot.store import outbox, texts
 from bot.store.outbox import KnownObject, Owed
@@ -25,8 +25,8 @@ def owe_mends(
 def owe_mend(tx: Connection, chats: Mapping[str, Chat], text: Owed, shown: KnownObject, now: datetime) -> None:
     """Owe an edit to one text, where its service lets it be edited."""
     chat = chats.get(text.effect.target.service)
-    can_edit = text.effect.kind is EffectKind.UPDATE_SECTION or (chat is not None and chat.can_edit)
+    can_edit = isinstance(text.effect, UpdateSection) or (chat is not None and chat.can_edit)
     # What is still owed on the same object will show it, and must not be undone by a mend of an older text.
     if can_edit and text.view is not None and not outbox.is_followed(tx, text):
-        mend = text.effect.mend(shown.key.kind)
+        mend = text.effect.rebind(shown.key.kind)
         outbox.owe(tx, text.pipeline, [(mend, text.view)], now)

@@ -1,40 +1,60 @@
-"""Effects: the changes owed to the outside world, and which of them an event calls for."""
+"""Effects: the changes owed to the outside world. A closed sum: each is a class, and its traits are a row of one table.
+
+`docs/decisions/006-doubtful-ends.md` shows that table.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import NoneType
+from typing import ClassVar, Generic, Protocol, Self, TypeVar, get_args
 
 from bot.domain.objects import ObjectKey, ObjectKind
+from bot.domain.views import (
+    ArchivePageView,
+    ChartView,
+    CommentView,
+    DigestView,
+    LabelsView,
+    LinkView,
+    MessageView,
+    PipelinePageView,
+    RunPageView,
+    TicketView,
+    View,
+)
 
-_MENDED = "+"  # in a cause: the same words once more
+V_co = TypeVar("V_co", bound=View | None, covariant=True)
+
+_REBOUND = "+"  # in a cause: the same words once more
 
 
-class EffectKind(StrEnum):
-    OPEN_TICKET = "open_ticket"
-    COMMENT_TICKET = "comment_ticket"
-    RESOLVE_TICKET = "resolve_ticket"
-    LINK_TICKET = "link_ticket"
-    ATTACH_TO_TICKET = "attach_to_ticket"
-    ATTACH_TEXT = "attach_text"  # the whole text of a ticket that was cut
-    ATTACH_COMMENT = "attach_comment"  # and of a comment
-    PUBLISH_ARCHIVE = "publish_archive"  # the page of a year, below which its runs' pages are
-    PUBLISH_PAGE = "publish_page"
-    LABEL_PAGE = "label_page"
-    ATTACH_TO_PAGE = "attach_to_page"
-    UPDATE_SECTION = "update_section"
-    TELL_CHANNEL = "tell_channel"
-    REPLY_IN_THREAD = "reply_in_thread"
-    SHARE_CHART = "share_chart"  # in a message's thread
-    POST_DIGEST = "post_digest"
-    PUBLISH_DIGEST = "publish_digest"
+class Doubt(StrEnum):
+    """How it is settled that a request's end is not known, before anything is sent again."""
+
+    LOOKED_FOR = "looked for"
+    SAME_AGAIN = "sent again"  # the port promises that the same again changes nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
-    """One change owed; its id follows from what it changes and what caused it, so it is owed once."""
+class Traits(Generic[V_co]):
+    """What holds for every effect of a kind."""
 
-    kind: EffectKind
+    view: type[V_co]  # what it shows
+    doubt: Doubt
+    creates: bool = False  # nothing later on the object can do without
+    is_aside: bool = False  # what else happens to the object need not wait for it
+    names_others: bool = False  # in its text: it waits a moment for those that are on their way
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What all effects have; an id follows from what is changed and what caused it, so each is owed once."""
+
+    kind: ClassVar[str]  # as the outbox stores it: never to be changed
+    traits: ClassVar[Traits[View | None]]
+
     target: ObjectKey
     cause: str  # the run or fire, and the turn of the incident, that called for it
     incident_id: str | None = None
@@ -44,18 +64,18 @@ class Effect:
     def effect_id(self) -> str:
         return f"{self.kind}:{self.target}:{self.cause}"
 
-    def mend(self, shown: ObjectKind) -> Effect:
+    def rebind(self, shown: ObjectKind) -> Self:
         """Return the effect that says the same once more, now that what it could not show is there."""
-        return replace(self, cause=f"{self.cause}{_MENDED}{shown}")
+        return replace(self, cause=f"{self.cause}{_REBOUND}{shown}")
 
     @property
-    def is_mend(self) -> bool:
-        return _MENDED in self.cause
+    def is_rebound(self) -> bool:
+        return _REBOUND in self.cause
 
     @property
     def root_id(self) -> str:
-        """Return the id of the effect whose words these are: of a mend, that which it mends."""
-        return replace(self, cause=self.cause.split(_MENDED, 1)[0]).effect_id
+        """Return the id of the effect whose words these are: of one that is rebound, that which it was."""
+        return replace(self, cause=self.cause.split(_REBOUND, 1)[0]).effect_id
 
     @property
     def lane(self) -> str:
@@ -64,21 +84,133 @@ class Effect:
         What other effects on the same object need not wait for has a lane of its own, so that a ticket's comments do
         not wait for the page that a link on it shows.
         """
-        return f"{self.target}/{self.kind}" if self.kind in ASIDE else str(self.target)
+        return f"{self.target}/{self.kind}" if self.traits.is_aside else str(self.target)
 
 
-ASIDE = (  # what other effects on the same object need not wait for
-    EffectKind.LINK_TICKET,
-    EffectKind.ATTACH_TO_TICKET,
-    EffectKind.ATTACH_TEXT,
-    EffectKind.ATTACH_COMMENT,
-    EffectKind.LABEL_PAGE,
-    EffectKind.ATTACH_TO_PAGE,
-    EffectKind.REPLY_IN_THREAD,
-    EffectKind.SHARE_CHART,
-)
-CREATING = (
-    EffectKind.OPEN_TICKET,
-    EffectKind.PUBLISH_ARCHIVE,
-    EffectKind.PUBLISH_PAGE,
-)  # nothing later on the object can do without
+class Shows(Protocol[V_co]):
+    """An effect by what it shows."""
+
+    @property
+    def traits(self) -> Traits[V_co]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTicket(Change):
+    kind: ClassVar = "open_ticket"
+    traits: ClassVar[Traits[TicketView]] = Traits(TicketView, Doubt.LOOKED_FOR, creates=True, names_others=True)
+
+
+@dataclass(frozen=True, slots=True)
+class CommentTicket(Change):
+    kind: ClassVar = "comment_ticket"
+    traits: ClassVar[Traits[CommentView]] = Traits(CommentView, Doubt.LOOKED_FOR, names_others=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveTicket(Change):
+    kind: ClassVar = "resolve_ticket"
+    traits: ClassVar[Traits[None]] = Traits(NoneType, Doubt.SAME_AGAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTicket(Change):
+    kind: ClassVar = "link_ticket"
+    traits: ClassVar[Traits[LinkView]] = Traits(LinkView, Doubt.SAME_AGAIN, is_aside=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AttachToTicket(Change):
+    kind: ClassVar = "attach_to_ticket"
+    traits: ClassVar[Traits[ChartView]] = Traits(ChartView, Doubt.SAME_AGAIN, is_aside=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AttachText(Change):
+    """The whole text of a ticket that was cut."""
+
+    kind: ClassVar = "attach_text"
+    traits: ClassVar[Traits[TicketView]] = Traits(TicketView, Doubt.SAME_AGAIN, is_aside=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AttachComment(Change):
+    """The whole text of a comment that was cut."""
+
+    kind: ClassVar = "attach_comment"
+    traits: ClassVar[Traits[CommentView]] = Traits(CommentView, Doubt.SAME_AGAIN, is_aside=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishArchive(Change):
+    """The page of a year, below which its runs' pages are."""
+
+    kind: ClassVar = "publish_archive"
+    traits: ClassVar[Traits[ArchivePageView]] = Traits(ArchivePageView, Doubt.LOOKED_FOR, creates=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishPage(Change):
+    kind: ClassVar = "publish_page"
+    traits: ClassVar[Traits[RunPageView]] = Traits(RunPageView, Doubt.LOOKED_FOR, creates=True, names_others=True)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelPage(Change):
+    kind: ClassVar = "label_page"
+    traits: ClassVar[Traits[LabelsView]] = Traits(LabelsView, Doubt.SAME_AGAIN, is_aside=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AttachToPage(Change):
+    kind: ClassVar = "attach_to_page"
+    traits: ClassVar[Traits[ChartView]] = Traits(ChartView, Doubt.SAME_AGAIN, is_aside=True)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateSection(Change):
+    kind: ClassVar = "update_section"
+    traits: ClassVar[Traits[PipelinePageView]] = Traits(PipelinePageView, Doubt.SAME_AGAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class TellChannel(Change):
+    kind: ClassVar = "tell_channel"
+    traits: ClassVar[Traits[MessageView]] = Traits(MessageView, Doubt.LOOKED_FOR, names_others=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyInThread(Change):
+    kind: ClassVar = "reply_in_thread"
+    traits: ClassVar[Traits[CommentView]] = Traits(CommentView, Doubt.LOOKED_FOR, is_aside=True, names_others=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ShareChart(Change):
+    """A chart in a message's thread."""
+
+    kind: ClassVar = "share_chart"
+    traits: ClassVar[Traits[ChartView]] = Traits(ChartView, Doubt.SAME_AGAIN, is_aside=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PostDigest(Change):
+    kind: ClassVar = "post_digest"
+    traits: ClassVar[Traits[DigestView]] = Traits(DigestView, Doubt.LOOKED_FOR, names_others=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishDigest(Change):
+    kind: ClassVar = "publish_digest"
+    traits: ClassVar[Traits[DigestView]] = Traits(DigestView, Doubt.LOOKED_FOR, names_others=True)
+
+
+TicketEffect = OpenTicket | CommentTicket | ResolveTicket | LinkTicket | AttachToTicket | AttachText | AttachComment
+PageEffect = PublishArchive | PublishPage | LabelPage | AttachToPage | UpdateSection | PublishDigest
+MessageEffect = TellChannel | ReplyInThread | ShareChart | PostDigest
+Effect = TicketEffect | PageEffect | MessageEffect
+
+EFFECTS: tuple[type[Effect], ...] = get_args(Effect)
+BY_KIND = {each.kind: each for each in EFFECTS}
+ASIDE = tuple(each.kind for each in EFFECTS if each.traits.is_aside)
+CREATING = tuple(each.kind for each in EFFECTS if each.traits.creates)
+DIGESTS = (PostDigest.kind, PublishDigest.kind)

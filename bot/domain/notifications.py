@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
 
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import (
+    AttachToPage,
+    AttachToTicket,
+    CommentTicket,
+    Effect,
+    LabelPage,
+    LinkTicket,
+    OpenTicket,
+    PublishArchive,
+    PublishPage,
+    ReplyInThread,
+    ResolveTicket,
+    ShareChart,
+    TellChannel,
+    UpdateSection,
+)
 from bot.domain.incidents import Incident, Step, Turn
 from bot.domain.judge.findings import Outcome
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
@@ -99,60 +114,51 @@ def effects_of(
     return tuple(effects)
 
 
-def _ticket_effects(run_id: str, step: Step, places: Places, *, has_chart: bool) -> list[Effect]:
+def _ticket_effects(run_id: str, step: Step, places: Places, *, has_chart: bool) -> Iterator[Effect]:
     ticket = places.ticket(step.incident)
     if ticket is None:
-        return []
+        return
     incident, cause = step.incident.incident_id, f"{run_id}/{step.turn}"
     match step.turn:
         case Turn.FILED:
-            opened = [Effect(EffectKind.OPEN_TICKET, ticket, "opened", incident)]
+            yield OpenTicket(ticket, "opened", incident)
             if has_chart:
-                opened.append(Effect(EffectKind.ATTACH_TO_TICKET, ticket, cause, incident, needs=(ticket,)))
-            return opened
+                yield AttachToTicket(ticket, cause, incident, needs=(ticket,))
         case Turn.REPEATED:
-            return [Effect(EffectKind.COMMENT_TICKET, ticket, cause, incident)]
+            yield CommentTicket(ticket, cause, incident)
         case Turn.RESOLVED:
-            return [
-                Effect(EffectKind.COMMENT_TICKET, ticket, cause, incident),
-                Effect(EffectKind.RESOLVE_TICKET, ticket, cause, incident),
-            ]
+            yield CommentTicket(ticket, cause, incident)
+            yield ResolveTicket(ticket, cause, incident)
         case _:
-            return []
+            pass
 
 
 def _page_effects(
     run_id: str, places: Places, page: ObjectKey, incident_id: str | None, *, has_chart: bool
-) -> list[Effect]:
+) -> Iterator[Effect]:
     parent = ObjectKey(page.service, ObjectKind.PAGE, places.pipeline_page)
     archive = ObjectKey(page.service, ObjectKind.PAGE, places.archive_page)
-    effects = [
-        Effect(EffectKind.UPDATE_SECTION, parent, run_id),
-        Effect(EffectKind.PUBLISH_ARCHIVE, archive, "year", needs=(parent,)),
-        Effect(EffectKind.PUBLISH_PAGE, page, run_id, incident_id, needs=(archive,)),
-        Effect(EffectKind.LABEL_PAGE, page, run_id, needs=(page,)),
-    ]
+    yield UpdateSection(parent, run_id)
+    yield PublishArchive(archive, "year", needs=(parent,))
+    yield PublishPage(page, run_id, incident_id, needs=(archive,))
+    yield LabelPage(page, run_id, needs=(page,))
     if has_chart:
-        effects.append(Effect(EffectKind.ATTACH_TO_PAGE, page, run_id, needs=(page,)))
-    return effects
+        yield AttachToPage(page, run_id, needs=(page,))
 
 
-def _message_effects(run_id: str, step: Step, places: Places, *, has_chart: bool) -> list[Effect]:
+def _message_effects(run_id: str, step: Step, places: Places, *, has_chart: bool) -> Iterator[Effect]:
     message = places.message(step.incident)
     if message is None or step.turn not in _TOLD:
-        return []
+        return
     incident, cause = step.incident.incident_id, f"{run_id}/{step.turn}"
-    effects = [Effect(EffectKind.TELL_CHANNEL, message, cause, incident)]
+    yield TellChannel(message, cause, incident)
     if places.replies and step.turn is not Turn.FILED:
-        effects.append(Effect(EffectKind.REPLY_IN_THREAD, message, cause, incident, needs=(message,)))
+        yield ReplyInThread(message, cause, incident, needs=(message,))
     if places.shares_charts and step.turn is Turn.FILED and has_chart:
-        effects.append(Effect(EffectKind.SHARE_CHART, message, cause, incident, needs=(message,)))
-    return effects
+        yield ShareChart(message, cause, incident, needs=(message,))
 
 
-def _link_effects(run_id: str, step: Step, places: Places, page: ObjectKey | None) -> list[Effect]:
+def _link_effects(run_id: str, step: Step, places: Places, page: ObjectKey | None) -> Iterator[Effect]:
     ticket = places.ticket(step.incident)
-    if ticket is None or page is None or step.turn is not Turn.FILED:
-        return []
-    cause = f"{run_id}/{step.turn}"
-    return [Effect(EffectKind.LINK_TICKET, ticket, cause, step.incident.incident_id, needs=(ticket, page))]
+    if ticket is not None and page is not None and step.turn is Turn.FILED:
+        yield LinkTicket(ticket, f"{run_id}/{step.turn}", step.incident.incident_id, needs=(ticket, page))

@@ -361,6 +361,15 @@ View = (
 )
 
 
+def links_of(view: View | None) -> Mapping[str, ObjectKey]:
+    """Return the objects that a view names."""
+    match view:
+        case None | ChartView() | LabelsView():
+            return {}
+        case _:
+            return view.links
+
+
 @dataclass(frozen=True, slots=True)
 class Unset:
     """A field that a tracker refused, what was to be set, and the tracker's words."""

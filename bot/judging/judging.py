@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from bot.config.models import Config
 from bot.config.pipeline import PipelineSection
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import UpdateSection
 from bot.domain.fires import Fire, FireState
 from bot.domain.history import open_standing, settle_past
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance
@@ -361,7 +361,7 @@ class Judging:
         last = history[-1]
         occasion = self._occasion(RunResult(last.run), on.assessment, history, on.steps, on.now)
         standing = _still_standing(incidents.standing(tx, last.series), (silence,))
-        effect = Effect(EffectKind.UPDATE_SECTION, page, f"{silence.incident.incident_id}/{silence.turn}")
+        effect = UpdateSection(page, f"{silence.incident.incident_id}/{silence.turn}")
         view = run_views.view_of(effect, replace(occasion, standing=standing))
         outbox.owe(tx, self.name, [(effect, view)], on.now)
 

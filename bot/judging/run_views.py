@@ -8,10 +8,33 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
+from typing import assert_never
 from zoneinfo import ZoneInfo
 
 from bot.config.pipeline import MetricSection, PipelineSection
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import (
+    AttachComment,
+    AttachText,
+    AttachToPage,
+    AttachToTicket,
+    CommentTicket,
+    Effect,
+    LabelPage,
+    LinkTicket,
+    MessageEffect,
+    OpenTicket,
+    PageEffect,
+    PostDigest,
+    PublishArchive,
+    PublishDigest,
+    PublishPage,
+    ReplyInThread,
+    ResolveTicket,
+    ShareChart,
+    TellChannel,
+    TicketEffect,
+    UpdateSection,
+)
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
 from bot.domain.job_protocol import COMMIT_TAG, INTERVAL_ENDS
 from bot.domain.judge import Against, Assessment, Finding, Outcome, Reason, SeriesState
@@ -128,34 +151,66 @@ def year_of(run: Run, zone: ZoneInfo) -> int:
 
 
 def view_of(effect: Effect, on: Occasion) -> View | None:
-    """Return what the effect shows."""
-    step = next((step for step in on.steps if step.incident.incident_id == effect.incident_id), None)
-    match effect.kind:
-        case EffectKind.ATTACH_TO_TICKET | EffectKind.ATTACH_TO_PAGE | EffectKind.SHARE_CHART:
-            return chart_view(on, None if effect.kind is EffectKind.ATTACH_TO_PAGE else step)
-        case EffectKind.PUBLISH_ARCHIVE:
-            return archive_page_view(on)
-        case EffectKind.PUBLISH_PAGE:
-            return run_page_view(on)
-        case EffectKind.LABEL_PAGE:
-            return LabelsView(_labels(on))
-        case EffectKind.UPDATE_SECTION:
-            return pipeline_page_view(on)
-        case EffectKind.RESOLVE_TICKET | EffectKind.POST_DIGEST | EffectKind.PUBLISH_DIGEST:
-            return None  # shows nothing, or what no single run says
-        case EffectKind.ATTACH_TEXT | EffectKind.ATTACH_COMMENT:
-            return None  # what another effect does
-        case EffectKind.LINK_TICKET:
+    """Return what the effect shows; None for what shows nothing, or what no single run says."""
+    if isinstance(effect, TicketEffect):
+        return _on_ticket(effect, on)
+    if isinstance(effect, PageEffect):
+        return _on_page(effect, on)
+    if isinstance(effect, MessageEffect):
+        return _in_channel(effect, replace(on, locale=on.channel_locale))
+    assert_never(effect)
+
+
+def _on_ticket(effect: TicketEffect, on: Occasion) -> View | None:
+    match effect:
+        case OpenTicket():
+            return ticket_view(on, _step_of(effect, on))
+        case CommentTicket():
+            return comment_view(on, _step_of(effect, on), effect)
+        case AttachToTicket():
+            return chart_view(on, _step_of(effect, on))
+        case LinkTicket():
             return LinkView(_links(report=on.page))
-    assert step is not None
-    match effect.kind:
-        case EffectKind.OPEN_TICKET:
-            return ticket_view(on, step)
-        case EffectKind.COMMENT_TICKET | EffectKind.REPLY_IN_THREAD:
-            locale = on.channel_locale if effect.kind is EffectKind.REPLY_IN_THREAD else on.locale
-            return comment_view(replace(on, locale=locale), step, effect)
-        case EffectKind.TELL_CHANNEL:
-            return message_view(replace(on, locale=on.channel_locale), step)
+        case ResolveTicket() | AttachText() | AttachComment():
+            return None
+        case _:
+            assert_never(effect)
+
+
+def _on_page(effect: PageEffect, on: Occasion) -> View | None:
+    match effect:
+        case PublishArchive():
+            return archive_page_view(on)
+        case PublishPage():
+            return run_page_view(on)
+        case LabelPage():
+            return LabelsView(_labels(on))
+        case AttachToPage():
+            return chart_view(on)
+        case UpdateSection():
+            return pipeline_page_view(on)
+        case PublishDigest():
+            return None
+        case _:
+            assert_never(effect)
+
+
+def _in_channel(effect: MessageEffect, on: Occasion) -> View | None:
+    match effect:
+        case TellChannel():
+            return message_view(on, _step_of(effect, on))
+        case ReplyInThread():
+            return comment_view(on, _step_of(effect, on), effect)
+        case ShareChart():
+            return chart_view(on, _step_of(effect, on))
+        case PostDigest():
+            return None
+        case _:
+            assert_never(effect)
+
+
+def _step_of(effect: Effect, on: Occasion) -> Step:
+    return next(step for step in on.steps if step.incident.incident_id == effect.incident_id)
 
 
 def ticket_view(on: Occasion, step: Step) -> TicketView:

@@ -16,7 +16,7 @@ from bot.config.pipeline import MetricSection, PipelineSection
 from bot.config.timetable import latest_until
 from bot.domain.blindness import Visibility, visibility
 from bot.domain.digest import LINES, Chosen, DigestSection, choose_lines, is_quiet
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import Effect, PostDigest, PublishDigest
 from bot.domain.fires import FireState
 from bot.domain.incidents import Incident, IncidentState, Kind
 from bot.domain.judge import Finding, Outcome
@@ -120,11 +120,11 @@ def owe_digest(herald: Herald, due_at: datetime, since: datetime | None = None) 
     if section.chat is not None:
         name = f"{section.channel} {instance}-digest-{due_at:%Y%m%dT%H%M%S}"
         message = ObjectKey(section.chat, ObjectKind.MESSAGE, name)
-        owed.append((Effect(EffectKind.POST_DIGEST, message, "digest"), view))
+        owed.append((PostDigest(message, "digest"), view))
     if section.wiki is not None:
         paged = compose_digest(herald, since, herald.config.locale_of(DIGEST)).view
         page = ObjectKey(section.wiki, ObjectKind.PAGE, paged.title)
-        owed.append((Effect(EffectKind.PUBLISH_DIGEST, page, "digest"), paged))
+        owed.append((PublishDigest(page, "digest"), paged))
     is_skipped = section.skip_if_quiet and view.is_quiet
     now = herald.around.clock()
     with herald.database.begin() as tx:

@@ -26,23 +26,20 @@ from sqlalchemy import (
     update,
 )
 
-from bot.domain.effects import ASIDE, CREATING, Effect, EffectKind
+from bot.domain.effects import (
+    ASIDE,
+    CREATING,
+    DIGESTS,
+    Effect,
+    TellChannel,
+)
 from bot.domain.objects import Bound, ObjectKey, ObjectKind, channel_of
 from bot.domain.views import (
-    ArchivePageView,
-    ChartView,
-    CommentView,
-    DigestView,
-    LabelsView,
-    LinkView,
-    MessageView,
-    PipelinePageView,
-    RunPageView,
-    TicketView,
     View,
 )
 from bot.errors import AccountError, MissingError
 from bot.store.codec import dump, load
+from bot.store.effect_json import dump_effect, effect_class, load_effect
 from bot.store.owners import TakeOver, ran_out
 from bot.store.pieces import AT_ONCE, in_pieces
 from bot.store.tables import objects, outbox
@@ -138,12 +135,12 @@ def owe(
             lane=effect.lane,
             pipeline=pipeline,
             incident_id=effect.incident_id,
-            effect=dump(effect),
+            effect=dump_effect(effect),
             view=None if view is None else dump(view),
             state=EffectState.PENDING,
             not_before=now,
             created_at=now,
-            sent_at=asked_before if effect.kind in CREATING else None,
+            sent_at=asked_before if effect.traits.creates else None,
         )
 
 
@@ -153,7 +150,7 @@ class Closed:
 
     services: Collection[str] = ()
     channels: Collection[tuple[str, str]] = ()  # of a chat: its name in config, and the channel's
-    kinds: Collection[tuple[str, EffectKind]] = ()  # of effects on a service
+    kinds: Collection[tuple[str, str]] = ()  # of effects on a service
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +210,7 @@ def claim_next(
     )
     while (row := tx.execute(select(outbox).where(outbox.c.seq == first.scalar_subquery())).first()) is not None:
         try:
-            owed = read_owed(row, _view(row), load(Effect, row.effect))
+            owed = read_owed(row, _view(row), load_effect(row.effect))
         except ValueError as error:
             _park_unreadable(tx, row.seq, now, error)
             continue
@@ -349,7 +346,7 @@ def refusals(tx: Connection) -> Sequence[Refusal]:
     is_held = outbox.c.state == EffectState.PENDING, outbox.c.parked_for.in_(HELD)
     found: dict[tuple[str, str | None], list[Row[Any]]] = {}
     for row in tx.execute(select(outbox).where(*is_held).order_by(outbox.c.not_before)):
-        target = load(Effect, row.effect).target
+        target = load_effect(row.effect).target
         found.setdefault((target.service, channel_of(target)), []).append(row)
     return [
         Refusal(
@@ -549,9 +546,9 @@ def place_of(tx: Connection, target: ObjectKey) -> str | None:
 
 def asked_in_doubt(tx: Connection, owed: Owed) -> datetime | None:
     """Return when a message was first asked for by an earlier effect that is parked, its end not known."""
-    if owed.effect.kind is not EffectKind.TELL_CHANNEL:
+    if not isinstance(owed.effect, TellChannel):
         return None
-    earlier = outbox.c.lane == owed.effect.lane, outbox.c.seq < owed.seq, outbox.c.kind == EffectKind.TELL_CHANNEL
+    earlier = outbox.c.lane == owed.effect.lane, outbox.c.seq < owed.seq, outbox.c.kind == TellChannel.kind
     parked = outbox.c.state == EffectState.PARKED, outbox.c.sent_at.is_not(None)
     found: datetime | None = tx.scalar(select(func.min(outbox.c.sent_at)).where(*earlier, *parked))
     return found
@@ -559,9 +556,8 @@ def asked_in_doubt(tx: Connection, owed: Owed) -> datetime | None:
 
 def last_digest(tx: Connection, until: datetime | None = None) -> datetime | None:
     """Return when the latest digest was owed, of those *until* then: a clock may have been ahead."""
-    digests = (EffectKind.POST_DIGEST, EffectKind.PUBLISH_DIGEST)
-    owed = select(func.min(outbox.c.created_at).label("first")).where(outbox.c.kind.in_(digests))
-    each = owed.group_by(outbox.c.lane).subquery()  # one that is mended is owed again
+    owed = select(func.min(outbox.c.created_at).label("first")).where(outbox.c.kind.in_(DIGESTS))
+    each = owed.group_by(outbox.c.lane).subquery()  # one that is rebound is owed again
     latest = select(func.max(each.c.first))
     moment: datetime | None = tx.scalar(latest if until is None else latest.where(each.c.first <= until))
     return moment
@@ -590,7 +586,7 @@ def owe_anew(tx: Connection, key: ObjectKey, now: datetime, *, lanes: Collection
         outbox.c.state.in_((EffectState.DELIVERED, EffectState.PARKED)),
     )
     effects = {
-        row.seq: load(Effect, row.effect) for row in tx.execute(select(outbox.c.seq, outbox.c.effect).where(*again))
+        row.seq: load_effect(row.effect) for row in tx.execute(select(outbox.c.seq, outbox.c.effect).where(*again))
     }
     needed = {need for effect in effects.values() for need in effect.needs if need != key}
     there = {key, *known_objects(tx, needed), *coming(tx, needed)}
@@ -626,26 +622,6 @@ def _held(owed: Owed, owner: str) -> tuple[Any, ...]:
     return and_(outbox.c.seq == owed.seq, outbox.c.owner == owner), outbox.c.state == EffectState.PENDING
 
 
-_VIEWS: dict[EffectKind, type[View]] = {
-    EffectKind.OPEN_TICKET: TicketView,
-    EffectKind.COMMENT_TICKET: CommentView,
-    EffectKind.LINK_TICKET: LinkView,
-    EffectKind.ATTACH_TO_TICKET: ChartView,
-    EffectKind.ATTACH_TEXT: TicketView,
-    EffectKind.ATTACH_COMMENT: CommentView,
-    EffectKind.ATTACH_TO_PAGE: ChartView,
-    EffectKind.PUBLISH_ARCHIVE: ArchivePageView,
-    EffectKind.PUBLISH_PAGE: RunPageView,
-    EffectKind.LABEL_PAGE: LabelsView,
-    EffectKind.UPDATE_SECTION: PipelinePageView,
-    EffectKind.TELL_CHANNEL: MessageView,
-    EffectKind.REPLY_IN_THREAD: CommentView,
-    EffectKind.SHARE_CHART: ChartView,
-    EffectKind.POST_DIGEST: DigestView,
-    EffectKind.PUBLISH_DIGEST: DigestView,
-}
-
-
 def read_row(row: Row[Any]) -> Owed:
     """Read a whole row of the outbox; what it shows is left out where that cannot be read."""
     try:
@@ -655,17 +631,17 @@ def read_row(row: Row[Any]) -> Owed:
 
 
 def _view(row: Row[Any]) -> View | None:
-    return None if row.view is None else load(_VIEWS[EffectKind(row.kind)], row.view)
+    return None if row.view is None else load(effect_class(row.kind).traits.view, row.view)
 
 
 def _effect(row: Row[Any]) -> Effect:
     """Read what is to be done; where that cannot be read, what the other columns say of it."""
     try:
-        return load(Effect, row.effect)
+        return load_effect(row.effect)
     except ValueError:
-        kind = EffectKind(row.kind)
+        kind = row.kind
         target = ObjectKey.read(row.lane.removesuffix(f"/{kind}"))
-        return Effect(kind, target, row.effect_id.removeprefix(f"{kind}:{target}:"), row.incident_id)
+        return effect_class(kind)(target, row.effect_id.removeprefix(f"{kind}:{target}:"), row.incident_id)
 
 
 def read_owed(row: Row[Any], view: View | None, effect: Effect | None = None) -> Owed:

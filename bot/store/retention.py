@@ -9,10 +9,11 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, or_, select
 
-from bot.domain.effects import EffectKind
+from bot.domain.effects import DIGESTS, PublishArchive, UpdateSection
 from bot.domain.fires import FireState
 from bot.domain.incidents import Incident, IncidentState
 from bot.domain.objects import ObjectKey, ObjectKind
+from bot.domain.views import links_of
 from bot.store.codec import load
 from bot.store.outbox import EffectState, each_outstanding, last_digest
 from bot.store.pieces import AT_ONCE, in_pieces
@@ -23,7 +24,6 @@ _LATEST_ACCEPTED = 30  # of each series: they are its baseline
 _LATEST_FIRES = 10  # of each pipeline and kind: they number the next one, and say what another one was followed by
 _OVERLAP = timedelta(days=1)  # of a pipeline that config no longer has
 _CLOCK_SKEW = timedelta(days=1)  # a run that ended so much later than Herald looked may have been seen
-_DIGESTS = (EffectKind.POST_DIGEST, EffectKind.PUBLISH_DIGEST)
 
 
 def forget(tx: Connection, before: datetime, overlaps: Mapping[str, timedelta]) -> int:
@@ -103,10 +103,10 @@ def _forget_effects(tx: Connection, before: datetime) -> int:
     """Delete what was delivered or cancelled, but for the latest digest and what says which pages are kept true."""
     done = outbox.c.state.in_((EffectState.DELIVERED, EffectState.CANCELLED))
     needed = or_(outbox.c.incident_id.is_(None), outbox.c.incident_id.not_in(select(incidents.c.incident_id)))
-    latest = select(func.max(outbox.c.seq)).where(outbox.c.kind == EffectKind.UPDATE_SECTION).group_by(outbox.c.lane)
-    unneeded = [outbox.c.kind != EffectKind.PUBLISH_ARCHIVE, outbox.c.seq.not_in(latest)]
+    latest = select(func.max(outbox.c.seq)).where(outbox.c.kind == UpdateSection.kind).group_by(outbox.c.lane)
+    unneeded = [outbox.c.kind != PublishArchive.kind, outbox.c.seq.not_in(latest)]
     if (digest := last_digest(tx)) is not None:
-        unneeded.append(or_(outbox.c.kind.not_in(_DIGESTS), outbox.c.created_at < digest))
+        unneeded.append(or_(outbox.c.kind.not_in(DIGESTS), outbox.c.created_at < digest))
     old = select(outbox.c.seq).where(done, needed, outbox.c.created_at < before, *unneeded)
     return _delete(tx, outbox.c.seq, list(tx.scalars(old)))
 
@@ -137,8 +137,8 @@ def _named(tx: Connection) -> Iterator[ObjectKey]:
     for owed in each_outstanding(tx):
         yield owed.effect.target
         yield from owed.effect.needs
-        yield from getattr(owed.view, "links", {}).values()
-    pages = (EffectKind.UPDATE_SECTION, EffectKind.PUBLISH_ARCHIVE)  # each in the lane of its page
+        yield from links_of(owed.view).values()
+    pages = (UpdateSection.kind, PublishArchive.kind)  # each in the lane of its page
     yield from map(ObjectKey.read, tx.scalars(select(outbox.c.lane).where(outbox.c.kind.in_(pages)).distinct()))
 
 

@@ -7,21 +7,22 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, literal_column, select, update
 
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import PostDigest, TellChannel, UpdateSection
 from bot.domain.objects import ObjectKey
-from bot.store.codec import load
+from bot.domain.views import links_of
+from bot.store.effect_json import load_effect
 from bot.store.outbox import EffectState, Owed, read_row
 from bot.store.pieces import in_pieces
 from bot.store.tables import outbox
 
-_KEPT_TRUE = (EffectKind.UPDATE_SECTION, EffectKind.POST_DIGEST)  # beside the messages of incidents
+_KEPT_TRUE = (UpdateSection.kind, PostDigest.kind)  # beside the messages of incidents
 
 
 def messages_missing(tx: Connection, made: ObjectKey, incident_id: str | None) -> Sequence[Owed]:
     """Return the incident's messages as they stand in their channels where these could not show *made* yet."""
     query = select(outbox).where(
         outbox.c.incident_id == incident_id,
-        outbox.c.kind == EffectKind.TELL_CHANNEL,
+        outbox.c.kind == TellChannel.kind,
         outbox.c.state == EffectState.DELIVERED,
     )
     standing = _newest(tx.execute(query).all())
@@ -41,19 +42,19 @@ def texts_missing(tx: Connection, made: ObjectKey) -> Sequence[Owed]:
 
 
 def _is_outdone(tx: Connection, row: Row[Any]) -> bool:
-    """Say whether newer words stand on the object than a row's, or the same, mended once more."""
-    root_id = load(Effect, row.effect).root_id
-    later = (load(Effect, text) for text in _delivered_after(tx, row.lane, row.seq))
-    return any(not effect.is_mend or effect.root_id == root_id for effect in later)
+    """Say whether newer words stand on the object than a row's, or the same, bound anew."""
+    root_id = load_effect(row.effect).root_id
+    later = (load_effect(text) for text in _delivered_after(tx, row.lane, row.seq))
+    return any(not effect.is_rebound or effect.root_id == root_id for effect in later)
 
 
 def is_overtaken(tx: Connection, owed: Owed) -> bool:
     """Say whether newer words than these stand on the object, which were owed later and delivered before.
 
-    A mend is as old as the words that it mends.
+    What is rebound is as old as the words that it was.
     """
     root = tx.scalar(select(outbox.c.seq).where(outbox.c.effect_id == owed.effect.root_id)) or owed.seq
-    return any(not load(Effect, text).is_mend for text in _delivered_after(tx, owed.effect.lane, root))
+    return any(not load_effect(text).is_rebound for text in _delivered_after(tx, owed.effect.lane, root))
 
 
 def _delivered_after(tx: Connection, lane: str, seq: int) -> Iterator[str]:
@@ -62,17 +63,17 @@ def _delivered_after(tx: Connection, lane: str, seq: int) -> Iterator[str]:
 
 
 def _newest(rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
-    """Return the row of each lane whose words are the newest: a mend is as old as the words that it mends."""
+    """Return the row of each lane whose words are the newest: what is rebound is as old as the words that it was."""
     ages = {row.effect_id: row.seq for row in rows}
-    roots = {row.seq: ages.get(load(Effect, row.effect).root_id, row.seq) for row in rows}
+    roots = {row.seq: ages.get(load_effect(row.effect).root_id, row.seq) for row in rows}
     by_age = sorted(rows, key=lambda row: (roots[row.seq], row.seq))
     return list({row.lane: row for row in by_age}.values())
 
 
 def unbind(tx: Connection, keys: Collection[ObjectKey]) -> None:
-    """Note that texts which show these objects do not show what is so: they are mended like those that could not."""
+    """Note that texts which show these objects do not show what is so, and are bound anew like those that could not."""
     for row in (*_messages_about(tx, keys), *_kept_true(tx)):
-        shown = [key for key in getattr(read_row(row).view, "links", {}).values() if key in keys]
+        shown = [key for key in links_of(read_row(row).view).values() if key in keys]
         unbound = dict.fromkeys([*filter(None, row.unbound.split("\n")), *map(str, shown)])
         if shown:
             tx.execute(update(outbox).where(outbox.c.seq == row.seq).values(unbound="\n".join(unbound)))
@@ -92,7 +93,7 @@ def incidents_of(tx: Connection, keys: Iterable[ObjectKey]) -> dict[ObjectKey, s
 def _messages_about(tx: Connection, keys: Collection[ObjectKey]) -> Iterator[Row[Any]]:
     """Yield the messages of incidents that these objects were made for, as they stand in their channels."""
     for some in in_pieces(set(incidents_of(tx, keys).values())):
-        told = outbox.c.incident_id.in_(some), outbox.c.kind == EffectKind.TELL_CHANNEL
+        told = outbox.c.incident_id.in_(some), outbox.c.kind == TellChannel.kind
         query = select(outbox).where(*told, outbox.c.state == EffectState.DELIVERED)
         yield from _newest(tx.execute(query).all())
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import TellChannel
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.store import Database, outbox
 from tests.unit.state_samples import message_view
@@ -86,7 +86,7 @@ def owing(sqlite_url: str, tmp_path: Path) -> Path:
         for number in range(OWED):
             target = ObjectKey("hook", ObjectKind.MESSAGE, f"C{number} test-{number}")
             view = replace(message_view(), mark=f"mark-{number}", links={})
-            outbox.owe(tx, "p", [(Effect(EffectKind.TELL_CHANNEL, target, "opened"), view)], now)
+            outbox.owe(tx, "p", [(TellChannel(target, "opened"), view)], now)
     database.close()
     return tmp_path / "state.db"
 

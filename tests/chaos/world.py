@@ -14,7 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from bot.config.models import Config
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import (
+    AttachToPage,
+    AttachToTicket,
+    CommentTicket,
+    Effect,
+    LabelPage,
+    LinkTicket,
+    OpenTicket,
+    PublishArchive,
+    PublishPage,
+    ReplyInThread,
+    ResolveTicket,
+    ShareChart,
+    TellChannel,
+    UpdateSection,
+)
 from bot.domain.incidents import Kind
 from bot.domain.judge import Outcome, Reason
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
@@ -162,26 +177,26 @@ class Told:
         """Yield all effects in the order in which they fall due."""
         about, ticket, page, views = self.incident_id, self.ticket, self.page, _Views(self)
         slack = self.message("slack")
-        yield Effect(EffectKind.UPDATE_SECTION, self.parent, about), views.pipeline
-        yield Effect(EffectKind.PUBLISH_ARCHIVE, self.archive, "year", needs=(self.parent,)), views.archive
-        yield Effect(EffectKind.PUBLISH_PAGE, page, about, about, needs=(self.archive,)), views.page
-        yield Effect(EffectKind.LABEL_PAGE, page, about, needs=(page,)), LabelsView(("herald", self.marker))
-        yield Effect(EffectKind.OPEN_TICKET, ticket, "opened", about), views.ticket
-        yield Effect(EffectKind.LINK_TICKET, ticket, about, about, needs=(ticket, page)), LinkView({"report": page})
+        yield UpdateSection(self.parent, about), views.pipeline
+        yield PublishArchive(self.archive, "year", needs=(self.parent,)), views.archive
+        yield PublishPage(page, about, about, needs=(self.archive,)), views.page
+        yield LabelPage(page, about, needs=(page,)), LabelsView(("herald", self.marker))
+        yield OpenTicket(ticket, "opened", about), views.ticket
+        yield LinkTicket(ticket, about, about, needs=(ticket, page)), LinkView({"report": page})
         if self.has_picture:
-            yield Effect(EffectKind.ATTACH_TO_PAGE, page, about, needs=(page,)), views.chart
-            yield Effect(EffectKind.ATTACH_TO_TICKET, ticket, about, about, needs=(ticket,)), views.chart
-        yield Effect(EffectKind.TELL_CHANNEL, slack, "filed", about), views.message(Tone.BAD)
+            yield AttachToPage(page, about, needs=(page,)), views.chart
+            yield AttachToTicket(ticket, about, about, needs=(ticket,)), views.chart
+        yield TellChannel(slack, "filed", about), views.message(Tone.BAD)
         if self.hook is not None:
-            yield Effect(EffectKind.TELL_CHANNEL, self.message(self.hook), "filed", about), views.message(Tone.BAD)
+            yield TellChannel(self.message(self.hook), "filed", about), views.message(Tone.BAD)
         if self.has_picture:
-            yield Effect(EffectKind.SHARE_CHART, slack, about, about, needs=(slack,)), views.chart
+            yield ShareChart(slack, about, about, needs=(slack,)), views.chart
         for mark in self.comments:
-            yield Effect(EffectKind.COMMENT_TICKET, ticket, mark, about), views.comment(mark)
+            yield CommentTicket(ticket, mark, about), views.comment(mark)
             if self.has_picture:
-                yield Effect(EffectKind.REPLY_IN_THREAD, slack, mark, about, needs=(slack,)), views.comment(mark)
-        yield Effect(EffectKind.RESOLVE_TICKET, ticket, "resolved", about), None
-        yield Effect(EffectKind.TELL_CHANNEL, slack, "resolved", about), views.message(Tone.GOOD)
+                yield ReplyInThread(slack, mark, about, needs=(slack,)), views.comment(mark)
+        yield ResolveTicket(ticket, "resolved", about), None
+        yield TellChannel(slack, "resolved", about), views.message(Tone.GOOD)
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from typing import Any
 
 from sqlalchemy import Engine, Pool, event, insert
 
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import CommentTicket, Effect, OpenTicket, TellChannel
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, mint_id
 from bot.domain.judge import Outcome
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.domain.views import View
 from bot.store import Database, runs
 from bot.store.codec import dump
+from bot.store.effect_json import dump_effect
 from bot.store.outbox import EffectState
 from bot.store.tables import incidents, objects, outbox
 from tests.unit.state_samples import NOON, comment_view, judged, message_view, run_at, ticket_view
@@ -57,12 +58,12 @@ class Each:
     def effects(self) -> Iterator[tuple[Effect, View | None]]:
         """Yield a ticket and a message, each naming the other's place."""
         view = replace(ticket_view(), marker=self.ticket.name)
-        yield Effect(EffectKind.OPEN_TICKET, self.ticket, "opened", self.incident_id), view
+        yield OpenTicket(self.ticket, "opened", self.incident_id), view
         told = replace(message_view(ticket=self.ticket), mark=f"test-{self.incident_id}")
-        yield Effect(EffectKind.TELL_CHANNEL, self.message, self.opened_by, self.incident_id), told
+        yield TellChannel(self.message, self.opened_by, self.incident_id), told
 
     def comment(self) -> tuple[Effect, View]:
-        return Effect(EffectKind.COMMENT_TICKET, self.ticket, "again", self.incident_id), comment_view(self.opened_by)
+        return CommentTicket(self.ticket, "again", self.incident_id), comment_view(self.opened_by)
 
 
 def many(number: int, pipelines: int = 20) -> list[Each]:
@@ -98,7 +99,7 @@ def effect_row(pipeline: str, effect: Effect, view: View | None, **changes: Any)
         "lane": effect.lane,
         "pipeline": pipeline,
         "incident_id": effect.incident_id,
-        "effect": dump(effect),
+        "effect": dump_effect(effect),
         "view": None if view is None else dump(view),
         "state": EffectState.PENDING,
         "not_before": NOON,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import CommentTicket, Effect, LabelPage, LinkTicket, OpenTicket, ResolveTicket, TellChannel
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
@@ -78,27 +78,27 @@ def message_view(**links: ObjectKey) -> MessageView:
 
 
 def open_ticket(**links: ObjectKey) -> tuple[Effect, View]:
-    return Effect(EffectKind.OPEN_TICKET, TICKET, "opened", INCIDENT), ticket_view(**links)
+    return OpenTicket(TICKET, "opened", INCIDENT), ticket_view(**links)
 
 
 def comment(cause: str) -> tuple[Effect, View]:
-    return Effect(EffectKind.COMMENT_TICKET, TICKET, cause, INCIDENT), comment_view(f"mark-{cause}")
+    return CommentTicket(TICKET, cause, INCIDENT), comment_view(f"mark-{cause}")
 
 
 def resolve(cause: str) -> tuple[Effect, View | None]:
-    return Effect(EffectKind.RESOLVE_TICKET, TICKET, cause, INCIDENT), None
+    return ResolveTicket(TICKET, cause, INCIDENT), None
 
 
 def link(cause: str = "run5") -> tuple[Effect, View]:
-    return Effect(EffectKind.LINK_TICKET, TICKET, cause, INCIDENT, needs=(TICKET, PAGE)), LinkView({"report": PAGE})
+    return LinkTicket(TICKET, cause, INCIDENT, needs=(TICKET, PAGE)), LinkView({"report": PAGE})
 
 
 def label(cause: str = "run5") -> tuple[Effect, View]:
-    return Effect(EffectKind.LABEL_PAGE, PAGE, cause, needs=(PAGE,)), LabelsView(("herald", TICKET.name))
+    return LabelPage(PAGE, cause, needs=(PAGE,)), LabelsView(("herald", TICKET.name))
 
 
 def tell(cause: str, **links: ObjectKey) -> tuple[Effect, View]:
-    return Effect(EffectKind.TELL_CHANNEL, MESSAGE, cause, INCIDENT), message_view(**links)
+    return TellChannel(MESSAGE, cause, INCIDENT), message_view(**links)
 
 
 def known(key: ObjectKey, external_id: str, place: str = "") -> KnownObject:
@@ -112,4 +112,4 @@ def owe(database, *effects: tuple[Effect, View | None], now: datetime = NOON) ->
 
 def owed_kinds(database) -> list[str]:
     with database.begin() as tx:
-        return [owed.effect.kind.value for owed in outbox.outstanding(tx)]
+        return [owed.effect.kind for owed in outbox.outstanding(tx)]

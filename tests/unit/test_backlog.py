@@ -15,7 +15,7 @@ from bot.cli.main import app
 from bot.config.models import Config
 from bot.delivery.delivery import Services
 from bot.delivery.dispatcher import DrainReport
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import LinkTicket, OpenTicket, TellChannel
 from bot.domain.fires import FireState
 from bot.domain.incidents import IncidentState
 from bot.domain.objects import ObjectKey, ObjectKind
@@ -232,7 +232,7 @@ def test_what_cannot_go_yet_is_walked_over_without_reading_its_rows(sqlite_datab
     owe_behind(sqlite_database, 500, **head)
     owe(sqlite_database, tell("a"))
     with counted() as work, sqlite_database.begin() as tx:
-        assert outbox.claim_next(tx, "host/1/1/a", NOON, NOON).effect.kind is EffectKind.TELL_CHANNEL
+        assert outbox.claim_next(tx, "host/1/1/a", NOON, NOON).effect.kind == TellChannel.kind
         assert outbox.claim_next(tx, "host/1/1/a", NOON, NOON, Closed({"slack"})) is None
     assert work.hundreds < 1200
 
@@ -240,8 +240,8 @@ def test_what_cannot_go_yet_is_walked_over_without_reading_its_rows(sqlite_datab
 def test_nothing_is_due_behind_what_is_parked_nor_what_waits_for_it(database):
     owe(database, open_ticket(), comment("a"), link())
     with database.begin() as tx:
-        tx.execute(update(table).where(table.c.kind == EffectKind.OPEN_TICKET).values(state=EffectState.PARKED))
-        tx.execute(update(table).where(table.c.kind == EffectKind.LINK_TICKET).values(waits_for=str(TICKET)))
+        tx.execute(update(table).where(table.c.kind == OpenTicket.kind).values(state=EffectState.PARKED))
+        tx.execute(update(table).where(table.c.kind == LinkTicket.kind).values(waits_for=str(TICKET)))
         assert outbox.next_due(tx) is None
     owe(database, tell("a"), now=NOON + MINUTE)
     with database.begin() as tx:
@@ -331,7 +331,7 @@ def test_a_backup_and_a_restore_hold_some_rows_at_a_time(sqlite_database, tmp_pa
     told = many(1000, PIPELINES)
     with sqlite_database.begin() as tx:
         for each in told:
-            effect = Effect(EffectKind.OPEN_TICKET, each.ticket, "opened", INCIDENT)
+            effect = OpenTicket(each.ticket, "opened", INCIDENT)
             tx.execute(insert(table).values(effect_row(each.pipeline, effect, None, error=long)))
     empty = Database(f"sqlite:///{tmp_path / 'empty.db'}")
     empty.migrate()

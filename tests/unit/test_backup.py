@@ -67,7 +67,7 @@ def test_a_state_moves_from_sqlite_to_postgresql_and_goes_on_there(sqlite_databa
     restore(moved, tmp_path / "backup", NOON, replace=False)
     with moved.begin() as tx:
         effect, view = open_ticket()
-        outbox.owe(tx, "search", [(effect.__class__(effect.kind, effect.target, "again"), view)], NOON)
+        outbox.owe(tx, "search", [(type(effect)(effect.target, "again"), view)], NOON)
         assert [owed.seq for owed in outbox.outstanding(tx)] == [1, 2]
     moved.close()
 

@@ -175,7 +175,7 @@ class Bench:
 
     def owed(self) -> list[str]:
         with self.database.begin() as tx:
-            return [owed.effect.kind.value for owed in outbox.outstanding(tx)]
+            return [owed.effect.kind for owed in outbox.outstanding(tx)]
 
     @property
     def ticket(self):

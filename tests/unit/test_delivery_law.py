@@ -22,7 +22,17 @@ from structlog.testing import capture_logs
 
 from bot.delivery.delivery import Delivery, Services, TicketFields
 from bot.delivery.dispatcher import LEASE, Dispatcher, DrainReport
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import (
+    AttachToTicket,
+    CommentTicket,
+    Effect,
+    LinkTicket,
+    OpenTicket,
+    ReplyInThread,
+    ResolveTicket,
+    ShareChart,
+    TellChannel,
+)
 from bot.domain.objects import ObjectKey
 from bot.errors import AccountError, PermanentError, Reach, RetryableError
 from bot.ports import Promise, TicketState
@@ -370,26 +380,26 @@ class DeliveryLaw(RuleBasedStateMachine):
     def _check_ticket(self, one: Told, mine: list[Effect]) -> None:
         kinds = Counter(effect.kind for effect in mine if effect.target == one.ticket)
         tickets = [t for t in self.trackers[one.ticket.service].tickets.values() if t.marker == one.marker]
-        assert len(tickets) == kinds[EffectKind.OPEN_TICKET]
+        assert len(tickets) == kinds[OpenTicket.kind]
         for ticket in tickets:
-            owed = [effect for effect in mine if effect.kind is EffectKind.COMMENT_TICKET]
+            owed = [effect for effect in mine if effect.kind == CommentTicket.kind]
             said = [mark for mark, _ in ticket.comments]
             assert Counter(said) == Counter(effect.cause for effect in owed)
             in_order = [effect.cause for effect in owed if effect.effect_id not in self.may_be_parked]
             assert [mark for mark in said if mark in in_order] == in_order
-            assert len(ticket.links) == kinds[EffectKind.LINK_TICKET]
-            assert len(ticket.attachments) == kinds[EffectKind.ATTACH_TO_TICKET]
-            assert (ticket.state is TicketState.DONE) == bool(kinds[EffectKind.RESOLVE_TICKET])
+            assert len(ticket.links) == kinds[LinkTicket.kind]
+            assert len(ticket.attachments) == kinds[AttachToTicket.kind]
+            assert (ticket.state is TicketState.DONE) == bool(kinds[ResolveTicket.kind])
 
     def _check_messages(self, one: Told, mine: list[Effect]) -> None:
         key = one.message("slack")
         told = [effect for effect in mine if effect.target == key]
         messages = [message for message in self.slack.messages if message.mark == one.mark]
-        assert len(messages) == bool([effect for effect in told if effect.kind is EffectKind.TELL_CHANNEL])
+        assert len(messages) == bool([effect for effect in told if effect.kind == TellChannel.kind])
         for message in messages:
-            replies = [effect.cause for effect in told if effect.kind is EffectKind.REPLY_IN_THREAD]
+            replies = [effect.cause for effect in told if effect.kind == ReplyInThread.kind]
             assert Counter(mark for mark, _ in message.replies) == Counter(replies)
-            assert len(message.files) == sum(effect.kind is EffectKind.SHARE_CHART for effect in told)
+            assert len(message.files) == sum(effect.kind == ShareChart.kind for effect in told)
             ended = any(effect.cause == "resolved" for effect in told)
             assert ("has recovered" in message.text) == ended, (message.text, self.may_be_parked)
             assert "pending" not in message.text

@@ -20,7 +20,7 @@ from bot.config.models import Config
 from bot.delivery.delivery import Services
 from bot.domain.blindness import Look
 from bot.domain.digest import LINES, DigestSection, choose_lines, is_quiet
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import OpenTicket
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
@@ -329,7 +329,7 @@ def test_a_digest_is_mended_once_the_ticket_it_speaks_of_is_there_and_stays_the_
     office.now += timedelta(hours=1)
     ticket = ObjectKey("jira", ObjectKind.TICKET, str(Marker("herald", incident.incident_id)))
     with office.database.begin() as tx:
-        opened = Effect(EffectKind.OPEN_TICKET, ticket, "opened", incident.incident_id)
+        opened = OpenTicket(ticket, "opened", incident.incident_id)
         outbox.owe(tx, "search", [(opened, render_samples.ticket(render_samples.WORDS["en"]))], office.now)
     herald.dispatcher.drain()
     assert "ticket pending" not in message.text
@@ -345,7 +345,7 @@ def test_a_digest_waits_a_moment_for_a_ticket_that_is_on_its_way(office):
     assert owe_digest(herald, MONDAY)
     ticket = ObjectKey("jira", ObjectKind.TICKET, str(Marker("herald", incident.incident_id)))
     with office.database.begin() as tx:
-        opened = Effect(EffectKind.OPEN_TICKET, ticket, "opened", incident.incident_id)
+        opened = OpenTicket(ticket, "opened", incident.incident_id)
         outbox.owe(tx, "search", [(opened, render_samples.ticket(render_samples.WORDS["en"]))], office.now)
     herald.dispatcher.drain()
     (message,) = office.chat.messages

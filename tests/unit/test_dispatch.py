@@ -36,7 +36,17 @@ from state_samples import (
 
 from bot.delivery.delivery import Services, TicketFields
 from bot.delivery.dispatcher import LEASE, Dispatcher, DrainReport, ignore_step
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import (
+    AttachText,
+    AttachToPage,
+    AttachToTicket,
+    Effect,
+    OpenTicket,
+    PublishArchive,
+    PublishPage,
+    TellChannel,
+    UpdateSection,
+)
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.views import (
     ArchivePageView,
@@ -158,23 +168,23 @@ def bench(sqlite_database) -> Bench:
 
 def publish_page(cause="run5") -> tuple[Effect, RunPageView]:
     view = RunPageView(PAGE.name, VERDICT, RUN_VIEW, (VERDICT.headline,), (), (), (), None, TICKET.name, ("herald",))
-    return Effect(EffectKind.PUBLISH_PAGE, PAGE, cause, INCIDENT), view
+    return PublishPage(PAGE, cause, INCIDENT), view
 
 
 def update_section(cause="run5") -> tuple[Effect, PipelinePageView]:
     view = PipelinePageView(PARENT.name, "Search", "What it is for.", "Search team", ("Ranking quality",), (), ())
-    return Effect(EffectKind.UPDATE_SECTION, PARENT, cause), view
+    return UpdateSection(PARENT, cause), view
 
 
 CHART = ChartView("ndcg", ("run 1", "run 2"), (0.8, 0.6), (None, None), filename="history-1.png")
 
 
-def attach(kind: EffectKind, target: ObjectKey) -> tuple[Effect, ChartView]:
-    return Effect(kind, target, "run5", INCIDENT, needs=(target,)), CHART
+def attach(kind: type[Effect], target: ObjectKey) -> tuple[Effect, ChartView]:
+    return kind(target, "run5", INCIDENT, needs=(target,)), CHART
 
 
 def whole_text() -> tuple[Effect, View]:
-    return Effect(EffectKind.ATTACH_TEXT, TICKET, "opened", INCIDENT, needs=(TICKET,)), ticket_view()
+    return AttachText(TICKET, "opened", INCIDENT, needs=(TICKET,)), ticket_view()
 
 
 def long_ticket() -> tuple[Effect, View]:
@@ -199,9 +209,9 @@ def test_everything_an_incident_calls_for_is_delivered_once_each(bench):
         update_section(),
         publish_page(),
         label(),
-        attach(EffectKind.ATTACH_TO_PAGE, PAGE),
+        attach(AttachToPage, PAGE),
         open_ticket(report=PAGE),
-        attach(EffectKind.ATTACH_TO_TICKET, TICKET),
+        attach(AttachToTicket, TICKET),
         link(),
         tell("run5/filed", ticket=TICKET, report=PAGE),
     )
@@ -262,7 +272,7 @@ def test_a_page_goes_below_the_page_of_its_year_and_that_below_the_page_of_its_p
     year = ArchivePageView(archive.name, "Search", "2026", {"pipeline": PARENT})
     bench.owe(
         update_section(),
-        (Effect(EffectKind.PUBLISH_ARCHIVE, archive, "year", needs=(PARENT,)), year),
+        (PublishArchive(archive, "year", needs=(PARENT,)), year),
         (replace(effect, needs=(archive,)), replace(view, links={"archive": archive})),
     )
     bench.drain()
@@ -325,7 +335,7 @@ def test_a_drain_waits_no_longer_than_its_patience(bench):
 
 def test_a_patient_drain_does_not_wait_for_what_is_parked(bench):
     bench.tracker.faults.fail_next("create", PermanentError("The project does not exist."))
-    bench.owe(open_ticket(), comment("a"), link(), attach(EffectKind.ATTACH_TO_TICKET, TICKET))
+    bench.owe(open_ticket(), comment("a"), link(), attach(AttachToTicket, TICKET))
     bench.drain(MINUTE)
     assert bench.clock.pauses == []
 
@@ -447,7 +457,7 @@ def test_a_comment_whose_end_is_unknown_is_said_once(bench, committed):
     [
         ("move", resolve("a")),
         ("link", link()),
-        ("attach", attach(EffectKind.ATTACH_TO_TICKET, TICKET)),
+        ("attach", attach(AttachToTicket, TICKET)),
         ("attach", whole_text()),
     ],
 )
@@ -466,7 +476,7 @@ def test_a_change_that_may_be_repeated_is_repeated(bench, method, effect, commit
 @pytest.mark.parametrize("method", ["create", "label", "attach", "replace_section"])
 def test_a_page_whose_end_is_unknown_is_there_once(bench, method, committed):
     bench.wiki.faults.fail_next(method, dropped(), committed=committed)
-    bench.owe(update_section(), publish_page(), label(), attach(EffectKind.ATTACH_TO_PAGE, PAGE))
+    bench.owe(update_section(), publish_page(), label(), attach(AttachToPage, PAGE))
     for _ in range(3):
         bench.drain()
         later(bench)
@@ -659,7 +669,7 @@ def test_a_mend_never_brings_back_an_older_text(bench):
     newer = replace(message_view(ticket=TICKET), tone=Tone.GOOD)
     bench.owe(open_ticket(), tell("a", ticket=TICKET))
     bench.drain()
-    bench.owe((Effect(EffectKind.TELL_CHANNEL, MESSAGE, "b", INCIDENT), newer))
+    bench.owe((TellChannel(MESSAGE, "b", INCIDENT), newer))
     bench.chat.faults.fail_next("edit", busy(retry_after=120))
     bench.clock.now += 3 * MINUTE
     for _ in range(3):
@@ -694,14 +704,14 @@ def test_a_message_is_mended_when_the_ticket_comes_while_it_is_being_sent(bench)
     assert len(bench.message.edits) == 1
 
 
-@pytest.mark.parametrize("first", [EffectKind.OPEN_TICKET, EffectKind.TELL_CHANNEL])
+@pytest.mark.parametrize("first", [OpenTicket.kind, TellChannel.kind])
 def test_a_message_and_its_ticket_recorded_at_the_same_moment_do_not_miss_each_other(database, first):
     bench = Bench(database)
     bench.clock.pause = lambda _: None
     with database.begin() as tx:
         incidents.save(tx, incident())
     effects = [open_ticket(), tell("a", ticket=TICKET)]
-    bench.owe(*(effects if first is EffectKind.OPEN_TICKET else reversed(effects)))
+    bench.owe(*(effects if first is OpenTicket.kind else reversed(effects)))
     other_has_performed = threading.Event()
 
     def hold_the_transaction_open(step: str) -> None:
@@ -921,8 +931,8 @@ def incident_effects(number: int):
     key = replace(TICKET, name=f"{TICKET.name}{number}")
     message = replace(MESSAGE, name=f"{MESSAGE.name}{number}")
     opening, said = (
-        Effect(EffectKind.OPEN_TICKET, key, "opened", f"{INCIDENT}{number}"),
-        Effect(EffectKind.TELL_CHANNEL, message, "a", f"{INCIDENT}{number}"),
+        OpenTicket(key, "opened", f"{INCIDENT}{number}"),
+        TellChannel(message, "a", f"{INCIDENT}{number}"),
     )
     comments = [(replace(effect, target=key), view) for effect, view in (comment("a"), comment("b"))]
     told = replace(message_view(ticket=key), mark=message.name.split()[1])

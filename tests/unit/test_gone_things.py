@@ -14,7 +14,7 @@ from test_dispatch import PARENT, update_section
 from test_refused_account import Office, box, outstanding, shared_sandbox  # noqa: F401  fixtures
 
 from bot.delivery.delivery import Services, TicketFields
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import CommentTicket, OpenTicket, ReplyInThread, TellChannel
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.errors import AccountError, PermanentError, Reach
 from bot.ports import PageDraft, TicketDraft, TicketState
@@ -44,12 +44,12 @@ class Channel:
         view = replace(message_view(), mark=self.mark)
         owe(
             self.office.database,
-            (Effect(EffectKind.TELL_CHANNEL, self.key, cause, INCIDENT), view),
+            (TellChannel(self.key, cause, INCIDENT), view),
             now=self.office.clock(),
         )
 
     def answer(self, cause: str) -> None:
-        effect = Effect(EffectKind.REPLY_IN_THREAD, self.key, cause, INCIDENT, needs=(self.key,))
+        effect = ReplyInThread(self.key, cause, INCIDENT, needs=(self.key,))
         owe(self.office.database, (effect, comment_view(f"{self.mark}-{cause}")), now=self.office.clock())
 
     def drain(self) -> list[str]:
@@ -158,7 +158,7 @@ class Asking:
 def file_ticket(office: Office, wording: Asking) -> str:
     """Owe a ticket and deliver it; returns its marker."""
     marker = f"herald-once-{next(_counter):012}-0-1"
-    effect = Effect(EffectKind.OPEN_TICKET, ObjectKey("jira", ObjectKind.TICKET, marker), "opened")
+    effect = OpenTicket(ObjectKey("jira", ObjectKind.TICKET, marker), "opened")
     owe(office.database, (effect, replace(ticket_view(), marker=marker)), now=office.clock())
     office.dispatcher = replace(office.dispatcher, wording=wording)
     office.clock.now += MINUTE
@@ -190,7 +190,7 @@ def test_a_second_try_without_a_field_that_ends_in_doubt_makes_no_second_ticket(
     office = Office(sqlite_database, box, Services({"jira": bench.tracker}, {}, {}))
     box.strike(Fault(FaultKind.DROP_AFTER, Service.JIRA_CLOUD, method="POST", path="/issue$", skip=1))
     marker = file_ticket(office, Asking())
-    assert [owed.effect.kind for owed in outstanding(sqlite_database)] == [EffectKind.OPEN_TICKET]
+    assert [owed.effect.kind for owed in outstanding(sqlite_database)] == [OpenTicket.kind]
     office.clock.now += 15 * MINUTE
     assert office.drain() == []
     assert [each.marker for each in bench.tracker.marked("herald-once")].count(marker) == 1
@@ -352,7 +352,7 @@ def test_a_page_in_the_archive_that_has_the_wanted_title_is_named(box: RunningSa
 def fail_a_comment(office: Office, **which: Any) -> None:
     """Let a ticket be there, and a comment on it fail from now on."""
     marker = file_ticket(office, Asking(fields=TicketFields()))
-    effect = Effect(EffectKind.COMMENT_TICKET, ObjectKey("jira", ObjectKind.TICKET, marker), "worse")
+    effect = CommentTicket(ObjectKey("jira", ObjectKind.TICKET, marker), "worse")
     office.sandbox.strike(Fault(FaultKind.ERROR_BEFORE, Service.JIRA_CLOUD, times=0, status=500, **which))
     owe(office.database, (effect, comment_view(f"mark-{marker}")), now=office.clock())
     office.drain()

@@ -24,7 +24,7 @@ from state_samples import (
     tell,
 )
 
-from bot.domain.effects import EffectKind
+from bot.domain.effects import CommentTicket, LinkTicket, OpenTicket, ResolveTicket, TellChannel
 from bot.domain.objects import ObjectKind
 from bot.store import outbox, texts
 from bot.store.outbox import EffectState, ParkedFor
@@ -100,7 +100,7 @@ def test_an_effect_comes_back_with_what_it_shows(database, effect):
 
 def test_effects_on_one_object_are_handed_out_one_after_the_other(database):
     owe(database, open_ticket(), comment("a"), comment("b"))
-    assert claim(database).effect.kind is EffectKind.OPEN_TICKET
+    assert claim(database).effect.kind == OpenTicket.kind
     assert claim(database) is None
     assert claim(database, B) is None
 
@@ -109,14 +109,13 @@ def test_effects_are_delivered_in_the_order_in_which_they_were_owed(database):
     owe(database, open_ticket(), tell("a"), comment("a"))
     owe(database, comment("b"), resolve("b"), tell("b"))
     order = [deliver(database) for _ in range(7)]
-    kind = EffectKind
     assert order == [
-        (kind.OPEN_TICKET, "opened"),
-        (kind.TELL_CHANNEL, "a"),
-        (kind.COMMENT_TICKET, "a"),
-        (kind.COMMENT_TICKET, "b"),
-        (kind.RESOLVE_TICKET, "b"),
-        (kind.TELL_CHANNEL, "b"),
+        (OpenTicket.kind, "opened"),
+        (TellChannel.kind, "a"),
+        (CommentTicket.kind, "a"),
+        (CommentTicket.kind, "b"),
+        (ResolveTicket.kind, "b"),
+        (TellChannel.kind, "b"),
         None,
     ]
 
@@ -126,7 +125,7 @@ def test_a_message_does_not_wait_for_a_ticket_that_is_put_off(database):
     owed = claim(database)
     with database.begin() as tx:
         outbox.mark_retry(tx, owed, A, NOON + MINUTE, "the tracker is down", doubtful=False)
-    assert deliver(database) == (EffectKind.TELL_CHANNEL, "a")
+    assert deliver(database) == (TellChannel.kind, "a")
 
 
 def test_a_comment_waits_while_the_one_before_it_is_put_off(database):
@@ -135,27 +134,27 @@ def test_a_comment_waits_while_the_one_before_it_is_put_off(database):
     with database.begin() as tx:
         outbox.mark_retry(tx, owed, A, NOON + MINUTE, "the tracker is down", doubtful=False)
     assert claim(database) is None
-    assert deliver(database, now=NOON + MINUTE) == (EffectKind.COMMENT_TICKET, "a")
-    assert deliver(database, now=NOON + MINUTE) == (EffectKind.COMMENT_TICKET, "b")
+    assert deliver(database, now=NOON + MINUTE) == (CommentTicket.kind, "a")
+    assert deliver(database, now=NOON + MINUTE) == (CommentTicket.kind, "b")
 
 
 def test_a_comment_does_not_wait_for_a_link(database):
     owe(database, link(), comment("a"))
-    assert claim(database).effect.kind is EffectKind.LINK_TICKET
-    assert deliver(database) == (EffectKind.COMMENT_TICKET, "a")
+    assert claim(database).effect.kind == LinkTicket.kind
+    assert deliver(database) == (CommentTicket.kind, "a")
 
 
 def test_nothing_is_said_on_a_ticket_whose_opening_is_parked(database):
     owe(database, open_ticket(), comment("a"), tell("a"))
     park(database)
-    assert deliver(database) == (EffectKind.TELL_CHANNEL, "a")
+    assert deliver(database) == (TellChannel.kind, "a")
     assert claim(database) is None
 
 
 def test_a_parked_comment_does_not_hold_up_the_next(database):
     owe(database, comment("a"), comment("b"))
     park(database)
-    assert deliver(database) == (EffectKind.COMMENT_TICKET, "b")
+    assert deliver(database) == (CommentTicket.kind, "b")
 
 
 def test_what_a_person_cancels_no_longer_holds_anything_up(database):
@@ -164,7 +163,7 @@ def test_what_a_person_cancels_no_longer_holds_anything_up(database):
     with database.begin() as tx:
         assert outbox.set_state(tx, parked.seq, EffectState.CANCELLED, NOON)
     assert owed_kinds(database) == ["comment_ticket"]
-    assert claim(database).effect.kind is EffectKind.COMMENT_TICKET
+    assert claim(database).effect.kind == CommentTicket.kind
 
 
 def test_what_a_person_retries_is_due_at_once(database):

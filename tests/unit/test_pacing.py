@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from state_samples import NOON, SECOND
 
 from bot.delivery.circuit_breaker import Traffic
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import CommentTicket, TellChannel
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.rate_limits import Allowance, Breaker, Pauses, Spacing
 from bot.services.http import allowance_of
@@ -110,7 +110,7 @@ def test_two_posts_to_a_channel_keep_their_distance(wishes):
 
 def test_a_channel_is_closed_while_a_message_is_on_its_way_and_a_second_after():
     traffic = Traffic(at_once=8, message_gap=SECOND)
-    message = Effect(EffectKind.TELL_CHANNEL, ObjectKey("slack", ObjectKind.MESSAGE, "C1 m"), "run5")
+    message = TellChannel(ObjectKey("slack", ObjectKind.MESSAGE, "C1 m"), "run5")
     traffic.enter(message, NOON)
     assert list(traffic.closed(NOON).channels) == [("slack", "C1")]
     traffic.leave(message, posted_at=NOON)
@@ -121,7 +121,7 @@ def test_a_channel_is_closed_while_a_message_is_on_its_way_and_a_second_after():
 
 def test_a_service_that_stalls_does_not_take_every_worker():
     traffic = Traffic(at_once=2)
-    comment = Effect(EffectKind.COMMENT_TICKET, ObjectKey("jira", ObjectKind.TICKET, "m"), "run5")
+    comment = CommentTicket(ObjectKey("jira", ObjectKind.TICKET, "m"), "run5")
     traffic.enter(comment, NOON)
     assert not traffic.closed(NOON).services
     traffic.enter(comment, NOON)

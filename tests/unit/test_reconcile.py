@@ -32,7 +32,7 @@ from bot.cli.output import outbox as output
 from bot.config.models import Config
 from bot.delivery.delivery import Services
 from bot.delivery.reconciliation import look, repair
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import AttachText, AttachToTicket, PublishPage
 from bot.domain.incidents import IncidentState
 from bot.domain.repairs import Held, RepairKind, settle_duplicates
 from bot.domain.views import ChartView, RunPageView
@@ -81,7 +81,7 @@ class Bench:
     def told(self) -> None:
         """Deliver a page, a ticket and a message."""
         view = RunPageView(PAGE.name, VERDICT, RUN_VIEW, (), (), (), (), None, TICKET.name, ("herald", "herald-test"))
-        publish = Effect(EffectKind.PUBLISH_PAGE, PAGE, "run5", INCIDENT), view
+        publish = PublishPage(PAGE, "run5", INCIDENT), view
         owe(self.database, publish, open_ticket(), tell("a"))
         self.herald.dispatcher.drain()
         self.wiki.label("1", ["herald", "herald-test"])
@@ -126,10 +126,10 @@ def test_a_deleted_ticket_of_an_open_incident_is_filed_anew_and_takes_what_is_ow
 
 def test_a_ticket_that_is_filed_anew_has_everything_that_the_first_one_had(bench):
     view = RunPageView(PAGE.name, VERDICT, RUN_VIEW, (), (), (), (), None, TICKET.name, ("herald", "herald-test"))
-    publish = Effect(EffectKind.PUBLISH_PAGE, PAGE, "run5", INCIDENT), view
+    publish = PublishPage(PAGE, "run5", INCIDENT), view
     chart = ChartView("ndcg", ("a", "b"), (0.8, 0.6), (None, None))
-    chart = Effect(EffectKind.ATTACH_TO_TICKET, TICKET, "run5", INCIDENT, needs=(TICKET,)), chart
-    whole = Effect(EffectKind.ATTACH_TEXT, TICKET, "opened", INCIDENT, needs=(TICKET,)), ticket_view()
+    chart = AttachToTicket(TICKET, "run5", INCIDENT, needs=(TICKET,)), chart
+    whole = AttachText(TICKET, "opened", INCIDENT, needs=(TICKET,)), ticket_view()
     owe(bench.database, publish, open_ticket(report=PAGE), chart, link(), whole, comment("a"), tell("a", ticket=TICKET))
     bench.herald.dispatcher.drain()
     bench.wiki.label("1", ["herald", "herald-test"])
@@ -207,7 +207,7 @@ def test_an_older_ticket_that_was_closed_gives_way_to_the_open_one(bench):
 
 def test_a_known_ticket_that_was_closed_gives_way_to_the_open_one_which_gets_its_chart(bench):
     chart = ChartView("ndcg", ("a", "b"), (0.8, 0.6), (None, None))
-    chart = Effect(EffectKind.ATTACH_TO_TICKET, TICKET, "run5", INCIDENT, needs=(TICKET,)), chart
+    chart = AttachToTicket(TICKET, "run5", INCIDENT, needs=(TICKET,)), chart
     owe(bench.database, open_ticket(), chart, tell("a", ticket=TICKET))
     bench.herald.dispatcher.drain()
     bench.tracker.create(TICKET.name, TicketDraft("again", ""))

@@ -33,7 +33,7 @@ from bot.cli.output.status import print_status
 from bot.delivery.circuit_breaker import Gate, Traffic, gate_of, gates_of
 from bot.delivery.delivery import Services, TicketFields
 from bot.delivery.dispatcher import Dispatcher
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import CommentTicket, LabelPage, OpenTicket, PublishPage, ResolveTicket, TellChannel
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.rate_limits import Breaker, Pauses
 from bot.domain.views import RunPageView
@@ -88,7 +88,7 @@ def test_a_refused_account_parks_nothing_and_everything_goes_on_when_it_is_taken
 def test_while_the_account_is_refused_one_effect_asks_and_the_others_do_not(bench):
     for number in range(6):
         marker = ObjectKey("jira", ObjectKind.TICKET, f"herald-test-{number:012}-0-1")
-        bench.owe((Effect(EffectKind.OPEN_TICKET, marker, "opened"), open_ticket()[1]))
+        bench.owe((OpenTicket(marker, "opened"), open_ticket()[1]))
     for _ in range(60):
         bench.tracker.faults.fail_next("create", REFUSED)
     drainer = bench.dispatcher()
@@ -107,7 +107,7 @@ def test_another_service_is_told_meanwhile(bench):
 
 def test_a_refused_channel_leaves_the_other_channels_alone(bench):
     other = ObjectKey("slack", ObjectKind.MESSAGE, f"C2 test-{INCIDENT}")
-    bench.owe(tell("opened"), (Effect(EffectKind.TELL_CHANNEL, other, "opened", INCIDENT), tell("opened")[1]))
+    bench.owe(tell("opened"), (TellChannel(other, "opened", INCIDENT), tell("opened")[1]))
     bench.chat.faults.fail_next("post", AccountError("not_in_channel", reach=Reach.CHANNEL))
     bench.drain()
     assert [message.channel for message in bench.chat.messages] == ["C2"]
@@ -123,7 +123,7 @@ def test_a_missing_permission_leaves_what_needs_another_alone(bench):
     drainer.drain()
     assert bench.owed == ["comment_ticket", "resolve_ticket"], "which waits behind the comment in its lane"
     other = ObjectKey("jira", ObjectKind.TICKET, "herald-test-bbbbbbbbbbbb-0-1")
-    bench.owe((Effect(EffectKind.OPEN_TICKET, other, "opened"), open_ticket()[1]))
+    bench.owe((OpenTicket(other, "opened"), open_ticket()[1]))
     drainer.drain()
     assert len(bench.tracker.tickets) == 2
 
@@ -198,7 +198,7 @@ def test_that_something_cannot_be_looked_up_keeps_nothing_else_waiting(bench):
     bench.chat.faults.fail_next("find", AccountError("missing_scope channels:history", reach=Reach.KIND))
     bench.clock.now += timedelta(minutes=2)
     other = ObjectKey("slack", ObjectKind.MESSAGE, "C1 test-bbbbbbbbbbbb")
-    bench.owe((Effect(EffectKind.TELL_CHANNEL, other, "opened", "bbbbbbbbbbbb"), tell("opened")[1]))
+    bench.owe((TellChannel(other, "opened", "bbbbbbbbbbbb"), tell("opened")[1]))
     drainer.drain()
     assert len(bench.chat.messages) == 2
     assert len(bench.owed) == 1
@@ -211,7 +211,7 @@ def test_a_doubtful_message_is_looked_for_by_the_id_that_an_earlier_one_shows(be
     with bench.database.begin() as tx:
         outbox.know(tx, known(earlier, "1.2", place="C0123456789"))
     drainer = bench.dispatcher()
-    bench.owe((Effect(EffectKind.TELL_CHANNEL, now, "opened", INCIDENT), tell("opened")[1]))
+    bench.owe((TellChannel(now, "opened", INCIDENT), tell("opened")[1]))
     bench.chat.faults.fail_next("post", RetryableError("dropped", doubtful=True), committed=True)
     drainer.drain()
     bench.chat.messages[0].channel = "C0123456789"
@@ -234,7 +234,7 @@ def test_one_thing_that_alone_is_refused_for_ever_does_not_stand_in_front_of_the
         drainer.drain()
         bench.tracker.faults.clear("comment")
         marker = ObjectKey("jira", ObjectKind.TICKET, f"herald-test-{minute:012}-0-1")
-        bench.owe((Effect(EffectKind.OPEN_TICKET, marker, "opened"), open_ticket()[1]))
+        bench.owe((OpenTicket(marker, "opened"), open_ticket()[1]))
         bench.clock.now += timedelta(minutes=1)
         drainer.drain()
         told = len(bench.tracker.tickets)
@@ -331,9 +331,9 @@ def test_what_was_given_up_for_the_accounts_sake_is_owed_again(database, words: 
 
 def test_an_effect_goes_through_the_gates_of_its_service_its_channel_and_its_kind():
     effect, _ = tell("opened")
-    assert gates_of(effect) == (Gate("slack"), Gate("slack", "C1"), Gate("slack", kind=EffectKind.TELL_CHANNEL))
+    assert gates_of(effect) == (Gate("slack"), Gate("slack", "C1"), Gate("slack", kind=TellChannel.kind))
     effect, _ = open_ticket()
-    assert gates_of(effect) == (Gate("jira"), Gate("jira", kind=EffectKind.OPEN_TICKET))
+    assert gates_of(effect) == (Gate("jira"), Gate("jira", kind=OpenTicket.kind))
 
 
 def test_what_was_on_its_way_when_the_account_was_refused_opens_nothing():
@@ -444,7 +444,7 @@ def ticket_of(name: str) -> ObjectKey:
 
 def opening(ticket: ObjectKey):
     effect, view = open_ticket()
-    return Effect(effect.kind, ticket, effect.cause), replace(view, marker=ticket.name)
+    return type(effect)(ticket, effect.cause), replace(view, marker=ticket.name)
 
 
 def go_through(office: Office, service: Service, kind: FaultKind, effects) -> None:
@@ -474,8 +474,8 @@ def test_a_tracker_that_refuses_our_account_gets_everything_once_afterwards(
     tracker = make(box)
     office = Office(sqlite_database, box, Services({"jira": tracker}, {}, {}))
     marker = ticket_of(f"{name} {kind}")
-    said = [(Effect(each.kind, marker, each.cause), view) for each, view in (comment("a"), comment("b"))]
-    closed = (Effect(EffectKind.RESOLVE_TICKET, marker, "good"), None)
+    said = [(type(each)(marker, each.cause), view) for each, view in (comment("a"), comment("b"))]
+    closed = (ResolveTicket(marker, "good"), None)
     go_through(office, service, kind, [opening(marker), *said, closed])
     with office.database.begin() as tx:
         key = outbox.known_objects(tx, [marker])[marker].bound.external_id
@@ -514,8 +514,8 @@ def test_a_wiki_that_refuses_our_account_gets_everything_once_afterwards(
         RunPageView(each.name, VERDICT, RUN_VIEW, (VERDICT.headline,), (), (), (), None, TICKET.name, ("herald",))
         for each in pages
     ]
-    published = [(Effect(EffectKind.PUBLISH_PAGE, key, "run5"), view) for key, view in zip(pages, views, strict=True)]
-    labelled = [(Effect(EffectKind.LABEL_PAGE, key, "run5", needs=(key,)), label()[1]) for key in pages]
+    published = [(PublishPage(key, "run5"), view) for key, view in zip(pages, views, strict=True)]
+    labelled = [(LabelPage(key, "run5", needs=(key,)), label()[1]) for key in pages]
     go_through(office, service, kind, [*published, *labelled])
     for page in pages:
         assert wiki.find(page.name) is not None
@@ -528,7 +528,7 @@ def test_a_chat_that_refuses_our_account_gets_everything_once_afterwards(
     chat = slack_chat(box).chat
     office = Office(sqlite_database, box, Services({}, {}, {"slack": chat}))
     keys = [ObjectKey("slack", ObjectKind.MESSAGE, f"#search-quality test-{kind}-{n}") for n in range(2)]
-    texts = [(Effect(EffectKind.TELL_CHANNEL, key, "opened"), tell("opened")[1]) for key in keys]
+    texts = [(TellChannel(key, "opened"), tell("opened")[1]) for key in keys]
     go_through(office, Service.SLACK, kind, texts)
 
 
@@ -537,7 +537,7 @@ def test_seconds_of_refusals_in_the_midst_of_much_work_lose_and_double_nothing(s
     tracker = jira_tracker(box, "cloud").tracker
     markers = [ticket_of(f"episode {number}") for number in range(6)]
     for marker in markers:
-        said = [(Effect(each.kind, marker, each.cause), view) for each, view in map(comment, "abcdefg")]
+        said = [(type(each)(marker, each.cause), view) for each, view in map(comment, "abcdefg")]
         owe(sqlite_database, opening(marker), *said, now=datetime.now(NOON.tzinfo))
     dispatcher = Dispatcher(
         sqlite_database,
@@ -575,14 +575,14 @@ def test_a_ticket_that_is_gone_is_the_one_things_fault(sqlite_database, box: Run
 
 @pytest.mark.parametrize(
     ("permission", "kind"),
-    [("ADD_COMMENTS", EffectKind.COMMENT_TICKET), ("TRANSITION_ISSUES", EffectKind.RESOLVE_TICKET)],
+    [("ADD_COMMENTS", CommentTicket.kind), ("TRANSITION_ISSUES", ResolveTicket.kind)],
 )
 def test_a_permission_that_is_missing_in_the_project_is_named_and_waited_for(
-    sqlite_database, box: RunningSandbox, permission: str, kind: EffectKind
+    sqlite_database, box: RunningSandbox, permission: str, kind: str
 ):
     office = Office(sqlite_database, box, Services({"jira": jira_tracker(box, "datacenter").tracker}, {}, {}))
     box.change(Service.JIRA_DATACENTER, denied=(permission,))
-    told = {EffectKind.COMMENT_TICKET: comment("run6"), EffectKind.RESOLVE_TICKET: resolve("good")}
+    told = {CommentTicket.kind: comment("run6"), ResolveTicket.kind: resolve("good")}
     owe(sqlite_database, open_ticket(), told[kind], now=office.clock())
     assert permission in office.drain()[-1]
     assert [owed.state for owed in outstanding(sqlite_database)] == [EffectState.PENDING]

@@ -7,7 +7,7 @@ import pytest
 from state_samples import NOON, PAGE, SECOND, TICKET, incident, judged, known, open_ticket, resolve, run_at
 
 from bot.app import reconfigure
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import PostDigest, PublishArchive, PublishPage, UpdateSection
 from bot.domain.fires import FireState
 from bot.domain.incidents import IncidentState, SeriesKey
 from bot.domain.objects import ObjectKey, ObjectKind
@@ -214,10 +214,10 @@ def test_a_pipeline_that_has_followed_another_does_not_follow_it_again(database)
 
 
 def test_pages_that_are_kept_true_and_the_latest_digest_stay_known(database):
-    section = Effect(EffectKind.UPDATE_SECTION, SECTION, "run1")
-    archive = Effect(EffectKind.PUBLISH_ARCHIVE, ARCHIVE, "year")
-    page = Effect(EffectKind.PUBLISH_PAGE, PAGE, "run1")
-    digest = Effect(EffectKind.POST_DIGEST, DIGEST, "digest")
+    section = UpdateSection(SECTION, "run1")
+    archive = PublishArchive(ARCHIVE, "year")
+    page = PublishPage(PAGE, "run1")
+    digest = PostDigest(DIGEST, "digest")
     with database.begin() as tx:
         owed = [section, archive, page, replace(section, cause="run2"), digest]
         outbox.owe(tx, "search", [(effect, None) for effect in owed], NOON)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import Surroundings, make_herald, make_services
-from bot.domain.effects import EffectKind
+from bot.domain.effects import BY_KIND
 from bot.sandbox import Fault, FaultKind, Service, serve
 from bot.sandbox.rules import JiraRules
 from bot.store import Database, outbox
@@ -120,7 +120,7 @@ class Bench:
             database=self.database,
         )
         for effect, view in told.effects():
-            kind, service = effect.kind.value, effect.target.service
+            kind, service = effect.kind, effect.target.service
             if service in services:
                 method, path = WRITES[service][kind].split(" ", 1)
                 box.strike(Fault(fault, BY_SERVICE[service], method, path))
@@ -210,6 +210,6 @@ def test_a_ticket_is_created_again_only_once_the_search_would_show_the_first(ben
 
 def test_the_table_has_a_row_for_every_effect_on_every_service():
     text = TABLE.read_text(encoding="utf-8")
-    assert {kind for kind, _ in (*CASES, *ELSEWHERE)} == set(EffectKind)
+    assert {kind for kind, _ in (*CASES, *ELSEWHERE)} == set(BY_KIND)
     for kind, service in (*CASES, *ELSEWHERE):
         assert any(f"`{kind}`" in line and f"`{service}`" in line for line in text.splitlines()), (kind, service)

@@ -20,7 +20,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from state_samples import MINUTE, NOON, SECOND, SERIES, incident, judged, run_at
 
-from bot.domain.effects import Effect
 from bot.domain.fires import Fire, FireState, mint_fire_id
 from bot.domain.incidents import Incident, IncidentState, SeriesKey
 from bot.domain.judge import Finding, Outcome, SeriesState, Streak
@@ -102,9 +101,7 @@ def dictionary(kind) -> st.SearchStrategy:
 st.register_type_strategy(Mapping, dictionary)
 
 
-@pytest.mark.parametrize(
-    "kind", [Run, Incident, Finding, Effect, SeriesState, DataCard, TicketView, MessageView, RunPageView]
-)
+@pytest.mark.parametrize("kind", [Run, Incident, Finding, SeriesState, DataCard, TicketView, MessageView, RunPageView])
 @settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate])
 @given(data=st.data())
 def test_everything_stored_survives_being_written_down_whatever_its_numbers(kind, data):

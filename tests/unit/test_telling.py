@@ -5,7 +5,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.domain.effects import Effect, EffectKind
+from bot.domain.effects import (
+    AttachToPage,
+    AttachToTicket,
+    CommentTicket,
+    LabelPage,
+    LinkTicket,
+    OpenTicket,
+    PublishArchive,
+    PublishPage,
+    ReplyInThread,
+    ResolveTicket,
+    ShareChart,
+    TellChannel,
+    UpdateSection,
+)
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
 from bot.domain.judge import Outcome
 from bot.domain.notifications import Places, Publish, effects_of, wants_page
@@ -23,43 +37,43 @@ def kinds(turn, places=PLACES, page=PAGE, *, has_chart=True):
 
 def test_a_filed_incident_gets_a_ticket_with_chart_and_link_a_page_and_a_message():
     assert kinds(Turn.FILED) == [
-        EffectKind.UPDATE_SECTION,
-        EffectKind.PUBLISH_ARCHIVE,
-        EffectKind.PUBLISH_PAGE,
-        EffectKind.LABEL_PAGE,
-        EffectKind.ATTACH_TO_PAGE,
-        EffectKind.OPEN_TICKET,
-        EffectKind.ATTACH_TO_TICKET,
-        EffectKind.LINK_TICKET,
-        EffectKind.TELL_CHANNEL,
+        UpdateSection.kind,
+        PublishArchive.kind,
+        PublishPage.kind,
+        LabelPage.kind,
+        AttachToPage.kind,
+        OpenTicket.kind,
+        AttachToTicket.kind,
+        LinkTicket.kind,
+        TellChannel.kind,
     ]
 
 
 def test_a_repeat_is_a_comment_and_an_edit():
-    assert kinds(Turn.REPEATED, page=None) == [EffectKind.COMMENT_TICKET, EffectKind.TELL_CHANNEL]
+    assert kinds(Turn.REPEATED, page=None) == [CommentTicket.kind, TellChannel.kind]
 
 
 def test_recovery_is_told_then_resolved_and_the_message_follows():
     assert kinds(Turn.RESOLVED, page=None) == [
-        EffectKind.COMMENT_TICKET,
-        EffectKind.RESOLVE_TICKET,
-        EffectKind.TELL_CHANNEL,
+        CommentTicket.kind,
+        ResolveTicket.kind,
+        TellChannel.kind,
     ]
 
 
 def test_a_channel_with_replies_hears_of_repeats_and_recovery_in_the_thread():
     talkative = replace(PLACES, replies=True)
-    said = [EffectKind.TELL_CHANNEL, EffectKind.REPLY_IN_THREAD]
+    said = [TellChannel.kind, ReplyInThread.kind]
     assert kinds(Turn.REPEATED, talkative, None)[-2:] == said
     assert kinds(Turn.RESOLVED, talkative, None)[-2:] == said
-    assert EffectKind.REPLY_IN_THREAD not in kinds(Turn.FILED, talkative)
+    assert ReplyInThread.kind not in kinds(Turn.FILED, talkative)
 
 
 def test_a_channel_with_charts_is_shown_one_when_a_ticket_is_filed():
     drawn = replace(PLACES, shares_charts=True)
-    assert kinds(Turn.FILED, drawn)[-1] is EffectKind.SHARE_CHART
-    assert EffectKind.SHARE_CHART not in kinds(Turn.FILED, drawn, has_chart=False)
-    assert EffectKind.SHARE_CHART not in kinds(Turn.REPEATED, drawn)
+    assert kinds(Turn.FILED, drawn)[-1] is ShareChart.kind
+    assert ShareChart.kind not in kinds(Turn.FILED, drawn, has_chart=False)
+    assert ShareChart.kind not in kinds(Turn.REPEATED, drawn)
 
 
 @pytest.mark.parametrize("turn", [None, Turn.SUSPECTED, Turn.COUNTED, Turn.RECOVERING, Turn.DISMISSED])
@@ -75,12 +89,12 @@ def test_a_pipeline_without_services_owes_nothing(turn):
 
 def test_a_page_without_a_chart_has_nothing_attached():
     found = kinds(Turn.FILED, has_chart=False)
-    assert EffectKind.ATTACH_TO_PAGE not in found
-    assert EffectKind.ATTACH_TO_TICKET not in found
+    assert AttachToPage.kind not in found
+    assert AttachToTicket.kind not in found
 
 
 def test_a_ticket_without_a_page_has_no_link_to_wait_for():
-    assert EffectKind.LINK_TICKET not in kinds(Turn.FILED, page=None)
+    assert LinkTicket.kind not in kinds(Turn.FILED, page=None)
 
 
 def test_the_same_cause_gives_the_same_effect_and_another_run_another():
@@ -98,10 +112,10 @@ def test_a_ticket_is_opened_once_for_an_incident_whichever_run_files_it():
 def test_a_link_on_a_ticket_does_not_hold_up_its_comments():
     effects = effects_of("run1", [Step(INCIDENT, Turn.FILED)], PLACES, PAGE, has_chart=True)
     lanes = {effect.kind: effect.lane for effect in effects}
-    ticket = next(effect.target for effect in effects if effect.kind is EffectKind.OPEN_TICKET)
-    comment = Effect(EffectKind.COMMENT_TICKET, ticket, "run2/repeated")
-    assert comment.lane == lanes[EffectKind.OPEN_TICKET]
-    assert lanes[EffectKind.LINK_TICKET] != comment.lane
+    ticket = next(effect.target for effect in effects if effect.kind == OpenTicket.kind)
+    comment = CommentTicket(ticket, "run2/repeated")
+    assert comment.lane == lanes[OpenTicket.kind]
+    assert lanes[LinkTicket.kind] != comment.lane
 
 
 def test_a_marker_names_instance_incident_owner_and_generation():

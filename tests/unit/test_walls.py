@@ -15,7 +15,7 @@ from test_dispatch import Bench, Wording, attach, no_drawing  # noqa: F401  a fi
 from bot.app import make_herald
 from bot.config.models import Config
 from bot.delivery.delivery import Services
-from bot.domain.effects import EffectKind
+from bot.domain.effects import AttachToTicket, OpenTicket
 from bot.domain.fires import FireState
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.errors import StateError
@@ -72,7 +72,7 @@ def test_what_breaks_in_one_effect_parks_that_effect_and_the_others_are_delivere
     assert report.delivered == 2
     if not is_delivered:
         [(kind, words)] = bench.parked
-        assert kind == EffectKind.OPEN_TICKET
+        assert kind == OpenTicket.kind
         assert words.startswith("broke: Broken: out of luck (at ")
         assert report.failures == [words]
 
@@ -96,9 +96,9 @@ def test_a_chart_that_cannot_be_drawn_ends_no_drain(bench, workers, monkeypatch)
         raise OverflowError("cannot convert float infinity to integer")
 
     monkeypatch.setattr("bot.delivery.delivery.draw_history", draw)
-    bench.owe(open_ticket(), attach(EffectKind.ATTACH_TO_TICKET, TICKET), comment("run6"))
+    bench.owe(open_ticket(), attach(AttachToTicket, TICKET), comment("run6"))
     bench.dispatcher(workers=workers).drain(MINUTE)
-    assert [kind for kind, _ in bench.parked] == [EffectKind.ATTACH_TO_TICKET]
+    assert [kind for kind, _ in bench.parked] == [AttachToTicket.kind]
     assert len(bench.ticket.comments) == 1
 
 
@@ -111,7 +111,7 @@ def test_an_effect_that_cannot_be_made_ready_is_parked(bench):
 
     bench.owe(open_ticket(), tell("opened"))
     bench.dispatcher(wording=Wordless()).drain()
-    assert [kind for kind, _ in bench.parked] == [EffectKind.OPEN_TICKET]
+    assert [kind for kind, _ in bench.parked] == [OpenTicket.kind]
     assert len(bench.chat.messages) == 1
 
 
@@ -123,12 +123,12 @@ def test_an_effect_that_cannot_be_read_is_parked_and_listed(bench, column):
     bench.drain()
     assert len(bench.chat.messages) == 1
     [(kind, words)] = bench.parked
-    assert kind == EffectKind.OPEN_TICKET
+    assert kind == OpenTicket.kind
     assert words.startswith("what is stored of it cannot be read")
     with bench.database.begin() as tx:
         found = outbox.find(tx, 1)
     assert found is not None
-    assert (found.effect.target, found.effect.kind) == (TICKET, EffectKind.OPEN_TICKET)
+    assert (found.effect.target, found.effect.kind) == (TICKET, OpenTicket.kind)
 
 
 def test_a_state_that_fails_in_the_middle_of_a_delivery_gives_the_claim_back(bench):

@@ -205,7 +205,7 @@ def _owed_as_json(owed: Owed) -> dict[str, Any]:
         "number": owed.seq,
         "state": owed.state.value,
         "doubtful": owed.is_doubtful,
-        "effect": owed.effect.kind.value,
+        "effect": owed.effect.kind,
         "on": str(owed.effect.target),
         "cause": owed.effect.cause,
         "incident": owed.effect.incident_id,

@@ -1,0 +1,79 @@
+"""Effects as a closed sum: what each is stored as, by this version and by earlier ones, and what its traits say."""
+
+import re
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+from state_samples import INCIDENT, MESSAGE, PAGE, TICKET
+from test_dispatch import PARENT, Bench
+
+from bot.domain.effects import BY_KIND, EFFECTS, Effect, OpenTicket
+from bot.ports import TicketState
+from bot.store import Database, outbox
+from bot.store.effect_json import dump_effect, effect_class, load_effect
+from bot.store.tables import outbox as table
+
+EARLIER = Path(__file__).with_name("earlier_outbox.sql")  # an effect of each kind, owed by the version before this sum
+
+
+@pytest.fixture
+def earlier(tmp_path) -> Database:
+    """Open the state of an earlier version, as an upgrade does."""
+    connection = sqlite3.connect(tmp_path / "herald.db")
+    connection.executescript(EARLIER.read_text(encoding="utf-8"))
+    connection.close()
+    database = Database(f"sqlite:///{tmp_path / 'herald.db'}")
+    database.migrate()
+    yield database
+    database.close()
+
+
+@given(st.sampled_from(EFFECTS).flatmap(st.from_type))
+def test_an_effect_survives_being_written_down(effect: Effect):
+    assert load_effect(dump_effect(effect)) == effect
+
+
+def test_an_effect_is_stored_letter_by_letter_as_earlier_versions_did(earlier):
+    with earlier.begin() as tx:
+        stored = list(tx.scalars(select(table.c.effect)))
+    assert {load_effect(text).kind for text in stored} == set(BY_KIND)
+    assert [dump_effect(load_effect(text)) for text in stored] == stored
+
+
+def test_an_effect_of_an_unknown_kind_is_refused_by_name():
+    text = dump_effect(OpenTicket(TICKET, "opened", INCIDENT)).replace("open_ticket", "frame_ticket")
+    with pytest.raises(ValueError, match="'frame_ticket' is not one of"):
+        load_effect(text)
+
+
+@pytest.mark.parametrize("kind", BY_KIND)
+def test_an_effect_is_found_by_the_kind_it_is_stored_under(kind):
+    assert effect_class(kind).kind == kind
+
+
+def test_everything_an_earlier_version_owed_is_read_whole(earlier):
+    with earlier.begin() as tx:
+        owed = outbox.outstanding(tx)
+    assert {each.effect.kind for each in owed} == set(BY_KIND)
+    for each in owed:
+        assert isinstance(each.view, each.effect.traits.view), each.effect.kind
+
+
+def test_everything_an_earlier_version_owed_is_delivered(earlier, monkeypatch):
+    monkeypatch.setattr("bot.delivery.delivery.draw_history", lambda chart: chart.filename.encode())
+    bench = Bench(earlier)
+    assert bench.drain().failures == []
+    assert bench.owed == []
+    titles = (PARENT.name, "Search 2026 (Herald test)", PAGE.name, "Status of 24 Nov 2026")
+    assert [title for title in titles if bench.wiki.find(title) is None] == []
+    assert bench.ticket.state is TicketState.DONE
+    assert [link.title for link in bench.ticket.links.values()] == [PAGE.name]
+    names = {"history-1.png", "whole-text"}
+    assert names <= {re.sub(r"-[0-9a-f]{8}\.md", "", name) for name in bench.ticket.attachments}
+    told, digest_message = bench.chat.messages
+    assert MESSAGE.name.endswith(told.mark)
+    assert digest_message.mark == "test-digest"
