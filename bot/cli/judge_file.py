@@ -19,7 +19,7 @@ from bot.domain.judge.guards import broken_value
 from bot.domain.judge.offline import change_points, measure_stretches
 from bot.domain.judge.overtime import judge_series, name_onset, smallest_effect, tell, watch_metric
 from bot.domain.judge.paired import holm, measure_pairs, moderated_p
-from bot.domain.judge.track import Sight, Track
+from bot.domain.judge.track import Signal, Track
 from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset, is_usable, settle
 from bot.domain.runs import Bools, Floats
 from bot.reports.findings import Words, finding_as_json, pairs_as_json, stretches_as_json, words_in
@@ -177,7 +177,7 @@ def judge_online(record: Json, preset: Preset, min_effect: MinEffect, words: Wor
         watched.append(number)
         effect = smallest_effect(track, policy)
         track, view = watch_metric(track, value, policy, preset)
-        if view.sight is Sight.FELL and view.onset is not None:
+        if view.sight is Signal.FELL and view.onset is not None:
             alerts.append(number)
             changes.append(watched[view.onset])
         if number == len(values) - 1:

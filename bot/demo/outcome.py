@@ -35,7 +35,7 @@ class MessageSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StoryOutcome:
     runs: tuple[JudgedRun, ...]
     tickets: tuple[TicketSeen, ...]
     pages: tuple[KnownObject, ...]
@@ -43,7 +43,7 @@ class Outcome:
     seconds: float
 
 
-def gather(herald: Herald, sandbox: RunningSandbox, *, seconds: float) -> Outcome:
+def gather(herald: Herald, sandbox: RunningSandbox, *, seconds: float) -> StoryOutcome:
     """Read what was judged from the state, and what was told from the services themselves."""
     with herald.database.begin() as tx:
         judged = runs.recent(tx, SeriesKey(PIPELINE), limit=50)
@@ -52,7 +52,7 @@ def gather(herald: Herald, sandbox: RunningSandbox, *, seconds: float) -> Outcom
     with httpx.Client(timeout=_TIMEOUT_SECONDS) as client:
         tickets = tuple(_read_ticket(client, sandbox, ticket) for ticket in by_kind[ObjectKind.TICKET])
         messages = tuple(_read_message(client, sandbox, message) for message in by_kind[ObjectKind.MESSAGE])
-    return Outcome(tuple(judged), tickets, tuple(by_kind[ObjectKind.PAGE]), messages, seconds)
+    return StoryOutcome(tuple(judged), tickets, tuple(by_kind[ObjectKind.PAGE]), messages, seconds)
 
 
 def _read_ticket(client: httpx.Client, sandbox: RunningSandbox, ticket: KnownObject) -> TicketSeen:

@@ -44,7 +44,7 @@ _PATIENCE = timedelta(seconds=60)
 _REFRESH_SECONDS = 0.5
 
 
-def tell(folder: Path, show: Callable[[outcome.Outcome], None], *, wait: bool) -> None:
+def tell(folder: Path, show: Callable[[outcome.StoryOutcome], None], *, wait: bool) -> None:
     """Tell the story in *folder* and *show* what came of it; with *wait*, leave its pages up until Ctrl-C."""
     began = time.monotonic()
     workspace = Workspace(folder.resolve())

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 LINES = 15  # of a whole digest, its headline and the names of its sections included
 
 
-class DigestSection(StrEnum):
+class DigestHeading(StrEnum):
     """The sections, in their order."""
 
     NEEDS_YOU = "needs_you"
@@ -19,30 +19,30 @@ class DigestSection(StrEnum):
     NEXT = "next"
 
 
-_NEWS = (DigestSection.NEEDS_YOU, DigestSection.BETTER, DigestSection.WATCHING)
+_NEWS = (DigestHeading.NEEDS_YOU, DigestHeading.BETTER, DigestHeading.WATCHING)
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen(Generic[T]):
-    section: DigestSection
+    section: DigestHeading
     lines: tuple[T, ...]
     left_out: int = 0
 
 
-def is_quiet(found: Mapping[DigestSection, Sequence[T]]) -> bool:
+def is_quiet(found: Mapping[DigestHeading, Sequence[T]]) -> bool:
     """Say whether there is nothing but what comes next."""
     return not any(found.get(section) for section in _NEWS)
 
 
-def choose_lines(found: Mapping[DigestSection, Sequence[T]], most: int = LINES) -> tuple[Chosen[T], ...]:
+def choose_lines(found: Mapping[DigestHeading, Sequence[T]], most: int = LINES) -> tuple[Chosen[T], ...]:
     """Choose as many lines as there is room for, the first of each section first.
 
     Each section that has any gets a line in turn, so that none crowds out another; that something was left out takes a
     line too.
     """
-    sections = [section for section in DigestSection if found.get(section)]
+    sections = [section for section in DigestHeading if found.get(section)]
     room = most - 1 - len(sections)
     taken = dict.fromkeys(sections, 0)
     while room > 0 and (open_ones := [s for s in sections if taken[s] < len(found[s])]):
@@ -52,7 +52,7 @@ def choose_lines(found: Mapping[DigestSection, Sequence[T]], most: int = LINES) 
     return tuple(_cut(section, found[section], taken[section]) for section in sections)
 
 
-def _cut(section: DigestSection, lines: Sequence[T], room: int) -> Chosen[T]:
+def _cut(section: DigestHeading, lines: Sequence[T], room: int) -> Chosen[T]:
     """Give up the last line for the word that there are more."""
     if room >= len(lines):
         return Chosen(section, tuple(lines))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.domain.digest import DigestSection
+from bot.domain.digest import DigestHeading
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
 from bot.domain.objects import ObjectKey
@@ -316,7 +316,7 @@ class DigestLine:
 
 @dataclass(frozen=True, slots=True)
 class DigestPart:
-    section: DigestSection
+    section: DigestHeading
     lines: tuple[DigestLine, ...]
     more: str = ""  # how many lines there was no room for
 

@@ -15,7 +15,7 @@ from bot.config.models import DIGEST
 from bot.config.pipeline import MetricSection, PipelineSection
 from bot.config.timetable import latest_until
 from bot.domain.blindness import Visibility, visibility
-from bot.domain.digest import LINES, Chosen, DigestSection, choose_lines, is_quiet
+from bot.domain.digest import LINES, Chosen, DigestHeading, choose_lines, is_quiet
 from bot.domain.effects import Effect, PostDigest, PublishDigest
 from bot.domain.fires import FireState
 from bot.domain.incidents import Incident, IncidentState, Kind
@@ -60,10 +60,10 @@ def compose_digest(herald: Herald, since: datetime | None = None, locale: Locale
         found = _Gathering(herald, tx, since, now, locale, zone)
         unknown = [*found.out_of_sight(), *found.unjudged()]
         lines = {
-            DigestSection.NEEDS_YOU: [*found.undelivered(), *found.standing(), *unknown],
-            DigestSection.BETTER: [*found.recovered(), *found.improved()],
-            DigestSection.WATCHING: [*found.watching(), *found.set_aside()],
-            DigestSection.NEXT: list(found.next(due)),
+            DigestHeading.NEEDS_YOU: [*found.undelivered(), *found.standing(), *unknown],
+            DigestHeading.BETTER: [*found.recovered(), *found.improved()],
+            DigestHeading.WATCHING: [*found.watching(), *found.set_aside()],
+            DigestHeading.NEXT: list(found.next(due)),
         }
         judged = sum(runs.count_since(tx, name, since) for name in herald.config.pipeline)
         parts = found.written(choose_lines(lines, LINES))
@@ -87,10 +87,10 @@ def compose_digest(herald: Herald, since: datetime | None = None, locale: Locale
 Line = Callable[[], DigestLine]  # writes it: of thousands, fifteen are read
 
 
-def _tone(lines: Mapping[DigestSection, Sequence[Line]]) -> Tone:
-    if lines[DigestSection.NEEDS_YOU]:
+def _tone(lines: Mapping[DigestHeading, Sequence[Line]]) -> Tone:
+    if lines[DigestHeading.NEEDS_YOU]:
         return Tone.BAD
-    return Tone.WATCH if lines[DigestSection.WATCHING] else Tone.GOOD
+    return Tone.WATCH if lines[DigestHeading.WATCHING] else Tone.GOOD
 
 
 def owe_due_digest(herald: Herald) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from bot.domain.digest import DigestSection
+from bot.domain.digest import DigestHeading
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
 from bot.domain.objects import Bound, ObjectKey, ObjectKind
@@ -315,10 +315,10 @@ def digest(words: Words) -> DigestView:
     return _digest(
         words,
         (
-            DigestPart(DigestSection.NEEDS_YOU, (fell, failing)),
-            DigestPart(DigestSection.BETTER, (line(DigestKind.IMPROVED, row=better),)),
-            DigestPart(DigestSection.WATCHING, (line(DigestKind.SUSPECTED, incident=Kind.REGRESSED, row=hits),), "2"),
-            DigestPart(DigestSection.NEXT, (due,)),
+            DigestPart(DigestHeading.NEEDS_YOU, (fell, failing)),
+            DigestPart(DigestHeading.BETTER, (line(DigestKind.IMPROVED, row=better),)),
+            DigestPart(DigestHeading.WATCHING, (line(DigestKind.SUSPECTED, incident=Kind.REGRESSED, row=hits),), "2"),
+            DigestPart(DigestHeading.NEXT, (due,)),
         ),
     )
 
@@ -342,7 +342,7 @@ def digest_of_all_kinds(words: Words) -> DigestView:
         for shown in ((row, None) if incident is Kind.REGRESSED else (None,))
         if kind in kinds[:2] or incident is Kind.REGRESSED or (kind, incident) == (DigestKind.SUSPECTED, Kind.INVALID)
     ]
-    return _digest(words, (DigestPart(DigestSection.NEEDS_YOU, (*trouble, *said), "1"),))
+    return _digest(words, (DigestPart(DigestHeading.NEEDS_YOU, (*trouble, *said), "1"),))
 
 
 def _locale(words: Words) -> str:

@@ -19,7 +19,7 @@ from bot.cli.main import app
 from bot.config.models import Config
 from bot.delivery.delivery import Services
 from bot.domain.blindness import Look
-from bot.domain.digest import LINES, DigestSection, choose_lines, is_quiet
+from bot.domain.digest import LINES, DigestHeading, choose_lines, is_quiet
 from bot.domain.effects import OpenTicket
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
@@ -288,7 +288,7 @@ def test_the_digest_is_no_pipeline(office):
         Config(pipeline={"[digest]": {"experiment": "x", "metrics": {"m": {}}}})
 
 
-found_lines = st.dictionaries(st.sampled_from(DigestSection), st.lists(st.integers(), max_size=40))
+found_lines = st.dictionaries(st.sampled_from(DigestHeading), st.lists(st.integers(), max_size=40))
 
 
 @given(found_lines)
@@ -298,12 +298,12 @@ def test_a_digest_never_exceeds_its_lines_and_accounts_for_all(found):
     for part in chosen:
         assert list(part.lines) == list(found[part.section][: len(part.lines)])
         assert len(part.lines) + part.left_out == len(found[part.section])
-    assert [c.section for c in chosen] == [s for s in DigestSection if found.get(s)]
+    assert [c.section for c in chosen] == [s for s in DigestHeading if found.get(s)]
 
 
 def test_what_comes_next_is_no_news():
-    assert is_quiet({DigestSection.NEXT: [1], DigestSection.BETTER: []})
-    assert not is_quiet({DigestSection.WATCHING: [1]})
+    assert is_quiet({DigestHeading.NEXT: [1], DigestHeading.BETTER: []})
+    assert not is_quiet({DigestHeading.WATCHING: [1]})
 
 
 def test_a_digest_speaks_the_language_of_its_channel_and_its_page_that_of_all(office):

@@ -10,14 +10,14 @@ from rich.table import Table
 
 from bot.cli.output.runs import run_as_json
 from bot.cli.output.terminal import coloured, print_json
-from bot.demo.outcome import Outcome
+from bot.demo.outcome import StoryOutcome
 from bot.store.runs import JudgedRun
 from bot.text.tables import WholeConsole
 
 _HEADLINE = "hr_at_10"
 
 
-def print_outcome(result: Outcome, *, as_json: bool) -> None:
+def print_outcome(result: StoryOutcome, *, as_json: bool) -> None:
     """Print the outcome: a table with links for a person, one object for a script."""
     if as_json:
         print_json(_as_object(result))
@@ -33,7 +33,7 @@ def print_outcome(result: Outcome, *, as_json: bool) -> None:
     console.print(f"{result.seconds:.0f} seconds")
 
 
-def _as_object(result: Outcome) -> dict[str, Any]:
+def _as_object(result: StoryOutcome) -> dict[str, Any]:
     """Return the outcome as one object for `--json`."""
     return {
         "runs": [run_as_json(judged) for judged in result.runs],

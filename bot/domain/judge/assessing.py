@@ -13,7 +13,7 @@ from bot.domain.judge.paired import Rows, shared_rows
 from bot.domain.judge.slices import judge_slices
 from bot.domain.judge.spread import Spread, estimate_spread
 from bot.domain.judge.streaks import follow_streaks, forget_accepted
-from bot.domain.judge.track import WINDOW, Sight, Track, accept_fall, from_numbers, to_numbers
+from bot.domain.judge.track import WINDOW, Signal, Track, accept_fall, from_numbers, to_numbers
 from bot.domain.policy import MetricPolicy, Policies, is_usable, settle
 from bot.domain.runs import Baseline, RunResult
 
@@ -152,11 +152,11 @@ def judge_over_time(
     together = tell(view, alone.value, effect, policy, policies.preset)
     together = name_onset(together, lambda count: after.runs[max(count - track.seen, -len(after.runs))])
     together = replace(together, p_rows=alone.p_rows, n_examples=alone.n_examples)
-    if view.sight in (Sight.FELL, Sight.FALLEN) and alone.n_baseline >= policies.min_runs:
+    if view.sight in (Signal.FELL, Signal.FALLEN) and alone.n_baseline >= policies.min_runs:
         return after, together if rows_allow(alone, policy) else alone
-    if view.sight is Sight.ROSE and alone.outcome is Outcome.OK:
+    if view.sight is Signal.ROSE and alone.outcome is Outcome.OK:
         return after, together
-    if together.method is Method.LEVELS and together.detectable is not None and view.sight is not Sight.TOO_FEW:
+    if together.method is Method.LEVELS and together.detectable is not None and view.sight is not Signal.TOO_FEW:
         alone = replace(alone, detectable=min(together.detectable, alone.detectable or together.detectable))
     return after, alone
 

@@ -14,18 +14,21 @@ POWER = 0.8  # of the smallest change that is called detectable
 
 
 @dataclass(frozen=True, slots=True)
-class Levels:
+class SignificanceLevels:
     """How small the p values must be, one-sided, before a run is called different."""
 
     runs: float
     rows: float
 
 
-LEVELS = {Preset.QUIET: Levels(runs=0.005, rows=0.05), Preset.SENSITIVE: Levels(runs=0.02, rows=0.05)}
+LEVELS = {
+    Preset.QUIET: SignificanceLevels(runs=0.005, rows=0.05),
+    Preset.SENSITIVE: SignificanceLevels(runs=0.02, rows=0.05),
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Comparison:
     """A value held against a level, with all that decides what is said of it."""
 
     value: float
@@ -51,19 +54,21 @@ class Held:
         return below if self.change < 0 else 1 - below
 
 
-def hold(value: float, spread: Spread, policy: MetricPolicy, rows: Rows | None) -> Held:
+def hold(value: float, spread: Spread, policy: MetricPolicy, rows: Rows | None) -> Comparison:
     """Hold *value* against the recent accepted runs."""
     effect = policy.min_effect.against(spread.level)
-    return Held(value, spread.level, spread.predictive_sd, spread.df, effect, rows)
+    return Comparison(value, spread.level, spread.predictive_sd, spread.df, effect, rows)
 
 
-def hold_pinned(value: float, pinned: float, spread: Spread, policy: MetricPolicy, rows: Rows | None) -> Held:
+def hold_pinned(value: float, pinned: float, spread: Spread, policy: MetricPolicy, rows: Rows | None) -> Comparison:
     """Hold *value* against the pinned release: one run, with the spread that recent runs show."""
     effect = policy.min_effect.against(pinned)
-    return Held(value, pinned, spread.sd * math.sqrt(2), spread.df, effect, rows)
+    return Comparison(value, pinned, spread.sd * math.sqrt(2), spread.df, effect, rows)
 
 
-def weigh(held: Held, sign: int, levels: Levels, p_runs: float, p_rows: float | None) -> tuple[Outcome, Reason]:
+def weigh(
+    held: Comparison, sign: int, levels: SignificanceLevels, p_runs: float, p_rows: float | None
+) -> tuple[Outcome, Reason]:
     """Say whether the change is worth telling: all of spread, smallest effect and rows must agree."""
     if p_runs >= levels.runs:
         return Outcome.OK, Reason.WITHIN_SPREAD
@@ -74,14 +79,14 @@ def weigh(held: Held, sign: int, levels: Levels, p_runs: float, p_rows: float | 
     return Outcome.SUSPICIOUS if held.change * sign < 0 else Outcome.IMPROVED, Reason.BEYOND_SPREAD
 
 
-def describe(held: Held, policy: MetricPolicy, spread: Spread, levels: Levels) -> Finding:
+def describe(held: Comparison, policy: MetricPolicy, spread: Spread, levels: SignificanceLevels) -> Finding:
     """Return the finding on a whole metric with every number that led to it."""
     finding = measure(held, policy, spread, levels)
     outcome, reason = weigh(held, policy.direction.sign, levels, held.p_runs(), held.p_rows())
     return replace(finding, outcome=outcome, reason=reason)
 
 
-def measure(held: Held, policy: MetricPolicy, spread: Spread, levels: Levels) -> Finding:
+def measure(held: Comparison, policy: MetricPolicy, spread: Spread, levels: SignificanceLevels) -> Finding:
     """Return the numbers of a comparison, not yet judged."""
     margin = t_quantile(0.975, held.df) * held.sd
     detectable = (t_quantile(1 - levels.runs, held.df) + t_quantile(POWER, held.df)) * held.sd

@@ -55,7 +55,7 @@ class Window:
 
 
 @dataclass(slots=True)
-class Levels:
+class LevelShifts:
     """The levels before and since each candidate start; arrays run over the spans, shortest first."""
 
     window: Window
@@ -97,7 +97,7 @@ def open_window(
     return Window(centre, centred, beyond, marks, counts, before, past_counts, repeats, scale, squares, df)
 
 
-def compare_levels(window: Window) -> Levels | None:
+def compare_levels(window: Window) -> LevelShifts | None:
     """Estimate the levels before and since each candidate start; None while there are too few runs for any."""
     n = len(window.values)
     spans = SPANS[: max(0, n - MIN_BEFORE - MIN_SINCE + 1)]
@@ -117,11 +117,11 @@ def compare_levels(window: Window) -> Levels | None:
     weight = since * past.before / (since + past.before)
     t = (after - before) * np.sqrt(weight / variance)
     earlier = (since_sum - window.values[-1]) / (since - 1)
-    return Levels(window, spans, before, after, variance, weight, df, past.total + 1, t, earlier, since)
+    return LevelShifts(window, spans, before, after, variance, weight, df, past.total + 1, t, earlier, since)
 
 
 @dataclass(slots=True)
-class Past:
+class EarlierRuns:
     """Numbers and sums of the earlier runs before and since each start, as they were seen before the newest came."""
 
     total: float
@@ -131,10 +131,10 @@ class Past:
     since_sum: Floats
 
 
-def sum_past(window: Window, starts: Ints) -> Past:
+def sum_past(window: Window, starts: Ints) -> EarlierRuns:
     since, total = tail_sums(window.past_counts, starts)
     since_sum, total_sum = tail_sums(window.past, starts)
-    return Past(total, total - since, total_sum - since_sum, since, since_sum)
+    return EarlierRuns(total, total - since, total_sum - since_sum, since, since_sum)
 
 
 def tail_sums(values: Floats, starts: Ints) -> tuple[Floats, float]:
@@ -143,7 +143,7 @@ def tail_sums(values: Floats, starts: Ints) -> tuple[Floats, float]:
     return sums[len(values) - 1 - starts], float(sums[-1])
 
 
-def scatter(window: Window, past: Past) -> tuple[Floats, float]:
+def scatter(window: Window, past: EarlierRuns) -> tuple[Floats, float]:
     """Return the variance within both levels and its degrees of freedom, from the earlier runs alone."""
     explained = past.since_sum**2 / np.maximum(past.since, 1) + past.before_sum**2 / past.before
     squares = float(window.past @ window.past) - explained
@@ -199,7 +199,7 @@ def log_bayes_factors(t: Floats, weight: Floats, df: float) -> Floats:
     return np.asarray(two_sided + np.log(2 * stdtr(df + 1, posterior_t) + 1e-300))
 
 
-def excess(levels: Levels, threshold: Threshold, *, up: bool = False) -> Floats:
+def excess(levels: LevelShifts, threshold: Threshold, *, up: bool = False) -> Floats:
     """Return by how much the evidence for a fall (a rise, if *up*) exceeds what is asked, for each span."""
     t = -levels.t if up else levels.t
     if t.min() > -SURELY_NOTHING:

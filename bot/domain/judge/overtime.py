@@ -11,17 +11,17 @@ from bot.domain.judge.evidence import smallest_found
 from bot.domain.judge.findings import Finding, Method, Outcome, Reason
 from bot.domain.judge.guards import broken_value
 from bot.domain.judge.spread import p_below, t_quantile
-from bot.domain.judge.track import Sight, Track, View, watch
+from bot.domain.judge.track import Signal, Track, View, watch
 from bot.domain.policy import MetricPolicy, Preset, settle
 
 SAID = {
-    Sight.TOO_FEW: (Outcome.INSUFFICIENT_DATA, Reason.FIRST_RUNS),
-    Sight.STEADY: (Outcome.OK, Reason.WITHIN_SPREAD),
-    Sight.LONE: (Outcome.SUSPICIOUS, Reason.BEYOND_SPREAD),
-    Sight.SMALL: (Outcome.OK, Reason.BELOW_MIN_EFFECT),
-    Sight.FELL: (Outcome.REGRESSED, Reason.LEVEL_FELL),
-    Sight.FALLEN: (Outcome.REGRESSED, Reason.LEVEL_FELL),
-    Sight.ROSE: (Outcome.IMPROVED, Reason.LEVEL_ROSE),
+    Signal.TOO_FEW: (Outcome.INSUFFICIENT_DATA, Reason.FIRST_RUNS),
+    Signal.STEADY: (Outcome.OK, Reason.WITHIN_SPREAD),
+    Signal.LONE: (Outcome.SUSPICIOUS, Reason.BEYOND_SPREAD),
+    Signal.SMALL: (Outcome.OK, Reason.BELOW_MIN_EFFECT),
+    Signal.FELL: (Outcome.REGRESSED, Reason.LEVEL_FELL),
+    Signal.FALLEN: (Outcome.REGRESSED, Reason.LEVEL_FELL),
+    Signal.ROSE: (Outcome.IMPROVED, Reason.LEVEL_ROSE),
 }
 
 
@@ -73,9 +73,9 @@ def tell(view: View, value: float, min_effect: float, policy: MetricPolicy, pres
     """Return the finding for *view*, its numbers in the metric's unit and its onset as the count of runs watched."""
     sign = policy.direction.sign
     outcome, reason = SAID[view.sight]
-    if view.sight is Sight.LONE and -view.change <= min_effect:
+    if view.sight is Signal.LONE and -view.change <= min_effect:
         outcome, reason = Outcome.OK, Reason.BELOW_MIN_EFFECT
-    if view.sight is Sight.TOO_FEW and view.runs == 0:
+    if view.sight is Signal.TOO_FEW and view.runs == 0:
         outcome = Outcome.NO_BASELINE
     if math.isnan(view.error):  # no spread yet
         return Finding(policy.name, outcome, reason, value=value, n_baseline=view.runs)
@@ -95,6 +95,6 @@ def tell(view: View, value: float, min_effect: float, policy: MetricPolicy, pres
         detectable=max(min_effect, smallest_found(view.sd, max(view.runs, 1), view.df, THRESHOLDS[preset])),
         n_baseline=view.runs,
         n_since=view.since,
-        method=Method.PREDICTIVE_T if view.sight is Sight.LONE else Method.LEVELS,
-        onset=None if view.onset is None or view.sight is Sight.SMALL else str(view.onset),
+        method=Method.PREDICTIVE_T if view.sight is Signal.LONE else Method.LEVELS,
+        onset=None if view.onset is None or view.sight is Signal.SMALL else str(view.onset),
     )

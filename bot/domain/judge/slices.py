@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bot.domain.judge.compare import LEVELS, Held, hold, measure, weigh
+from bot.domain.judge.compare import LEVELS, Comparison, hold, measure, weigh
 from bot.domain.judge.findings import Finding
 from bot.domain.judge.paired import Rows, holm, shared_rows
 from bot.domain.judge.spread import Spread, estimate_spread
@@ -19,10 +19,10 @@ FAMILY_LEVEL = 0.05  # chance of any false slice in a run's metric
 
 
 @dataclass(frozen=True, slots=True)
-class HeldSlice:
+class SliceComparison:
     part: Slice
     rows: Rows
-    held: Held
+    held: Comparison
     spread: Spread
 
     def p_value(self) -> float:
@@ -52,14 +52,14 @@ def judge_slices(run: RunResult, baseline: Baseline, policy: MetricPolicy, polic
 
 def hold_slices(
     examples: ExampleTable, tables: Sequence[ExampleTable], whole: Rows, policy: MetricPolicy, policies: Policies
-) -> Iterator[HeldSlice]:
+) -> Iterator[SliceComparison]:
     for part in parts_of(examples, policies.slice_by):
         rows = shared_rows(examples, tables, policy.name, part)
         if rows is not None and rows.n >= policies.min_slice_examples:
             # Fewer examples move more by themselves: the prior widens as a mean over fewer of them would.
             prior = policy.prior_spread * abs(float(np.mean(rows.baselines))) * math.sqrt(whole.n / rows.n)
             spread = estimate_spread(rows.baselines.tolist(), prior)
-            yield HeldSlice(part, rows, hold(rows.candidate, spread, policy, rows), spread)
+            yield SliceComparison(part, rows, hold(rows.candidate, spread, policy, rows), spread)
 
 
 def parts_of(examples: ExampleTable, columns: Sequence[str]) -> Iterator[Slice]:

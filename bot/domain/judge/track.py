@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bot.domain.judge.calibration import SUSPICION, THRESHOLDS, Threshold
-from bot.domain.judge.evidence import Levels, Window, compare_levels, excess, open_window
+from bot.domain.judge.evidence import LevelShifts, Window, compare_levels, excess, open_window
 from bot.domain.judge.spread import p_below
 from bot.domain.policy import Preset
 
@@ -32,7 +32,7 @@ MAX_RETURNS = 3
 SINCE = 24  # runs remembered of a fall
 
 
-class Sight(StrEnum):
+class Signal(StrEnum):
     """What the newest run shows."""
 
     TOO_FEW = "too_few"
@@ -75,7 +75,7 @@ class Track:
 class View:
     """What the judge over time says of one run, in oriented units."""
 
-    sight: Sight
+    sight: Signal
     level: float = math.nan
     change: float = math.nan  # of the level where it changed, else of this run
     error: float = math.nan  # standard error of the change
@@ -91,17 +91,19 @@ def watch(track: Track, value: float, preset: Preset, min_effect: float = 0.0) -
     if track.fall is not None:
         return follow_fall(track, track.fall, value)
     if len(track.values) < 2:  # noqa: PLR2004 - no scale without two earlier runs
-        return remember(track, value, [*track.kept, 1.0], [*track.counts, 1.0]), View(Sight.TOO_FEW, runs=track.seen)
+        return remember(track, value, [*track.kept, 1.0], [*track.counts, 1.0]), View(Signal.TOO_FEW, runs=track.seen)
     window = open_window([*track.values, value], list(track.kept), list(track.counts), track.squares, track.df)
     after = remember(track, value, window.kept, window.counts.tolist())
     lone = hold_alone(window, value, preset)
     if len(window.values) < MIN_RUNS:
-        return after, replace(lone, sight=Sight.TOO_FEW)
+        return after, replace(lone, sight=Signal.TOO_FEW)
     levels = compare_levels(window)
     return (after, lone) if levels is None else weigh_levels(after, levels, lone, preset, min_effect)
 
 
-def weigh_levels(track: Track, levels: Levels, lone: View, preset: Preset, min_effect: float) -> tuple[Track, View]:
+def weigh_levels(
+    track: Track, levels: LevelShifts, lone: View, preset: Preset, min_effect: float
+) -> tuple[Track, View]:
     """Say whether the level fell, rose, or did neither; *track* holds the newest run already."""
     threshold = THRESHOLDS[preset]
     over = excess(levels, threshold) - RETURN_EXTRA * min(track.returns, MAX_RETURNS)
@@ -112,18 +114,18 @@ def weigh_levels(track: Track, levels: Levels, lone: View, preset: Preset, min_e
             return fall_at(track, levels, int(np.where(matters >= 0, levels.t, np.inf).argmin()))
     elif (rise := find_rise(levels, threshold, min_effect)) is not None:
         return rise_at(track, levels, rise)
-    if surely and not (lone.sight is Sight.LONE and -lone.change > min_effect):
-        return track, describe(track, levels, int(over.argmax()), Sight.SMALL)
+    if surely and not (lone.sight is Signal.LONE and -lone.change > min_effect):
+        return track, describe(track, levels, int(over.argmax()), Signal.SMALL)
     return track, lone
 
 
-def come_back(track: Track, levels: Levels) -> npt.NDArray[np.bool_]:
+def come_back(track: Track, levels: LevelShifts) -> npt.NDArray[np.bool_]:
     """Say of each candidate whether its two newest runs are near the old level again: what is over is no fall now."""
     before = levels.before + levels.window.centre
     return min(track.values[-2:]) > before - BACK_SHARE * (levels.before - levels.after)
 
 
-def find_rise(levels: Levels, threshold: Threshold, min_effect: float) -> int | None:
+def find_rise(levels: LevelShifts, threshold: Threshold, min_effect: float) -> int | None:
     """Return the candidate of a rise that is large, lasting and certain enough to move the level."""
     over = excess(levels, threshold, up=True)
     if over.max() < 0:
@@ -151,10 +153,10 @@ def hold_alone(window: Window, value: float, preset: Preset) -> View:
     change = value - level
     error = sd * math.sqrt(1 + 1 / n)
     lone = change < -CLEARLY * error and p_below(change, error, df) < SUSPICION[preset]
-    return View(Sight.LONE if lone else Sight.STEADY, level, change, error, sd, df, round(n))
+    return View(Signal.LONE if lone else Signal.STEADY, level, change, error, sd, df, round(n))
 
 
-def describe(track: Track, levels: Levels, best: int, sight: Sight) -> View:
+def describe(track: Track, levels: LevelShifts, best: int, sight: Signal) -> View:
     """Return the view of a change that began at candidate *best*; *track* holds the newest run already."""
     sd = math.sqrt(float(levels.variance[best]))
     span = int(levels.spans[best])
@@ -171,18 +173,18 @@ def describe(track: Track, levels: Levels, best: int, sight: Sight) -> View:
     )
 
 
-def fall_at(track: Track, levels: Levels, best: int) -> tuple[Track, View]:
+def fall_at(track: Track, levels: LevelShifts, best: int) -> tuple[Track, View]:
     """Keep what was before the fall as the level to return to."""
-    view = describe(track, levels, best, Sight.FELL)
+    view = describe(track, levels, best, Signal.FELL)
     span = int(levels.spans[best])
     low = float(levels.after[best]) + levels.window.centre
     fall = Fall(view.level, low, view.sd, track.seen - span, 0.0, 0, track.values[-span:])
     return replace(cut(track, slice(None, -span)), fall=fall), view
 
 
-def rise_at(track: Track, levels: Levels, best: int) -> tuple[Track, View]:
+def rise_at(track: Track, levels: LevelShifts, best: int) -> tuple[Track, View]:
     """Leave the old level behind; only what it showed of the spread is kept."""
-    view = describe(track, levels, best, Sight.ROSE)
+    view = describe(track, levels, best, Signal.ROSE)
     df = min(levels.df, CARRIED_DF)
     moved = cut(track, slice(-int(levels.spans[best]), None))
     return replace(moved, squares=df * view.sd**2, df=df), view
@@ -204,12 +206,12 @@ def follow_fall(track: Track, fall: Fall, value: float) -> tuple[Track, View]:
     change, df = value - fall.level, max(runs - 1.0, 1.0) + track.df
     if balance < RECOVERY:
         fall = replace(fall, balance=balance, good=good, since=since)
-        view = View(Sight.FALLEN, fall.level, change, fall.sd, fall.sd, df, runs, fall.onset)
+        view = View(Signal.FALLEN, fall.level, change, fall.sd, fall.sd, df, runs, fall.onset)
         return replace(track, seen=track.seen + 1, fall=fall), view
     after = replace(track, fall=None, returns=track.returns + 1)
     for back in since[-min(good, SINCE) :]:
         after = remember(after, back, [*after.kept, 1.0], [*after.counts, 1.0])
-    return replace(after, seen=track.seen + 1), View(Sight.STEADY, fall.level, change, fall.sd, fall.sd, df, runs)
+    return replace(after, seen=track.seen + 1), View(Signal.STEADY, fall.level, change, fall.sd, fall.sd, df, runs)
 
 
 def accept_fall(track: Track) -> Track:

@@ -11,7 +11,7 @@ from judged_runs import HR, POLICIES, judge_all, make_run, make_runs, make_table
 
 from bot.domain.judge import Method, Outcome, Reason, SeriesState, assess
 from bot.domain.judge.overtime import judge_series, judge_value
-from bot.domain.judge.track import Sight, Track, accept_fall, from_numbers, to_numbers, watch
+from bot.domain.judge.track import Signal, Track, accept_fall, from_numbers, to_numbers, watch
 from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset
 from bot.domain.runs import Baseline
 
@@ -178,11 +178,11 @@ def test_memory_is_bounded_and_survives_as_plain_numbers():
 
 def test_accepting_a_fall_makes_its_level_the_normal():
     seen, track = sights(step(16, 20, 15, 5))
-    assert seen[-1] is Sight.FALLEN
+    assert seen[-1] is Signal.FALLEN
     accepted = accept_fall(track)
     for value in noise(17, 15, level=0.45):
         accepted, view = watch(accepted, value, Preset.QUIET)
-        assert view.sight in {Sight.STEADY, Sight.TOO_FEW}
+        assert view.sight in {Signal.STEADY, Signal.TOO_FEW}
     assert accept_fall(accepted) is accepted
 
 
