@@ -31,7 +31,7 @@ def take_baskets(job: InteractionsData, found: Interactions) -> Snapshot:
     if job.items is not None and job.items.merge:
         found = _merge(found)
     step = DAY if job.trip == "day" else SECOND
-    time = _local(found.time, job.time_zone) // step
+    time = local_time(found.time, job.time_zone) // step
     if time.min() < 0 or time.max() >= LOCAL_TIME:
         raise DataError(f"{job.path}: times lie outside 1970 to 2242, such as {iso_day(int(found.time.min()))}")
     purchases = _count_once(found, time, step / DAY)
@@ -87,7 +87,7 @@ def _merge(found: Interactions) -> Interactions:
     return replace(found, catalogue=Catalogue(ids, texts, groups), item=new[place][found.item])
 
 
-def _local(times: Ints, zone: str | None) -> Ints:
+def local_time(times: Ints, zone: str | None) -> Ints:
     """Move UTC to the clock of a place; offsets are looked up once an hour that occurs: clocks change on the hour."""
     if zone is None:
         return times

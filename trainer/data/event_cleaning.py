@@ -108,7 +108,8 @@ def clean_events(job: InteractionsData, texts: ItemTexts, users: frozenset[str] 
         banned = texts.matching(job.cleaning.not_groups, job.cleaning.not_texts)
         for file in files:
             part = _judge_users(_read_part(file), job.cleaning, banned, known, fences, tally)
-            pace.add(_events_a_day(part)[_first_of_users(part)] if len(part) else np.empty(0))
+            if job.cleaning.robots is not None:
+                pace.add(_events_a_day(part)[_first_of_users(part)] if len(part) else np.empty(0))
             _write_part(part, file)
         limit = np.inf if job.cleaning.robots is None else pace.fence(job.cleaning.robots)
         with pq.ParquetWriter(target, CLEAN) as writer:
