@@ -97,11 +97,6 @@ def to_jira(text: str) -> str:
     return JOINER + text if _JIRA_WHOLE_EMOTICON.fullmatch(text) else text
 
 
-def to_jira_cell(text: str) -> str:
-    """Write *text* for a cell of a Jira table."""
-    return mend_jira_row(to_jira(text))
-
-
 def mend_jira_row(row: str) -> str:
     """Replace escaped bars by a look-alike: the converter of Jira Cloud ends a cell at an escaped bar too."""
     return row.replace("\\|", "\u2223")

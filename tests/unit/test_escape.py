@@ -247,7 +247,7 @@ def test_jira_shows_any_text_literally_at_the_start_of_a_line(text: str):
 
 @given(hostile_text)
 def test_jira_keeps_any_text_within_its_cell(text: str):
-    seen = read_jira(f"| {escape.to_jira_cell(text)} | end |")
+    seen = read_jira(f"| {escape.mend_jira_row(escape.to_jira(text))} | end |")
     assert seen.constructs == [("row", "2")]
 
 
