@@ -254,6 +254,26 @@ def test_a_teams_layout_is_for_all_languages_and_one_under_a_language_for_that(t
     assert ticket_by(team(tmp_path, "zh", **files)[0], "zh") == "zh 还没有运行。"
 
 
+def test_a_team_that_keeps_a_whole_folder_a_language_goes_on(tmp_path: Path):
+    """Every layout under `en/`, as Herald's own templates once stood, and words of their own beside them."""
+    for name in LAYOUTS:
+        (tmp_path / "en" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(our_templates() / name, tmp_path / "en" / name)
+    words = (our_templates() / "words" / "en.j2").read_text("utf-8").replace('"Got worse"', '"Regression"')
+    renderer, heard = team(tmp_path, en__words_j2=words)
+    for name, make, bound, markup in GOLDENS:
+        text, ours = (show(each, make(samples.WORDS["en"]), bound, markup) for each in (renderer, ENGLISH))
+        assert text == re.sub(r"(?<=[*>])Got worse(?=[*<])", "Regression", ours), name
+    assert check_overrides(tmp_path) == ()
+    assert heard == []
+
+
+def test_a_template_that_was_changed_is_read_by_the_next_renderer(tmp_path: Path):
+    for owner in ("one", "two"):
+        renderer, _ = team(tmp_path, words_j2="{% macro owner(name) %}" + owner + "{% endmacro %}")
+        assert f"Owner: {owner}" in ticket_by(renderer)
+
+
 def test_the_sentences_of_the_digest_can_be_replaced_alone(tmp_path: Path):
     lines = (
         '{% set sections = {"needs_you": "A", "better": "B", "watching": "C", "next": "D"} %}'
