@@ -22,6 +22,17 @@ class TicketState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TextForm:
+    """How a service reads what is written for it."""
+
+    name: str  # of the service, as people know it
+    dialect: str  # its markup: see `bot.render.dialects`
+    folder: str  # of its templates
+    limit: int  # of one text, in UTF-16 units, as the services count
+    paragraph_limit: int | None = None  # of one paragraph of a message
+
+
+@dataclass(frozen=True, slots=True)
 class Ticket:
     key: str
     url: str
@@ -82,8 +93,8 @@ class Tracker(Protocol):
     """
 
     @property
-    def markup(self) -> str:
-        """Name the template folder whose output this tracker renders: `jira` or `trello`."""
+    def text_form(self) -> TextForm:
+        """Tell how tickets and comments are written for it."""
 
     @property
     def allowance(self) -> Allowance | None:
@@ -205,6 +216,15 @@ class Promise(StrEnum):
     AT_LEAST_ONCE = "at_least_once"  # it cannot be looked for, and is sent again
 
 
+@dataclass(frozen=True, slots=True)
+class ChatCapabilities:
+    """What a chat can do, as it is configured."""
+
+    edits: bool = False  # a message can be edited, answered and found again
+    threads: bool = False  # what repeats and what has recovered is also said in a message's thread
+    charts: bool = False  # a chart is shown there
+
+
 class Chat(Protocol):
     """Messages in channels; the same promises about errors and writes as Tracker.
 
@@ -212,8 +232,11 @@ class Chat(Protocol):
     """
 
     @property
-    def can_edit(self) -> bool:
-        """Say whether a message can be edited, answered and found again; webhooks can do none of it."""
+    def text_form(self) -> TextForm:
+        """Tell how messages are written for it."""
+
+    @property
+    def capabilities(self) -> ChatCapabilities: ...
 
     @property
     def promise(self) -> Promise:

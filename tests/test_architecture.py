@@ -27,7 +27,8 @@ HEAVY = (
 LAYERS = (
     ("bot.text", "bot.runtime", "bot.domain"),
     ("bot.errors",),
-    ("bot.ports", "bot.sections", "bot.render"),
+    ("bot.ports", "bot.sections"),
+    ("bot.render",),
     ("bot.store", "bot.services", "bot.executors"),
     ("bot.config",),
     ("bot.connections",),

@@ -43,9 +43,9 @@ class Rehearsal:
 def rehearse(config: Config, folder: Path, name: str, around: Surroundings | None = None) -> Rehearsal:
     """Judge the pipeline's new runs and return what would be told; no job starts and nothing of the state changes."""
     stage = _Stage(
-        {key: MemoryTracker(project="NEW", markup=section.kind) for key, section in config.tracker.items()},
+        {key: MemoryTracker(project="NEW", text_form=section.text_form) for key, section in config.tracker.items()},
         {key: MemoryWiki() for key in config.wiki},
-        {key: MemoryChat(can_edit=section.kind == "slack") for key, section in config.chat.items()},
+        {key: MemoryChat(section.capabilities, section.text_form) for key, section in config.chat.items()},
     )
     services = Services(stage.trackers, stage.wikis, stage.chats)
     with tempfile.TemporaryDirectory() as scratch:

@@ -19,7 +19,6 @@ from bot.config.sources import _Environment, _SecretsFolder
 from bot.config.values import Name, ServiceName, Zone
 from bot.sections import Duration, Language, Section
 from bot.services.healthchecks.config import DeadManSection
-from bot.services.jira.config import JiraSection
 from bot.services.mlflow.config import MlflowSection
 from bot.text.locales import ENGLISH, Locale
 
@@ -114,7 +113,7 @@ class Config(BaseSettings):
         """Refuse a required field that no ticket of a pipeline has: its refusal would never keep a ticket back."""
         for name, pipeline in self.pipeline.items():
             tracker = self.tracker.get(pipeline.tracker or "")
-            own = tracker.fields if isinstance(tracker, JiraSection) else {}
+            own = tracker.own_fields if tracker else ()
             known = sorted({"priority", "assignee", "components", "labels", *own})
             for wanted in pipeline.tickets.required:
                 if wanted not in known:

@@ -300,12 +300,12 @@ class Delivery:
                 if slimmer is None or self.fields.required & error.fields.keys():
                     raise
                 unset += refused_in(error)
-            said = self.renderer.render_unset(self._tracker.markup, unset)
+            said = self.renderer.render_unset(self._tracker.text_form, unset)
             draft = replace(slimmer, body=f"{whole.body}\n\n{said}")
 
     def _ticket_text(self) -> TicketText:
         view = self._view(TicketView)
-        return self.renderer.render_ticket(self._tracker.markup, view, self._bind(view.links))
+        return self.renderer.render_ticket(self._tracker.text_form, view, self._bind(view.links))
 
     def _opened(self, ticket: Ticket, text: TicketText) -> Done:
         """Bind the ticket; where its text was cut, the whole of it is owed as a file."""
@@ -319,7 +319,7 @@ class Delivery:
 
     def _comment_text(self) -> CommentText:
         view = self._view(CommentView)
-        return self.renderer.render_comment(self._tracker.markup, view, self._bind(view.links))
+        return self.renderer.render_comment(self._tracker.text_form, view, self._bind(view.links))
 
     def _commented(self, text: CommentText) -> Done:
         return Done(owes=self._whole_of(AttachComment, self._view(CommentView)) if text.cut else ())
@@ -378,15 +378,17 @@ class Delivery:
 
     def _tell_channel(self) -> Done:
         view = self._view(MessageView)
-        return self._post(view.mark, self.renderer.render_message(view, self._bind(view.links)), view.links)
+        return self._post(
+            view.mark, self.renderer.render_message(self._chat.text_form, view, self._bind(view.links)), view.links
+        )
 
     def _post(self, mark: str, text: str, links: Mapping[str, ObjectKey]) -> Done:
         """Post a message, or edit the one that is there."""
         unbound = tuple(key for key in links.values() if key not in self.known)
         known = self.known.get(self.target)
-        if known is not None and self._chat.can_edit and self.is_overtaken:
+        if known is not None and self._chat.capabilities.edits and self.is_overtaken:
             return Done()
-        if known is not None and self._chat.can_edit:
+        if known is not None and self._chat.capabilities.edits:
             try:
                 self._chat.edit(self._posted(), mark, text)
             except (GoneError, AccountError) as error:
@@ -397,7 +399,7 @@ class Delivery:
             there = self._posted_afresh(mark)
             if there is not None:
                 return Done(self._made_message(there), tuple(links.values()))
-        if known is None and self.asked_at is not None and self._chat.can_edit:
+        if known is None and self.asked_at is not None and self._chat.capabilities.edits:
             there = self._find_message(mark, self.asked_at - _CLOCK_SKEW)
             if there is not None:
                 self._chat.edit(there, mark, text)
@@ -424,7 +426,7 @@ class Delivery:
 
     def _reply(self) -> Done:
         view = self._view(CommentView)
-        text = self.renderer.render_reply(view, self._bind(view.links))
+        text = self.renderer.render_reply(self._chat.text_form, view, self._bind(view.links))
         try:
             self._chat.reply(self._posted(), view.mark, text)
         except (GoneError, AccountError) as error:
@@ -446,12 +448,14 @@ class Delivery:
     def _tell_digest(self) -> Done:
         view = self._view(DigestView)
         if isinstance(self.owed.effect, PostDigest):
-            return self._post(view.mark, self.renderer.render_digest(view, self._bind(view.links)), view.links)
+            return self._post(
+                view.mark, self.renderer.render_digest(self._chat.text_form, view, self._bind(view.links)), view.links
+            )
         body = self.renderer.render_digest_page(view, self._bind(view.links))
         return Done(self._made_page(self._wiki.create(PageDraft(view.title, body))))
 
     def _settle_message(self) -> Done | None:
-        if self.target in self.known and self._chat.can_edit:
+        if self.target in self.known and self._chat.capabilities.edits:
             return None  # an edit: the same again changes nothing
         if self._chat.promise is Promise.AT_LEAST_ONCE:
             return None

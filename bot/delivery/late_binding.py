@@ -25,7 +25,7 @@ def owe_mends(
 def owe_mend(tx: Connection, chats: Mapping[str, Chat], text: Owed, shown: KnownObject, now: datetime) -> None:
     """Owe an edit to one text, where its service lets it be edited."""
     chat = chats.get(text.effect.target.service)
-    can_edit = isinstance(text.effect, UpdateSection) or (chat is not None and chat.can_edit)
+    can_edit = isinstance(text.effect, UpdateSection) or (chat is not None and chat.capabilities.edits)
     # What is still owed on the same object will show it, and must not be undone by a mend of an older text.
     if can_edit and text.view is not None and not outbox.is_followed(tx, text):
         mend = text.effect.rebind(shown.key.kind)

@@ -26,7 +26,6 @@ from bot.judging import run_views
 from bot.pipeline.run_discovery import Watch
 from bot.ports import RunStore
 from bot.runtime.log import get_logger
-from bot.services.slack.config import SlackSection
 from bot.store import Database, aside, contacts, fires, incidents, outbox, pipelines, runs
 from bot.store.aside import SetAside
 from bot.store.runs import JudgedRun
@@ -421,7 +420,7 @@ class Judging:
 
     def _places(self, run: Run) -> Places:
         pipeline, title, instance = self.pipeline, self._title_of(run), self.config.instance
-        chat = None if pipeline.chat is None else self.config.chat[pipeline.chat]
+        tracker, chat = self.config.tracker.get(pipeline.tracker or ""), self.config.chat.get(pipeline.chat or "")
         year = run_views.year_of(run, self.config.zone_of(self.name))
         return Places(
             instance=instance,
@@ -432,9 +431,9 @@ class Judging:
             chat=pipeline.chat,
             channel=pipeline.channel,
             publish=Publish(pipeline.publish),
-            replies=isinstance(chat, SlackSection) and chat.replies,
-            shares_charts=isinstance(chat, SlackSection) and chat.charts,
-            lists_tickets=pipeline.tracker is None or self.config.tracker[pipeline.tracker].kind == "jira",
+            replies=chat is not None and chat.capabilities.threads,
+            shares_charts=chat is not None and chat.capabilities.charts,
+            lists_tickets=tracker is None or tracker.lists_tickets,
         )
 
 

@@ -30,6 +30,7 @@ from bot.domain.views import (
     TicketView,
 )
 from bot.errors import TemplateError, abridge
+from bot.ports import TextForm
 from bot.render.limits import Room
 from bot.render.lookup import WORDS, Lookup, replaceable
 from bot.render.message import MessageDocument, Paragraph, Part
@@ -56,6 +57,7 @@ TITLE_CHARS = 255  # Jira's summary, Confluence's title
 _TITLE_END = 40  # of them are kept at the end: what makes a page's title unique stands there
 
 Bindings = Mapping[str, Bound | None]
+Rooms = tuple[tuple[int, int], ...]
 LinkedView = TicketView | CommentView | RunPageView | ArchivePageView | PipelinePageView | MessageView | DigestView
 JudgedView = SeriesView | StretchesView | PairsView
 
@@ -91,7 +93,9 @@ class _Form:
     dialect: str
     template: str
     limit: int  # in UTF-16 units, as the services count
-    rooms: tuple[tuple[int, int], ...] = ((1000, 100), (200, 40), (60, 15))
+    rooms: Rooms = ((1000, 100), (200, 40), (60, 15))
+    is_message: bool = False
+    paragraph_limit: int | None = None  # in those units
 
     @property
     def lines(self) -> str:
@@ -99,24 +103,14 @@ class _Form:
         return str(PurePosixPath(self.template).with_name("lines.j2"))
 
 
-# Jira takes 32,767 characters and counts what its own conversion adds; Trello takes 16,384; a Slack message is refused
-# somewhere above 13,000; Confluence takes 5 MB.
-_TICKETS = {
-    "jira": _Form("jira", "jira/ticket.wiki.j2", 28_000),
-    "trello": _Form("trello", "trello/ticket.md.j2", 15_000),
-}
-_COMMENTS = {
-    "jira": _Form("jira", "jira/comment.wiki.j2", 28_000),
-    "trello": _Form("trello", "trello/comment.md.j2", 15_000),
-}
+# Confluence takes 5 MB; what trackers and chats take, each of them says itself.
 _TITLE = _Form("plain", "ticket_title.txt.j2", TITLE_CHARS, ((120, 1), (60, 1), (40, 1)))
 _PAGE_ROOMS = ((4000, 1000), (1000, 100), (200, 40), (60, 15))
 _RUN_PAGE = _Form("confluence", "confluence/run.storage.j2", 2_000_000, _PAGE_ROOMS)
 _ARCHIVE_PAGE = _Form("confluence", "confluence/archive.storage.j2", 2_000_000)
 _PIPELINE_SECTION = _Form("confluence", "confluence/pipeline.storage.j2", 2_000_000)
-_MESSAGE = _Form("slack", "slack/message.mrkdwn.j2", 10_000, ((200, 8), (80, 4), (40, 2)))
-_REPLY = _Form("slack", "slack/reply.mrkdwn.j2", 10_000, ((200, 8), (80, 4), (40, 2)))
-_DIGEST = _Form("slack", "digest/message.mrkdwn.j2", 10_000, ((200, 20), (80, 20), (40, 20)))
+_MESSAGE_ROOMS = ((200, 8), (80, 4), (40, 2))
+_DIGEST_ROOMS = ((200, 20), (80, 20), (40, 20))
 _DIGEST_PAGE = _Form("confluence", "digest/page.storage.j2", 2_000_000)
 _DIGEST_TEXT = _Form("plain", "digest/digest.txt.j2", 100_000)
 _SERIES = _Form("plain", "judge/series.txt.j2", 10_000)
@@ -127,24 +121,21 @@ _WHOLE_TICKET = _Form("trello", "trello/ticket.md.j2", 2_000_000, _WHOLE_ROOMS)
 _WHOLE_COMMENT = _Form("trello", "trello/comment.md.j2", 2_000_000, _WHOLE_ROOMS)
 _TICKET_FIELDS = ("priority", "assignee", "components", "labels")  # for which we have words
 _UNSET_VALUE, _UNSET_WORDS, _UNSET_ALL = 60, 200, 600  # characters; the services take some more than a ticket's limit
-_SECTION_CHARS = 2_900  # of one paragraph of a message; Slack takes 3,000
 
-_MESSAGES = (_MESSAGE, _REPLY, _DIGEST)
 
-FORMS = (
-    *_TICKETS.values(),
-    *_COMMENTS.values(),
-    _TITLE,
-    _RUN_PAGE,
-    _ARCHIVE_PAGE,
-    _PIPELINE_SECTION,
-    *_MESSAGES,
-    _DIGEST_PAGE,
-    _DIGEST_TEXT,
-    _SERIES,
-    _STRETCHES,
-    _PAIRS,
-)
+def _of_ticket(kind: str, reader: TextForm) -> _Form:
+    return _Form(reader.dialect, f"{reader.folder}/{kind}.{_suffix(reader)}.j2", reader.limit)
+
+
+def _of_message(kind: str, reader: TextForm, folder: str | None = None, rooms: Rooms = _MESSAGE_ROOMS) -> _Form:
+    template = f"{folder or reader.folder}/{kind}.{_suffix(reader)}.j2"
+    return _Form(reader.dialect, template, reader.limit, rooms, is_message=True, paragraph_limit=reader.paragraph_limit)
+
+
+def _suffix(reader: TextForm) -> str:
+    from bot.render import dialects
+
+    return dialects.named(reader.dialect).suffix
 
 
 class Maker(Protocol):
@@ -180,12 +171,12 @@ class Renderer:
         self._complain = complain
         self._makers: dict[tuple[str, bool], Maker] = {}
 
-    def render_ticket(self, markup: str, view: TicketView, bound: Bindings) -> TicketText:
+    def render_ticket(self, reader: TextForm, view: TicketView, bound: Bindings) -> TicketText:
         title, _ = self._render(_TITLE, view, bound)
-        body, cut = self._render(_TICKETS[markup], view, bound)
+        body, cut = self._render(_of_ticket("ticket", reader), view, bound)
         return TicketText(clean_title(title), body, cut)
 
-    def render_unset(self, markup: str, unset: Iterable[Unset]) -> str:
+    def render_unset(self, reader: TextForm, unset: Iterable[Unset]) -> str:
         """Say in one line what a tracker refused to set on a ticket, which goes below its body."""
         from bot.render import dialects
 
@@ -198,15 +189,15 @@ class Renderer:
             for each in unset
         ]
         listed = _short(self.word("unset_between").join(said), _UNSET_ALL)
-        line = self.word("unset").format(tracker=markup.capitalize(), fields=listed)
-        return dialects.named(_TICKETS[markup].dialect).write(line)
+        line = self.word("unset").format(tracker=reader.name, fields=listed)
+        return dialects.named(reader.dialect).write(line)
 
     def render_whole(self, view: TicketView | CommentView, bound: Bindings) -> str:
         """Render what had to be cut as a file of Markdown, whatever its tracker reads, with all its rows."""
         return self._render(_WHOLE_TICKET if isinstance(view, TicketView) else _WHOLE_COMMENT, view, bound)[0]
 
-    def render_comment(self, markup: str, view: CommentView, bound: Bindings) -> CommentText:
-        return CommentText(*self._render(_COMMENTS[markup], view, bound))
+    def render_comment(self, reader: TextForm, view: CommentView, bound: Bindings) -> CommentText:
+        return CommentText(*self._render(_of_ticket("comment", reader), view, bound))
 
     def render_run_page(self, view: RunPageView, bound: Bindings) -> PageText:
         return PageText(clean_title(view.title), self._render(_RUN_PAGE, view, bound)[0])
@@ -217,17 +208,18 @@ class Renderer:
     def render_pipeline_section(self, view: PipelinePageView, bound: Bindings) -> str:
         return self._render(_PIPELINE_SECTION, view, bound)[0]
 
-    def render_message(self, view: MessageView, bound: Bindings) -> str:
+    def render_message(self, reader: TextForm, view: MessageView, bound: Bindings) -> str:
         """Render a message document: see :class:`MessageDocument`."""
-        return self._render(_MESSAGE, view, bound)[0]
+        return self._render(_of_message("message", reader), view, bound)[0]
 
-    def render_reply(self, view: CommentView, bound: Bindings) -> str:
+    def render_reply(self, reader: TextForm, view: CommentView, bound: Bindings) -> str:
         """Render what is said in a message's thread: see :class:`MessageDocument`."""
-        return self._render(_REPLY, view, bound)[0]
+        return self._render(_of_message("reply", reader), view, bound)[0]
 
-    def render_digest(self, view: DigestView, bound: Bindings) -> str:
+    def render_digest(self, reader: TextForm, view: DigestView, bound: Bindings) -> str:
         """Render a message document: see :class:`MessageDocument`."""
-        return self._render(_DIGEST, view, bound)[0]
+        form = _of_message("message", reader, "digest", _DIGEST_ROOMS)
+        return self._render(form, view, bound)[0]
 
     def render_digest_page(self, view: DigestView, bound: Bindings) -> str:
         return self._render(_DIGEST_PAGE, view, bound)[0]
@@ -294,8 +286,8 @@ class Renderer:
         if form is _TITLE:
             return clean_title(text)
         note = dialects.named(form.dialect).write(maker.read_word(WORDS, "text_cut"))
-        if form in _MESSAGES:
-            paragraphs = [_cut_lines(p, _SECTION_CHARS, note) for p in text.split("\n\n")]
+        if form.paragraph_limit is not None:
+            paragraphs = [_cut_lines(p, form.paragraph_limit, note) for p in text.split("\n\n")]
             text = "\n\n".join(paragraphs)
         return _cut_lines(text, form.limit, note)
 
@@ -383,7 +375,8 @@ def _tidy(form: _Form, text: str) -> str:
 
 
 def _fits_sections(form: _Form, text: str) -> bool:
-    return form not in _MESSAGES or all(_units(paragraph) <= _SECTION_CHARS for paragraph in text.split("\n\n"))
+    limit = form.paragraph_limit
+    return limit is None or all(_units(paragraph) <= limit for paragraph in text.split("\n\n"))
 
 
 def _cut_lines(text: str, limit: int, note: str) -> str:
@@ -406,7 +399,7 @@ def _checked(form: _Form, text: str) -> str:
     """Return the text if its service would take it."""
     if form.dialect == "confluence":
         check_storage(text, form.template)
-    if not text or (form in _MESSAGES and not MessageDocument.read(text).headline):
+    if not text or (form.is_message and not MessageDocument.read(text).headline):
         raise TemplateError(f"{form.template}: puts out nothing")
     return text
 

@@ -227,7 +227,7 @@ def test_a_webhook_gets_text_that_slack_mattermost_and_rocket_chat_all_show(serv
 
 def test_a_webhook_can_neither_edit_nor_find(server: Breakable):
     chat = hook(server)
-    assert not chat.can_edit
+    assert not chat.capabilities.edits
     assert chat.find("#ml", "m-1", SINCE) is None
     with pytest.raises(PermanentError):
         chat.edit(Posted("#ml", "m-1"), "m-1", "x")

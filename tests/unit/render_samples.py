@@ -32,7 +32,13 @@ from bot.domain.views import (
     Tone,
     VerdictView,
 )
+from bot.services.jira.config import JiraSection
+from bot.services.slack.config import SlackSection
+from bot.services.trello.config import TrelloSection
 from bot.text.locales import Locale
+
+JIRA, TRELLO, SLACK = JiraSection.text_form, TrelloSection.text_form, SlackSection.text_form
+FORMS = {"jira": JIRA, "trello": TRELLO}
 
 MARKER = "herald-demo-3f9c2a71b04e-0-1"
 MLFLOW = "http://mlflow.example/#/experiments/1/runs/"

@@ -35,7 +35,7 @@ from bot.domain.effects import (
 )
 from bot.domain.objects import ObjectKey
 from bot.errors import AccountError, PermanentError, Reach, RetryableError
-from bot.ports import Promise, TicketState
+from bot.ports import ChatCapabilities, Promise, TicketState
 from bot.render.renderer import Renderer
 from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTracker
@@ -197,8 +197,8 @@ class DeliveryLaw(RuleBasedStateMachine):
         self.trackers = {name: LaggingTracker(self.clock) for name in ("jira", "trello", "jira_dc")}
         self.wikis = {name: MemoryWiki() for name in ("confluence", "confluence_dc")}
         self.slack = MemoryChat(clock=self.clock)
-        self.once = MemoryChat(can_edit=False, clock=self.clock)
-        self.again = MemoryChat(can_edit=False, promise=Promise.AT_LEAST_ONCE, clock=self.clock)
+        self.once = MemoryChat(ChatCapabilities(), clock=self.clock)
+        self.again = MemoryChat(ChatCapabilities(), promise=Promise.AT_LEAST_ONCE, clock=self.clock)
         chats = {"slack": self.slack, "hook_once": self.once, "hook_again": self.again}
         self.hostile = {
             name: Hostile(service, self) for name, service in {**self.trackers, **self.wikis, **chats}.items()

@@ -59,7 +59,7 @@ from bot.domain.views import (
     View,
 )
 from bot.errors import PermanentError, RetryableError, TemplateError
-from bot.ports import TicketState
+from bot.ports import ChatCapabilities, TicketState
 from bot.render.renderer import Renderer
 from bot.runtime.deadline import seconds_left
 from bot.services.memory.chat import MemoryChat
@@ -510,7 +510,7 @@ def test_a_message_found_after_a_doubtful_end_is_brought_up_to_date(bench):
 
 @pytest.mark.parametrize("committed", [True, False])
 def test_a_webhook_posts_at_most_once_and_leaves_the_doubt_to_a_person(sqlite_database, committed):
-    bench = Bench(sqlite_database, chat=MemoryChat(can_edit=False))
+    bench = Bench(sqlite_database, chat=MemoryChat(ChatCapabilities()))
     bench.chat.faults.fail_next("post", dropped(), committed=committed)
     bench.owe(tell("a"))
     bench.drain()
@@ -526,7 +526,7 @@ def test_a_webhook_posts_at_most_once_and_leaves_the_doubt_to_a_person(sqlite_da
 
 
 def test_a_webhook_is_posted_to_again_when_there_is_news(sqlite_database):
-    bench = Bench(sqlite_database, chat=MemoryChat(can_edit=False))
+    bench = Bench(sqlite_database, chat=MemoryChat(ChatCapabilities()))
     bench.owe(tell("a"), tell("b"))
     bench.drain()
     assert len(bench.chat.messages) == 2
@@ -680,7 +680,7 @@ def test_a_mend_never_brings_back_an_older_text(bench):
 
 
 def test_a_webhook_message_is_never_mended(sqlite_database):
-    bench = Bench(sqlite_database, chat=MemoryChat(can_edit=False))
+    bench = Bench(sqlite_database, chat=MemoryChat(ChatCapabilities()))
     bench.tracker.faults.fail_next("create", busy(retry_after=60))
     bench.owe(open_ticket(), tell("a", ticket=TICKET))
     bench.drain()

@@ -117,7 +117,7 @@ def test_a_language_that_is_added_is_spoken_by_the_judge_and_of_what_was_refused
         lambda w: w.say_pairs("m", None, (), 0, regressed=False),
         lambda w: w.outcome(Outcome.STALE),
         lambda w: w.why("levels"),
-        lambda w: w.renderer.render_unset("jira", [Unset("priority", "High", "no such name")]),
+        lambda w: w.renderer.render_unset(samples.JIRA, [Unset("priority", "High", "no such name")]),
         lambda w: w.word("test_message"),
     ):
         assert say(words) != say(english)
@@ -208,7 +208,7 @@ def team(folder: Path, locale: str = "en", **files: str) -> tuple[Renderer, list
 
 
 def ticket_by(renderer: Renderer, locale: str = "en") -> str:
-    return renderer.render_ticket("jira", samples.ticket(samples.WORDS[locale]), {}).body
+    return renderer.render_ticket(samples.JIRA, samples.ticket(samples.WORDS[locale]), {}).body
 
 
 def test_a_team_words_anew_what_it_wants_and_the_rest_is_ours(tmp_path: Path):
@@ -225,7 +225,7 @@ def test_a_team_words_one_language_and_leaves_the_other(tmp_path: Path):
     chinese, _ = team(tmp_path, "zh", **words)
     for renderer, word in ((english, "void"), (chinese, "空空")):
         view = replace(samples.ticket(samples.WORDS[renderer.locale]), facts=(replace(samples.FACTS[0], before=""),))
-        assert word in renderer.render_ticket("jira", view, {}).body
+        assert word in renderer.render_ticket(samples.JIRA, view, {}).body
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_the_sentences_of_the_digest_can_be_replaced_alone(tmp_path: Path):
         "{% macro more(count) %}{{ count }}{% endmacro %}"
     )
     renderer, heard = team(tmp_path, digest__lines_j2=lines)
-    assert renderer.render_digest(samples.digest(samples.WORDS["en"]), {}).startswith(
+    assert renderer.render_digest(samples.SLACK, samples.digest(samples.WORDS["en"]), {}).startswith(
         "tone: bad\nOur week\n\n*A*\n• stand"
     )
     assert heard == []

@@ -34,7 +34,7 @@ def shown(view: Any, locale: str) -> str:
     """Return the ticket and the message that a view's verdict makes, as people read them."""
     renderer = RENDERERS[locale]
     told = replace(samples.message(samples.WORDS[locale]), verdict=view.verdict, rows=view.rows[:2])
-    return renderer.render_ticket("jira", view, {}).body + "\n" + renderer.render_message(told, {})
+    return renderer.render_ticket(samples.JIRA, view, {}).body + "\n" + renderer.render_message(samples.SLACK, told, {})
 
 
 @dataclass(frozen=True)
@@ -237,7 +237,7 @@ def test_an_infinity_is_called_one_in_sentence_title_and_table(value: float, en:
         assert sentence in text
         assert "308" not in text
         assert "∞" not in text
-        title = RENDERERS[locale].render_ticket("jira", view, {}).title
+        title = RENDERERS[locale].render_ticket(samples.JIRA, view, {}).title
         assert ("infin" in title or "无穷大" in title) is (value != 9e70)
 
 
@@ -276,7 +276,7 @@ def test_runs_that_are_all_the_same_say_nothing_of_what_could_be_seen():
 )
 def test_a_space_stands_between_chinese_and_latin_on_both_sides_of_and(also: tuple[str, ...], told: str):
     view = _verdict(also=also)(samples.ticket(samples.WORDS["zh"]))
-    assert told in RENDERERS["zh"].render_ticket("jira", view, {}).body
+    assert told in RENDERERS["zh"].render_ticket(samples.JIRA, view, {}).body
 
 
 def test_no_space_stands_after_a_closing_bracket_in_chinese():

@@ -13,6 +13,7 @@ from test_dispatch import Bench
 
 from bot.delivery.dispatcher import Dispatcher
 from bot.errors import RetryableError, StateError
+from bot.ports import ChatCapabilities
 from bot.services.memory.chat import MemoryChat
 from bot.store import Database
 from bot.store.owners import Owner
@@ -118,7 +119,7 @@ def test_another_herald_takes_over_at_once_what_the_state_failed_in(benches, mom
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_what_is_known_to_stand_is_in_no_doubt_though_it_could_not_be_recorded(benches, moment):
     """Nobody can ask a webhook: a message in doubt would be left to a person."""
-    for bench in benches(moment, chat=lambda: MemoryChat(can_edit=False)):
+    for bench in benches(moment, chat=lambda: MemoryChat(ChatCapabilities())):
         drain(bench.dispatcher())
         assert bench.parked == []
         assert_all_told_once_and_soon(bench)

@@ -17,7 +17,16 @@ from jira import JIRA
 
 from bot.domain.rate_limits import Allowance
 from bot.errors import AccountError, FieldsRefusedError, MissingError, PermanentError, Reach, own_words
-from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
+from bot.ports import (
+    Attachment,
+    MarkedTicket,
+    RemoteLink,
+    Right,
+    TextForm,
+    Ticket,
+    TicketDraft,
+    TicketState,
+)
 from bot.services.cutting import shorten, shorten_wiki
 from bot.services.evidence import created_in, held_in, nothing_in, object_in, prove, rows_in, text_in
 from bot.services.http import Wire, limit_time_and_size
@@ -160,8 +169,8 @@ class JiraTracker:
         return f"JiraTracker(project={self._config.project!r})"
 
     @property
-    def markup(self) -> str:
-        return "jira"
+    def text_form(self) -> TextForm:
+        return self._config.text_form
 
     @property
     def allowance(self) -> Allowance | None:

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 
 from bot.domain.rate_limits import Allowance
 from bot.errors import GoneError, PermanentError
-from bot.ports import Attachment, MarkedMessage, Posted, Promise, Right
+from bot.ports import Attachment, ChatCapabilities, MarkedMessage, Posted, Promise, Right, TextForm
 from bot.services.block_kit import parse_document
 from bot.services.memory.faults import Faults
 
 _NOT_FOUND = 404
+_TEXT_FORM = TextForm("Slack", dialect="slack", folder="slack", limit=10_000, paragraph_limit=2_900)
+_CAPABILITIES = ChatCapabilities(edits=True, threads=True, charts=True)
 
 
 @dataclass(slots=True)
@@ -34,20 +36,26 @@ class MemoryChat:
 
     def __init__(
         self,
+        capabilities: ChatCapabilities = _CAPABILITIES,
+        text_form: TextForm = _TEXT_FORM,
         *,
-        can_edit: bool = True,
         promise: Promise = Promise.AT_MOST_ONCE,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.messages: list[MemoryMessage] = []  # oldest first
         self.faults = Faults()
-        self._can_edit = can_edit
-        self._promise = Promise.ONCE if can_edit else promise
+        self._capabilities = capabilities
+        self._text_form = text_form
+        self._promise = Promise.ONCE if capabilities.edits else promise
         self._clock = clock
 
     @property
-    def can_edit(self) -> bool:
-        return self._can_edit
+    def text_form(self) -> TextForm:
+        return self._text_form
+
+    @property
+    def capabilities(self) -> ChatCapabilities:
+        return self._capabilities
 
     @property
     def promise(self) -> Promise:
@@ -62,7 +70,7 @@ class MemoryChat:
 
     def edit(self, posted: Posted, mark: str, text: str) -> None:
         with self.faults.during("edit"):
-            if not self._can_edit:
+            if not self._capabilities.edits:
                 raise PermanentError("A webhook cannot edit what it posted.")
             parse_document(text)
             message = self._message(posted)
@@ -78,7 +86,7 @@ class MemoryChat:
 
     def find(self, channel: str, mark: str, since: datetime) -> Posted | None:
         with self.faults.during("find"):
-            if not self._can_edit:
+            if not self._capabilities.edits:
                 return None
             fitting = (m for m in self.messages if (m.channel, m.mark) == (channel, mark) and m.posted_at >= since)
             return next((_posted(message) for message in fitting), None)
@@ -90,7 +98,7 @@ class MemoryChat:
 
     def has_reply(self, posted: Posted, mark: str) -> bool:
         with self.faults.during("has_reply"):
-            return self._can_edit and any(mark == held for held, _ in self._message(posted).replies)
+            return self._capabilities.edits and any(mark == held for held, _ in self._message(posted).replies)
 
     def share(self, posted: Posted, attachment: Attachment) -> None:
         with self.faults.during("share"):
@@ -98,11 +106,13 @@ class MemoryChat:
 
     def marked(self, channel: str, since: datetime) -> Sequence[MarkedMessage]:
         with self.faults.during("marked"):
-            ours = (m for m in self.messages if self._can_edit and m.channel == channel and m.posted_at >= since)
+            ours = (
+                m for m in self.messages if self._capabilities.edits and m.channel == channel and m.posted_at >= since
+            )
             return [MarkedMessage(message.mark, _posted(message)) for message in ours]
 
     def _threaded(self, posted: Posted) -> MemoryMessage:
-        if not self._can_edit:
+        if not self._capabilities.edits:
             raise PermanentError("A webhook has no threads.")
         return self._message(posted)
 

@@ -8,10 +8,20 @@ from datetime import timedelta
 
 from bot.domain.rate_limits import Allowance
 from bot.errors import PermanentError
-from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
+from bot.ports import (
+    Attachment,
+    MarkedTicket,
+    RemoteLink,
+    Right,
+    TextForm,
+    Ticket,
+    TicketDraft,
+    TicketState,
+)
 from bot.services.memory.faults import Faults
 
 _NOT_FOUND = 404
+_TEXT_FORM = TextForm("Jira", dialect="jira", folder="jira", limit=28_000)
 
 
 @dataclass(slots=True)
@@ -38,18 +48,20 @@ class MemoryTracker:
 
     allowance: Allowance | None = None
 
-    def __init__(self, *, markup: str = "jira", project: str = "MEM", search_lag: timedelta = timedelta(0)) -> None:
+    def __init__(
+        self, *, text_form: TextForm = _TEXT_FORM, project: str = "MEM", search_lag: timedelta = timedelta(0)
+    ) -> None:
         self.tickets: dict[str, MemoryTicket] = {}  # by key, oldest first
         self.moved: dict[str, str] = {}  # old keys -> those that tickets have now
         self.faults = Faults()
-        self._markup = markup
+        self._text_form = text_form
         self._project = project
         self._search_lag = search_lag
         self._made = 0
 
     @property
-    def markup(self) -> str:
-        return self._markup
+    def text_form(self) -> TextForm:
+        return self._text_form
 
     @property
     def search_lag(self) -> timedelta:

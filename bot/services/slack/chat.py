@@ -15,7 +15,7 @@ from slack_sdk.web import SlackResponse
 
 from bot.domain.rate_limits import Allowance
 from bot.errors import PermanentError, RetryableError
-from bot.ports import Attachment, MarkedMessage, Posted, Promise, Right
+from bot.ports import Attachment, ChatCapabilities, MarkedMessage, Posted, Promise, Right, TextForm
 from bot.services.block_kit import Message, build_message
 from bot.services.evidence import json_in, text_in
 from bot.services.http import Wire, make_session
@@ -138,6 +138,7 @@ class SlackChat:
     """A workspace of Slack as :class:`bot.ports.Chat`."""
 
     def __init__(self, config: SlackSection) -> None:
+        self._config = config
         self._link = SlackLink(config)
         self._channels = Channels(self._link)
         self._permalinks: str | None = None  # what all addresses of messages start with
@@ -146,8 +147,12 @@ class SlackChat:
         return "SlackChat()"
 
     @property
-    def can_edit(self) -> bool:
-        return True
+    def text_form(self) -> TextForm:
+        return self._config.text_form
+
+    @property
+    def capabilities(self) -> ChatCapabilities:
+        return self._config.capabilities
 
     @property
     def promise(self) -> Promise:

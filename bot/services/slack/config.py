@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import AnyHttpUrl, SecretStr
 
+from bot.ports import ChatCapabilities, TextForm
 from bot.sections import Language, ServiceSection, Url
 
 
@@ -16,3 +17,12 @@ class SlackSection(ServiceSection):
     url: Url = AnyHttpUrl("https://slack.com/api")
     replies: bool = False  # whether what repeats and what has recovered is also said in the message's thread
     charts: bool = False  # whether the history chart is shown there; takes the scope files:write
+
+    # A message is refused somewhere above 13,000 characters, a section above 3,000.
+    text_form: ClassVar[TextForm] = TextForm(
+        "Slack", dialect="slack", folder="slack", limit=10_000, paragraph_limit=2_900
+    )
+
+    @property
+    def capabilities(self) -> ChatCapabilities:
+        return ChatCapabilities(edits=True, threads=self.replies, charts=self.charts)

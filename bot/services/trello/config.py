@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import AnyHttpUrl, SecretStr, model_validator
 
+from bot.ports import TextForm
 from bot.sections import Duration, Section, ServiceSection, Url
 
 
@@ -34,3 +35,9 @@ class TrelloSection(ServiceSection):
     due: Duration | None = None  # a new card is due this long after it was made
     archive: bool = False  # cards that are done leave the board
     search_lag: Duration = timedelta(seconds=5)  # cards are listed, not searched for: no index has to catch up
+
+    text_form: ClassVar[TextForm] = TextForm(
+        "Trello", dialect="trello", folder="trello", limit=15_000
+    )  # it takes 16,384 characters
+    lists_tickets: ClassVar[bool] = False  # Confluence shows no list of cards
+    own_fields: ClassVar[frozenset[str]] = frozenset()

@@ -16,7 +16,16 @@ import requests
 
 from bot.domain.rate_limits import Allowance
 from bot.errors import AccountError, FieldsRefusedError, MissingError, PermanentError, RetryableError, own_words
-from bot.ports import Attachment, MarkedTicket, RemoteLink, Right, Ticket, TicketDraft, TicketState
+from bot.ports import (
+    Attachment,
+    MarkedTicket,
+    RemoteLink,
+    Right,
+    TextForm,
+    Ticket,
+    TicketDraft,
+    TicketState,
+)
 from bot.services.cutting import shorten, shorten_markdown
 from bot.services.evidence import held_in, id_in, prove, rows_in, text_in
 from bot.services.http import Wire, make_session
@@ -174,8 +183,8 @@ class TrelloTracker:
         return f"TrelloTracker(board={self._config.board!r})"
 
     @property
-    def markup(self) -> str:
-        return "trello"
+    def text_form(self) -> TextForm:
+        return self._config.text_form
 
     @property
     def allowance(self) -> Allowance | None:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from bot.domain.rate_limits import Allowance
 from bot.errors import AccountError, MissingError, PermanentError
-from bot.ports import Attachment, MarkedMessage, Posted, Promise, Right
+from bot.ports import Attachment, ChatCapabilities, MarkedMessage, Posted, Promise, Right, TextForm
 from bot.services.block_kit import build_message
 from bot.services.evidence import held_in, json_in, nothing_in, prove
 from bot.services.http import Wire, make_session
@@ -48,8 +48,12 @@ class WebhookChat:
         return "WebhookChat(<secret>)"
 
     @property
-    def can_edit(self) -> bool:
-        return False
+    def text_form(self) -> TextForm:
+        return self._config.text_form
+
+    @property
+    def capabilities(self) -> ChatCapabilities:
+        return self._config.capabilities
 
     @property
     def promise(self) -> Promise:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import SecretStr
 
+from bot.ports import ChatCapabilities, TextForm
 from bot.sections import Duration, Language, Section
 
 
@@ -17,3 +18,8 @@ class WebhookSection(Section):
     delivery: Literal["at_most_once", "at_least_once"] = "at_most_once"  # where nobody knows whether it was posted
     timeout: Duration = timedelta(seconds=20)
     ca_file: str | None = None
+
+    text_form: ClassVar[TextForm] = TextForm(
+        "webhook", dialect="slack", folder="slack", limit=10_000, paragraph_limit=2_900
+    )  # as Slack's own
+    capabilities: ClassVar[ChatCapabilities] = ChatCapabilities()
