@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 from bot.config.models import Config
 from bot.config.paths import with_absolute_paths
 from bot.connections import make_executor, make_run_store, to_chat, to_tracker, to_wiki
+from bot.delivery.attempt import TicketFields
 from bot.delivery.circuit_breaker import Traffic
-from bot.delivery.delivery import Services, TicketFields
 from bot.delivery.dispatcher import Dispatcher, ignore_step
+from bot.delivery.services import Services
 from bot.domain.objects import ObjectKey, channel_of
 from bot.errors import ConfigError, TemplateError
 from bot.pipeline.cycle import Cycle, ignore_progress

@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from bot.app import Surroundings, make_herald, make_reader
 from bot.config.models import Config
-from bot.delivery.delivery import Services
+from bot.delivery.services import Services
 from bot.domain.objects import ObjectKind
 from bot.ports import PageDraft, TicketDraft, TicketState
 from bot.services.memory.chat import MemoryChat, MemoryMessage

@@ -14,9 +14,11 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
+from bot.delivery import delivery
+from bot.delivery.attempt import Attempt, CannotTellError, Done, NotYet, TicketFields
 from bot.delivery.circuit_breaker import Gate, Traffic, gate_of
-from bot.delivery.delivery import CannotTellError, Delivery, Done, NotYet, Services, TicketFields
 from bot.delivery.late_binding import owe_mend, owe_mends
+from bot.delivery.services import Services
 from bot.domain.effects import PostDigest, TellChannel, UpdateSection
 from bot.domain.objects import ObjectKey, channel_of
 from bot.domain.rate_limits import Pauses
@@ -94,7 +96,7 @@ class Claim:
     """An effect that is ours for a while, with the objects it names."""
 
     owed: Owed
-    delivery: Delivery
+    attempt: Attempt
     channel: str | None  # where it is a message
     ends: float  # when, as time.monotonic() tells it, nothing more may be asked for it
 
@@ -236,9 +238,9 @@ class Dispatcher:
                 self._set_aside(owed, error, report)
                 continue
             services, facts = self.services, (place, is_overtaken, asked_at)
-            delivery = Delivery(owed, services, renderer, fields, known, now, self.in_flight, coming, *facts)
+            attempt = Attempt(owed, services, renderer, fields, known, now, self.in_flight, coming, *facts)
             self.traffic.enter(owed.effect, now)
-            return Claim(owed, delivery, channel_of(owed.effect.target), ends)
+            return Claim(owed, attempt, channel_of(owed.effect.target), ends)
 
     def _deliver(self, claim: Claim, report: DrainReport) -> None:
         """Deliver an effect; what nobody foresaw is its own affair, and the others go on."""
@@ -270,7 +272,7 @@ class Dispatcher:
         try:
             self.on_step("delivery.claimed")
             with ending_at(claim.ends):
-                done = self._carry_out_fairly(claim.delivery)
+                done = self._carry_out_fairly(claim.attempt)
             if isinstance(done, NotYet):
                 self._postpone(owed, done)
             else:
@@ -292,7 +294,7 @@ class Dispatcher:
             self.traffic.leave(owed.effect, posted_at=posted_at)
             self.traffic.allowed(service, self.services.allowance(service), self.clock())
 
-    def _carry_out_fairly(self, delivery: Delivery) -> Done | NotYet:
+    def _carry_out_fairly(self, attempt: Attempt) -> Done | NotYet:
         """Carry the effect out; what may be refused to our account is no verdict on the effect.
 
         Who we are is asked before a refusal is believed. Where it reads as one of access although access works, what
@@ -301,28 +303,28 @@ class Dispatcher:
         refused = 0
         while True:
             try:
-                return self._carry_out(delivery)
+                return self._carry_out(attempt)
             except (PermanentError, AccountError) as error:
-                _find_fault(delivery, error)
+                _find_fault(attempt, error)
                 refused += 1
                 if isinstance(error, AccountError) or not error.about_access or refused == _BELIEVED_AFTER:
                     raise
-                if self.clock() - delivery.now > _LONG_ASKED:  # the lease must not run out meanwhile
+                if self.clock() - attempt.now > _LONG_ASKED:  # the lease must not run out meanwhile
                     raise AccountError(str(error), reach=Reach.EFFECT, status=error.status) from error
 
-    def _carry_out(self, delivery: Delivery) -> Done | NotYet:
-        waits = delivery.check_needs()
+    def _carry_out(self, attempt: Attempt) -> Done | NotYet:
+        waits = delivery.check_needs(attempt)
         if waits is not None:
             return waits
-        if delivery.owed.is_doubtful:
-            settled = self._settle(delivery)
+        if attempt.owed.is_doubtful:
+            settled = self._settle(attempt)
             self.on_step("delivery.settled")
             if settled is not None:
                 return settled
-        if not self._mark_sent(delivery.owed):
-            return NotYet(delivery.now, "another Herald took it over")
+        if not self._mark_sent(attempt.owed):
+            return NotYet(attempt.now, "another Herald took it over")
         self.on_step("delivery.marked-sent")
-        done = delivery.perform()
+        done = delivery.perform(attempt)
         self.on_step("delivery.performed")
         return done
 
@@ -338,9 +340,9 @@ class Dispatcher:
             raise
         return still_ours
 
-    def _settle(self, delivery: Delivery) -> Done | NotYet | None:
+    def _settle(self, attempt: Attempt) -> Done | NotYet | None:
         try:
-            return delivery.settle()
+            return delivery.settle(attempt)
         except AccountError as error:
             if error.reach is Reach.KIND:  # others of its kind need not be looked for
                 error.reach = Reach.EFFECT
@@ -497,10 +499,10 @@ def _words_of(error: Exception) -> str:
     return str(error) if isinstance(error, HeraldError) else f"broke: {describe(error)}"
 
 
-def _find_fault(delivery: Delivery, error: PermanentError | AccountError) -> None:
+def _find_fault(attempt: Attempt, error: PermanentError | AccountError) -> None:
     """Ask who is at fault; whoever it is, what may have been carried out stays in doubt."""
     try:
-        delivery.find_fault(error)
+        delivery.find_fault(attempt, error)
     except RetryableError as fault:
         fault.doubtful = fault.doubtful or (isinstance(error, AccountError) and error.doubtful)
         raise

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bot.app import Herald, Surroundings, make_herald
 from bot.config.models import Config
-from bot.delivery.delivery import Services
+from bot.delivery.services import Services
 from bot.domain.runs import Run, RunResult, RunStatus
 from bot.ports import Experiment, Selection
 from bot.serve.loop import Orders, Server

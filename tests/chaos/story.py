@@ -25,7 +25,7 @@ import structlog
 from bot.app import ConfiguredWording, Herald, Surroundings, make_herald
 from bot.config.models import Config
 from bot.delivery import delivery
-from bot.delivery.delivery import Services
+from bot.delivery.services import Services
 from bot.domain.incidents import IncidentState
 from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.runs import Run, RunStatus

@@ -24,8 +24,8 @@ import bot.services.trello.tracker
 import bot.services.webhook.chat
 from bot.app import Surroundings, make_herald, make_services
 from bot.config.models import Config
+from bot.delivery import delivery
 from bot.delivery.circuit_breaker import Traffic
-from bot.delivery.delivery import Delivery
 from bot.domain.rate_limits import Pauses
 from bot.store import Database, outbox
 from tests.memory_runs import MemoryRunStore
@@ -116,7 +116,7 @@ def deliver(order: Order) -> None:
 
 def forget_the_search() -> None:
     """Take out looking for what an earlier request may have done."""
-    Delivery.settle = lambda _self: None  # type: ignore[assignment,method-assign,return-value]
+    delivery.settle = lambda _attempt: None
 
 
 def forget_the_lease() -> None:

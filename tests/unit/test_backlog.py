@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from bot.app import Surroundings, make_herald
 from bot.cli.main import app
 from bot.config.models import Config
-from bot.delivery.delivery import Services
 from bot.delivery.dispatcher import DrainReport
+from bot.delivery.services import Services
 from bot.domain.effects import LinkTicket, OpenTicket, TellChannel
 from bot.domain.fires import FireState
 from bot.domain.incidents import IncidentState

@@ -13,7 +13,7 @@ from state_samples import MINUTE, NOON, SECOND
 
 from bot.app import ConfiguredWording, Herald, Surroundings, make_herald
 from bot.config.models import Config
-from bot.delivery.delivery import Services
+from bot.delivery.services import Services
 from bot.domain.fires import FireState, mint_fire_id
 from bot.domain.incidents import Incident, IncidentState, Kind
 from bot.domain.job_protocol import FIRE_TAG
@@ -201,7 +201,7 @@ class Bench:
 @pytest.fixture(autouse=True)
 def no_drawing(monkeypatch):
     """Charts have tests of their own, and take most of the time."""
-    monkeypatch.setattr("bot.delivery.delivery.draw_history", lambda chart: chart.filename.encode())
+    monkeypatch.setattr("bot.delivery.attachments.draw_history", lambda chart: chart.filename.encode())
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from state_samples import open_ticket, owe
 
-from bot.delivery.delivery import Services
+from bot.delivery.services import Services
 from bot.errors import AccountError, PermanentError, RetryableError
 from bot.services.healthchecks.config import DeadManSection
 from bot.services.healthchecks.dead_man import HttpDeadMan

@@ -20,8 +20,10 @@ from sqlalchemy import select
 from state_samples import NOON
 from structlog.testing import capture_logs
 
-from bot.delivery.delivery import Delivery, Services, TicketFields
+from bot.delivery import delivery
+from bot.delivery.attempt import TicketFields
 from bot.delivery.dispatcher import LEASE, Dispatcher, DrainReport
+from bot.delivery.services import Services
 from bot.domain.effects import (
     AttachToTicket,
     CommentTicket,
@@ -415,7 +417,7 @@ class DeliveryLaw(RuleBasedStateMachine):
 def no_drawing() -> Iterator[None]:
     """Charts and the log have tests of their own, and take most of the time."""
     with pytest.MonkeyPatch.context() as patch, capture_logs():
-        patch.setattr("bot.delivery.delivery.draw_history", lambda chart: chart.filename.encode())
+        patch.setattr("bot.delivery.attachments.draw_history", lambda chart: chart.filename.encode())
         yield
 
 
@@ -425,7 +427,7 @@ TestTheDeliveryLaw.settings = settings(max_examples=8, stateful_step_count=10, d
 
 @pytest.mark.slow
 def test_without_its_search_the_law_does_not_hold(monkeypatch):
-    monkeypatch.setattr(Delivery, "settle", lambda _self: None)
+    monkeypatch.setattr(delivery, "settle", lambda _attempt: None)
     enough = settings(
         max_examples=100, stateful_step_count=10, deadline=None, derandomize=True, phases=[Phase.generate]
     )

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from bot.app import Herald, Surroundings, make_herald
 from bot.cli.main import app
 from bot.config.models import Config
-from bot.delivery.delivery import Services
+from bot.delivery.services import Services
 from bot.domain.blindness import Look
 from bot.domain.digest import LINES, DigestHeading, choose_lines, is_quiet
 from bot.domain.effects import OpenTicket

@@ -34,8 +34,9 @@ from state_samples import (
     ticket_view,
 )
 
-from bot.delivery.delivery import Services, TicketFields
+from bot.delivery.attempt import TicketFields
 from bot.delivery.dispatcher import LEASE, Dispatcher, DrainReport, ignore_step
+from bot.delivery.services import Services
 from bot.domain.effects import (
     AttachText,
     AttachToPage,
@@ -158,7 +159,7 @@ class Bench:
 @pytest.fixture(autouse=True)
 def no_drawing(monkeypatch):
     """Charts have tests of their own, and take most of the time."""
-    monkeypatch.setattr("bot.delivery.delivery.draw_history", lambda chart: chart.filename.encode())
+    monkeypatch.setattr("bot.delivery.attachments.draw_history", lambda chart: chart.filename.encode())
 
 
 @pytest.fixture

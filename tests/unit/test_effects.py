@@ -64,7 +64,7 @@ def test_everything_an_earlier_version_owed_is_read_whole(earlier):
 
 
 def test_everything_an_earlier_version_owed_is_delivered(earlier, monkeypatch):
-    monkeypatch.setattr("bot.delivery.delivery.draw_history", lambda chart: chart.filename.encode())
+    monkeypatch.setattr("bot.delivery.attachments.draw_history", lambda chart: chart.filename.encode())
     bench = Bench(earlier)
     assert bench.drain().failures == []
     assert bench.owed == []

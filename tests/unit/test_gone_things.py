@@ -13,7 +13,8 @@ from state_samples import INCIDENT, MESSAGE, comment_view, known, message_view, 
 from test_dispatch import PARENT, update_section
 from test_refused_account import Office, box, outstanding, shared_sandbox  # noqa: F401  fixtures
 
-from bot.delivery.delivery import Services, TicketFields
+from bot.delivery.attempt import TicketFields
+from bot.delivery.services import Services
 from bot.domain.effects import CommentTicket, OpenTicket, ReplyInThread, TellChannel
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.errors import AccountError, PermanentError, Reach

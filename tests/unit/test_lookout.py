@@ -17,7 +17,7 @@ from bot.cli.dry_run import Rehearsal
 from bot.cli.output.cycle import print_rehearsal
 from bot.cli.output.status import print_status
 from bot.config.models import Config
-from bot.delivery.delivery import Services
+from bot.delivery.services import Services
 from bot.domain.blindness import Look, Visibility, find_blindness, missed, saw, visibility
 from bot.domain.judge import Finding, Outcome, Reason
 from bot.domain.runs import Run, RunStatus

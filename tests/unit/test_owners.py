@@ -13,7 +13,7 @@ from state_samples import MINUTE, NOON, comment, open_ticket, owe, tell
 
 from bot.app import Surroundings, make_herald
 from bot.config.models import Config
-from bot.delivery.delivery import Services
+from bot.delivery.services import Services
 from bot.runtime.clock import wall_clock
 from bot.store import Database, leases, outbox
 from bot.store.owners import Life, Owner, database_time

@@ -31,7 +31,7 @@ POISON = "poison"
 
 @pytest.fixture(autouse=True)
 def no_drawing(monkeypatch):
-    monkeypatch.setattr("bot.delivery.delivery.draw_history", lambda chart: chart.filename.encode())
+    monkeypatch.setattr("bot.delivery.attachments.draw_history", lambda chart: chart.filename.encode())
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ from bot.app import Surroundings, make_herald
 from bot.cli.main import app
 from bot.cli.output import outbox as output
 from bot.config.models import Config
-from bot.delivery.delivery import Services
 from bot.delivery.reconciliation import look, repair
+from bot.delivery.services import Services
 from bot.domain.effects import AttachText, AttachToTicket, PublishPage
 from bot.domain.incidents import IncidentState
 from bot.domain.repairs import Held, RepairKind, settle_duplicates

@@ -30,9 +30,10 @@ from test_dispatch import Bench, Clock, Wording, no_drawing, publish_page  # noq
 
 from bot.cli.output.outbox import print_piles
 from bot.cli.output.status import print_status
+from bot.delivery.attempt import TicketFields
 from bot.delivery.circuit_breaker import Gate, Traffic, gate_of, gates_of
-from bot.delivery.delivery import Services, TicketFields
 from bot.delivery.dispatcher import Dispatcher
+from bot.delivery.services import Services
 from bot.domain.effects import CommentTicket, LabelPage, OpenTicket, PublishPage, ResolveTicket, TellChannel
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.rate_limits import Breaker, Pauses

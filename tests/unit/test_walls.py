@@ -14,7 +14,7 @@ from test_dispatch import Bench, Wording, attach, no_drawing  # noqa: F401  a fi
 
 from bot.app import make_herald
 from bot.config.models import Config
-from bot.delivery.delivery import Services
+from bot.delivery.services import Services
 from bot.domain.effects import AttachToTicket, OpenTicket
 from bot.domain.fires import FireState
 from bot.domain.objects import ObjectKey, ObjectKind
@@ -95,7 +95,7 @@ def test_a_chart_that_cannot_be_drawn_ends_no_drain(bench, workers, monkeypatch)
     def draw(chart):
         raise OverflowError("cannot convert float infinity to integer")
 
-    monkeypatch.setattr("bot.delivery.delivery.draw_history", draw)
+    monkeypatch.setattr("bot.delivery.attachments.draw_history", draw)
     bench.owe(open_ticket(), attach(AttachToTicket, TICKET), comment("run6"))
     bench.dispatcher(workers=workers).drain(MINUTE)
     assert [kind for kind, _ in bench.parked] == [AttachToTicket.kind]

@@ -12,8 +12,8 @@ from typing import Any
 
 from bot.app import Herald, Surroundings, make_herald
 from bot.config.models import Config
-from bot.delivery.delivery import Services
 from bot.delivery.dispatcher import ignore_step
+from bot.delivery.services import Services
 from bot.pipeline.cycle import CycleReport
 from bot.services.memory.tracker import MemoryTracker
 from bot.services.memory.wiki import MemoryWiki

@@ -1,0 +1,18 @@
+"""The files that effects attach: charts, drawn now, and texts that had to be cut, whole."""
+
+from __future__ import annotations
+
+import hashlib
+
+from bot.domain.views import ChartView
+from bot.ports import Attachment
+from bot.render.charts import draw_history
+
+
+def chart_file(chart: ChartView) -> Attachment:
+    return Attachment(chart.filename, draw_history(chart), "image/png")
+
+
+def text_file(text: str) -> Attachment:
+    content = text.encode()
+    return Attachment(f"whole-text-{hashlib.sha256(content).hexdigest()[:8]}.md", content, "text/markdown")

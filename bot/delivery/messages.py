@@ -1,0 +1,157 @@
+"""How effects on messages are carried out, and found again after a doubtful end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from bot.delivery.attachments import chart_file
+from bot.delivery.attempt import Attempt, CannotTellError, Done
+from bot.domain.effects import MessageEffect, PostDigest, ReplyInThread, ShareChart, TellChannel
+from bot.domain.objects import Bound, ObjectKey, channel_of
+from bot.domain.views import CommentView, DigestView, MessageView
+from bot.errors import AccountError, GoneError, Reach
+from bot.ports import Posted, Promise
+from bot.store.outbox import KnownObject
+
+_CLOCK_SKEW = timedelta(minutes=5)  # between us and a service, when its history is searched
+
+
+def perform(attempt: Attempt, effect: MessageEffect) -> Done:
+    """Carry the effect out; raises RetryableError or PermanentError."""
+    match effect:
+        case TellChannel():
+            told = attempt.shown_by(effect)
+            text = attempt.renderer.render_message(attempt.chat.text_form, told, attempt.bind(told.links))
+            return _post(attempt, told.mark, text, told.links)
+        case PostDigest():
+            digest = attempt.shown_by(effect)
+            text = attempt.renderer.render_digest(attempt.chat.text_form, digest, attempt.bind(digest.links))
+            return _post(attempt, digest.mark, text, digest.links)
+        case ReplyInThread():
+            return _reply(attempt, attempt.shown_by(effect))
+        case ShareChart():
+            attempt.chat.share(_posted(attempt), chart_file(attempt.shown_by(effect)))
+            return Done()
+        case _:
+            assert_never(effect)
+
+
+def find(attempt: Attempt, effect: MessageEffect) -> Done | None:
+    """Look for what an earlier request may have made; None: it is not there, or the same again changes nothing."""
+    match effect:
+        case TellChannel():
+            return _find_told(attempt, attempt.shown_by(effect))
+        case PostDigest():
+            return _find_told(attempt, attempt.shown_by(effect))
+        case ReplyInThread():
+            return Done() if _was_said(attempt, attempt.shown_by(effect).mark) else None
+        case ShareChart():
+            return None
+        case _:
+            assert_never(effect)
+
+
+def _post(attempt: Attempt, mark: str, text: str, links: Mapping[str, ObjectKey]) -> Done:
+    """Post a message, or edit the one that is there."""
+    chat, unbound = attempt.chat, attempt.unbound(links)
+    is_editable = attempt.known is not None and chat.capabilities.edits
+    if is_editable and attempt.is_overtaken:
+        return Done()
+    if is_editable:
+        try:
+            chat.edit(_posted(attempt), mark, text)
+        except (GoneError, AccountError) as error:
+            if not _is_gone(attempt, error):
+                raise
+        else:
+            return Done(unbound=unbound)
+        there = _posted_afresh(attempt, mark)
+        if there is not None:
+            return Done(_made(attempt, there), tuple(links.values()))
+    if attempt.known is None and attempt.asked_at is not None and chat.capabilities.edits:
+        there = _find(attempt, mark, attempt.asked_at)
+        if there is not None:
+            chat.edit(there, mark, text)
+            return Done(_made(attempt, there), unbound)
+    posted = chat.post(_channel(attempt), mark, text)
+    return Done(_made(attempt, posted), unbound, posted=True)
+
+
+def _reply(attempt: Attempt, view: CommentView) -> Done:
+    text = attempt.renderer.render_reply(attempt.chat.text_form, view, attempt.bind(view.links))
+    try:
+        attempt.chat.reply(_posted(attempt), view.mark, text)
+    except (GoneError, AccountError) as error:
+        if not _is_gone(attempt, error):
+            raise
+        attempt.chat.post(_channel(attempt), view.mark, text)
+    return Done(posted=True)
+
+
+def _is_gone(attempt: Attempt, error: GoneError | AccountError) -> bool:
+    """Say whether a message is gone for good: it by itself, or with its channel, whose name another one has now."""
+    if isinstance(error, GoneError):
+        return True
+    return error.reach is Reach.CHANNEL and attempt.chat.has_moved(_channel(attempt), _posted(attempt))
+
+
+def _find_told(attempt: Attempt, view: MessageView | DigestView) -> Done | None:
+    if attempt.known is not None and attempt.chat.capabilities.edits:
+        return None  # an edit: the same again changes nothing
+    match attempt.chat.promise:
+        case Promise.AT_LEAST_ONCE:
+            return None
+        case Promise.AT_MOST_ONCE:
+            raise CannotTellError(
+                f"{attempt.target.service}: the message may or may not have been posted, and a webhook cannot be "
+                "asked; it is not sent again by itself, so that nobody reads it twice"
+            )
+        case Promise.ONCE:
+            posted = _find(attempt, view.mark, attempt.owed.sent_at or attempt.owed.created_at)
+            return None if posted is None else Done(_made(attempt, posted), tuple(view.links.values()))
+
+
+def _was_said(attempt: Attempt, mark: str) -> bool:
+    """Look for a reply in its thread, or in the channel where the thread is gone."""
+    try:
+        return attempt.chat.has_reply(_posted(attempt), mark)
+    except (GoneError, AccountError) as error:
+        if not _is_gone(attempt, error):
+            raise
+    return _find(attempt, mark, attempt.owed.created_at) is not None
+
+
+def _posted_afresh(attempt: Attempt, mark: str) -> Posted | None:
+    """Find the message that an earlier attempt, whose end is not known, may have put in the place of a gone one."""
+    if not attempt.owed.is_doubtful:
+        return None
+    found = _find(attempt, mark, attempt.owed.created_at)
+    return None if found is None or found.message_id == _posted(attempt).message_id else found
+
+
+def _find(attempt: Attempt, mark: str, since: datetime) -> Posted | None:
+    """Find a message; where the app may not look its channel up, by the id that an earlier message there shows."""
+    channel, since = _channel(attempt), since - _CLOCK_SKEW
+    try:
+        return attempt.chat.find(channel, mark, since)
+    except AccountError:
+        if attempt.place is None or attempt.place == channel:
+            raise
+    return attempt.chat.find(attempt.place, mark, since)
+
+
+def _channel(attempt: Attempt) -> str:
+    channel = channel_of(attempt.target)
+    assert channel is not None
+    return channel
+
+
+def _posted(attempt: Attempt) -> Posted:
+    known = attempt.objects[attempt.target]
+    return Posted(known.place, known.bound.external_id, known.bound.url)
+
+
+def _made(attempt: Attempt, posted: Posted) -> KnownObject:
+    return attempt.made(Bound("", posted.url, posted.message_id), posted.channel)

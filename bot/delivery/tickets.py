@@ -1,0 +1,130 @@
+"""How effects on tickets are carried out, and found again after a doubtful end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from bot.delivery.attachments import chart_file, text_file
+from bot.delivery.attempt import Attempt, Done
+from bot.delivery.refused_fields import refused_in, without
+from bot.domain.effects import (
+    AttachComment,
+    AttachText,
+    AttachToTicket,
+    CommentTicket,
+    LinkTicket,
+    OpenTicket,
+    ResolveTicket,
+    TicketEffect,
+)
+from bot.domain.objects import Bound, family_of
+from bot.domain.views import CommentView, TicketView, Unset
+from bot.errors import FieldsRefusedError
+from bot.ports import RemoteLink, Ticket, TicketDraft, TicketState
+from bot.render.renderer import CommentText, TicketText
+
+
+def perform(attempt: Attempt, effect: TicketEffect) -> Done:
+    """Carry the effect out; raises RetryableError or PermanentError."""
+    match effect:
+        case OpenTicket():
+            return _open(attempt, attempt.shown_by(effect))
+        case CommentTicket():
+            return _comment(attempt, attempt.shown_by(effect))
+        case ResolveTicket():
+            attempt.tracker.move(attempt.external_id, TicketState.DONE)
+        case LinkTicket():
+            report = attempt.objects[attempt.shown_by(effect).links["report"]]
+            link = RemoteLink(f"herald={report.key.name}", report.bound.url, report.bound.title)
+            attempt.tracker.link(attempt.external_id, link)
+        case AttachToTicket():
+            attempt.tracker.attach(attempt.external_id, chart_file(attempt.shown_by(effect)))
+        case AttachText():
+            _attach_whole(attempt, attempt.shown_by(effect))
+        case AttachComment():
+            _attach_whole(attempt, attempt.shown_by(effect))
+        case _:
+            assert_never(effect)
+    return Done()
+
+
+def find(attempt: Attempt, effect: TicketEffect) -> Done | None:
+    """Look for what an earlier request may have made; None: it is not there, or the same again changes nothing."""
+    match effect:
+        case OpenTicket():
+            return _find_ticket(attempt, attempt.shown_by(effect))
+        case CommentTicket():
+            return _find_comment(attempt, attempt.shown_by(effect))
+        case ResolveTicket() | LinkTicket() | AttachToTicket() | AttachText() | AttachComment():
+            return None
+        case _:
+            assert_never(effect)
+
+
+def _open(attempt: Attempt, view: TicketView) -> Done:
+    if attempt.known is not None:  # found again by its marker after the state was lost
+        return Done(attempt.known)
+    text, fields, family = _ticket_text(attempt, view), attempt.fields, family_of(attempt.target.name)
+    labels = (family, *fields.labels)
+    draft = TicketDraft(text.title, text.body, labels, fields.priority, fields.assignee, fields.components)
+    return _opened(attempt, _create(attempt, draft, family), view, text)
+
+
+def _find_ticket(attempt: Attempt, view: TicketView) -> Done | None:
+    ticket = attempt.tracker.find(attempt.target.name)
+    return None if ticket is None else _opened(attempt, ticket, view, _ticket_text(attempt, view))
+
+
+def _create(attempt: Attempt, draft: TicketDraft, family: str) -> Ticket:
+    """Create the ticket, without those fields that its tracker refuses: such a refusal made nothing."""
+    whole, unset = draft, tuple[Unset, ...]()
+    while True:
+        try:
+            return attempt.tracker.create(attempt.target.name, draft)
+        except FieldsRefusedError as error:
+            slimmer = without(draft, error.fields, family)
+            if slimmer is None or attempt.fields.required & error.fields.keys():
+                raise
+            unset += refused_in(error)
+        said = attempt.renderer.render_unset(attempt.tracker.text_form, unset)
+        draft = replace(slimmer, body=f"{whole.body}\n\n{said}")
+
+
+def _opened(attempt: Attempt, ticket: Ticket, view: TicketView, text: TicketText) -> Done:
+    """Bind the ticket; where its text was cut, the whole of it is owed as a file."""
+    made = attempt.made(Bound(ticket.name or ticket.key, ticket.url, ticket.key))
+    return Done(made, owes=((_beside(attempt, AttachText), view),) if text.cut else ())
+
+
+def _comment(attempt: Attempt, view: CommentView) -> Done:
+    text = _comment_text(attempt, view)
+    attempt.tracker.comment(attempt.external_id, view.mark, text.body)
+    return _commented(attempt, view, text)
+
+
+def _find_comment(attempt: Attempt, view: CommentView) -> Done | None:
+    is_there = attempt.tracker.has_comment(attempt.external_id, view.mark)
+    return _commented(attempt, view, _comment_text(attempt, view)) if is_there else None
+
+
+def _commented(attempt: Attempt, view: CommentView, text: CommentText) -> Done:
+    return Done(owes=((_beside(attempt, AttachComment), view),) if text.cut else ())
+
+
+def _beside(attempt: Attempt, kind: type[AttachText | AttachComment]) -> AttachText | AttachComment:
+    effect = attempt.owed.effect
+    return kind(effect.target, effect.cause, effect.incident_id, needs=(effect.target,))
+
+
+def _attach_whole(attempt: Attempt, view: TicketView | CommentView) -> None:
+    whole = attempt.renderer.render_whole(view, attempt.bind(view.links))
+    attempt.tracker.attach(attempt.external_id, text_file(whole))
+
+
+def _ticket_text(attempt: Attempt, view: TicketView) -> TicketText:
+    return attempt.renderer.render_ticket(attempt.tracker.text_form, view, attempt.bind(view.links))
+
+
+def _comment_text(attempt: Attempt, view: CommentView) -> CommentText:
+    return attempt.renderer.render_comment(attempt.tracker.text_form, view, attempt.bind(view.links))
