@@ -6,8 +6,8 @@ from shutil import copyfile
 
 import pytest
 import torch
-from shop import Bench, make_bench, make_model, make_rows, products_table, write_raw
 
+from tests.trainer.shop import Bench, make_bench, make_model, make_rows, products_table, write_raw
 from trainer.data.completejourney import Options, prepare
 
 torch.set_num_threads(1)  # tensors are tiny here: threads would wait for one another

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from logs import EVENTS, events_job, write_table
 
+from tests.trainer.logs import EVENTS, events_job, write_table
 from trainer.data import cleaning_rules, event_cleaning
 from trainer.data.interactions import read_interactions, write_interactions
 from trainer.data.outliers import LogHistogram

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
-from shop import PRODUCTS, Bench, make_bench, make_rows, products_table, write_raw
 
+from tests.trainer.shop import PRODUCTS, Bench, make_bench, make_rows, products_table, write_raw
 from trainer.__main__ import main
 from trainer.data.completejourney import Options, prepare
 from trainer.errors import Stopped

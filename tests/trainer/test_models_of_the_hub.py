@@ -11,8 +11,9 @@ from pathlib import Path
 from shutil import copyfile
 
 import pytest
-from fake_hub import FakeHub, serving
-from queries import make_bert, make_rows, write_job, write_rows
+
+from tests.trainer.fake_hub import FakeHub, serving
+from tests.trainer.queries import make_bert, make_rows, write_job, write_rows
 
 ROOT = Path(__file__).parents[2]
 NAME = "shop/tiny"

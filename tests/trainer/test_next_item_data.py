@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from logs import events_job, write_table
-from shop import make_rows
 
+from tests.trainer.logs import events_job, write_table
+from tests.trainer.shop import make_rows
 from trainer.data.baskets import RARE, take_baskets
 from trainer.data.histories import read_histories
 from trainer.data.interactions import read_interactions

@@ -8,8 +8,8 @@ from shutil import copyfile
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from queries import make_bert, make_llama, make_rows, make_tokenizer, write_job, write_rows
 
+from tests.trainer.queries import make_bert, make_llama, make_rows, make_tokenizer, write_job, write_rows
 from trainer.__main__ import main
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")

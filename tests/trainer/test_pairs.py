@@ -1,8 +1,8 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from logs import JUDGED, pairs_job, write_table
 
+from tests.trainer.logs import JUDGED, pairs_job, write_table
 from trainer.data.pairs import Part, read_pairs
 from trainer.errors import DataError
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-from shop import PRODUCTS, Rows, make_rows, products_table, write_raw
 
+from tests.trainer.shop import PRODUCTS, Rows, make_rows, products_table, write_raw
 from trainer.data.baskets import AFTER_END, AGAIN, RARE, local_time
 from trainer.data.cleaning_rules import BAD_VALUE, NO_ITEM, NO_TEXT, NOT_AN_ITEM, UNKNOWN_USER
 from trainer.data.completejourney import DAY, TIME_ZONE, Options, prepare

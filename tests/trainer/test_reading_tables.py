@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
-from logs import EVENTS, events_job, write_table
 
+from tests.trainer.logs import EVENTS, events_job, write_table
 from trainer.data.columns import numbers_of, texts_of, times_of
 from trainer.data.interactions import read_interactions
 from trainer.data.item_texts import join_columns

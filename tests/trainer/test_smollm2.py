@@ -5,8 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from queries import make_rows, write_job, write_rows
 
+from tests.trainer.queries import make_rows, write_job, write_rows
 from trainer.__main__ import main
 
 pytestmark = [

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from logs import JUDGED, pairs_job, write_table
 
+from tests.trainer.logs import JUDGED, pairs_job, write_table
 from trainer.data.pairs import MISSPELT, read_pairs
 from trainer.data.spelling import learn_spelling
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logs import JUDGED, pairs_job, write_table
 
+from tests.trainer.logs import JUDGED, pairs_job, write_table
 from trainer.data.leaks import NEAR
 from trainer.data.near_duplicates import group_near, signature
 from trainer.data.pair_leaks import QUERY, find_pair_leaks

@@ -8,11 +8,11 @@ from pathlib import Path
 from shutil import copyfile
 
 import pytest
-from queries import Row, make_bert, make_rows, write_job, write_rows
 
 from bot.app import make_herald
 from bot.config.file import load_config
 from bot.store.runs import JudgedRun
+from tests.trainer.queries import Row, make_bert, make_rows, write_job, write_rows
 from trainer.__main__ import main
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")]

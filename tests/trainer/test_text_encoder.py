@@ -4,8 +4,8 @@ from shutil import copytree
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from shop import WORDS, make_model
 
+from tests.trainer.shop import WORDS, make_model
 from trainer.errors import ModelError
 from trainer.jobs.schema import ModelJob
 from trainer.models.text_encoder import TextEncoder, find_model

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from shop import make_rows, products_table, write_raw
 
 import trainer
+from tests.trainer.shop import make_rows, products_table, write_raw
 from trainer.__main__ import main
 from trainer.tracking.progress import show_progress
 

@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
-from state_samples import NOON
 
 from bot.domain.job_protocol import CARD_FILE, TABLE_FILE
 from bot.domain.runs import Run, RunResult, RunStatus, Trouble
 from bot.errors import ArtifactsAwayError, RunStoreError
 from bot.services.mlflow.artifacts import fetch
 from bot.services.mlflow.example_tables import Columns
+from tests.unit.state_samples import NOON
 
 RUN = Run("run1", "run1", RunStatus.FINISHED, NOON, NOON)
 WANTED = Columns(frozenset({"ndcg"}), frozenset({"device"}))

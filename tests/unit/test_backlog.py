@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import insert, update
-from state_samples import INCIDENT, NOON, PAGE, TICKET, comment, judged, label, link, open_ticket, owe, run_at, tell
 from typer.testing import CliRunner
 
 from bot.app import Surroundings, make_herald
@@ -31,6 +30,20 @@ from bot.store.tables import outbox as table
 from tests.memory_runs import MemoryRunStore
 from tests.unit.backlogs import counted, effect_row, fill, many
 from tests.unit.simulation import do_at_once
+from tests.unit.state_samples import (
+    INCIDENT,
+    NOON,
+    PAGE,
+    TICKET,
+    comment,
+    judged,
+    label,
+    link,
+    open_ticket,
+    owe,
+    run_at,
+    tell,
+)
 
 MINUTE, YEAR = timedelta(minutes=1), timedelta(days=365)
 PIPELINES = 20

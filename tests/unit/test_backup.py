@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select
-from state_samples import NOON, TICKET, incident, judged, open_ticket, run_at
 
 from bot.domain.incidents import IncidentState
 from bot.domain.objects import Bound
@@ -14,6 +13,7 @@ from bot.store.backup import back_up, restore
 from bot.store.contacts import Contact
 from bot.store.outbox import KnownObject
 from bot.store.tables import metadata
+from tests.unit.state_samples import NOON, TICKET, incident, judged, open_ticket, run_at
 
 YEAR = timedelta(days=365)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from state_samples import MINUTE, NOON, SECOND
 
 from bot.app import ConfiguredWording, Herald, Surroundings, make_herald
 from bot.config.models import Config
@@ -28,6 +27,7 @@ from bot.services.memory.tracker import MemoryTracker
 from bot.services.memory.wiki import MemoryWiki
 from bot.store import Database, fires, incidents, leases, outbox, runs
 from tests.memory_runs import MemoryExecutor, MemoryRunStore
+from tests.unit.state_samples import MINUTE, NOON, SECOND
 
 OVER_RUNS = 2  # pages: the pipeline's and the year's
 RENDERER = Renderer("en")

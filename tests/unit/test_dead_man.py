@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from state_samples import open_ticket, owe
 
 from bot.delivery.services import Services
 from bot.errors import AccountError, PermanentError, RetryableError
@@ -11,6 +10,7 @@ from bot.services.healthchecks.config import DeadManSection
 from bot.services.healthchecks.dead_man import HttpDeadMan
 from bot.services.memory.tracker import MemoryTracker
 from tests.unit.simulation import World, configured, make_server
+from tests.unit.state_samples import open_ticket, owe
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 URL = "https://hc.example/4711"

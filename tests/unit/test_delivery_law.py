@@ -17,7 +17,6 @@ import pytest
 from hypothesis import Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from sqlalchemy import select
-from state_samples import NOON
 from structlog.testing import capture_logs
 
 from bot.delivery import delivery
@@ -47,6 +46,7 @@ from bot.store.outbox import EffectState, ParkedFor
 from bot.store.owners import Owner
 from bot.store.tables import metadata
 from tests.chaos.world import Told
+from tests.unit.state_samples import NOON
 
 INCIDENTS = 3
 SEARCH_LAG = timedelta(seconds=30)

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import render_samples
 from hypothesis import given
 from hypothesis import strategies as st
-from state_samples import judged, run_at
 from typer.testing import CliRunner
 
 from bot.app import Herald, Surroundings, make_herald
@@ -31,6 +29,8 @@ from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTracker
 from bot.services.memory.wiki import MemoryWiki
 from bot.store import Database, incidents, looks, outbox, pipelines, runs
+from tests.unit import render_samples
+from tests.unit.state_samples import judged, run_at
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -11,28 +11,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from state_samples import (
-    INCIDENT,
-    MESSAGE,
-    MINUTE,
-    NOON,
-    PAGE,
-    RUN_VIEW,
-    SECOND,
-    TICKET,
-    VERDICT,
-    comment,
-    incident,
-    label,
-    link,
-    message_view,
-    open_ticket,
-    owe,
-    owed_kinds,
-    resolve,
-    tell,
-    ticket_view,
-)
 
 from bot.delivery.attempt import TicketFields
 from bot.delivery.dispatcher import LEASE, Dispatcher, DrainReport, ignore_step
@@ -69,6 +47,28 @@ from bot.services.memory.wiki import MemoryWiki
 from bot.store import Database, incidents, outbox
 from bot.store.outbox import EffectState
 from bot.store.owners import Owner
+from tests.unit.state_samples import (
+    INCIDENT,
+    MESSAGE,
+    MINUTE,
+    NOON,
+    PAGE,
+    RUN_VIEW,
+    SECOND,
+    TICKET,
+    VERDICT,
+    comment,
+    incident,
+    label,
+    link,
+    message_view,
+    open_ticket,
+    owe,
+    owed_kinds,
+    resolve,
+    tell,
+    ticket_view,
+)
 
 LAG = timedelta(seconds=30)
 PARENT = ObjectKey("confluence", ObjectKind.PAGE, "Search (Herald test)")

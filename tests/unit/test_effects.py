@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
-from state_samples import INCIDENT, MESSAGE, PAGE, TICKET
-from test_dispatch import PARENT, Bench
 
 from bot.domain.effects import BY_KIND, EFFECTS, Effect, OpenTicket
 from bot.ports import TicketState
 from bot.store import Database, outbox
 from bot.store.effect_json import dump_effect, effect_class, load_effect
 from bot.store.tables import outbox as table
+from tests.unit.state_samples import INCIDENT, MESSAGE, PAGE, TICKET
+from tests.unit.test_dispatch import PARENT, Bench
 
 EARLIER = Path(__file__).with_name("earlier_outbox.sql")  # an effect of each kind, owed by the version before this sum
 

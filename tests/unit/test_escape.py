@@ -14,9 +14,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import etree
-from reading import Reading, read_jira, read_markdown, read_slack
 
 from bot.text import escape
+from tests.unit.reading import Reading, read_jira, read_markdown, read_slack
 
 J = escape.JOINER
 

@@ -9,9 +9,6 @@ from typing import Any
 
 import pytest
 import requests
-from state_samples import INCIDENT, MESSAGE, comment_view, known, message_view, owe, tell, ticket_view
-from test_dispatch import PARENT, update_section
-from test_refused_account import Office, box, outstanding, shared_sandbox  # noqa: F401  fixtures
 
 from bot.delivery.attempt import TicketFields
 from bot.delivery.services import Services
@@ -25,6 +22,9 @@ from bot.services.memory.chat import MemoryChat
 from bot.store import backlog, outbox
 from bot.store.outbox import EffectState, ParkedFor
 from tests.contract.benches import ChatBench, Reader, confluence_wiki, jira_tracker, slack_chat, trello_tracker
+from tests.unit.state_samples import INCIDENT, MESSAGE, comment_view, known, message_view, owe, tell, ticket_view
+from tests.unit.test_dispatch import PARENT, update_section
+from tests.unit.test_refused_account import Office, box, outstanding, shared_sandbox  # noqa: F401  fixtures
 
 MINUTE = timedelta(minutes=1)
 DRAFT = TicketDraft("Ranking quality fell", "It fell.")

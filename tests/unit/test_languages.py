@@ -12,9 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-import render_samples as samples
 from jinja2 import nodes
-from test_render import GOLDENS, show
 
 from bot.config.file import load_config
 from bot.domain.judge.findings import Finding, Outcome, Reason
@@ -28,6 +26,8 @@ from bot.render.renderer import Renderer, check_overrides, our_templates
 from bot.reports.findings import Words
 from bot.text import formats, locales
 from bot.text.locales import Locale, known_locales
+from tests.unit import render_samples as samples
+from tests.unit.test_render import GOLDENS, show
 
 ENGLISH = Renderer(Locale("en"))
 LAYOUTS = sorted(

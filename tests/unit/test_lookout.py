@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from state_samples import judged, run_at
 
 from bot.app import Herald, Surroundings, make_herald
 from bot.cli.dry_run import Rehearsal
@@ -29,6 +28,7 @@ from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTracker
 from bot.store import Database, looks, runs
 from tests.memory_runs import MemoryRunStore
+from tests.unit.state_samples import judged, run_at
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -5,7 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from state_samples import (
+
+from bot.domain.effects import CommentTicket, LinkTicket, OpenTicket, ResolveTicket, TellChannel
+from bot.domain.objects import ObjectKind
+from bot.store import outbox, texts
+from bot.store.outbox import EffectState, ParkedFor
+from tests.unit.state_samples import (
     INCIDENT,
     MESSAGE,
     MINUTE,
@@ -23,11 +28,6 @@ from state_samples import (
     resolve,
     tell,
 )
-
-from bot.domain.effects import CommentTicket, LinkTicket, OpenTicket, ResolveTicket, TellChannel
-from bot.domain.objects import ObjectKind
-from bot.store import outbox, texts
-from bot.store.outbox import EffectState, ParkedFor
 
 A, B = "host/1/1/a", "host/2/2/b"
 

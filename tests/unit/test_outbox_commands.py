@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-from state_samples import NOON, TICKET, comment, open_ticket, owe, tell
 from typer.testing import CliRunner
 
 from bot.cli.main import app
@@ -12,6 +11,7 @@ from bot.cli.output.outbox import print_retried
 from bot.store import Database, outbox
 from bot.store.outbox import EffectState, ParkedFor
 from tests.unit.backlogs import many
+from tests.unit.state_samples import NOON, TICKET, comment, open_ticket, owe, tell
 
 WORDS = "Jira did not create the ticket (400): priority: Field 'priority' cannot be set."
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select
-from state_samples import MINUTE, NOON, comment, open_ticket, owe, tell
 
 from bot.app import Surroundings, make_herald
 from bot.config.models import Config
@@ -18,6 +17,7 @@ from bot.runtime.clock import wall_clock
 from bot.store import Database, leases, outbox
 from bot.store.owners import Life, Owner, database_time
 from bot.store.tables import leases as lease_table
+from tests.unit.state_samples import MINUTE, NOON, comment, open_ticket, owe, tell
 
 ROOT = Path(__file__).parents[2]
 HOUR = timedelta(hours=1)

@@ -6,13 +6,13 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from state_samples import NOON, SECOND
 
 from bot.delivery.circuit_breaker import Traffic
 from bot.domain.effects import CommentTicket, TellChannel
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.rate_limits import Allowance, Breaker, Pauses, Spacing
 from bot.services.http import allowance_of
+from tests.unit.state_samples import NOON, SECOND
 
 seconds = st.floats(0, 1e6, allow_nan=False)
 draws = st.floats(0, 1, allow_nan=False)

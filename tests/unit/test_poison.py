@@ -9,8 +9,6 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from sqlalchemy import update
-from state_samples import MINUTE
-from test_cycle import GOOD, JOB, Bench
 
 from bot.cli.output.status import print_status
 from bot.domain.incidents import IncidentState, Kind
@@ -23,6 +21,8 @@ from bot.store import aside, runs
 from bot.store.aside import SetAside
 from bot.store.tables import runs as stored
 from bot.store.tables import series_states
+from tests.unit.state_samples import MINUTE
+from tests.unit.test_cycle import GOOD, JOB, Bench
 
 DAY = timedelta(days=1)
 BAD = 0.4

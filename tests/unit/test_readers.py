@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
-from state_samples import MINUTE, NOON, comment, incident, judged, open_ticket, owe, run_at, tell
 from typer.testing import CliRunner
 
 from bot.cli.main import app
@@ -20,6 +19,7 @@ from bot.store import Database, fires, incidents, leases, outbox, runs
 from bot.store.database import VERSION_TABLE, newest_version
 from bot.store.tables import metadata
 from tests.memory_runs import MemoryRunStore
+from tests.unit.state_samples import MINUTE, NOON, comment, incident, judged, open_ticket, owe, run_at, tell
 
 ROOT = Path(__file__).parents[2]
 DEAD = "another-machine/1/1/abcdef"  # as the previous Herald named holders of leases

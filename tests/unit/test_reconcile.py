@@ -7,23 +7,6 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from state_samples import (
-    INCIDENT,
-    MESSAGE,
-    NOON,
-    PAGE,
-    RUN_VIEW,
-    TICKET,
-    VERDICT,
-    comment,
-    incident,
-    link,
-    open_ticket,
-    owe,
-    owed_kinds,
-    tell,
-    ticket_view,
-)
 from typer.testing import CliRunner
 
 from bot.app import Surroundings, make_herald
@@ -44,6 +27,23 @@ from bot.services.memory.wiki import MemoryWiki
 from bot.store import incidents, outbox
 from tests.memory_runs import MemoryRunStore
 from tests.unit.backlogs import counted, many
+from tests.unit.state_samples import (
+    INCIDENT,
+    MESSAGE,
+    NOON,
+    PAGE,
+    RUN_VIEW,
+    TICKET,
+    VERDICT,
+    comment,
+    incident,
+    link,
+    open_ticket,
+    owe,
+    owed_kinds,
+    tell,
+    ticket_view,
+)
 
 CONFIG = Config.model_validate(
     {

@@ -12,21 +12,6 @@ import pytest
 import structlog
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
-from state_samples import (
-    INCIDENT,
-    NOON,
-    RUN_VIEW,
-    TICKET,
-    VERDICT,
-    comment,
-    known,
-    label,
-    open_ticket,
-    owe,
-    resolve,
-    tell,
-)
-from test_dispatch import Bench, Clock, Wording, no_drawing, publish_page  # noqa: F401  a fixture
 
 from bot.cli.output.outbox import print_piles
 from bot.cli.output.status import print_status
@@ -46,6 +31,21 @@ from bot.store.backlog import Why, piles
 from bot.store.outbox import EffectState, ParkedFor
 from bot.store.owners import Owner
 from tests.contract.benches import Reader, confluence_wiki, jira_tracker, slack_chat, trello_tracker
+from tests.unit.state_samples import (
+    INCIDENT,
+    NOON,
+    RUN_VIEW,
+    TICKET,
+    VERDICT,
+    comment,
+    known,
+    label,
+    open_ticket,
+    owe,
+    resolve,
+    tell,
+)
+from tests.unit.test_dispatch import Bench, Clock, Wording, no_drawing, publish_page  # noqa: F401  a fixture
 
 LONG = timedelta(minutes=15)
 REFUSED = AccountError("Jira did not create the ticket (401): who are you?", status=401)

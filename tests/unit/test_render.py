@@ -15,12 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import render_samples as samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
-from reading import JOINER, Reading, read_jira, read_markdown, read_slack
-from test_escape import LOOKALIKES, hostile_text, literal
 
 import bot.render.renderer
 from bot.domain.incidents import Kind
@@ -53,6 +50,9 @@ from bot.render.renderer import (
 )
 from bot.text.escape import clean_address
 from bot.text.locales import Locale
+from tests.unit import render_samples as samples
+from tests.unit.reading import JOINER, Reading, read_jira, read_markdown, read_slack
+from tests.unit.test_escape import LOOKALIKES, hostile_text, literal
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 LOCALES: tuple[Locale, ...] = ("en", "zh")

@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from state_samples import NOON, PAGE, SECOND, TICKET, incident, judged, known, open_ticket, resolve, run_at
 
 from bot.app import reconfigure
 from bot.domain.effects import PostDigest, PublishArchive, PublishPage, UpdateSection
@@ -19,6 +18,7 @@ from bot.store.contacts import Contact
 from bot.store.outbox import EffectState
 from bot.store.retention import forget
 from tests.unit.simulation import World, configured, make_server
+from tests.unit.state_samples import NOON, PAGE, SECOND, TICKET, incident, judged, known, open_ticket, resolve, run_at
 
 MINUTE, HOUR, DAY, YEAR = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(days=365)
 SECTION = ObjectKey("confluence", ObjectKind.PAGE, "Search (Herald test)")

@@ -8,8 +8,6 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy.exc import OperationalError
-from state_samples import comment, open_ticket, tell
-from test_dispatch import Bench
 
 from bot.delivery.dispatcher import Dispatcher
 from bot.errors import RetryableError, StateError
@@ -17,6 +15,8 @@ from bot.ports import ChatCapabilities
 from bot.services.memory.chat import MemoryChat
 from bot.store import Database
 from bot.store.owners import Owner
+from tests.unit.state_samples import comment, open_ticket, tell
+from tests.unit.test_dispatch import Bench
 
 SOON = timedelta(minutes=1)  # past every wait for what may be on its way, and far below the length of a lease
 MOMENTS = ("begun", "written", "committed")

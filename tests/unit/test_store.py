@@ -18,7 +18,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from state_samples import MINUTE, NOON, SECOND, SERIES, incident, judged, run_at
 
 from bot.domain.fires import Fire, FireState, mint_fire_id
 from bot.domain.incidents import Incident, IncidentState, SeriesKey
@@ -33,6 +32,7 @@ from bot.store.codec import dump, load
 from bot.store.contacts import Contact
 from bot.store.database import VERSION_TABLE
 from bot.store.tables import metadata
+from tests.unit.state_samples import MINUTE, NOON, SECOND, SERIES, incident, judged, run_at
 
 ROOT = Path(__file__).parents[2]
 

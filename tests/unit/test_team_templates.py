@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import render_samples as samples
 
 from bot.errors import TemplateError
 from bot.render.confined import Budget, Worker, shared_worker
 from bot.render.renderer import Renderer, check_overrides
+from tests.unit import render_samples as samples
 
 BUDGET = Budget(memory_bytes=96 * 1024**2, cpu_seconds=0.4, wall_seconds=60)
 MEMORY = Budget(memory_bytes=96 * 1024**2, cpu_seconds=30, wall_seconds=60)

@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import structlog
 from sqlalchemy import update
-from state_samples import TICKET, comment, open_ticket, tell
-from test_dispatch import Bench, Wording, attach, no_drawing  # noqa: F401  a fixture
 
 from bot.app import make_herald
 from bot.config.models import Config
@@ -23,6 +21,8 @@ from bot.serve.loop import Orders, Server
 from bot.store import fires, outbox
 from bot.store.tables import outbox as rows
 from tests.unit.simulation import World, configured, make_server
+from tests.unit.state_samples import TICKET, comment, open_ticket, tell
+from tests.unit.test_dispatch import Bench, Wording, attach, no_drawing  # noqa: F401  a fixture
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

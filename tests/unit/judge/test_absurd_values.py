@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from judged_runs import HR, POLICIES, judge_all, make_run, make_table
 
 from bot.cli.judge_file import judge_lines
 from bot.config.pipeline import MetricSection
@@ -22,6 +21,7 @@ from bot.domain.policy import LARGEST, Direction, Guard, MetricPolicy, MinEffect
 from bot.domain.runs import Baseline, DataCard, ExampleTable
 from bot.judging.run_views import metric_row
 from bot.store.codec import dump, load
+from tests.unit.judge.judged_runs import HR, POLICIES, judge_all, make_run, make_table
 
 WILD = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 HUGEST = 1.7976931348623157e308

@@ -6,11 +6,11 @@ import math
 from dataclasses import replace
 
 import pytest
-from judged_runs import HR, NO_CARD, POLICIES, judge_all, make_run, make_runs
 
 from bot.domain.judge import Outcome, Reason, SeriesState, assess
 from bot.domain.policy import Guard
 from bot.domain.runs import Baseline, DataCard
+from tests.unit.judge.judged_runs import HR, NO_CARD, POLICIES, judge_all, make_run, make_runs
 
 
 def judge_one(value_by_metric, baseline=(), policies=POLICIES, card=NO_CARD):

@@ -6,11 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from judged_runs import HR, POLICIES, Recommender, judge_all, make_run, make_runs, make_table, with_metric
 
 from bot.domain.judge import Against, Method, Outcome, Reason, SeriesState, assess
 from bot.domain.policy import Direction, MinEffect, Preset
 from bot.domain.runs import Baseline, ExampleTable, Slice
+from tests.unit.judge.judged_runs import (
+    HR,
+    POLICIES,
+    Recommender,
+    judge_all,
+    make_run,
+    make_runs,
+    make_table,
+    with_metric,
+)
 
 SLICED = replace(POLICIES, slice_by=("department", "no_such_column"), confirm_reruns=1)
 

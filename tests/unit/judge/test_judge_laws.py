@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from judged_runs import HR, POLICIES, judge_all, make_run, make_runs, make_table
 
 from bot.domain.judge import Outcome, SeriesState, assess
 from bot.domain.judge.overtime import judge_series
 from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset
 from bot.domain.runs import Baseline
+from tests.unit.judge.judged_runs import HR, POLICIES, judge_all, make_run, make_runs, make_table
 
 LAW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 GOOD = {Outcome.OK, Outcome.IMPROVED}

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from judged_runs import HR, POLICIES, judge_all, make_run, make_runs, make_table, with_metric
 
 from bot.domain.judge import Method, Outcome, Reason, SeriesState, assess
 from bot.domain.judge.overtime import judge_series, judge_value
 from bot.domain.judge.track import Signal, Track, accept_fall, from_numbers, to_numbers, watch
 from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset
 from bot.domain.runs import Baseline
+from tests.unit.judge.judged_runs import HR, POLICIES, judge_all, make_run, make_runs, make_table, with_metric
 
 FREE = MetricPolicy("ndcg", min_effect=MinEffect(0.0))
 
