@@ -42,7 +42,6 @@ LAYERS = (
     ("bot.cli",),
 )
 OWED = {  # arrows that still point up
-    "bot.judging.judging -> bot.pipeline.run_discovery",
     "bot.delivery.reconciliation -> bot.app",
 }
 # The rooms of the sandbox, likewise: Confluence's pages list tickets of Jira.

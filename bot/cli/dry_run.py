@@ -13,6 +13,7 @@ from sqlalchemy import update
 from bot.app import Surroundings, make_herald, make_reader
 from bot.config.models import Config
 from bot.delivery.services import Services
+from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import ObjectKind
 from bot.ports import PageDraft, TicketDraft, TicketState
 from bot.services.memory.chat import MemoryChat, MemoryMessage
@@ -21,7 +22,6 @@ from bot.services.memory.wiki import MemoryPage, MemoryWiki
 from bot.store import Database, outbox
 from bot.store.backup import copy_rows
 from bot.store.outbox import KnownObject
-from bot.store.runs import JudgedRun
 from bot.store.tables import outbox as owed
 
 

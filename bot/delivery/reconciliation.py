@@ -12,7 +12,7 @@ from bot.delivery.late_binding import owe_mends
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind, channel_of, family_of, instance_label
 from bot.domain.repairs import Held, Repair, RepairKind, compare, grouped, settle_duplicates
 from bot.errors import AccountError, IntegrationError
-from bot.judging.run_views import pipeline_page_title
+from bot.judging.titles import pipeline_page_title
 from bot.ports import Chat, MarkedMessage, Page, Posted, Ticket, TicketState, Tracker, Wiki
 from bot.store import incidents, outbox, texts
 from bot.store.outbox import KnownObject

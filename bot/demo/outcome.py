@@ -9,11 +9,11 @@ import httpx
 from bot.app import Herald
 from bot.demo.workspace import PIPELINE
 from bot.domain.incidents import SeriesKey
+from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import ObjectKind
 from bot.sandbox import RunningSandbox
 from bot.store import outbox, runs
 from bot.store.outbox import KnownObject
-from bot.store.runs import JudgedRun
 
 _TIMEOUT_SECONDS = 20.0
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from bot.domain.judge.findings import Finding, Outcome, Reason, unjudged
+from bot.domain.judged_run import JudgedRun
 from bot.store import runs
-from bot.store.runs import JudgedRun
 from bot.text.formats import is_infinite
 
 _LOOKED_BACK = 40  # runs at first, and ten times as many where that is not enough

@@ -35,12 +35,14 @@ from bot.domain.effects import (
     TicketEffect,
     UpdateSection,
 )
-from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
+from bot.domain.headlines import CHART_RUNS, charted, kind_of, own_findings, prominence, spoken_of
+from bot.domain.incidents import Incident, IncidentState, Kind, Step, Turn
 from bot.domain.job_protocol import COMMIT_TAG, INTERVAL_ENDS
 from bot.domain.judge import Against, Assessment, Finding, Outcome, Reason, SeriesState
+from bot.domain.judged_run import JudgedRun
 from bot.domain.notifications import Places
 from bot.domain.objects import ObjectKey, instance_label
-from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus
+from bot.domain.runs import Baseline, Run, RunResult
 from bot.domain.views import (
     ArchivePageView,
     ChartView,
@@ -63,28 +65,17 @@ from bot.domain.views import (
     VerdictView,
     View,
 )
+from bot.judging.titles import page_title, year_of
 from bot.render.charts import chart_filename
-from bot.render.renderer import clean_title
-from bot.store.runs import JudgedRun, assessment_of
 from bot.text import formats
-from bot.text.locales import Locale, conventions
+from bot.text.locales import Locale
 
-_CHART_RUNS = 30
 _HISTORY_RUNS = 25
 _SLICES_TOLD = 5
 _ROWS_IN_MESSAGE = 4
 _PARTS_NAMED = 3
 _MOST = 0.5
-_SHORT_ID = 8
 _WITHOUT_NUMBERS = {Outcome.FAILED, Outcome.STALE, Outcome.BLIND}  # said in a sentence, not in a table of metrics
-_KINDS = {
-    Outcome.SUSPICIOUS: Kind.REGRESSED,
-    Outcome.REGRESSED: Kind.REGRESSED,
-    Outcome.INVALID: Kind.INVALID,
-    Outcome.FAILED: Kind.FAILED,
-    Outcome.STALE: Kind.STALE,
-    Outcome.BLIND: Kind.BLIND,
-}
 _HASH = re.compile(r"\b[0-9a-f]{32,}\b")
 _SHORT_HASH = 12
 
@@ -96,7 +87,7 @@ class Occasion:
     title: str  # of the pipeline, and of the series where there are several
     config: PipelineSection
     locale: Locale
-    channel_locale: Locale  # of the messages
+    channel_locale: Locale  # of what is said in the channel
     zone: ZoneInfo
     places: Places
     result: RunResult
@@ -105,49 +96,17 @@ class Occasion:
     history: Sequence[JudgedRun]  # of the series, this run included, oldest first
     steps: Sequence[Step]
     standing: Sequence[Incident]  # open after this run
-    page: ObjectKey | None = None
+    now: datetime
+    page: ObjectKey | None = None  # the run's own
     names: Mapping[str, JudgedRun] = field(default_factory=dict)  # of runs that incidents speak of, by id
     log_tail: str = ""
     said: str = ""  # why the runs could not be looked at, in the words of whoever was asked
     exit_code: str = ""
-    now: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
-
-def series_values(run: Run, series_by: Sequence[str]) -> tuple[str, ...]:
-    """Return the values of the params and tags that config lists."""
-    pairs = (key.split(".", 1) for key in series_by)
-    return tuple((run.params if kind == "params" else run.tags).get(name, "") for kind, name in pairs)
-
-
-def series_title(title: str, run: Run, series_by: Sequence[str]) -> str:
-    """Name a pipeline, and where it has several series which one: `Search relevance / two-tower`."""
-    return " / ".join([title, *filter(None, series_values(run, series_by))])
-
-
-def page_title(title: str, result: RunResult, locale: Locale) -> str:
-    """Return the title of a run's page: unique in its space, since the run's id is part of it."""
-    name, run_id = result.run.name, result.run_id[:_SHORT_ID]
-    return clean_title(conventions(locale).run_page.format(pipeline=title, run=name, run_id=run_id))
-
-
-def nothing_yet(series: SeriesKey, since: datetime) -> JudgedRun:
-    """Stand in for the last run of a pipeline that has had none since it was first seen."""
-    run = Run("", "", RunStatus.RUNNING, since, since)
-    return JudgedRun(
-        run, series, DataCard(), (), Outcome.STALE, accepted=False, wants_confirmation=False, judged_at=since
-    )
-
-
-def pipeline_page_title(title: str, instance: str, locale: Locale) -> str:
-    return clean_title(conventions(locale).pipeline_page.format(pipeline=title, instance=instance))
-
-
-def archive_page_title(title: str, year: int, instance: str, locale: Locale) -> str:
-    return clean_title(conventions(locale).archive_page.format(pipeline=title, year=year, instance=instance))
-
-
-def year_of(run: Run, zone: ZoneInfo) -> int:
-    return run.ended.astimezone(zone).year
+    @property
+    def for_channel(self) -> Occasion:
+        """The same, for who reads the channel."""
+        return replace(self, locale=self.channel_locale)
 
 
 def view_of(effect: Effect, on: Occasion) -> View | None:
@@ -157,7 +116,7 @@ def view_of(effect: Effect, on: Occasion) -> View | None:
     if isinstance(effect, PageEffect):
         return _on_page(effect, on)
     if isinstance(effect, MessageEffect):
-        return _in_channel(effect, replace(on, locale=on.channel_locale))
+        return _in_channel(effect, on.for_channel)
     assert_never(effect)
 
 
@@ -262,13 +221,13 @@ def message_view(on: Occasion, step: Step) -> MessageView:
 
 
 def run_page_view(on: Occasion) -> RunPageView:
-    own = (step for step in on.steps if step.incident.kind is _KINDS.get(on.assessment.outcome))
+    own = (step for step in on.steps if step.incident.kind is kind_of(on.assessment.outcome))
     step = next(chain(own, on.steps), None)
     incident = step.incident if step else next(iter(on.standing), None)
     previous = next((judged for judged in reversed(on.history[:-1]) if judged.page_title), None)
     previous_page = on.places.page(previous.page_title) if previous and previous.page_title else None
     return RunPageView(
-        title=page_title(on.title, on.result, on.locale),
+        title=page_title(on.title, on.result.run, on.locale),
         verdict=verdict_view(on, step),
         run=run_view(on, on.history[-1].run),
         rows=metric_rows(on, reported=True),
@@ -314,7 +273,7 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
     standing = [incident for incident in on.standing if incident.state is IncidentState.OPEN]
     open_rows = tuple(
         OpenIncidentRow(
-            verdict=verdict_view(_when_last_bad(on, incident), Step(incident, Turn.REPEATED)),
+            verdict=verdict_view(on, Step(incident, Turn.REPEATED), _last_word(on, incident)),
             since=formats.moment(incident.since, on.zone, on.locale),
             owner=on.config.owner,
             marker=_listed(on, incident),
@@ -335,27 +294,16 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
     )
 
 
-def _when_last_bad(on: Occasion, incident: Incident) -> Occasion:
-    """Return the occasion that last added to an incident: this one, or the verdict on an earlier run."""
+def _last_word(on: Occasion, incident: Incident) -> Assessment:
+    """Return what last added to an incident: this verdict, or that on an earlier run."""
     if own_findings(incident, on.assessment.findings):
-        return on
+        return on.assessment
     if incident.kind is Kind.STALE:
-        return replace(on, assessment=Assessment("", (Finding("runs", Outcome.STALE, Reason.SILENCE),), SeriesState()))
+        return Assessment("", (Finding("runs", Outcome.STALE, Reason.SILENCE),), SeriesState())
     if incident.kind is Kind.BLIND:
-        return replace(on, assessment=Assessment("", (Finding("looks", Outcome.BLIND, Reason.UNSEEN),), SeriesState()))
+        return Assessment("", (Finding("looks", Outcome.BLIND, Reason.UNSEEN),), SeriesState())
     last = next((judged for judged in reversed(on.history) if judged.run.run_id in incident.bad_runs), None)
-    return on if last is None else replace(on, assessment=assessment_of(last), exit_code="")
-
-
-def own_findings(incident: Incident, findings: Iterable[Finding]) -> list[Finding]:
-    """Return what a run says of whole metrics that belongs to an incident: what is of its kind, and it knows of."""
-    return [
-        finding
-        for finding in findings
-        if finding.part is None
-        and _KINDS.get(finding.outcome) is incident.kind
-        and (not incident.metrics or finding.key in incident.metrics)
-    ]
+    return on.assessment if last is None else last.assessment
 
 
 def concerns_whole_runs(config: PipelineSection, incident: Incident, findings: Iterable[Finding]) -> bool:
@@ -371,35 +319,13 @@ def concerns_whole_runs(config: PipelineSection, incident: Incident, findings: I
     return not concerned <= config.metrics.keys() or wanted <= concerned
 
 
-def most_telling(findings: Iterable[Finding]) -> list[Finding]:
-    """Order findings by which to speak of first: the one that moved most, in what runs differ by."""
-    return sorted(findings, key=lambda f: (f.change is not None, _prominence(f), abs(f.relative or 0.0)), reverse=True)
+def verdict_view(on: Occasion, step: Step | None, assessment: Assessment | None = None) -> VerdictView:
+    """Gather what one sentence about the run, or about the incident after it, needs.
 
-
-def told_of(incident: Incident, findings: Iterable[Finding], *, is_over: bool) -> list[Finding]:
-    """Return what a run says of an incident: the worst of its own kind, or once it *is_over* how its metrics are."""
-    if is_over:
-        return [f for f in findings if f.part is None and f.key in incident.metrics]
-    own = own_findings(incident, findings)
-    worst = max((f.outcome for f in own), key=lambda outcome: outcome.severity, default=None)
-    return [f for f in own if f.outcome is worst]
-
-
-def _told(on: Occasion, step: Step | None) -> tuple[Outcome, list[Finding]]:
-    """Return the outcome that a verdict speaks of, and its findings: of an incident its own, of a run the worst."""
-    outcome = on.assessment.outcome
-    findings = [f for f in on.assessment.findings if f.part is None and f.outcome is outcome]
-    if step is not None:
-        is_over = step.turn is Turn.RESOLVED
-        own = told_of(step.incident, on.assessment.findings, is_over=is_over)
-        outcome = own[0].outcome if own and not is_over else outcome
-        findings = own if own or (is_over and step.incident.metrics) else findings
-    return outcome, most_telling(findings)
-
-
-def verdict_view(on: Occasion, step: Step | None) -> VerdictView:
-    """Gather what one sentence about the run, or about the incident after it, needs."""
-    outcome, findings = _told(on, step)
+    With an *assessment* of an earlier run it is told by that.
+    """
+    assessment = assessment or on.assessment
+    outcome, findings = spoken_of(assessment, step)
     others = tuple(dict.fromkeys(_plain(on, f.metric) for f in findings[1:] if f.metric in on.config.metrics))
     told = next((f for f in findings if outcome is Outcome.INVALID and f.metric not in on.config.metrics), None)
     told = told or next((f for f in findings[:1] if f.metric in on.config.metrics), None)
@@ -413,16 +339,16 @@ def verdict_view(on: Occasion, step: Step | None) -> VerdictView:
         pipeline=on.title,
         headline=headline if incident is None or incident.kind is not Kind.FAILED else None,
         also=others,
-        slices=_most_of_the_loss(on, headline.metric) if headline else (),
+        slices=_most_of_the_loss(on, assessment, headline.metric) if headline else (),
         baseline_runs=str(findings[0].n_baseline) if findings else "0",
         bad_runs=str(len(incident.bad_runs)) if incident else "0",
         reruns_agree=on.config.confirm.reruns > 0 and any(f.reason is Reason.CONFIRMED for f in findings),
-        exit_code=on.exit_code,
+        exit_code=on.exit_code if assessment is on.assessment else "",
         silent_for="" if silence is None or silence.value is None else _seconds(on, silence.value),
         cadence="" if silence is None else _seconds(on, silence.baseline),
         unseen_for="" if unseen is None or unseen.value is None else _seconds(on, unseen.value),
         said=on.said,
-        whole=incident is not None and concerns_whole_runs(on.config, incident, on.assessment.findings),
+        whole=incident is not None and concerns_whole_runs(on.config, incident, assessment.findings),
     )
 
 
@@ -437,7 +363,7 @@ def metric_rows(
     findings = [f for f in findings if f.outcome not in _WITHOUT_NUMBERS]
     own = () if step is None else own_findings(step.incident, findings)
     rows = [
-        _metric_row(on, f) for f in sorted(findings, key=lambda f: (f not in own, -f.outcome.severity, -_prominence(f)))
+        _metric_row(on, f) for f in sorted(findings, key=lambda f: (f not in own, -f.outcome.severity, -prominence(f)))
     ]
     if reported:
         judged = {f.metric for f in findings}
@@ -451,16 +377,10 @@ def metric_rows(
 
 def chart_view(on: Occasion, step: Step | None = None) -> ChartView | None:
     """Return the history of the metric that the verdict speaks of; None where there is nothing to draw."""
-    whole = on.assessment.findings if step is None else _told(on, step)[1]
-    findings = [f for f in whole if f.part is None and f.metric in on.config.metrics]
-    if not findings:
+    told = charted(on.assessment, step, on.config.metrics, on.history)
+    if told is None:
         return None
-    told = max(findings, key=lambda f: (f.outcome.severity, f.change is not None, _prominence(f)))
-    if told.value is None:
-        return None  # the history without this run would show something else than what is told
-    points = [j for j in on.history[-_CHART_RUNS:] if told.metric in j.run.metrics]
-    if not points:
-        return None
+    points = [judged for judged in on.history[-CHART_RUNS:] if told.metric in judged.run.metrics]
     chart = ChartView(
         metric=told.metric,
         labels=tuple(judged.run.name for judged in points),
@@ -545,18 +465,18 @@ def _plain_row(on: Occasion, name: str, value: float) -> MetricRow:
 def _slice_rows(on: Occasion, step: Step | None = None) -> tuple[MetricRow, ...]:
     """Return a row a slice of the metric that is told, the largest share of the loss first."""
     parts = [f for f in on.assessment.findings if f.part is not None]
-    told = on.assessment.findings if step is None else _told(on, step)[1]
+    told = on.assessment.findings if step is None else spoken_of(on.assessment, step)[1]
     whole = [f for f in told if f.part is None and f.metric in {p.metric for p in parts}]
     if not whole:
         return ()
-    first = max(whole, key=lambda f: (f.outcome.severity, _prominence(f)))
+    first = max(whole, key=lambda f: (f.outcome.severity, prominence(f)))
     chosen = sorted((f for f in parts if f.metric == first.metric), key=lambda f: -(f.share_of_loss or 0.0))
     return tuple(_metric_row(on, f) for f in chosen)
 
 
-def _most_of_the_loss(on: Occasion, metric: str) -> tuple[MetricRow, ...]:
+def _most_of_the_loss(on: Occasion, assessment: Assessment, metric: str) -> tuple[MetricRow, ...]:
     """Return the few parts that hold more than half of the metric's fall; none where the fall is spread out."""
-    parts = [f for f in on.assessment.findings if f.part is not None and f.metric == metric]
+    parts = [f for f in assessment.findings if f.part is not None and f.metric == metric]
     parts.sort(key=lambda f: -(f.share_of_loss or 0.0))
     for few in range(1, _PARTS_NAMED + 1):
         if sum(f.share_of_loss or 0.0 for f in parts[:few]) > _MOST:
@@ -667,13 +587,6 @@ def _show(value: float | None, section: MetricSection, scale: float | None = Non
 def _plain(on: Occasion, metric: str) -> str:
     section = on.config.metrics.get(metric)
     return section.name.get(on.locale, metric) if section else metric
-
-
-def _prominence(finding: Finding) -> float:
-    """Order findings by how far they moved, counted in what runs differ by."""
-    if finding.change is None or not finding.spread:
-        return 0.0
-    return abs(finding.change) / finding.spread
 
 
 def _marker(on: Occasion, incident: Incident) -> str:

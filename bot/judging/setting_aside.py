@@ -9,13 +9,15 @@ from functools import partial
 
 from bot import __version__
 from bot.domain.fires import Fire, FireState
+from bot.domain.judged_run import JudgedRun
 from bot.domain.runs import Release, Run, RunStatus
 from bot.errors import RowRefusedError, RunStoreError, StateError, in_short
-from bot.judging.judging import Judging, Past, stand_in
+from bot.judging.context import JudgingContext
+from bot.judging.recording import Age
+from bot.judging.run_judge import RunJudge, stand_in
 from bot.runtime.log import get_logger
 from bot.store import aside, fires, runs
 from bot.store.aside import SetAside
-from bot.store.runs import JudgedRun
 
 # Until the next try; after the last of them only another version of Herald tries again.
 _PAUSES = (timedelta(minutes=10), timedelta(hours=1), timedelta(days=1))
@@ -34,49 +36,53 @@ class _Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Wall:
-    """Judges as :class:`Judging` does, each run behind a wall of its own.
+class GuardedJudge:
+    """Judges as :class:`RunJudge` does, each run behind a wall of its own.
 
     MLflow and the state are no single run's affair: what is wrong with them is raised.
     """
 
-    judging: Judging
+    context: JudgingContext
     version: str = field(default=__version__)
 
-    def judge(self, run: Run, fire: Fire | None, past: Past | None = None) -> Sequence[JudgedRun]:
-        case = _Case(run, fire, was_past=past is not None)
-        return self._around(case, partial(self.judging.judge, run, fire, past))
+    @property
+    def _run_judge(self) -> RunJudge:
+        return RunJudge(self.context)
+
+    def judge(self, run: Run, fire: Fire | None, age: Age = Age.NEW) -> Sequence[JudgedRun]:
+        case = _Case(run, fire, was_past=age is not Age.NEW)
+        return self._around(case, partial(self._run_judge.judge, run, fire, age))
 
     def judge_old(self, old: Sequence[Run]) -> Sequence[JudgedRun]:
         """Judge runs of long ago together; one by one where that breaks, to find the one that does it."""
         try:
-            return self.judging.judge_old(old)
+            return self._run_judge.judge_old(old)
         except Exception as error:
             if _is_of_all(error):
                 raise
-        alone = [(_Case(run, was_past=True), partial(self.judging.judge_old, [run])) for run in old]
+        alone = [(_Case(run, was_past=True), partial(self._run_judge.judge_old, [run])) for run in old]
         return [judged for case, work in alone for judged in self._around(case, work)]
 
     def record_failure(self, fire: Fire, run: Run | None, *, log_tail: str) -> Sequence[JudgedRun]:
-        case = _Case(run or stand_in(self.judging.name, fire), fire, log_tail=log_tail)
-        return self._around(case, partial(self.judging.record_failure, fire, run, log_tail=log_tail))
+        case = _Case(run or stand_in(self.context.name, fire, fire.ended_at or fire.due_at), fire, log_tail=log_tail)
+        return self._around(case, partial(self._run_judge.record_failure, fire, run, log_tail=log_tail))
 
     def try_again(self) -> Sequence[JudgedRun]:
         """Try those runs again whose time has come, or which only an earlier version of Herald has tried."""
-        now = self.judging.clock()
-        with self.judging.database.begin() as tx:
-            due = [each for each in aside.of_pipeline(tx, self.judging.name) if each.is_due(now, self.version)]
+        now = self.context.clock()
+        with self.context.database.begin() as tx:
+            due = [each for each in aside.of_pipeline(tx, self.context.name) if each.is_due(now, self.version)]
         return [judged for each in due for judged in self._try(each)]
 
     def _try(self, each: SetAside) -> Sequence[JudgedRun]:
-        with self.judging.database.begin() as tx:
+        with self.context.database.begin() as tx:
             fire = fires.find(tx, each.fire_id) if each.fire_id else None
-        run = self.judging.run_store.released(Release(run_id=each.run_id))
+        run = self.context.run_store.released(Release(run_id=each.run_id))
         if fire is not None and fire.state in (FireState.FAILED, FireState.LOST):
             return self.record_failure(fire, run, log_tail=each.log_tail)
         if run is not None and run.status is RunStatus.FINISHED:
-            return self.judge(run, fire, Past() if each.was_past else None)
-        with self.judging.database.begin() as tx:  # it was deleted
+            return self.judge(run, fire, Age.PAST if each.was_past else Age.NEW)
+        with self.context.database.begin() as tx:  # it was deleted
             aside.drop(tx, each.pipeline, each.run_id)
         return ()
 
@@ -86,14 +92,14 @@ class Wall:
         except Exception as error:
             if _is_of_all(error):
                 raise
-            log.exception("set aside", pipeline=self.judging.name, run=case.run.name)
+            log.exception("set aside", pipeline=self.context.name, run=case.run.name)
             self._set_aside(case, error)
             return ()
 
     def _set_aside(self, case: _Case, error: Exception) -> None:
         """Store why, and that the job behind the run is over: it must not be started for it again."""
-        name, now = self.judging.name, self.judging.clock()
-        with self.judging.database.begin() as tx:
+        name, now = self.context.name, self.context.clock()
+        with self.context.database.begin() as tx:
             if case.fire is not None:
                 fires.save(tx, case.fire)
             if runs.is_seen(tx, name, case.run.run_id):  # it broke after all was stored

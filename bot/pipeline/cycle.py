@@ -15,21 +15,24 @@ from bot.config.pipeline import JobSection, PipelineSection
 from bot.delivery.dispatcher import ignore_step
 from bot.domain.fires import Fire, FireState
 from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG
+from bot.domain.judged_run import JudgedRun
 from bot.domain.runs import Run, RunStatus
 from bot.errors import JobError, RunStoreError
 from bot.executors import job_logs
 from bot.judging.blindness import Lookout
+from bot.judging.context import JudgingContext
 from bot.judging.doubts import Doubt, find_doubts
-from bot.judging.judging import BASELINE_RUNS, Judging, Past, series_of
-from bot.judging.setting_aside import Wall
-from bot.pipeline.run_discovery import Sight
+from bot.judging.recording import Age
+from bot.judging.run_judge import BASELINE_RUNS
+from bot.judging.setting_aside import GuardedJudge
+from bot.judging.silence import SilenceWatch
+from bot.pipeline.run_discovery import Sight, Watch
 from bot.ports import Executor, Job, JobState, JobStatus, RunStore
 from bot.runtime.log import get_logger
 from bot.services.mlflow.missing_experiments import say_nothing_there
 from bot.store import Database, aside, fires, leases, runs
 from bot.store.aside import SetAside
 from bot.store.owners import Owner
-from bot.store.runs import JudgedRun
 
 LEASE_OF = "pipeline:"  # and its name
 _LEASE = timedelta(minutes=2)
@@ -85,16 +88,20 @@ class Cycle:
         return self.config.pipeline[self.name]
 
     @property
-    def judging(self) -> Judging:
-        return Judging(self.name, self.config, self.database, self.run_store, self.clock, self.on_step)
+    def _context(self) -> JudgingContext:
+        return JudgingContext(self.name, self.config, self.database, self.run_store, self.clock, self.on_step)
 
     @property
-    def lookout(self) -> Lookout:
-        return Lookout(self.judging)
+    def _judge(self) -> GuardedJudge:
+        return GuardedJudge(self._context)
 
     @property
-    def wall(self) -> Wall:
-        return Wall(self.judging)
+    def _watch(self) -> Watch:
+        return Watch(self.name, self.pipeline, self.database, self.run_store)
+
+    @property
+    def _lookout(self) -> Lookout:
+        return Lookout(self._context)
 
     def run(self, due_at: datetime, *, by_hand: bool = False) -> CycleReport:
         """Run the job that is due at *due_at*, judge what is new, and confirm what is suspicious.
@@ -126,8 +133,8 @@ class Cycle:
         try:
             yield
         except RunStoreError as error:
-            self.lookout.missed(str(error))
-            self.lookout.look_for_blindness()
+            self._lookout.missed(str(error))
+            self._lookout.look_for_blindness()
             raise
 
     def _finish_cycle(self, report: CycleReport) -> None:
@@ -209,7 +216,7 @@ class Cycle:
             self.executor.start(job)
         except JobError as error:
             failed = replace(started, state=FireState.FAILED, ended_at=self.clock())
-            report.judged += self.wall.record_failure(failed, None, log_tail=str(error))
+            report.judged += self._judge.record_failure(failed, None, log_tail=str(error))
             return
         self.on_step("job.started")
         status = self._wait(job)
@@ -244,13 +251,13 @@ class Cycle:
         ended = replace(fire, ended_at=self.clock())
         is_lost = status.state is JobState.LOST
         if run is not None and run.status is RunStatus.FINISHED and (is_lost or status.exit_code == 0):
-            report.judged += self.wall.judge(run, replace(ended, state=FireState.ENDED))
+            report.judged += self._judge.judge(run, replace(ended, state=FireState.ENDED))
             return
         failed = replace(ended, state=FireState.LOST if is_lost else FireState.FAILED)
         if is_lost and self.pipeline.job is not None and fire.attempt < self.pipeline.job.retry:
             self._finish(self._try_again(failed), report)
             return
-        report.judged += self.wall.record_failure(failed, run, log_tail=self._last_lines(job))
+        report.judged += self._judge.record_failure(failed, run, log_tail=self._last_lines(job))
 
     def _attach_log(self, run: Run, job: Job) -> None:
         """Keep the log beside the run; where that cannot be done, it stays in the job's folder and nothing waits."""
@@ -286,9 +293,9 @@ class Cycle:
         """
         saw_all = self._judge_seen(report, but_not)
         if saw_all and report.trouble:
-            self.lookout.missed(report.trouble)
+            self._lookout.missed(report.trouble)
         elif saw_all:
-            self.lookout.saw()
+            self._lookout.saw()
         with self.database.begin() as tx:
             report.set_aside = aside.of_pipeline(tx, self.name)
             report.doubts = tuple(find_doubts(tx, self.name))
@@ -296,35 +303,35 @@ class Cycle:
     def _judge_seen(self, report: CycleReport, but_not: Collection[str]) -> bool:
         """Judge what there is to see; False where Herald was asked to stop before the end of it."""
         now = self.clock()
-        sights = self.judging.watch.look(now)
+        sights = self._watch.look(now)
         if not sights and self.pipeline.job is None:
             report.trouble = say_nothing_there(self.pipeline.wanted_experiments, self.run_store)
-        report.judged += self.wall.try_again()
+        report.judged += self._judge.try_again()
         if not self._judge_past(sights, report, but_not):
             return False
-        for run, is_past in self.judging.watch.unseen(sights):
+        for run, is_past in self._watch.unseen(sights):
             if self.stopping():
                 return False
             if run.tags.get(FIRE_TAG) not in but_not:
-                report.judged += self.wall.judge(run, None, Past() if is_past else None)
+                report.judged += self._judge.judge(run, None, Age.PAST if is_past else Age.NEW)
                 self._renew()
-        self.judging.watch.move_marks(sights, now)
+        self._watch.move_marks(sights, now)
         return True
 
     def listen(self) -> None:
         """File what no run says: that none came in time, or that none can be seen."""
-        self.lookout.look_for_blindness()
+        self._lookout.look_for_blindness()
         try:
-            self.judging.look_for_silence()
+            SilenceWatch(self._context, self._watch.is_any_new).look_for_silence()
         except RunStoreError as error:
-            self.lookout.missed(str(error))
+            self._lookout.missed(str(error))
             raise
 
     def _judge_past(self, sights: Sequence[Sight], report: CycleReport, but_not: Collection[str]) -> bool:
         """Judge what was there at first contact; False where Herald was asked to stop before the end of it."""
-        unread = [run for run in self.judging.watch.past(sights) if run.tags.get(FIRE_TAG) not in but_not]
+        unread = [run for run in self._watch.past(sights) if run.tags.get(FIRE_TAG) not in but_not]
         report.history += len(unread)
-        series = [series_of(run, self.pipeline.series_by) for run in unread]
+        series = [self._context.series_of(run) for run in unread]
         left = Counter(series)
         old: list[Run] = []  # too far from the present for their artifacts to matter
         for done, (run, name) in enumerate(zip(unread, series, strict=True)):
@@ -333,7 +340,7 @@ class Cycle:
             is_old = left[name] >= BASELINE_RUNS + self.pipeline.watch.recent
             if old and not (is_old and len(old) < _AT_ONCE):
                 self._renew()
-                report.judged += self.wall.judge_old(old)
+                report.judged += self._judge.judge_old(old)
                 old = []
             if self.stopping():
                 return False
@@ -341,7 +348,7 @@ class Cycle:
                 old.append(run)
             else:
                 self._renew()
-                report.judged += self.wall.judge(run, None, Past(is_newest=not left[name]))
+                report.judged += self._judge.judge(run, None, Age.PAST if left[name] else Age.NEWEST_OF_PAST)
         return True
 
     def _confirm(self, report: CycleReport) -> None:

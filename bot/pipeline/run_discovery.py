@@ -91,6 +91,10 @@ class Watch:
                 batch = []
         yield from self._without_seen(batch)
 
+    def is_any_new(self, now: datetime) -> bool:
+        """Say whether there is a finished run that was not judged."""
+        return any(True for _ in self.unseen(self.look(now)))
+
     def _since_mark(self, sight: Sight) -> Iterator[tuple[Run, bool]]:
         mark = sight.contact.watermark or sight.contact.since
         for run in self.run_store.runs_since(sight.experiment, mark - self.section.watch.overlap, self._selection):

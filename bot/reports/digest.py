@@ -18,17 +18,19 @@ from bot.domain.blindness import Visibility, visibility
 from bot.domain.digest import LINES, Chosen, DigestHeading, choose_lines, is_quiet
 from bot.domain.effects import Effect, PostDigest, PublishDigest
 from bot.domain.fires import FireState
+from bot.domain.headlines import most_telling, told_of
 from bot.domain.incidents import Incident, IncidentState, Kind
 from bot.domain.judge import Finding, Outcome
+from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.domain.views import DigestKind, DigestLine, DigestPart, DigestView, Tone, View
 from bot.judging.doubts import find_doubts, first_unjudged
-from bot.judging.run_views import concerns_whole_runs, metric_row, most_telling, series_title, told_of
+from bot.judging.run_views import concerns_whole_runs, metric_row
+from bot.judging.titles import series_title
 from bot.pipeline.scheduling import next_due_times
 from bot.render.renderer import Renderer, clean_title
 from bot.store import aside, backlog, fires, incidents, looks, outbox, pipelines, runs
 from bot.store.outbox import EffectState
-from bot.store.runs import JudgedRun
 from bot.text import formats
 from bot.text.locales import Locale, conventions
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from bot.domain.blindness import Look
 from bot.domain.incidents import Incident, IncidentState
+from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
 from bot.judging.doubts import Doubt, find_doubts
 from bot.pipeline.scheduling import next_due_times
@@ -18,7 +19,6 @@ from bot.reports.reader import Readable
 from bot.store import aside, backlog, incidents, looks, outbox, pipelines, runs
 from bot.store.aside import SetAside
 from bot.store.outbox import EffectState, Refusal
-from bot.store.runs import JudgedRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from bot.domain.incidents import SeriesKey
-from bot.domain.judge import Assessment, Finding, Outcome, SeriesState
+from bot.domain.judge import Finding, Outcome, SeriesState
+from bot.domain.judged_run import JudgedRun
 from bot.domain.runs import DataCard, Run, Unread
 from bot.errors import in_short
 from bot.runtime.log import get_logger
@@ -23,23 +24,6 @@ _KEPT = 512  # runs
 _SPARE = 5  # runs to take the latest from, should it be one that cannot be read
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedRun:
-    """A run as it was judged; what its artifacts held beyond the data card stays in MLflow."""
-
-    run: Run
-    series: SeriesKey
-    card: DataCard
-    findings: tuple[Finding, ...]
-    outcome: Outcome
-    accepted: bool
-    wants_confirmation: bool
-    judged_at: datetime
-    fire_id: str | None = None
-    page_title: str | None = None
-    unread: tuple[Unread, ...] = ()  # what it was judged without, since it could not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +200,3 @@ def _judged(row: Row[Any]) -> JudgedRun:
         row.page_title,
         load(_Unread, row.unread).unread if row.unread else (),
     )
-
-
-def assessment_of(judged: JudgedRun) -> Assessment:
-    """Return what was said of the run; the state has moved on since."""
-    return Assessment(judged.run.run_id, judged.findings, SeriesState(), judged.wants_confirmation)

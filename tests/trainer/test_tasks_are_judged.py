@@ -11,7 +11,7 @@ import pytest
 
 from bot.app import make_herald
 from bot.config.file import load_config
-from bot.store.runs import JudgedRun
+from bot.domain.judged_run import JudgedRun
 from tests.trainer.queries import Row, make_bert, make_rows, write_job, write_rows
 from trainer.__main__ import main
 

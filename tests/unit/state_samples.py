@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from bot.domain.effects import CommentTicket, Effect, LabelPage, LinkTicket, OpenTicket, ResolveTicket, TellChannel
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
+from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
 from bot.domain.runs import DataCard, Run, RunStatus
 from bot.domain.views import (
@@ -23,7 +24,6 @@ from bot.domain.views import (
 )
 from bot.store import outbox
 from bot.store.outbox import KnownObject
-from bot.store.runs import JudgedRun
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -69,17 +69,18 @@ def judged(bench: Bench, run_id: str):
 
 def break_at(seam: str, bench: Bench, monkeypatch, error: Exception) -> None:
     """Let a seam break whenever it deals with the poisoned run."""
-    from bot.judging import judging, run_views
+    from bot.domain import conclusion
+    from bot.judging import facts, recording, run_judge, run_views
 
     broken: dict[str, tuple[object, str, Callable[..., str]]] = {
         "load": (bench.store, "load", lambda run: run.run_id),
-        "assess": (judging, "assess", lambda _state, result, *_: result.run_id),
-        "advance": (judging, "advance", lambda _standing, assessment, *_: assessment.run_id),
+        "assess": (run_judge, "assess", lambda _state, result, *_: result.run_id),
+        "advance": (conclusion, "advance", lambda _standing, assessment, *_: assessment.run_id),
         "compose": (run_views, "view_of", lambda _effect, on: on.result.run_id),
-        "page title": (run_views, "page_title", lambda _title, result, *_: result.run_id),
+        "page title": (facts, "page_title", lambda _title, run, *_: run.run_id),
         "chart": (run_views, "chart_view", lambda on, *_: on.result.run_id),
-        "record": (judging.runs, "record", lambda _tx, one: one.run.run_id),
-        "owe": (judging.outbox, "owe", lambda _tx, _name, owed, *_: next(iter(owed))[0].target.name),
+        "record": (recording.runs, "record", lambda _tx, one: one.run.run_id),
+        "owe": (recording.outbox, "owe", lambda _tx, _name, owed, *_: next(iter(owed))[0].target.name),
     }
     where, name, run_of = broken[seam]
     whole = getattr(where, name)
@@ -168,15 +169,15 @@ def test_it_is_tried_again_a_few_times_and_by_the_next_version(bench, monkeypatc
     assert (tries[0], tries[-1]) == (1, 4)
     assert set_aside(bench)[0].not_before is None
     monkeypatch.setattr("bot.judging.setting_aside.__version__", "99.0")
-    monkeypatch.setattr("bot.pipeline.cycle.Wall", lambda judging: _wall(judging, "99.0"))
+    monkeypatch.setattr("bot.pipeline.cycle.GuardedJudge", lambda context: _guarded(context, "99.0"))
     bench.run()
     assert (set_aside(bench)[0].tries, set_aside(bench)[0].version) == (1, "99.0")
 
 
-def _wall(judging, version: str):
-    from bot.judging.setting_aside import Wall
+def _guarded(context, version: str):
+    from bot.judging.setting_aside import GuardedJudge
 
-    return Wall(judging, version)
+    return GuardedJudge(context, version)
 
 
 def test_it_is_judged_once_it_no_longer_breaks_anything(bench, monkeypatch):
@@ -298,16 +299,16 @@ def with_examples(bench: Bench, value: float, run_id: str) -> None:
 
 
 def test_a_run_whose_examples_break_the_comparison_is_judged_by_its_metrics(bench, monkeypatch):
-    from bot.judging import judging
+    from bot.judging import run_judge
 
-    whole = judging.assess
+    whole = run_judge.assess
 
     def breaks(state, result, baseline, policies):
         if result.run_id == POISON and result.examples is not None:
             raise np.linalg.LinAlgError("Singular matrix")
         return whole(state, result, baseline, policies)
 
-    monkeypatch.setattr(judging, "assess", breaks)
+    monkeypatch.setattr(run_judge, "assess", breaks)
     for number, value in enumerate(GOOD):
         with_examples(bench, value, f"good{number}")
     bench.run()

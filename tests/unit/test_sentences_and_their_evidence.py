@@ -16,13 +16,14 @@ from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step,
 from bot.domain.job_protocol import COMMIT_TAG
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
 from bot.domain.judge.paired import Pairs
+from bot.domain.judged_run import JudgedRun
 from bot.domain.notifications import Places
 from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus, Slice
 from bot.domain.views import Source
-from bot.judging.run_views import Occasion, metric_row, page_title, pipeline_page_title, ticket_view
+from bot.judging.run_views import Occasion, metric_row, ticket_view
+from bot.judging.titles import page_title, pipeline_page_title
 from bot.render.renderer import Renderer
 from bot.reports.findings import words_in
-from bot.store.runs import JudgedRun
 from tests.unit import render_samples as samples
 
 LOCALES = ("en", "zh")
@@ -214,9 +215,7 @@ def test_a_slice_is_said_of_its_own_numbers():
     assert "MEAT" in shown(view, "en")
 
 
-@pytest.mark.parametrize(
-    "name", [page_title("搜索", RunResult(run(1)), "zh"), pipeline_page_title("搜索", "demo", "zh")]
-)
+@pytest.mark.parametrize("name", [page_title("搜索", run(1), "zh"), pipeline_page_title("搜索", "demo", "zh")])
 def test_chinese_titles_have_chinese_brackets_and_colons(name: str):
     assert not set(name) & set("():,")
 

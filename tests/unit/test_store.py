@@ -232,7 +232,7 @@ def test_a_series_carries_its_state_from_run_to_run(database):
 def test_what_was_said_of_a_run_can_be_read_again(database):
     with database.begin() as tx:
         runs.record(tx, judged(run_at("run1"), Outcome.SUSPICIOUS, wants_confirmation=True))
-        assessment = runs.assessment_of(runs.find(tx, "search", "run1"))
+        assessment = runs.find(tx, "search", "run1").assessment
     assert assessment.outcome is Outcome.SUSPICIOUS
     assert assessment.wants_confirmation
 

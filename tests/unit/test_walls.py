@@ -260,16 +260,16 @@ def test_due_times_that_cannot_be_told_leave_the_other_pipelines_theirs(world, s
 
 
 def test_a_pipeline_that_cannot_be_listened_for_leaves_the_others_heard(world, sqlite_database, monkeypatch):
-    from bot.judging.judging import Judging
+    from bot.judging.silence import SilenceWatch
 
     heard: list[str] = []
 
-    def look(judging: Judging) -> None:
-        if judging.name == "a":
+    def look(watch: SilenceWatch) -> None:
+        if watch.context.name == "a":
             raise Broken("out of luck")
-        heard.append(judging.name)
+        heard.append(watch.context.name)
 
-    monkeypatch.setattr(Judging, "look_for_silence", look)
+    monkeypatch.setattr(SilenceWatch, "look_for_silence", look)
     server = make_server(world, sqlite_database, configured(PIPELINES))
     server.round()
     assert {"b", "c"} <= set(heard)

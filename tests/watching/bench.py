@@ -14,11 +14,11 @@ from bot.app import Herald, Surroundings, make_herald
 from bot.config.models import Config
 from bot.delivery.dispatcher import ignore_step
 from bot.delivery.services import Services
+from bot.domain.judged_run import JudgedRun
 from bot.pipeline.cycle import CycleReport
 from bot.services.memory.tracker import MemoryTracker
 from bot.services.memory.wiki import MemoryWiki
 from bot.store import Database, incidents, runs
-from bot.store.runs import JudgedRun
 
 GOOD, BAD = 0.30, 0.24
 NAME = "quality"

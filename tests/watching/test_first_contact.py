@@ -169,7 +169,7 @@ def test_after_a_restore_what_happened_meanwhile_is_filed_once(bench, tmp_path):
 
 def test_a_past_of_several_pages_is_read_to_its_end(bench, monkeypatch):
     monkeypatch.setattr("bot.services.mlflow.run_store._PAGE", 2)
-    monkeypatch.setattr("bot.judging.judging.BASELINE_RUNS", 4)
+    monkeypatch.setattr("bot.judging.run_judge.BASELINE_RUNS", 4)
     monkeypatch.setattr("bot.pipeline.cycle.BASELINE_RUNS", 4)
     monkeypatch.setattr("bot.pipeline.cycle._AT_ONCE", 2)
     ids = bench.log_row([GOOD] * 7 + [BAD] * 2, bench.now() - timedelta(hours=1))

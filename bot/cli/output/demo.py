@@ -11,7 +11,7 @@ from rich.table import Table
 from bot.cli.output.runs import run_as_json
 from bot.cli.output.terminal import coloured, print_json
 from bot.demo.outcome import StoryOutcome
-from bot.store.runs import JudgedRun
+from bot.domain.judged_run import JudgedRun
 from bot.text.tables import WholeConsole
 
 _HEADLINE = "hr_at_10"

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from bot.domain.judge import Finding, Reason
+from bot.domain.judged_run import JudgedRun
 from bot.judging.unread import say_unread
 from bot.store.aside import SetAside
-from bot.store.runs import JudgedRun
 from bot.text import formats
 from bot.text.tables import Stacking
 

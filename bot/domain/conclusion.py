@@ -1,0 +1,182 @@
+"""What a run comes to: the run on record, the turns of its incidents, and the effects owed; from facts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.domain.effects import Effect, UpdateSection
+from bot.domain.headlines import charted
+from bot.domain.history import open_standing, settle_past
+from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance
+from bot.domain.judge.findings import Assessment, SeriesState
+from bot.domain.judged_run import JudgedRun
+from bot.domain.notifications import Places, effects_of, wants_page
+from bot.domain.objects import ObjectKey
+from bot.domain.policy import IncidentPolicy
+from bot.domain.runs import RunResult
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that is known once a run was judged; where no run is behind it, *result* is the latest there was."""
+
+    series: SeriesKey
+    result: RunResult
+    assessment: Assessment
+    earlier: Sequence[JudgedRun]  # of the series, oldest first
+    standing: Sequence[Incident]  # those that may take a turn, none of them over
+    policy: IncidentPolicy
+    metrics: Collection[str]  # that config names
+    places: Places
+    page_title: str  # of the run's own page, should it get one
+    now: datetime
+    fire_id: str | None = None
+
+    @property
+    def ends(self) -> dict[str, datetime]:
+        """When the series' runs ended, by their ids."""
+        return {run.run_id: run.ended for run in (*(judged.run for judged in self.earlier), self.result.run)}
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is known besides of a run that had ended before first contact."""
+
+    doubtful: Sequence[str] = ()  # the series' bad runs that are not accepted, oldest first
+    recent: int = 0  # for how many runs a fall may have stood without being the level that the team lives with
+    is_newest: bool = False  # of its series
+    is_late: bool = False  # later runs of its series were judged before it
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is put on record, and what people are told of it."""
+
+    run: JudgedRun | None  # None where no run is behind it
+    steps: tuple[Step, ...]
+    standing: tuple[Incident, ...]  # open from now on
+    effects: tuple[Effect, ...] = ()
+    page: ObjectKey | None = None  # the run's own
+    accepted: frozenset[str] = frozenset()  # runs of before that are baseline from now on
+    state: SeriesState | None = None  # of the series from now on; None where it stays as it is
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        return tuple(step.incident for step in self.steps)
+
+    @property
+    def silence(self) -> Step | None:
+        """The turn of the pipeline's silence, which concerns every series."""
+        return next((step for step in self.steps if step.incident.kind is Kind.STALE), None)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesPage:
+    """The page of a series."""
+
+    series: SeriesKey
+    page: ObjectKey
+    is_there: bool  # or is owed
+
+
+def conclude(facts: Facts) -> Told:
+    """Decide what comes of a new run; of a job that failed, as of a run that says nothing but that."""
+    assessment = facts.assessment
+    steps = advance(facts.standing, assessment, facts.series, facts.policy, facts.now, facts.ends)
+    page = _own_page(facts, steps)
+    run = _judged(facts, page, is_accepted=assessment.accepted)
+    return Told(
+        run=run,
+        steps=steps,
+        standing=still_standing(facts.standing, steps),
+        effects=_effects(facts, steps, (*facts.earlier, run), page),
+        page=page,
+        state=assessment.state,
+    )
+
+
+def conclude_past(facts: Facts, past: Past) -> Told:
+    """Decide what comes of a run of before first contact: only what still stands with the newest is told.
+
+    What stands in a series that is known stays as it is.
+    """
+    is_known = past.is_late or bool(facts.standing)
+    settled = settle_past(facts.assessment, () if is_known else past.doubtful, 0 if past.is_late else past.recent)
+    steps: tuple[Step, ...] = ()
+    if past.is_newest and not is_known:
+        steps = open_standing(facts.assessment, settled.standing, facts.series, facts.now, facts.ends)
+    page = _own_page(facts, steps) if any(step.turn is Turn.FILED for step in steps) else None
+    run = _judged(facts, page, is_accepted=facts.assessment.accepted or facts.result.run_id in settled.accepted)
+    return Told(
+        run=run,
+        steps=steps,
+        standing=still_standing(facts.standing, steps),
+        effects=_effects(facts, steps, (*facts.earlier, run), page),
+        page=page,
+        accepted=settled.accepted,
+        state=None if past.is_late else facts.assessment.state,
+    )
+
+
+def conclude_without_run(facts: Facts, ends: Mapping[str, datetime]) -> Told:
+    """Decide what comes of something that no run shows; *ends* says when what it speaks of began."""
+    steps = advance(facts.standing, facts.assessment, facts.series, facts.policy, facts.now, ends)
+    standing = still_standing(facts.standing, steps)
+    return Told(run=None, steps=steps, standing=standing, effects=_effects(facts, steps, facts.earlier, page=None))
+
+
+def update_sections(
+    told: Told, pages: Iterable[SeriesPage], fallen_silent: SeriesKey | None = None
+) -> Iterator[tuple[SeriesKey, Effect]]:
+    """Let the page of every series say that the pipeline has fallen silent, or no longer is.
+
+    The series that has *fallen_silent* gets its page now if it had none; a run that has a page tells its own.
+    """
+    if told.silence is None:
+        return
+    cause = f"{told.silence.incident.incident_id}/{told.silence.turn}"
+    has_told = told.run.series if told.run is not None and told.page is not None else None
+    for each in pages:
+        if each.series != has_told and (each.is_there or each.series == fallen_silent):
+            yield each.series, UpdateSection(each.page, cause)
+
+
+def still_standing(before: Sequence[Incident], steps: Sequence[Step]) -> tuple[Incident, ...]:
+    """Return the incidents that are open after the *steps*."""
+    after = {incident.incident_id: incident for incident in before}
+    after |= {step.incident.incident_id: step.incident for step in steps}
+    return tuple(incident for incident in after.values() if incident.state is IncidentState.OPEN)
+
+
+def _own_page(facts: Facts, steps: Sequence[Step]) -> ObjectKey | None:
+    previous = facts.earlier[-1].outcome if facts.earlier else None
+    is_wanted = wants_page(facts.places.publish, facts.assessment.outcome, previous, steps)
+    return facts.places.page(facts.page_title) if is_wanted else None
+
+
+def _judged(facts: Facts, page: ObjectKey | None, *, is_accepted: bool) -> JudgedRun:
+    return JudgedRun(
+        run=facts.result.run,
+        series=facts.series,
+        card=facts.result.card,
+        findings=facts.assessment.findings,
+        outcome=facts.assessment.outcome,
+        accepted=is_accepted,
+        wants_confirmation=facts.assessment.wants_confirmation,
+        judged_at=facts.now,
+        fire_id=facts.fire_id,
+        page_title=None if page is None else facts.page_title,
+        unread=facts.result.unread,
+    )
+
+
+def _effects(
+    facts: Facts, steps: Sequence[Step], history: Sequence[JudgedRun], page: ObjectKey | None
+) -> tuple[Effect, ...]:
+    def has_chart(step: Step | None) -> bool:
+        return charted(facts.assessment, step, facts.metrics, history) is not None
+
+    shown = [step.incident.incident_id for step in steps if has_chart(step)]
+    return effects_of(facts.assessment.run_id, steps, facts.places, page, has_chart=has_chart(None), charted=shown)

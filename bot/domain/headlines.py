@@ -1,0 +1,86 @@
+"""Which findings of a run are spoken of: of an incident its own, and first the one that moved most."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from bot.domain.incidents import Incident, Kind, Step, Turn
+from bot.domain.judge.findings import Assessment, Finding, Outcome
+from bot.domain.judged_run import JudgedRun
+
+CHART_RUNS = 30
+
+_KINDS = {
+    Outcome.SUSPICIOUS: Kind.REGRESSED,
+    Outcome.REGRESSED: Kind.REGRESSED,
+    Outcome.INVALID: Kind.INVALID,
+    Outcome.FAILED: Kind.FAILED,
+    Outcome.STALE: Kind.STALE,
+    Outcome.BLIND: Kind.BLIND,
+}
+
+
+def kind_of(outcome: Outcome) -> Kind | None:
+    """Return the kind of incident that an outcome belongs to; None where it is no trouble."""
+    return _KINDS.get(outcome)
+
+
+def prominence(finding: Finding) -> float:
+    """Order findings by how far they moved, counted in what runs differ by."""
+    if finding.change is None or not finding.spread:
+        return 0.0
+    return abs(finding.change) / finding.spread
+
+
+def most_telling(findings: Iterable[Finding]) -> list[Finding]:
+    """Order findings by which to speak of first: the one that moved most, in what runs differ by."""
+    return sorted(findings, key=lambda f: (f.change is not None, prominence(f), abs(f.relative or 0.0)), reverse=True)
+
+
+def own_findings(incident: Incident, findings: Iterable[Finding]) -> list[Finding]:
+    """Return what a run says of whole metrics that belongs to an incident: what is of its kind, and it knows of."""
+    return [
+        finding
+        for finding in findings
+        if finding.part is None
+        and kind_of(finding.outcome) is incident.kind
+        and (not incident.metrics or finding.key in incident.metrics)
+    ]
+
+
+def told_of(incident: Incident, findings: Iterable[Finding], *, is_over: bool) -> list[Finding]:
+    """Return what a run says of an incident: the worst of its own kind, or once it *is_over* how its metrics are."""
+    if is_over:
+        return [f for f in findings if f.part is None and f.key in incident.metrics]
+    own = own_findings(incident, findings)
+    worst = max((f.outcome for f in own), key=lambda outcome: outcome.severity, default=None)
+    return [f for f in own if f.outcome is worst]
+
+
+def spoken_of(assessment: Assessment, step: Step | None) -> tuple[Outcome, list[Finding]]:
+    """Return the outcome that a verdict speaks of, and its findings: of an incident its own, of a run the worst."""
+    outcome = assessment.outcome
+    findings = [f for f in assessment.findings if f.part is None and f.outcome is outcome]
+    if step is not None:
+        is_over = step.turn is Turn.RESOLVED
+        own = told_of(step.incident, assessment.findings, is_over=is_over)
+        outcome = own[0].outcome if own and not is_over else outcome
+        findings = own if own or (is_over and step.incident.metrics) else findings
+    return outcome, most_telling(findings)
+
+
+def charted(
+    assessment: Assessment, step: Step | None, metrics: Collection[str], history: Sequence[JudgedRun]
+) -> Finding | None:
+    """Return the finding whose metric a chart shows; None where there is nothing to draw.
+
+    *metrics* are those that config names, *history* the runs of the series up to this one.
+    """
+    whole = assessment.findings if step is None else spoken_of(assessment, step)[1]
+    findings = [f for f in whole if f.part is None and f.metric in metrics]
+    if not findings:
+        return None
+    told = max(findings, key=lambda f: (f.outcome.severity, f.change is not None, prominence(f)))
+    if told.value is None:
+        return None  # the history without this run would show something else than what is told
+    return told if any(told.metric in judged.run.metrics for judged in history[-CHART_RUNS:]) else None

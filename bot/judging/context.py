@@ -1,0 +1,75 @@
+"""One configured pipeline, with what its runs are judged by and where they are told about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from bot.config.models import Config
+from bot.config.pipeline import PipelineSection
+from bot.domain.incidents import SeriesKey
+from bot.domain.notifications import Places, Publish
+from bot.domain.runs import Run
+from bot.judging.titles import archive_page_title, pipeline_page_title, series_of, series_title, year_of
+from bot.ports import RunStore
+from bot.store import Database
+from bot.text.locales import Locale
+
+
+@dataclass(frozen=True, slots=True)
+class JudgingContext:
+    """What everything that judges one pipeline works with."""
+
+    name: str
+    config: Config
+    database: Database
+    run_store: RunStore
+    clock: Callable[[], datetime]
+    on_step: Callable[[str], None]
+
+    @property
+    def section(self) -> PipelineSection:
+        return self.config.pipeline[self.name]
+
+    @property
+    def title(self) -> str:
+        return self.section.title or self.name
+
+    @property
+    def locale(self) -> Locale:
+        return self.config.locale_of(self.name)
+
+    @property
+    def channel_locale(self) -> Locale:
+        return self.config.locale_of(self.name, self.section.chat, self.section.channel)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return self.config.zone_of(self.name)
+
+    def series_of(self, run: Run) -> SeriesKey:
+        return SeriesKey(self.name, series_of(run, self.section.series_by))
+
+    def title_of(self, run: Run) -> str:
+        """Name the pipeline, and where it has several series that of a run."""
+        return series_title(self.title, run, self.section.series_by)
+
+    def places(self, run: Run) -> Places:
+        """Return where a run is told about."""
+        section, title, instance = self.section, self.title_of(run), self.config.instance
+        tracker, chat = self.config.tracker.get(section.tracker or ""), self.config.chat.get(section.chat or "")
+        return Places(
+            instance=instance,
+            pipeline_page=pipeline_page_title(title, instance, self.locale),
+            archive_page=archive_page_title(title, year_of(run, self.zone), instance, self.locale),
+            tracker=section.tracker,
+            wiki=section.wiki,
+            chat=section.chat,
+            channel=section.channel,
+            publish=Publish(section.publish),
+            replies=chat is not None and chat.capabilities.threads,
+            shares_charts=chat is not None and chat.capabilities.charts,
+            lists_tickets=tracker is None or tracker.lists_tickets,
+        )

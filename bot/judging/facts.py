@@ -1,0 +1,88 @@
+"""Reads from the state the facts that a conclusion is drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from bot.domain.conclusion import Facts, Past
+from bot.domain.fires import Fire
+from bot.domain.incidents import Incident, Kind, SeriesKey
+from bot.domain.judge import Assessment
+from bot.domain.judged_run import JudgedRun
+from bot.domain.runs import RunResult
+from bot.judging.context import JudgingContext
+from bot.judging.titles import page_title
+from bot.store import incidents, runs
+
+HISTORY_RUNS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class FactReader:
+    """Gathers facts of one pipeline, all as of *now*."""
+
+    context: JudgingContext
+    now: datetime
+
+    def of_new_run(self, tx: Connection, result: RunResult, assessment: Assessment, fire: Fire | None) -> Facts:
+        """Gather what a new run is concluded from: it may also end the silence of the whole pipeline.
+
+        That nothing could be seen it does not end: a look does, whenever the runs it sees had ended.
+        """
+        series = self.context.series_of(result.run)
+        standing = self._standing(tx, series)
+        whole = SeriesKey(self.context.name)
+        if series != whole:
+            standing += [each for each in incidents.standing(tx, whole) if each.kind is Kind.STALE]
+        return self._facts(
+            series, result, assessment, runs.recent(tx, series, HISTORY_RUNS), standing, fire.fire_id if fire else None
+        )
+
+    def of_past_run(self, tx: Connection, result: RunResult, assessment: Assessment) -> Facts:
+        series = self.context.series_of(result.run)
+        earlier = runs.recent(tx, series, HISTORY_RUNS)
+        return self._facts(series, result, assessment, earlier, self._standing(tx, series))
+
+    def of_old_run(self, tx: Connection, result: RunResult, assessment: Assessment) -> Facts:
+        """Gather what a run is concluded from of which nothing is told, whatever came before it."""
+        series = self.context.series_of(result.run)
+        return self._facts(series, result, assessment, (), self._standing(tx, series))
+
+    def without_run(self, last: JudgedRun, assessment: Assessment, standing: Sequence[Incident] = ()) -> Facts:
+        """Gather what is concluded from without a run; *last* is the pipeline's latest."""
+        return self._facts(SeriesKey(self.context.name), RunResult(last.run), assessment, (last,), standing)
+
+    def past(self, tx: Connection, series: SeriesKey, *, is_newest: bool, is_late: bool) -> Past:
+        recent = self.context.section.watch.recent
+        return Past(runs.doubtful(tx, series), recent, is_newest=is_newest, is_late=is_late)
+
+    def _standing(self, tx: Connection, series: SeriesKey) -> list[Incident]:
+        return [each for each in incidents.standing(tx, series) if each.kind is not Kind.BLIND]
+
+    def _facts(
+        self,
+        series: SeriesKey,
+        result: RunResult,
+        assessment: Assessment,
+        earlier: Sequence[JudgedRun],
+        standing: Sequence[Incident],
+        fire_id: str | None = None,
+    ) -> Facts:
+        context, section = self.context, self.context.section
+        return Facts(
+            series=series,
+            result=result,
+            assessment=assessment,
+            earlier=earlier,
+            standing=standing,
+            policy=section.incident_policy,
+            metrics=section.metrics.keys(),
+            places=context.places(result.run),
+            page_title=page_title(context.title_of(result.run), result.run, context.locale),
+            now=self.now,
+            fire_id=fire_id,
+        )

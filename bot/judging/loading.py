@@ -1,0 +1,87 @@
+"""What a run is judged with, from MLflow: its artifacts, its baseline and the released run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from bot.domain.judged_run import JudgedRun
+from bot.domain.runs import DataCard, Run, RunResult, Trouble, Unread
+from bot.errors import ArtifactsAwayError, RunStoreError, in_short
+from bot.judging.context import JudgingContext
+from bot.runtime.log import get_logger
+from bot.store import aside
+from bot.store.aside import SetAside
+
+_BASELINE_BYTES = 512_000_000  # of per-example tables that a run is held against
+_PATIENCE = 3, timedelta(minutes=10)  # tries, or time, after which a run is judged without artifacts that are away
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunLoader:
+    """Loads the runs of one pipeline."""
+
+    context: JudgingContext
+
+    def load(self, run: Run) -> RunResult:
+        """Load a run that is to be judged: without its artifacts where they have been away for long enough."""
+        try:
+            return self.context.run_store.load(run)
+        except ArtifactsAwayError as error:
+            if not self._has_waited(run, error):
+                raise
+            return RunResult(run, unread=(Unread("artifacts", Trouble.NOT_HAD, in_short(error)),))
+
+    def _has_waited(self, run: Run, error: ArtifactsAwayError) -> bool:
+        """Count one more try; say whether there were enough of them, over however many cycles."""
+        name, now, (most, longest) = self.context.name, self.context.clock(), _PATIENCE
+        with self.context.database.begin() as tx:
+            known = aside.find(tx, name, run.run_id)
+            if known is not None and not known.waits:  # it was set aside, and has all the time there is
+                return True
+            since, tries = (known.since, known.tries + 1) if known is not None else (now, 1)
+            why = in_short(error)
+            aside.save(tx, SetAside(name, run.run_id, run.name, why, run.ended, since, tries, version="", waits=True))
+        return tries >= most or now - since >= longest
+
+    def baseline(self, accepted: Sequence[JudgedRun], experiment_ids: Sequence[str]) -> tuple[RunResult, ...]:
+        """Load what a run is held against; what was deleted in MLflow is no baseline while it is.
+
+        Where there is no room for all per-example tables, the newest have it.
+        """
+        there = self.context.run_store.present(experiment_ids, [judged.run.run_id for judged in accepted])
+        found: list[RunResult] = []
+        room = _BASELINE_BYTES
+        for judged in reversed(accepted):
+            if judged.run.run_id in there:
+                result = self._load_earlier(judged.run, judged.card)
+                room -= result.examples.size if result.examples is not None else 0
+                found.append(result if room >= 0 else replace(result, examples=None))
+        return tuple(reversed(found))
+
+    def released(self, run: Run) -> RunResult | None:
+        """Load the released run, where config names one and *run* may be held against it: later, of its series."""
+        release = self.context.section.pinned
+        if release is None:
+            return None
+        found = self.context.run_store.released(release)
+        if found is None:
+            log.warning("no such release", pipeline=self.context.name, release=str(release))
+            return None
+        is_other = found.run_id != run.run_id and found.ended <= run.ended
+        is_held_against = is_other and self.context.series_of(found) == self.context.series_of(run)
+        return self._load_earlier(found, DataCard()) if is_held_against else None
+
+    def _load_earlier(self, run: Run, card: DataCard) -> RunResult:
+        """Load a run to hold others against: with its metrics alone where its artifacts break what reads them."""
+        try:
+            return self.context.run_store.load(run)
+        except Exception as error:
+            if isinstance(error, RunStoreError) and not isinstance(error, ArtifactsAwayError):
+                raise
+            name = self.context.name
+            log.warning("compared without its artifacts", pipeline=name, run=run.name, error=in_short(error))
+            return RunResult(run, card)

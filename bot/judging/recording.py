@@ -1,0 +1,235 @@
+"""The shell around a conclusion: stores all that comes of it in one transaction, with the effects owed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from types import MappingProxyType
+
+from sqlalchemy import Connection
+
+from bot.domain.conclusion import (
+    Facts,
+    SeriesPage,
+    Told,
+    conclude,
+    conclude_past,
+    still_standing,
+    update_sections,
+)
+from bot.domain.fires import Fire
+from bot.domain.incidents import Incident, SeriesKey, Step
+from bot.domain.judge import Assessment
+from bot.domain.judged_run import JudgedRun
+from bot.domain.objects import ObjectKey
+from bot.domain.runs import Baseline, RunResult
+from bot.judging import run_views
+from bot.judging.context import JudgingContext
+from bot.judging.facts import HISTORY_RUNS, FactReader
+from bot.judging.run_views import Occasion
+from bot.runtime.log import get_logger
+from bot.store import aside, fires, incidents, outbox, runs
+
+_LONG_AGO = timedelta(hours=1)  # no service takes so long to show what was made
+
+log = get_logger(__name__)
+
+
+class Age(Enum):
+    """When a run had ended, as seen from first contact."""
+
+    NEW = "new"
+    PAST = "past"  # before it
+    NEWEST_OF_PAST = "newest of past"  # before it, and no run of its series after it
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What is shown beside a conclusion and decides nothing."""
+
+    baseline: Baseline = field(default_factory=Baseline)
+    log_tail: str = ""
+    exit_code: str = ""
+    said: str = ""  # why the runs could not be looked at, in the words of whoever was asked
+
+
+_NOTHING_BESIDE = Background()
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """Puts on record what the runs of one pipeline come to, with the effects owed."""
+
+    context: JudgingContext
+
+    def record(
+        self,
+        result: RunResult,
+        assessment: Assessment,
+        background: Background,
+        fire: Fire | None,
+        age: Age = Age.NEW,
+        *,
+        is_late: bool = False,
+    ) -> Sequence[JudgedRun]:
+        """Store what a run comes to, once: a run that is on record owes nothing.
+
+        One of the past *is_late* where later runs of its series were judged before it.
+        """
+        context, now = self.context, self.context.clock()
+        with context.database.begin() as tx:
+            if runs.is_seen(tx, context.name, result.run_id):
+                return ()
+            reader = FactReader(context, now)
+            if age is Age.NEW:
+                facts = reader.of_new_run(tx, result, assessment, fire)
+                told = conclude(facts)
+            else:
+                facts = reader.of_past_run(tx, result, assessment)
+                is_newest = age is Age.NEWEST_OF_PAST
+                told = conclude_past(facts, reader.past(tx, facts.series, is_newest=is_newest, is_late=is_late))
+            _write(tx, told, fire)
+            context.on_step("run.recording")
+            asked_before = None if age is Age.NEW else now - _LONG_AGO
+            self._owe(tx, facts, told, background, context.title_of(result.run), asked_before)
+            context.on_step("run.owing")
+        context.on_step("run.recorded")
+        log.info("judged", pipeline=context.name, run=result.run.name, outcome=assessment.outcome.value)
+        return () if told.run is None else (told.run,)
+
+    def record_old(
+        self, tx: Connection, result: RunResult, assessment: Assessment, now: datetime, *, is_late: bool
+    ) -> JudgedRun:
+        """Store a run of long before first contact, of which nothing is told."""
+        reader = FactReader(self.context, now)
+        facts = reader.of_old_run(tx, result, assessment)
+        told = conclude_past(facts, reader.past(tx, facts.series, is_newest=False, is_late=is_late))
+        assert told.run is not None
+        _write(tx, told)
+        return told.run
+
+    def record_without_run(
+        self,
+        tx: Connection,
+        facts: Facts,
+        told: Told,
+        *,
+        said: str = "",
+        on_written: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Store what was concluded of something that no run shows, and the effects owed."""
+        _write(tx, told)
+        on_written()
+        self._owe(tx, facts, told, Background(said=said), self.context.title, None)
+
+    def _owe(
+        self,
+        tx: Connection,
+        facts: Facts,
+        told: Told,
+        background: Background,
+        title: str,
+        asked_before: datetime | None,
+    ) -> None:
+        """Owe the effects, each with what it shows, and the pages of all series where a silence took a turn."""
+        on = self._occasion(
+            facts,
+            told.steps,
+            title=title,
+            result=facts.result,
+            history=facts.earlier if told.run is None else (*facts.earlier, told.run),
+            standing=told.standing,
+            background=background,
+            page=told.page,
+            names=_onsets(tx, told.steps),
+        )
+        owed = [(effect, run_views.view_of(effect, on)) for effect in told.effects]
+        outbox.owe(tx, self.context.name, owed, facts.now, asked_before=asked_before)
+        if told.silence is not None:
+            self._owe_sections(tx, facts, told, told.silence)
+
+    def _owe_sections(self, tx: Connection, facts: Facts, told: Told, silence: Step) -> None:
+        """Let the page of every series say that the pipeline has fallen silent, or no longer is, without a new run."""
+        last = facts.earlier[-1] if told.run is None else None
+        fallen_silent = last.series if last is not None and last.run.run_id else None
+        histories = {
+            each.series: runs.recent(tx, each.series, HISTORY_RUNS)
+            for each in runs.latest_of_each(tx, self.context.name)
+        }
+        pages = self._pages(tx, histories)
+        for series, effect in update_sections(told, pages, fallen_silent):
+            newest = histories[series][-1].run
+            on = self._occasion(
+                facts,
+                told.steps,
+                title=self.context.title_of(newest),
+                result=RunResult(newest),
+                history=histories[series],
+                standing=still_standing(incidents.standing(tx, series), (silence,)),
+            )
+            outbox.owe(tx, self.context.name, [(effect, run_views.view_of(effect, on))], facts.now)
+
+    def _pages(self, tx: Connection, histories: Mapping[SeriesKey, Sequence[JudgedRun]]) -> Iterator[SeriesPage]:
+        for series, history in histories.items():
+            places = self.context.places(history[-1].run)
+            page = places.page(places.pipeline_page)
+            if page is not None:
+                is_there = page in outbox.known_objects(tx, [page]) or any(judged.page_title for judged in history)
+                yield SeriesPage(series, page, is_there=is_there)
+
+    def _occasion(
+        self,
+        facts: Facts,
+        steps: Sequence[Step],
+        *,
+        title: str,
+        result: RunResult,
+        history: Sequence[JudgedRun],
+        standing: Sequence[Incident],
+        background: Background = _NOTHING_BESIDE,
+        page: ObjectKey | None = None,
+        names: Mapping[str, JudgedRun] = MappingProxyType({}),
+    ) -> Occasion:
+        context = self.context
+        return Occasion(
+            title=title,
+            config=context.section,
+            locale=context.locale,
+            channel_locale=context.channel_locale,
+            zone=context.zone,
+            places=context.places(result.run),
+            result=result,
+            assessment=facts.assessment,
+            baseline=background.baseline,
+            history=history,
+            steps=steps,
+            standing=standing,
+            page=page,
+            names=names,
+            log_tail=background.log_tail,
+            said=background.said,
+            exit_code=background.exit_code,
+            now=facts.now,
+        )
+
+
+def _write(tx: Connection, told: Told, fire: Fire | None = None) -> None:
+    """Store a conclusion: the run, the state of its series, and the incidents; with the fire that made the run."""
+    if told.run is not None:
+        runs.accept(tx, told.run.series.pipeline, told.accepted)
+        runs.record(tx, told.run)
+        aside.drop(tx, told.run.series.pipeline, told.run.run.run_id)
+        if told.state is not None:
+            runs.save_state(tx, told.run.series, told.state)
+    for incident in told.incidents:
+        incidents.save(tx, incident)
+    if fire is not None:
+        fires.save(tx, fire)
+
+
+def _onsets(tx: Connection, steps: Sequence[Step]) -> dict[str, JudgedRun]:
+    """Return the runs at which incidents began, by their ids."""
+    found = {i.onset: runs.find(tx, i.series.pipeline, i.onset) for i in (step.incident for step in steps)}
+    return {run_id: judged for run_id, judged in found.items() if judged is not None}

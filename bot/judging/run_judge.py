@@ -1,0 +1,117 @@
+"""Judges the runs of one pipeline: each against what was accepted before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bot.domain.fires import Fire, FireState
+from bot.domain.job_protocol import TABLE_FILE
+from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState, assess
+from bot.domain.judged_run import JudgedRun
+from bot.domain.runs import Baseline, Run, RunResult, RunStatus, Trouble, Unread
+from bot.errors import in_short
+from bot.judging.context import JudgingContext
+from bot.judging.loading import RunLoader
+from bot.judging.recording import Age, Background, Recorder
+from bot.runtime.log import get_logger
+from bot.store import contacts, fires, runs
+
+BASELINE_RUNS = 20
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunJudge:
+    """Judges the runs of one pipeline, and puts on record what they come to."""
+
+    context: JudgingContext
+
+    @property
+    def _recorder(self) -> Recorder:
+        return Recorder(self.context)
+
+    def judge(self, run: Run, fire: Fire | None, age: Age = Age.NEW) -> Sequence[JudgedRun]:
+        """Judge one run, and store in one transaction everything it says."""
+        name, series = self.context.name, self.context.series_of(run)
+        with self.context.database.begin() as tx:
+            if runs.is_seen(tx, name, run.run_id):
+                if fire is not None:
+                    fires.save(tx, fire)
+                return ()
+            accepted = runs.recent(tx, series, BASELINE_RUNS, accepted_only=True, before=run.ended)
+            last_end = runs.last_end(tx, series)
+            state = runs.load_state(tx, series)
+            known = [contact.experiment_id for contact in contacts.of_pipeline(tx, name) if contact.experiment_id]
+        is_late = age is not Age.NEW and last_end is not None and run.ended < last_end
+        loader = RunLoader(self.context)
+        result = loader.load(run)
+        released = loader.released(run) if age is Age.NEW else None
+        baseline = Baseline(loader.baseline(accepted, known), released)
+        self.context.on_step("run.loaded")
+        result, assessment = self._assess(SeriesState() if is_late else state, result, baseline)
+        return self._recorder.record(result, assessment, Background(baseline), fire, age, is_late=is_late)
+
+    def _assess(self, state: SeriesState, result: RunResult, baseline: Baseline) -> tuple[RunResult, Assessment]:
+        """Judge a run: by its metrics alone where the examples break the comparison."""
+        policies = self.context.section.policies
+        try:
+            return result, assess(state, result, baseline, policies)
+        except Exception as error:
+            if result.examples is None:
+                raise
+            log.exception("compared without examples", pipeline=self.context.name, run=result.run.name)
+            why = Unread(TABLE_FILE, Trouble.NOT_COMPARED, f"{type(error).__name__}: {in_short(error)}")
+            plain = replace(result, examples=None, unread=(*result.unread, why))
+            return plain, assess(state, plain, baseline, policies)
+
+    def judge_old(self, old: Sequence[Run]) -> Sequence[JudgedRun]:
+        """Judge runs of long before first contact by their metrics alone, in one transaction: nothing is owed."""
+        name, policies = self.context.name, self.context.section.policies
+        now = self.context.clock()
+        told: list[JudgedRun] = []
+        with self.context.database.begin() as tx:
+            for run in old:
+                if runs.is_seen(tx, name, run.run_id):
+                    continue
+                series = self.context.series_of(run)
+                last_end = runs.last_end(tx, series)
+                is_late = last_end is not None and run.ended < last_end
+                accepted = runs.recent(tx, series, BASELINE_RUNS, accepted_only=True, before=run.ended)
+                state = SeriesState() if is_late else runs.load_state(tx, series)
+                baseline = Baseline(tuple(RunResult(judged.run, judged.card) for judged in accepted))
+                result = RunResult(run)
+                assessment = assess(state, result, baseline, policies)
+                told.append(self._recorder.record_old(tx, result, assessment, now, is_late=is_late))
+            self.context.on_step("past.recording")
+        self.context.on_step("past.recorded")
+        return told
+
+    def record_failure(self, fire: Fire, run: Run | None, *, log_tail: str) -> Sequence[JudgedRun]:
+        """Store the failure of a job like a run that says nothing but that."""
+        failed = run or stand_in(self.context.name, fire, fire.ended_at or self.context.clock())
+        with self.context.database.begin() as tx:
+            if runs.is_seen(tx, self.context.name, failed.run_id):
+                fires.save(tx, fire)
+                return ()
+            state = runs.load_state(tx, self.context.series_of(failed))
+        finding = Finding("job", Outcome.FAILED, Reason.RUN_FAILED)
+        assessment = Assessment(failed.run_id, (finding,), state)
+        background = Background(log_tail=log_tail, exit_code=_how_it_ended(fire))
+        return self._recorder.record(RunResult(failed), assessment, background, fire)
+
+
+def stand_in(pipeline: str, fire: Fire, ended: datetime) -> Run:
+    """Return the run that a job should have left."""
+    return Run(fire.fire_id, f"{pipeline} #{fire.number}", RunStatus.FAILED, fire.started_at or ended, ended)
+
+
+def _how_it_ended(fire: Fire) -> str:
+    """Return the exit code of a job that failed, or the name of what became of it instead."""
+    if fire.timed_out:
+        return "timeout"
+    if fire.state is FireState.LOST:
+        return "lost"
+    return "start" if fire.exit_code is None else str(fire.exit_code)
