@@ -18,7 +18,7 @@ from bot.config.file import load_config
 from bot.domain.judge.findings import Finding, Outcome, Reason
 from bot.domain.views import Unset
 from bot.errors import ConfigError
-from bot.judging.run_views import archive_page_title, pipeline_page_title
+from bot.judging.titles import archive_page_title, pipeline_page_title
 from bot.render.dialects import PLAIN
 from bot.render.environment import TemplateEnvironment
 from bot.render.lookup import Lookup
