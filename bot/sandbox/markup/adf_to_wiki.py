@@ -27,10 +27,6 @@ class AdfError(ValueError):
     """A value that is no document."""
 
 
-def is_document(value: object) -> bool:
-    return isinstance(value, dict) and value.get("type") == "doc"
-
-
 def to_wiki(document: object) -> str:
     """Read a document; raises AdfError where it is none, or has a node that there is not."""
     if not isinstance(document, dict) or document.get("type") != "doc" or document.get("version") != 1:

@@ -59,9 +59,6 @@ def remove_label(call: Call, number: str, label: str) -> Response:
     return json_answer({"_value": None})
 
 
-LABEL_FIELDS = ("name", "color")
-
-
 @routes.on("POST", "/1/cards/<number>/labels")
 def make_label_on_card(call: Call, number: str) -> Response:
     """Make a label of the board and put it on the card at once."""
