@@ -13,7 +13,6 @@ from bot.domain.effects import (
     AttachToPage,
     AttachToTicket,
     CommentTicket,
-    Doubt,
     Effect,
     LabelPage,
     LinkTicket,
@@ -64,7 +63,7 @@ def settle(attempt: Attempt) -> Done | NotYet | None:
     Looking proves something only once the service would surely show what an earlier request had made.
     """
     effect = attempt.owed.effect
-    found = _find(attempt) if effect.traits.doubt is Doubt.LOOKED_FOR else None
+    found = _find(attempt) if effect.traits.doubt.is_looked_for else None
     if found is not None:
         return found
     lag = attempt.tracker.search_lag if isinstance(effect, OpenTicket) else timedelta(0)

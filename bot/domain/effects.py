@@ -31,10 +31,16 @@ _REBOUND = "+"  # in a cause: the same words once more
 
 
 class Doubt(StrEnum):
-    """How it is settled that a request's end is not known, before anything is sent again."""
+    """How it is settled that a request's end is not known: by what its work is looked for before it is sent again."""
 
-    LOOKED_FOR = "looked for"
-    SAME_AGAIN = "sent again"  # the port promises that the same again changes nothing
+    MARKER = "its marker"
+    MARK = "its mark"
+    TITLE = "its exact title"
+    SAME_AGAIN = "not looked for: the same again changes nothing"  # the port promises that
+
+    @property
+    def is_looked_for(self) -> bool:
+        return self is not Doubt.SAME_AGAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +103,13 @@ class Shows(Protocol[V_co]):
 @dataclass(frozen=True, slots=True)
 class OpenTicket(Change):
     kind: ClassVar = "open_ticket"
-    traits: ClassVar[Traits[TicketView]] = Traits(TicketView, Doubt.LOOKED_FOR, creates=True, names_others=True)
+    traits: ClassVar[Traits[TicketView]] = Traits(TicketView, Doubt.MARKER, creates=True, names_others=True)
 
 
 @dataclass(frozen=True, slots=True)
 class CommentTicket(Change):
     kind: ClassVar = "comment_ticket"
-    traits: ClassVar[Traits[CommentView]] = Traits(CommentView, Doubt.LOOKED_FOR, names_others=True)
+    traits: ClassVar[Traits[CommentView]] = Traits(CommentView, Doubt.MARK, names_others=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +151,13 @@ class PublishArchive(Change):
     """The page of a year, below which its runs' pages are."""
 
     kind: ClassVar = "publish_archive"
-    traits: ClassVar[Traits[ArchivePageView]] = Traits(ArchivePageView, Doubt.LOOKED_FOR, creates=True)
+    traits: ClassVar[Traits[ArchivePageView]] = Traits(ArchivePageView, Doubt.TITLE, creates=True)
 
 
 @dataclass(frozen=True, slots=True)
 class PublishPage(Change):
     kind: ClassVar = "publish_page"
-    traits: ClassVar[Traits[RunPageView]] = Traits(RunPageView, Doubt.LOOKED_FOR, creates=True, names_others=True)
+    traits: ClassVar[Traits[RunPageView]] = Traits(RunPageView, Doubt.TITLE, creates=True, names_others=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +181,13 @@ class UpdateSection(Change):
 @dataclass(frozen=True, slots=True)
 class TellChannel(Change):
     kind: ClassVar = "tell_channel"
-    traits: ClassVar[Traits[MessageView]] = Traits(MessageView, Doubt.LOOKED_FOR, names_others=True)
+    traits: ClassVar[Traits[MessageView]] = Traits(MessageView, Doubt.MARK, names_others=True)
 
 
 @dataclass(frozen=True, slots=True)
 class ReplyInThread(Change):
     kind: ClassVar = "reply_in_thread"
-    traits: ClassVar[Traits[CommentView]] = Traits(CommentView, Doubt.LOOKED_FOR, is_aside=True, names_others=True)
+    traits: ClassVar[Traits[CommentView]] = Traits(CommentView, Doubt.MARK, is_aside=True, names_others=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +201,13 @@ class ShareChart(Change):
 @dataclass(frozen=True, slots=True)
 class PostDigest(Change):
     kind: ClassVar = "post_digest"
-    traits: ClassVar[Traits[DigestView]] = Traits(DigestView, Doubt.LOOKED_FOR, names_others=True)
+    traits: ClassVar[Traits[DigestView]] = Traits(DigestView, Doubt.MARK, names_others=True)
 
 
 @dataclass(frozen=True, slots=True)
 class PublishDigest(Change):
     kind: ClassVar = "publish_digest"
-    traits: ClassVar[Traits[DigestView]] = Traits(DigestView, Doubt.LOOKED_FOR, names_others=True)
+    traits: ClassVar[Traits[DigestView]] = Traits(DigestView, Doubt.TITLE, names_others=True)
 
 
 TicketEffect = OpenTicket | CommentTicket | ResolveTicket | LinkTicket | AttachToTicket | AttachText | AttachComment

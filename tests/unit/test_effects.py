@@ -3,19 +3,25 @@
 import re
 import sqlite3
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from bot.domain.effects import BY_KIND, EFFECTS, Effect, OpenTicket
+from bot.delivery import delivery, effect_table
+from bot.delivery.attempt import Attempt, TicketFields
+from bot.delivery.services import Services
+from bot.domain.effects import BY_KIND, EFFECTS, Effect, OpenTicket, PageEffect, TicketEffect
+from bot.errors import PermanentError
 from bot.ports import TicketState
 from bot.store import Database, outbox
 from bot.store.effect_json import dump_effect, effect_class, load_effect
+from bot.store.outbox import EffectState, Owed
 from bot.store.tables import outbox as table
-from tests.unit.state_samples import INCIDENT, MESSAGE, PAGE, TICKET
-from tests.unit.test_dispatch import PARENT, Bench
+from tests.unit.state_samples import INCIDENT, MESSAGE, NOON, PAGE, TICKET
+from tests.unit.test_dispatch import PARENT, RENDERER, Bench
 
 EARLIER = Path(__file__).with_name("earlier_outbox.sql")  # an effect of each kind, owed by the version before this sum
 
@@ -77,3 +83,26 @@ def test_everything_an_earlier_version_owed_is_delivered(earlier, monkeypatch):
     told, digest_message = bench.chat.messages
     assert MESSAGE.name.endswith(told.mark)
     assert digest_message.mark == "test-digest"
+
+
+def test_the_page_of_doubtful_ends_shows_the_traits_as_they_are():
+    page = (Path(__file__).parents[2] / effect_table.PAGE).read_text(encoding="utf-8")
+    assert effect_table.renewed(page) == page
+
+
+def attempt_at(kind: type[Effect]) -> Attempt:
+    """Attempt an effect again whose first request's end is not known, on services that config no longer has."""
+    object_kind = TICKET if kind in get_args(TicketEffect) else PAGE if kind in get_args(PageEffect) else MESSAGE
+    owed = Owed(1, kind(object_kind, "run5"), None, "search", EffectState.PENDING, 1, NOON, NOON, None, NOON)
+    return Attempt(owed, Services({}, {}, {}), RENDERER, TicketFields(), {}, NOON)
+
+
+@pytest.mark.parametrize("kind", [each for each in EFFECTS if not each.traits.doubt.is_looked_for])
+def test_what_changes_nothing_the_second_time_is_not_looked_for(kind):
+    assert delivery.settle(attempt_at(kind)) is None
+
+
+@pytest.mark.parametrize("kind", [each for each in EFFECTS if each.traits.doubt.is_looked_for])
+def test_what_would_stand_twice_is_looked_for(kind):
+    with pytest.raises((PermanentError, TypeError), match=r"no longer in the configuration|carries a NoneType"):
+        delivery.settle(attempt_at(kind))
