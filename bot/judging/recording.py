@@ -25,10 +25,10 @@ from bot.domain.judge import Assessment
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import ObjectKey
 from bot.domain.runs import Baseline, RunResult
-from bot.judging import run_views
 from bot.judging.context import JudgingContext
 from bot.judging.facts import HISTORY_RUNS, FactReader
-from bot.judging.run_views import Occasion
+from bot.judging.views.by_effect import view_of
+from bot.judging.views.occasion import Occasion
 from bot.runtime.log import get_logger
 from bot.store import aside, fires, incidents, outbox, runs
 
@@ -145,7 +145,7 @@ class Recorder:
             page=told.page,
             names=_onsets(tx, told.steps),
         )
-        owed = [(effect, run_views.view_of(effect, on)) for effect in told.effects]
+        owed = [(effect, view_of(effect, on)) for effect in told.effects]
         outbox.owe(tx, self.context.name, owed, facts.now, asked_before=asked_before)
         if told.silence is not None:
             self._owe_sections(tx, facts, told, told.silence)
@@ -169,7 +169,7 @@ class Recorder:
                 history=histories[series],
                 standing=still_standing(incidents.standing(tx, series), (silence,)),
             )
-            outbox.owe(tx, self.context.name, [(effect, run_views.view_of(effect, on))], facts.now)
+            outbox.owe(tx, self.context.name, [(effect, view_of(effect, on))], facts.now)
 
     def _pages(self, tx: Connection, histories: Mapping[SeriesKey, Sequence[JudgedRun]]) -> Iterator[SeriesPage]:
         for series, history in histories.items():

@@ -25,8 +25,9 @@ from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.domain.views import DigestKind, DigestLine, DigestPart, DigestView, Tone, View
 from bot.judging.doubts import find_doubts, first_unjudged
-from bot.judging.run_views import concerns_whole_runs, metric_row
 from bot.judging.titles import series_title
+from bot.judging.views.metric_rows import metric_row
+from bot.judging.views.verdict import concerns_whole_runs
 from bot.pipeline.scheduling import next_due_times
 from bot.render.renderer import Renderer, clean_title
 from bot.store import aside, backlog, fires, incidents, looks, outbox, pipelines, runs

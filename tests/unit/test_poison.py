@@ -70,15 +70,16 @@ def judged(bench: Bench, run_id: str):
 def break_at(seam: str, bench: Bench, monkeypatch, error: Exception) -> None:
     """Let a seam break whenever it deals with the poisoned run."""
     from bot.domain import conclusion
-    from bot.judging import facts, recording, run_judge, run_views
+    from bot.judging import facts, recording, run_judge
+    from bot.judging.views import page
 
     broken: dict[str, tuple[object, str, Callable[..., str]]] = {
         "load": (bench.store, "load", lambda run: run.run_id),
         "assess": (run_judge, "assess", lambda _state, result, *_: result.run_id),
         "advance": (conclusion, "advance", lambda _standing, assessment, *_: assessment.run_id),
-        "compose": (run_views, "view_of", lambda _effect, on: on.result.run_id),
+        "compose": (recording, "view_of", lambda _effect, on: on.result.run_id),
         "page title": (facts, "page_title", lambda _title, run, *_: run.run_id),
-        "chart": (run_views, "chart_view", lambda on, *_: on.result.run_id),
+        "chart": (page, "chart_view", lambda on, *_: on.result.run_id),
         "record": (recording.runs, "record", lambda _tx, one: one.run.run_id),
         "owe": (recording.outbox, "owe", lambda _tx, _name, owed, *_: next(iter(owed))[0].target.name),
     }
@@ -233,12 +234,12 @@ def test_a_failure_that_cannot_be_told_is_set_aside_and_told_later(make_bench, m
     bench = make_bench(JOB)
     bench.ends_with(JobStatus(JobState.ENDED, 3), "Traceback: out of memory")
     with monkeypatch.context() as broken:
-        from bot.judging import run_views
+        from bot.judging.views import by_effect
 
         def breaks(*_given, **_named):
             raise ValueError("no words")
 
-        broken.setattr(run_views, "ticket_view", breaks)
+        broken.setattr(by_effect, "ticket_view", breaks)
         bench.run()
     (told,) = set_aside(bench)
     assert (bench.fires(), told.log_tail) == (["failed"], "Traceback: out of memory")

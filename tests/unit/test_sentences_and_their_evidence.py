@@ -20,8 +20,10 @@ from bot.domain.judged_run import JudgedRun
 from bot.domain.notifications import Places
 from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus, Slice
 from bot.domain.views import Source
-from bot.judging.run_views import Occasion, metric_row, ticket_view
 from bot.judging.titles import page_title, pipeline_page_title
+from bot.judging.views.metric_rows import metric_row
+from bot.judging.views.occasion import Occasion
+from bot.judging.views.ticket import ticket_view
 from bot.render.renderer import Renderer
 from bot.reports.findings import words_in
 from tests.unit import render_samples as samples

@@ -19,7 +19,7 @@ from bot.domain.judge.overtime import judge_series
 from bot.domain.judge.paired import measure_pairs, moderated_p
 from bot.domain.policy import LARGEST, Direction, Guard, MetricPolicy, MinEffect, Preset
 from bot.domain.runs import Baseline, DataCard, ExampleTable
-from bot.judging.run_views import metric_row
+from bot.judging.views.metric_rows import metric_row
 from bot.store.codec import dump, load
 from tests.unit.judge.judged_runs import HR, POLICIES, judge_all, make_run, make_table
 

@@ -1,0 +1,100 @@
+"""What each effect shows of the run that called for it."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from bot.domain.effects import (
+    AttachComment,
+    AttachText,
+    AttachToPage,
+    AttachToTicket,
+    CommentTicket,
+    Effect,
+    LabelPage,
+    LinkTicket,
+    MessageEffect,
+    OpenTicket,
+    PageEffect,
+    PostDigest,
+    PublishArchive,
+    PublishDigest,
+    PublishPage,
+    ReplyInThread,
+    ResolveTicket,
+    ShareChart,
+    TellChannel,
+    TicketEffect,
+    UpdateSection,
+)
+from bot.domain.incidents import Step
+from bot.domain.views import LabelsView, LinkView, View
+from bot.judging.views.chart import chart_view
+from bot.judging.views.incident import labels, links
+from bot.judging.views.message import message_view
+from bot.judging.views.occasion import Occasion
+from bot.judging.views.page import archive_page_view, pipeline_page_view, run_page_view
+from bot.judging.views.ticket import comment_view, ticket_view
+
+
+def view_of(effect: Effect, on: Occasion) -> View | None:
+    """Return what the effect shows; None for what shows nothing, or what no single run says."""
+    if isinstance(effect, TicketEffect):
+        return _on_ticket(effect, on)
+    if isinstance(effect, PageEffect):
+        return _on_page(effect, on)
+    if isinstance(effect, MessageEffect):
+        return _in_channel(effect, on.for_channel)
+    assert_never(effect)
+
+
+def _on_ticket(effect: TicketEffect, on: Occasion) -> View | None:
+    match effect:
+        case OpenTicket():
+            return ticket_view(on, _step_of(effect, on))
+        case CommentTicket():
+            return comment_view(on, _step_of(effect, on), effect)
+        case AttachToTicket():
+            return chart_view(on, _step_of(effect, on))
+        case LinkTicket():
+            return LinkView(links(report=on.page))
+        case ResolveTicket() | AttachText() | AttachComment():
+            return None
+        case _:
+            assert_never(effect)
+
+
+def _on_page(effect: PageEffect, on: Occasion) -> View | None:
+    match effect:
+        case PublishArchive():
+            return archive_page_view(on)
+        case PublishPage():
+            return run_page_view(on)
+        case LabelPage():
+            return LabelsView(labels(on))
+        case AttachToPage():
+            return chart_view(on)
+        case UpdateSection():
+            return pipeline_page_view(on)
+        case PublishDigest():
+            return None
+        case _:
+            assert_never(effect)
+
+
+def _in_channel(effect: MessageEffect, on: Occasion) -> View | None:
+    match effect:
+        case TellChannel():
+            return message_view(on, _step_of(effect, on))
+        case ReplyInThread():
+            return comment_view(on, _step_of(effect, on), effect)
+        case ShareChart():
+            return chart_view(on, _step_of(effect, on))
+        case PostDigest():
+            return None
+        case _:
+            assert_never(effect)
+
+
+def _step_of(effect: Effect, on: Occasion) -> Step:
+    return next(step for step in on.steps if step.incident.incident_id == effect.incident_id)

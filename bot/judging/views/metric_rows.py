@@ -1,0 +1,151 @@
+"""Rows of metrics and of their slices: a finding against its baseline, in finished strings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bot.config.pipeline import MetricSection
+from bot.domain.headlines import own_findings, prominence, spoken_of
+from bot.domain.incidents import Step
+from bot.domain.job_protocol import INTERVAL_ENDS
+from bot.domain.judge import Against, Assessment, Finding, Outcome
+from bot.domain.views import MetricRow, PeerRow
+from bot.judging.views.occasion import Occasion
+from bot.text import formats
+from bot.text.locales import Locale
+
+_PARTS_NAMED = 3
+_MOST = 0.5
+_WITHOUT_NUMBERS = {Outcome.FAILED, Outcome.STALE, Outcome.BLIND}  # said in a sentence, not in a table of metrics
+
+
+def metric_rows(
+    on: Occasion, step: Step | None = None, *, only: Sequence[str] | None = None, reported: bool = False
+) -> tuple[MetricRow, ...]:
+    """Return a row a judged metric, the incident's own and then the worst first.
+
+    With *reported*, then one a metric that is only reported.
+    """
+    findings = [f for f in on.assessment.findings if f.part is None and (only is None or f.key in only)]
+    findings = [f for f in findings if f.outcome not in _WITHOUT_NUMBERS]
+    own = () if step is None else own_findings(step.incident, findings)
+    rows = [row_of(on, f) for f in sorted(findings, key=lambda f: (f not in own, -f.outcome.severity, -prominence(f)))]
+    if reported:
+        judged = {f.metric for f in findings}
+        rows += [
+            _plain_row(on, name, value)
+            for name, value in sorted(on.result.run.metrics.items())
+            if name not in judged and "/" not in name  # a slash: a slice, a method, a step
+        ]
+    return tuple(rows)
+
+
+def row_of(on: Occasion, finding: Finding) -> MetricRow:
+    section = on.config.metrics.get(finding.metric, MetricSection())
+    return metric_row(finding, section, on.locale)
+
+
+def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> MetricRow:
+    """Write a finding in finished strings."""
+    scale = finding.baseline if finding.baseline is not None else finding.value
+    value, level = show(finding.value, section, scale), show(finding.level, section, scale)
+    is_mean = finding.n_since > 1 and level != value
+    detectable = "" if finding.detectable is None else formats.number(finding.detectable, scale=scale)
+    interval = ""
+    if finding.change_low is not None and finding.change_high is not None:
+        low = formats.number(finding.change_low, scale=scale, signed=True)
+        high = formats.number(finding.change_high, scale=scale, signed=True)
+        interval = formats.between(low, high, locale)
+    return MetricRow(
+        metric=finding.metric,
+        plain=section.name.get(locale, finding.metric),
+        outcome=finding.outcome,
+        reason=finding.reason,
+        value=value,
+        baseline=show(finding.baseline, section, scale),
+        change="" if finding.change is None else formats.number(finding.change, scale=scale, signed=True),
+        relative="" if finding.relative is None else formats.percent(finding.relative, locale, signed=True),
+        interval=interval,
+        spread=_relative_spread(finding, locale),
+        detectable="" if formats.is_nothing(detectable) else show(finding.detectable, section, scale),
+        part="" if finding.part is None else f"{finding.part.column} = {finding.part.value}",
+        share_of_loss="" if finding.share_of_loss is None else formats.percent(finding.share_of_loss, locale),
+        examples=f"{finding.n_examples:,}" if finding.part is not None else "",
+        higher_is_better=section.direction.sign > 0,
+        why=section.why.get(locale, ""),
+        is_release=finding.against is Against.PINNED,
+        now=level if is_mean else "",
+        over=str(finding.n_since) if is_mean else "",
+    )
+
+
+def _plain_row(on: Occasion, name: str, value: float) -> MetricRow:
+    accepted = [r.run.metrics[name] for r in on.baseline.recent if name in r.run.metrics]
+    before = sum(accepted) / len(accepted) if accepted else None
+    change = None if before is None else value - before
+    relative = change / abs(before) if change is not None and before else None
+    return MetricRow(
+        metric=name,
+        plain=name,
+        outcome=None,
+        reason=None,
+        value=formats.number(value),
+        baseline="" if before is None else formats.number(before, scale=before or value),
+        change="" if change is None else formats.number(change, scale=before or value, signed=True),
+        relative="" if relative is None else formats.percent(relative, on.locale, signed=True),
+        interval="",
+        spread="",
+        detectable="",
+    )
+
+
+def slice_rows(on: Occasion, step: Step | None = None) -> tuple[MetricRow, ...]:
+    """Return a row a slice of the metric that is told, the largest share of the loss first."""
+    parts = [f for f in on.assessment.findings if f.part is not None]
+    told = on.assessment.findings if step is None else spoken_of(on.assessment, step)[1]
+    whole = [f for f in told if f.part is None and f.metric in {p.metric for p in parts}]
+    if not whole:
+        return ()
+    first = max(whole, key=lambda f: (f.outcome.severity, prominence(f)))
+    chosen = sorted((f for f in parts if f.metric == first.metric), key=lambda f: -(f.share_of_loss or 0.0))
+    return tuple(row_of(on, f) for f in chosen)
+
+
+def most_of_the_loss(on: Occasion, assessment: Assessment, metric: str) -> tuple[MetricRow, ...]:
+    """Return the few parts that hold more than half of the metric's fall; none where the fall is spread out."""
+    parts = [f for f in assessment.findings if f.part is not None and f.metric == metric]
+    parts.sort(key=lambda f: -(f.share_of_loss or 0.0))
+    for few in range(1, _PARTS_NAMED + 1):
+        if sum(f.share_of_loss or 0.0 for f in parts[:few]) > _MOST:
+            return tuple(row_of(on, f) for f in parts[:few])
+    return ()
+
+
+def peer_rows(on: Occasion) -> tuple[PeerRow, ...]:
+    """Return the run beside the simpler methods that it logged as `METHOD/METRIC`; nothing where it logged none."""
+    metrics = on.result.run.metrics
+    pairs = (name.split("/") for name in metrics if name.count("/") == 1)
+    found = {method for method, metric in pairs if metric in on.config.metrics} - INTERVAL_ENDS
+
+    def row(name: str, prefix: str) -> PeerRow:
+        shown = tuple(show(metrics.get(f"{prefix}{metric}"), section) for metric, section in on.config.metrics.items())
+        return PeerRow(name, shown)
+
+    rows = [row(name.replace("_", " "), f"{name}/") for name in sorted(found)]
+    return (*rows, row("", "")) if rows else ()
+
+
+def _relative_spread(finding: Finding, locale: Locale) -> str:
+    if finding.spread is None or not finding.baseline:
+        return ""
+    share = formats.percent(finding.spread / abs(finding.baseline), locale)
+    return "" if formats.is_nothing(share) else share
+
+
+def show(value: float | None, section: MetricSection, scale: float | None = None) -> str:
+    return "" if value is None else formats.number(value, section.unit, scale=scale)
+
+
+def plain_name(on: Occasion, metric: str) -> str:
+    section = on.config.metrics.get(metric)
+    return section.name.get(on.locale, metric) if section else metric

@@ -1,0 +1,94 @@
+"""Pages: of a run, of a pipeline, and of a pipeline's year."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+from bot.domain.headlines import kind_of
+from bot.domain.incidents import IncidentState, Step, Turn
+from bot.domain.views import ArchivePageView, HistoryRow, OpenIncidentRow, PipelinePageView, RunPageView
+from bot.judging.titles import page_title, year_of
+from bot.judging.views.chart import chart_view
+from bot.judging.views.differences import commit, facts, params
+from bot.judging.views.incident import labels, links, listed_marker, marker
+from bot.judging.views.metric_rows import metric_rows, peer_rows, plain_name, show, slice_rows
+from bot.judging.views.occasion import Occasion
+from bot.judging.views.run import release, run_view
+from bot.judging.views.verdict import last_word, verdict_view
+from bot.text import formats
+
+_HISTORY_RUNS = 25
+
+
+def run_page_view(on: Occasion) -> RunPageView:
+    own = (step for step in on.steps if step.incident.kind is kind_of(on.assessment.outcome))
+    step = next(chain(own, on.steps), None)
+    incident = step.incident if step else next(iter(on.standing), None)
+    previous = next((judged for judged in reversed(on.history[:-1]) if judged.page_title), None)
+    previous_page = on.places.page(previous.page_title) if previous and previous.page_title else None
+    return RunPageView(
+        title=page_title(on.title, on.result.run, on.locale),
+        verdict=verdict_view(on, step),
+        run=run_view(on, on.history[-1].run),
+        rows=metric_rows(on, reported=True),
+        slices=slice_rows(on),
+        params=params(on),
+        facts=(*commit(on), *facts(on)),
+        chart=chart_view(on),
+        marker=listed_marker(on, incident) if incident else "",
+        labels=labels(on),
+        peers=peer_rows(on),
+        peer_metrics=tuple(plain_name(on, name) for name in on.config.metrics),
+        previous=run_view(on, previous.run) if previous_page and previous else None,
+        release=release(on),
+        unread=on.result.unread,
+        links=links(
+            previous=previous_page,
+            pipeline=on.places.page(on.places.pipeline_page),
+            archive=on.places.page(on.places.archive_page),
+        ),
+    )
+
+
+def archive_page_view(on: Occasion) -> ArchivePageView:
+    return ArchivePageView(
+        title=on.places.archive_page,
+        pipeline=on.title,
+        year=str(year_of(on.result.run, on.zone)),
+        links=links(pipeline=on.places.page(on.places.pipeline_page)),
+    )
+
+
+def pipeline_page_view(on: Occasion) -> PipelinePageView:
+    policies = on.config.metrics
+    rows = [
+        HistoryRow(
+            run=run_view(on, judged.run),
+            outcome=judged.outcome,
+            values=tuple(show(judged.run.metrics.get(name), section) for name, section in policies.items()),
+            page_title=judged.page_title or "",
+        )
+        for judged in reversed(on.history[-_HISTORY_RUNS:])
+    ]
+    standing = [incident for incident in on.standing if incident.state is IncidentState.OPEN]
+    open_rows = tuple(
+        OpenIncidentRow(
+            verdict=verdict_view(on, Step(incident, Turn.REPEATED), last_word(on, incident)),
+            since=formats.moment(incident.since, on.zone, on.locale),
+            owner=on.config.owner,
+            marker=listed_marker(on, incident),
+            ticket="" if on.places.lists_tickets else marker(on, incident),
+        )
+        for incident in standing
+    )
+    tickets = {row.ticket: on.places.ticket(i) for row, i in zip(open_rows, standing, strict=True) if row.ticket}
+    return PipelinePageView(
+        title=on.places.pipeline_page,
+        pipeline=on.title,
+        description=on.config.description,
+        owner=on.config.owner,
+        metrics=tuple(plain_name(on, name) for name in policies),
+        history=tuple(rows),
+        incidents=open_rows,
+        links=links(**tickets),
+    )

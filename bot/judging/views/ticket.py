@@ -1,0 +1,51 @@
+"""Tickets, and the comments on them."""
+
+from __future__ import annotations
+
+import hashlib
+
+from bot.domain.effects import Effect
+from bot.domain.incidents import Step, Turn
+from bot.domain.judge import Against
+from bot.domain.views import CommentKind, CommentView, TicketView
+from bot.judging.views.chart import chart_view
+from bot.judging.views.differences import commit, compared, facts, params
+from bot.judging.views.incident import duration, links, marker
+from bot.judging.views.metric_rows import metric_rows, slice_rows
+from bot.judging.views.occasion import Occasion
+from bot.judging.views.run import onset, release, run_view
+from bot.judging.views.verdict import verdict_view
+
+_SLICES_TOLD = 5
+
+
+def ticket_view(on: Occasion, step: Step) -> TicketView:
+    chart = chart_view(on, step)
+    return TicketView(
+        verdict=verdict_view(on, step),
+        run=run_view(on, on.history[-1].run),
+        onset=onset(on, step.incident),
+        rows=metric_rows(on, step),
+        slices=slice_rows(on, step)[:_SLICES_TOLD],
+        facts=tuple(row for row in (*commit(on), *facts(on), *params(on)) if row.changed),
+        owner=on.config.owner,
+        marker=marker(on, step.incident),
+        chart=chart.filename if chart else "",
+        log_tail=on.log_tail,
+        release=release(on) if any(f.against is Against.PINNED for f in on.assessment.findings) else None,
+        compared=compared(on),
+        links=links(report=on.page),
+    )
+
+
+def comment_view(on: Occasion, step: Step, effect: Effect) -> CommentView:
+    resolved = step.turn is Turn.RESOLVED
+    return CommentView(
+        kind=CommentKind.RECOVERY if resolved else CommentKind.REPEAT,
+        verdict=verdict_view(on, step),
+        run=run_view(on, on.history[-1].run),
+        rows=metric_rows(on, step, only=step.incident.metrics),
+        mark=hashlib.sha256(effect.effect_id.encode()).hexdigest()[:16],
+        duration=duration(on, step.incident) if resolved else "",
+        links=links(report=on.page),
+    )

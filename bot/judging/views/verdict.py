@@ -1,0 +1,77 @@
+"""What one sentence about a run, or about an incident after it, needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from bot.config.pipeline import PipelineSection
+from bot.domain.headlines import own_findings, spoken_of
+from bot.domain.incidents import Incident, Kind, Step
+from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
+from bot.domain.views import VerdictView
+from bot.judging.views.metric_rows import most_of_the_loss, plain_name, row_of
+from bot.judging.views.occasion import Occasion
+from bot.text import formats
+
+
+def verdict_view(on: Occasion, step: Step | None, assessment: Assessment | None = None) -> VerdictView:
+    """Gather what one sentence about the run, or about the incident after it, needs.
+
+    With an *assessment* of an earlier run it is told by that.
+    """
+    assessment = assessment or on.assessment
+    outcome, findings = spoken_of(assessment, step)
+    others = tuple(dict.fromkeys(plain_name(on, f.metric) for f in findings[1:] if f.metric in on.config.metrics))
+    told = next((f for f in findings if outcome is Outcome.INVALID and f.metric not in on.config.metrics), None)
+    told = told or next((f for f in findings[:1] if f.metric in on.config.metrics), None)
+    headline = None if told is None else row_of(on, told)
+    silence = next((f for f in findings if f.outcome is Outcome.STALE), None)
+    unseen = next((f for f in findings if f.outcome is Outcome.BLIND), None)
+    incident = step.incident if step else None
+    return VerdictView(
+        outcome=outcome,
+        kind=incident.kind if incident else None,
+        pipeline=on.title,
+        headline=headline if incident is None or incident.kind is not Kind.FAILED else None,
+        also=others,
+        slices=most_of_the_loss(on, assessment, headline.metric) if headline else (),
+        baseline_runs=str(findings[0].n_baseline) if findings else "0",
+        bad_runs=str(len(incident.bad_runs)) if incident else "0",
+        reruns_agree=on.config.confirm.reruns > 0 and any(f.reason is Reason.CONFIRMED for f in findings),
+        exit_code=on.exit_code if assessment is on.assessment else "",
+        silent_for="" if silence is None or silence.value is None else _seconds(on, silence.value),
+        cadence="" if silence is None else _seconds(on, silence.baseline),
+        unseen_for="" if unseen is None or unseen.value is None else _seconds(on, unseen.value),
+        said=on.said,
+        whole=incident is not None and concerns_whole_runs(on.config, incident, assessment.findings),
+    )
+
+
+def last_word(on: Occasion, incident: Incident) -> Assessment:
+    """Return what last added to an incident: this verdict, or that on an earlier run."""
+    if own_findings(incident, on.assessment.findings):
+        return on.assessment
+    if incident.kind is Kind.STALE:
+        return Assessment("", (Finding("runs", Outcome.STALE, Reason.SILENCE),), SeriesState())
+    if incident.kind is Kind.BLIND:
+        return Assessment("", (Finding("looks", Outcome.BLIND, Reason.UNSEEN),), SeriesState())
+    last = next((judged for judged in reversed(on.history) if judged.run.run_id in incident.bad_runs), None)
+    return on.assessment if last is None else last.assessment
+
+
+def concerns_whole_runs(config: PipelineSection, incident: Incident, findings: Iterable[Finding]) -> bool:
+    """Say whether an incident is of all metrics of its runs: of the data behind them, or of each that must be there.
+
+    While it goes on, *findings* of its last run say so; once it is over, what it knows of.
+    """
+    if incident.state.is_over:
+        concerned = set(incident.metrics)
+    else:
+        concerned = {finding.metric for finding in own_findings(incident, findings)}
+    wanted = {name for name, section in config.metrics.items() if not section.optional} or set(config.metrics)
+    return not concerned <= config.metrics.keys() or wanted <= concerned
+
+
+def _seconds(on: Occasion, seconds: float | None) -> str:
+    return formats.duration(timedelta(seconds=seconds or 0), on.locale)
