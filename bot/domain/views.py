@@ -46,7 +46,6 @@ class MetricRow:
     part: str = ""  # `department = GROCERY`
     share_of_loss: str = ""  # `76 %`, slices only
     examples: str = ""  # how many; slices only
-    higher_is_better: bool = True
     why: str = ""  # why it matters, in the team's words
     is_release: bool = False  # the baseline is the released run, not the recent ones
     now: str = ""  # what the change leads to from the baseline, where that is not the value: a mean of newest runs
@@ -310,7 +309,6 @@ class DigestLine:
     count: str = ""
     metric: str = ""  # the one that cannot be judged, as the team calls it
     said: str = ""  # why it could not be looked at, in the words of whoever was asked
-    watches: bool = False  # it looks for what others run, rather than running a job
     ticket: str = ""  # its name among the links
 
 

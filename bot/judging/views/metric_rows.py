@@ -71,7 +71,6 @@ def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> Metr
         part="" if finding.part is None else f"{finding.part.column} = {finding.part.value}",
         share_of_loss="" if finding.share_of_loss is None else formats.percent(finding.share_of_loss, locale),
         examples=f"{finding.n_examples:,}" if finding.part is not None else "",
-        higher_is_better=section.direction.sign > 0,
         why=section.why.get(locale, ""),
         is_release=finding.against is Against.PINNED,
         now=level if is_mean else "",
