@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 from bot.config.models import Config
 from bot.config.paths import with_absolute_paths
 from bot.connections import make_executor, make_run_store, to_chat, to_tracker, to_wiki
+from bot.delivery.admission import Admission
 from bot.delivery.attempt import TicketFields
-from bot.delivery.circuit_breaker import Traffic
 from bot.delivery.dispatcher import Dispatcher, ignore_step
 from bot.delivery.services import Services
 from bot.domain.objects import ObjectKey, channel_of
@@ -182,7 +182,7 @@ def _build(
         stopping=around.stopping,
         prepare=load_for_delivery,
         workers=_WORKERS if services is None else 1,  # what is given may not be made for threads
-        traffic=Traffic(at_once=_AT_ONCE, message_gap=_MESSAGE_GAP) if services is None else Traffic(),
+        admission=Admission(at_once=_AT_ONCE, message_gap=_MESSAGE_GAP) if services is None else Admission(),
     )
     return Herald(config, folder, database, run_store or make_run_store(config), make_executor(), dispatcher, around)
 
@@ -192,7 +192,7 @@ def reconfigure(old: Herald, config: Config) -> Herald:
     config = with_absolute_paths(config, old.folder)
     if config.store.url != old.config.store.url:
         raise ConfigError("store.url: takes effect when Herald is started anew")
-    old.dispatcher.traffic.reopen()  # a new token is tried at once
+    old.dispatcher.admission.breakers.reset()  # a new token is tried at once
     wording = ConfiguredWording(config, old.folder, old.around.complain)
     dispatcher = replace(old.dispatcher, services=make_services(config), wording=wording)
     return replace(old, config=config, run_store=make_run_store(config), dispatcher=dispatcher)

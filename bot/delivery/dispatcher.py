@@ -15,13 +15,14 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from bot.delivery import delivery
+from bot.delivery.admission import Admission
 from bot.delivery.attempt import Attempt, CannotTellError, Done, NotYet, TicketFields
-from bot.delivery.circuit_breaker import Gate, Traffic, gate_of
+from bot.delivery.circuit_breakers import Gate, gate_of
 from bot.delivery.late_binding import owe_mend, owe_mends
 from bot.delivery.services import Services
+from bot.domain.backoff import Backoff
 from bot.domain.effects import PostDigest, TellChannel, UpdateSection
 from bot.domain.objects import ObjectKey, channel_of
-from bot.domain.rate_limits import Pauses
 from bot.domain.views import links_of
 from bot.errors import (
     AccountError,
@@ -129,8 +130,8 @@ class Dispatcher:
     stopping: Callable[[], bool] = lambda: False  # then what is under way is finished, and nothing more is begun
     prepare: Callable[[], None] = do_nothing  # once, before the first effect goes to a worker
     workers: int = 1
-    traffic: Traffic = field(default_factory=Traffic)
-    pauses: Pauses = field(default_factory=Pauses)
+    admission: Admission = field(default_factory=Admission)
+    backoff: Backoff = field(default_factory=Backoff)
     at_work: AtWork = field(default_factory=AtWork)
     # A request whose sender died may still be on its way; only after this does looking for it prove anything.
     in_flight: timedelta = timedelta(seconds=5)
@@ -180,13 +181,13 @@ class Dispatcher:
             return pool.submit(self._deliver, claim, report)
         except BaseException:  # the machine has no room for another thread just now, or we were interrupted
             self.at_work.numbers.discard(claim.owed.seq)
-            self.traffic.leave(claim.owed.effect, posted_at=None)
+            self.admission.leave(claim.owed.effect, posted_at=None)
             raise
 
     def _until_opening(self) -> float:
         """Return how many seconds to wait for workers before looking anew at what may go."""
         now = self.clock()
-        opens = self.traffic.opens_at(now)
+        opens = self.admission.opens_at(now)
         seconds = _LONGEST_WAIT if opens is None else (opens - now).total_seconds()
         return min(max(seconds, _SHORTEST_WAIT), _LONGEST_WAIT)
 
@@ -200,7 +201,7 @@ class Dispatcher:
         if due is None:
             return False
         if due <= now:  # and yet it was not claimed: its service or channel is closed, or another Herald is at it
-            due = self.traffic.opens_at(now) or now
+            due = self.admission.opens_at(now) or now
         if max(due, now) >= deadline:
             return False
         self.pause(min(max((due - now).total_seconds(), 0.05), _LONGEST_WAIT))
@@ -222,7 +223,7 @@ class Dispatcher:
             with self.database.begin() as tx:
                 moment = owner.clock(tx)
                 outbox.free_dropped(tx, owner.name, moment, self.at_work.numbers, owner.may_take_over)
-                owed = outbox.claim_next(tx, owner.name, now, moment + LEASE, self.traffic.closed(now), self.among)
+                owed = outbox.claim_next(tx, owner.name, now, moment + LEASE, self.admission.closed(now), self.among)
                 if owed is None:
                     return None
                 named = _named_in(owed)
@@ -239,7 +240,7 @@ class Dispatcher:
                 continue
             services, facts = self.services, (place, is_overtaken, asked_at)
             attempt = Attempt(owed, services, renderer, fields, known, now, self.in_flight, coming, *facts)
-            self.traffic.enter(owed.effect, now)
+            self.admission.enter(owed.effect, now)
             return Claim(owed, attempt, channel_of(owed.effect.target), ends)
 
     def _deliver(self, claim: Claim, report: DrainReport) -> None:
@@ -291,8 +292,8 @@ class Dispatcher:
             self._answered(owed)
             self._park(owed, error)
         finally:
-            self.traffic.leave(owed.effect, posted_at=posted_at)
-            self.traffic.allowed(service, self.services.allowance(service), self.clock())
+            self.admission.leave(owed.effect, posted_at=posted_at)
+            self.admission.allowed(service, self.services.allowance(service), self.clock())
 
     def _carry_out_fairly(self, attempt: Attempt) -> Done | NotYet:
         """Carry the effect out; what may be refused to our account is no verdict on the effect.
@@ -351,7 +352,7 @@ class Dispatcher:
     def _answered(self, owed: Owed) -> None:
         """Open what was closed to our account, and try at once what was held for that."""
         now, service = self.clock(), owed.effect.target.service
-        opened = self.traffic.answered(owed.effect, now)
+        opened = self.admission.breakers.answered(owed.effect, now)
         if opened:
             with self.database.begin() as tx:
                 outbox.release(tx, service, now)
@@ -364,12 +365,12 @@ class Dispatcher:
         held_for = now - (owed.held_since or now)
         where: Gate | str
         if error.reach is Reach.EFFECT:
-            where, pause, is_new = owed.effect.effect_id, self.pauses.before_asking_again(0, draw), not held_for
+            where, pause, is_new = owed.effect.effect_id, self.backoff.before_asking_again(0, draw), not held_for
         else:
             where = gate_of(owed.effect, error.reach)
-            pause, is_new = self.traffic.refused(where, now, self.pauses, draw)
+            pause, is_new = self.admission.breakers.refused(where, now, self.backoff, draw)
         with self.database.begin() as tx:
-            until = now + self.pauses.of_the_refused(held_for, pause)
+            until = now + self.backoff.of_the_refused(held_for, pause)
             outbox.mark_held(tx, owed, self.owner.name, now, until, error)
         if is_new:
             is_missing = isinstance(error, MissingError)
@@ -441,10 +442,10 @@ class Dispatcher:
 
     def _put_back(self, owed: Owed, error: RetryableError) -> None:
         draw = random.random()  # noqa: S311  jitter is no secret
-        pause = timedelta(seconds=self.pauses.before_retry(owed.attempts, error.retry_after, draw))
+        pause = timedelta(seconds=self.backoff.before_retry(owed.attempts, error.retry_after, draw))
         now = self.clock()
-        hold = min(pause, timedelta(seconds=self.pauses.longest_hold))
-        self.traffic.failed(owed.effect, now, hold)
+        hold = min(pause, timedelta(seconds=self.backoff.longest_hold))
+        self.admission.breakers.failed(owed.effect, now, hold)
         with self.database.begin() as tx:
             outbox.mark_retry(
                 tx,

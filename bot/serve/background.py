@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from bot.domain.rate_limits import is_held
+from bot.domain.backoff import is_held
 from bot.errors import HeraldError
 from bot.runtime.log import describe, get_logger, journal
 

@@ -208,7 +208,7 @@ class Server:
 
     def _is_refused(self) -> bool:
         """Say whether something waits for a service that does not take our account, which somebody has to mend."""
-        refusing = self.herald.dispatcher.traffic.refusing()
+        refusing = self.herald.dispatcher.admission.breakers.refusing()
         if not refusing:
             return False
         with self.herald.database.begin() as tx:
@@ -219,7 +219,7 @@ class Server:
         """Say whether everything that Herald does went well the last time."""
         if self.unscheduled or any(errand.trouble for errand in self._errands()):
             return False
-        under_way = self.herald.dispatcher.traffic.longest(self.herald.around.clock())
+        under_way = self.herald.dispatcher.admission.longest(self.herald.around.clock())
         return under_way < _HANGS_AFTER
 
     def _errands(self) -> Iterator[Errand]:

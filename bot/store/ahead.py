@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Column, ColumnElement, Connection, Table, update
 
-from bot.domain.rate_limits import Pauses
+from bot.domain.backoff import Backoff
 from bot.store.outbox import EffectState
 from bot.store.tables import contacts, fires, looks, outbox, pipelines, set_aside
 
 LEEWAY = timedelta(minutes=5)  # of the clocks of those who share a state
-LONGEST_PAUSE = timedelta(seconds=Pauses().longest) + LEEWAY  # longer than any effect is made to wait
+LONGEST_PAUSE = timedelta(seconds=Backoff().longest) + LEEWAY  # longer than any effect is made to wait
 
 _LONGEST_ASIDE = timedelta(days=2)
 

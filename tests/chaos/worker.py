@@ -25,8 +25,8 @@ import bot.services.webhook.chat
 from bot.app import Surroundings, make_herald, make_services
 from bot.config.models import Config
 from bot.delivery import delivery
-from bot.delivery.circuit_breaker import Traffic
-from bot.domain.rate_limits import Pauses
+from bot.delivery.admission import Admission
+from bot.domain.backoff import Backoff
 from bot.store import Database, outbox
 from tests.memory_runs import MemoryRunStore
 
@@ -41,7 +41,7 @@ LOADED = (
 STEPS = ("claimed", "settled", "marking-sent", "marked-sent", "performed", "recording", "recorded")
 SOON = 0.06  # seconds
 WORKERS = 3
-PAUSES = Pauses(first=0.05, longest=0.5, shortest_asked=0.02, longest_asked=1.0, longest_hold=0.3)
+BACKOFF = Backoff(first=0.05, longest=0.5, shortest_asked=0.02, longest_asked=1.0, longest_hold=0.3)
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def deliver(order: Order) -> None:
         dispatcher = replace(
             herald.dispatcher,
             workers=WORKERS,
-            traffic=Traffic(at_once=WORKERS - 1),
-            pauses=PAUSES,
+            admission=Admission(at_once=WORKERS - 1),
+            backoff=BACKOFF,
             in_flight=order.in_flight,
         )
         dispatcher.drain(timedelta(minutes=10))

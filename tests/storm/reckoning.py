@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from bot.app import Herald, make_herald
 from bot.config.file import load_config
-from bot.delivery.circuit_breaker import Traffic
+from bot.delivery.admission import Admission
 from bot.domain.fires import FireState
 from bot.sandbox import RunningSandbox, Service, serve
 from bot.store import Database, fires, outbox
@@ -64,7 +64,7 @@ class Witness:
 
     def tell(self) -> Seen:
         """Deliver what is owed, and return what stands then."""
-        dispatcher = replace(self._herald.dispatcher, workers=4, traffic=Traffic(at_once=4))
+        dispatcher = replace(self._herald.dispatcher, workers=4, admission=Admission(at_once=4))
         told = dispatcher.drain(_PATIENCE)
         assert told.failures == [], told.failures[:5]
         with self._herald.database.begin() as tx:

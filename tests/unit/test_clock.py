@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from bot.delivery.circuit_breaker import Traffic
-from bot.domain.rate_limits import Allowance, Breaker, Pauses, Spacing
+from bot.delivery.admission import Admission
+from bot.domain.backoff import Backoff
+from bot.domain.circuit_breaker import CircuitBreaker
+from bot.domain.rate_limits import Allowance, Spacing
 from bot.domain.runs import Run, RunStatus
 from bot.errors import RetryableError
 from bot.runtime.clock import SteadyClock
@@ -96,13 +98,13 @@ def jumped(use) -> datetime:
 
 
 def test_a_service_that_failed_while_the_clock_was_ahead_is_asked_again():
-    breaker = Breaker()
+    breaker = CircuitBreaker()
     for _ in range(3):
         breaker = breaker.fail(NOON + FAR, MINUTE, 3)
     assert not breaker.admits(NOON + FAR)
     assert breaker.admits(NOON + SECOND)
     assert breaker.admit(NOON + SECOND).probing
-    refused = Breaker().refuse(NOON + FAR, Pauses(), 0.5)
+    refused = CircuitBreaker().refuse(NOON + FAR, Backoff(), 0.5)
     assert not refused.admits(NOON + FAR)
     assert refused.admits(NOON + SECOND)
 
@@ -115,11 +117,11 @@ def test_a_channel_that_was_posted_to_while_the_clock_was_ahead_is_free():
 
 def test_a_service_that_wants_rest_gets_an_hour_at_most_and_none_from_another_time():
     assert Allowance(0, FAR.total_seconds()).hold(1) == timedelta(hours=1)
-    traffic = Traffic()
-    traffic.allowed("jira", Allowance(0, 60.0), NOON + FAR)
-    assert traffic.closed(NOON + FAR).services == {"jira"}
-    assert traffic.closed(NOON).services == set()
-    assert traffic.opens_at(NOON) is None
+    admission = Admission()
+    admission.allowed("jira", Allowance(0, 60.0), NOON + FAR)
+    assert admission.closed(NOON + FAR).services == {"jira"}
+    assert admission.closed(NOON).services == set()
+    assert admission.opens_at(NOON) is None
 
 
 def test_threads_that_see_the_clock_a_little_apart_keep_their_distances():

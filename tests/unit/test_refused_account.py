@@ -15,13 +15,15 @@ from alembic.runtime.migration import MigrationContext
 
 from bot.cli.output.outbox import print_piles
 from bot.cli.output.status import print_status
+from bot.delivery.admission import Admission
 from bot.delivery.attempt import TicketFields
-from bot.delivery.circuit_breaker import Gate, Traffic, gate_of, gates_of
+from bot.delivery.circuit_breakers import Gate, gate_of, gates_of
 from bot.delivery.dispatcher import Dispatcher
 from bot.delivery.services import Services
+from bot.domain.backoff import Backoff
+from bot.domain.circuit_breaker import CircuitBreaker
 from bot.domain.effects import CommentTicket, LabelPage, OpenTicket, PublishPage, ResolveTicket, TellChannel
 from bot.domain.objects import ObjectKey, ObjectKind
-from bot.domain.rate_limits import Breaker, Pauses
 from bot.domain.views import RunPageView
 from bot.errors import AccountError, MissingError, PermanentError, Reach, RetryableError
 from bot.reports.overview import Overview
@@ -338,38 +340,40 @@ def test_an_effect_goes_through_the_gates_of_its_service_its_channel_and_its_kin
 
 
 def test_what_was_on_its_way_when_the_account_was_refused_opens_nothing():
-    traffic, (effect, _) = Traffic(at_once=4), open_ticket()
+    admission, (effect, _) = Admission(at_once=4), open_ticket()
     gate = gate_of(effect, Reach.SERVICE)
-    pause, is_new = traffic.refused(gate, NOON, Pauses(), 1.0)
+    pause, is_new = admission.breakers.refused(gate, NOON, Backoff(), 1.0)
     assert (pause, is_new) == (timedelta(seconds=2), True)
-    assert traffic.refused(gate, NOON, Pauses(), 1.0) == (timedelta(seconds=2), False), "nor does it prolong it"
-    assert traffic.answered(effect, NOON) == []
-    assert traffic.closed(NOON).services == {"jira"}
-    assert traffic.answered(effect, NOON + pause) == [gate]
-    assert traffic.closed(NOON).services == set()
+    assert admission.breakers.refused(gate, NOON, Backoff(), 1.0) == (timedelta(seconds=2), False), (
+        "nor does it prolong it"
+    )
+    assert admission.breakers.answered(effect, NOON) == []
+    assert admission.closed(NOON).services == {"jira"}
+    assert admission.breakers.answered(effect, NOON + pause) == [gate]
+    assert admission.closed(NOON).services == set()
 
 
 def test_an_outage_in_the_midst_of_a_refusal_does_not_open_what_is_closed():
-    refused = Breaker().refuse(NOON, Pauses(), 1.0)
+    refused = CircuitBreaker().refuse(NOON, Backoff(), 1.0)
     failed = refused.fail(NOON, timedelta(seconds=1), 3)
     assert not failed.admits(NOON + timedelta(seconds=1))
     assert failed.refused_since == NOON
 
 
 def test_a_changed_configuration_is_tried_at_once():
-    traffic, (effect, _) = Traffic(), open_ticket()
-    traffic.refused(gate_of(effect, Reach.SERVICE), NOON, Pauses(), 1.0)
-    traffic.reopen()
-    assert not traffic.closed(NOON).services
+    admission, (effect, _) = Admission(), open_ticket()
+    admission.breakers.refused(gate_of(effect, Reach.SERVICE), NOON, Backoff(), 1.0)
+    admission.breakers.reset()
+    assert not admission.closed(NOON).services
 
 
 def test_only_a_service_that_refuses_us_wholly_is_one(bench):
-    traffic, (effect, _) = Traffic(), tell("opened")
+    admission, (effect, _) = Admission(), tell("opened")
     for reach in (Reach.CHANNEL, Reach.KIND):
-        traffic.refused(gate_of(effect, reach), NOON, Pauses(), 1.0)
-    assert traffic.refusing() == frozenset()
-    traffic.refused(gate_of(effect, Reach.SERVICE), NOON, Pauses(), 1.0)
-    assert traffic.refusing() == {"slack"}
+        admission.breakers.refused(gate_of(effect, reach), NOON, Backoff(), 1.0)
+    assert admission.breakers.refusing() == frozenset()
+    admission.breakers.refused(gate_of(effect, Reach.SERVICE), NOON, Backoff(), 1.0)
+    assert admission.breakers.refusing() == {"slack"}
 
 
 # ---- against the stand-in, over HTTP
@@ -548,8 +552,8 @@ def test_seconds_of_refusals_in_the_midst_of_much_work_lose_and_double_nothing(s
         lambda: datetime.now(NOON.tzinfo),
         time.sleep,
         workers=8,
-        traffic=Traffic(at_once=4),
-        pauses=Pauses(first=0.1),
+        admission=Admission(at_once=4),
+        backoff=Backoff(first=0.1),
         in_flight=timedelta(0),
     )
     box.strike(Fault(FaultKind.REFUSED_ACCOUNT, Service.JIRA_CLOUD, times=9, skip=9))

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.delivery.circuit_breaker import Traffic
+from bot.delivery.admission import Admission
+from bot.domain.backoff import Backoff
+from bot.domain.circuit_breaker import CircuitBreaker
 from bot.domain.effects import CommentTicket, TellChannel
 from bot.domain.objects import ObjectKey, ObjectKind
-from bot.domain.rate_limits import Allowance, Breaker, Pauses, Spacing
+from bot.domain.rate_limits import Allowance, Spacing
 from bot.services.http import allowance_of
 from tests.unit.state_samples import NOON, SECOND
 
@@ -24,24 +26,24 @@ THREE = 3
 
 @given(st.integers(0, 10_000), draws)
 def test_a_pause_stays_between_a_second_and_ten_minutes(tries, draw):
-    assert 1.0 <= Pauses().before_retry(tries, None, draw) <= 600.0
+    assert 1.0 <= Backoff().before_retry(tries, None, draw) <= 600.0
 
 
 @given(st.integers(0, 50), draws)
 def test_a_later_try_never_has_a_shorter_pause_by_the_same_draw(tries, draw):
-    assert Pauses().before_retry(tries, None, draw) <= Pauses().before_retry(tries + 1, None, draw)
+    assert Backoff().before_retry(tries, None, draw) <= Backoff().before_retry(tries + 1, None, draw)
 
 
 @given(st.integers(0, 50), seconds, draws)
 def test_what_a_service_asks_for_is_kept_within_reason(tries, asked, draw):
-    pause = Pauses().before_retry(tries, asked, draw)
+    pause = Backoff().before_retry(tries, asked, draw)
     assert pause >= min(max(asked, 1.0), 600.0)
     assert pause <= 600.0
 
 
 @pytest.mark.parametrize(("asked", "waits"), [(0, 1.0), (90, 90.0), (3600, 600.0)])
 def test_a_service_that_asks_for_nothing_or_for_an_hour_is_not_believed(asked, waits):
-    assert Pauses(first=0.1).before_retry(0, asked, 0.5) == waits
+    assert Backoff(first=0.1).before_retry(0, asked, 0.5) == waits
 
 
 # ---- leaving a service alone
@@ -54,14 +56,14 @@ def failed(breaker, times, now=NOON, pause=SECOND):
 
 
 def test_a_service_is_left_alone_after_three_failures_in_a_row():
-    assert failed(Breaker(), 2).admits(NOON)
-    assert not failed(Breaker(), 3).admits(NOON)
-    assert failed(failed(Breaker(), 2).succeed(), 2).admits(NOON)
+    assert failed(CircuitBreaker(), 2).admits(NOON)
+    assert not failed(CircuitBreaker(), 3).admits(NOON)
+    assert failed(failed(CircuitBreaker(), 2).succeed(), 2).admits(NOON)
 
 
 def test_after_its_pause_one_effect_tries_the_service():
     later = NOON + SECOND
-    breaker = failed(Breaker(), 3)
+    breaker = failed(CircuitBreaker(), 3)
     assert breaker.admits(later)
     probing = breaker.admit(later)
     assert not probing.admits(later + SECOND), "the second waits for what the first finds"
@@ -73,12 +75,12 @@ def test_after_its_pause_one_effect_tries_the_service():
 
 def test_an_attempt_that_says_nothing_lets_another_try():
     later = NOON + SECOND
-    assert failed(Breaker(), 3).admit(later).let_go().admits(later)
+    assert failed(CircuitBreaker(), 3).admit(later).let_go().admits(later)
 
 
 @given(st.lists(st.sampled_from(["fail", "succeed", "admit", "let_go", "wait"]), max_size=30))
 def test_a_service_is_never_left_alone_for_good(steps):
-    breaker, now = Breaker(), NOON
+    breaker, now = CircuitBreaker(), NOON
     for step in steps:
         match step:
             case "fail":
@@ -109,25 +111,25 @@ def test_two_posts_to_a_channel_keep_their_distance(wishes):
 
 
 def test_a_channel_is_closed_while_a_message_is_on_its_way_and_a_second_after():
-    traffic = Traffic(at_once=8, message_gap=SECOND)
+    admission = Admission(at_once=8, message_gap=SECOND)
     message = TellChannel(ObjectKey("slack", ObjectKind.MESSAGE, "C1 m"), "run5")
-    traffic.enter(message, NOON)
-    assert list(traffic.closed(NOON).channels) == [("slack", "C1")]
-    traffic.leave(message, posted_at=NOON)
-    assert list(traffic.closed(NOON).channels) == [("slack", "C1")]
-    assert traffic.opens_at(NOON) == NOON + SECOND
-    assert not traffic.closed(NOON + SECOND).channels
+    admission.enter(message, NOON)
+    assert list(admission.closed(NOON).channels) == [("slack", "C1")]
+    admission.leave(message, posted_at=NOON)
+    assert list(admission.closed(NOON).channels) == [("slack", "C1")]
+    assert admission.opens_at(NOON) == NOON + SECOND
+    assert not admission.closed(NOON + SECOND).channels
 
 
 def test_a_service_that_stalls_does_not_take_every_worker():
-    traffic = Traffic(at_once=2)
+    admission = Admission(at_once=2)
     comment = CommentTicket(ObjectKey("jira", ObjectKind.TICKET, "m"), "run5")
-    traffic.enter(comment, NOON)
-    assert not traffic.closed(NOON).services
-    traffic.enter(comment, NOON)
-    assert traffic.closed(NOON).services == {"jira"}
-    traffic.leave(comment)
-    assert not traffic.closed(NOON).services
+    admission.enter(comment, NOON)
+    assert not admission.closed(NOON).services
+    admission.enter(comment, NOON)
+    assert admission.closed(NOON).services == {"jira"}
+    admission.leave(comment)
+    assert not admission.closed(NOON).services
 
 
 # ---- what services say they will take
@@ -159,9 +161,9 @@ def test_a_moment_of_renewal_is_read_and_never_further_than_five_minutes():
 
 
 def test_a_service_that_has_had_nearly_enough_is_left_alone_until_it_counts_anew():
-    traffic = Traffic(at_once=4)
-    traffic.allowed("jira", Allowance(5, 10.0), NOON)
-    assert not traffic.closed(NOON).services
-    traffic.allowed("jira", Allowance(4, 10.0), NOON)
-    assert traffic.closed(NOON).services == {"jira"}
-    assert not traffic.closed(NOON + 10 * SECOND).services
+    admission = Admission(at_once=4)
+    admission.allowed("jira", Allowance(5, 10.0), NOON)
+    assert not admission.closed(NOON).services
+    admission.allowed("jira", Allowance(4, 10.0), NOON)
+    assert admission.closed(NOON).services == {"jira"}
+    assert not admission.closed(NOON + 10 * SECOND).services
