@@ -1,8 +1,8 @@
 """Due times from cron lines, intervals and times of day, right across changes of daylight-saving time.
 
-The calendar of a cron line is APScheduler's, used on wall-clock time alone; which moments a wall-clock time names is
-decided here. A time that the clocks skip comes as much later as they skip; one that they show twice comes the first
-time. A line for every hour is about elapsed time instead: it comes each real hour.
+The calendar of a cron line is a trigger of APScheduler's, used on wall-clock time alone (decision 5); which moments a
+wall-clock time names is decided here. A time that the clocks skip comes as much later as they skip; one that they show
+twice comes the first time. A line for every hour is about elapsed time instead: it comes each real hour.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""When pipelines are due: each due time becomes a fire, once, whatever happens in between."""
+"""When pipelines are due: each due time becomes a fire, once, whatever happens in between.
+
+APScheduler's rules for times that were missed, on rows (decision 5).
+"""
 
 from __future__ import annotations
 
