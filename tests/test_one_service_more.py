@@ -1,6 +1,6 @@
 """A service more is a folder, a line of a union, a case of a match and its templates: toys are added to a copy of bot.
 
-What each of them touches stands in `ADDITIONS`; the copy is then read, looked at, rehearsed and told by as it is.
+What each of them touches stands in `ADDITIONS`; the copy is then read, looked at, run dry and told by as it is.
 """
 
 import json
@@ -215,7 +215,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import bot.app
-from bot.cli.dry_run import rehearse
+from bot.cli.dry_run import run_dry
 from bot.config.file import load_config
 from bot.doctor import examine
 from bot.domain.runs import Run, RunStatus
@@ -235,11 +235,11 @@ herald = bot.app.make_herald(config, folder)
 herald.cycle("search").judge_only()
 for number in (6, 7):
     log(number, 0.3, datetime.now(UTC))
-rehearsed = [[s.what, s.target, s.text] for s in rehearse(config, folder, "search").sent]
+dry_run = [[s.what, s.target, s.text] for s in run_dry(config, folder, "search").sent]
 herald.cycle("search").judge_only()
 herald.dispatcher.drain(timedelta(seconds=1))
 told = [json.loads(line) for line in (folder / "toys.jsonl").read_text().splitlines()]
-print(json.dumps({"checked": checked, "rehearsed": rehearsed, "told": told}))
+print(json.dumps({"checked": checked, "dry_run": dry_run, "told": told}))
 """
 
 
@@ -283,7 +283,7 @@ def test_a_chat_is_its_folder_its_templates_and_two_places(root):
     }
     story = story_of(root, "chat", 'channel = "#toys"')
     assert ["chat.box", "the toy is in its box"] in story["checked"]
-    ((what, target, text),) = story["rehearsed"]
+    ((what, target, text),) = story["dry_run"]
     assert (what, target) == ("post message", "box: #toys")
     ((channel, told),) = story["told"]
     assert channel == "#toys"
@@ -296,9 +296,9 @@ def test_a_tracker_is_its_folder_its_templates_and_two_places(root):
     assert touched(root) == {"bot/services/toy", "bot/config/services.py", "bot/connections.py", "templates/toy"}
     story = story_of(root, "tracker", 'tickets.required = ["size"]')
     assert ["tracker.box", "the toy is in its box"] in story["checked"]
-    assert [what for what, *_ in story["rehearsed"]] == ["open ticket"]
+    assert [what for what, *_ in story["dry_run"]] == ["open ticket"]
     ((title, body),) = story["told"]
-    assert title in story["rehearsed"][0][1]
+    assert title in story["dry_run"][0][1]
     assert r"ndcg\_all" in body
 
 

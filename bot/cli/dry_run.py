@@ -35,19 +35,19 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class DryRun:
     judged: tuple[JudgedRun, ...]
     sent: tuple[Said, ...]
 
 
-def rehearse(config: Config, folder: Path, name: str, around: Surroundings | None = None) -> Rehearsal:
+def run_dry(config: Config, folder: Path, name: str, around: Surroundings | None = None) -> DryRun:
     """Judge the pipeline's new runs and return what would be told; no job starts and nothing of the state changes."""
-    stage = _Stage(
+    remembering = _RememberingServices(
         {key: MemoryTracker(project="NEW", text_form=section.text_form) for key, section in config.tracker.items()},
         {key: MemoryWiki() for key in config.wiki},
         {key: MemoryChat(section.capabilities, section.text_form) for key, section in config.chat.items()},
     )
-    services = Services(stage.trackers, stage.wikis, stage.chats)
+    services = Services(remembering.trackers, remembering.wikis, remembering.chats)
     with tempfile.TemporaryDirectory() as scratch:
         database = Database(f"sqlite:///{scratch}/state.db")
         database.migrate()
@@ -56,17 +56,17 @@ def rehearse(config: Config, folder: Path, name: str, around: Surroundings | Non
             copy_rows(reading, writing)
             writing.execute(update(owed).values(owner=None, leased_until=None))
         with database.begin() as tx:
-            stage.set(outbox.all_objects(tx))
+            remembering.set(outbox.all_objects(tx))
         herald = make_herald(config, folder, around=around, services=services, database=database)
         report = herald.cycle(name).judge_only()
         herald.dispatcher.drain(timedelta(seconds=1))
         database.close()
         real.database.close()
-    return Rehearsal(tuple(report.judged), tuple(stage.heard()))
+    return DryRun(tuple(report.judged), tuple(remembering.heard()))
 
 
 @dataclass(slots=True)
-class _Stage:
+class _RememberingServices:
     """The services of a dry run, with stand-ins for what the real ones hold already."""
 
     trackers: dict[str, MemoryTracker]
@@ -75,7 +75,7 @@ class _Stage:
     _there: set[str] = field(default_factory=set)  # external ids that the real services hold
 
     def set(self, known: Sequence[KnownObject]) -> None:
-        """Put stand-ins for known objects on the stage."""
+        """Put stand-ins for known objects on the remembering."""
         for each in known:
             service, external_id = each.key.service, each.bound.external_id
             self._there.add(external_id)

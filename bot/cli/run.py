@@ -25,14 +25,14 @@ def run(
     then too.
     """
     from bot.app import Surroundings
-    from bot.cli.output.cycle import print_cycle, print_rehearsal
+    from bot.cli.output.cycle import print_cycle, print_dry_run
     from bot.cli.output.terminal import progress
 
     around = Surroundings(complain=say_of_template)
     if dry_run:
-        from bot.cli.dry_run import rehearse
+        from bot.cli.dry_run import run_dry
 
-        print_rehearsal(rehearse(*read_config(config, secrets_dir), name, around), as_json=as_json)
+        print_dry_run(run_dry(*read_config(config, secrets_dir), name, around), as_json=as_json)
         return
     from bot.pipeline.cycle import CycleReport
     from bot.reports.overview import filed_since

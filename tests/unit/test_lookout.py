@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bot.app import Herald, Surroundings, make_herald
-from bot.cli.dry_run import Rehearsal
-from bot.cli.output.cycle import print_rehearsal
+from bot.cli.dry_run import DryRun
+from bot.cli.output.cycle import print_dry_run
 from bot.cli.output.status import print_status
 from bot.config.models import Config
 from bot.delivery.services import Services
@@ -384,9 +384,7 @@ def test_status_says_in_words_what_cannot_be_judged_and_since_which_run(tower, c
 )
 def test_a_table_of_runs_calls_an_infinity_one(value, shown, why, capsys):
     finding = Finding("ndcg", Outcome.INVALID, Reason.ABSURD, value=value)
-    print_rehearsal(
-        Rehearsal((judged(run_at("odd", MONDAY), Outcome.INVALID, findings=(finding,)),), ()), as_json=False
-    )
+    print_dry_run(DryRun((judged(run_at("odd", MONDAY), Outcome.INVALID, findings=(finding,)),), ()), as_json=False)
     said = " ".join(capsys.readouterr().out.split())
     assert shown in said
     assert why in said
@@ -396,7 +394,5 @@ def test_a_table_of_runs_calls_an_infinity_one(value, shown, why, capsys):
 
 def test_a_table_of_runs_writes_a_share_without_end_with_an_exponent(capsys):
     finding = Finding("ndcg", Outcome.IMPROVED, Reason.BEYOND_SPREAD, value=9e49, baseline=0.5, change=9e49)
-    print_rehearsal(
-        Rehearsal((judged(run_at("odd", MONDAY), Outcome.IMPROVED, findings=(finding,)),), ()), as_json=False
-    )
+    print_dry_run(DryRun((judged(run_at("odd", MONDAY), Outcome.IMPROVED, findings=(finding,)),), ()), as_json=False)
     assert "+1.8e+52%" in capsys.readouterr().out

@@ -27,11 +27,11 @@ READERS = {
     "status": ["status"],
     "status as JSON": ["status", "--json"],
     "digest": ["digest"],
-    "digest, rehearsed": ["digest", "--post", "--dry-run"],
+    "digest, a dry run": ["digest", "--post", "--dry-run"],
     "outbox": ["outbox"],
     "outbox show": ["outbox", "show", "1"],
-    "reconcile, rehearsed": ["outbox", "reconcile", "--dry-run"],
-    "run, rehearsed": ["run", "search", "--dry-run"],
+    "reconcile, a dry run": ["outbox", "reconcile", "--dry-run"],
+    "run, a dry run": ["run", "search", "--dry-run"],
     "doctor": ["doctor"],
 }
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from pydantic import SecretStr
 
-from bot.cli.dry_run import rehearse
+from bot.cli.dry_run import run_dry
 from bot.config.models import StoreSection
 from bot.domain.incidents import IncidentState
 from bot.domain.judge import Outcome
@@ -137,8 +137,8 @@ def test_how_far_it_has_come_is_told(bench):
 def test_a_dry_run_reads_the_past_and_leaves_no_trace(bench, tmp_path):
     bench.log_row([GOOD] * 5 + [BAD] * 2, bench.now() - timedelta(hours=1))
     store = StoreSection(url=SecretStr(f"sqlite:///{tmp_path / 'state.db'}"))
-    rehearsal = rehearse(bench.config().model_copy(update={"store": store}), tmp_path, NAME)
-    assert [said.what for said in rehearsal.sent].count("open ticket") == 1
+    dry = run_dry(bench.config().model_copy(update={"store": store}), tmp_path, NAME)
+    assert [said.what for said in dry.sent].count("open ticket") == 1
     assert bench.incidents() == []
 
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 from bot.text.tables import WholeConsole
 
 if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
-    from bot.cli.dry_run import Rehearsal
+    from bot.cli.dry_run import DryRun
     from bot.delivery.dispatcher import DrainReport
     from bot.pipeline.cycle import CycleReport
     from bot.reports.overview import OpenIncident
@@ -95,22 +95,22 @@ def _print_first_contact(console: Console, name: str, report: CycleReport, filed
     console.print(f"{escape(name)}: first contact: {some} read as its history. {now}")
 
 
-def print_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> None:
+def print_dry_run(dry: DryRun, *, as_json: bool) -> None:
     """Print what would have been sent."""
     if as_json:
         print_json(
             {
-                "runs": [run_as_json(judged) for judged in rehearsal.judged],
-                "would_send": [{"effect": said.what, "on": said.target, "text": said.text} for said in rehearsal.sent],
+                "runs": [run_as_json(judged) for judged in dry.judged],
+                "would_send": [{"effect": said.what, "on": said.target, "text": said.text} for said in dry.sent],
             }
         )
         return
     console = WholeConsole()
-    if not rehearsal.judged:
+    if not dry.judged:
         console.print("No new run to judge (a dry run starts no job).")
     else:
-        findings_table(rehearsal.judged[-_RUNS_SHOWN:]).print(console)
-    for said in rehearsal.sent:
+        findings_table(dry.judged[-_RUNS_SHOWN:]).print(console)
+    for said in dry.sent:
         console.rule(escape(f"{said.what}: {said.target}"))
         console.print(said.text, markup=False, highlight=False)
-    console.print(f"Nothing was sent; {len(rehearsal.sent)} messages would have been.")
+    console.print(f"Nothing was sent; {len(dry.sent)} messages would have been.")
