@@ -109,9 +109,9 @@ def reconcile(herald: Herald) -> tuple[float, float]:
     with herald.database.begin() as tx:
         tx.execute(delete(objects))
     began = perf_counter()
-    looked = look(herald)
+    looked = look(herald.reconciliation)
     between = perf_counter()
-    repair(herald, looked.repairs)
+    repair(herald.reconciliation, looked.repairs)
     return between - began, perf_counter() - between
 
 

@@ -15,6 +15,7 @@ from bot.connections import make_executor, make_run_store, to_chat, to_tracker, 
 from bot.delivery.admission import Admission
 from bot.delivery.attempt import TicketFields
 from bot.delivery.dispatcher import Dispatcher, ignore_step
+from bot.delivery.reconciliation import Reconciliation
 from bot.delivery.services import Services
 from bot.domain.objects import ObjectKey, channel_of
 from bot.errors import ConfigError, TemplateError
@@ -102,6 +103,10 @@ class Herald:
         """Let go of the state; what is still held is free for others."""
         self.dispatcher.owner.resign()
         self.database.close()
+
+    @property
+    def reconciliation(self) -> Reconciliation:
+        return Reconciliation(self.config, self.database, self.dispatcher.services, self.around.clock)
 
     def cycle(self, name: str, on_past: Callable[[int, int], None] = ignore_progress) -> Cycle:
         """Return the cycle of a pipeline; raises ConfigError where there is none of that name."""

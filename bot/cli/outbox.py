@@ -148,9 +148,9 @@ def reconcile(
     from bot.delivery.reconciliation import look, repair
 
     herald = make_only_reading(config, secrets_dir) if dry_run else make(config, secrets_dir)
-    looked = look(herald)
+    looked = look(herald.reconciliation)
     if not dry_run:
-        looked = replace(looked, unseen=looked.unseen + repair(herald, looked.repairs))
+        looked = replace(looked, unseen=looked.unseen + repair(herald.reconciliation, looked.repairs))
         herald.dispatcher.drain(PATIENCE)
     output.print_repairs(looked, dry_run=dry_run, as_json=as_json)
     if looked.unseen:

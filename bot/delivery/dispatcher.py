@@ -18,7 +18,7 @@ from bot.delivery import delivery
 from bot.delivery.admission import Admission
 from bot.delivery.attempt import Attempt, CannotTellError, Done, NotYet, TicketFields
 from bot.delivery.circuit_breakers import Gate, gate_of
-from bot.delivery.late_binding import owe_mend, owe_mends
+from bot.delivery.late_binding import owe_rebinding, owe_rebindings
 from bot.delivery.services import Services
 from bot.domain.backoff import Backoff
 from bot.domain.effects import PostDigest, TellChannel, UpdateSection
@@ -402,20 +402,20 @@ class Dispatcher:
                 outbox.wake(tx, done.made.key, now)
             outbox.mark_delivered(tx, owed, now, done.unbound)
             outbox.owe(tx, owed.pipeline, done.owes, now)
-            self._mend_texts(tx, owed, done, now)
+            self._rebind_texts(tx, owed, done, now)
             self.on_step("delivery.recording")
         self.on_step("delivery.recorded")
         log.info("delivered", effect=owed.effect.effect_id)
 
-    def _mend_texts(self, tx: Connection, owed: Owed, done: Done, now: datetime) -> None:
+    def _rebind_texts(self, tx: Connection, owed: Owed, done: Done, now: datetime) -> None:
         """Owe an edit to messages and sections that said `pending` of an object that is there now."""
         effect = owed.effect
         chats = self.services.chats
         if effect.traits.creates and done.made is not None:
-            owe_mends(tx, chats, done.made, effect.incident_id, now)
+            owe_rebindings(tx, chats, done.made, effect.incident_id, now)
         if isinstance(effect, TellChannel | PostDigest | UpdateSection):
             for known in outbox.known_objects(tx, done.unbound).values():
-                owe_mend(tx, chats, owed, known, now)
+                owe_rebinding(tx, chats, owed, known, now)
 
     def _is_given_up(self, owed: Owed, error: RetryableError) -> bool:
         """Say whether the service has failed of this one effect for a day, while it works for others."""

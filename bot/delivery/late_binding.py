@@ -13,20 +13,20 @@ from bot.store import outbox, texts
 from bot.store.outbox import KnownObject, Owed
 
 
-def owe_mends(
+def owe_rebindings(
     tx: Connection, chats: Mapping[str, Chat], made: KnownObject, incident_id: str | None, now: datetime
 ) -> None:
     """Owe an edit to every text that could not show what is there now."""
     messages = [] if incident_id is None else texts.messages_missing(tx, made.key, incident_id)
     for text in (*messages, *texts.texts_missing(tx, made.key)):
-        owe_mend(tx, chats, text, made, now)
+        owe_rebinding(tx, chats, text, made, now)
 
 
-def owe_mend(tx: Connection, chats: Mapping[str, Chat], text: Owed, shown: KnownObject, now: datetime) -> None:
+def owe_rebinding(tx: Connection, chats: Mapping[str, Chat], text: Owed, shown: KnownObject, now: datetime) -> None:
     """Owe an edit to one text, where its service lets it be edited."""
     chat = chats.get(text.effect.target.service)
     can_edit = isinstance(text.effect, UpdateSection) or (chat is not None and chat.capabilities.edits)
-    # What is still owed on the same object will show it, and must not be undone by a mend of an older text.
+    # What is still owed on the same object will show it, and must not be undone by an older text that is bound anew.
     if can_edit and text.view is not None and not outbox.is_followed(tx, text):
-        mend = text.effect.rebind(shown.key.kind)
-        outbox.owe(tx, text.pipeline, [(mend, text.view)], now)
+        rebound = text.effect.rebind(shown.key.kind)
+        outbox.owe(tx, text.pipeline, [(rebound, text.view)], now)

@@ -7,20 +7,31 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot.app import Herald
-from bot.delivery.late_binding import owe_mends
+from bot.config.models import Config
+from bot.delivery.late_binding import owe_rebindings
+from bot.delivery.services import Services
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind, channel_of, family_of, instance_label
 from bot.domain.repairs import Held, Repair, RepairKind, compare, grouped, settle_duplicates
 from bot.errors import AccountError, IntegrationError
 from bot.judging.titles import pipeline_page_title
 from bot.ports import Chat, MarkedMessage, Page, Posted, Ticket, TicketState, Tracker, Wiki
-from bot.store import incidents, outbox, texts
+from bot.store import Database, incidents, outbox, texts
 from bot.store.outbox import KnownObject
 from bot.store.pieces import in_pieces
 
 LOOKS_BACK = timedelta(days=90)  # for messages
 
 Known = Mapping[ObjectKey, Held]
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """What is compared, and with what."""
+
+    config: Config
+    database: Database
+    services: Services
+    clock: Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +50,13 @@ class Looked:
     unseen: tuple[Unseen, ...] = ()
 
 
-def look(herald: Herald) -> Looked:
+def look(on: Reconciliation) -> Looked:
     """Compare with all services; reads them and changes nothing. One that refuses keeps the others from nothing."""
-    with herald.database.begin() as tx:
+    with on.database.begin() as tx:
         known = {each.key: _believed(each) for each in outbox.all_objects(tx)}
     repairs: list[Repair] = []
     unseen: list[Unseen] = []
-    for where, look_at in _places(herald, known):
+    for where, look_at in _places(on, known):
         try:
             repairs += list(look_at())
         except IntegrationError as error:
@@ -53,44 +64,44 @@ def look(herald: Herald) -> Looked:
     return Looked(tuple(repairs), tuple(unseen))
 
 
-def _places(herald: Herald, known: Known) -> Iterator[tuple[str, Callable[[], Iterable[Repair]]]]:
+def _places(on: Reconciliation, known: Known) -> Iterator[tuple[str, Callable[[], Iterable[Repair]]]]:
     """Yield what is looked at by itself: trackers, wikis, and each channel of each chat."""
-    services, since = herald.dispatcher.services, herald.around.clock() - LOOKS_BACK
+    services, since = on.services, on.clock() - LOOKS_BACK
     for name, tracker in services.trackers.items():
-        yield name, partial(_look_at_tickets, herald, name, tracker, _of(known, name, ObjectKind.TICKET))
+        yield name, partial(_look_at_tickets, on, name, tracker, _of(known, name, ObjectKind.TICKET))
     for name, wiki in services.wikis.items():
-        yield name, partial(_look_at_pages, herald, name, wiki, _of(known, name, ObjectKind.PAGE))
+        yield name, partial(_look_at_pages, on, name, wiki, _of(known, name, ObjectKind.PAGE))
     for name, chat in services.chats.items():
-        channels = {section.channel for section in herald.config.pipeline.values() if section.chat == name}
+        channels = {section.channel for section in on.config.pipeline.values() if section.chat == name}
         for channel in sorted(channel for channel in channels if channel is not None):
             ours = _of(known, name, ObjectKind.MESSAGE)
-            yield f"{name} {channel}", partial(_look_at_messages, herald, name, chat, channel, ours, since)
+            yield f"{name} {channel}", partial(_look_at_messages, on, name, chat, channel, ours, since)
 
 
-def repair(herald: Herald, repairs: Iterable[Repair]) -> tuple[Unseen, ...]:
+def repair(on: Reconciliation, repairs: Iterable[Repair]) -> tuple[Unseen, ...]:
     """Carry the repairs out; return those that a service did not let us."""
     repairs = list(repairs)
     unseen: list[Unseen] = []
     for each in repairs:
         if each.kind is RepairKind.CLOSE_DUPLICATE:
             try:
-                _close_duplicate(herald, each)
+                _close_duplicate(on, each)
             except IntegrationError as error:
                 unseen.append(Unseen(str(each.key), str(error)))
     ours = [each for each in repairs if each.kind not in _OF_SERVICES]
     ours.sort(key=lambda each: each.kind is RepairKind.FILE_ANEW)  # when it is known what else is gone
     for some in in_pieces(ours):
-        _correct(herald, some)
+        _correct(on, some)
     return tuple(unseen)
 
 
 _OF_SERVICES = (RepairKind.CLOSE_DUPLICATE, RepairKind.TELL_DUPLICATE)  # nothing of our own state is wrong
 
 
-def _correct(herald: Herald, repairs: Sequence[Repair]) -> None:
-    """Bring our own state up to what is so; what people read is mended where it shows another object, or none."""
-    now, chats = herald.around.clock(), herald.dispatcher.services.chats
-    with herald.database.begin() as tx:
+def _correct(on: Reconciliation, repairs: Sequence[Repair]) -> None:
+    """Bring our own state up to what is so; what people read is bound anew where it shows another object, or none."""
+    now, chats = on.clock(), on.services.chats
+    with on.database.begin() as tx:
         told_by = texts.incidents_of(tx, [each.key for each in repairs])
         texts.unbind(tx, {each.key for each in repairs if each.kind in _SHOWN_ELSEWHERE})
         for each in repairs:
@@ -99,7 +110,7 @@ def _correct(herald: Herald, repairs: Sequence[Repair]) -> None:
                 known = KnownObject(each.key, bound, each.held.place, now)
                 outbox.know(tx, known)
                 outbox.wake(tx, each.key, now)
-                owe_mends(tx, chats, known, told_by.get(each.key), now)
+                owe_rebindings(tx, chats, known, told_by.get(each.key), now)
                 if each.kind is RepairKind.TURN_TO:  # what stands beside a ticket's text: the same again is harmless
                     outbox.owe_anew(tx, each.key, now, lanes=outbox.lanes_of(each.key)[1:])
                 continue
@@ -113,8 +124,8 @@ def _correct(herald: Herald, repairs: Sequence[Repair]) -> None:
 _SHOWN_ELSEWHERE = (RepairKind.FOLLOW, RepairKind.TURN_TO, RepairKind.FILE_ANEW)
 
 
-def _close_duplicate(herald: Herald, each: Repair) -> None:
-    tracker = herald.dispatcher.services.trackers[each.key.service]
+def _close_duplicate(on: Reconciliation, each: Repair) -> None:
+    tracker = on.services.trackers[each.key.service]
     assert each.held is not None
     assert each.original is not None
     mark = f"duplicate-of-{each.original.external_id}"
@@ -125,23 +136,23 @@ def _close_duplicate(herald: Herald, each: Repair) -> None:
     tracker.close_duplicate(each.held.external_id, original)
 
 
-def _look_at_tickets(herald: Herald, name: str, tracker: Tracker, known: Known) -> Iterator[Repair]:
-    family = family_of(str(Marker(herald.config.instance, "any")))
+def _look_at_tickets(on: Reconciliation, name: str, tracker: Tracker, known: Known) -> Iterator[Repair]:
+    family = family_of(str(Marker(on.config.instance, "any")))
     marked = (
         (ObjectKey(name, ObjectKind.TICKET, each.marker), _ticket(each.ticket)) for each in tracker.marked(family)
     )
     groups = grouped(marked)
-    with herald.database.begin() as tx:
+    with on.database.begin() as tx:
         over = incidents.which_are_over(tx, {_incident_of(key) for key in groups})
     for key, held in groups.items():
-        yield from _settle_tickets(herald, tracker, key, held, known.get(key), is_live=_incident_of(key) not in over)
+        yield from _settle_tickets(on, tracker, key, held, known.get(key), is_live=_incident_of(key) not in over)
     for key, believed in known.items():
         if key not in groups:
-            yield from _look_for_ticket(herald, tracker, key, believed)
+            yield from _look_for_ticket(on, tracker, key, believed)
 
 
 def _settle_tickets(
-    herald: Herald, tracker: Tracker, key: ObjectKey, held: Sequence[Held], believed: Held | None, *, is_live: bool
+    on: Reconciliation, tracker: Tracker, key: ObjectKey, held: Sequence[Held], believed: Held | None, *, is_live: bool
 ) -> list[Repair]:
     """Tell which of the tickets of one marker stands; the one that we know may be outside of what the search shows."""
     ids = {each.external_id for each in held}
@@ -154,7 +165,7 @@ def _settle_tickets(
         held = [_noting_duplicates(tracker, each, believed) for each in held]
     stands, repairs = settle_duplicates(key, held, believed, RepairKind.CLOSE_DUPLICATE, is_live=is_live)
     if stands is None and believed is not None:  # it is gone, and what is left was closed as repeating it
-        return [_gone(herald, key, believed)]
+        return [_gone(on, key, believed)]
     return repairs
 
 
@@ -164,24 +175,24 @@ def _noting_duplicates(tracker: Tracker, held: Held, believed: Held | None) -> H
     return held if is_ours else replace(held, is_duplicate=tracker.is_duplicate(held.external_id))
 
 
-def _look_for_ticket(herald: Herald, tracker: Tracker, key: ObjectKey, believed: Held) -> list[Repair]:
+def _look_for_ticket(on: Reconciliation, tracker: Tracker, key: ObjectKey, believed: Held) -> list[Repair]:
     """Tell what became of a ticket that the search does not show: moved, deleted, or too new."""
     ticket = tracker.read(believed.external_id)
     if ticket is not None:  # under another key, where it was moved to another project
         return compare(key, _ticket(ticket), believed)
-    return [_gone(herald, key, believed)]
+    return [_gone(on, key, believed)]
 
 
-def _gone(herald: Herald, key: ObjectKey, believed: Held) -> Repair:
-    with herald.database.begin() as tx:
+def _gone(on: Reconciliation, key: ObjectKey, believed: Held) -> Repair:
+    with on.database.begin() as tx:
         is_open = incidents.is_open(tx, _incident_of(key))
     return Repair(RepairKind.FILE_ANEW if is_open else RepairKind.FORGET, key, known_as=believed.title)
 
 
-def _look_at_pages(herald: Herald, name: str, wiki: Wiki, known: Known) -> Iterator[Repair]:
+def _look_at_pages(on: Reconciliation, name: str, wiki: Wiki, known: Known) -> Iterator[Repair]:
     """Compare with the pages that the wiki lists, and ask for those one by one that it does not."""
-    ours = wiki.labelled(instance_label(herald.config.instance))
-    there = {page.page_id: page for page in (*ours, *_pipeline_pages(herald, name, wiki))}
+    ours = wiki.labelled(instance_label(on.config.instance))
+    there = {page.page_id: page for page in (*ours, *_pipeline_pages(on, name, wiki))}
     for key, believed in known.items():
         page = there.get(believed.external_id) or wiki.read(believed.external_id)
         if page is None:
@@ -195,23 +206,21 @@ def _look_at_pages(herald: Herald, name: str, wiki: Wiki, known: Known) -> Itera
             yield Repair(RepairKind.KNOW, key, _page(page))
 
 
-def _pipeline_pages(herald: Herald, name: str, wiki: Wiki) -> Iterator[Page]:
-    for pipeline, section in herald.config.pipeline.items():
+def _pipeline_pages(on: Reconciliation, name: str, wiki: Wiki) -> Iterator[Page]:
+    for pipeline, section in on.config.pipeline.items():
         if section.wiki == name:
             page = wiki.find(
-                pipeline_page_title(
-                    section.title or pipeline, herald.config.instance, herald.config.locale_of(pipeline)
-                )
+                pipeline_page_title(section.title or pipeline, on.config.instance, on.config.locale_of(pipeline))
             )
             if page is not None:
                 yield page
 
 
 def _look_at_messages(
-    herald: Herald, name: str, chat: Chat, channel: str, known: Known, since: datetime
+    on: Reconciliation, name: str, chat: Chat, channel: str, known: Known, since: datetime
 ) -> Iterator[Repair]:
     """Messages that people deleted are left alone: where there is news of one, it is posted afresh."""
-    family = f"{herald.config.instance}-"
+    family = f"{on.config.instance}-"
     ours = [each for each in _marked(chat, channel, known, since) if each.mark.startswith(family)]
     groups = grouped(
         (ObjectKey(name, ObjectKind.MESSAGE, f"{channel} {each.mark}"), _message(each.posted)) for each in ours

@@ -87,10 +87,12 @@ class Bench:
         self.wiki.label("1", ["herald", "herald-test"])
 
     def heal(self) -> list[RepairKind]:
-        repairs = look(self.herald).repairs
-        repair(self.herald, repairs)
+        repairs = look(self.herald.reconciliation).repairs
+        repair(self.herald.reconciliation, repairs)
         self.herald.dispatcher.drain()
-        assert [each for each in look(self.herald).repairs if each.kind is not RepairKind.TELL_DUPLICATE] == []
+        assert [
+            each for each in look(self.herald.reconciliation).repairs if each.kind is not RepairKind.TELL_DUPLICATE
+        ] == []
         return [each.kind for each in repairs]
 
     def lose_the_state(self) -> None:
@@ -224,9 +226,9 @@ def test_of_a_deleted_original_and_its_closed_duplicate_an_open_incident_takes_n
     del bench.tracker.tickets[first.key]
     if not is_known:
         bench.lose_the_state()
-    repairs = look(bench.herald).repairs
+    repairs = look(bench.herald.reconciliation).repairs
     assert [each.kind for each in repairs if each.key == TICKET] == ([RepairKind.FILE_ANEW] if is_known else [])
-    repair(bench.herald, repairs)
+    repair(bench.herald.reconciliation, repairs)
     if not is_known:  # Herald comes to the same incident again, and looks for its ticket first
         with bench.database.begin() as tx:
             outbox.owe(tx, "search", [open_ticket()], NOON, asked_before=NOON - timedelta(hours=1))
@@ -234,7 +236,7 @@ def test_of_a_deleted_original_and_its_closed_duplicate_an_open_incident_takes_n
     (standing,) = [each for each in bench.tracker.tickets.values() if each.state is TicketState.TODO]
     assert standing.key not in (first.key, later.key)
     assert bench.known(TICKET).bound.external_id == standing.key
-    assert look(bench.herald).repairs == ()
+    assert look(bench.herald.reconciliation).repairs == ()
 
 
 def test_an_original_that_was_moved_out_of_sight_is_not_exchanged_for_its_closed_duplicate(bench):
@@ -252,7 +254,7 @@ def test_a_ticket_that_people_closed_stays_the_incidents_and_none_is_filed_besid
     bench.tracker.tickets["MEM-1"].state = TicketState.DONE
     assert bench.heal() == []
     bench.lose_the_state()
-    (found,) = [each for each in look(bench.herald).repairs if each.key == TICKET]
+    (found,) = [each for each in look(bench.herald.reconciliation).repairs if each.key == TICKET]
     assert (found.kind, found.held.is_over) == (RepairKind.KNOW, True)
     bench.heal()
     bench.told()
@@ -283,7 +285,7 @@ def test_what_repeats_the_ticket_of_an_incident_that_is_over_is_closed_and_not_t
 def test_pages_of_another_herald_in_the_same_space_are_not_ours(bench):
     theirs = bench.wiki.create(PageDraft("Search: run 1 (run0001)", ""))
     bench.wiki.label(theirs.page_id, ["herald", "herald-another"])
-    assert look(bench.herald).repairs == ()
+    assert look(bench.herald.reconciliation).repairs == ()
 
 
 def test_pages_that_the_wiki_lists_are_not_asked_for_one_by_one(bench):
@@ -292,7 +294,7 @@ def test_pages_that_the_wiki_lists_are_not_asked_for_one_by_one(bench):
         bench.wiki.label(page.page_id, ["herald", "herald-test"])
     bench.heal()
     asked = bench.wiki.faults.calls["read"]
-    assert look(bench.herald).repairs == ()
+    assert look(bench.herald.reconciliation).repairs == ()
     assert bench.wiki.faults.calls["read"] == asked
 
 
@@ -300,9 +302,9 @@ def test_many_repairs_are_kept_in_few_statements_each(bench):
     told = many(300, 1)
     for each in told:
         bench.tracker.create(each.ticket.name, TicketDraft("t", "", ("herald-test",)))
-    repairs = look(bench.herald).repairs
+    repairs = look(bench.herald.reconciliation).repairs
     with counted() as work:
-        repair(bench.herald, repairs)
+        repair(bench.herald.reconciliation, repairs)
     assert len(repairs) == 300
     assert work.texts.count("BEGIN IMMEDIATE") <= 1
     assert work.statements < 8 * 300
@@ -311,7 +313,7 @@ def test_many_repairs_are_kept_in_few_statements_each(bench):
 def test_of_many_repairs_the_command_shows_some_and_counts_the_others(bench, capsys):
     for each in many(60, 1):
         bench.tracker.create(each.ticket.name, TicketDraft("t", "", ("herald-test",)))
-    looked = look(bench.herald)
+    looked = look(bench.herald.reconciliation)
     output.print_repairs(looked, dry_run=True, as_json=False)
     shown = capsys.readouterr().out
     assert "60 in all, which --json lists:" in shown
@@ -396,7 +398,7 @@ def test_with_the_state_lost_everything_is_known_again_by_its_marker_and_nothing
 def test_a_dry_run_changes_nothing(bench):
     bench.told()
     bench.lose_the_state()
-    assert len(look(bench.herald).repairs) == 3
+    assert len(look(bench.herald.reconciliation).repairs) == 3
     assert bench.known(TICKET) is None
 
 
@@ -441,7 +443,7 @@ def test_a_service_that_refuses_is_named_and_the_others_are_looked_at(bench, ref
     bench.lose_the_state()
     method = {"tracker": "marked", "wiki": "labelled", "chat": "marked"}[refusing]
     getattr(bench, refusing).faults.fail_next(method, AccountError("who are you?"))
-    looked = look(bench.herald)
+    looked = look(bench.herald.reconciliation)
     names = {"tracker": "jira", "wiki": "confluence", "chat": "slack C1"}
     assert [(each.where, each.words) for each in looked.unseen] == [(names[refusing], "who are you?")]
     assert {each.key.service for each in looked.repairs} == {"jira", "confluence", "slack"} - {
@@ -453,7 +455,7 @@ def test_a_service_that_refuses_half_way_is_not_repaired_by_halves(bench):
     bench.told()
     bench.tracker.tickets.clear()
     bench.tracker.faults.fail_next("read", AccountError("the project is hidden"))
-    looked = look(bench.herald)
+    looked = look(bench.herald.reconciliation)
     assert looked.repairs == ()
     assert len(looked.unseen) == 1
 
@@ -463,8 +465,8 @@ def test_a_repair_that_is_refused_is_named_and_the_next_goes_on(bench):
     twin = bench.tracker.create(TICKET.name, TicketDraft("again", "b", ("herald-test",)))
     bench.lose_the_state()
     bench.tracker.faults.fail_next("comment", PermanentError("may not comment"))
-    looked = look(bench.herald)
-    assert [each.words for each in repair(bench.herald, looked.repairs)] == ["may not comment"]
+    looked = look(bench.herald.reconciliation)
+    assert [each.words for each in repair(bench.herald.reconciliation, looked.repairs)] == ["may not comment"]
     assert bench.known(TICKET).bound.external_id != twin.key
     assert bench.known(PAGE) is not None
 
@@ -476,7 +478,7 @@ def test_a_channel_that_may_not_be_looked_up_is_found_by_the_id_of_an_earlier_me
         outbox.know(tx, replace(known, place="C0123456789"))
     bench.chat.messages[0].channel = "C0123456789"
     bench.chat.faults.fail_next("marked", AccountError("missing_scope"))
-    assert look(bench.herald).unseen == ()
+    assert look(bench.herald.reconciliation).unseen == ()
     assert bench.chat.faults.calls["marked"] == 2
 
 
