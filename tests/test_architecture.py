@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import time
@@ -238,6 +239,14 @@ def test_arrows_between_rooms_of_the_sandbox_point_down_and_never_sideways():
 
 def test_arrows_between_rooms_of_the_trainer_point_down_and_never_sideways():
     assert arrows_up("trainer", TRAINER_LAYERS) == set()
+
+
+def test_the_map_shows_rooms_of_bot_in_the_order_of_their_layers():
+    page = (ROOT / "docs/architecture.md").read_text()
+    (table,) = re.findall(r"\| room of `bot` .*?\n\n", page, re.DOTALL)
+    shown = [name for name in re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) if name != "sandbox"]
+    rows = [layer_of(f"bot.{name}") for name in shown]
+    assert rows == sorted(rows, reverse=True)
 
 
 def test_only_what_a_newcomer_sees_first_stands_at_the_top_of_the_trainer():

@@ -57,6 +57,24 @@ def test_every_link_to_a_file_leads_somewhere():
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+MAP = ROOT / "docs/architecture.md"
+
+
+@pytest.mark.parametrize("package", ["bot", "trainer"])
+def test_the_map_names_every_room_once(package):
+    (table,) = re.findall(rf"\| room of `{package}` .*?\n\n", MAP.read_text(), re.DOTALL)
+    named = [
+        name for cell in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)
+    ]
+    there = [path.stem for path in (ROOT / package).iterdir() if not path.name.startswith("__")]
+    assert sorted(named) == sorted(there)
+
+
+def test_every_path_on_the_map_exists():
+    paths = re.findall(r"`((?:bot|trainer|templates|tests|docs)/[\w./-]+)`", MAP.read_text())
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
 def test_every_trap_is_held_by_a_test_that_exists_or_its_absence_has_a_reason():
     rows = re.findall(
         r"^\| ([\d, ]+) \| [^|]+ \| (.+) \|$", (ROOT / "docs/decisions/007-traps.md").read_text(), re.MULTILINE
