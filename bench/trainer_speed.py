@@ -60,14 +60,12 @@ def measure(path: Path, overrides: list[str], scratch: Path) -> None:
             task = next_item.load(job, training=True)
         with stage("start an MLflow run"):
             recorder = start_run(job.tracking, {})
-        with stage("untrained model, or its cache"):
-            beginning = next_item.begin(task, job)
-        with stage("fit"):
-            ready = next_item.fit(task, job, beginning, lambda _: None)
+        with stage("fit, the untrained model first"):
+            ready = task.fit(lambda _: None)
         with stage("rank and compare"):
-            next_item.evaluate(task, ready)
+            ready.score()
         with stage("save the model"):
-            next_item.save(task, ready.scorer, scratch / "model")
+            ready.save(scratch / "model")
         with stage("log the model"):
             recorder.log_artifact(scratch / "model", "model")
         recorder.finish("FINISHED")

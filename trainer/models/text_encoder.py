@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -54,6 +55,11 @@ class Beginning:
 
     hidden: Hidden
     vectors_ED: Tensor
+
+
+def unit(vectors: Tensor) -> npt.NDArray[np.float32]:
+    """Give the vectors, a row each, at length 1."""
+    return np.asarray(torch.nn.functional.normalize(vectors, dim=1).numpy(), dtype=np.float32)
 
 
 def find_model(job: "ModelJob") -> ModelSource:

@@ -50,7 +50,7 @@ def recommend_for_queries(folder: Path, queries: Sequence[str], k: int) -> list[
     from trainer.data.spelling import Spelling, learn_spelling
     from trainer.data.text_normalisation import normalise
     from trainer.models.hybrid_search import fuse, load_catalogue, load_settings, make_engine
-    from trainer.tasks.retrieval import unit
+    from trainer.models.text_encoder import unit
 
     settings = load_settings(folder)
     assert settings is not None
@@ -82,7 +82,7 @@ def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -
     from trainer.data.snapshot import read_snapshot
     from trainer.data.trips import Trips, collect_histories
     from trainer.models.history_scorer import load_scorer, spread_history
-    from trainer.tasks.next_item import distinct_texts, link_weights, score_texts
+    from trainer.tasks.next_item_ranking import distinct_texts, link_weights, score_texts
 
     snapshot, scorer = read_snapshot(snapshot_folder), load_scorer(folder)
     assert scorer is not None

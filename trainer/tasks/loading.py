@@ -10,9 +10,9 @@ def load_task(job: AnyJob, *, training: bool) -> Task:
     """Load data and model, raising InputError for whatever a job cannot run with."""
     match job:
         case NextItemJob():
-            from trainer.tasks.next_item import NextItem, load
+            from trainer.tasks import next_item
 
-            return NextItem(load(job, training=training), job)
+            return next_item.load(job, training=training)
         case RelevanceJob():
             from trainer.tasks import relevance
 

@@ -17,6 +17,7 @@ from trainer.errors import DataError, ModelError
 from trainer.jobs.schema import RelevanceJob
 from trainer.learning.batches import batches_by_length
 from trainer.learning.loop import Group, Pace, train
+from trainer.learning.pair_loss import pair_loss
 from trainer.learning.weight_averaging import average_fits
 from trainer.measures.bootstrap import Sliced, statistic_intervals
 from trainer.measures.pair_metrics import best_threshold
@@ -267,15 +268,6 @@ def load(job: RelevanceJob, *, training: bool) -> Relevance:
 def texts_of(pairs: Pairs, rows: Ints) -> tuple[list[str], list[str]]:
     queries = [pairs.queries[place] for place in pairs.query_id[rows].tolist()]
     return queries, [pairs.products[place] for place in pairs.product_id[rows].tolist()]
-
-
-def pair_loss(output_BC: Tensor, wanted_B: Tensor, weight_B: Tensor) -> Tensor:
-    """Give the weighted mean cross-entropy in nats; a grade is a chance between 0 and 1."""
-    if wanted_B.dtype == torch.int64:
-        losses = torch.nn.functional.cross_entropy(output_BC, wanted_B, reduction="none")
-    else:
-        losses = torch.nn.functional.binary_cross_entropy_with_logits(output_BC[:, 0], wanted_B, reduction="none")
-    return (losses * weight_B).sum() / weight_B.sum()
 
 
 def settle_outputs(output_N: Floats, label_N: Floats, scale: Scale) -> tuple[Calibration, Calibration, float]:

@@ -1,0 +1,151 @@
+"""Ranks a catalogue for households whose next trip is known: by texts, and beside them by what needs no text."""
+
+# Shape suffixes, scoped to this file:
+#   U = households asked about, E = distinct texts, I = items of the catalogue, N = targets (household, item)
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from trainer.data.snapshot import LEARN, Catalogue, Snapshot
+from trainer.data.trips import Trips, collect_histories
+from trainer.jobs.schema import ScoreJob
+from trainer.measures.per_example import PerExample, aggregate, gather_examples
+from trainer.measures.ranks import Scores, expected_coverage, rank_targets, score_ranks
+from trainer.models.collaborative_filtering import count_pairs, fit_factors, item_neighbours
+from trainer.models.history_scorer import Scorer, spread_history
+
+Ints = npt.NDArray[np.int64]
+
+EVERYTHING = "all"  # the slice of items without a group
+PERSONAL = "personal frequency"
+NEIGHBOURS = "item neighbours"
+FACTORS = "ALS"
+POPULARITY = "popularity"
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The distinct texts of a catalogue, in order of the alphabet, and which of them each item has."""
+
+    distinct: tuple[str, ...]
+    of_item: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutTrips:
+    """Everything known before the test trips, and the trips."""
+
+    trips: Trips
+    bag_UE: Tensor
+    near_UE: Tensor
+    user_N: Ints  # of each target, a position among the test trips
+    counts_UI: Scores  # how often a user chose an item before the trip
+    recent_UI: sparse.csr_array  # weights of the history's items, summing to one a row
+    popularity_I: npt.NDArray[np.float64]  # times chosen in what is learned from, plus one
+    repeats: bool  # an item of the history may come again
+
+
+def distinct_texts(catalogue: Catalogue) -> Texts:
+    distinct, of_item = np.unique(np.array(catalogue.texts, dtype=np.str_), return_inverse=True)
+    return Texts(tuple(str(text) for text in distinct), of_item.astype(np.int64))
+
+
+def count_learned(snapshot: Snapshot) -> sparse.csr_array:
+    """Give (users, I) who chose what how often in what is learned from."""
+    purchases, rows = snapshot.purchases, snapshot.use == LEARN
+    return count_pairs(purchases.user[rows], purchases.item[rows], len(snapshot.catalogue))
+
+
+def collect_test(snapshot: Snapshot, trips: Trips, texts: Texts, settings: ScoreJob) -> HeldOutTrips:
+    """Gather what is known before each test trip."""
+    purchases, items = snapshot.purchases, len(snapshot.catalogue)
+    top = max(settings.bag_items, settings.near_items)
+    histories = collect_histories(purchases, trips, half_life=settings.half_life_days, top=top)
+    place_of_user = np.full(len(purchases.user_ids), -1)
+    place_of_user[trips.user] = np.arange(len(trips))
+    owner = place_of_user[purchases.user]
+    asked = (owner >= 0) & (purchases.time < trips.time[owner])
+    learn = snapshot.use == LEARN
+    counts_UI = np.zeros((len(trips), items), dtype=np.float32)
+    np.add.at(counts_UI, (owner[asked], purchases.item[asked]), 1.0)
+    bag_UE, near_UE = (
+        spread_history(histories, range(len(trips)), texts.of_item, len(texts.distinct), top=top, power=settings.power)
+        for top in (settings.bag_items, settings.near_items)
+    )
+    return HeldOutTrips(
+        trips=trips,
+        bag_UE=bag_UE,
+        near_UE=near_UE,
+        user_N=np.repeat(np.arange(len(trips)), np.diff(trips.starts)),
+        counts_UI=counts_UI,
+        recent_UI=histories.as_weights(items, settings.near_items, settings.power),
+        popularity_I=np.bincount(purchases.item[learn], minlength=items).astype(np.float64) + 1,
+        repeats=settings.repeats,
+    )
+
+
+def score_without_text(snapshot: Snapshot, test: HeldOutTrips, factors: int) -> Iterator[tuple[str, Scores]]:
+    """Score by what needs no text: the popular, one's own, what the same people chose, two ways."""
+    yield POPULARITY, np.broadcast_to(test.popularity_I.astype(np.float32), test.counts_UI.shape)
+    yield PERSONAL, test.counts_UI
+    count_NI = count_learned(snapshot)
+    yield NEIGHBOURS, np.asarray((test.recent_UI @ item_neighbours(count_NI.sign())).toarray(), dtype=np.float32)
+    if factors:
+        yield FACTORS, fit_factors(count_NI, factors).score(sparse.csr_array(test.counts_UI))
+
+
+def score_items(snapshot: Snapshot, texts: Texts, scorer: Scorer, vectors_ED: Tensor, test: HeldOutTrips) -> Scores:
+    """Score texts once, then items: two items of one text and one popularity tie exactly."""
+    links_II = link_weights(scorer, snapshot.catalogue)
+    with torch.inference_mode():
+        score_UE = scorer.score(scorer.index(vectors_ED), test.bag_UE, test.near_UE)
+        return score_texts(score_UE, texts, test.popularity_I, scorer, test.recent_UI, links_II)
+
+
+def link_weights(scorer: Scorer, catalogue: Catalogue) -> sparse.csr_array | None:
+    return None if scorer.links is None else scorer.links.for_catalogue(catalogue.item_ids)
+
+
+def score_texts(
+    score_UE: Tensor,
+    texts: Texts,
+    popularity_I: npt.NDArray[np.float64],
+    scorer: Scorer,
+    recent_UI: sparse.csr_array,
+    links_II: sparse.csr_array | None,
+) -> Scores:
+    """Turn scores of texts, which are log weights, into scores of items.
+
+    Items of one text share its weight; else a text that many items have would fill the top of every list with them.
+    """
+    of_item = texts.of_item
+    sharing_I = np.bincount(of_item)[of_item]
+    prior_I = scorer.settings.prior * np.log(popularity_I) - np.log(sharing_I)
+    scores_UI = (score_UE[:, torch.from_numpy(of_item)] + torch.from_numpy(prior_I.astype(np.float32))).numpy()
+    return scores_UI if links_II is None else scores_UI + scorer.score_links(recent_UI, links_II)
+
+
+def measure(
+    snapshot: Snapshot, test: HeldOutTrips, scores_UI: Scores, slice_column: str
+) -> tuple[PerExample, dict[str, float]]:
+    """Give the per-example table of some scores, one row a household and group of items, and the metrics over it."""
+    catalogue, purchases = snapshot.catalogue, snapshot.purchases
+    if not test.repeats:
+        scores_UI = np.where(test.counts_UI > 0, np.float32(-np.inf), scores_UI)
+    groups, group_I = np.unique(np.array([group or EVERYTHING for group in catalogue.groups]), return_inverse=True)
+    values = score_ranks(rank_targets(scores_UI, test.user_N, test.trips.items), len(catalogue))
+    table = gather_examples(
+        test.user_N,
+        group_I[test.trips.items],
+        values,
+        tuple(purchases.user_ids[user] for user in test.trips.user),
+        tuple(str(name) for name in groups),
+        slice_column,
+    )
+    return table, aggregate(table) | {"coverage": expected_coverage(scores_UI)}
