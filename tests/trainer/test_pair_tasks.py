@@ -300,13 +300,13 @@ def test_asking_wrongly_is_told_in_a_sentence(place, bert, capsys):
 def test_padding_changes_no_score(bert, llama):
     """A short pair scores the same alone and beside a long one, whichever way states are pooled."""
     from trainer.jobs.schema import PairModelJob
-    from trainer.models.cross_encoder import PairModel
+    from trainer.models.cross_encoder import CrossEncoder
     from trainer.models.source import find_source
 
     queries, products = ["red lamp", "blue"], ["oak red lamp", "small blue chair table sofa shelf rug"]
     for folder in (bert, llama):
         job = PairModelJob(folder=folder, max_tokens=32)
-        model = PairModel(find_source(job), job, 1, None)
+        model = CrossEncoder(find_source(job), job, 1, None)
         together = model.score_all(model.encode(queries, products))
         alone = [model.score_all(model.encode([q], [p]))[0] for q, p in zip(queries, products, strict=True)]
         np.testing.assert_allclose(together, alone, atol=1e-5)

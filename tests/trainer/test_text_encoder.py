@@ -18,7 +18,7 @@ def open_encoder(folder, layers=1) -> TextEncoder:
 
 
 def vectors(encoder, cache=None) -> torch.Tensor:
-    return encoder.begin(TEXTS, cache).vectors_ED
+    return encoder.run_untrained(TEXTS, cache).vectors_ED
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_vectors_are_the_mean_of_what_transformers_itself_gives(model_folder):
 
 def test_a_text_has_one_vector_whatever_stands_beside_it(model_folder):
     encoder = open_encoder(model_folder)
-    beginning = encoder.begin(TEXTS, None)
+    beginning = encoder.run_untrained(TEXTS, None)
     alone = torch.cat([encoder.encode(beginning.hidden, torch.tensor([n])) for n in range(len(TEXTS))])
     together = encoder.encode(beginning.hidden, torch.arange(len(TEXTS)).flip(0)).flip(0)
     assert torch.allclose(alone, together, atol=1e-6)
@@ -59,7 +59,7 @@ def test_how_many_layers_are_frozen_does_not_change_the_untrained_model(model_fo
 
 def test_only_the_upper_layers_get_gradients(model_folder):
     encoder = open_encoder(model_folder)
-    hidden = encoder.begin(TEXTS, None).hidden
+    hidden = encoder.run_untrained(TEXTS, None).hidden
     encoder.encode(hidden, torch.arange(len(TEXTS))).sum().backward()
     assert all(parameter.grad is not None for parameter in encoder.parameters())
     trained = {id(parameter) for parameter in encoder.parameters()}
@@ -69,18 +69,18 @@ def test_only_the_upper_layers_get_gradients(model_folder):
 
 
 def test_what_was_kept_is_what_would_be_computed(model_folder, tmp_path):
-    computed = open_encoder(model_folder).begin(TEXTS, tmp_path)
-    kept = open_encoder(model_folder).begin(TEXTS, tmp_path)
+    computed = open_encoder(model_folder).run_untrained(TEXTS, tmp_path)
+    kept = open_encoder(model_folder).run_untrained(TEXTS, tmp_path)
     assert len(list(tmp_path.iterdir())) == 1
     assert torch.equal(computed.vectors_ED, kept.vectors_ED)
     assert torch.equal(computed.hidden.packed_PD, kept.hidden.packed_PD)
 
 
 def test_other_texts_layers_or_weights_do_not_share_what_was_kept(model_folder, tmp_path):
-    open_encoder(model_folder).begin(TEXTS, tmp_path / "cache")
-    open_encoder(model_folder).begin(TEXTS[1:], tmp_path / "cache")
-    open_encoder(model_folder, 2).begin(TEXTS, tmp_path / "cache")
-    open_encoder(make_model(tmp_path / "other", seed=1)).begin(TEXTS, tmp_path / "cache")
+    open_encoder(model_folder).run_untrained(TEXTS, tmp_path / "cache")
+    open_encoder(model_folder).run_untrained(TEXTS[1:], tmp_path / "cache")
+    open_encoder(model_folder, 2).run_untrained(TEXTS, tmp_path / "cache")
+    open_encoder(make_model(tmp_path / "other", seed=1)).run_untrained(TEXTS, tmp_path / "cache")
     assert len(list((tmp_path / "cache").iterdir())) == 4
 
 
@@ -96,7 +96,7 @@ def test_a_saved_model_reads_back_the_same_and_transformers_reads_it_too(model_f
     from transformers import BertModel
 
     encoder = open_encoder(model_folder)
-    hidden = encoder.begin(TEXTS, None).hidden
+    hidden = encoder.run_untrained(TEXTS, None).hidden
     with torch.no_grad():
         for parameter in encoder.parameters():
             parameter.add_(0.01)
@@ -108,7 +108,7 @@ def test_a_saved_model_reads_back_the_same_and_transformers_reads_it_too(model_f
 
 def test_long_texts_are_cut(model_folder):
     encoder = open_encoder(model_folder)
-    hidden = encoder.begin(("milk " * 50,), None).hidden
+    hidden = encoder.run_untrained(("milk " * 50,), None).hidden
     assert hidden.starts.tolist() == [0, 16]
 
 

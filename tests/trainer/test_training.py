@@ -44,7 +44,7 @@ def scorer_for(vectors) -> Scorer:
 
 
 def test_one_batch_can_be_memorised(encoder):
-    beginning = encoder.begin(TEXTS, None)
+    beginning = encoder.run_untrained(TEXTS, None)
     scorer, batch = scorer_for(beginning.vectors_ED), make_batch(EXAMPLES)
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=1e-2)
     losses = []
@@ -57,7 +57,7 @@ def test_one_batch_can_be_memorised(encoder):
 
 
 def losses_of(encoder, seed, job) -> list[float]:
-    beginning = encoder.begin(TEXTS, None)
+    beginning = encoder.run_untrained(TEXTS, None)
     losses = []
     train_on_trips(
         encoder,
@@ -126,7 +126,7 @@ def test_a_batch_holds_every_text_once_and_every_weight(drawn):
 
 def test_an_epoch_shows_every_example_once(encoder):
     seen = []
-    beginning = encoder.begin(TEXTS, None)
+    beginning = encoder.run_untrained(TEXTS, None)
     train_on_trips(
         encoder,
         beginning.hidden,

@@ -71,7 +71,7 @@ class Fences:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class UserEvents:
     """The events of some users, all of each: arrays of one length, sorted by user, item and time."""
 
     user_ids: Any  # pyarrow strings
@@ -201,19 +201,19 @@ def _spill(rows: pa.Table, writers: Sequence[Any]) -> None:
         writers[number].write_table(rows.filter(pa.array(place == number)))
 
 
-def _read_part(file: Path) -> Part:
+def _read_part(file: Path) -> UserEvents:
     with pa.ipc.open_stream(str(file)) as reader:
         rows = reader.read_all().combine_chunks()
     return _part(rows)
 
 
-def _part(rows: pa.Table) -> Part:
+def _part(rows: pa.Table) -> UserEvents:
     user_ids, user = _codes(rows["user"])
     _, event = _codes(rows["event"])
     item, time, value, price = (rows[name].to_numpy() for name in ("item", "time", "value", "price"))
     cancels = rows["cancels"].to_numpy(zero_copy_only=False)
     order = np.lexsort((price, value, event, cancels, time, item, user))  # at one moment cancellations come last
-    return Part(
+    return UserEvents(
         user_ids,
         user[order],
         item[order].astype(np.int64),
@@ -232,7 +232,9 @@ def _codes(column: Any) -> tuple[Any, Ints]:
     return coded.dictionary, np.asarray(coded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def _judge_users(part: Part, rules: CleaningJob, banned: Mask, known: Mask, fences: Fences, tally: Tally) -> Part:
+def _judge_users(
+    part: UserEvents, rules: CleaningJob, banned: Mask, known: Mask, fences: Fences, tally: Tally
+) -> UserEvents:
     """Apply the rules that need the item's texts or the other events of a user."""
     kept = np.ones(len(part), dtype=np.bool_)
     if rules.not_groups or rules.not_texts:
@@ -248,8 +250,8 @@ def _judge_users(part: Part, rules: CleaningJob, banned: Mask, known: Mask, fenc
     return _select(part, kept)
 
 
-def _select(part: Part, kept: Mask) -> Part:
-    return Part(
+def _select(part: UserEvents, kept: Mask) -> UserEvents:
+    return UserEvents(
         part.user_ids,
         part.user[kept],
         part.item[kept],
@@ -261,7 +263,7 @@ def _select(part: Part, kept: Mask) -> Part:
     )
 
 
-def _repeats(part: Part) -> Mask:
+def _repeats(part: UserEvents) -> Mask:
     """Say which rows equal the row before them in every column; equal rows are neighbours."""
     same = np.zeros(len(part), dtype=np.bool_)
     same[1:] = True
@@ -270,7 +272,7 @@ def _repeats(part: Part) -> Mask:
     return same
 
 
-def _find_reversed(part: Part, kept: Mask) -> Mask:
+def _find_reversed(part: UserEvents, kept: Mask) -> Mask:
     """Match each cancellation with the latest event of the same user, item and amount before it, each once."""
     found = np.zeros(len(part), dtype=np.bool_)
     cancelling = np.flatnonzero(part.cancels & kept)
@@ -291,11 +293,11 @@ def _find_reversed(part: Part, kept: Mask) -> Mask:
     return found
 
 
-def _first_of_users(part: Part) -> Ints:
+def _first_of_users(part: UserEvents) -> Ints:
     return np.flatnonzero(np.r_[True, np.diff(part.user) != 0])
 
 
-def _events_a_day(part: Part) -> Floats:
+def _events_a_day(part: UserEvents) -> Floats:
     """Give, for each row, how many events its user has on a day with any."""
     day = part.time // 86_400_000_000
     days = np.unique(np.stack([part.user, day]), axis=1)[0]
@@ -304,7 +306,7 @@ def _events_a_day(part: Part) -> Floats:
     return np.asarray(events[part.user] / active[part.user])
 
 
-def _write_part(part: Part, file: Path) -> None:
+def _write_part(part: UserEvents, file: Path) -> None:
     rows = pa.table(
         [
             part.user_ids.take(pa.array(part.user)),
@@ -321,7 +323,7 @@ def _write_part(part: Part, file: Path) -> None:
         writer.write_table(rows)
 
 
-def _write_clean(part: Part, limit: float, texts: ItemTexts, tally: Tally, writer: pq.ParquetWriter) -> None:
+def _write_clean(part: UserEvents, limit: float, texts: ItemTexts, tally: Tally, writer: pq.ParquetWriter) -> None:
     kept = np.ones(len(part), dtype=np.bool_)
     if np.isfinite(limit):
         tally.take(kept, ROBOT, _events_a_day(part) > limit)
@@ -333,7 +335,7 @@ def _write_clean(part: Part, limit: float, texts: ItemTexts, tally: Tally, write
         writer.write_table(pa.table([user, item, pa.array(part.time, CLEAN.field(2).type), part.value], schema=CLEAN))
 
 
-def _count_kept(part: Part, ids: Sequence[str], tally: Tally) -> None:
+def _count_kept(part: UserEvents, ids: Sequence[str], tally: Tally) -> None:
     tally.rows_kept += len(part)
     tally.first, tally.last = min(tally.first, int(part.time.min())), max(tally.last, int(part.time.max()))
     tally.items.update(np.unique(part.item).tolist())

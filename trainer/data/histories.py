@@ -25,7 +25,7 @@ UNKNOWN = "items of histories that no table lists"
 
 
 @dataclass(slots=True)
-class _Rows:
+class _HistoryRows:
     users: list[str] = field(default_factory=list)
     histories: list[list[int]] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
@@ -59,8 +59,8 @@ def read_histories(job: HistoriesData) -> Snapshot:
     return checked(job, _snapshot(job, catalogue, rows, mended), people)
 
 
-def _read(job: HistoriesData, places: dict[str, int]) -> _Rows:
-    rows, columns = _Rows(), job.columns
+def _read(job: HistoriesData, places: dict[str, int]) -> _HistoryRows:
+    rows, columns = _HistoryRows(), job.columns
     chosen = {name.lower() for name in (job.learn if job.holdout.score_on == "valid" else (*job.learn, *job.test))}
     tested = {name.lower() for name in job.test}
     for batch in read_batches(job.path, (columns.user, columns.history, columns.target, columns.part)):
@@ -93,7 +93,7 @@ def _by_user(job: HistoriesData) -> SplitJob:
     return SplitJob(by="user", test=job.holdout.valid, valid=0.0, seed=job.holdout.seed)
 
 
-def _snapshot(job: HistoriesData, catalogue: Catalogue, rows: _Rows, mended: dict[str, int]) -> Snapshot:
+def _snapshot(job: HistoriesData, catalogue: Catalogue, rows: _HistoryRows, mended: dict[str, int]) -> Snapshot:
     """Let every row be a user of its own: a later row of the same person holds the answer of an earlier one."""
     lengths = np.array([len(history) + 1 for history in rows.histories])
     tested = np.array(rows.tested)

@@ -73,7 +73,7 @@ class Pairs:
 
 
 @dataclass(slots=True)
-class _Rows:
+class _PairRows:
     """The rows of the source as texts, before anything is judged."""
 
     queries: ItemTexts
@@ -131,9 +131,9 @@ def read_pairs(job: PairsData) -> Pairs:
     return Pairs(query_id, product_id, queries, products, query_keys, product_keys, label, classes, part, slices, card)
 
 
-def _read(job: PairsData) -> _Rows:
+def _read(job: PairsData) -> _PairRows:
     columns = job.columns
-    rows = _Rows(
+    rows = _PairRows(
         ItemTexts(wanted=True), ItemTexts(wanted=True), [], [], [], [], [], [], {n: [] for n in columns.slices}
     )
     single = (columns.label, columns.query_id, columns.product_id, columns.part, columns.user, columns.time)
@@ -165,7 +165,7 @@ def _note(batch: Batch, texts: ItemTexts, names: Sequence[str], id_name: str | N
     return numbers.tolist()
 
 
-def _judge(job: PairsData, rows: _Rows) -> tuple[Ints, dict[str, int]]:
+def _judge(job: PairsData, rows: _PairRows) -> tuple[Ints, dict[str, int]]:
     """Give the positions of the rows that count, and how many each rule took."""
     dropped: dict[str, int] = {NO_QUERY: 0, NO_PRODUCT: 0, NO_LABEL: 0, IMPOSSIBLE: 0, NO_TIME_GIVEN: 0, DUPLICATE: 0}
     rules, kept = job.cleaning, []
@@ -213,7 +213,7 @@ def _labels(job: PairsData, labels: Sequence[str | None]) -> tuple[Floats, tuple
     return np.array([place[label] for label in known]), classes
 
 
-def _split(job: PairsData, rows: _Rows, kept: Ints) -> Parts:
+def _split(job: PairsData, rows: _PairRows, kept: Ints) -> Parts:
     match job.split.by:
         case "column":
             where = f"{job.path}: column '{job.columns.part}'"
@@ -284,7 +284,7 @@ def _renumber(
 
 def _find_leaks(
     job: PairsData,
-    rows: _Rows,
+    rows: _PairRows,
     kept: Ints,
     queries: Sequence[str],
     query_id: Ints,

@@ -14,7 +14,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ParameterGroup:
     """Parameters that share a rate."""
 
     parameters: Sequence[torch.nn.Parameter]
@@ -22,17 +22,17 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Schedule:
     warmup: float  # share of the steps
     weight_decay: float
     clip: float  # largest gradient norm
 
 
 def train(
-    groups: Sequence[Group],
+    groups: Sequence[ParameterGroup],
     batches: Sequence[Ints],
     loss_of: Callable[[Ints], Tensor],
-    pace: Pace,
+    pace: Schedule,
     on_step: OnStep,
 ) -> None:
     """Step once a batch of row numbers, telling *on_step* after each; raise FloatingPointError for a lost loss."""

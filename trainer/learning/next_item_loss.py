@@ -26,7 +26,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TripBatch:
     texts_E: Tensor
     bag_BE: Tensor
     candidate_C: Tensor  # positions in texts_E
@@ -35,7 +35,7 @@ class Batch:
     blocked_NC: Tensor  # other items of the same trip, no negatives: they were bought too
 
 
-def make_batch(examples: Sequence[Example]) -> Batch:
+def make_batch(examples: Sequence[Example]) -> TripBatch:
     """Number the texts of a batch: each is encoded once, however often it occurs."""
     targets_N = np.concatenate([example.targets for example in examples])
     texts_E = np.unique(np.concatenate([targets_N, *(example.history for example in examples)]))
@@ -49,7 +49,7 @@ def make_batch(examples: Sequence[Example]) -> Batch:
     positive_N = np.searchsorted(candidates_C, targets_N)
     blocked_NC = bought_BC[trip_N]
     blocked_NC[np.arange(len(targets_N)), positive_N] = False
-    return Batch(
+    return TripBatch(
         texts_E=torch.from_numpy(texts_E),
         bag_BE=torch.from_numpy(bag_BE),
         candidate_C=torch.from_numpy(np.searchsorted(texts_E, candidates_C)),
@@ -59,7 +59,7 @@ def make_batch(examples: Sequence[Example]) -> Batch:
     )
 
 
-def batch_loss(unit_ED: Tensor, batch: Batch, temperature: float) -> Tensor:
+def batch_loss(unit_ED: Tensor, batch: TripBatch, temperature: float) -> Tensor:
     """Give the mean cross-entropy of the targets against the batch's other candidates, in nats."""
     user_BD = torch.nn.functional.normalize(batch.bag_BE @ unit_ED, dim=1)
     logits_BC = user_BD @ unit_ED.index_select(0, batch.candidate_C).T / temperature

@@ -23,7 +23,7 @@ from trainer.measures.pair_metrics import (
 )
 from trainer.measures.per_example import PerExample
 from trainer.measures.ranked_lists import Ranked, rank_metrics, whole_gains
-from trainer.models.label_scale import CLASSES, GRADES, Saved, Scale, numbered_classes
+from trainer.models.label_scale import CLASSES, GRADES, LabelScale, RelevanceSettings, numbered_classes
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -33,22 +33,22 @@ TIES = 20_240_229  # seeds the order of equal predictions
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class PairPredictions:
     """Pairs and what a model says of them: one of `answers` and `choices` is there."""
 
     pairs: Pairs
     rows: Ints
-    saved: Saved
+    saved: RelevanceSettings
     answers: Answers | None
     choices: Choices | None
 
 
-def judge(pairs: Pairs, rows: Ints, output_NC: Floats, saved: Saved, where: Path) -> Judged:
+def predict(pairs: Pairs, rows: Ints, output_NC: Floats, saved: RelevanceSettings, where: Path) -> PairPredictions:
     """Turn outputs into chances, classes and grades."""
     label_N, scale = pairs.label[rows], saved.scale
     if scale.kind == CLASSES:
         chosen = Choices(class_numbers(pairs, rows, scale, where), saved.calibration.class_chances(output_NC))
-        return Judged(pairs, rows, saved, None, chosen)
+        return PairPredictions(pairs, rows, saved, None, chosen)
     graded = scale.kind == GRADES
     answers = Answers(
         label_N >= scale.relevant,
@@ -57,14 +57,14 @@ def judge(pairs: Pairs, rows: Ints, output_NC: Floats, saved: Saved, where: Path
         label_N if graded else None,
         scale.grades(saved.calibration.chances(output_NC[:, 0])) if graded else None,
     )
-    return Judged(pairs, rows, saved, answers, None)
+    return PairPredictions(pairs, rows, saved, answers, None)
 
 
-def class_numbers(pairs: Pairs, rows: Ints, scale: Scale, where: Path) -> Ints:
+def class_numbers(pairs: Pairs, rows: Ints, scale: LabelScale, where: Path) -> Ints:
     return numbered_classes(pairs.label[rows], pairs.classes, scale, where)
 
 
-def judged_metrics(judged: Judged, k: int) -> dict[str, float]:
+def prediction_metrics(judged: PairPredictions, k: int) -> dict[str, float]:
     """Give the metrics over pairs and, where queries have several, over their lists."""
     if judged.choices is not None:
         return choice_metrics(judged.choices)
@@ -73,14 +73,14 @@ def judged_metrics(judged: Judged, k: int) -> dict[str, float]:
     return answer_metrics(judged.answers) | {name: float(np.mean(values)) for name, values in lists.items()}
 
 
-def judged_statistic(judged: Judged) -> Statistic:
+def prediction_statistic(judged: PairPredictions) -> Statistic:
     if judged.choices is not None:
         return choice_statistic(judged.choices)
     assert judged.answers is not None
     return answer_statistic(judged.answers)
 
 
-def judged_table(judged: Judged, k: int) -> PerExample:
+def prediction_table(judged: PairPredictions, k: int) -> PerExample:
     """Give one row a pair; pairs of one query are one example. A query's nDCG and MRR stand in each of its rows."""
     pairs, rows = judged.pairs, judged.rows
     query_N = pairs.query_id[rows]
@@ -95,7 +95,7 @@ def judged_table(judged: Judged, k: int) -> PerExample:
     )
 
 
-def predictions(judged: Judged) -> pa.Table:
+def predictions(judged: PairPredictions) -> pa.Table:
     """Give every pair with its label and what the model says of it."""
     pairs, rows = judged.pairs, judged.rows
     columns = {
@@ -120,7 +120,7 @@ def dense(values: Ints) -> Ints:
     return np.asarray(np.unique(values, return_inverse=True)[1])
 
 
-def _row_values(judged: Judged) -> dict[str, Floats]:
+def _row_values(judged: PairPredictions) -> dict[str, Floats]:
     if judged.choices is not None:
         right, chances = judged.choices.class_N, judged.choices.chance_NC
         own = chances[np.arange(len(right)), right]
@@ -141,7 +141,7 @@ def _row_values(judged: Judged) -> dict[str, Floats]:
     return values
 
 
-def _list_metrics(judged: Judged, k: int) -> dict[str, Floats]:
+def _list_metrics(judged: PairPredictions, k: int) -> dict[str, Floats]:
     """Give nDCG@k and MRR of each query, none where every query has a single pair."""
     answers, pairs, rows = judged.answers, judged.pairs, judged.rows
     query_N = dense(pairs.query_id[rows])

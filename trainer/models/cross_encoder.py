@@ -18,7 +18,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from trainer.errors import ModelError
-from trainer.models.pair_tokens import Batch, Tokens, copy_tokenizer, find_pad_token, load_pair_tokenizer
+from trainer.models.pair_tokens import TokenBatch, Tokens, copy_tokenizer, find_pad_token, load_pair_tokenizer
 from trainer.models.source import ModelSource
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ UNPACKED = "gguf"  # a folder written from a GGUF file still says so, though its
 MEAN, FIRST, LAST = "mean", "first", "last"
 
 
-class PairModel:
+class CrossEncoder:
     """Scores pairs: the model's states pooled to one vector, then a linear layer of some outputs."""
 
     def __init__(self, source: ModelSource, job: "PairModelJob", outputs: int, layers: int | None) -> None:
@@ -95,7 +95,7 @@ class PairModel:
         return float(sum(tensor.numel() * tensor.element_size() for tensor in tensors)) / 1e6
 
 
-def pool(state_BTD: Tensor, batch: Batch, pooling: str) -> Tensor:
+def pool(state_BTD: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
     """Give one vector a row: of padding nothing is seen, whichever way."""
     if pooling == FIRST:
         return state_BTD[:, 0]
@@ -193,7 +193,7 @@ def _with_adapters(model: Any, job: "LoraJob") -> Any:
         raise ModelError(f"model.lora: {str(error).splitlines()[0]}") from None
 
 
-def load_head(model: PairModel) -> None:
+def load_head(model: CrossEncoder) -> None:
     """Put the saved layer on top; raise ModelError where it is not the model's."""
     path = model.source.folder / HEAD
     try:

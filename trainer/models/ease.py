@@ -1,4 +1,4 @@
-"""Links between items that were chosen by the same people, for a scorer that reads texts."""
+"""EASE (Steck 2019): links between items that were chosen by the same people, for a scorer that reads texts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Links:
+class ItemLinks:
     """Weights from an item of the history to an item that may come next, by the ids of the catalogue learned from."""
 
     item_ids: tuple[str, ...]
@@ -35,7 +35,7 @@ class Links:
         return sparse.csr_array(content, shape=(len(item_ids), len(item_ids)))
 
 
-def learn_links(item_ids: Sequence[str], chosen_NI: sparse.csr_array, ridge: float) -> Links:
+def learn_links(item_ids: Sequence[str], chosen_NI: sparse.csr_array, ridge: float) -> ItemLinks:
     """Regress every item on the others (EASE, Steck 2019) and keep the strongest positive weights."""
     items = len(item_ids)
     if items > MOST_ITEMS:
@@ -51,10 +51,10 @@ def learn_links(item_ids: Sequence[str], chosen_NI: sparse.csr_array, ridge: flo
     value = weights[row, column.ravel()]
     kept = value > 0
     content = (value[kept].astype(np.float32), (row[kept], column.ravel()[kept]))
-    return Links(tuple(item_ids), sparse.csr_array(content, shape=(items, items)))
+    return ItemLinks(tuple(item_ids), sparse.csr_array(content, shape=(items, items)))
 
 
-def save_links(links: Links, path: Path) -> None:
+def save_links(links: ItemLinks, path: Path) -> None:
     from safetensors.numpy import save
 
     weights = links.weights_II
@@ -68,11 +68,11 @@ def save_links(links: Links, path: Path) -> None:
     path.write_bytes(save(tensors))
 
 
-def read_links(path: Path) -> Links:
+def read_links(path: Path) -> ItemLinks:
     """Read what save_links wrote; raises OSError, KeyError, ValueError or SafetensorError for anything else."""
     from safetensors.numpy import load_file
 
     tensors = load_file(path)
     item_ids = tuple(tensors["item_ids"].tobytes().decode().split("\x1f"))
     content = (tensors["data"], tensors["indices"], tensors["indptr"])
-    return Links(item_ids, sparse.csr_array(content, shape=(len(item_ids), len(item_ids))))
+    return ItemLinks(item_ids, sparse.csr_array(content, shape=(len(item_ids), len(item_ids))))

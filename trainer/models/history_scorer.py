@@ -20,7 +20,7 @@ from torch import Tensor
 from trainer.data.trips import Histories
 from trainer.errors import ModelError
 from trainer.jobs.schema import ScoreJob
-from trainer.models.ease import Links, read_links, save_links
+from trainer.models.ease import ItemLinks, read_links, save_links
 
 SETTINGS = "scorer.json"
 CENTRE = "scorer.safetensors"
@@ -36,7 +36,7 @@ class Scorer:
     settings: ScoreJob
     max_tokens: int
     centre_D: Tensor  # mean vector of the catalogue before training; subtracted from every text
-    links: Links | None = None  # what the same people chose, where that counts too
+    links: ItemLinks | None = None  # what the same people chose, where that counts too
 
     def unit_vectors(self, vectors_ED: Tensor) -> Tensor:
         return torch.nn.functional.normalize(vectors_ED - self.centre_D, dim=1)

@@ -37,7 +37,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SearchSettings:
     """What a fitted model needs beside its weights."""
 
     max_tokens: int
@@ -47,7 +47,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class SearchedProducts:
     keys: tuple[str, ...]
     texts: tuple[str, ...]
 
@@ -107,30 +107,30 @@ def _standard(found: Found, items_L: Ints) -> Floats:
     return values_L
 
 
-def save_search(settings: Settings, catalogue: Catalogue, unit_ID: Vectors, folder: Path) -> None:
+def save_search(settings: SearchSettings, catalogue: SearchedProducts, unit_ID: Vectors, folder: Path) -> None:
     (folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
     table = pa.table({"product": pa.array(catalogue.keys, pa.string()), "text": pa.array(catalogue.texts, pa.string())})
     pq.write_table(table, folder / CATALOGUE)
     (folder / VECTORS).write_bytes(save({"vectors": np.ascontiguousarray(unit_ID)}))
 
 
-def load_settings(folder: Path) -> Settings | None:
+def load_settings(folder: Path) -> SearchSettings | None:
     """Read what `fit` wrote beside the weights; None where the folder holds a bare encoder."""
     path = folder / SETTINGS
     if not path.exists():
         return None
     try:
-        return Settings(**json.loads(path.read_text(encoding="utf-8")))
+        return SearchSettings(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: not settings this version can read: {str(error).splitlines()[0]}") from None
 
 
-def load_catalogue(folder: Path) -> tuple[Catalogue, Vectors]:
+def load_catalogue(folder: Path) -> tuple[SearchedProducts, Vectors]:
     """Read the catalogue a fitted model was saved with; raise ModelError."""
     try:
         table = pq.read_table(folder / CATALOGUE)
         vectors = load_file(folder / VECTORS)["vectors"]
-        catalogue = Catalogue(tuple(table["product"].to_pylist()), tuple(table["text"].to_pylist()))
+        catalogue = SearchedProducts(tuple(table["product"].to_pylist()), tuple(table["text"].to_pylist()))
     except (OSError, KeyError, pa.ArrowException, SafetensorError) as error:
         raise ModelError(f"{folder}: holds no catalogue that can be read: {str(error).splitlines()[0]}") from None
     if len(vectors) != len(catalogue.keys):

@@ -20,7 +20,7 @@ BINARY, CLASSES, GRADES = "binary", "classes", "grades"
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class LabelScale:
     kind: str  # binary, classes or grades
     low: float  # the ends of the grades; 0 and 1 for yes or no
     high: float
@@ -40,10 +40,10 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class RelevanceSettings:
     """What a fitted model needs beside its weights."""
 
-    scale: Scale
+    scale: LabelScale
     calibration: Calibration  # from outputs to grades, or to the chances of classes
     certainty: Calibration  # from outputs to the chance of being relevant; the same for yes or no
     threshold: float  # of that chance
@@ -51,7 +51,9 @@ class Saved:
     pooling: str
 
 
-def choose_scale(label_N: Floats, names: tuple[str, ...], target: str, relevant: float | None, where: Path) -> Scale:
+def choose_scale(
+    label_N: Floats, names: tuple[str, ...], target: str, relevant: float | None, where: Path
+) -> LabelScale:
     """Tell the kind from the labels unless the job says; raise DataError for labels that teach nothing."""
     distinct = np.unique(label_N)
     if len(distinct) < TWO:
@@ -59,7 +61,7 @@ def choose_scale(label_N: Floats, names: tuple[str, ...], target: str, relevant:
         raise DataError(f"{where}: every label of the train rows is {only!r}; two different ones are the least")
     kind = target if target != "auto" else CLASSES if names else BINARY if set(distinct) <= {0.0, 1.0} else GRADES
     if kind == CLASSES:
-        return Scale(CLASSES, 0.0, 1.0, 0.5, names or tuple(f"{value:g}" for value in distinct))
+        return LabelScale(CLASSES, 0.0, 1.0, 0.5, names or tuple(f"{value:g}" for value in distinct))
     if kind == BINARY and len(distinct) > TWO:
         raise DataError(f"{where}: target = 'binary' wants two labels; the train rows hold {len(distinct)}")
     low, high = float(distinct[0]), float(distinct[-1])
@@ -68,10 +70,10 @@ def choose_scale(label_N: Floats, names: tuple[str, ...], target: str, relevant:
         raise DataError(
             f"{where}: relevant = {cut:g} parts nothing: the train rows' labels run from {low:g} to {high:g}"
         )
-    return Scale(kind, low, high, cut, ())
+    return LabelScale(kind, low, high, cut, ())
 
 
-def numbered_classes(label_N: Floats, names: tuple[str, ...], scale: Scale, where: Path) -> Ints:
+def numbered_classes(label_N: Floats, names: tuple[str, ...], scale: LabelScale, where: Path) -> Ints:
     """Give each label's place among the classes the model knows; raise ModelError for one it does not."""
     known = {name: place for place, name in enumerate(scale.classes)}
     spoken = {value: names[int(value)] if names else f"{value:g}" for value in np.unique(label_N).tolist()}
@@ -84,26 +86,26 @@ def numbered_classes(label_N: Floats, names: tuple[str, ...], scale: Scale, wher
     return np.array([place[value] for value in label_N.tolist()], dtype=np.int64)
 
 
-def check_grades(label_N: Floats, scale: Scale, where: Path) -> None:
+def check_grades(label_N: Floats, scale: LabelScale, where: Path) -> None:
     """Raise ModelError for a label beyond the ends the model was fitted to."""
     for value in (label_N.min(), label_N.max()):
         if not scale.low <= value <= scale.high:
             raise ModelError(f"{where}: label {value:g} is outside the model's scale, {scale.low:g} to {scale.high:g}")
 
 
-def save_settings(saved: Saved, folder: Path) -> None:
+def save_settings(saved: RelevanceSettings, folder: Path) -> None:
     (folder / SETTINGS).write_text(json.dumps(asdict(saved), indent=2) + "\n", encoding="utf-8")
 
 
-def load_settings(folder: Path) -> Saved | None:
+def load_settings(folder: Path) -> RelevanceSettings | None:
     """Read what `fit` wrote beside the weights; None where the folder holds a bare model."""
     path = folder / SETTINGS
     if not path.exists():
         return None
     try:
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        scale = Scale(**facts["scale"] | {"classes": tuple(facts["scale"]["classes"])})
-        return Saved(
+        scale = LabelScale(**facts["scale"] | {"classes": tuple(facts["scale"]["classes"])})
+        return RelevanceSettings(
             scale,
             Calibration(**facts["calibration"]),
             Calibration(**facts["certainty"]),

@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TokenBatch:
     ids_BT: Tensor
     types_BT: Tensor  # 0 in the first text of a pair, 1 in the second
     mask_BT: Tensor  # true where there is a token: at the beginning of each row
@@ -39,14 +39,14 @@ class Tokens:
     def lengths(self) -> Ints:
         return np.diff(self.starts)
 
-    def pad(self, rows: Ints, pad_token: int) -> Batch:
+    def pad(self, rows: Ints, pad_token: int) -> TokenBatch:
         start_B, length_B = self.starts[rows], self.lengths[rows]
         place_T = np.arange(length_B.max())
         mask_BT = place_T < length_B[:, None]
         at_BT = np.where(mask_BT, start_B[:, None] + place_T, 0)
         ids_BT = np.where(mask_BT, self.ids_P[at_BT], pad_token)
         types_BT = np.where(mask_BT, self.types_P[at_BT], 0)
-        return Batch(torch.from_numpy(ids_BT), torch.from_numpy(types_BT), torch.from_numpy(mask_BT))
+        return TokenBatch(torch.from_numpy(ids_BT), torch.from_numpy(types_BT), torch.from_numpy(mask_BT))
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class Hidden:
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
+class UntrainedOutputs:
     """What a model gives before any training: all of it for the frozen layers, the vectors for comparison."""
 
     hidden: Hidden
@@ -95,13 +95,13 @@ class TextEncoder:
         """Give what is trained."""
         return [parameter for layer in self.layers[self.frozen :] for parameter in layer.parameters()]
 
-    def begin(self, texts: Sequence[str], cache: Path | None) -> Beginning:
+    def run_untrained(self, texts: Sequence[str], cache: Path | None) -> UntrainedOutputs:
         """Run the untrained model over all texts, or read what an earlier run of the same model and texts kept."""
         kept = None if cache is None else cache / f"frozen-{self._cache_key(texts)}.safetensors"
         if kept is not None and (found := _read_kept(kept)) is not None:
             return found
         hidden = self._run_frozen(texts)
-        beginning = Beginning(hidden, self.encode_all(hidden))
+        beginning = UntrainedOutputs(hidden, self.encode_all(hidden))
         if kept is not None:
             _keep(beginning, kept)
         return beginning
@@ -233,16 +233,16 @@ def _load_tokenizer(source: ModelSource, max_tokens: int) -> Any:
     return tokenizer
 
 
-def _read_kept(path: Path) -> Beginning | None:
+def _read_kept(path: Path) -> UntrainedOutputs | None:
     """Read what was kept; a file cut short, by a full disk say, counts as none."""
     try:
         tensors = load_file(path)
-        return Beginning(Hidden(tensors["packed"], tensors["starts"]), tensors["vectors"])
+        return UntrainedOutputs(Hidden(tensors["packed"], tensors["starts"]), tensors["vectors"])
     except (SafetensorError, KeyError, OSError):
         return None
 
 
-def _keep(beginning: Beginning, path: Path) -> None:
+def _keep(beginning: UntrainedOutputs, path: Path) -> None:
     """Write under another name first: two runs at once, or a kill, never leave half a file under this one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.partial")

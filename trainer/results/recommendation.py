@@ -17,7 +17,7 @@ RETRIEVAL, NEXT_ITEM, RELEVANCE = "retrieval.json", "scorer.json", "relevance.js
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class RankedProduct:
     key: str
     text: str
     score: float
@@ -26,7 +26,7 @@ class Product:
 @dataclass(frozen=True, slots=True)
 class Recommended:
     asked: str  # the query, or the user's id
-    products: tuple[Product, ...]  # best first
+    products: tuple[RankedProduct, ...]  # best first
     milliseconds: float  # from the question to the products, the model and catalogue being loaded
 
 
@@ -67,7 +67,7 @@ def recommend_for_queries(folder: Path, queries: Sequence[str], k: int) -> list[
         near, worded = engine.by_vector(unit(encoder.embed([text]))[0], top), engine.by_words(text, top)
         ranked = fuse(near, worded, settings.weight)
         products = tuple(
-            Product(catalogue.keys[item], catalogue.texts[item], float(score))
+            RankedProduct(catalogue.keys[item], catalogue.texts[item], float(score))
             for item, score in zip(ranked.items_L[:k].tolist(), ranked.scores_L[:k].tolist(), strict=True)
         )
         found.append(Recommended(query, products, (perf_counter() - began) * 1000))
@@ -112,7 +112,9 @@ def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -
             score_I[purchases.item[purchases.user == number[0]]] = -np.inf
         order = np.argsort(-score_I, kind="stable")[:k]
         best = order[np.isfinite(score_I[order])].tolist()
-    products = tuple(Product(catalogue.item_ids[item], catalogue.texts[item], float(score_I[item])) for item in best)
+    products = tuple(
+        RankedProduct(catalogue.item_ids[item], catalogue.texts[item], float(score_I[item])) for item in best
+    )
     return Recommended(user, products, (perf_counter() - began) * 1000)
 
 

@@ -20,16 +20,16 @@ from trainer.errors import DataError
 from trainer.jobs.data import HistoriesData, InteractionsData
 from trainer.jobs.schema import DataJob, NextItemJob, TrainJob
 from trainer.learning.batches import shuffled_batches
-from trainer.learning.loop import Group, Pace, train
+from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.learning.next_item_loss import Example, batch_loss, make_batch
 from trainer.measures.ranks import TOP
 from trainer.models.ease import learn_links
 from trainer.models.history_scorer import Scorer, load_scorer, save_scorer
-from trainer.models.text_encoder import Beginning, Hidden, TextEncoder, find_model
+from trainer.models.text_encoder import Hidden, TextEncoder, UntrainedOutputs, find_model
 from trainer.task import Amount, Command, OnStep, Outcome
 from trainer.tasks.next_item_ranking import (
+    CatalogueTexts,
     HeldOutTrips,
-    Texts,
     collect_test,
     count_learned,
     distinct_texts,
@@ -52,7 +52,7 @@ class NextItem:
 
     job: NextItemJob
     snapshot: Snapshot
-    texts: Texts
+    texts: CatalogueTexts
     encoder: TextEncoder
     learn: Trips
     test_trips: Trips
@@ -96,8 +96,8 @@ class NextItem:
         vectors_ED = self._begin().vectors_ED
         return ReadyNextItem(self, self.saved or self._fresh_scorer(vectors_ED), vectors_ED, None)
 
-    def _begin(self) -> Beginning:
-        return self.encoder.begin(self.texts.distinct, self.job.model.cache)
+    def _begin(self) -> UntrainedOutputs:
+        return self.encoder.run_untrained(self.texts.distinct, self.job.model.cache)
 
     def _fresh_scorer(self, before_ED: Tensor) -> Scorer:
         centre_D = before_ED[torch.from_numpy(self.texts.of_item)].mean(0)
@@ -224,5 +224,9 @@ def train_on_trips(
 
     batches = shuffled_batches(len(examples), job.batch, job.epochs, rng)
     train(
-        [Group(encoder.parameters(), job.lr)], batches, loss_of, Pace(job.warmup, job.weight_decay, job.clip), on_step
+        [ParameterGroup(encoder.parameters(), job.lr)],
+        batches,
+        loss_of,
+        Schedule(job.warmup, job.weight_decay, job.clip),
+        on_step,
     )

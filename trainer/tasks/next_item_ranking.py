@@ -30,7 +30,7 @@ POPULARITY = "popularity"
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class CatalogueTexts:
     """The distinct texts of a catalogue, in order of the alphabet, and which of them each item has."""
 
     distinct: tuple[str, ...]
@@ -51,9 +51,9 @@ class HeldOutTrips:
     repeats: bool  # an item of the history may come again
 
 
-def distinct_texts(catalogue: Catalogue) -> Texts:
+def distinct_texts(catalogue: Catalogue) -> CatalogueTexts:
     distinct, of_item = np.unique(np.array(catalogue.texts, dtype=np.str_), return_inverse=True)
-    return Texts(tuple(str(text) for text in distinct), of_item.astype(np.int64))
+    return CatalogueTexts(tuple(str(text) for text in distinct), of_item.astype(np.int64))
 
 
 def count_learned(snapshot: Snapshot) -> sparse.csr_array:
@@ -62,7 +62,7 @@ def count_learned(snapshot: Snapshot) -> sparse.csr_array:
     return count_pairs(purchases.user[rows], purchases.item[rows], len(snapshot.catalogue))
 
 
-def collect_test(snapshot: Snapshot, trips: Trips, texts: Texts, settings: ScoreJob) -> HeldOutTrips:
+def collect_test(snapshot: Snapshot, trips: Trips, texts: CatalogueTexts, settings: ScoreJob) -> HeldOutTrips:
     """Gather what is known before each test trip."""
     purchases, items = snapshot.purchases, len(snapshot.catalogue)
     top = max(settings.bag_items, settings.near_items)
@@ -100,7 +100,9 @@ def score_without_text(snapshot: Snapshot, test: HeldOutTrips, factors: int) -> 
         yield FACTORS, fit_factors(count_NI, factors).score(sparse.csr_array(test.counts_UI))
 
 
-def score_items(snapshot: Snapshot, texts: Texts, scorer: Scorer, vectors_ED: Tensor, test: HeldOutTrips) -> Scores:
+def score_items(
+    snapshot: Snapshot, texts: CatalogueTexts, scorer: Scorer, vectors_ED: Tensor, test: HeldOutTrips
+) -> Scores:
     """Score texts once, then items: two items of one text and one popularity tie exactly."""
     links_II = link_weights(scorer, snapshot.catalogue)
     with torch.inference_mode():
@@ -114,7 +116,7 @@ def link_weights(scorer: Scorer, catalogue: Catalogue) -> sparse.csr_array | Non
 
 def score_texts(
     score_UE: Tensor,
-    texts: Texts,
+    texts: CatalogueTexts,
     popularity_I: npt.NDArray[np.float64],
     scorer: Scorer,
     recent_UI: sparse.csr_array,

@@ -16,7 +16,7 @@ from trainer.data.words import word_overlap
 from trainer.errors import DataError, ModelError
 from trainer.jobs.schema import RelevanceJob
 from trainer.learning.batches import batches_by_length
-from trainer.learning.loop import Group, Pace, train
+from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.learning.pair_loss import pair_loss
 from trainer.learning.weight_averaging import average_fits
 from trainer.measures.bootstrap import Sliced, statistic_intervals
@@ -24,21 +24,21 @@ from trainer.measures.pair_metrics import best_threshold
 from trainer.measures.pair_predictions import (
     class_numbers,
     dense,
-    judge,
-    judged_metrics,
-    judged_statistic,
-    judged_table,
+    predict,
+    prediction_metrics,
+    prediction_statistic,
+    prediction_table,
     predictions,
 )
 from trainer.measures.per_example import aggregate
 from trainer.models.calibration import Calibration, fit_logistic, fit_temperature
-from trainer.models.cross_encoder import PairModel, load_head
+from trainer.models.cross_encoder import CrossEncoder, load_head
 from trainer.models.label_scale import (
     CLASSES,
     GRADES,
     SETTINGS,
-    Saved,
-    Scale,
+    LabelScale,
+    RelevanceSettings,
     check_grades,
     choose_scale,
     load_settings,
@@ -63,9 +63,9 @@ class Relevance:
 
     job: RelevanceJob
     pairs: Pairs
-    scale: Scale
-    model: PairModel
-    saved: Saved | None
+    scale: LabelScale
+    model: CrossEncoder
+    saved: RelevanceSettings | None
 
     @property
     def card(self) -> DataCard:
@@ -111,10 +111,10 @@ class Relevance:
             return pair_loss(self.model.score(tokens, places), wanted[chosen], weights[chosen])
 
         groups = [
-            Group(self.model.backbone_parameters(), settings.lr),
-            Group(self.model.head_parameters(), settings.head_lr),
+            ParameterGroup(self.model.backbone_parameters(), settings.lr),
+            ParameterGroup(self.model.head_parameters(), settings.head_lr),
         ]
-        pace = Pace(settings.warmup, settings.weight_decay, settings.clip)
+        pace = Schedule(settings.warmup, settings.weight_decay, settings.clip)
 
         def fit_once(on_step: OnStep) -> None:
             batches = batches_by_length(tokens.lengths, settings.batch, settings.epochs, rng)
@@ -147,23 +147,25 @@ class Relevance:
             weights = len(rows) / (len(counts) * counts[place])
         return weights.astype(np.float32)
 
-    def _settle(self) -> Saved:
+    def _settle(self) -> RelevanceSettings:
         """Choose calibration and threshold on the valid rows; without any, outputs are taken as they are."""
         rows = self.pairs.rows(Part.VALID)
         settings = (self.job.model.max_tokens, self.model.pooling)
         if not len(rows):
-            return Saved(self.scale, Calibration(), Calibration(), 0.5, *settings)
+            return RelevanceSettings(self.scale, Calibration(), Calibration(), 0.5, *settings)
         output_NC = self.model.score_all(self.model.encode(*texts_of(self.pairs, rows)))
         if self.scale.kind == CLASSES:
             tempered = fit_temperature(output_NC, class_numbers(self.pairs, rows, self.scale, self.job.data.path))
-            return Saved(self.scale, tempered, Calibration(), 0.5, *settings)
-        return Saved(self.scale, *settle_outputs(output_NC[:, 0], self.pairs.label[rows], self.scale), *settings)
+            return RelevanceSettings(self.scale, tempered, Calibration(), 0.5, *settings)
+        return RelevanceSettings(
+            self.scale, *settle_outputs(output_NC[:, 0], self.pairs.label[rows], self.scale), *settings
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ReadyRelevance:
     task: Relevance
-    saved: Saved
+    saved: RelevanceSettings
     fresh: bool
 
     def score(self) -> Outcome:
@@ -171,10 +173,10 @@ class ReadyRelevance:
         task, name = self.task, TUNED if self.fresh else SAVED
         rows = task.pairs.rows(Part(task.job.part))
         output_NC = task.model.score_all(task.model.encode(*texts_of(task.pairs, rows)))
-        judged = judge(task.pairs, rows, output_NC, self.saved, task.job.data.path)
-        metrics = judged_metrics(judged, task.job.k)
-        table = judged_table(judged, task.job.k)
-        intervals = statistic_intervals(dense(task.pairs.query_id[rows]), judged_statistic(judged), REPLICATES)
+        judged = predict(task.pairs, rows, output_NC, self.saved, task.job.data.path)
+        metrics = prediction_metrics(judged, task.job.k)
+        table = prediction_table(judged, task.job.k)
+        intervals = statistic_intervals(dense(task.pairs.query_id[rows]), prediction_statistic(judged), REPLICATES)
         cost = {"ms_per_pair": self._time_pairs(rows), "model_mb": task.model.megabytes()}
         compared = {**self._baselines(rows), name: metrics}
         return Outcome(
@@ -198,10 +200,10 @@ class ReadyRelevance:
             value_N = np.array(values, dtype=np.str_)[rows]
             for value in np.unique(value_N).tolist():
                 places = np.flatnonzero(value_N == value)
-                judged = judge(pairs, rows[places], output_NC[places], saved, where)
+                judged = predict(pairs, rows[places], output_NC[places], saved, where)
                 query_N = dense(pairs.query_id[rows[places]])
-                intervals = statistic_intervals(query_N, judged_statistic(judged), SLICE_REPLICATES)
-                found.setdefault(column, {})[value] = Sliced(judged_metrics(judged, self.task.job.k), intervals)
+                intervals = statistic_intervals(query_N, prediction_statistic(judged), SLICE_REPLICATES)
+                found.setdefault(column, {})[value] = Sliced(prediction_metrics(judged, self.task.job.k), intervals)
         return found
 
     def _baselines(self, rows: Ints) -> dict[str, dict[str, float]]:
@@ -209,8 +211,8 @@ class ReadyRelevance:
         task, scale = self.task, self.saved.scale
         if scale.kind == CLASSES:
             return {
-                BASE_RATE: judged_metrics(
-                    judge(task.pairs, rows, self._class_rates(rows), self.saved, task.job.data.path), 0
+                BASE_RATE: prediction_metrics(
+                    predict(task.pairs, rows, self._class_rates(rows), self.saved, task.job.data.path), 0
                 )
             }
         valid = task.pairs.rows(Part.VALID)
@@ -218,9 +220,9 @@ class ReadyRelevance:
         found = {}
         for name, output_of in ((BASE_RATE, lambda rows: np.zeros(len(rows))), (OVERLAP, self._overlap)):
             settings = settle_outputs(output_of(settled), task.pairs.label[settled], scale)
-            saved = Saved(scale, *settings, self.saved.max_tokens, self.saved.pooling)
-            judged = judge(task.pairs, rows, output_of(rows)[:, None], saved, task.job.data.path)
-            found[name] = judged_metrics(judged, task.job.k)
+            saved = RelevanceSettings(scale, *settings, self.saved.max_tokens, self.saved.pooling)
+            judged = predict(task.pairs, rows, output_of(rows)[:, None], saved, task.job.data.path)
+            found[name] = prediction_metrics(judged, task.job.k)
         return found
 
     def _class_rates(self, rows: Ints) -> Floats:
@@ -259,7 +261,7 @@ def load(job: RelevanceJob, *, training: bool) -> Relevance:
         model_job = model_job.model_copy(update={"max_tokens": saved.max_tokens, "pooling": saved.pooling})
     _check_labels(job, pairs, scale)
     torch.manual_seed(job.seed)  # adapters and the head are drawn
-    model = PairModel(source, model_job, scale.outputs, job.train.layers if training else None)
+    model = CrossEncoder(source, model_job, scale.outputs, job.train.layers if training else None)
     if saved is not None:
         load_head(model)
     return Relevance(job, pairs, scale, model, saved)
@@ -270,7 +272,7 @@ def texts_of(pairs: Pairs, rows: Ints) -> tuple[list[str], list[str]]:
     return queries, [pairs.products[place] for place in pairs.product_id[rows].tolist()]
 
 
-def settle_outputs(output_N: Floats, label_N: Floats, scale: Scale) -> tuple[Calibration, Calibration, float]:
+def settle_outputs(output_N: Floats, label_N: Floats, scale: LabelScale) -> tuple[Calibration, Calibration, float]:
     """Fit grades and chances to the valid rows' labels, and the threshold to their relevance."""
     relevant_N = label_N >= scale.relevant
     certainty = fit_logistic(output_N, relevant_N.astype(np.float64))
@@ -278,18 +280,18 @@ def settle_outputs(output_N: Floats, label_N: Floats, scale: Scale) -> tuple[Cal
     return fit_logistic(output_N, scale.shares(label_N)), certainty, threshold
 
 
-def _scale_of(job: RelevanceJob, pairs: Pairs) -> Scale:
+def _scale_of(job: RelevanceJob, pairs: Pairs) -> LabelScale:
     return choose_scale(pairs.label[pairs.rows(Part.TRAIN)], pairs.classes, job.target, job.relevant, job.data.path)
 
 
-def _check_labels(job: RelevanceJob, pairs: Pairs, scale: Scale) -> None:
+def _check_labels(job: RelevanceJob, pairs: Pairs, scale: LabelScale) -> None:
     if scale.kind == CLASSES:
         class_numbers(pairs, np.arange(len(pairs)), scale, job.data.path)
     else:
         check_grades(pairs.label, scale, job.data.path)
 
 
-def _start_head(model: PairModel, scale: Scale, wanted: Tensor, seed: int) -> None:
+def _start_head(model: CrossEncoder, scale: LabelScale, wanted: Tensor, seed: int) -> None:
     """Draw the new layer, and let it say the base rate at first."""
     torch.manual_seed(seed)
     torch.nn.init.normal_(model.head.weight, std=0.02)

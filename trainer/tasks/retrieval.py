@@ -20,25 +20,25 @@ from trainer.jobs.schema import RetrievalJob
 from trainer.learning.batches import shuffled_batches
 from trainer.learning.contrastive_loss import contrast_loss, make_contrast
 from trainer.learning.hard_negatives import Known, mine_negatives
-from trainer.learning.loop import Group, Pace, train
+from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.measures.per_example import aggregate
 from trainer.models.hybrid_search import (
     SETTINGS,
-    Catalogue,
     Found,
-    Settings,
+    SearchedProducts,
+    SearchSettings,
     load_settings,
     make_engine,
     save_search,
 )
-from trainer.models.text_encoder import Beginning, TextEncoder, find_model, unit
+from trainer.models.text_encoder import TextEncoder, UntrainedOutputs, find_model, unit
 from trainer.task import Amount, Command, OnStep, Outcome
 from trainer.tasks.retrieval_questions import (
     DEEP,
     NO_QUESTIONS,
     TOP,
+    EncodedTexts,
     Questions,
-    Texts,
     answer,
     ask,
     ask_part,
@@ -67,12 +67,12 @@ class Retrieval:
 
     job: RetrievalJob
     pairs: Pairs
-    texts: Texts
+    texts: EncodedTexts
     learnt_N: Ints  # rows of relevant pairs
     asked: Questions
     chosen_on: Questions  # the valid rows' questions, perhaps none
     encoder: TextEncoder
-    saved: Settings | None
+    saved: SearchSettings | None
 
     @property
     def card(self) -> DataCard:
@@ -110,10 +110,10 @@ class Retrieval:
         saved = self.saved or self._settings(vectors_ED, self.chosen_on)
         return ReadyRetrieval(self, saved, vectors_ED, None, None)
 
-    def _begin(self) -> Beginning:
-        return self.encoder.begin(self.texts.all_E, self.job.model.cache)
+    def _begin(self) -> UntrainedOutputs:
+        return self.encoder.run_untrained(self.texts.all_E, self.job.model.cache)
 
-    def _train(self, beginning: Beginning, on_step: OnStep) -> None:
+    def _train(self, beginning: UntrainedOutputs, on_step: OnStep) -> None:
         job, rng = self.job.train, np.random.default_rng(self.job.seed)
         query_N = self.pairs.query_id[self.learnt_N]
         text_N = self.texts.of_product[self.pairs.product_id[self.learnt_N]]
@@ -128,10 +128,12 @@ class Retrieval:
             text_CD = self.encoder.encode(hidden, self.texts.products(contrast.texts_C))
             return contrast_loss(query_QD, text_CD, contrast, job.temperature)
 
-        groups = [Group(self.encoder.parameters(), job.lr)]
-        train(groups, batches, loss_of, Pace(job.warmup, job.weight_decay, job.clip), on_step)
+        groups = [ParameterGroup(self.encoder.parameters(), job.lr)]
+        train(groups, batches, loss_of, Schedule(job.warmup, job.weight_decay, job.clip), on_step)
 
-    def _mine(self, beginning: Beginning, query_N: Ints, text_N: Ints, known: Known, rng: np.random.Generator) -> Ints:
+    def _mine(
+        self, beginning: UntrainedOutputs, query_N: Ints, text_N: Ints, known: Known, rng: np.random.Generator
+    ) -> Ints:
         unit_ED = unit(beginning.vectors_ED)
         product_texts = self.texts.all_E[self.texts.queries :]
         engine = make_engine(unit_ED[self.texts.queries :], product_texts)
@@ -148,7 +150,7 @@ class Retrieval:
             rng=rng,
         )
 
-    def _settings(self, vectors_ED: Tensor, chosen_on: Questions) -> Settings:
+    def _settings(self, vectors_ED: Tensor, chosen_on: Questions) -> SearchSettings:
         weight = self.job.search.weight
         if weight is None:
             weight = EVEN
@@ -156,7 +158,7 @@ class Retrieval:
                 answered = answer(self.pairs, self.texts, chosen_on, vectors_ED, self.job.search.top)
                 gained = [self._ndcg(chosen_on, answered.fused(float(one))) for one in WEIGHTS]
                 weight = round(float(WEIGHTS[int(np.argmax(gained))]), 2)
-        return Settings(self.encoder.max_tokens, self.job.search.top, weight, self.job.data.spelling)
+        return SearchSettings(self.encoder.max_tokens, self.job.search.top, weight, self.job.data.spelling)
 
     @staticmethod
     def _ndcg(asked: Questions, found: Sequence[Found]) -> float:
@@ -172,10 +174,10 @@ class Retrieval:
 @dataclass(frozen=True, slots=True)
 class ReadyRetrieval:
     task: Retrieval
-    settings: Settings
+    settings: SearchSettings
     vectors_ED: Tensor
-    beginning: Beginning | None  # before training, where there was any
-    before: Settings | None
+    beginning: UntrainedOutputs | None  # before training, where there was any
+    before: SearchSettings | None
 
     def score(self) -> Outcome:
         """Ask every question of the whole catalogue, beside what needs no training."""
@@ -203,7 +205,7 @@ class ReadyRetrieval:
         task.encoder.save(folder)
         unit_ID, texts = catalogue_of(task.pairs, task.texts, task.asked, self.vectors_ED)
         keys = tuple(task.pairs.product_keys[product] for product in task.asked.products_I.tolist())
-        save_search(self.settings, Catalogue(keys, tuple(texts)), unit_ID, folder)
+        save_search(self.settings, SearchedProducts(keys, tuple(texts)), unit_ID, folder)
 
     def _time_queries(self) -> float:
         """Give the median milliseconds from a query's text to its ten products; the catalogue is indexed."""
@@ -252,7 +254,7 @@ def _drawn(pairs: Pairs, job: RetrievalJob) -> Ints:
     return np.sort(np.random.default_rng(job.seed).permutation(good)[: job.train.pairs])
 
 
-def _collect_texts(pairs: Pairs, learnt_N: Ints, *asked: Questions) -> Texts:
+def _collect_texts(pairs: Pairs, learnt_N: Ints, *asked: Questions) -> EncodedTexts:
     """Number the distinct texts of the products that are learnt from, refused to a learnt query, or asked for."""
     train = pairs.rows(Part.TRAIN)
     beside = train[np.isin(pairs.query_id[train], pairs.query_id[learnt_N])]
@@ -260,4 +262,4 @@ def _collect_texts(pairs: Pairs, learnt_N: Ints, *asked: Questions) -> Texts:
     distinct, place = np.unique(np.array([pairs.products[product] for product in products]), return_inverse=True)
     of_product = np.full(len(pairs.products), -1)
     of_product[products] = place
-    return Texts((*pairs.queries, *(str(text) for text in distinct)), len(pairs.queries), of_product)
+    return EncodedTexts((*pairs.queries, *(str(text) for text in distinct)), len(pairs.queries), of_product)

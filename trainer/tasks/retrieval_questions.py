@@ -19,7 +19,7 @@ from trainer.measures.ranked_lists import Ranked, rank_metrics
 from trainer.models.hybrid_search import (
     Engine,
     Found,
-    Settings,
+    SearchSettings,
     fuse,
     make_engine,
 )
@@ -33,7 +33,7 @@ TOP, DEEP = 10, 50
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class EncodedTexts:
     """What the encoder reads: every query, then the distinct texts of the products that matter here."""
 
     all_E: tuple[str, ...]
@@ -84,7 +84,7 @@ def ask_part(pairs: Pairs, part: Part, relevant_from: float) -> Questions:
     return Questions(queries_Q, relevant if len(queries_Q) else [], products_I, good[first])
 
 
-def judged_before(pairs: Pairs, texts: Texts, relevant_from: float) -> Known:
+def judged_before(pairs: Pairs, texts: EncodedTexts, relevant_from: float) -> Known:
     """Collect what the train rows say: which texts are relevant to a query, and which are not."""
     rows = pairs.rows(Part.TRAIN)
     text = texts.of_product[pairs.product_id[rows]]
@@ -98,7 +98,7 @@ def judged_before(pairs: Pairs, texts: Texts, relevant_from: float) -> Known:
     return Known(relevant, count, refused)
 
 
-def answer(pairs: Pairs, texts: Texts, asked: Questions, vectors_ED: Tensor, top: int) -> Answered:
+def answer(pairs: Pairs, texts: EncodedTexts, asked: Questions, vectors_ED: Tensor, top: int) -> Answered:
     """Give both lists for every question."""
     engine = make_engine(*catalogue_of(pairs, texts, asked, vectors_ED))
     unit_QD = unit(vectors_ED[torch.from_numpy(asked.queries_Q)])
@@ -108,13 +108,13 @@ def answer(pairs: Pairs, texts: Texts, asked: Questions, vectors_ED: Tensor, top
     )
 
 
-def ask(engine: Engine, encoder: TextEncoder, query: str, settings: Settings) -> Found:
+def ask(engine: Engine, encoder: TextEncoder, query: str, settings: SearchSettings) -> Found:
     """Answer one query from its text alone."""
     (unit_D,) = unit(encoder.embed([query]))
     return fuse(engine.by_vector(unit_D, settings.top), engine.by_words(query, settings.top), settings.weight)
 
 
-def catalogue_of(pairs: Pairs, texts: Texts, asked: Questions, vectors_ED: Tensor) -> tuple[Vectors, list[str]]:
+def catalogue_of(pairs: Pairs, texts: EncodedTexts, asked: Questions, vectors_ED: Tensor) -> tuple[Vectors, list[str]]:
     """Give the unit vectors and texts of a catalogue's products."""
     places = texts.products(texts.of_product[asked.products_I])
     return unit(vectors_ED[places]), [pairs.products[product] for product in asked.products_I.tolist()]

@@ -33,7 +33,7 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Advance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    pace = Pace()
+    pace = Speed()
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total, speed="", note="")
 
@@ -46,7 +46,7 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Advance]:
 
 def _lines(title: str, total: int, unit: str) -> Advance:
     last = monotonic()
-    pace = Pace()
+    pace = Speed()
 
     def advance(count: int, note: str) -> None:
         nonlocal last
@@ -69,7 +69,7 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-class Pace:
+class Speed:
     """Counts from the first step's end: what was prepared before it is no part of the speed."""
 
     def __init__(self) -> None:
