@@ -9,6 +9,7 @@ PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pyar
 
 
 def describe_environment(threads: int) -> dict[str, str | int]:
+    """Give versions, machine and commit as flat facts."""
     facts: dict[str, str | int] = {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -43,6 +43,8 @@ MODEL = "model"
 
 @dataclass(frozen=True, slots=True)
 class Finished:
+    """What a job that went through has to show."""
+
     result: Result
     compared: Mapping[str, Mapping[str, float]]
     name: str  # of the scored model among `compared`

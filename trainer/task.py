@@ -16,6 +16,8 @@ Command = Literal["fit", "evaluate"]
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
+    """What a fit tells of one step."""
+
     step: int  # from 1
     loss: float  # nats a target
     lr: float
@@ -32,6 +34,8 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """What scoring a model gives: metrics, the table they are means of, and what stands beside it."""
+
     name: str  # of the scored model among `compared`
     metrics: dict[str, float]
     compared: dict[str, dict[str, float]]  # scorer -> metrics, on the same examples
@@ -47,7 +51,9 @@ OnStep = Callable[[StepReport], None]
 class Ready(Protocol):
     """A model ready to be scored and saved."""
 
-    def score(self) -> Outcome: ...
+    def score(self) -> Outcome:
+        """Measure the model on the part of the data that the job names."""
+        ...
 
     def save(self, folder: Path) -> None:
         """Write a model folder that `evaluate` reads."""
@@ -58,7 +64,9 @@ class Task(Protocol):
     """A job's data and model, loaded and checked; nothing computed yet."""
 
     @property
-    def card(self) -> DataCard: ...
+    def card(self) -> DataCard:
+        """Say what the data are."""
+        ...
 
     def facts(self) -> Mapping[str, str | int | float | bool]:
         """Give what decides the numbers beside the job file: digests, frozen layers."""
@@ -68,9 +76,13 @@ class Task(Protocol):
         """Say in words what was done, for the summary."""
         ...
 
-    def amount(self) -> Amount: ...
+    def amount(self) -> Amount:
+        """Say how much a fit has to do."""
+        ...
 
-    def fit(self, on_step: OnStep) -> Ready: ...
+    def fit(self, on_step: OnStep) -> Ready:
+        """Train the model in place, telling *on_step* after each step; raise FloatingPointError for a lost loss."""
+        ...
 
     def take_saved(self) -> Ready:
         """Take the model as it was loaded."""

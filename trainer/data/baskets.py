@@ -42,7 +42,7 @@ def take_baskets(job: InteractionsData, found: Interactions) -> Snapshot:
         purchases = _select(purchases, ended)
         if not len(purchases):
             raise DataError(f"{job.path}: the valid split is empty: nothing lies before the test")
-    use = _hold_out(purchases, job.holdout)
+    use = _hold_out(purchases, job.holdout)  # before rare items go: the test has no say in what is rare
     common = _common(purchases, use, len(found.catalogue), job.cleaning.min_users)
     dropped[RARE] = int(np.count_nonzero(~common[purchases.item]))
     catalogue, purchases, use = _without_rare(found.catalogue, purchases, use, common)

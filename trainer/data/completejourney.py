@@ -60,6 +60,8 @@ EXPLAINED = {
 
 @dataclass(frozen=True, slots=True)
 class Options:
+    """Where the baskets are cut."""
+
     test_from: date = TEST_FROM
     until: date | None = None  # the first day left out
     min_households: int = 10  # an item bought by fewer before the split is left out

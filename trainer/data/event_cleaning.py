@@ -103,6 +103,7 @@ def clean_events(job: InteractionsData, texts: ItemTexts, users: frozenset[str] 
                 prices.add(rows["price"].to_numpy()[sold])
                 _spill(rows, writers)
         limit = job.cleaning.outliers
+        # Only now: a fence needs every row, and the rows were on the disk before the last one was read.
         fences = Fences(np.inf, np.inf) if limit is None else Fences(values.fence(limit), prices.fence(limit))
         pace, known = LogHistogram(), texts.known()
         banned = texts.matching(job.cleaning.not_groups, job.cleaning.not_texts)
@@ -195,6 +196,7 @@ def _spill(rows: pa.Table, writers: Sequence[Any]) -> None:
         writers[0].write_table(rows)
         return
     coded = rows["user"].combine_chunks().dictionary_encode()
+    # By a hash of the id: cancellations, robots and duplicates are told from all rows of a user, wherever they stood.
     home = np.array([crc32(name.encode()) % len(writers) for name in coded.dictionary.to_pylist()] or [0])
     place = home[coded.indices.to_numpy(zero_copy_only=False)]
     for number in np.unique(place).tolist():
@@ -242,6 +244,7 @@ def _judge_users(
     tally.take(kept, NO_TEXT, ~known[part.item])
     if rules.duplicates:
         tally.take(kept, DUPLICATE, _repeats(part))
+    # Found while cancellations are still there, taken out after them: each counts under its own reason.
     reversed_rows = _find_reversed(part, kept)
     tally.take(kept, CANCELLATION, part.cancels)
     tally.take(kept, REVERSED, reversed_rows)
@@ -348,5 +351,6 @@ def _count_kept(part: UserEvents, ids: Sequence[str], tally: Tally) -> None:
         digest = sha256(f"{part.user_ids[int(part.user[begin])].as_py()}\x1d".encode())
         digest.update("".join(names[order[begin:end]]).encode())
         digest.update(numbers[begin:end].tobytes())
+        # A sum of digests: in whatever order users come, and over however many parts, it is the same.
         tally.digest = (tally.digest + int.from_bytes(digest.digest())) % (1 << 256)
     tally.users += len(starts)

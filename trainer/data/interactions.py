@@ -140,4 +140,5 @@ def _number(column: Any) -> tuple[tuple[str, ...], Ints]:
 
 
 def iso_day(time: int) -> str:
+    """Give the day of a time in microseconds since 1970."""
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time)).date().isoformat()

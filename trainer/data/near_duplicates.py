@@ -49,7 +49,7 @@ def _lead(texts: Sequence[str]) -> list[str]:
         some = texts[start : start + TEXTS_AT_A_TIME]
         grams = [trigrams(text) for text in some]
         for text, own, bands in zip(some, grams, _bands(grams).tolist(), strict=True):
-            keys = list(enumerate(bands)) if own else []
+            keys = list(enumerate(bands)) if own else []  # a text without a trigram resembles nothing
             known = (one for key in keys for one in leaders.get(key, ()))
             near = next((name for name, others in known if _similar(own, others)), None)
             if near is None:
@@ -60,7 +60,7 @@ def _lead(texts: Sequence[str]) -> list[str]:
 
 
 def _similar(one: frozenset[int], other: frozenset[int]) -> bool:
-    shared = len(one & other)
+    shared = len(one & other)  # counted exactly: the bands only say who is worth comparing
     return shared >= NEAR * (len(one) + len(other) - shared)
 
 
@@ -70,7 +70,9 @@ def _bands(grams: Sequence[frozenset[int]]) -> Hashes:
     flat = np.fromiter((gram for own in grams for gram in own or (0,)), dtype=np.uint64, count=int(sizes.sum()))
     factor, shift = _DRAWN
     with np.errstate(over="ignore"):  # it is meant to wrap
+        # An odd factor is one-to-one on 64 bits; the upper ones are well mixed.
         hashed = (flat * (factor | np.uint64(1)) + shift) >> np.uint64(33)
+    # Two sets share their smallest hash as often as they share elements: the chance is their Jaccard similarity.
     smallest = np.minimum.reduceat(hashed, np.concatenate([[0], np.cumsum(sizes)[:-1]]), axis=1)
     folded = np.zeros((BANDS, len(grams)), dtype=np.uint64)
     for row in range(ROWS):

@@ -39,6 +39,7 @@ def _count_inside(purchases: Purchases, learn: Trips, test: Trips) -> int:
     tested, learnt = _bought_before(purchases, test), _bought_before(purchases, learn.take(_some(len(learn))))
     if len(tested) < FEWEST:
         return 0
+    # Too few learnt from to tell what is usual: then nearly all alone counts as odd.
     usual = float(learnt.mean()) if len(learnt) >= FEWEST else 1.0
     share = float(tested.mean())
     return int(tested.sum()) if share >= NEARLY_ALL or share > usual + MORE_THAN_LEARNT else 0
@@ -80,9 +81,11 @@ def _count_followed(snapshot: Snapshot, learn: Trips, test: Trips) -> int:
         row = np.asarray(steps[before[trip]].sum(axis=0)).ravel()
         best = set(np.argsort(-row, kind="stable")[:TOP].tolist()) if len(before[trip]) else favourites
         wanted = chosen.bought(trip).tolist()
+        # Only what the chain has seen follow counts: of unseen steps all items are equally likely.
         hits += sum(item in best and row[item] > 0 for item in wanted)
         plain += sum(item in favourites for item in wanted)
         total += len(wanted)
+    # Both: a chain that beats a dull catalogue is no leak, nor one that hits what everybody buys.
     far = hits > CERTAIN * total and hits > FAR_ABOVE * plain
     return hits if total >= FEWEST and far else 0
 

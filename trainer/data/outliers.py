@@ -17,6 +17,8 @@ class LogHistogram:
         self.counts = np.zeros((HIGHEST - LOWEST) * BINS_A_FACTOR_OF_TEN, dtype=np.int64)
 
     def add(self, values: Floats) -> None:
+        """Count some values, those that are positive numbers."""
+        # Logarithms: amounts and prices are skewed; a fence on their own scale would cut the dear half of any shop.
         known = values[np.isfinite(values) & (values > 0)]
         place = ((np.log10(known) - LOWEST) * BINS_A_FACTOR_OF_TEN).astype(np.int64)
         self.counts += np.bincount(np.clip(place, 0, len(self.counts) - 1), minlength=len(self.counts))

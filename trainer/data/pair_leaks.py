@@ -41,6 +41,7 @@ def _count_near(queries: Sequence[str], products: Sequence[str], parts: Parts) -
     is_test = parts == PART_NUMBER[Part.TEST]
     both = set(query[is_test].tolist()) & set(query[~is_test].tolist())
     rows = np.flatnonzero(np.isin(query, list(both)))
+    # Products only of rows whose queries meet on both sides: most pairs need no second comparison.
     product = _grouped([products[row] for row in rows.tolist()])
     return count_shared(list(zip(query[rows].tolist(), product.tolist(), strict=True)), parts[rows])
 

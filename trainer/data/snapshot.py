@@ -62,6 +62,8 @@ class Purchases:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
+    """What a next-item model learns from and is tested on."""
+
     catalogue: Catalogue
     purchases: Purchases
     use: Uses  # of each purchase

@@ -29,6 +29,7 @@ class Spelling:
         if lower in self.words or IDEOGRAPHS.search(word):
             return word
         if lower not in self.met:
+            # One edit before two words in one, and that before two edits: the likelier slip first.
             self.met[lower] = self._nearest(lower, 1, TRUSTED_NEAR) or self._parted(lower) or self._far(lower) or lower
         return word if self.met[lower] == lower else self.met[lower]
 

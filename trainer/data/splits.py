@@ -16,6 +16,8 @@ Parts = npt.NDArray[np.int8]
 
 
 class Part(Enum):
+    """What a row is for."""
+
     TRAIN = "train"
     VALID = "valid"
     TEST = "test"
@@ -37,6 +39,7 @@ def split_by_name(names: Sequence[str], job: SplitJob) -> Parts:
 
 
 def _place(name: str, job: SplitJob) -> np.int8:
+    # Not Python's own hash: it is another in every process. The seed is in it, so that a second split is independent.
     digest = blake2b(f"{job.seed}\x1f{name}".encode(), digest_size=8).digest()
     share = int.from_bytes(digest) / 2**64
     if share < job.test:
@@ -51,6 +54,7 @@ def split_by_time(times: Ints, job: SplitJob) -> Parts:
     """
     if not len(times):
         return np.empty(0, dtype=np.int8)
+    # Boundaries are times, not places in the table: rows of one moment would else stand on both sides and tell.
     ordered = np.sort(times)
     test_from = find_boundary(ordered, job.test, job.test_from)
     valid_from = min(find_boundary(ordered, job.test + job.valid, job.valid_from), test_from)
@@ -58,6 +62,7 @@ def split_by_time(times: Ints, job: SplitJob) -> Parts:
 
 
 def find_boundary(ordered: Ints, share: float, day: date | None) -> int:
+    """Give the time from which the latest *share* of the rows lies, or where *day* begins."""
     if day is not None:
         return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * SECONDS_TO_TIME
     place = round(len(ordered) * (1 - share))
@@ -76,6 +81,7 @@ def split_by_column(where: str, names: Sequence[str | None]) -> Parts:
 
 
 def count_parts(parts: Parts) -> dict[str, int]:
+    """Give how many rows each part has."""
     return {part.value: int(np.count_nonzero(parts == number)) for part, number in PART_NUMBER.items()}
 
 

@@ -30,6 +30,8 @@ SAMPLE = 10_000  # texts looked at before a column is believed to be text
 
 @dataclass(frozen=True, slots=True)
 class Normalised:
+    """Texts in one form, and what was wrong with them."""
+
     texts: tuple[str, ...]
     changed: dict[str, int]  # what was wrong -> how many texts had it
 

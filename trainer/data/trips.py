@@ -25,9 +25,11 @@ class Trips:
         return len(self.user)
 
     def bought(self, trip: int) -> Ints:
+        """Give the items of one trip."""
         return self.items[self.starts[trip] : self.starts[trip + 1]]
 
     def take(self, chosen: Ints) -> "Trips":
+        """Give some of the trips, in the order they are named."""
         begins = self.starts[chosen]
         counts = self.starts[chosen + 1] - begins
         starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -44,6 +46,7 @@ class Histories:
     weights: Floats  # purchases, each halved every half-life
 
     def before(self, trip: int, top: int) -> tuple[Ints, Floats]:
+        """Give the heaviest *top* items before a trip, and their weights."""
         start, end = self.starts[trip], self.starts[trip + 1]
         part = slice(start, min(end, start + top))
         return self.items[part], self.weights[part]
@@ -66,6 +69,7 @@ def split_trips(purchases: Purchases, use: Uses, *, min_history_days: float) -> 
     trips, begins = _all_trips(purchases)
     first = np.full(len(purchases.user_ids), np.iinfo(np.int64).max)
     np.minimum.at(first, trips.user, trips.time)
+    # A first trip has nothing behind it: nothing could be learnt from it but popularity.
     behind = trips.time - first[trips.user]
     old_enough = (behind > 0) & (behind * purchases.step_days >= min_history_days)
     learn, test = np.flatnonzero((use[begins] == LEARN) & old_enough), np.flatnonzero(use[begins] == TARGET)
@@ -80,9 +84,11 @@ def collect_histories(purchases: Purchases, trips: Trips, *, half_life: float, t
     counts = ends - begins
     trip = np.repeat(np.arange(len(trips)), counts)
     row = np.arange(len(trip)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(begins, counts)
+    # Strictly earlier: what is bought in the same step belongs to the answer.
     age = (trips.time[trip] - purchases.time[row]) * purchases.step_days
     span = int(purchases.item.max()) + 1 if len(purchases) else 1
     pairs, place = np.unique(trip * span + purchases.item[row], return_inverse=True)
+    # Each purchase counts by its own age: a habit outweighs a whim, and an old habit a little less.
     weight = np.bincount(place, np.exp2(-age / half_life), len(pairs)).astype(np.float64)
     owner, item = np.divmod(pairs, span)
     order = np.lexsort((item, -weight, owner))

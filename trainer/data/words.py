@@ -19,7 +19,7 @@ def split_words(text: str) -> list[str]:
         for run in IDEOGRAPHS.finditer(word):
             if run.start() > rest:
                 found.append(stem(word[rest : run.start()]))
-            characters = run.group()
+            characters = run.group()  # no spaces part Chinese words, most of which have two characters
             found += [characters[place : place + 2] for place in range(max(1, len(characters) - 1))]
             rest = run.end()
         if rest < len(word):
@@ -29,6 +29,7 @@ def split_words(text: str) -> list[str]:
 
 def stem(word: str) -> str:
     """Cut the first ending that leaves a stem: boards and board, hose and hoses meet."""
+    # Crude, but the same for query and product: that they meet is all that is asked. The longest ending stands first.
     for ending in ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= SHORTEST_STEM:
             return word[: -len(ending)]

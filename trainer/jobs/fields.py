@@ -10,6 +10,8 @@ PACKAGED = "package:"
 
 
 class Section(BaseModel):
+    """A table of the job file: unknown keys fail, values are of the type they say."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 

@@ -5,11 +5,12 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 
-BATCHES_SORTED_TOGETHER = 50
+BATCHES_SORTED_TOGETHER = 50  # many enough that lengths agree, few enough that neighbours change between epochs
 
 
 def shuffled_batches(rows: int, batch: int, epochs: int, rng: np.random.Generator) -> list[Ints]:
     """Shuffle every epoch anew and cut it into batches as even as can be, none above the wanted size."""
+    # Even ones: where the batch's others are the negatives, a short last batch would be an easier question.
     batches = -(-rows // batch)
     return [part for _ in range(epochs) for part in np.array_split(rng.permutation(rows), batches)]
 
@@ -28,5 +29,6 @@ def batches_by_length(lengths: Ints, batch: int, epochs: int, rng: np.random.Gen
             rows = order[start : start + together]
             rows = rows[np.argsort(lengths[rows], kind="stable")]
             parts += np.array_split(rows, max(1, round(len(rows) / batch)))
+        # Shuffled once more: else every fifty batches would lead from short texts to long ones.
         batches += [parts[place] for place in rng.permutation(len(parts))]
     return batches

@@ -27,6 +27,8 @@ class Known:
     refused: Mapping[int, Sequence[int]]
 
     def are_relevant(self, query: Ints, text: Ints) -> npt.NDArray[np.bool_]:
+        """Say of pairs of a query and a text, arrays of one length, whether they are judged relevant."""
+        # One number a pair, found by bisection: a batch asks for its whole matrix of queries and texts at once.
         code = query * self.texts + text
         place = np.minimum(np.searchsorted(self.relevant, code), len(self.relevant) - 1)
         return np.asarray(self.relevant[place] == code)
@@ -50,7 +52,7 @@ def mine_negatives(
     relevant one's cosine (Moreira et al. 2024): what is nearer may well be relevant and only unjudged.
     """
     mined = np.full((len(query_N), each), NOTHING, dtype=np.int64)
-    order = np.argsort(query_N, kind="stable")
+    order = np.argsort(query_N, kind="stable")  # a query's pairs in a row: its candidates are looked for once
     candidates, candidate_query = np.empty(0, dtype=np.int64), NOTHING
     for place in order.tolist():
         query = int(query_N[place])
@@ -60,6 +62,8 @@ def mine_negatives(
         own = float(engine.unit_ID[text_N[place]] @ unit_QD[query])
         safe = candidates[cosines < margin * own]
         refused = np.array(known.refused.get(query, ()), dtype=np.int64)
+        # Drawn, not the nearest first: the nearest that nobody judged are the likeliest to be relevant. What a rater
+        # refused goes first, being surer than any distance.
         chosen = np.concatenate([rng.permutation(refused), rng.permutation(safe)])[:each]
         mined[place, : len(chosen)] = chosen
     return mined

@@ -23,6 +23,8 @@ class ParameterGroup:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
+    """How rates rise and fall, and what holds the weights back."""
+
     warmup: float  # share of the steps
     weight_decay: float
     clip: float  # largest gradient norm
@@ -36,6 +38,7 @@ def train(
     on_step: OnStep,
 ) -> None:
     """Step once a batch of row numbers, telling *on_step* after each; raise FloatingPointError for a lost loss."""
+    # Decay stands apart from the gradient (Loshchilov and Hutter 2019): large gradients do not weaken it.
     optimizer = torch.optim.AdamW(
         [{"params": list(group.parameters), "lr": group.lr} for group in groups], weight_decay=pace.weight_decay
     )
@@ -45,6 +48,7 @@ def train(
         for group, settings in zip(groups, optimizer.param_groups, strict=True):
             settings["lr"] = group.lr * share
         loss = loss_of(rows)
+        # Told before the step: after it every weight would be lost too, and the message would come a step late.
         value = float(loss.detach())
         if not np.isfinite(value):
             raise FloatingPointError(
@@ -56,13 +60,17 @@ def train(
 
 def schedule(step: int, steps: int, warmup: float) -> float:
     """Give the share of the learning rate at a step from 1: up over the warm-up, then straight down towards zero."""
+    # Adam's second moments rest on few gradients at first (Liu et al. 2020): early steps are kept short.
     rising = max(1, round(warmup * steps))
+    # The last step still has a share: at nought it would cost as much as any and change nothing.
     return min(step / rising, (steps - step + 1) / max(1, steps - rising + 1))
 
 
 def update(loss: Tensor, optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], clip: float) -> None:
     """Step down the gradient of *loss*, its norm cut at *clip*."""
+    # None, not nought: what a batch did not reach is left alone, neither decayed nor carried on by its momentum.
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    # One odd batch must not undo the others (Pascanu et al. 2013); the direction stays, all groups being cut together.
     torch.nn.utils.clip_grad_norm_(parameters, clip)
     optimizer.step()

@@ -12,19 +12,21 @@ def average_fits(
     fits: int, parameters: Sequence[torch.nn.Parameter], fit: Callable[[OnStep], None], on_step: OnStep
 ) -> None:
     """Fit several times from one start and leave the mean of the weights."""
+    # From one start, the order of rows alone being different, fits stay in one valley: there the mean of weights is a
+    # model, which between fits of different starts it is not.
     start = [parameter.detach().clone() for parameter in parameters]
     total = [torch.zeros_like(values) for values in start]
     taken = 0
 
     def count_on(report: StepReport) -> None:
         nonlocal taken
-        taken += 1
+        taken += 1  # counted through: curves of several fits would else be drawn over one another
         on_step(replace(report, step=taken))
 
     with torch.no_grad():
         for _ in range(fits):
             for parameter, values in zip(parameters, start, strict=True):
-                parameter.copy_(values)
+                parameter.copy_(values)  # in place: whoever holds the model sees the averaged one in the end
             with torch.enable_grad():
                 fit(count_on)
             for parameter, values in zip(parameters, total, strict=True):

@@ -14,7 +14,7 @@ from trainer.measures.per_example import PerExample
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-REPLICATES = 1000
+REPLICATES = 1000  # what percentile intervals ask for (Efron and Tibshirani 1993, 19.3)
 LEVEL = 0.95
 NUMBERS_AT_A_TIME = 2_000_000  # bounds the memory of the counts
 SEED = 20_240_229  # intervals of the same table are the same, whatever the job's seed
@@ -72,7 +72,7 @@ def slice_intervals(table: PerExample) -> dict[str, dict[str, dict[str, Interval
 
 
 def example_means(table: PerExample, rows: Ints) -> Floats:
-    """Give the (E, M) weighted means of each example over some rows."""
+    """Give the (E, M) weighted means of each example over some rows, examples by name."""
     ids = np.array(table.example_ids, dtype=np.str_)[rows]
     _, example = np.unique(ids, return_inverse=True)
     weights = table.weights[rows]
@@ -82,7 +82,9 @@ def example_means(table: PerExample, rows: Ints) -> Floats:
 
 
 def mean_intervals(means_EM: Floats) -> list[Interval]:
-    """Give the interval of the mean of each column."""
+    """Give the interval of the mean of each column of (E, M) values, an example being drawn whole."""
+    # Examples are drawn, never rows: rows of one user or query resemble one another, and intervals of rows come out
+    # too narrow. All metrics share the draws, which costs one product of matrices.
     counts = list(resampled_counts(len(means_EM)))
     means_RM = np.concatenate([counts_RE @ means_EM / len(means_EM) for counts_RE in counts])
     return [percentile_interval(column) for column in means_RM.T]
@@ -95,6 +97,7 @@ def resampled_counts(examples: int, replicates: int = REPLICATES) -> list[Floats
     sizes = [min(rows, replicates - start) for start in range(0, replicates, rows)]
     blocks = []
     for size in sizes:
+        # Each replicate counts in a range of its own, so that one bincount serves the block.
         drawn = rng.integers(0, examples, (size, examples)) + np.arange(size)[:, None] * examples
         blocks.append(np.bincount(drawn.ravel(), minlength=size * examples).reshape(size, examples).astype(np.float64))
     return blocks
@@ -110,6 +113,7 @@ def statistic_intervals(
     rng = np.random.default_rng(SEED)
     examples = int(example_N.max()) + 1
     seen: dict[str, list[float]] = {}
+    # Weights in place of copies of rows: nothing is sorted or gathered anew.
     for _ in range(replicates):
         count_E = np.bincount(rng.integers(0, examples, examples), minlength=examples)
         for name, value in statistic(count_E[example_N].astype(np.float64)).items():
@@ -119,5 +123,6 @@ def statistic_intervals(
 
 
 def percentile_interval(replicates: Floats) -> Interval:
+    """Give the middle 95 % of some replicates."""
     low, high = np.quantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Interval(float(low), float(high))

@@ -15,7 +15,7 @@ Bools = npt.NDArray[np.bool_]
 Statistic = Callable[[Floats], Mapping[str, float]]
 
 BINS = 10  # of the calibration error, each with as many pairs
-TINY = 1e-7
+TINY = 1e-7  # no chance is nearer to 0 or 1 where its logarithm is taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ def answer_metrics(answers: Answers) -> dict[str, float]:
 
     right, said = answers.relevant_N, answers.chance_N >= answers.threshold
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(right, said, average="binary", zero_division=0)
+    # Where a metric has no meaning (one class alone, say) it is left out, not set to nought: nought is a value.
     found = {
         "accuracy": float(metrics.accuracy_score(right, said)),
         "precision": float(precision),
@@ -109,6 +110,7 @@ def answer_statistic(answers: Answers) -> Statistic:
 
 
 def choice_statistic(choices: Choices) -> Statistic:
+    """Give the numbers of choice_metrics as a function of the pairs' weights."""
     right, chances = choices.class_N, choices.chance_NC
     classes, said = chances.shape[1], chances.argmax(axis=1)
     areas = [weighted_auc(right == one, chances[:, one]) for one in range(classes)]
@@ -135,11 +137,12 @@ def choice_statistic(choices: Choices) -> Statistic:
 
 def weighted_auc(relevant_N: Bools, score_N: Floats) -> Callable[[Floats], float]:
     """Give the chance that a relevant pair outscores another, ties counting half, as a function of weights."""
-    distinct, place_N = np.unique(score_N, return_inverse=True)
+    distinct, place_N = np.unique(score_N, return_inverse=True)  # sorted once, whatever the weights
 
     def area(weight_N: Floats) -> float:
         good = np.bincount(place_N, weight_N * relevant_N, len(distinct))
         bad = np.bincount(place_N, weight_N * ~relevant_N, len(distinct))
+        # Mann and Whitney's U over all pairs of a relevant and another: what lies below counts, of ties one half.
         whole = good.sum() * bad.sum()
         return float(good @ (np.cumsum(bad) - bad / 2) / whole) if whole else float("nan")
 
@@ -153,6 +156,7 @@ def weighted_spearman(one_N: Floats, other_N: Floats) -> Callable[[Floats], floa
     def correlation(weight_N: Floats) -> float:
         counts = [np.bincount(place_N, weight_N) for place_N in places]
         ranks = [(np.cumsum(count) - count / 2)[place_N] for count, place_N in zip(counts, places, strict=True)]
+        # Mid-ranks but for a half, which goes with the mean.
         first, second = (rank_N - np.average(rank_N, weights=weight_N) for rank_N in ranks)
         spread = np.sqrt((weight_N @ first**2) * (weight_N @ second**2))
         return float(weight_N @ (first * second) / spread) if spread else float("nan")
@@ -166,6 +170,9 @@ def calibration_error(happened_N: Floats, chance_N: Floats) -> float:
 
 
 def weighted_calibration_error(happened_N: Floats, chance_N: Floats) -> Callable[[Floats], float]:
+    """Give the expected calibration error as a function of weights; the bins stay those of the pairs themselves."""
+    # Bins of as many pairs each (Nixon et al. 2019): chances crowd at the ends, where bins of equal width would hold
+    # nearly all pairs in one and leave others to chance.
     edges = np.quantile(chance_N, np.linspace(0, 1, BINS + 1)[1:-1])
     bin_N = np.searchsorted(edges, chance_N, side="right")
 
@@ -178,6 +185,7 @@ def weighted_calibration_error(happened_N: Floats, chance_N: Floats) -> Callable
 
 def log_losses(relevant_N: Floats, chance_N: Floats) -> Floats:
     """Give each pair's cross-entropy in nats."""
+    # Who was certain and wrong pays 16 nats: infinity would make the mean say nothing of all others.
     safe_N = np.clip(chance_N, TINY, 1 - TINY)
     return np.asarray(-(relevant_N * np.log(safe_N) + (1 - relevant_N) * np.log(1 - safe_N)))
 
@@ -186,6 +194,7 @@ def best_threshold(relevant_N: Bools, chance_N: Floats) -> float:
     """Give the threshold with the highest F1 on these pairs, halfway between two predictions."""
     order = np.argsort(-chance_N, kind="stable")
     chance, right = chance_N[order], relevant_N[order]
+    # Twice the hits over what is said and what is right: F1 at every threshold in one pass.
     f1 = 2 * np.cumsum(right) / (np.arange(1, len(right) + 1) + right.sum())
     last = np.append(chance[:-1] > chance[1:], True)  # a threshold cannot part equal predictions
     place = int(np.argmax(np.where(last, f1, -1.0)))

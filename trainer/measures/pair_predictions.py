@@ -61,6 +61,7 @@ def predict(pairs: Pairs, rows: Ints, output_NC: Floats, saved: RelevanceSetting
 
 
 def class_numbers(pairs: Pairs, rows: Ints, scale: LabelScale, where: Path) -> Ints:
+    """Give each row's class as the model numbers them; raise ModelError for one it does not know."""
     return numbered_classes(pairs.label[rows], pairs.classes, scale, where)
 
 
@@ -74,6 +75,7 @@ def prediction_metrics(judged: PairPredictions, k: int) -> dict[str, float]:
 
 
 def prediction_statistic(judged: PairPredictions) -> Statistic:
+    """Give the metrics over pairs as a function of the pairs' weights, for resampling."""
     if judged.choices is not None:
         return choice_statistic(judged.choices)
     assert judged.answers is not None
@@ -86,7 +88,7 @@ def prediction_table(judged: PairPredictions, k: int) -> PerExample:
     query_N = pairs.query_id[rows]
     values = _row_values(judged)
     for name, value_Q in _list_metrics(judged, k).items():
-        values[name] = value_Q[dense(query_N)]
+        values[name] = value_Q[dense(query_N)]  # repeated: the mean over a query's rows is the query's value
     return PerExample(
         tuple(pairs.query_keys[query] for query in query_N.tolist()),
         {name: tuple(column[row] for row in rows.tolist()) for name, column in pairs.slices.items()},
@@ -154,5 +156,6 @@ def _list_metrics(judged: PairPredictions, k: int) -> dict[str, Floats]:
     order = np.lexsort((by_chance, -answers.chance_N, query_N))
     parts = np.split(order, np.flatnonzero(np.diff(query_N[order])) + 1)
     gains = [dict(zip(part.tolist(), gain_N[part].tolist(), strict=True)) for part in parts]
+    # At least 1: where the lowest grade already counts as relevant, a gain of nought would make all products so.
     least = int(whole_gains(np.array([scale.relevant]), scale.low)[0])
     return rank_metrics(Ranked(gains, parts), ndcg=(k,), least=max(least, 1))

@@ -31,6 +31,7 @@ def gather_examples(
     """Average targets within an example and slice; the row's weight is how many there were."""
     keys, row_N, counts = np.unique(example_N * len(slices) + slice_N, return_inverse=True, return_counts=True)
     means = {name: np.bincount(row_N, value_N, len(keys)) / counts for name, value_N in values.items()}
+    # One number an example and slice, taken apart again.
     example, part = np.divmod(keys, len(slices))
     return PerExample(
         tuple(example_names[position] for position in example),
@@ -44,6 +45,7 @@ def aggregate(table: PerExample) -> dict[str, float]:
     """Give the run's metrics: the plain mean over examples of the weighted mean of their parts."""
     _, example = np.unique(np.array(table.example_ids, dtype=np.str_), return_inverse=True)
     totals = np.bincount(example, table.weights)
+    # A mean of means: who buys fifty items on a trip counts as much as who buys one.
     return {
         name: float(np.mean(np.bincount(example, table.weights * value) / totals))
         for name, value in table.values.items()

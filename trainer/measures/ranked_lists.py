@@ -21,6 +21,7 @@ class Ranked:
 
 
 def whole_gains(grades: Floats, lowest: float) -> Ints:
+    """Give grades above the lowest as whole numbers, which is what trec_eval takes."""
     return np.rint((grades - lowest) * GRAIN).astype(np.int64)
 
 
@@ -39,10 +40,12 @@ def rank_metrics(
         str(place): {str(product): int(gain) for product, gain in gains.items()}
         for place, gains in enumerate(ranked.gains)
     }
+    # Places as scores: trec_eval sorts by score and breaks ties by the product's name, of which places have none.
     run = {
         str(place): {str(product): float(len(products) - rank) for rank, product in enumerate(products.tolist())}
         for place, products in enumerate(ranked.lists)
     }
+    # Nought to begin with: a query without anything relevant is not among what comes back.
     values = {name: np.zeros(len(ranked.lists)) for name in names.values()}
     for found in iter_calc(list(names), qrels, run):
         values[names[found.measure]][int(found.query_id)] = found.value

@@ -27,11 +27,12 @@ class Ranks:
 
 
 def rank_targets(scores_UI: Scores, user_N: Ints, item_N: Ints) -> Ranks:
-    """Rank every target in the whole catalogue."""
+    """Rank every target in the whole catalogue: a sample may order scorers otherwise (Krichene and Rendle 2020)."""
     above_N, tied_N = np.empty(len(user_N), dtype=np.int64), np.empty(len(user_N), dtype=np.int64)
     for start in range(0, len(user_N), ROWS_AT_A_TIME):
         part = slice(start, start + ROWS_AT_A_TIME)
         rows = scores_UI[user_N[part]]
+        # Ties are counted, not broken: the order of the catalogue would decide, which is often that of popularity.
         own = scores_UI[user_N[part], item_N[part]][:, None]
         above_N[part] = np.count_nonzero(rows > own, axis=1)
         tied_N[part] = np.count_nonzero(rows == own, axis=1)
@@ -45,6 +46,7 @@ def expected_hits(ranks: Ranks, k: int) -> Floats:
 
 def expected_ndcg(ranks: Ranks, k: int) -> Floats:
     """Give the mean of 1/log2(1 + rank), 0 beyond k, over the ranks a target may take; one relevant item a query."""
+    # gains[r] is the sum over the first r ranks: the mean over tied ranks is a difference of two.
     gains = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, k + 2)))])
     last = np.minimum(ranks.above_N + ranks.tied_N, k)
     return np.asarray((gains[last] - gains[np.minimum(ranks.above_N, k)]) / ranks.tied_N)
@@ -52,6 +54,7 @@ def expected_ndcg(ranks: Ranks, k: int) -> Floats:
 
 def expected_reciprocal_rank(ranks: Ranks, items: int) -> Floats:
     """Give the mean of 1/rank over the ranks a target may take, in a catalogue of *items*."""
+    # As for nDCG: sums over ranks, so that ties of any length cost the same.
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, items + 1))])
     return np.asarray((harmonic[ranks.above_N + ranks.tied_N] - harmonic[ranks.above_N]) / ranks.tied_N)
 
@@ -70,6 +73,7 @@ def expected_coverage(scores_UI: Scores, k: int = TOP) -> float:
     """Give the share of the catalogue that is in somebody's first k, in expectation over ties."""
     items = scores_UI.shape[1]
     k = min(k, items)
+    # The k-th highest score: what lies above is in for certain, what ties with it shares the places that are left.
     threshold = np.partition(scores_UI, items - k, axis=1)[:, items - k, None]
     above_UI, tied_UI = scores_UI > threshold, scores_UI == threshold
     places_left = k - np.count_nonzero(above_UI, axis=1)

@@ -30,6 +30,7 @@ class Lexicon:
 
 
 def index_words(texts: Sequence[str], *, saturation: float = SATURATION, length: float = LENGTH) -> Lexicon:
+    """Index the words of texts; *saturation* and *length* are BM25's k1 and b (Robertson and Zaragoza 2009)."""
     import bm25s
 
     words = [split_words(text) for text in texts]

@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 Scores = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.signedinteger]
 
-NEIGHBOURS = 200  # kept of each item
+NEIGHBOURS = 200  # kept of each item: beyond them cosines rest on one or two users
 SWEEPS, RIDGE, CONFIDENCE = 10, 10.0, 1.0
 
 
@@ -36,6 +36,7 @@ def item_neighbours(chosen_NI: sparse.csr_array) -> sparse.csr_array:
     norm_I = np.sqrt(np.maximum(together.diagonal(), 1e-12))
     rows = together.tocoo()
     cosine = rows.data / (norm_I[rows.row] * norm_I[rows.col])
+    # An item is its own nearest neighbour, and would recommend what the history already holds.
     other = rows.row != rows.col
     return _nearest(rows.row[other], rows.col[other], cosine[other], chosen_NI.shape[1])
 
@@ -56,6 +57,7 @@ class Factors:
     gram_FF: Floats
 
     def score(self, count_UI: sparse.csr_array) -> Scores:
+        """Give (U, I) scores to users by how often they chose what: nobody has to have been learned from."""
         user_UF = _solve(count_UI, self.item_IF, self.gram_FF)
         return np.asarray(user_UF @ self.item_IF.T, dtype=np.float32)
 
@@ -64,6 +66,7 @@ def fit_factors(count_NI: sparse.csr_array, factors: int, seed: int = 0) -> Fact
     """Factorise by alternating least squares on implicit feedback (Hu, Koren and Volinsky 2008)."""
     rng = np.random.default_rng(seed)
     by_item = count_NI.T.tocsr()
+    # Small and random: factors that begin at nought, or alike, stay so.
     item_IF = rng.normal(0, 0.1, (count_NI.shape[1], factors))
     with threadpool_limits(1):  # matrices this small take longer on several threads
         for _ in range(SWEEPS):
@@ -75,7 +78,10 @@ def fit_factors(count_NI: sparse.csr_array, factors: int, seed: int = 0) -> Fact
 def _solve(count: sparse.csr_array, other: Floats, gram_FF: Floats) -> Floats:
     """Solve each row's ridge regression: what was chosen is 1, with the more confidence the more often."""
     found = np.zeros((count.shape[0], other.shape[1]))
+    # All items count as not chosen with confidence 1, which the gram matrix holds for everybody; a row adds its own few
+    # (Hu et al. 2008, section 4): the cost grows with what was chosen, not with the catalogue.
     plain_FF = gram_FF + RIDGE * np.eye(other.shape[1])
+    # Logarithms: the tenth time of buying milk says less than the second.
     confidence = CONFIDENCE * np.log2(1.0 + count.data)
     for row in range(count.shape[0]):
         chosen = slice(count.indptr[row], count.indptr[row + 1])

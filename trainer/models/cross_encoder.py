@@ -53,12 +53,15 @@ class CrossEncoder:
         self.head = torch.nn.Linear(width, outputs)
 
     def backbone_parameters(self) -> list[torch.nn.Parameter]:
+        """Give what is trained of the model itself, or its adapters."""
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     def head_parameters(self) -> list[torch.nn.Parameter]:
+        """Give the new layer's, which begins from nothing and takes a higher rate."""
         return list(self.head.parameters())
 
     def encode(self, queries: Sequence[str], products: Sequence[str]) -> Tokens:
+        """Give the tokens of pairs, the longer text cut where they are too many."""
         return self.tokenizer.encode(queries, products)
 
     def score(self, tokens: Tokens, rows: Ints) -> Tensor:
@@ -72,7 +75,7 @@ class CrossEncoder:
 
     def score_all(self, tokens: Tokens) -> npt.NDArray[np.float64]:
         """Give the (N, C) outputs of all pairs, those of similar length together."""
-        order = np.argsort(tokens.lengths, kind="stable")
+        order = np.argsort(tokens.lengths, kind="stable")  # a batch is as wide as its longest pair
         scores = np.empty((len(tokens), self.head.out_features))
         with torch.inference_mode():
             for start in range(0, len(order), PAIRS_AT_A_TIME):
@@ -100,7 +103,7 @@ def pool(state_BTD: Tensor, batch: TokenBatch, pooling: str) -> Tensor:
     if pooling == FIRST:
         return state_BTD[:, 0]
     if pooling == LAST:
-        last_B = batch.mask_BT.sum(1) - 1
+        last_B = batch.mask_BT.sum(1) - 1  # a decoder's last token alone has seen the whole text
         return state_BTD[torch.arange(len(state_BTD)), last_B]
     weight_BT1 = batch.mask_BT[..., None].to(state_BTD.dtype)
     return (state_BTD * weight_BT1).sum(1) / weight_BT1.sum(1)

@@ -41,20 +41,22 @@ def learn_links(item_ids: Sequence[str], chosen_NI: sparse.csr_array, ridge: flo
     if items > MOST_ITEMS:
         raise JobError(f"score.links: the catalogue has {items} items; links are learned for {MOST_ITEMS} at most")
     gram = (chosen_NI.T @ chosen_NI).toarray().astype(np.float64)
-    gram[np.diag_indices(items)] += ridge
+    gram[np.diag_indices(items)] += ridge  # without it an item of few users is explained by chance
     inverse = np.linalg.inv(gram)
+    # Steck's closed form: the regression of every item on all others, none on itself, from one inverse.
     weights = -inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0.0)
     top = min(KEPT, items)
     column = np.argpartition(-weights, top - 1, axis=1)[:, :top]
     row = np.repeat(np.arange(items), top)
     value = weights[row, column.ravel()]
-    kept = value > 0
+    kept = value > 0  # the scorer takes their logarithm; what two items keep apart is no link
     content = (value[kept].astype(np.float32), (row[kept], column.ravel()[kept]))
     return ItemLinks(tuple(item_ids), sparse.csr_array(content, shape=(items, items)))
 
 
 def save_links(links: ItemLinks, path: Path) -> None:
+    """Write the weights by the ids of their items, so that another catalogue can read them."""
     from safetensors.numpy import save
 
     weights = links.weights_II

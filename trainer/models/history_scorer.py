@@ -33,17 +33,22 @@ Scores = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
+    """What makes scores of texts and items from a history: settings, centre and links."""
+
     settings: ScoreJob
     max_tokens: int
     centre_D: Tensor  # mean vector of the catalogue before training; subtracted from every text
     links: ItemLinks | None = None  # what the same people chose, where that counts too
 
     def unit_vectors(self, vectors_ED: Tensor) -> Tensor:
+        """Give (E, D) vectors from the catalogue's centre, at length 1."""
+        # Texts of one shop all point much the same way (Ethayarajh 2019): only from their centre do cosines differ.
         return torch.nn.functional.normalize(vectors_ED - self.centre_D, dim=1)
 
     def index(self, vectors_ED: Tensor) -> "Index":
         """Compute once a catalogue what every question needs."""
         unit_ED = self.unit_vectors(vectors_ED)
+        # Less 1: no exponent is above nought, so that none overflows however small the temperature.
         return Index(unit_ED, torch.exp((unit_ED @ unit_ED.T - 1) / self.settings.near_temperature))
 
     def score(self, index: "Index", bag_UE: Tensor, near_UE: Tensor) -> Tensor:
@@ -58,12 +63,15 @@ class Scorer:
 
     def score_links(self, recent_UI: sparse.csr_array, links_II: sparse.csr_array) -> Scores:
         """Give (U, I) scores of items by what those who chose the history's items chose too, in logarithms as well."""
+        # A logarithm, for the other parts are ones too: what all three like wins, not what one likes beyond measure.
         weight_UI = (recent_UI @ links_II).toarray()
         return np.asarray(self.settings.links * np.log(weight_UI + LINK_FLOOR), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
+    """What every question to a catalogue shares: (E, D) unit vectors, (E, E) nearness of texts."""
+
     unit_ED: Tensor
     kernel_EE: Tensor
 
@@ -75,12 +83,13 @@ def spread_history(
     spread_UE = np.zeros((len(trips), texts), dtype=np.float32)
     for row, trip in enumerate(trips):
         items, weights = histories.before(trip, top)
-        damped = weights**power
+        damped = weights**power  # what is bought each week tells little about what else is wanted
         np.add.at(spread_UE[row], text_of_item[items], damped / damped.sum())
     return torch.from_numpy(spread_UE)
 
 
 def save_scorer(scorer: Scorer, folder: Path) -> None:
+    """Write what load_scorer reads, beside the encoder."""
     settings = {"max_tokens": scorer.max_tokens, "score": scorer.settings.model_dump()}
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     (folder / CENTRE).write_bytes(serialize({"centre": scorer.centre_D.contiguous()}))

@@ -13,6 +13,8 @@ PATIENCE = 10.0  # seconds without an answer; the client itself would wait for e
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
+    """Where the hub's client keeps a model, and which commit it is."""
+
     folder: Path  # in the hub's own cache
     commit: str
 

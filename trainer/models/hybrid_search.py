@@ -48,12 +48,16 @@ class SearchSettings:
 
 @dataclass(frozen=True, slots=True)
 class SearchedProducts:
+    """The products that can be found: their ids and texts, in the order of the vectors."""
+
     keys: tuple[str, ...]
     texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
+    """A catalogue indexed both ways."""
+
     near: Any  # faiss.IndexFlatIP: exact, a few milliseconds up to a million products
     lexicon: Lexicon
     unit_ID: Vectors
@@ -72,6 +76,7 @@ class Engine:
 
 
 def make_engine(unit_ID: Vectors, texts: Sequence[str]) -> Engine:
+    """Index the products' (I, D) unit vectors, whose inner product is the cosine, and their words."""
     import faiss
 
     near = faiss.IndexFlatIP(unit_ID.shape[1])
@@ -82,6 +87,8 @@ def make_engine(unit_ID: Vectors, texts: Sequence[str]) -> Engine:
 def best_places(scores_I: npt.NDArray[np.floating[Any]], top: int) -> Ints:
     """Give the places of the highest scores, best first, ties by place."""
     if top < len(scores_I):
+        # Of a large catalogue only what may be on the list is sorted. All that tie with its last place are let in
+        # before it is cut, so that ties fall by place, not by how the partition left them.
         least = np.partition(scores_I, len(scores_I) - top)[len(scores_I) - top]
         places = np.flatnonzero(scores_I >= least)
     else:
@@ -93,6 +100,7 @@ def fuse(near: Found, worded: Found, weight: float) -> Found:
     """Add up two lists after giving each the mean 0 and the spread 1; a product missing in one gets its least score."""
     if not len(worded.items_L):
         return near
+    # Cosines lie between -1 and 1, BM25 has no upper end: only where a product stands within its list compares.
     items_L = np.union1d(near.items_L, worded.items_L)
     scores_L = weight * _standard(near, items_L) + (1 - weight) * _standard(worded, items_L)
     order = np.argsort(-scores_L, kind="stable")
@@ -102,12 +110,14 @@ def fuse(near: Found, worded: Found, weight: float) -> Found:
 def _standard(found: Found, items_L: Ints) -> Floats:
     spread = found.scores_L.std()
     standard = (found.scores_L - found.scores_L.mean()) / (spread if spread > 0 else 1.0)
+    # Who is not on the list scored less than its last, by how much nobody knows.
     values_L = np.full(len(items_L), standard.min())
     values_L[np.searchsorted(items_L, found.items_L)] = standard
     return values_L
 
 
 def save_search(settings: SearchSettings, catalogue: SearchedProducts, unit_ID: Vectors, folder: Path) -> None:
+    """Write settings, products and vectors, beside the encoder."""
     (folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=2) + "\n", encoding="utf-8")
     table = pa.table({"product": pa.array(catalogue.keys, pa.string()), "text": pa.array(catalogue.texts, pa.string())})
     pq.write_table(table, folder / CATALOGUE)

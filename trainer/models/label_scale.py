@@ -21,6 +21,8 @@ BINARY, CLASSES, GRADES = "binary", "classes", "grades"
 
 @dataclass(frozen=True, slots=True)
 class LabelScale:
+    """What a label can be, and from where a product counts as relevant."""
+
     kind: str  # binary, classes or grades
     low: float  # the ends of the grades; 0 and 1 for yes or no
     high: float
@@ -29,6 +31,7 @@ class LabelScale:
 
     @property
     def outputs(self) -> int:
+        """Give how many numbers a model has to say about a pair."""
         return len(self.classes) if self.kind == CLASSES else 1
 
     def shares(self, label_N: Floats) -> Floats:
@@ -36,6 +39,7 @@ class LabelScale:
         return np.asarray((label_N - self.low) / (self.high - self.low))
 
     def grades(self, share_N: Floats) -> Floats:
+        """Give shares between 0 and 1 as grades again."""
         return np.asarray(self.low + (self.high - self.low) * share_N)
 
 
@@ -94,6 +98,7 @@ def check_grades(label_N: Floats, scale: LabelScale, where: Path) -> None:
 
 
 def save_settings(saved: RelevanceSettings, folder: Path) -> None:
+    """Write what load_settings reads, beside the weights."""
     (folder / SETTINGS).write_text(json.dumps(asdict(saved), indent=2) + "\n", encoding="utf-8")
 
 

@@ -21,6 +21,8 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
+    """Rows of tokens, padded to the longest of them."""
+
     ids_BT: Tensor
     types_BT: Tensor  # 0 in the first text of a pair, 1 in the second
     mask_BT: Tensor  # true where there is a token: at the beginning of each row
@@ -28,6 +30,8 @@ class TokenBatch:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
+    """The tokens of many texts end to end."""
+
     ids_P: Ints
     types_P: Ints
     starts: Ints  # (N + 1,)
@@ -37,9 +41,11 @@ class Tokens:
 
     @property
     def lengths(self) -> Ints:
+        """Give how many tokens each text has."""
         return np.diff(self.starts)
 
     def pad(self, rows: Ints, pad_token: int) -> TokenBatch:
+        """Give some texts as rows of one width."""
         start_B, length_B = self.starts[rows], self.lengths[rows]
         place_T = np.arange(length_B.max())
         mask_BT = place_T < length_B[:, None]
@@ -57,6 +63,7 @@ class PairTokenizer:
     as_one_text: bool  # decoders know no second text: a line break divides the two
 
     def encode(self, queries: Sequence[str], products: Sequence[str]) -> Tokens:
+        """Give the tokens of pairs, special ones included."""
         pairs = list(zip(queries, products, strict=True))
         texts = [f"{query}\n{product}" for query, product in pairs] if self.as_one_text else pairs
         encodings = self.tokenizer.encode_batch(texts)
@@ -96,6 +103,7 @@ def find_pad_token(source: ModelSource) -> int:
 
 
 def copy_tokenizer(source: ModelSource, folder: Path) -> None:
+    """Put the tokenizer's files beside a saved model, byte for byte."""
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
         if (source.folder / name).is_file():
             (folder / name).write_bytes((source.folder / name).read_bytes())

@@ -21,6 +21,8 @@ PICKLES = ("pytorch_model.bin", "model.pt", "model.pkl")
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
+    """A model's folder, checked but not loaded."""
+
     folder: Path
     weights: tuple[Path, ...]  # model.safetensors, or its shards in order
     digest: str  # sha256 of the weights, one file after the other
@@ -29,6 +31,7 @@ class ModelSource:
 
     @property
     def kind(self) -> str:
+        """Give the family of the model, such as bert."""
         return str(self.config.get("model_type"))
 
     def facts(self) -> dict[str, str]:

@@ -164,11 +164,13 @@ class TextEncoder:
 
     def _run_trained(self, state_BTD: Tensor, mask_BT: Tensor) -> Tensor:
         state_BTD = _run_layers(self.layers[self.frozen :], state_BTD, mask_BT)
+        # The mean of tokens: what encoders of sentences are trained for (Reimers and Gurevych 2019).
         weight_BT1 = mask_BT[..., None].to(state_BTD.dtype)
         return (state_BTD * weight_BT1).sum(1) / weight_BT1.sum(1)
 
 
 def _run_layers(layers: Sequence[Any], state_BTD: Tensor, mask_BT: Tensor) -> Tensor:
+    # Added to what attention weighs: padding gets no share of the softmax.
     bias_B11T = torch.where(mask_BT[:, None, None, :], 0.0, torch.finfo(state_BTD.dtype).min)
     for layer in layers:
         state_BTD = layer(state_BTD, bias_B11T)

@@ -18,6 +18,8 @@ RETRIEVAL, NEXT_ITEM, RELEVANCE = "retrieval.json", "scorer.json", "relevance.js
 
 @dataclass(frozen=True, slots=True)
 class RankedProduct:
+    """One product of a list."""
+
     key: str
     text: str
     score: float
@@ -25,6 +27,8 @@ class RankedProduct:
 
 @dataclass(frozen=True, slots=True)
 class Recommended:
+    """The list for one question."""
+
     asked: str  # the query, or the user's id
     products: tuple[RankedProduct, ...]  # best first
     milliseconds: float  # from the question to the products, the model and catalogue being loaded

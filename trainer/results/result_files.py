@@ -49,6 +49,7 @@ def write_result(result: Result, path: Path) -> None:
 
 
 def write_per_example(table: PerExample, path: Path) -> None:
+    """Write one row an example and slice, as parquet."""
     columns: dict[str, Any] = {"example_id": pa.array(table.example_ids, pa.string())}
     columns |= {name: pa.array(values, pa.string()) for name, values in table.slices.items()}
     columns["weight"] = pa.array(table.weights)

@@ -18,7 +18,7 @@ from trainer.measures.bootstrap import mean_intervals
 Floats = npt.NDArray[np.float64]
 
 PER_EXAMPLE = "per_example.parquet"
-FLIPS = 10_000
+FLIPS = 10_000  # tells a p of .05 to half a hundredth
 SEED = 20_240_229
 ALL = "all"
 
@@ -36,6 +36,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
+    """One metric of two runs, over the examples of a slice that both have."""
+
     metric: str
     slice: str  # COLUMN=VALUE, or all
     examples: int
@@ -50,6 +52,8 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
+    """All differences, and how many examples the runs share."""
+
     differences: tuple[Difference, ...]
     shared: int
     only_first: int
@@ -143,11 +147,13 @@ def _differences(
 def _chances(gained_EM: Floats) -> list[float]:
     """Flip signs at random (Fisher's randomisation test); the observed labelling counts as one of them."""
     rng = np.random.default_rng(SEED)
+    # A hair less: the observed sum itself, added up in another order, must count as as large.
     size = np.abs(gained_EM.sum(axis=0)) * (1 - 1e-9)
     as_large, done = np.zeros(gained_EM.shape[1]), 0
     block = max(1, 2_000_000 // len(gained_EM))
     while done < FLIPS:
         count = min(block, FLIPS - done)
+        # If neither run is better, either label of an example is as likely: its difference may as well be negative.
         signs_RE = rng.integers(0, 2, (count, len(gained_EM))) * 2.0 - 1
         as_large += (np.abs(signs_RE @ gained_EM) >= size).sum(axis=0)
         done += count

@@ -41,6 +41,7 @@ def summary(
 
 
 def plain_table(compared: Mapping[str, Mapping[str, float]], name: str, intervals: Mapping[str, "Interval"]) -> str:
+    """Give every scorer beside every other, for a terminal."""
     rows = [*comparison(compared), interval_row(name, compared, intervals)]
     return align(rows)
 

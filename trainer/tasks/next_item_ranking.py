@@ -52,6 +52,7 @@ class HeldOutTrips:
 
 
 def distinct_texts(catalogue: Catalogue) -> CatalogueTexts:
+    """Give each text once: the encoder costs by text, not by item."""
     distinct, of_item = np.unique(np.array(catalogue.texts, dtype=np.str_), return_inverse=True)
     return CatalogueTexts(tuple(str(text) for text in distinct), of_item.astype(np.int64))
 
@@ -111,6 +112,7 @@ def score_items(
 
 
 def link_weights(scorer: Scorer, catalogue: Catalogue) -> sparse.csr_array | None:
+    """Give the scorer's links in the order of a catalogue, None where it has none."""
     return None if scorer.links is None else scorer.links.for_catalogue(catalogue.item_ids)
 
 
@@ -139,6 +141,7 @@ def measure(
     """Give the per-example table of some scores, one row a household and group of items, and the metrics over it."""
     catalogue, purchases = snapshot.catalogue, snapshot.purchases
     if not test.repeats:
+        # For the scorers beside it too: they would else fill the list with what can be no answer.
         scores_UI = np.where(test.counts_UI > 0, np.float32(-np.inf), scores_UI)
     groups, group_I = np.unique(np.array([group or EVERYTHING for group in catalogue.groups]), return_inverse=True)
     values = score_ranks(rank_targets(scores_UI, test.user_N, test.trips.items), len(catalogue))

@@ -275,6 +275,7 @@ def texts_of(pairs: Pairs, rows: Ints) -> tuple[list[str], list[str]]:
 def settle_outputs(output_N: Floats, label_N: Floats, scale: LabelScale) -> tuple[Calibration, Calibration, float]:
     """Fit grades and chances to the valid rows' labels, and the threshold to their relevance."""
     relevant_N = label_N >= scale.relevant
+    # Two lines: the chance of being relevant bends otherwise than the mean grade.
     certainty = fit_logistic(output_N, relevant_N.astype(np.float64))
     threshold = best_threshold(relevant_N, certainty.chances(output_N))
     return fit_logistic(output_N, scale.shares(label_N)), certainty, threshold
@@ -294,7 +295,8 @@ def _check_labels(job: RelevanceJob, pairs: Pairs, scale: LabelScale) -> None:
 def _start_head(model: CrossEncoder, scale: LabelScale, wanted: Tensor, seed: int) -> None:
     """Draw the new layer, and let it say the base rate at first."""
     torch.manual_seed(seed)
-    torch.nn.init.normal_(model.head.weight, std=0.02)
+    torch.nn.init.normal_(model.head.weight, std=0.02)  # as the layers below it were drawn
     torch.nn.init.zeros_(model.head.bias)
     if scale.kind != CLASSES:
+        # Else the first steps go into learning how many pairs are relevant, through all layers.
         model.head.bias.data[:] = torch.logit(wanted.float().mean(), eps=1e-3)

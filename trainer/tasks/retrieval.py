@@ -156,6 +156,7 @@ class Retrieval:
             weight = EVEN
             if len(chosen_on.queries_Q):
                 answered = answer(self.pairs, self.texts, chosen_on, vectors_ED, self.job.search.top)
+                # By nDCG of the valid queries, at few points: a finer grid would choose by their chance.
                 gained = [self._ndcg(chosen_on, answered.fused(float(one))) for one in WEIGHTS]
                 weight = round(float(WEIGHTS[int(np.argmax(gained))]), 2)
         return SearchSettings(self.encoder.max_tokens, self.job.search.top, weight, self.job.data.spelling)

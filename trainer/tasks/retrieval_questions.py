@@ -67,6 +67,7 @@ class Answered:
     worded: Sequence[Found]
 
     def fused(self, weight: float) -> list[Found]:
+        """Give one list a question, the vectors weighing *weight*."""
         return [fuse(near, worded, weight) for near, worded in zip(self.near, self.worded, strict=True)]
 
 
@@ -121,6 +122,7 @@ def catalogue_of(pairs: Pairs, texts: EncodedTexts, asked: Questions, vectors_ED
 
 
 def list_values(asked: Questions, found: Sequence[Found]) -> dict[str, Floats]:
+    """Give nDCG@10, recall@10, recall@50 and reciprocal rank of every query."""
     gains = [dict.fromkeys(places.tolist(), 1) for places in asked.relevant]
     ranked = Ranked(gains, [one.items_L for one in found])
     return rank_metrics(ranked, ndcg=(TOP,), recall=(TOP, DEEP))
