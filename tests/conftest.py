@@ -16,9 +16,9 @@ from hypothesis import settings
 from bot.store import Database
 from bot.store.tables import metadata
 from tests import profiles
+from tests.durability import wait_for_no_disk
 
 SEED, TIMES = "--hypothesis-seed", "--hypothesis-times"
-INSTALLED = Path(__file__).parent / "installed"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,13 +27,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before hypothesis builds on the profile
 def pytest_configure(config: pytest.Config) -> None:
+    wait_for_no_disk()
     if name := profiles.choose(config.getoption("--hypothesis-profile"), config.getoption(SEED)):
         settings.load_profile(name)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes longest: at the end it would keep one worker waiting for the other."""
-    items.sort(key=lambda item: not item.path.is_relative_to(INSTALLED))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
         profiles.adapt_test(item, times=config.getoption(TIMES), is_seeded=config.getoption(SEED) is not None)
 

@@ -24,7 +24,7 @@ import structlog
 
 from bot.app import ConfiguredWording, Herald, Surroundings, make_herald
 from bot.config.models import Config
-from bot.delivery import delivery
+from bot.delivery import attachments
 from bot.delivery.services import Services
 from bot.domain.incidents import IncidentState
 from bot.domain.job_protocol import FIRE_TAG
@@ -33,6 +33,7 @@ from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTracker
 from bot.services.memory.wiki import MemoryWiki
 from bot.store import incidents, outbox, runs
+from tests.durability import wait_for_no_disk
 from tests.memory_runs import MemoryRunStore
 
 CHANGES = {"create", "comment", "move", "link", "attach", "label", "replace_section", "post", "edit"}
@@ -299,8 +300,9 @@ def kills_among(steps: list[str], share: str, which: str) -> list[int]:
 
 
 def main() -> None:
+    wait_for_no_disk()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    delivery.draw_history = lambda chart: chart.filename.encode()  # drawing takes most of the time, and is no step
+    attachments.draw_history = lambda chart: chart.filename.encode()  # drawing takes most of the time, and is no step
     folder, share, which = sys.argv[1:]
     place = Path(folder) / "undisturbed"
     steps = undisturbed(place)

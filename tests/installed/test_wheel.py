@@ -16,7 +16,7 @@ import pytest
 from bot.sandbox import RunningSandbox, serve
 from tests.installed.conftest import ROOT, Installed
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 CONFIG = """
 mlflow.tracking_uri = "sqlite:///mlflow.db"
