@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
 from bot.domain.runs import Release, Run, RunResult
 
@@ -226,10 +227,7 @@ class ChatCapabilities:
 
 
 class Chat(Protocol):
-    """Messages in channels; the same promises about errors and writes as Tracker.
-
-    *text* is a rendered message document: see `bot.render.renderer.MessageDocument`.
-    """
+    """Messages in channels; the same promises about errors and writes as Tracker."""
 
     @property
     def text_form(self) -> TextForm:
@@ -249,9 +247,9 @@ class Chat(Protocol):
     def confirm_access(self, right: Right | None = None) -> None:
         """Ask who we are, as :meth:`Tracker.confirm_access` does; a channel that is closed says so itself."""
 
-    def post(self, channel: str, mark: str, text: str) -> Posted: ...
+    def post(self, channel: str, mark: str, document: MessageDocument) -> Posted: ...
 
-    def edit(self, posted: Posted, mark: str, text: str) -> None:
+    def edit(self, posted: Posted, mark: str, document: MessageDocument) -> None:
         """Replace a message's words; raises GoneError where it was deleted, or can no longer be edited."""
 
     def has_moved(self, channel: str, posted: Posted) -> bool:
@@ -260,7 +258,7 @@ class Chat(Protocol):
     def find(self, channel: str, mark: str, since: datetime) -> Posted | None:
         """Find the message that carries *mark* among those posted after *since*."""
 
-    def reply(self, posted: Posted, mark: str, text: str) -> None:
+    def reply(self, posted: Posted, mark: str, document: MessageDocument) -> None:
         """Answer a message in its thread; raises GoneError as :meth:`edit` does."""
 
     def has_reply(self, posted: Posted, mark: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bot.config.models import Config
 from bot.connections import to_chat
+from bot.domain.message import MessageDocument
 from bot.errors import ConfigError, IntegrationError, RetryableError
 from bot.render.renderer import Renderer
 from bot.text.locales import Locale
@@ -31,9 +32,8 @@ def try_chat(config: Config, name: str | None, channel: str | None) -> Iterator[
     for each in channels:
         mark = f"test message {secrets.token_hex(4)}"  # no incident's, by which it would be known again
         try:
-            posted = chat.post(
-                each, mark, f"tone: good\n{Renderer(_locale_of(config, name, each)).word('test_message')}"
-            )
+            words = Renderer(_locale_of(config, name, each)).word("test_message")
+            posted = chat.post(each, mark, MessageDocument.read(f"tone: good\n{words}"))
         except RetryableError as error:
             what = "may or may not have been posted: look there before you try again" if error.doubtful else "failed"
             yield Tried(ok=False, said=f"{name} {each}: {what}. {error}")

@@ -9,6 +9,7 @@ from typing import assert_never
 from bot.delivery.attachments import chart_file
 from bot.delivery.attempt import Attempt, CannotTellError, Done
 from bot.domain.effects import MessageEffect, PostDigest, ReplyInThread, ShareChart, TellChannel
+from bot.domain.message import MessageDocument
 from bot.domain.objects import Bound, ObjectKey, channel_of
 from bot.domain.views import CommentView, DigestView, MessageView
 from bot.errors import AccountError, GoneError, Reach
@@ -23,12 +24,12 @@ def perform(attempt: Attempt, effect: MessageEffect) -> Done:
     match effect:
         case TellChannel():
             told = attempt.shown_by(effect)
-            text = attempt.renderer.render_message(attempt.chat.text_form, told, attempt.bind(told.links))
-            return _post(attempt, told.mark, text, told.links)
+            document = attempt.renderer.render_message(attempt.chat.text_form, told, attempt.bind(told.links))
+            return _post(attempt, told.mark, document, told.links)
         case PostDigest():
             digest = attempt.shown_by(effect)
-            text = attempt.renderer.render_digest(attempt.chat.text_form, digest, attempt.bind(digest.links))
-            return _post(attempt, digest.mark, text, digest.links)
+            document = attempt.renderer.render_digest(attempt.chat.text_form, digest, attempt.bind(digest.links))
+            return _post(attempt, digest.mark, document, digest.links)
         case ReplyInThread():
             return _reply(attempt, attempt.shown_by(effect))
         case ShareChart():
@@ -53,7 +54,7 @@ def find(attempt: Attempt, effect: MessageEffect) -> Done | None:
             assert_never(effect)
 
 
-def _post(attempt: Attempt, mark: str, text: str, links: Mapping[str, ObjectKey]) -> Done:
+def _post(attempt: Attempt, mark: str, document: MessageDocument, links: Mapping[str, ObjectKey]) -> Done:
     """Post a message, or edit the one that is there."""
     chat, unbound = attempt.chat, attempt.unbound(links)
     is_editable = attempt.known is not None and chat.capabilities.edits
@@ -61,7 +62,7 @@ def _post(attempt: Attempt, mark: str, text: str, links: Mapping[str, ObjectKey]
         return Done()
     if is_editable:
         try:
-            chat.edit(_posted(attempt), mark, text)
+            chat.edit(_posted(attempt), mark, document)
         except (GoneError, AccountError) as error:
             if not _is_gone(attempt, error):
                 raise
@@ -73,20 +74,20 @@ def _post(attempt: Attempt, mark: str, text: str, links: Mapping[str, ObjectKey]
     if attempt.known is None and attempt.asked_at is not None and chat.capabilities.edits:
         there = _find(attempt, mark, attempt.asked_at)
         if there is not None:
-            chat.edit(there, mark, text)
+            chat.edit(there, mark, document)
             return Done(_made(attempt, there), unbound)
-    posted = chat.post(_channel(attempt), mark, text)
+    posted = chat.post(_channel(attempt), mark, document)
     return Done(_made(attempt, posted), unbound, posted=True)
 
 
 def _reply(attempt: Attempt, view: CommentView) -> Done:
-    text = attempt.renderer.render_reply(attempt.chat.text_form, view, attempt.bind(view.links))
+    document = attempt.renderer.render_reply(attempt.chat.text_form, view, attempt.bind(view.links))
     try:
-        attempt.chat.reply(_posted(attempt), view.mark, text)
+        attempt.chat.reply(_posted(attempt), view.mark, document)
     except (GoneError, AccountError) as error:
         if not _is_gone(attempt, error):
             raise
-        attempt.chat.post(_channel(attempt), view.mark, text)
+        attempt.chat.post(_channel(attempt), view.mark, document)
     return Done(posted=True)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bot.domain.judge.findings import Outcome
+from bot.domain.message import MessageDocument
 from bot.domain.objects import Bound
 from bot.domain.views import (
     ArchivePageView,
@@ -33,25 +34,12 @@ from bot.errors import TemplateError, abridge
 from bot.ports import TextForm
 from bot.render.limits import Room
 from bot.render.lookup import WORDS, Lookup, replaceable
-from bot.render.message import MessageDocument, Paragraph, Part
 from bot.text.escape import mend_jira_row, to_plain
 from bot.text.locales import Locale
 
 if TYPE_CHECKING:
     from bot.domain.views import Unset
     from bot.render.confined import Budget
-
-__all__ = [
-    "CommentText",
-    "MessageDocument",
-    "PageText",
-    "Paragraph",
-    "Part",
-    "Renderer",
-    "TicketText",
-    "check_overrides",
-    "clean_title",
-]
 
 TITLE_CHARS = 255  # Jira's summary, Confluence's title
 _TITLE_END = 40  # of them are kept at the end: what makes a page's title unique stands there
@@ -208,18 +196,15 @@ class Renderer:
     def render_pipeline_section(self, view: PipelinePageView, bound: Bindings) -> str:
         return self._render(_PIPELINE_SECTION, view, bound)[0]
 
-    def render_message(self, reader: TextForm, view: MessageView, bound: Bindings) -> str:
-        """Render a message document: see :class:`MessageDocument`."""
-        return self._render(_of_message("message", reader), view, bound)[0]
+    def render_message(self, reader: TextForm, view: MessageView, bound: Bindings) -> MessageDocument:
+        return self._render_message(_of_message("message", reader), view, bound)
 
-    def render_reply(self, reader: TextForm, view: CommentView, bound: Bindings) -> str:
-        """Render what is said in a message's thread: see :class:`MessageDocument`."""
-        return self._render(_of_message("reply", reader), view, bound)[0]
+    def render_reply(self, reader: TextForm, view: CommentView, bound: Bindings) -> MessageDocument:
+        """Render what is said in a message's thread."""
+        return self._render_message(_of_message("reply", reader), view, bound)
 
-    def render_digest(self, reader: TextForm, view: DigestView, bound: Bindings) -> str:
-        """Render a message document: see :class:`MessageDocument`."""
-        form = _of_message("message", reader, "digest", _DIGEST_ROOMS)
-        return self._render(form, view, bound)[0]
+    def render_digest(self, reader: TextForm, view: DigestView, bound: Bindings) -> MessageDocument:
+        return self._render_message(_of_message("message", reader, "digest", _DIGEST_ROOMS), view, bound)
 
     def render_digest_page(self, view: DigestView, bound: Bindings) -> str:
         return self._render(_DIGEST_PAGE, view, bound)[0]
@@ -246,6 +231,9 @@ class Renderer:
     def outcome(self, outcome: Outcome) -> str:
         """Return our name for an outcome."""
         return self._maker("plain", theirs=False).render("judge/outcome.txt.j2", Room(), {"outcome": outcome}).strip()
+
+    def _render_message(self, form: _Form, view: LinkedView, bound: Bindings) -> MessageDocument:
+        return MessageDocument.read(self._render(form, view, bound)[0])
 
     def _render(self, form: _Form, view: LinkedView, bound: Bindings) -> tuple[str, bool]:
         bound = {name: bound.get(name) for name in view.links}

@@ -14,6 +14,7 @@ import pytest
 import requests
 from openapi_core.exceptions import OpenAPIError
 
+from bot.domain.message import MessageDocument
 from bot.errors import IntegrationError
 from bot.ports import Attachment, PageDraft, RemoteLink, Ticket, TicketDraft, TicketState
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
@@ -221,22 +222,22 @@ def test_what_a_wiki_says_and_hears_is_described(sandbox: RunningSandbox, deploy
 
 def test_what_a_chat_says_and_hears_is_described(sandbox: RunningSandbox, exchanges: list[Exchange]):
     chat = slack_chat(sandbox).chat
-    posted = chat.post("#search-quality", "m", "tone: bad\nFell\n\nTicket: pending\n\n> small")
-    chat.edit(posted, "m", "Back")
+    posted = chat.post("#search-quality", "m", MessageDocument.read("tone: bad\nFell\n\nTicket: pending\n\n> small"))
+    chat.edit(posted, "m", MessageDocument.read("Back"))
     chat.find("#search-quality", "m", BEFORE)
     slack_chat(sandbox).chat.find("#search-quality", "m", BEFORE)
     chat.marked("#search-quality", BEFORE)
-    chat.reply(posted, "r", "Still there")
+    chat.reply(posted, "r", MessageDocument.read("Still there"))
     assert chat.has_reply(posted, "r")
     chat.share(posted, FILE)
     with pytest.raises(IntegrationError):
-        chat.post("C0ARCHIVE", "m", "hello")
+        chat.post("C0ARCHIVE", "m", MessageDocument.read("hello"))
     check(exchanges)
 
 
 def test_what_goes_wrong_is_described_too(sandbox: RunningSandbox, exchanges: list[Exchange]):
     hook = WebhookChat(WebhookSection(webhook_url=sandbox.slack_webhook_url, timeout=TIMEOUT))
-    hook.post("#search-quality", "m", "hello")
+    hook.post("#search-quality", "m", MessageDocument.read("hello"))
     draft, page = TicketDraft("x", "y"), PageDraft("Run 4", "<p>x</p>")
     cloud, data_center = confluence_wiki(sandbox, "cloud").wiki, confluence_wiki(sandbox, "datacenter").wiki
     pages = {Service.CONFLUENCE_CLOUD: (cloud, cloud.create(page).page_id)}
@@ -253,7 +254,7 @@ def test_what_goes_wrong_is_described_too(sandbox: RunningSandbox, exchanges: li
         lambda: jira_tracker(sandbox, "datacenter").tracker.create("m", draft),
         lambda: cloud.create(PageDraft("Run 5", "<p/>")),
         lambda: data_center.create(PageDraft("Run 5", "<p/>")),
-        lambda: slack_chat(sandbox).chat.post("#search-quality", "m", "hello"),
+        lambda: slack_chat(sandbox).chat.post("#search-quality", "m", MessageDocument.read("hello")),
         lambda: board.create("m", draft),
     ]
     for act in acts:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bot.domain.message import MessageDocument
 from bot.errors import IntegrationError, PermanentError, RetryableError
 from bot.ports import Posted, RemoteLink
 from tests.contract.breakable import Breakable, Reply, Request, answer, breakable
@@ -319,7 +320,7 @@ def test_an_answer_to_another_question_proves_nothing(near: Near, server: Breaka
 )
 def test_a_webhook_is_believed_in_the_words_of_slack_rocket_chat_and_zulip(reply: Reply, server: Breakable):
     server.reply = lambda _: reply
-    webhook(server.url).post("#ml", "mark", "hello")
+    webhook(server.url).post("#ml", "mark", MessageDocument.read("hello"))
 
 
 def test_json_is_read_by_its_own_encoding_whatever_the_header_says(server: Breakable):

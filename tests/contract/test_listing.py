@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from bot.domain.message import MessageDocument
 from bot.ports import MarkedTicket, PageDraft, TicketDraft, TicketState
 from bot.sandbox import RunningSandbox
 from tests.contract import benches
@@ -72,6 +73,9 @@ def test_a_page_is_read_by_its_id_and_listed_by_its_label(wiki_bench: WikiBench)
 
 def test_our_messages_are_listed_oldest_first_with_their_marks(chat_bench: ChatBench):
     since = datetime.now(UTC) - timedelta(minutes=1)
-    posted = [chat_bench.chat.post(chat_bench.channel, mark, f"Message {mark}") for mark in ("a", "b", "a")]
+    posted = [
+        chat_bench.chat.post(chat_bench.channel, mark, MessageDocument.read(f"Message {mark}"))
+        for mark in ("a", "b", "a")
+    ]
     listed = chat_bench.chat.marked(chat_bench.channel, since)
     assert [(each.mark, each.posted) for each in listed] == list(zip(("a", "b", "a"), posted, strict=True))

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bot.domain.message import MessageDocument
 from bot.errors import AccountError, IntegrationError, PermanentError, RetryableError
 from bot.ports import Attachment, PageDraft, Posted, RemoteLink, TicketDraft, TicketState
 from bot.services.confluence.config import ConfluenceSection
@@ -164,12 +165,20 @@ WRITES = {
     "confluence datacenter section": Act(
         confluence_dc, lambda w: w.replace_section("5", "<p>x</p>"), (("/content/5", PAGE),), WRITTEN
     ),
-    "slack post": Act(slack, lambda c: c.post("C12345678", "mark", "hello"), proof=answer(200, POSTED)),
-    "slack edit": Act(
-        slack, lambda c: c.edit(POSTED_BEFORE, "mark", "hello"), proof=answer(200, POSTED | {"ts": "1.2"})
+    "slack post": Act(
+        slack, lambda c: c.post("C12345678", "mark", MessageDocument.read("hello")), proof=answer(200, POSTED)
     ),
-    "slack reply": Act(slack, lambda c: c.reply(POSTED_BEFORE, "mark", "hello"), proof=answer(200, IN_THREAD)),
-    "webhook post": Act(webhook, lambda c: c.post("#ml", "mark", "hello"), proof=answer(200, "ok")),
+    "slack edit": Act(
+        slack,
+        lambda c: c.edit(POSTED_BEFORE, "mark", MessageDocument.read("hello")),
+        proof=answer(200, POSTED | {"ts": "1.2"}),
+    ),
+    "slack reply": Act(
+        slack, lambda c: c.reply(POSTED_BEFORE, "mark", MessageDocument.read("hello")), proof=answer(200, IN_THREAD)
+    ),
+    "webhook post": Act(
+        webhook, lambda c: c.post("#ml", "mark", MessageDocument.read("hello")), proof=answer(200, "ok")
+    ),
 }
 NO_ISSUES = answer(200, {"issues": [], "total": 0})
 NO_PAGES = answer(200, {"results": []})

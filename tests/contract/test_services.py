@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.domain.message import MessageDocument
 from bot.errors import AccountError, PermanentError, RetryableError
 from bot.ports import Attachment, PageDraft, TicketDraft, TicketState
 from bot.sandbox import Fault, FaultKind, Resolution, RunningSandbox, Service
@@ -205,21 +206,21 @@ def test_pages_are_made_under_the_parent_that_config_names(sandbox: RunningSandb
 )
 def test_a_channel_that_cannot_be_posted_to_is_told(sandbox: RunningSandbox, channel: str, word: str):
     with pytest.raises(AccountError, match=word):
-        slack_chat(sandbox).chat.post(channel, "m", "hello")
+        slack_chat(sandbox).chat.post(channel, "m", MessageDocument.read("hello"))
 
 
 def test_a_missing_scope_is_told(sandbox: RunningSandbox):
     sandbox.change(Service.SLACK, missing_scopes=("chat:write",))
     with pytest.raises(AccountError, match=r"missing_scope.*needed: chat:write"):
-        slack_chat(sandbox).chat.post("#search-quality", "m", "hello")
+        slack_chat(sandbox).chat.post("#search-quality", "m", MessageDocument.read("hello"))
 
 
 def test_trap_31_a_second_message_within_a_second_is_told_to_wait(sandbox: RunningSandbox):
     sandbox.change(Service.SLACK, one_message_a_second=True)
     bench = slack_chat(sandbox)
-    bench.chat.post(bench.channel, "m-1", "hello")
+    bench.chat.post(bench.channel, "m-1", MessageDocument.read("hello"))
     with pytest.raises(RetryableError) as caught:
-        bench.chat.post(bench.channel, "m-2", "hello")
+        bench.chat.post(bench.channel, "m-2", MessageDocument.read("hello"))
     assert not caught.value.doubtful
     assert caught.value.retry_after == 1
 
@@ -227,13 +228,13 @@ def test_trap_31_a_second_message_within_a_second_is_told_to_wait(sandbox: Runni
 def test_trap_29_a_message_that_is_far_too_long_is_taken(sandbox: RunningSandbox):
     bench = slack_chat(sandbox)
     for document in ("tone: bad\nHead\n\n" + "word " * 9000, "\n\n".join("word " * 500 for _ in range(70))):
-        bench.chat.post(bench.channel, "m", document)
+        bench.chat.post(bench.channel, "m", MessageDocument.read(document))
     assert len(bench.see()) == 2
 
 
 def test_a_wrong_token_is_told_by_slack(sandbox: RunningSandbox):
     with pytest.raises(AccountError, match=r"invalid_auth.*Check the token"):
-        slack_chat(sandbox, token="xoxb-wrong").chat.post("#search-quality", "m", "hello")
+        slack_chat(sandbox, token="xoxb-wrong").chat.post("#search-quality", "m", MessageDocument.read("hello"))
 
 
 def hook(sandbox: RunningSandbox) -> WebhookChat:
@@ -241,7 +242,7 @@ def hook(sandbox: RunningSandbox) -> WebhookChat:
 
 
 def test_a_webhook_posts_once(sandbox: RunningSandbox):
-    hook(sandbox).post("ignored", "m", "tone: good\nBack\n\nTicket: <https://x|S-1>")
+    hook(sandbox).post("ignored", "m", MessageDocument.read("tone: good\nBack\n\nTicket: <https://x|S-1>"))
     assert [each.text for each in slack_chat(sandbox).see()] == ["Back"]
     assert sum(each.method == "POST" for each in sandbox.requests(Service.SLACK)) == 1
 
@@ -249,11 +250,11 @@ def test_a_webhook_posts_once(sandbox: RunningSandbox):
 def test_a_revoked_webhook_refuses_us(sandbox: RunningSandbox):
     sandbox.change(Service.SLACK, webhook_revoked=True)
     with pytest.raises(AccountError):
-        hook(sandbox).post("ignored", "m", "hello")
+        hook(sandbox).post("ignored", "m", MessageDocument.read("hello"))
 
 
 def test_a_webhook_whose_answer_was_lost_is_doubtful(sandbox: RunningSandbox):
     sandbox.strike(Fault(FaultKind.DROP_AFTER, Service.SLACK))
     with pytest.raises(RetryableError) as caught:
-        hook(sandbox).post("ignored", "m", "hello")
+        hook(sandbox).post("ignored", "m", MessageDocument.read("hello"))
     assert caught.value.doubtful

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from bot.domain.message import MessageDocument
 from bot.errors import AccountError, MissingError, PermanentError, Reach
 from bot.ports import Posted
 from bot.services.slack.chat import SlackChat
@@ -67,7 +68,7 @@ def calls(server: Breakable) -> list[str]:
 
 def test_trap_30_34_a_message_is_posted_with_text_blocks_and_mark_and_mentions_nobody_by_name(server: Breakable):
     server.reply = workspace
-    posted = slack(server).post("#ml", "m-1", DOCUMENT)
+    posted = slack(server).post("#ml", "m-1", MessageDocument.read(DOCUMENT))
     assert posted == Posted(
         "C0000000ML", "1764000000.000100", "https://team.slack.com/archives/C0000000ML/p1764000000000100"
     )
@@ -85,8 +86,8 @@ def test_trap_30_34_a_message_is_posted_with_text_blocks_and_mark_and_mentions_n
 def test_the_address_of_a_message_is_asked_once(server: Breakable):
     server.reply = workspace
     chat = slack(server)
-    chat.post("#ml", "m-1", DOCUMENT)
-    assert chat.post("#ml", "m-2", DOCUMENT).url.startswith("https://team.slack.com/")
+    chat.post("#ml", "m-1", MessageDocument.read(DOCUMENT))
+    assert chat.post("#ml", "m-2", MessageDocument.read(DOCUMENT)).url.startswith("https://team.slack.com/")
     assert calls(server) == ["chat.postMessage", "chat.getPermalink", "chat.postMessage"]
 
 
@@ -95,12 +96,12 @@ def test_a_message_stands_even_where_its_address_is_refused(server: Breakable):
         return answer(500) if "getPermalink" in request.path else workspace(request)
 
     server.reply = respond
-    assert slack(server).post("#ml", "m-1", DOCUMENT).url == ""
+    assert slack(server).post("#ml", "m-1", MessageDocument.read(DOCUMENT)).url == ""
 
 
 def test_an_edit_repeats_the_mark_and_takes_away_what_the_new_text_lacks(server: Breakable):
     server.reply = workspace
-    slack(server).edit(Posted("C0000000ML", "5.2"), "m-2", "All is well")
+    slack(server).edit(Posted("C0000000ML", "5.2"), "m-2", MessageDocument.read("All is well"))
     [request] = server.requests
     said = request.json()
     assert (request.path, said["channel"], said["ts"]) == ("/api/chat.update", "C0000000ML", "5.2")
@@ -131,7 +132,7 @@ def test_a_channel_is_looked_up_once_and_one_that_was_posted_to_never(server: Br
     chat.find("#ml", "m-9", SINCE)
     assert calls(server).count("conversations.list") == 2
     other = slack(server)
-    other.post("#ml", "m-1", DOCUMENT)
+    other.post("#ml", "m-1", MessageDocument.read(DOCUMENT))
     other.find("#ml", "m-9", SINCE)
     assert calls(server).count("conversations.list") == 2
 
@@ -180,7 +181,7 @@ def test_a_channel_that_is_not_found_is_not_called_absent_where_the_list_is_not_
 def test_posting_and_finding_what_was_posted_takes_no_list(server: Breakable):
     server.reply = scoped()
     chat = slack(server)
-    chat.post("#ml", "m-2", DOCUMENT)
+    chat.post("#ml", "m-2", MessageDocument.read(DOCUMENT))
     assert chat.find("#ml", "m-2", SINCE) is not None
     assert "conversations.list" not in calls(server)
 
@@ -194,7 +195,7 @@ def test_a_channel_that_the_app_does_not_see_is_named(server: Breakable):
 def test_hostile_text_passes_through_unchanged(server: Breakable):
     server.reply = workspace
     text = "a &lt;!channel&gt; 🙂 \u202e العربية \x07"
-    slack(server).post("#ml", "m-1", text)
+    slack(server).post("#ml", "m-1", MessageDocument.read(text))
     assert server.requests[0].json()["text"] == text
 
 
@@ -209,7 +210,7 @@ def hook(server: Breakable) -> WebhookChat:
 
 def test_a_webhook_gets_text_that_slack_mattermost_and_rocket_chat_all_show(server: Breakable):
     server.reply = lambda _: answer(200, "ok")
-    hook(server).post("#ml", "m-1", DOCUMENT)
+    hook(server).post("#ml", "m-1", MessageDocument.read(DOCUMENT))
     [request] = server.requests
     assert request.path == "/services/T/B/x1y2z3"
     assert request.json() == {
@@ -230,7 +231,7 @@ def test_a_webhook_can_neither_edit_nor_find(server: Breakable):
     assert not chat.capabilities.edits
     assert chat.find("#ml", "m-1", SINCE) is None
     with pytest.raises(PermanentError):
-        chat.edit(Posted("#ml", "m-1"), "m-1", "x")
+        chat.edit(Posted("#ml", "m-1"), "m-1", MessageDocument.read("x"))
     assert server.requests == []
 
 
@@ -246,7 +247,7 @@ def test_a_webhook_can_neither_edit_nor_find(server: Breakable):
 def test_a_webhook_that_is_refused_says_why(status: int, word: str, error: type[Exception], server: Breakable):
     server.reply = lambda _: answer(status, word)
     with pytest.raises(error, match=word):
-        hook(server).post("#ml", "m-1", DOCUMENT)
+        hook(server).post("#ml", "m-1", MessageDocument.read(DOCUMENT))
 
 
 def remade(request: Request) -> Reply:
@@ -262,7 +263,7 @@ def remade(request: Request) -> Reply:
 def test_a_channel_that_was_made_anew_is_found_by_its_name_again_once(server: Breakable):
     server.reply = workspace
     chat = slack(server)
-    chat.post("#ml", "m-1", DOCUMENT)
+    chat.post("#ml", "m-1", MessageDocument.read(DOCUMENT))
     server.reply = remade
     found = chat.find("#ml", "m-2", SINCE)
     assert found is not None
@@ -274,7 +275,7 @@ def test_a_channel_that_was_made_anew_is_found_by_its_name_again_once(server: Br
 def test_a_channel_that_is_gone_for_good_is_asked_for_twice_and_no_more(server: Breakable):
     server.reply = workspace
     chat = slack(server)
-    chat.post("#ml", "m-1", DOCUMENT)
+    chat.post("#ml", "m-1", MessageDocument.read(DOCUMENT))
     server.reply = lambda request: (
         answer(200, {"ok": False, "error": "channel_not_found"}) if "history" in request.path else workspace(request)
     )

@@ -281,7 +281,7 @@ def test_the_sentences_of_the_digest_can_be_replaced_alone(tmp_path: Path):
         "{% macro more(count) %}{{ count }}{% endmacro %}"
     )
     renderer, heard = team(tmp_path, digest__lines_j2=lines)
-    assert renderer.render_digest(samples.SLACK, samples.digest(samples.WORDS["en"]), {}).startswith(
+    assert str(renderer.render_digest(samples.SLACK, samples.digest(samples.WORDS["en"]), {})).startswith(
         "tone: bad\nOur week\n\n*A*\n• stand"
     )
     assert heard == []

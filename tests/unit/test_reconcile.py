@@ -17,6 +17,7 @@ from bot.delivery.reconciliation import look, repair
 from bot.delivery.services import Services
 from bot.domain.effects import AttachText, AttachToTicket, PublishPage
 from bot.domain.incidents import IncidentState
+from bot.domain.message import MessageDocument
 from bot.domain.repairs import Held, RepairKind, settle_duplicates
 from bot.domain.views import ChartView, RunPageView
 from bot.errors import AccountError, PermanentError
@@ -378,7 +379,7 @@ def test_a_deleted_page_is_forgotten(bench):
 
 def test_a_second_message_is_told_and_the_first_stays_known(bench):
     bench.told()
-    bench.chat.post("C1", f"test-{INCIDENT}", "again")
+    bench.chat.post("C1", f"test-{INCIDENT}", MessageDocument.read("again"))
     assert bench.heal() == [RepairKind.TELL_DUPLICATE]
     assert bench.known(MESSAGE).bound.external_id == "1"
 

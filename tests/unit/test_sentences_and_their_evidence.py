@@ -37,7 +37,11 @@ def shown(view: Any, locale: str) -> str:
     """Return the ticket and the message that a view's verdict makes, as people read them."""
     renderer = RENDERERS[locale]
     told = replace(samples.message(samples.WORDS[locale]), verdict=view.verdict, rows=view.rows[:2])
-    return renderer.render_ticket(samples.JIRA, view, {}).body + "\n" + renderer.render_message(samples.SLACK, told, {})
+    return (
+        renderer.render_ticket(samples.JIRA, view, {}).body
+        + "\n"
+        + str(renderer.render_message(samples.SLACK, told, {}))
+    )
 
 
 @dataclass(frozen=True)

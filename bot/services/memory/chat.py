@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
 from bot.errors import GoneError, PermanentError
 from bot.ports import Attachment, ChatCapabilities, MarkedMessage, Posted, Promise, Right, TextForm
-from bot.services.block_kit import parse_document
 from bot.services.memory.faults import Faults
 
 _NOT_FOUND = 404
@@ -61,21 +61,19 @@ class MemoryChat:
     def promise(self) -> Promise:
         return self._promise
 
-    def post(self, channel: str, mark: str, text: str) -> Posted:
+    def post(self, channel: str, mark: str, document: MessageDocument) -> Posted:
         with self.faults.during("post"):
-            parse_document(text)
-            message = MemoryMessage(str(len(self.messages) + 1), channel, mark, text, self._clock())
+            message = MemoryMessage(str(len(self.messages) + 1), channel, mark, str(document), self._clock())
             self.messages.append(message)
             return _posted(message)
 
-    def edit(self, posted: Posted, mark: str, text: str) -> None:
+    def edit(self, posted: Posted, mark: str, document: MessageDocument) -> None:
         with self.faults.during("edit"):
             if not self._capabilities.edits:
                 raise PermanentError("A webhook cannot edit what it posted.")
-            parse_document(text)
             message = self._message(posted)
             message.edits.append(message.text)
-            message.text, message.mark = text, mark
+            message.text, message.mark = str(document), mark
 
     def has_moved(self, channel: str, posted: Posted) -> bool:
         return channel != posted.channel
@@ -91,10 +89,9 @@ class MemoryChat:
             fitting = (m for m in self.messages if (m.channel, m.mark) == (channel, mark) and m.posted_at >= since)
             return next((_posted(message) for message in fitting), None)
 
-    def reply(self, posted: Posted, mark: str, text: str) -> None:
+    def reply(self, posted: Posted, mark: str, document: MessageDocument) -> None:
         with self.faults.during("reply"):
-            parse_document(text)
-            self._threaded(posted).replies.append((mark, text))
+            self._threaded(posted).replies.append((mark, str(document)))
 
     def has_reply(self, posted: Posted, mark: str) -> bool:
         with self.faults.during("has_reply"):

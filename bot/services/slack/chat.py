@@ -13,6 +13,7 @@ import requests
 from slack_sdk import WebClient
 from slack_sdk.web import SlackResponse
 
+from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
 from bot.errors import PermanentError, RetryableError
 from bot.ports import Attachment, ChatCapabilities, MarkedMessage, Posted, Promise, Right, TextForm
@@ -167,8 +168,8 @@ class SlackChat:
         with about_us():
             self._link.call("say who we are", lambda client: client.auth_test(), who_in)
 
-    def post(self, channel: str, mark: str, text: str) -> Posted:
-        message = build_message(text)
+    def post(self, channel: str, mark: str, document: MessageDocument) -> Posted:
+        message = build_message(document)
         channel_id, ts = self._link.call(
             f"post to {channel}",
             lambda client: client.chat_postMessage(
@@ -180,8 +181,8 @@ class SlackChat:
         self._channels.keep(channel, channel_id)
         return Posted(channel_id, ts, self._permalink(channel_id, ts))
 
-    def edit(self, posted: Posted, mark: str, text: str) -> None:
-        message = build_message(text)
+    def edit(self, posted: Posted, mark: str, document: MessageDocument) -> None:
+        message = build_message(document)
         channel_id = self._channels.id_of(posted.channel)
         # what an edit leaves out stays as it was, so an absent bar is taken away by an empty list
         arguments = {"attachments": [], **_arguments(mark, message)}
@@ -211,8 +212,8 @@ class SlackChat:
         ours = sorted((ts, mark) for ts, mark in self._history(channel_id, since) if mark is not None)
         return [MarkedMessage(mark, Posted(channel_id, ts, self._permalink(channel_id, ts))) for ts, mark in ours]
 
-    def reply(self, posted: Posted, mark: str, text: str) -> None:
-        message = build_message(text)
+    def reply(self, posted: Posted, mark: str, document: MessageDocument) -> None:
+        message = build_message(document)
         channel_id = self._channels.id_of(posted.channel)
         self._link.call(
             f"answer the message {posted.message_id} in {posted.channel}",

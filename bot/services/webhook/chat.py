@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
 from bot.errors import AccountError, MissingError, PermanentError
 from bot.ports import Attachment, ChatCapabilities, MarkedMessage, Posted, Promise, Right, TextForm
@@ -66,9 +67,9 @@ class WebhookChat:
     def confirm_access(self, right: Right | None = None) -> None:
         """Ask nothing: a webhook answers messages only, and says itself that it no longer takes any."""
 
-    def post(self, channel: str, mark: str, text: str) -> Posted:
+    def post(self, channel: str, mark: str, document: MessageDocument) -> Posted:
         """Send to the webhook, which names the channel itself; *channel* and *mark* stay with us."""
-        message = build_message(text)
+        message = build_message(document)
         body: dict[str, Any] = {"text": message.text}
         if message.plain:
             # Text rather than blocks: the others show the first and know nothing of the second.
@@ -97,7 +98,7 @@ class WebhookChat:
                 raise
             raise _refused(error)(str(error), status=error.status) from None  # there is but the one thing to refuse
 
-    def edit(self, posted: Posted, mark: str, text: str) -> None:  # noqa: ARG002 - a port's signature
+    def edit(self, posted: Posted, mark: str, document: MessageDocument) -> None:  # noqa: ARG002 - a port's signature
         raise PermanentError("A webhook cannot edit what it posted; use a chat of kind slack for that.")
 
     def has_moved(self, channel: str, posted: Posted) -> bool:  # noqa: ARG002 - a port's signature
@@ -106,7 +107,7 @@ class WebhookChat:
     def find(self, channel: str, mark: str, since: datetime) -> Posted | None:  # noqa: ARG002 - a port's signature
         return None
 
-    def reply(self, posted: Posted, mark: str, text: str) -> None:  # noqa: ARG002 - a port's signature
+    def reply(self, posted: Posted, mark: str, document: MessageDocument) -> None:  # noqa: ARG002 - a port's signature
         raise PermanentError("A webhook cannot answer in a thread; use a chat of kind slack for that.")
 
     def has_reply(self, posted: Posted, mark: str) -> bool:  # noqa: ARG002 - a port's signature
