@@ -34,7 +34,7 @@ def run(
 
         print_dry_run(run_dry(*read_config(config, secrets_dir), name, around), as_json=as_json)
         return
-    from bot.pipeline.cycle import CycleReport
+    from bot.pipeline.cycle_report import CycleReport
     from bot.reports.overview import filed_since
 
     herald = make(config, secrets_dir, around)

@@ -12,7 +12,7 @@ from bot.app import Herald, load_for_work
 from bot.connections import make_dead_man
 from bot.delivery.dispatcher import LEASE
 from bot.errors import HeraldError, IntegrationError
-from bot.pipeline.cycle import LEASE_OF
+from bot.pipeline.lease import LEASE_OF
 from bot.pipeline.scheduling import Looked, record_due
 from bot.ports import DeadMan
 from bot.reports.digest import owe_due_digest

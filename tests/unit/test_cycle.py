@@ -19,7 +19,7 @@ from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.objects import ObjectKey, channel_of
 from bot.domain.runs import DataCard, Run, RunResult, RunStatus
 from bot.errors import ConfigError, RunStoreError
-from bot.pipeline.cycle import CycleReport
+from bot.pipeline.cycle_report import CycleReport
 from bot.ports import Job, JobState, JobStatus, TicketState
 from bot.render.renderer import Renderer
 from bot.services.memory.chat import MemoryChat

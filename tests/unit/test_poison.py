@@ -170,7 +170,7 @@ def test_it_is_tried_again_a_few_times_and_by_the_next_version(bench, monkeypatc
     assert (tries[0], tries[-1]) == (1, 4)
     assert set_aside(bench)[0].not_before is None
     monkeypatch.setattr("bot.judging.setting_aside.__version__", "99.0")
-    monkeypatch.setattr("bot.pipeline.cycle.GuardedJudge", lambda context: _guarded(context, "99.0"))
+    monkeypatch.setattr("bot.pipeline.new_runs.GuardedJudge", lambda context: _guarded(context, "99.0"))
     bench.run()
     assert (set_aside(bench)[0].tries, set_aside(bench)[0].version) == (1, "99.0")
 

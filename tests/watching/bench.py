@@ -15,7 +15,7 @@ from bot.config.models import Config
 from bot.delivery.dispatcher import ignore_step
 from bot.delivery.services import Services
 from bot.domain.judged_run import JudgedRun
-from bot.pipeline.cycle import CycleReport
+from bot.pipeline.cycle_report import CycleReport
 from bot.services.memory.tracker import MemoryTracker
 from bot.services.memory.wiki import MemoryWiki
 from bot.store import Database, incidents, runs

@@ -170,8 +170,8 @@ def test_after_a_restore_what_happened_meanwhile_is_filed_once(bench, tmp_path):
 def test_a_past_of_several_pages_is_read_to_its_end(bench, monkeypatch):
     monkeypatch.setattr("bot.services.mlflow.run_store._PAGE", 2)
     monkeypatch.setattr("bot.judging.run_judge.BASELINE_RUNS", 4)
-    monkeypatch.setattr("bot.pipeline.cycle.BASELINE_RUNS", 4)
-    monkeypatch.setattr("bot.pipeline.cycle._AT_ONCE", 2)
+    monkeypatch.setattr("bot.pipeline.new_runs.BASELINE_RUNS", 4)
+    monkeypatch.setattr("bot.pipeline.new_runs._AT_ONCE", 2)
     ids = bench.log_row([GOOD] * 7 + [BAD] * 2, bench.now() - timedelta(hours=1))
     bench.cycle(experiment="search", watch={"recent": 2})
     assert all(bench.is_judged(run_id) for run_id in ids)

@@ -1,0 +1,29 @@
+"""What a cycle did, run by run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from bot.domain.judged_run import JudgedRun
+from bot.judging.doubts import Doubt
+from bot.store.aside import SetAside
+
+
+@dataclass(slots=True)
+class CycleReport:
+    """What a cycle did, run by run."""
+
+    judged: list[JudgedRun] = field(default_factory=list)
+    set_aside: Sequence[SetAside] = ()  # of the pipeline, since when ever
+    history: int = 0  # runs that were there at first contact
+    trouble: str = ""  # why there was nothing to look at
+    unseen: str = ""  # why it could not be looked
+    doubts: Sequence[Doubt] = ()  # metrics that cannot be judged
+    busy: bool = False  # another Herald is at work on this pipeline
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Say whether no run that was judged has ever had anything to be judged by."""
+        found = [finding for judged in self.judged for finding in judged.findings]
+        return bool(found) and all(finding.is_unheard_of for finding in found)

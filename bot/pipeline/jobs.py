@@ -1,0 +1,182 @@
+"""Jobs of a pipeline: each fire is seen through to the run of its job, adopting one that already lives."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from bot.config.pipeline import JobSection
+from bot.domain.fires import Fire, FireState
+from bot.domain.job_protocol import GUESS_TAG
+from bot.domain.judged_run import JudgedRun
+from bot.domain.runs import Run, RunStatus
+from bot.errors import JobError, RunStoreError
+from bot.executors import job_logs
+from bot.judging.context import JudgingContext
+from bot.judging.setting_aside import GuardedJudge
+from bot.pipeline.lease import LEASE, PipelineLease
+from bot.ports import Executor, Job, JobState, JobStatus
+from bot.runtime.log import get_logger
+from bot.store import fires
+
+_LOG_LINES = 20
+_POLL_SECONDS = 0.2
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRunner:
+    """Runs the jobs of one pipeline, and has what they come to judged."""
+
+    context: JudgingContext
+    executor: Executor
+    lease: PipelineLease
+    pause: Callable[[float], None]
+    stopping: Callable[[], bool]
+    folder: Path  # that relative paths of the config start from
+
+    @property
+    def judge(self) -> GuardedJudge:
+        return GuardedJudge(self.context)
+
+    def record(self, due_at: datetime, confirms: str | None = None, *, by_hand: bool = False) -> Fire:
+        with self.context.database.begin() as tx:
+            fire = fires.record(tx, self.context.name, due_at, confirms, by_hand=by_hand)
+            self.context.on_step("fire.recording")
+        self.context.on_step("fire.recorded")
+        return fire
+
+    def finish(self, fire: Fire) -> Sequence[JudgedRun]:
+        """See a fire's job through, adopting one that already lives, and judge its run."""
+        job_config = self.context.section.job
+        if fire.state.is_over or (job_config is None and fire.started_at is None):
+            return ()
+        if job_config is None:  # config had a job when it started
+            with self.context.database.begin() as tx:
+                fires.save(tx, replace(fire, state=FireState.LOST, ended_at=self.context.clock()))
+            return ()
+        job = self._job(fire, job_config)
+        started = replace(fire, started_at=fire.started_at or self.context.clock())
+        with self.context.database.begin() as tx:
+            fires.save(tx, started)
+        self.context.on_step("job.starting")
+        try:
+            self.executor.start(job)
+        except JobError as error:
+            failed = replace(started, state=FireState.FAILED, ended_at=self.context.clock())
+            return self.judge.record_failure(failed, None, log_tail=str(error))
+        self.context.on_step("job.started")
+        status = self._wait(job)
+        if status is None:
+            return ()
+        self.context.on_step("job.ended")
+        return self._conclude(started, job, status)
+
+    def _wait(self, job: Job) -> JobStatus | None:
+        """Wait for the job's end; None where it is for another Herald, now or later, to go on."""
+        renewed = self.context.clock()
+        while True:
+            status = self.executor.poll(job)
+            if status.state is not JobState.RUNNING:
+                return status
+            if self.stopping():
+                return None
+            if abs(self.context.clock() - renewed) > LEASE / 4:
+                if not self.lease.renew():
+                    return None  # it was out of reach for so long that another Herald went on with it
+                renewed = self.context.clock()
+            self.pause(_POLL_SECONDS)
+
+    def _conclude(self, fire: Fire, job: Job, status: JobStatus) -> Sequence[JudgedRun]:
+        """Record what the job came to: its run judged, or its failure."""
+        run = self.context.run_store.run_of_fire(
+            self.context.section.experiment, fire.fire_id, fire.started_at or fire.due_at
+        )
+        if run is not None and run.status is RunStatus.RUNNING and GUESS_TAG not in run.tags:
+            self.context.run_store.end_run(run.run_id)  # nothing writes to it any more
+        if run is not None:
+            self._attach_log(run, job)
+        fire = replace(fire, run_id=run.run_id if run else None, exit_code=status.exit_code, timed_out=status.timed_out)
+        ended = replace(fire, ended_at=self.context.clock())
+        is_lost = status.state is JobState.LOST
+        if run is not None and run.status is RunStatus.FINISHED and (is_lost or status.exit_code == 0):
+            return self.judge.judge(run, replace(ended, state=FireState.ENDED))
+        failed = replace(ended, state=FireState.LOST if is_lost else FireState.FAILED)
+        if is_lost and self.context.section.job is not None and fire.attempt < self.context.section.job.retry:
+            return self.finish(self._try_again(failed))
+        return self.judge.record_failure(failed, run, log_tail=self._last_lines(job))
+
+    def _attach_log(self, run: Run, job: Job) -> None:
+        """Keep the log beside the run; where that cannot be done, it stays in the job's folder and nothing waits."""
+        path = self.executor.log_path(job)
+        try:
+            with job_logs.within(path, job.log_limit or sys.maxsize) as kept:
+                self.context.run_store.attach_log(run.run_id, kept)
+        except (RunStoreError, OSError) as error:
+            log.warning("log not kept beside its run", pipeline=self.context.name, run=run.name, error=str(error))
+
+    def _last_lines(self, job: Job) -> str:
+        path = self.executor.log_path(job)
+        try:
+            return job_logs.last_lines(path, _LOG_LINES)
+        except OSError as error:
+            return f"{path}: the job's log cannot be read: {error.strerror or error}"
+
+    def _try_again(self, lost: Fire) -> Fire:
+        """Record that a fire was lost, and the one that takes its place."""
+        with self.context.database.begin() as tx:
+            fires.save(tx, lost)
+            again = fires.record(
+                tx, self.context.name, lost.due_at, lost.confirms, by_hand=lost.by_hand, attempt=lost.attempt + 1
+            )
+            self.context.on_step("fire.lost")
+        log.warning("job lost, tried again", pipeline=self.context.name, fire=lost.fire_id, always=True)
+        return again
+
+    def stop(self, recorded: Sequence[Fire]) -> bool:
+        """End the jobs that run for fires, and record that they were stopped; says whether there was one."""
+        stopped = False
+        for fire in recorded:
+            if self.context.section.job is None or fire.started_at is None:
+                continue
+            job = self._job(fire, self.context.section.job)
+            if self.executor.poll(job).state is JobState.RUNNING:
+                try:
+                    self.executor.stop(job)
+                except JobError as error:
+                    log.error("job not stopped", pipeline=self.context.name, error=str(error))  # noqa: TRY400  a sentence
+                    continue
+                with self.context.database.begin() as tx:
+                    fires.save(tx, replace(fire, state=FireState.STOPPED, ended_at=self.context.clock()))
+                stopped = True
+        return stopped
+
+    def _job(self, fire: Fire, config: JobSection) -> Job:
+        filled = {"{seed}": str(fire.number), "{fire_id}": fire.fire_id}
+        return Job(
+            fire_id=fire.fire_id,
+            command=tuple(_fill(word, filled) for word in config.command),
+            folder=self.folder / self.context.config.jobs_folder / self.context.name / fire.fire_id,
+            cwd=self.folder / config.cwd,
+            environment={
+                **config.environment,
+                "HERALD_FIRE_ID": fire.fire_id,
+                "HERALD_SEED": str(fire.number),
+                "MLFLOW_TRACKING_URI": self.context.config.mlflow.tracking_uri,
+                "MLFLOW_EXPERIMENT_NAME": self.context.section.experiment,
+            },
+            timeout=config.timeout,
+            memory=config.memory,
+            cpus=config.cpus,
+            log_limit=config.log_limit,
+        )
+
+
+def _fill(word: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        word = word.replace(name, value)
+    return word

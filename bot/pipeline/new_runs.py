@@ -1,0 +1,77 @@
+"""What MLflow has and nobody has judged yet: first the runs of before first contact, then those that are new."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from bot.domain.job_protocol import FIRE_TAG
+from bot.domain.runs import Run
+from bot.judging.context import JudgingContext
+from bot.judging.recording import Age
+from bot.judging.run_judge import BASELINE_RUNS
+from bot.judging.setting_aside import GuardedJudge
+from bot.pipeline.cycle_report import CycleReport
+from bot.pipeline.lease import PipelineLease
+from bot.pipeline.run_discovery import Sight, Watch
+from bot.services.mlflow.missing_experiments import say_nothing_there
+
+_AT_ONCE = 25  # runs of the past
+
+
+@dataclass(frozen=True, slots=True)
+class NewRuns:
+    """Judges the runs of one pipeline that nobody has judged yet."""
+
+    context: JudgingContext
+    watch: Watch
+    lease: PipelineLease
+    stopping: Callable[[], bool]
+    on_past: Callable[[int, int], None]  # at first contact: runs read, and how many
+
+    @property
+    def _guarded_judge(self) -> GuardedJudge:
+        return GuardedJudge(self.context)
+
+    def judge(self, report: CycleReport, but_not: Collection[str]) -> bool:
+        """Judge what there is to see; False where Herald was asked to stop before the end of it."""
+        now = self.context.clock()
+        sights = self.watch.look(now)
+        if not sights and self.context.section.job is None:
+            report.trouble = say_nothing_there(self.context.section.wanted_experiments, self.context.run_store)
+        report.judged += self._guarded_judge.try_again()
+        if not self._judge_past(sights, report, but_not):
+            return False
+        for run, is_past in self.watch.unseen(sights):
+            if self.stopping():
+                return False
+            if run.tags.get(FIRE_TAG) not in but_not:
+                report.judged += self._guarded_judge.judge(run, None, Age.PAST if is_past else Age.NEW)
+                self.lease.renew()
+        self.watch.move_marks(sights, now)
+        return True
+
+    def _judge_past(self, sights: Sequence[Sight], report: CycleReport, but_not: Collection[str]) -> bool:
+        """Judge what was there at first contact; False where Herald was asked to stop before the end of it."""
+        unread = [run for run in self.watch.past(sights) if run.tags.get(FIRE_TAG) not in but_not]
+        report.history += len(unread)
+        series = [self.context.series_of(run) for run in unread]
+        left = Counter(series)
+        old: list[Run] = []  # too far from the present for their artifacts to matter
+        for done, (run, name) in enumerate(zip(unread, series, strict=True)):
+            self.on_past(done, len(unread))
+            left[name] -= 1
+            is_old = left[name] >= BASELINE_RUNS + self.context.section.watch.recent
+            if old and not (is_old and len(old) < _AT_ONCE):
+                self.lease.renew()
+                report.judged += self._guarded_judge.judge_old(old)
+                old = []
+            if self.stopping():
+                return False
+            if is_old:
+                old.append(run)
+            else:
+                self.lease.renew()
+                report.judged += self._guarded_judge.judge(run, None, Age.PAST if left[name] else Age.NEWEST_OF_PAST)
+        return True
