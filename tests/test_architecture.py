@@ -254,6 +254,35 @@ def test_only_what_a_newcomer_sees_first_stands_at_the_top_of_the_trainer():
     assert top == {"__init__.py", "__main__.py", "environment.py", "errors.py", "run.py", "stopping.py", "task.py"}
 
 
+def public_definitions(package: str) -> Iterator[tuple[str, ast.FunctionDef | ast.ClassDef]]:
+    """Give the classes, methods and functions of *package* that other modules may name."""
+    for module in within(package):
+        scopes: list[ast.Module | ast.ClassDef] = [ast.parse(modules()[module].read_text(encoding="utf-8"))]
+        while scopes:
+            for node in scopes.pop().body:
+                if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                    yield module, node
+                    scopes += [node] if isinstance(node, ast.ClassDef) else []
+
+
+def test_all_that_is_public_in_the_mathematics_says_what_it_gives():
+    rooms = ("trainer.learning", "trainer.measures", "trainer.models")
+    silent = [
+        f"{m}.{node.name}" for room in rooms for m, node in public_definitions(room) if not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
+def test_no_two_classes_of_the_trainer_share_a_name():
+    names = [node.name for _, node in public_definitions("trainer") if isinstance(node, ast.ClassDef)]
+    assert {name for name in names if names.count(name) > 1} == set()
+
+
+def test_no_module_of_the_trainer_is_longer_than_300_lines():
+    lines = {m: len(modules()[m].read_text(encoding="utf-8").splitlines()) for m in within("trainer")}
+    assert {m: count for m, count in lines.items() if count > 300} == {}
+
+
 def loaded_by(statement: str) -> set[str]:
     code = f"import sys, json; {statement}; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

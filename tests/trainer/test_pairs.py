@@ -3,7 +3,8 @@ import pyarrow as pa
 import pytest
 
 from tests.trainer.logs import JUDGED, pairs_job, write_table
-from trainer.data.pairs import Part, read_pairs
+from trainer.data.pairs import read_pairs
+from trainer.data.splits import Part
 from trainer.errors import DataError
 
 

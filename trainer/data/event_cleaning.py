@@ -8,7 +8,6 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +36,15 @@ from trainer.data.columns import NO_TIME, numbers_of, texts_of, times_of
 from trainer.data.item_texts import ItemTexts
 from trainer.data.outliers import LogHistogram
 from trainer.data.tables import Batch, estimate_rows, read_batches
+from trainer.data.user_events import (
+    SPILLED,
+    UserEvents,
+    events_a_day,
+    first_of_users,
+    read_events,
+    spill,
+    write_events,
+)
 from trainer.jobs.data import CleaningJob, InteractionsData
 
 Mask = npt.NDArray[np.bool_]
@@ -46,17 +54,6 @@ Floats = npt.NDArray[np.float64]
 ROWS_A_PART = 1 << 18  # of a user's share of the log; what one part takes is what the cleaning takes
 
 
-SPILLED = pa.schema(
-    [
-        ("user", pa.string()),
-        ("item", pa.int32()),
-        ("time", pa.int64()),
-        ("value", pa.float64()),
-        ("price", pa.float64()),
-        ("event", pa.string()),
-        ("cancels", pa.bool_()),
-    ]
-)
 CLEAN = pa.schema(
     [("user_id", pa.string()), ("item_id", pa.string()), ("time", pa.timestamp("us")), ("value", pa.float64())]
 )
@@ -68,23 +65,6 @@ class Fences:
 
     value: float
     price: float
-
-
-@dataclass(frozen=True, slots=True)
-class UserEvents:
-    """The events of some users, all of each: arrays of one length, sorted by user, item and time."""
-
-    user_ids: Any  # pyarrow strings
-    user: Ints
-    item: Ints
-    time: Ints
-    value: Floats
-    price: Floats
-    event: Ints
-    cancels: Mask
-
-    def __len__(self) -> int:
-        return len(self.user)
 
 
 def clean_events(job: InteractionsData, texts: ItemTexts, users: frozenset[str] | None, target: Path) -> Tally:
@@ -101,21 +81,21 @@ def clean_events(job: InteractionsData, texts: ItemTexts, users: frozenset[str] 
                 sold = ~rows["cancels"].to_numpy(zero_copy_only=False)
                 values.add(rows["value"].to_numpy()[sold])
                 prices.add(rows["price"].to_numpy()[sold])
-                _spill(rows, writers)
+                spill(rows, writers)
         limit = job.cleaning.outliers
         # Only now: a fence needs every row, and the rows were on the disk before the last one was read.
         fences = Fences(np.inf, np.inf) if limit is None else Fences(values.fence(limit), prices.fence(limit))
         pace, known = LogHistogram(), texts.known()
         banned = texts.matching(job.cleaning.not_groups, job.cleaning.not_texts)
         for file in files:
-            part = _judge_users(_read_part(file), job.cleaning, banned, known, fences, tally)
+            part = _judge_users(read_events(file), job.cleaning, banned, known, fences, tally)
             if job.cleaning.robots is not None:
-                pace.add(_events_a_day(part)[_first_of_users(part)] if len(part) else np.empty(0))
-            _write_part(part, file)
+                pace.add(events_a_day(part)[first_of_users(part)] if len(part) else np.empty(0))
+            write_events(part, file)
         limit = np.inf if job.cleaning.robots is None else pace.fence(job.cleaning.robots)
         with pq.ParquetWriter(target, CLEAN) as writer:
             for file in files:
-                _write_clean(_read_part(file), limit, texts, tally, writer)
+                _write_clean(read_events(file), limit, texts, tally, writer)
     return tally
 
 
@@ -190,50 +170,6 @@ def _matches(item: Any, patterns: Sequence[str]) -> Mask:
     return np.asarray(hit[pc.fill_null(coded.indices, len(hit) - 1).to_numpy(zero_copy_only=False)])
 
 
-def _spill(rows: pa.Table, writers: Sequence[Any]) -> None:
-    """Send every user's rows to one part, told by the id alone."""
-    if len(writers) == 1:
-        writers[0].write_table(rows)
-        return
-    coded = rows["user"].combine_chunks().dictionary_encode()
-    # By a hash of the id: cancellations, robots and duplicates are told from all rows of a user, wherever they stood.
-    home = np.array([crc32(name.encode()) % len(writers) for name in coded.dictionary.to_pylist()] or [0])
-    place = home[coded.indices.to_numpy(zero_copy_only=False)]
-    for number in np.unique(place).tolist():
-        writers[number].write_table(rows.filter(pa.array(place == number)))
-
-
-def _read_part(file: Path) -> UserEvents:
-    with pa.ipc.open_stream(str(file)) as reader:
-        rows = reader.read_all().combine_chunks()
-    return _part(rows)
-
-
-def _part(rows: pa.Table) -> UserEvents:
-    user_ids, user = _codes(rows["user"])
-    _, event = _codes(rows["event"])
-    item, time, value, price = (rows[name].to_numpy() for name in ("item", "time", "value", "price"))
-    cancels = rows["cancels"].to_numpy(zero_copy_only=False)
-    order = np.lexsort((price, value, event, cancels, time, item, user))  # at one moment cancellations come last
-    return UserEvents(
-        user_ids,
-        user[order],
-        item[order].astype(np.int64),
-        time[order],
-        value[order],
-        price[order],
-        event[order],
-        cancels[order],
-    )
-
-
-def _codes(column: Any) -> tuple[Any, Ints]:
-    coded = column.dictionary_encode(null_encoding="encode")
-    if isinstance(coded, pa.ChunkedArray):
-        coded = coded.combine_chunks()
-    return coded.dictionary, np.asarray(coded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)
-
-
 def _judge_users(
     part: UserEvents, rules: CleaningJob, banned: Mask, known: Mask, fences: Fences, tally: Tally
 ) -> UserEvents:
@@ -250,20 +186,7 @@ def _judge_users(
     tally.take(kept, REVERSED, reversed_rows)
     if rules.outliers is not None:
         tally.take(kept, OUTLIER, (part.value > fences.value) | (part.price > fences.price))
-    return _select(part, kept)
-
-
-def _select(part: UserEvents, kept: Mask) -> UserEvents:
-    return UserEvents(
-        part.user_ids,
-        part.user[kept],
-        part.item[kept],
-        part.time[kept],
-        part.value[kept],
-        part.price[kept],
-        part.event[kept],
-        part.cancels[kept],
-    )
+    return part.select(kept)
 
 
 def _repeats(part: UserEvents) -> Mask:
@@ -296,41 +219,11 @@ def _find_reversed(part: UserEvents, kept: Mask) -> Mask:
     return found
 
 
-def _first_of_users(part: UserEvents) -> Ints:
-    return np.flatnonzero(np.r_[True, np.diff(part.user) != 0])
-
-
-def _events_a_day(part: UserEvents) -> Floats:
-    """Give, for each row, how many events its user has on a day with any."""
-    day = part.time // 86_400_000_000
-    days = np.unique(np.stack([part.user, day]), axis=1)[0]
-    size = len(part.user_ids)
-    events, active = np.bincount(part.user, minlength=size), np.bincount(days, minlength=size)
-    return np.asarray(events[part.user] / active[part.user])
-
-
-def _write_part(part: UserEvents, file: Path) -> None:
-    rows = pa.table(
-        [
-            part.user_ids.take(pa.array(part.user)),
-            pa.array(part.item, pa.int32()),
-            pa.array(part.time),
-            pa.array(part.value),
-            pa.array(part.price),
-            pa.nulls(len(part), pa.string()),
-            pa.array(part.cancels),
-        ],
-        schema=SPILLED,
-    )
-    with pa.ipc.new_stream(str(file), SPILLED) as writer:
-        writer.write_table(rows)
-
-
 def _write_clean(part: UserEvents, limit: float, texts: ItemTexts, tally: Tally, writer: pq.ParquetWriter) -> None:
     kept = np.ones(len(part), dtype=np.bool_)
     if np.isfinite(limit):
-        tally.take(kept, ROBOT, _events_a_day(part) > limit)
-    part = _select(part, kept)
+        tally.take(kept, ROBOT, events_a_day(part) > limit)
+    part = part.select(kept)
     if len(part):
         _count_kept(part, texts.ids, tally)
         ids = pa.array(texts.ids, pa.string())
@@ -346,7 +239,7 @@ def _count_kept(part: UserEvents, ids: Sequence[str], tally: Tally) -> None:
     rank = np.argsort(np.argsort(np.array(ids, dtype=np.str_)))[part.item]  # items by name, not by when they were met
     order = np.lexsort((part.value, part.time, rank, part.user))
     numbers = np.stack([part.time[order].view(np.float64), part.value[order]], axis=1)
-    starts = _first_of_users(part)
+    starts = first_of_users(part)
     for begin, end in zip(starts, np.r_[starts[1:], len(part)], strict=True):
         digest = sha256(f"{part.user_ids[int(part.user[begin])].as_py()}\x1d".encode())
         digest.update("".join(names[order[begin:end]]).encode())

@@ -1,19 +1,17 @@
 """Pairs of a query, or a user's text, and a product, judged: read, cleaned, split, checked for leaks."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
 
 from trainer.data.card import DataCard
-from trainer.data.columns import NO_TIME, texts_of, times_of
-from trainer.data.item_texts import ItemTexts, join_columns
+from trainer.data.item_texts import ItemTexts
 from trainer.data.leaks import judge_leaks
 from trainer.data.pair_leaks import find_pair_leaks
+from trainer.data.pair_rows import PairRows, choose_rows, explain_rules, note_texts, read_labels, read_rows
 from trainer.data.spelling import learn_spelling
 from trainer.data.splits import (
     PART_NUMBER,
@@ -26,22 +24,16 @@ from trainer.data.splits import (
     split_by_name,
     split_by_time,
 )
-from trainer.data.tables import Batch, read_batches
+from trainer.data.tables import read_batches
 from trainer.data.text_normalisation import check_words, normalise_all
 from trainer.errors import DataError
 from trainer.jobs.data import PairsData
 
-__all__ = ["PART_NUMBER", "Pairs", "Part", "read_pairs"]
-
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-NO_QUERY, NO_PRODUCT, NO_LABEL = "no query", "no product", "no label"
-IMPOSSIBLE, DUPLICATE, NO_TIME_GIVEN = "impossible label", "the same row again", "no time"
 MISSPELT = "queries with words that no product has"
 SEVERAL_LABELS = "pairs with several labels"
-BOOLEANS = {"true": 1.0, "false": 0.0}
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,32 +63,19 @@ class Pairs:
         """Give the positions of a part's rows."""
         return np.flatnonzero(self.part == PART_NUMBER[part])
 
-
-@dataclass(slots=True)
-class _PairRows:
-    """The rows of the source as texts, before anything is judged."""
-
-    queries: ItemTexts
-    products: ItemTexts
-    query: list[int]  # -1 where there is none
-    product: list[int]
-    label: list[str | None]
-    part: list[str | None]
-    user: list[str | None]
-    time: list[int]
-    slices: dict[str, list[str]]
-
-    def __len__(self) -> int:
-        return len(self.query)
+    def texts(self, rows: Ints) -> tuple[list[str], list[str]]:
+        """Give the queries and the products of some rows."""
+        queries = [self.queries[place] for place in self.query_id[rows].tolist()]
+        return queries, [self.products[place] for place in self.product_id[rows].tolist()]
 
 
 def read_pairs(job: PairsData) -> Pairs:
     """Read, clean and split a table of pairs; raise DataError."""
-    rows = _read(job)
-    kept, dropped = _judge(job, rows)
+    rows = read_rows(job)
+    kept, dropped = choose_rows(job, rows)
     if not len(kept):
         raise DataError(f"{job.path}: cleaning leaves none of {len(rows)} rows: {_shown(dropped)}")
-    label, classes = _labels(job, [rows.label[row] for row in kept])
+    label, classes = read_labels(job, [rows.label[row] for row in kept])
     part = _split(job, rows, kept)
     check_parts(str(job.path), part, (Part.TRAIN, Part.TEST))
     queries, query_id, query_mended = _settle(job, rows.queries, rows.query, kept, "query")
@@ -125,95 +104,13 @@ def read_pairs(job: PairsData) -> Pairs:
         parts=count_parts(part),
         mended=query_mended | product_mended | _several_labels(query_id, product_id, label),
         leaks=leaks,
-        explained=_explain(job),
+        explained=explain_rules(job),
     )
     slices = {name: tuple(values[row] for row in kept) for name, values in rows.slices.items()}
     return Pairs(query_id, product_id, queries, products, query_keys, product_keys, label, classes, part, slices, card)
 
 
-def _read(job: PairsData) -> _PairRows:
-    columns = job.columns
-    rows = _PairRows(
-        ItemTexts(wanted=True), ItemTexts(wanted=True), [], [], [], [], [], [], {n: [] for n in columns.slices}
-    )
-    single = (columns.label, columns.query_id, columns.product_id, columns.part, columns.user, columns.time)
-    names = (*columns.query, *columns.product, *(name for name in single if name is not None), *columns.slices)
-    for batch in read_batches(job.path, names):
-        rows.query += _note(batch, rows.queries, columns.query, columns.query_id)
-        rows.product += _note(batch, rows.products, columns.product, columns.product_id)
-        rows.label += _optional(batch, columns.label, "1")
-        rows.part += _optional(batch, columns.part, None)
-        rows.user += _optional(batch, columns.user, None)
-        rows.time += [0] * batch.rows if columns.time is None else times_of(batch, columns.time).tolist()
-        for name in columns.slices:
-            rows.slices[name] += [value or "" for value in texts_of(batch, name).to_pylist()]
-    return rows
-
-
-def _optional(batch: Batch, name: str | None, default: str | None) -> list[str | None]:
-    return [default] * batch.rows if name is None else list(texts_of(batch, name).to_pylist())
-
-
-def _note(batch: Batch, texts: ItemTexts, names: Sequence[str], id_name: str | None) -> list[int]:
-    """Number the texts of some rows, by id where there is one, -1 where the text or its id is missing."""
-    columns = [texts_of(batch, name) for name in names]
-    joined = join_columns(columns)
-    ids = joined if id_name is None else texts_of(batch, id_name)
-    there = pc.and_(joined.is_valid(), ids.is_valid())
-    numbers = np.full(batch.rows, -1, dtype=np.int64)
-    numbers[there.to_numpy(zero_copy_only=False)] = texts.note(ids.filter(there), [joined.filter(there)])
-    return numbers.tolist()
-
-
-def _judge(job: PairsData, rows: _PairRows) -> tuple[Ints, dict[str, int]]:
-    """Give the positions of the rows that count, and how many each rule took."""
-    dropped: dict[str, int] = {NO_QUERY: 0, NO_PRODUCT: 0, NO_LABEL: 0, IMPOSSIBLE: 0, NO_TIME_GIVEN: 0, DUPLICATE: 0}
-    rules, kept = job.cleaning, []
-    seen: set[tuple[int, int, str | None, str | None, int]] = set()
-    for row, (query, product, label) in enumerate(zip(rows.query, rows.product, rows.label, strict=True)):
-        key = (query, product, label, rows.user[row], rows.time[row])
-        if query < 0:
-            dropped[NO_QUERY] += 1
-        elif product < 0:
-            dropped[NO_PRODUCT] += 1
-        elif label is None:
-            dropped[NO_LABEL] += 1
-        elif not _possible(label, rules.lowest, rules.highest):
-            dropped[IMPOSSIBLE] += 1
-        elif rows.time[row] == NO_TIME:
-            dropped[NO_TIME_GIVEN] += 1
-        elif rules.duplicates and key in seen:
-            dropped[DUPLICATE] += 1
-        else:
-            seen.add(key)
-            kept.append(row)
-    return np.array(kept, dtype=np.int64), dropped
-
-
-def _possible(label: str, lowest: float | None, highest: float | None) -> bool:
-    if lowest is None and highest is None:
-        return True
-    if not NUMBER.fullmatch(label):
-        return False
-    low = -np.inf if lowest is None else lowest
-    high = np.inf if highest is None else highest
-    return bool(low <= float(label) <= high)
-
-
-def _labels(job: PairsData, labels: Sequence[str | None]) -> tuple[Floats, tuple[str, ...]]:
-    """Read labels as grades where all are numbers, else as classes; mostly numbers with a stray word are refused."""
-    known = [label or "" for label in labels]
-    words = [label for label in known if not NUMBER.fullmatch(label) and label not in BOOLEANS]
-    if not words:
-        return np.array([BOOLEANS[label] if label in BOOLEANS else float(label) for label in known]), ()
-    if len(words) < len(known) / 2:
-        raise DataError(f"{job.path}: column '{job.columns.label}' has {words[0]!r} among numbers: a label is either")
-    classes = tuple(sorted(set(known)))
-    place = {name: float(number) for number, name in enumerate(classes)}
-    return np.array([place[label] for label in known]), classes
-
-
-def _split(job: PairsData, rows: _PairRows, kept: Ints) -> Parts:
+def _split(job: PairsData, rows: PairRows, kept: Ints) -> Parts:
     match job.split.by:
         case "column":
             where = f"{job.path}: column '{job.columns.part}'"
@@ -230,7 +127,7 @@ def _read_more_products(job: PairsData, products: ItemTexts) -> None:
     if job.products is None:
         return
     for batch in read_batches(job.products.path, (job.products.id, *job.products.text)):
-        _note(batch, products, job.products.text, job.products.id)
+        note_texts(batch, products, job.products.text, job.products.id)
 
 
 def _settle(
@@ -284,7 +181,7 @@ def _renumber(
 
 def _find_leaks(
     job: PairsData,
-    rows: _PairRows,
+    rows: PairRows,
     kept: Ints,
     queries: Sequence[str],
     query_id: Ints,
@@ -316,18 +213,6 @@ def _hash(*content: Sequence[str] | npt.NDArray[np.generic]) -> str:
         else:
             digest.update("\x1e".join(column).encode() + b"\x1d")
     return digest.hexdigest()
-
-
-def _explain(job: PairsData) -> dict[str, str]:
-    rules = job.cleaning
-    return {
-        NO_QUERY: "the query, or its id, is empty",
-        NO_PRODUCT: "the product's text, or its id, is empty",
-        NO_LABEL: "the label is empty",
-        IMPOSSIBLE: f"the label is not between {rules.lowest} and {rules.highest}",
-        NO_TIME_GIVEN: "the time is empty",
-        DUPLICATE: "query, product, label, user and time equal those of a row before it",
-    }
 
 
 def _shown(dropped: Mapping[str, int]) -> str:

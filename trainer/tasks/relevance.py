@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from trainer.data.card import DataCard
-from trainer.data.pairs import Pairs, Part, read_pairs
+from trainer.data.pairs import Pairs, read_pairs
+from trainer.data.splits import Part
 from trainer.data.words import word_overlap
 from trainer.errors import DataError, ModelError
 from trainer.jobs.schema import RelevanceJob
@@ -99,7 +100,7 @@ class Relevance:
     def fit(self, on_step: OnStep) -> "ReadyRelevance":
         rng = np.random.default_rng(self.job.seed)
         rows = self._learnt(rng)
-        tokens = self.model.encode(*texts_of(self.pairs, rows))
+        tokens = self.model.encode(*self.pairs.texts(rows))
         settings = self.job.train
         wanted = torch.from_numpy(self._wanted(rows))
         weights = torch.from_numpy(self._weights(rows))
@@ -153,7 +154,7 @@ class Relevance:
         settings = (self.job.model.max_tokens, self.model.pooling)
         if not len(rows):
             return RelevanceSettings(self.scale, Calibration(), Calibration(), 0.5, *settings)
-        output_NC = self.model.score_all(self.model.encode(*texts_of(self.pairs, rows)))
+        output_NC = self.model.score_all(self.model.encode(*self.pairs.texts(rows)))
         if self.scale.kind == CLASSES:
             tempered = fit_temperature(output_NC, class_numbers(self.pairs, rows, self.scale, self.job.data.path))
             return RelevanceSettings(self.scale, tempered, Calibration(), 0.5, *settings)
@@ -172,7 +173,7 @@ class ReadyRelevance:
         """Judge every pair of the part, beside a constant and beside counting shared words."""
         task, name = self.task, TUNED if self.fresh else SAVED
         rows = task.pairs.rows(Part(task.job.part))
-        output_NC = task.model.score_all(task.model.encode(*texts_of(task.pairs, rows)))
+        output_NC = task.model.score_all(task.model.encode(*task.pairs.texts(rows)))
         judged = predict(task.pairs, rows, output_NC, self.saved, task.job.data.path)
         metrics = prediction_metrics(judged, task.job.k)
         table = prediction_table(judged, task.job.k)
@@ -233,14 +234,14 @@ class ReadyRelevance:
         return np.tile(np.log(counts + 1.0) / self.saved.calibration.slope, (len(rows), 1))
 
     def _overlap(self, rows: Ints) -> Floats:
-        return np.array([word_overlap(*texts) for texts in zip(*texts_of(self.task.pairs, rows), strict=True)])
+        return np.array([word_overlap(*texts) for texts in zip(*self.task.pairs.texts(rows), strict=True)])
 
     def _time_pairs(self, rows: Ints) -> float:
         """Give the median milliseconds from two texts to a judgement, one pair at a time."""
         seconds = []
         for row in rows[:TIMED_PAIRS]:
             began = perf_counter()
-            self.task.model.score_all(self.task.model.encode(*texts_of(self.task.pairs, np.array([row]))))
+            self.task.model.score_all(self.task.model.encode(*self.task.pairs.texts(np.array([row]))))
             seconds.append(perf_counter() - began)
         return float(np.median(seconds)) * 1000
 
@@ -265,11 +266,6 @@ def load(job: RelevanceJob, *, training: bool) -> Relevance:
     if saved is not None:
         load_head(model)
     return Relevance(job, pairs, scale, model, saved)
-
-
-def texts_of(pairs: Pairs, rows: Ints) -> tuple[list[str], list[str]]:
-    queries = [pairs.queries[place] for place in pairs.query_id[rows].tolist()]
-    return queries, [pairs.products[place] for place in pairs.product_id[rows].tolist()]
 
 
 def settle_outputs(output_N: Floats, label_N: Floats, scale: LabelScale) -> tuple[Calibration, Calibration, float]:

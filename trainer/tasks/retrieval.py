@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from trainer.data.card import DataCard
-from trainer.data.pairs import Pairs, Part, read_pairs
+from trainer.data.pairs import Pairs, read_pairs
+from trainer.data.splits import Part
 from trainer.errors import DataError, ModelError
 from trainer.jobs.schema import RetrievalJob
 from trainer.learning.batches import shuffled_batches

@@ -12,17 +12,12 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from trainer.data.pairs import Pairs, Part
+from trainer.data.pairs import Pairs
+from trainer.data.splits import Part
 from trainer.learning.hard_negatives import Known
 from trainer.measures.per_example import PerExample
 from trainer.measures.ranked_lists import Ranked, rank_metrics
-from trainer.models.hybrid_search import (
-    Engine,
-    Found,
-    SearchSettings,
-    fuse,
-    make_engine,
-)
+from trainer.models.hybrid_search import Engine, Found, SearchSettings, fuse, make_engine
 from trainer.models.text_encoder import TextEncoder, unit
 
 Ints = npt.NDArray[np.int64]
