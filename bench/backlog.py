@@ -30,7 +30,7 @@ import structlog  # noqa: E402
 
 from bot.app import Herald, Surroundings, make_herald  # noqa: E402
 from bot.config.file import load_config  # noqa: E402
-from bot.delivery.dispatcher import DrainReport  # noqa: E402
+from bot.delivery.drain_report import DrainReport  # noqa: E402
 from bot.delivery.reconciliation import look, repair  # noqa: E402
 from bot.delivery.services import Services  # noqa: E402
 from bot.services.memory.chat import MemoryChat  # noqa: E402

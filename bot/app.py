@@ -14,7 +14,7 @@ from bot.config.paths import with_absolute_paths
 from bot.connections import make_executor, make_run_store, to_chat, to_tracker, to_wiki
 from bot.delivery.admission import Admission
 from bot.delivery.attempt import TicketFields
-from bot.delivery.dispatcher import Dispatcher, ignore_step
+from bot.delivery.dispatcher import Dispatcher
 from bot.delivery.reconciliation import Reconciliation
 from bot.delivery.services import Services
 from bot.domain.objects import ObjectKey, channel_of
@@ -25,6 +25,7 @@ from bot.render import charts, renderer
 from bot.render.renderer import Renderer
 from bot.runtime.clock import SteadyClock, pause
 from bot.runtime.log import get_logger
+from bot.runtime.steps import ignore_step
 from bot.store import Database, ahead, owners
 from bot.store.owners import Owner
 from bot.text.locales import Locale

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from bot.delivery import messages, pages, tickets
@@ -31,12 +34,90 @@ from bot.domain.effects import (
     UpdateSection,
 )
 from bot.domain.views import links_of
-from bot.errors import AccountError, PermanentError, Reach
+from bot.errors import AccountError, PermanentError, Reach, RetryableError, StateError
 from bot.ports import Right
+from bot.store import Database, outbox
+from bot.store.outbox import Owed
+from bot.store.owners import Owner
 
+_BELIEVED_AFTER = 3  # refusals in a row that read as one of access, each while access works
+_LONG_ASKED = timedelta(minutes=1)
 _MOMENT = timedelta(seconds=10)
 _NEEDS_PAUSE = timedelta(seconds=15)
 _LONGEST_NEEDS_PAUSE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """Carries effects out whose lease this Herald holds."""
+
+    database: Database
+    owner: Owner
+    clock: Callable[[], datetime]
+    on_step: Callable[[str], None]
+
+    def carry_out(self, attempt: Attempt) -> Done | NotYet:
+        """Carry the effect out; what may be refused to our account is no verdict on the effect.
+
+        Who we are is asked before a refusal is believed. Where it reads as one of access although access works, what
+        refused us may just have ended: then it is tried again, and believed the third time.
+        """
+        refused = 0
+        while True:
+            try:
+                return self._carry_out_once(attempt)
+            except (PermanentError, AccountError) as error:
+                _ask_who_is_at_fault(attempt, error)
+                refused += 1
+                if isinstance(error, AccountError) or not error.about_access or refused == _BELIEVED_AFTER:
+                    raise
+                if self.clock() - attempt.now > _LONG_ASKED:  # the lease must not run out meanwhile
+                    raise AccountError(str(error), reach=Reach.EFFECT, status=error.status) from error
+
+    def _carry_out_once(self, attempt: Attempt) -> Done | NotYet:
+        waits = check_needs(attempt)
+        if waits is not None:
+            return waits
+        if attempt.owed.is_doubtful:
+            settled = self._settle(attempt)
+            self.on_step("delivery.settled")
+            if settled is not None:
+                return settled
+        if not self._mark_sent(attempt.owed):
+            return NotYet(attempt.now, "another Herald took it over")
+        self.on_step("delivery.marked-sent")
+        done = perform(attempt)
+        self.on_step("delivery.performed")
+        return done
+
+    def _mark_sent(self, owed: Owed) -> bool:
+        """Record that a request is about to go out; False where another Herald took the effect over."""
+        try:
+            with self.database.begin() as tx:
+                still_ours = outbox.mark_sent(tx, owed, self.owner.name, self.clock())
+                self.on_step("delivery.marking-sent")
+        except StateError:  # the mark may stand all the same, and nothing went out
+            with suppress(StateError), self.database.begin() as tx:
+                outbox.give_back(tx, owed, self.owner.name, unsent=True)
+            raise
+        return still_ours
+
+    def _settle(self, attempt: Attempt) -> Done | NotYet | None:
+        try:
+            return settle(attempt)
+        except AccountError as error:
+            if error.reach is Reach.KIND:  # others of its kind need not be looked for
+                error.reach = Reach.EFFECT
+            raise
+
+
+def _ask_who_is_at_fault(attempt: Attempt, error: PermanentError | AccountError) -> None:
+    """Ask who is at fault; whoever it is, what may have been carried out stays in doubt."""
+    try:
+        find_fault(attempt, error)
+    except RetryableError as fault:
+        fault.doubtful = fault.doubtful or (isinstance(error, AccountError) and error.doubtful)
+        raise
 
 
 def check_needs(attempt: Attempt) -> NotYet | None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from bot.config.models import Config
 from bot.config.pipeline import PipelineSection
-from bot.delivery.dispatcher import ignore_step
 from bot.domain.fires import FireState
 from bot.errors import RunStoreError
 from bot.judging.blindness import Lookout
@@ -23,6 +22,7 @@ from bot.pipeline.lease import PipelineLease
 from bot.pipeline.new_runs import NewRuns
 from bot.pipeline.run_discovery import Watch
 from bot.ports import Executor, RunStore
+from bot.runtime.steps import ignore_step
 from bot.store import Database, aside, fires, runs
 from bot.store.owners import Owner
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from bot.app import Surroundings, make_herald
 from bot.config.models import Config
-from bot.delivery.dispatcher import ignore_step
 from bot.delivery.services import Services
 from bot.domain.runs import Release, Run, RunResult, RunStatus
 from bot.errors import JobError, RunStoreError
 from bot.ports import Experiment, Job, JobState, JobStatus, Selection
+from bot.runtime.steps import ignore_step
 from bot.serve.loop import Orders, Server
 from bot.store import Database, fires
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from bot.app import Surroundings, make_herald
 from bot.cli.main import app
 from bot.config.models import Config
-from bot.delivery.dispatcher import DrainReport
+from bot.delivery.drain_report import DrainReport
 from bot.delivery.services import Services
 from bot.domain.effects import LinkTicket, OpenTicket, TellChannel
 from bot.domain.fires import FireState

@@ -21,7 +21,8 @@ from structlog.testing import capture_logs
 
 from bot.delivery import delivery
 from bot.delivery.attempt import TicketFields
-from bot.delivery.dispatcher import LEASE, Dispatcher, DrainReport
+from bot.delivery.dispatcher import LEASE, Dispatcher
+from bot.delivery.drain_report import DrainReport
 from bot.delivery.services import Services
 from bot.domain.effects import (
     AttachToTicket,

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import select
 
 from bot.delivery.attempt import TicketFields
-from bot.delivery.dispatcher import LEASE, Dispatcher, DrainReport, ignore_step
+from bot.delivery.dispatcher import LEASE, Dispatcher
+from bot.delivery.drain_report import DrainReport
 from bot.delivery.services import Services
 from bot.domain.effects import (
     AttachText,
@@ -41,6 +42,7 @@ from bot.errors import PermanentError, RetryableError, TemplateError
 from bot.ports import ChatCapabilities, TicketState
 from bot.render.renderer import Renderer
 from bot.runtime.deadline import seconds_left
+from bot.runtime.steps import ignore_step
 from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTracker
 from bot.services.memory.wiki import MemoryWiki

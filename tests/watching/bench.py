@@ -12,10 +12,10 @@ from typing import Any
 
 from bot.app import Herald, Surroundings, make_herald
 from bot.config.models import Config
-from bot.delivery.dispatcher import ignore_step
 from bot.delivery.services import Services
 from bot.domain.judged_run import JudgedRun
 from bot.pipeline.cycle_report import CycleReport
+from bot.runtime.steps import ignore_step
 from bot.services.memory.tracker import MemoryTracker
 from bot.services.memory.wiki import MemoryWiki
 from bot.store import Database, incidents, runs

@@ -12,7 +12,7 @@ from bot.text.tables import WholeConsole
 
 if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
     from bot.cli.dry_run import DryRun
-    from bot.delivery.dispatcher import DrainReport
+    from bot.delivery.drain_report import DrainReport
     from bot.pipeline.cycle_report import CycleReport
     from bot.reports.overview import OpenIncident
 
