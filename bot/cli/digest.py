@@ -30,7 +30,8 @@ def digest(
     """
     from bot.cli.output.terminal import print_json
     from bot.config.models import DIGEST
-    from bot.reports.digest import compose_digest, owe_digest, preview
+    from bot.reports.digest import compose_digest, preview
+    from bot.reports.digest_owing import owe_digest
 
     herald = make(config, secrets_dir) if post and not dry_run else make_only_reading(config, secrets_dir)
     now = herald.around.clock()

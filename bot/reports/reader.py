@@ -33,6 +33,10 @@ class Readable(Protocol):
     @property
     def around(self) -> Timed: ...
 
+    @property
+    def overrides(self) -> Path | None:
+        """The folder of the team's own templates."""
+
 
 @dataclass(frozen=True, slots=True)
 class WallTime:
@@ -45,9 +49,11 @@ class Reader:
 
     config: Config
     database: Database
+    overrides: Path | None  # the folder of the team's own templates
     around: WallTime = field(default_factory=WallTime)
 
 
 def open_reader(config: Config, folder: Path) -> Reader:
     config = with_absolute_paths(config, folder)
-    return Reader(config, Database.for_reading(config.store.url.get_secret_value()))
+    overrides = folder / config.templates if config.templates else None
+    return Reader(config, Database.for_reading(config.store.url.get_secret_value()), overrides)

@@ -15,7 +15,7 @@ from bot.errors import HeraldError, IntegrationError
 from bot.pipeline.lease import LEASE_OF
 from bot.pipeline.scheduling import Looked, record_due
 from bot.ports import DeadMan
-from bot.reports.digest import owe_due_digest
+from bot.reports.digest_owing import owe_due_digest
 from bot.runtime.log import describe, get_logger, journal
 from bot.serve.background import Errand, Task, start_thread
 from bot.serve.shutdown import STOP_SECONDS, Orders

@@ -24,7 +24,8 @@ from bot.domain.judge import Finding, Outcome, Reason
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.errors import AccountError, MissingError, PermanentError, Reach, RetryableError
 from bot.render.renderer import Renderer
-from bot.reports.digest import compose_digest, owe_digest, owe_due_digest, preview
+from bot.reports.digest import compose_digest, preview
+from bot.reports.digest_owing import owe_digest, owe_due_digest
 from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTracker
 from bot.services.memory.wiki import MemoryWiki

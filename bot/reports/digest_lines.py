@@ -1,0 +1,252 @@
+"""The lines of a digest: each one thing that happened or stands, made of what the state holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from bot.config.pipeline import MetricSection, PipelineSection
+from bot.domain.blindness import Visibility, visibility
+from bot.domain.digest import Chosen
+from bot.domain.headlines import most_telling, told_of
+from bot.domain.incidents import Incident, IncidentState, Kind
+from bot.domain.judge import Finding, Outcome
+from bot.domain.judged_run import JudgedRun
+from bot.domain.objects import Marker, ObjectKey, ObjectKind
+from bot.domain.views import DigestKind, DigestLine, DigestPart
+from bot.judging.doubts import find_doubts, first_unjudged
+from bot.judging.titles import series_title
+from bot.judging.views.metric_rows import metric_row
+from bot.judging.views.verdict import concerns_whole_runs
+from bot.reports.reader import Readable
+from bot.store import aside, backlog, incidents, looks, outbox, runs
+from bot.store.outbox import EffectState
+from bot.text import formats
+from bot.text.locales import Locale
+
+_NEXT = timedelta(days=7)  # what is due later is no news
+Line = Callable[[], DigestLine]  # writes it: of thousands, fifteen are read
+
+
+@dataclass(slots=True)
+class LineGathering:
+    """Makes lines of what the state holds."""
+
+    herald: Readable
+    tx: Connection
+    since: datetime
+    now: datetime
+    locale: Locale
+    zone: ZoneInfo
+    links: dict[str, ObjectKey] = field(default_factory=dict)
+
+    def written(self, chosen: Iterable[Chosen[Line]]) -> tuple[DigestPart, ...]:
+        """Write the lines that there is room for; why a metric matters is said once."""
+        glossed: set[str] = set()
+        parts = []
+        for part in chosen:
+            lines = [self._glossed_once(write(), glossed) for write in part.lines]
+            parts.append(DigestPart(part.section, tuple(lines), str(part.left_out) if part.left_out else ""))
+        return tuple(parts)
+
+    def _glossed_once(self, line: DigestLine, glossed: set[str]) -> DigestLine:
+        if line.kind is not DigestKind.STANDING:
+            return line
+        metric = line.row.metric if line.row else ""
+        why = "" if metric in glossed else line.why
+        glossed.add(metric)
+        return replace(line, why=why)
+
+    def undelivered(self) -> Iterator[Line]:
+        parked, unsure = backlog.count(self.tx)[EffectState.PARKED], backlog.count_lost(self.tx)
+        if parked > unsure:
+            yield partial(DigestLine, DigestKind.UNDELIVERED, count=str(parked - unsure))
+        if unsure:
+            yield partial(DigestLine, DigestKind.UNSURE, count=str(unsure))
+        for refusal in outbox.refusals(self.tx):
+            where = " ".join(part for part in (refusal.service, refusal.channel) if part)
+            since = formats.moment(refusal.since, self.zone, self.locale)
+            kind = DigestKind.MISSING if refusal.is_missing else DigestKind.REFUSED
+            yield partial(DigestLine, kind, service=where, when=since, count=str(refusal.waiting))
+
+    def out_of_sight(self) -> Iterator[Line]:
+        """Yield the pipelines whose runs could not be looked at, or were not: that nothing was found says nothing."""
+        found = looks.of_pipelines(self.tx)
+        told = {name for name, incident in self._incidents(IncidentState.OPEN) if incident.kind is Kind.BLIND}
+        for name, section in self.herald.config.pipeline.items():
+            look, title = found.get(name), section.title or name
+            match visibility(look, self.since):
+                case Visibility.UNSEEN if look is not None and look.unseen_since is not None and name not in told:
+                    since = formats.moment(look.unseen_since, self.zone, self.locale)
+                    yield partial(DigestLine, DigestKind.UNSEEN, title, when=since, said=look.said)
+                case Visibility.NOT_LOOKED:
+                    since = formats.day(look.seen_at, self.zone, self.locale) if look and look.seen_at else ""
+                    yield partial(DigestLine, DigestKind.NOT_LOOKED, title, when=since)
+
+    def unjudged(self) -> Iterator[Line]:
+        """Yield metrics that cannot be judged and of which no incident speaks: they may have fallen."""
+        opened = [i for _, i in self._incidents(IncidentState.OPEN) if i.kind is Kind.INVALID]
+        told = {(incident.series, metric) for incident in opened for metric in incident.metrics}
+        for name, section in self.herald.config.pipeline.items():
+            for doubt in find_doubts(self.tx, name):
+                key = doubt.last.series, doubt.finding.metric
+                if key in told and doubt.since is not None:
+                    continue
+                metric = section.metrics.get(doubt.finding.metric, MetricSection())
+                title = series_title(section.title or name, doubt.last.run, section.series_by)
+                plain = metric.name.get(self.locale, doubt.finding.metric)
+                since = "" if doubt.since is None else self._day(doubt.since.run.ended)
+                yield partial(DigestLine, DigestKind.UNJUDGED, title, metric=plain, when=since)
+
+    def _day(self, when: datetime) -> str:
+        return formats.day(when, self.zone, self.locale)
+
+    def set_aside(self) -> Iterator[Line]:
+        for name, some in aside.of_each(self.tx).items():
+            if name in self.herald.config.pipeline and some:
+                title = self.herald.config.pipeline[name].title or name
+                yield partial(DigestLine, DigestKind.SET_ASIDE, title, count=str(len(some)))
+
+    def standing(self) -> list[Line]:
+        """Return the open incidents: those that opened since first, then the others, the latest first."""
+        found = list(self._incidents(IncidentState.OPEN))
+        found.sort(key=lambda pair: self._told(pair[1]), reverse=True)
+        return [partial(self._line, DigestKind.STANDING, *pair) for pair in found]
+
+    def recovered(self) -> Iterator[Line]:
+        """Yield what is over, unless it came back: nothing stands under what needs you and under what got better."""
+        again = {(i.series, i.kind, m) for _, i in self._incidents(IncidentState.OPEN) for m in i.metrics or ("",)}
+        unseen = {name for name, look in looks.of_pipelines(self.tx).items() if look.unseen_since is not None}
+        for name, incident in self._closed(IncidentState.RESOLVED):
+            fell = {(incident.series, incident.kind, metric) for metric in incident.metrics or ("",)}
+            if incident.kind is Kind.REGRESSED:  # what cannot be judged now is not said to be back
+                fell |= {(incident.series, Kind.INVALID, metric) for metric in incident.metrics}
+            if not fell & again and not (incident.kind is Kind.BLIND and name in unseen):
+                yield partial(self._line, DigestKind.RECOVERED, name, incident)
+
+    def improved(self) -> Iterator[Line]:
+        """Yield what improved, the latest word on each series."""
+        bad = incidents.series_of_standing(self.tx)
+        for name in self.herald.config.pipeline:
+            for judged in runs.latest_with(self.tx, name, Outcome.IMPROVED, self.since):
+                if judged.series not in bad:
+                    told = [f for f in judged.findings if f.part is None and f.outcome is Outcome.IMPROVED]
+                    yield partial(self._metric_line, DigestKind.IMPROVED, name, judged, told)
+
+    def watching(self) -> Iterator[Line]:
+        for pair in self._incidents(IncidentState.CANDIDATE):
+            yield partial(self._line, DigestKind.SUSPECTED, *pair)
+        for pair in self._closed(IncidentState.DISMISSED):
+            yield partial(self._line, DigestKind.DISMISSED, *pair)
+
+    def next(self, due: Mapping[str, datetime]) -> Iterator[Line]:
+        """Yield jobs that are due soon; that somebody's runs are looked for every ten minutes is no news."""
+        for name, when in sorted(due.items(), key=lambda pair: pair[1]):
+            section = self.herald.config.pipeline[name]
+            if section.job is not None and when <= self.now + _NEXT:
+                yield partial(
+                    DigestLine,
+                    DigestKind.DUE,
+                    pipeline=section.title or name,
+                    when=formats.coming(max(when, self.now), self.zone, self.locale),
+                )
+
+    def _incidents(self, *states: IncidentState) -> Iterator[tuple[str, Incident]]:
+        return self._of_configured(incidents.in_states(self.tx, *states))
+
+    def _closed(self, state: IncidentState) -> Iterator[tuple[str, Incident]]:
+        return self._of_configured(incidents.closed_since(self.tx, state, self.since))
+
+    def _of_configured(self, found: Iterable[Incident]) -> Iterator[tuple[str, Incident]]:
+        """Yield the incidents of the pipelines in the order of the configuration."""
+        of_each: dict[str, list[Incident]] = {}
+        for incident in found:
+            of_each.setdefault(incident.series.pipeline, []).append(incident)
+        return ((name, incident) for name in self.herald.config.pipeline for incident in of_each.get(name, ()))
+
+    def _told(self, incident: Incident) -> tuple[bool, datetime]:
+        return incident.opened_at >= self.since, incident.opened_at
+
+    def _line(self, kind: DigestKind, name: str, incident: Incident) -> DigestLine:
+        section = self.herald.config.pipeline[name]
+        shown = self._shown(incident)
+        line = DigestLine(kind, section.title or name)
+        if shown is not None and incident.kind in {Kind.REGRESSED, Kind.INVALID}:
+            told = told_of(incident, shown.findings, is_over=incident.state is IncidentState.RESOLVED)
+            line = self._metric_line(kind, name, shown, told)
+        line = replace(line, when=self._day(incident.since))
+        if shown is not None and incident.kind is Kind.INVALID:
+            told = [finding for finding in told if finding.metric in section.metrics]
+            line = self._unjudged_line(line, section, incident, shown, told)
+        return replace(
+            line,
+            incident=incident.kind,
+            is_new=self._told(incident)[0],
+            duration=formats.duration(incident.lasted(self.now), self.locale),
+            owner=section.owner,
+            ticket=self._ticket(section, incident),
+        )
+
+    def _unjudged_line(
+        self,
+        line: DigestLine,
+        section: PipelineSection,
+        incident: Incident,
+        shown: JudgedRun,
+        told: Sequence[Finding],
+    ) -> DigestLine:
+        """Say since when which metrics could not be judged: of whole runs only where that is so of all of them."""
+        line = replace(line, whole=concerns_whole_runs(section, incident, shown.findings))
+        if incident.state is IncidentState.RESOLVED or not told:
+            return line
+        since = {finding: first_unjudged(self.tx, shown, finding.metric).run.ended for finding in told}
+        if line.whole:
+            return replace(line, when=self._day(max(since.values())))
+        told = sorted(told, key=lambda finding: since[finding])
+        first, *rest = told
+        alike = [f for f in rest if f.reason is first.reason and self._day(since[f]) == self._day(since[first])]
+        names = {f: section.metrics[f.metric].name.get(self.locale, f.metric) for f in told}
+        return replace(
+            line,
+            row=metric_row(first, section.metrics[first.metric], self.locale),
+            also=tuple(names[f] for f in alike),
+            others=tuple(names[f] for f in rest if f not in alike),
+            why=section.metrics[first.metric].why.get(self.locale, ""),
+            when=self._day(since[first]),
+        )
+
+    def _shown(self, incident: Incident) -> JudgedRun | None:
+        """Return the run whose numbers are told: the last bad one, or the one that the ticket was resolved with."""
+        pipeline = incident.series.pipeline
+        if incident.state is IncidentState.RESOLVED:
+            resolved_by = incident.closed_at and runs.judged_at(self.tx, incident.series, incident.closed_at)
+            return resolved_by or runs.find(self.tx, pipeline, incident.recovered_by)
+        last = runs.find(self.tx, pipeline, incident.bad_runs[-1]) if incident.bad_runs else None
+        return last or runs.find(self.tx, pipeline, incident.onset)
+
+    def _metric_line(self, kind: DigestKind, name: str, judged: JudgedRun, told: Sequence[Finding]) -> DigestLine:
+        section = self.herald.config.pipeline[name]
+        line = DigestLine(kind, series_title(section.title or name, judged.run, section.series_by))
+        told = [finding for finding in told if finding.metric in section.metrics]
+        if not told:
+            return line
+        first, *others = most_telling(told)
+        metric = section.metrics.get(first.metric, MetricSection())
+        return replace(
+            line,
+            row=metric_row(first, metric, self.locale),
+            also=tuple(section.metrics[f.metric].name.get(self.locale, f.metric) for f in others),
+            why=metric.why.get(self.locale, ""),
+        )
+
+    def _ticket(self, section: PipelineSection, incident: Incident) -> str:
+        if section.tracker is None or incident.state in {IncidentState.CANDIDATE, IncidentState.DISMISSED}:
+            return ""
+        marker = str(Marker(self.herald.config.instance, incident.incident_id))
+        self.links[marker] = ObjectKey(section.tracker, ObjectKind.TICKET, marker)
+        return marker

@@ -1,0 +1,61 @@
+"""The digest as an effect: owed once for each due time, to the places that config names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from bot.config.models import DIGEST
+from bot.config.timetable import latest_until
+from bot.domain.effects import Effect, PostDigest, PublishDigest
+from bot.domain.fires import FireState
+from bot.domain.objects import ObjectKey, ObjectKind
+from bot.domain.views import View
+from bot.reports.digest import compose_digest
+from bot.reports.reader import Readable
+from bot.store import fires, outbox, pipelines
+
+
+def owe_due_digest(herald: Readable) -> None:
+    """Owe the digest that is due, if one is: the latest due time since the last one."""
+    section = herald.config.digest
+    if section is None:
+        return
+    now = herald.around.clock()
+    zone = ZoneInfo(section.time_zone or herald.config.time_zone)
+    timetable = section.schedule.timetable(zone)
+    with herald.database.begin() as tx:
+        known = pipelines.know(tx, DIGEST, now)
+        since = fires.last_due(tx, DIGEST, now) or known.known_since
+    due = latest_until(timetable, since, now) if timetable else None
+    if due is not None:
+        owe_digest(herald, due)
+
+
+def owe_digest(herald: Readable, due_at: datetime, since: datetime | None = None) -> bool:
+    """Owe the digest of a due time to the places that config names, once; False where a quiet week is skipped."""
+    section = herald.config.digest
+    if section is None:
+        return False
+    digest = compose_digest(herald, since)
+    view, instance = digest.view, herald.config.instance
+    owed: list[tuple[Effect, View]] = []
+    if section.chat is not None:
+        name = f"{section.channel} {instance}-digest-{due_at:%Y%m%dT%H%M%S}"
+        message = ObjectKey(section.chat, ObjectKind.MESSAGE, name)
+        owed.append((PostDigest(message, "digest"), view))
+    if section.wiki is not None:
+        paged = compose_digest(herald, since, herald.config.locale_of(DIGEST)).view
+        page = ObjectKey(section.wiki, ObjectKind.PAGE, paged.title)
+        owed.append((PublishDigest(page, "digest"), paged))
+    is_skipped = section.skip_if_quiet and view.is_quiet
+    now = herald.around.clock()
+    with herald.database.begin() as tx:
+        fire = fires.record(tx, DIGEST, due_at)
+        if fire.state.is_over:
+            return not is_skipped
+        fires.save(tx, replace(fire, state=FireState.ENDED, started_at=now, ended_at=now))
+        if not is_skipped:
+            outbox.owe(tx, DIGEST, owed, now)
+    return not is_skipped
