@@ -20,7 +20,7 @@ from bot.domain.judge.offline import change_points, measure_stretches
 from bot.domain.judge.overtime import judge_series, name_onset, smallest_effect, tell, watch_metric
 from bot.domain.judge.paired import holm, measure_pairs, moderated_p
 from bot.domain.judge.track import Signal, Track
-from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset, is_usable, settle
+from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset, is_usable, read_share, settle
 from bot.domain.runs import Bools, Floats
 from bot.reports.findings import Words, finding_as_json, pairs_as_json, stretches_as_json, words_in
 from bot.text.locales import ENGLISH, Locale
@@ -50,14 +50,15 @@ def read_min_effect(text: str) -> MinEffect:
 
     :raises LinesError: for anything else.
     """
-    number = text.strip().removesuffix("%")
+    if (share := read_share(text)) is not None:
+        return share
     try:
-        size = float(number)
+        size = float(text)
     except ValueError:
         size = math.nan
     if not 0 <= size < math.inf:
         raise LinesError(f"--min-effect: {text!r} should be a share such as '2 %', or a number of 0 or more")
-    return MinEffect(size / 100, relative=True) if number != text.strip() else MinEffect(size, relative=False)
+    return MinEffect(size, relative=False)
 
 
 def judge_lines(

@@ -10,9 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from bot.domain.policy import (
-    MinEffect,
-)
+from bot.domain.policy import MinEffect, read_share
 
 ALIAS = r"^models:/[^/:@]+@[^/:@]+$"
 _SIZES = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -23,8 +21,8 @@ def _read_min_effect(value: object) -> object:
     """Read `2 %` as relative, a bare number as in the metric's own unit."""
     if isinstance(value, MinEffect):
         return value
-    if isinstance(value, str) and (found := re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value)):
-        return MinEffect(float(found[1]) / 100, relative=True)
+    if isinstance(value, str) and (share := read_share(value)) is not None:
+        return share
     if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
         return MinEffect(float(value), relative=False)
     raise ValueError('should be a share such as "2 %", or a number of 0 or more in the metric\'s own unit')

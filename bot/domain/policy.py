@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 LARGEST = 1e60  # beyond it, squares of squares leave what floats hold, and nothing can be compared
 SMALLEST = 1e-50  # below it, they vanish: such a value is nothing
+_SHARE = re.compile(r"\s*(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\s*%\s*")
 
 
 def is_usable(value: float) -> bool:
@@ -46,6 +48,13 @@ class MinEffect:
     def against(self, level: float) -> float:
         """Return the effect in the metric's unit at a baseline of *level*."""
         return self.value * abs(level) if self.relative else self.value
+
+
+def read_share(text: str) -> MinEffect | None:
+    """Read `2 %` or `1e-1 %`; None where that is no share."""
+    found = _SHARE.fullmatch(text)
+    share = float(found[1]) / 100 if found else math.inf
+    return MinEffect(share) if math.isfinite(share) else None
 
 
 @dataclass(frozen=True, slots=True)

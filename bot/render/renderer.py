@@ -296,7 +296,7 @@ class Renderer:
 
 def load() -> None:
     """Import what rendering needs, before threads do."""
-    for module in ("lxml.etree", "bot.render.confined", "bot.render.dialects", "bot.render.environment"):
+    for module in ("bot.text.storage_format", "bot.render.confined", "bot.render.dialects", "bot.render.environment"):
         import_module(module)
 
 
@@ -386,20 +386,18 @@ def _cut_lines(text: str, limit: int, note: str) -> str:
 def _checked(form: _Form, text: str) -> str:
     """Return the text if its service would take it."""
     if form.dialect == "confluence":
-        check_storage(text, form.template)
+        _check_storage(text, form.template)
     if not text or (form.is_message and not MessageDocument.read(text).headline):
         raise TemplateError(f"{form.template}: puts out nothing")
     return text
 
 
-def check_storage(text: str, name: str) -> None:
-    """Raise TemplateError unless *text* is well-formed XML in Confluence's namespaces."""
-    from lxml import etree
+def _check_storage(text: str, name: str) -> None:
+    """Raise TemplateError unless *text* is well-formed storage format."""
+    from bot.text.storage_format import NotWellFormedError, parse_storage
 
-    opening = '<page xmlns:ac="urn:confluence:ac" xmlns:ri="urn:confluence:ri">'
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
     try:
-        etree.fromstring(f"{opening}{text}</page>".encode(), parser)
-    except etree.XMLSyntaxError as error:
-        line = text.split("\n")[error.lineno - 1] if 0 < error.lineno <= text.count("\n") + 1 else ""
-        raise TemplateError(f"{name}: puts out what is not XML, at {line.strip()[:80]!r}: {error.msg}") from None
+        parse_storage(text)
+    except NotWellFormedError as error:
+        at = f", at {error.line[:80]!r}" if error.line else ""
+        raise TemplateError(f"{name}: puts out what is not XML{at}: {error}") from None

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Iterator
-from html.entities import html5
 
 from lxml import etree
 
 from bot.errors import PermanentError
+from bot.text.storage_format import SPACES, NotWellFormedError, parse_storage
 
-_SPACES = {
-    "ac": "http://atlassian.com/content",
-    "ri": "http://atlassian.com/resource/identifier",
-    "at": "http://atlassian.com/template",
-}
-_AC = "{" + _SPACES["ac"] + "}"
-_HEAD = "<page" + "".join(f' xmlns:{prefix}="{uri}"' for prefix, uri in _SPACES.items()) + ">"
-_TAIL = "</page>"
-_ENTITY_OUTSIDE_CDATA = re.compile(r"(<!\[CDATA\[.*?\]\]>)|&([A-Za-z][A-Za-z0-9]*;)", re.DOTALL)
-_OF_XML = {"amp;", "lt;", "gt;", "quot;", "apos;"}
+_AC = "{" + SPACES["ac"] + "}"
 _BEGIN, _END = "herald-begin", "herald-end"
 # What Confluence adds to every macro and paragraph by itself.
 _ADDED = {_AC + "macro-id", _AC + "schema-version", _AC + "local-id", "local-id"}
@@ -59,21 +49,11 @@ def _anchor(name: str) -> str:
 
 
 def _parse(storage: str, what: str) -> etree._Element:
-    parser = etree.XMLParser(strip_cdata=False, resolve_entities=False, no_network=True, huge_tree=True)
-    text = _ENTITY_OUTSIDE_CDATA.sub(_number_entity, storage)
     try:
-        return etree.fromstring(f"{_HEAD}{text}{_TAIL}", parser)
-    except (etree.XMLSyntaxError, ValueError) as error:
+        return parse_storage(storage)
+    except NotWellFormedError as error:
         problem = str(error)
     raise PermanentError(f"Confluence would refuse {what}: it is not well-formed storage format ({problem}).")
-
-
-def _number_entity(match: re.Match[str]) -> str:
-    """Write an entity of HTML as a number, since XML knows only five by name."""
-    cdata, name = match.groups()
-    if cdata or name in _OF_XML or name not in html5:
-        return match.group(0)
-    return "".join(f"&#{ord(character)};" for character in html5[name])
 
 
 def _write(page: etree._Element) -> str:
@@ -123,7 +103,7 @@ def _append(page: etree._Element, fresh: etree._Element) -> None:
 
 def _canonical(elements: list[etree._Element], lead: str | None) -> bytes:
     """Write elements so that two are equal where they mean the same, whatever Confluence rewrote."""
-    holder = etree.fromstring(_HEAD + _TAIL)
+    holder = parse_storage("")
     holder.text = (lead or "").strip()
     for element in elements:
         holder.append(copy.deepcopy(element))

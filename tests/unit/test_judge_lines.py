@@ -8,10 +8,12 @@ import re
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from bot.cli.judge_file import LinesError, bounded, judge_csv, judge_lines, print_table, read_min_effect, sparkline
 from bot.cli.main import app
+from bot.config.values import Effect
 from bot.domain.judge import Outcome, Reason
 from bot.domain.policy import MinEffect, Preset
 
@@ -331,3 +333,17 @@ def test_a_cell_that_is_no_number_is_named():
 def test_a_csv_without_its_name_is_recognised():
     with pytest.raises(LinesError, match="--format csv"):
         list(judge_lines(["order,m\n", "1,2\n"], preset=Preset.QUIET))
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [("2 %", 0.02), ("1e-1 %", 0.001), ("0.5%", 0.005), (" 2%", 0.02), (".5 %", None), ("1e999 %", None), ("-1 %", None), ("nan %", None), ("1_0 %", None)],
+)  # fmt: skip
+def test_a_share_is_read_alike_on_the_command_line_and_in_the_configuration(text: str, share: float | None):
+    readers = (read_min_effect, TypeAdapter(Effect).validate_python)
+    for read in readers:
+        if share is None:
+            with pytest.raises(ValueError, match="should be a share such as"):
+                read(text)
+        else:
+            assert read(text) == MinEffect(share)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from functools import partial
@@ -38,7 +39,7 @@ from bot.domain.views import (
     Tone,
     VerdictView,
 )
-from bot.errors import TemplateError
+from bot.errors import PermanentError, TemplateError
 from bot.render.lookup import Lookup
 from bot.render.renderer import (
     TITLE_CHARS,
@@ -47,6 +48,7 @@ from bot.render.renderer import (
     clean_title,
     our_templates,
 )
+from bot.services.page_sections import replace_section
 from bot.text.escape import clean_address
 from bot.text.locales import Locale
 from tests.unit import render_samples as samples
@@ -560,6 +562,19 @@ def test_a_page_that_is_not_xml_is_not_used(tmp_path: Path):
     view = samples.run_page(samples.WORDS["en"])
     assert renderer.render_run_page(view, {}) == RENDERERS["en"].render_run_page(view, {})
     assert re.search(r"run\.storage\.j2: puts out what is not XML, at .*nbsp", heard[0])
+
+
+@pytest.mark.parametrize(
+    ("page", "is_fine"),
+    [("<p>a&nbsp;b</p>", True), ("<at:var at:name='x' />", True), ("<p>&undefined;</p>", False), ("<x:y/>", False), ("<p>", False)],
+)  # fmt: skip
+def test_a_page_is_read_alike_when_it_is_rendered_and_when_it_is_written(tmp_path: Path, page: str, is_fine: bool):
+    renderer, heard = custom(tmp_path, "confluence/run.storage.j2", page)
+    rendered = renderer.render_run_page(samples.run_page(samples.WORDS["en"]), {}).body
+    assert (rendered == page) == is_fine
+    assert (heard == []) == is_fine
+    with nullcontext() if is_fine else pytest.raises(PermanentError, match="not well-formed"):
+        replace_section("", page)
 
 
 def test_a_broken_template_of_ours_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
