@@ -272,8 +272,10 @@ def test_all_that_is_public_in_the_mathematics_says_what_it_gives():
     assert silent == []
 
 
-def test_no_two_classes_of_the_trainer_share_a_name():
-    names = [node.name for _, node in public_definitions("trainer") if isinstance(node, ast.ClassDef)]
+@pytest.mark.parametrize("core", ["trainer", "bot"])
+def test_no_two_classes_share_a_name(core):
+    found = [(m, node) for m, node in public_definitions(core) if isinstance(node, ast.ClassDef)]
+    names = [node.name for module, node in found if not is_within(module, "bot.sandbox")]
     assert {name for name in names if names.count(name) > 1} == set()
 
 

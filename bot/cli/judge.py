@@ -45,20 +45,22 @@ def judge(
     change points, {"id", "baseline", "candidate"} with a verdict; each answer has the finding's numbers and a sentence.
     A CSV has an order or time column and one column a metric; it is answered by a table.
     """
-    from bot.cli import judge_file as lines
+    from bot.cli.judge_answers import judge_csv, judge_lines
+    from bot.cli.judge_input import MOST_CSV, JudgeInputError, bounded, read_min_effect
+    from bot.cli.output.judge import print_table
     from bot.domain.policy import Preset
 
     try:
-        effect = lines.read_min_effect(min_effect)
+        effect = read_min_effect(min_effect)
         with sys.stdin if file == "-" else Path(file).open(encoding="utf-8", newline="") as read:
             if form == "csv" or (form is None and file.lower().endswith((".csv", ".tsv"))):
                 columns = lower_is_better or []
-                held = lines.bounded(read, most=lines.MOST_CSV)
-                judged = lines.judge_csv(held, preset=Preset(preset), min_effect=effect, lower_is_better=columns)
-                lines.print_table(judged, locale)
+                held = bounded(read, most=MOST_CSV)
+                judged = judge_csv(held, preset=Preset(preset), min_effect=effect, lower_is_better=columns)
+                print_table(judged, locale)
             else:
-                held = lines.bounded(read)
-                for answer in lines.judge_lines(held, preset=Preset(preset), min_effect=effect, locale=locale):
+                held = bounded(read)
+                for answer in judge_lines(held, preset=Preset(preset), min_effect=effect, locale=locale):
                     sys.stdout.write(answer + "\n")
-    except (lines.LinesError, OSError, UnicodeDecodeError) as error:
+    except (JudgeInputError, OSError, UnicodeDecodeError) as error:
         raise HeraldError(f"{file}: {getattr(error, 'strerror', None) or error}") from None

@@ -15,7 +15,7 @@ from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Assessment, SeriesState
 from bot.judging.context import JudgingContext
 from bot.judging.facts import FactReader
-from bot.judging.recording import Recorder
+from bot.judging.run_recording import RunRecorder
 from bot.judging.silence import nothing_yet
 from bot.runtime.log import get_logger
 from bot.store import incidents, looks, runs
@@ -79,4 +79,4 @@ class Lookout:
         name, now = self.context.name, self.context.clock()
         last = runs.latest(tx, name) or nothing_yet(SeriesKey(name), look.failing_since or now)
         facts = FactReader(self.context, now).without_run(last, assessment, standing)
-        Recorder(self.context).record_without_run(tx, facts, conclude_without_run(facts, ends), said=look.said)
+        RunRecorder(self.context).record_without_run(tx, facts, conclude_without_run(facts, ends), said=look.said)

@@ -14,7 +14,7 @@ from bot.domain.runs import Baseline, Run, RunResult, RunStatus, Trouble, Unread
 from bot.errors import in_short
 from bot.judging.context import JudgingContext
 from bot.judging.loading import RunLoader
-from bot.judging.recording import Age, Background, Recorder
+from bot.judging.run_recording import Age, Background, RunRecorder
 from bot.runtime.log import get_logger
 from bot.store import contacts, fires, runs
 
@@ -30,8 +30,8 @@ class RunJudge:
     context: JudgingContext
 
     @property
-    def _recorder(self) -> Recorder:
-        return Recorder(self.context)
+    def _recorder(self) -> RunRecorder:
+        return RunRecorder(self.context)
 
     def judge(self, run: Run, fire: Fire | None, age: Age = Age.NEW) -> Sequence[JudgedRun]:
         """Judge one run, and store in one transaction everything it says."""

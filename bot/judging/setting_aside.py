@@ -13,8 +13,8 @@ from bot.domain.judged_run import JudgedRun
 from bot.domain.runs import Release, Run, RunStatus
 from bot.errors import RowRefusedError, RunStoreError, StateError, in_short
 from bot.judging.context import JudgingContext
-from bot.judging.recording import Age
 from bot.judging.run_judge import RunJudge, stand_in
+from bot.judging.run_recording import Age
 from bot.runtime.log import get_logger
 from bot.store import aside, fires, runs
 from bot.store.aside import SetAside

@@ -14,7 +14,7 @@ from bot.domain.runs import DataCard, Run, RunStatus
 from bot.domain.silence import find_silence
 from bot.judging.context import JudgingContext
 from bot.judging.facts import FactReader
-from bot.judging.recording import Recorder
+from bot.judging.run_recording import RunRecorder
 from bot.runtime.log import get_logger
 from bot.store import aside, incidents, pipelines, runs
 
@@ -54,7 +54,7 @@ class SilenceWatch:
         with context.database.begin() as tx:
             if incidents.is_known(tx, incident.incident_id):
                 return
-            Recorder(context).record_without_run(
+            RunRecorder(context).record_without_run(
                 tx, facts, told, on_written=lambda: context.on_step("silence.recording")
             )
         context.on_step("silence.recorded")

@@ -14,8 +14,8 @@ from bot.domain.fires import FireState
 from bot.errors import RunStoreError
 from bot.judging.blindness import Lookout
 from bot.judging.context import JudgingContext
-from bot.judging.doubts import find_doubts
 from bot.judging.silence import SilenceWatch
+from bot.judging.unjudged_metrics import find_unjudged
 from bot.pipeline.cycle_report import CycleReport
 from bot.pipeline.jobs import JobRunner
 from bot.pipeline.lease import PipelineLease
@@ -164,7 +164,7 @@ class Cycle:
             self._lookout.saw()
         with self.database.begin() as tx:
             report.set_aside = aside.of_pipeline(tx, self.name)
-            report.doubts = tuple(find_doubts(tx, self.name))
+            report.unjudged = tuple(find_unjudged(tx, self.name))
 
     def listen(self) -> None:
         """File what no run says: that none came in time, or that none can be seen."""

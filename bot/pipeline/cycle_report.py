@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bot.domain.judged_run import JudgedRun
-from bot.judging.doubts import Doubt
+from bot.judging.unjudged_metrics import UnjudgedMetric
 from bot.store.aside import SetAside
 
 
@@ -19,7 +19,7 @@ class CycleReport:
     history: int = 0  # runs that were there at first contact
     trouble: str = ""  # why there was nothing to look at
     unseen: str = ""  # why it could not be looked
-    doubts: Sequence[Doubt] = ()  # metrics that cannot be judged
+    unjudged: Sequence[UnjudgedMetric] = ()  # metrics that cannot be judged
     busy: bool = False  # another Herald is at work on this pipeline
 
     @property

@@ -19,8 +19,8 @@ from bot.domain.judge import Finding, Outcome
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.domain.views import DigestKind, DigestLine, DigestPart
-from bot.judging.doubts import find_doubts, first_unjudged
 from bot.judging.titles import series_title
+from bot.judging.unjudged_metrics import find_unjudged, first_unjudged
 from bot.judging.views.metric_rows import metric_row
 from bot.judging.views.verdict import concerns_whole_runs
 from bot.reports.reader import Readable
@@ -93,14 +93,14 @@ class LineGathering:
         opened = [i for _, i in self._incidents(IncidentState.OPEN) if i.kind is Kind.INVALID]
         told = {(incident.series, metric) for incident in opened for metric in incident.metrics}
         for name, section in self.herald.config.pipeline.items():
-            for doubt in find_doubts(self.tx, name):
-                key = doubt.last.series, doubt.finding.metric
-                if key in told and doubt.since is not None:
+            for each in find_unjudged(self.tx, name):
+                key = each.last.series, each.finding.metric
+                if key in told and each.since is not None:
                     continue
-                metric = section.metrics.get(doubt.finding.metric, MetricSection())
-                title = series_title(section.title or name, doubt.last.run, section.series_by)
-                plain = metric.name.get(self.locale, doubt.finding.metric)
-                since = "" if doubt.since is None else self._day(doubt.since.run.ended)
+                metric = section.metrics.get(each.finding.metric, MetricSection())
+                title = series_title(section.title or name, each.last.run, section.series_by)
+                plain = metric.name.get(self.locale, each.finding.metric)
+                since = "" if each.since is None else self._day(each.since.run.ended)
                 yield partial(DigestLine, DigestKind.UNJUDGED, title, metric=plain, when=since)
 
     def _day(self, when: datetime) -> str:

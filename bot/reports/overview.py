@@ -13,7 +13,7 @@ from bot.domain.blindness import Look
 from bot.domain.incidents import Incident, IncidentState
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
-from bot.judging.doubts import Doubt, find_doubts
+from bot.judging.unjudged_metrics import UnjudgedMetric, find_unjudged
 from bot.pipeline.scheduling import next_due_times
 from bot.reports.reader import Readable
 from bot.store import aside, backlog, incidents, looks, outbox, pipelines, runs
@@ -36,7 +36,7 @@ class PipelineOverview:
     incidents: tuple[OpenIncident, ...]  # that are not over, oldest first; the latest of them where there are many
     count: int  # of all that are not over
     set_aside: tuple[SetAside, ...] = ()  # runs that broke what judges them, the oldest first
-    doubts: tuple[Doubt, ...] = ()  # metrics that cannot be judged
+    unjudged: tuple[UnjudgedMetric, ...] = ()  # metrics that cannot be judged
     look: Look | None = None  # how the looks at its runs have gone; None where there was none
 
 
@@ -68,7 +68,7 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
                 tuple(standing.get(name, ())),
                 counts.get(name, 0),
                 tuple(set_aside.get(name, ())),
-                tuple(find_doubts(tx, name)),
+                tuple(find_unjudged(tx, name)),
                 seen_when.get(name),
             )
             for name, pipeline in config.pipeline.items()

@@ -11,8 +11,10 @@ import pytest
 from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
-from bot.cli.judge_file import LinesError, bounded, judge_csv, judge_lines, print_table, read_min_effect, sparkline
+from bot.cli.judge_answers import judge_csv, judge_lines
+from bot.cli.judge_input import JudgeInputError, bounded, read_min_effect
 from bot.cli.main import app
+from bot.cli.output.judge import print_table, sparkline
 from bot.config.values import Effect
 from bot.domain.judge import Outcome, Reason
 from bot.domain.policy import MinEffect, Preset
@@ -96,7 +98,7 @@ def test_too_few_pairs_say_nothing():
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(line, told):
-    with pytest.raises(LinesError, match=told.replace("(", r"\(")):
+    with pytest.raises(JudgeInputError, match=told.replace("(", r"\(")):
         list(judge_lines([line], preset=Preset.QUIET))
 
 
@@ -135,7 +137,7 @@ def test_empty_cells_are_missing_values():
     ],
 )
 def test_a_csv_that_cannot_be_read_is_explained(lines, options, told):
-    with pytest.raises(LinesError, match=told):
+    with pytest.raises(JudgeInputError, match=told):
         judge_csv(lines, preset=Preset.QUIET, **options)
 
 
@@ -212,7 +214,7 @@ def test_the_smallest_effect_is_relative_or_in_the_metrics_unit():
     assert read_min_effect("2 %") == MinEffect(0.02, relative=True)
     assert read_min_effect("0.5") == MinEffect(0.5, relative=False)
     for wrong in ("much", "-1", "nan", "%"):
-        with pytest.raises(LinesError, match="--min-effect"):
+        with pytest.raises(JudgeInputError, match="--min-effect"):
             read_min_effect(wrong)
 
 
@@ -251,7 +253,7 @@ HUGE = "9" * 400
     ids=lambda line: line[:60],
 )
 def test_a_line_of_odd_shape_is_named_by_its_number(line):
-    with pytest.raises(LinesError, match="line 1: "):
+    with pytest.raises(JudgeInputError, match="line 1: "):
         list(judge_lines([line], preset=Preset.QUIET))
 
 
@@ -283,23 +285,23 @@ def test_a_line_without_end_is_refused_before_it_is_held():
             return "1" * size
 
     endless = Endless()
-    with pytest.raises(LinesError, match="a line of more than 1,000 characters"):
+    with pytest.raises(JudgeInputError, match="a line of more than 1,000 characters"):
         list(bounded(endless, longest=1000))
     assert endless.read == 1001
 
 
 def test_a_table_without_end_is_refused():
-    with pytest.raises(LinesError, match="more than 10 characters"):
+    with pytest.raises(JudgeInputError, match="more than 10 characters"):
         list(bounded(io.StringIO("a,b\n" * 100), most=10))
 
 
 def test_a_cell_of_a_table_without_end_is_told():
-    with pytest.raises(LinesError, match="not CSV"):
+    with pytest.raises(JudgeInputError, match="not CSV"):
         judge_csv(["a,b\n", "1," + "2" * 200_000 + "\n"], preset=Preset.QUIET)
 
 
 def test_a_place_in_no_order_is_told():
-    with pytest.raises(LinesError, match="'nan' is no place in an order"):
+    with pytest.raises(JudgeInputError, match="'nan' is no place in an order"):
         judge_csv(["step,m\n", "1,2\n", "nan,3\n"], preset=Preset.QUIET)
 
 
@@ -326,12 +328,12 @@ def test_runs_called_by_names_are_in_their_order():
 
 
 def test_a_cell_that_is_no_number_is_named():
-    with pytest.raises(LinesError, match=r"column 'm', row 2: '0\.31x' is no number"):
+    with pytest.raises(JudgeInputError, match=r"column 'm', row 2: '0\.31x' is no number"):
         judge_csv(["m,text", "1,a", "0.31x,b", "2,c"], preset=Preset.QUIET)
 
 
 def test_a_csv_without_its_name_is_recognised():
-    with pytest.raises(LinesError, match="--format csv"):
+    with pytest.raises(JudgeInputError, match="--format csv"):
         list(judge_lines(["order,m\n", "1,2\n"], preset=Preset.QUIET))
 
 

@@ -23,7 +23,7 @@ from bot.render.dialects import PLAIN
 from bot.render.environment import TemplateEnvironment
 from bot.render.lookup import Lookup
 from bot.render.renderer import Renderer, check_overrides, our_templates
-from bot.reports.findings import Words
+from bot.reports.judge_sentences import JudgeSentences
 from bot.text import formats, locales
 from bot.text.locales import Locale, known_locales
 from tests.unit import render_samples as samples
@@ -110,7 +110,7 @@ def test_a_language_that_is_added_is_spoken_by_the_judge_and_of_what_was_refused
         "m", Outcome.REGRESSED, Reason.LEVEL_FELL,
         value=0.1, baseline=0.2, change=-0.1, change_low=-0.2, change_high=-0.05, spread=0.01, onset="3",
     )  # fmt: skip
-    words, english = Words(toy), Words(Locale("en"))
+    words, english = JudgeSentences(toy), JudgeSentences(Locale("en"))
     for say in (
         lambda w: w.say_series(finding),
         lambda w: w.say_stretches("m", None, 3),

@@ -70,18 +70,18 @@ def judged(bench: Bench, run_id: str):
 def break_at(seam: str, bench: Bench, monkeypatch, error: Exception) -> None:
     """Let a seam break whenever it deals with the poisoned run."""
     from bot.domain import conclusion
-    from bot.judging import facts, recording, run_judge
+    from bot.judging import facts, run_judge, run_recording
     from bot.judging.views import page
 
     broken: dict[str, tuple[object, str, Callable[..., str]]] = {
         "load": (bench.store, "load", lambda run: run.run_id),
         "assess": (run_judge, "assess", lambda _state, result, *_: result.run_id),
         "advance": (conclusion, "advance", lambda _standing, assessment, *_: assessment.run_id),
-        "compose": (recording, "view_of", lambda _effect, on: on.result.run_id),
+        "compose": (run_recording, "view_of", lambda _effect, on: on.result.run_id),
         "page title": (facts, "page_title", lambda _title, run, *_: run.run_id),
         "chart": (page, "chart_view", lambda on, *_: on.result.run_id),
-        "record": (recording.runs, "record", lambda _tx, one: one.run.run_id),
-        "owe": (recording.outbox, "owe", lambda _tx, _name, owed, *_: next(iter(owed))[0].target.name),
+        "record": (run_recording.runs, "record", lambda _tx, one: one.run.run_id),
+        "owe": (run_recording.outbox, "owe", lambda _tx, _name, owed, *_: next(iter(owed))[0].target.name),
     }
     where, name, run_of = broken[seam]
     whole = getattr(where, name)

@@ -25,7 +25,7 @@ from bot.judging.views.metric_rows import metric_row
 from bot.judging.views.occasion import Occasion
 from bot.judging.views.ticket import ticket_view
 from bot.render.renderer import Renderer
-from bot.reports.findings import words_in
+from bot.reports.judge_sentences import sentences_in
 from tests.unit import render_samples as samples
 
 LOCALES = ("en", "zh")
@@ -261,10 +261,10 @@ def test_runs_that_are_all_the_same_say_nothing_of_what_could_be_seen():
     for locale in LOCALES:
         row = metric_row(same, MetricSection(), locale)
         assert (row.detectable, row.spread) == ("", "")
-        assert "看不出来" not in words_in(locale).say_series(same)
-        assert "could not have been seen" not in words_in(locale).say_series(same)
+        assert "看不出来" not in sentences_in(locale).say_series(same)
+        assert "could not have been seen" not in sentences_in(locale).say_series(same)
         one = Pairs(n=20, baseline=0.5, change=0.0, change_low=0.0, change_high=0.0, p=1.0, detectable=0.0)
-        told = words_in(locale).say_pairs("ndcg", one, (), 0, regressed=False)
+        told = sentences_in(locale).say_pairs("ndcg", one, (), 0, regressed=False)
         assert "看不出来" not in told
         assert "could not" not in told
         assert "95" not in told
@@ -296,6 +296,6 @@ def test_no_space_stands_after_a_closing_bracket_in_chinese():
         detectable=0.054,
         n_baseline=2,
     )
-    said = words_in("zh").say_series(few)
+    said = sentences_in("zh").say_series(few)
     assert "） " not in said
     assert "）的变化目前还看不出来" in said

@@ -17,13 +17,13 @@ if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
     from bot.reports.overview import OpenIncident
 
 from bot.cli.output.runs import (
-    doubt_as_json,
     findings_table,
-    print_doubts,
     print_set_aside,
+    print_unjudged,
     print_unread,
     run_as_json,
     set_aside_as_json,
+    unjudged_as_json,
 )
 from bot.cli.output.status import incident_as_json
 from bot.cli.output.terminal import print_json
@@ -44,8 +44,8 @@ def print_cycle(
                 "busy": report.busy,
                 "trouble": report.trouble,
                 "could_not_look": report.unseen or None,
-                "cannot_judge": [doubt.finding.metric for doubt in report.doubts],
-                "unjudged": [doubt_as_json(doubt) for doubt in report.doubts],
+                "cannot_judge": [each.finding.metric for each in report.unjudged],
+                "unjudged": [unjudged_as_json(each) for each in report.unjudged],
                 "runs": [run_as_json(judged) for judged in report.judged],
                 "set_aside": [set_aside_as_json(each) for each in report.set_aside],
                 "history": report.history,
@@ -72,7 +72,7 @@ def print_cycle(
     print_set_aside(console, report.set_aside)
     if report.history:
         _print_first_contact(console, name, report, filed)
-    print_doubts(console, name, report.doubts)
+    print_unjudged(console, name, report.unjudged)
     for told in filed:
         where = f"{told.ticket.title} {told.ticket.url}" if told.ticket else "no ticket yet"
         console.print(f"[red]{told.incident.kind}[/] {escape(name)}: {escape(where)}", soft_wrap=True)

@@ -16,7 +16,7 @@ from bot.text import formats
 from bot.text.tables import Stacking
 
 if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
-    from bot.judging.doubts import Doubt
+    from bot.judging.unjudged_metrics import UnjudgedMetric
 
 from bot.cli.output.terminal import coloured, when
 
@@ -81,16 +81,16 @@ def print_set_aside(console: Console, set_aside: Sequence[SetAside]) -> None:
         console.print(f"[red]set aside:[/] {escape(set_aside[0].pipeline)}: {len(set_aside)} runs in all")
 
 
-def print_doubts(console: Console, name: str, doubts: Iterable[Doubt]) -> None:
+def print_unjudged(console: Console, name: str, metrics: Iterable[UnjudgedMetric]) -> None:
     """Say of a pipeline which metrics cannot be judged, why, and since which run."""
-    for doubt in doubts:
-        series = f" ({doubt.last.series.series})" if doubt.last.series.series else ""
-        told = f"[yellow]cannot judge:[/] {escape(f'{name}{series}: {doubt.finding.metric}')}"
-        if doubt.since is None:
-            console.print(f"{told}: {doubt}")
+    for each in metrics:
+        series = f" ({each.last.series.series})" if each.last.series.series else ""
+        told = f"[yellow]cannot judge:[/] {escape(f'{name}{series}: {each.finding.metric}')}"
+        if each.since is None:
+            console.print(f"{told}: {each}")
         else:
-            since = f"since run {escape(doubt.since.run.name)}, {when(doubt.since.run.ended)}"
-            console.print(f"{told} {doubt}, {since}")
+            since = f"since run {escape(each.since.run.name)}, {when(each.since.run.ended)}"
+            console.print(f"{told} {each}, {since}")
 
 
 def run_as_json(judged: JudgedRun) -> dict[str, Any]:
@@ -132,11 +132,11 @@ def set_aside_as_json(each: SetAside) -> dict[str, Any]:
     }
 
 
-def doubt_as_json(doubt: Doubt) -> dict[str, Any]:
+def unjudged_as_json(each: UnjudgedMetric) -> dict[str, Any]:
     return {
-        "metric": doubt.finding.metric,
-        "series": doubt.last.series.series,
-        "reason": doubt.finding.reason,
-        "since": doubt.since.run.ended if doubt.since else None,
-        "run": doubt.since.run.name if doubt.since else None,
+        "metric": each.finding.metric,
+        "series": each.last.series.series,
+        "reason": each.finding.reason,
+        "since": each.since.run.ended if each.since else None,
+        "run": each.since.run.name if each.since else None,
     }

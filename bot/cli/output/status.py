@@ -14,12 +14,12 @@ if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
     from bot.reports.overview import OpenIncident, Overview, PipelineOverview
 
 from bot.cli.output.runs import (
-    doubt_as_json,
-    print_doubts,
     print_set_aside,
+    print_unjudged,
     print_unread,
     run_as_json,
     set_aside_as_json,
+    unjudged_as_json,
 )
 from bot.cli.output.terminal import coloured, print_json, when
 
@@ -80,7 +80,7 @@ def _print_blind_spots(console: Console, pipeline: PipelineOverview) -> None:
     name, look = escape(pipeline.name), pipeline.look
     if look is not None and look.unseen_since is not None:
         console.print(f"[red]could not look:[/] {name} since {when(look.unseen_since)}: {escape(look.said)}")
-    print_doubts(console, pipeline.name, pipeline.doubts)
+    print_unjudged(console, pipeline.name, pipeline.unjudged)
 
 
 def incident_as_json(told: OpenIncident) -> dict[str, Any]:
@@ -104,8 +104,8 @@ def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
         "could_not_look": None
         if pipeline.look is None or pipeline.look.unseen_since is None
         else {"since": pipeline.look.unseen_since, "said": pipeline.look.said},
-        "cannot_judge": [doubt.finding.metric for doubt in pipeline.doubts],
-        "unjudged": [doubt_as_json(doubt) for doubt in pipeline.doubts],
+        "cannot_judge": [each.finding.metric for each in pipeline.unjudged],
+        "unjudged": [unjudged_as_json(each) for each in pipeline.unjudged],
         "after": pipeline.after,
         "open_incidents": pipeline.count,
         "set_aside": [set_aside_as_json(each) for each in pipeline.set_aside],

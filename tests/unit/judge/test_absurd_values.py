@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.cli.judge_file import judge_lines
+from bot.cli.judge_answers import judge_lines
 from bot.config.pipeline import MetricSection
 from bot.domain.judge import Outcome, Reason, SeriesState, assess
 from bot.domain.judge.offline import change_points, measure_stretches

@@ -59,7 +59,7 @@ _NOTHING_BESIDE = Background()
 
 
 @dataclass(frozen=True, slots=True)
-class Recorder:
+class RunRecorder:
     """Puts on record what the runs of one pipeline come to, with the effects owed."""
 
     context: JudgingContext

@@ -1,11 +1,10 @@
-"""What `herald judge` says: findings as finished strings, as sentences, and as plain numbers for JSON."""
+"""What `herald judge` says of findings, in sentences and in finished strings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import TypeAlias
 
 from bot.domain.judge import Finding, Outcome
 from bot.domain.judge.offline import Cut, Stretches
@@ -16,8 +15,6 @@ from bot.text import formats
 from bot.text.formats import fine
 from bot.text.locales import Locale
 
-Plain: TypeAlias = Mapping[str, object]
-
 _DETECTABLE_TOLD = (Outcome.OK, Outcome.INSUFFICIENT_DATA)
 _NOTHING = 1e-8  # of the level
 _TOO_SHORT = 10  # values; fewer cannot be cut
@@ -25,7 +22,7 @@ _CHANGE_TOLD = (Outcome.REGRESSED, Outcome.SUSPICIOUS, Outcome.IMPROVED)
 
 
 @dataclass(frozen=True)
-class Words:
+class JudgeSentences:
     """Sentences in one language of people."""
 
     locale: Locale
@@ -177,8 +174,8 @@ class Words:
 
 
 @cache
-def words_in(locale: Locale) -> Words:
-    return Words(locale)
+def sentences_in(locale: Locale) -> JudgeSentences:
+    return JudgeSentences(locale)
 
 
 def is_nothing(spread: float, level: float | None) -> bool:
@@ -190,72 +187,3 @@ def step_of(finding: Finding) -> float:
     """Return what a person wants to see two digits of: what runs differ by, else the change."""
     spread = finding.spread or 0.0
     return (finding.change or 0.0) if is_nothing(spread, finding.baseline) else spread
-
-
-def relative(change: float | None, level: float | None) -> float | None:
-    return None if change is None or not level else change / abs(level)
-
-
-def finding_as_json(finding: Finding, words: Words) -> Plain:
-    """Return a finding as plain numbers, the changes in the metric's unit and relative to the level before."""
-    low, high, level = finding.change_low, finding.change_high, finding.baseline
-    return {
-        "outcome": finding.outcome.value,
-        "reason": finding.reason.value,
-        "value": finding.value,
-        "baseline": level,
-        "baseline_runs": finding.n_baseline,
-        "change": finding.change,
-        "change_95": None if low is None else [low, high],
-        "relative": relative(finding.change, level),
-        "relative_95": None if low is None or not level else [relative(low, level), relative(high, level)],
-        "spread": finding.spread,
-        "detectable": finding.detectable,
-        "detectable_relative": relative(finding.detectable, level),
-        "onset": None if finding.onset is None else int(finding.onset),
-        "method": finding.method.value,
-        "why": words.why(finding.method.value),
-    }
-
-
-def stretches_as_json(found: Stretches, words: Words) -> Plain:
-    return {
-        "level": found.level,
-        "values": found.runs,
-        "spread": found.spread,
-        "detectable": found.detectable,
-        "changes": [
-            {
-                "onset": cut.at,
-                "baseline": cut.before,
-                "level": cut.after,
-                "change": cut.change,
-                "change_95": [cut.change_low, cut.change_high],
-                "relative": relative(cut.change, cut.before),
-                "relative_95": [relative(end, cut.before) for end in (cut.change_low, cut.change_high)]
-                if cut.before
-                else None,
-            }
-            for cut in found.cuts
-        ],
-        "method": "segmentation",
-        "why": words.why("segmentation"),
-    }
-
-
-def pairs_as_json(found: Pairs, words: Words) -> Plain:
-    low, high = found.change_low, found.change_high
-    return {
-        "value": found.baseline + found.change,
-        "baseline": found.baseline,
-        "examples": found.n,
-        "change": found.change,
-        "change_95": [low, high],
-        "relative": found.relative,
-        "relative_95": [relative(low, found.baseline), relative(high, found.baseline)] if found.baseline else None,
-        "p": found.p,
-        "detectable": found.detectable,
-        "detectable_relative": relative(found.detectable, found.baseline),
-        "method": "paired_t",
-        "why": words.why("paired_t"),
-    }

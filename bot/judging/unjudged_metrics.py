@@ -24,7 +24,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class UnjudgedMetric:
     """A metric that the newest runs of a series leave unjudged."""
 
     last: JudgedRun  # the newest run that says anything of metrics
@@ -39,13 +39,13 @@ class Doubt:
         return _WORDS.get(self.finding.reason, "cannot be judged")
 
 
-def find_doubts(tx: Connection, pipeline: str) -> Iterator[Doubt]:
+def find_unjudged(tx: Connection, pipeline: str) -> Iterator[UnjudgedMetric]:
     """Yield what cannot be judged in each of the pipeline's series."""
     for newest in runs.latest_of_each(tx, pipeline):
         last = _newest_of_metrics(tx, newest)
         for finding in unjudged(last.findings):
             since = None if finding.is_unheard_of else first_unjudged(tx, last, finding.metric)
-            yield Doubt(last, finding, since)
+            yield UnjudgedMetric(last, finding, since)
 
 
 def first_unjudged(tx: Connection, last: JudgedRun, metric: str) -> JudgedRun:
