@@ -19,9 +19,9 @@ from bot.ports import PageDraft, TicketDraft, TicketState
 from bot.services.memory.chat import MemoryChat, MemoryMessage
 from bot.services.memory.tracker import MemoryTicket, MemoryTracker
 from bot.services.memory.wiki import MemoryPage, MemoryWiki
-from bot.store import Database, outbox
+from bot.store import Database, objects
 from bot.store.backup import copy_rows
-from bot.store.outbox import KnownObject
+from bot.store.objects import KnownObject
 from bot.store.tables import outbox as owed
 
 
@@ -56,7 +56,7 @@ def run_dry(config: Config, folder: Path, name: str, around: Surroundings | None
             copy_rows(reading, writing)
             writing.execute(update(owed).values(owner=None, leased_until=None))
         with database.begin() as tx:
-            remembering.set(outbox.all_objects(tx))
+            remembering.set(objects.all_objects(tx))
         herald = make_herald(config, folder, around=around, services=services, database=database)
         report = herald.cycle(name).judge_only()
         herald.dispatcher.drain(timedelta(seconds=1))

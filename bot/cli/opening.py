@@ -69,7 +69,7 @@ def _until_the_end(herald: Herald) -> Herald:
 
 
 def count_left(herald: Herald, pipeline: str, began: datetime) -> int:
-    from bot.store import outbox as store
+    from bot.store import backlog
 
     with herald.database.begin() as tx:
-        return store.count_left(tx, pipeline, began)
+        return backlog.count_left(tx, pipeline, began)

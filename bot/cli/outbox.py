@@ -13,7 +13,7 @@ from bot.errors import HeraldError
 
 if TYPE_CHECKING:
     from bot.app import Herald
-    from bot.store.outbox import EffectState, Owed
+    from bot.store.owed import EffectState, Owed
 
 NumberArgument = Annotated[int, typer.Argument(help="The number in the first column of `herald outbox`.")]
 _OWED_A_PAGE = 20
@@ -87,7 +87,8 @@ def retry(
     something is parked still, or not delivered yet.
     """
     from bot.cli.output import outbox as output
-    from bot.store.outbox import Among, EffectState
+    from bot.store.claims import Among
+    from bot.store.owed import EffectState
 
     if (number is None) is not retry_all:
         raise HeraldError("outbox retry: should have either a number, the first column of `herald outbox`, or --all")
@@ -106,13 +107,14 @@ def retry(
 def _retry_all(herald: Herald, *, as_json: bool) -> None:
     from bot.cli.output import outbox as output
     from bot.store import outbox as store
+    from bot.store import owed
 
     with herald.database.begin() as tx:
         numbers = store.retry_all(tx, herald.around.clock())
     drained = herald.dispatcher.drain(PATIENCE)
     tried = [_effect(herald, number) for number in numbers]
     output.print_retried(tried, drained.delivered, as_json=as_json)
-    if any(each.state is not store.EffectState.DELIVERED for each in tried):
+    if any(each.state is not owed.EffectState.DELIVERED for each in tried):
         raise typer.Exit(1)
 
 
@@ -125,7 +127,7 @@ def cancel(
 ) -> None:
     """Drop an effect for good."""
     from bot.cli.output import outbox as output
-    from bot.store.outbox import EffectState
+    from bot.store.owed import EffectState
 
     herald = _set_effect(make(config, secrets_dir), number, EffectState.CANCELLED)
     output.print_effect(_effect(herald, number), as_json=as_json)

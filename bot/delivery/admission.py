@@ -11,7 +11,7 @@ from bot.domain.backoff import is_held
 from bot.domain.effects import Effect
 from bot.domain.objects import channel_of
 from bot.domain.rate_limits import Allowance, Spacing
-from bot.store.outbox import Closed
+from bot.store.claims import Closed
 
 
 class Admission:

@@ -14,7 +14,8 @@ from bot.domain.views import View
 from bot.errors import PermanentError
 from bot.ports import Chat, Tracker, Wiki
 from bot.render.renderer import Renderer
-from bot.store.outbox import KnownObject, Owed
+from bot.store.objects import KnownObject
+from bot.store.owed import Owed
 
 S = TypeVar("S")
 V = TypeVar("V", bound=View | None)

@@ -36,8 +36,8 @@ from bot.domain.effects import (
 from bot.domain.views import links_of
 from bot.errors import AccountError, PermanentError, Reach, RetryableError, StateError
 from bot.ports import Right
-from bot.store import Database, outbox
-from bot.store.outbox import Owed
+from bot.store import Database, claims
+from bot.store.owed import Owed
 from bot.store.owners import Owner
 
 _BELIEVED_AFTER = 3  # refusals in a row that read as one of access, each while access works
@@ -94,11 +94,11 @@ class Carrier:
         """Record that a request is about to go out; False where another Herald took the effect over."""
         try:
             with self.database.begin() as tx:
-                still_ours = outbox.mark_sent(tx, owed, self.owner.name, self.clock())
+                still_ours = claims.mark_sent(tx, owed, self.owner.name, self.clock())
                 self.on_step("delivery.marking-sent")
         except StateError:  # the mark may stand all the same, and nothing went out
             with suppress(StateError), self.database.begin() as tx:
-                outbox.give_back(tx, owed, self.owner.name, unsent=True)
+                claims.give_back(tx, owed, self.owner.name, unsent=True)
             raise
         return still_ours
 

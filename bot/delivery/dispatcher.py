@@ -30,8 +30,9 @@ from bot.render.renderer import Renderer
 from bot.runtime.deadline import ending_at
 from bot.runtime.log import get_logger
 from bot.runtime.steps import ignore_step
-from bot.store import Database, outbox, texts
-from bot.store.outbox import Among, Owed
+from bot.store import Database, claims, objects, outbox, texts
+from bot.store.claims import Among
+from bot.store.owed import Owed
 from bot.store.owners import Owner
 
 LEASE = timedelta(minutes=5)
@@ -148,7 +149,7 @@ class Dispatcher:
         if self.clock() >= deadline:
             return False
         with self.database.begin() as tx:
-            due = outbox.next_due(tx, self.among)
+            due = claims.next_due(tx, self.among)
         now = self.clock()
         if due is None:
             return False
@@ -174,14 +175,14 @@ class Dispatcher:
             now, ends = self.clock(), time.monotonic() + _TIME_FOR_ALL.total_seconds()
             with self.database.begin() as tx:
                 moment = owner.clock(tx)
-                outbox.free_dropped(tx, owner.name, moment, self.at_work.numbers, owner.may_take_over)
-                owed = outbox.claim_next(tx, owner.name, now, moment + LEASE, self.admission.closed(now), self.among)
+                claims.free_dropped(tx, owner.name, moment, self.at_work.numbers, owner.may_take_over)
+                owed = claims.claim_next(tx, owner.name, now, moment + LEASE, self.admission.closed(now), self.among)
                 if owed is None:
                     return None
                 named = _named_in(owed)
-                known = outbox.known_objects(tx, named)
+                known = objects.known_objects(tx, named)
                 coming = outbox.coming(tx, [key for key in named if key not in known])
-                place = outbox.place_of(tx, owed.effect.target) if owed.is_doubtful else None
+                place = objects.place_of(tx, owed.effect.target) if owed.is_doubtful else None
                 is_overtaken = texts.is_overtaken(tx, owed)
                 asked_at = outbox.asked_in_doubt(tx, owed)
             try:
@@ -213,7 +214,7 @@ class Dispatcher:
         except StateError:
             if owed.seq not in self.at_work.unrecorded:
                 with suppress(StateError), self.database.begin() as tx:
-                    outbox.give_back(tx, owed, self.owner.name)
+                    claims.give_back(tx, owed, self.owner.name)
             raise
         finally:
             if owed.seq not in self.at_work.unrecorded:

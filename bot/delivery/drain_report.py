@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bot.errors import HeraldError
 from bot.runtime.log import describe
-from bot.store.outbox import Owed
+from bot.store.owed import Owed
 
 
 @dataclass(slots=True)

@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from bot.domain.effects import UpdateSection
 from bot.ports import Chat
 from bot.store import outbox, texts
-from bot.store.outbox import KnownObject, Owed
+from bot.store.objects import KnownObject
+from bot.store.owed import Owed
 
 
 def owe_rebindings(

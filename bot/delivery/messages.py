@@ -14,7 +14,7 @@ from bot.domain.objects import Bound, ObjectKey, channel_of
 from bot.domain.views import CommentView, DigestView, MessageView
 from bot.errors import AccountError, GoneError, Reach
 from bot.ports import Posted, Promise
-from bot.store.outbox import KnownObject
+from bot.store.objects import KnownObject
 
 _CLOCK_SKEW = timedelta(minutes=5)  # between us and a service, when its history is searched
 

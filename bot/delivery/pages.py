@@ -19,7 +19,7 @@ from bot.domain.objects import Bound, ObjectKey
 from bot.domain.views import ArchivePageView, PipelinePageView, RunPageView
 from bot.errors import GoneError, PermanentError
 from bot.ports import Page, PageDraft
-from bot.store.outbox import KnownObject
+from bot.store.objects import KnownObject
 
 _NOT_FOUND = 404
 

@@ -15,8 +15,8 @@ from bot.domain.repairs import Held, Repair, RepairKind, compare, grouped, settl
 from bot.errors import AccountError, IntegrationError
 from bot.judging.titles import pipeline_page_title
 from bot.ports import Chat, MarkedMessage, Page, Posted, Ticket, TicketState, Tracker, Wiki
-from bot.store import Database, incidents, outbox, texts
-from bot.store.outbox import KnownObject
+from bot.store import Database, incidents, objects, outbox, texts
+from bot.store.objects import KnownObject
 from bot.store.pieces import in_pieces
 
 LOOKS_BACK = timedelta(days=90)  # for messages
@@ -53,7 +53,7 @@ class Looked:
 def look(on: Reconciliation) -> Looked:
     """Compare with all services; reads them and changes nothing. One that refuses keeps the others from nothing."""
     with on.database.begin() as tx:
-        known = {each.key: _believed(each) for each in outbox.all_objects(tx)}
+        known = {each.key: _believed(each) for each in objects.all_objects(tx)}
     repairs: list[Repair] = []
     unseen: list[Unseen] = []
     for where, look_at in _places(on, known):
@@ -108,13 +108,13 @@ def _correct(on: Reconciliation, repairs: Sequence[Repair]) -> None:
             if each.held is not None:
                 bound = Bound(each.held.title, each.held.url, each.held.external_id)
                 known = KnownObject(each.key, bound, each.held.place, now)
-                outbox.know(tx, known)
+                objects.know(tx, known)
                 outbox.wake(tx, each.key, now)
                 owe_rebindings(tx, chats, known, told_by.get(each.key), now)
                 if each.kind is RepairKind.TURN_TO:  # what stands beside a ticket's text: the same again is harmless
                     outbox.owe_anew(tx, each.key, now, lanes=outbox.lanes_of(each.key)[1:])
                 continue
-            outbox.forget(tx, each.key)
+            objects.forget(tx, each.key)
             if each.kind is RepairKind.FILE_ANEW:
                 outbox.owe_anew(tx, each.key, now)
             elif each.key.kind is ObjectKind.TICKET:

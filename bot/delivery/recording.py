@@ -29,8 +29,8 @@ from bot.errors import (
 )
 from bot.ports import Chat
 from bot.runtime.log import get_logger
-from bot.store import Database, incidents, outbox
-from bot.store.outbox import Owed, ParkedFor
+from bot.store import Database, claims, incidents, objects, outbox
+from bot.store.owed import Owed, ParkedFor
 from bot.store.owners import Owner
 
 _SERVERS_FAULT = 500  # and above, by its status
@@ -67,7 +67,7 @@ class Recorder:
         opened = self.admission.breakers.answered(owed.effect, now)
         if opened:
             with self.database.begin() as tx:
-                outbox.release(tx, service, now)
+                claims.release(tx, service, now)
             log.info("takes again what waits", where=", ".join(map(str, opened)))
 
     def hold(self, owed: Owed, error: AccountError) -> None:
@@ -83,7 +83,7 @@ class Recorder:
             pause, is_new = self.admission.breakers.refused(where, now, self.backoff, draw)
         with self.database.begin() as tx:
             until = now + self.backoff.of_the_refused(held_for, pause)
-            outbox.mark_held(tx, owed, self.owner.name, now, until, error)
+            claims.mark_held(tx, owed, self.owner.name, now, until, error)
         if is_new:
             is_missing = isinstance(error, MissingError)
             what = "what config names is missing there" if is_missing else "our account is refused"
@@ -110,9 +110,9 @@ class Recorder:
             if owed.effect.incident_id is not None:  # or a message and its ticket, recorded at once, miss each other
                 incidents.lock(tx, owed.effect.incident_id)
             if done.made is not None:
-                outbox.know(tx, done.made)
+                objects.know(tx, done.made)
                 outbox.wake(tx, done.made.key, now)
-            outbox.mark_delivered(tx, owed, now, done.unbound)
+            claims.mark_delivered(tx, owed, now, done.unbound)
             outbox.owe(tx, owed.pipeline, done.owes, now)
             self._rebind_texts(tx, owed, done, now)
             self.on_step("delivery.recording")
@@ -126,7 +126,7 @@ class Recorder:
         if effect.traits.creates and done.made is not None:
             owe_rebindings(tx, chats, done.made, effect.incident_id, now)
         if isinstance(effect, TellChannel | PostDigest | UpdateSection):
-            for known in outbox.known_objects(tx, done.unbound).values():
+            for known in objects.known_objects(tx, done.unbound).values():
                 owe_rebinding(tx, chats, owed, known, now)
 
     def fail(self, owed: Owed, error: RetryableError) -> None:
@@ -153,7 +153,7 @@ class Recorder:
         )
         is_doubtful = error.doubtful or owed.is_doubtful
         with self.database.begin() as tx:
-            outbox.mark_parked(tx, owed, self.owner.name, now, ParkedFor.FAILING, words, doubtful=is_doubtful)
+            claims.mark_parked(tx, owed, self.owner.name, now, ParkedFor.FAILING, words, doubtful=is_doubtful)
         log.error("parked", effect=owed.effect.effect_id, error=words)
 
     def _put_back(self, owed: Owed, error: RetryableError) -> None:
@@ -163,7 +163,7 @@ class Recorder:
         hold = min(pause, timedelta(seconds=self.backoff.longest_hold))
         self.admission.breakers.failed(owed.effect, now, hold)
         with self.database.begin() as tx:
-            outbox.mark_retry(
+            claims.mark_retry(
                 tx,
                 owed,
                 self.owner.name,
@@ -181,20 +181,20 @@ class Recorder:
                 incidents.lock(tx, owed.effect.incident_id)
             # In this order: what is made between the two looks is owed by the first, or there by the second.
             is_owed = wait.needs is not None and outbox.is_owed(tx, wait.needs)
-            there = [] if wait.needs is None else outbox.known_objects(tx, [wait.needs])  # made a moment ago
+            there = [] if wait.needs is None else objects.known_objects(tx, [wait.needs])  # made a moment ago
             if wait.needs is not None and not there and not is_owed:
                 words = f"{wait.needs}: is gone or was never made, and nothing makes it any more"
-                outbox.mark_parked(tx, owed, self.owner.name, self.clock(), ParkedFor.REFUSED, words)
+                claims.mark_parked(tx, owed, self.owner.name, self.clock(), ParkedFor.REFUSED, words)
                 return
             until, why = (self.clock() if there else wait.until), wait.why
-            outbox.mark_waiting(tx, owed, self.owner.name, until, why, needs=wait.needs)
+            claims.mark_waiting(tx, owed, self.owner.name, until, why, needs=wait.needs)
 
     def park(self, owed: Owed, error: IntegrationError | TemplateError) -> None:
         reason, doubtful = _why_parked(error), owed.is_doubtful and not isinstance(error, CannotTellError)
         fields = error.fields if isinstance(error, PermanentError) else None
         now = self.clock()
         with self.database.begin() as tx:
-            outbox.mark_parked(tx, owed, self.owner.name, now, reason, str(error), fields=fields, doubtful=doubtful)
+            claims.mark_parked(tx, owed, self.owner.name, now, reason, str(error), fields=fields, doubtful=doubtful)
         log.error("parked", effect=owed.effect.effect_id, error=str(error))
 
     def set_aside(self, owed: Owed, error: Exception) -> bool:
@@ -204,7 +204,7 @@ class Recorder:
         """
         words, now = words_of(error), self.clock()
         with self.database.begin() as tx:
-            is_parked = outbox.mark_parked(tx, owed, self.owner.name, now, ParkedFor.BROKEN, words, doubtful=True)
+            is_parked = claims.mark_parked(tx, owed, self.owner.name, now, ParkedFor.BROKEN, words, doubtful=True)
         log.error("broke", exc_info=error, effect=owed.effect.effect_id)
         return is_parked
 

@@ -12,8 +12,8 @@ from bot.domain.incidents import SeriesKey
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import ObjectKind
 from bot.sandbox import RunningSandbox
-from bot.store import outbox, runs
-from bot.store.outbox import KnownObject
+from bot.store import objects, runs
+from bot.store.objects import KnownObject
 
 _TIMEOUT_SECONDS = 20.0
 
@@ -47,7 +47,7 @@ def gather(herald: Herald, sandbox: RunningSandbox, *, seconds: float) -> StoryO
     """Read what was judged from the state, and what was told from the services themselves."""
     with herald.database.begin() as tx:
         judged = runs.recent(tx, SeriesKey(PIPELINE), limit=50)
-        known = outbox.all_objects(tx)
+        known = objects.all_objects(tx)
     by_kind = {kind: [each for each in known if each.key.kind is kind] for kind in ObjectKind}
     with httpx.Client(timeout=_TIMEOUT_SECONDS) as client:
         tickets = tuple(_read_ticket(client, sandbox, ticket) for ticket in by_kind[ObjectKind.TICKET])

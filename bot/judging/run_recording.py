@@ -30,7 +30,7 @@ from bot.judging.facts import HISTORY_RUNS, FactReader
 from bot.judging.views.by_effect import view_of
 from bot.judging.views.occasion import Occasion
 from bot.runtime.log import get_logger
-from bot.store import aside, fires, incidents, outbox, runs
+from bot.store import aside, fires, incidents, objects, outbox, runs
 
 _LONG_AGO = timedelta(hours=1)  # no service takes so long to show what was made
 
@@ -176,7 +176,7 @@ class RunRecorder:
             places = self.context.places(history[-1].run)
             page = places.page(places.pipeline_page)
             if page is not None:
-                is_there = page in outbox.known_objects(tx, [page]) or any(judged.page_title for judged in history)
+                is_there = page in objects.known_objects(tx, [page]) or any(judged.page_title for judged in history)
                 yield SeriesPage(series, page, is_there=is_there)
 
     def _occasion(

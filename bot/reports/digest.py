@@ -14,7 +14,7 @@ from bot.pipeline.scheduling import next_due_times
 from bot.render.renderer import Renderer, clean_title
 from bot.reports.digest_lines import Line, LineGathering
 from bot.reports.reader import Readable
-from bot.store import outbox, pipelines, runs
+from bot.store import objects, outbox, pipelines, runs
 from bot.text import formats
 from bot.text.locales import Locale, conventions
 
@@ -78,6 +78,6 @@ def _tone(lines: Mapping[DigestHeading, Sequence[Line]]) -> Tone:
 def preview(herald: Readable, digest: Digest) -> str:
     """Render the digest for a terminal."""
     with herald.database.begin() as tx:
-        known = outbox.known_objects(tx, digest.view.links.values())
+        known = objects.known_objects(tx, digest.view.links.values())
     bound = {name: known[key].bound if key in known else None for name, key in digest.view.links.items()}
     return Renderer(digest.locale, herald.overrides).render_digest_text(digest.view, bound)

@@ -24,8 +24,8 @@ from bot.judging.unjudged_metrics import find_unjudged, first_unjudged
 from bot.judging.views.metric_rows import metric_row
 from bot.judging.views.verdict import concerns_whole_runs
 from bot.reports.reader import Readable
-from bot.store import aside, backlog, incidents, looks, outbox, runs
-from bot.store.outbox import EffectState
+from bot.store import aside, backlog, incidents, looks, runs
+from bot.store.owed import EffectState
 from bot.text import formats
 from bot.text.locales import Locale
 
@@ -68,7 +68,7 @@ class LineGathering:
             yield partial(DigestLine, DigestKind.UNDELIVERED, count=str(parked - unsure))
         if unsure:
             yield partial(DigestLine, DigestKind.UNSURE, count=str(unsure))
-        for refusal in outbox.refusals(self.tx):
+        for refusal in backlog.refusals(self.tx):
             where = " ".join(part for part in (refusal.service, refusal.channel) if part)
             since = formats.moment(refusal.since, self.zone, self.locale)
             kind = DigestKind.MISSING if refusal.is_missing else DigestKind.REFUSED

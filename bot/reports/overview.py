@@ -16,9 +16,10 @@ from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
 from bot.judging.unjudged_metrics import UnjudgedMetric, find_unjudged
 from bot.pipeline.scheduling import next_due_times
 from bot.reports.reader import Readable
-from bot.store import aside, backlog, incidents, looks, outbox, pipelines, runs
+from bot.store import aside, backlog, incidents, looks, objects, pipelines, runs
 from bot.store.aside import SetAside
-from bot.store.outbox import EffectState, Refusal
+from bot.store.backlog import Refusal
+from bot.store.owed import EffectState
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         set_aside = aside.of_each(tx)
         seen_when = looks.of_pipelines(tx)
         owed = backlog.count(tx)
-        refused = tuple(outbox.refusals(tx))
+        refused = tuple(backlog.refusals(tx))
         seen = tuple(
             PipelineOverview(
                 name,
@@ -86,7 +87,7 @@ def filed_since(herald: Readable, name: str, started: datetime) -> Sequence[Open
 def _with_tickets(herald: Readable, tx: Connection, found: Iterable[Incident]) -> Mapping[str, Sequence[OpenIncident]]:
     """Add the tickets of incidents, and gather them by pipeline."""
     keys = [(incident, _ticket_of(herald, incident)) for incident in found]
-    known = outbox.known_objects(tx, [key for _, key in keys if key is not None])
+    known = objects.known_objects(tx, [key for _, key in keys if key is not None])
     told = (OpenIncident(i, known[key].bound if key is not None and key in known else None) for i, key in keys)
     return {name: list(some) for name, some in groupby(told, key=lambda each: each.incident.series.pipeline)}
 

@@ -19,7 +19,7 @@ from bot.reports.digest_owing import owe_due_digest
 from bot.runtime.log import describe, get_logger, journal
 from bot.serve.background import Errand, Task, start_thread
 from bot.serve.shutdown import STOP_SECONDS, Orders
-from bot.store import ahead, fires, leases, outbox, retention
+from bot.store import ahead, backlog, fires, leases, retention
 
 _ROUND_SECONDS = 1.0
 _BETWEEN_DELIVERIES = timedelta(seconds=5)
@@ -212,7 +212,7 @@ class Server:
         if not refusing:
             return False
         with self.herald.database.begin() as tx:
-            return any(refusal.service in refusing for refusal in outbox.refusals(tx))
+            return any(refusal.service in refusing for refusal in backlog.refusals(tx))
 
     @property
     def is_healthy(self) -> bool:

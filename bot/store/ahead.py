@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Column, ColumnElement, Connection, Table, update
 
 from bot.domain.backoff import Backoff
-from bot.store.outbox import EffectState
+from bot.store.owed import EffectState
 from bot.store.tables import contacts, fires, looks, outbox, pipelines, set_aside
 
 LEEWAY = timedelta(minutes=5)  # of the clocks of those who share a state

@@ -8,9 +8,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, Row, and_, case, func, or_, select
 
-from bot.store.outbox import HELD, EffectState, Owed, ParkedFor, read_owed, rows_outstanding
+from bot.domain.objects import channel_of
+from bot.store.effect_json import load_effect
+from bot.store.objects import lane_prefix
+from bot.store.outbox import rows_outstanding
+from bot.store.owed import HELD, EffectState, Owed, ParkedFor, read_owed
 from bot.store.tables import outbox
 
 _OUTSTANDING = (EffectState.PARKED, EffectState.PENDING)
@@ -120,3 +124,48 @@ def each_listed(tx: Connection) -> Iterator[Owed]:
 
 
 _LISTED = select(*(column for column in outbox.c if column is not outbox.c.view))  # it is long, and no list shows it
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A service, or a channel of it, that refuses our account, or lacks what config names."""
+
+    service: str
+    channel: str | None
+    since: datetime
+    words: str  # what it said last, and what to do about it
+    waiting: int  # effects owed there
+    is_missing: bool = False  # what config names, while our account is taken
+
+
+def refusals(tx: Connection) -> Sequence[Refusal]:
+    """Return where our account is refused, or what config names is missing, and how much waits there."""
+    is_held = outbox.c.state == EffectState.PENDING, outbox.c.parked_for.in_(HELD)
+    found: dict[tuple[str, str | None], list[Row[Any]]] = {}
+    for row in tx.execute(select(outbox).where(*is_held).order_by(outbox.c.not_before)):
+        target = load_effect(row.effect).target
+        found.setdefault((target.service, channel_of(target)), []).append(row)
+    return [
+        Refusal(
+            service,
+            channel,
+            min(row.parked_at for row in rows),
+            rows[-1].error,
+            _waiting(tx, service, channel),
+            is_missing=rows[-1].parked_for == ParkedFor.MISSING,
+        )
+        for (service, channel), rows in sorted(found.items(), key=lambda pair: tuple(map(str, pair[0])))
+    ]
+
+
+def _waiting(tx: Connection, service: str, channel: str | None) -> int:
+    owed = outbox.c.state == EffectState.PENDING, outbox.c.service == service
+    where = [] if channel is None else [outbox.c.lane.startswith(lane_prefix(service, channel), autoescape=True)]
+    return tx.scalar(select(func.count()).select_from(outbox).where(*owed, *where)) or 0
+
+
+def count_left(tx: Connection, pipeline: str, since: datetime) -> int:
+    """Count what a pipeline still owes, and what of it was left to a person since then."""
+    parked = outbox.c.state == EffectState.PARKED, outbox.c.parked_at >= since
+    left = or_(outbox.c.state == EffectState.PENDING, and_(*parked))
+    return tx.scalar(select(func.count()).select_from(outbox).where(outbox.c.pipeline == pipeline, left)) or 0

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, inspect, select,
 
 from bot.errors import StateError
 from bot.store.database import VERSION_TABLE, Database
-from bot.store.outbox import EffectState
+from bot.store.owed import EffectState
 from bot.store.tables import contacts, leases, metadata, outbox
 
 _ROWS_AT_ONCE = 100  # some are long

@@ -15,7 +15,8 @@ from bot.domain.incidents import Incident, IncidentState
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.views import links_of
 from bot.store.codec import load
-from bot.store.outbox import EffectState, each_outstanding, last_digest
+from bot.store.outbox import each_outstanding, last_digest
+from bot.store.owed import EffectState
 from bot.store.pieces import AT_ONCE, in_pieces
 from bot.store.tables import contacts, fires, incidents, objects, outbox, runs, set_aside
 

@@ -11,7 +11,7 @@ from bot.domain.effects import PostDigest, TellChannel, UpdateSection
 from bot.domain.objects import ObjectKey
 from bot.domain.views import links_of
 from bot.store.effect_json import load_effect
-from bot.store.outbox import EffectState, Owed, read_row
+from bot.store.owed import EffectState, Owed, read_row
 from bot.store.pieces import in_pieces
 from bot.store.tables import outbox
 

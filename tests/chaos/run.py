@@ -29,8 +29,8 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from bot.sandbox import FaultPlan, RunningSandbox, Service, serve
-from bot.store import Database, outbox
-from bot.store.outbox import EffectState
+from bot.store import Database, outbox, tables
+from bot.store.owed import EffectState
 from tests.chaos.worker import STEPS, Order, deliver
 from tests.chaos.world import SEARCH_LAG, SEED, Score, Seen, Told, configuration, count
 
@@ -132,13 +132,13 @@ class Storm:
     def _reach(self) -> int:
         """Return after how many claims at most the next Herald dies, so that kills and effects end together."""
         with self._database.begin() as tx:
-            pending = outbox.outbox.c.state == EffectState.PENDING
-            owed = tx.scalar(select(func.count()).select_from(outbox.outbox).where(pending)) or 0
+            pending = tables.outbox.c.state == EffectState.PENDING
+            owed = tx.scalar(select(func.count()).select_from(tables.outbox).where(pending)) or 0
         return max(1, int(1.5 * owed / max(self._wanted - self._killed, 1)))
 
     def _count(self) -> None:
         with self._database.begin() as tx:
-            rows = tx.execute(select(outbox.outbox.c.state, outbox.outbox.c.service, outbox.outbox.c.effect_id)).all()
+            rows = tx.execute(select(tables.outbox.c.state, tables.outbox.c.service, tables.outbox.c.effect_id)).all()
         for row in rows:
             at_most_once = row.service == "hook_once"
             if row.state == EffectState.DELIVERED:

@@ -27,7 +27,7 @@ from bot.config.models import Config
 from bot.delivery import delivery
 from bot.delivery.admission import Admission
 from bot.domain.backoff import Backoff
-from bot.store import Database, outbox
+from bot.store import Database, claims, tables
 from tests.memory_runs import MemoryRunStore
 
 # Before a Herald is forked, so that it starts at once.
@@ -121,20 +121,20 @@ def forget_the_search() -> None:
 
 def forget_the_lease() -> None:
     """Let everybody claim what somebody else is at work on."""
-    claim: Callable[..., Any] = outbox.claim_next
+    claim: Callable[..., Any] = claims.claim_next
 
     def claim_without_lease(tx: Any, *args: Any) -> Any:
         owed = claim(tx, *args)
         if owed is not None:
-            where = outbox.outbox.c.seq == owed.seq
-            tx.execute(update(outbox.outbox).where(where).values(owner=None, leased_until=None))
+            where = tables.outbox.c.seq == owed.seq
+            tx.execute(update(tables.outbox).where(where).values(owner=None, leased_until=None))
         return owed
 
     def held(owed: Any, _owner: str) -> tuple[Any, ...]:
-        return (outbox.outbox.c.seq == owed.seq,)
+        return (tables.outbox.c.seq == owed.seq,)
 
-    outbox.claim_next = claim_without_lease
-    outbox._held = held
+    claims.claim_next = claim_without_lease
+    claims._held = held
 
 
 MUTATIONS: dict[str | None, Callable[[], None]] = {

@@ -19,8 +19,8 @@ from bot.config.file import load_config
 from bot.delivery.admission import Admission
 from bot.domain.fires import FireState
 from bot.sandbox import RunningSandbox, Service, serve
-from bot.store import Database, fires, outbox
-from bot.store.outbox import EffectState
+from bot.store import Database, fires, outbox, tables
+from bot.store.owed import EffectState
 from bot.store.tables import runs
 from tests.chaos.world import HOOKED, ONCE, SEED, Score, Seen, _all_text
 from tests.storm.house import JOB, House, secrets
@@ -87,7 +87,7 @@ class Outbox:
 
 
 def read_outbox(database: Database) -> Outbox:
-    columns = (outbox.outbox.c.state, outbox.outbox.c.service, outbox.outbox.c.effect_id, outbox.outbox.c.error)
+    columns = (tables.outbox.c.state, tables.outbox.c.service, tables.outbox.c.effect_id, tables.outbox.c.error)
     with database.begin() as tx:
         judged = tx.scalar(select(func.count()).select_from(runs).where(runs.c.pipeline != JOB)) or 0
         rows = tx.execute(select(*columns)).all()

@@ -19,7 +19,7 @@ from bot.domain.views import View
 from bot.store import Database, runs
 from bot.store.codec import dump
 from bot.store.effect_json import dump_effect
-from bot.store.outbox import EffectState
+from bot.store.owed import EffectState
 from bot.store.tables import incidents, objects, outbox
 from tests.unit.state_samples import NOON, comment_view, judged, message_view, run_at, ticket_view
 

@@ -23,7 +23,7 @@ from bot.domain.views import (
     View,
 )
 from bot.store import outbox
-from bot.store.outbox import KnownObject
+from bot.store.objects import KnownObject
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -22,10 +22,11 @@ from bot.reports.digest import compose_digest
 from bot.serve.loop import Orders, Server
 from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTracker
-from bot.store import Database, backlog, fires, incidents, outbox, retention, runs
+from bot.store import Database, backlog, claims, fires, incidents, objects, outbox, retention, runs
 from bot.store.backlog import Pile, Why
 from bot.store.backup import back_up, restore
-from bot.store.outbox import Closed, EffectState, ParkedFor
+from bot.store.claims import Closed
+from bot.store.owed import EffectState, ParkedFor
 from bot.store.tables import outbox as table
 from tests.memory_runs import MemoryRunStore
 from tests.unit.backlogs import counted, effect_row, fill, many
@@ -245,8 +246,8 @@ def test_what_cannot_go_yet_is_walked_over_without_reading_its_rows(sqlite_datab
     owe_behind(sqlite_database, 500, **head)
     owe(sqlite_database, tell("a"))
     with counted() as work, sqlite_database.begin() as tx:
-        assert outbox.claim_next(tx, "host/1/1/a", NOON, NOON).effect.kind == TellChannel.kind
-        assert outbox.claim_next(tx, "host/1/1/a", NOON, NOON, Closed({"slack"})) is None
+        assert claims.claim_next(tx, "host/1/1/a", NOON, NOON).effect.kind == TellChannel.kind
+        assert claims.claim_next(tx, "host/1/1/a", NOON, NOON, Closed({"slack"})) is None
     assert work.hundreds < 1200
 
 
@@ -255,32 +256,32 @@ def test_nothing_is_due_behind_what_is_parked_nor_what_waits_for_it(database):
     with database.begin() as tx:
         tx.execute(update(table).where(table.c.kind == OpenTicket.kind).values(state=EffectState.PARKED))
         tx.execute(update(table).where(table.c.kind == LinkTicket.kind).values(waits_for=str(TICKET)))
-        assert outbox.next_due(tx) is None
+        assert claims.next_due(tx) is None
     owe(database, tell("a"), now=NOON + MINUTE)
     with database.begin() as tx:
-        assert outbox.next_due(tx) == NOON + MINUTE
+        assert claims.next_due(tx) == NOON + MINUTE
         for _ in range(2):
-            outbox.claim_next(tx, "host/1/1/a", NOON + MINUTE, NOON + 5 * MINUTE)
-        assert outbox.next_due(tx) == NOON + 5 * MINUTE  # when the lease ends
+            claims.claim_next(tx, "host/1/1/a", NOON + MINUTE, NOON + 5 * MINUTE)
+        assert claims.next_due(tx) == NOON + 5 * MINUTE  # when the lease ends
 
 
 def test_asking_when_something_is_due_reads_no_effects(sqlite_database):
     fill(sqlite_database, many(500, PIPELINES), owed=True)
     with counted() as work, sqlite_database.begin() as tx:
-        assert outbox.next_due(tx) == NOON
+        assert claims.next_due(tx) == NOON
     assert work.hundreds < 10
 
 
 def test_more_objects_are_known_than_a_statement_may_name(sqlite_database):
     keys = [ObjectKey("jira", ObjectKind.TICKET, f"herald-test-{number:012}-0-1") for number in range(33_000)]
     with sqlite_database.begin() as tx:
-        assert outbox.known_objects(tx, keys) == {}
+        assert objects.known_objects(tx, keys) == {}
 
 
 def test_a_message_whose_end_is_not_known_costs_no_walk_over_all_that_was_made(sqlite_database):
     fill(sqlite_database, many(1000, PIPELINES))
     with counted() as work, sqlite_database.begin() as tx:
-        assert outbox.place_of(tx, many(1)[0].message) == "C1"
+        assert objects.place_of(tx, many(1)[0].message) == "C1"
     assert work.hundreds < 10
 
 

@@ -8,10 +8,10 @@ from sqlalchemy import func, select
 from bot.domain.incidents import IncidentState
 from bot.domain.objects import Bound
 from bot.errors import StateError
-from bot.store import Database, contacts, fires, incidents, outbox, runs
+from bot.store import Database, contacts, fires, incidents, objects, outbox, runs
 from bot.store.backup import back_up, restore
 from bot.store.contacts import Contact
-from bot.store.outbox import KnownObject
+from bot.store.objects import KnownObject
 from bot.store.tables import metadata
 from tests.unit.state_samples import NOON, TICKET, incident, judged, open_ticket, run_at
 
@@ -25,7 +25,7 @@ def filled(database) -> Database:
             runs.record(tx, judged(run_at(f"run{number}", NOON, ndcg=float("nan"))))
         incidents.save(tx, incident())
         outbox.owe(tx, "search", [open_ticket()], NOON)
-        outbox.know(tx, KnownObject(TICKET, Bound("S-1", "https://jira/S-1", "S-1"), "", NOON))
+        objects.know(tx, KnownObject(TICKET, Bound("S-1", "https://jira/S-1", "S-1"), "", NOON))
         contacts.save(tx, Contact("search", "7", NOON, NOON, NOON, past_read=True))
         fires.record(tx, "search", NOON)
     return database

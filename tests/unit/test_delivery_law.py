@@ -42,8 +42,8 @@ from bot.render.renderer import Renderer
 from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTracker
 from bot.services.memory.wiki import MemoryWiki
-from bot.store import Database, outbox
-from bot.store.outbox import EffectState, ParkedFor
+from bot.store import Database, outbox, tables
+from bot.store.owed import EffectState, ParkedFor
 from bot.store.owners import Owner
 from bot.store.tables import metadata
 from tests.chaos.world import Told
@@ -326,7 +326,7 @@ class DeliveryLaw(RuleBasedStateMachine):
                 (self.may_be_unheard if is_unheard else self.may_be_parked).add(effect_id)
 
     def _states(self) -> dict[str, tuple[str, str | None]]:
-        columns = (outbox.outbox.c.effect_id, outbox.outbox.c.state, outbox.outbox.c.parked_for)
+        columns = (tables.outbox.c.effect_id, tables.outbox.c.state, tables.outbox.c.parked_for)
         with self.database.begin() as tx:
             return {row.effect_id: (row.state, row.parked_for) for row in tx.execute(select(*columns))}
 

@@ -46,8 +46,8 @@ from bot.runtime.steps import ignore_step
 from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTracker
 from bot.services.memory.wiki import MemoryWiki
-from bot.store import Database, incidents, outbox
-from bot.store.outbox import EffectState
+from bot.store import Database, claims, incidents, objects, outbox, tables
+from bot.store.owed import EffectState
 from bot.store.owners import Owner
 from tests.unit.state_samples import (
     INCIDENT,
@@ -304,7 +304,7 @@ def test_pauses_double_and_stay_below_ten_minutes(bench):
         bench.tracker.faults.fail_next("create", busy())
         bench.drain()
         with bench.database.begin() as tx:
-            due = outbox.next_due(tx)
+            due = claims.next_due(tx)
         waits.append((due - bench.clock()).total_seconds())
         bench.clock.now = due
     longest = [min(2.0 * 2**tries, 600.0) for tries in range(12)]
@@ -840,8 +840,8 @@ def test_what_is_made_while_another_looks_for_it_is_not_taken_for_gone(postgres_
 
         return looked
 
-    for name in ("known_objects", "is_owed"):
-        monkeypatch.setattr(outbox, name, let_it_be_made_after(getattr(outbox, name)))
+    for module, name in ((objects, "known_objects"), (outbox, "is_owed")):
+        monkeypatch.setattr(module, name, let_it_be_made_after(getattr(module, name)))
 
     def look(step: str) -> None:
         bench.is_looking = step == "delivery.claimed"
@@ -860,7 +860,7 @@ def test_what_is_made_while_another_looks_for_it_is_not_taken_for_gone(postgres_
 
 
 def wait_for_claim(database: Database) -> None:
-    claimed = select(outbox.outbox.c.seq).where(outbox.outbox.c.owner.is_not(None))
+    claimed = select(tables.outbox.c.seq).where(tables.outbox.c.owner.is_not(None))
     for _ in range(200):
         with database.begin() as tx:
             if tx.execute(claimed).first() is not None:

@@ -18,7 +18,7 @@ from bot.errors import PermanentError
 from bot.ports import TicketState
 from bot.store import Database, outbox
 from bot.store.effect_json import dump_effect, effect_class, load_effect
-from bot.store.outbox import EffectState, Owed
+from bot.store.owed import EffectState, Owed
 from bot.store.tables import outbox as table
 from tests.unit.state_samples import INCIDENT, MESSAGE, NOON, PAGE, TICKET
 from tests.unit.test_dispatch import PARENT, RENDERER, Bench

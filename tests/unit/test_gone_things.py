@@ -19,8 +19,8 @@ from bot.ports import PageDraft, TicketDraft, TicketState
 from bot.render.renderer import Renderer
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
 from bot.services.memory.chat import MemoryChat
-from bot.store import backlog, outbox
-from bot.store.outbox import EffectState, ParkedFor
+from bot.store import backlog, objects, outbox
+from bot.store.owed import EffectState, ParkedFor
 from tests.contract.benches import ChatBench, Reader, confluence_wiki, jira_tracker, slack_chat, trello_tracker
 from tests.unit.state_samples import INCIDENT, MESSAGE, comment_view, known, message_view, owe, tell, ticket_view
 from tests.unit.test_dispatch import PARENT, update_section
@@ -130,7 +130,7 @@ def test_news_of_a_message_in_a_closed_channel_goes_to_the_one_that_has_its_name
     chat = MemoryChat()
     office = Office(sqlite_database, None, Services({}, {}, {"slack": chat}))
     with sqlite_database.begin() as tx:
-        outbox.know(tx, known(MESSAGE, "1", place))
+        objects.know(tx, known(MESSAGE, "1", place))
     closed = AccountError("is_archived", reach=Reach.CHANNEL, fields={"error": "is_archived"})
     chat.faults.fail_next("edit", closed, committed=False)
     owe(sqlite_database, tell("recovered"), now=office.clock())

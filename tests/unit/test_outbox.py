@@ -8,8 +8,8 @@ import pytest
 
 from bot.domain.effects import CommentTicket, LinkTicket, OpenTicket, ResolveTicket, TellChannel
 from bot.domain.objects import ObjectKind
-from bot.store import outbox, texts
-from bot.store.outbox import EffectState, ParkedFor
+from bot.store import claims, objects, outbox, texts
+from bot.store.owed import EffectState, ParkedFor
 from tests.unit.state_samples import (
     INCIDENT,
     MESSAGE,
@@ -34,13 +34,13 @@ A, B = "host/1/1/a", "host/2/2/b"
 
 def claim(database, owner=A, now=NOON, until=NOON + 5 * MINUTE):
     with database.begin() as tx:
-        outbox.free_dropped(tx, owner, now, at_work=range(1000))
-        return outbox.claim_next(tx, owner, now, until)
+        claims.free_dropped(tx, owner, now, at_work=range(1000))
+        return claims.claim_next(tx, owner, now, until)
 
 
 def send(database, owed, owner=A, now=NOON) -> bool:
     with database.begin() as tx:
-        return outbox.mark_sent(tx, owed, owner, now)
+        return claims.mark_sent(tx, owed, owner, now)
 
 
 def deliver(database, owner=A, now=NOON):
@@ -49,14 +49,14 @@ def deliver(database, owner=A, now=NOON):
     if owed is None:
         return None
     with database.begin() as tx:
-        outbox.mark_delivered(tx, owed, now)
+        claims.mark_delivered(tx, owed, now)
     return owed.effect.kind, owed.effect.cause
 
 
 def park(database, owner=A):
     owed = claim(database, owner)
     with database.begin() as tx:
-        outbox.mark_parked(tx, owed, owner, NOON, ParkedFor.REFUSED, "the project is gone")
+        claims.mark_parked(tx, owed, owner, NOON, ParkedFor.REFUSED, "the project is gone")
     return owed
 
 
@@ -124,7 +124,7 @@ def test_a_message_does_not_wait_for_a_ticket_that_is_put_off(database):
     owe(database, open_ticket(), tell("a"))
     owed = claim(database)
     with database.begin() as tx:
-        outbox.mark_retry(tx, owed, A, NOON + MINUTE, "the tracker is down", doubtful=False)
+        claims.mark_retry(tx, owed, A, NOON + MINUTE, "the tracker is down", doubtful=False)
     assert deliver(database) == (TellChannel.kind, "a")
 
 
@@ -132,7 +132,7 @@ def test_a_comment_waits_while_the_one_before_it_is_put_off(database):
     owe(database, comment("a"), comment("b"))
     owed = claim(database)
     with database.begin() as tx:
-        outbox.mark_retry(tx, owed, A, NOON + MINUTE, "the tracker is down", doubtful=False)
+        claims.mark_retry(tx, owed, A, NOON + MINUTE, "the tracker is down", doubtful=False)
     assert claim(database) is None
     assert deliver(database, now=NOON + MINUTE) == (CommentTicket.kind, "a")
     assert deliver(database, now=NOON + MINUTE) == (CommentTicket.kind, "b")
@@ -179,7 +179,7 @@ def test_what_was_delivered_can_neither_be_retried_nor_cancelled(database):
     owe(database, open_ticket())
     owed = claim(database)
     with database.begin() as tx:
-        outbox.mark_delivered(tx, owed, NOON)
+        claims.mark_delivered(tx, owed, NOON)
         assert not outbox.set_state(tx, owed.seq, EffectState.PENDING, NOON)
         assert not outbox.set_state(tx, 99, EffectState.CANCELLED, NOON)
 
@@ -199,7 +199,7 @@ def test_an_effect_is_not_handed_out_before_it_is_due(database):
     owe(database, open_ticket(), now=NOON + MINUTE)
     assert claim(database) is None
     with database.begin() as tx:
-        assert outbox.next_due(tx) == NOON + MINUTE
+        assert claims.next_due(tx) == NOON + MINUTE
     assert claim(database, now=NOON + MINUTE) is not None
 
 
@@ -225,7 +225,7 @@ def test_a_request_that_surely_changed_nothing_leaves_no_doubt(database):
     owed = claim(database)
     send(database, owed)
     with database.begin() as tx:
-        outbox.mark_retry(tx, owed, A, NOON, "503", doubtful=False)
+        claims.mark_retry(tx, owed, A, NOON, "503", doubtful=False)
     again = claim(database)
     assert not again.is_doubtful
     assert (again.attempts, again.error) == (1, "503")
@@ -236,7 +236,7 @@ def test_a_request_whose_end_is_unknown_leaves_a_doubt(database):
     owed = claim(database)
     send(database, owed)
     with database.begin() as tx:
-        outbox.mark_retry(tx, owed, A, NOON, "dropped", doubtful=True)
+        claims.mark_retry(tx, owed, A, NOON, "dropped", doubtful=True)
     assert claim(database).is_doubtful
 
 
@@ -265,11 +265,11 @@ def test_of_many_that_claim_at_once_each_effect_goes_to_one(database):
 
 def test_an_object_that_was_made_is_known_and_made_anew_it_is_known_anew(database):
     with database.begin() as tx:
-        outbox.know(tx, known(TICKET, "SR-1"))
-        outbox.know(tx, known(MESSAGE, "17.5", "C1"))
-        outbox.know(tx, known(TICKET, "SR-2"))
-        found = outbox.known_objects(tx, [TICKET, MESSAGE, PAGE])
-        everything = outbox.all_objects(tx)
+        objects.know(tx, known(TICKET, "SR-1"))
+        objects.know(tx, known(MESSAGE, "17.5", "C1"))
+        objects.know(tx, known(TICKET, "SR-2"))
+        found = objects.known_objects(tx, [TICKET, MESSAGE, PAGE])
+        everything = objects.all_objects(tx)
     assert found == {TICKET: known(TICKET, "SR-2"), MESSAGE: known(MESSAGE, "17.5", "C1")}
     assert {each.key.kind for each in everything} == {ObjectKind.TICKET, ObjectKind.MESSAGE}
 
@@ -278,7 +278,7 @@ def told(database, *unbound, cause="a"):
     owe(database, tell(cause, ticket=TICKET))
     owed = claim(database)
     with database.begin() as tx:
-        outbox.mark_delivered(tx, owed, NOON, unbound)
+        claims.mark_delivered(tx, owed, NOON, unbound)
 
 
 def test_messages_that_could_not_show_an_object_are_found_when_it_is_made(database):

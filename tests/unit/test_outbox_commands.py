@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from bot.cli.main import app
 from bot.cli.output.outbox import print_retried
-from bot.store import Database, outbox
-from bot.store.outbox import EffectState, ParkedFor
+from bot.store import Database, claims
+from bot.store.owed import EffectState, ParkedFor
 from tests.unit.backlogs import many
 from tests.unit.state_samples import NOON, TICKET, comment, open_ticket, owe, tell
 
@@ -24,9 +24,9 @@ def folder(sqlite_url, tmp_path) -> Path:
     database = Database(sqlite_url)
     owe(database, open_ticket(), comment("a"), tell("a"))
     with database.begin() as tx:
-        owed = outbox.claim_next(tx, "host/1/1/a", NOON, NOON)
+        owed = claims.claim_next(tx, "host/1/1/a", NOON, NOON)
         fields = {"priority": "Field 'priority' cannot be set."}
-        outbox.mark_parked(tx, owed, "host/1/1/a", NOON, ParkedFor.REFUSED, WORDS, fields=fields)
+        claims.mark_parked(tx, owed, "host/1/1/a", NOON, ParkedFor.REFUSED, WORDS, fields=fields)
     database.close()
     return tmp_path
 
@@ -86,15 +86,6 @@ def test_a_number_that_nothing_has_is_answered_by_name(folder, command):
     assert done.exit_code == 1
     assert "outbox: " in str(done.exception)
     assert "99" in str(done.exception)
-
-
-def test_what_may_have_been_lost_is_told_since_a_moment(sqlite_database):
-    owe(sqlite_database, tell("a"), tell("b"))
-    with sqlite_database.begin() as tx:
-        owed = outbox.claim_next(tx, "host/1/1/a", NOON, NOON)
-        outbox.mark_parked(tx, owed, "host/1/1/a", NOON, ParkedFor.LOST, "nobody can tell")
-        assert [each.effect.cause for each in outbox.possibly_lost(tx, NOON)] == ["a"]
-        assert outbox.possibly_lost(tx, NOON.replace(hour=13)) == []
 
 
 def test_all_that_is_parked_is_retried_at_one_word(folder):

@@ -14,7 +14,7 @@ from bot.app import Surroundings, make_herald
 from bot.config.models import Config
 from bot.delivery.services import Services
 from bot.runtime.clock import wall_clock
-from bot.store import Database, leases, outbox
+from bot.store import Database, claims, leases
 from bot.store.owners import Life, Owner, database_time
 from bot.store.tables import leases as lease_table
 from tests.unit.state_samples import MINUTE, NOON, comment, open_ticket, owe, tell
@@ -105,12 +105,12 @@ def test_no_step_of_a_clock_takes_a_lease_from_a_living_herald_nor_leaves_it_wit
 
     def ask() -> tuple[bool, bool]:
         with database.begin() as tx:
-            outbox.free_dropped(tx, mine.name, NOON + step, (), mine.may_take_over)
-            claimed = outbox.claim_next(tx, mine.name, NOON, NOON) is not None
+            claims.free_dropped(tx, mine.name, NOON + step, (), mine.may_take_over)
+            claimed = claims.claim_next(tx, mine.name, NOON, NOON) is not None
             return claimed, leases.take(tx, "pipeline:search", mine.name, NOON + step, MINUTE, mine.may_take_over)
 
     with database.begin() as tx:
-        outbox.claim_next(tx, name, NOON, NOON + MINUTE)
+        claims.claim_next(tx, name, NOON, NOON + MINUTE)
         leases.take(tx, "pipeline:search", name, NOON, MINUTE)
     assert ask() == (False, False)
     process.kill()
@@ -140,17 +140,17 @@ def test_a_start_frees_what_the_dead_held_at_once_and_clears_up_after_them(datab
     dead, living, starting = (Owner.begin(locks) for _ in range(3))
     owe(database, open_ticket(), tell("a"))
     with database.begin() as tx:
-        sent = outbox.claim_next(tx, dead.name, NOON, NOON + MINUTE)
-        outbox.mark_sent(tx, sent, dead.name, NOON)
-        outbox.claim_next(tx, living.name, NOON, NOON + MINUTE)
+        sent = claims.claim_next(tx, dead.name, NOON, NOON + MINUTE)
+        claims.mark_sent(tx, sent, dead.name, NOON)
+        claims.claim_next(tx, living.name, NOON, NOON + MINUTE)
         leases.take(tx, "pipeline:search", dead.name, NOON, MINUTE)
         leases.take(tx, "pipeline:shop", living.name, NOON, MINUTE)
     dead.resign()
     with database.begin() as tx:
         (left,) = starting.bury_the_dead(tx)
         assert leases.held_by_others(tx, "pipeline:", starting.name, NOON, starting.may_take_over) == {"shop"}
-        again = outbox.claim_next(tx, starting.name, NOON, NOON + MINUTE)
-        assert outbox.claim_next(tx, starting.name, NOON, NOON + MINUTE) is None
+        again = claims.claim_next(tx, starting.name, NOON, NOON + MINUTE)
+        assert claims.claim_next(tx, starting.name, NOON, NOON + MINUTE) is None
     assert (again.seq, again.is_doubtful) == (sent.seq, True)
     assert left.name == dead.name.split("/")[-1]
 

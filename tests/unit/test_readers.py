@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from bot.cli.main import app
 from bot.errors import StateError
-from bot.store import Database, fires, incidents, leases, outbox, runs
+from bot.store import Database, claims, fires, incidents, leases, runs
 from bot.store.database import VERSION_TABLE, newest_version
 from bot.store.tables import metadata
 from tests.memory_runs import MemoryRunStore
@@ -52,7 +52,7 @@ def folder(state_url, tmp_path, monkeypatch) -> Path:
         runs.record(tx, judged(run_at("run1", NOON, ndcg=0.5)))
         incidents.save(tx, incident())
         fires.record(tx, "search", NOON)
-        outbox.claim_next(tx, DEAD, NOON, NOON + MINUTE)
+        claims.claim_next(tx, DEAD, NOON, NOON + MINUTE)
         leases.take(tx, "pipeline:search", DEAD, NOON, MINUTE)
     database.close()
     return tmp_path

@@ -25,7 +25,7 @@ from bot.ports import PageDraft, Ticket, TicketDraft, TicketState
 from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTicket, MemoryTracker
 from bot.services.memory.wiki import MemoryWiki
-from bot.store import incidents, outbox
+from bot.store import incidents, objects, outbox, tables
 from tests.memory_runs import MemoryRunStore
 from tests.unit.backlogs import counted, many
 from tests.unit.state_samples import (
@@ -98,12 +98,12 @@ class Bench:
 
     def lose_the_state(self) -> None:
         with self.database.begin() as tx:
-            tx.execute(outbox.outbox.delete())
+            tx.execute(tables.outbox.delete())
             tx.execute(outbox.objects.delete())
 
     def known(self, key):
         with self.database.begin() as tx:
-            return outbox.known_objects(tx, [key]).get(key)
+            return objects.known_objects(tx, [key]).get(key)
 
 
 @pytest.fixture
@@ -475,8 +475,8 @@ def test_a_repair_that_is_refused_is_named_and_the_next_goes_on(bench):
 def test_a_channel_that_may_not_be_looked_up_is_found_by_the_id_of_an_earlier_message(bench):
     bench.told()
     with bench.database.begin() as tx:
-        known = outbox.known_objects(tx, [MESSAGE])[MESSAGE]
-        outbox.know(tx, replace(known, place="C0123456789"))
+        known = objects.known_objects(tx, [MESSAGE])[MESSAGE]
+        objects.know(tx, replace(known, place="C0123456789"))
     bench.chat.messages[0].channel = "C0123456789"
     bench.chat.faults.fail_next("marked", AccountError("missing_scope"))
     assert look(bench.herald.reconciliation).unseen == ()

@@ -28,9 +28,9 @@ from bot.domain.views import RunPageView
 from bot.errors import AccountError, MissingError, PermanentError, Reach, RetryableError
 from bot.reports.overview import Overview
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
-from bot.store import outbox
+from bot.store import backlog, claims, objects, outbox
 from bot.store.backlog import Why, piles
-from bot.store.outbox import EffectState, ParkedFor
+from bot.store.owed import EffectState, ParkedFor
 from bot.store.owners import Owner
 from tests.contract.benches import Reader, confluence_wiki, jira_tracker, slack_chat, trello_tracker
 from tests.unit.state_samples import (
@@ -58,9 +58,9 @@ def bench(sqlite_database) -> Bench:
     return Bench(sqlite_database)
 
 
-def held(database) -> list[outbox.Refusal]:
+def held(database) -> list[backlog.Refusal]:
     with database.begin() as tx:
-        return list(outbox.refusals(tx))
+        return list(backlog.refusals(tx))
 
 
 def outstanding(database):
@@ -212,7 +212,7 @@ def test_a_doubtful_message_is_looked_for_by_the_id_that_an_earlier_one_shows(be
     earlier = ObjectKey("slack", ObjectKind.MESSAGE, "#ml test-aaaaaaaaaaaa")
     now = ObjectKey("slack", ObjectKind.MESSAGE, f"#ml test-{INCIDENT}")
     with bench.database.begin() as tx:
-        outbox.know(tx, known(earlier, "1.2", place="C0123456789"))
+        objects.know(tx, known(earlier, "1.2", place="C0123456789"))
     drainer = bench.dispatcher()
     bench.owe((TellChannel(now, "opened", INCIDENT), tell("opened")[1]))
     bench.chat.faults.fail_next("post", RetryableError("dropped", doubtful=True), committed=True)
@@ -319,13 +319,13 @@ def test_it_is_logged_once_and_once_more_when_it_is_over(bench, capsys):
 def test_what_was_given_up_for_the_accounts_sake_is_owed_again(database, words: str, comes_back: bool):
     owe(database, open_ticket(), comment("run6"))
     with database.begin() as tx:
-        owed = outbox.claim_next(tx, "a", NOON, NOON + LONG)
-        outbox.mark_parked(tx, owed, "a", NOON, ParkedFor.REFUSED, words)
+        owed = claims.claim_next(tx, "a", NOON, NOON + LONG)
+        claims.mark_parked(tx, owed, "a", NOON, ParkedFor.REFUSED, words)
     migration = import_module("bot.store.migrations.versions.0006_back_to_the_account")
     with database.begin() as tx, Operations.context(MigrationContext.configure(tx)):
         migration.upgrade()
     with database.begin() as tx:
-        claimed = outbox.claim_next(tx, "b", NOON, NOON + LONG)
+        claimed = claims.claim_next(tx, "b", NOON, NOON + LONG)
     assert (claimed is not None) is comes_back
 
 
@@ -483,7 +483,7 @@ def test_a_tracker_that_refuses_our_account_gets_everything_once_afterwards(
     closed = (ResolveTicket(marker, "good"), None)
     go_through(office, service, kind, [opening(marker), *said, closed])
     with office.database.begin() as tx:
-        key = outbox.known_objects(tx, [marker])[marker].bound.external_id
+        key = objects.known_objects(tx, [marker])[marker].bound.external_id
     assert tracker.has_comment(key, "mark-a")
     assert tracker.has_comment(key, "mark-b")
     ticket = tracker.read(key)

@@ -12,10 +12,10 @@ from bot.domain.incidents import IncidentState, SeriesKey
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.runs import Run, RunStatus
 from bot.errors import ConfigError
-from bot.store import contacts, fires, incidents, outbox, runs
+from bot.store import claims, contacts, fires, incidents, objects, outbox, runs
 from bot.store.backup import back_up, restore
 from bot.store.contacts import Contact
-from bot.store.outbox import EffectState
+from bot.store.owed import EffectState
 from bot.store.retention import forget
 from tests.unit.simulation import World, configured, make_server
 from tests.unit.state_samples import NOON, PAGE, SECOND, TICKET, incident, judged, known, open_ticket, resolve, run_at
@@ -30,13 +30,13 @@ def fill(database) -> None:
     with database.begin() as tx:
         incidents.save(tx, incident())
         outbox.owe(tx, "search", [open_ticket()], NOON)
-        outbox.know(tx, known(TICKET, "S-1"))
+        objects.know(tx, known(TICKET, "S-1"))
         fires.record(tx, "search", NOON)
 
 
 def deliver_all(tx) -> None:
     for owed in outbox.outstanding(tx):
-        outbox.mark_delivered(tx, owed, NOON)
+        claims.mark_delivered(tx, owed, NOON)
 
 
 def record_many(tx, number: int = 70, ended: datetime = NOON) -> None:
@@ -72,12 +72,12 @@ def test_an_open_incident_keeps_its_runs_and_its_ticket(database):
         outbox.set_state(tx, 1, EffectState.CANCELLED, NOON)
         forget(tx, NOON + YEAR, {})
         assert runs.find(tx, "search", "old") is not None
-        assert TICKET in outbox.known_objects(tx, [TICKET])
+        assert TICKET in objects.known_objects(tx, [TICKET])
         incidents.save(tx, incident(state=IncidentState.RESOLVED))
         forget(tx, NOON + YEAR, {})
         assert runs.find(tx, "search", "old") is None
         assert incidents.of_pipeline(tx, "search", *IncidentState) == []
-        assert outbox.known_objects(tx, [TICKET]) == {}
+        assert objects.known_objects(tx, [TICKET]) == {}
 
 
 def test_what_is_owed_is_never_forgotten(database):
@@ -86,7 +86,7 @@ def test_what_is_owed_is_never_forgotten(database):
         incidents.save(tx, incident(state=IncidentState.RESOLVED))
         forget(tx, NOON + 9 * YEAR, {})
         assert len(outbox.outstanding(tx)) == 1
-        assert TICKET in outbox.known_objects(tx, [TICKET])
+        assert TICKET in objects.known_objects(tx, [TICKET])
         assert [fire.number for fire in fires.of_pipeline(tx, "search")] == [1]
 
 
@@ -104,10 +104,10 @@ def test_an_incident_that_was_open_until_lately_keeps_what_the_digest_tells_of_i
         forget(tx, NOON + YEAR - DAY, {})
         assert incidents.of_pipeline(tx, "search", IncidentState.RESOLVED) == [closed]
         assert runs.find(tx, "search", "old") is not None
-        assert TICKET in outbox.known_objects(tx, [TICKET])
+        assert TICKET in objects.known_objects(tx, [TICKET])
         forget(tx, NOON + YEAR + DAY, {})
         assert incidents.of_pipeline(tx, "search", IncidentState.RESOLVED) == []
-        assert outbox.known_objects(tx, [TICKET]) == {}
+        assert objects.known_objects(tx, [TICKET]) == {}
 
 
 def test_a_word_that_waits_for_a_tracker_finds_its_old_ticket(database):
@@ -117,7 +117,7 @@ def test_a_word_that_waits_for_a_tracker_finds_its_old_ticket(database):
         incidents.save(tx, incident(state=IncidentState.RESOLVED))
         outbox.owe(tx, "search", [resolve("late")], NOON + YEAR)
         forget(tx, NOON + YEAR - DAY, {})
-        assert TICKET in outbox.known_objects(tx, [TICKET])
+        assert TICKET in objects.known_objects(tx, [TICKET])
 
 
 # ---- what the next look at MLflow may meet again
@@ -223,9 +223,9 @@ def test_pages_that_are_kept_true_and_the_latest_digest_stay_known(database):
         outbox.owe(tx, "search", [(effect, None) for effect in owed], NOON)
         deliver_all(tx)
         for key in (SECTION, ARCHIVE, PAGE):
-            outbox.know(tx, known(key, "1"))
+            objects.know(tx, known(key, "1"))
         forget(tx, NOON + YEAR, {})
-        assert set(outbox.known_objects(tx, [SECTION, ARCHIVE, PAGE])) == {SECTION, ARCHIVE}
+        assert set(objects.known_objects(tx, [SECTION, ARCHIVE, PAGE])) == {SECTION, ARCHIVE}
         assert outbox.last_digest(tx) == NOON
         outbox.owe(tx, "search", [(archive, None)], NOON + YEAR)
         assert outbox.outstanding(tx) == []
@@ -235,9 +235,9 @@ def test_pages_that_are_kept_true_and_the_latest_digest_stay_known(database):
 def test_the_page_of_a_run_that_is_kept_stays_known(database):
     with database.begin() as tx:
         runs.record(tx, judged(run_at("run1"), page_title=PAGE.name))
-        outbox.know(tx, known(PAGE, "1"))
+        objects.know(tx, known(PAGE, "1"))
         forget(tx, NOON + YEAR, {})
-        assert PAGE in outbox.known_objects(tx, [PAGE])
+        assert PAGE in objects.known_objects(tx, [PAGE])
 
 
 # ---- in the server

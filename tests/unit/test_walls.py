@@ -18,7 +18,7 @@ from bot.domain.fires import FireState
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.errors import StateError
 from bot.serve.loop import Orders, Server
-from bot.store import fires, outbox
+from bot.store import backlog, fires, outbox
 from bot.store.tables import outbox as rows
 from tests.unit.simulation import World, configured, make_server
 from tests.unit.state_samples import TICKET, comment, open_ticket, tell
@@ -149,7 +149,7 @@ def test_what_was_delivered_in_the_end_is_no_failure(bench):
     report = bench.drain(MINUTE)
     assert (report.delivered, report.failures) == (1, [])
     with bench.database.begin() as tx:
-        assert outbox.count_left(tx, "p", NOON) == 0
+        assert backlog.count_left(tx, "p", NOON) == 0
 
 
 def test_what_is_left_of_a_pipeline_is_what_it_owes_and_what_was_parked_since(bench):
@@ -160,9 +160,11 @@ def test_what_is_left_of_a_pipeline_is_what_it_owes_and_what_was_parked_since(be
     bench.drain()
     with bench.database.begin() as tx:
         pipeline = outbox.outstanding(tx)[0].pipeline
-        assert outbox.count_left(tx, pipeline, bench.clock.now) == 2
-        assert outbox.count_left(tx, pipeline, bench.clock.now + MINUTE) == 1, "parked before, and what waits behind it"
-        assert outbox.count_left(tx, "another", bench.clock.now) == 0
+        assert backlog.count_left(tx, pipeline, bench.clock.now) == 2
+        assert backlog.count_left(tx, pipeline, bench.clock.now + MINUTE) == 1, (
+            "parked before, and what waits behind it"
+        )
+        assert backlog.count_left(tx, "another", bench.clock.now) == 0
 
 
 def test_a_dispatcher_that_is_to_stop_begins_nothing_more(bench):

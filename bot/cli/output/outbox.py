@@ -13,7 +13,7 @@ from rich.markup import escape
 from bot.cli.output.terminal import as_text, print_json, when
 from bot.domain.repairs import Repair, RepairKind
 from bot.store.backlog import Pile, Why
-from bot.store.outbox import EffectState, Owed
+from bot.store.owed import EffectState, Owed
 from bot.text.tables import Stacking, WholeConsole, print_pairs
 
 if TYPE_CHECKING:

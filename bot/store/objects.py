@@ -1,0 +1,82 @@
+"""The objects in services that delivered effects made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import (
+    Connection,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from bot.domain.objects import Bound, ObjectKey, ObjectKind, channel_of
+from bot.store.pieces import in_pieces
+from bot.store.tables import objects
+
+
+@dataclass(frozen=True, slots=True)
+class KnownObject:
+    """An object in a service that an effect made."""
+
+    key: ObjectKey
+    bound: Bound
+    place: str
+    created_at: datetime
+
+
+def know(tx: Connection, known: KnownObject) -> None:
+    """Record an object that was made, or made anew."""
+    values = {
+        "external_id": known.bound.external_id,
+        "place": known.place,
+        "title": known.bound.title,
+        "url": known.bound.url,
+        "created_at": known.created_at,
+    }
+    target = str(known.key)
+    if tx.execute(update(objects).where(objects.c.target == target).values(values)).rowcount == 0:
+        tx.execute(insert(objects).values(target=target, **values))
+
+
+def known_objects(tx: Connection, keys: Iterable[ObjectKey]) -> Mapping[ObjectKey, KnownObject]:
+    """Return those of *keys* that exist in their services."""
+    wanted = {str(key): key for key in keys}
+    found: dict[ObjectKey, KnownObject] = {}
+    for some in in_pieces(wanted):
+        for row in tx.execute(select(objects).where(objects.c.target.in_(some))):
+            bound = Bound(row.title, row.url, row.external_id)
+            found[wanted[row.target]] = KnownObject(wanted[row.target], bound, row.place, row.created_at)
+    return found
+
+
+def all_objects(tx: Connection) -> Sequence[KnownObject]:
+    """Return everything that was made in the services, oldest first."""
+    return [
+        KnownObject(ObjectKey.read(row.target), Bound(row.title, row.url, row.external_id), row.place, row.created_at)
+        for row in tx.execute(select(objects).order_by(objects.c.created_at))
+    ]
+
+
+def place_of(tx: Connection, target: ObjectKey) -> str | None:
+    """Return the channel of a message as the service calls it, where an earlier message to it is known."""
+    channel = channel_of(target)
+    if channel is None:
+        return None
+    there = objects.c.target.startswith(lane_prefix(target.service, channel), autoescape=True), objects.c.place != ""
+    place: str | None = tx.scalar(select(objects.c.place).where(*there).order_by(objects.c.created_at.desc()).limit(1))
+    return place
+
+
+def lane_prefix(service: str, channel: str) -> str:
+    """Return what the lanes of all messages to a channel start with."""
+    return f"{ObjectKey(service, ObjectKind.MESSAGE, channel)} "
+
+
+def forget(tx: Connection, key: ObjectKey) -> None:
+    """Take out an object that is no longer in its service."""
+    tx.execute(delete(objects).where(objects.c.target == str(key)))
