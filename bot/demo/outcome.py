@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import httpx
+import requests
 
 from bot.app import Herald
 from bot.demo.workspace import PIPELINE
@@ -15,7 +15,7 @@ from bot.sandbox import RunningSandbox
 from bot.store import objects, runs
 from bot.store.objects import KnownObject
 
-_TIMEOUT_SECONDS = 20.0
+_TIMEOUT = 20.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +49,32 @@ def gather(herald: Herald, sandbox: RunningSandbox, *, seconds: float) -> StoryO
         judged = runs.recent(tx, SeriesKey(PIPELINE), limit=50)
         known = objects.all_objects(tx)
     by_kind = {kind: [each for each in known if each.key.kind is kind] for kind in ObjectKind}
-    with httpx.Client(timeout=_TIMEOUT_SECONDS) as client:
-        tickets = tuple(_read_ticket(client, sandbox, ticket) for ticket in by_kind[ObjectKind.TICKET])
-        messages = tuple(_read_message(client, sandbox, message) for message in by_kind[ObjectKind.MESSAGE])
+    tickets = tuple(_read_ticket(sandbox, ticket) for ticket in by_kind[ObjectKind.TICKET])
+    messages = tuple(_read_message(sandbox, message) for message in by_kind[ObjectKind.MESSAGE])
     return StoryOutcome(tuple(judged), tickets, tuple(by_kind[ObjectKind.PAGE]), messages, seconds)
 
 
-def _read_ticket(client: httpx.Client, sandbox: RunningSandbox, ticket: KnownObject) -> TicketSeen:
+def _read_ticket(sandbox: RunningSandbox, ticket: KnownObject) -> TicketSeen:
     key = ticket.bound.external_id
-    answer = client.get(
+    answer = requests.get(
         f"{sandbox.jira_cloud_url}/rest/api/2/issue/{key}",
         params={"fields": "summary,status,comment"},
         auth=(sandbox.email, sandbox.api_token),
+        timeout=_TIMEOUT,
     )
-    fields = answer.raise_for_status().json()["fields"]
+    answer.raise_for_status()
+    fields = answer.json()["fields"]
     comments = tuple(comment["body"] for comment in fields["comment"]["comments"])
     return TicketSeen(key, ticket.bound.url, fields["summary"], fields["status"]["name"], comments)
 
 
-def _read_message(client: httpx.Client, sandbox: RunningSandbox, message: KnownObject) -> MessageSeen:
-    answer = client.get(
+def _read_message(sandbox: RunningSandbox, message: KnownObject) -> MessageSeen:
+    answer = requests.get(
         f"{sandbox.slack_url.rstrip('/')}/conversations.history",
         params={"channel": message.place, "latest": message.bound.external_id, "inclusive": "true", "limit": "1"},
         headers={"Authorization": f"Bearer {sandbox.slack_token}"},
+        timeout=_TIMEOUT,
     )
-    found = answer.raise_for_status().json()["messages"][0]
+    answer.raise_for_status()
+    found = answer.json()["messages"][0]
     return MessageSeen(message.place, message.bound.url, found["text"])

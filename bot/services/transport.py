@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 import time
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,6 @@ from bot.runtime.deadline import seconds_left
 
 MOST_BYTES = 32 * 1024**2  # of an answer, packed or not; the largest board of cards has less
 _MOST_ROWS = 256 * 1024**2  # bytes of a page of runs with all their metrics
-_PIECE = 64 * 1024
 _CALL, _TRANSFER = 60.0, 600.0  # seconds for a question with its repetitions, and for a file
 _OK = 200
 _QUESTION = re.compile(r"/api/\d+\.\d+/mlflow/")  # whoever takes a file may say nothing
@@ -113,13 +113,25 @@ class _Limited(HTTPConnection):
 
     limit: Limit = _NONE
 
-    def keep_to(self, limit: Limit) -> None:
-        self.limit = limit
+    def connect(self) -> None:
+        self._keep_to_limit()
+        super().connect()
+
+    def request(self, *arguments: Any, **named: Any) -> None:
+        self._keep_to_limit()
+        super().request(*arguments, **named)
+
+    def _keep_to_limit(self) -> None:
+        """Keep to the limit of the request at hand."""
+        self.limit = _current.get()
         if isinstance(self.sock, _Socket):
-            self.sock.limit = limit
+            self.sock.limit = self.limit
 
     def _new_conn(self) -> socket.socket:
-        """Connect to the first address that answers; each gets its share of the time."""
+        """Connect to the first address that answers; each gets its share of the time.
+
+        urllib3 has no public way to make a socket of our own kind, nor to the name with the dot that may end it.
+        """
         try:
             host = self._dns_host.strip("[]")
             found = socket.getaddrinfo(host, self.port, allowed_gai_family(), socket.SOCK_STREAM)
@@ -157,19 +169,14 @@ class _TlsConnection(_Limited, HTTPSConnection):
             )
         self.ssl_context.sslsocket_class = _TlsSocket
         super().connect()
-        self.keep_to(self.limit)
+        self._keep_to_limit()
 
 
 class _PlainPool(HTTPConnectionPool):
     ConnectionCls = _Limited
 
-    def _get_conn(self, timeout: float | None = None) -> Any:
-        connection: Any = super()._get_conn(timeout)
-        connection.keep_to(_current.get())
-        return connection
 
-
-class _TlsPool(_PlainPool, HTTPSConnectionPool):
+class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
@@ -220,7 +227,7 @@ class LimitedAdapter(HTTPAdapter):
         finally:
             _current.reset(token)
         if not stream:
-            _read(response, most)
+            _bound(response, most)
         return response
 
 
@@ -258,13 +265,17 @@ def limited(base: type[HTTPAdapter]) -> type[HTTPAdapter]:
     return type(f"Limited{base.__name__}", (TransferAdapter, base), {})
 
 
-def _read(response: requests.Response, most: float) -> None:
-    """Read all of an answer, which may unpack to more than was sent."""
-    pieces, size = list[bytes](), 0
-    for piece in response.iter_content(_PIECE):
-        size += len(piece)
-        if size > most:
-            response.close()
-            raise TooLargeError("the answer is too large")
-        pieces.append(piece)
-    response._content = b"".join(pieces)  # noqa: SLF001 - where requests itself puts what it reads
+def _bound(response: requests.Response, most: float) -> None:
+    """Let no more be read of an answer, which may unpack to more than was sent."""
+    pieces: Any = response.iter_content
+
+    def bounded(chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:  # noqa: FBT001, FBT002
+        size = 0
+        for piece in pieces(chunk_size, decode_unicode):
+            size += len(piece)
+            if size > most:
+                response.close()
+                raise TooLargeError("the answer is too large")
+            yield piece
+
+    response.iter_content = bounded  # type: ignore[method-assign]

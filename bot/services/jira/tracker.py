@@ -133,10 +133,9 @@ class JiraLink:
         return self.request("POST", path, data=json.dumps(body))
 
     def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        client = self._connected()
-        url = client._get_url(path)  # noqa: SLF001 - the public calls add requests of their own
+        session, url = _session_of(self._connected()), f"{self._config.base}/rest/api/2/{path}"
+        seconds = self._config.timeout.total_seconds()
         # Past the package's own handling of answers, which stumbles over what some of them hold.
-        session, seconds = client._session, self._config.timeout.total_seconds()  # noqa: SLF001
         return requests.Session.request(session, method, url, timeout=seconds, verify=session.verify, **arguments)
 
     def _connected(self) -> JIRA:
@@ -422,10 +421,15 @@ def _make_client(config: JiraSection) -> JIRA:
         logging=False,
     )
     client.deploymentType = "Cloud" if config.deployment == "cloud" else "Server"
-    session = client._session  # noqa: SLF001 - it lets nobody set these
+    session = _session_of(client)
     session.max_redirects = 0  # nothing of ours goes to a host that config does not name
     limit_time_and_size(session)
     return client
+
+
+def _session_of(client: JIRA) -> requests.Session:
+    """Return what the package sends through: it has no public way to it, and its public calls send more than asked."""
+    return client._session  # noqa: SLF001
 
 
 def _values_of(draft: TicketDraft) -> dict[str, str]:

@@ -156,7 +156,7 @@ def _limit_requests() -> None:
     utils: Any = importlib.import_module("mlflow.utils.request_utils")
     if not issubclass(utils.TCPKeepAliveHTTPAdapter, LimitedAdapter):
         utils.TCPKeepAliveHTTPAdapter = limited(utils.TCPKeepAliveHTTPAdapter)
-        utils._cached_get_request_session.cache_clear()  # noqa: SLF001
+        utils._cached_get_request_session.cache_clear()  # noqa: SLF001 - sessions of before, which nothing else lets go
 
 
 class MlflowRunStore:
