@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from state_samples import MINUTE, NOON, SERIES, judged, run_at
 
 from bot.domain.conclusion import (
     Facts,
@@ -24,6 +23,7 @@ from bot.domain.notifications import Places, Publish
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.policy import IncidentPolicy
 from bot.domain.runs import RunResult
+from tests.unit.state_samples import MINUTE, NOON, SERIES, judged, run_at
 
 METRICS = ("ndcg", "mrr")
 EVERYWHERE = Places(
