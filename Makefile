@@ -68,6 +68,8 @@ format: setup
 # The page of commands, from their help.
 reference: setup
 	$(BIN)/python -m typer bot.cli.main utils docs --name herald --title Commands --output docs/commands.md
+	$(BIN)/python -m typer trainer.__main__ utils docs --name 'python -m trainer' --title 'Commands of the trainer' \
+	  --output docs/trainer-commands.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

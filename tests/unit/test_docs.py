@@ -34,21 +34,17 @@ def test_every_command_shown_exists():
     assert named <= known
 
 
-def test_the_page_of_commands_says_what_their_help_says():
-    command = [
-        sys.executable,
-        "-m",
-        "typer",
-        "bot.cli.main",
-        "utils",
-        "docs",
-        "--name",
-        "herald",
-        "--title",
-        "Commands",
-    ]
+@pytest.mark.parametrize(
+    ("page", "module", "name", "title"),
+    [
+        ("docs/commands.md", "bot.cli.main", "herald", "Commands"),
+        ("docs/trainer-commands.md", "trainer.__main__", "python -m trainer", "Commands of the trainer"),
+    ],
+)
+def test_the_page_of_commands_says_what_their_help_says(page, module, name, title):
+    command = [sys.executable, "-m", "typer", module, "utils", "docs", "--name", name, "--title", title]
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert (ROOT / "docs/commands.md").read_text().strip() == said.strip(), "`make reference` writes it anew"
+    assert (ROOT / page).read_text().strip() == said.strip(), "`make reference` writes it anew"
 
 
 def test_every_link_to_a_file_leads_somewhere():

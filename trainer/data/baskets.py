@@ -122,6 +122,7 @@ def _is_last(purchases: Purchases) -> Mask:
     last, first = np.full(users, -1, dtype=np.int64), np.full(users, LOCAL_TIME, dtype=np.int64)
     np.maximum.at(last, purchases.user, purchases.time)
     np.minimum.at(first, purchases.user, purchases.time)
+    # Who came once has no history to be asked with, and is learned from instead.
     return np.asarray((purchases.time == last[purchases.user]) & (last > first)[purchases.user])
 
 

@@ -85,6 +85,7 @@ def clean_events(job: InteractionsData, texts: ItemTexts, users: frozenset[str] 
         limit = job.cleaning.outliers
         # Only now: a fence needs every row, and the rows were on the disk before the last one was read.
         fences = Fences(np.inf, np.inf) if limit is None else Fences(values.fence(limit), prices.fence(limit))
+        # Only now, too: an item's text or group may stand in the last row of the log.
         pace, known = LogHistogram(), texts.known()
         banned = texts.matching(job.cleaning.not_groups, job.cleaning.not_texts)
         for file in files:

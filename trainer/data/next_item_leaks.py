@@ -72,6 +72,7 @@ def _count_followed(snapshot: Snapshot, learn: Trips, test: Trips) -> int:
     """Count the targets a first-order Markov chain puts among its ten first, if that is far above popularity."""
     purchases, items = snapshot.purchases, len(snapshot.catalogue)
     popular = np.bincount(purchases.item[snapshot.use == LEARN], minlength=items)
+    # The dullest model that reads order: what it alone can tell was told by how rows were made, not by taste.
     steps = _transitions(purchases, learn.take(_some(len(learn))), items)
     chosen = test.take(_some(len(test)))
     before = _previous(purchases, chosen)

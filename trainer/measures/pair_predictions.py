@@ -49,6 +49,7 @@ def predict(pairs: Pairs, rows: Ints, output_NC: Floats, saved: RelevanceSetting
     if scale.kind == CLASSES:
         chosen = Choices(class_numbers(pairs, rows, scale, where), saved.calibration.class_chances(output_NC))
         return PairPredictions(pairs, rows, saved, None, chosen)
+    # Two lines fitted apart: one to the chance of being relevant, one to the grade.
     graded = scale.kind == GRADES
     answers = Answers(
         label_N >= scale.relevant,

@@ -69,7 +69,7 @@ def choose_scale(
     if kind == BINARY and len(distinct) > TWO:
         raise DataError(f"{where}: target = 'binary' wants two labels; the train rows hold {len(distinct)}")
     low, high = float(distinct[0]), float(distinct[-1])
-    cut = (low + high) / 2 if relevant is None else relevant
+    cut = (low + high) / 2 if relevant is None else relevant  # the test's labels have no say in the scale
     if not low < cut <= high:
         raise DataError(
             f"{where}: relevant = {cut:g} parts nothing: the train rows' labels run from {low:g} to {high:g}"

@@ -100,6 +100,7 @@ class TextEncoder:
         kept = None if cache is None else cache / f"frozen-{self._cache_key(texts)}.safetensors"
         if kept is not None and (found := _read_kept(kept)) is not None:
             return found
+        # What the frozen layers give never changes, and is most of what a fit would compute: once for all epochs.
         hidden = self._run_frozen(texts)
         beginning = UntrainedOutputs(hidden, self.encode_all(hidden))
         if kept is not None:
@@ -204,6 +205,7 @@ def _read_weights(source: ModelSource) -> dict[str, Tensor]:
 
 def _fill(model: Any, weights: dict[str, Tensor], path: Path) -> Any:
     """Put the weights in, whatever head they were saved under; raise ModelError where one lacks or does not fit."""
+    # Single precision, however it was saved: small steps on half precision round to none.
     named = {name.removeprefix("bert."): tensor.to(torch.float32) for name, tensor in weights.items()}
     wanted = model.state_dict()
     for name, empty in wanted.items():

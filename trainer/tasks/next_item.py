@@ -100,6 +100,7 @@ class NextItem:
         return self.encoder.run_untrained(self.texts.distinct, self.job.model.cache)
 
     def _fresh_scorer(self, before_ED: Tensor) -> Scorer:
+        # Of the vectors before training: it stands still while they move, and goes with the saved model.
         centre_D = before_ED[torch.from_numpy(self.texts.of_item)].mean(0)
         links, score = None, self.job.score
         if score.links:
@@ -118,6 +119,7 @@ class NextItem:
             items, weights = histories.before(trip, score.bag_items)
             damped = weights**score.power
             bought = of_item[trips.bought(trip)]
+            # A few of each trip: large baskets would else be most of what is learnt.
             targets = rng.permutation(bought)[: settings.targets]
             examples.append(Example(of_item[items], damped / damped.sum(), bought, targets))
         return examples

@@ -130,6 +130,7 @@ def score_texts(
     """
     of_item = texts.of_item
     sharing_I = np.bincount(of_item)[of_item]
+    # Log weights add up where weights multiply: taste, one's share of a text, popularity to the power of `prior`.
     prior_I = scorer.settings.prior * np.log(popularity_I) - np.log(sharing_I)
     scores_UI = (score_UE[:, torch.from_numpy(of_item)] + torch.from_numpy(prior_I.astype(np.float32))).numpy()
     return scores_UI if links_II is None else scores_UI + scorer.score_links(recent_UI, links_II)

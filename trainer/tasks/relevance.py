@@ -154,6 +154,7 @@ class Relevance:
         settings = (self.job.model.max_tokens, self.model.pooling)
         if not len(rows):
             return RelevanceSettings(self.scale, Calibration(), Calibration(), 0.5, *settings)
+        # Never on rows that were learnt: there a model is surer than it is right.
         output_NC = self.model.score_all(self.model.encode(*self.pairs.texts(rows)))
         if self.scale.kind == CLASSES:
             tempered = fit_temperature(output_NC, class_numbers(self.pairs, rows, self.scale, self.job.data.path))
@@ -231,6 +232,8 @@ class ReadyRelevance:
         task, scale = self.task, self.saved.scale
         train = task.pairs.rows(Part.TRAIN)
         counts = np.bincount(class_numbers(task.pairs, train, scale, task.job.data.path), minlength=scale.outputs)
+        # One more of each: a class that training never saw is unlikely, not impossible. The slope is divided out because
+        # the model's own calibration comes after.
         return np.tile(np.log(counts + 1.0) / self.saved.calibration.slope, (len(rows), 1))
 
     def _overlap(self, rows: Ints) -> Floats:

@@ -98,9 +98,10 @@ class Retrieval:
     def fit(self, on_step: OnStep) -> "ReadyRetrieval":
         """Train the encoder in place, then choose the weight of the fusion on the valid rows."""
         beginning = self._begin()
+        # The untrained model is compared at a weight of its own: at the tuned one's it would lose for nothing.
         before = self._settings(beginning.vectors_ED, self.chosen_on)
         self._train(beginning, on_step)
-        needed = self._needed_texts()
+        needed = self._needed_texts()  # training moved every vector; these are the ones that will be looked at
         vectors_ED = beginning.vectors_ED.clone()
         vectors_ED[needed] = self.encoder.encode_some(beginning.hidden, needed)
         return ReadyRetrieval(self, self._settings(vectors_ED, self.chosen_on), vectors_ED, beginning, before)

@@ -73,6 +73,7 @@ def ask_part(pairs: Pairs, part: Part, relevant_from: float) -> Questions:
     place = np.full(len(pairs.products), -1)
     place[products_I] = np.arange(len(products_I))
     good = rows[pairs.label[rows] >= relevant_from]
+    # Only who has a right answer is asked: of the others every list would be as wrong.
     queries_Q, first = np.unique(pairs.query_id[good], return_index=True)
     order = np.argsort(pairs.query_id[good], kind="stable")
     ends = np.searchsorted(pairs.query_id[good][order], queries_Q, side="right")
