@@ -17,12 +17,14 @@ from trainer.measures.pair_metrics import (
     Statistic,
     answer_metrics,
     answer_statistic,
+    best_threshold,
     choice_metrics,
     choice_statistic,
     log_losses,
 )
 from trainer.measures.per_example import PerExample
 from trainer.measures.ranked_lists import Ranked, rank_metrics, whole_gains
+from trainer.models.calibration import Calibration, fit_logistic
 from trainer.models.label_scale import CLASSES, GRADES, LabelScale, RelevanceSettings, numbered_classes
 
 Floats = npt.NDArray[np.float64]
@@ -160,3 +162,12 @@ def _list_metrics(judged: PairPredictions, k: int) -> dict[str, Floats]:
     # At least 1: where the lowest grade already counts as relevant, a gain of nought would make all products so.
     least = int(whole_gains(np.array([scale.relevant]), scale.low)[0])
     return rank_metrics(Ranked(gains, parts), ndcg=(k,), least=max(least, 1))
+
+
+def settle_outputs(output_N: Floats, label_N: Floats, scale: LabelScale) -> tuple[Calibration, Calibration, float]:
+    """Fit grades and chances to the valid rows' labels, and the threshold to their relevance."""
+    relevant_N = label_N >= scale.relevant
+    # Two lines: the chance of being relevant bends otherwise than the mean grade.
+    certainty = fit_logistic(output_N, relevant_N.astype(np.float64))
+    threshold = best_threshold(relevant_N, certainty.chances(output_N))
+    return fit_logistic(output_N, scale.shares(label_N)), certainty, threshold

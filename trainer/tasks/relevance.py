@@ -21,7 +21,6 @@ from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.learning.pair_loss import pair_loss
 from trainer.learning.weight_averaging import average_fits
 from trainer.measures.bootstrap import Sliced, statistic_intervals
-from trainer.measures.pair_metrics import best_threshold
 from trainer.measures.pair_predictions import (
     class_numbers,
     dense,
@@ -30,9 +29,10 @@ from trainer.measures.pair_predictions import (
     prediction_statistic,
     prediction_table,
     predictions,
+    settle_outputs,
 )
 from trainer.measures.per_example import aggregate
-from trainer.models.calibration import Calibration, fit_logistic, fit_temperature
+from trainer.models.calibration import Calibration, fit_temperature
 from trainer.models.cross_encoder import CrossEncoder, load_head
 from trainer.models.label_scale import (
     CLASSES,
@@ -232,8 +232,7 @@ class ReadyRelevance:
         task, scale = self.task, self.saved.scale
         train = task.pairs.rows(Part.TRAIN)
         counts = np.bincount(class_numbers(task.pairs, train, scale, task.job.data.path), minlength=scale.outputs)
-        # One more of each: a class that training never saw is unlikely, not impossible. The slope is divided out because
-        # the model's own calibration comes after.
+        # One more of each: a class that training never saw is unlikely, not impossible.
         return np.tile(np.log(counts + 1.0) / self.saved.calibration.slope, (len(rows), 1))
 
     def _overlap(self, rows: Ints) -> Floats:
@@ -269,15 +268,6 @@ def load(job: RelevanceJob, *, training: bool) -> Relevance:
     if saved is not None:
         load_head(model)
     return Relevance(job, pairs, scale, model, saved)
-
-
-def settle_outputs(output_N: Floats, label_N: Floats, scale: LabelScale) -> tuple[Calibration, Calibration, float]:
-    """Fit grades and chances to the valid rows' labels, and the threshold to their relevance."""
-    relevant_N = label_N >= scale.relevant
-    # Two lines: the chance of being relevant bends otherwise than the mean grade.
-    certainty = fit_logistic(output_N, relevant_N.astype(np.float64))
-    threshold = best_threshold(relevant_N, certainty.chances(output_N))
-    return fit_logistic(output_N, scale.shares(label_N)), certainty, threshold
 
 
 def _scale_of(job: RelevanceJob, pairs: Pairs) -> LabelScale:
