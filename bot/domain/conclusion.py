@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.domain.effects import Effect, UpdateSection
+from bot.domain.first_contact import open_standing, settle_past
 from bot.domain.headlines import charted
-from bot.domain.history import open_standing, settle_past
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance
 from bot.domain.judge.findings import Assessment, SeriesState
 from bot.domain.judged_run import JudgedRun

@@ -24,7 +24,7 @@ log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Lookout:
+class BlindnessWatch:
     """Keeps how the looks at one pipeline have gone."""
 
     context: JudgingContext

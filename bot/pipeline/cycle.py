@@ -12,7 +12,7 @@ from bot.config.models import Config
 from bot.config.pipeline import PipelineSection
 from bot.domain.fires import FireState
 from bot.errors import RunStoreError
-from bot.judging.blindness import Lookout
+from bot.judging.blindness import BlindnessWatch
 from bot.judging.context import JudgingContext
 from bot.judging.silence import SilenceWatch
 from bot.judging.unjudged_metrics import find_unjudged
@@ -20,7 +20,7 @@ from bot.pipeline.cycle_report import CycleReport
 from bot.pipeline.jobs import JobRunner
 from bot.pipeline.lease import PipelineLease
 from bot.pipeline.new_runs import NewRuns
-from bot.pipeline.run_discovery import Watch
+from bot.pipeline.run_discovery import RunDiscovery
 from bot.ports import Executor, RunStore
 from bot.runtime.steps import ignore_step
 from bot.store import Database, aside, fires, runs
@@ -65,16 +65,16 @@ class Cycle:
         return JobRunner(self._context, self.executor, self._lease, self.pause, self.stopping, self.folder)
 
     @property
-    def _watch(self) -> Watch:
-        return Watch(self.name, self.pipeline, self.database, self.run_store)
+    def _discovery(self) -> RunDiscovery:
+        return RunDiscovery(self.name, self.pipeline, self.database, self.run_store)
 
     @property
     def _new_runs(self) -> NewRuns:
-        return NewRuns(self._context, self._watch, self._lease, self.stopping, self.on_past)
+        return NewRuns(self._context, self._discovery, self._lease, self.stopping, self.on_past)
 
     @property
-    def _lookout(self) -> Lookout:
-        return Lookout(self._context)
+    def _blindness(self) -> BlindnessWatch:
+        return BlindnessWatch(self._context)
 
     def run(self, due_at: datetime, *, by_hand: bool = False) -> CycleReport:
         """Run the job that is due at *due_at*, judge what is new, and confirm what is suspicious.
@@ -108,8 +108,8 @@ class Cycle:
         try:
             yield
         except RunStoreError as error:
-            self._lookout.missed(str(error))
-            self._lookout.look_for_blindness()
+            self._blindness.missed(str(error))
+            self._blindness.look_for_blindness()
             raise
 
     def _finish_cycle(self, report: CycleReport) -> None:
@@ -159,20 +159,20 @@ class Cycle:
         """
         saw_all = self._new_runs.judge(report, but_not)
         if saw_all and report.trouble:
-            self._lookout.missed(report.trouble)
+            self._blindness.missed(report.trouble)
         elif saw_all:
-            self._lookout.saw()
+            self._blindness.saw()
         with self.database.begin() as tx:
             report.set_aside = aside.of_pipeline(tx, self.name)
             report.unjudged = tuple(find_unjudged(tx, self.name))
 
     def listen(self) -> None:
         """File what no run says: that none came in time, or that none can be seen."""
-        self._lookout.look_for_blindness()
+        self._blindness.look_for_blindness()
         try:
-            SilenceWatch(self._context, self._watch.is_any_new).look_for_silence()
+            SilenceWatch(self._context, self._discovery.is_any_new).look_for_silence()
         except RunStoreError as error:
-            self._lookout.missed(str(error))
+            self._blindness.missed(str(error))
             raise
 
     def _confirm(self, report: CycleReport) -> None:

@@ -14,7 +14,7 @@ from bot.judging.run_recording import Age
 from bot.judging.setting_aside import GuardedJudge
 from bot.pipeline.cycle_report import CycleReport
 from bot.pipeline.lease import PipelineLease
-from bot.pipeline.run_discovery import Sight, Watch
+from bot.pipeline.run_discovery import RunDiscovery, SeenExperiment
 from bot.services.mlflow.missing_experiments import say_nothing_there
 
 _AT_ONCE = 25  # runs of the past
@@ -25,7 +25,7 @@ class NewRuns:
     """Judges the runs of one pipeline that nobody has judged yet."""
 
     context: JudgingContext
-    watch: Watch
+    discovery: RunDiscovery
     lease: PipelineLease
     stopping: Callable[[], bool]
     on_past: Callable[[int, int], None]  # at first contact: runs read, and how many
@@ -37,24 +37,24 @@ class NewRuns:
     def judge(self, report: CycleReport, but_not: Collection[str]) -> bool:
         """Judge what there is to see; False where Herald was asked to stop before the end of it."""
         now = self.context.clock()
-        sights = self.watch.look(now)
+        sights = self.discovery.look(now)
         if not sights and self.context.section.job is None:
             report.trouble = say_nothing_there(self.context.section.wanted_experiments, self.context.run_store)
         report.judged += self._guarded_judge.try_again()
         if not self._judge_past(sights, report, but_not):
             return False
-        for run, is_past in self.watch.unseen(sights):
+        for run, is_past in self.discovery.unseen(sights):
             if self.stopping():
                 return False
             if run.tags.get(FIRE_TAG) not in but_not:
                 report.judged += self._guarded_judge.judge(run, None, Age.PAST if is_past else Age.NEW)
                 self.lease.renew()
-        self.watch.move_marks(sights, now)
+        self.discovery.move_marks(sights, now)
         return True
 
-    def _judge_past(self, sights: Sequence[Sight], report: CycleReport, but_not: Collection[str]) -> bool:
+    def _judge_past(self, sights: Sequence[SeenExperiment], report: CycleReport, but_not: Collection[str]) -> bool:
         """Judge what was there at first contact; False where Herald was asked to stop before the end of it."""
-        unread = [run for run in self.watch.past(sights) if run.tags.get(FIRE_TAG) not in but_not]
+        unread = [run for run in self.discovery.past(sights) if run.tags.get(FIRE_TAG) not in but_not]
         report.history += len(unread)
         series = [self.context.series_of(run) for run in unread]
         left = Counter(series)

@@ -21,7 +21,7 @@ _SEEN_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class SeenExperiment:
     """One experiment, and what is known of it."""
 
     experiment: Experiment
@@ -32,7 +32,7 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class RunDiscovery:
     """Looks at the experiments of one pipeline."""
 
     pipeline: str
@@ -40,7 +40,7 @@ class Watch:
     database: Database
     run_store: RunStore
 
-    def look(self, now: datetime) -> tuple[Sight, ...]:
+    def look(self, now: datetime) -> tuple[SeenExperiment, ...]:
         """Find the pipeline's experiments, and take note of those met for the first time.
 
         One that was made since the last look has no past. Of any other, what had ended before now is the past.
@@ -52,7 +52,7 @@ class Watch:
             met = [known.get(each.experiment_id) or self._meet(each, last_look, now) for each in found]
             for contact in met or [Contact(self.pipeline, "", now, now, past_read=True)]:
                 contacts.save(tx, replace(contact, looked_at=now))
-        return tuple(Sight(each, contact) for each, contact in zip(found, met, strict=True))
+        return tuple(SeenExperiment(each, contact) for each, contact in zip(found, met, strict=True))
 
     def _experiments(self) -> Sequence[Experiment]:
         try:
@@ -67,7 +67,7 @@ class Watch:
         since = experiment.created - _CLOCK_SKEW if is_new else now
         return Contact(self.pipeline, experiment.experiment_id, since, now, past_read=is_new)
 
-    def past(self, sights: Sequence[Sight]) -> list[Run]:
+    def past(self, sights: Sequence[SeenExperiment]) -> list[Run]:
         """Return the finished runs that were there at first contact and have not been read yet, oldest first."""
         unread = [sight for sight in sights if not sight.contact.past_read]
         found = [
@@ -80,7 +80,7 @@ class Watch:
             seen = self._done_with(tx, [run.run_id for run in found])
         return sorted((run for run in found if run.run_id not in seen), key=lambda run: (run.ended, run.run_id))
 
-    def unseen(self, sights: Sequence[Sight]) -> Iterator[tuple[Run, bool]]:
+    def unseen(self, sights: Sequence[SeenExperiment]) -> Iterator[tuple[Run, bool]]:
         """Yield finished runs that were not judged, oldest first, with whether they had ended before first contact."""
         streams = [self._since_mark(sight) for sight in sights]
         batch: list[tuple[Run, bool]] = []
@@ -95,13 +95,13 @@ class Watch:
         """Say whether there is a finished run that was not judged."""
         return any(True for _ in self.unseen(self.look(now)))
 
-    def _since_mark(self, sight: Sight) -> Iterator[tuple[Run, bool]]:
+    def _since_mark(self, sight: SeenExperiment) -> Iterator[tuple[Run, bool]]:
         mark = sight.contact.watermark or sight.contact.since
         for run in self.run_store.runs_since(sight.experiment, mark - self.section.watch.overlap, self._selection):
             if self._counts(run, sight):
                 yield run, sight.is_past(run)
 
-    def _counts(self, run: Run, sight: Sight) -> bool:
+    def _counts(self, run: Run, sight: SeenExperiment) -> bool:
         """Say whether a run is one of the pipeline's; one that only holds others, such as a sweep's, has no metrics."""
         if run.status is not RunStatus.FINISHED:
             return False
@@ -117,7 +117,7 @@ class Watch:
         """Return those that were judged, or that broke what judges them and are tried again in their own time."""
         return runs.seen(tx, self.pipeline, run_ids) | aside.among(tx, self.pipeline, run_ids)
 
-    def move_marks(self, sights: Sequence[Sight], now: datetime) -> None:
+    def move_marks(self, sights: Sequence[SeenExperiment], now: datetime) -> None:
         """Remember that everything up to *now* was looked at."""
         with self.database.begin() as tx:
             for sight in sights:

@@ -99,6 +99,10 @@ def test_a_metric_that_config_does_not_name_has_no_chart():
     assert not {"attach_to_ticket", "attach_to_page", "share_chart"} & set(kinds(told))
 
 
+def test_a_metric_that_only_this_run_has_is_drawn():
+    assert "attach_to_page" in kinds(conclude(facts(FELL, earlier=())))
+
+
 def test_a_recovery_is_told_and_stands_no_more():
     told = conclude(facts(FINE, standing=(STANDING,)))
     assert [step.turn for step in told.steps] == [Turn.RESOLVED]

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.domain.history import open_standing, settle_past
+from bot.domain.first_contact import open_standing, settle_past
 from bot.domain.incidents import IncidentState, Kind, SeriesKey, Turn
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState, Streak
 

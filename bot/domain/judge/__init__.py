@@ -1,4 +1,4 @@
-"""The one seam to the judge: :func:`assess`, loaded where it is asked for: whoever reads findings needs no numpy."""
+"""The one way in to the judge: :func:`assess`, loaded where it is asked for: whoever reads findings needs no numpy."""
 
 from typing import TYPE_CHECKING, Any
 

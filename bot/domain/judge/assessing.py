@@ -1,4 +1,4 @@
-"""The seam: every metric and slice of one run judged together, from the past alone."""
+"""Every metric and slice of one run judged together, from the past alone."""
 
 from __future__ import annotations
 

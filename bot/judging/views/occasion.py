@@ -19,7 +19,7 @@ from bot.text.locales import Locale
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """One run that was just judged, with everything that telling about it may need."""
+    """One run that was just judged, with everything that what is shown of it may need."""
 
     title: str  # of the pipeline, and of the series where there are several
     config: PipelineSection
