@@ -158,3 +158,11 @@ def sqlite_database(sqlite_url) -> Iterator[Database]:
     opened = Database(sqlite_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory) -> Path:
+    """Write a certificate of 127.0.0.1, its own authority, and its key."""
+    from tests.certificates import write_certificate
+
+    return write_certificate(tmp_path_factory.mktemp("tls") / "server.pem")

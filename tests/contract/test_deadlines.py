@@ -26,6 +26,7 @@ from bot.services.healthchecks.config import DeadManSection
 from bot.services.healthchecks.dead_man import HttpDeadMan
 from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.run_store import MlflowRunStore, load
+from tests.contract.acts import READS, WRITES, Act, jira, trello
 from tests.contract.breakable import Breakable, breakable
 from tests.contract.slow_servers import (
     CHUNKED,
@@ -39,8 +40,6 @@ from tests.contract.slow_servers import (
     stall,
     trickle,
 )
-from tests.contract.test_outcomes import READS, WRITES, Act, jira, trello
-from tests.contract.test_tls import certificate  # noqa: F401 - a fixture
 
 LIMIT = timedelta(seconds=0.6)
 SLACK = 1.5  # seconds that a busy machine may add
@@ -171,7 +170,7 @@ def test_a_server_that_does_not_take_a_file_holds_nobody():
 
 
 @pytest.mark.parametrize("part", ["headers", "a body", "chunks", "nothing"])
-def test_the_same_holds_over_tls(part: str, certificate: Path):  # noqa: F811
+def test_the_same_holds_over_tls(part: str, certificate: Path):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     with slow_server(TRICKLES[part], tls=context) as server:

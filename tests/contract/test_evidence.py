@@ -14,8 +14,7 @@ import pytest
 from bot.domain.message import MessageDocument
 from bot.errors import IntegrationError, PermanentError, RetryableError
 from bot.ports import Posted, RemoteLink
-from tests.contract.breakable import Breakable, Reply, Request, answer, breakable
-from tests.contract.test_outcomes import (
+from tests.contract.acts import (
     FILE,
     IN_THREAD,
     LISTS,
@@ -34,6 +33,7 @@ from tests.contract.test_outcomes import (
     trello,
     webhook,
 )
+from tests.contract.breakable import Breakable, Reply, Request, answer, breakable
 
 LOGIN = "<!doctype html><html><head><title>Sign in</title></head><body><form>Password</form></body></html>"
 STRANGER = {"status": "up", "id": "3", "title": "Another page", "name": "proxy", "_links": {"webui": "/y"}}

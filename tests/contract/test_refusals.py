@@ -11,18 +11,8 @@ import pytest
 from bot.errors import AccountError, IntegrationError, PermanentError, Reach, RetryableError
 from bot.ports import Right
 from bot.services.slack import refusals
+from tests.contract.acts import WRITES, confluence, confluence_dc, failure_of, jira, jira_dc, slack, trello, webhook
 from tests.contract.breakable import Breakable, Reply, Request, answer, breakable
-from tests.contract.test_outcomes import (
-    WRITES,
-    confluence,
-    confluence_dc,
-    failure_of,
-    jira,
-    jira_dc,
-    slack,
-    trello,
-    webhook,
-)
 
 PAGE = "<!DOCTYPE html><html><title>Sign in</title><body>Who are you?</body></html>"
 JIRA, CONFLUENCE, TRELLO = "jira comment", "confluence label", "trello comment"

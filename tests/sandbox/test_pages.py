@@ -6,25 +6,15 @@ import re
 
 import httpx
 import pytest
-from lxml import html
 
 from tests.sandbox import sample_content
 from tests.sandbox.conftest import CLIENT
+from tests.sandbox.page_texts import read, words
 
 
 @pytest.fixture
 def written(sandbox):
     return sample_content.write(sandbox)
-
-
-def read(url):
-    answer = CLIENT.get(url, follow_redirects=True)
-    assert answer.status_code == 200, answer.text
-    return html.document_fromstring(answer.text)
-
-
-def words(element):
-    return re.sub(r"\s+", " ", element.text_content()).strip()
 
 
 def test_a_ticket_shows_what_the_team_needs(written):

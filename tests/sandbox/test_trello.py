@@ -6,7 +6,7 @@ import pytest
 
 from bot.sandbox import Service
 from tests.sandbox.conftest import CLIENT
-from tests.sandbox.test_pages import read, words
+from tests.sandbox.page_texts import read, words
 
 
 @pytest.fixture

@@ -3,7 +3,15 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from bot.domain.effects import CommentTicket, Effect, LabelPage, LinkTicket, OpenTicket, ResolveTicket, TellChannel
+from bot.domain.effects import (
+    CommentTicket,
+    Effect,
+    LabelPage,
+    LinkTicket,
+    OpenTicket,
+    ResolveTicket,
+    TellChannel,
+)
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
 from bot.domain.judged_run import JudgedRun
@@ -113,3 +121,8 @@ def owe(database, *effects: tuple[Effect, View | None], now: datetime = NOON) ->
 def owed_kinds(database) -> list[str]:
     with database.begin() as tx:
         return [owed.effect.kind for owed in outbox.outstanding(tx)]
+
+
+def outstanding(database):
+    with database.begin() as tx:
+        return outbox.outstanding(tx)

@@ -18,9 +18,9 @@ from bot.runtime.clock import SteadyClock
 from bot.serve.background import Errand
 from bot.store import ahead, contacts, pipelines, runs
 from bot.store.tables import outbox as rows
+from tests.unit.delivery_bench import Bench
 from tests.unit.simulation import World, configured, due_times_of, make_server
 from tests.unit.state_samples import comment, open_ticket, tell
-from tests.unit.test_dispatch import Bench, no_drawing  # noqa: F401  a fixture
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)

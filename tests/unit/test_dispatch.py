@@ -5,15 +5,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from bot.delivery.attempt import TicketFields
-from bot.delivery.dispatcher import LEASE, Dispatcher
+from bot.delivery.dispatcher import LEASE
 from bot.delivery.drain_report import DrainReport
 from bot.delivery.services import Services
 from bot.domain.effects import (
@@ -23,39 +22,36 @@ from bot.domain.effects import (
     Effect,
     OpenTicket,
     PublishArchive,
-    PublishPage,
     TellChannel,
-    UpdateSection,
 )
-from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.views import (
     ArchivePageView,
-    ChartView,
     FactRow,
     OpenIncidentRow,
     PipelinePageView,
-    RunPageView,
     Tone,
     View,
 )
 from bot.errors import PermanentError, RetryableError, TemplateError
 from bot.ports import ChatCapabilities, TicketState
-from bot.render.renderer import Renderer
 from bot.runtime.deadline import seconds_left
-from bot.runtime.steps import ignore_step
 from bot.services.memory.chat import MemoryChat
-from bot.services.memory.tracker import MemoryTracker
-from bot.services.memory.wiki import MemoryWiki
 from bot.store import Database, claims, incidents, objects, outbox, tables
 from bot.store.owed import EffectState
-from bot.store.owners import Owner
+from tests.unit.delivery_bench import (
+    LAG,
+    PARENT,
+    Bench,
+    attach,
+    publish_page,
+    update_section,
+)
 from tests.unit.state_samples import (
     INCIDENT,
     MESSAGE,
     MINUTE,
     NOON,
     PAGE,
-    RUN_VIEW,
     SECOND,
     TICKET,
     VERDICT,
@@ -65,125 +61,15 @@ from tests.unit.state_samples import (
     link,
     message_view,
     open_ticket,
-    owe,
-    owed_kinds,
     resolve,
     tell,
     ticket_view,
 )
 
-LAG = timedelta(seconds=30)
-PARENT = ObjectKey("confluence", ObjectKind.PAGE, "Search (Herald test)")
-
-
-@dataclass
-class Clock:
-    now: datetime = NOON
-    pauses: list[float] = field(default_factory=list)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def pause(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        self.now += timedelta(seconds=seconds)
-
-
-RENDERER = Renderer("en")
-
-
-class Wording:
-    def renderer(self, _pipeline: str, _target: ObjectKey) -> Renderer:
-        return RENDERER
-
-    def ticket_fields(self, _pipeline: str) -> TicketFields:
-        return TicketFields("High", "account-7", ("model-quality",), ("ranking",))
-
-
-@dataclass
-class Bench:
-    """A dispatcher, what it delivers to, and the time it lives in."""
-
-    database: object
-    clock: Clock = field(default_factory=Clock)
-    tracker: MemoryTracker = field(default_factory=lambda: MemoryTracker(search_lag=LAG))
-    wiki: MemoryWiki = field(default_factory=MemoryWiki)
-    chat: MemoryChat | None = None
-    is_looking: bool = False
-
-    def __post_init__(self) -> None:
-        self.chat = self.chat or MemoryChat(clock=self.clock)
-
-    @property
-    def services(self) -> Services:
-        return Services({"jira": self.tracker}, {"confluence": self.wiki}, {"slack": self.chat})
-
-    def owner(self, name: str) -> Owner:
-        return Owner(name, clock=lambda _tx: self.clock())
-
-    def dispatcher(self, owner="host/1/1/a", on_step: Callable[[str], None] = ignore_step, **changes) -> Dispatcher:
-        made = Dispatcher(
-            self.database, self.services, Wording(), self.owner(owner), self.clock, self.clock.pause, on_step
-        )
-        return replace(made, **changes)
-
-    def drain(self, patience=timedelta(0)) -> DrainReport:
-        return self.dispatcher().drain(patience)
-
-    def owe(self, *effects) -> None:
-        owe(self.database, *effects, now=self.clock())
-
-    @property
-    def owed(self) -> list[str]:
-        return owed_kinds(self.database)
-
-    @property
-    def parked(self) -> list[tuple[str, str]]:
-        with self.database.begin() as tx:
-            parked = [owed for owed in outbox.outstanding(tx) if owed.state is EffectState.PARKED]
-        return [(owed.effect.kind, owed.error) for owed in parked]
-
-    def retry(self, seq: int) -> None:
-        with self.database.begin() as tx:
-            outbox.set_state(tx, seq, EffectState.PENDING, self.clock())
-
-    @property
-    def ticket(self):
-        (ticket,) = self.tracker.tickets.values()
-        return ticket
-
-    @property
-    def message(self):
-        (message,) = self.chat.messages
-        return message
-
-
-@pytest.fixture(autouse=True)
-def no_drawing(monkeypatch):
-    """Charts have tests of their own, and take most of the time."""
-    monkeypatch.setattr("bot.delivery.attachments.draw_history", lambda chart: chart.filename.encode())
-
 
 @pytest.fixture
 def bench(sqlite_database) -> Bench:
     return Bench(sqlite_database)
-
-
-def publish_page(cause="run5") -> tuple[Effect, RunPageView]:
-    view = RunPageView(PAGE.name, VERDICT, RUN_VIEW, (VERDICT.headline,), (), (), (), None, TICKET.name, ("herald",))
-    return PublishPage(PAGE, cause, INCIDENT), view
-
-
-def update_section(cause="run5") -> tuple[Effect, PipelinePageView]:
-    view = PipelinePageView(PARENT.name, "Search", "What it is for.", "Search team", ("Ranking quality",), (), ())
-    return UpdateSection(PARENT, cause), view
-
-
-CHART = ChartView("ndcg", ("run 1", "run 2"), (0.8, 0.6), (None, None), filename="history-1.png")
-
-
-def attach(kind: type[Effect], target: ObjectKey) -> tuple[Effect, ChartView]:
-    return kind(target, "run5", INCIDENT, needs=(target,)), CHART
 
 
 def whole_text() -> tuple[Effect, View]:

@@ -20,8 +20,8 @@ from bot.store import Database, outbox
 from bot.store.effect_json import dump_effect, effect_class, load_effect
 from bot.store.owed import EffectState, Owed
 from bot.store.tables import outbox as table
+from tests.unit.delivery_bench import PARENT, RENDERER, Bench
 from tests.unit.state_samples import INCIDENT, MESSAGE, NOON, PAGE, TICKET
-from tests.unit.test_dispatch import PARENT, RENDERER, Bench
 
 EARLIER = Path(__file__).with_name("earlier_outbox.sql")  # an effect of each kind, owed by the version before this sum
 
@@ -69,8 +69,7 @@ def test_everything_an_earlier_version_owed_is_read_whole(earlier):
         assert isinstance(each.view, each.effect.traits.view), each.effect.kind
 
 
-def test_everything_an_earlier_version_owed_is_delivered(earlier, monkeypatch):
-    monkeypatch.setattr("bot.delivery.attachments.draw_history", lambda chart: chart.filename.encode())
+def test_everything_an_earlier_version_owed_is_delivered(earlier):
     bench = Bench(earlier)
     assert bench.drain().failures == []
     assert bench.owed == []

@@ -1,7 +1,5 @@
 """What people deleted, archived or made anew under our hands: it is replaced once, and the effect goes on."""
 
-# ruff: noqa: F811  fixtures that are used by their names
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -22,9 +20,18 @@ from bot.services.memory.chat import MemoryChat
 from bot.store import backlog, objects, outbox
 from bot.store.owed import EffectState, ParkedFor
 from tests.contract.benches import ChatBench, Reader, confluence_wiki, jira_tracker, slack_chat, trello_tracker
-from tests.unit.state_samples import INCIDENT, MESSAGE, comment_view, known, message_view, owe, tell, ticket_view
-from tests.unit.test_dispatch import PARENT, update_section
-from tests.unit.test_refused_account import Office, box, outstanding, shared_sandbox  # noqa: F401  fixtures
+from tests.unit.delivery_bench import PARENT, Office, update_section
+from tests.unit.state_samples import (
+    INCIDENT,
+    MESSAGE,
+    comment_view,
+    known,
+    message_view,
+    outstanding,
+    owe,
+    tell,
+    ticket_view,
+)
 
 MINUTE = timedelta(minutes=1)
 DRAFT = TicketDraft("Ranking quality fell", "It fell.")

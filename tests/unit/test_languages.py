@@ -27,7 +27,7 @@ from bot.reports.judge_sentences import JudgeSentences
 from bot.text import formats, locales
 from bot.text.locales import Locale, known_locales
 from tests.unit import render_samples as samples
-from tests.unit.test_render import GOLDENS, show
+from tests.unit.golden_files import GOLDENS, show
 
 ENGLISH = Renderer(Locale("en"))
 LAYOUTS = sorted(

@@ -21,17 +21,12 @@ from bot.store import aside, runs
 from bot.store.aside import SetAside
 from bot.store.tables import runs as stored
 from bot.store.tables import series_states
+from tests.unit.cycle_bench import GOOD, JOB, Bench
 from tests.unit.state_samples import MINUTE
-from tests.unit.test_cycle import GOOD, JOB, Bench
 
 DAY = timedelta(days=1)
 BAD = 0.4
 POISON = "poison"
-
-
-@pytest.fixture(autouse=True)
-def no_drawing(monkeypatch):
-    monkeypatch.setattr("bot.delivery.attachments.draw_history", lambda chart: chart.filename.encode())
 
 
 @pytest.fixture

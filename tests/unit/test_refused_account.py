@@ -3,8 +3,7 @@
 import json
 import time
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from importlib import import_module
 
@@ -16,7 +15,6 @@ from alembic.runtime.migration import MigrationContext
 from bot.cli.output.outbox import print_piles
 from bot.cli.output.status import print_status
 from bot.delivery.admission import Admission
-from bot.delivery.attempt import TicketFields
 from bot.delivery.circuit_breakers import Gate, gate_of, gates_of
 from bot.delivery.dispatcher import Dispatcher
 from bot.delivery.services import Services
@@ -27,12 +25,13 @@ from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.views import RunPageView
 from bot.errors import AccountError, MissingError, PermanentError, Reach, RetryableError
 from bot.reports.overview import Overview
-from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
-from bot.store import backlog, claims, objects, outbox
+from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
+from bot.store import backlog, claims, objects
 from bot.store.backlog import Why, piles
 from bot.store.owed import EffectState, ParkedFor
 from bot.store.owners import Owner
 from tests.contract.benches import Reader, confluence_wiki, jira_tracker, slack_chat, trello_tracker
+from tests.unit.delivery_bench import Bench, Office, PlainWording
 from tests.unit.state_samples import (
     INCIDENT,
     NOON,
@@ -43,11 +42,11 @@ from tests.unit.state_samples import (
     known,
     label,
     open_ticket,
+    outstanding,
     owe,
     resolve,
     tell,
 )
-from tests.unit.test_dispatch import Bench, Clock, Wording, no_drawing, publish_page  # noqa: F401  a fixture
 
 LONG = timedelta(minutes=15)
 REFUSED = AccountError("Jira did not create the ticket (401): who are you?", status=401)
@@ -61,11 +60,6 @@ def bench(sqlite_database) -> Bench:
 def held(database) -> list[backlog.Refusal]:
     with database.begin() as tx:
         return list(backlog.refusals(tx))
-
-
-def outstanding(database):
-    with database.begin() as tx:
-        return outbox.outstanding(tx)
 
 
 # ---- the service is closed, and nothing is given up
@@ -377,50 +371,6 @@ def test_only_a_service_that_refuses_us_wholly_is_one(bench):
 
 
 # ---- against the stand-in, over HTTP
-
-
-class PlainWording(Wording):
-    """Sets nothing on a ticket that the sandbox has none of."""
-
-    def ticket_fields(self, _pipeline: str) -> TicketFields:
-        return TicketFields()
-
-
-@dataclass
-class Office:
-    """A dispatcher on real adapters against the sandbox."""
-
-    database: object
-    sandbox: RunningSandbox
-    services: Services
-    clock: Clock = field(default_factory=lambda: Clock(datetime.now(NOON.tzinfo)))
-    dispatcher: Dispatcher | None = None
-
-    def __post_init__(self) -> None:
-        self.dispatcher = Dispatcher(
-            self.database,
-            self.services,
-            PlainWording(),
-            Owner("host/1/1/a", clock=lambda _tx: self.clock()),
-            self.clock,
-            self.clock.pause,
-            in_flight=timedelta(0),
-        )
-
-    def drain(self) -> list[str]:
-        return self.dispatcher.drain().failures
-
-
-@pytest.fixture(scope="module")
-def shared_sandbox() -> Iterator[RunningSandbox]:
-    with serve(None) as running:
-        yield running
-
-
-@pytest.fixture
-def box(shared_sandbox: RunningSandbox) -> Iterator[RunningSandbox]:
-    yield shared_sandbox
-    shared_sandbox.calm()
 
 
 TRACKERS = {

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +29,8 @@ from bot.domain.views import (
     ArchivePageView,
     CommentKind,
     CommentView,
-    DigestView,
-    MessageView,
     MetricRow,
     PipelinePageView,
-    RunPageView,
     TicketView,
     Tone,
     VerdictView,
@@ -52,77 +48,11 @@ from bot.services.page_sections import replace_section
 from bot.text.escape import clean_address
 from bot.text.locales import Locale
 from tests.unit import render_samples as samples
+from tests.unit.golden_files import GOLDEN, GOLDENS, LOCALES, RENDERERS, show
+from tests.unit.hostile_texts import LOOKALIKES, hostile_text, literal
 from tests.unit.reading import JOINER, Reading, read_jira, read_markdown, read_slack
-from tests.unit.test_escape import LOOKALIKES, hostile_text, literal
 
-GOLDEN = Path(__file__).parent.parent / "golden"
-LOCALES: tuple[Locale, ...] = ("en", "zh")
-RENDERERS: dict[Locale, Renderer] = {locale: Renderer(locale) for locale in LOCALES}
 AC, RI = "{urn:confluence:ac}", "{urn:confluence:ri}"
-
-
-def show(renderer: Renderer, view: Any, bound: Any, markup: str = "jira") -> str:
-    """Render any view to the text that would be sent; a title stands on the first line."""
-    match view:
-        case TicketView():
-            text = renderer.render_ticket(samples.FORMS[markup], view, bound)
-            return f"{text.title}\n\n{text.body}"
-        case CommentView() if markup == "reply":
-            return str(renderer.render_reply(samples.SLACK, view, bound))
-        case CommentView():
-            return renderer.render_comment(samples.FORMS[markup], view, bound).body
-        case RunPageView():
-            page = renderer.render_run_page(view, bound)
-            return f"{page.title}\n\n{page.body}"
-        case ArchivePageView():
-            page = renderer.render_archive_page(view, bound)
-            return f"{page.title}\n\n{page.body}"
-        case PipelinePageView():
-            return renderer.render_pipeline_section(view, bound)
-        case MessageView():
-            return str(renderer.render_message(samples.SLACK, view, bound))
-        case DigestView():
-            forms = {
-                "": partial(renderer.render_digest, samples.SLACK),
-                "page": renderer.render_digest_page,
-                "text": renderer.render_digest_text,
-            }
-            return str(forms[markup](view, bound))
-    raise AssertionError(view)
-
-
-Sample = tuple[str, Callable[[samples.Words], Any], Any, str]
-GOLDENS: list[Sample] = [
-    ("jira-ticket-regressed.wiki", samples.ticket, samples.BOUND, "jira"),
-    ("jira-ticket-regressed-report-pending.wiki", samples.ticket, {}, "jira"),
-    ("jira-ticket-invalid.wiki", samples.invalid_ticket, samples.BOUND, "jira"),
-    ("jira-ticket-decayed.wiki", samples.decayed_ticket, samples.BOUND, "jira"),
-    ("jira-ticket-failed.wiki", samples.failed_ticket, {}, "jira"),
-    ("jira-ticket-stale.wiki", samples.stale_ticket, {}, "jira"),
-    ("jira-comment-repeat.wiki", samples.repeat, samples.BOUND, "jira"),
-    ("jira-comment-recovery.wiki", samples.recovery, samples.BOUND, "jira"),
-    ("trello-ticket-regressed.md", samples.ticket, samples.BOUND, "trello"),
-    ("trello-ticket-decayed.md", samples.decayed_ticket, samples.BOUND, "trello"),
-    ("trello-ticket-failed.md", samples.failed_ticket, {}, "trello"),
-    ("trello-comment-recovery.md", samples.recovery, samples.BOUND, "trello"),
-    ("confluence-run-regressed.xml", samples.run_page, samples.BOUND, ""),
-    ("confluence-run-suspicious.xml", lambda w: samples.run_page(w, Outcome.SUSPICIOUS), samples.BOUND, ""),
-    ("confluence-archive.xml", samples.archive_page, samples.BOUND, ""),
-    ("confluence-pipeline.xml", samples.pipeline_page, {}, ""),
-    ("slack-regressed.txt", samples.message, samples.BOUND, ""),
-    ("slack-reply-repeat.txt", samples.repeat, samples.BOUND, "reply"),
-    ("slack-reply-recovery.txt", samples.recovery, samples.BOUND, "reply"),
-    ("slack-regressed-pending.txt", samples.message, {}, ""),
-    ("slack-decayed.txt", samples.decayed_message, samples.BOUND, ""),
-    ("slack-suspicious.txt", samples.suspicious_message, {}, ""),
-    ("slack-recovered.txt", samples.recovered_message, samples.BOUND, ""),
-    ("slack-failed.txt", samples.failed_message, samples.BOUND, ""),
-    ("digest.txt", samples.digest, samples.BOUND, ""),
-    ("digest-quiet.txt", samples.quiet_digest, {}, ""),
-    ("digest-all-kinds.txt", samples.digest_of_all_kinds, {}, ""),
-    ("digest-page.xml", samples.digest, samples.BOUND, "page"),
-    ("digest-terminal.txt", samples.digest, samples.BOUND, "text"),
-]
 
 
 @pytest.mark.parametrize("locale", LOCALES)

@@ -15,8 +15,8 @@ from bot.ports import ChatCapabilities
 from bot.services.memory.chat import MemoryChat
 from bot.store import Database
 from bot.store.owners import Owner
+from tests.unit.delivery_bench import Bench
 from tests.unit.state_samples import comment, open_ticket, tell
-from tests.unit.test_dispatch import Bench
 
 SOON = timedelta(minutes=1)  # past every wait for what may be on its way, and far below the length of a lease
 MOMENTS = ("begun", "written", "committed")

@@ -20,9 +20,9 @@ from bot.errors import StateError
 from bot.serve.loop import Orders, Server
 from bot.store import backlog, fires, outbox
 from bot.store.tables import outbox as rows
+from tests.unit.delivery_bench import Bench, Wording, attach
 from tests.unit.simulation import World, configured, make_server
 from tests.unit.state_samples import TICKET, comment, open_ticket, tell
-from tests.unit.test_dispatch import Bench, Wording, attach, no_drawing  # noqa: F401  a fixture
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

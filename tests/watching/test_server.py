@@ -22,7 +22,6 @@ import pytest
 
 from bot.errors import RunStoreError
 from tests.conftest import postgres_do
-from tests.contract.test_tls import certificate  # noqa: F401  a fixture
 from tests.watching.bench import BAD, GOOD, Bench
 
 pytestmark = pytest.mark.slow
@@ -75,7 +74,7 @@ def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None
 
 
 @pytest.fixture
-def guarded(server: str, certificate: Path) -> Iterator[str]:  # noqa: F811
+def guarded(server: str, certificate: Path) -> Iterator[str]:
     """Stand a door with a lock before the server; return its https address."""
 
     class Door(BaseHTTPRequestHandler):
@@ -117,7 +116,7 @@ def guarded(server: str, certificate: Path) -> Iterator[str]:  # noqa: F811
 
 
 @pytest.fixture
-def log_in(monkeypatch: pytest.MonkeyPatch, certificate: Path) -> pytest.MonkeyPatch:  # noqa: F811
+def log_in(monkeypatch: pytest.MonkeyPatch, certificate: Path) -> pytest.MonkeyPatch:
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "herald")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "open sesame")
     monkeypatch.setenv(_AUTHORITY, str(certificate))
