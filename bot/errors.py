@@ -16,6 +16,7 @@ HeraldError
     +-- PermanentError     ... and never will, as asked
         +-- GoneError      ... of what it should change or add to: that is gone, or closed to changes for good
         +-- FieldsRefusedError ... for some fields of a new ticket that it may do without
+        +-- CannotTellError ... or it did, and nobody can be asked
 """
 
 from __future__ import annotations
@@ -165,6 +166,10 @@ class FieldsRefusedError(PermanentError):
     ) -> None:
         super().__init__(message, status=status, fields=fields)
         self.values = dict(values)
+
+
+class CannotTellError(PermanentError):
+    """A request may have been carried out, and the service cannot be asked: a person decides about the next."""
 
 
 def own_words(error: IntegrationError) -> str:

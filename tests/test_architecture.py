@@ -28,9 +28,9 @@ HEAVY = (
 LAYERS = (
     ("bot.text", "bot.runtime", "bot.domain"),
     ("bot.errors",),
-    ("bot.ports", "bot.sections"),
+    ("bot.ports", "bot.sections", "bot.store"),
     ("bot.render",),
-    ("bot.store", "bot.services", "bot.executors"),
+    ("bot.services", "bot.executors"),
     ("bot.config",),
     ("bot.connections",),
     ("bot.judging",),
@@ -230,6 +230,16 @@ def arrows_up(package: str, layers) -> set[str]:
 
 def test_arrows_between_rooms_point_down_and_never_sideways():
     assert arrows_up("bot", LAYERS) == set()
+
+
+def test_no_two_classes_of_the_bot_bear_one_name():
+    found: dict[str, list[str]] = {}
+    for module in within("bot"):
+        if not is_within(module, "bot.sandbox", "bot.store.migrations"):
+            for node in ast.walk(ast.parse(modules()[module].read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    found.setdefault(node.name, []).append(module)
+    assert {name: where for name, where in found.items() if len(where) > 1} == {}
 
 
 def test_arrows_between_rooms_of_the_sandbox_point_down_and_never_sideways():

@@ -21,10 +21,6 @@ S = TypeVar("S")
 V = TypeVar("V", bound=View | None)
 
 
-class CannotTellError(PermanentError):
-    """A request may have been carried out, and the service cannot be asked: a person decides about the next."""
-
-
 @dataclass(frozen=True, slots=True)
 class TicketFields:
     """What a pipeline's config adds to the tickets it opens."""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from bot.delivery import messages, pages, tickets
-from bot.delivery.attempt import Attempt, CannotTellError, Done, NotYet
+from bot.delivery.attempt import Attempt, Done, NotYet
 from bot.domain.effects import (
     AttachComment,
     AttachText,
@@ -34,7 +34,7 @@ from bot.domain.effects import (
     UpdateSection,
 )
 from bot.domain.views import links_of
-from bot.errors import AccountError, PermanentError, Reach, RetryableError, StateError
+from bot.errors import AccountError, CannotTellError, PermanentError, Reach, RetryableError, StateError
 from bot.ports import Right
 from bot.store import Database, claims
 from bot.store.owed import Owed

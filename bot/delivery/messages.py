@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from bot.delivery.attachments import chart_file
-from bot.delivery.attempt import Attempt, CannotTellError, Done
+from bot.delivery.attempt import Attempt, Done
 from bot.domain.effects import MessageEffect, PostDigest, ReplyInThread, ShareChart, TellChannel
 from bot.domain.message import MessageDocument
 from bot.domain.objects import Bound, ObjectKey, channel_of
 from bot.domain.views import CommentView, DigestView, MessageView
-from bot.errors import AccountError, GoneError, Reach
+from bot.errors import AccountError, CannotTellError, GoneError, Reach
 from bot.ports import Posted, Promise
 from bot.store.objects import KnownObject
 

@@ -11,7 +11,7 @@ from threading import Lock
 from sqlalchemy import Connection
 
 from bot.delivery.admission import Admission
-from bot.delivery.attempt import CannotTellError, Done, NotYet
+from bot.delivery.attempt import Done, NotYet
 from bot.delivery.circuit_breakers import Gate, gate_of
 from bot.delivery.drain_report import words_of
 from bot.delivery.late_binding import owe_rebinding, owe_rebindings
@@ -19,6 +19,7 @@ from bot.domain.backoff import Backoff
 from bot.domain.effects import PostDigest, TellChannel, UpdateSection
 from bot.errors import (
     AccountError,
+    CannotTellError,
     IntegrationError,
     MissingError,
     PermanentError,
