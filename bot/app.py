@@ -26,7 +26,7 @@ from bot.render.renderer import Renderer
 from bot.runtime.clock import SteadyClock, pause
 from bot.runtime.log import get_logger
 from bot.runtime.steps import ignore_step
-from bot.store import Database, ahead, owners
+from bot.store import Database, future_effects, owners
 from bot.store.owners import Owner
 from bot.text.locales import Locale
 
@@ -155,7 +155,7 @@ def make_herald(
     owner = Owner.begin(_lock_folder(config, folder, database), around.lease_clock)
     with database.begin() as tx:
         left = owner.bury_the_dead(tx)
-        ahead.bring_back(tx, around.clock())
+        future_effects.bring_back(tx, around.clock())
     owners.remove(left)
     return _build(config, folder, around, database, owner, services=services, run_store=run_store)
 

@@ -18,7 +18,7 @@ from bot.render.renderer import check_overrides
 from bot.runtime.private_files import is_open_to_others
 from bot.services.checks import Check, Examined, TicketWants, walled
 from bot.services.mlflow.checks import RunsWanted, check_mlflow
-from bot.store import Database, aside, runs
+from bot.store import Database, quarantine, runs
 from bot.store.database import explain_version, is_newer, newest_version
 
 _OTHER_STORE = "Set store.url to a database that can be written."
@@ -63,7 +63,7 @@ def _check_store(config: Config, jobs: Path) -> Iterator[Check]:
 def _check_judged(database: Database, config: Config) -> Iterator[Check]:
     """Say which runs are set aside, and what the latest of each pipeline was judged without."""
     with database.begin() as tx:
-        for name, some in aside.of_each(tx).items():
+        for name, some in quarantine.of_each(tx).items():
             said = f"{len(some):,} could not be judged; the latest, {some[-1].name}: {some[-1].why}"
             remedy = "Look at what that run logged. The others are judged; it is tried again, by the next version too."
             yield Check(f"runs set aside of {name}", ok=False, said=said, remedy=remedy)

@@ -30,7 +30,7 @@ from bot.render.renderer import Renderer
 from bot.runtime.deadline import ending_at
 from bot.runtime.log import get_logger
 from bot.runtime.steps import ignore_step
-from bot.store import Database, claims, objects, outbox, texts
+from bot.store import Database, claims, objects, outbox, stale_texts
 from bot.store.claims import Among
 from bot.store.owed import Owed
 from bot.store.owners import Owner
@@ -183,7 +183,7 @@ class Dispatcher:
                 known = objects.known_objects(tx, named)
                 coming = outbox.coming(tx, [key for key in named if key not in known])
                 place = objects.place_of(tx, owed.effect.target) if owed.is_doubtful else None
-                is_overtaken = texts.is_overtaken(tx, owed)
+                is_overtaken = stale_texts.is_overtaken(tx, owed)
                 asked_at = outbox.asked_in_doubt(tx, owed)
             try:
                 renderer = self.wording.renderer(owed.pipeline, owed.effect.target)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from bot.domain.effects import UpdateSection
 from bot.ports import Chat
-from bot.store import outbox, texts
+from bot.store import outbox, stale_texts
 from bot.store.objects import KnownObject
 from bot.store.owed import Owed
 
@@ -18,8 +18,8 @@ def owe_rebindings(
     tx: Connection, chats: Mapping[str, Chat], made: KnownObject, incident_id: str | None, now: datetime
 ) -> None:
     """Owe an edit to every text that could not show what is there now."""
-    messages = [] if incident_id is None else texts.messages_missing(tx, made.key, incident_id)
-    for text in (*messages, *texts.texts_missing(tx, made.key)):
+    messages = [] if incident_id is None else stale_texts.messages_missing(tx, made.key, incident_id)
+    for text in (*messages, *stale_texts.texts_missing(tx, made.key)):
         owe_rebinding(tx, chats, text, made, now)
 
 

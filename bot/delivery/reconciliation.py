@@ -15,9 +15,9 @@ from bot.domain.repairs import Held, Repair, RepairKind, compare, grouped, settl
 from bot.errors import AccountError, IntegrationError
 from bot.judging.titles import pipeline_page_title
 from bot.ports import Chat, MarkedMessage, Page, Posted, Ticket, TicketState, Tracker, Wiki
-from bot.store import Database, incidents, objects, outbox, texts
+from bot.store import Database, incidents, objects, outbox, stale_texts
+from bot.store.batches import in_pieces
 from bot.store.objects import KnownObject
-from bot.store.pieces import in_pieces
 
 LOOKS_BACK = timedelta(days=90)  # for messages
 
@@ -102,8 +102,8 @@ def _correct(on: Reconciliation, repairs: Sequence[Repair]) -> None:
     """Bring our own state up to what is so; what people read is bound anew where it shows another object, or none."""
     now, chats = on.clock(), on.services.chats
     with on.database.begin() as tx:
-        told_by = texts.incidents_of(tx, [each.key for each in repairs])
-        texts.unbind(tx, {each.key for each in repairs if each.kind in _SHOWN_ELSEWHERE})
+        told_by = stale_texts.incidents_of(tx, [each.key for each in repairs])
+        stale_texts.unbind(tx, {each.key for each in repairs if each.kind in _SHOWN_ELSEWHERE})
         for each in repairs:
             if each.held is not None:
                 bound = Bound(each.held.title, each.held.url, each.held.external_id)

@@ -11,8 +11,8 @@ from bot.domain.runs import DataCard, Run, RunResult, Trouble, Unread
 from bot.errors import ArtifactsAwayError, RunStoreError, in_short
 from bot.judging.context import JudgingContext
 from bot.runtime.log import get_logger
-from bot.store import aside
-from bot.store.aside import SetAside
+from bot.store import quarantine
+from bot.store.quarantine import SetAside
 
 _BASELINE_BYTES = 512_000_000  # of per-example tables that a run is held against
 _PATIENCE = 3, timedelta(minutes=10)  # tries, or time, after which a run is judged without artifacts that are away
@@ -39,12 +39,14 @@ class RunLoader:
         """Count one more try; say whether there were enough of them, over however many cycles."""
         name, now, (most, longest) = self.context.name, self.context.clock(), _PATIENCE
         with self.context.database.begin() as tx:
-            known = aside.find(tx, name, run.run_id)
+            known = quarantine.find(tx, name, run.run_id)
             if known is not None and not known.waits:  # it was set aside, and has all the time there is
                 return True
             since, tries = (known.since, known.tries + 1) if known is not None else (now, 1)
             why = in_short(error)
-            aside.save(tx, SetAside(name, run.run_id, run.name, why, run.ended, since, tries, version="", waits=True))
+            quarantine.save(
+                tx, SetAside(name, run.run_id, run.name, why, run.ended, since, tries, version="", waits=True)
+            )
         return tries >= most or now - since >= longest
 
     def baseline(self, accepted: Sequence[JudgedRun], experiment_ids: Sequence[str]) -> tuple[RunResult, ...]:

@@ -30,7 +30,7 @@ from bot.judging.facts import HISTORY_RUNS, FactReader
 from bot.judging.views.by_effect import view_of
 from bot.judging.views.occasion import Occasion
 from bot.runtime.log import get_logger
-from bot.store import aside, fires, incidents, objects, outbox, runs
+from bot.store import fires, incidents, objects, outbox, quarantine, runs
 
 _LONG_AGO = timedelta(hours=1)  # no service takes so long to show what was made
 
@@ -220,7 +220,7 @@ def _write(tx: Connection, told: Told, fire: Fire | None = None) -> None:
     if told.run is not None:
         runs.accept(tx, told.run.series.pipeline, told.accepted)
         runs.record(tx, told.run)
-        aside.drop(tx, told.run.series.pipeline, told.run.run.run_id)
+        quarantine.drop(tx, told.run.series.pipeline, told.run.run.run_id)
         if told.state is not None:
             runs.save_state(tx, told.run.series, told.state)
     for incident in told.incidents:

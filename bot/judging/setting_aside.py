@@ -16,8 +16,8 @@ from bot.judging.context import JudgingContext
 from bot.judging.run_judge import RunJudge, stand_in
 from bot.judging.run_recording import Age
 from bot.runtime.log import get_logger
-from bot.store import aside, fires, runs
-from bot.store.aside import SetAside
+from bot.store import fires, quarantine, runs
+from bot.store.quarantine import SetAside
 
 # Until the next try; after the last of them only another version of Herald tries again.
 _PAUSES = (timedelta(minutes=10), timedelta(hours=1), timedelta(days=1))
@@ -71,7 +71,7 @@ class GuardedJudge:
         """Try those runs again whose time has come, or which only an earlier version of Herald has tried."""
         now = self.context.clock()
         with self.context.database.begin() as tx:
-            due = [each for each in aside.of_pipeline(tx, self.context.name) if each.is_due(now, self.version)]
+            due = [each for each in quarantine.of_pipeline(tx, self.context.name) if each.is_due(now, self.version)]
         return [judged for each in due for judged in self._try(each)]
 
     def _try(self, each: SetAside) -> Sequence[JudgedRun]:
@@ -83,7 +83,7 @@ class GuardedJudge:
         if run is not None and run.status is RunStatus.FINISHED:
             return self.judge(run, fire, Age.PAST if each.was_past else Age.NEW)
         with self.context.database.begin() as tx:  # it was deleted
-            aside.drop(tx, each.pipeline, each.run_id)
+            quarantine.drop(tx, each.pipeline, each.run_id)
         return ()
 
     def _around(self, case: _Case, work: Callable[[], Sequence[JudgedRun]]) -> Sequence[JudgedRun]:
@@ -104,9 +104,9 @@ class GuardedJudge:
                 fires.save(tx, case.fire)
             if runs.is_seen(tx, name, case.run.run_id):  # it broke after all was stored
                 return
-            known = aside.find(tx, name, case.run.run_id)
+            known = quarantine.find(tx, name, case.run.run_id)
             before = known.tries if known is not None and known.version == self.version and not known.waits else 0
-            aside.save(
+            quarantine.save(
                 tx,
                 SetAside(
                     pipeline=name,

@@ -16,7 +16,7 @@ from bot.judging.context import JudgingContext
 from bot.judging.facts import FactReader
 from bot.judging.run_recording import RunRecorder
 from bot.runtime.log import get_logger
-from bot.store import aside, incidents, pipelines, runs
+from bot.store import incidents, pipelines, quarantine, runs
 
 log = get_logger(__name__)
 
@@ -37,7 +37,7 @@ class SilenceWatch:
         with context.database.begin() as tx:
             known = pipelines.know(tx, context.name, now)
             last = runs.latest(tx, context.name)
-            set_aside = aside.last_end(tx, context.name)  # runs came, though they could not be judged
+            set_aside = quarantine.last_end(tx, context.name)  # runs came, though they could not be judged
         newest = max(filter(None, (last.run.ended if last else None, set_aside)), default=None)
         finding = find_silence(policy, newest, known.known_since, now)
         if finding is None:

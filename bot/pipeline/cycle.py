@@ -23,7 +23,7 @@ from bot.pipeline.new_runs import NewRuns
 from bot.pipeline.run_discovery import RunDiscovery
 from bot.ports import Executor, RunStore
 from bot.runtime.steps import ignore_step
-from bot.store import Database, aside, fires, runs
+from bot.store import Database, fires, quarantine, runs
 from bot.store.owners import Owner
 
 
@@ -163,7 +163,7 @@ class Cycle:
         elif saw_all:
             self._blindness.saw()
         with self.database.begin() as tx:
-            report.set_aside = aside.of_pipeline(tx, self.name)
+            report.set_aside = quarantine.of_pipeline(tx, self.name)
             report.unjudged = tuple(find_unjudged(tx, self.name))
 
     def listen(self) -> None:

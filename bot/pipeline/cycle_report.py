@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bot.domain.judged_run import JudgedRun
 from bot.judging.unjudged_metrics import UnjudgedMetric
-from bot.store.aside import SetAside
+from bot.store.quarantine import SetAside
 
 
 @dataclass(slots=True)

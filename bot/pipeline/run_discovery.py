@@ -13,7 +13,7 @@ from bot.config.pipeline import PipelineSection
 from bot.domain.runs import Run, RunStatus
 from bot.errors import NoStoreError
 from bot.ports import Experiment, RunStore, Selection
-from bot.store import Database, aside, contacts, runs
+from bot.store import Database, contacts, quarantine, runs
 from bot.store.contacts import Contact
 
 _CLOCK_SKEW = timedelta(minutes=5)  # between MLflow's clock and ours
@@ -115,7 +115,7 @@ class RunDiscovery:
 
     def _done_with(self, tx: Connection, run_ids: Sequence[str]) -> frozenset[str]:
         """Return those that were judged, or that broke what judges them and are tried again in their own time."""
-        return runs.seen(tx, self.pipeline, run_ids) | aside.among(tx, self.pipeline, run_ids)
+        return runs.seen(tx, self.pipeline, run_ids) | quarantine.among(tx, self.pipeline, run_ids)
 
     def move_marks(self, sights: Sequence[SeenExperiment], now: datetime) -> None:
         """Remember that everything up to *now* was looked at."""

@@ -24,7 +24,7 @@ from bot.judging.unjudged_metrics import find_unjudged, first_unjudged
 from bot.judging.views.metric_rows import metric_row
 from bot.judging.views.verdict import concerns_whole_runs
 from bot.reports.reader import Readable
-from bot.store import aside, backlog, incidents, looks, runs
+from bot.store import backlog, incidents, looks, quarantine, runs
 from bot.store.owed import EffectState
 from bot.text import formats
 from bot.text.locales import Locale
@@ -107,7 +107,7 @@ class LineGathering:
         return formats.day(when, self.zone, self.locale)
 
     def set_aside(self) -> Iterator[Line]:
-        for name, some in aside.of_each(self.tx).items():
+        for name, some in quarantine.of_each(self.tx).items():
             if name in self.herald.config.pipeline and some:
                 title = self.herald.config.pipeline[name].title or name
                 yield partial(DigestLine, DigestKind.SET_ASIDE, title, count=str(len(some)))

@@ -16,10 +16,10 @@ from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
 from bot.judging.unjudged_metrics import UnjudgedMetric, find_unjudged
 from bot.pipeline.scheduling import next_due_times
 from bot.reports.reader import Readable
-from bot.store import aside, backlog, incidents, looks, objects, pipelines, runs
-from bot.store.aside import SetAside
+from bot.store import backlog, incidents, looks, objects, pipelines, quarantine, runs
 from bot.store.backlog import Refusal
 from bot.store.owed import EffectState
+from bot.store.quarantine import SetAside
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         due = next_due_times(config, pipelines.find_all(tx), herald.around.clock())
         counts = incidents.count_standing(tx)
         standing = _with_tickets(herald, tx, incidents.standing_of_each(tx, limit))
-        set_aside = aside.of_each(tx)
+        set_aside = quarantine.of_each(tx)
         seen_when = looks.of_pipelines(tx)
         owed = backlog.count(tx)
         refused = tuple(backlog.refusals(tx))

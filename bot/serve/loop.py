@@ -19,7 +19,7 @@ from bot.reports.digest_owing import owe_due_digest
 from bot.runtime.log import describe, get_logger, journal
 from bot.serve.background import Errand, Task, start_thread
 from bot.serve.shutdown import STOP_SECONDS, Orders
-from bot.store import ahead, backlog, fires, leases, retention
+from bot.store import backlog, fires, future_effects, leases, retention
 
 _ROUND_SECONDS = 1.0
 _BETWEEN_DELIVERIES = timedelta(seconds=5)
@@ -182,7 +182,7 @@ class Server:
     def _set_right(self) -> None:
         """Bring back what a wrong clock has left ahead, by this Herald or another."""
         with self.herald.database.begin() as tx:
-            count = ahead.bring_back(tx, self.herald.around.clock())
+            count = future_effects.bring_back(tx, self.herald.around.clock())
         if count:
             log.warning("brought back from ahead of the clock", rows=count, always=True)
 

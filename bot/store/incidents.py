@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, insert, select
 
 from bot.domain.incidents import Incident, IncidentState, SeriesKey
+from bot.store.batches import in_pieces
 from bot.store.codec import dump, load
-from bot.store.pieces import in_pieces
 from bot.store.tables import incidents
 
 _STANDING = (IncidentState.CANDIDATE, IncidentState.OPEN)

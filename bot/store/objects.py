@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 
 from bot.domain.objects import Bound, ObjectKey, ObjectKind, channel_of
-from bot.store.pieces import in_pieces
+from bot.store.batches import in_pieces
 from bot.store.tables import objects
 
 

@@ -21,11 +21,11 @@ from sqlalchemy import (
 from bot.domain.effects import ASIDE, CREATING, DIGESTS, Effect, TellChannel
 from bot.domain.objects import ObjectKey
 from bot.domain.views import View
+from bot.store.batches import AT_ONCE, in_pieces
 from bot.store.codec import dump
 from bot.store.effect_json import dump_effect, load_effect
 from bot.store.objects import known_objects
 from bot.store.owed import EffectState, Owed, ParkedFor, read_row
-from bot.store.pieces import AT_ONCE, in_pieces
 from bot.store.tables import outbox
 from bot.store.upsert import insert_unless_there
 

@@ -14,10 +14,10 @@ from bot.domain.fires import FireState
 from bot.domain.incidents import Incident, IncidentState
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.views import links_of
+from bot.store.batches import AT_ONCE, in_pieces
 from bot.store.codec import load
 from bot.store.outbox import each_outstanding, last_digest
 from bot.store.owed import EffectState
-from bot.store.pieces import AT_ONCE, in_pieces
 from bot.store.tables import contacts, fires, incidents, objects, outbox, runs, set_aside
 
 _LATEST_RUNS = 60  # of each series: they are its history

@@ -16,8 +16,8 @@ from bot.domain.judged_run import JudgedRun
 from bot.domain.runs import DataCard, Run, Unread
 from bot.errors import in_short
 from bot.runtime.log import get_logger
+from bot.store.batches import in_pieces
 from bot.store.codec import dump, load
-from bot.store.pieces import in_pieces
 from bot.store.tables import runs, series_states
 
 _KEPT = 512  # runs

@@ -16,7 +16,7 @@ from bot.domain.runs import Run, RunStatus
 from bot.errors import RetryableError
 from bot.runtime.clock import SteadyClock
 from bot.serve.background import Errand
-from bot.store import ahead, contacts, pipelines, runs
+from bot.store import contacts, future_effects, pipelines, runs
 from bot.store.tables import outbox as rows
 from tests.unit.delivery_bench import Bench
 from tests.unit.simulation import World, configured, due_times_of, make_server
@@ -243,7 +243,7 @@ def bench(sqlite_database) -> Bench:
 
 def bring_back(bench) -> int:
     with bench.database.begin() as tx:
-        return ahead.bring_back(tx, bench.clock.now)
+        return future_effects.bring_back(tx, bench.clock.now)
 
 
 @pytest.mark.parametrize("far", [FAR, HOUR])
@@ -276,7 +276,7 @@ def test_how_far_an_experiment_was_read_is_found_out_anew(sqlite_database):
     with sqlite_database.begin() as tx:
         contacts.save(tx, contact)
         contacts.save(tx, late)
-        ahead.bring_back(tx, NOON)
+        future_effects.bring_back(tx, NOON)
         found = contacts.of_pipeline(tx, "a")
     assert [(each.since, each.looked_at, each.watermark) for each in found] == [
         (NOON - DAY, NOON, None),
@@ -287,4 +287,4 @@ def test_how_far_an_experiment_was_read_is_found_out_anew(sqlite_database):
 def test_moments_a_little_ahead_are_another_machines_clock(sqlite_database):
     with sqlite_database.begin() as tx:
         pipelines.know(tx, "a", NOON + MINUTE)
-        assert ahead.bring_back(tx, NOON) == 0
+        assert future_effects.bring_back(tx, NOON) == 0

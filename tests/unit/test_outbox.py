@@ -8,7 +8,7 @@ import pytest
 
 from bot.domain.effects import CommentTicket, LinkTicket, OpenTicket, ResolveTicket, TellChannel
 from bot.domain.objects import ObjectKind
-from bot.store import claims, objects, outbox, texts
+from bot.store import claims, objects, outbox, stale_texts
 from bot.store.owed import EffectState, ParkedFor
 from tests.unit.state_samples import (
     INCIDENT,
@@ -284,14 +284,14 @@ def told(database, *unbound, cause="a"):
 def test_messages_that_could_not_show_an_object_are_found_when_it_is_made(database):
     told(database, TICKET, PAGE)
     with database.begin() as tx:
-        (missing,) = texts.messages_missing(tx, TICKET, INCIDENT)
+        (missing,) = stale_texts.messages_missing(tx, TICKET, INCIDENT)
         assert missing.effect.cause == "a"
-        assert texts.messages_missing(tx, TICKET, "other") == []
-        assert texts.messages_missing(tx, MESSAGE, INCIDENT) == []
+        assert stale_texts.messages_missing(tx, TICKET, "other") == []
+        assert stale_texts.messages_missing(tx, MESSAGE, INCIDENT) == []
 
 
 def test_a_message_that_was_edited_since_is_judged_by_its_latest_edit(database):
     told(database, TICKET)
     told(database, cause="b")
     with database.begin() as tx:
-        assert texts.messages_missing(tx, TICKET, INCIDENT) == []
+        assert stale_texts.messages_missing(tx, TICKET, INCIDENT) == []

@@ -17,8 +17,8 @@ from bot.domain.runs import ExampleTable, RunResult, RunStatus, Trouble, Unread
 from bot.errors import ArtifactsAwayError, RowRefusedError, RunStoreError, StateError
 from bot.ports import JobState, JobStatus
 from bot.reports.overview import overview
-from bot.store import aside, runs
-from bot.store.aside import SetAside
+from bot.store import quarantine, runs
+from bot.store.quarantine import SetAside
 from bot.store.tables import runs as stored
 from bot.store.tables import series_states
 from tests.unit.cycle_bench import GOOD, JOB, Bench
@@ -49,7 +49,7 @@ def bench(make_bench) -> Bench:
 
 def set_aside(bench: Bench) -> list[SetAside]:
     with bench.database.begin() as tx:
-        return list(aside.of_pipeline(tx, "search"))
+        return list(quarantine.of_pipeline(tx, "search"))
 
 
 def is_judged(bench: Bench, run_id: str) -> bool:
@@ -339,7 +339,7 @@ def test_artifacts_that_come_back_are_read(bench, monkeypatch):
     bench.run()
     assert judged(bench, POISON).unread == ()
     with bench.database.begin() as tx:
-        assert aside.find(tx, "search", POISON) is None
+        assert quarantine.find(tx, "search", POISON) is None
 
 
 def test_runs_that_are_set_aside_are_no_silence(make_bench, monkeypatch):

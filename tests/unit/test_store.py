@@ -25,12 +25,12 @@ from bot.domain.judge import Finding, Outcome, SeriesState, Streak
 from bot.domain.runs import DataCard, Run
 from bot.domain.views import MessageView, RunPageView, TicketView
 from bot.errors import StateError
-from bot.store import Database, aside, contacts, fires, incidents, leases, runs
-from bot.store.aside import SetAside
+from bot.store import Database, contacts, fires, incidents, leases, quarantine, runs
 from bot.store.backup import back_up
 from bot.store.codec import dump, load
 from bot.store.contacts import Contact
 from bot.store.database import VERSION_TABLE
+from bot.store.quarantine import SetAside
 from bot.store.tables import metadata
 from tests.unit.state_samples import MINUTE, NOON, SECOND, SERIES, incident, judged, run_at
 
@@ -442,16 +442,16 @@ def test_runs_that_are_set_aside_are_kept_apart_from_those_that_wait(database):
     other = replace(poison, pipeline="other", not_before=None, was_past=True, log_tail="the end")
     with database.begin() as tx:
         for each in (poison, waiting, other, poison):
-            aside.save(tx, each)
+            quarantine.save(tx, each)
     with database.begin() as tx:
-        assert list(aside.of_pipeline(tx, "search")) == [poison]
-        assert aside.of_each(tx) == {"other": [other], "search": [poison]}
-        assert aside.find(tx, "search", "r2") == waiting
-        assert aside.among(tx, "search", ["r1", "r2", "r3"]) == {"r1"}
-        assert aside.last_end(tx, "search") == NOON
-        assert aside.last_end(tx, "none") is None
-        aside.drop(tx, "search", "r1")
-        assert list(aside.of_pipeline(tx, "search")) == []
+        assert list(quarantine.of_pipeline(tx, "search")) == [poison]
+        assert quarantine.of_each(tx) == {"other": [other], "search": [poison]}
+        assert quarantine.find(tx, "search", "r2") == waiting
+        assert quarantine.among(tx, "search", ["r1", "r2", "r3"]) == {"r1"}
+        assert quarantine.last_end(tx, "search") == NOON
+        assert quarantine.last_end(tx, "none") is None
+        quarantine.drop(tx, "search", "r1")
+        assert list(quarantine.of_pipeline(tx, "search")) == []
     assert poison.is_due(NOON, "1.1")
     assert not poison.is_due(NOON, "1.0")
     assert poison.is_due(NOON + 60 * MINUTE, "1.0")

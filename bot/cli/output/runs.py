@@ -11,7 +11,7 @@ from rich.markup import escape
 from bot.domain.judge import Finding, Reason
 from bot.domain.judged_run import JudgedRun
 from bot.judging.unread import say_unread
-from bot.store.aside import SetAside
+from bot.store.quarantine import SetAside
 from bot.text import formats
 from bot.text.tables import Stacking
 

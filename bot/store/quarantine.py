@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
-from bot.store.pieces import in_pieces
+from bot.store.batches import in_pieces
 from bot.store.tables import set_aside
 
 

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, Row, func, literal_column, select, update
 from bot.domain.effects import PostDigest, TellChannel, UpdateSection
 from bot.domain.objects import ObjectKey
 from bot.domain.views import links_of
+from bot.store.batches import in_pieces
 from bot.store.effect_json import load_effect
 from bot.store.owed import EffectState, Owed, read_row
-from bot.store.pieces import in_pieces
 from bot.store.tables import outbox
 
 _KEPT_TRUE = (UpdateSection.kind, PostDigest.kind)  # beside the messages of incidents
