@@ -10,14 +10,7 @@ from bot.domain.effects import EFFECTS, Effect
 
 PAGE = Path("docs/decisions/006-doubtful-ends.md")
 _BEGIN, _END = "<!-- effects: begin -->\n", "<!-- effects: end -->\n"
-_COLUMNS = (
-    "effect",
-    "shows",
-    "lane",
-    "creates",
-    "waits a moment for what it names",
-    "looked for after a doubtful end by",
-)
+_COLUMNS = ("effect", "shows", "lane", "creates", "names others", "kept true", "after a doubtful end looked for by")
 
 
 def draw() -> str:
@@ -33,6 +26,7 @@ def _row(effect: type[Effect]) -> Iterator[str]:
     yield "its own" if traits.is_aside else "its object's"
     yield "yes" if traits.creates else "no"
     yield "yes" if traits.names_others else "no"
+    yield "yes" if traits.is_kept_true else "no"
     yield traits.doubt.value
 
 

@@ -16,7 +16,6 @@ from bot.delivery.circuit_breakers import Gate, gate_of
 from bot.delivery.drain_report import words_of
 from bot.delivery.late_binding import owe_rebinding, owe_rebindings
 from bot.domain.backoff import Backoff
-from bot.domain.effects import PostDigest, TellChannel, UpdateSection
 from bot.errors import (
     AccountError,
     CannotTellError,
@@ -126,7 +125,7 @@ class Recorder:
         chats = self.chats
         if effect.traits.creates and done.made is not None:
             owe_rebindings(tx, chats, done.made, effect.incident_id, now)
-        if isinstance(effect, TellChannel | PostDigest | UpdateSection):
+        if effect.traits.is_kept_true:
             for known in objects.known_objects(tx, done.unbound).values():
                 owe_rebinding(tx, chats, owed, known, now)
 

@@ -52,6 +52,7 @@ class Traits(Generic[V_co]):
     creates: bool = False  # nothing later on the object can do without
     is_aside: bool = False  # what else happens to the object need not wait for it
     names_others: bool = False  # in its text: it waits a moment for those that are on their way
+    is_kept_true: bool = False  # its text is written anew once what it could not show is there
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +176,13 @@ class AttachToPage(Change):
 @dataclass(frozen=True, slots=True)
 class UpdateSection(Change):
     kind: ClassVar = "update_section"
-    traits: ClassVar[Traits[PipelinePageView]] = Traits(PipelinePageView, Doubt.SAME_AGAIN)
+    traits: ClassVar[Traits[PipelinePageView]] = Traits(PipelinePageView, Doubt.SAME_AGAIN, is_kept_true=True)
 
 
 @dataclass(frozen=True, slots=True)
 class TellChannel(Change):
     kind: ClassVar = "tell_channel"
-    traits: ClassVar[Traits[MessageView]] = Traits(MessageView, Doubt.MARK, names_others=True)
+    traits: ClassVar[Traits[MessageView]] = Traits(MessageView, Doubt.MARK, names_others=True, is_kept_true=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +202,7 @@ class ShareChart(Change):
 @dataclass(frozen=True, slots=True)
 class PostDigest(Change):
     kind: ClassVar = "post_digest"
-    traits: ClassVar[Traits[DigestView]] = Traits(DigestView, Doubt.MARK, names_others=True)
+    traits: ClassVar[Traits[DigestView]] = Traits(DigestView, Doubt.MARK, names_others=True, is_kept_true=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,5 +219,6 @@ Effect = TicketEffect | PageEffect | MessageEffect
 EFFECTS: tuple[type[Effect], ...] = get_args(Effect)
 BY_KIND = {each.kind: each for each in EFFECTS}
 ASIDE = tuple(each.kind for each in EFFECTS if each.traits.is_aside)
+KEPT_TRUE = tuple(each.kind for each in EFFECTS if each.traits.is_kept_true)
 CREATING = tuple(each.kind for each in EFFECTS if each.traits.creates)
 DIGESTS = (PostDigest.kind, PublishDigest.kind)

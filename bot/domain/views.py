@@ -1,4 +1,4 @@
-"""What templates see: finished strings and names of outcomes, no arithmetic left to do.
+"""What templates see: finished strings, no arithmetic left to do; long, since a view is a list of what it shows.
 
 Words belong to the templates; numbers, dates and the team's own names for things come finished. `links` of a view names
 objects of other services (a ticket, a page); they are bound when the text is rendered, to a `Bound` of

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, literal_column, select, update
 
-from bot.domain.effects import PostDigest, TellChannel, UpdateSection
+from bot.domain.effects import KEPT_TRUE, TellChannel
 from bot.domain.objects import ObjectKey
 from bot.domain.views import links_of
 from bot.store.batches import in_pieces
@@ -15,7 +15,7 @@ from bot.store.effect_json import load_effect
 from bot.store.owed import EffectState, Owed, read_row
 from bot.store.tables import outbox
 
-_KEPT_TRUE = (UpdateSection.kind, PostDigest.kind)  # beside the messages of incidents
+_OF_NO_INCIDENT = tuple(kind for kind in KEPT_TRUE if kind != TellChannel.kind)
 
 
 def messages_missing(tx: Connection, made: ObjectKey, incident_id: str | None) -> Sequence[Owed]:
@@ -32,7 +32,7 @@ def messages_missing(tx: Connection, made: ObjectKey, incident_id: str | None) -
 def texts_missing(tx: Connection, made: ObjectKey) -> Sequence[Owed]:
     """Return the sections of pages, and the digests, that could not show *made* yet and still stand as they were."""
     query = select(outbox).where(
-        outbox.c.kind.in_(_KEPT_TRUE),
+        outbox.c.kind.in_(_OF_NO_INCIDENT),
         outbox.c.state == EffectState.DELIVERED,
         outbox.c.unbound != literal_column("''"),  # word for word what the index of these few rows says
         outbox.c.unbound.contains(str(made), autoescape=True),
@@ -100,7 +100,7 @@ def _messages_about(tx: Connection, keys: Collection[ObjectKey]) -> Iterator[Row
 
 def _kept_true(tx: Connection) -> Iterator[Row[Any]]:
     """Yield the sections of pages and the digests as they stand."""
-    told = outbox.c.kind.in_(_KEPT_TRUE), outbox.c.state == EffectState.DELIVERED
+    told = outbox.c.kind.in_(_OF_NO_INCIDENT), outbox.c.state == EffectState.DELIVERED
     latest = select(func.max(outbox.c.seq)).where(*told).group_by(outbox.c.lane)
     for some in in_pieces(tx.scalars(latest)):
         yield from tx.execute(select(outbox).where(outbox.c.seq.in_(some)))

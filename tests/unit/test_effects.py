@@ -2,13 +2,14 @@
 
 import re
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bot.delivery import delivery, effect_table
 from bot.delivery.attempt import Attempt, TicketFields
@@ -69,9 +70,13 @@ def test_everything_an_earlier_version_owed_is_read_whole(earlier):
         assert isinstance(each.view, each.effect.traits.view), each.effect.kind
 
 
-def test_everything_an_earlier_version_owed_is_delivered(earlier):
+@pytest.mark.parametrize("is_doubtful", [False, True])
+def test_everything_an_earlier_version_owed_is_delivered_once(earlier, is_doubtful):
     bench = Bench(earlier)
-    assert bench.drain().failures == []
+    if is_doubtful:  # it had died after marking them as sent
+        with earlier.begin() as tx:
+            tx.execute(update(table).values(sent_at=NOON))
+    assert bench.drain(timedelta(minutes=5)).failures == []
     assert bench.owed == []
     titles = (PARENT.name, "Search 2026 (Herald test)", PAGE.name, "Status of 24 Nov 2026")
     assert [title for title in titles if bench.wiki.find(title) is None] == []
