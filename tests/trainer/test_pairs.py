@@ -94,7 +94,7 @@ def test_numbers_where_text_should_be_are_refused(tmp_path):
 
 
 def test_a_stray_word_among_grades_is_refused(tmp_path):
-    with pytest.raises(DataError, match="column 'grade' has 'n/a' among numbers"):
+    with pytest.raises(DataError, match="column 'grade': row 2 has 'n/a' among numbers"):
         pairs(tmp_path, JUDGED | {"grade": ["3", "n/a", "1", "2", "1", "3"]})
 
 

@@ -2,10 +2,11 @@ import pyarrow as pa
 import pytest
 
 from tests.trainer.logs import EVENTS, events_job, write_table
-from trainer.data.columns import numbers_of, texts_of, times_of
+from trainer.data.columns import ids_of, numbers_of, texts_of
 from trainer.data.interactions import read_interactions
 from trainer.data.item_texts import join_columns
 from trainer.data.tables import read_batches
+from trainer.data.times import TimeReader
 from trainer.errors import DataError
 
 ENDINGS = (".csv", ".csv.gz", ".parquet", ".jsonl", ".jsonl.gz", ".parquet.brotli")
@@ -36,7 +37,7 @@ def test_ids_keep_their_letters_where_numbers_come_first(tmp_path):
 
 def test_an_id_that_became_a_fraction_is_whole_again(tmp_path):
     (batch,) = read_batches(write_table(tmp_path / "t.parquet", {"id": [17850.0, None, 3.0]}), ["id"])
-    assert texts_of(batch, "id").to_pylist() == ["17850", None, "3"]
+    assert ids_of(batch, "id").to_pylist() == ["17850", None, "3"]
 
 
 def test_text_may_hold_commas_quotes_line_ends_and_the_word_null(tmp_path):
@@ -50,7 +51,7 @@ def test_text_may_hold_commas_quotes_line_ends_and_the_word_null(tmp_path):
 )
 def test_times_are_read_as_teams_write_them(tmp_path, value):
     (batch,) = read_batches(write_table(tmp_path / "t.jsonl", {"when": [value]}), ["when"])
-    assert times_of(batch, "when").tolist() == [1295344860_000_000]
+    assert TimeReader().read(batch, "when").tolist() == [1295344860_000_000]
 
 
 def test_batches_follow_one_another_without_a_gap(tmp_path):

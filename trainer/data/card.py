@@ -32,6 +32,7 @@ class DataCard:
     split: str | None = None  # how parts were told apart, in words
     parts: dict[str, int] | None = None  # part -> rows
     mended: dict[str, int] | None = None  # what was changed and kept, reason -> how many
+    read_as: dict[str, str] | None = None  # file -> encoding or delimiter, where the file told it and not the job
     leaks: dict[str, int] | None = None  # kind -> rows of the test found on the other side
     explained: dict[str, str] | None = None  # reason -> the rule in words
 

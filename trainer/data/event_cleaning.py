@@ -15,27 +15,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from trainer.data.batches import Batch
 from trainer.data.cleaning_rules import (
     BAD_PRICE,
     BAD_VALUE,
     CANCELLATION,
     DUPLICATE,
+    LOW_RATING,
     NO_DATE,
     NO_ITEM,
     NO_TEXT,
     NO_USER,
     NO_VALUE,
     NOT_AN_ITEM,
+    NOT_KEPT,
     OUTLIER,
     REVERSED,
     ROBOT,
+    SAME_HOUR,
     UNKNOWN_USER,
     Tally,
 )
-from trainer.data.columns import NO_TIME, numbers_of, texts_of, times_of
+from trainer.data.columns import ids_of, numbers_of, texts_of
+from trainer.data.dates import HOUR, NO_TIME
 from trainer.data.item_texts import ItemTexts
 from trainer.data.outliers import LogHistogram
-from trainer.data.tables import Batch, estimate_rows, read_batches
+from trainer.data.tables import estimate_rows, read_batches
+from trainer.data.times import TimeReader
 from trainer.data.user_events import (
     SPILLED,
     UserEvents,
@@ -51,6 +57,7 @@ Mask = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+MANY = 20  # behaviours that are remembered
 ROWS_A_PART = 1 << 18  # of a user's share of the log; what one part takes is what the cleaning takes
 
 
@@ -69,15 +76,16 @@ class Fences:
 
 def clean_events(job: InteractionsData, texts: ItemTexts, users: frozenset[str] | None, target: Path) -> Tally:
     """Write the clean events of a log as one parquet file and say what was left out; raise DataError."""
-    tally = Tally()
+    tally = Tally(coarse=job.columns.event is None)
     values, prices = LogHistogram(), LogHistogram()
     parts = 1 + estimate_rows(job.path) // ROWS_A_PART
     with TemporaryDirectory(prefix="trainer-") as scratch:
         files = [Path(scratch, f"{part}.arrow") for part in range(parts)]
         with ExitStack() as stack:
             writers = [stack.enter_context(pa.ipc.new_stream(str(file), SPILLED)) for file in files]
-            for batch in read_batches(job.path, _columns(job)):
-                rows = _judge_rows(batch, job, texts, users, tally)
+            clock = TimeReader(job.time_format)
+            for batch in read_batches(job, _columns(job), notes=tally.notes):
+                rows = _judge_rows(batch, job, texts, users, clock, tally)
                 sold = ~rows["cancels"].to_numpy(zero_copy_only=False)
                 values.add(rows["value"].to_numpy()[sold])
                 prices.add(rows["price"].to_numpy()[sold])
@@ -102,20 +110,26 @@ def clean_events(job: InteractionsData, texts: ItemTexts, users: frozenset[str] 
 
 def _columns(job: InteractionsData) -> list[str]:
     columns = job.columns
-    single = (columns.user, columns.item, columns.time, columns.value, columns.price, columns.event)
+    kept = (columns.behaviour, columns.rating)
+    single = (columns.user, columns.item, columns.time, columns.value, columns.price, columns.event, *kept)
     return [name for name in (*single, *columns.text) if name is not None]
 
 
 def _judge_rows(
-    batch: Batch, job: InteractionsData, texts: ItemTexts, users: frozenset[str] | None, tally: Tally
+    batch: Batch,
+    job: InteractionsData,
+    texts: ItemTexts,
+    users: frozenset[str] | None,
+    clock: TimeReader,
+    tally: Tally,
 ) -> pa.Table:
     """Apply the rules that need one row alone, and note the texts of the items that are left."""
     columns, rules = job.columns, job.cleaning
-    user, item = texts_of(batch, columns.user), texts_of(batch, columns.item)
-    time = times_of(batch, columns.time)
+    user, item = ids_of(batch, columns.user), ids_of(batch, columns.item)
+    time = clock.read(batch, columns.time)
     value = np.ones(batch.rows) if columns.value is None else numbers_of(batch, columns.value)
     price = np.ones(batch.rows) if columns.price is None else numbers_of(batch, columns.price)
-    event = pa.nulls(batch.rows, pa.string()) if columns.event is None else texts_of(batch, columns.event)
+    event = pa.nulls(batch.rows, pa.string()) if columns.event is None else ids_of(batch, columns.event)
     cancels = _cancels(event, value, rules)
     kept = np.ones(batch.rows, dtype=np.bool_)
     tally.rows_in += batch.rows
@@ -124,6 +138,7 @@ def _judge_rows(
         tally.take(kept, UNKNOWN_USER, ~_mask(pc.is_in(user, pa.array(sorted(users), pa.string()))))
     tally.take(kept, NO_ITEM, _nulls(item))
     tally.take(kept, NO_DATE, time == NO_TIME)
+    _judge_behaviour(batch, job, kept, tally)
     if rules.not_items:
         tally.take(kept, NOT_AN_ITEM, _matches(item, rules.not_items))
     if columns.value is not None:
@@ -131,6 +146,7 @@ def _judge_rows(
         tally.take(kept, BAD_VALUE, (value <= 0) & ~cancels)
     if columns.price is not None:
         tally.take(kept, BAD_PRICE, ~(price > 0))
+    tally.coarse = tally.coarse and not np.any(time[kept] % HOUR)
     chosen = pa.array(kept)
     item = item.filter(chosen)
     wordings = [texts_of(batch, name).filter(chosen) for name in columns.text]
@@ -147,6 +163,19 @@ def _judge_rows(
         ],
         schema=SPILLED,
     )
+
+
+def _judge_behaviour(batch: Batch, job: InteractionsData, kept: Mask, tally: Tally) -> None:
+    """Take out what was done or liked otherwise than the job wants."""
+    columns, rules = job.columns, job.cleaning
+    if columns.behaviour is not None:
+        done = ids_of(batch, columns.behaviour)
+        other = ~_mask(pc.is_in(done, pa.array(rules.behaviours, pa.string())))
+        if len(tally.behaviours) < MANY:
+            tally.behaviours.update(name for name in done.filter(pa.array(other)).to_pylist() if name is not None)
+        tally.take(kept, NOT_KEPT, other)
+    if columns.rating is not None and rules.lowest_rating is not None:
+        tally.take(kept, LOW_RATING, ~(numbers_of(batch, columns.rating) >= rules.lowest_rating))
 
 
 def _cancels(event: Any, value: Floats, rules: CleaningJob) -> Mask:
@@ -179,8 +208,10 @@ def _judge_users(
     if rules.not_groups or rules.not_texts:
         tally.take(kept, NOT_AN_ITEM, banned[part.item])
     tally.take(kept, NO_TEXT, ~known[part.item])
-    if rules.duplicates:
+    if rules.duplicates or (rules.duplicates is None and not tally.coarse):
         tally.take(kept, DUPLICATE, _repeats(part))
+    elif rules.duplicates is None and (count := int(np.count_nonzero(_repeats(part) & kept))):
+        tally.notes.mended[SAME_HOUR] += count
     # Found while cancellations are still there, taken out after them: each counts under its own reason.
     reversed_rows = _find_reversed(part, kept)
     tally.take(kept, CANCELLATION, part.cancels)

@@ -1,5 +1,6 @@
 """Reads rows of a history and its next item, as benchmarks are handed out: no times, parts given."""
 
+import re
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -7,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.data.baskets import checked
+from trainer.data.batches import Notes
 from trainer.data.card import DataCard
-from trainer.data.columns import texts_of
+from trainer.data.columns import ids_of, labels_of, strings_of, without_point
 from trainer.data.item_texts import read_items
 from trainer.data.snapshot import ASK, LEARN, TARGET, Catalogue, Purchases, Snapshot
 from trainer.data.splits import PART_NUMBER, Part, split_by_name
@@ -21,6 +23,7 @@ Ints = npt.NDArray[np.int64]
 NOT_CHOSEN = "part that is not used"
 NO_USER, NO_TARGET, NO_HISTORY = "no user", "no target among the items", "no history among the items"
 REASONS = (NOT_CHOSEN, NO_USER, NO_TARGET, NO_HISTORY)
+BETWEEN = re.compile(r"[\s,;|]+")
 UNKNOWN = "items of histories that no table lists"
 
 
@@ -32,6 +35,7 @@ class _HistoryRows:
     tested: list[bool] = field(default_factory=list)
     rows_in: int = 0
     unknown: int = 0
+    notes: Notes = field(default_factory=Notes)
     dropped: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys((NOT_CHOSEN, NO_USER, NO_TARGET, NO_HISTORY), 0)
     )
@@ -63,11 +67,13 @@ def _read(job: HistoriesData, places: dict[str, int]) -> _HistoryRows:
     rows, columns = _HistoryRows(), job.columns
     chosen = {name.lower() for name in (job.learn if job.holdout.score_on == "valid" else (*job.learn, *job.test))}
     tested = {name.lower() for name in job.test}
-    for batch in read_batches(job.path, (columns.user, columns.history, columns.target, columns.part)):
-        names = (columns.user, columns.history, columns.target, columns.part)
-        for user, history, target, part in zip(*(texts_of(batch, name).to_pylist() for name in names), strict=True):
+    for batch in read_batches(job, (columns.user, columns.history, columns.target, columns.part), notes=rows.notes):
+        users, targets = ids_of(batch, columns.user), ids_of(batch, columns.target)
+        histories, parts = strings_of(batch, columns.history), labels_of(batch, columns.part)
+        read = (column.to_pylist() for column in (users, histories, targets, parts))
+        for user, history, target, part in zip(*read, strict=True):
             rows.rows_in += 1
-            ids = (history or "").split(job.separator)
+            ids = split_history(history or "", job.separator)
             known = [places[name] for name in ids if name in places]
             if part is None or part.lower() not in chosen:
                 rows.dropped[NOT_CHOSEN] += 1
@@ -87,6 +93,15 @@ def _read(job: HistoriesData, places: dict[str, int]) -> _HistoryRows:
         held = split_by_name(rows.users, _by_user(job)) == PART_NUMBER[Part.TEST]
         rows.tested = held.tolist()
     return rows
+
+
+def split_history(text: str, separator: str | None) -> list[str]:
+    """Give the ids of a history, spaces around them cut off; without a separator they have none inside."""
+    if separator is not None:
+        found = (name.strip() for name in text.split(separator))
+    else:
+        found = (name.strip("'\"") for name in BETWEEN.split(text.strip("[]() ")))
+    return [without_point(name) for name in found if name]
 
 
 def _by_user(job: HistoriesData) -> SplitJob:
@@ -125,7 +140,8 @@ def _snapshot(job: HistoriesData, catalogue: Catalogue, rows: _HistoryRows, mend
         test_targets=told,
         split=f"by a column of the source: {job.holdout.score_on} is {part}, their histories read but never learned",
         parts={"learn": len(lengths) - told, "test": told},
-        mended=mended,
+        mended=mended | rows.notes.mended,
+        read_as=rows.notes.read_as or None,
         explained={
             NOT_CHOSEN: f"the part is none of {', '.join((*job.learn, *job.test))}, or settings are being chosen",
             NO_USER: "the user is empty",

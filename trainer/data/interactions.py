@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainer.data.card import DataCard, write_card
-from trainer.data.cleaning_rules import Tally, explain
-from trainer.data.columns import texts_of
+from trainer.data.cleaning_rules import NOT_KEPT, Tally, explain
+from trainer.data.columns import ids_of
 from trainer.data.event_cleaning import clean_events
 from trainer.data.item_texts import ItemTexts, read_items
 from trainer.data.snapshot import CARD, ITEMS, Catalogue, partial_folder
@@ -83,15 +83,18 @@ def _clean(job: InteractionsData, target: Path) -> tuple[ItemTexts, Tally]:
         raise DataError(f"{job.path}: the table has no rows")
     if not tally.rows_kept:
         worst = max(tally.dropped, key=lambda reason: tally.dropped[reason])
-        raise DataError(f"{job.path}: cleaning leaves none of {tally.rows_in} rows; most are dropped as '{worst}'")
+        seen = f"; there is {', '.join(sorted(tally.behaviours))}" if worst == NOT_KEPT and tally.behaviours else ""
+        raise DataError(
+            f"{job.path}: cleaning leaves none of {tally.rows_in} rows; most are dropped as '{worst}'{seen}"
+        )
     return texts, tally
 
 
 def _read_users(job: InteractionsData) -> frozenset[str]:
     assert job.users is not None
     listed: set[str] = set()
-    for batch in read_batches(job.users.path, [job.users.id]):
-        listed.update(name for name in texts_of(batch, job.users.id).to_pylist() if name is not None)
+    for batch in read_batches(job.users, [job.users.id]):
+        listed.update(name for name in ids_of(batch, job.users.id).to_pylist() if name is not None)
     return frozenset(listed)
 
 
@@ -121,7 +124,8 @@ def _describe(job: InteractionsData, texts: ItemTexts, tally: Tally) -> tuple[Ca
         users=tally.users,
         first_day=iso_day(tally.first),
         last_day=iso_day(tally.last),
-        mended=mended,
+        mended=mended | tally.notes.mended | texts.notes.mended,
+        read_as=(tally.notes.read_as | texts.notes.read_as) or None,
         explained={reason: rules[reason] for reason in tally.dropped},
     )
     return catalogue, card

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trainer.data.columns import texts_of
+from trainer.data.batches import Notes
+from trainer.data.columns import ids_of, labels_of, texts_of
 from trainer.data.tables import read_batches
 from trainer.data.text_normalisation import check_words, normalise_all
 from trainer.jobs.data import ItemsFile
@@ -33,6 +34,7 @@ class ItemTexts:
     wordings: list[Counter[str]] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     places: dict[str, int] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
 
     def note(self, item: Any, columns: Sequence[Any]) -> Ints:
         """Number the items of some rows and count how they are worded there; columns are joined by spaces."""
@@ -111,12 +113,12 @@ def read_items(job: ItemsFile) -> ItemTexts:
     """Read a table of items; raise DataError."""
     texts = ItemTexts(wanted=True)
     names = (job.id, *job.text, *(() if job.group is None else (job.group,)))
-    for batch in read_batches(job.path, names):
-        ids = texts_of(batch, job.id)
+    for batch in read_batches(job, names, notes=texts.notes):
+        ids = ids_of(batch, job.id)
         named = ids.is_valid()
         numbers = texts.note(ids.filter(named), [texts_of(batch, name).filter(named) for name in job.text])
         if job.group is not None:
-            groups = texts_of(batch, job.group).filter(named).to_pylist()
+            groups = labels_of(batch, job.group).filter(named).to_pylist()
             for number, group in zip(numbers.tolist(), groups, strict=True):
                 texts.groups[number] = group or texts.groups[number]
     return texts

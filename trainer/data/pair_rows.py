@@ -1,16 +1,21 @@
 """The rows of a table of pairs as the source has them, the rules by which some are left out, and their labels."""
 
-import re
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from trainer.data.columns import NO_TIME, texts_of, times_of
+from trainer.data.batches import Batch, Notes
+from trainer.data.columns import ids_of, labels_of, texts_of
+from trainer.data.dates import HOUR, NO_TIME
 from trainer.data.item_texts import ItemTexts, join_columns
-from trainer.data.tables import Batch, read_batches
+from trainer.data.numbers import NotANumber, looks_numeric, read_numbers
+from trainer.data.tables import read_batches
+from trainer.data.times import TimeReader
 from trainer.errors import DataError
 from trainer.jobs.data import PairsData
 
@@ -19,8 +24,6 @@ Floats = npt.NDArray[np.float64]
 
 NO_QUERY, NO_PRODUCT, NO_LABEL = "no query", "no product", "no label"
 IMPOSSIBLE, DUPLICATE, NO_TIME_GIVEN = "impossible label", "the same row again", "no time"
-BOOLEANS = {"true": 1.0, "false": 0.0}
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 @dataclass(slots=True)
@@ -36,9 +39,16 @@ class PairRows:
     user: list[str | None]
     time: list[int]
     slices: dict[str, list[str]]
+    starts: list[tuple[int, Path, int]] = field(default_factory=list)  # first row of a batch, its file, its row there
+    notes: Notes = field(default_factory=Notes)
 
     def __len__(self) -> int:
         return len(self.query)
+
+    def where(self, row: int, column: str | None) -> str:
+        """Name a row by its file and its place there."""
+        start, path, first = self.starts[bisect_right(self.starts, row, key=lambda entry: entry[0]) - 1]
+        return f"{path}: column '{column}': row {row - start + first}"
 
 
 def read_rows(job: PairsData) -> PairRows:
@@ -49,27 +59,25 @@ def read_rows(job: PairsData) -> PairRows:
     )
     single = (columns.label, columns.query_id, columns.product_id, columns.part, columns.user, columns.time)
     names = (*columns.query, *columns.product, *(name for name in single if name is not None), *columns.slices)
-    for batch in read_batches(job.path, names):
+    clock = TimeReader(job.time_format)
+    for batch in read_batches(job, names, notes=rows.notes):
+        rows.starts.append((len(rows), batch.path, batch.first_row))
         rows.query += note_texts(batch, rows.queries, columns.query, columns.query_id)
         rows.product += note_texts(batch, rows.products, columns.product, columns.product_id)
-        rows.label += _optional(batch, columns.label, "1")
-        rows.part += _optional(batch, columns.part, None)
-        rows.user += _optional(batch, columns.user, None)
-        rows.time += [0] * batch.rows if columns.time is None else times_of(batch, columns.time).tolist()
+        rows.label += ["1"] * batch.rows if columns.label is None else labels_of(batch, columns.label).to_pylist()
+        rows.part += [None] * batch.rows if columns.part is None else labels_of(batch, columns.part).to_pylist()
+        rows.user += [None] * batch.rows if columns.user is None else ids_of(batch, columns.user).to_pylist()
+        rows.time += [0] * batch.rows if columns.time is None else clock.read(batch, columns.time).tolist()
         for name in columns.slices:
-            rows.slices[name] += [value or "" for value in texts_of(batch, name).to_pylist()]
+            rows.slices[name] += [value or "" for value in labels_of(batch, name).to_pylist()]
     return rows
-
-
-def _optional(batch: Batch, name: str | None, default: str | None) -> list[str | None]:
-    return [default] * batch.rows if name is None else list(texts_of(batch, name).to_pylist())
 
 
 def note_texts(batch: Batch, texts: ItemTexts, names: Sequence[str], id_name: str | None) -> list[int]:
     """Number the texts of some rows, by id where there is one, -1 where the text or its id is missing."""
     columns = [texts_of(batch, name) for name in names]
     joined = join_columns(columns)
-    ids = joined if id_name is None else texts_of(batch, id_name)
+    ids = joined if id_name is None else ids_of(batch, id_name)
     there = pc.and_(joined.is_valid(), ids.is_valid())
     numbers = np.full(batch.rows, -1, dtype=np.int64)
     numbers[there.to_numpy(zero_copy_only=False)] = texts.note(ids.filter(there), [joined.filter(there)])
@@ -80,6 +88,8 @@ def choose_rows(job: PairsData, rows: PairRows) -> tuple[Ints, dict[str, int]]:
     """Give the positions of the rows that count, and how many each rule took."""
     dropped: dict[str, int] = {NO_QUERY: 0, NO_PRODUCT: 0, NO_LABEL: 0, IMPOSSIBLE: 0, NO_TIME_GIVEN: 0, DUPLICATE: 0}
     rules, kept = job.cleaning, []
+    possible = _possible(job, rows)
+    duplicates = rules.duplicates if rules.duplicates is not None else _finer_than_hours(job, rows)
     seen: set[tuple[int, int, str | None, str | None, int]] = set()
     for row, (query, product, label) in enumerate(zip(rows.query, rows.product, rows.label, strict=True)):
         key = (query, product, label, rows.user[row], rows.time[row])
@@ -89,11 +99,11 @@ def choose_rows(job: PairsData, rows: PairRows) -> tuple[Ints, dict[str, int]]:
             dropped[NO_PRODUCT] += 1
         elif label is None:
             dropped[NO_LABEL] += 1
-        elif not _possible(label, rules.lowest, rules.highest):
+        elif not possible.get(label, True):
             dropped[IMPOSSIBLE] += 1
         elif rows.time[row] == NO_TIME:
             dropped[NO_TIME_GIVEN] += 1
-        elif rules.duplicates and key in seen:
+        elif duplicates and key in seen:
             dropped[DUPLICATE] += 1
         else:
             seen.add(key)
@@ -101,27 +111,61 @@ def choose_rows(job: PairsData, rows: PairRows) -> tuple[Ints, dict[str, int]]:
     return np.array(kept, dtype=np.int64), dropped
 
 
-def _possible(label: str, lowest: float | None, highest: float | None) -> bool:
-    if lowest is None and highest is None:
+def _finer_than_hours(job: PairsData, rows: PairRows) -> bool:
+    """Say whether equal rows can only be the same one: two of one hour may be two."""
+    if job.columns.time is None:
         return True
-    if not NUMBER.fullmatch(label):
-        return False
-    low = -np.inf if lowest is None else lowest
-    high = np.inf if highest is None else highest
-    return bool(low <= float(label) <= high)
+    return any(time % HOUR for time in rows.time if time != NO_TIME)
 
 
-def read_labels(job: PairsData, labels: Sequence[str | None]) -> tuple[Floats, tuple[str, ...]]:
-    """Read labels as grades where all are numbers, else as classes; mostly numbers with a stray word are refused."""
-    known = [label or "" for label in labels]
-    words = [label for label in known if not NUMBER.fullmatch(label) and label not in BOOLEANS]
+def _possible(job: PairsData, rows: PairRows) -> dict[str, bool]:
+    """Say of each label whether it lies within the limits, if there are any."""
+    rules = job.cleaning
+    if rules.lowest is None and rules.highest is None:
+        return {}
+    low = -np.inf if rules.lowest is None else rules.lowest
+    high = np.inf if rules.highest is None else rules.highest
+    labels = {label for label in rows.label if label is not None}
+    values = job.grades or _numbers(job, rows, [label for label in rows.label if label and looks_numeric(label)])
+    return {label: label in values and bool(low <= values[label] <= high) for label in labels}
+
+
+def _numbers(job: PairsData, rows: PairRows, labels: Sequence[str]) -> dict[str, float]:
+    try:
+        return read_numbers(labels, job.decimal)
+    except NotANumber as error:
+        where = rows.where(rows.label.index(error.text), job.columns.label)
+        raise DataError(f"{where} has {error.text!r}, not {error.right}") from None
+
+
+def read_labels(job: PairsData, rows: PairRows, kept: Ints) -> tuple[Floats, tuple[str, ...]]:
+    """Read labels as grades where all are numbers or the job says what they are worth, else as classes.
+
+    Mostly numbers with a stray word are refused.
+    """
+    known = [rows.label[row] or "" for row in kept]
+    if job.grades is not None:
+        return _graded(job, rows, kept, known), ()
+    words = [row for row, label in zip(kept.tolist(), known, strict=True) if not looks_numeric(label)]
     if not words:
-        return np.array([BOOLEANS[label] if label in BOOLEANS else float(label) for label in known]), ()
+        values = _numbers(job, rows, known)
+        return np.array([values[label] for label in known]), ()
     if len(words) < len(known) / 2:
-        raise DataError(f"{job.path}: column '{job.columns.label}' has {words[0]!r} among numbers: a label is either")
+        where = rows.where(words[0], job.columns.label)
+        raise DataError(f"{where} has {rows.label[words[0]]!r} among numbers: a label is either")
     classes = tuple(sorted(set(known)))
     place = {name: float(number) for number, name in enumerate(classes)}
     return np.array([place[label] for label in known]), classes
+
+
+def _graded(job: PairsData, rows: PairRows, kept: Ints, labels: Sequence[str]) -> Floats:
+    """Give what the labels are worth; raise DataError for one of which the job does not say it."""
+    assert job.grades is not None
+    for row, label in zip(kept.tolist(), labels, strict=True):
+        if label not in job.grades:
+            where = rows.where(row, job.columns.label)
+            raise DataError(f"{where} has {label!r}, and grades says what {', '.join(job.grades)} are worth")
+    return np.array([job.grades[label] for label in labels])
 
 
 def explain_rules(job: PairsData) -> dict[str, str]:
@@ -130,7 +174,7 @@ def explain_rules(job: PairsData) -> dict[str, str]:
     return {
         NO_QUERY: "the query, or its id, is empty",
         NO_PRODUCT: "the product's text, or its id, is empty",
-        NO_LABEL: "the label is empty",
+        NO_LABEL: "the label is empty, NULL, nan or the like",
         IMPOSSIBLE: f"the label is not between {rules.lowest} and {rules.highest}",
         NO_TIME_GIVEN: "the time is empty",
         DUPLICATE: "query, product, label, user and time equal those of a row before it",

@@ -34,6 +34,7 @@ Floats = npt.NDArray[np.float64]
 
 MISSPELT = "queries with words that no product has"
 SEVERAL_LABELS = "pairs with several labels"
+UNSEEN_LABEL = "rows with a label that no train row has"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,11 @@ def read_pairs(job: PairsData) -> Pairs:
     kept, dropped = choose_rows(job, rows)
     if not len(kept):
         raise DataError(f"{job.path}: cleaning leaves none of {len(rows)} rows: {_shown(dropped)}")
-    label, classes = read_labels(job, [rows.label[row] for row in kept])
+    label, classes = read_labels(job, rows, kept)
     part = _split(job, rows, kept)
     check_parts(str(job.path), part, (Part.TRAIN, Part.TEST))
     queries, query_id, query_mended = _settle(job, rows.queries, rows.query, kept, "query")
-    _read_more_products(job, rows.products)
+    _read_more_products(job, rows)
     products, product_id, product_mended = _settle(job, rows.products, rows.product, kept, "product")
     if job.spelling:
         queries, query_mended = _spell(queries, products, query_mended)
@@ -102,7 +103,8 @@ def read_pairs(job: PairsData) -> Pairs:
         test_targets=int(np.count_nonzero(test)),
         split=describe_split(job.split),
         parts=count_parts(part),
-        mended=query_mended | product_mended | _several_labels(query_id, product_id, label),
+        mended=query_mended | product_mended | _odd_labels(query_id, product_id, label, part) | rows.notes.mended,
+        read_as=rows.notes.read_as or None,
         leaks=leaks,
         explained=explain_rules(job),
     )
@@ -113,8 +115,7 @@ def read_pairs(job: PairsData) -> Pairs:
 def _split(job: PairsData, rows: PairRows, kept: Ints) -> Parts:
     match job.split.by:
         case "column":
-            where = f"{job.path}: column '{job.columns.part}'"
-            return split_by_column(where, rows.part)[kept]
+            return split_by_column(lambda row: rows.where(row, job.columns.part), rows.part)[kept]
         case "time":
             return split_by_time(np.array(rows.time, dtype=np.int64)[kept], job.split)
         case "user":
@@ -123,11 +124,11 @@ def _split(job: PairsData, rows: PairRows, kept: Ints) -> Parts:
             return split_by_name([rows.queries.ids[rows.query[row]] for row in kept], job.split)
 
 
-def _read_more_products(job: PairsData, products: ItemTexts) -> None:
+def _read_more_products(job: PairsData, rows: PairRows) -> None:
     if job.products is None:
         return
-    for batch in read_batches(job.products.path, (job.products.id, *job.products.text)):
-        note_texts(batch, products, job.products.text, job.products.id)
+    for batch in read_batches(job.products, (job.products.id, *job.products.text), notes=rows.notes):
+        note_texts(batch, rows.products, job.products.text, job.products.id)
 
 
 def _settle(
@@ -196,13 +197,15 @@ def _find_leaks(
     return found
 
 
-def _several_labels(query_id: Ints, product_id: Ints, label: Floats) -> dict[str, int]:
+def _odd_labels(query_id: Ints, product_id: Ints, label: Floats, part: Parts) -> dict[str, int]:
+    """Count pairs that raters disagree about, and rows whose label could not be learned."""
     pairs, place = np.unique(np.stack([query_id, product_id]), axis=1, return_inverse=True)
     low, high = np.full(pairs.shape[1], np.inf), np.full(pairs.shape[1], -np.inf)
     np.minimum.at(low, place.ravel(), label)
     np.maximum.at(high, place.ravel(), label)
     several = int(np.count_nonzero(low < high))
-    return {SEVERAL_LABELS: several} if several else {}
+    unseen = int(np.count_nonzero(~np.isin(label, label[part == PART_NUMBER[Part.TRAIN]])))
+    return {name: count for name, count in ((SEVERAL_LABELS, several), (UNSEEN_LABEL, unseen)) if count}
 
 
 def _hash(*content: Sequence[str] | npt.NDArray[np.generic]) -> str:

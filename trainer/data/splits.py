@@ -1,6 +1,6 @@
 """Says which rows are learned from, tuned on and tested on: by time, by unseen query or user, or by a given column."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from enum import Enum
 from hashlib import blake2b
@@ -69,13 +69,13 @@ def find_boundary(ordered: Ints, share: float, day: date | None) -> int:
     return int(ordered[place]) if place < len(ordered) else int(ordered[-1]) + 1
 
 
-def split_by_column(where: str, names: Sequence[str | None]) -> Parts:
-    """Read the parts from a column; raise DataError for a name that is none."""
+def split_by_column(where: Callable[[int], str], names: Sequence[str | None]) -> Parts:
+    """Read the parts from a column; raise DataError for a name that is none, *where* naming its row."""
     parts = np.empty(len(names), dtype=np.int8)
     for row, name in enumerate(names):
         part = NAMED.get((name or "").lower())
         if part is None:
-            raise DataError(f"{where}: row {row + 1} has {name!r}; train, valid or test is right")
+            raise DataError(f"{where(row)} has {name!r}; train, valid or test is right")
         parts[row] = PART_NUMBER[part]
     return parts
 

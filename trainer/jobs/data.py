@@ -1,13 +1,15 @@
 """The [data] section of a job file: where tables are, which column is what, how to clean and to split."""
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from trainer.jobs.fields import Count, FilePath, Name, Names, Positive, Section, Share, SomeNames
+from trainer.jobs.fields import Count, Name, Names, Positive, Section, Share, SomeNames
+from trainer.jobs.tables import TableFile, TimeFormat
 
 LeakPolicy = Literal["refuse", "warn"]
 
@@ -28,9 +30,16 @@ def _check_zone(value: str) -> str:
     return value
 
 
+def _as_words(value: object) -> object:
+    """Read one or a list; behaviours are often numbers, and 4 is as good as "4"."""
+    values = value if isinstance(value, (list, tuple)) else (value,)
+    return tuple(str(one) if type(one) is int else one for one in values)
+
+
 TimeZone = Annotated[Name, AfterValidator(_check_zone)]
 Pattern = Annotated[Name, AfterValidator(_check_pattern)]
 Patterns = Annotated[tuple[Pattern, ...], Field(strict=False)]
+Behaviours = Annotated[tuple[Name, ...], BeforeValidator(_as_words), Field(strict=False)]
 
 
 class SplitJob(Section):
@@ -62,22 +71,22 @@ class PairColumns(Section):
     slices: SomeNames = ()
 
 
-class ProductsFile(Section):
-    path: FilePath
+class ProductsFile(TableFile):
     id: Name
     text: Names
 
 
 class PairCleaning(Section):
-    duplicates: bool = True  # the same query, product and label once more
+    duplicates: bool | None = None  # the same query, product, label, user and time once more; default: see CleaningJob
     lowest: float | None = None  # labels outside are impossible
     highest: float | None = None
 
 
-class PairsData(Section):
+class PairsData(TableFile):
     kind: Literal["pairs"]
-    path: FilePath
     columns: PairColumns
+    time_format: TimeFormat | None = None  # how times are written; default: told from them
+    grades: Mapping[str, float] | None = None  # what the words in the column of labels are worth
     split: SplitJob
     cleaning: PairCleaning = PairCleaning()
     spelling: bool = False  # words of a query that no product has are read as the nearest that one has
@@ -90,6 +99,8 @@ class PairsData(Section):
         needed = {"column": "part", "time": "time", "user": "user"}.get(self.split.by)
         if needed is not None and getattr(self.columns, needed) is None:
             raise ValueError(f'split.by = "{self.split.by}" needs columns.{needed}')
+        if self.grades is not None and self.columns.label is None:
+            raise ValueError("grades says what labels are worth and needs columns.label")
         return self
 
 
@@ -100,26 +111,30 @@ class InteractionColumns(Section):
     value: Name | None = None  # how much or how often; 1 without it
     price: Name | None = None
     event: Name | None = None  # the order, invoice or session a row belongs to
+    behaviour: Name | None = None  # what was done: view, cart, buy; `cleaning.behaviours` says which to keep
+    rating: Name | None = None  # how it was liked; `cleaning.lowest_rating` says from where on to keep
     text: SomeNames = ()  # the item's text, where the rows carry it
 
 
-class ItemsFile(Section):
-    path: FilePath
+class ItemsFile(TableFile):
     id: Name
     text: Names
     group: Name | None = None  # results are shown by it too
     merge: bool = False  # ids with the same text and group are one item
 
 
-class UsersFile(Section):
-    path: FilePath
+class UsersFile(TableFile):
     id: Name  # who is not listed is left out
 
 
 class CleaningJob(Section):
     """What is thrown away; every rule counts what it took."""
 
-    duplicates: bool = True  # the same row once more
+    duplicates: bool | None = (
+        None  # the same row once more; default: yes, if times are finer than an hour or events have ids
+    )
+    behaviours: Behaviours = ()  # only these of `columns.behaviour` are kept
+    lowest_rating: float | None = None  # only rows of `columns.rating` from here on are kept
     cancelled: Pattern | None = None  # of the event's id; without it a negative value takes an earlier event back
     not_items: Patterns = ()  # of the whole item id
     not_groups: Patterns = ()  # of the item's whole group
@@ -141,10 +156,10 @@ class HoldoutJob(Section):
     seed: Annotated[int, Field(ge=0)] = 0  # of histories: which rows to choose settings on
 
 
-class InteractionsData(Section):
+class InteractionsData(TableFile):
     kind: Literal["interactions"]
-    path: FilePath
     columns: InteractionColumns
+    time_format: TimeFormat | None = None  # how times are written; default: told from them
     items: ItemsFile | None = None
     users: UsersFile | None = None
     cleaning: CleaningJob = CleaningJob()
@@ -152,6 +167,14 @@ class InteractionsData(Section):
     time_zone: TimeZone | None = None  # where days begin, if the times are UTC
     holdout: HoldoutJob = HoldoutJob()
     leak_check: LeakPolicy = "refuse"
+
+    @model_validator(mode="after")
+    def _names_what_it_keeps(self) -> "InteractionsData":
+        if bool(self.cleaning.behaviours) != (self.columns.behaviour is not None):
+            raise ValueError('columns.behaviour and cleaning.behaviours, such as ["buy"], go together')
+        if (self.cleaning.lowest_rating is None) != (self.columns.rating is None):
+            raise ValueError("columns.rating and cleaning.lowest_rating, such as 4.0, go together")
+        return self
 
 
 class HistoryColumns(Section):
@@ -161,14 +184,13 @@ class HistoryColumns(Section):
     part: Name
 
 
-class HistoriesData(Section):
+class HistoriesData(TableFile):
     """Rows of a history and its next item, without times: a place in the history counts as a day."""
 
     kind: Literal["histories"]
-    path: FilePath
     columns: HistoryColumns
     items: ItemsFile
-    separator: Name = " "
+    separator: Name | None = None  # between the ids of a history; default: blanks, commas, semicolons or bars
     learn: Names = ("train",)  # parts, by their names in the column
     test: Names = ("test",)
     holdout: HoldoutJob = HoldoutJob()

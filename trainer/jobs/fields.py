@@ -40,9 +40,9 @@ def _one_or_more(value: object) -> object:
 
 
 FilePath = Annotated[Path, BeforeValidator(resolve_path)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, lt=2**31)]
 Name = Annotated[str, Field(min_length=1)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_one_or_more), Field(strict=False, min_length=1)]  # one or a list
 SomeNames = Annotated[tuple[Name, ...], BeforeValidator(_one_or_more), Field(strict=False)]

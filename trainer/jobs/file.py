@@ -25,12 +25,12 @@ def load_job(path: Path, overrides: Sequence[str] = (), model: str | None = None
     *model* is a saved folder or an entry of the registry, to stand for whatever model the file names.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise JobError(f"{path}: there is no such job file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise JobError(f"{path}: cannot be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is no TOMLDecodeError
         raise JobError(f"{path}: not valid TOML: {error}") from None
     raw = _override(raw, overrides, path)
     if model is not None:
@@ -102,7 +102,7 @@ def _from_here(path: str) -> str:
 def _parse_value(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

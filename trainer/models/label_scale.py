@@ -56,24 +56,27 @@ class RelevanceSettings:
 
 
 def choose_scale(
-    label_N: Floats, names: tuple[str, ...], target: str, relevant: float | None, where: Path
+    label_N: Floats, all_N: Floats, names: tuple[str, ...], target: str, relevant: float | None, where: Path
 ) -> LabelScale:
-    """Tell the kind from the labels unless the job says; raise DataError for labels that teach nothing."""
+    """Tell the kind from the labels unless the job says; raise DataError for train labels that teach nothing.
+
+    What only valid or test rows have belongs to the scale as well: it cannot be learnt, but it can be judged.
+    """
     distinct = np.unique(label_N)
     if len(distinct) < TWO:
         only = names[int(distinct[0])] if names and len(distinct) else f"{distinct[0]:g}" if len(distinct) else "absent"
         raise DataError(f"{where}: every label of the train rows is {only!r}; two different ones are the least")
+    middle = (distinct[0] + distinct[-1]) / 2
+    distinct = np.unique(all_N)
     kind = target if target != "auto" else CLASSES if names else BINARY if set(distinct) <= {0.0, 1.0} else GRADES
     if kind == CLASSES:
         return LabelScale(CLASSES, 0.0, 1.0, 0.5, names or tuple(f"{value:g}" for value in distinct))
     if kind == BINARY and len(distinct) > TWO:
-        raise DataError(f"{where}: target = 'binary' wants two labels; the train rows hold {len(distinct)}")
+        raise DataError(f"{where}: target = 'binary' wants two labels; the rows hold {len(distinct)}")
     low, high = float(distinct[0]), float(distinct[-1])
-    cut = (low + high) / 2 if relevant is None else relevant  # the test's labels have no say in the scale
+    cut = float(middle) if relevant is None else relevant  # the test's labels have no say in the cut
     if not low < cut <= high:
-        raise DataError(
-            f"{where}: relevant = {cut:g} parts nothing: the train rows' labels run from {low:g} to {high:g}"
-        )
+        raise DataError(f"{where}: relevant = {cut:g} parts nothing: labels run from {low:g} to {high:g}")
     return LabelScale(kind, low, high, cut, ())
 
 

@@ -271,7 +271,8 @@ def load(job: RelevanceJob, *, training: bool) -> Relevance:
 
 
 def _scale_of(job: RelevanceJob, pairs: Pairs) -> LabelScale:
-    return choose_scale(pairs.label[pairs.rows(Part.TRAIN)], pairs.classes, job.target, job.relevant, job.data.path)
+    label_N = pairs.label[pairs.rows(Part.TRAIN)]
+    return choose_scale(label_N, pairs.label, pairs.classes, job.target, job.relevant, job.data.path)
 
 
 def _check_labels(job: RelevanceJob, pairs: Pairs, scale: LabelScale) -> None:
