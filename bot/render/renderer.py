@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from bot.domain.views import Unset
     from bot.render.confined import Budget
 
-TITLE_CHARS = 255  # Jira's summary, Confluence's title
+TITLE_CHARS = 255  # of a page, as Confluence takes them
+TICKET_TITLE_CHARS = 254  # Jira: `Summary must be less than 255 characters`
 _TITLE_END = 40  # of them are kept at the end: what makes a page's title unique stands there
 
 Bindings = Mapping[str, Bound | None]
@@ -92,7 +93,7 @@ class _Form:
 
 
 # Confluence takes 5 MB; what trackers and chats take, each of them says itself.
-_TITLE = _Form("plain", "ticket_title.txt.j2", TITLE_CHARS, ((120, 1), (60, 1), (40, 1)))
+_TITLE = _Form("plain", "ticket_title.txt.j2", TICKET_TITLE_CHARS, ((120, 1), (60, 1), (40, 1)))
 _PAGE_ROOMS = ((4000, 1000), (1000, 100), (200, 40), (60, 15))
 _RUN_PAGE = _Form("confluence", "confluence/run.storage.j2", 2_000_000, _PAGE_ROOMS)
 _ARCHIVE_PAGE = _Form("confluence", "confluence/archive.storage.j2", 2_000_000)
@@ -162,7 +163,7 @@ class Renderer:
     def render_ticket(self, reader: TextForm, view: TicketView, bound: Bindings) -> TicketText:
         title, _ = self._render(_TITLE, view, bound)
         body, cut = self._render(_of_ticket("ticket", reader), view, bound)
-        return TicketText(clean_title(title), body, cut)
+        return TicketText(clean_title(title, TICKET_TITLE_CHARS), body, cut)
 
     def render_unset(self, reader: TextForm, unset: Iterable[Unset]) -> str:
         """Say in one line what a tracker refused to set on a ticket, which goes below its body."""
@@ -272,7 +273,7 @@ class Renderer:
                 f"{form.template}: puts out {_units(text):,} characters, and a page takes {form.limit:,}"
             )
         if form is _TITLE:
-            return clean_title(text)
+            return clean_title(text, form.limit)
         note = dialects.named(form.dialect).write(maker.read_word(WORDS, "text_cut"))
         if form.paragraph_limit is not None:
             paragraphs = [_cut_lines(p, form.paragraph_limit, note) for p in text.split("\n\n")]
@@ -330,17 +331,17 @@ def _short(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
 
 
-def clean_title(title: str) -> str:
-    """Make a title that Jira and Confluence take: one line, 255 characters, its end kept where it is cut.
+def clean_title(title: str, limit: int = TITLE_CHARS) -> str:
+    """Make a title that Jira and Confluence take: one line, *limit* characters, its end kept where it is cut.
 
     The same title again comes out the same.
     """
     title = " ".join(to_plain(title).split())
-    if _units(title) <= TITLE_CHARS:
+    if _units(title) <= limit:
         return title
     end = title[-_TITLE_END:]
-    start = title[: TITLE_CHARS - _units(end) - 1]
-    while _units(start) + 1 + _units(end) > TITLE_CHARS:
+    start = title[: limit - _units(end) - 1]
+    while _units(start) + 1 + _units(end) > limit:
         start = start[:-1]
     return f"{start.rstrip()}…{end.lstrip()}"
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from bot.domain.message import MessageDocument, Paragraph, Part
 from bot.domain.views import Tone
-from bot.services.cutting import ELLIPSIS, shorten_mrkdwn
 
 if TYPE_CHECKING:
     from slack_sdk.models.blocks import Block
 
-_LONGEST_SECTION = 3000  # characters; Slack's limit of a section's text
+_ELLIPSIS = "…"
 _MOST_BLOCKS = 50
 _LONGEST_MESSAGE = 12_500  # Slack refuses from about 13,200 on, and counts the blocks' own keys
 _PER_BLOCK = 60  # of those
@@ -37,7 +36,7 @@ def load() -> None:
 
 
 def build_message(document: MessageDocument) -> Message:
-    """Lay out a message document within Slack's limits, cut with an ellipsis where it is longer."""
+    """Lay out a message document; where it has more paragraphs than Slack takes, an ellipsis stands for the rest."""
     color = _COLORS[document.tone] if document.tone else None
     headline, *rest = _within_limits([Paragraph(Part.SECTION, document.headline), *document.body])
     blocks = _blocks([headline])
@@ -54,13 +53,12 @@ def _within_limits(paragraphs: Sequence[Paragraph]) -> list[Paragraph]:
     kept: list[Paragraph] = []
     room = _LONGEST_MESSAGE
     for index, paragraph in enumerate(paragraphs):
-        text = shorten_mrkdwn(paragraph.text, _LONGEST_SECTION)
         full = len(kept) == _MOST_BLOCKS - 1 and index < len(paragraphs) - 1
-        if full or len(text) + _PER_BLOCK > room:
-            kept.append(Paragraph(Part.CONTEXT, ELLIPSIS))
+        if full or len(paragraph.text) + _PER_BLOCK > room:
+            kept.append(Paragraph(Part.CONTEXT, _ELLIPSIS))
             break
-        kept.append(Paragraph(paragraph.part, text))
-        room -= len(text) + _PER_BLOCK
+        kept.append(paragraph)
+        room -= len(paragraph.text) + _PER_BLOCK
     return kept
 
 

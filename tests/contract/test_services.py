@@ -10,6 +10,7 @@ import pytest
 from bot.domain.message import MessageDocument
 from bot.errors import AccountError, PermanentError, RetryableError
 from bot.ports import Attachment, PageDraft, TicketDraft, TicketState
+from bot.render.renderer import TICKET_TITLE_CHARS
 from bot.sandbox import Fault, FaultKind, Resolution, RunningSandbox, Service
 from bot.services.webhook.chat import WebhookChat
 from bot.services.webhook.config import WebhookSection
@@ -84,13 +85,14 @@ def test_trap_22_a_field_that_is_off_screen_is_named(sandbox: RunningSandbox, de
 
 
 @jiras
-def test_trap_20_a_body_that_is_far_too_long_is_taken(sandbox: RunningSandbox, deployment: str):
+def test_trap_20_a_body_as_long_as_any_that_is_rendered_is_taken_whole(sandbox: RunningSandbox, deployment: str):
     bench = jira_tracker(sandbox, deployment)
-    key = bench.tracker.create("m", TicketDraft("word " * 200, "word " * 20_000)).key
-    bench.tracker.comment(key, "c", "line\n" * 20_000)
+    length = bench.tracker.text_form.limit
+    key = bench.tracker.create("m", TicketDraft("x" * TICKET_TITLE_CHARS, "\\*x" * (length // 3))).key
+    bench.tracker.comment(key, "c", "line\n" * (length // 5 - 1) + "line.")
     seen = bench.see(key)
-    assert seen.body.endswith("…")
-    assert seen.comments[0].endswith("…")
+    assert len(seen.body) == length // 3 * 3
+    assert len(seen.comments[0]) == length
 
 
 @jiras
@@ -225,9 +227,13 @@ def test_trap_31_a_second_message_within_a_second_is_told_to_wait(sandbox: Runni
     assert caught.value.retry_after == 1
 
 
-def test_trap_29_a_message_that_is_far_too_long_is_taken(sandbox: RunningSandbox):
+def test_trap_29_a_message_as_long_as_any_that_is_rendered_is_taken(sandbox: RunningSandbox):
     bench = slack_chat(sandbox)
-    for document in ("tone: bad\nHead\n\n" + "word " * 9000, "\n\n".join("word " * 500 for _ in range(70))):
+    longest = "word " * 580
+    for document in (
+        f"tone: bad\nHead\n\n{longest}\n\n{longest}\n\n{longest}",
+        "\n\n".join("word" for _ in range(1600)),
+    ):
         bench.chat.post(bench.channel, "m", MessageDocument.read(document))
     assert len(bench.see()) == 2
 

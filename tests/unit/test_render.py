@@ -38,6 +38,7 @@ from bot.domain.views import (
 from bot.errors import PermanentError, TemplateError
 from bot.render.lookup import Lookup
 from bot.render.renderer import (
+    TICKET_TITLE_CHARS,
     TITLE_CHARS,
     Renderer,
     check_overrides,
@@ -265,7 +266,7 @@ def test_nothing_gets_into_a_jira_ticket(drawn: Any):
     locale, view, bound = drawn
     text = RENDERERS[locale].render_ticket(samples.JIRA, view, bound)
     check_jira(read_jira(text.body), view, bound)
-    assert len(text.title) <= TITLE_CHARS
+    assert len(text.title) <= TICKET_TITLE_CHARS
     assert "\n" not in text.title
 
 
@@ -354,7 +355,7 @@ def test_every_limit_is_kept_and_the_cut_is_told(locale: Locale, text: str):
                 ticket = renderer.render_ticket(samples.FORMS[markup], view, samples.BOUND)
                 body = ticket.body
                 assert ticket.cut
-                assert units(ticket.title) <= TITLE_CHARS
+                assert units(ticket.title) <= TICKET_TITLE_CHARS
             else:
                 body = renderer.render_comment(samples.FORMS[markup], view, samples.BOUND).body
             assert units(body) <= limit

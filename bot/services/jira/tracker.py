@@ -27,7 +27,6 @@ from bot.ports import (
     TicketDraft,
     TicketState,
 )
-from bot.services.cutting import shorten, shorten_wiki
 from bot.services.evidence import created_in, held_in, nothing_in, object_in, prove, rows_in, text_in
 from bot.services.http import Wire, limit_time_and_size
 from bot.services.jira.answers import (
@@ -57,8 +56,6 @@ from bot.services.refusals import Service, about_us, unless_gone
 
 T = TypeVar("T")
 
-_LONGEST_TITLE = 255
-_LONGEST_BODY = 32_767  # of a description or comment
 _LONGEST_IDENTITY = 255
 _COMMENT_PAGE = 100
 _SEARCH_PAGE = 10
@@ -247,7 +244,7 @@ class JiraTracker:
 
     def comment(self, key: str, mark: str, body: str) -> None:
         comment = {
-            "body": shorten_wiki(body, _LONGEST_BODY),
+            "body": body,
             "properties": [{"key": PROPERTY, "value": {"mark": mark}}],
         }
         send = partial(self._link.post, f"issue/{quoted_path(key)}/comment", comment)
@@ -305,7 +302,7 @@ class JiraTracker:
     def link(self, key: str, link: RemoteLink) -> None:
         body = {
             "globalId": _global_id(link.identity),
-            "object": {"url": link.url, "title": shorten(link.title, _LONGEST_TITLE), "summary": link.summary},
+            "object": {"url": link.url, "title": link.title, "summary": link.summary},
         }
         send = partial(self._link.post, f"issue/{quoted_path(key)}/remotelink", body)
         self._link.wire.ask(f"link {link.url} to {key}", send, check_link, write=True)
@@ -333,8 +330,8 @@ class JiraTracker:
             **{name: value for name, value in self._config.fields.items() if name not in draft.left_out},
             "project": {"key": self._config.project},
             "issuetype": {"name": self._config.issue_type},
-            "summary": shorten(" ".join(draft.title.split()), _LONGEST_TITLE),
-            "description": shorten_wiki(draft.body, _LONGEST_BODY),
+            "summary": " ".join(draft.title.split()),
+            "description": draft.body,
             "labels": list(dict.fromkeys([marker, *("-".join(label.split()) for label in draft.labels)])),
         }
         if draft.priority:

@@ -26,7 +26,6 @@ from bot.ports import (
     TicketDraft,
     TicketState,
 )
-from bot.services.cutting import shorten, shorten_markdown
 from bot.services.evidence import held_in, id_in, prove, rows_in, text_in
 from bot.services.http import Wire, make_session
 from bot.services.last_seen import Remembered
@@ -50,8 +49,6 @@ from bot.services.trello.answers import (
 )
 from bot.services.trello.config import ListNames, TrelloSection
 
-_LONGEST_TEXT = 16_384  # of a name, a description, a comment
-_LONGEST_TITLE = 255  # a board shows no more of it
 _LONGEST_ADDRESS = 6_000  # characters of arguments in it; gateways refuse more than about 8,000
 _PAGE = 1_000
 _BAD_REQUEST = 400
@@ -251,7 +248,7 @@ class TrelloTracker:
         labels = [self._label(board, name) for name in dict.fromkeys(names)]
         arguments = {
             "idList": board.lists[TicketState.TODO],
-            "name": shorten(" ".join(draft.title.split()), _LONGEST_TITLE),
+            "name": " ".join(draft.title.split()),
             "desc": _with_marker(draft.body, marker),
             "pos": "top",
         }
@@ -280,7 +277,7 @@ class TrelloTracker:
         return made
 
     def comment(self, key: str, mark: str, body: str) -> None:
-        arguments = {"text": _ended(body, mark)}
+        arguments = {"text": body + mark_line(mark)}
         send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/actions/comments", arguments)
         self._link.wire.ask(f"comment on {key}", send, partial(check_comment, key, mark), write=True)
 
@@ -318,12 +315,11 @@ class TrelloTracker:
         """Attach the address, then take away what the same identity stood for before."""
         tag = _tag(link.identity)
         address = link.url if "#" in link.url else f"{link.url}#{tag}"
-        title = shorten(link.title, _LONGEST_TITLE)
         there = self._known_attachments(key)
         same = [each for each in there if each.url == address or urldefrag(each.url).fragment == tag]
-        standing = next((each for each in same if (each.url, each.name) == (address, title)), None)
+        standing = next((each for each in same if (each.url, each.name) == (address, link.title)), None)
         if standing is None:
-            arguments = {"url": address, "name": title}
+            arguments = {"url": address, "name": link.title}
             send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/attachments", arguments)
             standing = self._link.wire.ask(f"link {link.url} to {key}", send, partial(linked, address), write=True)
             there = (*there, standing)
@@ -451,15 +447,9 @@ def missing_lists(found: Sequence[TrelloList], names: ListNames) -> list[tuple[s
     return [(state, name) for state, name in names.model_dump().items() if name not in there]
 
 
-def _ended(text: str, mark: str) -> str:
-    """End a text with a mark, within what Trello takes."""
-    return shorten_markdown(text, _LONGEST_TEXT - len(mark_line(mark))) + mark_line(mark)
-
-
 def _with_marker(text: str, marker: str) -> str:
     """Let a description hold its marker: our template says it in a sentence, a team's own may not."""
-    cut = shorten_markdown(text, _LONGEST_TEXT)
-    return cut if f"`{marker}`" in cut else _ended(text, marker)
+    return text if f"`{marker}`" in text else text + mark_line(marker)
 
 
 def _tag(identity: str) -> str:
