@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 import time
+import weakref
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -267,14 +268,15 @@ def limited(base: type[HTTPAdapter]) -> type[HTTPAdapter]:
 
 def _bound(response: requests.Response, most: float) -> None:
     """Let no more be read of an answer, which may unpack to more than was sent."""
-    pieces: Any = response.iter_content
+    bounded_one = weakref.ref(response)  # if it held itself, its connection would be closed whenever that is noticed
 
     def bounded(chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:  # noqa: FBT001, FBT002
+        answer: Any = bounded_one()
         size = 0
-        for piece in pieces(chunk_size, decode_unicode):
+        for piece in requests.Response.iter_content(answer, chunk_size, decode_unicode):  # type: ignore[call-overload]
             size += len(piece)
             if size > most:
-                response.close()
+                answer.close()
                 raise TooLargeError("the answer is too large")
             yield piece
 

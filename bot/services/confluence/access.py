@@ -13,7 +13,7 @@ from bot.services.evidence import id_in, json_in, prove, rows_in, text_in
 
 if TYPE_CHECKING:
     from bot.services.confluence.config import ConfluenceSection
-    from bot.services.confluence.wiki import ConfluenceLink
+    from bot.services.confluence.connection import ConfluenceLink
     from bot.services.refusals import Answer
 
 Operation = tuple[str, str]  # what, and on which kind of thing

@@ -12,7 +12,7 @@ from bot.ports import Attachment, Page
 from bot.services.evidence import held_in, id_in, number_in, object_in, prove, rows_in, text_in
 
 if TYPE_CHECKING:
-    from bot.services.confluence.wiki import ConfluenceLink
+    from bot.services.confluence.connection import ConfluenceLink
 
 
 LIST_PAGE = 100

@@ -11,7 +11,8 @@ from bot.ports import PageDraft, Right
 from bot.services.checks import PROBE, Check, check_clock, unanswered, unsaid, walled
 from bot.services.confluence.access import Space, find_space, may, permitted, who
 from bot.services.confluence.config import ConfluenceSection
-from bot.services.confluence.wiki import ConfluenceLink, ConfluenceWiki
+from bot.services.confluence.connection import ConfluenceLink
+from bot.services.confluence.wiki import ConfluenceWiki
 
 _NAMES = {"cloud": "Cloud", "datacenter": "Data Center"}
 _SENTENCES = {Right.CREATE: "add pages", Right.ATTACH: "attach files", Right.EDIT: "change pages"}

@@ -13,7 +13,8 @@ from bot.services.checks import PROBE, Check, TicketWants, check_clock, listed, 
 from bot.services.evidence import held_in, json_in, prove, rows_in, text_in
 from bot.services.jira.answers import demanded, easiest, state_of
 from bot.services.jira.config import JiraSection
-from bot.services.jira.tracker import PERMISSIONS, JiraLink, JiraTracker, quoted_jql, quoted_path
+from bot.services.jira.connection import PERMISSIONS, JiraLink, quoted_jql, quoted_path
+from bot.services.jira.tracker import JiraTracker
 from bot.services.refusals import lacks_scope
 
 _OLDEST = (8, 14)  # Data Center: the first with personal access tokens

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import quote
-
-import requests
-from jira import JIRA
 
 from bot.domain.rate_limits import Allowance
-from bot.errors import AccountError, FieldsRefusedError, MissingError, PermanentError, Reach, own_words
+from bot.errors import AccountError, MissingError, PermanentError, Reach
 from bot.ports import (
     Attachment,
     MarkedTicket,
@@ -27,8 +20,7 @@ from bot.ports import (
     TicketDraft,
     TicketState,
 )
-from bot.services.evidence import created_in, held_in, nothing_in, object_in, prove, rows_in, text_in
-from bot.services.http import Wire, limit_time_and_size
+from bot.services.evidence import created_in, prove, rows_in, text_in
 from bot.services.jira.answers import (
     PROPERTY,
     USUAL_RESOLUTION,
@@ -37,22 +29,21 @@ from bot.services.jira.answers import (
     check_file,
     check_link,
     counted,
-    easiest,
     files_of,
     key_of,
     labelled,
     labels_of,
     marks_of,
-    name_of,
     next_token,
-    project_in,
-    resolution_for,
     state_of,
 )
 from bot.services.jira.config import JiraSection
+from bot.services.jira.connection import PERMISSIONS, JiraLink, quoted_jql, quoted_path
+from bot.services.jira.fields import fields_of, refusal_of_fields
+from bot.services.jira.transitions import move_by_transitions
 from bot.services.last_seen import Remembered
 from bot.services.paging import each_page
-from bot.services.refusals import Service, about_us, unless_gone
+from bot.services.refusals import about_us, unless_gone
 
 T = TypeVar("T")
 
@@ -61,86 +52,7 @@ _COMMENT_PAGE = 100
 _SEARCH_PAGE = 10
 _LIST_PAGE = 100
 _BAD_REQUEST = 400
-PERMISSIONS = {
-    Right.CREATE: "CREATE_ISSUES",
-    Right.COMMENT: "ADD_COMMENTS",
-    Right.MOVE: "TRANSITION_ISSUES",
-    Right.LINK: "LINK_ISSUES",
-    Right.ATTACH: "CREATE_ATTACHMENTS",
-    Right.EDIT: "EDIT_ISSUES",
-}
 _DUPLICATE = "Duplicate"  # the resolution, where it is called so
-_ADVICE = {
-    401: "Check the token (and email, on Cloud) of the tracker.",
-    403: "Check that the account of the token may do this in the project.",
-    404: "Check url and project, and that the account of the token may see them: Jira hides what it does not permit.",
-}
-
-
-class JiraLink:
-    """The connection to a Jira, which the tracker and the doctor use."""
-
-    def __init__(self, config: JiraSection) -> None:
-        self._config = config
-        self.wire = Wire(
-            Service("Jira", config.base, config.timeout.total_seconds(), advice=_ADVICE, secrets=(config.token,))
-        )
-        self._client: JIRA | None = None
-        self._lock = threading.Lock()
-
-    def get(self, doing: str, path: str, parse: Callable[[Any], T], **params: Any) -> T:
-        """Read what stands at a path below `rest/api/2`."""
-        return self.wire.ask(doing, partial(self.request, "GET", path, params=params), parse)
-
-    def who(self) -> str:
-        """Ask who we are."""
-        return self.get("show who we are", "myself", name_of)
-
-    def project(self) -> Mapping[str, Any]:
-        """Show the project, where our account may see it."""
-        key = self._config.project
-        return self.get(f"show the project {key}", f"project/{quoted_path(key)}", project_in)
-
-    def permissions(self, keys: Iterable[str]) -> dict[str, bool]:
-        """Tell which of these permissions our account has in the project."""
-        return self.get(
-            "list our permissions",
-            "mypermissions",
-            lambda answer: {
-                key: held_in(each, "havePermission") is True for key, each in object_in(answer, "permissions").items()
-            },
-            projectKey=self._config.project,
-            permissions=",".join(keys),
-        )
-
-    def search(self, doing: str, jql: str, parse: Callable[[Any], T], *, size: int, fields: str) -> T:
-        path = "search/jql" if self._config.deployment == "cloud" else "search"
-        return self.get(doing, path, parse, jql=jql, maxResults=size, fields=fields)
-
-    def transitions(self, key: str) -> list[Mapping[str, Any]]:
-        """List the transitions open to the ticket, each with the state that it leads to."""
-        return self.get(
-            f"list the transitions of {key}",
-            f"issue/{quoted_path(key)}/transitions",
-            lambda answer: [{**each, "state": state_of(each["to"])} for each in rows_in(answer, "transitions")],
-            expand="transitions.fields",
-        )
-
-    def post(self, path: str, body: Mapping[str, Any]) -> requests.Response:
-        return self.request("POST", path, data=json.dumps(body))
-
-    def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        session, url = _session_of(self._connected()), f"{self._config.base}/rest/api/2/{path}"
-        seconds = self._config.timeout.total_seconds()
-        # Past the package's own handling of answers, which stumbles over what some of them hold.
-        return requests.Session.request(session, method, url, timeout=seconds, verify=session.verify, **arguments)
-
-    def _connected(self) -> JIRA:
-        """Build the client at the first request, without a request of its own."""
-        with self._lock:
-            if self._client is None:
-                self._client = _make_client(self._config)
-            return self._client
 
 
 def _repeats_another(issue: Mapping[str, Any]) -> bool:
@@ -230,15 +142,14 @@ class JiraTracker:
         return unless_gone(partial(self._read, key, "status", self._ticket), self.confirm_access)
 
     def create(self, marker: str, draft: TicketDraft) -> Ticket:
-        fields = self._fields(marker, draft)
+        fields = fields_of(self._config, marker, draft)
         send = partial(self._link.post, "issue", {"fields": fields})
         try:
             made = self._link.wire.ask("create the ticket", send, key_of, write=True)
         except PermanentError as error:
             if error.status != _BAD_REQUEST:
                 raise
-            values = {**self._spared(draft), **_values_of(draft)}
-            raise _of_the_fields(error, {name: values[name] for name in values if name in fields}) from error
+            raise refusal_of_fields(error, self._config, draft, fields) from error
         self._files.keep(made, {})
         return Ticket(made, self._url(made), TicketState.TODO)
 
@@ -262,28 +173,11 @@ class JiraTracker:
         return mark in each_page("Jira", fetch, 0)
 
     def move(self, key: str, state: TicketState) -> None:
-        """Take the transition that leads to *state*, or, in a workflow without one, two by way of work in progress."""
         self._move(key, state, USUAL_RESOLUTION)
 
     def _move(self, key: str, state: TicketState, resolution: str) -> None:
         current = self._read(key, "status", self._ticket).state
-        if current is state:
-            return
-        offered = self._link.transitions(key)
-        chosen = easiest(offered, state)
-        if chosen is None and TicketState.DOING not in (current, state):
-            step = easiest(offered, TicketState.DOING)
-            if step is not None:
-                self._transit(key, step, {})
-                offered = self._link.transitions(key)
-                chosen = easiest(offered, state)
-        if chosen is None:
-            names = ", ".join(f"{each['name']} (to {each['to']['name']})" for each in offered) or "none"
-            raise PermanentError(
-                f"{key} cannot be moved to a status of the category {state}: the transitions that its workflow offers "
-                f"this account are {names}."
-            )
-        self._arrive(key, chosen, state, resolution)
+        move_by_transitions(self._link, key, current, state, resolution)
 
     def close_duplicate(self, key: str, original: Ticket) -> None:
         """Link the two by the type that says so, where there is one, and resolve the later as a duplicate."""
@@ -325,28 +219,6 @@ class JiraTracker:
         sizes = there.get(attachment.filename, frozenset()) | {len(attachment.content)}
         self._files.keep(key, {**there, attachment.filename: sizes})
 
-    def _fields(self, marker: str, draft: TicketDraft) -> dict[str, Any]:
-        fields: dict[str, Any] = {
-            **{name: value for name, value in self._config.fields.items() if name not in draft.left_out},
-            "project": {"key": self._config.project},
-            "issuetype": {"name": self._config.issue_type},
-            "summary": " ".join(draft.title.split()),
-            "description": draft.body,
-            "labels": list(dict.fromkeys([marker, *("-".join(label.split()) for label in draft.labels)])),
-        }
-        if draft.priority:
-            fields["priority"] = {"name": draft.priority}
-        if draft.assignee:
-            fields["assignee"] = {"accountId" if self._config.deployment == "cloud" else "name": draft.assignee}
-        if draft.components:
-            fields["components"] = [{"name": name} for name in draft.components]
-        return fields
-
-    def _spared(self, draft: TicketDraft) -> dict[str, str]:
-        """Return what config adds to the ticket, as people read it, by field."""
-        added = {name: value for name, value in self._config.fields.items() if name not in draft.left_out}
-        return {name: value if isinstance(value, str) else _shown(value) for name, value in added.items()}
-
     def _issues(self, doing: str, jql: str, label: str, size: int) -> Iterator[Mapping[str, Any]]:
         """Yield all tickets that a search for *label* finds."""
         params = {"jql": jql, "maxResults": size, "fields": "status,labels"}
@@ -376,27 +248,6 @@ class JiraTracker:
         send = partial(self._link.request, "GET", f"issue/{quoted_path(key)}", params={"fields": fields})
         return self._link.wire.ask(f"show {key}", send, parse_own)
 
-    def _arrive(self, key: str, transition: Mapping[str, Any], state: TicketState, resolution: str) -> None:
-        """Take the transition, giving a resolution where the ticket is done."""
-        fields = resolution_for(transition, resolution) if state is TicketState.DONE else {}
-        try:
-            self._transit(key, transition, fields)
-        except PermanentError as error:
-            # What a screen demands or forbids is listed incompletely: once more, the other way round.
-            if state is not TicketState.DONE or error.status != _BAD_REQUEST:
-                raise
-            try:
-                self._transit(key, transition, {} if fields else {"resolution": {"name": resolution}})
-            except PermanentError:
-                raise error from None
-
-    def _transit(self, key: str, transition: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
-        body: dict[str, Any] = {"transition": {"id": str(transition["id"])}}
-        if fields:
-            body["fields"] = fields
-        send = partial(self._link.post, f"issue/{quoted_path(key)}/transitions", body)
-        self._link.wire.read(f"move {key} by the transition {transition['name']}", send, nothing_in, write=True)
-
     def _ticket(self, issue: Mapping[str, Any]) -> Ticket:
         key = text_in(issue, "key")
         return Ticket(key, self._url(key), state_of(issue["fields"]["status"]))
@@ -405,79 +256,9 @@ class JiraTracker:
         return f"{self._config.base}/browse/{quoted_path(key)}"
 
 
-def _make_client(config: JiraSection) -> JIRA:
-    token = config.token.get_secret_value()
-    client = JIRA(
-        config.base,
-        options={"verify": config.ca_file or True, "rest_api_version": "2"},
-        basic_auth=(config.email, token) if config.email else None,
-        token_auth=None if config.email else token,
-        timeout=config.timeout.total_seconds(),
-        get_server_info=False,  # config says which deployment it is
-        max_retries=0,  # it would repeat a create after a dropped connection
-        logging=False,
-    )
-    client.deploymentType = "Cloud" if config.deployment == "cloud" else "Server"
-    session = _session_of(client)
-    session.max_redirects = 0  # nothing of ours goes to a host that config does not name
-    limit_time_and_size(session)
-    return client
-
-
-def _session_of(client: JIRA) -> requests.Session:
-    """Return what the package sends through: it has no public way to it, and its public calls send more than asked."""
-    return client._session  # noqa: SLF001
-
-
-def _values_of(draft: TicketDraft) -> dict[str, str]:
-    """Return what a ticket can do without, as people read it, by Jira's field."""
-    values = {
-        "priority": draft.priority or "",
-        "assignee": draft.assignee or "",
-        "components": ", ".join(draft.components),
-        "labels": ", ".join(draft.labels[1:]),
-    }
-    return {name: value for name, value in values.items() if value}
-
-
-def _shown(value: Any) -> str:
-    """Show a value of Jira's API by the name that people know it by."""
-    match value:
-        case {"name": str() as name} | {"value": str() as name} | {"id": str() as name}:
-            return name
-        case [*items]:
-            return ", ".join(item if isinstance(item, str) else _shown(item) for item in items)
-        case _:
-            return json.dumps(value, ensure_ascii=False)
-
-
-def _of_the_fields(error: PermanentError, values: Mapping[str, str]) -> PermanentError:
-    """Tell a refusal of fields that a ticket can do without, *values*, from one of the ticket.
-
-    Where Jira complains of no field, its words may name one.
-    """
-    words = own_words(error)
-    refused = error.fields or {
-        name: words for name in values if re.search(rf"\b{re.escape(name)}\b", words, re.IGNORECASE)
-    }
-    if not refused or not refused.keys() <= values.keys():
-        return error
-    return FieldsRefusedError(str(error), values=values, fields=refused, status=error.status)
-
-
 def _global_id(identity: str) -> str:
     """Fit the identity of a link into what Jira takes, still unique."""
     if len(identity) <= _LONGEST_IDENTITY:
         return identity
     digest = hashlib.sha256(identity.encode()).hexdigest()
     return f"{identity[: _LONGEST_IDENTITY - len(digest) - 1]}-{digest}"
-
-
-def quoted_jql(text: str) -> str:
-    """Write a string of JQL."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def quoted_path(part: str) -> str:
-    return quote(part, safe="")

@@ -12,7 +12,7 @@ from bot.services.paging import each_page
 from bot.services.slack.refusals import advice_for, is_lacking_scope, is_of_a_gone_channel
 
 if TYPE_CHECKING:
-    from bot.services.slack.chat import SlackLink
+    from bot.services.slack.connection import SlackLink
 
 T = TypeVar("T")
 

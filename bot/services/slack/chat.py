@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
-
-import requests
-from slack_sdk import WebClient
-from slack_sdk.web import SlackResponse
+from typing import Any
 
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
 from bot.errors import PermanentError, RetryableError
 from bot.ports import Attachment, ChatCapabilities, MarkedMessage, Posted, Promise, Right, TextForm
 from bot.services.block_kit import Message, build_message
-from bot.services.evidence import json_in, text_in
-from bot.services.http import Wire, make_session
+from bot.services.evidence import text_in
 from bot.services.paging import each_page
-from bot.services.refusals import Service, about_us
+from bot.services.refusals import about_us
 from bot.services.slack.answers import (
     EVENT,
     check_edited,
     check_reply,
     check_shared,
-    check_upload,
     mark_of,
     messages_in,
     next_page,
@@ -35,127 +28,10 @@ from bot.services.slack.answers import (
 )
 from bot.services.slack.channels import Channels, is_channel_id
 from bot.services.slack.config import SlackSection
-from bot.services.slack.refusals import accepted
-
-T = TypeVar("T")
+from bot.services.slack.connection import SlackLink
 
 _HISTORY_PAGE = 100
 _CLOCKS_DIFFER = timedelta(minutes=5)  # our clock may be ahead of Slack's; a mark is unique, so looking further is safe
-_QUIET = logging.Logger("slack_sdk", level=logging.CRITICAL)  # noqa: LOG001 - what fails is told once, by our error
-
-
-class _Client(WebClient):
-    """The SDK's client over a session of ours: its own transport takes the token along to wherever it is redirected.
-
-    Good for one call; *answer* is what came of it.
-    """
-
-    def __init__(self, config: SlackSection, session: requests.Session) -> None:
-        super().__init__(config.token.get_secret_value(), base_url=config.base, retry_handlers=[], logger=_QUIET)
-        self.answer: requests.Response | None = None
-        self._session = session
-        self._seconds = config.timeout.total_seconds()
-
-    def api_call(
-        self,
-        api_method: str,
-        *,
-        http_verb: str = "POST",
-        files: dict[str, Any] | None = None,
-        data: dict[str, Any] | None = None,
-        params: dict[str, Any] | None = None,
-        json: dict[str, Any] | None = None,
-        headers: dict[str, Any] | None = None,
-        auth: dict[str, Any] | None = None,
-    ) -> SlackResponse:
-        """Send one call, through which go all the SDK's own; its answer is read by others."""
-        del files, auth  # of calls that are never made here
-        url = f"{self.base_url}{api_method}"
-        self.answer = self._session.post(
-            url,
-            json=json,
-            data=None if json else _form({**(params or {}), **(data or {})}),
-            headers={**self.headers, **(headers or {}), "Authorization": f"Bearer {self.token}"},
-            timeout=self._seconds,
-            verify=self._session.verify,
-        )
-        return SlackResponse(
-            client=self,
-            http_verb=http_verb,
-            api_url=url,
-            req_args={},
-            data={},
-            headers=dict(self.answer.headers),
-            status_code=self.answer.status_code,
-        )
-
-
-def _form(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Write fields as Slack takes them in a form: truth as 1 or 0, and without those that are not given."""
-    return {
-        name: int(value) if isinstance(value, bool) else value for name, value in fields.items() if value is not None
-    }
-
-
-class SlackLink:
-    """The connection to a workspace, which the chat and the doctor use."""
-
-    def __init__(self, config: SlackSection) -> None:
-        self._config = config
-        self._wire = Wire(Service("Slack", config.base, config.timeout.total_seconds(), secrets=(config.token,)))
-        self._session = make_session(config.ca_file)
-
-    @property
-    def allowance(self) -> Allowance | None:
-        return self._wire.allowance
-
-    def call(
-        self,
-        doing: str,
-        call: Callable[[WebClient], SlackResponse],
-        parse: Callable[[Mapping[str, Any]], T],
-        *,
-        write: bool = False,
-    ) -> T:
-        """Call one method; its answer is read only where Slack says `ok`."""
-        return self.call_whole(doing, call, lambda answer, _: parse(answer), write=write)
-
-    def call_whole(
-        self,
-        doing: str,
-        call: Callable[[WebClient], SlackResponse],
-        parse: Callable[[Mapping[str, Any], Mapping[str, str]], T],
-        *,
-        write: bool = False,
-    ) -> T:
-        """Call one method, as :meth:`call` does, and parse its answer with its headers."""
-
-        def send() -> requests.Response:
-            client = _Client(self._config, self._session)
-            call(client)
-            assert client.answer is not None
-            return client.answer
-
-        return self._wire.read(
-            doing,
-            send,
-            lambda answer: parse(accepted(doing, json_in(answer), write=write), answer.headers),
-            write=write,
-        )
-
-    def upload(self, address: str, attachment: Attachment) -> None:
-        """Send a file to the address that Slack gave for it, which takes no token."""
-        self._wire.read(
-            f"take the file {attachment.filename}",
-            lambda: self._session.post(
-                address,
-                data=attachment.content,
-                headers={"Content-Type": attachment.media_type},
-                timeout=self._config.timeout.total_seconds(),
-                verify=self._session.verify,
-            ),
-            check_upload,
-        )
 
 
 class SlackChat:

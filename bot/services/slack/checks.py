@@ -12,8 +12,9 @@ from bot.services.checks import PROBE, Check, check_clock, unanswered, unsaid, w
 from bot.services.evidence import object_in
 from bot.services.slack.answers import who_in
 from bot.services.slack.channels import Channels, is_channel_id
-from bot.services.slack.chat import SlackChat, SlackLink
+from bot.services.slack.chat import SlackChat
 from bot.services.slack.config import SlackSection
+from bot.services.slack.connection import SlackLink
 
 _WRITING, _READING, _LISTING = "chat:write", "channels:history", "channels:read"
 _SHARING = "files:write"

@@ -11,8 +11,10 @@ from bot.errors import AccountError, IntegrationError, PermanentError
 from bot.services.checks import PROBE, Check, TicketWants, check_clock, listed, unanswered, unsaid, walled
 from bot.services.evidence import json_in
 from bot.services.trello.answers import looks_on_only, member_name
+from bot.services.trello.board import missing_lists
 from bot.services.trello.config import TrelloSection
-from bot.services.trello.tracker import TrelloLink, TrelloTracker, missing_lists
+from bot.services.trello.connection import TrelloLink
+from bot.services.trello.tracker import TrelloTracker
 
 
 def check_trello(config: TrelloSection, wants: TicketWants, now: datetime, *, fix: bool) -> Iterator[Check]:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
-from urllib.parse import quote, urldefrag, urlencode
-
-import requests
+from typing import Any
+from urllib.parse import urldefrag
 
 from bot.domain.rate_limits import Allowance
 from bot.errors import AccountError, FieldsRefusedError, MissingError, PermanentError, RetryableError, own_words
@@ -27,137 +23,31 @@ from bot.ports import (
     TicketState,
 )
 from bot.services.evidence import held_in, id_in, prove, rows_in, text_in
-from bot.services.http import Wire, make_session
 from bot.services.last_seen import Remembered
 from bot.services.paging import each_page
-from bot.services.refusals import Service, about_us, unless_gone
+from bot.services.refusals import about_us, unless_gone
 from bot.services.trello.answers import (
     CardFile,
-    board_in,
     card_of,
     cards_of,
     check_comment,
     file_of,
     linked,
     looks_on_only,
-    made_named,
     mark_line,
-    member_name,
     texts_of,
     uploaded,
     whole,
 )
-from bot.services.trello.config import ListNames, TrelloSection
+from bot.services.trello.board import Board, KnownBoard
+from bot.services.trello.config import TrelloSection
+from bot.services.trello.connection import TrelloLink, quoted_path
 
-_LONGEST_ADDRESS = 6_000  # characters of arguments in it; gateways refuse more than about 8,000
 _PAGE = 1_000
 _BAD_REQUEST = 400
 _MEMBERS, _LABELS = "idMembers", "idLabels"  # name what was refused of a card
-_COLOUR = "sky"  # of the labels that we make
 _REPEATS = "herald-repeats"  # behind the address of the card that another one repeats
 _CARD_FIELDS = "idList,closed,idShort,shortUrl"
-_ADVICE = {
-    401: "Check key and token of the tracker, and that the token's account is a member of the board with write access.",
-    403: "Check that the token's account is a member of the board with write access.",
-    404: "Check board, and that the token's account may see it: Trello hides what it does not permit.",
-}
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class TrelloList:
-    list_id: str
-    name: str
-    board_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Board:
-    """The ids behind names."""
-
-    board_id: str
-    states: Mapping[str, TicketState]  # by id of a list
-    lists: Mapping[TicketState, str]
-
-
-class TrelloLink:
-    """The connection to Trello, which the tracker and the doctor use."""
-
-    def __init__(self, config: TrelloSection) -> None:
-        self._config = config
-        self.wire = Wire(
-            Service(
-                "Trello",
-                config.base,
-                config.timeout.total_seconds(),
-                advice=_ADVICE,
-                secrets=(config.key, config.token),
-                refuses_things_by_401=True,
-            )
-        )
-        self._session = _make_session(config)
-
-    def get(self, doing: str, path: str, parse: Callable[[Any], T], **params: str) -> T:
-        return self.wire.ask(doing, partial(self.request, "GET", path, params), parse)
-
-    def who(self) -> str:
-        """Ask who we are."""
-        return self.get("say who we are", "members/me", member_name)
-
-    def board(self) -> Mapping[str, Any]:
-        """Show the board with our membership, where our account may see it."""
-        path = f"boards/{quoted_path(self._config.board)}"
-        return self.get("show the board", path, board_in, fields="name,closed", memberships="me")
-
-    def lists(self) -> list[TrelloList]:
-        """List the board's open lists, from left to right."""
-        return self.get(
-            "list the board's lists",
-            f"boards/{quoted_path(self._config.board)}/lists",
-            lambda answer: [
-                TrelloList(id_in(each), text_in(each, "name"), id_in(each, "idBoard")) for each in rows_in(answer)
-            ],
-            filter="open",
-        )
-
-    def labels(self) -> dict[str, str]:
-        """Return the ids of the board's labels by their names."""
-        return self.get(
-            "list the board's labels",
-            f"boards/{quoted_path(self._config.board)}/labels",
-            lambda answer: {str(each["name"]): id_in(each) for each in rows_in(answer)},  # one of colour alone has none
-            limit=str(_PAGE),
-        )
-
-    def make_label(self, board_id: str, name: str) -> str:
-        """Make a label and return its id; nothing else leans on it yet, so a doubtful end does no harm."""
-        arguments = {"name": name, "color": _COLOUR, "idBoard": board_id}
-        send = partial(self.request, "POST", "labels", arguments)
-        return self.wire.ask(f"make the label {name}", send, partial(made_named, name))
-
-    def make_list(self, board_id: str, name: str) -> str:
-        """Make a list at the right end of the board and return its id."""
-        send = partial(self.request, "POST", "lists", {"name": name, "idBoard": board_id, "pos": "bottom"})
-        return self.wire.ask(f"make the list {name}", send, partial(made_named, name), write=True)
-
-    def request(
-        self, method: str, path: str, arguments: Mapping[str, str] | None = None, *, files: Any = None
-    ) -> requests.Response:
-        """Send one request; arguments stand in its address as Trello describes them, but long text in its body."""
-        inside, body = dict(arguments or {}), {}
-        while len(urlencode(inside)) > _LONGEST_ADDRESS:
-            longest = max(inside, key=lambda name: len(inside[name]))
-            body[longest] = inside.pop(longest)
-        return self._session.request(
-            method,
-            f"{self._config.base}/{path}",
-            params=inside,
-            json=body or None,
-            files=files,
-            timeout=self._config.timeout.total_seconds(),
-            verify=self._session.verify,
-        )
 
 
 class TrelloTracker:
@@ -172,9 +62,7 @@ class TrelloTracker:
         self._clock = clock
         self._link = TrelloLink(config)
         self._files: Remembered[Sequence[CardFile]] = Remembered()  # by id of the card
-        self._known: _Board | None = None
-        self._labels: dict[str, str] | None = None  # ids by name
-        self._lock = threading.RLock()  # a label is made for a board that has to be known
+        self._board = KnownBoard(self._link, config.lists)
 
     def __repr__(self) -> str:
         return f"TrelloTracker(board={self._config.board!r})"
@@ -203,7 +91,7 @@ class TrelloTracker:
 
     def find(self, marker: str) -> Ticket | None:
         """Look through all cards of the board, archived ones too; the oldest open one wins where several carry it."""
-        board, ours = self._board(), whole(marker)
+        board, ours = self._board.ids(), whole(marker)
         cards = sorted((card for card in self._cards() if ours.search(card["desc"])), key=lambda card: str(card["id"]))
         found = [self._ticket(board, card) for card in cards]
         opened = next((each for each in found if each.state is not TicketState.DONE), None)
@@ -212,18 +100,18 @@ class TrelloTracker:
     def is_duplicate(self, key: str) -> bool:
         """Say whether a closed card is attached the one that it repeats."""
         card = self._card(key, "idList,closed")
-        is_done = self._state(self._board(), card) is TicketState.DONE
+        is_done = self._state(self._board.ids(), card) is TicketState.DONE
         return is_done and any(urldefrag(each.url).fragment == _REPEATS for each in self._attachments(key))
 
     def marked(self, family: str) -> Sequence[MarkedTicket]:
         ours = re.compile(rf"(?<![\w-]){re.escape(family)}(?:-\w+)+(?![\w-])")
-        board = self._board()
+        board = self._board.ids()
         cards = sorted(self._cards(), key=lambda card: str(card["id"]))
         found = ((ours.search(card["desc"]), card) for card in cards)
         return [MarkedTicket(marker[0], self._ticket(board, card)) for marker, card in found if marker]
 
     def read(self, key: str) -> Ticket | None:
-        board = self._board()
+        board = self._board.ids()
         send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}", {"fields": _CARD_FIELDS})
         show = partial(self._link.wire.ask, f"show {key}", send, lambda card: self._ticket(board, card_of(key, card)))
         return unless_gone(show, self.confirm_access)
@@ -233,19 +121,18 @@ class TrelloTracker:
 
         Labels whose ids Trello no longer knows are learnt anew, once.
         """
-        board = self._board_now()
+        board = self._board.ids_now()
         try:
             return self._create(board, marker, draft)
         except PermanentError as error:
             if error.status != _BAD_REQUEST or _LABELS not in str(error):
                 raise
-        with self._lock:
-            self._labels = None
+        self._board.forget_labels()
         return self._create(board, marker, draft)
 
-    def _create(self, board: _Board, marker: str, draft: TicketDraft) -> Ticket:
+    def _create(self, board: Board, marker: str, draft: TicketDraft) -> Ticket:
         names = [*draft.labels, *draft.components, *([draft.priority] if draft.priority else [])]
-        labels = [self._label(board, name) for name in dict.fromkeys(names)]
+        labels = [self._board.label(board, name) for name in dict.fromkeys(names)]
         arguments = {
             "idList": board.lists[TicketState.TODO],
             "name": " ".join(draft.title.split()),
@@ -291,7 +178,7 @@ class TrelloTracker:
         return any(text.rstrip().endswith(mark_line(mark)) for text in each_page("Trello", fetch, 0))
 
     def move(self, key: str, state: TicketState) -> None:
-        board = self._board_now()
+        board = self._board.ids_now()
         card = self._card(key, "idList,closed")
         archived = state is TicketState.DONE and self._config.archive
         if self._state(board, card) is state and card["closed"] is archived:
@@ -385,66 +272,15 @@ class TrelloTracker:
             f"list the files of {key}", send, lambda answer: [file_of(each) for each in rows_in(answer)]
         )
 
-    def _board(self) -> _Board:
-        """Learn the lists of the board; raises MissingError where one that config names is not there."""
-        with self._lock:
-            return self._known or self._board_now()
-
-    def _board_now(self) -> _Board:
-        """Learn the lists anew before a card is put into one: Trello puts it into an archived one without a word."""
-        with self._lock:
-            self._known = None  # where they cannot be learnt, the next one asks too
-            self._known = _board_of(self._link.lists(), self._config.lists)
-            return self._known
-
-    def _label(self, board: _Board, name: str) -> str:
-        """Return the id of a label, which is made where the board has none of that name."""
-        with self._lock:
-            if self._labels is None:
-                self._labels = self._link.labels()
-            if name not in self._labels:
-                known, self._labels = self._labels, None  # a failure may have made it: then they are listed anew
-                known[name] = self._link.make_label(board.board_id, name)
-                self._labels = known
-            return self._labels[name]
-
-    def _ticket(self, board: _Board, card: Mapping[str, Any]) -> Ticket:
+    def _ticket(self, board: Board, card: Mapping[str, Any]) -> Ticket:
         name = f"#{id_in(card, 'idShort')}"
         return Ticket(id_in(card), text_in(card, "shortUrl"), self._state(board, card), name)
 
-    def _state(self, board: _Board, card: Mapping[str, Any]) -> TicketState:
+    def _state(self, board: Board, card: Mapping[str, Any]) -> TicketState:
         """Read the state off the list: one of people's own is work in progress, an archived card is done."""
         closed = held_in(card, "closed")
         prove(isinstance(closed, bool), "does not say whether the card is archived")
         return TicketState.DONE if closed else board.states.get(id_in(card, "idList"), TicketState.DOING)
-
-
-def _make_session(config: TrelloSection) -> requests.Session:
-    """Build a session that names its credentials in a header, never in an address."""
-    key, token = config.key.get_secret_value(), config.token.get_secret_value()
-    session = make_session(config.ca_file)
-    session.headers["Authorization"] = f'OAuth oauth_consumer_key="{key}", oauth_token="{token}"'
-    return session
-
-
-def _board_of(found: Sequence[TrelloList], names: ListNames) -> _Board:
-    missing = missing_lists(found, names)
-    if missing:
-        wanted = ", ".join(f"{state} = {name!r}" for state, name in missing)
-        there = ", ".join(repr(each.name) for each in found) or "none"
-        raise MissingError(
-            f"lists: the board has no open list for {wanted}; it has {there}. "
-            "`herald doctor --fix` makes what is missing."
-        )
-    ids = {each.name: each.list_id for each in reversed(found)}  # of two of one name, the first on the board
-    lists = {TicketState(state): ids[name] for state, name in names.model_dump().items()}
-    return _Board(found[0].board_id, {list_id: state for state, list_id in lists.items()}, lists)
-
-
-def missing_lists(found: Sequence[TrelloList], names: ListNames) -> list[tuple[str, str]]:
-    """Return state and name of each list that config names and the board lacks."""
-    there = {each.name for each in found}
-    return [(state, name) for state, name in names.model_dump().items() if name not in there]
 
 
 def _with_marker(text: str, marker: str) -> str:
@@ -454,7 +290,3 @@ def _with_marker(text: str, marker: str) -> str:
 
 def _tag(identity: str) -> str:
     return f"herald-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-
-
-def quoted_path(part: str) -> str:
-    return quote(part, safe="")
