@@ -42,10 +42,12 @@ class FactReader:
             series, result, assessment, runs.recent(tx, series, HISTORY_RUNS), standing, fire.fire_id if fire else None
         )
 
-    def of_past_run(self, tx: Connection, result: RunResult, assessment: Assessment) -> Facts:
+    def of_past_run(self, tx: Connection, result: RunResult, assessment: Assessment, fire: Fire | None) -> Facts:
         series = self.context.series_of(result.run)
         earlier = runs.recent(tx, series, HISTORY_RUNS)
-        return self._facts(series, result, assessment, earlier, self._standing(tx, series))
+        return self._facts(
+            series, result, assessment, earlier, self._standing(tx, series), fire.fire_id if fire else None
+        )
 
     def of_old_run(self, tx: Connection, result: RunResult, assessment: Assessment) -> Facts:
         """Gather what a run is concluded from of which nothing is told, whatever came before it."""

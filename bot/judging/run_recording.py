@@ -87,7 +87,7 @@ class RunRecorder:
                 facts = reader.of_new_run(tx, result, assessment, fire)
                 told = conclude(facts)
             else:
-                facts = reader.of_past_run(tx, result, assessment)
+                facts = reader.of_past_run(tx, result, assessment, fire)
                 is_newest = age is Age.NEWEST_OF_PAST
                 told = conclude_past(facts, reader.past(tx, facts.series, is_newest=is_newest, is_late=is_late))
             _write(tx, told, fire)
@@ -147,7 +147,7 @@ class RunRecorder:
         )
         owed = [(effect, view_of(effect, on)) for effect in told.effects]
         outbox.owe(tx, self.context.name, owed, facts.now, asked_before=asked_before)
-        if told.silence is not None:
+        if told.silence is not None and facts.places.wiki is not None:
             self._owe_sections(tx, facts, told, told.silence)
 
     def _owe_sections(self, tx: Connection, facts: Facts, told: Told, silence: Step) -> None:

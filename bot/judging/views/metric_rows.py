@@ -48,7 +48,7 @@ def row_of(on: Occasion, finding: Finding) -> MetricRow:
 def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> MetricRow:
     """Write a finding in finished strings."""
     scale = finding.baseline if finding.baseline is not None else finding.value
-    value, level = show(finding.value, section, scale), show(finding.level, section, scale)
+    value, level = shown_value(finding.value, section, scale), shown_value(finding.level, section, scale)
     is_mean = finding.n_since > 1 and level != value
     detectable = "" if finding.detectable is None else formats.number(finding.detectable, scale=scale)
     interval = ""
@@ -62,12 +62,12 @@ def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> Metr
         outcome=finding.outcome,
         reason=finding.reason,
         value=value,
-        baseline=show(finding.baseline, section, scale),
+        baseline=shown_value(finding.baseline, section, scale),
         change="" if finding.change is None else formats.number(finding.change, scale=scale, signed=True),
         relative="" if finding.relative is None else formats.percent(finding.relative, locale, signed=True),
         interval=interval,
         spread=_relative_spread(finding, locale),
-        detectable="" if formats.is_nothing(detectable) else show(finding.detectable, section, scale),
+        detectable="" if formats.is_nothing(detectable) else shown_value(finding.detectable, section, scale),
         part="" if finding.part is None else f"{finding.part.column} = {finding.part.value}",
         share_of_loss="" if finding.share_of_loss is None else formats.percent(finding.share_of_loss, locale),
         examples=f"{finding.n_examples:,}" if finding.part is not None else "",
@@ -127,7 +127,9 @@ def peer_rows(on: Occasion) -> tuple[PeerRow, ...]:
     found = {method for method, metric in pairs if metric in on.config.metrics} - INTERVAL_ENDS
 
     def row(name: str, prefix: str) -> PeerRow:
-        shown = tuple(show(metrics.get(f"{prefix}{metric}"), section) for metric, section in on.config.metrics.items())
+        shown = tuple(
+            shown_value(metrics.get(f"{prefix}{metric}"), section) for metric, section in on.config.metrics.items()
+        )
         return PeerRow(name, shown)
 
     rows = [row(name.replace("_", " "), f"{name}/") for name in sorted(found)]
@@ -141,7 +143,7 @@ def _relative_spread(finding: Finding, locale: Locale) -> str:
     return "" if formats.is_nothing(share) else share
 
 
-def show(value: float | None, section: MetricSection, scale: float | None = None) -> str:
+def shown_value(value: float | None, section: MetricSection, scale: float | None = None) -> str:
     return "" if value is None else formats.number(value, section.unit, scale=scale)
 
 

@@ -11,7 +11,7 @@ from bot.judging.titles import page_title, year_of
 from bot.judging.views.chart import chart_view
 from bot.judging.views.differences import commit, facts, params
 from bot.judging.views.incident import labels, links, listed_marker, marker
-from bot.judging.views.metric_rows import metric_rows, peer_rows, plain_name, show, slice_rows
+from bot.judging.views.metric_rows import metric_rows, peer_rows, plain_name, shown_value, slice_rows
 from bot.judging.views.occasion import Occasion
 from bot.judging.views.run import release, run_view
 from bot.judging.views.verdict import last_word, verdict_view
@@ -65,7 +65,7 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
         HistoryRow(
             run=run_view(on, judged.run),
             outcome=judged.outcome,
-            values=tuple(show(judged.run.metrics.get(name), section) for name, section in policies.items()),
+            values=tuple(shown_value(judged.run.metrics.get(name), section) for name, section in policies.items()),
             page_title=judged.page_title or "",
         )
         for judged in reversed(on.history[-_HISTORY_RUNS:])
