@@ -212,10 +212,10 @@ def load_for_work(config: Config) -> None:
     """
     import scipy.special  # noqa: F401  the judge's
 
-    from bot.services.mlflow import run_store
+    from bot.services.mlflow import importing
 
-    run_store.load(config.mlflow.tracking_uri)
-    run_store.load_for_artifacts()
+    importing.load(config.mlflow.tracking_uri)
+    importing.load_for_artifacts()
     load_for_delivery()
 
 

@@ -25,7 +25,8 @@ from bot.services import transport
 from bot.services.healthchecks.config import DeadManSection
 from bot.services.healthchecks.dead_man import HttpDeadMan
 from bot.services.mlflow.config import MlflowSection
-from bot.services.mlflow.run_store import MlflowRunStore, load
+from bot.services.mlflow.importing import load
+from bot.services.mlflow.run_store import MlflowRunStore
 from tests.contract.acts import READS, WRITES, Act, jira, trello
 from tests.contract.breakable import Breakable, breakable
 from tests.contract.slow_servers import (

@@ -1,0 +1,124 @@
+"""The connection to an MLflow: one client that only reads, one that writes, and what goes wrong in our words."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bot.errors import RunStoreError, in_short
+from bot.runtime.deadline import ending_at
+from bot.services.mlflow.config import MlflowSection
+from bot.services.mlflow.importing import load
+from bot.services.mlflow.opening import Opening, look, unfilled
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+_BAD_TERMS = "INVALID_PARAMETER_VALUE"
+_TIME_FOR_ALL = 900.0  # seconds, of what one question takes in requests: redirects, pages, files
+_WHO = "it asks who we are: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+_NOT_MLFLOW = "what answers there is not MLflow: is the address right, or a login page before it?"
+_HINTS = {
+    "UNAUTHENTICATED": _WHO,
+    "error code 401": _WHO,
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is of an authority that is not known here: name the authority's PEM "
+    "file in MLFLOW_TRACKING_SERVER_CERT_PATH",
+    "Max retries exceeded": "nothing answers there: is it running, and is the address right?",
+    "unsupported startup parameter": "a PgBouncer stands before it: let it have ignore_startup_parameters = options",
+    "valid JSON format": _NOT_MLFLOW,
+}
+_TORN = re.compile(
+    r"no such (?:table|column): [\w.]+|relation \S+ does not exist|column \S+ does not exist"
+    r"|Table '\S+' doesn't exist|Unknown column '\S+'"
+)
+_STRANGER = re.compile(r"error code 404\b.*?Response body: '\s*<", re.DOTALL)  # a page, where MLflow says what it lacks
+_OPENING = threading.Lock()
+
+
+class MlflowConnection:
+    """An MLflow tracking server or database; nothing is asked before it is needed."""
+
+    def __init__(self, config: MlflowSection) -> None:
+        self._config = config
+        self._opening: Opening | None = None
+        self._reader_once: MlflowClient | None = None
+        self._writer_once: MlflowClient | None = None
+
+    def opened(self) -> Opening:
+        """Look at the address once, before anything is read there."""
+        if self._opening is None:
+            address = self._config.tracking_uri
+            load(address)
+            with _OPENING:
+                self._opening = self._opening or look(address, without_password(address))
+        return self._opening
+
+    @property
+    def reader(self) -> MlflowClient:
+        """Return what everything is read through; where the store is a database, it cannot write."""
+        if self._reader_once is None:
+            reading = self.opened().reading
+            with _OPENING, unfilled(reading):  # MLflow keeps an engine an address; two threads would make two of it
+                from mlflow.tracking import MlflowClient
+
+                self._reader_once = self._reader_once or MlflowClient(tracking_uri=reading)
+        return self._reader_once
+
+    @property
+    def writer(self) -> MlflowClient:
+        """Return what the few things are written through that jobs need: a tag, an end, a log."""
+        if self._writer_once is None:
+            self.opened()
+            with _OPENING, unfilled(self._config.tracking_uri):
+                from mlflow.tracking import MlflowClient
+
+                self._writer_once = self._writer_once or MlflowClient(tracking_uri=self._config.tracking_uri)
+        return self._writer_once
+
+    @contextmanager
+    def translated(self, terms: str = "") -> Iterator[None]:
+        """Turn whatever MLflow and the storage below it raise into our error, in one sentence.
+
+        *terms* is the part of a search that is not ours: where MLflow cannot read it, the sentence says so.
+        """
+        load(self._config.tracking_uri)
+        import requests
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            with ending_at(time.monotonic() + _TIME_FOR_ALL):
+                yield
+        except RunStoreError:
+            raise
+        except Exception as error:  # of an answer that is not MLflow's, its client makes whatever it happens to
+            shown = in_short(error)
+            if isinstance(error, ModuleNotFoundError):
+                shown = f"it needs {error.name}, which is not installed beside Herald; or name a server (http)"
+            elif not isinstance(error, MlflowException | SQLAlchemyError | requests.RequestException | OSError):
+                shown = f"what answers there is not MLflow, or answers oddly: {shown}"
+            if terms and getattr(error, "error_code", "") == _BAD_TERMS:
+                raise RunStoreError(f"watch.filter: {terms!r} is not a filter that MLflow reads: {shown}") from error
+            hint = _hint_for(str(error))
+            raise RunStoreError(
+                f"mlflow.tracking_uri: {without_password(self._config.tracking_uri)} cannot be used: {hint or shown}",
+                advises=bool(hint),
+            ) from error
+
+
+def _hint_for(said: str) -> str:
+    """Say what to do about what MLflow's client, or a database below it, has said; nothing where that is not known."""
+    if (torn := _TORN.search(said)) is not None:
+        return f"its database is damaged ({torn[0]}), though its version is right: ask its owner to restore it"
+    if _STRANGER.search(said) is not None:
+        return _NOT_MLFLOW
+    return next((words for sign, words in _HINTS.items() if sign in said), "")
+
+
+def without_password(address: str) -> str:
+    head, at, host = address.rpartition("@")
+    return f"{head.partition('://')[0]}://…@{host}" if at and "://" in head else address
