@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bot.domain.policy import LARGEST
-from bot.domain.runs import ExampleTable, Floats, Strings, Trouble
+from bot.domain.runs import ExampleTable, Trouble
 from bot.errors import in_short
+from bot.services.mlflow.columns import LONGEST_CELL, Column, TooLongError, is_number, is_text, named, plain_type
 from bot.services.mlflow.unreadable import UnreadableError
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ _MOST_UNPACKED = 256_000_000  # bytes of the columns that are read
 _MOST_FOOTER = 16_000_000
 _MOST_FIELDS = 100_000  # of any list in the footer: columns, row groups
 _MOST_COLUMNS = 200  # that are read
-_LONGEST_CELL = 200  # characters
 _MOST_VALUES = 500  # that one slice column may hold
 _MOST_COMPARED = 50_000_000  # rows times values of a slice column: each value is looked for in every row
 _ROWS_AT_ONCE = 32_768
@@ -53,7 +53,7 @@ def read_table(path: Path, wanted: Columns | None) -> tuple[ExampleTable, tuple[
     while True:
         try:
             table, left_out = _read(path, wanted, too_long)
-        except _TooLongError as error:
+        except TooLongError as error:
             if error.column == _ID or error.column in too_long:
                 raise UnreadableError(Trouble.TOO_LARGE, str(error)) from None
             too_long.append(error.column)
@@ -62,15 +62,7 @@ def read_table(path: Path, wanted: Columns | None) -> tuple[ExampleTable, tuple[
         except Exception as error:  # whatever the library makes of bytes that anybody may have written
             raise UnreadableError(Trouble.BROKEN, in_short(error)) from error
         else:
-            return table, (*left_out, *(f"{name}: texts of more than {_LONGEST_CELL} characters" for name in too_long))
-
-
-class _TooLongError(ValueError):
-    """A text that is longer than any is read."""
-
-    def __init__(self, column: str) -> None:
-        super().__init__(f"{column!r} holds texts of more than {_LONGEST_CELL} characters")
-        self.column = column
+            return table, (*left_out, *(f"{name}: texts of more than {LONGEST_CELL} characters" for name in too_long))
 
 
 def _read(path: Path, wanted: Columns | None, without: Sequence[str]) -> tuple[ExampleTable, tuple[str, ...]]:
@@ -80,7 +72,7 @@ def _read(path: Path, wanted: Columns | None, without: Sequence[str]) -> tuple[E
         _check_rows(metadata.num_rows)
         chosen, left_out = _choose(file.schema_arrow, wanted, without)
         chained = _check_unpacked(metadata, chosen)
-    columns = {name: _Column(name) for name in chosen.names}
+    columns = {name: Column(name) for name in chosen.names}
     rows, at_once = 0, max(1, min(_ROWS_AT_ONCE, _MOST_CHAINED // max(chained.values(), default=1)))
     # As dictionaries, texts take no more than what they are packed as: a long one may stand in every row.
     as_dictionary = [name for name in (_ID, *chosen.texts) if name not in chained]
@@ -145,8 +137,8 @@ def _choose(schema: pa.Schema, wanted: Columns | None, without: Sequence[str]) -
     weighs = schema.get_all_field_indices(_WEIGHT)
     if len(weighs) > 1:
         raise UnreadableError(Trouble.BROKEN, f"it has more than one column {_WEIGHT!r}")
-    if weighs and not _is_number(kind := schema.field(weighs[0]).type):
-        raise UnreadableError(Trouble.BROKEN, f"{_WEIGHT!r} holds {_named(kind)}, not numbers")
+    if weighs and not is_number(kind := schema.field(weighs[0]).type):
+        raise UnreadableError(Trouble.BROKEN, f"{_WEIGHT!r} holds {named(kind)}, not numbers")
     numbers, texts, left_out = [_WEIGHT] if weighs else [], [], []
     for name in dict.fromkeys(schema.names):
         if name in (_ID, _WEIGHT, *without) or not (wanted is None or name in wanted.metrics | wanted.slices):
@@ -154,54 +146,25 @@ def _choose(schema: pa.Schema, wanted: Columns | None, without: Sequence[str]) -
         kind, times = schema.field(schema.get_all_field_indices(name)[0]).type, len(schema.get_all_field_indices(name))
         if times > 1:
             left_out.append(f"{name} is there {times} times")
-        elif _is_number(kind) and (wanted is None or name in wanted.metrics):
+        elif is_number(kind) and (wanted is None or name in wanted.metrics):
             numbers.append(name)
-        elif _is_text(kind) and (wanted is None or name in wanted.slices):
+        elif is_text(kind) and (wanted is None or name in wanted.slices):
             texts.append(name)
         elif wanted is not None:
-            left_out.append(f"{name} holds {_named(kind)}, not {'numbers' if name in wanted.metrics else 'text'}")
+            left_out.append(f"{name} holds {named(kind)}, not {'numbers' if name in wanted.metrics else 'text'}")
     if len(numbers) + len(texts) > _MOST_COLUMNS:
         raise UnreadableError(Trouble.TOO_LARGE, f"{len(numbers) + len(texts):,} columns; at most {_MOST_COLUMNS}")
     return _Chosen(tuple(numbers), tuple(texts)), left_out
 
 
-def _named(kind: pa.DataType) -> str:
-    words = str(kind)
-    return words if len(words) <= 40 else f"{words[:40]}…"  # noqa: PLR2004 - of a nested type, enough to know it by
-
-
-def _plain_type(kind: pa.DataType) -> pa.DataType:
-    import pyarrow as pa
-
-    if isinstance(kind, pa.BaseExtensionType):
-        return _plain_type(kind.storage_type)
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    plain = _plain_type(kind)
-    known = (pa.types.is_floating, pa.types.is_integer, pa.types.is_boolean, pa.types.is_decimal)
-    return any(is_of(plain) for is_of in known)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    plain = _plain_type(kind)
-    known = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    return any(is_of(plain) for is_of in known)
-
-
 def _check_id(kind: pa.DataType) -> None:
     import pyarrow as pa
 
-    plain = _plain_type(kind)
-    if pa.types.is_fixed_size_binary(plain) and plain.byte_width > _LONGEST_CELL:
-        raise _TooLongError(_ID)
+    plain = plain_type(kind)
+    if pa.types.is_fixed_size_binary(plain) and plain.byte_width > LONGEST_CELL:
+        raise TooLongError(_ID)
     if pa.types.is_nested(plain) or pa.types.is_null(plain) or pa.types.is_run_end_encoded(kind):
-        raise UnreadableError(Trouble.BROKEN, f"{_ID!r} holds {_named(kind)}, not text")
+        raise UnreadableError(Trouble.BROKEN, f"{_ID!r} holds {named(kind)}, not text")
 
 
 def _check_unpacked(metadata: pq.FileMetaData, chosen: _Chosen) -> dict[str, int]:
@@ -231,104 +194,14 @@ def _column_of(path: str, names: Sequence[str]) -> str | None:
     return path if path in names else top if top in names else None
 
 
-@dataclass(slots=True)
-class _Column:
-    """One column as it is read, part by part."""
-
-    name: str
-    parts: list[Any] = field(default_factory=list)
-    width: int = 0  # bytes that a row takes once all parts have the same type
-    broken: str = ""  # why it can no longer be used
-
-    def add(self, values: pa.Array, *, as_text: bool) -> None:
-        import pyarrow as pa
-
-        if self.broken:
-            return
-        try:
-            part = _texts(values, self.name) if as_text else _floats(values)
-        except _TooLongError:
-            raise
-        except (ValueError, TypeError, ArithmeticError, pa.ArrowException) as error:
-            self.parts, self.width, self.broken = [], 0, in_short(error)
-        else:
-            self.parts.append(part)
-            self.width = max(self.width, part.dtype.itemsize)
-
-    def whole(self) -> Any:
-        whole = np.concatenate(self.parts)
-        self.parts = []
-        return whole
-
-
-def _check_memory(columns: Iterable[_Column], rows: int) -> None:
+def _check_memory(columns: Iterable[Column], rows: int) -> None:
     needed = sum(column.width for column in columns) * rows
     if needed > MOST_MEMORY:
         raise UnreadableError(Trouble.TOO_LARGE, f"{needed:,} bytes of memory; it may take {MOST_MEMORY:,}")
 
 
-def _floats(values: pa.Array) -> Floats:
-    import pyarrow as pa
-
-    return np.asarray(_decoded(values).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
-
-
-def _texts(values: pa.Array, name: str) -> Strings:
-    """Return text as it is, and of anything else what tells its values apart; empty where there is none."""
-    import pyarrow as pa
-
-    plain = _decoded(values, name)
-    kind = plain.type
-    if pa.types.is_floating(kind):
-        return _ids_of_floats(plain.cast(pa.float64()).to_numpy(zero_copy_only=False))
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
-        plain = pa.array([_readable(each) for each in plain.to_pylist()], pa.string())
-    elif pa.types.is_fixed_size_binary(kind):
-        plain = pa.array([None if each is None else each.hex() for each in plain.to_pylist()], pa.string())
-    elif not pa.types.is_string(kind):
-        plain = plain.cast(pa.large_string())
-    return np.asarray(plain.fill_null("").to_numpy(zero_copy_only=False).astype(str))
-
-
-def _decoded(values: pa.Array, name: str = "") -> pa.Array:
-    """Return the values themselves; what is text by *name* only where none is too long."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if isinstance(values, pa.ExtensionArray):
-        return _decoded(values.storage, name)
-    if pa.types.is_dictionary(values.type):
-        _decoded(values.dictionary, name)
-        return _decoded(values.dictionary_decode())
-    kind = values.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        longest = pc.max(pc.utf8_length(values)).as_py() or 0
-    elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        longest = pc.max(pc.binary_length(values)).as_py() or 0
-    else:
-        longest = kind.byte_width if pa.types.is_fixed_size_binary(kind) else 0
-    if name and longest > _LONGEST_CELL:
-        raise _TooLongError(name)
-    return values
-
-
-def _readable(value: bytes | None) -> str | None:
-    if value is None:
-        return None
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.hex()
-
-
-def _ids_of_floats(values: Floats) -> Strings:
-    """Write whole numbers as such: a column of them becomes one of floats where one is missing."""
-    texts = [("" if not np.isfinite(v) else str(int(v)) if v.is_integer() else repr(v)) for v in values.tolist()]
-    return np.array(texts, dtype=np.str_)
-
-
 def _put_together(
-    columns: dict[str, _Column], chosen: _Chosen, left_out: list[str]
+    columns: dict[str, Column], chosen: _Chosen, left_out: list[str]
 ) -> tuple[ExampleTable, tuple[str, ...]]:
     for name in (_ID, _WEIGHT):
         if name in columns and columns[name].broken:
