@@ -223,11 +223,8 @@ def load_for_delivery() -> None:
     """Import everything that deliveries import where they use it."""
     import netrc  # noqa: F401  requests' own
 
-    from bot.services import block_kit
-
     charts.load()
     renderer.load()
-    block_kit.load()
 
 
 def make_services(config: Config) -> Services:

@@ -27,7 +27,7 @@ class TextForm:
     """How a service reads what is written for it."""
 
     name: str  # of the service, as people know it
-    dialect: str  # its markup: see `bot.render.dialects`
+    dialect: str  # its markup, `wiki` or `mrkdwn`: see `bot.render.dialects`
     folder: str  # of its templates
     limit: int  # of one text, in UTF-16 units, as the services count
     paragraph_limit: int | None = None  # of one paragraph of a message

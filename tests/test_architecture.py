@@ -151,6 +151,27 @@ def test_what_they_share_imports_none_of_them(package):
     assert offences([m for m in within(package) if not is_within(m, *folders)], folders) == []
 
 
+CHOSEN = tuple(f"bot.services.{name}" for name in ("jira", "trello", "confluence", "slack", "webhook"))
+
+
+def test_a_service_of_a_port_is_known_only_where_it_is_chosen():
+    knowing = {m for m in within("bot") if not is_within(m, "bot.services") and offences([m], CHOSEN)}
+    assert knowing == {"bot.config.services", "bot.connections"}
+
+
+def test_no_room_tells_services_apart_by_their_names():
+    names = {name.rpartition(".")[2] for name in CHOSEN}
+    free = ("bot.services", "bot.config", "bot.sandbox", "bot.demo", "bot.cli", "bot.render.dialects")  # init, macros
+    told = {
+        f"{module}: {node.value!r}"
+        for module in within("bot")
+        if not is_within(module, *free)
+        for node in ast.walk(ast.parse(modules()[module].read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in names
+    }
+    assert told == set()
+
+
 def test_bot_never_imports_the_trainer_nor_what_it_trains_with():
     assert offences(within("bot"), ("torch", "transformers", "trainer", "sklearn", "faiss")) == []
 

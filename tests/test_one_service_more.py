@@ -66,7 +66,7 @@ CHAT = Addition(
                 file: str
                 password: SecretStr
                 locales: dict[str, Locale] = {}
-                text_form: ClassVar[TextForm] = TextForm("Toy", dialect="trello", folder="toy", limit=5_000)
+                text_form: ClassVar[TextForm] = TextForm("Toy", dialect="markdown", folder="toy", limit=5_000)
                 capabilities: ClassVar[ChatCapabilities] = ChatCapabilities()
         """,
         "bot/services/toy/chat.py": """
@@ -126,7 +126,7 @@ TRACKER = Addition(
                 kind: Literal["toy"] = "toy"
                 file: str
                 password: SecretStr
-                text_form: ClassVar[TextForm] = TextForm("Toy", dialect="trello", folder="toy", limit=5_000)
+                text_form: ClassVar[TextForm] = TextForm("Toy", dialect="markdown", folder="toy", limit=5_000)
                 lists_tickets: ClassVar[bool] = False
                 own_fields: ClassVar[frozenset[str]] = frozenset({"size"})
         """,

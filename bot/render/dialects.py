@@ -197,7 +197,7 @@ def _plain_link(text: object, _address: str) -> Markup:
 
 
 JIRA = Dialect(
-    "jira",
+    "wiki",
     "wiki",
     escape.to_jira,
     escape.to_jira_block,
@@ -213,7 +213,7 @@ JIRA = Dialect(
     },
 )
 STORAGE = Dialect(
-    "confluence",
+    "storage",
     "storage",
     escape.to_storage,
     _storage_block,
@@ -231,14 +231,14 @@ STORAGE = Dialect(
     },
 )
 SLACK = Dialect(
-    "slack",
+    "mrkdwn",
     "mrkdwn",
     escape.to_slack,
     escape.to_slack_block,
     {"link": _slack_link, "code": _slack_code, "strong": _slack_strong},
 )
 MARKDOWN = Dialect(
-    "trello",
+    "markdown",
     "md",
     escape.to_markdown,
     escape.to_markdown_block,

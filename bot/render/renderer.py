@@ -95,19 +95,19 @@ class _Form:
 # Confluence takes 5 MB; what trackers and chats take, each of them says itself.
 _TITLE = _Form("plain", "ticket_title.txt.j2", TICKET_TITLE_CHARS, ((120, 1), (60, 1), (40, 1)))
 _PAGE_ROOMS = ((4000, 1000), (1000, 100), (200, 40), (60, 15))
-_RUN_PAGE = _Form("confluence", "confluence/run.storage.j2", 2_000_000, _PAGE_ROOMS)
-_ARCHIVE_PAGE = _Form("confluence", "confluence/archive.storage.j2", 2_000_000)
-_PIPELINE_SECTION = _Form("confluence", "confluence/pipeline.storage.j2", 2_000_000)
+_RUN_PAGE = _Form("storage", "confluence/run.storage.j2", 2_000_000, _PAGE_ROOMS)
+_ARCHIVE_PAGE = _Form("storage", "confluence/archive.storage.j2", 2_000_000)
+_PIPELINE_SECTION = _Form("storage", "confluence/pipeline.storage.j2", 2_000_000)
 _MESSAGE_ROOMS = ((200, 8), (80, 4), (40, 2))
 _DIGEST_ROOMS = ((200, 20), (80, 20), (40, 20))
-_DIGEST_PAGE = _Form("confluence", "digest/page.storage.j2", 2_000_000)
+_DIGEST_PAGE = _Form("storage", "digest/page.storage.j2", 2_000_000)
 _DIGEST_TEXT = _Form("plain", "digest/digest.txt.j2", 100_000)
 _SERIES = _Form("plain", "judge/series.txt.j2", 10_000)
 _STRETCHES = _Form("plain", "judge/stretches.txt.j2", 10_000)
 _PAIRS = _Form("plain", "judge/pairs.txt.j2", 10_000)
 _WHOLE_ROOMS = ((200_000, 10_000), (10_000, 1_000), (200, 1_000))
-_WHOLE_TICKET = _Form("trello", "trello/ticket.md.j2", 2_000_000, _WHOLE_ROOMS)
-_WHOLE_COMMENT = _Form("trello", "trello/comment.md.j2", 2_000_000, _WHOLE_ROOMS)
+_WHOLE_TICKET = _Form("markdown", "trello/ticket.md.j2", 2_000_000, _WHOLE_ROOMS)
+_WHOLE_COMMENT = _Form("markdown", "trello/comment.md.j2", 2_000_000, _WHOLE_ROOMS)
 _TICKET_FIELDS = ("priority", "assignee", "components", "labels")  # for which we have words
 _UNSET_VALUE, _UNSET_WORDS, _UNSET_ALL = 60, 200, 600  # characters; the services take some more than a ticket's limit
 
@@ -268,7 +268,7 @@ class Renderer:
     def _cut(self, form: _Form, maker: Maker, text: str) -> str:
         from bot.render import dialects
 
-        if form.dialect == "confluence":
+        if form.dialect == "storage":
             raise TemplateError(
                 f"{form.template}: puts out {_units(text):,} characters, and a page takes {form.limit:,}"
             )
@@ -354,7 +354,7 @@ def _units(text: str) -> int:
 def _tidy(form: _Form, text: str) -> str:
     """Drop the blank lines and ends of lines that template logic leaves, and mend the rows of Jira's tables."""
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip(" \t") for line in text.strip(" \t\n").split("\n")))
-    if form.dialect != "jira":
+    if form.dialect != "wiki":
         return text
     prose = re.split(r"(^\{noformat\}$.*?^\{noformat\}$)", text, flags=re.DOTALL | re.MULTILINE)
     prose[::2] = [
@@ -386,7 +386,7 @@ def _cut_lines(text: str, limit: int, note: str) -> str:
 
 def _checked(form: _Form, text: str) -> str:
     """Return the text if its service would take it."""
-    if form.dialect == "confluence":
+    if form.dialect == "storage":
         _check_storage(text, form.template)
     if not text or (form.is_message and not MessageDocument.read(text).headline):
         raise TemplateError(f"{form.template}: puts out nothing")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from slack_sdk.models.blocks import Block, ContextBlock, DividerBlock, MarkdownTextObject, SectionBlock
 
 from bot.domain.message import MessageDocument, Paragraph, Part
 from bot.domain.views import Tone
-
-if TYPE_CHECKING:
-    from slack_sdk.models.blocks import Block
 
 _ELLIPSIS = "…"
 _MOST_BLOCKS = 50
@@ -28,11 +27,6 @@ class Message:
     attachments: tuple[dict[str, Any], ...]
     color: str | None
     plain: str  # all but the headline
-
-
-def load() -> None:
-    """Import what laying out needs, before threads do."""
-    import slack_sdk.models.blocks  # noqa: F401
 
 
 def build_message(document: MessageDocument) -> Message:
@@ -67,8 +61,6 @@ def _blocks(paragraphs: Sequence[Paragraph]) -> tuple[dict[str, Any], ...]:
 
 
 def _block(paragraph: Paragraph) -> Block:
-    from slack_sdk.models.blocks import ContextBlock, DividerBlock, MarkdownTextObject, SectionBlock
-
     match paragraph.part:
         case Part.DIVIDER:
             return DividerBlock()

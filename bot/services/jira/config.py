@@ -22,7 +22,7 @@ class JiraSection(ServiceSection):
     search_lag: Duration = timedelta(seconds=30)
 
     # Jira takes 32,767 characters and counts what its own conversion adds.
-    text_form: ClassVar[TextForm] = TextForm("Jira", dialect="jira", folder="jira", limit=28_000)
+    text_form: ClassVar[TextForm] = TextForm("Jira", dialect="wiki", folder="jira", limit=28_000)
     lists_tickets: ClassVar[bool] = True  # a page can list its tickets by their labels
 
     @property

@@ -13,7 +13,7 @@ from bot.ports import Attachment, ChatCapabilities, MarkedMessage, Posted, Promi
 from bot.services.memory.faults import Faults
 
 _NOT_FOUND = 404
-_TEXT_FORM = TextForm("Slack", dialect="slack", folder="slack", limit=10_000, paragraph_limit=2_900)
+_TEXT_FORM = TextForm("Slack", dialect="mrkdwn", folder="slack", limit=10_000, paragraph_limit=2_900)
 _CAPABILITIES = ChatCapabilities(edits=True, threads=True, charts=True)
 
 

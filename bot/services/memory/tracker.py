@@ -21,7 +21,7 @@ from bot.ports import (
 from bot.services.memory.faults import Faults
 
 _NOT_FOUND = 404
-_TEXT_FORM = TextForm("Jira", dialect="jira", folder="jira", limit=28_000)
+_TEXT_FORM = TextForm("Jira", dialect="wiki", folder="jira", limit=28_000)
 
 
 @dataclass(slots=True)

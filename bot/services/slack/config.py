@@ -20,7 +20,7 @@ class SlackSection(ServiceSection):
 
     # A message is refused somewhere above 13,000 characters, a section above 3,000.
     text_form: ClassVar[TextForm] = TextForm(
-        "Slack", dialect="slack", folder="slack", limit=10_000, paragraph_limit=2_900
+        "Slack", dialect="mrkdwn", folder="slack", limit=10_000, paragraph_limit=2_900
     )
 
     @property

@@ -37,7 +37,7 @@ class TrelloSection(ServiceSection):
     search_lag: Duration = timedelta(seconds=5)  # cards are listed, not searched for: no index has to catch up
 
     text_form: ClassVar[TextForm] = TextForm(
-        "Trello", dialect="trello", folder="trello", limit=15_000
+        "Trello", dialect="markdown", folder="trello", limit=15_000
     )  # it takes 16,384 characters
     lists_tickets: ClassVar[bool] = False  # Confluence shows no list of cards
     own_fields: ClassVar[frozenset[str]] = frozenset()

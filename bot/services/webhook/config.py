@@ -20,6 +20,6 @@ class WebhookSection(Section):
     ca_file: str | None = None
 
     text_form: ClassVar[TextForm] = TextForm(
-        "webhook", dialect="slack", folder="slack", limit=10_000, paragraph_limit=2_900
+        "webhook", dialect="mrkdwn", folder="slack", limit=10_000, paragraph_limit=2_900
     )  # as Slack's own
     capabilities: ClassVar[ChatCapabilities] = ChatCapabilities()
