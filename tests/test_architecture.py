@@ -189,7 +189,6 @@ def test_the_trainer_never_imports_bot():
         ("bm25s", "trainer", {"trainer.models.bm25"}),
         ("faiss", "trainer", {"trainer.models.hybrid_search"}),
         ("rapidfuzz", "trainer", {"trainer.data.spelling"}),
-        ("ir_measures", "trainer", {"trainer.measures.ranked_lists"}),
         ("peft", "trainer", {"trainer.models.cross_encoder"}),
         ("mlflow", "bot", {"bot.services.mlflow"}),
         ("jira", "bot", {"bot.services.jira"}),

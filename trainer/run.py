@@ -2,7 +2,7 @@
 
 import json
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,15 +19,15 @@ from trainer.errors import Stopped, TrackingError
 from trainer.jobs.schema import AnyJob, Job, flatten
 from trainer.measures.bootstrap import Intervals, measure_intervals
 from trainer.measures.per_example import aggregate_slices
+from trainer.measures.slices import choose_slices
 from trainer.results.result_files import Result, write_intervals, write_per_example, write_result
-from trainer.results.summary import summary
+from trainer.results.summary import plural, summary
 from trainer.stopping import unstoppable
-from trainer.tracking.mlflow import Recorder, fetch_registered, start_run
+from trainer.tracking.mlflow import UNDEFINED_TAG, Recorder, fetch_registered, start_run
 from trainer.tracking.progress import say, show_progress
 from trainer.tracking.tensorboard import Events, check_installed, writing_events
 
 if TYPE_CHECKING:
-    from trainer.measures.bootstrap import Interval
     from trainer.task import Command, OnStep, Outcome, StepReport, Task
 
 RESULT = "result.json"
@@ -48,7 +48,7 @@ class Finished:
     result: Result
     compared: Mapping[str, Mapping[str, float]]
     name: str  # of the scored model among `compared`
-    intervals: Mapping[str, "Interval"]
+    intervals: Intervals
 
 
 def run_job(job: AnyJob, command: "Command") -> Finished:
@@ -146,11 +146,15 @@ def _carry_out(
         else:
             ready = task.take_saved()
         outcome = ready.score()
-        intervals = measure_intervals(outcome.table, outcome.intervals, outcome.sliced)
-        metrics = _all_metrics(outcome, intervals)
+        shown = choose_slices(outcome.table, job.slices.smallest, job.slices.most)
+        intervals = measure_intervals(outcome.table, shown.values, outcome.intervals, outcome.sliced)
+        metrics = _all_metrics(outcome, intervals, shown.values)
         events.add(metrics, 0)
     recorder.log_metrics(metrics)
-    _write_artifacts(job, command, task, outcome, intervals, folder)
+    if outcome.undefined:
+        recorder.set_tag(UNDEFINED_TAG, ",".join(sorted(outcome.undefined)))
+    story = {**task.story(command), **_tell(outcome, intervals), **shown.story()}
+    _write_artifacts(job, task, outcome, intervals, story, folder)
     recorder.log_artifact(folder)
     if command == "fit" and job.tracking.registered is not None:
         version = recorder.register(job.tracking.registered, MODEL)
@@ -163,10 +167,13 @@ def _carry_out(
         metrics=outcome.metrics,
         baselines={name: values for name, values in outcome.compared.items() if name != outcome.name},
         intervals={name: [one.low, one.high] for name, one in intervals.whole.items()},
+        cluster=intervals.unit,
+        clusters=intervals.clusters,
+        undefined=outcome.undefined,
         paths=_paths(job, command),
     )
     write_result(result, folder / RESULT)
-    return Finished(result, outcome.compared, outcome.name, intervals.whole)
+    return Finished(result, outcome.compared, outcome.name, intervals)
 
 
 @contextmanager
@@ -197,14 +204,21 @@ def _params(job: Job, task: "Task") -> dict[str, str | int | float | bool]:
     return {**settings, **task.facts(), "data.hash": task.card.hash, **job.tracking.params}
 
 
-def _all_metrics(outcome: "Outcome", intervals: Intervals) -> dict[str, float]:
+def _tell(outcome: "Outcome", intervals: Intervals) -> dict[str, str]:
+    """Say what the intervals draw, and what could not be measured and why."""
+    undefined = "; ".join(f"{name}: {why}" for name, why in outcome.undefined.items())
+    drawn = f"95 %, from {intervals.clusters} {plural(intervals.unit)}, each drawn whole"
+    return {"intervals": drawn, **outcome.notes, **({"not defined": undefined} if undefined else {})}
+
+
+def _all_metrics(outcome: "Outcome", intervals: Intervals, shown: Mapping[str, Sequence[str]]) -> dict[str, float]:
     metrics = dict(outcome.metrics)
     for name, interval in intervals.whole.items():
         metrics |= {f"low/{name}": interval.low, f"high/{name}": interval.high}
     for scorer, values in outcome.compared.items():
         if scorer != outcome.name:
             metrics |= {f"{scorer.replace(' ', '_').replace('-', '_')}/{name}": value for name, value in values.items()}
-    for column, parts in aggregate_slices(outcome.table).items():
+    for column, parts in aggregate_slices(outcome.table, shown).items():
         for value, (examples, values) in parts.items():
             place = f"{_legal(column)}/{_legal(value)}"
             metrics |= {f"{place}/{name}": number for name, number in values.items()}
@@ -220,7 +234,7 @@ def _legal(value: str) -> str:
 
 
 def _write_artifacts(
-    job: Job, command: "Command", task: "Task", outcome: "Outcome", intervals: Intervals, folder: Path
+    job: Job, task: "Task", outcome: "Outcome", intervals: Intervals, story: Mapping[str, str], folder: Path
 ) -> None:
     write_card(task.card, folder / DATA_CARD)
     write_intervals(intervals, folder / INTERVALS)
@@ -231,9 +245,8 @@ def _write_artifacts(
     facts = {**environment, "seed": job.seed, "data_hash": task.card.hash}
     (folder / ENVIRONMENT).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     title = f"{job.task}, seed {job.seed}"
-    (folder / SUMMARY).write_text(
-        summary(title, task.story(command), outcome.compared, outcome.name, intervals.whole), encoding="utf-8"
-    )
+    page = summary(title, story, outcome.compared, outcome.name, intervals)
+    (folder / SUMMARY).write_text(page, encoding="utf-8")
 
 
 def _paths(job: Job, command: "Command") -> dict[str, str]:

@@ -43,6 +43,8 @@ class Outcome:
     intervals: Mapping[str, Interval] = field(default_factory=dict)  # of metrics that are no mean over the table
     sliced: Mapping[str, Mapping[str, Sliced]] = field(default_factory=dict)  # column -> value
     tables: Mapping[str, pa.Table] = field(default_factory=dict)  # further rows to look at, by file name
+    undefined: Mapping[str, str] = field(default_factory=dict)  # metric that is absent -> why
+    notes: Mapping[str, str] = field(default_factory=dict)  # what else the summary says
 
 
 OnStep = Callable[[StepReport], None]

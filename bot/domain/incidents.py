@@ -15,7 +15,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import assert_never
 
-from bot.domain.judge.findings import Assessment, Finding, Outcome, Reason
+from bot.domain.judge.findings import Assessment, Finding, Outcome
 from bot.domain.policy import IncidentPolicy
 
 
@@ -234,7 +234,7 @@ def _speaks_of(incident: Incident, assessment: Assessment) -> bool:
         case Kind.INVALID:
             return assessment.outcome not in {Outcome.STALE, Outcome.FAILED, Outcome.BLIND}
         case Kind.REGRESSED:
-            missing = {f.key for f in assessment.findings if f.reason is Reason.MISSING}
+            missing = {f.key for f in assessment.findings if f.is_absent}
             there = {f.key for f in assessment.findings} - missing
             lacks_it = bool(incident.metrics) and there.isdisjoint(incident.metrics)
             return assessment.accepted and not lacks_it and missing.isdisjoint(incident.metrics)

@@ -2,6 +2,7 @@
 
 FIRE_TAG = "herald.fire_id"
 GUESS_TAG = "herald.guessed"  # the fire's id was not written by the job: its run was found by the time
+UNDEFINED_TAG = "herald.undefined"  # metrics that the run's data leave undefined, by commas
 CARD_FILE = "data_card.json"
 TABLE_FILE = "per_example.parquet"
 PARENT_TAG = "mlflow.parentRunId"  # of a run inside another

@@ -16,6 +16,7 @@ _LOOKED_BACK = 40  # runs at first, and ten times as many where that is not enou
 
 _WORDS = {
     Reason.MISSING: "is missing",
+    Reason.UNDEFINED: "is not defined by the data of the run",
     Reason.NOT_A_NUMBER: "is not a number",
     Reason.ABSURD: "is beyond all measure",
     Reason.OUT_OF_BOUNDS: "is outside the bounds the team has set",

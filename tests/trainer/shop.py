@@ -144,6 +144,7 @@ def make_bench(folder: Path, snapshot: Path, model: Path) -> Bench:
 task = "next_item"
 output = "output"
 threads = 1
+slices = {{ smallest = 1 }}
 
 [data]
 snapshot = "{snapshot}"

@@ -18,7 +18,6 @@ from trainer.measures.pair_metrics import (
     weighted_spearman,
 )
 from trainer.measures.per_example import PerExample
-from trainer.measures.ranked_lists import Ranked, rank_metrics
 from trainer.models.calibration import fit_logistic, fit_temperature, logistic
 from trainer.results.run_comparison import Table, compare
 
@@ -112,18 +111,9 @@ def test_the_threshold_is_the_one_with_the_highest_f1(rng):
     assert metrics.f1_score(answers.relevant_N, answers.chance_N >= chosen) == pytest.approx(max(tried))
 
 
-def test_lists_are_measured_as_trec_eval_does():
-    ranked = Ranked([{1: 1, 2: 1, 3: 1}, {1: 1}, {1: 0}], [np.array([5, 1, 2]), np.array([1]), np.array([1])])
-    found = rank_metrics(ranked, ndcg=(10,), recall=(10,))
-    np.testing.assert_allclose(found["mrr"], [0.5, 1.0, 0.0])
-    np.testing.assert_allclose(found["recall_at_10"], [2 / 3, 1.0, 0.0])
-    ideal = 1 + 1 / np.log2(3) + 0.5
-    np.testing.assert_allclose(found["ndcg_at_10"][0], (1 / np.log2(3) + 0.5) / ideal)
-
-
 def make_table(values, name="t"):
     ids = tuple(f"q{n}" for n in range(len(values)))
-    return Table(name, ids, np.ones(len(values)), {"m": np.asarray(values, dtype=float)}, {"half": tuple("ab"[n % 2] for n in range(len(values)))})  # fmt: skip
+    return Table(name, ids, np.ones(len(values)), {"m": np.asarray(values, dtype=float)}, {"half": tuple("ab"[n % 2] for n in range(len(values)))}, ids, "example")  # fmt: skip
 
 
 def test_a_real_difference_is_told_from_chance(rng):
@@ -140,3 +130,23 @@ def test_examples_of_one_run_alone_are_counted(rng):
     found = compare(make_table(np.zeros(5)), make_table(np.zeros(8)), "half")
     assert (found.shared, found.only_first, found.only_second) == (5, 0, 3)
     assert [one.examples for one in found.differences] == [5, 3, 2]
+
+
+def test_without_a_relevant_pair_nothing_that_asks_for_one_is_nought():
+    answers = Answers(np.zeros(4, dtype=bool), np.array([0.1, 0.2, 0.8, 0.9]), 0.5)
+    assert answer_metrics(answers).keys() == {"accuracy", "calibration_error"}
+    quick = answer_statistic(answers)(np.ones(4))
+    assert all(np.isnan(quick[name]) for name in ("precision", "recall", "f1", "auc"))
+
+
+def test_a_model_that_calls_nothing_relevant_has_a_recall_and_no_precision():
+    found = answer_metrics(Answers(np.array([True, False]), np.array([0.1, 0.2]), 0.5))
+    assert (found["recall"], found["f1"]) == (0.0, 0.0)
+    assert "precision" not in found
+
+
+def test_a_class_that_no_pair_has_drags_no_mean_down():
+    choices = Choices(np.array([0, 0, 1, 1]), np.eye(3)[[0, 0, 1, 1]])
+    found = choice_metrics(choices)
+    assert (found["recall"], found["precision"], found["f1"]) == (1.0, 1.0, 1.0)
+    assert choice_statistic(choices)(np.ones(4))["f1"] == 1.0

@@ -76,7 +76,7 @@ def test_the_table_gives_the_metric_of_targets_averaged_within_examples(targets)
 def test_a_slice_is_the_metric_of_the_targets_in_it_alone(targets):
     example, part, value = (np.array(column) for column in zip(*targets, strict=True))
     table = gather_examples(example, part, {"hr": value}, tuple("abcde"), ("x", "y", "z"), "part")
-    slices = aggregate_slices(table)["part"]
+    slices = aggregate_slices(table, {"part": sorted(set(table.slices["part"]))})["part"]
     for number in np.unique(part):
         inside = part == number
         examples, values = slices["xyz"[number]]

@@ -31,18 +31,36 @@ def test_a_catalogue_without_words_can_still_be_indexed():
     assert index_words(["...", "!"]).score("lamp").tolist() == [0.0, 0.0]
 
 
-def test_the_best_come_first_and_ties_by_place():
-    assert best_places(np.array([1.0, 3.0, 2.0, 3.0, 2.0]), 4).tolist() == [1, 3, 2, 4]
+def test_the_best_come_first_and_whoever_ties_with_the_last_comes_too():
+    assert best_places(np.array([1.0, 3.0, 2.0, 3.0, 2.0]), 3).tolist() == [1, 3, 2, 4]
+    assert best_places(np.array([1.0, 3.0, 2.0, 3.0, 2.0]), 2).tolist() == [1, 3]
+
+
+def test_products_that_are_as_near_as_the_last_are_found_with_it():
+    engine = make_engine(unit([[1, 0], [0, 1], [1, 0.1], [1, 0.1], [0.5, 1], [1, 0.1]]), ["lamp"] * 6)
+    asked = unit([[1, 0]])[0]
+    assert engine.by_vector(asked, 2).items_L.tolist() == [0, 2, 3, 5]
+    assert engine.by_vector(asked, 4).items_L.tolist() == [0, 2, 3, 5]
+    assert engine.by_vector(asked, 5).items_L.tolist() == [0, 2, 3, 5, 4]
+    assert engine.by_words("lamp", 1).items_L.tolist() == list(range(6))
 
 
 def test_a_fusion_keeps_what_either_list_is_sure_of():
     near = Found(np.array([7, 3, 5]), np.array([0.9, 0.5, 0.4]))
     worded = Found(np.array([3, 9]), np.array([12.0, 2.0]))
-    assert fuse(near, worded, 1.0).items_L[0] == 7
-    assert fuse(near, worded, 0.0).items_L[0] == 3
-    assert set(fuse(near, worded, 0.5).items_L) == {3, 5, 7, 9}
+    assert fuse(near, worded, 1.0, 3).items_L[0] == 7
+    assert fuse(near, worded, 0.0, 3).items_L[0] == 3
+    assert set(fuse(near, worded, 0.5, 3).items_L) == {3, 5, 7, 9}
     nothing = Found(np.array([], dtype=np.int64), np.array([]))
-    assert fuse(near, nothing, 0.5) is near
+    assert fuse(near, nothing, 0.5, 3) is near
+
+
+def test_how_many_tie_with_the_last_of_a_list_changes_no_score():
+    near = Found(np.array([0, 1, 2]), np.array([0.9, 0.5, 0.4]))
+    few, many = (Found(np.arange(3, 3 + count), np.array([5.0, 4.0, *[1.0] * (count - 2)])) for count in (3, 30))
+    one, other = fuse(near, few, 0.5, 3), fuse(near, many, 0.5, 3)
+    shared = np.isin(other.items_L, one.items_L)
+    np.testing.assert_array_equal(other.scores_L[shared], one.scores_L)
 
 
 def unit(rows):

@@ -29,30 +29,42 @@ def compare(
     ],
     second: Annotated[str, typer.Argument(metavar="SECOND", help="The same of another run.", show_default=False)],
     by: Annotated[str | None, typer.Option(metavar="COLUMN", help="Each value of this slice column too.")] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="What is independent of one another, such as user (default: what A was fitted or evaluated with).",
+        ),
+    ] = None,
     tracking_uri: TrackingOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what differs between two runs, example by example."""
+    from trainer.results.run_comparison import cluster_by, read_per_example
     from trainer.results.run_comparison import compare as compare_tables
-    from trainer.results.run_comparison import read_per_example
-    from trainer.results.summary import align
+    from trainer.results.summary import align, plural
 
     with TemporaryDirectory(prefix="trainer-") as scratch:
         tables = []
         for number, name in enumerate((first, second)):
             folder = Path(scratch, str(number))
             folder.mkdir()
-            tables.append(read_per_example(_table_path(name, tracking_uri, folder)))
+            table = read_per_example(_table_path(name, tracking_uri, folder))
+            tables.append(table if cluster is None else cluster_by(table, cluster))
         found = compare_tables(tables[0], tables[1], by)
     if as_json:
         _print_json(asdict(found))
         return
-    rows = [("metric", "slice", "examples", "A", "B", "B - A", "95 %", "p", "B better", "B worse")]
+    by_unit = f"95 % by {found.unit}"
+    rows = [("metric", "slice", "examples", "A", "B", "B - A", by_unit, "p", "B better", "B worse")]
     for one in found.differences:
-        span = f"{one.low:+.4f} to {one.high:+.4f}"
+        span = "" if one.low is None or one.high is None else f"{one.low:+.4f} to {one.high:+.4f}"
         numbers = (f"{one.first:.4f}", f"{one.second:.4f}", f"{one.second - one.first:+.4f}", span, f"{one.p:.4f}")
         rows.append((one.metric, one.slice, str(one.examples), *numbers, str(one.better), str(one.worse)))
-    alone = f"{found.shared} examples in both; {found.only_first} in A alone, {found.only_second} in B alone"
+    alone = (
+        f"{found.shared} examples in both; {found.only_first} in A alone, {found.only_second} in B alone;"
+        f" {found.clusters} {plural(found.unit)}, each drawn and swapped whole"
+    )
     sys.stdout.write(f"{align(rows)}\n{alone}\n")
 
 

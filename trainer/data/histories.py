@@ -149,7 +149,7 @@ def _snapshot(job: HistoriesData, catalogue: Catalogue, rows: _HistoryRows, mend
             NO_HISTORY: "nothing of the history is in the table of items",
         },
     )
-    return Snapshot(catalogue, purchases, use, card)
+    return Snapshot(catalogue, purchases, use, card, tuple(rows.users))
 
 
 def _distinct_names(users: list[str]) -> tuple[str, ...]:

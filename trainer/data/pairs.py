@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,7 @@ class Pairs:
     classes: tuple[str, ...]  # names where labels are words, else none
     part: Parts  # 0 train, 1 valid, 2 test
     slices: Mapping[str, tuple[str, ...]]
+    users: tuple[str, ...] | None  # of each row, where the source says; "" where it does not of one
     card: DataCard
 
     def __len__(self) -> int:
@@ -68,6 +70,18 @@ class Pairs:
         """Give the queries and the products of some rows."""
         queries = [self.queries[place] for place in self.query_id[rows].tolist()]
         return queries, [self.products[place] for place in self.product_id[rows].tolist()]
+
+    def names(self, rows: Ints, unit: Literal["query", "user", "product"]) -> tuple[str, ...]:
+        """Give the query, user or product of some rows by its id; a row without a user is alone with its query."""
+        match unit:
+            case "query":
+                return tuple(self.query_keys[query] for query in self.query_id[rows].tolist())
+            case "product":
+                return tuple(self.product_keys[product] for product in self.product_id[rows].tolist())
+            case "user":
+                assert self.users is not None  # the job refuses it
+                users = (self.users[row] for row in rows.tolist())
+                return tuple(u or f"\x00{q}" for u, q in zip(users, self.names(rows, "query"), strict=True))
 
 
 def read_pairs(job: PairsData) -> Pairs:
@@ -85,7 +99,8 @@ def read_pairs(job: PairsData) -> Pairs:
     if job.spelling:
         queries, query_mended = _spell(queries, products, query_mended)
     query_keys, product_keys = tuple(rows.queries.ids), tuple(rows.products.ids)
-    queries, query_keys, query_id = _renumber(queries, query_keys, query_id, np.unique(query_id))
+    asked = sorted(np.unique(query_id).tolist(), key=lambda place: (queries[place], query_keys[place]))
+    queries, query_keys, query_id = _renumber(queries, query_keys, query_id, asked)
     order, size = _order_products(job, product_keys, product_id, part)
     products, product_keys, product_id = _renumber(products, product_keys, product_id, order)
     leaks = _find_leaks(job, rows, kept, queries, query_id, products, product_id, part)
@@ -109,7 +124,10 @@ def read_pairs(job: PairsData) -> Pairs:
         explained=explain_rules(job),
     )
     slices = {name: tuple(values[row] for row in kept) for name, values in rows.slices.items()}
-    return Pairs(query_id, product_id, queries, products, query_keys, product_keys, label, classes, part, slices, card)
+    users = None if job.columns.user is None else tuple(rows.user[row] or "" for row in kept)
+    return Pairs(
+        query_id, product_id, queries, products, query_keys, product_keys, label, classes, part, slices, users, card
+    )
 
 
 def _split(job: PairsData, rows: PairRows, kept: Ints) -> Parts:
@@ -155,7 +173,7 @@ def _spell(
 
 
 def _order_products(job: PairsData, keys: Sequence[str], product_id: Ints, part: Parts) -> tuple[list[int], int]:
-    """Number the products the test asks for first, the others by id; give the order and the catalogue's size."""
+    """Choose the catalogue, what the test asks for first; give it by id, then the rest, and the catalogue's size."""
     tested = set(product_id[part == PART_NUMBER[Part.TEST]].tolist())
     judged = set(product_id.tolist())
     there = range(len(keys)) if job.products is not None else sorted(judged)
@@ -163,8 +181,10 @@ def _order_products(job: PairsData, keys: Sequence[str], product_id: Ints, part:
     size = len(order) if job.catalogue is None else min(job.catalogue, len(order))
     if size < len(tested):
         raise DataError(f"{job.path}: catalogue = {size} is less than the {len(tested)} products of the test rows")
-    searched = set(order[:size])
-    return order[:size] + [place for place in order[size:] if place in judged and place not in searched], size
+    # Numbered by id alone: a number that told what is judged would decide between products that score the same.
+    catalogue = sorted(order[:size], key=lambda place: _by_id(keys[place]))
+    searched = set(catalogue)
+    return catalogue + [place for place in order[size:] if place in judged and place not in searched], size
 
 
 def _by_id(key: str) -> tuple[int, int, str]:

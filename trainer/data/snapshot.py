@@ -68,6 +68,11 @@ class Snapshot:
     purchases: Purchases
     use: Uses  # of each purchase
     card: DataCard
+    people: tuple[str, ...] | None = None  # of each user, where several users are one person
+
+    def person(self, user: int) -> str:
+        """Give who a user is: two users of one person are not independent of one another."""
+        return (self.purchases.user_ids if self.people is None else self.people)[user]
 
 
 def first_trips_from(purchases: Purchases, split: int) -> Uses:

@@ -152,6 +152,13 @@ class SearchJob(Section):
     weight: Share | None = None  # of the vectors in the fusion, the rest is BM25's; chosen on the valid rows by default
 
 
+class SlicesJob(Section):
+    """Which slices have metrics and intervals of their own; the per-example table holds all."""
+
+    smallest: Count = 10  # examples
+    most: Count = 50  # of a column, the largest
+
+
 class Job(Section):
     """What every task's job file holds."""
 
@@ -161,12 +168,15 @@ class Job(Section):
     output: FilePath  # a folder that does not exist yet
     result: FilePath | None = None  # a copy of the result file, written however the job ends
     tensorboard: bool = False  # event files beside MLflow, in the output folder
+    cluster: Literal["query", "user", "product"] | None = None  # what intervals draw whole; default: the split's unit
+    slices: SlicesJob = SlicesJob()
     model: ModelJob
     tracking: TrackingJob
 
 
 class NextItemJob(Job):
     task: Literal["next_item"]
+    cluster: Literal["user"] | None = None
     data: DataJob | InteractionsData | HistoriesData
     score: ScoreJob = ScoreJob()
     train: TrainJob = TrainJob()
@@ -191,9 +201,28 @@ NEXT_ITEM: Mapping[str, type[NextItemJob]] = {  # by `data.kind`
 }
 
 
-class RelevanceJob(Job):
-    task: Literal["relevance"]
+class PairJob(Job):
+    """What the tasks over judged pairs have in common."""
+
     data: PairsData
+    nothing_relevant: Literal["leave out", "zero"] = (
+        "leave out"  # a query without a relevant product, as trec_eval: zero
+    )
+
+    @model_validator(mode="after")
+    def _knows_what_it_clusters_by(self) -> "PairJob":
+        if self.cluster == "user" and self.data.columns.user is None:
+            raise ValueError('cluster = "user" needs data.columns.user')
+        return self
+
+    @property
+    def unit(self) -> Literal["query", "user", "product"]:
+        """Give what is independent of one another: what was told, or what the split keeps together."""
+        return self.cluster or ("user" if self.data.split.by == "user" else "query")
+
+
+class RelevanceJob(PairJob):
+    task: Literal["relevance"]
     model: PairModelJob
     train: RelevanceTrainJob = RelevanceTrainJob()
     target: Literal["auto", "binary", "classes", "grades"] = "auto"
@@ -202,9 +231,9 @@ class RelevanceJob(Job):
     part: Part = "test"  # scored
 
 
-class RetrievalJob(Job):
+class RetrievalJob(PairJob):
     task: Literal["retrieval"]
-    data: PairsData
+    cluster: Literal["query", "user"] | None = None
     model: RetrievalModelJob
     train: RetrievalTrainJob = RetrievalTrainJob()
     search: SearchJob = SearchJob()

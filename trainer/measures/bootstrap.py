@@ -1,28 +1,29 @@
-"""How far a metric is to be trusted: percentile intervals from resampled examples (Efron and Tibshirani 1993)."""
+"""How far a metric is to be trusted: percentile intervals from resampled clusters (Efron and Tibshirani 1993)."""
 
 # Shape suffixes, scoped to this file:
-#   R = replicates, E = examples (units of independence), N = rows of the table, M = metrics
+#   R = replicates, C = clusters (what is independent of one another), N = rows of the table, M = metrics
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from trainer.measures.per_example import PerExample
+from trainer.measures.per_example import DIGITS, PerExample, number, share_rows
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 REPLICATES = 1000  # what percentile intervals ask for (Efron and Tibshirani 1993, 19.3)
 LEVEL = 0.95
+FEWEST = 2  # clusters: one alone says nothing of how they differ
 NUMBERS_AT_A_TIME = 2_000_000  # bounds the memory of the counts
 SEED = 20_240_229  # intervals of the same table are the same, whatever the job's seed
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where a metric would lie had other examples of the same kind been drawn: 95 % of the bootstrap."""
+    """Where a metric would lie had other clusters of the same kind been drawn: 95 % of the bootstrap."""
 
     low: float
     high: float
@@ -42,87 +43,139 @@ class Intervals:
 
     whole: Mapping[str, Interval]
     sliced: Mapping[str, Mapping[str, Mapping[str, Interval]]]
+    unit: str  # what was drawn whole: users, queries
+    clusters: int  # how many of them there are
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSums:
+    """What each cluster adds to the metrics, and for how many examples it counts in each."""
+
+    total_CM: Floats
+    count_CM: Floats
 
 
 def measure_intervals(
-    table: PerExample, further: Mapping[str, Interval], sliced: Mapping[str, Mapping[str, Sliced]]
+    table: PerExample,
+    shown: Mapping[str, Sequence[str]],
+    further: Mapping[str, Interval],
+    sliced: Mapping[str, Mapping[str, Sliced]],
 ) -> Intervals:
-    """Give the intervals of a table's means, and beside them those of metrics that are none."""
-    by_slice = slice_intervals(table)
+    """Give the intervals of a table's means, whole and in some slices, and beside them those of what is no mean."""
+    by_slice = slice_intervals(table, shown)
     for column, parts in sliced.items():
         for value, part in parts.items():
             by_slice[column][value] |= part.intervals
-    return Intervals(table_intervals(table) | dict(further), by_slice)
+    clusters = len(set(table.number_clusters().tolist()))
+    return Intervals(table_intervals(table) | dict(further), by_slice, table.unit, clusters)
 
 
 def table_intervals(table: PerExample) -> dict[str, Interval]:
-    """Give an interval for each metric of a table, its examples resampled whole."""
-    means_EM = example_means(table, np.arange(len(table.example_ids)))
-    return dict(zip(table.values, mean_intervals(means_EM), strict=True))
+    """Give an interval for each metric of a table that has one, its clusters resampled whole."""
+    found = zip(table.values, ratio_intervals(sum_clusters(table)), strict=True)
+    return {name: interval for name, interval in found if interval is not None}
 
 
-def slice_intervals(table: PerExample) -> dict[str, dict[str, dict[str, Interval]]]:
+def slice_intervals(table: PerExample, shown: Mapping[str, Sequence[str]]) -> dict[str, dict[str, dict[str, Interval]]]:
     """Give column -> value -> metric -> interval, each from the rows of that slice alone."""
     found: dict[str, dict[str, dict[str, Interval]]] = {}
-    for column, values in table.slices.items():
-        names = np.array(values, dtype=np.str_)
-        parts = {name: mean_intervals(example_means(table, np.flatnonzero(names == name))) for name in set(values)}
-        found[column] = {name: dict(zip(table.values, parts[name], strict=True)) for name in sorted(parts)}
+    for column, names in shown.items():
+        values = np.array(table.slices[column], dtype=np.str_)
+        found[column] = {name: table_intervals(table.take(np.flatnonzero(values == name))) for name in names}
     return found
 
 
-def example_means(table: PerExample, rows: Ints) -> Floats:
-    """Give the (E, M) weighted means of each example over some rows, examples by name."""
-    ids = np.array(table.example_ids, dtype=np.str_)[rows]
-    _, example = np.unique(ids, return_inverse=True)
-    weights = table.weights[rows]
-    totals = np.bincount(example, weights)
-    columns = [np.bincount(example, weights * value[rows]) / totals for value in table.values.values()]
-    return np.stack(columns, axis=1) if columns else np.empty((len(totals), 0))
+def sum_clusters(table: PerExample) -> ClusterSums:
+    """Add up within clusters, every example of the table counting the same."""
+    example_N, cluster_N = number(table.example_ids), table.number_clusters()
+    clusters = int(cluster_N.max()) + 1 if len(cluster_N) else 0
+    totals, counts = [np.empty((clusters, 0))], [np.empty((clusters, 0))]
+    for value_N in table.values.values():
+        share_N = share_rows(example_N, table.weights, value_N)
+        totals.append(_add_up(cluster_N, share_N * np.nan_to_num(value_N), clusters))
+        counts.append(_add_up(cluster_N, share_N, clusters))
+    return ClusterSums(np.concatenate(totals, axis=1), np.concatenate(counts, axis=1))
 
 
-def mean_intervals(means_EM: Floats) -> list[Interval]:
-    """Give the interval of the mean of each column of (E, M) values, an example being drawn whole."""
-    # Examples are drawn, never rows: rows of one user or query resemble one another, and intervals of rows come out
+def _add_up(cluster_N: Ints, value_N: Floats, clusters: int) -> Floats:
+    return np.asarray(np.bincount(cluster_N, value_N, clusters)[:, None], dtype=np.float64)
+
+
+def mean_intervals(means_CM: Floats) -> list[Interval | None]:
+    """Give the interval of the mean of each column of (C, M) values; what is not a number counts for nothing."""
+    defined_CM = ~np.isnan(means_CM)
+    return ratio_intervals(ClusterSums(np.where(defined_CM, means_CM, 0.0), defined_CM.astype(np.float64)))
+
+
+def ratio_intervals(sums: ClusterSums) -> list[Interval | None]:
+    """Give the interval of each metric, None where fewer than two clusters define it."""
+    # Clusters are drawn, never rows: rows of one user or query resemble one another, and intervals of rows come out
     # too narrow. All metrics share the draws, which costs one product of matrices.
-    counts = list(resampled_counts(len(means_EM)))
-    means_RM = np.concatenate([counts_RE @ means_EM / len(means_EM) for counts_RE in counts])
-    return [percentile_interval(column) for column in means_RM.T]
+    order = np.lexsort((*sums.count_CM.T, *sums.total_CM.T)) if sums.total_CM.size else slice(0)
+    # In the order of their values, not of their names: which name a cluster has must not move an interval.
+    total_CM, count_CM = sums.total_CM[order], sums.count_CM[order]
+    if not total_CM.size:
+        return [None] * total_CM.shape[1]
+    parts = []
+    for count_RC in resampled_counts(len(total_CM)):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts.append((count_RC @ total_CM) / (count_RC @ count_CM))
+    clusters_M = np.count_nonzero(count_CM > 0, axis=0).tolist()
+    return [percentile_interval(one, many) for one, many in zip(np.concatenate(parts).T, clusters_M, strict=True)]
 
 
-def resampled_counts(examples: int, replicates: int = REPLICATES) -> list[Floats]:
-    """Give how often each example is drawn in each replicate, in blocks of (R, E)."""
+def resampled_counts(clusters: int, replicates: int = REPLICATES) -> Iterator[Floats]:
+    """Give how often each cluster is drawn in each replicate, in blocks of (R, C)."""
     rng = np.random.default_rng(SEED)
-    rows = max(1, NUMBERS_AT_A_TIME // max(examples, 1))
-    sizes = [min(rows, replicates - start) for start in range(0, replicates, rows)]
-    blocks = []
-    for size in sizes:
+    rows = max(1, NUMBERS_AT_A_TIME // max(clusters, 1))
+    for start in range(0, replicates, rows):
+        size = min(rows, replicates - start)
         # Each replicate counts in a range of its own, so that one bincount serves the block.
-        drawn = rng.integers(0, examples, (size, examples)) + np.arange(size)[:, None] * examples
-        blocks.append(np.bincount(drawn.ravel(), minlength=size * examples).reshape(size, examples).astype(np.float64))
-    return blocks
+        drawn = rng.integers(0, clusters, (size, clusters)) + np.arange(size)[:, None] * clusters
+        yield np.bincount(drawn.ravel(), minlength=size * clusters).reshape(size, clusters).astype(np.float64)
 
 
 def statistic_intervals(
-    example_N: Ints, statistic: Callable[[Floats], Mapping[str, float]], replicates: int = REPLICATES
+    cluster_N: Ints,
+    statistic: Callable[[Floats], Mapping[str, float]],
+    replicates: int = REPLICATES,
+    *,
+    told_by: Sequence[Floats] = (),
 ) -> dict[str, Interval]:
-    """Give intervals of what *statistic* makes of row weights; rows of one example are drawn together.
+    """Give intervals of what *statistic* makes of row weights; rows of one cluster are drawn together.
 
-    A replicate for which a metric is not a number (one class alone, say) is left out of that metric.
+    A replicate for which a metric is not a number (one class alone, say) is left out of that metric. *told_by* are
+    columns that tell clusters apart by what is in them, so that their names and order do not matter.
     """
     rng = np.random.default_rng(SEED)
-    examples = int(example_N.max()) + 1
+    clusters = int(cluster_N.max()) + 1
+    sums = [np.bincount(cluster_N, column**power, clusters) for column in told_by for power in (1, 2)]
+    order = np.lexsort((*sums, np.bincount(cluster_N, minlength=clusters)))
+    place_C = np.empty(clusters, dtype=np.int64)
+    place_C[order] = np.arange(clusters)
+    place_N = place_C[cluster_N]
     seen: dict[str, list[float]] = {}
     # Weights in place of copies of rows: nothing is sorted or gathered anew.
     for _ in range(replicates):
-        count_E = np.bincount(rng.integers(0, examples, examples), minlength=examples)
-        for name, value in statistic(count_E[example_N].astype(np.float64)).items():
+        count_C = np.bincount(rng.integers(0, clusters, clusters), minlength=clusters)
+        for name, value in statistic(count_C[place_N].astype(np.float64)).items():
             seen.setdefault(name, []).append(value)
-    finite = {name: np.array(values)[np.isfinite(values)] for name, values in seen.items()}
-    return {name: percentile_interval(values) for name, values in finite.items() if len(values)}
+    found = {name: percentile_interval(np.array(values), clusters) for name, values in seen.items()}
+    return {name: interval for name, interval in found.items() if interval is not None}
 
 
-def percentile_interval(replicates: Floats) -> Interval:
-    """Give the middle 95 % of some replicates."""
-    low, high = np.quantile(replicates, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(low), float(high))
+def percentile_interval(replicates: Floats, clusters: int) -> Interval | None:
+    """Give the middle of some replicates, widened for few clusters; None where too few clusters or replicates speak.
+
+    Plain percentiles are too narrow by sqrt((n - 1) / n) and by what t has over the normal: with 30 clusters they hold
+    the truth in 93 of 100 cases. Both are made good by taking more of the replicates (Hesterberg 2015, expanded
+    percentiles).
+    """
+    from scipy.special import ndtr, stdtrit
+
+    finite = replicates[np.isfinite(replicates)]
+    if clusters < FEWEST or not len(finite):
+        return None
+    wide = np.sqrt(clusters / (clusters - 1)) * stdtrit(clusters - 1, (1 + LEVEL) / 2)
+    low, high = np.quantile(finite, [ndtr(-wide), ndtr(wide)])
+    return Interval(round(float(low), DIGITS), round(float(high), DIGITS))

@@ -38,17 +38,20 @@ class Choices:
 
 
 def answer_metrics(answers: Answers) -> dict[str, float]:
-    """Give scikit-learn's and scipy's numbers, every pair weighing the same."""
+    """Give scikit-learn's and scipy's numbers, every pair weighing the same; what is not defined is left out."""
     from sklearn import metrics
 
     right, said = answers.relevant_N, answers.chance_N >= answers.threshold
-    precision, recall, f1, _ = metrics.precision_recall_fscore_support(right, said, average="binary", zero_division=0)
+    precision, recall, f1, _ = metrics.precision_recall_fscore_support(
+        right, said, average="binary", zero_division=np.nan
+    )
     # Where a metric has no meaning (one class alone, say) it is left out, not set to nought: nought is a value.
     found = {
         "accuracy": float(metrics.accuracy_score(right, said)),
-        "precision": float(precision),
+        # Without a relevant pair they cannot be but nought, whatever the model says: that is no measurement.
+        "precision": float(precision) if right.any() else np.nan,
         "recall": float(recall),
-        "f1": float(f1),
+        "f1": float(f1) if right.any() else np.nan,
         "auc": float(metrics.roc_auc_score(right, answers.chance_N)) if 0 < right.mean() < 1 else np.nan,
         "calibration_error": calibration_error(right.astype(np.float64), answers.chance_N),
     }
@@ -62,24 +65,28 @@ def answer_metrics(answers: Answers) -> dict[str, float]:
 
 
 def choice_metrics(choices: Choices) -> dict[str, float]:
-    """Give scikit-learn's numbers; precision, recall, F1 and AUC (one against the rest) are means over classes."""
+    """Give scikit-learn's numbers; precision, recall, F1 and AUC (one against the rest) are means over classes.
+
+    The classes are those of the pairs: one that none of them has, or of precision one that is never said, has none.
+    """
     from sklearn import metrics
 
     right, chances = choices.class_N, choices.chance_NC
     said = chances.argmax(axis=1)
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
-        right, said, labels=np.arange(chances.shape[1]), average="macro", zero_division=0
+        right, said, labels=np.unique(right), average="macro", zero_division=np.nan
     )
     areas = [weighted_auc(right == one, chances[:, one])(np.ones(len(right))) for one in range(chances.shape[1])]
     finite = [area for area in areas if np.isfinite(area)]
-    return {
+    found = {
         "accuracy": float(metrics.accuracy_score(right, said)),
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),
-        **({"auc": float(np.mean(finite))} if finite else {}),
+        "auc": float(np.mean(finite)) if finite else np.nan,
         "calibration_error": calibration_error((right == said).astype(np.float64), chances.max(axis=1)),
     }
+    return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
 def answer_statistic(answers: Answers) -> Statistic:
@@ -96,9 +103,9 @@ def answer_statistic(answers: Answers) -> Statistic:
         says, rights = weight_N @ said, weight_N @ right
         found = {
             "accuracy": float(weight_N @ (right == said)) / total,
-            "precision": hits / says if says else 0.0,
+            "precision": hits / says if says and rights else np.nan,
             "recall": hits / rights if rights else np.nan,
-            "f1": 2 * hits / (says + rights) if says + rights else 0.0,
+            "f1": 2 * hits / (says + rights) if rights else np.nan,
             "auc": area(weight_N),
             "calibration_error": gap(weight_N),
         }
@@ -120,12 +127,13 @@ def choice_statistic(choices: Choices) -> Statistic:
         hits = np.bincount(right, weight_N * (right == said), classes)
         says, rights = np.bincount(said, weight_N, classes), np.bincount(right, weight_N, classes)
         with np.errstate(divide="ignore", invalid="ignore"):
-            precision, recall = np.nan_to_num(hits / says), np.nan_to_num(hits / rights)
-            f1 = np.nan_to_num(2 * hits / (says + rights))
+            there = rights > 0
+            precision, recall = (hits / says)[there & (says > 0)], (hits / rights)[there]
+            f1 = (2 * hits / (says + rights))[there]
         finite = [area for one in areas if np.isfinite(area := one(weight_N))]
         return {
             "accuracy": float(hits.sum() / weight_N.sum()),
-            "precision": float(precision.mean()),
+            "precision": float(precision.mean()) if len(precision) else np.nan,
             "recall": float(recall.mean()),
             "f1": float(f1.mean()),
             "auc": float(np.mean(finite)) if finite else np.nan,

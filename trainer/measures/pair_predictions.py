@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,15 +24,12 @@ from trainer.measures.pair_metrics import (
     log_losses,
 )
 from trainer.measures.per_example import PerExample
-from trainer.measures.ranked_lists import Ranked, rank_metrics, whole_gains
+from trainer.measures.ranked_lists import RankedList, rank_metrics
 from trainer.models.calibration import Calibration, fit_logistic
 from trainer.models.label_scale import CLASSES, GRADES, LabelScale, RelevanceSettings, numbered_classes
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-
-TIES = 20_240_229  # seeds the order of equal predictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +41,22 @@ class PairPredictions:
     saved: RelevanceSettings
     answers: Answers | None
     choices: Choices | None
+    nothing_relevant: Literal["leave out", "zero"] = "leave out"  # what a query counts for that has nothing relevant
 
 
-def predict(pairs: Pairs, rows: Ints, output_NC: Floats, saved: RelevanceSettings, where: Path) -> PairPredictions:
+def predict(
+    pairs: Pairs,
+    rows: Ints,
+    output_NC: Floats,
+    saved: RelevanceSettings,
+    where: Path,
+    nothing_relevant: Literal["leave out", "zero"] = "leave out",
+) -> PairPredictions:
     """Turn outputs into chances, classes and grades."""
     label_N, scale = pairs.label[rows], saved.scale
     if scale.kind == CLASSES:
         chosen = Choices(class_numbers(pairs, rows, scale, where), saved.calibration.class_chances(output_NC))
-        return PairPredictions(pairs, rows, saved, None, chosen)
+        return PairPredictions(pairs, rows, saved, None, chosen, nothing_relevant)
     # Two lines fitted apart: one to the chance of being relevant, one to the grade.
     graded = scale.kind == GRADES
     answers = Answers(
@@ -60,7 +66,7 @@ def predict(pairs: Pairs, rows: Ints, output_NC: Floats, saved: RelevanceSetting
         label_N if graded else None,
         scale.grades(saved.calibration.chances(output_NC[:, 0])) if graded else None,
     )
-    return PairPredictions(pairs, rows, saved, answers, None)
+    return PairPredictions(pairs, rows, saved, answers, None, nothing_relevant)
 
 
 def class_numbers(pairs: Pairs, rows: Ints, scale: LabelScale, where: Path) -> Ints:
@@ -69,12 +75,13 @@ def class_numbers(pairs: Pairs, rows: Ints, scale: LabelScale, where: Path) -> I
 
 
 def prediction_metrics(judged: PairPredictions, k: int) -> dict[str, float]:
-    """Give the metrics over pairs and, where queries have several, over their lists."""
+    """Give the metrics over pairs and, where queries have several, over their lists; what is not defined is absent."""
     if judged.choices is not None:
         return choice_metrics(judged.choices)
     assert judged.answers is not None
-    lists = _list_metrics(judged, k)
-    return answer_metrics(judged.answers) | {name: float(np.mean(values)) for name, values in lists.items()}
+    lists = list_metrics(judged, k)
+    means = {name: float(np.nanmean(values)) for name, values in lists.items() if not np.isnan(values).all()}
+    return answer_metrics(judged.answers) | means
 
 
 def prediction_statistic(judged: PairPredictions) -> Statistic:
@@ -85,18 +92,38 @@ def prediction_statistic(judged: PairPredictions) -> Statistic:
     return answer_statistic(judged.answers)
 
 
-def prediction_table(judged: PairPredictions, k: int) -> PerExample:
+def prediction_columns(judged: PairPredictions) -> list[Floats]:
+    """Give what tells pairs apart by what they are and what is said of them."""
+    if judged.choices is not None:
+        return [judged.choices.class_N.astype(np.float64), *judged.choices.chance_NC.T]
+    assert judged.answers is not None
+    grade_N = judged.answers.grade_N
+    told = [judged.answers.chance_N, judged.answers.relevant_N.astype(np.float64)]
+    return told if grade_N is None else [*told, grade_N]
+
+
+def count_without(judged: PairPredictions) -> int | None:
+    """Give how many queries have nothing relevant; None where no lists are measured."""
+    if judged.answers is None or not has_lists(judged):
+        return None
+    query_N = judged.pairs.query_id[judged.rows]
+    return len(np.unique(query_N)) - len(np.unique(query_N[judged.answers.relevant_N]))
+
+
+def prediction_table(judged: PairPredictions, k: int, unit: Literal["query", "user", "product"]) -> PerExample:
     """Give one row a pair; pairs of one query are one example. A query's nDCG and MRR stand in each of its rows."""
     pairs, rows = judged.pairs, judged.rows
     query_N = pairs.query_id[rows]
     values = _row_values(judged)
-    for name, value_Q in _list_metrics(judged, k).items():
+    for name, value_Q in list_metrics(judged, k).items():
         values[name] = value_Q[dense(query_N)]  # repeated: the mean over a query's rows is the query's value
     return PerExample(
         tuple(pairs.query_keys[query] for query in query_N.tolist()),
         {name: tuple(column[row] for row in rows.tolist()) for name, column in pairs.slices.items()},
         np.ones(len(rows)),
         values,
+        pairs.names(rows, unit),
+        unit,
     )
 
 
@@ -146,22 +173,30 @@ def _row_values(judged: PairPredictions) -> dict[str, Floats]:
     return values
 
 
-def _list_metrics(judged: PairPredictions, k: int) -> dict[str, Floats]:
-    """Give nDCG@k and MRR of each query, none where every query has a single pair."""
+def has_lists(judged: PairPredictions) -> bool:
+    """Say whether any query has several pairs: an order of one says nothing."""
+    return len(np.unique(judged.pairs.query_id[judged.rows])) < len(judged.rows)
+
+
+def list_metrics(judged: PairPredictions, k: int) -> dict[str, Floats]:
+    """Give nDCG@k and MRR of each query, none where every query has a single pair.
+
+    They are no numbers of a query with nothing relevant, or nought where it is to count so.
+    """
     answers, pairs, rows = judged.answers, judged.pairs, judged.rows
-    query_N = dense(pairs.query_id[rows])
-    queries = int(query_N.max()) + 1
-    if answers is None or queries == len(rows):
+    if answers is None or not has_lists(judged):
         return {}
-    scale = judged.saved.scale
-    gain_N = whole_gains(pairs.label[rows], scale.low)
-    by_chance = np.random.default_rng(TIES).permutation(len(rows))  # rows may come best first in the source
-    order = np.lexsort((by_chance, -answers.chance_N, query_N))
+    query_N, scale = pairs.query_id[rows], judged.saved.scale
+    gain_N = pairs.label[rows] - scale.low
+    # Above nought: where the lowest grade already counts as relevant, all products would be so.
+    least = scale.relevant - scale.low if scale.relevant > scale.low else np.nextafter(0.0, 1.0)
+    order = np.argsort(query_N, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(query_N[order])) + 1)
-    gains = [dict(zip(part.tolist(), gain_N[part].tolist(), strict=True)) for part in parts]
-    # At least 1: where the lowest grade already counts as relevant, a gain of nought would make all products so.
-    least = int(whole_gains(np.array([scale.relevant]), scale.low)[0])
-    return rank_metrics(Ranked(gains, parts), ndcg=(k,), least=max(least, 1))
+    lists = [RankedList(answers.chance_N[part], gain_N[part], gain_N[part]) for part in parts]
+    found = rank_metrics(lists, ndcg=(k,), least=float(least), depth=None)
+    if judged.nothing_relevant == "zero":
+        return {name: np.nan_to_num(values) for name, values in found.items()}
+    return found
 
 
 def settle_outputs(output_N: Floats, label_N: Floats, scale: LabelScale) -> tuple[Calibration, Calibration, float]:

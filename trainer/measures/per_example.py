@@ -1,6 +1,9 @@
 """The per-example table, and the run's metrics that are means over it."""
 
-from collections.abc import Mapping
+# Shape suffixes, scoped to this file:
+#   N = rows of the table
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,15 +12,45 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+EXAMPLE = "example"
+DIGITS = 12  # what lies beyond is the order in which rows were added up
+
 
 @dataclass(frozen=True, slots=True)
 class PerExample:
-    """One row an example and combination of slice values; rows of one example are its parts, weighted."""
+    """One row an example and combination of slice values; rows of one example are its parts, weighted.
+
+    A value that is not a number says that the metric is not defined there: such an example counts for nothing in it.
+    """
 
     example_ids: tuple[str, ...]
     slices: Mapping[str, tuple[str, ...]]  # column -> one value a row
     weights: Floats
     values: dict[str, Floats]  # metric -> one value a row
+    clusters: tuple[str, ...] | None = None  # what is independent of one another, by row; None: the examples
+    unit: str = EXAMPLE  # what a cluster is: a user, a query
+
+    def take(self, rows: Ints) -> "PerExample":
+        """Give some rows, their slices left out."""
+        clusters = self.clusters
+        return PerExample(
+            tuple(self.example_ids[row] for row in rows.tolist()),
+            {},
+            self.weights[rows],
+            {metric: value[rows] for metric, value in self.values.items()},
+            None if clusters is None else tuple(clusters[row] for row in rows.tolist()),
+            self.unit,
+        )
+
+    def number_clusters(self) -> Ints:
+        """Give each row the number of its cluster, from 0 without gaps."""
+        names = self.example_ids if self.clusters is None else self.clusters
+        return number(names)
+
+
+def number(names: tuple[str, ...]) -> Ints:
+    """Number names from 0 without gaps."""
+    return np.asarray(np.unique(np.array(names, dtype=np.str_), return_inverse=True)[1], dtype=np.int64)
 
 
 def gather_examples(
@@ -29,9 +62,9 @@ def gather_examples(
     column: str,
 ) -> PerExample:
     """Average targets within an example and slice; the row's weight is how many there were."""
+    # One number a pair, so that targets need sorting once.
     keys, row_N, counts = np.unique(example_N * len(slices) + slice_N, return_inverse=True, return_counts=True)
     means = {name: np.bincount(row_N, value_N, len(keys)) / counts for name, value_N in values.items()}
-    # One number an example and slice, taken apart again.
     example, part = np.divmod(keys, len(slices))
     return PerExample(
         tuple(example_names[position] for position in example),
@@ -41,30 +74,50 @@ def gather_examples(
     )
 
 
+def share_rows(example_N: Ints, weight_N: Floats, value_N: Floats) -> Floats:
+    """Give what each row counts for in a mean over examples: all rows of one example together 1, or 0 if undefined."""
+    counted_N = np.where(np.isnan(value_N), 0.0, weight_N)
+    total_E = np.bincount(example_N, counted_N)
+    return counted_N / np.where(total_E > 0, total_E, 1.0)[example_N]
+
+
 def aggregate(table: PerExample) -> dict[str, float]:
-    """Give the run's metrics: the plain mean over examples of the weighted mean of their parts."""
-    _, example = np.unique(np.array(table.example_ids, dtype=np.str_), return_inverse=True)
-    totals = np.bincount(example, table.weights)
-    # A mean of means: who buys fifty items on a trip counts as much as who buys one.
-    return {
-        name: float(np.mean(np.bincount(example, table.weights * value) / totals))
-        for name, value in table.values.items()
-    }
+    """Give the run's metrics: the plain mean over examples of the weighted mean of their parts.
+
+    A metric that no example defines is left out.
+    """
+    example_N = number(table.example_ids)
+    found = {}
+    for name, value_N in table.values.items():
+        share_N = share_rows(example_N, table.weights, value_N)
+        if share_N.any():
+            found[name] = round(float(share_N @ np.nan_to_num(value_N) / share_N.sum()), DIGITS)
+    return found
 
 
-def aggregate_slices(table: PerExample) -> dict[str, dict[str, tuple[int, dict[str, float]]]]:
-    """Give for each column and value how many examples have rows with it, and the metrics over those rows."""
-    return {
-        column: {name: _aggregate_part(table, np.flatnonzero(values == name)) for name in sorted(set(values.tolist()))}
-        for column, values in ((column, np.array(values, dtype=np.str_)) for column, values in table.slices.items())
-    }
+def count_undefined(table: PerExample) -> dict[str, int]:
+    """Give how many examples do not define a metric, of those metrics that any lacks."""
+    example_N = number(table.example_ids)
+    examples = int(example_N.max()) + 1 if len(example_N) else 0
+    found = {}
+    for name, value_N in table.values.items():
+        defined = len(np.unique(example_N[~np.isnan(value_N)]))
+        if defined < examples:
+            found[name] = examples - defined
+    return found
+
+
+def aggregate_slices(
+    table: PerExample, shown: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, tuple[int, dict[str, float]]]]:
+    """Give for some values of each column how many examples have rows with them, and the metrics over those rows."""
+    found: dict[str, dict[str, tuple[int, dict[str, float]]]] = {}
+    for column, names in shown.items():
+        values = np.array(table.slices[column], dtype=np.str_)
+        found[column] = {name: _aggregate_part(table, np.flatnonzero(values == name)) for name in names}
+    return found
 
 
 def _aggregate_part(table: PerExample, rows: Ints) -> tuple[int, dict[str, float]]:
-    part = PerExample(
-        tuple(table.example_ids[row] for row in rows),
-        {},
-        table.weights[rows],
-        {metric: value[rows] for metric, value in table.values.items()},
-    )
+    part = table.take(rows)
     return len(set(part.example_ids)), aggregate(part)

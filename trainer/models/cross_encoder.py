@@ -83,6 +83,17 @@ class CrossEncoder:
                 scores[rows] = self.score(tokens, rows).numpy()
         return scores
 
+    def score_pairs(self, queries: Sequence[str], products: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Give the (N, C) outputs of pairs of texts, each read once and in the order of the alphabet.
+
+        So pairs that read the same tie to the last bit, and no output hangs on which pairs stand near it.
+        """
+        asked = list(zip(queries, products, strict=True))
+        distinct = sorted(set(asked))
+        place = {texts: number for number, texts in enumerate(distinct)}
+        output_NC = self.score_all(self.encode([query for query, _ in distinct], [item for _, item in distinct]))
+        return np.asarray(output_NC[[place[texts] for texts in asked]])
+
     def save(self, folder: Path) -> None:
         """Write a folder that transformers reads as the bare model, the head beside it; adapters are folded in."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,10 @@ VECTORS = "catalogue.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Products, best first, and what they score."""
+    """Products, best first, and what they score; equal scores in the order of the catalogue, none preferred by the cut.
+
+    A list of so many may be longer: all that tie with its last place are on it.
+    """
 
     items_L: Ints
     scores_L: Floats
@@ -64,11 +67,17 @@ class Engine:
 
     def by_vector(self, unit_D: Vectors, top: int) -> Found:
         """Give the nearest by cosine."""
-        scores, items = self.near.search(unit_D[None], min(top, len(self.unit_ID)))
-        return Found(items[0].astype(np.int64), scores[0].astype(np.float64))
+        (scores_L,), (items_L,) = self.near.search(unit_D[None], min(top + 1, len(self.unit_ID)))
+        if len(items_L) > top:
+            if scores_L[top] == scores_L[top - 1]:  # the cut would fall between equals
+                _, scores_L, items_L = self.near.range_search(unit_D[None], np.nextafter(scores_L[top], np.float32(-2)))
+            else:
+                scores_L, items_L = scores_L[:top], items_L[:top]
+        order = np.lexsort((items_L, -scores_L))
+        return Found(items_L[order].astype(np.int64), scores_L[order].astype(np.float64))
 
     def by_words(self, query: str, top: int) -> Found:
-        """Give the best by BM25, those that share a word alone; ties go to the smaller number."""
+        """Give the best by BM25, those that share a word alone."""
         scores_I = self.lexicon.score(query)
         items = best_places(scores_I, top)
         items = items[scores_I[items] > 0]
@@ -85,31 +94,34 @@ def make_engine(unit_ID: Vectors, texts: Sequence[str]) -> Engine:
 
 
 def best_places(scores_I: npt.NDArray[np.floating[Any]], top: int) -> Ints:
-    """Give the places of the highest scores, best first, ties by place."""
+    """Give the places of the *top* highest scores, best first, and of all that tie with the last of them."""
     if top < len(scores_I):
-        # Of a large catalogue only what may be on the list is sorted. All that tie with its last place are let in
-        # before it is cut, so that ties fall by place, not by how the partition left them.
+        # Of a large catalogue only what may be on the list is sorted.
         least = np.partition(scores_I, len(scores_I) - top)[len(scores_I) - top]
         places = np.flatnonzero(scores_I >= least)
     else:
         places = np.arange(len(scores_I))
-    return places[np.argsort(-scores_I[places], kind="stable")][:top]
+    return places[np.argsort(-scores_I[places], kind="stable")]
 
 
-def fuse(near: Found, worded: Found, weight: float) -> Found:
-    """Add up two lists after giving each the mean 0 and the spread 1; a product missing in one gets its least score."""
+def fuse(near: Found, worded: Found, weight: float, top: int) -> Found:
+    """Add up two lists after giving each the mean 0 and the spread 1; a product missing in one gets its least score.
+
+    Mean and spread are of the first *top* places: how many tie with the last is no matter of theirs.
+    """
     if not len(worded.items_L):
         return near
     # Cosines lie between -1 and 1, BM25 has no upper end: only where a product stands within its list compares.
     items_L = np.union1d(near.items_L, worded.items_L)
-    scores_L = weight * _standard(near, items_L) + (1 - weight) * _standard(worded, items_L)
+    scores_L = weight * _standard(near, items_L, top) + (1 - weight) * _standard(worded, items_L, top)
     order = np.argsort(-scores_L, kind="stable")
     return Found(items_L[order], scores_L[order])
 
 
-def _standard(found: Found, items_L: Ints) -> Floats:
-    spread = found.scores_L.std()
-    standard = (found.scores_L - found.scores_L.mean()) / (spread if spread > 0 else 1.0)
+def _standard(found: Found, items_L: Ints, top: int) -> Floats:
+    first = found.scores_L[:top]
+    spread = first.std()
+    standard = (found.scores_L - first.mean()) / (spread if spread > 0 else 1.0)
     # Who is not on the list scored less than its last, by how much nobody knows.
     values_L = np.full(len(items_L), standard.min())
     values_L[np.searchsorted(items_L, found.items_L)] = standard

@@ -69,7 +69,7 @@ def recommend_for_queries(folder: Path, queries: Sequence[str], k: int) -> list[
         began = perf_counter()
         text = spelling.mend(normalise(query))
         near, worded = engine.by_vector(unit(encoder.embed([text]))[0], top), engine.by_words(text, top)
-        ranked = fuse(near, worded, settings.weight)
+        ranked = fuse(near, worded, settings.weight, top)
         products = tuple(
             RankedProduct(catalogue.keys[item], catalogue.texts[item], float(score))
             for item, score in zip(ranked.items_L[:k].tolist(), ranked.scores_L[:k].tolist(), strict=True)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from trainer.measures.bootstrap import Intervals
 
 RESULT_SCHEMA = 1
+CLUSTER = "cluster"  # column of a per-example table: what is independent of one another, where it is not the example
+UNIT = "cluster"  # of its metadata: what a cluster is
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,9 @@ class Result:
     metrics: Mapping[str, float] = field(default_factory=dict)
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     intervals: Mapping[str, list[float]] = field(default_factory=dict)  # metric -> low, high
+    cluster: str | None = None  # what the intervals draw whole: query, user
+    clusters: int | None = None  # how many of them there are
+    undefined: Mapping[str, str] = field(default_factory=dict)  # metric that is absent -> why
     paths: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -52,8 +57,11 @@ def write_per_example(table: PerExample, path: Path) -> None:
     """Write one row an example and slice, as parquet."""
     columns: dict[str, Any] = {"example_id": pa.array(table.example_ids, pa.string())}
     columns |= {name: pa.array(values, pa.string()) for name, values in table.slices.items()}
+    if table.clusters is not None and table.clusters != table.example_ids:
+        columns[CLUSTER] = pa.array(table.clusters, pa.string())
     columns["weight"] = pa.array(table.weights)
-    pq.write_table(pa.table(columns | {name: pa.array(value) for name, value in table.values.items()}), path)
+    columns |= {name: pa.array(value, from_pandas=True) for name, value in table.values.items()}  # undefined: null
+    pq.write_table(pa.table(columns).replace_schema_metadata({UNIT: table.unit}), path)
 
 
 def write_intervals(intervals: "Intervals", path: Path) -> None:
@@ -63,7 +71,8 @@ def write_intervals(intervals: "Intervals", path: Path) -> None:
         for column, parts in intervals.sliced.items()
     }
     whole = {name: [one.low, one.high] for name, one in intervals.whole.items()}
-    content = {"schema": 1, "level": 0.95, "metrics": whole, "slices": sliced}
+    drawn = {"cluster": intervals.unit, "clusters": intervals.clusters}
+    content = {"schema": 1, "level": 0.95, **drawn, "metrics": whole, "slices": sliced}
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trainer.measures.bootstrap import Interval
+    from trainer.measures.bootstrap import Intervals
 
 
 def comparison(compared: Mapping[str, Mapping[str, float]]) -> list[tuple[str, ...]]:
@@ -16,13 +16,16 @@ def comparison(compared: Mapping[str, Mapping[str, float]]) -> list[tuple[str, .
     return rows
 
 
-def interval_row(
-    name: str, compared: Mapping[str, Mapping[str, float]], intervals: Mapping[str, "Interval"]
-) -> tuple[str, ...]:
-    """Give the row under the scored model: where each metric would lie with other examples of the same kind."""
-    shown = comparison(compared)[0][1:]
-    cells = (f"{intervals[m].low:.4f}-{intervals[m].high:.4f}" if m in intervals else "" for m in shown)
-    return (f"{name}, 95 %", *cells)
+def interval_row(name: str, compared: Mapping[str, Mapping[str, float]], intervals: "Intervals") -> tuple[str, ...]:
+    """Give the row under the scored model: where each metric would lie with other users, or queries, of the kind."""
+    shown, whole = comparison(compared)[0][1:], intervals.whole
+    cells = (f"{whole[m].low:.4f}-{whole[m].high:.4f}" if m in whole else "" for m in shown)
+    return (f"{name}, 95 % by {intervals.unit} ({intervals.clusters})", *cells)
+
+
+def plural(unit: str) -> str:
+    """Give the name of several: queries, users."""
+    return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
 
 
 def summary(
@@ -30,7 +33,7 @@ def summary(
     facts: Mapping[str, str],
     compared: Mapping[str, Mapping[str, float]],
     name: str,
-    intervals: Mapping[str, "Interval"],
+    intervals: "Intervals",
 ) -> str:
     """Give a page of markdown: what was done, and every scorer beside every other."""
     header, *rows = comparison(compared)
@@ -40,7 +43,7 @@ def summary(
     return "\n".join(lines)
 
 
-def plain_table(compared: Mapping[str, Mapping[str, float]], name: str, intervals: Mapping[str, "Interval"]) -> str:
+def plain_table(compared: Mapping[str, Mapping[str, float]], name: str, intervals: "Intervals") -> str:
     """Give every scorer beside every other, for a terminal."""
     rows = [*comparison(compared), interval_row(name, compared, intervals)]
     return align(rows)

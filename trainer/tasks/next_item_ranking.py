@@ -4,7 +4,7 @@
 #   U = households asked about, E = distinct texts, I = items of the catalogue, N = targets (household, item)
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -154,4 +154,6 @@ def measure(
         tuple(str(name) for name in groups),
         slice_column,
     )
+    owners = {purchases.user_ids[user]: snapshot.person(user) for user in test.trips.user.tolist()}
+    table = replace(table, clusters=tuple(owners[one] for one in table.example_ids), unit="user")
     return table, aggregate(table) | {"coverage": expected_coverage(scores_UI)}

@@ -20,18 +20,23 @@ from trainer.learning.batches import batches_by_length
 from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.learning.pair_loss import pair_loss
 from trainer.learning.weight_averaging import average_fits
-from trainer.measures.bootstrap import Sliced, statistic_intervals
+from trainer.measures.bootstrap import Interval, Sliced, statistic_intervals
 from trainer.measures.pair_predictions import (
+    PairPredictions,
     class_numbers,
-    dense,
+    count_without,
+    list_metrics,
     predict,
+    prediction_columns,
     prediction_metrics,
     prediction_statistic,
     prediction_table,
     predictions,
     settle_outputs,
 )
-from trainer.measures.per_example import aggregate
+from trainer.measures.per_example import aggregate, number
+from trainer.measures.slices import ShownSlices, choose_slices
+from trainer.measures.undefined import explain_undefined, tell_without
 from trainer.models.calibration import Calibration, fit_temperature
 from trainer.models.cross_encoder import CrossEncoder, load_head
 from trainer.models.label_scale import (
@@ -155,7 +160,7 @@ class Relevance:
         if not len(rows):
             return RelevanceSettings(self.scale, Calibration(), Calibration(), 0.5, *settings)
         # Never on rows that were learnt: there a model is surer than it is right.
-        output_NC = self.model.score_all(self.model.encode(*self.pairs.texts(rows)))
+        output_NC = self.model.score_pairs(*self.pairs.texts(rows))
         if self.scale.kind == CLASSES:
             tempered = fit_temperature(output_NC, class_numbers(self.pairs, rows, self.scale, self.job.data.path))
             return RelevanceSettings(self.scale, tempered, Calibration(), 0.5, *settings)
@@ -174,37 +179,43 @@ class ReadyRelevance:
         """Judge every pair of the part, beside a constant and beside counting shared words."""
         task, name = self.task, TUNED if self.fresh else SAVED
         rows = task.pairs.rows(Part(task.job.part))
-        output_NC = task.model.score_all(task.model.encode(*task.pairs.texts(rows)))
-        judged = predict(task.pairs, rows, output_NC, self.saved, task.job.data.path)
+        output_NC = task.model.score_pairs(*task.pairs.texts(rows))
+        judged, shown = self._predict(rows, output_NC, self.saved), task.job.slices
         metrics = prediction_metrics(judged, task.job.k)
-        table = prediction_table(judged, task.job.k)
-        intervals = statistic_intervals(dense(task.pairs.query_id[rows]), prediction_statistic(judged), REPLICATES)
+        table = prediction_table(judged, task.job.k, task.job.unit)
         cost = {"ms_per_pair": self._time_pairs(rows), "model_mb": task.model.megabytes()}
+        without = count_without(judged)
+        counted = {} if without is None else {"queries_without_relevant": float(without)}
         compared = {**self._baselines(rows), name: metrics}
-        return Outcome(
-            name,
-            aggregate(table) | metrics | cost,
-            compared,
-            table,
-            intervals,
-            self._sliced(rows, output_NC),
-            {PREDICTIONS: predictions(judged)},
-        )
+        further = self._intervals(judged, REPLICATES)
+        sliced = self._sliced(rows, output_NC, choose_slices(table, shown.smallest, shown.most))
+        undefined = explain_undefined(judged.answers, judged.choices, list_metrics(judged, task.job.k), metrics)
+        notes = tell_without(without or 0, task.job.nothing_relevant)
+        told = {PREDICTIONS: predictions(judged)}
+        found = aggregate(table) | metrics | counted | cost
+        return Outcome(name, found, compared, table, further, sliced, told, undefined, notes)
+
+    def _predict(self, rows: Ints, output_NC: Floats, saved: RelevanceSettings) -> PairPredictions:
+        job = self.task.job
+        return predict(self.task.pairs, rows, output_NC, saved, job.data.path, job.nothing_relevant)
+
+    def _intervals(self, judged: PairPredictions, replicates: int) -> dict[str, Interval]:
+        cluster_N, told_by = number(judged.pairs.names(judged.rows, self.task.job.unit)), prediction_columns(judged)
+        return statistic_intervals(cluster_N, prediction_statistic(judged), replicates, told_by=told_by)
 
     def save(self, folder: Path) -> None:
         self.task.model.save(folder)
         save_settings(self.saved, folder)
 
-    def _sliced(self, rows: Ints, output_NC: Floats) -> dict[str, dict[str, Sliced]]:
-        pairs, saved, where = self.task.pairs, self.saved, self.task.job.data.path
+    def _sliced(self, rows: Ints, output_NC: Floats, shown: ShownSlices) -> dict[str, dict[str, Sliced]]:
+        pairs = self.task.pairs
         found: dict[str, dict[str, Sliced]] = {}
-        for column, values in pairs.slices.items():
-            value_N = np.array(values, dtype=np.str_)[rows]
-            for value in np.unique(value_N).tolist():
+        for column, values in shown.values.items():
+            value_N = np.array(pairs.slices[column], dtype=np.str_)[rows]
+            for value in values:
                 places = np.flatnonzero(value_N == value)
-                judged = predict(pairs, rows[places], output_NC[places], saved, where)
-                query_N = dense(pairs.query_id[rows[places]])
-                intervals = statistic_intervals(query_N, prediction_statistic(judged), SLICE_REPLICATES)
+                judged = self._predict(rows[places], output_NC[places], self.saved)
+                intervals = self._intervals(judged, SLICE_REPLICATES)
                 found.setdefault(column, {})[value] = Sliced(prediction_metrics(judged, self.task.job.k), intervals)
         return found
 
@@ -212,18 +223,14 @@ class ReadyRelevance:
         """Give what needs no model, settled on the same valid rows: a constant, and the share of shared words."""
         task, scale = self.task, self.saved.scale
         if scale.kind == CLASSES:
-            return {
-                BASE_RATE: prediction_metrics(
-                    predict(task.pairs, rows, self._class_rates(rows), self.saved, task.job.data.path), 0
-                )
-            }
+            return {BASE_RATE: prediction_metrics(self._predict(rows, self._class_rates(rows), self.saved), 0)}
         valid = task.pairs.rows(Part.VALID)
         settled = valid if len(valid) else task.pairs.rows(Part.TRAIN)
         found = {}
         for name, output_of in ((BASE_RATE, lambda rows: np.zeros(len(rows))), (OVERLAP, self._overlap)):
             settings = settle_outputs(output_of(settled), task.pairs.label[settled], scale)
             saved = RelevanceSettings(scale, *settings, self.saved.max_tokens, self.saved.pooling)
-            judged = predict(task.pairs, rows, output_of(rows)[:, None], saved, task.job.data.path)
+            judged = self._predict(rows, output_of(rows)[:, None], saved)
             found[name] = prediction_metrics(judged, task.job.k)
         return found
 

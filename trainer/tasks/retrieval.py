@@ -23,6 +23,7 @@ from trainer.learning.contrastive_loss import contrast_loss, make_contrast
 from trainer.learning.hard_negatives import Known, mine_negatives
 from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.measures.per_example import aggregate
+from trainer.measures.undefined import tell_without
 from trainer.models.hybrid_search import (
     SETTINGS,
     Found,
@@ -160,12 +161,12 @@ class Retrieval:
                 answered = answer(self.pairs, self.texts, chosen_on, vectors_ED, self.job.search.top)
                 # By nDCG of the valid queries, at few points: a finer grid would choose by their chance.
                 gained = [self._ndcg(chosen_on, answered.fused(float(one))) for one in WEIGHTS]
-                weight = round(float(WEIGHTS[int(np.argmax(gained))]), 2)
+                # Rounded, so that the order in which queries are added up decides between no two.
+                weight = round(float(WEIGHTS[int(np.argmax(np.round(gained, 9)))]), 2)
         return SearchSettings(self.encoder.max_tokens, self.job.search.top, weight, self.job.data.spelling)
 
-    @staticmethod
-    def _ndcg(asked: Questions, found: Sequence[Found]) -> float:
-        return float(np.mean(list_values(asked, found)[f"ndcg_at_{TOP}"]))
+    def _ndcg(self, asked: Questions, found: Sequence[Found]) -> float:
+        return float(np.mean(list_values(asked, found, self.job.search.top)[f"ndcg_at_{TOP}"]))
 
     def _needed_texts(self) -> Tensor:
         products = np.union1d(self.asked.products_I, self.chosen_on.products_I)
@@ -191,16 +192,18 @@ class ReadyRetrieval:
             earlier = answer(task.pairs, task.texts, task.asked, self.beginning.vectors_ED, top)
             lists |= {ZERO_SHOT: list(earlier.near), ZERO_SHOT_FUSED: earlier.fused(self.before.weight)}
         lists |= {VECTORS: list(answered.near), FUSED: answered.fused(self.settings.weight)}
-        values = {name: list_values(task.asked, found) for name, found in lists.items()}
-        table = per_query(task.pairs, task.asked, values[FUSED])
+        values = {name: list_values(task.asked, found, top) for name, found in lists.items()}
+        table = per_query(task.pairs, task.asked, values[FUSED], task.job.unit)
         compared = {name: {m: float(v.mean()) for m, v in found.items()} for name, found in values.items()}
         cost = {
             "ms_per_query": self._time_queries(),
             "model_mb": task.encoder.megabytes(),
             "vector_weight": self.settings.weight,
+            "queries_without_relevant": float(task.asked.without),
         }
         tables = {FOUND: found_table(task.pairs, task.asked, lists[FUSED])}
-        return Outcome(FUSED, aggregate(table) | cost, compared, table, tables=tables)
+        notes = tell_without(task.asked.without, task.job.nothing_relevant)
+        return Outcome(FUSED, aggregate(table) | cost, compared, table, tables=tables, notes=notes)
 
     def save(self, folder: Path) -> None:
         """Write the encoder, and the catalogue with its vectors, for `evaluate` and `recommend`."""
@@ -227,8 +230,8 @@ def load(job: RetrievalJob, *, training: bool) -> Retrieval:
     pairs = read_pairs(job.data)
     if pairs.classes:
         raise DataError(f"{job.data.path}: labels are words; retrieval wants numbers, relevant from {job.relevant:g}")
-    asked = ask_part(pairs, Part(job.part), job.relevant)
-    if not len(asked.queries_Q):
+    asked = ask_part(pairs, Part(job.part), job.relevant, every=job.nothing_relevant == "zero")
+    if not any(len(places) for places in asked.relevant):
         raise DataError(f"{job.data.path}: no {job.part} row has a label of relevant = {job.relevant:g} or more")
     learnt_N = _drawn(pairs, job) if training else np.empty(0, dtype=np.int64)
     if training and len(learnt_N) < job.train.batch:

@@ -3,8 +3,10 @@
 # Shape suffixes, scoped to this file:
 #   E = texts the encoder knows, I = products of the catalogue, Q = queries asked, D = width
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,7 @@ from trainer.data.pairs import Pairs
 from trainer.data.splits import Part
 from trainer.learning.hard_negatives import Known
 from trainer.measures.per_example import PerExample
-from trainer.measures.ranked_lists import Ranked, rank_metrics
+from trainer.measures.ranked_lists import RankedList, rank_metrics
 from trainer.models.hybrid_search import Engine, Found, SearchSettings, fuse, make_engine
 from trainer.models.text_encoder import TextEncoder, unit
 
@@ -42,16 +44,17 @@ class EncodedTexts:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """A part's queries that have a relevant product, and the catalogue they are asked of."""
+    """A part's queries, those that have a relevant product or all, and the catalogue they are asked of."""
 
     queries_Q: Ints
     relevant: Sequence[Ints]  # places in the catalogue, by query
     products_I: Ints
-    row_Q: Ints  # a query's first relevant row, which says what slice it is in
+    rows: Sequence[Ints]  # a query's relevant rows, which say what slice and whose it is; all where none is relevant
+    without: int  # queries of the part with nothing relevant, asked or not
 
 
 NOBODY: Ints = np.empty(0, dtype=np.int64)
-NO_QUESTIONS = Questions(NOBODY, [], NOBODY, NOBODY)
+NO_QUESTIONS = Questions(NOBODY, [], NOBODY, [], 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +63,41 @@ class Answered:
 
     near: Sequence[Found]
     worded: Sequence[Found]
+    top: int  # places of a list
 
     def fused(self, weight: float) -> list[Found]:
         """Give one list a question, the vectors weighing *weight*."""
-        return [fuse(near, worded, weight) for near, worded in zip(self.near, self.worded, strict=True)]
+        return [fuse(near, worded, weight, self.top) for near, worded in zip(self.near, self.worded, strict=True)]
 
 
-def ask_part(pairs: Pairs, part: Part, relevant_from: float) -> Questions:
-    """Collect a part's questions and the catalogue, with what is judged in that part if the catalogue was cut."""
+def ask_part(pairs: Pairs, part: Part, relevant_from: float, *, every: bool = False) -> Questions:
+    """Collect a part's questions and the catalogue, with what is judged in that part if the catalogue was cut.
+
+    Of a query with nothing relevant no recall is defined: it is counted, and asked only where *every* query is.
+    """
     rows = pairs.rows(part)
     products_I = np.union1d(np.arange(pairs.card.catalogue_size), pairs.product_id[rows])
     place = np.full(len(pairs.products), -1)
     place[products_I] = np.arange(len(products_I))
     good = rows[pairs.label[rows] >= relevant_from]
-    # Only who has a right answer is asked: of the others every list would be as wrong.
-    queries_Q, first = np.unique(pairs.query_id[good], return_index=True)
-    order = np.argsort(pairs.query_id[good], kind="stable")
-    ends = np.searchsorted(pairs.query_id[good][order], queries_Q, side="right")
-    relevant = [np.unique(found) for found in np.split(place[pairs.product_id[good[order]]], ends[:-1])]
-    return Questions(queries_Q, relevant if len(queries_Q) else [], products_I, good[first])
+    asked_Q, known_Q = np.unique(pairs.query_id[rows]), np.unique(pairs.query_id[good])
+    without = len(asked_Q) - len(known_Q)
+    if every:
+        alone = rows[~np.isin(pairs.query_id[rows], known_Q)]
+        by_query = [*_by_query(pairs, good), *_by_query(pairs, alone)]
+        by_query.sort(key=lambda rows: int(pairs.query_id[rows[0]]))
+        queries_Q = asked_Q
+    else:
+        by_query, queries_Q = _by_query(pairs, good), known_Q
+    relevant = [np.unique(place[pairs.product_id[some[pairs.label[some] >= relevant_from]]]) for some in by_query]
+    return Questions(queries_Q, relevant, products_I, by_query, without)
+
+
+def _by_query(pairs: Pairs, rows: Ints) -> list[Ints]:
+    if not len(rows):
+        return []
+    order = np.argsort(pairs.query_id[rows], kind="stable")
+    return np.split(rows[order], np.flatnonzero(np.diff(pairs.query_id[rows[order]])) + 1)
 
 
 def judged_before(pairs: Pairs, texts: EncodedTexts, relevant_from: float) -> Known:
@@ -101,14 +120,15 @@ def answer(pairs: Pairs, texts: EncodedTexts, asked: Questions, vectors_ED: Tens
     unit_QD = unit(vectors_ED[torch.from_numpy(asked.queries_Q)])
     queries = [pairs.queries[query] for query in asked.queries_Q.tolist()]
     return Answered(
-        [engine.by_vector(unit_D, top) for unit_D in unit_QD], [engine.by_words(query, top) for query in queries]
+        [engine.by_vector(unit_D, top) for unit_D in unit_QD], [engine.by_words(query, top) for query in queries], top
     )
 
 
 def ask(engine: Engine, encoder: TextEncoder, query: str, settings: SearchSettings) -> Found:
     """Answer one query from its text alone."""
     (unit_D,) = unit(encoder.embed([query]))
-    return fuse(engine.by_vector(unit_D, settings.top), engine.by_words(query, settings.top), settings.weight)
+    top = settings.top
+    return fuse(engine.by_vector(unit_D, top), engine.by_words(query, top), settings.weight, top)
 
 
 def catalogue_of(pairs: Pairs, texts: EncodedTexts, asked: Questions, vectors_ED: Tensor) -> tuple[Vectors, list[str]]:
@@ -117,32 +137,56 @@ def catalogue_of(pairs: Pairs, texts: EncodedTexts, asked: Questions, vectors_ED
     return unit(vectors_ED[places]), [pairs.products[product] for product in asked.products_I.tolist()]
 
 
-def list_values(asked: Questions, found: Sequence[Found]) -> dict[str, Floats]:
-    """Give nDCG@10, recall@10, recall@50 and reciprocal rank of every query."""
-    gains = [dict.fromkeys(places.tolist(), 1) for places in asked.relevant]
-    ranked = Ranked(gains, [one.items_L for one in found])
-    return rank_metrics(ranked, ndcg=(TOP,), recall=(TOP, DEEP))
+def list_values(asked: Questions, found: Sequence[Found], top: int) -> dict[str, Floats]:
+    """Give nDCG@10, recall@10, recall@50 and reciprocal rank of every query within the first *top* places.
+
+    A query with nothing relevant, where one is asked, counts as nought, as trec_eval has it.
+    """
+    lists = [
+        RankedList(one.scores_L, np.isin(one.items_L, good).astype(np.float64), np.ones(len(good)))
+        for one, good in zip(found, asked.relevant, strict=True)
+    ]
+    found_Q = rank_metrics(lists, ndcg=(TOP,), recall=(TOP, DEEP), least=1.0, depth=top)
+    return {name: np.nan_to_num(values) for name, values in found_Q.items()}
 
 
-def per_query(pairs: Pairs, asked: Questions, values: Mapping[str, Floats]) -> PerExample:
-    """Give one row a query; its slice is that of its first relevant row."""
-    rows = asked.row_Q.tolist()
+def per_query(
+    pairs: Pairs, asked: Questions, values: Mapping[str, Floats], unit: Literal["query", "user", "product"]
+) -> PerExample:
+    """Give one row a query; its slice, and its user, is that of most of its relevant rows, the first by alphabet."""
     return PerExample(
         tuple(pairs.query_keys[query] for query in asked.queries_Q.tolist()),
-        {name: tuple(column[row] for row in rows) for name, column in pairs.slices.items()},
-        np.ones(len(rows)),
+        {
+            name: tuple(_most_frequent([column[row] for row in rows.tolist()]) for rows in asked.rows)
+            for name, column in pairs.slices.items()
+        },
+        np.ones(len(asked.rows)),
         dict(values),
+        tuple(_most_frequent(pairs.names(rows, unit)) for rows in asked.rows),
+        unit,
     )
 
 
+def _most_frequent(values: Sequence[str]) -> str:
+    counts = Counter(values)
+    return min(counts, key=lambda value: (-counts[value], value))
+
+
 def found_table(pairs: Pairs, asked: Questions, found: Sequence[Found]) -> pa.Table:
-    """Give the first ten products of every query, and whether each is relevant."""
+    """Give the first ten products of every query, whether each is relevant, and how many share its score."""
     rows = [
-        (pairs.query_keys[query], rank, pairs.product_keys[asked.products_I[place]], float(score), place in set(good))
+        (
+            pairs.query_keys[query],
+            rank,
+            pairs.product_keys[asked.products_I[place]],
+            float(score),
+            place in set(good),
+            int(np.count_nonzero(one.scores_L == score)),
+        )
         for query, one, good in zip(
             asked.queries_Q.tolist(), found, map(np.ndarray.tolist, asked.relevant), strict=True
         )
         for rank, (place, score) in enumerate(zip(one.items_L[:TOP].tolist(), one.scores_L[:TOP], strict=True), 1)
     ]
-    names = ("query", "rank", "product", "score", "relevant")
+    names = ("query", "rank", "product", "score", "relevant", "tied")
     return pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))

@@ -14,6 +14,7 @@ from trainer.jobs.schema import PLAIN_SQLITE, TrackingJob
 
 SEAM_TAG = "herald.seam"
 SEAM_VERSION = "1"
+UNDEFINED_TAG = "herald.undefined"  # metrics that this run's data leave undefined, by commas
 FIRE_TAG = "herald.fire_id"
 RETRIES = "2"  # of a request to a server that is away: seconds, where MLflow's own seven take minutes
 LONGEST_PARAM = 6000  # characters; MLflow's limit

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bot.domain.job_protocol import UNDEFINED_TAG
 from bot.domain.judge.compare import LEVELS, describe, hold, hold_pinned, measure, worse_of
 from bot.domain.judge.findings import Assessment, Finding, Method, Outcome, Reason, SeriesState
 from bot.domain.judge.guards import broken_value, check_data
@@ -37,7 +38,8 @@ def assess(state: SeriesState, run: RunResult, baseline: Baseline, policies: Pol
     for policy in policies.metrics:
         since = baseline_since(baseline, state.level_from.get(policy.name))
         if policy.name not in run.run.metrics:
-            found += miss(policy, is_known=policy.name in state.memory or is_among(policy.name, baseline))
+            is_known = policy.name in state.memory or is_among(policy.name, baseline)
+            found += miss(policy, is_known=is_known, is_undefined=policy.name in undefined_in(run))
             continue
         finding = judge_run(run, since, policy, policies)
         if moved or finding.outcome is Outcome.INVALID:
@@ -57,13 +59,21 @@ def assess(state: SeriesState, run: RunResult, baseline: Baseline, policies: Pol
     )
 
 
-def miss(policy: MetricPolicy, *, is_known: bool) -> tuple[Finding, ...]:
+def undefined_in(run: RunResult) -> frozenset[str]:
+    """Return the metrics of which the run itself says that its data do not define them."""
+    return frozenset(name.strip() for name in run.run.tags.get(UNDEFINED_TAG, "").split(","))
+
+
+def miss(policy: MetricPolicy, *, is_known: bool, is_undefined: bool = False) -> tuple[Finding, ...]:
     """Return what is said of a metric that the run lacks: nothing of an optional one.
 
-    One that no run has ever had is a wrong name rather than a wrong run.
+    One that no run has ever had is a wrong name rather than a wrong run; one that the run says is not defined is
+    neither.
     """
     if policy.optional:
         return ()
+    if is_undefined:
+        return (Finding(policy.name, Outcome.INSUFFICIENT_DATA, Reason.UNDEFINED),)
     return (Finding(policy.name, Outcome.INVALID if is_known else Outcome.NO_BASELINE, Reason.MISSING),)
 
 

@@ -44,6 +44,7 @@ class Reason(StrEnum):
     LEVEL_ROSE = "level_rose"
     FIRST_RUNS = "first_runs"
     MISSING = "missing"
+    UNDEFINED = "undefined"  # missing, and the run says why: its data leave nothing to measure
     NOT_A_NUMBER = "not_a_number"
     ABSURD = "absurd"  # so large that floats hold no differences of it; MLflow keeps an infinity as such a number
     OUT_OF_BOUNDS = "out_of_bounds"
@@ -96,6 +97,11 @@ class Finding:
     against: Against = Against.RECENT
 
     @property
+    def is_absent(self) -> bool:
+        """Say whether the run has no such metric: of its level that says nothing."""
+        return self.reason in {Reason.MISSING, Reason.UNDEFINED}
+
+    @property
     def is_unheard_of(self) -> bool:
         """Say whether no run has ever had this metric: its name is wrong, rather than the run."""
         return self.reason is Reason.MISSING and self.outcome is Outcome.NO_BASELINE
@@ -120,7 +126,7 @@ class Finding:
 def unjudged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return those that say of a whole metric nothing but that it cannot be judged."""
     whole = (finding for finding in findings if finding.part is None)
-    return tuple(f for f in whole if f.outcome is Outcome.INVALID or f.is_unheard_of)
+    return tuple(f for f in whole if f.outcome is Outcome.INVALID or f.is_unheard_of or f.reason is Reason.UNDEFINED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +169,7 @@ class Assessment:
     def accepted(self) -> bool:
         """Say whether the run may serve as baseline: for what it has, so that a metric it lacks starves no other."""
         whole = [f for f in self.findings if f.part is None]
-        there = [f for f in whole if f.reason is not Reason.MISSING]
+        there = [f for f in whole if not f.is_absent]
         return all(f.outcome.is_acceptable for f in there) and bool(there or not whole)
 
     def with_outcome(self, *outcomes: Outcome) -> tuple[Finding, ...]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from bot.domain.incidents import IncidentState, Kind, SeriesKey, advance
+from bot.domain.job_protocol import UNDEFINED_TAG
 from bot.domain.judge import Assessment, Outcome, Reason, SeriesState, assess
 from bot.domain.policy import IncidentPolicy, MetricPolicy, Policies
 from bot.domain.runs import Baseline, Run, RunResult, RunStatus
@@ -12,11 +13,17 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def judge(runs, *policies):
-    """Judge runs one after the other, each held against those that were accepted; return what was said of each."""
+    """Judge runs one after the other, each held against those that were accepted; return what was said of each.
+
+    A metric of None is one that the run says is not defined.
+    """
     state, accepted, said = SeriesState(), [], []
     for number, metrics in enumerate(runs):
         at = NOON + timedelta(days=number)
-        run = RunResult(Run(f"r{number}", f"r{number}", RunStatus.FINISHED, at, at, metrics))
+        undefined = ",".join(name for name, value in metrics.items() if value is None)
+        tags = {UNDEFINED_TAG: undefined} if undefined else {}
+        there = {name: value for name, value in metrics.items() if value is not None}
+        run = RunResult(Run(f"r{number}", f"r{number}", RunStatus.FINISHED, at, at, there, tags=tags))
         assessment = assess(state, run, Baseline(tuple(accepted[-20:])), Policies(policies))
         state = assessment.state
         accepted += [run] if assessment.accepted else []
@@ -48,6 +55,16 @@ def test_a_metric_that_stopped_coming_is_invalid_and_the_others_are_judged_and_a
     assert outcomes(said[-1]) == {"ndcg": Outcome.OK, "mrr": Outcome.INVALID}
     assert said[-1].outcome is Outcome.INVALID
     assert said[-1].accepted
+
+
+def test_a_metric_that_the_data_do_not_define_files_nothing_and_resolves_nothing():
+    runs = [*steady(8), *[{"ndcg": run["ndcg"], "mrr": None} for run in steady(6)]]
+    said = judge(runs, NDCG, MRR)
+    assert outcomes(said[-1]) == {"ndcg": Outcome.OK, "mrr": Outcome.INSUFFICIENT_DATA}
+    assert said[-1].findings[-1].reason is Reason.UNDEFINED
+    assert not any(each.with_outcome(Outcome.INVALID, Outcome.SUSPICIOUS, Outcome.REGRESSED) for each in said)
+    assert said[-1].accepted
+    assert not judge([*steady(8), {"ndcg": None, "mrr": None}], NDCG, MRR)[-1].accepted
 
 
 def test_a_run_that_has_none_of_its_metrics_is_no_baseline():
