@@ -62,7 +62,7 @@ def test_a_given_day_is_the_first_of_the_test(times, day):
 def test_a_split_by_query_has_no_leak_by_query(rows, seed):
     queries, products = [query for query, _ in rows], [product for _, product in rows]
     job = by("query", seed=seed)
-    found = find_pair_leaks(queries, products, None, split_by_name(queries, job), job)
+    found = find_pair_leaks(queries, products, None, split_by_name(queries, job), job).found
     assert set(found.values()) == {0}
 
 
@@ -72,7 +72,7 @@ def test_a_query_moved_to_the_other_side_is_found(queries, data):
     parts = np.array([TRAIN] * len(queries), dtype=np.int8)
     moved = data.draw(st.sampled_from(range(len(queries))))
     parts[moved] = TEST
-    found = find_pair_leaks(queries, ["p"] * len(queries), None, parts, by("column"))
+    found = find_pair_leaks(queries, ["p"] * len(queries), None, parts, by("column")).found
     assert found[QUERY] == int(queries.count(queries[moved]) > 1)
 
 
@@ -97,15 +97,15 @@ LONG = "simpson strong tie zmax galvanized angle bracket for decks and fences"
 def test_a_test_pair_with_other_marks_spelling_or_a_word_more_is_a_near_duplicate(other):
     queries, products = ["galvanized angle bracket", "lamp", "Galvanized angle brackets"], [LONG, "red lamp", other]
     parts = np.array([TRAIN, TRAIN, TEST], dtype=np.int8)
-    assert find_pair_leaks(queries, products, None, parts, by("column"))[NEAR] == 1
+    assert find_pair_leaks(queries, products, None, parts, by("column")).found[NEAR] == 1
     products[2] = "garden hose of rubber, fifty feet"
-    assert find_pair_leaks(queries, products, None, parts, by("column"))[NEAR] == 0
+    assert find_pair_leaks(queries, products, None, parts, by("column")).found[NEAR] == 0
 
 
 @given(st.lists(st.text("ab c", max_size=12), max_size=30))
 @settings(deadline=None)
 def test_a_group_of_near_texts_is_named_after_its_first(texts):
-    groups = group_near(texts)
+    groups = group_near(texts).groups
     signed = [signature(text) for text in texts]
     for number, group in enumerate(groups):
         assert group <= number
@@ -119,7 +119,7 @@ def test_chinese_texts_that_differ_by_a_character_are_near():
         "夏季新款连衣裙女士修身显瘦长裙碎花雪纺裙子红",
         "电动牙刷成人充电式",
     ]
-    assert group_near(texts) == [0, 0, 2]
+    assert group_near(texts).groups == [0, 0, 2]
 
 
 def test_a_leak_is_refused_or_told_as_configured(tmp_path, capsys):

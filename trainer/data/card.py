@@ -34,6 +34,7 @@ class DataCard:
     mended: dict[str, int] | None = None  # what was changed and kept, reason -> how many
     read_as: dict[str, str] | None = None  # file -> encoding or delimiter, where the file told it and not the job
     leaks: dict[str, int] | None = None  # kind -> rows of the test found on the other side
+    not_compared: int | None = None  # texts that resemble too many to be held against all of them
     explained: dict[str, str] | None = None  # reason -> the rule in words
 
     def facts(self) -> dict[str, Any]:

@@ -1,11 +1,16 @@
 """Finds texts that are nearly the same: by trigrams in common, looked up by MinHash (Broder 1997)."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
+
+from trainer.tracking.progress import show_progress
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -14,6 +19,9 @@ PLURAL = re.compile(r"(?<=...)s$")  # of a word of four letters or more
 NEAR = 0.8  # Jaccard similarity of the trigrams of two texts
 BANDS, ROWS = 8, 4  # finds 98 % of the texts of similarity 0.8, and compares few below 0.4
 TEXTS_AT_A_TIME = 4096
+MOST = 16  # comparisons of a text: what has more to be held against is counted
+CROWD = 32  # texts of one band that later ones are held against
+MANY = 10_000  # texts from which on progress is shown
 _DRAWN = np.random.default_rng(0).integers(1, 1 << 63, size=(2, BANDS * ROWS, 1), dtype=np.uint64)
 
 
@@ -28,7 +36,15 @@ def trigrams(text: str) -> frozenset[int]:
     return frozenset(crc32(word[at : at + 3].encode()) for word in marked for at in range(len(word) - 2))
 
 
-def group_near(texts: Sequence[str]) -> list[int]:
+@dataclass(frozen=True, slots=True)
+class NearGroups:
+    """Which texts are nearly the same: each one's group, and how many were not held against all that may be near."""
+
+    groups: list[int]
+    not_compared: int
+
+
+def group_near(texts: Sequence[str]) -> NearGroups:
     """Give each text the number of the first text it is the same as, or nearly; its own number if there is none.
 
     A group is what resembles its first text, so that no chain of small steps joins what has little in common.
@@ -37,26 +53,53 @@ def group_near(texts: Sequence[str]) -> list[int]:
     first: dict[str, int] = {}
     for number, text in enumerate(signed):
         first.setdefault(text, number)
-    leader = dict(zip(first, _lead(list(first)), strict=True))
-    return [first[leader[text]] for text in signed]
+    leaders, not_compared = _lead(list(first))
+    leader = dict(zip(first, leaders, strict=True))
+    return NearGroups([first[leader[text]] for text in signed], not_compared)
 
 
-def _lead(texts: Sequence[str]) -> list[str]:
-    """Give each of these distinct texts the earlier one whose group it joins, or itself."""
+Leaders = dict[tuple[int, int], list[tuple[str, frozenset[int]]]]
+
+
+def _lead(texts: Sequence[str]) -> tuple[list[str], int]:
+    """Give each of these distinct texts the earlier one whose group it joins, or itself; and how many saw too few."""
     found: list[str] = []
-    leaders: dict[tuple[int, int], list[tuple[str, frozenset[int]]]] = {}
-    for start in range(0, len(texts), TEXTS_AT_A_TIME):
-        some = texts[start : start + TEXTS_AT_A_TIME]
-        grams = [trigrams(text) for text in some]
-        for text, own, bands in zip(some, grams, _bands(grams).tolist(), strict=True):
-            keys = list(enumerate(bands)) if own else []  # a text without a trigram resembles nothing
-            known = (one for key in keys for one in leaders.get(key, ()))
-            near = next((name for name, others in known if _similar(own, others)), None)
-            if near is None:
-                for key in keys:
-                    leaders.setdefault(key, []).append((text, own))
-            found.append(text if near is None else near)
-    return found
+    leaders: Leaders = {}
+    not_compared = 0
+    with show_progress("near-duplicates", len(texts), "texts") if len(texts) > MANY else nullcontext(_quiet) as advance:
+        for start in range(0, len(texts), TEXTS_AT_A_TIME):
+            some = texts[start : start + TEXTS_AT_A_TIME]
+            grams = [trigrams(text) for text in some]
+            for text, own, bands in zip(some, grams, _bands(grams).tolist(), strict=True):
+                keys = list(enumerate(bands)) if own else []  # a text without a trigram resembles nothing
+                near, saw_all = _nearest(own, keys, leaders)
+                if near is None:
+                    not_compared += not saw_all
+                    for key in keys:
+                        if len(known := leaders.setdefault(key, [])) < CROWD:
+                            known.append((text, own))
+                found.append(text if near is None else near)
+            advance(len(some), "")
+    return found, not_compared
+
+
+def _nearest(own: frozenset[int], keys: Sequence[tuple[int, int]], leaders: Leaders) -> tuple[str | None, bool]:
+    """Give a leader that the text is near, and whether all that may be near were looked at.
+
+    Texts from one mould share bands by the thousand. Those that share the most are looked at, MOST of them.
+    """
+    shared: Counter[str] = Counter()
+    grams: dict[str, frozenset[int]] = {}
+    for key in keys:
+        for name, others in leaders.get(key, ()):
+            shared[name] += 1
+            grams[name] = others
+    near = next((name for name, _ in shared.most_common(MOST) if _similar(own, grams[name])), None)
+    return near, len(shared) <= MOST and all(len(leaders.get(key, ())) < CROWD for key in keys)
+
+
+def _quiet(count: int, note: str) -> None:
+    """Show no progress of what takes no time."""
 
 
 def _similar(one: frozenset[int], other: frozenset[int]) -> bool:

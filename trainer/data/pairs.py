@@ -11,7 +11,7 @@ import numpy.typing as npt
 from trainer.data.card import DataCard
 from trainer.data.item_texts import ItemTexts
 from trainer.data.leaks import judge_leaks
-from trainer.data.pair_leaks import find_pair_leaks
+from trainer.data.pair_leaks import PairLeaks, find_pair_leaks
 from trainer.data.pair_rows import PairRows, choose_rows, explain_rules, note_texts, read_labels, read_rows
 from trainer.data.spelling import learn_spelling
 from trainer.data.splits import (
@@ -26,9 +26,10 @@ from trainer.data.splits import (
     split_by_time,
 )
 from trainer.data.tables import read_batches
-from trainer.data.text_normalisation import check_words, normalise_all
+from trainer.data.text_normalisation import check_words, normalise_all, read_as
 from trainer.errors import DataError
 from trainer.jobs.data import PairsData
+from trainer.tracking.progress import say
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -120,7 +121,8 @@ def read_pairs(job: PairsData) -> Pairs:
         parts=count_parts(part),
         mended=query_mended | product_mended | _odd_labels(query_id, product_id, label, part) | rows.notes.mended,
         read_as=rows.notes.read_as or None,
-        leaks=leaks,
+        leaks=leaks.found,
+        not_compared=leaks.not_compared,
         explained=explain_rules(job),
     )
     slices = {name: tuple(values[row] for row in kept) for name, values in rows.slices.items()}
@@ -139,7 +141,9 @@ def _split(job: PairsData, rows: PairRows, kept: Ints) -> Parts:
         case "user":
             return split_by_name([rows.user[row] or "" for row in kept], job.split)
         case "query":
-            return split_by_name([rows.queries.ids[rows.query[row]] for row in kept], job.split)
+            # Without ids of their own, two spellings of one query are one query: models read them alike.
+            ids = rows.queries.ids if job.columns.query_id else [read_as(name) for name in rows.queries.ids]
+            return split_by_name([ids[rows.query[row]] for row in kept], job.split)
 
 
 def _read_more_products(job: PairsData, rows: PairRows) -> None:
@@ -209,12 +213,15 @@ def _find_leaks(
     products: Sequence[str],
     product_id: Ints,
     part: Parts,
-) -> dict[str, int]:
+) -> PairLeaks:
     users = None if job.columns.user is None else [rows.user[row] or "" for row in kept]
     asked, given = [queries[q] for q in query_id.tolist()], [products[p] for p in product_id.tolist()]
-    found = find_pair_leaks(asked, given, users, part, job.split)
-    judge_leaks(str(job.path), found, int(np.count_nonzero(part == PART_NUMBER[Part.TEST])), job.leak_check)
-    return found
+    leaks = find_pair_leaks(asked, given, users, part, job.split)
+    tested = int(np.count_nonzero(part == PART_NUMBER[Part.TEST]))
+    judge_leaks(str(job.path), leaks.found, tested, job.leak_check, not_promised=leaks.not_promised)
+    if leaks.not_compared:
+        say(f"trainer: {job.path}: {leaks.not_compared} texts resemble too many to be held against all of them")
+    return leaks
 
 
 def _odd_labels(query_id: Ints, product_id: Ints, label: Floats, part: Parts) -> dict[str, int]:

@@ -84,6 +84,14 @@ def _join_blanks(text: str) -> str:
 STEPS = ((HTML, _strip_html), (FULL_WIDTH, _narrow), (CONTROL, _drop_controls), (SPACES, _join_blanks))
 
 
+def read_as(text: str) -> str:
+    """Give a text as models read it: case, accents, forms and the width of blanks make no difference to them."""
+    if text.isascii():
+        return _join_blanks(text.lower())
+    parted = unicodedata.normalize("NFKD", normalise(text)).casefold()
+    return _join_blanks("".join(letter for letter in parted if not unicodedata.combining(letter)))
+
+
 def check_words(where: str, texts: Iterable[str]) -> None:
     """Raise DataError for a column that holds no text a person would read: numbers alone, or bytes of another file."""
     letters = odd = total = 0
