@@ -99,7 +99,7 @@ class Bench:
     def lose_the_state(self) -> None:
         with self.database.begin() as tx:
             tx.execute(tables.outbox.delete())
-            tx.execute(outbox.objects.delete())
+            tx.execute(tables.objects.delete())
 
     def known(self, key):
         with self.database.begin() as tx:
