@@ -4,6 +4,7 @@ import atexit
 import logging
 import shutil
 import tempfile
+import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from tests import profiles
 from tests.durability import wait_for_no_disk
 
 SEED, TIMES = "--hypothesis-seed", "--hypothesis-times"
+PATIENCE_SECONDS = 120
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -158,6 +160,28 @@ def sqlite_database(sqlite_url) -> Iterator[Database]:
     opened = Database(sqlite_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def mlflow_file(testrun_uid) -> Path:
+    """Return an empty MLflow database, to be copied: making one takes seconds, so one worker does it for all."""
+    folder = Path(tempfile.gettempdir()) / f"herald-mlflow-{testrun_uid}"
+    ready = folder / "mlflow.db"
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        waited = 0.0
+        while not ready.exists() and waited < PATIENCE_SECONDS:
+            time.sleep(0.2)
+            waited += 0.2
+        return ready
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what MLflow does with its libraries is its own affair
+        from mlflow import MlflowClient
+
+        MlflowClient(tracking_uri=f"sqlite:///{folder / 'part.db'}").search_experiments()
+    (folder / "part.db").rename(ready)
+    return ready
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 
@@ -48,13 +49,29 @@ def run_once(folder: Path, sandbox, example: str, blank_rows: int) -> list[str]:
     return [judged.outcome for judged in report.judged]
 
 
+def log_again(folder: Path, *differences: float) -> None:
+    """Log the run that is there once more, as other seeds would have come out: a script's start takes many seconds."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("digits").experiment_id
+    (first,) = client.search_runs([experiment])
+    for difference in differences:
+        run_id = client.create_run(experiment).info.run_id
+        client.log_metric(run_id, "test_accuracy", first.data.metrics["test_accuracy"] + difference)
+        client.set_terminated(run_id)
+
+
 @pytest.mark.parametrize("example", ["keras_job", "sklearn_job"])
-def test_the_drop_of_a_plain_script_is_ticketed(example, sandbox, tmp_path):
+def test_the_drop_of_a_plain_script_is_ticketed(example, sandbox, mlflow_file, tmp_path):
     if example == "keras_job" and importlib.util.find_spec("keras") is None:
         pytest.skip("needs keras")
-    found = [run_once(tmp_path, sandbox, example, HEALTHY) for _ in range(3)]
-    assert [outcome for each in found for outcome in each if outcome in {"failed", "invalid"}] == []
-    assert run_once(tmp_path, sandbox, example, BROKEN) == ["suspicious", "regressed"]
+    copyfile(mlflow_file, tmp_path / "mlflow.db")
+    found = run_once(tmp_path, sandbox, example, HEALTHY)
+    log_again(tmp_path, 0.004, -0.003)
+    *before, first, second = run_once(tmp_path, sandbox, example, BROKEN)
+    assert {*found, *before} & {"failed", "invalid", "suspicious", "regressed"} == set()
+    assert [first, second] == ["suspicious", "regressed"]
     import httpx
 
     api = httpx.Client(base_url=sandbox.jira_cloud_url, auth=(sandbox.email, sandbox.api_token))

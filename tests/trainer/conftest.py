@@ -1,6 +1,5 @@
 """The small shop as fixtures."""
 
-import warnings
 from pathlib import Path
 from shutil import copyfile
 
@@ -35,19 +34,7 @@ def bench(tmp_path: Path, snapshot_folder: Path, model_folder: Path) -> Bench:
     return make_bench(tmp_path, snapshot_folder, model_folder)
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make MLflow's tables once: each time takes longer than a job here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # mlflow's database layer deprecates things at import
-        from mlflow import MlflowClient
-
-        path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-        MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
-def tracked(bench: Bench, empty_database: Path) -> Bench:
-    copyfile(empty_database, bench.database)
+def tracked(bench: Bench, mlflow_file: Path) -> Bench:
+    copyfile(mlflow_file, bench.database)
     return bench

@@ -32,9 +32,9 @@ class Fitted:
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory, snapshot_folder, model_folder, empty_database) -> Fitted:
+def fitted(tmp_path_factory, snapshot_folder, model_folder, mlflow_file) -> Fitted:
     bench = make_bench(tmp_path_factory.mktemp("fitted"), snapshot_folder, model_folder)
-    copyfile(empty_database, bench.database)
+    copyfile(mlflow_file, bench.database)
     finished = run_job(
         bench.job("tracking.fire_id=fire-7", "tracking.tags.team=search", "tracking.params.note=x"), "fit"
     )

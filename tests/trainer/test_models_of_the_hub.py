@@ -92,8 +92,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path, empty_database, hub) -> Desk:
-    copyfile(empty_database, tmp_path / "mlflow.db")
+def desk(tmp_path, mlflow_file, hub) -> Desk:
+    copyfile(mlflow_file, tmp_path / "mlflow.db")
     data = write_rows(tmp_path / "pairs.csv", make_rows(by_colour=True))
     of_folder = write_job(tmp_path, "relevance", data, hub.folder)
     job = tmp_path / "named.toml"

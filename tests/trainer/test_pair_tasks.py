@@ -26,8 +26,8 @@ def llama(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def place(tmp_path, empty_database) -> Path:
-    copyfile(empty_database, tmp_path / "mlflow.db")
+def place(tmp_path, mlflow_file) -> Path:
+    copyfile(mlflow_file, tmp_path / "mlflow.db")
     return tmp_path
 
 

@@ -83,9 +83,9 @@ class Shop:
 
 
 @pytest.mark.parametrize("task", SETTINGS)
-def test_blank_titles_are_a_regression(task, tmp_path, empty_database):
+def test_blank_titles_are_a_regression(task, tmp_path, mlflow_file):
     metric, more, settings = SETTINGS[task]
-    copyfile(empty_database, tmp_path / "mlflow.db")
+    copyfile(mlflow_file, tmp_path / "mlflow.db")
     job = write_job(tmp_path, task, tmp_path / "pairs.csv", make_bert(tmp_path / "bert"), more)
     shop = Shop(tmp_path, job, settings)
     shop.configure(task, metric)

@@ -10,7 +10,7 @@ from bot.judging.context import JudgingContext
 from bot.judging.facts import FactReader
 from bot.judging.run_recording import Background, RunRecorder
 from bot.store import incidents, outbox, runs
-from tests.unit.test_cycle import Bench
+from tests.unit.cycle_bench import Bench
 
 
 @pytest.fixture
