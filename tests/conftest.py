@@ -1,6 +1,7 @@
 """How examples are drawn; databases to test against: SQLite, and one PostgreSQL server for all workers of a session."""
 
 import atexit
+import gc
 import logging
 import shutil
 import tempfile
@@ -39,6 +40,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
         profiles.adapt_test(item, times=config.getoption(TIMES), is_seeded=config.getoption(SEED) is not None)
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look through thousands of tests and libraries, which stay to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def log_plainly() -> None:

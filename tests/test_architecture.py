@@ -360,3 +360,16 @@ def test_help_answers_within_half_a_second():
         if best < 0.5:
             break
     assert best < 0.5
+
+
+def test_what_tests_share_is_imported_by_its_whole_name_and_lives_in_no_test_module():
+    """A folder without an __init__.py would put itself on the path, and its modules would have two names."""
+    ours = list((ROOT / "tests").rglob("*.py"))
+    assert {path.parent for path in ours if not (path.parent / "__init__.py").is_file()} == set()
+    names = {path.stem for path in ours} - sys.stdlib_module_names
+    for path in ours:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, path
+                assert not (node.module or "").rpartition(".")[2].startswith("test_"), path
+                assert node.module not in names, f"{path}: {node.module}"

@@ -8,6 +8,7 @@ name in an effect of its kind. Prints the steps and how each world looked in the
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pickle
@@ -307,6 +308,8 @@ def main() -> None:
     place = Path(folder) / "undisturbed"
     steps = undisturbed(place)
     kills = kills_among(steps, share, which)
+    gc.collect()
+    gc.freeze()  # or every child would copy what its collections of garbage look through
     told = {"steps": steps, "undisturbed": outcome(place), "killed": list(report(Path(folder), kills))}
     print(json.dumps(told))  # noqa: T201
 

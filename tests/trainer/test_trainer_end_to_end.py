@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import copyfile
 
 import pyarrow.parquet as pq
 import pytest
@@ -46,7 +47,8 @@ def overrides(folder: Path, name: str) -> list[str]:
     return [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
 
 
-def test_minilm_learns_real_baskets_through_the_command_line(tmp_path):
+def test_minilm_learns_real_baskets_through_the_command_line(tmp_path, mlflow_file):
+    copyfile(mlflow_file, tmp_path / "mlflow.db")
     snapshot = str(tmp_path / "snapshot")
     finish(trainer("prepare", snapshot, "--households", "200", "--min-households", "20"))
     shown = finish(trainer("fit", str(EXAMPLE), *overrides(tmp_path, "run"), HERALD_FIRE_ID="fire-1"))
