@@ -38,3 +38,10 @@ def bench(tmp_path: Path, snapshot_folder: Path, model_folder: Path) -> Bench:
 def tracked(bench: Bench, mlflow_file: Path) -> Bench:
     copyfile(mlflow_file, bench.database)
     return bench
+
+
+@pytest.fixture
+def place(tmp_path: Path, mlflow_file: Path) -> Path:
+    """Return a folder in which MLflow has its tables."""
+    copyfile(mlflow_file, tmp_path / "mlflow.db")
+    return tmp_path

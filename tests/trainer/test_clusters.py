@@ -5,8 +5,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.trainer_coverage import TRUTH, count_held, draw, measure
+from tests.trainer.fitting import fit, result_of
 from tests.trainer.queries import make_bert, make_rows, write_job, write_rows
-from tests.trainer.test_pair_tasks import fit, place, result_of  # noqa: F401
 from trainer.__main__ import main
 from trainer.jobs.file import load_job
 from trainer.measures.bootstrap import statistic_intervals, table_intervals
@@ -83,7 +83,7 @@ def with_users(path, users):
     return path
 
 
-def test_what_is_not_defined_is_absent_and_said_and_whose_the_intervals_are(place, bert, capsys):  # noqa: F811
+def test_what_is_not_defined_is_absent_and_said_and_whose_the_intervals_are(place, bert, capsys):
     rows = [row for row in make_rows(by_colour=True) if row.part != "test" or row.grade < 3]
     data = with_users(write_rows(place / "pairs.csv", rows, "binary"), 7)
     job = write_job(place, "relevance", data, bert, 'cluster = "user"\nslices.smallest = 2')
@@ -112,7 +112,7 @@ def test_what_is_not_defined_is_absent_and_said_and_whose_the_intervals_are(plac
     assert "95 % by user" in capsys.readouterr().out
 
 
-def test_a_unit_that_the_data_do_not_have_is_refused(place, bert):  # noqa: F811
+def test_a_unit_that_the_data_do_not_have_is_refused(place, bert):
     job = write_job(place, "relevance", write_rows(place / "pairs.csv", make_rows()), bert, 'cluster = "user"')
     with pytest.raises(Exception, match=r"cluster.*user.*needs data\.columns\.user"):
         load_job(job, (), model=None)

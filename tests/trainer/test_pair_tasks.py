@@ -3,12 +3,12 @@
 import json
 import shutil
 from pathlib import Path
-from shutil import copyfile
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tests.trainer.fitting import fit, result_of
 from tests.trainer.queries import make_bert, make_llama, make_rows, make_tokenizer, write_job, write_rows
 from trainer.__main__ import main
 
@@ -23,20 +23,6 @@ def bert(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory) -> Path:
     return make_llama(tmp_path_factory.mktemp("llama") / "model")
-
-
-@pytest.fixture
-def place(tmp_path, mlflow_file) -> Path:
-    copyfile(mlflow_file, tmp_path / "mlflow.db")
-    return tmp_path
-
-
-def fit(job: Path, *overrides: str) -> int:
-    return main(["fit", str(job), *(word for override in overrides for word in ("--set", override))])
-
-
-def result_of(folder: Path) -> dict:
-    return json.loads((folder / "result.json").read_text())
 
 
 QUICK = ("train.batch=16", "train.epochs=12", "train.lr=3e-3", "train.head_lr=3e-3")
