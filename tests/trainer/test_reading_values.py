@@ -8,12 +8,13 @@ from trainer.__main__ import main
 from trainer.data import cleaning_rules
 from trainer.data.batches import Batch
 from trainer.data.columns import ids_of, labels_of, numbers_of, texts_of
-from trainer.data.histories import split_history
+from trainer.data.histories import read_histories, split_history
 from trainer.data.interactions import read_interactions
 from trainer.data.numbers import NotANumber, read_numbers
 from trainer.data.pairs import read_pairs
 from trainer.data.tables import read_batches
 from trainer.errors import DataError, JobError
+from trainer.jobs.data import HistoriesData
 from trainer.jobs.file import load_job
 from trainer.jobs.tables import TableFile
 from trainer.models.label_scale import choose_scale
@@ -156,6 +157,24 @@ def test_a_history_keeps_all_of_its_items(text, separator):
     assert split_history(text, separator) == ["a", "b"]
 
 
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet", ".csv"])
+def test_a_history_may_be_a_list_of_the_format(tmp_path, ending):
+    histories = [["x", "y"], ["y"], ["x", "z"]]
+    if ending == ".csv":
+        histories = ["x, y", "y", "x, z"]
+    table = {"who": ["a", "b", "c"], "before": histories, "next": ["z", "x", "y"], "part": ["train", "train", "test"]}
+    items = write_table(tmp_path / "items.csv", {"id": ["x", "y", "z"], "text": ["tea", "cup", "pot"]})
+    job = HistoriesData.model_validate(
+        {
+            "kind": "histories",
+            "path": write_table(tmp_path / f"rows{ending}", table),
+            "columns": {"user": "who", "history": "before", "target": "next", "part": "part"},
+            "items": {"path": items, "id": "id", "text": "text"},
+        }
+    )
+    assert read_histories(job).card.trips == 8
+
+
 def test_numbers_of_a_history_are_ids():
     assert split_history("17.0, 18", None) == ["17", "18"]
 
@@ -181,6 +200,13 @@ def test_equal_rows_of_finer_times_are_the_same_row(tmp_path, times):
     path = write_table(tmp_path / "log.csv", SHOP | {"when": times})
     columns = {"user": "user", "item": "item", "time": "when", "value": None, "text": []}
     assert read_interactions(events_job(path, columns=columns)).card.dropped[cleaning_rules.DUPLICATE] == 1
+
+
+def test_pairs_of_one_hour_are_no_duplicates_either(tmp_path):
+    table = {name: [*values, values[-1]] for name, values in JUDGED.items()}
+    for minute, dropped in (("00", 0), ("07", 1)):
+        path = write_table(tmp_path / "pairs.csv", table | {"when": [f"2024-01-02 03:{minute}"] * 7})
+        assert read_pairs(pairs_job(path, columns={"time": "when"})).card.dropped["the same row again"] == dropped
 
 
 def test_behaviours_and_ratings_are_chosen_and_counted(tmp_path):

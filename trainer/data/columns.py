@@ -31,6 +31,9 @@ def strings_of(batch: Batch, name: str) -> Any:
     """
     column = decoded(batch.columns[name])
     kind = column.type
+    if pa.types.is_list(kind):
+        place = int(np.argmax(column.is_valid().to_numpy(zero_copy_only=False)))
+        raise DataError(odd_row(batch, name, place, column[place].as_py(), "one value"))
     if pa.types.is_binary(kind) or pa.types.is_nested(kind) or pa.types.is_large_binary(kind):
         raise DataError(f"{batch.path}: column '{name}' is {kind}, not text")
     if pa.types.is_floating(kind):
@@ -48,6 +51,14 @@ def texts_of(batch: Batch, name: str) -> Any:
 def ids_of(batch: Batch, name: str) -> Any:
     """Give a column of names: 17850.0 is 17850 in every format, and NULL is nobody."""
     return _plain_ids(_without(strings_of(batch, name), NO_ID if batch.missing is None else batch.missing))
+
+
+def lists_of(batch: Batch, name: str) -> list[str | list[str]]:
+    """Give a column of lists, or of texts that hold lists."""
+    column = decoded(batch.columns[name])
+    if not pa.types.is_list(column.type) and not pa.types.is_large_list(column.type):
+        return [text or "" for text in strings_of(batch, name).to_pylist()]
+    return [[str(one) for one in found or () if one is not None] for found in column.to_pylist()]
 
 
 def labels_of(batch: Batch, name: str) -> Any:

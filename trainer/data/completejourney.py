@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from trainer.data.baskets import AFTER_END, local_time, take_baskets
 from trainer.data.card import DataCard
 from trainer.data.cleaning_rules import NO_ITEM, NO_TEXT, NOT_AN_ITEM
-from trainer.data.columns import texts_of
+from trainer.data.columns import ids_of, odd_row, texts_of
 from trainer.data.interactions import Interactions, read_interactions
 from trainer.data.snapshot import (
     PRODUCTS,
@@ -124,11 +124,12 @@ def _find_table(folder: Path, name: str) -> Path:
 def _read_products(path: Path) -> list[Product]:
     rows: list[tuple[str | None, ...]] = []
     for batch in read_batches(path, PRODUCT_COLUMNS):
-        rows += zip(*(texts_of(batch, name).to_pylist() for name in PRODUCT_COLUMNS), strict=True)
-    try:
-        return [_judge_product(int(number or ""), *texts) for number, *texts in rows]
-    except ValueError:
-        raise DataError(f"{path}: column 'product_id' is not of type int64") from None
+        numbers = ids_of(batch, PRODUCT_COLUMNS[0]).to_pylist()
+        odd = next((place for place, number in enumerate(numbers) if not (number or "").isdecimal()), None)
+        if odd is not None:
+            raise DataError(odd_row(batch, PRODUCT_COLUMNS[0], odd, numbers[odd], "a number"))
+        rows += zip(numbers, *(texts_of(batch, name).to_pylist() for name in PRODUCT_COLUMNS[1:]), strict=True)
+    return [_judge_product(int(number or ""), *texts) for number, *texts in rows]
 
 
 def _judge_product(product_id: int, department: str | None, category: str | None, kind: str | None) -> Product:
@@ -200,9 +201,9 @@ def _write_transactions(path: Path, products: Sequence[Product], target: Path) -
     writer: pq.ParquetWriter | None = None
     try:
         for batch in read_batches(path, TRANSACTION_COLUMNS):
-            named = items.take(pc.index_in(texts_of(batch, "product_id"), value_set=ids))
+            named = items.take(pc.index_in(ids_of(batch, "product_id"), value_set=ids))
             rows = pa.table({**batch.columns, "item_id": named})
-            households.update(name for name in texts_of(batch, "household_id").unique().to_pylist() if name)
+            households.update(name for name in ids_of(batch, "household_id").unique().to_pylist() if name)
             writer = writer or pq.ParquetWriter(target, rows.schema)
             writer.write_table(rows)
     finally:

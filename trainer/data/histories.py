@@ -10,7 +10,7 @@ import numpy.typing as npt
 from trainer.data.baskets import checked
 from trainer.data.batches import Notes
 from trainer.data.card import DataCard
-from trainer.data.columns import ids_of, labels_of, strings_of, without_point
+from trainer.data.columns import ids_of, labels_of, lists_of, without_point
 from trainer.data.item_texts import read_items
 from trainer.data.snapshot import ASK, LEARN, TARGET, Catalogue, Purchases, Snapshot
 from trainer.data.splits import PART_NUMBER, Part, split_by_name
@@ -69,11 +69,12 @@ def _read(job: HistoriesData, places: dict[str, int]) -> _HistoryRows:
     tested = {name.lower() for name in job.test}
     for batch in read_batches(job, (columns.user, columns.history, columns.target, columns.part), notes=rows.notes):
         users, targets = ids_of(batch, columns.user), ids_of(batch, columns.target)
-        histories, parts = strings_of(batch, columns.history), labels_of(batch, columns.part)
-        read = (column.to_pylist() for column in (users, histories, targets, parts))
+        parts = labels_of(batch, columns.part)
+        histories = lists_of(batch, columns.history)
+        read = (users.to_pylist(), histories, targets.to_pylist(), parts.to_pylist())
         for user, history, target, part in zip(*read, strict=True):
             rows.rows_in += 1
-            ids = split_history(history or "", job.separator)
+            ids = split_history(history, job.separator)
             known = [places[name] for name in ids if name in places]
             if part is None or part.lower() not in chosen:
                 rows.dropped[NOT_CHOSEN] += 1
@@ -95,9 +96,11 @@ def _read(job: HistoriesData, places: dict[str, int]) -> _HistoryRows:
     return rows
 
 
-def split_history(text: str, separator: str | None) -> list[str]:
+def split_history(text: str | list[str], separator: str | None) -> list[str]:
     """Give the ids of a history, spaces around them cut off; without a separator they have none inside."""
-    if separator is not None:
+    if isinstance(text, list):
+        found = (name.strip() for name in text)
+    elif separator is not None:
         found = (name.strip() for name in text.split(separator))
     else:
         found = (name.strip("'\"") for name in BETWEEN.split(text.strip("[]() ")))

@@ -90,9 +90,11 @@ def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
 def _column(path: Path, lines: Sequence[int], name: str, values: list[Any]) -> Any:
     """Make one array; where numbers and words are mixed, all become words."""
     for place, value in enumerate(values):
-        if isinstance(value, (dict, list)):
+        if isinstance(value, dict) or (isinstance(value, list) and not _is_flat(value)):
             raise DataError(f"{path}: line {lines[place]}: '{name}' is not one value but {json.dumps(value)[:SHOWN]}")
     kinds = {type(value) for value in values if value is not None}
+    if list in kinds:
+        return _lists(path, lines, name, values)
     limit = WHOLE if float in kinds else LARGEST
     huge = int in kinds and any(type(value) is int and not -limit <= value < limit for value in values)
     if huge or (len(kinds) > 1 and kinds != {int, float}):
@@ -102,6 +104,21 @@ def _column(path: Path, lines: Sequence[int], name: str, values: list[Any]) -> A
     except (pa.ArrowException, OverflowError, ValueError):
         place = next((place for place, value in enumerate(values) if _is_odd(value)), 0)
         raise DataError(f"{path}: line {lines[place]}: '{name}' is no text: {ascii(values[place])[:SHOWN]}") from None
+
+
+def _is_flat(values: list[Any]) -> bool:
+    return all(isinstance(value, (str, int, float)) for value in values)
+
+
+def _lists(path: Path, lines: Sequence[int], name: str, values: list[Any]) -> Any:
+    """Make one array of lists of words; whoever wants one value a row refuses it."""
+    if any(value is not None and not isinstance(value, list) for value in values):
+        place = next(place for place, value in enumerate(values) if isinstance(value, list))
+        raise DataError(
+            f"{path}: line {lines[place]}: '{name}' is not one value but {json.dumps(values[place])[:SHOWN]}"
+        )
+    words = [None if v is None else [one if isinstance(one, str) else json.dumps(one) for one in v] for v in values]
+    return pa.array(words, pa.list_(pa.string()))
 
 
 def _is_odd(value: Any) -> bool:

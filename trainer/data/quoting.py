@@ -39,9 +39,13 @@ class Quoting:
     def __init__(self, path: Path, delimiter: str, width: int, policy: str | None) -> None:
         self.path, self.delimiter, self.width, self.policy = path, delimiter, width, policy
         d = re.escape(delimiter)
-        whole = rf'(?:"[^"]*+(?:""[^"]*+)*+"|[^"{d}]*+)'
+        inside = r'[^"]*+(?:""[^"]*+)*+'
+        whole = rf'(?:"{inside}"|[^"{d}]*+)'
         self.whole = re.compile(rf"{whole}(?:{d}{whole})*+")
-        self.open = re.compile(rf'(?:{whole}{d})*+"[^"]*+(?:""[^"]*+)*+')
+        self.open = re.compile(rf'(?:{whole}{d})*+"{inside}')
+        self.inside = re.compile(inside)
+        self.rest_whole = re.compile(rf"(?:{d}{whole})*+")  # after a quote that closes
+        self.rest_open = re.compile(rf'{d}(?:{whole}{d})*+"{inside}')
 
     def settle(self, text: str, first: int, *, final: bool) -> Rows:
         """Give the rows of whole lines; those at the end whose quote may close in lines to come are left."""
@@ -79,21 +83,23 @@ class Quoting:
 
     def _span(self, lines: Sequence[str], place: int, number: int, *, final: bool) -> int:
         """Say how many lines a quote holds together: 1 where it closes nowhere, 0 where lines to come decide."""
-        joined, size = [lines[place]], len(lines[place])
+        size = len(lines[place])
         for end in range(place + 1, len(lines)):
-            joined.append(lines[end])
-            size += len(lines[end]) + 1
-            if len(joined) > MOST_LINES or size > MOST_CHARACTERS:
+            line = lines[end]
+            size += len(line) + 1
+            if end - place >= MOST_LINES or size > MOST_CHARACTERS:
                 return 1
-            if '"' not in lines[end]:
+            closes = self.inside.match(line)
+            if closes is None or closes.end() == len(line):
                 continue
-            text = "\n".join(joined)
-            if self.whole.fullmatch(text):
-                if len(self.fields(text)) != self.width:
+            rest = line[closes.end() + 1 :]
+            if self.rest_whole.fullmatch(rest):
+                joined = lines[place : end + 1]
+                if len(self.fields("\n".join(joined))) != self.width:
                     return 1
                 self._refuse_ambiguous(joined, number)
                 return len(joined)
-            if not self.open.fullmatch(text):
+            if not self.rest_open.fullmatch(rest):
                 return 1
         return 1 if final else 0
 

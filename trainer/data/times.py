@@ -86,7 +86,7 @@ class TimeReader:
 
     def _dates(self, batch: Batch, name: str, texts: Any, there: Mask) -> Times:
         """Read dates in the way that most of them are written in."""
-        found = [found for form in FORMS for found in read_dates(texts, form)]
+        found = self._tried(texts, there)
         if not found:
             self._refuse_first(batch, name, texts, there, RIGHT)
         first = int(np.flatnonzero(there)[0])
@@ -99,6 +99,17 @@ class TimeReader:
         self._refuse_first(batch, name, texts, odd, right)
         self._agree(batch, name, texts, best.form)
         return self._plausible(batch, name, texts, best.times)
+
+    def _tried(self, texts: Any, there: Mask) -> list[DatesRead]:
+        """Try ways of writing until one reads everything, the one of the batches before first."""
+        known = [form for form in FORMS if (self.form or "").startswith(form)]
+        found: list[DatesRead] = []
+        for form in dict.fromkeys((*known, *FORMS)):
+            found += read_dates(texts, form)
+            sure = form in known or form not in (DAYS_FIRST, MONTHS_FIRST)
+            if sure and found and not (there & ~found[-1].read).any():
+                break
+        return found
 
     def _refuse_ambiguous(self, batch: Batch, name: str, texts: Any, found: Sequence[DatesRead]) -> None:
         """Raise DataError where no row says whether days or months come first, and it matters."""

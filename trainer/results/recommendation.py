@@ -37,7 +37,7 @@ class Recommended:
 def read_queries(path: Path) -> list[str]:
     """Read a query a line, empty lines left out; raise DataError."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file of queries") from None
     except (OSError, UnicodeDecodeError) as error:
