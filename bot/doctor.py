@@ -14,7 +14,7 @@ from bot.connections import make_run_store, to_chat, to_tracker, to_wiki
 from bot.errors import StateError
 from bot.judging.unread import say_unread
 from bot.ports import Selection
-from bot.render.renderer import check_overrides
+from bot.render.templates import check_overrides
 from bot.runtime.private_files import is_open_to_others
 from bot.services.checks import Check, Examined, TicketWants, walled
 from bot.services.mlflow.checks import RunsWanted, check_mlflow

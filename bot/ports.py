@@ -1,4 +1,4 @@
-"""What Herald asks of the outside world, in its own words; no SDK type crosses."""
+"""What Herald asks of the outside world, in its own words; no SDK type crosses; long, since it is read as one page."""
 
 from __future__ import annotations
 

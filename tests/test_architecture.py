@@ -309,6 +309,12 @@ def test_no_two_classes_share_a_name(core):
     assert {name for name in names if names.count(name) > 1} == set()
 
 
+def test_a_module_of_more_than_300_lines_says_in_its_first_line_why_it_is_long():
+    texts = {module: modules()[module].read_text(encoding="utf-8") for module in within("bot")}
+    long = {module: text.splitlines()[0] for module, text in texts.items() if text.count("\n") > 300}
+    assert [module for module, first in long.items() if " long, since " not in first] == []
+
+
 def test_no_module_of_the_trainer_is_longer_than_300_lines():
     lines = {m: len(modules()[m].read_text(encoding="utf-8").splitlines()) for m in within("trainer")}
     assert {m: count for m, count in lines.items() if count > 300} == {}

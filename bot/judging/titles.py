@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from bot.domain.runs import Run
-from bot.render.renderer import clean_title
+from bot.render.fitting import clean_title
 from bot.text.locales import Locale, conventions
 
 _SHORT_ID = 8

@@ -11,7 +11,8 @@ from bot.config.models import DIGEST
 from bot.domain.digest import LINES, DigestHeading, choose_lines, is_quiet
 from bot.domain.views import DigestView, Tone
 from bot.pipeline.scheduling import next_due_times
-from bot.render.renderer import Renderer, clean_title
+from bot.render.fitting import clean_title
+from bot.render.renderer import Renderer
 from bot.reports.digest_lines import Line, LineGathering
 from bot.reports.reader import Readable
 from bot.store import objects, outbox, pipelines, runs

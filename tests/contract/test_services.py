@@ -10,7 +10,7 @@ import pytest
 from bot.domain.message import MessageDocument
 from bot.errors import AccountError, PermanentError, RetryableError
 from bot.ports import Attachment, PageDraft, TicketDraft, TicketState
-from bot.render.renderer import TICKET_TITLE_CHARS
+from bot.render.form import TICKET_TITLE_CHARS
 from bot.sandbox import Fault, FaultKind, Resolution, RunningSandbox, Service
 from bot.services.webhook.chat import WebhookChat
 from bot.services.webhook.config import WebhookSection

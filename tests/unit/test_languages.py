@@ -22,7 +22,8 @@ from bot.judging.titles import archive_page_title, pipeline_page_title
 from bot.render.dialects import PLAIN
 from bot.render.environment import TemplateEnvironment
 from bot.render.lookup import Lookup
-from bot.render.renderer import Renderer, check_overrides, our_templates
+from bot.render.renderer import Renderer
+from bot.render.templates import check_overrides, our_templates
 from bot.reports.judge_sentences import JudgeSentences
 from bot.text import formats, locales
 from bot.text.locales import Locale, known_locales
@@ -91,6 +92,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Locale]:
     (modules / "xx.py").write_text(TOY, "utf-8")
     monkeypatch.setattr(locales, "__path__", [*locales.__path__, str(modules)])
     monkeypatch.setattr("bot.render.renderer.our_templates", lambda: templates)
+    monkeypatch.setattr("bot.render.templates.our_templates", lambda: templates)
     yield Locale("xx")
     sys.modules.pop("bot.text.locales.xx", None)
     locales.conventions.cache_clear()

@@ -36,15 +36,11 @@ from bot.domain.views import (
     VerdictView,
 )
 from bot.errors import PermanentError, TemplateError
+from bot.render.fitting import TITLE_CHARS, clean_title
+from bot.render.form import TICKET_TITLE_CHARS
 from bot.render.lookup import Lookup
-from bot.render.renderer import (
-    TICKET_TITLE_CHARS,
-    TITLE_CHARS,
-    Renderer,
-    check_overrides,
-    clean_title,
-    our_templates,
-)
+from bot.render.renderer import Renderer
+from bot.render.templates import check_overrides, our_templates
 from bot.services.page_sections import replace_section
 from bot.text.escape import clean_address
 from bot.text.locales import Locale
@@ -545,7 +541,7 @@ def test_templates_are_found_inside_an_installed_package(tmp_path: Path):
     package = Path(bot.render.renderer.__file__).parents[1]
     shutil.copytree(package, tmp_path / "bot", ignore=shutil.ignore_patterns("sandbox", "demo", "__pycache__"))
     shutil.copytree(our_templates(), tmp_path / "bot" / "templates")
-    code = "from bot.render.renderer import our_templates; print(our_templates())"
+    code = "from bot.render.templates import our_templates; print(our_templates())"
     env = {**os.environ, "PYTHONPATH": str(tmp_path)}
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True

@@ -10,7 +10,8 @@ import pytest
 
 from bot.errors import TemplateError
 from bot.render.confined import Budget, Worker, shared_worker
-from bot.render.renderer import Renderer, check_overrides
+from bot.render.renderer import Renderer
+from bot.render.templates import check_overrides
 from tests.unit import render_samples as samples
 
 BUDGET = Budget(memory_bytes=96 * 1024**2, cpu_seconds=0.4, wall_seconds=60)
