@@ -1,4 +1,5 @@
 from datetime import date
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -6,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trainer.logs import JUDGED, pairs_job, write_table
-from trainer.data.leaks import NEAR
+from trainer.data.leaks import NEAR, USER, judge_leaks
 from trainer.data.near_duplicates import group_near, signature
-from trainer.data.pair_leaks import QUERY, find_pair_leaks
+from trainer.data.pair_leaks import PAIR, QUERY, find_pair_leaks
 from trainer.data.pairs import read_pairs
 from trainer.data.splits import PART_NUMBER, Part, split_by_name, split_by_time
 from trainer.errors import DataError
@@ -141,3 +142,32 @@ def test_a_table_is_split_by_time_user_and_query(tmp_path):
         assert found.card.split is not None
         assert kind in found.card.split
         assert min((found.card.parts or {}).values()) > 0
+
+
+@pytest.mark.parametrize("other", ["Red Lamp", "RED LAMP", "red  lamp", "ｒｅｄ lamp", "réd lamp"])
+def test_a_query_in_another_case_or_form_is_the_same_query_on_both_sides(other):
+    parts = np.array([TRAIN, TEST], dtype=np.int8)
+    found = find_pair_leaks(["red lamp", other], ["oak lamp", "OAK lamp"], None, parts, by("column")).found
+    assert (found[QUERY], found[PAIR], found[NEAR]) == (1, 1, 0)
+
+
+def test_users_on_both_sides_are_counted_and_refuse_nothing_that_was_not_promised(capsys):
+    parts = np.array([TRAIN, TEST, TEST, TEST], dtype=np.int8)
+    for how, promised in (("query", False), ("column", False), ("user", True)):
+        leaks = find_pair_leaks(list("abcd"), list("wxyz"), ["u", "u", "v", ""], parts, by(how))
+        assert leaks.found[USER] == 1
+        assert (USER in leaks.not_promised) is not promised
+    judge_leaks("table", {USER: 1}, 3, "refuse", not_promised={USER})
+    assert "1 same user on the other side, which this split allows" in capsys.readouterr().err
+    with pytest.raises(DataError, match="1 same user on the other side"):
+        judge_leaks("table", {USER: 1}, 3, "refuse")
+
+
+def test_titles_from_one_mould_are_compared_in_bounded_time_and_what_was_not_is_counted():
+    drawn = np.random.default_rng(0).integers(10, 99, (700, 3)).tolist()
+    titles = [f"interior door hinge {a} in. x {b} in. brass finish model {c}{n}" for n, (a, b, c) in enumerate(drawn)]
+    began = perf_counter()
+    found = group_near(titles)
+    assert perf_counter() - began < 5
+    assert found.not_compared > 0
+    assert group_near(["garden hose", "oak table", "steel shelf"]).not_compared == 0

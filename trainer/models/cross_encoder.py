@@ -17,9 +17,11 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 from torch import Tensor
 
+from trainer.data.card import DataCard
 from trainer.errors import ModelError
 from trainer.models.pair_tokens import TokenBatch, Tokens, copy_tokenizer, find_pad_token, load_pair_tokenizer
 from trainer.models.source import ModelSource
+from trainer.models.token_losses import note_losses
 
 if TYPE_CHECKING:
     from trainer.jobs.schema import LoraJob, PairModelJob
@@ -63,6 +65,10 @@ class CrossEncoder:
     def encode(self, queries: Sequence[str], products: Sequence[str]) -> Tokens:
         """Give the tokens of pairs, the longer text cut where they are too many."""
         return self.tokenizer.encode(queries, products)
+
+    def note_losses(self, card: DataCard, queries: Sequence[str], products: Sequence[str]) -> DataCard:
+        """Give the card with what of the pairs is not read."""
+        return note_losses(card, self.tokenizer.tokenizer, {"pairs": self.tokenizer.join(queries, products)})
 
     def score(self, tokens: Tokens, rows: Ints) -> Tensor:
         """Give the (B, C) outputs of some pairs, with gradients where they are wanted."""

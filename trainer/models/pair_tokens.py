@@ -62,11 +62,14 @@ class PairTokenizer:
     tokenizer: Any  # tokenizers.Tokenizer
     as_one_text: bool  # decoders know no second text: a line break divides the two
 
+    def join(self, queries: Sequence[str], products: Sequence[str]) -> list[tuple[str, str]] | list[str]:
+        """Give the pairs as the tokenizer takes them."""
+        pairs = list(zip(queries, products, strict=True))
+        return [f"{query}\n{product}" for query, product in pairs] if self.as_one_text else pairs
+
     def encode(self, queries: Sequence[str], products: Sequence[str]) -> Tokens:
         """Give the tokens of pairs, special ones included."""
-        pairs = list(zip(queries, products, strict=True))
-        texts = [f"{query}\n{product}" for query, product in pairs] if self.as_one_text else pairs
-        encodings = self.tokenizer.encode_batch(texts)
+        encodings = self.tokenizer.encode_batch(self.join(queries, products))
         lengths = np.array([len(encoding) for encoding in encodings], dtype=np.int64)
         ids = np.concatenate([np.array(encoding.ids, dtype=np.int64) for encoding in encodings])
         types = np.concatenate([np.array(encoding.type_ids, dtype=np.int64) for encoding in encodings])

@@ -1,7 +1,7 @@
 """Next item: which items will a household buy on its next trip, told from texts and what it bought before."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -26,6 +26,7 @@ from trainer.measures.ranks import TOP
 from trainer.models.ease import learn_links
 from trainer.models.history_scorer import Scorer, load_scorer, save_scorer
 from trainer.models.text_encoder import Hidden, TextEncoder, UntrainedOutputs, find_model
+from trainer.models.token_losses import note_losses, tell_losses
 from trainer.task import Amount, Command, OnStep, Outcome
 from trainer.tasks.next_item_ranking import (
     CatalogueTexts,
@@ -78,6 +79,7 @@ class NextItem:
             **({"fine-tuned": f"partly: {what} as they came"} if command == "fit" else {}),
             "data": f"{card.rows_kept} of {card.rows_in} rows, {card.distinct_texts} distinct texts, "
             f"hash {card.hash[:12]}",
+            **tell_losses(card),
         }
 
     def amount(self) -> Amount:
@@ -187,7 +189,9 @@ def load(job: NextItemJob, *, training: bool) -> NextItem:
     max_tokens = job.model.max_tokens if saved is None else saved.max_tokens
     trained = job.train.layers if training else 0
     encoder = TextEncoder(source, trained_layers=trained, max_tokens=max_tokens)
-    return NextItem(job, snapshot, distinct_texts(snapshot.catalogue), encoder, learn, test, saved)
+    texts = distinct_texts(snapshot.catalogue)
+    snapshot = replace(snapshot, card=note_losses(snapshot.card, encoder.tokenizer, {"items": texts.distinct}))
+    return NextItem(job, snapshot, texts, encoder, learn, test, saved)
 
 
 def _read_data(job: NextItemJob) -> tuple[Path, Snapshot]:

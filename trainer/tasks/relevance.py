@@ -1,7 +1,7 @@
 """Relevance: how well does a product answer a query, judged by a model that reads both together."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -51,6 +51,7 @@ from trainer.models.label_scale import (
     save_settings,
 )
 from trainer.models.source import find_source
+from trainer.models.token_losses import tell_losses
 from trainer.task import Amount, Command, OnStep, Outcome
 
 Floats = npt.NDArray[np.float64]
@@ -59,8 +60,7 @@ Ints = npt.NDArray[np.int64]
 TUNED, SAVED, BASE_RATE, OVERLAP = "tuned", "saved", "base rate", "word overlap"
 PREDICTIONS = "predictions.parquet"
 TIMED_PAIRS = 64
-REPLICATES = 500
-SLICE_REPLICATES = 200
+REPLICATES, SLICE_REPLICATES = 500, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,7 @@ class Relevance:
             "relevant": "" if self.scale.kind == CLASSES else f"from {self.scale.relevant:g}",
             **({"fine-tuned": f"{how}, the word embeddings as they came"} if command == "fit" else {}),
             "data": f"{self.card.rows_kept} of {self.card.rows_in} rows, hash {self.card.hash[:12]}",
+            **tell_losses(self.card),
         }
 
     def amount(self) -> Amount:
@@ -190,8 +191,7 @@ class ReadyRelevance:
         further = self._intervals(judged, REPLICATES)
         sliced = self._sliced(rows, output_NC, choose_slices(table, shown.smallest, shown.most))
         undefined = explain_undefined(judged.answers, judged.choices, list_metrics(judged, task.job.k), metrics)
-        notes = tell_without(without or 0, task.job.nothing_relevant)
-        told = {PREDICTIONS: predictions(judged)}
+        notes, told = tell_without(without or 0, task.job.nothing_relevant), {PREDICTIONS: predictions(judged)}
         found = aggregate(table) | metrics | counted | cost
         return Outcome(name, found, compared, table, further, sliced, told, undefined, notes)
 
@@ -274,6 +274,7 @@ def load(job: RelevanceJob, *, training: bool) -> Relevance:
     model = CrossEncoder(source, model_job, scale.outputs, job.train.layers if training else None)
     if saved is not None:
         load_head(model)
+    pairs = replace(pairs, card=model.note_losses(pairs.card, *pairs.texts(np.arange(len(pairs)))))
     return Relevance(job, pairs, scale, model, saved)
 
 

@@ -4,7 +4,7 @@
 #   E = texts the encoder knows, N = pairs to learn, I = products of the catalogue, Q = queries asked, D = width
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -34,6 +34,7 @@ from trainer.models.hybrid_search import (
     save_search,
 )
 from trainer.models.text_encoder import TextEncoder, UntrainedOutputs, find_model, unit
+from trainer.models.token_losses import note_losses, tell_losses
 from trainer.task import Amount, Command, OnStep, Outcome
 from trainer.tasks.retrieval_questions import (
     DEEP,
@@ -91,6 +92,7 @@ class Retrieval:
             f"{self.job.relevant:g} or more, over a catalogue of {len(self.asked.products_I)}",
             **({"fine-tuned": f"{what}; {len(self.learnt_N)} relevant pairs"} if command == "fit" else {}),
             "data": f"{self.card.rows_kept} of {self.card.rows_in} rows, hash {self.card.hash[:12]}",
+            **tell_losses(self.card),
         }
 
     def amount(self) -> Amount:
@@ -247,6 +249,8 @@ def load(job: RetrievalJob, *, training: bool) -> Retrieval:
     chosen_on = ask_part(pairs, Part.VALID, job.relevant) if choosing else NO_QUESTIONS
     max_tokens = job.model.max_tokens if saved is None else saved.max_tokens
     encoder = TextEncoder(source, trained_layers=job.train.layers if training else 0, max_tokens=max_tokens)
+    kinds = {"queries": pairs.queries, "products": pairs.products}
+    pairs = replace(pairs, card=note_losses(pairs.card, encoder.tokenizer, kinds))
     return Retrieval(
         job, pairs, _collect_texts(pairs, learnt_N, asked, chosen_on), learnt_N, asked, chosen_on, encoder, saved
     )

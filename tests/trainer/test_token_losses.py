@@ -1,0 +1,51 @@
+"""What a model does not see of its texts is said, and warned of where it is much."""
+
+import json
+
+import pytest
+
+from tests.trainer.fitting import fit
+from tests.trainer.queries import THINGS, make_bert, make_rows, make_tokenizer, write_job, write_rows
+from trainer.models.pair_tokens import PairTokenizer
+from trainer.models.token_losses import measure_losses
+
+
+def tokenizer_of(tmp_path, most):
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(make_tokenizer(tmp_path) / "tokenizer.json"))
+    tokenizer.enable_truncation(most)
+    return tokenizer
+
+
+def test_the_share_that_is_cut_and_the_share_that_is_unknown_are_those_of_the_texts(tmp_path):
+    tokenizer = tokenizer_of(tmp_path, 5)  # three words, and what stands before and after
+    texts = ["red lamp", "red 灯 lamp", "old red lamp here", "red lamp new oak"]
+    found = measure_losses(tokenizer, texts)
+    assert found.cut == 0.5
+    assert found.unknown == pytest.approx(2 / 11, abs=1e-4)  # 灯 and old; the words that are cut were not looked at
+    assert measure_losses(tokenizer, texts * 100) == found
+
+
+def test_of_pairs_both_texts_count(tmp_path):
+    tokenizer = tokenizer_of(tmp_path, 6)
+    pairs = PairTokenizer(tokenizer, as_one_text=False).join(["red", "red"], ["lamp", "lamp oak new"])
+    assert measure_losses(tokenizer, pairs).cut == 0.5
+
+
+def test_a_fit_says_in_card_and_summary_what_its_model_does_not_read(place, tmp_path, capsys):
+    data = write_rows(place / "pairs.csv", make_rows())
+    text = data.read_text()
+    for number, thing in enumerate(THINGS[:4]):
+        text = text.replace(thing, f"{chr(0x706F + number)}")
+    data.write_text(text)
+    model = make_bert(tmp_path / "model")
+    job = write_job(place, "retrieval", data, model, "relevant = 3.0")
+    assert fit(job, "train.batch=8", "train.layers=1", "model.max_tokens=4", "search.weight=0.5") == 0
+    card = json.loads((place / "retrieval" / "data_card.json").read_text())
+    assert card["cut"] == {"queries": 0.0, "products": 1.0}
+    assert card["unknown"]["queries"] == 0.25
+    summary = (place / "retrieval" / "summary.md").read_text()
+    assert "products: 100.0% cut" in summary
+    assert "warning: 100.0% of the products are cut at model.max_tokens" in summary
+    assert "trainer: warning: 25.0% of the tokens of the queries are unknown" in capsys.readouterr().err
