@@ -111,6 +111,20 @@ def test_yes_or_no_and_classes_are_told_from_the_labels(place, bert):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("label", "new"), [("grade", "5"), ("class", "perfect")])
+def test_a_label_that_only_the_test_has_is_judged_and_counted(place, bert, label, new):
+    lines = write_rows(place / "pairs.csv", make_rows(by_colour=True), label).read_text().splitlines()
+    at = next(number for number, line in enumerate(lines) if ",test," in line)
+    cells = lines[at].split(",")
+    lines[at] = ",".join([*cells[:3], new, *cells[4:]])
+    (place / "pairs.csv").write_text("\n".join(lines) + "\n")
+    assert fit(write_job(place, "relevance", place / "pairs.csv", bert)) == 0
+    card = json.loads((place / "relevance" / "data_card.json").read_text())
+    assert card["mended"]["rows with a label that no train row has"] == 1
+    saved = json.loads((place / "relevance" / "model" / "relevance.json").read_text())["scale"]
+    assert (saved["high"] == 5 and saved["relevant"] == 2) if label == "grade" else "perfect" in saved["classes"]
+
+
 def test_a_decoder_learns_by_adapters_and_is_saved_whole(place, llama, bert):
     job = write_job(place, "relevance", write_rows(place / "pairs.csv", make_rows(by_colour=True), "binary"), llama)
     assert fit(job, *QUICK, "model.lora.rank=4", "model.lora.targets=['q_proj','v_proj']") == 0

@@ -154,6 +154,10 @@ def test_a_delimiter_is_told_from_the_names_that_are_wanted(tmp_path, sign):
     assert rows_of(tmp_path / "t.csv", "query,title,grade\na,b,1\n".replace(",", sign)) == [("a", "b", "1")]
 
 
+def test_the_delimiter_that_excel_names_above_the_table_is_taken(tmp_path):
+    assert rows_of(tmp_path / "t.csv", "sep=|\nquery|title|grade\na|b;c,d|1\n") == [("a", "b;c,d", "1")]
+
+
 def test_a_file_without_names_is_read_by_those_that_are_given(tmp_path):
     lines = "a::The 'X', \"Y\"::1\nb::Z::0\n"
     assert rows_of(tmp_path / "t.dat", lines, header=COLUMNS, delimiter="::")[0] == ("a", "The 'X', \"Y\"", "1")

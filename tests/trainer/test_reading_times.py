@@ -74,7 +74,8 @@ def test_a_time_is_read_as_it_is_written(tmp_path, value, is_):
         (("2019-02-28", "2019-02-30"), "row 2: 'when' is '2019-02-30', not a time such as"),
         (("13-02-2020", "02-13-2020", "14-02-2020"), "row 2: .* not written like the other rows: days first"),
         (("2019-10-01 00:00:00 UTC", "2019-10-01 01:00:00"), "row 2: .* not written like .* with a zone"),
-        (("2019-10-01", "2019-10-02", "20191003"), "row 3: 'when' is '20191003'"),
+        (("2019-10-01", "2019-10-02", "20191003"), "row 3: 'when' is '20191003', not written like .* years first"),
+        (("1" + "0" * 400,), "row 1: 'when' is '10+', not a time between 1990"),
         (("01-02-2020 00:00",), r"row 1: .* time_format = \"%d-%m-%Y %H:%M\" or \"%m-%d-%Y %H:%M\""),
     ],
 )
@@ -88,6 +89,20 @@ def test_batches_have_to_agree(tmp_path, form):
     values = (1295344860, 1295344861, 1295344862000) if form == "seconds" else ("2019-10-01", "2/13/2019", "2/14/2019")
     with pytest.raises(DataError, match=r"row [23]: "):
         read(tmp_path, *values, rows=1)
+
+
+def test_the_odd_row_of_a_later_batch_is_named(tmp_path):
+    rows = ("13-01-2020", "14-01-2020", "15-01-2020", "03-04-2020", "02-13-2020", "05-06-2020")
+    with pytest.raises(DataError, match="row 5: 'when' is '02-13-2020', not written like the other rows: days first"):
+        read(tmp_path, *rows, rows=3)
+
+
+def test_days_that_are_the_same_either_way_decide_nothing(tmp_path):
+    with pytest.raises(
+        DataError, match="row 5: 'when' is '03-13-2020', not written like the rows before it: days first"
+    ):
+        read(tmp_path, "01-01-2020", "02-02-2020", "13-02-2020", "14-02-2020", "03-13-2020", rows=2)
+    assert read(tmp_path, "01-01-2020", "01-13-2020", rows=1)[1] == "2020-01-13T00:00:00"
 
 
 def test_one_row_of_evidence_says_which_number_is_the_month(tmp_path):

@@ -1,6 +1,7 @@
 """Reads tables of text, CSV and the like, as strings: what a column is, its first rows cannot say."""
 
 import csv
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from trainer.jobs.tables import TextTable
 DELIMITERS = (",", "\t", ";", "|", "::", "\x01")
 STAND_INS = "\x1f\x1e\x1d\x1c"  # one of them takes the place of a delimiter of several characters
 NO_QUOTE = "none"
+NAMED_DELIMITER = re.compile(r'"?sep=(.)"?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,11 @@ class _Lines:
 
     def __init__(self, pieces: Iterator[str]) -> None:
         self.pieces = pieces
-        self.begun = next(pieces, "")
+        begun = next(pieces, "")
+        line, end, rest = begun.partition("\n")
+        told = NAMED_DELIMITER.fullmatch(line)
+        self.delimiter = told[1] if told else None  # as Excel writes it above the names
+        self.begun = end + rest if told else begun
 
     def first(self) -> str:
         """Give the first line that is not blank."""
@@ -47,7 +53,7 @@ class _Lines:
 
 def column_names(table: TextTable, path: Path, usual: str | None, *, gzipped: bool) -> tuple[str, ...]:
     lines = _Lines(read_text(path, gzipped=gzipped, encoding=table.encoding, notes=Notes()))
-    return _find_shape(table, path, usual, lines.first(), ()).names
+    return _find_shape(table, path, usual, lines, ()).names
 
 
 def read_delimited(
@@ -63,7 +69,7 @@ def read_delimited(
 ) -> Iterator[Batch]:
     """Give the wanted columns, those that a join may bring where they are there; *usual* is the ending's delimiter."""
     lines = _Lines(read_text(path, gzipped=gzipped, encoding=table.encoding, notes=notes))
-    shape = _find_shape(table, path, usual, lines.first(), wanted)
+    shape = _find_shape(table, path, usual, lines, wanted)
     if table.delimiter is None and shape.delimiter != usual:
         told = f"delimiter {shape.delimiter!r}, told from the first line"
         notes.read_as[path.name] = ", ".join(filter(None, (notes.read_as.get(path.name), told)))
@@ -86,12 +92,14 @@ def _choose(path: Path, wanted: Sequence[str], joined: Collection[str], shape: S
     return [name for name in wanted if name in shape.names]
 
 
-def _find_shape(table: TextTable, path: Path, usual: str | None, line: str, wanted: Sequence[str]) -> Shape:
+def _find_shape(table: TextTable, path: Path, usual: str | None, lines: _Lines, wanted: Sequence[str]) -> Shape:
+    line = lines.first()
     if not line:
         what = "" if table.header else "; its first row names the columns"
         raise DataError(f"{path}: the table is empty{what}")
     candidates = tuple(dict.fromkeys((usual, *DELIMITERS) if usual else DELIMITERS))
-    candidates = candidates if table.delimiter is None else (table.delimiter,)
+    given = table.delimiter or lines.delimiter
+    candidates = candidates if given is None else (given,)
     parted = [(one, tuple(name.strip() for name in _part(line, one, table.quotes))) for one in candidates]
     if table.header is not None:
         fitting = [(one, fields) for one, fields in parted if len(fields) == len(table.header)]

@@ -76,7 +76,7 @@ def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
-        if number == 1 and line.lstrip().startswith(("[", "{")):
+        if number == 1 and line.strip()[0] in "[{" and line.strip()[-1] not in "]}":
             raise DataError(f"{path}: {ONE_VALUE}") from None
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: line {number} is not JSON: {reason}") from None

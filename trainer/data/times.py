@@ -90,14 +90,17 @@ class TimeReader:
         if not found:
             self._refuse_first(batch, name, texts, there, RIGHT)
         first = int(np.flatnonzero(there)[0])
-        best = max(found, key=lambda one: (np.count_nonzero(one.read), one.form == self.form, bool(one.read[first])))
-        if best.form.startswith((DAYS_FIRST, MONTHS_FIRST)) and not (self.form or "").startswith(best.form):
-            self._refuse_ambiguous(batch, name, texts, found)
+        before = [one for one in found if one.form == self.form]
+        best = max(before or found, key=lambda one: (np.count_nonzero(one.read), bool(one.read[first])))
+        open_ = not before and self._is_open(batch, name, texts, best, found)
         odd = there & ~best.read
-        others = [one.form for one in found if one is not best and (one.read & odd).any()]
-        right = f"written like the other rows: {best.form}" if others else RIGHT
+        others = [one.read for one in found if one is not best]
+        readable = np.logical_or.reduce([as_mask(pc.match_substring_regex(texts, NUMBER)), *others])
+        alien = odd.any() and readable[np.argmax(odd)]
+        right = f"written like the other rows: {best.form}" if alien else RIGHT
         self._refuse_first(batch, name, texts, odd, right)
-        self._agree(batch, name, texts, best.form)
+        if not open_:
+            self._agree(batch, name, texts, best.form)
         return self._plausible(batch, name, texts, best.times)
 
     def _tried(self, texts: Any, there: Mask) -> list[DatesRead]:
@@ -111,22 +114,22 @@ class TimeReader:
                 break
         return found
 
-    def _refuse_ambiguous(self, batch: Batch, name: str, texts: Any, found: Sequence[DatesRead]) -> None:
-        """Raise DataError where no row says whether days or months come first, and it matters."""
+    def _is_open(self, batch: Batch, name: str, texts: Any, best: DatesRead, found: Sequence[DatesRead]) -> bool:
+        """Say whether no row tells if days or months come first; raise DataError where it matters."""
+        if not best.form.startswith((DAYS_FIRST, MONTHS_FIRST)):
+            return False
         days, months = (
-            next((one for one in found if one.form.startswith(f)), None) for f in (DAYS_FIRST, MONTHS_FIRST)
+            next((one for one in found if one.form.startswith(form)), None) for form in (DAYS_FIRST, MONTHS_FIRST)
         )
-        if days is None or months is None:
-            return
-        if (days.read != months.read).any():
-            return
+        if days is None or months is None or (days.read != months.read).any():
+            return False
         differs = np.flatnonzero(days.read & (days.times != months.times))
         if not len(differs):
-            return
+            return True
         place = int(differs[0])
         text = str(texts[place].as_py())
         if re.match(r"\d+\.", text):  # no country writes months first with points
-            return
+            return False
         sign = next(letter for letter in text if not letter.isdecimal())
         clock = " %H:%M:%S" if text.count(":") > 1 else " %H:%M" if ":" in text else ""
         right = (
@@ -172,6 +175,7 @@ class TimeReader:
     def _numbers(self, batch: Batch, name: str, column: Any, shown: Any) -> Times:
         """Read numbers in the unit that the job says, or that makes them plausible times; *shown* in errors."""
         values = _floats(column)
+        self._refuse_first(batch, name, shown, np.isinf(values), self._range())
         if self.given == "steps":
             odd = np.isfinite(values) & ((values < 0) | (values > MOST_STEPS))
             self._refuse_first(batch, name, shown, odd, f"a number of steps from 0 to {MOST_STEPS}")

@@ -231,7 +231,9 @@ def load(job: RetrievalJob, *, training: bool) -> Retrieval:
     """Load pairs and model, raising InputError for whatever a job cannot run with."""
     pairs = read_pairs(job.data)
     if pairs.classes:
-        raise DataError(f"{job.data.path}: labels are words; retrieval wants numbers, relevant from {job.relevant:g}")
+        raise DataError(
+            f"{job.data.path}: labels are words: data.grades says what each is worth, relevant from {job.relevant:g}"
+        )
     asked = ask_part(pairs, Part(job.part), job.relevant, every=job.nothing_relevant == "zero")
     if not any(len(places) for places in asked.relevant):
         raise DataError(f"{job.data.path}: no {job.part} row has a label of relevant = {job.relevant:g} or more")
