@@ -84,6 +84,7 @@ def test_numbers_are_read_as_people_write_them(tmp_path, texts, numbers):
         (["1,234", "5"], "1,234", 'decimal = "," or decimal = "."'),
         (["2,5", "2.5"], "2.5", "decimal comma"),
         (["1", "two"], "two", "a number"),
+        (["1", "1e400"], "1e400", "a number"),
         (["1,23,4"], "1,23,4", "in one way only"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from math import inf, isfinite
 
 BEGINS = r"(?=[+-]?[.,]?\d)[+-]?"
 EXPONENT = r"([eE][+-]?\d+)?"
@@ -48,8 +49,12 @@ def _read(text: str, sign: str) -> float:
     if text.lower() in BOOLEANS:
         return BOOLEANS[text.lower()]
     if sign == "," and COMMAED.fullmatch(text):
-        return float(text.replace(".", "").replace(",", "."))
-    if sign == "." and POINTED.fullmatch(text):
-        return float(text.replace(",", ""))
+        number = float(text.replace(".", "").replace(",", "."))
+    elif sign == "." and POINTED.fullmatch(text):
+        number = float(text.replace(",", ""))
+    else:
+        number = inf
+    if isfinite(number):
+        return number
     spoken = "a number" if sign == "." else "a number with a decimal comma, as others are"
     raise NotANumber(text, spoken)
