@@ -35,6 +35,11 @@ def test_a_quote_that_nothing_closes_swallows_no_row(tmp_path, name, sign):
     assert notes.mended == {MENDED: 2}
 
 
+def test_other_fields_of_a_line_with_an_open_quote_lose_theirs(tmp_path):
+    content = 'query,title,grade\n"a ""b"", c","15 inch laptop,"1"\n"c","mouse","0"\n'
+    assert rows_of(tmp_path / "t.csv", content) == [('a "b", c', '"15 inch laptop', "1"), ("c", "mouse", "0")]
+
+
 def test_a_quote_in_the_last_line_swallows_nothing(tmp_path):
     assert rows_of(tmp_path / "t.csv", 'query,title,grade\na,b,1\nc,"15 inch,0') == [
         ("a", "b", "1"),

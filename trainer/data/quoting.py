@@ -44,6 +44,9 @@ class Quoting:
         self.whole = re.compile(rf"{whole}(?:{d}{whole})*+")
         self.open = re.compile(rf'(?:{whole}{d})*+"{inside}')
         self.inside = re.compile(inside)
+        self.field = re.compile(
+            rf'(?:^|{d})(?:"({inside})"(?={d}|$)|([^{d}]*+))'
+        )  # quoted as it should be, or as it is
         self.rest_whole = re.compile(rf"(?:{d}{whole})*+")  # after a quote that closes
         self.rest_open = re.compile(rf'{d}(?:{whole}{d})*+"{inside}')
 
@@ -106,7 +109,7 @@ class Quoting:
     def _refuse_ambiguous(self, joined: Sequence[str], number: int) -> None:
         if self.policy == "multiline" or self.width == 1:
             return
-        alone = [line.count(self.delimiter) == self.width - 1 for line in joined]
+        alone = [len(self._one_by_one(line)) == self.width for line in joined]
         if all(alone[1:]) and (alone[0] or len(alone) > 2):  # noqa: PLR2004 - two lines agree by chance
             raise DataError(
                 f"{self.path}: line {number}: a quote opens that closes in line {number + len(joined) - 1}, and each of"
@@ -129,9 +132,13 @@ class Quoting:
     def _repaired(self, line: str) -> list[str] | None:
         """Read a line whose quotes do not work out by the first way that gives all fields."""
         escaped = self._csv(line, doublequote=False, escapechar="\\", strict=True) if '\\"' in line else None
-        literal = line.split(self.delimiter)
-        ways = (escaped, literal, self._csv(line, skipinitialspace=True, strict=True), self._csv(line))
+        ways = (escaped, self._one_by_one(line), self._csv(line, skipinitialspace=True, strict=True), self._csv(line))
         return next((fields for fields in ways if fields is not None and len(fields) == self.width), None)
+
+    def _one_by_one(self, line: str) -> list[str]:
+        """Read each field by itself: one that is quoted as it should be without its quotes, any other as it stands."""
+        found = self.field.finditer(line)
+        return [field[2] if field[1] is None else field[1].replace('""', '"') for field in found]
 
     def _csv(self, line: str, **how: object) -> list[str] | None:
         try:
