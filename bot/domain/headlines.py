@@ -4,25 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from bot.domain.incidents import Incident, Kind, Step, Turn
+from bot.domain.incidents import Incident, Step, Turn, kind_of
 from bot.domain.judge.findings import Assessment, Finding, Outcome
 from bot.domain.judged_run import JudgedRun
 
 CHART_RUNS = 30
-
-_KINDS = {
-    Outcome.SUSPICIOUS: Kind.REGRESSED,
-    Outcome.REGRESSED: Kind.REGRESSED,
-    Outcome.INVALID: Kind.INVALID,
-    Outcome.FAILED: Kind.FAILED,
-    Outcome.STALE: Kind.STALE,
-    Outcome.BLIND: Kind.BLIND,
-}
-
-
-def kind_of(outcome: Outcome) -> Kind | None:
-    """Return the kind of incident that an outcome belongs to; None where it is no trouble."""
-    return _KINDS.get(outcome)
 
 
 def prominence(finding: Finding) -> float:

@@ -27,6 +27,25 @@ class Kind(StrEnum):
     BLIND = "blind"  # its runs cannot be looked at
 
 
+def kind_of(outcome: Outcome) -> Kind | None:
+    """Return the kind of incident that an outcome opens or joins; None where it is no cause for one."""
+    match outcome:
+        case Outcome.SUSPICIOUS | Outcome.REGRESSED:
+            return Kind.REGRESSED
+        case Outcome.INVALID:
+            return Kind.INVALID
+        case Outcome.FAILED:
+            return Kind.FAILED
+        case Outcome.STALE:
+            return Kind.STALE
+        case Outcome.BLIND:
+            return Kind.BLIND
+        case Outcome.IMPROVED | Outcome.OK | Outcome.NO_BASELINE | Outcome.INSUFFICIENT_DATA:
+            return None
+        case _:
+            assert_never(outcome)
+
+
 class IncidentState(StrEnum):
     CANDIDATE = "candidate"
     OPEN = "open"
@@ -169,13 +188,7 @@ def _steps(
 
 
 def _bad_findings(assessment: Assessment) -> dict[Kind, tuple[Finding, ...]]:
-    found = {
-        Kind.REGRESSED: assessment.with_outcome(Outcome.SUSPICIOUS, Outcome.REGRESSED),
-        Kind.INVALID: assessment.with_outcome(Outcome.INVALID),
-        Kind.FAILED: assessment.with_outcome(Outcome.FAILED),
-        Kind.STALE: assessment.with_outcome(Outcome.STALE),
-        Kind.BLIND: assessment.with_outcome(Outcome.BLIND),
-    }
+    found = {kind: tuple(f for f in assessment.findings if kind_of(f.outcome) is kind) for kind in Kind}
     return {kind: findings for kind, findings in found.items() if any(f.part is None for f in findings)}
 
 

@@ -129,8 +129,10 @@ def _ticket_effects(run_id: str, step: Step, places: Places, *, has_chart: bool)
         case Turn.RESOLVED:
             yield CommentTicket(ticket, cause, incident)
             yield ResolveTicket(ticket, cause, incident)
-        case _:
+        case Turn.SUSPECTED | Turn.COUNTED | Turn.RECOVERING | Turn.DISMISSED:
             pass
+        case _:
+            assert_never(step.turn)
 
 
 def _page_effects(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 
-from bot.domain.headlines import kind_of
-from bot.domain.incidents import IncidentState, Step, Turn
+from bot.domain.incidents import IncidentState, Step, Turn, kind_of
 from bot.domain.views import ArchivePageView, HistoryRow, OpenIncidentRow, PipelinePageView, RunPageView
 from bot.judging.titles import page_title, year_of
 from bot.judging.views.chart import chart_view

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import assert_never
 
 from bot.domain.effects import Effect
 from bot.domain.incidents import Step, Turn
@@ -39,13 +40,23 @@ def ticket_view(on: Occasion, step: Step) -> TicketView:
 
 
 def comment_view(on: Occasion, step: Step, effect: Effect) -> CommentView:
-    resolved = step.turn is Turn.RESOLVED
+    kind = _kind_of(step.turn)
     return CommentView(
-        kind=CommentKind.RECOVERY if resolved else CommentKind.REPEAT,
+        kind=kind,
         verdict=verdict_view(on, step),
         run=run_view(on, on.history[-1].run),
         rows=metric_rows(on, step, only=step.incident.metrics),
         mark=hashlib.sha256(effect.effect_id.encode()).hexdigest()[:16],
-        duration=duration(on, step.incident) if resolved else "",
+        duration=duration(on, step.incident) if kind is CommentKind.RECOVERY else "",
         links=links(report=on.page),
     )
+
+
+def _kind_of(turn: Turn) -> CommentKind:
+    match turn:
+        case Turn.RESOLVED:
+            return CommentKind.RECOVERY
+        case Turn.SUSPECTED | Turn.FILED | Turn.REPEATED | Turn.COUNTED | Turn.RECOVERING | Turn.DISMISSED:
+            return CommentKind.REPEAT
+        case _:
+            assert_never(turn)
