@@ -22,7 +22,6 @@ Ints = npt.NDArray[np.int64]
 
 NOT_CHOSEN = "part that is not used"
 NO_USER, NO_TARGET, NO_HISTORY = "no user", "no target among the items", "no history among the items"
-REASONS = (NOT_CHOSEN, NO_USER, NO_TARGET, NO_HISTORY)
 BETWEEN = re.compile(r"[\s,;|]+")
 UNKNOWN = "items of histories that no table lists"
 

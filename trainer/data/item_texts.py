@@ -96,10 +96,6 @@ class ItemTexts:
             counts[text] += count
 
 
-def _any_of(patterns: Sequence[str]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or NEVER)
-
-
 def join_columns(columns: Sequence[Any]) -> Any:
     """Join the columns of a text by spaces, empty ones skipped; null where all are."""
     joined = columns[0]

@@ -41,7 +41,6 @@ class Tile:
     comments: int
     files: int
     cover: str
-    is_described: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,6 @@ def _tile(call: Call, card: Any) -> Tile:
         comments=len(comments_of(call, card.id)),
         files=len(files),
         cover=cover,
-        is_described=bool(card.description),
     )
 
 
