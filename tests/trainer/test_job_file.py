@@ -1,11 +1,12 @@
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from trainer.errors import JobError
 from trainer.jobs.file import load_job
-from trainer.jobs.schema import flatten
+from trainer.jobs.schema import JOBS, AnyJob, flatten
 
 GOOD = """
 task = "next_item"
@@ -130,3 +131,8 @@ def test_the_job_files_of_the_page_load_with_the_defaults_they_state(tmp_path):
                 assert re.search(
                     rf"^(# )?{key} = |model\.{key}", block + Path("docs/trainer.md").read_text(), re.MULTILINE
                 ) or (key in Path("docs/job-protocol.md").read_text()), f"{name}.{key}"
+
+
+def test_every_task_can_be_asked_for_by_its_name():
+    assert set(JOBS.values()) == set(get_args(AnyJob))
+    assert [name for name, job in JOBS.items() if name not in get_args(job.model_fields["task"].annotation)] == []

@@ -5,6 +5,7 @@ import os
 import re
 import traceback
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
@@ -15,13 +16,15 @@ from pydantic import BaseModel, ValidationError
 
 from bot.config.file import load_config
 from bot.config.models import Config
-from bot.domain.policy import Direction, Guard, MinEffect, Preset
+from bot.domain.policy import Direction, Guard, MetricPolicy, MinEffect, Preset
 from bot.errors import ConfigError
 from bot.services.jira.config import JiraSection
 from bot.services.slack.config import SlackSection
 from bot.services.trello.config import TrelloSection
 from bot.services.webhook.config import WebhookSection
+from bot.text.locales import known_locales
 
+LANGUAGES = f"should be {', '.join(map(repr, known_locales()[:-1]))} or {known_locales()[-1]!r}"
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 JIRA = """
 [tracker.jira]
@@ -115,8 +118,8 @@ def jira_token(monkeypatch):
             "pipeline.search.schedule.evry: is not a key of the configuration; did you mean 'every'?",
         ),
         ("[pipeline.search]\nexperiment = 'x'", "pipeline.search.metrics: is missing"),
-        ("locale = 'fr'", "locale: 'fr' should be 'en' or 'zh'"),
-        ("locale = 3", "locale: 3 should be 'en' or 'zh'"),
+        ("locale = 'xx'", f"locale: 'xx' {LANGUAGES}"),
+        ("locale = 3", f"locale: 3 {LANGUAGES}"),
         ("jobs_folder = 7", "jobs_folder: 7 should be a valid string"),
         ("instance = 'My Herald'", "instance: 'My Herald' should have small letters and digits alone"),
         (
@@ -258,8 +261,8 @@ def test_a_refusal_names_the_key_the_value_and_what_would_be_right(refusal, text
 
 
 def test_every_problem_is_told_at_once_a_line_each(refusal):
-    assert refusal("locale = 'fr'\ninstanse = 'x'\n" + PIPELINE + "lower = 'low'").splitlines() == [
-        "locale: 'fr' should be 'en' or 'zh'",
+    assert refusal("locale = 'xx'\ninstanse = 'x'\n" + PIPELINE + "lower = 'low'").splitlines() == [
+        f"locale: 'xx' {LANGUAGES}",
         "pipeline.search.metrics.ndcg.lower: 'low' should be a valid number, unable to parse string as a number",
         "instanse: is not a key of the configuration; did you mean 'instance'?",
     ]
@@ -583,6 +586,24 @@ def test_a_service_that_is_half_configured_is_told_without_the_value_of_its_secr
     words = refusal('[wiki.docs]\nspace = "SR"\n')
     assert "wiki.docs.url: is missing" in words
     assert "s3cret" not in words
+
+
+def test_every_key_of_how_a_metric_is_judged_reaches_the_judge(read):
+    keys = {
+        "direction": "'down'",
+        "min_effect": "'5 %'",
+        "lower": "0",
+        "upper": "1",
+        "prior_spread": "0.1",
+        "optional": "true",
+    }
+    (policy,) = (
+        read(PIPELINE + "\n".join(f"{key} = {value}" for key, value in keys.items()))
+        .pipeline["search"]
+        .policies.metrics
+    )
+    assert {field.name for field in fields(MetricPolicy)} == {"name", *keys}
+    assert [key for key in keys if getattr(policy, key) == getattr(MetricPolicy("ndcg"), key)] == []
 
 
 # ---- the example

@@ -144,12 +144,12 @@ def test_a_language_that_is_added_can_be_asked_for(toy, tmp_path):
     assert config.locale_of("p") == toy
     assert config.pipeline["p"].metrics["m"].name == {toy: "M"}
     path.write_text('locale = "yy"')
-    with pytest.raises(ConfigError, match="locale: 'yy' should be 'en', 'xx' or 'zh'"):
+    with pytest.raises(ConfigError, match=r"locale: 'yy' should be .*'xx'"):
         load_config(path)
 
 
 def test_every_language_has_its_words_and_its_conventions():
-    assert {path.stem for path in (our_templates() / "words").glob("*")} == set(known_locales()) == {"en", "zh"}
+    assert {path.stem for path in (our_templates() / "words").glob("*")} == set(known_locales()) >= {"en", "zh"}
     assert not [locale for locale in known_locales() if (our_templates() / locale).exists()]
 
 
@@ -309,8 +309,8 @@ def test_what_a_teams_words_break_in_ours_is_told_by_our_file_and_line(tmp_path:
 @pytest.mark.parametrize(
     ("name", "near"),
     [
-        ("fr/jira/ticket.wiki.j2", "jira/ticket.wiki.j2"),
-        ("words/fr.j2", "words/"),
+        ("qq/jira/ticket.wiki.j2", "jira/ticket.wiki.j2"),
+        ("words/qq.j2", "words/"),
         ("en/words/en.j2", "words/en.j2"),
     ],
 )

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 import bot.render.renderer
+from bot.cli.output.terminal import _COLOURS
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
 from bot.domain.message import Part
@@ -36,6 +37,8 @@ from bot.domain.views import (
     VerdictView,
 )
 from bot.errors import PermanentError, TemplateError
+from bot.render.charts import _MARKS
+from bot.render.dialects import _LOZENGES
 from bot.render.fitting import TITLE_CHARS, clean_title
 from bot.render.form import TICKET_TITLE_CHARS
 from bot.render.lookup import Lookup
@@ -43,7 +46,7 @@ from bot.render.renderer import Renderer
 from bot.render.templates import check_overrides, our_templates
 from bot.services.page_sections import replace_section
 from bot.text.escape import clean_address
-from bot.text.locales import Locale
+from bot.text.locales import Locale, known_locales
 from tests.unit import render_samples as samples
 from tests.unit.golden_files import GOLDEN, GOLDENS, LOCALES, RENDERERS, show
 from tests.unit.hostile_texts import LOOKALIKES, hostile_text, literal
@@ -606,8 +609,13 @@ def test_a_page_that_never_fits_is_not_used(tmp_path: Path):
     assert "a page takes 2,000,000" in heard[0]
 
 
-@pytest.mark.parametrize("locale", ["en", "zh"])
+@pytest.mark.parametrize("locale", known_locales())
 def test_every_outcome_and_reason_has_its_words(locale):
     text = (our_templates() / "words" / f"{locale}.j2").read_text(encoding="utf-8")
     for name in (*Outcome, *Reason):
         assert f'"{name}":' in text, f"words/{locale}.j2 has no word for {name}"
+
+
+def test_every_outcome_has_its_colours():
+    for table in (_LOZENGES, _MARKS, _COLOURS):
+        assert set(Outcome) - set(table) == set()
