@@ -13,7 +13,7 @@ from bot.services.evidence import id_in, json_in, prove, rows_in, text_in
 
 if TYPE_CHECKING:
     from bot.services.confluence.config import ConfluenceSection
-    from bot.services.confluence.connection import ConfluenceLink
+    from bot.services.confluence.connection import ConfluenceConnection
     from bot.services.refusals import Answer
 
 Operation = tuple[str, str]  # what, and on which kind of thing
@@ -36,7 +36,7 @@ class Space:
     permitted: frozenset[Operation] | None = None
 
 
-def who(link: ConfluenceLink) -> str | None:
+def who(link: ConfluenceConnection) -> str | None:
     """Ask who we are; None where we are nobody."""
     return link.ask("show who we are", "GET", "rest/api/user/current", _name_of)
 
@@ -48,12 +48,12 @@ def _name_of(user: Any) -> str | None:
     return str(user.get("displayName") or user.get("publicName") or "somebody") if is_somebody else None
 
 
-def find_space(link: ConfluenceLink, config: ConfluenceSection) -> tuple[Space | None, Mapping[str, str]]:
+def find_space(link: ConfluenceConnection, config: ConfluenceSection) -> tuple[Space | None, Mapping[str, str]]:
     """Show the space that config names, where our account may see it, and the headers of the first answer."""
     return _find_on_cloud(link, config) if config.deployment == "cloud" else _find_in_data_center(link, config)
 
 
-def _find_on_cloud(link: ConfluenceLink, config: ConfluenceSection) -> tuple[Space | None, Mapping[str, str]]:
+def _find_on_cloud(link: ConfluenceConnection, config: ConfluenceSection) -> tuple[Space | None, Mapping[str, str]]:
     def parse(answer: Answer) -> tuple[list[str], Mapping[str, str]]:
         return [id_in(each) for each in spaces_of(config.space, json_in(answer))], answer.headers
 
@@ -80,7 +80,9 @@ def _find_on_cloud(link: ConfluenceLink, config: ConfluenceSection) -> tuple[Spa
     return space, headers
 
 
-def _find_in_data_center(link: ConfluenceLink, config: ConfluenceSection) -> tuple[Space | None, Mapping[str, str]]:
+def _find_in_data_center(
+    link: ConfluenceConnection, config: ConfluenceSection
+) -> tuple[Space | None, Mapping[str, str]]:
     def parse(answer: Answer) -> tuple[Space | None, Mapping[str, str]]:
         spaces = spaces_of(config.space, json_in(answer))
         if not spaces:
@@ -97,7 +99,7 @@ def _find_in_data_center(link: ConfluenceLink, config: ConfluenceSection) -> tup
     return link.wire.read(f"show the space {config.space}", send, parse)
 
 
-def permitted(link: ConfluenceLink, config: ConfluenceSection, space: Space) -> frozenset[Operation] | None:
+def permitted(link: ConfluenceConnection, config: ConfluenceSection, space: Space) -> frozenset[Operation] | None:
     """Gather what we may do in the space and on its home page; None where the service does not say."""
     if not space.home:
         return space.permitted

@@ -12,7 +12,7 @@ from bot.ports import Attachment, Page
 from bot.services.evidence import held_in, id_in, number_in, object_in, prove, rows_in, text_in
 
 if TYPE_CHECKING:
-    from bot.services.confluence.connection import ConfluenceLink
+    from bot.services.confluence.connection import ConfluenceConnection
 
 
 LIST_PAGE = 100
@@ -31,11 +31,11 @@ class Stored:
     version: int  # that a write must follow
 
 
-def pages_in(link: ConfluenceLink, answer: Any) -> list[Page]:
+def pages_in(link: ConfluenceConnection, answer: Any) -> list[Page]:
     return [link.page(each, answer.get("_links")) for each in rows_in(answer, "results")]
 
 
-def pages_labelled(link: ConfluenceLink, label: str, answer: Any) -> list[Page]:
+def pages_labelled(link: ConfluenceConnection, label: str, answer: Any) -> list[Page]:
     """Read the pages that a search for a label shows, each with its labels."""
     for each in rows_in(answer, "results"):
         labels = rows_in(object_in(object_in(each, "metadata"), "labels"), "results")
@@ -44,7 +44,7 @@ def pages_labelled(link: ConfluenceLink, label: str, answer: Any) -> list[Page]:
     return pages_in(link, answer)
 
 
-def page_of_title(link: ConfluenceLink, title: str, answer: Any) -> Page | None:
+def page_of_title(link: ConfluenceConnection, title: str, answer: Any) -> Page | None:
     """Find the page of that very title among those that a search for it shows."""
     pages = pages_in(link, answer)
     strangers = [page.title for page in pages if not same_title(page.title, title)]
@@ -52,7 +52,7 @@ def page_of_title(link: ConfluenceLink, title: str, answer: Any) -> Page | None:
     return next((page for page in pages if page.title == title), None)
 
 
-def hidden_status(link: ConfluenceLink, title: str, answer: Any) -> str | None:
+def hidden_status(link: ConfluenceConnection, title: str, answer: Any) -> str | None:
     """Read where a page of that title is kept that nobody sees."""
     if page_of_title(link, title, answer) is None:
         return None

@@ -11,7 +11,7 @@ from bot.ports import PageDraft, Right
 from bot.services.checks import PROBE, Check, check_clock, unanswered, unsaid, walled
 from bot.services.confluence.access import Space, find_space, may, permitted, who
 from bot.services.confluence.config import ConfluenceSection
-from bot.services.confluence.connection import ConfluenceLink
+from bot.services.confluence.connection import ConfluenceConnection
 from bot.services.confluence.wiki import ConfluenceWiki
 
 _NAMES = {"cloud": "Cloud", "datacenter": "Data Center"}
@@ -26,7 +26,7 @@ _NEW_TOKEN = "Make a new token and set it where config says."  # noqa: S105 - an
 
 def check_confluence(config: ConfluenceSection, now: datetime, *, fix: bool) -> Iterator[Check]:
     """Look at everything that a page's life leans on; with *fix*, make the parent page where it is missing."""
-    link = ConfluenceLink(config)
+    link = ConfluenceConnection(config)
     try:
         space, headers = find_space(link, config)
     except IntegrationError as error:
@@ -53,7 +53,7 @@ def check_confluence(config: ConfluenceSection, now: datetime, *, fix: bool) -> 
         yield from walled("parent page", partial(_check_parent, config, config.parent, fix=fix))
 
 
-def _check_account(link: ConfluenceLink) -> Iterator[Check]:
+def _check_account(link: ConfluenceConnection) -> Iterator[Check]:
     name = who(link)
     if name is None:
         yield Check("credentials", ok=False, said="Confluence takes us for nobody", remedy=_NEW_TOKEN)
@@ -61,7 +61,7 @@ def _check_account(link: ConfluenceLink) -> Iterator[Check]:
     yield Check("credentials", ok=True, said=f"we are {name}")
 
 
-def _check_permissions(link: ConfluenceLink, config: ConfluenceSection, space: Space) -> Iterator[Check]:
+def _check_permissions(link: ConfluenceConnection, config: ConfluenceSection, space: Space) -> Iterator[Check]:
     allowed = permitted(link, config, space)
     for right, what in _SENTENCES.items():
         is_allowed = may(config, allowed, right)

@@ -15,7 +15,7 @@ from bot.services.confluence.answers import (
     page_of_title,
     stored,
 )
-from bot.services.confluence.connection import ConfluenceLink, quoted_path
+from bot.services.confluence.connection import ConfluenceConnection, quoted_path
 from bot.services.confluence.pages import HISTORY_NOTE, unseen, upload
 from bot.services.evidence import id_in
 
@@ -23,7 +23,7 @@ from bot.services.evidence import id_in
 class CloudPages:
     """Pages of Confluence Cloud: v2, which knows a space by its number."""
 
-    def __init__(self, link: ConfluenceLink, space: str) -> None:
+    def __init__(self, link: ConfluenceConnection, space: str) -> None:
         self._link = link
         self._space = space
         self._space_id: str | None = None

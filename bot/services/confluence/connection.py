@@ -30,7 +30,7 @@ _ADVICE = {
 }
 
 
-class ConfluenceLink:
+class ConfluenceConnection:
     """The connection to a Confluence, which the wiki of either deployment and the doctor use."""
 
     def __init__(self, config: ConfluenceSection) -> None:

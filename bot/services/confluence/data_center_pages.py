@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.ports import Attachment, Page, PageDraft
 from bot.services.confluence.answers import Stored, check_file, check_written, hidden_status, page_of_title, stored
-from bot.services.confluence.connection import ConfluenceLink, quoted_path
+from bot.services.confluence.connection import ConfluenceConnection, quoted_path
 from bot.services.confluence.pages import HISTORY_NOTE, upload
 from bot.services.evidence import id_in, rows_in, text_in
 from bot.services.last_seen import Remembered
@@ -16,7 +16,7 @@ from bot.services.last_seen import Remembered
 class DataCenterPages:
     """Pages of Confluence Data Center."""
 
-    def __init__(self, link: ConfluenceLink, space: str) -> None:
+    def __init__(self, link: ConfluenceConnection, space: str) -> None:
         self._link = link
         self._space = space
         self._files: Remembered[frozenset[str]] = Remembered()  # all names, by id of a page that we made

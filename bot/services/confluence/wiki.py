@@ -21,7 +21,7 @@ from bot.services.confluence.answers import (
 )
 from bot.services.confluence.cloud_pages import CloudPages
 from bot.services.confluence.config import ConfluenceSection
-from bot.services.confluence.connection import ConfluenceLink, quoted_path
+from bot.services.confluence.connection import ConfluenceConnection, quoted_path
 from bot.services.confluence.data_center_pages import DataCenterPages
 from bot.services.confluence.pages import Pages, unseen
 from bot.services.last_seen import Remembered
@@ -39,7 +39,7 @@ class ConfluenceWiki:
 
     def __init__(self, config: ConfluenceSection) -> None:
         self._config = config
-        self._link = ConfluenceLink(config)
+        self._link = ConfluenceConnection(config)
         self._pages: Pages = (
             CloudPages(self._link, config.space)
             if config.deployment == "cloud"

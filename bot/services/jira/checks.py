@@ -13,7 +13,7 @@ from bot.services.checks import PROBE, Check, TicketWants, check_clock, listed, 
 from bot.services.evidence import held_in, json_in, prove, rows_in, text_in
 from bot.services.jira.answers import demanded, easiest, state_of
 from bot.services.jira.config import JiraSection
-from bot.services.jira.connection import PERMISSIONS, JiraLink, quoted_jql, quoted_path
+from bot.services.jira.connection import PERMISSIONS, JiraConnection, quoted_jql, quoted_path
 from bot.services.jira.tracker import JiraTracker
 from bot.services.refusals import lacks_scope
 
@@ -36,7 +36,7 @@ _ASSIGNING = ("ASSIGN_ISSUES", "assign tickets")
 def check_jira(config: JiraSection, wants: TicketWants, now: datetime, *, fix: bool = False) -> Iterator[Check]:
     """Look at everything that a ticket's life leans on, each thing by itself, by the calls that tickets take."""
     del fix  # nothing of what may be missing is safe to make
-    link = JiraLink(config)
+    link = JiraConnection(config)
     try:
         yield from _check_server(link, config, now)
     except _OtherDeploymentError as error:
@@ -62,7 +62,7 @@ class _OtherDeploymentError(Exception):
         self.check = check
 
 
-def _check_server(link: JiraLink, config: JiraSection, now: datetime) -> Iterator[Check]:
+def _check_server(link: JiraConnection, config: JiraSection, now: datetime) -> Iterator[Check]:
     server, headers = link.wire.read(
         "show its version",
         partial(link.request, "GET", "serverInfo"),
@@ -82,7 +82,7 @@ def _server_in(answer: Any) -> Mapping[str, Any]:
     return answer  # type: ignore[no-any-return]
 
 
-def _check_account(link: JiraLink) -> Iterator[Check]:
+def _check_account(link: JiraConnection) -> Iterator[Check]:
     try:
         yield Check("credentials", ok=True, said=f"we are {link.who()}")
     except AccountError as error:
@@ -110,7 +110,7 @@ def _numbers(server: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(numbers) if isinstance(numbers, list) and all(isinstance(each, int) for each in numbers) else _OLDEST
 
 
-def _check_project(link: JiraLink, config: JiraSection, wants: TicketWants) -> Iterator[Check]:
+def _check_project(link: JiraConnection, config: JiraSection, wants: TicketWants) -> Iterator[Check]:
     """Look at the project, and where it is shown at all that lies in it."""
     remedy = "Check project (its key), and give the account Browse Projects there."
     shown = list(walled("project", partial(_check_shown, link, config), remedy))
@@ -130,7 +130,7 @@ def _check_project(link: JiraLink, config: JiraSection, wants: TicketWants) -> I
         yield from walled("transitions", partial(_check_transitions, link, config))
 
 
-def _check_shown(link: JiraLink, config: JiraSection) -> Iterator[Check]:
+def _check_shown(link: JiraConnection, config: JiraSection) -> Iterator[Check]:
     project = link.project()
     if project.get("archived"):
         remedy = "Restore it in Jira, or name another."
@@ -146,7 +146,7 @@ def _check_search(config: JiraSection) -> Iterator[Check]:
 
 
 def _check_permissions(
-    link: JiraLink, config: JiraSection, wants: TicketWants, allowed: dict[str, bool]
+    link: JiraConnection, config: JiraSection, wants: TicketWants, allowed: dict[str, bool]
 ) -> Iterator[Check]:
     """Ask what we may do in the project, and note it in *allowed* for what is looked at next."""
     sentences = {PERMISSIONS[right]: sentence for right, sentence in _SENTENCES.items()}
@@ -161,7 +161,7 @@ def _check_permissions(
         yield Check(f"may {what}", ok=may, said="yes" if may else "no", remedy="" if may else remedy)
 
 
-def _check_fields(link: JiraLink, config: JiraSection, wants: TicketWants) -> Iterator[Check]:
+def _check_fields(link: JiraConnection, config: JiraSection, wants: TicketWants) -> Iterator[Check]:
     base = f"issue/createmeta/{quoted_path(config.project)}/issuetypes"
     types = _paged(link, "list the issue types", base, "issueTypes")
     chosen = next((each for each in types if each["name"] == config.issue_type), None)
@@ -181,7 +181,7 @@ def _check_fields(link: JiraLink, config: JiraSection, wants: TicketWants) -> It
     yield from _check_values(config, fields, wants)
 
 
-def _paged(link: JiraLink, doing: str, path: str, name: str) -> list[Mapping[str, Any]]:
+def _paged(link: JiraConnection, doing: str, path: str, name: str) -> list[Mapping[str, Any]]:
     """Read createmeta to its end: Cloud calls the list by *name*, Data Center `values`."""
     rows: list[Mapping[str, Any]] = []
     while True:
@@ -227,7 +227,7 @@ def _check_values(config: JiraSection, fields: Mapping[str, Mapping[str, Any]], 
         yield Check(name, ok=not unknown, said=said, remedy=remedy)
 
 
-def _check_assignee(link: JiraLink, config: JiraSection, account: str) -> Iterator[Check]:
+def _check_assignee(link: JiraConnection, config: JiraSection, account: str) -> Iterator[Check]:
     key = "accountId" if config.deployment == "cloud" else "name"
     asked = "accountId" if config.deployment == "cloud" else "username"
     found = link.get(
@@ -243,7 +243,7 @@ def _check_assignee(link: JiraLink, config: JiraSection, account: str) -> Iterat
     yield Check("assignee", ok=False, said=f"{account} cannot be assigned tickets", remedy=remedy)
 
 
-def _check_attachments(link: JiraLink) -> Iterator[Check]:
+def _check_attachments(link: JiraConnection) -> Iterator[Check]:
     enabled = link.get(
         "say whether files may be attached", "attachment/meta", lambda answer: held_in(answer, "enabled") is True
     )
@@ -251,7 +251,7 @@ def _check_attachments(link: JiraLink) -> Iterator[Check]:
     yield Check("attachments", ok=enabled, said="on" if enabled else "are turned off for all of Jira", remedy=remedy)
 
 
-def _check_transitions(link: JiraLink, config: JiraSection) -> Iterator[Check]:
+def _check_transitions(link: JiraConnection, config: JiraSection) -> Iterator[Check]:
     """Look at the ways out of tickets that are there, one of each state."""
     jql = (
         f"project = {quoted_jql(config.project)} AND issuetype = {quoted_jql(config.issue_type)} ORDER BY created DESC"

@@ -36,7 +36,7 @@ _ADVICE = {
 }
 
 
-class JiraLink:
+class JiraConnection:
     """The connection to a Jira, which the tracker and the doctor use."""
 
     def __init__(self, config: JiraSection) -> None:

@@ -38,7 +38,7 @@ from bot.services.jira.answers import (
     state_of,
 )
 from bot.services.jira.config import JiraSection
-from bot.services.jira.connection import PERMISSIONS, JiraLink, quoted_jql, quoted_path
+from bot.services.jira.connection import PERMISSIONS, JiraConnection, quoted_jql, quoted_path
 from bot.services.jira.fields import fields_of, refusal_of_fields
 from bot.services.jira.transitions import move_by_transitions
 from bot.services.last_seen import Remembered
@@ -70,7 +70,7 @@ class JiraTracker:
 
     def __init__(self, config: JiraSection) -> None:
         self._config = config
-        self._link = JiraLink(config)
+        self._link = JiraConnection(config)
         self._files: Remembered[Files] = Remembered()  # by key of the ticket
 
     def __repr__(self) -> str:

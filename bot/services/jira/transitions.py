@@ -10,12 +10,14 @@ from bot.errors import PermanentError
 from bot.ports import TicketState
 from bot.services.evidence import nothing_in
 from bot.services.jira.answers import easiest, resolution_for
-from bot.services.jira.connection import JiraLink, quoted_path
+from bot.services.jira.connection import JiraConnection, quoted_path
 
 _BAD_REQUEST = 400
 
 
-def move_by_transitions(link: JiraLink, key: str, current: TicketState, state: TicketState, resolution: str) -> None:
+def move_by_transitions(
+    link: JiraConnection, key: str, current: TicketState, state: TicketState, resolution: str
+) -> None:
     """Take the transition that leads to *state*, or, in a workflow without one, two by way of work in progress."""
     if current is state:
         return
@@ -36,7 +38,7 @@ def move_by_transitions(link: JiraLink, key: str, current: TicketState, state: T
     _arrive(link, key, chosen, state, resolution)
 
 
-def _arrive(link: JiraLink, key: str, transition: Mapping[str, Any], state: TicketState, resolution: str) -> None:
+def _arrive(link: JiraConnection, key: str, transition: Mapping[str, Any], state: TicketState, resolution: str) -> None:
     """Take the transition, giving a resolution where the ticket is done."""
     fields = resolution_for(transition, resolution) if state is TicketState.DONE else {}
     try:
@@ -51,7 +53,7 @@ def _arrive(link: JiraLink, key: str, transition: Mapping[str, Any], state: Tick
             raise error from None
 
 
-def _transit(link: JiraLink, key: str, transition: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+def _transit(link: JiraConnection, key: str, transition: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
     body: dict[str, Any] = {"transition": {"id": str(transition["id"])}}
     if fields:
         body["fields"] = fields

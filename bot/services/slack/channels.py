@@ -12,7 +12,7 @@ from bot.services.paging import each_page
 from bot.services.slack.refusals import advice_for, is_lacking_scope, is_of_a_gone_channel
 
 if TYPE_CHECKING:
-    from bot.services.slack.connection import SlackLink
+    from bot.services.slack.connection import SlackConnection
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ def is_channel_id(channel: str) -> bool:
 class Channels:
     """Finds channels by name, each once."""
 
-    def __init__(self, link: SlackLink) -> None:
+    def __init__(self, link: SlackConnection) -> None:
         self._link = link
         self._ids: dict[str, str] = {}
 

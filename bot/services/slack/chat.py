@@ -28,7 +28,7 @@ from bot.services.slack.answers import (
 )
 from bot.services.slack.channels import Channels, is_channel_id
 from bot.services.slack.config import SlackSection
-from bot.services.slack.connection import SlackLink
+from bot.services.slack.connection import SlackConnection
 
 _HISTORY_PAGE = 100
 _CLOCKS_DIFFER = timedelta(minutes=5)  # our clock may be ahead of Slack's; a mark is unique, so looking further is safe
@@ -39,7 +39,7 @@ class SlackChat:
 
     def __init__(self, config: SlackSection) -> None:
         self._config = config
-        self._link = SlackLink(config)
+        self._link = SlackConnection(config)
         self._channels = Channels(self._link)
         self._permalinks: str | None = None  # what all addresses of messages start with
 

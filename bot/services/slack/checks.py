@@ -14,7 +14,7 @@ from bot.services.slack.answers import who_in
 from bot.services.slack.channels import Channels, is_channel_id
 from bot.services.slack.chat import SlackChat
 from bot.services.slack.config import SlackSection
-from bot.services.slack.connection import SlackLink
+from bot.services.slack.connection import SlackConnection
 
 _WRITING, _READING, _LISTING = "chat:write", "channels:history", "channels:read"
 _SHARING = "files:write"
@@ -26,7 +26,7 @@ _NOT_OURS = {"invalid_auth", "not_authed", "token_revoked", "token_expired", "ac
 
 def check_slack(config: SlackSection, channels: Sequence[str], now: datetime) -> Iterator[Check]:
     """Look at everything that a message's life leans on, without posting one."""
-    link = SlackLink(config)
+    link = SlackConnection(config)
     try:
         who, headers = link.call_whole(
             "say who we are", lambda client: client.auth_test(), lambda answer, headers: (who_in(answer), dict(headers))
@@ -77,7 +77,7 @@ def _check_scopes(scopes: frozenset[str] | None, *, needs_listing: bool, shares_
 
 
 def _check_channel(
-    config: SlackSection, link: SlackLink, name: str, scopes: frozenset[str] | None, now: datetime
+    config: SlackSection, link: SlackConnection, name: str, scopes: frozenset[str] | None, now: datetime
 ) -> Iterator[Check]:
     """Find the channel and read what was posted to it, by the calls that find a message whose posting broke off."""
     check = f"channel {name}"

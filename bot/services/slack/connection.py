@@ -77,7 +77,7 @@ def _form(fields: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-class SlackLink:
+class SlackConnection:
     """The connection to a workspace, which the chat and the doctor use."""
 
     def __init__(self, config: SlackSection) -> None:

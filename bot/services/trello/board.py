@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bot.errors import MissingError
 from bot.ports import TicketState
 from bot.services.trello.config import ListNames
-from bot.services.trello.connection import TrelloLink, TrelloList
+from bot.services.trello.connection import TrelloConnection, TrelloList
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Board:
 class KnownBoard:
     """A board as it was learnt last; threads share it."""
 
-    def __init__(self, link: TrelloLink, names: ListNames) -> None:
+    def __init__(self, link: TrelloConnection, names: ListNames) -> None:
         self._link = link
         self._names = names
         self._board: Board | None = None

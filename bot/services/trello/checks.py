@@ -13,13 +13,13 @@ from bot.services.evidence import json_in
 from bot.services.trello.answers import looks_on_only, member_name
 from bot.services.trello.board import missing_lists
 from bot.services.trello.config import TrelloSection
-from bot.services.trello.connection import TrelloLink
+from bot.services.trello.connection import TrelloConnection
 from bot.services.trello.tracker import TrelloTracker
 
 
 def check_trello(config: TrelloSection, wants: TicketWants, now: datetime, *, fix: bool) -> Iterator[Check]:
     """Look at everything that a card's life leans on; with *fix*, make the lists and labels that are missing."""
-    link = TrelloLink(config)
+    link = TrelloConnection(config)
     try:
         name, headers = link.wire.read(
             "say who we are",
@@ -59,7 +59,7 @@ def _judge_membership(board: Mapping[str, Any]) -> Check:
     return Check("may write", ok=may, said="yes" if may else "the account may only look on", remedy=remedy)
 
 
-def _check_cards(link: TrelloLink, config: TrelloSection) -> Iterator[Check]:
+def _check_cards(link: TrelloConnection, config: TrelloSection) -> Iterator[Check]:
     """List the cards as they are listed when one is looked for whose creation ended in doubt."""
     if not missing_lists(link.lists(), config.lists):  # said above
         TrelloTracker(config).find(PROBE)
@@ -77,7 +77,7 @@ def _judge_board(board: Mapping[str, Any]) -> Check:
     return Check("board", ok=True, said=str(board.get("name", "is shown")))
 
 
-def _check_lists(link: TrelloLink, config: TrelloSection, board_id: str, *, fix: bool) -> Iterator[Check]:
+def _check_lists(link: TrelloConnection, config: TrelloSection, board_id: str, *, fix: bool) -> Iterator[Check]:
     found = link.lists()
     absent = missing_lists(found, config.lists)
     for state, name in absent:
@@ -92,7 +92,7 @@ def _check_lists(link: TrelloLink, config: TrelloSection, board_id: str, *, fix:
         yield Check("lists", ok=True, said=listed(list(config.lists.model_dump().values())))
 
 
-def _check_labels(link: TrelloLink, board_id: str, wants: TicketWants, *, fix: bool) -> Iterator[Check]:
+def _check_labels(link: TrelloConnection, board_id: str, wants: TicketWants, *, fix: bool) -> Iterator[Check]:
     """Look for the labels that cards will bear; the tracker makes a missing one too, but in a colour of its own."""
     wanted = list(dict.fromkeys([*wants.labels, *wants.components, *wants.priorities]))
     if not wanted:

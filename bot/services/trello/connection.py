@@ -35,7 +35,7 @@ class TrelloList:
     board_id: str
 
 
-class TrelloLink:
+class TrelloConnection:
     """The connection to Trello, which the tracker and the doctor use."""
 
     def __init__(self, config: TrelloSection) -> None:

@@ -41,7 +41,7 @@ from bot.services.trello.answers import (
 )
 from bot.services.trello.board import Board, KnownBoard
 from bot.services.trello.config import TrelloSection
-from bot.services.trello.connection import TrelloLink, quoted_path
+from bot.services.trello.connection import TrelloConnection, quoted_path
 
 _PAGE = 1_000
 _BAD_REQUEST = 400
@@ -60,7 +60,7 @@ class TrelloTracker:
     def __init__(self, config: TrelloSection, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._config = config
         self._clock = clock
-        self._link = TrelloLink(config)
+        self._link = TrelloConnection(config)
         self._files: Remembered[Sequence[CardFile]] = Remembered()  # by id of the card
         self._board = KnownBoard(self._link, config.lists)
 
