@@ -1,7 +1,7 @@
 """What a judgement is: yes or no, one of some classes, or a grade between two ends; kept beside the model."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,15 @@ class LabelScale:
     def grades(self, share_N: Floats) -> Floats:
         """Give shares between 0 and 1 as grades again."""
         return np.asarray(self.low + (self.high - self.low) * share_N)
+
+
+@dataclass(frozen=True, slots=True)
+class JobScale:
+    """What a job with a saved model says of its labels."""
+
+    target: str  # auto, or a kind
+    relevant: float | None
+    settled: bool  # the model is scored as it was saved: its threshold is not chosen anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,63 @@ def check_grades(label_N: Floats, scale: LabelScale, where: Path) -> None:
             raise ModelError(f"{where}: label {value:g} is outside the model's scale, {scale.low:g} to {scale.high:g}")
 
 
+def check_saved_scale(
+    scale: LabelScale, label_N: Floats, names: tuple[str, ...], job: JobScale, where: Path
+) -> LabelScale:
+    """Hold a saved model's scale against a job and the labels it gets; raise ModelError where they are not of a kind.
+
+    Give the scale to judge by: a job that fits may say anew from where a product counts.
+    """
+    if job.target not in ("auto", scale.kind):
+        raise ModelError(
+            f"target = {job.target!r} is not what the saved model says of a pair: it knows {_spoken(scale)}"
+        )
+    if scale.kind == CLASSES:
+        numbered_classes(label_N, names, scale, where)
+        return scale
+    if names:
+        raise ModelError(
+            f"{where}: labels are words ({', '.join(names[:3])}), and the saved model knows {_spoken(scale)};"
+            " data.grades says what each is worth"
+        )
+    check_grades(label_N, scale, where)
+    distinct = np.unique(label_N)
+    if scale.kind == BINARY and (strange := [value for value in distinct.tolist() if value not in _ends(scale)]):
+        raise ModelError(f"{where}: label {strange[0]:g} is neither of what the saved model knows: {_spoken(scale)}")
+    cut = scale.relevant if job.relevant is None else job.relevant
+    _check_cut(cut, scale, distinct, job, where)
+    return replace(scale, relevant=cut)
+
+
+def _check_cut(cut: float, scale: LabelScale, distinct_L: Floats, job: JobScale, where: Path) -> None:
+    if job.settled and cut != scale.relevant:
+        # Certainty and threshold were chosen for the cut of the fit: of another they say nothing.
+        raise ModelError(
+            f"relevant = {cut:g} is not what the saved model was fitted with, {scale.relevant:g}: leave it out, or fit"
+        )
+    if not scale.low < cut <= scale.high:
+        raise ModelError(f"relevant = {cut:g} parts nothing: the saved model knows {_spoken(scale)}")
+    # Of yes or no a table may hold one alone; grades that all lie on one side are of another scale.
+    if scale.kind == GRADES and not distinct_L[0] < cut <= distinct_L[-1]:
+        whose = "the saved model's" if job.relevant is None else "the job's"
+        raise ModelError(
+            f"{where}: {whose} relevant = {cut:g} parts nothing: labels run from {distinct_L[0]:g} to"
+            f" {distinct_L[-1]:g}, and the saved model knows {_spoken(scale)}"
+        )
+
+
+def _ends(scale: LabelScale) -> tuple[float, float]:
+    return scale.low, scale.high
+
+
+def _spoken(scale: LabelScale) -> str:
+    if scale.kind == CLASSES:
+        return f"the classes {', '.join(scale.classes)}"
+    if scale.kind == BINARY:
+        return f"yes or no, {scale.high:g} or {scale.low:g}"
+    return f"grades from {scale.low:g} to {scale.high:g}"
+
+
 def save_settings(saved: RelevanceSettings, folder: Path) -> None:
     """Write what load_settings reads, beside the weights."""
     (folder / SETTINGS).write_text(json.dumps(asdict(saved), indent=2) + "\n", encoding="utf-8")
@@ -113,7 +179,7 @@ def load_settings(folder: Path) -> RelevanceSettings | None:
     try:
         facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         scale = LabelScale(**facts["scale"] | {"classes": tuple(facts["scale"]["classes"])})
-        return RelevanceSettings(
+        found = RelevanceSettings(
             scale,
             Calibration(**facts["calibration"]),
             Calibration(**facts["certainty"]),
@@ -121,6 +187,23 @@ def load_settings(folder: Path) -> RelevanceSettings | None:
             int(facts["max_tokens"]),
             str(facts["pooling"]),
         )
+        _check_settings(found)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{path}: not settings this version can read: {reason}") from None
+    return found
+
+
+def _check_settings(saved: RelevanceSettings) -> None:
+    """Raise ValueError for settings that no fit writes."""
+    scale, numbers = saved.scale, (*asdict(saved.calibration).values(), *asdict(saved.certainty).values())
+    if scale.kind not in (BINARY, CLASSES, GRADES):
+        raise ValueError(f"scale.kind is {scale.kind!r}")
+    if scale.kind == CLASSES and len(set(scale.classes)) < max(TWO, len(scale.classes)):
+        raise ValueError(f"scale.classes are {', '.join(scale.classes)}")
+    if scale.kind != CLASSES and not -np.inf < scale.low < scale.relevant <= scale.high < np.inf:
+        raise ValueError(f"scale.relevant is {scale.relevant}, the scale from {scale.low} to {scale.high}")
+    if not 0 <= saved.threshold <= 1:
+        raise ValueError(f"threshold is {saved.threshold}, not a chance")
+    if not np.isfinite(numbers).all():
+        raise ValueError("calibration and certainty are not all numbers")

@@ -43,9 +43,10 @@ from trainer.models.label_scale import (
     CLASSES,
     GRADES,
     SETTINGS,
+    JobScale,
     LabelScale,
     RelevanceSettings,
-    check_grades,
+    check_saved_scale,
     choose_scale,
     load_settings,
     save_settings,
@@ -265,11 +266,9 @@ def load(job: RelevanceJob, *, training: bool) -> Relevance:
     saved = load_settings(source.folder)
     if saved is None and not training:
         raise ModelError(f"{source.folder}: holds no {SETTINGS}; a model that `fit` saved does")
-    scale = saved.scale if saved is not None else _scale_of(job, pairs)
-    model_job = job.model
+    model_job, scale = job.model, _scale_of(job, pairs, saved, training=training)
     if saved is not None:
         model_job = model_job.model_copy(update={"max_tokens": saved.max_tokens, "pooling": saved.pooling})
-    _check_labels(job, pairs, scale)
     torch.manual_seed(job.seed)  # adapters and the head are drawn
     model = CrossEncoder(source, model_job, scale.outputs, job.train.layers if training else None)
     if saved is not None:
@@ -278,16 +277,12 @@ def load(job: RelevanceJob, *, training: bool) -> Relevance:
     return Relevance(job, pairs, scale, model, saved)
 
 
-def _scale_of(job: RelevanceJob, pairs: Pairs) -> LabelScale:
+def _scale_of(job: RelevanceJob, pairs: Pairs, saved: RelevanceSettings | None, *, training: bool) -> LabelScale:
+    if saved is not None:
+        told = JobScale(job.target, job.relevant, settled=not training)
+        return check_saved_scale(saved.scale, pairs.label, pairs.classes, told, job.data.path)
     label_N = pairs.label[pairs.rows(Part.TRAIN)]
     return choose_scale(label_N, pairs.label, pairs.classes, job.target, job.relevant, job.data.path)
-
-
-def _check_labels(job: RelevanceJob, pairs: Pairs, scale: LabelScale) -> None:
-    if scale.kind == CLASSES:
-        class_numbers(pairs, np.arange(len(pairs)), scale, job.data.path)
-    else:
-        check_grades(pairs.label, scale, job.data.path)
 
 
 def _start_head(model: CrossEncoder, scale: LabelScale, wanted: Tensor, seed: int) -> None:
