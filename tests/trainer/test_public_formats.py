@@ -38,11 +38,11 @@ def bert(tmp_path_factory):
 
 
 @pytest.fixture
-def fit(tmp_path, bert, empty_database, capsys):
+def fit(tmp_path, bert, mlflow_file, capsys):
     """Write a job and carry it out; give its data card."""
 
     def carry_out(task, data, more=""):
-        copyfile(empty_database, tmp_path / "mlflow.db")
+        copyfile(mlflow_file, tmp_path / "mlflow.db")
         job = tmp_path / "job.toml"
         job.write_text(
             f'task = "{task}"\noutput = "out"\nthreads = 1\n[data]\n{data}\n[model]\nfolder = {json.dumps(str(bert))}\n'
