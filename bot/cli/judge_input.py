@@ -167,3 +167,5 @@ def as_float(value: float | str | None) -> float:
         return math.nan if value is None else float(value)
     except OverflowError:  # a whole number of more than 308 digits
         return math.inf
+    except (TypeError, ValueError):
+        raise ValueError(f"{value!r} is no number; null stands for a missing one") from None

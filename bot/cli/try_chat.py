@@ -53,9 +53,10 @@ def _name_of(config: Config, name: str | None) -> str:
     if name is None and len(known) == 1:
         return known[0]
     if name not in config.chat:
-        there = ", ".join(known) or "none"
+        if not known:
+            raise ConfigError("chat: the configuration has none to try")
         asked = "say which chat to try" if name is None else f"there is no chat {name!r}"
-        raise ConfigError(f"chat: {asked}; the configuration has {there}")
+        raise ConfigError(f"chat: {asked}; the configuration has {', '.join(known)}")
     return name
 
 

@@ -113,4 +113,6 @@ def print_dry_run(dry: DryRun, *, as_json: bool) -> None:
     for said in dry.sent:
         console.rule(escape(f"{said.what}: {said.target}"))
         console.print(said.text, markup=False, highlight=False)
-    console.print(f"Nothing was sent; {len(dry.sent)} messages would have been.")
+    many = len(dry.sent)
+    would = "nothing" if not many else "1 text" if many == 1 else f"{many:,} texts"
+    console.print(f"Nothing was sent; {would} would have been.")
