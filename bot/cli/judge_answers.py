@@ -25,7 +25,7 @@ from bot.cli.judge_input import (
 from bot.domain.judge import Finding, Outcome, Reason
 from bot.domain.judge.guards import broken_value
 from bot.domain.judge.offline import change_points, measure_stretches
-from bot.domain.judge.overtime import judge_series, name_onset, smallest_effect, tell, watch_metric
+from bot.domain.judge.over_time import judge_series, name_onset, smallest_effect, tell, watch_metric
 from bot.domain.judge.paired import holm, measure_pairs, moderated_p
 from bot.domain.judge.track import Signal, Track
 from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset, settle

@@ -9,7 +9,7 @@ from bot.domain.job_protocol import UNDEFINED_TAG
 from bot.domain.judge.compare import LEVELS, describe, hold, hold_pinned, measure, worse_of
 from bot.domain.judge.findings import Assessment, Finding, Method, Outcome, Reason, SeriesState
 from bot.domain.judge.guards import broken_value, check_data
-from bot.domain.judge.overtime import name_onset, smallest_effect, tell, watch_metric
+from bot.domain.judge.over_time import name_onset, smallest_effect, tell, watch_metric
 from bot.domain.judge.paired import Rows, shared_rows
 from bot.domain.judge.slices import judge_slices
 from bot.domain.judge.spread import Spread, estimate_spread

@@ -15,7 +15,7 @@ from bot.cli.judge_answers import judge_lines
 from bot.config.pipeline import MetricSection
 from bot.domain.judge import Outcome, Reason, SeriesState, assess
 from bot.domain.judge.offline import change_points, measure_stretches
-from bot.domain.judge.overtime import judge_series
+from bot.domain.judge.over_time import judge_series
 from bot.domain.judge.paired import measure_pairs, moderated_p
 from bot.domain.policy import LARGEST, Direction, Guard, MetricPolicy, MinEffect, Preset
 from bot.domain.runs import Baseline, DataCard, ExampleTable

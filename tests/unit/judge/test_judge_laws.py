@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from bot.domain.judge import Outcome, SeriesState, assess
-from bot.domain.judge.overtime import judge_series
+from bot.domain.judge.over_time import judge_series
 from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset
 from bot.domain.runs import Baseline
 from tests.unit.judge.judged_runs import HR, POLICIES, judge_all, make_run, make_runs, make_table

@@ -226,9 +226,9 @@ def test_a_command_that_breaks_says_so_in_one_line_without_what_was_at_hand(tmp_
 
 _TOGETHER = """
 import threading
-from bot.runtime import log as journal
-journal.set_up(50)
-logger = journal.get_logger("any")
+from bot.runtime import log
+log.set_up(50)
+logger = log.get_logger("any")
 threads = [threading.Thread(target=lambda: logger.info("nobody wants this")) for _ in range(8)]
 for thread in threads:
     thread.start()

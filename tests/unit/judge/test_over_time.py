@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bot.domain.judge import Method, Outcome, Reason, SeriesState, assess
-from bot.domain.judge.overtime import judge_series, judge_value
+from bot.domain.judge.over_time import judge_series, judge_value
 from bot.domain.judge.track import Signal, Track, accept_fall, from_numbers, to_numbers, watch
 from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset
 from bot.domain.runs import Baseline
