@@ -202,14 +202,14 @@ def test_an_exception_that_cannot_be_read_is_told_by_its_name():
     assert describe(MuteError()).startswith("MuteError")
 
 
-def test_a_command_that_breaks_says_so_in_one_line_without_what_was_at_hand(tmp_path: Path):
+def test_a_command_that_breaks_says_so_in_one_line_without_what_was_at_hand():
     code = (
-        "import bot.cli.main as cli\n"
+        "from bot.cli import main, opening\n"
         "def broken(*_):\n"
         "    token = 'xoxb-4711-secret'\n"
         "    raise RuntimeError('out of luck')\n"
-        "cli._read = broken\n"
-        "cli.main()"
+        "opening.read_config = broken\n"
+        "main.main()"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "status"],
