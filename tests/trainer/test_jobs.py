@@ -111,7 +111,8 @@ def test_every_baseline_stands_in_the_same_table(fitted):
 
 def test_artifacts_describe_data_and_environment(fitted, snapshot_folder):
     card = json.loads((fitted.artifacts / "data_card.json").read_text())
-    assert card == json.loads((snapshot_folder / "data_card.json").read_text())
+    of_snapshot = json.loads((snapshot_folder / "data_card.json").read_text())
+    assert card == of_snapshot | {"cut": {"items": 0.0}, "unknown": {"items": 0.0}}
     environment = json.loads((fitted.artifacts / "environment.json").read_text())
     assert {"torch", "transformers", "mlflow", "python", "seed", "data_hash"} <= environment.keys()
     assert load_file(fitted.artifacts / "model" / "model.safetensors")

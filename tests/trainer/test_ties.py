@@ -5,14 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ir_measures import RR, R, calc_aggregate, nDCG
 
+from trainer.data.card import DataCard
 from trainer.data.pairs import read_pairs
+from trainer.data.snapshot import LEARN, Catalogue, Purchases, Snapshot, first_trips_from
 from trainer.data.splits import Part
+from trainer.data.trips import split_trips
 from trainer.data.words import word_overlap
 from trainer.jobs.data import PairsData
+from trainer.jobs.schema import ScoreJob
 from trainer.measures.bootstrap import statistic_intervals, table_intervals
 from trainer.measures.pair_predictions import (
     predict,
@@ -25,8 +30,16 @@ from trainer.measures.per_example import aggregate, aggregate_slices, number
 from trainer.measures.ranked_lists import RankedList, rank_metrics
 from trainer.measures.slices import choose_slices
 from trainer.models.calibration import Calibration
+from trainer.models.history_scorer import Scorer
 from trainer.models.hybrid_search import Found, fuse, make_engine
 from trainer.models.label_scale import LabelScale, RelevanceSettings
+from trainer.tasks.next_item_ranking import (
+    collect_test,
+    distinct_texts,
+    measure,
+    score_items,
+    score_without_text,
+)
 from trainer.tasks.retrieval_questions import Questions, ask_part, list_values, per_query
 
 scored = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=6)
@@ -161,3 +174,41 @@ def test_permuting_product_ids_queries_or_rows_changes_no_metric(tmp_path_factor
     other = read_judged(folder, rows, products, queries)
     for told in (told_of_retrieval, told_of_relevance):
         assert told(other) == pytest.approx(told(pairs), abs=1e-9, nan_ok=True)
+
+
+WORDS = ("ale", "bun", "cod", "dip", "egg", "fig", "gum")
+bought = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 6), st.integers(0, 6)), min_size=12, max_size=50)
+
+
+def told_of_next_item(rows, names) -> dict:
+    """Measure every scorer on purchases of (user, day, item), items numbered in the order of their names."""
+    order = np.argsort(names)
+    place = np.argsort(order)
+    chosen = sorted({(user, day, int(place[item])) for user, day, item in rows})
+    user, time, item = (np.array(column) for column in zip(*chosen, strict=True))
+    purchases = Purchases(tuple("uvwxyz"), user.astype(np.int32), time, item.astype(np.int32))
+    texts = tuple(WORDS[item] for item in order)
+    catalogue = Catalogue(tuple(names[item] for item in order), texts, tuple("ab"[len(text) % 2] for text in texts))
+    card = DataCard("x", 0, 0, {}, 7, 7, 0, "")
+    snapshot = Snapshot(catalogue, purchases, first_trips_from(purchases, 4), card)
+    _, test = split_trips(purchases, snapshot.use, min_history_days=0)
+    if not len(test) or not (snapshot.use == LEARN).any():
+        return {}
+    settings = ScoreJob(bag_items=2, near_items=3, factors=3, half_life_days=3.0)
+    distinct = distinct_texts(catalogue)
+    vectors = torch.from_numpy(np.stack([vector_of(text + "r" * (n % 3)) for n, text in enumerate(distinct.distinct)]))
+    known = collect_test(snapshot, test, distinct, settings)
+    scores = dict(score_without_text(snapshot, known, settings.factors))
+    scores["text"] = score_items(snapshot, distinct, Scorer(settings, 8, vectors.mean(0)), vectors, known)
+    told = {}
+    for name, score in scores.items():
+        table, metrics = measure(snapshot, known, score, "group")
+        told |= {f"{name}/{what}": value for what, value in (told_of(table) | metrics).items()}
+    return told
+
+
+@settings(max_examples=25, deadline=None)
+@given(bought, st.permutations([f"p{n}" for n in range(7)]))
+def test_permuting_the_ids_of_items_changes_no_metric_of_the_next_item(rows, names):
+    told = told_of_next_item(rows, [f"p{n}" for n in range(7)])
+    assert told_of_next_item(rows[::-1], names) == pytest.approx(told, abs=1e-6)

@@ -39,7 +39,7 @@ class Trips:
 
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """The heaviest items bought before each of some trips, heaviest first; ties go to the smaller item number."""
+    """The heaviest items bought before each of some trips, heaviest first; ties go by text, then by number."""
 
     starts: Ints
     items: Ints
@@ -76,7 +76,9 @@ def split_trips(purchases: Purchases, use: Uses, *, min_history_days: float) -> 
     return trips.take(learn), trips.take(test)
 
 
-def collect_histories(purchases: Purchases, trips: Trips, *, half_life: float, top: int) -> Histories:
+def collect_histories(
+    purchases: Purchases, trips: Trips, *, half_life: float, top: int, by_text: Ints | None = None
+) -> Histories:
     """Weigh what each trip's user bought at strictly earlier times and keep the *top* items; half_life in days."""
     key = _time_keys(purchases.user, purchases.time)
     begins = np.searchsorted(key, _time_keys(trips.user, np.zeros_like(trips.time)))
@@ -91,7 +93,9 @@ def collect_histories(purchases: Purchases, trips: Trips, *, half_life: float, t
     # Each purchase counts by its own age: a habit outweighs a whim, and an old habit a little less.
     weight = np.bincount(place, np.exp2(-age / half_life), len(pairs)).astype(np.float64)
     owner, item = np.divmod(pairs, span)
-    order = np.lexsort((item, -weight, owner))
+    # Rounded, and by text: neither the order of a sum nor how items are numbered decides who is among the heaviest.
+    first = item if by_text is None else by_text[item]
+    order = np.lexsort((item, first, -np.round(weight, 12), owner))
     owner, item, weight = owner[order], item[order], weight[order]
     firsts = np.searchsorted(owner, np.arange(len(trips)))
     kept = np.arange(len(owner)) - firsts[owner] < top

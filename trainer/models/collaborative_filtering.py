@@ -42,10 +42,14 @@ def item_neighbours(chosen_NI: sparse.csr_array) -> sparse.csr_array:
 
 
 def _nearest(row: Integers, column: Integers, value: Floats, items: int) -> sparse.csr_array:
+    value = np.round(value, 12)
     order = np.lexsort((-value, row))
     row, column, value = row[order], column[order], value[order]
-    place = np.arange(len(row)) - np.searchsorted(row, row)
-    kept = place < NEIGHBOURS
+    begin = np.searchsorted(row, row)
+    place = np.arange(len(row)) - begin
+    # All that are as near as the last are kept with it: none is preferred for its number.
+    last = np.minimum(begin + NEIGHBOURS, np.searchsorted(row, row, side="right")) - 1
+    kept = (place < NEIGHBOURS) | (value == value[last])
     return sparse.csr_array((value[kept].astype(np.float32), (row[kept], column[kept])), shape=(items, items))
 
 
@@ -67,7 +71,9 @@ def fit_factors(count_NI: sparse.csr_array, factors: int, seed: int = 0) -> Fact
     rng = np.random.default_rng(seed)
     by_item = count_NI.T.tocsr()
     # Small and random: factors that begin at nought, or alike, stay so.
-    item_IF = rng.normal(0, 0.1, (count_NI.shape[1], factors))
+    # Drawn for users and summed over who chose an item: how items are numbered changes nothing.
+    chosen_I = np.maximum(count_NI.sign().sum(axis=0), 1.0)
+    item_IF = (by_item.sign() @ rng.normal(0, 0.1, (count_NI.shape[0], factors))) / np.sqrt(chosen_I)[:, None]
     with threadpool_limits(1):  # matrices this small take longer on several threads
         for _ in range(SWEEPS):
             user_NF = _solve(count_NI, item_IF, item_IF.T @ item_IF)

@@ -104,7 +104,9 @@ def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -
         trip = Trips(number, np.array([int(purchases.time.max()) + 1]), np.zeros(2, dtype=np.int64), nothing)
         settings = scorer.settings
         top = max(settings.bag_items, settings.near_items)
-        histories = collect_histories(purchases, trip, half_life=settings.half_life_days, top=top)
+        histories = collect_histories(
+            purchases, trip, half_life=settings.half_life_days, top=top, by_text=texts.of_item
+        )
         bag_UE, near_UE = (
             spread_history(histories, range(1), texts.of_item, len(texts.distinct), top=items, power=settings.power)
             for items in (settings.bag_items, settings.near_items)

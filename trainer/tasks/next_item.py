@@ -114,7 +114,7 @@ class NextItem:
         score, settings, of_item = self.job.score, self.job.train, self.texts.of_item
         trips = self.learn.take(np.sort(rng.permutation(len(self.learn))[: settings.trips]))
         histories = collect_histories(
-            self.snapshot.purchases, trips, half_life=score.half_life_days, top=score.bag_items
+            self.snapshot.purchases, trips, half_life=score.half_life_days, top=score.bag_items, by_text=of_item
         )
         examples = []
         for trip in range(len(trips)):

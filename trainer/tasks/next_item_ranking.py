@@ -67,7 +67,7 @@ def collect_test(snapshot: Snapshot, trips: Trips, texts: CatalogueTexts, settin
     """Gather what is known before each test trip."""
     purchases, items = snapshot.purchases, len(snapshot.catalogue)
     top = max(settings.bag_items, settings.near_items)
-    histories = collect_histories(purchases, trips, half_life=settings.half_life_days, top=top)
+    histories = collect_histories(purchases, trips, half_life=settings.half_life_days, top=top, by_text=texts.of_item)
     place_of_user = np.full(len(purchases.user_ids), -1)
     place_of_user[trips.user] = np.arange(len(trips))
     owner = place_of_user[purchases.user]
