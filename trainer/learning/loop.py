@@ -51,9 +51,12 @@ def train(
         # Told before the step: after it every weight would be lost too, and the message would come a step late.
         value = float(loss.detach())
         if not np.isfinite(value):
-            raise FloatingPointError(
-                f"the loss is {value} at step {step} of {len(batches)}; a smaller train.lr may help"
+            why = (
+                "a smaller train.lr may help"
+                if step > 1
+                else "no step was made yet, so the model or its data are at fault"
             )
+            raise FloatingPointError(f"the loss is {value} at step {step} of {len(batches)}; {why}")
         update(loss, optimizer, parameters, pace.clip)
         on_step(StepReport(step, value, groups[0].lr * share, len(rows)))
 

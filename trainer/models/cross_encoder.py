@@ -22,6 +22,7 @@ from trainer.errors import ModelError
 from trainer.models.pair_tokens import TokenBatch, Tokens, copy_tokenizer, find_pad_token, load_pair_tokenizer
 from trainer.models.source import ModelSource
 from trainer.models.token_losses import note_losses
+from trainer.models.weight_checks import check_finite, check_length
 
 if TYPE_CHECKING:
     from trainer.jobs.schema import LoraJob, PairModelJob
@@ -44,7 +45,7 @@ class CrossEncoder:
         self.pad_token = find_pad_token(source)
         self.tokenizer = load_pair_tokenizer(source, job.max_tokens, as_one_text=self.decoder)
         self.model = _load_backbone(source)
-        _check_length(self.model.config, job.max_tokens)
+        check_length(self.model, job.max_tokens)
         # No dropout: one or two passes do not overfit, and runs repeat exactly.
         self.model.eval()
         self.blocks = _blocks_of(self.model)
@@ -87,6 +88,8 @@ class CrossEncoder:
             for start in range(0, len(order), PAIRS_AT_A_TIME):
                 rows = order[start : start + PAIRS_AT_A_TIME]
                 scores[rows] = self.score(tokens, rows).numpy()
+        if not np.isfinite(scores).all():
+            raise FloatingPointError("the model's outputs are no numbers; after a fit a smaller train.lr may help")
         return scores
 
     def score_pairs(self, queries: Sequence[str], products: Sequence[str]) -> npt.NDArray[np.float64]:
@@ -168,13 +171,8 @@ def _load_backbone(source: ModelSource) -> Any:
     missing = sorted(name for name in told["missing_keys"] if "pooler" not in name)
     if missing:
         raise ModelError(f"{source.folder}: weight '{missing[0]}' is missing")
+    check_finite(model.named_parameters(), source.folder)
     return model
-
-
-def _check_length(config: Any, max_tokens: int) -> None:
-    longest = getattr(config, "max_position_embeddings", None)
-    if longest is not None and max_tokens > longest:
-        raise ModelError(f"model.max_tokens: {max_tokens} is more than the model's {longest}")
 
 
 def _blocks_of(model: Any) -> list[Any]:
@@ -221,3 +219,4 @@ def load_head(model: CrossEncoder) -> None:
         model.head.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ModelError(f"{path}: not the layer on top of this model: {str(error).splitlines()[0]}") from None
+    check_finite(weights.items(), path)

@@ -75,6 +75,8 @@ def read_links(path: Path) -> ItemLinks:
     from safetensors.numpy import load_file
 
     tensors = load_file(path)
+    if not np.isfinite(tensors["data"]).all():
+        raise ValueError(f"{path.name} holds links that are no numbers")
     item_ids = tuple(tensors["item_ids"].tobytes().decode().split("\x1f"))
     content = (tensors["data"], tensors["indices"], tensors["indptr"])
     return ItemLinks(item_ids, sparse.csr_array(content, shape=(len(item_ids), len(item_ids))))

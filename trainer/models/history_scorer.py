@@ -21,6 +21,7 @@ from trainer.data.trips import Histories
 from trainer.errors import ModelError
 from trainer.jobs.schema import ScoreJob
 from trainer.models.ease import ItemLinks, read_links, save_links
+from trainer.models.weight_checks import check_finite
 
 SETTINGS = "scorer.json"
 CENTRE = "scorer.safetensors"
@@ -105,7 +106,9 @@ def load_scorer(folder: Path) -> Scorer | None:
         settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         score = ScoreJob.model_validate(settings["score"])
         links = read_links(folder / LINKS) if (folder / LINKS).exists() else None
-        return Scorer(score, int(settings["max_tokens"]), load_file(folder / CENTRE)["centre"], links)
+        centre_D = load_file(folder / CENTRE)["centre"]
+        check_finite([("centre", centre_D)], folder / CENTRE)
+        return Scorer(score, int(settings["max_tokens"]), centre_D, links)
     except (OSError, ValueError, KeyError, TypeError, ValidationError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{folder / SETTINGS}: not a scorer this version can read: {reason}") from None

@@ -157,4 +157,6 @@ def load_catalogue(folder: Path) -> tuple[SearchedProducts, Vectors]:
         raise ModelError(f"{folder}: holds no catalogue that can be read: {str(error).splitlines()[0]}") from None
     if len(vectors) != len(catalogue.keys):
         raise ModelError(f"{folder}: {CATALOGUE} and {VECTORS} are of different lengths")
+    if not np.isfinite(vectors).all():
+        raise ModelError(f"{folder / VECTORS}: holds vectors that are no numbers: the model is damaged")
     return catalogue, vectors

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from trainer.errors import ModelError
 from trainer.models.source import NEEDED, WEIGHTS, ModelSource, find_source
+from trainer.models.weight_checks import check_finite, check_length
 
 if TYPE_CHECKING:
     from trainer.jobs.schema import ModelJob
@@ -79,8 +80,7 @@ class TextEncoder:
         self.max_tokens = max_tokens
         self.model = _load_bert(source)
         self.layers: list[Any] = list(self.model.encoder.layer)
-        if max_tokens > (longest := self.model.config.max_position_embeddings):
-            raise ModelError(f"model.max_tokens: {max_tokens} is more than the model's {longest}")
+        check_length(self.model, max_tokens)
         if trained_layers > len(self.layers):
             raise ModelError(f"train.layers: {trained_layers} is more than the model's {len(self.layers)}")
         self.frozen = len(self.layers) - trained_layers
@@ -214,6 +214,7 @@ def _fill(model: Any, weights: dict[str, Tensor], path: Path) -> Any:
         if named[name].shape != empty.shape:
             found, right = tuple(named[name].shape), tuple(empty.shape)
             raise ModelError(f"{path}: weight '{name}' has shape {found}; config.json says {right}")
+    check_finite(((name, named[name]) for name in wanted), path)
     model.load_state_dict({name: named[name] for name in wanted}, assign=True)
     positions = torch.arange(model.config.max_position_embeddings)[None]
     model.embeddings.position_ids = positions
