@@ -87,6 +87,29 @@ def test_a_wrong_command_line_ends_with_two(arguments, capsys):
     assert "python -m trainer" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "launcher"),
+    [("WORLD_SIZE", "2", "torchrun"), ("LOCAL_RANK", "1", "torchrun"), ("SLURM_STEP_NUM_TASKS", "4", "srun")],
+)
+def test_one_of_many_processes_is_refused_before_anything_is_written(
+    tmp_path, monkeypatch, capsys, variable, value, launcher
+):
+    monkeypatch.setenv(variable, value)
+    for arguments in (["fit", "job.toml"], ["evaluate", "job.toml"], ["clean", "job.toml", "x"], ["prepare", "x"]):
+        monkeypatch.chdir(tmp_path)
+        assert main(arguments) == 2
+        (sentence,) = capsys.readouterr().err.splitlines()
+        assert f"{variable} is {value}, as {launcher} sets it for many processes" in sentence
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_process_of_a_launcher_is_as_good_as_none(monkeypatch, capsys):
+    for variable, value in (("WORLD_SIZE", "1"), ("RANK", "0"), ("LOCAL_RANK", "0"), ("PMI_SIZE", "")):
+        monkeypatch.setenv(variable, value)
+    assert main(["fit", "nowhere.toml"]) == 2
+    assert "there is no such job file" in capsys.readouterr().err
+
+
 def test_prepare_tells_what_it_kept_and_dropped(tmp_path, capsys):
     raw = write_raw(tmp_path / "raw", make_rows(), products_table())
     arguments = ["prepare", str(tmp_path / "snap"), "--raw", str(raw), "--min-households", "2", "--until", "2018-01-01"]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from trainer.cli.jobs import JobArgument
+from trainer.cli.launchers import check_alone
 
 
 def _day(text: str) -> date:
@@ -22,6 +23,7 @@ def clean(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to make.", show_default=False)],
 ) -> None:
     """Clean the log of a job: events, items, data card."""
+    check_alone()
     from trainer.data.interactions import write_interactions
     from trainer.errors import JobError
     from trainer.jobs.data import InteractionsData
@@ -79,6 +81,7 @@ def prepare(
     ] = None,
 ) -> None:
     """Make a snapshot of completejourney's baskets, split in time."""
+    check_alone()
     from trainer.data.completejourney import TEST_FROM, Options
     from trainer.data.completejourney import prepare as write
 

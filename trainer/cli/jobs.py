@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainer.cli.launchers import check_alone
+
 if TYPE_CHECKING:
     from trainer.task import Command
 
@@ -40,6 +42,7 @@ def evaluate(
 
 
 def _carry_out(path: Path, command: "Command", overrides: Sequence[str], model: str | None = None) -> None:
+    check_alone()
     from trainer.jobs.file import load_job
     from trainer.results.summary import plain_table
     from trainer.run import run_job
