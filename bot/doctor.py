@@ -12,9 +12,9 @@ from bot.config.models import Config
 from bot.config.paths import with_absolute_paths
 from bot.connections import make_run_store, to_chat, to_tracker, to_wiki
 from bot.errors import StateError
-from bot.judging.unread import say_unread
 from bot.ports import Selection
 from bot.render.templates import check_overrides
+from bot.reports.unread import say_unread
 from bot.runtime.private_files import is_open_to_others
 from bot.services.checks import Check, Examined, TicketWants, walled
 from bot.services.mlflow.checks import RunsWanted, check_mlflow

@@ -43,7 +43,7 @@ class Given:
         given = self.options[option]
         if given is not None:
             if given not in choices:
-                raise ConfigError(f"--{option}: {given!r} is not one of {list(choices)}")
+                raise ConfigError(f"--{option}: {given!r} is not one of {', '.join(choices)}")
             return given
         while True:
             answer = self.text(option, f"{question} ({', '.join(choices)})", choices[0])

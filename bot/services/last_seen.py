@@ -11,7 +11,7 @@ T = TypeVar("T")
 _MOST = 256
 
 
-class Remembered(Generic[T]):
+class LastSeen(Generic[T]):
     """Values by key, each taken out before a write and kept again after it.
 
     A write that ends badly leaves nothing behind, so the next one asks the service. Safe to share between threads:

@@ -140,7 +140,7 @@ def test_a_configuration_that_is_there_is_left_alone_unless_forced(path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((("--tracker", "asana"),), "--tracker: 'asana' is not one of ['jira', 'trello', 'none']"),
+        ((("--tracker", "asana"),), "--tracker: 'asana' is not one of jira, trello, none"),
         ((("--jira-url", "team"),), "tracker.jira.url: 'team' should be a valid URL"),
         ((("--jira-url", "https://me:secret@team.example"),), "a password does not belong in this file"),
     ],

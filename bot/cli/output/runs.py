@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from bot.domain.judge import Finding, Reason
 from bot.domain.judged_run import JudgedRun
-from bot.judging.unread import say_unread
+from bot.reports.unread import say_unread
 from bot.store.quarantine import SetAside
 from bot.text import formats
 from bot.text.tables import Stacking

@@ -29,7 +29,6 @@ OPERATIONS: Mapping[Right, Operation] = {
 class Space:
     """A space as one of the deployments shows it; *permitted* is None where it does not say."""
 
-    space_id: str
     name: str
     home: str
     is_archived: bool = False
@@ -67,7 +66,6 @@ def _find_on_cloud(link: ConfluenceConnection, config: ConfluenceSection) -> tup
             "GET",
             f"api/v2/spaces/{ids[0]}",
             lambda answer: Space(
-                ids[0],
                 str(answer.get("name") or config.space),
                 str(answer.get("homepageId") or ""),
                 answer.get("status") == "archived",
@@ -76,7 +74,7 @@ def _find_on_cloud(link: ConfluenceConnection, config: ConfluenceSection) -> tup
             params={"include-operations": "true"},
         )
     except (PermanentError, AccountError):  # the space is shown, and more need not be
-        space = Space(ids[0], config.space, "")
+        space = Space(config.space, "")
     return space, headers
 
 
@@ -90,9 +88,7 @@ def _find_in_data_center(
         found = spaces[0]
         home = str((found.get("homepage") or {}).get("id", ""))
         is_archived = str(found.get("status", "")).lower() == "archived"
-        return Space(
-            str(found.get("id", "")), str(found.get("name") or config.space), home, is_archived
-        ), answer.headers
+        return Space(str(found.get("name") or config.space), home, is_archived), answer.headers
 
     params = {"spaceKey": config.space, "expand": "homepage"}
     send = partial(link.request, "GET", "rest/api/space", params=params)

@@ -10,7 +10,7 @@ from bot.services.confluence.answers import Stored, check_file, check_written, h
 from bot.services.confluence.connection import ConfluenceConnection, quoted_path
 from bot.services.confluence.pages import HISTORY_NOTE, upload
 from bot.services.evidence import id_in, rows_in, text_in
-from bot.services.last_seen import Remembered
+from bot.services.last_seen import LastSeen
 
 
 class DataCenterPages:
@@ -19,7 +19,7 @@ class DataCenterPages:
     def __init__(self, link: ConfluenceConnection, space: str) -> None:
         self._link = link
         self._space = space
-        self._files: Remembered[frozenset[str]] = Remembered()  # all names, by id of a page that we made
+        self._files: LastSeen[frozenset[str]] = LastSeen()  # all names, by id of a page that we made
 
     def find(self, title: str) -> Page | None:
         params = {"spaceKey": self._space, "title": title, "type": "page", "status": "current"}

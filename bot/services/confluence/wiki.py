@@ -24,7 +24,7 @@ from bot.services.confluence.config import ConfluenceSection
 from bot.services.confluence.connection import ConfluenceConnection, quoted_path
 from bot.services.confluence.data_center_pages import DataCenterPages
 from bot.services.confluence.pages import Pages, unseen
-from bot.services.last_seen import Remembered
+from bot.services.last_seen import LastSeen
 from bot.services.page_sections import replace_section
 from bot.services.paging import each_page
 from bot.services.refusals import about_us, unless_gone
@@ -46,7 +46,7 @@ class ConfluenceWiki:
             else DataCenterPages(self._link, config.space)
         )
         self._parent_id: str | None = None
-        self._written: Remembered[Stored] = Remembered()  # pages as we left them, by id
+        self._written: LastSeen[Stored] = LastSeen()  # pages as we left them, by id
 
     def __repr__(self) -> str:
         return f"ConfluenceWiki(space={self._config.space!r})"

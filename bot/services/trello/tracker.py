@@ -23,7 +23,7 @@ from bot.ports import (
     TicketState,
 )
 from bot.services.evidence import held_in, id_in, prove, rows_in, text_in
-from bot.services.last_seen import Remembered
+from bot.services.last_seen import LastSeen
 from bot.services.paging import each_page
 from bot.services.refusals import about_us, unless_gone
 from bot.services.trello.answers import (
@@ -61,7 +61,7 @@ class TrelloTracker:
         self._config = config
         self._clock = clock
         self._link = TrelloConnection(config)
-        self._files: Remembered[Sequence[CardFile]] = Remembered()  # by id of the card
+        self._files: LastSeen[Sequence[CardFile]] = LastSeen()  # by id of the card
         self._board = KnownBoard(self._link, config.lists)
 
     def __repr__(self) -> str:
