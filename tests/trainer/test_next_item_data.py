@@ -14,7 +14,7 @@ from trainer.data.interactions import read_interactions
 from trainer.data.snapshot import ASK, LEARN, TARGET
 from trainer.data.trips import collect_histories, split_trips
 from trainer.errors import DataError
-from trainer.jobs.data import HistoriesData
+from trainer.jobs.data import HistoriesData, InteractionsData
 from trainer.jobs.file import load_job
 from trainer.models.collaborative_filtering import count_pairs, fit_factors, item_neighbours
 from trainer.models.ease import learn_links, read_links, save_links
@@ -247,3 +247,19 @@ def test_a_log_of_events_becomes_a_model_that_scores_the_same_when_it_is_read_ag
 def test_what_the_history_holds_is_not_recommended_where_repeats_are_ruled_out(log_job):
     finished = run_job(load_job(log_job, ["score.repeats=false"]), "fit")
     assert finished.compared["personal frequency"]["hr_at_10"] < 0.9
+
+
+def test_an_item_is_called_what_it_was_called_before_the_test(tmp_path):
+    days = [*range(1, 9), 20, 21, 22, 23]
+    table = {
+        "user": [f"u{n % 4}" for n in range(12)],
+        "item": ["lamp"] * 12,
+        "time": [f"2024-01-{day:02}" for day in days],
+        "title": ["old lamp"] * 3 + ["odd lamp"] * 5 + ["new lamp"] * 4,
+    }
+    table["title"][3:8] = ["old lamp", "old lamp", "odd lamp", "new lamp", "new lamp"]
+    path = write_table(tmp_path / "log.csv", table)
+    columns = {"user": "user", "item": "item", "time": "time", "text": ["title"]}
+    for holdout in ({"by": "time", "test_from": date(2024, 1, 15)}, {"by": "last"}):
+        job = InteractionsData(kind="interactions", path=path, columns=columns, holdout=holdout, leak_check="warn")
+        assert take_baskets(job, read_interactions(job)).catalogue.texts == ("old lamp",)

@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.trainer.shop import PRODUCTS, Rows, make_rows, products_table, write_raw
-from trainer.data.baskets import AFTER_END, AGAIN, RARE, local_time
+from trainer.data.baskets import AFTER_END, AGAIN, RARE
 from trainer.data.cleaning_rules import BAD_VALUE, NO_ITEM, NO_TEXT, NOT_AN_ITEM, UNKNOWN_USER
 from trainer.data.completejourney import DAY, TIME_ZONE, Options, prepare
+from trainer.data.local_time import local_time
 from trainer.data.snapshot import day_number, read_snapshot
 from trainer.errors import DataError
 

@@ -1,15 +1,17 @@
 """Makes of interactions, or of histories without times, what a next-item model learns from and is tested on."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 
 from trainer.data.card import DataCard
+from trainer.data.earlier_texts import texts_before
 from trainer.data.interactions import Interactions, iso_day
+from trainer.data.item_texts import SEVERAL
 from trainer.data.leaks import judge_leaks
+from trainer.data.local_time import local_time
 from trainer.data.next_item_leaks import find_next_leaks
 from trainer.data.snapshot import LEARN, TARGET, UNUSED, Catalogue, Purchases, Snapshot, Uses, first_trips_from
 from trainer.data.splits import find_boundary
@@ -42,7 +44,10 @@ def take_baskets(job: InteractionsData, found: Interactions) -> Snapshot:
         purchases = _select(purchases, ended)
         if not len(purchases):
             raise DataError(f"{job.path}: the valid split is empty: nothing lies before the test")
-    use = _hold_out(purchases, job.holdout)  # before rare items go: the test has no say in what is rare
+    use = _hold_out(purchases, job.holdout)
+    if job.items is None and SEVERAL in (found.card.mended or {}):
+        found = replace(found, catalogue=_reword(job, found.catalogue, purchases, use))
+    # Before rare items go: the test has no say in what is rare.
     common = _common(purchases, use, len(found.catalogue), job.cleaning.min_users)
     dropped[RARE] = int(np.count_nonzero(~common[purchases.item]))
     catalogue, purchases, use = _without_rare(found.catalogue, purchases, use, common)
@@ -62,6 +67,18 @@ def checked(job: InteractionsData | HistoriesData, snapshot: Snapshot, people: I
     leaks = find_next_leaks(snapshot, people)
     judge_leaks(str(job.path), leaks, card.test_targets or 0, job.leak_check)
     return replace(snapshot, card=replace(card, leaks=leaks))
+
+
+def _reword(job: InteractionsData, catalogue: Catalogue, purchases: Purchases, use: Uses) -> Catalogue:
+    """Let an item be called what it is called most often before the test, where it is there at all."""
+    step, later = round(purchases.step_days * DAY), use != LEARN
+    users, times = purchases.user[later].tolist(), purchases.time[later].tolist()
+    limits: dict[str, int] | int = min(times, default=LOCAL_TIME)
+    if job.holdout.by == "last":
+        limits = {purchases.user_ids[user]: int(time) for user, time in zip(users, times, strict=True)}
+    known = texts_before(job, limits, step)
+    texts = (known.get(name, text) for name, text in zip(catalogue.item_ids, catalogue.texts, strict=True))
+    return replace(catalogue, texts=tuple(texts))
 
 
 def _count_once(found: Interactions, time: Ints, step_days: float) -> Purchases:
@@ -85,16 +102,6 @@ def _merge(found: Interactions) -> Interactions:
     columns = (catalogue.item_ids, catalogue.texts, catalogue.groups)
     ids, texts, groups = (tuple(column[row] for row in first[order].tolist()) for column in columns)
     return replace(found, catalogue=Catalogue(ids, texts, groups), item=new[place][found.item])
-
-
-def local_time(times: Ints, zone: str | None) -> Ints:
-    """Move UTC to the clock of a place; offsets are looked up once an hour that occurs: clocks change on the hour."""
-    if zone is None:
-        return times
-    hours, row = np.unique(times // HOUR, return_inverse=True)
-    epoch, place = datetime(1970, 1, 1, tzinfo=UTC), ZoneInfo(zone)
-    offsets = [(epoch + timedelta(hours=int(hour))).astimezone(place).utcoffset() or timedelta() for hour in hours]
-    return np.asarray(times + np.array([round(o.total_seconds()) for o in offsets])[row] * SECOND, dtype=np.int64)
 
 
 def _before_test(purchases: Purchases, job: HoldoutJob) -> Mask:

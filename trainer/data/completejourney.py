@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from trainer.data.baskets import AFTER_END, local_time, take_baskets
+from trainer.data.baskets import AFTER_END, take_baskets
 from trainer.data.card import DataCard
 from trainer.data.cleaning_rules import NO_ITEM, NO_TEXT, NOT_AN_ITEM
 from trainer.data.columns import ids_of, odd_row, texts_of
 from trainer.data.interactions import Interactions, read_interactions
+from trainer.data.local_time import local_time
 from trainer.data.snapshot import (
     PRODUCTS,
     TARGET,
