@@ -1,13 +1,11 @@
 """A snapshot: a folder with a catalogue and what was bought when, ready for training."""
 
 import hashlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainer.data.card import DataCard, read_card, write_card
+from trainer.data.partial_folders import filled_folder
 from trainer.errors import DataError
 
 ITEMS = "items.parquet"
@@ -116,15 +115,8 @@ def check_unused(target: Path) -> None:
 def partial_folder(target: Path) -> Iterator[Path]:
     """Give a folder beside *target* to fill and rename to it in the end; what was not renamed goes away."""
     check_unused(target)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise DataError(f"{target}: cannot be made: {error.strerror}") from None
-    try:
+    with filled_folder(target) as partial:
         yield partial
-    finally:
-        rmtree(partial, ignore_errors=True)
 
 
 def write_snapshot(snapshot: Snapshot, products: pa.Table, folder: Path) -> None:

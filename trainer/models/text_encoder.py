@@ -6,9 +6,11 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from logging import ERROR
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from trainer.jobs.schema import ModelJob
 
 TEXTS_AT_A_TIME = 256  # without gradients
+ABANDONED = 3600.0  # s since a cache file that is not whole was touched
 LENGTH_GROUPS = 8  # with gradients: texts of similar length share a matrix, so that little of it is padding
 
 
@@ -250,6 +253,10 @@ def _read_kept(path: Path) -> UntrainedOutputs | None:
 def _keep(beginning: UntrainedOutputs, path: Path) -> None:
     """Write under another name first: two runs at once, or a kill, never leave half a file under this one."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob("frozen-*.partial"):  # of writers that were killed: writing takes no hour
+        with suppress(FileNotFoundError):
+            if time() - left.stat().st_mtime > ABANDONED:
+                left.unlink()
     partial = path.with_suffix(f".{os.getpid()}.partial")
     hidden = beginning.hidden
     partial.write_bytes(
