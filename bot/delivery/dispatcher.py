@@ -12,7 +12,7 @@ from typing import Protocol
 
 from bot.delivery.admission import Admission
 from bot.delivery.attempt import Attempt, NotYet, TicketFields
-from bot.delivery.delivery import Carrier
+from bot.delivery.carrier import Carrier
 from bot.delivery.drain_report import DrainReport
 from bot.delivery.recording import AtWork, Recorder
 from bot.delivery.services import Services

@@ -24,7 +24,7 @@ import bot.services.trello.tracker
 import bot.services.webhook.chat
 from bot.app import Surroundings, make_herald, make_services
 from bot.config.models import Config
-from bot.delivery import delivery
+from bot.delivery import carrier
 from bot.delivery.admission import Admission
 from bot.domain.backoff import Backoff
 from bot.store import Database, claims, tables
@@ -116,7 +116,7 @@ def deliver(order: Order) -> None:
 
 def forget_the_search() -> None:
     """Take out looking for what an earlier request may have done."""
-    delivery.settle = lambda _attempt: None
+    carrier.settle = lambda _attempt: None
 
 
 def forget_the_lease() -> None:

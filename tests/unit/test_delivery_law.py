@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from sqlalchemy import select
 from structlog.testing import capture_logs
 
-from bot.delivery import delivery
+from bot.delivery import carrier
 from bot.delivery.attempt import TicketFields
 from bot.delivery.dispatcher import LEASE, Dispatcher
 from bot.delivery.drain_report import DrainReport
@@ -427,7 +427,7 @@ TestTheDeliveryLaw.settings = settings(max_examples=8, stateful_step_count=10, d
 
 @pytest.mark.slow
 def test_without_its_search_the_law_does_not_hold(monkeypatch):
-    monkeypatch.setattr(delivery, "settle", lambda _attempt: None)
+    monkeypatch.setattr(carrier, "settle", lambda _attempt: None)
     enough = settings(
         max_examples=100, stateful_step_count=10, deadline=None, derandomize=True, phases=[Phase.generate]
     )

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from bot.delivery import delivery, effect_table
+from bot.delivery import carrier, effect_table
 from bot.delivery.attempt import Attempt, TicketFields
 from bot.delivery.services import Services
 from bot.domain.effects import BY_KIND, EFFECTS, Effect, OpenTicket, PageEffect, TicketEffect
@@ -103,10 +103,10 @@ def attempt_at(kind: type[Effect]) -> Attempt:
 
 @pytest.mark.parametrize("kind", [each for each in EFFECTS if not each.traits.doubt.is_looked_for])
 def test_what_changes_nothing_the_second_time_is_not_looked_for(kind):
-    assert delivery.settle(attempt_at(kind)) is None
+    assert carrier.settle(attempt_at(kind)) is None
 
 
 @pytest.mark.parametrize("kind", [each for each in EFFECTS if each.traits.doubt.is_looked_for])
 def test_what_would_stand_twice_is_looked_for(kind):
     with pytest.raises((PermanentError, TypeError), match=r"no longer in the configuration|carries a NoneType"):
-        delivery.settle(attempt_at(kind))
+        carrier.settle(attempt_at(kind))
