@@ -1,4 +1,4 @@
-"""The command line: fit, evaluate, compare, recommend, clean, prepare; exit codes."""
+"""The command line: fit, evaluate, compare, recommend, upload, clean, prepare; exit codes."""
 
 import sys
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import typer
 
 from trainer.cli.datasets import clean, prepare
 from trainer.cli.jobs import evaluate, fit
-from trainer.cli.results import compare, recommend
+from trainer.cli.results import compare, recommend, upload
 from trainer.errors import InputError, Stopped, TrainerError
 from trainer.stopping import stoppable
 from trainer.tracking.progress import say
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (fit, evaluate, compare, recommend, clean, prepare):
+for command in (fit, evaluate, compare, recommend, upload, clean, prepare):
     app.command()(command)
 
 

@@ -20,17 +20,17 @@ from trainer.jobs.schema import AnyJob, Job, flatten
 from trainer.measures.bootstrap import Intervals, measure_intervals
 from trainer.measures.per_example import aggregate_slices
 from trainer.measures.slices import choose_slices
-from trainer.results.result_files import Result, write_intervals, write_per_example, write_result
+from trainer.results.pending_upload import MODEL, StepLog, Upload, keep_upload
+from trainer.results.result_files import RESULT, Result, write_intervals, write_per_example, write_result
 from trainer.results.summary import plural, summary
 from trainer.stopping import unstoppable
-from trainer.tracking.mlflow import UNDEFINED_TAG, Recorder, fetch_registered, start_run
+from trainer.tracking.mlflow import Recorder, fetch_registered, start_run
 from trainer.tracking.progress import say, show_progress
 from trainer.tracking.tensorboard import Events, check_installed, writing_events
 
 if TYPE_CHECKING:
     from trainer.task import Command, OnStep, Outcome, StepReport, Task
 
-RESULT = "result.json"
 PER_EXAMPLE = "per_example.parquet"
 DATA_CARD = "data_card.json"
 SUMMARY = "summary.md"
@@ -38,7 +38,6 @@ INTERVALS = "intervals.json"
 ENVIRONMENT = "environment.json"
 TENSORBOARD = "tensorboard"
 FAILURE = "failure.txt"
-MODEL = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,7 @@ class Finished:
     compared: Mapping[str, Mapping[str, float]]
     name: str  # of the scored model among `compared`
     intervals: Intervals
+    logged: Mapping[str, float]  # what MLflow is told, slices and other scorers included
 
 
 def run_job(job: AnyJob, command: "Command") -> Finished:
@@ -87,13 +87,45 @@ def _run_local(job: AnyJob, command: "Command", began: float) -> Finished:
             data_hash=task.card.hash,
         )
         with _marked(job, recorder, blank):
-            finished = _carry_out(job, command, task, recorder, blank, folder, began)
-            with unstoppable():  # what is left takes no time, and half of it must not be
-                folder.rename(job.output)
-                if job.result is not None:
-                    write_result(finished.result, job.result)
-                recorder.finish("FINISHED")
+            steps = StepLog(recorder)
+            finished = _carry_out(job, command, task, recorder, steps, blank, folder, began)
+            _deliver(job, recorder, finished, _upload(job, command, finished, steps), folder)
     return finished
+
+
+def _upload(job: Job, command: "Command", finished: Finished, steps: StepLog) -> Upload:
+    result, named = finished.result, job.tracking.registered if command == "fit" else None
+    assert result.run_id is not None
+    assert result.experiment_id is not None
+    copy = None if job.result is None else str(job.result.absolute())
+    undefined = sorted(result.undefined)
+    ids = (result.run_id, result.experiment_id)
+    return Upload(job.tracking.uri, *ids, finished.logged, undefined, steps.unsent, named, job.tracking.alias, copy)
+
+
+def _deliver(job: Job, recorder: Recorder, finished: Finished, upload: Upload, folder: Path) -> None:
+    """Send everything and put the output in its place; what cannot be sent is there all the same, and named."""
+    try:
+        upload.send(recorder, folder)
+        write_result(finished.result, folder / RESULT)
+        with unstoppable():  # what is left takes no time, and half of it must not be
+            folder.rename(job.output)
+            if job.result is not None:
+                write_result(finished.result, job.result)
+            recorder.finish("FINISHED")
+    except (Exception, Stopped) as error:  # whatever a tracking server or a store of artifacts has
+        with unstoppable():
+            if folder.exists():
+                folder.rename(job.output)
+            keep_upload(upload, job.output)
+            told = f"what was made is kept in {job.output}: python -m trainer upload {job.output} sends it again"
+            status = "killed" if isinstance(error, Stopped) else "failed"
+            write_result(replace(finished.result, status=status, message=f"{error}; {told}"), job.output / RESULT)
+        if isinstance(error, Stopped):
+            say(f"trainer: {told}")
+            raise
+        reason = error if isinstance(error, TrackingError) else f"{type(error).__name__}: {error}"
+        raise TrackingError(f"{reason}; {told}") from error
 
 
 @contextmanager
@@ -105,7 +137,7 @@ def _marked(job: Job, recorder: Recorder, blank: Result) -> Iterator[None]:
         _give_up(job, recorder, replace(blank, status="killed", message="stopped by a signal"), "KILLED")
         raise
     except Exception as error:
-        with suppress(TrackingError):
+        with suppress(Exception):  # a store of artifacts has errors of its own
             recorder.log_text(traceback.format_exc(), FAILURE)
         _give_up(job, recorder, replace(blank, message=f"{type(error).__name__}: {error}"), "FAILED")
         raise
@@ -135,12 +167,19 @@ def _load_task(job: AnyJob, *, training: bool) -> "Task":
 
 
 def _carry_out(
-    job: Job, command: "Command", task: "Task", recorder: Recorder, blank: Result, folder: Path, began: float
+    job: Job,
+    command: "Command",
+    task: "Task",
+    recorder: Recorder,
+    steps: StepLog,
+    blank: Result,
+    folder: Path,
+    began: float,
 ) -> Finished:
     recorder.log_params(_params(job, task))
     with writing_events(folder / TENSORBOARD if job.tensorboard else None) as events:
         if command == "fit":
-            with _reporting(task, recorder, events) as on_step:
+            with _reporting(task, steps, events) as on_step:
                 ready = task.fit(on_step)
             ready.save(folder / MODEL)
         else:
@@ -150,16 +189,8 @@ def _carry_out(
         intervals = measure_intervals(outcome.table, shown.values, outcome.intervals, outcome.sliced)
         metrics = _all_metrics(outcome, intervals, shown.values)
         events.add(metrics, 0)
-    recorder.log_metrics(metrics)
-    if outcome.undefined:
-        recorder.set_tag(UNDEFINED_TAG, ",".join(sorted(outcome.undefined)))
     story = {**task.story(command), **_tell(outcome, intervals), **shown.story()}
     _write_artifacts(job, task, outcome, intervals, story, folder)
-    recorder.log_artifact(folder)
-    if command == "fit" and job.tracking.registered is not None:
-        version = recorder.register(job.tracking.registered, MODEL)
-        if job.tracking.alias is not None:
-            recorder.set_alias(job.tracking.registered, job.tracking.alias, version)
     result = replace(
         blank,
         status="finished",
@@ -172,19 +203,18 @@ def _carry_out(
         undefined=outcome.undefined,
         paths=_paths(job, command),
     )
-    write_result(result, folder / RESULT)
-    return Finished(result, outcome.compared, outcome.name, intervals)
+    return Finished(result, outcome.compared, outcome.name, intervals, metrics)
 
 
 @contextmanager
-def _reporting(task: "Task", recorder: Recorder, events: Events) -> Iterator["OnStep"]:
+def _reporting(task: "Task", steps: StepLog, events: Events) -> Iterator["OnStep"]:
     """Send each step to MLflow, to TensorBoard and to whoever watches."""
     amount = task.amount()
     with show_progress("training", amount.examples, amount.unit) as advance:
 
         def on_step(report: "StepReport") -> None:
             values = {"train/loss": report.loss, "train/lr": report.lr}
-            recorder.log_metrics(values, report.step)
+            steps.add(values, report.step)
             events.add(values, report.step)
             advance(report.examples, f"loss {report.loss:.3f}")
 

@@ -1,4 +1,4 @@
-"""The commands that read what runs left: compare and recommend; what they print."""
+"""The commands that read what runs left: compare, recommend and upload; what they print."""
 
 import json
 import sys
@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from trainer.cli.launchers import check_alone
 from trainer.errors import JobError
 
 REGISTRY, RUN = "models:/", "runs:/"
@@ -106,6 +107,23 @@ def recommend(
         sys.stdout.write(f"{answer.asked} ({answer.milliseconds:.1f} ms)\n")
         for place, product in enumerate(answer.products, 1):
             sys.stdout.write(f"{place:>4}  {product.score:7.3f}  {product.key}  {product.text}\n")
+
+
+def upload(
+    output: Annotated[
+        Path,
+        typer.Argument(metavar="OUTPUT", help="The output folder of a job that could not send it.", show_default=False),
+    ],
+    tracking_uri: Annotated[
+        str | None, typer.Option(metavar="URI", help="Where that MLflow is now, if it moved.")
+    ] = None,
+) -> None:
+    """Send MLflow what a job could not, once more."""
+    check_alone()
+    from trainer.results.pending_upload import repeat_upload
+
+    sent = repeat_upload(output, tracking_uri)
+    sys.stdout.write(f"run {sent.run_id}\noutput {output}\n")
 
 
 def _check_question(given: Mapping[str, object], snapshot: Path | None, k: int) -> None:

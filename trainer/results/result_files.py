@@ -14,6 +14,7 @@ from trainer.measures.per_example import PerExample
 if TYPE_CHECKING:
     from trainer.measures.bootstrap import Intervals
 
+RESULT = "result.json"
 RESULT_SCHEMA = 1
 CLUSTER = "cluster"  # column of a per-example table: what is independent of one another, where it is not the example
 UNIT = "cluster"  # of its metadata: what a cluster is
@@ -47,6 +48,11 @@ def write_result(result: Result, path: Path) -> None:
     """Write all at once: who waits for the file never reads half of it."""
     content: dict[str, Any] = {"schema": RESULT_SCHEMA}
     content |= {name: _plain(getattr(result, name)) for name in result.__dataclass_fields__}
+    write_json(content, path)
+
+
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Write all at once, in place of what is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")

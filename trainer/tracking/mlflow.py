@@ -66,6 +66,10 @@ class Recorder:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
+            # An upload that is repeated finds the version it made, and makes no second one.
+            made = self.client.search_model_versions(f"run_id = '{self.run_id}'")
+            if known := [int(one.version) for one in made if one.name == name]:
+                return str(max(known))
             root = self.client.get_run(self.run_id).info.artifact_uri
             return str(self.client.create_model_version(name, f"{root}/{folder}", run_id=self.run_id).version)
 
@@ -91,6 +95,14 @@ def start_run(job: TrackingJob, tags: Mapping[str, str]) -> Recorder:
         experiment_id = _find_experiment(client, job)
         run = client.create_run(experiment_id, tags={**job.tags, **tags, **fixed}, run_name=job.run_name)
     return Recorder(client, run.info.run_id, experiment_id)
+
+
+def resume_run(uri: str, run_id: str, experiment_id: str) -> Recorder:
+    """Give the recorder of a run that was started before; raise TrackingError where MLflow does not know it."""
+    client = _connect_existing(uri)
+    with _translated():
+        client.get_run(run_id)
+    return Recorder(client, run_id, experiment_id)
 
 
 def fetch_registered(uri: str, model: str, folder: Path) -> Path:
