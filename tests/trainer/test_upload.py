@@ -1,6 +1,7 @@
 """What was trained outlives an upload that fails, and the upload is made good later."""
 
 import json
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -85,6 +86,20 @@ def test_a_tracking_server_that_goes_away_ends_no_training(tracked, monkeypatch,
     assert main(["upload", str(output)]) == 0
     history = client_of(tracked).get_metric_history(result_in(output)["run_id"], "train/loss")
     assert [point.step for point in history] == [1, 2, 3, 4]
+
+
+def test_a_fit_that_is_stopped_while_it_uploads_keeps_what_was_trained(tracked, monkeypatch, capsys):
+    from trainer.tracking.mlflow import Recorder
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Recorder, "log_artifact", lambda *_: signal.raise_signal(signal.SIGTERM))
+        assert fit(tracked.path) == 143
+    output = tracked.folder / "output"
+    assert f"python -m trainer upload {output}" in capsys.readouterr().err
+    run_id = result_in(output)["run_id"]
+    assert client_of(tracked).get_run(run_id).info.status == "KILLED"
+    assert main(["upload", str(output)]) == 0
+    assert client_of(tracked).get_run(run_id).info.status == "FINISHED"
 
 
 def test_an_upload_is_repeated_into_no_second_version(tracked, capsys):
