@@ -261,7 +261,7 @@ def test_a_database_that_is_none_is_told(bench, capsys):
     bench.database.write_text("not a database" * 100)
     assert main(["fit", str(bench.path)]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("trainer: MLflow: ")
+    assert last == f"trainer: MLflow: {bench.database}: is no SQLite database"
     assert leftovers(bench) == set()
 
 

@@ -19,6 +19,7 @@ FIRE_TAG = "herald.fire_id"
 RETRIES = "2"  # of a request to a server that is away: seconds, where MLflow's own seven take minutes
 LONGEST_PARAM = 6000  # characters; MLflow's limit
 PARAMS_AT_A_TIME = 100  # MLflow's limit of a batch
+_SQLITE_HEAD = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +151,22 @@ def _connect(uri: str) -> Any:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     with _translated():
         if uri.startswith(PLAIN_SQLITE):
-            Path(uri.removeprefix(PLAIN_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+            path = Path(uri.removeprefix(PLAIN_SQLITE))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _check_database(path)
         from mlflow import MlflowClient
 
         for chatty in ("mlflow", "alembic"):  # importing mlflow sets its own
             logging.getLogger(chatty).setLevel(logging.WARNING)
         return MlflowClient(tracking_uri=uri)
+
+
+def _check_database(path: Path) -> None:
+    """Raise TrackingError for a file that is no database: MLflow would try again for 100 seconds."""
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(len(_SQLITE_HEAD)) != _SQLITE_HEAD:
+                raise TrackingError(f"MLflow: {path}: is no SQLite database")
 
 
 def _find_experiment(client: Any, job: TrackingJob) -> str:
