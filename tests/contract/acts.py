@@ -25,7 +25,7 @@ from bot.services.webhook.config import WebhookSection
 from tests.contract.breakable import DROP, Breakable, Reply, Request, answer
 
 SECRET = "xoxb-53cr3t-t0k3n"
-TIMEOUT = timedelta(seconds=0.5)
+TIMEOUT = timedelta(seconds=1)
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 FILE = Attachment("history-1f2e.png", b"\x89PNG", "image/png")
 HISTORY = {"ok": True, "messages": [], "response_metadata": {"next_cursor": ""}}

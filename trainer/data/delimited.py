@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from trainer.data.batches import Batch, Notes
-from trainer.data.quoting import MENDED, SHOWN, Quoting
+from trainer.data.quoting import MENDED, SHOWN, Quoting, part_row
 from trainer.data.text_lines import read_text
 from trainer.errors import DataError
 from trainer.jobs.tables import TextTable
@@ -117,7 +117,7 @@ def _part(line: str, delimiter: str, quotes: str | None) -> list[str]:
     if len(delimiter) > 1 or quotes == NO_QUOTE:
         return line.split(delimiter)
     try:
-        return next(csv.reader([line], delimiter=delimiter, strict=True))
+        return part_row(line, delimiter, strict=True) or []
     except csv.Error:
         return line.split(delimiter)
 

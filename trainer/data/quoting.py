@@ -14,13 +14,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from trainer.errors import DataError
 
 MENDED = "rows with a quote that nothing closes, read as a letter"
 MOST_LINES, MOST_CHARACTERS = 10_000, 1 << 20  # of one quoted text
 SHOWN = 40
-csv.field_size_limit(1 << 26)
+_LONGEST_FIELD = 1 << 26  # characters
+
+
+def part_row(text: str, delimiter: str, **how: Any) -> list[str] | None:
+    """Part one row as `csv` does; long fields are taken here alone, since its limit is the whole process's."""
+    before = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        return next(csv.reader([text], delimiter=delimiter, **how), None)
+    finally:
+        csv.field_size_limit(before)
 
 
 @dataclass(slots=True)
@@ -142,10 +152,10 @@ class Quoting:
 
     def _csv(self, line: str, **how: object) -> list[str] | None:
         try:
-            return next(csv.reader([line], delimiter=self.delimiter, **how), None)  # type: ignore[arg-type]
+            return part_row(line, self.delimiter, **how)
         except csv.Error:
             return None
 
     def fields(self, text: str) -> list[str]:
         """Give the fields of a row that is well-formed."""
-        return next(csv.reader([text], delimiter=self.delimiter), [])
+        return part_row(text, self.delimiter) or []
