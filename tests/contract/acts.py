@@ -25,7 +25,8 @@ from bot.services.webhook.config import WebhookSection
 from tests.contract.breakable import DROP, Breakable, Reply, Request, answer
 
 SECRET = "xoxb-53cr3t-t0k3n"
-TIMEOUT = timedelta(seconds=1)
+TIMEOUT = timedelta(seconds=5)  # for a busy machine
+BRIEF = timedelta(seconds=0.5)  # where it is waited for that nothing comes
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 FILE = Attachment("history-1f2e.png", b"\x89PNG", "image/png")
 HISTORY = {"ok": True, "messages": [], "response_metadata": {"next_cursor": ""}}
@@ -212,5 +213,5 @@ def failure_of(act: Act, server: Breakable, reply: Reply, **more: Any) -> Integr
 
     server.reply = respond
     with pytest.raises(IntegrationError) as caught:
-        act.call(act.make(server.url, **more))
+        act.call(act.make(server.url, **({"timeout": BRIEF} if reply.stall else {}), **more))
     return caught.value
