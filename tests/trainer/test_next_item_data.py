@@ -175,7 +175,7 @@ def chosen():
 @pytest.mark.parametrize("score", [
     lambda matrix: (matrix @ item_neighbours(matrix)).toarray(),
     lambda matrix: fit_factors(matrix, 8).score(matrix),
-    lambda matrix: (matrix @ learn_links("abcdef", matrix, 1.0).weights_II).toarray(),
+    lambda matrix: (matrix @ learn_links("abcdef", matrix, 1.0, 6).weights_II).toarray(),
 ], ids=["neighbours", "ALS", "links"])  # fmt: skip
 def test_those_who_chose_the_same_tell_what_comes_next(score):
     scores = score(chosen())
@@ -186,7 +186,7 @@ def test_those_who_chose_the_same_tell_what_comes_next(score):
 
 
 def test_links_are_read_as_they_were_saved_and_follow_the_ids(tmp_path):
-    links = learn_links("abcdef", chosen(), 1.0)
+    links = learn_links("abcdef", chosen(), 1.0, 6)
     save_links(links, tmp_path / "links.safetensors")
     found = read_links(tmp_path / "links.safetensors")
     assert np.array_equal(found.weights_II.toarray(), links.weights_II.toarray())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from trainer.measures.per_example import PerExample, aggregate, aggregate_slices, gather_examples
 from trainer.measures.ranks import (
-    expected_coverage,
+    Coverage,
     expected_hits,
     expected_ndcg,
     expected_reciprocal_rank,
@@ -42,7 +42,10 @@ def test_ties_count_as_the_mean_over_all_ways_to_break_them(scores, data):
 def test_coverage_is_the_mean_share_over_all_ways_to_break_ties(rows, k):
     firsts = [[set(order[:k]) for order in orders(row)] for row in rows]
     shares = [len(first | second) / 4 for first in firsts[0] for second in (firsts[1] if len(rows) > 1 else [set()])]
-    assert expected_coverage(np.array(rows, dtype=np.float32), k) == pytest.approx(np.mean(shares))
+    coverage = Coverage(4, k)
+    for row in rows:
+        coverage.add(np.array([row], dtype=np.float32))
+    assert coverage.share() == pytest.approx(np.mean(shares))
 
 
 def test_a_catalogue_where_all_tie_is_ranked_by_chance():

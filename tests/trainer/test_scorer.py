@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from trainer.data.trips import Histories
 from trainer.errors import ModelError
 from trainer.jobs.schema import ScoreJob
-from trainer.models.history_scorer import NEAR_FLOOR, Scorer, load_scorer, save_scorer, spread_history
+from trainer.models.history_scorer import NEAR_FLOOR, Scorer, load_scorer, save_scorer
 
 SETTINGS = ScoreJob(temperature=0.2, near_temperature=0.1, near=0.7)
 
@@ -18,8 +19,8 @@ def scorer() -> Scorer:
 
 def test_a_score_is_bag_cosine_plus_the_log_of_near_ones(scorer):
     vectors = torch.randn(3, 4)
-    bag, near = torch.tensor([[0.25, 0.75, 0.0]]), torch.tensor([[0.5, 0.5, 0.0]])
-    found = scorer.score(scorer.index(vectors), bag, near)[0]
+    bag, near = (sparse.csr_array(np.array([row])) for row in ([0.25, 0.75, 0.0], [0.5, 0.5, 0.0]))
+    found = scorer.score(scorer.unit_vectors(vectors), bag, near)[0]
     unit = [(v - scorer.centre_D) / torch.linalg.norm(v - scorer.centre_D) for v in vectors]
     user = 0.25 * unit[0] + 0.75 * unit[1]
     for text in range(3):
@@ -30,7 +31,7 @@ def test_a_score_is_bag_cosine_plus_the_log_of_near_ones(scorer):
 
 def test_histories_spread_over_texts_sum_to_one_with_equal_texts_joined():
     histories = Histories(np.array([0, 3, 4]), np.array([0, 1, 2, 1]), np.array([4.0, 1.0, 1.0, 2.0]))
-    spread = spread_history(histories, range(2), np.array([0, 1, 0]), 2, top=3, power=0.5)
+    spread = histories.as_weights(2, 3, 0.5, np.array([0, 1, 0])).toarray()
     assert spread.tolist() == [[pytest.approx(0.75), pytest.approx(0.25)], [0.0, 1.0]]
 
 

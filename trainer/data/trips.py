@@ -51,14 +51,19 @@ class Histories:
         part = slice(start, min(end, start + top))
         return self.items[part], self.weights[part]
 
-    def as_weights(self, items: int, top: int, power: float) -> sparse.csr_array:
-        """Give (trips, items) weights of the *top* items of each, damped by *power*, summing to one a row."""
+    def as_weights(self, items: int, top: int, power: float, text_of_item: Ints | None = None) -> sparse.csr_array:
+        """Give (trips, items) weights of the *top* items of each, damped by *power*, summing to one a row.
+
+        With *text_of_item* they are of texts, of which there are so many in place of items.
+        """
         trips = len(self.starts) - 1
         owner = np.repeat(np.arange(trips), np.diff(self.starts))
         kept = np.arange(len(owner)) - self.starts[owner] < top
+        # Damped: what is bought each week tells little about what else is wanted.
         owner, weight = owner[kept], self.weights[kept] ** power
         weight /= np.bincount(owner, weight, trips)[owner]
-        return sparse.csr_array((weight, (owner, self.items[kept])), shape=(trips, items))
+        column = self.items[kept] if text_of_item is None else text_of_item[self.items[kept]]
+        return sparse.csr_array((weight, (owner, column)), shape=(trips, items))
 
 
 def split_trips(purchases: Purchases, use: Uses, *, min_history_days: float) -> tuple[Trips, Trips]:

@@ -100,6 +100,7 @@ class ScoreJob(Section):
     prior: Annotated[float, Field(ge=0)] = 0.5  # weight of log popularity
     links: Annotated[float, Field(ge=0)] = 0.0  # weight of what the same people chose; 0: texts alone
     link_ridge: Positive = 300.0  # of the regression that learns the links
+    link_items: Count = 16_000  # that have links, the most frequent: their square is inverted, 8 bytes each, 2 GB
     factors: Annotated[int, Field(ge=0)] = 64  # of ALS, a scorer beside; 0 leaves it out, which spares the most time
     repeats: bool = True  # false: what the history holds is never recommended
 

@@ -3,6 +3,7 @@
 # Shape suffixes, scoped to this file:
 #   U = users, I = items of the catalogue, N = targets (user, item)
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,11 @@ class Ranks:
 
     above_N: Ints
     tied_N: Ints
+
+
+def join_ranks(parts: Sequence[Ranks]) -> Ranks:
+    """Give the ranks of several blocks of targets as one."""
+    return Ranks(np.concatenate([one.above_N for one in parts]), np.concatenate([one.tied_N for one in parts]))
 
 
 def rank_targets(scores_UI: Scores, user_N: Ints, item_N: Ints) -> Ranks:
@@ -69,21 +75,31 @@ def score_ranks(ranks: Ranks, items: int) -> dict[str, Floats]:
     }
 
 
-def expected_coverage(scores_UI: Scores, k: int = TOP) -> float:
-    """Give the share of the catalogue that is in somebody's first k, in expectation over ties."""
-    items = scores_UI.shape[1]
-    k = min(k, items)
-    # The k-th highest score: what lies above is in for certain, what ties with it shares the places that are left.
-    threshold = np.partition(scores_UI, items - k, axis=1)[:, items - k, None]
-    above_UI, tied_UI = scores_UI > threshold, scores_UI == threshold
-    places_left = k - np.count_nonzero(above_UI, axis=1)
-    chance_U = places_left / np.count_nonzero(tied_UI, axis=1)
-    # Chances of absence multiply over users; a certain place makes the product zero.
-    with np.errstate(divide="ignore"):
-        log_absent_U = np.log1p(-chance_U)
-    log_absent_I = np.where(tied_UI, log_absent_U[:, None], 0.0).sum(axis=0)
-    covered_I = np.where(above_UI.any(axis=0), 1.0, -np.expm1(log_absent_I))
-    return float(covered_I.mean())
+class Coverage:
+    """The share of a catalogue that is in somebody's first k, in expectation over ties; users come in blocks."""
+
+    def __init__(self, items: int, k: int = TOP) -> None:
+        self.k = min(k, items)
+        self._certain_I = np.zeros(items, dtype=np.bool_)
+        self._log_absent_I = np.zeros(items)
+
+    def add(self, scores_UI: Scores) -> None:
+        """Count some more users."""
+        k, items = self.k, scores_UI.shape[1]
+        # The k-th highest score: what lies above is in for certain, what ties with it shares the places that are left.
+        threshold = np.partition(scores_UI, items - k, axis=1)[:, items - k, None]
+        above_UI, tied_UI = scores_UI > threshold, scores_UI == threshold
+        places_left = k - np.count_nonzero(above_UI, axis=1)
+        chance_U = places_left / np.count_nonzero(tied_UI, axis=1)
+        certain_U = chance_U == 1
+        self._certain_I |= above_UI.any(axis=0) | tied_UI[certain_U].any(axis=0)
+        # Chances of absence multiply over users.
+        for row in np.flatnonzero(~certain_U).tolist():
+            self._log_absent_I[tied_UI[row]] += np.log1p(-chance_U[row])
+
+    def share(self) -> float:
+        """Give the share that all who were added cover."""
+        return float(np.where(self._certain_I, 1.0, -np.expm1(self._log_absent_I)).mean())
 
 
 def _within(ranks: Ranks, k: int) -> Floats:

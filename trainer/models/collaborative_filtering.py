@@ -3,6 +3,7 @@
 # Shape suffixes, scoped to this file:
 #   U = users asked about, I = items of the catalogue, F = factors, N = users learned from
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ Integers = npt.NDArray[np.signedinteger]
 
 NEIGHBOURS = 200  # kept of each item: beyond them cosines rest on one or two users
 SWEEPS, RIDGE, CONFIDENCE = 10, 10.0, 1.0
+PAIRS_AT_A_TIME = 1 << 22  # of items: where baskets are large, nearly every item was once chosen with every other
 
 
 def count_pairs(
@@ -32,16 +34,27 @@ def item_neighbours(chosen_NI: sparse.csr_array) -> sparse.csr_array:
 
     Item-based collaborative filtering (Sarwar et al. 2001).
     """
-    together = (chosen_NI.T @ chosen_NI).tocsr()
-    norm_I = np.sqrt(np.maximum(together.diagonal(), 1e-12))
-    rows = together.tocoo()
-    cosine = rows.data / (norm_I[rows.row] * norm_I[rows.col])
-    # An item is its own nearest neighbour, and would recommend what the history already holds.
-    other = rows.row != rows.col
-    return _nearest(rows.row[other], rows.col[other], cosine[other], chosen_NI.shape[1])
+    items = chosen_NI.shape[1]
+    norm_I = np.sqrt(np.maximum(np.asarray(chosen_NI.power(2).sum(axis=0), dtype=np.float64), 1e-12))
+    found = []
+    for first, together in items_together(chosen_NI, PAIRS_AT_A_TIME):
+        rows = together.tocoo()
+        cosine = rows.data / (norm_I[rows.row + first] * norm_I[rows.col])
+        # An item is its own nearest neighbour, and would recommend what the history already holds.
+        other = rows.row + first != rows.col
+        found.append(_nearest(rows.row[other], rows.col[other], cosine[other], rows.shape))
+    return sparse.csr_array(sparse.vstack(found)) if found else sparse.csr_array((items, items), dtype=np.float32)
 
 
-def _nearest(row: Integers, column: Integers, value: Floats, items: int) -> sparse.csr_array:
+def items_together(chosen_NI: sparse.csr_array, pairs: int) -> Iterator[tuple[int, sparse.csr_array]]:
+    """Give how often items were chosen by the same people, some rows of all items at a time and the first's number."""
+    by_item, items = chosen_NI.T.tocsr(), chosen_NI.shape[1]
+    step = max(1, pairs // max(items, 1))
+    for first in range(0, items, step):
+        yield first, by_item[first : first + step] @ chosen_NI
+
+
+def _nearest(row: Integers, column: Integers, value: Floats, shape: tuple[int, int]) -> sparse.csr_array:
     value = np.round(value, 12)
     order = np.lexsort((-value, row))
     row, column, value = row[order], column[order], value[order]
@@ -50,7 +63,7 @@ def _nearest(row: Integers, column: Integers, value: Floats, items: int) -> spar
     # All that are as near as the last are kept with it: none is preferred for its number.
     last = np.minimum(begin + NEIGHBOURS, np.searchsorted(row, row, side="right")) - 1
     kept = (place < NEIGHBOURS) | (value == value[last])
-    return sparse.csr_array((value[kept].astype(np.float32), (row[kept], column[kept])), shape=(items, items))
+    return sparse.csr_array((value[kept].astype(np.float32), (row[kept], column[kept])), shape=shape)
 
 
 @dataclass(frozen=True, slots=True)

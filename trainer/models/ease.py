@@ -8,12 +8,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from trainer.errors import JobError
+from trainer.models.collaborative_filtering import items_together
 
 KEPT = 200  # links of each item
-MOST_ITEMS = 20_000  # the matrix is inverted whole: 20,000 items take 3.2 GB
+ROWS_AT_A_TIME = 256
+PAIRS_AT_A_TIME = 1 << 22
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +37,66 @@ class ItemLinks:
         return sparse.csr_array(content, shape=(len(item_ids), len(item_ids)))
 
 
-def learn_links(item_ids: Sequence[str], chosen_NI: sparse.csr_array, ridge: float) -> ItemLinks:
-    """Regress every item on the others (EASE, Steck 2019) and keep the strongest positive weights."""
-    items = len(item_ids)
-    if items > MOST_ITEMS:
-        raise JobError(f"score.links: the catalogue has {items} items; links are learned for {MOST_ITEMS} at most")
-    gram = (chosen_NI.T @ chosen_NI).toarray().astype(np.float64)
-    gram[np.diag_indices(items)] += ridge  # without it an item of few users is explained by chance
-    inverse = np.linalg.inv(gram)
+def learn_links(item_ids: Sequence[str], chosen_NI: sparse.csr_array, ridge: float, most: int) -> ItemLinks:
+    """Regress every item on the others (EASE, Steck 2019) and keep the strongest positive weights.
+
+    The matrix of all items is inverted whole, 8 bytes a pair: of more items than *most* the most frequent have links.
+    """
+    linked = most_frequent(chosen_NI, most)
+    inverse = _inverse_gram(sparse.csr_array(chosen_NI[:, linked]), ridge)
     # Steck's closed form: the regression of every item on all others, none on itself, from one inverse.
-    weights = -inverse / np.diag(inverse)
-    np.fill_diagonal(weights, 0.0)
-    top = min(KEPT, items)
-    column = np.argpartition(-weights, top - 1, axis=1)[:, :top]
-    row = np.repeat(np.arange(items), top)
-    value = weights[row, column.ravel()]
+    scale = -1 / np.diag(inverse)
+    found = [_strongest(inverse, scale, first) for first in range(0, len(linked), ROWS_AT_A_TIME)]
+    value, row, column = (np.concatenate(part) for part in zip(*found, strict=True))
+    shape = (len(item_ids), len(item_ids))
+    return ItemLinks(tuple(item_ids), sparse.csr_array((value, (linked[row], linked[column])), shape=shape))
+
+
+def most_frequent(chosen_NI: sparse.csr_array, most: int) -> Ints:
+    """Give the places of *most* items that the most people chose, or of fewer: those that tie are in or out together.
+
+    Where all tie, by place.
+    """
+    people_I = np.asarray(chosen_NI.sign().sum(axis=0), dtype=np.int64)
+    if len(people_I) <= most:
+        return np.arange(len(people_I))
+    order = np.argsort(-people_I, kind="stable")
+    above = np.flatnonzero(people_I > people_I[order[most]])
+    return above if len(above) else np.sort(order[:most])
+
+
+def _inverse_gram(chosen_NI: sparse.csr_array, ridge: float) -> Floats:
+    """Give the inverse of how often items were chosen together, in the memory of one such matrix."""
+    from scipy.linalg import lapack
+
+    items = chosen_NI.shape[1]
+    gram = np.empty((items, items), order="F")
+    for first, together in items_together(chosen_NI, PAIRS_AT_A_TIME):
+        gram[:, first : first + together.shape[0]] = together.toarray().T
+    gram[np.diag_indices(items)] += ridge  # without it an item of few users is explained by chance
+    # Positive definite for its ridge: by Cholesky in place, where a general inverse holds two copies more.
+    gram, failed = lapack.dpotrf(gram, lower=1, overwrite_a=1)
+    assert not failed
+    gram, failed = lapack.dpotri(gram, lower=1, overwrite_c=1)
+    assert not failed
+    for first in range(0, items, ROWS_AT_A_TIME):  # the other half, a strip at a time
+        strip = slice(first, first + ROWS_AT_A_TIME)
+        gram[strip, first:] = gram[first:, strip].T
+        gram[strip, strip] = np.triu(gram[strip, strip]) + np.triu(gram[strip, strip], 1).T
+    return np.asarray(gram)
+
+
+def _strongest(inverse: Floats, scale: Floats, first: int) -> tuple[npt.NDArray[np.float32], Ints, Ints]:
+    """Give the strongest positive weights of some rows, and where they stand."""
+    weights = inverse[first : first + ROWS_AT_A_TIME] * scale
+    places = np.arange(len(weights))
+    weights[places, places + first] = 0.0
+    top = min(KEPT, weights.shape[1])
+    column = np.argpartition(-weights, top - 1, axis=1)[:, :top].ravel()
+    row = np.repeat(places, top)
+    value = weights[row, column]
     kept = value > 0  # the scorer takes their logarithm; what two items keep apart is no link
-    content = (value[kept].astype(np.float32), (row[kept], column.ravel()[kept]))
-    return ItemLinks(tuple(item_ids), sparse.csr_array(content, shape=(items, items)))
+    return value[kept].astype(np.float32), row[kept] + first, column[kept]
 
 
 def save_links(links: ItemLinks, path: Path) -> None:

@@ -17,7 +17,6 @@ from safetensors.torch import save as serialize
 from scipy import sparse
 from torch import Tensor
 
-from trainer.data.trips import Histories
 from trainer.errors import ModelError
 from trainer.jobs.schema import ScoreJob
 from trainer.models.ease import ItemLinks, read_links, save_links
@@ -28,6 +27,7 @@ CENTRE = "scorer.safetensors"
 LINKS = "links.safetensors"
 LINK_FLOOR = 1e-4  # as below, for items nobody chose together with the history's
 NEAR_FLOOR = 1e-3  # keeps the logarithm of a candidate that resembles nothing from ruling everything else out
+NUMBERS_AT_A_TIME = 1 << 24  # of how near texts are to one another: 64 MB, however many texts there are
 
 Scores = npt.NDArray[np.float32]
 
@@ -46,47 +46,41 @@ class Scorer:
         # Texts of one shop all point much the same way (Ethayarajh 2019): only from their centre do cosines differ.
         return torch.nn.functional.normalize(vectors_ED - self.centre_D, dim=1)
 
-    def index(self, vectors_ED: Tensor) -> "Index":
-        """Compute once a catalogue what every question needs."""
-        unit_ED = self.unit_vectors(vectors_ED)
-        # Less 1: no exponent is above nought, so that none overflows however small the temperature.
-        return Index(unit_ED, torch.exp((unit_ED @ unit_ED.T - 1) / self.settings.near_temperature))
-
-    def score(self, index: "Index", bag_UE: Tensor, near_UE: Tensor) -> Tensor:
+    def score(self, unit_ED: Tensor, bag_UE: sparse.csr_array, near_UE: sparse.csr_array) -> Tensor:
         """Give (U, E) scores of distinct texts, the prior left out.
 
         The bag is one vector a history. It blurs what is bought each week, so the candidates are also held against
         the items one by one: the log of the weighted sum of exp(cosine / temperature), a kernel density over texts.
         """
-        user_UD = torch.nn.functional.normalize(bag_UE @ index.unit_ED, dim=1)
-        bag_score_UE = user_UD @ index.unit_ED.T / self.settings.temperature
-        return bag_score_UE + self.settings.near * torch.log(near_UE @ index.kernel_EE + NEAR_FLOOR)
+        bag_UD = torch.from_numpy(np.asarray(bag_UE.astype(np.float32) @ unit_ED.numpy()))
+        score_UE = torch.nn.functional.normalize(bag_UD, dim=1) @ unit_ED.T
+        score_UE.div_(self.settings.temperature)
+        if self.settings.near:
+            near_UE = torch.from_numpy(self._nearness(unit_ED, near_UE)).add_(NEAR_FLOOR).log_()
+            score_UE.add_(near_UE, alpha=self.settings.near)
+        return score_UE
+
+    def _nearness(self, unit_ED: Tensor, near_UE: sparse.csr_array) -> Scores:
+        """Give (U, E) weighted sums of exp(cosine / temperature) over the texts of each history."""
+        found_UE = np.zeros(near_UE.shape, dtype=np.float32)
+        held = np.unique(
+            near_UE.indices
+        )  # texts of these histories; how near the others are to one another is no matter
+        by_text = near_UE.astype(np.float32).tocsc()
+        step = max(1, NUMBERS_AT_A_TIME // near_UE.shape[1])
+        for start in range(0, len(held), step):
+            texts = held[start : start + step]
+            # Less 1: no exponent is above nought, so that none overflows however small the temperature.
+            kernel = (unit_ED[torch.from_numpy(texts)] @ unit_ED.T).sub_(1).div_(self.settings.near_temperature).exp_()
+            found_UE += by_text[:, texts].tocsr() @ kernel.numpy()
+        return found_UE
 
     def score_links(self, recent_UI: sparse.csr_array, links_II: sparse.csr_array) -> Scores:
         """Give (U, I) scores of items by what those who chose the history's items chose too, in logarithms as well."""
         # A logarithm, for the other parts are ones too: what all three like wins, not what one likes beyond measure.
         weight_UI = (recent_UI @ links_II).toarray()
-        return np.asarray(self.settings.links * np.log(weight_UI + LINK_FLOOR), dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """What every question to a catalogue shares: (E, D) unit vectors, (E, E) nearness of texts."""
-
-    unit_ED: Tensor
-    kernel_EE: Tensor
-
-
-def spread_history(
-    histories: Histories, trips: range, text_of_item: npt.NDArray[np.int64], texts: int, *, top: int, power: float
-) -> Tensor:
-    """Give (U, E) weights of the texts in the *top* items of each history, summing to one a row."""
-    spread_UE = np.zeros((len(trips), texts), dtype=np.float32)
-    for row, trip in enumerate(trips):
-        items, weights = histories.before(trip, top)
-        damped = weights**power  # what is bought each week tells little about what else is wanted
-        np.add.at(spread_UE[row], text_of_item[items], damped / damped.sum())
-    return torch.from_numpy(spread_UE)
+        weight_UI += LINK_FLOOR
+        return np.asarray(self.settings.links * np.log(weight_UI, out=weight_UI), dtype=np.float32)
 
 
 def save_scorer(scorer: Scorer, folder: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from safetensors.torch import save as serialize
 from torch import Tensor
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trainer.jobs.schema import ModelJob
 
 TEXTS_AT_A_TIME = 256  # without gradients
+TEXTS_KEPT = 8192  # whose tokens are held where their vectors alone are wanted
 ABANDONED = 3600.0  # s since a cache file that is not whole was touched
 LENGTH_GROUPS = 8  # with gradients: texts of similar length share a matrix, so that little of it is padding
 
@@ -130,7 +131,13 @@ class TextEncoder:
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Give the vectors of texts that were not seen before."""
-        return self.encode_all(self._run_frozen(texts))
+        # Some at a time: what the layers below give of a token is as large as a text's vector.
+        parts = [texts[start : start + TEXTS_KEPT] for start in range(0, len(texts), TEXTS_KEPT)]
+        return torch.cat([self.encode_all(self._run_frozen(part)) for part in parts])
+
+    def read_vectors(self, texts: Sequence[str], cache: Path | None) -> Tensor:
+        """Give the vectors of texts that nothing is trained on: what they came from is kept in the cache alone."""
+        return self.embed(texts) if cache is None else self.run_untrained(texts, cache).vectors_ED
 
     def save(self, folder: Path) -> None:
         """Write a folder that this class, transformers and sentence encoders of the same kind read."""
@@ -259,7 +266,8 @@ def _keep(beginning: UntrainedOutputs, path: Path) -> None:
                 left.unlink()
     partial = path.with_suffix(f".{os.getpid()}.partial")
     hidden = beginning.hidden
-    partial.write_bytes(
-        serialize({"packed": hidden.packed_PD, "starts": hidden.starts, "vectors": beginning.vectors_ED.contiguous()})
+    # To the file at once: it is the largest thing there is, and bytes of it would be the same again.
+    save_file(
+        {"packed": hidden.packed_PD, "starts": hidden.starts, "vectors": beginning.vectors_ED.contiguous()}, partial
     )
     partial.replace(path)

@@ -85,7 +85,7 @@ def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -
 
     from trainer.data.snapshot import read_snapshot
     from trainer.data.trips import Trips, collect_histories
-    from trainer.models.history_scorer import load_scorer, spread_history
+    from trainer.models.history_scorer import load_scorer
     from trainer.tasks.next_item_ranking import distinct_texts, link_weights, score_texts
 
     snapshot, scorer = read_snapshot(snapshot_folder), load_scorer(folder)
@@ -99,7 +99,7 @@ def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -
     popularity_I = np.bincount(purchases.item, minlength=len(catalogue)).astype(np.float64) + 1
     nothing = np.empty(0, dtype=np.int64)
     with torch.inference_mode():
-        index = scorer.index(encoder.embed(texts.distinct))
+        unit_ED = scorer.unit_vectors(encoder.embed(texts.distinct))
         began = perf_counter()
         trip = Trips(number, np.array([int(purchases.time.max()) + 1]), np.zeros(2, dtype=np.int64), nothing)
         settings = scorer.settings
@@ -108,11 +108,11 @@ def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -
             purchases, trip, half_life=settings.half_life_days, top=top, by_text=texts.of_item
         )
         bag_UE, near_UE = (
-            spread_history(histories, range(1), texts.of_item, len(texts.distinct), top=items, power=settings.power)
+            histories.as_weights(len(texts.distinct), items, settings.power, texts.of_item)
             for items in (settings.bag_items, settings.near_items)
         )
         recent_UI = histories.as_weights(len(catalogue), settings.near_items, settings.power)
-        score_UE, links_II = scorer.score(index, bag_UE, near_UE), link_weights(scorer, catalogue)
+        score_UE, links_II = scorer.score(unit_ED, bag_UE, near_UE), link_weights(scorer, catalogue)
         score_I = score_texts(score_UE, texts, popularity_I, scorer, recent_UI, links_II)[0]
         if not settings.repeats:
             score_I[purchases.item[purchases.user == number[0]]] = -np.inf

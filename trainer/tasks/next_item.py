@@ -23,7 +23,7 @@ from trainer.learning.batches import shuffled_batches
 from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.learning.next_item_loss import Example, batch_loss, make_batch
 from trainer.measures.ranks import TOP
-from trainer.models.ease import learn_links
+from trainer.models.ease import ItemLinks, learn_links
 from trainer.models.history_scorer import Scorer, load_scorer, save_scorer
 from trainer.models.text_encoder import Hidden, TextEncoder, UntrainedOutputs, find_model
 from trainer.models.token_losses import note_losses, tell_losses
@@ -88,26 +88,31 @@ class NextItem:
     def fit(self, on_step: OnStep) -> "ReadyNextItem":
         """Train the encoder in place."""
         rng = np.random.default_rng(self.job.seed)
+        links = self._learn_links()  # before texts are read: each takes gigabytes of a large catalogue
         beginning = self._begin()
-        scorer = self._fresh_scorer(beginning.vectors_ED)
+        scorer = self._fresh_scorer(beginning.vectors_ED, links)
         examples = self._draw_examples(rng)
         train_on_trips(self.encoder, beginning.hidden, scorer, examples, self.job.train, rng, on_step)
         return ReadyNextItem(self, scorer, self.encoder.encode_all(beginning.hidden), beginning.vectors_ED)
 
     def take_saved(self) -> "ReadyNextItem":
-        vectors_ED = self._begin().vectors_ED
-        return ReadyNextItem(self, self.saved or self._fresh_scorer(vectors_ED), vectors_ED, None)
+        links = None if self.saved else self._learn_links()
+        vectors_ED = self.encoder.read_vectors(self.texts.distinct, self.job.model.cache)
+        return ReadyNextItem(self, self.saved or self._fresh_scorer(vectors_ED, links), vectors_ED, None)
 
     def _begin(self) -> UntrainedOutputs:
         return self.encoder.run_untrained(self.texts.distinct, self.job.model.cache)
 
-    def _fresh_scorer(self, before_ED: Tensor) -> Scorer:
+    def _learn_links(self) -> ItemLinks | None:
+        score, chosen_NI = self.job.score, count_learned(self.snapshot).sign()
+        if not score.links:
+            return None
+        return learn_links(self.snapshot.catalogue.item_ids, chosen_NI, score.link_ridge, score.link_items)
+
+    def _fresh_scorer(self, before_ED: Tensor, links: ItemLinks | None) -> Scorer:
         # Of the vectors before training: it stands still while they move, and goes with the saved model.
         centre_D = before_ED[torch.from_numpy(self.texts.of_item)].mean(0)
-        links, score = None, self.job.score
-        if score.links:
-            links = learn_links(self.snapshot.catalogue.item_ids, count_learned(self.snapshot).sign(), score.link_ridge)
-        return Scorer(score, self.encoder.max_tokens, centre_D, links)
+        return Scorer(self.job.score, self.encoder.max_tokens, centre_D, links)
 
     def _draw_examples(self, rng: np.random.Generator) -> list[Example]:
         """Draw trips, and of each trip the items to learn; a trip with nothing before it cannot be drawn."""
@@ -161,11 +166,10 @@ class ReadyNextItem:
         """Give the median milliseconds from one household's history to its ten items; the catalogue is indexed."""
         task, scorer, seconds = self.task, self.scorer, []
         with torch.inference_mode():
-            index, links_II = scorer.index(self.vectors_ED), link_weights(scorer, task.snapshot.catalogue)
+            unit_ED, links_II = scorer.unit_vectors(self.vectors_ED), link_weights(scorer, task.snapshot.catalogue)
             for user in range(min(TIMED_QUERIES, len(test.trips))):
                 began = perf_counter()
-                row = slice(user, user + 1)
-                score_UE = scorer.score(index, test.bag_UE[row], test.near_UE[row])
+                score_UE = scorer.score(unit_ED, test.bag_UE[[user]], test.near_UE[[user]])
                 recent_UI = test.recent_UI[[user]]
                 scores_UI = score_texts(score_UE, task.texts, test.popularity_I, scorer, recent_UI, links_II)
                 np.argsort(-scores_UI[0])[:TOP]

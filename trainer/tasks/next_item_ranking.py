@@ -3,7 +3,7 @@
 # Shape suffixes, scoped to this file:
 #   U = households asked about, E = distinct texts, I = items of the catalogue, N = targets (household, item)
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,9 +16,9 @@ from trainer.data.snapshot import LEARN, Catalogue, Snapshot
 from trainer.data.trips import Trips, collect_histories
 from trainer.jobs.schema import ScoreJob
 from trainer.measures.per_example import PerExample, aggregate, gather_examples
-from trainer.measures.ranks import Scores, expected_coverage, rank_targets, score_ranks
+from trainer.measures.ranks import Coverage, Ranks, Scores, join_ranks, rank_targets, score_ranks
 from trainer.models.collaborative_filtering import count_pairs, fit_factors, item_neighbours
-from trainer.models.history_scorer import Scorer, spread_history
+from trainer.models.history_scorer import Scorer
 
 Ints = npt.NDArray[np.int64]
 
@@ -27,6 +27,9 @@ PERSONAL = "personal frequency"
 NEIGHBOURS = "item neighbours"
 FACTORS = "ALS"
 POPULARITY = "popularity"
+SCORES_AT_A_TIME = 1 << 25  # households times items: 128 MB, of which there are a few while a block is scored
+
+ScoreUsers = Callable[[Ints], Scores]  # (B, I) scores for some of the test trips, which the caller may write to
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,18 @@ class HeldOutTrips:
     """Everything known before the test trips, and the trips."""
 
     trips: Trips
-    bag_UE: Tensor
-    near_UE: Tensor
-    user_N: Ints  # of each target, a position among the test trips
-    counts_UI: Scores  # how often a user chose an item before the trip
+    bag_UE: sparse.csr_array
+    near_UE: sparse.csr_array
+    counts_UI: sparse.csr_array  # how often a user chose an item before the trip
     recent_UI: sparse.csr_array  # weights of the history's items, summing to one a row
     popularity_I: npt.NDArray[np.float64]  # times chosen in what is learned from, plus one
     repeats: bool  # an item of the history may come again
+
+    def blocks(self, columns: int) -> Iterator[Ints]:
+        """Give the test trips a block at a time: of all at once the scores need users times items."""
+        step = max(1, SCORES_AT_A_TIME // columns)
+        for start in range(0, len(self.trips), step):
+            yield np.arange(start, min(start + step, len(self.trips)))
 
 
 def distinct_texts(catalogue: Catalogue) -> CatalogueTexts:
@@ -73,17 +81,16 @@ def collect_test(snapshot: Snapshot, trips: Trips, texts: CatalogueTexts, settin
     owner = place_of_user[purchases.user]
     asked = (owner >= 0) & (purchases.time < trips.time[owner])
     learn = snapshot.use == LEARN
-    counts_UI = np.zeros((len(trips), items), dtype=np.float32)
-    np.add.at(counts_UI, (owner[asked], purchases.item[asked]), 1.0)
+    once = np.ones(np.count_nonzero(asked), dtype=np.float32)
+    counts_UI = sparse.csr_array((once, (owner[asked], purchases.item[asked])), shape=(len(trips), items))
     bag_UE, near_UE = (
-        spread_history(histories, range(len(trips)), texts.of_item, len(texts.distinct), top=top, power=settings.power)
+        histories.as_weights(len(texts.distinct), top, settings.power, texts.of_item)
         for top in (settings.bag_items, settings.near_items)
     )
     return HeldOutTrips(
         trips=trips,
         bag_UE=bag_UE,
         near_UE=near_UE,
-        user_N=np.repeat(np.arange(len(trips)), np.diff(trips.starts)),
         counts_UI=counts_UI,
         recent_UI=histories.as_weights(items, settings.near_items, settings.power),
         popularity_I=np.bincount(purchases.item[learn], minlength=items).astype(np.float64) + 1,
@@ -91,24 +98,33 @@ def collect_test(snapshot: Snapshot, trips: Trips, texts: CatalogueTexts, settin
     )
 
 
-def score_without_text(snapshot: Snapshot, test: HeldOutTrips, factors: int) -> Iterator[tuple[str, Scores]]:
+def score_without_text(snapshot: Snapshot, test: HeldOutTrips, factors: int) -> Iterator[tuple[str, ScoreUsers]]:
     """Score by what needs no text: the popular, one's own, what the same people chose, two ways."""
-    yield POPULARITY, np.broadcast_to(test.popularity_I.astype(np.float32), test.counts_UI.shape)
-    yield PERSONAL, test.counts_UI
+    popular_I = test.popularity_I.astype(np.float32)
+    yield POPULARITY, lambda users: np.tile(popular_I, (len(users), 1))
+    yield PERSONAL, lambda users: test.counts_UI[users].toarray()
     count_NI = count_learned(snapshot)
-    yield NEIGHBOURS, np.asarray((test.recent_UI @ item_neighbours(count_NI.sign())).toarray(), dtype=np.float32)
+    near_II = item_neighbours(count_NI.sign())
+    yield NEIGHBOURS, lambda users: (test.recent_UI[users] @ near_II).toarray().astype(np.float32)
     if factors:
-        yield FACTORS, fit_factors(count_NI, factors).score(sparse.csr_array(test.counts_UI))
+        fitted = fit_factors(count_NI, factors)
+        yield FACTORS, lambda users: fitted.score(test.counts_UI[users])
 
 
 def score_items(
     snapshot: Snapshot, texts: CatalogueTexts, scorer: Scorer, vectors_ED: Tensor, test: HeldOutTrips
-) -> Scores:
+) -> ScoreUsers:
     """Score texts once, then items: two items of one text and one popularity tie exactly."""
     links_II = link_weights(scorer, snapshot.catalogue)
     with torch.inference_mode():
-        score_UE = scorer.score(scorer.index(vectors_ED), test.bag_UE, test.near_UE)
-        return score_texts(score_UE, texts, test.popularity_I, scorer, test.recent_UI, links_II)
+        unit_ED = scorer.unit_vectors(vectors_ED)
+
+    def score(users: Ints) -> Scores:
+        with torch.inference_mode():
+            score_BE = scorer.score(unit_ED, test.bag_UE[users], test.near_UE[users])
+            return score_texts(score_BE, texts, test.popularity_I, scorer, test.recent_UI[users], links_II)
+
+    return score
 
 
 def link_weights(scorer: Scorer, catalogue: Catalogue) -> sparse.csr_array | None:
@@ -132,22 +148,23 @@ def score_texts(
     sharing_I = np.bincount(of_item)[of_item]
     # Log weights add up where weights multiply: taste, one's share of a text, popularity to the power of `prior`.
     prior_I = scorer.settings.prior * np.log(popularity_I) - np.log(sharing_I)
-    scores_UI = (score_UE[:, torch.from_numpy(of_item)] + torch.from_numpy(prior_I.astype(np.float32))).numpy()
-    return scores_UI if links_II is None else scores_UI + scorer.score_links(recent_UI, links_II)
+    scores_UI: Scores = score_UE.index_select(1, torch.from_numpy(of_item)).numpy()
+    scores_UI += prior_I.astype(np.float32)
+    if links_II is not None:
+        scores_UI += scorer.score_links(recent_UI, links_II)
+    return scores_UI
 
 
 def measure(
-    snapshot: Snapshot, test: HeldOutTrips, scores_UI: Scores, slice_column: str
+    snapshot: Snapshot, test: HeldOutTrips, score: ScoreUsers, slice_column: str
 ) -> tuple[PerExample, dict[str, float]]:
     """Give the per-example table of some scores, one row a household and group of items, and the metrics over it."""
     catalogue, purchases = snapshot.catalogue, snapshot.purchases
-    if not test.repeats:
-        # For the scorers beside it too: they would else fill the list with what can be no answer.
-        scores_UI = np.where(test.counts_UI > 0, np.float32(-np.inf), scores_UI)
+    ranks, coverage = _rank(test, score, len(catalogue))
     groups, group_I = np.unique(np.array([group or EVERYTHING for group in catalogue.groups]), return_inverse=True)
-    values = score_ranks(rank_targets(scores_UI, test.user_N, test.trips.items), len(catalogue))
+    values = score_ranks(ranks, len(catalogue))
     table = gather_examples(
-        test.user_N,
+        np.repeat(np.arange(len(test.trips)), np.diff(test.trips.starts)),
         group_I[test.trips.items],
         values,
         tuple(purchases.user_ids[user] for user in test.trips.user),
@@ -156,4 +173,18 @@ def measure(
     )
     owners = {purchases.user_ids[user]: snapshot.person(user) for user in test.trips.user.tolist()}
     table = replace(table, clusters=tuple(owners[one] for one in table.example_ids), unit="user")
-    return table, aggregate(table) | {"coverage": expected_coverage(scores_UI)}
+    return table, aggregate(table) | {"coverage": coverage}
+
+
+def _rank(test: HeldOutTrips, score: ScoreUsers, items: int) -> tuple[Ranks, float]:
+    """Rank all targets and give the share of the catalogue that is recommended, a block of households at a time."""
+    found, coverage = [], Coverage(items)
+    for users in test.blocks(items):
+        scores_BI, block = score(users), test.trips.take(users)
+        if not test.repeats:
+            # For the scorers beside it too: they would else fill the list with what can be no answer.
+            scores_BI[test.counts_UI[users].nonzero()] = -np.inf
+        user_N = np.repeat(np.arange(len(block)), np.diff(block.starts))
+        found.append(rank_targets(scores_BI, user_N, block.items))
+        coverage.add(scores_BI)
+    return join_ranks(found), coverage.share()

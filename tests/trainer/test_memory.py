@@ -1,0 +1,77 @@
+"""What a job holds at once grows with what it reads, never with a product of two sizes."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from tests.trainer.test_ties import WORDS, told_of_next_item, vector_of
+from trainer.jobs.schema import ScoreJob
+from trainer.models import collaborative_filtering, ease, history_scorer
+from trainer.models.collaborative_filtering import item_neighbours
+from trainer.models.ease import learn_links, most_frequent
+from trainer.models.history_scorer import Scorer
+from trainer.tasks import next_item_ranking
+
+RNG = np.random.default_rng(0)
+
+
+def chosen(users: int = 60, items: int = 90) -> sparse.csr_array:
+    return sparse.csr_array((RNG.random((users, items)) < 0.1).astype(np.float32))
+
+
+def test_households_scored_a_few_at_a_time_have_the_metrics_of_all_at_once(monkeypatch):
+    days = [0, 0, 1, 2, 4, 5, 5, 6]
+    rows = [(user, day, (user * place + day) % 7) for user in range(6) for place, day in enumerate(days)]
+    names = [f"p{n}" for n in range(7)]
+    whole = told_of_next_item(rows, names)
+    assert whole
+    monkeypatch.setattr(next_item_ranking, "SCORES_AT_A_TIME", 2 * len(WORDS))
+    assert told_of_next_item(rows, names) == pytest.approx(whole, abs=1e-9)
+
+
+def test_how_near_texts_are_is_counted_some_texts_at_a_time(monkeypatch):
+    vectors = torch.from_numpy(np.stack([vector_of(word) for word in WORDS]))
+    scorer = Scorer(ScoreJob(), 8, vectors.mean(0))
+    held = sparse.csr_array(RNG.dirichlet(np.ones(len(WORDS)), 5))
+    whole = scorer.score(scorer.unit_vectors(vectors), held, held)
+    monkeypatch.setattr(history_scorer, "NUMBERS_AT_A_TIME", 2 * len(WORDS))
+    assert torch.allclose(scorer.score(scorer.unit_vectors(vectors), held, held), whole, atol=1e-5)
+
+
+def test_neighbours_and_links_are_the_same_some_items_at_a_time(monkeypatch):
+    matrix = chosen()
+    near, links = item_neighbours(matrix), learn_links(range(90), matrix, 5.0, 90)
+    monkeypatch.setattr(collaborative_filtering, "PAIRS_AT_A_TIME", 200)
+    monkeypatch.setattr(ease, "PAIRS_AT_A_TIME", 200)
+    monkeypatch.setattr(ease, "ROWS_AT_A_TIME", 7)
+    assert np.array_equal(item_neighbours(matrix).toarray(), near.toarray())
+    again = learn_links(range(90), matrix, 5.0, 90)
+    assert np.allclose(again.weights_II.toarray(), links.weights_II.toarray(), atol=1e-7)
+
+
+def test_links_are_the_regression_of_every_item_on_all_others():
+    matrix = chosen()
+    inverse = np.linalg.inv((matrix.T @ matrix).toarray() + 5.0 * np.eye(90))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0.0)
+    found = learn_links(range(90), matrix, 5.0, 90).weights_II.toarray()
+    assert np.allclose(found, np.maximum(weights, 0.0), atol=1e-6)
+
+
+def test_of_too_many_items_the_most_frequent_have_links():
+    matrix = chosen()
+    frequent = most_frequent(matrix, 30)
+    people = matrix.sum(axis=0)
+    rare = np.setdiff1d(np.arange(90), frequent)
+    assert 20 < len(frequent) <= 30
+    assert people[frequent].min() > people[rare].max()
+    found = learn_links(range(90), matrix, 5.0, 30).weights_II
+    assert found.shape == (90, 90)
+    assert set(found.nonzero()[0]) | set(found.nonzero()[1]) <= set(frequent)
+    alone = learn_links(range(len(frequent)), sparse.csr_array(matrix[:, frequent]), 5.0, 90).weights_II
+    assert np.allclose(found.toarray()[np.ix_(frequent, frequent)], alone.toarray())
+
+
+def test_items_that_all_are_as_frequent_are_taken_in_their_order():
+    assert most_frequent(sparse.csr_array(np.ones((3, 5))), 2).tolist() == [0, 1]
