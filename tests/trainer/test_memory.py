@@ -5,13 +5,11 @@ import pytest
 import torch
 from scipy import sparse
 
-from tests.trainer.test_ties import WORDS, told_of_next_item, vector_of
 from trainer.jobs.schema import ScoreJob
 from trainer.models import collaborative_filtering, ease, history_scorer
 from trainer.models.collaborative_filtering import item_neighbours
 from trainer.models.ease import learn_links, most_frequent
 from trainer.models.history_scorer import Scorer
-from trainer.tasks import next_item_ranking
 
 RNG = np.random.default_rng(0)
 
@@ -20,22 +18,12 @@ def chosen(users: int = 60, items: int = 90) -> sparse.csr_array:
     return sparse.csr_array((RNG.random((users, items)) < 0.1).astype(np.float32))
 
 
-def test_households_scored_a_few_at_a_time_have_the_metrics_of_all_at_once(monkeypatch):
-    days = [0, 0, 1, 2, 4, 5, 5, 6]
-    rows = [(user, day, (user * place + day) % 7) for user in range(6) for place, day in enumerate(days)]
-    names = [f"p{n}" for n in range(7)]
-    whole = told_of_next_item(rows, names)
-    assert whole
-    monkeypatch.setattr(next_item_ranking, "SCORES_AT_A_TIME", 2 * len(WORDS))
-    assert told_of_next_item(rows, names) == pytest.approx(whole, abs=1e-9)
-
-
 def test_how_near_texts_are_is_counted_some_texts_at_a_time(monkeypatch):
-    vectors = torch.from_numpy(np.stack([vector_of(word) for word in WORDS]))
+    vectors = torch.from_numpy(RNG.normal(size=(7, 4)).astype(np.float32))
     scorer = Scorer(ScoreJob(), 8, vectors.mean(0))
-    held = sparse.csr_array(RNG.dirichlet(np.ones(len(WORDS)), 5))
+    held = sparse.csr_array(RNG.dirichlet(np.ones(7), 5))
     whole = scorer.score(scorer.unit_vectors(vectors), held, held)
-    monkeypatch.setattr(history_scorer, "NUMBERS_AT_A_TIME", 2 * len(WORDS))
+    monkeypatch.setattr(history_scorer, "NUMBERS_AT_A_TIME", 2 * 7)
     assert torch.allclose(scorer.score(scorer.unit_vectors(vectors), held, held), whole, atol=1e-5)
 
 

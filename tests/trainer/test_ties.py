@@ -33,6 +33,7 @@ from trainer.models.calibration import Calibration
 from trainer.models.history_scorer import Scorer
 from trainer.models.hybrid_search import Found, fuse, make_engine
 from trainer.models.label_scale import LabelScale, RelevanceSettings
+from trainer.tasks import next_item_ranking
 from trainer.tasks.next_item_ranking import (
     collect_test,
     distinct_texts,
@@ -212,3 +213,13 @@ def told_of_next_item(rows, names) -> dict:
 def test_permuting_the_ids_of_items_changes_no_metric_of_the_next_item(rows, names):
     told = told_of_next_item(rows, [f"p{n}" for n in range(7)])
     assert told_of_next_item(rows[::-1], names) == pytest.approx(told, abs=1e-6)
+
+
+def test_households_scored_a_few_at_a_time_have_the_metrics_of_all_at_once(monkeypatch):
+    days = [0, 0, 1, 2, 4, 5, 5, 6]
+    rows = [(user, day, (user * place + day) % 7) for user in range(6) for place, day in enumerate(days)]
+    names = [f"p{n}" for n in range(7)]
+    whole = told_of_next_item(rows, names)
+    assert whole
+    monkeypatch.setattr(next_item_ranking, "SCORES_AT_A_TIME", 2 * len(WORDS))
+    assert told_of_next_item(rows, names) == pytest.approx(whole, abs=1e-9)
