@@ -1,7 +1,6 @@
 """What a job holds at once grows with what it reads, never with a product of two sizes."""
 
 import numpy as np
-import pytest
 import torch
 from scipy import sparse
 
