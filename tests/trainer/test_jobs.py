@@ -147,7 +147,7 @@ def test_a_kept_start_changes_no_metric(fitted, tracked, tmp_path):
 
 def test_evaluating_the_saved_model_alone_gives_its_metrics_again(fitted, tracked):
     model = fitted.bench.folder / "output" / "model"
-    finished = run_job(tracked.job(f"model.folder={model}", "score.prior=9.0"), "evaluate")
+    finished = run_job(tracked.job(f"model.folder={model}"), "evaluate")
     first = fitted.finished.result.metrics
     assert finished.result.metrics["hr_at_10"] == pytest.approx(first["hr_at_10"], abs=1e-9)
     assert set(finished.compared) == {"popularity", "personal frequency", "item neighbours", "ALS", "saved"}

@@ -12,7 +12,8 @@ from tests.trainer.fitting import fit
 from trainer.data.partial_folders import filled_folder
 from trainer.errors import DataError
 from trainer.jobs.schema import ModelJob
-from trainer.models.text_encoder import TextEncoder, find_model
+from trainer.models.source import find_source
+from trainer.models.text_encoder import TextEncoder
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -92,7 +93,7 @@ def test_half_a_cache_file_goes_once_nobody_can_still_write_it(tmp_path, model_f
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))
-    encoder = TextEncoder(find_model(ModelJob(folder=model_folder)), trained_layers=1, max_tokens=16)
+    encoder = TextEncoder(find_source(ModelJob(folder=model_folder)), trained_layers=1, max_tokens=16)
     encoder.run_untrained(["MILK"], tmp_path)
     (kept,) = names(tmp_path) - {new.name}
     assert kept.endswith(".safetensors")

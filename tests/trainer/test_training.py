@@ -9,7 +9,8 @@ from trainer.learning.loop import schedule, update
 from trainer.learning.next_item_loss import Example, batch_loss, make_batch
 from trainer.learning.weight_averaging import average_fits
 from trainer.models.history_scorer import Scorer
-from trainer.models.text_encoder import TextEncoder, find_model
+from trainer.models.source import find_source
+from trainer.models.text_encoder import TextEncoder
 from trainer.task import StepReport
 from trainer.tasks.next_item import train_on_trips
 
@@ -27,7 +28,7 @@ TEXTS = (
 
 @pytest.fixture
 def encoder(model_folder) -> TextEncoder:
-    return TextEncoder(find_model(ModelJob(folder=model_folder)), trained_layers=2, max_tokens=16)
+    return TextEncoder(find_source(ModelJob(folder=model_folder)), trained_layers=2, max_tokens=16)
 
 
 def make_example(history, bought, targets=None) -> Example:
@@ -75,7 +76,7 @@ def test_the_same_seed_gives_the_same_losses_and_another_one_others(model_folder
     job = TrainJob(batch=2, epochs=3, lr=1e-3)
 
     def run(seed):
-        source = find_model(ModelJob(folder=model_folder))
+        source = find_source(ModelJob(folder=model_folder))
         return losses_of(TextEncoder(source, trained_layers=2, max_tokens=16), seed, job)
 
     assert run(1) == run(1)

@@ -13,7 +13,7 @@ from trainer.errors import ModelError
 from trainer.jobs.schema import ModelJob, PairModelJob
 from trainer.models.cross_encoder import CrossEncoder
 from trainer.models.source import find_source
-from trainer.models.text_encoder import TextEncoder, find_model
+from trainer.models.text_encoder import TextEncoder
 from trainer.models.weight_checks import check_finite
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -63,7 +63,7 @@ def test_a_damaged_weight_is_told_as_one(bert, tmp_path, value, what):
     with pytest.raises(ModelError, match=said):
         CrossEncoder(find_source(ModelJob(folder=folder)), PairModelJob(folder=folder), 1, None)
     with pytest.raises(ModelError, match=said):
-        TextEncoder(find_model(ModelJob(folder=folder)), trained_layers=1, max_tokens=16)
+        TextEncoder(find_source(ModelJob(folder=folder)), trained_layers=1, max_tokens=16)
 
 
 def test_a_fit_of_a_damaged_model_ends_with_two_and_speaks_of_no_rate(place, bert, capsys):

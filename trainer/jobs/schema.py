@@ -45,6 +45,7 @@ class ModelJob(Section):
     )
     cache: FilePath | None = None  # keeps what the frozen layers give, for the next run
     max_tokens: Annotated[int, Field(ge=3)] = 24
+    pooling: Literal["auto", "mean", "first", "last"] = "auto"  # last for decoders, mean for others
 
     @model_validator(mode="after")
     def _names_one_source(self) -> "ModelJob":
@@ -67,7 +68,6 @@ class LoraJob(Section):
 
 class PairModelJob(ModelJob):
     max_tokens: Annotated[int, Field(ge=4)] = 64  # of both texts together; the longer is cut
-    pooling: Literal["auto", "mean", "first", "last"] = "auto"  # last for decoders, mean for others
     lora: LoraJob | None = None
 
 

@@ -40,6 +40,7 @@ class Scorer:
     max_tokens: int
     centre_D: Tensor  # mean vector of the catalogue before training; subtracted from every text
     links: ItemLinks | None = None  # what the same people chose, where that counts too
+    pooling: str = "mean"  # of a text's states to its vector
 
     def unit_vectors(self, vectors_ED: Tensor) -> Tensor:
         """Give (E, D) vectors from the catalogue's centre, at length 1."""
@@ -85,7 +86,7 @@ class Scorer:
 
 def save_scorer(scorer: Scorer, folder: Path) -> None:
     """Write what load_scorer reads, beside the encoder."""
-    settings = {"max_tokens": scorer.max_tokens, "score": scorer.settings.model_dump()}
+    settings = {"max_tokens": scorer.max_tokens, "pooling": scorer.pooling, "score": scorer.settings.model_dump()}
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     (folder / CENTRE).write_bytes(serialize({"centre": scorer.centre_D.contiguous()}))
     if scorer.links is not None:
@@ -102,7 +103,7 @@ def load_scorer(folder: Path) -> Scorer | None:
         links = read_links(folder / LINKS) if (folder / LINKS).exists() else None
         centre_D = load_file(folder / CENTRE)["centre"]
         check_finite([("centre", centre_D)], folder / CENTRE)
-        return Scorer(score, int(settings["max_tokens"]), centre_D, links)
+        return Scorer(score, int(settings["max_tokens"]), centre_D, links, str(settings.get("pooling", "mean")))
     except (OSError, ValueError, KeyError, TypeError, ValidationError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{folder / SETTINGS}: not a scorer this version can read: {reason}") from None

@@ -47,6 +47,7 @@ class SearchSettings:
     top: int  # products taken of either list before they are fused
     weight: float  # of the vectors in the fusion, the rest is BM25's
     spelling: bool = False  # queries are asked in the words of the catalogue
+    pooling: str = "mean"  # of a text's states to its vector
 
 
 @dataclass(frozen=True, slots=True)

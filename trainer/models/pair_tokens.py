@@ -61,6 +61,7 @@ class PairTokenizer:
 
     tokenizer: Any  # tokenizers.Tokenizer
     as_one_text: bool  # decoders know no second text: a line break divides the two
+    pad_token: int
 
     def join(self, queries: Sequence[str], products: Sequence[str]) -> list[tuple[str, str]] | list[str]:
         """Give the pairs as the tokenizer takes them."""
@@ -70,14 +71,18 @@ class PairTokenizer:
     def encode(self, queries: Sequence[str], products: Sequence[str]) -> Tokens:
         """Give the tokens of pairs, special ones included."""
         encodings = self.tokenizer.encode_batch(self.join(queries, products))
-        lengths = np.array([len(encoding) for encoding in encodings], dtype=np.int64)
-        ids = np.concatenate([np.array(encoding.ids, dtype=np.int64) for encoding in encodings])
-        types = np.concatenate([np.array(encoding.type_ids, dtype=np.int64) for encoding in encodings])
-        return Tokens(ids, types, np.concatenate([[0], np.cumsum(lengths)]))
+        ids = [ids_of(encoding, self.pad_token) for encoding in encodings]
+        types = np.concatenate([np.array(encoding.type_ids or [0], dtype=np.int64) for encoding in encodings])
+        return Tokens(np.concatenate(ids), types, np.concatenate([[0], np.cumsum([len(one) for one in ids])]))
 
 
-def load_pair_tokenizer(source: ModelSource, max_tokens: int, *, as_one_text: bool) -> PairTokenizer:
-    """Read tokenizer.json; raise ModelError where it does not fit the model."""
+def ids_of(encoding: Any, pad_token: int) -> Ints:
+    """Give a text's tokens; one that has none, for no word of it is known, is one token of padding that is seen."""
+    return np.array(encoding.ids or [pad_token], dtype=np.int64)
+
+
+def load_tokenizer(source: ModelSource, max_tokens: int, vocabulary: int) -> Any:
+    """Read tokenizer.json; raise ModelError where it does not fit a model of so many tokens."""
     from tokenizers import Tokenizer
 
     path = source.folder / "tokenizer.json"
@@ -86,12 +91,11 @@ def load_pair_tokenizer(source: ModelSource, max_tokens: int, *, as_one_text: bo
     except Exception as error:  # noqa: BLE001 - the Rust side raises plain Exception
         raise ModelError(f"{path}: not a tokenizer: {error}") from None
     largest = max(tokenizer.get_vocab().values(), default=-1)
-    vocabulary = int(source.config.get("vocab_size", 0))
     if largest >= vocabulary:
         raise ModelError(f"{path}: its largest token is {largest}, the model knows {vocabulary} from 0")
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
-    return PairTokenizer(tokenizer, as_one_text)
+    return tokenizer
 
 
 def find_pad_token(source: ModelSource) -> int:

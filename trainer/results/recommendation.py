@@ -59,7 +59,7 @@ def recommend_for_queries(folder: Path, queries: Sequence[str], k: int) -> list[
     settings = load_settings(folder)
     assert settings is not None
     catalogue, vectors = load_catalogue(folder)
-    encoder = _load_encoder(folder, settings.max_tokens)
+    encoder = _load_encoder(folder, settings.max_tokens, settings.pooling)
     engine = make_engine(vectors, catalogue.texts)
     spelling = learn_spelling(catalogue.texts) if settings.spelling else Spelling({})
     top = max(settings.top, k)
@@ -95,7 +95,7 @@ def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -
         raise DataError(f"{snapshot_folder}: knows no user {user!r}")
     number = np.array([purchases.user_ids.index(user)])
     texts = distinct_texts(catalogue)
-    encoder = _load_encoder(folder, scorer.max_tokens)
+    encoder = _load_encoder(folder, scorer.max_tokens, scorer.pooling)
     popularity_I = np.bincount(purchases.item, minlength=len(catalogue)).astype(np.float64) + 1
     nothing = np.empty(0, dtype=np.int64)
     with torch.inference_mode():
@@ -124,11 +124,13 @@ def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -
     return Recommended(user, products, (perf_counter() - began) * 1000)
 
 
-def _load_encoder(folder: Path, max_tokens: int) -> "TextEncoder":
+def _load_encoder(folder: Path, max_tokens: int, pooling: str) -> "TextEncoder":
     from trainer.jobs.schema import ModelJob
-    from trainer.models.text_encoder import TextEncoder, find_model
+    from trainer.models.source import find_source
+    from trainer.models.text_encoder import TextEncoder
 
-    return TextEncoder(find_model(ModelJob(folder=folder)), trained_layers=0, max_tokens=max_tokens)
+    source = find_source(ModelJob(folder=folder))
+    return TextEncoder(source, trained_layers=0, max_tokens=max_tokens, pooling=pooling)
 
 
 def _check_kind(folder: Path, wanted: str, asked: str) -> None:

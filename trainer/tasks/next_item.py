@@ -18,14 +18,16 @@ from trainer.data.snapshot import Snapshot, read_snapshot
 from trainer.data.trips import Trips, collect_histories, split_trips
 from trainer.errors import DataError
 from trainer.jobs.data import HistoriesData, InteractionsData
-from trainer.jobs.schema import DataJob, NextItemJob, TrainJob
+from trainer.jobs.schema import DataJob, NextItemJob, TrainJob, flatten
 from trainer.learning.batches import shuffled_batches
 from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.learning.next_item_loss import Example, batch_loss, make_batch
 from trainer.measures.ranks import TOP
 from trainer.models.ease import ItemLinks, learn_links
 from trainer.models.history_scorer import Scorer, load_scorer, save_scorer
-from trainer.models.text_encoder import Hidden, TextEncoder, UntrainedOutputs, find_model
+from trainer.models.saved_settings import settle
+from trainer.models.source import find_source
+from trainer.models.text_encoder import Hidden, TextEncoder, UntrainedOutputs
 from trainer.models.token_losses import note_losses, tell_losses
 from trainer.task import Amount, Command, OnStep, Outcome
 from trainer.tasks.next_item_ranking import (
@@ -64,7 +66,7 @@ class NextItem:
         return self.snapshot.card
 
     def facts(self) -> Mapping[str, str | int | float | bool]:
-        return {**self.encoder.source.facts(), "model.frozen_layers": self.encoder.frozen}
+        return {**self.encoder.facts(), **flatten(self.job.score.model_dump(), "score.")}
 
     def story(self, command: Command) -> Mapping[str, str]:
         card, encoder = self.card, self.encoder
@@ -112,7 +114,7 @@ class NextItem:
     def _fresh_scorer(self, before_ED: Tensor, links: ItemLinks | None) -> Scorer:
         # Of the vectors before training: it stands still while they move, and goes with the saved model.
         centre_D = before_ED[torch.from_numpy(self.texts.of_item)].mean(0)
-        return Scorer(self.job.score, self.encoder.max_tokens, centre_D, links)
+        return Scorer(self.job.score, self.encoder.max_tokens, centre_D, links, self.encoder.pooling)
 
     def _draw_examples(self, rng: np.random.Generator) -> list[Example]:
         """Draw trips, and of each trip the items to learn; a trip with nothing before it cannot be drawn."""
@@ -179,6 +181,10 @@ class ReadyNextItem:
 
 def load(job: NextItemJob, *, training: bool) -> NextItem:
     """Load data and model, raising InputError for whatever a job cannot run with."""
+    source = find_source(job.model)
+    saved = load_scorer(source.folder)
+    if saved is not None:
+        job, saved = _as_saved(job, saved, training=training)
     source_name, snapshot = _read_data(job)
     learn, test = split_trips(snapshot.purchases, snapshot.use, min_history_days=job.train.min_history_days)
     if not len(test):
@@ -188,14 +194,22 @@ def load(job: NextItemJob, *, training: bool) -> NextItem:
             f"{source_name}: {len(learn)} trips to learn from with {job.train.min_history_days} days behind them"
             f" are fewer than train.batch = {job.train.batch}"
         )
-    source = find_model(job.model)
-    saved = load_scorer(source.folder)
-    max_tokens = job.model.max_tokens if saved is None else saved.max_tokens
-    trained = job.train.layers if training else 0
-    encoder = TextEncoder(source, trained_layers=trained, max_tokens=max_tokens)
+    trained, model = job.train.layers if training else 0, job.model
+    encoder = TextEncoder(source, trained_layers=trained, max_tokens=model.max_tokens, pooling=model.pooling)
     texts = distinct_texts(snapshot.catalogue)
     snapshot = replace(snapshot, card=note_losses(snapshot.card, encoder.tokenizer, {"items": texts.distinct}))
     return NextItem(job, snapshot, texts, encoder, learn, test, saved)
+
+
+def _as_saved(job: NextItemJob, saved: Scorer, *, training: bool) -> tuple[NextItemJob, Scorer]:
+    """Give a job as a saved model has it: how texts are read always, how items are scored where it is only scored."""
+    read = {"max_tokens": saved.max_tokens, "pooling": saved.pooling}
+    model = settle(job.model, read, "model", training=training, learnt=("pooling",))
+    if training:
+        return job.model_copy(update={"model": model}), saved
+    learnt = ("link_ridge", "link_items", *(("links",) if saved.links is None else ()))
+    score = settle(job.score, saved.settings.model_dump(), "score", training=False, learnt=learnt)
+    return job.model_copy(update={"model": model, "score": score}), replace(saved, settings=score)
 
 
 def _read_data(job: NextItemJob) -> tuple[Path, Snapshot]:

@@ -51,6 +51,7 @@ from trainer.models.label_scale import (
     load_settings,
     save_settings,
 )
+from trainer.models.saved_settings import settle
 from trainer.models.source import find_source
 from trainer.models.token_losses import tell_losses
 from trainer.task import Amount, Command, OnStep, Outcome
@@ -82,6 +83,7 @@ class Relevance:
         return {
             **self.model.source.facts(),
             "model.kind": self.model.source.kind,
+            "model.max_tokens": self.job.model.max_tokens,
             "model.pooled_by": self.model.pooling,
             "relevance.kind": self.scale.kind,
         }
@@ -266,11 +268,13 @@ def load(job: RelevanceJob, *, training: bool) -> Relevance:
     saved = load_settings(source.folder)
     if saved is None and not training:
         raise ModelError(f"{source.folder}: holds no {SETTINGS}; a model that `fit` saved does")
-    model_job, scale = job.model, _scale_of(job, pairs, saved, training=training)
+    scale = _scale_of(job, pairs, saved, training=training)
     if saved is not None:
-        model_job = model_job.model_copy(update={"max_tokens": saved.max_tokens, "pooling": saved.pooling})
+        fitted = {"max_tokens": saved.max_tokens, "pooling": saved.pooling}
+        model_job = settle(job.model, fitted, "model", training=training, learnt=("pooling",))
+        job = job.model_copy(update={"model": model_job})
     torch.manual_seed(job.seed)  # adapters and the head are drawn
-    model = CrossEncoder(source, model_job, scale.outputs, job.train.layers if training else None)
+    model = CrossEncoder(source, job.model, scale.outputs, job.train.layers if training else None)
     if saved is not None:
         load_head(model)
     pairs = replace(pairs, card=model.note_losses(pairs.card, *pairs.texts(np.arange(len(pairs)))))

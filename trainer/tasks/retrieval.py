@@ -17,7 +17,7 @@ from trainer.data.card import DataCard
 from trainer.data.pairs import Pairs, read_pairs
 from trainer.data.splits import Part
 from trainer.errors import DataError, ModelError
-from trainer.jobs.schema import RetrievalJob
+from trainer.jobs.schema import RetrievalJob, flatten
 from trainer.learning.batches import shuffled_batches
 from trainer.learning.contrastive_loss import contrast_loss, make_contrast
 from trainer.learning.hard_negatives import Known, mine_negatives
@@ -33,7 +33,9 @@ from trainer.models.hybrid_search import (
     make_engine,
     save_search,
 )
-from trainer.models.text_encoder import TextEncoder, UntrainedOutputs, find_model, unit
+from trainer.models.saved_settings import settle
+from trainer.models.source import find_source
+from trainer.models.text_encoder import TextEncoder, UntrainedOutputs, unit
 from trainer.models.token_losses import note_losses, tell_losses
 from trainer.task import Amount, Command, OnStep, Outcome
 from trainer.tasks.retrieval_questions import (
@@ -75,14 +77,14 @@ class Retrieval:
     asked: Questions
     chosen_on: Questions  # the valid rows' questions, perhaps none
     encoder: TextEncoder
-    saved: SearchSettings | None
 
     @property
     def card(self) -> DataCard:
         return self.pairs.card
 
     def facts(self) -> Mapping[str, str | int | float | bool]:
-        return {**self.encoder.source.facts(), "model.frozen_layers": self.encoder.frozen}
+        search = flatten(self.job.search.model_dump(), "search.")
+        return {**self.encoder.facts(), **search, "data.spelling": self.job.data.spelling}
 
     def story(self, command: Command) -> Mapping[str, str]:
         layers = len(self.encoder.layers)
@@ -112,8 +114,8 @@ class Retrieval:
     def take_saved(self) -> "ReadyRetrieval":
         beginning = self._begin()
         vectors_ED = beginning.vectors_ED
-        saved = self.saved or self._settings(vectors_ED, self.chosen_on)
-        return ReadyRetrieval(self, saved, vectors_ED, None, None)
+        # With a saved model the job's weight is that model's, unless the job gives one: nothing is chosen anew.
+        return ReadyRetrieval(self, self._settings(vectors_ED, self.chosen_on), vectors_ED, None, None)
 
     def _begin(self) -> UntrainedOutputs:
         return self.encoder.run_untrained(self.texts.all_E, self.job.model.cache)
@@ -165,7 +167,8 @@ class Retrieval:
                 gained = [self._ndcg(chosen_on, answered.fused(float(one))) for one in WEIGHTS]
                 # Rounded, so that the order in which queries are added up decides between no two.
                 weight = round(float(WEIGHTS[int(np.argmax(np.round(gained, 9)))]), 2)
-        return SearchSettings(self.encoder.max_tokens, self.job.search.top, weight, self.job.data.spelling)
+        encoder, top = self.encoder, self.job.search.top
+        return SearchSettings(encoder.max_tokens, top, weight, self.job.data.spelling, encoder.pooling)
 
     def _ndcg(self, asked: Questions, found: Sequence[Found]) -> float:
         return float(np.mean(list_values(asked, found, self.job.search.top)[f"ndcg_at_{TOP}"]))
@@ -229,6 +232,12 @@ class ReadyRetrieval:
 
 def load(job: RetrievalJob, *, training: bool) -> Retrieval:
     """Load pairs and model, raising InputError for whatever a job cannot run with."""
+    source = find_source(job.model)
+    saved = load_settings(source.folder)
+    if not training and saved is None and (source.folder / "relevance.json").exists():
+        raise ModelError(f"{source.folder}: judges pairs and finds no products; it holds no {SETTINGS}")
+    if saved is not None:
+        job = _as_saved(job, saved, training=training)
     pairs = read_pairs(job.data)
     if pairs.classes:
         raise DataError(
@@ -243,19 +252,24 @@ def load(job: RetrievalJob, *, training: bool) -> Retrieval:
             f"{job.data.path}: {len(learnt_N)} train rows with a label of relevant = {job.relevant:g} or more are"
             f" fewer than train.batch = {job.train.batch}"
         )
-    source = find_model(job.model)
-    saved = load_settings(source.folder)
-    if not training and saved is None and (source.folder / "relevance.json").exists():
-        raise ModelError(f"{source.folder}: judges pairs and finds no products; it holds no {SETTINGS}")
-    choosing = job.search.weight is None and (training or saved is None)
-    chosen_on = ask_part(pairs, Part.VALID, job.relevant) if choosing else NO_QUESTIONS
-    max_tokens = job.model.max_tokens if saved is None else saved.max_tokens
-    encoder = TextEncoder(source, trained_layers=job.train.layers if training else 0, max_tokens=max_tokens)
+    chosen_on = ask_part(pairs, Part.VALID, job.relevant) if job.search.weight is None else NO_QUESTIONS
+    trained, model = job.train.layers if training else 0, job.model
+    encoder = TextEncoder(source, trained_layers=trained, max_tokens=model.max_tokens, pooling=model.pooling)
     kinds = {"queries": pairs.queries, "products": pairs.products}
     pairs = replace(pairs, card=note_losses(pairs.card, encoder.tokenizer, kinds))
-    return Retrieval(
-        job, pairs, _collect_texts(pairs, learnt_N, asked, chosen_on), learnt_N, asked, chosen_on, encoder, saved
-    )
+    texts = _collect_texts(pairs, learnt_N, asked, chosen_on)
+    return Retrieval(job, pairs, texts, learnt_N, asked, chosen_on, encoder)
+
+
+def _as_saved(job: RetrievalJob, saved: SearchSettings, *, training: bool) -> RetrievalJob:
+    """Give a job as a saved model has it: how texts are read always, how lists are made where it is only scored."""
+    read = {"max_tokens": saved.max_tokens, "pooling": saved.pooling}
+    model = settle(job.model, read, "model", training=training, learnt=("pooling",))
+    data = settle(job.data, {"spelling": saved.spelling}, "data", training=training)
+    search = job.search
+    if not training:
+        search = settle(search, {"top": saved.top, "weight": saved.weight}, "search", training=False)
+    return job.model_copy(update={"model": model, "data": data, "search": search})
 
 
 def _drawn(pairs: Pairs, job: RetrievalJob) -> Ints:

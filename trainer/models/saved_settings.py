@@ -1,0 +1,37 @@
+"""What a model was fitted with holds where a job says nothing else; what it does say is used and told, or refused."""
+
+from collections.abc import Collection, Mapping
+from typing import TypeVar
+
+from trainer.errors import ModelError
+from trainer.jobs.fields import Section
+from trainer.tracking.progress import say
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+OPEN = "auto"  # as good as not given
+
+
+def settle(
+    section: AnySection, saved: Mapping[str, object], name: str, *, training: bool, learnt: Collection[str] = ()
+) -> AnySection:
+    """Give a section of a job, with what the model was fitted with where the job gives nothing.
+
+    What was *learnt* with a setting cannot be had with another one but by a fit: raise ModelError.
+    """
+    given = {key for key in saved if key in section.model_fields_set and getattr(section, key) != OPEN}
+    for key in sorted(given):
+        told, fitted = getattr(section, key), saved[key]
+        if training or told == fitted:
+            continue
+        if key in learnt:
+            raise ModelError(
+                f"{name}.{key} = {_toml(told)} is not what the saved model was fitted with, {_toml(fitted)}:"
+                " leave it out, or fit"
+            )
+        say(f"trainer: {name}.{key} = {_toml(told)} as the job says; the model was fitted with {_toml(fitted)}")
+    return section.model_copy(update={key: value for key, value in saved.items() if key not in given})
+
+
+def _toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else str(value)
