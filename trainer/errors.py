@@ -5,6 +5,7 @@ TrainerError          one sentence for the person who started the job
 │   ├── JobError      the job file
 │   ├── DataError     tables and snapshots
 │   └── ModelError    a model folder
+├── ScoringError      a model was trained and could not be scored: exit code 1, the model is kept
 └── TrackingError     the tracking server refused or is away: exit code 1
 
 Stopped               SIGTERM or Ctrl-C: the run is KILLED (outside the tree: `except Exception` lets it pass)
@@ -28,6 +29,10 @@ class DataError(InputError):
 
 
 class ModelError(InputError):
+    pass
+
+
+class ScoringError(TrainerError):
     pass
 
 

@@ -20,6 +20,7 @@ from trainer.jobs.schema import AnyJob, Job, flatten
 from trainer.measures.bootstrap import Intervals, measure_intervals
 from trainer.measures.per_example import aggregate_slices
 from trainer.measures.slices import choose_slices
+from trainer.results.output_folder import OutputFolder, keeping_trained
 from trainer.results.pending_upload import MODEL, StepLog, Upload, keep_upload
 from trainer.results.result_files import RESULT, Result, write_intervals, write_per_example, write_result
 from trainer.results.summary import plural, summary
@@ -29,7 +30,7 @@ from trainer.tracking.progress import say, show_progress
 from trainer.tracking.tensorboard import Events, check_installed, writing_events
 
 if TYPE_CHECKING:
-    from trainer.task import Command, OnStep, Outcome, StepReport, Task
+    from trainer.task import Command, OnStep, Outcome, Ready, StepReport, Task
 
 PER_EXAMPLE = "per_example.parquet"
 DATA_CARD = "data_card.json"
@@ -74,6 +75,7 @@ def _fetched(job: AnyJob) -> Iterator[AnyJob]:
 def _run_local(job: AnyJob, command: "Command", began: float) -> Finished:
     task = _load_task(job, training=command == "fit")
     with partial_folder(job.output) as folder:
+        output = OutputFolder(folder, job.output)
         recorder = start_run(job.tracking, _tags(job, task, command))
         blank = Result(
             "failed",
@@ -88,8 +90,8 @@ def _run_local(job: AnyJob, command: "Command", began: float) -> Finished:
         )
         with _marked(job, recorder, blank):
             steps = StepLog(recorder)
-            finished = _carry_out(job, command, task, recorder, steps, blank, folder, began)
-            _deliver(job, recorder, finished, _upload(job, command, finished, steps), folder)
+            finished = _carry_out(job, command, task, recorder, steps, blank, output, began)
+            _deliver(job, recorder, finished, _upload(job, command, finished, steps), output)
     return finished
 
 
@@ -103,20 +105,19 @@ def _upload(job: Job, command: "Command", finished: Finished, steps: StepLog) ->
     return Upload(job.tracking.uri, *ids, finished.logged, undefined, steps.unsent, named, job.tracking.alias, copy)
 
 
-def _deliver(job: Job, recorder: Recorder, finished: Finished, upload: Upload, folder: Path) -> None:
+def _deliver(job: Job, recorder: Recorder, finished: Finished, upload: Upload, output: OutputFolder) -> None:
     """Send everything and put the output in its place; what cannot be sent is there all the same, and named."""
     try:
-        upload.send(recorder, folder)
-        write_result(finished.result, folder / RESULT)
+        upload.send(recorder, output.path)
+        write_result(finished.result, output.path / RESULT)
         with unstoppable():  # what is left takes no time, and half of it must not be
-            folder.rename(job.output)
+            output.keep()
             if job.result is not None:
                 write_result(finished.result, job.result)
             recorder.finish("FINISHED")
     except (Exception, Stopped) as error:  # whatever a tracking server or a store of artifacts has
         with unstoppable():
-            if folder.exists():
-                folder.rename(job.output)
+            output.keep()
             keep_upload(upload, job.output)
             told = f"what was made is kept in {job.output}: python -m trainer upload {job.output} sends it again"
             status = "killed" if isinstance(error, Stopped) else "failed"
@@ -173,24 +174,32 @@ def _carry_out(
     recorder: Recorder,
     steps: StepLog,
     blank: Result,
-    folder: Path,
+    output: OutputFolder,
     began: float,
 ) -> Finished:
     recorder.log_params(_params(job, task))
-    with writing_events(folder / TENSORBOARD if job.tensorboard else None) as events:
-        if command == "fit":
-            with _reporting(task, steps, events) as on_step:
-                ready = task.fit(on_step)
-            ready.save(folder / MODEL)
-        else:
-            ready = task.take_saved()
-        outcome = ready.score()
-        shown = choose_slices(outcome.table, job.slices.smallest, job.slices.most)
-        intervals = measure_intervals(outcome.table, shown.values, outcome.intervals, outcome.sliced)
-        metrics = _all_metrics(outcome, intervals, shown.values)
+    if command == "evaluate":
+        return _score(job, command, task, task.take_saved(), blank, output, began)
+    # Closed before the folder moves: TensorBoard opens its file anew, by name, for each piece.
+    board = output.path / TENSORBOARD if job.tensorboard else None
+    with writing_events(board) as events, _reporting(task, steps, events) as on_step:
+        ready = task.fit(on_step)
+    ready.save(output.path / MODEL)
+    with keeping_trained(output, blank):
+        return _score(job, command, task, ready, blank, output, began)
+
+
+def _score(
+    job: Job, command: "Command", task: "Task", ready: "Ready", blank: Result, output: OutputFolder, began: float
+) -> Finished:
+    outcome = ready.score()
+    shown = choose_slices(outcome.table, job.slices.smallest, job.slices.most)
+    intervals = measure_intervals(outcome.table, shown.values, outcome.intervals, outcome.sliced)
+    metrics = _all_metrics(outcome, intervals, shown.values)
+    with writing_events(output.path / TENSORBOARD if job.tensorboard else None) as events:
         events.add(metrics, 0)
     story = {**task.story(command), **_tell(outcome, intervals), **shown.story()}
-    _write_artifacts(job, task, outcome, intervals, story, folder)
+    _write_artifacts(job, task, outcome, intervals, story, output.path)
     result = replace(
         blank,
         status="finished",
