@@ -18,8 +18,8 @@ from trainer.environment import describe_environment, git_commit, let_threads_sl
 from trainer.errors import Stopped, TrackingError
 from trainer.jobs.schema import AnyJob, Job, flatten
 from trainer.measures.bootstrap import Intervals, measure_intervals
-from trainer.measures.per_example import aggregate_slices
 from trainer.measures.slices import choose_slices
+from trainer.results.logged_metrics import all_metrics
 from trainer.results.output_folder import OutputFolder, keeping_trained
 from trainer.results.pending_upload import MODEL, StepLog, Upload, keep_upload
 from trainer.results.result_files import RESULT, Result, write_intervals, write_per_example, write_result
@@ -195,7 +195,7 @@ def _score(
     outcome = ready.score()
     shown = choose_slices(outcome.table, job.slices.smallest, job.slices.most)
     intervals = measure_intervals(outcome.table, shown.values, outcome.intervals, outcome.sliced)
-    metrics = _all_metrics(outcome, intervals, shown.values)
+    metrics = all_metrics(outcome, intervals, shown.values)
     with writing_events(output.path / TENSORBOARD if job.tensorboard else None) as events:
         events.add(metrics, 0)
     story = {**task.story(command), **_tell(outcome, intervals), **shown.story()}
@@ -248,28 +248,6 @@ def _tell(outcome: "Outcome", intervals: Intervals) -> dict[str, str]:
     undefined = "; ".join(f"{name}: {why}" for name, why in outcome.undefined.items())
     drawn = f"95 %, from {intervals.clusters} {plural(intervals.unit)}, each drawn whole"
     return {"intervals": drawn, **outcome.notes, **({"not defined": undefined} if undefined else {})}
-
-
-def _all_metrics(outcome: "Outcome", intervals: Intervals, shown: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    metrics = dict(outcome.metrics)
-    for name, interval in intervals.whole.items():
-        metrics |= {f"low/{name}": interval.low, f"high/{name}": interval.high}
-    for scorer, values in outcome.compared.items():
-        if scorer != outcome.name:
-            metrics |= {f"{scorer.replace(' ', '_').replace('-', '_')}/{name}": value for name, value in values.items()}
-    for column, parts in aggregate_slices(outcome.table, shown).items():
-        for value, (examples, values) in parts.items():
-            place = f"{_legal(column)}/{_legal(value)}"
-            metrics |= {f"{place}/{name}": number for name, number in values.items()}
-            metrics[f"{place}/examples"] = float(examples)
-            further = outcome.sliced.get(column, {}).get(value)
-            metrics |= {f"{place}/{name}": number for name, number in further.metrics.items()} if further else {}
-    return metrics
-
-
-def _legal(value: str) -> str:
-    """Keep what MLflow allows in the name of a metric."""
-    return "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in value) or "none"
 
 
 def _write_artifacts(

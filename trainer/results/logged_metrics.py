@@ -1,0 +1,33 @@
+"""The numbers that MLflow is told of a run: metrics, their intervals, the scorers beside, the slices."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from trainer.measures.bootstrap import Intervals
+from trainer.measures.per_example import aggregate_slices
+
+if TYPE_CHECKING:
+    from trainer.task import Outcome
+
+
+def all_metrics(outcome: "Outcome", intervals: Intervals, shown: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Give every number of a run by the name that MLflow knows it by."""
+    metrics = dict(outcome.metrics)
+    for name, interval in intervals.whole.items():
+        metrics |= {f"low/{name}": interval.low, f"high/{name}": interval.high}
+    for scorer, values in outcome.compared.items():
+        if scorer != outcome.name:
+            metrics |= {f"{scorer.replace(' ', '_').replace('-', '_')}/{name}": value for name, value in values.items()}
+    for column, parts in aggregate_slices(outcome.table, shown).items():
+        for value, (examples, values) in parts.items():
+            place = f"{_legal(column)}/{_legal(value)}"
+            metrics |= {f"{place}/{name}": number for name, number in values.items()}
+            metrics[f"{place}/examples"] = float(examples)
+            further = outcome.sliced.get(column, {}).get(value)
+            metrics |= {f"{place}/{name}": number for name, number in further.metrics.items()} if further else {}
+    return metrics
+
+
+def _legal(value: str) -> str:
+    """Keep what MLflow allows in the name of a metric."""
+    return "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in value) or "none"
