@@ -14,7 +14,7 @@ from bot.config.paths import with_absolute_paths
 from bot.connections import make_executor, make_run_store, to_chat, to_tracker, to_wiki
 from bot.delivery.admission import Admission
 from bot.delivery.attempt import TicketFields
-from bot.delivery.dispatcher import Dispatcher
+from bot.delivery.dispatcher import IN_FLIGHT, Dispatcher
 from bot.delivery.reconciliation import Reconciliation
 from bot.delivery.services import Services
 from bot.domain.objects import ObjectKey, channel_of
@@ -47,6 +47,7 @@ class Surroundings:
     on_step: Callable[[str], None] = ignore_step
     lease_clock: Callable[[Connection], datetime] = owners.database_time
     complain: Callable[[str], None] = lambda _: None  # hears once of each template of a team's that is broken
+    in_flight: timedelta = IN_FLIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def make_herald(
     around = around or Surroundings()
     owner = Owner.begin(_lock_folder(config, folder, database), around.lease_clock)
     with database.begin() as tx:
-        left = owner.bury_the_dead(tx)
+        left = owner.bury_the_dead(tx, around.clock() + around.in_flight)
         future_effects.bring_back(tx, around.clock())
     owners.remove(left)
     return _build(config, folder, around, database, owner, services=services, run_store=run_store)
@@ -185,6 +186,7 @@ def _build(
         clock=around.clock,
         pause=around.pause,
         on_step=around.on_step,
+        in_flight=around.in_flight,
         stopping=around.stopping,
         prepare=load_for_delivery,
         workers=_WORKERS if services is None else 1,  # what is given may not be made for threads

@@ -146,6 +146,9 @@ class Tracker(Protocol):
     def attach(self, key: str, attachment: Attachment) -> None:
         """Attach the file unless one of that name is there."""
 
+    def forget(self, key: str) -> None:
+        """Believe nothing remembered of the ticket: a request whose end is not known may have written to it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -189,6 +192,9 @@ class Wiki(Protocol):
 
     def attach(self, page_id: str, attachment: Attachment) -> None:
         """Attach the file, or replace the one of that name."""
+
+    def forget(self, page_id: str) -> None:
+        """Believe nothing remembered of the page, as :meth:`Tracker.forget`."""
 
     def replace_section(self, page_id: str, body: str) -> None:
         """Put *body* between Herald's own anchors, leaving what people wrote around them; raises RetryableError on a

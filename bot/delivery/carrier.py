@@ -144,12 +144,22 @@ def settle(attempt: Attempt) -> Done | NotYet | None:
     Looking proves something only once the service would surely show what an earlier request had made.
     """
     effect = attempt.owed.effect
+    _forget_target(attempt)
     found = _find(attempt) if effect.traits.doubt.is_looked_for else None
     if found is not None:
         return found
     lag = attempt.tracker.search_lag if isinstance(effect, OpenTicket) else timedelta(0)
-    shown_by = (attempt.owed.sent_at or attempt.now) + max(lag, attempt.in_flight)
+    shown_by = (attempt.owed.sent_at or attempt.now) + lag + attempt.in_flight  # it may arrive late, and be shown later
     return NotYet(shown_by, "waits until the service would show an earlier request") if attempt.now < shown_by else None
+
+
+def _forget_target(attempt: Attempt) -> None:
+    """Let the service be asked anew: the request may have been another Herald's, which wrote past our memory."""
+    effect = attempt.owed.effect
+    if attempt.known is None or isinstance(effect, MessageEffect):
+        return
+    holder = attempt.tracker if isinstance(effect, TicketEffect) else attempt.wiki
+    holder.forget(attempt.external_id)
 
 
 def _find(attempt: Attempt) -> Done | None:

@@ -36,6 +36,7 @@ from bot.store.owed import Owed
 from bot.store.owners import Owner
 
 LEASE = timedelta(minutes=5)
+IN_FLIGHT = timedelta(seconds=5)
 _TIME_FOR_ALL = LEASE - timedelta(minutes=1)  # of what one delivery asks; nothing of it is sent or awaited after that
 _LONGEST_WAIT = 1.0  # seconds; others may owe or free something meanwhile
 _SHORTEST_WAIT = 0.02
@@ -87,7 +88,7 @@ class Dispatcher:
     backoff: Backoff = field(default_factory=Backoff)
     at_work: AtWork = field(default_factory=AtWork)
     # A request whose sender died may still be on its way; only after this does looking for it prove anything.
-    in_flight: timedelta = timedelta(seconds=5)
+    in_flight: timedelta = IN_FLIGHT
     among: Among | None = None  # of all that is owed, only this is delivered
 
     def drain(self, patience: timedelta = timedelta(0)) -> DrainReport:
@@ -175,7 +176,8 @@ class Dispatcher:
             now, ends = self.clock(), time.monotonic() + _TIME_FOR_ALL.total_seconds()
             with self.database.begin() as tx:
                 moment = owner.clock(tx)
-                claims.free_dropped(tx, owner.name, moment, self.at_work.numbers, owner.may_take_over)
+                at_work, settled_by = self.at_work.numbers, now + self.in_flight
+                claims.free_dropped(tx, owner.name, moment, settled_by, at_work, owner.may_take_over)
                 owed = claims.claim_next(tx, owner.name, now, moment + LEASE, self.admission.closed(now), self.among)
                 if owed is None:
                     return None

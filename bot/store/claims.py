@@ -25,7 +25,7 @@ from bot.domain.objects import ObjectKey
 from bot.errors import AccountError, MissingError
 from bot.store.objects import lane_prefix
 from bot.store.owed import HELD, EffectState, Owed, ParkedFor, read_whole
-from bot.store.owners import TakeOver, ran_out
+from bot.store.owners import TakeOver, free, ran_out
 from bot.store.tables import outbox
 
 
@@ -51,18 +51,22 @@ class Among:
 
 
 def free_dropped(
-    tx: Connection, owner: str, now: datetime, at_work: Collection[int] = (), may_take_over: TakeOver = ran_out
+    tx: Connection,
+    owner: str,
+    now: datetime,
+    settled_by: datetime,
+    at_work: Collection[int] = (),
+    may_take_over: TakeOver = ran_out,
 ) -> None:
     """Free what is held by nobody any more: by others that are gone, and by this owner where it is not *at_work* on it.
 
-    *now* is the database's. What was marked as sent stays doubtful.
+    *now* is the database's. What was marked as sent stays doubtful, and waits as `owners.free` says.
     """
     held = outbox.c.owner.is_not(None), outbox.c.state == EffectState.PENDING
     for row in tx.execute(select(outbox.c.seq, outbox.c.owner, outbox.c.leased_until).where(*held)):
         is_mine = row.owner == owner
         if row.seq not in at_work if is_mine else may_take_over(row.owner, row.leased_until or now, now):
-            this = outbox.c.seq == row.seq, outbox.c.owner == row.owner
-            tx.execute(update(outbox).where(*this).values(owner=None, leased_until=None))
+            free(tx, outbox.c.seq == row.seq, outbox.c.owner == row.owner, settled_by=settled_by)
 
 
 def claim_next(

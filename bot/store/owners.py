@@ -14,7 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 from weakref import finalize
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from bot.runtime.private_files import create_file, make_folder
 from bot.store.tables import leases, outbox
@@ -89,15 +89,15 @@ class Owner:
             return Life.LIVES
         return Life.UNKNOWN if self.folder is None else _life(self.folder / _token(holder))
 
-    def bury_the_dead(self, tx: Connection) -> list[Path]:
+    def bury_the_dead(self, tx: Connection, settled_by: datetime) -> list[Path]:
         """End the leases of Heralds that died, so that nobody waits for them; return what these left lying.
 
-        What they had marked as sent stays doubtful.
+        What they had marked as sent stays doubtful, and waits until *settled_by*, as `free` says.
         """
         gone = [path for path in _files(self.folder) if _life(path) is Life.GONE]
         tokens = {path.name for path in gone}
         for holder in [holder for holder in _holders(tx) if _token(holder) in tokens]:
-            tx.execute(update(outbox).where(outbox.c.owner == holder).values(owner=None, leased_until=None))
+            free(tx, outbox.c.owner == holder, settled_by=settled_by)
             tx.execute(delete(leases).where(leases.c.owner == holder))
         return gone
 
@@ -105,6 +105,18 @@ class Owner:
         """Let go of the lock; what is still held is free for others."""
         if self.lock is not None:
             self.lock.let_go()
+
+
+def free(tx: Connection, *held: ColumnElement[bool], settled_by: datetime) -> None:
+    """End the leases of effects whose holder is gone; what it had marked as sent is not touched before *settled_by*.
+
+    The mark is older than the request: between them the holder may have read for as long as a service took to answer,
+    and the request may have gone out at any moment until its end was noticed. Until it has surely arrived, or never
+    will, looking for what it made proves nothing.
+    """
+    in_doubt = outbox.c.sent_at.is_not(None), outbox.c.not_before < settled_by
+    tx.execute(update(outbox).where(*held, *in_doubt).values(not_before=settled_by))
+    tx.execute(update(outbox).where(*held).values(owner=None, leased_until=None))
 
 
 def remove(files: Collection[Path]) -> None:

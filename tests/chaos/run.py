@@ -234,7 +234,7 @@ def main() -> int:
     parser.add_argument("--deliveries", type=int, default=2200)
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--rate", type=float, default=0.12, help="share of requests that go wrong")
-    parser.add_argument("--in-flight", type=float, default=1.0, help="seconds that a dead sender's request may take")
+    parser.add_argument("--in-flight", type=float, default=2.0, help="seconds that a dead sender's request may take")
     parser.add_argument("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS))
     parser.add_argument("--mutate", choices=("search", "lease"), help="take out what keeps deliveries single")
     given = parser.parse_args()

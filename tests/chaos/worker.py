@@ -94,7 +94,7 @@ def deliver(order: Order) -> None:
     try:
         MUTATIONS[order.mutation]()
         database = Database(order.url)
-        around = Surroundings(on_step=Doom(order))
+        around = Surroundings(on_step=Doom(order), in_flight=order.in_flight)
         services = make_services(order.config)
         herald = make_herald(
             order.config, order.folder, around=around, services=services, run_store=MemoryRunStore(), database=database
@@ -104,7 +104,6 @@ def deliver(order: Order) -> None:
             workers=WORKERS,
             admission=Admission(at_once=WORKERS - 1),
             backoff=BACKOFF,
-            in_flight=order.in_flight,
         )
         dispatcher.drain(timedelta(minutes=10))
     except BaseException:  # noqa: BLE001  whoever reads the run must see it

@@ -124,7 +124,7 @@ class Hostile:
 
     def __getattr__(self, name: str) -> Any:
         member = getattr(self._service, name)
-        if not callable(member):
+        if not callable(member) or name == "forget":  # which asks nobody
             return member
 
         def ask(*given: Any) -> Any:

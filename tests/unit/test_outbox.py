@@ -34,7 +34,7 @@ A, B = "host/1/1/a", "host/2/2/b"
 
 def claim(database, owner=A, now=NOON, until=NOON + 5 * MINUTE):
     with database.begin() as tx:
-        claims.free_dropped(tx, owner, now, at_work=range(1000))
+        claims.free_dropped(tx, owner, now, now, at_work=range(1000))
         return claims.claim_next(tx, owner, now, until)
 
 

@@ -105,7 +105,7 @@ def test_no_step_of_a_clock_takes_a_lease_from_a_living_herald_nor_leaves_it_wit
 
     def ask() -> tuple[bool, bool]:
         with database.begin() as tx:
-            claims.free_dropped(tx, mine.name, NOON + step, (), mine.may_take_over)
+            claims.free_dropped(tx, mine.name, NOON + step, NOON, may_take_over=mine.may_take_over)
             claimed = claims.claim_next(tx, mine.name, NOON, NOON) is not None
             return claimed, leases.take(tx, "pipeline:search", mine.name, NOON + step, MINUTE, mine.may_take_over)
 
@@ -147,12 +147,34 @@ def test_a_start_frees_what_the_dead_held_at_once_and_clears_up_after_them(datab
         leases.take(tx, "pipeline:shop", living.name, NOON, MINUTE)
     dead.resign()
     with database.begin() as tx:
-        (left,) = starting.bury_the_dead(tx)
+        (left,) = starting.bury_the_dead(tx, NOON)
         assert leases.held_by_others(tx, "pipeline:", starting.name, NOON, starting.may_take_over) == {"shop"}
         again = claims.claim_next(tx, starting.name, NOON, NOON + MINUTE)
         assert claims.claim_next(tx, starting.name, NOON, NOON + MINUTE) is None
     assert (again.seq, again.is_doubtful) == (sent.seq, True)
     assert left.name == dead.name.split("/")[-1]
+
+
+@pytest.mark.parametrize("is_starting", [True, False], ids=["at a start", "between deliveries"])
+def test_what_the_dead_had_marked_as_sent_waits_from_when_their_end_was_noticed(database, tmp_path, is_starting):
+    locks = tmp_path / "locks"
+    dead, heir = Owner.begin(locks), Owner.begin(locks)
+    owe(database, open_ticket(), tell("a"))
+    noticed = NOON + HOUR  # the mark is as old as that: a service may have kept the dead waiting before the request
+    with database.begin() as tx:
+        claims.mark_sent(tx, claims.claim_next(tx, dead.name, NOON, NOON + MINUTE), dead.name, NOON)
+        claims.claim_next(tx, dead.name, NOON, NOON + MINUTE)
+    dead.resign()
+    with database.begin() as tx:
+        if is_starting:
+            heir.bury_the_dead(tx, noticed + MINUTE)
+        else:
+            claims.free_dropped(tx, heir.name, noticed, noticed + MINUTE, may_take_over=heir.may_take_over)
+        unsent = claims.claim_next(tx, heir.name, noticed, noticed + HOUR)
+        assert claims.claim_next(tx, heir.name, noticed, noticed + HOUR) is None
+        sent = claims.claim_next(tx, heir.name, noticed + MINUTE, noticed + HOUR)
+    assert (unsent.effect.kind, unsent.is_doubtful) == ("tell_channel", False)
+    assert (sent.effect.kind, sent.is_doubtful) == ("open_ticket", True)
 
 
 def test_heralds_leave_no_more_than_one_file_behind(sqlite_url, tmp_path):

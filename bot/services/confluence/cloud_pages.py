@@ -80,6 +80,9 @@ class CloudPages:
         doing = f"attach {attachment.filename} to page {page_id}"
         self._link.ask(doing, "PUT", path, partial(check_file, attachment), **upload(attachment), write=True)
 
+    def forget(self, page_id: str) -> None:
+        """Do nothing: nothing is remembered of a page, since a file replaces the one of its name."""
+
     def _space_number(self) -> str:
         if self._space_id is None:
             ids = self._link.ask(

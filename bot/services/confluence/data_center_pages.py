@@ -10,7 +10,7 @@ from bot.services.confluence.answers import Stored, check_file, check_written, h
 from bot.services.confluence.connection import ConfluenceConnection, quoted_path
 from bot.services.confluence.pages import HISTORY_NOTE, upload
 from bot.services.evidence import id_in, rows_in, text_in
-from bot.services.last_seen import LastSeen
+from bot.services.last_seen import BRIEFLY, LastSeen
 
 
 class DataCenterPages:
@@ -19,7 +19,7 @@ class DataCenterPages:
     def __init__(self, link: ConfluenceConnection, space: str) -> None:
         self._link = link
         self._space = space
-        self._files: LastSeen[frozenset[str]] = LastSeen()  # all names, by id of a page that we made
+        self._files: LastSeen[frozenset[str]] = LastSeen(BRIEFLY)  # all names, by id of a page that we made
 
     def find(self, title: str) -> Page | None:
         params = {"spaceKey": self._space, "title": title, "type": "page", "status": "current"}
@@ -70,6 +70,9 @@ class DataCenterPages:
         path = f"rest/api/content/{quoted_path(page.page_id)}"
         check = partial(check_written, page)
         self._link.ask(f"update the page {page.title!r}", "PUT", path, check, data=body, write=True)
+
+    def forget(self, page_id: str) -> None:
+        self._files.forget(page_id)
 
     def attach(self, page_id: str, attachment: Attachment) -> None:
         """Add the file, or a version to the one of that name; a page just made has none, so nobody is asked."""

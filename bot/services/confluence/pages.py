@@ -33,6 +33,8 @@ class Pages(Protocol):
 
     def attach(self, page_id: str, attachment: Attachment) -> None: ...
 
+    def forget(self, page_id: str) -> None: ...
+
 
 def unseen(space: str) -> MissingError:
     return MissingError(

@@ -156,6 +156,10 @@ class ConfluenceWiki:
         check = partial(check_labels, labels)
         self._link.ask(f"label page {page_id}", "POST", path, check, data=body, write=True)
 
+    def forget(self, page_id: str) -> None:
+        self._written.forget(page_id)
+        self._pages.forget(page_id)
+
     def attach(self, page_id: str, attachment: Attachment) -> None:
         self._pages.attach(page_id, attachment)
 

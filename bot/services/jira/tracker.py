@@ -41,7 +41,7 @@ from bot.services.jira.config import JiraSection
 from bot.services.jira.connection import PERMISSIONS, JiraConnection, quoted_jql, quoted_path
 from bot.services.jira.fields import fields_of, refusal_of_fields
 from bot.services.jira.transitions import move_by_transitions
-from bot.services.last_seen import LastSeen
+from bot.services.last_seen import BRIEFLY, LastSeen
 from bot.services.paging import each_page
 from bot.services.refusals import about_us, unless_gone
 
@@ -71,7 +71,7 @@ class JiraTracker:
     def __init__(self, config: JiraSection) -> None:
         self._config = config
         self._link = JiraConnection(config)
-        self._files: LastSeen[Files] = LastSeen()  # by key of the ticket
+        self._files: LastSeen[Files] = LastSeen(BRIEFLY)  # by key of the ticket
 
     def __repr__(self) -> str:
         return f"JiraTracker(project={self._config.project!r})"
@@ -200,6 +200,9 @@ class JiraTracker:
         }
         send = partial(self._link.post, f"issue/{quoted_path(key)}/remotelink", body)
         self._link.wire.ask(f"link {link.url} to {key}", send, check_link, write=True)
+
+    def forget(self, key: str) -> None:
+        self._files.forget(key)
 
     def attach(self, key: str, attachment: Attachment) -> None:
         there = self._files.take(key)

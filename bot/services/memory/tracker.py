@@ -124,6 +124,9 @@ class MemoryTracker:
         with self.faults.during("attach"):
             self._ticket(key).attachments.setdefault(attachment.filename, attachment)
 
+    def forget(self, key: str) -> None:
+        """Do nothing: what is remembered is what there is."""
+
     def _ticket(self, key: str) -> MemoryTicket:
         if key not in self.tickets:
             raise PermanentError(f"There is no ticket {key}.", status=_NOT_FOUND)

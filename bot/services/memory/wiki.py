@@ -68,6 +68,9 @@ class MemoryWiki:
         with self.faults.during("attach"):
             self._page(page_id).attachments[attachment.filename] = attachment
 
+    def forget(self, page_id: str) -> None:
+        """Do nothing: what is remembered is what there is."""
+
     def replace_section(self, page_id: str, body: str) -> None:
         with self.faults.during("replace_section"):
             page = self._page(page_id)

@@ -23,7 +23,7 @@ from bot.ports import (
     TicketState,
 )
 from bot.services.evidence import held_in, id_in, prove, rows_in, text_in
-from bot.services.last_seen import LastSeen
+from bot.services.last_seen import BRIEFLY, LastSeen
 from bot.services.paging import each_page
 from bot.services.refusals import about_us, unless_gone
 from bot.services.trello.answers import (
@@ -61,7 +61,7 @@ class TrelloTracker:
         self._config = config
         self._clock = clock
         self._link = TrelloConnection(config)
-        self._files: LastSeen[Sequence[CardFile]] = LastSeen()  # by id of the card
+        self._files: LastSeen[Sequence[CardFile]] = LastSeen(BRIEFLY)  # by id of the card
         self._board = KnownBoard(self._link, config.lists)
 
     def __repr__(self) -> str:
@@ -225,6 +225,9 @@ class TrelloTracker:
         if left:
             raise RetryableError(f"Trello did not drop an old link of {key}: it is still there.", doubtful=False)
         return there
+
+    def forget(self, key: str) -> None:
+        self._files.forget(key)
 
     def attach(self, key: str, attachment: Attachment) -> None:
         there = self._known_attachments(key)
