@@ -11,8 +11,9 @@ from trainer.__main__ import main
 from trainer.jobs.file import load_job
 from trainer.measures.bootstrap import statistic_intervals, table_intervals
 from trainer.measures.per_example import PerExample
+from trainer.results.per_example_files import cluster_by, read_per_example
 from trainer.results.result_files import write_per_example
-from trainer.results.run_comparison import cluster_by, compare, read_per_example
+from trainer.results.run_comparison import compare
 
 
 def table_of(values, users, slices=None):

@@ -1,14 +1,24 @@
 """What a job holds at once grows with what it reads, never with a product of two sizes."""
 
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 from scipy import sparse
 
 from trainer.jobs.schema import ScoreJob
+from trainer.measures.bootstrap import table_intervals
+from trainer.measures.per_example import PerExample, number, rows_by_name
 from trainer.models import collaborative_filtering, ease, history_scorer
 from trainer.models.collaborative_filtering import item_neighbours
 from trainer.models.ease import learn_links, most_frequent
 from trainer.models.history_scorer import Scorer
+from trainer.results import run_comparison
+from trainer.results.per_example_files import read_per_example
+from trainer.results.result_files import write_per_example
+from trainer.results.run_comparison import compare
 
 RNG = np.random.default_rng(0)
 
@@ -62,3 +72,49 @@ def test_of_too_many_items_the_most_frequent_have_links():
 
 def test_items_that_all_are_as_frequent_are_taken_in_their_order():
     assert most_frequent(sparse.csr_array(np.ones((3, 5))), 2).tolist() == [0, 1]
+
+
+def peak_of(call) -> float:
+    """Give the most that a call held at a time beyond what there was, in MB."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
+
+
+def long_table(rows: int, users: int | None = None) -> PerExample:
+    ids = tuple(f"query {n}" for n in range(rows))
+    clusters = None if users is None else tuple(f"user {n % users}" for n in range(rows))
+    values = {name: RNG.random(rows) for name in ("a", "b", "c", "d")}
+    return PerExample(ids, {}, np.ones(rows), values, clusters, "query" if users is None else "user")
+
+
+@pytest.mark.parametrize("users", [None, 30_000])
+def test_a_bootstrap_holds_some_replicates_at_a_time(users):
+    table = long_table(60_000, users)
+    # Counts of all replicates would be 480 MB.
+    assert peak_of(lambda: table_intervals(table)) < 60
+
+
+def test_a_long_name_costs_its_own_length_and_not_that_times_the_table():
+    names = [f"query {n}" for n in range(20_000)] + ["x" * 20_000]
+    assert peak_of(lambda: number(names)) < 10  # with the room of the longest for each it is 1,600 MB
+    assert peak_of(lambda: rows_by_name(names, names[:3])) < 10
+
+
+def test_two_long_tables_are_compared_a_metric_at_a_time(monkeypatch, tmp_path):
+    monkeypatch.setattr(run_comparison, "FLIPS", 50)
+    tables = []
+    for name in "ab":
+        write_per_example(long_table(60_000, 20_000), tmp_path / f"{name}.parquet")
+        tables.append(read_per_example(tmp_path / f"{name}.parquet"))
+    assert peak_of(lambda: compare(*tables)) < 60
+
+
+def test_values_are_read_once_however_many_rows_have_them(tmp_path):
+    table = replace(long_table(1000, 3), slices={"shop": ("a long name of a shop",) * 1000})
+    write_per_example(table, tmp_path / "t.parquet")
+    read = read_per_example(tmp_path / "t.parquet")
+    assert len({id(name) for name in (*read.clusters, *read.slices["shop"])}) == 4

@@ -19,7 +19,8 @@ from trainer.measures.pair_metrics import (
 )
 from trainer.measures.per_example import PerExample
 from trainer.models.calibration import fit_logistic, fit_temperature, logistic
-from trainer.results.run_comparison import Table, compare
+from trainer.results.per_example_files import Table
+from trainer.results.run_comparison import compare
 
 
 @pytest.fixture

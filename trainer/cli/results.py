@@ -41,7 +41,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Say what differs between two runs, example by example."""
-    from trainer.results.run_comparison import cluster_by, read_per_example
+    from trainer.results.per_example_files import cluster_by, read_per_example
     from trainer.results.run_comparison import compare as compare_tables
     from trainer.results.summary import align, plural
 
@@ -141,7 +141,7 @@ def _check_question(given: Mapping[str, object], snapshot: Path | None, k: int) 
 def _table_path(name: str, uri: str | None, folder: Path) -> Path:
     if not name.startswith(RUN):
         return Path(name)
-    from trainer.results.run_comparison import PER_EXAMPLE
+    from trainer.results.per_example_files import PER_EXAMPLE
     from trainer.tracking.mlflow import fetch_run_artifact
 
     return fetch_run_artifact(_known(uri, name), name.removeprefix(RUN), PER_EXAMPLE, folder)

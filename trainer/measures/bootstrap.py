@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from trainer.measures.per_example import DIGITS, PerExample, number, share_rows
+from trainer.measures.per_example import DIGITS, PerExample, number, rows_by_name, share_rows
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -17,7 +17,7 @@ Ints = npt.NDArray[np.int64]
 REPLICATES = 1000  # what percentile intervals ask for (Efron and Tibshirani 1993, 19.3)
 LEVEL = 0.95
 FEWEST = 2  # clusters: one alone says nothing of how they differ
-NUMBERS_AT_A_TIME = 2_000_000  # bounds the memory of the counts
+NUMBERS_AT_A_TIME = 1_000_000  # bounds the memory of the counts
 SEED = 20_240_229  # intervals of the same table are the same, whatever the job's seed
 
 
@@ -54,6 +54,12 @@ class ClusterSums:
     total_CM: Floats
     count_CM: Floats
 
+    def sort(self) -> None:
+        """Put the clusters in the order of their values: which name a cluster has must not move an interval."""
+        order = np.lexsort((*self.count_CM.T, *self.total_CM.T))
+        for column_C in (*self.total_CM.T, *self.count_CM.T):  # in place: of a long table a copy is what has no room
+            column_C[:] = column_C[order]
+
 
 def measure_intervals(
     table: PerExample,
@@ -66,7 +72,7 @@ def measure_intervals(
     for column, parts in sliced.items():
         for value, part in parts.items():
             by_slice[column][value] |= part.intervals
-    clusters = len(set(table.number_clusters().tolist()))
+    clusters = int(table.number_clusters().max(initial=-1)) + 1
     return Intervals(table_intervals(table) | dict(further), by_slice, table.unit, clusters)
 
 
@@ -80,8 +86,8 @@ def slice_intervals(table: PerExample, shown: Mapping[str, Sequence[str]]) -> di
     """Give column -> value -> metric -> interval, each from the rows of that slice alone."""
     found: dict[str, dict[str, dict[str, Interval]]] = {}
     for column, names in shown.items():
-        values = np.array(table.slices[column], dtype=np.str_)
-        found[column] = {name: table_intervals(table.take(np.flatnonzero(values == name))) for name in names}
+        rows = rows_by_name(table.slices[column], names)
+        found[column] = {name: table_intervals(table.take(rows[name])) for name in names}
     return found
 
 
@@ -89,16 +95,12 @@ def sum_clusters(table: PerExample) -> ClusterSums:
     """Add up within clusters, every example of the table counting the same."""
     example_N, cluster_N = number(table.example_ids), table.number_clusters()
     clusters = int(cluster_N.max()) + 1 if len(cluster_N) else 0
-    totals, counts = [np.empty((clusters, 0))], [np.empty((clusters, 0))]
-    for value_N in table.values.values():
+    total_CM, count_CM = np.empty((2, clusters, len(table.values)))
+    for place, value_N in enumerate(table.values.values()):
         share_N = share_rows(example_N, table.weights, value_N)
-        totals.append(_add_up(cluster_N, share_N * np.nan_to_num(value_N), clusters))
-        counts.append(_add_up(cluster_N, share_N, clusters))
-    return ClusterSums(np.concatenate(totals, axis=1), np.concatenate(counts, axis=1))
-
-
-def _add_up(cluster_N: Ints, value_N: Floats, clusters: int) -> Floats:
-    return np.asarray(np.bincount(cluster_N, value_N, clusters)[:, None], dtype=np.float64)
+        total_CM[:, place] = np.bincount(cluster_N, share_N * np.nan_to_num(value_N), clusters)
+        count_CM[:, place] = np.bincount(cluster_N, share_N, clusters)
+    return ClusterSums(total_CM, count_CM)
 
 
 def mean_intervals(means_CM: Floats) -> list[Interval | None]:
@@ -111,11 +113,10 @@ def ratio_intervals(sums: ClusterSums) -> list[Interval | None]:
     """Give the interval of each metric, None where fewer than two clusters define it."""
     # Clusters are drawn, never rows: rows of one user or query resemble one another, and intervals of rows come out
     # too narrow. All metrics share the draws, which costs one product of matrices.
-    order = np.lexsort((*sums.count_CM.T, *sums.total_CM.T)) if sums.total_CM.size else slice(0)
-    # In the order of their values, not of their names: which name a cluster has must not move an interval.
-    total_CM, count_CM = sums.total_CM[order], sums.count_CM[order]
+    total_CM, count_CM = sums.total_CM, sums.count_CM
     if not total_CM.size:
         return [None] * total_CM.shape[1]
+    sums.sort()
     parts = []
     for count_RC in resampled_counts(len(total_CM)):
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -131,7 +132,8 @@ def resampled_counts(clusters: int, replicates: int = REPLICATES) -> Iterator[Fl
     for start in range(0, replicates, rows):
         size = min(rows, replicates - start)
         # Each replicate counts in a range of its own, so that one bincount serves the block.
-        drawn = rng.integers(0, clusters, (size, clusters)) + np.arange(size)[:, None] * clusters
+        drawn = rng.integers(0, clusters, (size, clusters))
+        drawn += np.arange(size)[:, None] * clusters
         yield np.bincount(drawn.ravel(), minlength=size * clusters).reshape(size, clusters).astype(np.float64)
 
 

@@ -5,9 +5,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -48,9 +51,31 @@ class PerExample:
         return number(names)
 
 
-def number(names: tuple[str, ...]) -> Ints:
-    """Number names from 0 without gaps."""
-    return np.asarray(np.unique(np.array(names, dtype=np.str_), return_inverse=True)[1], dtype=np.int64)
+def number(names: Sequence[str]) -> Ints:
+    """Number names from 0 without gaps, as they come."""
+    return np.asarray(_coded(names).indices.to_numpy(), dtype=np.int64)
+
+
+def encode(names: Sequence[str]) -> tuple[Ints, list[str]]:
+    """Give the number of each name and the names in the order of their numbers."""
+    coded = _coded(names)
+    return coded.indices.to_numpy().astype(np.int64), coded.dictionary.to_pylist()
+
+
+def _coded(names: Sequence[str]) -> Any:
+    # Not by numpy, whose arrays give every name the room of the longest: one long query would cost gigabytes.
+    pool = pa.system_memory_pool()  # gives back at once what is freed
+    return pc.dictionary_encode(pa.array(names, pa.large_string(), memory_pool=pool), memory_pool=pool)
+
+
+def rows_by_name(column: Sequence[str], wanted: Sequence[str]) -> dict[str, Ints]:
+    """Give the rows that have each of some names, sorted once for all of them."""
+    code_N, names = encode(column)
+    order = np.argsort(code_N, kind="stable")
+    ends = np.cumsum(np.bincount(code_N, minlength=len(names)))
+    place = {name: number for number, name in enumerate(names)}
+    known = {name: order[ends[place[name] - 1] if place[name] else 0 : ends[place[name]]] for name in place}
+    return {name: known.get(name, order[:0]) for name in wanted}
 
 
 def gather_examples(
@@ -113,8 +138,8 @@ def aggregate_slices(
     """Give for some values of each column how many examples have rows with them, and the metrics over those rows."""
     found: dict[str, dict[str, tuple[int, dict[str, float]]]] = {}
     for column, names in shown.items():
-        values = np.array(table.slices[column], dtype=np.str_)
-        found[column] = {name: _aggregate_part(table, np.flatnonzero(values == name)) for name in names}
+        rows = rows_by_name(table.slices[column], names)
+        found[column] = {name: _aggregate_part(table, rows[name]) for name in names}
     return found
 
 

@@ -1,10 +1,11 @@
 """Which slices have metrics of their own: not those of a few examples, and no more than anybody looks at."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from trainer.measures.per_example import PerExample
+import numpy as np
+
+from trainer.measures.per_example import PerExample, encode, number
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,12 @@ def choose_slices(table: PerExample, smallest: int, most: int) -> ShownSlices:
     values: dict[str, Sequence[str]] = {}
     small: dict[str, int] = {}
     many: dict[str, int] = {}
-    for column, names in table.slices.items():
-        sizes = Counter(value for value, _ in set(zip(names, table.example_ids, strict=True)))
+    example_N = number(table.example_ids)
+    for column, values_N in table.slices.items():
+        value_N, names = encode(values_N)
+        span = int(example_N.max(initial=0)) + 1
+        examples = np.bincount(np.unique(value_N * span + example_N) // span, minlength=len(names)).tolist()
+        sizes = dict(zip(names, examples, strict=True))
         enough = sorted((name for name in sizes if sizes[name] >= smallest), key=lambda name: (-sizes[name], name))
         values[column] = sorted(enough[:most])
         small[column], many[column] = len(sizes) - len(enough), max(0, len(enough) - most)

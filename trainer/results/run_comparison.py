@@ -1,43 +1,26 @@
 """Two runs on the same examples: what differs, by how much, and whether chance would do."""
 
 # Shape suffixes, scoped to this file:
-#   E = parts that both have, M = metrics that both have, C = clusters, R = replicates
+#   N = rows of a table, E = parts that both have, M = metrics that both have, C = clusters, R = replicates
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from trainer.errors import DataError
 from trainer.measures.bootstrap import ClusterSums, ratio_intervals
-from trainer.measures.per_example import EXAMPLE, number, share_rows
-from trainer.results.result_files import CLUSTER, UNIT
+from trainer.measures.per_example import number, rows_by_name, share_rows
+from trainer.results.per_example_files import Table
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-PER_EXAMPLE = "per_example.parquet"
 FLIPS = 10_000
-NUMBERS_AT_A_TIME = 2_000_000  # bounds the memory of the flips
+NUMBERS_AT_A_TIME = 1_000_000  # bounds the memory of the flips
 SEED = 20_240_229
 ALL = "all"
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A per-example table as files hold it (docs/job-protocol.md)."""
-
-    path: Path
-    ids: tuple[str, ...]
-    weights: Floats
-    metrics: Mapping[str, Floats]
-    slices: Mapping[str, tuple[str, ...]]
-    clusters: tuple[str, ...]  # what is independent of one another, by row
-    unit: str  # what a cluster is: a user, a query
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,60 +52,48 @@ class Comparison:
     clusters: int
 
 
-def read_per_example(path: Path) -> Table:
-    """Read a per-example table, or the one in an output folder; raise DataError."""
-    path = path / PER_EXAMPLE if path.is_dir() else path
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such per-example table") from None
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: not a parquet table: {error}") from None
-    if "example_id" not in table.column_names:
-        raise DataError(f"{path}: column 'example_id' is missing; it has {', '.join(table.column_names)}")
-    kinds = {field.name: field.type for field in table.schema if field.name not in ("example_id", "weight", CLUSTER)}
-    numbers = [name for name, kind in kinds.items() if pa.types.is_integer(kind) or pa.types.is_floating(kind)]
-    weights = table["weight"].to_numpy() if "weight" in table.column_names else np.ones(len(table))
-    ids = tuple(str(one) for one in table["example_id"].to_pylist())
-    unit = (table.schema.metadata or {}).get(UNIT.encode(), EXAMPLE.encode()).decode()
-    clustered = CLUSTER in table.column_names
-    return Table(
-        path,
-        ids,
-        weights.astype(np.float64),
-        {name: table[name].to_numpy().astype(np.float64) for name in numbers},
-        {name: tuple(map(str, table[name].to_pylist())) for name in kinds if name not in numbers},
-        tuple(map(str, table[CLUSTER].to_pylist())) if clustered else ids,
-        unit if unit != EXAMPLE or not clustered else CLUSTER,
-    )
-
-
-def cluster_by(table: Table, column: str) -> Table:
-    """Give the table with the values of one of its columns as clusters; raise DataError."""
-    if column == table.unit:
-        return table
-    if column not in table.slices:
-        known = ", ".join((table.unit, *table.slices))
-        raise DataError(f"{table.path}: has no column '{column}' to cluster by; it has {known}")
-    return replace(table, clusters=table.slices[column], unit=column)
-
-
 def compare(first: Table, second: Table, by: str | None = None) -> Comparison:
     """Pair two tables by example, clusters as the first has them; raise DataError where nothing is shared."""
     metrics = [name for name in first.metrics if name in second.metrics]
     if not metrics:
         raise DataError(f"{first.path} and {second.path}: no metric is in both")
-    shared = set(first.ids) & set(second.ids)
-    if not shared:
+    overlap = _overlap(first, second)
+    if not overlap.shared:
         raise DataError(f"{first.path} and {second.path}: no example is in both")
     found = _differences(first, second, metrics, ALL)
     if by is not None:
         for value in _shared_values(first, second, by):
             parts = [_part(table, by, value) for table in (first, second)]
             found += _differences(parts[0], parts[1], metrics, f"{by}={value}")
-    only_first, only_second = (len(set(table.ids)) - len(shared) for table in (first, second))
-    clusters = {name for name, one in zip(first.clusters, first.ids, strict=True) if one in shared}
-    return Comparison(tuple(found), len(shared), only_first, only_second, first.unit, len(clusters))
+    return Comparison(
+        tuple(found), overlap.shared, overlap.only_first, overlap.only_second, first.unit, overlap.clusters
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Overlap:
+    """How many examples two tables share, and what else they have."""
+
+    shared: int
+    only_first: int
+    only_second: int
+    clusters: int  # of what they share
+
+
+def _overlap(first: Table, second: Table) -> _Overlap:
+    one_N, other_N = _same_numbers(first.ids, second.ids)
+    size = int(max(one_N.max(initial=-1), other_N.max(initial=-1))) + 1
+    in_one, in_other = (np.bincount(number_N, minlength=size) > 0 for number_N in (one_N, other_N))
+    shared, clusters = in_one & in_other, number(first.clusters)[(in_one & in_other)[one_N]]
+    return _Overlap(
+        int(shared.sum()), int((in_one & ~in_other).sum()), int((in_other & ~in_one).sum()), len(np.unique(clusters))
+    )
+
+
+def _same_numbers(first: Sequence[str], second: Sequence[str]) -> tuple[Ints, Ints]:
+    """Number the names of both as one: what is called the same has the same number."""
+    numbers = number((*first, *second))
+    return numbers[: len(first)], numbers[len(first) :]
 
 
 def _shared_values(first: Table, second: Table, by: str) -> list[str]:
@@ -134,7 +105,7 @@ def _shared_values(first: Table, second: Table, by: str) -> list[str]:
 
 
 def _part(table: Table, by: str, value: str) -> Table:
-    rows = np.flatnonzero(np.array(table.slices[by]) == value)
+    rows = rows_by_name(table.slices[by], [value])[value]
     places = rows.tolist()
     return replace(
         table,
@@ -148,85 +119,113 @@ def _part(table: Table, by: str, value: str) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class _Paired:
-    """What both tables say of the same parts: an example, or what of it belongs to one cluster."""
+    """What both tables have: parts, each an example, or what of it belongs to one cluster."""
 
     example_E: Ints
     cluster_E: Ints
     weight_E: Floats
-    first_EM: Floats
-    second_EM: Floats
+    first_N: Ints  # the part of each row, -1 where the other table has none
+    second_N: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class _Gain:
+    """One metric of both tables over the parts."""
+
+    first: float
+    second: float
+    better: int
+    worse: int
 
 
 def _differences(first: Table, second: Table, metrics: Sequence[str], label: str) -> list[Difference]:
-    paired = _pair(first, second, metrics)
+    paired = _pair(first, second)
     if paired is None:
         return []
-    gained_EM = paired.second_EM - paired.first_EM
-    share_EM = np.stack([share_rows(paired.example_E, paired.weight_E, gained_E) for gained_E in gained_EM.T], axis=1)
-    gained_EM = np.nan_to_num(gained_EM)
-    total_CM, count_CM = (_add_up(paired.cluster_E, values) for values in (share_EM * gained_EM, share_EM))
+    clusters = int(paired.cluster_E.max()) + 1
+    total_CM, count_CM = np.empty((2, clusters, len(metrics)))
+    gains: dict[str, _Gain] = {}
+    for metric in metrics:  # one at a time: of all at once a long table would be held several times
+        total_C, count_C, gain = _gain(first, second, paired, metric)
+        if gain is not None:
+            total_CM[:, len(gains)], count_CM[:, len(gains)] = total_C, count_C
+            gains[metric] = gain
+    total_CM, count_CM = total_CM[:, : len(gains)], count_CM[:, : len(gains)]
     intervals, chances = ratio_intervals(ClusterSums(total_CM, count_CM)), _chances(total_CM)
-    by_example = _add_up(paired.example_E, share_EM * gained_EM)
-    found = []
-    for place, metric in enumerate(metrics):
-        share_E, interval = share_EM[:, place], intervals[place]
-        if not share_E.any():
-            continue
-        before, after = (
-            float(share_E @ np.nan_to_num(one[:, place]) / share_E.sum()) for one in (paired.first_EM, paired.second_EM)
+    examples, with_it = count_CM.sum(axis=0), np.count_nonzero(count_CM, axis=0)
+    return [
+        Difference(
+            metric,
+            label,
+            round(float(examples[place])),
+            int(with_it[place]),
+            gain.first,
+            gain.second,
+            None if interval is None else interval.low,
+            None if interval is None else interval.high,
+            chances[place],
+            gain.better,
+            gain.worse,
         )
-        found.append(
-            Difference(
-                metric,
-                label,
-                round(float(share_E.sum())),
-                int(np.count_nonzero(count_CM[:, place])),
-                before,
-                after,
-                None if interval is None else interval.low,
-                None if interval is None else interval.high,
-                chances[place],
-                int((by_example[:, place] > 0).sum()),
-                int((by_example[:, place] < 0).sum()),
-            )
-        )
-    return found
+        for place, ((metric, gain), interval) in enumerate(zip(gains.items(), intervals, strict=True))
+    ]
 
 
-def _pair(first: Table, second: Table, metrics: Sequence[str]) -> _Paired | None:
+def _pair(first: Table, second: Table) -> _Paired | None:
     """Match examples, by cluster too where both tables have the same kind; None where there is none in both."""
-    same = first.unit == second.unit
-    keys = [list(zip(t.ids, t.clusters if same else [""] * len(t.ids), strict=True)) for t in (first, second)]
-    shared = sorted(set(keys[0]) & set(keys[1]))
-    if not shared:
+    example = _same_numbers(first.ids, second.ids)
+    cluster = _same_numbers(first.clusters, second.clusters)
+    # One number a part; where clusters are of two kinds, an example is one.
+    span = int(max(numbers.max(initial=0) for numbers in cluster)) + 1 if first.unit == second.unit else 1
+    keys = [own * span + (which if span > 1 else 0) for own, which in zip(example, cluster, strict=True)]
+    shared = np.intersect1d(keys[0], keys[1])
+    if not len(shared):
         return None
-    place = {key: number for number, key in enumerate(shared)}
-    places = [np.array([place.get(key, -1) for key in own]) for own in keys]
-    cluster_of = dict(zip(keys[0], first.clusters, strict=True))
-    known = places[0] >= 0
-    return _Paired(
-        number(tuple(example for example, _ in shared)),
-        number(tuple(cluster_of[key] for key in shared)),
-        np.bincount(places[0][known], first.weights[known], len(shared)).astype(np.float64),
-        *(_part_means(table, own, len(shared), metrics) for table, own in zip((first, second), places, strict=True)),
-    )
+    first_N, second_N = (_places(shared, key_N) for key_N in keys)
+    known = first_N >= 0
+    cluster_E = np.empty(len(shared), dtype=np.int64)
+    cluster_E[first_N[known]] = cluster[0][known]
+    weight_E = np.bincount(first_N[known], first.weights[known], len(shared)).astype(np.float64)
+    return _Paired(_without_gaps(shared // span), _without_gaps(cluster_E), weight_E, first_N, second_N)
 
 
-def _part_means(table: Table, place_N: Ints, parts: int, metrics: Sequence[str]) -> Floats:
-    """Give the (E, M) weighted means of each part, not a number where no row of it defines the metric."""
+def _places(shared: Ints, key_N: Ints) -> Ints:
+    place_N = np.minimum(np.searchsorted(shared, key_N), len(shared) - 1)
+    return np.where(shared[place_N] == key_N, place_N, -1)
+
+
+def _without_gaps(number_E: Ints) -> Ints:
+    return np.asarray(np.unique(number_E, return_inverse=True)[1], dtype=np.int64)
+
+
+def _gain(first: Table, second: Table, paired: _Paired, metric: str) -> tuple[Floats, Floats, _Gain | None]:
+    """Give what each cluster gains of a metric, for how many examples it counts, and both tables' means of it.
+
+    None where no part has the metric in both.
+    """
+    parts = len(paired.example_E)
+    before_E = _part_means(first, paired.first_N, parts, metric)
+    after_E = _part_means(second, paired.second_N, parts, metric)
+    gained_E = after_E - before_E
+    share_E = share_rows(paired.example_E, paired.weight_E, gained_E)
+    if not share_E.any():
+        return share_E, share_E, None
+    gained_E = np.nan_to_num(gained_E)
+    before, after = (float(share_E @ np.nan_to_num(one_E) / share_E.sum()) for one_E in (before_E, after_E))
+    by_example = np.bincount(paired.example_E, share_E * gained_E)
+    better, worse = int((by_example > 0).sum()), int((by_example < 0).sum())
+    total_C, count_C = (np.bincount(paired.cluster_E, one).astype(np.float64) for one in (share_E * gained_E, share_E))
+    return total_C, count_C, _Gain(before, after, better, worse)
+
+
+def _part_means(table: Table, place_N: Ints, parts: int, metric: str) -> Floats:
+    """Give the weighted mean of each part, not a number where no row of it defines the metric."""
     rows = place_N >= 0
-    columns = []
-    for name in metrics:
-        value_N = table.metrics[name][rows]
-        counted_N = np.where(np.isnan(value_N), 0.0, table.weights[rows])
-        total_E = np.bincount(place_N[rows], counted_N, parts)
-        summed_E = np.bincount(place_N[rows], counted_N * np.nan_to_num(value_N), parts)
-        columns.append(np.divide(summed_E, total_E, out=np.full(parts, np.nan), where=total_E > 0))
-    return np.stack(columns, axis=1)
-
-
-def _add_up(place_E: Ints, value_EM: Floats) -> Floats:
-    return np.stack([np.bincount(place_E, value_E) for value_E in value_EM.T], axis=1).astype(np.float64)
+    value_N = table.metrics[metric][rows]
+    counted_N = np.where(np.isnan(value_N), 0.0, table.weights[rows])
+    total_E = np.bincount(place_N[rows], counted_N, parts)
+    summed_E = np.bincount(place_N[rows], counted_N * np.nan_to_num(value_N), parts)
+    return np.asarray(np.divide(summed_E, total_E, out=np.full(parts, np.nan), where=total_E > 0))
 
 
 def _chances(gained_CM: Floats) -> list[float]:

@@ -34,7 +34,7 @@ from trainer.measures.pair_predictions import (
     predictions,
     settle_outputs,
 )
-from trainer.measures.per_example import aggregate, number
+from trainer.measures.per_example import aggregate, number, rows_by_name
 from trainer.measures.slices import ShownSlices, choose_slices
 from trainer.measures.undefined import explain_undefined, tell_without
 from trainer.models.calibration import Calibration, fit_temperature
@@ -214,9 +214,8 @@ class ReadyRelevance:
         pairs = self.task.pairs
         found: dict[str, dict[str, Sliced]] = {}
         for column, values in shown.values.items():
-            value_N = np.array(pairs.slices[column], dtype=np.str_)[rows]
-            for value in values:
-                places = np.flatnonzero(value_N == value)
+            names = pairs.slices[column]
+            for value, places in rows_by_name([names[row] for row in rows.tolist()], values).items():
                 judged = self._predict(rows[places], output_NC[places], self.saved)
                 intervals = self._intervals(judged, SLICE_REPLICATES)
                 found.setdefault(column, {})[value] = Sliced(prediction_metrics(judged, self.task.job.k), intervals)
