@@ -25,10 +25,12 @@ SAID = {
 }
 
 
-def watch_metric(track: Track, value: float, policy: MetricPolicy, preset: Preset) -> tuple[Track, View]:
+def watch_metric(
+    track: Track, value: float, policy: MetricPolicy, preset: Preset, extra: float = 0.0
+) -> tuple[Track, View]:
     """Watch a value in the metric's unit; the view is oriented so that lower is worse."""
     sign = policy.direction.sign
-    return watch(track, sign * value, preset, smallest_effect(track, policy))
+    return watch(track, sign * value, preset, smallest_effect(track, policy), extra)
 
 
 def smallest_effect(track: Track, policy: MetricPolicy) -> float:

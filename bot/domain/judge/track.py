@@ -86,27 +86,32 @@ class View:
     since: int = 1  # newest runs that the change rests on
 
 
-def watch(track: Track, value: float, preset: Preset, min_effect: float = 0.0) -> tuple[Track, View]:
-    """Return the track after *value* and what it shows; *min_effect* is in the metric's unit."""
+def watch(
+    track: Track, value: float, preset: Preset, min_effect: float = 0.0, extra: float = 0.0
+) -> tuple[Track, View]:
+    """Return the track after *value* and what it shows.
+
+    *min_effect* is in the metric's unit; *extra* nats of evidence are asked on top, where this is one metric of many.
+    """
     if track.fall is not None:
         return follow_fall(track, track.fall, value)
     if len(track.values) < 2:  # noqa: PLR2004 - no scale without two earlier runs
         return remember(track, value, [*track.kept, 1.0], [*track.counts, 1.0]), View(Signal.TOO_FEW, runs=track.seen)
     window = open_window([*track.values, value], list(track.kept), list(track.counts), track.squares, track.df)
     after = remember(track, value, window.kept, window.counts.tolist())
-    lone = hold_alone(window, value, preset)
+    lone = hold_alone(window, value, preset, extra)
     if len(window.values) < MIN_RUNS:
         return after, replace(lone, sight=Signal.TOO_FEW)
     levels = compare_levels(window)
-    return (after, lone) if levels is None else weigh_levels(after, levels, lone, preset, min_effect)
+    return (after, lone) if levels is None else weigh_levels(after, levels, lone, preset, min_effect, extra)
 
 
 def weigh_levels(
-    track: Track, levels: LevelShifts, lone: View, preset: Preset, min_effect: float
+    track: Track, levels: LevelShifts, lone: View, preset: Preset, min_effect: float, extra: float
 ) -> tuple[Track, View]:
     """Say whether the level fell, rose, or did neither; *track* holds the newest run already."""
     threshold = THRESHOLDS[preset]
-    over = excess(levels, threshold) - RETURN_EXTRA * min(track.returns, MAX_RETURNS)
+    over = excess(levels, threshold) - RETURN_EXTRA * min(track.returns, MAX_RETURNS) - extra
     surely = over.max() >= 0
     if surely:
         matters = np.where((levels.before - levels.after > min_effect) & ~come_back(track, levels), over, -np.inf)
@@ -142,7 +147,7 @@ def remember(track: Track, value: float, kept: list[float], counts: list[float])
     return Track(track.seen + 1, values, kept_now, counts_now, track.squares, track.df, track.returns, track.fall)
 
 
-def hold_alone(window: Window, value: float, preset: Preset) -> View:
+def hold_alone(window: Window, value: float, preset: Preset, extra: float) -> View:
     """Hold the newest run alone against the level of all before it."""
     n = max(float(window.past_counts.sum()), 1.0)
     level = float(window.past.sum()) / n
@@ -152,7 +157,7 @@ def hold_alone(window: Window, value: float, preset: Preset) -> View:
     level += window.centre
     change = value - level
     error = sd * math.sqrt(1 + 1 / n)
-    lone = change < -CLEARLY * error and p_below(change, error, df) < SUSPICION[preset]
+    lone = change < -CLEARLY * error and p_below(change, error, df) < SUSPICION[preset] * math.exp(-extra)
     return View(Signal.LONE if lone else Signal.STEADY, level, change, error, sd, df, round(n))
 
 
