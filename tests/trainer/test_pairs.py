@@ -128,3 +128,59 @@ def test_a_text_of_several_columns_skips_the_empty_ones_and_keeps_every_row():
 
     columns = [pa.array(["x", None, "y", None]), pa.array(["p", None, None, "q"]), pa.array([None, None, "z", None])]
     assert join_columns(columns).to_pylist() == ["x p", None, "y z", "q"]
+
+
+CALLED_OTHERWISE = {
+    "q": ["1", "1", "2", "1", "1", "2", "3"],
+    "query": ["lamp", "lamp", "desk", "light", "light", "table", "rug"],
+    "sku": ["7", "8", "8", "7", "7", "9", "9"],
+    "title": ["old lamp", "desk", "desk", "new lamp", "new lamp", "rug", "rug"],
+    "grade": [3.0, 1.0, 3.0, 3.0, 1.0, 2.0, 3.0],
+    "split": ["train", "train", "train", "valid", "test", "test", "test"],
+}
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_what_an_id_is_called_is_told_by_the_rows_that_are_learned_from(tmp_path, form):
+    path = write_table(tmp_path / f"pairs.{form}", CALLED_OTHERWISE)
+    found = read_pairs(pairs_job(path, columns={"query_id": "q", "product_id": "sku"}, leak_check="warn"))
+    named = dict(zip(found.product_keys, found.products, strict=True))
+    asked = dict(zip(found.query_keys, found.queries, strict=True))
+    assert named == {"7": "old lamp", "8": "desk", "9": "rug"}  # new lamp stands in more rows
+    assert asked == {"1": "lamp", "2": "desk", "3": "rug"}
+    assert found.card.mended["products with several texts"] == 1
+    assert found.card.mended["queries with several texts"] == 2
+
+
+def test_later_names_change_neither_what_is_learned_nor_what_is_searched(tmp_path):
+    later = {**CALLED_OTHERWISE, "title": ["old lamp", "desk", "desk", "a", "b", "rug", "rug"]}
+    ids = {"query_id": "q", "product_id": "sku"}
+    one, other = (
+        read_pairs(pairs_job(write_table(tmp_path / f"{n}.csv", table), columns=ids, leak_check="warn"))
+        for n, table in enumerate((CALLED_OTHERWISE, later))
+    )
+    assert one.products == other.products
+
+
+def test_a_table_of_products_is_no_row_of_the_test(tmp_path):
+    products = write_table(tmp_path / "products.csv", {"sku": ["9", "10"], "title": ["woollen rug", "shelf"]})
+    data = write_table(tmp_path / "pairs.csv", CALLED_OTHERWISE)
+    more = {"path": products, "id": "sku", "text": "title"}
+    columns = {"query_id": "q", "product_id": "sku"}
+    found = read_pairs(pairs_job(data, columns=columns, products=more, leak_check="warn"))
+    named = dict(zip(found.product_keys, found.products, strict=True))
+    assert named == {"7": "old lamp", "8": "desk", "9": "woollen rug", "10": "shelf"}
+
+
+def test_rows_that_cleaning_takes_out_call_nothing(tmp_path):
+    table = {**CALLED_OTHERWISE, "grade": [3.0, 1.0, 3.0, 3.0, 1.0, 2.0, 3.0]}
+    table = {name: [*values, *values[:1] * 3] for name, values in table.items()}
+    table["title"][-3:] = ["wrong"] * 3
+    table["grade"][-3:] = [99.0] * 3
+    job = pairs_job(
+        write_table(tmp_path / "pairs.csv", table),
+        columns={"query_id": "q", "product_id": "sku"},
+        cleaning={"highest": 3.0},
+        leak_check="warn",
+    )
+    assert "old lamp" in read_pairs(job).products

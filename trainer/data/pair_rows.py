@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,10 +58,8 @@ def read_rows(job: PairsData) -> PairRows:
     rows = PairRows(
         ItemTexts(wanted=True), ItemTexts(wanted=True), [], [], [], [], [], [], {n: [] for n in columns.slices}
     )
-    single = (columns.label, columns.query_id, columns.product_id, columns.part, columns.user, columns.time)
-    names = (*columns.query, *columns.product, *(name for name in single if name is not None), *columns.slices)
     clock = TimeReader(job.time_format)
-    for batch in read_batches(job, names, notes=rows.notes):
+    for batch in read_batches(job, columns_of(job), notes=rows.notes):
         rows.starts.append((len(rows), batch.path, batch.first_row))
         rows.query += note_texts(batch, rows.queries, columns.query, columns.query_id)
         rows.product += note_texts(batch, rows.products, columns.product, columns.product_id)
@@ -73,12 +72,22 @@ def read_rows(job: PairsData) -> PairRows:
     return rows
 
 
-def note_texts(batch: Batch, texts: ItemTexts, names: Sequence[str], id_name: str | None) -> list[int]:
-    """Number the texts of some rows, by id where there is one, -1 where the text or its id is missing."""
+def columns_of(job: PairsData) -> tuple[str, ...]:
+    """Name the columns that the job reads."""
+    columns = job.columns
+    single = (columns.label, columns.query_id, columns.product_id, columns.part, columns.user, columns.time)
+    return (*columns.query, *columns.product, *(name for name in single if name is not None), *columns.slices)
+
+
+def note_texts(
+    batch: Batch, texts: ItemTexts, names: Sequence[str], id_name: str | None, chosen: Any = None
+) -> list[int]:
+    """Number the texts of some rows, by id where there is one, -1 where the text or its id is missing or not chosen."""
     columns = [texts_of(batch, name) for name in names]
     joined = join_columns(columns)
     ids = joined if id_name is None else ids_of(batch, id_name)
     there = pc.and_(joined.is_valid(), ids.is_valid())
+    there = there if chosen is None else pc.and_(there, chosen)
     numbers = np.full(batch.rows, -1, dtype=np.int64)
     numbers[there.to_numpy(zero_copy_only=False)] = texts.note(ids.filter(there), [joined.filter(there)])
     return numbers.tolist()

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.data.card import DataCard
-from trainer.data.item_texts import ItemTexts
+from trainer.data.earlier_texts import reword
 from trainer.data.leaks import judge_leaks
 from trainer.data.pair_leaks import PairLeaks, find_pair_leaks
 from trainer.data.pair_rows import PairRows, choose_rows, explain_rules, note_texts, read_labels, read_rows
@@ -33,6 +33,7 @@ from trainer.tracking.progress import say
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 MISSPELT = "queries with words that no product has"
 SEVERAL_LABELS = "pairs with several labels"
@@ -94,9 +95,11 @@ def read_pairs(job: PairsData) -> Pairs:
     label, classes = read_labels(job, rows, kept)
     part = _split(job, rows, kept)
     check_parts(str(job.path), part, (Part.TRAIN, Part.TEST))
-    queries, query_id, query_mended = _settle(job, rows.queries, rows.query, kept, "query")
+    learnt = np.zeros(len(rows), dtype=np.bool_)
+    learnt[kept[part == PART_NUMBER[Part.TRAIN]]] = True
+    queries, query_id, query_mended = _settle(job, rows, kept, learnt, "query")
     _read_more_products(job, rows)
-    products, product_id, product_mended = _settle(job, rows.products, rows.product, kept, "product")
+    products, product_id, product_mended = _settle(job, rows, kept, learnt, "product")
     if job.spelling:
         queries, query_mended = _spell(queries, products, query_mended)
     query_keys, product_keys = tuple(rows.queries.ids), tuple(rows.products.ids)
@@ -154,11 +157,15 @@ def _read_more_products(job: PairsData, rows: PairRows) -> None:
 
 
 def _settle(
-    job: PairsData, texts: ItemTexts, numbers: Sequence[int], kept: Ints, what: str
+    job: PairsData, rows: PairRows, kept: Ints, learnt: Mask, what: Literal["query", "product"]
 ) -> tuple[tuple[str, ...], Ints, dict[str, int]]:
     """Give each number its one text, normalised, and say what was mended."""
-    names = job.columns.query if what == "query" else job.columns.product
+    columns, asked = job.columns, what == "query"
+    texts, numbers = (rows.queries, rows.query) if asked else (rows.products, rows.product)
+    names, id_name = (columns.query, columns.query_id) if asked else (columns.product, columns.product_id)
     wordings, several = texts.choose_plain()
+    if several and id_name is not None:
+        wordings = reword(job, texts, names, id_name, learnt)
     check_words(f"{job.path}: column '{names[0]}'", wordings)
     clean = normalise_all(wordings)
     plural = {"query": "queries", "product": "products"}[what]
