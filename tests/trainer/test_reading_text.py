@@ -1,6 +1,8 @@
 """Tables of text: quotes, lines, encodings, delimiters."""
 
 import gzip
+import json
+import tracemalloc
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -187,7 +189,19 @@ def test_a_key_that_a_format_has_no_use_for_is_refused(tmp_path, name, keys, sai
     ("content", "said"),
     [
         (b'{"query": 1}\n{"query": "\\ud800"}', "line 2: 'query' is no text"),
-        (b'[{"query": 1}]', "one object a line is read"),
+        (b'[{"query": "a"}, {"query": "\\ud800"}]', "object 2: 'query' is no text"),
+        (b'[{"query": "a"}, 7]', "7, the value 2 of the array, is not an object of columns and values"),
+        (b'["query", "title"]\n["a", "b"]', '"query", the value 1 of the array, is not an object'),
+        (b'[{"query": "a"}', "after object 1 of the array comes the end of the file"),
+        (b'[{"query": "a"} {"query": "b"}]', "after object 1 of the array comes '{'"),
+        (b'[{"query": "a"}]\n[{"query": "b"}]', "after the end of the array comes '\\['"),
+        (b'[{"query": "a"}, {"query": "b]', "object 2 of the array is not JSON: Unterminated string"),
+        (b'[{"query": "a"}, {query: "b"}' + b" " * 99 + b"]", "object 2 of the array is not JSON: Expecting property"),
+        (b'[{"query": "a"}, ]', "object 2 of the array is not JSON: Expecting value"),
+        (b'[{"query": ' + b"1" * 5000 + b"}]", "object 1 of the array is not JSON"),
+        (b'[{"query": ' + b"[" * 100_000 + b"}]", "object 1 of the array is not JSON"),
+        (b'{"rows": [{"query": "a"}]}', "its rows seem to be in 'rows': jq"),
+        (b'{"user": {"0": "a"}, "item": {"0": "b"}}', 'pandas writes rows with to_json\\(orient="records"'),
         (b'{\n "query": 1\n}', "one object a line is read"),
         (b'{"query": ' + b"1" * 5000 + b"}\n", "line 1 is not JSON"),
         (b'{"query": ' + b"[" * 100_000 + b"}\n", "line 1 is not JSON"),
@@ -196,6 +210,44 @@ def test_a_key_that_a_format_has_no_use_for_is_refused(tmp_path, name, keys, sai
 def test_json_that_no_column_can_be_made_of_is_refused(tmp_path, content, said):
     with pytest.raises(DataError, match=said):
         rows_of(tmp_path / "t.jsonl", content, columns=("query",))
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("name", ["t.json", "t.jsonl", "t.json.gz"])
+def test_an_array_of_objects_is_read_as_its_rows(tmp_path, name, indent):
+    rows = [{"query": f"lamp {n}", "title": None if n % 2 else "[a], {b}", "grade": n / 2} for n in range(7)]
+    content = b"\xef\xbb\xbf \r\n" + json.dumps(rows, indent=indent, ensure_ascii=False).encode() + b"\n\n"
+    found = rows_of(tmp_path / name, gzip.compress(content) if name.endswith("gz") else content)
+    assert [row[0] for row in found] == [row["query"] for row in rows]
+    assert [row[1] for row in found] == [row["title"] for row in rows]
+
+
+def test_an_array_is_read_a_piece_at_a_time_wherever_the_pieces_end(tmp_path, monkeypatch):
+    rows = [
+        {"query": "红灯 \\ \" ' \u00e9", "title": "x" * n, "grade": [1.5, True, None, -1e-3][n % 4]} for n in range(50)
+    ]
+    content = json.dumps(rows)
+    whole = rows_of(tmp_path / "t.json", content)
+    for size in (7, 64, 1000):
+        monkeypatch.setattr(text_lines, "BYTES_AT_A_TIME", size)
+        assert rows_of(tmp_path / "t.json", content) == whole
+    assert len(whole) == 50
+
+
+@pytest.mark.slow
+def test_a_large_array_on_one_line_takes_the_memory_of_a_piece(tmp_path):
+    path = tmp_path / "t.json"
+    with path.open("w") as stream:
+        stream.write("[")
+        stream.writelines(f'{"," if n else ""}{{"a": "{"x" * 900}", "n": {n}}}' for n in range(100_000))
+        stream.write("]")
+    tracemalloc.start()
+    rows = sum(batch.rows for batch in read_batches(path, ["n"], rows=1000))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert rows == 100_000
+    assert path.stat().st_size > 90_000_000
+    assert peak < 60_000_000
 
 
 @pytest.mark.parametrize("name", ["t.jsonl", "t.json", "t.json.gz"])

@@ -3,7 +3,7 @@
 import codecs
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,20 +28,25 @@ MARKS = {
 def read_text(path: Path, *, gzipped: bool, encoding: str | None, notes: Notes) -> Iterator[str]:
     """Give pieces of whole lines, ended by line feeds; raise DataError naming the line that is not of the encoding."""
     rest, line = "", 1
-    try:
-        for piece in _decoded(path, gzipped=gzipped, encoding=encoding, notes=notes):
-            text = rest + piece
-            end = text.rfind("\n") + 1
-            if end:
-                yield text[:end]
-                line += text.count("\n", 0, end)
-            rest = text[end:]
-            if len(rest) > LONGEST_LINE:
-                raise DataError(f"{path}: line {line} has more than {LONGEST_LINE:,} characters: no table of text")
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a table of UTF-8 text: {error}") from None
+    for piece in read_pieces(path, gzipped=gzipped, encoding=encoding, notes=notes):
+        text = rest + piece
+        end = text.rfind("\n") + 1
+        if end:
+            yield text[:end]
+            line += text.count("\n", 0, end)
+        rest = text[end:]
+        if len(rest) > LONGEST_LINE:
+            raise DataError(f"{path}: line {line} has more than {LONGEST_LINE:,} characters: no table of text")
     if rest:
         yield rest + "\n"
+
+
+def read_pieces(path: Path, *, gzipped: bool, encoding: str | None, notes: Notes) -> Generator[str]:
+    """Give pieces of text, cut anywhere; raise DataError naming the line that is not of the encoding."""
+    try:
+        yield from _decoded(path, gzipped=gzipped, encoding=encoding, notes=notes)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: not a table of UTF-8 text: {error}") from None
 
 
 def _decoded(path: Path, *, gzipped: bool, encoding: str | None, notes: Notes) -> Iterator[str]:
