@@ -2,9 +2,10 @@ import pyarrow as pa
 import pytest
 
 from tests.trainer.logs import EVENTS, events_job, write_table
-from trainer.data.columns import ids_of, numbers_of, texts_of
+from trainer.data.columns import ids_of, texts_of
 from trainer.data.interactions import read_interactions
 from trainer.data.item_texts import join_columns
+from trainer.data.number_columns import NumberReader
 from trainer.data.tables import read_batches
 from trainer.data.times import TimeReader
 from trainer.errors import DataError
@@ -58,7 +59,7 @@ def test_batches_follow_one_another_without_a_gap(tmp_path):
     path = write_table(tmp_path / "t.csv", {"n": list(range(25))})
     batches = list(read_batches(path, ["n"], rows=10))
     assert [batch.first_row for batch in batches] == [1, 11, 21]
-    assert [n for batch in batches for n in numbers_of(batch, "n")] == list(range(25))
+    assert [n for batch in batches for n in NumberReader("n").read(batch)] == list(range(25))
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet", ".jsonl"])

@@ -1,13 +1,16 @@
 """Times as teams write them; what may mean two things, or is none, is refused with its row."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.trainer.logs import events_job, pairs_job, write_table
 from trainer.data.dates import NO_TIME
+from trainer.data.interactions import read_interactions
+from trainer.data.pairs import read_pairs
 from trainer.data.tables import read_batches
 from trainer.data.times import TimeReader
 from trainer.errors import DataError
@@ -21,7 +24,7 @@ def read(path, *values, form=None, rows=100):
     (path / "t.jsonl").write_text("".join(json.dumps({"when": v, "z": 1}) + "\n" for v in values))
     found = []
     for name in ("t.csv", "t.jsonl"):
-        reader = TimeReader(form)
+        reader = TimeReader(form, lambda name=name: read_batches(path / name, ["when"], rows=rows))
         batches = read_batches(path / name, ["when"], rows=rows)
         found.append([time for batch in batches for time in reader.read(batch, "when").tolist()])
     assert found[0] == found[1]
@@ -108,6 +111,52 @@ def test_days_that_are_the_same_either_way_decide_nothing(tmp_path):
 def test_one_row_of_evidence_says_which_number_is_the_month(tmp_path):
     assert read(tmp_path, "01-02-2020", "13-02-2020")[0] == "2020-02-01T00:00:00"
     assert read(tmp_path, "01-02-2020", "02-13-2020")[0] == "2020-01-02T00:00:00"
+
+
+@pytest.mark.parametrize(
+    ("telling", "first"), [("13-02-2020 10:00", "2020-02-01T10:00:00"), ("02-13-2020 10:00", "2020-01-02T10:00:00")]
+)
+@pytest.mark.parametrize("place", [1, 4, 9])
+def test_the_row_of_evidence_may_stand_anywhere(tmp_path, telling, first, place):
+    rows = ["01-02-2020 10:00", None, "03-03-2020 10:00", *["05-06-2020 10:00"] * 7]
+    rows[place] = telling
+    found = read(tmp_path, *rows, rows=2)
+    assert found[0] == first
+    assert len(found) == 10
+
+
+def test_where_no_row_is_evidence_the_first_that_matters_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"row 5: 'when' is '05/06/2020', .* time_format = \"%d/%m/%Y\""):
+        read(tmp_path, *["03/03/2020"] * 4, *["05/06/2020"] * 6, rows=2)
+
+
+def test_evidence_against_what_was_told_by_a_later_row_is_named_too(tmp_path):
+    with pytest.raises(DataError, match="row 6: 'when' is '02-13-2020', not written like"):
+        read(tmp_path, "01-02-2020", "01-02-2020", "01-02-2020", "13-02-2020", "01-02-2020", "02-13-2020", rows=2)
+
+
+@pytest.mark.parametrize("kind", ["events", "pairs"])
+def test_a_log_of_many_rows_is_told_by_its_last(tmp_path, kind):
+    rows = 70_000  # more than are read at a time
+    times = ["01/02/2020 10:00"] * rows
+    times[-1] = "25/02/2020 10:00"
+    if kind == "events":
+        log = {"who": [f"u{n % 9}" for n in range(rows)], "what": ["tea"] * rows, "when": times, "many": [1] * rows}
+        job = events_job(write_table(tmp_path / "log.csv", log), columns={"text": []})
+        assert read_interactions(job).card.first_day == "2020-02-01"
+        return
+    table = {"query": ["a"] * rows, "title": [f"t{n % 99}" for n in range(rows)], "grade": [n % 2 for n in range(rows)]}
+    path = write_table(tmp_path / "pairs.csv", table | {"when": times})
+    columns = {"part": None, "time": "when"}
+    found = read_pairs(
+        pairs_job(
+            path,
+            columns=columns,
+            split={"by": "time", "test": 0.0, "valid": 0.0, "test_from": date(2020, 2, 20)},
+            leak_check="warn",
+        )
+    )
+    assert found.card.parts["test"] == 1
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from tests.trainer.logs import EVENTS, JUDGED, events_job, pairs_job, write_tabl
 from trainer.__main__ import main
 from trainer.data import cleaning_rules
 from trainer.data.batches import Batch
-from trainer.data.columns import ids_of, labels_of, numbers_of, texts_of
+from trainer.data.columns import ids_of, labels_of, texts_of
 from trainer.data.histories import read_histories, split_history
 from trainer.data.interactions import read_interactions
+from trainer.data.number_columns import NumberReader
 from trainer.data.numbers import NotANumber, read_numbers
 from trainer.data.pairs import read_pairs
 from trainer.data.tables import read_batches
@@ -75,7 +76,7 @@ def test_a_job_says_which_words_mean_nothing(tmp_path):
 )
 def test_numbers_are_read_as_people_write_them(tmp_path, texts, numbers):
     assert list(read_numbers(texts, None).values()) == numbers
-    assert numbers_of(column(tmp_path, *texts), "a").tolist() == numbers
+    assert NumberReader("a").read(column(tmp_path, *texts)).tolist() == numbers
 
 
 @pytest.mark.parametrize(
@@ -92,13 +93,13 @@ def test_a_number_that_may_be_two_or_none_is_named_with_its_row(tmp_path, texts,
     with pytest.raises(NotANumber):
         read_numbers(texts, None)
     with pytest.raises(DataError, match=rf"t\.csv: row {texts.index(odd) + 1}: 'a' is '{odd}', not .*{right}"):
-        numbers_of(column(tmp_path, *texts), "a")
+        NumberReader("a").read(column(tmp_path, *texts))
 
 
 def test_a_job_says_what_parts_numbers(tmp_path):
-    assert numbers_of(column(tmp_path, "1,234", "5", decimal=","), "a").tolist() == [1.234, 5]
-    assert numbers_of(column(tmp_path, "1,234", "5", decimal="."), "a").tolist() == [1234, 5]
-    assert numbers_of(column(tmp_path, "1.234", "5", decimal=","), "a").tolist() == [1234, 5]
+    assert NumberReader("a").read(column(tmp_path, "1,234", "5", decimal=",")).tolist() == [1.234, 5]
+    assert NumberReader("a").read(column(tmp_path, "1,234", "5", decimal=".")).tolist() == [1234, 5]
+    assert NumberReader("a").read(column(tmp_path, "1.234", "5", decimal=",")).tolist() == [1234, 5]
 
 
 def grades(tmp_path, labels, **changes):

@@ -1,17 +1,13 @@
-"""Turns a column as a file has it into what it has to be: text, an id, a number."""
+"""Turns a column as a file has it into what it has to be: text, an id, a label, a list."""
 
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from trainer.data.batches import Batch
-from trainer.data.numbers import NotANumber, read_numbers
 from trainer.errors import DataError
-
-Floats = npt.NDArray[np.float64]
 
 
 def _spellings(*words: str) -> frozenset[str]:
@@ -45,12 +41,12 @@ def strings_of(batch: Batch, name: str) -> Any:
 
 def texts_of(batch: Batch, name: str) -> Any:
     """Give a column of free text."""
-    return _without(strings_of(batch, name), NOTHING if batch.missing is None else batch.missing)
+    return without(strings_of(batch, name), NOTHING if batch.missing is None else batch.missing)
 
 
 def ids_of(batch: Batch, name: str) -> Any:
     """Give a column of names: 17850.0 is 17850 in every format, and NULL is nobody."""
-    return _plain_ids(_without(strings_of(batch, name), NO_ID if batch.missing is None else batch.missing))
+    return _plain_ids(without(strings_of(batch, name), NO_ID if batch.missing is None else batch.missing))
 
 
 def lists_of(batch: Batch, name: str) -> list[str | list[str]]:
@@ -63,30 +59,7 @@ def lists_of(batch: Batch, name: str) -> list[str | list[str]]:
 
 def labels_of(batch: Batch, name: str) -> Any:
     """Give a column of labels: "none" may be one of them."""
-    return _plain_ids(_without(strings_of(batch, name), NO_LABEL if batch.missing is None else batch.missing))
-
-
-def numbers_of(batch: Batch, name: str) -> Floats:
-    """Give a column as numbers, NaN where it is empty; raise DataError naming the row that is none."""
-    column = decoded(batch.columns[name])
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        column = _without(strings_of(batch, name), NO_ID if batch.missing is None else batch.missing)
-        try:
-            numbers = column.cast(pa.float64())
-        except pa.ArrowException:
-            return _read_all(batch, name, column)
-        if batch.decimal == ",":
-            return _read_all(batch, name, column)
-    else:
-        try:
-            numbers = column.cast(pa.float64(), safe=False)
-        except pa.ArrowException:
-            raise DataError(f"{batch.path}: column '{name}' is {column.type}, not numbers") from None
-    found = np.asarray(pc.fill_null(numbers, np.nan).to_numpy(zero_copy_only=False), dtype=np.float64)
-    endless = np.flatnonzero(np.isinf(found))
-    if len(endless):
-        raise DataError(odd_row(batch, name, int(endless[0]), column[int(endless[0])].as_py(), "a number"))
-    return found
+    return _plain_ids(without(strings_of(batch, name), NO_LABEL if batch.missing is None else batch.missing))
 
 
 def decoded(column: Any) -> Any:
@@ -104,17 +77,8 @@ def without_point(text: str) -> str:
     return whole if point and rest and not rest.strip("0") and whole.lstrip("-").isdecimal() else text
 
 
-def _read_all(batch: Batch, name: str, column: Any) -> Floats:
-    """Read numbers that are not written plainly, each distinct one once."""
-    texts = column.to_pylist()
-    try:
-        known = read_numbers([text for text in texts if text is not None], batch.decimal)
-    except NotANumber as error:
-        raise DataError(odd_row(batch, name, texts.index(error.text), error.text, error.right)) from None
-    return np.array([np.nan if text is None else known[text] for text in texts], dtype=np.float64)
-
-
-def _without(text: Any, words: frozenset[str]) -> Any:
+def without(text: Any, words: frozenset[str]) -> Any:
+    """Give a column with nothing where it holds one of some words."""
     if not words:
         return text
     nothing = pc.is_in(text, pa.array(sorted(words), pa.string()))

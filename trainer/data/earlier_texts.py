@@ -8,18 +8,19 @@ import pyarrow as pa
 
 from trainer.data.columns import ids_of, texts_of
 from trainer.data.dates import NO_TIME
+from trainer.data.event_columns import Readers, columns_of
 from trainer.data.item_texts import ItemTexts
 from trainer.data.local_time import local_time
-from trainer.data.pair_rows import columns_of, note_texts
+from trainer.data.pair_rows import columns_of as columns_of_pairs
+from trainer.data.pair_rows import note_texts
 from trainer.data.tables import read_batches
-from trainer.data.times import TimeReader
 from trainer.jobs.data import InteractionsData, PairsData
 
 
 def texts_before(job: InteractionsData, limits: Mapping[str, int] | int, step: int) -> dict[str, str]:
     """Give each item's most frequent text of the rows before a time, or before each user's own; times in steps."""
-    texts, columns, clock = ItemTexts(wanted=False), job.columns, TimeReader(job.time_format)
-    for batch in read_batches(job, (columns.user, columns.item, columns.time, *columns.text)):
+    texts, columns, clock = ItemTexts(wanted=False), job.columns, Readers.of(job).time
+    for batch in read_batches(job, columns_of(job)):  # the same, so that the file is read the same way
         user, item = ids_of(batch, columns.user), ids_of(batch, columns.item)
         time = clock.read(batch, columns.time)
         there = (time != NO_TIME) & ~np.asarray(item.is_null()) & ~np.asarray(user.is_null())
@@ -40,7 +41,7 @@ def reword(
     What neither of them has is called as the other rows call it.
     """
     found, first = ItemTexts(wanted=True), 0
-    for batch in read_batches(job, columns_of(job)):  # the same, so that the file is read the same way
+    for batch in read_batches(job, columns_of_pairs(job)):  # the same, so that the file is read the same way
         note_texts(batch, found, names, id_name, pa.array(learnt[first : first + batch.rows]))
         first += batch.rows
     if job.products is not None and id_name == job.columns.product_id:

@@ -36,12 +36,13 @@ from trainer.data.cleaning_rules import (
     UNKNOWN_USER,
     Tally,
 )
-from trainer.data.columns import ids_of, numbers_of, texts_of
+from trainer.data.columns import ids_of, texts_of
 from trainer.data.dates import HOUR, NO_TIME
+from trainer.data.event_columns import Readers, columns_of
 from trainer.data.item_texts import ItemTexts
+from trainer.data.number_columns import NumberReader
 from trainer.data.outliers import LogHistogram
 from trainer.data.tables import estimate_rows, read_batches
-from trainer.data.times import TimeReader
 from trainer.data.user_events import (
     SPILLED,
     UserEvents,
@@ -83,9 +84,9 @@ def clean_events(job: InteractionsData, texts: ItemTexts, users: frozenset[str] 
         files = [Path(scratch, f"{part}.arrow") for part in range(parts)]
         with ExitStack() as stack:
             writers = [stack.enter_context(pa.ipc.new_stream(str(file), SPILLED)) for file in files]
-            clock = TimeReader(job.time_format)
-            for batch in read_batches(job, _columns(job), notes=tally.notes):
-                rows = _judge_rows(batch, job, texts, users, clock, tally)
+            readers = Readers.of(job)
+            for batch in read_batches(job, columns_of(job), notes=tally.notes):
+                rows = _judge_rows(batch, job, texts, users, readers, tally)
                 sold = ~rows["cancels"].to_numpy(zero_copy_only=False)
                 values.add(rows["value"].to_numpy()[sold])
                 prices.add(rows["price"].to_numpy()[sold])
@@ -108,27 +109,20 @@ def clean_events(job: InteractionsData, texts: ItemTexts, users: frozenset[str] 
     return tally
 
 
-def _columns(job: InteractionsData) -> list[str]:
-    columns = job.columns
-    kept = (columns.behaviour, columns.rating)
-    single = (columns.user, columns.item, columns.time, columns.value, columns.price, columns.event, *kept)
-    return [name for name in (*single, *columns.text) if name is not None]
-
-
 def _judge_rows(
     batch: Batch,
     job: InteractionsData,
     texts: ItemTexts,
     users: frozenset[str] | None,
-    clock: TimeReader,
+    readers: Readers,
     tally: Tally,
 ) -> pa.Table:
     """Apply the rules that need one row alone, and note the texts of the items that are left."""
     columns, rules = job.columns, job.cleaning
     user, item = ids_of(batch, columns.user), ids_of(batch, columns.item)
-    time = clock.read(batch, columns.time)
-    value = np.ones(batch.rows) if columns.value is None else numbers_of(batch, columns.value)
-    price = np.ones(batch.rows) if columns.price is None else numbers_of(batch, columns.price)
+    time = readers.time.read(batch, columns.time)
+    value = np.ones(batch.rows) if readers.value is None else readers.value.read(batch)
+    price = np.ones(batch.rows) if readers.price is None else readers.price.read(batch)
     event = pa.nulls(batch.rows, pa.string()) if columns.event is None else ids_of(batch, columns.event)
     cancels = _cancels(event, value, rules)
     kept = np.ones(batch.rows, dtype=np.bool_)
@@ -138,7 +132,7 @@ def _judge_rows(
         tally.take(kept, UNKNOWN_USER, ~_mask(pc.is_in(user, pa.array(sorted(users), pa.string()))))
     tally.take(kept, NO_ITEM, _nulls(item))
     tally.take(kept, NO_DATE, time == NO_TIME)
-    _judge_behaviour(batch, job, kept, tally)
+    _judge_behaviour(batch, job, readers.rating, kept, tally)
     if rules.not_items:
         tally.take(kept, NOT_AN_ITEM, _matches(item, rules.not_items))
     if columns.value is not None:
@@ -165,7 +159,9 @@ def _judge_rows(
     )
 
 
-def _judge_behaviour(batch: Batch, job: InteractionsData, kept: Mask, tally: Tally) -> None:
+def _judge_behaviour(
+    batch: Batch, job: InteractionsData, rating: NumberReader | None, kept: Mask, tally: Tally
+) -> None:
     """Take out what was done or liked otherwise than the job wants."""
     columns, rules = job.columns, job.cleaning
     if columns.behaviour is not None:
@@ -174,8 +170,8 @@ def _judge_behaviour(batch: Batch, job: InteractionsData, kept: Mask, tally: Tal
         if len(tally.behaviours) < MANY:
             tally.behaviours.update(name for name in done.filter(pa.array(other)).to_pylist() if name is not None)
         tally.take(kept, NOT_KEPT, other)
-    if columns.rating is not None and rules.lowest_rating is not None:
-        tally.take(kept, LOW_RATING, ~(numbers_of(batch, columns.rating) >= rules.lowest_rating))
+    if rating is not None and rules.lowest_rating is not None:
+        tally.take(kept, LOW_RATING, ~(rating.read(batch) >= rules.lowest_rating))
 
 
 def _cancels(event: Any, value: Floats, rules: CleaningJob) -> Mask:

@@ -36,13 +36,27 @@ def read_lines(
     for found in read_objects(path, rows, gzipped=gzipped, encoding=encoding, notes=notes):
         if first == 1:
             present = _names(found.records)
-            for name in wanted:
-                if name not in present and name not in joined:
-                    hint = hint_at_rows(found.records[0]) if len(found.records) == 1 else ""
-                    raise DataError(f"{path}: column '{name}' is missing; it has {', '.join(present)}{hint}")
+            missing = {name for name in wanted if name not in present and name not in joined}
+            if missing:  # a key may be left out where there is nothing, for many objects
+                more = read_objects(path, rows, gzipped=gzipped, encoding=encoding, notes=Notes())
+                present = _look_for(path, missing, more)
         columns = {name: _column(path, found, name) for name in wanted if name in present}
         yield Batch(path, first, columns, len(found.records))
         first += len(found.records)
+
+
+def _look_for(path: Path, wanted: Collection[str], objects: Iterator[Objects]) -> tuple[str, ...]:
+    """Name the columns of all objects up to where the last of those that are wanted first comes."""
+    present: dict[str, None] = {}
+    count = 0
+    for found in objects:
+        count += len(found.records)
+        present |= dict.fromkeys(_names(found.records))
+        if all(name in present for name in wanted):
+            return tuple(present)
+    name = next(name for name in wanted if name not in present)
+    hint = hint_at_rows(found.records[0]) if count == 1 else ""
+    raise DataError(f"{path}: column '{name}' is missing; it has {', '.join(present)}{hint}")
 
 
 def _names(records: Sequence[dict[str, Any]]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ COMMAED = re.compile(rf"{BEGINS}(\d{{1,3}}(\.\d{{3}})+|\d+)?(,\d*)?{EXPONENT}") 
 # What can be read in one way only: the second sign parts, a sign that stands twice groups, groups have three digits.
 COMMA_DECIMAL = re.compile(r"[+-]?((0|\d{4,}|),\d+|\d+,(\d{0,2}|\d{4,})|\d{1,3}(\.\d{3})+,\d*|\d{1,3}(\.\d{3}){2,})")
 POINT_DECIMAL = re.compile(r"[+-]?((0|\d{4,}|)\.\d+|\d+\.(\d{0,2}|\d{4,})|\d{1,3}(,\d{3})+\.\d*|\d{1,3}(,\d{3}){2,})")
+UNTOLD = 'a number that can be read in one way only: decimal = "," or decimal = "." says what the comma is'
 BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
@@ -28,21 +29,18 @@ def looks_numeric(text: str) -> bool:
 def read_numbers(texts: Sequence[str], decimal: str | None) -> dict[str, float]:
     """Give the number of each distinct text; raise NotANumber for the first that is none."""
     distinct = list(dict.fromkeys(texts))
-    sign = decimal or _told(distinct)
-    return {text: _read(text, sign) for text in distinct}
+    sign = decimal or tell_decimal(distinct)
+    commas = [text for text in distinct if "," in text]
+    if sign is None and commas:
+        raise NotANumber(commas[0], UNTOLD)
+    return {text: _read(text, sign or ".") for text in distinct}
 
 
-def _told(texts: Sequence[str]) -> str:
-    """Tell a decimal comma from one between thousands by the texts that can be only one of them."""
-    commas = [text for text in texts if "," in text]
-    if not commas:
-        return "."
+def tell_decimal(texts: Sequence[str]) -> str | None:
+    """Tell a decimal comma from one between thousands by the texts that can be only one of them, if any is."""
     if any(COMMA_DECIMAL.fullmatch(text) for text in texts):
         return ","
-    if any(POINT_DECIMAL.fullmatch(text) for text in texts):
-        return "."
-    right = 'a number that can be read in one way only: decimal = "," or decimal = "." says what the comma is'
-    raise NotANumber(commas[0], right)
+    return "." if any(POINT_DECIMAL.fullmatch(text) for text in texts) else None
 
 
 def _read(text: str, sign: str) -> float:

@@ -58,7 +58,7 @@ def read_rows(job: PairsData) -> PairRows:
     rows = PairRows(
         ItemTexts(wanted=True), ItemTexts(wanted=True), [], [], [], [], [], [], {n: [] for n in columns.slices}
     )
-    clock = TimeReader(job.time_format)
+    clock = TimeReader(job.time_format, lambda: read_batches(job, columns_of(job)))
     for batch in read_batches(job, columns_of(job), notes=rows.notes):
         rows.starts.append((len(rows), batch.path, batch.first_row))
         rows.query += note_texts(batch, rows.queries, columns.query, columns.query_id)

@@ -1,7 +1,7 @@
 """Reads times as teams write them: dates in many ways, or numbers since 1970; what may mean two things is refused."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,10 +42,11 @@ RIGHT = 'a time such as 2011-01-18 10:01:00; time_format says how others are wri
 
 
 class TimeReader:
-    """Reads one column batch after batch: all of it is written in one way, told by the first rows or by the job."""
+    """Reads one column batch after batch: all of it is written in one way, told by the rows or by the job."""
 
-    def __init__(self, form: str | None = None) -> None:
+    def __init__(self, form: str | None = None, again: Callable[[], Iterable[Batch]] = tuple) -> None:
         self.given = form
+        self.again = again  # the table from its beginning, where the rows at hand do not tell
         self.form: str | None = None  # as the batches before were written
         self.latest = int(datetime.now(UTC).timestamp()) + AHEAD
 
@@ -92,14 +93,15 @@ class TimeReader:
         first = int(np.flatnonzero(there)[0])
         before = [one for one in found if one.form == self.form]
         best = max(before or found, key=lambda one: (np.count_nonzero(one.read), bool(one.read[first])))
-        open_ = not before and self._is_open(batch, name, texts, best, found)
+        decided = best if before else self._decided(batch, name, texts, best, found)
+        best = decided or best
         odd = there & ~best.read
         others = [one.read for one in found if one is not best]
         readable = np.logical_or.reduce([as_mask(pc.match_substring_regex(texts, NUMBER)), *others])
         alien = odd.any() and readable[np.argmax(odd)]
         right = f"written like the other rows: {best.form}" if alien else RIGHT
         self._refuse_first(batch, name, texts, odd, right)
-        if not open_:
+        if decided is not None:
             self._agree(batch, name, texts, best.form)
         return self._plausible(batch, name, texts, best.times)
 
@@ -114,22 +116,30 @@ class TimeReader:
                 break
         return found
 
-    def _is_open(self, batch: Batch, name: str, texts: Any, best: DatesRead, found: Sequence[DatesRead]) -> bool:
-        """Say whether no row tells if days or months come first; raise DataError where it matters."""
+    def _decided(
+        self, batch: Batch, name: str, texts: Any, best: DatesRead, found: Sequence[DatesRead]
+    ) -> DatesRead | None:
+        """Give the way that the dates are written in, None where either gives the same days.
+
+        Raise DataError where no row of the whole table tells whether days or months come first, and it matters.
+        """
         if not best.form.startswith((DAYS_FIRST, MONTHS_FIRST)):
-            return False
+            return best
         days, months = (
             next((one for one in found if one.form.startswith(form)), None) for form in (DAYS_FIRST, MONTHS_FIRST)
         )
         if days is None or months is None or (days.read != months.read).any():
-            return False
+            return best
         differs = np.flatnonzero(days.read & (days.times != months.times))
         if not len(differs):
-            return True
+            return None
         place = int(differs[0])
         text = str(texts[place].as_py())
         if re.match(r"\d+\.", text):  # no country writes months first with points
-            return False
+            return days
+        first = self._first_of_others(name)
+        if first is not None:
+            return days if first == DAYS_FIRST else months
         sign = next(letter for letter in text if not letter.isdecimal())
         clock = " %H:%M:%S" if text.count(":") > 1 else " %H:%M" if ":" in text else ""
         right = (
@@ -137,6 +147,19 @@ class TimeReader:
             f' "%m{sign}%d{sign}%Y{clock}" says which'
         )
         raise DataError(odd_row(batch, name, place, text, right))
+
+    def _first_of_others(self, name: str) -> str | None:
+        """Look through the table for a row that can be read in one way only, a batch at a time; give that way."""
+        for batch in self.again():
+            texts = ids_of(batch, name)
+            days, months = (
+                np.logical_or.reduce([one.read for one in read_dates(texts, form)] or [np.zeros(batch.rows, np.bool_)])
+                for form in (DAYS_FIRST, MONTHS_FIRST)
+            )
+            telling = np.flatnonzero(days != months)
+            if len(telling):
+                return DAYS_FIRST if days[telling[0]] else MONTHS_FIRST
+        return None
 
     def _agree(self, batch: Batch, name: str, column: Any, form: str) -> None:
         """Raise DataError where a batch is written in another way than those before it."""
