@@ -16,6 +16,13 @@ from bot.config.services import SERVICES, secrets_in
 from bot.domain.policy import Direction
 
 
+_ON_EFFECTS = [
+    '# min_effect: smaller changes are never told. "2 %" is a share of the level; of an accuracy, AUC, hit rate or whatever',
+    "# else lies between 0 and 1, of its distance to the nearer end: at .2 of the hits, at .998 of the misses. A number",
+    "# (min_effect = 0.005) is in the metric's own unit.",
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """Where a service of Atlassian's is, and whose token opens it."""
@@ -100,6 +107,7 @@ def write_config(answers: Answers) -> str:
     if answers.release:
         key = "model" if answers.release.startswith("models:/") else "run"
         sections += _section("pipeline", answers.pipeline, "release", keys={key: answers.release})
+    sections += _ON_EFFECTS if answers.metrics else []
     for metric, direction in answers.metrics.items():
         keys = {"direction": direction.value, "min_effect": "2 %"}
         sections += _section("pipeline", answers.pipeline, "metrics", metric, keys=keys)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from bot.domain.judge.findings import Against, Finding, Method, Outcome, Reason
 from bot.domain.judge.paired import Rows
+from bot.domain.judge.ranges import effect_at
 from bot.domain.judge.spread import Spread, p_below, t_quantile
 from bot.domain.policy import MetricPolicy, Preset
 
@@ -56,13 +57,13 @@ class Comparison:
 
 def hold(value: float, spread: Spread, policy: MetricPolicy, rows: Rows | None) -> Comparison:
     """Hold *value* against the recent accepted runs."""
-    effect = policy.min_effect.against(spread.level)
+    effect = effect_at(policy, spread.level)
     return Comparison(value, spread.level, spread.predictive_sd, spread.df, effect, rows)
 
 
 def hold_pinned(value: float, pinned: float, spread: Spread, policy: MetricPolicy, rows: Rows | None) -> Comparison:
     """Hold *value* against the pinned release: one run, with the spread that recent runs show."""
-    effect = policy.min_effect.against(pinned)
+    effect = effect_at(policy, pinned)
     return Comparison(value, pinned, spread.sd * math.sqrt(2), spread.df, effect, rows)
 
 

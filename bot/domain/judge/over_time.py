@@ -10,6 +10,7 @@ from bot.domain.judge.calibration import THRESHOLDS
 from bot.domain.judge.evidence import smallest_found
 from bot.domain.judge.findings import Finding, Method, Outcome, Reason
 from bot.domain.judge.guards import broken_value
+from bot.domain.judge.ranges import effect_at
 from bot.domain.judge.spread import p_below, t_quantile
 from bot.domain.judge.track import Signal, Track, View, watch
 from bot.domain.policy import MetricPolicy, Preset, settle
@@ -37,7 +38,7 @@ def smallest_effect(track: Track, policy: MetricPolicy) -> float:
     """Return the smallest effect in the metric's unit, a relative one against the middle of the earlier runs."""
     if not policy.min_effect.relative or not policy.min_effect.value or not track.values:
         return policy.min_effect.against(0.0)
-    return policy.min_effect.against(sorted(track.values)[len(track.values) // 2])
+    return effect_at(policy, policy.direction.sign * sorted(track.values)[len(track.values) // 2])
 
 
 def judge_value(track: Track, value: float | None, policy: MetricPolicy, preset: Preset) -> tuple[Track, Finding]:
