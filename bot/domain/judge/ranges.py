@@ -1,10 +1,11 @@
 """The range a metric can have, and in it the smallest effect that matters: a share of the side that is small.
 
 A fall of an AUC from .998 to .980 is one of 2 % to whoever counts what is right, and tenfold to whoever counts what is
-wrong. So a relative effect is a share of the level's distance to the *nearer* end of its range: 2 % of the hits at a hit
-rate of .2, 2 % of the misses at an accuracy of .998. Below the middle of the range that is a share of the level, as it is
-where no range is known; above, it is what the metric's complement (the error rate) would be asked for. Like a distance
-on the logit scale it does not care which of both a team logs, but it keeps "2 % of .2" what everybody takes it for.
+wrong. So a relative effect is a share of the level's distance to the *nearer* end of its range: 2 % of the hits at a
+hit rate of .2, 2 % of the misses at an accuracy of .998. Below the middle of the range that is a share of the level, as
+it is where no range is known; above, it is what the metric's complement (the error rate) would be asked for. Like a
+distance on the logit scale it does not care which of both a team logs, but it keeps "2 % of .2" what everybody takes it
+for.
 """
 
 from __future__ import annotations
