@@ -284,7 +284,10 @@ def test_asking_wrongly_is_told_in_a_sentence(place, bert, capsys):
         (["recommend", str(bert), "lamp"], "holds no retrieval.json"),
         (["recommend", str(place / "nowhere"), "lamp"], "there is no such model folder"),
         (["recommend", str(bert)], "give one of QUERY, --file FILE and --user ID"),
-        (["recommend", str(bert), "--user", "7"], "--user ID and --snapshot DIR go together"),
+        (
+            ["recommend", str(bert), "--user", "7"],
+            "--user ID goes together with one of --job JOB.toml and --snapshot DIR",
+        ),
         (["recommend", str(bert), "lamp", "-k", "0"], "-k is 0"),
         (["recommend", "models:/x@y", "lamp"], "--tracking-uri says which MLflow knows it"),
         (

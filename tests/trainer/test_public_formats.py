@@ -39,9 +39,9 @@ def bert(tmp_path_factory):
 
 @pytest.fixture
 def fit(tmp_path, bert, mlflow_file, capsys):
-    """Write a job and carry it out; give its data card."""
+    """Write a job and carry it out, and recommend something to a user of its data; give its data card."""
 
-    def carry_out(task, data, more=""):
+    def carry_out(task, data, more="", user=None):
         copyfile(mlflow_file, tmp_path / "mlflow.db")
         job = tmp_path / "job.toml"
         job.write_text(
@@ -49,6 +49,12 @@ def fit(tmp_path, bert, mlflow_file, capsys):
             f'max_tokens = 16\n[tracking]\nuri = "sqlite:///mlflow.db"\nexperiment = "formats"\n{more}'
         )
         assert main(["fit", str(job)]) == 0, capsys.readouterr().err
+        if task == "next_item":
+            capsys.readouterr()
+            asked = ["--user", user, "--job", str(job), "-k", "3", "--json"]
+            assert main(["recommend", str(tmp_path / "out" / "model"), *asked]) == 0
+            (answer,) = json.loads(capsys.readouterr().out)
+            assert (answer["asked"], len(answer["products"])) == (user, 3)
         return json.loads((tmp_path / "out" / "data_card.json").read_text())
 
     return carry_out
@@ -75,6 +81,7 @@ columns = {{ user = "user", item = "item", time = "time", behaviour = "behaviour
 cleaning = {{ behaviours = ["buy"] }}
 {LAST}""",
         NEXT_ITEM,
+        user="3",
     )
     assert (card["rows_in"], card["rows_kept"], card["users"]) == (48, 32, 8)
     assert card["dropped"]["behaviour not to be kept"] == 16
@@ -106,6 +113,7 @@ cleaning = {{ lowest_rating = 4.0 }}
 items = {{ path = "meta.json", id = "asin", text = "title" }}
 {LAST}""",
         NEXT_ITEM,
+        user="A3",
     )
     assert (card["rows_in"], card["dropped"]["rating too low"]) == (48, 16)
     assert card["time_range"] == ["2014-02-10", "2014-02-15"]
@@ -126,6 +134,7 @@ cleaning = {{ lowest_rating = 3.0 }}
 items = {{ path = "movies.dat", header = ["movie", "title", "genres"], id = "movie", text = "title" }}
 {LAST}""",
         NEXT_ITEM,
+        user="3",
     )
     assert card["rows_in"] == 48
     assert card["read_as"]["ratings.dat"] == "delimiter '::', told from the first line"
@@ -160,6 +169,7 @@ group = "aisle"
 join = [{{ path = "aisles.csv", on = "aisle_id" }}]
 """,
         NEXT_ITEM,
+        user="3",
     )
     assert (card["rows_in"], card["rows_kept"], card["users"], card["trips"]) == (96, 96, 8, 48)
     assert "mended" not in card or not card["mended"]

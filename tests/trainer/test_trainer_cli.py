@@ -60,7 +60,10 @@ def test_help_names_commands_and_exit_codes(capsys):
         ("fit", ["JOB.toml", "--set"]),
         ("evaluate", ["JOB.toml", "--set", "--model", "--split"]),
         ("compare", ["--by", "--tracking-uri", "--json"]),
-        ("recommend", ["MODEL", "QUERY", "--file", "--user", "--snapshot", "-k", "--tracking-uri", "--json"]),
+        (
+            "recommend",
+            ["MODEL", "QUERY", "--file", "--user", "--job", "--set", "--snapshot", "-k", "--tracking-uri", "--json"],
+        ),
         ("upload", ["OUTPUT", "--tracking-uri"]),
         ("clean", ["JOB.toml", "FOLDER"]),
         ("prepare", ["SNAPSHOT", "--raw", "--item-ids", "--test-from", "--until", "--min-households", "--households"]),

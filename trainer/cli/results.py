@@ -7,12 +7,16 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainer.cli.jobs import SetOption
 from trainer.cli.launchers import check_alone
 from trainer.errors import JobError
+
+if TYPE_CHECKING:
+    from trainer.data.next_item_data import NextItemData
 
 REGISTRY, RUN = "models:/", "runs:/"
 
@@ -77,11 +81,17 @@ def recommend(
     query: Annotated[
         str | None, typer.Argument(metavar="QUERY", help="What a user would type, for a retrieval model.")
     ] = None,
+    *,
     file: Annotated[Path | None, typer.Option(metavar="FILE", help="A query a line instead.")] = None,
     user: Annotated[
-        str | None, typer.Option(metavar="ID", help="A user of the snapshot instead, for a next-item model.")
+        str | None, typer.Option(metavar="ID", help="A user of the data instead, for a next-item model.")
     ] = None,
-    snapshot: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the user's history is.")] = None,
+    job: Annotated[
+        Path | None,
+        typer.Option(metavar="JOB.toml", help="The job file whose data hold the user's history, of any kind."),
+    ] = None,
+    overrides: SetOption = None,
+    snapshot: Annotated[Path | None, typer.Option(metavar="DIR", help="A snapshot that holds it, instead.")] = None,
     k: Annotated[int, typer.Option("-k", metavar="N", help="How many products.")] = 10,
     tracking_uri: TrackingOption = None,
     as_json: JsonOption = False,
@@ -92,11 +102,13 @@ def recommend(
     let_threads_sleep()
     from trainer.results.recommendation import Recommended, read_queries, recommend_for_queries, recommend_for_user
 
-    _check_question({"QUERY": query, "--file": file, "--user": user}, snapshot, k)
+    _check_question({"QUERY": query, "--file": file, "--user": user}, {"--job": job, "--snapshot": snapshot}, k)
+    if overrides and job is None:
+        raise JobError("recommend: --set overrides a key of the job file that --job names")
     answers: Sequence[Recommended]
     with _model_folder(model, tracking_uri) as folder:
-        if user is not None and snapshot is not None:
-            answers = [recommend_for_user(folder, snapshot, user, k)]
+        if user is not None:
+            answers = [recommend_for_user(folder, _data_of(job, overrides or (), snapshot), user, k)]
         else:
             queries = read_queries(file) if file is not None else [query or ""]
             answers = recommend_for_queries(folder, queries, k)
@@ -126,14 +138,30 @@ def upload(
     sys.stdout.write(f"run {sent.run_id}\noutput {output}\n")
 
 
-def _check_question(given: Mapping[str, object], snapshot: Path | None, k: int) -> None:
+def _data_of(job: Path | None, overrides: Sequence[str], snapshot: Path | None) -> "NextItemData":
+    from trainer.jobs.file import load_job
+    from trainer.jobs.schema import DataJob, NextItemJob
+
+    if job is None:
+        assert snapshot is not None  # the question was checked
+        return DataJob(snapshot=snapshot)
+    loaded = load_job(job, overrides)
+    if not isinstance(loaded, NextItemJob):
+        raise JobError(f"{job}: task is {loaded.task!r}: the data of a next_item job are what --user is looked for in")
+    return loaded.data
+
+
+def _check_question(given: Mapping[str, object], sources: Mapping[str, Path | None], k: int) -> None:
     if sum(value is not None for value in given.values()) != 1:
         raise JobError("recommend: give one of QUERY, --file FILE and --user ID")
     query = given["QUERY"]
     if isinstance(query, str) and not query.strip():
         raise JobError("recommend: QUERY is empty")
-    if (given["--user"] is None) != (snapshot is None):
-        raise JobError("recommend: --user ID and --snapshot DIR go together")
+    named = [name for name, path in sources.items() if path is not None]
+    if given["--user"] is None and named:
+        raise JobError(f"recommend: {named[0]} goes together with --user ID")
+    if given["--user"] is not None and len(named) != 1:
+        raise JobError("recommend: --user ID goes together with one of --job JOB.toml and --snapshot DIR")
     if k < 1:
         raise JobError(f"recommend: -k is {k}; a whole number from 1 is right")
 

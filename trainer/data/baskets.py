@@ -29,6 +29,11 @@ LOCAL_TIME = 1 << 33  # seconds; later times do not fit
 
 
 def take_baskets(job: InteractionsData, found: Interactions) -> Snapshot:
+    """Group events to trips, hold some out, leave out rare items, look for leaks; raise DataError."""
+    return checked(job, gather_baskets(job, found))
+
+
+def gather_baskets(job: InteractionsData, found: Interactions) -> Snapshot:
     """Group events to trips, hold some out, leave out rare items; raise DataError."""
     if job.items is not None and job.items.merge:
         found = _merge(found)
@@ -51,7 +56,7 @@ def take_baskets(job: InteractionsData, found: Interactions) -> Snapshot:
     common = _common(purchases, use, len(found.catalogue), job.cleaning.min_users)
     dropped[RARE] = int(np.count_nonzero(~common[purchases.item]))
     catalogue, purchases, use = _without_rare(found.catalogue, purchases, use, common)
-    return checked(job, Snapshot(catalogue, purchases, use, _card(job, found, catalogue, purchases, use, dropped)))
+    return Snapshot(catalogue, purchases, use, _card(job, found, catalogue, purchases, use, dropped))
 
 
 def checked(job: InteractionsData | HistoriesData, snapshot: Snapshot, people: Ints | None = None) -> Snapshot:

@@ -41,6 +41,13 @@ class _HistoryRows:
 
 
 def read_histories(job: HistoriesData) -> Snapshot:
+    """Read histories of the parts to learn from and to be tested on, and look for leaks; raise DataError."""
+    snapshot = gather_histories(job)
+    _, people = np.unique(np.array(snapshot.people, dtype=np.str_), return_inverse=True)
+    return checked(job, snapshot, people)
+
+
+def gather_histories(job: HistoriesData) -> Snapshot:
     """Read histories of the parts to learn from and to be tested on; raise DataError.
 
     With `holdout.score_on = "valid"` the rows of the test are not read, and some users of those to learn from are
@@ -58,8 +65,7 @@ def read_histories(job: HistoriesData) -> Snapshot:
     if not rows.users:
         raise DataError(f"{job.path}: none of {rows.rows_in} rows is of a part in {', '.join((*job.learn, *job.test))}")
     mended |= {UNKNOWN: rows.unknown} if rows.unknown else {}
-    _, people = np.unique(np.array(rows.users, dtype=np.str_), return_inverse=True)
-    return checked(job, _snapshot(job, catalogue, rows, mended), people)
+    return _snapshot(job, catalogue, rows, mended)
 
 
 def _read(job: HistoriesData, places: dict[str, int]) -> _HistoryRows:

@@ -11,6 +11,7 @@ import numpy as np
 from trainer.errors import DataError, ModelError
 
 if TYPE_CHECKING:
+    from trainer.data.next_item_data import NextItemData
     from trainer.models.text_encoder import TextEncoder
 
 RETRIEVAL, NEXT_ITEM, RELEVANCE = "retrieval.json", "scorer.json", "relevance.json"
@@ -78,22 +79,21 @@ def recommend_for_queries(folder: Path, queries: Sequence[str], k: int) -> list[
     return found
 
 
-def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -> Recommended:
-    """Rank the snapshot's items for a user's history as it stands at the snapshot's end; raise an InputError."""
+def recommend_for_user(folder: Path, data: "NextItemData", user: str, k: int) -> Recommended:
+    """Rank the items of some data for a user's history as it stands at their end; raise an InputError."""
     _check_kind(folder, NEXT_ITEM, "a user")
     import torch
 
-    from trainer.data.snapshot import read_snapshot
+    from trainer.data.next_item_data import find_user, read_to_the_end, source_of
     from trainer.data.trips import Trips, collect_histories
     from trainer.models.history_scorer import load_scorer
     from trainer.tasks.next_item_ranking import distinct_texts, link_weights, score_texts
 
-    snapshot, scorer = read_snapshot(snapshot_folder), load_scorer(folder)
+    snapshot, scorer = read_to_the_end(data), load_scorer(folder)
     assert scorer is not None
     purchases, catalogue = snapshot.purchases, snapshot.catalogue
-    if user not in purchases.user_ids:
-        raise DataError(f"{snapshot_folder}: knows no user {user!r}")
-    number = np.array([purchases.user_ids.index(user)])
+    number = np.array([find_user(snapshot, source_of(data), user)])
+    own = purchases.user == number[0]
     texts = distinct_texts(catalogue)
     encoder = _load_encoder(folder, scorer.max_tokens, scorer.pooling)
     popularity_I = np.bincount(purchases.item, minlength=len(catalogue)).astype(np.float64) + 1
@@ -101,7 +101,8 @@ def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -
     with torch.inference_mode():
         unit_ED = scorer.unit_vectors(encoder.embed(texts.distinct))
         began = perf_counter()
-        trip = Trips(number, np.array([int(purchases.time.max()) + 1]), np.zeros(2, dtype=np.int64), nothing)
+        # Behind the user's own last choice: how long nothing was chosen since weighs all of them alike.
+        trip = Trips(number, np.array([int(purchases.time[own].max()) + 1]), np.zeros(2, dtype=np.int64), nothing)
         settings = scorer.settings
         top = max(settings.bag_items, settings.near_items)
         histories = collect_histories(
@@ -115,7 +116,7 @@ def recommend_for_user(folder: Path, snapshot_folder: Path, user: str, k: int) -
         score_UE, links_II = scorer.score(unit_ED, bag_UE, near_UE), link_weights(scorer, catalogue)
         score_I = score_texts(score_UE, texts, popularity_I, scorer, recent_UI, links_II)[0]
         if not settings.repeats:
-            score_I[purchases.item[purchases.user == number[0]]] = -np.inf
+            score_I[purchases.item[own]] = -np.inf
         order = np.argsort(-score_I, kind="stable")[:k]
         best = order[np.isfinite(score_I[order])].tolist()
     products = tuple(

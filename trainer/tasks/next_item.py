@@ -10,11 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trainer.data.baskets import take_baskets
 from trainer.data.card import DataCard
-from trainer.data.histories import read_histories
-from trainer.data.interactions import read_interactions
-from trainer.data.snapshot import Snapshot, read_snapshot
+from trainer.data.next_item_data import read_data, source_of
+from trainer.data.snapshot import Snapshot
 from trainer.data.trips import Trips, collect_histories, split_trips
 from trainer.errors import DataError
 from trainer.jobs.data import HistoriesData, InteractionsData
@@ -185,7 +183,7 @@ def load(job: NextItemJob, *, training: bool) -> NextItem:
     saved = load_scorer(source.folder)
     if saved is not None:
         job, saved = _as_saved(job, saved, training=training)
-    source_name, snapshot = _read_data(job)
+    source_name, snapshot = source_of(job.data), read_data(job.data)
     learn, test = split_trips(snapshot.purchases, snapshot.use, min_history_days=job.train.min_history_days)
     if not len(test):
         raise DataError(f"{source_name}: the test split is empty: no trip from {snapshot.card.test_from} on")
@@ -210,16 +208,6 @@ def _as_saved(job: NextItemJob, saved: Scorer, *, training: bool) -> tuple[NextI
     learnt = ("link_ridge", "link_items", *(("links",) if saved.links is None else ()))
     score = settle(job.score, saved.settings.model_dump(), "score", training=False, learnt=learnt)
     return job.model_copy(update={"model": model, "score": score}), replace(saved, settings=score)
-
-
-def _read_data(job: NextItemJob) -> tuple[Path, Snapshot]:
-    match job.data:
-        case DataJob(snapshot=folder):
-            return folder, read_snapshot(folder)
-        case InteractionsData() as data:
-            return data.path, take_baskets(data, read_interactions(data))
-        case HistoriesData() as data:
-            return data.path, read_histories(data)
 
 
 def _slice_column(job: NextItemJob) -> str:
