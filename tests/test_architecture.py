@@ -186,7 +186,6 @@ def test_the_trainer_never_imports_bot():
         ("mlflow", "trainer", {"trainer.tracking.mlflow"}),
         ("huggingface_hub", "trainer", {"trainer.models.hub"}),
         ("torch.utils.tensorboard", "trainer", {"trainer.tracking.tensorboard"}),
-        ("bm25s", "trainer", {"trainer.models.bm25"}),
         ("faiss", "trainer", {"trainer.models.hybrid_search"}),
         ("rapidfuzz", "trainer", {"trainer.data.spelling"}),
         ("peft", "trainer", {"trainer.models.cross_encoder"}),

@@ -86,12 +86,17 @@ class Engine:
 
 
 def make_engine(unit_ID: Vectors, texts: Sequence[str]) -> Engine:
-    """Index the products' (I, D) unit vectors, whose inner product is the cosine, and their words."""
+    """Index the products' (I, D) unit vectors and their words."""
+    return Engine(index_vectors(unit_ID), index_words(texts), unit_ID)
+
+
+def index_vectors(unit_ID: Vectors) -> Any:
+    """Index (I, D) unit vectors, whose inner product is the cosine."""
     import faiss
 
     near = faiss.IndexFlatIP(unit_ID.shape[1])
     near.add(np.ascontiguousarray(unit_ID, dtype=np.float32))
-    return Engine(near, index_words(texts), unit_ID)
+    return near
 
 
 def best_places(scores_I: npt.NDArray[np.floating[Any]], top: int) -> Ints:

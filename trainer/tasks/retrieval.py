@@ -30,24 +30,22 @@ from trainer.models.hybrid_search import (
     SearchedProducts,
     SearchSettings,
     load_settings,
-    make_engine,
     save_search,
 )
 from trainer.models.saved_settings import settle
 from trainer.models.source import find_source
-from trainer.models.text_encoder import TextEncoder, UntrainedOutputs, unit
+from trainer.models.text_encoder import TextEncoder, UntrainedOutputs
 from trainer.models.token_losses import note_losses, tell_losses
 from trainer.task import Amount, Command, OnStep, Outcome
+from trainer.tasks.catalogue_indexes import CatalogueIndexes, CatalogueWords
 from trainer.tasks.retrieval_questions import (
     DEEP,
     NO_QUESTIONS,
     TOP,
     EncodedTexts,
     Questions,
-    answer,
     ask,
     ask_part,
-    catalogue_of,
     found_table,
     judged_before,
     list_values,
@@ -77,6 +75,7 @@ class Retrieval:
     asked: Questions
     chosen_on: Questions  # the valid rows' questions, perhaps none
     encoder: TextEncoder
+    words: CatalogueWords
 
     @property
     def card(self) -> DataCard:
@@ -103,29 +102,32 @@ class Retrieval:
     def fit(self, on_step: OnStep) -> "ReadyRetrieval":
         """Train the encoder in place, then choose the weight of the fusion on the valid rows."""
         beginning = self._begin()
+        untrained = CatalogueIndexes(self.words, beginning.vectors_ED)
         # The untrained model is compared at a weight of its own: at the tuned one's it would lose for nothing.
-        before = self._settings(beginning.vectors_ED, self.chosen_on)
-        self._train(beginning, on_step)
+        before = self._settings(untrained)
+        self._train(beginning, untrained, on_step)
         needed = self._needed_texts()  # training moved every vector; these are the ones that will be looked at
         vectors_ED = beginning.vectors_ED.clone()
         vectors_ED[needed] = self.encoder.encode_some(beginning.hidden, needed)
-        return ReadyRetrieval(self, self._settings(vectors_ED, self.chosen_on), vectors_ED, beginning, before)
+        tuned = CatalogueIndexes(self.words, vectors_ED)
+        return ReadyRetrieval(self, self._settings(tuned), tuned, untrained, before)
 
     def take_saved(self) -> "ReadyRetrieval":
         beginning = self._begin()
         vectors_ED = beginning.vectors_ED
         # With a saved model the job's weight is that model's, unless the job gives one: nothing is chosen anew.
-        return ReadyRetrieval(self, self._settings(vectors_ED, self.chosen_on), vectors_ED, None, None)
+        indexes = CatalogueIndexes(self.words, vectors_ED)
+        return ReadyRetrieval(self, self._settings(indexes), indexes, None, None)
 
     def _begin(self) -> UntrainedOutputs:
         return self.encoder.run_untrained(self.texts.all_E, self.job.model.cache)
 
-    def _train(self, beginning: UntrainedOutputs, on_step: OnStep) -> None:
+    def _train(self, beginning: UntrainedOutputs, untrained: CatalogueIndexes, on_step: OnStep) -> None:
         job, rng = self.job.train, np.random.default_rng(self.job.seed)
         query_N = self.pairs.query_id[self.learnt_N]
         text_N = self.texts.of_product[self.pairs.product_id[self.learnt_N]]
         known = judged_before(self.pairs, self.texts, self.job.relevant)
-        negatives = self._mine(beginning, query_N, text_N, known, rng)
+        negatives = self._mine(untrained, query_N, text_N, known, rng)
         hidden = beginning.hidden
         batches = shuffled_batches(len(query_N), job.batch, job.epochs, rng)
 
@@ -139,16 +141,14 @@ class Retrieval:
         train(groups, batches, loss_of, Schedule(job.warmup, job.weight_decay, job.clip), on_step)
 
     def _mine(
-        self, beginning: UntrainedOutputs, query_N: Ints, text_N: Ints, known: Known, rng: np.random.Generator
+        self, untrained: CatalogueIndexes, query_N: Ints, text_N: Ints, known: Known, rng: np.random.Generator
     ) -> Ints:
-        unit_ED = unit(beginning.vectors_ED)
-        product_texts = self.texts.all_E[self.texts.queries :]
-        engine = make_engine(unit_ED[self.texts.queries :], product_texts)
-        asked = {query: unit_ED[query] for query in np.unique(query_N).tolist()}
+        queries_Q = np.unique(query_N)
+        asked = dict(zip(queries_Q.tolist(), untrained.unit_queries(queries_Q), strict=True))
         return mine_negatives(
             query_N,
             text_N,
-            engine,
+            untrained.of_texts(),
             self.pairs.queries,
             asked,
             known,
@@ -157,12 +157,12 @@ class Retrieval:
             rng=rng,
         )
 
-    def _settings(self, vectors_ED: Tensor, chosen_on: Questions) -> SearchSettings:
-        weight = self.job.search.weight
+    def _settings(self, indexes: CatalogueIndexes) -> SearchSettings:
+        weight, chosen_on = self.job.search.weight, self.chosen_on
         if weight is None:
             weight = EVEN
             if len(chosen_on.queries_Q):
-                answered = answer(self.pairs, self.texts, chosen_on, vectors_ED, self.job.search.top)
+                answered = indexes.answer(chosen_on, self.job.search.top)
                 # By nDCG of the valid queries, at few points: a finer grid would choose by their chance.
                 gained = [self._ndcg(chosen_on, answered.fused(float(one))) for one in WEIGHTS]
                 # Rounded, so that the order in which queries are added up decides between no two.
@@ -184,17 +184,17 @@ class Retrieval:
 class ReadyRetrieval:
     task: Retrieval
     settings: SearchSettings
-    vectors_ED: Tensor
-    beginning: UntrainedOutputs | None  # before training, where there was any
+    indexes: CatalogueIndexes
+    untrained: CatalogueIndexes | None  # before training, where there was any
     before: SearchSettings | None
 
     def score(self) -> Outcome:
         """Ask every question of the whole catalogue, beside what needs no training."""
         task, top = self.task, max(self.settings.top, DEEP)
-        answered = answer(task.pairs, task.texts, task.asked, self.vectors_ED, top)
+        answered = self.indexes.answer(task.asked, top)
         lists = {BM25: list(answered.worded)}
-        if self.beginning is not None and self.before is not None:
-            earlier = answer(task.pairs, task.texts, task.asked, self.beginning.vectors_ED, top)
+        if self.untrained is not None and self.before is not None:
+            earlier = self.untrained.answer(task.asked, top)
             lists |= {ZERO_SHOT: list(earlier.near), ZERO_SHOT_FUSED: earlier.fused(self.before.weight)}
         lists |= {VECTORS: list(answered.near), FUSED: answered.fused(self.settings.weight)}
         values = {name: list_values(task.asked, found, top) for name, found in lists.items()}
@@ -214,14 +214,16 @@ class ReadyRetrieval:
         """Write the encoder, and the catalogue with its vectors, for `evaluate` and `recommend`."""
         task = self.task
         task.encoder.save(folder)
-        unit_ID, texts = catalogue_of(task.pairs, task.texts, task.asked, self.vectors_ED)
-        keys = tuple(task.pairs.product_keys[product] for product in task.asked.products_I.tolist())
-        save_search(self.settings, SearchedProducts(keys, tuple(texts)), unit_ID, folder)
+        products, pairs = task.asked.products_I.tolist(), task.pairs
+        keys, texts = (
+            tuple(column[product] for product in products) for column in (pairs.product_keys, pairs.products)
+        )
+        save_search(self.settings, SearchedProducts(keys, texts), self.indexes.of_catalogue(task.asked).unit_ID, folder)
 
     def _time_queries(self) -> float:
         """Give the median milliseconds from a query's text to its ten products; the catalogue is indexed."""
         task = self.task
-        engine = make_engine(*catalogue_of(task.pairs, task.texts, task.asked, self.vectors_ED))
+        engine = self.indexes.of_catalogue(task.asked)
         seconds = []
         for query in task.asked.queries_Q[:TIMED_QUERIES].tolist():
             began = perf_counter()
@@ -258,7 +260,7 @@ def load(job: RetrievalJob, *, training: bool) -> Retrieval:
     kinds = {"queries": pairs.queries, "products": pairs.products}
     pairs = replace(pairs, card=note_losses(pairs.card, encoder.tokenizer, kinds))
     texts = _collect_texts(pairs, learnt_N, asked, chosen_on)
-    return Retrieval(job, pairs, texts, learnt_N, asked, chosen_on, encoder)
+    return Retrieval(job, pairs, texts, learnt_N, asked, chosen_on, encoder, CatalogueWords(pairs, texts))
 
 
 def _as_saved(job: RetrievalJob, saved: SearchSettings, *, training: bool) -> RetrievalJob:

@@ -19,7 +19,7 @@ from trainer.data.splits import Part
 from trainer.learning.hard_negatives import Known
 from trainer.measures.per_example import PerExample
 from trainer.measures.ranked_lists import RankedList, rank_metrics
-from trainer.models.hybrid_search import Engine, Found, SearchSettings, fuse, make_engine
+from trainer.models.hybrid_search import Engine, Found, SearchSettings, fuse
 from trainer.models.text_encoder import TextEncoder, unit
 
 Ints = npt.NDArray[np.int64]
@@ -114,27 +114,11 @@ def judged_before(pairs: Pairs, texts: EncodedTexts, relevant_from: float) -> Kn
     return Known(relevant, count, refused)
 
 
-def answer(pairs: Pairs, texts: EncodedTexts, asked: Questions, vectors_ED: Tensor, top: int) -> Answered:
-    """Give both lists for every question."""
-    engine = make_engine(*catalogue_of(pairs, texts, asked, vectors_ED))
-    unit_QD = unit(vectors_ED[torch.from_numpy(asked.queries_Q)])
-    queries = [pairs.queries[query] for query in asked.queries_Q.tolist()]
-    return Answered(
-        [engine.by_vector(unit_D, top) for unit_D in unit_QD], [engine.by_words(query, top) for query in queries], top
-    )
-
-
 def ask(engine: Engine, encoder: TextEncoder, query: str, settings: SearchSettings) -> Found:
     """Answer one query from its text alone."""
     (unit_D,) = unit(encoder.embed([query]))
     top = settings.top
     return fuse(engine.by_vector(unit_D, top), engine.by_words(query, top), settings.weight, top)
-
-
-def catalogue_of(pairs: Pairs, texts: EncodedTexts, asked: Questions, vectors_ED: Tensor) -> tuple[Vectors, list[str]]:
-    """Give the unit vectors and texts of a catalogue's products."""
-    places = texts.products(texts.of_product[asked.products_I])
-    return unit(vectors_ED[places]), [pairs.products[product] for product in asked.products_I.tolist()]
 
 
 def list_values(asked: Questions, found: Sequence[Found], top: int) -> dict[str, Floats]:

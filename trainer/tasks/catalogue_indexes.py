@@ -1,0 +1,80 @@
+"""The indexes that a job searches: words counted once, each set of vectors indexed once a catalogue."""
+
+# Shape suffixes, scoped to this file:
+#   E = texts the encoder knows, I = products of a catalogue, Q = queries asked, D = width
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainer.data.pairs import Pairs
+from trainer.models.bm25 import Lexicon, count_words, weigh_words
+from trainer.models.hybrid_search import Engine, Found, index_vectors
+from trainer.models.text_encoder import unit
+from trainer.tasks.retrieval_questions import Answered, EncodedTexts, Questions
+
+Ints = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
+
+
+class CatalogueWords:
+    """What no training changes: the words of every text, and what is found by them."""
+
+    def __init__(self, pairs: Pairs, texts: EncodedTexts) -> None:
+        self.pairs, self.texts = pairs, texts
+        self.words = count_words(texts.all_E[texts.queries :])
+        self.lexicons: dict[bytes, Lexicon] = {}
+        self.lists: dict[tuple[bytes, bytes, int], Sequence[Found]] = {}
+
+    def lexicon(self, places_I: Ints) -> Lexicon:
+        """Give the words of a catalogue, told by the places of its products' texts."""
+        key = places_I.tobytes()
+        if key not in self.lexicons:
+            self.lexicons[key] = weigh_words(self.words, places_I)
+        return self.lexicons[key]
+
+    def answer(self, asked: Questions, engine: Engine, top: int) -> Sequence[Found]:
+        """Give what the words of every question find."""
+        key = (asked.products_I.tobytes(), asked.queries_Q.tobytes(), top)
+        if key not in self.lists:
+            queries = (self.pairs.queries[query] for query in asked.queries_Q.tolist())
+            self.lists[key] = [engine.by_words(query, top) for query in queries]
+        return self.lists[key]
+
+
+class CatalogueIndexes:
+    """One set of vectors, searched beside the words."""
+
+    def __init__(self, words: CatalogueWords, vectors_ED: Tensor) -> None:
+        self.words = words
+        self.vectors_ED = vectors_ED
+        self.engines: dict[bytes, Engine] = {}
+
+    def of_catalogue(self, asked: Questions) -> Engine:
+        """Give what searches the products that a part's questions are asked of."""
+        return self._engine(self.words.texts.of_product[asked.products_I])
+
+    def of_texts(self) -> Engine:
+        """Give what searches the distinct texts of products."""
+        texts = self.words.texts
+        return self._engine(np.arange(len(texts.all_E) - texts.queries))
+
+    def unit_queries(self, queries_Q: Ints) -> Vectors:
+        """Give the (Q, D) unit vectors of some queries."""
+        return unit(self.vectors_ED[torch.from_numpy(queries_Q)])
+
+    def answer(self, asked: Questions, top: int) -> Answered:
+        """Give both lists for every question."""
+        engine = self.of_catalogue(asked)
+        near = [engine.by_vector(unit_D, top) for unit_D in self.unit_queries(asked.queries_Q)]
+        return Answered(near, self.words.answer(asked, engine, top), top)
+
+    def _engine(self, places_I: Ints) -> Engine:
+        key = places_I.tobytes()
+        if key not in self.engines:
+            unit_ID = unit(self.vectors_ED[self.words.texts.products(places_I)])
+            self.engines[key] = Engine(index_vectors(unit_ID), self.words.lexicon(places_I), unit_ID)
+        return self.engines[key]
