@@ -1,11 +1,17 @@
-"""What a run depended on besides its data: versions, commit, machine."""
+"""What a run depends on besides its data: versions, commit, machine, memory."""
 
 import os
 import platform
+import re
 import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pyarrow", "mlflow")
+CGROUP_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+NO_LIMIT = 1 << 60  # bytes: what version 1 of cgroups says where there is none
 
 
 def describe_environment(threads: int) -> dict[str, str | int]:
@@ -52,3 +58,70 @@ def usable_cores() -> int:
     """Count the cores this process may use, where the system tells (Linux); all of them elsewhere."""
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class FreeMemory:
+    """How much more this process may take, and what says so."""
+
+    size: int  # bytes
+    limit: str
+
+
+def free_memory(root: Path = Path("/")) -> FreeMemory | None:
+    """Give the least of what the machine has left and what this process is allowed; None where nothing tells (Linux).
+
+    Containers and batch systems set limits that the machine's own count knows nothing of; swap is no memory.
+    """
+    found = [*_left_of_machine(root), *_left_of_cgroups(root), *_left_of_addresses(root)]
+    return min(found, key=lambda free: free.size, default=None)
+
+
+def _left_of_machine(root: Path) -> Iterator[FreeMemory]:
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
+    if found:
+        yield FreeMemory(int(found[1]) * 1024, "of the machine")
+
+
+def _left_of_cgroups(root: Path) -> Iterator[FreeMemory]:
+    """Give what each group above this process has left: the limit of any of them holds."""
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:  # version 2
+            base, names = root / "sys/fs/cgroup", ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            base, names = root / "sys/fs/cgroup/memory", CGROUP_1
+        else:
+            continue
+        # In a container the path may be the host's, which is not to be seen there; then the top one is its own.
+        parts = [part for part in path.split("/") if part not in ("", "..")]
+        for depth in range(len(parts) + 1):
+            yield from _left_of_group(base.joinpath(*parts[:depth]), *names)
+
+
+def _left_of_group(folder: Path, limit: str, usage: str, idle: str) -> Iterator[FreeMemory]:
+    most, used = _text(folder / limit).strip(), _text(folder / usage).strip()
+    if not most.isdigit() or not used.isdigit() or int(most) >= NO_LIMIT:
+        return
+    # Pages of files that nobody reads count as used, and are given back when they are wanted.
+    cached = re.search(rf"^{idle} (\d+)", _text(folder / "memory.stat"), re.MULTILINE)
+    left = int(most) - int(used) + (int(cached[1]) if cached else 0)
+    yield FreeMemory(max(0, left), f"by {folder / limit}")
+
+
+def _left_of_addresses(root: Path) -> Iterator[FreeMemory]:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    pages = _text(root / "proc/self/statm").split()
+    if most != resource.RLIM_INFINITY and pages:
+        yield FreeMemory(max(0, most - int(pages[0]) * resource.getpagesize()), "by ulimit -v")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""

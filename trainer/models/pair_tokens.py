@@ -3,7 +3,7 @@
 # Shape suffixes, scoped to this file:
 #   N = texts, P = tokens of all texts end to end, B = texts of a batch, T = tokens of the longest of them
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from trainer.errors import ModelError
 from trainer.models.source import ModelSource
 
 Ints = npt.NDArray[np.int64]
+
+TEXTS_AT_A_TIME = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +72,18 @@ class PairTokenizer:
 
     def encode(self, queries: Sequence[str], products: Sequence[str]) -> Tokens:
         """Give the tokens of pairs, special ones included."""
-        encodings = self.tokenizer.encode_batch(self.join(queries, products))
-        ids = [ids_of(encoding, self.pad_token) for encoding in encodings]
-        types = np.concatenate([np.array(encoding.type_ids or [0], dtype=np.int64) for encoding in encodings])
-        return Tokens(np.concatenate(ids), types, np.concatenate([[0], np.cumsum([len(one) for one in ids])]))
+        ids, types = [], []
+        for encoding in encodings_of(self.tokenizer, self.join(queries, products)):
+            ids.append(ids_of(encoding, self.pad_token))
+            types.append(np.array(encoding.type_ids or [0], dtype=np.int64))
+        starts = np.concatenate([[0], np.cumsum([len(one) for one in ids])])
+        return Tokens(np.concatenate(ids), np.concatenate(types), starts)
+
+
+def encodings_of(tokenizer: Any, texts: Sequence[Any]) -> Iterator[Any]:
+    """Give what a tokenizer makes of each text, some held at a time: it is ten times what is taken of it."""
+    for start in range(0, len(texts), TEXTS_AT_A_TIME):
+        yield from tokenizer.encode_batch(list(texts[start : start + TEXTS_AT_A_TIME]))
 
 
 def ids_of(encoding: Any, pad_token: int) -> Ints:

@@ -20,12 +20,13 @@ from torch import Tensor
 
 from trainer.errors import ModelError
 from trainer.models.backbone import MEAN, choose_pooling, pool
-from trainer.models.pair_tokens import find_pad_token, ids_of, load_tokenizer
+from trainer.models.pair_tokens import encodings_of, find_pad_token, ids_of, load_tokenizer
 from trainer.models.source import ModelSource
 from trainer.models.text_layers import open_layers
 from trainer.models.weight_checks import check_length
 
 TEXTS_AT_A_TIME = 256  # without gradients
+LOOKED_AT = 1000  # texts: enough to say how long they are
 TEXTS_KEPT = 8192  # whose tokens are held where their vectors alone are wanted
 ABANDONED = 3600.0  # s since a cache file that is not whole was touched
 LENGTH_GROUPS = 8  # with gradients: texts of similar length share a matrix, so that little of it is padding
@@ -138,6 +139,12 @@ class TextEncoder:
         """Give the vectors of texts that nothing is trained on: what they came from is kept in the cache alone."""
         return self.embed(texts) if cache is None else self.run_untrained(texts, cache).vectors_ED
 
+    def keep(self, texts: Sequence[str]) -> tuple[int, int]:
+        """Give how many numbers a token of these texts keeps, and how many tokens a text has, told from some."""
+        some = [texts[place] for place in np.unique(np.linspace(0, len(texts) - 1, LOOKED_AT).astype(int)).tolist()]
+        lengths = [len(encoding) for encoding in self.tokenizer.encode_batch(some)]
+        return int(self.model.config.hidden_size), max(1, round(float(np.mean(lengths))))
+
     def save(self, folder: Path) -> None:
         """Write a folder that this class, transformers and sentence encoders of the same kind read."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -154,7 +161,7 @@ class TextEncoder:
         return hashlib.sha256("\x1e".join((settings, *texts)).encode()).hexdigest()[:24]
 
     def _run_frozen(self, texts: Sequence[str]) -> Hidden:
-        tokens = [ids_of(encoding, self.pad_token) for encoding in self.tokenizer.encode_batch(list(texts))]
+        tokens = [ids_of(encoding, self.pad_token) for encoding in encodings_of(self.tokenizer, texts)]
         lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
         starts = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]))
         order = torch.from_numpy(np.argsort(lengths, kind="stable"))

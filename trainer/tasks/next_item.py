@@ -28,6 +28,7 @@ from trainer.models.source import find_source
 from trainer.models.text_encoder import Hidden, TextEncoder, UntrainedOutputs
 from trainer.models.token_losses import note_losses, tell_losses
 from trainer.task import Amount, Command, OnStep, Outcome
+from trainer.tasks.memory_needs import check_memory, next_item_needs, weights_needs
 from trainer.tasks.next_item_ranking import (
     CatalogueTexts,
     HeldOutTrips,
@@ -193,8 +194,13 @@ def load(job: NextItemJob, *, training: bool) -> NextItem:
             f" are fewer than train.batch = {job.train.batch}"
         )
     trained, model = job.train.layers if training else 0, job.model
+    check_memory(source.folder, weights_needs(source, job, training=training))
     encoder = TextEncoder(source, trained_layers=trained, max_tokens=model.max_tokens, pooling=model.pooling)
     texts = distinct_texts(snapshot.catalogue)
+    links = bool(job.score.links) and (training or saved is None)
+    sizes = (len(snapshot.purchases.user_ids), len(snapshot.catalogue))
+    for stage in next_item_needs(job, encoder, texts.distinct, sizes, training=training, links=links):
+        check_memory(source_name, stage)
     snapshot = replace(snapshot, card=note_losses(snapshot.card, encoder.tokenizer, {"items": texts.distinct}))
     return NextItem(job, snapshot, texts, encoder, learn, test, saved)
 

@@ -55,14 +55,14 @@ from trainer.models.saved_settings import settle
 from trainer.models.source import find_source
 from trainer.models.token_losses import tell_losses
 from trainer.task import Amount, Command, OnStep, Outcome
+from trainer.tasks.memory_needs import check_memory, relevance_needs, weights_needs
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 TUNED, SAVED, BASE_RATE, OVERLAP = "tuned", "saved", "base rate", "word overlap"
 PREDICTIONS = "predictions.parquet"
-TIMED_PAIRS = 64
-REPLICATES, SLICE_REPLICATES = 500, 200
+TIMED_PAIRS, REPLICATES, SLICE_REPLICATES = 64, 500, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +249,10 @@ class ReadyRelevance:
 
     def _time_pairs(self, rows: Ints) -> float:
         """Give the median milliseconds from two texts to a judgement, one pair at a time."""
-        seconds = []
+        seconds, model = [], self.task.model
         for row in rows[:TIMED_PAIRS]:
             began = perf_counter()
-            self.task.model.score_all(self.task.model.encode(*self.task.pairs.texts(np.array([row]))))
+            model.score_all(model.encode(*self.task.pairs.texts(np.array([row]))))
             seconds.append(perf_counter() - began)
         return float(np.median(seconds)) * 1000
 
@@ -270,10 +270,12 @@ def load(job: RelevanceJob, *, training: bool) -> Relevance:
     scale = _scale_of(job, pairs, saved, training=training)
     if saved is not None:
         fitted = {"max_tokens": saved.max_tokens, "pooling": saved.pooling}
-        model_job = settle(job.model, fitted, "model", training=training, learnt=("pooling",))
-        job = job.model_copy(update={"model": model_job})
+        settled = settle(job.model, fitted, "model", training=training, learnt=("pooling",))
+        job = job.model_copy(update={"model": settled})
     torch.manual_seed(job.seed)  # adapters and the head are drawn
+    check_memory(source.folder, weights_needs(source, job, training=training))
     model = CrossEncoder(source, job.model, scale.outputs, job.train.layers if training else None)
+    check_memory(job.data.path, relevance_needs(job, model, pairs, training=training))
     if saved is not None:
         load_head(model)
     pairs = replace(pairs, card=model.note_losses(pairs.card, *pairs.texts(np.arange(len(pairs)))))

@@ -38,6 +38,7 @@ from trainer.models.text_encoder import TextEncoder, UntrainedOutputs
 from trainer.models.token_losses import note_losses, tell_losses
 from trainer.task import Amount, Command, OnStep, Outcome
 from trainer.tasks.catalogue_indexes import CatalogueIndexes, CatalogueWords
+from trainer.tasks.memory_needs import check_memory, retrieval_needs, weights_needs
 from trainer.tasks.retrieval_questions import (
     DEEP,
     NO_QUESTIONS,
@@ -113,8 +114,7 @@ class Retrieval:
         return ReadyRetrieval(self, self._settings(tuned), tuned, untrained, before)
 
     def take_saved(self) -> "ReadyRetrieval":
-        beginning = self._begin()
-        vectors_ED = beginning.vectors_ED
+        vectors_ED = self.encoder.read_vectors(self.texts.all_E, self.job.model.cache)
         # With a saved model the job's weight is that model's, unless the job gives one: nothing is chosen anew.
         indexes = CatalogueIndexes(self.words, vectors_ED)
         return ReadyRetrieval(self, self._settings(indexes), indexes, None, None)
@@ -256,10 +256,13 @@ def load(job: RetrievalJob, *, training: bool) -> Retrieval:
         )
     chosen_on = ask_part(pairs, Part.VALID, job.relevant) if job.search.weight is None else NO_QUESTIONS
     trained, model = job.train.layers if training else 0, job.model
+    check_memory(source.folder, weights_needs(source, job, training=training))
     encoder = TextEncoder(source, trained_layers=trained, max_tokens=model.max_tokens, pooling=model.pooling)
+    texts = _collect_texts(pairs, learnt_N, asked, chosen_on)
+    needs = retrieval_needs(job, encoder, texts.all_E, len(asked.products_I), training=training)
+    check_memory(job.data.path, needs)
     kinds = {"queries": pairs.queries, "products": pairs.products}
     pairs = replace(pairs, card=note_losses(pairs.card, encoder.tokenizer, kinds))
-    texts = _collect_texts(pairs, learnt_N, asked, chosen_on)
     return Retrieval(job, pairs, texts, learnt_N, asked, chosen_on, encoder, CatalogueWords(pairs, texts))
 
 

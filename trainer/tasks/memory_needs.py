@@ -1,0 +1,126 @@
+"""Whether a job fits into memory: what it will hold, in its own numbers, is held against what is free before it begins.
+
+What is counted is what grows without bounds: least amounts, so that nothing is refused that would have fitted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from trainer.data.pairs import Pairs
+from trainer.data.splits import Part
+from trainer.environment import FreeMemory, free_memory
+from trainer.errors import JobError
+from trainer.jobs.schema import AnyJob, NextItemJob, RelevanceJob, RetrievalJob
+from trainer.models.cross_encoder import CrossEncoder
+from trainer.models.ease import KEPT
+from trainer.models.source import ModelSource, count_parameters
+from trainer.models.text_encoder import LOOKED_AT, TextEncoder
+
+NUMBER = 4  # bytes
+TOLD = 3  # of what is held, the largest
+LEARNT = 4  # numbers a parameter that is trained: itself, its gradient and Adam's two moments
+STATES = 8  # numbers that each layer keeps of a token and dimension for the way back, at the least
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something a job holds: its sizes multiplied, and what makes it smaller."""
+
+    what: str
+    size: int  # bytes
+    instead: str
+
+
+def check_memory(where: Path, needs: Sequence[Need], free: FreeMemory | None = None) -> None:
+    """Raise JobError where what is held at one time is more than is free."""
+    free = free or free_memory()
+    total = sum(need.size for need in needs)
+    if free is None or total <= free.size:
+        return
+    largest = sorted(needs, key=lambda need: -need.size)[:TOLD]
+    sums = "; ".join(f"{need.what} = {readable(need.size)}" for need in largest)
+    raise JobError(
+        f"{where}: does not fit into memory: {sums}; {readable(total)} in all, of {readable(free.size)} that are free"
+        f" ({free.limit}): set {largest[0].instead}"
+    )
+
+
+def readable(size: int) -> str:
+    """Give a number of bytes as people read it."""
+    for unit, least in (("GiB", 1 << 30), ("MiB", 1 << 20)):
+        if size >= least:
+            return f"{size / least:,.1f} {unit}"
+    return f"{size / 1024:,.1f} KiB"
+
+
+def product(numbers: Sequence[tuple[int, str]], instead: str, each: int = NUMBER) -> Need:
+    """Give what a product of sizes takes at *each* so many bytes."""
+    size = each
+    for count, _ in numbers:
+        size *= count
+    told = " x ".join(f"{count:,} {name}" for count, name in numbers)
+    return Need(f"{told} x {each} bytes", size, instead)
+
+
+def weights_needs(source: ModelSource, job: AnyJob, *, training: bool) -> list[Need]:
+    """Give what a model's weights take; where all of them are trained, what goes with each of them too."""
+    whole = training and isinstance(job, RelevanceJob) and job.train.layers is None and job.model.lora is None
+    instead = "model to a smaller one" + (", or train.layers or model.lora" if whole else "")
+    return [product([(count_parameters(source), "weights")], instead, NUMBER * (LEARNT if whole else 1))]
+
+
+def next_item_needs(
+    job: NextItemJob, encoder: TextEncoder, texts: Sequence[str], sizes: tuple[int, int], *, training: bool, links: bool
+) -> list[list[Need]]:
+    """Give what a next-item job of so many (users, items) holds, one stage after the other."""
+    users, items = sizes
+    width, tokens = encoder.keep(texts)
+    linked = min(items, job.score.link_items)
+    square = [product([(linked, "items"), (linked, "items")], "score.link_items lower, or score.links = 0", 8)]
+    held = [product([(len(texts), "texts"), (width, "numbers"), (2, "vectors")], "model.folder to a narrower model")]
+    if training or job.model.cache is not None:
+        held.append(_kept(len(texts), tokens, width))
+    if job.score.factors:
+        factors = [(users + items, "users and items"), (job.score.factors, "factors")]
+        held.append(product(factors, "score.factors lower, or to 0", 8))
+    if links:
+        held.append(product([(items, "items"), (min(KEPT, linked), "links")], "score.links = 0", 8))
+    return [square, held] if links else [held]
+
+
+def retrieval_needs(
+    job: RetrievalJob, encoder: TextEncoder, texts: Sequence[str], products: int, *, training: bool
+) -> list[Need]:
+    """Give what a retrieval job over so many products holds."""
+    width, tokens = encoder.keep(texts)
+    fewer = "data.catalogue lower"
+    # Before and after training; of the catalogue at length 1, and once more in the index.
+    vectors = product([(len(texts), "texts"), (width, "numbers"), (2 if training else 1, "vectors")], fewer)
+    found = [vectors, product([(products, "products"), (width, "numbers"), (2, "vectors")], fewer)]
+    if training or job.model.cache is not None:
+        found.append(_kept(len(texts), tokens, width))
+    return found
+
+
+def relevance_needs(job: RelevanceJob, model: CrossEncoder, pairs: Pairs, *, training: bool) -> list[Need]:
+    """Give what a relevance job over these pairs holds."""
+    rows = pairs.rows(Part.TRAIN if training else Part(job.part))
+    learnt = min(len(rows), job.train.pairs or len(rows))
+    some = rows[np.unique(np.linspace(0, len(rows) - 1, LOOKED_AT).astype(int))]
+    tokens = max(1, round(float(model.encode(*pairs.texts(some)).lengths.mean())))
+    width = int(model.model.config.hidden_size)
+    batch = job.train.batch if training else 1
+    layers = len(model.blocks) if training else 1
+    sizes = [(batch, "pairs"), (tokens, "tokens"), (width, "numbers"), (layers, "layers"), (STATES, "states")]
+    found = [product(sizes, "train.batch or model.max_tokens lower")]
+    if training:
+        found.append(product([(learnt, "pairs"), (tokens, "tokens"), (2, "numbers")], "train.pairs lower", 8))
+    return found
+
+
+def _kept(texts: int, tokens: int, width: int) -> Need:
+    sizes = [(texts, "texts"), (tokens, "tokens"), (width, "numbers")]
+    return product(sizes, "model.max_tokens lower, or fewer items: data.catalogue, data.cleaning.min_users")
