@@ -67,23 +67,40 @@ def most_frequent(chosen_NI: sparse.csr_array, most: int) -> Ints:
 
 def _inverse_gram(chosen_NI: sparse.csr_array, ridge: float) -> Floats:
     """Give the inverse of how often items were chosen together, in the memory of one such matrix."""
-    from scipy.linalg import lapack
-
     items = chosen_NI.shape[1]
-    gram = np.empty((items, items), order="F")
+    gram = np.empty((items, items))
     for first, together in items_together(chosen_NI, PAIRS_AT_A_TIME):
-        gram[:, first : first + together.shape[0]] = together.toarray().T
+        gram[first : first + together.shape[0]] = together.toarray()
     gram[np.diag_indices(items)] += ridge  # without it an item of few users is explained by chance
-    # Positive definite for its ridge: by Cholesky in place, where a general inverse holds two copies more.
-    gram, failed = lapack.dpotrf(gram, lower=1, overwrite_a=1)
-    assert not failed
-    gram, failed = lapack.dpotri(gram, lower=1, overwrite_c=1)
-    assert not failed
-    for first in range(0, items, ROWS_AT_A_TIME):  # the other half, a strip at a time
-        strip = slice(first, first + ROWS_AT_A_TIME)
-        gram[strip, first:] = gram[first:, strip].T
-        gram[strip, strip] = np.triu(gram[strip, strip]) + np.triu(gram[strip, strip], 1).T
-    return np.asarray(gram)
+    return invert_in_place(gram)
+
+
+def invert_in_place(matrix: Floats) -> Floats:
+    """Invert a symmetric positive definite matrix in its own memory, a strip at a time.
+
+    By the sweep operator (Goodnight 1979) over blocks, on the upper half. LAPACK holds copies of it, and its Cholesky in
+    place (potrf, potri of scipy 1.x with two threads) wrote beyond a matrix of 16,000 rows.
+    """
+    items = len(matrix)
+    for begin in range(0, items, ROWS_AT_A_TIME):
+        end = min(begin + ROWS_AT_A_TIME, items)
+        rows = np.concatenate([matrix[:begin, begin:end].T, matrix[begin:end, begin:]], axis=1)
+        inverse = np.linalg.inv(rows[:, begin:end])
+        swept = inverse @ rows
+        for first in range(0, items, ROWS_AT_A_TIME):
+            matrix[first : first + ROWS_AT_A_TIME, first:] -= (
+                rows[:, first : first + ROWS_AT_A_TIME].T @ swept[:, first:]
+            )
+        matrix[begin:end, begin:] = swept[:, begin:]
+        matrix[:begin, begin:end] = swept[:, :begin].T
+        matrix[begin:end, begin:end] = -inverse
+    for first in range(
+        0, items, ROWS_AT_A_TIME
+    ):  # what was swept is the negative; the lower half is the upper's mirror
+        last = first + ROWS_AT_A_TIME
+        matrix[first:last, first:] *= -1
+        matrix[first:, first:last] = matrix[first:last, first:].T
+    return matrix
 
 
 def _strongest(inverse: Floats, scale: Floats, first: int) -> tuple[npt.NDArray[np.float32], Ints, Ints]:
