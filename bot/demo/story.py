@@ -54,7 +54,9 @@ def tell(folder: Path, show: Callable[[outcome.StoryOutcome], None], *, wait: bo
         workspace.write_config(sandbox, story)
         console.print(f"Sandbox: [link={sandbox.url}]{sandbox.url}[/link]  Workspace: {workspace.folder}")
         console.print(workspace.prepare_data().strip(), style="dim", highlight=False)
-        console.print("Each run fine-tunes the two upper layers of MiniLM-L6; the lower four stay as they are.")
+        console.print(
+            "Each run fine-tunes the two upper layers of MiniLM-L6, and learns to weigh what a household repeats."
+        )
         config = load_config(workspace.config_path, workspace.secrets_dir)
         with _screen(console, workspace.folder / config.jobs_folder) as screen:
             herald = make_herald(config, workspace.folder, around=Surroundings(pause=screen.pause))

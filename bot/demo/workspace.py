@@ -38,6 +38,11 @@ cache = "cache"
 [score]
 factors = 0                            # ALS beside the others takes longer than all the rest
 
+[train]
+trips = 384
+
+[mix]                                  # what a household repeats and what is new to it, weighed by a small network
+
 [tracking]
 uri = "sqlite:///mlflow.db"
 experiment = "next-purchase"

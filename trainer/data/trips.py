@@ -85,12 +85,7 @@ def collect_histories(
     purchases: Purchases, trips: Trips, *, half_life: float, top: int, by_text: Ints | None = None
 ) -> Histories:
     """Weigh what each trip's user bought at strictly earlier times and keep the *top* items; half_life in days."""
-    key = _time_keys(purchases.user, purchases.time)
-    begins = np.searchsorted(key, _time_keys(trips.user, np.zeros_like(trips.time)))
-    ends = np.searchsorted(key, _time_keys(trips.user, trips.time))  # the first purchase of that time: left out
-    counts = ends - begins
-    trip = np.repeat(np.arange(len(trips)), counts)
-    row = np.arange(len(trip)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(begins, counts)
+    trip, row = rows_before(purchases, trips)
     # Strictly earlier: what is bought in the same step belongs to the answer.
     age = (trips.time[trip] - purchases.time[row]) * purchases.step_days
     span = int(purchases.item.max()) + 1 if len(purchases) else 1
@@ -106,6 +101,16 @@ def collect_histories(
     kept = np.arange(len(owner)) - firsts[owner] < top
     starts = np.concatenate([[0], np.cumsum(np.bincount(owner[kept], minlength=len(trips)))])
     return Histories(starts.astype(np.int64), item[kept], weight[kept])
+
+
+def rows_before(purchases: Purchases, trips: Trips) -> tuple[Ints, Ints]:
+    """Give every purchase of each trip's user at strictly earlier times, oldest first: which trip, which row."""
+    key = _time_keys(purchases.user, purchases.time)
+    begins = np.searchsorted(key, _time_keys(trips.user, np.zeros_like(trips.time)))
+    ends = np.searchsorted(key, _time_keys(trips.user, trips.time))  # the first purchase of that time: left out
+    counts = ends - begins
+    trip = np.repeat(np.arange(len(trips)), counts)
+    return trip, np.arange(len(trip)) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(begins, counts)
 
 
 def _all_trips(purchases: Purchases) -> tuple[Trips, Ints]:

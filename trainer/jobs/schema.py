@@ -105,6 +105,23 @@ class ScoreJob(Section):
     repeats: bool = True  # false: what the history holds is never recommended
 
 
+class MixJob(Section):
+    """What a user repeats and what it may like next, weighed against one another by a small network."""
+
+    spans: Count = 4  # of a split in time: the last so many spans of what is learned from are rehearsed
+    days: Positive = 28.0  # of each
+    trips: Count = 800  # drawn of each, the users' first in it; otherwise of everybody's last
+    others: Count = 60  # texts a trip is held against, beside what it bought and what the history holds
+    hidden: Count = 16  # width of the network
+    batch: Annotated[int, Field(ge=2)] = 64  # trips a step
+    epochs: Count = 8
+    lr: Positive = 1e-2
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    explore: Annotated[float, Field(ge=0)] = 0.5  # weight of ranking what is new to the user among itself
+    link_ridge: Positive = 300.0  # of the regression that learns what goes with what
+    link_texts: Count = 5000  # that have such links, the most frequent: 8 bytes a pair of them
+
+
 class TrainJob(Section):
     trips: Count = 768  # trips drawn for training, once
     targets: Count = 4  # items drawn from each
@@ -181,6 +198,7 @@ class NextItemJob(Job):
     data: DataJob | InteractionsData | HistoriesData
     score: ScoreJob = ScoreJob()
     train: TrainJob = TrainJob()
+    mix: MixJob | None = None  # without it texts alone score
 
 
 class NextItemOfSnapshot(NextItemJob):

@@ -20,6 +20,7 @@ from torch import Tensor
 from trainer.errors import ModelError
 from trainer.jobs.schema import ScoreJob
 from trainer.models.ease import ItemLinks, read_links, save_links
+from trainer.models.mix import Mix, read_mix, save_mix
 from trainer.models.weight_checks import check_finite
 
 SETTINGS = "scorer.json"
@@ -41,6 +42,7 @@ class Scorer:
     centre_D: Tensor  # mean vector of the catalogue before training; subtracted from every text
     links: ItemLinks | None = None  # what the same people chose, where that counts too
     pooling: str = "mean"  # of a text's states to its vector
+    mix: Mix | None = None  # what is repeated and what is new weighed by a network; without it texts alone score
 
     def unit_vectors(self, vectors_ED: Tensor) -> Tensor:
         """Give (E, D) vectors from the catalogue's centre, at length 1."""
@@ -87,10 +89,13 @@ class Scorer:
 def save_scorer(scorer: Scorer, folder: Path) -> None:
     """Write what load_scorer reads, beside the encoder."""
     settings = {"max_tokens": scorer.max_tokens, "pooling": scorer.pooling, "score": scorer.settings.model_dump()}
+    settings |= {} if scorer.mix is None else {"mix": scorer.mix.settings.model_dump()}
     (folder / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     (folder / CENTRE).write_bytes(serialize({"centre": scorer.centre_D.contiguous()}))
     if scorer.links is not None:
         save_links(scorer.links, folder / LINKS)
+    if scorer.mix is not None:
+        save_mix(scorer.mix, folder)
 
 
 def load_scorer(folder: Path) -> Scorer | None:
@@ -103,7 +108,8 @@ def load_scorer(folder: Path) -> Scorer | None:
         links = read_links(folder / LINKS) if (folder / LINKS).exists() else None
         centre_D = load_file(folder / CENTRE)["centre"]
         check_finite([("centre", centre_D)], folder / CENTRE)
-        return Scorer(score, int(settings["max_tokens"]), centre_D, links, str(settings.get("pooling", "mean")))
+        mix = read_mix(settings["mix"], folder) if "mix" in settings else None
+        return Scorer(score, int(settings["max_tokens"]), centre_D, links, str(settings.get("pooling", "mean")), mix)
     except (OSError, ValueError, KeyError, TypeError, ValidationError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(f"{folder / SETTINGS}: not a scorer this version can read: {reason}") from None

@@ -1,7 +1,7 @@
 """Asks a saved model: products for a query, for each line of a file, or for a user."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -86,8 +86,9 @@ def recommend_for_user(folder: Path, data: "NextItemData", user: str, k: int) ->
 
     from trainer.data.next_item_data import find_user, read_to_the_end, source_of
     from trainer.data.trips import Trips, collect_histories
+    from trainer.jobs.data import HistoriesData
     from trainer.models.history_scorer import load_scorer
-    from trainer.tasks.next_item_ranking import distinct_texts, link_weights, score_texts
+    from trainer.tasks.next_item_ranking import ask, distinct_texts, link_weights, score_mixed, score_texts
 
     snapshot, scorer = read_to_the_end(data), load_scorer(folder)
     assert scorer is not None
@@ -113,8 +114,15 @@ def recommend_for_user(folder: Path, data: "NextItemData", user: str, k: int) ->
             for items in (settings.bag_items, settings.near_items)
         )
         recent_UI = histories.as_weights(len(catalogue), settings.near_items, settings.power)
-        score_UE, links_II = scorer.score(unit_ED, bag_UE, near_UE), link_weights(scorer, catalogue)
-        score_I = score_texts(score_UE, texts, popularity_I, scorer, recent_UI, links_II)[0]
+        score_UE = scorer.score(unit_ED, bag_UE, near_UE)
+        if (mix := scorer.mix) is not None:
+            # The mix knows how long somebody has been away: asked at the end of the data, where they have times.
+            end = trip if isinstance(data, HistoriesData) else replace(trip, time=purchases.time.max(keepdims=True) + 1)
+            asked = ask(mix.links, purchases, np.ones(len(purchases), dtype=np.bool_), end, texts)
+            score_I = score_mixed(mix, asked, np.zeros(1, dtype=np.int64), score_UE.numpy(), texts, popularity_I)[0]
+        else:
+            links_II = link_weights(scorer, catalogue)
+            score_I = score_texts(score_UE, texts, popularity_I, scorer, recent_UI, links_II)[0]
         if not settings.repeats:
             score_I[purchases.item[own]] = -np.inf
         order = np.argsort(-score_I, kind="stable")[:k]

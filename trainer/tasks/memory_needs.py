@@ -13,9 +13,10 @@ from trainer.data.pairs import Pairs
 from trainer.data.splits import Part
 from trainer.environment import FreeMemory, free_memory
 from trainer.errors import JobError
-from trainer.jobs.schema import AnyJob, NextItemJob, RelevanceJob, RetrievalJob
+from trainer.jobs.schema import AnyJob, MixJob, NextItemJob, RelevanceJob, RetrievalJob
 from trainer.models.cross_encoder import CrossEncoder
 from trainer.models.ease import KEPT
+from trainer.models.mix_features import FEATURES
 from trainer.models.source import ModelSource, count_parameters
 from trainer.models.text_encoder import LOOKED_AT, TextEncoder
 
@@ -88,7 +89,17 @@ def next_item_needs(
         held.append(product(factors, "score.factors lower, or to 0", 8))
     if links:
         held.append(product([(items, "items"), (min(KEPT, linked), "links")], "score.links = 0", 8))
+    if job.mix is not None and training:
+        return [*([square] if links else []), *_mix_needs(job.mix, len(texts)), held]
     return [square, held] if links else [held]
+
+
+def _mix_needs(mix: MixJob, texts: int) -> list[list[Need]]:
+    """Give what learning a mix holds: links between texts, then what is told of the candidates."""
+    linked = min(texts, mix.link_texts)
+    square = product([(linked, "texts"), (linked, "texts")], "mix.link_texts lower", 8)
+    told = [(mix.spans * mix.trips, "trips"), (min(texts, mix.others), "others"), (len(FEATURES), "features")]
+    return [[square], [product(told, "mix.trips lower")]]
 
 
 def retrieval_needs(

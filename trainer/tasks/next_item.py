@@ -14,9 +14,9 @@ from trainer.data.card import DataCard
 from trainer.data.next_item_data import read_data, source_of
 from trainer.data.snapshot import Snapshot
 from trainer.data.trips import Trips, collect_histories, split_trips
-from trainer.errors import DataError
+from trainer.errors import DataError, ModelError
 from trainer.jobs.data import HistoriesData, InteractionsData
-from trainer.jobs.schema import DataJob, NextItemJob, TrainJob, flatten
+from trainer.jobs.schema import DataJob, MixJob, NextItemJob, TrainJob, flatten
 from trainer.learning.batches import shuffled_batches
 from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.learning.next_item_loss import Example, batch_loss, make_batch
@@ -29,23 +29,23 @@ from trainer.models.text_encoder import Hidden, TextEncoder, UntrainedOutputs
 from trainer.models.token_losses import note_losses, tell_losses
 from trainer.task import Amount, Command, OnStep, Outcome
 from trainer.tasks.memory_needs import check_memory, next_item_needs, weights_needs
+from trainer.tasks.next_item_mix import Rehearsal, learn_mix, not_rehearsed, rehearse, tell_mix
 from trainer.tasks.next_item_ranking import (
     CatalogueTexts,
     HeldOutTrips,
+    ScoreUsers,
     collect_test,
     count_learned,
     distinct_texts,
-    link_weights,
-    measure,
     score_items,
-    score_texts,
-    score_without_text,
 )
+from trainer.tasks.next_item_report import report
 
 Ints = npt.NDArray[np.int64]
 
 TIMED_QUERIES = 64
-TUNED, SAVED, ZERO_SHOT = "tuned", "saved", "zero-shot"
+TUNED, SAVED, ZERO_SHOT, TEXTS_ALONE = "tuned", "saved", "zero-shot", "texts alone"
+MIXED = 1  # of the seed: what the mix draws is no matter to what the text model draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,17 @@ class NextItem:
     learn: Trips
     test_trips: Trips
     saved: Scorer | None
+    rehearsals: Sequence[Rehearsal] = ()  # what the mix is learned from
 
     @property
     def card(self) -> DataCard:
         return self.snapshot.card
 
     def facts(self) -> Mapping[str, str | int | float | bool]:
-        return {**self.encoder.facts(), **flatten(self.job.score.model_dump(), "score.")}
+        return {**self.encoder.facts(), **flatten(self.job.score.model_dump(), "score."), **self._mix_facts()}
+
+    def _mix_facts(self) -> dict[str, str | int | float | bool]:
+        return {} if self.job.mix is None else flatten(self.job.mix.model_dump(), "mix.")
 
     def story(self, command: Command) -> Mapping[str, str]:
         card, encoder = self.card, self.encoder
@@ -80,6 +84,7 @@ class NextItem:
             **({"fine-tuned": f"partly: {what} as they came"} if command == "fit" else {}),
             "data": f"{card.rows_kept} of {card.rows_in} rows, {card.distinct_texts} distinct texts, "
             f"hash {card.hash[:12]}",
+            **({"mixed": tell_mix(self.rehearsals, self.job.mix)} if self.job.mix is not None else {}),
             **tell_losses(card),
         }
 
@@ -94,12 +99,21 @@ class NextItem:
         scorer = self._fresh_scorer(beginning.vectors_ED, links)
         examples = self._draw_examples(rng)
         train_on_trips(self.encoder, beginning.hidden, scorer, examples, self.job.train, rng, on_step)
-        return ReadyNextItem(self, scorer, self.encoder.encode_all(beginning.hidden), beginning.vectors_ED)
+        vectors_ED = self.encoder.encode_all(beginning.hidden)
+        return ReadyNextItem(self, self._with_mix(scorer, vectors_ED), vectors_ED, beginning.vectors_ED)
 
     def take_saved(self) -> "ReadyNextItem":
         links = None if self.saved else self._learn_links()
         vectors_ED = self.encoder.read_vectors(self.texts.distinct, self.job.model.cache)
-        return ReadyNextItem(self, self.saved or self._fresh_scorer(vectors_ED, links), vectors_ED, None)
+        scorer = self.saved or self._with_mix(self._fresh_scorer(vectors_ED, links), vectors_ED)
+        return ReadyNextItem(self, scorer, vectors_ED, None)
+
+    def _with_mix(self, scorer: Scorer, vectors_ED: Tensor) -> Scorer:
+        if self.job.mix is None:
+            return scorer
+        rng = np.random.default_rng([self.job.seed, MIXED])
+        mix = learn_mix(self.snapshot, self.texts, scorer, vectors_ED, self.rehearsals, self.job.mix, rng)
+        return replace(scorer, mix=mix)
 
     def _begin(self) -> UntrainedOutputs:
         return self.encoder.run_untrained(self.texts.distinct, self.job.model.cache)
@@ -146,36 +160,32 @@ class ReadyNextItem:
         """Rank the whole catalogue for every test household, beside what needs no model."""
         task, settings = self.task, self.scorer.settings
         test = collect_test(task.snapshot, task.test_trips, task.texts, settings)
-        column = _slice_column(task.job)
-        beside = score_without_text(task.snapshot, test, settings.factors)
-        compared = {other: measure(task.snapshot, test, scores, column)[1] for other, scores in beside}
-        name = SAVED if self.before_ED is None else TUNED
+        models: dict[str, ScoreUsers] = {}
+        texts_alone = replace(self.scorer, mix=None)
         if self.before_ED is not None:
-            before = score_items(task.snapshot, task.texts, self.scorer, self.before_ED, test)
-            compared[ZERO_SHOT] = measure(task.snapshot, test, before, column)[1]
-        own = score_items(task.snapshot, task.texts, self.scorer, self.vectors_ED, test)
-        table, compared[name] = measure(task.snapshot, test, own, column)
-        cost = {"ms_per_query": self._time_queries(test), "model_mb": task.encoder.megabytes()}
-        return Outcome(name, compared[name] | cost, compared, table)
+            models[ZERO_SHOT] = score_items(task.snapshot, task.texts, texts_alone, self.before_ED, test)
+        if self.scorer.mix is not None:
+            models[TEXTS_ALONE] = score_items(task.snapshot, task.texts, texts_alone, self.vectors_ED, test)
+        name = SAVED if self.before_ED is None else TUNED
+        models[name] = score_items(task.snapshot, task.texts, self.scorer, self.vectors_ED, test)
+        found = report(task.snapshot, test, models, name, settings.factors, _slice_column(task.job))
+        cost = {"ms_per_query": _time_queries(models[name], test), "model_mb": task.encoder.megabytes()}
+        return Outcome(name, found.compared[name] | cost, found.compared, found.table, notes=found.notes)
 
     def save(self, folder: Path) -> None:
         """Write a model folder that `evaluate` reads."""
         self.task.encoder.save(folder)
         save_scorer(self.scorer, folder)
 
-    def _time_queries(self, test: HeldOutTrips) -> float:
-        """Give the median milliseconds from one household's history to its ten items; the catalogue is indexed."""
-        task, scorer, seconds = self.task, self.scorer, []
-        with torch.inference_mode():
-            unit_ED, links_II = scorer.unit_vectors(self.vectors_ED), link_weights(scorer, task.snapshot.catalogue)
-            for user in range(min(TIMED_QUERIES, len(test.trips))):
-                began = perf_counter()
-                score_UE = scorer.score(unit_ED, test.bag_UE[[user]], test.near_UE[[user]])
-                recent_UI = test.recent_UI[[user]]
-                scores_UI = score_texts(score_UE, task.texts, test.popularity_I, scorer, recent_UI, links_II)
-                np.argsort(-scores_UI[0])[:TOP]
-                seconds.append(perf_counter() - began)
-        return float(np.median(seconds)) * 1000
+
+def _time_queries(score: ScoreUsers, test: HeldOutTrips) -> float:
+    """Give the median milliseconds from one household's history to its ten items; the catalogue is indexed."""
+    seconds = []
+    for user in range(min(TIMED_QUERIES, len(test.trips))):
+        began = perf_counter()
+        np.argsort(-score(np.array([user]))[0])[:TOP]
+        seconds.append(perf_counter() - began)
+    return float(np.median(seconds)) * 1000
 
 
 def load(job: NextItemJob, *, training: bool) -> NextItem:
@@ -188,10 +198,14 @@ def load(job: NextItemJob, *, training: bool) -> NextItem:
     learn, test = split_trips(snapshot.purchases, snapshot.use, min_history_days=job.train.min_history_days)
     if not len(test):
         raise DataError(f"{source_name}: the test split is empty: no trip from {snapshot.card.test_from} on")
+    rehearsals: Sequence[Rehearsal] = ()
+    if job.mix is not None and (training or saved is None):
+        rehearsals = rehearse(snapshot, job.mix, np.random.default_rng(job.seed))
+        learn = not_rehearsed(learn, rehearsals)
     if training and len(learn) < job.train.batch:
         raise DataError(
             f"{source_name}: {len(learn)} trips to learn from with {job.train.min_history_days} days behind them"
-            f" are fewer than train.batch = {job.train.batch}"
+            f"{' that are not rehearsed' if rehearsals else ''} are fewer than train.batch = {job.train.batch}"
         )
     trained, model = job.train.layers if training else 0, job.model
     check_memory(source.folder, weights_needs(source, job, training=training))
@@ -202,7 +216,7 @@ def load(job: NextItemJob, *, training: bool) -> NextItem:
     for stage in next_item_needs(job, encoder, texts.distinct, sizes, training=training, links=links):
         check_memory(source_name, stage)
     snapshot = replace(snapshot, card=note_losses(snapshot.card, encoder.tokenizer, {"items": texts.distinct}))
-    return NextItem(job, snapshot, texts, encoder, learn, test, saved)
+    return NextItem(job, snapshot, texts, encoder, learn, test, saved, rehearsals)
 
 
 def _as_saved(job: NextItemJob, saved: Scorer, *, training: bool) -> tuple[NextItemJob, Scorer]:
@@ -213,7 +227,17 @@ def _as_saved(job: NextItemJob, saved: Scorer, *, training: bool) -> tuple[NextI
         return job.model_copy(update={"model": model}), saved
     learnt = ("link_ridge", "link_items", *(("links",) if saved.links is None else ()))
     score = settle(job.score, saved.settings.model_dump(), "score", training=False, learnt=learnt)
-    return job.model_copy(update={"model": model, "score": score}), replace(saved, settings=score)
+    update = {"model": model, "score": score, "mix": _mix_as_saved(job, saved)}
+    return job.model_copy(update=update), replace(saved, settings=score)
+
+
+def _mix_as_saved(job: NextItemJob, saved: Scorer) -> MixJob | None:
+    if saved.mix is None:
+        if job.mix is not None:
+            raise ModelError("mix: the saved model was fitted without it: leave it out, or fit")
+        return None
+    fitted = saved.mix.settings.model_dump()
+    return settle(job.mix or MixJob(), fitted, "mix", training=False, learnt=tuple(fitted))
 
 
 def _slice_column(job: NextItemJob) -> str:

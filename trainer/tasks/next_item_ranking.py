@@ -12,13 +12,18 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from trainer.data.snapshot import LEARN, Catalogue, Snapshot
+from trainer.data.rhythms import collect_rhythms
+from trainer.data.snapshot import LEARN, Catalogue, Purchases, Snapshot
 from trainer.data.trips import Trips, collect_histories
 from trainer.jobs.schema import ScoreJob
 from trainer.measures.per_example import PerExample, aggregate, gather_examples
 from trainer.measures.ranks import Coverage, Ranks, Scores, join_ranks, rank_targets, score_ranks
 from trainer.models.collaborative_filtering import count_pairs, fit_factors, item_neighbours
+from trainer.models.crowd import learn_crowd
+from trainer.models.ease import ItemLinks
 from trainer.models.history_scorer import Scorer
+from trainer.models.mix import Mix
+from trainer.models.mix_features import Asked
 
 Ints = npt.NDArray[np.int64]
 
@@ -115,16 +120,46 @@ def score_items(
     snapshot: Snapshot, texts: CatalogueTexts, scorer: Scorer, vectors_ED: Tensor, test: HeldOutTrips
 ) -> ScoreUsers:
     """Score texts once, then items: two items of one text and one popularity tie exactly."""
-    links_II = link_weights(scorer, snapshot.catalogue)
+    links_II, mix = link_weights(scorer, snapshot.catalogue), scorer.mix
+    asked = None if mix is None else ask(mix.links, snapshot.purchases, snapshot.use == LEARN, test.trips, texts)
     with torch.inference_mode():
         unit_ED = scorer.unit_vectors(vectors_ED)
 
     def score(users: Ints) -> Scores:
         with torch.inference_mode():
             score_BE = scorer.score(unit_ED, test.bag_UE[users], test.near_UE[users])
+            if mix is not None and asked is not None:
+                return score_mixed(mix, asked, users, score_BE.numpy(), texts, test.popularity_I)
             return score_texts(score_BE, texts, test.popularity_I, scorer, test.recent_UI[users], links_II)
 
     return score
+
+
+def ask(
+    links: ItemLinks, purchases: Purchases, rows: npt.NDArray[np.bool_], trips: Trips, texts: CatalogueTexts
+) -> Asked:
+    """Gather what a mix is told of some trips; what everybody does is counted over some *rows* of the purchases."""
+    many = len(texts.distinct)
+    return Asked(
+        collect_rhythms(purchases, trips, texts.of_item, many),
+        learn_crowd(purchases, rows, texts.of_item, many),
+        links.for_catalogue(texts.distinct),
+    )
+
+
+def score_mixed(
+    mix: Mix,
+    asked: Asked,
+    trips: Ints,
+    text_BE: Scores,
+    texts: CatalogueTexts,
+    popularity_I: npt.NDArray[np.float64],
+) -> Scores:
+    """Give (B, I) scores of items: that of their text, and the log of their share in its popularity."""
+    whole_E = np.bincount(texts.of_item, popularity_I, len(texts.distinct))
+    scores_BI: Scores = mix.score(asked, trips, text_BE)[:, texts.of_item]
+    scores_BI += np.log(popularity_I / whole_E[texts.of_item]).astype(np.float32)
+    return scores_BI
 
 
 def link_weights(scorer: Scorer, catalogue: Catalogue) -> sparse.csr_array | None:
@@ -174,6 +209,21 @@ def measure(
     owners = {purchases.user_ids[user]: snapshot.person(user) for user in test.trips.user.tolist()}
     table = replace(table, clusters=tuple(owners[one] for one in table.example_ids), unit="user")
     return table, aggregate(table) | {"coverage": coverage}
+
+
+def only_new(test: HeldOutTrips) -> tuple[HeldOutTrips, Ints]:
+    """Give the test without what its users had chosen before, and which of its trips are left."""
+    trips, items = test.trips, test.counts_UI.shape[1]
+    owner_N = np.repeat(np.arange(len(trips)), np.diff(trips.starts))
+    row, item = test.counts_UI.nonzero()
+    new_N = ~np.isin(owner_N * items + trips.items, row.astype(np.int64) * items + item)
+    left = np.unique(owner_N[new_N])
+    starts = np.concatenate([[0], np.cumsum(np.bincount(owner_N[new_N], minlength=len(trips))[left])])
+    shorter = Trips(trips.user[left], trips.time[left], starts.astype(np.int64), trips.items[new_N])
+    bag_UE, near_UE, counts_UI, recent_UI = (
+        one[left] for one in (test.bag_UE, test.near_UE, test.counts_UI, test.recent_UI)
+    )
+    return HeldOutTrips(shorter, bag_UE, near_UE, counts_UI, recent_UI, test.popularity_I, repeats=False), left
 
 
 def _rank(test: HeldOutTrips, score: ScoreUsers, items: int) -> tuple[Ranks, float]:
