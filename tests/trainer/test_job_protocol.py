@@ -5,12 +5,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pyarrow.parquet as pq
 import pytest
 
 from trainer.jobs.file import load_job
-from trainer.jobs.schema import NextItemOfSnapshot, ScoreJob, TrainJob
+from trainer.jobs.schema import MixJob, NextItemOfSnapshot, ScoreJob, TrainJob
 
 PAGE = Path("docs/job-protocol.md").read_text()
 
@@ -24,7 +25,7 @@ def test_the_job_file_of_the_page_loads_with_the_defaults_it_states(tmp_path):
     path = tmp_path / "job.toml"
     path.write_text(block("toml"))
     job = load_job(path)
-    assert (job.train, job.score) == (TrainJob(), ScoreJob())
+    assert (job.train, job.score, job.mix) == (TrainJob(), ScoreJob(), MixJob())
 
 
 def test_the_page_names_every_key_of_a_job_file():
@@ -32,8 +33,10 @@ def test_the_page_names_every_key_of_a_job_file():
     for name, field in NextItemOfSnapshot.model_fields.items():
         assert re.search(rf"^(# )?{name} = |^\[{name}\]", stated, re.MULTILINE), name
         if name not in stated.split("[data]")[0]:
-            assert field.annotation is not None
-            keys = field.annotation.model_fields
+            sections = [
+                kind for kind in (field.annotation, *get_args(field.annotation)) if hasattr(kind, "model_fields")
+            ]
+            keys = sections[0].model_fields
             inner = [key for key in keys if not re.search(rf"^(# )?{key} = ", stated, re.MULTILINE)]
             assert set(inner) <= {"folder", "params"}, inner
             assert all(key in PAGE for key in inner)
