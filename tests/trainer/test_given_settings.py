@@ -82,7 +82,7 @@ def test_a_judge_is_fitted_again_with_what_the_job_says_and_reads_on_as_it_did_w
 ):
     data = write_rows(place / "pairs.csv", make_rows(by_colour=True))
     job = write_job(place, "relevance", data, bert, "relevant = 3.0")
-    quick = ("train.pairs=32", "train.batch=16")
+    quick = ("train.pairs=32", "train.batch=16", "data.spelling=true")
     assert fit(job, *quick, "model.max_tokens=10", 'model.pooling="first"') == 0
     model = place / "relevance" / "model"
     silent = place / "silent.toml"
@@ -91,12 +91,16 @@ def test_a_judge_is_fitted_again_with_what_the_job_says_and_reads_on_as_it_did_w
         ("silently", (), (10, "first")),
         ("anew", ("model.max_tokens=12", 'model.pooling="mean"'), (12, "mean")),
     ):
-        again = (*quick, f"model.folder={model}", *given)
+        again = (*quick[:2], f"model.folder={model}", *given)
         assert evaluate(silent, name, *again, model=model, command="fit") == 0
         saved = json.loads((place / name / "model" / "relevance.json").read_text())
-        assert (saved["max_tokens"], saved["pooling"]) == right
+        assert (saved["max_tokens"], saved["pooling"], saved["spelling"]) == (*right, True)
         assert params(place / name)["model.max_tokens"] == str(right[0])
+    assert evaluate(silent, "as_fitted", model=model) == 0
+    assert params(place / "as_fitted")["data.spelling"] == "True"
     capsys.readouterr()
+    assert evaluate(silent, "as_told", "data.spelling=false", model=model) == 0
+    assert "data.spelling = false as the job says; the model was fitted with true" in capsys.readouterr().err
     assert evaluate(job, "none", 'model.pooling="last"', model=model) == 2
     assert 'model.pooling = "last" is not what the saved model was fitted with, "first"' in capsys.readouterr().err
 

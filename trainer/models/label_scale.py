@@ -62,6 +62,7 @@ class RelevanceSettings:
     threshold: float  # of that chance
     max_tokens: int
     pooling: str
+    spelling: bool = False  # queries are read in the words of the products
 
 
 def choose_scale(
@@ -186,6 +187,7 @@ def load_settings(folder: Path) -> RelevanceSettings | None:
             float(facts["threshold"]),
             int(facts["max_tokens"]),
             str(facts["pooling"]),
+            bool(facts.get("spelling", False)),
         )
         _check_settings(found)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -5,9 +5,11 @@ from typing import TypeVar
 
 from trainer.errors import ModelError
 from trainer.jobs.fields import Section
+from trainer.jobs.schema import PairJob
 from trainer.tracking.progress import say
 
 AnySection = TypeVar("AnySection", bound=Section)
+AnyPairJob = TypeVar("AnyPairJob", bound=PairJob)
 
 OPEN = "auto"  # as good as not given
 
@@ -31,6 +33,14 @@ def settle(
             )
         say(f"trainer: {name}.{key} = {_toml(told)} as the job says; the model was fitted with {_toml(fitted)}")
     return section.model_copy(update={key: value for key, value in saved.items() if key not in given})
+
+
+def settle_pairs(job: AnyPairJob, max_tokens: int, pooling: str, *, spelling: bool, training: bool) -> AnyPairJob:
+    """Give a job over pairs that reads texts as the model was fitted to, unless it says otherwise."""
+    read = {"max_tokens": max_tokens, "pooling": pooling}
+    model = settle(job.model, read, "model", training=training, learnt=("pooling",))
+    data = settle(job.data, {"spelling": spelling}, "data", training=training)
+    return job.model_copy(update={"model": model, "data": data})
 
 
 def _toml(value: object) -> str:

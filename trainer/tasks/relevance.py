@@ -51,7 +51,7 @@ from trainer.models.label_scale import (
     load_settings,
     save_settings,
 )
-from trainer.models.saved_settings import settle
+from trainer.models.saved_settings import settle_pairs
 from trainer.models.source import find_source
 from trainer.models.token_losses import tell_losses
 from trainer.task import Amount, Command, OnStep, Outcome
@@ -84,6 +84,7 @@ class Relevance:
             **self.model.source.facts(),
             "model.kind": self.model.source.kind,
             "model.max_tokens": self.job.model.max_tokens,
+            "data.spelling": self.job.data.spelling,
             "model.pooled_by": self.model.pooling,
             "relevance.kind": self.scale.kind,
         }
@@ -160,7 +161,7 @@ class Relevance:
     def _settle(self) -> RelevanceSettings:
         """Choose calibration and threshold on the valid rows; without any, outputs are taken as they are."""
         rows = self.pairs.rows(Part.VALID)
-        settings = (self.job.model.max_tokens, self.model.pooling)
+        settings = (self.job.model.max_tokens, self.model.pooling, self.job.data.spelling)
         if not len(rows):
             return RelevanceSettings(self.scale, Calibration(), Calibration(), 0.5, *settings)
         # Never on rows that were learnt: there a model is surer than it is right.
@@ -259,19 +260,17 @@ class ReadyRelevance:
 
 def load(job: RelevanceJob, *, training: bool) -> Relevance:
     """Load pairs and model, raising InputError for whatever a job cannot run with."""
-    pairs = read_pairs(job.data)
-    for part in (Part.TRAIN, Part(job.part)) if training else (Part(job.part),):
-        if not len(pairs.rows(part)):
-            raise DataError(f"{job.data.path}: no row is for {part.value}")
     source = find_source(job.model)
     saved = load_settings(source.folder)
     if saved is None and not training:
         raise ModelError(f"{source.folder}: holds no {SETTINGS}; a model that `fit` saved does")
-    scale = _scale_of(job, pairs, saved, training=training)
     if saved is not None:
-        fitted = {"max_tokens": saved.max_tokens, "pooling": saved.pooling}
-        settled = settle(job.model, fitted, "model", training=training, learnt=("pooling",))
-        job = job.model_copy(update={"model": settled})
+        job = settle_pairs(job, saved.max_tokens, saved.pooling, spelling=saved.spelling, training=training)
+    pairs = read_pairs(job.data)
+    for part in (Part.TRAIN, Part(job.part)) if training else (Part(job.part),):
+        if not len(pairs.rows(part)):
+            raise DataError(f"{job.data.path}: no row is for {part.value}")
+    scale = _scale_of(job, pairs, saved, training=training)
     torch.manual_seed(job.seed)  # adapters and the head are drawn
     check_memory(source.folder, weights_needs(source, job, training=training))
     model = CrossEncoder(source, job.model, scale.outputs, job.train.layers if training else None)

@@ -32,7 +32,7 @@ from trainer.models.hybrid_search import (
     load_settings,
     save_search,
 )
-from trainer.models.saved_settings import settle
+from trainer.models.saved_settings import settle, settle_pairs
 from trainer.models.source import find_source
 from trainer.models.text_encoder import TextEncoder, UntrainedOutputs
 from trainer.models.token_losses import note_losses, tell_losses
@@ -268,13 +268,11 @@ def load(job: RetrievalJob, *, training: bool) -> Retrieval:
 
 def _as_saved(job: RetrievalJob, saved: SearchSettings, *, training: bool) -> RetrievalJob:
     """Give a job as a saved model has it: how texts are read always, how lists are made where it is only scored."""
-    read = {"max_tokens": saved.max_tokens, "pooling": saved.pooling}
-    model = settle(job.model, read, "model", training=training, learnt=("pooling",))
-    data = settle(job.data, {"spelling": saved.spelling}, "data", training=training)
-    search = job.search
-    if not training:
-        search = settle(search, {"top": saved.top, "weight": saved.weight}, "search", training=False)
-    return job.model_copy(update={"model": model, "data": data, "search": search})
+    job = settle_pairs(job, saved.max_tokens, saved.pooling, spelling=saved.spelling, training=training)
+    if training:
+        return job
+    search = settle(job.search, {"top": saved.top, "weight": saved.weight}, "search", training=False)
+    return job.model_copy(update={"search": search})
 
 
 def _drawn(pairs: Pairs, job: RetrievalJob) -> Ints:
