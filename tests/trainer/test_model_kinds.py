@@ -198,3 +198,9 @@ def test_a_kind_that_does_not_fit_its_weights_is_refused(tmp_path):
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "llama"}))
     with pytest.raises(ModelError, match=r"'embed_tokens\.weight' is missing"):
         open_encoder(folder)
+
+
+def test_a_kind_that_runs_whole_keeps_the_tokens_of_a_text_alone(tmp_path):
+    kept = open_encoder(make_kind(tmp_path, "GPT2")).run_untrained(TEXTS, None).hidden.packed_PD
+    assert (kept.ndim, kept.dtype) == (1, torch.int64)
+    assert open_encoder(tmp_path).stack.kept * 4 == kept.element_size()

@@ -29,6 +29,7 @@ class TextLayers(Protocol):
     model: Any
     layers: list[Any]
     vocabulary: int
+    kept: int  # numbers of four bytes that are kept of a token
 
     def below(self, ids_BT: Tensor, mask_BT: Tensor, frozen: int) -> Tensor:
         """Give what is the same however the layers above the *frozen* ones are trained, token by token."""
@@ -58,6 +59,7 @@ class WholeModel:
         measure_width(self.model, source, self.pad_token)
         self.layers = layers_of(self.model)
         self.vocabulary = int(self.model.get_input_embeddings().num_embeddings)
+        self.kept = 2
 
     def below(self, ids_BT: Tensor, mask_BT: Tensor, frozen: int) -> Tensor:  # noqa: ARG002 - nothing runs yet
         """Give the tokens themselves."""
@@ -82,6 +84,7 @@ class LayeredBert:
         self.model = _load_bert(source)
         self.layers: list[Any] = list(self.model.encoder.layer)
         self.vocabulary = int(source.config["vocab_size"])
+        self.kept = int(self.model.config.hidden_size)
 
     def below(self, ids_BT: Tensor, mask_BT: Tensor, frozen: int) -> Tensor:
         """Give the (B, T, D) states of the last frozen layer."""

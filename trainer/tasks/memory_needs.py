@@ -83,7 +83,7 @@ def next_item_needs(
     square = [product([(linked, "items"), (linked, "items")], "score.link_items lower, or score.links = 0", 8)]
     held = [product([(len(texts), "texts"), (width, "numbers"), (2, "vectors")], "model.folder to a narrower model")]
     if training or job.model.cache is not None:
-        held.append(_kept(len(texts), tokens, width))
+        held.append(_kept(len(texts), tokens, encoder.stack.kept))
     if job.score.factors:
         factors = [(users + items, "users and items"), (job.score.factors, "factors")]
         held.append(product(factors, "score.factors lower, or to 0", 8))
@@ -112,7 +112,7 @@ def retrieval_needs(
     vectors = product([(len(texts), "texts"), (width, "numbers"), (2 if training else 1, "vectors")], fewer)
     found = [vectors, product([(products, "products"), (width, "numbers"), (2, "vectors")], fewer)]
     if training or job.model.cache is not None:
-        found.append(_kept(len(texts), tokens, width))
+        found.append(_kept(len(texts), tokens, encoder.stack.kept))
     return found
 
 
