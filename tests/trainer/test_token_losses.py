@@ -29,7 +29,7 @@ def test_the_share_that_is_cut_and_the_share_that_is_unknown_are_those_of_the_te
 
 def test_of_pairs_both_texts_count(tmp_path):
     tokenizer = tokenizer_of(tmp_path, 6)
-    pairs = PairTokenizer(tokenizer, as_one_text=False).join(["red", "red"], ["lamp", "lamp oak new"])
+    pairs = PairTokenizer(tokenizer, as_one_text=False, pad_token=0).join(["red", "red"], ["lamp", "lamp oak new"])
     assert measure_losses(tokenizer, pairs).cut == 0.5
 
 
