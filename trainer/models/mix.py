@@ -20,7 +20,7 @@ from trainer.models.weight_checks import check_finite
 
 WEIGHTS = "mix.safetensors"
 LINKS = "mix_links.safetensors"
-NUMBERS_AT_A_TIME = 1 << 24  # of features: 64 MB
+NUMBERS_AT_A_TIME = 1 << 20  # of features: 4 MB, which a processor keeps at hand
 
 Ints = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]

@@ -26,7 +26,7 @@ from trainer.tasks.next_item_ranking import CatalogueTexts, ask
 Ints = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]
 
-TRIPS_AT_A_TIME = 256
+TRIPS_AT_A_TIME = 64
 TIME_BITS = 33  # as trips are told apart in trainer.data.trips
 
 

@@ -3,7 +3,7 @@
 # Shape suffixes, scoped to this file:
 #   U = households asked about, E = distinct texts, I = items of the catalogue, N = targets (household, item)
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -194,8 +194,24 @@ def measure(
     snapshot: Snapshot, test: HeldOutTrips, score: ScoreUsers, slice_column: str
 ) -> tuple[PerExample, dict[str, float]]:
     """Give the per-example table of some scores, one row a household and group of items, and the metrics over it."""
+    return measure_parts(snapshot, [(test, np.arange(len(test.trips)))], score, slice_column)[0]
+
+
+def measure_parts(
+    snapshot: Snapshot, parts: Sequence[tuple[HeldOutTrips, Ints]], score: ScoreUsers, slice_column: str
+) -> list[tuple[PerExample, dict[str, float]]]:
+    """Measure several parts of one test, scored once; the first is all of it, and each names its trips in the first."""
+    ranked = _rank(parts, score, len(snapshot.catalogue))
+    return [
+        _tabulate(snapshot, test, ranks, coverage, slice_column)
+        for (test, _), (ranks, coverage) in zip(parts, ranked, strict=True)
+    ]
+
+
+def _tabulate(
+    snapshot: Snapshot, test: HeldOutTrips, ranks: Ranks, coverage: float, slice_column: str
+) -> tuple[PerExample, dict[str, float]]:
     catalogue, purchases = snapshot.catalogue, snapshot.purchases
-    ranks, coverage = _rank(test, score, len(catalogue))
     groups, group_I = np.unique(np.array([group or EVERYTHING for group in catalogue.groups]), return_inverse=True)
     values = score_ranks(ranks, len(catalogue))
     table = gather_examples(
@@ -226,15 +242,20 @@ def only_new(test: HeldOutTrips) -> tuple[HeldOutTrips, Ints]:
     return HeldOutTrips(shorter, bag_UE, near_UE, counts_UI, recent_UI, test.popularity_I, repeats=False), left
 
 
-def _rank(test: HeldOutTrips, score: ScoreUsers, items: int) -> tuple[Ranks, float]:
+def _rank(parts: Sequence[tuple[HeldOutTrips, Ints]], score: ScoreUsers, items: int) -> list[tuple[Ranks, float]]:
     """Rank all targets and give the share of the catalogue that is recommended, a block of households at a time."""
-    found, coverage = [], Coverage(items)
-    for users in test.blocks(items):
-        scores_BI, block = score(users), test.trips.take(users)
-        if not test.repeats:
-            # For the scorers beside it too: they would else fill the list with what can be no answer.
-            scores_BI[test.counts_UI[users].nonzero()] = -np.inf
-        user_N = np.repeat(np.arange(len(block)), np.diff(block.starts))
-        found.append(rank_targets(scores_BI, user_N, block.items))
-        coverage.add(scores_BI)
-    return join_ranks(found), coverage.share()
+    found: list[tuple[list[Ranks], Coverage]] = [([], Coverage(items)) for _ in parts]
+    for users in parts[0][0].blocks(items):
+        scores_BI = score(users)
+        for (test, place), (ranks, coverage) in zip(parts, found, strict=True):
+            (kept,) = np.nonzero((place >= users[0]) & (place <= users[-1]))
+            own_BI = scores_BI if len(kept) == len(users) else scores_BI[place[kept] - users[0]]
+            if not test.repeats:
+                # For the scorers beside it too: they would else fill the list with what can be no answer.
+                own_BI[test.counts_UI[kept].nonzero()] = -np.inf
+            block = test.trips.take(kept)
+            user_N = np.repeat(np.arange(len(block)), np.diff(block.starts))
+            ranks.append(rank_targets(own_BI, user_N, block.items))
+            if len(kept):
+                coverage.add(own_BI)
+    return [(join_ranks(ranks), coverage.share()) for ranks, coverage in found]

@@ -1,10 +1,9 @@
 """What a next-item run reports: every scorer beside every other, with repeats and without, and what the model gains."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from trainer.data.snapshot import Snapshot
 from trainer.measures.bootstrap import table_intervals
@@ -14,7 +13,7 @@ from trainer.tasks.next_item_ranking import (
     POPULARITY,
     HeldOutTrips,
     ScoreUsers,
-    measure,
+    measure_parts,
     only_new,
     score_without_text,
 )
@@ -41,22 +40,20 @@ def report(
     slice_column: str,
 ) -> NextItemReport:
     """Rank by every model and by what needs none; *name* is the model to be judged."""
+    everything, (new, left) = (test, np.arange(len(test.trips))), only_new(test)
+    with_new = test.repeats and len(left) > 0
     tables: dict[str, PerExample] = {}
     compared: dict[str, dict[str, float]] = {}
-    popular: ScoreUsers | None = None
     for other, score in (*score_without_text(snapshot, test, factors), *models.items()):
-        tables[other], compared[other] = measure(snapshot, test, score, slice_column)
-        popular = score if other == POPULARITY else popular
+        parts = [everything, (new, left)] if with_new and other in (POPULARITY, name) else [everything]
+        found = measure_parts(snapshot, parts, score, slice_column)
+        for label, (table, metrics) in zip((other, f"{other} {NEW_ONLY}"), found, strict=False):
+            tables[label], compared[label] = table, metrics
     rival = PERSONAL if test.repeats else POPULARITY
     notes = {f"beside {rival}": tell_difference(tables[name], tables[rival])}
-    assert popular is not None
-    if test.repeats:
-        rows = _measure_new(snapshot, test, {POPULARITY: popular, name: models[name]}, slice_column)
-        new = dict(rows)
-        if new:
-            notes[NEW_ONLY] = _tell_new(new[name][0], new[POPULARITY][0])
-            compared = _beside(compared, {f"{other} {NEW_ONLY}": values for other, (_, values) in new.items()}, name)
-    return NextItemReport(tables[name], compared, notes)
+    if with_new:
+        notes[NEW_ONLY] = _tell_new(tables[f"{name} {NEW_ONLY}"], tables[f"{POPULARITY} {NEW_ONLY}"])
+    return NextItemReport(tables[name], _in_order(compared, name), notes)
 
 
 def tell_difference(own: PerExample, other: PerExample) -> str:
@@ -71,20 +68,6 @@ def tell_difference(own: PerExample, other: PerExample) -> str:
     return f"{', '.join(told)}; 95 % of the paired difference, by {own.unit}"
 
 
-def _measure_new(
-    snapshot: Snapshot, test: HeldOutTrips, models: Mapping[str, ScoreUsers], slice_column: str
-) -> Iterator[tuple[str, tuple[PerExample, dict[str, float]]]]:
-    new, left = only_new(test)
-    if not len(left):
-        return
-    for name, score in models.items():
-        yield name, measure(snapshot, new, _for_those_left(score, left), slice_column)
-
-
-def _for_those_left(score: ScoreUsers, left: npt.NDArray[np.int64]) -> ScoreUsers:
-    return lambda users: score(left[users])
-
-
 def _tell_new(own: PerExample, popular: PerExample) -> str:
     users = len(set(own.example_ids))
     return (
@@ -93,9 +76,7 @@ def _tell_new(own: PerExample, popular: PerExample) -> str:
     )
 
 
-def _beside(
-    compared: Mapping[str, dict[str, float]], new: Mapping[str, dict[str, float]], last: str
-) -> dict[str, dict[str, float]]:
-    """Let the judged model stay the last row: its intervals stand under it."""
-    others = {name: values for name, values in compared.items() if name != last}
-    return {**others, **new, last: compared[last]}
+def _in_order(compared: Mapping[str, dict[str, float]], last: str) -> dict[str, dict[str, float]]:
+    """Let new items alone follow, and the judged model be the last row: its intervals stand under it."""
+    names = sorted((name for name in compared if name != last), key=lambda name: name.endswith(NEW_ONLY))
+    return {name: compared[name] for name in (*names, last)}
