@@ -16,8 +16,8 @@ from bot.config.services import SERVICES, secrets_in
 from bot.domain.policy import Direction
 
 _ON_EFFECTS = [
-    '# min_effect: smaller changes are never told. "2 %" is a share of the level; of an accuracy, an AUC, a hit rate or',
-    "# whatever else lies between 0 and 1, of its distance to the nearer end: at .2 of the hits, at .998 of the misses.",
+    '# min_effect: smaller changes are never told. "2 %" is a share of the level; of an accuracy, AUC, hit rate or other',
+    "# share, which lie between 0 and 1, of its distance to the nearer end: at .2 of the hits, at .998 of the misses.",
     "# A number (min_effect = 0.005) is in the metric's own unit.",
 ]
 
