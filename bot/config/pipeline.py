@@ -87,7 +87,7 @@ class MetricSection(Section):
     min_effect: Effect = MinEffect(0.02)
     lower: float = float("-inf")
     upper: float = float("inf")
-    prior_spread: Annotated[float, Field(gt=0, le=1)] = 0.02
+    prior_spread: Annotated[float, Field(gt=0, le=1)] | None = None
     optional: bool = False  # only some runs log it: one without it is not told
     name: dict[Language, Words] = {}  # as the team calls it
     why: dict[Language, Words] = {}  # why it matters, in a sentence

@@ -16,9 +16,9 @@ from bot.config.services import SERVICES, secrets_in
 from bot.domain.policy import Direction
 
 _ON_EFFECTS = [
-    '# min_effect: smaller changes are never told. "2 %" is a share of the level; of an accuracy, AUC, hit rate or other',
-    "# share, which lie between 0 and 1, of its distance to the nearer end: at .2 of the hits, at .998 of the misses.",
-    "# A number (min_effect = 0.005) is in the metric's own unit.",
+    '# min_effect: smaller changes are never told. "2 %" is a share of the level; of an accuracy, an AUC, a hit rate',
+    "# and other shares of 0 to 1, one of the distance to the nearer end: at .2 of the hits, at .998 of the misses. A",
+    "# number (min_effect = 0.005) is in the metric's own unit.",
 ]
 
 

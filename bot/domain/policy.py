@@ -64,7 +64,7 @@ class MetricPolicy:
     min_effect: MinEffect = MinEffect(0.02)
     lower: float = -math.inf  # a value below is invalid
     upper: float = math.inf  # a value above is invalid: too good to be true
-    prior_spread: float = 0.02  # relative to the level: run-to-run spread expected before any was seen
+    prior_spread: float | None = None  # relative to the level: run-to-run spread to expect; None learns it
     optional: bool = False  # only some runs log it
 
     def holds(self, value: float) -> bool:

@@ -19,6 +19,7 @@ from bot.runtime.log import get_logger
 from bot.store import contacts, fires, runs
 
 BASELINE_RUNS = 20
+OTHER_SERIES = 12  # of the pipeline, from which it is learnt how much metrics move by themselves
 
 log = get_logger(__name__)
 
@@ -43,7 +44,7 @@ class RunJudge:
                 return ()
             accepted = runs.recent(tx, series, BASELINE_RUNS, accepted_only=True, before=run.ended)
             last_end = runs.last_end(tx, series)
-            state = runs.load_state(tx, series)
+            state, others = runs.load_state(tx, series), runs.other_states(tx, series, OTHER_SERIES)
             known = [contact.experiment_id for contact in contacts.of_pipeline(tx, name) if contact.experiment_id]
         is_late = age is not Age.NEW and last_end is not None and run.ended < last_end
         loader = RunLoader(self.context)
@@ -51,21 +52,23 @@ class RunJudge:
         released = loader.released(run) if age is Age.NEW else None
         baseline = Baseline(loader.baseline(accepted, known), released)
         self.context.on_step("run.loaded")
-        result, assessment = self._assess(SeriesState() if is_late else state, result, baseline)
+        result, assessment = self._assess(SeriesState() if is_late else state, result, baseline, others)
         return self._recorder.record(result, assessment, Background(baseline), fire, age, is_late=is_late)
 
-    def _assess(self, state: SeriesState, result: RunResult, baseline: Baseline) -> tuple[RunResult, Assessment]:
+    def _assess(
+        self, state: SeriesState, result: RunResult, baseline: Baseline, others: Sequence[SeriesState]
+    ) -> tuple[RunResult, Assessment]:
         """Judge a run: by its metrics alone where the examples break the comparison."""
         policies = self.context.section.policies
         try:
-            return result, assess(state, result, baseline, policies)
+            return result, assess(state, result, baseline, policies, others)
         except Exception as error:
             if result.examples is None:
                 raise
             log.exception("compared without examples", pipeline=self.context.name, run=result.run.name)
             why = Unread(TABLE_FILE, Trouble.NOT_COMPARED, f"{type(error).__name__}: {in_short(error)}")
             plain = replace(result, examples=None, unread=(*result.unread, why))
-            return plain, assess(state, plain, baseline, policies)
+            return plain, assess(state, plain, baseline, policies, others)
 
     def judge_old(self, old: Sequence[Run]) -> Sequence[JudgedRun]:
         """Judge runs of long before first contact by their metrics alone, in one transaction: nothing is owed."""
@@ -83,7 +86,8 @@ class RunJudge:
                 state = SeriesState() if is_late else runs.load_state(tx, series)
                 baseline = Baseline(tuple(RunResult(judged.run, judged.card) for judged in accepted))
                 result = RunResult(run)
-                assessment = assess(state, result, baseline, policies)
+                others = runs.other_states(tx, series, OTHER_SERIES)
+                assessment = assess(state, result, baseline, policies, others)
                 told.append(self._recorder.record_old(tx, result, assessment, now, is_late=is_late))
             self.context.on_step("past.recording")
         self.context.on_step("past.recorded")

@@ -151,6 +151,13 @@ def load_state(tx: Connection, series: SeriesKey) -> SeriesState:
     return SeriesState() if text is None else load(SeriesState, text)
 
 
+def other_states(tx: Connection, series: SeriesKey, limit: int) -> list[SeriesState]:
+    """Return the states of some other series of the same pipeline."""
+    mine = series_states.c.pipeline == series.pipeline, series_states.c.series != series.series
+    query = select(series_states.c.state).where(*mine).order_by(series_states.c.series).limit(limit)
+    return [load(SeriesState, text) for text in tx.scalars(query)]
+
+
 def save_state(tx: Connection, series: SeriesKey, state: SeriesState) -> None:
     tx.execute(delete(series_states).where(*_is(series)))
     tx.execute(insert(series_states).values(pipeline=series.pipeline, series=series.series, state=dump(state)))

@@ -229,6 +229,15 @@ def test_a_series_carries_its_state_from_run_to_run(database):
         assert runs.load_state(tx, SeriesKey("search", "x")) == SeriesState()
 
 
+def test_the_states_of_a_pipelines_other_series_are_at_hand(database):
+    with database.begin() as tx:
+        for place, name in enumerate(("a", "b", "c")):
+            runs.save_state(tx, SeriesKey("search", name), SeriesState(place))
+        runs.save_state(tx, SeriesKey("shop", "a"), SeriesState(9))
+        assert runs.other_states(tx, SeriesKey("search", "b"), 12) == [SeriesState(0), SeriesState(2)]
+        assert runs.other_states(tx, SeriesKey("search", "b"), 1) == [SeriesState(0)]
+
+
 def test_what_was_said_of_a_run_can_be_read_again(database):
     with database.begin() as tx:
         runs.record(tx, judged(run_at("run1"), Outcome.SUSPICIOUS, wants_confirmation=True))

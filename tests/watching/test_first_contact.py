@@ -120,7 +120,9 @@ def test_each_value_of_a_series_is_judged_by_itself(bench):
             when = end - timedelta(hours=10 - place)
             bench.log(value + 0.0005 * place, when, params={"model": model}, tags={"dataset": "web"})
     for hours in (1, 0):
-        bench.log(0.2, end - timedelta(hours=hours), params={"model": "two-tower"}, tags={"dataset": "web"})
+        bench.log(
+            0.2 + 0.001 * hours, end - timedelta(hours=hours), params={"model": "two-tower"}, tags={"dataset": "web"}
+        )
     bench.cycle(**watching)
     (incident,) = bench.incidents()
     assert incident.series.series == "params.model=two-tower, tags.dataset=web"

@@ -122,7 +122,7 @@ def test_what_was_logged_while_herald_was_away_is_news(bench):
     bench.cycle()
     bench.ahead = timedelta(days=9)
     for days in (8, 7):
-        bench.log(BAD, bench.now() - timedelta(days=days))
+        bench.log(BAD - 0.001 * days, bench.now() - timedelta(days=days))
     bench.cycle()
     assert len(bench.tracker.tickets) == 1
 
@@ -183,7 +183,7 @@ def test_an_experiment_made_since_the_last_look_has_no_past(bench):
     bench.log_row([GOOD] * 5, bench.now() - timedelta(hours=1), experiment="search-1")
     bench.cycle(**watching)
     for seconds in (2, 1):
-        bench.log(BAD, bench.now() - timedelta(seconds=seconds), experiment="search-2")
+        bench.log(BAD - 0.001 * seconds, bench.now() - timedelta(seconds=seconds), experiment="search-2")
     bench.cycle(**watching)
     assert [incident.kind for incident in bench.incidents()] == ["regressed"]
     assert len(bench.tracker.tickets) == 1

@@ -9,10 +9,11 @@ from bot.domain.job_protocol import UNDEFINED_TAG
 from bot.domain.judge.compare import LEVELS, describe, hold, hold_pinned, measure, worse_of
 from bot.domain.judge.findings import Assessment, Finding, Method, Outcome, Reason, SeriesState
 from bot.domain.judge.guards import broken_value, check_data
+from bot.domain.judge.kin import Kin, expect, gather
 from bot.domain.judge.over_time import name_onset, smallest_effect, tell, watch_metric
 from bot.domain.judge.paired import Rows, shared_rows
 from bot.domain.judge.slices import judge_slices
-from bot.domain.judge.spread import Spread, estimate_spread
+from bot.domain.judge.spread import estimate_spread, is_coarse
 from bot.domain.judge.streaks import follow_streaks, forget_accepted
 from bot.domain.judge.track import WINDOW, Signal, Track, accept_fall, from_numbers, to_numbers
 from bot.domain.policy import MetricPolicy, Policies, is_usable, settle
@@ -29,9 +30,19 @@ class Watched:
     runs: tuple[str, ...]
 
 
-def assess(state: SeriesState, run: RunResult, baseline: Baseline, policies: Policies) -> Assessment:
-    """Judge every metric and slice of *run* together, from the past alone."""
+def assess(
+    state: SeriesState,
+    run: RunResult,
+    baseline: Baseline,
+    policies: Policies,
+    others: Sequence[SeriesState] = (),
+) -> Assessment:
+    """Judge every metric and slice of *run* together, from the past alone.
+
+    From the pipeline's *other* series it is learnt how much a metric moves by itself.
+    """
     state = heed_acceptance(state, baseline)
+    kin = gather_kin(state, baseline, policies, others)
     moved = check_data(run.card, baseline.recent, policies.guards)
     found: list[Finding] = []
     memory, watched = dict(state.memory), dict(state.watched)
@@ -41,7 +52,7 @@ def assess(state: SeriesState, run: RunResult, baseline: Baseline, policies: Pol
             is_known = policy.name in state.memory or is_among(policy.name, baseline)
             found += miss(policy, is_known=is_known, is_undefined=policy.name in undefined_in(run))
             continue
-        finding = judge_run(run, since, policy, policies)
+        finding = judge_run(run, since, policy, policies, kin)
         if moved or finding.outcome is Outcome.INVALID:
             found.append(distrust(finding))
             continue
@@ -49,6 +60,8 @@ def assess(state: SeriesState, run: RunResult, baseline: Baseline, policies: Pol
         after, finding = judge_over_time(before, run.run_id, finding, policy, policies)
         memory[policy.name], watched[policy.name] = to_numbers(after.track), after.runs
         found += [finding, *judge_slices(run, since, policy, policies)]
+    if is_logged_again(run, state, policies):
+        found = [replace(finding, confirms=False) for finding in found]
     findings, streaks = follow_streaks(state.streaks, found, run.run_id)
     suspicious = any(f.part is None and f.outcome is Outcome.SUSPICIOUS for f in findings)
     return Assessment(
@@ -57,6 +70,26 @@ def assess(state: SeriesState, run: RunResult, baseline: Baseline, policies: Pol
         state=SeriesState(state.judged + 1, streaks, memory, state.level_from, watched),
         wants_confirmation=suspicious and policies.confirm_reruns > 0,
     )
+
+
+def is_logged_again(run: RunResult, state: SeriesState, policies: Policies) -> bool:
+    """Say whether a run that follows a bad one has the very values of the run before it: one result, logged twice.
+
+    Metrics that take few values repeat themselves without being logged again, and a third run like two before is news.
+    """
+    if not state.streaks:
+        return False
+    known = [(policy, last_runs(state, policy)) for policy in policies.metrics if policy.name in run.run.metrics]
+    known = [(policy, runs) for policy, runs in known if runs]
+    if not all(runs[-1] == policy.direction.sign * metric_of(run, policy) for policy, runs in known):
+        return False
+    return any(not is_coarse(runs[:-1]) and runs[-2:-1] != runs[-1:] for _, runs in known)
+
+
+def last_runs(state: SeriesState, policy: MetricPolicy) -> tuple[float, ...]:
+    """Return the values watched so far, oriented, of the level that the metric has now."""
+    track = from_numbers(state.memory.get(policy.name, ()))
+    return track.values if track.fall is None else (*track.values, *track.fall.since)
 
 
 def undefined_in(run: RunResult) -> frozenset[str]:
@@ -106,7 +139,26 @@ def baseline_since(baseline: Baseline, run_id: str | None) -> Baseline:
     return replace(baseline, recent=baseline.recent[ids.index(run_id) :])
 
 
-def judge_run(run: RunResult, baseline: Baseline, policy: MetricPolicy, policies: Policies) -> Finding:
+def gather_kin(
+    state: SeriesState, baseline: Baseline, policies: Policies, others: Sequence[SeriesState]
+) -> tuple[Kin, ...]:
+    """Gather what the metrics of this series and of the *others* show of how much such metrics move by themselves."""
+    own = {
+        policy.name: usable_values(baseline_since(baseline, state.level_from.get(policy.name)), policy)
+        for policy in policies.metrics
+    }
+    watched = [{name: from_numbers(numbers).values for name, numbers in other.memory.items()} for other in others]
+    return gather(policies.metrics, own, watched)
+
+
+def usable_values(baseline: Baseline, policy: MetricPolicy) -> list[float]:
+    values = [metric_of(result, policy) for result in baseline.recent]
+    return [value for value in values if policy.holds(value)]
+
+
+def judge_run(
+    run: RunResult, baseline: Baseline, policy: MetricPolicy, policies: Policies, kin: Sequence[Kin]
+) -> Finding:
     """Judge a whole metric of one run by itself, against the recent runs and the pinned release."""
     value = run.run.metrics[policy.name]
     usable = [result for result in baseline.recent if policy.holds(metric_of(result, policy))]
@@ -116,12 +168,13 @@ def judge_run(run: RunResult, baseline: Baseline, policy: MetricPolicy, policies
     value = settle(value)
     if not usable:
         return Finding(policy.name, Outcome.NO_BASELINE, Reason.FIRST_RUNS, value=value)
-    spread = usual_spread([metric_of(result, policy) for result in usable], policy)
+    values = [metric_of(result, policy) for result in usable]
+    spread = estimate_spread(values, expect(policy, values, kin))
     held = hold(value, spread, policy, rows_against(run, usable, policy))
     levels = LEVELS[policies.preset]
     if len(usable) < policies.min_runs:
-        return measure(held, policy, spread, levels)
-    finding = describe(held, policy, spread, levels)
+        return replace(measure(held, policy, spread, levels), n_baseline=len(usable))
+    finding = replace(describe(held, policy, spread, levels), n_baseline=len(usable))
     pinned = baseline.pinned
     if pinned is None or not policy.holds(metric_of(pinned, policy)):
         return finding
@@ -181,11 +234,6 @@ def rows_allow(alone: Finding, policy: MetricPolicy) -> bool:
 
 def metric_of(result: RunResult, policy: MetricPolicy) -> float:
     return settle(result.run.metrics.get(policy.name, float("nan")))
-
-
-def usual_spread(values: Sequence[float], policy: MetricPolicy) -> Spread:
-    level = sorted(values)[len(values) // 2]
-    return estimate_spread(values, policy.prior_spread * abs(level))
 
 
 def rows_against(run: RunResult, others: Sequence[RunResult], policy: MetricPolicy) -> Rows | None:

@@ -11,6 +11,7 @@ from bot.domain.judge.ranges import effect_at
 from bot.domain.judge.spread import Spread, p_below, t_quantile
 from bot.domain.policy import MetricPolicy, Preset
 
+FEW_RUNS = 10
 POWER = 0.8  # of the smallest change that is called detectable
 
 
@@ -20,11 +21,16 @@ class SignificanceLevels:
 
     runs: float
     rows: float
+    again: float  # of the mean of two runs in a row, if both were like the second: it makes them certain
+
+    def again_after(self, runs: int) -> float:
+        """Return what is asked of the second run: less after few, of which the first had to stand out enough."""
+        return self.again * (1 + (FEW_RUNS / runs) ** 2)
 
 
 LEVELS = {
-    Preset.QUIET: SignificanceLevels(runs=0.005, rows=0.05),
-    Preset.SENSITIVE: SignificanceLevels(runs=0.02, rows=0.05),
+    Preset.QUIET: SignificanceLevels(runs=0.005, rows=0.05, again=0.0005),
+    Preset.SENSITIVE: SignificanceLevels(runs=0.02, rows=0.05, again=0.002),
 }
 
 
@@ -35,6 +41,7 @@ class Comparison:
     value: float
     level: float
     sd: float  # of the change, were there none
+    sd_of_two: float  # of that of the mean of two runs in a row
     df: float
     min_effect: float  # in the metric's unit
     rows: Rows | None
@@ -47,6 +54,10 @@ class Comparison:
         """Return the one-sided p value in the direction of the change, against the spread of runs."""
         return p_below(-abs(self.change), self.sd, self.df)
 
+    def p_again(self) -> float:
+        """Return the one-sided p value of two runs in a row that are both like this one."""
+        return p_below(-abs(self.change), self.sd_of_two, self.df)
+
     def p_rows(self) -> float | None:
         """Return the one-sided p value in the direction of the change, paired over examples."""
         if self.rows is None:
@@ -58,13 +69,13 @@ class Comparison:
 def hold(value: float, spread: Spread, policy: MetricPolicy, rows: Rows | None) -> Comparison:
     """Hold *value* against the recent accepted runs."""
     effect = effect_at(policy, spread.level)
-    return Comparison(value, spread.level, spread.predictive_sd, spread.df, effect, rows)
+    return Comparison(value, spread.level, spread.predictive_sd, spread.of_two(spread.n), spread.df, effect, rows)
 
 
 def hold_pinned(value: float, pinned: float, spread: Spread, policy: MetricPolicy, rows: Rows | None) -> Comparison:
     """Hold *value* against the pinned release: one run, with the spread that recent runs show."""
     effect = effect_at(policy, pinned)
-    return Comparison(value, pinned, spread.sd * math.sqrt(2), spread.df, effect, rows)
+    return Comparison(value, pinned, spread.sd * math.sqrt(2), spread.of_two(1), spread.df, effect, rows)
 
 
 def weigh(
@@ -84,11 +95,23 @@ def describe(held: Comparison, policy: MetricPolicy, spread: Spread, levels: Sig
     """Return the finding on a whole metric with every number that led to it."""
     finding = measure(held, policy, spread, levels)
     outcome, reason = weigh(held, policy.direction.sign, levels, held.p_runs(), held.p_rows())
-    return replace(finding, outcome=outcome, reason=reason)
+    return replace(finding, outcome=outcome, reason=reason, confirms=held.p_again() < levels.again_after(spread.n))
 
 
 def measure(held: Comparison, policy: MetricPolicy, spread: Spread, levels: SignificanceLevels) -> Finding:
-    """Return the numbers of a comparison, not yet judged."""
+    """Return the numbers of a comparison, not yet judged; of one earlier run alone, only how far off it is."""
+    if math.isnan(held.sd):
+        return Finding(
+            metric=policy.name,
+            outcome=Outcome.INSUFFICIENT_DATA,
+            reason=Reason.FIRST_RUNS,
+            value=held.value,
+            baseline=held.level,
+            change=held.change,
+            p_rows=held.p_rows(),
+            n_baseline=spread.n,
+            n_examples=held.rows.n if held.rows else 0,
+        )
     margin = t_quantile(0.975, held.df) * held.sd
     detectable = (t_quantile(1 - levels.runs, held.df) + t_quantile(POWER, held.df)) * held.sd
     return Finding(

@@ -95,6 +95,7 @@ class Finding:
     method: Method = Method.NONE
     onset: str | None = None  # id of the run at which it began
     against: Against = Against.RECENT
+    confirms: bool = True  # whether it makes certain what the run before let suspect
 
     @property
     def is_absent(self) -> bool:

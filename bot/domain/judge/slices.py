@@ -10,8 +10,9 @@ import numpy as np
 
 from bot.domain.judge.compare import LEVELS, Comparison, hold, measure, weigh
 from bot.domain.judge.findings import Finding
+from bot.domain.judge.kin import DOUBT, FEWEST, Kin, bias, pool
 from bot.domain.judge.paired import Rows, holm, shared_rows
-from bot.domain.judge.spread import Spread, estimate_spread
+from bot.domain.judge.spread import Prior, Spread, estimate_spread
 from bot.domain.policy import MetricPolicy, Policies
 from bot.domain.runs import Baseline, ExampleTable, RunResult, Slice
 
@@ -36,7 +37,7 @@ def judge_slices(run: RunResult, baseline: Baseline, policy: MetricPolicy, polic
     whole = shared_rows(run.examples, tables, policy.name) if run.examples else None
     if run.examples is None or whole is None:
         return ()
-    held = list(hold_slices(run.examples, tables, whole, policy, policies))
+    held = list(hold_slices(run.examples, tables, policy, policies))
     levels = replace(LEVELS[policies.preset], runs=FAMILY_LEVEL)
     findings = []
     for one, adjusted in zip(held, holm([one.p_value() for one in held]), strict=True):
@@ -51,15 +52,32 @@ def judge_slices(run: RunResult, baseline: Baseline, policy: MetricPolicy, polic
 
 
 def hold_slices(
-    examples: ExampleTable, tables: Sequence[ExampleTable], whole: Rows, policy: MetricPolicy, policies: Policies
+    examples: ExampleTable, tables: Sequence[ExampleTable], policy: MetricPolicy, policies: Policies
 ) -> Iterator[SliceComparison]:
-    for part in parts_of(examples, policies.slice_by):
-        rows = shared_rows(examples, tables, policy.name, part)
-        if rows is not None and rows.n >= policies.min_slice_examples:
-            # Fewer examples move more by themselves: the prior widens as a mean over fewer of them would.
-            prior = policy.prior_spread * abs(float(np.mean(rows.baselines))) * math.sqrt(whole.n / rows.n)
-            spread = estimate_spread(rows.baselines.tolist(), prior)
-            yield SliceComparison(part, rows, hold(rows.candidate, spread, policy, rows), spread)
+    shared = [
+        (part, shared_rows(examples, tables, policy.name, part)) for part in parts_of(examples, policies.slice_by)
+    ]
+    found = [(part, rows) for part, rows in shared if rows is not None and rows.n >= policies.min_slice_examples]
+    kin = [noise_of(part, rows) for part, rows in found]
+    for part, rows in found:
+        spread = estimate_spread(rows.baselines.tolist(), expect_noise(part, rows, kin))
+        yield SliceComparison(part, rows, hold(rows.candidate, spread, policy, rows), spread)
+
+
+def noise_of(part: Slice, rows: Rows) -> Kin | None:
+    """Return what a slice teaches of the others: how much one example of it moves from run to run."""
+    if len(rows.baselines) < FEWEST:
+        return None
+    spread = estimate_spread(rows.baselines.tolist())
+    if spread.is_same:
+        return None
+    return Kin(str(part), math.log(spread.sd * math.sqrt(rows.n)) + bias(spread.df), spread.df, is_own=False)
+
+
+def expect_noise(part: Slice, rows: Rows, kin: Sequence[Kin | None]) -> Prior | None:
+    """Return what to expect of a slice's spread by those of the others, which fewer examples widen."""
+    pooled = pool([one for one in kin if one is not None and one.metric != str(part)], DOUBT)
+    return None if pooled is None else Prior(pooled.log_sd - math.log(rows.n) / 2, pooled.doubt)
 
 
 def parts_of(examples: ExampleTable, columns: Sequence[str]) -> Iterator[Slice]:

@@ -19,7 +19,7 @@ def follow_streaks(
     settled = []
     for finding in findings:
         if finding.outcome in BAD:
-            streak = lengthen(after.get(finding.key), run_id, finding.outcome)
+            streak = lengthen(after.get(finding.key), run_id, finding)
             after[finding.key] = streak
             settled.append(settle(finding, streak))
             continue
@@ -34,10 +34,12 @@ def forget_accepted(streaks: Mapping[str, Streak], accepted: Collection[str]) ->
     return {key: streak for key, streak in streaks.items() if streak.onset not in accepted}
 
 
-def lengthen(streak: Streak | None, run_id: str, outcome: Outcome) -> Streak:
+def lengthen(streak: Streak | None, run_id: str, finding: Finding) -> Streak:
+    is_certain = finding.outcome is Outcome.REGRESSED
     if streak is None:
-        return Streak(onset=run_id, length=1, confirmed=outcome is Outcome.REGRESSED)
-    return Streak(onset=streak.onset, length=streak.length + 1, confirmed=True)
+        return Streak(onset=run_id, length=1, confirmed=is_certain)
+    confirmed = streak.confirmed or is_certain or finding.confirms
+    return Streak(onset=streak.onset, length=streak.length + 1, confirmed=confirmed)
 
 
 def settle(finding: Finding, streak: Streak) -> Finding:

@@ -92,7 +92,7 @@ def test_accepted_runs_without_the_metric_do_not_count():
 
 
 def test_an_invalid_run_neither_ends_nor_lengthens_a_streak():
-    runs = make_runs(0.2, 0.201, 0.199, 0.15, math.nan, 0.15)
+    runs = make_runs(0.2, 0.201, 0.199, 0.15, math.nan, 0.151)
     outcomes = [said.outcome for said in judge_all(runs)]
     assert outcomes[3:] == [Outcome.SUSPICIOUS, Outcome.INVALID, Outcome.REGRESSED]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -11,20 +13,43 @@ from bot.domain.judge.cleaning import find_repeats, mark_spikes, robust_scale
 from bot.domain.judge.evidence import compare_levels, log_bayes_factors, open_window, smallest_found
 from bot.domain.judge.offline import change_points
 from bot.domain.judge.paired import holm, moderated_p, paired_p
-from bot.domain.judge.spread import estimate_spread, p_below
+from bot.domain.judge.spread import Prior, estimate_spread, p_below
 from bot.domain.policy import Preset
 
 
 def test_the_spread_leans_on_the_prior_while_runs_are_few_and_on_them_later():
     random = np.random.default_rng(0)
-    few = estimate_spread([1.0, 1.0, 1.0], prior_sd=0.1)
-    many = estimate_spread((1 + 0.01 * random.standard_normal(200)).tolist(), prior_sd=0.1)
-    assert 0.05 < few.sd < 0.1
-    assert many.sd == pytest.approx(0.016, abs=0.003)
+    ours = Prior(math.log(0.1), 0.7)
+    few = estimate_spread([1.0, 1.01, 0.99], ours)
+    many = estimate_spread((1 + 0.01 * random.standard_normal(20)).tolist(), ours)
+    assert 0.015 < few.sd < 0.08
+    assert many.sd == pytest.approx(0.0105, abs=0.002)
+    assert 2 < few.df < 8
+    assert 14 < many.df < 24
+
+
+@pytest.mark.parametrize("truth", [0.0001, 0.001, 0.1])
+def test_a_prior_that_runs_contradict_fades_from_either_side(truth):
+    random = np.random.default_rng(1)
+    found = [
+        estimate_spread((0.8 + 0.8 * truth * random.standard_normal(20)).tolist(), Prior(math.log(0.016), 1.0)).sd
+        for _ in range(50)
+    ]
+    assert np.median(found) / (0.8 * truth) == pytest.approx(1, abs=0.3)
+
+
+def test_without_a_prior_few_runs_tell_as_little_as_a_t_says():
+    spread = estimate_spread([1.0, 1.1, 0.9])
+    assert (spread.level, spread.sd, spread.df) == pytest.approx((1.0, 0.1, 2.0))
+
+
+def test_a_result_that_was_logged_twice_is_one_run_and_ties_of_a_coarse_metric_are_many():
+    assert estimate_spread([0.81, 0.82, 0.82, 0.80]).n == 3
+    assert estimate_spread([0.9, 0.9, 0.8, 0.9, 0.8, 0.8]).n == 6
 
 
 def test_one_odd_run_hardly_moves_level_or_spread():
-    spread = estimate_spread([1.0, 1.01, 0.99, 1.0, 1.005, 0.2], prior_sd=0.02)
+    spread = estimate_spread([1.0, 1.01, 0.99, 1.0, 1.005, 0.2])
     assert spread.level == pytest.approx(1.0, abs=0.02)
     assert spread.sd < 0.04
 
