@@ -29,6 +29,7 @@ DECODERS: dict[str, dict[str, Any]] = {
     "Llama": {**BLANK, "pad_token_id": None, "num_key_value_heads": 1},
     "OPT": {**BLANK, "ffn_dim": 64, "word_embed_proj_dim": 16},
     "GPTNeoX": BLANK,
+    "XLNet": {"d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 64},
     "Qwen3": {**BLANK, "num_key_value_heads": 1, "head_dim": 16},
 }
 KINDS = ENCODERS | DECODERS
@@ -41,7 +42,7 @@ def make_kind(folder: Path, kind: str, seed: int = 0) -> Path:
 
     torch.manual_seed(seed)
     settings = SIZES | KINDS[kind]
-    if kind in ("GPT2", "DistilBert"):  # these name their sizes otherwise
+    if kind in ("GPT2", "DistilBert", "XLNet"):  # these name their sizes otherwise
         settings = {"vocab_size": SIZES["vocab_size"], **KINDS[kind]}
     config = getattr(transformers, f"{kind}Config")(**settings)
     getattr(transformers, f"{kind}Model")(config).save_pretrained(folder)

@@ -114,8 +114,8 @@ def test_flattening_leaves_unset_keys_out(path):
 def test_the_example_job_files_load():
     examples = sorted(Path("examples").glob("*/fit*.toml"))
     assert {path.parent.name for path in examples} >= {"next_purchase", "product_search", "reviews"}
-    for example in examples:
-        load_job(example)
+    given = set().union(*(load_job(example).model_fields_set for example in examples))
+    assert {"cluster", "slices"} <= given
 
 
 def test_the_job_files_of_the_page_load_with_the_defaults_they_state(tmp_path):

@@ -37,5 +37,5 @@ def longest_text(model: Any) -> int | None:
     places = next((m for name, m in model.named_modules() if name.endswith("position_embeddings")), None)
     padding = getattr(places, "padding_idx", None)
     if not isinstance(places, torch.nn.Embedding) or padding is None:
-        return None if said is None else int(said)
+        return None if said is None or int(said) < 1 else int(said)  # XLNet says -1
     return int(places.num_embeddings) - int(padding) - 1
