@@ -78,8 +78,8 @@ def _inverse_gram(chosen_NI: sparse.csr_array, ridge: float) -> Floats:
 def invert_in_place(matrix: Floats) -> Floats:
     """Invert a symmetric positive definite matrix in its own memory, a strip at a time.
 
-    By the sweep operator (Goodnight 1979) over blocks, on the upper half. LAPACK holds copies of it, and its Cholesky in
-    place (potrf, potri of scipy 1.x with two threads) wrote beyond a matrix of 16,000 rows.
+    By the sweep operator (Goodnight 1979) over blocks, on the upper half. LAPACK's inverse holds copies of it, and its
+    Cholesky in place (potrf and potri of scipy 1.17, two threads) wrote beyond a matrix of 16,000 rows.
     """
     items = len(matrix)
     for begin in range(0, items, ROWS_AT_A_TIME):
