@@ -8,6 +8,9 @@ import pytest
 import torch
 from scipy import sparse
 
+from trainer.data.card import DataCard
+from trainer.data.snapshot import Catalogue, Purchases, Snapshot, first_trips_from
+from trainer.data.trips import split_trips
 from trainer.jobs.schema import ScoreJob
 from trainer.measures.bootstrap import table_intervals
 from trainer.measures.per_example import PerExample, number, rows_by_name
@@ -19,6 +22,14 @@ from trainer.results import run_comparison
 from trainer.results.per_example_files import read_per_example
 from trainer.results.result_files import write_per_example
 from trainer.results.run_comparison import compare
+from trainer.tasks import next_item_ranking
+from trainer.tasks.next_item_ranking import (
+    collect_test,
+    distinct_texts,
+    measure,
+    score_items,
+    score_without_text,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -118,3 +129,34 @@ def test_values_are_read_once_however_many_rows_have_them(tmp_path):
     write_per_example(table, tmp_path / "t.parquet")
     read = read_per_example(tmp_path / "t.parquet")
     assert len({id(name) for name in (*read.clusters, *read.slices["shop"])}) == 4
+
+
+def wide_snapshot(users: int, items: int, each: int) -> Snapshot:
+    user = np.repeat(np.arange(users), each).astype(np.int32)
+    time = np.tile(np.arange(each), users)
+    item = RNG.integers(0, items, users * each).astype(np.int32)
+    purchases = Purchases(tuple(f"u{n:05}" for n in range(users)), user, time, item)
+    names = tuple(f"i{n:05}" for n in range(items))
+    card = DataCard("x", 0, 0, {}, items, items, 0, "")
+    return Snapshot(Catalogue(names, names, ("a",) * items), purchases, first_trips_from(purchases, each - 1), card)
+
+
+def test_a_catalogue_is_ranked_for_many_households_without_the_product_of_both(monkeypatch):
+    monkeypatch.setattr(next_item_ranking, "SCORES_AT_A_TIME", 1 << 18)
+    monkeypatch.setattr(history_scorer, "NUMBERS_AT_A_TIME", 1 << 18)
+    monkeypatch.setattr(collaborative_filtering, "PAIRS_AT_A_TIME", 1 << 18)
+    users, items = 3000, 3000  # 36 MB for the scores of all, and there would be several
+    snapshot = wide_snapshot(users, items, 5)
+    _, trips = split_trips(snapshot.purchases, snapshot.use, min_history_days=0)
+    texts = distinct_texts(snapshot.catalogue)
+    vectors = torch.from_numpy(RNG.normal(size=(items, 4)).astype(np.float32))
+    scorer = Scorer(ScoreJob(), 8, vectors.mean(0))
+
+    def rank() -> None:
+        test = collect_test(snapshot, trips, texts, scorer.settings)
+        scores = dict(score_without_text(snapshot, test, factors=0))
+        scores["texts"] = score_items(snapshot, texts, scorer, vectors, test)
+        for score in scores.values():
+            assert measure(snapshot, test, score, "group")[0].values["mrr"].min() > 0
+
+    assert peak_of(rank) < 30
