@@ -9,6 +9,7 @@ import torch
 from scipy import sparse
 
 from trainer.data.card import DataCard
+from trainer.data.name_numbers import number_names
 from trainer.data.snapshot import Catalogue, Purchases, Snapshot, first_trips_from
 from trainer.data.trips import split_trips
 from trainer.jobs.schema import ScoreJob
@@ -160,3 +161,12 @@ def test_a_catalogue_is_ranked_for_many_households_without_the_product_of_both(m
             assert measure(snapshot, test, score, "group")[0].values["mrr"].min() > 0
 
     assert peak_of(rank) < 30
+
+
+def test_one_long_title_costs_its_own_length_and_not_that_times_the_catalogue():
+    titles = [f"item {n}" for n in range(20_000)] + ["x" * 20_000, "item 7"]
+    found = []
+    assert peak_of(lambda: found.append(number_names(titles))) < 10  # with the room of the longest for each 1,600 MB
+    distinct, places = found[0]
+    assert list(distinct) == sorted(set(titles))
+    assert [distinct[place] for place in places.tolist()] == titles

@@ -12,6 +12,7 @@ from trainer.data.interactions import Interactions, iso_day
 from trainer.data.item_texts import SEVERAL
 from trainer.data.leaks import judge_leaks
 from trainer.data.local_time import local_time
+from trainer.data.name_numbers import number_names
 from trainer.data.next_item_leaks import find_next_leaks
 from trainer.data.snapshot import LEARN, TARGET, UNUSED, Catalogue, Purchases, Snapshot, Uses, first_trips_from
 from trainer.data.splits import find_boundary
@@ -100,7 +101,7 @@ def _merge(found: Interactions) -> Interactions:
     """Let items of one text and group be one, under the first of their ids."""
     catalogue = found.catalogue
     names = [f"{text}\x1f{group}" for text, group in zip(catalogue.texts, catalogue.groups, strict=True)]
-    _, first, place = np.unique(np.array(names, dtype=np.str_), return_index=True, return_inverse=True)
+    _, first, place = np.unique(number_names(names)[1], return_index=True, return_inverse=True)
     order = np.argsort(first)  # items stay in the order of their ids
     new = np.empty(len(order), dtype=np.int64)
     new[order] = np.arange(len(order))

@@ -40,6 +40,7 @@ from trainer.data.columns import ids_of, texts_of
 from trainer.data.dates import HOUR, NO_TIME
 from trainer.data.event_columns import Readers, columns_of
 from trainer.data.item_texts import ItemTexts
+from trainer.data.name_numbers import number_names
 from trainer.data.number_columns import NumberReader
 from trainer.data.outliers import LogHistogram
 from trainer.data.tables import estimate_rows, read_batches
@@ -264,7 +265,7 @@ def _count_kept(part: UserEvents, ids: Sequence[str], tally: Tally) -> None:
     tally.first, tally.last = min(tally.first, int(part.time.min())), max(tally.last, int(part.time.max()))
     tally.items.update(np.unique(part.item).tolist())
     names = np.array([f"{name}\x1e" for name in ids], dtype=object)[part.item]
-    rank = np.argsort(np.argsort(np.array(ids, dtype=np.str_)))[part.item]  # items by name, not by when they were met
+    rank = number_names(ids)[1][part.item]  # items by name, not by when they were met
     order = np.lexsort((part.value, part.time, rank, part.user))
     numbers = np.stack([part.time[order].view(np.float64), part.value[order]], axis=1)
     starts = first_of_users(part)

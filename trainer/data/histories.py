@@ -12,6 +12,7 @@ from trainer.data.batches import Notes
 from trainer.data.card import DataCard
 from trainer.data.columns import ids_of, labels_of, lists_of, without_point
 from trainer.data.item_texts import read_items
+from trainer.data.name_numbers import number_names
 from trainer.data.snapshot import ASK, LEARN, TARGET, Catalogue, Purchases, Snapshot
 from trainer.data.splits import PART_NUMBER, Part, split_by_name
 from trainer.data.tables import read_batches
@@ -43,7 +44,7 @@ class _HistoryRows:
 def read_histories(job: HistoriesData) -> Snapshot:
     """Read histories of the parts to learn from and to be tested on, and look for leaks; raise DataError."""
     snapshot = gather_histories(job)
-    _, people = np.unique(np.array(snapshot.people, dtype=np.str_), return_inverse=True)
+    _, people = number_names(snapshot.people or ())
     return checked(job, snapshot, people)
 
 

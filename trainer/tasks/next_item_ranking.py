@@ -12,6 +12,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from trainer.data.name_numbers import number_names
 from trainer.data.rhythms import collect_rhythms
 from trainer.data.snapshot import LEARN, Catalogue, Purchases, Snapshot
 from trainer.data.trips import Trips, collect_histories
@@ -66,8 +67,7 @@ class HeldOutTrips:
 
 def distinct_texts(catalogue: Catalogue) -> CatalogueTexts:
     """Give each text once: the encoder costs by text, not by item."""
-    distinct, of_item = np.unique(np.array(catalogue.texts, dtype=np.str_), return_inverse=True)
-    return CatalogueTexts(tuple(str(text) for text in distinct), of_item.astype(np.int64))
+    return CatalogueTexts(*number_names(catalogue.texts))
 
 
 def count_learned(snapshot: Snapshot) -> sparse.csr_array:
@@ -212,14 +212,14 @@ def _tabulate(
     snapshot: Snapshot, test: HeldOutTrips, ranks: Ranks, coverage: float, slice_column: str
 ) -> tuple[PerExample, dict[str, float]]:
     catalogue, purchases = snapshot.catalogue, snapshot.purchases
-    groups, group_I = np.unique(np.array([group or EVERYTHING for group in catalogue.groups]), return_inverse=True)
+    groups, group_I = number_names([group or EVERYTHING for group in catalogue.groups])
     values = score_ranks(ranks, len(catalogue))
     table = gather_examples(
         np.repeat(np.arange(len(test.trips)), np.diff(test.trips.starts)),
         group_I[test.trips.items],
         values,
         tuple(purchases.user_ids[user] for user in test.trips.user),
-        tuple(str(name) for name in groups),
+        groups,
         slice_column,
     )
     owners = {purchases.user_ids[user]: snapshot.person(user) for user in test.trips.user.tolist()}

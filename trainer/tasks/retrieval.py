@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from trainer.data.card import DataCard
+from trainer.data.name_numbers import number_names
 from trainer.data.pairs import Pairs, read_pairs
 from trainer.data.splits import Part
 from trainer.errors import DataError, ModelError
@@ -288,7 +289,7 @@ def _collect_texts(pairs: Pairs, learnt_N: Ints, *asked: Questions) -> EncodedTe
     train = pairs.rows(Part.TRAIN)
     beside = train[np.isin(pairs.query_id[train], pairs.query_id[learnt_N])]
     products = np.unique(np.concatenate([pairs.product_id[beside], *(one.products_I for one in asked)]))
-    distinct, place = np.unique(np.array([pairs.products[product] for product in products]), return_inverse=True)
+    distinct, place = number_names([pairs.products[product] for product in products.tolist()])
     of_product = np.full(len(pairs.products), -1)
     of_product[products] = place
-    return EncodedTexts((*pairs.queries, *(str(text) for text in distinct)), len(pairs.queries), of_product)
+    return EncodedTexts((*pairs.queries, *distinct), len(pairs.queries), of_product)
