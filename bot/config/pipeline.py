@@ -100,11 +100,16 @@ class MetricSection(Section):
         return self
 
 
+class SlicesSection(Section):
+    min_effect: Effect = MinEffect(0.1)  # changes of a slice up to this size are never told
+
+
 class JudgeSection(Section):
     preset: Preset = Preset.QUIET
     min_runs: Annotated[int, Field(ge=2)] = 3
     slice_by: tuple[str, ...] = ()
     min_slice_examples: Annotated[int, Field(ge=2)] = 30
+    slices: SlicesSection = SlicesSection()
     guards: dict[str, GuardSection] = {}
 
 
@@ -223,6 +228,7 @@ class PipelineSection(Section):
             self.judge.min_runs,
             self.judge.min_slice_examples,
             self.confirm.reruns,
+            self.judge.slices.min_effect,
         )
 
     @property

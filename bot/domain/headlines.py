@@ -20,24 +20,34 @@ def prominence(finding: Finding) -> float:
 
 def most_telling(findings: Iterable[Finding]) -> list[Finding]:
     """Order findings by which to speak of first: the one that moved most, in what runs differ by."""
-    return sorted(findings, key=lambda f: (f.change is not None, prominence(f), abs(f.relative or 0.0)), reverse=True)
+    return sorted(
+        findings,
+        key=lambda f: (f.part is None, f.change is not None, prominence(f), abs(f.relative or 0.0)),
+        reverse=True,
+    )
 
 
 def own_findings(incident: Incident, findings: Iterable[Finding]) -> list[Finding]:
-    """Return what a run says of whole metrics that belongs to an incident: what is of its kind, and it knows of."""
+    """Return what a run says of whole metrics, and of slices that fell alone, that belongs to an incident.
+
+    That is what is of its kind, and it knows of.
+    """
     return [
         finding
         for finding in findings
-        if finding.part is None
-        and kind_of(finding.outcome) is incident.kind
-        and (not incident.metrics or finding.key in incident.metrics)
+        if kind_of(finding.outcome) is incident.kind
+        and ((finding.part is None and not incident.metrics) or _is_of(incident, finding))
     ]
+
+
+def _is_of(incident: Incident, finding: Finding) -> bool:
+    return finding.key in (incident.metrics if finding.part is None else incident.slices)
 
 
 def told_of(incident: Incident, findings: Iterable[Finding], *, is_over: bool) -> list[Finding]:
     """Return what a run says of an incident: the worst of its own kind, or once it *is_over* how its metrics are."""
     if is_over:
-        return [f for f in findings if f.part is None and f.key in incident.metrics]
+        return [f for f in findings if _is_of(incident, f)]
     own = own_findings(incident, findings)
     worst = max((f.outcome for f in own), key=lambda outcome: outcome.severity, default=None)
     return [f for f in own if f.outcome is worst]

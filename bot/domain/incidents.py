@@ -15,7 +15,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import assert_never
 
-from bot.domain.judge.findings import Assessment, Finding, Outcome
+from bot.domain.judge.findings import Assessment, Finding, Outcome, whole_of
 from bot.domain.policy import IncidentPolicy
 
 
@@ -82,6 +82,16 @@ class Incident:
     began_at: datetime | None = None  # end of the onset's run, or of the last run before a silence
     recovered_at: datetime | None = None  # end of the first of the good runs
     recovered_by: str = ""  # that run
+
+    @property
+    def whole(self) -> frozenset[str]:
+        """The whole metrics that fell."""
+        return frozenset(key for key in self.metrics if whole_of(key) == key)
+
+    @property
+    def slices(self) -> frozenset[str]:
+        """The keys of slices that fell by themselves: where the whole metric fell too, its slices only explain."""
+        return frozenset(key for key in self.metrics if whole_of(key) not in self.whole)
 
     @property
     def onset(self) -> str:
@@ -159,7 +169,7 @@ def _dated(step: Step, assessment: Assessment, ends: Mapping[str, datetime], now
 def _earliest_onset(assessment: Assessment, incident: Incident, ends: Mapping[str, datetime]) -> str:
     """Return the run with which the judge holds that it began, of several metrics the first that fell; or nothing."""
     fallen = assessment.with_outcome(Outcome.REGRESSED) if incident.kind is Kind.REGRESSED else ()
-    onsets = [f.onset for f in fallen if f.part is None and f.onset in ends]
+    onsets = [f.onset for f in fallen if (f.part is None or f.key in incident.slices) and f.onset in ends]
     return min((onset for onset in onsets if onset is not None), key=lambda onset: ends[onset], default="")
 
 
@@ -167,10 +177,12 @@ def _steps(
     incidents: Sequence[Incident], assessment: Assessment, series: SeriesKey, policy: IncidentPolicy, now: datetime
 ) -> tuple[Step, ...]:
     steps: list[Step] = []
-    bad = _bad_findings(assessment)
+    standing_of = {incident.kind: incident for incident in reversed(incidents) if not incident.state.is_over}
+    alone = fallen_alone(assessment, standing_of.get(Kind.REGRESSED))
+    bad = _bad_findings(assessment, alone)
     for kind, findings in bad.items():
-        standing = next((i for i in incidents if i.kind is kind and not i.state.is_over), None)
-        certain = any(f.part is None and f.outcome is not Outcome.SUSPICIOUS for f in findings)
+        standing = standing_of.get(kind)
+        certain = any((f.part is None or f in alone) and f.outcome is not Outcome.SUSPICIOUS for f in findings)
         if certain or standing is None or standing.state is IncidentState.CANDIDATE:
             opened = standing or Incident(
                 mint_id(series, kind, assessment.run_id),
@@ -187,9 +199,21 @@ def _steps(
     return tuple(steps)
 
 
-def _bad_findings(assessment: Assessment) -> dict[Kind, tuple[Finding, ...]]:
+def fallen_alone(assessment: Assessment, standing: Incident | None = None) -> tuple[Finding, ...]:
+    """Return the slices that have fallen for certain and whose whole metric has not: that is a problem of its own."""
+    told = {f.metric for f in assessment.with_outcome(Outcome.REGRESSED, Outcome.INVALID) if f.part is None}
+    told |= standing.whole if standing is not None else frozenset()
+    fallen = assessment.with_outcome(Outcome.REGRESSED)
+    return tuple(f for f in fallen if f.part is not None and f.metric not in told)
+
+
+def _bad_findings(assessment: Assessment, alone: Sequence[Finding]) -> dict[Kind, tuple[Finding, ...]]:
+    """Return the findings that are a cause for an incident, with the slices that explain them."""
     found = {kind: tuple(f for f in assessment.findings if kind_of(f.outcome) is kind) for kind in Kind}
-    return {kind: findings for kind, findings in found.items() if any(f.part is None for f in findings)}
+    bad = {kind: findings for kind, findings in found.items() if any(f.part is None for f in findings)}
+    whole = {f.metric for f in bad.get(Kind.REGRESSED, ()) if f.part is None}
+    fell = tuple(f for f in found[Kind.REGRESSED] if (f.metric in whole if f not in alone else True))
+    return {**bad, Kind.REGRESSED: fell} if whole or alone else bad
 
 
 def _worsen(
@@ -202,7 +226,7 @@ def _worsen(
     certain: bool,
 ) -> Step:
     """Add a bad run to its incident: what was only suspected is filed once it is certain."""
-    is_open = incident.state is IncidentState.OPEN
+    is_open, before = incident.state is IncidentState.OPEN, incident
     fallen = {f.key for f in findings if not (is_open and f.outcome is Outcome.SUSPICIOUS)}
     incident = replace(
         incident,
@@ -215,9 +239,15 @@ def _worsen(
     if not is_open:
         return Step(replace(incident, state=IncidentState.OPEN, told_at=now), Turn.FILED)
     # A clock that was set back makes the last word lie in the future: then it says nothing about how long ago it was.
-    if incident.told_at is not None and timedelta(0) <= now - incident.told_at < policy.comment_every:
+    is_lately_told = incident.told_at is not None and timedelta(0) <= now - incident.told_at < policy.comment_every
+    if is_lately_told and not _reaches_further(before, incident):
         return Step(incident, Turn.COUNTED)
     return Step(replace(incident, told_at=now), Turn.REPEATED)
+
+
+def _reaches_further(before: Incident, after: Incident) -> bool:
+    """Say whether another slice joined those that fell, or the whole metric did: that is news at once."""
+    return not after.slices <= before.slices or bool(before.slices and after.whole > before.whole)
 
 
 def _mend(incident: Incident, assessment: Assessment, policy: IncidentPolicy, now: datetime) -> tuple[Step, ...]:
@@ -250,6 +280,8 @@ def _speaks_of(incident: Incident, assessment: Assessment) -> bool:
             missing = {f.key for f in assessment.findings if f.is_absent}
             there = {f.key for f in assessment.findings} - missing
             lacks_it = bool(incident.metrics) and there.isdisjoint(incident.metrics)
-            return assessment.accepted and not lacks_it and missing.isdisjoint(incident.metrics)
+            well = {f.key for f in assessment.findings if f.outcome in {Outcome.OK, Outcome.IMPROVED}}
+            is_back = not lacks_it and missing.isdisjoint(incident.metrics) and incident.slices <= well
+            return assessment.accepted and is_back
         case _:
             assert_never(incident.kind)

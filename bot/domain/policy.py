@@ -99,6 +99,7 @@ class Policies:
     min_runs: int = 3  # accepted runs needed before anything can be called worse
     min_slice_examples: int = 30
     confirm_reruns: int = 0  # reruns asked for when a run is suspicious; 0 waits for the next run
+    slice_min_effect: MinEffect = MinEffect(0.1)  # changes of a slice up to this size are never told
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -115,6 +115,11 @@ class Run:
     tags: Mapping[str, str] = field(default_factory=dict)
     url: str = ""
 
+    @property
+    def place(self) -> tuple[datetime, str]:
+        """Where it stands in the order of runs, whenever it arrived."""
+        return self.ended, self.run_id
+
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
@@ -132,10 +137,30 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a run is held against: recent accepted runs, oldest first, and the pinned release if there is one."""
+    """What a run is held against: recent accepted runs, oldest first, and the pinned release if there is one.
+
+    Among them may be runs that were not accepted: they serve *partly*, for the metrics in which nothing was wrong.
+    """
 
     recent: tuple[RunResult, ...] = ()
     pinned: RunResult | None = None
+    partly: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by run: the metrics that it serves for
+    most: int | None = None  # of them that one metric or slice is held against, the newest
+
+    @property
+    def accepted(self) -> tuple[RunResult, ...]:
+        return tuple(result for result in self.recent if result.run_id not in self.partly)
+
+    def of(self, metric: str) -> Baseline:
+        """Return what one metric is held against; more than the most of it, for slices that have none of the newest."""
+        if not self.partly:
+            return self
+        serving = (r for r in self.recent if r.run_id not in self.partly or metric in self.partly[r.run_id])
+        return replace(self, recent=tuple(serving))
+
+    @property
+    def newest(self) -> Baseline:
+        return self if self.most is None else replace(self, recent=self.recent[-self.most :])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from sqlalchemy import Connection
+
+from bot.domain.baselines import BASELINE_RUNS, BEFORE_FALL, BaselineChoice, choose_baseline, in_order, onsets_of
 from bot.domain.fires import Fire, FireState
 from bot.domain.job_protocol import TABLE_FILE
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState, assess
@@ -18,7 +21,6 @@ from bot.judging.run_recording import Age, Background, RunRecorder
 from bot.runtime.log import get_logger
 from bot.store import contacts, fires, runs
 
-BASELINE_RUNS = 20
 OTHER_SERIES = 12  # of the pipeline, from which it is learnt how much metrics move by themselves
 
 log = get_logger(__name__)
@@ -42,18 +44,29 @@ class RunJudge:
                 if fire is not None:
                     fires.save(tx, fire)
                 return ()
-            accepted = runs.recent(tx, series, BASELINE_RUNS, accepted_only=True, before=run.ended)
             last_end = runs.last_end(tx, series)
             state, others = runs.load_state(tx, series), runs.other_states(tx, series, OTHER_SERIES)
+            chosen = self._choose(tx, run, state)
             known = [contact.experiment_id for contact in contacts.of_pipeline(tx, name) if contact.experiment_id]
         is_late = age is not Age.NEW and last_end is not None and run.ended < last_end
         loader = RunLoader(self.context)
         result = loader.load(run)
         released = loader.released(run) if age is Age.NEW else None
-        baseline = Baseline(loader.baseline(accepted, known), released)
+        found = loader.baseline(chosen.runs, known)
+        baseline = Baseline(found, released, chosen.partly, most=BASELINE_RUNS)
         self.context.on_step("run.loaded")
         result, assessment = self._assess(SeriesState() if is_late else state, result, baseline, others)
         return self._recorder.record(result, assessment, Background(baseline), fire, age, is_late=is_late)
+
+    def _choose(self, tx: Connection, run: Run, state: SeriesState) -> BaselineChoice:
+        """Choose what a run is held against: of the runs of its series that come before it."""
+        series, onsets = self.context.series_of(run), onsets_of(state.streaks)
+        accepted = runs.recent(tx, series, BASELINE_RUNS, accepted_only=True, ahead_of=run)
+        newest = runs.recent(tx, series, BASELINE_RUNS, ahead_of=run)
+        began = [each for each in (runs.find(tx, self.context.name, onset) for onset in onsets) if each is not None]
+        first = min((each.run for each in began), key=lambda each: each.place, default=None)
+        before = runs.recent(tx, series, BEFORE_FALL, accepted_only=True, ahead_of=first) if first is not None else ()
+        return choose_baseline(in_order(accepted, newest, before, began), self.context.section.metrics.keys(), onsets)
 
     def _assess(
         self, state: SeriesState, result: RunResult, baseline: Baseline, others: Sequence[SeriesState]
@@ -82,9 +95,10 @@ class RunJudge:
                 series = self.context.series_of(run)
                 last_end = runs.last_end(tx, series)
                 is_late = last_end is not None and run.ended < last_end
-                accepted = runs.recent(tx, series, BASELINE_RUNS, accepted_only=True, before=run.ended)
                 state = SeriesState() if is_late else runs.load_state(tx, series)
-                baseline = Baseline(tuple(RunResult(judged.run, judged.card) for judged in accepted))
+                chosen = self._choose(tx, run, state)
+                found = tuple(RunResult(judged.run, judged.card) for judged in chosen.runs)
+                baseline = Baseline(found, None, chosen.partly, most=BASELINE_RUNS)
                 result = RunResult(run)
                 others = runs.other_states(tx, series, OTHER_SERIES)
                 assessment = assess(state, result, baseline, policies, others)

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from bot.domain.baselines import BASELINE_RUNS
 from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.runs import Run
 from bot.judging.context import JudgingContext
-from bot.judging.run_judge import BASELINE_RUNS
 from bot.judging.run_recording import Age
 from bot.judging.setting_aside import GuardedJudge
 from bot.pipeline.cycle_report import CycleReport

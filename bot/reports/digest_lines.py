@@ -21,7 +21,7 @@ from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.domain.views import DigestKind, DigestLine, DigestPart
 from bot.judging.titles import series_title
 from bot.judging.unjudged_metrics import find_unjudged, first_unjudged
-from bot.judging.views.metric_rows import metric_row
+from bot.judging.views.metric_rows import metric_row, spoken_name
 from bot.judging.views.verdict import concerns_whole_runs
 from bot.reports.reader import Readable
 from bot.store import backlog, incidents, looks, quarantine, runs
@@ -240,7 +240,7 @@ class LineGathering:
         return replace(
             line,
             row=metric_row(first, metric, self.locale),
-            also=tuple(section.metrics[f.metric].name.get(self.locale, f.metric) for f in others),
+            also=tuple(spoken_name(f, section.metrics[f.metric], self.locale) for f in others),
             why=metric.why.get(self.locale, ""),
         )
 

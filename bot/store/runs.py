@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
 from bot.domain.incidents import SeriesKey
 from bot.domain.judge import Finding, Outcome, SeriesState
@@ -21,6 +21,7 @@ from bot.store.codec import dump, load
 from bot.store.tables import runs, series_states
 
 _KEPT = 512  # runs
+_NEWEST_FIRST = runs.c.ended_at.desc(), runs.c.run_id.desc()
 _SPARE = 5  # runs to take the latest from, should it be one that cannot be read
 
 log = get_logger(__name__)
@@ -75,20 +76,32 @@ def find(tx: Connection, pipeline: str, run_id: str) -> JudgedRun | None:
 
 def judged_at(tx: Connection, series: SeriesKey, moment: datetime) -> JudgedRun | None:
     """Return the run of a series that was judged at this very moment, the latest where there were several."""
-    query = select(runs).where(*_of(series), runs.c.judged_at == moment).order_by(runs.c.ended_at.desc()).limit(_SPARE)
+    query = select(runs).where(*_of(series), runs.c.judged_at == moment).order_by(*_NEWEST_FIRST).limit(_SPARE)
     return next(iter(_readable(tx.execute(query))), None)
 
 
 def recent(
-    tx: Connection, series: SeriesKey, limit: int, *, accepted_only: bool = False, before: datetime | None = None
+    tx: Connection,
+    series: SeriesKey,
+    limit: int,
+    *,
+    accepted_only: bool = False,
+    before: datetime | None = None,
+    ahead_of: Run | None = None,
 ) -> Sequence[JudgedRun]:
-    """Return the latest runs of a series that had ended *before* a moment, or until now, oldest first."""
+    """Return the latest runs of a series, oldest first: that had ended *before* a moment or at it, or *ahead of* a run.
+
+    Runs that ended at one moment are in the order of their ids.
+    """
     query = select(runs).where(*_of(series))
     if accepted_only:
         query = query.where(runs.c.accepted)
     if before is not None:
         query = query.where(runs.c.ended_at <= before)
-    rows = tx.execute(query.order_by(runs.c.ended_at.desc(), runs.c.run_id).limit(limit)).all()
+    if ahead_of is not None:
+        tied = and_(runs.c.ended_at == ahead_of.ended, runs.c.run_id < ahead_of.run_id)
+        query = query.where(or_(runs.c.ended_at < ahead_of.ended, tied))
+    rows = tx.execute(query.order_by(*_NEWEST_FIRST).limit(limit)).all()
     return _readable(reversed(rows))
 
 
@@ -119,7 +132,7 @@ def count_since(tx: Connection, pipeline: str, since: datetime) -> int:
 
 def latest_with(tx: Connection, pipeline: str, outcome: Outcome, since: datetime) -> Sequence[JudgedRun]:
     """Return the latest run of each of the pipeline's series that came out so and had ended since, oldest first."""
-    place = func.row_number().over(partition_by=runs.c.series, order_by=(runs.c.ended_at.desc(), runs.c.run_id.desc()))
+    place = func.row_number().over(partition_by=runs.c.series, order_by=_NEWEST_FIRST)
     mine = runs.c.pipeline == pipeline, runs.c.outcome == outcome, runs.c.ended_at >= since
     ranked = select(runs.c.run_id, place.label("place")).where(*mine).subquery()
     newest = select(ranked.c.run_id).where(ranked.c.place == 1)
@@ -128,13 +141,13 @@ def latest_with(tx: Connection, pipeline: str, outcome: Outcome, since: datetime
 
 
 def latest(tx: Connection, pipeline: str) -> JudgedRun | None:
-    query = select(runs).where(runs.c.pipeline == pipeline).order_by(runs.c.ended_at.desc()).limit(_SPARE)
+    query = select(runs).where(runs.c.pipeline == pipeline).order_by(*_NEWEST_FIRST).limit(_SPARE)
     return next(iter(_readable(tx.execute(query))), None)
 
 
 def latest_of_each(tx: Connection, pipeline: str) -> Sequence[JudgedRun]:
     """Return the latest run of each of the pipeline's series."""
-    place = func.row_number().over(partition_by=runs.c.series, order_by=(runs.c.ended_at.desc(), runs.c.run_id))
+    place = func.row_number().over(partition_by=runs.c.series, order_by=_NEWEST_FIRST)
     ranked = select(runs.c.run_id, place.label("place")).where(runs.c.pipeline == pipeline).subquery()
     newest = select(ranked.c.run_id).where(ranked.c.place == 1)
     query = select(runs).where(runs.c.pipeline == pipeline, runs.c.run_id.in_(newest))

@@ -133,9 +133,75 @@ def test_a_metric_that_is_only_suspicious_does_not_join_an_open_incident():
     assert step.incident.metrics == ("ndcg",)
 
 
-def test_a_slice_alone_opens_nothing():
-    alone = Finding("ndcg", Outcome.REGRESSED, Reason.CONFIRMED, Slice("department", "DELI"))
-    assert advance((), assessed("run1", Outcome.OK, "ndcg", alone), SERIES, EAGER, NOON) == ()
+DELI = Slice("department", "DELI")
+
+
+def sliced(run_id: str, whole: Outcome, **slices: Outcome) -> Assessment:
+    """Return what is said of a run's metric and of departments of it."""
+    parts = (Finding("ndcg", outcome, Reason.CONFIRMED, Slice("department", name)) for name, outcome in slices.items())
+    return assessed(run_id, whole, "ndcg", *parts)
+
+
+def follow(*runs: Assessment, policy: IncidentPolicy = EAGER) -> tuple[list[Incident], list[list[Turn]]]:
+    known: dict[str, Incident] = {}
+    turns = []
+    for number, run in enumerate(runs):
+        standing = [incident for incident in known.values() if not incident.state.is_over]
+        steps = advance(standing, run, SERIES, policy, NOON + timedelta(minutes=number))
+        known |= {step.incident.incident_id: step.incident for step in steps}
+        turns.append([step.turn for step in steps])
+    return list(known.values()), turns
+
+
+def test_a_slice_that_has_fallen_for_certain_is_an_incident_though_the_whole_metric_stands():
+    (incident,), turns = follow(sliced("run1", Outcome.OK, DELI=Outcome.REGRESSED))
+    assert turns == [[Turn.FILED]]
+    assert incident.metrics == ("ndcg [department=DELI]",)
+    assert incident.slices == {"ndcg [department=DELI]"}
+
+
+def test_a_slice_that_is_only_suspicious_opens_nothing():
+    assert follow(sliced("run1", Outcome.OK, DELI=Outcome.SUSPICIOUS)) == ([], [[]])
+
+
+def test_where_the_whole_metric_falls_too_its_slices_explain_and_are_no_incident_of_their_own():
+    incidents, turns = follow(
+        sliced("run1", Outcome.REGRESSED, DELI=Outcome.REGRESSED),
+        sliced("run2", Outcome.REGRESSED, DELI=Outcome.REGRESSED, MEAT=Outcome.REGRESSED),
+    )
+    assert len(incidents) == 1
+    assert incidents[0].slices == frozenset()
+    assert turns == [[Turn.FILED], [Turn.REPEATED]]
+
+
+def test_a_whole_metric_that_follows_its_slice_joins_the_incident_and_is_told_at_once():
+    patient = IncidentPolicy(comment_every=timedelta(days=1))
+    fell = sliced("run1", Outcome.OK, DELI=Outcome.REGRESSED)
+    both = sliced("run3", Outcome.REGRESSED, DELI=Outcome.REGRESSED)
+    (incident,), turns = follow(fell, replace(fell, run_id="run2"), both, replace(both, run_id="run4"), policy=patient)
+    assert turns == [[Turn.FILED], [Turn.COUNTED], [Turn.REPEATED], [Turn.COUNTED]]
+    assert incident.whole == {"ndcg"}
+
+
+def test_another_slice_that_falls_later_is_told_at_once_in_the_same_incident():
+    patient = IncidentPolicy(comment_every=timedelta(days=1))
+    (incident,), turns = follow(
+        sliced("run1", Outcome.OK, DELI=Outcome.REGRESSED),
+        sliced("run2", Outcome.OK, DELI=Outcome.REGRESSED, MEAT=Outcome.REGRESSED),
+        policy=patient,
+    )
+    assert turns == [[Turn.FILED], [Turn.REPEATED]]
+    assert len(incident.slices) == 2
+
+
+def test_a_slice_that_is_back_resolves_its_incident_and_one_that_is_not_measured_does_not():
+    fell = sliced("run1", Outcome.OK, DELI=Outcome.REGRESSED)
+    too_few = sliced("run2", Outcome.OK, DELI=Outcome.INSUFFICIENT_DATA)
+    (incident,), turns = follow(fell, assessed("run2", Outcome.OK, "ndcg"), too_few)
+    assert turns == [[Turn.FILED], [], []]
+    (incident,), turns = follow(fell, sliced("run2", Outcome.OK, DELI=Outcome.OK))
+    assert turns == [[Turn.FILED], [Turn.RESOLVED]]
+    assert incident.state is IncidentState.RESOLVED
 
 
 def test_incidents_that_are_over_stay_as_they_are():

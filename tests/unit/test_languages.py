@@ -41,6 +41,7 @@ TOY = """
 from bot.text.locales import Conventions
 
 CONVENTIONS = Conventions(
+    slice_of="{metric} OF {column} {value}",
     percent="{number} PC",
     between="{low} .. {high}",
     aside="{text} [{aside}]",

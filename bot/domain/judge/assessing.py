@@ -12,7 +12,7 @@ from bot.domain.judge.guards import broken_value, check_data
 from bot.domain.judge.kin import Kin, expect, gather
 from bot.domain.judge.over_time import name_onset, smallest_effect, tell, watch_metric
 from bot.domain.judge.paired import Rows, shared_rows
-from bot.domain.judge.slices import judge_slices
+from bot.domain.judge.slices import Remembered, judge_slices, note_unfit
 from bot.domain.judge.spread import estimate_spread, is_coarse
 from bot.domain.judge.streaks import follow_streaks, forget_accepted
 from bot.domain.judge.track import WINDOW, Signal, Track, accept_fall, from_numbers, to_numbers
@@ -41,13 +41,14 @@ def assess(
 
     From the pipeline's *other* series it is learnt how much a metric moves by itself.
     """
-    state = heed_acceptance(state, baseline)
+    state = heed_acceptance(state, baseline, policies)
     kin = gather_kin(state, baseline, policies, others)
-    moved = check_data(run.card, baseline.recent, policies.guards)
+    moved = check_data(run.card, baseline.newest.recent, policies.guards)
     found: list[Finding] = []
     memory, watched = dict(state.memory), dict(state.watched)
     for policy in policies.metrics:
-        since = baseline_since(baseline, state.level_from.get(policy.name))
+        longest = baseline_since(baseline.of(policy.name), state.level_from.get(policy.name))
+        since = longest.newest
         if policy.name not in run.run.metrics:
             is_known = policy.name in state.memory or is_among(policy.name, baseline)
             found += miss(policy, is_known=is_known, is_undefined=policy.name in undefined_in(run))
@@ -59,7 +60,7 @@ def assess(
         before = recall(state, since, policy, policies)
         after, finding = judge_over_time(before, run.run_id, finding, policy, policies)
         memory[policy.name], watched[policy.name] = to_numbers(after.track), after.runs
-        found += [finding, *judge_slices(run, since, policy, policies)]
+        found += [finding, *judge_slices(run, longest, policy, policies, Remembered(state.unfit, state.streaks))]
     if is_logged_again(run, state, policies):
         found = [replace(finding, confirms=False) for finding in found]
     findings, streaks = follow_streaks(state.streaks, found, run.run_id)
@@ -67,7 +68,14 @@ def assess(
     return Assessment(
         run_id=run.run_id,
         findings=moved + findings,
-        state=SeriesState(state.judged + 1, streaks, memory, state.level_from, watched),
+        state=SeriesState(
+            state.judged + 1,
+            streaks,
+            memory,
+            state.level_from,
+            watched,
+            note_unfit(state.unfit, findings, run.run_id, baseline),
+        ),
         wants_confirmation=suspicious and policies.confirm_reruns > 0,
     )
 
@@ -114,21 +122,25 @@ def is_among(metric: str, baseline: Baseline) -> bool:
     return any(metric in result.run.metrics for result in baseline.recent)
 
 
-def heed_acceptance(state: SeriesState, baseline: Baseline) -> SeriesState:
+def heed_acceptance(state: SeriesState, baseline: Baseline, policies: Policies) -> SeriesState:
     """Take the level of bad runs that were accepted (they are in the baseline) for the new one.
 
-    A metric whose fall was not told over time yet is remembered anew, from the accepted runs.
+    A metric whose fall was not told over time yet is remembered anew, from the accepted runs. A run whose metric is
+    accepted says nothing of the slices in which it fell, unless that metric had fallen with them.
     """
-    accepted = {result.run_id for result in baseline.recent}
-    streaks = forget_accepted(state.streaks, accepted)
-    gone = {key: streak.onset for key, streak in state.streaks.items() if key not in streaks}
+    accepted = {result.run_id for result in baseline.accepted}
+    whole = {policy.name: state.streaks[policy.name] for policy in policies.metrics if policy.name in state.streaks}
+    gone = {key: whole[key].onset for key in whole.keys() - forget_accepted(whole, accepted).keys()}
     if not gone:
         return state
+    slices = tuple(f"{metric} [" for metric in gone)
+    streaks = {key: each for key, each in state.streaks.items() if key not in gone and not key.startswith(slices)}
+    unfit = {key: each for key, each in state.unfit.items() if not key.startswith(slices)}
     memory = dict(state.memory)
     for metric in gone.keys() & memory.keys():
         track = from_numbers(memory[metric])
         memory[metric] = to_numbers(accept_fall(track)) if track.fall is not None else ()
-    return replace(state, streaks=streaks, memory=memory, level_from={**state.level_from, **gone})
+    return replace(state, streaks=streaks, memory=memory, level_from={**state.level_from, **gone}, unfit=unfit)
 
 
 def baseline_since(baseline: Baseline, run_id: str | None) -> Baseline:
@@ -144,7 +156,9 @@ def gather_kin(
 ) -> tuple[Kin, ...]:
     """Gather what the metrics of this series and of the *others* show of how much such metrics move by themselves."""
     own = {
-        policy.name: usable_values(baseline_since(baseline, state.level_from.get(policy.name)), policy)
+        policy.name: usable_values(
+            baseline_since(baseline.of(policy.name), state.level_from.get(policy.name)).newest, policy
+        )
         for policy in policies.metrics
     }
     watched = [{name: from_numbers(numbers).values for name, numbers in other.memory.items()} for other in others]

@@ -68,6 +68,16 @@ class Method(StrEnum):
     LEVELS = "levels"  # the level of recent runs against that of all before: evidence gathered over runs
 
 
+def key_of(metric: str, part: Slice | None) -> str:
+    """Name the series of a metric, or of one slice of it, within the run's series."""
+    return metric if part is None else f"{metric} [{part}]"
+
+
+def whole_of(key: str) -> str:
+    """Return the metric of a key; the key itself where it is of no slice. MLflow allows no bracket in a metric."""
+    return key.partition(" [")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What is said of one metric (and slice) of a run, with the numbers that led to it.
@@ -121,13 +131,19 @@ class Finding:
     @property
     def key(self) -> str:
         """Name the series this finding belongs to within the run's series."""
-        return self.metric if self.part is None else f"{self.metric} [{self.part}]"
+        return key_of(self.metric, self.part)
 
 
 def unjudged(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return those that say of a whole metric nothing but that it cannot be judged."""
     whole = (finding for finding in findings if finding.part is None)
     return tuple(f for f in whole if f.outcome is Outcome.INVALID or f.is_unheard_of or f.reason is Reason.UNDEFINED)
+
+
+def serving(findings: Iterable[Finding]) -> frozenset[str]:
+    """Return the metrics that are there and nothing is wrong with."""
+    whole = (finding for finding in findings if finding.part is None)
+    return frozenset(f.metric for f in whole if f.outcome.is_acceptable and f.value is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +164,9 @@ class SeriesState:
     memory: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by metric: numbers only the judge reads
     level_from: Mapping[str, str] = field(default_factory=dict)  # by metric: the run a person accepted a fall with
     watched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by metric: ids of its runs, newest last
+    unfit: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # by slice: runs in which it was bad, newest last
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +191,11 @@ class Assessment:
         whole = [f for f in self.findings if f.part is None]
         there = [f for f in whole if not f.is_absent]
         return all(f.outcome.is_acceptable for f in there) and bool(there or not whole)
+
+    @property
+    def serves(self) -> frozenset[str]:
+        """The metrics that the run may serve as baseline for, whatever is wrong with its others."""
+        return serving(self.findings)
 
     def with_outcome(self, *outcomes: Outcome) -> tuple[Finding, ...]:
         return tuple(f for f in self.findings if f.outcome in outcomes)

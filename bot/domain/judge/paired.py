@@ -24,6 +24,7 @@ class Rows:
     candidate: float  # mean over the shared examples
     baselines: Floats  # the same mean of every baseline run
     lost: float  # sum of the differences, each weighed by its share of the example
+    variance: float = 0.0  # of one example, from baseline run to baseline run
 
     @property
     def n(self) -> int:
@@ -71,9 +72,16 @@ def paired_p(differences: Floats) -> float:
 
 
 def shared_rows(
-    candidate: ExampleTable, baselines: Sequence[ExampleTable], metric: str, part: Slice | None = None
+    candidate: ExampleTable,
+    baselines: Sequence[ExampleTable],
+    metric: str,
+    part: Slice | None = None,
+    fit: Sequence[bool] | None = None,
 ) -> Rows | None:
-    """Line up the examples of *part* that every table holds; None where too few are shared."""
+    """Line up the examples of *part* that every table holds; None where too few are shared.
+
+    The candidate is held against those that are *fit*, by default all; the means are those of all.
+    """
     tables = [table for table in baselines if can_hold(table, metric, part)]
     if not tables or not can_hold(candidate, metric, part):
         return None
@@ -88,11 +96,16 @@ def shared_rows(
     if known.sum() < MIN_EXAMPLES:
         return None
     shared, now, before = shared[known], now[known], before[:, known]
-    differences = now - before.mean(axis=0)
+    held = before if fit is None else before[np.array(fit, dtype=bool)]
+    if not len(held):
+        return None
+    differences = now - held.mean(axis=0)
     with np.errstate(all="ignore"):  # of weights that are none
         weight = weights[np.searchsorted(ids, shared)] / total_weights(candidate, shared)
         lost = float((differences * weight).sum())
-    return Rows(differences, float(now.mean()), before.mean(axis=1), lost if math.isfinite(lost) else 0.0)
+    variance = float(held.var(axis=0, ddof=1).mean()) if len(held) > 1 else 0.0
+    lost = lost if math.isfinite(lost) else 0.0
+    return Rows(differences, float(now.mean()), before.mean(axis=1), lost, variance)
 
 
 def are_usable(values: Floats) -> Bools:

@@ -35,10 +35,16 @@ def forget_accepted(streaks: Mapping[str, Streak], accepted: Collection[str]) ->
 
 
 def lengthen(streak: Streak | None, run_id: str, finding: Finding) -> Streak:
-    is_certain = finding.outcome is Outcome.REGRESSED
+    """Add a bad run. A slice is one of many, of which some are low twice by chance: only its level confirms a fall."""
+    confirmed = finding.outcome is Outcome.REGRESSED
+    if finding.part is not None:
+        began = streak.onset if streak is not None else run_id
+        onset = finding.onset if confirmed and finding.onset and not (streak and streak.confirmed) else began
+        length = streak.length + 1 if streak is not None else max(finding.n_since, 1)
+        return Streak(onset, length, confirmed=confirmed or (streak is not None and streak.confirmed))
     if streak is None:
-        return Streak(onset=run_id, length=1, confirmed=is_certain)
-    confirmed = streak.confirmed or is_certain or finding.confirms
+        return Streak(onset=run_id, length=1, confirmed=confirmed)
+    confirmed = streak.confirmed or confirmed or finding.confirms
     return Streak(onset=streak.onset, length=streak.length + 1, confirmed=confirmed)
 
 

@@ -16,7 +16,7 @@ _SHORT_HASH = 12
 
 def facts(on: Occasion) -> tuple[FactRow, ...]:
     """Return the data card, beside that of the latest accepted run."""
-    before = on.baseline.recent[-1].card if on.baseline.recent else None
+    before = on.baseline.accepted[-1].card if on.baseline.accepted else None
     rows: list[FactRow] = []
     for name, value in on.result.card.numbers.items():
         old = before.numbers.get(name) if before else None
@@ -32,7 +32,7 @@ def facts(on: Occasion) -> tuple[FactRow, ...]:
 def params(on: Occasion) -> tuple[FactRow, ...]:
     """Return the parameters, beside those of the latest accepted run; one that only one of both has is a change."""
     now = on.result.run.params
-    before: Mapping[str, str] = on.baseline.recent[-1].run.params if on.baseline.recent else {}
+    before: Mapping[str, str] = on.baseline.accepted[-1].run.params if on.baseline.accepted else {}
     are_compared = bool(now and before)
     return tuple(
         FactRow(
@@ -48,7 +48,7 @@ def params(on: Occasion) -> tuple[FactRow, ...]:
 def commit(on: Occasion) -> tuple[FactRow, ...]:
     """Return the commit that the run's code came from, beside that of the latest accepted run."""
     commit = on.result.run.tags.get(COMMIT_TAG, "")
-    before = on.baseline.recent[-1].run.tags.get(COMMIT_TAG, "") if on.baseline.recent else ""
+    before = on.baseline.accepted[-1].run.tags.get(COMMIT_TAG, "") if on.baseline.accepted else ""
     if not commit:
         return ()
     return (FactRow("git commit", _shortened(commit), _shortened(before), changed=bool(before) and before != commit),)
@@ -56,9 +56,9 @@ def commit(on: Occasion) -> tuple[FactRow, ...]:
 
 def compared(on: Occasion) -> tuple[Source, ...]:
     """Return of what both this run and the latest accepted one have something on record."""
-    if not on.baseline.recent:
+    if not on.baseline.accepted:
         return ()
-    now, before = on.result, on.baseline.recent[-1]
+    now, before = on.result, on.baseline.accepted[-1]
     there = {
         Source.PARAMS: now.run.params.keys() - {"seed"} and before.run.params.keys() - {"seed"},
         Source.CARD: now.card and before.card,

@@ -12,7 +12,7 @@ from bot.domain.judge import Against, Assessment, Finding, Outcome
 from bot.domain.views import MetricRow, PeerRow
 from bot.judging.views.occasion import Occasion
 from bot.text import formats
-from bot.text.locales import Locale
+from bot.text.locales import Locale, conventions
 
 _PARTS_NAMED = 3
 _MOST = 0.5
@@ -26,7 +26,10 @@ def metric_rows(
 
     With *reported*, then one a metric that is only reported.
     """
-    findings = [f for f in on.assessment.findings if f.part is None and (only is None or f.key in only)]
+    alone = step.incident.slices if step is not None else frozenset()
+    findings = [
+        f for f in on.assessment.findings if f.key in alone or (f.part is None and (only is None or f.key in only))
+    ]
     findings = [f for f in findings if f.outcome not in _WITHOUT_NUMBERS]
     own = () if step is None else own_findings(step.incident, findings)
     rows = [row_of(on, f) for f in sorted(findings, key=lambda f: (f not in own, -f.outcome.severity, -prominence(f)))]
@@ -58,7 +61,7 @@ def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> Metr
         interval = formats.between(low, high, locale)
     return MetricRow(
         metric=finding.metric,
-        plain=section.name.get(locale, finding.metric),
+        plain=spoken_name(finding, section, locale),
         outcome=finding.outcome,
         reason=finding.reason,
         value=value,
@@ -78,8 +81,16 @@ def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> Metr
     )
 
 
+def spoken_name(finding: Finding, section: MetricSection, locale: Locale) -> str:
+    """Return what a sentence calls that of which a finding speaks: a metric as the team does, or one slice of it."""
+    plain, part = section.name.get(locale, finding.metric), finding.part
+    if part is None:
+        return plain
+    return conventions(locale).slice_of.format(metric=plain, column=part.column, value=part.value)
+
+
 def _plain_row(on: Occasion, name: str, value: float) -> MetricRow:
-    accepted = [r.run.metrics[name] for r in on.baseline.recent if name in r.run.metrics]
+    accepted = [r.run.metrics[name] for r in on.baseline.accepted if name in r.run.metrics]
     before = sum(accepted) / len(accepted) if accepted else None
     change = None if before is None else value - before
     relative = change / abs(before) if change is not None and before else None
@@ -102,11 +113,13 @@ def slice_rows(on: Occasion, step: Step | None = None) -> tuple[MetricRow, ...]:
     """Return a row a slice of the metric that is told, the largest share of the loss first."""
     parts = [f for f in on.assessment.findings if f.part is not None]
     told = on.assessment.findings if step is None else spoken_of(on.assessment, step)[1]
-    whole = [f for f in told if f.part is None and f.metric in {p.metric for p in parts}]
+    alone = step.incident.slices if step is not None else frozenset()
+    whole = [f for f in told if (f.part is None or f.key in alone) and f.metric in {p.metric for p in parts}]
     if not whole:
         return ()
     first = max(whole, key=lambda f: (f.outcome.severity, prominence(f)))
-    chosen = sorted((f for f in parts if f.metric == first.metric), key=lambda f: -(f.share_of_loss or 0.0))
+    of_metric = (f for f in parts if f.metric == first.metric)
+    chosen = sorted(of_metric, key=lambda f: (f.key not in alone, -(f.share_of_loss or 0.0)))
     return tuple(row_of(on, f) for f in chosen)
 
 

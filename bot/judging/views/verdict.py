@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from bot.config.pipeline import PipelineSection
+from bot.config.pipeline import MetricSection, PipelineSection
 from bot.domain.headlines import own_findings, spoken_of
 from bot.domain.incidents import Incident, Kind, Step
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
 from bot.domain.views import VerdictView
-from bot.judging.views.metric_rows import most_of_the_loss, plain_name, row_of
+from bot.judging.views.metric_rows import most_of_the_loss, row_of, spoken_name
 from bot.judging.views.occasion import Occasion
 from bot.text import formats
 
@@ -22,7 +22,7 @@ def verdict_view(on: Occasion, step: Step | None, assessment: Assessment | None 
     """
     assessment = assessment or on.assessment
     outcome, findings = spoken_of(assessment, step)
-    others = tuple(dict.fromkeys(plain_name(on, f.metric) for f in findings[1:] if f.metric in on.config.metrics))
+    others = tuple(dict.fromkeys(spoken_of_also(on, f) for f in findings[1:] if f.metric in on.config.metrics))
     told = next((f for f in findings if outcome is Outcome.INVALID and f.metric not in on.config.metrics), None)
     told = told or next((f for f in findings[:1] if f.metric in on.config.metrics), None)
     headline = None if told is None else row_of(on, told)
@@ -35,7 +35,7 @@ def verdict_view(on: Occasion, step: Step | None, assessment: Assessment | None 
         pipeline=on.title,
         headline=headline if incident is None or incident.kind is not Kind.FAILED else None,
         also=others,
-        slices=most_of_the_loss(on, assessment, headline.metric) if headline else (),
+        slices=most_of_the_loss(on, assessment, headline.metric) if headline and not headline.part else (),
         baseline_runs=str(findings[0].n_baseline) if findings else "0",
         bad_runs=str(len(incident.bad_runs)) if incident else "0",
         reruns_agree=on.config.confirm.reruns > 0 and any(f.reason is Reason.CONFIRMED for f in findings),
@@ -46,6 +46,10 @@ def verdict_view(on: Occasion, step: Step | None, assessment: Assessment | None 
         said=on.said,
         whole=incident is not None and concerns_whole_runs(on.config, incident, assessment.findings),
     )
+
+
+def spoken_of_also(on: Occasion, finding: Finding) -> str:
+    return spoken_name(finding, on.config.metrics.get(finding.metric, MetricSection()), on.locale)
 
 
 def last_word(on: Occasion, incident: Incident) -> Assessment:

@@ -25,6 +25,7 @@ class Conventions:
 
     percent: str  # number
     between: str  # low, high
+    slice_of: str  # metric, and the column and value of the slice: what a sentence says of
     aside: str  # text, and aside: the same otherwise
     months: tuple[str, ...]  # as they stand in a date, January first
     weekdays: tuple[str, ...]  # Monday first

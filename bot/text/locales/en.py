@@ -5,6 +5,7 @@ from bot.text.locales import Conventions
 CONVENTIONS = Conventions(
     percent="{number}\N{NO-BREAK SPACE}%",
     between="{low} to {high}",
+    slice_of="{metric} for {column} {value}",
     aside="{text} ({aside})",
     months=("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
     weekdays=("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),

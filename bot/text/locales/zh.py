@@ -5,6 +5,7 @@ from bot.text.locales import Conventions
 CONVENTIONS = Conventions(
     percent="{number}%",
     between="{low} 至 {high}",
+    slice_of="{metric}（{column} 为 {value} 的分组）",
     aside="{text}（{aside}）",
     months=("1月", "2月", "3月", "4月", "5月", "6月", "7月", "8月", "9月", "10月", "11月", "12月"),
     weekdays=("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
