@@ -10,6 +10,7 @@ from bot.domain.judge.compare import LEVELS, describe, hold, hold_pinned, measur
 from bot.domain.judge.findings import Assessment, Finding, Method, Outcome, Reason, SeriesState
 from bot.domain.judge.guards import broken_value, check_data
 from bot.domain.judge.kin import Kin, expect, gather
+from bot.domain.judge.many_metrics import effective_number, extra_evidence
 from bot.domain.judge.over_time import name_onset, smallest_effect, tell, watch_metric
 from bot.domain.judge.paired import Rows, shared_rows
 from bot.domain.judge.slices import Remembered, judge_slices, note_unfit
@@ -30,6 +31,14 @@ class Watched:
     runs: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Company:
+    """What is known of a metric by those beside it."""
+
+    kin: tuple[Kin, ...]  # how much they move by themselves
+    number: float  # of independent metrics that are as often wrong by chance
+
+
 def assess(
     state: SeriesState,
     run: RunResult,
@@ -42,7 +51,7 @@ def assess(
     From the pipeline's *other* series it is learnt how much a metric moves by itself.
     """
     state = heed_acceptance(state, baseline, policies)
-    kin = gather_kin(state, baseline, policies, others)
+    company = Company(gather_kin(state, baseline, policies, others), count_metrics(run, baseline, policies))
     moved = check_data(run.card, baseline.newest.recent, policies.guards)
     found: list[Finding] = []
     memory, watched = dict(state.memory), dict(state.watched)
@@ -53,12 +62,12 @@ def assess(
             is_known = policy.name in state.memory or is_among(policy.name, baseline)
             found += miss(policy, is_known=is_known, is_undefined=policy.name in undefined_in(run))
             continue
-        finding = judge_run(run, since, policy, policies, kin)
+        finding = judge_run(run, since, policy, policies, company)
         if moved or finding.outcome is Outcome.INVALID:
             found.append(distrust(finding))
             continue
         before = recall(state, since, policy, policies)
-        after, finding = judge_over_time(before, run.run_id, finding, policy, policies)
+        after, finding = judge_over_time(before, run.run_id, finding, policy, policies, company)
         memory[policy.name], watched[policy.name] = to_numbers(after.track), after.runs
         found += [finding, *judge_slices(run, longest, policy, policies, Remembered(state.unfit, state.streaks))]
     if is_logged_again(run, state, policies):
@@ -165,13 +174,23 @@ def gather_kin(
     return gather(policies.metrics, own, watched)
 
 
+def count_metrics(run: RunResult, baseline: Baseline, policies: Policies) -> float:
+    """Return how many independent metrics the run has in effect, by how they moved together in accepted runs."""
+    there = [policy for policy in policies.metrics if policy.name in run.run.metrics]
+    values = [{result.run_id: metric_of(result, policy) for result in baseline.recent} for policy in there]
+    known = [
+        {run_id: v for run_id, v in each.items() if policy.holds(v)} for policy, each in zip(there, values, strict=True)
+    ]
+    return effective_number(known)
+
+
 def usable_values(baseline: Baseline, policy: MetricPolicy) -> list[float]:
     values = [metric_of(result, policy) for result in baseline.recent]
     return [value for value in values if policy.holds(value)]
 
 
 def judge_run(
-    run: RunResult, baseline: Baseline, policy: MetricPolicy, policies: Policies, kin: Sequence[Kin]
+    run: RunResult, baseline: Baseline, policy: MetricPolicy, policies: Policies, company: Company
 ) -> Finding:
     """Judge a whole metric of one run by itself, against the recent runs and the pinned release."""
     value = run.run.metrics[policy.name]
@@ -183,9 +202,9 @@ def judge_run(
     if not usable:
         return Finding(policy.name, Outcome.NO_BASELINE, Reason.FIRST_RUNS, value=value)
     values = [metric_of(result, policy) for result in usable]
-    spread = estimate_spread(values, expect(policy, values, kin))
+    spread = estimate_spread(values, expect(policy, values, company.kin))
     held = hold(value, spread, policy, rows_against(run, usable, policy))
-    levels = LEVELS[policies.preset]
+    levels = LEVELS[policies.preset].for_many(company.number)
     if len(usable) < policies.min_runs:
         return replace(measure(held, policy, spread, levels), n_baseline=len(usable))
     finding = replace(describe(held, policy, spread, levels), n_baseline=len(usable))
@@ -219,12 +238,13 @@ def replay(runs: Sequence[RunResult], policy: MetricPolicy, policies: Policies) 
 
 
 def judge_over_time(
-    before: Watched, run_id: str, alone: Finding, policy: MetricPolicy, policies: Policies
+    before: Watched, run_id: str, alone: Finding, policy: MetricPolicy, policies: Policies, company: Company
 ) -> tuple[Watched, Finding]:
     """Add what the runs together say to what the run says alone: the worse of both, where the rows do not object."""
     assert alone.value is not None  # invalid runs are not watched
     effect = smallest_effect(before.track, policy)
-    track, view = watch_metric(before.track, alone.value, policy, policies.preset)
+    extra = extra_evidence(company.number)
+    track, view = watch_metric(before.track, alone.value, policy, policies.preset, extra)
     after = Watched(track, (*before.runs, run_id)[-WINDOW:])
     together = tell(view, alone.value, effect, policy, policies.preset)
     together = name_onset(together, lambda count: after.runs[max(count - track.seen, -len(after.runs))])

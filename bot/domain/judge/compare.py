@@ -23,6 +23,10 @@ class SignificanceLevels:
     rows: float
     again: float  # of the mean of two runs in a row, if both were like the second: it makes them certain
 
+    def for_many(self, metrics: float) -> SignificanceLevels:
+        """Return the levels at which one of so many independent metrics is called worse as seldom as one alone."""
+        return SignificanceLevels(self.runs / metrics, self.rows, self.again / metrics)
+
     def again_after(self, runs: int) -> float:
         """Return what is asked of the second run: less after few, of which the first had to stand out enough."""
         return self.again * (1 + (FEW_RUNS / runs) ** 2)
