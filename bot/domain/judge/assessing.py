@@ -177,7 +177,8 @@ def gather_kin(
 def count_metrics(run: RunResult, baseline: Baseline, policies: Policies) -> float:
     """Return how many independent metrics the run has in effect, by how they moved together in accepted runs."""
     there = [policy for policy in policies.metrics if policy.name in run.run.metrics]
-    values = [{result.run_id: metric_of(result, policy) for result in baseline.recent} for policy in there]
+    recent = baseline.newest.recent
+    values = [{result.run_id: metric_of(result, policy) for result in recent} for policy in there]
     known = [
         {run_id: v for run_id, v in each.items() if policy.holds(v)} for policy, each in zip(there, values, strict=True)
     ]
