@@ -21,7 +21,7 @@ PIPELINE = "next-purchase"
 HEALTHY, BROKEN, CURRENT = "healthy", "broken", "current"
 _STORY_FILE = "story.json"
 
-_FIT = """\
+FIT = """\
 # What each run of the demo trains; docs/job-protocol.md explains every key.
 task = "next_item"
 seed = 0
@@ -179,7 +179,7 @@ class Workspace:
             command=", ".join(json.dumps(word) for word in words),
         )
         self.config_path.write_text(text, encoding="utf-8")
-        (self.folder / "fit.toml").write_text(_FIT, encoding="utf-8")
+        (self.folder / "fit.toml").write_text(FIT, encoding="utf-8")
         self.secrets_dir.mkdir(mode=0o700, exist_ok=True)
         for name, secret in (
             ("tracker__jira__token", sandbox.api_token),
