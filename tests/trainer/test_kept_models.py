@@ -56,7 +56,7 @@ def test_a_model_whose_scoring_fails_is_kept_and_named_and_scored_later(tracked,
         assert fit(tracked.path, f"result={copy}", "tensorboard=true") == 1
     output = tracked.folder / "output"
     said = capsys.readouterr().err.splitlines()
-    assert f"trainer: trained: {output / 'model'}" in said
+    assert f"trained: {output / 'model'}" in said
     assert said[-1].startswith(f"trainer: {type(error).__name__}: {error}; what was trained is kept")
     assert f"evaluate JOB.toml --model {output / 'model'}" in said[-1]
     told = result_of(output)
@@ -89,7 +89,7 @@ def test_a_fit_that_is_killed_while_it_scores_has_its_model_in_place(tracked):
     )
     assert ended.returncode == -9
     output = tracked.folder / "output"
-    assert f"trainer: trained: {output / 'model'}" in ended.stderr
+    assert f"trained: {output / 'model'}" in ended.stderr
     assert not (output / "result.json").exists()  # whoever waits for it waits for a job that ended
     assert go_on(tracked) > 0
     assert not list(tracked.folder.glob(".*.partial"))

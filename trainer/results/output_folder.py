@@ -37,7 +37,7 @@ def keeping_trained(output: OutputFolder, blank: Result) -> Iterator[None]:
     """Let a model outlive what fails within the block, even the process: it is in its place before, and named."""
     output.keep()
     model = output.target / MODEL
-    say(f"trainer: trained: {model}")
+    say(f"trained: {model}")  # beside the lines of progress: no complaint
     try:
         yield
     except (Exception, Stopped) as error:
