@@ -110,6 +110,7 @@ class JudgeSection(Section):
     slice_by: tuple[str, ...] = ()
     min_slice_examples: Annotated[int, Field(ge=2)] = 30
     slices: SlicesSection = SlicesSection()
+    memory: Annotated[Duration, Field(ge=timedelta(days=1))] = timedelta(days=90)
     guards: dict[str, GuardSection] = {}
 
 
@@ -229,6 +230,7 @@ class PipelineSection(Section):
             self.judge.min_slice_examples,
             self.confirm.reruns,
             self.judge.slices.min_effect,
+            self.judge.memory,
         )
 
     @property

@@ -100,6 +100,7 @@ class Policies:
     min_slice_examples: int = 30
     confirm_reruns: int = 0  # reruns asked for when a run is suspicious; 0 waits for the next run
     slice_min_effect: MinEffect = MinEffect(0.1)  # changes of a slice up to this size are never told
+    memory: timedelta = timedelta(days=90)  # for how long a level that was held is what runs are held against
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from bot.domain.job_protocol import UNDEFINED_TAG
 from bot.domain.judge.compare import LEVELS, describe, hold, hold_pinned, measure, worse_of
+from bot.domain.judge.decay import watch_decay
 from bot.domain.judge.findings import Assessment, Finding, Method, Outcome, Reason, SeriesState
 from bot.domain.judge.guards import broken_value, check_data
 from bot.domain.judge.kin import Kin, expect, gather
@@ -54,7 +55,7 @@ def assess(
     company = Company(gather_kin(state, baseline, policies, others), count_metrics(run, baseline, policies))
     moved = check_data(run.card, baseline.newest.recent, policies.guards)
     found: list[Finding] = []
-    memory, watched = dict(state.memory), dict(state.watched)
+    memory, watched, levels = dict(state.memory), dict(state.watched), dict(state.levels)
     for policy in policies.metrics:
         longest = baseline_since(baseline.of(policy.name), state.level_from.get(policy.name))
         since = longest.newest
@@ -69,6 +70,10 @@ def assess(
         before = recall(state, since, policy, policies)
         after, finding = judge_over_time(before, run.run_id, finding, policy, policies, company)
         memory[policy.name], watched[policy.name] = to_numbers(after.track), after.runs
+        best = state.levels.get(policy.name, ())
+        levels[policy.name], finding = watch_decay(
+            best, longest.recent, run, finding, after.track, policy, policies, company.number
+        )
         found += [finding, *judge_slices(run, longest, policy, policies, Remembered(state.unfit, state.streaks))]
     if is_logged_again(run, state, policies):
         found = [replace(finding, confirms=False) for finding in found]
@@ -83,6 +88,7 @@ def assess(
             memory,
             state.level_from,
             watched,
+            levels,
             note_unfit(state.unfit, findings, run.run_id, baseline),
         ),
         wants_confirmation=suspicious and policies.confirm_reruns > 0,
@@ -149,7 +155,9 @@ def heed_acceptance(state: SeriesState, baseline: Baseline, policies: Policies) 
     for metric in gone.keys() & memory.keys():
         track = from_numbers(memory[metric])
         memory[metric] = to_numbers(accept_fall(track)) if track.fall is not None else ()
-    return replace(state, streaks=streaks, memory=memory, level_from={**state.level_from, **gone}, unfit=unfit)
+    levels = {metric: numbers for metric, numbers in state.levels.items() if metric not in gone}
+    level_from = {**state.level_from, **gone}
+    return replace(state, streaks=streaks, memory=memory, level_from=level_from, levels=levels, unfit=unfit)
 
 
 def baseline_since(baseline: Baseline, run_id: str | None) -> Baseline:

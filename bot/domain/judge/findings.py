@@ -42,6 +42,7 @@ class Reason(StrEnum):
     CONFIRMED = "confirmed"
     LEVEL_FELL = "level_fell"  # the runs since the onset, taken together
     LEVEL_ROSE = "level_rose"
+    DECAYED = "decayed"  # from the best level within memory, in steps too small to be seen one by one
     FIRST_RUNS = "first_runs"
     MISSING = "missing"
     UNDEFINED = "undefined"  # missing, and the run says why: its data leave nothing to measure
@@ -59,6 +60,7 @@ class Against(StrEnum):
 
     RECENT = "recent"  # the recent accepted runs
     PINNED = "pinned"  # the pinned release
+    BEST = "best"  # the best level that a number of accepted runs held within memory
 
 
 class Method(StrEnum):
@@ -164,6 +166,7 @@ class SeriesState:
     memory: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by metric: numbers only the judge reads
     level_from: Mapping[str, str] = field(default_factory=dict)  # by metric: the run a person accepted a fall with
     watched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by metric: ids of its runs, newest last
+    levels: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by metric: what `best_level` keeps
     unfit: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # by slice: runs in which it was bad, newest last

@@ -52,5 +52,6 @@ def settle(finding: Finding, streak: Streak) -> Finding:
     if finding.outcome is Outcome.REGRESSED:
         return finding
     if streak.confirmed:
-        return replace(finding, outcome=Outcome.REGRESSED, reason=Reason.CONFIRMED, onset=streak.onset)
+        reason = Reason.DECAYED if finding.reason is Reason.DECAYED else Reason.CONFIRMED
+        return replace(finding, outcome=Outcome.REGRESSED, reason=reason, onset=streak.onset)
     return replace(finding, onset=streak.onset)
