@@ -85,9 +85,13 @@ output = "amazon"
 kind = "histories"
 path = "{{data}}/amazon18_industrial_and_scientific/next_item.csv.gz"
 columns = {{{{ user = "user_id", history = "history", target = "target", part = "split" }}}}
-items = {{{{ path = "{{data}}/amazon18_industrial_and_scientific/items.csv.gz", id = "item_id", text = "title" }}}}
 learn = "valid"
 test = "test"
+[data.items]
+path = "{{data}}/amazon18_industrial_and_scientific/items.csv.gz"
+id = "item_id"
+text = "title"
+quotes = "multiline"
 {MODEL}
 [score]
 links = 1.0
