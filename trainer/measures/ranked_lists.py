@@ -3,7 +3,7 @@
 # Shape suffixes, scoped to this file:
 #   Q = queries, L = products of a list, G = groups of a list that tie
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +33,7 @@ class TiedGroups:
 
 
 def rank_metrics(
-    lists: Sequence[RankedList], *, ndcg: Sequence[int], recall: Sequence[int] = (), least: float, depth: int | None
+    lists: Iterable[RankedList], *, ndcg: Sequence[int], recall: Sequence[int] = (), least: float, depth: int | None
 ) -> dict[str, Floats]:
     """Give nDCG, recall and reciprocal rank of every query; *least* is the gain from which a product is relevant.
 
@@ -41,13 +41,13 @@ def rank_metrics(
     gains are linear. What stands below *depth* counts as not found. A query with nothing judged relevant has no
     recall and no reciprocal rank, and one whose gains are all nought no nDCG: they are NaN.
     """
-    groups = [group_ties(one, least) for one in lists]
-    found = {f"ndcg_at_{k}": np.array([_ndcg(g, one, k) for g, one in zip(groups, lists, strict=True)]) for k in ndcg}
-    known = [int(np.count_nonzero(one.judged >= least)) for one in lists]
-    for k in recall:
-        found[f"recall_at_{k}"] = np.array([_recall(g, n, k) for g, n in zip(groups, known, strict=True)])
-    found["mrr"] = np.array([_reciprocal_rank(g, n, depth) for g, n in zip(groups, known, strict=True)])
-    return found
+    names = [*(f"ndcg_at_{k}" for k in ndcg), *(f"recall_at_{k}" for k in recall), "mrr"]
+    rows: list[list[float]] = []
+    for one in lists:  # none is held: a list is as long as its ties make it
+        groups, known = group_ties(one, least), int(np.count_nonzero(one.judged >= least))
+        gains = [_ndcg(groups, one, k) for k in ndcg]
+        rows.append([*gains, *(_recall(groups, known, k) for k in recall), _reciprocal_rank(groups, known, depth)])
+    return dict(zip(names, np.array(rows).reshape(-1, len(names)).T, strict=True))
 
 
 def group_ties(ranked: RankedList, least: float) -> TiedGroups:

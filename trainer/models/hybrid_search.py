@@ -4,7 +4,7 @@
 #   I = products of the catalogue, L = products of a list, D = width of a vector
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ Floats = npt.NDArray[np.float64]
 SETTINGS = "retrieval.json"
 CATALOGUE = "catalogue.parquet"
 VECTORS = "catalogue.safetensors"
+LONG = 1000  # products of a list that is kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,33 @@ class Found:
 
     items_L: Ints
     scores_L: Floats
+
+
+class FoundLists:
+    """The lists of many questions. One that ties make long is found anew whenever it is asked for, and never kept.
+
+    In a catalogue of like titles each list may hold all of it, and all lists together queries times products.
+    """
+
+    def __init__(self, find: Callable[[int], Found], count: int) -> None:
+        self._find = find
+        self._count = count
+        self._kept: dict[int, Found] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Found]:
+        return map(self.of, range(self._count))
+
+    def of(self, question: int) -> Found:
+        """Give the list of one question, by its number."""
+        found = self._kept.get(question)
+        if found is None:
+            found = self._find(question)
+            if len(found.items_L) <= LONG:
+                self._kept[question] = found
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,6 @@
 # Shape suffixes, scoped to this file:
 #   E = texts the encoder knows, I = products of a catalogue, Q = queries asked, D = width
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -12,7 +10,7 @@ from torch import Tensor
 
 from trainer.data.pairs import Pairs
 from trainer.models.bm25 import Lexicon, count_words, weigh_words
-from trainer.models.hybrid_search import Engine, Found, index_vectors
+from trainer.models.hybrid_search import Engine, FoundLists, index_vectors
 from trainer.models.text_encoder import unit
 from trainer.tasks.retrieval_questions import Answered, EncodedTexts, Questions
 
@@ -27,7 +25,7 @@ class CatalogueWords:
         self.pairs, self.texts = pairs, texts
         self.words = count_words(texts.all_E[texts.queries :])
         self.lexicons: dict[bytes, Lexicon] = {}
-        self.lists: dict[tuple[bytes, bytes, int], Sequence[Found]] = {}
+        self.lists: dict[tuple[bytes, bytes, int], FoundLists] = {}
 
     def lexicon(self, places_I: Ints) -> Lexicon:
         """Give the words of a catalogue, told by the places of its products' texts."""
@@ -36,12 +34,12 @@ class CatalogueWords:
             self.lexicons[key] = weigh_words(self.words, places_I)
         return self.lexicons[key]
 
-    def answer(self, asked: Questions, engine: Engine, top: int) -> Sequence[Found]:
+    def answer(self, asked: Questions, engine: Engine, top: int) -> FoundLists:
         """Give what the words of every question find."""
         key = (asked.products_I.tobytes(), asked.queries_Q.tobytes(), top)
         if key not in self.lists:
-            queries = (self.pairs.queries[query] for query in asked.queries_Q.tolist())
-            self.lists[key] = [engine.by_words(query, top) for query in queries]
+            queries = [self.pairs.queries[query] for query in asked.queries_Q.tolist()]
+            self.lists[key] = FoundLists(lambda query: engine.by_words(queries[query], top), len(queries))
         return self.lists[key]
 
 
@@ -69,7 +67,8 @@ class CatalogueIndexes:
     def answer(self, asked: Questions, top: int) -> Answered:
         """Give both lists for every question."""
         engine = self.of_catalogue(asked)
-        near = [engine.by_vector(unit_D, top) for unit_D in self.unit_queries(asked.queries_Q)]
+        unit_QD = self.unit_queries(asked.queries_Q)
+        near = FoundLists(lambda query: engine.by_vector(unit_QD[query], top), len(unit_QD))
         return Answered(near, self.words.answer(asked, engine, top), top)
 
     def _engine(self, places_I: Ints) -> Engine:

@@ -3,7 +3,7 @@
 # Shape suffixes, scoped to this file:
 #   E = texts the encoder knows, N = pairs to learn, I = products of the catalogue, Q = queries asked, D = width
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -171,7 +171,7 @@ class Retrieval:
         encoder, top = self.encoder, self.job.search.top
         return SearchSettings(encoder.max_tokens, top, weight, self.job.data.spelling, encoder.pooling)
 
-    def _ndcg(self, asked: Questions, found: Sequence[Found]) -> float:
+    def _ndcg(self, asked: Questions, found: Iterable[Found]) -> float:
         return float(np.mean(list_values(asked, found, self.job.search.top)[f"ndcg_at_{TOP}"]))
 
     def _needed_texts(self) -> Tensor:
@@ -193,11 +193,11 @@ class ReadyRetrieval:
         """Ask every question of the whole catalogue, beside what needs no training."""
         task, top = self.task, max(self.settings.top, DEEP)
         answered = self.indexes.answer(task.asked, top)
-        lists = {BM25: list(answered.worded)}
+        lists = {BM25: answered.worded}
         if self.untrained is not None and self.before is not None:
             earlier = self.untrained.answer(task.asked, top)
-            lists |= {ZERO_SHOT: list(earlier.near), ZERO_SHOT_FUSED: earlier.fused(self.before.weight)}
-        lists |= {VECTORS: list(answered.near), FUSED: answered.fused(self.settings.weight)}
+            lists |= {ZERO_SHOT: earlier.near, ZERO_SHOT_FUSED: earlier.fused(self.before.weight)}
+        lists |= {VECTORS: answered.near, FUSED: answered.fused(self.settings.weight)}
         values = {name: list_values(task.asked, found, top) for name, found in lists.items()}
         table = per_query(task.pairs, task.asked, values[FUSED], task.job.unit)
         compared = {name: {m: float(v.mean()) for m, v in found.items()} for name, found in values.items()}

@@ -4,7 +4,7 @@
 #   E = texts the encoder knows, I = products of the catalogue, Q = queries asked, D = width
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +19,7 @@ from trainer.data.splits import Part
 from trainer.learning.hard_negatives import Known
 from trainer.measures.per_example import PerExample
 from trainer.measures.ranked_lists import RankedList, rank_metrics
-from trainer.models.hybrid_search import Engine, Found, SearchSettings, fuse
+from trainer.models.hybrid_search import Engine, Found, FoundLists, SearchSettings, fuse
 from trainer.models.text_encoder import TextEncoder, unit
 
 Ints = npt.NDArray[np.int64]
@@ -61,13 +61,14 @@ NO_QUESTIONS = Questions(NOBODY, [], NOBODY, [], 0)
 class Answered:
     """The two lists of every question."""
 
-    near: Sequence[Found]
-    worded: Sequence[Found]
+    near: FoundLists
+    worded: FoundLists
     top: int  # places of a list
 
-    def fused(self, weight: float) -> list[Found]:
+    def fused(self, weight: float) -> FoundLists:
         """Give one list a question, the vectors weighing *weight*."""
-        return [fuse(near, worded, weight, self.top) for near, worded in zip(self.near, self.worded, strict=True)]
+        near, worded = self.near, self.worded
+        return FoundLists(lambda query: fuse(near.of(query), worded.of(query), weight, self.top), len(near))
 
 
 def ask_part(pairs: Pairs, part: Part, relevant_from: float, *, every: bool = False) -> Questions:
@@ -121,15 +122,15 @@ def ask(engine: Engine, encoder: TextEncoder, query: str, settings: SearchSettin
     return fuse(engine.by_vector(unit_D, top), engine.by_words(query, top), settings.weight, top)
 
 
-def list_values(asked: Questions, found: Sequence[Found], top: int) -> dict[str, Floats]:
+def list_values(asked: Questions, found: Iterable[Found], top: int) -> dict[str, Floats]:
     """Give nDCG@10, recall@10, recall@50 and reciprocal rank of every query within the first *top* places.
 
     A query with nothing relevant, where one is asked, counts as nought, as trec_eval has it.
     """
-    lists = [
+    lists = (
         RankedList(one.scores_L, np.isin(one.items_L, good).astype(np.float64), np.ones(len(good)))
         for one, good in zip(found, asked.relevant, strict=True)
-    ]
+    )
     found_Q = rank_metrics(lists, ndcg=(TOP,), recall=(TOP, DEEP), least=1.0, depth=top)
     return {name: np.nan_to_num(values) for name, values in found_Q.items()}
 
@@ -156,7 +157,7 @@ def _most_frequent(values: Sequence[str]) -> str:
     return min(counts, key=lambda value: (-counts[value], value))
 
 
-def found_table(pairs: Pairs, asked: Questions, found: Sequence[Found]) -> pa.Table:
+def found_table(pairs: Pairs, asked: Questions, found: Iterable[Found]) -> pa.Table:
     """Give the first ten products of every query, whether each is relevant, and how many share its score."""
     rows = [
         (
