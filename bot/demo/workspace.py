@@ -39,9 +39,11 @@ cache = "cache"
 factors = 0                            # ALS beside the others takes longer than all the rest
 
 [train]
-trips = 384
+trips = 256
 
 [mix]                                  # what a household repeats and what is new to it, weighed by a small network
+spans = 3
+trips = 600
 
 [tracking]
 uri = "sqlite:///mlflow.db"
