@@ -28,7 +28,7 @@ DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class LevelHeld:
     """A level, and until when a number of runs held it."""
 
     mean: float
@@ -42,7 +42,7 @@ class Levels:
 
     size: int = RUNS  # runs up to which the newest grows
     open: tuple[float, ...] = ()  # newest runs that are in none yet
-    held: tuple[Held, ...] = ()
+    held: tuple[LevelHeld, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +62,19 @@ def add(levels: Levels, value: float, when: float, memory: float) -> Levels:
     values = (*levels.open, value)
     if len(values) < RUNS:
         return replace(levels, open=values, held=there)
-    new = Held(middle_mean(np.array(values)), RUNS, when)
+    new = LevelHeld(middle_mean(np.array(values)), RUNS, when)
     if there and there[-1].runs < levels.size:
         there, new = there[:-1], join(there[-1], new)
     there = (*there, new)
     return Levels(levels.size, (), there) if len(there) <= MOST else merge(levels.size, there)
 
 
-def join(one: Held, other: Held) -> Held:
+def join(one: LevelHeld, other: LevelHeld) -> LevelHeld:
     runs = one.runs + other.runs
-    return Held((one.mean * one.runs + other.mean * other.runs) / runs, runs, other.until)
+    return LevelHeld((one.mean * one.runs + other.mean * other.runs) / runs, runs, other.until)
 
 
-def merge(size: int, held: tuple[Held, ...]) -> Levels:
+def merge(size: int, held: tuple[LevelHeld, ...]) -> Levels:
     """Make one level of each two neighbours; the newest grows on where their number is odd."""
     pairs = tuple(join(*two) for two in zip(held[::2], held[1::2], strict=False))
     return Levels(2 * size, (), (*pairs, *held[len(pairs) * 2 :]))
@@ -140,5 +140,5 @@ def from_numbers(numbers: Sequence[float]) -> Levels:
         return Levels()
     size, n = int(numbers[0]), int(numbers[1])
     rest = numbers[2 + n :]
-    held = tuple(Held(rest[i], int(rest[i + 1]), rest[i + 2]) for i in range(0, len(rest), 3))
+    held = tuple(LevelHeld(rest[i], int(rest[i + 1]), rest[i + 2]) for i in range(0, len(rest), 3))
     return Levels(size, tuple(numbers[2 : 2 + n]), held)
