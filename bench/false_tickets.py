@@ -1,0 +1,135 @@
+"""How often the whole judge opens a ticket where nothing is wrong: in a project's first runs, and with many metrics.
+
+    python bench/false_tickets.py [--series 300] [--only first many]
+
+With default policies (quiet, 2 %). Many independent metrics are measured by one of them that is judged as one of so
+many: their tickets are as many times its own, less what falls together; `told` is the share of falls of one metric
+among them that is told within ten runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import numpy as np
+
+from bot.domain.judge import Outcome, SeriesState, assess
+from bot.domain.judge.assessing import Company, judge_over_time, judge_run, recall
+from bot.domain.judge.streaks import follow_streaks
+from bot.domain.judge.track import to_numbers
+from bot.domain.policy import Direction, MetricPolicy, Policies
+from bot.domain.runs import Baseline, Run, RunResult, RunStatus
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+RECENT = 20
+FIRST, LONG = 15, 40
+FALL_AT, WITHIN = 20, 10
+
+Random = np.random.Generator
+
+
+def make_run(number: int, value: float) -> RunResult:
+    ended = START + timedelta(days=number)
+    return RunResult(Run(f"run{number}", f"run{number}", RunStatus.FINISHED, START, ended, {"score": value}))
+
+
+def tickets(values: Sequence[float], policies: Policies, metrics: float = 0.0) -> list[int]:
+    """Return the runs at which a metric is first called worse; with *metrics*, as one of so many."""
+    state, accepted, told, was_bad = SeriesState(), [], [], False
+    for number, value in enumerate(values):
+        run, baseline = make_run(number, float(value)), Baseline(tuple(accepted[-RECENT:]))
+        if metrics:
+            outcome, state = judge_one_of(state, run, baseline, policies, metrics)
+        else:
+            said = assess(state, run, baseline, policies)
+            outcome, state = said.outcome, said.state
+        if outcome.is_acceptable:
+            accepted.append(run)
+        if outcome is Outcome.REGRESSED and not was_bad:
+            told.append(number)
+        was_bad = outcome is Outcome.REGRESSED
+    return told
+
+
+def judge_one_of(
+    state: SeriesState, run: RunResult, baseline: Baseline, policies: Policies, metrics: float
+) -> tuple[Outcome, SeriesState]:
+    (policy,), company = policies.metrics, Company((), metrics)
+    alone = judge_run(run, baseline, policy, policies, company)
+    before = recall(state, baseline, policy, policies)
+    after, finding = judge_over_time(before, run.run_id, alone, policy, policies, company)
+    (finding,), streaks = follow_streaks(state.streaks, [finding], run.run_id)
+    memory = {policy.name: to_numbers(after.track)}
+    return finding.outcome, SeriesState(0, streaks, memory, {}, {policy.name: after.runs})
+
+
+def wandering(random: Random, n: int, memory: float) -> np.ndarray:
+    shocks = random.standard_normal(n + 20) * np.sqrt(1 - memory**2)
+    values = np.zeros(n + 20)
+    for i in range(1, n + 20):
+        values[i] = memory * values[i - 1] + shocks[i]
+    return values[20:]
+
+
+NOISE: dict[str, tuple[Callable[[Random, int], np.ndarray], Direction]] = {
+    "spread .1 %": (lambda r, n: 0.8 * (1 + 0.001 * r.standard_normal(n)), Direction.UP),
+    "spread 10 %": (lambda r, n: 0.2 * (1 + 0.1 * r.standard_normal(n)), Direction.UP),
+    "around 0": (lambda r, n: r.standard_normal(n), Direction.UP),
+    "log-normal .5, higher is better": (lambda r, n: np.exp(0.5 * r.standard_normal(n)), Direction.UP),
+    "log-normal .5, lower is better": (lambda r, n: np.exp(0.5 * r.standard_normal(n)), Direction.DOWN),
+    "t of 3": (lambda r, n: 0.5 * (1 + 0.05 * r.standard_t(3, n)), Direction.UP),
+    "binomial 100, .995": (lambda r, n: r.binomial(100, 0.995, n) / 100, Direction.UP),
+    "AR .7, spread 2 %": (lambda r, n: 0.5 * (1 + 0.02 * wandering(r, n, 0.7)), Direction.UP),
+}
+
+
+def first_runs(series: int) -> None:
+    for name, (noise, direction) in NOISE.items():
+        random, policies = np.random.default_rng(7), Policies((MetricPolicy("score", direction),))
+        bad = sum(bool(tickets(noise(random, FIRST), policies)) for _ in range(series))
+        print(f"{name}: {bad / series:.1%} of projects with a false ticket in {FIRST} runs", flush=True)
+
+
+def one_of(random: Random, fall: float) -> np.ndarray:
+    values = 0.5 * (1 + 0.02 * random.standard_normal(LONG))
+    values[FALL_AT:] -= 0.01 * fall
+    return values
+
+
+def many_metrics(series: int) -> None:
+    policies = Policies((MetricPolicy("score"),))
+    for metrics in (1, 5, 20, 50):
+        make = partial(one_of, np.random.default_rng(11))
+        false = metrics * sum(len(tickets(make(0.0), policies, metrics)) for _ in range(series))
+        told = [
+            np.mean(
+                [
+                    any(FALL_AT <= t < FALL_AT + WITHIN for t in tickets(make(size), policies, metrics))
+                    for _ in range(60)
+                ]
+            )
+            for size in (2.0, 3.0, 5.0)
+        ]
+        shown = ", ".join(f"{share:.0%}" for share in told)
+        print(
+            f"{metrics} metrics: {1000 * false / series / LONG:.2f} tickets per 1,000 runs; told of 2, 3, 5: {shown}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--series", type=int, default=300)
+    parser.add_argument("--only", nargs="*", default=["first", "many"])
+    chosen = parser.parse_args()
+    if "first" in chosen.only:
+        first_runs(chosen.series)
+    if "many" in chosen.only:
+        many_metrics(chosen.series)
+
+
+if __name__ == "__main__":
+    main()
