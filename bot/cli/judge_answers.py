@@ -24,6 +24,7 @@ from bot.cli.judge_input import (
 )
 from bot.domain.judge import Finding, Outcome, Reason
 from bot.domain.judge.guards import broken_value
+from bot.domain.judge.many_metrics import extra_by_run
 from bot.domain.judge.offline import change_points, measure_stretches
 from bot.domain.judge.over_time import judge_series, name_onset, smallest_effect, tell, watch_metric
 from bot.domain.judge.paired import holm, measure_pairs, moderated_p
@@ -188,7 +189,8 @@ def judge_csv(
     A column named time, date, step, run or the like orders the rows (a later row of the same time replaces the earlier:
     a value logged late, or again), unless it holds names alone; without one the rows are in order. Cells that are
     empty, or say so (`n/a`, `null`), are missing values. Columns of text are left out. Cells are parted by the comma,
-    semicolon or tab that the header has; beside semicolons a comma may stand in a number.
+    semicolon or tab that the header has; beside semicolons a comma may stand in a number. More is asked of each column
+    the more of them there are, as of the metrics of a run.
 
     :raises JudgeInputError: when there is no header, no column of numbers, or something else in a column of numbers.
     """
@@ -202,15 +204,15 @@ def judge_csv(
     unknown = sorted(set(lower_is_better) - set(names))
     if unknown:
         raise JudgeInputError(f"no column {unknown[0]!r}; there are {', '.join(map(repr, names))}")
+    found = {name: column(rows, name) for name in names if name != order}
+    columns = {name: values for name, values in found.items() if values is not None}
+    extra = extra_by_run(list(columns.values()))
     judged = []
-    for name in names:
-        values = None if name == order else column(rows, name)
-        if values is None:
-            continue
+    for name, values in columns.items():
         direction = Direction.DOWN if name in lower_is_better else Direction.UP
         policy = MetricPolicy(name, direction, min_effect)
         labels = tuple(row[order] if order else str(i) for i, row in enumerate(rows))
-        judged.append(JudgedSeries(name, labels, values, tuple(judge_series(values, policy, preset))))
+        judged.append(JudgedSeries(name, labels, values, tuple(judge_series(values, policy, preset, extra))))
     if not judged:
         raise JudgeInputError(
             "no column of numbers under a header; expected a time or order column and one column a metric"

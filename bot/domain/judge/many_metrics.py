@@ -9,31 +9,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from bot.domain.policy import is_usable
 from bot.domain.runs import Floats
 
 BOUND = 3.1  # spreads beyond which, one in a thousand times, a metric that is all right would be called worse
-NATS = 1.15  # asked on top for each e-fold of metrics: beyond a threshold evidence thins out a little slower than e
+RECENT = 20  # runs that show how metrics move together
+REVISED = 5  # runs after which that is looked at again, where there are many to judge
 DRAWS = 400
 SEED = 20_010  # whatever it is: the same runs have the same verdict
 FEWEST = 6  # runs in common without which nothing is known of how two metrics move together
 
 
-def effective_number(metrics: Sequence[Mapping[str, float]]) -> float:
+def effective_number(metrics: Sequence[Mapping[Any, float]]) -> float:
     """Return how many independent metrics would be called worse by chance as often as these: values by run, of each."""
     if len(metrics) < 2:  # noqa: PLR2004 - one is one
         return 1.0
     return count_exceeding(correlate(metrics))
 
 
+def extra_by_run(columns: Sequence[Sequence[float | None]]) -> list[float]:
+    """Return how much more evidence is asked of each run of metrics that were logged together, from those before it."""
+    if len(columns) < 2:  # noqa: PLR2004 - one is one
+        return []
+    asked: list[float] = []
+    for run in range(max(map(len, columns))):
+        if run % REVISED == 0:
+            known = [dict(enumerate(column[max(0, run - RECENT) : run])) for column in columns]
+            usable = [{i: v for i, v in each.items() if v is not None and is_usable(v)} for each in known]
+            extra = extra_evidence(effective_number(usable))
+        asked.append(extra)
+    return asked
+
+
 def extra_evidence(number: float) -> float:
     """Return how much more evidence is asked of each of so many independent metrics, in nats."""
-    return NATS * math.log(number)
+    return math.log(number)
 
 
-def correlate(metrics: Sequence[Mapping[str, float]]) -> Floats:
+def correlate(metrics: Sequence[Mapping[Any, float]]) -> Floats:
     """Return how the metrics move together, shrunk by how little their runs tell of that (Schäfer, Strimmer 2005).
 
     By the ranks of differences between neighbouring runs: a level that changed, or a run that failed in every metric,

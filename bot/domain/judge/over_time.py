@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import chain, repeat
 
 from bot.domain.judge.calibration import THRESHOLDS
 from bot.domain.judge.evidence import smallest_found
@@ -41,7 +42,9 @@ def smallest_effect(track: Track, policy: MetricPolicy) -> float:
     return effect_at(policy, policy.direction.sign * sorted(track.values)[len(track.values) // 2])
 
 
-def judge_value(track: Track, value: float | None, policy: MetricPolicy, preset: Preset) -> tuple[Track, Finding]:
+def judge_value(
+    track: Track, value: float | None, policy: MetricPolicy, preset: Preset, extra: float = 0.0
+) -> tuple[Track, Finding]:
     """Judge one run of a metric from its past alone; a broken or missing value leaves the track as it is."""
     if value is None:
         return track, Finding(policy.name, Outcome.INVALID, Reason.MISSING)
@@ -50,17 +53,22 @@ def judge_value(track: Track, value: float | None, policy: MetricPolicy, preset:
         return track, Finding(policy.name, Outcome.INVALID, broken, value=value)
     value = settle(value)
     effect = smallest_effect(track, policy)
-    after, view = watch_metric(track, value, policy, preset)
+    after, view = watch_metric(track, value, policy, preset, extra)
     return after, tell(view, value, effect, policy, preset)
 
 
-def judge_series(values: Iterable[float | None], policy: MetricPolicy, preset: Preset) -> list[Finding]:
-    """Judge a series run by run; the onset of a finding is the number of the run, from 0."""
+def judge_series(
+    values: Iterable[float | None], policy: MetricPolicy, preset: Preset, extra: Iterable[float] = ()
+) -> list[Finding]:
+    """Judge a series run by run; the onset of a finding is the number of the run, from 0.
+
+    *extra* evidence is asked of each run where the metric is one of many.
+    """
     track, findings = Track(), []
     names: list[str] = []  # of the runs that were watched
-    for number, value in enumerate(values):
+    for number, (value, asked) in enumerate(zip(values, chain(extra, repeat(0.0)), strict=False)):
         seen = track.seen
-        track, finding = judge_value(track, value, policy, preset)
+        track, finding = judge_value(track, value, policy, preset, asked)
         if track.seen > seen:
             names.append(str(number))
         findings.append(name_onset(finding, names.__getitem__))
