@@ -1,67 +1,107 @@
 """Find how much evidence each preset must ask for, by simulation of the judge's own statistic.
 
-    python bench/calibrate.py SET [SET ...] [--rounds 400]
+    python -m bench.calibrate SET [SET ...] [--rounds 300]
 
 Each SET is a folder that the benchmark's ``gen.py online SET --seed N --extra bench/extra_noise.py`` filled, with seeds
-that are used for nothing else. Every series is watched without a decision, and the log Bayes factor of every candidate
-start is kept with what was seen of the noise. Then a random search over the thresholds at the knots, what memory and
-heavy tails change, and what repeats take off, looks for the greatest share of steps found within ten runs, under limits
-on false alarms (over all, and for each kind of noise) and on the delay. Prints the table of
-``bot/domain/judge/calibration.py``; the same sets give the same table.
+that are used for nothing else. Every series is watched without a fall ever being told, and the log Bayes factor of
+every candidate start is kept with what was seen of the noise. Then a random search over the five numbers of a
+threshold looks for the greatest share of steps found within ten runs, under limits on false alarms (over all, and for
+each kind of noise) and on the delay. Prints the table of ``bot/domain/judge/calibration.py``; the same sets give the
+same table, and nothing is changed by hand afterwards.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from bench.extra_noise import ALLOWED, RARE
 from bot.domain.judge import calibration, track
-from bot.domain.judge.calibration import KNOTS, SPANS, Threshold
-from bot.domain.judge.evidence import ENOUGH_REPEATS, compare_levels, log_bayes_factors, open_window, study_noise
+from bot.domain.judge.calibration import SPANS, Threshold
+from bot.domain.judge.evidence import ENOUGH_REPEATS, compare_levels, log_evidence, open_window, study_noise
 from bot.domain.policy import Preset
 
 LONGEST = 60
-WORTH_KEEPING = 1.5  # log Bayes factors below are never asked for
+WORTH_KEEPING = 2.0  # log Bayes factors below are never asked for
 STEPS = (1.0, 1.5, 2.0, 3.0)
-EASED = {Preset.QUIET: 0.08, Preset.SENSITIVE: 0.0}  # taken off every knot in the end, by hand: docs/judge.md says why
-NEVER = Threshold((1e9,) * len(KNOTS), for_memory=0.0, for_tails=0.0, for_repeats=0.0)
+WITHIN = 10  # runs after a step
+FEW = 10  # runs before a step
+NEVER = Threshold(1e9, 0.0, for_memory=0.0, for_tails=0.0, for_repeats=0.0)
+NARROWER = 0.7  # the width of the search after each of its parts
+PARTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a point more than this costs, in points of power, stands in :func:`judge`."""
+    """What a point more than this costs, in points of power, stands in :func:`weigh`."""
 
-    family: float  # false alarms per 1,000 clean runs of each kind of noise
-    overall: float
+    overall: float  # false alarms per 1,000 clean runs
+    family: float  # the same of each kind of noise, times what extra_noise.py allows it
     delay: float  # mean, at three spreads
+    early: float  # share of steps found after fewer than ten runs that is hoped for, in per cent
 
 
-LIMITS = {Preset.QUIET: Limits(3.1, 1.5, 2.8), Preset.SENSITIVE: Limits(6.0, 2.7, 2.8)}
+LIMITS = {Preset.QUIET: Limits(1.6, 5.0, 3.4, 45.0), Preset.SENSITIVE: Limits(3.0, 7.5, 2.9, 60.0)}
 STARTS = {
-    Preset.QUIET: Threshold((4.3, 4.1, 4.1, 4.6, 5.0, 6.4, 7.2), for_memory=1.9, for_tails=0.5, for_repeats=1.2),
-    Preset.SENSITIVE: Threshold((4.1, 4.0, 4.0, 4.0, 3.7, 3.9, 5.2), for_memory=0.7, for_tails=0.8, for_repeats=1.2),
+    Preset.QUIET: Threshold(3.8, 0.5, for_memory=2.5, for_tails=1.0, for_repeats=1.0),
+    Preset.SENSITIVE: Threshold(3.2, 0.5, for_memory=1.0, for_tails=0.8, for_repeats=1.5),
 }
 
 
-@dataclass(slots=True)
 class Simulated:
     """The evidence of every run worth looking at, and the truth of every series."""
 
-    series: np.ndarray
-    run: np.ndarray
-    factors: np.ndarray  # (run, span)
-    memory: np.ndarray  # (run, span), times the root of the runs
-    tails: np.ndarray  # (run, span)
-    repeats: np.ndarray
-    labels: list[dict]
+    def __init__(self, rows: list[tuple], labels: list[dict]) -> None:
+        columns = [np.array(column) for column in zip(*rows, strict=True)]
+        self.series, self.run, self.factors = columns[:3]
+        self.memory, self.tails, self.repeats = columns[3:]  # (run, span); memory times the root of the runs
+        self.families = sorted({label["family"] for label in labels})
+        self.family = np.array([self.families.index(label["family"]) for label in labels])
+        self.healthy = np.array([healthy_runs(label) for label in labels])
+        self.clean = np.bincount(self.family, weights=self.healthy)
+        self.allowed = np.array([ALLOWED.get(name, 1.0) for name in self.families])
+        self.usual = np.array([name not in RARE for name in self.families])
+        sizes = np.array([label["size"] if label["scenario"] == "step" else 0.0 for label in labels])
+        self.steps = [self.usual[self.family] & (sizes == size) for size in STEPS]
+        self.early = np.any(self.steps, axis=0) & (self.healthy < FEW)
+
+    def first_alarms(self, threshold: Threshold) -> np.ndarray:
+        """Return the run of each series' first alarm, or a run after all."""
+        asked = threshold.asked(SPANS, self.repeats[:, None])
+        asked += threshold.for_memory * self.memory - threshold.for_tails * self.tails
+        raised = (self.factors >= asked).any(axis=1)
+        first = np.full(len(self.family), LONGEST)
+        np.minimum.at(first, self.series[raised], self.run[raised])
+        return first
+
+    def weigh(self, threshold: Threshold, limits: Limits) -> float:
+        """Return the share of steps found less what breaking the limits costs."""
+        first = self.first_alarms(threshold)
+        false = np.bincount(self.family, weights=first < self.healthy)
+        overall = 1000 * false[self.usual].sum() / self.clean[self.usual].sum()
+        beyond = np.maximum(0.0, 1000 * false / self.clean - limits.family * self.allowed)
+        hit = (first >= self.healthy) & (first < self.healthy + WITHIN)
+        power = 100 * float(np.mean([hit[steps].mean() for steps in self.steps]))
+        largest = self.steps[-1] & hit
+        delay = float((first - self.healthy)[largest].mean()) if largest.any() else 0.0
+        early = 100 * float(hit[self.early].mean())
+        cost = 30 * max(0.0, overall - limits.overall) + float(beyond.sum()) + max(0.0, limits.early - early)
+        return power - cost - 6 * max(0.0, delay - limits.delay)
+
+
+def healthy_runs(label: dict) -> int:
+    """Return how many runs of a series come before anything got worse."""
+    return next((change["index"] for change in label["changes"] if change["direction"] == "bad"), label["n"])
 
 
 def simulate(folders: list[Path]) -> Simulated:
+    calibration.THRESHOLDS[Preset.QUIET] = NEVER
     rows, labels = [], []
     for folder in folders:
         truth = {label["id"]: label for label in read(folder / "online.labels.jsonl")}
@@ -69,8 +109,8 @@ def simulate(folders: list[Path]) -> Simulated:
             sign = 1 if record["higher_is_better"] else -1
             rows += [(len(labels), *row) for row in evidence([sign * value for value in record["values"]])]
             labels.append(truth[record["id"]])
-    columns = [np.array(column) for column in zip(*rows, strict=True)]
-    return Simulated(*columns, labels)
+        print(f"{folder}: watched", file=sys.stderr)
+    return Simulated(rows, labels)
 
 
 def read(path: Path) -> Iterator[dict]:
@@ -79,17 +119,16 @@ def read(path: Path) -> Iterator[dict]:
 
 
 def evidence(values: list[float]) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray, float]]:
-    """Yield run, factors, memory, tails and share of repeats, with no threshold for a fall ever met."""
+    """Yield run, factors, memory, tails and share of repeats, with no fall ever told."""
     now = track.Track()
     for run, value in enumerate(values):
         if len(now.values) >= track.MIN_RUNS - 1:
-            window = open_window([*now.values, value], list(now.kept), list(now.counts), now.squares, now.df)
+            window = open_window(np.array([*now.values[-track.WINDOW + 1 :], value]))
             levels = compare_levels(window)
             if levels is not None and levels.t.min() < -WORTH_KEEPING:
                 factors, memory, tails = np.full(len(SPANS), -np.inf), np.zeros(len(SPANS)), np.zeros(len(SPANS))
-                at = levels.spans - SPANS[0]
-                known = log_bayes_factors(levels.t, levels.weight, levels.df)
-                factors[at] = np.where(levels.earlier < levels.before, known, -np.inf)
+                at = np.searchsorted(SPANS, levels.spans)
+                factors[at] = log_evidence(levels)
                 if factors.max() > WORTH_KEEPING:
                     noise = study_noise(window, len(window.values) - levels.spans)
                     memory[at], tails[at] = levels.runs**0.5 * noise.memory, noise.tails
@@ -97,62 +136,31 @@ def evidence(values: list[float]) -> Iterator[tuple[int, np.ndarray, np.ndarray,
         now, _ = track.watch(now, value, Preset.QUIET)
 
 
-def alarms(simulated: Simulated, threshold: Threshold) -> np.ndarray:
-    """Return the run of each series' first alarm, or a run after all."""
-    asked = np.interp(SPANS, KNOTS, threshold.at_knots) + threshold.for_memory * simulated.memory
-    asked -= threshold.for_tails * simulated.tails + threshold.for_repeats * simulated.repeats[:, None]
-    raised = (simulated.factors >= asked).any(axis=1)
-    first = np.full(len(simulated.labels), LONGEST)
-    np.minimum.at(first, simulated.series[raised], simulated.run[raised])
-    return first
-
-
-def judge(simulated: Simulated, threshold: Threshold, limits: Limits) -> float:
-    """Return the share of steps found less what breaking the limits costs."""
-    false, clean = {}, {}
-    found, delays = {size: [] for size in STEPS}, []
-    for label, first in zip(simulated.labels, alarms(simulated, threshold).tolist(), strict=True):
-        bad = [change["index"] for change in label["changes"] if change["direction"] == "bad"]
-        healthy = bad[0] if bad else label["n"]
-        family = label["family"]
-        false[family] = false.get(family, 0) + (first < healthy)
-        clean[family] = clean.get(family, 0) + healthy
-        if label["scenario"] == "step" and label["size"] in STEPS:
-            hit = healthy <= first < healthy + 10
-            found[label["size"]].append(hit)
-            if hit and label["size"] == STEPS[-1]:
-                delays.append(first - healthy)
-    power = 100 * float(np.mean([np.mean(hits) for hits in found.values()]))
-    cost = 6 * sum(max(0.0, 1000 * false[family] / clean[family] - limits.family) for family in false)
-    cost += 30 * max(0.0, 1000 * sum(false.values()) / sum(clean.values()) - limits.overall)
-    return power - cost - 20 * max(0.0, float(np.mean(delays or [0])) - limits.delay)
-
-
 def search(simulated: Simulated, start: Threshold, limits: Limits, rounds: int) -> tuple[Threshold, float]:
     random = np.random.default_rng(1)
-    point = np.array([*start.at_knots, start.for_memory, start.for_tails, start.for_repeats])
-    best, value, width = start, judge(simulated, start, limits), 0.3
+    point = np.array(astuple(start))
+    best, value, width = start, simulated.weigh(start, limits), 0.4
     for number in range(rounds):
-        tried = point + width * random.standard_normal(len(point)) * (random.random(len(point)) < 0.35)
-        candidate = Threshold(tuple(tried[:-3].round(2).tolist()), *np.abs(tried[-3:]).round(2).tolist())
-        reached = judge(simulated, candidate, limits)
+        tried = point + width * random.standard_normal(len(point)) * (random.random(len(point)) < 0.4)
+        tried[2:] = np.abs(tried[2:])
+        candidate = Threshold(*tried.round(2).tolist())
+        reached = simulated.weigh(candidate, limits)
         if reached > value:
             point, best, value = tried, candidate, reached
-        width *= 0.7 if number % 100 == 99 else 1.0
+        if number % (rounds // PARTS) == rounds // PARTS - 1:
+            width *= NARROWER
     return best, value
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="+", type=Path)
-    parser.add_argument("--rounds", type=int, default=400)
+    parser.add_argument("--rounds", type=int, default=300)
     chosen = parser.parse_args()
-    calibration.THRESHOLDS[Preset.QUIET] = NEVER
     simulated = simulate(chosen.sets)
     for preset, limits in LIMITS.items():
         best, value = search(simulated, STARTS[preset], limits, chosen.rounds)
-        knots = tuple(round(knot - EASED[preset], 2) for knot in best.at_knots)
-        print(f"{preset}: {replace(best, at_knots=knots)}  # {value:.1f}")
+        print(f"{preset}: {best}  # {value:.1f}", flush=True)
 
 
 if __name__ == "__main__":

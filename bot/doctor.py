@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from bot.config.models import Config
 from bot.config.paths import with_absolute_paths
 from bot.connections import make_run_store, to_chat, to_tracker, to_wiki
+from bot.domain.judge.promise import between_false_tickets
 from bot.errors import StateError
 from bot.ports import Selection
 from bot.render.templates import check_overrides
@@ -21,6 +23,7 @@ from bot.services.mlflow.checks import RunsWanted, check_mlflow
 from bot.store import Database, quarantine, runs
 from bot.store.database import explain_version, is_newer, newest_version
 
+_LATELY = timedelta(days=28)
 _OTHER_STORE = "Set store.url to a database that can be written."
 
 
@@ -31,6 +34,9 @@ def examine(config: Config, folder: Path, clock: Callable[[], datetime], *, fix:
     if config.templates:
         yield _behind_a_wall("templates", partial(_check_templates, folder / config.templates))
     yield _behind_a_wall("mlflow", partial(_check_mlflow, config, clock))
+    promises = _behind_a_wall("judge", partial(_check_promises, config, clock()))
+    if promises.checks:
+        yield promises
     for name, tracker in config.tracker.items():
         wants = _wants(config, name)
         yield _behind_a_wall(f"tracker.{name}", partial(to_tracker(tracker).check, wants, clock(), fix=fix))
@@ -129,6 +135,45 @@ def runs_wanted(config: Config) -> list[RunsWanted]:
         )
         for name, each in config.pipeline.items()
     ]
+
+
+def _check_promises(config: Config, now: datetime) -> Iterator[Check]:
+    """Say of each pipeline how often it would be told something that is not so, as often as it runs."""
+    for name, section in config.pipeline.items():
+        a_day = _runs_a_day(config, name, now)
+        if a_day:
+            preset = section.policies.preset
+            gap = between_false_tickets(preset, a_day)
+            said = (
+                f'preset "{preset}" and about {a_day:,.3g} runs a day: expect one false ticket in '
+                f"{_in_round(gap)} or more, for each metric that is judged without a smallest effect"
+            )
+            yield Check(f"false tickets of {name}", ok=True, said=said)
+
+
+def _in_round(gap: timedelta) -> str:
+    """Write a length of time as people plan with it."""
+    for unit, days in (("years", 365.25), ("months", 30.44), ("weeks", 7.0)):
+        if gap.days >= 2 * days:
+            return f"{gap.days / days:.0f} {unit}"
+    return f"{max(gap / timedelta(days=1), 0.1):,.2g} days"
+
+
+def _runs_a_day(config: Config, pipeline: str, now: datetime) -> float:
+    """Return how often a pipeline is to run by its schedule, else how often it has of late; 0 where neither says."""
+    schedule = config.pipeline[pipeline].schedule
+    timetable = schedule.timetable(config.zone_of(pipeline)) if schedule is not None else None
+    if timetable is not None:
+        return len(timetable.between(now, now + _LATELY)) / _LATELY.days
+    with suppress(StateError):
+        database = Database(config.store.url.get_secret_value(), read_only=True)
+        try:
+            if database.version() == newest_version():
+                with database.begin() as tx:
+                    return runs.count_since(tx, pipeline, now - _LATELY) / _LATELY.days
+        finally:
+            database.close()
+    return 0.0
 
 
 def _wants(config: Config, tracker: str) -> TicketWants:

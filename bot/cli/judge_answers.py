@@ -112,7 +112,7 @@ def judge_online(record: Json, preset: Preset, min_effect: MinEffect, words: Jud
         watched.append(number)
         effect = smallest_effect(track, policy)
         track, view = watch_metric(track, value, policy, preset)
-        if view.sight is Signal.FELL and view.onset is not None:
+        if view.sight in {Signal.FELL, Signal.FELL_FURTHER} and view.onset is not None:
             alerts.append(number)
             changes.append(watched[view.onset])
         if number == len(values) - 1:

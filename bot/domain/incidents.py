@@ -15,7 +15,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import assert_never
 
-from bot.domain.judge.findings import Assessment, Finding, Outcome, whole_of
+from bot.domain.judge.findings import Assessment, Finding, Outcome, Reason, whole_of
 from bot.domain.policy import IncidentPolicy
 
 
@@ -238,6 +238,8 @@ def _worsen(
         return Step(incident, Turn.SUSPECTED)
     if not is_open:
         return Step(replace(incident, state=IncidentState.OPEN, told_at=now), Turn.FILED)
+    if any(f.reason is Reason.FELL_FURTHER for f in findings):  # news, however lately it was spoken of
+        return Step(replace(incident, told_at=now), Turn.REPEATED)
     # A clock that was set back makes the last word lie in the future: then it says nothing about how long ago it was.
     is_lately_told = incident.told_at is not None and timedelta(0) <= now - incident.told_at < policy.comment_every
     if is_lately_told and not _reaches_further(before, incident):

@@ -79,6 +79,18 @@ class Clinic:
         return next(each for each in self.found[place] if each.name == name)
 
 
+@pytest.mark.parametrize(
+    ("every", "preset", "gap"),
+    [("1d", "quiet", "12 months"), ("6h", "quiet", "3 months"), ("6h", "sensitive", "7 weeks")],
+)
+def test_it_says_how_often_a_healthy_pipeline_would_get_a_ticket(clinic, every: str, preset: str, gap: str):
+    clinic.raw["pipeline"]["search"] |= {"schedule": {"every": every}, "judge": {"preset": preset}}
+    clinic.wrong()
+    (check,) = clinic.found["judge"]
+    assert check.name == "false tickets of search"
+    assert f"expect one false ticket in {gap} or more" in check.said
+
+
 @pytest.fixture(scope="module")
 def shared_sandbox() -> Iterator[RunningSandbox]:
     """One for all: what a test breaks is a rule, and taken back after it."""

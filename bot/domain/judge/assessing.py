@@ -17,7 +17,8 @@ from bot.domain.judge.paired import Rows, shared_rows
 from bot.domain.judge.slices import Remembered, judge_slices, note_unfit
 from bot.domain.judge.spread import estimate_spread, is_coarse
 from bot.domain.judge.streaks import follow_streaks, forget_accepted
-from bot.domain.judge.track import WINDOW, Signal, Track, accept_fall, from_numbers, to_numbers
+from bot.domain.judge.track import WINDOW, Signal, Track, accept_fall
+from bot.domain.judge.track_numbers import from_numbers, to_numbers
 from bot.domain.policy import MetricPolicy, Policies, is_usable, settle
 from bot.domain.runs import Baseline, RunResult
 
@@ -258,7 +259,7 @@ def judge_over_time(
     together = tell(view, alone.value, effect, policy, policies.preset)
     together = name_onset(together, lambda count: after.runs[max(count - track.seen, -len(after.runs))])
     together = replace(together, p_rows=alone.p_rows, n_examples=alone.n_examples)
-    if view.sight in (Signal.FELL, Signal.FALLEN) and alone.n_baseline >= policies.min_runs:
+    if view.sight in {Signal.FELL, Signal.FELL_FURTHER, Signal.FALLEN} and alone.n_baseline >= policies.min_runs:
         return after, together if rows_allow(alone, policy) else alone
     if view.sight is Signal.ROSE and alone.outcome is Outcome.OK:
         return after, together

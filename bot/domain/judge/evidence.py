@@ -1,62 +1,64 @@
 """How strongly a window of runs speaks for a change of level: a Bayes factor for every start it could have had.
 
-The newest run is held against scale and autocorrelation that earlier runs alone have shown, and enters only through
-means: a better newest value can never make a fall more credible.
+The newest run is held against scale, centre and autocorrelation that earlier runs alone have shown, and enters only
+through means: a better newest value can never make a fall more credible.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from bot.domain.judge.calibration import SPANS, Threshold
-from bot.domain.judge.cleaning import find_repeats, mark_spikes, median_of, middle, robust_scale
+from bot.domain.judge.cleaning import CLIP, RECENT, find_repeats, middle, robust_scale, stands_still
 from bot.domain.runs import Floats, Ints
 
 MIN_BEFORE = 3  # runs that a change must have before it
 MIN_SINCE = 2  # and since: one bad run is never a change
 STEP_PRIOR = 1.2  # standard deviation of a change before it is seen, in spreads
 SCALE_PRIOR_DF = 1.0  # weight of the robust scale among the squares
-CLIP = 3.0  # the newest run, and residuals in the autocorrelation, count as at most this many spreads
 LAG_SHARES = (1.0, 0.3, 0.3, 0.3)  # how much the autocorrelation at lags 1 to 4 says of the noise's memory
 LAG_BIAS = 0.6  # over the runs: few runs make autocorrelation look smaller than it is (Marriott and Pope 1954)
 NORMAL_KURTOSIS = 3.0
 HEAVIEST = 1.0  # log of the kurtosis over the normal one from which on tails count no further
-RECENT = 8  # runs whose median the newest is clipped around
-FEW = 6  # fewer runs than this show no scale of their own, if one was known before
+DEEP = 4.0  # scales below the middle of the earlier runs at which a few runs in a row begin to tell more than seen
+FEW_SINCE = range(3, 7)  # runs of which that holds: two in a row may be one failure, tried again
+PAIR_EXTRA = 1.5  # more is asked of two runs, which may be one result logged again
 ENOUGH_REPEATS = 3  # from which on a series is taken for one that logs results again
-RISE_EXTRA = 1.0  # more is asked of a rise: to move the level up on a lucky streak makes a fall of what follows
 LOOK_AHEAD = 8  # runs after a fall by which it should have been found
 Z_POWER = 0.84  # normal quantile of the power 0.8
-SURELY_NOTHING = 2.2  # |t| under which no span can show a change
+SURELY_NOTHING = 1.9  # |t| under which no span can show a change
 NONE = np.full(1, -np.inf)
 
 
 @dataclass(slots=True)
 class Window:
-    """The runs of one level, or of two if it has changed; everything the evidence needs to know of them.
+    """The runs of one level, or of two if it has changed, as the evidence sees them; the newest is last.
 
-    Values are centred on the median of the earlier runs; the newest is last.
+    Seen are they in scales from the median of the runs just before the newest, none further than :data:`CLIP`: so lone
+    failures, and levels left long ago, count as runs that were low or high, and no more.
     """
 
-    centre: float
     values: Floats
-    beyond: float  # by how much the newest run lies outside of what it counts as
-    kept: list[float]  # 0 for lone failures
-    counts: Floats  # 0 for lone failures and repeats, seen with the newest run
-    past: Floats  # the earlier runs as they were seen before the newest came; 0 where they do not count
-    past_counts: Floats
-    repeats: int
+    centre: float
     scale: float
-    squares: float  # of residuals from levels left behind, and their degrees of freedom
-    df: float
+    seen: Floats  # in scales
+    counts: Floats  # of the earlier runs: 0 for results logged again
+    repeats: int
+    stands_still: bool  # it repeats itself more often than not
+
+    @property
+    def past(self) -> Floats:
+        """Return the earlier runs as they are seen, 0 where they do not count."""
+        return self.seen[:-1] * self.counts
 
 
 @dataclass(slots=True)
 class LevelShifts:
-    """The levels before and since each candidate start; arrays run over the spans, shortest first."""
+    """The levels before and since each candidate start, in scales; arrays run over the spans, shortest first."""
 
     window: Window
     spans: Ints
@@ -68,88 +70,78 @@ class LevelShifts:
     runs: float  # that count, the newest included
     t: Floats  # standardised difference, negative where the newer level is lower
     earlier: Floats  # level since without the newest run, which alone proves nothing
-    since: Floats  # runs since that count
 
 
-def open_window(
-    values: list[float], kept: list[float], counts_before: list[float], squares: float, df: float
-) -> Window:
-    """Say which runs count and how wide they scatter, the newest (the last) left aside for the scale."""
-    runs = np.array(values)
-    past = runs[:-1]
-    centre = middle(past)
-    scale = math.sqrt(squares / df) if df and len(past) < FEW else robust_scale(past, centre)
-    marks = mark_spikes(values, kept, scale)
-    counts = np.array(marks)
+def open_window(values: Floats) -> Window:
+    """Say which runs count and how wide they scatter, the newest (the last) left aside."""
+    past = values[:-1]
+    scale = robust_scale(past, middle(past))
+    centre = middle(past[-RECENT:])
+    seen = ((values - centre) / scale).clip(-CLIP, CLIP)
+    counts = np.ones(len(past))
     same = find_repeats(past)
     if same is not None:
-        counts[1:-1][same] = 0.0
-    recent = median_of(values[-1 - RECENT : -1])
-    low, high = recent - CLIP * scale - centre, recent + CLIP * scale - centre
-    centred = runs - centre
-    past_counts = np.array(counts_before)
-    before = centred[:-1] * past_counts
-    before[-1] = min(max(centred[-2], low), high) * past_counts[-1]
-    newest = float(centred[-1])
-    centred[-1] = min(max(newest, low), high)
-    beyond = newest - float(centred[-1])
+        counts[1:][same] = 0.0
     repeats = 0 if same is None else int(np.count_nonzero(same))
-    return Window(centre, centred, beyond, marks, counts, before, past_counts, repeats, scale, squares, df)
+    return Window(values, centre, scale, seen, counts, repeats, stands_still(past))
 
 
 def compare_levels(window: Window) -> LevelShifts | None:
     """Estimate the levels before and since each candidate start; None while there are too few runs for any."""
     n = len(window.values)
-    spans = SPANS[: max(0, n - MIN_BEFORE - MIN_SINCE + 1)]
+    spans = SPANS[n - MIN_BEFORE >= SPANS]
     if not len(spans):
         return None
-    past = sum_past(window, n - spans)
-    since = tail_sums(window.counts, n - spans)[0]
-    enough = (since >= MIN_SINCE) & (past.before >= MIN_BEFORE)
-    if not enough.any():
-        return None
+    past, counts = window.past, window.counts
+    since, total = tail_sums(counts, spans)
+    before = total - since
+    enough = (since >= MIN_SINCE - 1) & (before >= MIN_BEFORE)
     if not enough.all():
-        spans, since = spans[enough], since[enough]
-        past = sum_past(window, n - spans)
-    since_sum = tail_sums(window.values * window.counts, n - spans)[0]
-    before, after = past.before_sum / past.before, since_sum / since
-    variance, df = scatter(window, past)
-    weight = since * past.before / (since + past.before)
-    t = (after - before) * np.sqrt(weight / variance)
-    earlier = (since_sum - window.values[-1]) / (since - 1)
-    return LevelShifts(window, spans, before, after, variance, weight, df, past.total + 1, t, earlier, since)
+        if not enough.any():
+            return None
+        spans, since, before = spans[enough], since[enough], before[enough]
+    since_sum, total_sum = tail_sums(past, spans)
+    before_sum = total_sum - since_sum
+    squares = np.maximum(float(past @ past) - since_sum**2 / since - before_sum**2 / before, 0.0)
+    df = max(total - 2, 1.0)
+    variance = (squares + SCALE_PRIOR_DF) / (df + SCALE_PRIOR_DF)
+    after_level = (since_sum + window.seen[-1]) / (since + 1)
+    before_level = before_sum / before
+    weight = (since + 1) * before / (since + 1 + before)
+    t = (after_level - before_level) * np.sqrt(weight / variance)
+    return LevelShifts(window, spans, before_level, after_level, variance, weight, df, total + 1, t, since_sum / since)
 
 
-@dataclass(slots=True)
-class EarlierRuns:
-    """Numbers and sums of the earlier runs before and since each start, as they were seen before the newest came."""
+def depths(levels: LevelShifts) -> Floats:
+    """Return how much more each span tells by how far all of its runs lie below every usual run: 0 for most.
 
-    total: float
-    before: Floats
-    before_sum: Floats
-    since: Floats
-    since_sum: Floats
-
-
-def sum_past(window: Window, starts: Ints) -> EarlierRuns:
-    since, total = tail_sums(window.past_counts, starts)
-    since_sum, total_sum = tail_sums(window.past, starts)
-    return EarlierRuns(total, total - since, total_sum - since_sum, since, since_sum)
-
-
-def tail_sums(values: Floats, starts: Ints) -> tuple[Floats, float]:
-    """Return the sum from each start to the end, and of all."""
-    sums = values[::-1].cumsum()
-    return sums[len(values) - 1 - starts], float(sums[-1])
+    What is seen of a run is bounded, and so a collapse would be told no sooner than a dip. This grows with the depth of
+    the best of the runs, without bound, as the log likelihood ratio of heavy tails does.
+    """
+    values, scale = levels.window.values, levels.window.scale
+    more = np.zeros(len(levels.spans))
+    last = -FEW_SINCE.start
+    if middle(values[:last]) - float(values[last:].max()) <= DEEP * scale:
+        return more
+    for at, span in enumerate(levels.spans.tolist()):
+        if span in FEW_SINCE:
+            depth = (middle(values[:-span]) - float(values[-span:].max())) / (DEEP * scale)
+            more[at] = min(span - 2, 2) * math.log((1 + max(depth, 1.0) ** 2) / 2)
+    return more
 
 
-def scatter(window: Window, past: EarlierRuns) -> tuple[Floats, float]:
-    """Return the variance within both levels and its degrees of freedom, from the earlier runs alone."""
-    explained = past.since_sum**2 / np.maximum(past.since, 1) + past.before_sum**2 / past.before
-    squares = float(window.past @ window.past) - explained
-    df = max(past.total - 2, 1.0)
-    prior = SCALE_PRIOR_DF * window.scale**2 + window.squares
-    return (np.maximum(squares, 0.0) + prior) / (df + SCALE_PRIOR_DF + window.df), df + window.df
+def log_evidence(levels: LevelShifts) -> Floats:
+    """Return the evidence for a fall in nats, for each span; none where only the newest run is low."""
+    known = log_bayes_factors(levels.t, levels.weight, levels.df) + depths(levels)
+    if not levels.window.stands_still:  # or it repeats itself without being logged again
+        known = known - PAIR_EXTRA * (levels.spans == MIN_SINCE)
+    return np.where(levels.earlier < levels.before, known, -np.inf)
+
+
+def tail_sums(past: Floats, spans: Ints) -> tuple[Floats, float]:
+    """Return the sums of the earlier runs of each span, which the newest run ends, and of all."""
+    sums = past[::-1].cumsum()
+    return sums[spans - 2], float(sums[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,17 +153,16 @@ class Noise:
 
 
 def study_noise(window: Window, starts: Ints) -> Noise:
-    """Return how the earlier runs scatter around the levels before and since each start, clipped at three spreads."""
-    counts = window.past_counts
-    since = (np.arange(len(window.past)) >= starts[:, None]) * counts
+    """Return how the earlier runs scatter around the levels before and since each start."""
+    counts, past = window.counts, window.past
+    since = (np.arange(len(past)) >= starts[:, None]) * counts
     after_n = since.sum(axis=1)
-    after_sum = since @ window.past
+    after_sum = since @ past
     after = after_sum / np.maximum(after_n, 1)
-    before = (window.past.sum() - after_sum) / np.maximum(counts.sum() - after_n, 1)
-    residuals = (window.past - np.where(since > 0, after[:, None], before[:, None])) * counts
-    residuals = residuals.clip(-CLIP * window.scale, CLIP * window.scale)
+    before = (past.sum() - after_sum) / np.maximum(counts.sum() - after_n, 1)
+    residuals = (past - np.where(since > 0, after[:, None], before[:, None])) * counts
     squares = residuals**2
-    power = np.maximum(squares.sum(axis=1), 1e-12 * window.scale**2)
+    power = np.maximum(squares.sum(axis=1), 1e-12)
     lagged = np.zeros(len(starts))
     for lag, share in enumerate(LAG_SHARES, 1):
         lagged += share * (residuals[:, lag:] * residuals[:, :-lag]).sum(axis=1)
@@ -204,11 +195,13 @@ def excess(levels: LevelShifts, threshold: Threshold, *, up: bool = False) -> Fl
     t = -levels.t if up else levels.t
     if t.min() > -SURELY_NOTHING:
         return NONE
-    asked = threshold.by_span()[levels.spans - SPANS[0]]
-    asked = asked - threshold.for_repeats * min(1.0, levels.window.repeats / ENOUGH_REPEATS)
-    over = log_bayes_factors(t, levels.weight, levels.df) - asked - (RISE_EXTRA if up else 0.0)
-    shared = levels.earlier > levels.before if up else levels.earlier < levels.before
-    over = np.where(shared, over, -np.inf)
+    repeats = min(1.0, levels.window.repeats / ENOUGH_REPEATS)
+    asked = threshold.asked(levels.spans, repeats)
+    if up:
+        known = np.where(levels.earlier > levels.before, log_bayes_factors(t, levels.weight, levels.df), -np.inf)
+    else:
+        known = log_evidence(levels)
+    over = known - asked
     if over.max() < -threshold.for_tails * HEAVIEST:
         return np.asarray(over)
     noise = study_noise(levels.window, len(levels.window.values) - levels.spans)
@@ -218,11 +211,17 @@ def excess(levels: LevelShifts, threshold: Threshold, *, up: bool = False) -> Fl
 
 def smallest_found(sd: float, before: int, df: float, threshold: Threshold) -> float:
     """Return the smallest lasting fall that :data:`LOOK_AHEAD` further runs would show, four times out of five."""
-    weight = np.full(1, before * LOOK_AHEAD / (before + LOOK_AHEAD))
-    asked = threshold.by_span()[LOOK_AHEAD - SPANS[0]]
+    weight = before * LOOK_AHEAD / (before + LOOK_AHEAD)
+    return (smallest_t(weight, df, threshold) + Z_POWER) * sd / math.sqrt(weight)
+
+
+@lru_cache(maxsize=4096)  # runs of one length ask for the same
+def smallest_t(weight: float, df: float, threshold: Threshold) -> float:
+    """Return the smallest standardised difference that is told at once of :data:`LOOK_AHEAD` runs."""
+    asked = threshold.asked(np.full(1, LOOK_AHEAD), 0.0)[0]
     low, high = 0.0, 100.0
     for _ in range(30):
         middle_t = (low + high) / 2
-        found = log_bayes_factors(np.full(1, -middle_t), weight, df)[0] >= asked
+        found = log_bayes_factors(np.full(1, -middle_t), np.full(1, weight), df)[0] >= asked
         low, high = (low, middle_t) if found else (middle_t, high)
-    return (high + Z_POWER) * sd / math.sqrt(float(weight[0]))
+    return high

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     BEYOND_SPREAD = "beyond_spread"
     CONFIRMED = "confirmed"
     LEVEL_FELL = "level_fell"  # the runs since the onset, taken together
+    FELL_FURTHER = "fell_further"  # from a level that had fallen before
     LEVEL_ROSE = "level_rose"
     DECAYED = "decayed"  # from the best level within memory, in steps too small to be seen one by one
     FIRST_RUNS = "first_runs"

@@ -22,6 +22,7 @@ SAID = {
     Signal.LONE: (Outcome.SUSPICIOUS, Reason.BEYOND_SPREAD),
     Signal.SMALL: (Outcome.OK, Reason.BELOW_MIN_EFFECT),
     Signal.FELL: (Outcome.REGRESSED, Reason.LEVEL_FELL),
+    Signal.FELL_FURTHER: (Outcome.REGRESSED, Reason.FELL_FURTHER),
     Signal.FALLEN: (Outcome.REGRESSED, Reason.LEVEL_FELL),
     Signal.ROSE: (Outcome.IMPROVED, Reason.LEVEL_ROSE),
 }

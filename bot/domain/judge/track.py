@@ -10,19 +10,21 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 
-from bot.domain.judge.calibration import SUSPICION, THRESHOLDS, Threshold
+from bot.domain.judge.calibration import RISE, SUSPICION, THRESHOLDS
 from bot.domain.judge.evidence import LevelShifts, Window, compare_levels, excess, open_window
 from bot.domain.judge.spread import p_below
 from bot.domain.policy import Preset
+from bot.domain.runs import Floats
 
 WINDOW = 60  # runs remembered
 MIN_RUNS = 6  # runs, the newest included, before a change can be told
 RISE_SPAN = 7  # runs that a higher level must have held
 RISE_SIZE = 2.0  # spreads that it must be higher
-CARRIED_DF = 12.0  # an earlier level's spread counts as that of at most this many runs
 CLEARLY = 2.0  # standard errors within which a run alone is not looked at closer
+SEEN_VARIANCE = 0.92  # of normal runs, once none counts as further than two spreads
+WILD = 2.5  # scales from the middle of a level beyond which a run tells nothing more of it
+MANY = 4  # runs that show a middle of their own
 
 RECOVERY = 9.0  # log likelihood ratio at which a fallen metric is back
 CLIP_RECOVERY = 3.0  # a run counts as at most this many spreads from the middle of both levels
@@ -30,6 +32,8 @@ BACK_SHARE = 0.25  # of a fall, that runs which have come back may lie below the
 RETURN_EXTRA = 2.5  # more is asked of a series for each fall that came back by itself
 MAX_RETURNS = 3
 SINCE = 24  # runs remembered of a fall
+FURTHER_EXTRA = 4.0  # more is asked of a fall within a fall
+DEEPEST = 3  # falls within falls that are told apart
 
 
 class Signal(StrEnum):
@@ -40,6 +44,7 @@ class Signal(StrEnum):
     LONE = "lone"  # this run is low, which alone proves nothing
     SMALL = "small"  # surely lower, but by less than matters
     FELL = "fell"  # the run at which a fall is first told
+    FELL_FURTHER = "fell_further"  # the run at which a fall from the fallen level is first told
     FALLEN = "fallen"
     ROSE = "rose"
 
@@ -54,7 +59,17 @@ class Fall:
     onset: int  # number of the run it began at
     balance: float  # evidence gathered for a recovery
     good: int  # newest runs that gathered it
-    since: tuple[float, ...]
+    since: tuple[float, ...]  # the newest runs
+    below: Track  # watches the fallen level: it may fall further
+
+    @property
+    def bottom(self) -> float:
+        """The level that it stands at now."""
+        return self.low if self.below.fall is None else self.below.fall.bottom
+
+    @property
+    def depth(self) -> int:
+        return 1 if self.below.fall is None else 1 + self.below.fall.depth
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +78,6 @@ class Track:
 
     seen: int = 0
     values: tuple[float, ...] = ()
-    kept: tuple[float, ...] = ()  # 0 for lone failures
-    counts: tuple[float, ...] = ()  # 0 for lone failures and repeats
-    squares: float = 0.0  # of residuals from levels that an improvement left behind
-    df: float = 0.0
     returns: int = 0  # falls that came back by themselves
     fall: Fall | None = None
 
@@ -86,6 +97,15 @@ class View:
     since: int = 1  # newest runs that the change rests on
 
 
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A change of level at one candidate start, in the metric's unit."""
+
+    best: int  # position among the candidates
+    level: float  # before
+    change: float
+
+
 def watch(
     track: Track, value: float, preset: Preset, min_effect: float = 0.0, extra: float = 0.0
 ) -> tuple[Track, View]:
@@ -94,11 +114,11 @@ def watch(
     *min_effect* is in the metric's unit; *extra* nats of evidence are asked on top, where this is one metric of many.
     """
     if track.fall is not None:
-        return follow_fall(track, track.fall, value)
+        return follow_fall(track, track.fall, value, preset, min_effect, extra)
+    after = remember(track, value)
     if len(track.values) < 2:  # noqa: PLR2004 - no scale without two earlier runs
-        return remember(track, value, [*track.kept, 1.0], [*track.counts, 1.0]), View(Signal.TOO_FEW, runs=track.seen)
-    window = open_window([*track.values, value], list(track.kept), list(track.counts), track.squares, track.df)
-    after = remember(track, value, window.kept, window.counts.tolist())
+        return after, View(Signal.TOO_FEW, runs=track.seen)
+    window = open_window(np.array([*track.values[-WINDOW + 1 :], value]))
     lone = hold_alone(window, value, preset, extra)
     if len(window.values) < MIN_RUNS:
         return after, replace(lone, sight=Signal.TOO_FEW)
@@ -112,64 +132,82 @@ def weigh_levels(
     """Say whether the level fell, rose, or did neither; *track* holds the newest run already."""
     threshold = THRESHOLDS[preset]
     over = excess(levels, threshold) - RETURN_EXTRA * min(track.returns, MAX_RETURNS) - extra
-    surely = over.max() >= 0
-    if surely:
-        matters = np.where((levels.before - levels.after > min_effect) & ~come_back(track, levels), over, -np.inf)
-        if matters.max() >= 0:  # it began where the levels differ most clearly
-            return fall_at(track, levels, int(np.where(matters >= 0, levels.t, np.inf).argmin()))
-    elif (rise := find_rise(levels, threshold, min_effect)) is not None:
-        return rise_at(track, levels, rise)
-    if surely and not (lone.sight is Signal.LONE and -lone.change > min_effect):
-        return track, describe(track, levels, int(over.argmax()), Signal.SMALL)
-    return track, lone
+    if over.max() < 0:
+        rise = find_rise(levels, min_effect)
+        return (track, lone) if rise is None else rise_at(track, levels, rise)
+    shifts = [measure_shift(levels, int(best)) for best in np.flatnonzero(over >= 0)]
+    told = [shift for shift in shifts if -shift.change > min_effect and not has_come_back(levels, shift)]
+    if told:  # it began where the levels differ most clearly
+        return fall_at(track, levels, min(told, key=lambda shift: float(levels.t[shift.best])))
+    if lone.sight is Signal.LONE and -lone.change > min_effect:
+        return track, lone
+    return track, describe(track, levels, measure_shift(levels, int(over.argmax())), Signal.SMALL)
 
 
-def come_back(track: Track, levels: LevelShifts) -> npt.NDArray[np.bool_]:
-    """Say of each candidate whether its two newest runs are near the old level again: what is over is no fall now."""
-    before = levels.before + levels.window.centre
-    return min(track.values[-2:]) > before - BACK_SHARE * (levels.before - levels.after)
+def measure_shift(levels: LevelShifts, best: int) -> Shift:
+    """Return the levels before and since candidate *best* as means of runs, of which wild ones tell little.
+
+    The newest run enters through the mean of the newer level alone, and never bends where its middle is.
+    """
+    window = levels.window
+    start = len(window.values) - int(levels.spans[best])
+    before = window.values[:start][window.counts[:start] > 0]
+    since = window.values[start:]
+    level = float(bounded(before, float(np.median(before)), window.scale).mean())
+    if len(since) > MANY:
+        since = bounded(since, float(np.median(since[:-1])), window.scale)
+    return Shift(best, level, float(since.mean()) - level)
 
 
-def find_rise(levels: LevelShifts, threshold: Threshold, min_effect: float) -> int | None:
+def bounded(values: Floats, around: float, scale: float) -> Floats:
+    return values.clip(around - WILD * scale, around + WILD * scale)
+
+
+def has_come_back(levels: LevelShifts, shift: Shift) -> bool:
+    """Say whether the two newest runs are near the old level again: what is over is no fall now."""
+    return float(levels.window.values[-2:].min()) > shift.level + BACK_SHARE * shift.change
+
+
+def find_rise(levels: LevelShifts, min_effect: float) -> Shift | None:
     """Return the candidate of a rise that is large, lasting and certain enough to move the level."""
-    over = excess(levels, threshold, up=True)
+    over = excess(levels, RISE, up=True)
     if over.max() < 0:
         return None
-    higher = levels.after - levels.before
-    large = (higher > min_effect) & (higher > RISE_SIZE * np.sqrt(levels.variance)) & (levels.spans >= RISE_SPAN)
-    over = np.where(large, over, -np.inf)
-    return int(over.argmax()) if over.max() >= 0 else None
+    large = levels.after - levels.before > RISE_SIZE * np.sqrt(levels.variance)
+    over = np.where(large & (levels.spans >= RISE_SPAN), over, -np.inf)
+    if over.max() < 0:
+        return None
+    shift = measure_shift(levels, int(over.argmax()))
+    return shift if shift.change > min_effect else None
 
 
-def remember(track: Track, value: float, kept: list[float], counts: list[float]) -> Track:
-    values = (*track.values, value)[-WINDOW:]
-    kept_now, counts_now = tuple(kept[-WINDOW:]), tuple(counts[-WINDOW:])
-    return Track(track.seen + 1, values, kept_now, counts_now, track.squares, track.df, track.returns, track.fall)
+def remember(track: Track, value: float) -> Track:
+    return replace(track, seen=track.seen + 1, values=(*track.values, value)[-WINDOW:])
 
 
 def hold_alone(window: Window, value: float, preset: Preset, extra: float) -> View:
     """Hold the newest run alone against the level of all before it."""
-    n = max(float(window.past_counts.sum()), 1.0)
-    level = float(window.past.sum()) / n
-    squares = float(window.past @ window.past) - n * level**2 + window.squares + window.scale**2
-    df = max(n - 1, 1.0) + window.df
-    sd = math.sqrt(max(squares, window.scale**2) / (df + 1))
-    level += window.centre
-    change = value - level
-    error = sd * math.sqrt(1 + 1 / n)
+    past = window.past
+    n = float(window.counts.sum())
+    mean = float(past.sum()) / n
+    df = max(n - 1, 1.0)
+    squares = max(float(past @ past) - n * mean**2, 0.0)
+    sd = window.scale * math.sqrt((squares / SEEN_VARIANCE + 1) / (df + 1))
+    level = window.centre + window.scale * mean
+    change, error = value - level, sd * math.sqrt(1 + 1 / n)
     lone = change < -CLEARLY * error and p_below(change, error, df) < SUSPICION[preset] * math.exp(-extra)
     return View(Signal.LONE if lone else Signal.STEADY, level, change, error, sd, df, round(n))
 
 
-def describe(track: Track, levels: LevelShifts, best: int, sight: Signal) -> View:
-    """Return the view of a change that began at candidate *best*; *track* holds the newest run already."""
-    sd = math.sqrt(float(levels.variance[best]))
-    span = int(levels.spans[best])
+def describe(track: Track, levels: LevelShifts, shift: Shift, sight: Signal) -> View:
+    """Return the view of a change of level; *track* holds the newest run already."""
+    sd = levels.window.scale * math.sqrt(float(levels.variance[shift.best]) / SEEN_VARIANCE)
+    span = int(levels.spans[shift.best])
     return View(
         sight=sight,
-        level=float(levels.before[best]) + levels.window.centre,
-        change=float(levels.after[best] - levels.before[best] + levels.window.beyond / levels.since[best]),
-        error=sd / math.sqrt(float(levels.weight[best])),
+        level=shift.level,
+        change=shift.change,
+        error=sd / math.sqrt(float(levels.weight[shift.best])),
         sd=sd,
         df=levels.df,
         runs=len(levels.window.values) - span,
@@ -178,77 +216,59 @@ def describe(track: Track, levels: LevelShifts, best: int, sight: Signal) -> Vie
     )
 
 
-def fall_at(track: Track, levels: LevelShifts, best: int) -> tuple[Track, View]:
-    """Keep what was before the fall as the level to return to."""
-    view = describe(track, levels, best, Signal.FELL)
-    span = int(levels.spans[best])
-    low = float(levels.after[best]) + levels.window.centre
-    fall = Fall(view.level, low, view.sd, track.seen - span, 0.0, 0, track.values[-span:])
-    return replace(cut(track, slice(None, -span)), fall=fall), view
+def fall_at(track: Track, levels: LevelShifts, shift: Shift) -> tuple[Track, View]:
+    """Keep what was before the fall as the level to return to, and begin to watch the new one."""
+    view = describe(track, levels, shift, Signal.FELL)
+    since = track.values[-view.since :]
+    below = Track(track.seen, since)
+    fall = Fall(view.level, view.level + view.change, view.sd, track.seen - view.since, 0.0, 0, since[-SINCE:], below)
+    return replace(track, values=track.values[: -view.since], fall=fall), view
 
 
-def rise_at(track: Track, levels: LevelShifts, best: int) -> tuple[Track, View]:
-    """Leave the old level behind; only what it showed of the spread is kept."""
-    view = describe(track, levels, best, Signal.ROSE)
-    df = min(levels.df, CARRIED_DF)
-    moved = cut(track, slice(-int(levels.spans[best]), None))
-    return replace(moved, squares=df * view.sd**2, df=df), view
+def rise_at(track: Track, levels: LevelShifts, shift: Shift) -> tuple[Track, View]:
+    """Leave the old level behind."""
+    view = describe(track, levels, shift, Signal.ROSE)
+    return replace(track, values=track.values[-view.since :]), view
 
 
-def cut(track: Track, part: slice) -> Track:
-    return replace(track, values=track.values[part], kept=track.kept[part], counts=track.counts[part])
+def follow_fall(
+    track: Track, fall: Fall, value: float, preset: Preset, min_effect: float, extra: float
+) -> tuple[Track, View]:
+    """Weigh whether a fallen metric is back, or has fallen further.
 
-
-def follow_fall(track: Track, fall: Fall, value: float) -> tuple[Track, View]:
-    """Weigh whether a fallen metric is back: a likelihood ratio of its two levels, restarted at zero (Page 1954)."""
+    It is back by a likelihood ratio of its two levels, restarted at zero (Page 1954).
+    """
     since = (*fall.since, value)[-SINCE:]
-    drop = (fall.level - fall.low) / fall.sd
-    place = (value - (fall.level + fall.low) / 2) / fall.sd
-    gain = drop * min(max(place, -CLIP_RECOVERY), CLIP_RECOVERY)
-    balance = max(0.0, fall.balance + gain)
+    drop = (fall.level - fall.bottom) / fall.sd
+    place = (value - (fall.level + fall.bottom) / 2) / fall.sd
+    balance = max(0.0, fall.balance + drop * min(max(place, -CLIP_RECOVERY), CLIP_RECOVERY))
     good = fall.good + 1 if balance > 0 else 0
     runs = len(track.values)
-    change, df = value - fall.level, max(runs - 1.0, 1.0) + track.df
-    if balance < RECOVERY:
-        fall = replace(fall, balance=balance, good=good, since=since)
-        view = View(Signal.FALLEN, fall.level, change, fall.sd, fall.sd, df, runs, fall.onset)
-        return replace(track, seen=track.seen + 1, fall=fall), view
-    after = replace(track, fall=None, returns=track.returns + 1)
-    for back in since[-min(good, SINCE) :]:
-        after = remember(after, back, [*after.kept, 1.0], [*after.counts, 1.0])
-    return replace(after, seen=track.seen + 1), View(Signal.STEADY, fall.level, change, fall.sd, fall.sd, df, runs)
+    change, df = value - fall.level, max(runs - 1.0, 1.0)
+    if balance >= RECOVERY:
+        after = replace(track, seen=track.seen + 1 - min(good, SINCE), returns=track.returns + 1, fall=None)
+        for back in since[-min(good, SINCE) :]:
+            after = remember(after, back)
+        return after, View(Signal.STEADY, fall.level, change, fall.sd, fall.sd, df, runs)
+    below, under = watch(fall.below, value, preset, min_effect, extra + FURTHER_EXTRA)
+    fall = replace(fall, balance=balance, good=good, since=since, below=below)
+    if under.sight is Signal.ROSE:  # part of the way back
+        fall = replace(fall, low=under.level + under.change)
+    after = replace(track, seen=track.seen + 1, fall=forget_steps(fall))
+    if under.sight in {Signal.FELL, Signal.FELL_FURTHER}:
+        return after, replace(under, sight=Signal.FELL_FURTHER)
+    return after, View(Signal.FALLEN, fall.level, change, fall.sd, fall.sd, df, runs, fall.onset)
+
+
+def forget_steps(fall: Fall) -> Fall:
+    """Keep of falls within falls as many as are told apart: the first of the others is a step on the way."""
+    if fall.depth <= DEEPEST or fall.below.fall is None:
+        return fall
+    return replace(fall, low=fall.below.fall.low, below=fall.below.fall.below)
 
 
 def accept_fall(track: Track) -> Track:
     """Take the level since a fall as the new one, as a person has said."""
     if track.fall is None:
         return track
-    df = min(float(len(track.values)), CARRIED_DF)
-    since = track.fall.since
-    ones = (1.0,) * len(since)
-    return Track(track.seen, since, ones, ones, df * track.fall.sd**2, df, track.returns)
-
-
-def to_numbers(track: Track) -> tuple[float, ...]:
-    """Return *track* as plain numbers, to be kept between runs."""
-    head = [track.seen, track.squares, track.df, track.returns, len(track.values)]
-    numbers = [*head, *track.values, *track.kept, *track.counts]
-    if track.fall is not None:
-        fall = track.fall
-        numbers += [fall.level, fall.low, fall.sd, fall.onset, fall.balance, fall.good, *fall.since]
-    return tuple(float(number) for number in numbers)
-
-
-def from_numbers(numbers: tuple[float, ...]) -> Track:
-    """Return the track that :func:`to_numbers` wrote down; an empty one for no numbers."""
-    if not numbers:
-        return Track()
-    seen, squares, df, returns, n = numbers[:5]
-    size = int(n)
-    values, kept, counts = (numbers[5 + i * size : 5 + (i + 1) * size] for i in range(3))
-    rest = numbers[5 + 3 * size :]
-    fall = None
-    if rest:
-        level, low, sd, onset, balance, good = rest[:6]
-        fall = Fall(level, low, sd, int(onset), balance, int(good), rest[6:])
-    return Track(int(seen), values, kept, counts, squares, df, int(returns), fall)
+    return replace(accept_fall(track.fall.below), seen=track.seen, returns=track.returns)

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from bot.domain.judge.calibration import THRESHOLDS
-from bot.domain.judge.cleaning import find_repeats, mark_spikes, robust_scale
+from bot.domain.judge.cleaning import find_repeats, robust_scale
 from bot.domain.judge.evidence import compare_levels, log_bayes_factors, open_window, smallest_found
 from bot.domain.judge.offline import change_points
 from bot.domain.judge.paired import holm, moderated_p, paired_p
@@ -75,14 +75,13 @@ def test_a_small_part_without_differences_borrows_the_variance_of_all():
     assert moderated_p(differences, [differences[500:]])[0] > 0.3
 
 
-def test_a_lone_failure_is_marked_once_the_next_run_is_back():
-    assert mark_spikes([1.0, 1.1, 0.9, -9.0], [1.0] * 3, scale=0.1) == [1.0] * 4
-    assert mark_spikes([1.0, 1.1, 0.9, -9.0, 1.0], [1.0] * 4, scale=0.1) == [1.0, 1.0, 1.0, 0.0, 1.0]
-    assert mark_spikes([-9.0, 1.0], [1.0], scale=0.1) == [0.0, 1.0]
-
-
-def test_two_low_runs_in_a_row_are_no_failure():
-    assert mark_spikes([1.0, 1.1, 0.9, 0.2, 0.25], [1.0] * 4, scale=0.05) == [1.0] * 5
+def test_no_run_is_seen_further_than_two_scales_from_where_the_newest_stand():
+    window = open_window(np.array([0.2, 0.4, 1.0, 1.1, 0.9, 1.0, -9.0, 1.1, 0.9, 1.0, 1.05, 0.95]))
+    assert window.centre == pytest.approx(1.0)
+    assert window.seen[[0, 1, 6]].tolist() == [-2.0, -2.0, -2.0], (
+        "a ramp long ago and a lone failure: low runs, no more"
+    )
+    assert np.abs(window.seen).max() == 2.0
 
 
 def test_repeats_are_found_only_where_ties_are_rare():
@@ -92,6 +91,11 @@ def test_repeats_are_found_only_where_ties_are_rare():
     assert find_repeats(coarse) is None
     assert find_repeats(np.full(6, 0.3)) is None
     assert find_repeats(np.array([0.1, 0.2, 0.3])) is None
+
+
+def test_what_repeats_a_fourth_time_stands_still():
+    stopped = np.array([0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17, 0.1, 0.1, 0.1, 0.1, 0.1])
+    assert find_repeats(stopped)[-4:].tolist() == [True, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -114,14 +118,10 @@ def test_the_bayes_factor_falls_with_t_and_is_the_marginal_likelihood_ratio():
 
 
 def test_levels_need_three_runs_before_and_two_since():
-    assert compare_levels(open_window([1.0, 1.1, 0.9, 1.0], [1.0] * 3, [1.0] * 3, 0.0, 0.0)) is None
-    nothing_counts = open_window([1.0, 1.1, 0.9, 1.0, 1.1, 1.0], [1.0] * 5, [0.0, 0.0, 0.0, 1.0, 1.0], 0.0, 0.0)
-    assert compare_levels(nothing_counts) is None
-    wild = [1.0, 1.1, 9.0, 1.0, 1.1, 1.0]
-    levels = compare_levels(open_window(wild, [1.0, 1.0, 0.0, 1.0, 1.0], [1.0, 1.0, 0.0, 1.0, 1.0], 0.0, 0.0))
-    assert levels.spans.tolist() == [2]
-    all_marked = open_window(wild[:5], [0.0] * 4, [0.0] * 4, 0.0, 0.0)
-    assert compare_levels(all_marked) is None
+    assert compare_levels(open_window(np.array([1.0, 1.1, 0.9, 1.0]))) is None
+    assert compare_levels(open_window(np.array([1.0, 1.1, 0.9, 1.0, 1.1]))).spans.tolist() == [2]
+    logged_again = np.array([1.0, 1.1, 0.9, 0.8, 0.8, 0.7])
+    assert compare_levels(open_window(logged_again)).spans.tolist() == [3], "of the two before the newest, one is none"
 
 
 def test_what_could_have_been_found_shrinks_with_more_runs():

@@ -10,7 +10,8 @@ import pytest
 
 from bot.domain.judge import Method, Outcome, Reason, SeriesState, assess
 from bot.domain.judge.over_time import judge_series, judge_value
-from bot.domain.judge.track import Signal, Track, accept_fall, from_numbers, to_numbers, watch
+from bot.domain.judge.track import Signal, Track, accept_fall, watch
+from bot.domain.judge.track_numbers import from_numbers, to_numbers
 from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset
 from bot.domain.runs import Baseline
 from tests.unit.judge.judged_runs import HR, POLICIES, judge_all, make_run, make_runs, make_table, with_metric
@@ -212,14 +213,14 @@ def test_assess_finds_a_small_lasting_fall_that_no_single_run_shows():
 
 
 def test_assess_learns_from_runs_that_were_accepted_before_it_came():
-    values = step(22, 20, 4, 5)
+    values = step(22, 20, 8, 5)
     runs = make_runs(*values)
     state, said = SeriesState(), []
     for run in runs[20:]:
         said.append(assess(state, run, Baseline(runs[:20]), POLICIES))
         state = said[-1].state
     assert said[-1].outcome is Outcome.REGRESSED
-    assert len(state.watched["hr"]) == 24
+    assert len(state.watched["hr"]) == 28
 
 
 def test_assess_takes_an_accepted_fall_for_the_new_level():
