@@ -120,6 +120,30 @@ def conclude_past(facts: Facts, past: Past) -> Told:
     )
 
 
+def conclude_late(facts: Facts) -> Told:
+    """Decide what is put on record of a run that came late, and whether it gets a page; *earlier* are those before it.
+
+    What it means for the series is told by :func:`conclude_woven`.
+    """
+    page = _own_page(facts, ())
+    run = _judged(facts, page, is_accepted=facts.assessment.accepted)
+    effects = _effects(facts, (), (*facts.earlier, run), page)
+    return Told(run=run, steps=(), standing=tuple(facts.standing), effects=effects, page=page)
+
+
+def conclude_woven(facts: Facts, steps: Sequence[Step], late: str) -> Told:
+    """Decide what people are told of a series whose runs stand in another order since one came *late*.
+
+    It is told by the newest run, once: of what was said before nothing is said again.
+    """
+    charts = [s.incident.incident_id for s in steps if charted(facts.assessment, s, facts.metrics, facts.earlier)]
+    effects = effects_of(late, steps, facts.places, None, has_chart=False, charted=charts)
+    page = facts.places.page(facts.places.pipeline_page)
+    section = () if page is None else (UpdateSection(page, f"{late}/woven"),)
+    standing = still_standing(facts.standing, tuple(steps))
+    return Told(run=None, steps=tuple(steps), standing=standing, effects=(*effects, *section))
+
+
 def conclude_without_run(facts: Facts, ends: Mapping[str, datetime]) -> Told:
     """Decide what comes of something that no run shows; *ends* says when what it speaks of began."""
     steps = advance(facts.standing, facts.assessment, facts.series, facts.policy, facts.now, ends)

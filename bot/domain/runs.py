@@ -122,6 +122,17 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class RowsSaid:
+    """What the examples of a run said of a metric, where they are no longer at hand."""
+
+    n: int
+    p: float  # one-sided, of a fall
+
+    def p_below(self) -> float:
+        return self.p
+
+
+@dataclass(frozen=True, slots=True)
 class RunResult:
     """A run with what its artifacts say: what the judge reads."""
 
@@ -129,6 +140,7 @@ class RunResult:
     card: DataCard = field(default_factory=DataCard)
     examples: ExampleTable | None = None
     unread: tuple[Unread, ...] = ()
+    rows_said: Mapping[str, RowsSaid] = field(default_factory=dict)  # by metric
 
     @property
     def run_id(self) -> str:

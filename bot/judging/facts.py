@@ -38,6 +38,8 @@ class FactReader:
         whole = SeriesKey(self.context.name)
         if series != whole:
             standing += [each for each in incidents.standing(tx, whole) if each.kind is Kind.STALE]
+        # A run that was there before the silence, and was only seen now, does not end it.
+        standing = [each for each in standing if each.kind is not Kind.STALE or each.since < result.run.ended]
         return self._facts(
             series, result, assessment, runs.recent(tx, series, HISTORY_RUNS), standing, fire.fire_id if fire else None
         )
@@ -48,6 +50,17 @@ class FactReader:
         return self._facts(
             series, result, assessment, earlier, self._standing(tx, series), fire.fire_id if fire else None
         )
+
+    def of_late_run(self, tx: Connection, result: RunResult, assessment: Assessment, fire: Fire | None) -> Facts:
+        """Gather what is put on record of a run that came after later ones: it is seen beside those before it."""
+        series = self.context.series_of(result.run)
+        earlier = runs.recent(tx, series, HISTORY_RUNS, ahead_of=result.run)
+        return self._facts(series, result, assessment, earlier, (), fire.fire_id if fire else None)
+
+    def of_newest_run(self, tx: Connection, newest: JudgedRun, assessment: Assessment) -> Facts:
+        """Gather what is told of a series by its newest run, which is on record."""
+        earlier, standing = runs.recent(tx, newest.series, HISTORY_RUNS), self._standing(tx, newest.series)
+        return self._facts(newest.series, RunResult(newest.run, newest.card), assessment, earlier, standing)
 
     def of_old_run(self, tx: Connection, result: RunResult, assessment: Assessment) -> Facts:
         """Gather what a run is concluded from of which nothing is told, whatever came before it."""

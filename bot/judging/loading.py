@@ -64,8 +64,11 @@ class RunLoader:
                 found.append(result if room >= 0 else replace(result, examples=None))
         return tuple(reversed(found))
 
-    def released(self, run: Run) -> RunResult | None:
-        """Load the released run, where config names one and *run* may be held against it: later, of its series."""
+    def released(self, run: Run, *, is_early: bool = False) -> RunResult | None:
+        """Load the released run, where config names one and *run* may be held against it: later, of its series.
+
+        With *is_early* that does not matter: runs after it may be later.
+        """
         release = self.context.section.pinned
         if release is None:
             return None
@@ -73,7 +76,7 @@ class RunLoader:
         if found is None:
             log.warning("no such release", pipeline=self.context.name, release=str(release))
             return None
-        is_other = found.run_id != run.run_id and found.ended <= run.ended
+        is_other = found.run_id != run.run_id and (is_early or found.place < run.place)
         is_held_against = is_other and self.context.series_of(found) == self.context.series_of(run)
         return self._load_earlier(found, DataCard()) if is_held_against else None
 

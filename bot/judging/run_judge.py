@@ -18,6 +18,7 @@ from bot.errors import in_short
 from bot.judging.context import JudgingContext
 from bot.judging.loading import RunLoader
 from bot.judging.run_recording import Age, Background, RunRecorder
+from bot.judging.weaving import Weaver, span_around
 from bot.runtime.log import get_logger
 from bot.store import contacts, fires, runs
 
@@ -44,11 +45,11 @@ class RunJudge:
                 if fire is not None:
                     fires.save(tx, fire)
                 return ()
-            last_end = runs.last_end(tx, series)
+            is_late = runs.comes_late(tx, series, run)
+            is_woven = is_late and age is Age.NEW and span_around(tx, series, run) is not None
             state, others = runs.load_state(tx, series), runs.other_states(tx, series, OTHER_SERIES)
             chosen = self._choose(tx, run, state)
             known = [contact.experiment_id for contact in contacts.of_pipeline(tx, name) if contact.experiment_id]
-        is_late = age is not Age.NEW and last_end is not None and run.ended < last_end
         loader = RunLoader(self.context)
         result = loader.load(run)
         released = loader.released(run) if age is Age.NEW else None
@@ -56,6 +57,10 @@ class RunJudge:
         baseline = Baseline(found, released, chosen.partly, most=BASELINE_RUNS)
         self.context.on_step("run.loaded")
         result, assessment = self._assess(SeriesState() if is_late else state, result, baseline, others)
+        if is_woven:
+            pinned = loader.released(run, is_early=True)
+            return Weaver(self.context).weave(result, baseline, fire, others, pinned)
+        age = Age.PAST if is_late else age  # too late to be more than put on record
         return self._recorder.record(result, assessment, Background(baseline), fire, age, is_late=is_late)
 
     def _choose(self, tx: Connection, run: Run, state: SeriesState) -> BaselineChoice:
@@ -63,7 +68,8 @@ class RunJudge:
         series, onsets = self.context.series_of(run), onsets_of(state.streaks)
         accepted = runs.recent(tx, series, BASELINE_RUNS, accepted_only=True, ahead_of=run)
         newest = runs.recent(tx, series, BASELINE_RUNS, ahead_of=run)
-        began = [each for each in (runs.find(tx, self.context.name, onset) for onset in onsets) if each is not None]
+        known = (runs.find(tx, self.context.name, onset) for onset in onsets)
+        began = [each for each in known if each is not None and each.run.place < run.place]
         first = min((each.run for each in began), key=lambda each: each.place, default=None)
         before = runs.recent(tx, series, BEFORE_FALL, accepted_only=True, ahead_of=first) if first is not None else ()
         return choose_baseline(in_order(accepted, newest, before, began), self.context.section.metrics.keys(), onsets)
@@ -93,8 +99,7 @@ class RunJudge:
                 if runs.is_seen(tx, name, run.run_id):
                     continue
                 series = self.context.series_of(run)
-                last_end = runs.last_end(tx, series)
-                is_late = last_end is not None and run.ended < last_end
+                is_late = runs.comes_late(tx, series, run)
                 state = SeriesState() if is_late else runs.load_state(tx, series)
                 chosen = self._choose(tx, run, state)
                 found = tuple(RunResult(judged.run, judged.card) for judged in chosen.runs)
@@ -114,9 +119,13 @@ class RunJudge:
             if runs.is_seen(tx, self.context.name, failed.run_id):
                 fires.save(tx, fire)
                 return ()
-            state = runs.load_state(tx, self.context.series_of(failed))
+            series = self.context.series_of(failed)
+            state, others = runs.load_state(tx, series), runs.other_states(tx, series, OTHER_SERIES)
+            is_woven = span_around(tx, series, failed) is not None
         finding = Finding("job", Outcome.FAILED, Reason.RUN_FAILED)
         assessment = Assessment(failed.run_id, (finding,), state)
+        if is_woven:
+            return Weaver(self.context).weave(RunResult(failed), Baseline(), fire, others, None, assessment)
         background = Background(log_tail=log_tail, exit_code=_how_it_ended(fire))
         return self._recorder.record(RunResult(failed), assessment, background, fire)
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection
 
+from bot.domain.checkpoints import OF_RUNS, Checkpoint, is_marked
 from bot.domain.conclusion import (
     Facts,
     SeriesPage,
@@ -91,6 +92,8 @@ class RunRecorder:
                 is_newest = age is Age.NEWEST_OF_PAST
                 told = conclude_past(facts, reader.past(tx, facts.series, is_newest=is_newest, is_late=is_late))
             _write(tx, told, fire)
+            if age is not Age.PAST:
+                _mark(tx, told, is_forced=age is Age.NEWEST_OF_PAST)
             context.on_step("run.recording")
             asked_before = None if age is Age.NEW else now - _LONG_AGO
             self._owe(tx, facts, told, background, context.title_of(result.run), asked_before)
@@ -134,7 +137,7 @@ class RunRecorder:
         asked_before: datetime | None,
     ) -> None:
         """Owe the effects, each with what it shows, and the pages of all series where a silence took a turn."""
-        on = self._occasion(
+        on = self.occasion(
             facts,
             told.steps,
             title=title,
@@ -143,7 +146,7 @@ class RunRecorder:
             standing=told.standing,
             background=background,
             page=told.page,
-            names=_onsets(tx, told.steps),
+            names=self.onsets(tx, told.steps),
         )
         owed = [(effect, view_of(effect, on)) for effect in told.effects]
         outbox.owe(tx, self.context.name, owed, facts.now, asked_before=asked_before)
@@ -161,7 +164,7 @@ class RunRecorder:
         pages = self._pages(tx, histories)
         for series, effect in update_sections(told, pages, fallen_silent):
             newest = histories[series][-1].run
-            on = self._occasion(
+            on = self.occasion(
                 facts,
                 told.steps,
                 title=self.context.title_of(newest),
@@ -179,7 +182,12 @@ class RunRecorder:
                 is_there = page in objects.known_objects(tx, [page]) or any(judged.page_title for judged in history)
                 yield SeriesPage(series, page, is_there=is_there)
 
-    def _occasion(
+    def onsets(self, tx: Connection, steps: Sequence[Step]) -> dict[str, JudgedRun]:
+        """Return the runs at which incidents began, by their ids."""
+        found = {i.onset: runs.find(tx, i.series.pipeline, i.onset) for i in (step.incident for step in steps)}
+        return {run_id: judged for run_id, judged in found.items() if judged is not None}
+
+    def occasion(
         self,
         facts: Facts,
         steps: Sequence[Step],
@@ -229,7 +237,9 @@ def _write(tx: Connection, told: Told, fire: Fire | None = None) -> None:
         fires.save(tx, fire)
 
 
-def _onsets(tx: Connection, steps: Sequence[Step]) -> dict[str, JudgedRun]:
-    """Return the runs at which incidents began, by their ids."""
-    found = {i.onset: runs.find(tx, i.series.pipeline, i.onset) for i in (step.incident for step in steps)}
-    return {run_id: judged for run_id, judged in found.items() if judged is not None}
+def _mark(tx: Connection, told: Told, *, is_forced: bool) -> None:
+    """Keep now and then how a series stood after a run, and where its past ended."""
+    if told.run is None or told.state is None or not (is_forced or is_marked(told.state)):
+        return
+    standing = [each for each in incidents.standing(tx, told.run.series) if each.kind in OF_RUNS]
+    runs.mark(tx, told.run.series, told.run.run.run_id, Checkpoint(told.state, tuple(standing)))

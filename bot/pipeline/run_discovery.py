@@ -78,7 +78,7 @@ class RunDiscovery:
         ]
         with self.database.begin() as tx:
             seen = self._done_with(tx, [run.run_id for run in found])
-        return sorted((run for run in found if run.run_id not in seen), key=lambda run: (run.ended, run.run_id))
+        return sorted((run for run in found if run.run_id not in seen), key=lambda run: run.place)
 
     def unseen(self, sights: Sequence[SeenExperiment]) -> Iterator[tuple[Run, bool]]:
         """Yield finished runs that were not judged, oldest first, with whether they had ended before first contact."""
@@ -111,7 +111,8 @@ class RunDiscovery:
     def _without_seen(self, batch: Sequence[tuple[Run, bool]]) -> list[tuple[Run, bool]]:
         with self.database.begin() as tx:
             seen = self._done_with(tx, [run.run_id for run, _ in batch])
-        return [(run, past) for run, past in batch if run.run_id not in seen]
+        unseen = [(run, past) for run, past in batch if run.run_id not in seen]
+        return sorted(unseen, key=lambda pair: pair[0].place)
 
     def _done_with(self, tx: Connection, run_ids: Sequence[str]) -> frozenset[str]:
         """Return those that were judged, or that broke what judges them and are tried again in their own time."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, update
 
+from bot.domain.checkpoints import MARK_EVERY, REPLAYED, Checkpoint
 from bot.domain.incidents import SeriesKey
 from bot.domain.judge import Finding, Outcome, SeriesState
 from bot.domain.judged_run import JudgedRun
@@ -22,6 +23,7 @@ from bot.store.tables import runs, series_states
 
 _KEPT = 512  # runs
 _NEWEST_FIRST = runs.c.ended_at.desc(), runs.c.run_id.desc()
+_MARKED = REPLAYED + 2 * MARK_EVERY  # runs
 _SPARE = 5  # runs to take the latest from, should it be one that cannot be read
 
 log = get_logger(__name__)
@@ -105,10 +107,44 @@ def recent(
     return _readable(reversed(rows))
 
 
-def last_end(tx: Connection, series: SeriesKey) -> datetime | None:
-    """Return when the latest run of the series that was judged had ended."""
-    newest: datetime | None = tx.scalar(select(func.max(runs.c.ended_at)).where(*_of(series)))
-    return newest
+def comes_late(tx: Connection, series: SeriesKey, run: Run) -> bool:
+    """Say whether runs that come after this one were judged already."""
+    query = select(runs.c.run_id).where(*_of(series), _is_after(run)).limit(1)
+    return tx.scalar(query) is not None
+
+
+def after(tx: Connection, series: SeriesKey, run: Run, limit: int) -> Sequence[JudgedRun]:
+    """Return the first runs of a series that come after a run, oldest first."""
+    query = select(runs).where(*_of(series), _is_after(run)).order_by(runs.c.ended_at, runs.c.run_id)
+    return _readable(tx.execute(query.limit(limit)))
+
+
+def judge_anew(tx: Connection, judged: JudgedRun) -> None:
+    """Store what is said of a run now that another has come before it."""
+    tx.execute(
+        update(runs)
+        .where(*_is_run(judged.series.pipeline, judged.run.run_id))
+        .values(
+            outcome=judged.outcome,
+            accepted=judged.accepted,
+            wants_confirmation=judged.wants_confirmation,
+            findings=dump(_Findings(judged.findings)),
+        )
+    )
+
+
+def mark(tx: Connection, series: SeriesKey, run_id: str, checkpoint: Checkpoint) -> None:
+    """Keep how a series stood after a run; of those before the newest it is forgotten."""
+    tx.execute(update(runs).where(*_is_run(series.pipeline, run_id)).values(checkpoint=dump(checkpoint)))
+    newest = select(runs.c.run_id).where(*_of(series)).order_by(*_NEWEST_FIRST).limit(_MARKED).subquery()
+    old = *_of(series), runs.c.checkpoint.is_not(None), runs.c.run_id.not_in(select(newest.c.run_id))
+    tx.execute(update(runs).where(*old).values(checkpoint=None))
+
+
+def marked(tx: Connection, series: SeriesKey) -> Mapping[str, Checkpoint]:
+    """Return the checkpoints that are kept of a series, by the runs that they follow."""
+    query = select(runs.c.run_id, runs.c.checkpoint).where(*_of(series), runs.c.checkpoint.is_not(None))
+    return {row.run_id: load(Checkpoint, row.checkpoint) for row in tx.execute(query)}
 
 
 def doubtful(tx: Connection, series: SeriesKey) -> Sequence[str]:
@@ -168,12 +204,23 @@ def other_states(tx: Connection, series: SeriesKey, limit: int) -> list[SeriesSt
     """Return the states of some other series of the same pipeline."""
     mine = series_states.c.pipeline == series.pipeline, series_states.c.series != series.series
     query = select(series_states.c.state).where(*mine).order_by(series_states.c.series).limit(limit)
-    return [load(SeriesState, text) for text in tx.scalars(query)]
+    found = []
+    for text in tx.scalars(query):
+        try:
+            found.append(load(SeriesState, text))
+        except ValueError as error:  # it is that series' own trouble
+            log.warning("a state cannot be read", pipeline=series.pipeline, error=in_short(error))
+    return found
 
 
 def save_state(tx: Connection, series: SeriesKey, state: SeriesState) -> None:
     tx.execute(delete(series_states).where(*_is(series)))
     tx.execute(insert(series_states).values(pipeline=series.pipeline, series=series.series, state=dump(state)))
+
+
+def _is_after(run: Run) -> ColumnElement[bool]:
+    tied = and_(runs.c.ended_at == run.ended, runs.c.run_id > run.run_id)
+    return or_(runs.c.ended_at > run.ended, tied)
 
 
 def _is_run(pipeline: str, run_id: str) -> tuple[Any, ...]:

@@ -92,6 +92,7 @@ runs = Table(
     Column("card", Text, nullable=False),
     Column("findings", Text, nullable=False),
     Column("unread", Text),  # what it was judged without, since it could not be read; NULL: nothing
+    Column("checkpoint", Text),  # how its series stood after it; of some of the newest alone
     Index("runs_by_series", "pipeline", "series", "ended_at"),
     Index("runs_by_end", "pipeline", "ended_at"),
     Index("runs_accepted", "pipeline", "series", "accepted", "ended_at"),

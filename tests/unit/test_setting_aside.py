@@ -65,7 +65,8 @@ def judged(bench: Bench, run_id: str):
 def break_at(seam: str, bench: Bench, monkeypatch, error: Exception) -> None:
     """Let a seam break whenever it deals with the poisoned run."""
     from bot.domain import conclusion
-    from bot.judging import facts, run_judge, run_recording
+    from bot.domain import weaving as late_runs
+    from bot.judging import facts, run_judge, run_recording, weaving
     from bot.judging.views import page
 
     broken: dict[str, tuple[object, str, Callable[..., str]]] = {
@@ -87,6 +88,9 @@ def break_at(seam: str, bench: Bench, monkeypatch, error: Exception) -> None:
         return whole(*given, **named)
 
     monkeypatch.setattr(where, name, breaks)
+    also = {"advance": late_runs, "compose": weaving}  # by the time it is tried again, later runs were judged
+    if seam in also:
+        monkeypatch.setattr(also[seam], name, breaks)
 
 
 SEAMS = ["load", "assess", "advance", "compose", "page title", "chart", "record"]
@@ -299,10 +303,10 @@ def test_a_run_whose_examples_break_the_comparison_is_judged_by_its_metrics(benc
 
     whole = run_judge.assess
 
-    def breaks(state, result, baseline, policies):
+    def breaks(state, result, *given):
         if result.run_id == POISON and result.examples is not None:
             raise np.linalg.LinAlgError("Singular matrix")
-        return whole(state, result, baseline, policies)
+        return whole(state, result, *given)
 
     monkeypatch.setattr(run_judge, "assess", breaks)
     for number, value in enumerate(GOOD):

@@ -195,7 +195,8 @@ def test_a_baseline_may_be_asked_for_as_it_was_before_a_moment(database):
         for i in range(3):
             runs.record(tx, judged(run_at(f"run{i}", NOON + i * MINUTE)))
         assert [j.run.run_id for j in runs.recent(tx, SERIES, 9, before=NOON + MINUTE)] == ["run0", "run1"]
-        assert runs.last_end(tx, SERIES) == NOON + 2 * MINUTE
+        assert runs.comes_late(tx, SERIES, run_at("run1", NOON + 2 * MINUTE))
+        assert not runs.comes_late(tx, SERIES, run_at("run3", NOON + 2 * MINUTE))
         assert runs.seen(tx, "search", ["run0", "run2", "another"]) == {"run0", "run2"}
 
 

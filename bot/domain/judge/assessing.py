@@ -20,7 +20,7 @@ from bot.domain.judge.streaks import follow_streaks, forget_accepted
 from bot.domain.judge.track import WINDOW, Signal, Track, accept_fall
 from bot.domain.judge.track_numbers import from_numbers, to_numbers
 from bot.domain.policy import MetricPolicy, Policies, is_usable, settle
-from bot.domain.runs import Baseline, RunResult
+from bot.domain.runs import Baseline, RowsSaid, RunResult
 
 CONTRADICTED = 0.5  # p of the rows from which on they say that this run is no worse
 
@@ -47,10 +47,12 @@ def assess(
     baseline: Baseline,
     policies: Policies,
     others: Sequence[SeriesState] = (),
+    slices: Sequence[Finding] = (),
 ) -> Assessment:
     """Judge every metric and slice of *run* together, from the past alone.
 
-    From the pipeline's *other* series it is learnt how much a metric moves by itself.
+    From the pipeline's *other* series it is learnt how much a metric moves by itself. What is known of its *slices*
+    stands for examples that are not at hand.
     """
     state = heed_acceptance(state, baseline, policies)
     company = Company(gather_kin(state, baseline, policies, others), count_metrics(run, baseline, policies))
@@ -75,7 +77,12 @@ def assess(
         levels[policy.name], finding = watch_decay(
             best, longest.recent, run, finding, after.track, policy, policies, company.number
         )
-        found += [finding, *judge_slices(run, longest, policy, policies, Remembered(state.unfit, state.streaks))]
+        known = [each for each in slices if each.metric == policy.name]
+        found += [
+            finding,
+            *known,
+            *judge_slices(run, longest, policy, policies, Remembered(state.unfit, state.streaks)),
+        ]
     if is_logged_again(run, state, policies):
         found = [replace(finding, confirms=False) for finding in found]
     findings, streaks = follow_streaks(state.streaks, found, run.run_id)
@@ -280,10 +287,10 @@ def metric_of(result: RunResult, policy: MetricPolicy) -> float:
     return settle(result.run.metrics.get(policy.name, float("nan")))
 
 
-def rows_against(run: RunResult, others: Sequence[RunResult], policy: MetricPolicy) -> Rows | None:
-    """Line up *run* with those of *others* that brought per-example results."""
+def rows_against(run: RunResult, others: Sequence[RunResult], policy: MetricPolicy) -> Rows | RowsSaid | None:
+    """Line up *run* with those of *others* that brought per-example results; or recall what they said before."""
     if run.examples is None:
-        return None
+        return run.rows_said.get(policy.name)
     return shared_rows(run.examples, [other.examples for other in others if other.examples], policy.name)
 
 

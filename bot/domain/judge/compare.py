@@ -10,6 +10,7 @@ from bot.domain.judge.paired import Rows
 from bot.domain.judge.ranges import effect_at
 from bot.domain.judge.spread import Spread, p_below, t_quantile
 from bot.domain.policy import MetricPolicy, Preset
+from bot.domain.runs import RowsSaid
 
 FEW_RUNS = 10
 POWER = 0.8  # of the smallest change that is called detectable
@@ -48,7 +49,7 @@ class Comparison:
     sd_of_two: float  # of that of the mean of two runs in a row
     df: float
     min_effect: float  # in the metric's unit
-    rows: Rows | None
+    rows: Rows | RowsSaid | None
 
     @property
     def change(self) -> float:
@@ -70,13 +71,15 @@ class Comparison:
         return below if self.change < 0 else 1 - below
 
 
-def hold(value: float, spread: Spread, policy: MetricPolicy, rows: Rows | None) -> Comparison:
+def hold(value: float, spread: Spread, policy: MetricPolicy, rows: Rows | RowsSaid | None) -> Comparison:
     """Hold *value* against the recent accepted runs."""
     effect = effect_at(policy, spread.level)
     return Comparison(value, spread.level, spread.predictive_sd, spread.of_two(spread.n), spread.df, effect, rows)
 
 
-def hold_pinned(value: float, pinned: float, spread: Spread, policy: MetricPolicy, rows: Rows | None) -> Comparison:
+def hold_pinned(
+    value: float, pinned: float, spread: Spread, policy: MetricPolicy, rows: Rows | RowsSaid | None
+) -> Comparison:
     """Hold *value* against the pinned release: one run, with the spread that recent runs show."""
     effect = effect_at(policy, pinned)
     return Comparison(value, pinned, spread.sd * math.sqrt(2), spread.of_two(1), spread.df, effect, rows)

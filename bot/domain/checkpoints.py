@@ -1,0 +1,25 @@
+"""How a series stood after some of its runs: from there it is judged anew where a run comes late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bot.domain.incidents import Incident, Kind
+from bot.domain.judge.findings import SeriesState
+
+REPLAYED = 60  # runs after the one that came late, at most: what is later still is put on record alone
+MARK_EVERY = 10  # runs from one checkpoint to the next
+OF_RUNS = (Kind.REGRESSED, Kind.INVALID, Kind.FAILED)  # kinds of incidents that runs open and end
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How a series stood after one of its runs."""
+
+    state: SeriesState = field(default_factory=SeriesState)
+    standing: tuple[Incident, ...] = ()
+
+
+def is_marked(state: SeriesState) -> bool:
+    """Say whether a checkpoint is kept of a series in this state."""
+    return state.judged % MARK_EVERY == 1
