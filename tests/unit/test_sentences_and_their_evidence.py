@@ -299,3 +299,19 @@ def test_no_space_stands_after_a_closing_bracket_in_chinese():
     said = sentences_in("zh").say_series(few)
     assert "） " not in said
     assert "）的变化目前还看不出来" in said
+
+
+@pytest.mark.parametrize(
+    ("locale", "says"),
+    [
+        ("en", ["ndcg for dept MEAT fell by 50", "from 0.2000 to 0.1000", "Over all examples together, no fall is certain."]),
+        ("zh", ["ndcg（dept 为 MEAT 的分组）下降 50", "就全部样本而言，尚不能确定变差。"]),
+    ],
+)  # fmt: skip
+def test_a_slice_that_fell_alone_is_said_in_a_sentence_to_be_read_aloud(locale: str, says: list[str]):
+    whole = Finding("ndcg", Outcome.OK, Reason.WITHIN_SPREAD, value=0.39, baseline=0.4, change=-0.01, spread=0.01)
+    part = Finding("ndcg", Outcome.REGRESSED, Reason.LEVEL_FELL, Slice("dept", "MEAT"), 0.1, 0.2, -0.1, n_examples=40)
+    on = replace(occasion(RunResult(run(2)), RunResult(run(1)), whole, part), locale=locale)
+    incident = Incident("i", Kind.REGRESSED, SeriesKey("search"), IncidentState.OPEN, "r2", NOON, metrics=(part.key,))
+    text = shown(ticket_view(on, Step(incident, Turn.FILED)), locale).replace("\N{NO-BREAK SPACE}", " ")
+    assert [sentence for sentence in says if sentence not in text] == []

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bot.domain.job_protocol import UNDEFINED_TAG
+from bot.domain.judge.acceptance import baseline_since, heed_acceptance
 from bot.domain.judge.compare import LEVELS, describe, hold, hold_pinned, measure, worse_of
 from bot.domain.judge.decay import watch_decay
 from bot.domain.judge.findings import Assessment, Finding, Method, Outcome, Reason, SeriesState
@@ -16,7 +17,7 @@ from bot.domain.judge.over_time import name_onset, smallest_effect, tell, watch_
 from bot.domain.judge.paired import Rows, shared_rows
 from bot.domain.judge.slices import Remembered, judge_slices, note_unfit
 from bot.domain.judge.spread import estimate_spread, is_coarse
-from bot.domain.judge.streaks import follow_streaks, forget_accepted
+from bot.domain.judge.streaks import follow_streaks
 from bot.domain.judge.track import WINDOW, Signal, Track, accept_fall
 from bot.domain.judge.track_numbers import from_numbers, to_numbers
 from bot.domain.policy import MetricPolicy, Policies, is_usable, settle
@@ -143,37 +144,6 @@ def miss(policy: MetricPolicy, *, is_known: bool, is_undefined: bool = False) ->
 
 def is_among(metric: str, baseline: Baseline) -> bool:
     return any(metric in result.run.metrics for result in baseline.recent)
-
-
-def heed_acceptance(state: SeriesState, baseline: Baseline, policies: Policies) -> SeriesState:
-    """Take the level of bad runs that were accepted (they are in the baseline) for the new one.
-
-    A metric whose fall was not told over time yet is remembered anew, from the accepted runs. A run whose metric is
-    accepted says nothing of the slices in which it fell, unless that metric had fallen with them.
-    """
-    accepted = {result.run_id for result in baseline.accepted}
-    whole = {policy.name: state.streaks[policy.name] for policy in policies.metrics if policy.name in state.streaks}
-    gone = {key: whole[key].onset for key in whole.keys() - forget_accepted(whole, accepted).keys()}
-    if not gone:
-        return state
-    slices = tuple(f"{metric} [" for metric in gone)
-    streaks = {key: each for key, each in state.streaks.items() if key not in gone and not key.startswith(slices)}
-    unfit = {key: each for key, each in state.unfit.items() if not key.startswith(slices)}
-    memory = dict(state.memory)
-    for metric in gone.keys() & memory.keys():
-        track = from_numbers(memory[metric])
-        memory[metric] = to_numbers(accept_fall(track)) if track.fall is not None else ()
-    levels = {metric: numbers for metric, numbers in state.levels.items() if metric not in gone}
-    level_from = {**state.level_from, **gone}
-    return replace(state, streaks=streaks, memory=memory, level_from=level_from, levels=levels, unfit=unfit)
-
-
-def baseline_since(baseline: Baseline, run_id: str | None) -> Baseline:
-    """Return the baseline from the accepted run *run_id* on, if it is still among them."""
-    ids = [result.run_id for result in baseline.recent]
-    if run_id is None or run_id not in ids:
-        return baseline
-    return replace(baseline, recent=baseline.recent[ids.index(run_id) :])
 
 
 def gather_kin(
