@@ -81,7 +81,7 @@ class Clinic:
 
 @pytest.mark.parametrize(
     ("every", "preset", "gap"),
-    [("1d", "quiet", "12 months"), ("6h", "quiet", "3 months"), ("6h", "sensitive", "7 weeks")],
+    [("1d", "quiet", "13 months"), ("6h", "quiet", "3 months"), ("6h", "sensitive", "6 weeks")],
 )
 def test_it_says_how_often_a_healthy_pipeline_would_get_a_ticket(clinic, every: str, preset: str, gap: str):
     clinic.raw["pipeline"]["search"] |= {"schedule": {"every": every}, "judge": {"preset": preset}}
