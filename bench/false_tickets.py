@@ -19,7 +19,7 @@ import numpy as np
 from bot.domain.judge import Outcome, SeriesState, assess
 from bot.domain.judge.assessing import Company, judge_over_time, judge_run, recall
 from bot.domain.judge.streaks import follow_streaks
-from bot.domain.judge.track import to_numbers
+from bot.domain.judge.track_numbers import to_numbers
 from bot.domain.policy import Direction, MetricPolicy, Policies
 from bot.domain.runs import Baseline, Run, RunResult, RunStatus
 

@@ -58,6 +58,7 @@ def assess(
     state = heed_acceptance(state, baseline, policies)
     company = Company(gather_kin(state, baseline, policies, others), count_metrics(run, baseline, policies))
     moved = check_data(run.card, baseline.newest.recent, policies.guards)
+    is_again = is_logged_again(run, state, policies)
     found: list[Finding] = []
     memory, watched, levels = dict(state.memory), dict(state.watched), dict(state.levels)
     for policy in policies.metrics:
@@ -72,7 +73,11 @@ def assess(
             found.append(distrust(finding))
             continue
         before = recall(state, since, policy, policies)
-        after, finding = judge_over_time(before, run.run_id, finding, policy, policies, company)
+        after, finding = (
+            (before, replace(finding, confirms=False))
+            if is_again
+            else judge_over_time(before, run.run_id, finding, policy, policies, company)
+        )
         memory[policy.name], watched[policy.name] = to_numbers(after.track), after.runs
         best = state.levels.get(policy.name, ())
         levels[policy.name], finding = watch_decay(
@@ -84,8 +89,6 @@ def assess(
             *known,
             *judge_slices(run, longest, policy, policies, Remembered(state.unfit, state.streaks)),
         ]
-    if is_logged_again(run, state, policies):
-        found = [replace(finding, confirms=False) for finding in found]
     findings, streaks = follow_streaks(state.streaks, found, run.run_id)
     suspicious = any(f.part is None and f.outcome is Outcome.SUSPICIOUS for f in findings)
     return Assessment(
@@ -109,19 +112,15 @@ def is_logged_again(run: RunResult, state: SeriesState, policies: Policies) -> b
 
     Metrics that take few values repeat themselves without being logged again, and a third run like two before is news.
     """
-    if not state.streaks:
+    if not state.streaks or any(streak.length > 1 for streak in state.streaks.values()):
         return False
-    known = [(policy, last_runs(state, policy)) for policy in policies.metrics if policy.name in run.run.metrics]
-    known = [(policy, runs) for policy, runs in known if runs]
-    if not all(runs[-1] == policy.direction.sign * metric_of(run, policy) for policy, runs in known):
+    there = [policy for policy in policies.metrics if policy.name in run.run.metrics]
+    known = [(policy, from_numbers(state.memory.get(policy.name, ()))) for policy in there]
+    if any(track.fall is not None for _, track in known):
         return False
-    return any(not is_coarse(runs[:-1]) and runs[-2:-1] != runs[-1:] for _, runs in known)
-
-
-def last_runs(state: SeriesState, policy: MetricPolicy) -> tuple[float, ...]:
-    """Return the values watched so far, oriented, of the level that the metric has now."""
-    track = from_numbers(state.memory.get(policy.name, ()))
-    return track.values if track.fall is None else (*track.values, *track.fall.since)
+    runs = [(policy.direction.sign * metric_of(run, policy), track.values) for policy, track in known if track.values]
+    is_same = all(values[-1] == value for value, values in runs)
+    return is_same and any(not is_coarse(values[:-1]) for _, values in runs)
 
 
 def undefined_in(run: RunResult) -> frozenset[str]:
