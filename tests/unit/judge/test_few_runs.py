@@ -51,7 +51,9 @@ def outcomes(*values: float, more=()) -> list[Outcome]:
 HEALTHY = (0.800, 0.803, 0.798, 0.801, 0.796, 0.802, 0.799, 0.804)
 
 
-@pytest.mark.parametrize("healthy", [HEALTHY[:4], HEALTHY, (*HEALTHY, 0.797), (*HEALTHY, *(v + 0.0003 for v in HEALTHY))])
+@pytest.mark.parametrize(
+    "healthy", [HEALTHY[:4], HEALTHY, (*HEALTHY, 0.797), (*HEALTHY, *(v + 0.0003 for v in HEALTHY))]
+)
 def test_a_bad_result_that_was_logged_twice_is_one_bad_run(healthy):
     said = outcomes(*healthy, 0.77, 0.77, 0.801)
     assert said[-3:] == [Outcome.SUSPICIOUS, Outcome.SUSPICIOUS, Outcome.OK]
