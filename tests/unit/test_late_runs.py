@@ -135,7 +135,7 @@ def test_a_late_run_is_stored_and_told_once_however_often_it_is_met(make_bench):
     assert len([title for title in bench.pages if "run06" in title]) == 1
 
 
-def test_a_failure_is_not_ended_by_a_run_that_was_over_before_it(make_bench):
+def test_a_silence_is_not_ended_by_a_run_that_was_over_before_it_began(make_bench):
     bench = make_bench({"stale": {"cadence": "1h", "grace": "0s"}})
     arrive(bench, 5, 0.80)
     (silence,) = [i for i in bench.incidents(IncidentState.OPEN) if i.kind is Kind.STALE]

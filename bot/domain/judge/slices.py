@@ -21,7 +21,7 @@ from bot.domain.policy import MetricPolicy, Policies, Preset
 from bot.domain.runs import Baseline, ExampleTable, RunResult, Slice
 
 FAMILY_LEVEL = 0.05  # chance that a healthy run has any slice named
-FALL_LEVEL = {Preset.QUIET: 0.001, Preset.SENSITIVE: 0.003}  # chance that one of its slices is said to have fallen
+FALL_LEVEL = {Preset.QUIET: 0.0005, Preset.SENSITIVE: 0.0015}  # chance that one of its slices is said to have fallen
 CONTRADICTED = 0.5  # p of the rows from which on they say that this run is no worse
 UNFIT_KEPT = 40  # runs a slice, more than any baseline looks back over
 
