@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -134,7 +134,10 @@ class Weaver:
         series = newest.series
         standing = incidents.standing(tx, series)
         over = {i.incident_id for i in replayed.latest.values() if incidents.is_known(tx, i.incident_id)}
-        steps = settle(standing, replayed, late, now, over - {incident.incident_id for incident in standing})
+        then = now + timedelta(
+            microseconds=1
+        )  # by its own moment a digest would show the late run, which ended nothing
+        steps = settle(standing, replayed, late, then, over - {incident.incident_id for incident in standing})
         for step in steps:
             incidents.save(tx, step.incident)
         facts = FactReader(context, now).of_newest_run(tx, newest, replayed.assessments[-1])
