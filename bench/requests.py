@@ -53,7 +53,7 @@ class Watch:
             name = f"run-{len(self.told) + 1}"
             self.told.append(name)
             ended = self.now[0] - timedelta(seconds=30)
-            run = Run(f"{name}-{id(self):x}", name, RunStatus.FINISHED, ended, ended, {"ndcg": value})
+            run = Run(f"{name}-{id(self):x}", name, RunStatus.FINISHED, ended, ended, {"ndcg": value}, {"seed": name})
             self.runs.add("search", run)
         before = len(self.sandbox.requests())
         self.herald.cycle("search").run(self.now[0])

@@ -225,7 +225,7 @@ folder = Path.cwd()
 assert Path(bot.app.__file__).is_relative_to(folder), bot.app.__file__
 runs = MemoryRunStore()
 def log(number, value, ended):
-    runs.add("search", Run(f"r{number}", f"r{number}", RunStatus.FINISHED, ended, ended, {"ndcg_all": value}))
+    runs.add("search", Run(f"r{number}", f"r{number}", RunStatus.FINISHED, ended, ended, {"ndcg_all": value}, {"seed": str(number)}))
 for number in range(6):
     log(number, 0.80 + number / 1000, datetime.now(UTC) - timedelta(hours=9 - number))
 bot.app.make_run_store = bot.doctor.make_run_store = lambda _: runs

@@ -8,7 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -250,12 +250,17 @@ class _Views:
         return ChartView("ndcg", ("a", "b"), (0.8, 0.6), (None, None), filename=f"{self.told.name}.png")
 
     def comment(self, mark: str) -> CommentView:
-        kind = CommentKind.RECOVERY if mark == self.told.comments[-1] else CommentKind.REPEAT
-        return CommentView(kind, self.verdict, self.run, (self.row,), mark)
+        is_over = mark == self.told.comments[-1]
+        kind = CommentKind.RECOVERY if is_over else CommentKind.REPEAT
+        return CommentView(kind, self._verdict(is_over=is_over), self.run, (self.row,), mark)
 
     def message(self, tone: Tone) -> MessageView:
         mark = self.told.mark
-        return MessageView(tone, self.verdict, self.run, self.run, (self.row,), "Search", mark, "", self.links)
+        verdict = self._verdict(is_over=tone is Tone.GOOD)
+        return MessageView(tone, verdict, self.run, self.run, (self.row,), "Search", mark, "", self.links)
+
+    def _verdict(self, *, is_over: bool) -> VerdictView:
+        return replace(self.verdict, outcome=Outcome.OK) if is_over else self.verdict
 
 
 @dataclass

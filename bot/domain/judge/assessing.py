@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -102,17 +104,29 @@ def assess(
             watched,
             levels,
             note_unfit(state.unfit, findings, run.run_id, baseline),
+            made_by(run),
         ),
         wants_confirmation=suspicious and policies.confirm_reruns > 0,
     )
+
+
+def made_by(run: RunResult) -> str:
+    """Tell the run's parameters from others; empty where it has none."""
+    if not run.run.params:
+        return ""
+    told = json.dumps(sorted(run.run.params.items()), ensure_ascii=False)
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 def is_logged_again(run: RunResult, state: SeriesState, policies: Policies) -> bool:
     """Say whether a run that follows a bad one has the very values of the run before it: one result, logged twice.
 
     Metrics that take few values repeat themselves without being logged again, and a third run like two before is news.
+    So is a run of other parameters: another seed that comes to the very same value, as where all is broken, is no copy.
     """
     if not state.streaks or any(streak.length > 1 for streak in state.streaks.values()):
+        return False
+    if made_by(run) != state.made_by:
         return False
     there = [policy for policy in policies.metrics if policy.name in run.run.metrics]
     known = [(policy, from_numbers(state.memory.get(policy.name, ()))) for policy in there]

@@ -171,6 +171,7 @@ class SeriesState:
     unfit: Mapping[str, tuple[str, ...]] = field(
         default_factory=dict
     )  # by slice: runs in which it was bad, newest last
+    made_by: str = ""  # the newest run's parameters, told apart from others by it
 
 
 @dataclass(frozen=True, slots=True)

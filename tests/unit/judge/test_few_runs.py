@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from bot.domain.judge import Outcome, SeriesState, assess
 from bot.domain.judge.kin import Kin, expect, gather, pool
 from bot.domain.policy import Direction, MetricPolicy, Policies
 from bot.domain.runs import Baseline
-from tests.unit.judge.judged_runs import judge_all, make_run
+from tests.unit.judge.judged_runs import judge_all, make_run, make_runs
 
 PROJECTS = 150
 NOISE = {
@@ -62,6 +63,14 @@ def test_a_bad_result_that_was_logged_twice_is_one_bad_run(healthy):
 def test_a_third_run_like_the_two_before_is_news_and_so_is_one_that_shares_but_one_value():
     assert outcomes(*HEALTHY, 0.75, 0.75, 0.75)[-1] is Outcome.REGRESSED
     assert outcomes(*HEALTHY, 0.75, 0.75, more=("mrr",))[-1] is Outcome.REGRESSED
+
+
+def test_another_seed_that_comes_to_the_very_same_value_is_no_copy():
+    runs = make_runs(*HEALTHY, 0.5, 0.5)
+    seeded = [replace(each, run=replace(each.run, params={"seed": str(seed)})) for seed, each in enumerate(runs)]
+    assert judge_all(seeded)[-1].outcome is Outcome.REGRESSED
+    again = replace(seeded[-1], run=replace(seeded[-1].run, params=seeded[-2].run.params))
+    assert judge_all([*seeded[:-1], again])[-1].outcome is Outcome.SUSPICIOUS
 
 
 def test_a_metric_that_repeats_itself_anyway_is_told_at_the_second_run():
