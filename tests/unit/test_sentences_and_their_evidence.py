@@ -221,6 +221,15 @@ def test_a_slice_is_said_of_its_own_numbers():
     assert "MEAT" in shown(view, "en")
 
 
+def test_a_part_that_lost_more_than_all_is_named_without_a_share_that_nobody_could_read_aloud():
+    part = Finding(
+        "ndcg", Outcome.REGRESSED, Reason.CONFIRMED, Slice("dept", "MEAT"), 0.1, 0.2, -0.1, share_of_loss=1.36
+    )
+    view = ticket_of(occasion(RunResult(run(2)), RunResult(run(1)), FELL, part))
+    assert "Most of the loss by volume is in MEAT." in shown(view, "en")
+    assert "变差主要集中在 MEAT。" in shown(view, "zh")
+
+
 @pytest.mark.parametrize("name", [page_title("搜索", run(1), "zh"), pipeline_page_title("搜索", "demo", "zh")])
 def test_chinese_titles_have_chinese_brackets_and_colons(name: str):
     assert not set(name) & set("():,")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.config.pipeline import MetricSection
 from bot.domain.headlines import own_findings, prominence, spoken_of
@@ -124,12 +125,16 @@ def slice_rows(on: Occasion, step: Step | None = None) -> tuple[MetricRow, ...]:
 
 
 def most_of_the_loss(on: Occasion, assessment: Assessment, metric: str) -> tuple[MetricRow, ...]:
-    """Return the few parts that hold more than half of the metric's fall; none where the fall is spread out."""
+    """Return the few parts that hold more than half of the metric's fall; none where the fall is spread out.
+
+    A share above 100 %, as others gained meanwhile, is no number to read aloud.
+    """
     parts = [f for f in assessment.findings if f.part is not None and f.metric == metric]
     parts.sort(key=lambda f: -(f.share_of_loss or 0.0))
     for few in range(1, _PARTS_NAMED + 1):
         if sum(f.share_of_loss or 0.0 for f in parts[:few]) > _MOST:
-            return tuple(row_of(on, f) for f in parts[:few])
+            rows = ((row_of(on, f), f.share_of_loss or 0.0) for f in parts[:few])
+            return tuple(replace(row, share_of_loss="") if share > 1 else row for row, share in rows)
     return ()
 
 
