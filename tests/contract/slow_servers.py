@@ -24,6 +24,13 @@ class Slow:
     url: str
     asked: list[float] = field(default_factory=list)  # when, as time.monotonic() tells it
 
+    def was_asked(self, times: int, within: float = 10) -> bool:
+        """Whether so many connections came: on a busy machine they may be taken after their client gave up."""
+        end = time.monotonic() + within
+        while len(self.asked) < times and time.monotonic() < end:
+            time.sleep(0.01)
+        return len(self.asked) == times
+
 
 @contextmanager
 def slow_server(script: Script, *, tls: ssl.SSLContext | None = None, reads: bool = True) -> Iterator[Slow]:

@@ -102,7 +102,7 @@ def test_no_service_holds_a_write_by_sending_byte_by_byte(act: Act, part: str):
     with slow_server(TRICKLES[part]) as server:
         error = timed(lambda: act.call(act.make(server.url, timeout=LIMIT)))
         assert error.doubtful
-        assert len(server.asked) == 1
+        assert server.was_asked(1)
 
 
 def test_a_slow_answer_that_ends_in_time_is_taken():
@@ -210,13 +210,13 @@ def test_a_kept_connection_has_the_time_of_each_request_anew():
         time.sleep(LIMIT.total_seconds())
         tracker.has_comment("S-1", "mark")
         timed(lambda: tracker.has_comment("S-1", "mark"))
-        assert len(server.asked) == 1
+        assert server.was_asked(1)
 
 
 def test_redirects_without_end_are_not_followed():
     with slow_server(send(b"HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n")) as server:
         timed(lambda: WRITES["jira comment"].call(jira(server.url, timeout=LIMIT)))
-        assert len(server.asked) == 1
+        assert server.was_asked(1)
 
 
 def test_a_host_of_several_addresses_has_one_time_for_all_of_them(monkeypatch: pytest.MonkeyPatch):
