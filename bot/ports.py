@@ -11,6 +11,7 @@ from typing import Protocol
 
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
+from bot.domain.rules import Person
 from bot.domain.runs import Release, Run, RunResult
 
 
@@ -148,6 +149,94 @@ class Tracker(Protocol):
 
     def forget(self, key: str) -> None:
         """Believe nothing remembered of the ticket: a request whose end is not known may have written to it."""
+
+
+class Markup(StrEnum):
+    """How the text of a comment is written, as the service hands it out."""
+
+    WIKI = "wiki"
+    ADF = "adf"  # a document of Atlassian's format, as JSON
+    STORAGE = "storage"
+    MARKDOWN = "markdown"
+    MRKDWN = "mrkdwn"
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """What somebody said, as it stands now."""
+
+    comment_id: str
+    author: Person
+    created: datetime
+    body: str
+    markup: Markup
+    mark: str | None = None  # Herald's own, where it carries one
+    is_edited: bool = False  # since it was made
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """How people closed a ticket: Jira's resolution; on Trello the list or the labels that config names."""
+
+    id: str
+    name: str
+    by: Person | None = None  # who set it, where the service tells
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TicketReading:
+    """A ticket as people have left it."""
+
+    ticket: Ticket
+    comments: tuple[Comment, ...] = ()  # those made at or after the moment that was asked for, oldest first
+    resolution: Resolution | None = None
+    assignee: Person | None = None
+    labels: tuple[str, ...] = ()
+    duplicate_of: str = ""  # the key of the ticket that it repeats
+    is_full: bool = False  # it takes no more comments
+    changed: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Speakers:
+    """Whom config lets give commands; without any of them, those to whom the project's tickets can be assigned."""
+
+    accounts: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
+
+
+class TicketAnswers(Protocol):
+    """What people answer in a tracker's tickets: read, and never written. Raises as Tracker does."""
+
+    def me(self) -> Person:
+        """Return our own account, whose changes and comments are no answers."""
+
+    def changed(self, family: str, since: datetime) -> Sequence[str]:
+        """Return the keys of tickets labelled *family* that changed since a moment, the index's lag counted in.
+
+        One search, however many tickets; *since* is the service's clock as far as it tells, and what it counts in
+        whole minutes is rounded down.
+        """
+
+    def read(self, key: str, since: datetime | None) -> TicketReading | None:
+        """Return the ticket with its comments since a moment, or of all time; None where it is gone."""
+
+    def may_speak(self, person: Person, speakers: Speakers) -> bool:
+        """Say whether somebody may give commands; no where the service does not say so for certain."""
+
+
+class ThreadAnswers(Protocol):
+    """What people answer in the threads of a chat's messages. Raises as Chat does."""
+
+    def me(self) -> Person: ...
+
+    def replies(self, posted: Posted, since: datetime | None) -> Sequence[Comment]:
+        """Return the replies in a message's thread since a moment, oldest first; none where it is gone."""
+
+    def may_speak(self, person: Person, speakers: Speakers) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
