@@ -13,6 +13,7 @@ from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
 from bot.domain.rules import Person
 from bot.domain.runs import Release, Run, RunResult
+from bot.text.comment_lines import Markup
 
 
 class TicketState(StrEnum):
@@ -149,16 +150,6 @@ class Tracker(Protocol):
 
     def forget(self, key: str) -> None:
         """Believe nothing remembered of the ticket: a request whose end is not known may have written to it."""
-
-
-class Markup(StrEnum):
-    """How the text of a comment is written, as the service hands it out."""
-
-    WIKI = "wiki"
-    ADF = "adf"  # a document of Atlassian's format, as JSON
-    STORAGE = "storage"
-    MARKDOWN = "markdown"
-    MRKDWN = "mrkdwn"
 
 
 @dataclass(frozen=True, slots=True)
