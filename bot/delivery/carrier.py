@@ -11,6 +11,8 @@ from typing import assert_never
 from bot.delivery import messages, pages, tickets
 from bot.delivery.attempt import Attempt, Done, NotYet
 from bot.domain.effects import (
+    AnswerComment,
+    AnswerInThread,
     AttachComment,
     AttachText,
     AttachToPage,
@@ -26,6 +28,7 @@ from bot.domain.effects import (
     PublishArchive,
     PublishDigest,
     PublishPage,
+    ReopenTicket,
     ReplyInThread,
     ResolveTicket,
     ShareChart,
@@ -199,11 +202,11 @@ def right_for(effect: Effect) -> Right:
     match effect:
         case OpenTicket() | PublishArchive() | PublishPage() | PublishDigest():
             return Right.CREATE
-        case TellChannel() | ReplyInThread() | PostDigest():
+        case TellChannel() | ReplyInThread() | AnswerInThread() | PostDigest():
             return Right.CREATE
-        case CommentTicket():
+        case CommentTicket() | AnswerComment():
             return Right.COMMENT
-        case ResolveTicket():
+        case ResolveTicket() | ReopenTicket():
             return Right.MOVE
         case LinkTicket():
             return Right.LINK

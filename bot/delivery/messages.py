@@ -8,10 +8,10 @@ from typing import assert_never
 
 from bot.delivery.attachments import chart_file
 from bot.delivery.attempt import Attempt, Done
-from bot.domain.effects import MessageEffect, PostDigest, ReplyInThread, ShareChart, TellChannel
+from bot.domain.effects import AnswerInThread, MessageEffect, PostDigest, ReplyInThread, ShareChart, TellChannel
 from bot.domain.message import MessageDocument
 from bot.domain.objects import Bound, ObjectKey, channel_of
-from bot.domain.views import CommentView, DigestView, MessageView
+from bot.domain.views import AnswerView, CommentView, DigestView, MessageView
 from bot.errors import AccountError, CannotTellError, GoneError, Reach
 from bot.ports import Posted, Promise
 from bot.store.objects import KnownObject
@@ -32,6 +32,8 @@ def perform(attempt: Attempt, effect: MessageEffect) -> Done:
             return _post(attempt, digest.mark, document, digest.links)
         case ReplyInThread():
             return _reply(attempt, attempt.shown_by(effect))
+        case AnswerInThread():
+            return _answer(attempt, attempt.shown_by(effect))
         case ShareChart():
             attempt.chat.share(_posted(attempt), chart_file(attempt.shown_by(effect)))
             return Done()
@@ -47,6 +49,8 @@ def find(attempt: Attempt, effect: MessageEffect) -> Done | None:
         case PostDigest():
             return _find_told(attempt, attempt.shown_by(effect))
         case ReplyInThread():
+            return Done() if _was_said(attempt, attempt.shown_by(effect).mark) else None
+        case AnswerInThread():
             return Done() if _was_said(attempt, attempt.shown_by(effect).mark) else None
         case ShareChart():
             return None
@@ -82,12 +86,22 @@ def _post(attempt: Attempt, mark: str, document: MessageDocument, links: Mapping
 
 def _reply(attempt: Attempt, view: CommentView) -> Done:
     document = attempt.renderer.render_reply(attempt.chat.text_form, view, attempt.bind(view.links))
+    return _say(attempt, view.mark, document)
+
+
+def _answer(attempt: Attempt, view: AnswerView) -> Done:
+    document = attempt.renderer.render_answer_in_thread(attempt.chat.text_form, view, attempt.bind(view.links))
+    return _say(attempt, view.mark, document)
+
+
+def _say(attempt: Attempt, mark: str, document: MessageDocument) -> Done:
+    """Say something in the message's thread; in the channel, where the thread is gone."""
     try:
-        attempt.chat.reply(_posted(attempt), view.mark, document)
+        attempt.chat.reply(_posted(attempt), mark, document)
     except (GoneError, AccountError) as error:
         if not _is_gone(attempt, error):
             raise
-        attempt.chat.post(_channel(attempt), view.mark, document)
+        attempt.chat.post(_channel(attempt), mark, document)
     return Done(posted=True)
 
 

@@ -9,17 +9,19 @@ from bot.delivery.attachments import chart_file, text_file
 from bot.delivery.attempt import Attempt, Done
 from bot.delivery.refused_fields import refused_in, without
 from bot.domain.effects import (
+    AnswerComment,
     AttachComment,
     AttachText,
     AttachToTicket,
     CommentTicket,
     LinkTicket,
     OpenTicket,
+    ReopenTicket,
     ResolveTicket,
     TicketEffect,
 )
 from bot.domain.objects import Bound, family_of
-from bot.domain.views import CommentView, TicketView, Unset
+from bot.domain.views import AnswerView, CommentView, TicketView, Unset
 from bot.errors import FieldsRefusedError
 from bot.ports import RemoteLink, Ticket, TicketDraft, TicketState
 from bot.render.renderer import CommentText, TicketText
@@ -34,6 +36,10 @@ def perform(attempt: Attempt, effect: TicketEffect) -> Done:
             return _comment(attempt, attempt.shown_by(effect))
         case ResolveTicket():
             attempt.tracker.move(attempt.external_id, TicketState.DONE)
+        case ReopenTicket():
+            _reopen(attempt)
+        case AnswerComment():
+            _answer(attempt, attempt.shown_by(effect))
         case LinkTicket():
             report = attempt.objects[attempt.shown_by(effect).links["report"]]
             link = RemoteLink(f"herald={report.key.name}", report.bound.url, report.bound.title)
@@ -56,7 +62,10 @@ def find(attempt: Attempt, effect: TicketEffect) -> Done | None:
             return _find_ticket(attempt, attempt.shown_by(effect))
         case CommentTicket():
             return _find_comment(attempt, attempt.shown_by(effect))
-        case ResolveTicket() | LinkTicket() | AttachToTicket() | AttachText() | AttachComment():
+        case AnswerComment():
+            mark = attempt.shown_by(effect).mark
+            return Done() if attempt.tracker.has_comment(attempt.external_id, mark) else None
+        case ResolveTicket() | ReopenTicket() | LinkTicket() | AttachToTicket() | AttachText() | AttachComment():
             return None
         case _:
             assert_never(effect)
@@ -95,6 +104,18 @@ def _opened(attempt: Attempt, ticket: Ticket, view: TicketView, text: TicketText
     """Bind the ticket; where its text was cut, the whole of it is owed as a file."""
     made = attempt.made(Bound(ticket.name or ticket.key, ticket.url, ticket.key))
     return Done(made, owes=((_beside(attempt, AttachText), view),) if text.cut else ())
+
+
+def _reopen(attempt: Attempt) -> None:
+    """Let a ticket that is done be to do again; one that people have taken up meanwhile stays where it is."""
+    ticket = attempt.tracker.read(attempt.external_id)
+    if ticket is not None and ticket.state is TicketState.DONE:
+        attempt.tracker.move(attempt.external_id, TicketState.TODO)
+
+
+def _answer(attempt: Attempt, view: AnswerView) -> None:
+    text = attempt.renderer.render_answer(attempt.tracker.text_form, view, attempt.bind(view.links))
+    attempt.tracker.comment(attempt.external_id, view.mark, text.body)
 
 
 def _comment(attempt: Attempt, view: CommentView) -> Done:

@@ -12,6 +12,7 @@ from typing import ClassVar, Generic, Protocol, Self, TypeVar, get_args
 
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.views import (
+    AnswerView,
     ArchivePageView,
     ChartView,
     CommentView,
@@ -120,6 +121,20 @@ class ResolveTicket(Change):
 
 
 @dataclass(frozen=True, slots=True)
+class ReopenTicket(Change):
+    kind: ClassVar = "reopen_ticket"
+    traits: ClassVar[Traits[None]] = Traits(NoneType, Doubt.SAME_AGAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerComment(Change):
+    """A reply to what somebody said on the ticket, or to how it was closed."""
+
+    kind: ClassVar = "answer_comment"
+    traits: ClassVar[Traits[AnswerView]] = Traits(AnswerView, Doubt.MARK)
+
+
+@dataclass(frozen=True, slots=True)
 class LinkTicket(Change):
     kind: ClassVar = "link_ticket"
     traits: ClassVar[Traits[LinkView]] = Traits(LinkView, Doubt.SAME_AGAIN, is_aside=True)
@@ -192,6 +207,14 @@ class ReplyInThread(Change):
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerInThread(Change):
+    """A reply to what somebody said in the message's thread."""
+
+    kind: ClassVar = "answer_in_thread"
+    traits: ClassVar[Traits[AnswerView]] = Traits(AnswerView, Doubt.MARK, is_aside=True)
+
+
+@dataclass(frozen=True, slots=True)
 class ShareChart(Change):
     """A chart in a message's thread."""
 
@@ -211,9 +234,19 @@ class PublishDigest(Change):
     traits: ClassVar[Traits[DigestView]] = Traits(DigestView, Doubt.TITLE, names_others=True)
 
 
-TicketEffect = OpenTicket | CommentTicket | ResolveTicket | LinkTicket | AttachToTicket | AttachText | AttachComment
+TicketEffect = (
+    OpenTicket
+    | CommentTicket
+    | ResolveTicket
+    | ReopenTicket
+    | AnswerComment
+    | LinkTicket
+    | AttachToTicket
+    | AttachText
+    | AttachComment
+)
 PageEffect = PublishArchive | PublishPage | LabelPage | AttachToPage | UpdateSection | PublishDigest
-MessageEffect = TellChannel | ReplyInThread | ShareChart | PostDigest
+MessageEffect = TellChannel | ReplyInThread | AnswerInThread | ShareChart | PostDigest
 Effect = TicketEffect | PageEffect | MessageEffect
 
 EFFECTS: tuple[type[Effect], ...] = get_args(Effect)

@@ -15,6 +15,7 @@ from bot.domain.digest import DigestHeading
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
 from bot.domain.objects import ObjectKey
+from bot.domain.rules import RuleKind
 from bot.domain.runs import Unread
 
 
@@ -334,6 +335,69 @@ class DigestView:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleRow:
+    """What is quiet, or no longer is, by somebody's word."""
+
+    number: str
+    kind: RuleKind
+    pipeline: str  # its title
+    about: tuple[str, ...]  # metrics and slices in plain words; empty: whatever the incident is of
+    by: str
+    made: str  # the day it was said
+    reason: str = ""
+    until: str = ""  # the day it lapses; empty where it does not by itself
+    joins: str = ""  # the key of the ticket that it repeats
+    undone_by: str = ""
+    undone: str = ""  # the day it was taken back
+    ticket: str = ""  # its name among the links
+
+
+class AnswerKind(StrEnum):
+    """What one part of a reply says."""
+
+    RULE = "rule"  # what somebody said holds from now on: the part's rule
+    UNDONE = "undone"  # a rule was taken back: the part's rule
+    NO_RULE = "no_rule"  # no rule of that number holds
+    WHY = "why"
+    RULES = "rules"
+    HELP = "help"
+    RERUN = "rerun"  # the job starts once more
+    NO_JOB = "no_job"  # the pipeline has none
+    ASSIGNED = "assigned"
+    CANNOT_ASSIGN = "cannot_assign"
+    UNREADABLE = "unreadable"
+    STRANGER = "stranger"  # may give no commands
+    UNMAPPED = "unmapped"  # closed in a way of which config says nothing
+    OVER = "over"  # the incident had ended before
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPart:
+    """What a reply says to one command, or to a ticket that was closed; what does not belong to its kind is empty."""
+
+    kind: AnswerKind
+    rule: RuleRow | None = None
+    said: str = ""  # the line that cannot be read; the number that is no rule's; how the ticket was closed
+    nearest: str = ""  # the usage that it comes nearest to
+    runs: str = ""  # how many next ones are watched
+    verdict: VerdictView | None = None
+    rows: tuple[MetricRow, ...] = ()
+    onset: RunView | None = None
+    rules: tuple[RuleRow, ...] = ()
+    by_resolution: bool = False  # it answers how the ticket was closed, which nobody wrote a command for
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerView:
+    """The one reply to what somebody said, with a part for each command in it."""
+
+    parts: tuple[AnswerPart, ...]
+    to: str  # whom it answers, as people know them
+    mark: str  # by which the reply is found again
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class LinkView:
     """A link on a ticket to the object that `links` names `report`."""
 
@@ -356,6 +420,7 @@ View = (
     | LinkView
     | LabelsView
     | DigestView
+    | AnswerView
 )
 
 

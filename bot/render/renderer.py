@@ -16,6 +16,7 @@ from bot.domain.judge.findings import Outcome
 from bot.domain.message import MessageDocument
 from bot.domain.objects import Bound
 from bot.domain.views import (
+    AnswerView,
     ArchivePageView,
     CommentView,
     DigestView,
@@ -60,7 +61,9 @@ if TYPE_CHECKING:
 
 
 Bindings = Mapping[str, Bound | None]
-LinkedView = TicketView | CommentView | RunPageView | ArchivePageView | PipelinePageView | MessageView | DigestView
+LinkedView = (
+    TicketView | CommentView | RunPageView | ArchivePageView | PipelinePageView | MessageView | DigestView | AnswerView
+)
 JudgedView = SeriesView | StretchesView | PairsView
 
 
@@ -149,6 +152,13 @@ class Renderer:
 
     def render_comment(self, reader: TextForm, view: CommentView, bound: Bindings) -> CommentText:
         return CommentText(*self._render(of_ticket("comment", reader), view, bound))
+
+    def render_answer(self, reader: TextForm, view: AnswerView, bound: Bindings) -> CommentText:
+        """Render the reply to what somebody said on a ticket."""
+        return CommentText(*self._render(of_ticket("answer", reader), view, bound))
+
+    def render_answer_in_thread(self, reader: TextForm, view: AnswerView, bound: Bindings) -> MessageDocument:
+        return self._render_message(of_message("answer", reader), view, bound)
 
     def render_run_page(self, view: RunPageView, bound: Bindings) -> PageText:
         return PageText(clean_title(view.title), self._render(RUN_PAGE, view, bound)[0])

@@ -15,6 +15,8 @@ from typing import Any
 
 from bot.config.models import Config
 from bot.domain.effects import (
+    AnswerComment,
+    AnswerInThread,
     AttachToPage,
     AttachToTicket,
     CommentTicket,
@@ -24,6 +26,7 @@ from bot.domain.effects import (
     OpenTicket,
     PublishArchive,
     PublishPage,
+    ReopenTicket,
     ReplyInThread,
     ResolveTicket,
     ShareChart,
@@ -34,6 +37,9 @@ from bot.domain.incidents import Kind
 from bot.domain.judge import Outcome, Reason
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.domain.views import (
+    AnswerKind,
+    AnswerPart,
+    AnswerView,
     ArchivePageView,
     ChartView,
     CommentKind,
@@ -170,6 +176,15 @@ class Told:
     def comments(self) -> tuple[str, ...]:
         return tuple(f"{self.name}-{cause}" for cause in ("repeated", "again", "resolved"))
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        return (f"{self.name}-answered",) if self.has_picture else ()
+
+    @property
+    def replies(self) -> tuple[str, ...]:
+        """All that is said in the message's thread, where there is one."""
+        return (*self.comments, *self.answers)
+
     def message(self, service: str) -> ObjectKey:
         return ObjectKey(service, ObjectKind.MESSAGE, f"{HOOKED.get(service, self.channel)} {self.mark}")
 
@@ -195,7 +210,13 @@ class Told:
             yield CommentTicket(ticket, mark, about), views.comment(mark)
             if self.has_picture:
                 yield ReplyInThread(slack, mark, about, needs=(slack,)), views.comment(mark)
+        for mark in self.answers:
+            yield AnswerComment(ticket, mark, about), views.answer(mark)
+            yield AnswerInThread(slack, mark, about, needs=(slack,)), views.answer(mark)
         yield ResolveTicket(ticket, "resolved", about), None
+        if self.answers:
+            yield ReopenTicket(ticket, "answered", about), None
+            yield ResolveTicket(ticket, "resolved again", about), None
         yield TellChannel(slack, "resolved", about), views.message(Tone.GOOD)
 
 
@@ -253,6 +274,9 @@ class _Views:
         is_over = mark == self.told.comments[-1]
         kind = CommentKind.RECOVERY if is_over else CommentKind.REPEAT
         return CommentView(kind, self._verdict(is_over=is_over), self.run, (self.row,), mark)
+
+    def answer(self, mark: str) -> AnswerView:
+        return AnswerView((AnswerPart(AnswerKind.HELP),), "Wei", mark)
 
     def message(self, tone: Tone) -> MessageView:
         mark = self.told.mark
@@ -378,9 +402,9 @@ def count(told: list[Told], seen: Seen, score: Score) -> None:
 
 
 def _count_ticket(one: Told, ticket: SeenTicket, score: Score) -> None:
-    for mark in one.comments:
+    for mark in one.replies:
         score.once(f"comment {mark}", ticket.marks.count(mark))
-    score.holds(f"order of comments {one.name}", true=list(dict.fromkeys(ticket.marks)) == list(one.comments))
+    score.holds(f"order of comments {one.name}", true=list(dict.fromkeys(ticket.marks)) == list(one.replies))
     score.once(f"link {one.name}", ticket.links)
     score.holds(f"end of {one.name}", true=ticket.is_done)
     if one.has_picture:
@@ -406,7 +430,7 @@ def _count_messages(one: Told, tickets: list[str], seen: Seen, score: Score) -> 
         score.holds(f"last words on {one.name}", true=mended and "has recovered" in shown)
         if one.has_picture:
             score.once(f"picture in thread {one.name}", seen.shown[message["ts"], f"{one.name}.png"])
-            for mark in one.comments:
+            for mark in one.replies:
                 score.once(f"reply {mark}", seen.replies[message["ts"], mark])
     if one.hook is not None:
         number = sum(one.name in text for text in seen.hooked.get(HOOKED[one.hook], []))

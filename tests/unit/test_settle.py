@@ -33,7 +33,9 @@ BY_SERVICE = {
 JIRA_WRITES = {
     "open_ticket": r"POST /issue$",
     "comment_ticket": r"POST /comment$",
+    "answer_comment": r"POST /comment$",
     "resolve_ticket": r"POST /transitions$",
+    "reopen_ticket": r"POST /transitions$",
     "link_ticket": r"POST /remotelink$",
     "attach_to_ticket": r"POST /attachments$",
 }
@@ -43,7 +45,9 @@ WRITES = {  # the request that an effect stands or falls with
     "trello": {
         "open_ticket": r"POST /cards$",
         "comment_ticket": r"POST /actions/comments$",
+        "answer_comment": r"POST /actions/comments$",
         "resolve_ticket": r"PUT /cards/\w+$",
+        "reopen_ticket": r"PUT /cards/\w+$",
         "link_ticket": r"POST /attachments$",
         "attach_to_ticket": r"POST /attachments$",
     },
@@ -64,6 +68,7 @@ WRITES = {  # the request that an effect stands or falls with
     "slack": {
         "tell_channel": r"POST /chat\.(postMessage|update)$",
         "reply_in_thread": r"POST /chat\.postMessage$",
+        "answer_in_thread": r"POST /chat\.postMessage$",
         "share_chart": r"POST /files\.completeUploadExternal$",
     },
     "hook_once": {"tell_channel": r"POST /services/"},

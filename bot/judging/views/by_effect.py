@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import assert_never
 
 from bot.domain.effects import (
+    AnswerComment,
+    AnswerInThread,
     AttachComment,
     AttachText,
     AttachToPage,
@@ -20,6 +22,7 @@ from bot.domain.effects import (
     PublishArchive,
     PublishDigest,
     PublishPage,
+    ReopenTicket,
     ReplyInThread,
     ResolveTicket,
     ShareChart,
@@ -58,7 +61,7 @@ def _on_ticket(effect: TicketEffect, on: Occasion) -> View | None:
             return chart_view(on, _step_of(effect, on))
         case LinkTicket():
             return LinkView(links(report=on.page))
-        case ResolveTicket() | AttachText() | AttachComment():
+        case ResolveTicket() | ReopenTicket() | AnswerComment() | AttachText() | AttachComment():
             return None
         case _:
             assert_never(effect)
@@ -90,7 +93,7 @@ def _in_channel(effect: MessageEffect, on: Occasion) -> View | None:
             return comment_view(on, _step_of(effect, on), effect)
         case ShareChart():
             return chart_view(on, _step_of(effect, on))
-        case PostDigest():
+        case PostDigest() | AnswerInThread():
             return None
         case _:
             assert_never(effect)
