@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from bot.domain.incidents import SeriesKey
+from bot.domain.incidents import Kind, SeriesKey
 
 
 class RuleKind(StrEnum):
@@ -60,6 +60,7 @@ class Scope:
     series: SeriesKey
     keys: tuple[str, ...] = ()  # of findings: metrics, and slices of them; empty: whatever the incident is of
     incident_id: str = ""  # from whose ticket it came
+    problem: Kind = Kind.REGRESSED  # of that incident
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Rule:
     made_at: datetime
     reason: str = ""
     from_run: str = ""  # EXPECTED: the first run of the new level
+    to_run: str = ""  # EXPECTED, NOISE: the last of the runs that the answer was about
     joins: str = ""  # DUPLICATE: the id of the other incident, or the key of the other ticket where it is none of ours
     until: datetime | None = None  # when it lapses; None: not by itself
     undone_at: datetime | None = None

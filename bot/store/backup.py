@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table, delete, func, insert, inspect, select,
 from bot.errors import StateError
 from bot.store.database import VERSION_TABLE, Database
 from bot.store.owed import EffectState
-from bot.store.tables import contacts, leases, metadata, outbox
+from bot.store.tables import contacts, leases, metadata, outbox, rules
 
 _ROWS_AT_ONCE = 100  # some are long
 
@@ -72,9 +72,10 @@ def copy_rows(reading: Connection, writing: Connection) -> int:
     tables = (table for table in metadata.sorted_tables if table is not leases)
     count = sum(_copy_table(reading, writing, table) for table in tables)
     if writing.dialect.name == "postgresql":
-        highest = writing.scalar(select(func.coalesce(func.max(outbox.c.seq), 0))) or 0
-        sequence = select(func.setval(func.pg_get_serial_sequence("outbox", "seq"), highest + 1, text("false")))
-        writing.execute(sequence)
+        for column in (outbox.c.seq, rules.c.number):
+            highest = writing.scalar(select(func.coalesce(func.max(column), 0))) or 0
+            sequence = func.pg_get_serial_sequence(column.table.name, column.name)
+            writing.execute(select(func.setval(sequence, highest + 1, text("false"))))
     return count
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, and_, delete, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, ScalarSelect, and_, delete, func, or_, select
 
 from bot.domain.effects import DIGESTS, PublishArchive, UpdateSection
 from bot.domain.fires import FireState
@@ -18,7 +18,8 @@ from bot.store.batches import AT_ONCE, in_pieces
 from bot.store.codec import load
 from bot.store.outbox import each_outstanding, last_digest
 from bot.store.owed import EffectState
-from bot.store.tables import contacts, fires, incidents, objects, outbox, runs, set_aside
+from bot.store.rules import runs_named
+from bot.store.tables import contacts, fires, heard, incidents, objects, outbox, rules, runs, set_aside
 
 _LATEST_RUNS = 60  # of each series: they are its history
 _LATEST_ACCEPTED = 30  # of each series: they are its baseline
@@ -38,7 +39,29 @@ def forget(tx: Connection, before: datetime, overlaps: Mapping[str, timedelta]) 
     lively = frozenset(tx.scalars(select(incidents.c.incident_id)))
     gone += _forget_runs(tx, before, overlaps) + _forget_fires(tx, before)
     gone += tx.execute(delete(set_aside).where(set_aside.c.since < before)).rowcount
-    return gone + _forget_effects(tx, before) + _forget_objects(tx, before, lively)
+    gone += _forget_rules(tx, before)
+    gone += _forget_effects(tx, before) + _forget_objects(tx, before, lively)
+    return gone + _forget_heard(tx, before)
+
+
+def _forget_rules(tx: Connection, before: datetime) -> int:
+    """Delete rules that ended long ago with their incident, but for the latest, which numbers the next one."""
+    ended = func.coalesce(rules.c.undone_at, rules.c.until)
+    seen = or_(rules.c.undone_at.is_not(None), rules.c.lapse_seen_at.is_not(None))
+    needed = or_(rules.c.incident_id.in_(select(incidents.c.incident_id)), rules.c.number == _latest_rule())
+    return tx.execute(delete(rules).where(ended < before, seen, ~needed)).rowcount
+
+
+def _latest_rule() -> ScalarSelect[Any]:
+    return select(func.max(rules.c.number)).scalar_subquery()
+
+
+def _forget_heard(tx: Connection, before: datetime) -> int:
+    """Delete what was heard long ago in tickets and threads that nobody reads any more: it is never met again."""
+    ticket = objects.c.external_id == heard.c.place
+    message = objects.c.place + " " + objects.c.external_id == heard.c.place
+    is_read = select(objects.c.target).where(or_(ticket, message)).exists()
+    return tx.execute(delete(heard).where(heard.c.at < before, ~is_read)).rowcount
 
 
 def _forget_incidents(tx: Connection, before: datetime) -> int:
@@ -48,12 +71,12 @@ def _forget_incidents(tx: Connection, before: datetime) -> int:
 
 
 def _runs_of_incidents(tx: Connection) -> set[str]:
-    """Return the runs that opened incidents, or that these gathered."""
+    """Return the runs that opened incidents, or that these gathered, and those at which an expected level begins."""
     needed: set[str] = set()
     for texts in tx.scalars(select(incidents.c.incident)).partitions(AT_ONCE):
         for incident in (load(Incident, text) for text in texts):
             needed.update((incident.opened_by, *incident.bad_runs))
-    return needed
+    return needed | runs_named(tx)
 
 
 def _forget_runs(tx: Connection, before: datetime, overlaps: Mapping[str, timedelta]) -> int:

@@ -93,6 +93,7 @@ runs = Table(
     Column("findings", Text, nullable=False),
     Column("unread", Text),  # what it was judged without, since it could not be read; NULL: nothing
     Column("checkpoint", Text),  # how its series stood after it; of some of the newest alone
+    Column("plain", Text),  # its findings as they would be without rules; NULL: no rule changed them
     Index("runs_by_series", "pipeline", "series", "ended_at"),
     Index("runs_by_end", "pipeline", "ended_at"),
     Index("runs_accepted", "pipeline", "series", "accepted", "ended_at"),
@@ -142,6 +143,7 @@ series_states = Table(
     Column("pipeline", String(64), primary_key=True),
     Column("series", String(500), primary_key=True),
     Column("state", Text, nullable=False),
+    Column("ruled", Text),  # how it stands under the rules that hold; NULL: none changes what is judged
 )
 
 incidents = Table(
@@ -217,4 +219,33 @@ leases = Table(
     Column("name", String(128), primary_key=True),
     Column("owner", String(64), nullable=False),
     Column("until", Instant, nullable=False),
+)
+
+rules = Table(
+    "rules",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),  # people name it: it is never given again
+    Column("pipeline", String(64), nullable=False),
+    Column("series", String(500), nullable=False),
+    Column("incident_id", String(64), nullable=False),  # from whose ticket it came
+    Column("kind", String(16), nullable=False),
+    Column("made_at", Instant, nullable=False),
+    Column("until", Instant),  # NULL: not by itself
+    Column("undone_at", Instant),
+    Column("lapse_seen_at", Instant),  # when what follows from its end was put on record
+    Column("rule", Text, nullable=False),
+    Index("rules_by_series", "pipeline", "series"),
+    Index("rules_by_incident", "incident_id"),
+    Index("rules_by_end", "lapse_seen_at", "undone_at", "until"),
+    sqlite_autoincrement=True,
+)
+
+heard = Table(
+    "heard",
+    metadata,
+    Column("service", String(64), primary_key=True),
+    Column("place", String(255), primary_key=True),  # the ticket's key, or the message's channel and id
+    Column("said_id", String(255), primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("became", String(32), nullable=False),
 )

@@ -13,4 +13,6 @@ def insert_unless_there(tx: Connection, table: Table, **values: Any) -> bool:
         from sqlalchemy.dialects import postgresql as dialect
     else:
         from sqlalchemy.dialects import sqlite as dialect  # type: ignore[no-redef]
-    return tx.execute(dialect.insert(table).values(values).on_conflict_do_nothing()).rowcount == 1
+    insertion = dialect.insert(table).values(values).on_conflict_do_nothing()
+    # Of insertions SQLAlchemy keeps the count only where it is asked to: psycopg's cursor has none left afterwards.
+    return tx.execute(insertion.execution_options(preserve_rowcount=True)).rowcount == 1
