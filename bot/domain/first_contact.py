@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
-from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, mint_id
+from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, mint_id, speak
 from bot.domain.judge.findings import Assessment, Finding, Outcome
 
 _BAD = (Outcome.SUSPICIOUS, Outcome.REGRESSED)
@@ -64,10 +64,9 @@ def open_standing(
         opened_at=now,
         metrics=tuple(sorted(finding.key for finding in assessment.with_outcome(*_BAD))),
         bad_runs=tuple(standing),
-        told_at=now if certain else None,
         began_at=ends.get(standing[0]),
     )
-    return (Step(incident, Turn.FILED if certain else Turn.SUSPECTED),)
+    return (speak(incident, Turn.FILED, now) if certain else Step(incident, Turn.SUSPECTED),)
 
 
 def _bad_metrics(assessment: Assessment) -> tuple[Finding, ...]:

@@ -1,4 +1,4 @@
-"""The life of an incident: opened once, joined by what fell with it, ended by recovery or by doubt.
+"""The life of an incident: opened once, joined, ended by recovery or doubt; long, since a life is read as one page.
 
 candidate --confirmed--> open --recovered--> resolved
 |
@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import assert_never
 
 from bot.domain.judge.findings import Assessment, Finding, Outcome, Reason, whole_of
+from bot.domain.last_words import NOTHING_SAID, LastWord, News, Worst, news_since, worsened
 from bot.domain.policy import IncidentPolicy
 
 
@@ -82,6 +83,13 @@ class Incident:
     began_at: datetime | None = None  # end of the onset's run, or of the last run before a silence
     recovered_at: datetime | None = None  # end of the first of the good runs
     recovered_by: str = ""  # that run
+    worst: tuple[Worst, ...] = ()  # of what fell, over all bad runs
+    last_word: LastWord = NOTHING_SAID
+
+    @property
+    def fallen(self) -> frozenset[str]:
+        """Keys of all that fell by itself: whole metrics, and slices of others."""
+        return self.whole | self.slices
 
     @property
     def whole(self) -> frozenset[str]:
@@ -125,6 +133,14 @@ class Step:
 
     incident: Incident
     turn: Turn
+    news: News | None = None  # since the last word; where there is a word now
+
+
+def speak(incident: Incident, turn: Turn, now: datetime) -> Step:
+    """Let people hear of an incident as it stands, and note what they hear."""
+    told = LastWord(len(incident.bad_runs), tuple(sorted(incident.fallen)), incident.worst)
+    news = news_since(incident.last_word, told.bad_runs, told.fallen, told.worst)
+    return Step(replace(incident, told_at=now, last_word=told), turn, news)
 
 
 def mint_id(series: SeriesKey, kind: Kind, opened_by: str) -> str:
@@ -234,17 +250,18 @@ def _worsen(
         bad_runs=(*incident.bad_runs, run_id),
         good_runs=0,
     )
+    incident = replace(incident, worst=worsened(incident.worst, findings, incident.fallen))
     if not is_open and not certain:
         return Step(incident, Turn.SUSPECTED)
     if not is_open:
-        return Step(replace(incident, state=IncidentState.OPEN, told_at=now), Turn.FILED)
+        return speak(replace(incident, state=IncidentState.OPEN), Turn.FILED, now)
     if any(f.reason is Reason.FELL_FURTHER for f in findings):  # news, however lately it was spoken of
-        return Step(replace(incident, told_at=now), Turn.REPEATED)
+        return speak(incident, Turn.REPEATED, now)
     # A clock that was set back makes the last word lie in the future: then it says nothing about how long ago it was.
     is_lately_told = incident.told_at is not None and timedelta(0) <= now - incident.told_at < policy.comment_every
     if is_lately_told and not _reaches_further(before, incident):
         return Step(incident, Turn.COUNTED)
-    return Step(replace(incident, told_at=now), Turn.REPEATED)
+    return speak(incident, Turn.REPEATED, now)
 
 
 def _reaches_further(before: Incident, after: Incident) -> bool:

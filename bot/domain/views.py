@@ -171,14 +171,33 @@ class CommentKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class WorstRow:
+    """What is at its worst so far."""
+
+    plain: str
+    value: str
+    before: str  # what was the worst until then
+
+
+@dataclass(frozen=True, slots=True)
+class NewsView:
+    """What has come since the last word on an incident."""
+
+    runs: str  # bad runs since, `3`
+    joined: tuple[str, ...] = ()  # plain names of what fell since
+    worst: tuple[WorstRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CommentView:
     kind: CommentKind
     verdict: VerdictView
     run: RunView
-    rows: tuple[MetricRow, ...]
+    rows: tuple[MetricRow, ...]  # of a repeat those that are news
     mark: str  # by which the comment is found again
     duration: str = ""  # how long the incident lasted; recovery only
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # report
+    news: NewsView | None = None  # of a repeat; None where the last word is not known
 
 
 @dataclass(frozen=True, slots=True)

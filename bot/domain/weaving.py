@@ -12,7 +12,7 @@ from datetime import datetime
 
 from bot.domain.baselines import BASELINE_RUNS, choose_baseline, onsets_of
 from bot.domain.checkpoints import OF_RUNS, Checkpoint, is_marked
-from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance, mint_id
+from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance, mint_id, speak
 from bot.domain.judge import Assessment, SeriesState, assess
 from bot.domain.judge.findings import Finding, Outcome
 from bot.domain.judged_run import JudgedRun
@@ -156,19 +156,21 @@ def settle_kind(
         opened_by=told.opened_by,
         opened_at=told.opened_at,
         told_at=told.told_at,
+        last_word=told.last_word,
         closed_at=None,
     )
     if told.state is not shown.state:
         yield begin(merged, now)
     elif merged.onset != told.onset and merged.state is IncidentState.OPEN:
-        yield Step(replace(merged, told_at=now), Turn.REPEATED)
+        yield speak(merged, Turn.REPEATED, now)
     elif merged != told:
         yield Step(merged, Turn.COUNTED)
 
 
 def begin(incident: Incident, now: datetime) -> Step:
-    is_open = incident.state is IncidentState.OPEN
-    return Step(replace(incident, told_at=now if is_open else None), Turn.FILED if is_open else Turn.SUSPECTED)
+    if incident.state is IncidentState.OPEN:
+        return speak(incident, Turn.FILED, now)
+    return Step(replace(incident, told_at=None), Turn.SUSPECTED)
 
 
 def end(told: Incident, shown: Incident | None, now: datetime) -> Step:

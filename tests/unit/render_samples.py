@@ -23,6 +23,7 @@ from bot.domain.views import (
     HistoryRow,
     MessageView,
     MetricRow,
+    NewsView,
     OpenIncidentRow,
     PeerRow,
     PipelinePageView,
@@ -31,6 +32,7 @@ from bot.domain.views import (
     TicketView,
     Tone,
     VerdictView,
+    WorstRow,
 )
 from bot.services.jira.config import JiraSection
 from bot.services.slack.config import SlackSection
@@ -218,7 +220,9 @@ def stale_ticket(words: Words) -> TicketView:
 
 
 def repeat(words: Words) -> CommentView:
-    return CommentView(CommentKind.REPEAT, replace(verdict(words), bad_runs="3"), run(6, words), metric_rows(words)[:2], "herald-c6", links=TICKET_LINKS)  # fmt: skip
+    worst = metric_rows(words)[:1]
+    news = NewsView("2", (metric_rows(words)[1].plain,), (WorstRow(worst[0].plain, worst[0].value, "0.148"),))
+    return CommentView(CommentKind.REPEAT, replace(verdict(words), bad_runs="4"), run(6, words), metric_rows(words)[:2], "herald-c6", links=TICKET_LINKS, news=news)  # fmt: skip
 
 
 def recovered_rows(words: Words) -> tuple[MetricRow, ...]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Turn, advance, mint_id
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
+from bot.domain.last_words import News, Worst, worsened
 from bot.domain.policy import IncidentPolicy
 from bot.domain.runs import Slice
 
@@ -76,6 +77,34 @@ def test_repeats_within_the_quiet_time_are_counted_and_not_told():
     calm = replace(EAGER, comment_every=timedelta(hours=3))
     _, turns = live([Outcome.SUSPICIOUS] + 5 * [Outcome.REGRESSED], calm)
     assert turns[1:] == [[Turn.FILED], [Turn.COUNTED], [Turn.COUNTED], [Turn.REPEATED], [Turn.COUNTED]]
+
+
+def fell(run_id, value, *others, metric="ndcg"):
+    finding = Finding(metric, Outcome.REGRESSED, Reason.CONFIRMED, value=value, baseline=0.8, change=value - 0.8)
+    return Assessment(run_id, (finding, *others), SeriesState())
+
+
+def test_a_repeat_knows_what_has_come_since_the_last_word():
+    calm, known, told = replace(EAGER, comment_every=timedelta(hours=3)), (), []
+    also = Finding("hr", Outcome.REGRESSED, Reason.CONFIRMED, value=0.2, baseline=0.3, change=-0.1)
+    for hour, said in enumerate([fell("a", 0.7), fell("b", 0.6), fell("c", 0.65, also), fell("d", 0.66, also)]):
+        (step,) = advance(known, said, SERIES, calm, NOON + hour * timedelta(hours=1))
+        known = (step.incident,)
+        told.append((step.turn, step.news))
+    assert [turn for turn, _ in told] == [Turn.FILED, Turn.COUNTED, Turn.COUNTED, Turn.REPEATED]
+    assert told[-1][1] == News(3, frozenset({"hr"}), {"ndcg": 0.7})
+    (step,) = advance(known, fell("e", 0.64, also), SERIES, calm, NOON + timedelta(hours=9))
+    assert step.news == News(1, frozenset())
+
+
+@given(st.lists(st.floats(0, 0.79), min_size=1, max_size=8))
+def test_the_worst_is_the_lowest_where_falling_is_worse_and_the_highest_where_rising_is(values):
+    for sign, worst in ((1, min), (-1, max)):
+        kept: tuple[Worst, ...] = ()
+        for value in values:
+            finding = replace(fell("a", value).findings[0], value=sign * value, change=sign * (value - 0.8))
+            kept = worsened(kept, [finding], {"ndcg"})
+        assert kept == (Worst("ndcg", worst(sign * value for value in values)),)
 
 
 def test_a_clock_that_was_set_back_silences_nobody():

@@ -10,7 +10,7 @@ from bot.domain.headlines import own_findings, prominence, spoken_of
 from bot.domain.incidents import Step
 from bot.domain.job_protocol import INTERVAL_ENDS
 from bot.domain.judge import Against, Assessment, Finding, Outcome
-from bot.domain.views import MetricRow, PeerRow
+from bot.domain.views import MetricRow, PeerRow, WorstRow
 from bot.judging.views.occasion import Occasion
 from bot.text import formats
 from bot.text.locales import Locale, conventions
@@ -47,6 +47,14 @@ def metric_rows(
 def row_of(on: Occasion, finding: Finding) -> MetricRow:
     section = on.config.metrics.get(finding.metric, MetricSection())
     return metric_row(finding, section, on.locale)
+
+
+def worst_row(on: Occasion, finding: Finding, before: float) -> WorstRow:
+    """Write of what a run shows at its worst so far, and what was the worst *before*."""
+    section = on.config.metrics.get(finding.metric, MetricSection())
+    scale = finding.baseline if finding.baseline is not None else finding.value
+    value = shown_value(finding.value, section, scale)
+    return WorstRow(spoken_name(finding, section, on.locale), value, shown_value(before, section, scale))
 
 
 def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> MetricRow:

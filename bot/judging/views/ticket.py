@@ -6,13 +6,14 @@ import hashlib
 from typing import assert_never
 
 from bot.domain.effects import Effect
-from bot.domain.incidents import Step, Turn
+from bot.domain.headlines import most_telling
+from bot.domain.incidents import Kind, Step, Turn
 from bot.domain.judge import Against
-from bot.domain.views import CommentKind, CommentView, TicketView
+from bot.domain.views import CommentKind, CommentView, MetricRow, NewsView, TicketView
 from bot.judging.views.chart import chart_view
 from bot.judging.views.differences import commit, compared, facts, params
 from bot.judging.views.incident import duration, links, marker
-from bot.judging.views.metric_rows import metric_rows, slice_rows
+from bot.judging.views.metric_rows import metric_rows, row_of, slice_rows, worst_row
 from bot.judging.views.occasion import Occasion
 from bot.judging.views.run import onset, release, run_view
 from bot.judging.views.verdict import verdict_view
@@ -41,15 +42,37 @@ def ticket_view(on: Occasion, step: Step) -> TicketView:
 
 def comment_view(on: Occasion, step: Step, effect: Effect) -> CommentView:
     kind = _kind_of(step.turn)
+    news = _news(on, step) if kind is CommentKind.REPEAT else None
     return CommentView(
         kind=kind,
         verdict=verdict_view(on, step),
         run=run_view(on, on.history[-1].run),
-        rows=metric_rows(on, step, only=step.incident.metrics),
+        rows=metric_rows(on, step, only=step.incident.metrics) if news is None else _rows_of_news(on, step),
         mark=hashlib.sha256(effect.effect_id.encode()).hexdigest()[:16],
         duration=duration(on, step.incident) if kind is CommentKind.RECOVERY else "",
         links=links(report=on.page),
+        news=news,
     )
+
+
+def _news(on: Occasion, step: Step) -> NewsView | None:
+    """Return what is new since the last word; None where that word, or how often it was bad since, is not known."""
+    news = step.news
+    if news is None or not news.bad_runs:
+        return None
+    fallen = most_telling(f for f in on.assessment.findings if f.key in step.incident.fallen)
+    joined = [f for f in fallen if f.key in news.joined]
+    worse = [worst_row(on, f, news.worse[f.key]) for f in fallen if f.key in news.worse]
+    return NewsView(str(news.bad_runs), tuple(row_of(on, f).plain for f in joined), tuple(worse))
+
+
+def _rows_of_news(on: Occasion, step: Step) -> tuple[MetricRow, ...]:
+    """Return the metrics that a repeat has something new to say of; of what cannot be judged, or failed, all."""
+    if step.incident.kind is not Kind.REGRESSED or step.news is None:
+        return metric_rows(on, step, only=step.incident.metrics)
+    new = step.news.joined | step.news.worse.keys()
+    told = on.assessment.findings
+    return tuple(row_of(on, f) for f in most_telling(f for f in told if f.key in new))
 
 
 def _kind_of(turn: Turn) -> CommentKind:
