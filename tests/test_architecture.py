@@ -196,7 +196,7 @@ def test_the_trainer_never_imports_bot():
         ("slack_sdk", "bot", {"bot.services.slack", "bot.services.block_kit"}),
         ("apscheduler", "bot", {"bot.config.timetable"}),
         ("matplotlib", "bot", {"bot.render.charts"}),
-        ("markdown_it", "bot", {"bot.sandbox.markup.markdown"}),
+        ("markdown_it", "bot", {"bot.sandbox.markup.markdown", "bot.text.comment_lines.markdown"}),
         (
             "alembic",
             "bot",
