@@ -15,7 +15,8 @@ from typing import Protocol, assert_never
 from bot.config.models import Config
 from bot.config.paths import absolute
 from bot.config.services import ChatSection, TrackerSection, WikiSection
-from bot.ports import Chat, DeadMan, Executor, RunStore, Tracker, Wiki
+from bot.ports import Chat, DeadMan, Executor, RunStore, Speakers, ThreadAnswers, TicketAnswers, Tracker, Wiki
+from bot.services.answers_section import AnswersSection
 from bot.services.checks import Check, TicketWants
 from bot.services.confluence.config import ConfluenceSection
 from bot.services.jira.config import JiraSection
@@ -36,9 +37,26 @@ class CheckWiki(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TicketListening:
+    """How what people answer in tickets is read, and what config says that it means."""
+
+    make: Callable[[], TicketAnswers]
+    config: AnswersSection
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadListening:
+    """How what people answer in threads is read, and whom config lets answer there."""
+
+    make: Callable[[], ThreadAnswers]
+    speakers: Speakers
+
+
+@dataclass(frozen=True, slots=True)
 class TrackerConnection:
     make: Callable[[], Tracker]
     check: CheckTracker
+    listening: TicketListening | None = None  # None where answers are not read
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +69,18 @@ class WikiConnection:
 class ChatConnection:
     make: Callable[[], Chat]
     check: Callable[[Sequence[str], datetime], Iterator[Check]]  # of its channels, now
+    listening: ThreadListening | None = None  # None where answers are not read
 
 
 def to_tracker(section: TrackerSection) -> TrackerConnection:
     match section:
         case JiraSection():
             from bot.services.jira.checks import check_jira
+            from bot.services.jira.ticket_answers import JiraTicketAnswers
             from bot.services.jira.tracker import JiraTracker
 
-            return TrackerConnection(partial(JiraTracker, section), partial(check_jira, section))
+            listening = _listening(partial(JiraTicketAnswers, section), section.answers)
+            return TrackerConnection(partial(JiraTracker, section), partial(check_jira, section), listening)
         case TrelloSection():
             from bot.services.trello.checks import check_trello
             from bot.services.trello.tracker import TrelloTracker
@@ -67,6 +88,10 @@ def to_tracker(section: TrackerSection) -> TrackerConnection:
             return TrackerConnection(partial(TrelloTracker, section), partial(check_trello, section))
         case _:
             assert_never(section)
+
+
+def _listening(make: Callable[[], TicketAnswers], config: AnswersSection) -> TicketListening | None:
+    return TicketListening(make, config) if config.listen else None
 
 
 def to_wiki(section: WikiSection) -> WikiConnection:

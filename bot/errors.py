@@ -15,6 +15,7 @@ HeraldError
     |       +-- MissingError  ... once what config names is there, open, and shown to us
     +-- PermanentError     ... and never will, as asked
         +-- GoneError      ... of what it should change or add to: that is gone, or closed to changes for good
+        +-- FullError      ... since a ticket takes no more comments
         +-- FieldsRefusedError ... for some fields of a new ticket that it may do without
         +-- CannotTellError ... or it did, and nobody can be asked
 """
@@ -152,6 +153,10 @@ class PermanentError(IntegrationError):
 
 class GoneError(PermanentError):
     """What should be changed or added to is gone, or nobody changes it any more: it can be made afresh."""
+
+
+class FullError(PermanentError):
+    """A ticket has as many comments as its tracker lets it have; all else of it can still be changed."""
 
 
 class FieldsRefusedError(PermanentError):

@@ -132,12 +132,15 @@ class Tracker(Protocol):
         """Create the ticket; raises FieldsRefusedError where it would be taken without some of its fields."""
 
     def comment(self, key: str, mark: str, body: str) -> None:
-        """Add a comment that :meth:`has_comment` finds again by *mark*."""
+        """Add a comment that :meth:`has_comment` finds again by *mark*; raises FullError where it takes no more."""
 
     def has_comment(self, key: str, mark: str) -> bool: ...
 
     def move(self, key: str, state: TicketState) -> None:
         """Bring the ticket into *state* by whatever transition leads there; does nothing if it is there already."""
+
+    def assign(self, key: str, account: str) -> None:
+        """Give the ticket to somebody who asked for it, known by the id that answers bear; harmless where it is so."""
 
     def close_duplicate(self, key: str, original: Ticket) -> None:
         """Link the ticket to the one that it repeats, and close it as its duplicate; harmless where that is done."""

@@ -39,6 +39,7 @@ class JiraRules:
     required_fields: tuple[str, ...] = ()  # further field ids that a new ticket must have
     off_screen: tuple[str, ...] = ()  # field ids that neither create nor edit may set
     denied: tuple[str, ...] = ()  # permission keys that nobody has: CREATE_ISSUES, ADD_COMMENTS, ...
+    unassignable: tuple[str, ...] = ()  # names of users to whom no ticket can be assigned
     comment_limit: int = 5000  # comments on one ticket
     attachment_limit: int = 10 * 1024 * 1024  # bytes
     attachments_enabled: bool = True

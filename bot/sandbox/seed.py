@@ -35,6 +35,25 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """A group of a Jira site."""
+
+    id: str
+    name: str
+    members: tuple[str, ...]  # user names
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """Who is in a role of every project."""
+
+    id: str
+    name: str
+    members: tuple[str, ...] = ()  # user names
+    groups: tuple[str, ...] = ()  # names
+
+
+@dataclass(frozen=True, slots=True)
 class Space:
     """A Confluence space; its home page is made with it."""
 
@@ -113,6 +132,11 @@ class SandboxSeed:
     )
     board: Board = field(default_factory=lambda: Board("60d5ec49f1a4c82f8c3b1a01", "sRqBoard", "Search quality"))
     components: tuple[str, ...] = ("ranking", "retrieval", "data")
+    groups: tuple[Group, ...] = (Group("276f955c-63d7-42c8-9520-92d01dca0625", "search-leads", ("ada",)),)
+    roles: tuple[Role, ...] = (
+        Role("10002", "Administrators"),
+        Role("10001", "Developers", ("wei",), ("search-leads",)),
+    )
     slack_team: str = "T0SANDBOX"
     slack_team_name: str = "Search & Recommendation"
     slack_bot_user: str = "U0HERALD0"

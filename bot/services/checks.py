@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from bot.errors import AccountError, IntegrationError, PermanentError
+from bot.services.clocks import CLOCKS_MAY_DIFFER
 
-_CLOCKS_MAY_DIFFER = timedelta(minutes=2)
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 _UNASKABLE = {_FORBIDDEN, 404, 405, 410, 501}  # how servers refuse a question that they or our account know nothing of
 PROBE = "herald-doctor"  # what is looked for where nothing is to be found
@@ -100,7 +100,7 @@ def check_clock(headers: Mapping[str, str], now: datetime) -> Check | None:
         return None
     apart = now - (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC))
     seconds = abs(apart.total_seconds())
-    if timedelta(seconds=seconds) <= _CLOCKS_MAY_DIFFER:
+    if timedelta(seconds=seconds) <= CLOCKS_MAY_DIFFER:
         return Check("clock", ok=True, said=f"within {seconds:.0f} s of ours")
     side = "ahead of" if apart > timedelta(0) else "behind"
     said = f"ours is {seconds:.0f} s {side} theirs"

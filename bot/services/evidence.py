@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 _WHOLE = {200, 201}  # 202 has not been done yet, 203 was rewritten on its way, 206 is a part
@@ -87,6 +88,17 @@ def number_in(answer: Any, name: str) -> int:
     found = held_in(answer, name)
     prove(isinstance(found, int) and not isinstance(found, bool), f"has no number as {name}")
     return int(found)
+
+
+def moment_in(answer: Any, name: str) -> datetime:
+    """Return a moment such as 2026-11-24T10:15:00.000+0000, which names its offset."""
+    try:
+        moment = datetime.fromisoformat(text_in(answer, name))
+    except ValueError:
+        moment = None
+    prove(moment is not None and moment.tzinfo is not None, f"has no moment as {name}")
+    assert moment is not None
+    return moment
 
 
 def object_in(answer: Any, name: str) -> Mapping[str, Any]:

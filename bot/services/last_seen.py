@@ -33,6 +33,12 @@ class LastSeen(Generic[T]):
             kept_at, value = self._values.pop(key, (0.0, None))
         return value if self._life is None or self._clock() - kept_at <= self._life else None
 
+    def see(self, key: str) -> T | None:
+        """Return a value and leave it, for what Herald never writes."""
+        with self._lock:
+            kept_at, value = self._values.get(key, (0.0, None))
+        return value if self._life is None or self._clock() - kept_at <= self._life else None
+
     def forget(self, key: str) -> None:
         with self._lock:
             self._values.pop(key, None)

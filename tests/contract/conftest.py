@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from bot.sandbox import RunningSandbox, serve
-from tests.contract import benches
+from tests.contract import answer_benches, benches
+from tests.contract.answer_benches import AnswersBench
 from tests.contract.benches import ChatBench, TrackerBench, WikiBench
 
 
@@ -36,3 +37,10 @@ def chat_bench(request: pytest.FixtureRequest) -> ChatBench:
     if request.param == "memory":
         return benches.memory_chat()
     return benches.slack_chat(request.getfixturevalue("sandbox"))
+
+
+@pytest.fixture(params=["memory", "cloud", "datacenter"])
+def answers_bench(request: pytest.FixtureRequest) -> AnswersBench:
+    if request.param == "memory":
+        return answer_benches.memory_answers()
+    return answer_benches.jira_answers(request.getfixturevalue("sandbox"), request.param)

@@ -171,6 +171,7 @@ PERMISSIONS = (
     ("21", "LINK_ISSUES", "Link Issues"),
     ("28", "DELETE_ISSUES", "Delete Issues"),
     ("46", "TRANSITION_ISSUES", "Transition Issues"),
+    ("23", "ADMINISTER_PROJECTS", "Administer Projects"),
     ("17", "MANAGE_WATCHERS", "Manage Watchers"),
 )
 

@@ -14,7 +14,7 @@ from bot.sandbox.jira.rich_text import RICH_FIELDS, is_v3, rich_json
 from bot.sandbox.web.uploads import attachments_of
 
 if TYPE_CHECKING:
-    from bot.sandbox.seed import Account, Project
+    from bot.sandbox.seed import Account, Group, Project
     from bot.sandbox.web.call import Call
 
 COMMENTS_INSIDE_AN_ISSUE = 20
@@ -55,6 +55,13 @@ def user_json(call: Call, account: Account | None) -> dict[str, Any] | None:
         return {"self": where, "accountId": account.account_id, "accountType": kind, **common}
     where = self_url(call, f"user?username={quote(account.name)}")
     return {"self": where, "name": account.name, "key": f"JIRAUSER{account.name}", **common}
+
+
+def group_json(call: Call, group: Group) -> dict[str, Any]:
+    """Write a group; only Cloud knows it by an id too."""
+    where = self_url(call, f"group?groupname={quote(group.name)}")
+    known = {"groupId": group.id} if call.service.is_cloud else {}
+    return {"name": group.name, **known, "self": where}
 
 
 def person_json(call: Call, account_id: str | None) -> dict[str, Any] | None:

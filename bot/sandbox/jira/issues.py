@@ -172,7 +172,7 @@ def assign(call: Call, key: str) -> Response:
         save_issue(call, issue, {"assignee": None})
         return Response(status=204)
     person = find_person(call, wanted) if isinstance(wanted, str) else None
-    if person is None:
+    if person is None or person.name in call.rulebook.jira(call.service).unassignable:
         raise call.refuse(400, f"User '{wanted}' cannot be assigned issues.")
     save_issue(call, issue, {"assignee": person.account_id})
     return Response(status=204)

@@ -16,6 +16,7 @@ from bot.sandbox.jira import (
     properties,
     refusals,
     remote_links,
+    roles,
     screens,
     search,
     server_info,
@@ -34,6 +35,7 @@ _PARTS = (
     server_info,
     users,
     projects,
+    roles,
     lookups,
     screens,
     versions,
@@ -52,7 +54,7 @@ _PAGES = (html_pages, ticket_page)
 @cache  # compiling the addresses takes longer than all else at the start
 def cloud() -> tuple[Routes, Dialect]:
     """Answer each address in interface 3 too, where texts are documents."""
-    interface = _interface(screens.cloud, search.cloud)
+    interface = _interface(screens.cloud, search.cloud, users.cloud)
     return _all(interface, interface.under("/rest/api/2/", "/rest/api/3/")), refusals.CLOUD
 
 

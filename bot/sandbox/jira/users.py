@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bot.sandbox.jira.issue_json import user_json
+from bot.sandbox.jira.issue_json import group_json, user_json
 from bot.sandbox.jira.projects import project_or_refuse
 from bot.sandbox.web.call import Call, json_answer
 from bot.sandbox.web.site import Routes
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bot.sandbox.seed import Account
 
 routes = Routes()
+cloud = Routes()
 
 
 @routes.on("GET", "/rest/api/2/myself")
@@ -25,10 +26,29 @@ def myself(call: Call) -> Response:
 @routes.on("GET", "/rest/api/2/user")
 def get_user(call: Call) -> Response:
     wanted = call.request.args.get("accountId" if call.service.is_cloud else "username", "")
+    person = _person_or_refuse(call, wanted)
+    answer = user_json(call, person) or {}
+    if "groups" in call.words("expand"):
+        groups = _groups_json(call, person)
+        answer |= {"groups": {"size": len(groups), "items": groups}}
+    return json_answer(answer)
+
+
+def _person_or_refuse(call: Call, wanted: str) -> Account:
     person = find_person(call, wanted)
     if person is None:
         raise call.refuse(404, f"The user named '{wanted}' does not exist")
-    return json_answer(user_json(call, person))
+    return person
+
+
+def _groups_json(call: Call, person: Account) -> list[dict[str, Any]]:
+    return [group_json(call, one) for one in call.seed.groups if person.name in one.members]
+
+
+@cloud.on("GET", "/rest/api/2/user/groups")
+def list_groups_of_user(call: Call) -> Response:
+    person = _person_or_refuse(call, call.request.args.get("accountId", ""))
+    return json_answer(_groups_json(call, person))
 
 
 @routes.on("GET", "/rest/api/2/user/search")
@@ -43,10 +63,12 @@ def search_people(call: Call) -> Response:
     name = "query" if call.service.is_cloud else "username"
     wanted = call.request.args.get(name, "").casefold()
     only = call.request.args.get("accountId")
+    barred = call.rulebook.jira(call.service).unassignable if is_assignable else ()
     found = [
         one
         for one in call.seed.accounts
-        if (only is None or only == one.account_id)
+        if one.name not in barred
+        and (only is None or only == one.account_id)
         and any(wanted in text.casefold() for text in (one.display_name, one.email, one.name))
     ]
     start, size = call.number("startAt", 0), call.number("maxResults", 50, high=1000)

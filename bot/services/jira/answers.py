@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from bot.ports import Attachment, TicketState
@@ -44,7 +44,7 @@ def check_comment(mark: str, made: Any) -> None:
     """Let the answer be a comment, and ours where it tells whose it is."""
     id_in(made)
     text_in(made, "body")
-    prove(_mark_of(made) in (None, mark), "shows another comment")
+    prove(mark_of(made) in (None, mark), "shows another comment")
 
 
 def check_link(made: Any) -> None:
@@ -80,7 +80,7 @@ def marks_of(start: int, answer: Any) -> tuple[list[str | None], int | None]:
     comments, following = counted("comments", start, answer)
     for each in comments:
         text_in(each, "body")
-    return [_mark_of(each) for each in comments], following
+    return [mark_of(each) for each in comments], following
 
 
 def labelled(answer: Any, label: str) -> list[Mapping[str, Any]]:
@@ -116,17 +116,30 @@ def resolution_for(transition: Mapping[str, Any], wanted: str) -> dict[str, Any]
     return {"resolution": {"id": chosen["id"]} if "id" in chosen else {"name": chosen["name"]}}
 
 
-def easiest(offered: list[Mapping[str, Any]], state: TicketState) -> Mapping[str, Any] | None:
-    """Choose among the transitions that lead to *state* the one that asks for least."""
-    return min((each for each in offered if each["state"] is state), key=lambda each: len(demanded(each)), default=None)
+def easiest(
+    offered: Sequence[Mapping[str, Any]], state: TicketState, named: str | None = None, filled: Collection[str] = ()
+) -> Mapping[str, Any] | None:
+    """Choose among the transitions that lead to *state*: one of that name, or into such a status, else the easiest.
+
+    The easiest asks for least besides the fields that are *filled*.
+    """
+    fitting = [each for each in offered if each["state"] is state]
+    wanted = [each for each in fitting if named is not None and is_called(each, named)]
+    return min(wanted or fitting, key=lambda each: len(demanded(each, filled)), default=None)
 
 
-def demanded(transition: Mapping[str, Any]) -> list[str]:
-    """List the fields of a transition's screen that somebody would have to fill."""
+def is_called(transition: Mapping[str, Any], name: str) -> bool:
+    """Say whether a transition, or the status that it leads to, has that name, whatever its capitals."""
+    names = (str(transition.get("name", "")), str(transition["to"].get("name", "")))
+    return name.casefold() in (each.casefold() for each in names)
+
+
+def demanded(transition: Mapping[str, Any], filled: Collection[str] = ()) -> list[str]:
+    """List the fields of a transition's screen that somebody would have to fill, besides those that are *filled*."""
     return [
         name
         for name, field in transition.get("fields", {}).items()
-        if field.get("required") and not field.get("hasDefaultValue") and name != "resolution"
+        if field.get("required") and not field.get("hasDefaultValue") and name not in ("resolution", *filled)
     ]
 
 
@@ -134,7 +147,7 @@ def state_of(status: Mapping[str, Any]) -> TicketState:
     return _CATEGORIES.get(status["statusCategory"]["key"], TicketState.TODO)
 
 
-def _mark_of(comment: Mapping[str, Any]) -> str | None:
+def mark_of(comment: Mapping[str, Any]) -> str | None:
     """Read the mark that one of our comments carries."""
     for held in comment.get("properties") or []:
         if held["key"] == PROPERTY and isinstance(held["value"], dict):

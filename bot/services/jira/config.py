@@ -7,8 +7,26 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import SecretStr
 
-from bot.ports import TextForm
-from bot.sections import Duration, ServiceSection
+from bot.ports import TextForm, TicketState
+from bot.sections import Duration, Section, ServiceSection
+from bot.services.answers_section import AnswersSection
+
+
+class TransitionNames(Section):
+    """What the ways into a state are called, where there are several: the transition, or the status it leads to."""
+
+    todo: str | None = None
+    doing: str | None = None
+    done: str | None = None
+
+    def into(self, state: TicketState) -> str | None:
+        match state:
+            case TicketState.TODO:
+                return self.todo
+            case TicketState.DOING:
+                return self.doing
+            case TicketState.DONE:
+                return self.done
 
 
 class JiraSection(ServiceSection):
@@ -19,7 +37,10 @@ class JiraSection(ServiceSection):
     project: str
     issue_type: str = "Bug"
     fields: dict[str, Any] = {}  # what else a new ticket needs, as Jira's REST API takes it
+    transitions: TransitionNames = TransitionNames()
+    transition_fields: dict[str, Any] = {}  # what the screens of transitions ask for, as Jira's REST API takes it
     search_lag: Duration = timedelta(seconds=30)
+    answers: AnswersSection = AnswersSection()
 
     # Jira takes 32,767 characters and counts what its own conversion adds.
     text_form: ClassVar[TextForm] = TextForm("Jira", dialect="wiki", folder="jira", limit=28_000)

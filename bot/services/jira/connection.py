@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -13,10 +13,11 @@ import requests
 from jira import JIRA
 
 from bot.ports import Right
-from bot.services.evidence import held_in, object_in, rows_in
+from bot.services.evidence import held_in, object_in, prove, rows_in, text_in
 from bot.services.http import Wire, limit_time_and_size
-from bot.services.jira.answers import name_of, project_in, state_of
+from bot.services.jira.answers import counted, labelled, name_of, next_token, project_in, state_of
 from bot.services.jira.config import JiraSection
+from bot.services.paging import each_page
 from bot.services.refusals import Service
 
 T = TypeVar("T")
@@ -75,6 +76,44 @@ class JiraConnection:
     def search(self, doing: str, jql: str, parse: Callable[[Any], T], *, size: int, fields: str) -> T:
         path = "search/jql" if self._config.deployment == "cloud" else "search"
         return self.get(doing, path, parse, jql=jql, maxResults=size, fields=fields)
+
+    def show(self, key: str, fields: str, parse: Callable[[Any], T], **params: str) -> T:
+        """Show a ticket; one that was moved to another project comes under its new key."""
+
+        def parse_own(issue: Any) -> T:
+            shown = text_in(issue, "key")
+            is_moved = shown.rpartition("-")[0] != key.rpartition("-")[0]
+            prove(shown == key or is_moved, f"shows {shown}")
+            return parse(issue)
+
+        return self.get(f"show {key}", f"issue/{quoted_path(key)}", parse_own, fields=fields, **params)
+
+    def labelled(self, doing: str, jql: str, label: str, *, size: int, fields: str) -> Iterator[Mapping[str, Any]]:
+        """Yield all tickets that a search for *label* finds, from page to page."""
+        params = {"jql": jql, "maxResults": size, "fields": fields}
+
+        def fetch_on_cloud(token: str) -> tuple[list[Mapping[str, Any]], str | None]:
+            more = {"nextPageToken": token} if token else {}
+            return self.get(
+                doing, "search/jql", lambda answer: (labelled(answer, label), next_token(answer)), **params, **more
+            )
+
+        def fetch_in_datacenter(start: int) -> tuple[list[Mapping[str, Any]], int | None]:
+            return self.get(
+                doing,
+                "search",
+                lambda answer: (labelled(answer, label), counted("issues", start, answer)[1]),
+                **params,
+                startAt=start,
+            )
+
+        if self._config.deployment == "cloud":
+            return each_page("Jira", fetch_on_cloud, "")
+        return each_page("Jira", fetch_in_datacenter, 0)
+
+    def browse(self, key: str) -> str:
+        """Return the address at which people see a ticket."""
+        return f"{self._config.base}/browse/{quoted_path(key)}"
 
     def transitions(self, key: str) -> list[Mapping[str, Any]]:
         """List the transitions open to the ticket, each with the state that it leads to."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from bot.domain.rate_limits import Allowance
-from bot.errors import AccountError, MissingError, PermanentError, Reach
+from bot.errors import AccountError, FullError, MissingError, PermanentError, Reach
 from bot.ports import (
     Attachment,
     MarkedTicket,
@@ -20,7 +21,7 @@ from bot.ports import (
     TicketDraft,
     TicketState,
 )
-from bot.services.evidence import created_in, prove, rows_in, text_in
+from bot.services.evidence import created_in, nothing_in, rows_in, text_in
 from bot.services.jira.answers import (
     PROPERTY,
     USUAL_RESOLUTION,
@@ -28,13 +29,10 @@ from bot.services.jira.answers import (
     check_comment,
     check_file,
     check_link,
-    counted,
     files_of,
     key_of,
-    labelled,
     labels_of,
     marks_of,
-    next_token,
     state_of,
 )
 from bot.services.jira.config import JiraSection
@@ -45,13 +43,12 @@ from bot.services.last_seen import BRIEFLY, LastSeen
 from bot.services.paging import each_page
 from bot.services.refusals import about_us, unless_gone
 
-T = TypeVar("T")
-
 _LONGEST_IDENTITY = 255
 _COMMENT_PAGE = 100
 _SEARCH_PAGE = 10
 _LIST_PAGE = 100
-_BAD_REQUEST = 400
+_BAD_REQUEST, _TOO_MUCH = 400, 413
+_SEARCHED = "status,labels"
 _DUPLICATE = "Duplicate"  # the resolution, where it is called so
 
 
@@ -114,7 +111,7 @@ class JiraTracker:
         That nothing is found proves something only while the account sees the project.
         """
         jql = f"project = {quoted_jql(self._config.project)} AND labels = {quoted_jql(marker)} ORDER BY created ASC"
-        issues = self._issues(f"search for {marker}", jql, marker, _SEARCH_PAGE)
+        issues = self._link.labelled(f"search for {marker}", jql, marker, size=_SEARCH_PAGE, fields=_SEARCHED)
         closed: list[Ticket] = []
         for issue in issues:
             if marker in labels_of(issue):  # JQL compares labels without regard to case
@@ -127,19 +124,19 @@ class JiraTracker:
         return next((each for each in closed if not self.is_duplicate(each.key)), None)
 
     def is_duplicate(self, key: str) -> bool:
-        return self._read(key, "status,issuelinks,resolution", _repeats_another)
+        return self._link.show(key, "status,issuelinks,resolution", _repeats_another)
 
     def marked(self, family: str) -> Sequence[MarkedTicket]:
         jql = f"project = {quoted_jql(self._config.project)} AND labels = {quoted_jql(family)} ORDER BY created ASC"
         return [
             MarkedTicket(label, self._ticket(issue))
-            for issue in self._issues("list our tickets", jql, family, _LIST_PAGE)
+            for issue in self._link.labelled("list our tickets", jql, family, size=_LIST_PAGE, fields=_SEARCHED)
             for label in labels_of(issue)
             if label.startswith(f"{family}-")
         ]
 
     def read(self, key: str) -> Ticket | None:
-        return unless_gone(partial(self._read, key, "status", self._ticket), self.confirm_access)
+        return unless_gone(partial(self._link.show, key, "status", self._ticket), self.confirm_access)
 
     def create(self, marker: str, draft: TicketDraft) -> Ticket:
         fields = fields_of(self._config, marker, draft)
@@ -151,7 +148,7 @@ class JiraTracker:
                 raise
             raise refusal_of_fields(error, self._config, draft, fields) from error
         self._files.keep(made, {})
-        return Ticket(made, self._url(made), TicketState.TODO)
+        return Ticket(made, self._link.browse(made), TicketState.TODO)
 
     def comment(self, key: str, mark: str, body: str) -> None:
         comment = {
@@ -159,7 +156,12 @@ class JiraTracker:
             "properties": [{"key": PROPERTY, "value": {"mark": mark}}],
         }
         send = partial(self._link.post, f"issue/{quoted_path(key)}/comment", comment)
-        self._link.wire.ask(f"comment on {key}", send, partial(check_comment, mark), write=True)
+        try:
+            self._link.wire.ask(f"comment on {key}", send, partial(check_comment, mark), write=True)
+        except PermanentError as error:
+            if error.status != _TOO_MUCH:
+                raise
+            raise FullError(str(error), status=error.status) from error
 
     def has_comment(self, key: str, mark: str) -> bool:
         def fetch(start: int) -> tuple[list[str | None], int | None]:
@@ -176,8 +178,13 @@ class JiraTracker:
         self._move(key, state, USUAL_RESOLUTION)
 
     def _move(self, key: str, state: TicketState, resolution: str) -> None:
-        current = self._read(key, "status", self._ticket).state
-        move_by_transitions(self._link, key, current, state, resolution)
+        current = self._link.show(key, "status", self._ticket).state
+        move_by_transitions(self._link, self._config, key, current, state, resolution)
+
+    def assign(self, key: str, account: str) -> None:
+        body = {"accountId" if self._config.deployment == "cloud" else "name": account}
+        send = partial(self._link.request, "PUT", f"issue/{quoted_path(key)}/assignee", data=json.dumps(body))
+        self._link.wire.read(f"assign {key}", send, nothing_in, write=True)
 
     def close_duplicate(self, key: str, original: Ticket) -> None:
         """Link the two by the type that says so, where there is one, and resolve the later as a duplicate."""
@@ -207,7 +214,7 @@ class JiraTracker:
     def attach(self, key: str, attachment: Attachment) -> None:
         there = self._files.take(key)
         if there is None:
-            there = self._read(key, "attachment", files_of)
+            there = self._link.show(key, "attachment", files_of)
         if len(attachment.content) in there.get(attachment.filename, ()):
             self._files.keep(key, there)
             return
@@ -222,41 +229,9 @@ class JiraTracker:
         sizes = there.get(attachment.filename, frozenset()) | {len(attachment.content)}
         self._files.keep(key, {**there, attachment.filename: sizes})
 
-    def _issues(self, doing: str, jql: str, label: str, size: int) -> Iterator[Mapping[str, Any]]:
-        """Yield all tickets that a search for *label* finds."""
-        params = {"jql": jql, "maxResults": size, "fields": "status,labels"}
-
-        def fetch_on_cloud(token: str) -> tuple[list[Mapping[str, Any]], str | None]:
-            more = {"nextPageToken": token} if token else {}
-            send = partial(self._link.request, "GET", "search/jql", params={**params, **more})
-            return self._link.wire.ask(doing, send, lambda answer: (labelled(answer, label), next_token(answer)))
-
-        def fetch_in_datacenter(start: int) -> tuple[list[Mapping[str, Any]], int | None]:
-            send = partial(self._link.request, "GET", "search", params={**params, "startAt": start})
-            return self._link.wire.ask(
-                doing, send, lambda answer: (labelled(answer, label), counted("issues", start, answer)[1])
-            )
-
-        if self._config.deployment == "cloud":
-            return each_page("Jira", fetch_on_cloud, "")
-        return each_page("Jira", fetch_in_datacenter, 0)
-
-    def _read(self, key: str, fields: str, parse: Callable[[Any], T]) -> T:
-        def parse_own(issue: Any) -> T:
-            shown = text_in(issue, "key")
-            is_moved = shown.rpartition("-")[0] != key.rpartition("-")[0]  # to another project, where it is renamed
-            prove(shown == key or is_moved, f"shows {shown}")
-            return parse(issue)
-
-        send = partial(self._link.request, "GET", f"issue/{quoted_path(key)}", params={"fields": fields})
-        return self._link.wire.ask(f"show {key}", send, parse_own)
-
     def _ticket(self, issue: Mapping[str, Any]) -> Ticket:
         key = text_in(issue, "key")
-        return Ticket(key, self._url(key), state_of(issue["fields"]["status"]))
-
-    def _url(self, key: str) -> str:
-        return f"{self._config.base}/browse/{quoted_path(key)}"
+        return Ticket(key, self._link.browse(key), state_of(issue["fields"]["status"]))
 
 
 def _global_id(identity: str) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 
 from bot.domain.rate_limits import Allowance
-from bot.errors import PermanentError
+from bot.domain.rules import Person
+from bot.errors import FullError, PermanentError
 from bot.ports import (
     Attachment,
+    Comment,
     MarkedTicket,
+    Markup,
     RemoteLink,
+    Resolution,
     Right,
     TextForm,
     Ticket,
@@ -20,7 +24,8 @@ from bot.ports import (
 )
 from bot.services.memory.faults import Faults
 
-_NOT_FOUND = 404
+_NOT_FOUND, _TOO_MUCH = 404, 413
+HERALD = Person("herald", "Herald", is_app=True)
 _TEXT_FORM = TextForm("Jira", dialect="wiki", folder="jira", limit=28_000)
 
 
@@ -30,13 +35,23 @@ class MemoryTicket:
     marker: str
     draft: TicketDraft
     state: TicketState = TicketState.TODO
-    comments: list[tuple[str, str]] = field(default_factory=list)  # mark and body, oldest first
+    said: list[Comment] = field(default_factory=list)  # by Herald and by people, oldest first
     links: dict[str, RemoteLink] = field(default_factory=dict)  # by identity
     attachments: dict[str, Attachment] = field(default_factory=dict)  # by filename
+    resolution: Resolution | None = None
+    assignee: Person | None = None
+    extra_labels: tuple[str, ...] = ()  # that people added
+    is_full: bool = False  # it takes no more comments
+    changed: datetime = datetime(1970, 1, 1, tzinfo=UTC)  # last
+
+    @property
+    def comments(self) -> list[tuple[str, str]]:
+        """Return mark and body of Herald's own, oldest first."""
+        return [(each.mark, each.body) for each in self.said if each.mark is not None]
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys([self.marker, *self.draft.labels]))
+        return tuple(dict.fromkeys([self.marker, *self.draft.labels, *self.extra_labels]))
 
     @property
     def is_duplicate(self) -> bool:
@@ -49,7 +64,12 @@ class MemoryTracker:
     allowance: Allowance | None = None
 
     def __init__(
-        self, *, text_form: TextForm = _TEXT_FORM, project: str = "MEM", search_lag: timedelta = timedelta(0)
+        self,
+        *,
+        text_form: TextForm = _TEXT_FORM,
+        project: str = "MEM",
+        search_lag: timedelta = timedelta(0),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.tickets: dict[str, MemoryTicket] = {}  # by key, oldest first
         self.moved: dict[str, str] = {}  # old keys -> those that tickets have now
@@ -57,6 +77,7 @@ class MemoryTracker:
         self._text_form = text_form
         self._project = project
         self._search_lag = search_lag
+        self._clock = clock
         self._made = 0
 
     @property
@@ -95,12 +116,39 @@ class MemoryTracker:
         with self.faults.during("create"):
             self._made += 1  # a number is given once, whatever becomes of the ticket
             key = f"{self._project}-{self._made}"
-            self.tickets[key] = MemoryTicket(key, marker, draft)
+            self.tickets[key] = MemoryTicket(key, marker, draft, changed=self._clock())
+            if draft.assignee is not None:
+                self.tickets[key].assignee = Person(draft.assignee)
             return _shown(self.tickets[key])
 
     def comment(self, key: str, mark: str, body: str) -> None:
         with self.faults.during("comment"):
-            self._ticket(key).comments.append((mark, body))
+            if self._ticket(key).is_full:
+                raise FullError(f"{key} takes no more comments.", status=_TOO_MUCH)
+            self._say(key, HERALD, body, mark)
+
+    def say(self, key: str, author: Person, body: str) -> Comment:
+        """Comment on a ticket, as somebody does."""
+        return self._say(key, author, body, None)
+
+    def edit(self, key: str, comment_id: str, body: str) -> None:
+        """Change what somebody said."""
+        ticket = self._written(key)
+        ticket.said = [
+            replace(each, body=body, is_edited=True) if each.comment_id == comment_id else each for each in ticket.said
+        ]
+
+    def close(self, key: str, name: str, by: Person) -> None:
+        """Resolve a ticket, as somebody does."""
+        ticket = self._written(key)
+        ticket.state, ticket.resolution = TicketState.DONE, Resolution(name, name, by, self._clock())
+
+    def _say(self, key: str, author: Person, body: str, mark: str | None) -> Comment:
+        ticket = self._written(key)
+        markup = Markup.MARKDOWN if self._text_form.dialect == "markdown" else Markup.WIKI
+        made = Comment(f"{key}/{len(ticket.said) + 1}", author, self._clock(), body, markup, mark)
+        ticket.said.append(made)
+        return made
 
     def has_comment(self, key: str, mark: str) -> bool:
         with self.faults.during("has_comment"):
@@ -108,12 +156,20 @@ class MemoryTracker:
 
     def move(self, key: str, state: TicketState) -> None:
         with self.faults.during("move"):
-            self._ticket(key).state = state
+            ticket = self._written(key)
+            if ticket.state is not state:
+                ticket.state = state
+                ticket.resolution = Resolution("Done", "Done", HERALD, self._clock())
+
+    def assign(self, key: str, account: str) -> None:
+        with self.faults.during("assign"):
+            self._written(key).assignee = Person(account)
 
     def close_duplicate(self, key: str, original: Ticket) -> None:
         with self.faults.during("close_duplicate"):
-            ticket = self._ticket(key)
+            ticket = self._written(key)
             ticket.state = TicketState.DONE
+            ticket.resolution = Resolution("Duplicate", "Duplicate", HERALD, self._clock())
             ticket.links["duplicate"] = RemoteLink("duplicate", original.url, original.key)
 
     def link(self, key: str, link: RemoteLink) -> None:
@@ -126,6 +182,11 @@ class MemoryTracker:
 
     def forget(self, key: str) -> None:
         """Do nothing: what is remembered is what there is."""
+
+    def _written(self, key: str) -> MemoryTicket:
+        ticket = self._ticket(key)
+        ticket.changed = self._clock()
+        return ticket
 
     def _ticket(self, key: str) -> MemoryTicket:
         if key not in self.tickets:

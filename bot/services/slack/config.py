@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import AnyHttpUrl, SecretStr
+from pydantic import AnyHttpUrl, SecretStr, field_validator
 
 from bot.ports import ChatCapabilities, TextForm
 from bot.sections import Language, ServiceSection, Url
+from bot.services.answers_section import PeopleSection
 
 
 class SlackSection(ServiceSection):
@@ -15,7 +16,8 @@ class SlackSection(ServiceSection):
     token: SecretStr
     locales: dict[str, Language] = {}  # languages of single channels
     url: Url = AnyHttpUrl("https://slack.com/api")
-    replies: bool = False  # whether what repeats and what has recovered is also said in the message's thread
+    replies: bool = False  # whether repeats and recovery are also said in the thread, and answers there are read
+    people: PeopleSection = PeopleSection()  # who may answer; without anybody, the workspace's full members
     charts: bool = False  # whether the history chart is shown there; takes the scope files:write
 
     # A message is refused somewhere above 13,000 characters, a section above 3,000.
@@ -26,3 +28,10 @@ class SlackSection(ServiceSection):
     @property
     def capabilities(self) -> ChatCapabilities:
         return ChatCapabilities(edits=True, threads=self.replies, charts=self.charts)
+
+    @field_validator("people")
+    @classmethod
+    def _name_accounts(cls, people: PeopleSection) -> PeopleSection:
+        if people.groups or people.roles:
+            raise ValueError("should name accounts alone: the ids of members, such as U0123456789")
+        return people

@@ -69,6 +69,20 @@ def check_comment(key: str, mark: str, made: Any) -> None:
     prove(_text_of(key, made).rstrip().endswith(mark_line(mark)), "shows another comment")
 
 
+def members_of(key: str, card: Any) -> list[str]:
+    """Read the ids of those who are on a card."""
+    members = held_in(card_of(key, card), "idMembers")
+    prove(isinstance(members, list) and all(isinstance(each, str) for each in members), "has no list as idMembers")
+    return list(members)
+
+
+def check_member(account: str, answer: Any) -> None:
+    """Let the answer show who is on a card now, as members or as their ids."""
+    prove(isinstance(answer, list), "has no list of members")
+    there = [each if isinstance(each, str) else id_in(each) for each in answer]
+    prove(account in there, f"does not show {account} on the card")
+
+
 def texts_of(key: str, answer: Any) -> list[str]:
     return [_text_of(key, each) for each in rows_in(answer)]
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import ClassVar, Literal, Self
 
-from pydantic import AnyHttpUrl, SecretStr, model_validator
+from pydantic import AnyHttpUrl, SecretStr, field_validator, model_validator
 
 from bot.ports import TextForm
 from bot.sections import Duration, Section, ServiceSection, Url
+from bot.services.answers_section import AnswersSection, PeopleSection
+
+MEMBERS = ("admin", "normal")  # kinds of a board's members who may write
 
 
 class ListNames(Section):
@@ -34,6 +37,7 @@ class TrelloSection(ServiceSection):
     lists: ListNames = ListNames()
     due: Duration | None = None  # a new card is due this long after it was made
     archive: bool = False  # cards that are done leave the board
+    answers: AnswersSection = AnswersSection()
     search_lag: Duration = timedelta(seconds=5)  # cards are listed, not searched for: no index has to catch up
 
     text_form: ClassVar[TextForm] = TextForm(
@@ -41,3 +45,17 @@ class TrelloSection(ServiceSection):
     )  # it takes 16,384 characters
     lists_tickets: ClassVar[bool] = False  # Confluence shows no list of cards
     own_fields: ClassVar[frozenset[str]] = frozenset()
+
+    @field_validator("answers")
+    @classmethod
+    def _know_their_people(cls, answers: AnswersSection) -> AnswersSection:
+        _check_people(answers.people)
+        return answers
+
+
+def _check_people(people: PeopleSection) -> None:
+    if people.groups:
+        raise ValueError("people.groups should be left out: a board has members alone; name people.accounts")
+    strangers = [role for role in people.roles if role not in MEMBERS]
+    if strangers:
+        raise ValueError(f"people.roles: {strangers[0]!r} should be one of {', '.join(MEMBERS)}: kinds of members")

@@ -31,10 +31,12 @@ from bot.services.trello.answers import (
     card_of,
     cards_of,
     check_comment,
+    check_member,
     file_of,
     linked,
     looks_on_only,
     mark_line,
+    members_of,
     texts_of,
     uploaded,
     whole,
@@ -192,6 +194,14 @@ class TrelloTracker:
 
         send = partial(self._link.request, "PUT", f"cards/{quoted_path(key)}", arguments)
         self._link.wire.ask(f"move {key}", send, check, write=True)
+
+    def assign(self, key: str, account: str) -> None:
+        """Add somebody to the card; who is on it stays."""
+        show = partial(self._link.request, "GET", f"cards/{quoted_path(key)}", {"fields": "idMembers"})
+        if account in self._link.wire.ask(f"show who is on {key}", show, partial(members_of, key)):
+            return
+        send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/idMembers", {"value": account})
+        self._link.wire.ask(f"assign {key}", send, partial(check_member, account), write=True)
 
     def close_duplicate(self, key: str, original: Ticket) -> None:
         address = f"{urldefrag(original.url).url}#{_REPEATS}"

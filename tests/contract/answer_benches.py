@@ -1,0 +1,117 @@
+"""Adapters that read answers, beside the people who give them, so that one suite fits all of a port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import requests
+
+from bot.domain.rules import Person
+from bot.ports import TicketAnswers, Tracker
+from bot.sandbox import RunningSandbox, Service
+from bot.sandbox.seed import Account
+from bot.services.jira.config import JiraSection
+from bot.services.jira.ticket_answers import JiraTicketAnswers
+from bot.services.jira.tracker import JiraTracker
+from bot.services.memory.answers import MemoryTicketAnswers
+from bot.services.memory.tracker import MemoryTracker
+from tests.contract.benches import TIMEOUT
+
+
+@dataclass(frozen=True)
+class TicketPeople:
+    """What people do to a ticket, past the adapters; who does it is named as `ada`."""
+
+    say: Callable[[str, str, str], str]  # key, who, words -> id of the comment
+    edit: Callable[[str, str, str, str], None]  # key, who, id of the comment, words
+    close: Callable[[str, str, str], None]  # key, who, resolution
+    person: Callable[[str], Person]
+
+
+@dataclass(frozen=True)
+class AnswersBench:
+    answers: TicketAnswers
+    tracker: Tracker
+    people: TicketPeople
+    expel: Callable[[str], None]  # whom no ticket can be assigned to from now on
+    missing: str = "SR-999"  # the key of no ticket
+    count_requests: Callable[[], int | None] = lambda: None
+
+
+def memory_answers() -> AnswersBench:
+    tracker = MemoryTracker()
+    answers = MemoryTicketAnswers(tracker)
+    answers.people.assignable |= {"ada", "wei"}
+    answers.people.groups["search-leads"] = {"ada"}
+    answers.people.roles["Developers"] = {"wei"}
+    people = TicketPeople(
+        say=lambda key, who, words: tracker.say(key, Person(who, who.title()), words).comment_id,
+        edit=lambda key, _, comment, words: tracker.edit(key, comment, words),
+        close=lambda key, who, name: tracker.close(key, name, Person(who, who.title())),
+        person=lambda who: Person(who, who.title()),
+    )
+    return AnswersBench(answers, tracker, people, answers.people.assignable.discard)
+
+
+class JiraPerson:
+    """Writes to the stand-in for Jira as one of its people."""
+
+    def __init__(self, sandbox: RunningSandbox, deployment: str) -> None:
+        self._sandbox = sandbox
+        self.is_cloud = deployment == "cloud"
+        self.base = sandbox.jira_cloud_url if self.is_cloud else sandbox.jira_datacenter_url
+
+    def account(self, who: str) -> Account:
+        return next(one for one in self._sandbox.seed.accounts if one.name == who)
+
+    def person(self, who: str) -> Person:
+        account = self.account(who)
+        known = account.account_id if self.is_cloud else account.name
+        return Person(known, account.display_name, is_app=self.is_cloud and account.is_bot)
+
+    def send(self, who: str, method: str, path: str, body: Any) -> Any:
+        account = self.account(who)
+        auth = (account.email, account.api_token) if self.is_cloud else None
+        headers = {} if self.is_cloud else {"Authorization": f"Bearer {account.bearer}"}
+        answer = requests.request(
+            method, f"{self.base}/rest/api/2/{path}", json=body, auth=auth, headers=headers, timeout=5
+        )
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def say(self, key: str, who: str, words: str) -> str:
+        return str(self.send(who, "POST", f"issue/{key}/comment", {"body": words})["id"])
+
+    def edit(self, key: str, who: str, comment: str, words: str) -> None:
+        self.send(who, "PUT", f"issue/{key}/comment/{comment}", {"body": words})
+
+    def close(self, key: str, who: str, resolution: str) -> None:
+        body = {"transition": {"id": "31"}, "fields": {"resolution": {"name": resolution}}}
+        self.send(who, "POST", f"issue/{key}/transitions", body)
+
+    def link(self, who: str, key: str, original: str) -> None:
+        body = {"type": {"name": "Duplicate"}, "inwardIssue": {"key": key}, "outwardIssue": {"key": original}}
+        self.send(who, "POST", "issueLink", body)
+
+
+def jira_answers(sandbox: RunningSandbox, deployment: str, **more: Any) -> AnswersBench:
+    writes = JiraPerson(sandbox, deployment)
+    account = {"email": sandbox.email, "token": sandbox.api_token}
+    known = account if writes.is_cloud else {"token": sandbox.bearer_token}
+    values = {"url": writes.base, "deployment": deployment, "project": sandbox.project_key, "timeout": TIMEOUT}
+    section = JiraSection(**{**values, **known, **more})
+    service = Service.JIRA_CLOUD if writes.is_cloud else Service.JIRA_DATACENTER
+    return AnswersBench(
+        JiraTicketAnswers(section),
+        JiraTracker(section),
+        TicketPeople(writes.say, writes.edit, writes.close, writes.person),
+        lambda who: sandbox.change(service, unassignable=[who]),
+        count_requests=lambda: len(sandbox.requests(service)),
+    )
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
