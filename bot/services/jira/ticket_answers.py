@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from bot.domain.rules import Person
-from bot.ports import Comment, Markup, Resolution, Speakers, Ticket, TicketReading, TicketState
+from bot.ports import Comment, Resolution, Speakers, Ticket, TicketReading, TicketState
 from bot.services.clocks import CLOCKS_MAY_DIFFER
 from bot.services.evidence import held_in, id_in, moment_in, number_in, object_in, prove, rows_in, text_in
 from bot.services.jira.answers import counted, labels_of, mark_of, state_of
@@ -19,6 +19,7 @@ from bot.services.jira.people import JiraPeople, author_in, person_in
 from bot.services.jira.tracker import JiraTracker
 from bot.services.paging import each_page
 from bot.services.refusals import unless_gone
+from bot.text.comment_lines import Markup
 
 _MINUTE = timedelta(minutes=1)  # the index counts in whole ones
 _LONG = timedelta(days=7)  # looking back further is asked in days

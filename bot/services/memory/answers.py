@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bot.domain.rules import Person
-from bot.ports import Comment, Markup, Posted, Speakers, TicketReading, TicketState
+from bot.ports import Comment, Posted, Speakers, TicketReading, TicketState
 from bot.services.memory.chat import MemoryChat
 from bot.services.memory.faults import Faults
 from bot.services.memory.tracker import HERALD, MemoryTracker
@@ -86,7 +86,7 @@ class MemoryThreadAnswers:
     def say(self, posted: Posted, author: Person, body: str, at: datetime) -> Comment:
         """Answer in a thread, as somebody there does."""
         thread = self.said.setdefault((posted.channel, posted.message_id), [])
-        made = Comment(f"{posted.message_id}.{len(thread) + 1}", author, at, body, Markup.MRKDWN)
+        made = Comment(f"{posted.message_id}.{len(thread) + 1}", author, at, body.MRKDWN)
         thread.append(made)
         return made
 

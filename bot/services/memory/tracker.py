@@ -13,7 +13,6 @@ from bot.ports import (
     Attachment,
     Comment,
     MarkedTicket,
-    Markup,
     RemoteLink,
     Resolution,
     Right,
@@ -23,6 +22,7 @@ from bot.ports import (
     TicketState,
 )
 from bot.services.memory.faults import Faults
+from bot.text.comment_lines import Markup
 
 _NOT_FOUND, _TOO_MUCH = 404, 413
 HERALD = Person("herald", "Herald", is_app=True)
