@@ -86,7 +86,7 @@ class MemoryThreadAnswers:
     def say(self, posted: Posted, author: Person, body: str, at: datetime) -> Comment:
         """Answer in a thread, as somebody there does."""
         thread = self.said.setdefault((posted.channel, posted.message_id), [])
-        made = Comment(f"{posted.message_id}.{len(thread) + 1}", author, at, body.MRKDWN)
+        made = Comment(f"{posted.message_id}.{len(thread) + 1}", author, at, body, Markup.MRKDWN)
         thread.append(made)
         return made
 
