@@ -11,6 +11,7 @@ from bot.ports import Comment, Posted, Speakers, TicketReading, TicketState
 from bot.services.memory.chat import MemoryChat
 from bot.services.memory.faults import Faults
 from bot.services.memory.tracker import HERALD, MemoryTracker
+from bot.text.comment_lines import Markup
 
 
 @dataclass(slots=True)
