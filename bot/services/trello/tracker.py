@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,7 +10,7 @@ from typing import Any
 from urllib.parse import urldefrag
 
 from bot.domain.rate_limits import Allowance
-from bot.errors import AccountError, FieldsRefusedError, MissingError, PermanentError, RetryableError, own_words
+from bot.errors import AccountError, FieldsRefusedError, MissingError, PermanentError, own_words
 from bot.ports import (
     Attachment,
     MarkedTicket,
@@ -22,26 +21,22 @@ from bot.ports import (
     TicketDraft,
     TicketState,
 )
-from bot.services.evidence import held_in, id_in, prove, rows_in, text_in
-from bot.services.last_seen import BRIEFLY, LastSeen
+from bot.services.evidence import held_in, id_in, prove, text_in
 from bot.services.paging import each_page
 from bot.services.refusals import about_us, unless_gone
 from bot.services.trello.answers import (
-    CardFile,
     card_of,
     cards_of,
     check_comment,
     check_member,
-    file_of,
-    linked,
     looks_on_only,
     mark_line,
     members_of,
     texts_of,
-    uploaded,
     whole,
 )
 from bot.services.trello.board import Board, KnownBoard
+from bot.services.trello.card_files import CardFiles
 from bot.services.trello.config import TrelloSection
 from bot.services.trello.connection import TrelloConnection, quoted_path
 
@@ -63,7 +58,7 @@ class TrelloTracker:
         self._config = config
         self._clock = clock
         self._link = TrelloConnection(config)
-        self._files: LastSeen[Sequence[CardFile]] = LastSeen(BRIEFLY)  # by id of the card
+        self._files = CardFiles(self._link)
         self._board = KnownBoard(self._link, config.lists)
 
     def __repr__(self) -> str:
@@ -103,7 +98,7 @@ class TrelloTracker:
         """Say whether a closed card is attached the one that it repeats."""
         card = self._card(key, "idList,closed")
         is_done = self._state(self._board.ids(), card) is TicketState.DONE
-        return is_done and any(urldefrag(each.url).fragment == _REPEATS for each in self._attachments(key))
+        return is_done and any(urldefrag(each.url).fragment == _REPEATS for each in self._files.listed(key))
 
     def marked(self, family: str) -> Sequence[MarkedTicket]:
         ours = re.compile(rf"(?<![\w-]){re.escape(family)}(?:-\w+)+(?![\w-])")
@@ -162,7 +157,7 @@ class TrelloTracker:
             refused = {"assignee": own_words(error)}
             values = {"assignee": draft.assignee}
             raise FieldsRefusedError(str(error), values=values, fields=refused, status=error.status) from error
-        self._files.keep(made.key, ())
+        self._files.know(made.key, ())
         return made
 
     def comment(self, key: str, mark: str, body: str) -> None:
@@ -209,48 +204,13 @@ class TrelloTracker:
         self.move(key, TicketState.DONE)
 
     def link(self, key: str, link: RemoteLink) -> None:
-        """Attach the address, then take away what the same identity stood for before."""
-        tag = _tag(link.identity)
-        address = link.url if "#" in link.url else f"{link.url}#{tag}"
-        there = self._known_attachments(key)
-        same = [each for each in there if each.url == address or urldefrag(each.url).fragment == tag]
-        standing = next((each for each in same if (each.url, each.name) == (address, link.title)), None)
-        if standing is None:
-            arguments = {"url": address, "name": link.title}
-            send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/attachments", arguments)
-            standing = self._link.wire.ask(f"link {link.url} to {key}", send, partial(linked, address), write=True)
-            there = (*there, standing)
-        if outdated := [each for each in same if each is not standing]:
-            there = self._drop(key, outdated)
-        self._files.keep(key, there)
+        self._files.link(key, link)
 
-    def _drop(self, key: str, outdated: Sequence[CardFile]) -> Sequence[CardFile]:
-        """Take links off the card and return what it holds then: the answers say nothing of what they took."""
-        for each in outdated:
-            path = f"cards/{quoted_path(key)}/attachments/{quoted_path(each.attachment_id)}"
-            send = partial(self._link.request, "DELETE", path)
-            self._link.wire.ask(f"drop an old link of {key}", send, lambda answer: answer, write=True)
-        there = self._attachments(key)
-        left = {each.attachment_id for each in there} & {each.attachment_id for each in outdated}
-        if left:
-            raise RetryableError(f"Trello did not drop an old link of {key}: it is still there.", doubtful=False)
-        return there
+    def attach(self, key: str, attachment: Attachment) -> None:
+        self._files.attach(key, attachment)
 
     def forget(self, key: str) -> None:
         self._files.forget(key)
-
-    def attach(self, key: str, attachment: Attachment) -> None:
-        there = self._known_attachments(key)
-        sizes = {None, len(attachment.content)}
-        if any(each.name == attachment.filename and each.size in sizes for each in there):
-            self._files.keep(key, there)
-            return
-        arguments = {"name": attachment.filename, "mimeType": attachment.media_type, "setCover": "false"}
-        file = {"file": (attachment.filename, attachment.content, attachment.media_type)}
-        send = partial(self._link.request, "POST", f"cards/{quoted_path(key)}/attachments", arguments, files=file)
-        parse = partial(uploaded, attachment)
-        made = self._link.wire.ask(f"attach {attachment.filename} to {key}", send, parse, write=True)
-        self._files.keep(key, (*there, made))
 
     def _cards(self) -> Iterator[Mapping[str, Any]]:
         """Yield every card of the board, the newest page first."""
@@ -272,19 +232,6 @@ class TrelloTracker:
             f"show {key}", send, lambda card: {name: held_in(card_of(key, card), name) for name in fields.split(",")}
         )
 
-    def _known_attachments(self, key: str) -> Sequence[CardFile]:
-        """Take what we know of a card's attachments, or ask for them."""
-        there = self._files.take(key)
-        return self._attachments(key) if there is None else there
-
-    def _attachments(self, key: str) -> Sequence[CardFile]:
-        send = partial(
-            self._link.request, "GET", f"cards/{quoted_path(key)}/attachments", {"fields": "id,name,url,bytes"}
-        )
-        return self._link.wire.ask(
-            f"list the files of {key}", send, lambda answer: [file_of(each) for each in rows_in(answer)]
-        )
-
     def _ticket(self, board: Board, card: Mapping[str, Any]) -> Ticket:
         name = f"#{id_in(card, 'idShort')}"
         return Ticket(id_in(card), text_in(card, "shortUrl"), self._state(board, card), name)
@@ -299,7 +246,3 @@ class TrelloTracker:
 def _with_marker(text: str, marker: str) -> str:
     """Let a description hold its marker: our template says it in a sentence, a team's own may not."""
     return text if f"`{marker}`" in text else text + mark_line(marker)
-
-
-def _tag(identity: str) -> str:
-    return f"herald-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
