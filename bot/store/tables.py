@@ -249,3 +249,14 @@ heard = Table(
     Column("at", Instant, nullable=False),
     Column("became", String(32), nullable=False),
 )
+
+listenings = Table(
+    "listenings",
+    metadata,
+    Column("service", String(64), primary_key=True),
+    Column("heard_until", Instant),  # when the last round began that read everything there was
+    Column("visited_at", Instant),  # when the tickets of open incidents were last read, changed or not
+    Column("failing_since", Instant),
+    Column("said", Text, nullable=False, default=""),  # why not, in the service's words
+    Column("unread", Text, nullable=False, default=""),  # places that could not be read, and since when
+)
