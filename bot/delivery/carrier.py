@@ -34,6 +34,7 @@ from bot.domain.effects import (
     ShareChart,
     TellChannel,
     TicketEffect,
+    UpdateLedger,
     UpdateSection,
 )
 from bot.domain.views import links_of
@@ -212,7 +213,7 @@ def right_for(effect: Effect) -> Right:
             return Right.LINK
         case AttachToTicket() | AttachText() | AttachComment() | AttachToPage() | ShareChart():
             return Right.ATTACH
-        case LabelPage() | UpdateSection():
+        case LabelPage() | UpdateSection() | UpdateLedger():
             return Right.EDIT
         case _:
             assert_never(effect)

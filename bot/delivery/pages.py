@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Callable
+from typing import TypeVar, assert_never
 
 from bot.delivery.attachments import chart_file
 from bot.delivery.attempt import Attempt, Done
@@ -13,15 +14,19 @@ from bot.domain.effects import (
     PublishArchive,
     PublishDigest,
     PublishPage,
+    UpdateLedger,
     UpdateSection,
 )
 from bot.domain.objects import Bound, ObjectKey
-from bot.domain.views import ArchivePageView, PipelinePageView, RunPageView
+from bot.domain.views import ArchivePageView, LedgerView, PipelinePageView, RunPageView
 from bot.errors import GoneError, PermanentError
 from bot.ports import Page, PageDraft
+from bot.render.renderer import Bindings
 from bot.store.objects import KnownObject
 
 _NOT_FOUND = 404
+
+V = TypeVar("V", PipelinePageView, LedgerView)
 
 
 def perform(attempt: Attempt, effect: PageEffect) -> Done:
@@ -36,7 +41,11 @@ def perform(attempt: Attempt, effect: PageEffect) -> Done:
             body = attempt.renderer.render_digest_page(view, attempt.bind(view.links))
             return _create(attempt, PageDraft(view.title, body))
         case UpdateSection():
-            return _update_section(attempt, attempt.shown_by(effect))
+            shown = attempt.shown_by(effect)
+            return _update_section(attempt, shown.title, attempt.renderer.render_pipeline_section, shown)
+        case UpdateLedger():
+            ledger = attempt.shown_by(effect)
+            return _update_section(attempt, ledger.title, attempt.renderer.render_ledger, ledger)
         case LabelPage():
             attempt.wiki.label(attempt.external_id, attempt.shown_by(effect).labels)
         case AttachToPage():
@@ -52,7 +61,7 @@ def find(attempt: Attempt, effect: PageEffect) -> Done | None:
         case PublishArchive() | PublishPage() | PublishDigest():
             page = attempt.wiki.find(attempt.target.name)
             return None if page is None else Done(_made(attempt, page))
-        case UpdateSection() | LabelPage() | AttachToPage():
+        case UpdateSection() | UpdateLedger() | LabelPage() | AttachToPage():
             return None
         case _:
             assert_never(effect)
@@ -82,8 +91,9 @@ def _parent(attempt: Attempt, key: ObjectKey | None) -> tuple[str | None, str | 
     return (None, None) if parent is None else (parent.bound.external_id, parent.bound.title)
 
 
-def _update_section(attempt: Attempt, view: PipelinePageView) -> Done:
-    section = attempt.renderer.render_pipeline_section(view, attempt.bind(view.links))
+def _update_section(attempt: Attempt, title: str, render: Callable[[V, Bindings], str], view: V) -> Done:
+    """Write our section of a page that is kept up to date; the page of that title, where there is none yet."""
+    section = render(view, attempt.bind(view.links))
     unbound, known = attempt.unbound(view.links), attempt.known
     if known is not None and attempt.is_overtaken:
         return Done()
@@ -95,7 +105,7 @@ def _update_section(attempt: Attempt, view: PipelinePageView) -> Done:
                 raise
         else:
             return Done(unbound=unbound)
-    page = attempt.wiki.find(view.title) or attempt.wiki.create(PageDraft(view.title, ""))
+    page = attempt.wiki.find(title) or attempt.wiki.create(PageDraft(title, ""))
     attempt.wiki.replace_section(page.page_id, section)
     return Done(_made(attempt, page), unbound)
 

@@ -18,6 +18,7 @@ from bot.domain.views import (
     CommentView,
     DigestView,
     LabelsView,
+    LedgerView,
     LinkView,
     MessageView,
     PipelinePageView,
@@ -195,6 +196,14 @@ class UpdateSection(Change):
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateLedger(Change):
+    """The page that says what Herald is quiet about."""
+
+    kind: ClassVar = "update_ledger"
+    traits: ClassVar[Traits[LedgerView]] = Traits(LedgerView, Doubt.SAME_AGAIN)
+
+
+@dataclass(frozen=True, slots=True)
 class TellChannel(Change):
     kind: ClassVar = "tell_channel"
     traits: ClassVar[Traits[MessageView]] = Traits(MessageView, Doubt.MARK, names_others=True, is_kept_true=True)
@@ -245,7 +254,7 @@ TicketEffect = (
     | AttachText
     | AttachComment
 )
-PageEffect = PublishArchive | PublishPage | LabelPage | AttachToPage | UpdateSection | PublishDigest
+PageEffect = PublishArchive | PublishPage | LabelPage | AttachToPage | UpdateSection | UpdateLedger | PublishDigest
 MessageEffect = TellChannel | ReplyInThread | AnswerInThread | ShareChart | PostDigest
 Effect = TicketEffect | PageEffect | MessageEffect
 
@@ -255,3 +264,4 @@ ASIDE = tuple(each.kind for each in EFFECTS if each.traits.is_aside)
 KEPT_TRUE = tuple(each.kind for each in EFFECTS if each.traits.is_kept_true)
 CREATING = tuple(each.kind for each in EFFECTS if each.traits.creates)
 DIGESTS = (PostDigest.kind, PublishDigest.kind)
+SECTIONS = (UpdateSection.kind, UpdateLedger.kind)  # of pages that are kept up to date

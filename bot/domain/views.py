@@ -417,6 +417,17 @@ class AnswerView:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerView:
+    """The one page of a Herald that says what it is quiet about."""
+
+    title: str  # unique in the space
+    instance: str
+    quiet: tuple[RuleRow, ...]  # what holds, the newest first
+    ended: tuple[RuleRow, ...]  # what has lapsed or was taken back lately, the newest first
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # tickets
+
+
+@dataclass(frozen=True, slots=True)
 class LinkView:
     """A link on a ticket to the object that `links` names `report`."""
 
@@ -440,6 +451,7 @@ View = (
     | LabelsView
     | DigestView
     | AnswerView
+    | LedgerView
 )
 
 

@@ -48,5 +48,9 @@ def archive_page_title(title: str, year: int, instance: str, locale: Locale) -> 
     return clean_title(conventions(locale).archive_page.format(pipeline=title, year=year, instance=instance))
 
 
+def ledger_page_title(instance: str, locale: Locale) -> str:
+    return clean_title(conventions(locale).ledger_page.format(instance=instance))
+
+
 def year_of(run: Run, zone: ZoneInfo) -> int:
     return run.ended.astimezone(zone).year

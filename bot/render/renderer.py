@@ -20,6 +20,7 @@ from bot.domain.views import (
     ArchivePageView,
     CommentView,
     DigestView,
+    LedgerView,
     MessageView,
     PairsView,
     PipelinePageView,
@@ -36,6 +37,7 @@ from bot.render.form import (
     DIGEST_PAGE,
     DIGEST_ROOMS,
     DIGEST_TEXT,
+    LEDGER,
     PAIRS,
     PIPELINE_SECTION,
     RUN_PAGE,
@@ -62,7 +64,15 @@ if TYPE_CHECKING:
 
 Bindings = Mapping[str, Bound | None]
 LinkedView = (
-    TicketView | CommentView | RunPageView | ArchivePageView | PipelinePageView | MessageView | DigestView | AnswerView
+    TicketView
+    | CommentView
+    | RunPageView
+    | ArchivePageView
+    | PipelinePageView
+    | MessageView
+    | DigestView
+    | AnswerView
+    | LedgerView
 )
 JudgedView = SeriesView | StretchesView | PairsView
 
@@ -168,6 +178,9 @@ class Renderer:
 
     def render_pipeline_section(self, view: PipelinePageView, bound: Bindings) -> str:
         return self._render(PIPELINE_SECTION, view, bound)[0]
+
+    def render_ledger(self, view: LedgerView, bound: Bindings) -> str:
+        return self._render(LEDGER, view, bound)[0]
 
     def render_message(self, reader: TextForm, view: MessageView, bound: Bindings) -> MessageDocument:
         return self._render_message(of_message("message", reader), view, bound)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, ScalarSelect, and_, delete, func, or_, select
 
-from bot.domain.effects import DIGESTS, PublishArchive, UpdateSection
+from bot.domain.effects import DIGESTS, SECTIONS, PublishArchive
 from bot.domain.fires import FireState
 from bot.domain.incidents import Incident, IncidentState
 from bot.domain.objects import ObjectKey, ObjectKind
@@ -127,7 +127,7 @@ def _forget_effects(tx: Connection, before: datetime) -> int:
     """Delete what was delivered or cancelled, but for the latest digest and what says which pages are kept true."""
     done = outbox.c.state.in_((EffectState.DELIVERED, EffectState.CANCELLED))
     needed = or_(outbox.c.incident_id.is_(None), outbox.c.incident_id.not_in(select(incidents.c.incident_id)))
-    latest = select(func.max(outbox.c.seq)).where(outbox.c.kind == UpdateSection.kind).group_by(outbox.c.lane)
+    latest = select(func.max(outbox.c.seq)).where(outbox.c.kind.in_(SECTIONS)).group_by(outbox.c.lane)
     unneeded = [outbox.c.kind != PublishArchive.kind, outbox.c.seq.not_in(latest)]
     if (digest := last_digest(tx)) is not None:
         unneeded.append(or_(outbox.c.kind.not_in(DIGESTS), outbox.c.created_at < digest))
@@ -162,7 +162,7 @@ def _named(tx: Connection) -> Iterator[ObjectKey]:
         yield owed.effect.target
         yield from owed.effect.needs
         yield from links_of(owed.view).values()
-    pages = (UpdateSection.kind, PublishArchive.kind)  # each in the lane of its page
+    pages = (*SECTIONS, PublishArchive.kind)  # each in the lane of its page
     yield from map(ObjectKey.read, tx.scalars(select(outbox.c.lane).where(outbox.c.kind.in_(pages)).distinct()))
 
 

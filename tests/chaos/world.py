@@ -31,6 +31,7 @@ from bot.domain.effects import (
     ResolveTicket,
     ShareChart,
     TellChannel,
+    UpdateLedger,
     UpdateSection,
 )
 from bot.domain.incidents import Kind
@@ -45,6 +46,7 @@ from bot.domain.views import (
     CommentKind,
     CommentView,
     LabelsView,
+    LedgerView,
     LinkView,
     MessageView,
     MetricRow,
@@ -153,6 +155,10 @@ class Told:
         return ObjectKey(self.wiki, ObjectKind.PAGE, f"{self.parent.name}, the year")
 
     @property
+    def ledger(self) -> ObjectKey:
+        return ObjectKey(self.wiki, ObjectKind.PAGE, f"Quiet by {self.name}")
+
+    @property
     def wiki(self) -> str:
         return "confluence_dc" if self.is_datacenter else "confluence"
 
@@ -217,6 +223,7 @@ class Told:
         if self.answers:
             yield ReopenTicket(ticket, "answered", about), None
             yield ResolveTicket(ticket, "resolved again", about), None
+            yield UpdateLedger(self.ledger, about), views.ledger
         yield TellChannel(slack, "resolved", about), views.message(Tone.GOOD)
 
 
@@ -246,6 +253,10 @@ class _Views:
     def pipeline(self) -> PipelinePageView:
         title = self.told.parent.name
         return PipelinePageView(title, title, f"As of {self.told.name}.", "Search", ("Ranking quality",), (), ())
+
+    @property
+    def ledger(self) -> LedgerView:
+        return LedgerView(self.told.ledger.name, INSTANCE, (), ())
 
     @property
     def archive(self) -> ArchivePageView:
@@ -413,7 +424,7 @@ def _count_ticket(one: Told, ticket: SeenTicket, score: Score) -> None:
 
 def _count_pages(one: Told, seen: Seen, score: Score) -> None:
     service = "confluence-dc" if one.is_datacenter else "confluence-cloud"
-    for key in (one.page, one.archive, one.parent):
+    for key in (one.page, one.archive, one.parent, *([one.ledger] if one.answers else [])):
         score.once(f"page {key.name}", seen.page_counts[service, key.name])
     page = seen.pages.get((service, one.page.name))
     score.holds(f"labels {one.name}", true=page is not None and seen.labels[page["id"]] == len(("herald", "marker")))

@@ -56,6 +56,7 @@ CONVENTIONS = Conventions(
     pipeline_page="{pipeline} BY {instance}",
     archive_page="{year} OF {pipeline} BY {instance}",
     digest_page="DIGEST {until} BY {instance}",
+    ledger_page="QUIET BY {instance}",
 )
 """
 

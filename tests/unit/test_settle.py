@@ -57,6 +57,7 @@ WRITES = {  # the request that an effect stands or falls with
         "label_page": r"POST /label$",
         "attach_to_page": r"PUT /child/attachment$",
         "update_section": r"PUT /api/v2/pages/\d+$",
+        "update_ledger": r"PUT /api/v2/pages/\d+$",
     },
     "confluence_dc": {
         "publish_archive": r"POST /rest/api/content$",
@@ -64,6 +65,7 @@ WRITES = {  # the request that an effect stands or falls with
         "label_page": r"POST /label$",
         "attach_to_page": r"POST /child/attachment",
         "update_section": r"PUT /rest/api/content/\d+$",
+        "update_ledger": r"PUT /rest/api/content/\d+$",
     },
     "slack": {
         "tell_channel": r"POST /chat\.(postMessage|update)$",

@@ -28,6 +28,7 @@ from bot.domain.effects import (
     ShareChart,
     TellChannel,
     TicketEffect,
+    UpdateLedger,
     UpdateSection,
 )
 from bot.domain.incidents import Step
@@ -79,7 +80,7 @@ def _on_page(effect: PageEffect, on: Occasion) -> View | None:
             return chart_view(on)
         case UpdateSection():
             return pipeline_page_view(on)
-        case PublishDigest():
+        case PublishDigest() | UpdateLedger():
             return None
         case _:
             assert_never(effect)

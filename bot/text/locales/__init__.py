@@ -38,6 +38,7 @@ class Conventions:
     pipeline_page: str  # pipeline, instance
     archive_page: str  # pipeline, year, instance
     digest_page: str  # until, instance
+    ledger_page: str  # instance
 
 
 def known_locales() -> tuple[Locale, ...]:

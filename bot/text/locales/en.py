@@ -18,4 +18,5 @@ CONVENTIONS = Conventions(
     pipeline_page="{pipeline} (Herald {instance})",
     archive_page="{pipeline} {year} (Herald {instance})",
     digest_page="Digest {until} (Herald {instance})",
+    ledger_page="What Herald is quiet about ({instance})",
 )

@@ -18,4 +18,5 @@ CONVENTIONS = Conventions(
     pipeline_page="{pipeline}（Herald {instance}）",
     archive_page="{pipeline} {year} 年（Herald {instance}）",
     digest_page="简报 {until}（Herald {instance}）",
+    ledger_page="Herald 保持安静的内容（{instance}）",
 )
