@@ -25,7 +25,7 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
-class _Unread:
+class _UnreadPlaces:
     since: Mapping[str, datetime]
 
 
@@ -48,11 +48,11 @@ def save(tx: Connection, listening: Listening) -> None:
             visited_at=listening.visited_at,
             failing_since=listening.failing_since,
             said=listening.said,
-            unread=dump(_Unread(listening.unread)) if listening.unread else "",
+            unread=dump(_UnreadPlaces(listening.unread)) if listening.unread else "",
         )
     )
 
 
 def _read(row: Row[tuple[object, ...]]) -> Listening:
-    unread = load(_Unread, row.unread).since if row.unread else {}
+    unread = load(_UnreadPlaces, row.unread).since if row.unread else {}
     return Listening(row.service, row.heard_until, row.visited_at, row.failing_since, row.said, unread)
