@@ -1,4 +1,4 @@
-"""Commands that people write into a ticket or a thread: one table of them, from which parser, help and docs come."""
+"""Commands that people write: one table, from which parser, help and docs come; long, since each is a type."""
 
 from __future__ import annotations
 
@@ -138,6 +138,22 @@ class Who(StrEnum):
     SPEAKERS = "speakers"  # whoever may give commands in the project at all
 
 
+class Word(StrEnum):
+    """The first word of a command, which names it."""
+
+    FIXED = "fixed"
+    EXPECTED = "expected"
+    NOISE = "noise"
+    MUTE = "mute"
+    ACCEPT = "accept"
+    RERUN = "rerun"
+    ASSIGN = "assign"
+    WHY = "why"
+    RULES = "rules"
+    UNDO = "undo"
+    HELP = "help"
+
+
 Builder = Callable[[str, date | None], Command | Problem]
 
 
@@ -145,7 +161,7 @@ Builder = Callable[[str, date | None], Command | Problem]
 class Registered:
     """One command as it is known: *build* reads what follows its name, and says what is wrong with that."""
 
-    name: str
+    name: Word
     usage: str
     example: str
     build: Builder
@@ -216,32 +232,34 @@ def _asking(make: Callable[[], Command]) -> Builder:
 
 
 COMMANDS = (
-    Registered("fixed", "fixed", "fixed the snapshot was stale", _fixed, ("resolve", "resolved", "close", "done")),
-    Registered("expected", "expected REASON", "expected we dropped the small shops", _expected, ("baseline", "normal")),
-    Registered("noise", "noise 30d REASON", "noise 30d its seeds differ a lot", _for_so_long(CallNoise), ("flaky",)),
+    Registered(Word.FIXED, "fixed", "fixed the snapshot was stale", _fixed, ("resolve", "resolved", "close", "done")),
     Registered(
-        "mute",
+        Word.EXPECTED, "expected REASON", "expected we dropped the small shops", _expected, ("baseline", "normal")
+    ),
+    Registered(Word.NOISE, "noise 30d REASON", "noise 30d its seeds differ a lot", _for_so_long(CallNoise), ("flaky",)),
+    Registered(
+        Word.MUTE,
         "mute 14d REASON",
         "mute 14d the catalogue moves until then",
         _for_so_long(Mute),
         ("snooze", "ignore", "silence", "quiet"),
     ),
     Registered(
-        "accept",
+        Word.ACCEPT,
         "accept until 2027-01-31 REASON",
         "accept until 2027-01-31 the new catalogue comes then",
         _accept,
         ("wontfix", "known", "ack", "acknowledge"),
     ),
-    Registered("rerun", "rerun", "rerun", _rerun, ("retry", "again", "retest")),
-    Registered("assign", "assign me", "assign me", _assign, ("take", "mine", "claim")),
-    Registered("why", "why", "why", _asking(AskWhy), ("explain", "numbers", "evidence")),
-    Registered("rules", "rules", "rules", _asking(ShowRules), ("list", "status", "muted")),
-    Registered("undo", "undo N", "undo 14", _undo, ("revert", "unmute", "cancel", "back")),
-    Registered("help", "help", "help", _asking(Help), ("commands", "usage")),
+    Registered(Word.RERUN, "rerun", "rerun", _rerun, ("retry", "again", "retest")),
+    Registered(Word.ASSIGN, "assign me", "assign me", _assign, ("take", "mine", "claim")),
+    Registered(Word.WHY, "why", "why", _asking(AskWhy), ("explain", "numbers", "evidence")),
+    Registered(Word.RULES, "rules", "rules", _asking(ShowRules), ("list", "status", "muted")),
+    Registered(Word.UNDO, "undo N", "undo 14", _undo, ("revert", "unmute", "cancel", "back")),
+    Registered(Word.HELP, "help", "help", _asking(Help), ("commands", "usage")),
 )
-_BY_NAME = {each.name: each for each in COMMANDS}
-_BY_WORD = {word: each for each in COMMANDS for word in (each.name, *each.tried)}
+_BY_NAME: dict[str, Registered] = {each.name: each for each in COMMANDS}
+_BY_WORD: dict[str, Registered] = {word: each for each in COMMANDS for word in (each.name, *each.tried)}
 _LIKENESS = 0.6  # of two words, 1 where they are the same
 
 

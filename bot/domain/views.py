@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bot.domain.commands import Problem, Word
 from bot.domain.digest import DigestHeading
 from bot.domain.incidents import Kind
-from bot.domain.judge.findings import Outcome, Reason
+from bot.domain.judge.findings import Method, Outcome, Reason
 from bot.domain.objects import ObjectKey
 from bot.domain.rules import RuleKind
 from bot.domain.runs import Unread
@@ -364,7 +365,9 @@ class RuleRow:
     by: str
     made: str  # the day it was said
     reason: str = ""
-    until: str = ""  # the day it lapses; empty where it does not by itself
+    days: str = ""  # for how many it was asked; empty where it was for no whole number of them
+    until: str = ""  # the day it lapses, or the moment where that is near; empty where it does not by itself
+    from_run: str = ""  # the first of the new level
     joins: str = ""  # the key of the ticket that it repeats
     undone_by: str = ""
     undone: str = ""  # the day it was taken back
@@ -388,6 +391,25 @@ class AnswerKind(StrEnum):
     STRANGER = "stranger"  # may give no commands
     UNMAPPED = "unmapped"  # closed in a way of which config says nothing
     OVER = "over"  # the incident had ended before
+    FULL = "full"  # the ticket takes no more comments after this one
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The numbers that led to what is said of one metric or slice."""
+
+    row: MetricRow
+    method: Method
+    baseline_runs: str  # accepted ones that it is held against, `7`
+    pairs: str = ""  # examples that were compared one by one
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """A command that people may give."""
+
+    name: Word
+    usage: str  # as it is typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,14 +418,21 @@ class AnswerPart:
 
     kind: AnswerKind
     rule: RuleRow | None = None
-    said: str = ""  # the line that cannot be read; the number that is no rule's; how the ticket was closed
+    undo: str = ""  # the command that takes the rule back
+    said: str = ""  # the line that cannot be read; the number that is no rule's
+    closed_as: str = ""  # it answers how the ticket was closed, which nobody wrote a command for
+    problem: Problem | None = None  # of what cannot be read
     nearest: str = ""  # the usage that it comes nearest to
+    bounds: str = ""  # how long a silence may be, `1 h to 400 d`
+    longest: str = ""  # `400 d`
+    most: str = ""  # how many commands one comment may hold
     runs: str = ""  # how many next ones are watched
     verdict: VerdictView | None = None
-    rows: tuple[MetricRow, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    run: RunView | None = None  # of which the verdict speaks
     onset: RunView | None = None
     rules: tuple[RuleRow, ...] = ()
-    by_resolution: bool = False  # it answers how the ticket was closed, which nobody wrote a command for
+    commands: tuple[CommandRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,6 +196,14 @@ def _plain_link(text: object, _address: str) -> Markup:
     return PLAIN.mark(text)
 
 
+_COMMAND = re.compile(r"/?[A-Za-z]+(?: [A-Za-z0-9-]+)*")  # to Herald, or one of its usages
+
+
+def _command_in(opening: str, closing: str, write: escape.Escape) -> Construct:
+    """Write a command to Herald as it is typed, and yet so that it is none: no reading finds one in code."""
+    return lambda text: _made(f"{opening}{text}{closing}" if _COMMAND.fullmatch(text) else write(text))
+
+
 JIRA = Dialect(
     "wiki",
     "wiki",
@@ -204,6 +212,7 @@ JIRA = Dialect(
     {
         "link": _jira_link,
         "code": _jira_code,
+        "command": _command_in("{{", "}}", escape.to_jira),
         "strong": _jira_strong,
         "small": _jira_small,
         "row": _jira_row,
@@ -221,6 +230,7 @@ STORAGE = Dialect(
         "link": _storage_link,
         "page_link": _storage_page_link,
         "code": _storage_element("code"),
+        "command": _storage_element("code"),
         "strong": _storage_element("strong"),
         "small": _storage_element("small"),
         "lozenge": _storage_lozenge,
@@ -235,17 +245,31 @@ SLACK = Dialect(
     "mrkdwn",
     escape.to_slack,
     escape.to_slack_block,
-    {"link": _slack_link, "code": _slack_code, "strong": _slack_strong},
+    {
+        "link": _slack_link,
+        "code": _slack_code,
+        "command": _command_in("`", "`", escape.to_slack),
+        "strong": _slack_strong,
+    },
 )
 MARKDOWN = Dialect(
     "markdown",
     "md",
     escape.to_markdown,
     escape.to_markdown_block,
-    {"link": _markdown_link, "code": _markdown_code, "strong": _markdown_strong},
+    {
+        "link": _markdown_link,
+        "code": _markdown_code,
+        "command": _command_in("`", "`", escape.to_markdown),
+        "strong": _markdown_strong,
+    },
 )
 PLAIN = Dialect(
-    "plain", "txt", escape.to_plain, escape.to_plain, {"code": _plain_code, "strong": _plain_code, "link": _plain_link}
+    "plain",
+    "txt",
+    escape.to_plain,
+    escape.to_plain,
+    {"code": _plain_code, "command": _plain_code, "strong": _plain_code, "link": _plain_link},
 )
 
 

@@ -2,7 +2,8 @@
 
 What cannot be seen (control characters, marks that turn the direction of writing) is made visible first. Where a
 language has an escape it is used; where it has none, an invisible WORD JOINER breaks up what would be a construct,
-and in Slack, which has no escape for its marks, a look-alike takes their place.
+and in Slack, which has no escape for its marks, a look-alike takes their place. What begins as a command to Herald is
+broken up too: of two Heralds on one project neither shall be moved by what the other quotes.
 """
 
 from __future__ import annotations
@@ -62,6 +63,14 @@ def storable(text: str) -> str:
     return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
+_COMMAND = re.compile(r"(?<!\S)/(?=herald)", re.IGNORECASE)  # see bot.domain.commands
+
+
+def _to_comment(text: str) -> str:
+    """Write *text* on one line that gives no command, wherever it comes to stand."""
+    return _COMMAND.sub("/" + JOINER, to_plain(text))
+
+
 def _to_plain_lines(text: str) -> str:
     return "\n".join(_UNSEEN.sub(_show, line.expandtabs(4)) for line in _NEWLINE.split(text))
 
@@ -86,7 +95,7 @@ _JIRA_WHOLE_EMOTICON = re.compile(r"[ynix/PpD]|on|off|flag|flagoff")
 
 def to_jira(text: str) -> str:
     """Write *text* for Jira wiki markup."""
-    text = _JIRA_COLON.sub(":" + JOINER, to_plain(text))
+    text = _JIRA_COLON.sub(":" + JOINER, _to_comment(text))
     text = _JIRA_BACKSLASH.sub(lambda m: m[0] + JOINER, text)
     text = _JIRA_ENTITY.sub(lambda m: m[0] + JOINER, text)
     text = _JIRA_LINE_START.sub(lambda m: m[1] + JOINER + ".", text)
@@ -118,7 +127,7 @@ _SLACK_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 def to_slack(text: str) -> str:
     """Write *text* for Slack mrkdwn."""
-    text = _COLON.sub(":" + JOINER, to_plain(text))
+    text = _COLON.sub(":" + JOINER, _to_comment(text))
     text = _SLACK_NAME.sub(lambda m: m[0] + JOINER, text)
     text = _DOMAIN.sub("." + JOINER, text)
     text = _SLACK_MARK.sub(lambda m: _SLACK_LOOKALIKE[m[0]], text)
@@ -146,7 +155,7 @@ _MARKDOWN_HOST = re.compile(r"/(?=/)")  # `//evil.example` is an address of the 
 
 def to_markdown(text: str) -> str:
     """Write *text* for Markdown as Trello reads it."""
-    text = _COLON.sub(":" + JOINER, to_plain(text))
+    text = _COLON.sub(":" + JOINER, _to_comment(text))
     text = text.replace("@", "@" + JOINER)
     text = _DOMAIN.sub("." + JOINER, _MARKDOWN_WWW.sub(lambda m: m[0] + JOINER, text))
     text = _MARKDOWN_HOST.sub("/" + JOINER, text)

@@ -9,6 +9,7 @@ from typing import Any
 
 from bot.domain.judge.findings import Outcome
 from bot.domain.views import (
+    AnswerView,
     ArchivePageView,
     CommentView,
     DigestView,
@@ -38,6 +39,10 @@ def show(renderer: Renderer, view: Any, bound: Any, markup: str = "jira") -> str
             return str(renderer.render_reply(samples.SLACK, view, bound))
         case CommentView():
             return renderer.render_comment(samples.FORMS[markup], view, bound).body
+        case AnswerView() if markup == "reply":
+            return str(renderer.render_answer_in_thread(samples.SLACK, view, bound))
+        case AnswerView():
+            return renderer.render_answer(samples.FORMS[markup], view, bound).body
         case RunPageView():
             page = renderer.render_run_page(view, bound)
             return f"{page.title}\n\n{page.body}"
@@ -84,6 +89,14 @@ GOLDENS: list[Sample] = [
     ("slack-suspicious.txt", samples.suspicious_message, {}, ""),
     ("slack-recovered.txt", samples.recovered_message, samples.BOUND, ""),
     ("slack-failed.txt", samples.failed_message, samples.BOUND, ""),
+    ("jira-answer-noise.wiki", samples.noise_answer, {}, "jira"),
+    ("jira-answer-why.wiki", samples.why_answer, {}, "jira"),
+    ("jira-answer-all-kinds.wiki", samples.answer_of_all_kinds, {}, "jira"),
+    ("trello-answer-why.md", samples.why_answer, {}, "trello"),
+    ("trello-answer-help.md", samples.help_answer, {}, "trello"),
+    ("slack-answer-noise.txt", samples.noise_answer, {}, "reply"),
+    ("slack-answer-why.txt", samples.why_answer, {}, "reply"),
+    ("slack-answer-help.txt", samples.help_answer, {}, "reply"),
     ("digest.txt", samples.digest, samples.BOUND, ""),
     ("digest-quiet.txt", samples.quiet_digest, {}, ""),
     ("digest-all-kinds.txt", samples.digest_of_all_kinds, {}, ""),

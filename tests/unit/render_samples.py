@@ -6,19 +6,26 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from bot.domain.commands import COMMANDS, Problem, usage_of
 from bot.domain.digest import DigestHeading
 from bot.domain.incidents import Kind
-from bot.domain.judge.findings import Outcome, Reason
+from bot.domain.judge.findings import Method, Outcome, Reason
 from bot.domain.objects import Bound, ObjectKey, ObjectKind
+from bot.domain.rules import RuleKind
 from bot.domain.views import (
+    AnswerKind,
+    AnswerPart,
+    AnswerView,
     ArchivePageView,
     ChartView,
+    CommandRow,
     CommentKind,
     CommentView,
     DigestKind,
     DigestLine,
     DigestPart,
     DigestView,
+    Evidence,
     FactRow,
     HistoryRow,
     MessageView,
@@ -27,6 +34,7 @@ from bot.domain.views import (
     OpenIncidentRow,
     PeerRow,
     PipelinePageView,
+    RuleRow,
     RunPageView,
     RunView,
     TicketView,
@@ -353,6 +361,92 @@ def digest_of_all_kinds(words: Words) -> DigestView:
         if kind in kinds[:2] or incident is Kind.REGRESSED or (kind, incident) == (DigestKind.SUSPECTED, Kind.INVALID)
     ]
     return _digest(words, (DigestPart(DigestHeading.NEEDS_YOU, (*trouble, *said), "1"),))
+
+
+def rule(words: Words, kind: RuleKind = RuleKind.NOISE) -> RuleRow:
+    """Return what somebody said a week ago."""
+    of_grocery = "department = GROCERY"
+    row = RuleRow(
+        "14",
+        kind,
+        words.pipeline,
+        (words.recall, f"{words.quality} ({of_grocery})"),
+        "Wei Zhang",
+        _day(words, 28),
+        reason="its seeds differ" if _locale(words) == "en" else "随机种子不同",
+    )
+    until = "28 Dec" if _locale(words) == "en" else "12月28日"
+    match kind:
+        case RuleKind.NOISE | RuleKind.MUTE:
+            return replace(row, days="30", until=until)
+        case RuleKind.ACCEPTED:
+            return replace(row, about=(), until=until)
+        case RuleKind.EXPECTED:
+            return replace(row, from_run="next-purchase-5")
+        case RuleKind.DUPLICATE:
+            return replace(row, joins="SEARCH-9", reason="")
+        case RuleKind.FIXED:
+            return replace(row, reason="")
+
+
+def answered(*parts: AnswerPart) -> AnswerView:
+    return AnswerView(parts, "Wei Zhang", "herald-a7")
+
+
+def noise_answer(words: Words) -> AnswerView:
+    return answered(AnswerPart(AnswerKind.RULE, rule(words), undo="/herald undo 14"))
+
+
+def why_answer(words: Words) -> AnswerView:
+    first, second, _, _ = metric_rows(words)
+    grocery = slice_rows(words)[0]
+    evidence = (
+        Evidence(first, Method.LEVELS, "3", "1,024"),
+        Evidence(second, Method.PREDICTIVE_T, "3"),
+        Evidence(replace(grocery, plain=f"{grocery.plain} ({grocery.part})"), Method.PREDICTIVE_AND_PAIRED_T, "3"),
+    )
+    part = AnswerPart(AnswerKind.WHY, verdict=verdict(words), evidence=evidence, run=run(5, words), onset=run(4, words))
+    return answered(part)
+
+
+def help_answer(_words: Words) -> AnswerView:
+    return answered(AnswerPart(AnswerKind.HELP, commands=tuple(CommandRow(c.name, usage_of(c)) for c in COMMANDS)))
+
+
+def answer_of_all_kinds(words: Words) -> AnswerView:
+    """Return every sentence that a reply can hold."""
+    commands = help_answer(words).parts[0].commands
+    said = [AnswerPart(AnswerKind.RULE, rule(words, kind), "/herald undo 14", runs="3") for kind in RuleKind]
+    closed = AnswerPart(AnswerKind.RULE, rule(words, RuleKind.FIXED), "/herald undo 14", closed_as="Done")
+    undone = replace(rule(words), undone_by="Ana", undone=_day(words, 29))
+    unreadable = [
+        AnswerPart(
+            AnswerKind.UNREADABLE,
+            said="/herald snooze 3d",
+            problem=problem,
+            nearest="" if problem is Problem.TOO_MANY else "/herald mute 14d REASON",
+            bounds=f"1 h{words.to}400 d",
+            longest="400 d",
+            most="20",
+        )
+        for problem in Problem
+    ]
+    return answered(
+        *said,
+        closed,
+        AnswerPart(AnswerKind.UNDONE, undone),
+        AnswerPart(AnswerKind.NO_RULE, said="99"),
+        *why_answer(words).parts,
+        AnswerPart(AnswerKind.RULES, rules=(rule(words), rule(words, RuleKind.ACCEPTED))),
+        AnswerPart(AnswerKind.RULES),
+        *(AnswerPart(kind, said=words.pipeline) for kind in (AnswerKind.RERUN, AnswerKind.NO_JOB)),
+        *(AnswerPart(kind, said="Wei Zhang") for kind in (AnswerKind.ASSIGNED, AnswerKind.CANNOT_ASSIGN)),
+        *unreadable,
+        AnswerPart(AnswerKind.STRANGER),
+        AnswerPart(AnswerKind.UNMAPPED, closed_as="Won't Do", commands=commands[:5]),
+        AnswerPart(AnswerKind.OVER),
+        AnswerPart(AnswerKind.FULL),
+    )
 
 
 def _locale(words: Words) -> str:

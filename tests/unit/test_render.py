@@ -7,15 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import fields, is_dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -24,7 +23,6 @@ from bot.cli.output.terminal import _COLOURS
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Outcome, Reason
 from bot.domain.message import Part
-from bot.domain.objects import ObjectKey
 from bot.domain.runs import Trouble, Unread
 from bot.domain.views import (
     ArchivePageView,
@@ -45,11 +43,11 @@ from bot.render.lookup import Lookup
 from bot.render.renderer import Renderer
 from bot.render.templates import check_overrides, our_templates
 from bot.services.page_sections import replace_section
-from bot.text.escape import clean_address
 from bot.text.locales import Locale, known_locales
 from tests.unit import render_samples as samples
 from tests.unit.golden_files import GOLDEN, GOLDENS, LOCALES, RENDERERS, show
-from tests.unit.hostile_texts import LOOKALIKES, hostile_text, literal
+from tests.unit.hostile_texts import LOOKALIKES, literal
+from tests.unit.hostile_views import HOSTILE, addresses, hostile_views, poisoned
 from tests.unit.reading import JOINER, Reading, read_jira, read_markdown, read_slack
 
 AC, RI = "{urn:confluence:ac}", "{urn:confluence:ri}"
@@ -188,53 +186,6 @@ def test_a_message_document_is_read_as_it_was_written():
 # Hostile text in every field
 
 
-def poisoned(value: Any, text: Callable[[], str]) -> Any:
-    """Replace every string in a view, however deep."""
-    if isinstance(value, Enum | ObjectKey) or value is None:
-        return value
-    if isinstance(value, str):
-        return text()
-    if isinstance(value, tuple):
-        return tuple(poisoned(item, text) for item in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        changed = {f.name: poisoned(getattr(value, f.name), text) for f in fields(value) if f.name != "links"}
-        return replace(value, **changed)
-    return value
-
-
-def addresses(value: Any) -> set[str]:
-    """Collect the addresses that the view itself carries."""
-    found: set[str] = set()
-    if isinstance(value, tuple):
-        for item in value:
-            found |= addresses(item)
-    elif is_dataclass(value):
-        for field in fields(value):
-            inner = getattr(value, field.name)
-            found |= {clean_address(inner)} if field.name == "url" else addresses(inner)
-    return found - {""}
-
-
-ADDRESSES = [
-    "javascript:alert(1)",
-    "https://evil.example/a|b]{code}",
-    "http://x.example/<!channel>|y",
-    MLFLOW := samples.MLFLOW,
-]
-hostile = st.one_of(hostile_text, st.sampled_from(ADDRESSES))
-
-
-@st.composite
-def hostile_views(draw: st.DrawFn, make: Callable[[samples.Words], Any]) -> tuple[Locale, Any, dict[str, Any]]:
-    locale = draw(st.sampled_from(LOCALES))
-    texts = draw(st.lists(hostile, min_size=1, max_size=6))
-    turn = iter(range(10**9))
-    next_text = lambda: texts[next(turn) % len(texts)]  # noqa: E731
-    bound = draw(st.sampled_from([{}, {name: poisoned(each, next_text) for name, each in samples.BOUND.items()}]))
-    return locale, poisoned(make(samples.WORDS[locale]), next_text), bound
-
-
-HOSTILE = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TICKETS = st.one_of(
     *map(hostile_views, (samples.ticket, samples.invalid_ticket, samples.failed_ticket, samples.stale_ticket))
 )
