@@ -12,7 +12,7 @@ from trainer.data.card import DataCard
 from trainer.data.name_numbers import number_names
 from trainer.data.snapshot import Catalogue, Purchases, Snapshot, first_trips_from
 from trainer.data.trips import split_trips
-from trainer.jobs.schema import ScoreJob
+from trainer.jobs.schema import MixJob, ScoreJob
 from trainer.measures.bootstrap import table_intervals
 from trainer.measures.per_example import PerExample, number, rows_by_name
 from trainer.models import collaborative_filtering, ease, history_scorer
@@ -25,6 +25,8 @@ from trainer.results.per_example_files import read_per_example
 from trainer.results.result_files import write_per_example
 from trainer.results.run_comparison import compare
 from trainer.tasks import next_item_ranking
+from trainer.tasks.memory_needs import mix_needs
+from trainer.tasks.next_item_mix import learn_mix, rehearse
 from trainer.tasks.next_item_ranking import (
     collect_test,
     distinct_texts,
@@ -59,6 +61,18 @@ def test_neighbours_and_links_are_the_same_some_items_at_a_time(monkeypatch):
     assert np.array_equal(item_neighbours(matrix).toarray(), near.toarray())
     again = learn_links(range(90), matrix, 5.0, 90)
     assert np.allclose(again.weights_II.toarray(), links.weights_II.toarray(), atol=1e-7)
+
+
+def test_the_nearest_are_kept_and_all_that_are_as_near_as_the_last_of_them(monkeypatch):
+    monkeypatch.setattr(collaborative_filtering, "NEIGHBOURS", 4)
+    matrix = sparse.csr_array(np.eye(8, dtype=np.float32)[RNG.integers(0, 8, 40)] + chosen(40, 8).toarray()).sign()
+    near = item_neighbours(matrix).toarray()
+    dense = matrix.toarray().astype(np.float64)
+    norm = np.sqrt(dense.sum(axis=0))
+    cosine = np.round(dense.T @ dense / np.outer(norm, norm), 12) * (1 - np.eye(8))
+    fourth = np.sort(cosine, axis=1)[:, -4][:, None]
+    assert np.allclose(near, np.where(cosine >= fourth, cosine, 0.0), atol=1e-6)
+    assert len({np.count_nonzero(row) for row in near}) > 1  # some of them tie
 
 
 def test_links_are_the_regression_of_every_item_on_all_others():
@@ -163,6 +177,32 @@ def test_a_catalogue_is_ranked_for_many_households_without_the_product_of_both(m
             assert measure(snapshot, test, score, "group")[0].values["mrr"].min() > 0
 
     assert peak_of(rank) < 30
+
+
+def mix_of(snapshot: Snapshot, settings: MixJob) -> list[int]:
+    """Learn a mix on a snapshot; give the trips that it is rehearsed on."""
+    texts = distinct_texts(snapshot.catalogue)
+    vectors = torch.from_numpy(RNG.normal(size=(len(texts.distinct), 4)).astype(np.float32))
+    scorer = Scorer(ScoreJob(), 8, vectors.mean(0))
+    rehearsals = rehearse(snapshot, settings, np.random.default_rng(0))
+    learn_mix(snapshot, texts, scorer, vectors, rehearsals, settings, np.random.default_rng(0))
+    return [len(one.trips) for one in rehearsals]
+
+
+@pytest.mark.parametrize(
+    ("items", "mix", "largest"),
+    [
+        (1800, MixJob(others=5, epochs=1, trips=100), "texts x"),
+        (900, MixJob(others=600, epochs=1, trips=300), "trips x"),
+    ],
+)
+def test_a_mix_takes_what_is_counted_before_it_is_learned_and_not_much_more(items, mix, largest):
+    snapshot = wide_snapshot(500, items, 5)
+    rehearsed: list[int] = []
+    peak = 1e6 * peak_of(lambda: rehearsed.extend(mix_of(snapshot, mix)))
+    need = max(mix_needs(mix, items, sum(rehearsed)), key=lambda one: one.size)
+    assert largest in need.what
+    assert 15e6 < need.size <= peak < 2.5 * need.size
 
 
 def test_one_long_title_costs_its_own_length_and_not_that_times_the_catalogue():

@@ -111,13 +111,17 @@ def test_a_job_over_pairs_that_does_not_fit_leaves_nothing_behind(place, capsys,
 
 
 @pytest.mark.parametrize(
-    ("override", "what"),
-    [("score.links=1", r"items x \d+ items x 8 bytes = .*set score\.link_items lower, or score\.links = 0"),
-     ("score.links=0", r"users and items x 64 factors x 8 bytes = .*set score\.factors lower, or to 0"),
-     ("score.factors=0", r"texts x \d+ tokens x 32 numbers x 4 bytes = .*set model\.max_tokens lower")],
+    ("override", "fit_before", "what"),
+    [("score.links=1", 0, r"items x \d+ items x 8 bytes = .*set score\.link_items lower, or score\.links = 0"),
+     ("score.links=0", 0, r"texts x \d+ tokens x 32 numbers x 4 bytes = .*set model\.max_tokens lower"),
+     ("score.links=0", 1, r"users and items x 64 factors x 8 bytes = .*set score\.factors lower, or to 0"),
+     ("mix.batch=8", 1, r"texts x \d+ texts x 8 bytes = .*set "),
+     ("mix.batch=8", 2, r" trips x \d+ others x 23 features x 2 copies x 4 bytes = .*set mix\.trips or mix\.others lower")],
 )  # fmt: skip
-def test_a_next_item_job_that_does_not_fit_leaves_nothing_behind(tracked, capsys, monkeypatch, override, what):
-    left = iter([GIB] + [500] * 9)
+def test_a_next_item_job_that_does_not_fit_leaves_nothing_behind(
+    tracked, capsys, monkeypatch, override, fit_before, what
+):
+    left = iter([GIB] * (1 + fit_before) + [500] * 9)
     monkeypatch.setattr(memory_needs, "free_memory", lambda: FreeMemory(next(left), "of a small machine"))
     assert main(["fit", str(tracked.path), "--set", override]) == 2
     assert re.search(what, capsys.readouterr().err)

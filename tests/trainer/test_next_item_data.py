@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from tests.trainer.logs import events_job, write_table
 from tests.trainer.shop import make_rows
@@ -16,8 +17,9 @@ from trainer.data.trips import collect_histories, split_trips
 from trainer.errors import DataError
 from trainer.jobs.data import HistoriesData, InteractionsData
 from trainer.jobs.file import load_job
+from trainer.models import ease
 from trainer.models.collaborative_filtering import count_pairs, fit_factors, item_neighbours
-from trainer.models.ease import learn_links, read_links, save_links
+from trainer.models.ease import learn_links, read_links, read_links_or_learn, save_links
 from trainer.run import run_job
 
 SHOP = {
@@ -193,6 +195,40 @@ def test_links_are_read_as_they_were_saved_and_follow_the_ids(tmp_path):
     turned = found.for_catalogue("fedcbaz").toarray()
     assert np.array_equal(turned[:6, :6], links.weights_II.toarray()[::-1, ::-1])
     assert not turned[6].any()
+
+
+def test_links_of_the_same_choices_are_learned_once_and_read_from_then_on(tmp_path, monkeypatch):
+    first = read_links_or_learn("abcdef", chosen(), 1.0, 6, tmp_path)
+    monkeypatch.setattr(ease, "invert_in_place", lambda _: pytest.fail("learned again"))
+    again = read_links_or_learn("abcdef", chosen(), 1.0, 6, tmp_path)
+    assert np.array_equal(again.weights_II.toarray(), first.weights_II.toarray())
+    assert again.item_ids == first.item_ids
+
+
+def test_links_of_other_choices_names_or_settings_are_learned_by_themselves(tmp_path):
+    other = chosen().toarray()
+    other[0, 5] = 1.0
+    asked = [
+        ("abcdef", chosen(), 1.0, 6),
+        ("abcdeg", chosen(), 1.0, 6),
+        ("abcdef", csr_array(other), 1.0, 6),
+        ("abcdef", chosen(), 2.0, 6),
+        ("abcdef", chosen(), 1.0, 4),
+    ]
+    for one in asked:
+        found = read_links_or_learn(*one, tmp_path)
+        assert np.array_equal(found.weights_II.toarray(), learn_links(*one).weights_II.toarray())
+    assert len(list(tmp_path.iterdir())) == len(asked)
+
+
+def test_links_that_a_full_disk_cut_short_are_learned_again(tmp_path):
+    first = read_links_or_learn("abcdef", chosen(), 1.0, 6, tmp_path)
+    (kept,) = tmp_path.iterdir()
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-9])
+    again = read_links_or_learn("abcdef", chosen(), 1.0, 6, tmp_path)
+    assert np.array_equal(again.weights_II.toarray(), first.weights_II.toarray())
+    assert kept.read_bytes() == whole
 
 
 JOB = """

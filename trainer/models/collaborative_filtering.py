@@ -38,11 +38,12 @@ def item_neighbours(chosen_NI: sparse.csr_array) -> sparse.csr_array:
     norm_I = np.sqrt(np.maximum(np.asarray(chosen_NI.power(2).sum(axis=0), dtype=np.float64), 1e-12))
     found = []
     for first, together in items_together(chosen_NI, PAIRS_AT_A_TIME):
-        rows = together.tocoo()
-        cosine = rows.data / (norm_I[rows.row + first] * norm_I[rows.col])
+        row_P = np.repeat(np.arange(together.shape[0]), np.diff(together.indptr))
+        # Rounded: what is as near as another is not told apart by how the machine adds up.
+        cosine_P = np.round(together.data / (norm_I[row_P + first] * norm_I[together.indices]), 12)
         # An item is its own nearest neighbour, and would recommend what the history already holds.
-        other = rows.row + first != rows.col
-        found.append(_nearest(rows.row[other], rows.col[other], cosine[other], rows.shape))
+        cosine_P[row_P + first == together.indices] = 0.0
+        found.append(_nearest(sparse.csr_array((cosine_P, together.indices, together.indptr), shape=together.shape)))
     return sparse.csr_array(sparse.vstack(found)) if found else sparse.csr_array((items, items), dtype=np.float32)
 
 
@@ -54,16 +55,16 @@ def items_together(chosen_NI: sparse.csr_array, pairs: int) -> Iterator[tuple[in
         yield first, by_item[first : first + step] @ chosen_NI
 
 
-def _nearest(row: Integers, column: Integers, value: Floats, shape: tuple[int, int]) -> sparse.csr_array:
-    value = np.round(value, 12)
-    order = np.lexsort((-value, row))
-    row, column, value = row[order], column[order], value[order]
-    begin = np.searchsorted(row, row)
-    place = np.arange(len(row)) - begin
-    # All that are as near as the last are kept with it: none is preferred for its number.
-    last = np.minimum(begin + NEIGHBOURS, np.searchsorted(row, row, side="right")) - 1
-    kept = (place < NEIGHBOURS) | (value == value[last])
-    return sparse.csr_array((value[kept].astype(np.float32), (row[kept], column[kept])), shape=shape)
+def _nearest(cosine_II: sparse.csr_array) -> sparse.csr_array:
+    """Keep the nearest of each row, and all that are as near as the last of them: none is preferred for its number."""
+    starts, value_P = cosine_II.indptr, cosine_II.data
+    least_I = np.zeros(cosine_II.shape[0])
+    for row in np.flatnonzero(np.diff(starts) > NEIGHBOURS).tolist():
+        own = value_P[starts[row] : starts[row + 1]]
+        least_I[row] = np.partition(own, len(own) - NEIGHBOURS)[len(own) - NEIGHBOURS]
+    value_P[value_P < np.repeat(least_I, np.diff(starts))] = 0.0
+    cosine_II.eliminate_zeros()
+    return cosine_II.astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from trainer.data.snapshot import Purchases
 from trainer.models.collaborative_filtering import count_pairs
-from trainer.models.ease import ItemLinks, learn_links
+from trainer.models.ease import ItemLinks, read_links_or_learn
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -64,11 +65,12 @@ def learn_text_links(
     texts: Sequence[str],
     ridge: float,
     most: int,
+    cache: Path | None,
 ) -> ItemLinks:
-    """Learn links between texts of what the same people bought (EASE, Steck 2019)."""
+    """Learn links between texts of what the same people bought (EASE, Steck 2019), or read them from the cache."""
     chosen_NE = count_pairs(purchases.user[rows], text_of_item[purchases.item[rows]], len(texts)).sign()
     with threadpool_limits(1):  # matrices this small take longer on several threads
-        return learn_links(texts, chosen_NE, ridge, most)
+        return read_links_or_learn(texts, chosen_NE, ridge, most, cache)
 
 
 def _log_share(count_E: npt.NDArray[np.integer]) -> Floats:
@@ -77,10 +79,11 @@ def _log_share(count_E: npt.NDArray[np.integer]) -> Floats:
 
 def _gaps(user: Ints, time: Ints, text: Ints, texts: int, step_days: float) -> Floats:
     """Give the mean of log(days + 1) between two purchases of a text by one user, the usual one where few are known."""
-    order = np.lexsort((time, text, user))
-    user, time, text = user[order], time[order], text[order]
-    again = (np.diff(user) == 0) & (np.diff(text) == 0) & (np.diff(time) > 0)
+    owner = user * texts + text
+    order = np.argsort(owner, kind="stable")  # of one user the purchases come by time
+    owner, time = owner[order], time[order]
+    again = (np.diff(owner) == 0) & (np.diff(time) > 0)
     gap = np.log1p(np.diff(time)[again] * step_days)
-    owner = text[1:][again]
+    owner = owner[1:][again] % texts
     total, count = np.bincount(owner, gap, texts), np.bincount(owner, minlength=texts)
     return np.asarray((total + GAPS * USUAL_GAP) / (count + GAPS), dtype=np.float64)

@@ -1,16 +1,20 @@
 """EASE (Steck 2019): links between items that were chosen by the same people, for a scorer that reads texts."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
 from scipy import sparse
 
 from trainer.models.collaborative_filtering import items_together
+from trainer.models.kept_files import keep_file
 
 KEPT = 200  # links of each item
+WAY = 1  # of learning them: another number where the same choices give other links, so that no cache holds the old
 ROWS_AT_A_TIME = 256
 PAIRS_AT_A_TIME = 1 << 22
 
@@ -35,6 +39,28 @@ class ItemLinks:
         both = (new[rows.row] >= 0) & (new[rows.col] >= 0)
         content = (rows.data[both], (new[rows.row[both]], new[rows.col[both]]))
         return sparse.csr_array(content, shape=(len(item_ids), len(item_ids)))
+
+
+def read_links_or_learn(
+    item_ids: Sequence[str], chosen_NI: sparse.csr_array, ridge: float, most: int, cache: Path | None
+) -> ItemLinks:
+    """Give what an earlier run learned from the same choices and kept in *cache*, or learn it and keep it there."""
+    if cache is None:
+        return learn_links(item_ids, chosen_NI, ridge, most)
+    kept = cache / f"links-{_cache_key(item_ids, chosen_NI, ridge, most)}.safetensors"
+    try:
+        return read_links(kept)
+    except (OSError, KeyError, ValueError, SafetensorError):  # none yet, or one that a full disk cut short
+        links = learn_links(item_ids, chosen_NI, ridge, most)
+        keep_file(kept, lambda partial: save_links(links, partial))
+        return links
+
+
+def _cache_key(item_ids: Sequence[str], chosen_NI: sparse.csr_array, ridge: float, most: int) -> str:
+    digest = hashlib.sha256("\x1e".join((f"{WAY} {KEPT} {ridge!r} {most} {chosen_NI.shape}", *item_ids)).encode())
+    for numbers, kind in ((chosen_NI.indptr, "<i8"), (chosen_NI.indices, "<i8"), (chosen_NI.data, "<f4")):
+        digest.update(np.ascontiguousarray(numbers, dtype=kind).tobytes())
+    return digest.hexdigest()[:24]
 
 
 def learn_links(item_ids: Sequence[str], chosen_NI: sparse.csr_array, ridge: float, most: int) -> ItemLinks:

@@ -4,12 +4,9 @@
 #   E = all texts, B = texts in a batch, T = tokens of the longest, P = tokens of all texts end to end, D = width
 
 import hashlib
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from time import time
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +17,7 @@ from torch import Tensor
 
 from trainer.errors import ModelError
 from trainer.models.backbone import MEAN, choose_pooling, pool
+from trainer.models.kept_files import keep_file
 from trainer.models.pair_tokens import encodings_of, find_pad_token, ids_of, load_tokenizer
 from trainer.models.source import ModelSource
 from trainer.models.text_layers import open_layers
@@ -28,7 +26,6 @@ from trainer.models.weight_checks import check_length
 TEXTS_AT_A_TIME = 256  # without gradients
 LOOKED_AT = 1000  # texts: enough to say how long they are
 TEXTS_KEPT = 8192  # whose tokens are held where their vectors alone are wanted
-ABANDONED = 3600.0  # s since a cache file that is not whole was touched
 LENGTH_GROUPS = 8  # with gradients: texts of similar length share a matrix, so that little of it is padding
 
 
@@ -193,16 +190,7 @@ def _read_kept(path: Path) -> UntrainedOutputs | None:
 
 
 def _keep(beginning: UntrainedOutputs, path: Path) -> None:
-    """Write under another name first: two runs at once, or a kill, never leave half a file under this one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob("frozen-*.partial"):  # of writers that were killed: writing takes no hour
-        with suppress(FileNotFoundError):
-            if time() - left.stat().st_mtime > ABANDONED:
-                left.unlink()
-    partial = path.with_suffix(f".{os.getpid()}.partial")
     hidden = beginning.hidden
+    tensors = {"packed": hidden.packed_PD, "starts": hidden.starts, "vectors": beginning.vectors_ED.contiguous()}
     # To the file at once: it is the largest thing there is, and bytes of it would be the same again.
-    save_file(
-        {"packed": hidden.packed_PD, "starts": hidden.starts, "vectors": beginning.vectors_ED.contiguous()}, partial
-    )
-    partial.replace(path)
+    keep_file(path, lambda partial: save_file(tensors, partial))

@@ -74,32 +74,47 @@ def weights_needs(source: ModelSource, job: AnyJob, *, training: bool) -> list[N
 
 
 def next_item_needs(
-    job: NextItemJob, encoder: TextEncoder, texts: Sequence[str], sizes: tuple[int, int], *, training: bool, links: bool
+    job: NextItemJob,
+    encoder: TextEncoder,
+    texts: Sequence[str],
+    sizes: tuple[int, int],
+    *,
+    training: bool,
+    links: bool,
+    rehearsed: int,
 ) -> list[list[Need]]:
-    """Give what a next-item job of so many (users, items) holds, one stage after the other."""
+    """Give what a next-item job of so many (users, items) holds, one stage after the other.
+
+    A mix is learned on so many *rehearsed* trips.
+    """
     users, items = sizes
     width, tokens = encoder.keep(texts)
-    linked = min(items, job.score.link_items)
-    square = [product([(linked, "items"), (linked, "items")], "score.link_items lower, or score.links = 0", 8)]
     held = [product([(len(texts), "texts"), (width, "numbers"), (2, "vectors")], "model.folder to a narrower model")]
-    if training or job.model.cache is not None:
-        held.append(_kept(len(texts), tokens, encoder.stack.kept))
+    stages = []
+    if links:
+        linked = min(items, job.score.link_items)
+        square = [(linked, "items"), (linked, "items")]
+        stages.append([product(square, "score.link_items lower, or score.links = 0", 8)])
+        held.append(product([(linked, "items"), (min(KEPT, linked), "links")], "score.links = 0", 8))
+    fitting = [*held, _kept(len(texts), tokens, encoder.stack.kept)] if training or job.model.cache else held
+    stages.append(fitting)
+    if job.mix is not None and rehearsed:
+        stages += [[*fitting, need] for need in mix_needs(job.mix, len(texts), rehearsed)]
     if job.score.factors:
         factors = [(users + items, "users and items"), (job.score.factors, "factors")]
-        held.append(product(factors, "score.factors lower, or to 0", 8))
-    if links:
-        held.append(product([(items, "items"), (min(KEPT, linked), "links")], "score.links = 0", 8))
-    if job.mix is not None and training:
-        return [*([square] if links else []), *_mix_needs(job.mix, len(texts)), held]
-    return [square, held] if links else [held]
+        stages.append([*held, product(factors, "score.factors lower, or to 0", 8)])
+    return stages
 
 
-def _mix_needs(mix: MixJob, texts: int) -> list[list[Need]]:
-    """Give what learning a mix holds: links between texts, then what is told of the candidates."""
+def mix_needs(mix: MixJob, texts: int, rehearsed: int) -> list[Need]:
+    """Give what learning a mix holds, one after the other: links between texts, what is told of the candidates."""
     linked = min(texts, mix.link_texts)
-    square = product([(linked, "texts"), (linked, "texts")], "mix.link_texts lower", 8)
-    told = [(mix.spans * mix.trips, "trips"), (min(texts, mix.others), "others"), (len(FEATURES), "features")]
-    return [[square], [product(told, "mix.trips lower")]]
+    # Trip by trip and then end to end; afterwards as they are and at spread 1.
+    told = [(rehearsed, "trips"), (min(texts, mix.others), "others"), (len(FEATURES), "features"), (2, "copies")]
+    return [
+        product([(linked, "texts"), (linked, "texts")], "mix.link_texts lower", 8),
+        product(told, "mix.trips or mix.others lower"),
+    ]
 
 
 def retrieval_needs(

@@ -21,7 +21,7 @@ from trainer.learning.batches import shuffled_batches
 from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.learning.next_item_loss import Example, batch_loss, make_batch
 from trainer.measures.ranks import TOP
-from trainer.models.ease import ItemLinks, learn_links
+from trainer.models.ease import ItemLinks, read_links_or_learn
 from trainer.models.history_scorer import Scorer, load_scorer, save_scorer
 from trainer.models.saved_settings import settle
 from trainer.models.source import find_source
@@ -111,8 +111,8 @@ class NextItem:
     def _with_mix(self, scorer: Scorer, vectors_ED: Tensor) -> Scorer:
         if self.job.mix is None:
             return scorer
-        rng = np.random.default_rng([self.job.seed, MIXED])
-        mix = learn_mix(self.snapshot, self.texts, scorer, vectors_ED, self.rehearsals, self.job.mix, rng)
+        rng, cache = np.random.default_rng([self.job.seed, MIXED]), self.job.model.cache
+        mix = learn_mix(self.snapshot, self.texts, scorer, vectors_ED, self.rehearsals, self.job.mix, rng, cache)
         return replace(scorer, mix=mix)
 
     def _begin(self) -> UntrainedOutputs:
@@ -122,7 +122,8 @@ class NextItem:
         score, chosen_NI = self.job.score, count_learned(self.snapshot).sign()
         if not score.links:
             return None
-        return learn_links(self.snapshot.catalogue.item_ids, chosen_NI, score.link_ridge, score.link_items)
+        item_ids, cache = self.snapshot.catalogue.item_ids, self.job.model.cache
+        return read_links_or_learn(item_ids, chosen_NI, score.link_ridge, score.link_items, cache)
 
     def _fresh_scorer(self, before_ED: Tensor, links: ItemLinks | None) -> Scorer:
         # Of the vectors before training: it stands still while they move, and goes with the saved model.
@@ -213,7 +214,10 @@ def load(job: NextItemJob, *, training: bool) -> NextItem:
     texts = distinct_texts(snapshot.catalogue)
     links = bool(job.score.links) and (training or saved is None)
     sizes = (len(snapshot.purchases.user_ids), len(snapshot.catalogue))
-    for stage in next_item_needs(job, encoder, texts.distinct, sizes, training=training, links=links):
+    rehearsed = sum(len(one.trips) for one in rehearsals)
+    for stage in next_item_needs(
+        job, encoder, texts.distinct, sizes, training=training, links=links, rehearsed=rehearsed
+    ):
         check_memory(source_name, stage)
     snapshot = replace(snapshot, card=note_losses(snapshot.card, encoder.tokenizer, {"items": texts.distinct}))
     return NextItem(job, snapshot, texts, encoder, learn, test, saved, rehearsals)

@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from trainer.tasks.next_item_ranking import CatalogueTexts, ask
 Ints = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]
 
-TRIPS_AT_A_TIME = 64
+SCORES_AT_A_TIME = 1 << 21  # trips times texts: 8 MB, of which there are a few while a block is described
 TIME_BITS = 33  # as trips are told apart in trainer.data.trips
 
 
@@ -87,13 +88,26 @@ def learn_mix(
     rehearsals: Sequence[Rehearsal],
     settings: MixJob,
     rng: np.random.Generator,
+    cache: Path | None = None,
 ) -> Mix:
     """Learn the gate on rehearsals and the links on all that is learned from; raise DataError where nothing is told."""
-    parts = [part for one in rehearsals for part in _describe(one, texts, scorer, vectors_ED, settings, rng)]
+    gate = learn_gate(_candidates_of(rehearsals, texts, scorer, vectors_ED, settings, rng, cache), settings, rng)
+    return Mix(settings, gate, _learn_links(snapshot.purchases, snapshot.use, texts, settings, cache))
+
+
+def _candidates_of(
+    rehearsals: Sequence[Rehearsal],
+    texts: CatalogueTexts,
+    scorer: Scorer,
+    vectors_ED: Tensor,
+    settings: MixJob,
+    rng: np.random.Generator,
+    cache: Path | None,
+) -> Candidates:
+    parts = [part for one in rehearsals for part in _describe(one, texts, scorer, vectors_ED, settings, rng, cache)]
     if not parts:
         raise DataError("mix: no trip to rehearse bought what score.repeats = false allows: nothing is new to its user")
-    gate = learn_gate(join_candidates(parts), settings, rng)
-    return Mix(settings, gate, _learn_links(snapshot.purchases, snapshot.use, texts, settings))
+    return join_candidates(parts)
 
 
 def _rehearsal(purchases: Purchases, use: Uses) -> Rehearsal:
@@ -122,9 +136,11 @@ def _select(purchases: Purchases, kept: npt.NDArray[np.bool_]) -> Purchases:
     return replace(purchases, user=purchases.user[kept], time=purchases.time[kept], item=purchases.item[kept])
 
 
-def _learn_links(purchases: Purchases, use: Uses, texts: CatalogueTexts, settings: MixJob) -> ItemLinks:
-    rows = use == LEARN
-    return learn_text_links(purchases, rows, texts.of_item, texts.distinct, settings.link_ridge, settings.link_texts)
+def _learn_links(
+    purchases: Purchases, use: Uses, texts: CatalogueTexts, settings: MixJob, cache: Path | None
+) -> ItemLinks:
+    rows, ridge, most = use == LEARN, settings.link_ridge, settings.link_texts
+    return learn_text_links(purchases, rows, texts.of_item, texts.distinct, ridge, most, cache)
 
 
 def _describe(
@@ -134,13 +150,15 @@ def _describe(
     vectors_ED: Tensor,
     settings: MixJob,
     rng: np.random.Generator,
+    cache: Path | None,
 ) -> Iterator[Candidates]:
     trips = rehearsal.trips
     # Links that had seen these trips would explain them too well, and the gate would trust them too much.
-    links = _learn_links(rehearsal.purchases, rehearsal.use, texts, settings)
+    links = _learn_links(rehearsal.purchases, rehearsal.use, texts, settings, cache)
     asked = ask(links, rehearsal.purchases, rehearsal.use == LEARN, trips, texts)
-    for first in range(0, len(trips), TRIPS_AT_A_TIME):
-        part = np.arange(first, min(first + TRIPS_AT_A_TIME, len(trips)))
+    step = max(1, SCORES_AT_A_TIME // len(texts.distinct))
+    for first in range(0, len(trips), step):
+        part = np.arange(first, min(first + step, len(trips)))
         text_BE = _score_texts(scorer, vectors_ED, rehearsal.purchases, trips.take(part), texts)
         block = open_block(asked, part, text_BE)
         yield from _candidates(block, trips.take(part), texts, settings, scorer.settings, rng)

@@ -232,7 +232,8 @@ def only_new(test: HeldOutTrips) -> tuple[HeldOutTrips, Ints]:
     trips, items = test.trips, test.counts_UI.shape[1]
     owner_N = np.repeat(np.arange(len(trips)), np.diff(trips.starts))
     row, item = test.counts_UI.nonzero()
-    new_N = ~np.isin(owner_N * items + trips.items, row.astype(np.int64) * items + item)
+    known, asked_N = np.sort(row.astype(np.int64) * items + item), owner_N * items + trips.items
+    new_N = np.searchsorted(known, asked_N, side="left") == np.searchsorted(known, asked_N, side="right")
     left = np.unique(owner_N[new_N])
     starts = np.concatenate([[0], np.cumsum(np.bincount(owner_N[new_N], minlength=len(trips))[left])])
     shorter = Trips(trips.user[left], trips.time[left], starts.astype(np.int64), trips.items[new_N])
