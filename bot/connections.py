@@ -83,9 +83,11 @@ def to_tracker(section: TrackerSection) -> TrackerConnection:
             return TrackerConnection(partial(JiraTracker, section), partial(check_jira, section), listening)
         case TrelloSection():
             from bot.services.trello.checks import check_trello
+            from bot.services.trello.ticket_answers import TrelloTicketAnswers
             from bot.services.trello.tracker import TrelloTracker
 
-            return TrackerConnection(partial(TrelloTracker, section), partial(check_trello, section))
+            listening = _listening(partial(TrelloTicketAnswers, section), section.answers)
+            return TrackerConnection(partial(TrelloTracker, section), partial(check_trello, section), listening)
         case _:
             assert_never(section)
 

@@ -69,6 +69,7 @@ class TrelloRules:
     search_lag: float = 0.0  # seconds
     requests_per_10s: int = 0  # for the token; 0: no limit
     read_only: bool = False
+    observers: tuple[str, ...] = ()  # names of members who may only look on
 
 
 Rules = JiraRules | ConfluenceRules | SlackRules | TrelloRules

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from zlib import crc32
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,20 @@ class Account:
     def slack_user(self) -> str:
         """The id that Slack knows a person by."""
         return f"U0{self.name.upper():0<7}"
+
+    @property
+    def slack_token(self) -> str:
+        """What a person's own client sends."""
+        return f"xoxp-sandbox-{self.name}"
+
+    @property
+    def trello_member(self) -> str:
+        """The id that Trello knows a person by."""
+        return f"60d5ec49f1a4c82f{crc32(self.name.encode()):08x}"
+
+    @property
+    def trello_token(self) -> str:
+        return f"sandbox-trello-token-{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +171,9 @@ class SandboxSeed:
         """The bot's conversations with one person each, which no list of channels shows."""
         people = ((one.slack_user, one.name) for one in self.people)
         return tuple(Channel(f"D{user[1:]}", name, private=True, user=user) for user, name in people)
+
+    def trello_id(self, account: Account) -> str:
+        return self.trello_member if account == self.bot else account.trello_member
 
     def account(self, account_id: str | None) -> Account | None:
         return next((one for one in self.accounts if one.account_id == account_id), None)

@@ -18,6 +18,9 @@ from bot.services.jira.ticket_answers import JiraTicketAnswers
 from bot.services.jira.tracker import JiraTracker
 from bot.services.memory.answers import MemoryTicketAnswers
 from bot.services.memory.tracker import MemoryTracker
+from bot.services.trello.config import TrelloSection
+from bot.services.trello.ticket_answers import TrelloTicketAnswers
+from bot.services.trello.tracker import TrelloTracker
 from tests.contract.benches import TIMEOUT
 
 
@@ -110,6 +113,53 @@ def jira_answers(sandbox: RunningSandbox, deployment: str, **more: Any) -> Answe
         TicketPeople(writes.say, writes.edit, writes.close, writes.person),
         lambda who: sandbox.change(service, unassignable=[who]),
         count_requests=lambda: len(sandbox.requests(service)),
+    )
+
+
+class TrelloPerson:
+    """Writes to the stand-in for Trello as one of its people."""
+
+    def __init__(self, sandbox: RunningSandbox) -> None:
+        self._sandbox = sandbox
+
+    def account(self, who: str) -> Account:
+        return next(one for one in self._sandbox.seed.people if one.name == who)
+
+    def person(self, who: str) -> Person:
+        account = self.account(who)
+        return Person(account.trello_member, account.display_name)
+
+    def send(self, who: str, method: str, path: str, **params: str) -> Any:
+        known = {"key": self._sandbox.trello_key, "token": self.account(who).trello_token}
+        answer = requests.request(method, f"{self._sandbox.trello_url}/{path}", params=params | known, timeout=5)
+        answer.raise_for_status()
+        return answer.json()
+
+    def say(self, key: str, who: str, words: str) -> str:
+        return str(self.send(who, "POST", f"cards/{key}/actions/comments", text=words)["id"])
+
+    def edit(self, key: str, who: str, comment: str, words: str) -> None:
+        self.send(who, "PUT", f"cards/{key}/actions/{comment}/comments", text=words)
+
+    def close(self, key: str, who: str, name: str) -> None:
+        """Move the card to the list of that name, which is made where there is none."""
+        board = self._sandbox.board_id
+        lists = {each["name"]: each["id"] for each in self.send(who, "GET", f"boards/{board}/lists")}
+        made = lists.get(name) or self.send(who, "POST", "lists", name=name, idBoard=board, pos="bottom")["id"]
+        self.send(who, "PUT", f"cards/{key}", idList=made)
+
+
+def trello_answers(sandbox: RunningSandbox, **more: Any) -> AnswersBench:
+    writes = TrelloPerson(sandbox)
+    values = {"url": sandbox.trello_url, "key": sandbox.trello_key, "token": sandbox.trello_token}
+    section = TrelloSection(**{**values, "board": sandbox.board_id, "timeout": TIMEOUT, **more})
+    return AnswersBench(
+        TrelloTicketAnswers(section),
+        TrelloTracker(section),
+        TicketPeople(writes.say, writes.edit, writes.close, writes.person),
+        lambda who: sandbox.change(Service.TRELLO, observers=[who]),
+        missing="0" * 24,
+        count_requests=lambda: len(sandbox.requests(Service.TRELLO)),
     )
 
 

@@ -39,8 +39,10 @@ def chat_bench(request: pytest.FixtureRequest) -> ChatBench:
     return benches.slack_chat(request.getfixturevalue("sandbox"))
 
 
-@pytest.fixture(params=["memory", "cloud", "datacenter"])
+@pytest.fixture(params=["memory", "cloud", "datacenter", "trello"])
 def answers_bench(request: pytest.FixtureRequest) -> AnswersBench:
     if request.param == "memory":
         return answer_benches.memory_answers()
+    if request.param == "trello":
+        return answer_benches.trello_answers(request.getfixturevalue("sandbox"))
     return answer_benches.jira_answers(request.getfixturevalue("sandbox"), request.param)

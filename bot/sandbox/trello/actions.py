@@ -11,6 +11,7 @@ from bot.sandbox.trello.arguments import given_values, may_write, required_text
 from bot.sandbox.trello.board_json import action_json
 from bot.sandbox.trello.board_rows import (
     actions_of,
+    between,
     card_or_refuse,
     cards_of,
     change_card,
@@ -31,7 +32,8 @@ routes = Routes()
 @routes.on("GET", "/1/cards/<number>/actions")
 def get_actions(call: Call, number: str) -> Response:
     card = card_or_refuse(call, number)
-    rows = actions_of(call, card.id, call.request.args.get("filter") or "commentCard,updateCard:idList")
+    wanted = call.request.args.get("filter") or "commentCard,updateCard:idList"
+    rows = between(call, actions_of(call, card.id, wanted))
     page, size = call.number("page", 0, high=19), call.number("limit", 50, high=1000)
     return json_answer([action_json(call, row, card) for row in rows[page * size : (page + 1) * size]])
 
@@ -113,7 +115,7 @@ def get_board_actions(call: Call, board: str) -> Response:
     check_board(call, board)
     wanted = call.request.args.get("filter") or "all"
     cards = [row for row in cards_of(call, closed=None) if find_card(call, row.id)]
-    found = [(one, card) for card in cards for one in actions_of(call, card.id, wanted)]
+    found = [(one, card) for card in cards for one in between(call, actions_of(call, card.id, wanted))]
     found.sort(key=lambda each: str(each[0].id), reverse=True)
     size = call.number("limit", 50, high=1000)
     return json_answer([action_json(call, one, card) for one, card in found[:size]])

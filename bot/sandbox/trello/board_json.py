@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from bot.sandbox.trello.arguments import STEP
 from bot.sandbox.trello.board_rows import comments_of, labels_of
 from bot.sandbox.web.call import Call, iso_time
 from bot.sandbox.web.uploads import attachments_of
+
+if TYPE_CHECKING:
+    from bot.sandbox.seed import Account
 
 
 def board_json(call: Call) -> dict[str, Any]:
@@ -92,20 +95,30 @@ def card_json(call: Call, row: Any) -> dict[str, Any]:
 
 
 def action_json(call: Call, row: Any, card: Any) -> dict[str, Any]:
-    bot = call.seed.bot
     data: dict[str, Any] = {
         "card": {"id": card.id, "name": card.name, "idShort": card.number, "shortLink": card.short_link}
     }
     data |= {"board": {"id": call.seed.board.id, "name": call.seed.board.name, "shortLink": call.seed.board.short_link}}
     data |= {name: row.data[name] for name in ("text", "listBefore", "listAfter") if name in row.data}
-    member = call.seed.trello_member
+    if "closed" in row.data:
+        data["card"] |= {"closed": row.data["closed"]}
+        data["old"] = {"closed": not row.data["closed"]}
+    if row.edited:
+        data["dateLastEdited"] = iso_time(row.edited)
+    author = call.seed.account(row.author) or call.seed.bot
+    member = call.seed.trello_id(author)
     return {
         "id": row.id,
         "idMemberCreator": member,
         "type": row.type,
         "date": iso_time(row.at),
         "data": data,
-        "memberCreator": {"id": member, "fullName": bot.display_name, "username": bot.name, "initials": "H"},
+        "memberCreator": {
+            "id": member,
+            "fullName": author.display_name,
+            "username": author.name,
+            "initials": initials_of(author),
+        },
     }
 
 
@@ -135,18 +148,21 @@ def attachment_json(call: Call, row: Any) -> dict[str, Any]:
     }
 
 
-def member_json(call: Call) -> dict[str, Any]:
-    bot = call.seed.bot
+def initials_of(account: Account) -> str:
+    return "".join(word[0] for word in account.display_name.split())
+
+
+def member_json(call: Call, account: Account) -> dict[str, Any]:
     return {
-        "id": call.seed.trello_member,
-        "username": bot.name,
-        "fullName": bot.display_name,
-        "initials": "H",
-        "avatarUrl": f"{call.base}/avatar/{bot.name}",
+        "id": call.seed.trello_id(account),
+        "username": account.name,
+        "fullName": account.display_name,
+        "initials": initials_of(account),
+        "avatarUrl": f"{call.base}/avatar/{account.name}",
         "bio": "",
         "memberType": "normal",
         "confirmed": True,
         "status": "disconnected",
-        "url": f"{call.base}/u/{bot.name}",
+        "url": f"{call.base}/u/{account.name}",
         "idBoards": [call.seed.board.id],
     }

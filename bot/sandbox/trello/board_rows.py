@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select
@@ -91,6 +92,9 @@ def change_card(call: Call, row: Any, changes: dict[str, Any]) -> None:
         ends = [list_or_refuse(call, one) for one in (row.list, changes["list"])]
         before, after = ({"id": one.id, "name": one.name} for one in ends)
         note_action(call, row.id, "updateCard", {"listBefore": before, "listAfter": after})
+    for member in set(changes.get("members", row.members)) ^ set(row.members):
+        kind = "removeMemberFromCard" if member in row.members else "addMemberToCard"
+        note_action(call, row.id, kind, {"idMember": member})
     if changes.get("closed", row.closed) != row.closed:
         note_action(call, row.id, "updateCard", {"closed": changes["closed"]})
 
@@ -104,6 +108,32 @@ def note_action(call: Call, card: str, kind: str, data: dict[str, Any]) -> str:
 
 def comments_of(call: Call, card: str) -> list[Any]:
     return actions_of(call, card, "commentCard")
+
+
+def between(call: Call, rows: list[Any]) -> list[Any]:
+    """Keep the actions made after `since` and before `before`, each a moment or the id of an action."""
+    since, before = (call.request.args.get(name, "") for name in ("since", "before"))
+    return [
+        row
+        for row in rows
+        if (not since or _place(call, "since", since) < (row.at, row.id))
+        and (not before or (row.at, row.id) < _place(call, "before", before))
+    ]
+
+
+def _place(call: Call, name: str, text: str) -> tuple[float, str]:
+    """Read where in the order of actions a limit lies; an id begins with the second in which it was made."""
+    if ID.fullmatch(text):
+        where = tables.card_action.c.id == text
+        at = call.db.execute(select(tables.card_action.c.at).where(where)).scalar_one_or_none()
+        return (float(int(text[:8], 16)) if at is None else at, text)
+    if text in ("null", "lastView"):
+        return (0.0, "")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise call.refuse(400, f"invalid value for {name}") from None
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), "")
 
 
 def actions_of(call: Call, card: str, wanted: str) -> list[Any]:

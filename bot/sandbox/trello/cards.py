@@ -21,7 +21,15 @@ from bot.sandbox.trello.arguments import (
     value_of,
 )
 from bot.sandbox.trello.attachments import attach_link
-from bot.sandbox.trello.board_json import action_json, attachment_id, attachment_json, board_json, card_json, list_json
+from bot.sandbox.trello.board_json import (
+    action_json,
+    attachment_id,
+    attachment_json,
+    board_json,
+    card_json,
+    list_json,
+    member_json,
+)
 from bot.sandbox.trello.board_rows import (
     actions_of,
     card_or_refuse,
@@ -34,6 +42,7 @@ from bot.sandbox.trello.board_rows import (
     new_id,
     note_action,
 )
+from bot.sandbox.trello.members import members_on
 from bot.sandbox.web.call import Call, json_answer
 from bot.sandbox.web.database import next_number
 from bot.sandbox.web.site import Routes
@@ -104,6 +113,9 @@ def get_card(call: Call, number: str) -> Response:
     answer = only_fields(call, card_json(call, row))
     if call.request.args.get("attachments") == "true":
         answer["attachments"] = [attachment_json(call, one) for one in attachments_of(call, row.id)]
+    if call.request.args.get("members") == "true":
+        members = [member_json(call, one) for one in members_on(call, row)]
+        answer["members"] = [only_fields(call, one, "member_fields") for one in members]
     wanted = call.request.args.get("actions")
     if wanted:
         answer["actions"] = [action_json(call, one, row) for one in actions_of(call, row.id, wanted)]

@@ -12,6 +12,8 @@ from bot.ports import Attachment
 from bot.services.evidence import held_in, id_in, object_in, prove, rows_in, text_in
 
 _READER = "observer"
+_MARK_LINE = re.compile(r"\n\n`([\w-]+)`\s*$")
+REPEATS = "herald-repeats"  # behind the address of the card that another one repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,11 @@ def looks_on_only(board: Mapping[str, Any]) -> bool:
 def whole(marker: str) -> re.Pattern[str]:
     """Find a marker that is not part of a longer one."""
     return re.compile(rf"(?<![\w-]){re.escape(marker)}(?![\w-])")
+
+
+def of_family(family: str) -> re.Pattern[str]:
+    """Find a whole marker that begins with *family*."""
+    return re.compile(rf"(?<![\w-]){re.escape(family)}(?:-\w+)+(?![\w-])")
 
 
 def member_name(member: Any) -> str:
@@ -92,6 +99,12 @@ def _text_of(key: str, action: Any) -> str:
     data = object_in(action, "data")
     prove(id_in(object_in(data, "card")) == key, "shows a comment on another card")
     return str(held_in(data, "text"))
+
+
+def written_mark(text: str) -> str | None:
+    """Read the mark in the last line of a comment of ours."""
+    found = _MARK_LINE.search(text)
+    return found[1] if found is not None else None
 
 
 def file_of(row: Any) -> CardFile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,6 +24,7 @@ from bot.services.evidence import held_in, id_in, prove, text_in
 from bot.services.paging import each_page
 from bot.services.refusals import about_us, unless_gone
 from bot.services.trello.answers import (
+    REPEATS,
     card_of,
     cards_of,
     check_comment,
@@ -32,6 +32,7 @@ from bot.services.trello.answers import (
     looks_on_only,
     mark_line,
     members_of,
+    of_family,
     texts_of,
     whole,
 )
@@ -43,7 +44,6 @@ from bot.services.trello.connection import TrelloConnection, quoted_path
 _PAGE = 1_000
 _BAD_REQUEST = 400
 _MEMBERS, _LABELS = "idMembers", "idLabels"  # name what was refused of a card
-_REPEATS = "herald-repeats"  # behind the address of the card that another one repeats
 _CARD_FIELDS = "idList,closed,idShort,shortUrl"
 
 
@@ -59,7 +59,7 @@ class TrelloTracker:
         self._clock = clock
         self._link = TrelloConnection(config)
         self._files = CardFiles(self._link)
-        self._board = KnownBoard(self._link, config.lists)
+        self._board = KnownBoard(self._link, config)
 
     def __repr__(self) -> str:
         return f"TrelloTracker(board={self._config.board!r})"
@@ -98,19 +98,22 @@ class TrelloTracker:
         """Say whether a closed card is attached the one that it repeats."""
         card = self._card(key, "idList,closed")
         is_done = self._state(self._board.ids(), card) is TicketState.DONE
-        return is_done and any(urldefrag(each.url).fragment == _REPEATS for each in self._files.listed(key))
+        return is_done and any(urldefrag(each.url).fragment == REPEATS for each in self._files.listed(key))
 
     def marked(self, family: str) -> Sequence[MarkedTicket]:
-        ours = re.compile(rf"(?<![\w-]){re.escape(family)}(?:-\w+)+(?![\w-])")
-        board = self._board.ids()
+        ours, board = of_family(family), self._board.ids()
         cards = sorted(self._cards(), key=lambda card: str(card["id"]))
         found = ((ours.search(card["desc"]), card) for card in cards)
         return [MarkedTicket(marker[0], self._ticket(board, card)) for marker, card in found if marker]
 
     def read(self, key: str) -> Ticket | None:
-        board = self._board.ids()
         send = partial(self._link.request, "GET", f"cards/{quoted_path(key)}", {"fields": _CARD_FIELDS})
-        show = partial(self._link.wire.ask, f"show {key}", send, lambda card: self._ticket(board, card_of(key, card)))
+        show = partial(
+            self._link.wire.ask,
+            f"show {key}",
+            send,
+            lambda card: self._ticket(self._board.ids_with(id_in(card_of(key, card), "idList")), card),
+        )
         return unless_gone(show, self.confirm_access)
 
     def create(self, marker: str, draft: TicketDraft) -> Ticket:
@@ -199,7 +202,7 @@ class TrelloTracker:
         self._link.wire.ask(f"assign {key}", send, partial(check_member, account), write=True)
 
     def close_duplicate(self, key: str, original: Ticket) -> None:
-        address = f"{urldefrag(original.url).url}#{_REPEATS}"
+        address = f"{urldefrag(original.url).url}#{REPEATS}"
         self.link(key, RemoteLink(f"duplicate-of-{original.key}", address, original.name or original.key))
         self.move(key, TicketState.DONE)
 
