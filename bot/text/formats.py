@@ -107,6 +107,10 @@ def day(when: datetime, zone: ZoneInfo, locale: Locale) -> str:
     return _dated(conventions(locale).day, when.astimezone(zone), locale)
 
 
+def date(when: datetime, zone: ZoneInfo, locale: Locale) -> str:
+    return _dated(conventions(locale).date, when.astimezone(zone), locale)
+
+
 def coming(when: datetime, zone: ZoneInfo, locale: Locale) -> str:
     """Write a moment of the next days, with its day of the week."""
     return _dated(conventions(locale).coming, when.astimezone(zone), locale)

@@ -49,6 +49,7 @@ CONVENTIONS = Conventions(
     weekdays=tuple("ABCDEFG"),
     moment="{time} {day}/{month}/{year}",
     day="{day}/{month}",
+    date="{day}/{month}/{year}",
     coming="{weekday} {time} {day}/{month}",
     duration="{count}{unit}",
     units=("DAY", "HOUR", "MIN", "SEC"),
@@ -133,6 +134,7 @@ def test_a_language_that_is_added_has_its_numbers_dates_and_titles(toy):
     assert formats.percent(0.5, toy) == "50.0 PC"
     assert formats.moment(when, zone, toy) == "13:05 4/k/2026"
     assert formats.day(when, zone, toy) == "4/k"
+    assert formats.date(when, zone, toy) == "4/k/2026"
     assert formats.coming(when, zone, toy) == "C 13:05 4/k"
     assert formats.duration(timedelta(hours=3, minutes=4), toy) == "3HOUR 4MIN"
     assert pipeline_page_title("Search", "herald", toy) == "Search BY herald"

@@ -1,5 +1,6 @@
 """The page that says what Herald is quiet about."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -55,6 +56,20 @@ def test_the_page_says_what_is_quiet_who_said_so_why_and_until_when(locale, said
     text = Renderer(Locale(locale)).render_ledger(ledger(locale, quiet=[rule()]), bound)
     assert [words for words in said if words not in text] == []
     assert "&lt;b&gt;seeds" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "lasts", "days", "until"),
+    [
+        (RuleKind.NOISE, timedelta(days=30), "30", "24 Dec"),
+        (RuleKind.MUTE, timedelta(hours=12), "", "25 Nov 2026, 00:00"),
+        (RuleKind.MUTE, timedelta(days=365), "365", "24 Nov 2027"),
+        (RuleKind.ACCEPTED, datetime(2027, 2, 1, tzinfo=UTC) - MADE, "", "31 Jan"),  # to the end of that day
+    ],
+)
+def test_a_rule_says_when_it_lapses_as_people_would(kind, lasts, days, until):
+    row = naming("en").row(replace(rule(until=MADE + lasts), kind=kind))
+    assert (row.days, row.until) == (days, until)
 
 
 def test_the_page_keeps_what_was_taken_back_and_what_lapsed():

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from bot.config.pipeline import MetricSection
 from bot.domain.judge.findings import whole_of
-from bot.domain.rules import Rule
+from bot.domain.rules import Rule, RuleKind
 from bot.domain.views import RuleRow
 from bot.text import formats
 from bot.text.locales import Locale, conventions
+
+_SHORT = timedelta(days=3)  # what lasts less is over at an hour
+_WITHIN_A_YEAR = timedelta(days=300)  # a day of which nobody asks the year
+_FOR_SO_LONG = frozenset({RuleKind.NOISE, RuleKind.MUTE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +42,23 @@ class RuleNaming:
             by=str(rule.author),
             made=day(rule.made_at),
             reason=rule.reason,
-            until=day(rule.until),
+            days=_whole_days(rule),
+            until=self._end(rule),
             joins=rule.joins,
             undone_by="" if rule.undone_by is None else str(rule.undone_by),
             undone=day(rule.undone_at),
             ticket=ticket,
         )
+
+    def _end(self, rule: Rule) -> str:
+        """Write when a rule lapses; what ends with a day is said by that day."""
+        if rule.until is None:
+            return ""
+        lasts, last = rule.until - rule.made_at, rule.until - timedelta(microseconds=1)
+        if lasts < _SHORT:
+            return formats.moment(rule.until, self.zone, self.locale)
+        write = formats.day if lasts < _WITHIN_A_YEAR else formats.date
+        return write(last, self.zone, self.locale)
 
     def plain(self, key: str) -> str:
         """Return what the team calls a metric, or a slice of it."""
@@ -54,3 +69,11 @@ class RuleNaming:
         if not column:
             return plain
         return conventions(self.locale).slice_of.format(metric=plain, column=column.strip(), value=value.strip())
+
+
+def _whole_days(rule: Rule) -> str:
+    """Return for how many days somebody asked; empty where they named no length, or one of hours."""
+    if rule.kind not in _FOR_SO_LONG or rule.until is None:
+        return ""
+    days, rest = divmod(rule.until - rule.made_at, timedelta(days=1))
+    return "" if rest or not days else str(days)

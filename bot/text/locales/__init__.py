@@ -31,6 +31,7 @@ class Conventions:
     weekdays: tuple[str, ...]  # Monday first
     moment: str  # year, month, day, time
     day: str  # month, day
+    date: str  # year, month, day
     coming: str  # weekday, month, day, time
     duration: str  # count, unit
     units: tuple[str, str, str, str]  # of a duration: a day, an hour, a minute, a second

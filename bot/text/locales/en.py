@@ -11,6 +11,7 @@ CONVENTIONS = Conventions(
     weekdays=("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
     moment="{day} {month} {year}, {time}",
     day="{day} {month}",
+    date="{day} {month} {year}",
     coming="{weekday} {day} {month}, {time}",
     duration="{count}\N{NO-BREAK SPACE}{unit}",
     units=("d", "h", "min", "s"),

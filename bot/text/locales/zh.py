@@ -11,6 +11,7 @@ CONVENTIONS = Conventions(
     weekdays=("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
     moment="{year}年{month}{day}日 {time}",
     day="{month}{day}日",
+    date="{year}年{month}{day}日",
     coming="{month}{day}日（{weekday}）{time}",
     duration="{count} {unit}",
     units=("天", "小时", "分钟", "秒"),
