@@ -29,8 +29,8 @@ class Markup(StrEnum):
 def said_lines(body: str, markup: Markup) -> tuple[str, ...]:
     """Return the lines that somebody said; before what is shown in one stands an OBJECT REPLACEMENT CHARACTER.
 
-    A link's text, a mention and code are shown; so is what stands in a quotation, a panel, a list, a heading, a table
-    or a quoted mail, which leaves no line. A text that cannot be read has none.
+    A link's text, a mention and code are shown, and a line that begins with one is no line here; nor is what stands in
+    a quotation, a panel, a list, a heading, a table or a quoted mail. A text that cannot be read has none.
     """
     if len(body) > _LONGEST:
         return ()

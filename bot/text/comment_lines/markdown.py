@@ -35,7 +35,7 @@ def markdown_lines(body: str) -> Iterator[str]:
         elif token.type == "inline" and _LISTS.issuperset(within[:-1]) and within[-1] == "paragraph_open":
             yield from _begun_anew(token, source)
         elif token.type == "html_block":
-            yield from token.content.split("\n")
+            yield from (SHOWN + line for line in token.content.split("\n"))
         else:
             yield SHOWN
 
@@ -60,16 +60,19 @@ def _begun_anew(token: Token, source: Sequence[str]) -> Iterator[str]:
 
 
 def _words(children: Sequence[Token]) -> str:
-    """Write what stands within a paragraph."""
+    """Write what stands within a paragraph; of what goes on over several lines, such as a link, each is shown."""
     pieces: list[str] = []
+    depth = 0  # of links and strikes
     for child in children:
-        if child.type == "text":
+        if child.type in _SPEECH:
+            continue
+        depth += child.nesting
+        is_speech = child.type == "text" or (child.type == "text_special" and not _is_hiding(child.content))
+        if child.type in _BREAKS:
+            pieces.append(f"\n{SHOWN}" if depth else "\n")
+        elif is_speech and not depth:
             pieces.append(child.content)
-        elif child.type in _BREAKS:
-            pieces.append("\n")
-        elif child.type == "text_special" and not _is_hiding(child.content):
-            pieces.append(child.content)
-        elif child.type not in _SPEECH:
+        else:
             pieces.append(SHOWN + " ".join(child.content.split("\n")))
     return "".join(pieces)
 

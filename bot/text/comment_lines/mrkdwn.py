@@ -20,7 +20,7 @@ def mrkdwn_lines(body: str) -> Iterator[str]:
         if _QUOTED_TO_THE_END.match(line):
             return
         if line.lstrip().startswith((">", "&gt;")):
-            yield SHOWN
+            yield SHOWN + line
         else:
             yield _decoded(_SHOWN.sub(_sign, line))
 

@@ -1,7 +1,7 @@
 """What every reading of a comment has in common: the sign for what is shown, not said, and what is shown in plain text.
 
 A reading puts SHOWN before whatever is no plain speech, so that this can neither begin a line nor be taken for a word
-of a command. A line of which nothing was said is SHOWN alone.
+of a command. A line of which nothing was said is SHOWN, alone or before what it is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 SHOWN = "\ufffc"  # OBJECT REPLACEMENT CHARACTER
 
 _NEWLINE = re.compile("\r\n|[\n\r]")
-_QUOTED = re.compile(r"\s*(?:>|&gt;)")
+_QUOTED = re.compile(rf"{SHOWN}?\s*(?:>|&gt;)")
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 _TAG = re.compile(r"<(/?)(?:blockquote|pre|code|details|table|ul|ol|script|style)\b[^<>]*>|(<!--)|(-->)", re.IGNORECASE)
 _ATTRIBUTION = re.compile(r"(?:On\s.+\s)?wrote\s?[:：]|.+写道\s?[:：]", re.IGNORECASE)
@@ -30,7 +30,7 @@ def physical_lines(body: str) -> list[str]:
 def spoken(lines: Iterable[str]) -> tuple[str, ...]:
     """Leave out what people show by the means of plain text: quoted mails, fences, elements of HTML."""
     said = _outside_mails(list(_outside_fences(_outside_elements(lines))))
-    return tuple(line for line in said if line.strip(f"{SHOWN} \t"))
+    return tuple(line for line in said if not line.startswith(SHOWN))
 
 
 def _outside_elements(lines: Iterable[str]) -> Iterator[str]:
