@@ -9,12 +9,14 @@ from datetime import datetime
 from bot.domain.effects import Effect, UpdateSection
 from bot.domain.first_contact import open_standing, settle_past
 from bot.domain.headlines import charted
+from bot.domain.hush import hush
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance
 from bot.domain.judge.findings import Assessment, SeriesState
 from bot.domain.judged_run import JudgedRun
 from bot.domain.notifications import Places, effects_of, wants_page
 from bot.domain.objects import ObjectKey
 from bot.domain.policy import IncidentPolicy
+from bot.domain.rules import Rule
 from bot.domain.runs import RunResult
 
 
@@ -33,6 +35,7 @@ class Facts:
     page_title: str  # of the run's own page, should it get one
     now: datetime
     fire_id: str | None = None
+    rules: Sequence[Rule] = ()  # of the pipeline, that hold now
 
     @property
     def ends(self) -> dict[str, datetime]:
@@ -84,7 +87,7 @@ class SeriesPage:
 def conclude(facts: Facts) -> Told:
     """Decide what comes of a new run; of a job that failed, as of a run that says nothing but that."""
     assessment = facts.assessment
-    steps = advance(facts.standing, assessment, facts.series, facts.policy, facts.now, facts.ends)
+    steps = _advance(facts, facts.ends)
     page = _own_page(facts, steps)
     run = _judged(facts, page, is_accepted=assessment.accepted)
     return Told(
@@ -146,9 +149,14 @@ def conclude_woven(facts: Facts, steps: Sequence[Step], late: str) -> Told:
 
 def conclude_without_run(facts: Facts, ends: Mapping[str, datetime]) -> Told:
     """Decide what comes of something that no run shows; *ends* says when what it speaks of began."""
-    steps = advance(facts.standing, facts.assessment, facts.series, facts.policy, facts.now, ends)
+    steps = _advance(facts, ends)
     standing = still_standing(facts.standing, steps)
     return Told(run=None, steps=steps, standing=standing, effects=_effects(facts, steps, facts.earlier, page=None))
+
+
+def _advance(facts: Facts, ends: Mapping[str, datetime]) -> tuple[Step, ...]:
+    steps = advance(facts.standing, facts.assessment, facts.series, facts.policy, facts.now, ends)
+    return hush(steps, facts.rules, facts.standing, facts.now)
 
 
 def update_sections(

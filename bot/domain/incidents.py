@@ -1,14 +1,16 @@
 """The life of an incident: opened once, joined, ended by recovery or doubt; long, since a life is read as one page.
 
-candidate --confirmed--> open --recovered--> resolved
-|
+candidate --confirmed--> open --recovered or answered--> resolved
+|                        | ^
+|                        v | said to be fixed, and bad once more
+|                       watched --good runs confirm it--> resolved
 +--not reproduced--> dismissed
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -65,6 +67,15 @@ class SeriesKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """Somebody says that it is fixed: the next runs show whether it is."""
+
+    since: datetime  # runs that ended before say nothing of it
+    runs: int  # good ones in a row that confirm it
+    unclear: int = 0  # runs that could be of the level before as well as of the fallen one
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """One thing that went wrong; its id is minted when it opens and never computed again."""
 
@@ -85,6 +96,8 @@ class Incident:
     recovered_by: str = ""  # that run
     worst: tuple[Worst, ...] = ()  # of what fell, over all bad runs
     last_word: LastWord = NOTHING_SAID
+    watch: Watch | None = None
+    is_hushed: bool = False  # a rule keeps, or has kept, people from hearing how it goes on
 
     @property
     def fallen(self) -> frozenset[str]:
@@ -125,6 +138,11 @@ class Turn(StrEnum):
     RECOVERING = "recovering"
     RESOLVED = "resolved"
     DISMISSED = "dismissed"
+    WATCHED = "watched"  # a run after somebody said that it is fixed, which does not settle it yet
+    CONFIRMED = "confirmed"  # it is fixed, as somebody said
+    REOPENED = "reopened"  # it is not
+    HUSHED = "hushed"  # what people would have heard, but for a rule
+    SAID_AGAIN = "said_again"  # a rule that kept it quiet is over, and it still stands
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +152,10 @@ class Step:
     incident: Incident
     turn: Turn
     news: News | None = None  # since the last word; where there is a word now
+
+    @property
+    def is_recovery(self) -> bool:
+        return self.turn in {Turn.RESOLVED, Turn.CONFIRMED}
 
 
 def speak(incident: Incident, turn: Turn, now: datetime) -> Step:
@@ -163,7 +185,8 @@ def advance(
     the series' runs ended, by their ids: by them people are told since when, and for how long; *now*, Herald's own
     clock, stands in for a run that it lacks.
     """
-    return tuple(_dated(step, assessment, ends, now) for step in _steps(incidents, assessment, series, policy, now))
+    steps = _steps(incidents, assessment, series, policy, now, ends)
+    return tuple(_dated(step, assessment, ends, now) for step in steps)
 
 
 def _dated(step: Step, assessment: Assessment, ends: Mapping[str, datetime], now: datetime) -> Step:
@@ -190,9 +213,15 @@ def _earliest_onset(assessment: Assessment, incident: Incident, ends: Mapping[st
 
 
 def _steps(
-    incidents: Sequence[Incident], assessment: Assessment, series: SeriesKey, policy: IncidentPolicy, now: datetime
+    incidents: Sequence[Incident],
+    assessment: Assessment,
+    series: SeriesKey,
+    policy: IncidentPolicy,
+    now: datetime,
+    ends: Mapping[str, datetime],
 ) -> tuple[Step, ...]:
     steps: list[Step] = []
+    ended = ends.get(assessment.run_id, now)
     standing_of = {incident.kind: incident for incident in reversed(incidents) if not incident.state.is_over}
     alone = fallen_alone(assessment, standing_of.get(Kind.REGRESSED))
     bad = _bad_findings(assessment, alone)
@@ -208,10 +237,11 @@ def _steps(
                 opened_by=assessment.run_id,
                 opened_at=now,
             )
-            steps.append(_worsen(opened, findings, assessment.run_id, policy, now, certain=certain))
+            worsened_step = _worsen(opened, findings, assessment.run_id, policy, now, certain=certain)
+            steps.append(_doubt_fix(opened, worsened_step, findings, ended, now) if opened.watch else worsened_step)
     for incident in incidents:
         if not incident.state.is_over and incident.kind not in bad:
-            steps.extend(_mend(incident, assessment, policy, now))
+            steps.extend(_mend(incident, assessment, policy, now, ended))
     return tuple(steps)
 
 
@@ -269,13 +299,45 @@ def _reaches_further(before: Incident, after: Incident) -> bool:
     return not after.slices <= before.slices or bool(before.slices and after.whole > before.whole)
 
 
-def _mend(incident: Incident, assessment: Assessment, policy: IncidentPolicy, now: datetime) -> tuple[Step, ...]:
+def _doubt_fix(watched: Incident, worse: Step, findings: Iterable[Finding], ended: datetime, now: datetime) -> Step:
+    """Hold a bad run against somebody's word that it is fixed.
+
+    A level that fell is back by the evidence of several runs. The first good one is therefore called bad still, though
+    by itself it could be of either level: as many of these as would have confirmed the fix refute it.
+    """
+    watch = watched.watch
+    assert watch is not None
+    if ended <= watch.since:
+        before = replace(worse.incident, told_at=watched.told_at, last_word=watched.last_word)
+        return Step(before, Turn.COUNTED)
+    if not any(_is_clear(finding) for finding in findings) and watch.unclear + 1 < watch.runs:
+        return Step(replace(watched, watch=replace(watch, unclear=watch.unclear + 1)), Turn.WATCHED)
+    reopened = replace(worse.incident, watch=None, last_word=watched.last_word)
+    return speak(reopened, Turn.REOPENED, now)
+
+
+def _is_clear(finding: Finding) -> bool:
+    """Say whether a run is bad by its own numbers."""
+    if finding.outcome is not Outcome.REGRESSED or finding.change_low is None or finding.change_high is None:
+        return finding.outcome is not Outcome.SUSPICIOUS
+    return finding.change_low > 0 or finding.change_high < 0
+
+
+def _mend(
+    incident: Incident, assessment: Assessment, policy: IncidentPolicy, now: datetime, ended: datetime
+) -> tuple[Step, ...]:
     """Count a good run towards recovery, or dismiss a candidate that did not reproduce."""
     if not _speaks_of(incident, assessment):
         return ()
     if incident.state is IncidentState.CANDIDATE:
         return (Step(replace(incident, state=IncidentState.DISMISSED, closed_at=now), Turn.DISMISSED),)
     mended = replace(incident, good_runs=incident.good_runs + 1)
+    if incident.watch is not None:
+        if ended <= incident.watch.since:
+            return ()
+        if mended.good_runs < incident.watch.runs:
+            return (Step(mended, Turn.WATCHED),)
+        return (Step(replace(mended, state=IncidentState.RESOLVED, closed_at=now, watch=None), Turn.CONFIRMED),)
     wanted = 1 if incident.kind in {Kind.STALE, Kind.BLIND} else policy.recovery_runs  # one run ends a silence
     if mended.good_runs < wanted:
         return (Step(mended, Turn.RECOVERING),)

@@ -17,6 +17,7 @@ from bot.domain.effects import (
     OpenTicket,
     PublishArchive,
     PublishPage,
+    ReopenTicket,
     ReplyInThread,
     ResolveTicket,
     ShareChart,
@@ -66,7 +67,11 @@ class Places:
         return None if self.wiki is None else ObjectKey(self.wiki, ObjectKind.PAGE, title)
 
 
-_TOLD = frozenset({Turn.FILED, Turn.REPEATED, Turn.RESOLVED})
+_TOLD = frozenset(
+    {Turn.FILED, Turn.REPEATED, Turn.RESOLVED, Turn.CONFIRMED, Turn.REOPENED, Turn.SAID_AGAIN},
+)
+
+_NO_NEWS = frozenset({Turn.COUNTED, Turn.HUSHED})
 
 
 def wants_page(publish: Publish, outcome: Outcome, previous: Outcome | None, steps: Sequence[Step]) -> bool:
@@ -75,7 +80,7 @@ def wants_page(publish: Publish, outcome: Outcome, previous: Outcome | None, ste
         case Publish.ALL:
             return True
         case Publish.CHANGED:
-            return _is_news(outcome, previous) or any(step.turn is not Turn.COUNTED for step in steps)
+            return _is_news(outcome, previous) or any(step.turn not in _NO_NEWS for step in steps)
         case Publish.INCIDENTS:
             return any(step.turn in _TOLD for step in steps)
         case _:
@@ -126,10 +131,16 @@ def _ticket_effects(run_id: str, step: Step, places: Places, *, has_chart: bool)
                 yield AttachToTicket(ticket, cause, incident, needs=(ticket,))
         case Turn.REPEATED:
             yield CommentTicket(ticket, cause, incident)
-        case Turn.RESOLVED:
+        case Turn.RESOLVED | Turn.CONFIRMED:
             yield CommentTicket(ticket, cause, incident)
             yield ResolveTicket(ticket, cause, incident)
-        case Turn.SUSPECTED | Turn.COUNTED | Turn.RECOVERING | Turn.DISMISSED:
+        case Turn.REOPENED | Turn.SAID_AGAIN:
+            yield ReopenTicket(ticket, cause, incident)
+            yield CommentTicket(ticket, cause, incident)
+        case Turn.HUSHED:  # nothing is said, yet no ticket stays open for what is over
+            if step.incident.state.is_over and step.incident.told_at is not None:
+                yield ResolveTicket(ticket, cause, incident)
+        case Turn.SUSPECTED | Turn.COUNTED | Turn.RECOVERING | Turn.DISMISSED | Turn.WATCHED:
             pass
         case _:
             assert_never(step.turn)

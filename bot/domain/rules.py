@@ -64,6 +64,15 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """How far something had fallen that was called noise."""
+
+    key: str  # of findings
+    size: float  # in the metric's unit
+    level: float | None = None  # that it fell from
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One answer that holds: from when it was given until it lapses or somebody takes it back."""
 
@@ -76,6 +85,7 @@ class Rule:
     reason: str = ""
     from_run: str = ""  # EXPECTED: the first run of the new level
     to_run: str = ""  # EXPECTED, NOISE: the last of the runs that the answer was about
+    bars: tuple[Bar, ...] = ()  # NOISE
     joins: str = ""  # DUPLICATE: the id of the other incident, or the key of the other ticket where it is none of ours
     until: datetime | None = None  # when it lapses; None: not by itself
     undone_at: datetime | None = None

@@ -169,6 +169,13 @@ class TicketView:
 class CommentKind(StrEnum):
     REPEAT = "repeat"
     RECOVERY = "recovery"
+    CONFIRMED = "confirmed"  # it is fixed, as somebody said
+    REOPENED = "reopened"  # it is not
+    SAID_AGAIN = "said_again"  # what kept it quiet is over
+
+    @property
+    def is_recovery(self) -> bool:
+        return self in {CommentKind.RECOVERY, CommentKind.CONFIRMED}
 
 
 @dataclass(frozen=True, slots=True)

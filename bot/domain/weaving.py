@@ -157,6 +157,8 @@ def settle_kind(
         opened_at=told.opened_at,
         told_at=told.told_at,
         last_word=told.last_word,
+        watch=told.watch,
+        is_hushed=told.is_hushed,
         closed_at=None,
     )
     if told.state is not shown.state:

@@ -14,7 +14,7 @@ from bot.domain.conclusion import conclude_without_run
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Assessment, SeriesState
 from bot.judging.context import JudgingContext
-from bot.judging.facts import FactReader
+from bot.judging.facts import FactReader, rules_in_force
 from bot.judging.run_recording import RunRecorder
 from bot.judging.silence import nothing_yet
 from bot.runtime.log import get_logger
@@ -78,5 +78,5 @@ class BlindnessWatch:
         """Let the incident take its turn, and owe what people are to be told of it."""
         name, now = self.context.name, self.context.clock()
         last = runs.latest(tx, name) or nothing_yet(SeriesKey(name), look.failing_since or now)
-        facts = FactReader(self.context, now).without_run(last, assessment, standing)
+        facts = FactReader(self.context, now).without_run(last, assessment, rules_in_force(tx, name, now), standing)
         RunRecorder(self.context).record_without_run(tx, facts, conclude_without_run(facts, ends), said=look.said)

@@ -13,12 +13,20 @@ from bot.domain.fires import Fire
 from bot.domain.incidents import Incident, Kind, SeriesKey
 from bot.domain.judge import Assessment
 from bot.domain.judged_run import JudgedRun
+from bot.domain.rules import Rule
 from bot.domain.runs import RunResult
 from bot.judging.context import JudgingContext
 from bot.judging.titles import page_title
-from bot.store import incidents, runs
+from bot.store import incidents, rules, runs
 
 HISTORY_RUNS = 40
+
+
+def rules_in_force(tx: Connection, pipeline: str, now: datetime) -> tuple[Rule, ...]:
+    """Return the rules of a pipeline that hold; what repeats another incident does so as long as that one stands."""
+    found = rules.in_force(tx, now, pipeline)
+    over = incidents.which_are_over(tx, {rule.joins for rule in found if rule.joins})
+    return tuple(rule for rule in found if rule.joins not in over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +48,8 @@ class FactReader:
             standing += [each for each in incidents.standing(tx, whole) if each.kind is Kind.STALE]
         # A run that was there before the silence, and was only seen now, does not end it.
         standing = [each for each in standing if each.kind is not Kind.STALE or each.since < result.run.ended]
-        return self._facts(
-            series, result, assessment, runs.recent(tx, series, HISTORY_RUNS), standing, fire.fire_id if fire else None
-        )
+        earlier, in_force = runs.recent(tx, series, HISTORY_RUNS), rules_in_force(tx, self.context.name, self.now)
+        return self._facts(series, result, assessment, earlier, standing, fire.fire_id if fire else None, in_force)
 
     def of_past_run(self, tx: Connection, result: RunResult, assessment: Assessment, fire: Fire | None) -> Facts:
         series = self.context.series_of(result.run)
@@ -60,16 +67,21 @@ class FactReader:
     def of_newest_run(self, tx: Connection, newest: JudgedRun, assessment: Assessment) -> Facts:
         """Gather what is told of a series by its newest run, which is on record."""
         earlier, standing = runs.recent(tx, newest.series, HISTORY_RUNS), self._standing(tx, newest.series)
-        return self._facts(newest.series, RunResult(newest.run, newest.card), assessment, earlier, standing)
+        in_force = rules_in_force(tx, self.context.name, self.now)
+        result = RunResult(newest.run, newest.card)
+        return self._facts(newest.series, result, assessment, earlier, standing, in_force=in_force)
 
     def of_old_run(self, tx: Connection, result: RunResult, assessment: Assessment) -> Facts:
         """Gather what a run is concluded from of which nothing is told, whatever came before it."""
         series = self.context.series_of(result.run)
         return self._facts(series, result, assessment, (), self._standing(tx, series))
 
-    def without_run(self, last: JudgedRun, assessment: Assessment, standing: Sequence[Incident] = ()) -> Facts:
+    def without_run(
+        self, last: JudgedRun, assessment: Assessment, in_force: Sequence[Rule], standing: Sequence[Incident] = ()
+    ) -> Facts:
         """Gather what is concluded from without a run; *last* is the pipeline's latest."""
-        return self._facts(SeriesKey(self.context.name), RunResult(last.run), assessment, (last,), standing)
+        series = SeriesKey(self.context.name)
+        return self._facts(series, RunResult(last.run), assessment, (last,), standing, in_force=in_force)
 
     def past(self, tx: Connection, series: SeriesKey, *, is_newest: bool, is_late: bool) -> Past:
         recent = self.context.section.watch.recent
@@ -86,6 +98,7 @@ class FactReader:
         earlier: Sequence[JudgedRun],
         standing: Sequence[Incident],
         fire_id: str | None = None,
+        in_force: Sequence[Rule] = (),
     ) -> Facts:
         context, section = self.context, self.context.section
         return Facts(
@@ -100,4 +113,5 @@ class FactReader:
             page_title=page_title(context.title_of(result.run), result.run, context.locale),
             now=self.now,
             fire_id=fire_id,
+            rules=in_force,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
@@ -21,7 +21,7 @@ from bot.domain.conclusion import (
     update_sections,
 )
 from bot.domain.fires import Fire
-from bot.domain.incidents import Incident, SeriesKey, Step
+from bot.domain.incidents import Incident, SeriesKey, Step, Turn
 from bot.domain.judge import Assessment
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import ObjectKey
@@ -31,7 +31,7 @@ from bot.judging.facts import HISTORY_RUNS, FactReader
 from bot.judging.views.by_effect import view_of
 from bot.judging.views.occasion import Occasion
 from bot.runtime.log import get_logger
-from bot.store import fires, incidents, objects, outbox, quarantine, runs
+from bot.store import fires, incidents, objects, outbox, quarantine, rules, runs
 
 _LONG_AGO = timedelta(hours=1)  # no service takes so long to show what was made
 
@@ -91,7 +91,7 @@ class RunRecorder:
                 facts = reader.of_past_run(tx, result, assessment, fire)
                 is_newest = age is Age.NEWEST_OF_PAST
                 told = conclude_past(facts, reader.past(tx, facts.series, is_newest=is_newest, is_late=is_late))
-            _write(tx, told, fire)
+            _write(tx, told, now, fire)
             if age is not Age.PAST:
                 _mark(tx, told, is_forced=age is Age.NEWEST_OF_PAST)
             context.on_step("run.recording")
@@ -110,7 +110,7 @@ class RunRecorder:
         facts = reader.of_old_run(tx, result, assessment)
         told = conclude_past(facts, reader.past(tx, facts.series, is_newest=False, is_late=is_late))
         assert told.run is not None
-        _write(tx, told)
+        _write(tx, told, now)
         return told.run
 
     def record_without_run(
@@ -123,7 +123,7 @@ class RunRecorder:
         on_written: Callable[[], None] = lambda: None,
     ) -> None:
         """Store what was concluded of something that no run shows, and the effects owed."""
-        _write(tx, told)
+        _write(tx, told, facts.now)
         on_written()
         self._owe(tx, facts, told, Background(said=said), self.context.title, None)
 
@@ -223,7 +223,7 @@ class RunRecorder:
         )
 
 
-def _write(tx: Connection, told: Told, fire: Fire | None = None) -> None:
+def _write(tx: Connection, told: Told, now: datetime, fire: Fire | None = None) -> None:
     """Store a conclusion: the run, the state of its series, and the incidents; with the fire that made the run."""
     if told.run is not None:
         runs.accept(tx, told.run.series.pipeline, told.accepted)
@@ -231,10 +231,17 @@ def _write(tx: Connection, told: Told, fire: Fire | None = None) -> None:
         quarantine.drop(tx, told.run.series.pipeline, told.run.run.run_id)
         if told.state is not None:
             runs.save_state(tx, told.run.series, told.state)
-    for incident in told.incidents:
-        incidents.save(tx, incident)
+    save_steps(tx, told.steps, now)
     if fire is not None:
         fires.save(tx, fire)
+
+
+def save_steps(tx: Connection, steps: Iterable[Step], now: datetime) -> None:
+    """Store the incidents that took a turn; somebody's word that one is fixed has served once runs have shown it."""
+    for step in steps:
+        incidents.save(tx, step.incident)
+        if step.turn in {Turn.CONFIRMED, Turn.REOPENED}:
+            rules.settle_fix(tx, step.incident.incident_id, now)
 
 
 def _mark(tx: Connection, told: Told, *, is_forced: bool) -> None:

@@ -13,7 +13,7 @@ from bot.domain.judged_run import JudgedRun
 from bot.domain.runs import DataCard, Run, RunStatus
 from bot.domain.silence import find_silence
 from bot.judging.context import JudgingContext
-from bot.judging.facts import FactReader
+from bot.judging.facts import FactReader, rules_in_force
 from bot.judging.run_recording import RunRecorder
 from bot.runtime.log import get_logger
 from bot.store import incidents, pipelines, quarantine, runs
@@ -37,6 +37,7 @@ class SilenceWatch:
         with context.database.begin() as tx:
             known = pipelines.know(tx, context.name, now)
             last = runs.latest(tx, context.name)
+            in_force = rules_in_force(tx, context.name, now)
             set_aside = quarantine.last_end(tx, context.name)  # runs came, though they could not be judged
         newest = max(filter(None, (last.run.ended if last else None, set_aside)), default=None)
         finding = find_silence(policy, newest, known.known_since, now)
@@ -44,7 +45,7 @@ class SilenceWatch:
             return
         before = last or nothing_yet(SeriesKey(context.name), known.known_since)
         assessment = Assessment(before.run.run_id, (finding,), SeriesState())
-        facts = FactReader(context, now).without_run(before, assessment)
+        facts = FactReader(context, now).without_run(before, assessment, in_force)
         told = conclude_without_run(facts, facts.ends)
         (incident,) = told.incidents
         with context.database.begin() as tx:

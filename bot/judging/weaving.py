@@ -12,14 +12,15 @@ from bot.domain.checkpoints import REPLAYED, Checkpoint
 from bot.domain.conclusion import Facts, Told, conclude_late, conclude_woven
 from bot.domain.effects import UpdateSection
 from bot.domain.fires import Fire
+from bot.domain.hush import hush
 from bot.domain.incidents import SeriesKey
 from bot.domain.judge import Assessment, Outcome, SeriesState
 from bot.domain.judged_run import JudgedRun
 from bot.domain.runs import Baseline, Run, RunResult
 from bot.domain.weaving import Replay, Rules, replay, settle
 from bot.judging.context import JudgingContext
-from bot.judging.facts import HISTORY_RUNS, FactReader
-from bot.judging.run_recording import Background, RunRecorder
+from bot.judging.facts import HISTORY_RUNS, FactReader, rules_in_force
+from bot.judging.run_recording import Background, RunRecorder, save_steps
 from bot.judging.views.by_effect import view_of
 from bot.runtime.log import get_logger
 from bot.store import fires, incidents, outbox, quarantine, runs
@@ -137,9 +138,9 @@ class Weaver:
         then = now + timedelta(
             microseconds=1
         )  # by its own moment a digest would show the late run, which ended nothing
-        steps = settle(standing, replayed, late, then, over - {incident.incident_id for incident in standing})
-        for step in steps:
-            incidents.save(tx, step.incident)
+        settled = settle(standing, replayed, late, then, over - {incident.incident_id for incident in standing})
+        steps = hush(settled, rules_in_force(tx, context.name, now), standing, then)
+        save_steps(tx, steps, now)
         facts = FactReader(context, now).of_newest_run(tx, newest, replayed.assessments[-1])
         told = conclude_woven(facts, steps, late)
         recorder = RunRecorder(context)

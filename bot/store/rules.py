@@ -66,12 +66,10 @@ def of_incidents(tx: Connection, incident_ids: Iterable[str]) -> Sequence[Rule]:
     return sorted(found, key=lambda rule: rule.number)
 
 
-def in_force(tx: Connection, moment: datetime, series: SeriesKey | None = None) -> Sequence[Rule]:
-    """Return the rules that hold at a moment, of one series or of all, in the order of their numbers."""
+def in_force(tx: Connection, moment: datetime, pipeline: str | None = None) -> Sequence[Rule]:
+    """Return the rules that hold at a moment, of one pipeline or of all, in the order of their numbers."""
     query = select(rules).where(*_holds_at(moment))
-    if series is not None:
-        query = query.where(rules.c.pipeline == series.pipeline, rules.c.series == series.series)
-    return _in_order(tx, query)
+    return _in_order(tx, query if pipeline is None else query.where(rules.c.pipeline == pipeline))
 
 
 def made_since(tx: Connection, since: datetime) -> Sequence[Rule]:
@@ -95,6 +93,14 @@ def see_lapse(tx: Connection, number: int, now: datetime) -> bool:
     """Note that what follows from a rule's end is on record; False where that was noted before."""
     mine = rules.c.number == number, rules.c.lapse_seen_at.is_(None)
     return tx.execute(update(rules).where(*mine).values(lapse_seen_at=now)).rowcount == 1
+
+
+def settle_fix(tx: Connection, incident_id: str, now: datetime) -> None:
+    """Note that runs have shown whether something is fixed, as somebody said: his rule has served."""
+    fixed = rules.c.incident_id == incident_id, rules.c.kind == RuleKind.FIXED
+    for rule in _in_order(tx, select(rules).where(*fixed, *_holds_at(now))):
+        served = _row(replace(rule, until=now))
+        tx.execute(update(rules).where(rules.c.number == rule.number).values(**served, lapse_seen_at=now))
 
 
 def runs_named(tx: Connection) -> frozenset[str]:

@@ -55,7 +55,8 @@ def test_what_the_database_says_holds_is_what_the_rules_themselves_say(database)
     with database.begin() as tx:
         for moment in (NOON - SECOND, NOON, NOON + SECOND, NOON + 2 * SECOND, NOON + 30 * DAY):
             holding = [each for each in all_of_them if each.holds_at(moment)]
-            assert rules.in_force(tx, moment) == rules.in_force(tx, moment, SERIES) == holding
+            assert rules.in_force(tx, moment) == rules.in_force(tx, moment, SERIES.pipeline) == holding
+            assert rules.in_force(tx, moment, "other") == []
             assert rules.count_in_force(tx, moment) == len(holding)
 
 

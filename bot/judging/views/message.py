@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.domain.incidents import Step, Turn
+from bot.domain.incidents import Step
 from bot.domain.views import MessageView, Tone
 from bot.judging.views.incident import duration, links
 from bot.judging.views.metric_rows import metric_rows
@@ -14,7 +14,7 @@ _ROWS_IN_MESSAGE = 4
 
 
 def message_view(on: Occasion, step: Step) -> MessageView:
-    resolved = step.turn is Turn.RESOLVED
+    resolved = step.is_recovery
     rows = metric_rows(on, step, only=step.incident.metrics)
     return MessageView(
         tone=Tone.GOOD if resolved else Tone.BAD,

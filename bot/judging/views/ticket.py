@@ -42,14 +42,14 @@ def ticket_view(on: Occasion, step: Step) -> TicketView:
 
 def comment_view(on: Occasion, step: Step, effect: Effect) -> CommentView:
     kind = _kind_of(step.turn)
-    news = _news(on, step) if kind is CommentKind.REPEAT else None
+    news = None if kind.is_recovery else _news(on, step)
     return CommentView(
         kind=kind,
         verdict=verdict_view(on, step),
         run=run_view(on, on.history[-1].run),
         rows=metric_rows(on, step, only=step.incident.metrics) if news is None else _rows_of_news(on, step),
         mark=hashlib.sha256(effect.effect_id.encode()).hexdigest()[:16],
-        duration=duration(on, step.incident) if kind is CommentKind.RECOVERY else "",
+        duration=duration(on, step.incident) if kind.is_recovery else "",
         links=links(report=on.page),
         news=news,
     )
@@ -79,7 +79,15 @@ def _kind_of(turn: Turn) -> CommentKind:
     match turn:
         case Turn.RESOLVED:
             return CommentKind.RECOVERY
+        case Turn.CONFIRMED:
+            return CommentKind.CONFIRMED
+        case Turn.REOPENED:
+            return CommentKind.REOPENED
+        case Turn.SAID_AGAIN:
+            return CommentKind.SAID_AGAIN
         case Turn.SUSPECTED | Turn.FILED | Turn.REPEATED | Turn.COUNTED | Turn.RECOVERING | Turn.DISMISSED:
+            return CommentKind.REPEAT
+        case Turn.WATCHED | Turn.HUSHED:
             return CommentKind.REPEAT
         case _:
             assert_never(turn)
