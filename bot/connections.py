@@ -112,8 +112,12 @@ def to_chat(section: ChatSection) -> ChatConnection:
         case SlackSection():
             from bot.services.slack.chat import SlackChat
             from bot.services.slack.checks import check_slack
+            from bot.services.slack.thread_answers import SlackThreadAnswers
 
-            return ChatConnection(partial(SlackChat, section), partial(check_slack, section))
+            listening = None
+            if section.replies:
+                listening = ThreadListening(partial(SlackThreadAnswers, section), section.people.speakers)
+            return ChatConnection(partial(SlackChat, section), partial(check_slack, section), listening)
         case WebhookSection():
             from bot.services.webhook.chat import WebhookChat
             from bot.services.webhook.checks import check_webhook

@@ -58,8 +58,16 @@ class SlackRules:
     one_message_a_second: bool = False  # per channel
     # What the app was installed with, less what is missing. A kind of channel has scopes of its own: channels:history,
     # groups:history (private ones), mpim:history, im:history.
-    scopes: tuple[str, ...] = ("chat:write", "files:write", "channels:read", "channels:join", "channels:history")
+    scopes: tuple[str, ...] = (
+        "chat:write",
+        "files:write",
+        "channels:read",
+        "channels:join",
+        "channels:history",
+        "users:read",
+    )
     missing_scopes: tuple[str, ...] = ()
+    guests: tuple[str, ...] = ()  # names of people who are no full members of the workspace
     message_budget: int = 13_200  # characters of all blocks together
     webhook_revoked: bool = False
 

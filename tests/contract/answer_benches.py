@@ -10,14 +10,18 @@ from typing import Any
 import requests
 
 from bot.domain.rules import Person
-from bot.ports import TicketAnswers, Tracker
+from bot.ports import Chat, Posted, ThreadAnswers, TicketAnswers, Tracker
 from bot.sandbox import RunningSandbox, Service
 from bot.sandbox.seed import Account
 from bot.services.jira.config import JiraSection
 from bot.services.jira.ticket_answers import JiraTicketAnswers
 from bot.services.jira.tracker import JiraTracker
-from bot.services.memory.answers import MemoryTicketAnswers
+from bot.services.memory.answers import MemoryThreadAnswers, MemoryTicketAnswers
+from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTracker
+from bot.services.slack.chat import SlackChat
+from bot.services.slack.config import SlackSection
+from bot.services.slack.thread_answers import SlackThreadAnswers
 from bot.services.trello.config import TrelloSection
 from bot.services.trello.ticket_answers import TrelloTicketAnswers
 from bot.services.trello.tracker import TrelloTracker
@@ -160,6 +164,67 @@ def trello_answers(sandbox: RunningSandbox, **more: Any) -> AnswersBench:
         lambda who: sandbox.change(Service.TRELLO, observers=[who]),
         missing="0" * 24,
         count_requests=lambda: len(sandbox.requests(Service.TRELLO)),
+    )
+
+
+@dataclass(frozen=True)
+class ThreadBench:
+    answers: ThreadAnswers
+    chat: Chat
+    channel: str
+    say: Callable[[Posted, str, str], str]  # message, who, words -> id of the reply
+    person: Callable[[str], Person]
+    expel: Callable[[str], None]  # who may not speak from now on
+
+
+def memory_thread() -> ThreadBench:
+    chat = MemoryChat()
+    answers = MemoryThreadAnswers(chat)
+    answers.people.assignable |= {"ada", "wei"}
+    return ThreadBench(
+        answers,
+        chat,
+        "#search-quality",
+        lambda posted, who, words: answers.say(posted, Person(who, who.title()), words, now()).comment_id,
+        lambda who: Person(who, who.title()),
+        answers.people.assignable.discard,
+    )
+
+
+class SlackPerson:
+    """Calls the stand-in for Slack as one of its people."""
+
+    def __init__(self, sandbox: RunningSandbox) -> None:
+        self._sandbox = sandbox
+
+    def account(self, who: str) -> Account:
+        return next(one for one in self._sandbox.seed.people if one.name == who)
+
+    def person(self, who: str) -> Person:
+        account = self.account(who)
+        return Person(account.slack_user, account.display_name)
+
+    def call(self, who: str, method: str, **body: str) -> Any:
+        headers = {"Authorization": f"Bearer {self.account(who).slack_token}"}
+        answer = requests.post(f"{self._sandbox.slack_url}{method}", json=body, headers=headers, timeout=5).json()
+        assert answer["ok"], answer
+        return answer
+
+    def say(self, posted: Posted, who: str, words: str) -> str:
+        body = {"channel": posted.channel, "thread_ts": posted.message_id, "text": words}
+        return str(self.call(who, "chat.postMessage", **body)["ts"])
+
+
+def slack_thread(sandbox: RunningSandbox, **more: Any) -> ThreadBench:
+    writes = SlackPerson(sandbox)
+    section = SlackSection(**{"url": sandbox.slack_url, "token": sandbox.slack_token, "timeout": TIMEOUT, **more})
+    return ThreadBench(
+        SlackThreadAnswers(section),
+        SlackChat(section),
+        "#search-quality",
+        writes.say,
+        writes.person,
+        lambda who: sandbox.change(Service.SLACK, guests=[who]),
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from bot.sandbox import RunningSandbox, serve
 from tests.contract import answer_benches, benches
-from tests.contract.answer_benches import AnswersBench
+from tests.contract.answer_benches import AnswersBench, ThreadBench
 from tests.contract.benches import ChatBench, TrackerBench, WikiBench
 
 
@@ -46,3 +46,10 @@ def answers_bench(request: pytest.FixtureRequest) -> AnswersBench:
     if request.param == "trello":
         return answer_benches.trello_answers(request.getfixturevalue("sandbox"))
     return answer_benches.jira_answers(request.getfixturevalue("sandbox"), request.param)
+
+
+@pytest.fixture(params=["memory", "slack"])
+def thread_bench(request: pytest.FixtureRequest) -> ThreadBench:
+    if request.param == "memory":
+        return answer_benches.memory_thread()
+    return answer_benches.slack_thread(request.getfixturevalue("sandbox"))

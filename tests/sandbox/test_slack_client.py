@@ -88,6 +88,7 @@ def test_an_emoji_is_left_once_and_taken_back(client, grant, sandbox):
 
 
 def test_people_are_shown_to_who_may_see_them_and_their_addresses_to_fewer(client, grant, sandbox):
+    grant()
     assert refused(client.users_list) == ("missing_scope", "users:read")
     grant("users:read")
     members = client.users_list()["members"]

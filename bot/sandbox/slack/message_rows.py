@@ -19,6 +19,8 @@ def message_json(call: Call, row: Any, *, with_metadata: bool = False) -> dict[s
     answer: dict[str, Any] = {"type": "message", "ts": row.ts, "text": row.text}
     if row.author == call.seed.slack_bot_user:
         answer |= {"user": row.author, "bot_id": call.seed.slack_bot_id, "team": call.seed.slack_team}
+    elif row.author in {one.slack_user for one in call.seed.people}:
+        answer |= {"user": row.author, "team": call.seed.slack_team}
     else:
         answer |= {"subtype": "bot_message", "bot_id": row.author, "username": row.username}
     if row.blocks:

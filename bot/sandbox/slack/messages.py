@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from bot.sandbox.slack import block_kit, tables
 from bot.sandbox.slack.message_rows import Content, find_message, insert_message, message_json, numbered, permalink
 from bot.sandbox.slack.method_calls import Arguments, api_error, find_channel, is_member, read_arguments
+from bot.sandbox.slack.users import slack_user
 from bot.sandbox.web.call import Call, Refusal, json_answer
 from bot.sandbox.web.site import Routes
 
@@ -88,8 +89,8 @@ def post_message(call: Call) -> Response:
         call,
         channel,
         content,
-        author=call.seed.slack_bot_user,
-        username=arguments.text("username") or call.seed.bot.display_name,
+        author=slack_user(call, call.caller),
+        username=arguments.text("username") or call.caller.display_name,
         thread_ts=thread_ts,
         broadcast=arguments.flag("reply_broadcast"),
     )
@@ -108,11 +109,11 @@ def thread_of(call: Call, channel: Channel, arguments: Arguments) -> str | None:
 
 
 def _own_message(call: Call, channel: Channel, arguments: Arguments, refusal: str) -> Any:
-    """Find a message that the bot itself has posted."""
+    """Find a message of who asks."""
     row = find_message(call, channel, arguments.text("ts"))
     if row is None:
         raise api_error("message_not_found")
-    if row.author != call.seed.slack_bot_user:
+    if row.author != slack_user(call, call.caller):
         raise api_error(refusal)
     return row
 

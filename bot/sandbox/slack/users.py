@@ -32,8 +32,9 @@ def api_test(call: Call) -> Response:
 def auth_test(call: Call) -> Response:
     read_arguments(call)
     seed = call.seed
-    answer = {"ok": True, "url": f"{call.base}/", "team": seed.slack_team_name, "user": seed.bot.name}
-    answer |= {"team_id": seed.slack_team, "user_id": seed.slack_bot_user, "bot_id": seed.slack_bot_id}
+    answer = {"ok": True, "url": f"{call.base}/", "team": seed.slack_team_name, "user": call.caller.name}
+    answer |= {"team_id": seed.slack_team, "user_id": slack_user(call, call.caller)}
+    answer |= {"bot_id": seed.slack_bot_id} if call.caller.is_bot else {}
     return json_answer(
         answer | {"is_enterprise_install": False}, headers={"X-OAuth-Scopes": ",".join(granted_scopes(call))}
     )
@@ -70,7 +71,7 @@ def _user_json(call: Call, account: Account) -> dict[str, Any]:
         "is_admin": False,
         "is_owner": False,
         "is_primary_owner": False,
-        "is_restricted": False,
+        "is_restricted": account.name in call.rulebook.slack.guests,
         "is_ultra_restricted": False,
         "is_bot": account.is_bot,
         "is_app_user": False,

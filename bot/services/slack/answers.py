@@ -51,7 +51,8 @@ def check_shared(file_id: str, answer: Any) -> None:
 
 def messages_in(answer: Any) -> list[Mapping[str, Any]]:
     messages = rows_in(answer, "messages")
-    prove(all(text_in(each, "ts") for each in messages), "shows messages without their time")
+    is_timed = all(_TIMESTAMP.fullmatch(text_in(each, "ts")) for each in messages)
+    prove(is_timed, "shows messages without their time")
     return messages
 
 

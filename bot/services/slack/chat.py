@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ from bot.services.slack.answers import (
 from bot.services.slack.channels import Channels, is_channel_id
 from bot.services.slack.config import SlackSection
 from bot.services.slack.connection import SlackConnection
+from bot.services.slack.threads import thread_of
 
 _HISTORY_PAGE = 100
 _CLOCKS_DIFFER = timedelta(minutes=5)  # our clock may be ahead of Slack's; a mark is unique, so looking further is safe
@@ -128,10 +129,10 @@ class SlackChat:
         )
 
     def has_reply(self, posted: Posted, mark: str) -> bool:
-        return any(mark_of(each) == mark for each in self._thread(posted))
+        return any(mark_of(each) == mark for each in thread_of(self._link, self._channels, posted))
 
     def share(self, posted: Posted, attachment: Attachment) -> None:
-        shown = (file for each in self._thread(posted) for file in each.get("files") or ())
+        shown = (file for each in thread_of(self._link, self._channels, posted) for file in each.get("files") or ())
         size = len(attachment.content)
         if any(file.get("name") == attachment.filename and file.get("size") in (None, size) for file in shown):
             return
@@ -154,25 +155,6 @@ class SlackChat:
             partial(check_shared, file_id),
             write=True,
         )
-
-    def _thread(self, posted: Posted) -> Iterator[Mapping[str, Any]]:
-        """Yield the message and what was said and shown below it, oldest first."""
-        channel_id = self._channels.id_of(posted.channel)
-
-        def fetch(cursor: str) -> tuple[list[Mapping[str, Any]], str | None]:
-            return self._link.call(
-                f"show the thread of {posted.message_id} in {posted.channel}",
-                lambda client: client.conversations_replies(
-                    channel=channel_id,
-                    ts=posted.message_id,
-                    cursor=cursor or None,
-                    limit=_HISTORY_PAGE,
-                    include_all_metadata=True,
-                ),
-                lambda answer: (messages_in(answer), next_page(answer)),
-            )
-
-        return each_page("Slack", fetch, "")
 
     def _history(self, channel_id: str, since: datetime) -> Iterator[tuple[str, str | None]]:
         """Yield what was posted since then, each message with its mark, newest first."""
