@@ -214,9 +214,10 @@ def _node(kind: str, *content: Any) -> dict[str, Any]:
 
 def _adf(random: Random) -> Sample:
     def write(line: str) -> list[Any]:
-        cut = random.randrange(1, len(line)) if random.random() < 0.2 else len(line)
-        mark = random.choice([(), (), (), ("strong",), ("em", "textColor")])
-        return [_text(piece, *mark) for piece in (line[:cut], line[cut:]) if piece]
+        if random.random() < 0.2:  # as an editor leaves it where something was marked once
+            cut = random.randrange(1, len(line))
+            return [_text(line[:cut]), _text(line[cut:])]
+        return [_text(line, *random.choice([(), (), (), ("strong",), ("em", "textColor")]))]
 
     def paragraph(lines: list[tuple[str, c.Command | None]]) -> Any:
         content: list[Any] = []

@@ -58,6 +58,8 @@ def said(body: str, markup: Markup) -> list[str]:
         ("{quote}\n{code}\n{quote}\n{code}\n/herald why\n{quote}", []),
         ("{panel:title=a}{quote}{panel}\n/herald why\n{quote}", []),
         ("{panel:title=a}\n{panel:title=b}\n{panel}\n/herald why\n{panel}", []),
+        ("{quote}\n{quote}\n/herald why\n{quote}\n{quote}", []),
+        ("{quote}a{quote}\n/herald why\n{quote}b{quote}", [WHY]),
         ("{expand:more}\n/herald why\n{expand}", []),
         ("{info}/herald why{info}", []),
         ("{unheard_of}\n/herald why\n{unheard_of}", []),

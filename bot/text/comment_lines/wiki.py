@@ -48,6 +48,7 @@ def _outside_macros(body: str) -> str:
     macros = [found for found in _MACRO.finditer(body) if found[1]]
     still_to_come = Counter(found[1].lower() for found in macros)
     opened: Counter[str] = Counter()
+    last_opening: dict[str, int] = {}  # where what it holds begins
     raw = ""  # the macro that is open and in which nothing else is one
     pieces: list[str] = []
     begin = end = 0
@@ -58,14 +59,15 @@ def _outside_macros(body: str) -> str:
         was_open = bool(raw or opened)
         if raw:
             raw = raw if name != raw or has_parameters or escapes else ""
-        elif opened[name] and not has_parameters:
+        elif opened[name] and not has_parameters and (escapes or body[last_opening[name] : found.start()].strip()):
             opened -= Counter({name: 0 if escapes else 1})
         elif name in _SEEN_THROUGH or escapes % 2:
             continue
         elif name in _RAW:
             raw = name
-        elif name in _FRAMES or still_to_come[name]:
+        elif name in _FRAMES or still_to_come[name]:  # one after the other with nothing between, both open
             opened[name] += 1
+            last_opening[name] = found.end()
         opened += Counter()  # drops what has come to nothing
         if not was_open and (raw or opened):
             begin = found.start()
