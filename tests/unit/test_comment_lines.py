@@ -70,6 +70,7 @@ def said(body: str, markup: Markup) -> list[str]:
         ("thanks\n-----Original Message-----\n/herald why", ["thanks"]),
         ("谢谢\n2026年11月23日，张伟写道：\n/herald why", ["谢谢", "2026年11月23日，张伟写道："]),
         ("thanks\nFrom: Wei\nSent: Monday\n/herald why", ["thanks"]),
+        ("From: 0.40\nTo: 0.38\n/herald why", ["From: 0.40", "To: 0.38", WHY]),  # numbers, and no mail
         ("```\n/herald why\n```\n/herald rules", ["/herald rules"]),
         ("<!-- a\n/herald why\n-->\n/herald rules", ["<!-- a", "/herald rules"]),
         ("<blockquote>\n/herald why\n</blockquote>", ["<blockquote>"]),

@@ -19,7 +19,7 @@ _ATTRIBUTION = re.compile(r"(?:On\s.+\s)?wrote\s?[:：]|.+写道\s?[:：]", re.I
 _LONGEST_ATTRIBUTION = 300  # characters: who wrote, and when
 _FORWARDED = re.compile(r"\s*--+\s?(?:original message|forwarded message|原始邮件|转发的?邮件)\s?--+\s*", re.IGNORECASE)
 _FROM = re.compile(r"\s*\*?(?:from|发件人)\s*[:：]", re.IGNORECASE)
-_SENT = re.compile(r"\s*\*?(?:sent|date|to|发送时间|日期|收件人)\s*[:：]", re.IGNORECASE)
+_SENT = re.compile(r"\s*\*?(?:sent|date|发送时间|日期)\s*[:：]", re.IGNORECASE)
 
 
 def physical_lines(body: str) -> list[str]:
