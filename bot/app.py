@@ -29,6 +29,9 @@ from bot.runtime.steps import ignore_step
 from bot.store import Database, future_effects, owners
 from bot.store.owners import Owner
 from bot.text.locales import Locale
+from bot.triage.answering import Answering
+from bot.triage.listeners import Listeners, make_listeners
+from bot.triage.round import TriageRound
 
 _WORKERS = 8  # they wait for services most of the time
 _AT_ONCE = _WORKERS // 2  # effects under way to one service, so that one that stalls leaves workers to the others
@@ -95,6 +98,8 @@ class Herald:
     executor: Executor
     dispatcher: Dispatcher
     around: Surroundings
+    listeners: Listeners = field(default_factory=Listeners)
+    threads_read_at: dict[ObjectKey, datetime] = field(default_factory=dict)
 
     @property
     def overrides(self) -> Path | None:
@@ -109,6 +114,24 @@ class Herald:
     @property
     def reconciliation(self) -> Reconciliation:
         return Reconciliation(self.config, self.database, self.dispatcher.services, self.around.clock)
+
+    @property
+    def answering(self) -> Answering:
+        return Answering(self.config, self.database, self.run_store, self.around.clock, self.around.on_step)
+
+    @property
+    def triage(self) -> TriageRound:
+        return TriageRound(
+            config=self.config,
+            database=self.database,
+            listeners=self.listeners,
+            answering=self.answering,
+            owner=self.dispatcher.owner,
+            clock=self.around.clock,
+            stopping=self.around.stopping,
+            on_step=self.around.on_step,
+            threads_read_at=self.threads_read_at,
+        )
 
     def cycle(self, name: str, on_past: Callable[[int, int], None] = ignore_progress) -> Cycle:
         """Return the cycle of a pipeline; raises ConfigError where there is none of that name."""
@@ -145,6 +168,7 @@ def make_herald(
     *,
     around: Surroundings | None = None,
     services: Services | None = None,
+    listeners: Listeners | None = None,
     run_store: RunStore | None = None,
     database: Database | None = None,
 ) -> Herald:
@@ -158,7 +182,7 @@ def make_herald(
         left = owner.bury_the_dead(tx, around.clock() + around.in_flight)
         future_effects.bring_back(tx, around.clock())
     owners.remove(left)
-    return _build(config, folder, around, database, owner, services=services, run_store=run_store)
+    return _build(config, folder, around, database, owner, services=services, listeners=listeners, run_store=run_store)
 
 
 def _lock_folder(config: Config, folder: Path, database: Database) -> Path:
@@ -175,6 +199,7 @@ def _build(
     owner: Owner,
     *,
     services: Services | None,
+    listeners: Listeners | None = None,
     run_store: RunStore | None = None,
 ) -> Herald:
     config = with_absolute_paths(config, folder)
@@ -192,7 +217,18 @@ def _build(
         workers=_WORKERS if services is None else 1,  # what is given may not be made for threads
         admission=Admission(at_once=_AT_ONCE, message_gap=_MESSAGE_GAP) if services is None else Admission(),
     )
-    return Herald(config, folder, database, run_store or make_run_store(config), make_executor(), dispatcher, around)
+    if listeners is None:  # who is given services listens to none that are configured
+        listeners = make_listeners(config) if services is None else Listeners()
+    return Herald(
+        config,
+        folder,
+        database,
+        run_store or make_run_store(config),
+        make_executor(),
+        dispatcher,
+        around,
+        listeners,
+    )
 
 
 def reconfigure(old: Herald, config: Config) -> Herald:
@@ -203,7 +239,13 @@ def reconfigure(old: Herald, config: Config) -> Herald:
     old.dispatcher.admission.breakers.reset()  # a new token is tried at once
     wording = ConfiguredWording(config, old.folder, old.around.complain)
     dispatcher = replace(old.dispatcher, services=make_services(config), wording=wording)
-    return replace(old, config=config, run_store=make_run_store(config), dispatcher=dispatcher)
+    return replace(
+        old,
+        config=config,
+        run_store=make_run_store(config),
+        dispatcher=dispatcher,
+        listeners=make_listeners(config),
+    )
 
 
 def load_for_work(config: Config) -> None:

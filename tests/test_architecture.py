@@ -35,6 +35,7 @@ LAYERS = (
     ("bot.connections",),
     ("bot.judging",),
     ("bot.delivery",),
+    ("bot.triage",),
     ("bot.pipeline",),
     ("bot.app", "bot.reports"),
     ("bot.serve", "bot.doctor"),

@@ -13,6 +13,7 @@ from bot.delivery.attempt import Attempt, Done, NotYet
 from bot.domain.effects import (
     AnswerComment,
     AnswerInThread,
+    AssignTicket,
     AttachComment,
     AttachText,
     AttachToPage,
@@ -213,7 +214,7 @@ def right_for(effect: Effect) -> Right:
             return Right.LINK
         case AttachToTicket() | AttachText() | AttachComment() | AttachToPage() | ShareChart():
             return Right.ATTACH
-        case LabelPage() | UpdateSection() | UpdateLedger():
+        case LabelPage() | UpdateSection() | UpdateLedger() | AssignTicket():
             return Right.EDIT
         case _:
             assert_never(effect)

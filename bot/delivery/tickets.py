@@ -10,6 +10,7 @@ from bot.delivery.attempt import Attempt, Done
 from bot.delivery.refused_fields import refused_in, without
 from bot.domain.effects import (
     AnswerComment,
+    AssignTicket,
     AttachComment,
     AttachText,
     AttachToTicket,
@@ -38,6 +39,8 @@ def perform(attempt: Attempt, effect: TicketEffect) -> Done:
             attempt.tracker.move(attempt.external_id, TicketState.DONE)
         case ReopenTicket():
             _reopen(attempt)
+        case AssignTicket():
+            attempt.tracker.assign(attempt.external_id, attempt.shown_by(effect).account)
         case AnswerComment():
             _answer(attempt, attempt.shown_by(effect))
         case LinkTicket():
@@ -65,7 +68,9 @@ def find(attempt: Attempt, effect: TicketEffect) -> Done | None:
         case AnswerComment():
             mark = attempt.shown_by(effect).mark
             return Done() if attempt.tracker.has_comment(attempt.external_id, mark) else None
-        case ResolveTicket() | ReopenTicket() | LinkTicket() | AttachToTicket() | AttachText() | AttachComment():
+        case ResolveTicket() | ReopenTicket() | AssignTicket() | LinkTicket():
+            return None
+        case AttachToTicket() | AttachText() | AttachComment():
             return None
         case _:
             assert_never(effect)

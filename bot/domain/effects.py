@@ -14,6 +14,7 @@ from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.views import (
     AnswerView,
     ArchivePageView,
+    AssigneeView,
     ChartView,
     CommentView,
     DigestView,
@@ -125,6 +126,14 @@ class ResolveTicket(Change):
 class ReopenTicket(Change):
     kind: ClassVar = "reopen_ticket"
     traits: ClassVar[Traits[None]] = Traits(NoneType, Doubt.SAME_AGAIN)
+
+
+@dataclass(frozen=True, slots=True)
+class AssignTicket(Change):
+    """Gives the ticket to somebody who asked for it, and to nobody else."""
+
+    kind: ClassVar = "assign_ticket"
+    traits: ClassVar[Traits[AssigneeView]] = Traits(AssigneeView, Doubt.SAME_AGAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +257,7 @@ TicketEffect = (
     | CommentTicket
     | ResolveTicket
     | ReopenTicket
+    | AssignTicket
     | AnswerComment
     | LinkTicket
     | AttachToTicket

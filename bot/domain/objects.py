@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,6 +31,9 @@ class ObjectKey:
         return cls(service, ObjectKind(kind), name)
 
 
+_MARKER = re.compile(r"herald-([a-z0-9]+)-([0-9a-z]+)-([0-9]+)-([0-9]+)", re.ASCII)
+
+
 @dataclass(frozen=True, slots=True)
 class Marker:
     """What a ticket carries so that it is found again, and only by the Herald that filed it."""
@@ -41,6 +45,12 @@ class Marker:
 
     def __str__(self) -> str:
         return f"herald-{self.instance}-{self.incident_id}-{self.owner}-{self.generation}"
+
+    @classmethod
+    def read(cls, text: str) -> Marker | None:
+        """Read what :meth:`__str__` wrote; None where it is something else."""
+        found = _MARKER.fullmatch(text)
+        return None if found is None else cls(found[1], found[2], int(found[3]), int(found[4]))
 
 
 def instance_label(instance: str) -> str:

@@ -398,6 +398,8 @@ class AnswerKind(StrEnum):
     STRANGER = "stranger"  # may give no commands
     UNMAPPED = "unmapped"  # closed in a way of which config says nothing
     OVER = "over"  # the incident had ended before
+    LOOP = "loop"  # it would repeat itself
+    PAST = "past"  # it would have lapsed already
     FULL = "full"  # the ticket takes no more comments after this one
 
 
@@ -453,6 +455,14 @@ class AnswerView:
 
 
 @dataclass(frozen=True, slots=True)
+class AssigneeView:
+    """Who asked to be given a ticket."""
+
+    account: str  # as the tracker knows them
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerView:
     """The one page of a Herald that says what it is quiet about."""
 
@@ -488,13 +498,14 @@ View = (
     | DigestView
     | AnswerView
     | LedgerView
+    | AssigneeView
 )
 
 
 def links_of(view: View | None) -> Mapping[str, ObjectKey]:
     """Return the objects that a view names."""
     match view:
-        case None | ChartView() | LabelsView():
+        case None | ChartView() | LabelsView() | AssigneeView():
             return {}
         case _:
             return view.links

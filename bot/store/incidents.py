@@ -38,6 +38,11 @@ def lock(tx: Connection, incident_id: str) -> None:
         tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(incident_id, 0))))
 
 
+def find(tx: Connection, incident_id: str) -> Incident | None:
+    text = tx.scalar(select(incidents.c.incident).where(incidents.c.incident_id == incident_id))
+    return None if text is None else load(Incident, text)
+
+
 def is_known(tx: Connection, incident_id: str) -> bool:
     return tx.scalar(select(incidents.c.incident_id).where(incidents.c.incident_id == incident_id)) is not None
 

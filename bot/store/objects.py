@@ -54,6 +54,17 @@ def known_objects(tx: Connection, keys: Iterable[ObjectKey]) -> Mapping[ObjectKe
     return found
 
 
+def known_as(tx: Connection, service: str, kind: ObjectKind, external_ids: Iterable[str]) -> dict[str, KnownObject]:
+    """Return the objects that a service calls by these ids, by them."""
+    prefix = objects.c.target.startswith(f"{service}/{kind}/", autoescape=True)
+    found: dict[str, KnownObject] = {}
+    for some in in_pieces(external_ids):
+        for row in tx.execute(select(objects).where(objects.c.external_id.in_(some), prefix)):
+            bound = Bound(row.title, row.url, row.external_id)
+            found[row.external_id] = KnownObject(ObjectKey.read(row.target), bound, row.place, row.created_at)
+    return found
+
+
 def all_objects(tx: Connection) -> Sequence[KnownObject]:
     """Return everything that was made in the services, oldest first."""
     return [

@@ -18,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.domain.effects import ASIDE, CREATING, DIGESTS, Effect, TellChannel
+from bot.domain.effects import ASIDE, CREATING, DIGESTS, Effect, ReopenTicket, ResolveTicket, TellChannel
 from bot.domain.objects import ObjectKey
 from bot.domain.views import View
 from bot.store.batches import AT_ONCE, in_pieces
@@ -75,6 +75,13 @@ def is_owed(tx: Connection, key: ObjectKey) -> bool:
     """Say whether something is owed on an object that may yet make it."""
     owed = outbox.c.lane == str(key), outbox.c.state.in_((EffectState.PENDING, EffectState.PARKED))
     return tx.execute(select(outbox.c.seq).where(*owed).limit(1)).first() is not None
+
+
+def is_moving(tx: Connection, key: ObjectKey) -> bool:
+    """Say whether a ticket is about to be closed or opened again by us."""
+    owed = outbox.c.lane == str(key), outbox.c.state == EffectState.PENDING
+    moves = outbox.c.kind.in_((ResolveTicket.kind, ReopenTicket.kind))
+    return tx.execute(select(outbox.c.seq).where(*owed, moves).limit(1)).first() is not None
 
 
 def wake(tx: Connection, made: ObjectKey, now: datetime) -> None:

@@ -13,12 +13,14 @@ from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.objects import ObjectKey, channel_of
 from bot.domain.runs import Run, RunStatus
 from bot.pipeline.cycle_report import CycleReport
-from bot.ports import Job, JobState, JobStatus
+from bot.ports import Job, JobState, JobStatus, Speakers
 from bot.render.renderer import Renderer
+from bot.services.memory.answers import MemoryThreadAnswers, MemoryTicketAnswers
 from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTracker
 from bot.services.memory.wiki import MemoryWiki
 from bot.store import Database, fires, incidents, outbox
+from bot.triage.listeners import Listeners, ThreadListener, TicketListener
 from tests.memory_runs import MemoryExecutor, MemoryRunStore
 from tests.unit.state_samples import MINUTE, NOON, SECOND
 
@@ -57,13 +59,15 @@ class Bench:
     stopping: bool = False
     steps: Callable[[str], None] = lambda _: None
     locales: dict[str, str] = field(default_factory=dict)  # of channels
+    answers: dict = field(default_factory=dict)  # what config says of them
 
     def __post_init__(self) -> None:
         self.store = MemoryRunStore()
         self.store.create("search")
         self.executor = MemoryExecutor(self.carry_out)
-        self.tracker, self.wiki = MemoryTracker(), MemoryWiki()
+        self.tracker, self.wiki = MemoryTracker(clock=self.clock), MemoryWiki()
         self.chat = MemoryChat(clock=self.clock)
+        self.tickets, self.threads = MemoryTicketAnswers(self.tracker), MemoryThreadAnswers(self.chat)
         self.database = Database(self.url)
         self.herald = self.make()
 
@@ -82,7 +86,7 @@ class Bench:
         config = Config.model_validate(
             {
                 "instance": "test",
-                "tracker": {"jira": {"url": address, "project": "SR", "token": "x"}},
+                "tracker": {"jira": {"url": address, "project": "SR", "token": "x", "answers": self.answers}},
                 "wiki": {"confluence": {"url": address, "space": "SR", "token": "x"}},
                 "chat": {"slack": {"kind": "slack", "token": "x", "locales": self.locales}},
                 "pipeline": {"search": search},
@@ -90,8 +94,18 @@ class Bench:
         )
         services = Services({"jira": self.tracker}, {"confluence": self.wiki}, {"slack": self.chat})
         around = Surroundings(self.clock, self.pause, lambda: self.stopping, self.step, lambda _tx: self.now)
+        listeners = Listeners(
+            (TicketListener("jira", self.tickets, config.tracker["jira"].answers),),
+            (ThreadListener("slack", self.threads, Speakers()),),
+        )
         made = make_herald(
-            config, self.folder, around=around, services=services, run_store=self.store, database=self.database
+            config,
+            self.folder,
+            around=around,
+            services=services,
+            listeners=listeners,
+            run_store=self.store,
+            database=self.database,
         )
         dispatcher = replace(made.dispatcher, wording=EnglishWording(config, self.folder))
         return replace(made, executor=self.executor, dispatcher=dispatcher)

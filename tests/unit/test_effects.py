@@ -24,7 +24,7 @@ from bot.store.tables import outbox as table
 from tests.unit.delivery_bench import PARENT, RENDERER, Bench
 from tests.unit.state_samples import INCIDENT, MESSAGE, NOON, PAGE, TICKET
 
-SINCE = {"reopen_ticket", "answer_comment", "answer_in_thread", "update_ledger"}
+SINCE = {"reopen_ticket", "answer_comment", "answer_in_thread", "update_ledger", "assign_ticket"}
 EARLIER = Path(__file__).with_name("earlier_outbox.sql")  # an effect of each kind, owed by the version before this sum
 
 

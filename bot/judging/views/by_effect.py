@@ -7,6 +7,7 @@ from typing import assert_never
 from bot.domain.effects import (
     AnswerComment,
     AnswerInThread,
+    AssignTicket,
     AttachComment,
     AttachText,
     AttachToPage,
@@ -62,7 +63,7 @@ def _on_ticket(effect: TicketEffect, on: Occasion) -> View | None:
             return chart_view(on, _step_of(effect, on))
         case LinkTicket():
             return LinkView(links(report=on.page))
-        case ResolveTicket() | ReopenTicket() | AnswerComment() | AttachText() | AttachComment():
+        case ResolveTicket() | ReopenTicket() | AssignTicket() | AnswerComment() | AttachText() | AttachComment():
             return None
         case _:
             assert_never(effect)

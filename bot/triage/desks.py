@@ -1,0 +1,99 @@
+"""What answers about one pipeline's incidents lean on: its places and words, and how its series stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from bot.config.models import Config
+from bot.domain.answers import AnswerPolicy
+from bot.domain.hush import say_again
+from bot.domain.incidents import Incident, Step, Turn
+from bot.domain.judged_run import JudgedRun
+from bot.domain.notifications import effects_of
+from bot.domain.objects import Marker, ObjectKey, ObjectKind, channel_of
+from bot.domain.rules import Rule
+from bot.judging.between_runs import BetweenRuns
+from bot.judging.context import JudgingContext
+from bot.judging.views.answer import RuleNaming
+from bot.judging.views.by_effect import view_of
+from bot.judging.views.occasion import Occasion
+from bot.ports import RunStore
+from bot.store import Database, incidents, outbox, rules
+from bot.text.locales import Locale
+from bot.triage.parts import PartWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One pipeline, for whoever answers about its incidents."""
+
+    pipeline: str
+    config: Config
+    database: Database
+    run_store: RunStore
+    clock: Callable[[], datetime]
+    on_step: Callable[[str], None]
+
+    @property
+    def is_configured(self) -> bool:
+        return self.pipeline in self.config.pipeline
+
+    @property
+    def context(self) -> JudgingContext:
+        return JudgingContext(self.pipeline, self.config, self.database, self.run_store, self.clock, self.on_step)
+
+    @property
+    def title(self) -> str:
+        return self.context.title
+
+    @property
+    def policy(self) -> AnswerPolicy:
+        """How long an answer holds that does not say so itself, as the pipeline's tracker has it."""
+        tracker = self.config.tracker.get(self.config.pipeline[self.pipeline].tracker or "")
+        if tracker is None:
+            return AnswerPolicy()
+        answers = tracker.answers
+        return AnswerPolicy(answers.noise_lasts, answers.accepted_lasts, answers.watch_runs)
+
+    def tells(self, service: str) -> bool:
+        """Say whether the pipeline is told about in that service."""
+        section = self.config.pipeline[self.pipeline]
+        return service in {section.tracker, section.chat, section.wiki}
+
+    def ticket_of(self, incident: Incident) -> ObjectKey | None:
+        tracker = self.config.pipeline[self.pipeline].tracker
+        if tracker is None:
+            return None
+        return ObjectKey(tracker, ObjectKind.TICKET, str(Marker(self.config.instance, incident.incident_id)))
+
+    def writer(self, target: ObjectKey) -> PartWriter:
+        """Return what writes a reply for whoever reads that ticket or thread."""
+        return PartWriter(self.naming(self.config.locale_of(self.pipeline, target.service, channel_of(target))))
+
+    def naming(self, locale: Locale) -> RuleNaming:
+        zone = self.config.zone_of(self.pipeline)
+        return RuleNaming(self.title, self.config.pipeline[self.pipeline].metrics, locale, zone)
+
+    def occasion_of(self, tx: Connection, incident: Incident, now: datetime) -> Occasion:
+        step = Step(incident, Turn.REPEATED)
+        return BetweenRuns(self.context).occasion(tx, incident.series, now, (step,))
+
+    def last_bad_run(self, tx: Connection, incident: Incident) -> JudgedRun | None:
+        return BetweenRuns(self.context).last_bad_run(tx, incident)
+
+    def say_again(self, tx: Connection, ended: Rule, now: datetime) -> None:
+        """Tell people of what a rule kept quiet until now, where it still stands and nothing else keeps it quiet."""
+        series = ended.scope.series
+        held = rules.in_force(tx, now, self.pipeline)
+        steps = say_again(incidents.standing(tx, series), held, now)
+        if not steps:
+            return
+        on = BetweenRuns(self.context).occasion(tx, series, now, steps)
+        for step in steps:
+            incidents.save(tx, step.incident)
+        effects = effects_of(f"rule/{ended.number}", steps, on.places, None, has_chart=False)
+        outbox.owe(tx, self.pipeline, [(effect, view_of(effect, on)) for effect in effects], now)
