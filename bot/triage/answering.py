@@ -11,7 +11,7 @@ from typing import assert_never
 from sqlalchemy import Connection
 
 from bot.config.models import Config
-from bot.domain.answers import Answered, Asked, Refusal, answer, asked_by, take_back
+from bot.domain.answers import Answered, Asked, Unanswerable, answer, asked_by, take_back
 from bot.domain.commands import (
     Accept,
     AskWhy,
@@ -43,9 +43,9 @@ from bot.triage.statements import Closing, Matter, Statement, question_of
 log = get_logger(__name__)
 
 _REFUSED = {
-    Refusal.OVER: AnswerKind.OVER,
-    Refusal.LOOP: AnswerKind.LOOP,
-    Refusal.PAST: AnswerKind.PAST,
+    Unanswerable.OVER: AnswerKind.OVER,
+    Unanswerable.LOOP: AnswerKind.LOOP,
+    Unanswerable.PAST: AnswerKind.PAST,
 }
 
 
@@ -162,7 +162,7 @@ class Answering:
         held = rules.in_force(tx, now)
         came = answer(incident, asked, desk.policy, now, held, () if bad is None else bad.findings)
         match came:
-            case Refusal():
+            case Unanswerable():
                 reply.parts.append(AnswerPart(_REFUSED[came], closed_as=closed_as))
                 return
             case Answered():

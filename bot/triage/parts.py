@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from bot.domain.commands import COMMANDS, LONGEST, MOST_COMMANDS, SHORTEST, Unreadable, undoing, usage_of
+from bot.domain.commands import COMMANDS, LONGEST, MOST_COMMANDS, SHORTEST, Unreadable, Word, undoing, usage_of
 from bot.domain.headlines import own_findings
 from bot.domain.incidents import Incident, Step, Turn
 from bot.domain.judge.findings import Finding
@@ -21,7 +21,7 @@ from bot.text import formats
 from bot.text.locales import Locale
 
 _EVIDENCE = 12  # metrics and slices of one answer
-_CLOSINGS = ("fixed", "expected", "noise", "mute", "accept")  # what a ticket can be closed as
+_CLOSINGS = (Word.FIXED, Word.EXPECTED, Word.NOISE, Word.MUTE, Word.ACCEPT)  # what a ticket can be closed as
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class PartWriter:
         return formats.duration(length, self.locale)
 
 
-def _rows(names: Iterable[str]) -> tuple[CommandRow, ...]:
+def _rows(names: Iterable[Word]) -> tuple[CommandRow, ...]:
     known = {each.name: each for each in COMMANDS}
     return tuple(CommandRow(name, usage_of(known[name])) for name in names)
 

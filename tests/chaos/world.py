@@ -155,6 +155,12 @@ class Told:
         return ObjectKey(self.wiki, ObjectKind.PAGE, f"{self.parent.name}, the year")
 
     @property
+    def assignee(self) -> str:
+        wei = SEED.people[1]
+        own = {"jira": wei.account_id, "jira_dc": wei.name, "trello": SEED.trello_member}
+        return own[self.ticket.service]
+
+    @property
     def ledger(self) -> ObjectKey:
         return ObjectKey(self.wiki, ObjectKind.PAGE, f"Quiet by {self.name}")
 
@@ -216,6 +222,8 @@ class Told:
             yield CommentTicket(ticket, mark, about), views.comment(mark)
             if self.has_picture:
                 yield ReplyInThread(slack, mark, about, needs=(slack,)), views.comment(mark)
+        if self.answers:
+            yield AssignTicket(ticket, "asked", about), AssigneeView(self.assignee, "Wei")
         for mark in self.answers:
             yield AnswerComment(ticket, mark, about), views.answer(mark)
             yield AnswerInThread(slack, mark, about, needs=(slack,)), views.answer(mark)

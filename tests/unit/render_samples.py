@@ -445,6 +445,8 @@ def answer_of_all_kinds(words: Words) -> AnswerView:
         AnswerPart(AnswerKind.STRANGER),
         AnswerPart(AnswerKind.UNMAPPED, closed_as="Won't Do", commands=commands[:5]),
         AnswerPart(AnswerKind.OVER),
+        AnswerPart(AnswerKind.LOOP),
+        AnswerPart(AnswerKind.PAST),
         AnswerPart(AnswerKind.FULL),
     )
 
