@@ -17,6 +17,7 @@ from bot.config.models import Config
 from bot.domain.effects import (
     AnswerComment,
     AnswerInThread,
+    AssignTicket,
     AttachToPage,
     AttachToTicket,
     CommentTicket,
@@ -42,6 +43,7 @@ from bot.domain.views import (
     AnswerPart,
     AnswerView,
     ArchivePageView,
+    AssigneeView,
     ChartView,
     CommentKind,
     CommentView,
