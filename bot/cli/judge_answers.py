@@ -16,6 +16,7 @@ from bot.cli.judge_input import (
     JudgeInputError,
     as_float,
     column,
+    ends_of,
     is_order,
     numbers,
     parse_record,
@@ -23,14 +24,11 @@ from bot.cli.judge_input import (
     read_csv,
 )
 from bot.domain.judge import Finding, Outcome, Reason
-from bot.domain.judge.guards import broken_value
-from bot.domain.judge.many_metrics import extra_by_run
 from bot.domain.judge.offline import change_points, measure_stretches
-from bot.domain.judge.over_time import judge_series, name_onset, smallest_effect, tell, watch_metric
 from bot.domain.judge.paired import holm, measure_pairs, moderated_p
-from bot.domain.judge.track import Signal, Track
-from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset, settle
+from bot.domain.policy import Direction, MetricPolicy, MinEffect, Policies, Preset
 from bot.domain.runs import Bools, Floats
+from bot.domain.whole_series import as_runs, judge_series
 from bot.reports.judge_json import finding_as_json, pairs_as_json, stretches_as_json
 from bot.reports.judge_sentences import JudgeSentences, sentences_in
 from bot.text.locales import ENGLISH, Locale
@@ -96,27 +94,21 @@ def orientation(record: Json) -> int:
 
 
 def judge_online(record: Json, preset: Preset, min_effect: MinEffect, words: JudgeSentences) -> Json:
-    """Return the runs at which a fall is first told, and where each began, from 0; and what the newest run shows."""
+    """Return the runs that would open a ticket, or be told in one as a further fall; and what the newest run shows.
+
+    Runs count from 0; beside each of the first stands the one at which the fall began.
+    """
     direction = Direction.UP if orientation(record) > 0 else Direction.DOWN
     policy = MetricPolicy(metric_name(record, words), direction, min_effect)
-    track, alerts, changes = Track(), [], []
-    watched: list[int] = []
+    alerts, changes = [], []
     finding = Finding(policy.name, Outcome.NO_BASELINE, Reason.FIRST_RUNS)
     values = [as_float(each) for each in record["values"]]
-    for number, given in enumerate(values):
-        broken = Reason.MISSING if math.isnan(given) else broken_value(given, policy)
-        if broken is not None:
-            finding = Finding(policy.name, Outcome.INVALID, broken, value=None if math.isnan(given) else given)
-            continue
-        value = settle(given)
-        watched.append(number)
-        effect = smallest_effect(track, policy)
-        track, view = watch_metric(track, value, policy, preset)
-        if view.sight in {Signal.FELL, Signal.FELL_FURTHER} and view.onset is not None:
+    runs = as_runs({} if math.isnan(value) else {policy.name: value} for value in values)
+    for number, said in enumerate(judge_series(runs, Policies((policy,), preset=preset))):
+        (finding,) = said.assessment.findings
+        if said.told:
             alerts.append(number)
-            changes.append(watched[view.onset])
-        if number == len(values) - 1:
-            finding = name_onset(tell(view, value, effect, policy, preset), lambda seen: str(watched[seen]))
+            changes.append(int(finding.onset or number))
     found = finding_as_json(finding, words)
     return {"alerts": alerts, "changes": changes, "finding": found, "sentence": words.say_series(finding)}
 
@@ -189,8 +181,8 @@ def judge_csv(
     A column named time, date, step, run or the like orders the rows (a later row of the same time replaces the earlier:
     a value logged late, or again), unless it holds names alone; without one the rows are in order. Cells that are
     empty, or say so (`n/a`, `null`), are missing values. Columns of text are left out. Cells are parted by the comma,
-    semicolon or tab that the header has; beside semicolons a comma may stand in a number. More is asked of each column
-    the more of them there are, as of the metrics of a run.
+    semicolon or tab that the header has; beside semicolons a comma may stand in a number. Each row is a run, and its
+    columns are judged together, as the metrics of a run; where no dates order the rows, runs are a day apart.
 
     :raises JudgeInputError: when there is no header, no column of numbers, or something else in a column of numbers.
     """
@@ -206,15 +198,17 @@ def judge_csv(
         raise JudgeInputError(f"no column {unknown[0]!r}; there are {', '.join(map(repr, names))}")
     found = {name: column(rows, name) for name in names if name != order}
     columns = {name: values for name, values in found.items() if values is not None}
-    extra = extra_by_run(list(columns.values()))
-    judged = []
-    for name, values in columns.items():
-        direction = Direction.DOWN if name in lower_is_better else Direction.UP
-        policy = MetricPolicy(name, direction, min_effect)
-        labels = tuple(row[order] if order else str(i) for i, row in enumerate(rows))
-        judged.append(JudgedSeries(name, labels, values, tuple(judge_series(values, policy, preset, extra))))
-    if not judged:
+    if not columns:
         raise JudgeInputError(
             "no column of numbers under a header; expected a time or order column and one column a metric"
         )
-    return judged
+    directions = {name: Direction.DOWN if name in lower_is_better else Direction.UP for name in columns}
+    metrics = tuple(MetricPolicy(name, direction, min_effect) for name, direction in directions.items())
+    given = [{name: value for name in columns if (value := columns[name][i]) is not None} for i in range(len(rows))]
+    runs = as_runs(given, ends_of(rows, order))
+    said = [one.assessment.findings for one in judge_series(runs, Policies(metrics, preset=preset))]
+    labels = tuple(row[order] if order else str(i) for i, row in enumerate(rows))
+    return [
+        JudgedSeries(name, labels, columns[name], tuple(findings[place] for findings in said))
+        for place, name in enumerate(columns)
+    ]

@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TextIO, TypeAlias
 
 import numpy as np
@@ -120,6 +120,14 @@ def put_in_order(rows: list[dict[str, str]], order: str | None) -> list[dict[str
         return sorted(latest.values(), key=lambda row: moment(row[order]))
     except ValueError as error:
         raise JudgeInputError(f"column {order!r}: {error}; expected numbers, or dates like 2026-03-01T12:00") from error
+
+
+def ends_of(rows: Sequence[Mapping[str, str]], order: str | None) -> list[datetime] | None:
+    """Return the dates by which the rows are in order; None where they are in order by something else."""
+    cells = [row[order] for row in rows] if order is not None else []
+    if not cells or any(isinstance(as_cell(cell), float) for cell in cells):
+        return None
+    return [datetime.fromtimestamp(moment(cell), UTC) for cell in cells]
 
 
 def moment(text: str) -> float:

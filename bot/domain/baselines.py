@@ -33,6 +33,8 @@ def choose_baseline(earlier: Sequence[JudgedRun], metrics: Collection[str], onse
         for judged in earlier[-BASELINE_RUNS:]
         if not judged.accepted and (serves := serving(judged.findings).intersection(metrics))
     }
+    if not partly and not onsets:
+        return BaselineChoice(tuple(accepted[-BASELINE_RUNS:]), partly)
     first = next((judged.run.place for judged in earlier if judged.run.run_id in onsets), None)
     before = [] if first is None else [judged for judged in accepted if judged.run.place < first][-BEFORE_FALL:]
     chosen = {judged.run.run_id for judged in (*accepted[-BASELINE_RUNS:], *before)} | partly.keys()

@@ -172,7 +172,9 @@ class Baseline:
 
     @property
     def newest(self) -> Baseline:
-        return self if self.most is None else replace(self, recent=self.recent[-self.most :])
+        if self.most is None or len(self.recent) <= self.most:
+            return self
+        return replace(self, recent=self.recent[-self.most :])
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,8 @@ class JudgeSentences:
     def view_series(self, finding: Finding, names: Sequence[str]) -> SeriesView:
         step = step_of(finding)
         row = self.row(finding)
-        onset = "" if finding.onset is None else names[int(finding.onset)] if names else finding.onset
+        began = None if finding.outcome is Outcome.SUSPICIOUS else finding.onset  # one run is no beginning yet
+        onset = "" if began is None else names[int(began)] if names else began
         told = finding.outcome in _CHANGE_TOLD and finding.change_low is not None and finding.change_high is not None
         interval = self.span(finding.change_low or 0.0, finding.change_high or 0.0, finding.baseline, step)
         known = finding.outcome is Outcome.OK and not is_nothing(finding.spread or 0.0, finding.baseline)

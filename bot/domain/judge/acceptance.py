@@ -18,6 +18,8 @@ def heed_acceptance(state: SeriesState, baseline: Baseline, policies: Policies) 
     A metric whose fall was not told over time yet is remembered anew, from the accepted runs. A run whose metric is
     accepted says nothing of the slices in which it fell, unless that metric had fallen with them.
     """
+    if not state.streaks:
+        return state
     accepted = {result.run_id for result in baseline.accepted}
     whole = {policy.name: state.streaks[policy.name] for policy in policies.metrics if policy.name in state.streaks}
     gone = {key: whole[key].onset for key in whole.keys() - forget_accepted(whole, accepted).keys()}
@@ -37,7 +39,9 @@ def heed_acceptance(state: SeriesState, baseline: Baseline, policies: Policies) 
 
 def baseline_since(baseline: Baseline, run_id: str | None) -> Baseline:
     """Return the baseline from the accepted run *run_id* on, if it is still among them."""
+    if run_id is None:
+        return baseline
     ids = [result.run_id for result in baseline.recent]
-    if run_id is None or run_id not in ids:
+    if run_id not in ids:
         return baseline
     return replace(baseline, recent=baseline.recent[ids.index(run_id) :])

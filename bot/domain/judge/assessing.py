@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,20 +10,22 @@ from bot.domain.job_protocol import UNDEFINED_TAG
 from bot.domain.judge.acceptance import baseline_since, heed_acceptance
 from bot.domain.judge.compare import LEVELS, describe, hold, hold_pinned, measure, worse_of
 from bot.domain.judge.decay import watch_decay
-from bot.domain.judge.findings import Assessment, Finding, Method, Outcome, Reason, SeriesState
+from bot.domain.judge.findings import Assessment, Finding, Outcome, Reason, SeriesState
 from bot.domain.judge.guards import broken_value, check_data
 from bot.domain.judge.kin import Kin, expect, gather
+from bot.domain.judge.logged_again import is_logged_again, made_by
 from bot.domain.judge.many_metrics import effective_number, extra_evidence
-from bot.domain.judge.over_time import name_onset, smallest_effect, tell, watch_metric
+from bot.domain.judge.over_time import least_seen, name_onset, smallest_effect, tell, watch_metric
 from bot.domain.judge.paired import Rows, shared_rows
 from bot.domain.judge.slices import Remembered, judge_slices, note_unfit
-from bot.domain.judge.spread import estimate_spread, is_coarse
+from bot.domain.judge.spread import estimate_spread
 from bot.domain.judge.streaks import follow_streaks
 from bot.domain.judge.track import WINDOW, Signal, Track, accept_fall
 from bot.domain.judge.track_numbers import from_numbers, to_numbers
 from bot.domain.policy import MetricPolicy, Policies, is_usable, settle
 from bot.domain.runs import Baseline, RowsSaid, RunResult
 
+FALLS = frozenset({Signal.FELL, Signal.FELL_FURTHER, Signal.FALLEN})
 CONTRADICTED = 0.5  # p of the rows from which on they say that this run is no worse
 
 
@@ -110,33 +111,6 @@ def assess(
     )
 
 
-def made_by(run: RunResult) -> str:
-    """Tell the run's parameters from others; empty where it has none."""
-    if not run.run.params:
-        return ""
-    told = json.dumps(sorted(run.run.params.items()), ensure_ascii=False)
-    return hashlib.sha256(told.encode()).hexdigest()[:12]
-
-
-def is_logged_again(run: RunResult, state: SeriesState, policies: Policies) -> bool:
-    """Say whether a run that follows a bad one has the very values of the run before it: one result, logged twice.
-
-    Metrics that take few values repeat themselves without being logged again, and a third run like two before is news.
-    So is a run of other parameters: another seed that comes to the very same value, as where all is broken, is no copy.
-    """
-    if not state.streaks or any(streak.length > 1 for streak in state.streaks.values()):
-        return False
-    if made_by(run) != state.made_by:
-        return False
-    there = [policy for policy in policies.metrics if policy.name in run.run.metrics]
-    known = [(policy, from_numbers(state.memory.get(policy.name, ()))) for policy in there]
-    if any(track.fall is not None for _, track in known):
-        return False
-    runs = [(policy.direction.sign * metric_of(run, policy), track.values) for policy, track in known if track.values]
-    is_same = all(values[-1] == value for value, values in runs)
-    return is_same and any(not is_coarse(values[:-1]) for _, values in runs)
-
-
 def undefined_in(run: RunResult) -> frozenset[str]:
     """Return the metrics of which the run itself says that its data do not define them."""
     return frozenset(name.strip() for name in run.run.tags.get(UNDEFINED_TAG, "").split(","))
@@ -163,10 +137,12 @@ def gather_kin(
     state: SeriesState, baseline: Baseline, policies: Policies, others: Sequence[SeriesState]
 ) -> tuple[Kin, ...]:
     """Gather what the metrics of this series and of the *others* show of how much such metrics move by themselves."""
+    if len(policies.metrics) == 1 and not others:
+        return ()
     own = {
-        policy.name: usable_values(
+        policy.name: usable_runs(
             baseline_since(baseline.of(policy.name), state.level_from.get(policy.name)).newest, policy
-        )
+        )[1]
         for policy in policies.metrics
     }
     watched = [{name: from_numbers(numbers).values for name, numbers in other.memory.items()} for other in others]
@@ -176,6 +152,8 @@ def gather_kin(
 def count_metrics(run: RunResult, baseline: Baseline, policies: Policies) -> float:
     """Return how many independent metrics the run has in effect, by how they moved together in accepted runs."""
     there = [policy for policy in policies.metrics if policy.name in run.run.metrics]
+    if len(there) < 2:  # noqa: PLR2004 - one is one
+        return float(len(there) or 1)
     recent = baseline.newest.recent
     values = [{result.run_id: metric_of(result, policy) for result in recent} for policy in there]
     known = [
@@ -184,9 +162,15 @@ def count_metrics(run: RunResult, baseline: Baseline, policies: Policies) -> flo
     return effective_number(known)
 
 
-def usable_values(baseline: Baseline, policy: MetricPolicy) -> list[float]:
-    values = [metric_of(result, policy) for result in baseline.recent]
-    return [value for value in values if policy.holds(value)]
+def usable_runs(baseline: Baseline, policy: MetricPolicy) -> tuple[list[RunResult], list[float]]:
+    """Return the recent runs in which a metric can be compared with others, and its values."""
+    runs, values = [], []
+    for result in baseline.recent:
+        value = settle(result.run.metrics.get(policy.name, math.nan))
+        if policy.holds(value):
+            runs.append(result)
+            values.append(value)
+    return runs, values
 
 
 def judge_run(
@@ -194,20 +178,19 @@ def judge_run(
 ) -> Finding:
     """Judge a whole metric of one run by itself, against the recent runs and the pinned release."""
     value = run.run.metrics[policy.name]
-    usable = [result for result in baseline.recent if policy.holds(metric_of(result, policy))]
+    usable, values = usable_runs(baseline, policy)
     broken = broken_value(value, policy)
     if broken is not None:
         return Finding(policy.name, Outcome.INVALID, broken, value=value)
     value = settle(value)
     if not usable:
         return Finding(policy.name, Outcome.NO_BASELINE, Reason.FIRST_RUNS, value=value)
-    values = [metric_of(result, policy) for result in usable]
     spread = estimate_spread(values, expect(policy, values, company.kin))
     held = hold(value, spread, policy, rows_against(run, usable, policy))
     levels = LEVELS[policies.preset].for_many(company.number)
     if len(usable) < policies.min_runs:
-        return replace(measure(held, policy, spread, levels), n_baseline=len(usable))
-    finding = replace(describe(held, policy, spread, levels), n_baseline=len(usable))
+        return measure(held, policy, spread, levels, len(usable))
+    finding = describe(held, policy, spread, levels, len(usable))
     pinned = baseline.pinned
     if pinned is None or not policy.holds(metric_of(pinned, policy)):
         return finding
@@ -220,7 +203,7 @@ def recall(state: SeriesState, baseline: Baseline, policy: MetricPolicy, policie
     """Return what is remembered of a metric: from the state, or from the accepted runs where that is of no use."""
     track = from_numbers(state.memory.get(policy.name, ()))
     fallen = (track.fall.level, track.fall.low) if track.fall is not None else ()
-    if not track.seen or not all(map(is_usable, (*track.values, *fallen))):
+    if not track.seen or not is_usable(max(map(abs, (*track.values, *fallen)), default=0.0)):
         return replay(baseline.recent, policy, policies)
     return Watched(track, state.watched.get(policy.name, ()))
 
@@ -245,17 +228,26 @@ def judge_over_time(
     effect = smallest_effect(before.track, policy)
     extra = extra_evidence(company.number)
     track, view = watch_metric(before.track, alone.value, policy, policies.preset, extra)
-    after = Watched(track, (*before.runs, run_id)[-WINDOW:])
-    together = tell(view, alone.value, effect, policy, policies.preset)
-    together = name_onset(together, lambda count: after.runs[max(count - track.seen, -len(after.runs))])
-    together = replace(together, p_rows=alone.p_rows, n_examples=alone.n_examples)
-    if view.sight in {Signal.FELL, Signal.FELL_FURTHER, Signal.FALLEN} and alone.n_baseline >= policies.min_runs:
-        return after, together if rows_allow(alone, policy) else alone
-    if view.sight is Signal.ROSE and alone.outcome is Outcome.OK:
-        return after, together
-    if together.method is Method.LEVELS and together.detectable is not None and view.sight is not Signal.TOO_FEW:
-        alone = replace(alone, detectable=min(together.detectable, alone.detectable or together.detectable))
+    after = Watched(track, newest_of((*before.runs, run_id), track))
+    fell = view.sight in FALLS and alone.n_baseline >= policies.min_runs
+    if fell and not rows_allow(alone, policy):
+        return after, alone
+    if fell or (view.sight is Signal.ROSE and alone.outcome is Outcome.OK):
+        together = tell(view, alone.value, effect, policy, policies.preset, extra)
+        together = name_onset(together, lambda count: after.runs[max(count - track.seen, -len(after.runs))])
+        return after, replace(together, p_rows=alone.p_rows, n_examples=alone.n_examples)
+    if view.sight not in {Signal.LONE, Signal.TOO_FEW}:
+        seen = least_seen(view, effect, policies.preset, extra)
+        if alone.detectable is None or seen < alone.detectable:
+            alone = replace(alone, detectable=seen)
     return after, alone
+
+
+def newest_of(runs: tuple[str, ...], track: Track) -> tuple[str, ...]:
+    """Return the newest of *runs*; before them the one at which a fall that still stands began, however long ago."""
+    if track.fall is not None and len(runs) > WINDOW and track.fall.onset <= track.seen - len(runs):
+        return (runs[0], *runs[-WINDOW + 1 :])
+    return runs[-WINDOW:]
 
 
 def rows_allow(alone: Finding, policy: MetricPolicy) -> bool:
@@ -267,7 +259,7 @@ def rows_allow(alone: Finding, policy: MetricPolicy) -> bool:
 
 
 def metric_of(result: RunResult, policy: MetricPolicy) -> float:
-    return settle(result.run.metrics.get(policy.name, float("nan")))
+    return settle(result.run.metrics.get(policy.name, math.nan))
 
 
 def rows_against(run: RunResult, others: Sequence[RunResult], policy: MetricPolicy) -> Rows | RowsSaid | None:

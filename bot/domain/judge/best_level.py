@@ -11,10 +11,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import lru_cache
 
 import numpy as np
 
-from bot.domain.judge.spread import MOST_MEMORY, p_below
+from bot.domain.judge.cleaning import middle
+from bot.domain.judge.spread import MAD_TO_SD, MOST_MEMORY, median, p_below
 from bot.domain.policy import Preset
 from bot.domain.runs import Floats
 
@@ -22,6 +24,7 @@ RUNS = 8  # newest runs that are held against the best level, and the fewest tha
 MOST = 16  # levels kept; when there are more, neighbours become one
 FEWEST = 20  # runs that noise is estimated from
 LAGS = 8
+CLEARLY = 2.5  # standard errors within which noise is not looked at closer
 CLIP = 3.0  # spreads; what lies further out counts as that far
 CHANCE = {Preset.QUIET: 0.0003, Preset.SENSITIVE: 0.0012}  # one-sided p, over all levels that could have been the best
 DAY = timedelta(days=1)
@@ -62,7 +65,7 @@ def add(levels: Levels, value: float, when: float, memory: float) -> Levels:
     values = (*levels.open, value)
     if len(values) < RUNS:
         return replace(levels, open=values, held=there)
-    new = LevelHeld(middle_mean(np.array(values)), RUNS, when)
+    new = LevelHeld(middle_mean(values), RUNS, when)
     if there and there[-1].runs < levels.size:
         there, new = there[:-1], join(there[-1], new)
     there = (*there, new)
@@ -80,42 +83,61 @@ def merge(size: int, held: tuple[LevelHeld, ...]) -> Levels:
     return Levels(2 * size, (), (*pairs, *held[len(pairs) * 2 :]))
 
 
-def middle_mean(values: Floats) -> float:
+def middle_mean(values: Sequence[float]) -> float:
     """Return the mean, what lies far out counting as less far."""
-    middle = float(np.median(values))
-    scale = CLIP * 1.4826 * float(np.median(np.abs(values - middle)))
-    return float(np.clip(values, middle - scale, middle + scale).mean()) if scale > 0 else float(values.mean())
+    centre = median(values)
+    furthest = CLIP * MAD_TO_SD * median([abs(value - centre) for value in values])
+    if furthest > 0:
+        values = [min(max(value, centre - furthest), centre + furthest) for value in values]
+    return sum(values) / len(values)
 
 
 def hold_best(levels: Levels, values: Sequence[float], metrics: float = 1.0) -> Decay | None:
-    """Hold the newest of *values*, which end with this run, against the best level of before; *metrics* are as many."""
+    """Hold the newest of *values*, which end with this run, against the best level of before; *metrics* are as many.
+
+    None where they are not clearly below it.
+    """
     earlier = levels.held[:-1]  # the newest runs may be in the last
     if len(values) < FEWEST or not earlier:
         return None
     best = max(earlier, key=lambda each: each.mean)
-    runs = np.array(values)
-    now = middle_mean(runs[-RUNS:])
-    sd, df = noise_of_a_mean(runs), len(runs) / 2
-    error = sd * math.sqrt(1 / best.runs + 1 / RUNS)
-    p = p_below(now - best.mean, error, df) if now < best.mean else 1.0
-    return Decay(best.mean, now - best.mean, error, df, min(1.0, p * len(earlier) * metrics))
+    change = middle_mean(values[-RUNS:]) - best.mean
+    share = math.sqrt(1 / best.runs + 1 / RUNS)
+    if change >= 0:
+        return None
+    left, squares = around_line(np.array(values))
+    df = len(values) / 2
+    if -change < CLEARLY * share * math.sqrt(squares / (len(values) - 2)):  # and the noise's memory only adds to that
+        return None
+    error = share * noise_of_a_mean(left, squares)
+    p = p_below(change, error, df)
+    return Decay(best.mean, change, error, df, min(1.0, p * len(earlier) * metrics))
 
 
-def noise_of_a_mean(runs: Floats) -> float:
+def around_line(runs: Floats) -> tuple[Floats, float]:
+    """Return what is left of the runs around a straight line, what lies far out counting as less far; its squares."""
+    places, length = places_of(len(runs))
+    centred = runs - float(runs.sum()) / len(runs)
+    left: Floats = centred - places * (float(places @ centred) / length)
+    scale = MAD_TO_SD * middle(np.abs(left - middle(left)))
+    kept = left.clip(-CLIP * scale, CLIP * scale) if scale > 0 else left
+    return kept, float(kept @ kept)
+
+
+@lru_cache(maxsize=64)
+def places_of(runs: int) -> tuple[Floats, float]:
+    places: Floats = np.arange(runs, dtype=np.float64) - (runs - 1) / 2
+    return places, float(places @ places)
+
+
+def noise_of_a_mean(left: Floats, squares: float) -> float:
     """Return the spread that a mean over runs has, times the root of their number: with the noise's memory in it.
 
     Around a straight line, for a decay is no noise. The memory is the larger of what autocorrelations show, by
     Bartlett's weights, and of what the first of them would come to if it faded evenly; mended for how small they look
     around a line that was fitted, and never taken for less than none.
     """
-    n = len(runs)
-    places = np.arange(n) - (n - 1) / 2
-    centred = runs - runs.mean()
-    left = centred - places * float(places @ centred) / float(places @ places)
-    scale = 1.4826 * float(np.median(np.abs(left - np.median(left))))
-    if scale > 0:
-        left = np.clip(left, -CLIP * scale, CLIP * scale)
-    squares = float(left @ left)
+    n = len(left)
     if squares == 0:
         return 0.0
     most = min(LAGS, n // 4)

@@ -98,29 +98,27 @@ def weigh(
     return Outcome.SUSPICIOUS if held.change * sign < 0 else Outcome.IMPROVED, Reason.BEYOND_SPREAD
 
 
-def describe(held: Comparison, policy: MetricPolicy, spread: Spread, levels: SignificanceLevels) -> Finding:
-    """Return the finding on a whole metric with every number that led to it."""
-    finding = measure(held, policy, spread, levels)
-    outcome, reason = weigh(held, policy.direction.sign, levels, held.p_runs(), held.p_rows())
-    return replace(finding, outcome=outcome, reason=reason, confirms=held.p_again() < levels.again_after(spread.n))
+def describe(
+    held: Comparison, policy: MetricPolicy, spread: Spread, levels: SignificanceLevels, runs: int | None = None
+) -> Finding:
+    """Return the finding on a whole metric with every number that led to it.
 
-
-def measure(held: Comparison, policy: MetricPolicy, spread: Spread, levels: SignificanceLevels) -> Finding:
-    """Return the numbers of a comparison, not yet judged; of one earlier run alone, only how far off it is."""
+    The level rests on so many *runs*, where some of them are one result that was logged again.
+    """
     if math.isnan(held.sd):
-        return Finding(
-            metric=policy.name,
-            outcome=Outcome.INSUFFICIENT_DATA,
-            reason=Reason.FIRST_RUNS,
-            value=held.value,
-            baseline=held.level,
-            change=held.change,
-            p_rows=held.p_rows(),
-            n_baseline=spread.n,
-            n_examples=held.rows.n if held.rows else 0,
-        )
-    margin = t_quantile(0.975, held.df) * held.sd
-    detectable = (t_quantile(1 - levels.runs, held.df) + t_quantile(POWER, held.df)) * held.sd
+        return measure(held, policy, spread, levels, runs)
+    p_runs, p_rows = held.p_runs(), held.p_rows()
+    said = weigh(held, policy.direction.sign, levels, p_runs, p_rows)
+    return _with_numbers(held, policy, spread, levels, runs, said, p_runs, p_rows)
+
+
+def measure(
+    held: Comparison, policy: MetricPolicy, spread: Spread, levels: SignificanceLevels, runs: int | None = None
+) -> Finding:
+    """Return the numbers of a comparison, not yet judged; of one earlier run alone, only how far off it is."""
+    said = Outcome.INSUFFICIENT_DATA, Reason.FIRST_RUNS
+    if not math.isnan(held.sd):
+        return _with_numbers(held, policy, spread, levels, runs, said, held.p_runs(), held.p_rows())
     return Finding(
         metric=policy.name,
         outcome=Outcome.INSUFFICIENT_DATA,
@@ -128,15 +126,43 @@ def measure(held: Comparison, policy: MetricPolicy, spread: Spread, levels: Sign
         value=held.value,
         baseline=held.level,
         change=held.change,
+        p_rows=held.p_rows(),
+        n_baseline=spread.n if runs is None else runs,
+        n_examples=held.rows.n if held.rows else 0,
+    )
+
+
+def _with_numbers(
+    held: Comparison,
+    policy: MetricPolicy,
+    spread: Spread,
+    levels: SignificanceLevels,
+    runs: int | None,
+    said: tuple[Outcome, Reason],
+    p_runs: float,
+    p_rows: float | None,
+) -> Finding:
+    margin = t_quantile(0.975, held.df) * held.sd
+    detectable = (t_quantile(1 - levels.runs, held.df) + t_quantile(POWER, held.df)) * held.sd
+    outcome, reason = said
+    return Finding(
+        metric=policy.name,
+        outcome=outcome,
+        reason=reason,
+        value=held.value,
+        baseline=held.level,
+        change=held.change,
         change_low=held.change - margin,
         change_high=held.change + margin,
         spread=spread.sd,
-        p_runs=held.p_runs(),
-        p_rows=held.p_rows(),
-        detectable=max(detectable, held.min_effect),
-        n_baseline=spread.n,
+        p_runs=p_runs,
+        p_rows=p_rows,
+        detectable=None if spread.is_same else max(detectable, held.min_effect),  # none of their noise is known
+        n_baseline=spread.n if runs is None else runs,
         n_examples=held.rows.n if held.rows else 0,
         method=Method.PREDICTIVE_AND_PAIRED_T if held.rows else Method.PREDICTIVE_T,
+        # Asked of the second bad run alone, and so not worked out for the others.
+        confirms=outcome is not Outcome.SUSPICIOUS or held.p_again() < levels.again_after(spread.n),
     )
 
 

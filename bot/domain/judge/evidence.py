@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 
@@ -53,7 +54,7 @@ class Window:
     @property
     def past(self) -> Floats:
         """Return the earlier runs as they are seen, 0 where they do not count."""
-        return self.seen[:-1] * self.counts
+        return self.seen[:-1] * self.counts if self.repeats else self.seen[:-1]
 
 
 @dataclass(slots=True)
@@ -88,18 +89,11 @@ def open_window(values: Floats) -> Window:
 
 def compare_levels(window: Window) -> LevelShifts | None:
     """Estimate the levels before and since each candidate start; None while there are too few runs for any."""
-    n = len(window.values)
-    spans = SPANS[n - MIN_BEFORE >= SPANS]
-    if not len(spans):
+    shape = shape_of(len(window.values)) if not window.repeats else count_runs(window.counts)
+    if shape is None:
         return None
-    past, counts = window.past, window.counts
-    since, total = tail_sums(counts, spans)
-    before = total - since
-    enough = (since >= MIN_SINCE - 1) & (before >= MIN_BEFORE)
-    if not enough.all():
-        if not enough.any():
-            return None
-        spans, since, before = spans[enough], since[enough], before[enough]
+    spans, since, before, total = shape
+    past = window.past
     since_sum, total_sum = tail_sums(past, spans)
     before_sum = total_sum - since_sum
     squares = np.maximum(float(past @ past) - since_sum**2 / since - before_sum**2 / before, 0.0)
@@ -110,6 +104,26 @@ def compare_levels(window: Window) -> LevelShifts | None:
     weight = (since + 1) * before / (since + 1 + before)
     t = (after_level - before_level) * np.sqrt(weight / variance)
     return LevelShifts(window, spans, before_level, after_level, variance, weight, df, total + 1, t, since_sum / since)
+
+
+Shape: TypeAlias = tuple[Ints, Floats, Floats, float]  # spans; runs since and before, the newest left out; all of them
+
+
+@lru_cache(maxsize=64)  # by far most windows hold no result twice
+def shape_of(runs: int) -> Shape | None:
+    """Return the spans that so many runs allow, and how many of the earlier ones lie on either side of each start."""
+    return count_runs(np.ones(runs - 1))
+
+
+def count_runs(counts: Floats) -> Shape | None:
+    """Return the spans that have enough runs on either side, of which *counts* says what each counts for."""
+    spans = SPANS[len(counts) + 1 - MIN_BEFORE >= SPANS]
+    if not len(spans):
+        return None
+    since, total = tail_sums(counts, spans)
+    before = total - since
+    enough = (since >= MIN_SINCE - 1) & (before >= MIN_BEFORE)
+    return (spans[enough], since[enough], before[enough], total) if enough.any() else None
 
 
 def depths(levels: LevelShifts) -> Floats:
@@ -209,16 +223,19 @@ def excess(levels: LevelShifts, threshold: Threshold, *, up: bool = False) -> Fl
     return np.asarray(over - extra)
 
 
-def smallest_found(sd: float, before: int, df: float, threshold: Threshold) -> float:
-    """Return the smallest lasting fall that :data:`LOOK_AHEAD` further runs would show, four times out of five."""
+def smallest_found(sd: float, before: int, df: float, threshold: Threshold, extra: float = 0.0) -> float:
+    """Return the smallest lasting fall that :data:`LOOK_AHEAD` further runs would show, four times out of five.
+
+    *extra* nats of evidence are asked on top, where this is one metric of many.
+    """
     weight = before * LOOK_AHEAD / (before + LOOK_AHEAD)
-    return (smallest_t(weight, df, threshold) + Z_POWER) * sd / math.sqrt(weight)
+    return (smallest_t(weight, df, threshold, round(extra, 1)) + Z_POWER) * sd / math.sqrt(weight)
 
 
 @lru_cache(maxsize=4096)  # runs of one length ask for the same
-def smallest_t(weight: float, df: float, threshold: Threshold) -> float:
+def smallest_t(weight: float, df: float, threshold: Threshold, extra: float) -> float:
     """Return the smallest standardised difference that is told at once of :data:`LOOK_AHEAD` runs."""
-    asked = threshold.asked(np.full(1, LOOK_AHEAD), 0.0)[0]
+    asked = threshold.asked(np.full(1, LOOK_AHEAD), 0.0)[0] + extra
     low, high = 0.0, 100.0
     for _ in range(30):
         middle_t = (low + high) / 2

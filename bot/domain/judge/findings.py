@@ -24,12 +24,15 @@ class Outcome(StrEnum):
     @property
     def severity(self) -> int:
         """Order outcomes from the best news to the worst."""
-        return list(Outcome).index(self)
+        return _SEVERITY[self]
 
     @property
     def is_acceptable(self) -> bool:
         """Say whether a run with this outcome becomes baseline without a person's word."""
         return self.severity < Outcome.SUSPICIOUS.severity
+
+
+_SEVERITY = {outcome: order for order, outcome in enumerate(Outcome)}
 
 
 class Reason(StrEnum):

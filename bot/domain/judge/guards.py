@@ -23,15 +23,19 @@ def broken_value(value: float, policy: MetricPolicy) -> Reason | None:
 
 def check_data(card: DataCard, baseline: Sequence[RunResult], guards: Sequence[Guard]) -> tuple[Finding, ...]:
     """Return an invalid finding for every fact of the data card that moved further than its guard allows."""
+    if not card.numbers:
+        return ()
     findings = (check_fact(card, baseline, guard) for guard in guards)
     return tuple(finding for finding in findings if finding is not None)
 
 
 def check_fact(card: DataCard, baseline: Sequence[RunResult], guard: Guard) -> Finding | None:
     value = card.numbers.get(guard.fact, math.nan)
+    if not is_usable(value):
+        return None
     known = [result.card.numbers.get(guard.fact, math.nan) for result in baseline]
     known = [fact for fact in known if is_usable(fact)]
-    if not known or not is_usable(value):
+    if not known:
         return None
     usual = float(np.median(known))
     if -guard.max_fall <= relative_move(value, usual) <= guard.max_rise:

@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from bot.domain.policy import is_usable
 from bot.domain.runs import Floats
 
 BOUND = 3.1  # spreads beyond which, one in a thousand times, a metric that is all right would be called worse
 RECENT = 20  # runs that show how metrics move together
-REVISED = 5  # runs after which that is looked at again, where there are many to judge
 DRAWS = 400
 SEED = 20_010  # whatever it is: the same runs have the same verdict
 FEWEST = 6  # runs in common without which nothing is known of how two metrics move together
@@ -29,20 +27,6 @@ def effective_number(metrics: Sequence[Mapping[Any, float]]) -> float:
     if len(metrics) < 2:  # noqa: PLR2004 - one is one
         return 1.0
     return count_exceeding(correlate(metrics))
-
-
-def extra_by_run(columns: Sequence[Sequence[float | None]]) -> list[float]:
-    """Return how much more evidence is asked of each run of metrics that were logged together, from those before it."""
-    if len(columns) < 2:  # noqa: PLR2004 - one is one
-        return []
-    asked: list[float] = []
-    for run in range(max(map(len, columns))):
-        if run % REVISED == 0:
-            known = [dict(enumerate(column[max(0, run - RECENT) : run])) for column in columns]
-            usable = [{i: v for i, v in each.items() if v is not None and is_usable(v)} for each in known]
-            extra = extra_evidence(effective_number(usable))
-        asked.append(extra)
-    return asked
 
 
 def extra_evidence(number: float) -> float:

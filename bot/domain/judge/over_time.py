@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import chain, repeat
 
 from bot.domain.judge.calibration import THRESHOLDS
 from bot.domain.judge.evidence import smallest_found
 from bot.domain.judge.findings import Finding, Method, Outcome, Reason
-from bot.domain.judge.guards import broken_value
 from bot.domain.judge.ranges import effect_at
 from bot.domain.judge.spread import p_below, t_quantile
 from bot.domain.judge.track import Signal, Track, View, watch
-from bot.domain.policy import MetricPolicy, Preset, settle
+from bot.domain.policy import MetricPolicy, Preset
 
 SAID = {
     Signal.TOO_FEW: (Outcome.INSUFFICIENT_DATA, Reason.FIRST_RUNS),
@@ -43,45 +41,19 @@ def smallest_effect(track: Track, policy: MetricPolicy) -> float:
     return effect_at(policy, policy.direction.sign * sorted(track.values)[len(track.values) // 2])
 
 
-def judge_value(
-    track: Track, value: float | None, policy: MetricPolicy, preset: Preset, extra: float = 0.0
-) -> tuple[Track, Finding]:
-    """Judge one run of a metric from its past alone; a broken or missing value leaves the track as it is."""
-    if value is None:
-        return track, Finding(policy.name, Outcome.INVALID, Reason.MISSING)
-    broken = broken_value(value, policy)
-    if broken is not None:
-        return track, Finding(policy.name, Outcome.INVALID, broken, value=value)
-    value = settle(value)
-    effect = smallest_effect(track, policy)
-    after, view = watch_metric(track, value, policy, preset, extra)
-    return after, tell(view, value, effect, policy, preset)
-
-
-def judge_series(
-    values: Iterable[float | None], policy: MetricPolicy, preset: Preset, extra: Iterable[float] = ()
-) -> list[Finding]:
-    """Judge a series run by run; the onset of a finding is the number of the run, from 0.
-
-    *extra* evidence is asked of each run where the metric is one of many.
-    """
-    track, findings = Track(), []
-    names: list[str] = []  # of the runs that were watched
-    for number, (value, asked) in enumerate(zip(values, chain(extra, repeat(0.0)), strict=False)):
-        seen = track.seen
-        track, finding = judge_value(track, value, policy, preset, asked)
-        if track.seen > seen:
-            names.append(str(number))
-        findings.append(name_onset(finding, names.__getitem__))
-    return findings
-
-
 def name_onset(finding: Finding, name: Callable[[int], str]) -> Finding:
     """Put the name of a run in the place of its count among the runs watched."""
     return finding if finding.onset is None else replace(finding, onset=name(int(finding.onset)))
 
 
-def tell(view: View, value: float, min_effect: float, policy: MetricPolicy, preset: Preset) -> Finding:
+def least_seen(view: View, min_effect: float, preset: Preset, extra: float) -> float:
+    """Return the smallest lasting fall that further runs would show, where *extra* nats are asked of many metrics."""
+    return max(min_effect, smallest_found(view.sd, max(view.runs, 1), view.df, THRESHOLDS[preset], extra))
+
+
+def tell(
+    view: View, value: float, min_effect: float, policy: MetricPolicy, preset: Preset, extra: float = 0.0
+) -> Finding:
     """Return the finding for *view*, its numbers in the metric's unit and its onset as the count of runs watched."""
     sign = policy.direction.sign
     outcome, reason = SAID[view.sight]
@@ -104,7 +76,7 @@ def tell(view: View, value: float, min_effect: float, policy: MetricPolicy, pres
         change_high=change + margin,
         spread=view.sd,
         p_runs=p_below(-abs(view.change), view.error, view.df),
-        detectable=max(min_effect, smallest_found(view.sd, max(view.runs, 1), view.df, THRESHOLDS[preset])),
+        detectable=least_seen(view, min_effect, preset, extra),
         n_baseline=view.runs,
         n_since=view.since,
         method=Method.PREDICTIVE_T if view.sight is Signal.LONE else Method.LEVELS,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import mul
 
 import numpy as np
-
-from bot.domain.runs import Floats
 
 CLIP = 2.5  # a baseline run further out than this many spreads counts as just that far
 MOSTLY = 0.5  # a metric that repeats itself more often than not is deterministic
@@ -64,19 +64,33 @@ def estimate_spread(values: Sequence[float], prior: Prior | None = None) -> Spre
     the mean and variance of its logarithm by a scaled inverse chi-square, which a t goes with: so a prior that runs
     contradict fades from either side.
     """
-    runs = np.asarray(distinct_runs(values), dtype=float)
+    return _estimate(tuple(values), prior)
+
+
+@lru_cache(maxsize=256)  # a run's metrics are looked at by themselves, as kin of one another, and with what kin teach
+def _estimate(values: tuple[float, ...], prior: Prior | None) -> Spread:
+    # Plain Python: a handful of runs is too few for numpy to be the faster.
+    runs = distinct_runs(values)
     n = len(runs)
-    residuals = clip_odd(runs - float(np.median(runs)))
-    level = float(np.median(runs)) + float(residuals.mean())
-    residuals = residuals - residuals.mean()
-    squares = float((residuals**2).sum())
+    centre = median(runs)
+    residuals = clip_odd([run - centre for run in runs])
+    mean = sum(residuals) / n
+    level = centre + mean
+    residuals = [residual - mean for residual in residuals]
+    squares = sum(residual * residual for residual in residuals)
     if squares <= (SAME * level) ** 2:
         sd = SAME_SPREAD * abs(level) if prior is None else math.exp(prior.log_sd)
         df = SAME_DF + n - 1
         return Spread(level, sd * math.sqrt(SAME_DF / df) if n > 1 or prior else math.nan, df, n, is_same=True)
     if prior is None:
-        return Spread(level, math.sqrt(squares / (n - 1)), n - 1.0, n, memory_of(residuals))
-    return Spread(level, *weigh_prior(squares, n - 1.0, prior), n, memory_of(residuals))
+        return Spread(level, math.sqrt(squares / (n - 1)), n - 1.0, n, memory_of(residuals, squares))
+    return Spread(level, *weigh_prior(squares, n - 1.0, prior), n, memory_of(residuals, squares))
+
+
+def median(values: Sequence[float]) -> float:
+    ordered = sorted(values)
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def distinct_runs(values: Sequence[float]) -> Sequence[float]:
@@ -91,22 +105,24 @@ def is_coarse(values: Sequence[float]) -> bool:
     return len(once) <= MOSTLY * len(values) or len(once) - len(set(once)) > TIE_SHARE * len(once)
 
 
-def memory_of(residuals: Floats) -> float:
+def memory_of(residuals: Sequence[float], squares: float) -> float:
     """Return how much a run resembles the one before: the autocorrelation, which few runs make look too small."""
     n = len(residuals)
-    found = float(residuals[1:] @ residuals[:-1]) / float(residuals @ residuals)
+    found: float = sum(map(mul, residuals[1:], residuals)) / squares
     mended = found + (1 + 3 * max(0.0, found)) / n  # Marriott and Pope (1954)
     return min(MOST_MEMORY, max(LEAST_MEMORY, mended))
 
 
-def clip_odd(residuals: Floats) -> Floats:
+def clip_odd(residuals: list[float]) -> list[float]:
     """Bring residuals that lie far out, for how many there are, to as far as a run counts."""
     n = len(residuals)
-    scale = MAD_TO_SD * float(np.median(np.abs(residuals)))
-    if n < FEW or scale == 0:
+    if n < FEW:
         return residuals
+    scale = MAD_TO_SD * median([abs(residual) for residual in residuals])
     furthest = (CLIP + FEW_CLIP / n) * scale
-    return np.asarray(np.clip(residuals, -furthest, furthest))
+    if scale == 0 or -furthest <= min(residuals) <= max(residuals) <= furthest:
+        return residuals
+    return [min(max(residual, -furthest), furthest) for residual in residuals]
 
 
 def weigh_prior(squares: float, df: float, prior: Prior) -> tuple[float, float]:
@@ -126,11 +142,11 @@ def weigh_prior(squares: float, df: float, prior: Prior) -> tuple[float, float]:
 
 def solve_trigamma(variance: float) -> float:
     """Return the degrees of freedom at which the logarithm of a scaled inverse chi-square has this *variance*."""
-    from scipy.special import polygamma
+    from scipy.special import zeta
 
     x = 0.5 + 1 / variance  # after Smyth (2004): Newton's method on 1 / trigamma, which is nearly linear
     for _ in range(8):
-        value, slope = float(polygamma(1, x)), float(polygamma(2, x))
+        value, slope = float(zeta(2, x)), -2 * float(zeta(3, x))  # the polygamma functions of order 1 and 2
         x += value * (1 - value / variance) / slope
     return 2 * x
 
@@ -144,6 +160,7 @@ def p_below(change: float, sd: float, df: float) -> float:
     return float(stdtr(df, change / sd))
 
 
+@lru_cache(maxsize=4096)  # degrees of freedom are mostly whole numbers, and few
 def t_quantile(p: float, df: float) -> float:
     from scipy.special import stdtrit
 

@@ -182,7 +182,7 @@ def find_rise(levels: LevelShifts, min_effect: float) -> Shift | None:
 
 
 def remember(track: Track, value: float) -> Track:
-    return replace(track, seen=track.seen + 1, values=(*track.values, value)[-WINDOW:])
+    return Track(track.seen + 1, (*track.values, value)[-WINDOW:], track.returns, track.fall)
 
 
 def hold_alone(window: Window, value: float, preset: Preset, extra: float) -> View:

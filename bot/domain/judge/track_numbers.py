@@ -15,7 +15,7 @@ def to_numbers(track: Track) -> tuple[float, ...]:
 
 
 def _told(track: Track) -> list[float]:
-    numbers = [track.seen, track.returns, len(track.values), *track.values, track.fall is not None]
+    numbers: list[float] = [track.seen, track.returns, len(track.values), *track.values, track.fall is not None]
     fall = track.fall
     if fall is not None:
         numbers += [fall.level, fall.low, fall.sd, fall.onset, fall.balance, fall.good, len(fall.since), *fall.since]
@@ -29,22 +29,21 @@ def from_numbers(numbers: tuple[float, ...]) -> Track:
         return Track()
     if numbers[0] != _FORM:
         return _from_first_form(numbers)
-    return _read(list(reversed(numbers[1:])))
+    return _read(numbers, 1)
 
 
-def _read(left: list[float]) -> Track:
-    """Read a track off the end of *left*, which holds its numbers backwards."""
-
-    def take(count: float) -> tuple[float, ...]:
-        return tuple(left.pop() for _ in range(int(count)))
-
-    seen, returns, runs = take(3)
-    track = Track(int(seen), take(runs), int(returns))
-    if not left.pop():
-        return track
-    level, low, sd, onset, balance, good, runs = take(7)
-    fall = Fall(level, low, sd, int(onset), balance, int(good), take(runs), Track())
-    return replace(track, fall=replace(fall, below=_read(left)))
+def _read(numbers: tuple[float, ...], at: int) -> Track:
+    """Read the track that begins *at* a place of *numbers* and goes on to their end."""
+    seen, returns, runs = numbers[at : at + 3]
+    at += 3 + int(runs)
+    values = numbers[at - int(runs) : at]
+    if not numbers[at]:
+        return Track(int(seen), values, int(returns))
+    level, low, sd, onset, balance, good, runs = numbers[at + 1 : at + 8]
+    at += 8 + int(runs)
+    since = numbers[at - int(runs) : at]
+    fall = Fall(level, low, sd, int(onset), balance, int(good), since, below=_read(numbers, at))
+    return Track(int(seen), values, int(returns), fall)
 
 
 def _from_first_form(numbers: tuple[float, ...]) -> Track:

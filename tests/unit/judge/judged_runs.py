@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from bot.domain.judge import Assessment, SeriesState, assess
-from bot.domain.policy import MetricPolicy, Policies
+from bot.domain import whole_series
+from bot.domain.judge import Assessment, Finding, SeriesState, assess
+from bot.domain.policy import MetricPolicy, Policies, Preset
 from bot.domain.runs import Baseline, DataCard, ExampleTable, Run, RunResult, RunStatus
+from bot.domain.whole_series import as_runs
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 HR = MetricPolicy("hr", lower=0.0, upper=1.0)
@@ -71,6 +73,12 @@ def judge_all(runs, policies: Policies = POLICIES, pinned=None) -> list[Assessme
         if said[-1].accepted:
             accepted.append(run)
     return said
+
+
+def judge_series(values, policy: MetricPolicy, preset: Preset) -> list[Finding]:
+    """Judge a metric's values run by run, None for a run that lacks it; onsets are numbers of runs, from 0."""
+    runs = as_runs({} if value is None else {policy.name: value} for value in values)
+    return [said.assessment.findings[0] for said in whole_series.judge_series(runs, Policies((policy,), preset=preset))]
 
 
 def with_metric(policies: Policies, **changes) -> Policies:

@@ -15,13 +15,12 @@ from bot.cli.judge_answers import judge_lines
 from bot.config.pipeline import MetricSection
 from bot.domain.judge import Outcome, Reason, SeriesState, assess
 from bot.domain.judge.offline import change_points, measure_stretches
-from bot.domain.judge.over_time import judge_series
 from bot.domain.judge.paired import measure_pairs, moderated_p
 from bot.domain.policy import LARGEST, Direction, Guard, MetricPolicy, MinEffect, Preset
 from bot.domain.runs import Baseline, DataCard, ExampleTable
 from bot.judging.views.metric_rows import metric_row
 from bot.store.codec import dump, load
-from tests.unit.judge.judged_runs import HR, POLICIES, judge_all, make_run, make_table
+from tests.unit.judge.judged_runs import HR, POLICIES, judge_all, judge_series, make_run, make_table
 
 WILD = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 HUGEST = 1.7976931348623157e308

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bot.domain.judge import Outcome, Reason
-from bot.domain.judge.over_time import judge_series
 from bot.domain.judge.track import Signal, Track, accept_fall, watch
 from bot.domain.judge.track_numbers import from_numbers, to_numbers
 from bot.domain.policy import MetricPolicy, MinEffect, Preset
+from tests.unit.judge.judged_runs import judge_series
 
 SEEDS = range(12)
 TOLD = {Signal.FELL, Signal.FELL_FURTHER}

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from bot.domain.judge import Outcome
+from bot.cli.judge_answers import judge_csv
+from bot.domain.judge import Outcome, Reason
 from bot.domain.judge.compare import LEVELS
-from bot.domain.judge.many_metrics import BOUND, effective_number, extra_by_run, extra_evidence
-from bot.domain.policy import MetricPolicy, Policies, Preset
+from bot.domain.judge.many_metrics import BOUND, effective_number, extra_evidence
+from bot.domain.policy import MetricPolicy, MinEffect, Policies, Preset
 from tests.unit.judge.judged_runs import judge_all, make_run
 
 
@@ -78,17 +79,25 @@ def test_one_metric_that_falls_among_twenty_is_told_and_named():
     assert [f.metric for f in said[-1].with_outcome(Outcome.REGRESSED)] == ["score7"]
 
 
-def test_columns_of_one_file_are_metrics_of_one_run_and_only_the_past_says_how_they_move():
-    values = moving_together(5, 0.99, runs=40)
-    columns = [list(map(float, row)) for row in values]
-    asked = extra_by_run(columns)
-    assert extra_by_run(columns[:1]) == []
-    assert len(asked) == 40
-    assert asked[0] == pytest.approx(extra_evidence(5.0), rel=0.05)
-    assert asked[-1] < asked[0] / 2
-    assert extra_by_run([column[:20] for column in columns]) == asked[:20]
+def test_columns_of_one_file_are_metrics_of_one_run():
+    values = moving_together(5, 0.99)
+    lines = [",".join(map(str, range(5))), *(",".join(map(str, row)) for row in values.T)]
+    runs = [make_run(i, {str(name): float(v) for name, v in enumerate(row)}) for i, row in enumerate(values.T)]
+    metrics = tuple(MetricPolicy(str(name), min_effect=MinEffect(0.0)) for name in range(5))
+    said = judge_all(runs, Policies(metrics))
+    judged = judge_csv(lines, preset=Preset.QUIET)
+    for place, series in enumerate(judged):
+        assert [f.outcome for f in series.findings] == [one.findings[place].outcome for one in said]
 
 
 def test_a_file_with_holes_has_its_columns_judged_too():
     holed = [[0.2, None, 0.3, float("inf")] * 5, [0.1, 0.2, None, 0.4] * 5]
-    assert len(extra_by_run(holed)) == 20
+    lines = ["a,b", *(",".join("" if v is None else str(v) for v in row) for row in zip(*holed, strict=True))]
+    judged = judge_csv(lines, preset=Preset.QUIET)
+    assert [f.reason for f in judged[0].findings[:4]] == [
+        Reason.FIRST_RUNS,
+        Reason.MISSING,
+        Reason.FIRST_RUNS,
+        Reason.ABSURD,
+    ]
+    assert judged[1].findings[-1].outcome is Outcome.OK

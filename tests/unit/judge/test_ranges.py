@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bot.domain.judge import Outcome
-from bot.domain.judge.over_time import judge_series
 from bot.domain.judge.ranges import effect_at
 from bot.domain.policy import Direction, MetricPolicy, MinEffect, Preset
+from tests.unit.judge.judged_runs import judge_series
 
 
 @pytest.mark.parametrize(
