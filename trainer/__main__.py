@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from errno import ENAMETOOLONG
 
 import typer
 
@@ -43,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("trainer: stopped")
         return SIGNALLED + error.signal_number
     except Exception as error:  # noqa: BLE001 - the last line of defence: a sentence, the details being in MLflow
+        if isinstance(error, OSError) and error.errno == ENAMETOOLONG:  # only what was handed in can be
+            say(f"trainer: {error.filename}: is too long for the name of a file")
+            return BAD_INPUT
         say(f"trainer: {type(error).__name__}: {error}")
         return FAILED
     return 0

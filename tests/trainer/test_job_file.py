@@ -74,6 +74,10 @@ def test_an_unknown_key_with_no_neighbour_lists_the_known_ones(path):
         ("model.revision=v1", "revision is of a model that name fetches from the hub"),
         ("model.sha256=abc", "key 'model.sha256' is 'abc'"),
         ("output=''", "a path cannot be empty"),
+        (f"output={'a' * 256}", "no file has such a name"),
+        ("output='a\0b'", "no file has such a name"),
+        ("model.package=../../etc", "key 'model.package' is '../../etc'"),
+        ("model.package=''", "key 'model.package' is ''"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key(path, override, said):

@@ -87,6 +87,11 @@ def test_an_empty_test_is_refused(tmp_path, by):
         baskets(tmp_path, table, holdout={"by": by})
 
 
+def test_a_test_that_begins_after_the_last_row_is_told_by_its_day(tmp_path):
+    with pytest.raises(DataError, match=r"test is each user's first trip from 2030-02-01, .* nobody has a history"):
+        baskets(tmp_path, holdout={"by": "time", "test_from": date(2030, 2, 1)})
+
+
 events = st.lists(
     st.tuples(st.sampled_from("abcd"), st.sampled_from("xyz"), st.integers(1, 9)), min_size=1, max_size=40
 )

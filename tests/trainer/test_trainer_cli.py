@@ -91,6 +91,12 @@ def test_a_wrong_command_line_ends_with_two(arguments, capsys):
     assert "python -m trainer" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", ["upload {}", "prepare {}", "compare {} {}", "recommend {} lamp"])
+def test_a_name_that_no_file_can_have_is_bad_input(words, capsys):
+    assert main(words.format("n" * 300, "n" * 300).split()) == 2
+    assert capsys.readouterr().err.endswith(": is too long for the name of a file\n")
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "launcher"),
     [("WORLD_SIZE", "2", "torchrun"), ("LOCAL_RANK", "1", "torchrun"), ("SLURM_STEP_NUM_TASKS", "4", "srun")],

@@ -183,7 +183,9 @@ def _card(
     step = round(purchases.step_days * DAY)
     since = iso_day(int(purchases.time[target].min()) * step) if target.any() else None
     by_time = job.holdout.by == "time"
-    whose = f"each user's first trip from {since}" if by_time else "each user's last trip"
+    # Where nobody is tested, from the day that the job says.
+    first = since or (job.holdout.valid_from if job.holdout.score_on == "valid" else job.holdout.test_from) or "the end"
+    whose = f"each user's first trip from {first}" if by_time else "each user's last trip"
     explained = {
         AGAIN: f"a user's rows of one {job.trip} count an item once",
         AFTER_END: "settings are chosen as if the test were not there",

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 PACKAGED = "package:"
+LONGEST = 255  # bytes of a file's name, on all systems that this runs on
 
 
 class Section(BaseModel):
@@ -21,6 +22,8 @@ def resolve_path(value: object, info: ValidationInfo) -> object:
         return value
     if not value:
         raise ValueError("a path cannot be empty")
+    if "\0" in value or any(len(part.encode()) > LONGEST for part in Path(value).parts):
+        raise ValueError(f"no file has such a name: it holds a null, or a part of more than {LONGEST} bytes")
     if value.startswith(PACKAGED):
         return _packaged(value.removeprefix(PACKAGED))
     return Path(info.context or ".", Path(value).expanduser())
@@ -44,5 +47,6 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 Name = Annotated[str, Field(min_length=1)]
+PackageName = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_one_or_more), Field(strict=False, min_length=1)]  # one or a list
 SomeNames = Annotated[tuple[Name, ...], BeforeValidator(_one_or_more), Field(strict=False)]

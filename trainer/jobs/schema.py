@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from trainer.jobs.data import HistoriesData, InteractionsData, PairsData
-from trainer.jobs.fields import Count, FilePath, Positive, Section, Share, SomeNames
+from trainer.jobs.fields import Count, FilePath, PackageName, Positive, Section, Share, SomeNames
 
 PLAIN_SQLITE = "sqlite:///"
 
@@ -35,7 +35,7 @@ Part = Literal["train", "valid", "test"]
 
 
 class ModelJob(Section):
-    package: str | None = None  # an installed package that offers get_model_path()
+    package: PackageName | None = None  # an installed one that offers get_model_path()
     folder: FilePath | None = None
     name: str | None = None  # on the hub, where there is a network
     revision: Annotated[str, Field(min_length=1)] | None = None  # of `name`: a commit, tag or branch
