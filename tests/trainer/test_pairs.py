@@ -93,6 +93,12 @@ def test_numbers_where_text_should_be_are_refused(tmp_path):
         pairs(tmp_path, columns={"query": "grade"})
 
 
+@pytest.mark.parametrize("word", ["inf", "-Infinity"])
+def test_an_endless_grade_is_no_class(tmp_path, word):
+    with pytest.raises(DataError, match=f"column 'grade': row 2 has '{word}', not a number"):
+        pairs(tmp_path, JUDGED | {"grade": ["1", word, "1", word, "1", word]})
+
+
 def test_a_stray_word_among_grades_is_refused(tmp_path):
     with pytest.raises(DataError, match="column 'grade': row 2 has 'n/a' among numbers"):
         pairs(tmp_path, JUDGED | {"grade": ["3", "n/a", "1", "2", "1", "3"]})

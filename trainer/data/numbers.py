@@ -12,6 +12,7 @@ COMMAED = re.compile(rf"{BEGINS}(\d{{1,3}}(\.\d{{3}})+|\d+)?(,\d*)?{EXPONENT}") 
 COMMA_DECIMAL = re.compile(r"[+-]?((0|\d{4,}|),\d+|\d+,(\d{0,2}|\d{4,})|\d{1,3}(\.\d{3})+,\d*|\d{1,3}(\.\d{3}){2,})")
 POINT_DECIMAL = re.compile(r"[+-]?((0|\d{4,}|)\.\d+|\d+\.(\d{0,2}|\d{4,})|\d{1,3}(,\d{3})+\.\d*|\d{1,3}(,\d{3}){2,})")
 UNTOLD = 'a number that can be read in one way only: decimal = "," or decimal = "." says what the comma is'
+ENDLESS = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 BOOLEANS = {"true": 1.0, "false": 0.0}
 
 
@@ -22,8 +23,8 @@ class NotANumber(ValueError):  # noqa: N818 - the text that is none, for whoever
 
 
 def looks_numeric(text: str) -> bool:
-    """Say whether a text is a number in some way of writing, or True or False."""
-    return bool(POINTED.fullmatch(text) or COMMAED.fullmatch(text)) or text.lower() in BOOLEANS
+    """Say whether a text is a number in some way of writing, endless ones too (they are refused), or True or False."""
+    return any(form.fullmatch(text) for form in (POINTED, COMMAED, ENDLESS)) or text.lower() in BOOLEANS
 
 
 def read_numbers(texts: Sequence[str], decimal: str | None) -> dict[str, float]:
