@@ -151,6 +151,14 @@ def test_a_tests_history_is_asked_and_never_learned_from(tmp_path):
     assert snapshot.card.dropped["part that is not used"] == 1
 
 
+def test_where_no_history_is_read_its_look_and_the_key_that_parts_ids_are_told(tmp_path):
+    table = ROWS | {"history": ["1->2", "1->2->3", "2->9", "3->9"]}
+    said = r"none of 4 rows is left: no history among the items 3 \(such as '1->2': data\.separator says what parts its ids\)"
+    with pytest.raises(DataError, match=rf"{said}, part that is not used 1 \(it is none of valid, test\)"):
+        histories(tmp_path, table)
+    assert len(histories(tmp_path, table, separator="->").purchases) == 9
+
+
 def test_a_row_that_tells_the_answer_of_another_is_a_leak(tmp_path):
     table = ROWS | {"split": ["test", "valid", "valid", "train"]}  # the later row holds the earlier one's target
     with pytest.raises(DataError, match="the split leaks: of 1 test rows 1 same user and item on the other side"):

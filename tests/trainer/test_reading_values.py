@@ -150,6 +150,8 @@ def test_a_row_of_a_folder_is_named_by_its_own_file(tmp_path):
         ("a|b", None),
         ("['a', 'b']", None),
         ('["a","b"]', None),
+        ("{a,b}", None),
+        ("('a', 'b')", None),
         ("a, b", ","),
         (" a  b ", " "),
         ("a ; b;", ";"),
@@ -157,6 +159,11 @@ def test_a_row_of_a_folder_is_named_by_its_own_file(tmp_path):
 )
 def test_a_history_keeps_all_of_its_items(text, separator):
     assert split_history(text, separator) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("text", "ids"), [("cup(1) tea(2)", ["cup(1)", "tea(2)"]), ("[1] [2]", ["[1]", "[2]"])])
+def test_brackets_of_an_id_are_its_own(text, ids):
+    assert split_history(text, None) == ids
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".parquet", ".csv"])

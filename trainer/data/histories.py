@@ -24,6 +24,7 @@ Ints = npt.NDArray[np.int64]
 NOT_CHOSEN = "part that is not used"
 NO_USER, NO_TARGET, NO_HISTORY = "no user", "no target among the items", "no history among the items"
 BETWEEN = re.compile(r"[\s,;|]+")
+BRACKETS = ("[]", "()", "{}")
 UNKNOWN = "items of histories that no table lists"
 
 
@@ -35,6 +36,7 @@ class _HistoryRows:
     tested: list[bool] = field(default_factory=list)
     rows_in: int = 0
     unknown: int = 0
+    strange: str | list[str] = ""  # the first history of which no item is listed
     notes: Notes = field(default_factory=Notes)
     dropped: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys((NOT_CHOSEN, NO_USER, NO_TARGET, NO_HISTORY), 0)
@@ -64,7 +66,7 @@ def gather_histories(job: HistoriesData) -> Snapshot:
     )
     rows = _read(job, {name: place for place, name in enumerate(catalogue.item_ids)})
     if not rows.users:
-        raise DataError(f"{job.path}: none of {rows.rows_in} rows is of a part in {', '.join((*job.learn, *job.test))}")
+        raise DataError(f"{job.path}: none of {rows.rows_in} rows is left: {_tell_dropped(job, rows)}")
     mended |= {UNKNOWN: rows.unknown} if rows.unknown else {}
     return _snapshot(job, catalogue, rows, mended)
 
@@ -90,6 +92,7 @@ def _read(job: HistoriesData, places: dict[str, int]) -> _HistoryRows:
                 rows.dropped[NO_TARGET] += 1
             elif not known:
                 rows.dropped[NO_HISTORY] += 1
+                rows.strange = rows.strange or history
             else:
                 rows.unknown += len(ids) - len(known)
                 rows.users.append(user)
@@ -109,8 +112,25 @@ def split_history(text: str | list[str], separator: str | None) -> list[str]:
     elif separator is not None:
         found = (name.strip() for name in text.split(separator))
     else:
-        found = (name.strip("'\"") for name in BETWEEN.split(text.strip("[]() ")))
+        found = (name.strip("'\"") for name in BETWEEN.split(_unwrap(text.strip())))
     return [without_point(name) for name in found if name]
+
+
+def _unwrap(text: str) -> str:
+    """Give what stands in the brackets that hold a whole list; those of an id's own name stay."""
+    for begin, end in BRACKETS:
+        if text.startswith(begin) and text.endswith(end) and not {begin, end} & set(text[1:-1]):
+            return text[1:-1].strip()
+    return text
+
+
+def _tell_dropped(job: HistoriesData, rows: _HistoryRows) -> str:
+    """Say why rows were left out, the most frequent reason first."""
+    reasons = sorted((reason for reason, count in rows.dropped.items() if count), key=lambda one: -rows.dropped[one])
+    parts = f" (it is none of {', '.join((*job.learn, *job.test))})"
+    ids = f" (such as {rows.strange!r}: data.separator says what parts its ids)" if rows.strange else ""
+    more = {NOT_CHOSEN: parts, NO_HISTORY: ids}
+    return ", ".join(f"{reason} {rows.dropped[reason]}{more.get(reason, '')}" for reason in reasons)
 
 
 def _by_user(job: HistoriesData) -> SplitJob:
