@@ -67,6 +67,7 @@ def test_a_time_is_read_as_it_is_written(tmp_path, value, is_):
     ("values", "said"),
     [
         ((42850.5,), r"row 1: 'when' is '?42850\.5'?, not a time between 1990 and .*time_format = \"excel\""),
+        ((1, 2), r"row 1: 'when' is '?1'?, not a time between 1990 and .* visit it may be: time_format = \"steps\""),
         ((536365, 536366), "row 1: 'when' is '?536365'?, not a time between 1990"),
         ((-5,), "row 1: 'when' is '?-5'?, not a time"),
         ((20171301,), "row 1: 'when' is '?20171301'?, not a time"),

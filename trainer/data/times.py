@@ -35,6 +35,7 @@ EARLIEST = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp())  # seconds; a log o
 AHEAD = 366 * 86_400  # seconds: clocks are wrong, and orders are dated ahead, but not by more
 EXCEL_DAYS = 25_569  # from Excel's day 0 to 1970
 MOST_STEPS = 90_000
+FEW_STEPS = 1000  # a number below is neither seconds nor a day, but may be the number of a visit
 UNITS = {"seconds": 1.0, "milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}  # a second
 DATE_DIGITS = {"days such as 20170425": 8, "minutes such as 201704251030": 12, "seconds such as 20170425103000": 14}
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -238,6 +239,8 @@ class TimeReader:
             return odd_row(batch, name, place, value, f"in {unit} as others are, but in {own}: units are mixed")
         excel = EARLIEST <= (float(value) - EXCEL_DAYS) * 86_400 <= self.latest
         hint = ' (as Excel counts days it would be: time_format = "excel")' if excel else ""
+        if 0 <= float(value) < FEW_STEPS:
+            hint = ' (the number of an order or a visit it may be: time_format = "steps")'
         return odd_row(batch, name, place, value, f"{self._range()}, in seconds or smaller units since 1970{hint}")
 
 
