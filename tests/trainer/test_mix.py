@@ -245,6 +245,7 @@ def test_a_fit_reports_what_the_mix_gains_with_repeats_and_without(fitted):
     page = (fitted.folder / "output" / "summary.md").read_text()
     assert "- mixed: what the user repeats and what is new to it, weighed by a network learned on" in page
     assert "- beside personal frequency: hr_at_10 " in page
+    assert "- beside texts alone: hr_at_10 " in page
     assert "- new only: what its user had never chosen" in page
 
 

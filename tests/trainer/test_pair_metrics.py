@@ -1,10 +1,13 @@
 """The metrics of judged pairs, held against scikit-learn, and how far they are to be trusted."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scipy.stats import spearmanr
 from sklearn import metrics
 
+from trainer.errors import DataError
 from trainer.measures.bootstrap import mean_intervals, statistic_intervals, table_intervals
 from trainer.measures.pair_metrics import (
     Answers,
@@ -19,7 +22,7 @@ from trainer.measures.pair_metrics import (
 )
 from trainer.measures.per_example import PerExample
 from trainer.models.calibration import fit_logistic, fit_temperature, logistic
-from trainer.results.per_example_files import Table
+from trainer.results.per_example_files import Table, read_per_example
 from trainer.results.run_comparison import compare
 
 
@@ -131,6 +134,35 @@ def test_examples_of_one_run_alone_are_counted(rng):
     found = compare(make_table(np.zeros(5)), make_table(np.zeros(8)), "half")
     assert (found.shared, found.only_first, found.only_second) == (5, 0, 3)
     assert [one.examples for one in found.differences] == [5, 3, 2]
+
+
+def test_a_metric_that_no_example_of_both_has_is_no_comparison():
+    with pytest.raises(DataError, match="a and b: no example of both has m defined"):
+        compare(make_table(np.zeros(5), "a"), make_table(np.full(5, np.nan), "b"))
+
+
+def written(path, **columns):
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [({"m": [0.5, np.inf]}, "row 2: 'm' is endless"),
+     ({"m": [0.5, 0.1], "weight": [1.0, -1.0]}, "row 2: 'weight' is no number of nought or more"),
+     ({"m": [0.5, 0.1], "weight": [None, 1.0]}, "row 1: 'weight' is no number of nought or more")],
+)  # fmt: skip
+def test_a_table_that_cannot_be_added_up_is_refused_with_its_row(tmp_path, columns, said):
+    with pytest.raises(DataError, match=said):
+        read_per_example(written(tmp_path / "t.parquet", example_id=["a", "b"], **columns))
+
+
+def test_an_example_has_one_id_in_whichever_type_it_is_held(tmp_path):
+    ids = {"int": [1, 2], "float": [1.0, 2.0], "text": ["1", "2"]}
+    found = {
+        name: read_per_example(written(tmp_path / name, example_id=of, m=[0.0, 1.0])).ids for name, of in ids.items()
+    }
+    assert set(found.values()) == {("1", "2")}
 
 
 def test_without_a_relevant_pair_nothing_that_asks_for_one_is_nought():

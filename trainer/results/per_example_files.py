@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainer.data.columns import without_point
 from trainer.errors import DataError
 from trainer.measures.per_example import EXAMPLE
 from trainer.results.result_files import CLUSTER, UNIT
@@ -48,19 +49,29 @@ def read_per_example(path: Path) -> Table:
         raise DataError(f"{path}: column 'example_id' is missing; it has {', '.join(table.column_names)}")
     kinds = {field.name: field.type for field in table.schema if field.name not in ("example_id", "weight", CLUSTER)}
     numbers = [name for name, kind in kinds.items() if pa.types.is_integer(kind) or pa.types.is_floating(kind)]
-    weights = table["weight"].to_numpy() if "weight" in table.column_names else np.ones(len(table))
-    ids = tuple(str(one) for one in table["example_id"].to_pylist())
+    weights = _numbers(path, table, "weight") if "weight" in table.column_names else np.ones(len(table))
+    if not np.all(weights >= 0):
+        raise DataError(f"{path}: row {int(np.argmin(weights >= 0)) + 1}: 'weight' is no number of nought or more")
+    ids = tuple(without_point(str(one)) for one in table["example_id"].to_pylist())
     unit = (table.schema.metadata or {}).get(UNIT.encode(), EXAMPLE.encode()).decode()
     clustered = CLUSTER in table.column_names
     return Table(
         path,
         ids,
-        weights.astype(np.float64),
-        {name: table[name].to_numpy().astype(np.float64) for name in numbers},
+        weights,
+        {name: _numbers(path, table, name) for name in numbers},
         {name: _names(table[name]) for name in kinds if name not in numbers},
         _names(table[CLUSTER]) if clustered else ids,
         unit if unit != EXAMPLE or not clustered else CLUSTER,
     )
+
+
+def _numbers(path: Path, table: pa.Table, name: str) -> Floats:
+    """Give a column of numbers, what is missing as no number; raise DataError for an endless one."""
+    values = np.asarray(table[name].to_numpy(), dtype=np.float64)
+    if np.isinf(values).any():
+        raise DataError(f"{path}: row {int(np.argmax(np.isinf(values))) + 1}: '{name}' is endless")
+    return values
 
 
 def _names(column: Any) -> tuple[str, ...]:

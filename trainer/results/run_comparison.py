@@ -61,6 +61,8 @@ def compare(first: Table, second: Table, by: str | None = None) -> Comparison:
     if not overlap.shared:
         raise DataError(f"{first.path} and {second.path}: no example is in both")
     found = _differences(first, second, metrics, ALL)
+    if not found:
+        raise DataError(f"{first.path} and {second.path}: no example of both has {' or '.join(metrics)} defined")
     if by is not None:
         for value in _shared_values(first, second, by):
             parts = [_part(table, by, value) for table in (first, second)]
@@ -150,6 +152,8 @@ def _differences(first: Table, second: Table, metrics: Sequence[str], label: str
         if gain is not None:
             total_CM[:, len(gains)], count_CM[:, len(gains)] = total_C, count_C
             gains[metric] = gain
+    if not gains:
+        return []
     total_CM, count_CM = total_CM[:, : len(gains)], count_CM[:, : len(gains)]
     intervals, chances = ratio_intervals(ClusterSums(total_CM, count_CM)), _chances(total_CM)
     examples, with_it = count_CM.sum(axis=0), np.count_nonzero(count_CM, axis=0)

@@ -39,12 +39,12 @@ from trainer.tasks.next_item_ranking import (
     distinct_texts,
     score_items,
 )
-from trainer.tasks.next_item_report import report
+from trainer.tasks.next_item_report import TEXTS_ALONE, report
 
 Ints = npt.NDArray[np.int64]
 
 TIMED_QUERIES = 64
-TUNED, SAVED, ZERO_SHOT, TEXTS_ALONE = "tuned", "saved", "zero-shot", "texts alone"
+TUNED, SAVED, ZERO_SHOT = "tuned", "saved", "zero-shot"
 MIXED = 1  # of the seed: what the mix draws is no matter to what the text model draws
 
 

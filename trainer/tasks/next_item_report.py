@@ -18,7 +18,7 @@ from trainer.tasks.next_item_ranking import (
     score_without_text,
 )
 
-NEW_ONLY = "new only"
+NEW_ONLY, TEXTS_ALONE = "new only", "texts alone"
 SHOWN = ("hr_at_10", "ndcg_at_10")
 
 
@@ -50,7 +50,8 @@ def report(
         for label, (table, metrics) in zip((other, f"{other} {NEW_ONLY}"), found, strict=False):
             tables[label], compared[label] = table, metrics
     rival = PERSONAL if test.repeats else POPULARITY
-    notes = {f"beside {rival}": tell_difference(tables[name], tables[rival])}
+    beside = [rival, *([TEXTS_ALONE] if TEXTS_ALONE in tables else [])]  # a mix is no gain on every kind of data
+    notes = {f"beside {other}": tell_difference(tables[name], tables[other]) for other in beside}
     if with_new:
         notes[NEW_ONLY] = _tell_new(tables[f"{name} {NEW_ONLY}"], tables[f"{POPULARITY} {NEW_ONLY}"])
     return NextItemReport(tables[name], _in_order(compared, name), notes)
