@@ -46,12 +46,12 @@ def join_candidates(parts: Sequence[Candidates]) -> Candidates:
 
 
 def learn_gate(candidates: Candidates, settings: MixJob, rng: np.random.Generator) -> Gate:
-    """Fit a gate; every trip counts the same, however much was bought on it."""
+    """Fit a gate; every trip counts the same, however much was bought on it. Standardises features where they lie."""
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
     gate = _fresh_gate(candidates.described_NF, settings.hidden, generator)
     starts_U = np.cumsum(candidates.counts_U) - candidates.counts_U
-    standard_NF = gate.standardise(torch.from_numpy(candidates.described_NF))
     new_N = torch.from_numpy(candidates.described_NF[:, HELD] == 0)
+    standard_NF = gate.standardise(torch.from_numpy(candidates.described_NF))
     bought_N, log_share_N = torch.from_numpy(candidates.bought_N), torch.from_numpy(candidates.log_share_N)
 
     def loss_of(trips: Ints) -> Tensor:

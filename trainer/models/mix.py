@@ -48,8 +48,8 @@ class Gate(nn.Module):
         return self.weigh(self.standardise(described_NF))
 
     def standardise(self, described_NF: Tensor) -> Tensor:
-        """Give features of mean 0 and spread 1."""
-        return (described_NF - self.mean_F) / self.scale_F
+        """Give features of mean 0 and spread 1, in place: they are much of what learning and scoring hold."""
+        return described_NF.sub_(self.mean_F).div_(self.scale_F)
 
     def weigh(self, standard_NF: Tensor) -> Tensor:
         """Give (N) scores of standardised features."""

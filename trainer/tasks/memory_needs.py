@@ -109,7 +109,7 @@ def next_item_needs(
 def mix_needs(mix: MixJob, texts: int, rehearsed: int) -> list[Need]:
     """Give what learning a mix holds, one after the other: links between texts, what is told of the candidates."""
     linked = min(texts, mix.link_texts)
-    # Trip by trip and then end to end; afterwards as they are and at spread 1.
+    # Trip by trip, and end to end before those are let go.
     told = [(rehearsed, "trips"), (min(texts, mix.others), "others"), (len(FEATURES), "features"), (2, "copies")]
     return [
         product([(linked, "texts"), (linked, "texts")], "mix.link_texts lower", 8),
