@@ -24,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 NOT_CHOSEN = "part that is not used"
 NO_USER, NO_TARGET, NO_HISTORY = "no user", "no target among the items", "no history among the items"
 BETWEEN = re.compile(r"[\s,;|]+")
-BRACKETS = ("[]", "()", "{}")
+BRACKETS = (("[", "]"), ("(", ")"), ("{", "}"))
 UNKNOWN = "items of histories that no table lists"
 
 
