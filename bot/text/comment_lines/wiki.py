@@ -23,9 +23,10 @@ _BLOCK = re.compile(r"\s*(?:h[1-6]\.|bq\.|[*#]+\s|-+\s)")
 _ROW = re.compile(r"\s*\|")
 _INLINE = re.compile(
     r"(\\\\)|\\([-#*_+?^~|%{}\[\]()!@&:.])|(\{\{)|(\[[^\[\]\n]*\])|(![^!\s][^!\n]*!)"
-    r"|(\{(?:color|anchor)(?::[^{}\n]*)?\})|(&#?\w{1,8};)",
+    r"|(\{(?:color|anchor)(?::[^{}\n]*)?\}|\{[*_+^~]\})|(&#?\w{1,8};)",
     re.IGNORECASE,
 )
+_MONO_END = re.compile(r"\}\}(?!\})")
 _MARKS = "*_+"
 _MARKED = re.compile(rf"([{_MARKS}])(\S.*[^\s{SHOWN}])\1")  # a whole line in bold, say
 _HIDING = re.compile(r"[A-Za-z0-9/]")  # what needs no entity, and is written as one only to be overlooked
@@ -103,8 +104,9 @@ def _decoded(line: str) -> str:
         elif escaped:
             pieces.append(SHOWN + escaped if escaped in _MARKS else escaped)
         elif mono and last_closing >= at:
-            at = line.index("}}", at) + 2
-            pieces.append(SHOWN + line[found.end() : at - 2])
+            closing = _MONO_END.search(line, at)
+            at = closing.end() if closing else at
+            pieces.append(SHOWN + line[found.end() : at].strip("{}"))  # Jira's own editor writes {{{}so{}}}
         elif link:
             pieces.append(SHOWN + link[1:-1].partition("|")[0])
         elif entity:
