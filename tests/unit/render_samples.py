@@ -247,6 +247,18 @@ def recovery(words: Words) -> CommentView:
     return CommentView(CommentKind.RECOVERY, recovered_verdict(words), run(7, words), recovered_rows(words), "herald-c7", words.days, TICKET_LINKS)  # fmt: skip
 
 
+def confirmed(words: Words) -> CommentView:
+    return replace(recovery(words), kind=CommentKind.CONFIRMED)
+
+
+def reopened(words: Words) -> CommentView:
+    return replace(repeat(words), kind=CommentKind.REOPENED)
+
+
+def said_again(words: Words) -> CommentView:
+    return replace(repeat(words), kind=CommentKind.SAID_AGAIN)
+
+
 def run_page(words: Words, outcome: Outcome = Outcome.REGRESSED) -> RunPageView:
     marked = MARKER if outcome is Outcome.REGRESSED else ""
     slices = slice_rows(words) if outcome is Outcome.REGRESSED else ()

@@ -78,7 +78,7 @@ def test_nothing_that_is_called_like_a_command_gives_one_in_what_herald_writes(n
             Markup.MRKDWN: str(renderer.render_reply(samples.SLACK, view, {})),
         }
 
-    for make in (*MAKERS, samples.ticket, samples.repeat, samples.recovery):
+    for make in (*MAKERS, samples.ticket, samples.repeat, samples.confirmed, samples.said_again):
         assert commands_in(texts_of(make)) == []
 
 
