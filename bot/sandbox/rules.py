@@ -35,6 +35,8 @@ class JiraRules:
     search_lag: float = 0.0  # seconds
     resolution: Resolution = Resolution.OPTIONAL
     language: str = "en"  # of status, priority and resolution names: en, de, zh
+    rejecting: bool = False  # a second way leads to "done", into a status of its own
+    transition_fields: tuple[str, ...] = ()  # ids of custom fields that the screens on the way to "done" demand
     stepwise: bool = False  # a ticket must pass through "in progress" on its way to "done"
     required_fields: tuple[str, ...] = ()  # further field ids that a new ticket must have
     off_screen: tuple[str, ...] = ()  # field ids that neither create nor edit may set

@@ -15,10 +15,13 @@ from bot.ports import Attachment, PageDraft, Posted, RemoteLink, TicketDraft, Ti
 from bot.services.confluence.config import ConfluenceSection
 from bot.services.confluence.wiki import ConfluenceWiki
 from bot.services.jira.config import JiraSection
+from bot.services.jira.ticket_answers import JiraTicketAnswers
 from bot.services.jira.tracker import JiraTracker
 from bot.services.slack.chat import SlackChat
 from bot.services.slack.config import SlackSection
+from bot.services.slack.thread_answers import SlackThreadAnswers
 from bot.services.trello.config import TrelloSection
+from bot.services.trello.ticket_answers import TrelloTicketAnswers
 from bot.services.trello.tracker import TrelloTracker
 from bot.services.webhook.chat import WebhookChat
 from bot.services.webhook.config import WebhookSection
@@ -67,6 +70,20 @@ def jira_dc(url: str, **more: Any) -> JiraTracker:
 def trello(url: str, **more: Any) -> TrelloTracker:
     values = {"url": f"{url}/1", "key": "k3y-of-the-app", "token": SECRET, "board": "b0ard", "timeout": TIMEOUT, **more}
     return TrelloTracker(TrelloSection(**values))
+
+
+def jira_answers(url: str, deployment: str = "cloud", **more: Any) -> JiraTicketAnswers:
+    values = {"url": url, "token": SECRET, "project": "S", "timeout": TIMEOUT, "deployment": deployment, **more}
+    return JiraTicketAnswers(JiraSection(**values))
+
+
+def trello_answers(url: str, **more: Any) -> TrelloTicketAnswers:
+    values = {"url": f"{url}/1", "key": "k3y-of-the-app", "token": SECRET, "board": "b0ard", "timeout": TIMEOUT, **more}
+    return TrelloTicketAnswers(TrelloSection(**values))
+
+
+def slack_answers(url: str, **more: Any) -> SlackThreadAnswers:
+    return SlackThreadAnswers(SlackSection(**{"url": f"{url}/api", "token": SECRET, "timeout": TIMEOUT, **more}))
 
 
 def confluence(url: str, deployment: str = "cloud", **more: Any) -> ConfluenceWiki:
@@ -176,6 +193,19 @@ WRITES = {
         webhook, lambda c: c.post("#ml", "mark", MessageDocument.read("hello")), proof=answer(200, "ok")
     ),
 }
+ANSWERED: dict[str, Any] = {
+    "id": "1",
+    "key": "S-1",
+    "fields": {
+        "status": {"id": "1", "name": "Open", "statusCategory": {"key": "new"}},
+        "labels": ["m"],
+        "issuelinks": [],
+        "updated": "2026-11-24T09:00:00.000+0000",
+    },
+}
+NO_COMMENTS = ("/comment", {"comments": [], "total": 0})
+US, NO_CARDS, NO_ACTIONS = ("/members/me", {"id": "m1"}), ("/boards/b0ard/cards", []), ("/cards/c1/actions", [])
+SHOWN_CARD = CARD_MADE | {"labels": [], "members": [], "dateLastActivity": "2026-11-24T09:00:00.000Z"}
 NO_ISSUES = answer(200, {"issues": [], "total": 0})
 NO_PAGES = answer(200, {"results": []})
 READS = {
@@ -187,10 +217,15 @@ READS = {
         jira, lambda t: t.has_comment("S-1", "mark"), proof=answer(200, {"comments": [], "total": 0})
     ),
     "jira read": Act(jira, lambda t: t.read("S-1"), proof=answer(200, TICKET)),
+    "jira answers": Act(jira_answers, lambda t: t.read("S-1", None), (NO_COMMENTS,), answer(200, ANSWERED)),
     "trello find": Act(trello, lambda t: t.find("m"), (LISTS,), answer(200, [])),
     "trello marked": Act(trello, lambda t: list(t.marked("m")), (LISTS,), answer(200, [])),
     "trello has_comment": Act(trello, lambda t: t.has_comment("c1", "mark"), proof=answer(200, [])),
     "trello read": Act(trello, lambda t: t.read("c1"), (LISTS,), answer(200, CARD_MADE)),
+    "trello changed": Act(trello_answers, lambda t: t.changed("m", NOW), (LISTS, NO_CARDS), answer(200, [])),
+    "trello answers": Act(
+        trello_answers, lambda t: t.read("c1", NOW), (LISTS, US, NO_ACTIONS), answer(200, SHOWN_CARD)
+    ),
     "confluence find": Act(confluence, lambda w: w.find("T"), (SPACES,), NO_PAGES),
     "confluence datacenter find": Act(confluence_dc, lambda w: w.find("T"), proof=NO_PAGES),
     "confluence labelled": Act(confluence, lambda w: w.labelled("T"), proof=NO_PAGES),
@@ -198,6 +233,11 @@ READS = {
     "confluence read": Act(confluence, lambda w: w.read("5"), proof=answer(200, PAGE)),
     "slack find": Act(slack, lambda c: c.find("C12345678", "mark", NOW), proof=answer(200, HISTORY)),
     "slack marked": Act(slack, lambda c: c.marked("C12345678", NOW), proof=answer(200, HISTORY)),
+    "slack replies": Act(
+        slack_answers,
+        lambda c: c.replies(POSTED_BEFORE, NOW),
+        proof=answer(200, HISTORY | {"user_id": "U1", "team_id": "T1"}),
+    ),
     "slack has_reply": Act(slack, lambda c: c.has_reply(POSTED_BEFORE, "mark"), proof=answer(200, HISTORY)),
 }
 every_write = pytest.mark.parametrize("act", WRITES.values(), ids=list(WRITES))

@@ -15,6 +15,7 @@ from bot.domain.message import MessageDocument
 from bot.errors import IntegrationError, PermanentError, RetryableError
 from bot.ports import Posted, RemoteLink
 from tests.contract.acts import (
+    ANSWERED,
     FILE,
     IN_THREAD,
     LISTS,
@@ -31,6 +32,7 @@ from tests.contract.acts import (
     jira_dc,
     slack,
     trello,
+    trello_answers,
     webhook,
 )
 from tests.contract.breakable import Breakable, Reply, Request, answer, breakable
@@ -160,7 +162,7 @@ def test_no_answer_in_its_place_means_that_nothing_was_found(
 
 @every_read
 def test_a_list_alone_is_no_search_result_but_trellos(act: Act, server: Breakable):
-    if act.make is trello:
+    if act.make in (trello, trello_answers):
         if body_of(act.proof) == b"[]":
             return  # a board without cards says just that
         assert isinstance(failure_of(act, server, raw(b"[]")), RetryableError)
@@ -201,6 +203,13 @@ class Near:
     says: str
 
 
+CLOSED = ANSWERED | {
+    "fields": ANSWERED["fields"]
+    | {
+        "status": {"id": "5", "name": "Done", "statusCategory": {"key": "done"}},
+        "resolution": {"id": "1", "name": "Done"},
+    }
+}
 FAR_PAGE = {"id": "6", "title": "P", "version": {"number": 2}, "_links": {"webui": "/x"}}
 STALE_PAGE = {**FAR_PAGE, "id": "5", "version": {"number": 1}}
 SMALL_FILE = {"title": FILE.filename, "id": "7", "extensions": {"fileSize": 1}}
@@ -232,6 +241,25 @@ NEARLY = {
     ),
     "comments that are counted and not shown": Near(
         READS["jira has_comment"], answer(200, {"comments": [], "total": 3}), "none of 3 comments"
+    ),
+    "an answer without its time": Near(
+        READS["jira answers"],
+        answer(200, ANSWERED | {"fields": ANSWERED["fields"] | {"updated": "yesterday"}}),
+        "no moment as updated",
+    ),
+    "who closed a ticket in a list of words": Near(
+        READS["jira answers"],
+        answer(200, CLOSED | {"changelog": {"histories": ["by Ada"]}}),
+        "no list as histories",
+    ),
+    "a card without its labels": Near(READS["trello answers"], answer(200, CARD_ELSEWHERE), "no labels"),
+    "what happened on another board": Near(
+        READS["trello changed"], answer(200, [{"id": "1", "type": "createBoard"}]), "not asked for"
+    ),
+    "replies of another thread": Near(
+        READS["slack replies"],
+        answer(200, {"ok": True, "user_id": "U1", "team_id": "T1", "messages": [{"ts": "1.4", "thread_ts": "1.3"}]}),
+        "another thread",
     ),
     "a card of another list": Near(
         WRITES["trello create"], answer(200, CARD_ELSEWHERE | {"idList": "l2"}), "another list"

@@ -49,6 +49,8 @@ TO_DO = Status("10000", {"en": "To Do", "de": "Zu erledigen", "zh": "待处理"}
 IN_PROGRESS = Status("3", {"en": "In Progress", "de": "In Arbeit", "zh": "处理中"}, Category.INDETERMINATE, "21")
 DONE = Status("10001", {"en": "Done", "de": "Fertig", "zh": "已完成"}, Category.DONE, "31")
 STATUSES = (TO_DO, IN_PROGRESS, DONE)
+# only in a workflow with a second way to close
+REJECTED = Status("10002", {"en": "Rejected", "de": "Abgelehnt", "zh": "已拒绝"}, Category.DONE, "41")
 
 TYPES = (
     Named("10001", {"en": "Task", "de": "Aufgabe", "zh": "任务"}),
@@ -191,4 +193,4 @@ def by_id(choices: tuple[Named, ...], wanted: str | None) -> Named | None:
 
 
 def status_by_id(wanted: str) -> Status:
-    return next(one for one in STATUSES if one.id == wanted)
+    return next(one for one in (*STATUSES, REJECTED) if one.id == wanted)

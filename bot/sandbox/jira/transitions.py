@@ -22,7 +22,8 @@ routes = Routes()
 
 def _targets(call: Call, issue: Issue) -> list[catalogue.Status]:
     """Return the statuses a ticket may go to from where it is."""
-    others = [one for one in catalogue.STATUSES if one != issue.status]
+    more = (catalogue.REJECTED,) if call.rulebook.jira(call.service).rejecting else ()
+    others = [one for one in (*catalogue.STATUSES, *more) if one != issue.status]
     if not call.rulebook.jira(call.service).stepwise:
         return others
     return others if issue.status == catalogue.IN_PROGRESS else [catalogue.IN_PROGRESS]
@@ -35,8 +36,11 @@ def _has_screen(call: Call, target: catalogue.Status) -> bool:
 
 def _screen(call: Call, target: catalogue.Status) -> dict[str, Any]:
     rule = call.rulebook.jira(call.service).resolution
-    if not _has_screen(call, target) or rule is Resolution.REQUIRED_UNLISTED:
+    if not _has_screen(call, target):
         return {}
+    demanded = {one.id: _demanded_json(one) for one in _demanded(call, target)}
+    if rule is Resolution.REQUIRED_UNLISTED:
+        return demanded
     choices = [named_json(call, "resolution", catalogue.RESOLUTIONS, one.id) for one in catalogue.RESOLUTIONS]
     field = {
         "required": rule is Resolution.REQUIRED,
@@ -47,7 +51,18 @@ def _screen(call: Call, target: catalogue.Status) -> dict[str, Any]:
         "operations": ["set"],
         "allowedValues": choices,
     }
-    return {"resolution": field}
+    return {"resolution": field} | demanded
+
+
+def _demanded(call: Call, target: catalogue.Status) -> list[catalogue.Field]:
+    """Return the fields that the screen on the way demands besides the resolution."""
+    wanted = call.rulebook.jira(call.service).transition_fields if target.category is catalogue.Category.DONE else ()
+    return [one for one in catalogue.FIELDS if one.id in wanted]
+
+
+def _demanded_json(field: catalogue.Field) -> dict[str, Any]:
+    shown = {"required": True, "schema": dict(field.schema), "name": field.name, "key": field.id}
+    return shown | {"hasDefaultValue": False, "operations": ["set"]}
 
 
 def _transition_json(call: Call, target: catalogue.Status, *, with_fields: bool) -> dict[str, Any]:
@@ -113,7 +128,12 @@ def _screen_values(
     """Check what came with the transition against its screen; return the changes and what is wrong."""
     rule = call.rulebook.jira(call.service).resolution
     given = fields.pop("resolution", None)
-    report = read_fields(call, {}, {name: value for name, value in update.items() if name == "comment"}, issue.fields)
+    demanded = [one.id for one in _demanded(call, target)]
+    filled = {name: fields.pop(name) for name in demanded if name in fields}
+    report = read_fields(
+        call, filled, {name: value for name, value in update.items() if name == "comment"}, issue.fields
+    )
+    report.errors.update({name: f"{name} is required." for name in demanded if name not in filled})
     for name in (*fields, *(name for name in update if name != "comment")):
         report.errors[name] = off_screen(name)
     if target.category is not catalogue.Category.DONE:
@@ -130,4 +150,4 @@ def _screen_values(
             report.errors["resolution"] = str(error)
     elif rule in (Resolution.REQUIRED, Resolution.REQUIRED_UNLISTED):
         report.errors["resolution"] = "Resolution is required."
-    return {"resolution": resolution, "resolutiondate": call.now}, report
+    return report.values | {"resolution": resolution, "resolutiondate": call.now}, report

@@ -23,7 +23,7 @@ from bot.text.comment_lines import Markup
 
 _MINUTE = timedelta(minutes=1)  # the index counts in whole ones
 _LONG = timedelta(days=7)  # looking back further is asked in days
-_LIST_PAGE, _COMMENT_PAGE = 100, 100
+_LIST_PAGE, _COMMENT_PAGE = 100, 50
 _MOST_COMMENTS = 5_000  # that Jira lets a ticket have
 _FIELDS = "status,resolution,assignee,labels,issuelinks,updated"
 
@@ -45,7 +45,7 @@ class _Page:
     def reaches(self, since: datetime) -> bool:
         """Say whether what follows is older than *since*: the newest stand first, and the last here is older."""
         times = [each.created for each in self.comments]
-        return times == sorted(times, reverse=True) and times[0] > times[-1] and times[-1] < since
+        return bool(times) and times[0] > times[-1] and times == sorted(times, reverse=True) and times[-1] < since
 
 
 class JiraTicketAnswers:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bot.ports import Posted
+from bot.services.evidence import prove
 from bot.services.paging import each_page
 from bot.services.slack.answers import messages_in, next_page
 from bot.services.slack.channels import Channels
@@ -31,7 +32,13 @@ def thread_of(
                 oldest=oldest,
                 include_all_metadata=True,
             ),
-            lambda answer: (messages_in(answer), next_page(answer)),
+            lambda answer: (_of_thread(posted.message_id, messages_in(answer)), next_page(answer)),
         )
 
     return each_page("Slack", fetch, "")
+
+
+def _of_thread(ts: str, messages: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    strangers = [each for each in messages if each.get("thread_ts", each["ts"]) != ts]
+    prove(not strangers, "shows messages of another thread")
+    return messages
