@@ -18,6 +18,7 @@ from bot.delivery.dispatcher import IN_FLIGHT, Dispatcher
 from bot.delivery.reconciliation import Reconciliation
 from bot.delivery.services import Services
 from bot.domain.objects import ObjectKey, channel_of
+from bot.domain.views import AnswerView
 from bot.errors import ConfigError, TemplateError
 from bot.pipeline.cycle import Cycle, ignore_progress
 from bot.ports import Executor, RunStore
@@ -63,8 +64,10 @@ class ConfiguredWording:
     _renderers: dict[Locale, Renderer] = field(default_factory=dict)
     _complaints: set[str] = field(default_factory=set)
 
-    def renderer(self, pipeline: str, target: ObjectKey) -> Renderer:
-        locale = self.config.locale_of(pipeline, target.service, channel_of(target))
+    def renderer(self, pipeline: str, target: ObjectKey | None) -> Renderer:
+        """Return what renders for whoever reads *target*; None: the command line."""
+        place = () if target is None else (target.service, channel_of(target))
+        locale = self.config.locale_of(pipeline, *place)
         if locale not in self._renderers:
             overrides = self.folder / self.config.templates if self.config.templates else None
             self._renderers[locale] = Renderer(locale, overrides, self._complain)
@@ -118,6 +121,10 @@ class Herald:
     @property
     def answering(self) -> Answering:
         return Answering(self.config, self.database, self.run_store, self.around.clock, self.around.on_step)
+
+    def answer_text(self, pipeline: str, view: AnswerView) -> str:
+        """Return a reply as it is read on the command line."""
+        return ConfiguredWording(self.config, self.folder).renderer(pipeline, None).render_answer_text(view, {})
 
     @property
     def triage(self) -> TriageRound:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bot import __version__
-from bot.cli import backup, chat, demo, digest, doctor, init, judge, outbox, run, sandbox, serve, status
+from bot.cli import backup, chat, demo, digest, doctor, init, judge, outbox, run, sandbox, serve, status, triage
 from bot.cli.opening import at_the_end
 from bot.errors import HeraldError
 
@@ -35,6 +35,7 @@ app.command()(sandbox.sandbox)
 app.command()(demo.demo)
 app.add_typer(chat.app, name="chat")
 app.add_typer(outbox.app, name="outbox")
+app.add_typer(triage.app, name="triage")
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ from bot.errors import TemplateError, abridge
 from bot.ports import TextForm
 from bot.render.fitting import checked, clean_title, cut_lines, fits_paragraphs, shortened, tidy, units
 from bot.render.form import (
+    ANSWER_TEXT,
     ARCHIVE_PAGE,
     DIGEST_PAGE,
     DIGEST_ROOMS,
@@ -169,6 +170,10 @@ class Renderer:
 
     def render_answer_in_thread(self, reader: TextForm, view: AnswerView, bound: Bindings) -> MessageDocument:
         return self._render_message(of_message("answer", reader), view, bound)
+
+    def render_answer_text(self, view: AnswerView, bound: Bindings) -> str:
+        """Render the reply to what somebody said on the command line."""
+        return self._render(ANSWER_TEXT, view, bound)[0]
 
     def render_run_page(self, view: RunPageView, bound: Bindings) -> PageText:
         return PageText(clean_title(view.title), self._render(RUN_PAGE, view, bound)[0])

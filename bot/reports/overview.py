@@ -16,8 +16,9 @@ from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
 from bot.judging.unjudged_metrics import UnjudgedMetric, find_unjudged
 from bot.pipeline.scheduling import next_due_times
 from bot.reports.reader import Readable
-from bot.store import backlog, incidents, looks, objects, pipelines, quarantine, runs
+from bot.store import backlog, incidents, listenings, looks, objects, pipelines, quarantine, rules, runs
 from bot.store.backlog import Refusal
+from bot.store.listenings import Listening
 from bot.store.owed import EffectState
 from bot.store.quarantine import SetAside
 
@@ -47,6 +48,8 @@ class Overview:
     owed: int
     parked: int
     refused: tuple[Refusal, ...] = ()  # where our account is not taken
+    quiet: int = 0  # rules that hold by people's answers
+    unheard: tuple[Listening, ...] = ()  # services whose answers could not be read
 
 
 def overview(herald: Readable, limit: int | None = None) -> Overview:
@@ -60,6 +63,8 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         seen_when = looks.of_pipelines(tx)
         owed = backlog.count(tx)
         refused = tuple(backlog.refusals(tx))
+        quiet = rules.count_in_force(tx, herald.around.clock())
+        unheard = tuple(each for each in listenings.all_of_them(tx) if each.failing_since is not None)
         seen = tuple(
             PipelineOverview(
                 name,
@@ -74,7 +79,7 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
             )
             for name, pipeline in config.pipeline.items()
         )
-    return Overview(seen, owed[EffectState.PENDING], owed[EffectState.PARKED], refused)
+    return Overview(seen, owed[EffectState.PENDING], owed[EffectState.PARKED], refused, quiet, unheard)
 
 
 def filed_since(herald: Readable, name: str, started: datetime) -> Sequence[OpenIncident]:

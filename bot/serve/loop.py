@@ -52,6 +52,7 @@ class Server:
     start_task: Callable[[str, Callable[[], None]], Task] = start_thread
     cycles: dict[str, Errand] = field(default_factory=dict)  # by pipeline
     delivery: Errand = field(default_factory=lambda: Errand("delivery"))
+    hearing: Errand = field(default_factory=lambda: Errand("reading answers"))
     listening: Errand = field(default_factory=lambda: Errand("listening for silence"))
     digesting: Errand = field(default_factory=lambda: Errand("digest"))
     forgetting: Errand = field(default_factory=lambda: Errand("forgetting what is old"))
@@ -97,6 +98,8 @@ class Server:
         self._send(self.digesting, lambda: owe_due_digest(self.herald), now, pause=_BETWEEN_LOOKS)
         self._send(self.forgetting, self._forget, now, pause=_BETWEEN_CLEARINGS)
         self._send(self.listening, self._listen, now, pause=_BETWEEN_LISTENINGS)
+        if self.herald.listeners.all_of_them:
+            self._send(self.hearing, self._hear, now, pause=self.herald.listeners.every)
         if self.herald.config.dead_man is not None and self.is_healthy:
             self._send(self.signalling, self._signal, now, pause=self.herald.config.dead_man.every)
 
@@ -179,6 +182,14 @@ class Server:
         if failed:
             raise HeraldError(f"{len(failed)} pipelines could not be looked at, such as {failed[0]}")
 
+    def _hear(self) -> None:
+        """Read what people answered; a service that cannot be asked is no trouble of Herald's own."""
+        report = self.herald.triage.run()
+        for service, words in report.troubles.items():
+            log.warning("answers not read", service=service, error=words)
+        self.delivery.hurry()
+        self.orders.wake()
+
     def _set_right(self) -> None:
         """Bring back what a wrong clock has left ahead, by this Herald or another."""
         with self.herald.database.begin() as tx:
@@ -224,7 +235,8 @@ class Server:
 
     def _errands(self) -> Iterator[Errand]:
         cycles = list(self.cycles.values())  # a delivery asks while the loop adds to them
-        yield from (*cycles, self.delivery, self.listening, self.digesting, self.forgetting, self.setting, self.keeping)
+        yield from (*cycles, self.delivery, self.hearing, self.listening, self.digesting)
+        yield from (self.forgetting, self.setting, self.keeping)
 
     def _send(
         self, errand: Errand, work: Callable[[], None], now: datetime, *, pause: timedelta = timedelta(0)

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, insert, select
 
 from bot.domain.incidents import Incident, IncidentState, SeriesKey
+from bot.domain.objects import Marker
 from bot.store.batches import in_pieces
 from bot.store.codec import dump, load
 from bot.store.tables import incidents
@@ -41,6 +42,18 @@ def lock(tx: Connection, incident_id: str) -> None:
 def find(tx: Connection, incident_id: str) -> Incident | None:
     text = tx.scalar(select(incidents.c.incident).where(incidents.c.incident_id == incident_id))
     return None if text is None else load(Incident, text)
+
+
+def of_marker(tx: Connection, marker: str) -> Incident | None:
+    """Return the incident whose ticket carries a marker."""
+    read = Marker.read(marker)
+    return None if read is None else find(tx, read.incident_id)
+
+
+def starting_with(tx: Connection, beginning: str) -> Sequence[Incident]:
+    """Return the incidents whose ids begin so, oldest first."""
+    query = select(incidents.c.incident).where(incidents.c.incident_id.startswith(beginning, autoescape=True))
+    return [load(Incident, text) for text in tx.scalars(query.order_by(incidents.c.opened_at))]
 
 
 def is_known(tx: Connection, incident_id: str) -> bool:

@@ -28,7 +28,7 @@ from bot.domain.commands import (
     Unreadable,
 )
 from bot.domain.effects import AnswerComment, AnswerInThread, AssignTicket, Effect, ResolveTicket
-from bot.domain.objects import Marker, ObjectKind
+from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.domain.rules import Medium, Rule
 from bot.domain.views import AnswerKind, AnswerPart, AnswerView, AssigneeView, View
 from bot.ports import RunStore
@@ -182,7 +182,7 @@ class Answering:
         """Take a rule back that is about the same service; of others' rules nobody decides here."""
         found = rules.find(tx, number)
         desk = None if found is None else self.desk(found.scope.series.pipeline)
-        is_here = desk is not None and desk.is_configured and desk.tells(matter.target.service)
+        is_here = desk is not None and desk.is_configured and _is_told(desk, matter.target)
         undone = self.undo(tx, number, statement) if is_here else None
         if undone is None or desk is None:
             reply.parts.append(AnswerPart(AnswerKind.NO_RULE, said=str(number)))
@@ -201,7 +201,7 @@ class Answering:
 
     def _assign(self, matter: Matter, statement: Statement, reply: _Reply) -> None:
         said, person = statement.said_at, statement.author
-        if said.medium is not Medium.COMMENT:  # who speaks elsewhere is known there by another name
+        if said.medium is not Medium.COMMENT or matter.target is None:  # elsewhere they are known by another name
             reply.parts.append(AnswerPart(AnswerKind.CANNOT_ASSIGN, said=str(person)))
             return
         effect = AssignTicket(matter.target, f"said/{said.said_id}", matter.incident.incident_id)
@@ -218,20 +218,28 @@ class Answering:
         """Owe the reply, all that it announces, and the pages that show it."""
         now = self.clock()
         effect = reply_to(matter, statement)
-        reply.owed.append((effect, AnswerView(tuple(reply.parts), str(statement.author), mark_of(effect))))
+        if effect is not None:
+            reply.owed.append((effect, AnswerView(tuple(reply.parts), str(statement.author), mark_of(effect))))
         outbox.owe(tx, matter.pipeline, reply.owed, now)
         QuietPages(self.config, self.desk).owe(tx, reply.changed, now)
 
 
-def mark_of(reply: AnswerComment | AnswerInThread) -> str:
+def mark_of(reply: AnswerComment | AnswerInThread | None) -> str:
     """Return what a reply is found again by."""
-    return hashlib.sha256(reply.effect_id.encode()).hexdigest()[:16]
+    return "" if reply is None else hashlib.sha256(reply.effect_id.encode()).hexdigest()[:16]
 
 
-def reply_to(matter: Matter, statement: Statement) -> AnswerComment | AnswerInThread:
-    """Return the effect that answers a statement; its id follows from what was said."""
+def reply_to(matter: Matter, statement: Statement) -> AnswerComment | AnswerInThread | None:
+    """Return the effect that answers a statement, where there is a place for it; its id follows from what was said."""
     target, incident_id = matter.target, matter.incident.incident_id
     cause = f"{statement.said_at.medium}/{statement.said_at.said_id}"
+    if target is None:
+        return None
     if target.kind is ObjectKind.MESSAGE:
         return AnswerInThread(target, cause, incident_id, needs=(target,))
     return AnswerComment(target, cause, incident_id)
+
+
+def _is_told(desk: Desk, target: ObjectKey | None) -> bool:
+    """Say whether what is said there decides about a pipeline; by hand everything is."""
+    return target is None or desk.tells(target.service)

@@ -70,9 +70,10 @@ class Desk:
             return None
         return ObjectKey(tracker, ObjectKind.TICKET, str(Marker(self.config.instance, incident.incident_id)))
 
-    def writer(self, target: ObjectKey) -> PartWriter:
+    def writer(self, target: ObjectKey | None) -> PartWriter:
         """Return what writes a reply for whoever reads that ticket or thread."""
-        return PartWriter(self.naming(self.config.locale_of(self.pipeline, target.service, channel_of(target))))
+        place = () if target is None else (target.service, channel_of(target))
+        return PartWriter(self.naming(self.config.locale_of(self.pipeline, *place)))
 
     def naming(self, locale: Locale) -> RuleNaming:
         zone = self.config.zone_of(self.pipeline)

@@ -37,6 +37,7 @@ class Hearing:
         A state that was lost, or brought back from a backup, does not know what it had answered: the replies do.
         """
         today = self.clock().astimezone(self.config.zone_of(matter.pipeline)).date()
+        assert matter.target is not None
         statement = statement_of(comment, medium, matter.target, today)
         said = statement.said_at
         asks_nothing = is_for_nobody(comment, me) or not statement.commands

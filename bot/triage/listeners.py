@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from bot.config.models import Config
 from bot.connections import to_chat, to_tracker
 from bot.ports import Speakers, ThreadAnswers, TicketAnswers
 from bot.services.answers_section import AnswersSection
+
+_EVERY = timedelta(minutes=2)  # threads, where no ticket is listened to
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,11 @@ class ThreadListener:
 class Listeners:
     tickets: tuple[TicketListener, ...] = ()
     threads: tuple[ThreadListener, ...] = ()
+
+    @property
+    def every(self) -> timedelta:
+        """How often they are read: as often as the one is that config wants read most often."""
+        return min((each.config.every for each in self.tickets), default=_EVERY)
 
     @property
     def all_of_them(self) -> tuple[TicketListener | ThreadListener, ...]:

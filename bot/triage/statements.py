@@ -18,7 +18,7 @@ class Matter:
     """The incident that somebody speaks of, and where the reply goes."""
 
     incident: Incident
-    target: ObjectKey  # the ticket, or the message whose thread it is
+    target: ObjectKey | None  # the ticket, or the message whose thread it is; None: nowhere
 
     @property
     def pipeline(self) -> str:

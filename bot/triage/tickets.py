@@ -136,12 +136,14 @@ class TicketRound:
         by = resolution.by
         if by is not None and (by.account == me.account or by.is_app):
             return
-        said = closing_at(matter.target, resolution, reading.ticket.url)
+        target = matter.target
+        assert target is not None
+        said = closing_at(target, resolution, reading.ticket.url)
         closing = Closing(
             said, by or Person(""), resolution.name, self.listener.config.kind_of(resolution), reading.duplicate_of
         )
         with self.database.begin() as tx:
             incident = incidents.find(tx, matter.incident.incident_id)
             is_ours = by is None and (incident is None or incident.state.is_over)
-            if not is_ours and not outbox.is_moving(tx, matter.target):
+            if not is_ours and not outbox.is_moving(tx, target):
                 self.answering.close(tx, matter, closing)

@@ -11,10 +11,14 @@ from bot.domain.incidents import IncidentState
 from bot.domain.rules import Person, Rule, RuleKind
 from bot.errors import RetryableError
 from bot.ports import Posted, TicketState
+from bot.reports.overview import overview
+from bot.serve.loop import Server
+from bot.serve.shutdown import Orders
 from bot.services.memory.tracker import HERALD
 from bot.store import fires, listenings, rules, tables
 from bot.triage.round import RoundReport
 from tests.unit.cycle_bench import EAGER, GOOD, JOB, Bench
+from tests.unit.simulation import do_at_once
 
 WEI, DANA, BOT = Person("wei", "Wei Zhang"), Person("dana", "Dana"), Person("ci", "CI", is_app=True)
 BAD = (0.50, 0.50)
@@ -362,3 +366,16 @@ def test_the_pages_say_what_is_quiet_and_that_it_no_longer_is(desk):
     desk.say("/herald undo 1")
     desk.read()
     assert "taken back by Wei Zhang" in ledger()
+
+
+def test_a_server_reads_answers_in_its_rounds_and_names_what_it_could_not_read(desk):
+    desk.say("/herald mute 14d no traffic")
+    desk.now += timedelta(minutes=2)
+    server = Server(desk.herald, Orders(), lambda old: old, start_task=do_at_once)
+    desk.tickets.faults.fail_next("changed", RetryableError("jira: is down", doubtful=False))
+    server.round()
+    assert server.is_healthy
+    assert (desk.rules, overview(desk.herald).unheard[0].said) == ([], "jira: is down")
+    desk.now += timedelta(minutes=2)
+    server.round()
+    assert (len(desk.rules), overview(desk.herald).unheard, overview(desk.herald).quiet) == (1, (), 1)

@@ -22,6 +22,7 @@ from bot.cli.output.runs import (
     unjudged_as_json,
 )
 from bot.cli.output.terminal import coloured, print_json, when
+from bot.cli.output.triage import print_unheard
 
 
 def print_status(seen: Overview, *, as_json: bool) -> None:
@@ -33,6 +34,10 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
                 "owed": seen.owed,
                 "parked": seen.parked,
                 "refused": [asdict(refusal) for refusal in seen.refused],
+                "quiet": seen.quiet,
+                "answers_not_read": [
+                    {"service": each.service, "since": each.failing_since, "said": each.said} for each in seen.unheard
+                ],
             }
         )
         return
@@ -60,6 +65,9 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
         what = ": what config names is missing there" if refusal.is_missing else " refuses our account"
         told = f"since {when(refusal.since)}; {refusal.waiting:,} wait for it, and go on by themselves"
         console.print(f"[red]{escape(where)}[/]{what} {told}: {escape(refusal.words)}")
+    print_unheard(console, seen.unheard)
+    if seen.quiet:
+        console.print(f"quiet by people's answers: {seen.quiet:,}; `herald triage` lists them")
     if any(pipeline.count > len(pipeline.incidents) for pipeline in seen.pipelines):
         console.print("--all names every open incident, --json too.")
 
