@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from bot.app import Herald, Surroundings, make_herald
 from bot.config.file import load_config
 from bot.demo import outcome
+from bot.demo.answers import Teammate
 from bot.demo.mlflow_pages import mlflow_pages
 from bot.demo.workspace import BROKEN, HEALTHY, PIPELINE, Workspace
 from bot.errors import HeraldError
@@ -29,15 +30,16 @@ class Chapter:
 
     snapshot: str
     told: str
+    said: str = ""  # on the ticket afterwards, by somebody of the team
 
 
 CHAPTERS = (
     Chapter(HEALTHY, "healthy data, first seed"),
     Chapter(HEALTHY, "healthy data, second seed"),
     Chapter(HEALTHY, "healthy data, third seed: the baseline stands"),
-    Chapter(BROKEN, "a feed bug has blanked the product type of GROCERY; a rerun follows"),
-    Chapter(BROKEN, "still broken"),
-    Chapter(HEALTHY, "repaired"),
+    Chapter(BROKEN, "a feed bug has blanked the product type of GROCERY; a rerun follows", "/herald why"),
+    Chapter(BROKEN, "still broken", "/herald fixed the feed has its product types again"),
+    Chapter(HEALTHY, "repaired, as somebody said: this run confirms it"),
 )
 _RUNS = len(CHAPTERS) + 1  # one chapter has a confirming rerun
 _PATIENCE = timedelta(seconds=60)
@@ -62,6 +64,9 @@ def tell(folder: Path, show: Callable[[outcome.StoryOutcome], None], *, wait: bo
             herald = make_herald(config, workspace.folder, around=Surroundings(pause=screen.pause))
             for number, chapter in enumerate(CHAPTERS):
                 _tell_chapter(herald, workspace, screen, chapter, story.began + timedelta(seconds=number))
+                if chapter.said:
+                    Teammate(herald, sandbox, screen.pause).say(chapter.said)
+                    _deliver(herald)
         show(outcome.gather(herald, sandbox, seconds=time.monotonic() - began))
         if wait:
             with mlflow_pages(workspace.folder, story.mlflow_port):
@@ -77,6 +82,10 @@ def _tell_chapter(herald: Herald, workspace: Workspace, screen: _Screen, chapter
         raise HeraldError(f"--workspace {workspace.folder}: another demo is at work in it")
     with herald.database.begin() as tx:
         screen.have(runs.count(tx, PIPELINE))
+    _deliver(herald)
+
+
+def _deliver(herald: Herald) -> None:
     drained = herald.dispatcher.drain(_PATIENCE)
     if drained.failures:
         raise HeraldError("; ".join(drained.failures))

@@ -68,6 +68,9 @@ email = "{email}"
 project = "{project}"
 search_lag = "1s"
 
+[tracker.jira.answers]
+watch_runs = 1                         # that confirm what somebody says is fixed
+
 [wiki.confluence]
 url = "{confluence}"
 email = "{email}"

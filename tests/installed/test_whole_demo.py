@@ -14,3 +14,5 @@ def test_the_whole_demo_is_told_from_the_wheel(install):
     (ticket,) = told["tickets"]
     assert ticket["status"] == "Done"
     assert len(told["messages"]) == 1
+    assert [words for words in ("/herald why", "/herald fixed") if words not in "\n".join(ticket["comments"])] == []
+    assert "Fixed." in ticket["comments"][-1]
