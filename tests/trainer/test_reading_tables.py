@@ -1,4 +1,5 @@
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.trainer.logs import EVENTS, events_job, write_table
@@ -27,6 +28,22 @@ def test_a_folder_is_read_as_one_table(tmp_path):
     write_table(tmp_path / "log/_tmp/part.csv", EVENTS)
     parts, one = read_interactions(events_job(tmp_path / "log")), read_interactions(events_job(whole))
     assert (parts.card.hash, parts.card.rows_in) == (one.card.hash, 6)
+
+
+@pytest.mark.parametrize("name", ["part-2.csv.bz2", "more/june.xlsx"])
+def test_a_part_of_a_folder_that_cannot_be_read_is_named_instead_of_left_out(tmp_path, name):
+    write_table(tmp_path / "log/part-1.csv", EVENTS)
+    (tmp_path / "log" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "log" / name).write_bytes(b"BZh9")
+    with pytest.raises(DataError, match=f"{name}: not a table this can read, beside some that are"):
+        read_interactions(events_job(tmp_path / "log"))
+
+
+def test_a_part_that_is_a_link_to_nothing_is_named(tmp_path):
+    write_table(tmp_path / "log/part-1.csv", EVENTS)
+    (tmp_path / "log/part-2.csv").symlink_to(tmp_path / "gone.csv")
+    with pytest.raises(DataError, match=r"part-2\.csv: is a link to nothing"):
+        read_interactions(events_job(tmp_path / "log"))
 
 
 def test_ids_keep_their_letters_where_numbers_come_first(tmp_path):
@@ -118,6 +135,13 @@ def test_a_column_of_bytes_is_not_text(tmp_path):
     path = write_table(tmp_path / "log.parquet", {**EVENTS, "name": [b"\x00\x01"] * 6})
     with pytest.raises(DataError, match="column 'name' is binary, not text"):
         read_interactions(events_job(path))
+
+
+def test_a_column_that_a_parquet_table_has_twice_is_no_choice(tmp_path):
+    table = pa.table({name: list(values) for name, values in EVENTS.items()})
+    pq.write_table(table.append_column("when", table["when"]), tmp_path / "log.parquet")
+    with pytest.raises(DataError, match="column 'when' is there 2 times"):
+        read_interactions(events_job(tmp_path / "log.parquet"))
 
 
 def test_joined_columns_skip_what_is_empty_and_keep_every_row():

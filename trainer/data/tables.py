@@ -23,6 +23,9 @@ GZIP_FACTOR, ROW_BYTES = 5, 40  # what gzip makes of such text, and a row of a l
 ENDINGS = (*DELIMITED, *LINES, *PARQUET)
 LOOSE = (".txt", ".dat", ".data", ".json")  # in a folder these may be anything: read where there is nothing else
 
+# Tables too, though not read: where some lie among others, part of the rows would be left out without a word.
+OTHERS = (".bz2", ".xz", ".zst", ".lz4", ".zip", ".7z", ".tar", ".tgz", ".xlsx", ".xls", ".avro", ".orc", ".feather")
+
 
 @dataclass(frozen=True, slots=True)
 class Format:
@@ -115,12 +118,18 @@ def list_tables(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise DataError(f"{path}: there is no such file or folder")
-    inside = (file for file in path.rglob("*") if file.is_file())
-    shown = (file for file in inside if not any(part[0] in "._" for part in file.relative_to(path).parts))
+    inside = [file for file in path.rglob("*") if not any(part[0] in "._" for part in file.relative_to(path).parts)]
+    for file in inside:
+        if _plain_ending(file)[0] in ENDINGS and not file.exists():
+            raise DataError(f"{file}: is a link to nothing")
+    shown = [file for file in inside if file.is_file()]
     found = sorted(file for file in shown if _plain_ending(file)[0] in ENDINGS)
     found = [file for file in found if _plain_ending(file)[0] not in LOOSE] or found
     if not found:
         raise DataError(f"{path}: the folder holds no table; {', '.join(ENDINGS)} are read, each also with .gz")
+    for file in shown:
+        if file not in found and file.suffix.lower() in OTHERS:
+            raise DataError(f"{file}: not a table this can read, beside some that are: rows would be lost")
     return found
 
 
@@ -165,6 +174,8 @@ def _read_parquet(path: Path, wanted: Sequence[str], joined: Collection[str], ro
             for name in wanted:
                 if name not in present and name not in joined:
                     raise DataError(f"{path}: column '{name}' is missing; it has {', '.join(present)}")
+                if present.count(name) > 1:
+                    raise DataError(f"{path}: column '{name}' is there {present.count(name)} times")
             chosen = [name for name in wanted if name in present]
             for batch in file.iter_batches(batch_size=rows, columns=chosen):
                 yield Batch(path, first, {name: batch.column(name) for name in chosen}, batch.num_rows)
