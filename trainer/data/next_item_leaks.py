@@ -1,5 +1,7 @@
 """Looks for next-item tests that answer themselves: targets in histories, an order that one step tells."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
@@ -25,18 +27,36 @@ def find_next_leaks(snapshot: Snapshot, people: Ints | None = None) -> dict[str,
     purchases = snapshot.purchases
     people = np.arange(len(purchases.user_ids)) if people is None else people
     learn, test = split_trips(purchases, snapshot.use, min_history_days=0)
-    found = {INSIDE: _count_inside(purchases, learn, test), USER_ITEM: _count_told(snapshot, test, people)}
+    pairs = _first_times(purchases)
+    inside = _bought_before(pairs, test)
+    found = {INSIDE: _count_inside(inside, _bought_before(pairs, learn.take(_some(len(learn)))))}
+    found[USER_ITEM] = _count_told(snapshot, test, people, inside)
     found[MARKOV] = _count_followed(snapshot, learn, test)
     return found
 
 
-def _count_inside(purchases: Purchases, learn: Trips, test: Trips) -> int:
+@dataclass(frozen=True, slots=True)
+class _FirstTimes:
+    """When each user first took an item, by pairs of both in order."""
+
+    pairs: Ints  # user * items + item
+    times: Ints
+    items: int
+
+
+def _first_times(purchases: Purchases) -> _FirstTimes:
+    items = int(purchases.item.max()) + 1
+    # Of one user the purchases come by time: the first row of a pair is its first time.
+    pairs, rows = np.unique(purchases.user.astype(np.int64) * items + purchases.item, return_index=True)
+    return _FirstTimes(pairs, purchases.time[rows].astype(np.int64), items)
+
+
+def _count_inside(tested: npt.NDArray[np.bool_], learnt: npt.NDArray[np.bool_]) -> int:
     """Count targets bought before, if nearly all are, or many more than in what is learned from.
 
     People do buy again: that share is theirs in training as in the test. A history into which the target was written
     holds it always.
     """
-    tested, learnt = _bought_before(purchases, test), _bought_before(purchases, learn.take(_some(len(learn))))
     if len(tested) < FEWEST:
         return 0
     # Too few learnt from to tell what is usual: then nearly all alone counts as odd.
@@ -45,27 +65,22 @@ def _count_inside(purchases: Purchases, learn: Trips, test: Trips) -> int:
     return int(tested.sum()) if share >= NEARLY_ALL or share > usual + MORE_THAN_LEARNT else 0
 
 
-def _bought_before(purchases: Purchases, trips: Trips) -> npt.NDArray[np.bool_]:
+def _bought_before(first: _FirstTimes, trips: Trips) -> npt.NDArray[np.bool_]:
     """Say of each item of the trips whether its user has it at an earlier time."""
-    items = int(purchases.item.max()) + 1
-    pair = purchases.user.astype(np.int64) * items + purchases.item
-    pairs, place = np.unique(pair, return_inverse=True)
-    first = np.full(len(pairs), np.iinfo(np.int64).max)
-    np.minimum.at(first, place, purchases.time)
     owner = np.repeat(np.arange(len(trips)), np.diff(trips.starts))
-    wanted = np.searchsorted(pairs, trips.user[owner] * items + trips.items)
-    return np.asarray(first[wanted] < trips.time[owner])
+    wanted = np.searchsorted(first.pairs, trips.user[owner] * first.items + trips.items)
+    return np.asarray(first.times[wanted] < trips.time[owner])
 
 
-def _count_told(snapshot: Snapshot, test: Trips, people: Ints) -> int:
+def _count_told(snapshot: Snapshot, test: Trips, people: Ints, inside: npt.NDArray[np.bool_]) -> int:
     """Count test targets that the same person has in what is learned from, but not in the history that is asked."""
     purchases = snapshot.purchases
     items = int(purchases.item.max()) + 1
     learn = snapshot.use == LEARN
-    learnt = np.unique(people[purchases.user[learn]] * items + purchases.item[learn])
-    owner = np.repeat(test.user, np.diff(test.starts))
-    told = np.isin(people[owner] * items + test.items, learnt)
-    return int(np.count_nonzero(told & ~_bought_before(purchases, test)))
+    learnt = np.sort(people[purchases.user[learn]] * items + purchases.item[learn])
+    asked = people[np.repeat(test.user, np.diff(test.starts))] * items + test.items
+    told = np.searchsorted(learnt, asked, side="left") < np.searchsorted(learnt, asked, side="right")
+    return int(np.count_nonzero(told & ~inside))
 
 
 def _count_followed(snapshot: Snapshot, learn: Trips, test: Trips) -> int:
