@@ -209,6 +209,7 @@ def test_a_key_that_a_format_has_no_use_for_is_refused(tmp_path, name, keys, sai
         (b'{"rows": [{"query": "a"}]}', "its rows seem to be in 'rows': jq"),
         (b'{"user": {"0": "a"}, "item": {"0": "b"}}', 'pandas writes rows with to_json\\(orient="records"'),
         (b'{\n "query": 1\n}', "one object a line is read"),
+        (b"{'query': 'a'}\n", r"line 1 is not JSON, but as Python prints it: json\.dumps\(ast\.literal_eval\(line\)\)"),
         (b'{"query": ' + b"1" * 5000 + b"}\n", "line 1 is not JSON"),
         (b'{"query": ' + b"[" * 100_000 + b"}\n", "line 1 is not JSON"),
     ],

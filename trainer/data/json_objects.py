@@ -1,6 +1,7 @@
 """Finds the objects of a JSON file, one a line or all in one array, a batch at a time."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from trainer.errors import DataError
 BLANK = " \t\n\r"
 CUT = 16  # characters from the end of what was read: a name, a number or an escape may go on behind it
 SHOWN = 60
+PRINTED = re.compile(r"\s*\{\s*'")  # such as old Amazon reviews, and logs of print()
+FROM_PYTHON = "json.dumps(ast.literal_eval(line)) makes a line of JSON of it"
 RIGHT = "one object a line is read, or one array of objects"
 
 
@@ -68,6 +71,8 @@ def _parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
             raise DataError(
                 f"{path}: line 1 is not JSON of its own: {RIGHT}; jq -c . makes a line of each object"
             ) from None
+        if PRINTED.match(line):
+            raise DataError(f"{path}: line {number} is not JSON, but as Python prints it: {FROM_PYTHON}") from None
         raise DataError(f"{path}: line {number} is not JSON: {_reason(error)}") from None
     if not isinstance(record, dict):
         raise DataError(f"{path}: line {number} is not an object of columns and values")
