@@ -50,6 +50,16 @@ def test_a_word_for_nothing_is_nobody(tmp_path, word):
     assert (found.user_ids, found.card.dropped[cleaning_rules.NO_USER]) == (("ann", "bob", "cy"), 2)
 
 
+@pytest.mark.parametrize("column", ["who", "what", "when"])
+def test_a_number_that_a_spreadsheet_has_rounded_is_no_id_and_no_time(tmp_path, column):
+    table = {name: [str(value) for value in values] for name, values in EVENTS.items()}
+    path = write_table(tmp_path / "log.csv", table | {column: [*table[column][:3], "8.90123E+12", *table[column][4:]]})
+    with pytest.raises(
+        DataError, match=rf"row 4: '{column}' is '8\.90123E\+12', not a whole number: a spreadsheet rounded it"
+    ):
+        read_interactions(events_job(path))
+
+
 def test_texts_and_labels_keep_what_may_be_a_word(tmp_path):
     values = ("nan", "null", "none", r"\N", "NULL")
     assert texts_of(column(tmp_path, *values), "a").to_pylist() == ["nan", "null", "none", None, None]

@@ -19,6 +19,8 @@ NOTHING = frozenset({r"\N", "NULL", "NaN", "<NA>", "#N/A", "None"})
 NO_LABEL = _spellings("null", "nan", "nat", "<na>", "#n/a", "(null)", "undefined") | {"NaN", "NaT", r"\N"}
 NO_ID = NO_LABEL | _spellings("none", "na", "n/a", "nil")
 
+ROUNDED = r"^-?\d\.\d{1,5}E\+\d\d$"  # 8.90123E+12, as Excel saves 8901234567890: ids and times run together
+
 
 def strings_of(batch: Batch, name: str) -> Any:
     """Give a column as strings, spaces around them cut off, null where nothing is left.
@@ -46,7 +48,13 @@ def texts_of(batch: Batch, name: str) -> Any:
 
 def ids_of(batch: Batch, name: str) -> Any:
     """Give a column of names: 17850.0 is 17850 in every format, and NULL is nobody."""
-    return _plain_ids(without(strings_of(batch, name), NO_ID if batch.missing is None else batch.missing))
+    named = without(strings_of(batch, name), NO_ID if batch.missing is None else batch.missing)
+    rounded = pc.match_substring_regex(named, ROUNDED)
+    if pc.any(rounded).as_py():
+        place = pc.index(rounded, pa.scalar(value=True)).as_py()
+        right = "a whole number: a spreadsheet rounded it, and saves all digits of a column that is formatted as text"
+        raise DataError(odd_row(batch, name, place, named[place].as_py(), right))
+    return _plain_ids(named)
 
 
 def lists_of(batch: Batch, name: str) -> list[str | list[str]]:
