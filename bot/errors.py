@@ -66,6 +66,10 @@ class NoStoreError(RunStoreError):
     pass
 
 
+class HistoryError(HeraldError):
+    """A pipeline's history does not say what was asked of it, or could not be read to its end."""
+
+
 class ArtifactsAwayError(RunStoreError):
     pass
 

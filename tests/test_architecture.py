@@ -37,7 +37,7 @@ LAYERS = (
     ("bot.delivery",),
     ("bot.triage",),
     ("bot.pipeline",),
-    ("bot.app", "bot.reports"),
+    ("bot.app", "bot.reports", "bot.replay"),
     ("bot.serve", "bot.doctor"),
     ("bot.demo",),
     ("bot.cli",),

@@ -8,15 +8,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from bot.cli.options import LocaleOption
 from bot.errors import HeraldError
-from bot.text.locales import ENGLISH, Locale, known_locales, read_locale
-
-
-def _read_locale(name: str) -> Locale:
-    try:
-        return read_locale(name)
-    except ValueError as error:
-        raise typer.BadParameter(f"{name!r} {error}") from None
+from bot.text.locales import ENGLISH
 
 
 def judge(
@@ -32,12 +26,7 @@ def judge(
     min_effect: Annotated[
         str, typer.Option(help="Changes up to this size are never told: '2 %', or 0.005 in the metric's own unit.")
     ] = "0",
-    locale: Annotated[
-        Locale,
-        typer.Option(
-            help="The language of the sentences.", parser=_read_locale, metavar=f"<{'|'.join(known_locales())}>"
-        ),
-    ] = ENGLISH,
+    locale: LocaleOption = ENGLISH,
 ) -> None:
     """Judge anyone's numbers.
 

@@ -9,7 +9,22 @@ from typing import Annotated
 import typer
 
 from bot import __version__
-from bot.cli import backup, chat, demo, digest, doctor, init, judge, outbox, run, sandbox, serve, status, triage
+from bot.cli import (
+    backup,
+    chat,
+    demo,
+    digest,
+    doctor,
+    init,
+    judge,
+    outbox,
+    replay,
+    run,
+    sandbox,
+    serve,
+    status,
+    triage,
+)
 from bot.cli.opening import at_the_end
 from bot.errors import HeraldError
 
@@ -27,6 +42,7 @@ app.command()(serve.serve)
 app.command()(status.status)
 app.command()(digest.digest)
 app.command()(judge.judge)
+app.command()(replay.replay)
 app.command()(init.init)
 app.command()(doctor.doctor)
 app.command()(backup.backup)

@@ -7,6 +7,20 @@ from typing import Annotated
 
 import typer
 
+from bot.text.locales import Locale, known_locales, read_locale
+
+
+def _read_locale(name: str) -> Locale:
+    try:
+        return read_locale(name)
+    except ValueError as error:
+        raise typer.BadParameter(f"{name!r} {error}") from None
+
+
+LocaleOption = Annotated[
+    Locale,
+    typer.Option(help="The language of the sentences.", parser=_read_locale, metavar=f"<{'|'.join(known_locales())}>"),
+]
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", envvar="HERALD_CONFIG", help="The configuration.", show_default="config.toml")
 ]

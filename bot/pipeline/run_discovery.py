@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from bot.config.pipeline import PipelineSection
+from bot.config.pipeline import PipelineSection, WatchSection
 from bot.domain.runs import Run, RunStatus
 from bot.errors import NoStoreError
 from bot.ports import Experiment, RunStore, Selection
@@ -74,7 +74,7 @@ class RunDiscovery:
             run
             for sight in unread
             for run in self.run_store.runs_since(sight.experiment, None, self._selection)
-            if sight.is_past(run) and self._counts(run, sight)
+            if sight.is_past(run) and self._counts(run, sight.experiment)
         ]
         with self.database.begin() as tx:
             seen = self._done_with(tx, [run.run_id for run in found])
@@ -98,15 +98,11 @@ class RunDiscovery:
     def _since_mark(self, sight: SeenExperiment) -> Iterator[tuple[Run, bool]]:
         mark = sight.contact.watermark or sight.contact.since
         for run in self.run_store.runs_since(sight.experiment, mark - self.section.watch.overlap, self._selection):
-            if self._counts(run, sight):
+            if self._counts(run, sight.experiment):
                 yield run, sight.is_past(run)
 
-    def _counts(self, run: Run, sight: SeenExperiment) -> bool:
-        """Say whether a run is one of the pipeline's; one that only holds others, such as a sweep's, has no metrics."""
-        if run.status is not RunStatus.FINISHED:
-            return False
-        is_bare = not run.metrics and not self.section.watch.parents
-        return not (is_bare and self.run_store.has_children(sight.experiment, run.run_id))
+    def _counts(self, run: Run, experiment: Experiment) -> bool:
+        return is_counted(self.run_store, experiment, run, self.section.watch)
 
     def _without_seen(self, batch: Sequence[tuple[Run, bool]]) -> list[tuple[Run, bool]]:
         with self.database.begin() as tx:
@@ -127,3 +123,11 @@ class RunDiscovery:
     @property
     def _selection(self) -> Selection:
         return Selection(self.section.watch.filter, self.section.watch.nested)
+
+
+def is_counted(run_store: RunStore, experiment: Experiment, run: Run, watch: WatchSection) -> bool:
+    """Say whether a run is one of the pipeline's; one that only holds others, such as a sweep's, has no metrics."""
+    if run.status is not RunStatus.FINISHED:
+        return False
+    is_bare = not run.metrics and not watch.parents
+    return not (is_bare and run_store.has_children(experiment, run.run_id))

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from bot.domain.judge.findings import Outcome
+from bot.domain.replay_views import ReplayChart
 from bot.render.limits import current_room
+from bot.render.style import STYLE
+from bot.render.svg import draw
 from bot.text import escape
 
 Construct = Callable[..., Markup]
@@ -204,6 +207,28 @@ def _command_in(opening: str, closing: str, write: escape.Escape) -> Construct:
     return lambda text: _made(f"{opening}{text}{closing}" if _COMMAND.fullmatch(text) else write(text))
 
 
+def _html_element(name: str, kind: str = "") -> Construct:
+    opened = f'<{name} class="{kind}">' if kind else f"<{name}>"
+    return lambda text: _made(f"{opened}{HTML.mark(text)}</{name}>")
+
+
+def _html_link(text: object, address: str) -> Markup:
+    shown, target = HTML.mark(text), escape.clean_address(address)
+    return _made(f'<a href="{escape.to_storage(target)}">{shown}</a>') if target else shown
+
+
+def _html_lozenge(outcome: Outcome, text: object) -> Markup:
+    return _made(f'<span class="lozenge {_LOZENGES[outcome][0].lower()}">{HTML.mark(text)}</span>')
+
+
+def _html_stylesheet() -> Markup:
+    return _made(f"<style>{STYLE}</style>")
+
+
+def _html_drawing(chart: ReplayChart) -> Markup:
+    return _made(draw(chart))
+
+
 JIRA = Dialect(
     "wiki",
     "wiki",
@@ -264,6 +289,22 @@ MARKDOWN = Dialect(
         "strong": _markdown_strong,
     },
 )
+HTML = Dialect(
+    "html",
+    "html",
+    escape.to_storage,
+    _storage_block,
+    {
+        "link": _html_link,
+        "code": _html_element("code"),
+        "command": _html_element("code"),
+        "strong": _html_element("strong"),
+        "small": _html_element("small"),
+        "lozenge": _html_lozenge,
+        "drawing": _html_drawing,
+        "stylesheet": _html_stylesheet,
+    },
+)
 PLAIN = Dialect(
     "plain",
     "txt",
@@ -275,4 +316,4 @@ PLAIN = Dialect(
 
 def named(name: str) -> Dialect:
     """Return the output language of that name."""
-    return next(each for each in (JIRA, STORAGE, SLACK, MARKDOWN, PLAIN) if each.name == name)
+    return next(each for each in (JIRA, STORAGE, SLACK, MARKDOWN, HTML, PLAIN) if each.name == name)

@@ -1,4 +1,4 @@
-"""View and template become text: a ticket, a comment, a page, a section, a message.
+"""View and template become text, a ticket, a page, a message; long, since it has a method a text.
 
 A team's own templates replace ours by name. One that is broken is complained of, with its file and line, and ours is
 used instead.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bot.domain.judge.findings import Outcome
 from bot.domain.message import MessageDocument
 from bot.domain.objects import Bound
+from bot.domain.replay_views import ReplayPageView, ReplayView
 from bot.domain.views import (
     AnswerView,
     ArchivePageView,
@@ -28,6 +29,7 @@ from bot.domain.views import (
     SeriesView,
     StretchesView,
     TicketView,
+    VerdictView,
 )
 from bot.errors import TemplateError, abridge
 from bot.ports import TextForm
@@ -41,11 +43,14 @@ from bot.render.form import (
     LEDGER,
     PAIRS,
     PIPELINE_SECTION,
+    REPLAY_LINES,
+    REPLAY_PAGE,
     RUN_PAGE,
     SERIES,
     STRETCHES,
     TICKET_TITLE_CHARS,
     TITLE,
+    VERDICT,
     WHOLE_COMMENT,
     WHOLE_TICKET,
     Form,
@@ -75,7 +80,7 @@ LinkedView = (
     | AnswerView
     | LedgerView
 )
-JudgedView = SeriesView | StretchesView | PairsView
+JudgedView = SeriesView | StretchesView | PairsView | VerdictView
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +210,7 @@ class Renderer:
         return self._render(DIGEST_TEXT, view, bound)[0]
 
     def render_judged(self, view: JudgedView) -> str:
-        """Render sentences, in one line, for whoever handed `herald judge` the numbers."""
+        """Render sentences in one line: of what `herald judge` was handed, or of how a run stands."""
         match view:
             case SeriesView():
                 form = SERIES
@@ -213,7 +218,17 @@ class Renderer:
                 form = STRETCHES
             case PairsView():
                 form = PAIRS
+            case VerdictView():
+                form = VERDICT
         return self._fit(form, view, {}, theirs=False)[0].replace("\n", " ")
+
+    def render_replay(self, view: ReplayPageView) -> str:
+        """Render a page of HTML that needs nothing besides itself."""
+        return self._fit(REPLAY_PAGE, view, {}, theirs=False)[0]
+
+    def render_replay_lines(self, view: ReplayView) -> str:
+        """Render lines for a terminal: what one pipeline's history came to."""
+        return self._fit(REPLAY_LINES, view, {}, theirs=False)[0]
 
     def word(self, name: str) -> str:
         """Return a plain string of ours that `words.j2` sets."""
@@ -236,7 +251,9 @@ class Renderer:
                     self._complain(error)
         return self._fit(form, view, bound, theirs=False)
 
-    def _fit(self, form: Form, view: LinkedView | JudgedView, bound: Bindings, *, theirs: bool) -> tuple[str, bool]:
+    def _fit(
+        self, form: Form, view: LinkedView | JudgedView | ReplayPageView | ReplayView, bound: Bindings, *, theirs: bool
+    ) -> tuple[str, bool]:
         """Render with less and less room until the text fits; cut it at a line where it never does."""
         from bot.render.confined import BudgetError
 
