@@ -1,4 +1,4 @@
-"""The output languages: how each writes untrusted text, and the few constructs that a template may build.
+"""The output languages: how each writes untrusted text, and its few constructs; long, since there are six.
 
 A construct takes text (or markup made before) and returns Markup; a template cannot build markup from text any other
 way. A construct that a language lacks is not defined there, so that a template that asks for it is found broken.

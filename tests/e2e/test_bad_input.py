@@ -39,6 +39,7 @@ READS_CONFIG = {
     "doctor": ("doctor",),
     "backup": ("backup", "state.backup"),
     "restore": ("restore", "state.backup"),
+    "replay": ("replay",),
 }
 BROKEN = {
     "no file": (None, "config.toml: there is no such file; `herald init` writes one"),
@@ -107,7 +108,9 @@ def test_a_configuration_that_cannot_be_used_is_told(herald, command, problem):
     herald(*READS_CONFIG[command]).refuses(words)
 
 
-@pytest.mark.parametrize("command", [name for name in READS_CONFIG if name not in {"chat test", "doctor", "restore"}])
+@pytest.mark.parametrize(
+    "command", [name for name in READS_CONFIG if name not in {"chat test", "doctor", "replay", "restore"}]
+)
 def test_a_state_that_cannot_be_opened_is_told(herald, command):
     write(NOWHERE)
     herald(*READS_CONFIG[command]).refuses("the state cannot be used: unable to open database file")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
 FEWEST_RUNS = 15  # of a series before a drop, and of a metric altogether, for a spread to be known
+_FEWEST_AFTER = 10  # runs after a drop
 _DECAY_RUNS = 20  # over which a slow decay reaches its size
 _MOST_PLACES = 40  # of one metric
 
@@ -96,14 +97,16 @@ def places(
         width = spread(values)
         if len(values) < FEWEST_RUNS or not width:
             continue
+        # What is looked at for too short a time is caught too seldom; a short history has no more to give.
+        wanted = min(LOOKED_AT[DropShape.STEP], max(_FEWEST_AFTER, len(own) // 3))
         for number, each in enumerate(own):
-            following = own[number : number + LOOKED_AT[DropShape.STEP]]
+            following = own[number : number + max(LOOKED_AT.values())]
             is_early = each.before.state.judged < max(settings.policies.min_runs, FEWEST_RUNS)
-            is_short = len(following) < min(LOOKED_AT[DropShape.STEP], LOOKED_AT[DropShape.SINGLE] + 6)
+            is_short = len(following) < wanted
             if is_early or is_short or each.is_past or not each.before.is_calm or not _has(each.run, policy):
                 continue
             if not any(_hears(one, policy.name) is Heard.TICKET for one in following):
-                found.append(Place(tuple(own[number : number + max(LOOKED_AT.values())]), width))
+                found.append(Place(tuple(following), width))
     if len(found) <= count:
         return found
     step = len(found) / count

@@ -1,0 +1,135 @@
+"""Drops of known size in a history of known noise: what is said of them is true."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.domain.backtest.figures import Rate, Share, catches, caught, false_tickets, filings
+from bot.domain.backtest.healthy_histories import SHORTEST, healthy
+from bot.domain.backtest.levels import levels, spread
+from bot.domain.backtest.planting import DropShape, Heard, Place, places, plant_all
+from bot.domain.backtest.walk import walk
+from tests.unit.replay.histories import EVERY, SERIES, START, history, run_at, settings
+
+
+@pytest.fixture(scope="module")
+def planted():
+    passed = walk(history(120), settings(), START)
+    return list(plant_all(passed, settings(), START, np.random.default_rng(1), work=1500))
+
+
+def test_larger_drops_are_caught_more_often_and_sooner(planted):
+    found = [each for each in catches(planted) if not each.metric and each.shape is DropShape.STEP]
+    shares = [each.ticket.value for each in found]
+    assert shares == sorted(shares)
+    assert shares[0] < 0.4
+    assert shares[-1] == 1.0
+    late = [each.after for each in found if each.ticket.value == 1]
+    assert late == sorted(late, reverse=True)
+    assert late[-1] == 2
+
+
+def test_a_single_bad_run_is_at_most_suspected(planted):
+    single = [each for each in planted if each.drop.shape is DropShape.SINGLE and each.drop.size >= 5]
+    assert {each.heard for each in single} >= {Heard.DIGEST}
+    assert sum(each.heard is Heard.TICKET for each in single) <= 1
+
+
+def test_the_same_seed_plants_the_same(planted):
+    passed = walk(history(120), settings(), START)
+    assert list(plant_all(passed, settings(), START, np.random.default_rng(1), work=1500)) == planted
+
+
+def test_nothing_is_planted_where_something_was_wrong():
+    passed = walk(history(120, level=lambda i: 0.4 - 0.05 * (50 <= i < 80)), settings(), START)
+    found = places(passed, settings().policies.metrics[0], settings(), 1000, np.random.default_rng(0))
+    at = {int(place.passed[0].run.run_id[1:]) for place in found}
+    assert at == set(range(82, 91))
+    assert not at & set(range(12, 82))  # what is filed at run 51 would be taken for a drop of up to 40 runs before
+
+
+@pytest.mark.parametrize("count", [3, 14, 20])
+def test_a_history_that_is_too_short_has_no_places(count):
+    passed = walk(history(count), settings(), START)
+    assert not places(passed, settings().policies.metrics[0], settings(), 9, np.random.default_rng(0))
+
+
+def test_a_metric_that_never_differs_has_no_places():
+    runs = [(SERIES, run_at(i, ndcg=0.5)) for i in range(80)]
+    assert not list(plant_all(walk(runs, settings(), START), settings(), START, np.random.default_rng(0)))
+
+
+def test_the_spread_is_that_of_the_noise_whatever_the_level_does():
+    random = np.random.default_rng(4)
+    noise = random.normal(0, 0.01, 4000)
+    stepping = np.where(np.arange(4000) % 800 < 400, 0.5, 0.3)
+    for values in (noise + 0.5, noise + stepping, noise + np.linspace(0, 1, 4000)):
+        assert spread(list(values)) == pytest.approx(0.01, rel=0.08)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60))
+def test_a_level_lies_among_the_values_around_it(values):
+    for i, level in enumerate(levels(values)):
+        around = values[max(0, i - 10) : i + 11]
+        assert min(around) <= level <= max(around)
+
+
+def test_a_healthy_history_has_the_noise_and_no_fall():
+    policies = settings().policies.metrics
+    own = history(300, level=lambda i: 0.4 - 0.1 * (i >= 150))
+    made = healthy(own, policies, np.random.default_rng(2))
+    assert [run.place for _, run in made] == [run.place for _, run in own]
+    values = [run.metrics["ndcg"] for _, run in made]
+    assert np.std(values) == pytest.approx(0.004, rel=0.2)
+    assert abs(np.mean(values[:150]) - np.mean(values[150:])) < 0.002
+    assert filings(walk(own, settings(), START))
+    assert not filings(walk(made, settings(), START))
+
+
+def test_metrics_of_one_run_stay_together_in_a_healthy_history():
+    random = np.random.default_rng(1)
+    shared = random.normal(0, 0.01, 200)
+    runs = [(SERIES, run_at(i, ndcg=0.5 + shared[i], recall=0.7 + shared[i])) for i in range(200)]
+    made = healthy(runs, settings(("ndcg", "recall")).policies.metrics, np.random.default_rng(0))
+    pairs = np.array([[run.metrics["ndcg"], run.metrics["recall"]] for _, run in made])
+    assert np.corrcoef(pairs.T)[0, 1] > 0.95
+
+
+def test_a_series_too_short_for_its_noise_to_be_told_gives_no_healthy_history():
+    assert healthy(history(SHORTEST - 1), settings().policies.metrics, np.random.default_rng(0)) == []
+
+
+def test_false_tickets_are_as_many_as_there_are_in_new_histories_of_the_same_kind():
+    """Resampled noise of one history against fresh ones of the truth that made it."""
+    eager = settings(preset="sensitive")
+    own = history(400, seed=9)
+    drawn = [walk(healthy(own, eager.policies.metrics, np.random.default_rng(i)), eager, START) for i in range(3)]
+    fresh = [walk(history(400, seed=100 + i), eager, START) for i in range(3)]
+    told = false_tickets(drawn, ["ndcg"], 400 * EVERY)[""]
+    true = false_tickets(fresh, ["ndcg"], 400 * EVERY)[""]
+    assert told.interval[0] <= true.a_month <= told.interval[1]
+
+
+@given(st.integers(0, 60), st.integers(1, 60))
+def test_the_interval_of_a_share_holds_it(count, more):
+    share = Share(count, count + more - 1 or 1)
+    low, high = share.interval
+    assert 0 <= low <= share.value + 1e-12
+    assert share.value <= high + 1e-12 <= 1 + 1e-9
+
+
+@given(st.integers(0, 100), st.integers(1, 4000))
+def test_the_interval_of_a_rate_holds_it_and_more_time_makes_it_narrower(count, days):
+    once, twice = Rate(count, days * 4 * EVERY), Rate(2 * count, 2 * days * 4 * EVERY)
+    low, high = once.interval
+    assert low <= once.a_month <= high
+    assert twice.interval[1] - twice.interval[0] <= high - low
+
+
+def test_of_no_drops_nothing_was_caught():
+    assert catches([]) == []
+    assert caught([]) == 0.0
+    assert Place((), 1.0).passed == ()
