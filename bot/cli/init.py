@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,13 +40,17 @@ def init(  # noqa: PLR0917  a command's options are named by whoever types them
     channel: Annotated[str | None, typer.Option(help="The id of the channel.")] = None,
     secrets_dir: SecretsOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a configuration that is there.")] = False,
+    replay: Annotated[
+        bool | None,
+        typer.Option("--replay/--no-replay", help="End by showing what would have been filed in the last 90 days."),
+    ] = None,
     example: Annotated[
         bool, typer.Option("--example", help="Print one that explains every key, and ask nothing.")
     ] = False,
 ) -> None:
     """Write a configuration from a few questions.
 
-    Each question is asked unless its option answers it. Ends by running doctor, once the secrets are set.
+    Each question is asked unless its option answers it. Ends by running doctor, once the secrets are set, and offers a replay.
     """
     from bot.cli.questions import Given, ask
     from bot.config.starter import our_example
@@ -79,11 +84,26 @@ def init(  # noqa: PLR0917  a command's options are named by whoever types them
             "channel": channel,
         }
     )
-    _begin(config, ask(given, lambda address: open_run_store(address, folder)), secrets_dir)
+    is_well = _begin(config, ask(given, lambda address: open_run_store(address, folder)), secrets_dir)
+    _offer_replay(config, secrets_dir, wanted=replay)
+    if not is_well:
+        raise typer.Exit(1)
 
 
-def _begin(path: Path, answers: Answers, secrets_dir: Path | None) -> None:
-    """Write the configuration, say which secrets it needs, and look at what it leans on."""
+def _offer_replay(config: Path, secrets_dir: Path | None, *, wanted: bool | None) -> None:
+    """Show what the new configuration would have filed, where somebody is there who wants to see that."""
+    from bot.cli.replay import replay
+
+    if wanted is None and sys.stdin.isatty():
+        wanted = typer.confirm("Show what it would have filed in the last 90 days?", default=True)
+    if wanted:
+        replay(None, config, secrets_dir)
+    else:
+        typer.echo("`herald replay` shows what it would have filed on the history that is there.")
+
+
+def _begin(path: Path, answers: Answers, secrets_dir: Path | None) -> bool:
+    """Write the configuration, say which secrets it needs, and look at what it leans on; False where that is amiss."""
     from bot.cli.output.checks import print_examined
     from bot.config.file import check_config, load_config
     from bot.config.starter import secrets_of, write_config
@@ -105,6 +125,5 @@ def _begin(path: Path, answers: Answers, secrets_dir: Path | None) -> None:
         for name in secrets_of(answers):
             typer.echo(f"  {name}")
         typer.echo("Then `herald doctor` looks at every connection.")
-        return
-    if not print_examined(examine(config, path.resolve().parent, wall_clock), as_json=False):
-        raise typer.Exit(1)
+        return True
+    return print_examined(examine(config, path.resolve().parent, wall_clock), as_json=False)

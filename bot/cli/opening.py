@@ -19,11 +19,11 @@ PATIENCE = timedelta(seconds=60)  # with which a command waits until what it owe
 at_the_end = ExitStack()  # of a command
 
 
-def read_config(config: Path, secrets_dir: Path | None) -> tuple[Config, Path]:
+def read_config(config: Path, secrets_dir: Path | None, *, needs_secrets: bool = True) -> tuple[Config, Path]:
     from bot.config.file import load_config, secrets_of
     from bot.runtime.log import journal
 
-    found = load_config(config, secrets_dir)
+    found = load_config(config, secrets_dir, needs_secrets=needs_secrets)
     journal.hide(secrets_of(found))
     return found, config.resolve().parent
 

@@ -45,11 +45,11 @@ def replay(  # noqa: PLR0917  a command's options are named by whoever types the
     from bot.replay.replaying import Replaying
     from bot.runtime.clock import wall_clock
 
-    found, folder = read_config(config, secrets_dir)
+    found, _ = read_config(config, secrets_dir, needs_secrets=False)
     now = wall_clock()
     variants = read_sweep(sweep or [], write=write)
-    replaying = Replaying(found, folder, make_run_store(found), read_since(since, now), now, seed, variants)
-    with progress("replaying") as on_progress:
+    replaying = Replaying(found, make_run_store(found), read_since(since, now), now, seed, variants)
+    with progress("replaying the history") as on_progress:
         done = replaying.all([name] if name else None, on_progress)
     if page is not None:
         write_page(page, done, found, locale, now)

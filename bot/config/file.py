@@ -31,8 +31,11 @@ _SECRET_VARIABLES = (
 _KINDS = {port: list(kinds) for port, kinds in SERVICES.items() if len(kinds) > 1}  # where a section may be of several
 
 
-def load_config(path: Path, secrets_dir: Path | None = None) -> Config:
-    """Read the configuration, or raise ConfigError naming the file, the key, the value and what would be right."""
+def load_config(path: Path, secrets_dir: Path | None = None, *, needs_secrets: bool = True) -> Config:
+    """Read the configuration, or raise ConfigError naming the file, the key, the value and what would be right.
+
+    Where it *needs no secrets*, since no service is asked for anything, those that are not set yet are stood in for.
+    """
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ConfigError(f"{path}: is larger than {_MOST_BYTES:,} bytes: is it a configuration?")
@@ -53,9 +56,22 @@ def load_config(path: Path, secrets_dir: Path | None = None) -> Config:
     try:
         return Config(_secrets_dir=secrets_dir, **raw)
     except ValidationError as error:
-        raise _refusal(path, error.errors(include_url=False)) from None
+        problems = error.errors(include_url=False)
+        if needs_secrets or not all(_is_missing_secret(each) for each in problems):
+            raise _refusal(path, problems) from None
+        return Config(_secrets_dir=secrets_dir, **_with_stand_ins(raw, problems))
     except (SettingsError, TypeError) as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def _with_stand_ins(raw: Mapping[str, Any], problems: Sequence[ErrorDetails]) -> Mapping[str, Any]:
+    """Return the configuration with something in the place of each secret that is missing."""
+    for problem in problems:
+        *section, key = _location(problem["loc"])
+        held = _at(raw, section)
+        assert isinstance(held, dict)
+        held[key] = "https://not-set.invalid" if key.endswith("url") else "not set"
+    return raw
 
 
 def secrets_of(config: BaseModel) -> Iterator[str]:
@@ -102,7 +118,7 @@ def _refusal(path: Path, problems: Sequence[ErrorDetails]) -> ConfigError:
 
 
 def _is_missing_secret(problem: ErrorDetails) -> bool:
-    return problem["type"] == "missing" and problem["loc"][-1] in SECRETS
+    return problem["type"] == "missing" and _holds_secret(_location(problem["loc"]))
 
 
 def _refuse_secrets(path: Path, raw: Mapping[str, Any]) -> None:

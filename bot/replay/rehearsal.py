@@ -140,7 +140,7 @@ def rehearse(
     *,
     seed: int = 0,
     variants: Sequence[Variant] = (),
-    effort: Effort = Effort(),
+    effort: Effort,
     on_step: OnStep = lambda _: ignore_progress,
 ) -> Rehearsal:
     """Judge a pipeline's history as the bot would have, then with drops planted, then its noise alone.

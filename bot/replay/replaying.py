@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 
 import platformdirs
 
@@ -15,8 +14,9 @@ from bot.domain.backtest.choice import Variant
 from bot.errors import ConfigError
 from bot.ports import RunStore
 from bot.replay.history import HistoryReader
-from bot.replay.rehearsal import Rehearsal, rehearse
+from bot.replay.rehearsal import Effort, Rehearsal, rehearse
 
+EFFORT = Effort()
 _STEPS = ("history", "planted", "noise")
 
 
@@ -25,7 +25,6 @@ class Replaying:
     """Replays pipelines of one configuration."""
 
     config: Config
-    folder: Path
     run_store: RunStore
     since: datetime
     now: datetime
@@ -55,6 +54,7 @@ class Replaying:
             self.now,
             seed=self.seed,
             variants=self.variants,
+            effort=EFFORT,
             on_step=steps.begin,
         )
 

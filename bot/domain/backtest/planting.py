@@ -148,7 +148,7 @@ def plant_all(
     """Plant drops of each metric, shape and size at places of a history; *work* bounds how many values are judged."""
     metrics = settings.policies.metrics
     runs = sum(LOOKED_AT[shape] * len(sizes) for shape, sizes in SIZES.items())
-    count = max(4, min(_MOST_PLACES, work // (runs * len(metrics) ** 2)))
+    count = max(1, min(_MOST_PLACES, work // (runs * len(metrics) ** 2)))
     chosen = [(policy, place) for policy in metrics for place in places(passed, policy, settings, count, random)]
     for number, (policy, place) in enumerate(chosen):
         on_place(number, len(chosen))
