@@ -50,7 +50,8 @@ def init(  # noqa: PLR0917  a command's options are named by whoever types them
 ) -> None:
     """Write a configuration from a few questions.
 
-    Each question is asked unless its option answers it. Ends by running doctor, once the secrets are set, and offers a replay.
+    Each question is asked unless its option answers it. Ends by running doctor, once the secrets are set, and by
+    offering a replay.
     """
     from bot.cli.questions import Given, ask
     from bot.config.starter import our_example
