@@ -42,8 +42,8 @@ OnStep = Callable[[str], Callable[[int, int], None]]
 class Effort:
     """How many values are judged to find out what would be missed, and what would be false."""
 
-    planted: int = 60_000
-    healthy: int = 20_000
+    planted: int = 40_000
+    healthy: int = 12_000
 
     def divided(self, by: int) -> Effort:
         return Effort(self.planted // by, self.healthy // by)

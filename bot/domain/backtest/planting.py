@@ -142,7 +142,7 @@ def plant_all(
     since: datetime,
     random: Generator,
     *,
-    work: int = 60_000,
+    work: int = 40_000,
     on_place: Callable[[int, int], None] = ignore_progress,
 ) -> Iterator[Planted]:
     """Plant drops of each metric, shape and size at places of a history; *work* bounds how many values are judged."""
