@@ -22,8 +22,8 @@ def status(
 ) -> None:
     """Show how every pipeline stands.
 
-    Its last run and finding, when it is due next, and its open incidents with their tickets: the latest ones, and how
-    many there are. With --json all of them.
+    Its last run and finding, its main metric over the newest runs, when it is due next, and its open incidents with
+    their tickets: the latest ones, and how many there are. With --json all of them.
     """
     from bot.cli.output.status import print_status
     from bot.reports.overview import overview

@@ -22,6 +22,8 @@ from bot.store.listenings import Listening
 from bot.store.owed import EffectState
 from bot.store.quarantine import SetAside
 
+VALUES_SHOWN = 20
+
 
 @dataclass(frozen=True, slots=True)
 class OpenIncident:
@@ -40,6 +42,8 @@ class PipelineOverview:
     set_aside: tuple[SetAside, ...] = ()  # runs that broke what judges them, the oldest first
     unjudged: tuple[UnjudgedMetric, ...] = ()  # metrics that cannot be judged
     look: Look | None = None  # how the looks at its runs have gone; None where there was none
+    metric: str = ""  # the first that config names
+    values: tuple[float, ...] = ()  # of it, in the newest runs of the last run's series, oldest first; NaN: it has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +69,12 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         refused = tuple(backlog.refusals(tx))
         quiet = rules.count_in_force(tx, herald.around.clock())
         unheard = tuple(each for each in listenings.all_of_them(tx) if each.failing_since is not None)
+        latest = {name: runs.latest(tx, name) for name in config.pipeline}
+        main = {name: next(iter(pipeline.metrics)) for name, pipeline in config.pipeline.items()}
         seen = tuple(
             PipelineOverview(
                 name,
-                runs.latest(tx, name),
+                latest[name],
                 due.get(name),
                 pipeline.schedule.after if pipeline.schedule is not None else None,
                 tuple(standing.get(name, ())),
@@ -76,10 +82,16 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
                 tuple(set_aside.get(name, ())),
                 tuple(find_unjudged(tx, name)),
                 seen_when.get(name),
+                main[name],
+                _newest_values(tx, latest[name], main[name]),
             )
             for name, pipeline in config.pipeline.items()
         )
     return Overview(seen, owed[EffectState.PENDING], owed[EffectState.PARKED], refused, quiet, unheard)
+
+
+def _newest_values(tx: Connection, last: JudgedRun | None, metric: str) -> tuple[float, ...]:
+    return () if last is None else tuple(runs.newest_values(tx, last.series, metric, VALUES_SHOWN))
 
 
 def filed_since(herald: Readable, name: str, started: datetime) -> Sequence[OpenIncident]:

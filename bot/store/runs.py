@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -105,6 +107,13 @@ def recent(
         query = query.where(or_(runs.c.ended_at < ahead_of.ended, tied))
     rows = tx.execute(query.order_by(*_NEWEST_FIRST).limit(limit)).all()
     return _readable(reversed(rows))
+
+
+def newest_values(tx: Connection, series: SeriesKey, metric: str, limit: int) -> list[float]:
+    """Return what the latest runs of a series have of a metric, oldest first; NaN where one lacks it."""
+    query = select(runs.c.run).where(*_of(series)).order_by(*_NEWEST_FIRST).limit(limit)
+    held = (json.loads(text)[0].get("metrics", {}) for text in tx.scalars(query))  # all the rest of a run is not asked
+    return [float(metrics.get(metric, math.nan)) for metrics in held][::-1]
 
 
 def comes_late(tx: Connection, series: SeriesKey, run: Run) -> bool:

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from bot.cli.judge_answers import judge_csv, judge_lines
 from bot.cli.judge_input import JudgeInputError, bounded, read_min_effect
 from bot.cli.main import app
-from bot.cli.output.judge import print_table, sparkline
+from bot.cli.output.judge import print_table
+from bot.cli.output.sparklines import sparkline
 from bot.config.values import Effect
 from bot.domain.judge import Outcome, Reason
 from bot.domain.policy import MinEffect, Preset

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from bot.cli.judge_answers import JudgedSeries
+from bot.cli.output.sparklines import SPARK_WIDTH, sparkline
 from bot.domain.judge import Finding, Outcome
-from bot.domain.policy import is_usable
 from bot.reports.judge_sentences import sentences_in
 from bot.text.locales import ENGLISH, Locale
 
-SPARKS = "▁▂▃▄▅▆▇█"
-SPARK_WIDTH = 40  # newest runs drawn
 NARROWEST = 10  # of them where the terminal is narrow
 ROOM_FOR_NUMBERS = 62  # columns that the rest of the table takes
-
-
-def sparkline(values: Sequence[float | None], width: int = SPARK_WIDTH) -> str:
-    """Draw the newest *width* values, a blank for what is missing."""
-    shown = [math.nan if value is None else value for value in values[-width:]]
-    known = [value for value in shown if is_usable(value)]
-    low, high = (min(known), max(known)) if known else (0.0, 0.0)
-    step = (high - low) / (len(SPARKS) - 1) or 1.0
-    return "".join(SPARKS[round((value - low) / step)] if is_usable(value) else " " for value in shown)
 
 
 def marks(findings: Sequence[Finding], width: int = SPARK_WIDTH) -> str:

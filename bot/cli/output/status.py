@@ -21,6 +21,7 @@ from bot.cli.output.runs import (
     set_aside_as_json,
     unjudged_as_json,
 )
+from bot.cli.output.sparklines import sparkline
 from bot.cli.output.terminal import coloured, print_json, when
 from bot.cli.output.triage import print_unheard
 
@@ -42,7 +43,7 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
         )
         return
     console = WholeConsole()
-    table = Stacking("pipeline", "last run", "ended", "finding", "next", "open incidents")
+    table = Stacking("pipeline", "last run", "ended", "finding", "newest runs", "next", "open incidents")
     for pipeline in seen.pipelines:
         last = pipeline.last
         table.add_row(
@@ -50,6 +51,7 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
             escape(last.run.name) if last else "none yet",
             when(last.run.ended if last else None),
             coloured(last.outcome) if last else "",
+            _history(pipeline),
             when(pipeline.next_due) or (f"after {escape(pipeline.after)}" if pipeline.after else "by hand"),
             escape(_standing(pipeline)),
         )
@@ -70,6 +72,11 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
         console.print(f"quiet by people's answers: {seen.quiet:,}; `herald triage` lists them")
     if any(pipeline.count > len(pipeline.incidents) for pipeline in seen.pipelines):
         console.print("--all names every open incident, --json too.")
+
+
+def _history(pipeline: PipelineOverview) -> str:
+    """Draw the main metric over the newest runs, and name it."""
+    return f"{sparkline(pipeline.values)} {escape(pipeline.metric)}" if pipeline.values else ""
 
 
 def _standing(pipeline: PipelineOverview) -> str:
@@ -107,6 +114,8 @@ def _pipeline_as_json(pipeline: PipelineOverview) -> dict[str, Any]:
     return {
         "name": pipeline.name,
         "last": run_as_json(pipeline.last) if pipeline.last else None,
+        "metric": pipeline.metric,
+        "values": pipeline.values,
         "next_due": pipeline.next_due,
         "seen_at": pipeline.look.seen_at if pipeline.look else None,
         "could_not_look": None
