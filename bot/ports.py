@@ -201,6 +201,11 @@ class Speakers:
     groups: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
 
+    @property
+    def is_open(self) -> bool:
+        """Say whether config names nobody."""
+        return not (self.accounts or self.groups or self.roles)
+
 
 class TicketAnswers(Protocol):
     """What people answer in a tracker's tickets: read, and never written. Raises as Tracker does."""

@@ -388,6 +388,82 @@ def test_the_command_prints_a_line_a_check_and_ends_with_1_where_something_is_wr
     assert {"place", "check", "ok", "said", "remedy"} == set(as_json["checks"][0])
 
 
+# ---- what people answer
+
+
+def answering(clinic: Clinic, place: str, **answers: Any) -> set[str]:
+    """Look again with these answers mapped; return what is wrong."""
+    port, name = place.split(".")
+    clinic.raw[port][name] = clinic.raw[port][name] | {"answers": answers}
+    return clinic.wrong()
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "meant", "what"),
+    [
+        (CLOUD, "Wont Do", "Won't Do", "Jira has no resolution"),
+        (DC, "Cannot reproduce it", "Cannot Reproduce", "Jira has no resolution"),
+        ("tracker.board", "In progres", "In progress", "the board has no list or label"),
+    ],
+)
+def test_a_name_that_nobody_closes_tickets_with_is_told_with_the_nearest(
+    clinic: Clinic, place: str, name: str, meant: str, what: str
+):
+    assert answering(clinic, place, expected=[name, meant]) == {f"{place}: answers expected"}
+    assert clinic.check(place, "answers expected").said == f"{what} {name!r}; did you mean {meant!r}?"
+    assert answering(clinic, place, expected=[meant.lower()]) == set()
+    assert clinic.check(place, "answers").said == meant.lower()
+
+
+def test_an_id_is_as_good_as_a_name_and_so_is_a_status(clinic: Clinic):
+    assert answering(clinic, CLOUD, expected=["10001"], noise=["In Progress"]) == set()
+
+
+def test_nobody_is_let_speak_where_jira_does_not_show_who_can_be_assigned_tickets(clinic: Clinic):
+    check = f"{CLOUD}: who may give commands"
+    clinic.sandbox.change(Service.JIRA_CLOUD, unassignable=[one.name for one in clinic.sandbox.seed.people])
+    assert check in clinic.wrong()
+    assert "Browse users and groups" in clinic.check(CLOUD, "who may give commands").remedy
+    clinic.sandbox.change(Service.JIRA_CLOUD, unassignable=[])
+    refuse(clinic, FaultKind.FORBIDDEN, Service.JIRA_CLOUD, "/user/assignable")
+    assert clinic.wrong() == {check}
+    assert answering(clinic, CLOUD, people={"accounts": ["5b10"]}) == set()
+
+
+def test_roles_that_are_not_there_or_not_shown_are_told(clinic: Clinic):
+    people = {"roles": ["Developers", "Devs"], "groups": ["search-leads"]}
+    assert answering(clinic, DC, people=people) == {f"{DC}: roles"}
+    assert "has no role Devs; it has Administrators, Developers" in clinic.check(DC, "roles").said
+    clinic.sandbox.change(Service.JIRA_DATACENTER, denied=["ADMINISTER_PROJECTS"])
+    assert answering(clinic, DC, people=people | {"roles": ["Developers"]}) == {f"{DC}: roles"}
+    assert "administer the project" in clinic.check(DC, "roles").remedy
+
+
+def test_a_way_that_is_not_called_so_is_told(clinic: Clinic):
+    clinic.raw["tracker"]["cloud"]["transitions"] = {"done": "Erledigt"}
+    assert clinic.wrong() == {f"{CLOUD}: transition to done"}
+    assert "none is called 'Erledigt'; there is Done" in clinic.check(CLOUD, "transition to done").said
+    clinic.raw["tracker"]["cloud"]["transitions"] = {"done": "done", "doing": "IN PROGRESS"}
+    assert clinic.wrong() == set()
+
+
+def test_a_screen_that_config_fills_is_no_obstacle(clinic: Clinic):
+    clinic.sandbox.change(Service.JIRA_CLOUD, transition_fields=["customfield_10020"])
+    assert clinic.wrong() == {f"{CLOUD}: transition to done"}
+    assert "demands customfield_10020" in clinic.check(CLOUD, "transition to done").said
+    clinic.raw["tracker"]["cloud"]["transition_fields"] = {"customfield_10020": "Search"}
+    assert clinic.wrong() == set()
+
+
+def test_threads_take_a_scope_to_know_who_answers_unless_config_says_who(clinic: Clinic):
+    clinic.sandbox.change(Service.SLACK, missing_scopes=["users:read"])
+    assert clinic.wrong() == set(), "nobody reads threads"
+    clinic.raw["chat"]["slack"]["replies"] = True
+    assert clinic.wrong() == {"chat.slack: scope users:read"}
+    clinic.raw["chat"]["slack"]["people"] = {"accounts": ["U0ADA0000"]}
+    assert clinic.wrong() == set()
+
+
 # ---- what a server does not say
 
 
@@ -398,7 +474,7 @@ def refuse(clinic: Clinic, kind: FaultKind, service: Service, path: str) -> None
 QUESTIONS = {
     "what we may do": (Service.JIRA_CLOUD, "/mypermissions", CLOUD, "permissions"),
     "which fields there are": (Service.JIRA_CLOUD, "/createmeta", CLOUD, "fields"),
-    "who can be assigned": (Service.JIRA_CLOUD, "/user/assignable", CLOUD, "assignee"),
+    "how tickets are closed": (Service.JIRA_CLOUD, "/resolution", CLOUD, "answers"),
     "whether files are on": (Service.JIRA_DATACENTER, "/attachment/meta", DC, "attachments"),
     "what we may do in a space": (Service.CONFLUENCE_CLOUD, r"/spaces/\d+$", "wiki.cloud", "may add pages"),
     "who we are": (Service.CONFLUENCE_DATACENTER, "/user/current", "wiki.dc", "credentials"),

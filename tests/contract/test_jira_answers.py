@@ -114,7 +114,7 @@ def test_one_search_looks_back_further_than_asked_and_in_no_time_zone(server: Br
     assert JiraTicketAnswers(section, clock=lambda: NOW).changed("herald-team", NOW - ago) == []
     [request] = server.requests
     [jql] = parse_qs(request.query)["jql"]
-    assert jql == f'labels = "herald-team" AND updated >= "{asked}" ORDER BY updated DESC'
+    assert jql == f'project = "S" AND labels = "herald-team" AND updated >= "{asked}" ORDER BY updated DESC'
 
 
 def test_two_hundred_tickets_that_changed_cost_two_pages_of_one_search(sandbox: RunningSandbox):

@@ -1,4 +1,4 @@
-"""Whether a Jira lets Herald do what it will have to."""
+"""Whether a Jira lets Herald do what it will have to; long, since each thing it may lack is looked at alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from bot.errors import AccountError, IntegrationError, PermanentError
 from bot.ports import Right, TicketState
 from bot.services.checks import PROBE, Check, TicketWants, check_clock, listed, unanswered, unsaid, walled
 from bot.services.evidence import held_in, json_in, prove, rows_in, text_in
-from bot.services.jira.answers import demanded, easiest, state_of
+from bot.services.jira.answer_checks import check_answers
+from bot.services.jira.answers import demanded, easiest, is_called, state_of
 from bot.services.jira.config import JiraSection
 from bot.services.jira.connection import PERMISSIONS, JiraConnection, quoted_jql, quoted_path
 from bot.services.jira.tracker import JiraTracker
@@ -126,6 +127,7 @@ def _check_project(link: JiraConnection, config: JiraSection, wants: TicketWants
             yield from walled("assignee", partial(_check_assignee, link, config, account), asks="Jira")
     if allowed.get(PERMISSIONS[Right.ATTACH], True):
         yield from walled("attachments", partial(_check_attachments, link), asks="Jira")
+    yield from check_answers(link, config)
     if allowed.get(PERMISSIONS[Right.MOVE], True):
         yield from walled("transitions", partial(_check_transitions, link, config))
 
@@ -150,7 +152,7 @@ def _check_permissions(
 ) -> Iterator[Check]:
     """Ask what we may do in the project, and note it in *allowed* for what is looked at next."""
     sentences = {PERMISSIONS[right]: sentence for right, sentence in _SENTENCES.items()}
-    sentences |= dict([_ASSIGNING]) if wants.assignees else {}
+    sentences |= dict([_ASSIGNING]) if wants.assignees or config.answers.listen else {}
     allowed |= link.permissions(sentences)
     for key, what in sentences.items():
         if key not in allowed:
@@ -274,27 +276,34 @@ def _check_transitions(link: JiraConnection, config: JiraSection) -> Iterator[Ch
         return
     offered = {state: link.transitions(key) for state, key in samples.items()}
     for target in (TicketState.DOING, TicketState.DONE):
-        yield _check_way(samples, offered, target)
+        yield _check_way(config, samples, offered, target)
 
 
 def _check_way(
-    samples: Mapping[TicketState, str], offered: Mapping[TicketState, Sequence[Mapping[str, Any]]], target: TicketState
+    config: JiraSection,
+    samples: Mapping[TicketState, str],
+    offered: Mapping[TicketState, Sequence[Mapping[str, Any]]],
+    target: TicketState,
 ) -> Check:
-    """Say whether some transition leads to *target*, and what its screen demands."""
-    name = f"transition to {target}"
-    direct = [easiest(list(ways), target) for state, ways in offered.items() if state is not target]
+    """Say whether some transition leads to *target*, the one that config names, and what its screen demands."""
+    name, named, filled = f"transition to {target}", config.transitions.into(target), config.transition_fields
+    direct = [easiest(ways, target, named, filled) for state, ways in offered.items() if state is not target]
     chosen = next((each for each in direct if each is not None), None)
+    if chosen is not None and named is not None and not is_called(chosen, named):
+        ways = [str(each["name"]) for held in offered.values() for each in held if each["state"] is target]
+        remedy = f"Set transitions.{target} to one of them, or to the status that it leads to."
+        return Check(name, ok=False, said=f"none is called {named!r}; there is {listed(ways)}", remedy=remedy)
     if chosen is None and target is TicketState.DOING and TicketState.DOING in samples:
         return Check(name, ok=True, said=f"{samples[TicketState.DOING]} is there")
     if chosen is None:
-        stepwise = any(easiest(list(ways), TicketState.DOING) for ways in offered.values())
+        stepwise = any(easiest(ways, TicketState.DOING) for ways in offered.values())
         if target is TicketState.DONE and stepwise and TicketState.DOING not in samples:
             return Check(name, ok=True, said="by way of work in progress, as far as can be seen")
         remedy = "Give the workflow such a transition, and the account the right to take it."
         tried = listed([key for state, key in samples.items() if state is not target])
         return Check(name, ok=False, said=f"none is offered ({tried})", remedy=remedy)
-    needed = demanded(chosen)
+    needed = demanded(chosen, filled)
     if needed:
-        remedy = "Give the field a default, or take it off the transition's screen."
+        remedy = "Give it in transition_fields of the tracker, or a default in Jira, or take it off that screen."
         return Check(name, ok=False, said=f"{chosen['name']} demands {listed(needed)}", remedy=remedy)
     return Check(name, ok=True, said=str(chosen["name"]))

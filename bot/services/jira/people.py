@@ -18,6 +18,7 @@ from bot.services.refusals import lacks_scope
 
 _OF_GROUP = "atlassian-group-role-actor"
 _APP = "app"  # the type of accounts that no person has, on Cloud
+_A_FEW = 50
 _MOST = 1_000  # people whose names hold what is looked for
 _UNTOLD = {403, 404}
 
@@ -72,7 +73,7 @@ class JiraPeople:
 
     def _asked(self, account: str, speakers: Speakers) -> bool:
         try:
-            return self.is_assignable(account) if speakers == Speakers() else self._is_among(account, speakers)
+            return self.is_assignable(account) if speakers.is_open else self._is_among(account, speakers)
         except (PermanentError, AccountError) as error:
             if error.status in _UNTOLD or lacks_scope(error):
                 return False  # the doctor says which permission is missing
@@ -111,16 +112,35 @@ class JiraPeople:
             expand="groups",
         )
 
+    def anybody_assignable(self) -> bool:
+        """Say whether we are shown anybody to whom tickets of the project can be assigned."""
+        shown = self._link.get(
+            "list who can be assigned tickets",
+            "user/assignable/search",
+            lambda answer: [person_in(each) for each in rows_in(answer)],
+            project=self._config.project,
+            maxResults=_A_FEW,
+        )
+        return any(not each.is_app and each.account != self.me().account for each in shown)
+
+    def role_names(self) -> list[str]:
+        return list(self._role_ids())
+
+    @property
+    def _roles_path(self) -> str:
+        return f"project/{quoted_path(self._config.project)}/role"
+
+    def _role_ids(self) -> dict[str, str]:
+        return self._link.get("list the project's roles", self._roles_path, _role_ids)
+
     def roles(self, names: Collection[str]) -> list[Role]:
         """Show who is in the roles of the project that have one of these names; takes the right to administer it."""
         if not names:
             return []
-        path = f"project/{quoted_path(self._config.project)}/role"
-        wanted = {name.casefold() for name in names}
-        ids = self._link.get("list the project's roles", path, _role_ids)
+        path, wanted = self._roles_path, {name.casefold() for name in names}
         return [
             self._link.get(f"show who is in the role {name}", f"{path}/{quoted_path(role_id)}", partial(_role_in, name))
-            for name, role_id in ids.items()
+            for name, role_id in self._role_ids().items()
             if name.casefold() in wanted
         ]
 

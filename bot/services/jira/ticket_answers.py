@@ -69,11 +69,11 @@ class JiraTicketAnswers:
         return self._people.may_speak(person, speakers)
 
     def changed(self, family: str, since: datetime) -> Sequence[str]:
-        """Search by the label alone, for a ticket may have been moved to another project.
-
-        How long ago it was is asked, since dates in a search are read in the time zone of the account that asks.
-        """
-        jql = f'labels = {quoted_jql(family)} AND updated >= "{self._ago(since)}" ORDER BY updated DESC'
+        """Search the project for what changed so long ago: dates are read in the time zone of the account that asks."""
+        jql = (
+            f"project = {quoted_jql(self._config.project)} AND labels = {quoted_jql(family)} "
+            f'AND updated >= "{self._ago(since)}" ORDER BY updated DESC'
+        )
         found = self._link.labelled("list what changed", jql, family, size=_LIST_PAGE, fields="labels")
         return list(dict.fromkeys(text_in(issue, "key") for issue in found))
 

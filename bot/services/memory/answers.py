@@ -25,7 +25,7 @@ class MemoryPeople:
     def may_speak(self, person: Person, speakers: Speakers) -> bool:
         if person.is_app or not person.account:
             return False
-        if speakers == Speakers():
+        if speakers.is_open:
             return person.account in self.assignable
         held = [self.groups.get(name, set()) for name in speakers.groups]
         held += [self.roles.get(name, set()) for name in speakers.roles]

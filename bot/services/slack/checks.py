@@ -17,7 +17,7 @@ from bot.services.slack.config import SlackSection
 from bot.services.slack.connection import SlackConnection
 
 _WRITING, _READING, _LISTING = "chat:write", "channels:history", "channels:read"
-_SHARING = "files:write"
+_SHARING, _KNOWING = "files:write", "users:read"
 _PRIVATE = {_READING: "groups:history", _LISTING: "groups:read"}  # the same for private channels
 _READS, _LISTS = {_READING, _PRIVATE[_READING]}, {_LISTING, _PRIVATE[_LISTING]}
 _NOT_SAID = "; Slack does not say whether it is archived"
@@ -47,7 +47,7 @@ def check_slack(config: SlackSection, channels: Sequence[str], now: datetime) ->
     yield Check("credentials", ok=True, said=f"we are {who.get('user')} in {who.get('team')}")
     scopes = _scopes(headers)
     by_name = [name for name in channels if not is_channel_id(name)]
-    yield from _check_scopes(scopes, needs_listing=bool(by_name), shares_charts=config.charts)
+    yield from _check_scopes(scopes, _whys(config, needs_listing=bool(by_name)))
     for name in channels:
         if scopes is None or is_channel_id(name) or _LISTS & scopes:  # else said above
             yield from walled(f"channel {name}", partial(_check_channel, config, link, name, scopes, now))
@@ -59,16 +59,25 @@ def _scopes(headers: Mapping[str, str]) -> frozenset[str] | None:
     return None if said is None else frozenset(each.strip() for each in said.split(","))
 
 
-def _check_scopes(scopes: frozenset[str] | None, *, needs_listing: bool, shares_charts: bool) -> Iterator[Check]:
+def _whys(config: SlackSection, *, needs_listing: bool) -> dict[str, str]:
+    """Say what each scope is needed for, of those that are needed."""
+    reading = "to find a message again after a broken connection"
+    whys = {_WRITING: "to post and to edit", _READING: reading}
+    if config.charts:
+        whys[_SHARING] = "to show charts"
+    if needs_listing:
+        whys[_LISTING] = "to find a channel by its name; or name it by its id"
+    if config.replies:
+        whys[_READING] = f"{reading}, and to read what is answered in threads"
+        if config.people.speakers.is_open:
+            whys[_KNOWING] = "to know who answers in a thread; or list who may in people"
+    return whys
+
+
+def _check_scopes(scopes: frozenset[str] | None, whys: Mapping[str, str]) -> Iterator[Check]:
     if scopes is None:
         yield unsaid("scopes", "Slack", "what can be tried without posting is tried")
         return
-    whys = {
-        _WRITING: "to post and to edit",
-        _READING: "to find a message again after a broken connection",
-        **({_SHARING: "to show charts"} if shares_charts else {}),
-        **({_LISTING: "to find a channel by its name; or name it by its id"} if needs_listing else {}),
-    }
     for scope, why in whys.items():
         has = bool({scope, _PRIVATE.get(scope, scope)} & scopes)
         other = f" (for private channels {_PRIVATE[scope]})" if scope in _PRIVATE else ""

@@ -66,7 +66,7 @@ class SlackThreadAnswers:
         """Say whether config lists somebody, or else whether they are a full member of our own workspace."""
         if person.is_app or not person.account:
             return False
-        if speakers != Speakers():
+        if not speakers.is_open:
             return person.account in speakers.accounts
         user = self._user(person.account)
         is_full = all(user.get(name) is False for name in _OF_FULL_MEMBERS) and not user.get("is_stranger")

@@ -8,12 +8,14 @@ from functools import partial
 from typing import Any
 
 from bot.errors import AccountError, IntegrationError, PermanentError
+from bot.services.answer_checks import check_names
 from bot.services.checks import PROBE, Check, TicketWants, check_clock, listed, unanswered, unsaid, walled
 from bot.services.evidence import json_in
 from bot.services.trello.answers import looks_on_only, member_name
 from bot.services.trello.board import missing_lists
 from bot.services.trello.config import TrelloSection
 from bot.services.trello.connection import TrelloConnection
+from bot.services.trello.people import TrelloPeople
 from bot.services.trello.tracker import TrelloTracker
 
 
@@ -49,6 +51,8 @@ def check_trello(config: TrelloSection, wants: TicketWants, now: datetime, *, fi
         yield from walled("lists", partial(_check_lists, link, config, str(board["id"]), fix=fix and may))
         yield from walled("labels", partial(_check_labels, link, str(board["id"]), wants, fix=fix and may))
         yield from walled("cards", partial(_check_cards, link, config))
+        if config.answers.listen:
+            yield from walled("answers", partial(_check_answers, link, config), asks="Trello")
 
 
 def _judge_membership(board: Mapping[str, Any]) -> Check:
@@ -64,6 +68,21 @@ def _check_cards(link: TrelloConnection, config: TrelloSection) -> Iterator[Chec
     if not missing_lists(link.lists(), config.lists):  # said above
         TrelloTracker(config).find(PROBE)
     yield Check("cards", ok=True, said="are shown")
+
+
+def _check_answers(link: TrelloConnection, config: TrelloSection) -> Iterator[Check]:
+    """Hold the names that config maps against lists and labels, and look at who may give commands."""
+    lists, labels = link.lists(), link.labels()
+    known = [*(each.list_id for each in lists), *(each.name for each in lists), *labels.values(), *labels, "Archived"]
+    yield from check_names(config.answers, [each for each in known if each], "list or label", "the board")
+    people, name = TrelloPeople(config, link), "who may give commands"
+    if config.answers.people.speakers.is_open and not people.kinds():
+        remedy = "Let the account see who is on the board, or list who may in answers.people."
+        yield Check(name, ok=False, said="Trello does not show us the members of the board", remedy=remedy)
+        return
+    yield Check(
+        name, ok=True, said="the board's members" if config.answers.people.speakers.is_open else "as config says"
+    )
 
 
 def _judge_board(board: Mapping[str, Any]) -> Check:

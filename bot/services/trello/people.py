@@ -41,16 +41,16 @@ class TrelloPeople:
             return False
         if person.account in speakers.accounts:
             return True
-        if speakers != Speakers() and not speakers.roles:
+        if not speakers.is_open and not speakers.roles:
             return False
         kinds = self._known.see(_ALL)
         if kinds is None:
-            kinds = self._asked()
+            kinds = self.kinds()
             self._known.keep(_ALL, kinds)
         return kinds.get(person.account) in (speakers.roles or MEMBERS)
 
-    def _asked(self) -> Mapping[str, str]:
-        """List who is on the board, without those who only look on, have left or were only invited."""
+    def kinds(self) -> Mapping[str, str]:
+        """List the board's members, without those who left or were only invited; nobody, where they are not shown."""
         try:
             return self._link.get(
                 "list the members of the board",
