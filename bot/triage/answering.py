@@ -106,7 +106,7 @@ class Answering:
         if closing.meaning is not None:
             joins = self._joined(tx, closing.duplicate_of, said.service)
             asked = Asked(closing.meaning, closing.author, said, joins=joins)
-            self._rule(tx, matter, asked, reply, closed_as=closing.name)
+            self._rule(tx, matter, asked, reply, closing)
         elif heard.hear(tx, question_of(said), Became.ANSWERED, now):
             reply.parts.append(self.desk(matter.pipeline).writer(matter.target).unmapped(closing.name))
         if reply.parts:
@@ -155,8 +155,11 @@ class Answering:
             case _:
                 assert_never(said)
 
-    def _rule(self, tx: Connection, matter: Matter, asked: Asked, reply: _Reply, closed_as: str = "") -> None:
+    def _rule(
+        self, tx: Connection, matter: Matter, asked: Asked, reply: _Reply, closing: Closing | None = None
+    ) -> None:
         """Let an answer hold from now on."""
+        closed_as, repeats = ("", "") if closing is None else (closing.name, closing.duplicate_of)
         now, incident, desk = self.clock(), matter.incident, self.desk(matter.pipeline)
         bad = desk.last_bad_run(tx, incident)
         held = rules.in_force(tx, now)
@@ -176,7 +179,9 @@ class Answering:
         ticket = desk.ticket_of(incident)
         if came.closes and ticket is not None and not closed_as:
             reply.owed.append((ResolveTicket(ticket, f"rule/{rule.number}", incident.incident_id), None))
-        reply.parts.append(desk.writer(matter.target).rule(rule, desk.policy.watch_runs, closed_as))
+        watch = came.incident.watch
+        watched = watch.runs if watch is not None and not came.incident.state.is_over else 0
+        reply.parts.append(desk.writer(matter.target).rule(rule, watched, closed_as, repeats))
 
     def _undo(self, tx: Connection, matter: Matter, statement: Statement, number: int, reply: _Reply) -> None:
         """Take a rule back that is about the same service; of others' rules nobody decides here."""

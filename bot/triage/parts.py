@@ -34,13 +34,18 @@ class PartWriter:
     def locale(self) -> Locale:
         return self.naming.locale
 
-    def rule(self, rule: Rule, watched: int, closed_as: str = "") -> AnswerPart:
-        """Say what holds from now on; *watched* is how many runs show whether it is fixed."""
+    def rule(self, rule: Rule, watched: int, closed_as: str = "", repeats: str = "") -> AnswerPart:
+        """Say what holds from now on.
+
+        *watched* is how many runs show whether it is fixed, 0 where none does; *repeats* the key of the ticket that
+        this one repeats.
+        """
+        row = self.naming.row(rule)
         return AnswerPart(
             AnswerKind.RULE,
-            rule=self.naming.row(rule),
+            rule=replace(row, joins=repeats or row.joins),
             undo=undoing(rule.number),
-            runs=str(watched) if rule.kind is RuleKind.FIXED else "",
+            runs=str(watched) if watched and rule.kind is RuleKind.FIXED else "",
             closed_as=closed_as,
         )
 

@@ -62,6 +62,8 @@ def test_the_page_says_what_is_quiet_who_said_so_why_and_until_when(locale, said
     ("kind", "lasts", "days", "until"),
     [
         (RuleKind.NOISE, timedelta(days=30), "30", "24 Dec"),
+        (RuleKind.NOISE, timedelta(days=30, microseconds=-80), "30", "24 Dec"),
+        (RuleKind.NOISE, timedelta(days=4, hours=6), "", "28 Nov"),
         (RuleKind.MUTE, timedelta(hours=12), "", "25 Nov 2026, 00:00"),
         (RuleKind.MUTE, timedelta(days=365), "365", "24 Nov 2027"),
         (RuleKind.ACCEPTED, datetime(2027, 2, 1, tzinfo=UTC) - MADE, "", "31 Jan"),  # to the end of that day

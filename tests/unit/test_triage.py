@@ -92,6 +92,15 @@ def test_commands_of_one_comment_run_in_their_order_and_get_one_reply(desk):
     assert reply.index("until") < reply.index("Taken back") < reply.index("Nothing is quiet")
 
 
+def test_a_fix_is_watched_for_as_many_runs_as_the_reply_says_and_of_what_is_over_none(desk):
+    desk.say("/herald fixed")
+    desk.read()
+    assert "Herald watches the next 3 runs" in desk.replies[-1]
+    desk.say("/herald noise 30d seeds differ", "/herald fixed")
+    desk.read()
+    assert "No run is watched for it" in desk.replies[-1]
+
+
 @pytest.mark.parametrize("by", [BOT, HERALD])
 def test_a_bot_and_herald_itself_command_nothing_and_get_no_reply(desk, by):
     desk.say("/herald mute 14d no", by=by)

@@ -14,6 +14,8 @@ from bot.domain.views import RuleRow
 from bot.text import formats
 from bot.text.locales import Locale, conventions
 
+_DAY = timedelta(days=1)
+_A_MOMENT = timedelta(minutes=1)  # between reading an answer and keeping it
 _SHORT = timedelta(days=3)  # what lasts less is over at an hour
 _WITHIN_A_YEAR = timedelta(days=300)  # a day of which nobody asks the year
 _FOR_SO_LONG = frozenset({RuleKind.NOISE, RuleKind.MUTE})
@@ -75,5 +77,6 @@ def _whole_days(rule: Rule) -> str:
     """Return for how many days somebody asked; empty where they named no length, or one of hours."""
     if rule.kind not in _FOR_SO_LONG or rule.until is None:
         return ""
-    days, rest = divmod(rule.until - rule.made_at, timedelta(days=1))
-    return "" if rest or not days else str(days)
+    lasts = rule.until - rule.made_at
+    days = round(lasts / _DAY)
+    return str(days) if days and abs(lasts - days * _DAY) < _A_MOMENT else ""
