@@ -128,6 +128,7 @@ TRACKER = Addition(
                 password: SecretStr
                 text_form: ClassVar[TextForm] = TextForm("Toy", dialect="markdown", folder="toy", limit=5_000)
                 lists_tickets: ClassVar[bool] = False
+                listens: ClassVar[bool] = False
                 own_fields: ClassVar[frozenset[str]] = frozenset({"size"})
         """,
         "bot/services/toy/tracker.py": """

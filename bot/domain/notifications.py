@@ -51,6 +51,7 @@ class Places:
     publish: Publish = Publish.CHANGED
     replies: bool = False  # whether what repeats and what has recovered is also said in the message's thread
     shares_charts: bool = False  # and the chart shown there
+    listens: bool = False  # whether the tracker's tickets are read for what people answer
     lists_tickets: bool = True  # whether the wiki shows the tracker's tickets by a label of theirs, as it does Jira's
 
     def ticket(self, incident: Incident) -> ObjectKey | None:

@@ -163,6 +163,7 @@ class TicketView:
     log_tail: str = ""  # last lines of a failed job
     release: RunView | None = None  # the released run, where a row is held against it
     compared: tuple[Source, ...] = ()  # what both this run and the baseline have on record
+    listens: bool = False  # whether it is read for what people answer
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # report
 
 

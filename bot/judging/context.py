@@ -71,5 +71,6 @@ class JudgingContext:
             publish=Publish(section.publish),
             replies=chat is not None and chat.capabilities.threads,
             shares_charts=chat is not None and chat.capabilities.charts,
+            listens=tracker is not None and tracker.listens,
             lists_tickets=tracker is None or tracker.lists_tickets,
         )

@@ -183,7 +183,7 @@ def chart() -> ChartView:
 def ticket(words: Words) -> TicketView:
     return TicketView(
         verdict(words), run(5, words), run(4, words), metric_rows(words), slice_rows(words), FACTS[:2], words.owner,
-        MARKER, "history-1f6a2b3c.png", links=TICKET_LINKS,
+        MARKER, "history-1f6a2b3c.png", listens=True, links=TICKET_LINKS,
     )  # fmt: skip
 
 

@@ -204,7 +204,7 @@ def check_jira(seen: Reading, view: Any, bound: dict[str, Any]) -> None:
     assert seen.kinds() <= {"row", "line", "link", "mono", "macro", "strong", "image", "block"}
     assert all(re.fullmatch(r"{color(:#[0-9a-f]{6})?}", macro) for macro in seen.details("macro"))
     assert set(seen.details("line")) <= {"h3.", "*", "----"}
-    assert all(re.fullmatch(r"[A-Za-z0-9._/=-]+", mono) for mono in seen.details("mono"))
+    assert all(re.fullmatch(r"[A-Za-z0-9._/=-]+|/herald [a-z]+", mono) for mono in seen.details("mono"))
     known = addresses(view) | addresses(tuple(bound.values()))
     assert {link.rpartition("|")[2] for link in seen.details("link")} <= known
     assert all(image == f"!{view.chart}|width=720!" for image in seen.details("image"))

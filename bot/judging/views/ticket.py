@@ -36,6 +36,7 @@ def ticket_view(on: Occasion, step: Step) -> TicketView:
         log_tail=on.log_tail,
         release=release(on) if any(f.against is Against.PINNED for f in on.assessment.findings) else None,
         compared=compared(on),
+        listens=on.places.listens,
         links=links(report=on.page),
     )
 

@@ -47,6 +47,11 @@ class JiraSection(ServiceSection):
     lists_tickets: ClassVar[bool] = True  # a page can list its tickets by their labels
 
     @property
+    def listens(self) -> bool:
+        """Say whether its tickets are read for what people answer."""
+        return self.answers.listen
+
+    @property
     def own_fields(self) -> frozenset[str]:
         """Name what is set on every ticket besides what pipelines set."""
         return frozenset(self.fields)

@@ -46,6 +46,11 @@ class TrelloSection(ServiceSection):
     lists_tickets: ClassVar[bool] = False  # Confluence shows no list of cards
     own_fields: ClassVar[frozenset[str]] = frozenset()
 
+    @property
+    def listens(self) -> bool:
+        """Say whether its cards are read for what people answer."""
+        return self.answers.listen
+
     @field_validator("answers")
     @classmethod
     def _know_their_people(cls, answers: AnswersSection) -> AnswersSection:
