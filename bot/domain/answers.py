@@ -101,7 +101,7 @@ def answer(
         said_at=asked.said_at,
         made_at=now,
         reason=asked.reason,
-        from_run=incident.onset if asked.kind is RuleKind.EXPECTED else "",
+        from_run=incident.onset,
         to_run=incident.bad_runs[-1] if incident.bad_runs else "",
         bars=_bars(incident, findings) if asked.kind is RuleKind.NOISE else (),
         joins=asked.joins,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from bot.domain.incidents import Incident, Kind
 from bot.domain.judge.findings import SeriesState
+from bot.domain.ruled_state import RuledState
 
 REPLAYED = 60  # runs after the one that came late, at most: what is later still is put on record alone
 MARK_EVERY = 10  # runs from one checkpoint to the next
@@ -18,6 +19,7 @@ class Checkpoint:
 
     state: SeriesState = field(default_factory=SeriesState)
     standing: tuple[Incident, ...] = ()
+    ruled: RuledState | None = None  # under the rules that held
 
 
 def is_marked(state: SeriesState) -> bool:

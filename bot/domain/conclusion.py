@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.domain.effects import Effect, UpdateSection
@@ -16,6 +16,7 @@ from bot.domain.judged_run import JudgedRun
 from bot.domain.notifications import Places, effects_of, wants_page
 from bot.domain.objects import ObjectKey
 from bot.domain.policy import IncidentPolicy
+from bot.domain.ruled_state import RuledAssessment, RuledState
 from bot.domain.rules import Rule
 from bot.domain.runs import RunResult
 
@@ -36,6 +37,13 @@ class Facts:
     now: datetime
     fire_id: str | None = None
     rules: Sequence[Rule] = ()  # of the pipeline, that hold now
+    plain: Assessment | None = None  # what is found without rules, where they change it
+    ruled: RuledState | None = None  # how the series stands under them after the run
+
+    def under(self, said: RuledAssessment) -> Facts:
+        """Return the facts of a run that was judged under rules."""
+        changes = said.plain.findings != said.told.findings
+        return replace(self, plain=said.plain if changes else None, ruled=said.ruled)
 
     @property
     def ends(self) -> dict[str, datetime]:
@@ -64,6 +72,7 @@ class Told:
     page: ObjectKey | None = None  # the run's own
     accepted: frozenset[str] = frozenset()  # runs of before that are baseline from now on
     state: SeriesState | None = None  # of the series from now on; None where it stays as it is
+    ruled: RuledState | None = None  # of the series under rules
 
     @property
     def incidents(self) -> tuple[Incident, ...]:
@@ -89,7 +98,7 @@ def conclude(facts: Facts) -> Told:
     assessment = facts.assessment
     steps = _advance(facts, facts.ends)
     page = _own_page(facts, steps)
-    run = _judged(facts, page, is_accepted=assessment.accepted)
+    run = _judged(facts, page, is_accepted=(facts.plain or assessment).accepted)
     return Told(
         run=run,
         steps=steps,
@@ -97,6 +106,7 @@ def conclude(facts: Facts) -> Told:
         effects=_effects(facts, steps, (*facts.earlier, run), page),
         page=page,
         state=assessment.state,
+        ruled=facts.ruled,
     )
 
 
@@ -129,7 +139,7 @@ def conclude_late(facts: Facts) -> Told:
     What it means for the series is told by :func:`conclude_woven`.
     """
     page = _own_page(facts, ())
-    run = _judged(facts, page, is_accepted=facts.assessment.accepted)
+    run = _judged(facts, page, is_accepted=(facts.plain or facts.assessment).accepted)
     effects = _effects(facts, (), (*facts.earlier, run), page)
     return Told(run=run, steps=(), standing=tuple(facts.standing), effects=effects, page=page)
 
@@ -201,6 +211,7 @@ def _judged(facts: Facts, page: ObjectKey | None, *, is_accepted: bool) -> Judge
         fire_id=facts.fire_id,
         page_title=None if page is None else facts.page_title,
         unread=facts.result.unread,
+        plain=None if facts.plain is None else facts.plain.findings,
     )
 
 

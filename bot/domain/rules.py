@@ -83,8 +83,8 @@ class Rule:
     said_at: SaidAt
     made_at: datetime
     reason: str = ""
-    from_run: str = ""  # EXPECTED: the first run of the new level
-    to_run: str = ""  # EXPECTED, NOISE: the last of the runs that the answer was about
+    from_run: str = ""  # the first of the runs that the answer was about: with EXPECTED the new level begins
+    to_run: str = ""  # the last of them
     bars: tuple[Bar, ...] = ()  # NOISE
     joins: str = ""  # DUPLICATE: the id of the other incident, or the key of the other ticket where it is none of ours
     until: datetime | None = None  # when it lapses; None: not by itself

@@ -10,14 +10,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.domain.baselines import BASELINE_RUNS, choose_baseline, onsets_of
+from bot.domain.baselines import onsets_of
 from bot.domain.checkpoints import OF_RUNS, Checkpoint, is_marked
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance, mint_id, speak
-from bot.domain.judge import Assessment, SeriesState, assess
-from bot.domain.judge.findings import Finding, Outcome
+from bot.domain.judge.findings import Finding, Outcome, SeriesState
 from bot.domain.judged_run import JudgedRun
 from bot.domain.policy import IncidentPolicy, Policies
-from bot.domain.runs import Baseline, RowsSaid, RunResult
+from bot.domain.ruled_assessment import Grounds, RuledGrounds, assess_under, changing
+from bot.domain.ruled_baselines import choose_both
+from bot.domain.ruled_state import RuledAssessment, RuledState
+from bot.domain.rules import Rule, in_force
+from bot.domain.runs import RowsSaid, RunResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Rules:
     incidents: IncidentPolicy
     others: Sequence[SeriesState] = ()
     pinned: RunResult | None = None
+    answers: Sequence[Rule] = ()  # what people said of the series, and nobody took back
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +40,10 @@ class Replay:
     """A series judged anew from a checkpoint on."""
 
     runs: tuple[JudgedRun, ...]  # oldest first
-    assessments: tuple[Assessment, ...]
+    assessments: tuple[RuledAssessment, ...]
     checkpoints: Mapping[str, Checkpoint]
     state: SeriesState
+    ruled: RuledState | None
     latest: Mapping[Kind, Incident]  # by kind, whether it is over or not
 
 
@@ -46,7 +51,7 @@ def replay(
     start: Checkpoint,
     earlier: Sequence[JudgedRun],
     to_judge: Sequence[JudgedRun],
-    late: tuple[RunResult, Baseline],
+    late: tuple[Grounds, RuledGrounds],
     rules: Rules,
     marked: Collection[str] = (),
 ) -> Replay:
@@ -54,18 +59,20 @@ def replay(
 
     *earlier* are the runs before them, *marked* those of which a checkpoint was kept.
     """
-    state, known = start.state, {incident.kind: incident for incident in start.standing}
+    state, ruled, known = start.state, start.ruled, {incident.kind: incident for incident in start.standing}
     done: list[JudgedRun] = []
-    assessments: list[Assessment] = []
+    assessments: list[RuledAssessment] = []
     checkpoints: dict[str, Checkpoint] = {}
     before = list(earlier)
     ends = {judged.run.run_id: judged.run.ended for judged in (*earlier, *to_judge)}
     for judged in to_judge:
-        result, baseline = late if judged.run.run_id == late[0].run_id else recollect(judged, before, state, rules)
-        said = judge_again(state, judged, result, baseline, rules)
-        state = said.state
+        _heed_answers(known, rules.answers, judged.judged_at)
+        is_late = judged.run.run_id == late[0].run.run_id
+        plain, told = late if is_late else recollect(judged, before, state, rules)
+        said = judge_again(state, ruled, judged, plain, told, rules)
+        state, ruled = said.told.state, said.ruled
         standing = [incident for incident in known.values() if not incident.state.is_over]
-        for step in advance(standing, said, rules.series, rules.incidents, judged.judged_at, ends):
+        for step in advance(standing, said.told, rules.series, rules.incidents, judged.judged_at, ends):
             known[step.incident.kind] = step.incident
         judged = anew(judged, said)  # noqa: PLW2901 - the same run, as it stands now
         before.append(judged)
@@ -73,20 +80,41 @@ def replay(
         assessments.append(said)
         if is_marked(state) or judged.run.run_id in marked:
             standing = [incident for incident in known.values() if not incident.state.is_over]
-            checkpoints[judged.run.run_id] = Checkpoint(state, tuple(standing))
-    return Replay(tuple(done), tuple(assessments), checkpoints, state, known)
+            checkpoints[judged.run.run_id] = Checkpoint(state, tuple(standing), ruled)
+    for answer in rules.answers:
+        _heed_answers(known, rules.answers, answer.made_at)
+    return Replay(tuple(done), tuple(assessments), checkpoints, state, ruled, known)
+
+
+def _heed_answers(known: dict[Kind, Incident], answers: Iterable[Rule], moment: datetime) -> None:
+    """End an incident that people called expected, or noise, by a moment."""
+    standing = known.get(Kind.REGRESSED)
+    for rule in changing(answers, standing.series) if standing is not None else ():
+        is_meant = rule.scope.problem is Kind.REGRESSED and rule.made_at <= moment
+        if standing is not None and not standing.state.is_over and is_meant and standing.opened_at <= rule.made_at:
+            known[Kind.REGRESSED] = replace(standing, state=IncidentState.RESOLVED, closed_at=rule.made_at)
 
 
 def recollect(
     judged: JudgedRun, before: Sequence[JudgedRun], state: SeriesState, rules: Rules
-) -> tuple[RunResult, Baseline]:
-    """Return a run, and what it is held against, as they are on record."""
+) -> tuple[Grounds, RuledGrounds]:
+    """Return a run, and what it is held against, as they are on record: without rules, and under those of its time."""
     metrics = [policy.name for policy in rules.policies.metrics]
-    chosen = choose_baseline(before, metrics, onsets_of(state.streaks))
-    recent = tuple(RunResult(each.run, each.card) for each in chosen.runs)
+    held = changing(in_force(rules.answers, judged.judged_at), rules.series)
+    chosen = choose_both(before, metrics, onsets_of(state.streaks), held)
+    found = [RunResult(each.run, each.card) for each in chosen.runs]
     pinned = rules.pinned if rules.pinned is not None and rules.pinned.run.place < judged.run.place else None
-    result = RunResult(judged.run, judged.card, rows_said=rows_of(judged.findings))
-    return result, Baseline(recent, pinned, chosen.partly, most=BASELINE_RUNS)
+    alone, ruled = judged.without_rules.findings, judged.findings
+    plain = chosen.grounds(_recalled(judged, alone), found, pinned, _slices(alone))
+    return plain, chosen.ruled_grounds(_recalled(judged, ruled), found, pinned, _slices(ruled))
+
+
+def _recalled(judged: JudgedRun, findings: Iterable[Finding]) -> RunResult:
+    return RunResult(judged.run, judged.card, rows_said=rows_of(findings))
+
+
+def _slices(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(finding for finding in findings if finding.part is not None)
 
 
 def rows_of(findings: Iterable[Finding]) -> dict[str, RowsSaid]:
@@ -99,22 +127,24 @@ def rows_of(findings: Iterable[Finding]) -> dict[str, RowsSaid]:
 
 
 def judge_again(
-    state: SeriesState, judged: JudgedRun, result: RunResult, baseline: Baseline, rules: Rules
-) -> Assessment:
+    state: SeriesState, ruled: RuledState | None, judged: JudgedRun, plain: Grounds, told: RuledGrounds, rules: Rules
+) -> RuledAssessment:
     """Judge a run; of one that failed, and of slices whose examples are not at hand, stands what was said."""
     if any(finding.outcome is Outcome.FAILED for finding in judged.findings):
-        return replace(judged.assessment, state=state)
-    slices = () if result.examples is not None else [f for f in judged.findings if f.part is not None]
-    return assess(state, result, baseline, rules.policies, rules.others, slices)
+        said = replace(judged.assessment, state=state)
+        return RuledAssessment(said, said, ruled)
+    return assess_under(ruled, state, plain, told, rules.policies, rules.others)
 
 
-def anew(judged: JudgedRun, said: Assessment) -> JudgedRun:
+def anew(judged: JudgedRun, said: RuledAssessment) -> JudgedRun:
+    told = said.told
     return replace(
         judged,
-        findings=said.findings,
-        outcome=said.outcome,
-        accepted=said.accepted,
-        wants_confirmation=said.wants_confirmation,
+        findings=told.findings,
+        outcome=told.outcome,
+        accepted=said.plain.accepted,
+        wants_confirmation=told.wants_confirmation,
+        plain=None if said.plain.findings == told.findings else said.plain.findings,
     )
 
 

@@ -8,14 +8,20 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from bot.domain.baselines import BASELINE_RUNS, BEFORE_FALL, BaselineChoice, choose_baseline, in_order, onsets_of
+from bot.domain.baselines import BASELINE_RUNS, BEFORE_FALL, in_order, onsets_of
 from bot.domain.fires import Fire, FireState
+from bot.domain.incidents import SeriesKey
 from bot.domain.job_protocol import TABLE_FILE
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState, assess
 from bot.domain.judged_run import JudgedRun
+from bot.domain.ruled_assessment import Grounds, RuledGrounds, assess_under, changing
+from bot.domain.ruled_baselines import RuledChoice, choose_both
+from bot.domain.ruled_state import RuledAssessment, RuledState
+from bot.domain.rules import Rule
 from bot.domain.runs import Baseline, Run, RunResult, RunStatus, Trouble, Unread
 from bot.errors import in_short
 from bot.judging.context import JudgingContext
+from bot.judging.facts import rules_in_force
 from bot.judging.loading import RunLoader
 from bot.judging.run_recording import Age, Background, RunRecorder
 from bot.judging.weaving import Weaver, span_around
@@ -48,46 +54,65 @@ class RunJudge:
             is_late = runs.comes_late(tx, series, run)
             is_woven = is_late and age is Age.NEW and span_around(tx, series, run) is not None
             state, others = runs.load_state(tx, series), runs.other_states(tx, series, OTHER_SERIES)
-            chosen = self._choose(tx, run, state)
+            is_past = age is not Age.NEW or (is_late and not is_woven)
+            ruled, answers = runs.load_ruled(tx, series), () if is_past else self._answers(tx, series)
+            chosen = self._choose(tx, run, state, answers)
             known = [contact.experiment_id for contact in contacts.of_pipeline(tx, name) if contact.experiment_id]
         loader = RunLoader(self.context)
         result = loader.load(run)
         released = loader.released(run) if age is Age.NEW else None
         found = loader.baseline(chosen.runs, known)
-        baseline = Baseline(found, released, chosen.partly, most=BASELINE_RUNS)
+        plain, told = chosen.grounds(result, found, released), chosen.ruled_grounds(result, found, released)
         self.context.on_step("run.loaded")
-        result, assessment = self._assess(SeriesState() if is_late else state, result, baseline, others)
+        if is_late:
+            state, ruled = SeriesState(), None
+        result, said = self._assess(state, ruled, plain, told, others)
+        shown = told.baseline if answers else plain.baseline
         if is_woven:
             pinned = loader.released(run, is_early=True)
-            return Weaver(self.context).weave(result, baseline, fire, others, pinned)
+            plain, told = replace(plain, run=result), replace(told, run=result)
+            return Weaver(self.context).weave(plain, told, fire, others, pinned)
         age = Age.PAST if is_late else age  # too late to be more than put on record
-        return self._recorder.record(result, assessment, Background(baseline), fire, age, is_late=is_late)
+        beside = None if said.ruled is None else said
+        return self._recorder.record(result, said.told, Background(shown), fire, age, is_late=is_late, beside=beside)
 
-    def _choose(self, tx: Connection, run: Run, state: SeriesState) -> BaselineChoice:
+    def _answers(self, tx: Connection, series: SeriesKey) -> tuple[Rule, ...]:
+        """Return the rules that change what is found in a series now."""
+        return changing(rules_in_force(tx, self.context.name, self.context.clock()), series)
+
+    def _choose(self, tx: Connection, run: Run, state: SeriesState, answers: tuple[Rule, ...] = ()) -> RuledChoice:
         """Choose what a run is held against: of the runs of its series that come before it."""
         series, onsets = self.context.series_of(run), onsets_of(state.streaks)
         accepted = runs.recent(tx, series, BASELINE_RUNS, accepted_only=True, ahead_of=run)
         newest = runs.recent(tx, series, BASELINE_RUNS, ahead_of=run)
-        known = (runs.find(tx, self.context.name, onset) for onset in onsets)
+        named = {run_id for rule in answers for run_id in (rule.from_run, rule.to_run)}
+        known = (runs.find(tx, self.context.name, each) for each in {*onsets, *named})
         began = [each for each in known if each is not None and each.run.place < run.place]
-        first = min((each.run for each in began), key=lambda each: each.place, default=None)
+        first = min((each.run for each in began if each.run.run_id in onsets), key=lambda run: run.place, default=None)
         before = runs.recent(tx, series, BEFORE_FALL, accepted_only=True, ahead_of=first) if first is not None else ()
-        return choose_baseline(in_order(accepted, newest, before, began), self.context.section.metrics.keys(), onsets)
+        earlier = in_order(accepted, newest, before, began)
+        return choose_both(earlier, self.context.section.metrics.keys(), onsets, answers)
 
     def _assess(
-        self, state: SeriesState, result: RunResult, baseline: Baseline, others: Sequence[SeriesState]
-    ) -> tuple[RunResult, Assessment]:
+        self,
+        state: SeriesState,
+        ruled: RuledState | None,
+        plain: Grounds,
+        told: RuledGrounds,
+        others: Sequence[SeriesState],
+    ) -> tuple[RunResult, RuledAssessment]:
         """Judge a run: by its metrics alone where the examples break the comparison."""
-        policies = self.context.section.policies
+        policies, result = self.context.section.policies, plain.run
         try:
-            return result, assess(state, result, baseline, policies, others)
+            return result, assess_under(ruled, state, plain, told, policies, others)
         except Exception as error:
             if result.examples is None:
                 raise
             log.exception("compared without examples", pipeline=self.context.name, run=result.run.name)
             why = Unread(TABLE_FILE, Trouble.NOT_COMPARED, f"{type(error).__name__}: {in_short(error)}")
-            plain = replace(result, examples=None, unread=(*result.unread, why))
-            return plain, assess(state, plain, baseline, policies, others)
+            bare = replace(result, examples=None, unread=(*result.unread, why))
+            plain, told = replace(plain, run=bare), replace(told, run=bare)
+            return bare, assess_under(ruled, state, plain, told, policies, others)
 
     def judge_old(self, old: Sequence[Run]) -> Sequence[JudgedRun]:
         """Judge runs of long before first contact by their metrics alone, in one transaction: nothing is owed."""
@@ -103,10 +128,9 @@ class RunJudge:
                 state = SeriesState() if is_late else runs.load_state(tx, series)
                 chosen = self._choose(tx, run, state)
                 found = tuple(RunResult(judged.run, judged.card) for judged in chosen.runs)
-                baseline = Baseline(found, None, chosen.partly, most=BASELINE_RUNS)
                 result = RunResult(run)
                 others = runs.other_states(tx, series, OTHER_SERIES)
-                assessment = assess(state, result, baseline, policies, others)
+                assessment = assess(state, result, chosen.grounds(result, found, None).baseline, policies, others)
                 told.append(self._recorder.record_old(tx, result, assessment, now, is_late=is_late))
             self.context.on_step("past.recording")
         self.context.on_step("past.recorded")
@@ -121,13 +145,17 @@ class RunJudge:
                 return ()
             series = self.context.series_of(failed)
             state, others = runs.load_state(tx, series), runs.other_states(tx, series, OTHER_SERIES)
+            ruled = runs.load_ruled(tx, series)
             is_woven = span_around(tx, series, failed) is not None
         finding = Finding("job", Outcome.FAILED, Reason.RUN_FAILED)
         assessment = Assessment(failed.run_id, (finding,), state)
+        result = RunResult(failed)
         if is_woven:
-            return Weaver(self.context).weave(RunResult(failed), Baseline(), fire, others, None, assessment)
+            bare = Grounds(result, Baseline()), RuledGrounds(result, Baseline())
+            return Weaver(self.context).weave(*bare, fire, others, None, assessment)
         background = Background(log_tail=log_tail, exit_code=_how_it_ended(fire))
-        return self._recorder.record(RunResult(failed), assessment, background, fire)
+        beside = RuledAssessment(assessment, assessment, ruled)
+        return self._recorder.record(result, assessment, background, fire, beside=beside)
 
 
 def stand_in(pipeline: str, fire: Fire, ended: datetime) -> Run:

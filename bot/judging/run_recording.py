@@ -25,6 +25,7 @@ from bot.domain.incidents import Incident, SeriesKey, Step, Turn
 from bot.domain.judge import Assessment
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import ObjectKey
+from bot.domain.ruled_state import RuledAssessment
 from bot.domain.runs import Baseline, RunResult
 from bot.judging.context import JudgingContext
 from bot.judging.facts import HISTORY_RUNS, FactReader
@@ -74,10 +75,12 @@ class RunRecorder:
         age: Age = Age.NEW,
         *,
         is_late: bool = False,
+        beside: RuledAssessment | None = None,
     ) -> Sequence[JudgedRun]:
         """Store what a run comes to, once: a run that is on record owes nothing.
 
-        One of the past *is_late* where later runs of its series were judged before it.
+        One of the past *is_late* where later runs of its series were judged before it. *Beside* the assessment stands
+        what is found without rules, and how the series stands under them.
         """
         context, now = self.context, self.context.clock()
         with context.database.begin() as tx:
@@ -86,6 +89,7 @@ class RunRecorder:
             reader = FactReader(context, now)
             if age is Age.NEW:
                 facts = reader.of_new_run(tx, result, assessment, fire)
+                facts = facts if beside is None else facts.under(beside)
                 told = conclude(facts)
             else:
                 facts = reader.of_past_run(tx, result, assessment, fire)
@@ -230,7 +234,7 @@ def _write(tx: Connection, told: Told, now: datetime, fire: Fire | None = None) 
         runs.record(tx, told.run)
         quarantine.drop(tx, told.run.series.pipeline, told.run.run.run_id)
         if told.state is not None:
-            runs.save_state(tx, told.run.series, told.state)
+            runs.save_state(tx, told.run.series, told.state, told.ruled)
     save_steps(tx, told.steps, now)
     if fire is not None:
         fires.save(tx, fire)
@@ -249,4 +253,4 @@ def _mark(tx: Connection, told: Told, *, is_forced: bool) -> None:
     if told.run is None or told.state is None or not (is_forced or is_marked(told.state)):
         return
     standing = [each for each in incidents.standing(tx, told.run.series) if each.kind in OF_RUNS]
-    runs.mark(tx, told.run.series, told.run.run.run_id, Checkpoint(told.state, tuple(standing)))
+    runs.mark(tx, told.run.series, told.run.run.run_id, Checkpoint(told.state, tuple(standing), told.ruled))

@@ -16,6 +16,7 @@ from bot.domain.hush import hush
 from bot.domain.incidents import SeriesKey
 from bot.domain.judge import Assessment, Outcome, SeriesState
 from bot.domain.judged_run import JudgedRun
+from bot.domain.ruled_assessment import Grounds, RuledGrounds
 from bot.domain.runs import Baseline, Run, RunResult
 from bot.domain.weaving import Replay, Rules, replay, settle
 from bot.judging.context import JudgingContext
@@ -24,6 +25,7 @@ from bot.judging.run_recording import Background, RunRecorder, save_steps
 from bot.judging.views.by_effect import view_of
 from bot.runtime.log import get_logger
 from bot.store import fires, incidents, outbox, quarantine, runs
+from bot.store import rules as answered
 
 _LOOKED_BACK = 140  # runs: those that are judged anew, and what each of them is held against
 
@@ -63,25 +65,30 @@ class Weaver:
 
     def weave(
         self,
-        result: RunResult,
-        baseline: Baseline,
+        plain: Grounds,
+        told_by: RuledGrounds,
         fire: Fire | None,
         others: Sequence[SeriesState],
         pinned: RunResult | None,
         said: Assessment | None = None,
     ) -> Sequence[JudgedRun]:
-        """Store a late run and all that it changes, in one transaction; one that failed with what is *said* of it."""
+        """Store a late run and all that it changes, in one transaction; one that failed with what is *said* of it.
+
+        Without rules it is judged from *plain*, under those that hold now from *told_by*.
+        """
+        result, baseline = plain.run, told_by.baseline if told_by.rules else plain.baseline
         context, now, series = self.context, self.context.clock(), self.context.series_of(result.run)
         with context.database.begin() as tx:
             span = span_around(tx, series, result.run)
             if span is None or runs.is_seen(tx, context.name, result.run_id):
                 return ()
             section = context.section
-            rules = Rules(series, section.policies, section.incident_policy, others, pinned)
+            answers = [rule for rule in answered.of_series(tx, series) if rule.undone_at is None]
+            rules = Rules(series, section.policies, section.incident_policy, others, pinned, answers)
             place = stand_in_place(result, series, now, fire, said)
             to_judge = [*span.before, place, *span.after]
             marks = frozenset(runs.marked(tx, series))
-            replayed = replay(span.start, span.earlier, to_judge, (result, baseline), rules, marks)
+            replayed = replay(span.start, span.earlier, to_judge, (plain, told_by), rules, marks)
             told = self._record(tx, result, baseline, replayed, fire, now)
             context.on_step("run.recording")
             self._tell(tx, replayed, result.run_id, now)
@@ -102,13 +109,13 @@ class Weaver:
         """Store the run, those that it changes, and the state of their series; owe the run's own page."""
         context, series = self.context, self.context.series_of(result.run)
         number = next(i for i, judged in enumerate(replayed.runs) if judged.run.run_id == result.run_id)
-        facts = FactReader(context, now).of_late_run(tx, result, replayed.assessments[number], fire)
-        told = conclude_late(facts)
+        facts = FactReader(context, now).of_late_run(tx, result, replayed.assessments[number].told, fire)
+        told = conclude_late(facts.under(replayed.assessments[number]))
         if told.run is not None:
             runs.record(tx, told.run)
         for judged in replayed.runs:
             runs.judge_anew(tx, judged)
-        runs.save_state(tx, series, replayed.state)
+        runs.save_state(tx, series, replayed.state, replayed.ruled)
         for run_id, checkpoint in replayed.checkpoints.items():
             runs.mark(tx, series, run_id, checkpoint)
         quarantine.drop(tx, context.name, result.run_id)
@@ -141,7 +148,7 @@ class Weaver:
         settled = settle(standing, replayed, late, then, over - {incident.incident_id for incident in standing})
         steps = hush(settled, rules_in_force(tx, context.name, now), standing, then)
         save_steps(tx, steps, now)
-        facts = FactReader(context, now).of_newest_run(tx, newest, replayed.assessments[-1])
+        facts = FactReader(context, now).of_newest_run(tx, newest, replayed.assessments[-1].told)
         told = conclude_woven(facts, steps, late)
         recorder = RunRecorder(context)
         on = recorder.occasion(

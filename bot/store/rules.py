@@ -105,7 +105,7 @@ def settle_fix(tx: Connection, incident_id: str, now: datetime) -> None:
 
 def runs_named(tx: Connection) -> frozenset[str]:
     """Return the runs that rules which nobody took back name."""
-    expected = select(rules).where(rules.c.kind == RuleKind.EXPECTED, rules.c.undone_at.is_(None))
+    expected = select(rules).where(rules.c.kind.in_((RuleKind.EXPECTED, RuleKind.NOISE)), rules.c.undone_at.is_(None))
     named = {run for rule in _readable(tx.execute(expected)) for run in (rule.from_run, rule.to_run)}
     return frozenset(named - {""})
 

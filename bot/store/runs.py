@@ -16,6 +16,7 @@ from bot.domain.checkpoints import MARK_EVERY, REPLAYED, Checkpoint
 from bot.domain.incidents import SeriesKey
 from bot.domain.judge import Finding, Outcome, SeriesState
 from bot.domain.judged_run import JudgedRun
+from bot.domain.ruled_state import RuledState
 from bot.domain.runs import DataCard, Run, Unread
 from bot.errors import in_short
 from bot.runtime.log import get_logger
@@ -70,8 +71,13 @@ def record(tx: Connection, judged: JudgedRun) -> None:
             card=dump(judged.card),
             findings=dump(_Findings(judged.findings)),
             unread=dump(_Unread(judged.unread)) if judged.unread else None,
+            plain=_plain(judged),
         )
     )
+
+
+def _plain(judged: JudgedRun) -> str | None:
+    return None if judged.plain is None else dump(_Findings(judged.plain))
 
 
 def find(tx: Connection, pipeline: str, run_id: str) -> JudgedRun | None:
@@ -138,6 +144,7 @@ def judge_anew(tx: Connection, judged: JudgedRun) -> None:
             accepted=judged.accepted,
             wants_confirmation=judged.wants_confirmation,
             findings=dump(_Findings(judged.findings)),
+            plain=_plain(judged),
         )
     )
 
@@ -222,9 +229,17 @@ def other_states(tx: Connection, series: SeriesKey, limit: int) -> list[SeriesSt
     return found
 
 
-def save_state(tx: Connection, series: SeriesKey, state: SeriesState) -> None:
+def load_ruled(tx: Connection, series: SeriesKey) -> RuledState | None:
+    """Return how a series stands under the rules of its newest run; None where none changed what was found."""
+    text = tx.scalar(select(series_states.c.ruled).where(*_is(series)))
+    return None if text is None else load(RuledState, text)
+
+
+def save_state(tx: Connection, series: SeriesKey, state: SeriesState, ruled: RuledState | None = None) -> None:
+    """Store how a series stands, and under rules."""
+    row = {"state": dump(state), "ruled": None if ruled is None else dump(ruled)}
     tx.execute(delete(series_states).where(*_is(series)))
-    tx.execute(insert(series_states).values(pipeline=series.pipeline, series=series.series, state=dump(state)))
+    tx.execute(insert(series_states).values(pipeline=series.pipeline, series=series.series, **row))
 
 
 def _is_after(run: Run) -> ColumnElement[bool]:
@@ -275,4 +290,5 @@ def _judged(row: Row[Any]) -> JudgedRun:
         row.fire_id,
         row.page_title,
         load(_Unread, row.unread).unread if row.unread else (),
+        load(_Findings, row.plain).findings if row.plain else None,
     )
