@@ -1,6 +1,6 @@
-"""How often the whole judge opens a ticket where nothing is wrong: in a project's first runs, and with many metrics.
+"""How often the whole judge opens a ticket where nothing is wrong: in first runs, with few values, with many metrics.
 
-    python bench/false_tickets.py [--series 300] [--only first many]
+    python bench/false_tickets.py [--series 300] [--only first few many]
 
 With default policies (quiet, 2 %). Many independent metrics are measured by one of them that is judged as one of so
 many: their tickets are as many times its own, less what falls together; `told` is the share of falls of one metric
@@ -20,7 +20,7 @@ from bot.domain.judge import Outcome, SeriesState, assess
 from bot.domain.judge.assessing import Company, judge_over_time, judge_run, recall
 from bot.domain.judge.streaks import follow_streaks
 from bot.domain.judge.track_numbers import to_numbers
-from bot.domain.policy import Direction, MetricPolicy, Policies
+from bot.domain.policy import Direction, MetricPolicy, MinEffect, Policies
 from bot.domain.runs import Baseline, Run, RunResult, RunStatus
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -93,6 +93,34 @@ def first_runs(series: int) -> None:
         print(f"{name}: {bad / series:.1%} of projects with a false ticket in {FIRST} runs", flush=True)
 
 
+FEW_VALUES: dict[str, tuple[Callable[[Random, float, int], np.ndarray], float]] = {
+    "hits of 10 examples, .95": (lambda r, p, n: r.binomial(10, p, n) / 10, 0.95),
+    "hits of 50, .99": (lambda r, p, n: r.binomial(50, p, n) / 50, 0.99),
+    "hits of 100, .995": (lambda r, p, n: r.binomial(100, p, n) / 100, 0.995),
+    "hits of 100, .97": (lambda r, p, n: r.binomial(100, p, n) / 100, 0.97),
+    "hits of 1,000, .995": (lambda r, p, n: r.binomial(1000, p, n) / 1000, 0.995),
+    "mostly exactly 1": (lambda r, p, n: 1 - 0.02 * (r.random(n) < 20 * (1 - p)) * r.exponential(1, n), 0.985),
+}
+
+
+def few_values(series: int) -> None:
+    """Watch healthy runs, and falls in which errors come to be two and four times as many."""
+    policies = Policies((MetricPolicy("score", min_effect=MinEffect(0.0)),))
+    for name, (noise, share) in FEW_VALUES.items():
+        random = np.random.default_rng(13)
+        lengths = random.integers(10, 61, series)
+        false = sum(len(tickets(noise(random, share, int(n)), policies)) for n in lengths)
+        told = []
+        for times in (2, 4):
+            found = 0
+            for _ in range(series // 3):
+                bad = 1 - times * (1 - share)
+                values = [*noise(random, share, FALL_AT), *noise(random, bad, WITHIN)]
+                found += any(t >= FALL_AT for t in tickets(values, policies))
+            told.append(f"{found / (series // 3):.0%}")
+        print(f"{name}: {1000 * false / lengths.sum():.1f} tickets per 1,000 runs; told: {', '.join(told)}", flush=True)
+
+
 def one_of(random: Random, fall: float) -> np.ndarray:
     values = 0.5 * (1 + 0.02 * random.standard_normal(LONG))
     values[FALL_AT:] -= 0.01 * fall
@@ -123,10 +151,12 @@ def many_metrics(series: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--series", type=int, default=300)
-    parser.add_argument("--only", nargs="*", default=["first", "many"])
+    parser.add_argument("--only", nargs="*", default=["first", "few", "many"])
     chosen = parser.parse_args()
     if "first" in chosen.only:
         first_runs(chosen.series)
+    if "few" in chosen.only:
+        few_values(chosen.series)
     if "many" in chosen.only:
         many_metrics(chosen.series)
 

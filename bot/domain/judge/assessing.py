@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from bot.domain.job_protocol import UNDEFINED_TAG
 from bot.domain.judge.acceptance import baseline_since, heed_acceptance
-from bot.domain.judge.compare import LEVELS, describe, hold, hold_pinned, measure, worse_of
+from bot.domain.judge.compare import LEVELS, Past, describe, hold, hold_pinned, measure, worse_of
 from bot.domain.judge.decay import watch_decay
-from bot.domain.judge.findings import Assessment, Finding, Outcome, Reason, SeriesState
+from bot.domain.judge.findings import Assessment, Finding, Outcome, Reason, SeriesState, Streak
 from bot.domain.judge.guards import broken_value, check_data
 from bot.domain.judge.kin import Kin, expect, gather
 from bot.domain.judge.logged_again import is_logged_again, made_by
@@ -71,11 +71,13 @@ def assess(
             is_known = policy.name in state.memory or is_among(policy.name, baseline)
             found += miss(policy, is_known=is_known, is_undefined=policy.name in undefined_in(run))
             continue
-        finding = judge_run(run, since, policy, policies, company)
+        before = recall(state, since, policy, policies)
+        finding = judge_run(
+            run, since, policy, policies, company, past_of(before.track, state.streaks.get(policy.name))
+        )
         if moved or finding.outcome is Outcome.INVALID:
             found.append(distrust(finding))
             continue
-        before = recall(state, since, policy, policies)
         after, finding = (
             (before, replace(finding, confirms=False))
             if is_again
@@ -173,8 +175,20 @@ def usable_runs(baseline: Baseline, policy: MetricPolicy) -> tuple[list[RunResul
     return runs, values
 
 
+def past_of(track: Track, streak: Streak | None) -> Past:
+    """Return the earlier runs of a metric up to the bad runs in a row that this one may belong to."""
+    if streak is None or track.fall is not None:
+        return Past(track.values)
+    return Past(track.values[: -streak.length], streak.length)
+
+
 def judge_run(
-    run: RunResult, baseline: Baseline, policy: MetricPolicy, policies: Policies, company: Company
+    run: RunResult,
+    baseline: Baseline,
+    policy: MetricPolicy,
+    policies: Policies,
+    company: Company,
+    past: Past | None = None,
 ) -> Finding:
     """Judge a whole metric of one run by itself, against the recent runs and the pinned release."""
     value = run.run.metrics[policy.name]
@@ -186,7 +200,7 @@ def judge_run(
     if not usable:
         return Finding(policy.name, Outcome.NO_BASELINE, Reason.FIRST_RUNS, value=value)
     spread = estimate_spread(values, expect(policy, values, company.kin))
-    held = hold(value, spread, policy, rows_against(run, usable, policy))
+    held = hold(value, spread, policy, rows_against(run, usable, policy), past)
     levels = LEVELS[policies.preset].for_many(company.number)
     if len(usable) < policies.min_runs:
         return measure(held, policy, spread, levels, len(usable))

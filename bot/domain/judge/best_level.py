@@ -26,6 +26,7 @@ FEWEST = 20  # runs that noise is estimated from
 LAGS = 8
 CLEARLY = 2.5  # standard errors within which noise is not looked at closer
 CLIP = 3.0  # spreads; what lies further out counts as that far
+ODD_SHARE = 0.15  # of the runs, that may lie so far out
 CHANCE = {Preset.QUIET: 0.0003, Preset.SENSITIVE: 0.0012}  # one-sided p, over all levels that could have been the best
 DAY = timedelta(days=1)
 
@@ -120,7 +121,8 @@ def around_line(runs: Floats) -> tuple[Floats, float]:
     centred = runs - float(runs.sum()) / len(runs)
     left: Floats = centred - places * (float(places @ centred) / length)
     scale = MAD_TO_SD * middle(np.abs(left - middle(left)))
-    kept = left.clip(-CLIP * scale, CLIP * scale) if scale > 0 else left
+    odd = int(np.count_nonzero(np.abs(left) > CLIP * scale))
+    kept = left.clip(-CLIP * scale, CLIP * scale) if odd <= ODD_SHARE * len(runs) else left  # mostly at one value
     return kept, float(kept @ kept)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bot.domain.judge.few_values import study_few
 from bot.domain.judge.findings import Against, Finding, Method, Outcome, Reason
 from bot.domain.judge.paired import Rows
-from bot.domain.judge.ranges import effect_at
+from bot.domain.judge.ranges import effect_at, range_of
 from bot.domain.judge.spread import Spread, p_below, t_quantile
 from bot.domain.policy import MetricPolicy, Preset
 from bot.domain.runs import RowsSaid
@@ -40,6 +42,14 @@ LEVELS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """All earlier runs of a metric, whether anybody accepted them or not; oriented: higher is better."""
+
+    values: Sequence[float]
+    row: int = 0  # bad runs in a row since
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """A value held against a level, with all that decides what is said of it."""
 
@@ -50,6 +60,8 @@ class Comparison:
     df: float
     min_effect: float  # in the metric's unit
     rows: Rows | RowsSaid | None
+    chance: float = 0.0  # of a run as bad, where the metric is mostly at one value; p is no less
+    chance_again: float = 0.0  # of all runs in a row being as bad
 
     @property
     def change(self) -> float:
@@ -57,11 +69,11 @@ class Comparison:
 
     def p_runs(self) -> float:
         """Return the one-sided p value in the direction of the change, against the spread of runs."""
-        return p_below(-abs(self.change), self.sd, self.df)
+        return max(self.chance, p_below(-abs(self.change), self.sd, self.df))
 
     def p_again(self) -> float:
         """Return the one-sided p value of two runs in a row that are both like this one."""
-        return p_below(-abs(self.change), self.sd_of_two, self.df)
+        return max(self.chance_again, p_below(-abs(self.change), self.sd_of_two, self.df))
 
     def p_rows(self) -> float | None:
         """Return the one-sided p value in the direction of the change, paired over examples."""
@@ -71,10 +83,21 @@ class Comparison:
         return below if self.change < 0 else 1 - below
 
 
-def hold(value: float, spread: Spread, policy: MetricPolicy, rows: Rows | RowsSaid | None) -> Comparison:
-    """Hold *value* against the recent accepted runs."""
+def hold(
+    value: float, spread: Spread, policy: MetricPolicy, rows: Rows | RowsSaid | None, past: Past | None = None
+) -> Comparison:
+    """Hold *value* against the recent accepted runs; it must be unlikely also by the whole *past*."""
     effect = effect_at(policy, spread.level)
-    return Comparison(value, spread.level, spread.predictive_sd, spread.of_two(spread.n), spread.df, effect, rows)
+    held = Comparison(value, spread.level, spread.predictive_sd, spread.of_two(spread.n), spread.df, effect, rows)
+    sign = policy.direction.sign
+    if past is None or held.change * sign >= 0:
+        return held
+    low, high = range_of(policy, spread.level)
+    few = study_few(past.values, high - low if math.isfinite(high - low) else 0.0)
+    if few is None:
+        return held
+    alone, again = few.chance_of(sign * value, 1), few.chance_of(sign * value, past.row + 1)
+    return replace(held, chance=alone, chance_again=again)
 
 
 def hold_pinned(

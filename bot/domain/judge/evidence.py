@@ -15,6 +15,7 @@ import numpy as np
 
 from bot.domain.judge.calibration import SPANS, Threshold
 from bot.domain.judge.cleaning import CLIP, RECENT, find_repeats, middle, robust_scale, stands_still
+from bot.domain.judge.few_values import most_evidence, study_few
 from bot.domain.runs import Floats, Ints
 
 MIN_BEFORE = 3  # runs that a change must have before it
@@ -147,9 +148,22 @@ def depths(levels: LevelShifts) -> Floats:
 def log_evidence(levels: LevelShifts) -> Floats:
     """Return the evidence for a fall in nats, for each span; none where only the newest run is low."""
     known = log_bayes_factors(levels.t, levels.weight, levels.df) + depths(levels)
-    if not levels.window.stands_still:  # or it repeats itself without being logged again
+    if levels.window.stands_still:
+        known = np.minimum(known, bounds(levels))
+    else:  # two runs may be one that was logged again
         known = known - PAIR_EXTRA * (levels.spans == MIN_SINCE)
     return np.where(levels.earlier < levels.before, known, -np.inf)
+
+
+def bounds(levels: LevelShifts) -> Floats:
+    """Return the most that a few runs in a row can tell, of each span, where a metric is mostly at one value."""
+    values = levels.window.values.tolist()
+    most = np.full(len(levels.spans), np.inf)
+    for at, span in enumerate(levels.spans.tolist()):
+        few = study_few(values[:-span]) if span <= FEW_SINCE.stop - 1 else None
+        if few is not None:
+            most[at] = most_evidence(few.chance_of(max(values[-span:]), span))
+    return most
 
 
 def tail_sums(past: Floats, spans: Ints) -> tuple[Floats, float]:
