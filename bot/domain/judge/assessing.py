@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from bot.domain.job_protocol import UNDEFINED_TAG
 from bot.domain.judge.acceptance import baseline_since, heed_acceptance
-from bot.domain.judge.compare import LEVELS, Past, describe, hold, hold_pinned, measure, worse_of
+from bot.domain.judge.compare import LEVELS, EarlierRuns, describe, hold, hold_pinned, measure, worse_of
 from bot.domain.judge.decay import watch_decay
 from bot.domain.judge.findings import Assessment, Finding, Outcome, Reason, SeriesState, Streak
 from bot.domain.judge.guards import broken_value, check_data
@@ -175,11 +175,11 @@ def usable_runs(baseline: Baseline, policy: MetricPolicy) -> tuple[list[RunResul
     return runs, values
 
 
-def past_of(track: Track, streak: Streak | None) -> Past:
+def past_of(track: Track, streak: Streak | None) -> EarlierRuns:
     """Return the earlier runs of a metric up to the bad runs in a row that this one may belong to."""
     if streak is None or track.fall is not None:
-        return Past(track.values)
-    return Past(track.values[: -streak.length], streak.length)
+        return EarlierRuns(track.values)
+    return EarlierRuns(track.values[: -streak.length], streak.length)
 
 
 def judge_run(
@@ -188,7 +188,7 @@ def judge_run(
     policy: MetricPolicy,
     policies: Policies,
     company: Company,
-    past: Past | None = None,
+    past: EarlierRuns | None = None,
 ) -> Finding:
     """Judge a whole metric of one run by itself, against the recent runs and the pinned release."""
     value = run.run.metrics[policy.name]

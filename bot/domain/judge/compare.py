@@ -42,7 +42,7 @@ LEVELS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class EarlierRuns:
     """All earlier runs of a metric, whether anybody accepted them or not; oriented: higher is better."""
 
     values: Sequence[float]
@@ -84,7 +84,7 @@ class Comparison:
 
 
 def hold(
-    value: float, spread: Spread, policy: MetricPolicy, rows: Rows | RowsSaid | None, past: Past | None = None
+    value: float, spread: Spread, policy: MetricPolicy, rows: Rows | RowsSaid | None, past: EarlierRuns | None = None
 ) -> Comparison:
     """Hold *value* against the recent accepted runs; it must be unlikely also by the whole *past*."""
     effect = effect_at(policy, spread.level)
