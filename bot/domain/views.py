@@ -52,6 +52,7 @@ class MetricRow:
     is_release: bool = False  # the baseline is the released run, not the recent ones
     now: str = ""  # what the change leads to from the baseline, where that is not the value: a mean of newest runs
     over: str = ""  # how many runs that mean is of
+    doubt: str = ""  # why an alarm is likelier to be false here, by name
 
 
 class Source(StrEnum):

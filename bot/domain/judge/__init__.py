@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from bot.domain.judge.findings import (
     Against,
     Assessment,
+    Doubt,
     Finding,
     Method,
     Outcome,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Against",
     "Assessment",
+    "Doubt",
     "Finding",
     "Method",
     "Outcome",

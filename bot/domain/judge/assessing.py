@@ -10,6 +10,7 @@ from bot.domain.job_protocol import UNDEFINED_TAG
 from bot.domain.judge.acceptance import baseline_since, heed_acceptance
 from bot.domain.judge.compare import LEVELS, EarlierRuns, describe, hold, hold_pinned, measure, worse_of
 from bot.domain.judge.decay import watch_decay
+from bot.domain.judge.doubts import doubt_of
 from bot.domain.judge.findings import Assessment, Finding, Outcome, Reason, SeriesState, Streak
 from bot.domain.judge.guards import broken_value, check_data
 from bot.domain.judge.kin import Kin, expect, gather
@@ -19,7 +20,7 @@ from bot.domain.judge.over_time import least_seen, name_onset, smallest_effect, 
 from bot.domain.judge.paired import Rows, shared_rows
 from bot.domain.judge.slices import Remembered, judge_slices, note_unfit
 from bot.domain.judge.spread import estimate_spread
-from bot.domain.judge.streaks import follow_streaks
+from bot.domain.judge.streaks import BAD, follow_streaks
 from bot.domain.judge.track import WINDOW, Signal, Track, accept_fall
 from bot.domain.judge.track_numbers import from_numbers, to_numbers
 from bot.domain.policy import MetricPolicy, Policies, is_usable, settle
@@ -72,9 +73,8 @@ def assess(
             found += miss(policy, is_known=is_known, is_undefined=policy.name in undefined_in(run))
             continue
         before = recall(state, since, policy, policies)
-        finding = judge_run(
-            run, since, policy, policies, company, past_of(before.track, state.streaks.get(policy.name))
-        )
+        past = past_of(before.track, state.streaks.get(policy.name))
+        finding = judge_run(run, since, policy, policies, company, past)
         if moved or finding.outcome is Outcome.INVALID:
             found.append(distrust(finding))
             continue
@@ -88,6 +88,8 @@ def assess(
         levels[policy.name], finding = watch_decay(
             best, longest.recent, run, finding, after.track, policy, policies, company.number
         )
+        if finding.outcome in BAD:
+            finding = replace(finding, doubt=doubt_of((past if after.track.fall is None else after.track).values))
         known = [each for each in slices if each.metric == policy.name]
         found += [
             finding,

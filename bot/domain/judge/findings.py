@@ -74,6 +74,14 @@ class Method(StrEnum):
     LEVELS = "levels"  # the level of recent runs against that of all before: evidence gathered over runs
 
 
+class Doubt(StrEnum):
+    """Why an alarm in such a metric is likelier to be false than others."""
+
+    WANDERS = "wanders"  # neighbouring runs resemble each other
+    TWO_LEVELS = "two_levels"  # runs stay at one of two levels for a while
+    COPIES = "copies"  # runs hardly differ from those before, as retries do
+
+
 def key_of(metric: str, part: Slice | None) -> str:
     """Name the series of a metric, or of one slice of it, within the run's series."""
     return metric if part is None else f"{metric} [{part}]"
@@ -111,6 +119,7 @@ class Finding:
     method: Method = Method.NONE
     onset: str | None = None  # id of the run at which it began
     against: Against = Against.RECENT
+    doubt: Doubt | None = None
     confirms: bool = True  # whether it makes certain what the run before let suspect
 
     @property
