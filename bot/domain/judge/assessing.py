@@ -89,7 +89,8 @@ def assess(
             best, longest.recent, run, finding, after.track, policy, policies, company.number
         )
         if finding.outcome in BAD:
-            finding = replace(finding, doubt=doubt_of((past if after.track.fall is None else after.track).values))
+            earlier = past if after.track.fall is None else after.track
+            finding = replace(finding, doubt=doubt_of(earlier.values, finding.change))
         known = [each for each in slices if each.metric == policy.name]
         found += [
             finding,

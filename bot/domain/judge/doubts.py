@@ -22,11 +22,14 @@ HARDLY = 0.12  # spreads that a copy differs from the run before
 COPIES = 0.2  # share of runs that are such
 
 
-def doubt_of(earlier: Sequence[float]) -> Doubt | None:
-    """Name what makes an alarm after these runs likelier to be false than others; None where nothing does."""
+def doubt_of(earlier: Sequence[float], change: float | None = None) -> Doubt | None:
+    """Name what makes an alarm after these runs likelier to be false than others; None where nothing does.
+
+    A *change* larger than all that they ever differed by is beyond such doubts.
+    """
     runs = np.array(earlier, dtype=np.float64)
     n = len(runs)
-    if n < FEWEST:
+    if n < FEWEST or (change is not None and abs(change) > float(np.ptp(runs))):
         return None
     left = runs - middle(runs)
     scale = MAD_TO_SD * middle(np.abs(left))

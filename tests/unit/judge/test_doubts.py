@@ -67,13 +67,17 @@ def say(values, locale: str = "en") -> dict:
 @pytest.mark.parametrize(("locale", "words"), [("en", "keep to one of two levels"), ("zh", "两种水平")])
 def test_an_alarm_says_where_it_may_be_false_and_a_healthy_run_does_not(locale, words):
     healthy = 0.8 + 0.01 * two_levels(30)
-    alarm = say([*healthy, *[0.6] * 6], locale)
+    alarm = say([*healthy, *[healthy.min() - 0.002 + 0.0001 * i for i in range(8)]], locale)
     assert alarm["finding"]["outcome"] == "regressed"
     assert alarm["finding"]["doubt"] == "two_levels"
     assert words in alarm["sentence"]
     quiet = say(healthy, locale)
     assert quiet["finding"]["doubt"] is None
     assert words not in quiet["sentence"]
+
+
+def test_a_collapse_is_beyond_doubt():
+    assert say([*(0.8 + 0.01 * two_levels(30)), *[0.4] * 4])["finding"]["doubt"] is None
 
 
 def test_an_alarm_in_independent_noise_says_nothing_of_the_kind():
