@@ -14,7 +14,7 @@ from enum import StrEnum
 from bot.domain.commands import Problem, Word
 from bot.domain.digest import DigestHeading
 from bot.domain.incidents import Kind
-from bot.domain.judge.findings import Doubt, Method, Outcome, Reason
+from bot.domain.judge.findings import Caveat, Method, Outcome, Reason
 from bot.domain.objects import ObjectKey
 from bot.domain.rules import RuleKind
 from bot.domain.runs import Unread
@@ -52,7 +52,7 @@ class MetricRow:
     is_release: bool = False  # the baseline is the released run, not the recent ones
     now: str = ""  # what the change leads to from the baseline, where that is not the value: a mean of newest runs
     over: str = ""  # how many runs that mean is of
-    doubt: Doubt | None = None  # why an alarm is likelier to be false here
+    caveat: Caveat | None = None  # why an alarm is likelier to be false here
 
 
 class Source(StrEnum):

@@ -34,7 +34,7 @@ def finding_as_json(finding: Finding, words: JudgeSentences) -> Plain:
         "detectable": finding.detectable,
         "detectable_relative": relative(finding.detectable, level),
         "onset": None if finding.onset is None else int(finding.onset),
-        "doubt": finding.doubt,
+        "caveat": finding.caveat,
         "method": finding.method.value,
         "why": words.why(finding.method.value),
     }

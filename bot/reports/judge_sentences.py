@@ -87,7 +87,7 @@ class JudgeSentences:
             spread=self.noise(finding.spread, finding.baseline),
             detectable=self.least(known, finding.baseline, step),
             over=str(finding.n_since) if is_mean else "",
-            doubt=finding.doubt,
+            caveat=finding.caveat,
         )
 
     def say_stretches(self, metric: str, found: Stretches | None, count: int) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from bot.domain.judge.findings import (
     Against,
     Assessment,
-    Doubt,
+    Caveat,
     Finding,
     Method,
     Outcome,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Against",
     "Assessment",
-    "Doubt",
+    "Caveat",
     "Finding",
     "Method",
     "Outcome",

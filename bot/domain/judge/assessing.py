@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from bot.domain.job_protocol import UNDEFINED_TAG
 from bot.domain.judge.acceptance import baseline_since, heed_acceptance
+from bot.domain.judge.caveats import caveat_of
 from bot.domain.judge.compare import LEVELS, EarlierRuns, describe, hold, hold_pinned, measure, worse_of
 from bot.domain.judge.decay import watch_decay
-from bot.domain.judge.doubts import doubt_of
 from bot.domain.judge.findings import Assessment, Finding, Outcome, Reason, SeriesState, Streak
 from bot.domain.judge.guards import broken_value, check_data
 from bot.domain.judge.kin import Kin, expect, gather
@@ -90,7 +90,7 @@ def assess(
         )
         if finding.outcome in BAD:
             earlier = past if after.track.fall is None else after.track
-            finding = replace(finding, doubt=doubt_of(earlier.values, finding.change))
+            finding = replace(finding, caveat=caveat_of(earlier.values, finding.change))
         known = [each for each in slices if each.metric == policy.name]
         found += [
             finding,

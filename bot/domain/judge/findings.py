@@ -74,7 +74,7 @@ class Method(StrEnum):
     LEVELS = "levels"  # the level of recent runs against that of all before: evidence gathered over runs
 
 
-class Doubt(StrEnum):
+class Caveat(StrEnum):
     """Why an alarm in such a metric is likelier to be false than others."""
 
     WANDERS = "wanders"  # neighbouring runs resemble each other
@@ -119,7 +119,7 @@ class Finding:
     method: Method = Method.NONE
     onset: str | None = None  # id of the run at which it began
     against: Against = Against.RECENT
-    doubt: Doubt | None = None
+    caveat: Caveat | None = None
     confirms: bool = True  # whether it makes certain what the run before let suspect
 
     @property

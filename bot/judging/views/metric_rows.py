@@ -87,7 +87,7 @@ def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> Metr
         is_release=finding.against is Against.PINNED,
         now=level if is_mean else "",
         over=str(finding.n_since) if is_mean else "",
-        doubt=finding.doubt,
+        caveat=finding.caveat,
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from bot.domain.judge.cleaning import middle
-from bot.domain.judge.findings import Doubt
+from bot.domain.judge.findings import Caveat
 from bot.domain.judge.spread import MAD_TO_SD
 from bot.domain.runs import Floats
 
@@ -22,7 +22,7 @@ HARDLY = 0.12  # spreads that a copy differs from the run before
 COPIES = 0.2  # share of runs that are such
 
 
-def doubt_of(earlier: Sequence[float], change: float | None = None) -> Doubt | None:
+def caveat_of(earlier: Sequence[float], change: float | None = None) -> Caveat | None:
     """Name what makes an alarm after these runs likelier to be false than others; None where nothing does.
 
     A *change* larger than all that they ever differed by is beyond such doubts.
@@ -38,10 +38,10 @@ def doubt_of(earlier: Sequence[float], change: float | None = None) -> Doubt | N
     left = left.clip(-FURTHEST * scale, FURTHEST * scale)
     left -= left.mean()
     if n >= FEWEST_OF_KIND and has_two_humps(left) and memory(left) > TOGETHER:
-        return Doubt.TWO_LEVELS
+        return Caveat.TWO_LEVELS
     if n >= FEWEST_OF_KIND and share_of_copies(runs, float(left.std())) > COPIES:
-        return Doubt.COPIES
-    return Doubt.WANDERS if memory(left) > WANDERING else None
+        return Caveat.COPIES
+    return Caveat.WANDERS if memory(left) > WANDERING else None
 
 
 def memory(left: Floats) -> float:
