@@ -16,7 +16,7 @@ from openapi_core.exceptions import OpenAPIError
 
 from bot.domain.message import MessageDocument
 from bot.errors import IntegrationError
-from bot.ports import Attachment, PageDraft, RemoteLink, Ticket, TicketDraft, TicketState
+from bot.ports import Attachment, PageDraft, RemoteLink, Speakers, Ticket, TicketDraft, TicketState
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service
 from bot.services.checks import TicketWants
 from bot.services.confluence.checks import check_confluence
@@ -29,6 +29,7 @@ from bot.services.trello.checks import check_trello
 from bot.services.trello.config import TrelloSection
 from bot.services.webhook.chat import WebhookChat
 from bot.services.webhook.config import WebhookSection
+from tests.contract.answer_benches import jira_answers, slack_thread, trello_answers
 from tests.contract.benches import TIMEOUT, confluence_wiki, jira_tracker, slack_chat, trello_tracker
 from tests.contract.descriptions import FILES, Exchange, hold, reasons
 
@@ -61,6 +62,28 @@ UNDECLARED: dict[tuple[str, str, str, int], Callable[[Exchange], bool]] = {
     ("jira-dc", "GET", "/rest/api/2/issue/createmeta/SR/.*", 200): lambda e: (
         {"startAt", "total", "values"} <= set(e.got.json())
     ),
+    # described as one of what they list, too
+    ("jira-dc", "GET", "/rest/api/2/resolution", 200): lambda e: all(
+        {"id", "name"} <= set(row) for row in e.got.json()
+    ),
+    ("jira-dc", "GET", "/rest/api/2/status", 200): lambda e: all({"id", "name"} <= set(row) for row in e.got.json()),
+    # who people are, and who gets a ticket, is left out of the descriptions
+    ("jira-cloud", "GET", "/rest/api/2/status", 200): lambda e: all({"id", "name"} <= set(row) for row in e.got.json()),
+    ("jira-cloud", "GET", "/rest/api/2/user/groups", 200): lambda e: {"name", "groupId"} <= set(e.got.json()[0]),
+    ("jira-dc", "GET", "/rest/api/2/user", 200): lambda e: isinstance(e.got.json()["groups"]["items"], list),
+    **{
+        (service, "GET", r"/rest/api/2/project/\w+/role", 200): lambda e: "/role/" in e.got.json()["Developers"]
+        for service in ("jira-cloud", "jira-dc")
+    },
+    **{
+        (service, "GET", r"/rest/api/2/project/\w+/role/\d+", 200): lambda e: isinstance(e.got.json()["actors"], list)
+        for service in ("jira-cloud", "jira-dc")
+    },
+    ("jira-cloud", "PUT", r"/rest/api/2/issue/[\w-]+/assignee", 204): lambda e: "accountId" in str(e.sent.body),
+    ("jira-dc", "PUT", r"/rest/api/2/issue/[\w-]+/assignee", 204): lambda e: "name" in str(e.sent.body),
+    ("trello", "GET", r"/boards/[0-9a-f]{24}/actions", 200): lambda e: "date" in e.got.json()[0],
+    ("trello", "POST", r"/cards/[0-9a-f]{24}/idMembers", 200): lambda e: "fullName" in e.got.json()[0],
+    ("slack", "POST", "/api/users.info", 200): lambda e: isinstance(e.got.json()["user"]["is_bot"], bool),
     # the list of its errors is described as an object
     ("confluence-dc", ANY, ANY, 404): lambda e: e.got.json()["statusCode"] == 404,
     # who we are is no operation of the descriptions
@@ -232,6 +255,34 @@ def test_what_a_chat_says_and_hears_is_described(sandbox: RunningSandbox, exchan
     chat.share(posted, FILE)
     with pytest.raises(IntegrationError):
         chat.post("C0ARCHIVE", "m", MessageDocument.read("hello"))
+    check(exchanges)
+
+
+@pytest.mark.parametrize("service", ["cloud", "datacenter", "trello"])
+def test_how_answers_in_tickets_are_asked_for_is_described(
+    sandbox: RunningSandbox, service: str, exchanges: list[Exchange]
+):
+    bench = trello_answers(sandbox) if service == "trello" else jira_answers(sandbox, service)
+    key = bench.tracker.create("herald-team-1-0-1", TicketDraft("x", "y", labels=("herald-team",))).key
+    bench.people.say(key, "ada", "/herald why")
+    bench.people.close(key, "wei", "Done")
+    exchanges.clear()
+    ada = bench.people.person("ada")
+    assert bench.answers.changed("herald-team", BEFORE) == [key]
+    assert bench.answers.read(key, BEFORE) is not None
+    assert bench.answers.may_speak(ada, Speakers())
+    assert not bench.answers.may_speak(ada, Speakers(groups=frozenset({"x"}), roles=frozenset({"Administrators"})))
+    bench.tracker.assign(key, ada.account)
+    check(exchanges)
+
+
+def test_how_answers_in_threads_are_asked_for_is_described(sandbox: RunningSandbox, exchanges: list[Exchange]):
+    bench = slack_thread(sandbox)
+    posted = bench.chat.post(bench.channel, "m", MessageDocument.read("Fell"))
+    bench.say(posted, "ada", "/herald why")
+    exchanges.clear()
+    [reply] = bench.answers.replies(posted, BEFORE)
+    assert bench.answers.may_speak(reply.author, Speakers())
     check(exchanges)
 
 
