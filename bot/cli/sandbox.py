@@ -32,7 +32,7 @@ def sandbox(
             running = serving.enter_context(serve_sandbox(database, port=port))
         except OSError as error:
             raise HeraldError(f"--port {port}: cannot be used: {error.strerror or error}") from None
-        account = f"{running.email}, API token {running.api_token}"
+        account, ada = f"{running.email}, API token {running.api_token}", running.seed.people[0]
         rows = [
             ("Jira Cloud", running.jira_cloud_url, f"{account}; project {running.project_key}"),
             ("Jira Data Center", running.jira_datacenter_url, f"personal access token {running.bearer_token}"),
@@ -46,6 +46,9 @@ def sandbox(
                 f"key {running.trello_key}, token {running.trello_token}; board {running.board_id}",
             ),
         ]
+        tokens = f"Data Center {ada.bearer}; Slack {ada.slack_token}; Trello {ada.trello_token}"
+        answering = f"Jira Cloud {ada.email}, API token {ada.api_token}; {tokens}"
+        rows.append((f"{ada.display_name}, who answers", "those of the services", answering))
         _print_addresses(rows, running.url)
         threading.Event().wait()
 

@@ -455,3 +455,34 @@ def test_tickets_outlive_the_server(tmp_path, ticket):
         with serve(tmp_path / "sandbox.db") as running:
             caller = Caller(f"{running.jira_cloud_url}/rest/api/2", (running.email, running.api_token))
             assert caller.post("/issue", ticket()).json()["key"] == expected
+
+
+def test_groups_and_roles_tell_who_is_in_them(jira, jira_datacenter, sandbox):
+    ada = sandbox.seed.people[0]
+    [group] = jira.get("/user/groups", params={"accountId": ada.account_id}).json()
+    assert group["name"] == "search-leads"
+    user = jira_datacenter.get("/user", params={"username": "ada", "expand": "groups"}).json()
+    assert [each["name"] for each in user["groups"]["items"]] == ["search-leads"]
+    for each in (jira, jira_datacenter):
+        address = each.get("/project/SR/role").json()["Developers"]
+        actors = each.get("/project/SR/role/" + address.rpartition("/")[2]).json()["actors"]
+        assert [actor["displayName"] for actor in actors] == ["Lin Wei", "search-leads"]
+        assert each.get("/project/SR/role/7").status_code == 404
+    sandbox.change(Service.JIRA_CLOUD, denied=["ADMINISTER_PROJECTS"])
+    assert jira.get("/project/SR/role").status_code == 403
+
+
+def test_a_second_way_to_close_and_a_screen_on_it(either_jira, sandbox, ticket):
+    for service in (Service.JIRA_CLOUD, Service.JIRA_DATACENTER):
+        sandbox.change(service, rejecting=True, transition_fields=["customfield_10020"])
+    key = either_jira.post("/issue", ticket()).json()["key"]
+    ways = either_jira.get(f"/issue/{key}/transitions", params={"expand": "transitions.fields"}).json()["transitions"]
+    assert [(each["to"]["name"], sorted(each["fields"])) for each in ways] == [
+        ("In Progress", []),
+        ("Done", ["customfield_10020", "resolution"]),
+        ("Rejected", ["customfield_10020", "resolution"]),
+    ]
+    refused = either_jira.post(f"/issue/{key}/transitions", {"transition": {"id": "41"}})
+    assert refused.json()["errors"] == {"customfield_10020": "customfield_10020 is required."}
+    filled = {"transition": {"id": "41"}, "fields": {"customfield_10020": "Search"}}
+    assert either_jira.post(f"/issue/{key}/transitions", filled).status_code == 204

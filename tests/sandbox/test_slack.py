@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bot.sandbox import Service
-from tests.sandbox.conftest import CLIENT
+from tests.sandbox.conftest import CLIENT, Caller
 
 ROOM = "C0SEARCHQ"
 
@@ -182,3 +182,17 @@ def test_a_webhook_that_is_gone_says_so(sandbox):
     assert CLIENT.post(archived, json={"text": "x"}).status_code == 410
     sandbox.change(Service.SLACK, webhook_revoked=True)
     assert CLIENT.post(sandbox.slack_webhook_url, json={"text": "x"}).status_code == 404
+
+
+def test_people_write_by_tokens_of_their_own(slack, sandbox):
+    ada = sandbox.seed.people[0]
+    as_ada = Caller(sandbox.slack_url, headers={"Authorization": f"Bearer {ada.slack_token}"})
+    assert as_ada.post("auth.test", {}).json()["user_id"] == ada.slack_user
+    ours = slack.post("chat.postMessage", {"channel": sandbox.channel_id, "text": "nDCG fell"}).json()["ts"]
+    body = {"channel": sandbox.channel_id, "thread_ts": ours, "text": "/herald why"}
+    said = as_ada.post("chat.postMessage", body).json()
+    assert (said["message"]["user"], said["message"].get("bot_id")) == (ada.slack_user, None)
+    change = {"channel": sandbox.channel_id, "text": "x"}
+    assert slack.post("chat.update", change | {"ts": said["ts"]}).json()["error"] == "cant_update_message"
+    assert as_ada.post("chat.update", change | {"ts": ours}).json()["error"] == "cant_update_message"
+    assert as_ada.post("chat.update", change | {"ts": said["ts"]}).json()["ok"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from bot.sandbox import Service
-from tests.sandbox.conftest import CLIENT
+from tests.sandbox.conftest import CLIENT, Caller
 from tests.sandbox.page_texts import read, words
 
 
@@ -132,3 +134,20 @@ def test_board_and_card_read_as_people_expect(trello, sandbox, lists):
     description = shown.get_element_by_id("description")
     assert [words(one) for one in description.xpath(".//li")] == ["nDCG fell", "*literal* <b>"]
     assert "Still there." in words(shown.find_class("comment")[0])
+
+
+def test_actions_tell_who_did_what_since_when(trello, sandbox, clock):
+    ada = sandbox.seed.people[0]
+    known = {"key": sandbox.trello_key, "token": ada.trello_token}
+    first = trello.get(f"/boards/{sandbox.board_id}/lists").json()[0]["id"]
+    card = trello.post("/cards", params={"idList": first, "name": "nDCG fell"}).json()["id"]
+    clock.pass_by(60)
+    since = datetime.fromtimestamp(clock.now - 1, UTC).isoformat()
+    said = Caller(sandbox.trello_url).post(f"/cards/{card}/actions/comments", params=known | {"text": "Why?"}).json()
+    trello.post(f"/cards/{card}/idMembers", params={"value": ada.trello_member})
+    shown = trello.get(f"/boards/{sandbox.board_id}/actions", params={"since": since}).json()
+    assert [each["type"] for each in shown] == ["addMemberToCard", "commentCard"]
+    assert [each["memberCreator"]["username"] for each in shown] == ["herald", "ada"]
+    older = trello.get(f"/cards/{card}/actions", params={"filter": "all", "before": said["id"]}).json()
+    assert [each["type"] for each in older] == ["createCard"]
+    assert trello.get(f"/boards/{sandbox.board_id}/actions", params={"since": "soon"}).status_code == 400
