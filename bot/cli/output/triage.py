@@ -61,7 +61,7 @@ def _until(known: KnownRule) -> str:
     rule = known.rule
     if rule.undone_at is not None:
         return escape(f"taken back {when(rule.undone_at)} by {rule.undone_by or 'somebody'}")
-    return when(rule.until) or "taken back"
+    return when(rule.until) or "it is taken back"
 
 
 def _rule_as_json(known: KnownRule) -> dict[str, Any]:
