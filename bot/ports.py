@@ -189,7 +189,7 @@ class TicketReading:
     assignee: Person | None = None
     labels: tuple[str, ...] = ()
     duplicate_of: str = ""  # the key of the ticket that it repeats
-    is_full: bool = False  # it takes no more comments
+    is_full: bool = False  # it takes no more comments, but for a last one
     changed: datetime | None = None
 
 

@@ -23,9 +23,12 @@ from bot.domain.effects import (
 )
 from bot.domain.objects import Bound, family_of
 from bot.domain.views import AnswerView, CommentView, TicketView, Unset
-from bot.errors import FieldsRefusedError
+from bot.errors import FieldsRefusedError, FullError
 from bot.ports import RemoteLink, Ticket, TicketDraft, TicketState
 from bot.render.renderer import CommentText, TicketText
+from bot.runtime.log import get_logger
+
+log = get_logger(__name__)
 
 
 def perform(attempt: Attempt, effect: TicketEffect) -> Done:
@@ -120,13 +123,22 @@ def _reopen(attempt: Attempt) -> None:
 
 def _answer(attempt: Attempt, view: AnswerView) -> None:
     text = attempt.renderer.render_answer(attempt.tracker.text_form, view, attempt.bind(view.links))
-    attempt.tracker.comment(attempt.external_id, view.mark, text.body)
+    _say(attempt, view.mark, text.body)
+
+
+def _say(attempt: Attempt, mark: str, body: str) -> bool:
+    """Comment; False where the ticket takes no more, which is told on it before, and once is enough."""
+    try:
+        attempt.tracker.comment(attempt.external_id, mark, body)
+    except FullError as error:
+        log.warning("ticket is full", ticket=attempt.external_id, error=str(error))
+        return False
+    return True
 
 
 def _comment(attempt: Attempt, view: CommentView) -> Done:
     text = _comment_text(attempt, view)
-    attempt.tracker.comment(attempt.external_id, view.mark, text.body)
-    return _commented(attempt, view, text)
+    return _commented(attempt, view, text) if _say(attempt, view.mark, text.body) else Done()
 
 
 def _find_comment(attempt: Attempt, view: CommentView) -> Done | None:

@@ -29,7 +29,7 @@ from bot.domain.commands import (
 )
 from bot.domain.effects import AnswerComment, AnswerInThread, AssignTicket, Effect, ResolveTicket
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
-from bot.domain.rules import Medium, Rule
+from bot.domain.rules import Medium, Person, Rule, SaidAt
 from bot.domain.views import AnswerKind, AnswerPart, AnswerView, AssigneeView, View
 from bot.ports import RunStore
 from bot.runtime.log import get_logger
@@ -113,6 +113,14 @@ class Answering:
             self._owe(tx, matter, statement, reply)
         self.on_step("answer.owed")
         return reply.parts
+
+    def tell_full(self, tx: Connection, matter: Matter) -> None:
+        """Say on a ticket, once, that it has no room for more comments: from then on none is made there."""
+        assert matter.target is not None
+        said = SaidAt(Medium.COMMENT, matter.target.service, matter.target.name, "full")
+        if heard.hear(tx, said, Became.NOTHING, self.clock()):
+            statement = Statement(said, Person(""), ())
+            self._owe(tx, matter, statement, _Reply([AnswerPart(AnswerKind.FULL)]))
 
     def undo(self, tx: Connection, number: int, statement: Statement) -> Rule | None:
         """Take a rule back, whatever it is about; what it kept quiet is said where it still stands."""

@@ -102,6 +102,9 @@ class TicketRound:
         hearing = Hearing(self.config, self.database, self.answering, self.clock)
         for comment in reading.comments:
             hearing.hear(matter, comment, Medium.COMMENT, me, self._may, answered)
+        if reading.is_full:
+            with self.database.begin() as tx:
+                self.answering.tell_full(tx, matter)
         if reading.resolution is not None:
             self._hear_closing(matter, reading, reading.resolution, me)
 

@@ -388,3 +388,16 @@ def test_a_server_reads_answers_in_its_rounds_and_names_what_it_could_not_read(d
     desk.now += timedelta(minutes=2)
     server.round()
     assert (len(desk.rules), overview(desk.herald).unheard, overview(desk.herald).quiet) == (1, (), 1)
+
+
+def test_a_ticket_that_is_full_is_told_so_once_and_herald_goes_on_without_it(desk):
+    read = desk.tickets.read
+    desk.tickets.read = lambda key, since: replace(read(key, since), is_full=True)
+    desk.say("Hm.")
+    desk.read()
+    desk.read()
+    (reply,) = desk.replies
+    assert "no more comments" in reply
+    desk.ticket.is_full = True
+    desk.outcomes([0.4, 0.4])
+    assert (len(desk.replies), desk.owed()) == (1, [])

@@ -25,6 +25,7 @@ _MINUTE = timedelta(minutes=1)  # the index counts in whole ones
 _LONG = timedelta(days=7)  # looking back further is asked in days
 _LIST_PAGE, _COMMENT_PAGE = 100, 50
 _MOST_COMMENTS = 5_000  # that Jira lets a ticket have
+_LAST_WORD = 1  # while there is room for it, it can be said that there will be no other
 _FIELDS = "status,resolution,assignee,labels,issuelinks,updated"
 
 
@@ -83,7 +84,7 @@ class JiraTicketAnswers:
         if reading is None:
             return None
         said = self._said(reading.ticket.key, None if since is None else since - self._overlap)
-        return replace(reading, comments=said.comments, is_full=said.total >= _MOST_COMMENTS)
+        return replace(reading, comments=said.comments, is_full=said.total >= _MOST_COMMENTS - _LAST_WORD)
 
     def _reading(self, issue: Any) -> TicketReading:
         """Read a ticket without its comments."""
