@@ -1,6 +1,6 @@
 """What people answer on a ticket or in a thread, read back: each is acted on once, answered once, and can be undone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -64,6 +64,14 @@ def make_desk(tmp_path, sqlite_url) -> Callable[..., Desk]:
         return desk
 
     return make
+
+
+@pytest.fixture
+def desk_on_any_state(tmp_path, state_url) -> Iterator[Desk]:
+    desk = Desk(tmp_path, state_url, dict(EAGER))
+    desk.outcomes([*GOOD, *GOOD, *BAD])
+    yield desk
+    desk.database.close()
 
 
 @pytest.fixture
@@ -341,7 +349,8 @@ def test_whatever_is_killed_at_any_step_an_answer_is_acted_on_once(desk, step, t
     assert len(desk.rules) == len(desk.replies) == 1
 
 
-def test_two_heralds_hear_a_command_once(desk):
+def test_two_heralds_hear_a_command_once(desk_on_any_state):
+    desk = desk_on_any_state
     other = desk.make()
     desk.say("/herald mute 14d no traffic")
     desk.now += timedelta(minutes=1)
