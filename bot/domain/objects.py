@@ -53,6 +53,11 @@ class Marker:
         return None if found is None else cls(found[1], found[2], int(found[3]), int(found[4]))
 
 
+def marker_prefix(instance: str, incident_id: str = "") -> str:
+    """Return what the markers of one Herald begin with, or those of one incident."""
+    return f"herald-{instance}-{incident_id}-" if incident_id else f"herald-{instance}-"
+
+
 def instance_label(instance: str) -> str:
     """Name what the pages of runs carry that one Herald has published."""
     return f"herald-{instance}"

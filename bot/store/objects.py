@@ -14,7 +14,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.domain.objects import Bound, ObjectKey, ObjectKind, channel_of
+from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind, channel_of, marker_prefix
 from bot.store.batches import in_pieces
 from bot.store.tables import objects
 
@@ -62,6 +62,20 @@ def known_as(tx: Connection, service: str, kind: ObjectKind, external_ids: Itera
         for row in tx.execute(select(objects).where(objects.c.external_id.in_(some), prefix)):
             bound = Bound(row.title, row.url, row.external_id)
             found[row.external_id] = KnownObject(ObjectKey.read(row.target), bound, row.place, row.created_at)
+    return found
+
+
+def tickets_of(tx: Connection, service: str, instance: str, incident_ids: Iterable[str]) -> Sequence[KnownObject]:
+    """Return the tickets that were filed for incidents: of each one an owner, oldest first."""
+    wanted = set(incident_ids)
+    prefix = f"{service}/{ObjectKind.TICKET}/{marker_prefix(instance, next(iter(wanted)) if len(wanted) == 1 else '')}"
+    query = select(objects).where(objects.c.target.startswith(prefix, autoescape=True)).order_by(objects.c.created_at)
+    found = []
+    for row in tx.execute(query):
+        marker = Marker.read(ObjectKey.read(row.target).name)
+        if marker is not None and marker.incident_id in wanted:
+            bound = Bound(row.title, row.url, row.external_id)
+            found.append(KnownObject(ObjectKey.read(row.target), bound, row.place, row.created_at))
     return found
 
 

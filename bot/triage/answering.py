@@ -184,9 +184,9 @@ class Answering:
             case _:
                 assert_never(came)
         reply.changed.append(rule)
-        ticket = desk.ticket_of(incident)
-        if came.closes and ticket is not None and not closed_as:
-            reply.owed.append((ResolveTicket(ticket, f"rule/{rule.number}", incident.incident_id), None))
+        for ticket in desk.tickets_of(tx, incident) if came.closes else ():
+            if ticket != matter.target or not closed_as:
+                reply.owed.append((ResolveTicket(ticket, f"rule/{rule.number}", incident.incident_id), None))
         watch = came.incident.watch
         watched = watch.runs if watch is not None and not came.incident.state.is_over else 0
         reply.parts.append(desk.writer(matter.target).rule(rule, watched, closed_as, repeats))

@@ -61,8 +61,7 @@ class ByHand:
 
     def _told(self, tx: Connection, incident: Incident) -> ObjectKey | None:
         """Return the incident's ticket, which is told of it, if there is one."""
-        ticket = self.answering.desk(incident.series.pipeline).ticket_of(incident)
-        return ticket if ticket is not None and ticket in objects.known_objects(tx, [ticket]) else None
+        return next(iter(self.answering.desk(incident.series.pipeline).tickets_of(tx, incident)), None)
 
     def _find(self, tx: Connection, name: str) -> Incident:
         configured = self.answering.config.pipeline

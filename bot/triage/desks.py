@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from bot.domain.hush import say_again
 from bot.domain.incidents import Incident, Step, Turn
 from bot.domain.judged_run import JudgedRun
 from bot.domain.notifications import effects_of
-from bot.domain.objects import Marker, ObjectKey, ObjectKind, channel_of
+from bot.domain.objects import ObjectKey, channel_of
 from bot.domain.rules import Rule
 from bot.judging.between_runs import BetweenRuns
 from bot.judging.context import JudgingContext
@@ -22,7 +22,7 @@ from bot.judging.views.answer import RuleNaming
 from bot.judging.views.by_effect import view_of
 from bot.judging.views.occasion import Occasion
 from bot.ports import RunStore
-from bot.store import Database, incidents, outbox, rules
+from bot.store import Database, incidents, objects, outbox, rules
 from bot.text.locales import Locale
 from bot.triage.parts import PartWriter
 
@@ -64,11 +64,12 @@ class Desk:
         section = self.config.pipeline[self.pipeline]
         return service in {section.tracker, section.chat, section.wiki}
 
-    def ticket_of(self, incident: Incident) -> ObjectKey | None:
+    def tickets_of(self, tx: Connection, incident: Incident) -> Sequence[ObjectKey]:
+        """Return the tickets that were filed for an incident, of several owners one each."""
         tracker = self.config.pipeline[self.pipeline].tracker
         if tracker is None:
-            return None
-        return ObjectKey(tracker, ObjectKind.TICKET, str(Marker(self.config.instance, incident.incident_id)))
+            return ()
+        return [each.key for each in objects.tickets_of(tx, tracker, self.config.instance, [incident.incident_id])]
 
     def writer(self, target: ObjectKey | None) -> PartWriter:
         """Return what writes a reply for whoever reads that ticket or thread."""

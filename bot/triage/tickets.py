@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from bot.config.models import Config
-from bot.domain.incidents import Incident, IncidentState
+from bot.domain.incidents import IncidentState
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind, instance_label
 from bot.domain.rules import Medium, Person
 from bot.errors import AccountError, IntegrationError, PermanentError, Reach
@@ -63,12 +63,9 @@ class TicketRound:
     def _visited(self) -> Iterable[str]:
         """Return the keys of open incidents' tickets, which are read now and then whether they changed or not."""
         with self.database.begin() as tx:
-            standing = incidents.in_states(tx, IncidentState.OPEN)[-_VISITED:]
-            keys = [self._ticket_of(incident) for incident in standing]
-            return [known.bound.external_id for known in objects.known_objects(tx, keys).values()]
-
-    def _ticket_of(self, incident: Incident) -> ObjectKey:
-        return ObjectKey(self.service, ObjectKind.TICKET, str(Marker(self.config.instance, incident.incident_id)))
+            standing = [each.incident_id for each in incidents.in_states(tx, IncidentState.OPEN)[-_VISITED:]]
+            known = objects.tickets_of(tx, self.service, self.config.instance, standing) if standing else ()
+            return [each.bound.external_id for each in known]
 
     def _read_each(self, due: Mapping[str, datetime], me: Person) -> Iterable[tuple[str, datetime]]:
         """Read tickets one by one; yields those that could not be, with since when they are to be read again."""

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import delete
 
 from bot.domain.incidents import IncidentState
+from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
 from bot.domain.rules import Person, Rule, RuleKind
 from bot.errors import RetryableError
 from bot.ports import Posted, TicketState
@@ -15,7 +16,8 @@ from bot.reports.overview import overview
 from bot.serve.loop import Server
 from bot.serve.shutdown import Orders
 from bot.services.memory.tracker import HERALD
-from bot.store import fires, listenings, rules, tables
+from bot.store import fires, listenings, objects, rules, tables
+from bot.store.objects import KnownObject
 from bot.triage.round import RoundReport
 from tests.unit.cycle_bench import EAGER, GOOD, JOB, Bench
 from tests.unit.simulation import do_at_once
@@ -410,3 +412,17 @@ def test_a_ticket_that_is_full_is_told_so_once_and_herald_goes_on_without_it(des
     desk.ticket.is_full = True
     desk.outcomes([0.4, 0.4])
     assert (len(desk.replies), desk.owed()) == (1, [])
+
+
+def test_what_is_answered_on_one_owners_ticket_is_answered_for_all(desk):
+    first = desk.ticket
+    second = replace(Marker.read(first.marker), owner=1)
+    made = desk.tracker.create(str(second), first.draft)
+    with desk.database.begin() as tx:
+        key = ObjectKey("jira", ObjectKind.TICKET, str(second))
+        objects.know(tx, KnownObject(key, Bound(made.key, made.url, made.key), "", desk.now))
+    desk.tracker.say(made.key, WEI, "/herald expected we dropped the small shops")
+    desk.read()
+    assert {each.state for each in desk.tracker.tickets.values()} == {TicketState.DONE}
+    assert len(desk.rules) == 1
+    assert [len(each.comments) for each in desk.tracker.tickets.values()] == [0, 1]
