@@ -275,6 +275,7 @@ class PipelinePageView:
     history: tuple[HistoryRow, ...]  # newest first
     incidents: tuple[OpenIncidentRow, ...]
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # tickets
+    quiet: tuple[RuleRow, ...] = ()  # by somebody's word
 
 
 class Tone(StrEnum):

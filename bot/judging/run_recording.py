@@ -220,6 +220,7 @@ class RunRecorder:
             standing=standing,
             page=page,
             names=names,
+            rules=facts.rules,
             log_tail=background.log_tail,
             said=background.said,
             exit_code=background.exit_code,

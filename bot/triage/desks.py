@@ -18,11 +18,12 @@ from bot.domain.objects import ObjectKey, channel_of
 from bot.domain.rules import Rule
 from bot.judging.between_runs import BetweenRuns
 from bot.judging.context import JudgingContext
+from bot.judging.facts import rules_in_force
 from bot.judging.views.answer import RuleNaming
 from bot.judging.views.by_effect import view_of
 from bot.judging.views.occasion import Occasion
 from bot.ports import RunStore
-from bot.store import Database, incidents, objects, outbox, rules
+from bot.store import Database, incidents, objects, outbox
 from bot.text.locales import Locale
 from bot.triage.parts import PartWriter
 
@@ -90,7 +91,7 @@ class Desk:
     def say_again(self, tx: Connection, ended: Rule, now: datetime) -> None:
         """Tell people of what a rule kept quiet until now, where it still stands and nothing else keeps it quiet."""
         series = ended.scope.series
-        held = rules.in_force(tx, now, self.pipeline)
+        held = rules_in_force(tx, self.pipeline, now)
         steps = say_again(incidents.standing(tx, series), held, now)
         if not steps:
             return

@@ -286,7 +286,7 @@ def pipeline_page(words: Words) -> PipelinePageView:
     )
     return PipelinePageView(
         words.pipeline, words.pipeline, words.description, words.owner, (words.quality, words.hits), history,
-        (OpenIncidentRow(verdict(words), words.when[4], words.owner, MARKER),),
+        (OpenIncidentRow(verdict(words), words.when[4], words.owner, MARKER),), quiet=(rule(words),),
     )  # fmt: skip
 
 

@@ -381,11 +381,17 @@ def test_the_pages_say_what_is_quiet_and_that_it_no_longer_is(desk):
         (page,) = [each for each in desk.wiki.pages.values() if "quiet about" in each.draft.title]
         return page.storage
 
+    def of_pipeline() -> str:
+        (page,) = [each for each in desk.wiki.pages.values() if each.draft.title == "search (Herald test)"]
+        return page.storage
+
+    assert "the catalogue moves" in of_pipeline()
     assert "the catalogue moves" in ledger()
     assert "Wei Zhang" in ledger()
     desk.say("/herald undo 1")
     desk.read()
     assert "taken back by Wei Zhang" in ledger()
+    assert "the catalogue moves" not in of_pipeline()
 
 
 def test_a_server_reads_answers_in_its_rounds_and_names_what_it_could_not_read(desk):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from itertools import chain
 
 from bot.domain.incidents import IncidentState, Step, Turn, kind_of
-from bot.domain.views import ArchivePageView, HistoryRow, OpenIncidentRow, PipelinePageView, RunPageView
+from bot.domain.rules import RuleKind
+from bot.domain.views import ArchivePageView, HistoryRow, OpenIncidentRow, PipelinePageView, RuleRow, RunPageView
 from bot.judging.titles import page_title, year_of
+from bot.judging.views.answer import RuleNaming
 from bot.judging.views.chart import chart_view
 from bot.judging.views.differences import commit, facts, params
 from bot.judging.views.incident import labels, links, listed_marker, marker
@@ -90,4 +92,13 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
         history=tuple(rows),
         incidents=open_rows,
         links=links(**tickets),
+        quiet=_quiet_rows(on),
     )
+
+
+def _quiet_rows(on: Occasion) -> tuple[RuleRow, ...]:
+    """List what is quiet in the series by somebody's word; that a fix is watched keeps nothing quiet."""
+    naming = RuleNaming(on.title, on.config.metrics, on.locale, on.zone)
+    series = on.history[-1].series
+    held = (rule for rule in on.rules if rule.scope.series == series and rule.kind is not RuleKind.FIXED)
+    return tuple(naming.row(rule) for rule in held)
