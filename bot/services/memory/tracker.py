@@ -189,6 +189,7 @@ class MemoryTracker:
         return ticket
 
     def _ticket(self, key: str) -> MemoryTicket:
+        key = self.moved.get(key, key)
         if key not in self.tickets:
             raise PermanentError(f"There is no ticket {key}.", status=_NOT_FOUND)
         return self.tickets[key]
