@@ -81,7 +81,7 @@ class Clinic:
 
 @pytest.mark.parametrize(
     ("every", "preset", "gap"),
-    [("1d", "quiet", "13 months"), ("6h", "quiet", "3 months"), ("6h", "sensitive", "6 weeks")],
+    [("1d", "quiet", "16 months"), ("6h", "quiet", "4 months"), ("6h", "sensitive", "2 months")],
 )
 def test_it_says_how_often_a_healthy_pipeline_would_get_a_ticket(clinic, every: str, preset: str, gap: str):
     clinic.raw["pipeline"]["search"] |= {"schedule": {"every": every}, "judge": {"preset": preset}}

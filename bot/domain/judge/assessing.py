@@ -213,7 +213,7 @@ def judge_run(
         return finding
     rows = rows_against(run, [pinned], policy)
     decayed = hold_pinned(value, metric_of(pinned, policy), spread, policy, rows)
-    return worse_of(finding, describe(decayed, policy, spread, levels))
+    return worse_of(finding, describe(decayed, policy, spread, levels.against_release()))
 
 
 def recall(state: SeriesState, baseline: Baseline, policy: MetricPolicy, policies: Policies) -> Watched:

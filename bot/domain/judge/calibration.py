@@ -31,8 +31,8 @@ class Threshold:
 
 
 THRESHOLDS = {
-    Preset.QUIET: Threshold(3.98, 0.46, for_memory=3.48, for_tails=0.6, for_repeats=0.62),
-    Preset.SENSITIVE: Threshold(3.29, 0.4, for_memory=0.7, for_tails=0.31, for_repeats=1.37),
+    Preset.QUIET: Threshold(5.09, -0.06, for_memory=2.63, for_tails=0.85, for_repeats=1.53),
+    Preset.SENSITIVE: Threshold(4.08, -0.11, for_memory=3.03, for_tails=0.01, for_repeats=1.21),
 }
 
 # Of a rise more is asked, by both presets alike: a level moved up on a lucky streak makes a fall of what follows.

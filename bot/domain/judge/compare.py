@@ -14,7 +14,7 @@ from bot.domain.judge.spread import Spread, p_below, t_quantile
 from bot.domain.policy import MetricPolicy, Preset
 from bot.domain.runs import RowsSaid
 
-FEW_RUNS = 10
+FEW_RUNS = 10  # up to which the evidence over time has little to go by
 POWER = 0.8  # of the smallest change that is called detectable
 
 
@@ -25,19 +25,28 @@ class SignificanceLevels:
     runs: float
     rows: float
     again: float  # of the mean of two runs in a row, if both were like the second: it makes them certain
+    again_of_release: float  # the same against a release, which no evidence over time is gathered against
 
     def for_many(self, metrics: float) -> SignificanceLevels:
         """Return the levels at which one of so many independent metrics is called worse as seldom as one alone."""
-        return SignificanceLevels(self.runs / metrics, self.rows, self.again / metrics)
+        return replace(
+            self,
+            runs=self.runs / metrics,
+            again=self.again / metrics,
+            again_of_release=self.again_of_release / metrics,
+        )
+
+    def against_release(self) -> SignificanceLevels:
+        return replace(self, again=self.again_of_release)
 
     def again_after(self, runs: int) -> float:
-        """Return what is asked of the second run: less after few, of which the first had to stand out enough."""
-        return self.again * (1 + (FEW_RUNS / runs) ** 2)
+        """Return what is asked of the second run: far less after few, where nothing else can tell a collapse yet."""
+        return self.again * (1 + (FEW_RUNS / runs) ** 3)
 
 
 LEVELS = {
-    Preset.QUIET: SignificanceLevels(runs=0.005, rows=0.05, again=0.0005),
-    Preset.SENSITIVE: SignificanceLevels(runs=0.02, rows=0.05, again=0.002),
+    Preset.QUIET: SignificanceLevels(runs=0.005, rows=0.05, again=0.00001, again_of_release=0.0003),
+    Preset.SENSITIVE: SignificanceLevels(runs=0.02, rows=0.05, again=0.00002, again_of_release=0.0012),
 }
 
 

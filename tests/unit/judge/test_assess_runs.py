@@ -32,7 +32,7 @@ def tell_story(seed: int = 1, defect: float = -0.23):
 
 
 def test_a_drop_is_suspicious_then_confirmed_then_lasting_then_repaired():
-    said = tell_story()
+    said = tell_story(defect=-0.7)
     assert [one.outcome for one in said[5:]] == [
         Outcome.SUSPICIOUS,
         Outcome.REGRESSED,
@@ -45,7 +45,7 @@ def test_a_drop_is_suspicious_then_confirmed_then_lasting_then_repaired():
 
 
 def test_the_finding_carries_every_number_that_led_to_it():
-    finding = tell_story()[6].findings[0]
+    finding = tell_story(defect=-0.7)[6].findings[0]
     assert finding.reason is Reason.CONFIRMED
     assert finding.method is Method.PREDICTIVE_AND_PAIRED_T
     assert finding.change_low < finding.change < finding.change_high < 0

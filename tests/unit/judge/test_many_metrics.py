@@ -101,3 +101,15 @@ def test_a_file_with_holes_has_its_columns_judged_too():
         Reason.ABSURD,
     ]
     assert judged[1].findings[-1].outcome is Outcome.OK
+
+
+def test_a_metric_among_many_must_fall_further_to_be_told_and_says_so():
+    values = 0.5 + 0.01 * np.random.default_rng(3).standard_normal((20, 15))
+    names = [f"score{i}" for i in range(20)]
+    runs = [make_run(i, dict(zip(names, map(float, row), strict=True))) for i, row in enumerate(values.T)]
+    said = {
+        many: judge_all(runs, Policies(tuple(MetricPolicy(name, min_effect=MinEffect(0.0)) for name in names[:many])))
+        for many in (1, 20)
+    }
+    least = {many: one[-1].findings[0].detectable for many, one in said.items()}
+    assert 1.1 < least[20] / least[1] < 2
