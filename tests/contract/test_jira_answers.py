@@ -188,13 +188,23 @@ def test_a_ticket_that_takes_no_more_comments_says_so(sandbox: RunningSandbox, d
     assert caught.value.status == 413
 
 
-def test_a_ticket_of_five_thousand_comments_is_full(server: Breakable):
+@pytest.mark.parametrize("deployment", ["cloud", "datacenter"])
+def test_a_ticket_of_five_thousand_comments_is_full_on_cloud(server: Breakable, deployment: str):
     newest = [said(2, "2026-11-24T08:00:00.000+0000"), said(1, "2026-11-24T07:00:00.000+0000")]
     comments = {"comments": newest, "total": 5_000}
     server.reply = replying({"/issue/S-1": ANSWERED, "/comment": comments})
-    reading = jira_answers(server.url).read("S-1", NOW)
+    reading = jira_answers(server.url, deployment).read("S-1", NOW)
     assert reading is not None
-    assert reading.is_full
+    assert reading.is_full is (deployment == "cloud")
+
+
+@pytest.mark.parametrize(("updated", "is_edited"), [("08:00:00.000", False), ("08:00:00.001", True)])
+def test_a_comment_that_was_changed_since_is_edited(server: Breakable, updated: str, is_edited: bool):
+    row = said(1, "2026-11-24T08:00:00.000+0000", updated=f"2026-11-24T{updated}+0000")
+    server.reply = replying({"/issue/S-1": ANSWERED, "/comment": {"comments": [row], "total": 1}})
+    reading = jira_answers(server.url).read("S-1", None)
+    assert reading is not None
+    assert [each.is_edited for each in reading.comments] == [is_edited]
 
 
 def test_apps_portal_customers_and_people_who_left_are_told_apart(server: Breakable):

@@ -24,7 +24,7 @@ from bot.text.comment_lines import Markup
 _MINUTE = timedelta(minutes=1)  # the index counts in whole ones
 _LONG = timedelta(days=7)  # looking back further is asked in days
 _LIST_PAGE, _COMMENT_PAGE = 100, 50
-_MOST_COMMENTS = 5_000  # that Jira lets a ticket have
+_MOST_COMMENTS = 5_000  # that Cloud lets a ticket have; Data Center only says so where it refuses one
 _LAST_WORD = 1  # while there is room for it, it can be said that there will be no other
 _FIELDS = "status,resolution,assignee,labels,issuelinks,updated"
 
@@ -84,7 +84,8 @@ class JiraTicketAnswers:
         if reading is None:
             return None
         said = self._said(reading.ticket.key, None if since is None else since - self._overlap)
-        return replace(reading, comments=said.comments, is_full=said.total >= _MOST_COMMENTS - _LAST_WORD)
+        is_full = self._config.deployment == "cloud" and said.total >= _MOST_COMMENTS - _LAST_WORD
+        return replace(reading, comments=said.comments, is_full=is_full)
 
     def _reading(self, issue: Any) -> TicketReading:
         """Read a ticket without its comments."""
@@ -138,7 +139,7 @@ class JiraTicketAnswers:
             body=body,
             markup=Markup.WIKI,
             mark=mark_of(row),
-            is_edited="updated" in row and moment_in(row, "updated") != created,
+            is_edited="updated" in row and moment_in(row, "updated") != created,  # both are set at once
             url=f"{self._link.browse(key)}?focusedCommentId={comment_id}",
         )
 
