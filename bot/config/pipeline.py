@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, Field, model_validator
 
 from bot.config.timetable import Every, Timetable, first_after, read_at, read_cron
-from bot.config.values import ALIAS, Effect, Size, Words, Zone, read_due_time
+from bot.config.values import ALIAS, Effect, Size, Words, Zone, read_due_time, read_owned
 from bot.domain.policy import (
     DEFAULT_GUARDS,
     Direction,
@@ -131,6 +131,13 @@ class TicketsSection(Section):
     required: tuple[str, ...] = ()  # fields without which there should be no ticket at all
 
 
+class OwnerSection(Section):
+    """Whose a metric is, or a slice of one: what falls of it is a ticket of theirs."""
+
+    owner: Annotated[Words, Field(min_length=1)]  # as people should read it
+    assignee: str | None = None  # the tracker's id of an account
+
+
 class RecoverySection(Section):
     runs: Annotated[int, Field(ge=1)] = 2
 
@@ -171,6 +178,7 @@ class PipelineSection(Section):
     description: Words = ""
     owner: Words = ""  # as people should read it
     assignee: str | None = None  # the tracker's id of an account
+    owners: dict[Annotated[str, BeforeValidator(read_owned)], OwnerSection] = {}  # by metric, or slice COLUMN=VALUE
     experiment: str = ""
     watch: WatchSection = WatchSection()
     schedule: ScheduleSection | None = None
@@ -201,7 +209,20 @@ class PipelineSection(Section):
             raise ValueError("a job needs the one experiment that its runs go to: experiment = ...")
         if self.chat is not None and self.channel is None:
             raise ValueError("chat needs a channel: add channel = ...")
+        self._owned_is_judged()
         return self
+
+    def _owned_is_judged(self) -> None:
+        """Refuse an owner of what no ticket will ever be about."""
+        for owned in self.owners:
+            column, is_slice, _ = owned.partition("=")
+            if owned not in self.metrics and not is_slice:
+                raise ValueError(f"owners: {owned!r} is no metric of {sorted(self.metrics)}, nor a slice COLUMN=VALUE")
+            if is_slice and column not in self.judge.slice_by:
+                columns = sorted(self.judge.slice_by)
+                raise ValueError(
+                    f"owners: {owned!r} is a slice by {column!r}, which is not in judge.slice_by: {columns}"
+                )
 
     @property
     def watched(self) -> tuple[str, ...]:
@@ -235,7 +256,8 @@ class PipelineSection(Section):
 
     @property
     def incident_policy(self) -> IncidentPolicy:
-        return IncidentPolicy(self.recovery.runs, self.tickets.comment_every)
+        owners = {owned: each.owner for owned, each in self.owners.items()}
+        return IncidentPolicy(self.recovery.runs, self.tickets.comment_every, owners)
 
     @property
     def pinned(self) -> Release | None:

@@ -64,6 +64,12 @@ def _read_moment(text: str) -> time | datetime | None:
     return None
 
 
+def read_owned(value: object) -> object:
+    """Read `recall_at_10`, or a slice such as `department = GROCERY`, without the spaces around the sign."""
+    column, sign, part = str(value).partition("=")
+    return f"{column.strip()}{sign}{part.strip()}"
+
+
 def _known_zone(name: str) -> str:
     try:
         ZoneInfo(name)

@@ -84,7 +84,8 @@ def _open(attempt: Attempt, view: TicketView) -> Done:
         return Done(attempt.known)
     text, fields, family = _ticket_text(attempt, view), attempt.fields, family_of(attempt.target.name)
     labels = (family, *fields.labels)
-    draft = TicketDraft(text.title, text.body, labels, fields.priority, fields.assignee, fields.components)
+    assignee = fields.assignee if view.assignee is None else view.assignee or None
+    draft = TicketDraft(text.title, text.body, labels, fields.priority, assignee, fields.components)
     return _opened(attempt, _create(attempt, draft, family), view, text)
 
 

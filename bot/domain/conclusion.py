@@ -149,7 +149,8 @@ def conclude_woven(facts: Facts, steps: Sequence[Step], late: str) -> Told:
 
     It is told by the newest run, once: of what was said before nothing is said again.
     """
-    charts = [s.incident.incident_id for s in steps if charted(facts.assessment, s, facts.metrics, facts.earlier)]
+    told = (part for step in steps for part in (step, *step.split()))
+    charts = [s.incident.part_id for s in told if charted(facts.assessment, s, facts.metrics, facts.earlier)]
     effects = effects_of(late, steps, facts.places, None, has_chart=False, charted=charts)
     page = facts.places.page(facts.places.pipeline_page)
     section = () if page is None else (UpdateSection(page, f"{late}/woven"),)
@@ -221,5 +222,6 @@ def _effects(
     def has_chart(step: Step | None) -> bool:
         return charted(facts.assessment, step, facts.metrics, history) is not None
 
-    shown = [step.incident.incident_id for step in steps if has_chart(step)]
+    told = (part for step in steps for part in (step, *step.split()))
+    shown = [step.incident.part_id for step in told if has_chart(step)]
     return effects_of(facts.assessment.run_id, steps, facts.places, page, has_chart=has_chart(None), charted=shown)

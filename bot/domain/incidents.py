@@ -19,6 +19,7 @@ from typing import assert_never
 
 from bot.domain.judge.findings import Assessment, Finding, Outcome, Reason, whole_of
 from bot.domain.last_words import NOTHING_SAID, LastWord, News, Worst, news_since, worsened
+from bot.domain.owners import OwnedPart, share_out
 from bot.domain.policy import IncidentPolicy
 
 
@@ -98,6 +99,7 @@ class Incident:
     last_word: LastWord = NOTHING_SAID
     watch: Watch | None = None
     is_hushed: bool = False  # a rule keeps, or has kept, people from hearing how it goes on
+    parts: tuple[OwnedPart, ...] = ()  # a ticket each; none: one ticket, the pipeline's own
 
     @property
     def fallen(self) -> frozenset[str]:
@@ -122,6 +124,22 @@ class Incident:
     def since(self) -> datetime:
         """When it began, by the runs' own clock."""
         return self.began_at or self.opened_at
+
+    def split(self) -> tuple[Incident, ...]:
+        """Return the incident as each owner has it, in the order of their tickets."""
+        if not self.parts:
+            return (self,)
+        return tuple(replace(self, metrics=self._keys_of(part), parts=(part,)) for part in self.parts)
+
+    def _keys_of(self, part: OwnedPart) -> tuple[str, ...]:
+        """Return what fell of a part, with the slices that only explain its metrics."""
+        others = {key for each in self.parts if each is not part for key in each.keys}
+        return tuple(k for k in self.metrics if k in part.keys or (whole_of(k) in part.keys and k not in others))
+
+    @property
+    def part_id(self) -> str:
+        """Name it as one owner has it; by its own id where several do."""
+        return f"{self.incident_id}-{self.parts[0].place}" if len(self.parts) == 1 else self.incident_id
 
     def lasted(self, now: datetime) -> timedelta:
         """Return how long it lasted by the runs' own clock: from its onset to the first good run, or until *now*."""
@@ -157,11 +175,24 @@ class Step:
     def is_recovery(self) -> bool:
         return self.turn in {Turn.RESOLVED, Turn.CONFIRMED}
 
+    def split(self) -> tuple[Step, ...]:
+        """Return the step as each owner hears of it: who had nothing before hears of something new, or of nothing."""
+        return tuple(replace(self, incident=part, turn=self._heard_by(part)) for part in self.incident.split())
 
-def speak(incident: Incident, turn: Turn, now: datetime) -> Step:
-    """Let people hear of an incident as it stands, and note what they hear."""
+    def _heard_by(self, part: Incident) -> Turn:
+        again = {Turn.REPEATED, Turn.REOPENED, Turn.SAID_AGAIN}
+        if len(self.incident.parts) <= 1 or self.turn not in again or self.news is None:
+            return self.turn
+        keys = part.parts[0].keys
+        if self.news.opens(keys):
+            return Turn.FILED
+        return self.turn if self.turn is not Turn.REPEATED or self.news.concerns(keys) else Turn.COUNTED
+
+
+def speak(incident: Incident, turn: Turn, now: datetime, shown: Iterable[str] | None = None) -> Step:
+    """Let people hear of an incident as it stands, and note what they hear; by a run that has *shown* what fell."""
     told = LastWord(len(incident.bad_runs), tuple(sorted(incident.fallen)), incident.worst)
-    news = news_since(incident.last_word, told.bad_runs, told.fallen, told.worst)
+    news = news_since(incident.last_word, told.bad_runs, told.fallen, told.worst, shown)
     return Step(replace(incident, told_at=now, last_word=told), turn, news)
 
 
@@ -280,23 +311,29 @@ def _worsen(
         bad_runs=(*incident.bad_runs, run_id),
         good_runs=0,
     )
-    incident = replace(incident, worst=worsened(incident.worst, findings, incident.fallen))
+    incident = replace(
+        incident,
+        worst=worsened(incident.worst, findings, incident.fallen),
+        parts=share_out(incident.parts, incident.fallen, policy.owners, told=before.fallen if is_open else ()),
+    )
     if not is_open and not certain:
         return Step(incident, Turn.SUSPECTED)
     if not is_open:
         return speak(replace(incident, state=IncidentState.OPEN), Turn.FILED, now)
+    shown = fallen & incident.fallen
     if any(f.reason is Reason.FELL_FURTHER for f in findings):  # news, however lately it was spoken of
-        return speak(incident, Turn.REPEATED, now)
+        return speak(incident, Turn.REPEATED, now, shown)
     # A clock that was set back makes the last word lie in the future: then it says nothing about how long ago it was.
     is_lately_told = incident.told_at is not None and timedelta(0) <= now - incident.told_at < policy.comment_every
     if is_lately_told and not _reaches_further(before, incident):
         return Step(incident, Turn.COUNTED)
-    return speak(incident, Turn.REPEATED, now)
+    return speak(incident, Turn.REPEATED, now, shown)
 
 
 def _reaches_further(before: Incident, after: Incident) -> bool:
-    """Say whether another slice joined those that fell, or the whole metric did: that is news at once."""
-    return not after.slices <= before.slices or bool(before.slices and after.whole > before.whole)
+    """Say whether another slice joined those that fell, the whole metric, or what another owner has: news at once."""
+    joined = len(after.parts) > max(len(before.parts), 1)  # whoever has it has not heard of it yet
+    return joined or not after.slices <= before.slices or bool(before.slices and after.whole > before.whole)
 
 
 def _doubt_fix(watched: Incident, worse: Step, findings: Iterable[Finding], ended: datetime, now: datetime) -> Step:

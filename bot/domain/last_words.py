@@ -34,9 +34,16 @@ class News:
 
     bad_runs: int  # so many more; 0: not known
     joined: frozenset[str]  # keys of what fell since
-    worse: Mapping[str, float] = field(
-        default_factory=dict
-    )  # by key what is worse than ever: what was the worst before
+    worse: Mapping[str, float] = field(default_factory=dict)  # what is worse than ever, by key: the worst before
+    shown: frozenset[str] | None = None  # what the run of this word shows; None: whatever fell
+
+    def concerns(self, keys: Collection[str]) -> bool:
+        """Say whether there is something to tell whoever has these."""
+        return self.shown is None or not self.shown.isdisjoint(keys)
+
+    def opens(self, keys: Collection[str]) -> bool:
+        """Say whether whoever has these has not heard of any of them yet."""
+        return bool(keys) and self.joined.issuperset(keys)
 
 
 def worsened(worst: Iterable[Worst], findings: Iterable[Finding], fallen: Collection[str]) -> tuple[Worst, ...]:
@@ -53,10 +60,13 @@ def worsened(worst: Iterable[Worst], findings: Iterable[Finding], fallen: Collec
     return tuple(Worst(key, known[key]) for key in sorted(known))
 
 
-def news_since(last: LastWord, bad_runs: int, fallen: Collection[str], worst: Iterable[Worst]) -> News:
+def news_since(
+    last: LastWord, bad_runs: int, fallen: Collection[str], worst: Iterable[Worst], shown: Iterable[str] | None = None
+) -> News:
     """Compare what is known now with the last word; of one that is not known nothing is news but what stands."""
+    seen = None if shown is None else frozenset(shown)
     if not last.bad_runs:
-        return News(0, frozenset())
+        return News(0, frozenset(), shown=seen)
     before = {each.key: each.value for each in last.worst}
     worse = {each.key: before[each.key] for each in worst if before.get(each.key, each.value) != each.value}
-    return News(max(bad_runs - last.bad_runs, 0), frozenset(fallen) - set(last.fallen), worse)
+    return News(max(bad_runs - last.bad_runs, 0), frozenset(fallen) - set(last.fallen), worse, seen)

@@ -55,9 +55,11 @@ class Places:
     lists_tickets: bool = True  # whether the wiki shows the tracker's tickets by a label of theirs, as it does Jira's
 
     def ticket(self, incident: Incident) -> ObjectKey | None:
+        """Return the incident's ticket: of several owners the first one's."""
         if self.tracker is None:
             return None
-        return ObjectKey(self.tracker, ObjectKind.TICKET, str(Marker(self.instance, incident.incident_id)))
+        place = incident.parts[0].place if incident.parts else 0
+        return ObjectKey(self.tracker, ObjectKind.TICKET, str(Marker(self.instance, incident.incident_id, place)))
 
     def message(self, incident: Incident) -> ObjectKey | None:
         if self.chat is None:
@@ -104,19 +106,21 @@ def effects_of(
 ) -> tuple[Effect, ...]:
     """Return the effects that one run calls for; *page* is the run's own page, where it gets one.
 
-    The run *has_chart*, or has none; *charted* are the incidents that have one of their own, by default the run's.
+    The run *has_chart*, or has none; *charted* are the incidents, and the parts of them that owners have, that have one
+    of their own, by default the run's.
     """
+    parts = [part for step in steps for part in step.split()]
     if charted is None:
-        charted = [step.incident.incident_id for step in steps] if has_chart else ()
+        charted = [step.incident.part_id for step in (*steps, *parts)] if has_chart else ()
     effects: list[Effect] = []
     if page is not None:  # first, so that ticket and message can name it
         incident_id = next((step.incident.incident_id for step in steps if step.turn in _TOLD), None)
         effects += _page_effects(run_id, places, page, incident_id, has_chart=has_chart)
-    for step in steps:
-        effects += _ticket_effects(run_id, step, places, has_chart=step.incident.incident_id in charted)
+    for step in parts:
+        effects += _ticket_effects(run_id, step, places, has_chart=step.incident.part_id in charted)
         effects += _link_effects(run_id, step, places, page)
     for step in steps:
-        effects += _message_effects(run_id, step, places, has_chart=step.incident.incident_id in charted)
+        effects += _message_effects(run_id, step, places, has_chart=step.incident.part_id in charted)
     return tuple(effects)
 
 

@@ -40,7 +40,7 @@ class Marker:
 
     instance: str
     incident_id: str
-    owner: int = 0  # the position of the owner among the pipeline's owners
+    owner: int = 0  # the place of the owner's part in the incident
     generation: int = 1  # how often this incident's ticket had to be filed anew
 
     def __str__(self) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
@@ -109,4 +110,4 @@ class IncidentPolicy:
 
     recovery_runs: int = 2  # accepted runs in a row that close an incident
     comment_every: timedelta = timedelta(days=1)  # repeats within this time are counted, not commented
-    owners: tuple[str, ...] = ("",)
+    owners: Mapping[str, str] = field(default_factory=dict)  # whose a metric is, or a slice as `COLUMN=VALUE`

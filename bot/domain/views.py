@@ -166,6 +166,7 @@ class TicketView:
     compared: tuple[Source, ...] = ()  # what both this run and the baseline have on record
     listens: bool = False  # whether it is read for what people answer
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # report
+    assignee: str | None = None  # an account of the tracker, or nobody where empty; None: whoever has the pipeline
 
 
 class CommentKind(StrEnum):

@@ -114,7 +114,7 @@ class LineGathering:
 
     def standing(self) -> list[Line]:
         """Return the open incidents: those that opened since first, then the others, the latest first."""
-        found = list(self._incidents(IncidentState.OPEN))
+        found = [(name, part) for name, incident in self._incidents(IncidentState.OPEN) for part in incident.split()]
         found.sort(key=lambda pair: self._told(pair[1]), reverse=True)
         return [partial(self._line, DigestKind.STANDING, *pair) for pair in found]
 
@@ -188,7 +188,7 @@ class LineGathering:
             incident=incident.kind,
             is_new=self._told(incident)[0],
             duration=formats.duration(incident.lasted(self.now), self.locale),
-            owner=section.owner,
+            owner=(incident.parts[0].owner if incident.parts else "") or section.owner,
             ticket=self._ticket(section, incident),
         )
 
@@ -247,6 +247,7 @@ class LineGathering:
     def _ticket(self, section: PipelineSection, incident: Incident) -> str:
         if section.tracker is None or incident.state in {IncidentState.CANDIDATE, IncidentState.DISMISSED}:
             return ""
-        marker = str(Marker(self.herald.config.instance, incident.incident_id))
+        place = incident.parts[0].place if incident.parts else 0
+        marker = str(Marker(self.herald.config.instance, incident.incident_id, place))
         self.links[marker] = ObjectKey(section.tracker, ObjectKind.TICKET, marker)
         return marker

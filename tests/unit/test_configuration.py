@@ -302,6 +302,15 @@ def test_a_pipeline_has_one_experiment_or_globs_and_not_both(refusal, extra):
     assert refusal(text) == 'pipeline.p: should have either experiment = "NAME", or watch.experiments = ["GLOB", ...]'
 
 
+def test_an_owner_of_what_no_ticket_will_be_about_is_refused(refusal, read):
+    owned = '[pipeline.search.owners]\n"{}" = {{ owner = "Fresh food" }}\n'
+    assert "'recall' is no metric of ['ndcg'], nor a slice COLUMN=VALUE" in refusal(PIPELINE + owned.format("recall"))
+    words = refusal(PIPELINE + owned.format("department = DELI"))
+    assert "'department=DELI' is a slice by 'department', which is not in judge.slice_by: []" in words
+    sliced = PIPELINE + '[pipeline.search.judge]\nslice_by = ["department"]\n' + owned.format("department = DELI")
+    assert read(sliced).pipeline["search"].incident_policy.owners == {"department=DELI": "Fresh food"}
+
+
 def test_a_job_needs_the_one_experiment_that_its_runs_go_to(refusal):
     text = '[pipeline.p]\nwatch.experiments = ["e*"]\njob.command = ["x"]\n[pipeline.p.metrics.m]\n'
     assert refusal(text) == "pipeline.p: a job needs the one experiment that its runs go to: experiment = ..."

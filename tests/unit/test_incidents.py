@@ -92,9 +92,9 @@ def test_a_repeat_knows_what_has_come_since_the_last_word():
         known = (step.incident,)
         told.append((step.turn, step.news))
     assert [turn for turn, _ in told] == [Turn.FILED, Turn.COUNTED, Turn.COUNTED, Turn.REPEATED]
-    assert told[-1][1] == News(3, frozenset({"hr"}), {"ndcg": 0.7})
+    assert told[-1][1] == News(3, frozenset({"hr"}), {"ndcg": 0.7}, frozenset({"ndcg", "hr"}))
     (step,) = advance(known, fell("e", 0.64, also), SERIES, calm, NOON + timedelta(hours=9))
-    assert step.news == News(1, frozenset())
+    assert step.news == News(1, frozenset(), shown=frozenset({"ndcg", "hr"}))
 
 
 @given(st.lists(st.floats(0, 0.79), min_size=1, max_size=8))

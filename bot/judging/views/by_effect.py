@@ -56,11 +56,11 @@ def view_of(effect: Effect, on: Occasion) -> View | None:
 def _on_ticket(effect: TicketEffect, on: Occasion) -> View | None:
     match effect:
         case OpenTicket():
-            return ticket_view(on, _step_of(effect, on))
+            return ticket_view(on, _part_of(effect, on))
         case CommentTicket():
-            return comment_view(on, _step_of(effect, on), effect)
+            return comment_view(on, _part_of(effect, on), effect)
         case AttachToTicket():
-            return chart_view(on, _step_of(effect, on))
+            return chart_view(on, _part_of(effect, on))
         case LinkTicket():
             return LinkView(links(report=on.page))
         case ResolveTicket() | ReopenTicket() | AssignTicket() | AnswerComment() | AttachText() | AttachComment():
@@ -103,3 +103,9 @@ def _in_channel(effect: MessageEffect, on: Occasion) -> View | None:
 
 def _step_of(effect: Effect, on: Occasion) -> Step:
     return next(step for step in on.steps if step.incident.incident_id == effect.incident_id)
+
+
+def _part_of(effect: Effect, on: Occasion) -> Step:
+    """Return the step as whoever has the effect's ticket hears of it."""
+    parts = (part for step in on.steps for part in step.split())
+    return next(part for part in parts if on.places.ticket(part.incident) == effect.target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.domain.incidents import Step
 from bot.domain.views import MessageView, Tone
-from bot.judging.views.incident import duration, links
+from bot.judging.views.incident import duration, links, owners, tickets
 from bot.judging.views.metric_rows import metric_rows
 from bot.judging.views.occasion import Occasion
 from bot.judging.views.run import onset, run_view
@@ -22,8 +22,8 @@ def message_view(on: Occasion, step: Step) -> MessageView:
         run=run_view(on, on.history[-1].run),
         onset=onset(on, step.incident),
         rows=rows[:_ROWS_IN_MESSAGE],
-        owner=on.config.owner,
+        owner=owners(on, step.incident),
         mark=f"{on.places.instance}-{step.incident.incident_id}",
         duration=duration(on, step.incident) if resolved else "",
-        links=links(ticket=on.places.ticket(step.incident), report=on.page),
+        links=links(**tickets(on, step.incident), report=on.page),
     )

@@ -11,7 +11,7 @@ from bot.judging.titles import page_title, year_of
 from bot.judging.views.answer import RuleNaming
 from bot.judging.views.chart import chart_view
 from bot.judging.views.differences import commit, facts, params
-from bot.judging.views.incident import labels, links, listed_marker, marker
+from bot.judging.views.incident import labels, links, listed_marker, marker, owner
 from bot.judging.views.metric_rows import metric_rows, peer_rows, plain_name, shown_value, slice_rows
 from bot.judging.views.occasion import Occasion
 from bot.judging.views.run import release, run_view
@@ -71,12 +71,12 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
         )
         for judged in reversed(on.history[-_HISTORY_RUNS:])
     ]
-    standing = [incident for incident in on.standing if incident.state is IncidentState.OPEN]
+    standing = [part for i in on.standing if i.state is IncidentState.OPEN for part in i.split()]
     open_rows = tuple(
         OpenIncidentRow(
             verdict=verdict_view(on, Step(incident, Turn.REPEATED), last_word(on, incident)),
             since=formats.moment(incident.since, on.zone, on.locale),
-            owner=on.config.owner,
+            owner=owner(on, incident),
             marker=listed_marker(on, incident),
             ticket="" if on.places.lists_tickets else marker(on, incident),
         )

@@ -12,7 +12,7 @@ from bot.domain.judge import Against
 from bot.domain.views import CommentKind, CommentView, MetricRow, NewsView, TicketView
 from bot.judging.views.chart import chart_view
 from bot.judging.views.differences import commit, compared, facts, params
-from bot.judging.views.incident import duration, links, marker
+from bot.judging.views.incident import assignee, duration, links, marker, owner
 from bot.judging.views.metric_rows import metric_rows, row_of, slice_rows, worst_row
 from bot.judging.views.occasion import Occasion
 from bot.judging.views.run import onset, release, run_view
@@ -30,7 +30,8 @@ def ticket_view(on: Occasion, step: Step) -> TicketView:
         rows=metric_rows(on, step),
         slices=slice_rows(on, step)[:_SLICES_TOLD],
         facts=tuple(row for row in (*commit(on), *facts(on), *params(on)) if row.changed),
-        owner=on.config.owner,
+        owner=owner(on, step.incident),
+        assignee=assignee(on, step.incident),
         marker=marker(on, step.incident),
         chart=chart.filename if chart else "",
         log_tail=on.log_tail,
