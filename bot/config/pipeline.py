@@ -125,6 +125,8 @@ class ConfirmSection(Section):
 
 class TicketsSection(Section):
     comment_every: Duration = timedelta(days=1)
+    resolve: bool = True  # once it is over
+    reopen_within: Duration = timedelta(days=14)  # of Herald's having resolved it; later it is a new ticket
     priority: str | None = None
     labels: tuple[Annotated[str, Field(pattern=r"^\S+$", max_length=255)], ...] = ()
     components: tuple[str, ...] = ()
@@ -257,7 +259,8 @@ class PipelineSection(Section):
     @property
     def incident_policy(self) -> IncidentPolicy:
         owners = {owned: each.owner for owned, each in self.owners.items()}
-        return IncidentPolicy(self.recovery.runs, self.tickets.comment_every, owners)
+        tickets = self.tickets
+        return IncidentPolicy(self.recovery.runs, tickets.comment_every, tickets.resolve, tickets.reopen_within, owners)
 
     @property
     def pinned(self) -> Release | None:

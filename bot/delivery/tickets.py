@@ -22,7 +22,7 @@ from bot.domain.effects import (
     TicketEffect,
 )
 from bot.domain.objects import Bound, family_of
-from bot.domain.views import AnswerView, CommentView, TicketView, Unset
+from bot.domain.views import AnswerView, CommentView, LinkView, TicketView, Unset
 from bot.errors import FieldsRefusedError, FullError
 from bot.ports import RemoteLink, Ticket, TicketDraft, TicketState
 from bot.render.renderer import CommentText, TicketText
@@ -47,9 +47,7 @@ def perform(attempt: Attempt, effect: TicketEffect) -> Done:
         case AnswerComment():
             _answer(attempt, attempt.shown_by(effect))
         case LinkTicket():
-            report = attempt.objects[attempt.shown_by(effect).links["report"]]
-            link = RemoteLink(f"herald={report.key.name}", report.bound.url, report.bound.title)
-            attempt.tracker.link(attempt.external_id, link)
+            _link(attempt, attempt.shown_by(effect))
         case AttachToTicket():
             attempt.tracker.attach(attempt.external_id, chart_file(attempt.shown_by(effect)))
         case AttachText():
@@ -77,6 +75,13 @@ def find(attempt: Attempt, effect: TicketEffect) -> Done | None:
             return None
         case _:
             assert_never(effect)
+
+
+def _link(attempt: Attempt, view: LinkView) -> None:
+    for each in map(attempt.objects.get, view.links.values()):
+        if each is not None:  # an earlier ticket may be gone
+            link = RemoteLink(f"herald={each.key.name}", each.bound.url, each.bound.title)
+            attempt.tracker.link(attempt.external_id, link)
 
 
 def _open(attempt: Attempt, view: TicketView) -> Done:

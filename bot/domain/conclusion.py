@@ -16,6 +16,7 @@ from bot.domain.judged_run import JudgedRun
 from bot.domain.notifications import Places, effects_of, wants_page
 from bot.domain.objects import ObjectKey
 from bot.domain.policy import IncidentPolicy
+from bot.domain.returning import Recalled, recall
 from bot.domain.ruled_state import RuledAssessment, RuledState
 from bot.domain.rules import Rule
 from bot.domain.runs import RunResult
@@ -37,6 +38,7 @@ class Facts:
     now: datetime
     fire_id: str | None = None
     rules: Sequence[Rule] = ()  # of the pipeline, that hold now
+    over: Sequence[Incident] = ()  # incidents of the series that were resolved, the latest first
     plain: Assessment | None = None  # what is found without rules, where they change it
     ruled: RuledState | None = None  # how the series stands under them after the run
 
@@ -73,6 +75,7 @@ class Told:
     accepted: frozenset[str] = frozenset()  # runs of before that are baseline from now on
     state: SeriesState | None = None  # of the series from now on; None where it stays as it is
     ruled: RuledState | None = None  # of the series under rules
+    superseded: tuple[str, ...] = ()  # ids of candidates that turned out to be incidents of before
 
     @property
     def incidents(self) -> tuple[Incident, ...]:
@@ -96,7 +99,8 @@ class SeriesPage:
 def conclude(facts: Facts) -> Told:
     """Decide what comes of a new run; of a job that failed, as of a run that says nothing but that."""
     assessment = facts.assessment
-    steps = _advance(facts, facts.ends)
+    recalled = _advance(facts, facts.ends)
+    steps = recalled.steps
     page = _own_page(facts, steps)
     run = _judged(facts, page, is_accepted=(facts.plain or assessment).accepted)
     return Told(
@@ -107,6 +111,7 @@ def conclude(facts: Facts) -> Told:
         page=page,
         state=assessment.state,
         ruled=facts.ruled,
+        superseded=recalled.superseded,
     )
 
 
@@ -160,14 +165,18 @@ def conclude_woven(facts: Facts, steps: Sequence[Step], late: str) -> Told:
 
 def conclude_without_run(facts: Facts, ends: Mapping[str, datetime]) -> Told:
     """Decide what comes of something that no run shows; *ends* says when what it speaks of began."""
-    steps = _advance(facts, ends)
+    recalled = _advance(facts, ends)
+    steps, superseded = recalled.steps, recalled.superseded
     standing = still_standing(facts.standing, steps)
-    return Told(run=None, steps=steps, standing=standing, effects=_effects(facts, steps, facts.earlier, page=None))
+    effects = _effects(facts, steps, facts.earlier, page=None)
+    return Told(run=None, steps=steps, standing=standing, effects=effects, superseded=superseded)
 
 
-def _advance(facts: Facts, ends: Mapping[str, datetime]) -> tuple[Step, ...]:
+def _advance(facts: Facts, ends: Mapping[str, datetime]) -> Recalled:
     steps = advance(facts.standing, facts.assessment, facts.series, facts.policy, facts.now, ends)
-    return hush(steps, facts.rules, facts.standing, facts.now)
+    recalled = recall(steps, facts.over, facts.policy, facts.now)
+    before = (*facts.standing, *facts.over)
+    return replace(recalled, steps=hush(recalled.steps, facts.rules, before, facts.now))
 
 
 def update_sections(

@@ -13,7 +13,7 @@ from bot.domain.rules import Rule, RuleKind
 
 _QUIET = frozenset({RuleKind.MUTE, RuleKind.ACCEPTED})
 _OF_LEVELS = frozenset({RuleKind.EXPECTED, RuleKind.NOISE})
-_WORDS = frozenset({Turn.FILED, Turn.REPEATED, Turn.RESOLVED, Turn.CONFIRMED, Turn.REOPENED})
+_WORDS = frozenset({Turn.FILED, Turn.REPEATED, Turn.RESOLVED, Turn.CONFIRMED, Turn.REOPENED, Turn.RETURNED})
 
 
 def keeps_quiet(rule: Rule, incident: Incident) -> bool:

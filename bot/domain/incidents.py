@@ -100,6 +100,8 @@ class Incident:
     watch: Watch | None = None
     is_hushed: bool = False  # a rule keeps, or has kept, people from hearing how it goes on
     parts: tuple[OwnedPart, ...] = ()  # a ticket each; none: one ticket, the pipeline's own
+    closed_by_herald: bool = False  # it was over by its runs alone, and Herald closed its tickets for that
+    follows: str = ""  # the id of an earlier incident of the same
 
     @property
     def fallen(self) -> frozenset[str]:
@@ -161,6 +163,7 @@ class Turn(StrEnum):
     REOPENED = "reopened"  # it is not
     HUSHED = "hushed"  # what people would have heard, but for a rule
     SAID_AGAIN = "said_again"  # a rule that kept it quiet is over, and it still stands
+    RETURNED = "returned"  # it was over, and is back
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,7 @@ class Step:
         return tuple(replace(self, incident=part, turn=self._heard_by(part)) for part in self.incident.split())
 
     def _heard_by(self, part: Incident) -> Turn:
-        again = {Turn.REPEATED, Turn.REOPENED, Turn.SAID_AGAIN}
+        again = {Turn.REPEATED, Turn.REOPENED, Turn.SAID_AGAIN, Turn.RETURNED}
         if len(self.incident.parts) <= 1 or self.turn not in again or self.news is None:
             return self.turn
         keys = part.parts[0].keys
@@ -378,7 +381,8 @@ def _mend(
     wanted = 1 if incident.kind in {Kind.STALE, Kind.BLIND} else policy.recovery_runs  # one run ends a silence
     if mended.good_runs < wanted:
         return (Step(mended, Turn.RECOVERING),)
-    return (Step(replace(mended, state=IncidentState.RESOLVED, closed_at=now), Turn.RESOLVED),)
+    over = replace(mended, state=IncidentState.RESOLVED, closed_at=now, closed_by_herald=policy.resolves)
+    return (Step(over, Turn.RESOLVED),)
 
 
 def _speaks_of(incident: Incident, assessment: Assessment) -> bool:

@@ -28,6 +28,8 @@ from bot.domain.incidents import Incident, Step, Turn
 from bot.domain.judge.findings import Outcome
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
 
+EARLIER = "earlier"  # in a cause: the link to the ticket of before
+
 
 class Publish(StrEnum):
     """Which runs get a page of their own."""
@@ -53,6 +55,7 @@ class Places:
     shares_charts: bool = False  # and the chart shown there
     listens: bool = False  # whether the tracker's tickets are read for what people answer
     lists_tickets: bool = True  # whether the wiki shows the tracker's tickets by a label of theirs, as it does Jira's
+    resolves: bool = True  # whether Herald closes the ticket of what is over
 
     def ticket(self, incident: Incident) -> ObjectKey | None:
         """Return the incident's ticket: of several owners the first one's."""
@@ -60,6 +63,12 @@ class Places:
             return None
         place = incident.parts[0].place if incident.parts else 0
         return ObjectKey(self.tracker, ObjectKind.TICKET, str(Marker(self.instance, incident.incident_id, place)))
+
+    def earlier_ticket(self, incident: Incident) -> ObjectKey | None:
+        """Return the ticket of the incident that this one follows."""
+        if self.tracker is None or not incident.follows:
+            return None
+        return ObjectKey(self.tracker, ObjectKind.TICKET, str(Marker(self.instance, incident.follows)))
 
     def message(self, incident: Incident) -> ObjectKey | None:
         if self.chat is None:
@@ -71,7 +80,7 @@ class Places:
 
 
 _TOLD = frozenset(
-    {Turn.FILED, Turn.REPEATED, Turn.RESOLVED, Turn.CONFIRMED, Turn.REOPENED, Turn.SAID_AGAIN},
+    {Turn.FILED, Turn.REPEATED, Turn.RESOLVED, Turn.CONFIRMED, Turn.REOPENED, Turn.SAID_AGAIN, Turn.RETURNED},
 )
 
 _NO_NEWS = frozenset({Turn.COUNTED, Turn.HUSHED})
@@ -138,12 +147,13 @@ def _ticket_effects(run_id: str, step: Step, places: Places, *, has_chart: bool)
             yield CommentTicket(ticket, cause, incident)
         case Turn.RESOLVED | Turn.CONFIRMED:
             yield CommentTicket(ticket, cause, incident)
-            yield ResolveTicket(ticket, cause, incident)
-        case Turn.REOPENED | Turn.SAID_AGAIN:
+            if places.resolves:
+                yield ResolveTicket(ticket, cause, incident)
+        case Turn.REOPENED | Turn.SAID_AGAIN | Turn.RETURNED:
             yield ReopenTicket(ticket, cause, incident)
             yield CommentTicket(ticket, cause, incident)
         case Turn.HUSHED:  # nothing is said, yet no ticket stays open for what is over
-            if step.incident.state.is_over and step.incident.told_at is not None:
+            if step.incident.state.is_over and step.incident.told_at is not None and places.resolves:
                 yield ResolveTicket(ticket, cause, incident)
         case Turn.SUSPECTED | Turn.COUNTED | Turn.RECOVERING | Turn.DISMISSED | Turn.WATCHED:
             pass
@@ -178,5 +188,10 @@ def _message_effects(run_id: str, step: Step, places: Places, *, has_chart: bool
 
 def _link_effects(run_id: str, step: Step, places: Places, page: ObjectKey | None) -> Iterator[Effect]:
     ticket = places.ticket(step.incident)
-    if ticket is not None and page is not None and step.turn is Turn.FILED:
-        yield LinkTicket(ticket, f"{run_id}/{step.turn}", step.incident.incident_id, needs=(ticket, page))
+    if ticket is None or step.turn is not Turn.FILED:
+        return
+    cause, incident = f"{run_id}/{step.turn}", step.incident.incident_id
+    if page is not None:
+        yield LinkTicket(ticket, cause, incident, needs=(ticket, page))
+    if places.earlier_ticket(step.incident) is not None:
+        yield LinkTicket(ticket, f"{cause}/{EARLIER}", incident, needs=(ticket,))

@@ -110,4 +110,6 @@ class IncidentPolicy:
 
     recovery_runs: int = 2  # accepted runs in a row that close an incident
     comment_every: timedelta = timedelta(days=1)  # repeats within this time are counted, not commented
+    resolves: bool = True  # whether Herald closes the ticket of what is over
+    reopen_within: timedelta = timedelta(days=14)  # of that, and opens it again where it is back
     owners: Mapping[str, str] = field(default_factory=dict)  # whose a metric is, or a slice as `COLUMN=VALUE`

@@ -166,6 +166,7 @@ class TicketView:
     compared: tuple[Source, ...] = ()  # what both this run and the baseline have on record
     listens: bool = False  # whether it is read for what people answer
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # report
+    resolves: bool = True  # whether Herald closes it once it is over
     assignee: str | None = None  # an account of the tracker, or nobody where empty; None: whoever has the pipeline
 
 
@@ -175,6 +176,7 @@ class CommentKind(StrEnum):
     CONFIRMED = "confirmed"  # it is fixed, as somebody said
     REOPENED = "reopened"  # it is not
     SAID_AGAIN = "said_again"  # what kept it quiet is over
+    RETURNED = "returned"  # it was over, and is back
 
     @property
     def is_recovery(self) -> bool:
@@ -479,7 +481,7 @@ class LedgerView:
 
 @dataclass(frozen=True, slots=True)
 class LinkView:
-    """A link on a ticket to the object that `links` names `report`."""
+    """Links on a ticket to the objects that `links` names."""
 
     links: Mapping[str, ObjectKey]
 

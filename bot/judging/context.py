@@ -73,4 +73,5 @@ class JudgingContext:
             shares_charts=chat is not None and chat.capabilities.charts,
             listens=tracker is not None and tracker.listens,
             lists_tickets=tracker is None or tracker.lists_tickets,
+            resolves=section.tickets.resolve,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -20,6 +20,7 @@ from bot.judging.titles import page_title
 from bot.store import incidents, rules, runs
 
 HISTORY_RUNS = 40
+_EARLIER = 20  # incidents that are over, among which a new one may be known
 
 
 def rules_in_force(tx: Connection, pipeline: str, now: datetime) -> tuple[Rule, ...]:
@@ -49,7 +50,8 @@ class FactReader:
         # A run that was there before the silence, and was only seen now, does not end it.
         standing = [each for each in standing if each.kind is not Kind.STALE or each.since < result.run.ended]
         earlier, in_force = runs.recent(tx, series, HISTORY_RUNS), rules_in_force(tx, self.context.name, self.now)
-        return self._facts(series, result, assessment, earlier, standing, fire.fire_id if fire else None, in_force)
+        facts = self._facts(series, result, assessment, earlier, standing, fire.fire_id if fire else None, in_force)
+        return replace(facts, over=incidents.resolved(tx, series, _EARLIER))
 
     def of_past_run(self, tx: Connection, result: RunResult, assessment: Assessment, fire: Fire | None) -> Facts:
         series = self.context.series_of(result.run)

@@ -237,6 +237,8 @@ def _write(tx: Connection, told: Told, now: datetime, fire: Fire | None = None) 
         if told.state is not None:
             runs.save_state(tx, told.run.series, told.state, told.ruled)
     save_steps(tx, told.steps, now)
+    for incident_id in told.superseded:
+        incidents.forget(tx, incident_id)
     if fire is not None:
         fires.save(tx, fire)
 

@@ -33,6 +33,21 @@ def save(tx: Connection, incident: Incident) -> None:
     )
 
 
+def forget(tx: Connection, incident_id: str) -> None:
+    """Delete an incident that turned out to be another, and of which nobody was told."""
+    tx.execute(delete(incidents).where(incidents.c.incident_id == incident_id))
+
+
+def resolved(tx: Connection, series: SeriesKey, limit: int) -> Sequence[Incident]:
+    """Return the series' incidents that were resolved, the latest *limit*, latest first."""
+    query = select(incidents.c.incident).where(
+        incidents.c.pipeline == series.pipeline,
+        incidents.c.series == series.series,
+        incidents.c.state == IncidentState.RESOLVED,
+    )
+    return [load(Incident, text) for text in tx.scalars(query.order_by(incidents.c.closed_at.desc()).limit(limit))]
+
+
 def lock(tx: Connection, incident_id: str) -> None:
     """Let nobody else record a delivery for the incident before this transaction ends."""
     if tx.dialect.name == "postgresql":  # SQLite took its only lock when the transaction began

@@ -95,10 +95,21 @@ def test_a_drop_that_does_not_reproduce_is_told_to_nobody(watched):
     assert [i.state for i in watched.incidents()] == [IncidentState.DISMISSED]
 
 
-def test_a_regression_that_returns_gets_a_new_ticket(watched):
-    watched.outcomes([*GOOD, 0.60, 0.61, 0.80, 0.60, 0.61])
-    assert len(watched.tracker.tickets) == 2
-    assert len({ticket.marker for ticket in watched.tracker.tickets.values()}) == 2
+RETURNING = [*GOOD, 0.60, 0.61, 0.80, 0.60, 0.61]
+
+
+def test_a_regression_that_returns_soon_opens_its_ticket_again(watched):
+    watched.outcomes(RETURNING)
+    assert watched.ticket.state is TicketState.TODO
+    assert [i.state for i in watched.incidents()] == [IncidentState.OPEN]
+
+
+def test_a_regression_that_returns_later_gets_a_new_ticket(make_bench):
+    bench = make_bench({**EAGER, "tickets": {"comment_every": "0s", "reopen_within": "0s"}})
+    bench.run()
+    bench.outcomes(RETURNING)
+    assert len(bench.tracker.tickets) == 2
+    assert len({ticket.marker for ticket in bench.tracker.tickets.values()}) == 2
 
 
 def test_a_suspicious_run_is_confirmed_by_a_rerun_with_another_seed(trained):

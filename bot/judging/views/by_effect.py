@@ -33,6 +33,7 @@ from bot.domain.effects import (
     UpdateSection,
 )
 from bot.domain.incidents import Step
+from bot.domain.notifications import EARLIER
 from bot.domain.views import LabelsView, LinkView, View
 from bot.judging.views.chart import chart_view
 from bot.judging.views.incident import labels, links
@@ -62,7 +63,9 @@ def _on_ticket(effect: TicketEffect, on: Occasion) -> View | None:
         case AttachToTicket():
             return chart_view(on, _part_of(effect, on))
         case LinkTicket():
-            return LinkView(links(report=on.page))
+            is_earlier = effect.cause.endswith(EARLIER)
+            earlier = on.places.earlier_ticket(_part_of(effect, on).incident)
+            return LinkView(links(earlier=earlier) if is_earlier else links(report=on.page))
         case ResolveTicket() | ReopenTicket() | AssignTicket() | AnswerComment() | AttachText() | AttachComment():
             return None
         case _:

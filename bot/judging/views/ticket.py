@@ -38,7 +38,8 @@ def ticket_view(on: Occasion, step: Step) -> TicketView:
         release=release(on) if any(f.against is Against.PINNED for f in on.assessment.findings) else None,
         compared=compared(on),
         listens=on.places.listens,
-        links=links(report=on.page),
+        resolves=on.places.resolves,
+        links=links(report=on.page, earlier=on.places.earlier_ticket(step.incident)),
     )
 
 
@@ -72,7 +73,7 @@ def _rows_of_news(on: Occasion, step: Step) -> tuple[MetricRow, ...]:
     """Return the metrics that a repeat has something new to say of; of what cannot be judged, or failed, all."""
     if step.incident.kind is not Kind.REGRESSED or step.news is None:
         return metric_rows(on, step, only=step.incident.metrics)
-    new = step.news.joined | step.news.worse.keys()
+    new = (step.news.joined | step.news.worse.keys()) & step.incident.fallen
     told = on.assessment.findings
     return tuple(row_of(on, f) for f in most_telling(f for f in told if f.key in new))
 
@@ -87,6 +88,8 @@ def _kind_of(turn: Turn) -> CommentKind:
             return CommentKind.REOPENED
         case Turn.SAID_AGAIN:
             return CommentKind.SAID_AGAIN
+        case Turn.RETURNED:
+            return CommentKind.RETURNED
         case Turn.SUSPECTED | Turn.FILED | Turn.REPEATED | Turn.COUNTED | Turn.RECOVERING | Turn.DISMISSED:
             return CommentKind.REPEAT
         case Turn.WATCHED | Turn.HUSHED:
