@@ -127,6 +127,8 @@ class TicketsSection(Section):
     comment_every: Duration = timedelta(days=1)
     resolve: bool = True  # once it is over
     reopen_within: Duration = timedelta(days=14)  # of Herald's having resolved it; later it is a new ticket
+    remind_after: Duration = timedelta(days=7)  # without an answer, once; 0s: never
+    escalate_to: Words = ""  # whom the reminder names
     priority: str | None = None
     labels: tuple[Annotated[str, Field(pattern=r"^\S+$", max_length=255)], ...] = ()
     components: tuple[str, ...] = ()

@@ -101,6 +101,8 @@ class Incident:
     is_hushed: bool = False  # a rule keeps, or has kept, people from hearing how it goes on
     parts: tuple[OwnedPart, ...] = ()  # a ticket each; none: one ticket, the pipeline's own
     closed_by_herald: bool = False  # it was over by its runs alone, and Herald closed its tickets for that
+    waits_since: datetime | None = None  # for an answer: when people were told of it anew
+    reminded_at: datetime | None = None  # that nobody has answered since then
     follows: str = ""  # the id of an earlier incident of the same
 
     @property
@@ -164,6 +166,7 @@ class Turn(StrEnum):
     HUSHED = "hushed"  # what people would have heard, but for a rule
     SAID_AGAIN = "said_again"  # a rule that kept it quiet is over, and it still stands
     RETURNED = "returned"  # it was over, and is back
+    REMINDED = "reminded"  # nobody has answered for long
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +199,10 @@ def speak(incident: Incident, turn: Turn, now: datetime, shown: Iterable[str] | 
     """Let people hear of an incident as it stands, and note what they hear; by a run that has *shown* what fell."""
     told = LastWord(len(incident.bad_runs), tuple(sorted(incident.fallen)), incident.worst)
     news = news_since(incident.last_word, told.bad_runs, told.fallen, told.worst, shown)
-    return Step(replace(incident, told_at=now, last_word=told), turn, news)
+    incident = replace(incident, told_at=now, last_word=told)
+    if turn is not Turn.REPEATED:
+        incident = replace(incident, waits_since=now, reminded_at=None)
+    return Step(incident, turn, news)
 
 
 def mint_id(series: SeriesKey, kind: Kind, opened_by: str) -> str:

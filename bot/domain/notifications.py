@@ -143,7 +143,7 @@ def _ticket_effects(run_id: str, step: Step, places: Places, *, has_chart: bool)
             yield OpenTicket(ticket, "opened", incident)
             if has_chart:
                 yield AttachToTicket(ticket, cause, incident, needs=(ticket,))
-        case Turn.REPEATED:
+        case Turn.REPEATED | Turn.REMINDED:
             yield CommentTicket(ticket, cause, incident)
         case Turn.RESOLVED | Turn.CONFIRMED:
             yield CommentTicket(ticket, cause, incident)

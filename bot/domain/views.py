@@ -177,6 +177,7 @@ class CommentKind(StrEnum):
     REOPENED = "reopened"  # it is not
     SAID_AGAIN = "said_again"  # what kept it quiet is over
     RETURNED = "returned"  # it was over, and is back
+    REMINDER = "reminder"  # nobody has answered for long
 
     @property
     def is_recovery(self) -> bool:
@@ -211,6 +212,7 @@ class CommentView:
     duration: str = ""  # how long the incident lasted; recovery only
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # report
     news: NewsView | None = None  # of a repeat; None where the last word is not known
+    asked: str = ""  # who is to see to what nobody has answered, where config names somebody
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +323,7 @@ class DigestKind(StrEnum):
     SUSPECTED = "suspected"
     DISMISSED = "dismissed"
     DUE = "due"
+    LAPSES = "lapses"  # a rule ends, so that what it kept quiet is told again
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +347,9 @@ class DigestLine:
     metric: str = ""  # the one that cannot be judged, as the team calls it
     said: str = ""  # why it could not be looked at, in the words of whoever was asked
     ticket: str = ""  # its name among the links
+    unanswered: str = ""  # for how long nobody has answered, once it was reminded
+    asked: str = ""  # who is to see to that, where config names somebody
+    rule: RuleRow | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from bot.domain.fires import FireState
 from bot.errors import RunStoreError
 from bot.judging.blindness import BlindnessWatch
 from bot.judging.context import JudgingContext
+from bot.judging.reminding import Reminder
 from bot.judging.silence import SilenceWatch
 from bot.judging.unjudged_metrics import find_unjudged
 from bot.pipeline.cycle_report import CycleReport
@@ -167,8 +168,9 @@ class Cycle:
             report.unjudged = tuple(find_unjudged(tx, self.name))
 
     def listen(self) -> None:
-        """File what no run says: that none came in time, or that none can be seen."""
+        """Say what no run says: that none came in time, that none can be seen, that nobody has answered."""
         self._blindness.look_for_blindness()
+        Reminder(self._context).remind()
         try:
             SilenceWatch(self._context, self._discovery.is_any_new).look_for_silence()
         except RunStoreError as error:

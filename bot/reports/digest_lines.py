@@ -18,13 +18,15 @@ from bot.domain.incidents import Incident, IncidentState, Kind
 from bot.domain.judge import Finding, Outcome
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
+from bot.domain.reminding import waits_since
 from bot.domain.views import DigestKind, DigestLine, DigestPart
 from bot.judging.titles import series_title
 from bot.judging.unjudged_metrics import find_unjudged, first_unjudged
+from bot.judging.views.answer import RuleNaming
 from bot.judging.views.metric_rows import metric_row, spoken_name
 from bot.judging.views.verdict import concerns_whole_runs
 from bot.reports.reader import Readable
-from bot.store import backlog, incidents, looks, quarantine, runs
+from bot.store import backlog, incidents, looks, quarantine, rules, runs
 from bot.store.owed import EffectState
 from bot.text import formats
 from bot.text.locales import Locale
@@ -118,6 +120,23 @@ class LineGathering:
         found.sort(key=lambda pair: self._told(pair[1]), reverse=True)
         return [partial(self._line, DigestKind.STANDING, *pair) for pair in found]
 
+    def _unanswered(self, incident: Incident) -> str:
+        """Return for how long nobody has answered what people were reminded of."""
+        since = waits_since(incident)
+        if since is None or incident.reminded_at is None:
+            return ""
+        return formats.duration(self.now - since, self.locale)
+
+    def lapsing(self) -> Iterator[Line]:
+        """Yield the rules that end within a week: what they keep quiet is told again, and somebody asked for it."""
+        for rule in rules.lapsing(self.tx, self.now, self.now + _NEXT):
+            name = rule.scope.series.pipeline
+            section = self.herald.config.pipeline.get(name)
+            if section is not None:
+                title = section.title or name
+                row = RuleNaming(title, section.metrics, self.locale, self.zone).row(rule)
+                yield partial(DigestLine, DigestKind.LAPSES, title, rule=row)
+
     def recovered(self) -> Iterator[Line]:
         """Yield what is over, unless it came back: nothing stands under what needs you and under what got better."""
         again = {(i.series, i.kind, m) for _, i in self._incidents(IncidentState.OPEN) for m in i.metrics or ("",)}
@@ -183,8 +202,11 @@ class LineGathering:
         if shown is not None and incident.kind is Kind.INVALID:
             told = [finding for finding in told if finding.metric in section.metrics]
             line = self._unjudged_line(line, section, incident, shown, told)
+        waits = self._unanswered(incident)
         return replace(
             line,
+            unanswered=waits,
+            asked=section.tickets.escalate_to if waits else "",
             incident=incident.kind,
             is_new=self._told(incident)[0],
             duration=formats.duration(incident.lasted(self.now), self.locale),

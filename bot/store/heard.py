@@ -19,7 +19,8 @@ class Became(StrEnum):
 
     ANSWERED = "answered"  # it said something to Herald, which was done or refused
     REFUSED = "refused"  # by somebody who may not
-    NOTHING = "nothing"  # it was not for Herald
+    SPOKEN = "spoken"  # by a person, who asked nothing of Herald
+    NOTHING = "nothing"  # it was Herald's own, a program's, or changed since
 
 
 def hear(tx: Connection, said: SaidAt, became: Became, now: datetime) -> bool:
@@ -45,3 +46,10 @@ def was_refused(tx: Connection, service: str, place: str) -> bool:
     """Say whether somebody who may not was told so there before: that is said once a place."""
     there = heard.c.service == service, heard.c.place == place, heard.c.became == Became.REFUSED
     return tx.scalar(select(heard.c.said_id).where(*there).limit(1)) is not None
+
+
+def somebody_spoke(tx: Connection, service: str, place: str, since: datetime) -> bool:
+    """Say whether a person has said anything there since a moment, to Herald or not."""
+    by_people = heard.c.became != Became.NOTHING, heard.c.at >= since
+    there = heard.c.service == service, heard.c.place == place
+    return tx.scalar(select(heard.c.said_id).where(*there, *by_people).limit(1)) is not None

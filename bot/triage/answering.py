@@ -71,9 +71,9 @@ class Answering:
     def desk(self, pipeline: str) -> Desk:
         return Desk(pipeline, self.config, self.database, self.run_store, self.clock, self.on_step)
 
-    def pass_over(self, tx: Connection, statement: Statement) -> None:
+    def pass_over(self, tx: Connection, statement: Statement, became: Became) -> None:
         """Note that something was said which asks nothing of Herald, so that a later edit asks nothing either."""
-        heard.hear(tx, statement.said_at, Became.NOTHING, self.clock())
+        heard.hear(tx, statement.said_at, became, self.clock())
 
     def refuse(self, tx: Connection, matter: Matter, statement: Statement) -> None:
         """Tell somebody who may give no commands so, once a place."""

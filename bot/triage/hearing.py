@@ -10,6 +10,7 @@ from bot.config.models import Config
 from bot.domain.rules import Medium, Person
 from bot.ports import Comment
 from bot.store import Database, heard
+from bot.store.heard import Became
 from bot.triage.answering import Answering, mark_of, reply_to
 from bot.triage.statements import Matter, is_for_nobody, statement_of
 
@@ -40,12 +41,12 @@ class Hearing:
         assert matter.target is not None
         statement = statement_of(comment, medium, matter.target, today)
         said = statement.said_at
-        asks_nothing = is_for_nobody(comment, me) or not statement.commands
+        is_nobodys = is_for_nobody(comment, me)
         with self.database.begin() as tx:
             if heard.which(tx, said.service, said.place, [said.said_id]):
                 return
-            if asks_nothing or mark_of(reply_to(matter, statement)) in answered:
-                self.answering.pass_over(tx, statement)
+            if is_nobodys or not statement.commands or mark_of(reply_to(matter, statement)) in answered:
+                self.answering.pass_over(tx, statement, Became.NOTHING if is_nobodys else Became.SPOKEN)
                 return
         is_allowed = may(comment.author)  # asks the service: no transaction waits for it
         with self.database.begin() as tx:

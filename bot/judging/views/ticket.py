@@ -7,8 +7,9 @@ from typing import assert_never
 
 from bot.domain.effects import Effect
 from bot.domain.headlines import most_telling
-from bot.domain.incidents import Kind, Step, Turn
+from bot.domain.incidents import Incident, Kind, Step, Turn
 from bot.domain.judge import Against
+from bot.domain.reminding import waits_since
 from bot.domain.views import CommentKind, CommentView, MetricRow, NewsView, TicketView
 from bot.judging.views.chart import chart_view
 from bot.judging.views.differences import commit, compared, facts, params
@@ -17,6 +18,7 @@ from bot.judging.views.metric_rows import metric_rows, row_of, slice_rows, worst
 from bot.judging.views.occasion import Occasion
 from bot.judging.views.run import onset, release, run_view
 from bot.judging.views.verdict import verdict_view
+from bot.text import formats
 
 _SLICES_TOLD = 5
 
@@ -52,10 +54,19 @@ def comment_view(on: Occasion, step: Step, effect: Effect) -> CommentView:
         run=run_view(on, on.history[-1].run),
         rows=metric_rows(on, step, only=step.incident.metrics) if news is None else _rows_of_news(on, step),
         mark=hashlib.sha256(effect.effect_id.encode()).hexdigest()[:16],
-        duration=duration(on, step.incident) if kind.is_recovery else "",
+        duration=_duration_told(on, step.incident, kind),
         links=links(report=on.page),
         news=news,
+        asked=on.config.tickets.escalate_to,
     )
+
+
+def _duration_told(on: Occasion, incident: Incident, kind: CommentKind) -> str:
+    """Return how long it lasted, or of a reminder how long nobody has answered; of anything else nothing."""
+    if kind is CommentKind.REMINDER:
+        since = waits_since(incident)
+        return "" if since is None else formats.duration(on.now - since, on.locale)
+    return duration(on, incident) if kind.is_recovery else ""
 
 
 def _news(on: Occasion, step: Step) -> NewsView | None:
@@ -90,6 +101,8 @@ def _kind_of(turn: Turn) -> CommentKind:
             return CommentKind.SAID_AGAIN
         case Turn.RETURNED:
             return CommentKind.RETURNED
+        case Turn.REMINDED:
+            return CommentKind.REMINDER
         case Turn.SUSPECTED | Turn.FILED | Turn.REPEATED | Turn.COUNTED | Turn.RECOVERING | Turn.DISMISSED:
             return CommentKind.REPEAT
         case Turn.WATCHED | Turn.HUSHED:
