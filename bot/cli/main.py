@@ -18,6 +18,7 @@ from bot.cli import (
     init,
     judge,
     outbox,
+    precision,
     replay,
     run,
     sandbox,
@@ -41,6 +42,7 @@ app.command()(run.run)
 app.command()(serve.serve)
 app.command()(status.status)
 app.command()(digest.digest)
+app.command()(precision.precision)
 app.command()(judge.judge)
 app.command()(replay.replay)
 app.command()(init.init)

@@ -324,6 +324,9 @@ class DigestKind(StrEnum):
     DISMISSED = "dismissed"
     DUE = "due"
     LAPSES = "lapses"  # a rule ends, so that what it kept quiet is told again
+    PRECISION = "precision"  # how often a metric's tickets were right
+    IMPRECISE = "imprecise"  # too seldom, so that it is proposed to tell it in the digest alone
+    DIGEST_ONLY = "digest_only"  # and so it is, from now on
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +353,8 @@ class DigestLine:
     unanswered: str = ""  # for how long nobody has answered, once it was reminded
     asked: str = ""  # who is to see to that, where config names somebody
     rule: RuleRow | None = None
+    of: str = ""  # how many tickets the count is of
+    between: str = ""  # where the true share lies, 95 %
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from bot.domain.incidents import Incident, IncidentState, Kind
 from bot.domain.judge import Finding, Outcome
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
+from bot.domain.precision import below_their_floors
 from bot.domain.reminding import waits_since
 from bot.domain.views import DigestKind, DigestLine, DigestPart
 from bot.judging.titles import series_title
@@ -25,6 +26,7 @@ from bot.judging.unjudged_metrics import find_unjudged, first_unjudged
 from bot.judging.views.answer import RuleNaming
 from bot.judging.views.metric_rows import metric_row, spoken_name
 from bot.judging.views.verdict import concerns_whole_runs
+from bot.reports.precision import floors, is_first_of_month, tallies
 from bot.reports.reader import Readable
 from bot.store import backlog, incidents, looks, quarantine, rules, runs
 from bot.store.owed import EffectState
@@ -136,6 +138,32 @@ class LineGathering:
                 title = section.title or name
                 row = RuleNaming(title, section.metrics, self.locale, self.zone).row(rule)
                 yield partial(DigestLine, DigestKind.LAPSES, title, rule=row)
+
+    def precision(self) -> Iterator[Line]:
+        """Yield, in the first digest of a month, how often each metric's tickets were right."""
+        if not is_first_of_month(self.since, self.now, self.zone):
+            return
+        config = self.herald.config
+        found = tallies(self.tx, config)
+        low = below_their_floors(found, floors(config))
+        for each in found:
+            if each.precision is None or each.interval is None:
+                continue
+            section = config.pipeline[each.pipeline]
+            metric = section.metrics.get(each.metric, MetricSection())
+            kind = DigestKind.PRECISION
+            if each in low:
+                kind = DigestKind.DIGEST_ONLY if section.tickets.digest_only == "automatic" else DigestKind.IMPRECISE
+            lowest, highest = (formats.as_percent(f"{100 * end:.0f}", self.locale) for end in each.interval)
+            yield partial(
+                DigestLine,
+                kind,
+                section.title or each.pipeline,
+                metric=metric.name.get(self.locale, each.metric),
+                count=str(each.fixed),
+                of=str(each.judged),
+                between=formats.between(lowest, highest, self.locale),
+            )
 
     def recovered(self) -> Iterator[Line]:
         """Yield what is over, unless it came back: nothing stands under what needs you and under what got better."""

@@ -12,7 +12,8 @@ from bot.domain.effects import Effect, PostDigest, PublishDigest
 from bot.domain.fires import FireState
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.views import View
-from bot.reports.digest import compose_digest
+from bot.reports.digest import WEEK, compose_digest
+from bot.reports.precision import is_first_of_month, tell_in_digest_alone
 from bot.reports.reader import Readable
 from bot.store import fires, outbox, pipelines
 
@@ -56,6 +57,9 @@ def owe_digest(herald: Readable, due_at: datetime, since: datetime | None = None
         if fire.state.is_over:
             return not is_skipped
         fires.save(tx, replace(fire, state=FireState.ENDED, started_at=now, ended_at=now))
+        zone = ZoneInfo(section.time_zone or herald.config.time_zone)
+        if is_first_of_month(since or outbox.last_digest(tx, now) or now - WEEK, now, zone):
+            tell_in_digest_alone(tx, herald.config, now)
         if not is_skipped:
             outbox.owe(tx, DIGEST, owed, now)
     return not is_skipped

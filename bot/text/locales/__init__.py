@@ -38,6 +38,7 @@ class Conventions:
     run_page: str  # pipeline, run, run_id
     pipeline_page: str  # pipeline, instance
     archive_page: str  # pipeline, year, instance
+    seldom_right: str  # why a metric is told in the digest alone
     digest_page: str  # until, instance
     ledger_page: str  # instance
 

@@ -18,6 +18,7 @@ CONVENTIONS = Conventions(
     run_page="{pipeline}: {run} ({run_id})",
     pipeline_page="{pipeline} (Herald {instance})",
     archive_page="{pipeline} {year} (Herald {instance})",
+    seldom_right="{fixed} of {judged} answered tickets were about something to fix",
     digest_page="Digest {until} (Herald {instance})",
     ledger_page="What Herald is quiet about ({instance})",
 )

@@ -18,6 +18,7 @@ CONVENTIONS = Conventions(
     run_page="{pipeline}：{run}（{run_id}）",
     pipeline_page="{pipeline}（Herald {instance}）",
     archive_page="{pipeline} {year} 年（Herald {instance}）",
+    seldom_right="已答复的 {judged} 张工单中，仅 {fixed} 张确有问题需要修复",
     digest_page="简报 {until}（Herald {instance}）",
     ledger_page="Herald 保持安静的内容（{instance}）",
 )
