@@ -121,6 +121,16 @@ class Config(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _tasks_could_exist(self) -> Self:
+        """Refuse a pipeline's ticket that no tracker of its can have."""
+        for name, pipeline in self.pipeline.items():
+            tracker = self.tracker.get(pipeline.tracker or "")
+            if pipeline.ticket and (tracker is None or not tracker.has_ticket(pipeline.ticket)):
+                where = "it has no tracker" if tracker is None else f"[tracker.{pipeline.tracker}] has no such ticket"
+                raise ValueError(f"pipeline.{name}.ticket: {pipeline.ticket!r} cannot be commented on: {where}")
+        return self
+
+    @model_validator(mode="after")
     def _predecessors_exist(self) -> Self:
         """Refuse a pipeline that waits for one that is not there, or in the end for itself."""
         after = {name: p.schedule.after for name, p in self.pipeline.items() if p.schedule and p.schedule.after}

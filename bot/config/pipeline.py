@@ -193,6 +193,7 @@ class PipelineSection(Section):
     series_by: tuple[Annotated[str, Field(pattern=r"^(params|tags)\..+$")], ...] = ()
     publish: Literal["all", "changed", "incidents"] = "changed"
     tracker: str | None = None
+    ticket: str = ""  # of the team's, which its runs are experiments for; a run's tag herald.ticket names another
     wiki: str | None = None
     chat: str | None = None
     channel: str | None = None

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.domain.effects import Effect, UpdateSection
+from bot.domain.effects import CommentTicket, Effect, UpdateSection
 from bot.domain.first_contact import open_standing, settle_past
 from bot.domain.headlines import charted
 from bot.domain.hush import hush
@@ -38,6 +38,7 @@ class Facts:
     now: datetime
     fire_id: str | None = None
     rules: Sequence[Rule] = ()  # of the pipeline, that hold now
+    task: ObjectKey | None = None  # the ticket that the run is an experiment for
     over: Sequence[Incident] = ()  # incidents of the series that were resolved, the latest first
     plain: Assessment | None = None  # what is found without rules, where they change it
     ruled: RuledState | None = None  # how the series stands under them after the run
@@ -107,7 +108,7 @@ def conclude(facts: Facts) -> Told:
         run=run,
         steps=steps,
         standing=still_standing(facts.standing, steps),
-        effects=_effects(facts, steps, (*facts.earlier, run), page),
+        effects=(*_effects(facts, steps, (*facts.earlier, run), page), *_result(facts)),
         page=page,
         state=assessment.state,
         ruled=facts.ruled,
@@ -145,7 +146,7 @@ def conclude_late(facts: Facts) -> Told:
     """
     page = _own_page(facts, ())
     run = _judged(facts, page, is_accepted=(facts.plain or facts.assessment).accepted)
-    effects = _effects(facts, (), (*facts.earlier, run), page)
+    effects = *_effects(facts, (), (*facts.earlier, run), page), *_result(facts)
     return Told(run=run, steps=(), standing=tuple(facts.standing), effects=effects, page=page)
 
 
@@ -200,6 +201,11 @@ def still_standing(before: Sequence[Incident], steps: Sequence[Step]) -> tuple[I
     after = {incident.incident_id: incident for incident in before}
     after |= {step.incident.incident_id: step.incident for step in steps}
     return tuple(incident for incident in after.values() if incident.state is IncidentState.OPEN)
+
+
+def _result(facts: Facts) -> tuple[Effect, ...]:
+    """Tell the result of an experiment where it was asked for, once a run."""
+    return () if facts.task is None else (CommentTicket(facts.task, f"{facts.result.run_id}/result"),)
 
 
 def _own_page(facts: Facts, steps: Sequence[Step]) -> ObjectKey | None:

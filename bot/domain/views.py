@@ -178,6 +178,7 @@ class CommentKind(StrEnum):
     SAID_AGAIN = "said_again"  # what kept it quiet is over
     RETURNED = "returned"  # it was over, and is back
     REMINDER = "reminder"  # nobody has answered for long
+    RESULT = "result"  # of an experiment, on the ticket that it is for
 
     @property
     def is_recovery(self) -> bool:
@@ -213,6 +214,7 @@ class CommentView:
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # report
     news: NewsView | None = None  # of a repeat; None where the last word is not known
     asked: str = ""  # who is to see to what nobody has answered, where config names somebody
+    params: tuple[FactRow, ...] = ()  # the run's parameters; of a result
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,18 @@ from bot.config.models import Config
 from bot.config.pipeline import PipelineSection
 from bot.domain.incidents import SeriesKey
 from bot.domain.notifications import Places, Publish
+from bot.domain.objects import ObjectKey
 from bot.domain.runs import Run
+from bot.domain.tasks import TASK_TAG, task_of, ticket_named
 from bot.judging.titles import archive_page_title, pipeline_page_title, series_of, series_title, year_of
 from bot.ports import RunStore
+from bot.runtime.log import get_logger
 from bot.store import Database
 from bot.text.locales import Locale
+
+_SHOWN = 100  # characters of a tag
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,17 @@ class JudgingContext:
     def title_of(self, run: Run) -> str:
         """Name the pipeline, and where it has several series that of a run."""
         return series_title(self.title, run, self.section.series_by)
+
+    def task_of(self, run: Run) -> ObjectKey | None:
+        """Return the ticket that a run is an experiment for; what cannot be one of the tracker's is told in the log."""
+        section = self.section
+        tracker, named = self.config.tracker.get(section.tracker or ""), ticket_named(run.tags, section.ticket)
+        if not named or section.tracker is None or tracker is None:
+            return None
+        if not tracker.has_ticket(named):
+            log.warning("names no ticket", pipeline=self.name, run=run.name, tag=TASK_TAG, ticket=named[:_SHOWN])
+            return None
+        return task_of(section.tracker, named)
 
     def places(self, run: Run) -> Places:
         """Return where a run is told about."""

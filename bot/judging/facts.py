@@ -51,7 +51,8 @@ class FactReader:
         standing = [each for each in standing if each.kind is not Kind.STALE or each.since < result.run.ended]
         earlier, in_force = runs.recent(tx, series, HISTORY_RUNS), rules_in_force(tx, self.context.name, self.now)
         facts = self._facts(series, result, assessment, earlier, standing, fire.fire_id if fire else None, in_force)
-        return replace(facts, over=incidents.resolved(tx, series, _EARLIER))
+        over = incidents.resolved(tx, series, _EARLIER)
+        return replace(facts, over=over, task=self.context.task_of(result.run))
 
     def of_past_run(self, tx: Connection, result: RunResult, assessment: Assessment, fire: Fire | None) -> Facts:
         series = self.context.series_of(result.run)
@@ -64,7 +65,8 @@ class FactReader:
         """Gather what is put on record of a run that came after later ones: it is seen beside those before it."""
         series = self.context.series_of(result.run)
         earlier = runs.recent(tx, series, HISTORY_RUNS, ahead_of=result.run)
-        return self._facts(series, result, assessment, earlier, (), fire.fire_id if fire else None)
+        facts = self._facts(series, result, assessment, earlier, (), fire.fire_id if fire else None)
+        return replace(facts, task=self.context.task_of(result.run))
 
     def of_newest_run(self, tx: Connection, newest: JudgedRun, assessment: Assessment) -> Facts:
         """Gather what is told of a series by its newest run, which is on record."""

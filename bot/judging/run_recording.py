@@ -20,19 +20,22 @@ from bot.domain.conclusion import (
     still_standing,
     update_sections,
 )
+from bot.domain.effects import Effect
 from bot.domain.fires import Fire
 from bot.domain.incidents import Incident, SeriesKey, Step, Turn
 from bot.domain.judge import Assessment
 from bot.domain.judged_run import JudgedRun
-from bot.domain.objects import ObjectKey
+from bot.domain.objects import Bound, ObjectKey
 from bot.domain.ruled_state import RuledAssessment
 from bot.domain.runs import Baseline, RunResult
+from bot.domain.tasks import ticket_of
 from bot.judging.context import JudgingContext
 from bot.judging.facts import HISTORY_RUNS, FactReader
 from bot.judging.views.by_effect import view_of
 from bot.judging.views.occasion import Occasion
 from bot.runtime.log import get_logger
 from bot.store import fires, incidents, objects, outbox, quarantine, rules, runs
+from bot.store.objects import KnownObject
 
 _LONG_AGO = timedelta(hours=1)  # no service takes so long to show what was made
 
@@ -152,6 +155,7 @@ class RunRecorder:
             page=told.page,
             names=self.onsets(tx, told.steps),
         )
+        know_tasks(tx, told.effects, facts.now)
         owed = [(effect, view_of(effect, on)) for effect in told.effects]
         outbox.owe(tx, self.context.name, owed, facts.now, asked_before=asked_before)
         if told.silence is not None and facts.places.wiki is not None:
@@ -249,6 +253,13 @@ def save_steps(tx: Connection, steps: Iterable[Step], now: datetime) -> None:
         incidents.save(tx, step.incident)
         if step.turn in {Turn.CONFIRMED, Turn.REOPENED}:
             rules.settle_fix(tx, step.incident.incident_id, now)
+
+
+def know_tasks(tx: Connection, effects: Iterable[Effect], now: datetime) -> None:
+    """Take the tickets that results are told on for what they are: the team's, which nobody has to make."""
+    named = {effect.target: ticket for effect in effects if (ticket := ticket_of(effect.target)) is not None}
+    for task in named.keys() - objects.known_objects(tx, named).keys():
+        objects.know(tx, KnownObject(task, Bound(named[task], "", named[task]), "", now))
 
 
 def _mark(tx: Connection, told: Told, *, is_forced: bool) -> None:

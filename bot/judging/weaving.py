@@ -21,7 +21,7 @@ from bot.domain.runs import Baseline, Run, RunResult
 from bot.domain.weaving import Replay, Rules, replay, settle
 from bot.judging.context import JudgingContext
 from bot.judging.facts import HISTORY_RUNS, FactReader, rules_in_force
-from bot.judging.run_recording import Background, RunRecorder, save_steps
+from bot.judging.run_recording import Background, RunRecorder, know_tasks, save_steps
 from bot.judging.views.by_effect import view_of
 from bot.runtime.log import get_logger
 from bot.store import fires, incidents, outbox, quarantine, runs
@@ -132,6 +132,7 @@ class Weaver:
             background=Background(baseline),
             page=told.page,
         )
+        know_tasks(tx, told.effects, now)
         owed = [(effect, view_of(effect, on)) for effect in told.effects if not isinstance(effect, UpdateSection)]
         outbox.owe(tx, context.name, owed, now)
         return told

@@ -34,13 +34,14 @@ from bot.domain.effects import (
 )
 from bot.domain.incidents import Step
 from bot.domain.notifications import EARLIER
+from bot.domain.tasks import ticket_of
 from bot.domain.views import LabelsView, LinkView, View
 from bot.judging.views.chart import chart_view
 from bot.judging.views.incident import labels, links
 from bot.judging.views.message import message_view
 from bot.judging.views.occasion import Occasion
 from bot.judging.views.page import archive_page_view, pipeline_page_view, run_page_view
-from bot.judging.views.ticket import comment_view, ticket_view
+from bot.judging.views.ticket import comment_view, result_view, ticket_view
 
 
 def view_of(effect: Effect, on: Occasion) -> View | None:
@@ -58,6 +59,8 @@ def _on_ticket(effect: TicketEffect, on: Occasion) -> View | None:
     match effect:
         case OpenTicket():
             return ticket_view(on, _part_of(effect, on))
+        case CommentTicket() if ticket_of(effect.target) is not None:
+            return result_view(on, effect)
         case CommentTicket():
             return comment_view(on, _part_of(effect, on), effect)
         case AttachToTicket():

@@ -61,6 +61,19 @@ def comment_view(on: Occasion, step: Step, effect: Effect) -> CommentView:
     )
 
 
+def result_view(on: Occasion, effect: Effect) -> CommentView:
+    """Show what an experiment came to: its verdict, its metrics, and what it was made with."""
+    return CommentView(
+        kind=CommentKind.RESULT,
+        verdict=verdict_view(on, None),
+        run=run_view(on, on.history[-1].run),
+        rows=metric_rows(on),
+        mark=hashlib.sha256(effect.effect_id.encode()).hexdigest()[:16],
+        links=links(report=on.page),
+        params=params(on),
+    )
+
+
 def _duration_told(on: Occasion, incident: Incident, kind: CommentKind) -> str:
     """Return how long it lasted, or of a reminder how long nobody has answered; of anything else nothing."""
     if kind is CommentKind.REMINDER:

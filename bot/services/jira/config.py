@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
 
@@ -55,3 +56,7 @@ class JiraSection(ServiceSection):
     def own_fields(self) -> frozenset[str]:
         """Name what is set on every ticket besides what pipelines set."""
         return frozenset(self.fields)
+
+    def has_ticket(self, key: str) -> bool:
+        """Say whether a ticket of that key would be one of the project, whether it is there or not."""
+        return re.fullmatch(rf"{re.escape(self.project)}-[1-9][0-9]{{0,9}}", key) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import ClassVar, Literal, Self
 
@@ -50,6 +51,10 @@ class TrelloSection(ServiceSection):
     def listens(self) -> bool:
         """Say whether its cards are read for what people answer."""
         return self.answers.listen
+
+    def has_ticket(self, key: str) -> bool:
+        """Say whether that could be a card: the letters after /c/ in its address, or its id."""
+        return re.fullmatch(r"[A-Za-z0-9]{8}|[0-9a-f]{24}", key) is not None
 
     @field_validator("answers")
     @classmethod
