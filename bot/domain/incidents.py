@@ -103,6 +103,8 @@ class Incident:
     closed_by_herald: bool = False  # it was over by its runs alone, and Herald closed its tickets for that
     waits_since: datetime | None = None  # for an answer: when people were told of it anew
     reminded_at: datetime | None = None  # that nobody has answered since then
+    closed_by_people: bool = False  # its ticket, while it goes on: a person's word, which Herald does not undo
+    ticket_gone_at: datetime | None = None  # when it was noticed that its ticket was deleted or hidden
     follows: str = ""  # the id of an earlier incident of the same
 
     @property
@@ -201,7 +203,7 @@ def speak(incident: Incident, turn: Turn, now: datetime, shown: Iterable[str] | 
     news = news_since(incident.last_word, told.bad_runs, told.fallen, told.worst, shown)
     incident = replace(incident, told_at=now, last_word=told)
     if turn is not Turn.REPEATED:
-        incident = replace(incident, waits_since=now, reminded_at=None)
+        incident = replace(incident, waits_since=now, reminded_at=None, closed_by_people=False)
     return Step(incident, turn, news)
 
 
@@ -387,7 +389,8 @@ def _mend(
     wanted = 1 if incident.kind in {Kind.STALE, Kind.BLIND} else policy.recovery_runs  # one run ends a silence
     if mended.good_runs < wanted:
         return (Step(mended, Turn.RECOVERING),)
-    over = replace(mended, state=IncidentState.RESOLVED, closed_at=now, closed_by_herald=policy.resolves)
+    is_ours = policy.resolves and not incident.closed_by_people
+    over = replace(mended, state=IncidentState.RESOLVED, closed_at=now, closed_by_herald=is_ours)
     return (Step(over, Turn.RESOLVED),)
 
 

@@ -135,7 +135,7 @@ def effects_of(
 
 def _ticket_effects(run_id: str, step: Step, places: Places, *, has_chart: bool) -> Iterator[Effect]:
     ticket = places.ticket(step.incident)
-    if ticket is None:
+    if ticket is None or step.incident.ticket_gone_at is not None:
         return
     incident, cause = step.incident.incident_id, f"{run_id}/{step.turn}"
     match step.turn:
@@ -188,7 +188,7 @@ def _message_effects(run_id: str, step: Step, places: Places, *, has_chart: bool
 
 def _link_effects(run_id: str, step: Step, places: Places, page: ObjectKey | None) -> Iterator[Effect]:
     ticket = places.ticket(step.incident)
-    if ticket is None or step.turn is not Turn.FILED:
+    if ticket is None or step.turn is not Turn.FILED or step.incident.ticket_gone_at is not None:
         return
     cause, incident = f"{run_id}/{step.turn}", step.incident.incident_id
     if page is not None:

@@ -11,7 +11,7 @@ from bot.domain.incidents import Incident, IncidentState, Step, Turn
 def waits_since(incident: Incident) -> datetime | None:
     """Return since when an incident waits for an answer; None where people need not answer."""
     is_told = incident.state is IncidentState.OPEN and incident.told_at is not None
-    if not is_told or incident.is_hushed or incident.watch is not None:
+    if not is_told or incident.ticket_gone_at is not None or incident.is_hushed or incident.watch is not None:
         return None
     return incident.waits_since or incident.opened_at
 

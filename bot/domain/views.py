@@ -270,6 +270,7 @@ class OpenIncidentRow:
     owner: str
     marker: str  # by which the wiki lists tickets; empty where it cannot
     ticket: str = ""  # the name among `links` of a ticket that the wiki cannot list
+    is_gone: bool = False  # its ticket was deleted or hidden
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,6 +353,7 @@ class DigestLine:
     metric: str = ""  # the one that cannot be judged, as the team calls it
     said: str = ""  # why it could not be looked at, in the words of whoever was asked
     ticket: str = ""  # its name among the links
+    is_gone: bool = False  # its ticket was deleted or hidden since the last digest
     unanswered: str = ""  # for how long nobody has answered, once it was reminded
     asked: str = ""  # who is to see to that, where config names somebody
     rule: RuleRow | None = None

@@ -209,7 +209,7 @@ def end(told: Incident, shown: Incident | None, now: datetime) -> Step:
     """End an incident: it has recovered, or with all runs in their places it never was for certain."""
     if told.state is IncidentState.CANDIDATE:
         return Step(replace(told, state=IncidentState.DISMISSED, closed_at=now), Turn.DISMISSED)
-    over = replace(told, state=IncidentState.RESOLVED, closed_at=now, closed_by_herald=True)
+    over = replace(told, state=IncidentState.RESOLVED, closed_at=now, closed_by_herald=not told.closed_by_people)
     if shown is not None and shown.state is IncidentState.RESOLVED:
         over = replace(
             over, good_runs=shown.good_runs, recovered_at=shown.recovered_at, recovered_by=shown.recovered_by

@@ -1,4 +1,4 @@
-"""The lines of a digest: each one thing that happened or stands, made of what the state holds."""
+"""The lines of a digest, each one thing that happened or stands; long, since a digest is read as one page."""
 
 from __future__ import annotations
 
@@ -233,6 +233,7 @@ class LineGathering:
         waits = self._unanswered(incident)
         return replace(
             line,
+            is_gone=incident.ticket_gone_at is not None and incident.ticket_gone_at >= self.since,
             unanswered=waits,
             asked=section.tickets.escalate_to if waits else "",
             incident=incident.kind,

@@ -74,7 +74,9 @@ class TicketRound:
                 return
             try:
                 reading = self.listener.answers.read(key, since)
-                if reading is not None:
+                if reading is None:
+                    self._note_gone(key)
+                else:
                     self._hear(key, reading, me)
             except AccountError as error:
                 if error.reach is Reach.SERVICE:
@@ -104,6 +106,17 @@ class TicketRound:
                 self.answering.tell_full(tx, matter)
         if reading.resolution is not None:
             self._hear_closing(matter, reading, reading.resolution, me)
+
+    def _note_gone(self, key: str) -> None:
+        """Take note, once, that an open incident's ticket was deleted or hidden: none takes its place."""
+        with self.database.begin() as tx:
+            held = objects.known_as(tx, self.service, ObjectKind.TICKET, [key]).get(key)
+            marker = None if held is None else Marker.read(held.key.name)
+            incident = None if marker is None else incidents.find(tx, marker.incident_id)
+            if incident is None or incident.state.is_over or incident.ticket_gone_at is not None:
+                return
+            incidents.save(tx, replace(incident, ticket_gone_at=self.clock()))
+        log.warning("ticket is gone", service=self.service, ticket=key, incident=incident.incident_id)
 
     def _may(self, person: Person) -> bool:
         return self.listener.answers.may_speak(person, self.listener.speakers)
@@ -147,3 +160,6 @@ class TicketRound:
             is_ours = by is None and (incident is None or incident.state.is_over)
             if not is_ours and not outbox.is_moving(tx, target):
                 self.answering.close(tx, matter, closing)
+                after = incidents.find(tx, matter.incident.incident_id)
+                if after is not None and not after.state.is_over and not after.closed_by_people:
+                    incidents.save(tx, replace(after, closed_by_people=True))

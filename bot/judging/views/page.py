@@ -78,6 +78,7 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
             since=formats.moment(incident.since, on.zone, on.locale),
             owner=owner(on, incident),
             marker=listed_marker(on, incident),
+            is_gone=incident.ticket_gone_at is not None,
             ticket="" if on.places.lists_tickets else marker(on, incident),
         )
         for incident in standing
