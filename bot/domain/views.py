@@ -357,6 +357,7 @@ class DigestLine:
     unanswered: str = ""  # for how long nobody has answered, once it was reminded
     asked: str = ""  # who is to see to that, where config names somebody
     rule: RuleRow | None = None
+    task: str = ""  # the ticket that a coming run is an experiment for
     of: str = ""  # how many tickets the count is of
     between: str = ""  # where the true share lies, 95 %
 

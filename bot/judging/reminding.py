@@ -33,7 +33,7 @@ class Reminder:
                 if step is None:
                     continue
                 on = BetweenRuns(context).occasion(tx, incident.series, now, (step,))
-                if is_answered(tx, incident, on.places):
+                if not on.places.listens or is_answered(tx, incident, on.places):  # what is not read may be answered
                     continue
                 incidents.save(tx, step.incident)
                 cause = f"waits since {waits_since(incident)}"

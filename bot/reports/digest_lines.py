@@ -200,6 +200,7 @@ class LineGathering:
                     DigestLine,
                     DigestKind.DUE,
                     pipeline=section.title or name,
+                    task=section.ticket,
                     when=formats.coming(max(when, self.now), self.zone, self.locale),
                 )
 

@@ -48,7 +48,7 @@ def test_what_a_person_closed_while_it_went_on_is_not_opened_again_when_it_retur
     fallen.herald.dispatcher.drain()
     fallen.outcomes([0.80, 0.80, 0.80, 0.80])
     assert [i.state for i in fallen.incidents()] == [IncidentState.RESOLVED]
-    fallen.outcomes([0.60, 0.61])
+    fallen.outcomes([0.60, 0.61, 0.60, 0.61])
     first, second = fallen.tracker.tickets.values()
     assert (first.state, second.state) == (TicketState.DONE, TicketState.TODO)
     assert [link.title for link in second.links.values() if "search" not in link.title] == [first.key]
