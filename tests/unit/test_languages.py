@@ -56,6 +56,7 @@ CONVENTIONS = Conventions(
     run_page="RUN {run} OF {pipeline} {run_id}",
     pipeline_page="{pipeline} BY {instance}",
     archive_page="{year} OF {pipeline} BY {instance}",
+    seldom_right="{fixed} sur {judged}",
     digest_page="DIGEST {until} BY {instance}",
     ledger_page="QUIET BY {instance}",
 )
