@@ -40,6 +40,11 @@ READS_CONFIG = {
     "backup": ("backup", "state.backup"),
     "restore": ("restore", "state.backup"),
     "replay": ("replay",),
+    "precision": ("precision",),
+    "triage": ("triage",),
+    "triage read": ("triage", "read"),
+    "triage say": ("triage", "say", "0123", "why"),
+    "triage undo": ("triage", "undo", "1"),
 }
 BROKEN = {
     "no file": (None, "config.toml: there is no such file; `herald init` writes one"),
