@@ -1,6 +1,6 @@
 """What simulation says about the evidence: how much of it a preset asks for, by how many runs hold it.
 
-Printed by the search in ``bench/calibrate.py`` on simulated noise of many kinds; docs/judge.md says on which.
+Found by the search in ``bench/calibrate.py`` on simulated noise of many kinds; docs/judge.md says on which.
 """
 
 from __future__ import annotations
