@@ -7,8 +7,9 @@ that are used for nothing else. Every series is judged without a fall of level e
 the log Bayes factor of every candidate start with what was seen of the noise, and the first run that would open a
 ticket all the same: it confirms a bad one before it, or a decay. Then a random search over the five numbers of a
 threshold looks for the greatest share of steps found within ten runs by either, under limits on false alarms (over all,
-and for each kind of noise) and on the delay. Prints the table of ``bot/domain/judge/calibration.py``; the same sets
-give the same table, and nothing is changed by hand afterwards.
+and for each kind of noise) and on the delay. Prints a table
+as in ``bot/domain/judge/calibration.py``; the same sets give the same one. How the table there was found, and where
+this search ends otherwise, says docs/judge.md.
 """
 
 from __future__ import annotations
