@@ -110,6 +110,10 @@ class LoggedRuns(MemoryRunStore):
         return super()._runs(experiment)
 
 
+def memory_tracker() -> MemoryTracker:
+    return MemoryTracker(clock=now)
+
+
 def memory_chat() -> MemoryChat:
     return MemoryChat(clock=now)
 
@@ -173,7 +177,7 @@ def set_stage(folder: Path) -> None:
 
 def services_in(folder: Path, step: Callable[[str], None]) -> Services:
     return Services(
-        {"jira": Kept(folder / "tracker", MemoryTracker, step)},
+        {"jira": Kept(folder / "tracker", memory_tracker, step)},
         {"confluence": Kept(folder / "wiki", MemoryWiki, step)},
         {"slack": Kept(folder / "chat", memory_chat, step)},
     )
