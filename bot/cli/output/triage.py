@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -81,19 +82,23 @@ def _rule_as_json(known: KnownRule) -> dict[str, Any]:
         "said": rule.said_at.medium.value,
         "said_at": rule.said_at.url or None,
         "reason": rule.reason,
-        "made_at": rule.made_at,
-        "until": rule.until,
+        "made_at": _to_the_second(rule.made_at),
+        "until": _to_the_second(rule.until),
         "joins": rule.joins or None,
-        "undone_at": rule.undone_at,
+        "undone_at": _to_the_second(rule.undone_at),
         "undone_by": str(rule.undone_by) if rule.undone_by else None,
     }
+
+
+def _to_the_second(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.replace(microsecond=0)
 
 
 def _listening_as_json(heard: Listening) -> dict[str, Any]:
     return {
         "service": heard.service,
-        "read_until": heard.heard_until,
-        "failing_since": heard.failing_since,
+        "read_until": _to_the_second(heard.heard_until),
+        "failing_since": _to_the_second(heard.failing_since),
         "said": heard.said or None,
         "not_read": sorted(heard.unread),
     }
