@@ -67,8 +67,8 @@ def test_older_good_runs_that_come_late_close_no_incident(make_bench):
     arrive(bench, 10, 0.60)
     arrive(bench, 11, 0.61)
     assert bench.ticket.state is TicketState.TODO
-    for number in (5, 6, 7, 8):
-        arrive(bench, number, 0.80)
+    for number, value in ((5, 0.807), (6, 0.803), (7, 0.809), (8, 0.804)):
+        arrive(bench, number, value)
     (incident,) = bench.incidents()
     assert incident.state is IncidentState.OPEN
     assert incident.onset == "run10"
