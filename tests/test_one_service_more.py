@@ -219,7 +219,11 @@ import bot.app
 from bot.cli.dry_run import run_dry
 from bot.config.file import load_config
 from bot.doctor import examine
+from bot.domain.incidents import IncidentState
+from bot.domain.rules import Person
 from bot.domain.runs import Run, RunStatus
+from bot.store import incidents
+from bot.triage.by_hand import ByHand
 from tests.memory_runs import MemoryRunStore
 
 folder = Path.cwd()
@@ -240,7 +244,11 @@ dry_run = [[s.what, s.target, s.text] for s in run_dry(config, folder, "search")
 herald.cycle("search").judge_only()
 herald.dispatcher.drain(timedelta(seconds=1))
 told = [json.loads(line) for line in (folder / "toys.jsonl").read_text().splitlines()]
-print(json.dumps({"checked": checked, "dry_run": dry_run, "told": told}))
+with herald.database.begin() as tx:
+    (incident,) = incidents.in_states(tx, IncidentState.OPEN)
+_, answer = ByHand(herald.answering, Person("ops")).say(incident.incident_id, "noise 30d seeds differ")
+ruled = [part.kind for part in answer.parts]
+print(json.dumps({"checked": checked, "dry_run": dry_run, "told": told, "ruled": ruled}))
 """
 
 
@@ -299,6 +307,7 @@ def test_a_tracker_is_its_folder_its_templates_and_two_places(root):
     assert ["tracker.box", "the toy is in its box"] in story["checked"]
     assert [what for what, *_ in story["dry_run"]] == ["open ticket"]
     ((title, body),) = story["told"]
+    assert story["ruled"] == ["rule"], "by hand it can be answered, though its tickets are not read"
     assert title in story["dry_run"][0][1]
     assert r"ndcg\_all" in body
 

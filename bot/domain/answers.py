@@ -44,6 +44,7 @@ class Asked:
     reason: str = ""
     until: datetime | None = None  # None: as long as config says
     joins: str = ""  # DUPLICATE: the other incident's id, or the key of a ticket that is none of ours
+    repeats: str = ""  # DUPLICATE: the other ticket's key
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def answer(
         to_run=incident.bad_runs[-1] if incident.bad_runs else "",
         bars=_bars(incident, findings) if asked.kind is RuleKind.NOISE else (),
         joins=asked.joins,
+        repeats=asked.repeats,
         until=until,
     )
     mine = [each for each in in_force if each.scope.incident_id == incident.incident_id]

@@ -3,7 +3,7 @@
 candidate --confirmed--> open --recovered or answered--> resolved
 |                        | ^
 |                        v | said to be fixed, and bad once more
-|                       watched --good runs confirm it--> resolved
+|                       watched --good runs confirm it, or bad only long after a person closed it--> resolved
 +--not reproduced--> dismissed
 """
 
@@ -162,6 +162,7 @@ class Turn(StrEnum):
     RECOVERING = "recovering"
     RESOLVED = "resolved"
     DISMISSED = "dismissed"
+    LEFT = "left"  # where a person closed it, and long after that a new one begins: of this one nothing more is said
     WATCHED = "watched"  # a run after somebody said that it is fixed, which does not settle it yet
     CONFIRMED = "confirmed"  # it is fixed, as somebody said
     REOPENED = "reopened"  # it is not
@@ -280,7 +281,12 @@ def _steps(
                 opened_at=now,
             )
             worsened_step = _worsen(opened, findings, assessment.run_id, policy, now, certain=certain)
-            steps.append(_doubt_fix(opened, worsened_step, findings, ended, now) if opened.watch else worsened_step)
+            if opened.watch is None:
+                steps.append(worsened_step)
+                continue
+            doubted = _doubt_fix(opened, worsened_step, findings, ended, now)
+            is_anew = doubted.turn is Turn.REOPENED and _was_left(opened, policy, ended)
+            steps += _begin_anew(opened, findings, assessment.run_id, policy, now) if is_anew else (doubted,)
     for incident in incidents:
         if not incident.state.is_over and incident.kind not in bad:
             steps.extend(_mend(incident, assessment, policy, now, ended))
@@ -362,6 +368,29 @@ def _doubt_fix(watched: Incident, worse: Step, findings: Iterable[Finding], ende
         return Step(replace(watched, watch=replace(watch, unclear=watch.unclear + 1)), Turn.WATCHED)
     reopened = replace(worse.incident, watch=None, last_word=watched.last_word)
     return speak(reopened, Turn.REOPENED, now)
+
+
+def _was_left(watched: Incident, policy: IncidentPolicy, ended: datetime) -> bool:
+    """Say whether a person had closed the ticket as fixed so long before that it is not opened again."""
+    since = None if watched.watch is None else watched.watch.since
+    return watched.closed_by_people and since is not None and ended - since > policy.reopen_within
+
+
+def _begin_anew(
+    left: Incident, findings: tuple[Finding, ...], run_id: str, policy: IncidentPolicy, now: datetime
+) -> tuple[Step, Step]:
+    """End an incident where a person had closed it, and file what is bad now as one of its own that names it."""
+    over = replace(left, state=IncidentState.RESOLVED, closed_at=now, watch=None)
+    new = Incident(
+        mint_id(left.series, left.kind, run_id),
+        left.kind,
+        left.series,
+        IncidentState.CANDIDATE,
+        opened_by=run_id,
+        opened_at=now,
+        follows=left.incident_id,
+    )
+    return Step(over, Turn.LEFT), _worsen(new, findings, run_id, policy, now, certain=True)
 
 
 def _is_clear(finding: Finding) -> bool:

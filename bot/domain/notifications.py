@@ -83,7 +83,7 @@ _TOLD = frozenset(
     {Turn.FILED, Turn.REPEATED, Turn.RESOLVED, Turn.CONFIRMED, Turn.REOPENED, Turn.SAID_AGAIN, Turn.RETURNED},
 )
 
-_NO_NEWS = frozenset({Turn.COUNTED, Turn.HUSHED})
+_NO_NEWS = frozenset({Turn.COUNTED, Turn.HUSHED, Turn.LEFT})
 
 
 def wants_page(publish: Publish, outcome: Outcome, previous: Outcome | None, steps: Sequence[Step]) -> bool:
@@ -155,7 +155,7 @@ def _ticket_effects(run_id: str, step: Step, places: Places, *, has_chart: bool)
         case Turn.HUSHED:  # nothing is said, yet no ticket stays open for what is over
             if step.incident.state.is_over and step.incident.told_at is not None and places.resolves:
                 yield ResolveTicket(ticket, cause, incident)
-        case Turn.SUSPECTED | Turn.COUNTED | Turn.RECOVERING | Turn.DISMISSED | Turn.WATCHED:
+        case Turn.SUSPECTED | Turn.COUNTED | Turn.RECOVERING | Turn.DISMISSED | Turn.WATCHED | Turn.LEFT:
             pass
         case _:
             assert_never(step.turn)

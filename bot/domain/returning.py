@@ -28,7 +28,7 @@ def recall(steps: Iterable[Step], over: Sequence[Incident], policy: IncidentPoli
     superseded: list[str] = []
     for step in steps:
         earlier = next((each for each in over if _is_the_same(step.incident, each)), None)
-        if step.turn is not Turn.FILED or earlier is None:
+        if step.turn is not Turn.FILED or step.incident.follows or earlier is None:
             found.append(step)
         elif earlier.closed_by_herald and _is_within(earlier, policy.reopen_within, now):
             found.append(speak(_opened_again(earlier, step.incident, policy), Turn.RETURNED, now))

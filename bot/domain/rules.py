@@ -87,6 +87,7 @@ class Rule:
     to_run: str = ""  # the last of them
     bars: tuple[Bar, ...] = ()  # NOISE
     joins: str = ""  # DUPLICATE: the id of the other incident, or the key of the other ticket where it is none of ours
+    repeats: str = ""  # DUPLICATE: the key of the other ticket, as it was called then
     until: datetime | None = None  # when it lapses; None: not by itself
     undone_at: datetime | None = None
     undone_by: Person | None = None

@@ -189,6 +189,11 @@ def settle_kind(
         last_word=told.last_word,
         watch=told.watch,
         is_hushed=told.is_hushed,
+        waits_since=told.waits_since,
+        reminded_at=told.reminded_at,
+        closed_by_people=told.closed_by_people,
+        ticket_gone_at=told.ticket_gone_at,
+        follows=told.follows,
         closed_at=None,
     )
     if told.state is not shown.state:

@@ -78,5 +78,5 @@ class BlindnessWatch:
         """Let the incident take its turn, and owe what people are to be told of it."""
         name, now = self.context.name, self.context.clock()
         last = runs.latest(tx, name) or nothing_yet(SeriesKey(name), look.failing_since or now)
-        facts = FactReader(self.context, now).without_run(last, assessment, rules_in_force(tx, name, now), standing)
+        facts = FactReader(self.context, now).without_run(last, assessment, rules_in_force(tx, now, name), standing)
         RunRecorder(self.context).record_without_run(tx, facts, conclude_without_run(facts, ends), said=look.said)

@@ -23,8 +23,8 @@ HISTORY_RUNS = 40
 _EARLIER = 20  # incidents that are over, among which a new one may be known
 
 
-def rules_in_force(tx: Connection, pipeline: str, now: datetime) -> tuple[Rule, ...]:
-    """Return the rules of a pipeline that hold; what repeats another incident does so as long as that one stands."""
+def rules_in_force(tx: Connection, now: datetime, pipeline: str | None = None) -> tuple[Rule, ...]:
+    """Return the rules that hold, of a pipeline or of all; what repeats another incident does so while that stands."""
     found = rules.in_force(tx, now, pipeline)
     over = incidents.which_are_over(tx, {rule.joins for rule in found if rule.joins})
     return tuple(rule for rule in found if rule.joins not in over)
@@ -49,7 +49,7 @@ class FactReader:
             standing += [each for each in incidents.standing(tx, whole) if each.kind is Kind.STALE]
         # A run that was there before the silence, and was only seen now, does not end it.
         standing = [each for each in standing if each.kind is not Kind.STALE or each.since < result.run.ended]
-        earlier, in_force = runs.recent(tx, series, HISTORY_RUNS), rules_in_force(tx, self.context.name, self.now)
+        earlier, in_force = runs.recent(tx, series, HISTORY_RUNS), rules_in_force(tx, self.now, self.context.name)
         facts = self._facts(series, result, assessment, earlier, standing, fire.fire_id if fire else None, in_force)
         over = incidents.resolved(tx, series, _EARLIER)
         return replace(facts, over=over, task=self.context.task_of(result.run))
@@ -71,7 +71,7 @@ class FactReader:
     def of_newest_run(self, tx: Connection, newest: JudgedRun, assessment: Assessment) -> Facts:
         """Gather what is told of a series by its newest run, which is on record."""
         earlier, standing = runs.recent(tx, newest.series, HISTORY_RUNS), self._standing(tx, newest.series)
-        in_force = rules_in_force(tx, self.context.name, self.now)
+        in_force = rules_in_force(tx, self.now, self.context.name)
         result = RunResult(newest.run, newest.card)
         return self._facts(newest.series, result, assessment, earlier, standing, in_force=in_force)
 

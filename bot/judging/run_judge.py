@@ -78,7 +78,7 @@ class RunJudge:
 
     def _answers(self, tx: Connection, series: SeriesKey) -> tuple[Rule, ...]:
         """Return the rules that change what is found in a series now."""
-        return changing(rules_in_force(tx, self.context.name, self.context.clock()), series)
+        return changing(rules_in_force(tx, self.context.clock(), self.context.name), series)
 
     def _choose(self, tx: Connection, run: Run, state: SeriesState, answers: tuple[Rule, ...] = ()) -> RuledChoice:
         """Choose what a run is held against: of the runs of its series that come before it."""

@@ -251,7 +251,7 @@ def save_steps(tx: Connection, steps: Iterable[Step], now: datetime) -> None:
     """Store the incidents that took a turn; somebody's word that one is fixed has served once runs have shown it."""
     for step in steps:
         incidents.save(tx, step.incident)
-        if step.turn in {Turn.CONFIRMED, Turn.REOPENED}:
+        if step.turn in {Turn.CONFIRMED, Turn.REOPENED, Turn.LEFT}:
             rules.settle_fix(tx, step.incident.incident_id, now)
 
 

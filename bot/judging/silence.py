@@ -37,7 +37,7 @@ class SilenceWatch:
         with context.database.begin() as tx:
             known = pipelines.know(tx, context.name, now)
             last = runs.latest(tx, context.name)
-            in_force = rules_in_force(tx, context.name, now)
+            in_force = rules_in_force(tx, now, context.name)
             set_aside = quarantine.last_end(tx, context.name)  # runs came, though they could not be judged
         newest = max(filter(None, (last.run.ended if last else None, set_aside)), default=None)
         finding = find_silence(policy, newest, known.known_since, now)

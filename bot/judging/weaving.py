@@ -147,7 +147,7 @@ class Weaver:
             microseconds=1
         )  # by its own moment a digest would show the late run, which ended nothing
         settled = settle(standing, replayed, late, then, over - {incident.incident_id for incident in standing})
-        steps = hush(settled, rules_in_force(tx, context.name, now), standing, then)
+        steps = hush(settled, rules_in_force(tx, now, context.name), standing, then)
         save_steps(tx, steps, now)
         facts = FactReader(context, now).of_newest_run(tx, newest, replayed.assessments[-1].told)
         told = conclude_woven(facts, steps, late)

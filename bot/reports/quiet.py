@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
 from bot.domain.rules import Rule
+from bot.judging.facts import rules_in_force
 from bot.reports.reader import Readable
 from bot.store import listenings, objects, rules
 from bot.store.listenings import Listening
@@ -31,7 +32,8 @@ def find_quiet(herald: Readable, *, with_ended: bool = False) -> Quiet:
     """Gather the rules that hold, or all that are known, from the state."""
     now = herald.around.clock()
     with herald.database.begin() as tx:
-        found = rules.made_since(tx, datetime.min.replace(tzinfo=UTC)) if with_ended else rules.in_force(tx, now)
+        held = rules_in_force(tx, now)
+        found = rules.made_since(tx, datetime.min.replace(tzinfo=UTC)) if with_ended else held
         keys = {rule.number: key for rule in found if (key := _ticket_of(herald, rule)) is not None}
         known = objects.known_objects(tx, set(keys.values()))
         heard = listenings.all_of_them(tx)
@@ -40,7 +42,7 @@ def find_quiet(herald: Readable, *, with_ended: bool = False) -> Quiet:
         key = keys.get(rule.number)
         return known[key].bound if key is not None and key in known else None
 
-    return Quiet(tuple(KnownRule(rule, rule.holds_at(now), bound(rule)) for rule in found), tuple(heard))
+    return Quiet(tuple(KnownRule(rule, rule in held, bound(rule)) for rule in found), tuple(heard))
 
 
 def _ticket_of(herald: Readable, rule: Rule) -> ObjectKey | None:

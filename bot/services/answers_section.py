@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Self
+from typing import Annotated, Protocol, Self, runtime_checkable
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -34,6 +34,14 @@ def _slow_enough(every: timedelta) -> timedelta:
 
 Names = Annotated[tuple[str, ...], AfterValidator(_spoken)]
 Lasting = Annotated[Duration, AfterValidator(_longer_than_none)]
+
+
+@runtime_checkable
+class Answerable(Protocol):
+    """The section of a service of which people's answers are read."""
+
+    @property
+    def answers(self) -> AnswersSection: ...
 
 
 class PeopleSection(Section):

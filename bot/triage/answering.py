@@ -31,6 +31,7 @@ from bot.domain.effects import AnswerComment, AnswerInThread, AssignTicket, Effe
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.domain.rules import Medium, Person, Rule, SaidAt
 from bot.domain.views import AnswerKind, AnswerPart, AnswerView, AssigneeView, View
+from bot.judging.facts import rules_in_force
 from bot.ports import RunStore
 from bot.runtime.log import get_logger
 from bot.runtime.steps import ignore_step
@@ -105,8 +106,8 @@ class Answering:
         reply, statement = _Reply(), Statement(said, closing.author, ())
         if closing.meaning is not None:
             joins = self._joined(tx, closing.duplicate_of, said.service)
-            asked = Asked(closing.meaning, closing.author, said, joins=joins)
-            self._rule(tx, matter, asked, reply, closing)
+            asked = Asked(closing.meaning, closing.author, said, joins=joins, repeats=closing.duplicate_of)
+            self._rule(tx, matter, asked, reply, closing.name)
         elif heard.hear(tx, question_of(said), Became.ANSWERED, now):
             reply.parts.append(self.desk(matter.pipeline).writer(matter.target).unmapped(closing.name))
         if reply.parts:
@@ -152,7 +153,7 @@ class Answering:
                 on = self.desk(matter.pipeline).occasion_of(tx, matter.incident, now)
                 reply.parts.append(writer.why(on, matter.incident))
             case ShowRules():
-                held = rules.in_force(tx, now, matter.pipeline)
+                held = rules_in_force(tx, now, matter.pipeline)
                 reply.parts.append(writer.rules(r for r in held if r.scope.series == matter.incident.series))
             case Undo(number):
                 self._undo(tx, matter, statement, number, reply)
@@ -163,11 +164,8 @@ class Answering:
             case _:
                 assert_never(said)
 
-    def _rule(
-        self, tx: Connection, matter: Matter, asked: Asked, reply: _Reply, closing: Closing | None = None
-    ) -> None:
+    def _rule(self, tx: Connection, matter: Matter, asked: Asked, reply: _Reply, closed_as: str = "") -> None:
         """Let an answer hold from now on."""
-        closed_as, repeats = ("", "") if closing is None else (closing.name, closing.duplicate_of)
         now, incident, desk = self.clock(), matter.incident, self.desk(matter.pipeline)
         bad = desk.last_bad_run(tx, incident)
         held = rules.in_force(tx, now)
@@ -189,7 +187,7 @@ class Answering:
                 reply.owed.append((ResolveTicket(ticket, f"rule/{rule.number}", incident.incident_id), None))
         watch = came.incident.watch
         watched = watch.runs if watch is not None and not came.incident.state.is_over else 0
-        reply.parts.append(desk.writer(matter.target).rule(rule, watched, closed_as, repeats))
+        reply.parts.append(desk.writer(matter.target).rule(rule, watched, closed_as))
 
     def _undo(self, tx: Connection, matter: Matter, statement: Statement, number: int, reply: _Reply) -> None:
         """Take a rule back that is about the same service; of others' rules nobody decides here."""

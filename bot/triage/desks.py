@@ -23,6 +23,7 @@ from bot.judging.views.answer import RuleNaming
 from bot.judging.views.by_effect import view_of
 from bot.judging.views.occasion import Occasion
 from bot.ports import RunStore
+from bot.services.answers_section import Answerable
 from bot.store import Database, incidents, objects, outbox
 from bot.text.locales import Locale
 from bot.triage.parts import PartWriter
@@ -55,7 +56,7 @@ class Desk:
     def policy(self) -> AnswerPolicy:
         """How long an answer holds that does not say so itself, as the pipeline's tracker has it."""
         tracker = self.config.tracker.get(self.config.pipeline[self.pipeline].tracker or "")
-        if tracker is None:
+        if not isinstance(tracker, Answerable):
             return AnswerPolicy()
         answers = tracker.answers
         return AnswerPolicy(answers.noise_lasts, answers.accepted_lasts, answers.watch_runs)
@@ -91,7 +92,7 @@ class Desk:
     def say_again(self, tx: Connection, ended: Rule, now: datetime) -> None:
         """Tell people of what a rule kept quiet until now, where it still stands and nothing else keeps it quiet."""
         series = ended.scope.series
-        held = rules_in_force(tx, self.pipeline, now)
+        held = rules_in_force(tx, now, self.pipeline)
         steps = say_again(incidents.standing(tx, series), held, now)
         if not steps:
             return

@@ -34,16 +34,11 @@ class PartWriter:
     def locale(self) -> Locale:
         return self.naming.locale
 
-    def rule(self, rule: Rule, watched: int, closed_as: str = "", repeats: str = "") -> AnswerPart:
-        """Say what holds from now on.
-
-        *watched* is how many runs show whether it is fixed, 0 where none does; *repeats* the key of the ticket that
-        this one repeats.
-        """
-        row = self.naming.row(rule)
+    def rule(self, rule: Rule, watched: int, closed_as: str = "") -> AnswerPart:
+        """Say what holds from now on; *watched* is how many runs show whether it is fixed, 0 where none does."""
         return AnswerPart(
             AnswerKind.RULE,
-            rule=replace(row, joins=repeats or row.joins),
+            rule=self.naming.row(rule),
             undo=undoing(rule.number),
             runs=str(watched) if watched and rule.kind is RuleKind.FIXED else "",
             closed_as=closed_as,

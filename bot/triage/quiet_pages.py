@@ -14,6 +14,7 @@ from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.domain.rules import Rule, RuleKind
 from bot.domain.views import LedgerView, RuleRow
 from bot.judging.between_runs import BetweenRuns
+from bot.judging.facts import rules_in_force
 from bot.judging.titles import ledger_page_title
 from bot.judging.views.page import pipeline_page_view
 from bot.store import objects, outbox, rules
@@ -51,7 +52,8 @@ class QuietPages:
         """Gather what is quiet in all pipelines that are configured, and what has lately ceased to be."""
         known = [rule for rule in rules.made_since(tx, datetime.min.replace(tzinfo=now.tzinfo)) if self._is_shown(rule)]
         links: dict[str, ObjectKey] = {}
-        quiet = [self._row(rule, links) for rule in reversed(known) if rule.holds_at(now)]
+        held = {rule.number for rule in rules_in_force(tx, now)}
+        quiet = [self._row(rule, links) for rule in reversed(known) if rule.number in held]
         ended = [self._row(rule, links) for rule in reversed(known) if _ended_lately(rule, now)]
         instance, locale = self.config.instance, self.config.locale_of(DIGEST)
         return LedgerView(ledger_page_title(instance, locale), instance, tuple(quiet), tuple(ended), links)

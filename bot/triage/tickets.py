@@ -106,6 +106,8 @@ class TicketRound:
                 self.answering.tell_full(tx, matter)
         if reading.resolution is not None:
             self._hear_closing(matter, reading, reading.resolution, me)
+        else:
+            self._note_open(matter)
 
     def _note_gone(self, key: str) -> None:
         """Take note, once, that an open incident's ticket was deleted or hidden: none takes its place."""
@@ -143,6 +145,13 @@ class TicketRound:
         ticket = reading.ticket
         log.info("ticket moved", service=self.service, was=held.bound.external_id, now=ticket.key)
         objects.know(tx, replace(held, bound=Bound(ticket.name or ticket.key, ticket.url, ticket.key)))
+
+    def _note_open(self, matter: Matter) -> None:
+        """Take note that people have opened again what one of them had closed."""
+        with self.database.begin() as tx:
+            incident = incidents.find(tx, matter.incident.incident_id)
+            if incident is not None and incident.closed_by_people and not incident.state.is_over:
+                incidents.save(tx, replace(incident, closed_by_people=False))
 
     def _hear_closing(self, matter: Matter, reading: TicketReading, resolution: Resolution, me: Person) -> None:
         """Act on how a person closed a ticket; what Herald itself is about to do, or did, is no answer."""

@@ -7,7 +7,7 @@ import pytest
 
 from bot.domain.conclusion import Facts, conclude
 from bot.domain.effects import AttachToTicket, CommentTicket, LinkTicket, OpenTicket, ReopenTicket, ResolveTicket
-from bot.domain.incidents import Incident, IncidentState, Kind, Turn
+from bot.domain.incidents import Incident, IncidentState, Kind, Turn, Watch
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
 from bot.domain.notifications import Places
 from bot.domain.policy import IncidentPolicy
@@ -86,3 +86,33 @@ def test_where_config_leaves_closing_to_people_the_end_is_said_and_nothing_close
         assert (
             kinds(told(standing=(standing,), outcome=Outcome.OK, places=replace(PLACES, resolves=resolves))) == wanted
         )
+
+
+LEFT = replace(
+    OVER,
+    state=IncidentState.OPEN,
+    closed_at=None,
+    closed_by_herald=False,
+    closed_by_people=True,
+    watch=Watch(NOON - 15 * DAY, runs=3),
+)
+
+
+def test_what_a_person_closed_as_fixed_is_opened_again_only_so_long():
+    (step,) = told(standing=(replace(LEFT, watch=Watch(NOON - 13 * DAY, runs=3)),)).steps
+    assert (step.turn, step.incident.incident_id) == (Turn.REOPENED, OVER.incident_id)
+
+
+def test_long_after_a_person_closed_it_as_fixed_it_is_a_new_ticket_that_is_linked_to_the_old():
+    conclusion = told(standing=(LEFT,))
+    left, new = conclusion.steps
+    assert (left.turn, left.incident.state, left.incident.watch) == (Turn.LEFT, IncidentState.RESOLVED, None)
+    assert (new.turn, new.incident.follows, new.incident.bad_runs) == (Turn.FILED, OVER.incident_id, ("run9",))
+    assert new.incident.incident_id != OVER.incident_id
+    assert [kind for kind in kinds(conclusion) if kind is not AttachToTicket] == [OpenTicket, LinkTicket]
+    assert conclusion.standing == (new.incident,)
+
+
+def test_a_ticket_that_stayed_open_under_a_command_is_told_on_however_late():
+    (step,) = told(standing=(replace(LEFT, closed_by_people=False),)).steps
+    assert (step.turn, step.incident.incident_id) == (Turn.REOPENED, OVER.incident_id)

@@ -16,7 +16,7 @@ from bot.reports.overview import overview
 from bot.serve.loop import Server
 from bot.serve.shutdown import Orders
 from bot.services.memory.tracker import HERALD
-from bot.store import fires, listenings, objects, rules, tables
+from bot.store import fires, incidents, listenings, objects, rules, tables
 from bot.store.objects import KnownObject
 from bot.triage.round import RoundReport
 from tests.unit.cycle_bench import EAGER, GOOD, JOB, Bench
@@ -79,6 +79,11 @@ def desk_on_any_state(tmp_path, state_url) -> Iterator[Desk]:
 @pytest.fixture
 def desk(make_desk) -> Desk:
     return make_desk()
+
+
+def ledger_of(desk: Desk) -> str:
+    (page,) = [each for each in desk.wiki.pages.values() if "quiet about" in each.draft.title]
+    return page.storage
 
 
 def test_a_command_is_acted_on_once_and_answered_once_with_how_to_take_it_back(desk):
@@ -231,6 +236,35 @@ def test_a_resolution_means_what_config_says(desk, resolution):
     assert len(desk.replies) == 1
 
 
+@pytest.mark.parametrize(("opens", "tickets"), [(False, 2), (True, 1)])
+def test_long_after_a_fix_closed_it_a_fall_is_a_new_ticket_unless_somebody_opened_the_old(desk, opens, tickets):
+    old = desk.ticket
+    desk.tracker.close(old.key, "Done", WEI)
+    desk.read()
+    if opens:
+        old.state, old.resolution, old.changed = TicketState.DOING, None, desk.now
+        desk.read()
+    desk.now += timedelta(days=15)
+    desk.outcomes(BAD)
+    assert len(desk.tracker.tickets) == tickets
+    if not opens:
+        (new,) = (each for each in desk.tracker.tickets.values() if each.key != old.key)
+        assert any(old.key in link.url for link in new.links.values())
+        assert old.state is TicketState.DONE
+        assert desk.rules == []
+
+
+def test_what_comes_after_a_rule_was_taken_back_is_linked_to_the_ticket_that_it_had_ended(desk):
+    old = desk.ticket
+    desk.say("/herald expected we dropped the small shops")
+    desk.read()
+    desk.say("/herald undo 1")
+    desk.read()
+    desk.outcomes(BAD)
+    (new,) = (each for each in desk.tracker.tickets.values() if each.key != old.key)
+    assert any(old.key in link.url for link in new.links.values())
+
+
 def test_a_resolution_that_config_says_nothing_of_is_asked_about_once(desk):
     for _ in range(2):
         desk.tracker.close(desk.ticket.key, "Won't Do", WEI)
@@ -247,6 +281,32 @@ def test_what_herald_closed_itself_is_nobodys_answer(desk):
     said = len(desk.replies)
     desk.read()
     assert (desk.rules, len(desk.replies)) == ([], said)
+
+
+def test_what_repeats_another_ticket_is_listed_by_that_ones_key_as_long_as_that_one_stands(make_desk):
+    desk = make_desk(answers={"duplicate": ["Duplicate"]})
+    ours, marker = desk.ticket, Marker(desk.herald.config.instance, "0ther0000001")
+    first = desk.tracker.create(str(marker), ours.draft)
+    other = replace(desk.incidents()[0], incident_id=marker.incident_id, state=IncidentState.CANDIDATE)
+    with desk.database.begin() as tx:
+        key = ObjectKey("jira", ObjectKind.TICKET, str(marker))
+        objects.know(tx, KnownObject(key, Bound(first.key, first.url, first.key), "", desk.now))
+        incidents.save(tx, other)
+    desk.tracker.close_duplicate(ours.key, first)
+    desk.tracker.close(ours.key, "Duplicate", WEI)
+    desk.read()
+    assert ledger_of(desk).count(first.key) == 1
+
+    def listed() -> str:
+        desk.now += timedelta(seconds=10)
+        desk.tracker.say(ours.key, WEI, "/herald rules")
+        desk.read()
+        return ours.said[-1].body
+
+    assert f"The same problem as another: ndcg, {first.key} (" in listed().replace("\\", "")
+    with desk.database.begin() as tx:
+        incidents.save(tx, replace(other, state=IncidentState.RESOLVED))
+    assert "Nothing is quiet" in listed()
 
 
 def test_noise_by_resolution_lasts_as_long_as_config_says(make_desk):
@@ -377,20 +437,16 @@ def test_the_pages_say_what_is_quiet_and_that_it_no_longer_is(desk):
     desk.say("/herald mute 14d the catalogue moves")
     desk.read()
 
-    def ledger() -> str:
-        (page,) = [each for each in desk.wiki.pages.values() if "quiet about" in each.draft.title]
-        return page.storage
-
     def of_pipeline() -> str:
         (page,) = [each for each in desk.wiki.pages.values() if each.draft.title == "search (Herald test)"]
         return page.storage
 
     assert "the catalogue moves" in of_pipeline()
-    assert "the catalogue moves" in ledger()
-    assert "Wei Zhang" in ledger()
+    assert "the catalogue moves" in ledger_of(desk)
+    assert "Wei Zhang" in ledger_of(desk)
     desk.say("/herald undo 1")
     desk.read()
-    assert "taken back by Wei Zhang" in ledger()
+    assert "taken back by Wei Zhang" in ledger_of(desk)
     assert "the catalogue moves" not in of_pipeline()
 
 

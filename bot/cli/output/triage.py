@@ -35,7 +35,7 @@ def print_rules(quiet: Quiet, *, as_json: bool) -> None:
             rule = each.rule
             table.add_row(
                 str(rule.number),
-                rule.kind if each.holds else f"{rule.kind}, ended",
+                escape(_kind(each)),
                 escape(rule.scope.series.pipeline),
                 escape(", ".join(rule.scope.keys)),
                 escape(str(rule.author)),
@@ -56,6 +56,11 @@ def print_unheard(console: Console, services: Iterable[Listening]) -> None:
         if heard.failing_since is not None:
             since = when(heard.failing_since)
             console.print(f"[red]answers not read:[/] {escape(heard.service)} since {since}: {escape(heard.said)}")
+
+
+def _kind(known: KnownRule) -> str:
+    kind = f"{known.rule.kind} of {known.rule.repeats}" if known.rule.repeats else known.rule.kind.value
+    return kind if known.holds else f"{kind}, ended"
 
 
 def _until(known: KnownRule) -> str:
@@ -85,6 +90,7 @@ def _rule_as_json(known: KnownRule) -> dict[str, Any]:
         "made_at": _to_the_second(rule.made_at),
         "until": _to_the_second(rule.until),
         "joins": rule.joins or None,
+        "repeats": rule.repeats or None,
         "undone_at": _to_the_second(rule.undone_at),
         "undone_by": str(rule.undone_by) if rule.undone_by else None,
     }

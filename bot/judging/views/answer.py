@@ -46,7 +46,7 @@ class RuleNaming:
             reason=rule.reason,
             days=_whole_days(rule),
             until=self._end(rule),
-            joins=rule.joins,
+            joins=rule.repeats or rule.joins,
             undone_by="" if rule.undone_by is None else str(rule.undone_by),
             undone=day(rule.undone_at),
             ticket=ticket,

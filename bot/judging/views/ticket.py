@@ -118,7 +118,7 @@ def _kind_of(turn: Turn) -> CommentKind:
             return CommentKind.REMINDER
         case Turn.SUSPECTED | Turn.FILED | Turn.REPEATED | Turn.COUNTED | Turn.RECOVERING | Turn.DISMISSED:
             return CommentKind.REPEAT
-        case Turn.WATCHED | Turn.HUSHED:
+        case Turn.WATCHED | Turn.HUSHED | Turn.LEFT:
             return CommentKind.REPEAT
         case _:
             assert_never(turn)
