@@ -88,7 +88,10 @@ def configuration(sandbox: RunningSandbox, tracker: str, deployment: str, *, wik
     trello |= {"key": sandbox.trello_key, "token": sandbox.trello_token}
     places = {"tracker": tracker, "chat": "slack", "channel": sandbox.channel_id} | ({"wiki": "wiki"} if wiki else {})
     name = f"Search {tracker} {deployment} {'' if wiki else 'alone'}"
-    policy = {"tickets": {"comment_every": "0s", "labels": ["regression"]}, "recovery": {"runs": 1}}
+    policy = {
+        "tickets": {"comment_every": "0s", "reopen_within": "0s", "labels": ["regression"]},
+        "recovery": {"runs": 1},
+    }
     return {
         "instance": "bench",
         "tracker": {"jira": jira, "trello": trello},

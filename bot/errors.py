@@ -139,6 +139,7 @@ class PermanentError(IntegrationError):
     """The service refused and will refuse again; *fields* holds its complaint field by field.
 
     *about_access*: it may refuse who asks rather than what is asked, so that is looked into before it is believed.
+    *from_gateway*: a page for people came, so that something between us and the service may have refused.
     """
 
     def __init__(
@@ -148,11 +149,13 @@ class PermanentError(IntegrationError):
         status: int | None = None,
         fields: Mapping[str, str] | None = None,
         about_access: bool = False,
+        from_gateway: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.fields = dict(fields or {})
         self.about_access = about_access
+        self.from_gateway = from_gateway
 
 
 class GoneError(PermanentError):

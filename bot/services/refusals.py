@@ -100,7 +100,8 @@ def refusal_of(
         doubtful = write and status == _SEE_OTHER
         return AccountError(message, reach=Reach.KIND, doubtful=doubtful, status=status, fields=fields)
     about_access = status in _ABOUT_ACCESS or not _OF_WHAT_CONTAINS_IT.isdisjoint(fields)
-    return PermanentError(message, status=status, fields=fields, about_access=about_access)
+    page = is_page(response)
+    return PermanentError(message, status=status, fields=fields, about_access=about_access, from_gateway=page)
 
 
 @contextmanager

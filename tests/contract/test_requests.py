@@ -33,7 +33,8 @@ def test_telling_takes_few_requests(bench: ModuleType, sandbox: RunningSandbox, 
     assert set(counted) == set(bench.MOST)
     reads_lists = tracker == "trello"  # before a card is put into one: an archived one takes it without a word
     for what, most in bench.MOST.items():
-        assert len(counted[what]) <= most + reads_lists, f"{what}: {counted[what]}"
+        links_back = reads_lists and what == "a new incident"  # a card has its links one by one: to the one before too
+        assert len(counted[what]) <= most + reads_lists + links_back, f"{what}: {counted[what]}"
     said = " ".join(counted["a new incident"])
     for part in ("chat.postMessage", "attachment", "/label", "remotelink" if tracker == "jira" else "/1/cards"):
         assert part in said

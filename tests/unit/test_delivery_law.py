@@ -25,6 +25,8 @@ from bot.delivery.dispatcher import LEASE, Dispatcher
 from bot.delivery.drain_report import DrainReport
 from bot.delivery.services import Services
 from bot.domain.effects import (
+    AnswerComment,
+    AnswerInThread,
     AttachToTicket,
     CommentTicket,
     Effect,
@@ -385,7 +387,7 @@ class DeliveryLaw(RuleBasedStateMachine):
         tickets = [t for t in self.trackers[one.ticket.service].tickets.values() if t.marker == one.marker]
         assert len(tickets) == kinds[OpenTicket.kind]
         for ticket in tickets:
-            owed = [effect for effect in mine if effect.kind == CommentTicket.kind]
+            owed = [effect for effect in mine if effect.kind in {CommentTicket.kind, AnswerComment.kind}]
             said = [mark for mark, _ in ticket.comments]
             assert Counter(said) == Counter(effect.cause for effect in owed)
             in_order = [effect.cause for effect in owed if effect.effect_id not in self.may_be_parked]
@@ -400,7 +402,7 @@ class DeliveryLaw(RuleBasedStateMachine):
         messages = [message for message in self.slack.messages if message.mark == one.mark]
         assert len(messages) == bool([effect for effect in told if effect.kind == TellChannel.kind])
         for message in messages:
-            replies = [effect.cause for effect in told if effect.kind == ReplyInThread.kind]
+            replies = [effect.cause for effect in told if effect.kind in {ReplyInThread.kind, AnswerInThread.kind}]
             assert Counter(mark for mark, _ in message.replies) == Counter(replies)
             assert len(message.files) == sum(effect.kind == ShareChart.kind for effect in told)
             ended = any(effect.cause == "resolved" for effect in told)

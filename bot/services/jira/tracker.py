@@ -159,7 +159,7 @@ class JiraTracker:
         try:
             self._link.wire.ask(f"comment on {key}", send, partial(check_comment, mark), write=True)
         except PermanentError as error:
-            if error.status != _TOO_MUCH:
+            if error.status != _TOO_MUCH or error.from_gateway:
                 raise
             raise FullError(str(error), status=error.status) from error
 
