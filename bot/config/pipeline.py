@@ -129,6 +129,7 @@ class TicketsSection(Section):
     reopen_within: Duration = timedelta(days=14)  # of Herald's having resolved it; later it is a new ticket
     remind_after: Duration = timedelta(days=7)  # without an answer, once; 0s: never
     escalate_to: Words = ""  # whom the reminder names
+    umbrella_above: Annotated[int, Field(ge=0)] = 5  # incidents of one cycle, one ticket over theirs; 0: never
     precision_floor: Annotated[float, Field(gt=0, lt=1)] | None = None  # share of a metric's tickets that are right
     digest_only: Literal["propose", "automatic"] = "propose"  # what becomes of a metric that is surely below it
     priority: str | None = None

@@ -19,11 +19,14 @@ from bot.domain.effects import (
     AttachToPage,
     AttachToTicket,
     CommentTicket,
+    CommentUmbrella,
+    Doubt,
     Effect,
     LabelPage,
     LinkTicket,
     MessageEffect,
     OpenTicket,
+    OpenUmbrella,
     PageEffect,
     PostDigest,
     PublishArchive,
@@ -153,7 +156,7 @@ def settle(attempt: Attempt) -> Done | NotYet | None:
     found = _find(attempt) if effect.traits.doubt.is_looked_for else None
     if found is not None:
         return found
-    lag = attempt.tracker.search_lag if isinstance(effect, OpenTicket) else timedelta(0)
+    lag = attempt.tracker.search_lag if effect.traits.doubt is Doubt.MARKER else timedelta(0)
     shown_by = (attempt.owed.sent_at or attempt.now) + lag + attempt.in_flight  # it may arrive late, and be shown later
     return NotYet(shown_by, "waits until the service would show an earlier request") if attempt.now < shown_by else None
 
@@ -202,11 +205,11 @@ def find_fault(attempt: Attempt, error: PermanentError | AccountError) -> None:
 def right_for(effect: Effect) -> Right:
     """Return what an account needs to carry the effect out."""
     match effect:
-        case OpenTicket() | PublishArchive() | PublishPage() | PublishDigest():
+        case OpenTicket() | OpenUmbrella() | PublishArchive() | PublishPage() | PublishDigest():
             return Right.CREATE
         case TellChannel() | ReplyInThread() | AnswerInThread() | PostDigest():
             return Right.CREATE
-        case CommentTicket() | AnswerComment():
+        case CommentTicket() | CommentUmbrella() | AnswerComment():
             return Right.COMMENT
         case ResolveTicket() | ReopenTicket():
             return Right.MOVE

@@ -15,14 +15,24 @@ from bot.domain.effects import (
     AttachText,
     AttachToTicket,
     CommentTicket,
+    CommentUmbrella,
     LinkTicket,
     OpenTicket,
+    OpenUmbrella,
     ReopenTicket,
     ResolveTicket,
     TicketEffect,
 )
 from bot.domain.objects import Bound, family_of
-from bot.domain.views import AnswerView, CommentView, LinkView, TicketView, Unset
+from bot.domain.views import (
+    AnswerView,
+    CommentView,
+    LinkView,
+    TicketView,
+    UmbrellaOverView,
+    UmbrellaView,
+    Unset,
+)
 from bot.errors import FieldsRefusedError, FullError
 from bot.ports import RemoteLink, Ticket, TicketDraft, TicketState
 from bot.render.renderer import CommentText, TicketText
@@ -38,6 +48,8 @@ def perform(attempt: Attempt, effect: TicketEffect) -> Done:
             return _open(attempt, attempt.shown_by(effect))
         case CommentTicket():
             return _comment(attempt, attempt.shown_by(effect))
+        case OpenUmbrella() | CommentUmbrella():
+            return _perform_above(attempt, effect)
         case ResolveTicket():
             attempt.tracker.move(attempt.external_id, TicketState.DONE)
         case ReopenTicket():
@@ -59,6 +71,18 @@ def perform(attempt: Attempt, effect: TicketEffect) -> Done:
     return Done()
 
 
+def _perform_above(attempt: Attempt, effect: OpenUmbrella | CommentUmbrella) -> Done:
+    """Carry out what concerns a ticket above others."""
+    match effect:
+        case OpenUmbrella():
+            return _open_umbrella(attempt, attempt.shown_by(effect))
+        case CommentUmbrella():
+            _say_over(attempt, attempt.shown_by(effect))
+            return Done()
+        case _:
+            assert_never(effect)
+
+
 def find(attempt: Attempt, effect: TicketEffect) -> Done | None:
     """Look for what an earlier request may have made; None: it is not there, or the same again changes nothing."""
     match effect:
@@ -66,6 +90,12 @@ def find(attempt: Attempt, effect: TicketEffect) -> Done | None:
             return _find_ticket(attempt, attempt.shown_by(effect))
         case CommentTicket():
             return _find_comment(attempt, attempt.shown_by(effect))
+        case OpenUmbrella():
+            ticket = attempt.tracker.find(attempt.target.name)
+            return None if ticket is None else _bound(attempt, ticket)
+        case CommentUmbrella():
+            mark = attempt.shown_by(effect).mark
+            return Done() if attempt.tracker.has_comment(attempt.external_id, mark) else None
         case AnswerComment():
             mark = attempt.shown_by(effect).mark
             return Done() if attempt.tracker.has_comment(attempt.external_id, mark) else None
@@ -87,11 +117,17 @@ def _link(attempt: Attempt, view: LinkView) -> None:
 def _open(attempt: Attempt, view: TicketView) -> Done:
     if attempt.known is not None:  # found again by its marker after the state was lost
         return Done(attempt.known)
-    text, fields, family = _ticket_text(attempt, view), attempt.fields, family_of(attempt.target.name)
-    labels = (family, *fields.labels)
+    text, fields = _ticket_text(attempt, view), attempt.fields
     assignee = fields.assignee if view.assignee is None else view.assignee or None
-    draft = TicketDraft(text.title, text.body, labels, fields.priority, assignee, fields.components)
-    return _opened(attempt, _create(attempt, draft, family), view, text)
+    return _opened(attempt, _create(attempt, text, assignee), view, text)
+
+
+def _open_umbrella(attempt: Attempt, view: UmbrellaView) -> Done:
+    """Open the ticket above others; where its list was cut, links on it lead to those that it does not name."""
+    if attempt.known is not None:  # found again by its marker after the state was lost
+        return Done(attempt.known)
+    text = attempt.renderer.render_umbrella(attempt.tracker.text_form, view, attempt.bind(view.links))
+    return _bound(attempt, _create(attempt, text, attempt.fields.assignee))
 
 
 def _find_ticket(attempt: Attempt, view: TicketView) -> Done | None:
@@ -99,8 +135,11 @@ def _find_ticket(attempt: Attempt, view: TicketView) -> Done | None:
     return None if ticket is None else _opened(attempt, ticket, view, _ticket_text(attempt, view))
 
 
-def _create(attempt: Attempt, draft: TicketDraft, family: str) -> Ticket:
+def _create(attempt: Attempt, text: TicketText, assignee: str | None) -> Ticket:
     """Create the ticket, without those fields that its tracker refuses: such a refusal made nothing."""
+    fields, family = attempt.fields, family_of(attempt.target.name)
+    labels = (family, *fields.labels)
+    draft = TicketDraft(text.title, text.body, labels, fields.priority, assignee, fields.components)
     whole, unset = draft, tuple[Unset, ...]()
     while True:
         try:
@@ -116,8 +155,12 @@ def _create(attempt: Attempt, draft: TicketDraft, family: str) -> Ticket:
 
 def _opened(attempt: Attempt, ticket: Ticket, view: TicketView, text: TicketText) -> Done:
     """Bind the ticket; where its text was cut, the whole of it is owed as a file."""
-    made = attempt.made(Bound(ticket.name or ticket.key, ticket.url, ticket.key))
-    return Done(made, owes=((_beside(attempt, AttachText), view),) if text.cut else ())
+    owes = ((_beside(attempt, AttachText), view),) if text.cut else ()
+    return replace(_bound(attempt, ticket), owes=owes)
+
+
+def _bound(attempt: Attempt, ticket: Ticket) -> Done:
+    return Done(attempt.made(Bound(ticket.name or ticket.key, ticket.url, ticket.key)))
 
 
 def _reopen(attempt: Attempt) -> None:
@@ -129,6 +172,11 @@ def _reopen(attempt: Attempt) -> None:
 
 def _answer(attempt: Attempt, view: AnswerView) -> None:
     text = attempt.renderer.render_answer(attempt.tracker.text_form, view, attempt.bind(view.links))
+    _say(attempt, view.mark, text.body)
+
+
+def _say_over(attempt: Attempt, view: UmbrellaOverView) -> None:
+    text = attempt.renderer.render_umbrella_over(attempt.tracker.text_form, view, attempt.bind(view.links))
     _say(attempt, view.mark, text.body)
 
 

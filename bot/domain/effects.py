@@ -25,6 +25,8 @@ from bot.domain.views import (
     PipelinePageView,
     RunPageView,
     TicketView,
+    UmbrellaOverView,
+    UmbrellaView,
     View,
 )
 
@@ -151,6 +153,22 @@ class LinkTicket(Change):
 
 
 @dataclass(frozen=True, slots=True)
+class OpenUmbrella(Change):
+    """The ticket above those of many incidents that came up together."""
+
+    kind: ClassVar = "open_umbrella"
+    traits: ClassVar[Traits[UmbrellaView]] = Traits(UmbrellaView, Doubt.MARKER, creates=True, names_others=True)
+
+
+@dataclass(frozen=True, slots=True)
+class CommentUmbrella(Change):
+    """What is said there once all below it is over."""
+
+    kind: ClassVar = "comment_umbrella"
+    traits: ClassVar[Traits[UmbrellaOverView]] = Traits(UmbrellaOverView, Doubt.MARK)
+
+
+@dataclass(frozen=True, slots=True)
 class AttachToTicket(Change):
     kind: ClassVar = "attach_to_ticket"
     traits: ClassVar[Traits[ChartView]] = Traits(ChartView, Doubt.SAME_AGAIN, is_aside=True)
@@ -260,6 +278,8 @@ TicketEffect = (
     | AssignTicket
     | AnswerComment
     | LinkTicket
+    | OpenUmbrella
+    | CommentUmbrella
     | AttachToTicket
     | AttachText
     | AttachComment

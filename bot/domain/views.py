@@ -218,6 +218,37 @@ class CommentView:
 
 
 @dataclass(frozen=True, slots=True)
+class UmbrellaRow:
+    """A ticket that lies under another, and what it is about."""
+
+    verdict: VerdictView
+    ticket: str  # its name among the links
+
+
+@dataclass(frozen=True, slots=True)
+class UmbrellaView:
+    """The ticket above those of many incidents that came up together."""
+
+    pipeline: str  # its title
+    count: str  # how many tickets
+    rows: tuple[UmbrellaRow, ...]  # the earliest first
+    owner: str
+    marker: str
+    listens: bool = False  # whether the tickets below it are read for what people answer
+    resolves: bool = True  # whether Herald closes it once all below it is over
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # the tickets below it
+
+
+@dataclass(frozen=True, slots=True)
+class UmbrellaOverView:
+    """What is said on it once all below it is over."""
+
+    mark: str  # by which the comment is found again
+    resolves: bool = True  # whether Herald closes it now
+    links: Mapping[str, ObjectKey] = field(default_factory=dict)  # none
+
+
+@dataclass(frozen=True, slots=True)
 class PeerRow:
     """A simpler method on the same data, as the run logged it: what keeps a team honest."""
 
@@ -521,6 +552,8 @@ View = (
     | AnswerView
     | LedgerView
     | AssigneeView
+    | UmbrellaView
+    | UmbrellaOverView
 )
 
 

@@ -34,7 +34,7 @@ from bot.judging.facts import HISTORY_RUNS, FactReader
 from bot.judging.views.by_effect import view_of
 from bot.judging.views.occasion import Occasion
 from bot.runtime.log import get_logger
-from bot.store import fires, incidents, objects, outbox, quarantine, rules, runs
+from bot.store import filings, fires, incidents, objects, outbox, quarantine, rules, runs
 from bot.store.objects import KnownObject
 
 _LONG_AGO = timedelta(hours=1)  # no service takes so long to show what was made
@@ -251,6 +251,8 @@ def save_steps(tx: Connection, steps: Iterable[Step], now: datetime) -> None:
     """Store the incidents that took a turn; somebody's word that one is fixed has served once runs have shown it."""
     for step in steps:
         incidents.save(tx, step.incident)
+        if step.turn is Turn.FILED:
+            filings.note(tx, step.incident)
         if step.turn in {Turn.CONFIRMED, Turn.REOPENED, Turn.LEFT}:
             rules.settle_fix(tx, step.incident.incident_id, now)
 

@@ -16,6 +16,7 @@ from bot.judging.blindness import BlindnessWatch
 from bot.judging.context import JudgingContext
 from bot.judging.reminding import Reminder
 from bot.judging.silence import SilenceWatch
+from bot.judging.umbrellas import UmbrellaKeeper
 from bot.judging.unjudged_metrics import find_unjudged
 from bot.pipeline.cycle_report import CycleReport
 from bot.pipeline.jobs import JobRunner
@@ -118,11 +119,14 @@ class Cycle:
         self._confirm(report)
         self._end_looks()
         self.listen()
+        if not self.stopping():  # what was filed until then is counted with what the next cycle finds
+            UmbrellaKeeper(self._context).settle()
 
     def judge_only(self) -> CycleReport:
         """Judge what is new without starting, finishing or confirming any job: what a dry run does."""
         report = CycleReport()
         self._judge_new(report)
+        UmbrellaKeeper(self._context).settle()
         return report
 
     def stop_job(self) -> bool:

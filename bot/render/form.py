@@ -33,6 +33,7 @@ class Form:
 
 # Confluence takes 5 MB; what trackers and chats take, each of them says itself.
 TITLE = Form("plain", "ticket_title.txt.j2", TICKET_TITLE_CHARS, ((120, 1), (60, 1), (40, 1)))
+UMBRELLA_TITLE = Form("plain", "umbrella_title.txt.j2", TICKET_TITLE_CHARS, ((120, 1), (60, 1), (40, 1)))
 PAGE_ROOMS = ((4000, 1000), (1000, 100), (200, 40), (60, 15))
 RUN_PAGE = Form("storage", "confluence/run.storage.j2", 2_000_000, PAGE_ROOMS)
 ARCHIVE_PAGE = Form("storage", "confluence/archive.storage.j2", 2_000_000)

@@ -29,6 +29,8 @@ from bot.domain.views import (
     SeriesView,
     StretchesView,
     TicketView,
+    UmbrellaOverView,
+    UmbrellaView,
     VerdictView,
 )
 from bot.errors import TemplateError, abridge
@@ -50,6 +52,7 @@ from bot.render.form import (
     STRETCHES,
     TICKET_TITLE_CHARS,
     TITLE,
+    UMBRELLA_TITLE,
     VERDICT,
     WHOLE_COMMENT,
     WHOLE_TICKET,
@@ -79,6 +82,8 @@ LinkedView = (
     | DigestView
     | AnswerView
     | LedgerView
+    | UmbrellaView
+    | UmbrellaOverView
 )
 JudgedView = SeriesView | StretchesView | PairsView | VerdictView
 
@@ -168,6 +173,16 @@ class Renderer:
 
     def render_comment(self, reader: TextForm, view: CommentView, bound: Bindings) -> CommentText:
         return CommentText(*self._render(of_ticket("comment", reader), view, bound))
+
+    def render_umbrella(self, reader: TextForm, view: UmbrellaView, bound: Bindings) -> TicketText:
+        """Render the ticket above those of many incidents."""
+        title, _ = self._render(UMBRELLA_TITLE, view, bound)
+        body, cut = self._render(of_ticket("umbrella", reader), view, bound)
+        return TicketText(clean_title(title, TICKET_TITLE_CHARS), body, cut)
+
+    def render_umbrella_over(self, reader: TextForm, view: UmbrellaOverView, bound: Bindings) -> CommentText:
+        """Render what is said there once all below it is over."""
+        return CommentText(*self._render(of_ticket("umbrella_over", reader), view, bound))
 
     def render_answer(self, reader: TextForm, view: AnswerView, bound: Bindings) -> CommentText:
         """Render the reply to what somebody said on a ticket."""
@@ -279,7 +294,7 @@ class Renderer:
             raise TemplateError(
                 f"{form.template}: puts out {units(text):,} characters, and a page takes {form.limit:,}"
             )
-        if form is TITLE:
+        if form in (TITLE, UMBRELLA_TITLE):
             return clean_title(text, form.limit)
         note = dialects.named(form.dialect).write(maker.read_word(WORDS, "text_cut"))
         if form.paragraph_limit is not None:

@@ -18,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.domain.effects import ASIDE, CREATING, DIGESTS, Effect, ReopenTicket, ResolveTicket, TellChannel
+from bot.domain.effects import ASIDE, CREATING, DIGESTS, Effect, OpenTicket, ReopenTicket, ResolveTicket, TellChannel
 from bot.domain.objects import ObjectKey
 from bot.domain.views import View
 from bot.store.batches import AT_ONCE, in_pieces
@@ -59,6 +59,15 @@ def owe(
             created_at=now,
             sent_at=asked_before if effect.traits.creates else None,
         )
+
+
+def opened_for(tx: Connection, incident_ids: Iterable[str]) -> Sequence[Owed]:
+    """Return what opens, or has opened, the tickets of these incidents, in the order in which it was owed."""
+    rows: list[Row[Any]] = []
+    for some in in_pieces(incident_ids):
+        query = select(outbox).where(outbox.c.incident_id.in_(some), outbox.c.kind == OpenTicket.kind)
+        rows += tx.execute(query.where(outbox.c.state != EffectState.CANCELLED))
+    return [read_row(row) for row in sorted(rows, key=lambda row: row.seq)]
 
 
 def coming(tx: Connection, keys: Iterable[ObjectKey]) -> frozenset[ObjectKey]:

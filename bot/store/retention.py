@@ -16,6 +16,7 @@ from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.views import links_of
 from bot.store.batches import AT_ONCE, in_pieces
 from bot.store.codec import load
+from bot.store.filings import umbrellas
 from bot.store.outbox import each_outstanding, last_digest
 from bot.store.owed import EffectState
 from bot.store.rules import runs_named
@@ -157,11 +158,12 @@ def _name_parts(name: str) -> frozenset[str]:
 
 
 def _named(tx: Connection) -> Iterator[ObjectKey]:
-    """Yield the objects that what is owed names, and the pages that are kept up to date."""
+    """Yield the objects that what is owed names, tickets above others, and the pages that are kept up to date."""
     for owed in each_outstanding(tx):
         yield owed.effect.target
         yield from owed.effect.needs
         yield from links_of(owed.view).values()
+    yield from umbrellas(tx)
     pages = (*SECTIONS, PublishArchive.kind)  # each in the lane of its page
     yield from map(ObjectKey.read, tx.scalars(select(outbox.c.lane).where(outbox.c.kind.in_(pages)).distinct()))
 

@@ -161,6 +161,15 @@ incidents = Table(
     Index("incidents_by_end", "state", "closed_at"),
 )
 
+filings = Table(
+    "filings",
+    metadata,
+    Column("incident_id", String(64), primary_key=True),
+    Column("pipeline", String(64), nullable=False),
+    Column("umbrella", String(400)),  # the ObjectKey of the ticket above its own; NULL: its cycle has not ended
+    Index("filings_by_pipeline", "pipeline", "umbrella"),
+)
+
 outbox = Table(
     "outbox",
     metadata,

@@ -227,8 +227,9 @@ def trello_tracker(sandbox: RunningSandbox, **more: Any) -> TrackerBench:
 
 
 def unmarked(text: str) -> tuple[str, str]:
-    """Take the mark off the end of a text."""
-    found = re.fullmatch(r"(.*)\n\n`([\w-]+)`", text, re.DOTALL)
+    """Take the mark off the end of a text, or read it in the sentence that holds it."""
+    last_line, sentence = r"(.*)\n\n`([\w-]+)`", r"(.*`(herald-[\w-]+)`.*)"
+    found = re.fullmatch(last_line, text, re.DOTALL) or re.fullmatch(sentence, text, re.DOTALL)
     assert found is not None
     return found[1], found[2]
 

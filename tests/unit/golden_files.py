@@ -17,6 +17,8 @@ from bot.domain.views import (
     PipelinePageView,
     RunPageView,
     TicketView,
+    UmbrellaOverView,
+    UmbrellaView,
 )
 from bot.render.renderer import (
     Renderer,
@@ -43,6 +45,11 @@ def show(renderer: Renderer, view: Any, bound: Any, markup: str = "jira") -> str
             return str(renderer.render_answer_in_thread(samples.SLACK, view, bound))
         case AnswerView():
             return renderer.render_answer(samples.FORMS[markup], view, bound).body
+        case UmbrellaView():
+            text = renderer.render_umbrella(samples.FORMS[markup], view, bound)
+            return f"{text.title}\n\n{text.body}"
+        case UmbrellaOverView():
+            return renderer.render_umbrella_over(samples.FORMS[markup], view, bound).body
         case RunPageView():
             page = renderer.render_run_page(view, bound)
             return f"{page.title}\n\n{page.body}"
@@ -77,6 +84,10 @@ GOLDENS: list[Sample] = [
     ("trello-ticket-decayed.md", samples.decayed_ticket, samples.BOUND, "trello"),
     ("trello-ticket-failed.md", samples.failed_ticket, {}, "trello"),
     ("trello-comment-recovery.md", samples.recovery, samples.BOUND, "trello"),
+    ("jira-umbrella.wiki", samples.umbrella, samples.BOUND, "jira"),
+    ("jira-umbrella-over.wiki", samples.umbrella_over, {}, "jira"),
+    ("trello-umbrella.md", samples.umbrella, samples.BOUND, "trello"),
+    ("trello-umbrella-over.md", samples.umbrella_over, {}, "trello"),
     ("confluence-run-regressed.xml", samples.run_page, samples.BOUND, ""),
     ("confluence-run-suspicious.xml", lambda w: samples.run_page(w, Outcome.SUSPICIOUS), samples.BOUND, ""),
     ("confluence-archive.xml", samples.archive_page, samples.BOUND, ""),

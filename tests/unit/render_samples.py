@@ -39,6 +39,9 @@ from bot.domain.views import (
     RunView,
     TicketView,
     Tone,
+    UmbrellaOverView,
+    UmbrellaRow,
+    UmbrellaView,
     VerdictView,
     WorstRow,
 )
@@ -185,6 +188,17 @@ def ticket(words: Words) -> TicketView:
         verdict(words), run(5, words), run(4, words), metric_rows(words), slice_rows(words), FACTS[:2], words.owner,
         MARKER, "history-1f6a2b3c.png", listens=True, links=TICKET_LINKS,
     )  # fmt: skip
+
+
+def umbrella(words: Words) -> UmbrellaView:
+    failed = VerdictView(Outcome.FAILED, Kind.FAILED, words.pipeline, None, (), (), "3", "1", exit_code="137")
+    rows = UmbrellaRow(verdict(words), "ticket"), UmbrellaRow(failed, "other")
+    links = {"ticket": MESSAGE_LINKS["ticket"], "other": key(ObjectKind.TICKET, f"{MARKER}2")}
+    return UmbrellaView(words.pipeline, "2", rows, words.owner, MARKER, listens=True, links=links)
+
+
+def umbrella_over(_words: Words) -> UmbrellaOverView:
+    return UmbrellaOverView("herald-u1", resolves=False)
 
 
 def decayed_rows(words: Words) -> tuple[MetricRow, ...]:

@@ -24,7 +24,15 @@ from bot.store.tables import outbox as table
 from tests.unit.delivery_bench import PARENT, RENDERER, Bench
 from tests.unit.state_samples import INCIDENT, MESSAGE, NOON, PAGE, TICKET
 
-SINCE = {"reopen_ticket", "answer_comment", "answer_in_thread", "update_ledger", "assign_ticket"}
+SINCE = {
+    "reopen_ticket",
+    "answer_comment",
+    "answer_in_thread",
+    "update_ledger",
+    "assign_ticket",
+    "open_umbrella",
+    "comment_umbrella",
+}
 EARLIER = Path(__file__).with_name("earlier_outbox.sql")  # an effect of each kind, owed by the version before this sum
 
 

@@ -13,11 +13,13 @@ from bot.domain.effects import (
     AttachToPage,
     AttachToTicket,
     CommentTicket,
+    CommentUmbrella,
     Effect,
     LabelPage,
     LinkTicket,
     MessageEffect,
     OpenTicket,
+    OpenUmbrella,
     PageEffect,
     PostDigest,
     PublishArchive,
@@ -70,6 +72,8 @@ def _on_ticket(effect: TicketEffect, on: Occasion) -> View | None:
             earlier = on.places.earlier_ticket(_part_of(effect, on).incident)
             return LinkView(links(earlier=earlier) if is_earlier else links(report=on.page))
         case ResolveTicket() | ReopenTicket() | AssignTicket() | AnswerComment() | AttachText() | AttachComment():
+            return None
+        case OpenUmbrella() | CommentUmbrella():  # of many runs
             return None
         case _:
             assert_never(effect)
