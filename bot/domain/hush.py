@@ -39,6 +39,17 @@ def is_quiet(incident: Incident, rules: Iterable[Rule]) -> bool:
     return any(keeps_quiet(rule, incident) for rule in rules)
 
 
+def word_on(incident: Incident, rules: Iterable[Rule]) -> Rule | None:
+    """Return somebody's word by which nobody need see to an incident now; of several *rules* that hold the longest."""
+    said = [
+        rule
+        for rule in rules
+        if keeps_quiet(rule, incident)
+        or (rule.kind is RuleKind.FIXED and incident.watch and rule.scope.incident_id == incident.incident_id)
+    ]
+    return max(said, key=lambda rule: (rule.until is None, rule.until or rule.made_at), default=None)
+
+
 def hush(steps: Iterable[Step], rules: Sequence[Rule], before: Iterable[Incident], now: datetime) -> tuple[Step, ...]:
     """Let people hear of the steps of a run only what no rule that holds keeps from them.
 

@@ -356,6 +356,7 @@ class DigestKind(StrEnum):
     IMPROVED = "improved"
     SUSPECTED = "suspected"
     DISMISSED = "dismissed"
+    QUIET = "quiet"  # an open incident that nobody need see to now, by somebody's word: the rule
     DUE = "due"
     LAPSES = "lapses"  # a rule ends, so that what it kept quiet is told again
     PRECISION = "precision"  # how often a metric's tickets were right

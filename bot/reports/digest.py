@@ -48,7 +48,13 @@ def compose_digest(herald: Readable, since: datetime | None = None, locale: Loca
         lines = {
             DigestHeading.NEEDS_YOU: [*found.undelivered(), *found.standing(), *unknown],
             DigestHeading.BETTER: [*found.recovered(), *found.improved()],
-            DigestHeading.WATCHING: [*found.watching(), *found.lapsing(), *found.precision(), *found.set_aside()],
+            DigestHeading.WATCHING: [
+                *found.watching(),
+                *found.quiet(),
+                *found.lapsing(),
+                *found.precision(),
+                *found.set_aside(),
+            ],
             DigestHeading.NEXT: list(found.next(due)),
         }
         judged = sum(runs.count_since(tx, name, since) for name in herald.config.pipeline)

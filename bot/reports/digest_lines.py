@@ -14,13 +14,16 @@ from bot.config.pipeline import MetricSection, PipelineSection
 from bot.domain.blindness import Visibility, visibility
 from bot.domain.digest import Chosen
 from bot.domain.headlines import most_telling, told_of
+from bot.domain.hush import word_on
 from bot.domain.incidents import Incident, IncidentState, Kind
 from bot.domain.judge import Finding, Outcome
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.domain.precision import below_their_floors
 from bot.domain.reminding import waits_since
+from bot.domain.rules import Rule
 from bot.domain.views import DigestKind, DigestLine, DigestPart
+from bot.judging.facts import rules_in_force
 from bot.judging.titles import series_title
 from bot.judging.unjudged_metrics import find_unjudged, first_unjudged
 from bot.judging.views.answer import RuleNaming
@@ -48,6 +51,10 @@ class LineGathering:
     locale: Locale
     zone: ZoneInfo
     links: dict[str, ObjectKey] = field(default_factory=dict)
+    held: tuple[Rule, ...] = field(init=False)  # rules, now
+
+    def __post_init__(self) -> None:
+        self.held = rules_in_force(self.tx, self.now)
 
     def written(self, chosen: Iterable[Chosen[Line]]) -> tuple[DigestPart, ...]:
         """Write the lines that there is room for; why a metric matters is said once."""
@@ -117,10 +124,23 @@ class LineGathering:
                 yield partial(DigestLine, DigestKind.SET_ASIDE, title, count=str(len(some)))
 
     def standing(self) -> list[Line]:
-        """Return the open incidents: those that opened since first, then the others, the latest first."""
-        found = [(name, part) for name, incident in self._incidents(IncidentState.OPEN) for part in incident.split()]
+        """Return the open incidents that wait for somebody: those that opened since first, then the latest first."""
+        waiting = [pair for pair in self._incidents(IncidentState.OPEN) if word_on(pair[1], self.held) is None]
+        found = [(name, part) for name, incident in waiting for part in incident.split()]
         found.sort(key=lambda pair: self._told(pair[1]), reverse=True)
         return [partial(self._line, DigestKind.STANDING, *pair) for pair in found]
+
+    def quiet(self) -> list[Line]:
+        """Return the open incidents that nobody need see to now, as somebody said: what ends first comes first."""
+        pairs = self._incidents(IncidentState.OPEN)
+        found = [(rule, name, i) for name, i in pairs if (rule := word_on(i, self.held)) is not None]
+        found.sort(key=lambda each: (each[0].until is None, each[0].until or each[0].made_at))
+        return [partial(self._quiet_line, *each) for each in found]
+
+    def _quiet_line(self, rule: Rule, name: str, incident: Incident) -> DigestLine:
+        line, section = self._line(DigestKind.QUIET, name, incident), self.herald.config.pipeline[name]
+        row = RuleNaming(line.pipeline, section.metrics, self.locale, self.zone).row(rule)
+        return replace(line, rule=row, why="", ticket=line.ticket if incident.told_at is not None else "")
 
     def _unanswered(self, incident: Incident) -> str:
         """Return for how long nobody has answered what people were reminded of."""
@@ -130,11 +150,16 @@ class LineGathering:
         return formats.duration(self.now - since, self.locale)
 
     def lapsing(self) -> Iterator[Line]:
-        """Yield the rules that end within a week: what they keep quiet is told again, and somebody asked for it."""
+        """Yield the rules that end within a week: what they keep quiet is told again, and somebody asked for it.
+
+        What stands says so itself.
+        """
+        standing = (word_on(incident, self.held) for _, incident in self._incidents(IncidentState.OPEN))
+        said = {rule.number for rule in standing if rule is not None}
         for rule in rules.lapsing(self.tx, self.now, self.now + _NEXT):
             name = rule.scope.series.pipeline
             section = self.herald.config.pipeline.get(name)
-            if section is not None:
+            if section is not None and rule.number not in said:
                 title = section.title or name
                 row = RuleNaming(title, section.metrics, self.locale, self.zone).row(rule)
                 yield partial(DigestLine, DigestKind.LAPSES, title, rule=row)

@@ -9,6 +9,7 @@ from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Turn,
 from bot.domain.reminding import remind
 from bot.domain.rules import Person
 from bot.reports.digest import compose_digest, preview
+from bot.text.locales import read_locale
 from tests.unit.cycle_bench import EAGER, GOOD, Bench
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -80,10 +81,31 @@ def test_whoever_says_anything_in_the_ticket_has_answered(fallen):
 
 def test_the_digest_names_what_lapses_within_a_week_and_who_asked(fallen):
     fallen.now += timedelta(minutes=1)
-    fallen.tracker.say(fallen.ticket.key, WEI, "/herald mute 10d a new index is being built")
+    fallen.tracker.say(fallen.ticket.key, WEI, "/herald noise 10d a new index is being built")
     fallen.herald.triage.run()
     assert "asked for it" not in preview(fallen.herald, compose_digest(fallen.herald))
     fallen.now += 5 * DAY
     said = preview(fallen.herald, compose_digest(fallen.herald))
     assert "This ends on " in said
-    assert "Muted, ndcg of search. Wei asked for it." in said.replace("\n    ", " ")
+    assert "Noise, ndcg of search. Wei asked for it." in said.replace("\n    ", " ")
+
+
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        ("mute 10d a new index is being built", "Muted until 4 Dec, as Wei asked."),
+        ("mute 2d a new index is being built", "Muted until "),
+        ("fixed the index is whole again", "Wei says that it is fixed; the next runs will show."),
+    ],
+)
+def test_what_somebody_keeps_quiet_or_has_fixed_needs_nobody_and_the_digest_says_by_whose_word(fallen, said, word):
+    fallen.now += timedelta(minutes=1)
+    fallen.tracker.say(fallen.ticket.key, WEI, f"/herald {said}")
+    fallen.herald.triage.run()
+    told = " ".join(preview(fallen.herald, compose_digest(fallen.herald)).split())
+    assert "Needs you" not in told
+    assert told.index("Watching") < told.index("ndcg of search fell") < told.index(word)
+    assert "This ends on" not in told, "the line says so itself"
+    in_chinese = preview(fallen.herald, compose_digest(fallen.herald, locale=read_locale("zh")))
+    assert ("Wei 表示已修复" if said.startswith("fixed") else "由 Wei 提出") in in_chinese
+    assert "需要处理" not in in_chinese
