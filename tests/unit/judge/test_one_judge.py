@@ -77,7 +77,7 @@ def watch(context: JudgingContext, values: list[float | None]) -> tuple[list[dic
         now = {each.incident_id for each in standing if (each.kind, each.state) == (Kind.REGRESSED, IncidentState.OPEN)}
         if now - known or (now and finding.reason is Reason.FELL_FURTHER):
             filed.append(number)
-        known |= now
+        known = now  # one that is back, under the name that it had, is told anew
     return said, filed
 
 

@@ -146,7 +146,7 @@ def test_a_surely_small_fall_with_a_collapsed_newest_run_is_suspicious():
 
 
 def test_constant_series_are_ok_until_they_move_for_two_runs():
-    said = outcomes([*[0.7] * 12, 0.6, 0.6, 0.6])
+    said = outcomes([*[0.7] * 12, 0.3, 0.3, 0.3])
     assert said[1:12] == [Outcome.INSUFFICIENT_DATA] * 2 + [Outcome.OK] * 9
     assert said[12:] == [Outcome.SUSPICIOUS, Outcome.REGRESSED, Outcome.REGRESSED]
     assert set(outcomes([0.0] * 10)[5:]) == {Outcome.OK}
