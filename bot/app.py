@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from bot.domain.objects import ObjectKey, channel_of
 from bot.domain.views import AnswerView
 from bot.errors import ConfigError, TemplateError
 from bot.pipeline.cycle import Cycle, ignore_progress
-from bot.ports import Executor, RunStore
+from bot.ports import Executor, RunStore, Tracker
 from bot.render import charts, renderer
 from bot.render.renderer import Renderer
 from bot.runtime.clock import SteadyClock, pause
@@ -108,6 +108,10 @@ class Herald:
     def overrides(self) -> Path | None:
         """The folder of the team's own templates."""
         return self.folder / self.config.templates if self.config.templates else None
+
+    @property
+    def trackers(self) -> Mapping[str, Tracker]:
+        return self.dispatcher.services.trackers
 
     def close(self) -> None:
         """Let go of the state; what is still held is free for others."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -124,6 +124,12 @@ class Tracker(Protocol):
 
     def read(self, key: str) -> Ticket | None:
         """Return the ticket, or None where it is gone; raises AccountError where it may only be hidden from us."""
+
+    def due(self, key: str) -> date | None:
+        """Return the day, or the moment (a datetime), by which the ticket is to be done; None if it is, or names none.
+
+        Raises PermanentError where there is no such ticket.
+        """
 
     def marked(self, family: str) -> Sequence[MarkedTicket]:
         """List all tickets whose marker starts with *family*, which is among their labels too; oldest first."""

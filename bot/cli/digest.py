@@ -32,11 +32,13 @@ def digest(
     from bot.config.models import DIGEST
     from bot.reports.digest import compose_digest, preview
     from bot.reports.digest_owing import owe_digest
+    from bot.reports.due_dates import find_missed
 
     herald = make(config, secrets_dir) if post and not dry_run else make_only_reading(config, secrets_dir)
     now = herald.around.clock()
     begin = None if since is None else now - _length(since)
-    made = compose_digest(herald, begin)
+    missed = find_missed(herald)
+    made = compose_digest(herald, begin, missed=missed)
     view, text = made.view, preview(herald, made)
     if as_json:
         print_json({"tone": view.tone, "quiet": view.is_quiet, "text": text, "parts": [asdict(p) for p in view.parts]})
@@ -46,7 +48,7 @@ def digest(
         return
     if herald.config.digest is None:
         raise HeraldError("digest: is missing in the configuration; it says where to post: chat and channel, or wiki")
-    if not owe_digest(herald, now, begin):
+    if not owe_digest(herald, now, begin, missed):
         typer.echo("herald: a quiet time, which the configuration skips: nothing was posted", err=True)
         return
     drained = herald.dispatcher.drain(PATIENCE)

@@ -356,6 +356,7 @@ class DigestKind(StrEnum):
     IMPROVED = "improved"
     SUSPECTED = "suspected"
     DISMISSED = "dismissed"
+    MISSED = "missed"  # a due date that the next result comes after: the task, due and when
     QUIET = "quiet"  # an open incident that nobody need see to now, by somebody's word: the rule
     DUE = "due"
     LAPSES = "lapses"  # a rule ends, so that what it kept quiet is told again
@@ -390,6 +391,7 @@ class DigestLine:
     asked: str = ""  # who is to see to that, where config names somebody
     rule: RuleRow | None = None
     task: str = ""  # the ticket that a coming run is an experiment for
+    due: str = ""  # the day that is named by it
     of: str = ""  # how many tickets the count is of
     between: str = ""  # where the true share lies, 95 %
 

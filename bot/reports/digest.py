@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from bot.config.models import DIGEST
 from bot.domain.digest import LINES, DigestHeading, choose_lines, is_quiet
+from bot.domain.due_dates import Missed
 from bot.domain.views import DigestView, Tone
 from bot.pipeline.scheduling import next_due_times
 from bot.render.fitting import clean_title
@@ -30,10 +31,16 @@ class Digest:
     locale: Locale
 
 
-def compose_digest(herald: Readable, since: datetime | None = None, locale: Locale | None = None) -> Digest:
+def compose_digest(
+    herald: Readable,
+    since: datetime | None = None,
+    locale: Locale | None = None,
+    missed: Sequence[Missed] = (),
+) -> Digest:
     """Gather what happened since a moment: by default since the last digest, or in the last week.
 
-    It is written in *locale*, by default in the language of the channel that it goes to.
+    It is written in *locale*, by default in the language of the channel that it goes to. *missed* is what the trackers
+    were asked.
     """
     now = herald.around.clock()
     section = herald.config.digest
@@ -46,7 +53,7 @@ def compose_digest(herald: Readable, since: datetime | None = None, locale: Loca
         found = LineGathering(herald, tx, since, now, locale, zone)
         unknown = [*found.out_of_sight(), *found.unjudged()]
         lines = {
-            DigestHeading.NEEDS_YOU: [*found.undelivered(), *found.standing(), *unknown],
+            DigestHeading.NEEDS_YOU: [*found.undelivered(), *found.standing(), *found.missed(missed), *unknown],
             DigestHeading.BETTER: [*found.recovered(), *found.improved()],
             DigestHeading.WATCHING: [
                 *found.watching(),

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from bot.config.pipeline import MetricSection, PipelineSection
 from bot.domain.blindness import Visibility, visibility
 from bot.domain.digest import Chosen
+from bot.domain.due_dates import Missed
 from bot.domain.headlines import most_telling, told_of
 from bot.domain.hush import word_on
 from bot.domain.incidents import Incident, IncidentState, Kind
@@ -215,6 +216,20 @@ class LineGathering:
             yield partial(self._line, DigestKind.SUSPECTED, *pair)
         for pair in self._closed(IncidentState.DISMISSED):
             yield partial(self._line, DigestKind.DISMISSED, *pair)
+
+    def missed(self, found: Iterable[Missed]) -> Iterator[Line]:
+        """Yield the experiments that can have no result by the day that their tickets are due."""
+        for each in found:
+            section = self.herald.config.pipeline[each.pipeline]
+            zone = self.herald.config.zone_of(each.pipeline)
+            yield partial(
+                DigestLine,
+                DigestKind.MISSED,
+                section.title or each.pipeline,
+                task=each.ticket,
+                due=formats.day(each.due, zone, self.locale),
+                when=formats.coming(each.comes, self.zone, self.locale),
+            )
 
     def next(self, due: Mapping[str, datetime]) -> Iterator[Line]:
         """Yield jobs that are due soon; that somebody's runs are looked for every ten minutes is no news."""

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from bot.config.models import DIGEST
 from bot.config.timetable import latest_until
+from bot.domain.due_dates import Missed
 from bot.domain.effects import Effect, PostDigest, PublishDigest
 from bot.domain.fires import FireState
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.views import View
 from bot.reports.digest import WEEK, compose_digest
+from bot.reports.due_dates import Asking, find_missed
 from bot.reports.precision import is_first_of_month, tell_in_digest_alone
 from bot.reports.reader import Readable
 from bot.store import fires, outbox, pipelines
 
 
-def owe_due_digest(herald: Readable) -> None:
+def owe_due_digest(herald: Asking) -> None:
     """Owe the digest that is due, if one is: the latest due time since the last one."""
     section = herald.config.digest
     if section is None:
@@ -31,15 +34,17 @@ def owe_due_digest(herald: Readable) -> None:
         since = fires.last_due(tx, DIGEST, now) or known.known_since
     due = latest_until(timetable, since, now) if timetable else None
     if due is not None:
-        owe_digest(herald, due)
+        owe_digest(herald, due, missed=find_missed(herald))
 
 
-def owe_digest(herald: Readable, due_at: datetime, since: datetime | None = None) -> bool:
+def owe_digest(
+    herald: Readable, due_at: datetime, since: datetime | None = None, missed: Sequence[Missed] = ()
+) -> bool:
     """Owe the digest of a due time to the places that config names, once; False where a quiet week is skipped."""
     section = herald.config.digest
     if section is None:
         return False
-    digest = compose_digest(herald, since)
+    digest = compose_digest(herald, since, missed=missed)
     view, instance = digest.view, herald.config.instance
     owed: list[tuple[Effect, View]] = []
     if section.chat is not None:
@@ -47,7 +52,7 @@ def owe_digest(herald: Readable, due_at: datetime, since: datetime | None = None
         message = ObjectKey(section.chat, ObjectKind.MESSAGE, name)
         owed.append((PostDigest(message, "digest"), view))
     if section.wiki is not None:
-        paged = compose_digest(herald, since, herald.config.locale_of(DIGEST)).view
+        paged = compose_digest(herald, since, herald.config.locale_of(DIGEST), missed).view
         page = ObjectKey(section.wiki, ObjectKind.PAGE, paged.title)
         owed.append((PublishDigest(page, "digest"), paged))
     is_skipped = section.skip_if_quiet and view.is_quiet

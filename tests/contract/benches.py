@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Protocol
 
 import requests
@@ -66,6 +66,7 @@ class TrackerBench:
     see: Callable[[str], SeenTicket]
     fail_next: Breaking
     count_writes: Callable[[], int | None]  # since the bench was set up; None where nothing goes over a wire
+    give_due: Callable[[str, str], None]  # a day, as a person sets it
     missing: str = "SR-999"  # the key of no ticket
     replacing_a_link: int = 1  # in writes
 
@@ -105,7 +106,10 @@ def memory_tracker() -> TrackerBench:
         comments = [body for _, body in held.comments]
         return SeenTicket(held.draft.title, held.draft.body, set(held.labels), comments, links, list(held.attachments))
 
-    return TrackerBench(tracker, see, fail_memory(tracker.faults), lambda: None)
+    def give_due(key: str, day: str) -> None:
+        tracker.tickets[key].due = date.fromisoformat(day)
+
+    return TrackerBench(tracker, see, fail_memory(tracker.faults), lambda: None, give_due)
 
 
 def memory_wiki() -> WikiBench:
@@ -197,7 +201,10 @@ def jira_tracker(sandbox: RunningSandbox, deployment: str, **more: Any) -> Track
             [each["filename"] for each in fields["attachment"]],
         )
 
-    return TrackerBench(tracker, see, break_wire(sandbox, service), writes_of(sandbox, service))
+    def give_due(key: str, day: str) -> None:
+        reader.put(f"rest/api/2/issue/{key}", {"fields": {"duedate": day}})
+
+    return TrackerBench(tracker, see, break_wire(sandbox, service), writes_of(sandbox, service), give_due)
 
 
 def trello_tracker(sandbox: RunningSandbox, **more: Any) -> TrackerBench:
@@ -223,7 +230,11 @@ def trello_tracker(sandbox: RunningSandbox, **more: Any) -> TrackerBench:
 
     fail = break_wire(sandbox, Service.TRELLO, put=("move",))
     count = writes_of(sandbox, Service.TRELLO)
-    return TrackerBench(tracker, see, fail, lambda: count() - made, missing="0" * 24, replacing_a_link=2)
+
+    def give_due(key: str, day: str) -> None:
+        reader.put(f"cards/{key}", {"due": day})
+
+    return TrackerBench(tracker, see, fail, lambda: count() - made, give_due, missing="0" * 24, replacing_a_link=2)
 
 
 def unmarked(text: str) -> tuple[str, str]:

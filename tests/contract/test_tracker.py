@@ -29,6 +29,19 @@ def test_a_ticket_is_created_found_and_read(tracker_bench: TrackerBench):
     assert tracker_bench.count_writes() in (1, None)
 
 
+def test_it_is_said_by_when_a_ticket_is_to_be_done_until_it_is(tracker_bench: TrackerBench):
+    key = opened(tracker_bench)
+    assert tracker_bench.tracker.due(key) is None
+    tracker_bench.give_due(key, "2026-12-10")
+    due = tracker_bench.tracker.due(key)
+    assert due is not None
+    assert f"{due:%Y-%m-%d}" == "2026-12-10"
+    tracker_bench.tracker.move(key, TicketState.DONE)
+    assert tracker_bench.tracker.due(key) is None
+    with pytest.raises(PermanentError):
+        tracker_bench.tracker.due(tracker_bench.missing)
+
+
 def test_what_was_not_created_is_not_found(tracker_bench: TrackerBench):
     opened(tracker_bench)
     assert tracker_bench.tracker.find("herald-team-4f1a-0-2") is None

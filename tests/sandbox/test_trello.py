@@ -32,7 +32,7 @@ def test_key_and_token_are_looked_at(trello, sandbox):
 def test_a_card_moves_and_is_archived(trello, sandbox, lists):
     card = new_card(trello, lists, desc="**why**", due="2026-11-30")
     moved = trello.put(f"/cards/{card['id']}", params={"idList": lists["Done"], "closed": "true"}).json()
-    assert (moved["idList"], moved["closed"], moved["due"]) == (lists["Done"], True, "2026-11-30")
+    assert (moved["idList"], moved["closed"], moved["due"]) == (lists["Done"], True, "2026-11-30T00:00:00.000Z")
     assert trello.get(f"/boards/{sandbox.board_id}/cards").json() == []
     assert len(trello.get(f"/boards/{sandbox.board_id}/cards", params={"filter": "all"}).json()) == 1
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
-from bot.sandbox.web.call import Call, is_storable
+from bot.sandbox.web.call import Call, is_storable, iso_time
 
 TEXT_LIMIT = 16_384  # characters of a name, a description, a comment
 STEP = 16_384.0  # between the positions of neighbours
@@ -65,7 +66,11 @@ def due_of(call: Call, values: dict[str, Any]) -> str | None:
         return None
     if not isinstance(value, str) or not _DATE.fullmatch(value):
         raise call.refuse(400, "invalid value for due")
-    return value
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise call.refuse(400, "invalid value for due") from None
+    return iso_time((moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp())
 
 
 def may_write(call: Call) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from bot.ports import Attachment, TicketState
-from bot.services.evidence import held_in, id_in, number_in, object_in, prove, rows_in, text_in
+from bot.services.evidence import UnprovenError, held_in, id_in, number_in, object_in, prove, rows_in, text_in
 
 Files = Mapping[str, frozenset[int]]  # sizes of a ticket's files by name; half a file has another
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*-[0-9]+")
@@ -154,3 +155,15 @@ def mark_of(comment: Mapping[str, Any]) -> str | None:
             mark = held["value"].get("mark")
             return mark if isinstance(mark, str) else None
     return None
+
+
+def due_of(issue: Any) -> date | None:
+    """Read by which day a ticket is to be done; nothing of one that is."""
+    fields = object_in(issue, "fields")
+    due = fields.get("duedate")
+    if due is None or state_of(held_in(fields, "status")) is TicketState.DONE:
+        return None
+    try:
+        return date.fromisoformat(due)
+    except (TypeError, ValueError):
+        raise UnprovenError(f"has no day as duedate: {due!r:.40}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ from bot.services.jira.answers import (
     check_comment,
     check_file,
     check_link,
+    due_of,
     files_of,
     key_of,
     labels_of,
@@ -125,6 +126,9 @@ class JiraTracker:
 
     def is_duplicate(self, key: str) -> bool:
         return self._link.show(key, "status,issuelinks,resolution", _repeats_another)
+
+    def due(self, key: str) -> date | None:
+        return self._link.show(key, "status,duedate", due_of)
 
     def marked(self, family: str) -> Sequence[MarkedTicket]:
         jql = f"project = {quoted_jql(self._config.project)} AND labels = {quoted_jql(family)} ORDER BY created ASC"

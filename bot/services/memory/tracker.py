@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from bot.domain.rate_limits import Allowance
 from bot.domain.rules import Person
@@ -43,6 +43,7 @@ class MemoryTicket:
     extra_labels: tuple[str, ...] = ()  # that people added
     is_full: bool = False  # it takes no more comments
     changed: datetime = datetime(1970, 1, 1, tzinfo=UTC)  # last
+    due: date | None = None
 
     @property
     def comments(self) -> list[tuple[str, str]]:
@@ -101,6 +102,11 @@ class MemoryTracker:
     def is_duplicate(self, key: str) -> bool:
         with self.faults.during("is_duplicate"):
             return self._ticket(key).is_duplicate
+
+    def due(self, key: str) -> date | None:
+        with self.faults.during("due"):
+            ticket = self._ticket(key)
+            return None if ticket.state is TicketState.DONE else ticket.due
 
     def read(self, key: str) -> Ticket | None:
         with self.faults.during("read"):

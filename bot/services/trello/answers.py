@@ -60,7 +60,7 @@ def made_named(name: str, made: Any) -> str:
 
 
 def card_of(key: str, card: Any) -> Mapping[str, Any]:
-    prove(id_in(card) == key, "shows another card")
+    prove(key in {id_in(card), card.get("shortLink")}, "shows another card")
     return card  # type: ignore[no-any-return]
 
 

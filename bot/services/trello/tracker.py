@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 from urllib.parse import urldefrag
@@ -20,7 +20,7 @@ from bot.ports import (
     TicketDraft,
     TicketState,
 )
-from bot.services.evidence import held_in, id_in, prove, text_in
+from bot.services.evidence import held_in, id_in, moment_in, prove, text_in
 from bot.services.paging import each_page
 from bot.services.refusals import about_us, unless_gone
 from bot.services.trello.answers import (
@@ -99,6 +99,12 @@ class TrelloTracker:
         card = self._card(key, "idList,closed")
         is_done = self._state(self._board.ids(), card) is TicketState.DONE
         return is_done and any(urldefrag(each.url).fragment == REPEATS for each in self._files.listed(key))
+
+    def due(self, key: str) -> date | None:
+        """Return when the card is due; none that people have marked as complete is."""
+        card = self._card(key, "due,dueComplete,idList,closed,shortLink")
+        is_done = card["dueComplete"] is True or self._state(self._board.ids(), card) is TicketState.DONE
+        return None if is_done or card["due"] is None else moment_in(card, "due")
 
     def marked(self, family: str) -> Sequence[MarkedTicket]:
         ours, board = of_family(family), self._board.ids()
