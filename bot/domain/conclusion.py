@@ -125,7 +125,8 @@ def conclude_past(facts: Facts, past: Past) -> Told:
     settled = settle_past(facts.assessment, () if is_known else past.doubtful, 0 if past.is_late else past.recent)
     steps: tuple[Step, ...] = ()
     if past.is_newest and not is_known:
-        steps = open_standing(facts.assessment, settled.standing, facts.series, facts.now, facts.ends)
+        owners = facts.policy.owners
+        steps = open_standing(facts.assessment, settled.standing, facts.series, facts.now, facts.ends, owners)
     page = _own_page(facts, steps) if any(step.turn is Turn.FILED for step in steps) else None
     run = _judged(facts, page, is_accepted=facts.assessment.accepted or facts.result.run_id in settled.accepted)
     return Told(

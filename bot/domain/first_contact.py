@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, mint_id, speak
 from bot.domain.judge.findings import Assessment, Finding, Outcome
+from bot.domain.owners import share_out
 
 _BAD = (Outcome.SUSPICIOUS, Outcome.REGRESSED)
 
@@ -46,10 +47,11 @@ def open_standing(
     series: SeriesKey,
     now: datetime,
     ends: Mapping[str, datetime] = MappingProxyType({}),
+    owners: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Step, ...]:
     """Open the incident of what stands at the newest run of the past: filed where it is certain, else a candidate.
 
-    *ends* says when the series' runs ended.
+    *ends* says when the series' runs ended, *owners* whose what fell is, as :func:`share_out` takes them.
     """
     bad = _bad_metrics(assessment)
     if not bad or not standing:
@@ -66,6 +68,7 @@ def open_standing(
         bad_runs=tuple(standing),
         began_at=ends.get(standing[0]),
     )
+    incident = replace(incident, parts=share_out((), incident.fallen, owners))
     return (speak(incident, Turn.FILED, now) if certain else Step(incident, Turn.SUSPECTED),)
 
 

@@ -71,6 +71,12 @@ def test_a_fall_that_stands_is_opened_with_all_its_runs():
     assert step.incident.metrics == ("ndcg",)
 
 
+def test_what_stands_is_shared_out_to_its_owners():
+    fell = bad_run("c", ndcg=("b", 2), recall=("b", 2))
+    (step,) = open_standing(fell, ("b", "c"), SERIES, NOW, owners={"recall": "Retrieval"})
+    assert [(part.owner, part.keys) for part in step.incident.parts] == [("", ("ndcg",)), ("Retrieval", ("recall",))]
+
+
 def test_a_single_bad_run_is_a_candidate():
     (step,) = open_standing(bad_run("c", ndcg=("c", 1)), ("c",), SERIES, NOW)
     assert step.turn is Turn.SUSPECTED
