@@ -14,6 +14,7 @@ from bot.domain.judge.findings import Finding
 from bot.domain.rules import Bar, Person, Rule, RuleKind, SaidAt, Scope
 
 _UNSEEN = frozenset({Kind.STALE, Kind.BLIND})  # the next run, or look, ends them by itself
+_ENDING = frozenset({RuleKind.EXPECTED, RuleKind.NOISE})
 _SUPERSEDED = frozenset({RuleKind.MUTE, RuleKind.ACCEPTED, RuleKind.DUPLICATE, RuleKind.FIXED})
 
 
@@ -125,6 +126,12 @@ def take_back(rule: Rule, incident: Incident) -> Incident:
     return incident
 
 
+def ended_by(incident: Incident, rules: Iterable[Rule]) -> Rule | None:
+    """Return the answer by which an incident is over; None where what had fallen came back by itself."""
+    own = (rule for rule in rules if rule.scope.incident_id == incident.incident_id and rule.kind in _ENDING)
+    return next((rule for rule in own if rule.made_at == incident.closed_at), None)
+
+
 def _until(incident: Incident, asked: Asked, policy: AnswerPolicy, now: datetime) -> datetime | None:
     """Return when an answer lapses: no silence is without a date, but that of another incident's end."""
     if asked.until is not None:
@@ -149,7 +156,7 @@ def _go_on(incident: Incident, kind: RuleKind, policy: AnswerPolicy, now: dateti
             return replace(incident, is_hushed=False), False
         case RuleKind.FIXED:
             return replace(incident, watch=Watch(now, policy.watch_runs), good_runs=0, is_hushed=False), False
-        case RuleKind.EXPECTED | RuleKind.NOISE if incident.kind is Kind.REGRESSED:
+        case _ if kind in _ENDING and incident.kind is Kind.REGRESSED:
             return replace(incident, state=IncidentState.RESOLVED, closed_at=now, watch=None), True
         case _:
             return replace(incident, is_hushed=True), False

@@ -359,6 +359,7 @@ class DigestKind(StrEnum):
     MISSED = "missed"  # a due date that the next result comes after: the task, due and when
     QUIET = "quiet"  # an open incident that nobody need see to now, by somebody's word: the rule
     DUE = "due"
+    ANSWERED = "answered"  # somebody said what it is, and that holds
     LAPSES = "lapses"  # a rule ends, so that what it kept quiet is told again
     PRECISION = "precision"  # how often a metric's tickets were right
     IMPRECISE = "imprecise"  # too seldom, so that it is proposed to tell it in the digest alone

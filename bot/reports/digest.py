@@ -58,6 +58,7 @@ def compose_digest(
             DigestHeading.WATCHING: [
                 *found.watching(),
                 *found.quiet(),
+                *found.answered(),
                 *found.lapsing(),
                 *found.precision(),
                 *found.set_aside(),

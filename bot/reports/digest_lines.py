@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from bot.config.pipeline import MetricSection, PipelineSection
+from bot.domain.answers import ended_by
 from bot.domain.blindness import Visibility, visibility
 from bot.domain.digest import Chosen
 from bot.domain.due_dates import Missed
@@ -150,6 +151,20 @@ class LineGathering:
             return ""
         return formats.duration(self.now - since, self.locale)
 
+    def answered(self) -> Iterator[Line]:
+        """Yield what is over by somebody's word, which still holds: that it is the new normal, or noise."""
+        for name, incident in self._closed(IncidentState.RESOLVED):
+            rule = self._ended_by(incident)
+            if rule is not None and rule.holds_at(self.now):
+                section = self.herald.config.pipeline[name]
+                title = section.title or name
+                row = RuleNaming(title, section.metrics, self.locale, self.zone).row(rule)
+                ticket = self._ticket(section, incident)
+                yield partial(DigestLine, DigestKind.ANSWERED, title, rule=row, ticket=ticket)
+
+    def _ended_by(self, incident: Incident) -> Rule | None:
+        return ended_by(incident, rules.of_incident(self.tx, incident.incident_id))
+
     def lapsing(self) -> Iterator[Line]:
         """Yield the rules that end within a week: what they keep quiet is told again, and somebody asked for it.
 
@@ -199,7 +214,8 @@ class LineGathering:
             fell = {(incident.series, incident.kind, metric) for metric in incident.metrics or ("",)}
             if incident.kind is Kind.REGRESSED:  # what cannot be judged now is not said to be back
                 fell |= {(incident.series, Kind.INVALID, metric) for metric in incident.metrics}
-            if not fell & again and not (incident.kind is Kind.BLIND and name in unseen):
+            is_said = self._ended_by(incident) is not None  # somebody's word ended it
+            if not is_said and not fell & again and not (incident.kind is Kind.BLIND and name in unseen):
                 yield partial(self._line, DigestKind.RECOVERED, name, incident)
 
     def improved(self) -> Iterator[Line]:

@@ -16,12 +16,15 @@ from bot.app import Herald, Surroundings, make_herald
 from bot.cli.main import app
 from bot.config.models import Config
 from bot.delivery.services import Services
+from bot.domain.answers import Answered, AnswerPolicy, Asked
+from bot.domain.answers import answer as answer_of
 from bot.domain.blindness import Look
 from bot.domain.digest import LINES, DigestHeading, choose_lines, is_quiet
 from bot.domain.effects import OpenTicket
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Finding, Outcome, Reason
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
+from bot.domain.rules import Medium, Person, RuleKind, SaidAt
 from bot.errors import AccountError, MissingError, PermanentError, Reach, RetryableError
 from bot.render.renderer import Renderer
 from bot.reports.digest import compose_digest, preview
@@ -29,12 +32,13 @@ from bot.reports.digest_owing import owe_digest, owe_due_digest
 from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTracker
 from bot.services.memory.wiki import MemoryWiki
-from bot.store import Database, incidents, looks, outbox, pipelines, runs
+from bot.store import Database, incidents, looks, outbox, pipelines, rules, runs
 from tests.unit import render_samples
 from tests.unit.state_samples import judged, run_at
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
+WEI = Person("wei", "Wei")
 QUALITY = {"name": {"en": "Ranking quality", "zh": "排序质量"}, "why": {"en": "It pays.", "zh": "它值钱。"}}
 
 
@@ -136,6 +140,30 @@ def test_recovery_doubt_and_what_comes_are_told_in_their_order(office):
     places = [text.index(words) for words in order]
     assert places == sorted(places)
     assert "Needs you" not in text
+
+
+def answer(office: Office, incident: Incident, kind: RuleKind) -> None:
+    """Store what somebody answered, and how its incident goes on by it."""
+    when = MONDAY - DAY
+    came = answer_of(incident, Asked(kind, WEI, SaidAt(Medium.COMMENT), "the seeds differ"), AnswerPolicy(), when)
+    assert isinstance(came, Answered)
+    office.keep(came.incident)
+    with office.database.begin() as tx:
+        rules.add(tx, came.rule)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        (RuleKind.EXPECTED, "1 The new normal: Ranking quality. Why"),
+        (RuleKind.NOISE, "1 Noise: Ranking quality, until 22 Dec. Why"),
+    ],
+)
+def test_what_somebody_called_noise_or_the_new_normal_has_not_recovered(office, kind, line):
+    answer(office, office.fell("bad", 3), kind)
+    said = told(office)
+    assert said[1:3] == ["Watching", f"  - Search: {line}: the seeds differ (Wei, 22 Nov) (ticket pending)."]
+    assert "recovered" not in "\n".join(said)
 
 
 def test_what_ended_before_the_last_digest_is_not_told_again(office):
