@@ -15,7 +15,12 @@ from bot.domain.rules import Bar, Person, Rule, RuleKind, SaidAt, Scope
 
 _UNSEEN = frozenset({Kind.STALE, Kind.BLIND})  # the next run, or look, ends them by itself
 _ENDING = frozenset({RuleKind.EXPECTED, RuleKind.NOISE})
-_SUPERSEDED = frozenset({RuleKind.MUTE, RuleKind.ACCEPTED, RuleKind.DUPLICATE, RuleKind.FIXED})
+_SILENCES = frozenset({RuleKind.MUTE, RuleKind.ACCEPTED, RuleKind.DUPLICATE})
+_SUPERSEDED = {  # what a later word on the same incident takes the place of, or the end that it names would not be one
+    RuleKind.FIXED: _SILENCES | {RuleKind.FIXED},
+    RuleKind.NOISE: frozenset({RuleKind.NOISE}),
+    **dict.fromkeys(_SILENCES, _SILENCES),
+}
 
 
 class Unanswerable(StrEnum):
@@ -111,7 +116,7 @@ def answer(
         until=until,
     )
     mine = [each for each in in_force if each.scope.incident_id == incident.incident_id]
-    replaces = tuple(each for each in mine if asked.kind is RuleKind.FIXED and each.kind in _SUPERSEDED)
+    replaces = tuple(each for each in mine if each.kind in _SUPERSEDED.get(asked.kind, ()))
     after, closes = _go_on(incident, asked.kind, policy, now)
     return Answered(after, rule, replaces, closes)
 

@@ -485,6 +485,7 @@ class AnswerPart:
     kind: AnswerKind
     rule: RuleRow | None = None
     undo: str = ""  # the command that takes the rule back
+    replaces: tuple[str, ...] = ()  # the numbers of the rules that it takes the place of
     said: str = ""  # the line that cannot be read; the number that is no rule's
     closed_as: str = ""  # it answers how the ticket was closed, which nobody wrote a command for
     problem: Problem | None = None  # of what cannot be read

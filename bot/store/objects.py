@@ -15,6 +15,7 @@ from sqlalchemy import (
 )
 
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind, channel_of, marker_prefix
+from bot.domain.tasks import ticket_of
 from bot.store.batches import in_pieces
 from bot.store.tables import objects
 
@@ -55,13 +56,17 @@ def known_objects(tx: Connection, keys: Iterable[ObjectKey]) -> Mapping[ObjectKe
 
 
 def known_as(tx: Connection, service: str, kind: ObjectKind, external_ids: Iterable[str]) -> dict[str, KnownObject]:
-    """Return the objects that a service calls by these ids, by them."""
+    """Return the objects of Herald's that a service calls by these ids, by them.
+
+    A ticket that runs are experiments for is the team's; it may well be one that Herald filed, and is that then.
+    """
     prefix = objects.c.target.startswith(f"{service}/{kind}/", autoescape=True)
     found: dict[str, KnownObject] = {}
     for some in in_pieces(external_ids):
         for row in tx.execute(select(objects).where(objects.c.external_id.in_(some), prefix)):
-            bound = Bound(row.title, row.url, row.external_id)
-            found[row.external_id] = KnownObject(ObjectKey.read(row.target), bound, row.place, row.created_at)
+            key, bound = ObjectKey.read(row.target), Bound(row.title, row.url, row.external_id)
+            if ticket_of(key) is None:
+                found[row.external_id] = KnownObject(key, bound, row.place, row.created_at)
     return found
 
 

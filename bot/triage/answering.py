@@ -93,6 +93,8 @@ class Answering:
             incident = incidents.find(tx, matter.incident.incident_id) or matter.incident
             self._carry_out(tx, replace(matter, incident=incident), statement, said, reply)
         self._owe(tx, matter, statement, reply)
+        for undone in (rule for rule in reply.changed if rule.undone_at is not None):
+            self._say_again(tx, undone)  # last: what the same comment asked for may keep it quiet still
         self.on_step("answer.owed")
         log.info("answered", place=str(matter.target), commands=len(statement.commands))
         return reply.parts
@@ -125,17 +127,22 @@ class Answering:
 
     def undo(self, tx: Connection, number: int, statement: Statement) -> Rule | None:
         """Take a rule back, whatever it is about; what it kept quiet is said where it still stands."""
-        now = self.clock()
-        undone = rules.undo(tx, number, statement.author, now)
-        if undone is None:
-            return None
-        incident = incidents.find(tx, undone.scope.incident_id)
-        desk = self.desk(undone.scope.series.pipeline)
-        if incident is not None:
-            incidents.save(tx, take_back(undone, incident))
-        if desk.is_configured:
-            desk.say_again(tx, undone, now)
+        undone = self._take_back(tx, number, statement)
+        if undone is not None:
+            self._say_again(tx, undone)
         return undone
+
+    def _take_back(self, tx: Connection, number: int, statement: Statement) -> Rule | None:
+        undone = rules.undo(tx, number, statement.author, self.clock())
+        incident = None if undone is None else incidents.find(tx, undone.scope.incident_id)
+        if undone is not None and incident is not None:
+            incidents.save(tx, take_back(undone, incident))
+        return undone
+
+    def _say_again(self, tx: Connection, undone: Rule) -> None:
+        desk = self.desk(undone.scope.series.pipeline)
+        if desk.is_configured:
+            desk.say_again(tx, undone, self.clock())
 
     def _carry_out(self, tx: Connection, matter: Matter, statement: Statement, said: Said, reply: _Reply) -> None:
         now, writer = self.clock(), self.desk(matter.pipeline).writer(matter.target)
@@ -187,14 +194,14 @@ class Answering:
                 reply.owed.append((ResolveTicket(ticket, f"rule/{rule.number}", incident.incident_id), None))
         watch = came.incident.watch
         watched = watch.runs if watch is not None and not came.incident.state.is_over else 0
-        reply.parts.append(desk.writer(matter.target).rule(rule, watched, closed_as))
+        reply.parts.append(desk.writer(matter.target).rule(rule, watched, closed_as, came.replaces))
 
     def _undo(self, tx: Connection, matter: Matter, statement: Statement, number: int, reply: _Reply) -> None:
         """Take a rule back that is about the same service; of others' rules nobody decides here."""
         found = rules.find(tx, number)
         desk = None if found is None else self.desk(found.scope.series.pipeline)
         is_here = desk is not None and desk.is_configured and _is_told(desk, matter.target)
-        undone = self.undo(tx, number, statement) if is_here else None
+        undone = self._take_back(tx, number, statement) if is_here else None
         if undone is None or desk is None:
             reply.parts.append(AnswerPart(AnswerKind.NO_RULE, said=str(number)))
             return

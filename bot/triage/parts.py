@@ -34,12 +34,16 @@ class PartWriter:
     def locale(self) -> Locale:
         return self.naming.locale
 
-    def rule(self, rule: Rule, watched: int, closed_as: str = "") -> AnswerPart:
-        """Say what holds from now on; *watched* is how many runs show whether it is fixed, 0 where none does."""
+    def rule(self, rule: Rule, watched: int, closed_as: str = "", replaced: Iterable[Rule] = ()) -> AnswerPart:
+        """Say what holds from now on, and which rules it took the place of.
+
+        *watched* is how many runs show whether it is fixed, 0 where none does.
+        """
         return AnswerPart(
             AnswerKind.RULE,
             rule=self.naming.row(rule),
             undo=undoing(rule.number),
+            replaces=tuple(str(each.number) for each in replaced),
             runs=str(watched) if watched and rule.kind is RuleKind.FIXED else "",
             closed_as=closed_as,
         )

@@ -110,11 +110,16 @@ class TicketRound:
             self._note_open(matter)
 
     def _note_gone(self, key: str) -> None:
-        """Take note, once, that an open incident's ticket was deleted or hidden: none takes its place."""
+        """Take note, once, that an open incident's ticket was deleted or hidden: none takes its place.
+
+        What is owed on it can be delivered no more, and whoever runs Herald need not look into that.
+        """
         with self.database.begin() as tx:
             held = objects.known_as(tx, self.service, ObjectKind.TICKET, [key]).get(key)
             marker = None if held is None else Marker.read(held.key.name)
             incident = None if marker is None else incidents.find(tx, marker.incident_id)
+            if held is not None:
+                outbox.cancel_all(tx, held.key)
             if incident is None or incident.state.is_over or incident.ticket_gone_at is not None:
                 return
             incidents.save(tx, replace(incident, ticket_gone_at=self.clock()))

@@ -39,6 +39,15 @@ def test_a_deleted_ticket_is_told_once_and_not_replaced(fallen):
     assert TOLD not in " ".join(preview(fallen.herald, compose_digest(fallen.herald, fallen.now - DAY / 2)).split())
 
 
+def test_what_was_owed_on_a_deleted_ticket_is_owed_no_more(fallen):
+    fallen.tracker.tickets.clear()
+    fallen.now += 2 * DAY
+    fallen.outcomes([0.40, 0.40])
+    assert fallen.owed() == ["comment_ticket"]
+    fallen.herald.triage.run()
+    assert fallen.owed() == []
+
+
 def test_what_a_person_closed_while_it_went_on_is_not_opened_again_when_it_returns(fallen):
     fallen.now += timedelta(minutes=5)
     ticket = fallen.ticket

@@ -10,6 +10,7 @@ from sqlalchemy import delete
 from bot.domain.incidents import IncidentState
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
 from bot.domain.rules import Person, Rule, RuleKind
+from bot.domain.tasks import task_of
 from bot.errors import RetryableError
 from bot.ports import Posted, TicketState
 from bot.reports.overview import overview
@@ -103,7 +104,7 @@ def test_commands_of_one_comment_run_in_their_order_and_get_one_reply(desk):
     desk.say("/herald mute 14d the catalogue moves", "/herald undo 1", "/herald rules")
     desk.read()
     assert desk.rules == []
-    *_, reply = desk.replies  # before it is said what the mute kept quiet
+    reply, *_ = desk.replies  # and then what the mute kept quiet
     assert reply.index("until") < reply.index("Taken back") < reply.index("Nothing is quiet")
 
 
@@ -202,6 +203,30 @@ def test_a_pipeline_without_a_job_says_that_it_starts_none(desk):
     with desk.database.begin() as tx:
         assert not [each for each in fires.unfinished(tx, "search") if each.by_hand]
     assert len(desk.replies) == 1
+
+
+@pytest.mark.parametrize("first", ["mute 30d until it is moved", "accept until 2027-06-30 the catalogue moves"])
+def test_a_later_word_on_how_long_takes_the_place_of_the_earlier(desk, first):
+    desk.say(f"/herald {first}")
+    desk.read()
+    desk.say("/herald mute 2d it is moved sooner")
+    desk.read()
+    (rule,) = desk.rules
+    assert "It takes the place of 1." in desk.replies[-1]
+    assert rule.until is not None
+    assert rule.until - rule.made_at == timedelta(days=2)
+    desk.now += timedelta(days=2)
+    assert desk.read().lapsed == [rule.number]
+    assert "Still there" in desk.replies[-1]
+
+
+def test_what_the_same_comment_keeps_quiet_again_is_not_said(desk):
+    desk.say("/herald mute 14d the catalogue moves")
+    desk.read()
+    desk.say("/herald undo 1", "/herald accept until 2027-01-31 it moves later")
+    desk.read()
+    assert len(desk.replies) == 2
+    assert not any("Still there" in each for each in desk.replies)
 
 
 def test_a_mute_is_kept_and_once_it_lapses_what_still_stands_is_said_once(desk):
@@ -374,6 +399,15 @@ def test_a_ticket_without_our_label_is_still_listened_to_though_later(desk):
     desk.now += timedelta(hours=1)
     desk.read()
     assert len(desk.rules) == 1
+
+
+def test_a_ticket_of_heralds_that_a_run_is_an_experiment_for_is_listened_to_as_before(desk):
+    with desk.database.begin() as tx:
+        task = task_of("jira", desk.ticket.key)
+        objects.know(tx, KnownObject(task, Bound(desk.ticket.key, "", desk.ticket.key), "", desk.now))
+    desk.say("/herald mute 14d the experiment shows it")
+    desk.read()
+    assert [rule.kind for rule in desk.rules] == [RuleKind.MUTE]
 
 
 def test_a_ticket_that_was_moved_is_followed(desk):
