@@ -40,10 +40,13 @@ def test_a_deleted_ticket_is_told_once_and_not_replaced(fallen):
 
 
 def test_what_was_owed_on_a_deleted_ticket_is_owed_no_more(fallen):
+    fallen.tracker.say(fallen.ticket.key, WEI, "/herald why")
+    fallen.now += timedelta(minutes=2)
+    fallen.herald.triage.run()
     fallen.tracker.tickets.clear()
-    fallen.now += 2 * DAY
-    fallen.outcomes([0.40, 0.40])
-    assert fallen.owed() == ["comment_ticket"]
+    fallen.herald.dispatcher.drain()
+    assert fallen.owed() == ["answer_comment"]
+    fallen.now += DAY
     fallen.herald.triage.run()
     assert fallen.owed() == []
 
