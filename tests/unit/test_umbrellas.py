@@ -1,5 +1,6 @@
 """Where one cycle files more incidents than people can read one by one, a ticket lists and links theirs."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.domain.effects import LinkTicket, OpenUmbrella
-from bot.domain.incidents import IncidentState
+from bot.domain.incidents import IncidentState, SeriesKey
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.domain.umbrellas import Filed, gather, open_umbrella
 from bot.ports import TicketState
 from bot.store import filings, retention
 from bot.store.tables import filings as table
 from tests.unit.cycle_bench import GOOD, Bench
+from tests.unit.state_samples import incident as sample
 
 MODELS = ("m0", "m1", "m2")
 NBSP = "\u00a0"
@@ -61,6 +63,24 @@ def test_more_than_the_bound_come_under_one_ticket_and_each_is_listed_and_linked
 @given(st.lists(st.builds(filed, incident_ids, st.just(1)), min_size=6))
 def test_the_same_cycle_comes_under_the_same_ticket_however_often_it_is_decided(cycle):
     assert gather(cycle, 5, "test", "search") == gather([*cycle, *cycle], 5, "test", "search")
+
+
+def test_what_was_filed_is_loose_until_it_comes_under_a_ticket_or_is_let_go(database):
+    first, second, third, other = (sample(incident_id=f"{number:012x}") for number in range(4))
+    key = filed(first.incident_id, 1).tickets[0]
+    with database.begin() as tx:
+        for each in (first, first, second, third):
+            filings.note(tx, each)
+        filings.note(tx, replace(other, series=SeriesKey("recommend")))
+        filings.lock(tx, "search")
+        assert set(filings.loose(tx, "search")) == {first.incident_id, second.incident_id, third.incident_id}
+        filings.put_under(tx, [first.incident_id, second.incident_id], key)
+        filings.forget(tx, [third.incident_id])
+        filings.note(tx, first)
+    with database.begin() as tx:
+        assert (filings.loose(tx, "search"), filings.loose(tx, "recommend")) == ([], [other.incident_id])
+        assert filings.umbrellas(tx, "search") == {key: [first.incident_id, second.incident_id]}
+        assert filings.umbrellas(tx, "recommend") == {}
 
 
 # ---- a Herald with three series that fall at once, where two are as many as people can read
