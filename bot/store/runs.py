@@ -118,8 +118,15 @@ def recent(
 def newest_values(tx: Connection, series: SeriesKey, metric: str, limit: int) -> list[float]:
     """Return what the latest runs of a series have of a metric, oldest first; NaN where one lacks it."""
     query = select(runs.c.run).where(*_of(series)).order_by(*_NEWEST_FIRST).limit(limit)
-    held = (json.loads(text)[0].get("metrics", {}) for text in tx.scalars(query))  # all the rest of a run is not asked
-    return [float(metrics.get(metric, math.nan)) for metrics in held][::-1]
+    return [_value_in(text, metric) for text in tx.scalars(query)][::-1]
+
+
+def _value_in(text: str, metric: str) -> float:
+    """Read one metric of a run as it is stored; all the rest is not asked, and what cannot be read is NaN."""
+    try:
+        return float(json.loads(text)[0]["metrics"][metric])
+    except (ValueError, LookupError, TypeError):
+        return math.nan
 
 
 def comes_late(tx: Connection, series: SeriesKey, run: Run) -> bool:

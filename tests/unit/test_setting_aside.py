@@ -64,14 +64,14 @@ def judged(bench: Bench, run_id: str):
 
 def break_at(seam: str, bench: Bench, monkeypatch, error: Exception) -> None:
     """Let a seam break whenever it deals with the poisoned run."""
-    from bot.domain import conclusion
+    from bot.domain import conclusion, ruled_assessment
     from bot.domain import weaving as late_runs
-    from bot.judging import facts, run_judge, run_recording, weaving
+    from bot.judging import facts, run_recording, weaving
     from bot.judging.views import page
 
     broken: dict[str, tuple[object, str, Callable[..., str]]] = {
         "load": (bench.store, "load", lambda run: run.run_id),
-        "assess": (run_judge, "assess", lambda _state, result, *_: result.run_id),
+        "assess": (ruled_assessment, "assess", lambda _state, result, *_: result.run_id),
         "advance": (conclusion, "advance", lambda _standing, assessment, *_: assessment.run_id),
         "compose": (run_recording, "view_of", lambda _effect, on: on.result.run_id),
         "page title": (facts, "page_title", lambda _title, run, *_: run.run_id),
@@ -299,16 +299,16 @@ def with_examples(bench: Bench, value: float, run_id: str) -> None:
 
 
 def test_a_run_whose_examples_break_the_comparison_is_judged_by_its_metrics(bench, monkeypatch):
-    from bot.judging import run_judge
+    from bot.domain import ruled_assessment
 
-    whole = run_judge.assess
+    whole = ruled_assessment.assess
 
     def breaks(state, result, *given):
         if result.run_id == POISON and result.examples is not None:
             raise np.linalg.LinAlgError("Singular matrix")
         return whole(state, result, *given)
 
-    monkeypatch.setattr(run_judge, "assess", breaks)
+    monkeypatch.setattr(ruled_assessment, "assess", breaks)
     for number, value in enumerate(GOOD):
         with_examples(bench, value, f"good{number}")
     bench.run()
