@@ -68,7 +68,7 @@ def init(  # noqa: PLR0917  a command's options are named by whoever types them
         {
             "mlflow": mlflow,
             "experiment": experiment,
-            "metric": " ".join(metric) if metric else None,
+            "metric": "".join(f"{name}," for name in metric) if metric else None,  # a name may have spaces within
             "direction": direction,
             "every": every,
             "release": release,

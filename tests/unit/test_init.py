@@ -231,6 +231,12 @@ def test_what_mlflow_has_is_shown_and_metrics_bring_their_guess(path, monkeypatc
     assert {name: metric["direction"] for name, metric in judged.items()} == {"loss": "down", "ndcg": "up"}
 
 
+def test_a_metric_given_by_an_option_may_have_spaces_within(path):
+    kept = [option for option in EVERYTHING if option[0] != "--metric"]
+    init(path, *kept, ("--metric", "val loss"))
+    assert list(tomllib.loads(path.read_text())["pipeline"]["search-relevance"]["metrics"]) == ["val loss"]
+
+
 def test_a_script_that_answers_by_options_alone_gets_the_defaults_of_the_rest(path):
     kept = [option for option in EVERYTHING if option[0] not in ("--every", "--release", "--direction")]
     flat = [word for option in kept for word in option]
