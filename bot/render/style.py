@@ -25,6 +25,7 @@ th { text-align: left; font-weight: 600; color: var(--soft); vertical-align: bot
 th, td { padding: 5px 10px 5px 0; border-bottom: 1px solid var(--line) }
 .n { text-align: right; font-variant-numeric: tabular-nums }
 td.n { white-space: nowrap }
+@media (max-width: 640px) { table { display: block; overflow-x: auto } body { padding: 24px 16px 48px } }
 code { font: 13px ui-monospace, "Liberation Mono", monospace }
 svg { display: block; width: 100%; height: auto; margin: 8px 0 }
 svg text { font: 11px system-ui, "Liberation Sans", "Noto Sans CJK SC", sans-serif; fill: var(--soft) }
