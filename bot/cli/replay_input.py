@@ -11,6 +11,7 @@ from bot.errors import ConfigError
 from bot.sections import read_duration
 
 _MOST = 24  # settings, each of which is a replay of its own
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 _EXAMPLE = "such as --sweep min_effect=0.5%,1%,2% or --sweep preset=quiet,sensitive"
 
 
@@ -31,6 +32,8 @@ def read_since(text: str, now: datetime) -> datetime:
         since = since if since.tzinfo else since.replace(tzinfo=UTC)
     except OverflowError:
         raise ConfigError(f"--since: {text!r} is longer ago than any calendar") from None
+    if since < _FIRST:
+        raise ConfigError(f"--since: {text!r} is before 1970, when the time of computers begins")
     if since >= now:
         raise ConfigError(f"--since: {text!r} is not in the past")
     return since

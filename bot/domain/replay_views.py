@@ -152,6 +152,9 @@ class ReplayView:
     days: str
     overviews: tuple[HistoryChart, ...]
     headline: CatchRow | None  # of a lasting drop of a middling size
+    smallest_told: (
+        str  # what the smallest effect that counts comes to, in spreads; empty where nothing is planted below
+    )
     catches: tuple[CatchRow, ...]  # of all metrics together
     catches_by_metric: tuple[CatchRow, ...]  # where there are several
     catch_chart: CatchChart | None

@@ -25,7 +25,7 @@ from bot.domain.backtest.figures import (
     silences,
 )
 from bot.domain.backtest.healthy_histories import healthy
-from bot.domain.backtest.planting import plant_all
+from bot.domain.backtest.planting import plant_all, smallest_told
 from bot.domain.backtest.walk import Passed, Settings, ignore_progress, walk
 from bot.domain.incidents import SeriesKey, Step
 from bot.domain.runs import Run
@@ -66,6 +66,7 @@ class Rehearsal:
     false: dict[str, Rate]  # tickets in these, by metric; under the empty name all of them
     unjudged: tuple[str, ...]  # metrics of which no run of the span has a usable value
     too_short: tuple[str, ...]  # metrics whose history is too short to plant drops in
+    smallest_told: dict[str, float]  # what `min_effect` comes to, in spreads, by metric in which drops were planted
     tried: tuple[TriedSetting, ...] = ()
     chosen: TriedSetting | None = None
 
@@ -174,6 +175,11 @@ def rehearse(
         false=false,
         unjudged=tuple(metric for metric in section.metrics if metric not in usable),
         too_short=tuple(metric for metric in usable if metric not in planted_in),
+        smallest_told={
+            policy.name: least
+            for policy in policies
+            if policy.name in planted_in and (least := smallest_told(passed, policy)) is not None
+        },
         tried=tuple(tried),
         chosen=choose(tried) if tried else None,
     )

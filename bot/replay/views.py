@@ -13,7 +13,7 @@ from bot.config.models import Config
 from bot.config.pipeline import MetricSection
 from bot.domain.backtest.choice import MOST_FALSE, TriedSetting, Variant
 from bot.domain.backtest.figures import Catch, Filing, Rate, by_week
-from bot.domain.backtest.planting import DropShape
+from bot.domain.backtest.planting import SIZES, DropShape
 from bot.domain.backtest.walk import Passed
 from bot.domain.headlines import spoken_of
 from bot.domain.incidents import Incident, IncidentState, SeriesKey, Step, Turn
@@ -81,6 +81,7 @@ class ReplayWording:
             days=f"{seen.days:,}",
             overviews=tuple(self._overviews()),
             headline=next((self._catch(each) for each in whole if (each.shape, each.size) == _HEADLINE), None),
+            smallest_told=self._smallest_told(),
             catches=tuple(self._catch(each) for each in whole),
             catches_by_metric=tuple(self._catch(each) for each in found if each.metric) if is_many else (),
             catch_chart=self._catch_chart(whole) if whole else None,
@@ -161,14 +162,16 @@ class ReplayWording:
         if told is None:
             return None
         own = [e for e in self.rehearsal.history_of(filing.incident.series) if told.metric in e.run.metrics]
-        first = next(i for i, each in enumerate(own) if each.run.run_id == filing.by.run.run_id)
-        bad = set(filing.incident.bad_runs)
-        last = max((i for i, each in enumerate(own) if each.run.run_id in bad), default=first)
-        onset = min((i for i, each in enumerate(own) if each.run.run_id in bad), default=first)
+        if not own:
+            return None
+        # Of a metric that went missing, the bad runs have no dot: what is shown then is what came before them.
+        first = min(sum(each.run.place < filing.by.run.place for each in own), len(own) - 1)
+        bad = [i for i, each in enumerate(own) if each.run.run_id in filing.incident.bad_runs]
+        onset, last = (bad[0], bad[-1]) if bad else (first, first)
         start = max(0, onset - _AROUND)
         shown = own[start : min(last + _AROUND, start + _MOST_DOTS)]
-        span = (onset - start, min(last - start, len(shown) - 1))
-        return self._history(told.metric, shown, [span], told.baseline)
+        spans = [(onset - start, min(last - start, len(shown) - 1))] if bad else []
+        return self._history(told.metric, shown, spans, told.baseline)
 
     def _overviews(self) -> Iterable[HistoryChart]:
         """Draw each metric of each series over the whole span, with what stood under a ticket."""
@@ -223,6 +226,13 @@ class ReplayWording:
             digest=self._share(each.digest.value),
             after="" if each.after is None else f"{each.after:g}",
         )
+
+    def _smallest_told(self) -> str:
+        told = self.rehearsal.smallest_told.values()
+        if not told or max(told) <= min(SIZES[DropShape.STEP]):
+            return ""
+        least, most = f"{min(told):.1f}", f"{max(told):.1f}"
+        return least if least == most else formats.between(least, most, self.locale)
 
     def _catch_chart(self, whole: Sequence[Catch]) -> CatchChart:
         def line(shape: DropShape) -> CatchLine:

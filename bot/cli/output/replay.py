@@ -153,6 +153,7 @@ def _pipeline(wording: ReplayWording) -> dict[str, Any]:
         "healthy_histories": seen.histories,
         "unjudged_metrics": seen.unjudged,
         "too_short_metrics": seen.too_short,
+        "smallest_told_in_spreads": seen.smallest_told,
     }
 
 

@@ -17,7 +17,7 @@ from bot.domain.silence import SilencePolicy
 
 DAYS_A_MONTH = 30.44
 _CONFIDENCE = 0.95
-_HEARD = frozenset({Turn.FILED, Turn.REPEATED, Turn.RESOLVED})  # what a ticket is told
+_HEARD = frozenset({Turn.FILED, Turn.REPEATED, Turn.RESOLVED, Turn.RETURNED})  # what a ticket is told
 _DIGEST = frozenset({Turn.SUSPECTED, Turn.DISMISSED})
 
 
@@ -93,7 +93,8 @@ def filings(passed: Sequence[Passed]) -> list[Filing]:
                 found[step.incident.incident_id] = Filing(step.incident, each.judged.judged_at, None, each, step)
             elif known is not None:
                 said = known.comments + (step.turn in _HEARD)
-                closed = each.judged.judged_at if step.turn is Turn.RESOLVED else known.closed
+                closed = known.closed if step.incident.state.is_over else None
+                closed = each.judged.judged_at if step.turn is Turn.RESOLVED else closed
                 found[step.incident.incident_id] = Filing(
                     step.incident, known.filed, closed, known.by, known.step, said
                 )
@@ -120,6 +121,7 @@ def silences(passed: Sequence[Passed], policy: SilencePolicy | None, since: date
 def digest_only(passed: Sequence[Passed]) -> list[tuple[Passed, Step]]:
     """Return the suspicions that came to nothing: people would have read of them in the digest alone."""
     filed = {filing.incident.incident_id for filing in filings(passed)}
+    filed |= {known for each in passed for known in each.told.superseded}  # they were of a ticket that came back
     steps = [(each, step) for each in passed for step in each.steps if not each.is_past]
     return [
         (each, step) for each, step in steps if step.turn is Turn.SUSPECTED and step.incident.incident_id not in filed

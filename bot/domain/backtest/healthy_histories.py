@@ -46,7 +46,8 @@ def _drawn(runs: Sequence[Run], metrics: Sequence[MetricPolicy], random: Generat
         values = dict(run.metrics)
         for policy in metrics:
             level, off = noise[policy.name]
-            if policy.name in values and off:
+            # A value that is missing is wrong too, but for metrics that only some runs have.
+            if off and (policy.name in values or not policy.optional):
                 away = off[row] if row in off else list(off.values())[int(random.integers(len(off)))]
                 values[policy.name] = min(max(level + away, policy.lower), policy.upper)
         made.append(replace(run, metrics=values))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bot.domain.backtest.levels import spread
+from bot.domain.backtest.levels import levels, spread
 from bot.domain.backtest.walk import Passed, Settings, after, ignore_progress, take
 from bot.domain.incidents import Kind, Turn
+from bot.domain.judge.ranges import effect_at
 from bot.domain.policy import MetricPolicy
 from bot.domain.runs import Run
 
@@ -113,6 +115,19 @@ def places(
     return [found[int(i * step + random.random() * step)] for i in range(count)]
 
 
+def smallest_told(passed: Sequence[Passed], policy: MetricPolicy) -> float | None:
+    """Return the smallest fall that `min_effect` lets count, in spreads; of several series, where that is least.
+
+    None where no series has a spread.
+    """
+    found = []
+    for own in by_series(passed):
+        values = [each.run.metrics[policy.name] for each in own if _has(each.run, policy)]
+        if width := spread(values):
+            found.append(effect_at(policy, statistics.median(levels(values))) / width)
+    return min(found, default=None)
+
+
 def by_series(passed: Sequence[Passed]) -> list[list[Passed]]:
     found: dict[str, list[Passed]] = {}
     for each in passed:
@@ -172,6 +187,6 @@ def _moved(run: Run, policy: MetricPolicy, away: float) -> Run:
 def _hears(each: Passed, metric: str) -> Heard:
     """Say what people hear of a fall of one metric by one run."""
     own = [s for s in each.steps if s.incident.kind is Kind.REGRESSED and metric in s.incident.metrics]
-    if any(step.turn is Turn.FILED for step in own):
+    if any(step.turn in {Turn.FILED, Turn.RETURNED} for step in own):
         return Heard.TICKET
     return Heard.DIGEST if any(step.turn is Turn.SUSPECTED for step in own) else Heard.NOTHING

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bot.domain.baselines import BASELINE_RUNS, choose_baseline, onsets_of
 from bot.domain.conclusion import Facts, Past, Told, conclude, conclude_past
-from bot.domain.incidents import Incident, SeriesKey, Step
+from bot.domain.incidents import Incident, IncidentState, SeriesKey, Step
 from bot.domain.judge import Assessment, Outcome, SeriesState, assess
 from bot.domain.judged_run import JudgedRun
 from bot.domain.notifications import Places, Publish
@@ -17,6 +17,7 @@ from bot.domain.runs import Baseline, Run, RunResult
 
 WINDOW = 140  # runs of before that one is judged by: those it is held against, also while a fall stands for long
 _KIN = 12  # other series, from which it is learnt how much metrics move by themselves
+_REMEMBERED = 20  # incidents that are over, among which a new one may be known
 _NOWHERE = Places("", "", "", publish=Publish.INCIDENTS)
 _BAD = (Outcome.SUSPICIOUS, Outcome.REGRESSED)
 
@@ -41,6 +42,7 @@ class Standpoint:
     state: SeriesState = field(default_factory=SeriesState)
     earlier: tuple[JudgedRun, ...] = ()  # the newest WINDOW, oldest first
     standing: tuple[Incident, ...] = ()  # not over
+    over: tuple[Incident, ...] = ()  # the newest that were resolved, the latest first: what they were of may come back
     doubtful: tuple[str, ...] = ()  # bad runs of before first contact that are not accepted, oldest first
 
     @property
@@ -121,6 +123,7 @@ def take(
         places=_NOWHERE,
         page_title="",
         now=max(run.ended, since),
+        over=before.over,
     )
     is_past = run.ended < since
     told = conclude_past(facts, Past(before.doubtful, settings.recent, is_newest)) if is_past else conclude(facts)
@@ -140,5 +143,15 @@ def after(each: Passed) -> Standpoint:
         doubtful = tuple(run_id for run_id in doubtful if run_id not in accepted)
     known = {incident.incident_id: incident for incident in before.standing}
     known |= {step.incident.incident_id: step.incident for step in each.steps}
-    standing = tuple(incident for incident in known.values() if not incident.state.is_over)
-    return Standpoint(before.series, each.assessment.state, earlier, standing, doubtful)
+    standing = tuple(
+        incident
+        for incident in known.values()
+        if not incident.state.is_over and incident.incident_id not in each.told.superseded
+    )
+    return Standpoint(before.series, each.assessment.state, earlier, standing, _over(each), doubtful)
+
+
+def _over(each: Passed) -> tuple[Incident, ...]:
+    turned = {step.incident.incident_id: step.incident for step in reversed(each.steps)}
+    now_over = [incident for incident in turned.values() if incident.state is IncidentState.RESOLVED]
+    return (*now_over, *(old for old in each.before.over if old.incident_id not in turned))[:_REMEMBERED]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from bot.domain.backtest.figures import Rate, Share, catches, caught, false_tickets, filings
 from bot.domain.backtest.healthy_histories import SHORTEST, healthy
 from bot.domain.backtest.levels import levels, spread
-from bot.domain.backtest.planting import DropShape, Heard, Place, places, plant_all
+from bot.domain.backtest.planting import DropShape, Heard, Place, places, plant_all, smallest_told
 from bot.domain.backtest.walk import walk
 from tests.unit.replay.histories import EVERY, SERIES, START, history, run_at, settings
 
@@ -87,6 +89,24 @@ def test_a_healthy_history_has_the_noise_and_no_fall():
     assert abs(np.mean(values[:150]) - np.mean(values[150:])) < 0.002
     assert filings(walk(own, settings(), START))
     assert not filings(walk(made, settings(), START))
+
+
+def test_in_a_healthy_history_no_metric_is_missing_but_those_that_only_some_runs_have():
+    always, *_ = settings().policies.metrics
+    sometimes = replace(always, name="recall", optional=True)
+    runs = [
+        (SERIES, run_at(i, **({} if i % 7 == 3 else {"ndcg": 0.4 + i % 5 / 100}), **({"recall": 0.6} if i % 2 else {})))
+        for i in range(60)
+    ]
+    made = [run.metrics for _, run in healthy(runs, (always, sometimes), np.random.default_rng(0))]
+    assert all("ndcg" in metrics for metrics in made)
+    assert [i for i, metrics in enumerate(made) if "recall" in metrics] == [*range(1, 60, 2)]
+
+
+def test_the_smallest_fall_that_counts_is_told_in_spreads():
+    policy, *_ = settings().policies.metrics  # 1 % of .4, where runs differ by .004
+    assert smallest_told(walk(history(80), settings(), START), policy) == pytest.approx(1, rel=0.3)
+    assert smallest_told(walk(history(3, level=lambda _: 0.4)[:1], settings(), START), policy) is None
 
 
 def test_metrics_of_one_run_stay_together_in_a_healthy_history():

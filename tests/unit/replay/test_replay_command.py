@@ -100,6 +100,7 @@ def test_one_fall_is_one_ticket_and_nothing_is_changed(folder):
     steps = [each for each in said["planted"] if each["metric"] is None and each["shape"] == "step"]
     assert [each["spreads"] for each in steps] == [0.5, 1.0, 1.5, 2.0, 3.0, 5.0]
     assert steps[-1]["ticket"]["share"] == 1.0
+    assert pipeline["smallest_told_in_spreads"]["ndcg"] == pytest.approx(2, rel=0.3)  # 2 % of .4; runs differ by .004
     missed = [each for each in said["missed"] if each["metric"] is None and each["shape"] == "step"]
     assert missed[-1]["share"] == 0.0
     assert [each["metric"] for each in said["false_alarms"]] == [None, "ndcg", "recall"]
@@ -111,6 +112,7 @@ def test_one_fall_is_one_ticket_and_nothing_is_changed(folder):
 def test_the_page_needs_nothing_from_outside_and_shows_names_as_they_are(folder):
     said = replay("--since", "45d", "--html", "page.html")
     assert "Herald would have filed one ticket." in said
+    assert "Falls below the smallest effect of the configuration are never told: here" in said
     text = (folder / "page.html").read_text(encoding="utf-8")
     page = html.fromstring(text)
     assert len(text.encode()) < 1_000_000
@@ -120,10 +122,28 @@ def test_the_page_needs_nothing_from_outside_and_shows_names_as_they_are(folder)
     assert len(page.xpath("//*[local-name()='svg']")) >= 4
 
 
+def test_a_metric_that_a_run_lacks_is_a_ticket_with_what_came_before_it_as_its_chart(folder):
+    from mlflow.tracking import MlflowClient
+
+    address = f"sqlite:///{folder}/mlflow.db"
+    (folder / "config.toml").write_text(CONFIG.replace("sqlite:///mlflow.db", address), encoding="utf-8")
+    client = MlflowClient(address)
+    run = client.create_run(client.get_experiment_by_name("search").experiment_id).info.run_id
+    client.log_metric(run, "recall", 0.6)
+    client.set_terminated(run)
+    assert "Herald would have filed one ticket." in replay("--since", "5d", "--html", "page.html")
+    text = (folder / "page.html").read_text(encoding="utf-8")
+    (ticket,) = html.fromstring(text).find_class("ticket")
+    assert "Ranking quality is missing from this run" in ticket.text_content()
+    assert any("nightly</b> 149" in (title.text or "") for title in ticket.iter("{*}title", "title"))
+    assert "nan" not in text.lower()
+
+
 def test_the_page_is_chinese_where_that_is_asked_for(folder):
     said = replay("--since", "45d", "--html", "page.html", "--locale", "zh")
     assert "Herald 会建一张工单。" in said
     assert "排序质量" in said
+    assert "小于配置的最小幅度" in said
     text = (folder / "page.html").read_text(encoding="utf-8")
     assert 'lang="zh"' in text
     assert "会漏掉什么" in text
@@ -178,7 +198,9 @@ def test_since_is_a_length_of_time_or_a_day():
         "yesterday": "should be a length of time such as 90d",
         "9999-01-01": "is not in the past",
         "999999999999w": "should be a length|longer ago",
-        "99999w": "longer ago",
+        "999999w": "longer ago",
+        "99999w": "before 1970",
+        "1969-12-31": "before 1970",
     }.items():
         with pytest.raises(ConfigError, match=words):
             read_since(text, NOW)
