@@ -1,4 +1,4 @@
-"""Runs that were judged, with what was said of them, and the state of their series."""
+"""Judged runs, with what was said of them, and the state of their series; long, since one table is all theirs."""
 
 from __future__ import annotations
 
