@@ -58,4 +58,5 @@ def replay(  # noqa: PLR0917  a command's options are named by whoever types the
         from bot.cli.output.replay import print_written
         from bot.replay.writing import write_settings
 
-        print_written(config, write_settings(config, done), as_json=as_json)
+        if any(each.chosen for each in done):
+            print_written(config, write_settings(config, done), as_json=as_json)

@@ -181,7 +181,7 @@ def rehearse(
             if policy.name in planted_in and (least := smallest_told(passed, policy)) is not None
         },
         tried=tuple(tried),
-        chosen=choose(tried) if tried else None,
+        chosen=choose(tried),
     )
 
 

@@ -90,7 +90,7 @@ class ReplayWording:
             unjudged=tuple(self._metric(metric) for metric in seen.unjudged),
             too_short=tuple(self._metric(metric) for metric in seen.too_short),
             tried=tuple(self._tried(each) for each in seen.tried),
-            trade=self._trade() if seen.tried else None,
+            trade=self._trade() if seen.chosen else None,
             is_bearable=seen.chosen is None or seen.chosen.false.a_month <= MOST_FALSE,
         )
 
@@ -260,7 +260,7 @@ class ReplayWording:
             tickets=f"{each.tickets:,}",
             a_month=_few(each.false.a_month),
             interval=formats.between(_few(low), _few(high), self.locale),
-            caught=self._share(each.caught),
+            caught=self._share(each.caught) if each.catches else "–",
             is_chosen=each is self.rehearsal.chosen,
         )
 

@@ -127,7 +127,7 @@ def _as_json(wordings: Sequence[ReplayWording]) -> dict[str, Any]:
                 "setting": setting_name(each.variant),
                 "tickets": each.tickets,
                 "false_alarms": _rate(each.false),
-                "caught": each.caught,
+                "caught": each.caught if each.catches else None,
                 "chosen": each is wording.rehearsal.chosen,
             }
             for name, wording in done

@@ -50,8 +50,13 @@ def variants(effects: Sequence[MinEffect], presets: Sequence[Preset]) -> list[Va
     return [Variant(effect, preset) for effect, preset in product(effects or unless_given, presets or unless_given)]
 
 
-def choose(tried: Sequence[TriedSetting]) -> TriedSetting:
-    """Choose the setting that catches most at no more than one false ticket a month; else the one with the fewest."""
+def choose(tried: Sequence[TriedSetting]) -> TriedSetting | None:
+    """Choose the setting that catches most at no more than one false ticket a month; else the one with the fewest.
+
+    None where no drop could be planted under any of them: what they catch is not known then.
+    """
+    if not any(each.catches for each in tried):
+        return None
     bearable = [each for each in tried if each.false.a_month <= MOST_FALSE]
     if bearable:
         return max(bearable, key=lambda each: (round(each.caught, 3), -each.false.count))

@@ -225,6 +225,14 @@ def test_a_history_that_is_too_short_says_so(folder):
     assert "The history is too short to say what would have been missed." in said
 
 
+def test_where_no_drop_could_be_planted_no_setting_is_chosen_nor_written(folder):
+    before = (folder / "config.toml").read_text(encoding="utf-8")
+    said = replay("--since", "2d", "--sweep", "min_effect=1%,3%", "--write", "--html", "page.html")
+    assert "No drops could be planted in this history, so that no setting can be chosen" in " ".join(said.split())
+    assert "chosen" not in said.replace("can be chosen", "")
+    assert (folder / "config.toml").read_text(encoding="utf-8") == before
+
+
 class Interrupted:
     """An MLflow that goes away after some runs, and counts what it handed out."""
 
