@@ -380,7 +380,7 @@ def _begin_anew(
     left: Incident, findings: tuple[Finding, ...], run_id: str, policy: IncidentPolicy, now: datetime
 ) -> tuple[Step, Step]:
     """End an incident where a person had closed it, and file what is bad now as one of its own that names it."""
-    over = replace(left, state=IncidentState.RESOLVED, closed_at=now, watch=None)
+    over = replace(left, state=IncidentState.RESOLVED, closed_at=now, watch=None, good_runs=0)
     new = Incident(
         mint_id(left.series, left.kind, run_id),
         left.kind,

@@ -210,7 +210,11 @@ class LineGathering:
         """Yield what is over, unless it came back: nothing stands under what needs you and under what got better."""
         again = {(i.series, i.kind, m) for _, i in self._incidents(IncidentState.OPEN) for m in i.metrics or ("",)}
         unseen = {name for name, look in looks.of_pipelines(self.tx).items() if look.unseen_since is not None}
-        for name, incident in self._closed(IncidentState.RESOLVED):
+        closed = list(self._closed(IncidentState.RESOLVED))
+        anew = {incident.follows for _, incident in (*self._incidents(IncidentState.OPEN), *closed)}
+        for name, incident in closed:
+            if incident.incident_id in anew and not incident.recovered_by:  # what it was goes on as another
+                continue
             fell = {(incident.series, incident.kind, metric) for metric in incident.metrics or ("",)}
             if incident.kind is Kind.REGRESSED:  # what cannot be judged now is not said to be back
                 fell |= {(incident.series, Kind.INVALID, metric) for metric in incident.metrics}

@@ -114,6 +114,13 @@ def test_what_fell_is_told_in_words_with_how_much_since_when_and_who_has_it(offi
     ]
 
 
+def test_what_went_on_as_another_incident_got_better_once(office):
+    left = replace(office.fell("left", 5), state=IncidentState.RESOLVED, closed_at=MONDAY - 2 * DAY)
+    new = replace(office.fell("new", 2), follows="left", state=IncidentState.RESOLVED, closed_at=MONDAY - DAY)
+    office.keep(left, replace(new, good_runs=2, recovered_at=MONDAY - DAY, recovered_by="good"))
+    assert [line for line in told(office) if "recovered" in line] == told(office)[2:3]
+
+
 def test_changes_since_the_last_digest_come_first_and_a_gloss_once(office):
     office.keep(office.fell("old", 30, series="a"), office.fell("new", 1, series="b"))
     lines = told(office)
