@@ -26,6 +26,7 @@ class SignificanceLevels:
     rows: float
     again: float  # of the mean of two runs in a row, if both were like the second: it makes them certain
     again_of_release: float  # the same against a release, which no evidence over time is gathered against
+    again_early: float = 0.0  # what is asked of it at least, times the sixth power of how few runs there are
 
     def for_many(self, metrics: float) -> SignificanceLevels:
         """Return the levels at which one of so many independent metrics is called worse as seldom as one alone."""
@@ -33,20 +34,26 @@ class SignificanceLevels:
             self,
             runs=self.runs / metrics,
             again=self.again / metrics,
+            again_early=self.again_early / metrics,
             again_of_release=self.again_of_release / metrics,
         )
 
     def against_release(self) -> SignificanceLevels:
-        return replace(self, again=self.again_of_release)
+        return replace(self, again=self.again_of_release, again_early=0.0)
 
     def again_after(self, runs: int) -> float:
         """Return what is asked of the second run: far less after few, where nothing else can tell a collapse yet."""
-        return self.again * (1 + (FEW_RUNS / runs) ** 3)
+        few = FEW_RUNS / runs
+        return max(self.again * (1 + few**3), self.again_early * few**6)
 
 
 LEVELS = {
-    Preset.QUIET: SignificanceLevels(runs=0.005, rows=0.05, again=0.00001, again_of_release=0.0003),
-    Preset.SENSITIVE: SignificanceLevels(runs=0.02, rows=0.05, again=0.00002, again_of_release=0.0012),
+    Preset.QUIET: SignificanceLevels(
+        runs=0.005, rows=0.05, again=0.00001, again_of_release=0.0003, again_early=0.000003
+    ),
+    Preset.SENSITIVE: SignificanceLevels(
+        runs=0.02, rows=0.05, again=0.00002, again_of_release=0.0012, again_early=0.000006
+    ),
 }
 
 
