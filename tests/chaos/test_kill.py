@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.story import of_each_kind
 
 ROOT = Path(__file__).parents[2]
-KINDS = {"fire", "job", "run", "delivery", "service"}
+KINDS = {"fire", "job", "run", "delivery", "service", "umbrella"}
 PARTS_OF_EACH, PARTS_OF_ALL = 3, 6  # so that the kills are spread over the workers
 WHOLE_STORY = {
     "jobs": 4,

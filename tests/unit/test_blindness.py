@@ -294,7 +294,7 @@ def test_digest_and_ticket_tell_one_number_of_what_recovered(tower):
     herald = tower.herald()
     good_runs(tower, herald, ndcg=0.4)
     for name in ("bad", "worse"):
-        tower.log(name, ndcg=0.3)
+        tower.log(name, ndcg=0.1)
         tower.look(herald)
     for number, value in enumerate((0.401, 0.4015, 0.399, 0.4004)):
         tower.log(f"back{number}", ndcg=value)
