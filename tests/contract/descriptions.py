@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -113,8 +114,9 @@ def _description(path: Path) -> OpenAPI:
     spec = json.loads(path.read_text())
     if "swagger" in spec:
         spec = _converted(spec)
-    # Jira writes `+0000` where the format wants a colon
-    config = Config(spec_validator_cls=None, extra_format_validators={"date-time": lambda _: True})
+    # Jira writes `+0000` where the format wants a colon, and Trello a whole moment where its description says a day
+    formats = {"date-time": lambda _: True, "date": lambda value: bool(re.match(r"\d{4}-\d\d-\d\d", str(value)))}
+    config = Config(spec_validator_cls=None, extra_format_validators=formats)
     return OpenAPI.from_dict(_eased(spec), config=config)
 
 
