@@ -1,4 +1,4 @@
-"""A small cut of `make chaos`, and proof that it would notice: without what keeps deliveries single, it goes red."""
+"""A small cut of `make chaos`, and, in `make chaos` itself, proof that it would notice: it goes red without what keeps deliveries single."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def test_two_heralds_that_are_killed_again_and_again_lose_nothing_and_say_nothin
     assert int(told["kills"]) >= 10
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("mutation", ["search", "lease"])
 def test_without_its_search_or_its_lease_the_storm_finds_things_said_twice(mutation):
     code, told = storm(
