@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from trainer.data.card import write_card
 from trainer.data.snapshot import check_unused, partial_folder
-from trainer.environment import describe_environment, git_commit, let_threads_sleep, tell_the_hub_nothing, usable_cores
+from trainer.environment import describe_environment, let_threads_sleep, tell_the_hub_nothing, usable_cores
 from trainer.errors import Stopped, TrackingError
 from trainer.jobs.schema import AnyJob, Job, flatten
 from trainer.measures.bootstrap import Intervals, measure_intervals
@@ -23,6 +23,7 @@ from trainer.results.logged_metrics import all_metrics
 from trainer.results.output_folder import OutputFolder, keeping_trained
 from trainer.results.pending_upload import MODEL, StepLog, Upload, keep_upload
 from trainer.results.result_files import RESULT, Result, write_intervals, write_per_example, write_result
+from trainer.results.run_manifest import data_used, manifest_tags
 from trainer.results.summary import plural, summary
 from trainer.stopping import unstoppable
 from trainer.tracking.mlflow import Recorder, fetch_registered, start_run
@@ -76,7 +77,7 @@ def _run_local(job: AnyJob, command: "Command", began: float) -> Finished:
     task = _load_task(job, training=command == "fit")
     with partial_folder(job.output) as folder:
         output = OutputFolder(folder, job.output)
-        recorder = start_run(job.tracking, _tags(job, task, command))
+        recorder = start_run(job.tracking, manifest_tags(job, task.card, command))
         blank = Result(
             "failed",
             command,
@@ -178,6 +179,7 @@ def _carry_out(
     began: float,
 ) -> Finished:
     recorder.log_params(_params(job, task))
+    recorder.log_data(data_used(task.card, command))
     if command == "evaluate":
         return _score(job, command, task, task.take_saved(), blank, output, began)
     # Closed before the folder moves: TensorBoard opens its file anew, by name, for each piece.
@@ -228,13 +230,6 @@ def _reporting(task: "Task", steps: StepLog, events: Events) -> Iterator["OnStep
             advance(report.examples, f"loss {report.loss:.3f}")
 
         yield on_step
-
-
-def _tags(job: Job, task: "Task", command: "Command") -> dict[str, str]:
-    tags = {"herald.task": job.task, "herald.command": command, "herald.data_hash": task.card.hash}
-    tags["mlflow.source.name"] = f"python -m trainer {command}"
-    commit = git_commit()
-    return tags | ({"mlflow.source.git.commit": commit} if commit else {})
 
 
 def _params(job: Job, task: "Task") -> dict[str, str | int | float | bool]:

@@ -72,6 +72,18 @@ def test_the_run_says_what_it_was(fitted):
     assert params["data.hash"] == tags["herald.data_hash"]
 
 
+def test_the_run_says_what_decides_its_numbers(fitted):
+    tags = fitted.run.data.tags
+    card = json.loads((fitted.artifacts / "data_card.json").read_text())
+    assert (tags["herald.data_hash"], tags["herald.test_hash"]) == (card["hash"], card["test_hash"])
+    assert len(tags["herald.lock_hash"]) == 64
+    assert tags["herald.environment"].startswith("python ")
+    assert tags["herald.machine"].count(", ") >= 2
+    used = {one.tags[0].value: one.dataset for one in fitted.run.inputs.dataset_inputs}
+    digests = {context: dataset.digest for context, dataset in used.items()}
+    assert digests == {"training": card["hash"][:36], "testing": card["test_hash"][:36]}
+
+
 def test_loss_and_rate_are_logged_by_step(fitted):
     client = client_of(fitted.bench)
     for name in ("train/loss", "train/lr"):
@@ -112,7 +124,11 @@ def test_every_baseline_stands_in_the_same_table(fitted):
 def test_artifacts_describe_data_and_environment(fitted, snapshot_folder):
     card = json.loads((fitted.artifacts / "data_card.json").read_text())
     of_snapshot = json.loads((snapshot_folder / "data_card.json").read_text())
-    assert card == of_snapshot | {"cut": {"items": 0.0}, "unknown": {"items": 0.0}}
+    assert card == of_snapshot | {
+        "cut": {"items": 0.0},
+        "unknown": {"items": 0.0},
+        "test_hash": fitted.run.data.tags["herald.test_hash"],
+    }
     environment = json.loads((fitted.artifacts / "environment.json").read_text())
     assert {"torch", "transformers", "mlflow", "python", "seed", "data_hash"} <= environment.keys()
     assert load_file(fitted.artifacts / "model" / "model.safetensors")
@@ -154,6 +170,8 @@ def test_evaluating_the_saved_model_alone_gives_its_metrics_again(fitted, tracke
     assert set(finished.compared) == beside | {"popularity new only", "saved new only"}
     run = only_run(tracked)
     assert run.data.tags["herald.command"] == "evaluate"
+    assert run.data.tags["herald.test_hash"] == fitted.run.data.tags["herald.test_hash"]
+    assert [one.tags[0].value for one in run.inputs.dataset_inputs] == ["testing"]
     assert "model" not in {path.path for path in client_of(tracked).list_artifacts(run.info.run_id)}
 
 

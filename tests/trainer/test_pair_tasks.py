@@ -25,6 +25,10 @@ def llama(tmp_path_factory) -> Path:
     return make_llama(tmp_path_factory.mktemp("llama") / "model")
 
 
+def scored_on(folder: Path) -> str:
+    return json.loads((folder / "data_card.json").read_text())["test_hash"]
+
+
 QUICK = ("train.batch=16", "train.epochs=12", "train.lr=3e-3", "train.head_lr=3e-3")
 
 
@@ -82,6 +86,7 @@ def test_a_saved_model_says_the_same_again_and_of_any_split(place, bert, capsys)
     )
     valid = result_of(place / "valid")["metrics"]
     assert valid["auc"] != pytest.approx(first["auc"], abs=1e-6)
+    assert scored_on(place / "relevance") == scored_on(place / "again") != scored_on(place / "valid")
     capsys.readouterr()
     assert main(["evaluate", str(job), "--model", "models:/pairs@nobody", "--set", f"output={place}/none"]) == 2
     assert "models:/pairs@nobody: the registry at" in capsys.readouterr().err
@@ -148,6 +153,7 @@ def test_a_catalogue_is_searched_by_vectors_and_words(place, bert, capsys):
     model = place / "retrieval" / "model"
     assert main(["evaluate", str(job), "--model", str(model), "--set", f"output={place}/again"]) == 0
     assert result_of(place / "again")["metrics"]["mrr"] == pytest.approx(told["metrics"]["mrr"], abs=1e-6)
+    assert scored_on(place / "again") == scored_on(place / "retrieval")
 
     capsys.readouterr()
     assert main(["recommend", str(model), "red lamp", "-k", "3", "--json"]) == 0

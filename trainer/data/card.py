@@ -38,6 +38,7 @@ class DataCard:
     cut: dict[str, float] | None = None  # kind of text -> share that is longer than the model reads
     unknown: dict[str, float] | None = None  # kind of text -> share of its tokens that the model does not know
     explained: dict[str, str] | None = None  # reason -> the rule in words
+    test_hash: str | None = None  # sha256 of what a run is scored on: trainer.data.scored_hash
 
     def facts(self) -> dict[str, Any]:
         facts = {"schema": CARD_SCHEMA} | {name: value for name, value in asdict(self).items() if value is not None}

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trainer.data.card import DataCard
 from trainer.data.next_item_data import read_data, source_of
+from trainer.data.scored_hash import note_held_out
 from trainer.data.snapshot import Snapshot
 from trainer.data.trips import Trips, collect_histories, split_trips
 from trainer.errors import DataError, ModelError
@@ -195,7 +196,7 @@ def load(job: NextItemJob, *, training: bool) -> NextItem:
     saved = load_scorer(source.folder)
     if saved is not None:
         job, saved = _as_saved(job, saved, training=training)
-    source_name, snapshot = source_of(job.data), read_data(job.data)
+    source_name, snapshot = source_of(job.data), note_held_out(read_data(job.data))
     learn, test = split_trips(snapshot.purchases, snapshot.use, min_history_days=job.train.min_history_days)
     if not len(test):
         raise DataError(f"{source_name}: the test split is empty: no trip from {snapshot.card.test_from} on")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trainer.data.card import DataCard
 from trainer.data.pairs import Pairs, read_pairs
+from trainer.data.scored_hash import note_judged
 from trainer.data.splits import Part
 from trainer.data.words import word_overlap
 from trainer.errors import DataError, ModelError
@@ -266,7 +267,7 @@ def load(job: RelevanceJob, *, training: bool) -> Relevance:
         raise ModelError(f"{source.folder}: holds no {SETTINGS}; a model that `fit` saved does")
     if saved is not None:
         job = settle_pairs(job, saved.max_tokens, saved.pooling, spelling=saved.spelling, training=training)
-    pairs = read_pairs(job.data)
+    pairs = note_judged(read_pairs(job.data), Part(job.part))
     for part in (Part.TRAIN, Part(job.part)) if training else (Part(job.part),):
         if not len(pairs.rows(part)):
             raise DataError(f"{job.data.path}: no row is for {part.value}")

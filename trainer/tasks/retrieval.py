@@ -16,6 +16,7 @@ from torch import Tensor
 from trainer.data.card import DataCard
 from trainer.data.name_numbers import number_names
 from trainer.data.pairs import Pairs, read_pairs
+from trainer.data.scored_hash import note_judged
 from trainer.data.splits import Part
 from trainer.errors import DataError, ModelError
 from trainer.jobs.schema import RetrievalJob, flatten
@@ -263,6 +264,7 @@ def load(job: RetrievalJob, *, training: bool) -> Retrieval:
     needs = retrieval_needs(job, encoder, texts.all_E, len(asked.products_I), training=training)
     check_memory(job.data.path, needs)
     kinds = {"queries": pairs.queries, "products": pairs.products}
+    pairs = note_judged(pairs, Part(job.part), asked.products_I.tolist())
     pairs = replace(pairs, card=note_losses(pairs.card, encoder.tokenizer, kinds))
     return Retrieval(job, pairs, texts, learnt_N, asked, chosen_on, encoder, CatalogueWords(pairs, texts))
 

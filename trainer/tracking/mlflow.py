@@ -1,16 +1,18 @@
 """Tells MLflow what a job does; the only module that imports it."""
 
+import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, Literal
 
 from trainer.errors import InputError, JobError, ModelError, TrackingError
 from trainer.jobs.schema import PLAIN_SQLITE, TrackingJob
+from trainer.tracking.progress import say
 
 SEAM_TAG = "herald.seam"
 SEAM_VERSION = "1"
@@ -19,7 +21,18 @@ FIRE_TAG = "herald.fire_id"
 RETRIES = "2"  # of a request to a server that is away: seconds, where MLflow's own seven take minutes
 LONGEST_PARAM = 6000  # characters; MLflow's limit
 PARAMS_AT_A_TIME = 100  # MLflow's limit of a batch
+LONGEST_NAME, LONGEST_DIGEST = 500, 36  # characters of a dataset's; MLflow's limits
+NO_SUCH_CALL = ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED")  # what MLflow makes of 404 and 501
 _SQLITE_HEAD = b"SQLite format 3\0"
+
+
+@dataclass(frozen=True, slots=True)
+class DataUsed:
+    """Data that a run learned from or was scored on, as MLflow lists it."""
+
+    context: Literal["training", "testing"]
+    source: str
+    hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,31 @@ class Recorder:
         with _translated():
             for start in range(0, len(listed), PARAMS_AT_A_TIME):
                 self.client.log_batch(self.run_id, params=listed[start : start + PARAMS_AT_A_TIME])
+
+    def log_data(self, used: Sequence[DataUsed]) -> None:
+        """Tell which data the run used; no run is lost by a server that does not take it, as those before 2.4."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.exceptions import MlflowException
+        from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+        listed = [
+            DatasetInput(
+                Dataset(
+                    name=(Path(one.source).name or "data")[:LONGEST_NAME],
+                    digest=one.hash[:LONGEST_DIGEST],
+                    source_type="local",
+                    source=json.dumps({"uri": one.source}),
+                ),
+                [InputTag(MLFLOW_DATASET_CONTEXT, one.context)],
+            )
+            for one in used
+        ]
+        with _translated():
+            try:
+                self.client.log_inputs(self.run_id, datasets=listed)
+            except MlflowException as error:
+                if error.error_code not in NO_SUCH_CALL:
+                    say(f"trainer: MLflow was not told which data the run used: {_first_line(error)}")
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         from mlflow.entities import Metric
@@ -118,8 +156,7 @@ def fetch_registered(uri: str, model: str, folder: Path) -> Path:
             version = client.get_model_version_by_alias(name, alias) if at else client.get_model_version(name, number)
             return _download(client, version.source, folder)
         except MlflowException as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ModelError(f"{model}: the registry at {uri} does not give it: {reason}") from None
+            raise ModelError(f"{model}: the registry at {uri} does not give it: {_first_line(error)}") from None
 
 
 def fetch_run_artifact(uri: str, run_id: str, name: str, folder: Path) -> Path:
@@ -206,5 +243,8 @@ def _translated() -> Iterator[None]:
             not isinstance(error, OSError)
         ):
             raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise TrackingError(f"MLflow: {reason}") from error
+        raise TrackingError(f"MLflow: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
