@@ -187,6 +187,7 @@ class PipelineSection(Section):
     assignee: str | None = None  # the tracker's id of an account
     owners: dict[Annotated[str, BeforeValidator(read_owned)], OwnerSection] = {}  # by metric, or slice COLUMN=VALUE
     experiment: str = ""
+    repository: Words = ""  # the address of the code, as people open it
     watch: WatchSection = WatchSection()
     schedule: ScheduleSection | None = None
     time_zone: Zone | None = None

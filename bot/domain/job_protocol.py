@@ -3,6 +3,11 @@
 FIRE_TAG = "herald.fire_id"
 GUESS_TAG = "herald.guessed"  # the fire's id was not written by the job: its run was found by the time
 UNDEFINED_TAG = "herald.undefined"  # metrics that the run's data leave undefined, by commas
+DATA_TAG = "herald.data_hash"  # of the data that a run learnt from, or of all of it
+TEST_SET_TAG = "herald.test_hash"  # of what it was scored on, labels and candidates with it
+LOCK_TAG = "herald.lock_hash"  # of the names and versions of all packages that were installed
+ENVIRONMENT_TAG = "herald.environment"  # `python 3.11.9, torch 2.9.0`: for people
+MACHINE_TAG = "herald.machine"
 CARD_FILE = "data_card.json"
 TABLE_FILE = "per_example.parquet"
 PARENT_TAG = "mlflow.parentRunId"  # of a run inside another

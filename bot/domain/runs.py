@@ -102,6 +102,15 @@ class DataCard:
 
 
 @dataclass(frozen=True, slots=True)
+class Dataset:
+    """A data set that MLflow has as an input of a run."""
+
+    name: str
+    digest: str
+    context: str = ""  # what it was used for, `training` or `testing`, if the program said
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One MLflow run as the run store knows it, without its artifacts."""
 
@@ -114,6 +123,7 @@ class Run:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     url: str = ""
+    datasets: tuple[Dataset, ...] = ()
 
     @property
     def place(self) -> tuple[datetime, str]:

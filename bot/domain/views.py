@@ -60,17 +60,25 @@ class Source(StrEnum):
 
     PARAMS = "params"
     CARD = "card"
+    DATA = "data"
+    TEST_SET = "test_set"
     COMMIT = "commit"
+    ENVIRONMENT = "environment"
+    MACHINE = "machine"
 
 
 @dataclass(frozen=True, slots=True)
 class FactRow:
-    """A parameter or a fact of the data card, and what it was before."""
+    """A parameter, a fact of the data card or something else that a run was made from, and what it was before."""
 
-    name: str
+    name: str  # empty where its source says it all
     value: str
     before: str
     changed: bool
+    source: Source | None = None
+    url: str = ""  # of what lies between both, where people can read it
+    changes: str = ""  # how often it changed before without harm, `3`
+    had: str = ""  # how many accepted runs had it as it is now
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,7 @@ class VerdictView:
     unseen_for: str = ""  # how long the runs could not be looked at
     said: str = ""  # why not, in the words of whoever was asked
     whole: bool = False  # the incident is of all metrics of its runs
+    other_test_set: bool = False  # the runs since were scored on something else than those before
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +166,14 @@ class TicketView:
     onset: RunView  # the first bad one
     rows: tuple[MetricRow, ...]
     slices: tuple[MetricRow, ...]
-    facts: tuple[FactRow, ...]  # what changed in data card and parameters against the baseline
+    facts: tuple[FactRow, ...]  # what is different from the baseline, most suspected first
     owner: str
     marker: str
     chart: str = ""  # filename of the attached chart
     log_tail: str = ""  # last lines of a failed job
     release: RunView | None = None  # the released run, where a row is held against it
     compared: tuple[Source, ...] = ()  # what both this run and the baseline have on record
+    unknown: tuple[Source, ...] = ()  # what one of them has not, so that it may differ
     listens: bool = False  # whether it is read for what people answer
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # report
     resolves: bool = True  # whether Herald closes it once it is over
@@ -274,6 +284,8 @@ class RunPageView:
     peer_metrics: tuple[str, ...] = ()  # plain names
     release: RunView | None = None  # the released run, where config names one
     unread: tuple[Unread, ...] = ()  # what the run was judged without, since it could not be read
+    different: tuple[FactRow, ...] = ()  # from the baseline, most suspected first; of a run that is worse or no use
+    unknown: tuple[Source, ...] = ()  # what may differ besides, for it is not on record
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from bot.domain.views import (
     RuleRow,
     RunPageView,
     RunView,
+    Source,
     TicketView,
     Tone,
     UmbrellaOverView,
@@ -163,6 +164,13 @@ FACTS = (
     FactRow("snapshot", "2026-11-20", "2026-11-19", changed=True),
     FactRow("catalogue_size", "2,889", "2,889", changed=False),
 )
+DIFFERENT = (
+    FactRow("", "9f2c41d07b3e", "51aa90c2e8d4", changed=True, source=Source.DATA),
+    *FACTS[:2],
+    FactRow("", "c0ffee01c0ff", "0ddba11e0ddb", changed=True, source=Source.COMMIT, url="https://git.example/shop/diff/0/c"),
+    FactRow("torch", "torch 2.9.0", "torch 2.8.1", changed=True, source=Source.ENVIRONMENT, changes="3"),
+    FactRow("train.lr", "3e-4", "1e-4", changed=True, source=Source.PARAMS, had="1"),
+)  # fmt: skip
 PARAMS = (
     FactRow("learning_rate", "2e-4", "2e-4", changed=False),
     FactRow("seed", "45", "", changed=True),
@@ -185,8 +193,8 @@ def chart() -> ChartView:
 
 def ticket(words: Words) -> TicketView:
     return TicketView(
-        verdict(words), run(5, words), run(4, words), metric_rows(words), slice_rows(words), FACTS[:2], words.owner,
-        MARKER, "history-1f6a2b3c.png", listens=True, links=TICKET_LINKS,
+        verdict(words), run(5, words), run(4, words), metric_rows(words), slice_rows(words), DIFFERENT, words.owner,
+        MARKER, "history-1f6a2b3c.png", unknown=(Source.TEST_SET, Source.MACHINE), listens=True, links=TICKET_LINKS,
     )  # fmt: skip
 
 
@@ -280,6 +288,7 @@ def run_page(words: Words, outcome: Outcome = Outcome.REGRESSED) -> RunPageView:
         f"{words.pipeline} 2026-11-21 (b04e77aa)", verdict(words, outcome), run(5, words), metric_rows(words, outcome), slices, PARAMS,
         FACTS, chart(), marked, ("herald", "regression"), run(4, words), PAGE_LINKS,
         (PeerRow("popularity", ("0.117", "0.072")), PeerRow("", ("0.146", "0.088"))), ("HR", "nDCG"), run(1, words),
+        different=DIFFERENT if outcome is Outcome.REGRESSED else (), unknown=(Source.TEST_SET, Source.MACHINE),
     )  # fmt: skip
 
 

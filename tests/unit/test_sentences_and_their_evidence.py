@@ -100,7 +100,12 @@ EVIDENCE = (
     Said("no difference from the baseline in the parameters.", "参数与基线一致", _compared(Source.PARAMS), lambda v: replace(v, compared=())),
     Said("no difference from the baseline in the data card.", "数据卡与基线一致", _compared(Source.CARD), lambda v: replace(v, compared=(Source.PARAMS,))),
     Said("no difference from the baseline in the commit.", "代码版本与基线一致", _compared(Source.COMMIT), lambda v: replace(v, compared=())),
-    Said("have no parameters, data card or commit to compare", "没有记录可以比较", _bare, lambda v: replace(v, compared=(Source.CARD,))),
+    Said("no difference from the baseline in the test set and the commit.", "测试集和代码版本与基线一致", _compared(Source.TEST_SET, Source.COMMIT), lambda v: replace(v, compared=(Source.COMMIT,))),
+    Said("it may differ too: the test set and the machine.", "也可能不同：测试集和机器。", samples.ticket, lambda v: replace(v, unknown=())),
+    Said("on another test set than before, so the two numbers cannot be compared.", "但测试集已与之前不同，两个数值不能直接比较。", lambda w: _verdict(other_test_set=True)(samples.ticket(w)), _verdict(other_test_set=False)),
+    Said("(changed 3 times before without harm)", "（此前变过 3 次，均无影响）", samples.ticket, lambda v: replace(v, facts=samples.FACTS[:2])),
+    Said("(so it was in 1 good run too)", "（有 1 次正常运行也是如此）", samples.ticket, lambda v: replace(v, facts=samples.FACTS[:2])),
+    Said("have nothing in common to compare", "没有记录可以比较", _bare, lambda v: replace(v, compared=(Source.CARD,))),
     Said("The data behind this run is not what it was", "所用的数据变了", samples.invalid_ticket, _headline(reason=Reason.MISSING)),
     Said("is missing from this run", "没有记录", _missing, _headline(reason=Reason.NOT_A_NUMBER)),
     Said("is not a number in this run", "不是有效数值", _not_a_number, _headline(reason=Reason.MISSING)),
@@ -187,6 +192,43 @@ def test_a_commit_that_changed_is_named_as_a_difference():
     )
     assert [(fact.before, fact.value) for fact in view.facts] == [("a" * 12, "b" * 12)]
     assert view.compared == (Source.COMMIT,)
+
+
+def test_commits_are_linked_where_config_says_where_the_code_is():
+    old, new = "a" * 40, "b" * 40
+    on = occasion(RunResult(run(2, tags={COMMIT_TAG: new})), RunResult(run(1, tags={COMMIT_TAG: old})), FELL)
+    (fact,) = ticket_of(
+        replace(on, config=on.config.model_copy(update={"repository": "https://git.example/shop/"}))
+    ).facts
+    assert fact.url == f"https://git.example/shop/compare/{old}...{new}"
+    assert ticket_of(on).facts[0].url == ""
+
+
+def test_of_an_environment_the_versions_that_changed_are_shown():
+    tags = {"herald.environment": "python 3.11.9, torch 2.8.1, numpy 2.1.0"}
+    newer = {"herald.environment": "python 3.11.9, torch 2.9.0, polars 1.2"}
+    view = ticket_of(occasion(RunResult(run(2, tags=newer)), RunResult(run(1, tags=tags)), FELL))
+    assert [(fact.before, fact.value) for fact in view.facts] == [
+        ("torch 2.8.1", "torch 2.9.0"),
+        ("numpy 2.1.0", ""),
+        ("", "polars 1.2"),
+    ]
+
+
+def test_packages_that_nobody_lists_differ_by_the_hash_of_all():
+    tags = {"herald.environment": "python 3.11.9", "herald.lock_hash": "a" * 64}
+    newer = {"herald.environment": "python 3.11.9", "herald.lock_hash": "b" * 64}
+    view = ticket_of(occasion(RunResult(run(2, tags=newer)), RunResult(run(1, tags=tags)), FELL))
+    assert [(fact.before, fact.value) for fact in view.facts] == [("a" * 12, "b" * 12)]
+
+
+def test_another_test_set_is_said_in_the_first_sentence():
+    now, before = (run(number, tags={"herald.test_hash": str(number)}) for number in (2, 1))
+    view = ticket_of(occasion(RunResult(now), RunResult(before), FELL))
+    assert view.verdict.other_test_set
+    assert "so the two numbers cannot be compared" in shown(view, "en").split(". ")[0]
+    assert Source.TEST_SET not in view.unknown
+    assert Source.MACHINE in view.unknown
 
 
 def test_a_parameter_that_came_or_went_is_a_difference_but_a_seed_is_none():

@@ -4,8 +4,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Dataset as MlflowDataset
+from mlflow.entities import DatasetInput, InputTag
 
-from bot.domain.runs import Release
+from bot.domain.runs import Dataset, Release
 from bot.errors import RunStoreError
 from bot.ports import Selection
 from bot.services.mlflow.config import MlflowSection
@@ -40,3 +43,27 @@ def test_a_database_of_another_mlflow_is_told_and_stays_as_it_is(bench, tmp_path
     with pytest.raises(RunStoreError, match=r"mlflow\.db was made by an older MLflow \(its schema is 0584bdc529eb"):
         read_all(file)
     assert file.read_bytes() == before
+
+
+def test_the_data_sets_that_a_run_has_as_inputs_are_read_with_what_they_were_for(bench, tmp_path):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = MlflowClient(tracking_uri=uri)
+    run_id = client.create_run(client.create_experiment("search")).info.run_id
+    orders, held_out = (
+        MlflowDataset(name, digest, "local", "{}") for name, digest in (("orders", "a1"), ("held out", "b2"))
+    )
+    inputs = [
+        DatasetInput(orders, [InputTag("mlflow.data.context", "training")]),
+        DatasetInput(held_out, [InputTag("mlflow.data.context", "testing")]),
+        DatasetInput(MlflowDataset("users", "c3", "local", "{}")),
+    ]
+    client.log_inputs(run_id, inputs)
+    client.set_terminated(run_id)
+    store = MlflowRunStore(MlflowSection(tracking_uri=uri))
+    (experiment,) = store.experiments(("search",))
+    (run,) = store.runs_since(experiment, None, Selection())
+    assert set(run.datasets) == {
+        Dataset("orders", "a1", "training"),
+        Dataset("held out", "b2", "testing"),
+        Dataset("users", "c3"),
+    }

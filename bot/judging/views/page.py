@@ -5,12 +5,13 @@ from __future__ import annotations
 from itertools import chain
 
 from bot.domain.incidents import IncidentState, Step, Turn, kind_of
+from bot.domain.judge import Outcome
 from bot.domain.rules import RuleKind
 from bot.domain.views import ArchivePageView, HistoryRow, OpenIncidentRow, PipelinePageView, RuleRow, RunPageView
 from bot.judging.titles import page_title, year_of
 from bot.judging.views.answer import RuleNaming
 from bot.judging.views.chart import chart_view
-from bot.judging.views.differences import commit, facts, params
+from bot.judging.views.differences import commit, differences_of, different, facts, params, unknown
 from bot.judging.views.incident import labels, links, listed_marker, marker, owner
 from bot.judging.views.metric_rows import metric_rows, peer_rows, plain_name, shown_value, slice_rows
 from bot.judging.views.occasion import Occasion
@@ -26,6 +27,8 @@ def run_page_view(on: Occasion) -> RunPageView:
     step = next(chain(own, on.steps), None)
     incident = step.incident if step else next(iter(on.standing), None)
     previous = next((judged for judged in reversed(on.history[:-1]) if judged.page_title), None)
+    found = differences_of(on, step)
+    is_wrong = on.assessment.outcome in {Outcome.REGRESSED, Outcome.SUSPICIOUS, Outcome.INVALID}
     previous_page = on.places.page(previous.page_title) if previous and previous.page_title else None
     return RunPageView(
         title=page_title(on.title, on.result.run, on.locale),
@@ -43,6 +46,8 @@ def run_page_view(on: Occasion) -> RunPageView:
         previous=run_view(on, previous.run) if previous_page and previous else None,
         release=release(on),
         unread=on.result.unread,
+        different=different(on, found) if is_wrong else (),
+        unknown=unknown(found) if is_wrong else (),
         links=links(
             previous=previous_page,
             pipeline=on.places.page(on.places.pipeline_page),

@@ -12,7 +12,7 @@ from bot.domain.judge import Against
 from bot.domain.reminding import waits_since
 from bot.domain.views import CommentKind, CommentView, MetricRow, NewsView, TicketView
 from bot.judging.views.chart import chart_view
-from bot.judging.views.differences import commit, compared, facts, params
+from bot.judging.views.differences import compared, differences_of, different, params, unknown
 from bot.judging.views.incident import assignee, duration, links, marker, owner
 from bot.judging.views.metric_rows import metric_rows, row_of, slice_rows, worst_row
 from bot.judging.views.occasion import Occasion
@@ -25,20 +25,22 @@ _SLICES_TOLD = 5
 
 def ticket_view(on: Occasion, step: Step) -> TicketView:
     chart = chart_view(on, step)
+    found = differences_of(on, step)
     return TicketView(
         verdict=verdict_view(on, step),
         run=run_view(on, on.history[-1].run),
         onset=onset(on, step.incident),
         rows=metric_rows(on, step),
         slices=slice_rows(on, step)[:_SLICES_TOLD],
-        facts=tuple(row for row in (*commit(on), *facts(on), *params(on)) if row.changed),
+        facts=different(on, found),
         owner=owner(on, step.incident),
         assignee=assignee(on, step.incident),
         marker=marker(on, step.incident),
         chart=chart.filename if chart else "",
         log_tail=on.log_tail,
         release=release(on) if any(f.against is Against.PINNED for f in on.assessment.findings) else None,
-        compared=compared(on),
+        compared=compared(on, found),
+        unknown=unknown(found),
         listens=on.places.listens,
         resolves=on.places.resolves,
         links=links(report=on.page, earlier=on.places.earlier_ticket(step.incident)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bot.domain.job_protocol import COMMIT_TAG
-from bot.domain.runs import Run, RunStatus
+from bot.domain.runs import Dataset, Run, RunStatus
 from bot.services.mlflow.times import EARLIEST, read_moment
 from bot.text.escape import storable
 
@@ -20,6 +20,8 @@ _STATUS = {
     "RUNNING": RunStatus.RUNNING,
     "SCHEDULED": RunStatus.RUNNING,
 }
+_CONTEXT_TAG = "mlflow.data.context"
+_MOST_DATASETS = 20
 _SPACES = " \t\r\n"  # a name of nothing else says nothing
 _KEPT_TAGS = frozenset({COMMIT_TAG})  # of MLflow's own, which are many
 _LONGEST_ID = 64  # characters; MLflow's own have half of it
@@ -49,6 +51,20 @@ def run_in(run: MlflowRun, base: str | None) -> Run:
             if name in _KEPT_TAGS or not name.startswith("mlflow.")
         },
         url=f"{base}/#/experiments/{info.experiment_id}/runs/{info.run_id}" if base else "",
+        datasets=_datasets_of(run),
+    )
+
+
+def _datasets_of(run: MlflowRun) -> tuple[Dataset, ...]:
+    """Take over the data sets that are a run's inputs; stores of before MLflow 2.4 have none."""
+    inputs = getattr(run, "inputs", None)
+    return tuple(
+        Dataset(
+            storable(each.dataset.name or ""),
+            storable(each.dataset.digest or ""),
+            next((storable(tag.value) for tag in each.tags or () if tag.key == _CONTEXT_TAG), ""),
+        )
+        for each in (inputs.dataset_inputs or () if inputs is not None else ())[:_MOST_DATASETS]
     )
 
 
