@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 
 from tests.trainer.logs import events_job, pairs_job, write_table
+from tests.trainer.shop import PRODUCTS, make_rows, products_table, write_raw
 from trainer.data.baskets import take_baskets
 from trainer.data.card import DataCard
+from trainer.data.completejourney import Options, prepare
 from trainer.data.histories import read_histories
 from trainer.data.interactions import read_interactions
 from trainer.data.name_numbers import number_names
 from trainer.data.pairs import Pairs, read_pairs
 from trainer.data.scored_hash import note_held_out, note_judged
+from trainer.data.snapshot import read_snapshot
 from trainer.data.splits import PART_NUMBER, Part
 from trainer.environment import PACKAGES, hash_installed, tell_machine, tell_versions
 from trainer.jobs.data import HistoriesData
@@ -159,6 +162,14 @@ def test_a_log_is_scored_on_its_last_trips_and_its_catalogue_and_not_on_what_lie
     assert log_hash(before) == log_hash(LOG)
     taken, more = with_row(LOG, 4, item="y"), with_row(LOG, 0, item="new")
     assert len({log_hash(LOG), log_hash(taken), log_hash(more), log_hash(with_row(LOG, 6, user="d"))}) == 4
+
+
+def test_a_feed_whose_texts_break_gives_other_data_and_the_same_test(tmp_path, snapshot_folder):
+    broken = tuple((i, d, c, None if d == "GROCERY" else t) for i, d, c, t in PRODUCTS)
+    raw = write_raw(tmp_path / "raw", make_rows(), products_table(broken))
+    prepare(raw, tmp_path / "broken", Options(min_households=2), item_ids=snapshot_folder)
+    before, after = (note_held_out(read_snapshot(one)).card for one in (snapshot_folder, tmp_path / "broken"))
+    assert (before.hash == after.hash, before.test_hash == after.test_hash) == (False, True)
 
 
 HISTORIES = {
