@@ -11,8 +11,11 @@ from pathlib import Path
 
 from bot.config.models import Config
 from bot.config.paths import with_absolute_paths
+from bot.config.pipeline import PipelineSection
 from bot.connections import make_run_store, to_chat, to_tracker, to_wiki
+from bot.domain.judge import Outcome, Reason
 from bot.domain.judge.promise import between_false_tickets
+from bot.domain.judged_run import JudgedRun
 from bot.errors import StateError
 from bot.ports import Selection
 from bot.render.templates import check_overrides
@@ -22,6 +25,7 @@ from bot.services.checks import Check, Examined, TicketWants, walled
 from bot.services.mlflow.checks import RunsWanted, check_mlflow
 from bot.store import Database, quarantine, runs
 from bot.store.database import explain_version, is_newer, newest_version
+from bot.text import formats
 
 _LATELY = timedelta(days=28)
 _OTHER_STORE = "Set store.url to a database that can be written."
@@ -75,9 +79,33 @@ def _check_judged(database: Database, config: Config) -> Iterator[Check]:
             yield Check(f"runs set aside of {name}", ok=False, said=said, remedy=remedy)
         for name in config.pipeline:
             last = runs.latest(tx, name)
+            yield from () if last is None else _check_limits(name, config.pipeline[name], last)
             for each in () if last is None else last.unread:
                 said = f"the latest run was judged without: {say_unread(each)}"
                 yield Check(f"artifacts of {name}", ok=True, said=said, remedy="Mend what the job logs.")
+
+
+def _check_limits(name: str, section: PipelineSection, last: JudgedRun) -> Iterator[Check]:
+    """Say how the latest run stands to the limits of its metrics: those that it breaks, and those that it cannot."""
+    limits = section.policies.limits
+    of_limits = {finding.metric: finding for finding in last.findings if finding.part is None}
+    broken = [f for f in last.findings if f.outcome in {Outcome.OUTSIDE, Outcome.BREACHED} and f.limit is not None]
+    waiting = [
+        limit.name
+        for limit in limits
+        if limit.share is not None and limit.name in of_limits and of_limits[limit.name].reason is Reason.FIRST_RUNS
+    ]
+    for each in broken:
+        side, unit = each.reason.replace("_limit", ""), section.metrics[each.metric].unit
+        value, limit = formats.beside_limit(each.value or 0.0, each.limit or 0.0, unit)
+        said = f"{each.metric} of the latest run, {value}, is {side} its limit of {limit}"
+        yield Check(f"limits of {name}", ok=True, said=said, remedy="Where the limit is out of date, change it.")
+    for metric in waiting:
+        said = f"{metric}: its limits are a share of the release, or of {section.judge.min_runs} accepted runs"
+        yield Check(f"limits of {name}", ok=True, said=f"{said}, and there is neither yet")
+    if limits and not broken and not waiting:
+        said = f"the latest run keeps to the limits of {', '.join(limit.name for limit in limits)}"
+        yield Check(f"limits of {name}", ok=True, said=said)
 
 
 def _judge_store(address: str, found: str | None, obstacle: str | None) -> Check:

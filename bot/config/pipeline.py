@@ -9,14 +9,13 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from bot.config.metric import MetricSection
 from bot.config.timetable import Every, Timetable, first_after, read_at, read_cron
 from bot.config.values import ALIAS, Effect, Size, Words, Zone, read_due_time, read_owned
 from bot.domain.policy import (
     DEFAULT_GUARDS,
-    Direction,
     Guard,
     IncidentPolicy,
-    MetricPolicy,
     MinEffect,
     Policies,
     Preset,
@@ -80,24 +79,6 @@ class JobSection(Section):
     cpus: Annotated[int, Field(ge=1)] | None = None  # that its processes may run on
     log_limit: Annotated[Size, Field(ge=10_000)] = 10_000_000  # of the log that is kept beside the run
     retry: Annotated[int, Field(ge=0, le=5)] = 1  # how often a job that was lost is started anew
-
-
-class MetricSection(Section):
-    direction: Direction = Direction.UP
-    min_effect: Effect = MinEffect(0.02)
-    lower: float = float("-inf")
-    upper: float = float("inf")
-    prior_spread: Annotated[float, Field(gt=0, le=1)] | None = None
-    optional: bool = False  # only some runs log it: one without it is not told
-    name: dict[Language, Words] = {}  # as the team calls it
-    why: dict[Language, Words] = {}  # why it matters, in a sentence
-    unit: Words = ""
-
-    @model_validator(mode="after")
-    def _bounds_in_order(self) -> Self:
-        if self.lower >= self.upper:
-            raise ValueError(f"lower ({self.lower:g}) should be below upper ({self.upper:g})")
-        return self
 
 
 class SlicesSection(Section):
@@ -245,10 +226,8 @@ class PipelineSection(Section):
 
     @property
     def policies(self) -> Policies:
-        metrics = tuple(
-            MetricPolicy(name, m.direction, m.min_effect, m.lower, m.upper, m.prior_spread, m.optional)
-            for name, m in self.metrics.items()
-        )
+        metrics = tuple(section.policy(name) for name, section in self.metrics.items() if section.is_judged)
+        limits = (section.limit(name) for name, section in self.metrics.items())
         guards = {guard.fact: guard for guard in DEFAULT_GUARDS}
         guards |= {fact: Guard(fact, g.max_fall, g.max_rise) for fact, g in self.judge.guards.items()}
         return Policies(
@@ -261,6 +240,7 @@ class PipelineSection(Section):
             self.confirm.reruns,
             self.judge.slices.min_effect,
             self.judge.memory,
+            tuple(limit for limit in limits if limit is not None),
         )
 
     @property

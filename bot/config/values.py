@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from contextlib import suppress
 from datetime import datetime, time
@@ -15,6 +16,7 @@ from bot.domain.policy import MinEffect, read_share
 ALIAS = r"^models:/[^/:@]+@[^/:@]+$"
 _SIZES = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _MOST_BYTES = 10**18
+_ENDS = 2
 
 
 def _read_min_effect(value: object) -> object:
@@ -26,6 +28,23 @@ def _read_min_effect(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
         return MinEffect(float(value), relative=False)
     raise ValueError('should be a share such as "2 %", or a number of 0 or more in the metric\'s own unit')
+
+
+def _read_within(value: object) -> object:
+    """Read `[100, 120]` as ends in the metric's own unit, `10 %` as a share of what the metric was."""
+    if isinstance(value, str) and (share := read_share(value)) is not None and share.value > 0:
+        return share.value
+    ends = value if isinstance(value, list | tuple) and len(value) == _ENDS else ()
+    numbers = [end for end in ends if isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end)]
+    if len(numbers) != _ENDS:
+        given = f", not {value}" if isinstance(value, list) else ""
+        raise ValueError(
+            'should be two numbers in the metric\'s own unit such as [100, 120], or a share such as "10 %"' + given
+        )
+    low, high = numbers
+    if low >= high:
+        raise ValueError(f"should be [lowest, highest]: {low:g} is not below {high:g}")
+    return float(low), float(high)
 
 
 def _read_words(value: str) -> str:
@@ -79,6 +98,7 @@ def _known_zone(name: str) -> str:
 
 
 Size = Annotated[int, BeforeValidator(_read_size), Field(gt=0)]  # bytes
+Within = Annotated[tuple[float, float] | float, BeforeValidator(_read_within)]
 Effect = Annotated[MinEffect, BeforeValidator(_read_min_effect)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=60)]

@@ -10,7 +10,7 @@ from bot.domain.ruled_state import RuledState
 
 REPLAYED = 60  # runs after the one that came late, at most: what is later still is put on record alone
 MARK_EVERY = 10  # runs from one checkpoint to the next
-OF_RUNS = (Kind.REGRESSED, Kind.INVALID, Kind.FAILED)  # kinds of incidents that runs open and end
+OF_RUNS = (Kind.REGRESSED, Kind.BREACHED, Kind.INVALID, Kind.FAILED)  # kinds of incidents that runs open and end
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.domain.effects import CommentTicket, Effect, UpdateSection
-from bot.domain.first_contact import open_standing, settle_past
+from bot.domain.first_contact import limits_alone, open_standing, settle_past
 from bot.domain.headlines import charted
 from bot.domain.hush import hush
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance
@@ -127,6 +127,7 @@ def conclude_past(facts: Facts, past: Past) -> Told:
     if past.is_newest and not is_known:
         owners = facts.policy.owners
         steps = open_standing(facts.assessment, settled.standing, facts.series, facts.now, facts.ends, owners)
+        steps += advance((), limits_alone(facts.assessment), facts.series, facts.policy, facts.now, facts.ends)
     page = _own_page(facts, steps) if any(step.turn is Turn.FILED for step in steps) else None
     run = _judged(facts, page, is_accepted=facts.assessment.accepted or facts.result.run_id in settled.accepted)
     return Told(

@@ -72,5 +72,10 @@ def open_standing(
     return (speak(incident, Turn.FILED, now) if certain else Step(incident, Turn.SUSPECTED),)
 
 
+def limits_alone(assessment: Assessment) -> Assessment:
+    """Return what is said of limits that the newest run of the past breaks: they are told whenever they began."""
+    return replace(assessment, findings=assessment.with_outcome(Outcome.OUTSIDE, Outcome.BREACHED))
+
+
 def _bad_metrics(assessment: Assessment) -> tuple[Finding, ...]:
     return tuple(finding for finding in assessment.with_outcome(*_BAD) if finding.part is None)

@@ -25,6 +25,7 @@ from bot.domain.policy import IncidentPolicy
 
 class Kind(StrEnum):
     REGRESSED = "regressed"
+    BREACHED = "breached"  # a metric is beyond its limits
     INVALID = "invalid"
     FAILED = "failed"
     STALE = "stale"
@@ -36,6 +37,8 @@ def kind_of(outcome: Outcome) -> Kind | None:
     match outcome:
         case Outcome.SUSPICIOUS | Outcome.REGRESSED:
             return Kind.REGRESSED
+        case Outcome.OUTSIDE | Outcome.BREACHED:
+            return Kind.BREACHED
         case Outcome.INVALID:
             return Kind.INVALID
         case Outcome.FAILED:
@@ -48,6 +51,9 @@ def kind_of(outcome: Outcome) -> Kind | None:
             return None
         case _:
             assert_never(outcome)
+
+
+_NO_VALUE = frozenset({Reason.NOT_A_NUMBER, Reason.ABSURD, Reason.OUT_OF_BOUNDS})  # that limits could be asked of
 
 
 class IncidentState(StrEnum):
@@ -270,7 +276,7 @@ def _steps(
     bad = _bad_findings(assessment, alone)
     for kind, findings in bad.items():
         standing = standing_of.get(kind)
-        certain = any((f.part is None or f in alone) and f.outcome is not Outcome.SUSPICIOUS for f in findings)
+        certain = any((f.part is None or f in alone) and f.outcome.is_certain for f in findings)
         if certain or standing is None or standing.state is IncidentState.CANDIDATE:
             opened = standing or Incident(
                 mint_id(series, kind, assessment.run_id),
@@ -321,7 +327,7 @@ def _worsen(
 ) -> Step:
     """Add a bad run to its incident: what was only suspected is filed once it is certain."""
     is_open, before = incident.state is IncidentState.OPEN, incident
-    fallen = {f.key for f in findings if not (is_open and f.outcome is Outcome.SUSPICIOUS)}
+    fallen = {f.key for f in findings if f.outcome.is_certain or not is_open}
     incident = replace(
         incident,
         metrics=tuple(sorted(fallen.union(incident.metrics))),
@@ -396,7 +402,7 @@ def _begin_anew(
 def _is_clear(finding: Finding) -> bool:
     """Say whether a run is bad by its own numbers."""
     if finding.outcome is not Outcome.REGRESSED or finding.change_low is None or finding.change_high is None:
-        return finding.outcome is not Outcome.SUSPICIOUS
+        return finding.outcome.is_certain
     return finding.change_low > 0 or finding.change_high < 0
 
 
@@ -436,6 +442,9 @@ def _speaks_of(incident: Incident, assessment: Assessment) -> bool:
             return assessment.outcome not in {Outcome.STALE, Outcome.BLIND}
         case Kind.INVALID:
             return assessment.outcome not in {Outcome.STALE, Outcome.FAILED, Outcome.BLIND}
+        case Kind.BREACHED:
+            there = {f.key for f in assessment.findings if f.value is not None and f.reason not in _NO_VALUE}
+            return incident.whole <= there
         case Kind.REGRESSED:
             missing = {f.key for f in assessment.findings if f.is_absent}
             there = {f.key for f in assessment.findings} - missing

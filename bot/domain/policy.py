@@ -74,6 +74,25 @@ class MetricPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricLimit:
+    """Where a metric has to stay whatever its noise: a guard, such as of latency, size or cost.
+
+    Its ends are in the metric's unit, or a *share* of what the metric was: of the release, where there is one.
+    """
+
+    policy: MetricPolicy  # what values are valid at all, and whether a run may lack them
+    low: float = -math.inf
+    high: float = math.inf
+    share: float | None = None
+    breaches: int = 2  # runs in a row that break it before that is certain
+
+    @property
+    def name(self) -> str:
+        """The metric's."""
+        return self.policy.name
+
+
+@dataclass(frozen=True, slots=True)
 class Guard:
     """A fact of the data card that may not move further than this, or the run cannot be compared."""
 
@@ -93,7 +112,7 @@ DEFAULT_GUARDS = (
 class Policies:
     """Everything the judge must know about one pipeline."""
 
-    metrics: tuple[MetricPolicy, ...]
+    metrics: tuple[MetricPolicy, ...]  # whose changes are judged
     slice_by: tuple[str, ...] = ()
     guards: tuple[Guard, ...] = DEFAULT_GUARDS
     preset: Preset = Preset.QUIET
@@ -102,6 +121,12 @@ class Policies:
     confirm_reruns: int = 0  # reruns asked for when a run is suspicious; 0 waits for the next run
     slice_min_effect: MinEffect = MinEffect(0.1)  # changes of a slice up to this size are never told
     memory: timedelta = timedelta(days=90)  # for how long a level that was held is what runs are held against
+    limits: tuple[MetricLimit, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics of which anything is said."""
+        return tuple(dict.fromkeys((*(each.name for each in self.metrics), *(each.name for each in self.limits))))
 
 
 @dataclass(frozen=True, slots=True)

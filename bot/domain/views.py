@@ -53,6 +53,7 @@ class MetricRow:
     now: str = ""  # what the change leads to from the baseline, where that is not the value: a mean of newest runs
     over: str = ""  # how many runs that mean is of
     caveat: Caveat | None = None  # why an alarm is likelier to be false here
+    limit: str = ""  # the end of its limits that the value is beyond, or nearer to
 
 
 class Source(StrEnum):
@@ -92,6 +93,7 @@ class ChartView:
     baseline: float | None = None
     band: float | None = None  # half-width of what runs differ by, in the metric's unit
     filename: str = "history.png"  # holds a hash of the content
+    limit: float | None = None  # that it may not be beyond
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def recollect(
     judged: JudgedRun, before: Sequence[JudgedRun], state: SeriesState, rules: Rules
 ) -> tuple[Grounds, RuledGrounds]:
     """Return a run, and what it is held against, as they are on record: without rules, and under those of its time."""
-    metrics = [policy.name for policy in rules.policies.metrics]
+    metrics = rules.policies.names
     held = changing(in_force(rules.answers, judged.judged_at), rules.series)
     chosen = choose_both(before, metrics, onsets_of(state.streaks), held)
     found = [RunResult(each.run, each.card) for each in chosen.runs]

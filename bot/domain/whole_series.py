@@ -31,7 +31,7 @@ class Judgement:
 
 def judge_series(runs: Iterable[Run], policies: Policies) -> Iterator[Judgement]:
     """Judge *runs* one by one, in their order, each as it is judged where it is seen when it comes."""
-    metrics = [policy.name for policy in policies.metrics]
+    metrics = policies.names
     state, earlier, standing = SeriesState(), list[JudgedRun](), tuple[Incident, ...]()
     results: dict[str, RunResult] = {}
     for run in runs:

@@ -18,7 +18,7 @@ from bot.text.escape import to_plain
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_STYLE = 1  # counted up with every change to how a chart is drawn: a filename stands for one picture
+_STYLE = 2  # counted up with every change to how a chart is drawn: a filename stands for one picture
 _WIDTH, _HEIGHT = 900, 360  # pixels at the size it is shown
 _SCALE = 2  # drawn at twice that, for screens that show it so
 _POINTS_AN_INCH = 100
@@ -35,6 +35,8 @@ _MARKS = {
     Outcome.NO_BASELINE: ("o", "#56b4e9"),
     Outcome.INSUFFICIENT_DATA: ("o", "#56b4e9"),
     Outcome.SUSPICIOUS: ("D", "#e69f00"),
+    Outcome.OUTSIDE: ("D", "#e69f00"),
+    Outcome.BREACHED: ("v", "#d55e00"),
     Outcome.REGRESSED: ("v", "#d55e00"),
     Outcome.INVALID: ("X", "#cc79a7"),
     Outcome.STALE: ("X", _GREY),
@@ -75,6 +77,8 @@ def draw_history(chart: ChartView) -> bytes:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     _draw_baseline(axes, chart)
+    if chart.limit is not None and is_usable(chart.limit):
+        axes.axhline(chart.limit, color=_MARKS[Outcome.BREACHED][1], linewidth=1.2, zorder=1)
     _draw_values(axes, values, outcomes)
     _dress(axes, chart.metric, labels)
     figure.tight_layout(pad=0.8)

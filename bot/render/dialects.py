@@ -28,6 +28,8 @@ _LOZENGES = {
     Outcome.NO_BASELINE: ("Grey", "#6b778c"),
     Outcome.INSUFFICIENT_DATA: ("Grey", "#6b778c"),
     Outcome.SUSPICIOUS: ("Yellow", "#b26500"),
+    Outcome.OUTSIDE: ("Yellow", "#b26500"),
+    Outcome.BREACHED: ("Red", "#de350b"),
     Outcome.REGRESSED: ("Red", "#de350b"),
     Outcome.INVALID: ("Purple", "#5243aa"),
     Outcome.STALE: ("Yellow", "#b26500"),

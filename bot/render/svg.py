@@ -15,7 +15,14 @@ from bot.text.escape import to_plain
 _WIDTH, _HEIGHT = 720, 220
 _SMALL_HEIGHT = 120
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 26
-_BAD = {Outcome.REGRESSED: "bad", Outcome.INVALID: "odd", Outcome.SUSPICIOUS: "watch", Outcome.IMPROVED: "good"}
+_BAD = {
+    Outcome.REGRESSED: "bad",
+    Outcome.BREACHED: "bad",
+    Outcome.INVALID: "odd",
+    Outcome.SUSPICIOUS: "watch",
+    Outcome.OUTSIDE: "watch",
+    Outcome.IMPROVED: "good",
+}
 _LONGEST_NAME = 40
 
 

@@ -28,6 +28,7 @@ from bot.domain.backtest.healthy_histories import healthy
 from bot.domain.backtest.planting import plant_all, smallest_told
 from bot.domain.backtest.walk import Passed, Settings, ignore_progress, walk
 from bot.domain.incidents import SeriesKey, Step
+from bot.domain.policy import MetricPolicy
 from bot.domain.runs import Run
 from bot.errors import HistoryError
 from bot.judging.titles import series_of
@@ -160,7 +161,8 @@ def rehearse(
     silent = silences(passed, section.silence_policy, since, until)
     tried = [trial.of(variant).tried(variant) for variant in variants]
     policies, planted_in = settings.policies.metrics, {each.metric for each in found}
-    usable = [p.name for p in policies if any(p.holds(run.metrics.get(p.name, math.nan)) for run in seen)]
+    usable = [p.name for p in policies if _is_usable(p, seen)]
+    held = {limit.name for limit in settings.policies.limits if _is_usable(limit.policy, seen)}
     return Rehearsal(
         pipeline=name,
         since=since,
@@ -173,7 +175,7 @@ def rehearse(
         catches=tuple(found),
         histories=histories,
         false=false,
-        unjudged=tuple(metric for metric in section.metrics if metric not in usable),
+        unjudged=tuple(metric for metric in section.metrics if metric not in held.union(usable)),
         too_short=tuple(metric for metric in usable if metric not in planted_in),
         smallest_told={
             policy.name: least
@@ -196,6 +198,10 @@ def _check(name: str, section: PipelineSection, runs: Sequence[Run], since: date
         there = ", ".join(sorted({metric for run in runs[-20:] for metric in run.metrics})[:12]) or "none"
         wanted = ", ".join(section.metrics)
         raise HistoryError(f"pipeline.{name}.metrics: none of its {len(runs):,} runs has {wanted}; they have {there}")
+
+
+def _is_usable(policy: MetricPolicy, runs: Sequence[Run]) -> bool:
+    return any(policy.holds(run.metrics.get(policy.name, math.nan)) for run in runs)
 
 
 def _hear(hears: Callable[[int, int], None], number: int, count: int, done: int, total: int) -> None:

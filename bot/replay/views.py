@@ -9,8 +9,8 @@ from datetime import date, datetime, time
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from bot.config.metric import MetricSection
 from bot.config.models import Config
-from bot.config.pipeline import MetricSection
 from bot.domain.backtest.choice import MOST_FALSE, TriedSetting, Variant
 from bot.domain.backtest.figures import Catch, Filing, Rate, by_week
 from bot.domain.backtest.planting import SIZES, DropShape

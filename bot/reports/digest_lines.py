@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from bot.config.pipeline import MetricSection, PipelineSection
+from bot.config.metric import MetricSection
+from bot.config.pipeline import PipelineSection
 from bot.domain.answers import ended_by
 from bot.domain.blindness import Visibility, visibility
 from bot.domain.digest import Chosen
@@ -284,7 +285,7 @@ class LineGathering:
         section = self.herald.config.pipeline[name]
         shown = self._shown(incident)
         line = DigestLine(kind, section.title or name)
-        if shown is not None and incident.kind in {Kind.REGRESSED, Kind.INVALID}:
+        if shown is not None and incident.kind in {Kind.REGRESSED, Kind.BREACHED, Kind.INVALID}:
             told = told_of(incident, shown.findings, is_over=incident.state is IncidentState.RESOLVED)
             line = self._metric_line(kind, name, shown, told)
         line = replace(line, when=self._day(incident.since))

@@ -29,6 +29,23 @@ def _decimals(scale: float) -> int:
 def number(value: float, unit: str = "", *, scale: float | None = None, signed: bool = False) -> str:
     """Write a value with as many decimals as suit *scale*, which defaults to the value itself."""
     text = _written(value, _decimals(value if scale is None else scale), signed=signed)
+    return _with_unit(text, unit)
+
+
+def beside_limit(value: float, limit: float, unit: str = "", *, scale: float | None = None) -> tuple[str, str]:
+    """Write a value and the limit it is held against, which as written differ where they do; the limit as config may.
+
+    `119.98` and `120` rather than twice `120.0`.
+    """
+    written, held = number(value, scale=scale), number(limit)
+    if value != limit and written == number(limit, scale=scale):
+        written, held = fine(value, value - limit), fine(limit, value - limit)
+    if "." in held:
+        held = held.rstrip("0").rstrip(".")
+    return _with_unit(written, unit), _with_unit(held, unit)
+
+
+def _with_unit(text: str, unit: str) -> str:
     return f"{text}{_NO_BREAK}{unit}" if unit else text
 
 

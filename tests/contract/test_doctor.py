@@ -16,7 +16,10 @@ from typer.testing import CliRunner
 from bot.cli.main import app
 from bot.config.models import Config
 from bot.doctor import examine
-from bot.domain.runs import Release, RunStatus
+from bot.domain.incidents import SeriesKey
+from bot.domain.judge import SeriesState, assess
+from bot.domain.judged_run import JudgedRun
+from bot.domain.runs import Baseline, DataCard, Release, RunResult, RunStatus
 from bot.errors import RunStoreError
 from bot.ports import Experiment, Run, TicketDraft
 from bot.runtime.clock import wall_clock
@@ -24,7 +27,7 @@ from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
 from bot.services.checks import Check
 from bot.services.confluence.config import ConfluenceSection
 from bot.services.confluence.wiki import ConfluenceWiki
-from bot.store import Database
+from bot.store import Database, runs
 from tests.contract.benches import jira_tracker
 
 PARENT = "Experiment reports"
@@ -601,6 +604,30 @@ def test_metrics_that_no_recent_run_has_are_named_with_the_nearest_that_there_is
     said = [each.said for each in clinic.found["mlflow"] if each.name == f"metrics of {name}"]
     assert said[0] == "none of the 1 newest runs has ndcg_at_10; did you mean ndgc_at_10?"
     assert said[1].startswith("none of the 1 newest runs has rare; they have loss, ndgc_at_10.")
+
+
+@pytest.mark.parametrize(
+    ("latency", "limit", "said"),
+    [
+        (143.2, {"max": 120, "unit": "ms"}, "latency of the latest run, 143.2 ms, is above its limit of 120 ms"),
+        (110.0, {"max": 120}, "the latest run keeps to the limits of latency"),
+        (110.0, {"within": "10 %"}, "latency: its limits are a share of the release, or of 3 accepted runs, and there is neither yet"),
+    ],
+)  # fmt: skip
+def test_how_the_latest_run_stands_to_its_limits_is_told(clinic: Clinic, latency: float, limit: dict, said: str):
+    name, section = next(iter(clinic.raw["pipeline"].items()))
+    section["metrics"]["latency"] = limit
+    policies = Config(**clinic.raw).pipeline[name].policies
+    run = replace(RUN, metrics={"latency": latency})
+    judged = assess(SeriesState(), RunResult(run), Baseline(), policies)
+    database = Database(f"sqlite:///{clinic.folder / 'herald.db'}")
+    database.migrate()
+    with database.begin() as tx:
+        outcome, now = judged.outcome, wall_clock()
+        runs.record(tx, JudgedRun(run, SeriesKey(name), DataCard(), judged.findings, outcome, False, False, now))
+    database.close()
+    assert clinic.wrong() == set()
+    assert clinic.check("store", f"limits of {name}").said.replace("\N{NO-BREAK SPACE}", " ") == said
 
 
 def test_a_pipeline_without_schedule_or_release_is_told_of_both(clinic):

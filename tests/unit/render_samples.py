@@ -209,6 +209,37 @@ def umbrella_over(_words: Words) -> UmbrellaOverView:
     return UmbrellaOverView("herald-u1", resolves=False)
 
 
+def breached_row(words: Words, outcome: Outcome = Outcome.BREACHED) -> MetricRow:
+    plain = {"en": "Latency (95 %)"}.get(_locale(words), "延迟（95 分位）")
+    nbsp = "\u00a0"
+    return MetricRow("latency_p95", plain, outcome, Reason.ABOVE_LIMIT, f"143.2{nbsp}ms", f"110.4{nbsp}ms", "+32.8", f"+29.7{words.pct}", "", "", "", limit=f"120{nbsp}ms")  # fmt: skip
+
+
+def breached_ticket(words: Words) -> TicketView:
+    row = breached_row(words)
+    view = VerdictView(Outcome.BREACHED, Kind.BREACHED, words.pipeline, row, (), (), "3", "2")
+    return replace(ticket(words), verdict=view, rows=(row, *metric_rows(words)[2:]), slices=())
+
+
+def outside_message(words: Words) -> MessageView:
+    row = breached_row(words, Outcome.OUTSIDE)
+    view = VerdictView(Outcome.OUTSIDE, Kind.BREACHED, words.pipeline, row, (), (), "3", "1")
+    return replace(message(words), tone=Tone.WATCH, verdict=view, rows=(row,))
+
+
+def kept_to_again(words: Words) -> CommentView:
+    row = replace(
+        breached_row(words),
+        outcome=Outcome.OK,
+        reason=Reason.WITHIN_LIMITS,
+        value="112.0\u00a0ms",
+        change="+1.6",
+        relative=f"+1.4{words.pct}",
+    )
+    view = VerdictView(Outcome.OK, Kind.BREACHED, words.pipeline, row, (), (), "3", "2")
+    return replace(recovery(words), verdict=view, rows=(row,))
+
+
 def decayed_rows(words: Words) -> tuple[MetricRow, ...]:
     first, *others = metric_rows(words)
     return (replace(first, reason=Reason.BEYOND_SPREAD, is_release=True), *others[2:])

@@ -1,6 +1,7 @@
 """Reading config.toml: what is refused and in which words, and how secrets are kept."""
 
 import inspect
+import math
 import os
 import re
 import traceback
@@ -258,6 +259,61 @@ def jira_token(monkeypatch):
 )
 def test_a_refusal_names_the_key_the_value_and_what_would_be_right(refusal, text, words):
     assert refusal(text) == words
+
+
+LATENCY = PIPELINE + "[pipeline.search.metrics.latency]\n"
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("min = 200\nmax = 120", "min (200) should be below max (120)"),
+        ("max = 120\nwithin = [1, 2]", "should have either within, or min and max"),
+        (
+            "max = 120\nupper = 100",
+            "max (120) says nothing: only values from -inf (lower) to 100 (upper) are valid at all",
+        ),
+        ("min = 0\nlower = 0", "min (0) says nothing: only values from 0 (lower) to inf (upper) are valid at all"),
+        (
+            "within = [-1, 5]\nlower = 0",
+            "within (-1) says nothing: only values from 0 (lower) to inf (upper) are valid at all",
+        ),
+        ("breaches = 1", "breaches (1) needs a limit that can be broken: max, min or within"),
+        (
+            "max = 120\nmin_effect = '2 %'",
+            (
+                "min_effect says nothing of a metric that is held against its limits alone: "
+                'add direction = "up" or "down", and its changes are judged too'
+            ),
+        ),
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_refused_by_key_and_value(refusal, keys, words):
+    assert refusal(LATENCY + keys) == f"pipeline.search.metrics.latency: {words}"
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("within = [120, 100]", "within: should be [lowest, highest]: 120 is not below 100"),
+        ("within = '0 %'", "within: '0 %' should be two numbers in the metric's own unit such as [100, 120], or a share such as \"10 %\""),
+        ("within = [1, 2, 3]", "within: should be two numbers in the metric's own unit such as [100, 120], or a share such as \"10 %\", not [1, 2, 3]"),
+        ("max = nan", "max: nan should be a finite number"),
+        ("max = 120\nbreaches = 0", "breaches: 0 should be greater than or equal to 1"),
+    ],
+)  # fmt: skip
+def test_a_limit_is_a_number_or_a_share(refusal, key, words):
+    assert refusal(LATENCY + key) == f"pipeline.search.metrics.latency.{words}"
+
+
+def test_a_metric_with_a_limit_is_judged_too_only_where_its_direction_is_named(read):
+    text = LATENCY + 'max = 120\n[pipeline.search.metrics.size]\ndirection = "down"\nwithin = "10 %"\n'
+    policies = read(text).pipeline["search"].policies
+    assert [policy.name for policy in policies.metrics] == ["ndcg", "size"]
+    assert [(each.name, each.high, each.share) for each in policies.limits] == [
+        ("latency", 120.0, None),
+        ("size", math.inf, 0.1),
+    ]
 
 
 def test_every_problem_is_told_at_once_a_line_each(refusal):

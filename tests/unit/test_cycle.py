@@ -160,6 +160,60 @@ def test_without_reruns_a_suspicion_waits_for_the_next_run(make_bench):
     assert len(bench.jobs) == 1
 
 
+GUARDED = {"metrics": {"ndcg": {}, "latency": {"max": 120.0, "unit": "ms"}}}
+
+
+def log_latencies(bench: Bench, *latencies: float) -> None:
+    for latency in latencies:
+        bench.log(0.80, metrics={"ndcg": 0.80, "latency": latency})
+        bench.run()
+
+
+def test_a_limit_that_two_runs_break_is_filed_in_a_sentence_and_resolved_once_it_is_kept_to(make_bench):
+    bench = make_bench(EAGER, GUARDED)
+    bench.run()
+    log_latencies(bench, 110.0, 111.0, 143.0)
+    assert bench.tracker.tickets == {}
+    log_latencies(bench, 141.0)
+    assert bench.ticket.draft.title == "search: latency is above its limit of 120 ms"
+    told = bench.ticket.draft.body.replace("\N{NO-BREAK SPACE}", " ")
+    assert told.startswith("latency is at 141.0 ms, above its limit of 120 ms. 2 runs in a row show it.")
+    log_latencies(bench, 112.0)
+    assert bench.ticket.state is TicketState.DONE
+    over = bench.ticket.comments[-1][1].replace("\N{NO-BREAK SPACE}", " ")
+    assert "latency is at 112.0 ms, within its limit of 120 ms again." in over
+    assert [i.kind for i in bench.incidents()] == [Kind.BREACHED]
+
+
+def test_what_falls_beside_a_broken_limit_has_a_ticket_of_its_own(make_bench):
+    bench = make_bench(EAGER, GUARDED)
+    bench.run()
+    log_latencies(bench, 110.0, 111.0, 112.0)
+    for value in (0.60, 0.61):
+        bench.log(value, metrics={"ndcg": value, "latency": 143.0})
+        bench.run()
+    assert sorted(i.kind for i in bench.incidents()) == [Kind.BREACHED, Kind.REGRESSED]
+    assert len(bench.tracker.tickets) == 2
+
+
+def test_a_limit_that_was_broken_before_first_contact_is_told_as_it_stands(make_bench):
+    bench = make_bench(EAGER, GUARDED)
+    for latency in (143.0, 144.0, 145.0):
+        bench.log(0.80, metrics={"ndcg": 0.80, "latency": latency})
+    bench.run()
+    assert [i.kind for i in bench.incidents()] == [Kind.BREACHED]
+    assert len(bench.tracker.tickets) == 1
+
+
+def test_a_pipeline_of_guards_alone_is_watched_like_any_other(make_bench):
+    bench = make_bench(EAGER, {"metrics": {"latency": {"within": "10 %"}}})
+    bench.run()
+    for latency in (100.0, 101.0, 99.0, 120.0, 121.0, 100.0):
+        bench.log(None, metrics={"latency": latency})
+        bench.run()
+    assert bench.ticket.state is TicketState.DONE
+
+
 def test_a_channel_is_told_in_its_own_language_and_the_ticket_in_that_of_the_pipeline(make_bench):
     bench = make_bench(EAGER, {"metrics": {"ndcg": {"name": {"en": "Quality", "zh": "质量"}}}})
     bench.locales = {"C1": "zh"}

@@ -59,6 +59,39 @@ def test_a_candidate_that_does_not_reproduce_is_dismissed():
     assert turns[-1] == [Turn.DISMISSED]
 
 
+def test_a_broken_limit_is_an_incident_of_its_own_beside_what_fell():
+    broken = Finding("latency", Outcome.BREACHED, Reason.ABOVE_LIMIT, value=143.0, limit=120.0)
+    steps = advance((), assessed("run1", Outcome.REGRESSED, "ndcg", broken), SERIES, EAGER, NOON)
+    assert [(step.incident.kind, step.incident.metrics, step.turn) for step in steps] == [
+        (Kind.REGRESSED, ("ndcg",), Turn.FILED),
+        (Kind.BREACHED, ("latency",), Turn.FILED),
+    ]
+
+
+def test_a_limit_broken_once_is_a_candidate_and_kept_to_again_is_dismissed():
+    _, turns = live([Outcome.OUTSIDE, Outcome.BREACHED], EAGER)
+    assert turns == [[Turn.SUSPECTED], [Turn.FILED]]
+    kept = Finding("ndcg", Outcome.OK, Reason.WITHIN_LIMITS, value=110.0, limit=120.0)
+    (step,) = advance((), assessed("run1", Outcome.OUTSIDE), SERIES, EAGER, NOON)
+    (step,) = advance((step.incident,), Assessment("run2", (kept,), SeriesState()), SERIES, EAGER, NOON)
+    assert step.turn is Turn.DISMISSED
+
+
+@pytest.mark.parametrize(
+    "finding",
+    [
+        Finding("latency", Outcome.INVALID, Reason.MISSING),
+        Finding("latency", Outcome.INVALID, Reason.NOT_A_NUMBER, value=float("nan")),
+        Finding("job", Outcome.FAILED, Reason.RUN_FAILED),
+    ],
+)
+def test_a_run_that_says_nothing_of_the_metric_does_not_end_a_broken_limit(finding):
+    broken = Finding("latency", Outcome.BREACHED, Reason.ABOVE_LIMIT, value=143.0, limit=120.0)
+    (step,) = advance((), Assessment("run1", (broken,), SeriesState()), SERIES, EAGER, NOON)
+    steps = advance((step.incident,), Assessment("run2", (finding,), SeriesState()), SERIES, EAGER, NOON)
+    assert [each.turn for each in steps if each.incident.kind is Kind.BREACHED] == []
+
+
 def test_recovery_takes_as_many_good_runs_in_a_row_as_config_says():
     two = replace(EAGER, recovery_runs=2)
     outcomes = [Outcome.SUSPICIOUS, Outcome.REGRESSED, Outcome.OK, Outcome.REGRESSED, Outcome.OK, Outcome.IMPROVED]

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bot.config.pipeline import MetricSection
+from bot.config.metric import MetricSection
 from bot.domain.effects import UpdateLedger
 from bot.domain.incidents import SeriesKey
 from bot.domain.objects import Bound, ObjectKey, ObjectKind

@@ -77,6 +77,7 @@ def every_verdict(words: samples.Words) -> Iterator[VerdictView]:
     rows = samples.metric_rows(words)
     bare = MetricRow("m", "m", None, None, "", "", "", "", "", "", "")
     heads: list[MetricRow | None] = [None, rows[0], replace(rows[0], change="+0.0100", relative=""), bare]
+    heads += [samples.breached_row(words), replace(samples.breached_row(words), reason=Reason.BELOW_LIMIT)]
     heads += [replace(rows[0], is_release=True), replace(rows[0], is_release=True, change="+0.0100", relative="")]
     for outcome in Outcome:
         for kind in (None, *Kind):

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.config.pipeline import MetricSection, PipelineSection
+from bot.config.metric import MetricSection
+from bot.config.pipeline import PipelineSection
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
 from bot.domain.job_protocol import COMMIT_TAG
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState

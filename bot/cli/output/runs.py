@@ -59,7 +59,8 @@ def _share(share: float) -> str:
 def _why(finding: Finding) -> str:
     """Name the reason of a finding in words."""
     if finding.reason is not Reason.ABSURD:
-        return finding.reason.replace("_", " ")
+        limit = f" ({_number(finding.limit)})" if finding.limit is not None else ""
+        return f"{finding.reason.replace('_', ' ')}{limit}"
     return "infinite" if finding.value is not None and formats.is_infinite(finding.value) else "beyond all measure"
 
 
@@ -118,6 +119,7 @@ def finding_as_json(finding: Finding) -> dict[str, Any]:
         "interval": [finding.change_low, finding.change_high],
         "onset": finding.onset,
         "method": finding.method,
+        "limit": finding.limit,
     }
 
 

@@ -21,6 +21,8 @@ _COLOURS = {
     Outcome.NO_BASELINE: "blue",
     Outcome.INSUFFICIENT_DATA: "blue",
     Outcome.SUSPICIOUS: "yellow",
+    Outcome.OUTSIDE: "yellow",
+    Outcome.BREACHED: "red",
     Outcome.REGRESSED: "red",
     Outcome.INVALID: "red",
     Outcome.STALE: "yellow",

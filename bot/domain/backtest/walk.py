@@ -108,7 +108,7 @@ def take(
 ) -> Passed:
     """Judge one run of a series that stood as it did *before*; *is_newest* of those of before *since*."""
     policies, result = settings.policies, RunResult(run)
-    metrics = [policy.name for policy in policies.metrics]
+    metrics = policies.names
     chosen = choose_baseline(before.earlier, metrics, onsets_of(before.state.streaks))
     recent = tuple(RunResult(judged.run, judged.card) for judged in chosen.runs)
     said = assess(before.state, result, Baseline(recent, None, chosen.partly, most=BASELINE_RUNS), policies, others)

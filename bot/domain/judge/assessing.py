@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bot.domain.job_protocol import UNDEFINED_TAG
+from bot.domain.judge.absence import is_among, miss, undefined_in
 from bot.domain.judge.acceptance import baseline_since, heed_acceptance
 from bot.domain.judge.caveats import caveat_of
 from bot.domain.judge.compare import LEVELS, EarlierRuns, describe, hold, hold_pinned, measure, worse_of
@@ -14,6 +14,7 @@ from bot.domain.judge.decay import watch_decay
 from bot.domain.judge.findings import Assessment, Finding, Outcome, Reason, SeriesState, Streak
 from bot.domain.judge.guards import broken_value, check_data
 from bot.domain.judge.kin import Kin, expect, gather
+from bot.domain.judge.limits import hold_limits
 from bot.domain.judge.logged_again import is_logged_again, made_by
 from bot.domain.judge.many_metrics import effective_number, extra_evidence
 from bot.domain.judge.over_time import least_seen, name_onset, smallest_effect, tell, watch_metric
@@ -98,10 +99,12 @@ def assess(
             *judge_slices(run, longest, policy, policies, Remembered(state.unfit, state.streaks)),
         ]
     findings, streaks = follow_streaks(state.streaks, found, run.run_id)
-    suspicious = any(f.part is None and f.outcome is Outcome.SUSPICIOUS for f in findings)
+    limits = hold_limits(state.breaches, run, baseline, policies)
+    findings = (*findings, *limits.findings)
+    doubtful = any(f.part is None and not f.outcome.is_certain for f in findings)
     return Assessment(
         run_id=run.run_id,
-        findings=moved + findings,
+        findings=(*moved, *findings),
         state=SeriesState(
             state.judged + 1,
             streaks,
@@ -111,31 +114,10 @@ def assess(
             levels,
             note_unfit(state.unfit, findings, run.run_id, baseline),
             made_by(run),
+            limits.breaches,
         ),
-        wants_confirmation=suspicious and policies.confirm_reruns > 0,
+        wants_confirmation=doubtful and policies.confirm_reruns > 0,
     )
-
-
-def undefined_in(run: RunResult) -> frozenset[str]:
-    """Return the metrics of which the run itself says that its data do not define them."""
-    return frozenset(name.strip() for name in run.run.tags.get(UNDEFINED_TAG, "").split(","))
-
-
-def miss(policy: MetricPolicy, *, is_known: bool, is_undefined: bool = False) -> tuple[Finding, ...]:
-    """Return what is said of a metric that the run lacks: nothing of an optional one.
-
-    One that no run has ever had is a wrong name rather than a wrong run; one that the run says is not defined is
-    neither.
-    """
-    if policy.optional:
-        return ()
-    if is_undefined:
-        return (Finding(policy.name, Outcome.INSUFFICIENT_DATA, Reason.UNDEFINED),)
-    return (Finding(policy.name, Outcome.INVALID if is_known else Outcome.NO_BASELINE, Reason.MISSING),)
-
-
-def is_among(metric: str, baseline: Baseline) -> bool:
-    return any(metric in result.run.metrics for result in baseline.recent)
 
 
 def gather_kin(

@@ -15,6 +15,8 @@ class Outcome(StrEnum):
     NO_BASELINE = "no_baseline"
     INSUFFICIENT_DATA = "insufficient_data"
     SUSPICIOUS = "suspicious"
+    OUTSIDE = "outside"  # a limit is broken, and one run proves nothing
+    BREACHED = "breached"  # a limit is broken for certain
     REGRESSED = "regressed"
     INVALID = "invalid"
     STALE = "stale"
@@ -30,6 +32,11 @@ class Outcome(StrEnum):
     def is_acceptable(self) -> bool:
         """Say whether a run with this outcome becomes baseline without a person's word."""
         return self.severity < Outcome.SUSPICIOUS.severity
+
+    @property
+    def is_certain(self) -> bool:
+        """Say whether a bad outcome is one for certain: it waits for no other run."""
+        return self not in {Outcome.SUSPICIOUS, Outcome.OUTSIDE}
 
 
 _SEVERITY = {outcome: order for order, outcome in enumerate(Outcome)}
@@ -48,6 +55,9 @@ class Reason(StrEnum):
     LEVEL_ROSE = "level_rose"
     DECAYED = "decayed"  # from the best level within memory, in steps too small to be seen one by one
     FIRST_RUNS = "first_runs"
+    WITHIN_LIMITS = "within_limits"
+    ABOVE_LIMIT = "above_limit"
+    BELOW_LIMIT = "below_limit"
     MISSING = "missing"
     UNDEFINED = "undefined"  # missing, and the run says why: its data leave nothing to measure
     NOT_A_NUMBER = "not_a_number"
@@ -121,6 +131,7 @@ class Finding:
     against: Against = Against.RECENT
     caveat: Caveat | None = None
     confirms: bool = True  # whether it makes certain what the run before let suspect
+    limit: float | None = None  # the end of its limits that the value is beyond, or nearer to
 
     @property
     def is_absent(self) -> bool:
@@ -163,7 +174,7 @@ def serving(findings: Iterable[Finding]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Streak:
-    """Suspicious or regressed runs in a row of one metric or slice."""
+    """Bad runs in a row of one metric or slice: suspicious or regressed ones, or such as break a limit."""
 
     onset: str  # run id
     length: int
@@ -184,6 +195,7 @@ class SeriesState:
         default_factory=dict
     )  # by slice: runs in which it was bad, newest last
     made_by: str = ""  # the newest run's parameters, told apart from others by it
+    breaches: Mapping[str, Streak] = field(default_factory=dict)  # by metric: runs in a row that break its limits
 
 
 @dataclass(frozen=True, slots=True)

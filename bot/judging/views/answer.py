@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from bot.config.pipeline import MetricSection
+from bot.config.metric import MetricSection
 from bot.domain.judge.findings import whole_of
 from bot.domain.rules import Rule, RuleKind
 from bot.domain.views import RuleRow

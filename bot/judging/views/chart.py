@@ -24,5 +24,6 @@ def chart_view(on: Occasion, step: Step | None = None) -> ChartView | None:
         outcomes=tuple(judged.outcome for judged in points),
         baseline=told.baseline,
         band=None if told.spread is None else 2 * told.spread,
+        limit=told.limit,
     )
     return replace(chart, filename=chart_filename(chart))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.config.pipeline import MetricSection
+from bot.config.metric import MetricSection
 from bot.domain.headlines import own_findings, prominence, spoken_of
 from bot.domain.incidents import Step
 from bot.domain.job_protocol import INTERVAL_ENDS
@@ -60,7 +60,8 @@ def worst_row(on: Occasion, finding: Finding, before: float) -> WorstRow:
 def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> MetricRow:
     """Write a finding in finished strings."""
     scale = finding.baseline if finding.baseline is not None else finding.value
-    value, level = shown_value(finding.value, section, scale), shown_value(finding.level, section, scale)
+    value, limit = _beside_limit(finding, section, scale)
+    level = shown_value(finding.level, section, scale)
     is_mean = finding.n_since > 1 and level != value
     detectable = "" if finding.detectable is None else formats.number(finding.detectable, scale=scale)
     interval = ""
@@ -88,7 +89,14 @@ def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> Metr
         now=level if is_mean else "",
         over=str(finding.n_since) if is_mean else "",
         caveat=finding.caveat,
+        limit=limit,
     )
+
+
+def _beside_limit(finding: Finding, section: MetricSection, scale: float | None) -> tuple[str, str]:
+    if finding.value is None or finding.limit is None:
+        return shown_value(finding.value, section, scale), ""
+    return formats.beside_limit(finding.value, finding.limit, section.unit, scale=scale)
 
 
 def spoken_name(finding: Finding, section: MetricSection, locale: Locale) -> str:

@@ -97,7 +97,7 @@ def _news(on: Occasion, step: Step) -> NewsView | None:
 
 def _rows_of_news(on: Occasion, step: Step) -> tuple[MetricRow, ...]:
     """Return the metrics that a repeat has something new to say of; of what cannot be judged, or failed, all."""
-    if step.incident.kind is not Kind.REGRESSED or step.news is None:
+    if step.incident.kind not in {Kind.REGRESSED, Kind.BREACHED} or step.news is None:
         return metric_rows(on, step, only=step.incident.metrics)
     new = (step.news.joined | step.news.worse.keys()) & step.incident.fallen
     told = on.assessment.findings

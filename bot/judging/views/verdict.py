@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from bot.config.pipeline import MetricSection, PipelineSection
+from bot.config.metric import MetricSection
+from bot.config.pipeline import PipelineSection
 from bot.domain.headlines import own_findings, spoken_of
 from bot.domain.incidents import Incident, Kind, Step
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState

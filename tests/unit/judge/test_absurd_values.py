@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.cli.judge_answers import judge_lines
-from bot.config.pipeline import MetricSection
+from bot.config.metric import MetricSection
 from bot.domain.judge import Outcome, Reason, SeriesState, assess
 from bot.domain.judge.offline import change_points, measure_stretches
 from bot.domain.judge.paired import measure_pairs, moderated_p
