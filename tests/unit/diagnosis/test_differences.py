@@ -116,6 +116,11 @@ def test_earlier_runs_with_some_of_the_differences_are_reruns_that_cost_nothing(
     assert setting_of(of(data="d0", code="c1"), found) is None
 
 
+def test_a_test_set_that_moves_along_with_the_days_does_not_keep_numbers_from_being_compared():
+    accepted = [of(test_set=f"t{day}") for day in range(4)]
+    assert not differences(accepted, of(test_set="t9")).has_other_test_set
+
+
 @pytest.mark.parametrize("accepted", [[], [of(code="c1")] * 3])
 def test_runs_that_differ_in_nothing_have_no_differences(accepted):
     assert differences(accepted, of(code="c1")).found == ()
