@@ -1,1 +1,1 @@
-"""The demo's story: seven runs on real data, one of them spoiled by a feed bug."""
+"""The demo's story: six runs and a rerun on real data, one of them spoiled by a feed bug."""

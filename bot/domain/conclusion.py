@@ -13,7 +13,7 @@ from bot.domain.hush import hush
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance
 from bot.domain.judge.findings import Assessment, SeriesState
 from bot.domain.judged_run import JudgedRun
-from bot.domain.notifications import Places, effects_of, wants_page
+from bot.domain.notifications import Places, effects_of, is_told, wants_page
 from bot.domain.objects import ObjectKey
 from bot.domain.policy import IncidentPolicy
 from bot.domain.returning import Recalled, recall
@@ -42,6 +42,7 @@ class Facts:
     over: Sequence[Incident] = ()  # incidents of the series that were resolved, the latest first
     plain: Assessment | None = None  # what is found without rules, where they change it
     ruled: RuledState | None = None  # how the series stands under them after the run
+    reruns_follow: bool = False  # the run is made again, and what comes of that is told with it
 
     def under(self, said: RuledAssessment) -> Facts:
         """Return the facts of a run that was judged under rules."""
@@ -112,6 +113,31 @@ def conclude(facts: Facts) -> Told:
         page=page,
         state=assessment.state,
         ruled=facts.ruled,
+        superseded=recalled.superseded,
+    )
+
+
+def conclude_reruns(facts: Facts, said: RuledAssessment, asked: JudgedRun) -> Told:
+    """Decide what comes of a run once it was made again: *facts* are of what its reruns were asked about alone.
+
+    What is *said* of the whole run now is put on record, and its page is written, which waited for that.
+    """
+    recalled = _advance(facts, facts.ends)
+    steps = tuple(step for step in recalled.steps if step.turn is not Turn.SUSPECTED)
+    whole = replace(facts, assessment=said.told, reruns_follow=False, now=asked.judged_at).under(said)
+    page = None if asked.page_title else _own_page(whole, steps)
+    run = replace(_judged(whole, page, is_accepted=said.plain.accepted), unread=asked.unread)
+    run = replace(run, page_title=asked.page_title or run.page_title)
+    told_on = facts.places.page(facts.places.pipeline_page)
+    section = () if page is not None or told_on is None else (UpdateSection(told_on, f"{asked.run.run_id}/reruns"),)
+    return Told(
+        run=run,
+        steps=steps,
+        standing=still_standing(facts.standing, steps),
+        effects=(*_effects(whole, steps, (*facts.earlier, run), page), *section),
+        page=page,
+        state=said.told.state,
+        ruled=said.ruled,
         superseded=recalled.superseded,
     )
 
@@ -212,6 +238,8 @@ def _result(facts: Facts) -> tuple[Effect, ...]:
 
 def _own_page(facts: Facts, steps: Sequence[Step]) -> ObjectKey | None:
     previous = facts.earlier[-1].outcome if facts.earlier else None
+    if facts.reruns_follow and not any(is_told(step) for step in steps):
+        return None
     is_wanted = wants_page(facts.places.publish, facts.assessment.outcome, previous, steps)
     return facts.places.page(facts.page_title) if is_wanted else None
 

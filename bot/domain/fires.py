@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+
+from bot.domain.recipes import AS_CONFIGURED, Recipe
 
 
 class FireState(StrEnum):
@@ -26,7 +29,7 @@ class Fire:
     pipeline: str
     due_at: datetime
     number: int  # of this pipeline, from 1: the seed of its job
-    confirms: str | None = None  # the suspicious run that this one repeats
+    confirms: str | None = None  # the run that looked bad, of which this is a rerun
     state: FireState = FireState.DUE
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -35,6 +38,13 @@ class Fire:
     timed_out: bool = False
     by_hand: bool = False  # asked for by a person, not by the schedule
     attempt: int = 0  # of this due time; a fire that was lost is tried again
+    recipe: Recipe = AS_CONFIGURED  # what its job is made by, where that is not what config has; reruns only
+    measured: Mapping[str, float] = field(default_factory=dict)  # metrics of a rerun that is over
+
+    @property
+    def is_rerun(self) -> bool:
+        """Say whether it was recorded to ask about a run: such a run is no baseline, and opens no incident."""
+        return self.confirms is not None
 
 
 def mint_fire_id(pipeline: str, due_at: datetime, confirms: str | None = None, attempt: int = 0) -> str:

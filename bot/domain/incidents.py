@@ -331,7 +331,7 @@ def _worsen(
     incident = replace(
         incident,
         metrics=tuple(sorted(fallen.union(incident.metrics))),
-        bad_runs=(*incident.bad_runs, run_id),
+        bad_runs=incident.bad_runs if run_id in incident.bad_runs[-1:] else (*incident.bad_runs, run_id),
         good_runs=0,
     )
     incident = replace(

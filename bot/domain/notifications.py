@@ -86,6 +86,11 @@ _TOLD = frozenset(
 _NO_NEWS = frozenset({Turn.COUNTED, Turn.HUSHED, Turn.LEFT})
 
 
+def is_told(step: Step) -> bool:
+    """Say whether people hear of a turn."""
+    return step.turn in _TOLD
+
+
 def wants_page(publish: Publish, outcome: Outcome, previous: Outcome | None, steps: Sequence[Step]) -> bool:
     """Say whether a run gets a page of its own."""
     match publish:

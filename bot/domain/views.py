@@ -16,6 +16,7 @@ from bot.domain.digest import DigestHeading
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Caveat, Method, Outcome, Reason
 from bot.domain.objects import ObjectKey
+from bot.domain.rerun_answers import Cause
 from bot.domain.rules import RuleKind
 from bot.domain.runs import Unread
 
@@ -97,22 +98,12 @@ class ChartView:
 
 
 @dataclass(frozen=True, slots=True)
-class WhereView:
-    """The smallest set of examples that explains a fall."""
+class RerunsView:
+    """What came of making a run again, in the metric that is spoken of."""
 
-    parts: tuple[str, ...]  # `PRODUCE / berries`
-    share: str  # of the fall, `83 %`; empty: all of it
-    without: str  # what all other examples changed by, `-0.1 %`; empty where there are none, or nothing changed
-    is_known: bool  # whether there are other examples
-
-
-@dataclass(frozen=True, slots=True)
-class LookedView:
-    """How many parts of the examples were held against earlier runs."""
-
-    parts: str
-    too_small: str = ""  # combinations with too few examples
-    beyond: str = ""  # combinations beyond the most that are looked at
+    cause: Cause
+    own: tuple[str, ...]  # values with other seeds
+    baseline: tuple[str, ...] = ()  # values by the recipe of before
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +118,7 @@ class VerdictView:
     slices: tuple[MetricRow, ...]  # where most of the loss is, most first
     baseline_runs: str  # `3`
     bad_runs: str  # runs in a row that show it, `2`
-    reruns_agree: bool = False  # confirmed by a rerun with another seed, rather than by the next run
+    reruns: RerunsView | None = None  # what came of making the run again; None where that said nothing
     exit_code: str = ""  # of a failed job, or `timeout`, `lost`, `start`
     silent_for: str = ""  # how long no run came; of a silence
     cadence: str = ""  # how often one is expected; of a silence
@@ -135,7 +126,6 @@ class VerdictView:
     said: str = ""  # why not, in the words of whoever was asked
     whole: bool = False  # the incident is of all metrics of its runs
     other_test_set: bool = False  # the runs since were scored on something else than those before
-    where: WhereView | None = None  # None: everywhere, or nothing smaller is certain
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +298,6 @@ class RunPageView:
     unread: tuple[Unread, ...] = ()  # what the run was judged without, since it could not be read
     different: tuple[FactRow, ...] = ()  # from the baseline, most suspected first; of a run that is worse or no use
     unknown: tuple[Source, ...] = ()  # what may differ besides, for it is not on record
-    looked: LookedView | None = None  # None: at no combinations
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,17 @@ come of it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from bot.domain.baselines import onsets_of
 from bot.domain.checkpoints import OF_RUNS, Checkpoint, is_marked
+from bot.domain.confirmation import settle_ruled
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance, mint_id, speak
 from bot.domain.judge.findings import Finding, Outcome, SeriesState
 from bot.domain.judged_run import JudgedRun
 from bot.domain.policy import IncidentPolicy, Policies
+from bot.domain.rerun_answers import Confirmation
 from bot.domain.ruled_assessment import Grounds, RuledGrounds, assess_under, changing
 from bot.domain.ruled_baselines import choose_both
 from bot.domain.ruled_state import RuledAssessment, RuledState
@@ -32,6 +34,7 @@ class Rules:
     incidents: IncidentPolicy
     others: Sequence[SeriesState] = ()
     pinned: RunResult | None = None
+    reruns: Mapping[str, Confirmation] = field(default_factory=dict)  # what they came to, by the run asked about
     answers: Sequence[Rule] = ()  # what people said of the series, and nobody took back
 
 
@@ -70,6 +73,8 @@ def replay(
         is_late = judged.run.run_id == late[0].run.run_id
         plain, told = late if is_late else recollect(judged, before, state, rules)
         said = judge_again(state, ruled, judged, plain, told, rules)
+        if judged.run.run_id in rules.reruns:
+            said = settle_ruled(rules.reruns[judged.run.run_id], said)
         state, ruled = said.told.state, said.ruled
         standing = [incident for incident in known.values() if not incident.state.is_over]
         for step in advance(standing, said.told, rules.series, rules.incidents, judged.judged_at, ends):

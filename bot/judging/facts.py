@@ -75,6 +75,15 @@ class FactReader:
         result = RunResult(newest.run, newest.card)
         return self._facts(newest.series, result, assessment, earlier, standing, in_force=in_force)
 
+    def of_reruns(
+        self, tx: Connection, asked: JudgedRun, assessment: Assessment, standing: Sequence[Incident]
+    ) -> Facts:
+        """Gather what is concluded from once a run was made again; *standing* are the incidents that it concerns."""
+        earlier = runs.recent(tx, asked.series, HISTORY_RUNS, ahead_of=asked.run)
+        result, in_force = RunResult(asked.run, asked.card), rules_in_force(tx, self.now, self.context.name)
+        facts = self._facts(asked.series, result, assessment, earlier, standing, asked.fire_id, in_force)
+        return replace(facts, over=incidents.resolved(tx, asked.series, _EARLIER))
+
     def of_old_run(self, tx: Connection, result: RunResult, assessment: Assessment) -> Facts:
         """Gather what a run is concluded from of which nothing is told, whatever came before it."""
         series = self.context.series_of(result.run)

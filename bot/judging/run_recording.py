@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from types import MappingProxyType
@@ -26,15 +26,18 @@ from bot.domain.incidents import Incident, SeriesKey, Step, Turn
 from bot.domain.judge import Assessment
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import Bound, ObjectKey
+from bot.domain.recipes import AS_CONFIGURED
+from bot.domain.rerun_answers import Confirmation
 from bot.domain.ruled_state import RuledAssessment
 from bot.domain.runs import Baseline, RunResult
 from bot.domain.tasks import ticket_of
 from bot.judging.context import JudgingContext
 from bot.judging.facts import HISTORY_RUNS, FactReader
+from bot.judging.reruns import ask, can_be_made_again
 from bot.judging.views.by_effect import view_of
 from bot.judging.views.occasion import Occasion
 from bot.runtime.log import get_logger
-from bot.store import filings, fires, incidents, objects, outbox, quarantine, rules, runs
+from bot.store import confirmations, filings, fires, incidents, objects, outbox, quarantine, rules, runs
 from bot.store.objects import KnownObject
 
 _LONG_AGO = timedelta(hours=1)  # no service takes so long to show what was made
@@ -93,7 +96,10 @@ class RunRecorder:
             if age is Age.NEW:
                 facts = reader.of_new_run(tx, result, assessment, fire)
                 facts = facts if beside is None else facts.under(beside)
-                told = conclude(facts)
+                is_asked = assessment.wants_confirmation and can_be_made_again(context, result.run, fire)
+                told = conclude(replace(facts, reruns_follow=is_asked))
+                if is_asked:
+                    ask(tx, context, result.run, AS_CONFIGURED)
             else:
                 facts = reader.of_past_run(tx, result, assessment, fire)
                 is_newest = age is Age.NEWEST_OF_PAST
@@ -103,7 +109,7 @@ class RunRecorder:
                 _mark(tx, told, is_forced=age is Age.NEWEST_OF_PAST)
             context.on_step("run.recording")
             asked_before = None if age is Age.NEW else now - _LONG_AGO
-            self._owe(tx, facts, told, background, context.title_of(result.run), asked_before)
+            self.owe(tx, facts, told, background, context.title_of(result.run), asked_before)
             context.on_step("run.owing")
         context.on_step("run.recorded")
         log.info("judged", pipeline=context.name, run=result.run.name, outcome=assessment.outcome.value)
@@ -132,9 +138,9 @@ class RunRecorder:
         """Store what was concluded of something that no run shows, and the effects owed."""
         _write(tx, told, facts.now)
         on_written()
-        self._owe(tx, facts, told, Background(said=said), self.context.title, None)
+        self.owe(tx, facts, told, Background(said=said), self.context.title, None)
 
-    def _owe(
+    def owe(
         self,
         tx: Connection,
         facts: Facts,
@@ -154,6 +160,7 @@ class RunRecorder:
             background=background,
             page=told.page,
             names=self.onsets(tx, told.steps),
+            reruns=self.reruns(tx, facts, told.steps, told.standing),
         )
         know_tasks(tx, told.effects, facts.now)
         owed = [(effect, view_of(effect, on)) for effect in told.effects]
@@ -195,6 +202,14 @@ class RunRecorder:
         found = {i.onset: runs.find(tx, i.series.pipeline, i.onset) for i in (step.incident for step in steps)}
         return {run_id: judged for run_id, judged in found.items() if judged is not None}
 
+    def reruns(
+        self, tx: Connection, facts: Facts, steps: Iterable[Step], standing: Iterable[Incident]
+    ) -> Mapping[str, Confirmation]:
+        """Return what reruns came to of the runs that incidents, or this conclusion, speak of."""
+        told = (*(step.incident for step in steps), *standing)
+        spoken_of = {run_id for incident in told for run_id in incident.bad_runs} | {facts.result.run_id}
+        return confirmations.of_runs(tx, self.context.name, spoken_of)
+
     def occasion(
         self,
         facts: Facts,
@@ -207,6 +222,7 @@ class RunRecorder:
         background: Background = _NOTHING_BESIDE,
         page: ObjectKey | None = None,
         names: Mapping[str, JudgedRun] = MappingProxyType({}),
+        reruns: Mapping[str, Confirmation] = MappingProxyType({}),
     ) -> Occasion:
         context = self.context
         return Occasion(
@@ -224,6 +240,7 @@ class RunRecorder:
             standing=standing,
             page=page,
             names=names,
+            reruns=reruns,
             rules=facts.rules,
             log_tail=background.log_tail,
             said=background.said,

@@ -24,7 +24,7 @@ from bot.judging.facts import HISTORY_RUNS, FactReader, rules_in_force
 from bot.judging.run_recording import Background, RunRecorder, know_tasks, save_steps
 from bot.judging.views.by_effect import view_of
 from bot.runtime.log import get_logger
-from bot.store import fires, incidents, outbox, quarantine, runs
+from bot.store import confirmations, fires, incidents, outbox, quarantine, runs
 from bot.store import rules as answered
 
 _LOOKED_BACK = 140  # runs: those that are judged anew, and what each of them is held against
@@ -84,9 +84,10 @@ class Weaver:
                 return ()
             section = context.section
             answers = [rule for rule in answered.of_series(tx, series) if rule.undone_at is None]
-            rules = Rules(series, section.policies, section.incident_policy, others, pinned, answers)
             place = stand_in_place(result, series, now, fire, said)
             to_judge = [*span.before, place, *span.after]
+            reruns = confirmations.of_runs(tx, context.name, [judged.run.run_id for judged in to_judge])
+            rules = Rules(series, section.policies, section.incident_policy, others, pinned, reruns, answers)
             marks = frozenset(runs.marked(tx, series))
             replayed = replay(span.start, span.earlier, to_judge, (plain, told_by), rules, marks)
             told = self._record(tx, result, baseline, replayed, fire, now)
@@ -161,6 +162,7 @@ class Weaver:
             standing=told.standing,
             background=Background(baseline_of(facts)),
             names=recorder.onsets(tx, steps),
+            reruns=recorder.reruns(tx, facts, steps, told.standing),
         )
         outbox.owe(tx, context.name, [(effect, view_of(effect, on)) for effect in told.effects], now)
 

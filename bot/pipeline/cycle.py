@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from bot.config.models import Config
@@ -25,7 +25,7 @@ from bot.pipeline.new_runs import NewRuns
 from bot.pipeline.run_discovery import RunDiscovery
 from bot.ports import Executor, RunStore
 from bot.runtime.steps import ignore_step
-from bot.store import Database, fires, quarantine, runs
+from bot.store import Database, fires, quarantine
 from bot.store.owners import Owner
 
 
@@ -146,7 +146,7 @@ class Cycle:
         self._judge_new(report, but_not={fire.fire_id for fire in recorded})
         for fire in recorded:
             if not self.stopping():
-                report.judged += self._jobs.finish(fire)
+                report.take(self._jobs.finish(fire))
 
     def _end_looks(self) -> None:
         """End the fires of a pipeline that only looks: its new runs are judged now."""
@@ -182,13 +182,15 @@ class Cycle:
             raise
 
     def _confirm(self, report: CycleReport) -> None:
-        """Run the confirming reruns that suspicious runs still lack."""
-        job_config = self.pipeline.job
-        while job_config is not None and not self.stopping():
+        """Make the reruns that runs which look bad were found to need, one after the other, until they settle it."""
+        while not self.stopping():
             with self.database.begin() as tx:
-                latest = runs.latest(tx, self.name)
-                had = 0 if latest is None else fires.confirmations_of(tx, latest.run.run_id)
-            if latest is None or not latest.wants_confirmation or had >= self.pipeline.confirm.reruns:
+                wanted = next((fire for fire in fires.unfinished(tx, self.name) if fire.is_rerun), None)
+            if wanted is None:
                 return
-            due_at = latest.run.ended + timedelta(microseconds=had + 1)
-            report.judged += self._jobs.finish(self._jobs.record(due_at, latest.run.run_id))
+            found = self._jobs.finish(wanted)
+            report.take(found)
+            with self.database.begin() as tx:
+                after = fires.find(tx, wanted.fire_id)
+            if after is not None and not after.state.is_over:  # it is for another Herald to go on with
+                return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bot.domain.judged_run import JudgedRun
@@ -21,6 +21,11 @@ class CycleReport:
     unseen: str = ""  # why it could not be looked
     unjudged: Sequence[UnjudgedMetric] = ()  # metrics that cannot be judged
     busy: bool = False  # another Herald is at work on this pipeline
+
+    def take(self, found: Iterable[JudgedRun]) -> None:
+        """Add runs that were judged; of one that reruns settled only what is said of it now is kept."""
+        for judged in found:
+            self.judged = [each for each in self.judged if each.run.run_id != judged.run.run_id] + [judged]
 
     @property
     def is_hopeless(self) -> bool:

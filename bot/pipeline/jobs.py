@@ -15,6 +15,7 @@ from bot.domain.judged_run import JudgedRun
 from bot.domain.runs import Run, RunStatus
 from bot.errors import JobError, RunStoreError
 from bot.executors import job_logs
+from bot.judging.confirming import Confirmer
 from bot.judging.context import JudgingContext
 from bot.judging.setting_aside import GuardedJudge
 from bot.pipeline.lease import LEASE, PipelineLease
@@ -43,9 +44,13 @@ class JobRunner:
     def judge(self) -> GuardedJudge:
         return GuardedJudge(self.context)
 
-    def record(self, due_at: datetime, confirms: str | None = None, *, by_hand: bool = False) -> Fire:
+    @property
+    def confirmer(self) -> Confirmer:
+        return Confirmer(self.context)
+
+    def record(self, due_at: datetime, *, by_hand: bool = False) -> Fire:
         with self.context.database.begin() as tx:
-            fire = fires.record(tx, self.context.name, due_at, confirms, by_hand=by_hand)
+            fire = fires.record(tx, self.context.name, due_at, by_hand=by_hand)
             self.context.on_step("fire.recording")
         self.context.on_step("fire.recorded")
         return fire
@@ -53,12 +58,10 @@ class JobRunner:
     def finish(self, fire: Fire) -> Sequence[JudgedRun]:
         """See a fire's job through, adopting one that already lives, and judge its run."""
         job_config = self.context.section.job
-        if fire.state.is_over or (job_config is None and fire.started_at is None):
+        if fire.state.is_over or (job_config is None and fire.started_at is None and not fire.is_rerun):
             return ()
         if job_config is None:  # config had a job when it started
-            with self.context.database.begin() as tx:
-                fires.save(tx, replace(fire, state=FireState.LOST, ended_at=self.context.clock()))
-            return ()
+            return self._end(replace(fire, state=FireState.LOST, ended_at=self.context.clock()))
         job = self._job(fire, job_config)
         started = replace(fire, started_at=fire.started_at or self.context.clock())
         with self.context.database.begin() as tx:
@@ -68,7 +71,7 @@ class JobRunner:
             self.executor.start(job)
         except JobError as error:
             failed = replace(started, state=FireState.FAILED, ended_at=self.context.clock())
-            return self.judge.record_failure(failed, None, log_tail=str(error))
+            return self._fail(failed, None, log_tail=str(error))
         self.context.on_step("job.started")
         status = self._wait(job)
         if status is None:
@@ -104,11 +107,28 @@ class JobRunner:
         ended = replace(fire, ended_at=self.context.clock())
         is_lost = status.state is JobState.LOST
         if run is not None and run.status is RunStatus.FINISHED and (is_lost or status.exit_code == 0):
+            if fire.is_rerun:
+                return self.confirmer.conclude(replace(ended, state=FireState.ENDED), run.metrics)
             return self.judge.judge(run, replace(ended, state=FireState.ENDED))
         failed = replace(ended, state=FireState.LOST if is_lost else FireState.FAILED)
         if is_lost and self.context.section.job is not None and fire.attempt < self.context.section.job.retry:
             return self.finish(self._try_again(failed))
-        return self.judge.record_failure(failed, run, log_tail=self._last_lines(job))
+        return self._fail(failed, run, log_tail=self._last_lines(job))
+
+    def _fail(self, failed: Fire, run: Run | None, *, log_tail: str) -> Sequence[JudgedRun]:
+        """Record that a job failed; a rerun that did says nothing of the run it was asked about, and is no incident."""
+        if not failed.is_rerun:
+            return self.judge.record_failure(failed, run, log_tail=log_tail)
+        log.warning("rerun failed", pipeline=self.context.name, fire=failed.fire_id, of=failed.confirms, always=True)
+        return self.confirmer.conclude(failed)
+
+    def _end(self, over: Fire) -> Sequence[JudgedRun]:
+        """Record that a fire is over without a run."""
+        if over.is_rerun:
+            return self.confirmer.conclude(over)
+        with self.context.database.begin() as tx:
+            fires.save(tx, over)
+        return ()
 
     def _attach_log(self, run: Run, job: Job) -> None:
         """Keep the log beside the run; where that cannot be done, it stays in the job's folder and nothing waits."""
@@ -131,7 +151,13 @@ class JobRunner:
         with self.context.database.begin() as tx:
             fires.save(tx, lost)
             again = fires.record(
-                tx, self.context.name, lost.due_at, lost.confirms, by_hand=lost.by_hand, attempt=lost.attempt + 1
+                tx,
+                self.context.name,
+                lost.due_at,
+                lost.confirms,
+                by_hand=lost.by_hand,
+                attempt=lost.attempt + 1,
+                recipe=lost.recipe,
             )
             self.context.on_step("fire.lost")
         log.warning("job lost, tried again", pipeline=self.context.name, fire=lost.fire_id, always=True)
@@ -150,20 +176,20 @@ class JobRunner:
                 except JobError as error:
                     log.error("job not stopped", pipeline=self.context.name, error=str(error))  # noqa: TRY400  a sentence
                     continue
-                with self.context.database.begin() as tx:
-                    fires.save(tx, replace(fire, state=FireState.STOPPED, ended_at=self.context.clock()))
+                self._end(replace(fire, state=FireState.STOPPED, ended_at=self.context.clock()))
                 stopped = True
         return stopped
 
     def _job(self, fire: Fire, config: JobSection) -> Job:
-        filled = {"{seed}": str(fire.number), "{fire_id}": fire.fire_id}
+        filled, recipe = {"{seed}": str(fire.number), "{fire_id}": fire.fire_id}, fire.recipe
         return Job(
             fire_id=fire.fire_id,
-            command=tuple(_fill(word, filled) for word in config.command),
+            command=tuple(_fill(word, filled) for word in (*config.command, *recipe.arguments)),
             folder=self.folder / self.context.config.jobs_folder / self.context.name / fire.fire_id,
-            cwd=self.folder / config.cwd,
+            cwd=self.folder / (_fill(recipe.cwd, filled) or config.cwd),
             environment={
                 **config.environment,
+                **{name: _fill(value, filled) for name, value in recipe.environment.items()},
                 "HERALD_FIRE_ID": fire.fire_id,
                 "HERALD_SEED": str(fire.number),
                 "MLFLOW_TRACKING_URI": self.context.config.mlflow.tracking_uri,

@@ -13,7 +13,7 @@ from bot.config.pipeline import PipelineSection, WatchSection
 from bot.domain.runs import Run, RunStatus
 from bot.errors import NoStoreError
 from bot.ports import Experiment, RunStore, Selection
-from bot.store import Database, contacts, quarantine, runs
+from bot.store import Database, contacts, fires, quarantine, runs
 from bot.store.contacts import Contact
 
 _CLOCK_SKEW = timedelta(minutes=5)  # between MLflow's clock and ours
@@ -77,7 +77,7 @@ class RunDiscovery:
             if sight.is_past(run) and self._counts(run, sight.experiment)
         ]
         with self.database.begin() as tx:
-            seen = self._done_with(tx, [run.run_id for run in found])
+            seen = self._done_with(tx, found)
         return sorted((run for run in found if run.run_id not in seen), key=lambda run: run.place)
 
     def unseen(self, sights: Sequence[SeenExperiment]) -> Iterator[tuple[Run, bool]]:
@@ -106,13 +106,15 @@ class RunDiscovery:
 
     def _without_seen(self, batch: Sequence[tuple[Run, bool]]) -> list[tuple[Run, bool]]:
         with self.database.begin() as tx:
-            seen = self._done_with(tx, [run.run_id for run, _ in batch])
+            seen = self._done_with(tx, [run for run, _ in batch])
         unseen = [(run, past) for run, past in batch if run.run_id not in seen]
         return sorted(unseen, key=lambda pair: pair[0].place)
 
-    def _done_with(self, tx: Connection, run_ids: Sequence[str]) -> frozenset[str]:
-        """Return those that were judged, or that broke what judges them and are tried again in their own time."""
-        return runs.seen(tx, self.pipeline, run_ids) | quarantine.among(tx, self.pipeline, run_ids)
+    def _done_with(self, tx: Connection, found: Sequence[Run]) -> frozenset[str]:
+        """Return those that were judged, reruns, and those that broke what judges them and are tried again later."""
+        run_ids = [run.run_id for run in found]
+        done = runs.seen(tx, self.pipeline, run_ids) | quarantine.among(tx, self.pipeline, run_ids)
+        return done | fires.made_by_reruns(tx, found)
 
     def move_marks(self, sights: Sequence[SeenExperiment], now: datetime) -> None:
         """Remember that everything up to *now* was looked at."""

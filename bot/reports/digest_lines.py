@@ -286,7 +286,7 @@ class LineGathering:
         shown = self._shown(incident)
         line = DigestLine(kind, section.title or name)
         if shown is not None and incident.kind in {Kind.REGRESSED, Kind.BREACHED, Kind.INVALID}:
-            told = told_of(incident, shown.findings, is_over=incident.state is IncidentState.RESOLVED)
+            told = told_of(incident, shown.findings, is_over=incident.state.is_over)
             line = self._metric_line(kind, name, shown, told)
         line = replace(line, when=self._day(incident.since))
         if shown is not None and incident.kind is Kind.INVALID:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from bot.domain.fires import Fire, FireState, mint_fire_id
+from bot.domain.job_protocol import FIRE_TAG
+from bot.domain.recipes import AS_CONFIGURED, Recipe
+from bot.domain.runs import Run
+from bot.store.batches import in_pieces
+from bot.store.codec import dump, load
 from bot.store.tables import fires
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    metrics: Mapping[str, float]
 
 
 def record(
@@ -21,6 +32,7 @@ def record(
     *,
     by_hand: bool = False,
     attempt: int = 0,
+    recipe: Recipe = AS_CONFIGURED,
 ) -> Fire:
     """Record a fire, or return the one that is recorded for this due time."""
     fire_id = mint_fire_id(pipeline, due_at, confirms, attempt)
@@ -28,7 +40,7 @@ def record(
     if known is not None:
         return known
     number = tx.scalar(select(func.coalesce(func.max(fires.c.number), 0)).where(fires.c.pipeline == pipeline)) or 0
-    fire = Fire(fire_id, pipeline, due_at, number + 1, confirms, by_hand=by_hand, attempt=attempt)
+    fire = Fire(fire_id, pipeline, due_at, number + 1, confirms, by_hand=by_hand, attempt=attempt, recipe=recipe)
     values = {
         "fire_id": fire_id,
         "pipeline": pipeline,
@@ -38,6 +50,7 @@ def record(
         "state": fire.state,
         "by_hand": by_hand,
         "attempt": attempt,
+        "recipe": None if recipe == AS_CONFIGURED else dump(recipe),
     }
     try:
         with tx.begin_nested():
@@ -59,6 +72,7 @@ def save(tx: Connection, fire: Fire) -> None:
             run_id=fire.run_id,
             exit_code=fire.exit_code,
             timed_out=fire.timed_out,
+            measured=dump(_Measured(fire.measured)) if fire.measured else None,
         )
     )
 
@@ -106,10 +120,21 @@ def latest_success(tx: Connection, pipeline: str, since: datetime) -> Fire | Non
     return None if row is None else _fire(row)
 
 
-def confirmations_of(tx: Connection, run_id: str) -> int:
-    """Count the confirming reruns that a suspicious run has had; one that was lost and tried again counts once."""
-    mine = (fires.c.confirms == run_id, fires.c.attempt == 0)
-    return tx.scalar(select(func.count()).select_from(fires).where(*mine)) or 0
+def reruns_of(tx: Connection, pipeline: str, run_id: str) -> Sequence[Fire]:
+    """Return the reruns that were asked for of a run, oldest first; of one that was tried again the last try."""
+    query = select(fires).where(fires.c.confirms == run_id, fires.c.pipeline == pipeline).order_by(fires.c.number)
+    return list({fire.due_at: fire for fire in map(_fire, tx.execute(query))}.values())
+
+
+def made_by_reruns(tx: Connection, found: Iterable[Run]) -> frozenset[str]:
+    """Return the ids of those runs that reruns have made: they are of no series, whoever sees them."""
+    tagged = {run.run_id: run.tags.get(FIRE_TAG, "") for run in found}
+    known: set[str] = set()
+    for some in in_pieces({*tagged, *tagged.values()}):
+        mine = fires.c.confirms.is_not(None), or_(fires.c.run_id.in_(some), fires.c.fire_id.in_(some))
+        for row in tx.execute(select(fires.c.run_id, fires.c.fire_id).where(*mine)):
+            known |= {row.run_id, row.fire_id}
+    return frozenset(run_id for run_id, fire_id in tagged.items() if run_id in known or fire_id in known)
 
 
 def _fire(row: Row[Any]) -> Fire:
@@ -127,4 +152,6 @@ def _fire(row: Row[Any]) -> Fire:
         row.timed_out,
         row.by_hand,
         row.attempt,
+        AS_CONFIGURED if row.recipe is None else load(Recipe, row.recipe),
+        {} if row.measured is None else load(_Measured, row.measured).metrics,
     )

@@ -20,7 +20,7 @@ from bot.store.filings import umbrellas
 from bot.store.outbox import each_outstanding, last_digest
 from bot.store.owed import EffectState
 from bot.store.rules import runs_named
-from bot.store.tables import contacts, fires, heard, incidents, objects, outbox, rules, runs, set_aside
+from bot.store.tables import confirmations, contacts, fires, heard, incidents, objects, outbox, rules, runs, set_aside
 
 _LATEST_RUNS = 60  # of each series: they are its history
 _LATEST_ACCEPTED = 30  # of each series: they are its baseline
@@ -38,7 +38,7 @@ def forget(tx: Connection, before: datetime, overlaps: Mapping[str, timedelta]) 
     """
     gone = _forget_incidents(tx, before)
     lively = frozenset(tx.scalars(select(incidents.c.incident_id)))
-    gone += _forget_runs(tx, before, overlaps) + _forget_fires(tx, before)
+    gone += _forget_runs(tx, before, overlaps) + _forget_fires(tx, before) + _forget_confirmations(tx, before)
     gone += tx.execute(delete(set_aside).where(set_aside.c.since < before)).rowcount
     gone += _forget_rules(tx, before)
     gone += _forget_effects(tx, before) + _forget_objects(tx, before, lively)
@@ -122,6 +122,14 @@ def _forget_fires(tx: Connection, before: datetime) -> int:
     kept = select(ranked.c.fire_id).where(or_(ranked.c.place <= _LATEST_FIRES, ranked.c.of_kind <= _LATEST_FIRES))
     old = fires.c.due_at < before, fires.c.state != FireState.DUE, fires.c.fire_id.not_in(kept)
     return tx.execute(delete(fires).where(*old)).rowcount
+
+
+def _forget_confirmations(tx: Connection, before: datetime) -> int:
+    """Delete what reruns came to of runs that are forgotten."""
+    is_known = select(runs.c.run_id).where(
+        runs.c.pipeline == confirmations.c.pipeline, runs.c.run_id == confirmations.c.run_id
+    )
+    return tx.execute(delete(confirmations).where(confirmations.c.settled_at < before, ~is_known.exists())).rowcount
 
 
 def _forget_effects(tx: Connection, before: datetime) -> int:

@@ -156,6 +156,13 @@ def judge_anew(tx: Connection, judged: JudgedRun) -> None:
     )
 
 
+def settle(tx: Connection, judged: JudgedRun) -> None:
+    """Store what is said of a run now that reruns of it are over, and the page that waited for that."""
+    judge_anew(tx, judged)
+    mine = _is_run(judged.series.pipeline, judged.run.run_id)
+    tx.execute(update(runs).where(*mine).values(page_title=judged.page_title))
+
+
 def mark(tx: Connection, series: SeriesKey, run_id: str, checkpoint: Checkpoint) -> None:
     """Keep how a series stood after a run; of those before the newest it is forgotten."""
     tx.execute(update(runs).where(*_is_run(series.pipeline, run_id)).values(checkpoint=dump(checkpoint)))

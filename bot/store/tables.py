@@ -46,7 +46,7 @@ fires = Table(
     Column("pipeline", String(64), nullable=False),
     Column("due_at", Instant, nullable=False),
     Column("number", Integer, nullable=False),  # of this pipeline, from 1: the seed of its job
-    Column("confirms", String(64)),  # the suspicious run this one repeats
+    Column("confirms", String(64)),  # the run that looked bad, of which this is a rerun
     Column("state", String(16), nullable=False, index=True),
     Column("started_at", Instant),
     Column("ended_at", Instant),
@@ -55,6 +55,8 @@ fires = Table(
     Column("timed_out", Boolean, nullable=False, default=False),
     Column("by_hand", Boolean, nullable=False, default=False),
     Column("attempt", Integer, nullable=False, default=0),
+    Column("recipe", Text),  # of a rerun
+    Column("measured", Text),  # by a rerun that is over
     Index("fires_by_number", "pipeline", "number"),
     Index("fires_by_end", "pipeline", "state", "ended_at"),
 )
@@ -63,6 +65,15 @@ Index(
     fires.c.confirms,
     sqlite_where=fires.c.confirms.is_not(None),
     postgresql_where=fires.c.confirms.is_not(None),
+)
+
+confirmations = Table(
+    "confirmations",
+    metadata,
+    Column("pipeline", String(64), primary_key=True),
+    Column("run_id", String(64), primary_key=True),  # that reruns were asked about
+    Column("settled_at", Instant, nullable=False),
+    Column("confirmation", Text, nullable=False),
 )
 
 pipelines = Table(

@@ -100,7 +100,7 @@ def test_blank_titles_are_a_regression(task, tmp_path, mlflow_file):
 
     shop.sell([replace(row, title=f"new {row.product_id}") for row in rows])
     shop.fit_by_hand(13)
-    suspicious, confirmed = shop.cycle(is_due=False)
+    suspicious, confirmed = shop.cycle(is_due=True)
     assert (suspicious.outcome, suspicious.fire_id) == ("suspicious", None)
     assert confirmed.outcome == "regressed"
     assert (tmp_path / "fires" / str(confirmed.fire_id) / "per_example.parquet").is_file()

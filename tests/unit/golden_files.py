@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.domain.judge.findings import Outcome
+from bot.domain.rerun_answers import Cause
 from bot.domain.views import (
     AnswerView,
     ArchivePageView,
@@ -75,6 +76,13 @@ GOLDENS: list[Sample] = [
     ("jira-ticket-regressed.wiki", samples.ticket, samples.BOUND, "jira"),
     ("jira-ticket-regressed-report-pending.wiki", samples.ticket, {}, "jira"),
     ("jira-ticket-invalid.wiki", samples.invalid_ticket, samples.BOUND, "jira"),
+    ("jira-ticket-the-change.wiki", samples.rerun_ticket, samples.BOUND, "jira"),
+    (
+        "jira-ticket-not-the-change.wiki",
+        lambda w: samples.rerun_ticket(w, Cause.OUTSIDE, ("0.146",)),
+        samples.BOUND,
+        "jira",
+    ),
     ("jira-ticket-breached.wiki", samples.breached_ticket, samples.BOUND, "jira"),
     ("jira-comment-kept-to-again.wiki", samples.kept_to_again, samples.BOUND, "jira"),
     ("slack-outside.txt", samples.outside_message, samples.BOUND, ""),

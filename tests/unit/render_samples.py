@@ -11,6 +11,7 @@ from bot.domain.digest import DigestHeading
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Method, Outcome, Reason
 from bot.domain.objects import Bound, ObjectKey, ObjectKind
+from bot.domain.rerun_answers import Cause
 from bot.domain.rules import RuleKind
 from bot.domain.views import (
     AnswerKind,
@@ -34,6 +35,7 @@ from bot.domain.views import (
     OpenIncidentRow,
     PeerRow,
     PipelinePageView,
+    RerunsView,
     RuleRow,
     RunPageView,
     RunView,
@@ -156,7 +158,17 @@ def slice_rows(words: Words) -> tuple[MetricRow, ...]:
 def verdict(words: Words, outcome: Outcome = Outcome.REGRESSED, kind: Kind | None = Kind.REGRESSED) -> VerdictView:
     rows = metric_rows(words, outcome)
     slices = slice_rows(words)[:1] if outcome is Outcome.REGRESSED else ()
-    return VerdictView(outcome, kind, words.pipeline, rows[0], (words.hits,), slices, "3", "2", reruns_agree=True)
+    return VerdictView(
+        outcome,
+        kind,
+        words.pipeline,
+        rows[0],
+        (words.hits,),
+        slices,
+        "3",
+        "2",
+        reruns=RerunsView(Cause.SHOWN, ("0.145",)),
+    )
 
 
 FACTS = (
@@ -209,6 +221,11 @@ def umbrella_over(_words: Words) -> UmbrellaOverView:
     return UmbrellaOverView("herald-u1", resolves=False)
 
 
+def rerun_ticket(words: Words, cause: Cause = Cause.CHANGE, baseline: tuple[str, ...] = ("0.170",)) -> TicketView:
+    view = replace(verdict(words), reruns=RerunsView(cause, ("0.145", "0.147"), baseline))
+    return replace(ticket(words), verdict=view)
+
+
 def breached_row(words: Words, outcome: Outcome = Outcome.BREACHED) -> MetricRow:
     plain = {"en": "Latency (95 %)"}.get(_locale(words), "延迟（95 分位）")
     nbsp = "\u00a0"
@@ -247,7 +264,7 @@ def decayed_rows(words: Words) -> tuple[MetricRow, ...]:
 
 def decayed_ticket(words: Words) -> TicketView:
     rows = decayed_rows(words)
-    view = replace(verdict(words), headline=rows[0], also=(), slices=(), reruns_agree=False)
+    view = replace(verdict(words), headline=rows[0], also=(), slices=(), reruns=None)
     return replace(ticket(words), verdict=view, rows=rows, slices=(), release=run(1, words))
 
 

@@ -261,6 +261,36 @@ def test_a_refusal_names_the_key_the_value_and_what_would_be_right(refusal, text
     assert refusal(text) == words
 
 
+CONFIRM = PIPELINE + "[pipeline.search.job]\ncommand = ['x']\n[pipeline.search.confirm]\n"
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ("budget = 2", "confirm: budget needs reruns: set reruns = 1 or more"),
+        ("baseline = { cwd = '/old' }", "confirm: baseline needs reruns: set reruns = 1 or more"),
+        ("reruns = 3\nbudget = 2", "confirm: budget (2) should be at least the 3 reruns"),
+        (
+            "reruns = 2\nbudget = 2\nbaseline = { cwd = '/old' }",
+            "confirm: budget (2) should be at least the 3 reruns of both recipes",
+        ),
+        (
+            "reruns = 1\nbaseline = {}",
+            "confirm.baseline: should set something to what it was: arguments, environment or cwd",
+        ),
+        (
+            "reruns = 1\nbaseline = { arguments = ['--data={param.data}'] }",
+            (
+                "confirm.baseline: {param.data} in '--data={param.data}' is no place to fill: should be {run_id}, "
+                "{commit}, {params.NAME}, {tags.NAME}, {seed} or {fire_id}"
+            ),
+        ),
+    ],
+)
+def test_reruns_that_cannot_be_are_refused_by_key_and_value(refusal, keys, words):
+    assert refusal(CONFIRM + keys) == f"pipeline.search.{words}"
+
+
 LATENCY = PIPELINE + "[pipeline.search.metrics.latency]\n"
 
 
@@ -365,20 +395,6 @@ def test_an_owner_of_what_no_ticket_will_be_about_is_refused(refusal, read):
     assert "'department=DELI' is a slice by 'department', which is not in judge.slice_by: []" in words
     sliced = PIPELINE + '[pipeline.search.judge]\nslice_by = ["department"]\n' + owned.format("department = DELI")
     assert read(sliced).pipeline["search"].incident_policy.owners == {"department=DELI": "Fresh food"}
-
-
-def test_slices_that_nest_and_cross_read_the_columns_that_they_are_of(read, refusal):
-    judge = PIPELINE + '[pipeline.search.judge]\nslice_by = ["device"]\n[pipeline.search.judge.slices]\n'
-    text = judge + 'columns = ["brand"]\nnested = [["department", "category"]]\ncrossed = [["brand", "locale"]]\n'
-    section = read(text).pipeline["search"]
-    policies = section.policies
-    assert policies.slice_by == ("device", "brand", "department", "locale")
-    assert policies.slice_pairs == (("department", "category"), ("brand", "locale"))
-    assert section.judge.columns_read == {"device", "brand", "department", "locale", "category"}
-    assert "['brand', 'brand'] should name two different columns" in refusal(judge + 'crossed = [["brand", "brand"]]')
-    assert "brand x locale twice" in refusal(judge + 'nested = [["brand", "locale"]]\ncrossed = [["locale", "brand"]]')
-    many = ", ".join(f'["a{i}", "b{i}"]' for i in range(9))
-    assert "9 pairs of columns; at most 8" in refusal(judge + f"crossed = [{many}]")
 
 
 def test_a_job_needs_the_one_experiment_that_its_runs_go_to(refusal):

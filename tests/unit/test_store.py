@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from bot.domain.fires import Fire, FireState, mint_fire_id
 from bot.domain.incidents import Incident, IncidentState, SeriesKey
 from bot.domain.judge import Finding, Outcome, SeriesState, Streak
+from bot.domain.recipes import Recipe
 from bot.domain.runs import DataCard, Run
 from bot.domain.views import MessageView, RunPageView, TicketView
 from bot.errors import StateError
@@ -151,13 +152,19 @@ def test_a_fire_that_is_over_is_not_left_over(database):
         assert [fire.fire_id for fire in fires.waiting(tx)] == [due.fire_id]
 
 
-def test_confirming_reruns_are_counted_by_the_run_they_repeat(database):
+def test_reruns_are_found_by_the_run_they_ask_about_with_their_recipes_and_what_they_measured(database):
+    old = Recipe("baseline", ("--data=old",), {"A": "1"}, "/srv/old")
     with database.begin() as tx:
-        for i in range(2):
-            fires.record(tx, "search", NOON + i * MINUTE, confirms="run4")
+        lost = fires.record(tx, "search", NOON, confirms="run4")
+        again = fires.record(tx, "search", NOON, confirms="run4", attempt=1)
+        other = fires.record(tx, "search", NOON + MINUTE, confirms="run4", recipe=old)
         fires.record(tx, "search", NOON)
-        assert fires.confirmations_of(tx, "run4") == 2
-        assert fires.confirmations_of(tx, "run5") == 0
+        fires.save(tx, replace(again, state=FireState.ENDED, measured={"ndcg": 0.8, "loss": float("inf")}))
+        found = fires.reruns_of(tx, "search", "run4")
+        assert [fire.fire_id for fire in found] == [again.fire_id, other.fire_id]
+        assert (found[0].measured, found[1].recipe) == ({"ndcg": 0.8, "loss": float("inf")}, old)
+        assert lost.fire_id != again.fire_id
+        assert fires.reruns_of(tx, "search", "run5") == []
 
 
 # ---- runs

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.domain.runs import Slice, Where
+from bot.domain.runs import Slice
 
 
 class Outcome(StrEnum):
@@ -55,6 +55,7 @@ class Reason(StrEnum):
     LEVEL_ROSE = "level_rose"
     DECAYED = "decayed"  # from the best level within memory, in steps too small to be seen one by one
     FIRST_RUNS = "first_runs"
+    NOT_REPRODUCED = "not_reproduced"  # it looked worse, and reruns did not
     WITHIN_LIMITS = "within_limits"
     ABOVE_LIMIT = "above_limit"
     BELOW_LIMIT = "below_limit"
@@ -130,9 +131,6 @@ class Finding:
     onset: str | None = None  # id of the run at which it began
     against: Against = Against.RECENT
     caveat: Caveat | None = None
-    where: Where | None = (
-        None  # of whole metrics: the smallest set that explains a fall; None where there are no slices
-    )
     confirms: bool = True  # whether it makes certain what the run before let suspect
     limit: float | None = None  # the end of its limits that the value is beyond, or nearer to
 

@@ -160,6 +160,14 @@ def p_below(change: float, sd: float, df: float) -> float:
     return float(stdtr(df, change / sd))
 
 
+def upper_limit(sd: float, df: float) -> float:
+    """Return the upper 80 % limit of a standard deviation that was estimated with *df* degrees of freedom."""
+    from scipy.special import chdtri
+
+    df = max(df, 1.0)
+    return sd * math.sqrt(df / float(chdtri(df, 0.8)))
+
+
 @lru_cache(maxsize=4096)  # degrees of freedom are mostly whole numbers, and few
 def t_quantile(p: float, df: float) -> float:
     from scipy.special import stdtrit

@@ -13,6 +13,7 @@ from bot.domain.judge import Assessment
 from bot.domain.judged_run import JudgedRun
 from bot.domain.notifications import Places
 from bot.domain.objects import ObjectKey
+from bot.domain.rerun_answers import Confirmation
 from bot.domain.rules import Rule
 from bot.domain.runs import Baseline, RunResult
 from bot.text.locales import Locale
@@ -37,6 +38,7 @@ class Occasion:
     now: datetime
     page: ObjectKey | None = None  # the run's own
     names: Mapping[str, JudgedRun] = field(default_factory=dict)  # of runs that incidents speak of, by id
+    reruns: Mapping[str, Confirmation] = field(default_factory=dict)  # what they came to, by the run asked about
     rules: Sequence[Rule] = ()  # of the pipeline, that hold
     log_tail: str = ""
     said: str = ""  # why the runs could not be looked at, in the words of whoever was asked

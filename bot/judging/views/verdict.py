@@ -10,9 +10,10 @@ from bot.config.pipeline import PipelineSection
 from bot.domain.headlines import own_findings, spoken_of
 from bot.domain.incidents import Incident, Kind, Step
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
-from bot.domain.views import VerdictView
+from bot.domain.rerun_answers import Cause
+from bot.domain.views import RerunsView, VerdictView
 from bot.judging.views.differences import differences_of
-from bot.judging.views.metric_rows import most_of_the_loss, row_of, spoken_name, where_view
+from bot.judging.views.metric_rows import most_of_the_loss, row_of, shown_value, spoken_name
 from bot.judging.views.occasion import Occasion
 from bot.text import formats
 
@@ -40,7 +41,7 @@ def verdict_view(on: Occasion, step: Step | None, assessment: Assessment | None 
         slices=most_of_the_loss(on, assessment, headline.metric) if headline and not headline.part else (),
         baseline_runs=str(findings[0].n_baseline) if findings else "0",
         bad_runs=str(len(incident.bad_runs)) if incident else "0",
-        reruns_agree=on.config.confirm.reruns > 0 and any(f.reason is Reason.CONFIRMED for f in findings),
+        reruns=None if told is None else _reruns(on, incident, told, assessment.run_id),
         exit_code=on.exit_code if assessment is on.assessment else "",
         silent_for="" if silence is None or silence.value is None else _seconds(on, silence.value),
         cadence="" if silence is None else _seconds(on, silence.baseline),
@@ -48,8 +49,22 @@ def verdict_view(on: Occasion, step: Step | None, assessment: Assessment | None 
         said=on.said,
         other_test_set=outcome is Outcome.REGRESSED and differences_of(on, step).has_other_test_set,
         whole=incident is not None and concerns_whole_runs(on.config, incident, assessment.findings),
-        where=where_view(on, told),
     )
+
+
+def _reruns(on: Occasion, incident: Incident | None, told: Finding, run_id: str) -> RerunsView | None:
+    """Return what reruns said of a finding: of the latest run of its incident that had any, else of the run itself."""
+    spoken_of = (run_id,) if incident is None else (run_id, *reversed(incident.bad_runs))
+    found = next((on.reruns[each] for each in spoken_of if each in on.reruns), None)
+    answer = None if found is None else found.of(told.key)
+    if answer is None or answer.cause is Cause.NOT_YET:
+        return None
+    section = on.config.metrics.get(told.metric, MetricSection())
+    scale = told.baseline if told.baseline is not None else told.value
+    own, baseline = (
+        tuple(shown_value(value, section, scale) for value in some) for some in (answer.own, answer.baseline)
+    )
+    return RerunsView(answer.cause, own, baseline)
 
 
 def spoken_of_also(on: Occasion, finding: Finding) -> str:

@@ -1,0 +1,75 @@
+"""Recipes: how a job is set for one run, where that is not what config has; what a rerun is made by.
+
+A rerun swaps something of a job (its arguments, its environment, the tree it works in) and leaves the rest. Whoever
+asks for one names it, so that the runs of one recipe are told from those of another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bot.domain.job_protocol import COMMIT_TAG
+from bot.domain.runs import Run
+
+OWN = ""  # the name of the recipe that config has: a run's own, with another seed
+BASELINE = "baseline"  # that of the newest run that was accepted before
+_PLACE = re.compile(r"\{(run_id|commit|params\.[^{}]+|tags\.[^{}]+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is set otherwise for one run of a job."""
+
+    name: str = OWN
+    arguments: tuple[str, ...] = ()  # after the command's own
+    environment: Mapping[str, str] = field(default_factory=dict)  # over what config sets
+    cwd: str = ""  # another tree to work in
+
+    def of(self, run: Run) -> Recipe | str:
+        """Fill what *run* was made with into its places; or say which of them the run does not have.
+
+        `{run_id}`, `{commit}`, `{params.NAME}` and `{tags.NAME}` are places; anything else in braces is left as it is.
+        """
+        texts = (*self.arguments, *self.environment.values(), self.cwd)
+        lacking: str | None = next(
+            (name for text in texts for name in _PLACE.findall(text) if _known_of(run, name) is None), None
+        )
+        if lacking is not None:
+            return lacking
+        return Recipe(
+            self.name,
+            tuple(_fill(word, run) for word in self.arguments),
+            {name: _fill(value, run) for name, value in self.environment.items()},
+            _fill(self.cwd, run),
+        )
+
+
+AS_CONFIGURED = Recipe()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many reruns may be made to confirm what one run let suspect, and of what."""
+
+    reruns: int = 0  # of the run's own recipe, unless fewer settle it
+    budget: int = 0  # of all recipes together, where that does not settle it
+    has_baseline: bool = False  # whether the baseline's recipe can be set
+
+
+def _fill(text: str, run: Run) -> str:
+    return _PLACE.sub(lambda found: _known_of(run, found[1]) or "", text)
+
+
+def _known_of(run: Run, name: str) -> str | None:
+    kind, _, key = name.partition(".")
+    match kind:
+        case "run_id":
+            return run.run_id
+        case "commit":
+            return run.tags.get(COMMIT_TAG)
+        case "params":
+            return run.params.get(key)
+        case _:
+            return run.tags.get(key)
