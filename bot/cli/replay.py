@@ -42,6 +42,7 @@ def replay(  # noqa: PLR0917  a command's options are named by whoever types the
     from bot.cli.output.terminal import progress
     from bot.cli.replay_input import read_since, read_sweep
     from bot.connections import make_run_store
+    from bot.errors import HeraldError
     from bot.replay.replaying import Replaying
     from bot.runtime.clock import wall_clock
 
@@ -49,8 +50,13 @@ def replay(  # noqa: PLR0917  a command's options are named by whoever types the
     now = wall_clock()
     variants = read_sweep(sweep or [], write=write)
     replaying = Replaying(found, make_run_store(found), read_since(since, now), now, seed, variants)
-    with progress("replaying the history") as on_progress:
-        done = replaying.all([name] if name else None, on_progress)
+    try:
+        with progress("replaying the history") as on_progress:
+            done = replaying.all([name] if name else None, on_progress)
+    except KeyboardInterrupt:
+        raise HeraldError(
+            "replay: stopped, and nothing was changed; what was read of the history is kept for the next time"
+        ) from None
     if page is not None:
         write_page(page, done, found, locale, now)
     print_replay(done, found, locale, as_json=as_json)

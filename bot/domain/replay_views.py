@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bot.domain.backtest.planting import DropShape
+from bot.domain.backtest.drops import DropShape
 from bot.domain.judge.findings import Outcome
 
 
@@ -155,6 +155,9 @@ class ReplayView:
     smallest_told: (
         str  # what the smallest effect that counts comes to, in spreads; empty where nothing is planted below
     )
+    slices: str  # whether drops could be planted in slices, and why not
+    slice_effect: str  # falls of a slice up to this share are never told
+    slices_told: str  # which is so many of its spreads; empty where nothing was planted
     catches: tuple[CatchRow, ...]  # of all metrics together
     catches_by_metric: tuple[CatchRow, ...]  # where there are several
     catch_chart: CatchChart | None

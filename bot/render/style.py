@@ -44,9 +44,11 @@ svg .span { fill: var(--bad); opacity: .13 }
 svg .week { fill: var(--bad) }
 svg .line0 { stroke: var(--blue); fill: none; stroke-width: 2 }
 svg .line1 { stroke: var(--bad); fill: none; stroke-width: 2; stroke-dasharray: 6 3 }
+svg .line2 { stroke: var(--good); fill: none; stroke-width: 2; stroke-dasharray: 2 3 }
 svg .bar { stroke-width: 1; opacity: .6; stroke-dasharray: none }
 svg .line0.point { fill: var(--blue); stroke: none }
 svg .line1.point { fill: var(--bad); stroke: none }
+svg .line2.point { fill: var(--good); stroke: none }
 svg .chosen { fill: var(--good); stroke: none }
 details summary { cursor: pointer; color: var(--soft) }
 """

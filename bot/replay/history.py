@@ -1,11 +1,12 @@
-"""Reads the history of a pipeline from MLflow; what was read is kept until all of it is there."""
+"""Reads the history of a pipeline from MLflow; what was read is kept until the replay is over."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from bot.store.codec import dump, load
 
 _SHORTEST_PAST = timedelta(days=30)  # read before the span that is asked about: what its first runs are held against
 _AT_ONCE = 200  # runs kept together
+_KEPT_FOR = timedelta(days=7)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HistoryReader:
     """Reads the runs of one pipeline; *kept* is a folder for what was read before MLflow went away."""
 
@@ -31,14 +33,16 @@ class HistoryReader:
     address: str  # of MLflow
     kept: Path
     on_run: Callable[[int], None] = lambda _: None
+    _files: list[Path] = field(default_factory=list)
 
     def read(self, since: datetime, now: datetime) -> list[Run]:
         """Return the pipeline's finished runs since a moment, and some of before it, in their order.
 
-        Raises HistoryError where MLflow goes away: the next call goes on where this one ended.
+        Raises HistoryError where MLflow goes away, or somebody stops it: the next call goes on where this one ended.
         """
         first = since - max(_SHORTEST_PAST, now - since)
         selection = Selection(self.section.watch.filter, self.section.watch.nested)
+        self._forget_old(now)
         files: list[Path] = []
         found: dict[str, Run] = {}
         try:
@@ -56,9 +60,26 @@ class HistoryReader:
                 f"pipeline.{self.name}: MLflow went away after {kept:,} runs of its history; they are kept, and the "
                 f"same command goes on from there. What it said: {error}"
             ) from error
-        for file in files:
-            file.unlink(missing_ok=True)
+        except KeyboardInterrupt:
+            kept = sum(_count(file) for file in files)
+            raise HistoryError(
+                f"pipeline.{self.name}: stopped after {kept:,} runs of its history were read; they are kept, and the "
+                "same command goes on from there"
+            ) from None
+        self._files = files
         return sorted(found.values(), key=lambda run: run.place)
+
+    def forget(self) -> None:
+        """Forget what was kept, now that it was of use."""
+        for file in self._files:
+            file.unlink(missing_ok=True)
+
+    def _forget_old(self, now: datetime) -> None:
+        """Forget what is left of replays that nobody went on with."""
+        for file in self.kept.glob("replay-*.jsonl"):
+            with suppress(OSError):
+                if file.stat().st_mtime < (now - _KEPT_FOR).timestamp():
+                    file.unlink()
 
     def _runs(self, experiment: Experiment, selection: Selection, first: datetime, file: Path) -> Iterator[Run]:
         """Yield what was kept of an experiment, and then what MLflow has besides."""
@@ -76,9 +97,8 @@ class HistoryReader:
                 if len(waiting) == _AT_ONCE:
                     _keep(file, waiting)
                     waiting = []
-        except RunStoreError:
+        finally:  # wherever it ends, and whatever ended it
             _keep(file, waiting)
-            raise
 
     def _file(self, experiment: Experiment, selection: Selection, first: datetime) -> Path:
         told = json.dumps([self.address, experiment.experiment_id, selection.filter, selection.nested, f"{first:%F}"])

@@ -12,6 +12,7 @@ import numpy as np
 
 from bot.config.pipeline import PipelineSection
 from bot.domain.backtest.choice import TriedSetting, Variant, choose
+from bot.domain.backtest.drops import Planted
 from bot.domain.backtest.figures import (
     Catch,
     Filing,
@@ -24,7 +25,7 @@ from bot.domain.backtest.figures import (
     loud_days,
     silences,
 )
-from bot.domain.backtest.healthy_histories import healthy
+from bot.domain.backtest.healthy_histories import healthy, study_history
 from bot.domain.backtest.planting import plant_all, smallest_told
 from bot.domain.backtest.walk import Passed, Settings, ignore_progress, walk
 from bot.domain.incidents import SeriesKey, Step
@@ -32,6 +33,7 @@ from bot.domain.policy import MetricPolicy
 from bot.domain.runs import Run
 from bot.errors import HistoryError
 from bot.judging.titles import series_of
+from bot.replay.slice_trial import LoadTable, SliceTrial, try_slices
 
 _MOST_HISTORIES = 40
 _SWEPT_SHARE = 3  # of the effort, a setting that is only tried gets one part in so many
@@ -41,13 +43,14 @@ OnStep = Callable[[str], Callable[[int, int], None]]
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How many values are judged to find out what would be missed, and what would be false."""
+    """How much is judged to find out what would be missed, and what would be false."""
 
-    planted: int = 40_000
-    healthy: int = 12_000
+    planted: int = 20_000  # runs, with a drop
+    healthy: int = 30_000  # values
+    slices: int = 8  # places at which tables are read
 
     def divided(self, by: int) -> Effort:
-        return Effort(self.planted // by, self.healthy // by)
+        return replace(self, planted=self.planted // by, healthy=self.healthy // by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Rehearsal:
     unjudged: tuple[str, ...]  # metrics of which no run of the span has a usable value
     too_short: tuple[str, ...]  # metrics whose history is too short to plant drops in
     smallest_told: dict[str, float]  # what `min_effect` comes to, in spreads, by metric in which drops were planted
+    slices: SliceTrial
     tried: tuple[TriedSetting, ...] = ()
     chosen: TriedSetting | None = None
 
@@ -104,22 +108,29 @@ class Trial:
     def passed(self) -> list[Passed]:
         return walk(self.runs, self.settings, self.since, self.on_step("history"))
 
-    def caught(self) -> list[Catch]:
+    def planted(self) -> list[Planted]:
         """Plant drops in the history."""
         random, work, hears = np.random.default_rng(self.seed), self.effort.planted, self.on_step("planted")
-        return catches(plant_all(self.passed, self.settings, self.since, random, work=work, on_place=hears))
+        return list(plant_all(self.passed, self.settings, self.since, random, work=work, on_place=hears))
+
+    def slices(self, load: LoadTable) -> SliceTrial:
+        """Plant drops in slices, where there are tables."""
+        random, hears = np.random.default_rng([self.seed, 0]), self.on_step("slices")
+        return try_slices(self.passed, self.settings, self.since, random, load, most=self.effort.slices, on_place=hears)
 
     def false(self) -> tuple[int, dict[str, Rate]]:
-        """Count what would be filed in histories of the pipeline's noise alone; with the number of these."""
+        """Count what would be filed in histories of the pipeline's noise alone; with the number of these.
+
+        Limits are left aside: what breaks them does so whatever the noise.
+        """
         metrics, hears = self.settings.policies.metrics, self.on_step("noise")
+        settings = replace(self.settings, policies=replace(self.settings.policies, limits=()))
         values = max(1, len(self.runs) * len(metrics))
         count = max(1, min(_MOST_HISTORIES, self.effort.healthy // values))
-        made = [
-            healthy(self.runs, metrics, np.random.default_rng([self.seed, number])) for number in range(1, count + 1)
-        ]
-        made = [each for each in made if each]
+        studied = study_history(self.runs, metrics)
+        made = [healthy(studied, np.random.default_rng([self.seed, i])) for i in range(count if studied else 0)]
         walked = [
-            walk(each, self.settings, self.since, partial(_hear, hears, number, len(made)))
+            walk(each, settings, self.since, partial(_hear, hears, number, len(made)))
             for number, each in enumerate(made)
         ]
         return len(made), false_tickets(walked, [policy.name for policy in metrics], self.until - self.since)
@@ -130,7 +141,7 @@ class Trial:
 
     def tried(self, variant: Variant) -> TriedSetting:
         _, false = self.false()
-        return TriedSetting(variant, tuple(self.caught()), false[""], len(filings(self.passed)))
+        return TriedSetting(variant, tuple(catches(self.planted())), false[""], len(filings(self.passed)))
 
 
 def rehearse(
@@ -143,6 +154,7 @@ def rehearse(
     seed: int = 0,
     variants: Sequence[Variant] = (),
     effort: Effort,
+    load_table: LoadTable = lambda _: None,
     on_step: OnStep = lambda _: ignore_progress,
 ) -> Rehearsal:
     """Judge a pipeline's history as the bot would have, then with drops planted, then its noise alone.
@@ -156,11 +168,13 @@ def rehearse(
     _check(name, section, seen, since)
     settings = Settings(section.policies, section.incident_policy, section.watch.recent)
     trial = Trial(own, settings, since, until, seed, effort, on_step)
-    passed, found = trial.passed, trial.caught()
+    passed, planted = trial.passed, trial.planted()
+    in_slices = trial.slices(load_table)
+    found = catches((*planted, *in_slices.planted))
     histories, false = trial.false()
     silent = silences(passed, section.silence_policy, since, until)
     tried = [trial.of(variant).tried(variant) for variant in variants]
-    policies, planted_in = settings.policies.metrics, {each.metric for each in found}
+    policies, planted_in = settings.policies.metrics, {each.drop.metric for each in planted}
     usable = [p.name for p in policies if _is_usable(p, seen)]
     held = {limit.name for limit in settings.policies.limits if _is_usable(limit.policy, seen)}
     return Rehearsal(
@@ -177,6 +191,7 @@ def rehearse(
         false=false,
         unjudged=tuple(metric for metric in section.metrics if metric not in held.union(usable)),
         too_short=tuple(metric for metric in usable if metric not in planted_in),
+        slices=in_slices,
         smallest_told={
             policy.name: least
             for policy in policies

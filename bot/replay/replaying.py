@@ -17,7 +17,8 @@ from bot.replay.history import HistoryReader
 from bot.replay.rehearsal import Effort, Rehearsal, rehearse
 
 EFFORT = Effort()
-_STEPS = ("history", "planted", "noise")
+_STEPS = 4  # of the configured setting: its history, what is planted, in slices too, noise
+_STEPS_TRIED = 3  # of one that is tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class Replaying:
         kept = platformdirs.user_cache_path("herald")
         reader = HistoryReader(name, section, self.run_store, self.config.mlflow.tracking_uri, kept)
         runs = reader.read(self.since, self.now)
-        steps = _Steps(len(_STEPS) * (1 + len(self.variants)), on_share)
-        return rehearse(
+        steps = _Steps(_STEPS + _STEPS_TRIED * len(self.variants), on_share)
+        done = rehearse(
             name,
             section,
             runs,
@@ -55,8 +56,11 @@ class Replaying:
             seed=self.seed,
             variants=self.variants,
             effort=EFFORT,
+            load_table=lambda run: self.run_store.load(run).examples,
             on_step=steps.begin,
         )
+        reader.forget()
+        return done
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from bot.config.metric import MetricSection
 from bot.config.models import Config
 from bot.domain.backtest.choice import MOST_FALSE, TriedSetting, Variant
+from bot.domain.backtest.drops import SIZES, DropShape
 from bot.domain.backtest.figures import Catch, Filing, Rate, by_week
-from bot.domain.backtest.planting import SIZES, DropShape
 from bot.domain.backtest.walk import Passed
 from bot.domain.headlines import spoken_of
 from bot.domain.incidents import Incident, IncidentState, SeriesKey, Step, Turn
@@ -82,6 +82,9 @@ class ReplayWording:
             overviews=tuple(self._overviews()),
             headline=next((self._catch(each) for each in whole if (each.shape, each.size) == _HEADLINE), None),
             smallest_told=self._smallest_told(),
+            slices=seen.slices.standing,
+            slice_effect=effect_text(section.policies.slice_min_effect),
+            slices_told=self._from_to(*seen.slices.least) if seen.slices.least else "",
             catches=tuple(self._catch(each) for each in whole),
             catches_by_metric=tuple(self._catch(each) for each in found if each.metric) if is_many else (),
             catch_chart=self._catch_chart(whole) if whole else None,
@@ -231,7 +234,10 @@ class ReplayWording:
         told = self.rehearsal.smallest_told.values()
         if not told or max(told) <= min(SIZES[DropShape.STEP]):
             return ""
-        least, most = f"{min(told):.1f}", f"{max(told):.1f}"
+        return self._from_to(min(told), max(told))
+
+    def _from_to(self, low: float, high: float) -> str:
+        least, most = f"{low:.1f}", f"{high:.1f}"
         return least if least == most else formats.between(least, most, self.locale)
 
     def _catch_chart(self, whole: Sequence[Catch]) -> CatchChart:
@@ -239,7 +245,7 @@ class ReplayWording:
             points = [CatchPoint(e.size, e.ticket.value, *e.ticket.interval) for e in whole if e.shape is shape]
             return CatchLine(shape, self.renderer.word(f"drop_{shape}"), tuple(points))
 
-        lasting = (DropShape.STEP, DropShape.DECAY)
+        lasting = [s for s in (DropShape.STEP, DropShape.DECAY, DropShape.SLICE) if any(e.shape is s for e in whole)]
         across, up = self.renderer.word("drop_across"), self.renderer.word("drop_up")
         return CatchChart(tuple(line(shape) for shape in lasting), across, up)
 

@@ -154,6 +154,8 @@ def _pipeline(wording: ReplayWording) -> dict[str, Any]:
         "unjudged_metrics": seen.unjudged,
         "too_short_metrics": seen.too_short,
         "smallest_told_in_spreads": seen.smallest_told,
+        "slices": seen.slices.standing,
+        "smallest_told_of_slices_in_spreads": seen.slices.least,
     }
 
 

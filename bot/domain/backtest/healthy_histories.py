@@ -1,21 +1,23 @@
 """Histories in which nothing is wrong, made of a history's own noise: whatever is filed in them is a false ticket.
 
-The noise is drawn in blocks of neighbouring runs, all metrics of a run together, so that what hangs together goes on
-doing so (the block bootstrap of Künsch, 1989, "The jackknife and the bootstrap for general stationary observations").
+What is carried over from run to run is taken out of the noise and put back in; what is left is drawn in blocks of
+neighbouring runs, all metrics of a run together, so that what hangs together goes on doing so.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bot.domain.backtest.levels import levels
+import numpy as np
+
+from bot.domain.backtest.levels import study_course
+from bot.domain.backtest.noise import Noise, block_length, draw_blocks, study_noise
 from bot.domain.incidents import SeriesKey
 from bot.domain.policy import MetricPolicy
-from bot.domain.runs import Run
+from bot.domain.runs import Floats, Run
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -23,56 +25,58 @@ if TYPE_CHECKING:
 SHORTEST = 12  # runs of a series from which its noise can be told
 
 
-def healthy(
-    runs: Sequence[tuple[SeriesKey, Run]], metrics: Sequence[MetricPolicy], random: Generator
-) -> list[tuple[SeriesKey, Run]]:
-    """Return the runs as they might have been had no level ever moved; a series that is too short is left out."""
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesNoise:
+    """The runs of one series, and what the noise of their metrics is made of."""
+
+    series: SeriesKey
+    runs: tuple[Run, ...]
+    levels: Mapping[MetricPolicy, float]
+    noises: Mapping[MetricPolicy, Noise]
+    block: int  # runs that are drawn together
+
+    def draw(self, random: Generator) -> list[Run]:
+        """Return the runs as they might have been had no level ever moved."""
+        rows = draw_blocks(len(self.runs), self.block, random)
+        values = [dict(run.metrics) for run in self.runs]
+        for policy, noise in self.noises.items():
+            # A value that is missing is wrong too, but for metrics that only some runs have.
+            wanted = [i for i, each in enumerate(values) if policy.name in each or not policy.optional]
+            made = noise.redrawn(random).make([rows[i] for i in wanted], random)
+            for i, away in zip(wanted, made, strict=True):
+                values[i][policy.name] = min(max(self.levels[policy] + away, policy.lower), policy.upper)
+        return [replace(run, metrics=metrics) for run, metrics in zip(self.runs, values, strict=True)]
+
+
+def study_history(runs: Sequence[tuple[SeriesKey, Run]], metrics: Sequence[MetricPolicy]) -> list[SeriesNoise]:
+    """Learn the noise of each series; one that is too short for that is left out."""
     by_series: dict[SeriesKey, list[Run]] = {}
     for series, run in sorted(runs, key=lambda each: each[1].place):
         by_series.setdefault(series, []).append(run)
-    return [
-        (series, made)
-        for series, own in by_series.items()
-        if len(own) >= SHORTEST
-        for made in _drawn(own, metrics, random)
-    ]
+    return [_study(series, own, metrics) for series, own in by_series.items() if len(own) >= SHORTEST]
 
 
-def _drawn(runs: Sequence[Run], metrics: Sequence[MetricPolicy], random: Generator) -> list[Run]:
-    noise = {policy.name: _noise(runs, policy) for policy in metrics}
-    rows = _blocks(len(runs), random)
-    made: list[Run] = []
-    for run, row in zip(runs, rows, strict=True):
-        values = dict(run.metrics)
-        for policy in metrics:
-            level, off = noise[policy.name]
-            # A value that is missing is wrong too, but for metrics that only some runs have.
-            if off and (policy.name in values or not policy.optional):
-                away = off[row] if row in off else list(off.values())[int(random.integers(len(off)))]
-                values[policy.name] = min(max(level + away, policy.lower), policy.upper)
-        made.append(replace(run, metrics=values))
-    return made
+def healthy(studied: Sequence[SeriesNoise], random: Generator) -> list[tuple[SeriesKey, Run]]:
+    """Return a history in which nothing is wrong."""
+    return [(each.series, run) for each in studied for run in each.draw(random)]
 
 
-def _noise(runs: Sequence[Run], policy: MetricPolicy) -> tuple[float, Mapping[int, float]]:
-    """Return the usual level of a metric, and how far each run was from that of its time."""
-    known = [
-        (i, run.metrics[policy.name])
-        for i, run in enumerate(runs)
-        if policy.holds(run.metrics.get(policy.name, math.nan))
-    ]
-    if not known:
-        return 0.0, {}
-    values = [value for _, value in known]
-    around = levels(values)
-    return statistics.median(around), {i: value - level for (i, value), level in zip(known, around, strict=True)}
-
-
-def _blocks(count: int, random: Generator) -> list[int]:
-    """Draw the numbers of runs in blocks of neighbours, as many as there are runs."""
-    length = max(1, round(count ** (1 / 3)))
-    rows: list[int] = []
-    while len(rows) < count:
-        first = int(random.integers(count - length + 1))
-        rows += range(first, first + length)
-    return rows[:count]
+def _study(series: SeriesKey, runs: Sequence[Run], metrics: Sequence[MetricPolicy]) -> SeriesNoise:
+    levels: dict[MetricPolicy, float] = {}
+    noises: dict[MetricPolicy, Noise] = {}
+    known: list[Floats] = []
+    for policy in metrics:
+        values = np.array([run.metrics.get(policy.name, math.nan) for run in runs])
+        usable = np.array([policy.holds(value) for value in values.tolist()])
+        if not usable.any():
+            continue
+        course = study_course(values[usable].tolist())
+        noise = study_noise(course)
+        known.append(noise.shocks)
+        shocks = np.full(len(runs), math.nan)
+        shocks[usable] = noise.shocks
+        levels[policy], noises[policy] = (
+            float(np.sort(course.levels)[len(course.levels) // 2]),
+            replace(noise, shocks=shocks),
+        )
+    return SeriesNoise(series, tuple(runs), levels, noises, block_length(known) if known else 1)

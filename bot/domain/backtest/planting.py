@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from bot.domain.backtest.levels import levels, spread
+from bot.domain.backtest.drops import LOOKED_AT, OF_WHOLE, SIZES, Drop, DropShape, Heard, Planted
+from bot.domain.backtest.levels import Course, study_course
 from bot.domain.backtest.walk import Passed, Settings, after, ignore_progress, take
 from bot.domain.incidents import Kind, Turn
 from bot.domain.judge.ranges import effect_at
@@ -19,62 +20,12 @@ from bot.domain.runs import Run
 if TYPE_CHECKING:
     from numpy.random import Generator
 
+_T = TypeVar("_T")
+
 FEWEST_RUNS = 15  # of a series before a drop, and of a metric altogether, for a spread to be known
 _FEWEST_AFTER = 10  # runs after a drop
-_DECAY_RUNS = 20  # over which a slow decay reaches its size
-_MOST_PLACES = 40  # of one metric
-
-
-class DropShape(StrEnum):
-    STEP = "step"  # from one run on, for good
-    DECAY = "decay"  # a little more with each of 20 runs
-    SINGLE = "single"  # one run alone
-
-
-SIZES = {  # in spreads of the metric
-    DropShape.STEP: (0.5, 1.0, 1.5, 2.0, 3.0, 5.0),
-    DropShape.DECAY: (1.0, 2.0, 3.0, 5.0),
-    DropShape.SINGLE: (2.0, 3.0, 5.0),
-}
-LOOKED_AT = {DropShape.STEP: 30, DropShape.DECAY: 40, DropShape.SINGLE: 4}  # runs from the first one on
-
-
-@dataclass(frozen=True, slots=True)
-class Drop:
-    """A fall as it is planted."""
-
-    metric: str
-    shape: DropShape
-    size: float  # in spreads
-
-    def share(self, number: int) -> float:
-        """Return how much of the fall the run of that *number* shows, counted from 0 at the first."""
-        match self.shape:
-            case DropShape.STEP:
-                return 1.0
-            case DropShape.DECAY:
-                return min(1.0, (number + 1) / _DECAY_RUNS)
-            case DropShape.SINGLE:
-                return 1.0 if number == 0 else 0.0
-
-
-class Heard(StrEnum):
-    """What people would have heard of a drop."""
-
-    TICKET = "ticket"
-    DIGEST = "digest"  # that something looked worse, and nothing more
-    NOTHING = "nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class Planted:
-    """A drop at one place of a history, and what would have come of it."""
-
-    drop: Drop
-    series: str
-    run_id: str  # the first run that shows it
-    heard: Heard
-    after: int | None = None  # runs until it was heard of, the first one included
+_FEWEST_PLACES, _MOST_PLACES = 2, 40  # of one metric
+STRETCH = 30  # runs: drops that are planted no further apart share runs, and what is heard of them hangs together
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +34,8 @@ class Place:
 
     passed: tuple[Passed, ...]
     spread: float  # of the metric in that series
+    doubt: float = 0.0  # standard error of that, as a share of it
+    number: int = 0  # of the run in its series
 
 
 def places(
@@ -95,22 +48,27 @@ def places(
     """
     found: list[Place] = []
     for own in by_series(passed):
-        values = [each.run.metrics[policy.name] for each in own if _has(each.run, policy)]
-        width = spread(values)
-        if len(values) < FEWEST_RUNS or not width:
+        course = _course(own, policy)
+        width, doubt = course.spread, course.doubt
+        if len(course.noise) < FEWEST_RUNS or not width:
             continue
         # What is looked at for too short a time is caught too seldom; a short history has no more to give.
         wanted = min(LOOKED_AT[DropShape.STEP], max(_FEWEST_AFTER, len(own) // 3))
         for number, each in enumerate(own):
-            following = own[number : number + max(LOOKED_AT.values())]
+            following = own[number : number + max(LOOKED_AT[shape] for shape in OF_WHOLE)]
             is_early = each.before.state.judged < max(settings.policies.min_runs, FEWEST_RUNS)
             is_short = len(following) < wanted
             if is_early or is_short or each.is_past or not each.before.is_calm or not _has(each.run, policy):
                 continue
-            if not any(_hears(one, policy.name) is Heard.TICKET for one in following):
-                found.append(Place(tuple(following), width))
+            if not any(hears(one, {policy.name}) is Heard.TICKET for one in following):
+                found.append(Place(tuple(following), width, doubt, number))
+    return evenly(found, count, random)
+
+
+def evenly(found: Sequence[_T], count: int, random: Generator) -> list[_T]:
+    """Choose so many, one out of each of as many equal parts."""
     if len(found) <= count:
-        return found
+        return list(found)
     step = len(found) / count
     return [found[int(i * step + random.random() * step)] for i in range(count)]
 
@@ -122,10 +80,14 @@ def smallest_told(passed: Sequence[Passed], policy: MetricPolicy) -> float | Non
     """
     found = []
     for own in by_series(passed):
-        values = [each.run.metrics[policy.name] for each in own if _has(each.run, policy)]
-        if width := spread(values):
-            found.append(effect_at(policy, statistics.median(levels(values))) / width)
+        course = _course(own, policy)
+        if width := course.spread:
+            found.append(effect_at(policy, statistics.median(course.levels.tolist())) / width)
     return min(found, default=None)
+
+
+def _course(own: Sequence[Passed], policy: MetricPolicy) -> Course:
+    return study_course([each.run.metrics[policy.name] for each in own if _has(each.run, policy)])
 
 
 def by_series(passed: Sequence[Passed]) -> list[list[Passed]]:
@@ -136,19 +98,24 @@ def by_series(passed: Sequence[Passed]) -> list[list[Passed]]:
 
 
 def plant(place: Place, drop: Drop, policy: MetricPolicy, settings: Settings, since: datetime) -> Planted:
-    """Judge the runs from a place on once more, as they would have been with the drop."""
+    """Judge the runs from a place on once more, as they would have been with the drop.
+
+    Of their metrics only the one that falls, beside the others as they were: these say nothing else than they did.
+    """
     first = place.passed[0]
+    settings = replace(settings, policies=replace(settings.policies, metrics=(policy,), limits=()))
     point, heard, when = first.before, Heard.NOTHING, None
     for number, each in enumerate(place.passed[: LOOKED_AT[drop.shape]]):
         away = -policy.direction.sign * drop.size * place.spread * drop.share(number)
-        again = take(point, _moved(each.run, policy, away), settings, each.others, since)
-        point, now = after(again), _hears(again, drop.metric)
+        again = take(point, _moved(each.run, policy, away), settings, each.others, since, company=each.company)
+        point, now = after(again), hears(again, {drop.metric})
         if now is not Heard.NOTHING and when is None:
             heard, when = now, number + 1
         if now is Heard.TICKET:
             heard, when = now, number + 1
             break
-    return Planted(drop, first.before.series.series, first.run.run_id, heard, when)
+    stretch = place.number // STRETCH
+    return Planted(drop, first.before.series.series, first.run.run_id, heard, when, stretch, place.doubt)
 
 
 def plant_all(
@@ -157,18 +124,18 @@ def plant_all(
     since: datetime,
     random: Generator,
     *,
-    work: int = 40_000,
+    work: int = 20_000,
     on_place: Callable[[int, int], None] = ignore_progress,
 ) -> Iterator[Planted]:
-    """Plant drops of each metric, shape and size at places of a history; *work* bounds how many values are judged."""
+    """Plant drops of each metric, shape and size at places of a history; *work* bounds how many runs are judged."""
     metrics = settings.policies.metrics
-    runs = sum(LOOKED_AT[shape] * len(sizes) for shape, sizes in SIZES.items())
-    count = max(1, min(_MOST_PLACES, work // (runs * len(metrics) ** 2)))
+    runs = sum(LOOKED_AT[shape] * len(SIZES[shape]) for shape in OF_WHOLE)
+    count = max(_FEWEST_PLACES, min(_MOST_PLACES, work // (runs * len(metrics))))
     chosen = [(policy, place) for policy in metrics for place in places(passed, policy, settings, count, random)]
     for number, (policy, place) in enumerate(chosen):
         on_place(number, len(chosen))
-        for shape, sizes in SIZES.items():
-            for size in sizes:
+        for shape in OF_WHOLE:
+            for size in SIZES[shape]:
                 yield plant(place, Drop(policy.name, shape, size), policy, settings, since)
     on_place(len(chosen), len(chosen))
 
@@ -184,9 +151,9 @@ def _moved(run: Run, policy: MetricPolicy, away: float) -> Run:
     return replace(run, metrics={**run.metrics, policy.name: value})
 
 
-def _hears(each: Passed, metric: str) -> Heard:
-    """Say what people hear of a fall of one metric by one run."""
-    own = [s for s in each.steps if s.incident.kind is Kind.REGRESSED and metric in s.incident.metrics]
+def hears(each: Passed, keys: AbstractSet[str]) -> Heard:
+    """Say what people hear of a fall of one of these metrics or slices by one run."""
+    own = [s for s in each.steps if s.incident.kind is Kind.REGRESSED and not keys.isdisjoint(s.incident.metrics)]
     if any(step.turn in {Turn.FILED, Turn.RETURNED} for step in own):
         return Heard.TICKET
     return Heard.DIGEST if any(step.turn is Turn.SUSPECTED for step in own) else Heard.NOTHING

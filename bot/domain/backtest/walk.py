@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from bot.domain.baselines import BASELINE_RUNS, choose_baseline, onsets_of
 from bot.domain.conclusion import Facts, Past, Told, conclude, conclude_past
 from bot.domain.incidents import Incident, IncidentState, SeriesKey, Step
-from bot.domain.judge import Assessment, Outcome, SeriesState, assess
+from bot.domain.judge import Assessment, Outcome, SeriesState
+from bot.domain.judge.acceptance import heed_acceptance
+from bot.domain.judge.assessing import Company, assess, keep_company
 from bot.domain.judged_run import JudgedRun
 from bot.domain.notifications import Places, Publish
 from bot.domain.policy import IncidentPolicy, Policies
-from bot.domain.runs import Baseline, Run, RunResult
+from bot.domain.runs import Baseline, ExampleTable, Run, RunResult
 
 WINDOW = 140  # runs of before that one is judged by: those it is held against, also while a fall stands for long
 _KIN = 12  # other series, from which it is learnt how much metrics move by themselves
 _REMEMBERED = 20  # incidents that are over, among which a new one may be known
+NO_TABLES: Mapping[str, ExampleTable] = MappingProxyType({})
 _NOWHERE = Places("", "", "", publish=Publish.INCIDENTS)
 _BAD = (Outcome.SUSPICIOUS, Outcome.REGRESSED)
 
@@ -61,6 +65,7 @@ class Passed:
     assessment: Assessment
     told: Told
     is_past: bool  # it had ended before Herald was there
+    company: Company
 
     @property
     def run(self) -> Run:
@@ -105,13 +110,22 @@ def take(
     since: datetime,
     *,
     is_newest: bool = False,
+    tables: Mapping[str, ExampleTable] = NO_TABLES,
+    company: Company | None = None,
 ) -> Passed:
-    """Judge one run of a series that stood as it did *before*; *is_newest* of those of before *since*."""
-    policies, result = settings.policies, RunResult(run)
+    """Judge one run of a series that stood as it did *before*; *is_newest* of those of before *since*.
+
+    *tables* are per-example results by run, of those that are at hand; *company* is what is known by metrics that the
+    settings leave out.
+    """
+    policies, result = settings.policies, RunResult(run, examples=tables.get(run.run_id))
     metrics = policies.names
     chosen = choose_baseline(before.earlier, metrics, onsets_of(before.state.streaks))
-    recent = tuple(RunResult(judged.run, judged.card) for judged in chosen.runs)
-    said = assess(before.state, result, Baseline(recent, None, chosen.partly, most=BASELINE_RUNS), policies, others)
+    recent = tuple(RunResult(judged.run, judged.card, tables.get(judged.run.run_id)) for judged in chosen.runs)
+    baseline = Baseline(recent, None, chosen.partly, most=BASELINE_RUNS)
+    state = heed_acceptance(before.state, baseline, policies)
+    company = company or keep_company(state, result, baseline, policies, others)
+    said = assess(state, result, baseline, policies, others, company=company)
     facts = Facts(
         series=before.series,
         result=result,
@@ -128,7 +142,7 @@ def take(
     is_past = run.ended < since
     told = conclude_past(facts, Past(before.doubtful, settings.recent, is_newest)) if is_past else conclude(facts)
     assert told.run is not None
-    return Passed(before, others, told.run, said, told, is_past)
+    return Passed(before, others, told.run, said, told, is_past, company)
 
 
 def after(each: Passed) -> Standpoint:

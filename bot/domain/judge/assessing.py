@@ -54,14 +54,15 @@ def assess(
     policies: Policies,
     others: Sequence[SeriesState] = (),
     slices: Sequence[Finding] = (),
+    company: Company | None = None,
 ) -> Assessment:
     """Judge every metric and slice of *run* together, from the past alone.
 
     From the pipeline's *other* series it is learnt how much a metric moves by itself. What is known of its *slices*
-    stands for examples that are not at hand.
+    stands for examples that are not at hand, and the *company* for metrics that the policies leave out.
     """
     state = heed_acceptance(state, baseline, policies)
-    company = Company(gather_kin(state, baseline, policies, others), count_metrics(run, baseline, policies))
+    company = company or keep_company(state, run, baseline, policies, others)
     moved = check_data(run.card, baseline.newest.recent, policies.guards)
     is_again = is_logged_again(run, state, policies)
     found: list[Finding] = []
@@ -118,6 +119,13 @@ def assess(
         ),
         wants_confirmation=doubtful and policies.confirm_reruns > 0,
     )
+
+
+def keep_company(
+    state: SeriesState, run: RunResult, baseline: Baseline, policies: Policies, others: Sequence[SeriesState]
+) -> Company:
+    """Learn from the metrics beside each, and from the same ones of *other* series."""
+    return Company(gather_kin(state, baseline, policies, others), count_metrics(run, baseline, policies))
 
 
 def gather_kin(

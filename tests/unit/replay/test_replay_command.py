@@ -67,7 +67,7 @@ def there(tmp_path_factory, mlflow_file) -> Path:
 @pytest.fixture(autouse=True)
 def few_drops(monkeypatch):
     """Plant fewer drops than people are shown, so that tests end soon."""
-    monkeypatch.setattr(replaying, "EFFORT", Effort(planted=1, healthy=1))
+    monkeypatch.setattr(replaying, "EFFORT", Effort(planted=1, healthy=1, slices=1))
 
 
 @pytest.fixture
@@ -259,7 +259,9 @@ def test_what_was_read_before_mlflow_went_away_is_not_read_again(folder, tmp_pat
         mlflow = Interrupted(store, after)
         reader = HistoryReader("search", section, mlflow, "here", tmp_path / "kept")
         try:
-            return mlflow.handed, reader.read(NOW - timedelta(days=45), NOW)
+            found = reader.read(NOW - timedelta(days=45), NOW)
+            reader.forget()
+            return mlflow.handed, found
         finally:
             handed.append(mlflow.handed)
 
