@@ -19,6 +19,8 @@ from bot.domain.silence import SilencePolicy
 DAYS_A_MONTH = 30.44
 _CONFIDENCE = 0.95
 _QUANTILE = 1.959964  # of the normal distribution, for that
+_A_STRETCH = 3  # as many places in one stretch of runs, at most, have nothing to do with one another
+_LEAST_DF = 4  # of what stretches show: fewer make intervals of anything
 _USUAL_DOUBT = 0.4  # of a rate of false tickets, by what a history leaves open of its noise
 _USUAL_WEIGHT = 20.0  # tickets, that this counts as much as
 _LASTING = {DropShape.STEP, DropShape.DECAY}
@@ -216,8 +218,9 @@ def _share(count: int, of: int, together: float, doubt: float = 0.0) -> Share:
 
 def _design_effect(groups: Iterable[Sequence[Planted]]) -> float:
     """Return how many drops at places that share runs tell as much as one by itself; at least 1."""
-    found, expected, stretches = 0.0, 0.0, 1
+    found, expected, stretches, most = 0.0, 0.0, 1, 0
     for some in groups:
+        most = max(most, len(some))
         share = sum(each.heard is Heard.TICKET for each in some) / len(some)
         sums: dict[tuple[str, int], float] = {}
         for each in some:
@@ -226,14 +229,14 @@ def _design_effect(groups: Iterable[Sequence[Planted]]) -> float:
         stretches = max(stretches, len(sums))
         found += sum(value**2 for value in sums.values()) * len(sums) / max(len(sums) - 1, 1)
         expected += share * (1 - share) * len(some)
-    few = (_t_quantile(stretches - 1) / _QUANTILE) ** 2  # few stretches do not show it well
-    return few * max(1.0, found / expected if expected else 1.0)
+    effect = max(1.0, found / expected if expected else 1.0, most / (_A_STRETCH * stretches))
+    return effect * (_t_quantile(stretches - 1) / _QUANTILE) ** 2  # few stretches do not show it well
 
 
 def _t_quantile(df: int) -> float:
     from scipy.special import stdtrit
 
-    return float(stdtrit(max(df, 1), (1 + _CONFIDENCE) / 2))
+    return float(stdtrit(max(df, _LEAST_DF), (1 + _CONFIDENCE) / 2))
 
 
 def _slopes(sizes: Sequence[float], shares: Sequence[float]) -> list[float]:

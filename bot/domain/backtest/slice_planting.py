@@ -70,10 +70,10 @@ def slice_places(passed: Sequence[Passed], settings: Settings, count: int, rando
             if not is_early and not each.is_past and each.before.is_calm:
                 found.append((own, number))
     places = []
-    for own, number in evenly(found, count, random):
-        chosen = choose_baseline(own[number].before.earlier, names, ())
+    for series, number in evenly(found, count, random):
+        chosen = choose_baseline(series[number].before.earlier, names, ())
         earlier = tuple(judged.run for judged in chosen.runs)
-        places.append(SlicePlace(tuple(own[number : number + _RUNS]), earlier, number))
+        places.append(SlicePlace(tuple(series[number : number + _RUNS]), earlier, number))
     return places
 
 
