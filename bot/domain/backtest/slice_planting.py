@@ -19,9 +19,8 @@ from bot.domain.backtest.planting import FEWEST_RUNS, STRETCH, by_series, evenly
 from bot.domain.backtest.walk import Passed, Settings, after, take
 from bot.domain.baselines import choose_baseline
 from bot.domain.judge.findings import key_of
-from bot.domain.judge.slices import parts_of
 from bot.domain.policy import MetricPolicy
-from bot.domain.runs import ExampleTable, Floats, Run, Slice
+from bot.domain.runs import Bools, ExampleTable, Floats, Run, Slice
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -106,12 +105,18 @@ def _draw(place: SlicePlace, tables: Mapping[str, ExampleTable], settings: Setti
     if newest is None or len(there) < FEWEST_RUNS:
         return None
     policies = settings.policies
-    all_parts = [(policy, part) for policy in policies.metrics for part in parts_of(newest, policies.slice_by)]
+    parts = [
+        Slice(column, str(value))
+        for column in policies.slice_by
+        if column in newest.slices
+        for value in np.unique(newest.slices[column])
+    ]
+    all_parts = [(policy, part) for policy in policies.metrics for part in parts]
     for index in random.permutation(len(all_parts)).tolist():
         policy, part = all_parts[index]
         if any(policy.name not in table.metrics or part.column not in table.slices for table in there):
             continue
-        values = [table.values(policy.name, part)[1] for table in there]
+        values = [_examples(table, policy.name, table.slices[part.column] == part.value) for table in there]
         if min(map(len, values)) < policies.min_slice_examples:
             continue
         course = study_course([float(each.mean()) for each in values])
@@ -155,7 +160,17 @@ def _scaled(table: ExampleTable, one: _Part, factor: float) -> ExampleTable:
 
 
 def _mean(table: ExampleTable, one: _Part) -> float:
-    return float(table.values(one.policy.name)[1].mean())
+    return float(_examples(table, one.policy.name, np.ones(len(table.example_ids), dtype=bool)).mean())
+
+
+def _examples(table: ExampleTable, metric: str, inside: Bools) -> Floats:
+    """Return what each example with such rows has: their weighted mean."""
+    distinct, places = np.unique(table.example_ids[inside], return_inverse=True)
+    weights = table.weights[inside]
+    with np.errstate(all="ignore"):  # an example without weight has no value
+        summed = np.bincount(places, weights=weights * table.metrics[metric][inside], minlength=len(distinct))
+        found: Floats = summed / np.bincount(places, weights=weights, minlength=len(distinct))
+    return found[np.isfinite(found)]
 
 
 def _moved(run: Run, policy: MetricPolicy, away: float) -> Run:
