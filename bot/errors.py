@@ -70,6 +70,10 @@ class HistoryError(HeraldError):
     """A pipeline's history does not say what was asked of it, or could not be read to its end."""
 
 
+class BrokenOffError(HistoryError):
+    """MLflow went away while a history was read; the next call goes on there."""
+
+
 class ArtifactsAwayError(RunStoreError):
     pass
 

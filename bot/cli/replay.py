@@ -52,17 +52,17 @@ def replay(  # noqa: PLR0917  a command's options are named by whoever types the
     replaying = Replaying(found, make_run_store(found), read_since(since, now), now, seed, variants)
     try:
         with progress("replaying the history") as on_progress:
-            done = replaying.all([name] if name else None, on_progress)
+            replayed = replaying.all([name] if name else None, on_progress)
     except KeyboardInterrupt:
         raise HeraldError(
             "replay: stopped, and nothing was changed; what was read of the history is kept for the next time"
         ) from None
     if page is not None:
-        write_page(page, done, found, locale, now)
-    print_replay(done, found, locale, as_json=as_json)
+        write_page(page, replayed, found, locale, now)
+    print_replay(replayed, found, locale, as_json=as_json)
     if write:
         from bot.cli.output.replay import print_written
         from bot.replay.writing import write_settings
 
-        if any(each.chosen for each in done):
-            print_written(config, write_settings(config, done), as_json=as_json)
+        if any(each.chosen for each in replayed.done):
+            print_written(config, write_settings(config, replayed.done), as_json=as_json)

@@ -177,3 +177,4 @@ class ReplayPageView:
     language: str  # as HTML names it
     made: str
     pipelines: tuple[ReplayView, ...]
+    aside: tuple[str, ...] = ()  # why other pipelines could not be replayed

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bot.config.pipeline import PipelineSection
 from bot.domain.runs import Run
-from bot.errors import HistoryError, RunStoreError
+from bot.errors import BrokenOffError, RunStoreError
 from bot.pipeline.run_discovery import is_counted
 from bot.ports import Experiment, RunStore, Selection
 from bot.runtime.private_files import create_file, make_folder
@@ -38,7 +38,7 @@ class HistoryReader:
     def read(self, since: datetime, now: datetime) -> list[Run]:
         """Return the pipeline's finished runs since a moment, and some of before it, in their order.
 
-        Raises HistoryError where MLflow goes away, or somebody stops it: the next call goes on where this one ended.
+        Raises BrokenOffError where MLflow goes away: the next call goes on where this one ended, whatever ended it.
         """
         first = since - max(_SHORTEST_PAST, now - since)
         selection = Selection(self.section.watch.filter, self.section.watch.nested)
@@ -56,16 +56,10 @@ class HistoryReader:
             kept = sum(_count(file) for file in files)
             if not kept:
                 raise
-            raise HistoryError(
+            raise BrokenOffError(
                 f"pipeline.{self.name}: MLflow went away after {kept:,} runs of its history; they are kept, and the "
                 f"same command goes on from there. What it said: {error}"
             ) from error
-        except KeyboardInterrupt:
-            kept = sum(_count(file) for file in files)
-            raise HistoryError(
-                f"pipeline.{self.name}: stopped after {kept:,} runs of its history were read; they are kept, and the "
-                "same command goes on from there"
-            ) from None
         self._files = files
         return sorted(found.values(), key=lambda run: run.place)
 

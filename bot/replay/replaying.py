@@ -11,7 +11,7 @@ import platformdirs
 
 from bot.config.models import Config
 from bot.domain.backtest.choice import Variant
-from bot.errors import ConfigError
+from bot.errors import BrokenOffError, ConfigError, HistoryError
 from bot.ports import RunStore
 from bot.replay.history import HistoryReader
 from bot.replay.rehearsal import Effort, Rehearsal, rehearse
@@ -19,6 +19,14 @@ from bot.replay.rehearsal import Effort, Rehearsal, rehearse
 EFFORT = Effort()
 _STEPS = 4  # of the configured setting: its history, what is planted, in slices too, noise
 _STEPS_TRIED = 3  # of one that is tried
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What was replayed, and why some pipelines could not be."""
+
+    done: tuple[Rehearsal, ...]
+    aside: tuple[str, ...]  # a sentence each
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +40,28 @@ class Replaying:
     seed: int = 0
     variants: Sequence[Variant] = ()
 
-    def all(self, names: Sequence[str] | None, on_progress: Callable[[int, int], None]) -> list[Rehearsal]:
-        """Replay the pipelines of these names, or all; *on_progress* hears thousandths of the whole."""
+    def all(self, names: Sequence[str] | None, on_progress: Callable[[int, int], None]) -> Replayed:
+        """Replay the pipelines of these names, or all; *on_progress* hears thousandths of the whole.
+
+        One whose history says nothing is set aside, and the others go on; raises HistoryError where none says anything.
+        """
         names = list(self.config.pipeline) if names is None else names
         for name in names:
             if name not in self.config.pipeline:
                 known = ", ".join(sorted(self.config.pipeline)) or "none"
                 raise ConfigError(f"pipeline {name!r} is not configured; configured are: {known}")
-        return [self._one(name, partial(_part, on_progress, i, len(names))) for i, name in enumerate(names)]
+        done: list[Rehearsal] = []
+        aside: list[HistoryError] = []
+        for number, name in enumerate(names):
+            try:
+                done.append(self._one(name, partial(_part, on_progress, number, len(names))))
+            except BrokenOffError:
+                raise
+            except HistoryError as error:
+                aside.append(error)
+        if aside and not done:
+            raise HistoryError("\n".join(map(str, aside)))
+        return Replayed(tuple(done), tuple(map(str, aside)))
 
     def _one(self, name: str, on_share: Callable[[float], None]) -> Rehearsal:
         section = self.config.pipeline[name]

@@ -15,7 +15,7 @@ from bot.domain.backtest.figures import Catch, Filing, Rate, Share, by_week
 from bot.domain.replay_views import CatchRow, ReplayPageView, ReplayView
 from bot.errors import HeraldError
 from bot.render.renderer import Renderer
-from bot.replay.rehearsal import Rehearsal
+from bot.replay.replaying import Replayed
 from bot.replay.views import ReplayWording, setting_name
 from bot.replay.writing import Written
 from bot.text import formats
@@ -25,27 +25,29 @@ from bot.text.tables import Stacking, WholeConsole
 _TICKETS_SHOWN = 20
 
 
-def write_page(path: Path, done: Sequence[Rehearsal], config: Config, locale: Locale, now: datetime) -> None:
+def write_page(path: Path, replayed: Replayed, config: Config, locale: Locale, now: datetime) -> None:
     """Write the page of what was replayed; raises HeraldError where it cannot be written."""
     renderer = Renderer(locale)
-    views = [ReplayWording(each, config, locale, renderer).view for each in done]
-    zone = config.zone_of(done[0].pipeline)
-    page = renderer.render_replay(ReplayPageView(str(locale), formats.moment(now, zone, locale), tuple(views)))
+    views = tuple(ReplayWording(each, config, locale, renderer).view for each in replayed.done)
+    made = formats.moment(now, config.zone_of(replayed.done[0].pipeline), locale)
+    page = renderer.render_replay(ReplayPageView(str(locale), made, views, replayed.aside))
     try:
         path.write_text(page + "\n", encoding="utf-8")
     except OSError as error:
         raise HeraldError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def print_replay(done: Sequence[Rehearsal], config: Config, locale: Locale, *, as_json: bool) -> None:
+def print_replay(replayed: Replayed, config: Config, locale: Locale, *, as_json: bool) -> None:
     renderer = Renderer(locale)
-    wordings = [ReplayWording(each, config, locale, renderer) for each in done]
+    wordings = [ReplayWording(each, config, locale, renderer) for each in replayed.done]
     if as_json:
-        print_json(_as_json(wordings))
+        print_json({**_as_json(wordings), "set_aside": replayed.aside})
         return
     console = WholeConsole()
     for wording in wordings:
         _print_one(console, wording.view, renderer)
+    for why in replayed.aside:
+        console.print(escape(why))
 
 
 def print_written(path: Path, written: Sequence[Written], *, as_json: bool) -> None:

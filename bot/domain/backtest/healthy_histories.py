@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bot.domain.backtest.levels import study_course
-from bot.domain.backtest.noise import Noise, block_length, draw_blocks, study_noise
+from bot.domain.backtest.noise import CarriedNoise, block_length, draw_blocks, study_noise
 from bot.domain.incidents import SeriesKey
 from bot.domain.policy import MetricPolicy
 from bot.domain.runs import Floats, Run
@@ -32,13 +32,14 @@ class SeriesNoise:
     series: SeriesKey
     runs: tuple[Run, ...]
     levels: Mapping[MetricPolicy, float]
-    noises: Mapping[MetricPolicy, Noise]
+    noises: Mapping[MetricPolicy, CarriedNoise]
     block: int  # runs that are drawn together
+    unusable: frozenset[str]  # metrics without a value that noise could be told of
 
     def draw(self, random: Generator) -> list[Run]:
         """Return the runs as they might have been had no level ever moved."""
         rows = draw_blocks(len(self.runs), self.block, random)
-        values = [dict(run.metrics) for run in self.runs]
+        values = [{k: v for k, v in run.metrics.items() if k not in self.unusable} for run in self.runs]
         for policy, noise in self.noises.items():
             # A value that is missing is wrong too, but for metrics that only some runs have.
             wanted = [i for i, each in enumerate(values) if policy.name in each or not policy.optional]
@@ -53,7 +54,8 @@ def study_history(runs: Sequence[tuple[SeriesKey, Run]], metrics: Sequence[Metri
     by_series: dict[SeriesKey, list[Run]] = {}
     for series, run in sorted(runs, key=lambda each: each[1].place):
         by_series.setdefault(series, []).append(run)
-    return [_study(series, own, metrics) for series, own in by_series.items() if len(own) >= SHORTEST]
+    studied = [_study(series, own, metrics) for series, own in by_series.items() if len(own) >= SHORTEST]
+    return [each for each in studied if each.noises]
 
 
 def healthy(studied: Sequence[SeriesNoise], random: Generator) -> list[tuple[SeriesKey, Run]]:
@@ -63,7 +65,7 @@ def healthy(studied: Sequence[SeriesNoise], random: Generator) -> list[tuple[Ser
 
 def _study(series: SeriesKey, runs: Sequence[Run], metrics: Sequence[MetricPolicy]) -> SeriesNoise:
     levels: dict[MetricPolicy, float] = {}
-    noises: dict[MetricPolicy, Noise] = {}
+    noises: dict[MetricPolicy, CarriedNoise] = {}
     known: list[Floats] = []
     for policy in metrics:
         values = np.array([run.metrics.get(policy.name, math.nan) for run in runs])
@@ -79,4 +81,5 @@ def _study(series: SeriesKey, runs: Sequence[Run], metrics: Sequence[MetricPolic
             float(np.sort(course.levels)[len(course.levels) // 2]),
             replace(noise, shocks=shocks),
         )
-    return SeriesNoise(series, tuple(runs), levels, noises, block_length(known) if known else 1)
+    unusable = frozenset(policy.name for policy in metrics if policy not in noises)
+    return SeriesNoise(series, tuple(runs), levels, noises, block_length(known) if known else 1, unusable)

@@ -29,7 +29,7 @@ _HEAVIEST = 6.0  # kurtosis of shocks from which on the size of the noise is no 
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Noise:
+class CarriedNoise:
     """The noise of one metric in one series."""
 
     carried: Floats  # of the run before, the one before that, ...
@@ -37,11 +37,11 @@ class Noise:
     scale_doubt: float  # standard error of the logarithm of the size
     shocks: Floats  # one a run; nan where it lacks the metric
 
-    def redrawn(self, random: Generator) -> Noise:
+    def redrawn(self, random: Generator) -> CarriedNoise:
         """Return the noise as it may be just as well: a history shows it only so surely."""
         carried = _steady(self.carried + self.doubt @ random.standard_normal(len(self.carried)))
         size = _size(self.carried) / _size(carried) * math.exp(self.scale_doubt * random.standard_normal())
-        return Noise(carried, self.doubt, self.scale_doubt, self.shocks * size)
+        return CarriedNoise(carried, self.doubt, self.scale_doubt, self.shocks * size)
 
     def make(self, rows: Sequence[int], random: Generator) -> list[float]:
         """Return noise made of the shocks of these *rows*, in this order."""
@@ -56,12 +56,12 @@ class Noise:
         return made[len(made) - len(rows) :]
 
 
-def study_noise(course: Course) -> Noise:
+def study_noise(course: Course) -> CarriedNoise:
     """Learn how the noise of a metric carries over from run to run, and what its shocks are."""
     noise, count = course.noise, len(course.noise)
     none = np.zeros(0)
     if course.is_coarse or count < 2 * _RUNS_A_LAG or not noise.any():
-        return Noise(none, np.zeros((0, 0)), 0.0, noise)
+        return CarriedNoise(none, np.zeros((0, 0)), 0.0, noise)
     limit = FURTHEST * MAD_TO_SD * float(np.median(np.abs(noise)))
     bounded = noise.clip(-limit, limit) if limit > 0 else noise
     lags = min(_MOST_LAGS, count // _RUNS_A_LAG)
@@ -76,7 +76,7 @@ def study_noise(course: Course) -> Noise:
         shocks[lag:] -= share * noise[:-lag]
     shocks[: len(carried)] = noise[: len(carried)] / _size(carried)
     shocks -= shocks.mean()
-    return Noise(carried, doubt, _doubt_of_size(shocks, carried), shocks)
+    return CarriedNoise(carried, doubt, _doubt_of_size(shocks, carried), shocks)
 
 
 def block_length(shocks: Sequence[Floats]) -> int:

@@ -219,6 +219,43 @@ def test_a_span_without_runs_and_metrics_that_no_run_has_are_told():
     assert "pipeline 'nobody' is not configured; configured are: search" in str(result.exception)
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_pipeline_without_history_is_set_aside_and_the_others_are_replayed():
+    empty = '[pipeline.new]\nexperiment = "nowhere"\n[pipeline.new.metrics.ndcg]\n'
+    Path("config.toml").write_text(CONFIG + empty)
+    said = json.loads(replay("--since", "10d", "--json", "--html", "page.html"))
+    assert [each["pipeline"] for each in said["pipelines"]] == ["search"]
+    (why,) = said["set_aside"]
+    assert "pipeline.new: MLflow has no finished run of nowhere" in why
+    assert "no finished run of nowhere" in Path("page.html").read_text(encoding="utf-8")
+
+
+def test_a_metric_that_is_never_a_number_gives_no_false_ticket(folder):
+    text = CONFIG + "[pipeline.search.metrics.loss]\n"
+    (folder / "config.toml").write_text(text.replace("sqlite:///mlflow.db", f"sqlite:///{folder}/mlflow.db"))
+    said = json.loads(replay("--since", "10d", "--json"))
+    assert said["pipelines"][0]["unjudged_metrics"] == ["loss"]
+    assert said["false_alarms"][0]["tickets"] == 0
+
+
+def test_somebody_who_stops_it_is_told_that_it_reads_on_from_there(folder, monkeypatch):
+    def stopped(self, *asked):
+        yield from list(MlflowRunStore.runs_since(self, *asked))[:70]
+        raise KeyboardInterrupt
+
+    class Stopping(MlflowRunStore):
+        runs_since = stopped
+
+    section = MlflowSection(tracking_uri=f"sqlite:///{folder}/mlflow.db")
+    monkeypatch.setattr("bot.connections.make_run_store", lambda _: Stopping(section))
+    result = CliRunner().invoke(app, ["replay", "--since", "45d"])
+    assert result.exit_code == 1
+    assert "stopped, and nothing was changed" in str(result.exception)
+    (kept,) = (folder.parent / "cache" / "herald").glob("replay-*.jsonl")
+    assert len(kept.read_text().splitlines()) == 70
+    monkeypatch.undo()
+
+
 def test_a_history_that_is_too_short_says_so(folder):
     said = replay("--since", "2d")
     assert "Herald would have filed no ticket." in said
