@@ -148,7 +148,7 @@ def make_run_store(config: Config) -> RunStore:
 
     pipelines = config.pipeline.values()
     metrics = frozenset(name for pipeline in pipelines for name in pipeline.metrics)
-    slices = frozenset(name for pipeline in pipelines for name in pipeline.judge.slice_by)
+    slices = frozenset(name for pipeline in pipelines for name in pipeline.judge.columns_read)
     return MlflowRunStore(config.mlflow, Columns(metrics, slices))
 
 

@@ -11,13 +11,13 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from bot.config.confirm import ConfirmSection
 from bot.config.metric import MetricSection
+from bot.config.slices import SlicesSection
 from bot.config.timetable import Every, Timetable, first_after, read_at, read_cron
-from bot.config.values import ALIAS, Effect, Size, Words, Zone, read_due_time, read_owned
+from bot.config.values import ALIAS, Size, Words, Zone, read_due_time, read_owned
 from bot.domain.policy import (
     DEFAULT_GUARDS,
     Guard,
     IncidentPolicy,
-    MinEffect,
     Policies,
     Preset,
 )
@@ -82,10 +82,6 @@ class JobSection(Section):
     retry: Annotated[int, Field(ge=0, le=5)] = 1  # how often a job that was lost is started anew
 
 
-class SlicesSection(Section):
-    min_effect: Effect = MinEffect(0.1)  # changes of a slice up to this size are never told
-
-
 class JudgeSection(Section):
     preset: Preset = Preset.QUIET
     min_runs: Annotated[int, Field(ge=2)] = 3
@@ -94,6 +90,16 @@ class JudgeSection(Section):
     slices: SlicesSection = SlicesSection()
     memory: Annotated[Duration, Field(ge=timedelta(days=1))] = timedelta(days=90)
     guards: dict[str, GuardSection] = {}
+
+    @property
+    def slice_columns(self) -> tuple[str, ...]:
+        """Return the columns whose values are slices by themselves."""
+        return tuple(dict.fromkeys((*self.slice_by, *self.slices.by_themselves)))
+
+    @property
+    def columns_read(self) -> frozenset[str]:
+        """Return the columns of text that the judge needs."""
+        return frozenset((*self.slice_columns, *(each for pair in self.slices.pairs for each in pair)))
 
 
 class GuardSection(Section):
@@ -205,8 +211,8 @@ class PipelineSection(Section):
             column, is_slice, _ = owned.partition("=")
             if owned not in self.metrics and not is_slice:
                 raise ValueError(f"owners: {owned!r} is no metric of {sorted(self.metrics)}, nor a slice COLUMN=VALUE")
-            if is_slice and column not in self.judge.slice_by:
-                columns = sorted(self.judge.slice_by)
+            if is_slice and column not in self.judge.slice_columns:
+                columns = sorted(self.judge.slice_columns)
                 raise ValueError(
                     f"owners: {owned!r} is a slice by {column!r}, which is not in judge.slice_by: {columns}"
                 )
@@ -229,7 +235,7 @@ class PipelineSection(Section):
         guards |= {fact: Guard(fact, g.max_fall, g.max_rise) for fact, g in self.judge.guards.items()}
         return Policies(
             metrics,
-            self.judge.slice_by,
+            self.judge.slice_columns,
             tuple(guards.values()),
             self.judge.preset,
             self.judge.min_runs,
@@ -238,6 +244,7 @@ class PipelineSection(Section):
             self.judge.slices.min_effect,
             self.judge.memory,
             tuple(limit for limit in limits if limit is not None),
+            self.judge.slices.pairs,
         )
 
     @property

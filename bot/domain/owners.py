@@ -18,13 +18,14 @@ class OwnedPart:
 
 
 def owner_of(key: str, owners: Mapping[str, str]) -> str:
-    """Return who has what fell: by its slice, else by its metric; empty where config names nobody for it.
+    """Return who has what fell: by its slice, or one that it lies in, else by its metric; empty where nobody has it.
 
     *owners* are by metric, or by slice as `COLUMN=VALUE`.
     """
     metric = whole_of(key)
     part = key[len(metric) + 2 : -1] if key != metric else ""
-    return owners.get(part) or owners.get(metric) or ""
+    around = (owner for owned, owner in owners.items() if f", {owned}, " in f", {part}, ")
+    return owners.get(part) or next(around, "") or owners.get(metric) or ""
 
 
 def share_out(

@@ -113,7 +113,7 @@ class Policies:
     """Everything the judge must know about one pipeline."""
 
     metrics: tuple[MetricPolicy, ...]  # whose changes are judged
-    slice_by: tuple[str, ...] = ()
+    slice_by: tuple[str, ...] = ()  # columns, each by itself
     guards: tuple[Guard, ...] = DEFAULT_GUARDS
     preset: Preset = Preset.QUIET
     min_runs: int = 3  # accepted runs needed before anything can be called worse
@@ -122,6 +122,7 @@ class Policies:
     slice_min_effect: MinEffect = MinEffect(0.1)  # changes of a slice up to this size are never told
     memory: timedelta = timedelta(days=90)  # for how long a level that was held is what runs are held against
     limits: tuple[MetricLimit, ...] = ()
+    slice_pairs: tuple[tuple[str, str], ...] = ()  # columns of which each combination of values is a slice too
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -49,13 +49,47 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A part of the examples: those whose *column* holds *value*."""
+    """A part of the examples: those whose *column* holds *value*, of all or of those *within* another part."""
 
     column: str
     value: str
+    within: Slice | None = None
 
     def __str__(self) -> str:
-        return f"{self.column}={self.value}"
+        return ", ".join(f"{column}={value}" for column, value in self.conditions)
+
+    @property
+    def conditions(self) -> tuple[tuple[str, str], ...]:
+        """Return every column with the value that it must hold, the widest first."""
+        own = ((self.column, self.value),)
+        return own if self.within is None else (*self.within.conditions, *own)
+
+    @property
+    def place(self) -> str:
+        """Name the part by its values alone."""
+        return " / ".join(value for _, value in self.conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The smallest set of examples that explains a fall, among all that were looked at.
+
+    Without parts the fall is everywhere, or nothing smaller is certain. Numbers are of one run, example by example.
+    """
+
+    parts: tuple[Slice, ...] = ()  # up to three, the one that lost most surely first
+    share: float = 0.0  # of the whole metric's fall, by weight; above 1 where the rest gained
+    change_without: float | None = None  # of all other examples, in the metric's unit; None where there are too few
+    baseline_without: float | None = None
+    looked_at: int = 0  # parts and combinations that were held against earlier runs
+    too_small: int = 0  # combinations of fewer examples than config asks for
+    beyond: int = 0  # combinations that are large enough, and more than are looked at
+
+    @property
+    def relative_without(self) -> float | None:
+        if self.change_without is None or not self.baseline_without:
+            return None
+        return self.change_without / abs(self.baseline_without)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,18 +104,6 @@ class ExampleTable:
     weights: Floats
     metrics: Mapping[str, Floats]
     slices: Mapping[str, Strings] = field(default_factory=dict)
-
-    def values(self, metric: str, part: Slice | None = None) -> tuple[Strings, Floats, Floats]:
-        """Return the ids (sorted, distinct), the value and the total weight of each example in *part*."""
-        import numpy as np
-
-        rows = np.ones(len(self.example_ids), dtype=bool) if part is None else self.slices[part.column] == part.value
-        ids, positions = np.unique(self.example_ids[rows], return_inverse=True)
-        weights = self.weights[rows]
-        with np.errstate(all="ignore"):  # an example without weight, or of absurd values, has no value
-            total = np.bincount(positions, weights=weights, minlength=len(ids))
-            summed = np.bincount(positions, weights=weights * self.metrics[metric][rows], minlength=len(ids))
-            return ids, summed / total, np.asarray(total, dtype=np.float64)
 
     @property
     def size(self) -> int:

@@ -107,6 +107,25 @@ class RerunsView:
 
 
 @dataclass(frozen=True, slots=True)
+class WhereView:
+    """The smallest set of examples that explains a fall."""
+
+    parts: tuple[str, ...]  # `PRODUCE / berries`
+    share: str  # of the fall, `83 %`; empty: all of it
+    without: str  # what all other examples changed by, `-0.1 %`; empty where there are none, or nothing changed
+    is_known: bool  # whether there are other examples
+
+
+@dataclass(frozen=True, slots=True)
+class LookedView:
+    """How many parts of the examples were held against earlier runs."""
+
+    parts: str
+    too_small: str = ""  # combinations with too few examples
+    beyond: str = ""  # combinations beyond the most that are looked at
+
+
+@dataclass(frozen=True, slots=True)
 class VerdictView:
     """What one sentence needs in order to say how a run stands."""
 
@@ -126,6 +145,7 @@ class VerdictView:
     said: str = ""  # why not, in the words of whoever was asked
     whole: bool = False  # the incident is of all metrics of its runs
     other_test_set: bool = False  # the runs since were scored on something else than those before
+    where: WhereView | None = None  # None: everywhere, or nothing smaller is certain
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +318,7 @@ class RunPageView:
     unread: tuple[Unread, ...] = ()  # what the run was judged without, since it could not be read
     different: tuple[FactRow, ...] = ()  # from the baseline, most suspected first; of a run that is worse or no use
     unknown: tuple[Source, ...] = ()  # what may differ besides, for it is not on record
+    looked: LookedView | None = None  # None: at no combinations
 
 
 @dataclass(frozen=True, slots=True)

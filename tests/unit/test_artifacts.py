@@ -19,6 +19,7 @@ import pytest
 import requests
 
 from bot.domain.job_protocol import CARD_FILE, TABLE_FILE
+from bot.domain.judge.alignment import Alignment
 from bot.domain.runs import Run, RunResult, RunStatus, Trouble
 from bot.errors import ArtifactsAwayError, RunStoreError
 from bot.services.mlflow.artifacts import fetch
@@ -360,8 +361,9 @@ def test_rows_without_an_id_are_left_out(folder):
 
 def test_the_same_id_in_several_rows_is_one_example(folder):
     result = table(folder, example_id=["a", "b", "a"], ndcg=[0.0, 0.5, 1.0], weight=[1, 1, 3])
-    ids, values, _ = result.examples.values("ndcg")
-    assert (list(ids), list(values)) == (["a", "b"], [0.75, 0.5])
+    alignment = Alignment(result.examples)
+    shared = alignment.cut("ndcg", {"before": result.examples}, ())
+    assert (list(alignment.names), list(shared.now)) == (["a", "b"], [0.75, 0.5])
 
 
 def test_a_table_without_ids_or_with_two_columns_of_them_is_broken(folder):

@@ -397,6 +397,20 @@ def test_an_owner_of_what_no_ticket_will_be_about_is_refused(refusal, read):
     assert read(sliced).pipeline["search"].incident_policy.owners == {"department=DELI": "Fresh food"}
 
 
+def test_slices_that_nest_and_cross_read_the_columns_that_they_are_of(read, refusal):
+    judge = PIPELINE + '[pipeline.search.judge]\nslice_by = ["device"]\n[pipeline.search.judge.slices]\n'
+    text = judge + 'columns = ["brand"]\nnested = [["department", "category"]]\ncrossed = [["brand", "locale"]]\n'
+    section = read(text).pipeline["search"]
+    policies = section.policies
+    assert policies.slice_by == ("device", "brand", "department", "locale")
+    assert policies.slice_pairs == (("department", "category"), ("brand", "locale"))
+    assert section.judge.columns_read == {"device", "brand", "department", "locale", "category"}
+    assert "['brand', 'brand'] should name two different columns" in refusal(judge + 'crossed = [["brand", "brand"]]')
+    assert "brand x locale twice" in refusal(judge + 'nested = [["brand", "locale"]]\ncrossed = [["locale", "brand"]]')
+    many = ", ".join(f'["a{i}", "b{i}"]' for i in range(9))
+    assert "9 pairs of columns; at most 8" in refusal(judge + f"crossed = [{many}]")
+
+
 def test_a_job_needs_the_one_experiment_that_its_runs_go_to(refusal):
     text = '[pipeline.p]\nwatch.experiments = ["e*"]\njob.command = ["x"]\n[pipeline.p.metrics.m]\n'
     assert refusal(text) == "pipeline.p: a job needs the one experiment that its runs go to: experiment = ..."

@@ -19,7 +19,7 @@ from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
 from bot.domain.judge.paired import Pairs
 from bot.domain.judged_run import JudgedRun
 from bot.domain.notifications import Places
-from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus, Slice
+from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus, Slice, Where
 from bot.domain.views import Source
 from bot.judging.titles import page_title, pipeline_page_title
 from bot.judging.views.metric_rows import metric_row
@@ -271,6 +271,38 @@ def test_a_part_that_lost_more_than_all_is_named_without_a_share_that_nobody_cou
     view = ticket_of(occasion(RunResult(run(2)), RunResult(run(1)), FELL, part))
     assert "Most of the loss by volume is in MEAT." in shown(view, "en")
     assert "变差主要集中在 MEAT。" in shown(view, "zh")
+
+
+BERRIES = Slice("category", "berries", Slice("department", "PRODUCE"))
+
+
+@pytest.mark.parametrize(
+    ("where", "en", "zh"),
+    [
+        (
+            Where((BERRIES,), 1.02, -0.0004, 0.4),
+            "All of it is in PRODUCE / berries; without it the change is −0.1\u00a0%.",
+            "变差全部来自 PRODUCE / berries；除此以外，变化为 −0.1%。",
+        ),
+        (
+            Where((BERRIES, Slice("brand", "Acme")), 0.83, 0.0, 0.4),
+            "83.0\u00a0% of it is in PRODUCE / berries and Acme; without them nothing changed.",
+            "变差的 83.0% 来自 PRODUCE / berries 和 Acme；除此以外，没有变化。",
+        ),
+        (Where((BERRIES,), 0.97), "All of it is in PRODUCE / berries.", "变差全部来自 PRODUCE / berries。"),
+    ],
+)
+def test_the_smallest_set_that_explains_a_fall_is_said_with_its_share_and_what_there_is_without_it(where, en, zh):
+    view = ticket_of(occasion(RunResult(run(2)), RunResult(run(1)), replace(FELL, where=where)))
+    assert en in shown(view, "en")
+    assert zh in shown(view, "zh").replace("\u00a0", "")
+
+
+def test_a_slice_within_another_is_said_by_both_its_values():
+    part = replace(FELL, part=BERRIES, share_of_loss=0.9)
+    view = ticket_of(occasion(RunResult(run(2)), RunResult(run(1)), replace(FELL, where=Where((BERRIES,), 0.9)), part))
+    assert view.slices[0].part == "department = PRODUCE, category = berries"
+    assert view.slices[0].plain.endswith("for department / category PRODUCE / berries")
 
 
 @pytest.mark.parametrize("name", [page_title("搜索", run(1), "zh"), pipeline_page_title("搜索", "demo", "zh")])

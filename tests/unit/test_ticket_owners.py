@@ -109,3 +109,11 @@ def test_everything_that_fell_has_one_owner_for_good_whatever_config_comes_to_sa
         assert [part.place for part in parts] == list(range(len(parts)))
         assert [part.owner for part in parts[: len(before)]] == [part.owner for part in before]
         assert all(set(old.keys) <= set(new.keys) for old, new in zip(before, parts, strict=False))
+
+
+def test_a_slice_within_an_owned_one_is_its_owners_unless_it_has_one_of_its_own():
+    owners = {"department=PRODUCE": "Fresh food", "hr": "Search"}
+    assert owner_of("hr [department=PRODUCE, category=berries]", owners) == "Fresh food"
+    assert owner_of("hr [department=MEAT, category=beef]", owners) == "Search"
+    owners["department=PRODUCE, category=berries"] = "Berries"
+    assert owner_of("hr [department=PRODUCE, category=berries]", owners) == "Berries"

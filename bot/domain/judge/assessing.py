@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from bot.domain.judge.absence import is_among, miss, undefined_in
 from bot.domain.judge.acceptance import baseline_since, heed_acceptance
+from bot.domain.judge.alignment import Alignment
 from bot.domain.judge.caveats import caveat_of
 from bot.domain.judge.compare import LEVELS, EarlierRuns, describe, hold, hold_pinned, measure, worse_of
 from bot.domain.judge.decay import watch_decay
@@ -18,8 +19,9 @@ from bot.domain.judge.limits import hold_limits
 from bot.domain.judge.logged_again import is_logged_again, made_by
 from bot.domain.judge.many_metrics import effective_number, extra_evidence
 from bot.domain.judge.over_time import least_seen, name_onset, smallest_effect, tell, watch_metric
-from bot.domain.judge.paired import Rows, shared_rows
-from bot.domain.judge.slices import Remembered, judge_slices, note_unfit
+from bot.domain.judge.paired import Rows
+from bot.domain.judge.slice_views import Remembered
+from bot.domain.judge.slices import judge_slices, note_unfit
 from bot.domain.judge.spread import estimate_spread
 from bot.domain.judge.streaks import BAD, follow_streaks
 from bot.domain.judge.track import WINDOW, Signal, Track, accept_fall
@@ -65,6 +67,7 @@ def assess(
     company = company or keep_company(state, run, baseline, policies, others)
     moved = check_data(run.card, baseline.newest.recent, policies.guards)
     is_again = is_logged_again(run, state, policies)
+    alignment = None if run.examples is None else Alignment(run.examples)
     found: list[Finding] = []
     memory, watched, levels = dict(state.memory), dict(state.watched), dict(state.levels)
     for policy in policies.metrics:
@@ -76,7 +79,7 @@ def assess(
             continue
         before = recall(state, since, policy, policies)
         past = past_of(before.track, state.streaks.get(policy.name))
-        finding = judge_run(run, since, policy, policies, company, past)
+        finding = judge_run(run, since, policy, policies, company, past, alignment)
         if moved or finding.outcome is Outcome.INVALID:
             found.append(distrust(finding))
             continue
@@ -94,11 +97,11 @@ def assess(
             earlier = past if after.track.fall is None else after.track
             finding = replace(finding, caveat=caveat_of(earlier.values, finding.change))
         known = [each for each in slices if each.metric == policy.name]
-        found += [
-            finding,
-            *known,
-            *judge_slices(run, longest, policy, policies, Remembered(state.unfit, state.streaks)),
-        ]
+        if alignment is not None:
+            parts = judge_slices(alignment, longest, policy, policies, Remembered(state.unfit, state.streaks))
+            known += parts.findings
+            finding = replace(finding, where=parts.where)
+        found += [finding, *known]
     findings, streaks = follow_streaks(state.streaks, found, run.run_id)
     limits = hold_limits(state.breaches, run, baseline, policies)
     findings = (*findings, *limits.findings)
@@ -182,6 +185,7 @@ def judge_run(
     policies: Policies,
     company: Company,
     past: EarlierRuns | None = None,
+    alignment: Alignment | None = None,
 ) -> Finding:
     """Judge a whole metric of one run by itself, against the recent runs and the pinned release."""
     value = run.run.metrics[policy.name]
@@ -193,7 +197,7 @@ def judge_run(
     if not usable:
         return Finding(policy.name, Outcome.NO_BASELINE, Reason.FIRST_RUNS, value=value)
     spread = estimate_spread(values, expect(policy, values, company.kin))
-    held = hold(value, spread, policy, rows_against(run, usable, policy), past)
+    held = hold(value, spread, policy, rows_against(run, usable, policy, alignment), past)
     levels = LEVELS[policies.preset].for_many(company.number)
     if len(usable) < policies.min_runs:
         return measure(held, policy, spread, levels, len(usable))
@@ -201,7 +205,7 @@ def judge_run(
     pinned = baseline.pinned
     if pinned is None or not policy.holds(metric_of(pinned, policy)):
         return finding
-    rows = rows_against(run, [pinned], policy)
+    rows = rows_against(run, [pinned], policy, alignment)
     decayed = hold_pinned(value, metric_of(pinned, policy), spread, policy, rows)
     return worse_of(finding, describe(decayed, policy, spread, levels.against_release()))
 
@@ -269,11 +273,13 @@ def metric_of(result: RunResult, policy: MetricPolicy) -> float:
     return settle(result.run.metrics.get(policy.name, math.nan))
 
 
-def rows_against(run: RunResult, others: Sequence[RunResult], policy: MetricPolicy) -> Rows | RowsSaid | None:
+def rows_against(
+    run: RunResult, others: Sequence[RunResult], policy: MetricPolicy, alignment: Alignment | None
+) -> Rows | RowsSaid | None:
     """Line up *run* with those of *others* that brought per-example results; or recall what they said before."""
-    if run.examples is None:
+    if alignment is None:
         return run.rows_said.get(policy.name)
-    return shared_rows(run.examples, [other.examples for other in others if other.examples], policy.name)
+    return alignment.whole(policy.name, {other.run_id: other.examples for other in others if other.examples})
 
 
 def distrust(finding: Finding) -> Finding:

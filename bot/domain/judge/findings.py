@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.domain.runs import Slice
+from bot.domain.runs import Slice, Where
 
 
 class Outcome(StrEnum):
@@ -131,6 +131,9 @@ class Finding:
     onset: str | None = None  # id of the run at which it began
     against: Against = Against.RECENT
     caveat: Caveat | None = None
+    where: Where | None = (
+        None  # of whole metrics: the smallest set that explains a fall; None where there are no slices
+    )
     confirms: bool = True  # whether it makes certain what the run before let suspect
     limit: float | None = None  # the end of its limits that the value is beyond, or nearer to
 

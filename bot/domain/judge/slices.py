@@ -1,47 +1,31 @@
 """Where a metric moved: every slice held against its own baseline, corrected for how many slices there are.
 
 One run that is low in a slice is named, which explains. That a slice fell is told of its newest runs together, and
-then it is a problem of its own.
+then it is a problem of its own, unless another slice only drags it along.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
+from bot.domain.judge.alignment import Alignment
 from bot.domain.judge.compare import LEVELS, Comparison, hold, measure, weigh
+from bot.domain.judge.explaining import Explaining, leave_out_dragged
 from bot.domain.judge.findings import Finding, Outcome, Reason, Streak, key_of
-from bot.domain.judge.paired import Rows, holm, shared_rows
-from bot.domain.judge.slice_levels import SliceFall, SliceNoise, SliceRuns, find_fall, is_back, spread_of, study
+from bot.domain.judge.paired import holm
+from bot.domain.judge.slice_levels import SliceFall, SliceNoise, find_fall, is_back, spread_of, study
+from bot.domain.judge.slice_views import Remembered, SliceView, Table, view_families
+from bot.domain.judge.smallest_set import family_weights
 from bot.domain.judge.spread import Spread
 from bot.domain.judge.streaks import BAD
 from bot.domain.policy import MetricPolicy, Policies, Preset
-from bot.domain.runs import Baseline, ExampleTable, RunResult, Slice
+from bot.domain.runs import Baseline, Where
 
 FAMILY_LEVEL = 0.05  # chance that a healthy run has any slice named
 FALL_LEVEL = {Preset.QUIET: 0.0005, Preset.SENSITIVE: 0.0015}  # chance that one of its slices is said to have fallen
 CONTRADICTED = 0.5  # p of the rows from which on they say that this run is no worse
 UNFIT_KEPT = 40  # runs a slice, more than any baseline looks back over
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What is known of slices from earlier runs, by their keys."""
-
-    unfit: Mapping[str, tuple[str, ...]]  # runs that are no baseline
-    streaks: Mapping[str, Streak]
-
-
-@dataclass(frozen=True, slots=True)
-class SliceView:
-    """A slice of the judged run beside the same slice of earlier ones."""
-
-    part: Slice
-    rows: Rows
-    ids: tuple[str, ...]  # of the earlier runs
-    runs: SliceRuns
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,46 +46,54 @@ class SliceComparison:
         return self.fall.p if self.fall is not None and agrees else 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class SlicesSaid:
+    """What is said of the slices of one metric."""
+
+    findings: tuple[Finding, ...] = ()
+    where: Where | None = None  # None: there are no slices
+
+
 def judge_slices(
-    run: RunResult, baseline: Baseline, policy: MetricPolicy, policies: Policies, remembered: Remembered
-) -> tuple[Finding, ...]:
-    """Return a finding for every slice with enough examples."""
+    alignment: Alignment, baseline: Baseline, policy: MetricPolicy, policies: Policies, remembered: Remembered
+) -> SlicesSaid:
+    """Return a finding for every slice with enough examples, and the smallest set that explains a fall.
+
+    Of combinations of two columns only those have a finding that are low, or were at the run before.
+    """
     tables = {result.run_id: result.examples for result in baseline.recent if result.examples is not None}
-    whole = shared_rows(run.examples, list(tables.values()), policy.name) if run.examples else None
-    if run.examples is None or whole is None:
-        return ()
-    views = list(view_slices(run.examples, tables, policy, policies, remembered))
-    noise = study([view.runs for view in views])
-    held = [compare(view, noise, policy, policies) for view in views]
-    named = holm([one.p_value() for one in held])
-    fallen = holm([one.p_fall() for one in held])
+    table = Table(alignment, tables, policy, policies)
+    whole = table.whole() if policies.slice_by or policies.slice_pairs else None
+    if whole is None:
+        return SlicesSaid()
+    families = list(view_families(table, remembered))
+    held = [one for family in families for one in compare_all(family.views, policy, policies)]
+    weights = family_weights([len(family.views) for family in families])
+    named = holm([one.p_value() for one in held], weights)
+    fallen = holm([one.p_fall() for one in held], weights)
     loss = whole.lost * policy.direction.sign < 0
     findings = []
-    for one, p_named, p_fallen in zip(held, named, fallen, strict=True):
+    for one, p_named, p_fallen, weight in zip(held, named, fallen, weights, strict=True):
         streak = remembered.streaks.get(key_of(policy.name, one.view.part))
-        finding = say(one, p_named, p_fallen, streak, policy, policies, of=len(held))
+        finding = say(one, p_named, p_fallen, streak, policy, policies, of=sum(weights) / weight)
         share = one.view.rows.lost / whole.lost if loss else None
         findings.append(replace(finding, part=one.view.part, share_of_loss=share))
-    return tuple(findings)
+    noise = [one.spread.predictive_sd for one in held]
+    explained = Explaining(table, [one.view for one in held], weights, noise, whole)
+    findings = leave_out_dragged(findings, explained)
+    where = explained.where([i for i, f in enumerate(findings) if f.outcome in BAD] if loss else [], families)
+    return SlicesSaid(tuple(f for f in findings if is_of_note(f, remembered)), where)
 
 
-def view_slices(
-    examples: ExampleTable,
-    tables: Mapping[str, ExampleTable],
-    policy: MetricPolicy,
-    policies: Policies,
-    remembered: Remembered,
-) -> Iterator[SliceView]:
-    ids, sign = tuple(tables), policy.direction.sign
-    for part in parts_of(examples, policies.slice_by):
-        unfit = remembered.unfit.get(key_of(policy.name, part), ())
-        there = tuple(run_id for run_id in ids if part.column in tables[run_id].slices)
-        fit = [run_id not in unfit for run_id in there]
-        rows = shared_rows(examples, [tables[run_id] for run_id in there], policy.name, part, fit)
-        if rows is None or rows.n < policies.min_slice_examples:
-            continue
-        values = sign * np.append(rows.baselines, rows.candidate)
-        yield SliceView(part, rows, there, SliceRuns(values, np.array(fit), rows.n, rows.variance))
+def is_of_note(finding: Finding, remembered: Remembered) -> bool:
+    """Say whether a finding is put on record: of combinations there may be hundreds that nobody asks about."""
+    assert finding.part is not None
+    return finding.part.within is None or finding.outcome in BAD or finding.key in remembered.streaks
+
+
+def compare_all(views: Sequence[SliceView], policy: MetricPolicy, policies: Policies) -> list[SliceComparison]:
+    noise = study([view.runs for view in views])
+    return [compare(view, noise, policy, policies) for view in views]
 
 
 def compare(view: SliceView, noise: SliceNoise, policy: MetricPolicy, policies: Policies) -> SliceComparison:
@@ -121,7 +113,7 @@ def say(
     policy: MetricPolicy,
     policies: Policies,
     *,
-    of: int,
+    of: float,
 ) -> Finding:
     """Say what a slice of this run shows, its p values corrected for being some of many."""
     levels = replace(LEVELS[policies.preset], runs=FAMILY_LEVEL / len(policies.metrics))
@@ -157,12 +149,6 @@ def over_runs(finding: Finding, one: SliceComparison, policy: MetricPolicy) -> F
         change_high=change + margin,
         n_since=fall.span,
     )
-
-
-def parts_of(examples: ExampleTable, columns: Sequence[str]) -> Iterator[Slice]:
-    for column in columns:
-        for value in np.unique(examples.slices[column]) if column in examples.slices else ():
-            yield Slice(column, str(value))
 
 
 def note_unfit(

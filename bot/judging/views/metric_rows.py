@@ -10,13 +10,14 @@ from bot.domain.headlines import own_findings, prominence, spoken_of
 from bot.domain.incidents import Step
 from bot.domain.job_protocol import INTERVAL_ENDS
 from bot.domain.judge import Against, Assessment, Finding, Outcome
-from bot.domain.views import MetricRow, PeerRow, WorstRow
+from bot.domain.views import LookedView, MetricRow, PeerRow, WhereView, WorstRow
 from bot.judging.views.occasion import Occasion
 from bot.text import formats
 from bot.text.locales import Locale, conventions
 
 _PARTS_NAMED = 3
 _MOST = 0.5
+_ALL = 0.95  # from this share on, a set holds all of a fall
 _WITHOUT_NUMBERS = {Outcome.FAILED, Outcome.STALE, Outcome.BLIND}  # said in a sentence, not in a table of metrics
 
 
@@ -81,7 +82,7 @@ def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> Metr
         interval=interval,
         spread=_relative_spread(finding, locale),
         detectable="" if formats.is_nothing(detectable) else shown_value(finding.detectable, section, scale),
-        part="" if finding.part is None else f"{finding.part.column} = {finding.part.value}",
+        part="" if finding.part is None else ", ".join(f"{name} = {value}" for name, value in finding.part.conditions),
         share_of_loss="" if finding.share_of_loss is None else formats.percent(finding.share_of_loss, locale),
         examples=f"{finding.n_examples:,}" if finding.part is not None else "",
         why=section.why.get(locale, ""),
@@ -104,7 +105,8 @@ def spoken_name(finding: Finding, section: MetricSection, locale: Locale) -> str
     plain, part = section.name.get(locale, finding.metric), finding.part
     if part is None:
         return plain
-    return conventions(locale).slice_of.format(metric=plain, column=part.column, value=part.value)
+    column = " / ".join(column for column, _ in part.conditions)
+    return conventions(locale).slice_of.format(metric=plain, column=column, value=part.place)
 
 
 def _plain_row(on: Occasion, name: str, value: float) -> MetricRow:
@@ -137,7 +139,8 @@ def slice_rows(on: Occasion, step: Step | None = None) -> tuple[MetricRow, ...]:
         return ()
     first = max(whole, key=lambda f: (f.outcome.severity, prominence(f)))
     of_metric = (f for f in parts if f.metric == first.metric)
-    chosen = sorted(of_metric, key=lambda f: (f.key not in alone, -(f.share_of_loss or 0.0)))
+    explain = first.where.parts if first.where is not None else ()
+    chosen = sorted(of_metric, key=lambda f: (f.key not in alone, f.part not in explain, -(f.share_of_loss or 0.0)))
     return tuple(row_of(on, f) for f in chosen)
 
 
@@ -146,13 +149,42 @@ def most_of_the_loss(on: Occasion, assessment: Assessment, metric: str) -> tuple
 
     A share above 100 %, as others gained meanwhile, is no number to read aloud.
     """
-    parts = [f for f in assessment.findings if f.part is not None and f.metric == metric]
+    parts = [f for f in assessment.findings if f.part is not None and f.part.within is None and f.metric == metric]
     parts.sort(key=lambda f: -(f.share_of_loss or 0.0))
     for few in range(1, _PARTS_NAMED + 1):
         if sum(f.share_of_loss or 0.0 for f in parts[:few]) > _MOST:
             rows = ((row_of(on, f), f.share_of_loss or 0.0) for f in parts[:few])
             return tuple(replace(row, share_of_loss="") if share > 1 else row for row, share in rows)
     return ()
+
+
+def where_view(on: Occasion, finding: Finding | None) -> WhereView | None:
+    """Say which smallest set explains the fall that a finding speaks of; None where it is everywhere."""
+    found = None if finding is None else finding.where
+    if found is None or not found.parts or finding is None or finding.change is None:
+        return None
+    relative, change = found.relative_without, found.change_without
+    without = "" if change is None else formats.number(change, scale=found.baseline_without, signed=True)
+    if relative is not None:
+        without = formats.percent(relative, on.locale, signed=True)
+    return WhereView(
+        parts=tuple(part.place for part in found.parts),
+        share="" if found.share >= _ALL else formats.percent(found.share, on.locale),
+        without="" if formats.is_nothing(without) else without,
+        is_known=change is not None,
+    )
+
+
+def looked_view(on: Occasion) -> LookedView | None:
+    """Say how many combinations were looked at; None where config names none, or the run has none."""
+    found = next((f.where for f in on.assessment.findings if f.where is not None), None)
+    if found is None or not on.config.judge.slices.pairs:
+        return None
+    return LookedView(
+        f"{found.looked_at:,}",
+        f"{found.too_small:,}" if found.too_small else "",
+        f"{found.beyond:,}" if found.beyond else "",
+    )
 
 
 def peer_rows(on: Occasion) -> tuple[PeerRow, ...]:

@@ -13,7 +13,7 @@ from bot.judging.views.answer import RuleNaming
 from bot.judging.views.chart import chart_view
 from bot.judging.views.differences import commit, differences_of, different, facts, params, unknown
 from bot.judging.views.incident import labels, links, listed_marker, marker, owner
-from bot.judging.views.metric_rows import metric_rows, peer_rows, plain_name, shown_value, slice_rows
+from bot.judging.views.metric_rows import looked_view, metric_rows, peer_rows, plain_name, shown_value, slice_rows
 from bot.judging.views.occasion import Occasion
 from bot.judging.views.run import release, run_view
 from bot.judging.views.verdict import last_word, verdict_view
@@ -48,6 +48,7 @@ def run_page_view(on: Occasion) -> RunPageView:
         unread=on.result.unread,
         different=different(on, found) if is_wrong else (),
         unknown=unknown(found) if is_wrong else (),
+        looked=looked_view(on),
         links=links(
             previous=previous_page,
             pipeline=on.places.page(on.places.pipeline_page),

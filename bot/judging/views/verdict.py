@@ -13,7 +13,7 @@ from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
 from bot.domain.rerun_answers import Cause
 from bot.domain.views import RerunsView, VerdictView
 from bot.judging.views.differences import differences_of
-from bot.judging.views.metric_rows import most_of_the_loss, row_of, shown_value, spoken_name
+from bot.judging.views.metric_rows import most_of_the_loss, row_of, shown_value, spoken_name, where_view
 from bot.judging.views.occasion import Occasion
 from bot.text import formats
 
@@ -49,6 +49,7 @@ def verdict_view(on: Occasion, step: Step | None, assessment: Assessment | None 
         said=on.said,
         other_test_set=outcome is Outcome.REGRESSED and differences_of(on, step).has_other_test_set,
         whole=incident is not None and concerns_whole_runs(on.config, incident, assessment.findings),
+        where=where_view(on, told),
     )
 
 
