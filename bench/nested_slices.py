@@ -1,6 +1,6 @@
 """Measures how often the smallest set that explains a fall is named rightly, where slices nest and cross.
 
-    python -m bench.nested_slices [--trials 200] [--json]
+    python -m bench.nested_slices [--trials 200] [--only clean] [--json]
 
 Departments hold categories, and brands are sold in countries; sizes are uneven. A run loses a share of its results in
 one category, in a department, in one brand in one country, in two categories of two departments, or everywhere, and
@@ -159,11 +159,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", nargs="*", default=["clean", *PLANTED], choices=["clean", *PLANTED])
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     rows = [("clean", 0.0)] + [(kind, loss) for kind in PLANTED for loss in LOSSES.get(kind, USUAL_LOSSES)]
     measured = []
-    for kind, loss in rows:
+    for kind, loss in (row for row in rows if row[0] in given.only):
         measured.append({"planted": kind, "loss": loss} | measure(kind, loss, given.trials, given.seed))
         if not given.json:
             print("  ".join(f"{name} {value}" for name, value in measured[-1].items()), flush=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -12,7 +12,7 @@ from typing import Protocol
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
 from bot.domain.rules import Person
-from bot.domain.runs import Release, Run, RunResult
+from bot.domain.runs import ExampleTexts, Release, Run, RunResult
 from bot.text.comment_lines import Markup
 
 
@@ -428,6 +428,12 @@ class RunStore(Protocol):
         """Add what the run's artifacts say: the data card and the per-example table, each where there is one.
 
         What is there and can never be read is named in the result; ArtifactsAwayError says that it may be read later.
+        """
+
+    def texts(self, run: Run, columns: Sequence[str], ids: Collection[str]) -> ExampleTexts:
+        """Read what some columns of the per-example table say of some examples, the beginning of each text.
+
+        What is there and can never be read is named; ArtifactsAwayError says that it may be read later.
         """
 
     def attach_log(self, run_id: str, log: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG, PARENT_TAG
-from bot.domain.runs import Release, Run, RunResult, RunStatus
+from bot.domain.runs import ExampleTexts, Release, Run, RunResult, RunStatus
 from bot.errors import RunStoreError
 from bot.ports import ANY_RUN, Experiment, Job, JobState, JobStatus, Selection
 
@@ -21,6 +21,7 @@ class MemoryRunStore:
 
     def __init__(self) -> None:
         self.logs: dict[str, str] = {}  # by run
+        self.example_texts: dict[str, dict[str, dict[str, str]]] = {}  # by run, example and column
         self.created: dict[str, datetime] = {}  # by experiment, where it was not long ago
         self.aliases: dict[str, str] = {}  # by `models:/NAME@ALIAS`, the run it stands for
         self._experiments: dict[str, dict[str, RunResult]] = {}  # by run, as they were added
@@ -90,6 +91,10 @@ class MemoryRunStore:
             if run.run_id in runs:
                 return replace(runs[run.run_id], run=run)
         raise RunStoreError(f"There is no run {run.run_id}.")
+
+    def texts(self, run: Run, columns: Sequence[str], ids: Collection[str]) -> ExampleTexts:
+        found = self.example_texts.get(run.run_id, {})
+        return ExampleTexts({each: tuple(found[each][name] for name in columns) for each in ids if each in found})
 
     def attach_log(self, run_id: str, log: Path) -> None:
         self.logs[run_id] = log.read_text(encoding="utf-8")

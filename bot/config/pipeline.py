@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from bot.config.confirm import ConfirmSection
 from bot.config.metric import MetricSection
-from bot.config.slices import SlicesSection
+from bot.config.slices import ExamplesSection, SlicesSection
 from bot.config.timetable import Every, Timetable, first_after, read_at, read_cron
 from bot.config.values import ALIAS, Size, Words, Zone, read_due_time, read_owned
 from bot.domain.policy import (
@@ -186,6 +186,7 @@ class PipelineSection(Section):
     job: JobSection | None = None
     metrics: Annotated[dict[str, MetricSection], Field(min_length=1)]
     judge: JudgeSection = JudgeSection()
+    examples: ExamplesSection | None = None
     confirm: ConfirmSection = ConfirmSection()
     tickets: TicketsSection = TicketsSection()
     recovery: RecoverySection = RecoverySection()

@@ -1,14 +1,15 @@
-"""What config says of parts of the examples: which are looked at."""
+"""What config says of examples and their parts: which parts are looked at, which examples are shown."""
 
 from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bot.config.values import Effect
 from bot.domain.policy import MinEffect
 from bot.sections import Section
+from bot.text.masking import NAMED, read_mask
 
 Pair = tuple[Annotated[str, Field(min_length=1)], Annotated[str, Field(min_length=1)]]
 _MOST_PAIRS = 8
@@ -42,3 +43,12 @@ class SlicesSection(Section):
     @property
     def pairs(self) -> tuple[Pair, ...]:
         return (*self.nested, *self.crossed)
+
+
+class ExamplesSection(Section):
+    """The examples that lost most, shown and attached where something fell; without the section nothing is."""
+
+    text_columns: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(max_length=10)] = ()
+    mask: tuple[Annotated[str, AfterValidator(read_mask)], ...] = tuple(NAMED.values())  # what is struck out of texts
+    shown: Annotated[int, Field(ge=1, le=20)] = 5
+    attached: Annotated[int, Field(ge=0, le=1000)] = 1000  # in the file; 0: no file

@@ -15,6 +15,8 @@ from bot.domain.effects import (
     AnswerInThread,
     AssignTicket,
     AttachComment,
+    AttachExamples,
+    AttachExamplesToPage,
     AttachText,
     AttachToPage,
     AttachToTicket,
@@ -216,6 +218,8 @@ def right_for(effect: Effect) -> Right:
         case LinkTicket():
             return Right.LINK
         case AttachToTicket() | AttachText() | AttachComment() | AttachToPage() | ShareChart():
+            return Right.ATTACH
+        case AttachExamples() | AttachExamplesToPage():
             return Right.ATTACH
         case LabelPage() | UpdateSection() | UpdateLedger() | AssignTicket():
             return Right.EDIT

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar, assert_never
 
-from bot.delivery.attachments import chart_file
+from bot.delivery.attachments import chart_file, csv_file
 from bot.delivery.attempt import Attempt, Done
 from bot.domain.effects import (
+    AttachExamplesToPage,
     AttachToPage,
     LabelPage,
     PageEffect,
@@ -50,6 +51,8 @@ def perform(attempt: Attempt, effect: PageEffect) -> Done:
             attempt.wiki.label(attempt.external_id, attempt.shown_by(effect).labels)
         case AttachToPage():
             attempt.wiki.attach(attempt.external_id, chart_file(attempt.shown_by(effect)))
+        case AttachExamplesToPage():
+            attempt.wiki.attach(attempt.external_id, csv_file(attempt.shown_by(effect)))
         case _:
             assert_never(effect)
     return Done()
@@ -61,7 +64,7 @@ def find(attempt: Attempt, effect: PageEffect) -> Done | None:
         case PublishArchive() | PublishPage() | PublishDigest():
             page = attempt.wiki.find(attempt.target.name)
             return None if page is None else Done(_made(attempt, page))
-        case UpdateSection() | UpdateLedger() | LabelPage() | AttachToPage():
+        case UpdateSection() | UpdateLedger() | LabelPage() | AttachToPage() | AttachExamplesToPage():
             return None
         case _:
             assert_never(effect)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
-from bot.delivery.attachments import chart_file, text_file
+from bot.delivery.attachments import chart_file, csv_file, text_file
 from bot.delivery.attempt import Attempt, Done
 from bot.delivery.refused_fields import refused_in, without
 from bot.domain.effects import (
     AnswerComment,
     AssignTicket,
     AttachComment,
+    AttachExamples,
     AttachText,
     AttachToTicket,
     CommentTicket,
@@ -60,15 +61,26 @@ def perform(attempt: Attempt, effect: TicketEffect) -> Done:
             _answer(attempt, attempt.shown_by(effect))
         case LinkTicket():
             _link(attempt, attempt.shown_by(effect))
+        case AttachToTicket() | AttachExamples() | AttachText() | AttachComment():
+            _attach(attempt, effect)
+        case _:
+            assert_never(effect)
+    return Done()
+
+
+def _attach(attempt: Attempt, effect: AttachToTicket | AttachExamples | AttachText | AttachComment) -> None:
+    """Attach what the effect shows as a file."""
+    match effect:
         case AttachToTicket():
             attempt.tracker.attach(attempt.external_id, chart_file(attempt.shown_by(effect)))
+        case AttachExamples():
+            attempt.tracker.attach(attempt.external_id, csv_file(attempt.shown_by(effect)))
         case AttachText():
             _attach_whole(attempt, attempt.shown_by(effect))
         case AttachComment():
             _attach_whole(attempt, attempt.shown_by(effect))
         case _:
             assert_never(effect)
-    return Done()
 
 
 def _perform_above(attempt: Attempt, effect: OpenUmbrella | CommentUmbrella) -> Done:
@@ -101,7 +113,7 @@ def find(attempt: Attempt, effect: TicketEffect) -> Done | None:
             return Done() if attempt.tracker.has_comment(attempt.external_id, mark) else None
         case ResolveTicket() | ReopenTicket() | AssignTicket() | LinkTicket():
             return None
-        case AttachToTicket() | AttachText() | AttachComment():
+        case AttachToTicket() | AttachExamples() | AttachText() | AttachComment():
             return None
         case _:
             assert_never(effect)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from bot.domain.effects import CommentTicket, Effect, UpdateSection
 from bot.domain.first_contact import limits_alone, open_standing, settle_past
-from bot.domain.headlines import charted
+from bot.domain.headlines import charted, exampled
 from bot.domain.hush import hush
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn, advance
 from bot.domain.judge.findings import Assessment, SeriesState
@@ -43,6 +43,7 @@ class Facts:
     plain: Assessment | None = None  # what is found without rules, where they change it
     ruled: RuledState | None = None  # how the series stands under them after the run
     reruns_follow: bool = False  # the run is made again, and what comes of that is told with it
+    examples: frozenset[str] = frozenset()  # keys of the findings whose worst examples are listed in a file
 
     def under(self, said: RuledAssessment) -> Facts:
         """Return the facts of a run that was judged under rules."""
@@ -267,6 +268,15 @@ def _effects(
     def has_chart(step: Step | None) -> bool:
         return charted(facts.assessment, step, facts.metrics, history) is not None
 
-    told = (part for step in steps for part in (step, *step.split()))
+    told = [part for step in steps for part in (step, *step.split())]
     shown = [step.incident.part_id for step in told if has_chart(step)]
-    return effects_of(facts.assessment.run_id, steps, facts.places, page, has_chart=has_chart(None), charted=shown)
+    return effects_of(
+        facts.assessment.run_id,
+        steps,
+        facts.places,
+        page,
+        has_chart=has_chart(None),
+        charted=shown,
+        listed=[step.incident.part_id for step in told if exampled(facts.assessment, step, facts.examples)],
+        lists_examples=exampled(facts.assessment, None, facts.examples) is not None,
+    )

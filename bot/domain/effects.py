@@ -18,6 +18,7 @@ from bot.domain.views import (
     ChartView,
     CommentView,
     DigestView,
+    FileView,
     LabelsView,
     LedgerView,
     LinkView,
@@ -175,6 +176,14 @@ class AttachToTicket(Change):
 
 
 @dataclass(frozen=True, slots=True)
+class AttachExamples(Change):
+    """The list of the examples that lost most, on the ticket."""
+
+    kind: ClassVar = "attach_examples"
+    traits: ClassVar[Traits[FileView]] = Traits(FileView, Doubt.SAME_AGAIN, is_aside=True)
+
+
+@dataclass(frozen=True, slots=True)
 class AttachText(Change):
     """The whole text of a ticket that was cut."""
 
@@ -214,6 +223,14 @@ class LabelPage(Change):
 class AttachToPage(Change):
     kind: ClassVar = "attach_to_page"
     traits: ClassVar[Traits[ChartView]] = Traits(ChartView, Doubt.SAME_AGAIN, is_aside=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AttachExamplesToPage(Change):
+    """The list of the examples that lost most, on the run's page."""
+
+    kind: ClassVar = "attach_examples_to_page"
+    traits: ClassVar[Traits[FileView]] = Traits(FileView, Doubt.SAME_AGAIN, is_aside=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,10 +298,20 @@ TicketEffect = (
     | OpenUmbrella
     | CommentUmbrella
     | AttachToTicket
+    | AttachExamples
     | AttachText
     | AttachComment
 )
-PageEffect = PublishArchive | PublishPage | LabelPage | AttachToPage | UpdateSection | UpdateLedger | PublishDigest
+PageEffect = (
+    PublishArchive
+    | PublishPage
+    | LabelPage
+    | AttachToPage
+    | AttachExamplesToPage
+    | UpdateSection
+    | UpdateLedger
+    | PublishDigest
+)
 MessageEffect = TellChannel | ReplyInThread | AnswerInThread | ShareChart | PostDigest
 Effect = TicketEffect | PageEffect | MessageEffect
 

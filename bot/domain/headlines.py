@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 
 from bot.domain.incidents import Incident, Step, kind_of
 from bot.domain.judge.findings import Assessment, Finding, Outcome
@@ -80,3 +80,8 @@ def charted(
     if told.value is None:
         return None  # the history without this run would show something else than what is told
     return told if any(told.metric in judged.run.metrics for judged in history[-CHART_RUNS:]) else None
+
+
+def exampled(assessment: Assessment, step: Step | None, keys: Container[str]) -> str | None:
+    """Return the key of the finding whose worst examples are shown, of those that have some."""
+    return next((f.key for f in spoken_of(assessment, step)[1] if f.key in keys), None)

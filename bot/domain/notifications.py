@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import assert_never
 
 from bot.domain.effects import (
+    AttachExamples,
+    AttachExamplesToPage,
     AttachToPage,
     AttachToTicket,
     CommentTicket,
@@ -117,11 +119,13 @@ def effects_of(
     *,
     has_chart: bool,
     charted: Collection[str] | None = None,
+    listed: Collection[str] = (),
+    lists_examples: bool = False,
 ) -> tuple[Effect, ...]:
     """Return the effects that one run calls for; *page* is the run's own page, where it gets one.
 
     The run *has_chart*, or has none; *charted* are the incidents, and the parts of them that owners have, that have one
-    of their own, by default the run's.
+    of their own, by default the run's. The run *lists_examples* that lost most, and so do the incidents *listed*.
     """
     parts = [part for step in steps for part in step.split()]
     if charted is None:
@@ -130,8 +134,12 @@ def effects_of(
     if page is not None:  # first, so that ticket and message can name it
         incident_id = next((step.incident.incident_id for step in steps if step.turn in _TOLD), None)
         effects += _page_effects(run_id, places, page, incident_id, has_chart=has_chart)
+        if lists_examples:
+            effects.append(AttachExamplesToPage(page, run_id, needs=(page,)))
     for step in parts:
         effects += _ticket_effects(run_id, step, places, has_chart=step.incident.part_id in charted)
+        if step.turn is Turn.FILED and step.incident.part_id in listed:
+            effects += _lists(run_id, step, places)
         effects += _link_effects(run_id, step, places, page)
     for step in steps:
         effects += _message_effects(run_id, step, places, has_chart=step.incident.part_id in charted)
@@ -164,6 +172,12 @@ def _ticket_effects(run_id: str, step: Step, places: Places, *, has_chart: bool)
             pass
         case _:
             assert_never(step.turn)
+
+
+def _lists(run_id: str, step: Step, places: Places) -> Iterator[Effect]:
+    ticket = places.ticket(step.incident)
+    if ticket is not None and step.incident.ticket_gone_at is None:
+        yield AttachExamples(ticket, f"{run_id}/{step.turn}", step.incident.incident_id, needs=(ticket,))
 
 
 def _page_effects(

@@ -113,6 +113,14 @@ class ExampleTable:
 
 
 @dataclass(frozen=True, slots=True)
+class ExampleTexts:
+    """Texts of some examples of one run, a column each, by example; and what could not be read of them."""
+
+    of: Mapping[str, tuple[str, ...]]
+    unread: tuple[Unread, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DataCard:
     """Flat facts about the data behind a run; counts and sizes are numbers, hashes and dates are text."""
 

@@ -192,6 +192,38 @@ class PairsView:
 
 
 @dataclass(frozen=True, slots=True)
+class ExampleRow:
+    """One example beside earlier runs."""
+
+    example: str  # its id
+    before: str
+    now: str
+    change: str
+    texts: tuple[str, ...]  # one a column of the view
+
+
+@dataclass(frozen=True, slots=True)
+class ExamplesView:
+    """The examples that lost most."""
+
+    place: str  # the parts that they lie in, `PRODUCE / berries`; empty: everywhere
+    columns: tuple[str, ...]  # of texts
+    rows: tuple[ExampleRow, ...]  # the worst first
+    lost: str  # how many lost anything
+    of: str  # of how many that were compared
+    listed: str  # how many are in the file
+    file: str  # its name; empty where none is attached
+
+
+@dataclass(frozen=True, slots=True)
+class FileView:
+    """A file of text, attached as it is."""
+
+    filename: str  # holds a hash of the content
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class TicketView:
     verdict: VerdictView
     run: RunView  # the run that confirmed it
@@ -210,6 +242,7 @@ class TicketView:
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # report
     resolves: bool = True  # whether Herald closes it once it is over
     assignee: str | None = None  # an account of the tracker, or nobody where empty; None: whoever has the pipeline
+    examples: ExamplesView | None = None
 
 
 class CommentKind(StrEnum):
@@ -319,6 +352,7 @@ class RunPageView:
     different: tuple[FactRow, ...] = ()  # from the baseline, most suspected first; of a run that is worse or no use
     unknown: tuple[Source, ...] = ()  # what may differ besides, for it is not on record
     looked: LookedView | None = None  # None: at no combinations
+    examples: ExamplesView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -596,6 +630,7 @@ View = (
     | PipelinePageView
     | MessageView
     | ChartView
+    | FileView
     | LinkView
     | LabelsView
     | DigestView
@@ -610,7 +645,7 @@ View = (
 def links_of(view: View | None) -> Mapping[str, ObjectKey]:
     """Return the objects that a view names."""
     match view:
-        case None | ChartView() | LabelsView() | AssigneeView():
+        case None | ChartView() | FileView() | LabelsView() | AssigneeView():
             return {}
         case _:
             return view.links

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -55,6 +55,11 @@ class JudgingContext:
     @property
     def zone(self) -> ZoneInfo:
         return self.config.zone_of(self.name)
+
+    def files_of(self, worst: Iterable[str]) -> frozenset[str]:
+        """Return those findings whose worst examples are listed in a file, where there are files at all."""
+        section = self.section.examples
+        return frozenset(worst) if section is not None and section.attached else frozenset()
 
     def series_of(self, run: Run) -> SeriesKey:
         return SeriesKey(self.name, series_of(run, self.section.series_by))

@@ -25,6 +25,7 @@ from bot.judging.facts import rules_in_force
 from bot.judging.loading import RunLoader
 from bot.judging.run_recording import Age, Background, RunRecorder
 from bot.judging.weaving import Weaver, span_around
+from bot.judging.worst_examples import gather_examples
 from bot.runtime.log import get_logger
 from bot.store import contacts, fires, runs
 
@@ -74,7 +75,9 @@ class RunJudge:
             return Weaver(self.context).weave(plain, told, fire, others, pinned)
         age = Age.PAST if is_late else age  # too late to be more than put on record
         beside = None if said.ruled is None else said
-        return self._recorder.record(result, said.told, Background(shown), fire, age, is_late=is_late, beside=beside)
+        result, worst = gather_examples(self.context, result, said.told, shown, state)
+        background = Background(shown, worst=worst)
+        return self._recorder.record(result, said.told, background, fire, age, is_late=is_late, beside=beside)
 
     def _answers(self, tx: Connection, series: SeriesKey) -> tuple[Rule, ...]:
         """Return the rules that change what is found in a series now."""

@@ -31,6 +31,7 @@ from bot.domain.rerun_answers import Confirmation
 from bot.domain.ruled_state import RuledAssessment
 from bot.domain.runs import Baseline, RunResult
 from bot.domain.tasks import ticket_of
+from bot.domain.worst_examples import WorstExamples
 from bot.judging.context import JudgingContext
 from bot.judging.facts import HISTORY_RUNS, FactReader
 from bot.judging.reruns import ask, can_be_made_again
@@ -61,6 +62,7 @@ class Background:
     log_tail: str = ""
     exit_code: str = ""
     said: str = ""  # why the runs could not be looked at, in the words of whoever was asked
+    worst: Mapping[str, WorstExamples] = field(default_factory=dict)  # examples, by the finding that they are of
 
 
 _NOTHING_BESIDE = Background()
@@ -97,7 +99,8 @@ class RunRecorder:
                 facts = reader.of_new_run(tx, result, assessment, fire)
                 facts = facts if beside is None else facts.under(beside)
                 is_asked = assessment.wants_confirmation and can_be_made_again(context, result.run, fire)
-                told = conclude(replace(facts, reruns_follow=is_asked))
+                listed = context.files_of(background.worst)
+                told = conclude(replace(facts, reruns_follow=is_asked, examples=listed))
                 if is_asked:
                     ask(tx, context, result.run, AS_CONFIGURED)
             else:
@@ -244,6 +247,7 @@ class RunRecorder:
             rules=facts.rules,
             log_tail=background.log_tail,
             said=background.said,
+            worst=background.worst,
             exit_code=background.exit_code,
             now=facts.now,
         )

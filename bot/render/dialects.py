@@ -103,6 +103,11 @@ def _jira_image(filename: str) -> Markup:
     return _made(f"!{filename}|width=720!" if _FILENAME.fullmatch(filename) else "")
 
 
+def _jira_attached(filename: str) -> Markup:
+    """Link to a file that is attached to the ticket, now or soon."""
+    return _made(f"[^{filename}]" if _FILENAME.fullmatch(filename) else "")
+
+
 def _storage_link(text: object, address: str) -> Markup:
     shown, target = STORAGE.mark(text), escape.clean_address(address)
     return _made(f'<a href="{escape.to_storage(target)}">{shown}</a>') if target else shown
@@ -135,6 +140,14 @@ def _storage_image(filename: str, alt: object) -> Markup:
         return _made("")
     attached = f'<ri:attachment ri:filename="{filename}" />'
     return _made(f'<ac:image ac:width="900" ac:alt="{STORAGE.mark(alt)}">{attached}</ac:image>')
+
+
+def _storage_attached(filename: str) -> Markup:
+    """Link to a file that is attached to the page, now or soon."""
+    if not _FILENAME.fullmatch(filename):
+        return _made("")
+    attached = f'<ri:attachment ri:filename="{filename}" />'
+    return _made(f"<ac:link>{attached}<ac:link-body>{filename}</ac:link-body></ac:link>")
 
 
 def _storage_tickets(marker: str) -> Markup:
@@ -246,6 +259,7 @@ JIRA = Dialect(
         "header": _jira_header,
         "lozenge": _jira_lozenge,
         "image": _jira_image,
+        "attached": _jira_attached,
     },
 )
 STORAGE = Dialect(
@@ -262,6 +276,7 @@ STORAGE = Dialect(
         "small": _storage_element("small"),
         "lozenge": _storage_lozenge,
         "image": _storage_image,
+        "attached": _storage_attached,
         "tickets": _storage_tickets,
         "children": _storage_children,
         "panel": _storage_panel,
@@ -289,6 +304,7 @@ MARKDOWN = Dialect(
         "code": _markdown_code,
         "command": _command_in("`", "`", escape.to_markdown),
         "strong": _markdown_strong,
+        "attached": _markdown_code,
     },
 )
 HTML = Dialect(

@@ -18,6 +18,8 @@ from bot.domain.effects import (
     AnswerComment,
     AnswerInThread,
     AssignTicket,
+    AttachExamples,
+    AttachExamplesToPage,
     AttachToPage,
     AttachToTicket,
     CommentTicket,
@@ -47,6 +49,7 @@ from bot.domain.views import (
     ChartView,
     CommentKind,
     CommentView,
+    FileView,
     LabelsView,
     LedgerView,
     LinkView,
@@ -215,6 +218,8 @@ class Told:
         if self.has_picture:
             yield AttachToPage(page, about, needs=(page,)), views.chart
             yield AttachToTicket(ticket, about, about, needs=(ticket,)), views.chart
+            yield AttachExamplesToPage(page, about, needs=(page,)), views.examples
+            yield AttachExamples(ticket, about, about, needs=(ticket,)), views.examples
         yield TellChannel(slack, "filed", about), views.message(Tone.BAD)
         if self.hook is not None:
             yield TellChannel(self.message(self.hook), "filed", about), views.message(Tone.BAD)
@@ -286,6 +291,10 @@ class _Views:
         return TicketView(
             self.verdict, self.run, self.run, (self.row,), (), (), "Search", self.told.marker, links=links
         )
+
+    @property
+    def examples(self) -> FileView:
+        return FileView(f"{self.told.name}.csv", '"example_id","change"\r\n"u1",-0.5\r\n')
 
     @property
     def chart(self) -> ChartView:
@@ -430,6 +439,7 @@ def _count_ticket(one: Told, ticket: SeenTicket, score: Score) -> None:
     score.holds(f"end of {one.name}", true=ticket.is_done)
     if one.has_picture:
         score.once(f"picture on ticket {one.name}", ticket.files[f"{one.name}.png"])
+        score.once(f"examples on ticket {one.name}", ticket.files[f"{one.name}.csv"])
 
 
 def _count_pages(one: Told, seen: Seen, score: Score) -> None:
@@ -440,6 +450,7 @@ def _count_pages(one: Told, seen: Seen, score: Score) -> None:
     score.holds(f"labels {one.name}", true=page is not None and seen.labels[page["id"]] == len(("herald", "marker")))
     if one.has_picture:
         score.once(f"picture on page {one.name}", seen.page_files[service, f"{one.name}.png"])
+        score.once(f"examples on page {one.name}", seen.page_files[service, f"{one.name}.csv"])
 
 
 def _count_messages(one: Told, tickets: list[str], seen: Seen, score: Score) -> None:

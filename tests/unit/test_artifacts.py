@@ -22,7 +22,7 @@ from bot.domain.job_protocol import CARD_FILE, TABLE_FILE
 from bot.domain.judge.alignment import Alignment
 from bot.domain.runs import Run, RunResult, RunStatus, Trouble
 from bot.errors import ArtifactsAwayError, RunStoreError
-from bot.services.mlflow.artifacts import fetch
+from bot.services.mlflow.artifacts import fetch, fetch_texts
 from bot.services.mlflow.example_tables import Columns
 from tests.unit.state_samples import NOON
 
@@ -364,6 +364,15 @@ def test_the_same_id_in_several_rows_is_one_example(folder):
     alignment = Alignment(result.examples)
     shared = alignment.cut("ndcg", {"before": result.examples}, ())
     assert (list(alignment.names), list(shared.now)) == (["a", "b"], [0.75, 0.5])
+
+
+def test_texts_of_a_few_examples_are_read_beside_what_is_judged(folder):
+    table(folder, example_id=["a", "b"], ndcg=[0.1, 0.2], query=["x" * 10_000, "short"])
+    read = fetch_texts(folder, RUN, ["query", "gone"], {"b"}, is_there)
+    assert dict(read.of) == {"b": ("short", "")}
+    assert [(each.trouble, each.detail) for each in read.unread] == [(Trouble.IN_PART, "gone is not there")]
+    (folder.path / TABLE_FILE).unlink()
+    assert dict(fetch_texts(folder, RUN, ["query"], {"b"}, is_there).of) == {}
 
 
 def test_a_table_without_ids_or_with_two_columns_of_them_is_broken(folder):

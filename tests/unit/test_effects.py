@@ -32,6 +32,8 @@ SINCE = {
     "assign_ticket",
     "open_umbrella",
     "comment_umbrella",
+    "attach_examples",
+    "attach_examples_to_page",
 }
 EARLIER = Path(__file__).with_name("earlier_outbox.sql")  # an effect of each kind, owed by the version before this sum
 

@@ -39,6 +39,7 @@ JIRA_WRITES = {
     "reopen_ticket": r"POST /transitions$",
     "link_ticket": r"POST /remotelink$",
     "attach_to_ticket": r"POST /attachments$",
+    "attach_examples": r"POST /attachments$",
 }
 WRITES = {  # the request that an effect stands or falls with
     "jira": JIRA_WRITES,
@@ -52,12 +53,14 @@ WRITES = {  # the request that an effect stands or falls with
         "reopen_ticket": r"PUT /cards/\w+$",
         "link_ticket": r"POST /attachments$",
         "attach_to_ticket": r"POST /attachments$",
+        "attach_examples": r"POST /attachments$",
     },
     "confluence": {
         "publish_archive": r"POST /api/v2/pages$",
         "publish_page": r"POST /api/v2/pages$",
         "label_page": r"POST /label$",
         "attach_to_page": r"PUT /child/attachment$",
+        "attach_examples_to_page": r"PUT /child/attachment$",
         "update_section": r"PUT /api/v2/pages/\d+$",
         "update_ledger": r"PUT /api/v2/pages/\d+$",
     },
@@ -66,6 +69,7 @@ WRITES = {  # the request that an effect stands or falls with
         "publish_page": r"POST /rest/api/content$",
         "label_page": r"POST /label$",
         "attach_to_page": r"POST /child/attachment",
+        "attach_examples_to_page": r"POST /child/attachment",
         "update_section": r"PUT /rest/api/content/\d+$",
         "update_ledger": r"PUT /rest/api/content/\d+$",
     },

@@ -9,6 +9,8 @@ from bot.domain.effects import (
     AnswerInThread,
     AssignTicket,
     AttachComment,
+    AttachExamples,
+    AttachExamplesToPage,
     AttachText,
     AttachToPage,
     AttachToTicket,
@@ -39,6 +41,7 @@ from bot.domain.notifications import EARLIER
 from bot.domain.tasks import ticket_of
 from bot.domain.views import LabelsView, LinkView, View
 from bot.judging.views.chart import chart_view
+from bot.judging.views.examples import examples_file
 from bot.judging.views.incident import labels, links
 from bot.judging.views.message import message_view
 from bot.judging.views.occasion import Occasion
@@ -67,6 +70,8 @@ def _on_ticket(effect: TicketEffect, on: Occasion) -> View | None:
             return comment_view(on, _part_of(effect, on), effect)
         case AttachToTicket():
             return chart_view(on, _part_of(effect, on))
+        case AttachExamples():
+            return examples_file(on, _part_of(effect, on))
         case LinkTicket():
             is_earlier = effect.cause.endswith(EARLIER)
             earlier = on.places.earlier_ticket(_part_of(effect, on).incident)
@@ -89,6 +94,8 @@ def _on_page(effect: PageEffect, on: Occasion) -> View | None:
             return LabelsView(labels(on))
         case AttachToPage():
             return chart_view(on)
+        case AttachExamplesToPage():
+            return examples_file(on)
         case UpdateSection():
             return pipeline_page_view(on)
         case PublishDigest() | UpdateLedger():

@@ -16,6 +16,7 @@ from bot.domain.objects import ObjectKey
 from bot.domain.rerun_answers import Confirmation
 from bot.domain.rules import Rule
 from bot.domain.runs import Baseline, RunResult
+from bot.domain.worst_examples import WorstExamples
 from bot.text.locales import Locale
 
 
@@ -43,6 +44,7 @@ class Occasion:
     log_tail: str = ""
     said: str = ""  # why the runs could not be looked at, in the words of whoever was asked
     exit_code: str = ""
+    worst: Mapping[str, WorstExamples] = field(default_factory=dict)  # examples, by the finding that they are of
 
     @property
     def for_channel(self) -> Occasion:

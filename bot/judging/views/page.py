@@ -12,6 +12,7 @@ from bot.judging.titles import page_title, year_of
 from bot.judging.views.answer import RuleNaming
 from bot.judging.views.chart import chart_view
 from bot.judging.views.differences import commit, differences_of, different, facts, params, unknown
+from bot.judging.views.examples import examples_view
 from bot.judging.views.incident import labels, links, listed_marker, marker, owner
 from bot.judging.views.metric_rows import looked_view, metric_rows, peer_rows, plain_name, shown_value, slice_rows
 from bot.judging.views.occasion import Occasion
@@ -49,6 +50,7 @@ def run_page_view(on: Occasion) -> RunPageView:
         different=different(on, found) if is_wrong else (),
         unknown=unknown(found) if is_wrong else (),
         looked=looked_view(on),
+        examples=examples_view(on),
         links=links(
             previous=previous_page,
             pipeline=on.places.page(on.places.pipeline_page),

@@ -13,6 +13,7 @@ from bot.domain.reminding import waits_since
 from bot.domain.views import CommentKind, CommentView, MetricRow, NewsView, TicketView
 from bot.judging.views.chart import chart_view
 from bot.judging.views.differences import compared, differences_of, different, params, unknown
+from bot.judging.views.examples import examples_view
 from bot.judging.views.incident import assignee, duration, links, marker, owner
 from bot.judging.views.metric_rows import metric_rows, row_of, slice_rows, worst_row
 from bot.judging.views.occasion import Occasion
@@ -35,6 +36,7 @@ def ticket_view(on: Occasion, step: Step) -> TicketView:
         facts=different(on, found),
         owner=owner(on, step.incident),
         assignee=assignee(on, step.incident),
+        examples=examples_view(on, step),
         marker=marker(on, step.incident),
         chart=chart.filename if chart else "",
         log_tail=on.log_tail,

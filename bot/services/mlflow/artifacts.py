@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from bot.domain.job_protocol import CARD_FILE, TABLE_FILE
-from bot.domain.runs import DataCard, ExampleTable, Run, RunResult, Trouble, Unread
+from bot.domain.runs import DataCard, ExampleTable, ExampleTexts, Run, RunResult, Trouble, Unread
 from bot.errors import ArtifactsAwayError, in_short
 from bot.services.mlflow.data_cards import MOST_BYTES as CARD_BYTES
 from bot.services.mlflow.data_cards import read_card
 from bot.services.mlflow.example_tables import MOST_BYTES as TABLE_BYTES
 from bot.services.mlflow.example_tables import Columns, join, read_table
+from bot.services.mlflow.example_texts import read_texts
 from bot.services.mlflow.unreadable import UnreadableError
 
 _T = TypeVar("_T")
@@ -68,6 +69,29 @@ def fetch(client: ArtifactClient, run: Run, columns: Columns | None, check_there
         card = fetched.attempt(CARD_FILE, read_the_card) if CARD_FILE in listed else None
         table = fetched.attempt(TABLE_FILE, read_the_table) if TABLE_FILE in listed else None
     return RunResult(run, card or DataCard(), table, tuple(fetched.unread))
+
+
+def fetch_texts(
+    client: ArtifactClient, run: Run, columns: Sequence[str], ids: Collection[str], check_there: Callable[[], None]
+) -> ExampleTexts:
+    """Return texts of some examples of the run, and what could not be read of them.
+
+    :raises ArtifactsAwayError: where they cannot be had just now.
+    """
+    fetched = _Fetch(client, run, check_there)
+    listed = fetched.attempt(_ALL, lambda: {each.path: each for each in client.list_artifacts(run.run_id)}) or {}
+    if TABLE_FILE not in listed:
+        return ExampleTexts({}, tuple(fetched.unread))
+    with tempfile.TemporaryDirectory() as folder:
+
+        def read_the_texts() -> dict[str, tuple[str, ...]]:
+            path = fetched.download(listed[TABLE_FILE], TABLE_BYTES, folder)
+            found, left_out = read_texts(path, columns, ids)
+            fetched.leave_out(TABLE_FILE, join(left_out))
+            return found
+
+        texts = fetched.attempt(TABLE_FILE, read_the_texts) or {}
+    return ExampleTexts(texts, tuple(fetched.unread))
 
 
 class _Fetch:

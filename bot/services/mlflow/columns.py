@@ -68,7 +68,7 @@ class Column:
         if self.broken:
             return
         try:
-            part = _texts(values, self.name) if as_text else _floats(values)
+            part = texts_of(values, self.name) if as_text else _floats(values)
         except TooLongError:
             raise
         except (ValueError, TypeError, ArithmeticError, pa.ArrowException) as error:
@@ -89,8 +89,11 @@ def _floats(values: pa.Array) -> Floats:
     return np.asarray(_decoded(values).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _texts(values: pa.Array, name: str) -> Strings:
-    """Return text as it is, and of anything else what tells its values apart; empty where there is none."""
+def texts_of(values: pa.Array, name: str) -> Strings:
+    """Return text as it is, and of anything else what tells its values apart; empty where there is none.
+
+    :raises TooLongError: where one is longer than any is read.
+    """
     import pyarrow as pa
 
     plain = _decoded(values, name)

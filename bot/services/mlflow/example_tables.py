@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ _MOST_VALUES = 500  # that one slice column may hold
 _MOST_COMPARED = 50_000_000  # rows times values of a slice column: each value is looked for in every row
 _ROWS_AT_ONCE = 32_768
 _MOST_CHAINED = 128_000_000  # bytes that rows read at once may come to, were each as long as its whole column
-_ID, _WEIGHT = "example_id", "weight"
+EXAMPLE_ID, _WEIGHT = "example_id", "weight"
 _END = 8  # bytes at the end of a Parquet file: how long its footer is, and its mark
 
 
@@ -54,7 +54,7 @@ def read_table(path: Path, wanted: Columns | None) -> tuple[ExampleTable, tuple[
         try:
             table, left_out = _read(path, wanted, too_long)
         except TooLongError as error:
-            if error.column == _ID or error.column in too_long:
+            if error.column == EXAMPLE_ID or error.column in too_long:
                 raise UnreadableError(Trouble.TOO_LARGE, str(error)) from None
             too_long.append(error.column)
         except UnreadableError:
@@ -66,20 +66,20 @@ def read_table(path: Path, wanted: Columns | None) -> tuple[ExampleTable, tuple[
 
 
 def _read(path: Path, wanted: Columns | None, without: Sequence[str]) -> tuple[ExampleTable, tuple[str, ...]]:
-    _check_size(path)
-    with _open(path) as file:
+    check_file(path)
+    with open_file(path) as file:
         metadata = file.metadata
-        _check_rows(metadata.num_rows)
+        check_rows(metadata.num_rows)
         chosen, left_out = _choose(file.schema_arrow, wanted, without)
-        chained = _check_unpacked(metadata, chosen)
+        chained = check_unpacked(metadata, chosen.names)
     columns = {name: Column(name) for name in chosen.names}
-    rows, at_once = 0, max(1, min(_ROWS_AT_ONCE, _MOST_CHAINED // max(chained.values(), default=1)))
+    rows, at_once = 0, rows_at_once(chained)
     # As dictionaries, texts take no more than what they are packed as: a long one may stand in every row.
-    as_dictionary = [name for name in (_ID, *chosen.texts) if name not in chained]
-    with _open(path, as_dictionary) as file:
+    as_dictionary = [name for name in (EXAMPLE_ID, *chosen.texts) if name not in chained]
+    with open_file(path, as_dictionary) as file:
         for batch in file.iter_batches(batch_size=at_once, columns=list(columns)):
             rows += batch.num_rows
-            _check_rows(rows)
+            check_rows(rows)
             for name, column in columns.items():
                 column.add(batch.column(batch.schema.get_field_index(name)), as_text=name not in chosen.numbers)
             _check_memory(columns.values(), max(rows, metadata.num_rows))
@@ -88,7 +88,8 @@ def _read(path: Path, wanted: Columns | None, without: Sequence[str]) -> tuple[E
     return _put_together(columns, chosen, left_out)
 
 
-def _check_size(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Refuse a file that is too large, or none of Parquet, before any of it is read."""
     size = path.stat().st_size
     if size > MOST_BYTES:
         raise UnreadableError(Trouble.TOO_LARGE, f"{size:,} bytes; at most {MOST_BYTES:,} are read")
@@ -99,7 +100,8 @@ def _check_size(path: Path) -> None:
         raise UnreadableError(Trouble.BROKEN, "it is no Parquet file, or was cut off")
 
 
-def _open(path: Path, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
+def open_file(path: Path, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
+    """Open a Parquet file, some columns of it to be read as dictionaries."""
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(
@@ -110,7 +112,8 @@ def _open(path: Path, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
     )
 
 
-def _check_rows(rows: int) -> None:
+def check_rows(rows: int) -> None:
+    """Refuse more rows than are read."""
     if rows > MOST_ROWS:
         raise UnreadableError(Trouble.TOO_LARGE, f"{rows:,} rows; at most {MOST_ROWS:,} are read")
 
@@ -124,16 +127,16 @@ class _Chosen:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (_ID, *self.numbers, *self.texts)
+        return (EXAMPLE_ID, *self.numbers, *self.texts)
 
 
 def _choose(schema: pa.Schema, wanted: Columns | None, without: Sequence[str]) -> tuple[_Chosen, list[str]]:
     """Choose columns by their types; what is wanted and of another type is left out."""
-    ids = schema.get_all_field_indices(_ID)
+    ids = schema.get_all_field_indices(EXAMPLE_ID)
     if len(ids) != 1:
         words = "no column" if not ids else "more than one column"
-        raise UnreadableError(Trouble.BROKEN, f"it has {words} {_ID!r}")
-    _check_id(schema.field(_ID).type)
+        raise UnreadableError(Trouble.BROKEN, f"it has {words} {EXAMPLE_ID!r}")
+    _check_id(schema.field(EXAMPLE_ID).type)
     weighs = schema.get_all_field_indices(_WEIGHT)
     if len(weighs) > 1:
         raise UnreadableError(Trouble.BROKEN, f"it has more than one column {_WEIGHT!r}")
@@ -141,7 +144,7 @@ def _choose(schema: pa.Schema, wanted: Columns | None, without: Sequence[str]) -
         raise UnreadableError(Trouble.BROKEN, f"{_WEIGHT!r} holds {named(kind)}, not numbers")
     numbers, texts, left_out = [_WEIGHT] if weighs else [], [], []
     for name in dict.fromkeys(schema.names):
-        if name in (_ID, _WEIGHT, *without) or not (wanted is None or name in wanted.metrics | wanted.slices):
+        if name in (EXAMPLE_ID, _WEIGHT, *without) or not (wanted is None or name in wanted.metrics | wanted.slices):
             continue
         kind, times = schema.field(schema.get_all_field_indices(name)[0]).type, len(schema.get_all_field_indices(name))
         if times > 1:
@@ -162,12 +165,12 @@ def _check_id(kind: pa.DataType) -> None:
 
     plain = plain_type(kind)
     if pa.types.is_fixed_size_binary(plain) and plain.byte_width > LONGEST_CELL:
-        raise TooLongError(_ID)
+        raise TooLongError(EXAMPLE_ID)
     if pa.types.is_nested(plain) or pa.types.is_null(plain) or pa.types.is_run_end_encoded(kind):
-        raise UnreadableError(Trouble.BROKEN, f"{_ID!r} holds {named(kind)}, not text")
+        raise UnreadableError(Trouble.BROKEN, f"{EXAMPLE_ID!r} holds {named(kind)}, not text")
 
 
-def _check_unpacked(metadata: pq.FileMetaData, chosen: _Chosen) -> dict[str, int]:
+def check_unpacked(metadata: pq.FileMetaData, names: Sequence[str]) -> dict[str, int]:
     """Refuse columns that would unpack to too much, by what the file says of them.
 
     Returns how long texts may be, by column, that are written as what differs from the one before: each of them as long
@@ -175,7 +178,7 @@ def _check_unpacked(metadata: pq.FileMetaData, chosen: _Chosen) -> dict[str, int
     """
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     every = [group.column(place) for group in groups for place in range(metadata.num_columns)]
-    parts = [(name, part) for part in every if (name := _column_of(part.path_in_schema, chosen.names))]
+    parts = [(name, part) for part in every if (name := _column_of(part.path_in_schema, names))]
     unpacked = sum(part.total_uncompressed_size for _, part in parts)
     if unpacked > _MOST_UNPACKED:
         raise UnreadableError(Trouble.TOO_LARGE, f"{unpacked:,} bytes unpacked; at most {_MOST_UNPACKED:,} are read")
@@ -186,6 +189,11 @@ def _check_unpacked(metadata: pq.FileMetaData, chosen: _Chosen) -> dict[str, int
         elif "DELTA_LENGTH_BYTE_ARRAY" in part.encodings:  # each is written out
             chained.setdefault(name, 1)
     return chained
+
+
+def rows_at_once(chained: Mapping[str, int]) -> int:
+    """Return how many rows may be read at once, given how long texts may be that are written as differences."""
+    return max(1, min(_ROWS_AT_ONCE, _MOST_CHAINED // max(chained.values(), default=1)))
 
 
 def _column_of(path: str, names: Sequence[str]) -> str | None:
@@ -203,11 +211,11 @@ def _check_memory(columns: Iterable[Column], rows: int) -> None:
 def _put_together(
     columns: dict[str, Column], chosen: _Chosen, left_out: list[str]
 ) -> tuple[ExampleTable, tuple[str, ...]]:
-    for name in (_ID, _WEIGHT):
+    for name in (EXAMPLE_ID, _WEIGHT):
         if name in columns and columns[name].broken:
             raise UnreadableError(Trouble.BROKEN, f"{name!r} cannot be read: {columns[name].broken}")
     left_out += [f"{name}: {column.broken}" for name, column in columns.items() if column.broken]
-    ids = columns[_ID].whole()
+    ids = columns[EXAMPLE_ID].whole()
     numbers = {name: columns[name].whole() for name in chosen.numbers if not columns[name].broken}
     texts = {name: columns[name].whole() for name in chosen.texts if not columns[name].broken}
     weights = numbers.pop(_WEIGHT, np.ones(len(ids)))
@@ -230,14 +238,14 @@ def _with_ids(table: ExampleTable, left_out: Sequence[str]) -> tuple[ExampleTabl
     if named.all():
         return table, tuple(left_out)
     if not named.any():
-        raise UnreadableError(Trouble.BROKEN, f"{_ID!r} is empty in every row")
+        raise UnreadableError(Trouble.BROKEN, f"{EXAMPLE_ID!r} is empty in every row")
     kept = ExampleTable(
         table.example_ids[named],
         table.weights[named],
         {name: values[named] for name, values in table.metrics.items()},
         {name: values[named] for name, values in table.slices.items()},
     )
-    return kept, (*left_out, f"{len(named) - int(named.sum()):,} rows without {_ID}")
+    return kept, (*left_out, f"{len(named) - int(named.sum()):,} rows without {EXAMPLE_ID}")
 
 
 def join(left_out: Iterable[str], most: int = 3) -> str:

@@ -8,7 +8,7 @@ import heapq
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG, PARENT_TAG
-from bot.domain.runs import Release, Run, RunResult, RunStatus, Trouble
+from bot.domain.runs import ExampleTexts, Release, Run, RunResult, RunStatus, Trouble
 from bot.errors import NoStoreError
 from bot.ports import ANY_RUN, Experiment, Selection
 from bot.services.mlflow.answers import is_active, next_token, run_in
-from bot.services.mlflow.artifacts import fetch
+from bot.services.mlflow.artifacts import fetch, fetch_texts
 from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.connection import MlflowConnection, without_password
 from bot.services.mlflow.example_tables import Columns
@@ -217,6 +217,12 @@ class MlflowRunStore:
         if run.status is RunStatus.FINISHED and all(each.trouble is not Trouble.NOT_HAD for each in result.unread):
             self._keep(result)
         return result
+
+    def texts(self, run: Run, columns: Sequence[str], ids: Collection[str]) -> ExampleTexts:
+        with self._mlflow.translated():
+            client = self._mlflow.reader
+        with _first_alone():
+            return fetch_texts(client, run, columns, ids, partial(self._check_there, run.run_id))
 
     def _check_there(self, run_id: str) -> None:
         """Raise RunStoreError where MLflow is amiss, rather than what it keeps of one run."""
