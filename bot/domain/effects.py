@@ -1,4 +1,4 @@
-"""Effects: the changes owed to the outside world. A closed sum: each is a class, and its traits are a row of one table.
+"""Effects: the changes owed to the outside world, a closed sum; long, since each is a class with a row of traits.
 
 `docs/decisions/006-doubtful-ends.md` shows that table.
 """
