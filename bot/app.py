@@ -21,6 +21,7 @@ from bot.domain.objects import ObjectKey, channel_of
 from bot.domain.views import AnswerView
 from bot.errors import ConfigError, TemplateError
 from bot.pipeline.cycle import Cycle, ignore_progress
+from bot.pipeline.lookout import Lookout, watch_all
 from bot.ports import Executor, RunStore, Tracker
 from bot.render import charts, renderer
 from bot.render.renderer import Renderer
@@ -101,6 +102,7 @@ class Herald:
     executor: Executor
     dispatcher: Dispatcher
     around: Surroundings
+    lookout: Lookout
     listeners: Listeners = field(default_factory=Listeners)
     threads_read_at: dict[ObjectKey, datetime] = field(default_factory=dict)
 
@@ -156,6 +158,7 @@ class Herald:
             run_store=self.run_store,
             executor=self.executor,
             owner=self.dispatcher.owner,
+            lookout=self.lookout,
             clock=self.around.clock,
             pause=self.around.pause,
             folder=self.folder,
@@ -230,14 +233,16 @@ def _build(
     )
     if listeners is None:  # who is given services listens to none that are configured
         listeners = make_listeners(config) if services is None else Listeners()
+    run_store = run_store or make_run_store(config)
     return Herald(
         config,
         folder,
         database,
-        run_store or make_run_store(config),
+        run_store,
         make_executor(),
         dispatcher,
         around,
+        watch_all(config, database, run_store, around.clock),
         listeners,
     )
 
@@ -250,11 +255,13 @@ def reconfigure(old: Herald, config: Config) -> Herald:
     old.dispatcher.admission.breakers.reset()  # a new token is tried at once
     wording = ConfiguredWording(config, old.folder, old.around.complain)
     dispatcher = replace(old.dispatcher, services=make_services(config), wording=wording)
+    run_store = make_run_store(config)
     return replace(
         old,
         config=config,
-        run_store=make_run_store(config),
+        run_store=run_store,
         dispatcher=dispatcher,
+        lookout=watch_all(config, old.database, run_store, old.around.clock),
         listeners=make_listeners(config),
     )
 

@@ -6,6 +6,7 @@ HeraldError
 |   +-- RowRefusedError    ... for what one row holds; others it takes
 +-- RunStoreError          MLflow cannot be read
 |   +-- NoStoreError       ... since there is none yet at its address
+|   +-- RefusedError       ... answers, and refuses what was asked: something else it may give
 |   +-- ArtifactsAwayError ... answers, but what a run keeps there cannot be had just now
 +-- JobError               a job cannot be started or found again
 +-- TemplateError          a template does not render, or renders what a service would refuse
@@ -64,6 +65,10 @@ class RunStoreError(HeraldError):
 
 class NoStoreError(RunStoreError):
     pass
+
+
+class RefusedError(RunStoreError):
+    """MLflow answers, and refuses what was asked of it; something else it may give."""
 
 
 class HistoryError(HeraldError):

@@ -390,6 +390,15 @@ class Selection:
 ANY_RUN = Selection(nested=True)
 
 
+@dataclass(frozen=True, slots=True)
+class FoundRun:
+    """A finished run, as a look over many experiments has met it."""
+
+    run: Run
+    experiment_id: str
+    is_nested: bool = False  # inside another run
+
+
 class RunStore(Protocol):
     """Runs of an experiment, as MLflow holds them. Raises RunStoreError where it cannot be asked just now."""
 
@@ -402,6 +411,15 @@ class RunStore(Protocol):
     def runs_since(self, experiment: Experiment, since: datetime | None, selection: Selection) -> Iterator[Run]:
         """Yield runs of any final status that ended at or after *since*, oldest first; deleted ones are left out."""
 
+    def finished(self, experiment_ids: Sequence[str], since: datetime) -> Iterator[Sequence[FoundRun]]:
+        """Yield pages of the finished runs of all these experiments that ended since then, the newest first.
+
+        A page is one request, a small one at first. Raises RefusedError where one of the experiments is not for us.
+        """
+
+    def finished_oddly(self, experiment_ids: Sequence[str], since: datetime) -> Iterator[FoundRun]:
+        """Yield those that say no end, or one in another unit than MLflow's, in a few requests more."""
+
     def newest(self, experiment: Experiment, count: int, selection: Selection = ANY_RUN) -> Sequence[Run]:
         """Return the *count* finished runs that were started last, the newest first."""
 
@@ -410,6 +428,9 @@ class RunStore(Protocol):
 
     def present(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> frozenset[str]:
         """Return those of *run_ids* that these experiments hold and that are not deleted."""
+
+    def named(self, experiment_ids: Sequence[str], run_ids: Sequence[str], taken: str) -> Sequence[Run]:
+        """Return those runs as they are now; where there is a filter in MLflow's syntax, those that it has *taken*."""
 
     def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:
         """Find the run of a job, whatever its status: the one tagged with its fire's id.

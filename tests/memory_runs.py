@@ -11,12 +11,25 @@ from pathlib import Path
 from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG, PARENT_TAG
 from bot.domain.runs import ExampleTexts, Release, Run, RunResult, RunStatus
 from bot.errors import RunStoreError
-from bot.ports import ANY_RUN, Experiment, Job, JobState, JobStatus, Selection
+from bot.ports import ANY_RUN, Experiment, FoundRun, Job, JobState, JobStatus, Selection
 
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class MemoryRunStore:
+class LooksBySince:
+    """What looks over many experiments find, for a store that only tells what ended in one."""
+
+    def finished(self, experiment_ids: Sequence[str], since: datetime) -> Iterator[Sequence[FoundRun]]:
+        for name in experiment_ids:
+            runs = self.runs_since(Experiment(name, name, since), since, ANY_RUN)
+            yield [FoundRun(run, name) for run in reversed(list(runs)) if run.status is RunStatus.FINISHED]
+
+    def finished_oddly(self, experiment_ids: Sequence[str], since: datetime) -> Iterator[FoundRun]:
+        del experiment_ids, since
+        return iter(())
+
+
+class MemoryRunStore(LooksBySince):
     """Runs by experiment, as :class:`bot.ports.RunStore`; an experiment's id is its name, and no filter is known."""
 
     def __init__(self) -> None:
@@ -50,6 +63,10 @@ class MemoryRunStore:
         del selection
         ended = [run for run in self._runs(experiment.name) if run.status is not RunStatus.RUNNING]
         yield from sorted((run for run in ended if since is None or run.ended >= since), key=lambda run: run.ended)
+
+    def named(self, experiment_ids: Sequence[str], run_ids: Sequence[str], taken: str) -> Sequence[Run]:
+        del taken
+        return [run for name in experiment_ids for run in self._runs(name) if run.run_id in run_ids]
 
     def newest(self, experiment: Experiment, count: int, selection: Selection = ANY_RUN) -> Sequence[Run]:
         del selection

@@ -49,19 +49,23 @@ class RunLoader:
             )
         return tries >= most or now - since >= longest
 
-    def baseline(self, accepted: Sequence[JudgedRun], experiment_ids: Sequence[str]) -> tuple[RunResult, ...]:
+    def baseline(
+        self, result: RunResult, accepted: Sequence[JudgedRun], experiment_ids: Sequence[str]
+    ) -> tuple[RunResult, ...]:
         """Load what a run is held against; what was deleted in MLflow is no baseline while it is.
 
-        Where there is no room for all per-example tables, the newest have it.
+        Their artifacts are read where it brings some to be held against them. Where there is no room for all
+        per-example tables, the newest have it.
         """
         there = self.context.run_store.present(experiment_ids, [judged.run.run_id for judged in accepted])
         found: list[RunResult] = []
         room = _BASELINE_BYTES
         for judged in reversed(accepted):
             if judged.run.run_id in there:
-                result = self._load_earlier(judged.run, judged.card)
-                room -= result.examples.size if result.examples is not None else 0
-                found.append(result if room >= 0 else replace(result, examples=None))
+                is_read = result.examples is not None or (bool(result.card) and not judged.card)
+                earlier = self._load_earlier(judged.run, judged.card) if is_read else RunResult(judged.run, judged.card)
+                room -= earlier.examples.size if earlier.examples is not None else 0
+                found.append(earlier if room >= 0 else replace(earlier, examples=None))
         return tuple(reversed(found))
 
     def released(self, run: Run, *, is_early: bool = False) -> RunResult | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bot.config.models import Config
 from bot.config.pipeline import PipelineSection
-from bot.domain.fires import FireState
+from bot.domain.fires import Fire, FireState
 from bot.errors import RunStoreError
 from bot.judging.blindness import BlindnessWatch
 from bot.judging.context import JudgingContext
@@ -21,6 +21,7 @@ from bot.judging.unjudged_metrics import find_unjudged
 from bot.pipeline.cycle_report import CycleReport
 from bot.pipeline.jobs import JobRunner
 from bot.pipeline.lease import PipelineLease
+from bot.pipeline.lookout import Lookout
 from bot.pipeline.new_runs import NewRuns
 from bot.pipeline.run_discovery import RunDiscovery
 from bot.ports import Executor, RunStore
@@ -43,6 +44,7 @@ class Cycle:
     run_store: RunStore
     executor: Executor
     owner: Owner
+    lookout: Lookout  # shared with other pipelines
     clock: Callable[[], datetime]
     pause: Callable[[float], None]
     folder: Path  # that relative paths of the config start from
@@ -66,13 +68,11 @@ class Cycle:
     def _jobs(self) -> JobRunner:
         return JobRunner(self._context, self.executor, self._lease, self.pause, self.stopping, self.folder)
 
-    @property
-    def _discovery(self) -> RunDiscovery:
-        return RunDiscovery(self.name, self.pipeline, self.database, self.run_store)
+    def _discovery(self, lookout: Lookout) -> RunDiscovery:
+        return RunDiscovery(self.name, self.pipeline, self.database, self.run_store, lookout)
 
-    @property
-    def _new_runs(self) -> NewRuns:
-        return NewRuns(self._context, self._discovery, self._lease, self.stopping, self.on_past)
+    def _new_runs(self, lookout: Lookout) -> NewRuns:
+        return NewRuns(self._context, self._discovery(lookout), self._lease, self.stopping, self.on_past)
 
     @property
     def _blindness(self) -> BlindnessWatch:
@@ -82,26 +82,32 @@ class Cycle:
         """Run the job that is due at *due_at*, judge what is new, and confirm what is suspicious.
 
         What ended before is judged first, so that every run is held against the past alone; then a fire that an earlier
-        Herald left is finished. Returns early when asked to stop; jobs live on.
+        Herald left is finished. Returns early when asked to stop; jobs live on. It looks for itself, and far back: who
+        asks for this pipeline has what was logged late too.
+        """
+        report, lookout = CycleReport(), self.lookout.alone(self.name)
+        with self._lease.held() as held, self._noting_blindness():
+            report.busy = not held
+            if held:
+                self._finish_recorded(report, lookout)
+                if not self.stopping():
+                    report.judged += self._jobs.finish(self._jobs.record(due_at, by_hand=by_hand))
+                self._finish_cycle(report, lookout, self.clock())
+        return report
+
+    def resume(self) -> CycleReport:
+        """Do the same for the fires that are recorded and not over, whoever recorded them.
+
+        A pipeline without a job shares its look with others that are due: it began after the fires were.
         """
         report = CycleReport()
         with self._lease.held() as held, self._noting_blindness():
             report.busy = not held
             if held:
-                self._finish_recorded(report)
-                if not self.stopping():
-                    report.judged += self._jobs.finish(self._jobs.record(due_at, by_hand=by_hand))
-                self._finish_cycle(report)
-        return report
-
-    def resume(self) -> CycleReport:
-        """Do the same for the fires that are recorded and not over, whoever recorded them."""
-        report = CycleReport()
-        with self._lease.held() as held, self._noting_blindness():
-            report.busy = not held
-            if held:
-                self._finish_recorded(report)
-                self._finish_cycle(report)
+                recorded = self._finish_recorded(report, self.lookout)
+                looks = self.pipeline.job is None and bool(recorded)
+                as_of = max(fire.due_at for fire in recorded) if looks else self.clock()
+                self._finish_cycle(report, self.lookout, as_of)
         return report
 
     @contextmanager
@@ -114,8 +120,8 @@ class Cycle:
             self._blindness.look_for_blindness()
             raise
 
-    def _finish_cycle(self, report: CycleReport) -> None:
-        self._judge_new(report)
+    def _finish_cycle(self, report: CycleReport, lookout: Lookout, as_of: datetime) -> None:
+        self._judge_new(report, lookout, as_of)
         self._confirm(report)
         self._end_looks()
         self.listen()
@@ -125,7 +131,7 @@ class Cycle:
     def judge_only(self) -> CycleReport:
         """Judge what is new without starting, finishing or confirming any job: what a dry run does."""
         report = CycleReport()
-        self._judge_new(report)
+        self._judge_new(report, self.lookout.alone(self.name), self.clock())
         UmbrellaKeeper(self._context).settle()
         return report
 
@@ -138,15 +144,16 @@ class Cycle:
             recorded = fires.unfinished(tx, self.name) if held else ()
         return self._jobs.stop(recorded)
 
-    def _finish_recorded(self, report: CycleReport) -> None:
+    def _finish_recorded(self, report: CycleReport, lookout: Lookout) -> Sequence[Fire]:
         with self.database.begin() as tx:
             recorded = fires.unfinished(tx, self.name)
         if self.pipeline.job is None and not any(fire.started_at for fire in recorded):
-            return  # the look at the cycle's end sees all that this one would
-        self._judge_new(report, but_not={fire.fire_id for fire in recorded})
+            return recorded  # the look at the cycle's end sees all that this one would
+        self._judge_new(report, lookout, self.clock(), but_not={fire.fire_id for fire in recorded})
         for fire in recorded:
             if not self.stopping():
                 report.take(self._jobs.finish(fire))
+        return recorded
 
     def _end_looks(self) -> None:
         """End the fires of a pipeline that only looks: its new runs are judged now."""
@@ -157,12 +164,12 @@ class Cycle:
             for fire in fires.unfinished(tx, self.name):
                 fires.save(tx, replace(fire, state=FireState.ENDED, started_at=now, ended_at=now))
 
-    def _judge_new(self, report: CycleReport, but_not: Collection[str] = ()) -> None:
+    def _judge_new(self, report: CycleReport, lookout: Lookout, as_of: datetime, but_not: Collection[str] = ()) -> None:
         """Judge finished runs that were not judged before, whoever made them: first those of before first contact.
 
         Runs of the fires *but_not* are left for when their jobs are concluded.
         """
-        saw_all = self._new_runs.judge(report, but_not)
+        saw_all = self._new_runs(lookout).judge(report, but_not, as_of)
         if saw_all and report.trouble:
             self._blindness.missed(report.trouble)
         elif saw_all:
@@ -176,7 +183,7 @@ class Cycle:
         self._blindness.look_for_blindness()
         Reminder(self._context).remind()
         try:
-            SilenceWatch(self._context, self._discovery.is_any_new).look_for_silence()
+            SilenceWatch(self._context, self._discovery(self.lookout).is_any_new).look_for_silence()
         except RunStoreError as error:
             self._blindness.missed(str(error))
             raise

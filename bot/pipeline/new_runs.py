@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from bot.domain.baselines import BASELINE_RUNS
 from bot.domain.job_protocol import FIRE_TAG
@@ -34,22 +35,22 @@ class NewRuns:
     def _guarded_judge(self) -> GuardedJudge:
         return GuardedJudge(self.context)
 
-    def judge(self, report: CycleReport, but_not: Collection[str]) -> bool:
-        """Judge what there is to see; False where Herald was asked to stop before the end of it."""
-        now = self.context.clock()
-        sights = self.discovery.look(now)
+    def judge(self, report: CycleReport, but_not: Collection[str], as_of: datetime) -> bool:
+        """Judge what there was to see *as of* then; False where Herald was asked to stop before the end of it."""
+        sights = self.discovery.look(self.context.clock(), as_of)
         if not sights and self.context.section.job is None:
             report.trouble = say_nothing_there(self.context.section.wanted_experiments, self.context.run_store)
         report.judged += self._guarded_judge.try_again()
         if not self._judge_past(sights, report, but_not):
             return False
-        for run, is_past in self.discovery.unseen(sights):
+        sighting = self.discovery.sight(sights)
+        for run, is_past in self.discovery.unseen(sights, sighting):
             if self.stopping():
                 return False
             if run.tags.get(FIRE_TAG) not in but_not:
                 report.judged += self._guarded_judge.judge(run, None, Age.PAST if is_past else Age.NEW)
                 self.lease.renew()
-        self.discovery.move_marks(sights, now)
+        self.discovery.see_to(sights, sighting)
         return True
 
     def _judge_past(self, sights: Sequence[SeenExperiment], report: CycleReport, but_not: Collection[str]) -> bool:

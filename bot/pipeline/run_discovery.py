@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-
-from sqlalchemy import Connection
 
 from bot.config.pipeline import PipelineSection, WatchSection
 from bot.domain.runs import Run, RunStatus
 from bot.errors import NoStoreError
-from bot.ports import Experiment, RunStore, Selection
-from bot.store import Database, contacts, fires, quarantine, runs
+from bot.pipeline.lookout import CLOCK_SKEW, Lookout, done_with
+from bot.pipeline.waiting_runs import Sighting
+from bot.ports import Experiment, FoundRun, RunStore, Selection
+from bot.store import Database, contacts
+from bot.store.batches import in_pieces
 from bot.store.contacts import Contact
 
-_CLOCK_SKEW = timedelta(minutes=5)  # between MLflow's clock and ours
+_A_MOMENT = timedelta(seconds=30)
 _SEEN_AT_ONCE = 200
 
 
@@ -39,13 +39,14 @@ class RunDiscovery:
     section: PipelineSection
     database: Database
     run_store: RunStore
+    lookout: Lookout
 
-    def look(self, now: datetime) -> tuple[SeenExperiment, ...]:
-        """Find the pipeline's experiments, and take note of those met for the first time.
+    def look(self, now: datetime, as_of: datetime) -> tuple[SeenExperiment, ...]:
+        """Find the pipeline's experiments as they were no earlier than *as_of*, and take note of those met now.
 
         One that was made since the last look has no past. Of any other, what had ended before now is the past.
         """
-        found = self._experiments()
+        found = self._experiments(as_of)
         with self.database.begin() as tx:
             known = {contact.experiment_id: contact for contact in contacts.of_pipeline(tx, self.pipeline)}
             last_look = max((contact.looked_at for contact in known.values()), default=None)
@@ -54,17 +55,17 @@ class RunDiscovery:
                 contacts.save(tx, replace(contact, looked_at=now))
         return tuple(SeenExperiment(each, contact) for each, contact in zip(found, met, strict=True))
 
-    def _experiments(self) -> Sequence[Experiment]:
+    def _experiments(self, as_of: datetime) -> Sequence[Experiment]:
         try:
-            return self.run_store.experiments(self.section.watched)
+            return self.lookout.experiments(self.pipeline, as_of)
         except NoStoreError:
             if self.section.job is None:
                 raise
             return ()  # the first job makes it
 
     def _meet(self, experiment: Experiment, last_look: datetime | None, now: datetime) -> Contact:
-        is_new = last_look is not None and experiment.created > last_look - _CLOCK_SKEW
-        since = experiment.created - _CLOCK_SKEW if is_new else now
+        is_new = last_look is not None and experiment.created > last_look - CLOCK_SKEW
+        since = experiment.created - CLOCK_SKEW if is_new else now
         return Contact(self.pipeline, experiment.experiment_id, since, now, past_read=is_new)
 
     def past(self, sights: Sequence[SeenExperiment]) -> list[Run]:
@@ -74,53 +75,70 @@ class RunDiscovery:
             run
             for sight in unread
             for run in self.run_store.runs_since(sight.experiment, None, self._selection)
-            if sight.is_past(run) and self._counts(run, sight.experiment)
+            if sight.is_past(run) and is_counted(self.run_store, sight.experiment, run, self.section.watch)
         ]
         with self.database.begin() as tx:
-            seen = self._done_with(tx, found)
+            seen = done_with(tx, self.pipeline, found)
         return sorted((run for run in found if run.run_id not in seen), key=lambda run: run.place)
 
-    def unseen(self, sights: Sequence[SeenExperiment]) -> Iterator[tuple[Run, bool]]:
+    def sight(self, sights: Sequence[SeenExperiment]) -> Sighting:
+        """Return what looks have found for the pipeline, be it new or not."""
+        return self.lookout.found(self.pipeline, [sight.contact for sight in sights])
+
+    def unseen(self, sights: Sequence[SeenExperiment], sighting: Sighting) -> Iterator[tuple[Run, bool]]:
         """Yield finished runs that were not judged, oldest first, with whether they had ended before first contact."""
-        streams = [self._since_mark(sight) for sight in sights]
-        batch: list[tuple[Run, bool]] = []
-        for pair in heapq.merge(*streams, key=lambda pair: pair[0].ended):
-            batch.append(pair)
-            if len(batch) >= _SEEN_AT_ONCE:
-                yield from self._without_seen(batch)
-                batch = []
-        yield from self._without_seen(batch)
+        for some in in_pieces(sighting.runs, _SEEN_AT_ONCE):
+            yield from self._news_among(some, {sight.experiment.experiment_id: sight for sight in sights}, sighting)
+
+    def _news_among(
+        self, some: Sequence[FoundRun], sights: Mapping[str, SeenExperiment], sighting: Sighting
+    ) -> Iterator[tuple[Run, bool]]:
+        with self.database.begin() as tx:
+            done = done_with(tx, self.pipeline, [each.run for each in some])
+        news = [each for each in some if each.run.run_id not in done and self._is_watched(each, sights)]
+        now = self._as_they_are(news, sights, sighting)
+        for each in news:
+            run, sight = now.get(each.run.run_id), sights[each.experiment_id]
+            if run is not None and is_counted(self.run_store, sight.experiment, run, self.section.watch):
+                yield run, sight.is_past(run)
+
+    def _is_watched(self, found: FoundRun, sights: Mapping[str, SeenExperiment]) -> bool:
+        """Say whether a run is where the pipeline looks, and was logged in time."""
+        sight = sights.get(found.experiment_id)
+        if sight is None or (found.is_nested and not self.section.watch.nested):
+            return False
+        mark = sight.contact.watermark or sight.contact.since
+        return found.run.ended >= mark - self.section.watch.overlap
+
+    def _as_they_are(
+        self, news: Sequence[FoundRun], sights: Mapping[str, SeenExperiment], sighting: Sighting
+    ) -> Mapping[str, Run]:
+        """Return runs as they are now, by their ids; without those that are gone, or that the filter leaves out."""
+        taken = self.section.watch.filter
+        asked = [each.run.run_id for each in news if taken or each.run.run_id in sighting.aged]
+        found = {each.run.run_id: each.run for each in news if each.run.run_id not in asked}
+        if asked:
+            found |= {run.run_id: run for run in self.run_store.named(list(sights), asked, taken)}
+        return found
 
     def is_any_new(self, now: datetime) -> bool:
         """Say whether there is a finished run that was not judged."""
-        return any(True for _ in self.unseen(self.look(now)))
+        sights = self.look(now, now - _A_MOMENT)
+        return any(True for _ in self.unseen(sights, self.sight(sights)))
 
-    def _since_mark(self, sight: SeenExperiment) -> Iterator[tuple[Run, bool]]:
-        mark = sight.contact.watermark or sight.contact.since
-        for run in self.run_store.runs_since(sight.experiment, mark - self.section.watch.overlap, self._selection):
-            if self._counts(run, sight.experiment):
-                yield run, sight.is_past(run)
-
-    def _counts(self, run: Run, experiment: Experiment) -> bool:
-        return is_counted(self.run_store, experiment, run, self.section.watch)
-
-    def _without_seen(self, batch: Sequence[tuple[Run, bool]]) -> list[tuple[Run, bool]]:
-        with self.database.begin() as tx:
-            seen = self._done_with(tx, [run for run, _ in batch])
-        unseen = [(run, past) for run, past in batch if run.run_id not in seen]
-        return sorted(unseen, key=lambda pair: pair[0].place)
-
-    def _done_with(self, tx: Connection, found: Sequence[Run]) -> frozenset[str]:
-        """Return those that were judged, reruns, and those that broke what judges them and are tried again later."""
-        run_ids = [run.run_id for run in found]
-        done = runs.seen(tx, self.pipeline, run_ids) | quarantine.among(tx, self.pipeline, run_ids)
-        return done | fires.made_by_reruns(tx, found)
-
-    def move_marks(self, sights: Sequence[SeenExperiment], now: datetime) -> None:
-        """Remember that everything up to *now* was looked at."""
-        with self.database.begin() as tx:
-            for sight in sights:
-                contacts.save(tx, replace(sight.contact, past_read=True, watermark=now))
+    def see_to(self, sights: Sequence[SeenExperiment], sighting: Sighting) -> None:
+        """Remember that everything sighted was seen to, and since when nothing can have been missed."""
+        self.lookout.see_to(self.pipeline, sighting)
+        moved = [
+            replace(sight.contact, past_read=True, watermark=mark)
+            for sight in sights
+            if (mark := sighting.all_until.get(sight.experiment.experiment_id)) is not None
+        ]
+        changed = [each for each in moved if each not in {sight.contact for sight in sights}]
+        if changed:
+            with self.database.begin() as tx:
+                for contact in changed:
+                    contacts.save(tx, contact)
 
     @property
     def _selection(self) -> Selection:

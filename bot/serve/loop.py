@@ -13,6 +13,7 @@ from bot.connections import make_dead_man
 from bot.delivery.dispatcher import LEASE
 from bot.errors import HeraldError, IntegrationError
 from bot.pipeline.lease import LEASE_OF
+from bot.pipeline.lookout import FAR_BACK_EVERY
 from bot.pipeline.scheduling import Looked, record_due
 from bot.ports import DeadMan
 from bot.reports.digest_owing import owe_due_digest
@@ -53,6 +54,7 @@ class Server:
     cycles: dict[str, Errand] = field(default_factory=dict)  # by pipeline
     delivery: Errand = field(default_factory=lambda: Errand("delivery"))
     hearing: Errand = field(default_factory=lambda: Errand("reading answers"))
+    looking_back: Errand = field(default_factory=lambda: Errand("looking for runs logged late"))
     listening: Errand = field(default_factory=lambda: Errand("listening for silence"))
     digesting: Errand = field(default_factory=lambda: Errand("digest"))
     forgetting: Errand = field(default_factory=lambda: Errand("forgetting what is old"))
@@ -97,6 +99,7 @@ class Server:
         self._send(self.delivery, self._deliver, now, pause=_BETWEEN_DELIVERIES)
         self._send(self.digesting, lambda: owe_due_digest(self.herald), now, pause=_BETWEEN_LOOKS)
         self._send(self.forgetting, self._forget, now, pause=_BETWEEN_CLEARINGS)
+        self._send(self.looking_back, self.herald.lookout.look_far_back, now, pause=FAR_BACK_EVERY)
         self._send(self.listening, self._listen, now, pause=_BETWEEN_LISTENINGS)
         if self.herald.listeners.all_of_them:
             self._send(self.hearing, self._hear, now, pause=self.herald.listeners.every)
@@ -235,7 +238,7 @@ class Server:
 
     def _errands(self) -> Iterator[Errand]:
         cycles = list(self.cycles.values())  # a delivery asks while the loop adds to them
-        yield from (*cycles, self.delivery, self.hearing, self.listening, self.digesting)
+        yield from (*cycles, self.delivery, self.hearing, self.looking_back, self.listening, self.digesting)
         yield from (self.forgetting, self.setting, self.keeping)
 
     def _send(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select
 
 from bot.store.tables import contacts
 
@@ -17,15 +18,18 @@ class Contact:
     experiment_id: str  # empty: the pipeline looked, and no experiment was there yet
     since: datetime  # runs that ended before are the past
     looked_at: datetime
-    watermark: datetime | None = None  # when the latest run that was looked at had ended
+    watermark: datetime | None = None  # when a look far back had begun: what was there then was seen to
     past_read: bool = False
 
 
 def of_pipeline(tx: Connection, pipeline: str) -> Sequence[Contact]:
     rows = tx.execute(select(contacts).where(contacts.c.pipeline == pipeline).order_by(contacts.c.experiment_id))
-    return [
-        Contact(row.pipeline, row.experiment_id, row.since, row.looked_at, row.watermark, row.past_read) for row in rows
-    ]
+    return [_read(row) for row in rows]
+
+
+def of_pipelines(tx: Connection) -> Sequence[Contact]:
+    """Return the contacts of all pipelines with experiments that were there."""
+    return [_read(row) for row in tx.execute(select(contacts).where(contacts.c.experiment_id != ""))]
 
 
 def save(tx: Connection, contact: Contact) -> None:
@@ -45,3 +49,7 @@ def save(tx: Connection, contact: Contact) -> None:
             past_read=contact.past_read,
         )
     )
+
+
+def _read(row: Row[Any]) -> Contact:
+    return Contact(row.pipeline, row.experiment_id, row.since, row.looked_at, row.watermark, row.past_read)

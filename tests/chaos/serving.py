@@ -20,6 +20,7 @@ from bot.domain.runs import Run, RunResult, RunStatus
 from bot.ports import Experiment, Selection
 from bot.serve.loop import Orders, Server
 from bot.store import Database
+from tests.memory_runs import LooksBySince
 
 JOB = 'sleep 0.4; echo "$HERALD_FIRE_ID $(date +%s)" >> runs'
 
@@ -32,7 +33,7 @@ def configuration() -> Config:
 
 
 @dataclass(frozen=True, slots=True)
-class FileRuns:
+class FileRuns(LooksBySince):
     """Runs as jobs have logged them: fire and seconds."""
 
     path: Path

@@ -13,6 +13,7 @@ from bot.config.models import Config
 from bot.domain.runs import DataCard, Run, RunResult, RunStatus
 from bot.ports import Experiment, Selection
 from bot.sandbox import RunningSandbox
+from tests.memory_runs import LooksBySince
 
 FAILS = 'echo "epoch 1: loss 0.69"; echo "KeyError: \'price\' (<script>)"; exit 3'
 BEGAN = datetime(2026, 11, 2, 8, tzinfo=UTC)
@@ -21,7 +22,7 @@ TITLES = {"en": "Search relevance", "zh": "搜索相关性"}
 
 
 @dataclass(slots=True)
-class Logged:
+class Logged(LooksBySince):
     """Runs with their data cards, as a test has logged them."""
 
     results: dict[str, RunResult] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from bot.ports import Experiment, Job, JobState, JobStatus, Selection
 from bot.runtime.steps import ignore_step
 from bot.serve.loop import Orders, Server
 from bot.store import Database, fires
+from tests.memory_runs import LooksBySince
 
 
 class Killed(BaseException):
@@ -85,7 +86,7 @@ class SimulatedExecutor:
 
 
 @dataclass(frozen=True, slots=True)
-class SimulatedRuns:
+class SimulatedRuns(LooksBySince):
     """The runs that ended jobs have logged, and those of others."""
 
     world: World

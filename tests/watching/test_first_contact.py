@@ -170,7 +170,7 @@ def test_after_a_restore_what_happened_meanwhile_is_filed_once(bench, tmp_path):
 
 
 def test_a_past_of_several_pages_is_read_to_its_end(bench, monkeypatch):
-    monkeypatch.setattr("bot.services.mlflow.run_store._PAGE", 2)
+    monkeypatch.setattr("bot.services.mlflow.run_search._PAGE", 2)
     monkeypatch.setattr("bot.judging.run_judge.BASELINE_RUNS", 4)
     monkeypatch.setattr("bot.pipeline.new_runs.BASELINE_RUNS", 4)
     monkeypatch.setattr("bot.pipeline.new_runs._AT_ONCE", 2)

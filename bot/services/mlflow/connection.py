@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bot.errors import RunStoreError, in_short
+from bot.errors import RefusedError, RunStoreError, in_short
 from bot.runtime.deadline import ending_at
+from bot.services.mlflow.answers import OddAnswerError
 from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.importing import load
 from bot.services.mlflow.opening import Opening, look, unfilled
@@ -18,6 +19,7 @@ from bot.services.mlflow.opening import Opening, look, unfilled
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
+_REFUSALS = {"PERMISSION_DENIED", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE", "BAD_REQUEST"}
 _BAD_TERMS = "INVALID_PARAMETER_VALUE"
 _TIME_FOR_ALL = 900.0  # seconds, of what one question takes in requests: redirects, pages, files
 _WHO = "it asks who we are: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
@@ -104,10 +106,16 @@ class MlflowConnection:
             if terms and getattr(error, "error_code", "") == _BAD_TERMS:
                 raise RunStoreError(f"watch.filter: {terms!r} is not a filter that MLflow reads: {shown}") from error
             hint = _hint_for(str(error))
-            raise RunStoreError(
+            refuses = RefusedError if _is_of_what_was_asked(error, hint) else RunStoreError
+            raise refuses(
                 f"mlflow.tracking_uri: {without_password(self._config.tracking_uri)} cannot be used: {hint or shown}",
                 advises=bool(hint),
             ) from error
+
+
+def _is_of_what_was_asked(error: Exception, hint: str) -> bool:
+    """Say whether MLflow may answer something else: it refuses this, or one run that it tells of is odd."""
+    return not hint and (getattr(error, "error_code", "") in _REFUSALS or isinstance(error, OddAnswerError))
 
 
 def _hint_for(said: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-import heapq
 import re
 import threading
 from collections import OrderedDict
@@ -12,7 +11,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,13 +18,14 @@ from typing import TYPE_CHECKING
 from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG, PARENT_TAG
 from bot.domain.runs import ExampleTexts, Release, Run, RunResult, RunStatus, Trouble
 from bot.errors import NoStoreError
-from bot.ports import ANY_RUN, Experiment, Selection
+from bot.ports import ANY_RUN, Experiment, FoundRun, Selection
 from bot.services.mlflow.answers import is_active, next_token, run_in
 from bot.services.mlflow.artifacts import fetch, fetch_texts
 from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.connection import MlflowConnection, without_password
 from bot.services.mlflow.example_tables import Columns
-from bot.services.mlflow.times import EARLIEST, MILLISECONDS, ODD_UNITS, SECONDS, read_moment, span, unit_of
+from bot.services.mlflow.run_search import RunSearch
+from bot.services.mlflow.times import EARLIEST, read_moment
 from bot.text.escape import storable
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 _LOG_FOLDER = "herald"
 _UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # the latter of an alias that a model lacks
-_PAGE = 200
 _EXPERIMENTS_PAGE = 1000
 _WRITTEN_OUT = re.compile(r"\[([*?\[])\]")  # what glob.escape makes of a sign that means something in a glob
 _KEPT_RESULTS = 64
@@ -55,6 +53,7 @@ class MlflowRunStore:
         self._loaded: OrderedDict[str, RunResult] = OrderedDict()
         self._loading = threading.Lock()  # pipelines share what was loaded
         self._mlflow = MlflowConnection(config)
+        self._runs = RunSearch(self._mlflow, config.page_base)
 
     def version(self) -> str:
         with self._mlflow.translated():
@@ -63,9 +62,9 @@ class MlflowRunStore:
     def experiments(self, patterns: Sequence[str]) -> Sequence[Experiment]:
         exact = [_WRITTEN_OUT.sub(r"\1", pattern) for pattern in patterns]
         with self._mlflow.translated():
-            if all(glob.escape(name) == pattern for name, pattern in zip(exact, patterns, strict=True)):
-                found = [self._mlflow.reader.get_experiment_by_name(name) for name in dict.fromkeys(exact)]
-                known = [each for each in found if each is not None and is_active(each)]
+            if len(exact) == 1 and glob.escape(exact[0]) == patterns[0]:  # one request, as for a list of all
+                found = self._mlflow.reader.get_experiment_by_name(exact[0])
+                known = [found] if found is not None and is_active(found) else []
             else:
                 known = [each for each in self._all_experiments() if is_active(each)]
         return [
@@ -89,52 +88,13 @@ class MlflowRunStore:
                 return
 
     def runs_since(self, experiment: Experiment, since: datetime | None, selection: Selection) -> Iterator[Run]:
-        if since is None:
-            yield from sorted((run for _, run in self._search(experiment, "", selection)), key=_by_end)
-            return
-        in_unit = [sorted(self._ended_since(experiment, since, selection, unit), key=_by_end) for unit in ODD_UNITS]
-        endless = sorted(self._endless_since(experiment, since, selection), key=_by_end)
-        in_order = self._ended_since(experiment, since, selection, MILLISECONDS)  # so many that they are not kept
-        yield from heapq.merge(in_order, endless, *in_unit, key=_by_end)
+        return self._runs.since(experiment, since, selection)
 
-    def _ended_since(
-        self, experiment: Experiment, since: datetime, selection: Selection, unit: Fraction
-    ) -> Iterator[Run]:
-        """Yield the runs that ended since then whose programs have written their times in a unit."""
-        first, beyond = span(since, unit)
-        terms = f"attributes.end_time >= {first} and attributes.end_time < {beyond}"
-        for end_time, run in self._search(experiment, terms, selection):
-            if unit_of(end_time) == unit:  # a server may not have kept to the terms
-                yield run
+    def finished(self, experiment_ids: Sequence[str], since: datetime) -> Iterator[Sequence[FoundRun]]:
+        return self._runs.finished(experiment_ids, since)
 
-    def _endless_since(self, experiment: Experiment, since: datetime, selection: Selection) -> Iterator[Run]:
-        """Yield the finished runs that say no end, or none that a calendar has; they are told by their start."""
-        (first, _), (in_seconds, beyond) = span(since, MILLISECONDS), span(since, SECONDS)
-        started = "attributes.status = 'FINISHED' and attributes.start_time"
-        for terms in (f"{started} >= {first}", f"{started} >= {in_seconds} and attributes.start_time < {beyond}"):
-            for end_time, run in self._search(experiment, terms, selection):
-                if unit_of(end_time) is None and run.ended >= since:
-                    yield run
-
-    def _search(self, experiment: Experiment, terms: str, selection: Selection) -> Iterator[tuple[object, Run]]:
-        """Yield the runs of a selection that some terms of ours hold of, each with its end as it was written."""
-        token: str | None = None
-        whole = " and ".join(each for each in (terms, selection.filter) if each)
-        while True:
-            with self._mlflow.translated(selection.filter):
-                page = self._mlflow.reader.search_runs(
-                    [experiment.experiment_id],
-                    whole,
-                    max_results=_PAGE,
-                    order_by=["attributes.end_time ASC"],
-                    page_token=token,
-                )
-                token = next_token(token, page.token)
-                wanted = (run for run in page if selection.nested or PARENT_TAG not in run.data.tags)
-                found = [(run.info.end_time, self._run_in(run)) for run in wanted]
-            yield from found
-            if not token:
-                return
+    def finished_oddly(self, experiment_ids: Sequence[str], since: datetime) -> Iterator[FoundRun]:
+        return self._runs.finished_oddly(experiment_ids, since)
 
     def newest(self, experiment: Experiment, count: int, selection: Selection = ANY_RUN) -> Sequence[Run]:
         terms = "attributes.status = 'FINISHED'" + (f" and {selection.filter}" if selection.filter else "")
@@ -149,14 +109,10 @@ class MlflowRunStore:
             return bool(self._mlflow.reader.search_runs([experiment.experiment_id], terms, max_results=1))
 
     def present(self, experiment_ids: Sequence[str], run_ids: Sequence[str]) -> frozenset[str]:
-        listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
-        if not listed:
-            return frozenset()
-        with self._mlflow.translated():
-            found = self._mlflow.reader.search_runs(
-                list(experiment_ids), f"attributes.run_id IN ({listed})", max_results=len(run_ids)
-            )
-        return frozenset(run.info.run_id for run in found)
+        return frozenset(run.run_id for run in self.named(experiment_ids, run_ids, ""))
+
+    def named(self, experiment_ids: Sequence[str], run_ids: Sequence[str], taken: str) -> Sequence[Run]:
+        return self._runs.named(experiment_ids, run_ids, taken)
 
     def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:
         experiment_id = self._experiment_id(experiment)
@@ -264,7 +220,3 @@ def _first_alone() -> Iterator[None]:
     with _DOWNLOADING:
         yield
         _has_downloaded.set()
-
-
-def _by_end(run: Run) -> datetime:
-    return run.ended
