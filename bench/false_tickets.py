@@ -1,6 +1,6 @@
 """How often the whole judge opens a ticket where nothing is wrong: in first runs, with few values, with many metrics.
 
-    python bench/false_tickets.py [--series 300] [--only first few many together]
+    python bench/false_tickets.py [--series 300] [--only first few many together sliced]
 
 With default policies (quiet, 2 %). Many independent metrics are measured by one of them that is judged as one of so
 many: their tickets are as many times its own, less what falls together; `told` is the share of falls of one metric
@@ -10,7 +10,8 @@ among them that is told within ten runs.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -21,11 +22,13 @@ from bot.domain.judge.assessing import Company, judge_over_time, judge_run, reca
 from bot.domain.judge.streaks import follow_streaks
 from bot.domain.judge.track_numbers import to_numbers
 from bot.domain.policy import Direction, MetricPolicy, MinEffect, Policies, Preset
-from bot.domain.runs import Baseline, Run, RunResult, RunStatus
+from bot.domain.runs import Baseline, ExampleTable, Run, RunResult, RunStatus
+from bot.domain.whole_series import as_runs, judge_results, judge_series
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 RECENT = 20
 FIRST, LONG = 15, 40
+PER_SLICE = 100  # examples
 FALL_AT, WITHIN = 20, 10
 
 Random = np.random.Generator
@@ -148,45 +151,101 @@ def many_metrics(series: int) -> None:
         )
 
 
-def judge_together(values: np.ndarray, policies: Policies) -> list[int]:
-    """Return the runs at which a ticket is opened: none is while a metric in it is still bad. A row a run."""
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """False tickets in so many healthy runs."""
+
+    tickets: int
+    runs: int
+
+    @property
+    def rate(self) -> float:
+        return 1000 * self.tickets / self.runs
+
+    def times(self, one: Counted) -> str:
+        """Return how many times the rate of *one* it is, with the 95 % interval of two Poisson counts."""
+        from scipy.stats import binomtest
+
+        share = binomtest(self.tickets, self.tickets + one.tickets).proportion_ci(0.95)
+        low, high = (end / (1 - end) * one.runs / self.runs if end < 1 else np.inf for end in share)
+        return f"{self.rate / one.rate:.2f} times one metric's ({low:.2f} to {high:.2f})"
+
+
+def tickets_together(values: np.ndarray, policies: Policies) -> list[int]:
+    """Return the runs of which people hear that something fell, by the bot's own walk; a row a run."""
     names = [policy.name for policy in policies.metrics]
-    state, accepted, told, is_open = SeriesState(), [], [], False
-    for number, row in enumerate(values.tolist()):
-        ended = START + timedelta(days=number)
-        known = dict(zip(names, row, strict=True))
-        run = RunResult(Run(f"run{number}", f"run{number}", RunStatus.FINISHED, START, ended, known))
-        said = assess(state, run, Baseline(tuple(accepted[-RECENT:])), policies)
-        state = said.state
-        accepted += [run] if said.accepted else []
-        bad = any(finding.outcome is Outcome.REGRESSED for finding in said.findings)
-        told += [number] if bad and not is_open else []
-        is_open = bad or (is_open and said.outcome is Outcome.SUSPICIOUS)
-    return told
+    runs = as_runs(dict(zip(names, row, strict=True)) for row in values.tolist())
+    return [number for number, said in enumerate(judge_series(runs, policies)) if said.told]
 
 
 def together(series: int) -> None:
     """Judge metrics that move together, all of them, by the sensitive preset, which has false tickets to be counted."""
+    one: Counted | None = None
     for metrics in (1, 5, 20, 50):
         policies = Policies(
             tuple(MetricPolicy(f"m{i}", min_effect=MinEffect(0.0)) for i in range(metrics)), preset=Preset.SENSITIVE
         )
         for alike in (0.0, 0.5, 0.9) if metrics > 1 else (0.0,):
             random = np.random.default_rng(17)
-            false, told = 0, 0
-            for _ in range(series):
+            false, told, falls = 0, 0, series // 5
+            watched = series if metrics > 1 else 5 * series
+            for number in range(watched):
                 noise = np.sqrt(1 - alike) * random.standard_normal((LONG, metrics))
                 values = 0.5 + 0.01 * (noise + np.sqrt(alike) * random.standard_normal((LONG, 1)))
-                false += len(judge_together(values, policies))
-                values[FALL_AT:, 0] -= 0.02
-                told += any(
-                    FALL_AT <= t < FALL_AT + WITHIN for t in judge_together(values[: FALL_AT + WITHIN], policies)
-                )
+                false += len(tickets_together(values, policies))
+                if number < falls:
+                    values[FALL_AT:, 0] -= 0.02
+                    told += any(
+                        FALL_AT <= t < FALL_AT + WITHIN for t in tickets_together(values[: FALL_AT + WITHIN], policies)
+                    )
+            counted = Counted(false, watched * LONG)
+            one = one or counted
             print(
-                f"{metrics} metrics, correlated {alike}: {1000 * false / series / LONG:.2f} tickets per 1,000 runs, "
-                f"{false} seen; told of 2 spreads in one: {told / series:.0%}",
+                f"{metrics} metrics, correlated {alike}: {counted.rate:.2f} tickets per 1,000 runs, {false} seen in "
+                f"{watched} series, {counted.times(one)}; told of 2 spreads in one: {told} of {falls}",
                 flush=True,
             )
+
+
+def make_sliced(random: Random, metrics: int, slices: int) -> Iterator[RunResult]:
+    """Yield healthy runs with a table of examples: users differ, and runs by seed, by slice and by user."""
+    users = slices * PER_SLICE
+    segments = np.repeat(np.arange(slices), PER_SLICE)
+    level = random.beta(4, 8, (metrics, users))
+    ids, names = np.array([f"u{i:05d}" for i in range(users)]), np.array([f"s{i:02d}" for i in segments])
+    for number in range(LONG):
+        by_run = 1 + 0.01 * random.standard_normal((metrics, 1)) + 0.02 * random.standard_normal((metrics, slices))
+        values = np.clip(level * by_run[:, segments] + 0.05 * random.standard_normal((metrics, users)), 0, 1)
+        known = {f"m{i}": row for i, row in enumerate(values)}
+        at = START + timedelta(days=number)
+        said = {name: float(row.mean()) for name, row in known.items()}
+        run = Run(f"run{number}", f"run{number}", RunStatus.FINISHED, at, at, said)
+        yield RunResult(run, examples=ExampleTable(ids, np.ones(users), known, {"segment": names}))
+
+
+def sliced(series: int) -> None:
+    """Judge metrics with and without slices, sensitive and with no smallest effect of either."""
+    one: Counted | None = None
+    for metrics, slices in ((1, 0), (1, 20), (5, 20)):
+        policies = Policies(
+            tuple(MetricPolicy(f"m{i}", min_effect=MinEffect(0.0)) for i in range(metrics)),
+            slice_by=("segment",) if slices else (),
+            preset=Preset.SENSITIVE,
+            slice_min_effect=MinEffect(0.0),
+        )
+        random, whole, of_slices = np.random.default_rng(19), 0, 0
+        watched = series if metrics == 1 else series // 2
+        for _ in range(watched):
+            found = [said.told for said in judge_results(make_sliced(random, metrics, slices or 20), policies)]
+            whole += sum(any(finding.part is None for finding in told) for told in found)
+            of_slices += sum(bool(told) and all(finding.part is not None for finding in told) for told in found)
+        counted = Counted(whole + of_slices, watched * LONG)
+        one = one or counted
+        print(
+            f"{metrics} metrics of {slices} slices: {counted.rate:.2f} tickets per 1,000 runs, {whole} of whole "
+            f"metrics and {of_slices} of slices seen in {watched} series, {counted.times(one)}",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -200,6 +259,8 @@ def main() -> None:
         few_values(chosen.series)
     if "together" in chosen.only:
         together(chosen.series)
+    if "sliced" in chosen.only:
+        sliced(chosen.series)
     if "many" in chosen.only:
         many_metrics(chosen.series)
 

@@ -58,7 +58,7 @@ def spoken_of(assessment: Assessment, step: Step | None) -> tuple[Outcome, list[
     outcome = assessment.outcome
     findings = [f for f in assessment.findings if f.part is None and f.outcome is outcome]
     if step is not None:
-        is_over = step.is_recovery
+        is_over = step.is_end
         own = told_of(step.incident, assessment.findings, is_over=is_over)
         outcome = own[0].outcome if own and not is_over else outcome
         findings = own if own or (is_over and step.incident.metrics) else findings

@@ -13,7 +13,9 @@ from bot.domain.rules import Rule, RuleKind
 
 _QUIET = frozenset({RuleKind.MUTE, RuleKind.ACCEPTED})
 _OF_LEVELS = frozenset({RuleKind.EXPECTED, RuleKind.NOISE})
-_WORDS = frozenset({Turn.FILED, Turn.REPEATED, Turn.RESOLVED, Turn.CONFIRMED, Turn.REOPENED, Turn.RETURNED})
+_WORDS = frozenset(
+    {Turn.FILED, Turn.REPEATED, Turn.RESOLVED, Turn.CONFIRMED, Turn.REOPENED, Turn.RETURNED, Turn.WITHDRAWN}
+)
 
 
 def keeps_quiet(rule: Rule, incident: Incident) -> bool:

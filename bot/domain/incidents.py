@@ -137,6 +137,11 @@ class Incident:
         """When it began, by the runs' own clock."""
         return self.began_at or self.opened_at
 
+    @property
+    def was_seen_recovering(self) -> bool:
+        """Say whether good runs ended it: not somebody's word, nor late runs by which it never was for certain."""
+        return self.recovered_at is not None
+
     def split(self) -> tuple[Incident, ...]:
         """Return the incident as each owner has it, in the order of their tickets."""
         if not self.parts:
@@ -167,6 +172,7 @@ class Turn(StrEnum):
     COUNTED = "counted"  # repeated, too soon after the last word to say so again
     RECOVERING = "recovering"
     RESOLVED = "resolved"
+    WITHDRAWN = "withdrawn"  # no run showed it well again: with late runs in their places it never was for certain
     DISMISSED = "dismissed"
     LEFT = "left"  # where a person closed it, and long after that a new one begins: of this one nothing more is said
     WATCHED = "watched"  # a run after somebody said that it is fixed, which does not settle it yet
@@ -189,6 +195,11 @@ class Step:
     @property
     def is_recovery(self) -> bool:
         return self.turn in {Turn.RESOLVED, Turn.CONFIRMED}
+
+    @property
+    def is_end(self) -> bool:
+        """Say whether people hear with it that an incident is over."""
+        return self.is_recovery or self.turn is Turn.WITHDRAWN
 
     def split(self) -> tuple[Step, ...]:
         """Return the step as each owner hears of it: who had nothing before hears of something new, or of nothing."""

@@ -82,7 +82,16 @@ class Places:
 
 
 _TOLD = frozenset(
-    {Turn.FILED, Turn.REPEATED, Turn.RESOLVED, Turn.CONFIRMED, Turn.REOPENED, Turn.SAID_AGAIN, Turn.RETURNED},
+    {
+        Turn.FILED,
+        Turn.REPEATED,
+        Turn.RESOLVED,
+        Turn.WITHDRAWN,
+        Turn.CONFIRMED,
+        Turn.REOPENED,
+        Turn.SAID_AGAIN,
+        Turn.RETURNED,
+    },
 )
 
 _NO_NEWS = frozenset({Turn.COUNTED, Turn.HUSHED, Turn.LEFT})
@@ -158,7 +167,7 @@ def _ticket_effects(run_id: str, step: Step, places: Places, *, has_chart: bool)
                 yield AttachToTicket(ticket, cause, incident, needs=(ticket,))
         case Turn.REPEATED | Turn.REMINDED:
             yield CommentTicket(ticket, cause, incident)
-        case Turn.RESOLVED | Turn.CONFIRMED:
+        case Turn.RESOLVED | Turn.CONFIRMED | Turn.WITHDRAWN:
             yield CommentTicket(ticket, cause, incident)
             if places.resolves:
                 yield ResolveTicket(ticket, cause, incident)

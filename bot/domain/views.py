@@ -248,6 +248,7 @@ class TicketView:
 class CommentKind(StrEnum):
     REPEAT = "repeat"
     RECOVERY = "recovery"
+    WITHDRAWN = "withdrawn"  # it never was for certain, as late runs show
     CONFIRMED = "confirmed"  # it is fixed, as somebody said
     REOPENED = "reopened"  # it is not
     SAID_AGAIN = "said_again"  # what kept it quiet is over
@@ -258,6 +259,10 @@ class CommentKind(StrEnum):
     @property
     def is_recovery(self) -> bool:
         return self in {CommentKind.RECOVERY, CommentKind.CONFIRMED}
+
+    @property
+    def is_end(self) -> bool:
+        return self.is_recovery or self is CommentKind.WITHDRAWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +422,7 @@ class MessageView:
     mark: str
     duration: str = ""  # how long the incident lasted, once it is over
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # ticket, report
+    is_withdrawn: bool = False  # it never was for certain, as late runs show
 
 
 class DigestKind(StrEnum):
@@ -432,6 +438,7 @@ class DigestKind(StrEnum):
     SET_ASIDE = "set_aside"  # runs that make no sense
     STANDING = "standing"  # an open incident
     RECOVERED = "recovered"
+    WITHDRAWN = "withdrawn"  # an incident that never was for certain, as late runs show
     IMPROVED = "improved"
     SUSPECTED = "suspected"
     DISMISSED = "dismissed"

@@ -216,7 +216,7 @@ def begin(incident: Incident, now: datetime) -> Step:
 
 
 def end(told: Incident, shown: Incident | None, now: datetime) -> Step:
-    """End an incident: it has recovered, or with all runs in their places it never was for certain."""
+    """End an incident: it has recovered, or with all runs in their places it never was for certain: it is withdrawn."""
     if told.state is IncidentState.CANDIDATE:
         return Step(replace(told, state=IncidentState.DISMISSED, closed_at=now), Turn.DISMISSED)
     over = replace(told, state=IncidentState.RESOLVED, closed_at=now, closed_by_herald=not told.closed_by_people)
@@ -224,4 +224,5 @@ def end(told: Incident, shown: Incident | None, now: datetime) -> Step:
         over = replace(
             over, good_runs=shown.good_runs, recovered_at=shown.recovered_at, recovered_by=shown.recovered_by
         )
-    return Step(over, Turn.RESOLVED)
+        return Step(over, Turn.RESOLVED)
+    return Step(replace(over, good_runs=0, recovered_at=None, recovered_by=""), Turn.WITHDRAWN)

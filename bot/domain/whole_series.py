@@ -27,22 +27,30 @@ class Judgement:
 
     assessment: Assessment
     told: tuple[Finding, ...] = ()
+    standing: tuple[Incident, ...] = ()  # incidents that are not over with it
 
 
 def judge_series(runs: Iterable[Run], policies: Policies) -> Iterator[Judgement]:
     """Judge *runs* one by one, in their order, each as it is judged where it is seen when it comes."""
+    return judge_results(map(RunResult, runs), policies)
+
+
+def judge_results(found: Iterable[RunResult], policies: Policies) -> Iterator[Judgement]:
+    """Judge runs in the same way, with the examples that they bring."""
     metrics = policies.names
     state, earlier, standing = SeriesState(), list[JudgedRun](), tuple[Incident, ...]()
     results: dict[str, RunResult] = {}
-    for run in runs:
+    for result in found:
+        run = result.run
+        results[run.run_id] = result
         chosen = choose_baseline(earlier, metrics, onsets_of(state.streaks))
         recent = tuple([results[each.run.run_id] for each in chosen.runs])
-        result = results[run.run_id] = RunResult(run)
         said = assess(state, result, Baseline(recent, None, chosen.partly, most=BASELINE_RUNS), policies)
         state = said.state
         outcome = said.outcome
-        standing, told = follow(standing, said, run.ended) if standing or not outcome.is_acceptable else ((), ())
-        yield Judgement(said, told)
+        is_well = all(finding.outcome.is_acceptable for finding in said.findings)
+        standing, told = ((), ()) if is_well and not standing else follow(standing, said, run.ended)
+        yield Judgement(said, told, standing)
         judged = JudgedRun(
             run=run,
             series=SERIES,

@@ -57,6 +57,7 @@ def compose_digest(
             DigestHeading.BETTER: [*found.recovered(), *found.improved()],
             DigestHeading.WATCHING: [
                 *found.watching(),
+                *found.withdrawn(),
                 *found.quiet(),
                 *found.answered(),
                 *found.lapsing(),

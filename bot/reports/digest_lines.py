@@ -209,6 +209,17 @@ class LineGathering:
 
     def recovered(self) -> Iterator[Line]:
         """Yield what is over, unless it came back: nothing stands under what needs you and under what got better."""
+        for kind, name, incident in self._over():
+            if kind is DigestKind.RECOVERED:
+                yield partial(self._line, kind, name, incident)
+
+    def withdrawn(self) -> Iterator[Line]:
+        """Yield what never was for certain, as runs that came late have shown."""
+        for kind, name, incident in self._over():
+            if kind is DigestKind.WITHDRAWN:
+                yield partial(self._line, kind, name, incident)
+
+    def _over(self) -> Iterator[tuple[DigestKind, str, Incident]]:
         again = {(i.series, i.kind, m) for _, i in self._incidents(IncidentState.OPEN) for m in i.metrics or ("",)}
         unseen = {name for name, look in looks.of_pipelines(self.tx).items() if look.unseen_since is not None}
         closed = list(self._closed(IncidentState.RESOLVED))
@@ -221,7 +232,7 @@ class LineGathering:
                 fell |= {(incident.series, Kind.INVALID, metric) for metric in incident.metrics}
             is_said = self._ended_by(incident) is not None  # somebody's word ended it
             if not is_said and not fell & again and not (incident.kind is Kind.BLIND and name in unseen):
-                yield partial(self._line, DigestKind.RECOVERED, name, incident)
+                yield DigestKind.RECOVERED if incident.was_seen_recovering else DigestKind.WITHDRAWN, name, incident
 
     def improved(self) -> Iterator[Line]:
         """Yield what improved, the latest word on each series."""
@@ -334,9 +345,9 @@ class LineGathering:
         )
 
     def _shown(self, incident: Incident) -> JudgedRun | None:
-        """Return the run whose numbers are told: the last bad one, or the one that the ticket was resolved with."""
+        """Return the run whose numbers are told: the last bad one, or the one that showed it well again."""
         pipeline = incident.series.pipeline
-        if incident.state is IncidentState.RESOLVED:
+        if incident.state is IncidentState.RESOLVED and incident.was_seen_recovering:
             resolved_by = incident.closed_at and runs.judged_at(self.tx, incident.series, incident.closed_at)
             return resolved_by or runs.find(self.tx, pipeline, incident.recovered_by)
         last = runs.find(self.tx, pipeline, incident.bad_runs[-1]) if incident.bad_runs else None

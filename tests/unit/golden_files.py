@@ -112,6 +112,8 @@ GOLDENS: list[Sample] = [
     ("slack-recovered.txt", samples.recovered_message, samples.BOUND, ""),
     ("slack-failed.txt", samples.failed_message, samples.BOUND, ""),
     ("jira-comment-confirmed.wiki", samples.confirmed, samples.BOUND, "jira"),
+    ("jira-comment-withdrawn.wiki", samples.withdrawn, samples.BOUND, "jira"),
+    ("slack-withdrawn.txt", samples.withdrawn_message, samples.BOUND, ""),
     ("jira-comment-reopened.wiki", samples.reopened, samples.BOUND, "jira"),
     ("trello-comment-said-again.md", samples.said_again, samples.BOUND, "trello"),
     ("slack-reply-confirmed.txt", samples.confirmed, samples.BOUND, "reply"),
@@ -127,6 +129,7 @@ GOLDENS: list[Sample] = [
     ("digest.txt", samples.digest, samples.BOUND, ""),
     ("digest-quiet.txt", samples.quiet_digest, {}, ""),
     ("digest-all-kinds.txt", samples.digest_of_all_kinds, {}, ""),
+    ("digest-withdrawn.txt", samples.digest_of_withdrawn, samples.BOUND, ""),
     ("digest-page.xml", samples.digest, samples.BOUND, "page"),
     ("digest-terminal.txt", samples.digest, samples.BOUND, "text"),
 ]

@@ -317,6 +317,10 @@ def recovery(words: Words) -> CommentView:
     return CommentView(CommentKind.RECOVERY, recovered_verdict(words), run(7, words), recovered_rows(words), "herald-c7", words.days, TICKET_LINKS)  # fmt: skip
 
 
+def withdrawn(words: Words) -> CommentView:
+    return replace(recovery(words), kind=CommentKind.WITHDRAWN, duration="")
+
+
 def confirmed(words: Words) -> CommentView:
     return replace(recovery(words), kind=CommentKind.CONFIRMED)
 
@@ -371,6 +375,10 @@ def suspicious_message(words: Words) -> MessageView:
 
 def recovered_message(words: Words) -> MessageView:
     return MessageView(Tone.GOOD, recovered_verdict(words), run(7, words), run(4, words), recovered_rows(words), words.owner, "m3", words.days, MESSAGE_LINKS)  # fmt: skip
+
+
+def withdrawn_message(words: Words) -> MessageView:
+    return replace(recovered_message(words), duration="", is_withdrawn=True)
 
 
 def failed_message(words: Words) -> MessageView:
@@ -444,6 +452,13 @@ def digest_of_all_kinds(words: Words) -> DigestView:
         if kind in kinds[:2] or incident is Kind.REGRESSED or (kind, incident) == (DigestKind.SUSPECTED, Kind.INVALID)
     ]
     return _digest(words, (DigestPart(DigestHeading.NEEDS_YOU, (*trouble, *said), "1"),))
+
+
+def digest_of_withdrawn(words: Words) -> DigestView:
+    """Return what a digest says of incidents that never were for certain."""
+    line = partial(DigestLine, DigestKind.WITHDRAWN, words.pipeline, ticket="ticket")
+    told = (line(incident=Kind.REGRESSED, row=metric_rows(words)[0]), line(incident=Kind.BREACHED))
+    return _digest(words, (DigestPart(DigestHeading.WATCHING, told),))
 
 
 def rule(words: Words, kind: RuleKind = RuleKind.NOISE) -> RuleRow:

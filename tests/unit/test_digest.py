@@ -131,6 +131,7 @@ def test_changes_since_the_last_digest_come_first_and_a_gloss_once(office):
 
 def test_recovery_doubt_and_what_comes_are_told_in_their_order(office):
     back = replace(office.fell("was", 5), state=IncidentState.RESOLVED, closed_at=MONDAY - DAY)
+    back = replace(back, recovered_at=MONDAY - DAY, recovered_by="was")
     doubt = replace(office.fell("maybe", 1), state=IncidentState.CANDIDATE)
     once = replace(office.fell("once", 2), state=IncidentState.DISMISSED, closed_at=MONDAY - DAY)
     office.keep(back, doubt, once)

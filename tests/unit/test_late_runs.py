@@ -109,6 +109,37 @@ def test_a_fall_that_was_over_before_it_was_seen_is_told_to_nobody(make_bench):
         assert [j.outcome.value for j in runs.recent(tx, SERIES, 99)][5:7] == ["suspicious", "regressed"]
 
 
+def test_what_a_late_run_makes_uncertain_is_withdrawn_and_not_called_recovered(make_bench):
+    bench = make_bench()
+    for number, value in enumerate(GOOD[:5]):
+        arrive(bench, number, value)
+    arrive(bench, 10, 0.60)
+    arrive(bench, 12, 0.61)
+    assert bench.ticket.state is TicketState.TODO
+    arrive(bench, 11, 0.804)
+    (incident,) = bench.incidents(IncidentState.RESOLVED)
+    assert not incident.was_seen_recovering
+    assert bench.ticket.state is TicketState.DONE
+    said = (bench.ticket.comments[-1][1], bench.chat.messages[0].text)
+    for text in said:
+        assert "it is not certain that ndcg of search ever fell. The next run will tell." in text
+        assert "ecovered" not in text
+        assert "lasted" not in text
+    arrive(bench, 13, 0.80)
+    assert bench.incidents(IncidentState.OPEN, IncidentState.CANDIDATE) == []
+
+
+def test_what_was_on_its_way_back_and_never_fell_for_certain_is_withdrawn_too(make_bench):
+    bench = make_bench()
+    for number, value in enumerate(GOOD[:5]):
+        arrive(bench, number, value)
+    for number, value in ((10, 0.60), (12, 0.61), (13, 0.80), (11, 0.804)):
+        arrive(bench, number, value)
+    assert bench.ticket.state is TicketState.DONE
+    (_, said) = bench.ticket.comments[-1]
+    assert "it is not certain that ndcg of search ever fell. It is at 0.8000, against a baseline of 0.8042." in said
+
+
 def test_runs_that_ended_at_one_moment_stand_in_the_order_of_their_ids(make_bench):
     values = {"b": 0.60, "a": 0.80, "d": 0.61, "c": 0.80}
     stands = []

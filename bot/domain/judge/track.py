@@ -13,6 +13,7 @@ import numpy as np
 
 from bot.domain.judge.calibration import RISE, SUSPICION, THRESHOLDS
 from bot.domain.judge.evidence import LevelShifts, Window, compare_levels, excess, open_window
+from bot.domain.judge.recovery import LostLevel, count_back, is_near
 from bot.domain.judge.spread import p_below
 from bot.domain.policy import Preset
 from bot.domain.runs import Floats
@@ -26,12 +27,9 @@ SEEN_VARIANCE = 0.92  # of normal runs, once none counts as further than two spr
 WILD = 2.5  # scales from the middle of a level beyond which a run tells nothing more of it
 MANY = 4  # runs that show a middle of their own
 
-RECOVERY = 9.0  # log likelihood ratio at which a fallen metric is back
-CLIP_RECOVERY = 3.0  # a run counts as at most this many spreads from the middle of both levels
 BACK_SHARE = 0.25  # of a fall, that runs which have come back may lie below the old level
 RETURN_EXTRA = 2.5  # more is asked of a series for each fall that came back by itself
 MAX_RETURNS = 3
-SINCE = 24  # runs remembered of a fall
 FURTHER_EXTRA = 4.0  # more is asked of a fall within a fall
 DEEPEST = 3  # falls within falls that are told apart
 
@@ -57,15 +55,17 @@ class Fall:
     low: float  # since
     sd: float
     onset: int  # number of the run it began at
-    balance: float  # evidence gathered for a recovery
-    good: int  # newest runs that gathered it
-    since: tuple[float, ...]  # the newest runs
     below: Track  # watches the fallen level: it may fall further
 
     @property
     def bottom(self) -> float:
         """The level that it stands at now."""
         return self.low if self.below.fall is None else self.below.fall.bottom
+
+    @property
+    def lowest(self) -> Track:
+        """The track of the level that it stands at now."""
+        return self.below if self.below.fall is None else self.below.fall.lowest
 
     @property
     def depth(self) -> int:
@@ -221,7 +221,7 @@ def fall_at(track: Track, levels: LevelShifts, shift: Shift) -> tuple[Track, Vie
     view = describe(track, levels, shift, Signal.FELL)
     since = track.values[-view.since :]
     below = Track(track.seen, since)
-    fall = Fall(view.level, view.level + view.change, view.sd, track.seen - view.since, 0.0, 0, since[-SINCE:], below)
+    fall = Fall(view.level, view.level + view.change, view.sd, track.seen - view.since, below)
     return replace(track, values=track.values[: -view.since], fall=fall), view
 
 
@@ -234,27 +234,23 @@ def rise_at(track: Track, levels: LevelShifts, shift: Shift) -> tuple[Track, Vie
 def follow_fall(
     track: Track, fall: Fall, value: float, preset: Preset, min_effect: float, extra: float
 ) -> tuple[Track, View]:
-    """Weigh whether a fallen metric is back, or has fallen further.
-
-    It is back by a likelihood ratio of its two levels, restarted at zero (Page 1954).
-    """
-    since = (*fall.since, value)[-SINCE:]
-    drop = (fall.level - fall.bottom) / fall.sd
-    place = (value - (fall.level + fall.bottom) / 2) / fall.sd
-    balance = max(0.0, fall.balance + drop * min(max(place, -CLIP_RECOVERY), CLIP_RECOVERY))
-    good = fall.good + 1 if balance > 0 else 0
-    runs = len(track.values)
+    """Weigh whether a fallen metric is back, or has fallen further."""
+    lost, runs = LostLevel(fall.level, fall.sd, track.values), len(track.values)
+    since = (*fall.lowest.values, value)
+    below, under = watch(fall.below, value, preset, min_effect, extra + FURTHER_EXTRA)
+    good = count_back(lost, since)
+    followed = replace(fall, below=below)
+    if under.sight is Signal.ROSE:  # all of the way back, or part of it
+        if not good and is_near(lost, fall.bottom, followed.lowest.values):
+            good = len(followed.lowest.values)
+        followed = replace(followed, low=under.level + under.change)
     change, df = value - fall.level, max(runs - 1.0, 1.0)
-    if balance >= RECOVERY:
-        after = replace(track, seen=track.seen + 1 - min(good, SINCE), returns=track.returns + 1, fall=None)
-        for back in since[-min(good, SINCE) :]:
+    if good:
+        after = replace(track, seen=track.seen + 1 - good, returns=track.returns + 1, fall=None)
+        for back in since[-good:]:
             after = remember(after, back)
         return after, View(Signal.STEADY, fall.level, change, fall.sd, fall.sd, df, runs)
-    below, under = watch(fall.below, value, preset, min_effect, extra + FURTHER_EXTRA)
-    fall = replace(fall, balance=balance, good=good, since=since, below=below)
-    if under.sight is Signal.ROSE:  # part of the way back
-        fall = replace(fall, low=under.level + under.change)
-    after = replace(track, seen=track.seen + 1, fall=forget_steps(fall))
+    after = replace(track, seen=track.seen + 1, fall=forget_steps(followed))
     if under.sight in {Signal.FELL, Signal.FELL_FURTHER}:
         return after, replace(under, sight=Signal.FELL_FURTHER)
     return after, View(Signal.FALLEN, fall.level, change, fall.sd, fall.sd, df, runs, fall.onset)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from bot.domain.judge.track import Fall, Track
 
-_FORM = -2.0  # no track of the first form begins with less than nothing
+_FORM = -3.0  # no track of the first form begins with less than nothing
+_SECOND_FORM = -2.0  # with what the evidence for a recovery was, and the runs since
 
 
 def to_numbers(track: Track) -> tuple[float, ...]:
@@ -18,31 +19,30 @@ def _told(track: Track) -> list[float]:
     numbers: list[float] = [track.seen, track.returns, len(track.values), *track.values, track.fall is not None]
     fall = track.fall
     if fall is not None:
-        numbers += [fall.level, fall.low, fall.sd, fall.onset, fall.balance, fall.good, len(fall.since), *fall.since]
+        numbers += [fall.level, fall.low, fall.sd, fall.onset]
         numbers += _told(fall.below)
     return numbers
 
 
 def from_numbers(numbers: tuple[float, ...]) -> Track:
-    """Return the track that :func:`to_numbers` wrote down, also in its first form; an empty one for no numbers."""
+    """Return the track that :func:`to_numbers` wrote down, also in its earlier forms; an empty one for no numbers."""
     if not numbers:
         return Track()
-    if numbers[0] != _FORM:
+    if numbers[0] not in {_FORM, _SECOND_FORM}:
         return _from_first_form(numbers)
-    return _read(numbers, 1)
+    return _read(numbers, 1, numbers[0])
 
 
-def _read(numbers: tuple[float, ...], at: int) -> Track:
+def _read(numbers: tuple[float, ...], at: int, form: float) -> Track:
     """Read the track that begins *at* a place of *numbers* and goes on to their end."""
     seen, returns, runs = numbers[at : at + 3]
     at += 3 + int(runs)
     values = numbers[at - int(runs) : at]
     if not numbers[at]:
         return Track(int(seen), values, int(returns))
-    level, low, sd, onset, balance, good, runs = numbers[at + 1 : at + 8]
-    at += 8 + int(runs)
-    since = numbers[at - int(runs) : at]
-    fall = Fall(level, low, sd, int(onset), balance, int(good), since, below=_read(numbers, at))
+    level, low, sd, onset = numbers[at + 1 : at + 5]
+    at += 5 if form == _FORM else 8 + int(numbers[at + 7])
+    fall = Fall(level, low, sd, int(onset), below=_read(numbers, at, form))
     return Track(int(seen), values, int(returns), fall)
 
 
@@ -54,6 +54,5 @@ def _from_first_form(numbers: tuple[float, ...]) -> Track:
     rest = numbers[5 + 3 * size :]
     if not rest:
         return track
-    level, low, sd, onset, balance, good = rest[:6]
-    below = Track(int(seen), rest[6:])
-    return replace(track, fall=Fall(level, low, sd, int(onset), balance, int(good), rest[6:], below))
+    level, low, sd, onset = rest[:4]
+    return replace(track, fall=Fall(level, low, sd, int(onset), Track(int(seen), rest[6:])))

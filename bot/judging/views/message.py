@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.domain.incidents import Step
+from bot.domain.incidents import Step, Turn
 from bot.domain.views import MessageView, Tone
 from bot.judging.views.incident import duration, links, owners, tickets
 from bot.judging.views.metric_rows import metric_rows
@@ -14,16 +14,16 @@ _ROWS_IN_MESSAGE = 4
 
 
 def message_view(on: Occasion, step: Step) -> MessageView:
-    resolved = step.is_recovery
     rows = metric_rows(on, step, only=step.incident.metrics)
     return MessageView(
-        tone=Tone.GOOD if resolved else Tone.BAD,
+        tone=Tone.GOOD if step.is_end else Tone.BAD,
         verdict=verdict_view(on, step),
         run=run_view(on, on.history[-1].run),
         onset=onset(on, step.incident),
         rows=rows[:_ROWS_IN_MESSAGE],
         owner=owners(on, step.incident),
         mark=f"{on.places.instance}-{step.incident.incident_id}",
-        duration=duration(on, step.incident) if resolved else "",
+        duration=duration(on, step.incident) if step.is_recovery else "",
+        is_withdrawn=step.turn is Turn.WITHDRAWN,
         links=links(**tickets(on, step.incident), report=on.page),
     )

@@ -51,7 +51,7 @@ def ticket_view(on: Occasion, step: Step) -> TicketView:
 
 def comment_view(on: Occasion, step: Step, effect: Effect) -> CommentView:
     kind = _kind_of(step.turn)
-    news = None if kind.is_recovery else _news(on, step)
+    news = None if kind.is_end else _news(on, step)
     return CommentView(
         kind=kind,
         verdict=verdict_view(on, step),
@@ -110,6 +110,8 @@ def _kind_of(turn: Turn) -> CommentKind:
     match turn:
         case Turn.RESOLVED:
             return CommentKind.RECOVERY
+        case Turn.WITHDRAWN:
+            return CommentKind.WITHDRAWN
         case Turn.CONFIRMED:
             return CommentKind.CONFIRMED
         case Turn.REOPENED:
