@@ -84,9 +84,14 @@ def _read_moment(text: str) -> time | datetime | None:
 
 
 def read_owned(value: object) -> object:
-    """Read `recall_at_10`, or a slice such as `department = GROCERY`, without the spaces around the sign."""
-    column, sign, part = str(value).partition("=")
-    return f"{column.strip()}{sign}{part.strip()}"
+    """Read `recall_at_10`, or a slice such as `department = GROCERY`, without the spaces around the sign.
+
+    One within another is `department = GROCERY / category = tea`.
+    """
+    pieces = str(value).split(" / ")
+    pieces = pieces if all("=" in piece for piece in pieces) else [str(value)]
+    read = (piece.partition("=") for piece in pieces)
+    return ", ".join(f"{column.strip()}{sign}{part.strip()}" for column, sign, part in read)
 
 
 def _known_zone(name: str) -> str:

@@ -94,6 +94,8 @@ _TOLD = frozenset(
     },
 )
 
+LISTED = frozenset({Turn.FILED, Turn.REOPENED, Turn.RETURNED})  # with the examples that lost most
+
 _NO_NEWS = frozenset({Turn.COUNTED, Turn.HUSHED, Turn.LEFT})
 
 
@@ -147,7 +149,7 @@ def effects_of(
             effects.append(AttachExamplesToPage(page, run_id, needs=(page,)))
     for step in parts:
         effects += _ticket_effects(run_id, step, places, has_chart=step.incident.part_id in charted)
-        if step.turn is Turn.FILED and step.incident.part_id in listed:
+        if step.turn in LISTED and step.incident.part_id in listed:
             effects += _lists(run_id, step, places)
         effects += _link_effects(run_id, step, places, page)
     for step in steps:

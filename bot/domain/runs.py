@@ -167,6 +167,7 @@ class RowsSaid:
 
     n: int
     p: float  # one-sided, of a fall
+    where: Where | None = None
 
     def p_below(self) -> float:
         return self.p

@@ -295,6 +295,7 @@ class CommentView:
     news: NewsView | None = None  # of a repeat; None where the last word is not known
     asked: str = ""  # who is to see to what nobody has answered, where config names somebody
     params: tuple[FactRow, ...] = ()  # the run's parameters; of a result
+    examples: ExamplesView | None = None  # of what is back
 
 
 @dataclass(frozen=True, slots=True)

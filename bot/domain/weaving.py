@@ -125,7 +125,9 @@ def _slices(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def rows_of(findings: Iterable[Finding]) -> dict[str, RowsSaid]:
     """Return what the examples of a run said of its metrics."""
     return {
-        finding.metric: RowsSaid(finding.n_examples, finding.p_rows if finding.change < 0 else 1 - finding.p_rows)
+        finding.metric: RowsSaid(
+            finding.n_examples, finding.p_rows if finding.change < 0 else 1 - finding.p_rows, finding.where
+        )
         for finding in findings
         if finding.part is None and finding.p_rows is not None and finding.change is not None
     }

@@ -395,6 +395,10 @@ def test_an_owner_of_what_no_ticket_will_be_about_is_refused(refusal, read):
     assert "'department=DELI' is a slice by 'department', which is not in judge.slice_by: []" in words
     sliced = PIPELINE + '[pipeline.search.judge]\nslice_by = ["department"]\n' + owned.format("department = DELI")
     assert read(sliced).pipeline["search"].incident_policy.owners == {"department=DELI": "Fresh food"}
+    within = sliced + '"department = DELI / category = 24 / 7" = { owner = "Night shift" }\n'
+    assert "department=DELI, category=24" not in read(within).pipeline["search"].incident_policy.owners
+    within = sliced + '"department = DELI / category = ham" = { owner = "Butcher" }\n'
+    assert read(within).pipeline["search"].incident_policy.owners["department=DELI, category=ham"] == "Butcher"
 
 
 def test_slices_that_nest_and_cross_read_the_columns_that_they_are_of(read, refusal):

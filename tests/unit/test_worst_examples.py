@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -187,9 +188,12 @@ def rendered(view: ExamplesView, locale: str) -> dict[str, str]:
     words, renderer = samples.WORDS[locale], RENDERERS[locale]
     ticket = replace(samples.ticket(words), examples=view)
     page = replace(samples.run_page(words), examples=view)
+    comment = replace(samples.reopened(words), examples=view)
     return {
         "jira": renderer.render_ticket(samples.JIRA, ticket, {}).body,
         "trello": renderer.render_ticket(samples.TRELLO, ticket, {}).body,
+        "jira comment": renderer.render_comment(samples.JIRA, comment, {}).body,
+        "trello comment": renderer.render_comment(samples.TRELLO, comment, {}).body,
         "storage": renderer.render_run_page(page, {}).body,
     }
 
@@ -202,6 +206,9 @@ def test_the_worst_are_shown_with_their_texts_and_a_link_to_the_whole_list():
     assert "All of them: [^worst-examples-0a1b2c3d.csv]" in english["jira"]
     assert "`worst-examples-0a1b2c3d.csv`" in english["trello"]
     assert '<ri:attachment ri:filename="worst-examples-0a1b2c3d.csv" />' in chinese["storage"]
+    every = replace(EXAMPLES, lost="4,000")
+    assert all("All 4,000 examples in PRODUCE / berries lost something." in t for t in rendered(every, "en").values())
+    assert all("4,000 个样本全部变差" in text for text in rendered(every, "zh").values())
     part = replace(EXAMPLES, listed="100")
     assert all("The 100 that lost most: " in text for text in rendered(part, "en").values())
     assert all("csv" not in text for text in rendered(replace(EXAMPLES, file=""), "en").values())
@@ -280,11 +287,12 @@ class Shop:
 
     def fall(self) -> None:
         self.cycle()
-        for number in range(6):
-            self.log(number)
-            self.cycle()
-        for number in (6, 7):
-            self.log(number, loss=0.7)
+        self.judge(0.0, range(6))
+        self.judge(0.7, (6, 7))
+
+    def judge(self, loss: float, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self.log(number, loss)
             self.cycle()
 
 
@@ -316,7 +324,7 @@ def test_ticket_and_page_show_the_worst_and_carry_the_whole_list_once(make_shop,
     shop.deliver()
     fields = ticket_of(box, shop)
     body = fields["description"]
-    assert "Of the 100 examples in MEAT" in body
+    assert "100 examples in MEAT" in body
     assert r"=cmd\(\) \*fresh\* strawberries, mail" in body
     assert "jo@" not in body
     assert STRUCK_OUT in body
@@ -339,6 +347,20 @@ def test_ticket_and_page_show_the_worst_and_carry_the_whole_list_once(make_shop,
     assert [each["title"] for each in listed["results"]].count(lists[0]["filename"]) == 1
 
 
+def test_what_is_back_is_told_with_the_examples_that_it_is_now(make_shop, box):
+    shop = make_shop(text_columns=["query"], shown=2)
+    shop.fall()
+    shop.judge(0.0, (8, 9, 10))
+    shop.judge(0.7, (11, 12, 13))
+    shop.deliver()
+    fields = ticket_of(box, shop)
+    said = [each["body"] for each in fields["comment"]["comments"] if "worst-examples-" in each["body"]]
+    assert len(said) == 1
+    lists = {each["filename"] for each in fields["attachment"] if each["filename"].endswith(".csv")}
+    assert len(lists) == 2
+    assert all(f"[^{name}]" in fields["description"] + said[0] for name in lists)
+
+
 def test_nothing_of_any_example_is_told_unless_config_asks_for_it(make_shop, box):
     shop = make_shop()
     shop.fall()
@@ -358,5 +380,5 @@ def test_texts_that_cannot_be_had_leave_the_examples_without_them_and_the_page_s
     shop.fall()
     shop.deliver()
     body = ticket_of(box, shop)["description"]
-    assert "Of the 100 examples in MEAT" in body
+    assert "100 examples in MEAT" in body
     assert "strawberries" not in body

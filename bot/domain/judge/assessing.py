@@ -101,6 +101,8 @@ def assess(
             parts = judge_slices(alignment, longest, policy, policies, Remembered(state.unfit, state.streaks))
             known += parts.findings
             finding = replace(finding, where=parts.where)
+        elif policy.name in run.rows_said:
+            finding = replace(finding, where=run.rows_said[policy.name].where)
         found += [finding, *known]
     findings, streaks = follow_streaks(state.streaks, found, run.run_id)
     limits = hold_limits(state.breaches, run, baseline, policies)

@@ -9,6 +9,7 @@ from bot.domain.effects import Effect
 from bot.domain.headlines import most_telling
 from bot.domain.incidents import Incident, Kind, Step, Turn
 from bot.domain.judge import Against
+from bot.domain.notifications import LISTED
 from bot.domain.reminding import waits_since
 from bot.domain.views import CommentKind, CommentView, MetricRow, NewsView, TicketView
 from bot.judging.views.chart import chart_view
@@ -62,6 +63,7 @@ def comment_view(on: Occasion, step: Step, effect: Effect) -> CommentView:
         links=links(report=on.page),
         news=news,
         asked=on.config.tickets.escalate_to,
+        examples=examples_view(on, step) if step.turn in LISTED else None,
     )
 
 

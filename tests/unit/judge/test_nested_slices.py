@@ -15,6 +15,7 @@ from bot.domain.judge.alignment import Alignment
 from bot.domain.judge.paired import holm
 from bot.domain.policy import MinEffect
 from bot.domain.runs import Baseline, ExampleTable, Slice
+from bot.domain.weaving import rows_of
 from tests.unit.judge.judged_runs import POLICIES, START, judge_all, make_run, with_metric
 
 NESTED = with_metric(
@@ -130,6 +131,14 @@ def test_a_leaf_that_falls_alone_opens_an_incident_that_names_no_larger_set():
     assert Turn.FILED in turns
     fallen = {key for incident in known.values() for key in incident.metrics if "[" in key}
     assert fallen == {f"hr [{LEAF}]"}
+
+
+def test_a_run_whose_examples_are_no_longer_at_hand_keeps_what_they_said_of_where():
+    runs = make_history(inside(make_columns(), LEAF))
+    said = judge_last(runs)
+    bare = replace(runs[-1], examples=None, rows_said=rows_of(said.findings))
+    again = judge_last([*(replace(run, examples=None) for run in runs[:-1]), bare])
+    assert again.findings[0].where == said.findings[0].where
 
 
 def test_a_run_without_one_of_the_columns_is_cut_by_the_others():
