@@ -70,7 +70,7 @@ class MetricPolicy:
 
     def holds(self, value: float) -> bool:
         """Say whether *value* is a number within the bounds."""
-        return is_usable(value) and self.lower <= value <= self.upper
+        return self.lower <= value <= self.upper and is_usable(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from bot.domain.judge.spread import estimate_spread
 from bot.domain.judge.streaks import BAD, follow_streaks
 from bot.domain.judge.track import WINDOW, Signal, Track, accept_fall
 from bot.domain.judge.track_numbers import from_numbers, to_numbers
-from bot.domain.policy import MetricPolicy, Policies, is_usable, settle
+from bot.domain.policy import LARGEST, MetricPolicy, Policies, is_usable, settle
 from bot.domain.runs import Baseline, RowsSaid, RunResult
 
 FALLS = frozenset({Signal.FELL, Signal.FELL_FURTHER, Signal.FALLEN})
@@ -165,9 +165,10 @@ def count_metrics(run: RunResult, baseline: Baseline, policies: Policies) -> flo
 def usable_runs(baseline: Baseline, policy: MetricPolicy) -> tuple[list[RunResult], list[float]]:
     """Return the recent runs in which a metric can be compared with others, and its values."""
     runs, values = [], []
+    name, lower, upper = policy.name, max(policy.lower, -LARGEST), min(policy.upper, LARGEST)
     for result in baseline.recent:
-        value = settle(result.run.metrics.get(policy.name, math.nan))
-        if policy.holds(value):
+        value = settle(result.run.metrics.get(name, math.nan))
+        if lower <= value <= upper:  # as the policy holds it
             runs.append(result)
             values.append(value)
     return runs, values
@@ -215,8 +216,8 @@ def judge_run(
 def recall(state: SeriesState, baseline: Baseline, policy: MetricPolicy, policies: Policies) -> Watched:
     """Return what is remembered of a metric: from the state, or from the accepted runs where that is of no use."""
     track = from_numbers(state.memory.get(policy.name, ()))
-    fallen = (track.fall.level, track.fall.low) if track.fall is not None else ()
-    if not track.seen or not is_usable(max(map(abs, (*track.values, *fallen)), default=0.0)):
+    levels = track.values if track.fall is None else (*track.values, track.fall.level, track.fall.low)
+    if not track.seen or not (is_usable(max(levels, default=0.0)) and is_usable(min(levels, default=0.0))):
         return replay(baseline.recent, policy, policies)
     return Watched(track, state.watched.get(policy.name, ()))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 
@@ -65,7 +65,7 @@ def add(levels: Levels, value: float, when: float, memory: float) -> Levels:
     there = tuple(each for each in levels.held if when - each.until <= memory)
     values = (*levels.open, value)
     if len(values) < RUNS:
-        return replace(levels, open=values, held=there)
+        return Levels(levels.size, values, there)
     new = LevelHeld(middle_mean(values), RUNS, when)
     if there and there[-1].runs < levels.size:
         there, new = there[:-1], join(there[-1], new)
@@ -164,5 +164,5 @@ def from_numbers(numbers: Sequence[float]) -> Levels:
         return Levels()
     size, n = int(numbers[0]), int(numbers[1])
     rest = numbers[2 + n :]
-    held = tuple(LevelHeld(rest[i], int(rest[i + 1]), rest[i + 2]) for i in range(0, len(rest), 3))
+    held = tuple([LevelHeld(rest[i], int(rest[i + 1]), rest[i + 2]) for i in range(0, len(rest), 3)])
     return Levels(size, tuple(numbers[2 : 2 + n]), held)

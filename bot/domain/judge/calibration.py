@@ -5,6 +5,7 @@ Found by the search in ``bench/calibrate.py`` on simulated noise of many kinds; 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,10 @@ from bot.domain.runs import Floats, Ints
 # Runs since a candidate change; one bad run is never a change, and of a long stretch its exact start is not needed.
 SPANS = np.array([*range(2, 13), 14, 16, 20, 24, 30])
 
+SHORT = 10.0  # runs up to which a history is no longer than others
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)  # each is itself alone: what is remembered of one is found sooner
 class Threshold:
     """How large the log Bayes factor of a change must be: smooth in the span, so that it fits no noise."""
 
@@ -25,14 +28,20 @@ class Threshold:
     for_memory: float  # more is asked where neighbouring runs resemble each other, by the square root of the runs
     for_tails: float  # less is asked under heavy tails, which widen the spread and so hide falls; more under light ones
     for_repeats: float  # less is asked of a series that logs results again: this much less from three repeats on
+    for_length: float = 0.0  # more by each doubling of the runs beyond :data:`SHORT`: each is one more chance to err
 
-    def asked(self, spans: Ints, repeats: float) -> Floats:
-        return np.asarray(self.base + self.slope * np.log2(spans / 2) - self.for_repeats * repeats)
+    def asked(self, spans: Ints, runs: float, repeats: float) -> Floats:
+        return np.asarray(
+            self.base + self.slope * np.log2(spans / 2) + self.of_length(runs) - self.for_repeats * repeats
+        )
+
+    def of_length(self, runs: float) -> float:
+        return self.for_length * math.log2(max(runs, SHORT) / SHORT)
 
 
 THRESHOLDS = {
-    Preset.QUIET: Threshold(5.09, -0.06, for_memory=2.63, for_tails=0.85, for_repeats=1.53),
-    Preset.SENSITIVE: Threshold(4.08, -0.11, for_memory=3.03, for_tails=0.01, for_repeats=1.21),
+    Preset.QUIET: Threshold(4.79, -0.14, for_memory=2.7, for_tails=0.61, for_repeats=1.78, for_length=0.7),
+    Preset.SENSITIVE: Threshold(3.96, -0.08, for_memory=1.76, for_tails=0.93, for_repeats=1.18, for_length=0.47),
 }
 
 # Of a rise more is asked, by both presets alike: a level moved up on a lucky streak makes a fall of what follows.

@@ -30,6 +30,8 @@ class SignificanceLevels:
 
     def for_many(self, metrics: float) -> SignificanceLevels:
         """Return the levels at which one of so many independent metrics is called worse as seldom as one alone."""
+        if metrics == 1:
+            return self
         return replace(
             self,
             runs=self.runs / metrics,

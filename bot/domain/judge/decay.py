@@ -14,6 +14,8 @@ from bot.domain.judge.track import Track
 from bot.domain.policy import MetricPolicy, Policies, is_usable, settle
 from bot.domain.runs import RunResult
 
+SECONDS_A_DAY = DAY.total_seconds()
+
 
 def watch_decay(
     remembered: Sequence[float],
@@ -56,7 +58,7 @@ def remember(levels: Levels, result: RunResult, policy: MetricPolicy, policies: 
 
 
 def days(moment: datetime) -> float:
-    return moment.timestamp() / DAY.total_seconds()
+    return moment.timestamp() / SECONDS_A_DAY
 
 
 def matters(decay: Decay, policy: MetricPolicy, policies: Policies) -> bool:

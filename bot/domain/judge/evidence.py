@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
 
 import numpy as np
 
@@ -79,13 +78,13 @@ def open_window(values: Floats) -> Window:
     past = values[:-1]
     scale = robust_scale(past, middle(past))
     centre = middle(past[-RECENT:])
-    seen = ((values - centre) / scale).clip(-CLIP, CLIP)
+    seen = np.minimum(np.maximum((values - centre) / scale, -CLIP), CLIP)
     counts = np.ones(len(past))
     same = find_repeats(past)
     if same is not None:
         counts[1:][same] = 0.0
     repeats = 0 if same is None else int(np.count_nonzero(same))
-    return Window(values, centre, scale, seen, counts, repeats, stands_still(past))
+    return Window(values, centre, scale, seen, counts, repeats, same is None and stands_still(past))
 
 
 def compare_levels(window: Window) -> LevelShifts | None:
@@ -93,7 +92,7 @@ def compare_levels(window: Window) -> LevelShifts | None:
     shape = shape_of(len(window.values)) if not window.repeats else count_runs(window.counts)
     if shape is None:
         return None
-    spans, since, before, total = shape
+    spans, since, before, total, weight = shape.spans, shape.since, shape.before, shape.total, shape.weight
     past = window.past
     since_sum, total_sum = tail_sums(past, spans)
     before_sum = total_sum - since_sum
@@ -102,17 +101,24 @@ def compare_levels(window: Window) -> LevelShifts | None:
     variance = (squares + SCALE_PRIOR_DF) / (df + SCALE_PRIOR_DF)
     after_level = (since_sum + window.seen[-1]) / (since + 1)
     before_level = before_sum / before
-    weight = (since + 1) * before / (since + 1 + before)
     t = (after_level - before_level) * np.sqrt(weight / variance)
     return LevelShifts(window, spans, before_level, after_level, variance, weight, df, total + 1, t, since_sum / since)
 
 
-Shape: TypeAlias = tuple[Ints, Floats, Floats, float]  # spans; runs since and before, the newest left out; all of them
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """The candidate starts that a window allows, and how many of its earlier runs lie on either side of each."""
+
+    spans: Ints
+    since: Floats
+    before: Floats
+    total: float
+    weight: Floats  # of the difference, the newest run counted among those since
 
 
 @lru_cache(maxsize=64)  # by far most windows hold no result twice
 def shape_of(runs: int) -> Shape | None:
-    """Return the spans that so many runs allow, and how many of the earlier ones lie on either side of each start."""
+    """Return what a window of so many runs allows, each of which counts."""
     return count_runs(np.ones(runs - 1))
 
 
@@ -124,7 +130,10 @@ def count_runs(counts: Floats) -> Shape | None:
     since, total = tail_sums(counts, spans)
     before = total - since
     enough = (since >= MIN_SINCE - 1) & (before >= MIN_BEFORE)
-    return (spans[enough], since[enough], before[enough], total) if enough.any() else None
+    if not enough.any():
+        return None
+    spans, since, before = spans[enough], since[enough], before[enough]
+    return Shape(spans, since, before, total, (since + 1) * before / (since + 1 + before))
 
 
 def depths(levels: LevelShifts) -> Floats:
@@ -221,10 +230,10 @@ def log_bayes_factors(t: Floats, weight: Floats, df: float) -> Floats:
 def excess(levels: LevelShifts, threshold: Threshold, *, up: bool = False) -> Floats:
     """Return by how much the evidence for a fall (a rise, if *up*) exceeds what is asked, for each span."""
     t = -levels.t if up else levels.t
-    if t.min() > -SURELY_NOTHING:
+    if float(np.minimum.reduce(t)) > -SURELY_NOTHING:
         return NONE
     repeats = min(1.0, levels.window.repeats / ENOUGH_REPEATS)
-    asked = threshold.asked(levels.spans, repeats)
+    asked = threshold.asked(levels.spans, levels.runs, repeats)
     if up:
         known = np.where(levels.earlier > levels.before, log_bayes_factors(t, levels.weight, levels.df), -np.inf)
     else:
@@ -243,13 +252,14 @@ def smallest_found(sd: float, before: int, df: float, threshold: Threshold, extr
     *extra* nats of evidence are asked on top, where this is one metric of many.
     """
     weight = before * LOOK_AHEAD / (before + LOOK_AHEAD)
+    extra += threshold.of_length(before + LOOK_AHEAD)
     return (smallest_t(weight, df, threshold, round(extra, 1)) + Z_POWER) * sd / math.sqrt(weight)
 
 
 @lru_cache(maxsize=4096)  # runs of one length ask for the same
 def smallest_t(weight: float, df: float, threshold: Threshold, extra: float) -> float:
     """Return the smallest standardised difference that is told at once of :data:`LOOK_AHEAD` runs."""
-    asked = threshold.asked(np.full(1, LOOK_AHEAD), 0.0)[0] + extra
+    asked = threshold.asked(np.full(1, LOOK_AHEAD), 0.0, 0.0)[0] + extra
     low, high = 0.0, 100.0
     for _ in range(30):
         middle_t = (low + high) / 2

@@ -48,9 +48,9 @@ def study_few(values: Sequence[float], width: float = 0.0) -> FewValues | None:
 
     *width* is that of the range that the metric can have, where it is known: a size for those that are mostly 0.
     """
-    runs = distinct_runs(values)
-    if not runs:
+    if len(values) - len(set(values)) < FEWEST - 1:  # no value is there often enough: by far most metrics
         return None
+    runs = distinct_runs(values)
     usual, times = max(Counter(runs).items(), key=lambda item: (item[1], item[0]))
     if times < max(FEWEST, USUAL_SHARE * len(runs)):
         return None

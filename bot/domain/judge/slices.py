@@ -156,9 +156,9 @@ def note_unfit(
 ) -> dict[str, tuple[str, ...]]:
     """Note that runs are no baseline for the slices in which they were bad, however good they are as a whole."""
     after = dict(unfit)
-    ids = [result.run_id for result in baseline.recent]
     for finding in findings:
         if finding.part is not None and finding.outcome in BAD:
+            ids = [result.run_id for result in baseline.recent]
             since = ids[ids.index(finding.onset) :] if finding.onset in ids else []
             after[finding.key] = tuple(dict.fromkeys((*unfit.get(finding.key, ()), *since, run_id)))[-UNFIT_KEPT:]
     return after

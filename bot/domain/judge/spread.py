@@ -95,6 +95,8 @@ def median(values: Sequence[float]) -> float:
 
 def distinct_runs(values: Sequence[float]) -> Sequence[float]:
     """Leave out results that were logged again, in a metric where ties are rare."""
+    if len(set(values)) == len(values):
+        return values
     once = [value for i, value in enumerate(values) if i == 0 or value != values[i - 1]]
     return values if is_coarse(values) else once
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 import numpy as np
 
 from bot.domain.judge.calibration import RISE, SUSPICION, THRESHOLDS
-from bot.domain.judge.evidence import LevelShifts, Window, compare_levels, excess, open_window
+from bot.domain.judge.evidence import NONE, LevelShifts, Window, compare_levels, excess, open_window
 from bot.domain.judge.recovery import LostLevel, count_back, is_near
 from bot.domain.judge.spread import p_below
 from bot.domain.policy import Preset
@@ -131,8 +131,10 @@ def weigh_levels(
 ) -> tuple[Track, View]:
     """Say whether the level fell, rose, or did neither; *track* holds the newest run already."""
     threshold = THRESHOLDS[preset]
-    over = excess(levels, threshold) - RETURN_EXTRA * min(track.returns, MAX_RETURNS) - extra
-    if over.max() < 0:
+    over = excess(levels, threshold)
+    if over is not NONE:
+        over = over - RETURN_EXTRA * min(track.returns, MAX_RETURNS) - extra
+    if over is NONE or over.max() < 0:
         rise = find_rise(levels, min_effect)
         return (track, lone) if rise is None else rise_at(track, levels, rise)
     shifts = [measure_shift(levels, int(best)) for best in np.flatnonzero(over >= 0)]
@@ -171,7 +173,7 @@ def has_come_back(levels: LevelShifts, shift: Shift) -> bool:
 def find_rise(levels: LevelShifts, min_effect: float) -> Shift | None:
     """Return the candidate of a rise that is large, lasting and certain enough to move the level."""
     over = excess(levels, RISE, up=True)
-    if over.max() < 0:
+    if over is NONE or over.max() < 0:
         return None
     large = levels.after - levels.before > RISE_SIZE * np.sqrt(levels.variance)
     over = np.where(large & (levels.spans >= RISE_SPAN), over, -np.inf)
@@ -182,13 +184,13 @@ def find_rise(levels: LevelShifts, min_effect: float) -> Shift | None:
 
 
 def remember(track: Track, value: float) -> Track:
-    return Track(track.seen + 1, (*track.values, value)[-WINDOW:], track.returns, track.fall)
+    return Track(track.seen + 1, (*track.values, float(value))[-WINDOW:], track.returns, track.fall)
 
 
 def hold_alone(window: Window, value: float, preset: Preset, extra: float) -> View:
     """Hold the newest run alone against the level of all before it."""
     past = window.past
-    n = float(window.counts.sum())
+    n = float(len(past) - window.repeats)
     mean = float(past.sum()) / n
     df = max(n - 1, 1.0)
     squares = max(float(past @ past) - n * mean**2, 0.0)

@@ -12,14 +12,15 @@ _SECOND_FORM = -2.0  # with what the evidence for a recovery was, and the runs s
 
 def to_numbers(track: Track) -> tuple[float, ...]:
     """Return *track* as plain numbers, to be kept between runs."""
-    return tuple(map(float, (_FORM, *_told(track))))
+    return (_FORM, *_told(track))
 
 
 def _told(track: Track) -> list[float]:
-    numbers: list[float] = [track.seen, track.returns, len(track.values), *track.values, track.fall is not None]
-    fall = track.fall
+    values, fall = track.values, track.fall
+    counts = float(track.seen), float(track.returns), float(len(values))
+    numbers = [*counts, *values, float(fall is not None)]
     if fall is not None:
-        numbers += [fall.level, fall.low, fall.sd, fall.onset]
+        numbers += [fall.level, fall.low, fall.sd, float(fall.onset)]
         numbers += _told(fall.below)
     return numbers
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from bot.domain.judge.calibration import THRESHOLDS
+from bot.domain.judge.calibration import THRESHOLDS, Threshold
 from bot.domain.judge.cleaning import find_repeats, robust_scale
-from bot.domain.judge.evidence import compare_levels, log_bayes_factors, open_window, smallest_found
+from bot.domain.judge.evidence import (
+    compare_levels,
+    excess,
+    log_bayes_factors,
+    open_window,
+    smallest_found,
+)
 from bot.domain.judge.offline import change_points
 from bot.domain.judge.paired import holm, moderated_p, paired_p
 from bot.domain.judge.spread import Prior, estimate_spread, p_below
@@ -122,6 +129,19 @@ def test_levels_need_three_runs_before_and_two_since():
     assert compare_levels(open_window(np.array([1.0, 1.1, 0.9, 1.0, 1.1]))).spans.tolist() == [2]
     logged_again = np.array([1.0, 1.1, 0.9, 0.8, 0.8, 0.7])
     assert compare_levels(open_window(logged_again)).spans.tolist() == [3], "of the two before the newest, one is none"
+
+
+def test_larger_asked_of_a_long_history():
+    plain = Threshold(4.0, 0.0, for_memory=0.0, for_tails=0.0, for_repeats=0.0)
+    noise = np.tile([0.004, -0.004, 0.002, -0.002], 10)
+    more = []
+    for n in (6, 36):
+        levels = compare_levels(open_window(np.append(0.8 + noise[:n], 0.78 + noise[:4])))
+        at = levels.spans.tolist().index(4)
+        more.append(float(excess(levels, plain)[at] - excess(levels, replace(plain, for_length=0.5))[at]))
+    assert more == pytest.approx([0.0, 1.0]), "by each doubling beyond ten runs"
+    less, larger = (smallest_found(0.01, 80, 78.0, each) for each in (plain, replace(plain, for_length=0.5)))
+    assert less < larger, "so what it says it would have found is larger too"
 
 
 def test_what_could_have_been_found_shrinks_with_more_runs():
