@@ -87,6 +87,24 @@ class JobError(HeraldError):
     pass
 
 
+class NoInquiry(StrEnum):
+    """Why an incident gives reruns nothing to find out."""
+
+    NOT_CONFIGURED = "not_configured"
+    OTHER_KIND = "other_kind"  # it is not about a metric that got worse
+    NO_RUNS = "no_runs"  # none of its runs is on record with a whole metric that fell
+    NOTHING_TO_SET = "nothing_to_set"
+    UNKNOWN_NOISE = "unknown_noise"  # too few accepted runs
+
+
+class DiagnosisError(HeraldError):
+    """An incident gives nothing to ask about, or config does not say how what differs is set."""
+
+    def __init__(self, message: str, reason: NoInquiry) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class TemplateError(HeraldError):
     pass
 

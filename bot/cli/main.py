@@ -13,6 +13,7 @@ from bot.cli import (
     backup,
     chat,
     demo,
+    diagnose,
     digest,
     doctor,
     init,
@@ -44,6 +45,7 @@ app.command()(status.status)
 app.command()(digest.digest)
 app.command()(precision.precision)
 app.command()(judge.judge)
+app.command()(diagnose.diagnose)
 app.command()(replay.replay)
 app.command()(init.init)
 app.command()(doctor.doctor)

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from bot.config.recipes import RecipeSection
 from bot.domain.recipes import BASELINE, Plan, Recipe
 from bot.sections import Section
 
 
-class BaselineSection(Section):
+class BaselineSection(RecipeSection):
     """How a job is set to what the newest accepted run was made with; `{commit}`, `{params.NAME}` and so on are its."""
-
-    arguments: tuple[str, ...] = ()  # after the command's own
-    environment: dict[str, str] = {}
-    cwd: str = ""
-
-    @model_validator(mode="after")
-    def _sets_something(self) -> Self:
-        texts = (*self.arguments, *self.environment.values(), self.cwd)
-        if not any(texts):
-            raise ValueError("should set something to what it was: arguments, environment or cwd")
-        for text in texts:
-            for place in re.findall(r"\{([^{}]*)\}", text):
-                if not re.fullmatch(r"seed|fire_id|run_id|commit|(params|tags)\..+", place):
-                    raise ValueError(
-                        f"{{{place}}} in {text!r} is no place to fill: should be {{run_id}}, {{commit}}, "
-                        "{params.NAME}, {tags.NAME}, {seed} or {fire_id}"
-                    )
-        return self
 
     @property
     def recipe(self) -> Recipe:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, Field, model_validator
 
 from bot.config.confirm import ConfirmSection
+from bot.config.diagnose import DiagnoseSection
 from bot.config.metric import MetricSection
 from bot.config.slices import ExamplesSection, SlicesSection
 from bot.config.timetable import Every, Timetable, first_after, read_at, read_cron
@@ -188,6 +189,7 @@ class PipelineSection(Section):
     judge: JudgeSection = JudgeSection()
     examples: ExamplesSection | None = None
     confirm: ConfirmSection = ConfirmSection()
+    diagnose: DiagnoseSection | None = None
     tickets: TicketsSection = TicketsSection()
     recovery: RecoverySection = RecoverySection()
     stale: StaleSection | None = None
@@ -197,6 +199,8 @@ class PipelineSection(Section):
     def _fits_together(self) -> Self:
         if self.confirm.reruns and self.job is None:
             raise ValueError("confirm.reruns needs a job to rerun: add [pipeline.NAME.job] or set reruns = 0")
+        if self.diagnose is not None and self.job is None:
+            raise ValueError("diagnose needs a job to rerun: add [pipeline.NAME.job], or leave diagnose out")
         if bool(self.experiment) == bool(self.watch.experiments):
             raise ValueError('should have either experiment = "NAME", or watch.experiments = ["GLOB", ...]')
         if self.job is not None and not self.experiment:

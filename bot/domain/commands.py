@@ -54,6 +54,11 @@ class Rerun:
 
 
 @dataclass(frozen=True, slots=True)
+class Diagnose:
+    """`diagnose`: reruns find out which change did it."""
+
+
+@dataclass(frozen=True, slots=True)
 class AssignMe:
     """`assign me`."""
 
@@ -80,7 +85,7 @@ class Help:
     """`help`."""
 
 
-Command = Fixed | Expected | CallNoise | Mute | Accept | Rerun | AssignMe | AskWhy | ShowRules | Undo | Help
+Command = Fixed | Expected | CallNoise | Mute | Accept | Rerun | Diagnose | AssignMe | AskWhy | ShowRules | Undo | Help
 
 
 class Problem(StrEnum):
@@ -147,6 +152,7 @@ class Word(StrEnum):
     MUTE = "mute"
     ACCEPT = "accept"
     RERUN = "rerun"
+    DIAGNOSE = "diagnose"
     ASSIGN = "assign"
     WHY = "why"
     RULES = "rules"
@@ -217,6 +223,10 @@ def _rerun(text: str, _today: date | None) -> Command | Problem:
     return Problem.OTHER_WORDS if text else Rerun()
 
 
+def _diagnose(text: str, _today: date | None) -> Command | Problem:
+    return Problem.OTHER_WORDS if text else Diagnose()
+
+
 def _assign(text: str, _today: date | None) -> Command | Problem:
     return AssignMe() if text.lower().rstrip(_STOPS) == "me" else Problem.OTHER_WORDS
 
@@ -252,6 +262,7 @@ COMMANDS = (
         ("wontfix", "known", "ack", "acknowledge"),
     ),
     Registered(Word.RERUN, "rerun", "rerun", _rerun, ("retry", "again", "retest")),
+    Registered(Word.DIAGNOSE, "diagnose", "diagnose", _diagnose, ("bisect", "blame", "cause")),
     Registered(Word.ASSIGN, "assign me", "assign me", _assign, ("take", "mine", "claim")),
     Registered(Word.WHY, "why", "why", _asking(AskWhy), ("explain", "numbers", "evidence")),
     Registered(Word.RULES, "rules", "rules", _asking(ShowRules), ("list", "status", "muted")),

@@ -26,13 +26,14 @@ class Recipe:
     arguments: tuple[str, ...] = ()  # after the command's own
     environment: Mapping[str, str] = field(default_factory=dict)  # over what config sets
     cwd: str = ""  # another tree to work in
+    commit: str = ""  # of the code: its tree is checked out, and worked in
 
     def of(self, run: Run) -> Recipe | str:
         """Fill what *run* was made with into its places; or say which of them the run does not have.
 
         `{run_id}`, `{commit}`, `{params.NAME}` and `{tags.NAME}` are places; anything else in braces is left as it is.
         """
-        texts = (*self.arguments, *self.environment.values(), self.cwd)
+        texts = (*self.arguments, *self.environment.values(), self.cwd, self.commit)
         lacking: str | None = next(
             (name for text in texts for name in _PLACE.findall(text) if _known_of(run, name) is None), None
         )
@@ -43,6 +44,7 @@ class Recipe:
             tuple(_fill(word, run) for word in self.arguments),
             {name: _fill(value, run) for name, value in self.environment.items()},
             _fill(self.cwd, run),
+            _fill(self.commit, run),
         )
 
 

@@ -545,6 +545,9 @@ class AnswerKind(StrEnum):
     LOOP = "loop"  # it would repeat itself
     PAST = "past"  # it would have lapsed already
     FULL = "full"  # the ticket takes no more comments after this one
+    DIAGNOSED = "diagnosed"  # which change did it: the part's diagnosis
+    ASKED = "asked"  # reruns begin that find out which change did it
+    CANNOT_ASK = "cannot_ask"  # nothing gives reruns anything to find out
 
 
 @dataclass(frozen=True, slots=True)
@@ -563,6 +566,50 @@ class CommandRow:
 
     name: Word
     usage: str  # as it is typed
+
+
+class CauseKind(StrEnum):
+    """What a diagnosis finds to be the cause."""
+
+    ALONE = "alone"
+    TOGETHER = "together"
+    IN_PART = "in_part"
+    LUCK = "luck"
+    OUTSIDE = "outside"
+
+
+@dataclass(frozen=True, slots=True)
+class CauseView:
+    """A cause, and how likely it is."""
+
+    kind: CauseKind
+    changes: tuple[FactRow, ...]  # the components that it names, most suspected first
+    share: str = ""  # of the drop, that the first of two brings, `72 %`
+    probability: str = ""  # `97 %`
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """A rerun of a diagnosis: each swapped component as it was, or as it is."""
+
+    as_bad: tuple[bool, ...]
+    value: str  # empty where it failed
+
+
+@dataclass(frozen=True, slots=True)
+class DiagnosisView:
+    """What reruns say of which change did it."""
+
+    metric: str  # as the team calls it
+    before: str  # its level
+    since: str
+    swapped: tuple[FactRow, ...]
+    trials: tuple[TrialRow, ...]
+    likeliest: CauseView
+    is_sure: bool
+    not_excluded: tuple[CauseView, ...] = ()
+    left_out: tuple[FactRow, ...] = ()  # what differs besides, and could not be set
+    reruns: str = ""  # how many there were, `6`
 
 
 @dataclass(frozen=True, slots=True)
@@ -587,6 +634,7 @@ class AnswerPart:
     onset: RunView | None = None
     rules: tuple[RuleRow, ...] = ()
     commands: tuple[CommandRow, ...] = ()
+    diagnosis: DiagnosisView | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from bot.domain.fires import Fire, FireState
 from bot.errors import RunStoreError
 from bot.judging.blindness import BlindnessWatch
 from bot.judging.context import JudgingContext
+from bot.judging.diagnosing import Diagnoser
 from bot.judging.reminding import Reminder
 from bot.judging.silence import SilenceWatch
 from bot.judging.umbrellas import UmbrellaKeeper
@@ -123,6 +124,7 @@ class Cycle:
     def _finish_cycle(self, report: CycleReport, lookout: Lookout, as_of: datetime) -> None:
         self._judge_new(report, lookout, as_of)
         self._confirm(report)
+        self._diagnose(report)
         self._end_looks()
         self.listen()
         if not self.stopping():  # what was filed until then is counted with what the next cycle finds
@@ -188,16 +190,39 @@ class Cycle:
             self._blindness.missed(str(error))
             raise
 
-    def _confirm(self, report: CycleReport) -> None:
-        """Make the reruns that runs which look bad were found to need, one after the other, until they settle it."""
+    def diagnose(self) -> CycleReport:
+        """Take the inquiries of the pipeline to their ends: rerun by rerun, each seen through."""
+        report = CycleReport()
+        with self._lease.held() as held:
+            report.busy = not held
+            if held:
+                self._confirm(report)  # what was left under way, whoever asked for it
+                self._diagnose(report)
+        return report
+
+    def _diagnose(self, report: CycleReport) -> None:
+        """Take inquiries on until they are answered, or until this Herald is asked to stop."""
+        while not self.stopping():
+            Diagnoser(self._context).go_on()
+            with self.database.begin() as tx:
+                is_wanted = any(fire.is_rerun for fire in fires.unfinished(tx, self.name))
+            if not is_wanted or not self._confirm(report):
+                return
+
+    def _confirm(self, report: CycleReport) -> bool:
+        """Make the reruns that are recorded, one after the other, with those that they call for.
+
+        Says whether all are over; else another Herald goes on with them, or this one later.
+        """
         while not self.stopping():
             with self.database.begin() as tx:
                 wanted = next((fire for fire in fires.unfinished(tx, self.name) if fire.is_rerun), None)
             if wanted is None:
-                return
+                return True
             found = self._jobs.finish(wanted)
             report.take(found)
             with self.database.begin() as tx:
                 after = fires.find(tx, wanted.fire_id)
             if after is not None and not after.state.is_over:  # it is for another Herald to go on with
-                return
+                return False
+        return False

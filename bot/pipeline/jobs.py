@@ -15,6 +15,7 @@ from bot.domain.judged_run import JudgedRun
 from bot.domain.runs import Run, RunStatus
 from bot.errors import JobError, RunStoreError
 from bot.executors import job_logs
+from bot.executors.checkouts import check_out
 from bot.judging.confirming import Confirmer
 from bot.judging.context import JudgingContext
 from bot.judging.setting_aside import GuardedJudge
@@ -68,6 +69,7 @@ class JobRunner:
             fires.save(tx, started)
         self.context.on_step("job.starting")
         try:
+            self._check_out(fire.recipe.commit)
             self.executor.start(job)
         except JobError as error:
             failed = replace(started, state=FireState.FAILED, ended_at=self.context.clock())
@@ -186,7 +188,7 @@ class JobRunner:
             fire_id=fire.fire_id,
             command=tuple(_fill(word, filled) for word in (*config.command, *recipe.arguments)),
             folder=self.folder / self.context.config.jobs_folder / self.context.name / fire.fire_id,
-            cwd=self.folder / (_fill(recipe.cwd, filled) or config.cwd),
+            cwd=self._tree(recipe.commit) / (_fill(recipe.cwd, filled) or config.cwd),
             environment={
                 **config.environment,
                 **{name: _fill(value, filled) for name, value in recipe.environment.items()},
@@ -200,6 +202,24 @@ class JobRunner:
             cpus=config.cpus,
             log_limit=config.log_limit,
         )
+
+    def _tree(self, commit: str) -> Path:
+        """Return what relative folders of a job start from: the config's own, or the tree of a commit."""
+        return self._checkouts / commit if commit else self.folder
+
+    @property
+    def _checkouts(self) -> Path:
+        return self.folder / self.context.config.jobs_folder / self.context.name / "checkouts"
+
+    def _check_out(self, commit: str) -> None:
+        if not commit:
+            return
+        section = self.context.section.diagnose
+        code = None if section is None else section.code
+        if code is None or not code.git:
+            where = f"[pipeline.{self.context.name}.diagnose.code]"
+            raise JobError(f"commit {commit} cannot be checked out: {where} has no git")
+        check_out(self.folder / code.git, commit, self._checkouts)
 
 
 def _fill(word: str, values: dict[str, str]) -> str:

@@ -76,6 +76,19 @@ confirmations = Table(
     Column("confirmation", Text, nullable=False),
 )
 
+inquiries = Table(
+    "inquiries",
+    metadata,
+    Column("inquiry_id", String(64), primary_key=True),
+    Column("pipeline", String(64), nullable=False),
+    Column("incident_id", String(64), nullable=False, index=True),
+    Column("state", String(16), nullable=False, index=True),
+    Column("asked_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("inquiry", Text, nullable=False),
+    Column("answer", Text),
+)
+
 pipelines = Table(
     "pipelines",
     metadata,

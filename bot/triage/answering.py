@@ -17,6 +17,7 @@ from bot.domain.commands import (
     AskWhy,
     AssignMe,
     CallNoise,
+    Diagnose,
     Expected,
     Fixed,
     Help,
@@ -31,6 +32,8 @@ from bot.domain.effects import AnswerComment, AnswerInThread, AssignTicket, Effe
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.domain.rules import Medium, Person, Rule, SaidAt
 from bot.domain.views import AnswerKind, AnswerPart, AnswerView, AssigneeView, View
+from bot.errors import DiagnosisError
+from bot.judging.diagnosing import Diagnoser
 from bot.judging.facts import rules_in_force
 from bot.ports import RunStore
 from bot.runtime.log import get_logger
@@ -154,6 +157,8 @@ class Answering:
                 self._rule(tx, matter, asked, reply)
             case Rerun():
                 reply.parts.append(self._rerun(tx, matter, now))
+            case Diagnose():
+                reply.parts.append(self._diagnose(tx, matter))
             case AssignMe():
                 self._assign(matter, statement, reply)
             case AskWhy():
@@ -216,6 +221,18 @@ class Answering:
         if not any(fire.by_hand for fire in fires.unfinished(tx, matter.pipeline)):
             fires.record(tx, matter.pipeline, now, by_hand=True)
         return AnswerPart(AnswerKind.RERUN, said=desk.title)
+
+    def _diagnose(self, tx: Connection, matter: Matter) -> AnswerPart:
+        """Let reruns find out which change did it; where they have, say once more what they found."""
+        desk = self.desk(matter.pipeline)
+        diagnoser = Diagnoser(desk.context)
+        try:
+            record = diagnoser.begin(tx, matter.incident)
+        except DiagnosisError as error:
+            return AnswerPart(AnswerKind.CANNOT_ASK, said=error.reason)
+        if record.diagnosis is None:
+            return AnswerPart(AnswerKind.ASKED, said=desk.title)
+        return diagnoser.part(tx, record, desk.writer(matter.target).locale)
 
     def _assign(self, matter: Matter, statement: Statement, reply: _Reply) -> None:
         said, person = statement.said_at, statement.author

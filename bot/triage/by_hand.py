@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from bot.config.models import Config
 from bot.domain.commands import Undo, Unreadable, read_command
 from bot.domain.incidents import Incident
 from bot.domain.objects import ObjectKey, ObjectKind
@@ -31,7 +32,7 @@ class ByHand:
         """Act on a command about an incident, named by its id, the beginning of that, or its ticket's key."""
         now = self.answering.clock()
         with self.answering.database.begin() as tx:
-            incident = self._find(tx, name)
+            incident = find_incident(tx, self.answering.config, name, "triage say")
             zone = self.answering.config.zone_of(incident.series.pipeline)
             said = read_command(words, now.astimezone(zone).date())
             if isinstance(said, Unreadable):
@@ -63,23 +64,24 @@ class ByHand:
         """Return the incident's ticket, which is told of it, if there is one."""
         return next(iter(self.answering.desk(incident.series.pipeline).tickets_of(tx, incident)), None)
 
-    def _find(self, tx: Connection, name: str) -> Incident:
-        configured = self.answering.config.pipeline
-        for service in self.answering.config.tracker:
-            known = objects.known_as(tx, service, ObjectKind.TICKET, [name]).get(name)
-            by_ticket = None if known is None else incidents.of_marker(tx, known.key.name)
-            if by_ticket is not None:
-                return by_ticket
-        found = [each for each in incidents.starting_with(tx, name) if each.series.pipeline in configured]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            which = ", ".join(each.incident_id for each in found[:_NAMED])
-            raise HeraldError(f"triage say: {name!r} begins the ids of several incidents: {which}")
-        raise HeraldError(
-            f"triage say: {name!r} is no incident and no ticket that Herald filed; `herald status --all` lists those "
-            "that are open"
-        )
+
+def find_incident(tx: Connection, config: Config, name: str, asked: str) -> Incident:
+    """Return an incident by its id, the beginning of that, or its ticket's key; errors name the command *asked*."""
+    for service in config.tracker:
+        known = objects.known_as(tx, service, ObjectKind.TICKET, [name]).get(name)
+        by_ticket = None if known is None else incidents.of_marker(tx, known.key.name)
+        if by_ticket is not None:
+            return by_ticket
+    found = [each for each in incidents.starting_with(tx, name) if each.series.pipeline in config.pipeline]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        which = ", ".join(each.incident_id for each in found[:_NAMED])
+        raise HeraldError(f"{asked}: {name!r} begins the ids of several incidents: {which}")
+    raise HeraldError(
+        f"{asked}: {name!r} is no incident and no ticket that Herald filed; `herald status --all` lists those "
+        "that are open"
+    )
 
 
 def _explain(said: Unreadable) -> str:

@@ -18,10 +18,13 @@ from bot.domain.views import (
     AnswerPart,
     AnswerView,
     ArchivePageView,
+    CauseKind,
+    CauseView,
     ChartView,
     CommandRow,
     CommentKind,
     CommentView,
+    DiagnosisView,
     DigestKind,
     DigestLine,
     DigestPart,
@@ -42,12 +45,14 @@ from bot.domain.views import (
     Source,
     TicketView,
     Tone,
+    TrialRow,
     UmbrellaOverView,
     UmbrellaRow,
     UmbrellaView,
     VerdictView,
     WorstRow,
 )
+from bot.errors import NoInquiry
 from bot.services.jira.config import JiraSection
 from bot.services.slack.config import SlackSection
 from bot.services.trello.config import TrelloSection
@@ -511,6 +516,38 @@ def help_answer(_words: Words) -> AnswerView:
     return answered(AnswerPart(AnswerKind.HELP, commands=tuple(CommandRow(c.name, usage_of(c)) for c in COMMANDS)))
 
 
+def cause(kind: CauseKind, *places: int, share: str = "", probability: str = "97 %") -> CauseView:
+    return CauseView(kind, tuple(SWAPPED[place] for place in places), share, probability)
+
+
+SWAPPED = (
+    FactRow("", "9f2c41d07b3e", "51aa90c2e8d4", changed=True, source=Source.DATA),
+    FactRow("train.lr", "3e-4", "1e-4", changed=True, source=Source.PARAMS),
+)
+TRIALS = (TrialRow((True, False), "0.146"), TrialRow((False, True), "0.171"), TrialRow((False, False), ""))
+
+
+def diagnosed_answer(words: Words) -> AnswerView:
+    """Show a diagnosis for each kind of cause, and one that is not sure."""
+    alone, together = cause(CauseKind.ALONE, 0), cause(CauseKind.TOGETHER, 0, 1)
+    causes = (
+        alone,
+        together,
+        cause(CauseKind.IN_PART, 0, 1, share="72 %"),
+        cause(CauseKind.LUCK),
+        cause(CauseKind.OUTSIDE),
+    )
+    others = (replace(together, probability="2 %"), cause(CauseKind.OUTSIDE, probability="1 %"))
+    machine = FactRow("", "", "", changed=True, source=Source.MACHINE)
+    whole = DiagnosisView(words.quality, "0.171", "0.146", SWAPPED, TRIALS, alone, True, others, (machine,), "3")
+    views = (
+        whole,
+        *(replace(whole, likeliest=each, trials=(), not_excluded=(), left_out=()) for each in causes[1:]),
+        replace(whole, likeliest=replace(alone, probability="61 %"), is_sure=False, trials=TRIALS[:1], reruns="1"),
+    )
+    return answered(*(AnswerPart(AnswerKind.DIAGNOSED, diagnosis=view) for view in views))
+
+
 def answer_of_all_kinds(words: Words) -> AnswerView:
     """Return every sentence that a reply can hold."""
     commands = help_answer(words).parts[0].commands
@@ -546,6 +583,8 @@ def answer_of_all_kinds(words: Words) -> AnswerView:
         AnswerPart(AnswerKind.LOOP),
         AnswerPart(AnswerKind.PAST),
         AnswerPart(AnswerKind.FULL),
+        AnswerPart(AnswerKind.ASKED, said=words.pipeline),
+        *(AnswerPart(AnswerKind.CANNOT_ASK, said=reason) for reason in NoInquiry),
     )
 
 

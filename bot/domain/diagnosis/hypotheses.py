@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -50,10 +51,14 @@ class InPart:
 class Luck:
     """Nothing did: the bad runs were chance, or the fall is too small to matter."""
 
+    kind: Literal["luck"] = "luck"  # told apart where it is stored
+
 
 @dataclass(frozen=True, slots=True)
 class Outside:
     """Something did that no setting changes: runs are bad now even with everything as it was."""
+
+    kind: Literal["outside"] = "outside"
 
 
 Hypothesis = Alone | Together | InPart | Luck | Outside

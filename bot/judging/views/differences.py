@@ -9,7 +9,7 @@ from dataclasses import replace
 from bot.domain.diagnosis.differences import Difference, Differences, differences
 from bot.domain.incidents import Step
 from bot.domain.job_protocol import COMMIT_TAG
-from bot.domain.manifest import ComponentKind, Ingredient, manifest_of
+from bot.domain.manifest import Component, ComponentKind, Ingredient, manifest_of
 from bot.domain.runs import DataCard
 from bot.domain.views import FactRow, Source
 from bot.judging.views.occasion import Occasion
@@ -70,8 +70,8 @@ def params(on: Occasion) -> tuple[FactRow, ...]:
     return tuple(
         FactRow(
             name,
-            _shortened(now.get(name, "")),
-            _shortened(before.get(name, "")),
+            shortened(now.get(name, "")),
+            shortened(before.get(name, "")),
             changed=are_compared and name != "seed" and now.get(name) != before.get(name),  # seeds differ on purpose
         )
         for name in sorted(now.keys() | before.keys() if are_compared else now.keys())
@@ -85,7 +85,11 @@ def commit(on: Occasion) -> tuple[FactRow, ...]:
     if not commit:
         return ()
     changed = bool(before) and before != commit
-    return (FactRow("", _shortened(commit), _shortened(before), changed, Source.COMMIT, _between(on, before, commit)),)
+    return (FactRow("", shortened(commit), shortened(before), changed, Source.COMMIT, _between(on, before, commit)),)
+
+
+def source_of(component: Component) -> Source | None:
+    return _SOURCES.get(component.kind)
 
 
 def _is_news(found: Difference, on: Occasion) -> bool:
@@ -101,7 +105,7 @@ def _rows_of(on: Occasion, found: Difference) -> Iterator[FactRow]:
         now,
         before,
         changed=True,
-        source=_SOURCES.get(found.component.kind),
+        source=source_of(found.component),
         changes=str(found.changes) if found.changes else "",
         had=str(found.had) if found.had else "",
     )
@@ -151,7 +155,7 @@ def _card_rows(card: DataCard, before: DataCard | None) -> Iterator[FactRow]:
     for name, text in card.texts.items():
         earlier = before.texts.get(name) if before else None
         changed = earlier is not None and earlier != text
-        yield FactRow(name, _shortened(text), _shortened(earlier or ""), changed=changed)
+        yield FactRow(name, shortened(text), shortened(earlier or ""), changed=changed)
 
 
 def _between(on: Occasion, before: str, now: str) -> str:
@@ -161,13 +165,13 @@ def _between(on: Occasion, before: str, now: str) -> str:
 
 
 def _shown(part: Ingredient | None) -> str:
-    return "" if part is None else _shortened(part.shown)
+    return "" if part is None else shortened(part.shown)
 
 
 def _identity(part: Ingredient | None) -> str:
-    return "" if part is None else _shortened(part.identity)
+    return "" if part is None else shortened(part.identity)
 
 
-def _shortened(text: str) -> str:
+def shortened(text: str) -> str:
     """Leave of a hash what a person compares."""
     return _HASH.sub(lambda found: found[0][:_SHORT_HASH], text)

@@ -1,0 +1,55 @@
+"""`herald diagnose`: reruns find out which change made an incident."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bot.cli.opening import PATIENCE, make, say_of_template
+from bot.cli.options import DEFAULT_CONFIG, ConfigOption, JsonOption, SecretsOption
+
+
+def diagnose(
+    incident: Annotated[str, typer.Argument(help="An incident's id, or the key of its ticket.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    secrets_dir: SecretsOption = None,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="End the diagnosis that is under way, without an answer.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Find out by reruns which change made an incident.
+
+    The pipeline's job runs again with parts of it set as they were, as `[pipeline.NAME.diagnose]` says, until a cause
+    is 95 % sure or the reruns are used up. The ticket is told. What was begun is gone on with when it is asked for
+    again, and by `herald serve`. Ends with 1 where another Herald is at work on the pipeline: that one goes on with it.
+    """
+    from bot.app import Surroundings
+    from bot.cli.output.diagnose import print_inquiry
+    from bot.cli.output.terminal import progress
+    from bot.domain.views import AnswerView
+    from bot.judging.diagnosing import Diagnoser
+    from bot.store import inquiries
+    from bot.triage.by_hand import find_incident
+
+    herald = make(config, secrets_dir, Surroundings(complain=say_of_template))
+    with herald.database.begin() as tx:
+        found = find_incident(tx, herald.config, incident, "diagnose")
+        diagnoser = Diagnoser(herald.answering.desk(found.series.pipeline).context)
+        record = diagnoser.begin(tx, found)
+        if stop:
+            diagnoser.stop(tx, record)
+    is_busy = False
+    if not stop and record.diagnosis is None:
+        with progress(f"{found.series.pipeline}: reruns"):
+            is_busy = herald.cycle(found.series.pipeline).diagnose().busy
+        with progress("telling"):
+            herald.dispatcher.drain(PATIENCE)
+    with herald.database.begin() as tx:
+        record = inquiries.find(tx, record.inquiry.inquiry_id) or record
+        trials, parts = diagnoser.trials(tx, record.inquiry), diagnoser.told(tx, record)
+    told = herald.answer_text(found.series.pipeline, AnswerView(parts, "", "")) if parts else ""
+    print_inquiry(record, trials, told, as_json=as_json)
+    if is_busy:
+        raise typer.Exit(1)

@@ -1,0 +1,93 @@
+"""What config says of diagnoses: how each component of a run is set, and how many reruns a diagnosis may take."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from bot.config.recipes import RecipeSection
+from bot.domain.manifest import ComponentKind
+from bot.domain.recipes import Recipe
+from bot.sections import Section
+
+
+class ParamsSection(RecipeSection):
+    """How a parameter is set: `{name}` to `{value}`."""
+
+    places: ClassVar[tuple[str, ...]] = ("name", "value")
+
+    @model_validator(mode="after")
+    def _names_the_value(self) -> Self:
+        if not any("{value}" in text for text in self.texts):
+            raise ValueError('should set a parameter to its {value}, as arguments = ["--set", "{name}={value}"] does')
+        return self
+
+    def set_to(self, name: str, value: str) -> Recipe:
+        """Return how one parameter is set."""
+
+        def fill(text: str) -> str:
+            return text.replace("{name}", name).replace("{value}", value)
+
+        environment = {fill(key): fill(text) for key, text in self.environment.items()}
+        return Recipe(f"{name}={value}", tuple(map(fill, self.arguments)), environment, fill(self.cwd))
+
+
+class CodeSection(Section):
+    """How the code is set to a commit: in a worktree of its own, or as the job's own arguments say."""
+
+    git: str = ""  # the repository, whose commits are checked out beside it
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    cwd: str = ""  # inside the worktree, where there is one
+
+    @model_validator(mode="after")
+    def _sets_the_code(self) -> Self:
+        if not (self.git or any((*self.arguments, *self.environment.values(), self.cwd))):
+            raise ValueError('should say how a commit is set: git = "." checks it out, or arguments name {commit}')
+        return self
+
+
+class DiagnoseSection(Section):
+    """How a diagnosis sets each component to what it was; what is not here is left out of it, and named."""
+
+    reruns: Annotated[int, Field(ge=1, le=50)] = 7
+    data: RecipeSection | None = None
+    test_set: RecipeSection | None = None
+    code: CodeSection | None = None
+    params: ParamsSection | None = None
+    environment: RecipeSection | None = None
+    machine: RecipeSection | None = None
+
+    @model_validator(mode="after")
+    def _sets_something(self) -> Self:
+        if not self.settable:
+            names = ", ".join(kind.value for kind in ComponentKind if kind is not ComponentKind.SEED)
+            raise ValueError(f"should say how at least one component is set: {names.replace('param', 'params')}")
+        return self
+
+    @property
+    def settable(self) -> frozenset[ComponentKind]:
+        sections = {
+            ComponentKind.DATA: self.data,
+            ComponentKind.TEST_SET: self.test_set,
+            ComponentKind.CODE: self.code,
+            ComponentKind.PARAM: self.params,
+            ComponentKind.ENVIRONMENT: self.environment,
+            ComponentKind.MACHINE: self.machine,
+        }
+        return frozenset(kind for kind, section in sections.items() if section is not None)
+
+    def recipe(self, kind: ComponentKind) -> RecipeSection | None:
+        """Return how a component is set that is neither code nor a parameter."""
+        match kind:
+            case ComponentKind.DATA:
+                return self.data
+            case ComponentKind.TEST_SET:
+                return self.test_set
+            case ComponentKind.ENVIRONMENT:
+                return self.environment
+            case ComponentKind.MACHINE:
+                return self.machine
+            case _:
+                return None

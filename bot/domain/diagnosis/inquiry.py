@@ -1,0 +1,114 @@
+"""An inquiry into one incident: what can be swapped between a good run and a bad one, and what each rerun leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot.domain.diagnosis.answer import Diagnosis, answer
+from bot.domain.diagnosis.choice import choose
+from bot.domain.diagnosis.hypotheses import Setting, suppose
+from bot.domain.diagnosis.posterior import RerunResult, TwoLevels, believe
+from bot.domain.manifest import Component
+from bot.domain.recipes import Recipe
+
+_AS_BAD, _AS_GOOD = "1", "0"
+
+
+class InquiryState(StrEnum):
+    RUNNING = "running"
+    ANSWERED = "answered"
+    STOPPED = "stopped"  # by a person
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """A component that a rerun can have as it was, or as it is in the bad runs."""
+
+    component: Component
+    before: str  # as people read it
+    now: str
+    as_before: Recipe
+    as_now: Recipe
+    suspicion: float
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What is asked about an incident; fixed when it begins, whatever runs come meanwhile."""
+
+    inquiry_id: str
+    pipeline: str
+    incident_id: str
+    metric: str
+    smallest: float  # fall that matters, in the metric's unit
+    good_run: str
+    bad_run: str
+    levels: TwoLevels
+    swaps: tuple[Swap, ...]
+    known: tuple[RerunResult, ...]  # earlier runs that had some of what changed: reruns that cost nothing
+    left_out: tuple[Component, ...]  # what differs, and config says not how it is set
+    budget: int  # reruns
+
+
+@dataclass(frozen=True, slots=True)
+class DoneRerun:
+    """A rerun of an inquiry that is over; without a value it failed, and says nothing."""
+
+    setting: Setting
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is believed after some trials, and what to rerun next; None ends the inquiry."""
+
+    diagnosis: Diagnosis
+    wanted: Setting | None
+
+
+def look_ahead(inquiry: Inquiry, trials: Sequence[DoneRerun]) -> Outlook:
+    """Say what is believed after *trials*, and which setting to rerun next, if it is worth one and one is left."""
+    hypotheses = suppose([swap.suspicion for swap in inquiry.swaps])
+    results = [RerunResult(each.setting, each.value) for each in trials if each.value is not None]
+    posterior = believe(hypotheses, inquiry.levels, [*inquiry.known, *results])
+    diagnosis = answer(hypotheses, posterior, inquiry.levels, inquiry.smallest)
+    if diagnosis.is_sure or len(trials) >= inquiry.budget:
+        return Outlook(diagnosis, None)
+    done = {each.setting for each in trials}
+    return Outlook(diagnosis, choose(hypotheses, posterior, inquiry.levels, done))
+
+
+def part_known(
+    settings: Sequence[Setting | None], values: Sequence[float]
+) -> tuple[list[float], tuple[RerunResult, ...]]:
+    """Part the values of accepted runs: those that had none of what changed, and those that had some of it.
+
+    The latter are reruns that cost nothing. A run that had a component as neither side has it is one of the former: it
+    was good without the change.
+    """
+    pairs = list(zip(settings, values, strict=True))
+    good = [value for setting, value in pairs if setting is None or not any(setting)]
+    known = tuple(RerunResult(setting, value) for setting, value in pairs if setting is not None and any(setting))
+    return good, known
+
+
+def recipe_of(setting: Setting, swaps: Sequence[Swap]) -> Recipe:
+    """Return how a job is set for a rerun; the recipe's name says which setting it is."""
+    chosen = [swap.as_now if is_bad else swap.as_before for swap, is_bad in zip(swaps, setting, strict=True)]
+    return Recipe(
+        name=write_setting(setting),
+        arguments=tuple(word for each in chosen for word in each.arguments),
+        environment={name: value for each in chosen for name, value in each.environment.items()},
+        cwd=next((each.cwd for each in chosen if each.cwd), ""),
+        commit=next((each.commit for each in chosen if each.commit), ""),
+    )
+
+
+def write_setting(setting: Setting) -> str:
+    return "".join(_AS_BAD if is_bad else _AS_GOOD for is_bad in setting)
+
+
+def read_setting(name: str) -> Setting:
+    return tuple(sign == _AS_BAD for sign in name)

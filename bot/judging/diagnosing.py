@@ -1,0 +1,190 @@
+"""Inquiries into incidents: begun from what is on record, and taken on rerun by rerun until the cause is told."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from bot.domain.diagnosis.differences import differences, setting_of
+from bot.domain.diagnosis.inquiry import (
+    DoneRerun,
+    Inquiry,
+    InquiryState,
+    Outlook,
+    look_ahead,
+    part_known,
+    read_setting,
+    recipe_of,
+)
+from bot.domain.diagnosis.posterior import levels_of
+from bot.domain.effects import AnswerComment
+from bot.domain.fires import Fire
+from bot.domain.incidents import Incident, Kind
+from bot.domain.judge.ranges import effect_at
+from bot.domain.judged_run import JudgedRun
+from bot.domain.manifest import manifest_of
+from bot.domain.views import AnswerKind, AnswerPart, AnswerView
+from bot.errors import DiagnosisError, NoInquiry
+from bot.judging.context import JudgingContext
+from bot.judging.swaps import swaps_of
+from bot.judging.views.diagnosis import diagnosis_view
+from bot.runtime.log import get_logger
+from bot.store import fires, inquiries, objects, outbox, runs
+from bot.store.inquiries import InquiryRecord
+from bot.text.locales import Locale
+
+_ACCEPTED = 20
+_BAD = 5
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnoser:
+    """Finds out which change made the incidents of one pipeline."""
+
+    context: JudgingContext
+
+    def begin(self, tx: Connection, incident: Incident) -> InquiryRecord:
+        """Begin an inquiry into an incident, or return the one that runs, or that ended over the same runs.
+
+        Raises:
+            DiagnosisError: where config, the incident or its runs give nothing to ask about.
+        """
+        had = inquiries.of_incident(tx, incident.incident_id)
+        if had and had[-1].state is InquiryState.RUNNING:
+            return had[-1]
+        inquiry = self._ask(tx, incident, len(had))
+        if had and had[-1].diagnosis is not None and had[-1].inquiry.levels == inquiry.levels:
+            return had[-1]
+        inquiries.begin(tx, inquiry, self.context.clock())
+        self._go_on(tx, self._find(tx, inquiry))
+        return self._find(tx, inquiry)
+
+    def go_on(self) -> None:
+        """Take each inquiry of the pipeline one step on: the next rerun is recorded, or what was found is told."""
+        with self.context.database.begin() as tx:
+            for record in inquiries.running(tx, self.context.name):
+                self._go_on(tx, record)
+                self.context.on_step("inquiry.going_on")
+        self.context.on_step("inquiry.gone_on")
+
+    def stop(self, tx: Connection, record: InquiryRecord) -> None:
+        """End an inquiry without an answer; a rerun that is under way ends by itself, and says nothing any more."""
+        inquiries.end(tx, record.inquiry, InquiryState.STOPPED, self.context.clock())
+
+    def part(self, tx: Connection, record: InquiryRecord, locale: Locale) -> AnswerPart:
+        """Say what an inquiry that is over came to."""
+        assert record.diagnosis is not None
+        trials = self.trials(tx, record.inquiry)
+        view = diagnosis_view(self.context.section, locale, record.inquiry, record.diagnosis, trials)
+        return AnswerPart(AnswerKind.DIAGNOSED, diagnosis=view)
+
+    def told(self, tx: Connection, record: InquiryRecord) -> tuple[AnswerPart, ...]:
+        """Say what there is to say of an inquiry: nothing before it is answered."""
+        return () if record.diagnosis is None else (self.part(tx, record, self.context.locale),)
+
+    def trials(self, tx: Connection, inquiry: Inquiry) -> Sequence[DoneRerun]:
+        """Return the reruns of an inquiry that are over."""
+        over = (fire for fire in self._reruns(tx, inquiry) if fire.state.is_over)
+        return [DoneRerun(read_setting(fire.recipe.name), fire.measured.get(inquiry.metric)) for fire in over]
+
+    def outlook(self, tx: Connection, inquiry: Inquiry) -> Outlook:
+        """Return what is believed so far."""
+        return look_ahead(inquiry, self.trials(tx, inquiry))
+
+    def _go_on(self, tx: Connection, record: InquiryRecord) -> None:
+        inquiry, reruns = record.inquiry, self._reruns(tx, record.inquiry)
+        if not all(fire.state.is_over for fire in reruns):
+            return
+        outlook = self.outlook(tx, inquiry)
+        if outlook.wanted is None or self.context.section.job is None:
+            inquiries.end(tx, inquiry, InquiryState.ANSWERED, self.context.clock(), outlook.diagnosis)
+            self._tell(tx, inquiry)
+            return
+        due_at = record.asked_at + timedelta(microseconds=len(reruns) + 1)
+        recipe = recipe_of(outlook.wanted, inquiry.swaps)
+        fires.record(tx, self.context.name, due_at, inquiry.inquiry_id, recipe=recipe)
+
+    def _reruns(self, tx: Connection, inquiry: Inquiry) -> Sequence[Fire]:
+        return fires.reruns_of(tx, inquiry.pipeline, inquiry.inquiry_id)
+
+    def _find(self, tx: Connection, inquiry: Inquiry) -> InquiryRecord:
+        found = inquiries.find(tx, inquiry.inquiry_id)
+        assert found is not None
+        return found
+
+    def _ask(self, tx: Connection, incident: Incident, had: int) -> Inquiry:
+        """Gather what an inquiry into an incident is about."""
+        context = self.context
+        section, where = context.section.diagnose, f"[pipeline.{context.name}.diagnose]"
+        if section is None or context.section.job is None:
+            raise _no(incident, NoInquiry.NOT_CONFIGURED, f"{where} should say how components are set")
+        if incident.kind is not Kind.REGRESSED:
+            raise _no(incident, NoInquiry.OTHER_KIND, f"it is {incident.kind.value}, not something worse")
+        metric = next((each for each in context.section.policies.metrics if each.name in incident.whole), None)
+        bad = [] if metric is None else self._bad_runs(tx, incident, metric.name)
+        if metric is None or not bad:
+            raise _no(incident, NoInquiry.NO_RUNS, "none of its runs is on record with a whole metric that fell")
+        earlier = runs.recent(tx, incident.series, _ACCEPTED, accepted_only=True, ahead_of=bad[0].run)
+        accepted = [each for each in earlier if metric.name in each.run.metrics]
+        if not accepted:
+            raise _no(incident, NoInquiry.UNKNOWN_NOISE, "no accepted run is on record from before it")
+        manifests = [manifest_of(each.run, each.card) for each in accepted]
+        found = differences(manifests, manifest_of(bad[0].run, bad[0].card)).found
+        swaps, left_out = swaps_of(section, found, accepted[-1].run, bad[0].run)
+        if not swaps:
+            differing = ", ".join(str(each.component) for each in found) or "nothing on record"
+            raise _no(incident, NoInquiry.NOTHING_TO_SET, f"{where} does not say how to set what differs: {differing}")
+        names = {swap.component for swap in swaps}
+        settings = [setting_of(each, [one for one in found if one.component in names]) for each in manifests]
+        good, known = part_known(settings, [each.run.metrics[metric.name] for each in accepted])
+        try:
+            levels = levels_of(good, [each.run.metrics[metric.name] for each in bad])
+        except ValueError as error:
+            raise _no(incident, NoInquiry.UNKNOWN_NOISE, str(error)) from error
+        text = "\x1f".join((incident.incident_id, bad[-1].run.run_id, str(had)))
+        return Inquiry(
+            inquiry_id=hashlib.sha256(text.encode()).hexdigest()[:16],
+            pipeline=context.name,
+            incident_id=incident.incident_id,
+            metric=metric.name,
+            smallest=effect_at(metric, levels.before),
+            good_run=accepted[-1].run.run_id,
+            bad_run=bad[0].run.run_id,
+            levels=levels,
+            swaps=swaps,
+            known=known,
+            left_out=left_out,
+            budget=section.reruns,
+        )
+
+    def _bad_runs(self, tx: Connection, incident: Incident, metric: str) -> list[JudgedRun]:
+        names = dict.fromkeys((incident.onset, *incident.bad_runs))
+        found = (runs.find(tx, self.context.name, run_id) for run_id in names)
+        there = [each for each in found if each is not None and metric in each.run.metrics]
+        return sorted(there, key=lambda each: each.run.place)[:_BAD]
+
+    def _tell(self, tx: Connection, inquiry: Inquiry) -> None:
+        """Owe one comment on each ticket of the incident that says what the inquiry came to."""
+        context, now = self.context, self.context.clock()
+        record = self._find(tx, inquiry)
+        assert record.diagnosis is not None
+        incident_id, tracker = inquiry.incident_id, context.section.tracker
+        log.info("diagnosed", pipeline=context.name, incident=incident_id, sure=record.diagnosis.is_sure)
+        tickets = [] if tracker is None else objects.tickets_of(tx, tracker, context.config.instance, [incident_id])
+        part = self.part(tx, record, context.config.locale_of(context.name, tracker or ""))
+        owed = []
+        for ticket in tickets:
+            effect = AnswerComment(ticket.key, f"inquiry/{inquiry.inquiry_id}", incident_id)
+            mark = hashlib.sha256(effect.effect_id.encode()).hexdigest()[:16]
+            owed.append((effect, AnswerView((part,), "", mark)))
+        outbox.owe(tx, context.name, owed, now)
+
+
+def _no(incident: Incident, reason: NoInquiry, why: str) -> DiagnosisError:
+    return DiagnosisError(f"diagnose {incident.incident_id}: {why}", reason)

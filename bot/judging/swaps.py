@@ -1,0 +1,51 @@
+"""How a job is set to what a good run was made from, or a bad one: component by component, as config says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bot.config.diagnose import CodeSection, DiagnoseSection
+from bot.domain.diagnosis.differences import Difference
+from bot.domain.diagnosis.inquiry import Swap
+from bot.domain.manifest import Component, ComponentKind, Ingredient
+from bot.domain.recipes import Recipe
+from bot.domain.runs import Run
+
+
+def swaps_of(
+    section: DiagnoseSection, found: Sequence[Difference], good: Run, bad: Run
+) -> tuple[tuple[Swap, ...], tuple[Component, ...]]:
+    """Return what can be set as in *good* and as in *bad*, and what differs and cannot; seeds are neither."""
+    swaps, left_out = [], []
+    for each in found:
+        if each.component.kind is ComponentKind.SEED:  # every rerun has another
+            continue
+        as_before, as_now = _recipe(section, each, each.before, good), _recipe(section, each, each.now, bad)
+        if as_before is None or as_now is None:
+            left_out.append(each.component)
+            continue
+        before, now = ("" if part is None else part.shown for part in (each.before, each.now))
+        swaps.append(Swap(each.component, before, now, as_before, as_now, each.suspicion))
+    return tuple(swaps), tuple(left_out)
+
+
+def _recipe(section: DiagnoseSection, found: Difference, part: Ingredient | None, run: Run) -> Recipe | None:
+    """Return how a component is set to what it is in a run; None where the run has no such, or config says nothing."""
+    kind = found.component.kind
+    if part is None:
+        return None
+    if kind is ComponentKind.PARAM:
+        return None if section.params is None else section.params.set_to(found.component.name, part.identity)
+    if kind is ComponentKind.CODE:
+        return None if section.code is None else _code(section.code, part.identity, run)
+    chosen = section.recipe(kind)
+    filled = None if chosen is None else Recipe("", chosen.arguments, chosen.environment, chosen.cwd).of(run)
+    return filled if isinstance(filled, Recipe) else None
+
+
+def _code(section: CodeSection, commit: str, run: Run) -> Recipe | None:
+    filled = Recipe("", section.arguments, section.environment, section.cwd).of(run)
+    if not isinstance(filled, Recipe):
+        return None
+    return replace(filled, commit=commit) if section.git else filled
