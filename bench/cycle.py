@@ -392,8 +392,8 @@ def promises(found: dict[str, Any]) -> Iterator[str]:
             yield f"quiet takes {many['quiet']['requests']} requests"
     if "memory" in found and found["memory"]["bytes_grown"] > MOST_GROWTH:
         yield f"memory grew by {found['memory']['bytes_grown']:,} bytes"
-    if "first" in found and found["first"]["ratio_clock"] > MOST_READING:
-        yield f"first contact takes {found['first']['ratio_clock']:.1f} times what MLflow's client takes"
+    if "first" in found and found["first"]["ratio"] > MOST_READING:
+        yield f"first contact takes {found['first']['ratio']:.1f} times what MLflow's client takes"
 
 
 def main() -> int:

@@ -399,6 +399,16 @@ class FoundRun:
     is_nested: bool = False  # inside another run
 
 
+FROM_THE_BEGINNING = -(2**62)  # earlier than any start
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Finished runs in the order in which they were started, each with its start as MLflow has written it."""
+
+    runs: Sequence[tuple[int, Run]]
+
+
 class RunStore(Protocol):
     """Runs of an experiment, as MLflow holds them. Raises RunStoreError where it cannot be asked just now."""
 
@@ -410,6 +420,9 @@ class RunStore(Protocol):
 
     def runs_since(self, experiment: Experiment, since: datetime | None, selection: Selection) -> Iterator[Run]:
         """Yield runs of any final status that ended at or after *since*, oldest first; deleted ones are left out."""
+
+    def history(self, experiment: Experiment, begun: int, selection: Selection) -> Iterator[HistoryPage]:
+        """Yield all finished runs of an experiment that were started at *begun* or later, as MLflow writes it."""
 
     def finished(self, experiment_ids: Sequence[str], since: datetime) -> Iterator[Sequence[FoundRun]]:
         """Yield pages of the finished runs of all these experiments that ended since then, the newest first.

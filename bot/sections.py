@@ -6,10 +6,12 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, AnyHttpUrl, BaseModel, BeforeValidator, ConfigDict, UrlConstraints
+from pydantic import AfterValidator, AnyHttpUrl, BaseModel, BeforeValidator, ConfigDict, Field, UrlConstraints
 
 from bot.text.locales import Locale, read_locale
 
+_SIZES = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_MOST_BYTES = 10**18
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -26,6 +28,19 @@ def read_duration(value: object) -> timedelta:
         raise ValueError("is longer than any calendar") from None
 
 
+def read_size(value: object) -> object:
+    """Read `500 kB`, `512 MB` or `8 GB` as bytes."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT])B\s*", value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("should be a number with its unit, such as 512 MB or 8 GB")
+    size = float(found[1]) * _SIZES[found[2]]
+    if size > _MOST_BYTES:
+        raise ValueError("is larger than any disk")
+    return int(size)
+
+
 def _without_credentials(url: AnyHttpUrl) -> AnyHttpUrl:
     if url.username or url.password:
         raise ValueError("should hold no user or password: links in tickets are made of it")
@@ -34,6 +49,7 @@ def _without_credentials(url: AnyHttpUrl) -> AnyHttpUrl:
 
 Url = Annotated[AnyHttpUrl, UrlConstraints(allowed_schemes=["http", "https"]), AfterValidator(_without_credentials)]
 Duration = Annotated[timedelta, BeforeValidator(read_duration)]
+Size = Annotated[int, BeforeValidator(read_size), Field(gt=0)]  # bytes
 Language = Annotated[Locale, BeforeValidator(read_locale)]
 
 

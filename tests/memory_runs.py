@@ -11,13 +11,18 @@ from pathlib import Path
 from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG, PARENT_TAG
 from bot.domain.runs import ExampleTexts, Release, Run, RunResult, RunStatus
 from bot.errors import RunStoreError
-from bot.ports import ANY_RUN, Experiment, FoundRun, Job, JobState, JobStatus, Selection
+from bot.ports import ANY_RUN, Experiment, FoundRun, HistoryPage, Job, JobState, JobStatus, Selection
 
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class LooksBySince:
     """What looks over many experiments find, for a store that only tells what ended in one."""
+
+    def history(self, experiment: Experiment, begun: int, selection: Selection) -> Iterator[HistoryPage]:
+        ended = (run for run in self.runs_since(experiment, None, selection) if run.status is RunStatus.FINISHED)
+        starts = sorted(((int(run.started.timestamp() * 1000), run) for run in ended), key=lambda pair: pair[0])
+        yield HistoryPage([pair for pair in starts if pair[0] >= begun])
 
     def finished(self, experiment_ids: Sequence[str], since: datetime) -> Iterator[Sequence[FoundRun]]:
         for name in experiment_ids:

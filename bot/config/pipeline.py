@@ -14,7 +14,7 @@ from bot.config.diagnose import DiagnoseSection
 from bot.config.metric import MetricSection
 from bot.config.slices import ExamplesSection, SlicesSection
 from bot.config.timetable import Every, Timetable, first_after, read_at, read_cron
-from bot.config.values import ALIAS, Size, Words, Zone, read_due_time, read_owned
+from bot.config.values import ALIAS, Words, Zone, read_due_time, read_owned
 from bot.domain.policy import (
     DEFAULT_GUARDS,
     Guard,
@@ -24,7 +24,7 @@ from bot.domain.policy import (
 )
 from bot.domain.runs import Release
 from bot.domain.silence import SilencePolicy
-from bot.sections import Duration, Language, Section
+from bot.sections import Duration, Language, Section, Size
 
 
 class ScheduleSection(Section):

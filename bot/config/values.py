@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from contextlib import suppress
 from datetime import datetime, time
 from typing import Annotated
@@ -14,8 +13,6 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from bot.domain.policy import MinEffect, read_share
 
 ALIAS = r"^models:/[^/:@]+@[^/:@]+$"
-_SIZES = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_MOST_BYTES = 10**18
 _ENDS = 2
 
 
@@ -55,19 +52,6 @@ def _read_words(value: str) -> str:
 Words = Annotated[str, AfterValidator(_read_words)]
 
 
-def _read_size(value: object) -> object:
-    """Read `500 kB`, `512 MB` or `8 GB` as bytes."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kMGT])B\s*", value) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError("should be a number with its unit, such as 512 MB or 8 GB")
-    size = float(found[1]) * _SIZES[found[2]]
-    if size > _MOST_BYTES:
-        raise ValueError("is larger than any disk")
-    return int(size)
-
-
 def read_due_time(value: object) -> object:
     """Read a time of day, or a date with a time, written as text or as TOML's own."""
     read = _read_moment(value) if isinstance(value, str) else value
@@ -102,7 +86,6 @@ def _known_zone(name: str) -> str:
     return name
 
 
-Size = Annotated[int, BeforeValidator(_read_size), Field(gt=0)]  # bytes
 Within = Annotated[tuple[float, float] | float, BeforeValidator(_read_within)]
 Effect = Annotated[MinEffect, BeforeValidator(_read_min_effect)]
 Zone = Annotated[str, AfterValidator(_known_zone)]

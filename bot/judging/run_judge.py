@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,7 +19,7 @@ from bot.domain.ruled_assessment import Grounds, RuledGrounds, assess_under, cha
 from bot.domain.ruled_baselines import RuledChoice, choose_both
 from bot.domain.ruled_state import RuledAssessment, RuledState
 from bot.domain.rules import Rule
-from bot.domain.runs import Baseline, Run, RunResult, RunStatus, Trouble, Unread
+from bot.domain.runs import Baseline, DataCard, Run, RunResult, RunStatus, Trouble, Unread
 from bot.errors import in_short
 from bot.judging.context import JudgingContext
 from bot.judging.facts import rules_in_force
@@ -138,6 +139,34 @@ class RunJudge:
             self.context.on_step("past.recording")
         self.context.on_step("past.recorded")
         return told
+
+    def put_on_record(self, old: Sequence[Run]) -> None:
+        """Store runs of so long before first contact that no verdict leans on what would be said of them.
+
+        Those with a metric that can be used are baseline, as the past is.
+        """
+        now, policies = self.context.clock(), self.context.section.policies
+        with self.context.database.begin() as tx:
+            seen = runs.seen(tx, self.context.name, [run.run_id for run in old])
+            runs.record_all(
+                tx,
+                [
+                    JudgedRun(
+                        run,
+                        self.context.series_of(run),
+                        DataCard(),
+                        (),
+                        Outcome.NO_BASELINE,
+                        accepted=any(each.holds(run.metrics.get(each.name, math.nan)) for each in policies.metrics),
+                        wants_confirmation=False,
+                        judged_at=now,
+                    )
+                    for run in old
+                    if run.run_id not in seen
+                ],
+            )
+            self.context.on_step("past.recording")
+        self.context.on_step("past.recorded")
 
     def record_failure(self, fire: Fire, run: Run | None, *, log_tail: str) -> Sequence[JudgedRun]:
         """Store the failure of a job like a run that says nothing but that."""

@@ -63,6 +63,16 @@ class GuardedJudge:
         alone = [(_Case(run, was_past=True), partial(self._run_judge.judge_old, [run])) for run in old]
         return [judged for case, work in alone for judged in self._around(case, work)]
 
+    def put_on_record(self, old: Sequence[Run]) -> Sequence[JudgedRun]:
+        """Store runs that are too old to be judged; where one of them breaks that, they are judged one by one."""
+        try:
+            self._run_judge.put_on_record(old)
+        except Exception as error:
+            if _is_of_all(error):
+                raise
+            return self.judge_old(sorted(old, key=lambda run: run.place))
+        return ()
+
     def record_failure(self, fire: Fire, run: Run | None, *, log_tail: str) -> Sequence[JudgedRun]:
         case = _Case(run or stand_in(self.context.name, fire, fire.ended_at or fire.due_at), fire, log_tail=log_tail)
         return self._around(case, partial(self._run_judge.record_failure, fire, run, log_tail=log_tail))

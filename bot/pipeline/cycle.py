@@ -51,7 +51,9 @@ class Cycle:
     folder: Path  # that relative paths of the config start from
     stopping: Callable[[], bool] = lambda: False
     on_step: Callable[[str], None] = ignore_step
-    on_past: Callable[[int, int], None] = ignore_progress  # at first contact: runs read, and how many
+    on_past: Callable[[int, int], None] = (
+        ignore_progress  # at first contact: runs read; then those judged, and of how many
+    )
 
     @property
     def pipeline(self) -> PipelineSection:

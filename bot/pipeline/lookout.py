@@ -185,7 +185,7 @@ class Lookout:
         overlap = self.config.pipeline[contact.pipeline].watch.overlap
         is_met = (contact.pipeline, contact.experiment_id) in self._met
         began = self._waiting.all_until(contact.experiment_id) if is_met else None
-        return (began or contact.watermark or contact.since) - overlap
+        return (began or contact.seen_to) - overlap
 
     def _far_back_from(self, experiment_id: str) -> datetime:
         names = self._watchers[experiment_id]

@@ -15,10 +15,12 @@ from bot.judging.run_recording import Age
 from bot.judging.setting_aside import GuardedJudge
 from bot.pipeline.cycle_report import CycleReport
 from bot.pipeline.lease import PipelineLease
+from bot.pipeline.newest_of_each import NewestOfEach
 from bot.pipeline.run_discovery import RunDiscovery, SeenExperiment
 from bot.services.mlflow.missing_experiments import say_nothing_there
 
 _AT_ONCE = 25  # runs of the past
+_JUDGED_BY_METRICS = 40  # runs of a series, before those whose artifacts are read: they fill the judge's memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class NewRuns:
     discovery: RunDiscovery
     lease: PipelineLease
     stopping: Callable[[], bool]
-    on_past: Callable[[int, int], None]  # at first contact: runs read, and how many
+    on_past: Callable[[int, int], None]  # at first contact: runs read; then those judged, and of how many
 
     @property
     def _guarded_judge(self) -> GuardedJudge:
@@ -55,8 +57,10 @@ class NewRuns:
 
     def _judge_past(self, sights: Sequence[SeenExperiment], report: CycleReport, but_not: Collection[str]) -> bool:
         """Judge what was there at first contact; False where Herald was asked to stop before the end of it."""
-        unread = [run for run in self.discovery.past(sights) if run.tags.get(FIRE_TAG) not in but_not]
-        report.history += len(unread)
+        newest = self._read_past(sights, report, but_not)
+        if newest is None:
+            return False
+        unread = sorted((each.run for each in newest), key=lambda run: run.place)
         series = [self.context.series_of(run) for run in unread]
         left = Counter(series)
         old: list[Run] = []  # too far from the present for their artifacts to matter
@@ -76,3 +80,25 @@ class NewRuns:
                 self.lease.renew()
                 report.judged += self._guarded_judge.judge(run, None, Age.PAST if left[name] else Age.NEWEST_OF_PAST)
         return True
+
+    def _read_past(
+        self, sights: Sequence[SeenExperiment], report: CycleReport, but_not: Collection[str]
+    ) -> NewestOfEach | None:
+        """Put on record what is too old to be judged, as it is read; return the rest, or None if asked to stop.
+
+        With it is remembered from where the past would have to be read again, should Herald be killed.
+        """
+        newest = NewestOfEach(BASELINE_RUNS + self.context.section.watch.recent + _JUDGED_BY_METRICS)
+        for page in self.discovery.past(sights):
+            self.lease.renew()
+            if self.stopping():
+                return None
+            there = [each for each in page.runs if each.run.tags.get(FIRE_TAG) not in but_not]
+            added = (newest.add(self.context.series_of(each.run), each) for each in there)
+            older = [each.run for each in added if each is not None]
+            if older:
+                report.judged += self._guarded_judge.put_on_record(older)
+                self.discovery.remember(page.sight, newest.first_begun(page.sight.experiment.experiment_id))
+            report.history += len(there)
+            self.on_past(report.history, 0)
+        return newest

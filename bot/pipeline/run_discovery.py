@@ -11,7 +11,8 @@ from bot.domain.runs import Run, RunStatus
 from bot.errors import NoStoreError
 from bot.pipeline.lookout import CLOCK_SKEW, Lookout, done_with
 from bot.pipeline.waiting_runs import Sighting
-from bot.ports import Experiment, FoundRun, RunStore, Selection
+from bot.ports import FROM_THE_BEGINNING, Experiment, FoundRun, HistoryPage, RunStore, Selection
+from bot.services.mlflow.times import MILLISECONDS, read_moment, unit_of
 from bot.store import Database, contacts
 from bot.store.batches import in_pieces
 from bot.store.contacts import Contact
@@ -29,6 +30,23 @@ class SeenExperiment:
 
     def is_past(self, run: Run) -> bool:
         return run.ended <= self.contact.since
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A run that had ended before first contact."""
+
+    begun: int  # when it was started, as MLflow writes it
+    run: Run
+    sight: SeenExperiment
+
+
+@dataclass(frozen=True, slots=True)
+class PastPage:
+    """Some of the past of one experiment."""
+
+    sight: SeenExperiment
+    runs: Sequence[PastRun]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +86,31 @@ class RunDiscovery:
         since = experiment.created - CLOCK_SKEW if is_new else now
         return Contact(self.pipeline, experiment.experiment_id, since, now, past_read=is_new)
 
-    def past(self, sights: Sequence[SeenExperiment]) -> list[Run]:
-        """Return the finished runs that were there at first contact and have not been read yet, oldest first."""
-        unread = [sight for sight in sights if not sight.contact.past_read]
-        found = [
-            run
-            for sight in unread
-            for run in self.run_store.runs_since(sight.experiment, None, self._selection)
-            if sight.is_past(run) and is_counted(self.run_store, sight.experiment, run, self.section.watch)
-        ]
+    def past(self, sights: Sequence[SeenExperiment]) -> Iterator[PastPage]:
+        """Yield page by page the finished runs that were there at first contact, from where the last reading came to.
+
+        Of each page those that were not judged yet.
+        """
+        for sight in sights:
+            if sight.contact.past_read:
+                continue
+            begun = FROM_THE_BEGINNING if sight.contact.watermark is None else milliseconds(sight.contact.watermark)
+            for page in self.run_store.history(sight.experiment, begun, self._selection):
+                yield PastPage(sight, self._unread(sight, page))
+
+    def _unread(self, sight: SeenExperiment, page: HistoryPage) -> list[PastRun]:
+        runs = [PastRun(begun, run, sight) for begun, run in page.runs if sight.is_past(run)]
         with self.database.begin() as tx:
-            seen = done_with(tx, self.pipeline, found)
-        return sorted((run for run in found if run.run_id not in seen), key=lambda run: run.place)
+            done = done_with(tx, self.pipeline, [each.run for each in runs])
+        new = (each for each in runs if each.run.run_id not in done)
+        return [each for each in new if is_counted(self.run_store, sight.experiment, each.run, self.section.watch)]
+
+    def remember(self, sight: SeenExperiment, begun: int | None) -> None:
+        """Remember that of the past all is on record that was started before then."""
+        moment = read_moment(begun) if unit_of(begun) == MILLISECONDS else None
+        if moment is not None:
+            with self.database.begin() as tx:
+                contacts.save(tx, replace(sight.contact, watermark=moment))
 
     def sight(self, sights: Sequence[SeenExperiment]) -> Sighting:
         """Return what looks have found for the pipeline, be it new or not."""
@@ -107,7 +138,7 @@ class RunDiscovery:
         sight = sights.get(found.experiment_id)
         if sight is None or (found.is_nested and not self.section.watch.nested):
             return False
-        mark = sight.contact.watermark or sight.contact.since
+        mark = sight.contact.seen_to
         return found.run.ended >= mark - self.section.watch.overlap
 
     def _as_they_are(
@@ -143,6 +174,10 @@ class RunDiscovery:
     @property
     def _selection(self) -> Selection:
         return Selection(self.section.watch.filter, self.section.watch.nested)
+
+
+def milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
 
 
 def is_counted(run_store: RunStore, experiment: Experiment, run: Run, watch: WatchSection) -> bool:

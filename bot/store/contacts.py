@@ -19,7 +19,12 @@ class Contact:
     since: datetime  # runs that ended before are the past
     looked_at: datetime
     watermark: datetime | None = None  # when a look far back had begun: what was there then was seen to
-    past_read: bool = False
+    past_read: bool = False  # until then the watermark is the start of the run that the past is read from
+
+    @property
+    def seen_to(self) -> datetime:
+        """The moment up to which what there was is known to the pipeline."""
+        return self.watermark if self.past_read and self.watermark is not None else self.since
 
 
 def of_pipeline(tx: Connection, pipeline: str) -> Sequence[Contact]:

@@ -55,25 +55,32 @@ def seen(tx: Connection, pipeline: str, run_ids: Iterable[str]) -> frozenset[str
 
 
 def record(tx: Connection, judged: JudgedRun) -> None:
-    tx.execute(
-        insert(runs).values(
-            run_id=judged.run.run_id,
-            pipeline=judged.series.pipeline,
-            series=judged.series.series,
-            fire_id=judged.fire_id,
-            ended_at=judged.run.ended,
-            judged_at=judged.judged_at,
-            outcome=judged.outcome,
-            accepted=judged.accepted,
-            wants_confirmation=judged.wants_confirmation,
-            page_title=judged.page_title,
-            run=dump(judged.run),
-            card=dump(judged.card),
-            findings=dump(_Findings(judged.findings)),
-            unread=dump(_Unread(judged.unread)) if judged.unread else None,
-            plain=_plain(judged),
-        )
-    )
+    tx.execute(insert(runs).values(**_row(judged)))
+
+
+def record_all(tx: Connection, judged: Sequence[JudgedRun]) -> None:
+    if judged:
+        tx.execute(insert(runs), [_row(each) for each in judged])
+
+
+def _row(judged: JudgedRun) -> dict[str, Any]:
+    return {
+        "run_id": judged.run.run_id,
+        "pipeline": judged.series.pipeline,
+        "series": judged.series.series,
+        "fire_id": judged.fire_id,
+        "ended_at": judged.run.ended,
+        "judged_at": judged.judged_at,
+        "outcome": judged.outcome,
+        "accepted": judged.accepted,
+        "wants_confirmation": judged.wants_confirmation,
+        "page_title": judged.page_title,
+        "run": dump(judged.run),
+        "card": dump(judged.card),
+        "findings": dump(_Findings(judged.findings)),
+        "unread": dump(_Unread(judged.unread)) if judged.unread else None,
+        "plain": _plain(judged),
+    }
 
 
 def _plain(judged: JudgedRun) -> str | None:

@@ -69,8 +69,8 @@ def folder(tmp_path) -> Folder:
     return Folder(path)
 
 
-def read(folder: Folder, wanted: Columns | None = WANTED) -> RunResult:
-    return fetch(folder, RUN, wanted, is_there)
+def read(folder: Folder, wanted: Columns | None = WANTED, most: int = 256_000_000) -> RunResult:
+    return fetch(folder, RUN, wanted, most, is_there)
 
 
 def card(folder: Folder, content: bytes | str) -> RunResult:
@@ -171,6 +171,18 @@ def test_a_card_that_is_larger_than_listed_is_refused_before_it_is_parsed(folder
     assert troubles(read(folder)) == [Trouble.TOO_LARGE]
 
 
+def test_a_table_larger_than_config_allows_is_refused_in_a_sentence_that_names_the_key(folder):
+    table(folder, **GOOD)
+    size = (folder.path / TABLE_FILE).stat().st_size
+    assert read(folder, most=size).unread == ()
+    (unread,) = read(folder, most=size - 1).unread
+    assert (unread.artifact, unread.trouble) == (TABLE_FILE, Trouble.TOO_LARGE)
+    assert unread.detail == f"{size:,} bytes; at most {size - 1:,} are read (mlflow.tables.largest)"
+    assert folder.downloaded == [TABLE_FILE] * 2  # when it was made, and where it was allowed
+    folder.sizes[TABLE_FILE] = 10  # it says that it is smaller
+    assert read(folder, most=size - 1).unread[0].detail == unread.detail
+
+
 def test_a_card_of_countless_facts_is_refused(folder):
     result = card(folder, json.dumps({f"fact{number}": number for number in range(5000)}))
     assert troubles(result) == [Trouble.TOO_LARGE]
@@ -246,7 +258,7 @@ def test_artifacts_of_a_run_that_cannot_be_read_itself_are_not_what_is_amiss(fol
         raise RunStoreError("MLflow is away")
 
     with pytest.raises(RunStoreError, match="MLflow is away"):
-        fetch(folder, RUN, WANTED, is_away)
+        fetch(folder, RUN, WANTED, 10**9, is_away)
 
 
 def test_one_broken_artifact_does_not_hide_the_other(folder):
@@ -368,11 +380,11 @@ def test_the_same_id_in_several_rows_is_one_example(folder):
 
 def test_texts_of_a_few_examples_are_read_beside_what_is_judged(folder):
     table(folder, example_id=["a", "b"], ndcg=[0.1, 0.2], query=["x" * 10_000, "short"])
-    read = fetch_texts(folder, RUN, ["query", "gone"], {"b"}, is_there)
+    read = fetch_texts(folder, RUN, ["query", "gone"], {"b"}, 10**9, is_there)
     assert dict(read.of) == {"b": ("short", "")}
     assert [(each.trouble, each.detail) for each in read.unread] == [(Trouble.IN_PART, "gone is not there")]
     (folder.path / TABLE_FILE).unlink()
-    assert dict(fetch_texts(folder, RUN, ["query"], {"b"}, is_there).of) == {}
+    assert dict(fetch_texts(folder, RUN, ["query"], {"b"}, 10**9, is_there).of) == {}
 
 
 def test_a_table_without_ids_or_with_two_columns_of_them_is_broken(folder):

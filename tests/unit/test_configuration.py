@@ -100,7 +100,7 @@ def jira_token(monkeypatch):
         ),
         (
             "[mlflow]\nzebra = 1",
-            "mlflow.zebra: is not a key of the configuration; known here: tracking_uri, ui_url",
+            "mlflow.zebra: is not a key of the configuration; known here: tables, tracking_uri, ui_url",
         ),
         (
             PIPELINE + "directoin = 'down'",

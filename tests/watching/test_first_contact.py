@@ -10,9 +10,11 @@ from bot.cli.dry_run import run_dry
 from bot.config.models import StoreSection
 from bot.domain.incidents import IncidentState
 from bot.domain.judge import Outcome
+from bot.services.mlflow.run_store import MlflowRunStore
 from bot.store import Database
 from bot.store.backup import back_up, restore
 from tests.watching.bench import BAD, GOOD, NAME
+from tests.watching.many_runs import Written, milliseconds, write
 
 
 def test_a_fall_that_stands_at_the_newest_run_is_filed_once(bench):
@@ -133,7 +135,7 @@ def test_how_far_it_has_come_is_told(bench):
     bench.log_row([GOOD] * 4, bench.now() - timedelta(hours=1))
     told = []
     bench.herald().cycle(NAME, lambda done, total: told.append((done, total))).run(bench.now())
-    assert told == [(0, 4), (1, 4), (2, 4), (3, 4)]
+    assert told == [(4, 0), (0, 4), (1, 4), (2, 4), (3, 4)]  # so many were read, and then judged
 
 
 def test_a_dry_run_reads_the_past_and_leaves_no_trace(bench, tmp_path):
@@ -169,8 +171,69 @@ def test_after_a_restore_what_happened_meanwhile_is_filed_once(bench, tmp_path):
     assert [incident.state for incident in bench.incidents()] == [IncidentState.OPEN]
 
 
+@pytest.fixture
+def short_memory(monkeypatch):
+    """Let a past of eight runs a series be judged, read four runs at a time."""
+    monkeypatch.setattr("bot.services.mlflow.run_search._HISTORY_PAGE", 4)
+    monkeypatch.setattr("bot.pipeline.new_runs.BASELINE_RUNS", 4)
+    monkeypatch.setattr("bot.pipeline.new_runs._JUDGED_BY_METRICS", 2)
+    return {"experiment": "search", "watch": {"recent": 2}}
+
+
+def test_what_is_older_than_the_judge_leans_on_is_put_on_record_unjudged(bench, short_memory):
+    ids = bench.log_row([GOOD] * 6 + [float("nan")] + [GOOD] * 6 + [BAD] * 2, bench.now() - timedelta(hours=1))
+    report = bench.cycle(**short_memory)
+    assert report.history == len(ids)
+    on_record, judged = ids[:7], ids[7:]
+    assert [bench.judged(run_id).findings for run_id in on_record] == [()] * 7
+    assert [bench.judged(run_id).accepted for run_id in on_record] == [True] * 6 + [False]
+    assert all(bench.judged(run_id).findings for run_id in judged)
+    assert len(bench.tracker.tickets) == 1
+    assert bench.cycle(**short_memory).judged == []
+
+
+@pytest.mark.parametrize("killed_after", [2, 3])
+def test_reading_a_long_past_goes_on_where_it_was_killed(bench, short_memory, killed_after, monkeypatch):
+    """A series that has few runs is read again from the first of them that was not on record."""
+    short_memory["series_by"] = ["params.model"]
+    end = bench.now() - timedelta(hours=1)
+    ids = bench.log_row([GOOD] * 22, end, params={"model": "often"})
+    ids += [bench.log(GOOD, end - timedelta(hours=hours), params={"model": "seldom"}) for hours in (12.5, 0.5)]
+    left = iter(range(killed_after - 1, -1, -1))
+
+    def kill(name):
+        if name == "past.recorded" and next(left) == 0:
+            raise KilledError
+
+    with suppress(KilledError):
+        bench.herald(kill, **short_memory).cycle(NAME).run(bench.now())
+    on_record = [run_id for run_id in ids if bench.is_judged(run_id)]
+    assert on_record
+    read = []
+    history = MlflowRunStore.history
+
+    def noting(*words):
+        for page in history(*words):
+            read.extend(run.run_id for _, run in page.runs)
+            yield page
+
+    monkeypatch.setattr(MlflowRunStore, "history", noting)
+    bench.cycle(**short_memory)
+    assert all(bench.is_judged(run_id) for run_id in ids)
+    assert len(read) < len(ids)
+    assert len(set(read).intersection(on_record)) < len(on_record)
+
+
+def test_hundreds_that_were_started_at_one_moment_are_read(bench, short_memory):
+    at = milliseconds(bench.now() - timedelta(hours=5))
+    runs = [Written(bench.experiment("search"), at + place, at, {"ndcg": GOOD}) for place in range(30)]
+    write(bench.uri, runs)
+    bench.cycle(**short_memory)
+    assert all(bench.is_judged(run.run_id) for run in runs)
+
+
 def test_a_past_of_several_pages_is_read_to_its_end(bench, monkeypatch):
-    monkeypatch.setattr("bot.services.mlflow.run_search._PAGE", 2)
+    monkeypatch.setattr("bot.services.mlflow.run_search._HISTORY_PAGE", 2)
     monkeypatch.setattr("bot.judging.run_judge.BASELINE_RUNS", 4)
     monkeypatch.setattr("bot.pipeline.new_runs.BASELINE_RUNS", 4)
     monkeypatch.setattr("bot.pipeline.new_runs._AT_ONCE", 2)

@@ -78,7 +78,7 @@ class Watchers:
         section = self.config.pipeline[name]
         discovery = RunDiscovery(name, section, self.database, self.run_store, self.lookout)
         sights = discovery.look(self.now(), as_of or self.now())
-        found = list(discovery.past(sights))
+        found = [each.run for page in discovery.past(sights) for each in page.runs]
         sighting = discovery.sight(sights)
         found += [run for run, _ in discovery.unseen(sights, sighting)]
         for run in found:

@@ -14,8 +14,7 @@ from bot.domain.runs import DataCard, ExampleTable, ExampleTexts, Run, RunResult
 from bot.errors import ArtifactsAwayError, in_short
 from bot.services.mlflow.data_cards import MOST_BYTES as CARD_BYTES
 from bot.services.mlflow.data_cards import read_card
-from bot.services.mlflow.example_tables import MOST_BYTES as TABLE_BYTES
-from bot.services.mlflow.example_tables import Columns, join, read_table
+from bot.services.mlflow.example_tables import BOUND, Columns, join, read_table
 from bot.services.mlflow.example_texts import read_texts
 from bot.services.mlflow.unreadable import UnreadableError
 
@@ -45,10 +44,13 @@ class ArtifactClient(Protocol):
     def download_artifacts(self, run_id: str, path: str, dst_path: str) -> str: ...
 
 
-def fetch(client: ArtifactClient, run: Run, columns: Columns | None, check_there: Callable[[], None]) -> RunResult:
+def fetch(
+    client: ArtifactClient, run: Run, columns: Columns | None, most: int, check_there: Callable[[], None]
+) -> RunResult:
     """Return the run with what its artifacts say, and with what could not be read of them.
 
-    *check_there* raises where the run itself cannot be read: then it is not its artifacts that are amiss.
+    A table may have at most so many bytes. *check_there* raises where the run itself cannot be read: then it is not its
+    artifacts that are amiss.
 
     :raises ArtifactsAwayError: where they cannot be had just now.
     """
@@ -62,7 +64,7 @@ def fetch(client: ArtifactClient, run: Run, columns: Columns | None, check_there
             return card
 
         def read_the_table() -> ExampleTable:
-            table, left_out = read_table(fetched.download(listed[TABLE_FILE], TABLE_BYTES, folder), columns)
+            table, left_out = read_table(fetched.download(listed[TABLE_FILE], most, folder, BOUND), columns, most)
             fetched.leave_out(TABLE_FILE, join(left_out))
             return table
 
@@ -72,9 +74,14 @@ def fetch(client: ArtifactClient, run: Run, columns: Columns | None, check_there
 
 
 def fetch_texts(
-    client: ArtifactClient, run: Run, columns: Sequence[str], ids: Collection[str], check_there: Callable[[], None]
+    client: ArtifactClient,
+    run: Run,
+    columns: Sequence[str],
+    ids: Collection[str],
+    most: int,
+    check_there: Callable[[], None],
 ) -> ExampleTexts:
-    """Return texts of some examples of the run, and what could not be read of them.
+    """Return texts of some examples of the run, and what could not be read of them; a table has *most* bytes at most.
 
     :raises ArtifactsAwayError: where they cannot be had just now.
     """
@@ -85,8 +92,8 @@ def fetch_texts(
     with tempfile.TemporaryDirectory() as folder:
 
         def read_the_texts() -> dict[str, tuple[str, ...]]:
-            path = fetched.download(listed[TABLE_FILE], TABLE_BYTES, folder)
-            found, left_out = read_texts(path, columns, ids)
+            path = fetched.download(listed[TABLE_FILE], most, folder, BOUND)
+            found, left_out = read_texts(path, columns, ids, most)
             fetched.leave_out(TABLE_FILE, join(left_out))
             return found
 
@@ -116,11 +123,11 @@ class _Fetch:
             self.unread.append(Unread(artifact, Trouble.NOT_HAD, in_short(error)))
         return None
 
-    def download(self, listed: _Listed, most: int, folder: str) -> Path:
+    def download(self, listed: _Listed, most: int, folder: str, by: str = "") -> Path:
         if listed.is_dir:
             raise UnreadableError(Trouble.FOLDER, "")
         if listed.file_size is not None and listed.file_size > most:
-            raise UnreadableError(Trouble.TOO_LARGE, f"{listed.file_size:,} bytes; at most {most:,} are read")
+            raise UnreadableError(Trouble.TOO_LARGE, f"{listed.file_size:,} bytes; at most {most:,} are read{by}")
         path = Path(self._client.download_artifacts(self._run.run_id, listed.path, folder))
         if path.is_dir():
             raise UnreadableError(Trouble.FOLDER, "")

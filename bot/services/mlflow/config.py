@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from bot.sections import Section
+from typing import Annotated
+
+from pydantic import Field
+
+from bot.sections import Section, Size
+
+
+class TablesSection(Section):
+    """Bounds within which per-example tables are read."""
+
+    largest: Annotated[Size, Field(ge=1000, le=2_000_000_000)] = 256_000_000  # bytes of one file
+    kept: Annotated[Size, Field(ge=0)] = 512_000_000  # bytes of memory that those may take which are not read again
 
 
 class MlflowSection(Section):
     tracking_uri: str = "http://127.0.0.1:5000"
     ui_url: str | None = None  # where people open MLflow; defaults to tracking_uri where that is http(s)
+
+    tables: TablesSection = TablesSection()
 
     @property
     def page_base(self) -> str | None:

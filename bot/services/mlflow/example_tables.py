@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-MOST_BYTES = 256_000_000  # of the file
+MOST_BYTES = 256_000_000  # of the file, where config names no other bound
+BOUND = " (mlflow.tables.largest)"
 MOST_ROWS = 1_000_000
 MOST_MEMORY = 128_000_000  # bytes that a table may take once it is read
 _MOST_UNPACKED = 256_000_000  # bytes of the columns that are read
@@ -42,7 +43,7 @@ class Columns:
     slices: frozenset[str]
 
 
-def read_table(path: Path, wanted: Columns | None) -> tuple[ExampleTable, tuple[str, ...]]:
+def read_table(path: Path, wanted: Columns | None, most: int = MOST_BYTES) -> tuple[ExampleTable, tuple[str, ...]]:
     """Return the columns *wanted*, as far as they are there, and in words what was left out.
 
     What the file says of itself is looked at before any of it is read.
@@ -52,6 +53,7 @@ def read_table(path: Path, wanted: Columns | None) -> tuple[ExampleTable, tuple[
     too_long: list[str] = []
     while True:
         try:
+            check_file(path, most)
             table, left_out = _read(path, wanted, too_long)
         except TooLongError as error:
             if error.column == EXAMPLE_ID or error.column in too_long:
@@ -66,7 +68,6 @@ def read_table(path: Path, wanted: Columns | None) -> tuple[ExampleTable, tuple[
 
 
 def _read(path: Path, wanted: Columns | None, without: Sequence[str]) -> tuple[ExampleTable, tuple[str, ...]]:
-    check_file(path)
     with open_file(path) as file:
         metadata = file.metadata
         check_rows(metadata.num_rows)
@@ -88,11 +89,11 @@ def _read(path: Path, wanted: Columns | None, without: Sequence[str]) -> tuple[E
     return _put_together(columns, chosen, left_out)
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, most: int = MOST_BYTES) -> None:
     """Refuse a file that is too large, or none of Parquet, before any of it is read."""
     size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise UnreadableError(Trouble.TOO_LARGE, f"{size:,} bytes; at most {MOST_BYTES:,} are read")
+    if size > most:
+        raise UnreadableError(Trouble.TOO_LARGE, f"{size:,} bytes; at most {most:,} are read{BOUND}")
     with path.open("rb") as file:
         file.seek(max(size - _END, 0))
         footer = int.from_bytes(file.read(_END)[:4], "little")

@@ -11,6 +11,7 @@ from bot.errors import in_short
 from bot.services.mlflow.columns import LONGEST_CELL, TooLongError, named, texts_of
 from bot.services.mlflow.example_tables import (
     EXAMPLE_ID,
+    MOST_BYTES,
     check_file,
     check_rows,
     check_unpacked,
@@ -24,7 +25,7 @@ LONGEST_TEXT = 500  # characters of one that are read
 Found = tuple[dict[str, tuple[str, ...]], tuple[str, ...]]
 
 
-def read_texts(path: Path, columns: Sequence[str], ids: Collection[str]) -> Found:
+def read_texts(path: Path, columns: Sequence[str], ids: Collection[str], most: int = MOST_BYTES) -> Found:
     """Return the beginnings of the texts of some examples, a column each, and in words what was left out.
 
     Of rows that share an id the first is read. A text is never held that nobody asked for.
@@ -32,6 +33,7 @@ def read_texts(path: Path, columns: Sequence[str], ids: Collection[str]) -> Foun
     :raises UnreadableError: where the table is beyond the bounds within which tables are read, or is broken.
     """
     try:
+        check_file(path, most)
         return _read(path, columns, frozenset(ids))
     except UnreadableError:
         raise
@@ -45,7 +47,6 @@ def read_texts(path: Path, columns: Sequence[str], ids: Collection[str]) -> Foun
 def _read(path: Path, columns: Sequence[str], ids: frozenset[str]) -> Found:
     import pyarrow as pa
 
-    check_file(path)
     with open_file(path) as file:
         schema, metadata = file.schema_arrow, file.metadata
         check_rows(metadata.num_rows)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.domain.job_protocol import PARENT_TAG
 from bot.domain.runs import Run
-from bot.ports import Experiment, FoundRun, Selection
+from bot.ports import Experiment, FoundRun, HistoryPage, Selection
 from bot.services.mlflow.answers import next_token, run_in
 from bot.services.mlflow.connection import MlflowConnection
 from bot.services.mlflow.times import MILLISECONDS, ODD_UNITS, SECONDS, span, unit_of
@@ -26,14 +26,17 @@ _PAGE = 200
 _FIRST_PAGE = 50  # of the newest: mostly there is nothing new
 _NAMED_AT_ONCE = 200  # runs in one search
 _FINISHED = "attributes.status = 'FINISHED'"
+_HISTORY_PAGE = 1000
+_STARTED_FIRST = "attributes.start_time ASC"
 _OLDEST_FIRST, _NEWEST_FIRST = "attributes.end_time ASC", "attributes.end_time DESC"
 
 
 @dataclass(frozen=True, slots=True)
 class _Met:
-    """A run with its end as it was written."""
+    """A run with its times as they were written."""
 
     end_time: object
+    start_time: object
     found: FoundRun
 
 
@@ -80,6 +83,30 @@ class RunSearch:
             else:  # so many ended at one moment
                 known |= {met.found.run.run_id for met in page}
             size = _PAGE
+
+    def history(self, experiment: Experiment, begun: int, selection: Selection) -> Iterator[HistoryPage]:
+        """Yield pages of the finished runs of an experiment, in the order in which they were started.
+
+        They are told by their start, which every run has; each page goes on from the last start of the one before.
+        """
+        known, token = set[str](), None
+        while True:
+            terms = f"{_FINISHED} and attributes.start_time >= {begun}"
+            page, token = self._page(
+                [experiment.experiment_id], terms, _STARTED_FIRST, token, _HISTORY_PAGE, selection.filter
+            )
+            new = [met for met in page if met.found.run.run_id not in known]
+            last = page[-1].start_time if page else None
+            if token and new and isinstance(last, int) and last > begun:
+                begun, token, is_last = last, None, False
+                known = {met.found.run.run_id for met in page if met.start_time == last}
+            else:  # the end of it, or so many were started at one moment
+                is_last = not token
+                known |= {met.found.run.run_id for met in page}
+            wanted = [met for met in new if selection.nested or not met.found.is_nested]
+            yield HistoryPage([(_number(met.start_time), met.found.run) for met in wanted])
+            if is_last:
+                return
 
     def finished_oddly(self, experiment_ids: Sequence[str], since: datetime) -> Iterator[FoundRun]:
         """Yield those whose times are in another unit, or that say no end."""
@@ -140,11 +167,15 @@ class RunSearch:
 
     def _met(self, run: MlflowRun) -> _Met:
         found = FoundRun(run_in(run, self.base), run.info.experiment_id, PARENT_TAG in run.data.tags)
-        return _Met(run.info.end_time, found)
+        return _Met(run.info.end_time, run.info.start_time, found)
 
 
 def _all_of(*terms: str) -> str:
     return " and ".join(each for each in terms if each)
+
+
+def _number(time: object) -> int:
+    return time if isinstance(time, int) else 0
 
 
 def _is_between(end_time: object, first: int, last: int) -> bool:

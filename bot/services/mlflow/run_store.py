@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG, PARENT_TAG
 from bot.domain.runs import ExampleTexts, Release, Run, RunResult, RunStatus, Trouble
 from bot.errors import NoStoreError
-from bot.ports import ANY_RUN, Experiment, FoundRun, Selection
+from bot.ports import ANY_RUN, Experiment, FoundRun, HistoryPage, Selection
 from bot.services.mlflow.answers import is_active, next_token, run_in
 from bot.services.mlflow.artifacts import fetch, fetch_texts
 from bot.services.mlflow.config import MlflowSection
@@ -36,8 +36,7 @@ _LOG_FOLDER = "herald"
 _UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # the latter of an alias that a model lacks
 _EXPERIMENTS_PAGE = 1000
 _WRITTEN_OUT = re.compile(r"\[([*?\[])\]")  # what glob.escape makes of a sign that means something in a glob
-_KEPT_RESULTS = 64
-_KEPT_BYTES = 512_000_000  # of their per-example tables
+_KEPT_RESULTS = 2000  # most of them without a table
 
 
 _DOWNLOADING = threading.Lock()
@@ -51,6 +50,7 @@ class MlflowRunStore:
         self._config = config
         self._columns = columns
         self._loaded: OrderedDict[str, RunResult] = OrderedDict()
+        self._size = 0  # bytes of the tables among them
         self._loading = threading.Lock()  # pipelines share what was loaded
         self._mlflow = MlflowConnection(config)
         self._runs = RunSearch(self._mlflow, config.page_base)
@@ -89,6 +89,9 @@ class MlflowRunStore:
 
     def runs_since(self, experiment: Experiment, since: datetime | None, selection: Selection) -> Iterator[Run]:
         return self._runs.since(experiment, since, selection)
+
+    def history(self, experiment: Experiment, begun: int, selection: Selection) -> Iterator[HistoryPage]:
+        return self._runs.history(experiment, begun, selection)
 
     def finished(self, experiment_ids: Sequence[str], since: datetime) -> Iterator[Sequence[FoundRun]]:
         return self._runs.finished(experiment_ids, since)
@@ -169,7 +172,9 @@ class MlflowRunStore:
         with self._mlflow.translated():
             client = self._mlflow.reader
         with _first_alone():
-            result = fetch(client, run, self._columns, partial(self._check_there, run.run_id))
+            result = fetch(
+                client, run, self._columns, self._config.tables.largest, partial(self._check_there, run.run_id)
+            )
         if run.status is RunStatus.FINISHED and all(each.trouble is not Trouble.NOT_HAD for each in result.unread):
             self._keep(result)
         return result
@@ -178,7 +183,8 @@ class MlflowRunStore:
         with self._mlflow.translated():
             client = self._mlflow.reader
         with _first_alone():
-            return fetch_texts(client, run, columns, ids, partial(self._check_there, run.run_id))
+            most, check_there = self._config.tables.largest, partial(self._check_there, run.run_id)
+            return fetch_texts(client, run, columns, ids, most, check_there)
 
     def _check_there(self, run_id: str) -> None:
         """Raise RunStoreError where MLflow is amiss, rather than what it keeps of one run."""
@@ -189,13 +195,14 @@ class MlflowRunStore:
                 self._mlflow.reader.search_experiments(max_results=1)
 
     def _keep(self, result: RunResult) -> None:
-        """Remember a result, and forget the oldest where they are too many or their tables too large."""
+        """Remember a result; forget those asked for longest ago where they are too many, or their tables too large."""
         with self._loading:
+            before = self._loaded.pop(result.run_id, None)
             self._loaded[result.run_id] = result
-            size = sum(each.examples.size for each in self._loaded.values() if each.examples is not None)
-            while len(self._loaded) > _KEPT_RESULTS or (size > _KEPT_BYTES and len(self._loaded) > 1):
+            self._size += _size_of(result) - (_size_of(before) if before is not None else 0)
+            while len(self._loaded) > _KEPT_RESULTS or self._size > self._config.tables.kept:
                 _, oldest = self._loaded.popitem(last=False)
-                size -= oldest.examples.size if oldest.examples is not None else 0
+                self._size -= _size_of(oldest)
 
     def attach_log(self, run_id: str, log: Path) -> None:
         with self._mlflow.translated():
@@ -209,6 +216,10 @@ class MlflowRunStore:
             found = self._mlflow.reader.get_experiment_by_name(experiment)
             return str(found.experiment_id) if found is not None and is_active(found) else None
         return None
+
+
+def _size_of(result: RunResult) -> int:
+    return result.examples.size if result.examples is not None else 0
 
 
 @contextmanager
