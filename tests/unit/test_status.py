@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+
+import pytest
+from rich.cells import cell_len
 
 from bot.cli.output.status import print_status
+from bot.cli.output.terminal import when
 from bot.reports.overview import VALUES_SHOWN, overview
-from tests.unit.cycle_bench import Bench
+from tests.unit.cycle_bench import EAGER, Bench
 
 
 def test_the_main_metric_is_drawn_over_the_newest_runs(tmp_path, sqlite_url, capsys):
@@ -35,4 +41,31 @@ def test_a_pipeline_without_runs_has_nothing_to_draw(tmp_path, sqlite_url, capsy
     assert seen.values == ()
     print_status(overview(bench.herald), as_json=False)
     assert "none yet" in capsys.readouterr().out
+    bench.database.close()
+
+
+@pytest.mark.parametrize("width", [40, 200])
+@pytest.mark.parametrize("metric", ["ndcg", "准确率"])
+def test_last_finding_line_of_values_next_time_and_open_incident_stand_there_on_any_terminal(
+    tmp_path, sqlite_url, capsys, monkeypatch, width, metric
+):
+    bench = Bench(tmp_path, sqlite_url, {"metrics": {metric: {}}, "schedule": {"every": "6h"}, **EAGER})
+    bench.run()
+    for value in (0.8, 0.801, 0.799, 0.8, 0.802, 0.6, 0.6):
+        bench.log(value, metrics={metric: value})
+        bench.run()
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("FORCE_COLOR", "1")  # or it would be no terminal, and have no width
+    capsys.readouterr()
+    print_status(overview(bench.herald), as_json=False)
+    printed = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert max(cell_len(line) for line in printed.splitlines()) <= width
+    due = when(overview(bench.herald).pipelines[0].next_due)
+    for wanted in ("regressed", f"█████▁▁ {metric}", due, "regressed MEM-1"):
+        assert wanted in printed, (wanted, printed)
+    print_status(overview(bench.herald), as_json=True)
+    (told,) = json.loads(capsys.readouterr().out)["pipelines"]
+    assert (told["last"]["outcome"], told["metric"], len(told["values"])) == ("regressed", metric, 7)
+    assert told["next_due"]
+    assert [each["kind"] for each in told["incidents"]] == ["regressed"]
     bench.database.close()
