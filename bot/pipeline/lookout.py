@@ -30,7 +30,7 @@ from bot.store.contacts import Contact
 CLOCK_SKEW = timedelta(minutes=5)  # between the clocks of those who write to MLflow and ours
 FAR_BACK_EVERY = timedelta(minutes=30)
 _FAR_BACK_AT_THE_LATEST = 2 * FAR_BACK_EVERY  # with a cycle, where it does not come beside them
-_SHARED_FOR = timedelta(seconds=30)  # a look serves those who come so much later
+_SHARED_FOR = timedelta(minutes=2)  # a look serves those who come so much later
 _SAME_SPAN = timedelta(hours=1)  # experiments that are to be read from about the same time on are read together
 _MOST_REFUSALS = 40  # of one look's searches, before it is given up
 

@@ -16,6 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.utils.search_utils import SearchUtils
 
 from bot.config.models import Config
 from bot.domain.incidents import SeriesKey
@@ -445,6 +447,20 @@ def test_a_filter_is_asked_for_what_is_new_alone(bench, sqlite_database, monkeyp
         watchers.ahead += MINUTE
         assert watchers.cycle("p") == []
         assert sum("nightly" in terms for _, terms in asked) == 1
+    more = [
+        bench.log(GOOD, watchers.now() - MINUTE, tags={"stage": stage}) for stage in ("nightly", "trial", "nightly")
+    ]
+    watchers.ahead += MINUTE
+    with monkeypatch.context() as patch:
+        reads = SearchUtils.parse_search_filter
+
+        def as_of_2_3(terms: str) -> list:
+            if " IN (" in terms and " and " in terms:
+                raise MlflowException.invalid_parameter_value("Invalid clause(s) in filter string")
+            return reads(terms)
+
+        patch.setattr(SearchUtils, "parse_search_filter", as_of_2_3)
+        assert watchers.cycle("p") == [more[0], more[2]]
     bench.mlflow.set_tag(trial, "stage", "nightly")
     watchers.lookout.look_far_back()
     watchers.ahead += MINUTE

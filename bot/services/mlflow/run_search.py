@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.domain.job_protocol import PARENT_TAG
 from bot.domain.runs import Run
+from bot.errors import RunStoreError
 from bot.ports import Experiment, FoundRun, HistoryPage, Selection
 from bot.services.mlflow.answers import next_token, run_in
 from bot.services.mlflow.connection import MlflowConnection
@@ -117,10 +118,20 @@ class RunSearch:
         found: list[Run] = []
         for start in range(0, len(run_ids), _NAMED_AT_ONCE):
             some = run_ids[start : start + _NAMED_AT_ONCE]
-            ids = ", ".join(f"'{run_id}'" for run_id in some)
-            page, _ = self._page(experiment_ids, f"attributes.run_id IN ({ids})", _NEWEST_FIRST, None, len(some), taken)
-            found += [met.found.run for met in page]
+            try:
+                found += self._named(experiment_ids, some, taken)
+            except RunStoreError:
+                if not taken or len(some) == 1:
+                    raise
+                for each in some:  # an old MLflow (2.3) reads no other term beside a list
+                    found += self._named(experiment_ids, [each], taken)
         return found
+
+    def _named(self, experiment_ids: Sequence[str], some: Sequence[str], taken: str) -> list[Run]:
+        listed = ", ".join(f"'{run_id}'" for run_id in some)
+        terms = f"attributes.run_id = {listed}" if len(some) == 1 else f"attributes.run_id IN ({listed})"
+        page, _ = self._page(experiment_ids, terms, _NEWEST_FIRST, None, len(some), taken)
+        return [met.found.run for met in page]
 
     def _odd(self, ids: Sequence[str], since: datetime, taken: str = "", own: str = "") -> Iterator[_Met]:
         """Yield the runs whose times are in another unit, and the finished ones that say no end."""
