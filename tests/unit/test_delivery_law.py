@@ -27,11 +27,13 @@ from bot.delivery.services import Services
 from bot.domain.effects import (
     AnswerComment,
     AnswerInThread,
+    AttachExamples,
     AttachToTicket,
     CommentTicket,
     Effect,
     LinkTicket,
     OpenTicket,
+    ReopenTicket,
     ReplyInThread,
     ResolveTicket,
     ShareChart,
@@ -393,8 +395,11 @@ class DeliveryLaw(RuleBasedStateMachine):
             in_order = [effect.cause for effect in owed if effect.effect_id not in self.may_be_parked]
             assert [mark for mark in said if mark in in_order] == in_order
             assert len(ticket.links) == kinds[LinkTicket.kind]
-            assert len(ticket.attachments) == kinds[AttachToTicket.kind]
-            assert (ticket.state is TicketState.DONE) == bool(kinds[ResolveTicket.kind])
+            assert len(ticket.attachments) == kinds[AttachToTicket.kind] + kinds[AttachExamples.kind]
+            moves = [effect for effect in mine if effect.kind in {ResolveTicket.kind, ReopenTicket.kind}]
+            if self.may_be_parked.isdisjoint(effect.effect_id for effect in moves):  # else they may have changed places
+                is_done = bool(moves) and moves[-1].kind == ResolveTicket.kind
+                assert (ticket.state is TicketState.DONE) == is_done
 
     def _check_messages(self, one: Told, mine: list[Effect]) -> None:
         key = one.message("slack")
