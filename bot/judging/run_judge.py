@@ -76,8 +76,10 @@ class RunJudge:
             return Weaver(self.context).weave(plain, told, fire, others, pinned)
         age = Age.PAST if is_late else age  # too late to be more than put on record
         beside = None if said.ruled is None else said
-        result, worst = gather_examples(self.context, result, said.told, shown, state)
-        background = Background(shown, worst=worst)
+        background = Background(shown)
+        if age is Age.NEW:  # of the past no files are owed
+            result, worst = gather_examples(self.context, result, said.told, shown, state)
+            background = Background(shown, worst=worst)
         return self._recorder.record(result, said.told, background, fire, age, is_late=is_late, beside=beside)
 
     def _answers(self, tx: Connection, series: SeriesKey) -> tuple[Rule, ...]:

@@ -361,6 +361,17 @@ def test_what_is_back_is_told_with_the_examples_that_it_is_now(make_shop, box):
     assert all(f"[^{name}]" in fields["description"] + said[0] for name in lists)
 
 
+def test_what_fell_before_first_contact_is_told_without_a_list_that_nobody_would_attach(make_shop, box):
+    shop = make_shop(text_columns=["query"], mask=["number"], shown=1, attached=7)
+    for number, loss in enumerate([0.0] * 8 + [0.7] * 3):
+        shop.log(number, loss)
+    shop.cycle()
+    shop.deliver()
+    fields = ticket_of(box, shop)
+    assert "hr" in fields["description"]
+    assert "worst-examples-" not in fields["description"]
+
+
 def test_nothing_of_any_example_is_told_unless_config_asks_for_it(make_shop, box):
     shop = make_shop()
     shop.fall()
