@@ -22,6 +22,7 @@ from bot.judging.context import JudgingContext
 from bot.judging.facts import FactReader
 from bot.judging.reruns import ask
 from bot.judging.run_recording import Background, RunRecorder, save_steps
+from bot.judging.setting_aside import is_of_all
 from bot.runtime.log import get_logger
 from bot.store import confirmations, fires, incidents, runs
 
@@ -39,11 +40,24 @@ class Confirmer:
     def conclude(self, fire: Fire, measured: Mapping[str, float] = NOTHING) -> Sequence[JudgedRun]:
         """Store that a rerun is over and what it *measured*, and in the same transaction what follows from it.
 
-        Returns the run that was asked about, once its reruns have settled what is said of it.
+        Returns the run that was asked about, once its reruns have settled what is said of it. Where that breaks, the
+        rerun is over all the same, and the next run tells.
         """
+        over = replace(fire, measured=dict(measured))
+        try:
+            return self._conclude(over)
+        except Exception as error:
+            if is_of_all(error):
+                raise
+            log.exception("reruns not settled", pipeline=self.context.name, run=fire.confirms)
+            with self.context.database.begin() as tx:
+                fires.save(tx, over)
+            return ()
+
+    def _conclude(self, fire: Fire) -> Sequence[JudgedRun]:
         context = self.context
         with context.database.begin() as tx:
-            fires.save(tx, replace(fire, measured=dict(measured)))
+            fires.save(tx, fire)
             context.on_step("rerun.recording")
             told = self._go_on(tx, fire.confirms or "")
             context.on_step("rerun.owing")

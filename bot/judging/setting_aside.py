@@ -58,7 +58,7 @@ class GuardedJudge:
         try:
             return self._run_judge.judge_old(old)
         except Exception as error:
-            if _is_of_all(error):
+            if is_of_all(error):
                 raise
         alone = [(_Case(run, was_past=True), partial(self._run_judge.judge_old, [run])) for run in old]
         return [judged for case, work in alone for judged in self._around(case, work)]
@@ -68,7 +68,7 @@ class GuardedJudge:
         try:
             self._run_judge.put_on_record(old)
         except Exception as error:
-            if _is_of_all(error):
+            if is_of_all(error):
                 raise
             return self.judge_old(sorted(old, key=lambda run: run.place))
         return ()
@@ -100,7 +100,7 @@ class GuardedJudge:
         try:
             return work()
         except Exception as error:
-            if _is_of_all(error):
+            if is_of_all(error):
                 raise
             log.exception("set aside", pipeline=self.context.name, run=case.run.name)
             self._set_aside(case, error)
@@ -135,6 +135,6 @@ class GuardedJudge:
             )
 
 
-def _is_of_all(error: Exception) -> bool:
+def is_of_all(error: Exception) -> bool:
     """Say whether an error speaks of MLflow or the state as a whole, rather than of one run."""
     return isinstance(error, RunStoreError | StateError) and not isinstance(error, RowRefusedError)

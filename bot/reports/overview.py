@@ -10,13 +10,14 @@ from itertools import groupby
 from sqlalchemy import Connection
 
 from bot.domain.blindness import Look
+from bot.domain.fires import Fire
 from bot.domain.incidents import Incident, IncidentState
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
 from bot.judging.unjudged_metrics import UnjudgedMetric, find_unjudged
 from bot.pipeline.scheduling import next_due_times
 from bot.reports.reader import Readable
-from bot.store import backlog, incidents, listenings, looks, objects, pipelines, quarantine, rules, runs
+from bot.store import backlog, fires, incidents, listenings, looks, objects, pipelines, quarantine, rules, runs
 from bot.store.backlog import Refusal
 from bot.store.listenings import Listening
 from bot.store.owed import EffectState
@@ -54,6 +55,7 @@ class Overview:
     refused: tuple[Refusal, ...] = ()  # where our account is not taken
     quiet: int = 0  # rules that hold by people's answers
     unheard: tuple[Listening, ...] = ()  # services whose answers could not be read
+    reruns: tuple[Fire, ...] = ()  # under way, or about to be
 
 
 def overview(herald: Readable, limit: int | None = None) -> Overview:
@@ -69,6 +71,7 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         refused = tuple(backlog.refusals(tx))
         quiet = rules.count_in_force(tx, herald.around.clock())
         unheard = tuple(each for each in listenings.all_of_them(tx) if each.failing_since is not None)
+        reruns = tuple(fire for fire in fires.waiting(tx) if fire.is_rerun)
         latest = {name: runs.latest(tx, name) for name in config.pipeline}
         main = {name: next(iter(pipeline.metrics)) for name, pipeline in config.pipeline.items()}
         seen = tuple(
@@ -87,7 +90,7 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
             )
             for name, pipeline in config.pipeline.items()
         )
-    return Overview(seen, owed[EffectState.PENDING], owed[EffectState.PARKED], refused, quiet, unheard)
+    return Overview(seen, owed[EffectState.PENDING], owed[EffectState.PARKED], refused, quiet, unheard, reruns)
 
 
 def _newest_values(tx: Connection, last: JudgedRun | None, metric: str) -> tuple[float, ...]:

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from bot.cli.output.status import print_status
 from bot.domain.fires import FireState
 from bot.domain.incidents import IncidentState, Kind, SeriesKey
 from bot.domain.job_protocol import FIRE_TAG
+from bot.domain.recipes import Recipe
 from bot.domain.rerun_answers import Cause
 from bot.ports import JobState, JobStatus, TicketState
+from bot.reports.overview import overview
 from bot.store import confirmations, fires, runs
 from tests.unit.cycle_bench import EAGER, GOOD, JOB, Bench
 from tests.unit.state_samples import SECOND
@@ -139,6 +142,23 @@ def test_a_rerun_that_fails_says_nothing_and_is_no_incident(make_bench):
     assert bench.fires() == [FireState.ENDED, FireState.FAILED, FireState.ENDED]
 
 
+def test_where_weighing_a_rerun_breaks_it_is_over_all_the_same_and_the_next_run_tells(make_bench):
+    bench = make_bench({"reruns": 1})
+    bench.values = [0.60, 0.61, 0.59]
+
+    def break_off(step: str) -> None:
+        if step == "rerun.owing":
+            raise ValueError("a number that nobody foresaw")
+
+    bench.steps = break_off
+    bench.run()
+    assert bench.fires() == [FireState.ENDED, FireState.ENDED]
+    assert bench.tracker.tickets == {}
+    bench.steps = lambda _: None
+    bench.run()
+    assert bench.ticket.state is TicketState.TODO
+
+
 def test_what_others_logged_is_not_made_again_since_nobody_knows_how(make_bench):
     bench = make_bench({"reruns": 1})
     bench.values = [0.80]
@@ -240,3 +260,14 @@ def test_a_rerun_of_which_only_the_tag_is_known_is_no_news_to_a_pipeline_that_wa
         (rerun,) = fires.reruns_of(tx, "search", "job1")
         tagged = replace(bench.log(0.5, "elsewhere"), tags={FIRE_TAG: rerun.fire_id})
         assert fires.made_by_reruns(tx, [tagged, replace(tagged, run_id="x", tags={})]) == {"elsewhere"}
+
+
+def test_reruns_under_way_are_named_with_the_run_that_they_ask_about(make_bench, capsys):
+    bench = make_bench({"reruns": 1})
+    with bench.database.begin() as tx:
+        fire = fires.record(tx, "search", bench.now, "run4", recipe=Recipe("baseline", ("--old",)))
+        fires.save(tx, replace(fire, started_at=bench.now))
+    print_status(overview(bench.herald), as_json=False)
+    assert "made again by the baseline recipe: search run4, since" in capsys.readouterr().out
+    print_status(overview(bench.herald), as_json=True)
+    assert '"recipe": "baseline"' in capsys.readouterr().out

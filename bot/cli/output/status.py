@@ -36,6 +36,10 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
                 "parked": seen.parked,
                 "refused": [asdict(refusal) for refusal in seen.refused],
                 "quiet": seen.quiet,
+                "reruns": [
+                    {"pipeline": f.pipeline, "run": f.confirms, "recipe": f.recipe.name, "started": f.started_at}
+                    for f in seen.reruns
+                ],
                 "answers_not_read": [
                     {"service": each.service, "since": each.failing_since, "said": each.said} for each in seen.unheard
                 ],
@@ -68,6 +72,10 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
         told = f"since {when(refusal.since)}; {refusal.waiting:,} wait for it, and go on by themselves"
         console.print(f"[red]{escape(where)}[/]{what} {told}: {escape(refusal.words)}")
     print_unheard(console, seen.unheard)
+    for fire in seen.reruns:
+        since = f"since {when(fire.started_at)}" if fire.started_at else "next"
+        recipe = f" by the {fire.recipe.name} recipe" if fire.recipe.name else ""
+        console.print(f"made again{escape(recipe)}: {escape(fire.pipeline)} {escape(fire.confirms or '')}, {since}")
     if seen.quiet:
         console.print(f"quiet by people's answers: {seen.quiet:,}; `herald triage` lists them")
     if any(pipeline.count > len(pipeline.incidents) for pipeline in seen.pipelines):
