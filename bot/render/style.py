@@ -29,6 +29,7 @@ td.n { white-space: nowrap }
 code { font: 13px ui-monospace, "Liberation Mono", monospace }
 svg { display: block; width: 100%; height: auto; margin: 8px 0 }
 svg text { font: 11px system-ui, "Liberation Sans", "Noto Sans CJK SC", sans-serif; fill: var(--soft) }
+@media (max-width: 640px) { svg text { font-size: 18px } }
 svg .end { text-anchor: end }
 svg .mid { text-anchor: middle }
 svg .grid { stroke: var(--line); stroke-width: 1 }

@@ -159,7 +159,7 @@ def _catch_line(plane: Plane, number: int, line: CatchLine) -> list[str]:
         f'<circle class="{kind} point" cx="{plane.x(p.size):.1f}" cy="{plane.y(p.share):.1f}" r="3.5"/>'
         for p in line.points
     ]
-    x, y = _LEFT + 14, _TOP + 16 + 18 * number
+    x, y = _LEFT + 14, _TOP + 16 + 22 * number
     legend = [
         f'<circle class="{kind} point" cx="{x}" cy="{y - 4}" r="4"/>',
         f'<text x="{x + 10}" y="{y}">{_text(line.name)}</text>',
@@ -199,8 +199,9 @@ def _grid(plane: Plane, at: Sequence[float] = (), *, is_share: bool = False, dec
 
 def _across(plane: Plane, name: str) -> list[str]:
     foot = plane.height - 8
-    parts = [f'<text class="end" x="{_WIDTH - _RIGHT}" y="{foot}">{_text(name)}</text>']
-    values = _round_values(plane.low_x, plane.high_x * 0.75)  # the name has the rest of the line
+    within = plane.y(plane.low_y) - 7  # where few lines go: below all of them
+    parts = [f'<text class="end" x="{_WIDTH - _RIGHT}" y="{within:.1f}">{_text(name)}</text>']
+    values = _round_values(plane.low_x, plane.high_x)
     parts += [f'<text class="mid" x="{plane.x(value):.1f}" y="{foot}">{value:g}</text>' for value in values]
     return parts
 

@@ -83,7 +83,7 @@ class ReplayWording:
             headline=next((self._catch(each) for each in whole if (each.shape, each.size) == _HEADLINE), None),
             smallest_told=self._smallest_told(),
             slices=seen.slices.standing,
-            slice_effect=effect_text(section.policies.slice_min_effect),
+            slice_effect=self._effect(section.policies.slice_min_effect),
             slices_told=self._from_to(*seen.slices.least) if seen.slices.least else "",
             catches=tuple(self._catch(each) for each in whole),
             catches_by_metric=tuple(self._catch(each) for each in found if each.metric) if is_many else (),
@@ -235,6 +235,9 @@ class ReplayWording:
         if not told or max(told) <= min(SIZES[DropShape.STEP]):
             return ""
         return self._from_to(min(told), max(told))
+
+    def _effect(self, effect: MinEffect) -> str:
+        return formats.as_percent(f"{effect.value * 100:g}", self.locale) if effect.relative else f"{effect.value:g}"
 
     def _from_to(self, low: float, high: float) -> str:
         least, most = f"{low:.1f}", f"{high:.1f}"
