@@ -57,7 +57,6 @@ from tests.watching.many_runs import Written, milliseconds, write
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 STORES = ("sqlite", "postgresql", "server")
 METRICS = tuple(f"metric_{number:02}" for number in range(20))
-TIMES = 5
 OWN = 40  # runs of the team whose new runs are looked at
 FEW, MANY = 100, 10_000
 MOST_RATIO, MOST_SECONDS, MOST_REQUESTS, MOST_READING, MOST_GROWTH = 1.2, 1.0, 3, 2.0, 2_000_000
@@ -302,18 +301,18 @@ def place(store: str, count: int, given: argparse.Namespace) -> Iterator[Place]:
         yield Place(team, herald, clock, names)
 
 
-def measure_cycles(at: Place, counted: Counted) -> dict[str, Any]:
+def measure_cycles(at: Place, counted: Counted, times: int) -> dict[str, Any]:
     quiet, new, look = list[Spent](), list[Spent](), list[Spent]()
     due_round(at.herald, at.clock)  # the first look of a process goes far back
     due_round(at.herald, at.clock)
-    for _ in range(3):
+    for _ in range(max(times // 2, 1)):
         with measured(counted, quiet):
             assert not due_round(at.herald, at.clock)
-    for _ in range(TIMES + 1):
+    for _ in range(times + 1):
         at.new_run()
         with measured(counted, new):
             assert due_round(at.herald, at.clock, at.names[0]) == 1
-    for _ in range(TIMES):
+    for _ in range(times):
         at.clock.ahead += timedelta(minutes=1)
         with measured(counted, look):
             at.herald.lookout.experiments(at.names[0], at.clock())
@@ -321,8 +320,8 @@ def measure_cycles(at: Place, counted: Counted) -> dict[str, Any]:
 
 
 def measure_memory(at: Place, cycles: int) -> dict[str, Any]:
-    """Run cycles of ten pipelines, of which one has a new run each third time."""
-    few = at.names[:10]
+    """Run cycles of four pipelines, of which one has a new run each third time."""
+    few = at.names[:4]
     herald = at.herald
 
     def turn(number: int) -> None:
@@ -404,6 +403,9 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=MANY)
     parser.add_argument("--days", type=float, default=60.0, help="over which the runs have ended")
     parser.add_argument("--cycles", type=int, default=300, help="after which memory is looked at")
+    parser.add_argument(
+        "--times", type=int, default=6, help="that a new run is looked for; half as often nothing is new"
+    )
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
@@ -414,11 +416,11 @@ def main() -> int:
             mine = found[store] = {}
             if "cycles" in wanted:
                 with place(store, FEW, given) as at:
-                    mine["few"] = measure_cycles(at, counted)
+                    mine["few"] = measure_cycles(at, counted, given.times)
                 with place(store, given.runs, given) as at:
-                    mine["many"] = measure_cycles(at, counted)
+                    mine["many"] = measure_cycles(at, counted, given.times)
             if "memory" in wanted:
-                with place(store, FEW, given) as at:
+                with place(store, FEW, argparse.Namespace(pipelines=4, days=given.days)) as at:
                     mine["memory"] = measure_memory(at, given.cycles)
             if "first" in wanted:
                 mine["first"] = measure_first_contact(store, given, counted)

@@ -90,7 +90,7 @@ class Lookout:
         Raises what MLflow has said of one of them that it refuses.
         """
         with self._looking:
-            anew = [each for each in met if (name, each.experiment_id) not in self._met]
+            anew = [each for each in met if not self._is_met(each)]
             anew = [each for each in anew if each.experiment_id not in self._refused]
             if anew:
                 self._look_far_back(anew, self.clock())
@@ -113,9 +113,7 @@ class Lookout:
     def look_far_back(self) -> None:
         """Look for what was logged late, at all experiments that are looked at."""
         now = self.clock()
-        self._look_far_back(
-            [each for each in self._contacts() if (each.pipeline, each.experiment_id) in self._met], now
-        )
+        self._look_far_back([each for each in self._contacts() if self._is_met(each)], now)
         self._far_back_at = now
 
     def _look(self, now: datetime) -> SharedLook:
@@ -125,7 +123,7 @@ class Lookout:
             self._forget_others()
             is_due = self._far_back_at is None or now - self._far_back_at > _FAR_BACK_AT_THE_LATEST
             known = [each for each in self._contacts() if each.pipeline in self._watchers.get(each.experiment_id, ())]
-            far = [each for each in known if is_due or (each.pipeline, each.experiment_id) not in self._met]
+            far = [each for each in known if is_due or not self._is_met(each)]
             near = sorted(self._seen.keys() - {each.experiment_id for each in far})
             if far:
                 self._look_far_back(far, now)
@@ -180,11 +178,15 @@ class Lookout:
                 done = {name: done_with(tx, name, [each.run for each in some]) for name, some in unknown.items()}
             self._waiting.add(unknown, done, now)
 
+    def _is_met(self, contact: Contact) -> bool:
+        """Say whether looks go to an experiment, and one far back has been for the pipeline."""
+        pair = contact.pipeline, contact.experiment_id
+        return pair in self._met and contact.experiment_id in self._seen
+
     def _mark(self, contact: Contact) -> datetime:
         """Return from when on to look for a pipeline: what the last look far back has found for it still waits."""
         overlap = self.config.pipeline[contact.pipeline].watch.overlap
-        is_met = (contact.pipeline, contact.experiment_id) in self._met
-        began = self._waiting.all_until(contact.experiment_id) if is_met else None
+        began = self._waiting.all_until(contact.experiment_id) if self._is_met(contact) else None
         return (began or contact.seen_to) - overlap
 
     def _far_back_from(self, experiment_id: str) -> datetime:
@@ -196,7 +198,7 @@ class Lookout:
         """Forget experiments that are gone: should they come back, they are looked at from where they were left."""
         for gone in self._seen.keys() - self._watchers.keys():
             self._seen.pop(gone, None)
-        self._met = {pair for pair in self._met if pair[1] in self._seen}
+        self._met = {pair for pair in tuple(self._met) if pair[1] in self._seen}
 
     def _contacts(self) -> list[Contact]:
         with self.database.begin() as tx:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 from collections import Counter
@@ -465,3 +466,21 @@ def test_a_filter_is_asked_for_what_is_new_alone(bench, sqlite_database, monkeyp
     watchers.lookout.look_far_back()
     watchers.ahead += MINUTE
     assert watchers.cycle("p") == [trial]
+
+
+def test_over_http_a_round_in_which_nothing_is_new_is_two_requests(httpserver, sqlite_database):
+    names = [f"team{number}" for number in range(5)]
+    listed = [{"experiment_id": name[4:], "name": name, "lifecycle_stage": "active"} for name in names]
+    httpserver.expect_request("/version").respond_with_data("2.3.0")
+    httpserver.expect_request(re.compile(".*/experiments/search")).respond_with_json({"experiments": listed})
+    httpserver.expect_request(re.compile(".*/runs/search")).respond_with_json({"runs": []})
+    store = MlflowRunStore(MlflowSection(tracking_uri=httpserver.url_for("").rstrip("/")))
+    watchers = Watchers(configured({name: [name] for name in names}), sqlite_database, store)
+    for _ in range(2):
+        watchers.ahead += HOUR / 4
+        due = watchers.now()
+        asked = len(httpserver.log)
+        for name in names:
+            assert watchers.cycle(name, due) == []
+    paths = [request.path.rpartition("/mlflow/")[2] for request, _ in httpserver.log[asked:]]
+    assert paths == ["experiments/search", "runs/search"]
