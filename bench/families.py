@@ -6,7 +6,7 @@ DIR holds gen.py and seen/. The peers' interpreters are made as the docstring of
 source is its source package, unpacked (``pip download --no-deps --no-binary :all: apache-otava==0.8.0``); the
 package ``otava-test-data`` is used where it is installed. A cell is: false alarms per 1,000 clean runs, and of the
 steps of 1 to 3 spreads those that were told within ten runs. Peers that run on every prefix see the first ``--slow``
-series of each family.
+series of each family, and none of more than a hundred runs.
 """
 
 from __future__ import annotations
@@ -21,11 +21,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeAlias
 
 from foreign import Change, Labelled, level_series, otava_patterns, retrained, tigerbeetle
 
 HERE = Path(__file__).parent
 WITHIN = 10
+ORIGINS = ("benchmark", "own", "retrained", "patterns", "real")
+LONGEST = 100  # runs of a series that is judged on every prefix
 SMALLEST, LARGEST = 0.95, 3.5  # spreads of a step that counts for POWER
 
 
@@ -35,6 +38,7 @@ class Score:
     clean: int = 0
     told: int = 0
     steps: int = 0
+    series: int = 0
 
     def add(self, series: Labelled, alerts: Iterable[int]) -> None:
         """Count as the benchmark's scorer does: an alert is false where no fall stands."""
@@ -47,11 +51,14 @@ class Score:
                 if not series.is_graded or SMALLEST <= change.size <= LARGEST:
                     self.steps += 1
                     self.told += any(start <= at < min(start + WITHIN, end) for at in raised)
+        self.series += 1
         self.false += len(raised - fallen)
         self.clean += len(series.values) - len(fallen)
 
     def __str__(self) -> str:
         false = f"{1000 * self.false / self.clean:.1f}" if self.clean else "-"
+        if not self.clean and not self.steps:
+            return ""
         return f"{false}, {self.told / self.steps:.0%}" if self.steps else false
 
 
@@ -65,13 +72,16 @@ def generated(detect: Path, seed: int, scale: float) -> Iterator[Labelled]:
             [json.loads(line) for line in (Path(folder) / name).read_text(encoding="utf-8").splitlines()]
             for name in ("online.jsonl", "online.labels.jsonl")
         )
+    from extra_noise import FAMILIES
+
     for record, label in zip(records, labels, strict=True):
         sign = 1 if record["higher_is_better"] else -1
         is_step = label["scenario"] == "step"  # of a drift, and of several changes, no share is told here
         changes = [
             Change(c["index"], c["size_sigma"] if is_step else 0.0, c["direction"] == "bad") for c in label["changes"]
         ]
-        yield Labelled(label["family"], [sign * value for value in record["values"]], changes)
+        origin = "own" if label["family"] in FAMILIES else "benchmark"
+        yield Labelled(origin, label["family"], [sign * value for value in record["values"]], changes)
 
 
 def ask(command: Sequence[str], series: Sequence[Labelled]) -> list[list[int]]:
@@ -99,9 +109,12 @@ def contenders(chosen: argparse.Namespace) -> Iterator[tuple[str, list[str], boo
         yield "mongodb", [chosen.mongodb, peers, "mongodb"], True
 
 
-def gather(chosen: argparse.Namespace) -> dict[str, list[Labelled]]:
+Family: TypeAlias = tuple[str, str]  # origin and name
+
+
+def gather(chosen: argparse.Namespace) -> dict[Family, list[Labelled]]:
     """Gather the series of each family, the benchmark's first."""
-    found: dict[str, list[Labelled]] = {}
+    found: dict[Family, list[Labelled]] = {}
     sources = [generated(chosen.detect, chosen.seed, chosen.scale), retrained(chosen.histories)]
     if find_spec("otava_test_data") is not None:
         sources.append(otava_patterns(chosen.histories))
@@ -110,15 +123,22 @@ def gather(chosen: argparse.Namespace) -> dict[str, list[Labelled]]:
     sources.append(level_series(chosen.detect))
     for source in sources:
         for series in source:
-            found.setdefault(series.family, []).append(series)
-    return found
+            found.setdefault((series.origin, series.family), []).append(series)
+    return dict(sorted(found.items(), key=lambda item: ORIGINS.index(item[0][0])))
 
 
-def measure(families: Mapping[str, Sequence[Labelled]], command: Sequence[str], most: int | None) -> dict[str, Score]:
-    seen = [one for family in families.values() for one in family[:most]]
-    scores = {name: Score() for name in families}
+def measure(
+    families: Mapping[Family, Sequence[Labelled]], command: Sequence[str], most: int | None
+) -> dict[Family, Score]:
+    """Score a detector on each family, and on all of one origin (under no name)."""
+    short = {
+        name: [one for one in family if most is None or len(one.values) <= LONGEST] for name, family in families.items()
+    }
+    seen = [one for family in short.values() for one in family[:most]]
+    scores = {key: Score() for origin, name in families for key in ((origin, name), (origin, ""))}
     for series, alerts in zip(seen, ask(command, seen), strict=True):
-        scores[series.family].add(series, alerts)
+        for name in (series.family, ""):
+            scores[series.origin, name].add(series, alerts)
     return scores
 
 
@@ -132,18 +152,22 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=0.3)
     parser.add_argument("--histories", type=int, default=40)
     parser.add_argument("--slow", type=int, default=20)
+    parser.add_argument("--only", nargs="*", default=[])
     chosen = parser.parse_args()
     families = gather(chosen)
-    columns: dict[str, dict[str, Score]] = {}
+    columns: dict[str, dict[Family, Score]] = {}
     for name, command, is_slow in contenders(chosen):
+        if chosen.only and name not in chosen.only:
+            continue
         columns[name] = measure(families, command, chosen.slow if is_slow else None)
         print(name, "done", file=sys.stderr, flush=True)
     head = ["family", "series", "clean runs", *columns]
     print("| " + " | ".join(head) + " |\n|" + " --- |" * len(head))
-    for family, series in families.items():
-        first = next(iter(columns.values()))[family]
-        cells = [family, str(len(series)), str(first.clean), *(str(scores[family]) for scores in columns.values())]
-        print("| " + " | ".join(cells) + " |")
+    for origin in dict.fromkeys(origin for origin, _ in families):
+        for key in [(origin, ""), *(key for key in families if key[0] == origin)]:
+            of_it = [scores[key] for scores in columns.values()]
+            named = [key[1] or f"**{origin}, all**", str(of_it[0].series), str(of_it[0].clean)]
+            print("| " + " | ".join([*named, *map(str, of_it)]) + " |")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ class Change:
 class Labelled:
     """A series of which it is known where it changed; higher is better."""
 
+    origin: str
     family: str
     values: list[float]
     changes: list[Change] = field(default_factory=list)
@@ -101,7 +102,7 @@ def retrained(histories: int) -> Iterator[Labelled]:
                     labels[wrong] = random.permutation(labels[wrong]) if wrong.any() else labels[wrong]
                 values.append(fit(features[chosen], labels, test))
             changes = [change_at(np.array(values), FALL_AT, RUNS)] if spoilt else []
-            yield Labelled(family, values, changes)
+            yield Labelled("retrained", family, values, changes)
 
 
 def otava_patterns(histories: int) -> Iterator[Labelled]:
@@ -116,16 +117,16 @@ def otava_patterns(histories: int) -> Iterator[Labelled]:
             float(random.choice([1.0, 1.5, 2.0, 3.0])),
         )
         made = {
-            "otava: normal noise": (basic.noise_normal(n, 100, 5, seed), None),
-            "otava: uniform noise": (basic.noise_uniform(n, 90, 110, seed), None),
-            "otava: banding": (advanced.banding(n, 100, 110, 2, seed), None),
-            "otava: variance change": (advanced.variance_change(n, seed=seed), None),
-            "otava: many outliers": (advanced.multiple_outliers(n, seed=seed), None),
-            "otava: step": (basic.step_function(n, 100, 100 + 5 * size, at, 5, seed), at),
+            "normal noise": (basic.noise_normal(n, 100, 5, seed), None),
+            "uniform noise": (basic.noise_uniform(n, 90, 110, seed), None),
+            "banding": (advanced.banding(n, 100, 110, 2, seed), None),
+            "variance change": (advanced.variance_change(n, seed=seed), None),
+            "many outliers": (advanced.multiple_outliers(n, seed=seed), None),
+            "step": (basic.step_function(n, 100, 100 + 5 * size, at, 5, seed), at),
         }
         for family, (series, fell) in made.items():
             changes = [] if fell is None else [Change(fell, size)]
-            yield Labelled(family, (-series.data).tolist(), changes)
+            yield Labelled("patterns", family, (-series.data).tolist(), changes)
 
 
 def tigerbeetle(otava: Path) -> Iterator[Labelled]:
@@ -135,9 +136,9 @@ def tigerbeetle(otava: Path) -> Iterator[Labelled]:
     assert listed is not None
     values = np.array(ast.literal_eval(listed.group(1)), dtype=float)
     changes = [Change(15, 3.0), Change(71, 3.0, is_bad=False)]
-    yield Labelled("TigerBeetle", values.tolist(), changes, is_graded=False)
+    yield Labelled("real", "TigerBeetle, both ways up", values.tolist(), changes, is_graded=False)
     upside_down = [Change(each.at, each.size, not each.is_bad) for each in changes]
-    yield Labelled("TigerBeetle upside down", (-values).tolist(), upside_down, is_graded=False)
+    yield Labelled("real", "TigerBeetle, both ways up", (-values).tolist(), upside_down, is_graded=False)
 
 
 def level_series(detect: Path) -> Iterator[Labelled]:
@@ -154,8 +155,8 @@ def level_series(detect: Path) -> Iterator[Labelled]:
         for at in marked:
             seen_by = sum(any(abs(at - other) <= NEAR for other in of_one) for of_one in by_person)
             agreed += [at] if seen_by > 1 and (not agreed or at - agreed[-1] > NEAR) else []
-        for way, name in ((1, record["id"]), (-1, f"{record['id']} upside down")):
+        for way in (1, -1):
             values = way * np.array(record["values"], dtype=float)
             ends = [*agreed[1:], len(values)]
             changes = [change_at(values, at, end) for at, end in zip(agreed, ends, strict=False)]
-            yield Labelled(f"people's marks: {name}", values.tolist(), changes, is_graded=False)
+            yield Labelled("real", "Turing set, four levels both ways up", values.tolist(), changes, is_graded=False)
