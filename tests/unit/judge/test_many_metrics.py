@@ -45,6 +45,7 @@ def test_one_metric_is_one_and_few_runs_say_nothing_of_how_metrics_move_together
         5, rel=0.03
     )
     assert extra_evidence(1.0) == 0.0
+    assert extra_evidence(20.0) > np.log(20.0), "false evidence dies out more slowly than by its nats"
 
 
 def test_metrics_that_are_one_under_two_names_are_one():
