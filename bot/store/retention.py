@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, ScalarSelect, and_, delete, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, ScalarSelect, Table, and_, delete, func, or_, select
 
 from bot.domain.effects import DIGESTS, SECTIONS, PublishArchive
 from bot.domain.fires import FireState
@@ -20,7 +20,19 @@ from bot.store.filings import umbrellas
 from bot.store.outbox import each_outstanding, last_digest
 from bot.store.owed import EffectState
 from bot.store.rules import runs_named
-from bot.store.tables import confirmations, contacts, fires, heard, incidents, objects, outbox, rules, runs, set_aside
+from bot.store.tables import (
+    confirmations,
+    contacts,
+    fires,
+    heard,
+    incidents,
+    inquiries,
+    objects,
+    outbox,
+    rules,
+    runs,
+    set_aside,
+)
 
 _LATEST_RUNS = 60  # of each series: they are its history
 _LATEST_ACCEPTED = 30  # of each series: they are its baseline
@@ -41,8 +53,14 @@ def forget(tx: Connection, before: datetime, overlaps: Mapping[str, timedelta]) 
     gone += _forget_runs(tx, before, overlaps) + _forget_fires(tx, before) + _forget_confirmations(tx, before)
     gone += tx.execute(delete(set_aside).where(set_aside.c.since < before)).rowcount
     gone += _forget_rules(tx, before)
+    gone += tx.execute(delete(inquiries).where(inquiries.c.asked_at < before, _is_of_none(inquiries))).rowcount
     gone += _forget_effects(tx, before) + _forget_objects(tx, before, lively)
     return gone + _forget_heard(tx, before)
+
+
+def _is_of_none(table: Table) -> ColumnElement[bool]:
+    """Say that the incident which a row is about is forgotten."""
+    return table.c.incident_id.not_in(select(incidents.c.incident_id))
 
 
 def _forget_rules(tx: Connection, before: datetime) -> int:

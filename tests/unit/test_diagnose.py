@@ -13,6 +13,7 @@ import pytest
 from bot.cli.output.diagnose import print_inquiry
 from bot.domain.diagnosis.hypotheses import Alone, Luck, Outside, Together
 from bot.domain.diagnosis.inquiry import InquiryState, recipe_of
+from bot.domain.incidents import IncidentState
 from bot.domain.job_protocol import COMMIT_TAG, FIRE_TAG
 from bot.errors import DiagnosisError, JobError
 from bot.executors.checkouts import check_out
@@ -20,6 +21,7 @@ from bot.judging.diagnosing import Diagnoser
 from bot.ports import Job, JobStatus
 from bot.store import fires, incidents, inquiries
 from bot.store.inquiries import InquiryRecord
+from bot.store.retention import forget
 from tests.unit.cycle_bench import EAGER, ENDED, JOB, Bench
 
 DIAGNOSE = {
@@ -330,3 +332,15 @@ def test_the_code_of_a_commit_is_what_a_rerun_works_in(make_lab, repository):
     recipe = recipe_of((False,) * len(inquiry.swaps), inquiry.swaps)
     assert recipe.commit == "c1"
     assert {old, new}.isdisjoint({"c1"})
+
+
+def test_an_inquiry_is_kept_as_long_as_its_incident(make_lab):
+    lab = make_lab()
+    record, later = lab.diagnose(), lab.now + timedelta(days=400)
+    (incident,) = lab.incidents()
+    with lab.database.begin() as tx:
+        forget(tx, later, {})
+        assert inquiries.find(tx, record.inquiry.inquiry_id) is not None
+        incidents.save(tx, replace(incident, state=IncidentState.RESOLVED, closed_at=lab.now))
+        forget(tx, later, {})
+        assert inquiries.find(tx, record.inquiry.inquiry_id) is None
