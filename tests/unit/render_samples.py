@@ -583,6 +583,7 @@ def answer_of_all_kinds(words: Words) -> AnswerView:
         AnswerPart(AnswerKind.LOOP),
         AnswerPart(AnswerKind.PAST),
         AnswerPart(AnswerKind.FULL),
+        *diagnosed_answer(words).parts[:1],
         AnswerPart(AnswerKind.ASKED, said=words.pipeline),
         *(AnswerPart(AnswerKind.CANNOT_ASK, said=reason) for reason in NoInquiry),
     )
