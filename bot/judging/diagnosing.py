@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -22,7 +22,7 @@ from bot.domain.diagnosis.inquiry import (
 )
 from bot.domain.diagnosis.posterior import levels_of
 from bot.domain.effects import AnswerComment
-from bot.domain.fires import Fire
+from bot.domain.fires import Fire, FireState
 from bot.domain.incidents import Incident, Kind
 from bot.domain.judge.ranges import effect_at
 from bot.domain.judged_run import JudgedRun
@@ -75,7 +75,11 @@ class Diagnoser:
 
     def stop(self, tx: Connection, record: InquiryRecord) -> None:
         """End an inquiry without an answer; a rerun that is under way ends by itself, and says nothing any more."""
-        inquiries.end(tx, record.inquiry, InquiryState.STOPPED, self.context.clock())
+        now = self.context.clock()
+        inquiries.end(tx, record.inquiry, InquiryState.STOPPED, now)
+        for fire in self._reruns(tx, record.inquiry):
+            if not fire.state.is_over and fire.started_at is None:
+                fires.save(tx, replace(fire, state=FireState.STOPPED, ended_at=now))
 
     def part(self, tx: Connection, record: InquiryRecord, locale: Locale) -> AnswerPart:
         """Say what an inquiry that is over came to."""

@@ -187,6 +187,7 @@ def test_an_inquiry_that_somebody_stops_tells_nothing(make_lab):
         lab.diagnoser.stop(tx, record)
     lab.herald.cycle("search").diagnose()
     assert lab.record(record.inquiry.inquiry_id).state is InquiryState.STOPPED
+    assert lab.jobs == []
     assert not [said for said in lab.said if "did it" in said]
 
 
