@@ -71,7 +71,6 @@ class Diagnoser:
             for record in inquiries.running(tx, self.context.name):
                 self._go_on(tx, record)
                 self.context.on_step("inquiry.going_on")
-        self.context.on_step("inquiry.gone_on")
 
     def stop(self, tx: Connection, record: InquiryRecord) -> None:
         """End an inquiry without an answer; a rerun that is under way ends by itself, and says nothing any more."""

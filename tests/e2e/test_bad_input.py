@@ -45,6 +45,7 @@ READS_CONFIG = {
     "triage read": ("triage", "read"),
     "triage say": ("triage", "say", "0123", "why"),
     "triage undo": ("triage", "undo", "1"),
+    "diagnose": ("diagnose", "0123"),
 }
 BROKEN = {
     "no file": (None, "config.toml: there is no such file; `herald init` writes one"),
