@@ -458,6 +458,9 @@ class RunStore(Protocol):
     def end_run(self, run_id: str) -> None:
         """Let a run whose program is gone end as killed."""
 
+    def mark_rerun(self, run_id: str) -> None:
+        """Say on a run that it was made to ask about another: it is listed no more, here or by another Herald."""
+
     def load(self, run: Run) -> RunResult:
         """Add what the run's artifacts say: the data card and the per-example table, each where there is one.
 

@@ -39,6 +39,7 @@ class MemoryRunStore(LooksBySince):
 
     def __init__(self) -> None:
         self.logs: dict[str, str] = {}  # by run
+        self.reruns: set[str] = set()  # that ask about other runs
         self.example_texts: dict[str, dict[str, dict[str, str]]] = {}  # by run, example and column
         self.created: dict[str, datetime] = {}  # by experiment, where it was not long ago
         self.aliases: dict[str, str] = {}  # by `models:/NAME@ALIAS`, the run it stands for
@@ -66,7 +67,8 @@ class MemoryRunStore(LooksBySince):
 
     def runs_since(self, experiment: Experiment, since: datetime | None, selection: Selection) -> Iterator[Run]:
         del selection
-        ended = [run for run in self._runs(experiment.name) if run.status is not RunStatus.RUNNING]
+        own = (run for run in self._runs(experiment.name) if run.run_id not in self.reruns)
+        ended = [run for run in own if run.status is not RunStatus.RUNNING]
         yield from sorted((run for run in ended if since is None or run.ended >= since), key=lambda run: run.ended)
 
     def named(self, experiment_ids: Sequence[str], run_ids: Sequence[str], taken: str) -> Sequence[Run]:
@@ -75,7 +77,8 @@ class MemoryRunStore(LooksBySince):
 
     def newest(self, experiment: Experiment, count: int, selection: Selection = ANY_RUN) -> Sequence[Run]:
         del selection
-        finished = [run for run in self._runs(experiment.name) if run.status is RunStatus.FINISHED]
+        own = (run for run in self._runs(experiment.name) if run.run_id not in self.reruns)
+        finished = [run for run in own if run.status is RunStatus.FINISHED]
         return sorted(finished, key=lambda run: run.started, reverse=True)[:count]
 
     def has_children(self, experiment: Experiment, run_id: str) -> bool:
@@ -107,6 +110,9 @@ class MemoryRunStore(LooksBySince):
         for runs in self._experiments.values():
             if run_id in runs:
                 runs[run_id] = replace(runs[run_id], run=replace(runs[run_id].run, status=RunStatus.KILLED))
+
+    def mark_rerun(self, run_id: str) -> None:
+        self.reruns.add(run_id)
 
     def load(self, run: Run) -> RunResult:
         for runs in self._experiments.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -41,9 +42,13 @@ class CodeSection(Section):
     environment: dict[str, str] = {}
     cwd: str = ""  # inside the worktree, where there is one
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (*self.arguments, *self.environment.values(), self.cwd)
+
     @model_validator(mode="after")
     def _sets_the_code(self) -> Self:
-        if not (self.git or any((*self.arguments, *self.environment.values(), self.cwd))):
+        if not (self.git or any(self.texts)):
             raise ValueError('should say how a commit is set: git = "." checks it out, or arguments name {commit}')
         return self
 
@@ -77,6 +82,13 @@ class DiagnoseSection(Section):
             ComponentKind.MACHINE: self.machine,
         }
         return frozenset(kind for kind, section in sections.items() if section is not None)
+
+    @property
+    def params_named(self) -> frozenset[str]:
+        """Parameters by which other components are set: those are parts of these."""
+        sections = (self.data, self.test_set, self.code, self.environment, self.machine)
+        texts = (text for section in sections if section is not None for text in section.texts)
+        return frozenset(name for text in texts for name in re.findall(r"\{params\.([^{}]+)\}", text))
 
     def recipe(self, kind: ComponentKind) -> RecipeSection | None:
         """Return how a component is set that is neither code nor a parameter."""

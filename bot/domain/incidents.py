@@ -17,7 +17,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import assert_never
 
-from bot.domain.judge.findings import Assessment, Finding, Outcome, Reason, whole_of
+from bot.domain.judge.findings import Assessment, Finding, Outcome, Reason, is_combination, whole_of
 from bot.domain.last_words import NOTHING_SAID, LastWord, News, Worst, news_since, worsened
 from bot.domain.owners import OwnedPart, share_out
 from bot.domain.policy import IncidentPolicy
@@ -458,10 +458,24 @@ def _speaks_of(incident: Incident, assessment: Assessment) -> bool:
             return incident.whole <= there
         case Kind.REGRESSED:
             missing = {f.key for f in assessment.findings if f.is_absent}
-            there = {f.key for f in assessment.findings} - missing
-            lacks_it = bool(incident.metrics) and there.isdisjoint(incident.metrics)
             well = {f.key for f in assessment.findings if f.outcome in {Outcome.OK, Outcome.IMPROVED}}
+            well |= _well_unsaid(incident, assessment)
+            there = {f.key for f in assessment.findings}.union(well) - missing
+            lacks_it = bool(incident.metrics) and there.isdisjoint(incident.metrics)
             is_back = not lacks_it and missing.isdisjoint(incident.metrics) and incident.slices <= well
             return assessment.accepted and is_back
         case _:
             assert_never(incident.kind)
+
+
+def _well_unsaid(incident: Incident, assessment: Assessment) -> set[str]:
+    """Return the fallen combinations of columns that a run says nothing of since they were well before.
+
+    Of the hundreds of combinations only those have a finding that are low, or were so at the run before; once a good
+    run has spoken of them, that others of their metric were looked at is all there is to hear.
+    """
+    if not incident.good_runs:
+        return set()
+    said = {f.key for f in assessment.findings}
+    looked_at = {f.metric for f in assessment.findings if f.part is not None}
+    return {key for key in incident.slices - said if is_combination(key) and whole_of(key) in looked_at}

@@ -2,6 +2,7 @@
 
 FIRE_TAG = "herald.fire_id"
 GUESS_TAG = "herald.guessed"  # the fire's id was not written by the job: its run was found by the time
+RERUN_TAG = "herald.rerun"  # Herald made it to ask about another run: it is of no series, whoever looks
 UNDEFINED_TAG = "herald.undefined"  # metrics that the run's data leave undefined, by commas
 DATA_TAG = "herald.data_hash"  # of the data that a run learnt from, or of all of it
 TEST_SET_TAG = "herald.test_hash"  # of what it was scored on, labels and candidates with it

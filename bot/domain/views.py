@@ -610,6 +610,7 @@ class DiagnosisView:
     not_excluded: tuple[CauseView, ...] = ()
     left_out: tuple[FactRow, ...] = ()  # what differs besides, and could not be set
     reruns: str = ""  # how many there were, `6`
+    all_failed: bool = False  # none of them went through
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,12 +36,20 @@ def check_out(repository: Path, commit: str, folder: Path) -> Path:
     return tree
 
 
-def _git(repository: Path, *arguments: str) -> None:
+def root_of(repository: Path) -> Path:
+    """Return the top folder of the repository that a folder is in; raises JobError where it is in none."""
+    return Path(_git(repository, "rev-parse", "--show-toplevel")).resolve()
+
+
+def _git(repository: Path, *arguments: str) -> str:
     command = ["git", "-C", str(repository), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except OSError as error:
+        raise JobError(f"git cannot be run: {error.strerror or error}") from error
     except subprocess.TimeoutExpired as error:
         raise JobError(f"git took longer than {_SECONDS:.0f} s to check out of {repository}") from error
     if done.returncode:
         last = done.stderr.strip().splitlines()
         raise JobError(f"git cannot check out of {repository}: {last[-1] if last else done.returncode}")
+    return done.stdout.strip()

@@ -20,7 +20,7 @@ from bot.domain.diagnosis.inquiry import (
     read_setting,
     recipe_of,
 )
-from bot.domain.diagnosis.posterior import levels_of
+from bot.domain.diagnosis.posterior import RerunResult, levels_of
 from bot.domain.effects import AnswerComment
 from bot.domain.fires import Fire, FireState
 from bot.domain.incidents import Incident, Kind
@@ -59,8 +59,10 @@ class Diagnoser:
         if had and had[-1].state is InquiryState.RUNNING:
             return had[-1]
         inquiry = self._ask(tx, incident, len(had))
-        if had and had[-1].diagnosis is not None and had[-1].inquiry.levels == inquiry.levels:
+        if had and _settled(had[-1], inquiry):
             return had[-1]
+        earlier = [one for record in had if record.inquiry.swaps == inquiry.swaps for one in self._measured(tx, record)]
+        inquiry = replace(inquiry, known=(*inquiry.known, *earlier))
         inquiries.begin(tx, inquiry, self.context.clock())
         self._go_on(tx, self._find(tx, inquiry))
         return self._find(tx, inquiry)
@@ -99,6 +101,11 @@ class Diagnoser:
     def outlook(self, tx: Connection, inquiry: Inquiry) -> Outlook:
         """Return what is believed so far."""
         return look_ahead(inquiry, self.trials(tx, inquiry))
+
+    def _measured(self, tx: Connection, record: InquiryRecord) -> list[RerunResult]:
+        """Return what reruns of an earlier inquiry measured: they need not be made again."""
+        trials = self.trials(tx, record.inquiry)
+        return [RerunResult(each.setting, each.value) for each in trials if each.value is not None]
 
     def _go_on(self, tx: Connection, record: InquiryRecord) -> None:
         inquiry, reruns = record.inquiry, self._reruns(tx, record.inquiry)
@@ -167,10 +174,15 @@ class Diagnoser:
         )
 
     def _bad_runs(self, tx: Connection, incident: Incident, metric: str) -> list[JudgedRun]:
+        """Return the first runs since the metric fell: it may have joined the incident, or be back in it."""
         names = dict.fromkeys((incident.onset, *incident.bad_runs))
         found = (runs.find(tx, self.context.name, run_id) for run_id in names)
-        there = [each for each in found if each is not None and metric in each.run.metrics]
-        return sorted(there, key=lambda each: each.run.place)[:_BAD]
+        there = sorted((each for each in found if each is not None), key=lambda each: each.run.place)
+        said = [f for each in there[-1:] for f in each.findings if f.key == metric and f.onset is not None]
+        onset = runs.find(tx, self.context.name, said[0].onset or "") if said else None
+        if onset is not None:
+            there = [onset, *(each for each in there if each.run.place > onset.run.place)]
+        return [each for each in there if metric in each.run.metrics][:_BAD]
 
     def _tell(self, tx: Connection, inquiry: Inquiry) -> None:
         """Owe one comment on each ticket of the incident that says what the inquiry came to."""
@@ -187,6 +199,12 @@ class Diagnoser:
             mark = hashlib.sha256(effect.effect_id.encode()).hexdigest()[:16]
             owed.append((effect, AnswerView((part,), "", mark)))
         outbox.owe(tx, context.name, owed, now)
+
+
+def _settled(record: InquiryRecord, asked: Inquiry) -> bool:
+    """Say whether an earlier inquiry has answered what is asked now, of the same runs."""
+    is_sure = record.diagnosis is not None and record.diagnosis.is_sure
+    return is_sure and record.inquiry.levels == asked.levels and record.inquiry.swaps == asked.swaps
 
 
 def _no(incident: Incident, reason: NoInquiry, why: str) -> DiagnosisError:

@@ -18,9 +18,12 @@ def swaps_of(
 ) -> tuple[tuple[Swap, ...], tuple[Component, ...]]:
     """Return what can be set as in *good* and as in *bad*, and what differs and cannot; seeds are neither."""
     swaps, left_out = [], []
+    named = section.params_named
     for each in found:
         if each.component.kind is ComponentKind.SEED:  # every rerun has another
             continue
+        if each.component.kind is ComponentKind.PARAM and each.component.name in named:
+            continue  # it is how another component is set
         as_before, as_now = _recipe(section, each, each.before, good), _recipe(section, each, each.now, bad)
         if as_before is None or as_now is None:
             left_out.append(each.component)

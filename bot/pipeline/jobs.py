@@ -10,12 +10,12 @@ from pathlib import Path
 
 from bot.config.pipeline import JobSection
 from bot.domain.fires import Fire, FireState
-from bot.domain.job_protocol import GUESS_TAG
+from bot.domain.job_protocol import COMMIT_TAG, GUESS_TAG
 from bot.domain.judged_run import JudgedRun
 from bot.domain.runs import Run, RunStatus
 from bot.errors import JobError, RunStoreError
 from bot.executors import job_logs
-from bot.executors.checkouts import check_out
+from bot.executors.checkouts import check_out, root_of
 from bot.judging.confirming import Confirmer
 from bot.judging.context import JudgingContext
 from bot.judging.setting_aside import GuardedJudge
@@ -63,12 +63,12 @@ class JobRunner:
             return ()
         if job_config is None:  # config had a job when it started
             return self._end(replace(fire, state=FireState.LOST, ended_at=self.context.clock()))
-        job = self._job(fire, job_config)
         started = replace(fire, started_at=fire.started_at or self.context.clock())
         with self.context.database.begin() as tx:
             fires.save(tx, started)
         self.context.on_step("job.starting")
         try:
+            job = self._job(fire, job_config)
             self._check_out(fire.recipe.commit)
             self.executor.start(job)
         except JobError as error:
@@ -110,7 +110,9 @@ class JobRunner:
         is_lost = status.state is JobState.LOST
         if run is not None and run.status is RunStatus.FINISHED and (is_lost or status.exit_code == 0):
             if fire.is_rerun:
-                return self.confirmer.conclude(replace(ended, state=FireState.ENDED), run.metrics)
+                self.context.run_store.mark_rerun(run.run_id)
+                measured = {} if _is_of_another_commit(run, fire.recipe.commit) else run.metrics
+                return self.confirmer.conclude(replace(ended, state=FireState.ENDED), measured)
             return self.judge.judge(run, replace(ended, state=FireState.ENDED))
         failed = replace(ended, state=FireState.LOST if is_lost else FireState.FAILED)
         if is_lost and self.context.section.job is not None and fire.attempt < self.context.section.job.retry:
@@ -171,7 +173,10 @@ class JobRunner:
         for fire in recorded:
             if self.context.section.job is None or fire.started_at is None:
                 continue
-            job = self._job(fire, self.context.section.job)
+            try:
+                job = self._job(fire, self.context.section.job)
+            except JobError:  # it could not be set, so it never ran
+                continue
             if self.executor.poll(job).state is JobState.RUNNING:
                 try:
                     self.executor.stop(job)
@@ -188,7 +193,7 @@ class JobRunner:
             fire_id=fire.fire_id,
             command=tuple(_fill(word, filled) for word in (*config.command, *recipe.arguments)),
             folder=self.folder / self.context.config.jobs_folder / self.context.name / fire.fire_id,
-            cwd=self._tree(recipe.commit) / (_fill(recipe.cwd, filled) or config.cwd),
+            cwd=self._cwd(recipe.commit, _fill(recipe.cwd, filled) or config.cwd),
             environment={
                 **config.environment,
                 **{name: _fill(value, filled) for name, value in recipe.environment.items()},
@@ -203,23 +208,40 @@ class JobRunner:
             log_limit=config.log_limit,
         )
 
-    def _tree(self, commit: str) -> Path:
-        """Return what relative folders of a job start from: the config's own, or the tree of a commit."""
-        return self._checkouts / commit if commit else self.folder
+    def _cwd(self, commit: str, cwd: str) -> Path:
+        """Return the folder that a job works in: of a commit the same folder of its tree."""
+        here = self.folder / cwd
+        if not commit:
+            return here
+        repository = root_of(self._repository(commit))
+        if not here.resolve().is_relative_to(repository):
+            raise JobError(f"commit {commit} cannot be worked in: the job's folder {here} is not in {repository}")
+        return self._checkouts / commit / here.resolve().relative_to(repository)
 
     @property
     def _checkouts(self) -> Path:
         return self.folder / self.context.config.jobs_folder / self.context.name / "checkouts"
 
     def _check_out(self, commit: str) -> None:
-        if not commit:
-            return
+        if commit:
+            check_out(self._repository(commit), commit, self._checkouts)
+
+    def _repository(self, commit: str) -> Path:
         section = self.context.section.diagnose
         code = None if section is None else section.code
         if code is None or not code.git:
             where = f"[pipeline.{self.context.name}.diagnose.code]"
             raise JobError(f"commit {commit} cannot be checked out: {where} has no git")
-        check_out(self.folder / code.git, commit, self._checkouts)
+        return self.folder / code.git
+
+
+def _is_of_another_commit(run: Run, commit: str) -> bool:
+    """Say whether a rerun says of itself that it ran other code than it was to run: then it shows nothing."""
+    said = run.tags.get(COMMIT_TAG, "")
+    differs = bool(commit and said) and not (said.startswith(commit) or commit.startswith(said))
+    if differs:
+        log.warning("rerun of another commit", run=run.name, wanted=commit, ran=said, always=True)
+    return differs
 
 
 def _fill(word: str, values: dict[str, str]) -> str:

@@ -544,6 +544,7 @@ def diagnosed_answer(words: Words) -> AnswerView:
         whole,
         *(replace(whole, likeliest=each, trials=(), not_excluded=(), left_out=()) for each in causes[1:]),
         replace(whole, likeliest=replace(alone, probability="61 %"), is_sure=False, trials=TRIALS[:1], reruns="1"),
+        replace(whole, is_sure=False, trials=TRIALS[2:], reruns="2", all_failed=True),
     )
     return answered(*(AnswerPart(AnswerKind.DIAGNOSED, diagnosis=view) for view in views))
 

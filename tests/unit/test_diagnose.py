@@ -172,6 +172,35 @@ def test_a_rerun_that_fails_says_nothing_and_is_shown_as_failed(make_lab):
     assert "| failed |" in lab.said[-1]
 
 
+def test_where_every_rerun_fails_it_ends_early_and_says_so_and_may_be_asked_again(make_lab):
+    lab = make_lab()
+    lab.breaks = frozenset(range(1, 9))
+    first = lab.diagnose()
+    assert len(lab.jobs) == 2
+    assert "Nothing was found out: all of 2 reruns failed." in lab.said[-1]
+    lab.breaks = frozenset()
+    again = lab.diagnose()
+    assert again.inquiry.inquiry_id != first.inquiry.inquiry_id
+    assert again.diagnosis is not None
+    assert isinstance(again.diagnosis.cause, Alone)
+
+
+def test_what_an_earlier_diagnosis_measured_is_not_run_again(make_lab):
+    lab = make_lab({"diagnose": {**DIAGNOSE["diagnose"], "reruns": 1}})
+    lab.diagnose()
+    lab.herald = lab.make(diagnose=DIAGNOSE["diagnose"])
+    record = lab.diagnose()
+    assert record.diagnosis is not None
+    assert record.diagnosis.is_sure
+    assert len({job.command[3:] for job in lab.jobs}) == len(lab.jobs) > 1
+
+
+def test_a_parameter_by_which_the_data_are_set_is_a_part_of_the_data(make_lab):
+    part = {"params": DIAGNOSE["diagnose"]["params"], "data": {"arguments": ["--set=lr={params.lr}"]}}
+    inquiry = make_lab({"diagnose": part}).begin().inquiry
+    assert {str(swap.component) for swap in inquiry.swaps} == {"data", "param.batch"}
+
+
 def test_a_budget_that_does_not_settle_it_leaves_it_undecided(make_lab):
     lab = make_lab({"diagnose": {**DIAGNOSE["diagnose"], "reruns": 1}})
     record = lab.diagnose()
@@ -303,7 +332,8 @@ def repository(tmp_path_factory) -> tuple[Path, list[str]]:
     git("init", "--quiet")
     commits = []
     for text in ("good", "bad"):
-        (folder / "model.txt").write_text(text)
+        (folder / "train").mkdir(exist_ok=True)
+        (folder / "train" / "model.txt").write_text(text)
         git("add", ".")
         git("commit", "--quiet", "--message", text)
         commits.append(git("rev-parse", "HEAD"))
@@ -312,12 +342,12 @@ def repository(tmp_path_factory) -> tuple[Path, list[str]]:
 
 def test_commits_are_checked_out_beside_the_repository_which_stays_as_it_is(repository, tmp_path):
     folder, (old, new) = repository
-    assert (check_out(folder, old, tmp_path) / "model.txt").read_text() == "good"
-    assert (check_out(folder, new, tmp_path) / "model.txt").read_text() == "bad"
-    assert (folder / "model.txt").read_text() == "bad"
+    assert (check_out(folder, old, tmp_path) / "train/model.txt").read_text() == "good"
+    assert (check_out(folder, new, tmp_path) / "train/model.txt").read_text() == "bad"
+    assert (folder / "train/model.txt").read_text() == "bad"
     (tmp_path / f"{old}.ready").unlink()  # killed before it was whole
-    (tmp_path / old / "model.txt").write_text("hal")
-    assert (check_out(folder, old, tmp_path) / "model.txt").read_text() == "good"
+    (tmp_path / old / "train/model.txt").write_text("hal")
+    assert (check_out(folder, old, tmp_path) / "train/model.txt").read_text() == "good"
 
 
 @pytest.mark.parametrize("commit", ["f" * 40, "--upload-pack=x", "HEAD~1"])
@@ -326,13 +356,31 @@ def test_a_commit_that_is_gone_is_a_sentence(repository, tmp_path, commit):
         check_out(repository[0], commit, tmp_path)
 
 
-def test_the_code_of_a_commit_is_what_a_rerun_works_in(make_lab, repository):
+@pytest.mark.parametrize("says_the_truth", [True, False])
+def test_a_rerun_works_in_the_commits_tree_and_one_that_says_it_ran_another_shows_nothing(
+    make_lab, repository, monkeypatch, says_the_truth
+):
     folder, (old, new) = repository
-    lab = make_lab({"diagnose": {"code": {"git": str(folder)}, "data": DIAGNOSE["diagnose"]["data"]}})
-    inquiry = lab.begin().inquiry
-    recipe = recipe_of((False,) * len(inquiry.swaps), inquiry.swaps)
-    assert recipe.commit == "c1"
-    assert {old, new}.isdisjoint({"c1"})
+    monkeypatch.setitem(OLD["tags"], COMMIT_TAG, old)
+    monkeypatch.setitem(NEW["tags"], COMMIT_TAG, new)
+    lab = make_lab(
+        {"diagnose": {"code": {"git": str(folder / "train")}}, "job": {**JOB["job"], "cwd": str(folder / "train")}}
+    )
+
+    def train(job: Job) -> JobStatus:
+        lab.jobs.append(job)
+        ran = job.cwd.parent.name
+        is_bad = (job.cwd / "model.txt").read_text() == "bad"
+        tags = {FIRE_TAG: job.fire_id, COMMIT_TAG: ran if says_the_truth else "0" * 40}
+        lab.log(0.75 if is_bad else 0.80, f"job{len(lab.jobs)}", tags=tags)
+        return ENDED
+
+    lab.executor._carry_out = train
+    record = lab.diagnose()
+    assert record.diagnosis is not None
+    assert record.diagnosis.is_sure is says_the_truth
+    assert {job.cwd.parent.name for job in lab.jobs} <= {old, new}
+    assert lab.store.reruns == {f"job{number}" for number in range(1, len(lab.jobs) + 1)}
 
 
 def test_an_inquiry_is_kept_as_long_as_its_incident(make_lab):

@@ -266,6 +266,27 @@ def test_a_slice_that_is_back_resolves_its_incident_and_one_that_is_not_measured
     assert incident.state is IncidentState.RESOLVED
 
 
+def test_a_combination_of_slices_is_over_though_later_good_runs_say_nothing_of_it():
+    inner = Slice("category", "berries", Slice("department", "PRODUCE"))
+
+    def run(run_id: str, *parts: tuple[Slice, Outcome]) -> Assessment:
+        whole = Finding("ndcg", Outcome.OK, Reason.WITHIN_SPREAD)
+        found = (Finding("ndcg", outcome, Reason.LEVEL_FELL, part=part) for part, outcome in parts)
+        return Assessment(run_id, (whole, *found), SeriesState())
+
+    other = Slice("department", "MEAT")
+    policy = IncidentPolicy(recovery_runs=2)
+    (incident,), turns = follow(
+        run("1", (inner, Outcome.REGRESSED), (other, Outcome.OK)),
+        run("2", (inner, Outcome.OK), (other, Outcome.OK)),
+        run("3"),
+        run("4", (other, Outcome.OK)),
+        policy=policy,
+    )
+    assert turns == [[Turn.FILED], [Turn.RECOVERING], [], [Turn.RESOLVED]]
+    assert incident.state is IncidentState.RESOLVED
+
+
 def test_incidents_that_are_over_stay_as_they_are():
     (incident,), _ = live([Outcome.FAILED, Outcome.OK])
     assert advance((incident,), assessed("run9", Outcome.OK), SERIES, EAGER, NOON) == ()

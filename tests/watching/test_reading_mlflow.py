@@ -67,3 +67,17 @@ def test_the_data_sets_that_a_run_has_as_inputs_are_read_with_what_they_were_for
         Dataset("held out", "b2", "testing"),
         Dataset("users", "c3"),
     }
+
+
+def test_a_run_that_a_herald_made_to_ask_about_another_is_listed_to_nobody(bench, tmp_path):
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = MlflowClient(tracking_uri=uri)
+    experiment_id = client.create_experiment("search")
+    own, rerun = (client.create_run(experiment_id).info.run_id for _ in range(2))
+    store = MlflowRunStore(MlflowSection(tracking_uri=uri))
+    store.mark_rerun(rerun)
+    for run_id in (own, rerun):
+        client.set_terminated(run_id)
+    (experiment,) = store.experiments(("search",))
+    assert [run.run_id for run in store.runs_since(experiment, None, Selection())] == [own]
+    assert [run.run_id for run in store.newest(experiment, 5)] == [own]

@@ -14,6 +14,7 @@ from bot.domain.manifest import Component
 from bot.domain.recipes import Recipe
 
 _AS_BAD, _AS_GOOD = "1", "0"
+_HOPELESS = 2  # reruns that failed, and none that did not: it is how they are set
 
 
 class InquiryState(StrEnum):
@@ -74,9 +75,9 @@ def look_ahead(inquiry: Inquiry, trials: Sequence[DoneRerun]) -> Outlook:
     results = [RerunResult(each.setting, each.value) for each in trials if each.value is not None]
     posterior = believe(hypotheses, inquiry.levels, [*inquiry.known, *results])
     diagnosis = answer(hypotheses, posterior, inquiry.levels, inquiry.smallest)
-    if diagnosis.is_sure or len(trials) >= inquiry.budget:
+    if diagnosis.is_sure or len(trials) >= inquiry.budget or (len(trials) >= _HOPELESS and not results):
         return Outlook(diagnosis, None)
-    done = {each.setting for each in trials}
+    done = {each.setting for each in trials} | {each.setting for each in inquiry.known}
     return Outlook(diagnosis, choose(hypotheses, posterior, inquiry.levels, done))
 
 

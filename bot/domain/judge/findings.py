@@ -98,6 +98,11 @@ def key_of(metric: str, part: Slice | None) -> str:
     return metric if part is None else f"{metric} [{part}]"
 
 
+def is_combination(key: str) -> bool:
+    """Say whether a key is of a slice within another: of several columns, each with its value."""
+    return key.partition(" [")[2].count("=") > 1 and ", " in key
+
+
 def whole_of(key: str) -> str:
     """Return the metric of a key; the key itself where it is of no slice. MLflow allows no bracket in a metric."""
     return key.partition(" [")[0]

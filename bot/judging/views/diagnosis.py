@@ -42,6 +42,7 @@ def diagnosis_view(
         not_excluded=tuple(_cause(each, swapped, locale) for each in diagnosis.not_excluded[:_OTHERS]),
         left_out=tuple(_named(each) for each in inquiry.left_out),
         reruns=str(len(trials)),
+        all_failed=bool(trials) and all(each.value is None for each in trials),
     )
 
 

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from bot.domain.diagnosis.differences import Difference, Differences, differences
-from bot.domain.incidents import Step
+from bot.domain.headlines import most_telling, own_findings
+from bot.domain.incidents import Incident, Step
 from bot.domain.job_protocol import COMMIT_TAG
+from bot.domain.judge import Outcome
+from bot.domain.judged_run import JudgedRun
 from bot.domain.manifest import Component, ComponentKind, Ingredient, manifest_of
 from bot.domain.runs import DataCard
 from bot.domain.views import FactRow, Source
@@ -28,10 +31,22 @@ _SOURCES = {
 
 
 def differences_of(on: Occasion, step: Step | None = None) -> Differences:
-    """Compare the run that an incident began with, or this one, with the accepted runs."""
-    onset = None if step is None else on.names.get(step.incident.onset)
-    bad = manifest_of(on.result.run, on.result.card) if onset is None else manifest_of(onset.run, onset.card)
-    return differences([manifest_of(each.run, each.card) for each in on.baseline.accepted], bad)
+    """Compare the run that a fall began with, or this one, with the accepted runs of before.
+
+    Of what joined an incident later, or is back, that is not the run which the incident began with. Runs since may have
+    been accepted: of those in which a slice fell, the whole may be well.
+    """
+    onset = None if step is None else _onset(on, step.incident)
+    run, card = (on.result.run, on.result.card) if onset is None else (onset.run, onset.card)
+    before = [manifest_of(each.run, each.card) for each in on.baseline.accepted if each.run.place < run.place]
+    return differences(before, manifest_of(run, card))
+
+
+def _onset(on: Occasion, incident: Incident) -> JudgedRun | None:
+    """Return the run with which what fell most tellingly began, else the incident."""
+    own = most_telling(f for f in own_findings(incident, on.assessment.findings) if f.outcome is Outcome.REGRESSED)
+    known = {judged.run.run_id: judged for judged in on.history}
+    return next((known[f.onset] for f in own if f.onset in known), on.names.get(incident.onset))
 
 
 def different(on: Occasion, found: Differences) -> tuple[FactRow, ...]:

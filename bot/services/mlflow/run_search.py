@@ -12,7 +12,7 @@ from datetime import datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from bot.domain.job_protocol import PARENT_TAG
+from bot.domain.job_protocol import PARENT_TAG, RERUN_TAG
 from bot.domain.runs import Run
 from bot.errors import RunStoreError
 from bot.ports import Experiment, FoundRun, HistoryPage, Selection
@@ -174,7 +174,8 @@ class RunSearch:
             page: Any = self.mlflow.reader.search_runs(
                 list(ids), _all_of(terms, taken), max_results=size, order_by=[order], page_token=token
             )
-            return [self._met(run) for run in page], next_token(token, page.token)
+            own = (run for run in page if RERUN_TAG not in run.data.tags)
+            return [self._met(run) for run in own], next_token(token, page.token)
 
     def _met(self, run: MlflowRun) -> _Met:
         found = FoundRun(run_in(run, self.base), run.info.experiment_id, PARENT_TAG in run.data.tags)

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG, PARENT_TAG
+from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG, PARENT_TAG, RERUN_TAG
 from bot.domain.runs import ExampleTexts, Release, Run, RunResult, RunStatus, Trouble
 from bot.errors import NoStoreError
 from bot.ports import ANY_RUN, Experiment, FoundRun, HistoryPage, Selection
@@ -104,7 +104,8 @@ class MlflowRunStore:
         order = ["attributes.start_time DESC"]
         with self._mlflow.translated(selection.filter):
             page = self._mlflow.reader.search_runs([experiment.experiment_id], terms, max_results=count, order_by=order)
-        return [self._run_in(run) for run in page if selection.nested or PARENT_TAG not in run.data.tags]
+        own = (run for run in page if RERUN_TAG not in run.data.tags)
+        return [self._run_in(run) for run in own if selection.nested or PARENT_TAG not in run.data.tags]
 
     def has_children(self, experiment: Experiment, run_id: str) -> bool:
         terms = f"tags.`{PARENT_TAG}` = '{run_id}'"
@@ -163,6 +164,10 @@ class MlflowRunStore:
     def end_run(self, run_id: str) -> None:
         with self._mlflow.translated():
             self._mlflow.writer.set_terminated(run_id, "KILLED")
+
+    def mark_rerun(self, run_id: str) -> None:
+        with self._mlflow.translated():
+            self._mlflow.writer.set_tag(run_id, RERUN_TAG, "1")
 
     def load(self, run: Run) -> RunResult:
         with self._loading:
