@@ -8,21 +8,34 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection
 
+from bot.domain.baselines import BASELINE_RUNS
 from bot.domain.checkpoints import OF_RUNS, Checkpoint
 from bot.domain.conclusion import Told, conclude_reruns
-from bot.domain.confirmation import Measured, concerned, concerns, confirm, is_candidate, next_recipe, settle_ruled
+from bot.domain.confirmation import (
+    Measured,
+    concerned,
+    concerns,
+    confirm,
+    is_candidate,
+    next_recipe,
+    settle_by,
+    settle_ruled,
+)
 from bot.domain.fires import Fire
-from bot.domain.judge import Assessment
+from bot.domain.judge import Assessment, Outcome, SeriesState
 from bot.domain.judged_run import JudgedRun
 from bot.domain.recipes import AS_CONFIGURED, BASELINE, Recipe
 from bot.domain.rerun_answers import Confirmation
 from bot.domain.ruled_state import RuledAssessment
 from bot.domain.runs import Baseline, RunResult
+from bot.domain.worst_examples import WorstExamples
+from bot.errors import RunStoreError, in_short
 from bot.judging.context import JudgingContext
 from bot.judging.facts import FactReader
 from bot.judging.reruns import ask
 from bot.judging.run_recording import Background, RunRecorder, save_steps
 from bot.judging.setting_aside import is_of_all
+from bot.judging.worst_examples import gather_examples
 from bot.runtime.log import get_logger
 from bot.store import confirmations, fires, incidents, runs
 
@@ -45,7 +58,7 @@ class Confirmer:
         """
         over = replace(fire, measured=dict(measured))
         try:
-            return self._conclude(over)
+            return self._conclude(over, self._worst_of(over))
         except Exception as error:
             if is_of_all(error):
                 raise
@@ -54,17 +67,44 @@ class Confirmer:
                 fires.save(tx, over)
             return ()
 
-    def _conclude(self, fire: Fire) -> Sequence[JudgedRun]:
+    def _worst_of(self, over: Fire) -> Mapping[str, WorstExamples]:
+        """Look for the examples that lost most, where this rerun settles that a run is worse.
+
+        Before the transaction in which that is stored: artifacts may be far away. Where they cannot be had, it is told
+        without them.
+        """
+        context = self.context
+        if context.section.examples is None:
+            return {}
+        with context.database.begin() as tx:
+            asked = runs.find(tx, context.name, over.confirms or "")
+            if asked is None or not asked.wants_confirmation:
+                return {}
+            stored = fires.reruns_of(tx, context.name, asked.run.run_id)
+            accepted = runs.recent(tx, asked.series, BASELINE_RUNS, accepted_only=True, ahead_of=asked.run)
+        reruns = [over if fire.fire_id == over.fire_id else fire for fire in stored]
+        done = [Measured(fire.recipe.name, fire.measured) for fire in reruns if fire.state.is_over]
+        said = settle_by(confirm(asked.run.run_id, asked.findings, done, context.section.policies), asked.assessment)
+        if not said.with_outcome(Outcome.REGRESSED):
+            return {}
+        try:
+            result, *earlier = (context.run_store.load(each.run) for each in (asked, *accepted))
+        except RunStoreError as error:
+            log.warning("shown without examples", pipeline=context.name, run=asked.run.name, error=in_short(error))
+            return {}
+        return gather_examples(context, result, said, Baseline(tuple(earlier)), SeriesState())[1]
+
+    def _conclude(self, fire: Fire, worst: Mapping[str, WorstExamples]) -> Sequence[JudgedRun]:
         context = self.context
         with context.database.begin() as tx:
             fires.save(tx, fire)
             context.on_step("rerun.recording")
-            told = self._go_on(tx, fire.confirms or "")
+            told = self._go_on(tx, fire.confirms or "", worst)
             context.on_step("rerun.owing")
         context.on_step("rerun.recorded")
         return () if told is None else (told,)
 
-    def _go_on(self, tx: Connection, run_id: str) -> JudgedRun | None:
+    def _go_on(self, tx: Connection, run_id: str, worst: Mapping[str, WorstExamples]) -> JudgedRun | None:
         """Ask for one more rerun, or settle the matter; nothing where it is settled, or others are under way."""
         context = self.context
         asked, reruns = runs.find(tx, context.name, run_id), fires.reruns_of(tx, context.name, run_id)
@@ -79,7 +119,7 @@ class Confirmer:
             ask(tx, context, asked.run, recipes[wanted])
             return None
         confirmations.keep(tx, context.name, confirmation, context.clock())
-        return self._settle(tx, asked, confirmation)
+        return self._settle(tx, asked, confirmation, worst)
 
     def _baseline_recipe(self, tx: Connection, asked: JudgedRun) -> dict[str, Recipe]:
         """Return how what was accepted before is made again, where config says; of none where that run lacks a part."""
@@ -93,7 +133,9 @@ class Confirmer:
             return {}
         return {BASELINE: recipe}
 
-    def _settle(self, tx: Connection, asked: JudgedRun, confirmation: Confirmation) -> JudgedRun | None:
+    def _settle(
+        self, tx: Connection, asked: JudgedRun, confirmation: Confirmation, worst: Mapping[str, WorstExamples]
+    ) -> JudgedRun | None:
         """Put on record what the reruns came to, and owe what people have to be told of it."""
         context, series = self.context, asked.series
         is_newest = not runs.comes_late(tx, series, asked.run)
@@ -105,11 +147,12 @@ class Confirmer:
         about = about if is_newest or standing else replace(about, findings=())
         relevant = [each for each in standing if concerns(about, each)]
         facts = FactReader(context, context.clock()).of_reruns(tx, asked, about, relevant)
+        facts = replace(facts, examples=context.files_of(worst))
         told = conclude_reruns(facts, said, asked)
         self._write(tx, asked, told)
         baseline = Baseline(tuple(RunResult(each.run, each.card) for each in facts.earlier if each.accepted))
         whole = replace(facts, result=replace(facts.result, unread=asked.unread), assessment=said.told)
-        RunRecorder(context).owe(tx, whole, told, Background(baseline), context.title_of(asked.run), None)
+        RunRecorder(context).owe(tx, whole, told, Background(baseline, worst=worst), context.title_of(asked.run), None)
         log.info("settled by reruns", pipeline=context.name, run=asked.run.name, outcome=said.told.outcome.value)
         return told.run
 

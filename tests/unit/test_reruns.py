@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bot.cli.output.status import print_status
@@ -14,10 +15,12 @@ from bot.domain.incidents import IncidentState, Kind, SeriesKey
 from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.recipes import Recipe
 from bot.domain.rerun_answers import Cause
+from bot.domain.runs import Run, RunResult
 from bot.ports import JobState, JobStatus, TicketState
 from bot.reports.overview import overview
 from bot.store import confirmations, fires, runs
 from tests.unit.cycle_bench import EAGER, GOOD, JOB, Bench
+from tests.unit.judge.judged_runs import make_table
 from tests.unit.state_samples import SECOND
 
 BASELINE = {"arguments": ["--data={params.data}"], "environment": {"OLD": "{run_id}"}, "cwd": "{params.data}"}
@@ -271,3 +274,25 @@ def test_reruns_under_way_are_named_with_the_run_that_they_ask_about(make_bench,
     assert "made again by the baseline recipe: search run4, since" in capsys.readouterr().out
     print_status(overview(bench.herald), as_json=True)
     assert '"recipe": "baseline"' in capsys.readouterr().out
+
+
+def test_a_fall_that_reruns_show_is_told_with_the_examples_that_lost_most(make_bench, monkeypatch):
+    bench = make_bench({"reruns": 1}, {"examples": {"attached": 50}}, good=())
+    random = np.random.default_rng(4)
+    level = random.uniform(0.6, 1.0, 60)
+
+    def log(value: float, run_id: str, **changes) -> Run:
+        lost = np.where(np.arange(60) < 6, (0.8 - value) * 10, 0.0)
+        values = level - lost + random.normal(0, 0.002, 60)
+        run = Bench.log(bench, float(values.mean()), run_id, **changes)
+        bench.store.add("search", RunResult(run, examples=make_table(values, ["A"] * 60, "ndcg")))
+        return run
+
+    monkeypatch.setattr(bench, "log", log)
+    for number in range(6):
+        bench.log(0.80, f"run{number + 1}")
+    bench.values = [0.74, 0.74]
+    bench.run()
+    assert "A rerun with another seed shows the same" in told(bench)
+    assert "What lost most" in bench.ticket.draft.body
+    assert [name for name in bench.ticket.attachments if name.endswith(".csv")]
