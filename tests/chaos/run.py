@@ -130,11 +130,15 @@ class Storm:
         return process, step
 
     def _reach(self) -> int:
-        """Return after how many claims at most the next Herald dies, so that kills and effects end together."""
+        """Return after how many claims at most the next Herald dies, so that kills and effects end together.
+
+        Never more than its share of what is left, or the last to die could find nothing to die at.
+        """
         with self._database.begin() as tx:
             pending = tables.outbox.c.state == EffectState.PENDING
             owed = tx.scalar(select(func.count()).select_from(tables.outbox).where(pending)) or 0
-        return max(1, int(1.5 * owed / max(self._wanted - self._killed, 1)))
+        left = max(self._wanted - self._killed, 1)
+        return max(1, min(int(1.5 * owed / left), owed // HERALDS))
 
     def _count(self) -> None:
         with self._database.begin() as tx:

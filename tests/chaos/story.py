@@ -2,8 +2,8 @@
 
 The outside world lies in files, so that it outlives the process: runs in a log that real jobs write, services pickled
 after each call. The story is told once without a kill, and once more for every step of this part: there the process
-ends itself, and another goes on until all is done. WHICH is "every" step, or "each" kind of step once: the first of its
-name in an effect of its kind. Prints the steps and how each world looked in the end, as JSON.
+ends itself, and another goes on until all is done. WHICH is "every" step, or "each" that has a name of its own, once.
+Prints the steps and how each world looked in the end, as JSON.
 """
 
 from __future__ import annotations
@@ -280,27 +280,15 @@ def report(folder: Path, kills: Iterable[int]) -> Iterator[dict[str, Any]]:
         yield {"kill": kill_at, "processes": attempts, "outcome": outcome(place)}
 
 
-def of_each_kind(steps: list[str]) -> list[int]:
-    """Return the numbers of the first steps of their name, from 1; in a delivery, the first in one of its kind.
-
-    The kind of an effect is what it asks of the services, in their order.
-    """
-    firsts: dict[tuple[object, ...], int] = {}
-    ends = [number for number, step in enumerate(steps) if step == "delivery.recorded"]
-    for number, step in enumerate(steps):
-        effect: tuple[str, ...] = ()
-        if step.startswith(("delivery.", "service.")):
-            end = next(end for end in ends if end >= number)
-            begin = max(at for at in range(number + 1) if steps[at] == "delivery.claimed")
-            effect = tuple(steps[begin:end])
-        firsts.setdefault((effect, step), number + 1)
-    return sorted(firsts.values())
+def of_each_name(steps: list[str]) -> list[int]:
+    """Return the numbers of the first steps of their name, from 1."""
+    return sorted(steps.index(name) + 1 for name in set(steps))
 
 
 def kills_among(steps: list[str], share: str, which: str) -> list[int]:
     """Return the numbers of the steps to die at, from 1: those of one part of so many."""
     part, parts = map(int, share.split("/"))
-    kills = of_each_kind(steps) if which == "each" else list(range(1, len(steps) + 1))
+    kills = of_each_name(steps) if which == "each" else list(range(1, len(steps) + 1))
     return kills[part::parts]
 
 
