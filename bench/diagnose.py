@@ -6,6 +6,10 @@ A job has 4 or 8 components that changed between its twenty accepted runs and it
 parameters, environment, seed. In turn each of them, two of them only together, something outside of all (a machine
 that drifts) or nothing at all makes it fall by 2, 3, 4 or 6 spreads, and every design may rerun it twelve times with
 any of the components as they were or as they are. Of each drop there are as many jobs with 4 components as with 8.
+The rows of `herald, commits` are of jobs in which the code did it, by one of eight commits in a row, which are looked
+into with up to eight reruns more; these reruns are counted. "undecided" leaves several commits, the guilty one among
+them, and "wrong" is without it.
+
 "right" names the cause, "wrong" another. The rows of `herald, noise x 1.5` are of jobs that are half as noisy again as
 their accepted runs have shown.
 """
@@ -24,7 +28,7 @@ from functools import partial
 import numpy as np
 from rich.progress import track
 
-from bot.domain.diagnosis.answer import answer
+from bot.domain.diagnosis.answer import Narrowed, answer
 from bot.domain.diagnosis.choice import choose
 from bot.domain.diagnosis.hypotheses import (
     Alone,
@@ -37,6 +41,8 @@ from bot.domain.diagnosis.hypotheses import (
     Together,
     suppose,
 )
+from bot.domain.diagnosis.narrowing import look_within
+from bot.domain.diagnosis.pieces import DonePieces
 from bot.domain.diagnosis.posterior import RerunResult, believe, levels_of
 
 COMPONENTS = (4, 8)
@@ -45,6 +51,9 @@ BUDGET = 12
 ACCEPTED = 20
 BAD = 2
 AT_ONCE = 50
+COMMITS = 8
+COMMIT_BUDGET = 8
+AMONG_COMMITS = "herald, commits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,37 @@ def halving(job: SimulatedJob) -> Said:
     return Said(Alone(suspects[0]), reruns)
 
 
+@dataclass(frozen=True, slots=True)
+class SimulatedCommits:
+    """A job that one of some commits made fall, after a search among components that told the code."""
+
+    guilty: int
+    drop: float
+    accepted: tuple[float, ...]
+    bad: tuple[float, ...]
+    known: tuple[tuple[bool, float], ...]
+    random: np.random.Generator = field(compare=False)
+
+
+def plant_commits(numbers: range, drop: float, seed: int) -> Iterator[SimulatedCommits]:
+    for number in numbers:
+        random = np.random.default_rng((seed, COMMITS, round(drop * 10), number))
+        accepted, bad = random.normal(size=ACCEPTED), random.normal(size=BAD) - drop
+        known = tuple((has_all, float(random.normal() - drop * has_all)) for has_all in (False, True))
+        yield SimulatedCommits(number % COMMITS, drop, tuple(accepted), tuple(bad), known, random)
+
+
+def among_commits(job: SimulatedCommits) -> tuple[Narrowed, int]:
+    levels = levels_of(job.accepted, job.bad)
+    done: list[DonePieces] = []
+    while True:
+        outlook = look_within(COMMITS, levels, job.known, done, COMMIT_BUDGET)
+        if outlook.wanted is None:
+            return outlook.narrowed, len(done)
+        fall = job.drop if outlook.wanted > job.guilty else 0.0
+        done.append(DonePieces(outlook.wanted, float(job.random.normal() - fall)))
+
+
 DESIGNS: dict[str, tuple[Callable[[SimulatedJob], Said], float]] = {
     "herald": (herald, 1.0),
     "herald, noise x 1.5": (herald, 1 / 1.5),
@@ -127,6 +167,8 @@ DESIGNS: dict[str, tuple[Callable[[SimulatedJob], Said], float]] = {
 def counted(task: tuple[str, float, int, int], jobs: int, seed: int) -> tuple[str, float, Counter[str]]:
     """Count how some jobs of one design and drop end."""
     design, drop, components, begin = task
+    if design == AMONG_COMMITS:
+        return design, drop, _counted_commits(drop, range(begin, min(begin + AT_ONCE, jobs)), seed)
     find, shown = DESIGNS[design]
     counts: Counter[str] = Counter()
     for job in plant(range(begin, min(begin + AT_ONCE, jobs)), components, drop, seed, shown):
@@ -138,6 +180,17 @@ def counted(task: tuple[str, float, int, int], jobs: int, seed: int) -> tuple[st
     return design, drop, counts
 
 
+def _counted_commits(drop: float, numbers: range, seed: int) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for job in plant_commits(numbers, drop, seed):
+        narrowed, reruns = among_commits(job)
+        is_in = narrowed.first <= job.guilty <= narrowed.last
+        counts[("right" if narrowed.is_one else "undecided") if is_in else "wrong"] += 1
+        counts["reruns"] += reruns
+        counts["jobs"] += 1
+    return counts
+
+
 def measure(jobs: int, seed: int) -> dict[str, dict[str, dict[str, float]]]:
     tasks = [
         (design, drop, components, begin)
@@ -146,6 +199,7 @@ def measure(jobs: int, seed: int) -> dict[str, dict[str, dict[str, float]]]:
         for components in COMPONENTS
         for begin in range(0, jobs, AT_ONCE)
     ]
+    tasks += [(AMONG_COMMITS, drop, 1, begin) for drop in DROPS for begin in range(0, jobs, AT_ONCE)]
     totals: dict[tuple[str, float], Counter[str]] = {}
     with ProcessPoolExecutor() as workers:
         done = workers.map(partial(counted, jobs=jobs, seed=seed), tasks)

@@ -48,8 +48,9 @@ def diagnose(
             herald.dispatcher.drain(PATIENCE)
     with herald.database.begin() as tx:
         record = inquiries.find(tx, record.inquiry.inquiry_id) or record
-        trials, parts = diagnoser.trials(tx, record.inquiry), diagnoser.told(tx, record)
+        trials, done = diagnoser.trials(tx, record.inquiry), diagnoser.piece_trials(tx, record.inquiry)
+        parts = diagnoser.told(tx, record)
     told = herald.answer_text(found.series.pipeline, AnswerView(parts, "", "")) if parts else ""
-    print_inquiry(record, trials, told, as_json=as_json)
+    print_inquiry(record, trials, done, told, as_json=as_json)
     if is_busy:
         raise typer.Exit(1)

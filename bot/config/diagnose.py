@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from bot.config.recipes import RecipeSection
+from bot.domain.job_protocol import COMMIT_TAG
 from bot.domain.manifest import ComponentKind
 from bot.domain.recipes import Recipe
+from bot.domain.runs import Run
 from bot.sections import Section
 
 
@@ -34,6 +38,43 @@ class ParamsSection(RecipeSection):
         return Recipe(f"{name}={value}", tuple(map(fill, self.arguments)), environment, fill(self.cwd))
 
 
+class DataSection(RecipeSection):
+    """How the data are set: as those of a run, and where they come in parts with some of what is new of them."""
+
+    places: ClassVar[tuple[str, ...]] = ("parts",)
+
+    parts: Annotated[str, Field(pattern=r"^((params|tags)\..+)?$")] = ""  # of a run: what lists the parts of its data
+
+    @model_validator(mode="after")
+    def _sets_the_parts(self) -> Self:
+        if bool(self.parts) != any("{parts}" in text for text in self.texts):
+            raise ValueError(
+                'should have both parts = "tags.NAME" or "params.NAME", which lists the parts of a run\'s data, and '
+                '{parts} in what sets them, as arguments = ["--days", "{parts}"]; or neither'
+            )
+        return self
+
+    def parts_of(self, run: Run) -> tuple[str, ...]:
+        """Return the parts of a run's data, in their order; none where it has nothing that lists them."""
+        kind, _, name = self.parts.partition(".")
+        listed = (run.params if kind == "params" else run.tags).get(name, "")
+        return tuple(dict.fromkeys(part for part in re.split(r"[,\s]+", listed) if part))
+
+    def set_to(self, run: Run, parts: Sequence[str]) -> Recipe | None:
+        """Return how the data are set to some parts, and else to those of a run; None where it lacks what is named."""
+        if self.parts and not parts:
+            return None
+        recipe, listed = self.recipe.of(run), ",".join(parts)
+        if isinstance(recipe, str):
+            return None
+        return Recipe(
+            recipe.name,
+            tuple(text.replace("{parts}", listed) for text in recipe.arguments),
+            {name: text.replace("{parts}", listed) for name, text in recipe.environment.items()},
+            recipe.cwd.replace("{parts}", listed),
+        )
+
+
 class CodeSection(Section):
     """How the code is set to a commit: in a worktree of its own, or as the job's own arguments say."""
 
@@ -46,6 +87,15 @@ class CodeSection(Section):
     def texts(self) -> tuple[str, ...]:
         return (*self.arguments, *self.environment.values(), self.cwd)
 
+    def set_to(self, run: Run, commit: str) -> Recipe | None:
+        """Return how the code is set to a commit, and else to that of a run; None where it lacks what is named."""
+        filled = Recipe("", self.arguments, self.environment, self.cwd).of(
+            replace(run, tags={**run.tags, COMMIT_TAG: commit})
+        )
+        if isinstance(filled, str):
+            return None
+        return replace(filled, commit=commit) if self.git else filled
+
     @model_validator(mode="after")
     def _sets_the_code(self) -> Self:
         if not (self.git or any(self.texts)):
@@ -57,7 +107,8 @@ class DiagnoseSection(Section):
     """How a diagnosis sets each component to what it was; what is not here is left out of it, and named."""
 
     reruns: Annotated[int, Field(ge=1, le=50)] = 7
-    data: RecipeSection | None = None
+    reruns_within: Annotated[int, Field(ge=0, le=50)] = 8  # more, among the commits or parts of what did it
+    data: DataSection | None = None
     test_set: RecipeSection | None = None
     code: CodeSection | None = None
     params: ParamsSection | None = None
@@ -88,13 +139,13 @@ class DiagnoseSection(Section):
         """Parameters by which other components are set: those are parts of these."""
         sections = (self.data, self.test_set, self.code, self.environment, self.machine)
         texts = (text for section in sections if section is not None for text in section.texts)
-        return frozenset(name for text in texts for name in re.findall(r"\{params\.([^{}]+)\}", text))
+        named = {name for text in texts for name in re.findall(r"\{params\.([^{}]+)\}", text)}
+        kind, _, name = self.data.parts.partition(".") if self.data is not None else ("", "", "")
+        return frozenset(named | {name} if kind == "params" else named)
 
     def recipe(self, kind: ComponentKind) -> RecipeSection | None:
-        """Return how a component is set that is neither code nor a parameter."""
+        """Return how a component is set that is neither code, nor data, nor a parameter."""
         match kind:
-            case ComponentKind.DATA:
-                return self.data
             case ComponentKind.TEST_SET:
                 return self.test_set
             case ComponentKind.ENVIRONMENT:

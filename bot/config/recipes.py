@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 
 from pydantic import model_validator
 
+from bot.domain.recipes import Recipe
 from bot.sections import Section
 
 
@@ -22,6 +23,11 @@ class RecipeSection(Section):
     @property
     def texts(self) -> tuple[str, ...]:
         return (*self.arguments, *self.environment.values(), self.cwd)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is set, before a run has filled it."""
+        return Recipe("", self.arguments, self.environment, self.cwd)
 
     @model_validator(mode="after")
     def _sets_something(self) -> Self:

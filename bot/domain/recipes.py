@@ -15,6 +15,7 @@ from bot.domain.runs import Run
 
 OWN = ""  # the name of the recipe that config has: a run's own, with another seed
 BASELINE = "baseline"  # that of the newest run that was accepted before
+SWAP, PIECES = "swap ", "pieces "  # what those of a diagnosis begin with
 _PLACE = re.compile(r"\{(run_id|commit|params\.[^{}]+|tags\.[^{}]+)\}")
 
 
@@ -27,6 +28,11 @@ class Recipe:
     environment: Mapping[str, str] = field(default_factory=dict)  # over what config sets
     cwd: str = ""  # another tree to work in
     commit: str = ""  # of the code: its tree is checked out, and worked in
+
+    @property
+    def is_of_diagnosis(self) -> bool:
+        """Say whether it was asked for to find out what did it, not to confirm a run."""
+        return self.name.startswith((SWAP, PIECES))
 
     def of(self, run: Run) -> Recipe | str:
         """Fill what *run* was made with into its places; or say which of them the run does not have.

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from bot.domain.commands import Problem, Word
+from bot.domain.diagnosis.pieces import Unlisted
 from bot.domain.digest import DigestHeading
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Caveat, Method, Outcome, Reason
@@ -597,6 +598,40 @@ class TrialRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PieceRow:
+    """A commit, or a part of the data."""
+
+    name: str
+    title: str = ""  # what a commit says of itself
+    author: str = ""
+    made: str = ""  # on which day, `3 March 2026`
+    url: str = ""
+    is_gone: bool = False  # the data have that part no more
+
+
+@dataclass(frozen=True, slots=True)
+class PieceTrialRow:
+    """A rerun of a diagnosis with the pieces of what did it up to one."""
+
+    last: str  # the name of that piece
+    value: str  # empty where it failed
+
+
+@dataclass(frozen=True, slots=True)
+class WithinView:
+    """Which piece of what did it, of commits or parts of the data."""
+
+    source: Source
+    unlisted: Unlisted | None = None  # why they cannot be told apart
+    count: str = ""  # of all pieces, `12`
+    left: str = ""  # of how many one did it, `1` where it is known which
+    first: PieceRow | None = None  # of those
+    last: PieceRow | None = None
+    probability: str = ""
+    trials: tuple[PieceTrialRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DiagnosisView:
     """What reruns say of which change did it."""
 
@@ -611,6 +646,7 @@ class DiagnosisView:
     left_out: tuple[FactRow, ...] = ()  # what differs besides, and could not be set
     reruns: str = ""  # how many there were, `6`
     all_failed: bool = False  # none of them went through
+    within: WithinView | None = None  # what did it has pieces
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from bot.errors import JobError
@@ -12,6 +14,17 @@ from bot.runtime.private_files import make_folder
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _SECONDS = 300.0
+_LINE = "%H%x00%P%x00%an%x00%aI%x00%s"
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit, as git knows it."""
+
+    commit: str
+    author: str
+    made_at: datetime
+    title: str
 
 
 def check_out(repository: Path, commit: str, folder: Path) -> Path:
@@ -20,8 +33,7 @@ def check_out(repository: Path, commit: str, folder: Path) -> Path:
     Raises:
         JobError: where there is no such repository or commit, or git is not there or refuses.
     """
-    if not _COMMIT.fullmatch(commit):
-        raise JobError(f"commit {commit!r} cannot be checked out: it should be 7 to 64 hex digits")
+    _check(commit)
     tree, ready = folder / commit, folder / f"{commit}.ready"
     if ready.exists() and tree.is_dir():
         return tree
@@ -36,19 +48,45 @@ def check_out(repository: Path, commit: str, folder: Path) -> Path:
     return tree
 
 
+def commits_between(repository: Path, before: str, now: str, most: int) -> tuple[Commit, ...]:
+    """Return the commits after *before* up to *now*, oldest first, of a merge the one that merged: *most* + 1 at most.
+
+    None where the line that leads to *now* does not come from *before*.
+
+    Raises:
+        JobError: where there is no such repository or commit, or git is not there or refuses.
+    """
+    for commit in (before, now):
+        _check(commit)
+    if not _git(repository, "merge-base", before, now).startswith(before):
+        return ()
+    wanted = "--first-parent", f"--max-count={most + 1}", f"--format={_LINE}", f"{before}..{now}"
+    lines = [line.split("\0") for line in _git(repository, "log", *wanted).split("\n") if line]
+    is_whole = len(lines) > most or not lines or lines[-1][1].startswith(before)
+    found = [Commit(name, author, datetime.fromisoformat(at), title) for name, _, author, at, title in lines]
+    return tuple(reversed(found)) if is_whole else ()
+
+
 def root_of(repository: Path) -> Path:
     """Return the top folder of the repository that a folder is in; raises JobError where it is in none."""
     return Path(_git(repository, "rev-parse", "--show-toplevel")).resolve()
 
 
+def _check(commit: str) -> None:
+    if not _COMMIT.fullmatch(commit):
+        raise JobError(f"commit {commit!r} cannot be checked out: it should be 7 to 64 hex digits")
+
+
 def _git(repository: Path, *arguments: str) -> str:
     command = ["git", "-C", str(repository), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=_SECONDS, check=False
+        )
     except OSError as error:
         raise JobError(f"git cannot be run: {error.strerror or error}") from error
     except subprocess.TimeoutExpired as error:
-        raise JobError(f"git took longer than {_SECONDS:.0f} s to check out of {repository}") from error
+        raise JobError(f"git took longer than {_SECONDS:.0f} s in {repository}") from error
     if done.returncode:
         last = done.stderr.strip().splitlines()
         raise JobError(f"git cannot check out of {repository}: {last[-1] if last else done.returncode}")

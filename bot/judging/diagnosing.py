@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -15,11 +16,16 @@ from bot.domain.diagnosis.inquiry import (
     Inquiry,
     InquiryState,
     Outlook,
+    guilty_alone,
     look_ahead,
+    look_further,
     part_known,
+    read_pieces,
     read_setting,
     recipe_of,
+    recipe_of_pieces,
 )
+from bot.domain.diagnosis.pieces import DonePieces, Pieces, Unlisted
 from bot.domain.diagnosis.posterior import RerunResult, levels_of
 from bot.domain.effects import AnswerComment
 from bot.domain.fires import Fire, FireState
@@ -27,9 +33,11 @@ from bot.domain.incidents import Incident, Kind
 from bot.domain.judge.ranges import effect_at
 from bot.domain.judged_run import JudgedRun
 from bot.domain.manifest import manifest_of
+from bot.domain.recipes import Recipe
 from bot.domain.views import AnswerKind, AnswerPart, AnswerView
 from bot.errors import DiagnosisError, NoInquiry
 from bot.judging.context import JudgingContext
+from bot.judging.pieces import has_pieces, pieces_of
 from bot.judging.swaps import swaps_of
 from bot.judging.views.diagnosis import diagnosis_view
 from bot.runtime.log import get_logger
@@ -67,11 +75,17 @@ class Diagnoser:
         self._go_on(tx, self._find(tx, inquiry))
         return self._find(tx, inquiry)
 
-    def go_on(self) -> None:
-        """Take each inquiry of the pipeline one step on: the next rerun is recorded, or what was found is told."""
+    def go_on(self, folder: Path) -> None:
+        """Take each inquiry of the pipeline one step on: the next rerun is recorded, or what was found is told.
+
+        Relative paths of the config start from *folder*.
+        """
         with self.context.database.begin() as tx:
-            for record in inquiries.running(tx, self.context.name):
-                self._go_on(tx, record)
+            found = inquiries.running(tx, self.context.name)
+        for record in found:
+            pieces = self._pieces(record, folder)
+            with self.context.database.begin() as tx:
+                self._go_on(tx, record, pieces)
                 self.context.on_step("inquiry.going_on")
 
     def stop(self, tx: Connection, record: InquiryRecord) -> None:
@@ -86,7 +100,8 @@ class Diagnoser:
         """Say what an inquiry that is over came to."""
         assert record.diagnosis is not None
         trials = self.trials(tx, record.inquiry)
-        view = diagnosis_view(self.context.section, locale, record.inquiry, record.diagnosis, trials)
+        done = self.piece_trials(tx, record.inquiry)
+        view = diagnosis_view(self.context, locale, record.inquiry, record.diagnosis, trials, done)
         return AnswerPart(AnswerKind.DIAGNOSED, diagnosis=view)
 
     def told(self, tx: Connection, record: InquiryRecord) -> tuple[AnswerPart, ...]:
@@ -94,9 +109,17 @@ class Diagnoser:
         return () if record.diagnosis is None else (self.part(tx, record, self.context.locale),)
 
     def trials(self, tx: Connection, inquiry: Inquiry) -> Sequence[DoneRerun]:
-        """Return the reruns of an inquiry that are over."""
-        over = (fire for fire in self._reruns(tx, inquiry) if fire.state.is_over)
-        return [DoneRerun(read_setting(fire.recipe.name), fire.measured.get(inquiry.metric)) for fire in over]
+        """Return the reruns of an inquiry that are over, but for those of pieces."""
+        found = ((read_setting(fire.recipe), fire.measured) for fire in self._over(tx, inquiry))
+        return [DoneRerun(setting, measured.get(inquiry.metric)) for setting, measured in found if setting is not None]
+
+    def piece_trials(self, tx: Connection, inquiry: Inquiry) -> Sequence[DonePieces]:
+        """Return the reruns of an inquiry that are over, of those with some of the pieces of what did it."""
+        found = ((read_pieces(fire.recipe), fire.measured) for fire in self._over(tx, inquiry))
+        return [DonePieces(count, measured.get(inquiry.metric)) for count, measured in found if count is not None]
+
+    def _over(self, tx: Connection, inquiry: Inquiry) -> Sequence[Fire]:
+        return [fire for fire in self._reruns(tx, inquiry) if fire.state.is_over]
 
     def outlook(self, tx: Connection, inquiry: Inquiry) -> Outlook:
         """Return what is believed so far."""
@@ -107,18 +130,51 @@ class Diagnoser:
         trials = self.trials(tx, record.inquiry)
         return [RerunResult(each.setting, each.value) for each in trials if each.value is not None]
 
-    def _go_on(self, tx: Connection, record: InquiryRecord) -> None:
+    def _go_on(self, tx: Connection, record: InquiryRecord, pieces: Pieces | None = None) -> None:
+        """Record the next rerun, or that it is over; what did it is looked into once its *pieces* are known."""
         inquiry, reruns = record.inquiry, self._reruns(tx, record.inquiry)
         if not all(fire.state.is_over for fire in reruns):
             return
-        outlook = self.outlook(tx, inquiry)
-        if outlook.wanted is None or self.context.section.job is None:
-            inquiries.end(tx, inquiry, InquiryState.ANSWERED, self.context.clock(), outlook.diagnosis)
-            self._tell(tx, inquiry)
+        outlook, can_rerun = self.outlook(tx, inquiry), self.context.section.job is not None
+        if outlook.wanted is not None and can_rerun:
+            self._rerun(tx, record, recipe_of(outlook.wanted, inquiry.swaps), len(reruns))
             return
-        due_at = record.asked_at + timedelta(microseconds=len(reruns) + 1)
-        recipe = recipe_of(outlook.wanted, inquiry.swaps)
-        fires.record(tx, self.context.name, due_at, inquiry.inquiry_id, recipe=recipe)
+        if self._is_to_be_parted(inquiry, outlook):
+            if pieces is None:
+                return
+            inquiry = replace(inquiry, pieces=pieces)
+            inquiries.note(tx, inquiry)
+        further = look_further(inquiry, self.trials(tx, inquiry), self.piece_trials(tx, inquiry))
+        if inquiry.pieces is not None and further is not None and further.wanted is not None and can_rerun:
+            self._rerun(tx, record, recipe_of_pieces(further.wanted, inquiry.pieces, inquiry.swaps), len(reruns))
+            return
+        diagnosis = replace(outlook.diagnosis, narrowed=None if further is None else further.narrowed)
+        inquiries.end(tx, inquiry, InquiryState.ANSWERED, self.context.clock(), diagnosis)
+        self._tell(tx, inquiry)
+
+    def _rerun(self, tx: Connection, record: InquiryRecord, recipe: Recipe, had: int) -> None:
+        due_at = record.asked_at + timedelta(microseconds=had + 1)
+        fires.record(tx, self.context.name, due_at, record.inquiry.inquiry_id, recipe=recipe)
+
+    def _pieces(self, record: InquiryRecord, folder: Path) -> Pieces | None:
+        """List the pieces of what did it once that is known: outside of any transaction, as git may take its time."""
+        section, inquiry = self.context.section.diagnose, record.inquiry
+        with self.context.database.begin() as tx:
+            outlook = self.outlook(tx, inquiry)
+            good, bad = (runs.find(tx, self.context.name, name) for name in (inquiry.good_run, inquiry.bad_run))
+        place = guilty_alone(outlook.diagnosis)
+        if section is None or place is None or not self._is_to_be_parted(inquiry, outlook):
+            return None
+        if good is None or bad is None:  # forgotten meanwhile
+            return Pieces(place, unlisted=Unlisted.NO_LIST)
+        return pieces_of(section, place, inquiry.swaps[place], good.run, bad.run, folder)
+
+    def _is_to_be_parted(self, inquiry: Inquiry, outlook: Outlook) -> bool:
+        """Say whether one component did it alone, and config lets its pieces be told apart, which are not known yet."""
+        section, place = self.context.section.diagnose, guilty_alone(outlook.diagnosis)
+        if section is None or place is None or outlook.wanted is not None or inquiry.pieces is not None:
+            return False
+        return inquiry.piece_budget > 0 and has_pieces(section, inquiry.swaps[place])
 
     def _reruns(self, tx: Connection, inquiry: Inquiry) -> Sequence[Fire]:
         return fires.reruns_of(tx, inquiry.pipeline, inquiry.inquiry_id)
@@ -171,6 +227,7 @@ class Diagnoser:
             known=known,
             left_out=left_out,
             budget=section.reruns,
+            piece_budget=section.reruns_within,
         )
 
     def _bad_runs(self, tx: Connection, incident: Incident, metric: str) -> list[JudgedRun]:

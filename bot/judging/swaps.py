@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from bot.config.diagnose import CodeSection, DiagnoseSection
+from bot.config.diagnose import DiagnoseSection
 from bot.domain.diagnosis.differences import Difference
 from bot.domain.diagnosis.inquiry import Swap
 from bot.domain.manifest import Component, ComponentKind, Ingredient
@@ -41,14 +40,9 @@ def _recipe(section: DiagnoseSection, found: Difference, part: Ingredient | None
     if kind is ComponentKind.PARAM:
         return None if section.params is None else section.params.set_to(found.component.name, part.identity)
     if kind is ComponentKind.CODE:
-        return None if section.code is None else _code(section.code, part.identity, run)
+        return None if section.code is None else section.code.set_to(run, part.identity)
+    if kind is ComponentKind.DATA:
+        return None if section.data is None else section.data.set_to(run, section.data.parts_of(run))
     chosen = section.recipe(kind)
-    filled = None if chosen is None else Recipe("", chosen.arguments, chosen.environment, chosen.cwd).of(run)
+    filled = None if chosen is None else chosen.recipe.of(run)
     return filled if isinstance(filled, Recipe) else None
-
-
-def _code(section: CodeSection, commit: str, run: Run) -> Recipe | None:
-    filled = Recipe("", section.arguments, section.environment, section.cwd).of(run)
-    if not isinstance(filled, Recipe):
-        return None
-    return replace(filled, commit=commit) if section.git else filled

@@ -205,7 +205,7 @@ class Cycle:
     def _diagnose(self, report: CycleReport) -> None:
         """Take inquiries on until they are answered, or until this Herald is asked to stop."""
         while not self.stopping():
-            Diagnoser(self._context).go_on()
+            Diagnoser(self._context).go_on(self.folder)
             with self.database.begin() as tx:
                 is_wanted = any(fire.is_rerun for fire in fires.unfinished(tx, self.name))
             if not is_wanted or not self._confirm(report):

@@ -41,6 +41,11 @@ def begin(tx: Connection, inquiry: Inquiry, now: datetime) -> None:
     )
 
 
+def note(tx: Connection, inquiry: Inquiry) -> None:
+    """Store what has come to be known of an inquiry: the pieces of what did it."""
+    tx.execute(update(inquiries).where(inquiries.c.inquiry_id == inquiry.inquiry_id).values(inquiry=dump(inquiry)))
+
+
 def end(
     tx: Connection, inquiry: Inquiry, state: InquiryState, now: datetime, diagnosis: Diagnosis | None = None
 ) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from bot.domain.commands import COMMANDS, Problem, usage_of
+from bot.domain.diagnosis.pieces import Unlisted
 from bot.domain.digest import DigestHeading
 from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Method, Outcome, Reason
@@ -37,6 +38,8 @@ from bot.domain.views import (
     NewsView,
     OpenIncidentRow,
     PeerRow,
+    PieceRow,
+    PieceTrialRow,
     PipelinePageView,
     RerunsView,
     RuleRow,
@@ -50,6 +53,7 @@ from bot.domain.views import (
     UmbrellaRow,
     UmbrellaView,
     VerdictView,
+    WithinView,
     WorstRow,
 )
 from bot.errors import NoInquiry
@@ -527,6 +531,25 @@ SWAPPED = (
 TRIALS = (TrialRow((True, False), "0.146"), TrialRow((False, True), "0.171"), TrialRow((False, False), ""))
 
 
+def withins(words: Words) -> tuple[WithinView, ...]:
+    """Show how far pieces of what did it are told apart."""
+    title, day = "Drop *empty* rows | all of them", _day(words, 27)
+    commit = PieceRow("c0ffee01c0ff", title, "Ana [QA] Chen", day, "https://git.example/shop/commit/c0ffee")
+    known = WithinView(Source.COMMIT, None, "12", "1", commit, commit, "97 %")
+    part, gone = PieceRow("2026-03-03"), PieceRow("2026-02-01", is_gone=True)
+    reruns = (PieceTrialRow("c0ffee01c0ff", "0.146"), PieceTrialRow("0ddba11e0ddb", ""))
+    return (
+        replace(known, trials=reruns),
+        replace(known, count="1"),
+        replace(known, left="3", last=PieceRow("0ddba11e0ddb", "Say so", "Li", day)),
+        replace(known, left="12"),
+        replace(known, source=Source.DATA, count="3", first=part, last=part),
+        replace(known, source=Source.DATA, count="3", first=gone, last=gone),
+        replace(known, source=Source.DATA, count="3", left="2", first=gone, last=part),
+        *(WithinView(Source.COMMIT, why) for why in Unlisted),
+    )
+
+
 def diagnosed_answer(words: Words) -> AnswerView:
     """Show a diagnosis for each kind of cause, and one that is not sure."""
     alone, together = cause(CauseKind.ALONE, 0), cause(CauseKind.TOGETHER, 0, 1)
@@ -545,6 +568,7 @@ def diagnosed_answer(words: Words) -> AnswerView:
         *(replace(whole, likeliest=each, trials=(), not_excluded=(), left_out=()) for each in causes[1:]),
         replace(whole, likeliest=replace(alone, probability="61 %"), is_sure=False, trials=TRIALS[:1], reruns="1"),
         replace(whole, is_sure=False, trials=TRIALS[2:], reruns="2", all_failed=True),
+        *(replace(whole, trials=(), not_excluded=(), left_out=(), within=within) for within in withins(words)),
     )
     return answered(*(AnswerPart(AnswerKind.DIAGNOSED, diagnosis=view) for view in views))
 

@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 
 from bot.cli.output.diagnose import print_inquiry
+from bot.config.diagnose import DiagnoseSection
 from bot.domain.diagnosis.hypotheses import Alone, Luck, Outside, Together
 from bot.domain.diagnosis.inquiry import InquiryState, recipe_of
+from bot.domain.diagnosis.pieces import DonePieces, Unlisted
 from bot.domain.incidents import IncidentState
 from bot.domain.job_protocol import COMMIT_TAG, FIRE_TAG
 from bot.errors import DiagnosisError, JobError
 from bot.executors.checkouts import check_out
 from bot.judging.diagnosing import Diagnoser
+from bot.judging.pieces import pieces_of
 from bot.ports import Job, JobStatus
 from bot.store import fires, incidents, inquiries
 from bot.store.inquiries import InquiryRecord
@@ -240,9 +243,9 @@ def test_what_is_found_is_printed_as_a_table_and_as_json(make_lab, capsys):
     record = lab.diagnose()
     with lab.database.begin() as tx:
         trials = lab.diagnoser.trials(tx, record.inquiry)
-    print_inquiry(record, trials, "Which change did it: the data.", as_json=False)
+    print_inquiry(record, trials, [], "Which change did it: the data.", as_json=False)
     assert "Which change did it: the data." in capsys.readouterr().out
-    print_inquiry(record, trials, "", as_json=True)
+    print_inquiry(record, trials, [], "", as_json=True)
     said = json.loads(capsys.readouterr().out)
     assert said["likeliest"]["components"] == ["data"]
     assert [each["value"] for each in said["reruns"]] == [trial.value for trial in trials]
@@ -381,6 +384,156 @@ def test_a_rerun_works_in_the_commits_tree_and_one_that_says_it_ran_another_show
     assert record.diagnosis.is_sure is says_the_truth
     assert {job.cwd.parent.name for job in lab.jobs} <= {old, new}
     assert lab.store.reruns == {f"job{number}" for number in range(1, len(lab.jobs) + 1)}
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory) -> tuple[Path, list[str]]:
+    """Six commits in a row, of which the fourth makes it worse, and one beside them."""
+    folder = tmp_path_factory.mktemp("history")
+    who = ["-c", "user.name=Ana [QA]", "-c", "user.email=a@example.com"]
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", folder, *who, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "--quiet")
+    commits = []
+    for number in range(6):
+        (folder / "model.txt").write_text(f"{'bad' if number >= 3 else 'good'} {number}")
+        git("add", ".")
+        git("commit", "--quiet", "--message", f"Change *{number}*", "--date", f"2026-03-0{number + 1}T12:00:00Z")
+        commits.append(git("rev-parse", "HEAD"))
+    git("checkout", "--quiet", "-b", "beside", commits[0])
+    git("commit", "--quiet", "--allow-empty", "--message", "beside")
+    commits.append(git("rev-parse", "HEAD"))
+    return folder, commits
+
+
+class Workshop:
+    """Trains in a commit's tree: bad from the fourth on."""
+
+    broken = ""  # the number of a commit that does not run
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab, self.ran = lab, []
+
+    def __call__(self, job: Job) -> JobStatus:
+        self.lab.jobs.append(job)
+        self.ran.append(job.cwd.name)
+        level, number = (job.cwd / "model.txt").read_text().split()
+        if number == self.broken:
+            return replace(ENDED, exit_code=3)
+        value = (0.75 if level == "bad" else 0.80) + NOISE[len(self.lab.jobs) % len(NOISE)]
+        self.lab.log(value, f"job{len(self.lab.jobs)}", tags={FIRE_TAG: job.fire_id})
+        return ENDED
+
+
+@pytest.fixture
+def make_code_lab(make_lab, history, monkeypatch):
+    def make(old: str, new: str, **changes) -> tuple[Lab, Workshop]:
+        monkeypatch.setitem(OLD, "tags", {COMMIT_TAG: old})
+        monkeypatch.setitem(NEW, "tags", {COMMIT_TAG: new})
+        monkeypatch.setitem(NEW, "params", OLD["params"])
+        part = {"code": {"git": str(history[0])}, **changes}
+        where = {"job": {**JOB["job"], "cwd": str(history[0])}, "repository": "https://git.example.com/shop/"}
+        lab = make_lab({"diagnose": part, **where})
+        lab.executor._carry_out = workshop = Workshop(lab)
+        return lab, workshop
+
+    return make
+
+
+def test_the_commit_that_did_it_is_found_among_those_between_and_named_with_link_author_and_day(make_code_lab, history):
+    commits = history[1]
+    lab, _ = make_code_lab(commits[0], commits[5])
+    record = lab.diagnose()
+    assert record.diagnosis is not None
+    assert record.inquiry.pieces is not None
+    assert [each.name for each in record.inquiry.pieces.all] == commits[1:6]
+    assert record.diagnosis.narrowed is not None
+    assert record.diagnosis.narrowed.is_one
+    link = f"[{commits[3][:12]}|https://git.example.com/shop/commit/{commits[3]}]"
+    assert f"Of the 5 commits between, it is {link} “Change \\*3\\*” by Ana \\[QA\\], 4 Mar 2026 (" in lab.said[-1]
+    assert f"* the commit up to {commits[3][:12]}: 0.7" in lab.said[-1]
+    assert lab.diagnose() == record
+
+
+def test_a_commit_that_does_not_run_is_not_told_from_the_next_nor_run_again(make_code_lab, history):
+    commits = history[1]
+    lab, workshop = make_code_lab(commits[0], commits[5])
+    workshop.broken = "2"
+    record = lab.diagnose()
+    assert record.diagnosis is not None
+    assert record.diagnosis.narrowed is not None
+    assert (record.diagnosis.narrowed.first, record.diagnosis.narrowed.last) == (1, 2)
+    assert workshop.ran.count(commits[2]) == 1
+    assert "Of the 5 commits between, it is one of 2 in a row" in lab.said[-1]
+    assert f"* the commit up to {commits[2][:12]}: failed" in lab.said[-1]
+
+
+def test_one_commit_between_is_named_without_a_rerun_of_its_own(make_code_lab, history):
+    lab, workshop = make_code_lab(history[1][2], history[1][3])
+    lab.diagnose()
+    assert "That is one commit: [" in lab.said[-1]
+    assert {*workshop.ran} <= {*history[1][2:4]}
+
+
+def test_commits_that_are_not_in_a_row_are_said_and_the_code_is_named_all_the_same(make_code_lab, history):
+    lab, _ = make_code_lab(history[1][6], history[1][5])
+    record = lab.diagnose()
+    assert record.diagnosis is not None
+    assert record.diagnosis.cause == Alone(0)
+    assert record.diagnosis.narrowed is None
+    assert "it is could not be looked for: the one commit does not lead to the other" in lab.said[-1]
+
+
+def test_of_commits_that_are_gone_nothing_is_listed_and_nothing_found(make_code_lab, history, tmp_path):
+    commits = history[1]
+    lab, _ = make_code_lab(commits[0], commits[5])
+    subprocess.run(["git", "init", "--quiet", tmp_path / "other"], check=True)
+    gone = DiagnoseSection.model_validate({"code": {"git": "other"}})
+    swap, run = lab.begin().inquiry.swaps[0], lab.store._runs("search")[0]
+    assert pieces_of(gone, 0, swap, run, run, tmp_path).unlisted is Unlisted.NO_LIST
+
+
+def test_no_reruns_within_leaves_it_at_the_code(make_code_lab, history):
+    lab, _ = make_code_lab(history[1][0], history[1][5], reruns_within=0)
+    record = lab.diagnose()
+    assert record.inquiry.pieces is None
+    assert "commits" not in lab.said[-1]
+
+
+def test_the_day_of_data_that_did_it_is_found_among_those_that_are_new_or_gone(make_lab, monkeypatch):
+    monkeypatch.setitem(OLD, "tags", {"herald.data_hash": "d1", "days": "d01, d02 d03"})
+    monkeypatch.setitem(NEW, "tags", {"herald.data_hash": "d2", "days": "d02 d03,d04 d05 d06"})
+    lab = make_lab({"diagnose": {"data": {"arguments": ["--days={parts}"], "parts": "tags.days"}}})
+    seen = []
+
+    def train(job: Job) -> JobStatus:
+        lab.jobs.append(job)
+        (days,) = (word.removeprefix("--days=").split(",") for word in job.command if word.startswith("--days="))
+        seen.append(days)
+        value = (0.75 if "d05" in days else 0.80) + NOISE[len(lab.jobs) % len(NOISE)]
+        lab.log(value, f"job{len(lab.jobs)}", tags={FIRE_TAG: job.fire_id})
+        return ENDED
+
+    lab.executor._carry_out = train
+    record = lab.diagnose()
+    assert [(each.name, each.is_gone) for each in record.inquiry.pieces.all] == [
+        ("d01", True),
+        ("d04", False),
+        ("d05", False),
+        ("d06", False),
+    ]
+    assert "Of the 4 parts of the data that changed, it is d05 (" in lab.said[-1]
+    assert ["d02", "d03", "d04"] in seen
+    print_inquiry(record, [], [DonePieces(2, 0.8)], "", as_json=True)
+
+
+@pytest.mark.parametrize("data", [{"arguments": ["--days={parts}"]}, {"arguments": ["--data=x"], "parts": "tags.days"}])
+def test_parts_are_listed_and_set_or_neither(make_lab, data):
+    with pytest.raises(ValueError, match=r'should have both parts = "tags.NAME"'):
+        make_lab({"diagnose": {"data": data}})
 
 
 def test_an_inquiry_is_kept_as_long_as_its_incident(make_lab):

@@ -13,29 +13,40 @@ from bot.text.tables import Stacking, WholeConsole
 
 if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
     from bot.domain.diagnosis.inquiry import DoneRerun, Inquiry
+    from bot.domain.diagnosis.pieces import DonePieces
     from bot.store.inquiries import InquiryRecord
 
 _SETTINGS = {True: "as it is", False: "as it was"}
 
 
-def print_inquiry(record: InquiryRecord, trials: Sequence[DoneRerun], told: str, *, as_json: bool) -> None:
-    """Print a row a rerun, and what was found in words, where it was."""
+def print_inquiry(
+    record: InquiryRecord, trials: Sequence[DoneRerun], done: Sequence[DonePieces], told: str, *, as_json: bool
+) -> None:
+    """Print a row a rerun, of components and of pieces, and what was found in words, where it was."""
     inquiry = record.inquiry
     if as_json:
-        print_json(_as_json(record, trials))
+        print_json(_as_json(record, trials, done))
         return
     console = WholeConsole()
     table = Stacking(*(str(swap.component) for swap in inquiry.swaps), inquiry.metric)
     for trial in trials:
-        value = "failed" if trial.value is None else f"{trial.value:.6g}"
-        table.add_row(*(_SETTINGS[is_bad] for is_bad in trial.setting), value)
+        table.add_row(*(_SETTINGS[is_bad] for is_bad in trial.setting), _shown(trial.value))
     table.print(console)
+    if inquiry.pieces is not None and done:
+        pieces = Stacking(f"{inquiry.swaps[inquiry.pieces.component].component} up to", inquiry.metric)
+        for each in done:
+            pieces.add_row(escape(inquiry.pieces.all[each.count - 1].name), _shown(each.value))
+        pieces.print(console)
     left = f"{len(trials)} of at most {inquiry.budget} reruns, {inquiry.metric} was {inquiry.levels.before:.6g}"
     console.print(f"{left} and is {inquiry.levels.since:.6g}")
     console.print(escape(told) if told else f"{record.state.value} since {when(record.ended_at or record.asked_at)}")
 
 
-def _as_json(record: InquiryRecord, trials: Sequence[DoneRerun]) -> dict[str, Any]:
+def _shown(value: float | None) -> str:
+    return "failed" if value is None else f"{value:.6g}"
+
+
+def _as_json(record: InquiryRecord, trials: Sequence[DoneRerun], done: Sequence[DonePieces]) -> dict[str, Any]:
     inquiry, diagnosis = record.inquiry, record.diagnosis
     return {
         "incident": inquiry.incident_id,
@@ -50,9 +61,30 @@ def _as_json(record: InquiryRecord, trials: Sequence[DoneRerun]) -> dict[str, An
         "reruns": [
             {"as_bad": dict(zip(_names(inquiry), each.setting, strict=True)), "value": each.value} for each in trials
         ],
+        "within": _within_as_json(record, done),
         "is_sure": None if diagnosis is None else diagnosis.is_sure,
         "likeliest": None if diagnosis is None else _cause(inquiry, diagnosis.likeliest),
         "not_excluded": [] if diagnosis is None else [_cause(inquiry, each) for each in diagnosis.not_excluded],
+    }
+
+
+def _within_as_json(record: InquiryRecord, done: Sequence[DonePieces]) -> dict[str, Any] | None:
+    """Write which pieces of what did it are left, of commits or parts of the data."""
+    pieces = record.inquiry.pieces
+    narrowed = None if record.diagnosis is None else record.diagnosis.narrowed
+    if pieces is None:
+        return None
+    left = () if narrowed is None else pieces.all[narrowed.first : narrowed.last + 1]
+    return {
+        "component": _names(record.inquiry)[pieces.component],
+        "not_listed": pieces.unlisted,
+        "pieces": [each.name for each in pieces.all],
+        "left": [
+            {"name": each.name, "title": each.title, "author": each.author, "at": each.made_at, "is_gone": each.is_gone}
+            for each in left
+        ],
+        "probability": None if narrowed is None else narrowed.probability,
+        "reruns": [{"up_to": pieces.all[each.count - 1].name, "value": each.value} for each in done],
     }
 
 

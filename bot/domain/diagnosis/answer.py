@@ -23,12 +23,26 @@ class Chance:
 
 
 @dataclass(frozen=True, slots=True)
+class Narrowed:
+    """The fewest pieces in a row of which one did it, as sure as a diagnosis has to be."""
+
+    first: int
+    last: int
+    probability: float
+
+    @property
+    def is_one(self) -> bool:
+        return self.first == self.last
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """What is believed in the end; a cause that is not sure enough leaves it undecided."""
 
     likeliest: Chance
     is_sure: bool
     not_excluded: tuple[Chance, ...]  # what else it may be, likeliest first
+    narrowed: Narrowed | None = None  # which of the pieces of the cause, where it has some
 
     @property
     def cause(self) -> Hypothesis | None:

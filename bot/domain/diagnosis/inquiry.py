@@ -8,10 +8,12 @@ from enum import StrEnum
 
 from bot.domain.diagnosis.answer import Diagnosis, answer
 from bot.domain.diagnosis.choice import choose
-from bot.domain.diagnosis.hypotheses import Setting, suppose
+from bot.domain.diagnosis.hypotheses import Alone, Setting, suppose
+from bot.domain.diagnosis.narrowing import PieceOutlook, look_within
+from bot.domain.diagnosis.pieces import DonePieces, Pieces
 from bot.domain.diagnosis.posterior import RerunResult, TwoLevels, believe
 from bot.domain.manifest import Component
-from bot.domain.recipes import Recipe
+from bot.domain.recipes import PIECES, SWAP, Recipe
 
 _AS_BAD, _AS_GOOD = "1", "0"
 _HOPELESS = 2  # reruns that failed, and none that did not: it is how they are set
@@ -51,6 +53,8 @@ class Inquiry:
     known: tuple[RerunResult, ...]  # earlier runs that had some of what changed: reruns that cost nothing
     left_out: tuple[Component, ...]  # what differs, and config says not how it is set
     budget: int  # reruns
+    pieces: Pieces | None = None  # of the component that did it, once that is known
+    piece_budget: int = 0  # reruns more, to tell these apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,24 @@ def look_ahead(inquiry: Inquiry, trials: Sequence[DoneRerun]) -> Outlook:
     return Outlook(diagnosis, choose(hypotheses, posterior, inquiry.levels, done))
 
 
+def look_further(inquiry: Inquiry, trials: Sequence[DoneRerun], done: Sequence[DonePieces]) -> PieceOutlook | None:
+    """Say which piece of the guilty component did it, and what to rerun next; None where it has none to tell apart.
+
+    What was rerun before had that component as it was or as it is: it tells where both levels are.
+    """
+    pieces = inquiry.pieces
+    if pieces is None or not pieces.all:
+        return None
+    known = [(each.setting[pieces.component], each.value) for each in inquiry.known]
+    known += [(each.setting[pieces.component], each.value) for each in trials if each.value is not None]
+    return look_within(len(pieces.all), inquiry.levels, known, done, inquiry.piece_budget)
+
+
+def guilty_alone(diagnosis: Diagnosis) -> int | None:
+    """Return the component that is enough by itself, where one is."""
+    return diagnosis.cause.component if isinstance(diagnosis.cause, Alone) else None
+
+
 def part_known(
     settings: Sequence[Setting | None], values: Sequence[float]
 ) -> tuple[list[float], tuple[RerunResult, ...]]:
@@ -98,8 +120,19 @@ def part_known(
 def recipe_of(setting: Setting, swaps: Sequence[Swap]) -> Recipe:
     """Return how a job is set for a rerun; the recipe's name says which setting it is."""
     chosen = [swap.as_now if is_bad else swap.as_before for swap, is_bad in zip(swaps, setting, strict=True)]
+    return _together(SWAP + "".join(_AS_BAD if is_bad else _AS_GOOD for is_bad in setting), chosen)
+
+
+def recipe_of_pieces(count: int, pieces: Pieces, swaps: Sequence[Swap]) -> Recipe:
+    """Return how a job is set for a rerun with the first *count* pieces, and all else as it was."""
+    chosen = [swap.as_before for swap in swaps]
+    chosen[pieces.component] = pieces.all[count - 1].recipe
+    return _together(f"{PIECES}{count}", chosen)
+
+
+def _together(name: str, chosen: Sequence[Recipe]) -> Recipe:
     return Recipe(
-        name=write_setting(setting),
+        name=name,
         arguments=tuple(word for each in chosen for word in each.arguments),
         environment={name: value for each in chosen for name, value in each.environment.items()},
         cwd=next((each.cwd for each in chosen if each.cwd), ""),
@@ -107,9 +140,13 @@ def recipe_of(setting: Setting, swaps: Sequence[Swap]) -> Recipe:
     )
 
 
-def write_setting(setting: Setting) -> str:
-    return "".join(_AS_BAD if is_bad else _AS_GOOD for is_bad in setting)
+def read_setting(recipe: Recipe) -> Setting | None:
+    """Return the setting that a recipe is of; None of one that is of pieces."""
+    if not recipe.name.startswith(SWAP):
+        return None
+    return tuple(sign == _AS_BAD for sign in recipe.name.removeprefix(SWAP))
 
 
-def read_setting(name: str) -> Setting:
-    return tuple(sign == _AS_BAD for sign in name)
+def read_pieces(recipe: Recipe) -> int | None:
+    """Return how many pieces a recipe is of; None of one that is of a setting."""
+    return int(recipe.name.removeprefix(PIECES)) if recipe.name.startswith(PIECES) else None

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from bot.config.metric import MetricSection
-from bot.config.pipeline import PipelineSection
 from bot.domain.diagnosis.answer import Chance, Diagnosis
 from bot.domain.diagnosis.hypotheses import Alone, InPart, Luck, Outside, Together
 from bot.domain.diagnosis.inquiry import DoneRerun, Inquiry
+from bot.domain.diagnosis.pieces import DonePieces
 from bot.domain.manifest import Component
-from bot.domain.views import CauseKind, CauseView, DiagnosisView, FactRow, TrialRow
+from bot.domain.views import (
+    CauseKind,
+    CauseView,
+    DiagnosisView,
+    FactRow,
+    PieceRow,
+    PieceTrialRow,
+    Source,
+    TrialRow,
+    WithinView,
+)
+from bot.judging.context import JudgingContext
 from bot.judging.views.differences import shortened, source_of
 from bot.text import formats
 from bot.text.locales import Locale
@@ -20,9 +31,15 @@ _OTHERS = 3
 
 
 def diagnosis_view(
-    config: PipelineSection, locale: Locale, inquiry: Inquiry, diagnosis: Diagnosis, trials: Sequence[DoneRerun]
+    context: JudgingContext,
+    locale: Locale,
+    inquiry: Inquiry,
+    diagnosis: Diagnosis,
+    trials: Sequence[DoneRerun],
+    done: Sequence[DonePieces],
 ) -> DiagnosisView:
-    section = config.metrics.get(inquiry.metric, MetricSection())
+    """Show what an inquiry came to; *trials* and *done* are its reruns, of components and of pieces."""
+    section = context.section.metrics.get(inquiry.metric, MetricSection())
 
     def shown(value: float) -> str:
         return formats.number(value, section.unit)
@@ -43,7 +60,49 @@ def diagnosis_view(
         left_out=tuple(_named(each) for each in inquiry.left_out),
         reruns=str(len(trials)),
         all_failed=bool(trials) and all(each.value is None for each in trials),
+        within=_within(context, locale, inquiry, diagnosis, [(each.count, each.value) for each in done], shown),
     )
+
+
+def _within(
+    context: JudgingContext,
+    locale: Locale,
+    inquiry: Inquiry,
+    diagnosis: Diagnosis,
+    done: Sequence[tuple[int, float | None]],
+    shown: Callable[[float], str],
+) -> WithinView | None:
+    """Show the pieces of what did it, where it has some."""
+    pieces = inquiry.pieces
+    source = None if pieces is None else source_of(inquiry.swaps[pieces.component].component)
+    if pieces is None or source is None:
+        return None
+    narrowed = diagnosis.narrowed
+    if narrowed is None:
+        return WithinView(source, pieces.unlisted) if pieces.unlisted is not None else None
+
+    def row(place: int) -> PieceRow:
+        piece, repository = pieces.all[place], context.section.repository.rstrip("/")
+        url = f"{repository}/commit/{piece.name}" if repository and source is Source.COMMIT else ""
+        made = "" if piece.made_at is None else formats.date(piece.made_at, context.zone, locale)
+        return PieceRow(shortened(piece.name), piece.title, piece.author, made, url, piece.is_gone)
+
+    return WithinView(
+        source,
+        count=str(len(pieces.all)),
+        left=str(narrowed.last - narrowed.first + 1),
+        first=row(narrowed.first),
+        last=row(narrowed.last),
+        probability=_percent(narrowed.probability, locale),
+        trials=tuple(
+            PieceTrialRow(shortened(pieces.all[count - 1].name), "" if value is None else shown(value))
+            for count, value in done
+        ),
+    )
+
+
+def _percent(probability: float, locale: Locale) -> str:
+    return formats.percent(min(probability, 0.99), locale)  # nobody is as sure as a rounded hundred says
 
 
 def _named(component: Component) -> FactRow:
@@ -51,8 +110,7 @@ def _named(component: Component) -> FactRow:
 
 
 def _cause(chance: Chance, swapped: Sequence[FactRow], locale: Locale) -> CauseView:
-    # Nobody is as sure as a rounded hundred says.
-    probability = formats.percent(min(chance.probability, 0.99), locale)
+    probability = _percent(chance.probability, locale)
     match chance.cause:
         case Alone(component):
             return CauseView(CauseKind.ALONE, (swapped[component],), probability=probability)
