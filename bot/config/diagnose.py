@@ -7,14 +7,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from bot.config.owners import OwnerSection
 from bot.config.recipes import RecipeSection
 from bot.domain.job_protocol import COMMIT_TAG
-from bot.domain.manifest import ComponentKind
+from bot.domain.manifest import Component, ComponentKind
 from bot.domain.recipes import Recipe
 from bot.domain.runs import Run
 from bot.sections import Section
+
+_OWNED = {
+    ComponentKind.DATA: "data",
+    ComponentKind.TEST_SET: "test_set",
+    ComponentKind.CODE: "code",
+    ComponentKind.PARAM: "params",
+    ComponentKind.ENVIRONMENT: "environment",
+    ComponentKind.MACHINE: "machine",
+}
 
 
 class ParamsSection(RecipeSection):
@@ -114,6 +124,7 @@ class DiagnoseSection(Section):
     params: ParamsSection | None = None
     environment: RecipeSection | None = None
     machine: RecipeSection | None = None
+    owners: dict[str, OwnerSection] = {}  # by component: data, test_set, code, params, params.NAME and so on
 
     @model_validator(mode="after")
     def _sets_something(self) -> Self:
@@ -121,6 +132,19 @@ class DiagnoseSection(Section):
             names = ", ".join(kind.value for kind in ComponentKind if kind is not ComponentKind.SEED)
             raise ValueError(f"should say how at least one component is set: {names.replace('param', 'params')}")
         return self
+
+    @field_validator("owners")
+    @classmethod
+    def _are_of_components(cls, owners: dict[str, OwnerSection]) -> dict[str, OwnerSection]:
+        for owned in owners:
+            if owned not in _OWNED.values() and not re.fullmatch(r"params\..+", owned):
+                raise ValueError(f"owners: {owned!r} should be one of {', '.join(_OWNED.values())}, or params.NAME")
+        return owners
+
+    def owner_of(self, component: Component) -> OwnerSection | None:
+        """Return who has a component: of a parameter whoever has that one, else whoever has them all."""
+        kind = _OWNED.get(component.kind, "")
+        return self.owners.get(f"{kind}.{component.name}") or self.owners.get(kind)
 
     @property
     def settable(self) -> frozenset[ComponentKind]:

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from bot.config.confirm import ConfirmSection
 from bot.config.diagnose import DiagnoseSection
 from bot.config.metric import MetricSection
+from bot.config.owners import OwnerSection
 from bot.config.slices import ExamplesSection, SlicesSection
 from bot.config.timetable import Every, Timetable, first_after, read_at, read_cron
 from bot.config.values import ALIAS, Words, Zone, read_due_time, read_owned
@@ -121,13 +122,6 @@ class TicketsSection(Section):
     labels: tuple[Annotated[str, Field(pattern=r"^\S+$", max_length=255)], ...] = ()
     components: tuple[str, ...] = ()
     required: tuple[str, ...] = ()  # fields without which there should be no ticket at all
-
-
-class OwnerSection(Section):
-    """Whose a metric is, or a slice of one: what falls of it is a ticket of theirs."""
-
-    owner: Annotated[Words, Field(min_length=1)]  # as people should read it
-    assignee: str | None = None  # the tracker's id of an account
 
 
 class RecoverySection(Section):

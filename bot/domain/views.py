@@ -454,6 +454,47 @@ class DigestKind(StrEnum):
     DIGEST_ONLY = "digest_only"  # and so it is, from now on
 
 
+class CauseKind(StrEnum):
+    """What a diagnosis finds to be the cause."""
+
+    ALONE = "alone"
+    TOGETHER = "together"
+    IN_PART = "in_part"
+    LUCK = "luck"
+    OUTSIDE = "outside"
+
+
+@dataclass(frozen=True, slots=True)
+class CauseView:
+    """A cause, and how likely it is."""
+
+    kind: CauseKind
+    changes: tuple[FactRow, ...]  # the components that it names, most suspected first
+    share: str = ""  # of the drop, that the first of two brings, `72 %`
+    probability: str = ""  # `97 %`
+
+
+@dataclass(frozen=True, slots=True)
+class PieceRow:
+    """A commit, or a part of the data."""
+
+    name: str
+    title: str = ""  # what a commit says of itself
+    author: str = ""
+    made: str = ""  # on which day, `3 March 2026`
+    url: str = ""
+    is_gone: bool = False  # the data have that part no more
+
+
+@dataclass(frozen=True, slots=True)
+class ExplanationView:
+    """What reruns say of why something fell, in a clause."""
+
+    cause: CauseView
+    piece: PieceRow | None = None  # the commit or part of the data, where that is known
+    day: str = ""  # of the run that it began with, `3 March`
+
+
 @dataclass(frozen=True, slots=True)
 class DigestLine:
     """What one sentence of the digest needs; what does not belong to its kind is empty."""
@@ -483,6 +524,7 @@ class DigestLine:
     due: str = ""  # the day that is named by it
     of: str = ""  # how many tickets the count is of
     between: str = ""  # where the true share lies, 95 %
+    explained: ExplanationView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -569,44 +611,12 @@ class CommandRow:
     usage: str  # as it is typed
 
 
-class CauseKind(StrEnum):
-    """What a diagnosis finds to be the cause."""
-
-    ALONE = "alone"
-    TOGETHER = "together"
-    IN_PART = "in_part"
-    LUCK = "luck"
-    OUTSIDE = "outside"
-
-
-@dataclass(frozen=True, slots=True)
-class CauseView:
-    """A cause, and how likely it is."""
-
-    kind: CauseKind
-    changes: tuple[FactRow, ...]  # the components that it names, most suspected first
-    share: str = ""  # of the drop, that the first of two brings, `72 %`
-    probability: str = ""  # `97 %`
-
-
 @dataclass(frozen=True, slots=True)
 class TrialRow:
     """A rerun of a diagnosis: each swapped component as it was, or as it is."""
 
     as_bad: tuple[bool, ...]
     value: str  # empty where it failed
-
-
-@dataclass(frozen=True, slots=True)
-class PieceRow:
-    """A commit, or a part of the data."""
-
-    name: str
-    title: str = ""  # what a commit says of itself
-    author: str = ""
-    made: str = ""  # on which day, `3 March 2026`
-    url: str = ""
-    is_gone: bool = False  # the data have that part no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -632,6 +642,14 @@ class WithinView:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnerRow:
+    """Who has what did it."""
+
+    name: str
+    handle: str = ""  # by which the tracker tells them; empty where it tells nobody
+
+
+@dataclass(frozen=True, slots=True)
 class DiagnosisView:
     """What reruns say of which change did it."""
 
@@ -647,6 +665,7 @@ class DiagnosisView:
     reruns: str = ""  # how many there were, `6`
     all_failed: bool = False  # none of them went through
     within: WithinView | None = None  # what did it has pieces
+    owners: tuple[OwnerRow, ...] = ()  # of what did it
 
 
 @dataclass(frozen=True, slots=True)

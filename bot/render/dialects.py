@@ -37,6 +37,7 @@ _LOZENGES = {
     Outcome.BLIND: ("Red", "#de350b"),
 }
 _PANELS = {"Green": "tip", "Yellow": "note", "Red": "warning", "Purple": "warning", "Grey": "info"}
+_HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._@+-]{0,254}")
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _LONGEST_NAME = 255  # of a page or a label
 _LONGEST_SLACK_ADDRESS = 700  # three links share a section of 3,000 characters
@@ -106,6 +107,11 @@ def _jira_image(filename: str) -> Markup:
 def _jira_attached(filename: str) -> Markup:
     """Link to a file that is attached to the ticket, now or soon."""
     return _made(f"[^{filename}]" if _FILENAME.fullmatch(filename) else "")
+
+
+def _jira_mention(name: object, handle: str) -> Markup:
+    """Name somebody so that Jira tells them; without a handle that it takes, by name alone."""
+    return _made(f"[~{handle}]") if _HANDLE.fullmatch(handle) else JIRA.mark(name)
 
 
 def _storage_link(text: object, address: str) -> Markup:
@@ -186,6 +192,10 @@ def _slack_code(text: object) -> Markup:
     return SLACK.mark(text)  # a mark around a name would need the name to be free of it
 
 
+def _slack_mention(name: object, _handle: str) -> Markup:
+    return SLACK.mark(name)  # the handles are those of trackers
+
+
 def _slack_strong(text: object) -> Markup:
     shown = SLACK.mark(text).strip()
     return _made(f"*{shown}*" if shown else "")
@@ -196,6 +206,10 @@ def _markdown_link(text: object, address: str) -> Markup:
     return _made(f"[{shown}]({target})" if target and shown else shown)
 
 
+def _markdown_mention(name: object, _handle: str) -> Markup:
+    return MARKDOWN.mark(name)
+
+
 def _markdown_code(text: str) -> Markup:
     """Write a technical name in monospace, where no rule of Trello's could reach into it."""
     return _made(f"`{text}`") if re.fullmatch(r"[A-Za-z0-9._/=-]+", text) else MARKDOWN.mark(text)
@@ -204,6 +218,10 @@ def _markdown_code(text: str) -> Markup:
 def _markdown_strong(text: object) -> Markup:
     shown = MARKDOWN.mark(text).strip()
     return _made(f"**{shown}**" if shown else "")
+
+
+def _plain_mention(name: object, _handle: str) -> Markup:
+    return PLAIN.mark(name)
 
 
 def _plain_code(text: object) -> Markup:
@@ -260,6 +278,7 @@ JIRA = Dialect(
         "lozenge": _jira_lozenge,
         "image": _jira_image,
         "attached": _jira_attached,
+        "mention": _jira_mention,
     },
 )
 STORAGE = Dialect(
@@ -291,6 +310,7 @@ SLACK = Dialect(
         "link": _slack_link,
         "code": _slack_code,
         "command": _command_in("`", "`", escape.to_slack),
+        "mention": _slack_mention,
         "strong": _slack_strong,
     },
 )
@@ -303,6 +323,7 @@ MARKDOWN = Dialect(
         "link": _markdown_link,
         "code": _markdown_code,
         "command": _command_in("`", "`", escape.to_markdown),
+        "mention": _markdown_mention,
         "strong": _markdown_strong,
         "attached": _markdown_code,
     },
@@ -328,7 +349,13 @@ PLAIN = Dialect(
     "txt",
     escape.to_plain,
     escape.to_plain,
-    {"code": _plain_code, "command": _plain_code, "strong": _plain_code, "link": _plain_link},
+    {
+        "code": _plain_code,
+        "command": _plain_code,
+        "strong": _plain_code,
+        "link": _plain_link,
+        "mention": _plain_mention,
+    },
 )
 
 

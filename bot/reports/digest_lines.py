@@ -32,6 +32,7 @@ from bot.judging.unjudged_metrics import find_unjudged, first_unjudged
 from bot.judging.views.answer import RuleNaming
 from bot.judging.views.metric_rows import metric_row, spoken_name
 from bot.judging.views.verdict import concerns_whole_runs
+from bot.reports.explanations import explain
 from bot.reports.precision import floors, is_first_of_month, tallies
 from bot.reports.reader import Readable
 from bot.store import backlog, incidents, looks, quarantine, rules, runs
@@ -314,6 +315,7 @@ class LineGathering:
             duration=formats.duration(incident.lasted(self.now), self.locale),
             owner=(incident.parts[0].owner if incident.parts else "") or section.owner,
             ticket=self._ticket(section, incident),
+            explained=explain(self.tx, section, incident, self.zone, self.locale),
         )
 
     def _unjudged_line(

@@ -132,6 +132,7 @@ GOLDENS: list[Sample] = [
     ("digest.txt", samples.digest, samples.BOUND, ""),
     ("digest-quiet.txt", samples.quiet_digest, {}, ""),
     ("digest-all-kinds.txt", samples.digest_of_all_kinds, {}, ""),
+    ("digest-explained.txt", samples.digest_of_explanations, {}, ""),
     ("digest-withdrawn.txt", samples.digest_of_withdrawn, samples.BOUND, ""),
     ("digest-page.xml", samples.digest, samples.BOUND, "page"),
     ("digest-terminal.txt", samples.digest, samples.BOUND, "text"),

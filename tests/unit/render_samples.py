@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -31,12 +32,14 @@ from bot.domain.views import (
     DigestPart,
     DigestView,
     Evidence,
+    ExplanationView,
     FactRow,
     HistoryRow,
     MessageView,
     MetricRow,
     NewsView,
     OpenIncidentRow,
+    OwnerRow,
     PeerRow,
     PieceRow,
     PieceTrialRow,
@@ -427,6 +430,7 @@ def digest(words: Words) -> DigestView:
         is_new=True,
         when=_day(words, 20),
         ticket="ticket",
+        explained=ExplanationView(cause(CauseKind.ALONE, 0), day=_day(words, 20)),
     )
     failing = line(DigestKind.STANDING, incident=Kind.FAILED, when=_day(words, 11), owner="", ticket="other")
     due = line(DigestKind.DUE, when="Wed 25 Nov, 03:00" if _locale(words) == "en" else "11月25日（周三）03:00")
@@ -461,6 +465,24 @@ def digest_of_all_kinds(words: Words) -> DigestView:
         if kind in kinds[:2] or incident is Kind.REGRESSED or (kind, incident) == (DigestKind.SUSPECTED, Kind.INVALID)
     ]
     return _digest(words, (DigestPart(DigestHeading.NEEDS_YOU, (*trouble, *said), "1"),))
+
+
+def digest_of_explanations(words: Words) -> DigestView:
+    """Return what a digest says of each cause, and of each kind of piece."""
+    fell = DigestLine(DigestKind.STANDING, words.pipeline, Kind.REGRESSED, metric_rows(words)[0], when=_day(words, 20))
+    lines = tuple(replace(fell, explained=each) for each in _explanations(words))
+    return _digest(words, (DigestPart(DigestHeading.NEEDS_YOU, lines),))
+
+
+def _explanations(words: Words) -> Iterator[ExplanationView]:
+    kinds = {CauseKind.ALONE: (0,), CauseKind.TOGETHER: (0, 1), CauseKind.IN_PART: (0, 1)}
+    yield from (ExplanationView(cause(kind, *kinds.get(kind, ())), day=_day(words, 20)) for kind in CauseKind)
+    yield ExplanationView(cause(CauseKind.ALONE, 1), day=_day(words, 20))
+    yield ExplanationView(cause(CauseKind.ALONE, 0), PieceRow("2026-03-03"))
+    code = CauseView(CauseKind.ALONE, (FactRow("", "b", "a", changed=True, source=Source.COMMIT),), "", "97 %")
+    yield ExplanationView(
+        code, PieceRow("c0ffee01c0ff", "Drop *empty* rows", "Ana", _day(words, 19), "https://git.example/c")
+    )
 
 
 def digest_of_withdrawn(words: Words) -> DigestView:
@@ -563,8 +585,9 @@ def diagnosed_answer(words: Words) -> AnswerView:
     others = (replace(together, probability="2 %"), cause(CauseKind.OUTSIDE, probability="1 %"))
     machine = FactRow("", "", "", changed=True, source=Source.MACHINE)
     whole = DiagnosisView(words.quality, "0.171", "0.146", SWAPPED, TRIALS, alone, True, others, (machine,), "3")
+    owners = (OwnerRow("Ana [QA] Chen", "accountid:5b10ac"), OwnerRow("*Data* team"))
     views = (
-        whole,
+        replace(whole, owners=owners),
         *(replace(whole, likeliest=each, trials=(), not_excluded=(), left_out=()) for each in causes[1:]),
         replace(whole, likeliest=replace(alone, probability="61 %"), is_sure=False, trials=TRIALS[:1], reruns="1"),
         replace(whole, is_sure=False, trials=TRIALS[2:], reruns="2", all_failed=True),

@@ -17,11 +17,13 @@ from bot.domain.diagnosis.inquiry import InquiryState, recipe_of
 from bot.domain.diagnosis.pieces import DonePieces, Unlisted
 from bot.domain.incidents import IncidentState
 from bot.domain.job_protocol import COMMIT_TAG, FIRE_TAG
+from bot.domain.manifest import Component, ComponentKind
 from bot.errors import DiagnosisError, JobError
 from bot.executors.checkouts import check_out
 from bot.judging.diagnosing import Diagnoser
 from bot.judging.pieces import pieces_of
 from bot.ports import Job, JobStatus
+from bot.reports.digest import compose_digest, preview
 from bot.store import fires, incidents, inquiries
 from bot.store.inquiries import InquiryRecord
 from bot.store.retention import forget
@@ -528,6 +530,38 @@ def test_the_day_of_data_that_did_it_is_found_among_those_that_are_new_or_gone(m
     assert "Of the 4 parts of the data that changed, it is d05 (" in lab.said[-1]
     assert ["d02", "d03", "d04"] in seen
     print_inquiry(record, [], [DonePieces(2, 0.8)], "", as_json=True)
+
+
+OWNERS = {"data": {"owner": "Data team", "assignee": "5b10ac"}, "params": {"owner": "Li"}}
+
+
+def test_whoever_has_what_did_it_is_told_on_the_ticket_and_in_the_digest_once_it_is_proven(make_lab):
+    lab = make_lab({"diagnose": {**DIAGNOSE["diagnose"], "owners": OWNERS}})
+    lab.diagnose()
+    assert "It is for [~accountid:5b10ac] to see to." in lab.said[-1]
+    told = preview(lab.herald, compose_digest(lab.herald, lab.now - timedelta(days=2)))
+    assert "Reruns say that the data of 24 Nov explains it, 99" in told.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_what_is_not_sure_is_nobodys_and_no_news_for_the_digest(make_lab):
+    lab = make_lab({"diagnose": {**DIAGNOSE["diagnose"], "owners": OWNERS, "reruns": 1}})
+    lab.diagnose()
+    assert "It is for" not in lab.said[-1]
+    assert "Reruns say" not in preview(lab.herald, compose_digest(lab.herald, lab.now - timedelta(days=2)))
+
+
+def test_a_parameter_has_its_own_owner_or_that_of_all_of_them():
+    section = DiagnoseSection.model_validate(
+        {**DIAGNOSE["diagnose"], "owners": {**OWNERS, "params.lr": {"owner": "Ana"}}}
+    )
+    lr, batch = (section.owner_of(Component(ComponentKind.PARAM, name)) for name in ("lr", "batch"))
+    assert lr is not None
+    assert lr.owner == "Ana"
+    assert batch is not None
+    assert batch.owner == "Li"
+    assert section.owner_of(Component(ComponentKind.CODE)) is None
+    with pytest.raises(ValueError, match="owners: 'dta' should be one of data, test_set, code, params"):
+        DiagnoseSection.model_validate({**DIAGNOSE["diagnose"], "owners": {"dta": {"owner": "Ana"}}})
 
 
 @pytest.mark.parametrize("data", [{"arguments": ["--days={parts}"]}, {"arguments": ["--data=x"], "parts": "tags.days"}])

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import assert_never
+from zoneinfo import ZoneInfo
 
 from bot.config.metric import MetricSection
+from bot.config.pipeline import PipelineSection
 from bot.domain.diagnosis.answer import Chance, Diagnosis
 from bot.domain.diagnosis.hypotheses import Alone, InPart, Luck, Outside, Together
 from bot.domain.diagnosis.inquiry import DoneRerun, Inquiry
 from bot.domain.diagnosis.pieces import DonePieces
-from bot.domain.manifest import Component
+from bot.domain.manifest import Component, ComponentKind
 from bot.domain.views import (
     CauseKind,
     CauseView,
     DiagnosisView,
+    ExplanationView,
     FactRow,
+    OwnerRow,
     PieceRow,
     PieceTrialRow,
-    Source,
     TrialRow,
     WithinView,
 )
@@ -44,10 +47,7 @@ def diagnosis_view(
     def shown(value: float) -> str:
         return formats.number(value, section.unit)
 
-    swapped = tuple(
-        FactRow(each.component.name, shortened(each.now), shortened(each.before), True, source_of(each.component))
-        for each in inquiry.swaps
-    )
+    swapped = _swapped(inquiry)
     return DiagnosisView(
         metric=section.name.get(locale, inquiry.metric),
         before=shown(inquiry.levels.before),
@@ -61,6 +61,14 @@ def diagnosis_view(
         reruns=str(len(trials)),
         all_failed=bool(trials) and all(each.value is None for each in trials),
         within=_within(context, locale, inquiry, diagnosis, [(each.count, each.value) for each in done], shown),
+        owners=_owners(context, inquiry, diagnosis),
+    )
+
+
+def _swapped(inquiry: Inquiry) -> tuple[FactRow, ...]:
+    return tuple(
+        FactRow(each.component.name, shortened(each.now), shortened(each.before), True, source_of(each.component))
+        for each in inquiry.swaps
     )
 
 
@@ -81,23 +89,56 @@ def _within(
     if narrowed is None:
         return WithinView(source, pieces.unlisted) if pieces.unlisted is not None else None
 
-    def row(place: int) -> PieceRow:
-        piece, repository = pieces.all[place], context.section.repository.rstrip("/")
-        url = f"{repository}/commit/{piece.name}" if repository and source is Source.COMMIT else ""
-        made = "" if piece.made_at is None else formats.date(piece.made_at, context.zone, locale)
-        return PieceRow(shortened(piece.name), piece.title, piece.author, made, url, piece.is_gone)
-
     return WithinView(
         source,
         count=str(len(pieces.all)),
         left=str(narrowed.last - narrowed.first + 1),
-        first=row(narrowed.first),
-        last=row(narrowed.last),
+        first=_piece_row(context.section, context.zone, locale, inquiry, narrowed.first),
+        last=_piece_row(context.section, context.zone, locale, inquiry, narrowed.last),
         probability=_percent(narrowed.probability, locale),
         trials=tuple(
             PieceTrialRow(shortened(pieces.all[count - 1].name), "" if value is None else shown(value))
             for count, value in done
         ),
+    )
+
+
+def _piece_row(section: PipelineSection, zone: ZoneInfo, locale: Locale, inquiry: Inquiry, place: int) -> PieceRow:
+    assert inquiry.pieces is not None
+    piece, repository = inquiry.pieces.all[place], section.repository.rstrip("/")
+    is_commit = inquiry.swaps[inquiry.pieces.component].component.kind is ComponentKind.CODE
+    url = f"{repository}/commit/{piece.name}" if repository and is_commit else ""
+    made = "" if piece.made_at is None else formats.date(piece.made_at, zone, locale)
+    return PieceRow(shortened(piece.name), piece.title, piece.author, made, url, piece.is_gone)
+
+
+def explanation_of(
+    section: PipelineSection, zone: ZoneInfo, locale: Locale, inquiry: Inquiry, diagnosis: Diagnosis
+) -> ExplanationView:
+    """Say in a clause what made a metric fall."""
+    narrowed = diagnosis.narrowed
+    is_known = narrowed is not None and narrowed.is_one
+    return ExplanationView(
+        _cause(diagnosis.likeliest, _swapped(inquiry), locale),
+        _piece_row(section, zone, locale, inquiry, narrowed.first) if narrowed is not None and is_known else None,
+    )
+
+
+def _owners(context: JudgingContext, inquiry: Inquiry, diagnosis: Diagnosis) -> tuple[OwnerRow, ...]:
+    """Return who has what did it, each once; nobody where that is not sure, or config names nobody."""
+    match diagnosis.cause:
+        case Alone(place):
+            places: tuple[int, ...] = (place,)
+        case Together(first, second) | InPart(first, second):
+            places = first, second
+        case _:
+            return ()
+    section, tracker = context.section.diagnose, context.config.tracker.get(context.section.tracker or "")
+    owners = (section and section.owner_of(inquiry.swaps[place].component) for place in places)
+    found = {each.owner: each.assignee or "" for each in owners if each}
+    return tuple(
+        OwnerRow(name, tracker.mention_of(account) if tracker is not None and account else "")
+        for name, account in found.items()
     )
 
 

@@ -57,6 +57,10 @@ class JiraSection(ServiceSection):
         """Name what is set on every ticket besides what pipelines set."""
         return frozenset(self.fields)
 
+    def mention_of(self, account: str) -> str:
+        """Return how a comment names an account so that it hears of that."""
+        return f"accountid:{account}" if self.deployment == "cloud" else account
+
     def has_ticket(self, key: str) -> bool:
         """Say whether a ticket of that key would be one of the project, whether it is there or not."""
         return re.fullmatch(rf"{re.escape(self.project)}-[1-9][0-9]{{0,9}}", key) is not None

@@ -52,6 +52,10 @@ class TrelloSection(ServiceSection):
         """Say whether its cards are read for what people answer."""
         return self.answers.listen
 
+    def mention_of(self, account: str) -> str:  # noqa: ARG002
+        """Return nothing: Trello mentions by names that config does not have, not by the ids of accounts."""
+        return ""
+
     def has_ticket(self, key: str) -> bool:
         """Say whether that could be a card: the letters after /c/ in its address, or its id."""
         return re.fullmatch(r"[A-Za-z0-9]{8}|[0-9a-f]{24}", key) is not None
