@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from bot.config.models import Config
 from bot.config.paths import with_absolute_paths
-from bot.connections import make_executor, make_run_store, to_chat, to_tracker, to_wiki
+from bot.connections import make_executor, make_run_store, paces_of, to_chat, to_tracker, to_wiki
 from bot.delivery.admission import Admission
 from bot.delivery.attempt import TicketFields
 from bot.delivery.dispatcher import IN_FLIGHT, Dispatcher
@@ -37,7 +37,6 @@ from bot.triage.round import TriageRound
 
 _WORKERS = 8  # they wait for services most of the time
 _AT_ONCE = _WORKERS // 2  # effects under way to one service, so that one that stalls leaves workers to the others
-_MESSAGE_GAP = timedelta(seconds=1)  # what Slack asks for, by channel
 
 log = get_logger(__name__)
 
@@ -229,7 +228,7 @@ def _build(
         stopping=around.stopping,
         prepare=load_for_delivery,
         workers=_WORKERS if services is None else 1,  # what is given may not be made for threads
-        admission=Admission(at_once=_AT_ONCE, message_gap=_MESSAGE_GAP) if services is None else Admission(),
+        admission=Admission(at_once=_AT_ONCE, paces=paces_of(config)) if services is None else Admission(),
     )
     if listeners is None:  # who is given services listens to none that are configured
         listeners = make_listeners(config) if services is None else Listeners()
@@ -253,6 +252,7 @@ def reconfigure(old: Herald, config: Config) -> Herald:
     if config.store.url != old.config.store.url:
         raise ConfigError("store.url: takes effect when Herald is started anew")
     old.dispatcher.admission.breakers.reset()  # a new token is tried at once
+    old.dispatcher.admission.keep_paces(paces_of(config))
     wording = ConfiguredWording(config, old.folder, old.around.complain)
     dispatcher = replace(old.dispatcher, services=make_services(config), wording=wording)
     run_store = make_run_store(config)

@@ -15,6 +15,7 @@ from typing import Protocol, assert_never
 from bot.config.models import Config
 from bot.config.paths import absolute
 from bot.config.services import ChatSection, TrackerSection, WikiSection
+from bot.domain.rate_limits import Pace
 from bot.ports import Chat, DeadMan, Executor, RunStore, Speakers, ThreadAnswers, TicketAnswers, Tracker, Wiki
 from bot.services.answers_section import AnswersSection
 from bot.services.checks import Check, TicketWants
@@ -125,6 +126,12 @@ def to_chat(section: ChatSection) -> ChatConnection:
             return ChatConnection(partial(WebhookChat, section), partial(check_webhook, section))
         case _:
             assert_never(section)
+
+
+def paces_of(config: Config) -> dict[str, Pace]:
+    """Return what distance each chat wants between its messages."""
+    abilities = {name: section.capabilities for name, section in config.chat.items()}
+    return {name: Pace(each.gap, each.is_one_place) for name, each in abilities.items()}
 
 
 def make_executor() -> Executor:

@@ -315,6 +315,7 @@ class Promise(StrEnum):
     ONCE = "once"  # it is looked for before it is sent again
     AT_MOST_ONCE = "at_most_once"  # it cannot be looked for, and is not sent again
     AT_LEAST_ONCE = "at_least_once"  # it cannot be looked for, and is sent again
+    KEYED = "keyed"  # it is sent again under its own key, by which the service makes no second of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +325,10 @@ class ChatCapabilities:
     edits: bool = False  # a message can be edited, answered and found again
     threads: bool = False  # what repeats and what has recovered is also said in a message's thread
     charts: bool = False  # a chart is shown there
+    attaches: bool = False  # ... and goes with the message itself
+    gap: timedelta = timedelta(seconds=1)  # between two messages
+    is_one_place: bool = False  # whatever channels config names: that distance holds for all of its messages together
+    key_lasts: timedelta | None = None  # a message's own key, by which the service knows a repetition; None: for ever
 
 
 class Chat(Protocol):

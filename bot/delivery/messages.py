@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from bot.delivery.attachments import chart_file
 from bot.delivery.attempt import Attempt, Done
 from bot.domain.effects import AnswerInThread, MessageEffect, PostDigest, ReplyInThread, ShareChart, TellChannel
-from bot.domain.message import MessageDocument
+from bot.domain.message import MessageDocument, Picture
 from bot.domain.objects import Bound, ObjectKey, channel_of
 from bot.domain.views import AnswerView, CommentView, DigestView, MessageView
 from bot.errors import AccountError, CannotTellError, GoneError, Reach
@@ -25,6 +26,9 @@ def perform(attempt: Attempt, effect: MessageEffect) -> Done:
         case TellChannel():
             told = attempt.shown_by(effect)
             document = attempt.renderer.render_message(attempt.chat.text_form, told, attempt.bind(told.links))
+            if told.chart is not None and attempt.chat.capabilities.attaches:
+                chart = chart_file(told.chart)
+                document = replace(document, pictures=(Picture(chart.filename, chart.content),))
             return _post(attempt, told.mark, document, told.links)
         case PostDigest():
             digest = attempt.shown_by(effect)
@@ -61,6 +65,7 @@ def find(attempt: Attempt, effect: MessageEffect) -> Done | None:
 def _post(attempt: Attempt, mark: str, document: MessageDocument, links: Mapping[str, ObjectKey]) -> Done:
     """Post a message, or edit the one that is there."""
     chat, unbound = attempt.chat, attempt.unbound(links)
+    document = replace(document, cause=attempt.owed.effect.effect_id)
     is_editable = attempt.known is not None and chat.capabilities.edits
     if is_editable and attempt.is_overtaken:
         return Done()
@@ -118,14 +123,23 @@ def _find_told(attempt: Attempt, view: MessageView | DigestView) -> Done | None:
     match attempt.chat.promise:
         case Promise.AT_LEAST_ONCE:
             return None
-        case Promise.AT_MOST_ONCE:
+        case Promise.KEYED if _is_key_known(attempt):
+            return None
+        case Promise.AT_MOST_ONCE | Promise.KEYED:
+            who = "it" if attempt.chat.promise is Promise.KEYED else "a webhook"
             raise CannotTellError(
-                f"{attempt.target.service}: the message may or may not have been posted, and a webhook cannot be "
+                f"{attempt.target.service}: the message may or may not have been posted, and {who} cannot be "
                 "asked; it is not sent again by itself, so that nobody reads it twice"
             )
         case Promise.ONCE:
             posted = _find(attempt, view.mark, attempt.owed.sent_at or attempt.owed.created_at)
             return None if posted is None else Done(_made(attempt, posted), tuple(view.links.values()))
+
+
+def _is_key_known(attempt: Attempt) -> bool:
+    """Say whether the service still knows a message by its key that it may have taken when it was sent first."""
+    lasts = attempt.chat.capabilities.key_lasts
+    return lasts is None or attempt.now - attempt.owed.created_at < lasts - _CLOCK_SKEW
 
 
 def _was_said(attempt: Attempt, mark: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.domain.views import Tone
@@ -11,6 +12,10 @@ from bot.domain.views import Tone
 _TONE = re.compile(r"\s*tone:[ \t]*(bad|watch|good)[ \t]*(?:\n|$)")
 _DIVIDER = re.compile(r"^---[ \t]*$", re.MULTILINE)
 _GAP = re.compile(r"\n[ \t]*\n")
+_FALLS = re.compile(r"falls:[ \t]*([1-9])[ \t]*(?:\n|$)")
+
+
+_SHORTEST = 40  # characters of a headline that is still worth sending
 
 
 class Part(StrEnum):
@@ -23,9 +28,10 @@ class Part(StrEnum):
 class Paragraph:
     part: Part
     text: str = ""  # in the chat's markup; empty for a divider
+    falls: int | None = None  # where there is no room for all, the lowest number falls away first; None: it stays
 
     def __str__(self) -> str:
-        """Write it as a template does."""
+        """Write it as a template does, but for when it falls away."""
         match self.part:
             case Part.DIVIDER:
                 return "---"
@@ -36,17 +42,29 @@ class Paragraph:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """What is shown with a message, where its chat attaches files."""
+
+    filename: str  # holds a hash of the content
+    content: bytes  # PNG
+
+
+@dataclass(frozen=True, slots=True)
 class MessageDocument:
     """A rendered message, read.
 
     The text may begin with a line `tone: bad`, `tone: watch` or `tone: good`. Then come paragraphs between blank lines:
     the headline, which is also what a notification shows; sections; small context, whose lines start with `> `. A line
-    `---` is a divider.
+    `---` is a divider. A paragraph's own first line may be `falls: 1`, up to 9: in that order paragraphs are left out
+    where a chat takes no message as long as that.
     """
 
     tone: Tone | None
     headline: str  # empty where the text holds no word
     body: tuple[Paragraph, ...] = ()
+    note: str = ""  # says in the chat's markup that something was left out; `{n}` is how many paragraphs
+    cause: str = ""  # of the one delivery, the same in each attempt: what a service may know a repetition by
+    pictures: tuple[Picture, ...] = ()
 
     @classmethod
     def read(cls, text: str) -> MessageDocument:
@@ -63,14 +81,52 @@ class MessageDocument:
         return cls(Tone(tone[1]) if tone else None, parts[0].text if parts else "", tuple(parts[1:]))
 
     def __str__(self) -> str:
-        """Write it as a template does."""
+        """Write it as a template does, but for what paragraphs fall away."""
         first = f"tone: {self.tone}\n" if self.tone else ""
         return first + "\n\n".join([self.headline, *map(str, self.body)])
 
 
 def _read_paragraph(text: str) -> Paragraph:
     text = text.strip("\n")
-    lines = text.split("\n")
+    declared = _FALLS.match(text)
+    text = text[declared.end() :] if declared else text
+    falls, lines = int(declared[1]) if declared else None, text.split("\n")
     if all(line == ">" or line.startswith("> ") for line in lines):
-        return Paragraph(Part.CONTEXT, "\n".join(line[2:] for line in lines))
-    return Paragraph(Part.SECTION, text)
+        return Paragraph(Part.CONTEXT, "\n".join(line[2:] for line in lines), falls)
+    return Paragraph(Part.SECTION, text, falls)
+
+
+def fit(document: MessageDocument, fits: Callable[[MessageDocument], bool]) -> MessageDocument:
+    """Leave out paragraphs until the message *fits*: first those that fall away, in their order, then from the end.
+
+    A note at its end says so. Where not even the headline fits, it is cut; what is returned then may still not fit.
+    """
+    if fits(document):
+        return document
+    body, left_out = list(document.body), 0
+    falling = sorted(
+        (index for index, each in enumerate(body) if each.falls is not None),
+        key=lambda index: (body[index].falls, -index),
+    )
+    staying = [index for index in reversed(range(len(body))) if index not in falling]
+    gone: set[int] = set()
+    for index in (*falling, *staying):
+        gone.add(index)
+        left_out += body[index].part is not Part.DIVIDER
+        shorter = _noted(document, [each for at, each in enumerate(body) if at not in gone], left_out)
+        if fits(shorter):
+            return shorter
+    shorter = _noted(document, [], left_out)
+    while len(shorter.headline) > _SHORTEST and not fits(shorter):
+        shorter = replace(shorter, headline=f"{shorter.headline[: len(shorter.headline) * 3 // 4]}…")
+    return shorter
+
+
+def _noted(document: MessageDocument, body: list[Paragraph], left_out: int) -> MessageDocument:
+    kept = [
+        each
+        for at, each in enumerate(body)
+        if each.part is not Part.DIVIDER or (0 < at < len(body) - 1 and body[at + 1].part is not Part.DIVIDER)
+    ]
+    note = Paragraph(Part.CONTEXT, (document.note or "…").replace("{n}", str(left_out)))
+    return replace(document, body=(*kept, note))

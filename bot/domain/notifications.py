@@ -58,6 +58,8 @@ class Places:
     listens: bool = False  # whether the tracker's tickets are read for what people answer
     lists_tickets: bool = True  # whether the wiki shows the tracker's tickets by a label of theirs, as it does Jira's
     resolves: bool = True  # whether Herald closes the ticket of what is over
+    edits: bool = True  # whether the chat's messages are edited; else one is sent a transition, and no repeats
+    attaches: bool = False  # whether a chart goes with a message itself
 
     def ticket(self, incident: Incident) -> ObjectKey | None:
         """Return the incident's ticket: of several owners the first one's."""
@@ -206,7 +208,7 @@ def _page_effects(
 
 def _message_effects(run_id: str, step: Step, places: Places, *, has_chart: bool) -> Iterator[Effect]:
     message = places.message(step.incident)
-    if message is None or step.turn not in _TOLD:
+    if message is None or step.turn not in _TOLD or (step.turn is Turn.REPEATED and not _is_sent(step, places)):
         return
     incident, cause = step.incident.incident_id, f"{run_id}/{step.turn}"
     yield TellChannel(message, cause, incident)
@@ -214,6 +216,11 @@ def _message_effects(run_id: str, step: Step, places: Places, *, has_chart: bool
         yield ReplyInThread(message, cause, incident, needs=(message,))
     if places.shares_charts and step.turn is Turn.FILED and has_chart:
         yield ShareChart(message, cause, incident, needs=(message,))
+
+
+def _is_sent(step: Step, places: Places) -> bool:
+    """Say whether a repeat is told: where it would be another message, only if something more has fallen."""
+    return places.edits or (step.news is not None and bool(step.news.joined))
 
 
 def _link_effects(run_id: str, step: Step, places: Places, page: ObjectKey | None) -> Iterator[Effect]:

@@ -29,6 +29,14 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """The distance that a service wants between two messages, by channel or between all of its messages *together*."""
+
+    gap: timedelta
+    is_together: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Spacing(Generic[K]):
     """When each channel was last posted to, so that its messages keep their distance."""
 

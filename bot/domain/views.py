@@ -425,6 +425,7 @@ class MessageView:
     duration: str = ""  # how long the incident lasted, once it is over
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # ticket, report
     is_withdrawn: bool = False  # it never was for certain, as late runs show
+    chart: ChartView | None = None  # that goes with the message itself
 
 
 class DigestKind(StrEnum):

@@ -7,7 +7,7 @@ used instead.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -254,7 +254,15 @@ class Renderer:
         return self._maker("plain", theirs=False).render("judge/outcome.txt.j2", Room(), {"outcome": outcome}).strip()
 
     def _render_message(self, form: Form, view: LinkedView, bound: Bindings) -> MessageDocument:
-        return MessageDocument.read(self._render(form, view, bound)[0])
+        return replace(MessageDocument.read(self._render(form, view, bound)[0]), note=self._note(form.dialect))
+
+    def _note(self, dialect: str) -> str:
+        """Say in a chat's markup that paragraphs were left out of its message."""
+        from bot.render import dialects
+
+        before, number, after = self.word("parts_left_out").partition("{n}")
+        write = dialects.named(dialect).write
+        return f"{write(before.rstrip())}{before[len(before.rstrip()) :]}{number}{write(after)}"
 
     def _render(self, form: Form, view: LinkedView, bound: Bindings) -> tuple[str, bool]:
         bound = {name: bound.get(name) for name in view.links}

@@ -8,10 +8,9 @@ from typing import Any
 
 from slack_sdk.models.blocks import Block, ContextBlock, DividerBlock, MarkdownTextObject, SectionBlock
 
-from bot.domain.message import MessageDocument, Paragraph, Part
+from bot.domain.message import MessageDocument, Paragraph, Part, fit
 from bot.domain.views import Tone
 
-_ELLIPSIS = "…"
 _MOST_BLOCKS = 50
 _LONGEST_MESSAGE = 12_500  # Slack refuses from about 13,200 on, and counts the blocks' own keys
 _PER_BLOCK = 60  # of those
@@ -30,9 +29,10 @@ class Message:
 
 
 def build_message(document: MessageDocument) -> Message:
-    """Lay out a message document; where it has more paragraphs than Slack takes, an ellipsis stands for the rest."""
+    """Lay out a message document; where it is longer than Slack takes, paragraphs are left out, and a note says so."""
     color = _COLORS[document.tone] if document.tone else None
-    headline, *rest = _within_limits([Paragraph(Part.SECTION, document.headline), *document.body])
+    document = fit(document, _is_taken)
+    headline, *rest = Paragraph(Part.SECTION, document.headline), *document.body
     blocks = _blocks([headline])
     attachments: tuple[dict[str, Any], ...] = ()
     if color is None:
@@ -43,17 +43,9 @@ def build_message(document: MessageDocument) -> Message:
     return Message(headline.text, blocks, attachments, color, plain)
 
 
-def _within_limits(paragraphs: Sequence[Paragraph]) -> list[Paragraph]:
-    kept: list[Paragraph] = []
-    room = _LONGEST_MESSAGE
-    for index, paragraph in enumerate(paragraphs):
-        full = len(kept) == _MOST_BLOCKS - 1 and index < len(paragraphs) - 1
-        if full or len(paragraph.text) + _PER_BLOCK > room:
-            kept.append(Paragraph(Part.CONTEXT, _ELLIPSIS))
-            break
-        kept.append(paragraph)
-        room -= len(paragraph.text) + _PER_BLOCK
-    return kept
+def _is_taken(document: MessageDocument) -> bool:
+    texts = [document.headline, *(each.text for each in document.body)]
+    return len(texts) <= _MOST_BLOCKS and sum(len(text) + _PER_BLOCK for text in texts) <= _LONGEST_MESSAGE
 
 
 def _blocks(paragraphs: Sequence[Paragraph]) -> tuple[dict[str, Any], ...]:

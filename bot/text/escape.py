@@ -121,8 +121,11 @@ def to_jira_block(text: str) -> str:
 _SLACK_MARK = re.compile(r"(?<![A-Za-z0-9])[*_~]|[*_~](?![A-Za-z0-9])|`")
 _SLACK_LOOKALIKE = {"*": "\u2217", "_": "\u02cd", "~": "\u223c", "`": "\u02cb"}
 _SLACK_NAME = re.compile(r"[@#](?!\s)")  # at the end, too: a template may go on without a space, in Chinese
-_SLACK_LINE_START = re.compile(r"^(?=\s*(?:[->]|tone:))", re.IGNORECASE)
+_SLACK_LINE_START = re.compile(r"^(?=\s*(?:[->]|tone:|falls:))", re.IGNORECASE)
 _SLACK_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+
+
+_MESSAGE_KEY = re.compile(r"^(?=\s*(?:tone|falls):)", re.IGNORECASE)  # see bot.domain.message
 
 
 def to_slack(text: str) -> str:
@@ -155,7 +158,7 @@ _MARKDOWN_HOST = re.compile(r"/(?=/)")  # `//evil.example` is an address of the 
 
 def to_markdown(text: str) -> str:
     """Write *text* for Markdown as Trello reads it."""
-    text = _COLON.sub(":" + JOINER, _to_comment(text))
+    text = _COLON.sub(":" + JOINER, _MESSAGE_KEY.sub(JOINER, _to_comment(text)))
     text = text.replace("@", "@" + JOINER)
     text = _DOMAIN.sub("." + JOINER, _MARKDOWN_WWW.sub(lambda m: m[0] + JOINER, text))
     text = _MARKDOWN_HOST.sub("/" + JOINER, text)

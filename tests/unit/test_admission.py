@@ -12,7 +12,7 @@ from bot.domain.backoff import Backoff
 from bot.domain.circuit_breaker import CircuitBreaker
 from bot.domain.effects import CommentTicket, TellChannel
 from bot.domain.objects import ObjectKey, ObjectKind
-from bot.domain.rate_limits import Allowance, Spacing
+from bot.domain.rate_limits import Allowance, Pace, Spacing
 from bot.services.http import allowance_of
 from tests.unit.state_samples import NOON, SECOND
 
@@ -119,6 +119,17 @@ def test_a_channel_is_closed_while_a_message_is_on_its_way_and_a_second_after():
     assert list(admission.closed(NOON).channels) == [("slack", "C1")]
     assert admission.opens_at(NOON) == NOON + SECOND
     assert not admission.closed(NOON + SECOND).channels
+
+
+def test_a_webhook_of_one_place_keeps_its_own_distance_whatever_channels_config_names():
+    admission = Admission(at_once=8, paces={"wecom": Pace(3 * SECOND, is_together=True)})
+    message = TellChannel(ObjectKey("wecom", ObjectKind.MESSAGE, "ops m"), "run5")
+    admission.enter(message, NOON)
+    assert admission.closed(NOON).services == {"wecom"}
+    admission.leave(message, posted_at=NOON)
+    assert admission.closed(NOON + 2 * SECOND).services == {"wecom"}
+    assert admission.opens_at(NOON) == NOON + 3 * SECOND
+    assert not admission.closed(NOON + 3 * SECOND).services
 
 
 def test_a_service_that_stalls_does_not_take_every_worker():

@@ -22,6 +22,7 @@ from bot.domain.effects import (
 )
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, Step, Turn
 from bot.domain.judge import Outcome
+from bot.domain.last_words import News
 from bot.domain.notifications import Places, Publish, effects_of, wants_page
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
 
@@ -74,6 +75,22 @@ def test_a_channel_with_charts_is_shown_one_when_a_ticket_is_filed():
     assert kinds(Turn.FILED, drawn)[-1] is ShareChart.kind
     assert ShareChart.kind not in kinds(Turn.FILED, drawn, has_chart=False)
     assert ShareChart.kind not in kinds(Turn.REPEATED, drawn)
+
+
+def test_a_channel_that_cannot_edit_gets_one_message_a_transition_and_no_repeat_unless_more_fell():
+    posting = replace(PLACES, edits=False)
+    assert TellChannel.kind not in kinds(Turn.REPEATED, posting, None)
+    assert [turn for turn in Turn if kinds(turn, posting, None).count(TellChannel.kind) == 1] == [
+        Turn.FILED,
+        Turn.RESOLVED,
+        Turn.WITHDRAWN,
+        Turn.CONFIRMED,
+        Turn.REOPENED,
+        Turn.SAID_AGAIN,
+        Turn.RETURNED,
+    ]
+    more = Step(INCIDENT, Turn.REPEATED, News(1, frozenset({"recall"})))
+    assert TellChannel.kind in [each.kind for each in effects_of("run1", [more], posting, None, has_chart=False)]
 
 
 @pytest.mark.parametrize("turn", [None, Turn.SUSPECTED, Turn.COUNTED, Turn.RECOVERING, Turn.DISMISSED])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.domain.incidents import Step, Turn
 from bot.domain.views import MessageView, Tone
+from bot.judging.views.chart import chart_view
 from bot.judging.views.incident import duration, links, owners, tickets
 from bot.judging.views.metric_rows import metric_rows
 from bot.judging.views.occasion import Occasion
@@ -26,4 +27,5 @@ def message_view(on: Occasion, step: Step) -> MessageView:
         duration=duration(on, step.incident) if step.is_recovery else "",
         is_withdrawn=step.turn is Turn.WITHDRAWN,
         links=links(**tickets(on, step.incident), report=on.page),
+        chart=chart_view(on, step) if on.places.attaches else None,
     )
