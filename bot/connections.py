@@ -21,6 +21,7 @@ from bot.services.answers_section import AnswersSection
 from bot.services.checks import Check, TicketWants
 from bot.services.confluence.config import ConfluenceSection
 from bot.services.jira.config import JiraSection
+from bot.services.mail.config import MailSection
 from bot.services.mlflow.config import MlflowSection
 from bot.services.slack.config import SlackSection
 from bot.services.trello.config import TrelloSection
@@ -119,6 +120,11 @@ def to_chat(section: ChatSection) -> ChatConnection:
             if section.replies:
                 listening = ThreadListening(partial(SlackThreadAnswers, section), section.people.speakers)
             return ChatConnection(partial(SlackChat, section), partial(check_slack, section), listening)
+        case MailSection():
+            from bot.services.mail.chat import MailChat
+            from bot.services.mail.checks import check_mail
+
+            return ChatConnection(partial(MailChat, section), partial(check_mail, section))
         case WebhookSection():
             from bot.services.webhook.chat import WebhookChat
             from bot.services.webhook.checks import check_webhook

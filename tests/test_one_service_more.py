@@ -91,7 +91,7 @@ CHAT = Addition(
     edits={
         "bot/config/services.py": (
             IMPORT,
-            ("SlackSection | WebhookSection", "SlackSection | ToySection | WebhookSection"),
+            ("SlackSection | MailSection", "SlackSection | ToySection | MailSection"),
         ),
         "bot/connections.py": (
             IMPORT,

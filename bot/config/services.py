@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 from bot.sections import Section
 from bot.services.confluence.config import ConfluenceSection
 from bot.services.jira.config import JiraSection
+from bot.services.mail.config import MailSection
 from bot.services.slack.config import SlackSection
 from bot.services.trello.config import TrelloSection
 from bot.services.webhook.config import WebhookSection
@@ -24,7 +25,7 @@ TrackerSection = Annotated[
     JiraSection | TrelloSection, Field(discriminator="kind"), BeforeValidator(_jira_unless_named)
 ]
 WikiSection = ConfluenceSection
-ChatSection = Annotated[SlackSection | WebhookSection, Field(discriminator="kind")]
+ChatSection = Annotated[SlackSection | MailSection | WebhookSection, Field(discriminator="kind")]
 
 
 def _sections_of(union: Any) -> Iterator[type[Section]]:

@@ -65,6 +65,7 @@ class MessageDocument:
     note: str = ""  # says in the chat's markup that something was left out; `{n}` is how many paragraphs
     cause: str = ""  # of the one delivery, the same in each attempt: what a service may know a repetition by
     pictures: tuple[Picture, ...] = ()
+    language: str = "en"  # that it is written in
 
     @classmethod
     def read(cls, text: str) -> MessageDocument:

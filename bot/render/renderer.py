@@ -254,7 +254,8 @@ class Renderer:
         return self._maker("plain", theirs=False).render("judge/outcome.txt.j2", Room(), {"outcome": outcome}).strip()
 
     def _render_message(self, form: Form, view: LinkedView, bound: Bindings) -> MessageDocument:
-        return replace(MessageDocument.read(self._render(form, view, bound)[0]), note=self._note(form.dialect))
+        document = MessageDocument.read(self._render(form, view, bound)[0])
+        return replace(document, note=self._note(form.dialect), language=self.locale)
 
     def _note(self, dialect: str) -> str:
         """Say in a chat's markup that paragraphs were left out of its message."""

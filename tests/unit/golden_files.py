@@ -26,13 +26,16 @@ from bot.render.renderer import (
 )
 from bot.text.locales import Locale
 from tests.unit import render_samples as samples
+from tests.unit.channel_texts import CHANNELS
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 LOCALES: tuple[Locale, ...] = ("en", "zh")
 RENDERERS: dict[Locale, Renderer] = {locale: Renderer(locale) for locale in LOCALES}
 
 
-def show(renderer: Renderer, view: Any, bound: Any, markup: str = "jira") -> str:
+def show(  # noqa: PLR0912 - a case a view
+    renderer: Renderer, view: Any, bound: Any, markup: str = "jira"
+) -> str:
     """Render any view to the text that would be sent; a title stands on the first line."""
     match view:
         case TicketView():
@@ -59,6 +62,10 @@ def show(renderer: Renderer, view: Any, bound: Any, markup: str = "jira") -> str
             return f"{page.title}\n\n{page.body}"
         case PipelinePageView():
             return renderer.render_pipeline_section(view, bound)
+        case MessageView() | DigestView() if markup in CHANNELS:
+            form, lay_out = CHANNELS[markup]
+            render = renderer.render_message if isinstance(view, MessageView) else renderer.render_digest
+            return lay_out(render(form, view, bound))  # type: ignore[arg-type]
         case MessageView():
             return str(renderer.render_message(samples.SLACK, view, bound))
         case DigestView():
@@ -136,4 +143,13 @@ GOLDENS: list[Sample] = [
     ("digest-withdrawn.txt", samples.digest_of_withdrawn, samples.BOUND, ""),
     ("digest-page.xml", samples.digest, samples.BOUND, "page"),
     ("digest-terminal.txt", samples.digest, samples.BOUND, "text"),
+    *(
+        (f"{name}-{what}.{suffix}", view, samples.BOUND, f"{name}.{suffix}")
+        for name, suffix in (channel.split(".") for channel in CHANNELS)
+        for what, view in (
+            ("regressed", samples.message),
+            ("recovered", samples.recovered_message),
+            ("digest", samples.digest),
+        )
+    ),
 ]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,10 +11,11 @@ from pydantic import SecretStr
 from bot.domain.message import MessageDocument
 from bot.domain.rate_limits import Allowance
 from bot.errors import AccountError, MissingError, PermanentError
-from bot.ports import Attachment, ChatCapabilities, MarkedMessage, Posted, Promise, Right, TextForm
+from bot.ports import ChatCapabilities, Posted, Promise, TextForm
 from bot.services.block_kit import build_message
 from bot.services.evidence import held_in, json_in, nothing_in, prove
 from bot.services.http import Wire, make_session
+from bot.services.posting import PostingOnly
 from bot.services.refusals import Answer, Service
 from bot.services.webhook.config import WebhookSection
 
@@ -29,7 +29,7 @@ _ADVICE = {
 }
 
 
-class WebhookChat:
+class WebhookChat(PostingOnly):
     """One channel's incoming webhook as :class:`bot.ports.Chat`."""
 
     def __init__(self, config: WebhookSection) -> None:
@@ -64,9 +64,6 @@ class WebhookChat:
     def allowance(self) -> Allowance | None:
         return self._wire.allowance
 
-    def confirm_access(self, right: Right | None = None) -> None:
-        """Ask nothing: a webhook answers messages only, and says itself that it no longer takes any."""
-
     def post(self, channel: str, mark: str, document: MessageDocument) -> Posted:
         """Send to the webhook, which names the channel itself; *channel* and *mark* stay with us."""
         message = build_message(document)
@@ -97,27 +94,6 @@ class WebhookChat:
             if not error.about_access:
                 raise
             raise _refused(error)(str(error), status=error.status) from None  # there is but the one thing to refuse
-
-    def edit(self, posted: Posted, mark: str, document: MessageDocument) -> None:  # noqa: ARG002 - a port's signature
-        raise PermanentError("A webhook cannot edit what it posted; use a chat of kind slack for that.")
-
-    def has_moved(self, channel: str, posted: Posted) -> bool:  # noqa: ARG002 - a port's signature
-        return False
-
-    def find(self, channel: str, mark: str, since: datetime) -> Posted | None:  # noqa: ARG002 - a port's signature
-        return None
-
-    def reply(self, posted: Posted, mark: str, document: MessageDocument) -> None:  # noqa: ARG002 - a port's signature
-        raise PermanentError("A webhook cannot answer in a thread; use a chat of kind slack for that.")
-
-    def has_reply(self, posted: Posted, mark: str) -> bool:  # noqa: ARG002 - a port's signature
-        return False
-
-    def share(self, posted: Posted, attachment: Attachment) -> None:  # noqa: ARG002 - a port's signature
-        raise PermanentError("A webhook cannot show a file; use a chat of kind slack for that.")
-
-    def marked(self, channel: str, since: datetime) -> Sequence[MarkedMessage]:  # noqa: ARG002 - a port's signature
-        return ()
 
 
 def _check_taken(answer: Answer) -> None:

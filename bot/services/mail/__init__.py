@@ -1,0 +1,1 @@
+"""Mail as a chat: what is posted goes out by SMTP, and what an incident says is one thread."""
