@@ -20,12 +20,17 @@ from bot.ports import Chat, DeadMan, Executor, RunStore, Speakers, ThreadAnswers
 from bot.services.answers_section import AnswersSection
 from bot.services.checks import Check, TicketWants
 from bot.services.confluence.config import ConfluenceSection
+from bot.services.dingtalk.config import DingtalkSection, DingtalkWebhookSection
+from bot.services.feishu.config import FeishuSection, FeishuWebhookSection
 from bot.services.jira.config import JiraSection
 from bot.services.mail.config import MailSection
 from bot.services.mlflow.config import MlflowSection
 from bot.services.slack.config import SlackSection
+from bot.services.teams.config import TeamsSection
 from bot.services.trello.config import TrelloSection
 from bot.services.webhook.config import WebhookSection
+from bot.services.webhook_section import HookSection
+from bot.services.wecom.config import WecomSection
 
 
 class CheckTracker(Protocol):
@@ -120,6 +125,32 @@ def to_chat(section: ChatSection) -> ChatConnection:
             if section.replies:
                 listening = ThreadListening(partial(SlackThreadAnswers, section), section.people.speakers)
             return ChatConnection(partial(SlackChat, section), partial(check_slack, section), listening)
+        case TeamsSection():
+            from bot.services.teams.chat import TeamsChat
+
+            return _of_hook(partial(TeamsChat, section), section, "/workflows/")
+        case FeishuSection():
+            from bot.services.feishu.chat import FeishuChat
+            from bot.services.feishu.checks import check_feishu
+
+            return ChatConnection(partial(FeishuChat, section), partial(check_feishu, section))
+        case FeishuWebhookSection():
+            from bot.services.feishu.webhook import FeishuWebhookChat
+
+            return _of_hook(partial(FeishuWebhookChat, section), section, "/bot/v2/hook/")
+        case DingtalkSection():
+            from bot.services.dingtalk.chat import DingtalkChat
+            from bot.services.dingtalk.checks import check_dingtalk
+
+            return ChatConnection(partial(DingtalkChat, section), partial(check_dingtalk, section))
+        case DingtalkWebhookSection():
+            from bot.services.dingtalk.webhook import DingtalkWebhookChat
+
+            return _of_hook(partial(DingtalkWebhookChat, section), section, "/robot/send")
+        case WecomSection():
+            from bot.services.wecom.chat import WecomChat
+
+            return _of_hook(partial(WecomChat, section), section, "/webhook/send")
         case MailSection():
             from bot.services.mail.chat import MailChat
             from bot.services.mail.checks import check_mail
@@ -132,6 +163,13 @@ def to_chat(section: ChatSection) -> ChatConnection:
             return ChatConnection(partial(WebhookChat, section), partial(check_webhook, section))
         case _:
             assert_never(section)
+
+
+def _of_hook(make: Callable[[], Chat], section: HookSection, path: str) -> ChatConnection:
+    """Connect a webhook, in whose address *path* has to stand."""
+    from bot.services.hook_checks import check_hook
+
+    return ChatConnection(make, partial(check_hook, section, path=path))
 
 
 def paces_of(config: Config) -> dict[str, Pace]:

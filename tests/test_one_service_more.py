@@ -91,7 +91,7 @@ CHAT = Addition(
     edits={
         "bot/config/services.py": (
             IMPORT,
-            ("SlackSection | MailSection", "SlackSection | ToySection | MailSection"),
+            ("    SlackSection\n", "    SlackSection\n    | ToySection\n"),
         ),
         "bot/connections.py": (
             IMPORT,

@@ -21,7 +21,7 @@ def sandbox(
 ) -> None:
     """Serve stand-ins for the services.
 
-    Jira, Confluence, Slack and Trello, with pages to look at, until Ctrl-C.
+    Jira, Confluence, Slack, Trello, Teams, Feishu, DingTalk and WeCom, with pages to look at, until Ctrl-C.
     """
     from bot.sandbox import serve as serve_sandbox
 
@@ -33,6 +33,7 @@ def sandbox(
         except OSError as error:
             raise HeraldError(f"--port {port}: cannot be used: {error.strerror or error}") from None
         account, ada = f"{running.email}, API token {running.api_token}", running.seed.people[0]
+        robots = running.seed.robots
         rows = [
             ("Jira Cloud", running.jira_cloud_url, f"{account}; project {running.project_key}"),
             ("Jira Data Center", running.jira_datacenter_url, f"personal access token {running.bearer_token}"),
@@ -40,6 +41,16 @@ def sandbox(
             ("Confluence Data Center", running.confluence_datacenter_url, f"token {running.bearer_token}"),
             ("Slack", running.slack_url, f"bot token {running.slack_token}; channel {running.channel_id}"),
             ("Slack webhook", running.slack_webhook_url, "none: the address is the secret"),
+            ("Teams webhook", running.teams_webhook_url, "none: the address is the secret"),
+            ("Feishu", running.feishu_url, f"app {robots.feishu_app}, {robots.app_secret}; chat {robots.feishu_chat}"),
+            ("Feishu webhook", running.feishu_webhook_url, f"signing secret {robots.signing_secret}"),
+            (
+                "DingTalk",
+                running.dingtalk_url,
+                f"app {robots.dingtalk_app}, {robots.app_secret}; group {robots.dingtalk_group}",
+            ),
+            ("DingTalk webhook", running.dingtalk_webhook_url, f"signing secret {robots.signing_secret}"),
+            ("WeCom webhook", running.wecom_webhook_url, "none: the address is the secret"),
             (
                 "Trello",
                 running.trello_url,

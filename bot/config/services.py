@@ -9,11 +9,15 @@ from pydantic import BeforeValidator, Field, SecretStr
 
 from bot.sections import Section
 from bot.services.confluence.config import ConfluenceSection
+from bot.services.dingtalk.config import DingtalkSection, DingtalkWebhookSection
+from bot.services.feishu.config import FeishuSection, FeishuWebhookSection
 from bot.services.jira.config import JiraSection
 from bot.services.mail.config import MailSection
 from bot.services.slack.config import SlackSection
+from bot.services.teams.config import TeamsSection
 from bot.services.trello.config import TrelloSection
 from bot.services.webhook.config import WebhookSection
+from bot.services.wecom.config import WecomSection
 
 
 def _jira_unless_named(section: object) -> object:
@@ -25,7 +29,18 @@ TrackerSection = Annotated[
     JiraSection | TrelloSection, Field(discriminator="kind"), BeforeValidator(_jira_unless_named)
 ]
 WikiSection = ConfluenceSection
-ChatSection = Annotated[SlackSection | MailSection | WebhookSection, Field(discriminator="kind")]
+ChatSection = Annotated[
+    SlackSection
+    | TeamsSection
+    | FeishuSection
+    | FeishuWebhookSection
+    | DingtalkSection
+    | DingtalkWebhookSection
+    | WecomSection
+    | MailSection
+    | WebhookSection,
+    Field(discriminator="kind"),
+]
 
 
 def _sections_of(union: Any) -> Iterator[type[Section]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -104,26 +105,26 @@ def fit(document: MessageDocument, fits: Callable[[MessageDocument], bool]) -> M
     """
     if fits(document):
         return document
-    body, left_out = list(document.body), 0
+    body = document.body
     falling = sorted(
-        (index for index, each in enumerate(body) if each.falls is not None),
-        key=lambda index: (body[index].falls, -index),
+        (at for at, each in enumerate(body) if each.falls is not None), key=lambda at: (body[at].falls or 0, -at)
     )
-    staying = [index for index in reversed(range(len(body))) if index not in falling]
-    gone: set[int] = set()
-    for index in (*falling, *staying):
-        gone.add(index)
-        left_out += body[index].part is not Part.DIVIDER
-        shorter = _noted(document, [each for at, each in enumerate(body) if at not in gone], left_out)
-        if fits(shorter):
-            return shorter
-    shorter = _noted(document, [], left_out)
+    leaving = [*falling, *(at for at in reversed(range(len(body))) if body[at].falls is None)]
+
+    def without(number: int) -> MessageDocument:
+        return _without(document, frozenset(leaving[:number]))
+
+    number = bisect_left(range(len(leaving)), x=True, key=lambda number: fits(without(number)))
+    shorter = without(number)
     while len(shorter.headline) > _SHORTEST and not fits(shorter):
         shorter = replace(shorter, headline=f"{shorter.headline[: len(shorter.headline) * 3 // 4]}…")
     return shorter
 
 
-def _noted(document: MessageDocument, body: list[Paragraph], left_out: int) -> MessageDocument:
+def _without(document: MessageDocument, gone: Collection[int]) -> MessageDocument:
+    """Leave out the paragraphs of those places, with dividers that then divide nothing."""
+    body = [each for at, each in enumerate(document.body) if at not in gone]
+    left_out = sum(document.body[at].part is not Part.DIVIDER for at in gone)
     kept = [
         each
         for at, each in enumerate(body)

@@ -1,12 +1,12 @@
-"""An embedded stand-in for Jira, Confluence, Slack and Trello: servers, and pages that a person can read.
+"""An embedded stand-in for the services that Herald tells: servers, and pages that a person can read.
 
-A service is a folder: `tables.py` (its part of the one SQLite file), `*_rows.py` and `*_json.py` (loading, and the
-JSON of what was loaded), `refusals.py` (how it says no), a module for each kind of address, `html_pages.py` (what
-people see) and `routes.py`, which lists them all. What services share: `web/` (requests, addresses, database, files,
-pages), `search/` (what a lagging search sees; the grammar of JQL and CQL), `markup/` (each service's markup as safe
-HTML). Around them: `seed.py` (who and what is there at first), `rules.py` (the knobs), `faults/` (what goes wrong),
-`schema.py` (all tables), `server.py`. A new address is a handler under `@routes.on(...)` in its module; a new module
-stands in `routes.py`.
+A service is a folder (those that only take cards share one, `robots/`): `tables.py` (its part of the one SQLite
+file), `*_rows.py` and `*_json.py` (loading, and the JSON of what was loaded), `refusals.py` (how it says no), a
+module for each kind of address, `html_pages.py` (what people see) and `routes.py`, which lists them all. What
+services share: `web/` (requests, addresses, database, files, pages), `search/` (what a lagging search sees; the
+grammar of JQL and CQL), `markup/` (each service's markup as safe HTML). Around them: `seed.py` (who and what is there
+at first), `rules.py` (the knobs), `faults/` (what goes wrong), `schema.py` (all tables), `server.py`. A new address
+is a handler under `@routes.on(...)` in its module; a new module stands in `routes.py`.
 """
 
 from bot.sandbox.faults.plans import (

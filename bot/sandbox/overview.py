@@ -9,6 +9,8 @@ from bot.sandbox.confluence import html_pages as confluence_pages
 from bot.sandbox.confluence.page_rows import list_pages
 from bot.sandbox.jira import html_pages as jira_pages
 from bot.sandbox.jira import issue_rows
+from bot.sandbox.robots.html_pages import NAMES
+from bot.sandbox.robots.post_rows import posts
 from bot.sandbox.rules import Service
 from bot.sandbox.slack.message_rows import messages_of
 from bot.sandbox.trello.board_json import card_url
@@ -88,6 +90,13 @@ def _trello(call: Call) -> Shelf:
     return Shelf("Trello (sandbox)", where, board.name, entries, [("Board", where)])
 
 
+def _robots(call: Call, service: Service) -> Shelf:
+    here = _at(call, service)
+    count, where = len(posts(here)), f"{here.base}/"
+    entries = [Entry(f"{call.seed.robots.group}: {count} message{'' if count == 1 else 's'}", where)] if count else []
+    return Shelf(f"{NAMES[service]} (sandbox)", where, call.seed.robots.group, entries)
+
+
 def front_page(call: Call) -> Response:
     shelves = [
         _jira(call, Service.JIRA_CLOUD),
@@ -96,5 +105,6 @@ def front_page(call: Call) -> Response:
         _trello(call),
         _jira(call, Service.JIRA_DATACENTER),
         _confluence(call, Service.CONFLUENCE_DATACENTER),
+        *(_robots(call, service) for service in NAMES),
     ]
     return page("index.html.j2", services=shelves)

@@ -15,6 +15,10 @@ class Service(StrEnum):
     CONFLUENCE_DATACENTER = "confluence-dc"
     SLACK = "slack"
     TRELLO = "trello"
+    TEAMS = "teams"
+    FEISHU = "feishu"
+    DINGTALK = "dingtalk"
+    WECOM = "wecom"
 
     @property
     def is_cloud(self) -> bool:
@@ -82,7 +86,17 @@ class TrelloRules:
     observers: tuple[str, ...] = ()  # names of members who may only look on
 
 
-Rules = JiraRules | ConfluenceRules | SlackRules | TrelloRules
+@dataclass(frozen=True, slots=True)
+class RobotRules:
+    """Of what takes cards: Teams' workflow, the robots and apps of Feishu, DingTalk and WeCom."""
+
+    per_minute: int = 0  # messages of one robot; 0: no limit
+    per_second: int = 0
+    revoked: bool = False  # the address, or the app's token, holds no longer
+    disabled: bool = False  # the workflow or the robot is switched off, or the app lacks a permission
+
+
+Rules = JiraRules | ConfluenceRules | SlackRules | TrelloRules | RobotRules
 
 _FIRST: dict[Service, Rules] = {
     Service.JIRA_CLOUD: JiraRules(),
@@ -91,6 +105,10 @@ _FIRST: dict[Service, Rules] = {
     Service.CONFLUENCE_DATACENTER: ConfluenceRules(),
     Service.SLACK: SlackRules(),
     Service.TRELLO: TrelloRules(),
+    Service.TEAMS: RobotRules(per_second=4),
+    Service.FEISHU: RobotRules(per_minute=100, per_second=5),
+    Service.DINGTALK: RobotRules(per_minute=20),
+    Service.WECOM: RobotRules(per_minute=20),
 }
 
 
@@ -123,6 +141,11 @@ class Rulebook:
     def confluence(self, service: Service) -> ConfluenceRules:
         rules = self._rules[service]
         assert isinstance(rules, ConfluenceRules)
+        return rules
+
+    def robots(self, service: Service) -> RobotRules:
+        rules = self._rules[service]
+        assert isinstance(rules, RobotRules)
         return rules
 
     @property

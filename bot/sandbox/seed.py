@@ -126,6 +126,25 @@ PEOPLE = (
 
 
 @dataclass(frozen=True, slots=True)
+class Robots:
+    """The addresses and secrets of what takes cards, and the one group that they are in."""
+
+    group: str = "Search quality"
+    signing_secret: str = "SECsandboxsigningsecret"  # noqa: S105
+    app_secret: str = "sandbox-app-secret"  # noqa: S105
+    app_token: str = "t-sandbox-token"  # noqa: S105
+    teams_workflow: str = "5a0db0c0ffee4a11b0c0"
+    teams_signature: str = "sandbox-workflow-signature"
+    feishu_hook: str = "5a0db0c0-ffee-4a11-b0c0-feishuhook01"
+    feishu_app: str = "cli_sandbox"
+    feishu_chat: str = "oc_sandboxsearchquality"
+    dingtalk_hook: str = "5a0db0c0ffee5a0db0c0ffeedingtalkhook"
+    dingtalk_app: str = "dingsandboxapp"
+    dingtalk_group: str = "cidSANDBOXsearchQUALITY=="
+    wecom_key: str = "5a0db0c0-ffee-4a11-b0c0-wecomrobot01"
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxSeed:
     """Everything that is there from the first request on; only what people write is stored."""
 
@@ -152,6 +171,7 @@ class SandboxSeed:
         Role("10002", "Administrators"),
         Role("10001", "Developers", ("wei",), ("search-leads",)),
     )
+    robots: Robots = field(default_factory=Robots)
     slack_team: str = "T0SANDBOX"
     slack_team_name: str = "Search & Recommendation"
     slack_bot_user: str = "U0HERALD0"

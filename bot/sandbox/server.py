@@ -18,6 +18,7 @@ from bot.sandbox.confluence import routes as confluence
 from bot.sandbox.faults.injection import FaultyServices
 from bot.sandbox.faults.plans import Fault, FaultKind, FaultPlan, Faults, RateLimit, RequestRecord, episode
 from bot.sandbox.jira import routes as jira
+from bot.sandbox.robots.routes import robots
 from bot.sandbox.rules import Rulebook, Rules, Service
 from bot.sandbox.schema import open_database
 from bot.sandbox.seed import SandboxSeed
@@ -77,6 +78,31 @@ class RunningSandbox:
     @property
     def trello_url(self) -> str:
         return f"{self.url}/{Service.TRELLO}/1"
+
+    @property
+    def teams_webhook_url(self) -> str:
+        path = f"workflows/{self.seed.robots.teams_workflow}/triggers/manual/paths/invoke"
+        return f"{self.url}/{Service.TEAMS}/{path}?api-version=2016-06-01&sig={self.seed.robots.teams_signature}"
+
+    @property
+    def feishu_url(self) -> str:
+        return f"{self.url}/{Service.FEISHU}"
+
+    @property
+    def feishu_webhook_url(self) -> str:
+        return f"{self.feishu_url}/open-apis/bot/v2/hook/{self.seed.robots.feishu_hook}"
+
+    @property
+    def dingtalk_url(self) -> str:
+        return f"{self.url}/{Service.DINGTALK}"
+
+    @property
+    def dingtalk_webhook_url(self) -> str:
+        return f"{self.dingtalk_url}/robot/send?access_token={self.seed.robots.dingtalk_hook}"
+
+    @property
+    def wecom_webhook_url(self) -> str:
+        return f"{self.url}/{Service.WECOM}/cgi-bin/webhook/send?key={self.seed.robots.wecom_key}"
 
     @property
     def email(self) -> str:
@@ -207,6 +233,7 @@ class _Application:
             Service.CONFLUENCE_DATACENTER: confluence.datacenter(),
             Service.SLACK: slack(),
             Service.TRELLO: trello(),
+            **robots(),
         }
         services: dict[Service, WSGIApplication] = {
             service: Site(service, routes, dialect, database=database, seed=seed, rulebook=rulebook, clock=clock)

@@ -137,6 +137,23 @@ def to_slack(text: str) -> str:
     return _SLACK_LINE_START.sub(JOINER, text).translate(_SLACK_ENTITIES)
 
 
+_LOOKALIKES = {
+    **_SLACK_LOOKALIKE,
+    "<": "\u2039",
+    ">": "\u203a",
+    "[": "\uff3b",
+    "]": "\uff3d",
+    "\\": "\u2216",
+    "#": "\uff03",
+}
+_MARK_WITHOUT_ESCAPE = re.compile(r"(?<![A-Za-z0-9])[*_~]|[*_~](?![A-Za-z0-9])|[`<>\[\]\\]|^#|^(?:>|[-+](?=\s))")
+
+
+def to_lookalikes(text: str) -> str:
+    """Write *text* for a kind of Markdown that has no escapes, as group robots read it."""
+    return _MARK_WITHOUT_ESCAPE.sub(lambda m: _LOOKALIKES.get(m[0], JOINER + m[0]), text)
+
+
 def to_slack_address(address: str) -> str:
     """Write a clean address for the inside of a Slack link."""
     return address.translate(_SLACK_ENTITIES)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 _PIECE = re.compile(
     r"\\(?P<escaped>[!-/:-@\[-`{-~])"
     r"|`(?P<code>[^`\n]+)`"
     r"|(?P<strong>\*\*)"
     r"|\[(?P<text>(?:\\.|[^\]\\])*)\]\((?P<address>https?://[^\s()]+)\)"
-    r"|(?P<plain>.)",
+    r"|(?P<plain>[^\\`*\[]+|.)",
     re.DOTALL,
 )
 
@@ -24,6 +25,7 @@ class Piece:
     address: str = ""  # of a link
 
 
+@lru_cache(maxsize=1024)  # a message that is too long is measured some times
 def read_pieces(line: str) -> tuple[Piece, ...]:
     """Read one line, as `bot.render.dialects.MARKDOWN` writes it; marks of any other kind are text."""
     return tuple(_joined(_raw(line, is_strong=False)))

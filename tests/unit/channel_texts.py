@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from bot.domain.message import MessageDocument
 from bot.ports import TextForm
+from bot.services.dingtalk.config import DingtalkSection
+from bot.services.dingtalk.markdown import build_markdown as build_dingtalk_text
+from bot.services.feishu.card import build_card as build_feishu_card
+from bot.services.feishu.config import APP_BUDGET, FeishuSection
 from bot.services.mail.config import MailSection
 from bot.services.mail.letter import write_letter
+from bot.services.teams.card import build_card as build_teams_card
+from bot.services.teams.config import TeamsSection
+from bot.services.wecom.config import WecomSection
+from bot.services.wecom.markdown import build_markdown as build_wecom_text
 
 _NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -30,7 +39,15 @@ def _body(document: MessageDocument, kind: str) -> str:
     return str(body.get_content()).replace("\r\n", "\n").strip()
 
 
+def _json(card: object) -> str:
+    return json.dumps(card, ensure_ascii=False, indent=1)
+
+
 CHANNELS: Mapping[str, tuple[TextForm, Callable[[MessageDocument], str]]] = {
     "mail.html": (MailSection.text_form, _html),
     "mail.txt": (MailSection.text_form, _plain),
+    "teams.json": (TeamsSection.text_form, lambda document: _json(build_teams_card(document))),
+    "feishu.json": (FeishuSection.text_form, lambda document: _json(build_feishu_card(document, APP_BUDGET))),
+    "dingtalk.md": (DingtalkSection.text_form, lambda document: build_dingtalk_text(document).text),
+    "wecom.md": (WecomSection.text_form, build_wecom_text),
 }

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from bot.config.file import load_config
 from bot.config.models import Config
+from bot.config.services import SERVICES
 from bot.domain.policy import Direction, Guard, MetricPolicy, MinEffect, Preset
 from bot.errors import ConfigError
 from bot.services.jira.config import JiraSection
@@ -252,8 +253,12 @@ def jira_token(monkeypatch):
             PIPELINE + "[pipeline.search.release]\nrun = 'a'\nmodel = 'models:/b@c'",
             'pipeline.search.release: should have either run = "RUN-ID", or model = "models:/NAME@ALIAS"',
         ),
-        ("[chat.team]\nkind = 'teams'", "chat.team.kind: 'teams' is not one of ['slack', 'webhook']"),
-        ("[chat.team]", "chat.team.kind: is missing; it should be slack or webhook"),
+        ("[chat.team]\nkind = 'discord'", "chat.team.kind: 'discord' is not one of " + str(list(SERVICES["chat"]))),
+        ("[chat.team]", "chat.team.kind: is missing; it should be " + " or ".join(SERVICES["chat"])),
+        (
+            "[chat.mail]\nkind = 'mail'\nhost = 'h'\nsender = 'Herald'",
+            "chat.mail.sender: 'Herald' should be an address, such as Herald <herald@example.com>",
+        ),
         ("[tracker.board]\nkind = 'asana'", "tracker.board.kind: 'asana' is not one of ['jira', 'trello']"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bot.sandbox.confluence import refusals as confluence
 from bot.sandbox.jira import refusals as jira
+from bot.sandbox.robots import refusals as robots
 from bot.sandbox.rules import Service
 from bot.sandbox.slack import refusals as slack
 from bot.sandbox.trello import refusals as trello
@@ -70,6 +71,12 @@ def refused_account(service: Service, path: str) -> Answer:
             return answer("403 FORBIDDEN", "text/html", b"invalid_token")
         case Service.SLACK:
             return answer("200 OK", _JSON, b'{"ok": false, "error": "invalid_auth"}')
+        case Service.TEAMS:
+            return _plain(robots.workflow_error(401, "DirectApiAuthorizationRequired", "The signature is not valid."))
+        case Service.FEISHU:
+            return _plain(robots.feishu_error(19001, "param invalid: incoming webhook access token invalid"))
+        case Service.DINGTALK | Service.WECOM:
+            return _plain(robots.robot_error(300001 if service is Service.DINGTALK else 93000, "token is not exist"))
         case Service.TRELLO:
             return answer("401 UNAUTHORIZED", "text/plain; charset=utf-8", b"invalid token")
         case _:
@@ -129,6 +136,14 @@ def _dialect(service: Service) -> Dialect:
             return slack.DIALECT
         case Service.TRELLO:
             return trello.DIALECT
+        case Service.TEAMS:
+            return robots.TEAMS
+        case Service.FEISHU:
+            return robots.FEISHU
+        case Service.DINGTALK:
+            return robots.DINGTALK
+        case Service.WECOM:
+            return robots.WECOM
 
 
 def _plain(response: Response) -> Answer:

@@ -1,0 +1,59 @@
+"""A message document -> the Markdown of DingTalk, whose lines end in two spaces and whose marks have no escape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from bot.domain.message import MessageDocument, Part, fit
+from bot.domain.views import Tone
+from bot.services.dingtalk.config import BUDGET
+from bot.text.escape import JOINER, to_lookalikes
+from bot.text.pieces import Piece, plain, rewrite
+
+_MARKS = {Tone.BAD: "🔴 ", Tone.WATCH: "🟡 ", Tone.GOOD: "🟢 "}
+_LONGEST_TITLE = 100  # characters
+_BULLET = "• "
+_GREY = '<font color="#888888">{text}</font>'
+
+
+@dataclass(frozen=True, slots=True)
+class TitledText:
+    title: str  # what lists of chats show
+    text: str
+
+
+def build_markdown(document: MessageDocument) -> TitledText:
+    """Write a message; where it is too long, paragraphs are left out, and a note says so."""
+    document = fit(document, lambda one: len(_written(one).encode()) <= BUDGET)
+    title = " ".join(plain(document.headline).replace(JOINER, "").split())
+    cut = title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 1]}…"
+    return TitledText(cut, _written(document))
+
+
+def _written(document: MessageDocument) -> str:
+    mark = _MARKS[document.tone] if document.tone else ""
+    return "\n\n".join([f"#### {mark}{_on_one_line(document.headline)}", *_paragraphs(document)])
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(rewrite(text, _piece).split("\n"))
+
+
+def _paragraphs(document: MessageDocument) -> Iterator[str]:
+    for each in document.body:
+        lines = rewrite(each.text, _piece).split("\n")
+        match each.part:
+            case Part.DIVIDER:
+                yield "---"
+            case Part.CONTEXT:
+                yield "  \n".join(_GREY.format(text=line) for line in lines)
+            case Part.SECTION:
+                yield "\n".join(f"- {x.removeprefix(_BULLET)}" if x.startswith(_BULLET) else f"{x}  \n" for x in lines)
+
+
+def _piece(piece: Piece) -> str:
+    shown = to_lookalikes(piece.text)
+    if piece.address:
+        return f"[{shown}]({piece.address})"
+    return f"**{shown}**" if piece.is_strong else shown

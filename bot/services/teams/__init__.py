@@ -1,0 +1,1 @@
+"""Microsoft Teams as a chat, by a webhook of its Workflows app."""

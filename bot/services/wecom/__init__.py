@@ -1,0 +1,1 @@
+"""WeCom as a chat, by the webhook of a group's robot."""

@@ -1,0 +1,68 @@
+"""WeCom: the webhook of a group's robot. Its numbers: developer.work.weixin.qq.com/document/path/90313."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bot.domain.message import MessageDocument
+from bot.domain.rate_limits import Allowance
+from bot.ports import ChatCapabilities, Posted, Promise, TextForm
+from bot.services.coded_refusals import Coded, Meaning, refusal_by_code
+from bot.services.evidence import json_in, number_in
+from bot.services.hooks import Hook
+from bot.services.posting import PostingOnly
+from bot.services.refusals import Answer
+from bot.services.wecom.config import WecomSection
+from bot.services.wecom.markdown import build_markdown
+
+CODES: Mapping[int | str, Coded] = {
+    -1: Coded(Meaning.BUSY, "WeCom is busy."),
+    40008: Coded(Meaning.KIND, "The robot takes no Markdown."),
+    45009: Coded(Meaning.BUSY, "A robot takes 20 messages a minute.", wait=60.0),
+    45033: Coded(Meaning.BUSY, "Too much at once.", wait=60.0),
+    93000: Coded(Meaning.MISSING, "Check webhook_url: the robot was removed from its group."),
+    93004: Coded(Meaning.ACCOUNT, "The robot was disabled: ask an administrator."),
+    93008: Coded(Meaning.MISSING, "The robot is no longer in the group."),
+}
+
+
+class WecomChat(PostingOnly):
+    """A group's robot as :class:`bot.ports.Chat`."""
+
+    who = "A robot of WeCom"
+
+    def __init__(self, config: WecomSection) -> None:
+        self._config = config
+        self._hook = Hook(
+            "WeCom's robot", config.webhook_url, timeout=config.timeout, ca_file=config.ca_file, advice={}
+        )
+
+    def __repr__(self) -> str:
+        return "WecomChat(<secret>)"
+
+    @property
+    def text_form(self) -> TextForm:
+        return self._config.text_form
+
+    @property
+    def capabilities(self) -> ChatCapabilities:
+        return self._config.capabilities
+
+    @property
+    def promise(self) -> Promise:
+        return Promise(self._config.delivery)
+
+    @property
+    def allowance(self) -> Allowance | None:
+        return self._hook.allowance
+
+    def post(self, channel: str, mark: str, document: MessageDocument) -> Posted:
+        """Send to the robot, which knows its group itself; *channel* and *mark* stay with us."""
+        self._hook.send({"msgtype": "markdown", "markdown": {"content": build_markdown(document)}}, self._check_taken)
+        return Posted(channel, mark)
+
+    def _check_taken(self, answer: Answer) -> None:
+        said = json_in(answer)
+        code = number_in(said, "errcode")
+        if code:
+            raise refusal_by_code(self._hook.service, "post", code, str(said.get("errmsg")), CODES, write=True)
