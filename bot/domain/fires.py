@@ -46,6 +46,11 @@ class Fire:
         """Say whether it was recorded to ask about a run: such a run is no baseline, and opens no incident."""
         return self.confirms is not None
 
+    @property
+    def gives_way(self) -> bool:
+        """Say whether all else goes first: a rerun of a diagnosis, as long as it has not started."""
+        return self.recipe.is_of_diagnosis and self.started_at is None
+
 
 def mint_fire_id(pipeline: str, due_at: datetime, confirms: str | None = None, attempt: int = 0) -> str:
     """Make the id of a fire: the same attempt at a due time of a pipeline has one fire, whoever records it."""

@@ -155,7 +155,7 @@ class Cycle:
             return recorded  # the look at the cycle's end sees all that this one would
         self._judge_new(report, lookout, self.clock(), but_not={fire.fire_id for fire in recorded})
         for fire in recorded:
-            if not self.stopping():
+            if not self.stopping() and not fire.gives_way:
                 report.take(self._jobs.finish(fire))
         return recorded
 
@@ -193,23 +193,36 @@ class Cycle:
             raise
 
     def diagnose(self) -> CycleReport:
-        """Take the inquiries of the pipeline to their ends: rerun by rerun, each seen through."""
+        """Take the inquiries of the pipeline to their ends: rerun by rerun, and what is due meanwhile goes first."""
         report = CycleReport()
         with self._lease.held() as held:
             report.busy = not held
-            if held:
-                self._confirm(report)  # what was left under way, whoever asked for it
-                self._diagnose(report)
+            is_left = held
+            while is_left:
+                self._finish_first(report)
+                is_left = self._diagnose(report)
         return report
 
-    def _diagnose(self, report: CycleReport) -> None:
-        """Take inquiries on until they are answered, or until this Herald is asked to stop."""
-        while not self.stopping():
-            Diagnoser(self._context).go_on(self.folder)
-            with self.database.begin() as tx:
-                is_wanted = any(fire.is_rerun for fire in fires.unfinished(tx, self.name))
-            if not is_wanted or not self._confirm(report):
-                return
+    def _finish_first(self, report: CycleReport) -> None:
+        """Finish what is recorded and does not give way to others."""
+        with self.database.begin() as tx:
+            is_any = not all(fire.gives_way for fire in fires.unfinished(tx, self.name))
+        if is_any:
+            self._finish_recorded(report, self.lookout.alone(self.name))
+            self._confirm(report)
+
+    def _diagnose(self, report: CycleReport) -> bool:
+        """Take inquiries on by one rerun, so that nothing that is due waits for longer; say whether there is more."""
+        if self.stopping():
+            return False
+        diagnoser = Diagnoser(self._context)
+        diagnoser.go_on(self.folder)
+        with self.database.begin() as tx:
+            wanted = next((fire for fire in fires.unfinished(tx, self.name) if fire.recipe.is_of_diagnosis), None)
+        if wanted is None or not self._is_finished(report, wanted):
+            return False
+        diagnoser.go_on(self.folder)
+        return True
 
     def _confirm(self, report: CycleReport) -> bool:
         """Make the reruns that are recorded, one after the other, with those that they call for.
@@ -218,13 +231,17 @@ class Cycle:
         """
         while not self.stopping():
             with self.database.begin() as tx:
-                wanted = next((fire for fire in fires.unfinished(tx, self.name) if fire.is_rerun), None)
+                found = fires.unfinished(tx, self.name)
+            wanted = next((fire for fire in found if fire.is_rerun and not fire.gives_way), None)
             if wanted is None:
                 return True
-            found = self._jobs.finish(wanted)
-            report.take(found)
-            with self.database.begin() as tx:
-                after = fires.find(tx, wanted.fire_id)
-            if after is not None and not after.state.is_over:  # it is for another Herald to go on with
+            if not self._is_finished(report, wanted):
                 return False
         return False
+
+    def _is_finished(self, report: CycleReport, fire: Fire) -> bool:
+        """See a rerun through; say whether it is over, or else for another Herald to go on with."""
+        report.take(self._jobs.finish(fire))
+        with self.database.begin() as tx:
+            after = fires.find(tx, fire.fire_id)
+        return after is None or after.state.is_over

@@ -34,8 +34,9 @@ def record_due(tx: Connection, config: Config, now: datetime, looked: Looked | N
 
     A pipeline whose last fire is not over is left alone: of the due times that pass meanwhile, the latest is recorded
     afterwards. So one run makes up for all that were missed, be it that the pipeline was busy or Herald was not there.
+    A diagnosis keeps nothing from being recorded: between two of its reruns what is due goes first.
     """
-    waiting = {fire.pipeline for fire in fires.waiting(tx)}
+    waiting = {fire.pipeline for fire in fires.waiting(tx) if not fire.recipe.is_of_diagnosis}
     all_known = pipelines.know_all(tx, config.pipeline, now)
     broken: dict[str, str] = {}
     for name, pipeline in config.pipeline.items():

@@ -20,7 +20,7 @@ from bot.reports.digest_owing import owe_due_digest
 from bot.runtime.log import describe, get_logger, journal
 from bot.serve.background import Errand, Task, start_thread
 from bot.serve.shutdown import STOP_SECONDS, Orders
-from bot.store import backlog, fires, future_effects, leases, retention
+from bot.store import backlog, fires, future_effects, inquiries, leases, retention
 
 _ROUND_SECONDS = 1.0
 _BETWEEN_DELIVERIES = timedelta(seconds=5)
@@ -134,12 +134,13 @@ class Server:
         with herald.database.begin() as tx:
             self.unscheduled = record_due(tx, herald.config, now, self.looked)
             herald.around.on_step("round.recording")
-            waiting = fires.waiting(tx)
+            waiting = sorted(fires.waiting(tx), key=lambda fire: fire.gives_way)
+            asked = inquiries.pipelines_of_running(tx)
             at_work = [name for name, errand in self.cycles.items() if errand.is_under_way]
             leases.give_back_all_but(tx, LEASE_OF, owner.name, at_work)
             elsewhere = leases.held_by_others(tx, LEASE_OF, owner.name, owner.clock(tx), owner.may_take_over)
         herald.around.on_step("round.recorded")
-        for name in dict.fromkeys(fire.pipeline for fire in waiting):
+        for name in dict.fromkeys((*(fire.pipeline for fire in waiting), *asked)):
             if name in herald.config.pipeline and self._has_room(name, elsewhere):
                 errand = self.cycles.setdefault(name, Errand(name))
                 self._send(errand, partial(self._cycle, herald, errand), now)

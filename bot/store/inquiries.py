@@ -66,6 +66,12 @@ def running(tx: Connection, pipeline: str) -> Sequence[InquiryRecord]:
     return [_record(row) for row in tx.execute(select(inquiries).where(*mine).order_by(inquiries.c.asked_at))]
 
 
+def pipelines_of_running(tx: Connection) -> Sequence[str]:
+    """Return the pipelines with inquiries that are not over."""
+    query = select(inquiries.c.pipeline).distinct().where(inquiries.c.state == InquiryState.RUNNING)
+    return list(tx.scalars(query.order_by(inquiries.c.pipeline)))
+
+
 def of_incident(tx: Connection, incident_id: str) -> Sequence[InquiryRecord]:
     """Return the inquiries into an incident, oldest first."""
     query = select(inquiries).where(inquiries.c.incident_id == incident_id).order_by(inquiries.c.asked_at)

@@ -22,6 +22,7 @@ from bot.errors import DiagnosisError, JobError
 from bot.executors.checkouts import check_out
 from bot.judging.diagnosing import Diagnoser
 from bot.judging.pieces import pieces_of
+from bot.pipeline.scheduling import record_due
 from bot.ports import Job, JobStatus
 from bot.reports.digest import compose_digest, preview
 from bot.store import fires, incidents, inquiries
@@ -60,6 +61,14 @@ class Lab(Bench):
     def look(self) -> None:
         self.herald.cycle("search").resume()
         assert self.herald.dispatcher.drain().failures == []
+
+    def serve(self) -> None:
+        """Let cycles follow one another until no inquiry is left, as `herald serve` does."""
+        while True:
+            self.look()
+            with self.database.begin() as tx:
+                if not inquiries.pipelines_of_running(tx):
+                    return
 
     def train(self, job: Job) -> JobStatus:
         self.jobs.append(job)
@@ -281,7 +290,7 @@ def play(lab: Lab, kill_at: int | None = None) -> int:
         lab.steps = lambda _: None
         lab.herald = lab.make()
         lab.now += timedelta(hours=1)  # leases of the dead lapse
-        lab.herald.cycle("search").resume()
+        lab.serve()
     lab.steps = lambda _: None
     return taken
 
@@ -311,6 +320,48 @@ def test_killed_at_any_step_each_rerun_is_made_once_and_the_cause_told_once(make
         lab.database.close()
 
 
+def test_what_is_due_goes_first_between_two_reruns(make_lab):
+    lab = make_lab()
+    lab.begin()
+    lab.look()
+    assert len(lab.jobs) == 1, "a cycle takes it on by one rerun"
+    with lab.database.begin() as tx:
+        (waiting,) = fires.waiting(tx)
+        due = fires.record(tx, "search", lab.now)
+    assert waiting.gives_way
+    lab.look()
+    assert [job.fire_id for job in lab.jobs[1:]] == [due.fire_id, waiting.fire_id]
+    lab.serve()
+    assert [said for said in lab.said if "Which change did it: the data" in said]
+
+
+def test_a_due_time_is_recorded_while_a_diagnosis_goes_on(make_lab):
+    lab = make_lab({"schedule": {"every": "1h"}})
+    with lab.database.begin() as tx:
+        record_due(tx, lab.herald.config, lab.now)
+    lab.serve()
+    lab.begin()
+    with lab.database.begin() as tx:
+        record_due(tx, lab.herald.config, lab.now + timedelta(hours=2))
+        assert [fire.gives_way for fire in fires.waiting(tx)] == [True, False]
+
+
+def test_what_is_due_while_herald_diagnose_is_at_work_is_not_kept_waiting(make_lab):
+    lab = make_lab()
+    lab.begin()
+    train, due = lab.train, []
+
+    def train_and_be_due(job: Job) -> JobStatus:
+        if not due:
+            with lab.database.begin() as tx:
+                due.append(fires.record(tx, "search", lab.now).fire_id)
+        return train(job)
+
+    lab.executor._carry_out = train_and_be_due
+    lab.herald.cycle("search").diagnose()
+    assert lab.jobs[1].fire_id == due[0]
+
+
 def test_an_answer_on_the_ticket_begins_it_too(make_lab):
     lab = make_lab()
     (incident,) = lab.incidents()
@@ -319,7 +370,7 @@ def test_an_answer_on_the_ticket_begins_it_too(make_lab):
 
     _, view = ByHand(lab.herald.answering, Person("ana")).say(incident.incident_id, "diagnose")
     assert [part.kind.value for part in view.parts] == ["asked"]
-    lab.look()
+    lab.serve()
     assert [said for said in lab.said if "Which change did it: the data" in said]
     with lab.database.begin() as tx:
         assert incidents.find(tx, incident.incident_id) is not None
