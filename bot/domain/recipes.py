@@ -28,6 +28,7 @@ class Recipe:
     environment: Mapping[str, str] = field(default_factory=dict)  # over what config sets
     cwd: str = ""  # another tree to work in
     commit: str = ""  # of the code: its tree is checked out, and worked in
+    replaces: Mapping[str, str] = field(default_factory=dict)  # what its run must not say it has, by component
 
     @property
     def is_of_diagnosis(self) -> bool:
@@ -51,6 +52,7 @@ class Recipe:
             {name: _fill(value, run) for name, value in self.environment.items()},
             _fill(self.cwd, run),
             _fill(self.commit, run),
+            self.replaces,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.config.diagnose import DiagnoseSection
 from bot.domain.diagnosis.differences import Difference
@@ -15,7 +16,10 @@ from bot.domain.runs import Run
 def swaps_of(
     section: DiagnoseSection, found: Sequence[Difference], good: Run, bad: Run
 ) -> tuple[tuple[Swap, ...], tuple[Component, ...]]:
-    """Return what can be set as in *good* and as in *bad*, and what differs and cannot; seeds are neither."""
+    """Return what can be set as in *good* and as in *bad*, and what differs and cannot; seeds are neither.
+
+    What is set by the same words as in both cannot be told apart by them, and is left out.
+    """
     swaps, left_out = [], []
     named = section.params_named
     for each in found:
@@ -24,9 +28,10 @@ def swaps_of(
         if each.component.kind is ComponentKind.PARAM and each.component.name in named:
             continue  # it is how another component is set
         as_before, as_now = _recipe(section, each, each.before, good), _recipe(section, each, each.now, bad)
-        if as_before is None or as_now is None:
+        if as_before is None or as_now is None or as_before == as_now:
             left_out.append(each.component)
             continue
+        as_before, as_now = _instead_of(each.now, each, as_before), _instead_of(each.before, each, as_now)
         before, now = ("" if part is None else part.shown for part in (each.before, each.now))
         swaps.append(Swap(each.component, before, now, as_before, as_now, each.suspicion))
     return tuple(swaps), tuple(left_out)
@@ -46,3 +51,8 @@ def _recipe(section: DiagnoseSection, found: Difference, part: Ingredient | None
     chosen = section.recipe(kind)
     filled = None if chosen is None else chosen.recipe.of(run)
     return filled if isinstance(filled, Recipe) else None
+
+
+def _instead_of(other: Ingredient | None, found: Difference, recipe: Recipe) -> Recipe:
+    """Let a run that says that it has the other side's all the same count as one that was not set."""
+    return recipe if other is None else replace(recipe, replaces={str(found.component): other.identity})

@@ -12,7 +12,9 @@ from bot.config.pipeline import JobSection
 from bot.domain.fires import Fire, FireState
 from bot.domain.job_protocol import COMMIT_TAG, GUESS_TAG
 from bot.domain.judged_run import JudgedRun
-from bot.domain.runs import Run, RunStatus
+from bot.domain.manifest import manifest_of
+from bot.domain.recipes import Recipe
+from bot.domain.runs import DataCard, Run, RunStatus
 from bot.errors import JobError, RunStoreError
 from bot.executors import job_logs
 from bot.executors.checkouts import check_out, root_of
@@ -111,7 +113,7 @@ class JobRunner:
         if run is not None and run.status is RunStatus.FINISHED and (is_lost or status.exit_code == 0):
             if fire.is_rerun:
                 self.context.run_store.mark_rerun(run.run_id)
-                measured = {} if _is_of_another_commit(run, fire.recipe.commit) else run.metrics
+                measured = run.metrics if _is_as_set(run, fire.recipe) else {}
                 return self.confirmer.conclude(replace(ended, state=FireState.ENDED), measured)
             return self.judge.judge(run, replace(ended, state=FireState.ENDED))
         failed = replace(ended, state=FireState.LOST if is_lost else FireState.FAILED)
@@ -233,6 +235,15 @@ class JobRunner:
             where = f"[pipeline.{self.context.name}.diagnose.code]"
             raise JobError(f"commit {commit} cannot be checked out: {where} has no git")
         return self.folder / code.git
+
+
+def _is_as_set(run: Run, recipe: Recipe) -> bool:
+    """Say whether a rerun was made from what it was set to, as far as it says: else it shows nothing."""
+    said = {str(component): part.identity for component, part in manifest_of(run, DataCard()).items()}
+    ignored = [name for name, other in recipe.replaces.items() if said.get(name) == other]
+    if ignored:
+        log.warning("rerun not as it was set", run=run.name, ignored=ignored, always=True)
+    return not ignored and not _is_of_another_commit(run, recipe.commit)
 
 
 def _is_of_another_commit(run: Run, commit: str) -> bool:

@@ -215,6 +215,32 @@ def test_a_parameter_by_which_the_data_are_set_is_a_part_of_the_data(make_lab):
     assert {str(swap.component) for swap in inquiry.swaps} == {"data", "param.batch"}
 
 
+def test_a_rerun_that_says_it_had_the_other_sides_all_the_same_shows_nothing(make_lab):
+    lab = make_lab()
+
+    def train(job: Job) -> JobStatus:
+        lab.jobs.append(job)
+        tags = {FIRE_TAG: job.fire_id, **NEW["tags"]}  # whatever it was set to
+        lab.log(0.75, f"job{len(lab.jobs)}", params={"lr": "1"}, tags=tags)
+        return ENDED
+
+    lab.executor._carry_out = train
+    inquiry = lab.diagnose().inquiry
+    shown = ["--data=new" in job.command and "--set=lr=1" in job.command for job in lab.jobs]
+    with lab.database.begin() as tx:
+        assert [each.value is not None for each in lab.diagnoser.trials(tx, inquiry)] == shown
+    assert {*shown} == {True, False}
+
+
+def test_what_is_set_by_the_same_words_on_both_sides_is_left_out(make_lab, monkeypatch):
+    for side in (OLD, NEW):
+        monkeypatch.setitem(side["tags"], "folder", "all")
+    same = {"arguments": ["--data={tags.folder}"]}
+    inquiry = make_lab({"diagnose": {**DIAGNOSE["diagnose"], "data": same}}).begin().inquiry
+    assert {str(swap.component) for swap in inquiry.swaps} == {"param.batch", "param.lr"}
+    assert [str(each) for each in inquiry.left_out] == ["data", "code"]
+
+
 def test_a_budget_that_does_not_settle_it_leaves_it_undecided(make_lab):
     lab = make_lab({"diagnose": {**DIAGNOSE["diagnose"], "reruns": 1}})
     record = lab.diagnose()
