@@ -14,7 +14,14 @@ _PIECE = re.compile(
     r"\*\*(?P<strong>[^*]+)\*\*|\[(?P<text>[^\]]*)\]\((?P<address>[^\s()]+)\)"
     r"|<font color=\"(?P<color>[#\w]+)\">(?P<inner>.*?)</font>",
 )
-_COLORS = {"warning": "orange", "info": "green", "comment": "grey"}
+_COLORS = {
+    "warning": "orange",
+    "info": "green",
+    "comment": "grey",
+    "#d63a3a": "red",
+    "#e3a008": "orange",
+    "#2f9e5b": "green",
+}
 _HEADING = re.compile(r"#{1,6} ")
 
 

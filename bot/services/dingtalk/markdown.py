@@ -11,7 +11,7 @@ from bot.services.dingtalk.config import BUDGET
 from bot.text.escape import JOINER, to_lookalikes
 from bot.text.pieces import Piece, plain, rewrite
 
-_MARKS = {Tone.BAD: "🔴 ", Tone.WATCH: "🟡 ", Tone.GOOD: "🟢 "}
+_COLORS = {Tone.BAD: "#d63a3a", Tone.WATCH: "#e3a008", Tone.GOOD: "#2f9e5b"}
 _LONGEST_TITLE = 100  # characters
 _BULLET = "• "
 _GREY = '<font color="#888888">{text}</font>'
@@ -32,7 +32,7 @@ def build_markdown(document: MessageDocument) -> TitledText:
 
 
 def _written(document: MessageDocument) -> str:
-    mark = _MARKS[document.tone] if document.tone else ""
+    mark = f'<font color="{_COLORS[document.tone]}">●</font> ' if document.tone else ""
     return "\n\n".join([f"#### {mark}{_on_one_line(document.headline)}", *_paragraphs(document)])
 
 

@@ -13,7 +13,7 @@ from bot.text.escape import JOINER
 from bot.text.pieces import Piece, plain, rewrite
 
 _COLORS = {Tone.BAD: "red", Tone.WATCH: "orange", Tone.GOOD: "green"}
-_LONGEST_TITLE = 100  # characters; what is longer stands whole below it
+_LONGEST_TITLE = 200  # characters; what is longer stands whole below it
 # Marks are written as the entities of HTML: open.feishu.cn, feishu-cards, the Markdown component.
 _MARK = re.compile(r"[*_~`\[\]<>&\\#@|!$]")
 
@@ -31,7 +31,7 @@ def size_of(card: dict[str, Any]) -> int:
 def _laid_out(document: MessageDocument) -> dict[str, Any]:
     title = " ".join(plain(document.headline).replace(JOINER, "").split())
     is_long = len(title) > _LONGEST_TITLE
-    shown = f"{title[: _LONGEST_TITLE - 1]}…" if is_long else title
+    shown = f"{title[: _LONGEST_TITLE - 1].rpartition(' ')[0] or title[: _LONGEST_TITLE - 1]}…" if is_long else title
     head = {"title": {"tag": "plain_text", "content": shown}}
     return {
         "config": {"wide_screen_mode": True, "update_multi": True},  # so that all see an edit: patch of messages
