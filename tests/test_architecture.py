@@ -47,7 +47,7 @@ SANDBOX_LAYERS = (
     ("bot.sandbox.rules", "bot.sandbox.seed"),
     ("bot.sandbox.web",),
     ("bot.sandbox.search", "bot.sandbox.markup"),
-    ("bot.sandbox.jira", "bot.sandbox.slack", "bot.sandbox.trello", "bot.sandbox.robots"),
+    ("bot.sandbox.jira", "bot.sandbox.slack", "bot.sandbox.trello", "bot.sandbox.robots", "bot.sandbox.mail"),
     ("bot.sandbox.confluence",),
     ("bot.sandbox.schema", "bot.sandbox.overview", "bot.sandbox.faults"),
     ("bot.sandbox.admin",),

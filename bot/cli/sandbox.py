@@ -21,7 +21,7 @@ def sandbox(
 ) -> None:
     """Serve stand-ins for the services.
 
-    Jira, Confluence, Slack, Trello, Teams, Feishu, DingTalk and WeCom, with pages to look at, until Ctrl-C.
+    Jira, Confluence, Slack, Trello, Teams, Feishu, DingTalk, WeCom and mail, with pages to look at, until Ctrl-C.
     """
     from bot.sandbox import serve as serve_sandbox
 
@@ -51,6 +51,7 @@ def sandbox(
             ),
             ("DingTalk webhook", running.dingtalk_webhook_url, f"signing secret {robots.signing_secret}"),
             ("WeCom webhook", running.wecom_webhook_url, "none: the address is the secret"),
+            ("Mail", f"127.0.0.1, port {running.mail_port}", 'none: security = "none"'),
             (
                 "Trello",
                 running.trello_url,

@@ -65,7 +65,7 @@ def instance_label(instance: str) -> str:
 
 def channel_of(target: ObjectKey) -> str | None:
     """Return the channel that a message is for; None for anything else."""
-    return target.name.split(" ", 1)[0] if target.kind is ObjectKind.MESSAGE else None
+    return (target.name.rpartition(" ")[0] or target.name) if target.kind is ObjectKind.MESSAGE else None
 
 
 def family_of(marker: str) -> str:

@@ -9,6 +9,7 @@ from bot.sandbox.confluence import html_pages as confluence_pages
 from bot.sandbox.confluence.page_rows import list_pages
 from bot.sandbox.jira import html_pages as jira_pages
 from bot.sandbox.jira import issue_rows
+from bot.sandbox.mail.html_pages import letters_of
 from bot.sandbox.robots.html_pages import NAMES
 from bot.sandbox.robots.post_rows import posts
 from bot.sandbox.rules import Service
@@ -97,6 +98,13 @@ def _robots(call: Call, service: Service) -> Shelf:
     return Shelf(f"{NAMES[service]} (sandbox)", where, call.seed.robots.group, entries)
 
 
+def _mail(call: Call) -> Shelf:
+    here = _at(call, Service.MAIL)
+    count, where = len(letters_of(here)), f"{here.base}/"
+    entries = [Entry(f"{count} letter{'' if count == 1 else 's'}", where)] if count else []
+    return Shelf("Mail (sandbox)", where, "What was sent to anybody", entries)
+
+
 def front_page(call: Call) -> Response:
     shelves = [
         _jira(call, Service.JIRA_CLOUD),
@@ -106,5 +114,6 @@ def front_page(call: Call) -> Response:
         _jira(call, Service.JIRA_DATACENTER),
         _confluence(call, Service.CONFLUENCE_DATACENTER),
         *(_robots(call, service) for service in NAMES),
+        _mail(call),
     ]
     return page("index.html.j2", services=shelves)

@@ -19,6 +19,7 @@ class Service(StrEnum):
     FEISHU = "feishu"
     DINGTALK = "dingtalk"
     WECOM = "wecom"
+    MAIL = "mail"
 
     @property
     def is_cloud(self) -> bool:
@@ -96,7 +97,14 @@ class RobotRules:
     disabled: bool = False  # the workflow or the robot is switched off, or the app lacks a permission
 
 
-Rules = JiraRules | ConfluenceRules | SlackRules | TrelloRules | RobotRules
+@dataclass(frozen=True, slots=True)
+class MailRules:
+    size_limit: int = 10 * 1024 * 1024  # bytes
+    unknown: tuple[str, ...] = ()  # addresses that are nobody's
+    greylists: bool = False  # whoever writes is asked to come again later
+
+
+Rules = JiraRules | ConfluenceRules | SlackRules | TrelloRules | RobotRules | MailRules
 
 _FIRST: dict[Service, Rules] = {
     Service.JIRA_CLOUD: JiraRules(),
@@ -109,6 +117,7 @@ _FIRST: dict[Service, Rules] = {
     Service.FEISHU: RobotRules(per_minute=100, per_second=5),
     Service.DINGTALK: RobotRules(per_minute=20),
     Service.WECOM: RobotRules(per_minute=20),
+    Service.MAIL: MailRules(),
 }
 
 
@@ -141,6 +150,12 @@ class Rulebook:
     def confluence(self, service: Service) -> ConfluenceRules:
         rules = self._rules[service]
         assert isinstance(rules, ConfluenceRules)
+        return rules
+
+    @property
+    def mail(self) -> MailRules:
+        rules = self._rules[Service.MAIL]
+        assert isinstance(rules, MailRules)
         return rules
 
     def robots(self, service: Service) -> RobotRules:

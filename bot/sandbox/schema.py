@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bot.sandbox.confluence import tables as confluence
 from bot.sandbox.jira import tables as jira
+from bot.sandbox.mail import tables as mail
 from bot.sandbox.robots import tables as robots
 from bot.sandbox.search import index
 from bot.sandbox.slack import tables as slack
@@ -15,7 +16,7 @@ from bot.sandbox.web import database, uploads
 if TYPE_CHECKING:
     from pathlib import Path
 
-_PARTS = (database, index, uploads, jira, confluence, slack, trello, robots)
+_PARTS = (database, index, uploads, jira, confluence, slack, trello, robots, mail)
 
 
 def open_database(path: Path | None) -> database.Database:

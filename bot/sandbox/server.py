@@ -18,6 +18,8 @@ from bot.sandbox.confluence import routes as confluence
 from bot.sandbox.faults.injection import FaultyServices
 from bot.sandbox.faults.plans import Fault, FaultKind, FaultPlan, Faults, RateLimit, RequestRecord, episode
 from bot.sandbox.jira import routes as jira
+from bot.sandbox.mail import html_pages as letters
+from bot.sandbox.mail.smtp import serve_mail
 from bot.sandbox.robots.routes import robots
 from bot.sandbox.rules import Rulebook, Rules, Service
 from bot.sandbox.schema import open_database
@@ -47,6 +49,7 @@ class RunningSandbox:
     seed: SandboxSeed
     rules: Rulebook
     faults: Faults
+    mail_port: int  # of SMTP, without TLS
 
     @property
     def jira_cloud_url(self) -> str:
@@ -197,7 +200,8 @@ def serve(
     thread = threading.Thread(target=server.serve_forever, args=(POLL,), name="sandbox", daemon=True)
     thread.start()
     try:
-        yield RunningSandbox(f"http://{host}:{server.socket.getsockname()[1]}", seed, rulebook, faults)
+        with serve_mail(host, opened, rulebook, clock) as mail_port:
+            yield RunningSandbox(f"http://{host}:{server.socket.getsockname()[1]}", seed, rulebook, faults, mail_port)
     finally:
         faults.stopping.set()
         server.shutdown()
@@ -234,6 +238,7 @@ class _Application:
             Service.SLACK: slack(),
             Service.TRELLO: trello(),
             **robots(),
+            Service.MAIL: (letters.routes, letters.DIALECT),
         }
         services: dict[Service, WSGIApplication] = {
             service: Site(service, routes, dialect, database=database, seed=seed, rulebook=rulebook, clock=clock)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bot.sandbox.confluence import refusals as confluence
 from bot.sandbox.jira import refusals as jira
+from bot.sandbox.mail import html_pages as letters
 from bot.sandbox.robots import refusals as robots
 from bot.sandbox.rules import Service
 from bot.sandbox.slack import refusals as slack
@@ -144,6 +145,8 @@ def _dialect(service: Service) -> Dialect:
             return robots.DINGTALK
         case Service.WECOM:
             return robots.WECOM
+        case Service.MAIL:
+            return letters.DIALECT
 
 
 def _plain(response: Response) -> Answer:
