@@ -15,7 +15,7 @@ def diagnose(
     config: ConfigOption = DEFAULT_CONFIG,
     secrets_dir: SecretsOption = None,
     stop: Annotated[
-        bool, typer.Option("--stop", help="End the diagnosis that is under way, without an answer.")
+        bool, typer.Option("--stop", help="End the diagnosis that is under way, without an answer; its ticket is told.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -28,6 +28,7 @@ def diagnose(
     from bot.app import Surroundings
     from bot.cli.output.diagnose import print_inquiry
     from bot.cli.output.terminal import progress
+    from bot.domain.diagnosis.inquiry import InquiryState
     from bot.domain.views import AnswerView
     from bot.judging.diagnosing import Diagnoser
     from bot.store import inquiries
@@ -37,13 +38,12 @@ def diagnose(
     with herald.database.begin() as tx:
         found = find_incident(tx, herald.config, incident, "diagnose")
         diagnoser = Diagnoser(herald.answering.desk(found.series.pipeline).context)
-        record = diagnoser.begin(tx, found)
-        if stop:
-            diagnoser.stop(tx, record)
+        record = diagnoser.stop(tx, found) if stop else diagnoser.begin(tx, found)
     is_busy = False
-    if not stop and record.diagnosis is None:
+    if record.state is InquiryState.RUNNING:
         with progress(f"{found.series.pipeline}: reruns"):
             is_busy = herald.cycle(found.series.pipeline).diagnose().busy
+    if stop or record.state is InquiryState.RUNNING:
         with progress("telling"):
             herald.dispatcher.drain(PATIENCE)
     with herald.database.begin() as tx:

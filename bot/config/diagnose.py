@@ -15,7 +15,7 @@ from bot.domain.job_protocol import COMMIT_TAG
 from bot.domain.manifest import Component, ComponentKind
 from bot.domain.recipes import Recipe
 from bot.domain.runs import Run
-from bot.sections import Section
+from bot.sections import Duration, Section
 
 _OWNED = {
     ComponentKind.DATA: "data",
@@ -118,6 +118,7 @@ class DiagnoseSection(Section):
 
     reruns: Annotated[int, Field(ge=1, le=50)] = 7
     reruns_within: Annotated[int, Field(ge=0, le=50)] = 8  # more, among the commits or parts of what did it
+    timeout: Duration | None = None  # no rerun begins later than this after it was asked for
     data: DataSection | None = None
     test_set: RecipeSection | None = None
     code: CodeSection | None = None

@@ -650,6 +650,13 @@ class OwnerRow:
     handle: str = ""  # by which the tracker tells them; empty where it tells nobody
 
 
+class EndedEarly(StrEnum):
+    """Why a diagnosis ended before its cause was sure, or its reruns were used up."""
+
+    BY_HAND = "by_hand"
+    OUT_OF_TIME = "out_of_time"
+
+
 @dataclass(frozen=True, slots=True)
 class DiagnosisView:
     """What reruns say of which change did it."""
@@ -667,6 +674,8 @@ class DiagnosisView:
     all_failed: bool = False  # none of them went through
     within: WithinView | None = None  # what did it has pieces
     owners: tuple[OwnerRow, ...] = ()  # of what did it
+    ended_early: EndedEarly | None = None
+    other_test_set: bool = False  # the two numbers cannot be compared
 
 
 @dataclass(frozen=True, slots=True)

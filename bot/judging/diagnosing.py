@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from bot.domain.diagnosis.answer import Diagnosis
 from bot.domain.diagnosis.differences import differences, setting_of
 from bot.domain.diagnosis.inquiry import (
     DoneRerun,
@@ -34,8 +35,8 @@ from bot.domain.judge.ranges import effect_at
 from bot.domain.judged_run import JudgedRun
 from bot.domain.manifest import manifest_of
 from bot.domain.recipes import Recipe
-from bot.domain.views import AnswerKind, AnswerPart, AnswerView
-from bot.errors import DiagnosisError, NoInquiry
+from bot.domain.views import AnswerKind, AnswerPart, AnswerView, EndedEarly
+from bot.errors import DiagnosisError, HeraldError, NoInquiry
 from bot.judging.context import JudgingContext
 from bot.judging.pieces import has_pieces, pieces_of
 from bot.judging.swaps import swaps_of
@@ -88,25 +89,36 @@ class Diagnoser:
                 self._go_on(tx, record, pieces)
                 self.context.on_step("inquiry.going_on")
 
-    def stop(self, tx: Connection, record: InquiryRecord) -> None:
-        """End an inquiry without an answer; a rerun that is under way ends by itself, and says nothing any more."""
-        now = self.context.clock()
-        inquiries.end(tx, record.inquiry, InquiryState.STOPPED, now)
-        for fire in self._reruns(tx, record.inquiry):
+    def stop(self, tx: Connection, incident: Incident) -> InquiryRecord:
+        """End the inquiry into an incident without an answer, and owe word of it on the ticket.
+
+        A rerun that is under way ends by itself, and says nothing any more.
+
+        Raises:
+            HeraldError: where none is under way.
+        """
+        now, had = self.context.clock(), inquiries.of_incident(tx, incident.incident_id)
+        if not had or had[-1].state is not InquiryState.RUNNING:
+            raise HeraldError(f"diagnose {incident.incident_id}: there is none under way to stop")
+        inquiry = had[-1].inquiry
+        inquiries.end(tx, inquiry, InquiryState.STOPPED, now)
+        for fire in self._reruns(tx, inquiry):
             if not fire.state.is_over and fire.started_at is None:
                 fires.save(tx, replace(fire, state=FireState.STOPPED, ended_at=now))
+        self._tell(tx, inquiry)
+        return self._find(tx, inquiry)
 
     def part(self, tx: Connection, record: InquiryRecord, locale: Locale) -> AnswerPart:
-        """Say what an inquiry that is over came to."""
-        assert record.diagnosis is not None
-        trials = self.trials(tx, record.inquiry)
-        done = self.piece_trials(tx, record.inquiry)
-        view = diagnosis_view(self.context, locale, record.inquiry, record.diagnosis, trials, done)
+        """Say what an inquiry that is over came to; of one that was stopped what was likeliest then."""
+        inquiry = record.inquiry
+        trials, done = self.trials(tx, inquiry), self.piece_trials(tx, inquiry)
+        found = record.diagnosis or replace(self.outlook(tx, inquiry).diagnosis, is_sure=False)
+        view = diagnosis_view(self.context, locale, inquiry, found, trials, done, _ended_early(record, found))
         return AnswerPart(AnswerKind.DIAGNOSED, diagnosis=view)
 
     def told(self, tx: Connection, record: InquiryRecord) -> tuple[AnswerPart, ...]:
-        """Say what there is to say of an inquiry: nothing before it is answered."""
-        return () if record.diagnosis is None else (self.part(tx, record, self.context.locale),)
+        """Say what there is to say of an inquiry: nothing before it is over."""
+        return () if record.state is InquiryState.RUNNING else (self.part(tx, record, self.context.locale),)
 
     def trials(self, tx: Connection, inquiry: Inquiry) -> Sequence[DoneRerun]:
         """Return the reruns of an inquiry that are over, but for those of pieces."""
@@ -119,7 +131,8 @@ class Diagnoser:
         return [DonePieces(count, measured.get(inquiry.metric)) for count, measured in found if count is not None]
 
     def _over(self, tx: Connection, inquiry: Inquiry) -> Sequence[Fire]:
-        return [fire for fire in self._reruns(tx, inquiry) if fire.state.is_over]
+        over = (fire for fire in self._reruns(tx, inquiry) if fire.state.is_over)
+        return [fire for fire in over if fire.state is not FireState.STOPPED or fire.started_at is not None]
 
     def outlook(self, tx: Connection, inquiry: Inquiry) -> Outlook:
         """Return what is believed so far."""
@@ -135,7 +148,8 @@ class Diagnoser:
         inquiry, reruns = record.inquiry, self._reruns(tx, record.inquiry)
         if not all(fire.state.is_over for fire in reruns):
             return
-        outlook, can_rerun = self.outlook(tx, inquiry), self.context.section.job is not None
+        outlook, is_late = self.outlook(tx, inquiry), inquiry.until is not None and self.context.clock() > inquiry.until
+        can_rerun = self.context.section.job is not None and not is_late
         if outlook.wanted is not None and can_rerun:
             self._rerun(tx, record, recipe_of(outlook.wanted, inquiry.swaps), len(reruns))
             return
@@ -201,7 +215,8 @@ class Diagnoser:
         if not accepted:
             raise _no(incident, NoInquiry.UNKNOWN_NOISE, "no accepted run is on record from before it")
         manifests = [manifest_of(each.run, each.card) for each in accepted]
-        found = differences(manifests, manifest_of(bad[0].run, bad[0].card)).found
+        all_found = differences(manifests, manifest_of(bad[0].run, bad[0].card))
+        found = all_found.found
         swaps, left_out = swaps_of(section, found, accepted[-1].run, bad[0].run)
         if not swaps:
             differing = ", ".join(str(each.component) for each in found) or "nothing on record"
@@ -228,6 +243,8 @@ class Diagnoser:
             left_out=left_out,
             budget=section.reruns,
             piece_budget=section.reruns_within,
+            until=None if section.timeout is None else context.clock() + section.timeout,
+            has_other_test_set=all_found.has_other_test_set,
         )
 
     def _bad_runs(self, tx: Connection, incident: Incident, metric: str) -> list[JudgedRun]:
@@ -245,9 +262,8 @@ class Diagnoser:
         """Owe one comment on each ticket of the incident that says what the inquiry came to."""
         context, now = self.context, self.context.clock()
         record = self._find(tx, inquiry)
-        assert record.diagnosis is not None
         incident_id, tracker = inquiry.incident_id, context.section.tracker
-        log.info("diagnosed", pipeline=context.name, incident=incident_id, sure=record.diagnosis.is_sure)
+        log.info("diagnosed", pipeline=context.name, incident=incident_id, state=record.state.value)
         tickets = [] if tracker is None else objects.tickets_of(tx, tracker, context.config.instance, [incident_id])
         part = self.part(tx, record, context.config.locale_of(context.name, tracker or ""))
         owed = []
@@ -256,6 +272,14 @@ class Diagnoser:
             mark = hashlib.sha256(effect.effect_id.encode()).hexdigest()[:16]
             owed.append((effect, AnswerView((part,), "", mark)))
         outbox.owe(tx, context.name, owed, now)
+
+
+def _ended_early(record: InquiryRecord, found: Diagnosis) -> EndedEarly | None:
+    if record.state is InquiryState.STOPPED:
+        return EndedEarly.BY_HAND
+    until = record.inquiry.until
+    is_late = until is not None and record.ended_at is not None and record.ended_at > until
+    return EndedEarly.OUT_OF_TIME if is_late and not found.is_sure else None
 
 
 def _settled(record: InquiryRecord, asked: Inquiry) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 
@@ -48,6 +48,15 @@ class PipelineOverview:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingRerun:
+    """A rerun that is under way, or about to be."""
+
+    fire: Fire
+    incident_id: str = ""  # of which a diagnosis asks what made it
+    swapped: Mapping[str, str] = field(default_factory=dict)  # how it has each component that the diagnosis swaps
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     pipelines: tuple[PipelineOverview, ...]
     owed: int
@@ -55,7 +64,7 @@ class Overview:
     refused: tuple[Refusal, ...] = ()  # where our account is not taken
     quiet: int = 0  # rules that hold by people's answers
     unheard: tuple[Listening, ...] = ()  # services whose answers could not be read
-    reruns: tuple[Fire, ...] = ()  # under way, or about to be
+    reruns: tuple[WaitingRerun, ...] = ()
 
 
 def overview(herald: Readable, limit: int | None = None) -> Overview:
@@ -71,7 +80,7 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         refused = tuple(backlog.refusals(tx))
         quiet = rules.count_in_force(tx, herald.around.clock())
         unheard = tuple(each for each in listenings.all_of_them(tx) if each.failing_since is not None)
-        reruns = tuple(fire for fire in fires.waiting(tx) if fire.is_rerun)
+        reruns = tuple(_rerun(tx, fire) for fire in fires.waiting(tx) if fire.is_rerun)
         latest = {name: runs.latest(tx, name) for name in config.pipeline}
         main = {name: next(iter(pipeline.metrics)) for name, pipeline in config.pipeline.items()}
         seen = tuple(
@@ -91,6 +100,18 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
             for name, pipeline in config.pipeline.items()
         )
     return Overview(seen, owed[EffectState.PENDING], owed[EffectState.PARKED], refused, quiet, unheard, reruns)
+
+
+def _rerun(tx: Connection, fire: Fire) -> WaitingRerun:
+    if not fire.recipe.is_of_diagnosis:
+        return WaitingRerun(fire)
+    from bot.domain.diagnosis.inquiry import components_of  # numbers take their time to load
+    from bot.store import inquiries
+
+    record = inquiries.find(tx, fire.confirms or "")
+    if record is None:
+        return WaitingRerun(fire)
+    return WaitingRerun(fire, record.inquiry.incident_id, components_of(fire.recipe, record.inquiry))
 
 
 def _newest_values(tx: Connection, last: JudgedRun | None, metric: str) -> tuple[float, ...]:

@@ -31,6 +31,7 @@ from bot.domain.views import (
     DigestLine,
     DigestPart,
     DigestView,
+    EndedEarly,
     Evidence,
     ExplanationView,
     FactRow,
@@ -591,6 +592,10 @@ def diagnosed_answer(words: Words) -> AnswerView:
         *(replace(whole, likeliest=each, trials=(), not_excluded=(), left_out=()) for each in causes[1:]),
         replace(whole, likeliest=replace(alone, probability="61 %"), is_sure=False, trials=TRIALS[:1], reruns="1"),
         replace(whole, is_sure=False, trials=TRIALS[2:], reruns="2", all_failed=True),
+        replace(whole, is_sure=False, trials=TRIALS[:1], reruns="1", ended_early=EndedEarly.BY_HAND),
+        replace(whole, is_sure=False, trials=(), reruns="0", ended_early=EndedEarly.BY_HAND),
+        replace(whole, is_sure=False, trials=TRIALS[:2], reruns="2", ended_early=EndedEarly.OUT_OF_TIME),
+        replace(whole, trials=(), other_test_set=True),
         *(replace(whole, trials=(), not_excluded=(), left_out=(), within=within) for within in withins(words)),
     )
     return answered(*(AnswerPart(AnswerKind.DIAGNOSED, diagnosis=view) for view in views))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.cli.output.diagnose import print_inquiry
+from bot.cli.output.status import print_status
 from bot.config.diagnose import DiagnoseSection
 from bot.domain.diagnosis.hypotheses import Alone, Luck, Outside, Together
 from bot.domain.diagnosis.inquiry import InquiryState, recipe_of
@@ -18,13 +19,14 @@ from bot.domain.diagnosis.pieces import DonePieces, Unlisted
 from bot.domain.incidents import IncidentState
 from bot.domain.job_protocol import COMMIT_TAG, FIRE_TAG
 from bot.domain.manifest import Component, ComponentKind
-from bot.errors import DiagnosisError, JobError
+from bot.errors import DiagnosisError, HeraldError, JobError
 from bot.executors.checkouts import check_out
 from bot.judging.diagnosing import Diagnoser
 from bot.judging.pieces import pieces_of
 from bot.pipeline.scheduling import record_due
 from bot.ports import Job, JobStatus
 from bot.reports.digest import compose_digest, preview
+from bot.reports.overview import overview
 from bot.store import fires, incidents, inquiries
 from bot.store.inquiries import InquiryRecord
 from bot.store.retention import forget
@@ -249,15 +251,58 @@ def test_a_budget_that_does_not_settle_it_leaves_it_undecided(make_lab):
     assert "1 rerun could not settle which change did it. Likeliest:" in lab.said[-1]
 
 
-def test_an_inquiry_that_somebody_stops_tells_nothing(make_lab):
+def test_that_somebody_stopped_it_is_told_on_the_ticket_with_what_was_likeliest_and_no_rerun_starts(make_lab):
     lab = make_lab()
     record = lab.begin()
-    with lab.database.begin() as tx:
-        lab.diagnoser.stop(tx, record)
-    lab.herald.cycle("search").diagnose()
+    lab.look()
+    stop(lab)
+    lab.serve()
     assert lab.record(record.inquiry.inquiry_id).state is InquiryState.STOPPED
-    assert lab.jobs == []
-    assert not [said for said in lab.said if "did it" in said]
+    assert len(lab.jobs) == 1
+    (told,) = [said for said in lab.said if "did it" in said]
+    assert told.startswith(
+        "The search for what did it was ended by hand. 1 rerun could not settle which change did it."
+    )
+    with pytest.raises(HeraldError, match=r"diagnose \w+: there is none under way to stop"):
+        stop(lab)
+
+
+def stop(lab: Lab) -> None:
+    (incident,) = lab.incidents()
+    with lab.database.begin() as tx:
+        lab.diagnoser.stop(tx, incident)
+
+
+def test_no_rerun_begins_once_the_time_for_it_is_up(make_lab):
+    lab = make_lab({"diagnose": {**DIAGNOSE["diagnose"], "timeout": "30s"}})
+    record = lab.diagnose()
+    assert record.diagnosis is not None
+    assert not record.diagnosis.is_sure
+    assert len(lab.jobs) == 1, "it takes a minute"
+    assert lab.said[-1].startswith("The time for finding out what did it was up. 1 rerun could not settle")
+
+
+def test_status_names_a_rerun_of_a_diagnosis_by_what_it_swaps(make_lab, capsys):
+    lab = make_lab()
+    inquiry = lab.begin().inquiry
+    print_status(overview(lab.herald), as_json=False)
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"rerun of a diagnosis: search {inquiry.incident_id}, data as it " in said
+    assert "param.lr as it " in said
+    print_status(overview(lab.herald), as_json=True)
+    (rerun,) = json.loads(capsys.readouterr().out)["reruns"]
+    assert rerun["incident"] == inquiry.incident_id
+    assert rerun["run"] is None
+    assert set(rerun["swapped"]) == {"data", "param.lr", "param.batch"}
+
+
+def test_that_the_test_set_is_another_one_is_said_beside_what_did_it(make_lab, monkeypatch):
+    monkeypatch.setitem(OLD, "tags", {"herald.test_hash": "t1"})
+    monkeypatch.setitem(NEW, "tags", {"herald.test_hash": "t2"})
+    lab = make_lab({"diagnose": {"params": DIAGNOSE["diagnose"]["params"]}})
+    lab.guilty = frozenset({"--set=lr=2"})
+    lab.diagnose()
+    assert "The test set is another one than before, so the two numbers cannot be compared." in lab.said[-1]
 
 
 @pytest.mark.parametrize(

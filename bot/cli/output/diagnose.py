@@ -52,6 +52,7 @@ def _as_json(record: InquiryRecord, trials: Sequence[DoneRerun], done: Sequence[
         "incident": inquiry.incident_id,
         "state": record.state,
         "metric": inquiry.metric,
+        "other_test_set": inquiry.has_other_test_set,
         "before": inquiry.levels.before,
         "since": inquiry.levels.since,
         "swapped": [

@@ -11,7 +11,7 @@ from rich.markup import escape
 from bot.text.tables import Stacking, WholeConsole
 
 if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
-    from bot.reports.overview import OpenIncident, Overview, PipelineOverview
+    from bot.reports.overview import OpenIncident, Overview, PipelineOverview, WaitingRerun
 
 from bot.cli.output.runs import (
     print_set_aside,
@@ -37,8 +37,15 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
                 "refused": [asdict(refusal) for refusal in seen.refused],
                 "quiet": seen.quiet,
                 "reruns": [
-                    {"pipeline": f.pipeline, "run": f.confirms, "recipe": f.recipe.name, "started": f.started_at}
-                    for f in seen.reruns
+                    {
+                        "pipeline": each.fire.pipeline,
+                        "run": None if each.incident_id else each.fire.confirms,
+                        "recipe": each.fire.recipe.name,
+                        "incident": each.incident_id or None,
+                        "swapped": each.swapped,
+                        "started": each.fire.started_at,
+                    }
+                    for each in seen.reruns
                 ],
                 "answers_not_read": [
                     {"service": each.service, "since": each.failing_since, "said": each.said} for each in seen.unheard
@@ -72,14 +79,23 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
         told = f"since {when(refusal.since)}; {refusal.waiting:,} wait for it, and go on by themselves"
         console.print(f"[red]{escape(where)}[/]{what} {told}: {escape(refusal.words)}")
     print_unheard(console, seen.unheard)
-    for fire in seen.reruns:
-        since = f"since {when(fire.started_at)}" if fire.started_at else "next"
-        recipe = f" by the {fire.recipe.name} recipe" if fire.recipe.name else ""
-        console.print(f"made again{escape(recipe)}: {escape(fire.pipeline)} {escape(fire.confirms or '')}, {since}")
+    for each in seen.reruns:
+        console.print(escape(_rerun(each)))
     if seen.quiet:
         console.print(f"quiet by people's answers: {seen.quiet:,}; `herald triage` lists them")
     if any(pipeline.count > len(pipeline.incidents) for pipeline in seen.pipelines):
         console.print("--all names every open incident, --json too.")
+
+
+def _rerun(rerun: WaitingRerun) -> str:
+    """Say what is made again, and why: to confirm a run, or to find out what made an incident."""
+    fire = rerun.fire
+    since = f"since {when(fire.started_at)}" if fire.started_at else "next"
+    if rerun.incident_id:
+        swapped = ", ".join(f"{name} {how}" for name, how in rerun.swapped.items())
+        return f"rerun of a diagnosis: {fire.pipeline} {rerun.incident_id}, {swapped}, {since}"
+    recipe = f" by the {fire.recipe.name} recipe" if fire.recipe.name else ""
+    return f"made again{recipe}: {fire.pipeline} {fire.confirms or ''}, {since}"
 
 
 def _history(pipeline: PipelineOverview) -> str:

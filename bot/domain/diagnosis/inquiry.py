@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from bot.domain.diagnosis.answer import Diagnosis, answer
@@ -16,6 +17,7 @@ from bot.domain.manifest import Component
 from bot.domain.recipes import PIECES, SWAP, Recipe
 
 _AS_BAD, _AS_GOOD = "1", "0"
+_AS_IS, _AS_WAS = "as it is", "as it was"
 _HOPELESS = 2  # reruns that failed, and none that did not: it is how they are set
 
 
@@ -55,6 +57,8 @@ class Inquiry:
     budget: int  # reruns
     pieces: Pieces | None = None  # of the component that did it, once that is known
     piece_budget: int = 0  # reruns more, to tell these apart
+    until: datetime | None = None  # no rerun begins later
+    has_other_test_set: bool = False  # so that the numbers of before and since cannot be compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,18 @@ def recipe_of_pieces(count: int, pieces: Pieces, swaps: Sequence[Swap]) -> Recip
     chosen = [swap.as_before for swap in swaps]
     chosen[pieces.component] = pieces.all[count - 1].recipe
     return _together(f"{PIECES}{count}", chosen)
+
+
+def components_of(recipe: Recipe, inquiry: Inquiry) -> Mapping[str, str]:
+    """Say of each component how a rerun of an inquiry has it: `as it was`, `as it is`, or up to which piece."""
+    setting, count = read_setting(recipe), read_pieces(recipe)
+    names = [str(swap.component) for swap in inquiry.swaps]
+    if setting is not None:
+        return {name: _AS_IS if is_bad else _AS_WAS for name, is_bad in zip(names, setting, strict=True)}
+    found = dict.fromkeys(names, _AS_WAS)
+    if inquiry.pieces is not None and count is not None:
+        found[names[inquiry.pieces.component]] = f"up to {inquiry.pieces.all[count - 1].name}"
+    return found
 
 
 def _together(name: str, chosen: Sequence[Recipe]) -> Recipe:

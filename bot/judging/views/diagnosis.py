@@ -17,6 +17,7 @@ from bot.domain.views import (
     CauseKind,
     CauseView,
     DiagnosisView,
+    EndedEarly,
     ExplanationView,
     FactRow,
     OwnerRow,
@@ -40,6 +41,7 @@ def diagnosis_view(
     diagnosis: Diagnosis,
     trials: Sequence[DoneRerun],
     done: Sequence[DonePieces],
+    ended_early: EndedEarly | None = None,
 ) -> DiagnosisView:
     """Show what an inquiry came to; *trials* and *done* are its reruns, of components and of pieces."""
     section = context.section.metrics.get(inquiry.metric, MetricSection())
@@ -62,6 +64,8 @@ def diagnosis_view(
         all_failed=bool(trials) and all(each.value is None for each in trials),
         within=_within(context, locale, inquiry, diagnosis, [(each.count, each.value) for each in done], shown),
         owners=_owners(context, inquiry, diagnosis),
+        ended_early=ended_early,
+        other_test_set=inquiry.has_other_test_set,
     )
 
 
