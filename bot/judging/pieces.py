@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bot.config.diagnose import CodeSection, DataSection, DiagnoseSection
@@ -31,12 +32,18 @@ def has_pieces(section: DiagnoseSection, swap: Swap) -> bool:
 
 
 def pieces_of(section: DiagnoseSection, place: int, swap: Swap, good: Run, bad: Run, folder: Path) -> Pieces:
-    """Return the pieces of the component at a *place*; *folder* is what relative paths of the config start from."""
+    """Return the pieces of the component at a *place*; *folder* is what relative paths of the config start from.
+
+    A rerun that says that it has all of them nevertheless shows nothing.
+    """
     if section.code is not None and swap.component.kind is ComponentKind.CODE:
-        return _commits(section.code, place, swap, bad, folder)
-    assert section.data is not None
-    found = tuple(_parts(section.data, good, bad))
-    return Pieces(place, found) if len(found) <= MOST else Pieces(place, unlisted=Unlisted.TOO_MANY)
+        found = _commits(section.code, place, swap, bad, folder)
+    else:
+        assert section.data is not None
+        parts = tuple(_parts(section.data, good, bad))
+        found = Pieces(place, parts) if len(parts) <= MOST else Pieces(place, unlisted=Unlisted.TOO_MANY)
+    kept = (replace(each, recipe=replace(each.recipe, replaces=swap.as_before.replaces)) for each in found.all)
+    return replace(found, all=tuple(kept))
 
 
 def _commits(section: CodeSection, place: int, swap: Swap, bad: Run, folder: Path) -> Pieces:

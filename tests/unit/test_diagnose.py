@@ -654,6 +654,47 @@ def test_the_day_of_data_that_did_it_is_found_among_those_that_are_new_or_gone(m
     print_inquiry(record, [], [DonePieces(2, 0.8)], "", as_json=True)
 
 
+def test_a_part_that_config_cannot_set_leaves_the_data_out_and_is_said(make_lab, monkeypatch):
+    monkeypatch.setitem(OLD, "tags", {"herald.data_hash": "d1"})  # it does not say its days
+    monkeypatch.setitem(NEW, "tags", {"herald.data_hash": "d2", "days": "d01 d02"})
+    data = {"arguments": ["--days={parts}"], "parts": "tags.days"}
+    lab = make_lab({"diagnose": {"data": data, "params": DIAGNOSE["diagnose"]["params"]}})
+    lab.guilty = frozenset({"--set=lr=2"})
+    record = lab.diagnose()
+    assert [str(each) for each in record.inquiry.left_out] == ["data"]
+    assert "Herald could not set, and left out: the data." in lab.said[-1]
+
+
+def test_reruns_that_say_that_they_have_all_parts_all_the_same_accuse_none_of_them(make_lab, monkeypatch):
+    monkeypatch.setitem(OLD, "tags", {"herald.data_hash": "d1", "days": "d01"})
+    monkeypatch.setitem(NEW, "tags", {"herald.data_hash": "d2", "days": "d01 d02 d03 d04"})
+    lab = make_lab({"diagnose": {"data": {"arguments": ["--days={parts}"], "parts": "tags.days"}}})
+
+    def train(job: Job) -> JobStatus:
+        lab.jobs.append(job)
+        is_old = "--days=d01" in job.command
+        tags = {FIRE_TAG: job.fire_id, "herald.data_hash": "d1" if is_old else "d2"}
+        lab.log((0.80 if is_old else 0.75) + NOISE[len(lab.jobs) % len(NOISE)], f"job{len(lab.jobs)}", tags=tags)
+        return ENDED
+
+    lab.executor._carry_out = train
+    record = lab.diagnose()
+    assert record.diagnosis is not None
+    assert record.diagnosis.cause == Alone(0)
+    assert record.diagnosis.narrowed is not None
+    assert (record.diagnosis.narrowed.first, record.diagnosis.narrowed.last) == (0, 2)
+    assert "Reruns could not tell which of the 3 parts of the data that changed it is." in lab.said[-1]
+
+
+def test_a_commit_that_is_gone_fails_its_reruns_which_are_no_evidence(make_code_lab, history):
+    lab, workshop = make_code_lab("f" * 40, history[1][5])
+    record = lab.diagnose()
+    assert record.diagnosis is not None
+    assert not record.diagnosis.is_sure
+    assert {*workshop.ran} == {history[1][5]}
+    assert "| as it was | failed |" in lab.said[-1]
+
+
 OWNERS = {"data": {"owner": "Data team", "assignee": "5b10ac"}, "params": {"owner": "Li"}}
 
 
