@@ -38,7 +38,7 @@ LAYERS = (
     ("bot.triage",),
     ("bot.pipeline",),
     ("bot.app", "bot.reports", "bot.replay"),
-    ("bot.serve", "bot.doctor"),
+    ("bot.serve", "bot.doctor", "bot.web"),
     ("bot.demo",),
     ("bot.cli",),
 )
@@ -197,6 +197,9 @@ def test_the_trainer_never_imports_bot():
         ("slack_sdk", "bot", {"bot.services.slack", "bot.services.block_kit"}),
         ("apscheduler", "bot", {"bot.config.timetable"}),
         ("matplotlib", "bot", {"bot.render.charts"}),
+        ("starlette", "bot", {"bot.web"}),
+        ("uvicorn", "bot", {"bot.web.server"}),
+        ("prometheus_client", "bot", {"bot.web.metrics"}),
         ("markdown_it", "bot", {"bot.sandbox.markup.markdown", "bot.text.comment_lines.markdown"}),
         (
             "alembic",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from typing import Annotated
 
 import typer
@@ -17,6 +18,10 @@ def serve(
     stop_jobs: Annotated[
         bool, typer.Option("--stop-jobs", help="When stopped, end the jobs that run, with all their processes.")
     ] = False,
+    http: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Show the pages there, and /healthz, /readyz and /metrics."),
+    ] = None,
 ) -> None:
     """Run every pipeline at its times.
 
@@ -43,5 +48,16 @@ def serve(
         for number, handler in before.items():
             signal.signal(number, handler)
         raise
-    if not Server(herald, orders, lambda old: reconfigure(old, read_config(config, secrets_dir)[0]), stop_jobs).run():
+    server = Server(herald, orders, lambda old: reconfigure(old, read_config(config, secrets_dir)[0]), stop_jobs)
+    with ExitStack() as beside:
+        if http is not None:
+            from bot.reports.reader import open_reader
+            from bot.web.app import make_app
+            from bot.web.server import serving
+
+            reader = open_reader(herald.config, herald.folder)
+            beside.callback(reader.database.close)
+            beside.enter_context(serving(make_app(reader, server.ails), http))
+        has_ended = server.run()
+    if not has_ended:
         leave_at_once()

@@ -28,6 +28,7 @@ _SECRET_VARIABLES = (
     "AWS_SESSION_TOKEN",
     "AZURE_STORAGE_ACCESS_KEY",
 )
+_SINGLE_SECRETS = (("dead_man", "url"), ("web", "token"))  # of sections that there is one of
 _KINDS = {port: list(kinds) for port, kinds in SERVICES.items() if len(kinds) > 1}  # where a section may be of several
 
 
@@ -52,7 +53,7 @@ def load_config(path: Path, secrets_dir: Path | None = None, *, needs_secrets: b
         raise ConfigError(f"{path}: is nested too deep") from None
     _refuse_secrets(path, raw)
     _refuse_password(path, raw)
-    _refuse_signal_url(path, raw)
+    _refuse_single_secrets(path, raw)
     try:
         return Config(_secrets_dir=secrets_dir, **raw)
     except ValidationError as error:
@@ -131,10 +132,10 @@ def _refuse_secrets(path: Path, raw: Mapping[str, Any]) -> None:
                     raise ConfigError(f"{path}: {kind}.{name}.{key}: a secret does not belong in this file; {where}")
 
 
-def _refuse_signal_url(path: Path, raw: Mapping[str, Any]) -> None:
-    if _at(raw, ("dead_man", "url")) is not None:
-        where = _how_to_give(("dead_man", "url"))
-        raise ConfigError(f"{path}: dead_man.url: a secret does not belong in this file; {where}")
+def _refuse_single_secrets(path: Path, raw: Mapping[str, Any]) -> None:
+    for key in _SINGLE_SECRETS:
+        if _at(raw, key) is not None:
+            raise ConfigError(f"{path}: {'.'.join(key)}: a secret does not belong in this file; {_how_to_give(key)}")
 
 
 def _refuse_password(path: Path, raw: Mapping[str, Any]) -> None:
@@ -227,7 +228,7 @@ def _location(raw: tuple[int | str, ...]) -> tuple[str, ...]:
 
 
 def _holds_secret(location: tuple[str, ...]) -> bool:
-    if location == ("dead_man", "url"):
+    if location in _SINGLE_SECRETS:
         return True
     return bool(location) and location[0] in SERVICES and location[-1] in SECRETS
 

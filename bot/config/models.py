@@ -17,6 +17,7 @@ from bot.config.pipeline import PipelineSection, ScheduleSection
 from bot.config.services import ChatSection, TrackerSection, WikiSection
 from bot.config.sources import _Environment, _SecretsFolder
 from bot.config.values import Name, ServiceName, Zone
+from bot.config.web import WebSection
 from bot.sections import Duration, Language, Section
 from bot.services.healthchecks.config import DeadManSection
 from bot.services.mlflow.config import MlflowSection
@@ -73,6 +74,7 @@ class Config(BaseSettings):
     jobs_folder: str = "jobs"
     jobs_at_once: Annotated[int, Field(ge=1)] = 2  # that `herald serve` lets run
     dead_man: DeadManSection | None = None
+    web: WebSection = WebSection()
     store: StoreSection = StoreSection()
     mlflow: MlflowSection = MlflowSection()
     tracker: dict[ServiceName, TrackerSection] = {}

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from bot.domain.judge.findings import Outcome
+from bot.domain.page_charts import PagePicture
 from bot.domain.replay_views import ReplayChart
 from bot.render.limits import current_room
+from bot.render.page_pictures import draw_picture
 from bot.render.style import STYLE
 from bot.render.svg import draw
 from bot.text import escape
@@ -258,8 +260,8 @@ def _html_stylesheet() -> Markup:
     return _made(f"<style>{STYLE}</style>")
 
 
-def _html_drawing(chart: ReplayChart) -> Markup:
-    return _made(draw(chart))
+def _html_drawing(chart: ReplayChart | PagePicture) -> Markup:
+    return _made(draw_picture(chart) if isinstance(chart, PagePicture) else draw(chart))
 
 
 JIRA = Dialect(

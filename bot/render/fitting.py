@@ -18,6 +18,11 @@ def units(text: str) -> int:
     return len(text) + sum(1 for char in text if char > "\uffff")
 
 
+def size_of(form: Form, text: str) -> int:
+    """Measure a text as its limit is counted."""
+    return len(text.encode()) if form.dialect == "html" else units(text)
+
+
 def clean_title(title: str, limit: int = TITLE_CHARS) -> str:
     """Make a title that Jira and Confluence take: one line, *limit* characters, its end kept where it is cut.
 

@@ -20,7 +20,7 @@ class Form:
 
     dialect: str
     template: str
-    limit: int  # in UTF-16 units, as the services count
+    limit: int  # in UTF-16 units, as the services count; of HTML in bytes
     rooms: Rooms = ((1000, 100), (200, 40), (60, 15))
     is_message: bool = False
     paragraph_limit: int | None = None  # in those units
@@ -51,9 +51,16 @@ VERDICT = Form("plain", "judge/verdict.txt.j2", 10_000)
 REPLAY_ROOMS = ((400, 2000), (200, 60), (120, 25), (60, 8))
 REPLAY_LINES = Form("plain", "replay/lines.txt.j2", 10_000)
 REPLAY_PAGE = Form("html", "replay/page.html.j2", 950_000, REPLAY_ROOMS)
+WEB_ROOMS = ((4000, 1000), (1000, 150), (400, 60), (200, 25), (100, 10))
+WEB_LIMIT = 150_000
 WHOLE_ROOMS = ((200_000, 10_000), (10_000, 1_000), (200, 1_000))
 WHOLE_TICKET = Form("markdown", "trello/ticket.md.j2", 2_000_000, WHOLE_ROOMS)
 WHOLE_COMMENT = Form("markdown", "trello/comment.md.j2", 2_000_000, WHOLE_ROOMS)
+
+
+def of_page(kind: str) -> Form:
+    """Return the form of a page in a browser."""
+    return Form("html", f"web/{kind}.html.j2", WEB_LIMIT, WEB_ROOMS)
 
 
 def of_ticket(kind: str, reader: TextForm) -> Form:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bot.domain.judge.findings import Outcome
 from bot.domain.message import MessageDocument
 from bot.domain.objects import Bound
+from bot.domain.page_views import OverviewPage, SimplePage
 from bot.domain.replay_views import ReplayPageView, ReplayView
 from bot.domain.views import (
     AnswerView,
@@ -35,7 +36,7 @@ from bot.domain.views import (
 )
 from bot.errors import TemplateError, abridge
 from bot.ports import TextForm
-from bot.render.fitting import checked, clean_title, cut_lines, fits_paragraphs, shortened, tidy, units
+from bot.render.fitting import checked, clean_title, cut_lines, fits_paragraphs, shortened, size_of, tidy, units
 from bot.render.form import (
     ANSWER_TEXT,
     ARCHIVE_PAGE,
@@ -58,6 +59,7 @@ from bot.render.form import (
     WHOLE_TICKET,
     Form,
     of_message,
+    of_page,
     of_ticket,
 )
 from bot.render.limits import Room
@@ -85,6 +87,7 @@ LinkedView = (
     | UmbrellaView
     | UmbrellaOverView
 )
+WebView = OverviewPage | SimplePage
 JudgedView = SeriesView | StretchesView | PairsView | VerdictView
 
 
@@ -245,6 +248,10 @@ class Renderer:
         """Render lines for a terminal: what one pipeline's history came to."""
         return self._fit(REPLAY_LINES, view, {}, theirs=False)[0]
 
+    def render_web(self, kind: str, view: WebView) -> str:
+        """Render a page for a browser, of at most 150 KB: of what there is no room for it says how much there is."""
+        return self._fit(of_page(kind), view, {}, theirs=False)[0]
+
     def word(self, name: str) -> str:
         """Return a plain string of ours that `words.j2` sets."""
         return self._maker("plain", theirs=False).read_word(WORDS, name)
@@ -276,7 +283,12 @@ class Renderer:
         return self._fit(form, view, bound, theirs=False)
 
     def _fit(
-        self, form: Form, view: LinkedView | JudgedView | ReplayPageView | ReplayView, bound: Bindings, *, theirs: bool
+        self,
+        form: Form,
+        view: LinkedView | JudgedView | ReplayPageView | ReplayView | WebView,
+        bound: Bindings,
+        *,
+        theirs: bool,
     ) -> tuple[str, bool]:
         """Render with less and less room until the text fits; cut it at a line where it never does."""
         from bot.render.confined import BudgetError
@@ -289,7 +301,7 @@ class Renderer:
             room = Room(value_chars, rows, note)
             try:
                 text = tidy(form, maker.render(form.template, room, values))
-                if units(text) <= form.limit and fits_paragraphs(form, text):
+                if size_of(form, text) <= form.limit and fits_paragraphs(form, text):
                     return checked(form, text), room.cut
             except TemplateError as error:  # of far too much output, say
                 if place == len(form.rooms) or isinstance(error, BudgetError):
@@ -299,7 +311,7 @@ class Renderer:
     def _cut(self, form: Form, maker: Maker, text: str) -> str:
         from bot.render import dialects
 
-        if form.dialect == "storage":
+        if form.dialect in {"storage", "html"}:
             raise TemplateError(
                 f"{form.template}: puts out {units(text):,} characters, and a page takes {form.limit:,}"
             )

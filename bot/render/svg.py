@@ -15,7 +15,7 @@ from bot.text.escape import to_plain
 _WIDTH, _HEIGHT = 720, 220
 _SMALL_HEIGHT = 120
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 10, 26
-_BAD = {
+BAD = {
     Outcome.REGRESSED: "bad",
     Outcome.BREACHED: "bad",
     Outcome.INVALID: "odd",
@@ -35,6 +35,15 @@ class Plane:
     low_y: float
     high_y: float
     height: int = _HEIGHT
+    width: int = _WIDTH
+
+    @property
+    def left(self) -> int:
+        return _LEFT
+
+    @property
+    def right(self) -> int:
+        return self.width - _RIGHT
 
     def x(self, value: float) -> float:
         share = (value - self.low_x) / ((self.high_x - self.low_x) or 1)
@@ -74,7 +83,7 @@ def _history(chart: HistoryChart) -> str:
         level = plane.y(chart.baseline)
         parts.append(f'<line class="level" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{level:.1f}" y2="{level:.1f}"/>')
     parts += [f'<polyline class="run" points="{" ".join(piece)}"/>' for piece in _pieces(plane, chart.dots)]
-    parts += [_dot(plane, i, dot) for i, dot in enumerate(chart.dots) if not chart.is_small or dot.outcome in _BAD]
+    parts += [_dot(plane, i, dot) for i, dot in enumerate(chart.dots) if not chart.is_small or dot.outcome in BAD]
     foot = plane.height - 8
     parts.append(f'<text x="{_LEFT}" y="{foot}">{_text(chart.first)}</text>')
     parts.append(f'<text class="end" x="{_WIDTH - _RIGHT}" y="{foot}">{_text(chart.last)}</text>')
@@ -97,7 +106,7 @@ def _pieces(plane: Plane, dots: Sequence[Dot]) -> Iterable[list[str]]:
 def _dot(plane: Plane, number: int, dot: Dot) -> str:
     if not is_usable(dot.value):
         return ""
-    x, y, kind = plane.x(number), plane.y(dot.value), _BAD.get(dot.outcome, "calm") if dot.outcome else "none"
+    x, y, kind = plane.x(number), plane.y(dot.value), BAD.get(dot.outcome, "calm") if dot.outcome else "none"
     label = f"<title>{_text(dot.label)}</title>" if dot.label else ""
     match kind:
         case "bad" | "odd":  # a shape besides the colour, for eyes that do not tell these apart
@@ -185,7 +194,7 @@ def _trade(chart: TradeChart) -> str:
 
 def _grid(plane: Plane, at: Sequence[float] = (), *, is_share: bool = False, decimals: int | None = None) -> list[str]:
     """Draw lines across with their values."""
-    values = list(at) or _round_values(plane.low_y, plane.high_y)
+    values = list(at) or round_values(plane.low_y, plane.high_y)
     parts: list[str] = []
     step = (values[1] - values[0]) if len(values) > 1 else abs(values[0]) or 1
     places = max(0, -math.floor(math.log10(step))) if decimals is None and step else decimals or 0
@@ -201,12 +210,12 @@ def _across(plane: Plane, name: str) -> list[str]:
     foot = plane.height - 8
     within = plane.y(plane.low_y) - 7  # where few lines go: below all of them
     parts = [f'<text class="end" x="{_WIDTH - _RIGHT}" y="{within:.1f}">{_text(name)}</text>']
-    values = _round_values(plane.low_x, plane.high_x)
+    values = round_values(plane.low_x, plane.high_x)
     parts += [f'<text class="mid" x="{plane.x(value):.1f}" y="{foot}">{value:g}</text>' for value in values]
     return parts
 
 
-def _round_values(low: float, high: float) -> list[float]:
+def round_values(low: float, high: float) -> list[float]:
     """Choose three to six round values between two."""
     width = high - low
     if not width > 0:

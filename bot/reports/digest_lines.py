@@ -14,7 +14,7 @@ from bot.config.metric import MetricSection
 from bot.config.pipeline import PipelineSection
 from bot.domain.answers import ended_by
 from bot.domain.blindness import Visibility, visibility
-from bot.domain.digest import Chosen
+from bot.domain.digest import Chosen, DigestHeading
 from bot.domain.due_dates import Missed
 from bot.domain.headlines import most_telling, told_of
 from bot.domain.hush import word_on
@@ -76,6 +76,29 @@ class LineGathering:
         why = "" if metric in glossed else line.why
         glossed.add(metric)
         return replace(line, why=why)
+
+    def of_each(self) -> Mapping[str, Sequence[tuple[DigestHeading, Line]]]:
+        """Return what stands of each pipeline, what waits for somebody first; of one where nothing does, nothing."""
+        found: dict[str, list[tuple[DigestHeading, Line]]] = {}
+
+        def note(name: str, heading: DigestHeading, kind: DigestKind, incident: Incident) -> None:
+            found.setdefault(name, []).append((heading, partial(self._line, kind, name, incident)))
+
+        standing = list(self._incidents(IncidentState.OPEN))
+        standing.sort(key=lambda pair: self._told(pair[1]), reverse=True)
+        for name, incident in standing:
+            rule = word_on(incident, self.held)
+            if rule is None:
+                note(name, DigestHeading.NEEDS_YOU, DigestKind.STANDING, incident)
+            else:
+                found.setdefault(name, []).append(
+                    (DigestHeading.WATCHING, partial(self._quiet_line, rule, name, incident))
+                )
+        for name, incident in self._incidents(IncidentState.CANDIDATE):
+            note(name, DigestHeading.WATCHING, DigestKind.SUSPECTED, incident)
+        for lines in found.values():
+            lines.sort(key=lambda each: each[0] is not DigestHeading.NEEDS_YOU)
+        return found
 
     def undelivered(self) -> Iterator[Line]:
         parked, unsure = backlog.count(self.tx)[EffectState.PARKED], backlog.count_lost(self.tx)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -33,6 +33,7 @@ _AFTER_BUSY = timedelta(seconds=5)
 _TO_LEAVE = 2.0  # seconds of those in which Herald has to end
 _FOR_CYCLES = 6.0  # seconds, before their jobs are ended
 _HANGS_AFTER = 2 * LEASE  # an effect that is under way so long will not end any more
+_STUCK_AFTER = 120.0  # seconds; a round itself waits for nothing but the state
 _LOOKS_AT_ONCE = 8  # pipelines without a job; what they read is MLflow's, and that may be one SQLite file
 
 log = get_logger(__name__)
@@ -63,6 +64,7 @@ class Server:
     dead_man: DeadMan | None = None
     signalling: Errand = field(default_factory=lambda: Errand("dead man's switch"))
     looked: Looked = field(default_factory=dict)
+    last_round: float = 0.0  # as time.monotonic() tells it
     unscheduled: dict[str, str] = field(default_factory=dict)  # pipelines whose due times cannot be told, and why
 
     def run(self) -> bool:
@@ -92,6 +94,7 @@ class Server:
             self.orders.reload = False
             journal.forget()
             self._reload()
+        self.last_round = time.monotonic()
         now = self.herald.around.clock()
         if self.keeping.may_start(now):
             self.keeping.attempt(lambda: self._record_and_start(now), self.herald.around.clock)
@@ -228,6 +231,12 @@ class Server:
             return False
         with self.herald.database.begin() as tx:
             return any(refusal.service in refusing for refusal in backlog.refusals(tx))
+
+    def ails(self) -> Sequence[str]:
+        """Say whether the loop goes round; it has not begun while what it needs is being imported."""
+        stands = time.monotonic() - self.last_round
+        is_stuck = self.last_round and stands > _STUCK_AFTER and not self.orders.stop
+        return (f"the loop has not gone round for {stands:.0f} s",) if is_stuck else ()
 
     @property
     def is_healthy(self) -> bool:

@@ -27,6 +27,7 @@ from urllib3.util.connection import allowed_gai_family, create_connection
 from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
 
 from bot.runtime.deadline import seconds_left
+from bot.runtime.request_counts import NO_ANSWER, requests_made
 
 MOST_BYTES = 32 * 1024**2  # of an answer, packed or not; the largest board of cards has less
 _MOST_ROWS = 256 * 1024**2  # bytes of a page of runs with all their metrics
@@ -222,11 +223,13 @@ class LimitedAdapter(HTTPAdapter):
         if left <= 0:
             raise OutOfTimeError("there is no time left for this request")
         limit.until = min(limit.until, time.monotonic() + left)
-        token = _current.set(limit)
+        token, status = _current.set(limit), NO_ANSWER
         try:
             response = super().send(request, stream=True, timeout=timeout, verify=verify, cert=cert, proxies=proxies)
+            status = str(response.status_code)
         finally:
             _current.reset(token)
+            requests_made.note(urlsplit(request.url or "").hostname or "", status)
         if not stream:
             _bound(response, most)
         return response

@@ -125,10 +125,10 @@ def recent(
 def newest_values(tx: Connection, series: SeriesKey, metric: str, limit: int) -> list[float]:
     """Return what the latest runs of a series have of a metric, oldest first; NaN where one lacks it."""
     query = select(runs.c.run).where(*_of(series)).order_by(*_NEWEST_FIRST).limit(limit)
-    return [_value_in(text, metric) for text in tx.scalars(query)][::-1]
+    return [value_in(text, metric) for text in tx.scalars(query)][::-1]
 
 
-def _value_in(text: str, metric: str) -> float:
+def value_in(text: str, metric: str) -> float:
     """Read one metric of a run as it is stored; all the rest is not asked, and what cannot be read is NaN."""
     try:
         return float(json.loads(text)[0]["metrics"][metric])

@@ -1,0 +1,28 @@
+"""What config says of the pages that `herald serve --http` shows: where people open them, and who may."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+
+from bot.sections import Section, Url
+
+
+class WebSection(Section):
+    """The pages, for whoever reads them in a browser."""
+
+    address: Url | None = None  # where people open them: tickets, reports and messages then lead there
+    access: Literal["open", "token", "proxy"] = "open"  # to all who reach it, who know a token, whom a proxy has let in
+    token: SecretStr | None = None  # shared by all readers
+    user_header: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]*$")] = "X-Forwarded-User"  # a proxy sets it
+
+    @property
+    def base(self) -> str:
+        """The address without a slash at its end; empty where config has none."""
+        return "" if self.address is None else str(self.address).rstrip("/")
+
+    @property
+    def prefix(self) -> str:
+        """The path below which people open the pages, `/herald`; empty where they have a host of their own."""
+        return "" if self.address is None else (self.address.path or "").rstrip("/")

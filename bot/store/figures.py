@@ -1,0 +1,60 @@
+"""The state in numbers, for whoever watches over Herald itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, func, select
+
+from bot.domain.fires import FireState
+from bot.domain.incidents import IncidentState
+from bot.store.owed import EffectState
+from bot.store.tables import fires, incidents, outbox, runs
+
+_MOST_DELIVERIES = 5_000
+
+
+def fires_by_state(tx: Connection) -> Sequence[tuple[str, str, int]]:
+    """Count the fires that are on record by pipeline and state."""
+    query = select(fires.c.pipeline, fires.c.state, func.count()).group_by(fires.c.pipeline, fires.c.state)
+    return [(name, state, number) for name, state, number in tx.execute(query)]
+
+
+def lateness(tx: Connection, now: datetime) -> dict[str, timedelta]:
+    """Return by pipeline how long after its due time the latest fire started, or has been waiting since."""
+    newest = select(fires.c.pipeline, func.max(fires.c.number).label("number")).where(
+        ~fires.c.by_hand, fires.c.confirms.is_(None)
+    )
+    each = newest.group_by(fires.c.pipeline).subquery()
+    query = select(fires.c.pipeline, fires.c.due_at, fires.c.started_at, fires.c.state).join(
+        each, (fires.c.pipeline == each.c.pipeline) & (fires.c.number == each.c.number)
+    )
+    found = {}
+    for row in tx.execute(query):
+        until = row.started_at or (now if row.state == FireState.DUE else row.due_at)
+        found[row.pipeline] = max(until - row.due_at, timedelta(0))
+    return found
+
+
+def runs_by_outcome(tx: Connection) -> Sequence[tuple[str, str, int]]:
+    """Count the judged runs that are on record by pipeline and outcome."""
+    query = select(runs.c.pipeline, runs.c.outcome, func.count()).group_by(runs.c.pipeline, runs.c.outcome)
+    return [(name, outcome, number) for name, outcome, number in tx.execute(query)]
+
+
+def open_incidents(tx: Connection) -> Sequence[tuple[str, str, int]]:
+    """Count the open incidents by pipeline and kind."""
+    query = select(incidents.c.pipeline, incidents.c.kind, func.count()).where(incidents.c.state == IncidentState.OPEN)
+    grouped = query.group_by(incidents.c.pipeline, incidents.c.kind)
+    return [(name, kind, number) for name, kind, number in tx.execute(grouped)]
+
+
+def deliveries(tx: Connection, since: datetime) -> dict[str, list[float]]:
+    """Return by service how many seconds each effect took from being owed to being delivered, of those since then."""
+    done = outbox.c.state == EffectState.DELIVERED, outbox.c.delivered_at >= since
+    query = select(outbox.c.service, outbox.c.created_at, outbox.c.delivered_at).where(*done)
+    found: dict[str, list[float]] = {}
+    for row in tx.execute(query.order_by(outbox.c.seq.desc()).limit(_MOST_DELIVERIES)):
+        found.setdefault(row.service, []).append(max((row.delivered_at - row.created_at).total_seconds(), 0.0))
+    return found

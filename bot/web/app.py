@@ -1,0 +1,205 @@
+"""The addresses: pages for people, health and metrics for machines; all of them only read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bot.errors import HeraldError
+from bot.reports.reader import Readable
+from bot.runtime.log import describe, get_logger
+from bot.text.locales import Locale
+from bot.web import ways
+from bot.web.access import COOKIE as PASS
+from bot.web.access import ReaderGate
+from bot.web.languages import ASKED, COOKIE, locale_of
+from bot.web.metrics import CONTENT_TYPE, exposition
+from bot.web.reading import read
+from bot.web.site import Site, asked_of
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_FOR_EVER = "public, max-age=31536000, immutable"
+_TYPES = {"style.css": "text/css", "script.js": "text/javascript"}
+_OPEN = ("/healthz", "/readyz", "/assets/")  # what says nothing of anybody's work
+_MOST_BYTES = 4_096  # of a form
+_DAYS_KEPT = 30 * 24 * 3600  # seconds
+
+log = get_logger(__name__)
+
+Ailing = Callable[[], Sequence[str]]  # what is wrong with the process itself
+
+
+def nothing_ails() -> Sequence[str]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Answers requests."""
+
+    site: Site
+    gate: ReaderGate
+    ailing: Ailing = nothing_ails
+
+    @property
+    def herald(self) -> Readable:
+        return self.site.herald
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/healthz", self.healthz),
+            Route("/readyz", self.readyz),
+            Route("/metrics", self.metrics),
+            Route("/enter", self.enter, methods=["POST"]),
+            Route("/assets/{name}", self.asset),
+            Route("/", self.overview),
+        ]
+
+    def healthz(self, _request: Request) -> Response:
+        """Say whether the process goes on with its work: whoever watches may start it anew where it does not."""
+        ails = self.ailing()
+        return PlainTextResponse("\n".join(ails) or "ok", 503 if ails else 200)
+
+    def readyz(self, _request: Request) -> Response:
+        """Say whether the state can be read."""
+        try:
+            read(self.herald, lambda _tx: None)
+        except HeraldError:
+            return PlainTextResponse("the state cannot be read", 503)
+        return PlainTextResponse("ok")
+
+    def metrics(self, _request: Request) -> Response:
+        return Response(read(self.herald, lambda tx: exposition(self.herald, tx)), media_type=CONTENT_TYPE)
+
+    def asset(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        for known, kind in _TYPES.items():
+            if ways.asset_path(known) == f"assets/{name}":
+                return Response(ways.asset(known), media_type=kind, headers={"Cache-Control": _FOR_EVER})
+        raise HTTPException(404)
+
+    def overview(self, request: Request) -> Response:
+        owner, health = (asked_of(request.query_params, name) for name in ("owner", "health"))
+        return self.page(request, self.site.overview(_path(request), self.locale(request), owner, health))
+
+    async def enter(self, request: Request) -> Response:
+        """Take the token that a reader names, and let the browser keep what it is turned into."""
+        body = b""
+        async for piece in request.stream():
+            body += piece
+            if len(body) > _MOST_BYTES:
+                raise HTTPException(413)
+        given = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0]
+        if not self.gate.asks or not self.gate.knows(given):
+            return await run_in_threadpool(self.shut_out, request, "wrong")
+        answer = RedirectResponse("./", 303)
+        answer.set_cookie(
+            PASS, self.gate.pass_word, max_age=_DAYS_KEPT, httponly=True, samesite="lax", secure=_is_secure(request)
+        )
+        return answer
+
+    def shut_out(self, request: Request, said: str = "") -> Response:
+        said = said or ("token" if self.gate.asks else "closed")
+        action = ways.Ways(_path(request)).to("enter") if self.gate.asks else ""
+        return HTMLResponse(self.site.simple(_path(request), self.locale(request), said, action=action), 401)
+
+    def page(self, request: Request, text: str | None) -> Response:
+        if text is None:
+            raise HTTPException(404)
+        answer = HTMLResponse(text)
+        if asked_of(request.query_params, ASKED):
+            answer.set_cookie(COOKIE, self.locale(request), max_age=_DAYS_KEPT, samesite="lax")
+        return answer
+
+    def locale(self, request: Request) -> Locale:
+        chosen = request.query_params.get(ASKED, "") or request.cookies.get(COOKIE, "")
+        return locale_of(chosen, request.headers.get("accept-language", ""), self.herald.config.locale)
+
+    async def refuse(self, request: Request, error: Exception) -> Response:
+        """Say that there is no such page."""
+        code = error.status_code if isinstance(error, HTTPException) else 404
+        text = await run_in_threadpool(self.site.simple, _path(request), self.locale(request), "missing")
+        return HTMLResponse(text, code)
+
+    async def fail(self, request: Request, error: Exception) -> Response:
+        """Say that the state cannot be read; why is for the log, and for whoever runs Herald."""
+        said, code = ("away", 503) if isinstance(error, HeraldError) else ("broken", 500)
+        log.warning("page not shown", path=_path(request), error=describe(error))
+        text = await run_in_threadpool(self.site.simple, _path(request), self.locale(request), said)
+        return HTMLResponse(text, code)
+
+
+def make_app(herald: Readable, ailing: Ailing = nothing_ails) -> ASGIApp:
+    """Return what answers requests; raises ConfigError where config asks for a token and none is set."""
+    section = herald.config.web
+    addresses = Addresses(Site(herald), ReaderGate(section), ailing)
+    app = Starlette(
+        routes=addresses.routes(),
+        exception_handlers={HTTPException: addresses.refuse, HeraldError: addresses.fail, Exception: addresses.fail},
+    )
+    return Guarded(app, addresses, section.prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """Takes the path of a proxy away, lets readers in, and sends with every answer what it may do in a browser."""
+
+    app: ASGIApp
+    addresses: Addresses
+    prefix: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        path = scope["path"]
+        if self.prefix and path == self.prefix:
+            await RedirectResponse(f"{self.prefix}/")(scope, receive, send)
+            return
+        if self.prefix and path.startswith(f"{self.prefix}/"):
+            path = path.removeprefix(self.prefix)
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        request = Request(scope, receive)
+        is_open = path == "/enter" or path.startswith(_OPEN)
+        answer: ASGIApp = self.app
+        if not is_open and not self.addresses.gate.lets_in(request):
+            answer = await run_in_threadpool(self.addresses.shut_out, request)
+        await answer(scope, receive, _with_headers(send))
+
+
+def _with_headers(send: Send) -> Callable[..., Awaitable[None]]:
+    async def sent(message: dict[str, object]) -> None:
+        if message["type"] == "http.response.start":
+            had = message.get("headers")
+            headers = list(had) if isinstance(had, list) else []
+            names = {name.lower() for name, _ in headers}
+            added = [(k.lower().encode(), v.encode()) for k, v in _HEADERS.items() if k.lower().encode() not in names]
+            message = {**message, "headers": [*headers, *added]}
+        await send(message)
+
+    return sent
+
+
+def _path(request: Request) -> str:
+    return str(request.scope["path"]).strip("/")
+
+
+def _is_secure(request: Request) -> bool:
+    return request.url.scheme == "https" or request.headers.get("x-forwarded-proto", "").lower() == "https"

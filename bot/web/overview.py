@@ -1,0 +1,214 @@
+"""The overview: every pipeline in a line, what waits for somebody first."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from bot.config.metric import MetricSection
+from bot.domain.digest import DigestHeading
+from bot.domain.health import Health
+from bot.domain.incidents import Incident, Kind
+from bot.domain.judge.findings import Finding, Outcome
+from bot.domain.judged_run import JudgedRun
+from bot.domain.page_charts import Sparkline
+from bot.domain.page_views import HealthTile, OverviewPage, OverviewRow, OwnerLink
+from bot.domain.views import DigestKind, DigestLine, VerdictView
+from bot.judging.unjudged_metrics import UnjudgedMetric, find_unjudged
+from bot.judging.views.metric_rows import metric_row, shown_value
+from bot.pipeline.scheduling import next_due_times
+from bot.reports.digest_lines import Line, LineGathering
+from bot.store import glances, incidents, looks, objects, pipelines, runs
+from bot.store.glances import Extent
+from bot.text import formats
+from bot.web import ways
+from bot.web.reading import Reading, frame
+from bot.web.ways import HOME, Ways
+
+_DRAWN = 24  # runs of a sparkline
+_LATELY = timedelta(days=7)
+_KEPT_SECONDS = 60.0  # what late runs change of a pipeline that has no new one is seen after so long
+_CALM = {Outcome.OK, Outcome.IMPROVED, Outcome.NO_BASELINE, Outcome.INSUFFICIENT_DATA}
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a pipeline's runs come to at a glance."""
+
+    last: JudgedRun | None
+    values: tuple[float, ...]
+    outcomes: tuple[Outcome, ...]
+    unjudged: tuple[UnjudgedMetric, ...]
+
+
+@dataclass(slots=True)
+class Glances:
+    """Keeps the glances at pipelines that have no new run: reading them is most of the work of an overview."""
+
+    _kept: dict[str, tuple[Extent, float, Glance]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def of_all(self, page: Reading) -> dict[str, Glance]:
+        found, now = glances.extents(page.tx), time.monotonic()
+        return {name: self._one(page, name, found.get(name, Extent()), now) for name in page.config.pipeline}
+
+    def _one(self, page: Reading, name: str, extent: Extent, now: float) -> Glance:
+        with self._lock:
+            kept = self._kept.get(name)
+        if kept is not None and kept[0] == extent and now - kept[1] < _KEPT_SECONDS:
+            return kept[2]
+        made = _look(page, name) if extent.count else Glance(None, (), (), ())
+        spread = hash(name) % 1000 / 1000 * _KEPT_SECONDS / 2  # so that they are not all read anew at once
+        with self._lock:
+            self._kept[name] = extent, now - spread, made
+        return made
+
+
+def _look(page: Reading, name: str) -> Glance:
+    last = runs.latest(page.tx, name)
+    metric = next(iter(page.section(name).metrics))
+    newest = () if last is None else glances.newest_points(page.tx, last.series, metric, _DRAWN)
+    return Glance(
+        last,
+        tuple(value for value, _ in newest),
+        tuple(outcome for _, outcome in newest),
+        tuple(find_unjudged(page.tx, name)),
+    )
+
+
+def overview_page(page: Reading, kept: Glances, owner: str = "", health: str = "") -> OverviewPage:
+    """Make the overview; of one *owner* or one *health* alone where asked for."""
+    every = _rows(page, kept)
+    owners = sorted({row.owner for row in every if row.owner})
+    chosen = [r for r in every if (not owner or r.owner == owner) and (not health or r.health == health)]
+    asked = {"owner": owner, "health": health}
+
+    def to(**changes: str) -> str:
+        return filtered(page.ways, owners, {**asked, **changes})
+
+    counts = Counter(row.health for row in every if not owner or row.owner == owner)
+    return OverviewPage(
+        frame=frame(page.herald, page.ways, page.locale, page.now),
+        tiles=tuple(
+            HealthTile(each, str(counts[each]), to(health="" if each == health else each), is_chosen=each == health)
+            for each in Health
+        ),
+        owners=tuple(OwnerLink(o, to(owner="" if o == owner else o), is_chosen=o == owner) for o in owners),
+        rows=tuple(sorted(chosen, key=lambda row: row.health.place)),
+        is_filtered=bool(owner or health),
+        all_href=page.ways.to(HOME),
+        troubles=_troubles(page),
+    )
+
+
+def filtered(from_here: Ways, owners: Sequence[str], asked: Mapping[str, str]) -> str:
+    """Return the way to the overview of some pipelines; in a folder there is one for each owner, and each health."""
+    wanted = {key: value for key, value in asked.items() if value}
+    if not from_here.is_folder or not wanted:
+        return from_here.to(HOME, **wanted)
+    return from_here.to(folder_path(owners, **wanted))
+
+
+def folder_path(owners: Sequence[str], owner: str = "", health: str = "") -> str:
+    parts = [f"owner-{list(owners).index(owner) + 1}"] if owner else []
+    return "-".join([*parts, *([health.replace("_", "-")] if health else [])])
+
+
+def _rows(page: Reading, kept: Glances) -> list[OverviewRow]:
+    seen = kept.of_all(page)
+    due = next_due_times(page.config, pipelines.find_all(page.tx), page.now)
+    gathering = LineGathering(page.herald, page.tx, page.now - _LATELY, page.now, page.locale, page.zone())
+    standing, looked = gathering.of_each(), looks.of_pipelines(page.tx)
+    counts = incidents.count_standing(page.tx)
+    newest = {i.series.pipeline: i for i in incidents.standing_of_each(page.tx, 1)}
+    rows = []
+    for name, glance in seen.items():
+        unseen = looked[name].unseen_since if name in looked else None
+        is_told = newest.get(name) is not None and newest[name].kind is Kind.BLIND
+        health, line = _stands(page, name, glance, standing.get(name, ()), None if is_told else unseen)
+        said = looked[name].said if line is not None and line.kind is DigestKind.UNSEEN else ""
+        line = line if line is None or not said else replace(line, said=said)
+        rows.append(_row(page, name, glance, health, line, newest.get(name), counts.get(name, 0), due.get(name)))
+    known = objects.known_objects(page.tx, gathering.links.values())
+    bound = {name: known[key].bound if key in known else None for name, key in gathering.links.items()}
+    return [
+        replace(row, tickets={row.line.ticket: bound.get(row.line.ticket)}) if row.line and row.line.ticket else row
+        for row in rows
+    ]
+
+
+def _stands(
+    page: Reading, name: str, glance: Glance, lines: Iterable[tuple[DigestHeading, Line]], unseen: datetime | None
+) -> tuple[Health, DigestLine | None]:
+    """Say how a pipeline stands, and why."""
+    first = next(iter(lines), None)
+    if first is not None and first[0] is DigestHeading.NEEDS_YOU:
+        return Health.OFF_TRACK, replace(first[1](), is_new=False)
+    if unseen is not None:
+        return Health.OFF_TRACK, DigestLine(DigestKind.UNSEEN, page.title(name), when=page.moment(unseen, name))
+    if first is not None:
+        return Health.AT_RISK, first[1]()
+    if glance.unjudged:
+        each = glance.unjudged[0]
+        since = "" if each.since is None else formats.day(each.since.run.ended, page.zone(name), page.locale)
+        plain = page.plain(name, each.finding.metric)
+        return Health.AT_RISK, DigestLine(DigestKind.UNJUDGED, page.title(name), metric=plain, when=since)
+    return Health.AS_PLANNED, None
+
+
+def _row(
+    page: Reading,
+    name: str,
+    glance: Glance,
+    health: Health,
+    line: DigestLine | None,
+    newest: Incident | None,
+    count: int,
+    due: datetime | None,
+) -> OverviewRow:
+    section = page.section(name)
+    metric, policy = next(iter(section.metrics.items()))
+    value = next((each for each in reversed(glance.values) if math.isfinite(each)), None)
+    after = section.schedule.after if section.schedule is not None else None
+    return OverviewRow(
+        title=page.title(name),
+        href=page.ways.to(ways.pipeline(name)),
+        health=health,
+        owner=section.owner,
+        line=line,
+        verdict=calm_verdict(page, name, glance.last) if line is None else None,
+        spark=Sparkline(glance.values, glance.outcomes, metric) if glance.values else None,
+        metric=page.plain(name, metric),
+        value=shown_value(value, policy),
+        incidents=str(count) if count else "",
+        incident_href="" if newest is None else page.ways.to(ways.incident(newest.incident_id)),
+        next_due="" if due is None else formats.coming(max(due, page.now), page.zone(name), page.locale),
+        after=page.title(after) if after in page.config.pipeline and after is not None else "",
+    )
+
+
+def calm_verdict(page: Reading, name: str, last: JudgedRun | None) -> VerdictView | None:
+    """Say of the newest run of a pipeline of which nothing stands how its main metric is; None where there is none."""
+    if last is None:
+        return None
+    section = page.section(name)
+    whole = {f.metric: f for f in last.findings if f.part is None and f.metric in section.metrics}
+    told: Finding | None = next((whole[metric] for metric in section.metrics if metric in whole), None)
+    outcome = last.outcome if last.outcome in _CALM else Outcome.OK
+    improved = [f for f in whole.values() if f.outcome is Outcome.IMPROVED]
+    if outcome is Outcome.IMPROVED and improved:
+        told = improved[0]
+    row = None if told is None else metric_row(told, section.metrics.get(told.metric, MetricSection()), page.locale)
+    baseline = "0" if told is None else str(told.n_baseline)
+    return VerdictView(outcome, None, page.title(name), row, (), (), baseline, "0")
+
+
+def _troubles(page: Reading) -> tuple[DigestLine, ...]:
+    """Return what is wrong with Herald itself."""
+    gathering = LineGathering(page.herald, page.tx, page.now - _LATELY, page.now, page.locale, page.zone())
+    return tuple(write() for write in gathering.undelivered())

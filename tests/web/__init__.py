@@ -1,0 +1,1 @@
+"""The pages in a browser: over real HTTP, and in a real one."""

@@ -1,0 +1,174 @@
+"""What is asked over HTTP is answered: pages in the reader's language, health, metrics; to whom config lets in."""
+
+from __future__ import annotations
+
+import re
+import socket
+from html.parser import HTMLParser
+
+import httpx
+import pytest
+
+from bot.config.file import load_config
+from bot.errors import ConfigError
+from bot.web.app import make_app
+from bot.web.server import read_place, serving
+
+CHINESE = {"Accept-Language": "fr;q=0.1,zh-CN;q=0.9,zh;q=0.8,en;q=0.3"}
+
+
+class Links(HTMLParser):
+    """Gathers what a page asks for, and leads to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, _tag, attrs):
+        self.found += [value for name, value in attrs if name in {"href", "src", "action"} and value]
+
+
+def links_of(page: httpx.Response) -> list[str]:
+    parser = Links()
+    parser.feed(page.text)
+    return parser.found
+
+
+def test_health_is_told_to_machines(pages):
+    assert pages.get("/healthz").text == "ok"
+    assert pages.get("/readyz").text == "ok"
+
+
+def test_a_process_whose_loop_stands_still_is_not_well(house):
+    reader = house.reader()
+    with (
+        serving(make_app(reader, lambda: ("the loop has not gone round for 300 s",)), "127.0.0.1:0") as at,
+        httpx.Client(base_url=at) as client,
+    ):
+        answer = client.get("/healthz")
+    reader.database.close()
+    assert (answer.status_code, "300 s" in answer.text) == (503, True)
+
+
+def test_metrics_count_what_the_state_holds(pages):
+    text = pages.get("/metrics").text
+    assert 'herald_open_incidents{kind="regressed",pipeline="search-relevance"} 1.0' in text
+    assert re.search(r'herald_runs\{outcome="regressed",pipeline="search-relevance"\} \d', text)
+    assert re.search(r'herald_delivery_seconds\{quantile="0.95",service="jira"\} \d', text)
+    assert re.search(r'herald_fire_lateness_seconds\{pipeline="next-purchase"\} \d', text)
+
+
+@pytest.mark.parametrize(("headers", "said"), [({}, "Off track"), (CHINESE, "偏离计划")])
+def test_a_page_is_in_the_readers_language(pages, headers, said):
+    assert said in pages.get("/", headers=headers).text
+
+
+def test_a_reader_who_chooses_a_language_keeps_it(house):
+    with house.pages() as client:
+        assert "偏离计划" in client.get("/?lang=zh").text
+        assert "偏离计划" in client.get("/").text
+
+
+def test_the_overview_says_of_every_pipeline_how_it_stands_and_why(pages):
+    text = re.sub(r"<[^>]+>", "", pages.get("/").text)
+    assert "Ranking quality of Search relevance fell by" in text
+    assert "looks worse" in text
+    assert "No run yet." in text
+    assert text.index("Search relevance") < text.index("Home feed") < text.index("Query rewriting")
+
+
+def test_the_overview_can_be_narrowed_without_any_script(pages):
+    ada = pages.get("/", params={"owner": "Ada Okafor"}).text
+    assert "Query rewriting" in ada
+    assert "Home feed" not in ada
+    assert "Query rewriting" not in pages.get("/", params={"owner": "Ada Okafor", "health": "off_track"}).text
+    assert "No pipeline stands so." in pages.get("/", params={"health": "<script>"}).text
+
+
+def test_nothing_is_asked_of_anybody_else_and_the_browser_is_told_so(pages):
+    page = pages.get("/")
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "unsafe" not in policy
+    assert page.headers["x-content-type-options"] == "nosniff"
+    outside = [link for link in links_of(page) if "//" in link]
+    assert all(link.startswith("https://jira.example.com/") or "/memory" in link for link in outside), outside
+
+
+def test_what_every_page_asks_for_may_be_kept_for_ever(pages):
+    for link in links_of(pages.get("/")):
+        if "assets/" in link:
+            answer = pages.get(f"/{link}")
+            assert (answer.status_code, "immutable" in answer.headers["cache-control"]) == (200, True)
+    assert pages.get("/assets/style-0000000000.css").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/pipelines/nothing", "/..%2f..%2fetc/passwd", "/%00"])
+def test_what_is_not_there_is_said_to_be_not_there(pages, path):
+    answer = pages.get(path)
+    assert (answer.status_code, "There is no such page" in answer.text) == (404, True)
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_pages_are_only_read(pages, method):
+    assert pages.request(method, "/").status_code == 405
+
+
+def test_who_does_not_know_the_token_sees_nothing_but_health(house):
+    with house.pages(access="token", token="let me in") as client:
+        for path in ("/", "/metrics", "/digests"):
+            answer = client.get(path)
+            assert answer.status_code == 401
+            assert "Search relevance" not in answer.text
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/metrics", headers={"Authorization": "Bearer let me in"}).status_code == 200
+        assert client.post("/enter", data={"token": "wrong"}).status_code == 401
+        assert client.post("/enter", content=b"x" * 10_000).status_code == 413
+        entered = client.post("/enter", data={"token": "let me in"})
+        assert (entered.status_code, entered.headers["location"]) == (303, "./")
+        assert "let me in" not in str(entered.headers)
+        assert "Search relevance" in client.get("/").text
+
+
+def test_a_token_that_is_asked_for_and_not_set_is_a_fault_of_the_configuration(house):
+    reader = house.reader(access="token")
+    with pytest.raises(ConfigError, match="HERALD_WEB__TOKEN"):
+        make_app(reader)
+    reader.database.close()
+
+
+def test_whom_the_proxy_has_let_in_is_let_in(house):
+    with house.pages(access="proxy", user_header="X-Remote-User") as client:
+        assert client.get("/").status_code == 401
+        assert client.get("/", headers={"X-Remote-User": "ada"}).status_code == 200
+
+
+def test_pages_hold_below_the_path_of_a_proxy(house):
+    with house.pages(address="https://example.com/herald/") as client:
+        assert client.get("/herald").headers["location"] == "/herald/"
+        kept, stripped = client.get("/herald/"), client.get("/")
+        assert kept.text == stripped.text
+        assert not [link for link in links_of(kept) if link.startswith("/")]
+
+
+@pytest.mark.parametrize("place", ["8080", "localhost", "127.0.0.1:http", "127.0.0.1:99999", ":80", ""])
+def test_a_place_that_is_none_is_refused_with_what_would_be_right(place):
+    with pytest.raises(ConfigError, match="should be HOST:PORT"):
+        read_place(place)
+
+
+def test_a_place_that_is_taken_is_named(house):
+    reader = house.reader()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ConfigError, match="cannot be listened on"), serving(make_app(reader), place):
+            pass
+    reader.database.close()
+
+
+def test_a_token_in_the_file_is_refused(tmp_path):
+    (tmp_path / "config.toml").write_text('[web]\ntoken = "x"\n')
+    with pytest.raises(ConfigError, match=r"web.token: a secret does not belong in this file; set HERALD_WEB__TOKEN"):
+        load_config(tmp_path / "config.toml")
