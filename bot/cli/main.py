@@ -19,6 +19,7 @@ from bot.cli import (
     init,
     judge,
     outbox,
+    pages,
     precision,
     replay,
     run,
@@ -43,6 +44,7 @@ app.command()(run.run)
 app.command()(serve.serve)
 app.command()(status.status)
 app.command()(digest.digest)
+app.command()(pages.pages)
 app.command()(precision.precision)
 app.command()(judge.judge)
 app.command()(diagnose.diagnose)

@@ -60,6 +60,7 @@ class Places:
     resolves: bool = True  # whether Herald closes the ticket of what is over
     edits: bool = True  # whether the chat's messages are edited; else one is sent a transition, and no repeats
     attaches: bool = False  # whether a chart goes with a message itself
+    pages: str = ""  # where people open Herald's own pages; empty where config does not say
 
     def ticket(self, incident: Incident) -> ObjectKey | None:
         """Return the incident's ticket: of several owners the first one's."""

@@ -14,7 +14,6 @@ class Sparkline:
 
     values: tuple[float, ...]  # oldest first
     outcomes: tuple[Outcome | None, ...]
-    name: str  # of the metric
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,13 @@ class RunView:
 
 
 @dataclass(frozen=True, slots=True)
+class LivePage:
+    """A page in a browser that shows how things stand whenever it is opened."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class MetricRow:
     """One metric (or one metric of a slice) against its baseline."""
 
@@ -244,6 +251,7 @@ class TicketView:
     resolves: bool = True  # whether Herald closes it once it is over
     assignee: str | None = None  # an account of the tracker, or nobody where empty; None: whoever has the pipeline
     examples: ExamplesView | None = None
+    live: LivePage | None = None  # the page that shows how it stands now
 
 
 class CommentKind(StrEnum):
@@ -360,6 +368,7 @@ class RunPageView:
     unknown: tuple[Source, ...] = ()  # what may differ besides, for it is not on record
     looked: LookedView | None = None  # None: at no combinations
     examples: ExamplesView | None = None
+    live: LivePage | None = None  # its page in a browser
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,6 +435,7 @@ class MessageView:
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # ticket, report
     is_withdrawn: bool = False  # it never was for certain, as late runs show
     chart: ChartView | None = None  # that goes with the message itself
+    live: LivePage | None = None  # the page that shows how it stands now
 
 
 class DigestKind(StrEnum):
@@ -526,6 +536,7 @@ class DigestLine:
     of: str = ""  # how many tickets the count is of
     between: str = ""  # where the true share lies, 95 %
     explained: ExplanationView | None = None
+    incident_id: str = ""  # of the incident that it is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -547,6 +558,7 @@ class DigestView:
     parts: tuple[DigestPart, ...]  # those that have lines, in their order
     mark: str
     links: Mapping[str, ObjectKey] = field(default_factory=dict)
+    live: LivePage | None = None  # its page, which leads on to how things stand now
 
 
 @dataclass(frozen=True, slots=True)

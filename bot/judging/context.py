@@ -99,4 +99,5 @@ class JudgingContext:
             listens=tracker is not None and tracker.listens,
             lists_tickets=tracker is None or tracker.lists_tickets,
             resolves=section.tickets.resolve,
+            pages=self.config.web.base,
         )

@@ -11,9 +11,9 @@ from bot.domain.notifications import Places, effects_of
 from bot.domain.reminding import remind, waits_since
 from bot.judging.between_runs import BetweenRuns
 from bot.judging.context import JudgingContext
-from bot.judging.views.by_effect import view_of
+from bot.judging.telling import owe_told
 from bot.runtime.log import get_logger
-from bot.store import heard, incidents, outbox, rules
+from bot.store import heard, incidents, rules
 
 log = get_logger(__name__)
 
@@ -38,7 +38,7 @@ class Reminder:
                 incidents.save(tx, step.incident)
                 cause = f"waits since {waits_since(incident)}"
                 effects = effects_of(cause, (step,), on.places, None, has_chart=False)
-                outbox.owe(tx, context.name, [(effect, view_of(effect, on)) for effect in effects], now)
+                owe_told(tx, context.name, effects, on, now)
                 log.info("reminded", pipeline=context.name, incident=incident.incident_id)
 
 

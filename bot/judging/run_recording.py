@@ -35,6 +35,7 @@ from bot.domain.worst_examples import WorstExamples
 from bot.judging.context import JudgingContext
 from bot.judging.facts import HISTORY_RUNS, FactReader
 from bot.judging.reruns import ask, can_be_made_again
+from bot.judging.telling import owe_told
 from bot.judging.views.by_effect import view_of
 from bot.judging.views.occasion import Occasion
 from bot.runtime.log import get_logger
@@ -166,8 +167,7 @@ class RunRecorder:
             reruns=self.reruns(tx, facts, told.steps, told.standing),
         )
         know_tasks(tx, told.effects, facts.now)
-        owed = [(effect, view_of(effect, on)) for effect in told.effects]
-        outbox.owe(tx, self.context.name, owed, facts.now, asked_before=asked_before)
+        owe_told(tx, self.context.name, told.effects, on, facts.now, asked_before=asked_before)
         if told.silence is not None and facts.places.wiki is not None:
             self._owe_sections(tx, facts, told, told.silence)
 

@@ -22,6 +22,7 @@ from bot.domain.weaving import Replay, Rules, replay, settle
 from bot.judging.context import JudgingContext
 from bot.judging.facts import HISTORY_RUNS, FactReader, rules_in_force
 from bot.judging.run_recording import Background, RunRecorder, know_tasks, save_steps
+from bot.judging.telling import owe_told
 from bot.judging.views.by_effect import view_of
 from bot.runtime.log import get_logger
 from bot.store import confirmations, fires, incidents, outbox, quarantine, runs
@@ -164,7 +165,7 @@ class Weaver:
             names=recorder.onsets(tx, steps),
             reruns=recorder.reruns(tx, facts, steps, told.standing),
         )
-        outbox.owe(tx, context.name, [(effect, view_of(effect, on)) for effect in told.effects], now)
+        owe_told(tx, context.name, told.effects, on, now)
 
 
 def baseline_of(facts: Facts) -> Baseline:

@@ -260,6 +260,16 @@ def _html_stylesheet() -> Markup:
     return _made(f"<style>{STYLE}</style>")
 
 
+_IN_ISLAND = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": " ", "\u2029": " "})
+
+
+def _html_island(name: str, text: str) -> Markup:
+    """Put JSON where the page's script reads it; no browser runs it, nor finds an end of it in there."""
+    return _made(
+        f'<script type="application/json" id="{escape.to_storage(name)}">{text.translate(_IN_ISLAND)}</script>'
+    )
+
+
 def _html_drawing(chart: ReplayChart | PagePicture) -> Markup:
     return _made(draw_picture(chart) if isinstance(chart, PagePicture) else draw(chart))
 
@@ -343,6 +353,7 @@ HTML = Dialect(
         "small": _html_element("small"),
         "lozenge": _html_lozenge,
         "drawing": _html_drawing,
+        "island": _html_island,
         "stylesheet": _html_stylesheet,
     },
 )

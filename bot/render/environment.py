@@ -165,6 +165,22 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         return Markup(self.dialect.block(current_room().shorten_from_start(text.strip("\n"))))  # noqa: S704
 
 
+class PageEnvironment(TemplateEnvironment):
+    """Renders our own pages, hundreds of rows at a time: what keeps a team's templates from reaching out is left out.
+
+    Escaping is the same.
+    """
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        try:
+            return getattr(obj, attribute)
+        except AttributeError:
+            return super().getattr(obj, attribute)
+
+    def call(self, context: Context, called: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return context.call(called, *args, **kwargs)
+
+
 @jinja2.pass_eval_context  # keeps the compiler from writing constants by HTML's rules
 def _finalize(context: EvalContext, value: object) -> Markup:
     environment = context.environment

@@ -20,12 +20,12 @@ from bot.render.svg import BAD, Plane, round_values
 from bot.text.escape import to_plain
 
 _SPARK_WIDTH, _SPARK_HEIGHT, _EDGE = 108, 28, 3
-_HEIGHT, _CURVE_HEIGHT = 230, 150
+_WIDTH, _HEIGHT, _CURVE_HEIGHT = 600, 210, 150
 _MOST_DOTS = 60  # of a history; where there are more, only what is out of the ordinary has a mark
 _DAYS = 5  # along the axis
-_CELL, _LABEL, _FOOT, _HEAT_WIDTH = 16, 200, 22, 760
+_CELL, _LABEL, _FOOT, _HEAT_WIDTH = 24, 170, 28, 900
 _LEVELS = 4
-_LONGEST_PART = 30  # characters beside a heat map
+_LONGEST_PART = 22  # characters beside a heat map
 _SHAPES = {  # a shape besides the colour, for eyes that do not tell these apart
     "bad": "M-5-4h10l-5 9z",
     "odd": "M-4-4L4 4M4-4L-4 4",
@@ -66,9 +66,8 @@ def _sparkline(spark: Sparkline) -> str:
         kind = BAD.get(outcome) if outcome else None
         if place is not None and kind:
             parts.append(f'<circle class="{kind}" cx="{place[0]}" cy="{place[1]}" r="2.5"/>')
-    label = escape(to_plain(spark.name))
     size = f"0 0 {_SPARK_WIDTH} {_SPARK_HEIGHT}"
-    return f'<svg class="spark" viewBox="{size}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    return f'<svg class="spark" viewBox="{size}" aria-hidden="true">{"".join(parts)}</svg>'  # words beside it say it
 
 
 def _height_of(value: float, low: float, high: float) -> float:
@@ -84,7 +83,7 @@ def _history(picture: HistoryPicture) -> str:
     low, high = min(known), max(known)
     room = (high - low) * 0.08 or abs(high) * 0.02 or 1.0
     last = max(len(picture.points) - 1, 1)
-    plane = Plane(-0.4, last + 0.4, low - room, high + room, _HEIGHT)
+    plane = Plane(-0.4, last + 0.4, low - room, high + room, _HEIGHT, _WIDTH)
     top, foot = plane.y(plane.high_y), plane.y(plane.low_y)
     parts = [_span(plane, each.first, each.last, each.label, each.href) for each in picture.spans]
     parts.append(_band(plane, picture.points))
@@ -156,7 +155,7 @@ def _curve(picture: CurvePicture) -> str:
     low, high = min(value for _, value in known), max(value for _, value in known)
     room = (high - low) * 0.08 or abs(high) * 0.02 or 1.0
     first, last = known[0][0], known[-1][0]
-    plane = Plane(first, max(last, first + 1), low - room, high + room, _CURVE_HEIGHT)
+    plane = Plane(first, max(last, first + 1), low - room, high + room, _CURVE_HEIGHT, _WIDTH)
     line = _path([(plane.x(step), plane.y(value)) for step, value in known])
     ends = f'<text x="{plane.x(first):.0f}" y="{_CURVE_HEIGHT - 8}">{first:,}</text>'
     ends += f'<text class="end" x="{plane.x(plane.high_x):.0f}" y="{_CURVE_HEIGHT - 8}">{last:,}</text>'
@@ -179,7 +178,7 @@ def _heat_map(picture: HeatMap) -> str:
         part = to_plain(row.part)
         cut = part if len(part) <= _LONGEST_PART else f"{part[: _LONGEST_PART - 1]}…"
         labels.append(
-            f'<text class="end" x="{_LABEL - 8}" y="{y + 12}" data-v="{values}">{escape(cut)}'
+            f'<text class="end" x="{_LABEL - 8}" y="{y + 17}" data-v="{values}">{escape(cut)}'
             f"<title>{escape(part)}</title></text>"
         )
         for place, change in enumerate(row.changes):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,7 +16,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bot.domain.judge.findings import Outcome
 from bot.domain.message import MessageDocument
 from bot.domain.objects import Bound
-from bot.domain.page_views import OverviewPage, SimplePage
+from bot.domain.page_views import (
+    ComparisonPage,
+    DigestDetail,
+    DigestList,
+    IncidentDetail,
+    OverviewLine,
+    OverviewPage,
+    PipelineDetail,
+    RunDetail,
+    SimplePage,
+    SlicesPage,
+)
 from bot.domain.replay_views import ReplayPageView, ReplayView
 from bot.domain.views import (
     AnswerView,
@@ -87,7 +99,18 @@ LinkedView = (
     | UmbrellaView
     | UmbrellaOverView
 )
-WebView = OverviewPage | SimplePage
+WebView = (
+    OverviewPage
+    | OverviewLine
+    | PipelineDetail
+    | IncidentDetail
+    | RunDetail
+    | ComparisonPage
+    | SlicesPage
+    | DigestList
+    | DigestDetail
+    | SimplePage
+)
 JudgedView = SeriesView | StretchesView | PairsView | VerdictView
 
 
@@ -252,6 +275,12 @@ class Renderer:
         """Render a page for a browser, of at most 150 KB: of what there is no room for it says how much there is."""
         return self._fit(of_page(kind), view, {}, theirs=False)[0]
 
+    def render_piece(self, kind: str, view: WebView) -> str:
+        """Render a piece of a page, as markup that goes into it as it is."""
+        from markupsafe import Markup
+
+        return Markup(self.render_web(kind, view))  # noqa: S704  its template has escaped what is in it
+
     def word(self, name: str) -> str:
         """Return a plain string of ours that `words.j2` sets."""
         return self._maker("plain", theirs=False).read_word(WORDS, name)
@@ -328,14 +357,26 @@ class Renderer:
         if key not in self._makers:
             from bot.render import dialects
             from bot.render.confined import Budget, Confined
-            from bot.render.environment import TemplateEnvironment
+            from bot.render.environment import PageEnvironment, TemplateEnvironment
 
             if theirs:
                 both = Lookup(self.locale, (*self._theirs.folders, *self._ours.folders))
                 self._makers[key] = Confined(dialect, both, self._budget or Budget())
             else:
-                self._makers[key] = TemplateEnvironment(dialects.named(dialect), self._ours)
+                environment = PageEnvironment if dialect == "html" else TemplateEnvironment
+                self._makers[key] = environment(dialects.named(dialect), self._ours)
         return self._makers[key]
+
+
+@cache
+def shared(locale: Locale) -> Renderer:
+    """Return one renderer of our own templates for all who read a language."""
+    return Renderer(locale)
+
+
+def said_in(locale: Locale, view: JudgedView) -> str:
+    """Say in a plain sentence how something stands."""
+    return shared(locale).render_judged(view)
 
 
 def load() -> None:

@@ -47,7 +47,7 @@ class Plane:
 
     def x(self, value: float) -> float:
         share = (value - self.low_x) / ((self.high_x - self.low_x) or 1)
-        return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
+        return _LEFT + share * (self.width - _LEFT - _RIGHT)
 
     def y(self, value: float) -> float:
         share = (value - self.low_y) / ((self.high_y - self.low_y) or 1)

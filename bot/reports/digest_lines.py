@@ -100,6 +100,30 @@ class LineGathering:
             lines.sort(key=lambda each: each[0] is not DigestHeading.NEEDS_YOU)
         return found
 
+    def line_of(self, incident: Incident) -> DigestLine:
+        """Say how one incident stands, or how it ended."""
+        name = incident.series.pipeline
+        match incident.state:
+            case IncidentState.CANDIDATE:
+                return self._line(DigestKind.SUSPECTED, name, incident)
+            case IncidentState.DISMISSED:
+                return self._line(DigestKind.DISMISSED, name, incident)
+            case IncidentState.OPEN:
+                rule = word_on(incident, self.held)
+                if rule is not None:
+                    return self._quiet_line(rule, name, incident)
+                return replace(self._line(DigestKind.STANDING, name, incident), is_new=False)
+            case IncidentState.RESOLVED if incident.was_seen_recovering:
+                return self._line(DigestKind.RECOVERED, name, incident)
+            case IncidentState.RESOLVED:
+                rule = self._ended_by(incident)
+                line = self._line(DigestKind.WITHDRAWN, name, incident)
+                if rule is None:
+                    return line
+                section = self.herald.config.pipeline[name]
+                row = RuleNaming(line.pipeline, section.metrics, self.locale, self.zone).row(rule)
+                return replace(line, kind=DigestKind.ANSWERED, rule=row)
+
     def undelivered(self) -> Iterator[Line]:
         parked, unsure = backlog.count(self.tx)[EffectState.PARKED], backlog.count_lost(self.tx)
         if parked > unsure:
@@ -339,6 +363,7 @@ class LineGathering:
             owner=(incident.parts[0].owner if incident.parts else "") or section.owner,
             ticket=self._ticket(section, incident),
             explained=explain(self.tx, section, incident, self.zone, self.locale),
+            incident_id=incident.incident_id,
         )
 
     def _unjudged_line(

@@ -13,12 +13,15 @@ from bot.domain.due_dates import Missed
 from bot.domain.effects import Effect, PostDigest, PublishDigest
 from bot.domain.fires import FireState
 from bot.domain.objects import ObjectKey, ObjectKind
-from bot.domain.views import View
+from bot.domain.page_paths import digest_path, live_page
+from bot.domain.snapshots import DigestBody, Snapshot, mint_snapshot_id
+from bot.domain.views import DigestView, View
 from bot.reports.digest import WEEK, compose_digest
 from bot.reports.due_dates import Asking, find_missed
 from bot.reports.precision import is_first_of_month, tell_in_digest_alone
 from bot.reports.reader import Readable
-from bot.store import fires, outbox, pipelines
+from bot.store import fires, outbox, pipelines, snapshots
+from bot.text.locales import Locale, known_locales
 
 
 def owe_due_digest(herald: Asking) -> None:
@@ -44,19 +47,20 @@ def owe_digest(
     section = herald.config.digest
     if section is None:
         return False
-    digest = compose_digest(herald, since, missed=missed)
-    view, instance = digest.view, herald.config.instance
+    now, instance = herald.around.clock(), herald.config.instance
+    snapshot_id = mint_snapshot_id(DIGEST, instance, due_at.isoformat())
+    faces = {locale: _told(herald, since, locale, missed, snapshot_id) for locale in known_locales()}
     owed: list[tuple[Effect, View]] = []
     if section.chat is not None:
         name = f"{section.channel} {instance}-digest-{due_at:%Y%m%dT%H%M%S}"
         message = ObjectKey(section.chat, ObjectKind.MESSAGE, name)
-        owed.append((PostDigest(message, "digest"), view))
+        locale = herald.config.locale_of(DIGEST, section.chat, section.channel)
+        owed.append((PostDigest(message, "digest"), faces[locale]))
     if section.wiki is not None:
-        paged = compose_digest(herald, since, herald.config.locale_of(DIGEST), missed).view
+        paged = faces[herald.config.locale_of(DIGEST)]
         page = ObjectKey(section.wiki, ObjectKind.PAGE, paged.title)
         owed.append((PublishDigest(page, "digest"), paged))
-    is_skipped = section.skip_if_quiet and view.is_quiet
-    now = herald.around.clock()
+    is_skipped = section.skip_if_quiet and faces[herald.config.locale_of(DIGEST)].is_quiet
     with herald.database.begin() as tx:
         fire = fires.record(tx, DIGEST, due_at)
         if fire.state.is_over:
@@ -67,4 +71,13 @@ def owe_digest(
             tell_in_digest_alone(tx, herald.config, now)
         if not is_skipped:
             outbox.owe(tx, DIGEST, owed, now)
+            body = DigestBody({str(locale): view for locale, view in faces.items()})
+            snapshots.keep(tx, Snapshot(snapshot_id, now, DIGEST, body))
     return not is_skipped
+
+
+def _told(
+    herald: Readable, since: datetime | None, locale: Locale, missed: Sequence[Missed], snapshot_id: str
+) -> DigestView:
+    view = compose_digest(herald, since, locale, missed).view
+    return replace(view, live=live_page(herald.config.web.base, digest_path(snapshot_id)))

@@ -14,6 +14,7 @@ from bot.domain.fires import FireState
 from bot.domain.incidents import Incident, IncidentState
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.views import links_of
+from bot.store import snapshots
 from bot.store.batches import AT_ONCE, in_pieces
 from bot.store.codec import load
 from bot.store.filings import umbrellas
@@ -54,6 +55,7 @@ def forget(tx: Connection, before: datetime, overlaps: Mapping[str, timedelta]) 
     gone += tx.execute(delete(set_aside).where(set_aside.c.since < before)).rowcount
     gone += _forget_rules(tx, before)
     gone += tx.execute(delete(inquiries).where(inquiries.c.asked_at < before, _is_of_none(inquiries))).rowcount
+    gone += snapshots.forget(tx, before)
     gone += _forget_effects(tx, before) + _forget_objects(tx, before, lively)
     return gone + _forget_heard(tx, before)
 

@@ -1,4 +1,4 @@
-"""The tables; `migrations/` brings a database to them."""
+"""The tables, to which `migrations/` brings a database; long, since all of them stand on one page."""
 
 from __future__ import annotations
 
@@ -74,6 +74,20 @@ confirmations = Table(
     Column("run_id", String(64), primary_key=True),  # that reruns were asked about
     Column("settled_at", Instant, nullable=False),
     Column("confirmation", Text, nullable=False),
+)
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("snapshot_id", String(64), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("pipeline", String(64), nullable=False),
+    Column("incident_id", String(64), index=True),
+    Column("run_id", String(64), nullable=False, default=""),
+    Column("as_of", Instant, nullable=False),
+    Column("hash", String(64), nullable=False),  # of the body
+    Column("body", Text, nullable=False),
+    Index("snapshots_by_kind", "kind", "as_of"),
 )
 
 inquiries = Table(

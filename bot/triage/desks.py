@@ -19,12 +19,12 @@ from bot.domain.rules import Rule
 from bot.judging.between_runs import BetweenRuns
 from bot.judging.context import JudgingContext
 from bot.judging.facts import rules_in_force
+from bot.judging.telling import owe_told
 from bot.judging.views.answer import RuleNaming
-from bot.judging.views.by_effect import view_of
 from bot.judging.views.occasion import Occasion
 from bot.ports import RunStore
 from bot.services.answers_section import Answerable
-from bot.store import Database, incidents, objects, outbox
+from bot.store import Database, incidents, objects
 from bot.text.locales import Locale
 from bot.triage.parts import PartWriter
 
@@ -100,4 +100,4 @@ class Desk:
         for step in steps:
             incidents.save(tx, step.incident)
         effects = effects_of(f"rule/{ended.number}", steps, on.places, None, has_chart=False)
-        outbox.owe(tx, self.pipeline, [(effect, view_of(effect, on)) for effect in effects], now)
+        owe_told(tx, self.pipeline, effects, on, now)

@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bot.domain.page_paths import comparison_path, named
 from bot.errors import HeraldError
 from bot.reports.reader import Readable
 from bot.runtime.log import describe, get_logger
@@ -24,7 +25,8 @@ from bot.web.access import ReaderGate
 from bot.web.languages import ASKED, COOKIE, locale_of
 from bot.web.metrics import CONTENT_TYPE, exposition
 from bot.web.reading import read
-from bot.web.site import Site, asked_of
+from bot.web.site import Site
+from bot.web.ways import Ways
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -39,6 +41,7 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 _TYPES = {"style.css": "text/css", "script.js": "text/javascript"}
 _OPEN = ("/healthz", "/readyz", "/assets/")  # what says nothing of anybody's work
 _MOST_BYTES = 4_096  # of a form
+_LONGEST_ID = 100  # characters of a run's id
 _DAYS_KEPT = 30 * 24 * 3600  # seconds
 
 log = get_logger(__name__)
@@ -69,7 +72,8 @@ class Addresses:
             Route("/metrics", self.metrics),
             Route("/enter", self.enter, methods=["POST"]),
             Route("/assets/{name}", self.asset),
-            Route("/", self.overview),
+            Route("/compare/{pipeline}", self.ask_for_two),
+            Route("/{path:path}", self.page),
         ]
 
     def healthz(self, _request: Request) -> Response:
@@ -95,9 +99,22 @@ class Addresses:
                 return Response(ways.asset(known), media_type=kind, headers={"Cache-Control": _FOR_EVER})
         raise HTTPException(404)
 
-    def overview(self, request: Request) -> Response:
-        owner, health = (asked_of(request.query_params, name) for name in ("owner", "health"))
-        return self.page(request, self.site.overview(_path(request), self.locale(request), owner, health))
+    def page(self, request: Request) -> Response:
+        text = self.site.page(_path(request), self.locale(request), request.query_params)
+        if text is None:
+            raise HTTPException(404)
+        answer = HTMLResponse(text)
+        if request.query_params.get(ASKED):
+            answer.set_cookie(COOKIE, self.locale(request), max_age=_DAYS_KEPT, samesite="lax")
+        return answer
+
+    def ask_for_two(self, request: Request) -> Response:
+        """Lead on from the form that asks for two runs."""
+        slug = request.path_params["pipeline"]
+        if (name := named(slug, self.herald.config.pipeline)) is None:
+            raise HTTPException(404)
+        before, after = (request.query_params.get(each, "")[:_LONGEST_ID] for each in ("before", "after"))
+        return RedirectResponse(Ways(_path(request)).to(comparison_path(name, before, after)), 303)
 
     async def enter(self, request: Request) -> Response:
         """Take the token that a reader names, and let the browser keep what it is turned into."""
@@ -117,16 +134,8 @@ class Addresses:
 
     def shut_out(self, request: Request, said: str = "") -> Response:
         said = said or ("token" if self.gate.asks else "closed")
-        action = ways.Ways(_path(request)).to("enter") if self.gate.asks else ""
+        action = Ways(_path(request)).to("enter") if self.gate.asks else ""
         return HTMLResponse(self.site.simple(_path(request), self.locale(request), said, action=action), 401)
-
-    def page(self, request: Request, text: str | None) -> Response:
-        if text is None:
-            raise HTTPException(404)
-        answer = HTMLResponse(text)
-        if asked_of(request.query_params, ASKED):
-            answer.set_cookie(COOKIE, self.locale(request), max_age=_DAYS_KEPT, samesite="lax")
-        return answer
 
     def locale(self, request: Request) -> Locale:
         chosen = request.query_params.get(ASKED, "") or request.cookies.get(COOKIE, "")

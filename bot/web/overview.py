@@ -11,27 +11,29 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bot.config.metric import MetricSection
+from bot.config.models import Config
 from bot.domain.digest import DigestHeading
 from bot.domain.health import Health
 from bot.domain.incidents import Incident, Kind
 from bot.domain.judge.findings import Finding, Outcome
 from bot.domain.judged_run import JudgedRun
 from bot.domain.page_charts import Sparkline
-from bot.domain.page_views import HealthTile, OverviewPage, OverviewRow, OwnerLink
+from bot.domain.page_paths import HOME, incident_path, pipeline_path
+from bot.domain.page_views import HealthTile, OverviewLine, OverviewPage, OverviewRow, OwnerLink
 from bot.domain.views import DigestKind, DigestLine, VerdictView
 from bot.judging.unjudged_metrics import UnjudgedMetric, find_unjudged
 from bot.judging.views.metric_rows import metric_row, shown_value
 from bot.pipeline.scheduling import next_due_times
+from bot.render.renderer import shared
 from bot.reports.digest_lines import Line, LineGathering
 from bot.store import glances, incidents, looks, objects, pipelines, runs
 from bot.store.glances import Extent
 from bot.text import formats
-from bot.web import ways
 from bot.web.reading import Reading, frame
-from bot.web.ways import HOME, Ways
+from bot.web.ways import Ways
 
 _DRAWN = 24  # runs of a sparkline
-_LATELY = timedelta(days=7)
+LATELY = timedelta(days=7)
 _KEPT_SECONDS = 60.0  # what late runs change of a pipeline that has no new one is seen after so long
 _CALM = {Outcome.OK, Outcome.IMPROVED, Outcome.NO_BASELINE, Outcome.INSUFFICIENT_DATA}
 
@@ -51,11 +53,12 @@ class Glances:
     """Keeps the glances at pipelines that have no new run: reading them is most of the work of an overview."""
 
     _kept: dict[str, tuple[Extent, float, Glance]] = field(default_factory=dict)
+    _written: dict[tuple[str, str, str], tuple[OverviewRow, str]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def of_all(self, page: Reading) -> dict[str, Glance]:
+    def of_these(self, page: Reading, names: Iterable[str]) -> dict[str, Glance]:
         found, now = glances.extents(page.tx), time.monotonic()
-        return {name: self._one(page, name, found.get(name, Extent()), now) for name in page.config.pipeline}
+        return {name: self._one(page, name, found.get(name, Extent()), now) for name in names}
 
     def _one(self, page: Reading, name: str, extent: Extent, now: float) -> Glance:
         with self._lock:
@@ -67,6 +70,15 @@ class Glances:
         with self._lock:
             self._kept[name] = extent, now - spread, made
         return made
+
+    def write(self, page: Reading, row: OverviewRow) -> str:
+        """Return a line of the overview, which is seldom another than it was for the reader before."""
+        key = page.locale, page.ways.suffix, row.href
+        kept = self._written.get(key)
+        if kept is None or kept[0] != row:
+            kept = row, shared(page.locale).render_piece("row", OverviewLine(row))
+            self._written[key] = kept
+        return kept[1]
 
 
 def _look(page: Reading, name: str) -> Glance:
@@ -83,8 +95,8 @@ def _look(page: Reading, name: str) -> Glance:
 
 def overview_page(page: Reading, kept: Glances, owner: str = "", health: str = "") -> OverviewPage:
     """Make the overview; of one *owner* or one *health* alone where asked for."""
-    every = _rows(page, kept)
-    owners = sorted({row.owner for row in every if row.owner})
+    every = _rows(page, kept, list(page.config.pipeline))
+    owners = owners_of(page.config)
     chosen = [r for r in every if (not owner or r.owner == owner) and (not health or r.health == health)]
     asked = {"owner": owner, "health": health}
 
@@ -99,11 +111,16 @@ def overview_page(page: Reading, kept: Glances, owner: str = "", health: str = "
             for each in Health
         ),
         owners=tuple(OwnerLink(o, to(owner="" if o == owner else o), is_chosen=o == owner) for o in owners),
-        rows=tuple(sorted(chosen, key=lambda row: row.health.place)),
+        rows=tuple(kept.write(page, row) for row in sorted(chosen, key=lambda row: row.health.place)),
         is_filtered=bool(owner or health),
         all_href=page.ways.to(HOME),
         troubles=_troubles(page),
     )
+
+
+def owners_of(config: Config) -> list[str]:
+    """Return who has pipelines, in the order of their names."""
+    return sorted({section.owner for section in config.pipeline.values() if section.owner})
 
 
 def filtered(from_here: Ways, owners: Sequence[str], asked: Mapping[str, str]) -> str:
@@ -119,10 +136,10 @@ def folder_path(owners: Sequence[str], owner: str = "", health: str = "") -> str
     return "-".join([*parts, *([health.replace("_", "-")] if health else [])])
 
 
-def _rows(page: Reading, kept: Glances) -> list[OverviewRow]:
-    seen = kept.of_all(page)
+def _rows(page: Reading, kept: Glances, names: Sequence[str]) -> list[OverviewRow]:
+    seen = kept.of_these(page, names)
     due = next_due_times(page.config, pipelines.find_all(page.tx), page.now)
-    gathering = LineGathering(page.herald, page.tx, page.now - _LATELY, page.now, page.locale, page.zone())
+    gathering = LineGathering(page.herald, page.tx, page.now - LATELY, page.now, page.locale, page.zone())
     standing, looked = gathering.of_each(), looks.of_pipelines(page.tx)
     counts = incidents.count_standing(page.tx)
     newest = {i.series.pipeline: i for i in incidents.standing_of_each(page.tx, 1)}
@@ -140,6 +157,12 @@ def _rows(page: Reading, kept: Glances) -> list[OverviewRow]:
         replace(row, tickets={row.line.ticket: bound.get(row.line.ticket)}) if row.line and row.line.ticket else row
         for row in rows
     ]
+
+
+def row_of_pipeline(page: Reading, kept: Glances, name: str) -> OverviewRow:
+    """Say of one pipeline how it stands."""
+    (row,) = _rows(page, kept, [name])
+    return row
 
 
 def _stands(
@@ -177,16 +200,16 @@ def _row(
     after = section.schedule.after if section.schedule is not None else None
     return OverviewRow(
         title=page.title(name),
-        href=page.ways.to(ways.pipeline(name)),
+        href=page.ways.to(pipeline_path(name)),
         health=health,
         owner=section.owner,
         line=line,
         verdict=calm_verdict(page, name, glance.last) if line is None else None,
-        spark=Sparkline(glance.values, glance.outcomes, metric) if glance.values else None,
+        spark=Sparkline(glance.values, glance.outcomes) if glance.values else None,
         metric=page.plain(name, metric),
         value=shown_value(value, policy),
         incidents=str(count) if count else "",
-        incident_href="" if newest is None else page.ways.to(ways.incident(newest.incident_id)),
+        incident_href="" if newest is None else page.ways.to(incident_path(newest.incident_id)),
         next_due="" if due is None else formats.coming(max(due, page.now), page.zone(name), page.locale),
         after=page.title(after) if after in page.config.pipeline and after is not None else "",
     )
@@ -210,5 +233,5 @@ def calm_verdict(page: Reading, name: str, last: JudgedRun | None) -> VerdictVie
 
 def _troubles(page: Reading) -> tuple[DigestLine, ...]:
     """Return what is wrong with Herald itself."""
-    gathering = LineGathering(page.herald, page.tx, page.now - _LATELY, page.now, page.locale, page.zone())
+    gathering = LineGathering(page.herald, page.tx, page.now - LATELY, page.now, page.locale, page.zone())
     return tuple(write() for write in gathering.undelivered())

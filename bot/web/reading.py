@@ -13,12 +13,13 @@ from sqlalchemy import Connection
 
 from bot.config.models import Config
 from bot.config.pipeline import PipelineSection
+from bot.domain.page_paths import DIGESTS, HOME
 from bot.domain.page_views import Frame, LanguageLink
 from bot.errors import StateError
 from bot.reports.reader import Readable
 from bot.text import formats
 from bot.text.locales import Locale, known_locales
-from bot.web.ways import DIGESTS, HOME, Ways
+from bot.web.ways import Ways
 
 _TRIES, _BETWEEN = 4, 0.02  # where the state was written to while it was read; seconds
 _POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; base-uri 'none'"

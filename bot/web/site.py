@@ -1,28 +1,39 @@
-"""Every page of a Herald, by its way: shown on request, or written into a folder."""
+"""Every page of a Herald, by its path: shown on request, or written into a folder."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
+from bot.domain.page_charts import CurvePicture
+from bot.domain.page_paths import named
 from bot.domain.page_views import SimplePage
-from bot.render.renderer import Renderer, WebView
+from bot.render.renderer import WebView, shared
 from bot.reports.reader import Readable
 from bot.text.locales import Locale
+from bot.web.comparison_page import comparison_page
+from bot.web.digest_pages import digest_list, digest_page
+from bot.web.incident_page import incident_page
 from bot.web.overview import Glances, overview_page
+from bot.web.pipeline_page import pipeline_page
 from bot.web.reading import Reading, frame, read
+from bot.web.run_page import run_page
+from bot.web.slices_page import slices_page
 from bot.web.ways import Ways
 
+BETWEEN = "..."  # the two runs of a comparison
+_LONGEST = 500  # characters of what is asked for
+
 MakePage = Callable[[Reading], WebView | None]
+Curves = Callable[[str, Sequence[str]], Sequence[CurvePicture]]
 
 
-@cache
-def renderer(locale: Locale) -> Renderer:
-    return Renderer(locale)
+def no_curves(_run_id: str, _metrics: Sequence[str]) -> Sequence[CurvePicture]:
+    return ()
 
 
 @dataclass(slots=True)
@@ -31,32 +42,66 @@ class Site:
 
     herald: Readable
     suffix: str = ""  # of files, where the pages lie in a folder
+    curves: Curves = no_curves
     glances: Glances = field(default_factory=Glances)
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
-    def overview(self, path: str, locale: Locale, owner: str = "", health: str = "") -> str | None:
-        return self.show("overview", path, locale, lambda page: overview_page(page, self.glances, owner, health))
-
-    def simple(self, path: str, locale: Locale, said: str, detail: str = "", action: str = "") -> str:
-        """Say one thing, without a look at the state."""
-        ways = Ways(path, self.suffix)
-        view = SimplePage(
-            frame(self.herald, ways, locale, self.herald.around.clock()), said, detail, bool(action), action
-        )
-        return renderer(locale).render_web("simple", view)
-
-    def show(self, kind: str, path: str, locale: Locale, make: MakePage) -> str | None:
-        """Make a page of a kind; None where there is nothing to show of what was asked for."""
-        ways, now = Ways(path, self.suffix), self.herald.around.clock()
+    def page(
+        self,
+        path: str,
+        locale: Locale,
+        asked: Mapping[str, str] = MappingProxyType({}),
+        own: str | None = None,
+    ) -> str | None:
+        """Make the page of a path; None where there is none. *own* is where it stands, if that is somewhere else."""
+        found = self._find(path, {key: value[:_LONGEST] for key, value in asked.items()})
+        if found is None:
+            return None
+        kind, make = found
+        ways, now = Ways(path if own is None else own, self.suffix), self.herald.around.clock()
 
         def work(tx: Connection) -> WebView | None:
             return make(Reading(self.herald, tx, now, locale, ways))
 
         with self._turn:  # a reader of a SQLite file looks after one transaction at a time
             view = read(self.herald, work)
-        return None if view is None else renderer(locale).render_web(kind, view)
+        return None if view is None else shared(locale).render_web(kind, view)
 
+    def simple(self, path: str, locale: Locale, said: str, detail: str = "", action: str = "") -> str:
+        """Say one thing, without a look at the state."""
+        around = frame(self.herald, Ways(path, self.suffix), locale, self.herald.around.clock())
+        return shared(locale).render_web("simple", SimplePage(around, said, detail, bool(action), action))
 
-def asked_of(query: Mapping[str, str], name: str) -> str:
-    """Return what was asked for, cut to what a name can be."""
-    return query.get(name, "")[:500]
+    def _find(self, path: str, asked: Mapping[str, str]) -> tuple[str, MakePage] | None:
+        """Return the template of a page, and what makes what it shows."""
+        match path.split("/"):
+            case [""]:
+                owner, health = asked.get("owner", ""), asked.get("health", "")
+                return "overview", lambda page: overview_page(page, self.glances, owner, health)
+            case ["digests"]:
+                return "digests", digest_list
+            case ["digests", snapshot_id]:
+                return "digest", lambda page: digest_page(page, snapshot_id)
+            case ["incidents", incident_id]:
+                return "incident", lambda page: incident_page(page, incident_id)
+            case [kind, slug, *rest]:
+                name = named(slug, self.herald.config.pipeline)
+                return None if name is None else self._of_pipeline(kind, name, rest, asked)
+        return None
+
+    def _of_pipeline(
+        self, kind: str, name: str, rest: Sequence[str], asked: Mapping[str, str]
+    ) -> tuple[str, MakePage] | None:
+        match kind, *rest:
+            case ["pipelines"]:
+                return "pipeline", lambda page: pipeline_page(page, self.glances, name, asked.get("runs", ""))
+            case ["slices", slug]:
+                metric = named(slug, self.herald.config.pipeline[name].metrics)
+                return None if metric is None else ("slices", lambda page: slices_page(page, name, metric))
+            case ["runs", run_id]:
+                drawn = self.curves(run_id, list(self.herald.config.pipeline[name].metrics))
+                return "run", lambda page: run_page(page, name, run_id, drawn)
+            case ["compare", pair]:
+                before, _, after = pair.partition(BETWEEN)
+                return "compare", lambda page: comparison_page(page, name, before, after)
+        return None

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlencode
 
+from bot.domain.page_paths import HOME
 from bot.render.templates import our_templates
 
-HOME = ""
-DIGESTS = "digests"
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,80}")
 _INDEX = "index"
 
 
@@ -43,42 +39,6 @@ class Ways:
 def file_of(path: str, suffix: str) -> str:
     """Return the name of the file that a page is in, in a folder of them."""
     return f"{path or _INDEX}{suffix}"
-
-
-def pipeline(name: str) -> str:
-    return f"pipelines/{_slug(name)}"
-
-
-def slices(name: str, metric: str) -> str:
-    return f"slices/{_slug(name)}/{_slug(metric)}"
-
-
-def run(name: str, run_id: str) -> str:
-    return f"runs/{_slug(name)}/{_slug(run_id)}"
-
-
-def comparison(name: str, before: str, after: str) -> str:
-    return f"compare/{_slug(name)}/{_slug(before)}...{_slug(after)}"
-
-
-def incident(incident_id: str) -> str:
-    return f"incidents/{_slug(incident_id)}"
-
-
-def digest(snapshot_id: str) -> str:
-    return f"digests/{_slug(snapshot_id)}"
-
-
-def named(slug: str, names: Mapping[str, object]) -> str | None:
-    """Return the name that a way stands for, of those that there are."""
-    return next((name for name in names if _slug(name) == slug), None)
-
-
-def _slug(name: str) -> str:
-    """Write a name so that it is one step of a way, whatever it is made of."""
-    if _SAFE.fullmatch(name) and "..." not in name:
-        return name
-    return f"x-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 @cache

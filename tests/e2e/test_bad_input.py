@@ -30,6 +30,7 @@ READS_CONFIG = {
     "serve": ("serve",),
     "status": ("status",),
     "digest": ("digest",),
+    "pages": ("pages", "site"),
     "outbox": ("outbox",),
     "outbox show": ("outbox", "show", "1"),
     "outbox retry": ("outbox", "retry", "1"),

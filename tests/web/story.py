@@ -183,7 +183,7 @@ class Story:
                 "web": self.web,
                 "tracker": {"jira": {"url": address, "project": "SR", "token": "x"}},
                 "wiki": {"confluence": {"url": address, "space": "SR", "token": "x"}},
-                "chat": {"slack": {"kind": "slack", "token": "x"}},
+                "chat": {"slack": {"kind": "slack", "token": "x", "locales": {"C1": "zh"}}},
                 "digest": {"chat": "slack", "channel": "C1", "wiki": "confluence"},
                 "store": {"url": self.url},
                 "pipeline": {name: {"experiment": name, **places, **PIPELINES[name]} for name in self.pipelines},

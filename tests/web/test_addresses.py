@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-from html.parser import HTMLParser
 
 import httpx
 import pytest
@@ -13,25 +12,7 @@ from bot.config.file import load_config
 from bot.errors import ConfigError
 from bot.web.app import make_app
 from bot.web.server import read_place, serving
-
-CHINESE = {"Accept-Language": "fr;q=0.1,zh-CN;q=0.9,zh;q=0.8,en;q=0.3"}
-
-
-class Links(HTMLParser):
-    """Gathers what a page asks for, and leads to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, _tag, attrs):
-        self.found += [value for name, value in attrs if name in {"href", "src", "action"} and value]
-
-
-def links_of(page: httpx.Response) -> list[str]:
-    parser = Links()
-    parser.feed(page.text)
-    return parser.found
+from tests.web.page_links import CHINESE, links_of
 
 
 def test_health_is_told_to_machines(pages):

@@ -6,6 +6,7 @@ from itertools import chain
 
 from bot.domain.incidents import IncidentState, Step, Turn, kind_of
 from bot.domain.judge import Outcome
+from bot.domain.page_paths import live_page, run_path
 from bot.domain.rules import RuleKind
 from bot.domain.views import ArchivePageView, HistoryRow, OpenIncidentRow, PipelinePageView, RuleRow, RunPageView
 from bot.judging.titles import page_title, year_of
@@ -51,6 +52,7 @@ def run_page_view(on: Occasion) -> RunPageView:
         unknown=unknown(found) if is_wrong else (),
         looked=looked_view(on),
         examples=examples_view(on),
+        live=live_page(on.places.pages, run_path(on.history[-1].series.pipeline, on.result.run_id)),
         links=links(
             previous=previous_page,
             pipeline=on.places.page(on.places.pipeline_page),

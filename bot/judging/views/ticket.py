@@ -13,12 +13,13 @@ from bot.domain.notifications import LISTED
 from bot.domain.reminding import waits_since
 from bot.domain.views import CommentKind, CommentView, MetricRow, NewsView, TicketView
 from bot.judging.views.chart import chart_view
-from bot.judging.views.differences import compared, differences_of, different, params, unknown
+from bot.judging.views.differences import compared, differences_of, params
 from bot.judging.views.examples import examples_view
+from bot.judging.views.face import face_of, live_incident
 from bot.judging.views.incident import assignee, duration, links, marker, owner
-from bot.judging.views.metric_rows import metric_rows, row_of, slice_rows, worst_row
+from bot.judging.views.metric_rows import metric_rows, row_of, worst_row
 from bot.judging.views.occasion import Occasion
-from bot.judging.views.run import onset, release, run_view
+from bot.judging.views.run import release, run_view
 from bot.judging.views.verdict import verdict_view
 from bot.text import formats
 
@@ -26,15 +27,14 @@ _SLICES_TOLD = 5
 
 
 def ticket_view(on: Occasion, step: Step) -> TicketView:
-    chart = chart_view(on, step)
-    found = differences_of(on, step)
+    told, chart = face_of(on, step), chart_view(on, step)
     return TicketView(
-        verdict=verdict_view(on, step),
-        run=run_view(on, on.history[-1].run),
-        onset=onset(on, step.incident),
-        rows=metric_rows(on, step),
-        slices=slice_rows(on, step)[:_SLICES_TOLD],
-        facts=different(on, found),
+        verdict=told.verdict,
+        run=told.run,
+        onset=told.onset,
+        rows=told.rows,
+        slices=told.slices[:_SLICES_TOLD],
+        facts=told.different,
         owner=owner(on, step.incident),
         assignee=assignee(on, step.incident),
         examples=examples_view(on, step),
@@ -42,11 +42,12 @@ def ticket_view(on: Occasion, step: Step) -> TicketView:
         chart=chart.filename if chart else "",
         log_tail=on.log_tail,
         release=release(on) if any(f.against is Against.PINNED for f in on.assessment.findings) else None,
-        compared=compared(on, found),
-        unknown=unknown(found),
+        compared=compared(on, differences_of(on, step)),
+        unknown=told.unknown,
         listens=on.places.listens,
         resolves=on.places.resolves,
         links=links(report=on.page, earlier=on.places.earlier_ticket(step.incident)),
+        live=live_incident(on, step),
     )
 
 
