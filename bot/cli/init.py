@@ -36,7 +36,10 @@ def init(  # noqa: PLR0917  a command's options are named by whoever types them
     wiki: Annotated[str | None, typer.Option(help="Where reports go: confluence or none.")] = None,
     confluence_url: Annotated[str | None, typer.Option(help="The address of Confluence.")] = None,
     space: Annotated[str | None, typer.Option(help="The key of the Confluence space.")] = None,
-    chat: Annotated[str | None, typer.Option(help="Where messages go: slack, webhook or none.")] = None,
+    chat: Annotated[
+        str | None,
+        typer.Option(help="Where messages go: slack, teams, feishu_webhook, dingtalk_webhook, wecom, webhook or none."),
+    ] = None,
     channel: Annotated[str | None, typer.Option(help="The id of the channel.")] = None,
     secrets_dir: SecretsOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a configuration that is there.")] = False,

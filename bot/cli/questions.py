@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal, cast
+from typing import cast
 
 import typer
 
-from bot.config.starter import Account, Answers, is_cloud
+from bot.config.starter import CHAT_KINDS, Account, Answers, ChatKind, is_cloud
 from bot.domain.direction import guess_direction
 from bot.domain.policy import Direction
 from bot.errors import ConfigError, RunStoreError
@@ -172,7 +172,7 @@ def ask(given: Given, open_store: Callable[[str], RunStore]) -> Answers:
     if given.choice("wiki", "Where should reports go", ("confluence", "none")) == "confluence":
         confluence = _account(given, "confluence-url", "Where is Confluence?", jira)
         space = given.text("space", "Which space of it (its key)?")
-    chat = given.choice("chat", "Where should messages go", ("slack", "webhook", "none"))
+    chat = given.choice("chat", "Where should messages go", CHAT_KINDS)
     channel = given.text("channel", "Which channel (its id, C0123456789)?") if chat == "slack" else ""
     return Answers(
         mlflow=mlflow,
@@ -186,7 +186,7 @@ def ask(given: Given, open_store: Callable[[str], RunStore]) -> Answers:
         board=board,
         confluence=confluence,
         space=space,
-        chat=cast("Literal['slack', 'webhook', 'none']", chat),
+        chat=cast("ChatKind", chat),
         channel=channel,
     )
 

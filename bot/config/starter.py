@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from bot.config.models import ENV_PREFIX
@@ -34,6 +34,11 @@ class Account:
         return "cloud" if self.email else "datacenter"
 
 
+# Those that need an address or a token alone; what else there is needs keys that only an admin knows.
+ChatKind = Literal["slack", "teams", "feishu_webhook", "dingtalk_webhook", "wecom", "webhook", "none"]
+CHAT_KINDS: tuple[ChatKind, ...] = get_args(ChatKind)
+
+
 @dataclass(frozen=True, slots=True)
 class Answers:
     """What the questions came to; a service that is not wanted is None."""
@@ -49,7 +54,7 @@ class Answers:
     board: str = ""  # Trello's; empty: none
     confluence: Account | None = None
     space: str = ""
-    chat: Literal["slack", "webhook", "none"] = "none"
+    chat: ChatKind = "none"
     channel: str = ""
 
     @property

@@ -86,6 +86,8 @@ def _post(attempt: Attempt, mark: str, document: MessageDocument, links: Mapping
             chat.edit(there, mark, document)
             return Done(_made(attempt, there), unbound)
     posted = chat.post(_channel(attempt), mark, document)
+    if chat.promise is Promise.KEYED and (attempt.owed.is_doubtful or attempt.asked_at is not None):
+        chat.edit(posted, mark, document)  # it may be the one that an earlier attempt made, with the words of then
     return Done(_made(attempt, posted), unbound, posted=True)
 
 

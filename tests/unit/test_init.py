@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from bot.cli.main import app
 from bot.config.file import check_config
-from bot.config.starter import Account, Answers, secrets_of, write_config
+from bot.config.services import SERVICES, secrets_in
+from bot.config.starter import CHAT_KINDS, Account, Answers, secrets_of, write_config
 from bot.domain.direction import guess_direction
 from bot.domain.policy import Direction
 from bot.domain.runs import Run, RunStatus
@@ -190,11 +191,12 @@ def test_any_name_survives_being_written(experiment, metric, owner):
 
 def test_every_kind_of_service_that_may_be_chosen_makes_a_configuration_that_loads(tmp_path):
     for jira in (None, Account(SITE, "h@e.org"), Account("https://jira.team.example")):
-        for chat in ("slack", "webhook", "none"):
+        for chat in CHAT_KINDS:
             board = "" if jira else "b"
             answers = Answers("x", "e", {"m": Direction.UP}, "1h", "", "", jira, "SR", board, jira, "ML", chat, "C1")
             check_config(tmp_path / "config.toml", write_config(answers))
-            assert len(secrets_of(answers)) == 2 + (chat != "none")
+            of_chat = () if chat == "none" else secrets_in(SERVICES["chat"][chat])
+            assert len(secrets_of(answers)) == 2 + len(of_chat)
 
 
 def test_the_example_that_explains_every_key_is_printed_where_nothing_is_to_be_asked():
