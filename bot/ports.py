@@ -326,6 +326,7 @@ class ChatCapabilities:
     threads: bool = False  # what repeats and what has recovered is also said in a message's thread
     charts: bool = False  # a chart is shown there
     attaches: bool = False  # ... and goes with the message itself
+    budget: int = 0  # bytes of one message, as it is sent; 0: whatever its text form lets through
     gap: timedelta = timedelta(seconds=1)  # between two messages
     is_one_place: bool = False  # whatever channels config names: that distance holds for all of its messages together
     key_lasts: timedelta | None = None  # a message's own key, by which the service knows a repetition; None: for ever

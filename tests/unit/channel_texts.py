@@ -11,7 +11,7 @@ from bot.ports import TextForm
 from bot.services.dingtalk.config import DingtalkSection
 from bot.services.dingtalk.markdown import build_markdown as build_dingtalk_text
 from bot.services.feishu.card import build_card as build_feishu_card
-from bot.services.feishu.config import APP_BUDGET, FeishuSection
+from bot.services.feishu.config import FeishuSection
 from bot.services.mail.config import MailSection
 from bot.services.mail.letter import write_letter
 from bot.services.teams.card import build_card as build_teams_card
@@ -46,8 +46,17 @@ def _json(card: object) -> str:
 CHANNELS: Mapping[str, tuple[TextForm, Callable[[MessageDocument], str]]] = {
     "mail.html": (MailSection.text_form, _html),
     "mail.txt": (MailSection.text_form, _plain),
-    "teams.json": (TeamsSection.text_form, lambda document: _json(build_teams_card(document))),
-    "feishu.json": (FeishuSection.text_form, lambda document: _json(build_feishu_card(document, APP_BUDGET))),
-    "dingtalk.md": (DingtalkSection.text_form, lambda document: build_dingtalk_text(document).text),
-    "wecom.md": (WecomSection.text_form, build_wecom_text),
+    "teams.json": (
+        TeamsSection.text_form,
+        lambda document: _json(build_teams_card(document, TeamsSection.capabilities.budget)),
+    ),
+    "feishu.json": (
+        FeishuSection.text_form,
+        lambda document: _json(build_feishu_card(document, FeishuSection.capabilities.budget)),
+    ),
+    "dingtalk.md": (
+        DingtalkSection.text_form,
+        lambda document: build_dingtalk_text(document, DingtalkSection.capabilities.budget).text,
+    ),
+    "wecom.md": (WecomSection.text_form, lambda document: build_wecom_text(document, WecomSection.capabilities.budget)),
 }

@@ -61,7 +61,7 @@ class DingtalkChat(PostingOnly):
         body = {
             "cardTemplateId": self._config.card_template,
             "outTrackId": track,
-            "cardData": _card_data(document),
+            "cardData": self._card_data(document),
             "openSpaceId": f"{_GROUP}{channel}",
             "imGroupOpenSpaceModel": {"supportForward": True},
             "imGroupOpenDeliverModel": {"robotCode": self._config.robot_code or self._config.app_key},
@@ -74,10 +74,14 @@ class DingtalkChat(PostingOnly):
         del mark
         body = {
             "outTrackId": posted.message_id,
-            "cardData": _card_data(document),
+            "cardData": self._card_data(document),
             "cardUpdateOptions": {"updateCardDataByKey": True},
         }
         self._link.call(f"edit the card {posted.message_id}", "PUT", "card/instances", _check_edited, body)
+
+    def _card_data(self, document: MessageDocument) -> dict[str, Any]:
+        said = build_markdown(document, self.capabilities.budget)
+        return {"cardParamMap": {"title": said.title, "markdown": said.text}}
 
     def has_moved(self, channel: str, posted: Posted) -> bool:
         return channel != posted.channel
@@ -86,11 +90,6 @@ class DingtalkChat(PostingOnly):
 def track_id(channel: str, mark: str) -> str:
     """Name the card of a mark in a group, the same each time."""
     return f"herald-{hashlib.sha256(f'{channel} {mark}'.encode()).hexdigest()[:32]}"
-
-
-def _card_data(document: MessageDocument) -> dict[str, Any]:
-    said = build_markdown(document)
-    return {"cardParamMap": {"title": said.title, "markdown": said.text}}
 
 
 def _check_delivered(said: Mapping[str, Any], track: str, channel: str) -> None:

@@ -27,7 +27,9 @@ class DingtalkSection(ServiceSection):
     locales: dict[str, Language] = {}  # languages of single groups
 
     text_form: ClassVar[TextForm] = _TEXT_FORM
-    capabilities: ClassVar[ChatCapabilities] = ChatCapabilities(edits=True)  # an outTrackId counts for ever
+    capabilities: ClassVar[ChatCapabilities] = ChatCapabilities(
+        edits=True, budget=BUDGET
+    )  # an outTrackId counts for ever
 
 
 class DingtalkWebhookSection(HookSection):
@@ -36,4 +38,6 @@ class DingtalkWebhookSection(HookSection):
 
     text_form: ClassVar[TextForm] = _TEXT_FORM
     # 20 messages a minute; above that a robot is silent for 10 minutes: open.dingtalk.com, custom-robot-access
-    capabilities: ClassVar[ChatCapabilities] = ChatCapabilities(gap=timedelta(seconds=3.2), is_one_place=True)
+    capabilities: ClassVar[ChatCapabilities] = ChatCapabilities(
+        budget=BUDGET, gap=timedelta(seconds=3.2), is_one_place=True
+    )

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from bot.domain.message import MessageDocument, Part, fit
 from bot.domain.views import Tone
-from bot.services.dingtalk.config import BUDGET
 from bot.text.escape import JOINER, to_lookalikes
 from bot.text.pieces import Piece, plain, rewrite
 
@@ -23,9 +22,9 @@ class TitledText:
     text: str
 
 
-def build_markdown(document: MessageDocument) -> TitledText:
-    """Write a message; where it is too long, paragraphs are left out, and a note says so."""
-    document = fit(document, lambda one: len(_written(one).encode()) <= BUDGET)
+def build_markdown(document: MessageDocument, budget: int) -> TitledText:
+    """Write a message in *budget* bytes; where it is too long, paragraphs are left out, and a note says so."""
+    document = fit(document, lambda one: len(_written(one).encode()) <= budget)
     title = " ".join(plain(document.headline).replace(JOINER, "").split())
     cut = title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 1]}…"
     return TitledText(cut, _written(document))

@@ -57,7 +57,7 @@ class DingtalkWebhookChat(PostingOnly):
 
     def post(self, channel: str, mark: str, document: MessageDocument) -> Posted:
         """Send to the robot, which knows its group itself; *channel* and *mark* stay with us."""
-        said = build_markdown(document)
+        said = build_markdown(document, self.capabilities.budget)
         body = {"msgtype": "markdown", "markdown": {"title": said.title, "text": said.text}}
         self._hook.send(body, self._check_taken, self._signature())
         return Posted(channel, mark)

@@ -13,7 +13,7 @@ from bot.domain.rate_limits import Allowance
 from bot.ports import ChatCapabilities, Posted, Promise, Right, TextForm
 from bot.services.evidence import object_in, text_in
 from bot.services.feishu.card import build_card
-from bot.services.feishu.config import APP_BUDGET, FeishuSection
+from bot.services.feishu.config import FeishuSection
 from bot.services.feishu.connection import FeishuConnection
 from bot.services.posting import PostingOnly
 from bot.services.refusals import about_us
@@ -57,7 +57,7 @@ class FeishuChat(PostingOnly):
         body = {
             "receive_id": channel,
             "msg_type": "interactive",
-            "content": _content(document),
+            "content": self._content(document),
             "uuid": hashlib.sha256((document.cause or mark).encode()).hexdigest()[:40],  # 50 characters at most
         }
         message_id = self._link.call(
@@ -78,19 +78,18 @@ class FeishuChat(PostingOnly):
             "PATCH",
             f"im/v1/messages/{posted.message_id}",
             lambda said: said,
-            body={"content": _content(document)},
+            body={"content": self._content(document)},
             write=True,
         )
+
+    def _content(self, document: MessageDocument) -> str:
+        return json.dumps(build_card(document, self.capabilities.budget), ensure_ascii=False)
 
     def has_moved(self, channel: str, posted: Posted) -> bool:
         return channel != posted.channel
 
     def find(self, channel: str, mark: str, since: datetime) -> Posted | None:  # noqa: ARG002 - a port's signature
         return None  # a card that is read back is not the one that was sent
-
-
-def _content(document: MessageDocument) -> str:
-    return json.dumps(build_card(document, APP_BUDGET), ensure_ascii=False)
 
 
 def _message_id_in(said: Mapping[str, Any]) -> str:

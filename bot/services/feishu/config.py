@@ -26,7 +26,9 @@ class FeishuSection(ServiceSection):
 
     text_form: ClassVar[TextForm] = _TEXT_FORM
     # A message's own uuid counts for an hour (open.feishu.cn, im-v1/message/create), and its group may take 5 a second.
-    capabilities: ClassVar[ChatCapabilities] = ChatCapabilities(edits=True, key_lasts=timedelta(hours=1))
+    capabilities: ClassVar[ChatCapabilities] = ChatCapabilities(
+        edits=True, budget=APP_BUDGET, key_lasts=timedelta(hours=1)
+    )
 
 
 class FeishuWebhookSection(HookSection):
@@ -35,4 +37,4 @@ class FeishuWebhookSection(HookSection):
 
     text_form: ClassVar[TextForm] = _TEXT_FORM
     # 100 messages a minute, 5 a second: open.feishu.cn, Custom bot usage guide
-    capabilities: ClassVar[ChatCapabilities] = ChatCapabilities(is_one_place=True)
+    capabilities: ClassVar[ChatCapabilities] = ChatCapabilities(budget=HOOK_BUDGET, is_one_place=True)

@@ -14,7 +14,7 @@ from bot.ports import ChatCapabilities, Posted, Promise, TextForm
 from bot.services.coded_refusals import refusal_by_code
 from bot.services.evidence import json_in, number_in
 from bot.services.feishu.card import build_card
-from bot.services.feishu.config import HOOK_BUDGET, FeishuWebhookSection
+from bot.services.feishu.config import FeishuWebhookSection
 from bot.services.feishu.refusals import HOOK_CODES
 from bot.services.hooks import Hook
 from bot.services.posting import PostingOnly
@@ -58,7 +58,7 @@ class FeishuWebhookChat(PostingOnly):
 
     def post(self, channel: str, mark: str, document: MessageDocument) -> Posted:
         """Send to the robot, which knows its group itself; *channel* and *mark* stay with us."""
-        card = build_card(document, HOOK_BUDGET)
+        card = build_card(document, self.capabilities.budget)
         self._hook.send({"msg_type": "interactive", "card": card, **self._signature()}, self._check_taken)
         return Posted(channel, mark)
 

@@ -11,15 +11,14 @@ from typing import Any
 from bot.domain.message import MessageDocument, Paragraph, Part, fit
 from bot.domain.views import Tone
 from bot.services.http import in_utf8
-from bot.services.teams.config import BUDGET
 from bot.text.pieces import Piece, plain, read_pieces
 
 _STYLES = {Tone.BAD: "attention", Tone.WATCH: "warning", Tone.GOOD: "good"}
 
 
-def build_card(document: MessageDocument) -> dict[str, Any]:
-    """Lay out a message as the webhook takes it; where it is too large, paragraphs are left out, and a note says so."""
-    return _laid_out(fit(document, lambda one: len(in_utf8(_laid_out(one))) <= BUDGET))
+def build_card(document: MessageDocument, budget: int) -> dict[str, Any]:
+    """Lay out a message in *budget* bytes; where it is too large, paragraphs are left out, and a note says so."""
+    return _laid_out(fit(document, lambda one: len(in_utf8(_laid_out(one))) <= budget))
 
 
 def _laid_out(document: MessageDocument) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class TeamsChat(PostingOnly):
     def post(self, channel: str, mark: str, document: MessageDocument) -> Posted:
         """Send to the workflow, which knows the channel itself; *channel* and *mark* stay with us."""
         try:
-            self._hook.send(build_card(document), _check_taken)
+            self._hook.send(build_card(document, self.capabilities.budget), _check_taken)
         except PermanentError as error:
             if not any(each in str(error) for each in _IS_OFF):
                 raise

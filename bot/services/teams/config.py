@@ -15,4 +15,4 @@ class TeamsSection(HookSection):
 
     text_form: ClassVar[TextForm] = TextForm("Teams", dialect="markdown", folder="chat", limit=20_000)
     # Four requests a second are taken: learn.microsoft.com, Create Incoming Webhooks. A person reads one.
-    capabilities: ClassVar[ChatCapabilities] = ChatCapabilities(is_one_place=True)
+    capabilities: ClassVar[ChatCapabilities] = ChatCapabilities(budget=BUDGET, is_one_place=True)

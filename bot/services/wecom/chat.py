@@ -58,7 +58,8 @@ class WecomChat(PostingOnly):
 
     def post(self, channel: str, mark: str, document: MessageDocument) -> Posted:
         """Send to the robot, which knows its group itself; *channel* and *mark* stay with us."""
-        self._hook.send({"msgtype": "markdown", "markdown": {"content": build_markdown(document)}}, self._check_taken)
+        content = build_markdown(document, self.capabilities.budget)
+        self._hook.send({"msgtype": "markdown", "markdown": {"content": content}}, self._check_taken)
         return Posted(channel, mark)
 
     def _check_taken(self, answer: Answer) -> None:

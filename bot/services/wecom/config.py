@@ -16,4 +16,6 @@ class WecomSection(HookSection):
 
     text_form: ClassVar[TextForm] = TextForm("WeCom", dialect="markdown", folder="chat", limit=20_000)
     # 20 messages a minute, by the same page
-    capabilities: ClassVar[ChatCapabilities] = ChatCapabilities(gap=timedelta(seconds=3.2), is_one_place=True)
+    capabilities: ClassVar[ChatCapabilities] = ChatCapabilities(
+        budget=BUDGET, gap=timedelta(seconds=3.2), is_one_place=True
+    )

@@ -6,16 +6,15 @@ from collections.abc import Iterator
 
 from bot.domain.message import MessageDocument, Part, fit
 from bot.domain.views import Tone
-from bot.services.wecom.config import BUDGET
 from bot.text.escape import to_lookalikes
 from bot.text.pieces import Piece, rewrite
 
 _COLORS = {Tone.BAD: "warning", Tone.WATCH: "warning", Tone.GOOD: "info"}  # orange and green; there is no red
 
 
-def build_markdown(document: MessageDocument) -> str:
-    """Write a message; where it is too long, paragraphs are left out, and a note says so."""
-    return _written(fit(document, lambda one: len(_written(one).encode()) <= BUDGET))
+def build_markdown(document: MessageDocument, budget: int) -> str:
+    """Write a message in *budget* bytes; where it is too long, paragraphs are left out, and a note says so."""
+    return _written(fit(document, lambda one: len(_written(one).encode()) <= budget))
 
 
 def _written(document: MessageDocument) -> str:
