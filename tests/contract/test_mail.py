@@ -6,6 +6,7 @@ import email
 import email.policy
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from aiosmtpd.smtp import AuthResult
 from bot.domain.message import MessageDocument, Picture
 from bot.errors import AccountError, IntegrationError, PermanentError, RetryableError
 from bot.ports import Posted
+from bot.runtime.deadline import ending_at
 from bot.services.mail.chat import MailChat
 from bot.services.mail.checks import check_mail
 from bot.services.mail.config import MailSection
@@ -188,6 +190,12 @@ def test_what_keeps_us_out_is_no_fault_of_the_letter(post, certificate, more, ki
         told(post, certificate, **more)
     assert not caught.value.doubtful
     assert "p4ss" not in str(caught.value)
+    assert post.letters == []
+
+
+def test_a_delivery_that_has_no_time_left_sends_nothing(post, certificate):
+    with ending_at(time.monotonic() - 1), pytest.raises(RetryableError, match="the time for all of one delivery"):
+        told(post, certificate)
     assert post.letters == []
 
 

@@ -52,6 +52,7 @@ class Exchange:
     def send(self, letter: EmailMessage) -> None:
         """Send the letter to those who were offered it; doubtful where the connection ends before the server's word."""
         content = letter.as_bytes()
+        self._limit_time("take the letter")
         try:
             code, said = self._server.data(content)
         except smtplib.SMTPDataError as error:
@@ -67,8 +68,15 @@ class Exchange:
         self._ask("forget it", self._server.rset)
 
     def _ask(self, doing: str, ask: Callable[[], T]) -> T:
+        self._limit_time(doing)
         with _before_sending(doing):
             return ask()
+
+    def _limit_time(self, doing: str) -> None:
+        """Let no step go on past the time that all of one delivery has."""
+        seconds = _time_left(self._config, doing)
+        if self._server.sock is not None:
+            self._server.sock.settimeout(seconds)
 
     def _refuse(self, doing: str, code: int, said: bytes, for_good: type[AccountError | PermanentError]) -> NoReturn:
         message = f"The mail server did not {doing} ({code}): {self._words(said)}"
@@ -89,9 +97,7 @@ def words_of(config: MailSection, said: bytes) -> str:
 @contextmanager
 def exchange(config: MailSection) -> Iterator[Exchange]:
     """Connect, encrypt and log in; raises RetryableError, none of them doubtful, for nothing is sent yet."""
-    seconds = min(config.timeout.total_seconds(), seconds_left())
-    if seconds <= 0:
-        raise RetryableError("The mail server was not asked: the time for one delivery was over.", doubtful=False)
+    seconds = _time_left(config, "answer")
     context = ssl.create_default_context(cafile=config.ca_file)
     where = f"{config.host}:{config.at_port}"
     with _before_sending(f"answer at {where}"):
@@ -111,6 +117,14 @@ def exchange(config: MailSection) -> Iterator[Exchange]:
     finally:
         with suppress(smtplib.SMTPException, OSError):
             server.quit()
+
+
+def _time_left(config: MailSection, doing: str) -> float:
+    seconds = min(config.timeout.total_seconds(), seconds_left())
+    if seconds <= 0:
+        words = "the time for all of one delivery was over before this"
+        raise RetryableError(f"The mail server did not {doing}: {words}.", doubtful=False)
+    return seconds
 
 
 def _log_in(config: MailSection, server: smtplib.SMTP) -> None:
