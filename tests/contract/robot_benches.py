@@ -1,4 +1,4 @@
-"""The chats that take cards, each set up beside its stand-in."""
+"""Mail, and the chats that take cards, each set up beside its stand-in."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from bot.services.dingtalk.webhook import DingtalkWebhookChat
 from bot.services.feishu.chat import FeishuChat
 from bot.services.feishu.config import FeishuSection, FeishuWebhookSection
 from bot.services.feishu.webhook import FeishuWebhookChat
+from bot.services.mail.chat import MailChat
+from bot.services.mail.config import MailSection
 from bot.services.teams.chat import TeamsChat
 from bot.services.teams.config import TeamsSection
 from bot.services.wecom.chat import WecomChat
@@ -42,6 +44,11 @@ class RobotBench:
     @property
     def count(self) -> int:
         return self.page.count('<article class="message"')
+
+
+def mail_chat(sandbox: RunningSandbox) -> MailChat:
+    values = {"host": "127.0.0.1", "port": sandbox.mail_port, "security": "none", "sender": "Herald <h@example.com>"}
+    return MailChat(MailSection.model_validate(values))
 
 
 def robot_bench(sandbox: RunningSandbox, name: str) -> RobotBench:

@@ -13,8 +13,7 @@ import requests
 from bot.domain.effects import TellChannel
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
-from tests.contract.robot_benches import robot_bench
-from tests.contract.test_sandbox_mail import chat as mail_chat
+from tests.contract.robot_benches import mail_chat, robot_bench
 from tests.unit.delivery_bench import CHART, Bench
 from tests.unit.state_samples import INCIDENT, message_view
 

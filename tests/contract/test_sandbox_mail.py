@@ -13,8 +13,8 @@ from bot.domain.message import Picture
 from bot.domain.objects import ObjectKey, ObjectKind, channel_of
 from bot.errors import PermanentError, RetryableError
 from bot.sandbox import RunningSandbox, Service, serve
-from bot.services.mail.chat import MailChat
 from bot.services.mail.config import MailSection
+from tests.contract.robot_benches import mail_chat
 from tests.unit import render_samples as samples
 from tests.unit.golden_files import RENDERERS
 
@@ -33,11 +33,6 @@ def sandbox(running: RunningSandbox) -> RunningSandbox:
     return running
 
 
-def chat(sandbox: RunningSandbox) -> MailChat:
-    values = {"host": "127.0.0.1", "port": sandbox.mail_port, "security": "none", "sender": "Herald <h@example.com>"}
-    return MailChat(MailSection.model_validate(values))
-
-
 def letter(language: Any) -> Any:
     words = samples.WORDS[language]
     rendered = RENDERERS[language].render_message(MailSection.text_form, samples.message(words), samples.BOUND)
@@ -46,7 +41,7 @@ def letter(language: Any) -> Any:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_letter_is_shown_with_its_text_its_html_and_its_chart(sandbox, language):
-    chat(sandbox).post(TO, "house-abc", letter(language))
+    mail_chat(sandbox).post(TO, "house-abc", letter(language))
     base = f"{sandbox.url}/{Service.MAIL}"
     page = requests.get(f"{base}/", timeout=5).text
     newest = page.split("<article")[1]
@@ -63,17 +58,17 @@ def test_a_letter_is_shown_with_its_text_its_html_and_its_chart(sandbox, languag
 def test_an_address_that_is_nobodys_is_refused(sandbox):
     sandbox.change(Service.MAIL, unknown=["plan@example.com"])
     with pytest.raises(PermanentError, match=r"plan@example.com \(550\): 5.1.1 .*User unknown"):
-        chat(sandbox).post(TO, "house-abc", letter("en"))
+        mail_chat(sandbox).post(TO, "house-abc", letter("en"))
 
 
 def test_a_server_that_greylists_and_one_that_takes_no_large_letters(sandbox):
     sandbox.change(Service.MAIL, greylists=True)
     with pytest.raises(RetryableError, match="Greylisted") as caught:
-        chat(sandbox).post(TO, "house-abc", letter("en"))
+        mail_chat(sandbox).post(TO, "house-abc", letter("en"))
     assert (caught.value.doubtful, caught.value.retry_after) == (False, 300)
     sandbox.change(Service.MAIL, greylists=False, size_limit=500)
     with pytest.raises(PermanentError, match="552"):
-        chat(sandbox).post(TO, "house-abc", letter("en"))
+        mail_chat(sandbox).post(TO, "house-abc", letter("en"))
 
 
 def test_a_channel_may_be_several_addresses_with_spaces_between_them():
