@@ -16,7 +16,18 @@ from bot.config.models import Config
 from bot.config.paths import absolute
 from bot.config.services import ChatSection, TrackerSection, WikiSection
 from bot.domain.rate_limits import Pace
-from bot.ports import Chat, DeadMan, Executor, RunStore, Speakers, ThreadAnswers, TicketAnswers, Tracker, Wiki
+from bot.ports import (
+    Chat,
+    DeadMan,
+    Executor,
+    RunStore,
+    Speakers,
+    StepReader,
+    ThreadAnswers,
+    TicketAnswers,
+    Tracker,
+    Wiki,
+)
 from bot.services.answers_section import AnswersSection
 from bot.services.checks import Check, TicketWants
 from bot.services.confluence.config import ConfluenceSection
@@ -201,6 +212,12 @@ def make_run_store(config: Config) -> RunStore:
     metrics = frozenset(name for pipeline in pipelines for name in pipeline.metrics)
     slices = frozenset(name for pipeline in pipelines for name in pipeline.judge.columns_read)
     return MlflowRunStore(config.mlflow, Columns(metrics, slices))
+
+
+def make_step_reader(config: Config) -> StepReader:
+    from bot.services.mlflow.run_store import MlflowRunStore
+
+    return MlflowRunStore(config.mlflow)
 
 
 def open_run_store(address: str, folder: Path) -> RunStore:

@@ -415,6 +415,13 @@ class HistoryPage:
     runs: Sequence[tuple[int, Run]]
 
 
+class StepReader(Protocol):
+    """What runs logged step by step. Raises RunStoreError where it cannot be asked just now."""
+
+    def by_step(self, run_id: str, metrics: Sequence[str]) -> Mapping[str, Sequence[tuple[int, float]]]:
+        """Return each metric's steps with its values, in their order; one that was logged once has one step."""
+
+
 class RunStore(Protocol):
     """Runs of an experiment, as MLflow holds them. Raises RunStoreError where it cannot be asked just now."""
 

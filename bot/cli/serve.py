@@ -51,13 +51,17 @@ def serve(
     server = Server(herald, orders, lambda old: reconfigure(old, read_config(config, secrets_dir)[0]), stop_jobs)
     with ExitStack() as beside:
         if http is not None:
+            from bot.connections import make_step_reader
             from bot.reports.reader import open_reader
             from bot.web.app import make_app
+            from bot.web.curves import StepCurves
             from bot.web.server import serving
 
             reader = open_reader(herald.config, herald.folder)
             beside.callback(reader.database.close)
-            beside.enter_context(serving(make_app(reader, server.ails), http))
+            # Not before the loop goes round: until then MLflow's libraries are being imported.
+            curves = StepCurves(make_step_reader(herald.config), lambda: server.last_round > 0)
+            beside.enter_context(serving(make_app(reader, server.ails, curves), http))
         has_ended = server.run()
     if not has_ended:
         leave_at_once()

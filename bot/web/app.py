@@ -25,7 +25,7 @@ from bot.web.access import ReaderGate
 from bot.web.languages import ASKED, COOKIE, locale_of
 from bot.web.metrics import CONTENT_TYPE, exposition
 from bot.web.reading import read
-from bot.web.site import Site
+from bot.web.site import Curves, Site, no_curves
 from bot.web.ways import Ways
 
 _HEADERS = {
@@ -155,10 +155,10 @@ class Addresses:
         return HTMLResponse(text, code)
 
 
-def make_app(herald: Readable, ailing: Ailing = nothing_ails) -> ASGIApp:
+def make_app(herald: Readable, ailing: Ailing = nothing_ails, curves: Curves = no_curves) -> ASGIApp:
     """Return what answers requests; raises ConfigError where config asks for a token and none is set."""
     section = herald.config.web
-    addresses = Addresses(Site(herald), ReaderGate(section), ailing)
+    addresses = Addresses(Site(herald, curves=curves), ReaderGate(section), ailing)
     app = Starlette(
         routes=addresses.routes(),
         exception_handlers={HTTPException: addresses.refuse, HeraldError: addresses.fail, Exception: addresses.fail},

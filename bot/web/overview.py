@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from bot.config.metric import MetricSection
 from bot.config.models import Config
 from bot.domain.digest import DigestHeading
 from bot.domain.health import Health
@@ -53,6 +52,7 @@ class Glances:
     """Keeps the glances at pipelines that have no new run: reading them is most of the work of an overview."""
 
     _kept: dict[str, tuple[Extent, float, Glance]] = field(default_factory=dict)
+    _calm: dict[tuple[str, str], tuple[Glance, VerdictView | None]] = field(default_factory=dict)
     _written: dict[tuple[str, str, str], tuple[OverviewRow, str]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -70,6 +70,14 @@ class Glances:
         with self._lock:
             self._kept[name] = extent, now - spread, made
         return made
+
+    def verdict(self, page: Reading, name: str, glance: Glance) -> VerdictView | None:
+        """Return what is said of a pipeline of which nothing stands: the same for as long as no run comes."""
+        kept = self._calm.get((name, page.locale))
+        if kept is None or kept[0] is not glance:
+            kept = glance, calm_verdict(page, name, glance.last)
+            self._calm[name, page.locale] = kept
+        return kept[1]
 
     def write(self, page: Reading, row: OverviewRow) -> str:
         """Return a line of the overview, which is seldom another than it was for the reader before."""
@@ -150,7 +158,10 @@ def _rows(page: Reading, kept: Glances, names: Sequence[str]) -> list[OverviewRo
         health, line = _stands(page, name, glance, standing.get(name, ()), None if is_told else unseen)
         said = looked[name].said if line is not None and line.kind is DigestKind.UNSEEN else ""
         line = line if line is None or not said else replace(line, said=said)
-        rows.append(_row(page, name, glance, health, line, newest.get(name), counts.get(name, 0), due.get(name)))
+        row = _row(
+            page, kept, name, glance, health, line, newest.get(name), count=counts.get(name, 0), due=due.get(name)
+        )
+        rows.append(row)
     known = objects.known_objects(page.tx, gathering.links.values())
     bound = {name: known[key].bound if key in known else None for name, key in gathering.links.items()}
     return [
@@ -186,11 +197,13 @@ def _stands(
 
 def _row(
     page: Reading,
+    kept: Glances,
     name: str,
     glance: Glance,
     health: Health,
     line: DigestLine | None,
     newest: Incident | None,
+    *,
     count: int,
     due: datetime | None,
 ) -> OverviewRow:
@@ -204,7 +217,7 @@ def _row(
         health=health,
         owner=section.owner,
         line=line,
-        verdict=calm_verdict(page, name, glance.last) if line is None else None,
+        verdict=kept.verdict(page, name, glance) if line is None else None,
         spark=Sparkline(glance.values, glance.outcomes) if glance.values else None,
         metric=page.plain(name, metric),
         value=shown_value(value, policy),
@@ -226,7 +239,7 @@ def calm_verdict(page: Reading, name: str, last: JudgedRun | None) -> VerdictVie
     improved = [f for f in whole.values() if f.outcome is Outcome.IMPROVED]
     if outcome is Outcome.IMPROVED and improved:
         told = improved[0]
-    row = None if told is None else metric_row(told, section.metrics.get(told.metric, MetricSection()), page.locale)
+    row = None if told is None else metric_row(told, section.metrics[told.metric], page.locale)
     baseline = "0" if told is None else str(told.n_baseline)
     return VerdictView(outcome, None, page.title(name), row, (), (), baseline, "0")
 

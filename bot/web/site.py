@@ -14,6 +14,7 @@ from bot.domain.page_paths import named
 from bot.domain.page_views import SimplePage
 from bot.render.renderer import WebView, shared
 from bot.reports.reader import Readable
+from bot.store import runs
 from bot.text.locales import Locale
 from bot.web.comparison_page import comparison_page
 from bot.web.digest_pages import digest_list, digest_page
@@ -99,9 +100,16 @@ class Site:
                 metric = named(slug, self.herald.config.pipeline[name].metrics)
                 return None if metric is None else ("slices", lambda page: slices_page(page, name, metric))
             case ["runs", run_id]:
-                drawn = self.curves(run_id, list(self.herald.config.pipeline[name].metrics))
+                drawn = self.curves(run_id, self._metrics(name, run_id))
                 return "run", lambda page: run_page(page, name, run_id, drawn)
             case ["compare", pair]:
                 before, _, after = pair.partition(BETWEEN)
                 return "compare", lambda page: comparison_page(page, name, before, after)
         return None
+
+    def _metrics(self, name: str, run_id: str) -> Sequence[str]:
+        """Return what a run logged, what config does not judge first: that is what is logged step by step."""
+        with self._turn:
+            judged = read(self.herald, lambda tx: runs.find(tx, name, run_id))
+        own = self.herald.config.pipeline[name].metrics
+        return [] if judged is None else sorted(judged.run.metrics, key=lambda metric: (metric in own, metric))

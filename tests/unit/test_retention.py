@@ -8,17 +8,30 @@ import pytest
 from bot.app import reconfigure
 from bot.domain.effects import PostDigest, PublishArchive, PublishPage, UpdateSection
 from bot.domain.fires import FireState
-from bot.domain.incidents import IncidentState, SeriesKey
+from bot.domain.incidents import IncidentState, SeriesKey, Turn
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.runs import Run, RunStatus
+from bot.domain.snapshots import DigestBody, IncidentBody, Snapshot
 from bot.errors import ConfigError
-from bot.store import claims, contacts, fires, incidents, objects, outbox, runs
+from bot.store import claims, contacts, fires, incidents, objects, outbox, runs, snapshots
 from bot.store.backup import back_up, restore
 from bot.store.contacts import Contact
 from bot.store.owed import EffectState
 from bot.store.retention import forget
 from tests.unit.simulation import World, configured, make_server
-from tests.unit.state_samples import NOON, PAGE, SECOND, TICKET, incident, judged, known, open_ticket, resolve, run_at
+from tests.unit.state_samples import (
+    INCIDENT,
+    NOON,
+    PAGE,
+    SECOND,
+    TICKET,
+    incident,
+    judged,
+    known,
+    open_ticket,
+    resolve,
+    run_at,
+)
 
 MINUTE, HOUR, DAY, YEAR = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(days=365)
 SECTION = ObjectKey("confluence", ObjectKind.PAGE, "Search (Herald test)")
@@ -271,3 +284,18 @@ def test_how_long_to_keep_may_change_without_a_restart(tmp_path, sqlite_database
     moved = configured({"search": {}}, store={"url": "sqlite:///other.db"})
     with pytest.raises(ConfigError, match="takes effect when Herald is started anew"):
         reconfigure(server.herald, moved)
+
+
+def test_what_was_told_is_kept_as_long_as_its_incident_and_a_digest_as_long_as_config_says(database):
+    def told(snapshot_id: str, incident_id: str | None) -> Snapshot:
+        body = DigestBody({}) if incident_id is None else IncidentBody(Turn.FILED, {}, {})
+        return Snapshot(snapshot_id, NOON, "search", body, incident_id)
+
+    with database.begin() as tx:
+        incidents.save(tx, incident())
+        for each in (told("a", INCIDENT), told("b", "forgotten"), told("c", None)):
+            snapshots.keep(tx, each)
+        forget(tx, NOON, {})
+        assert all(snapshots.find(tx, each) for each in "abc")
+        forget(tx, NOON + YEAR, {})
+        assert [each for each in "abc" if snapshots.find(tx, each)] == ["a"]

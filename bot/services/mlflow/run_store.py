@@ -7,7 +7,7 @@ import glob
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -183,6 +183,11 @@ class MlflowRunStore:
         if run.status is RunStatus.FINISHED and all(each.trouble is not Trouble.NOT_HAD for each in result.unread):
             self._keep(result)
         return result
+
+    def by_step(self, run_id: str, metrics: Sequence[str]) -> Mapping[str, Sequence[tuple[int, float]]]:
+        with self._mlflow.translated():
+            found = {name: self._mlflow.reader.get_metric_history(run_id, name) for name in metrics}
+        return {name: sorted((int(each.step), float(each.value)) for each in some) for name, some in found.items()}
 
     def texts(self, run: Run, columns: Sequence[str], ids: Collection[str]) -> ExampleTexts:
         with self._mlflow.translated():
