@@ -312,6 +312,16 @@ def test_the_doctor_names_what_an_app_lacks(bench):
     assert "wr0ng" not in found.said
 
 
+@each_of(*APPS)
+@pytest.mark.parametrize("kind", [FaultKind.OTHER_JSON, FaultKind.LOGIN_PAGE, FaultKind.EMPTY_200, FaultKind.FORBIDDEN])
+def test_no_answer_makes_the_doctor_break_off_or_be_content(bench, kind):
+    bench.sandbox.strike(Fault(kind, service=bench.service, times=0))
+    section = bench.make()._config
+    found = list(to_chat(section).check([bench.channel], NOW))
+    assert any(not each.ok for each in found)
+    assert all(each.remedy for each in found if not each.ok)
+
+
 def test_a_group_that_feishus_bot_is_not_in_is_told_by_the_doctor(sandbox):
     bench = robot_bench(sandbox, "feishu")
     assert said_by_doctor(bench, "oc_elsewhere")[-1] == ("channel oc_elsewhere", False)
