@@ -654,6 +654,30 @@ def test_the_day_of_data_that_did_it_is_found_among_those_that_are_new_or_gone(m
     print_inquiry(record, [], [DonePieces(2, 0.8)], "", as_json=True)
 
 
+@pytest.mark.parametrize("step", ["job.started", "rerun.recorded", "inquiry.going_on"])
+def test_killed_among_the_parts_it_goes_on_there_and_runs_none_twice(make_lab, monkeypatch, step):
+    monkeypatch.setitem(OLD, "tags", {"herald.data_hash": "d1", "days": "d01"})
+    monkeypatch.setitem(NEW, "tags", {"herald.data_hash": "d2", "days": "d01 d02 d03 d04"})
+    lab = make_lab({"diagnose": {"data": {"arguments": ["--days={parts}"], "parts": "tags.days"}}})
+    lab.guilty = frozenset({"--days=d01,d02,d03,d04"})  # the last of them
+    lab.begin()
+
+    def die(name: str) -> None:
+        if name == step and any({"--days=d01,d02", "--days=d01,d02,d03"} & {*job.command} for job in lab.jobs):
+            raise Killed
+
+    lab.steps = die
+    with pytest.raises(Killed):
+        lab.herald.cycle("search").diagnose()
+    lab.steps = lambda _: None
+    lab.herald = lab.make()
+    lab.now += timedelta(hours=1)  # leases of the dead lapse
+    lab.serve()
+    (told,) = [said for said in lab.said if "Which change did it" in said]
+    assert "Of the 3 parts of the data that changed, it is d04 (" in told
+    assert told.count("up to d0") + told.count("\n| as it ") == len(lab.jobs)
+
+
 def test_a_part_that_config_cannot_set_leaves_the_data_out_and_is_said(make_lab, monkeypatch):
     monkeypatch.setitem(OLD, "tags", {"herald.data_hash": "d1"})  # it does not say its days
     monkeypatch.setitem(NEW, "tags", {"herald.data_hash": "d2", "days": "d01 d02"})
