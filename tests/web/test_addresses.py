@@ -12,6 +12,8 @@ from bot.config.file import load_config
 from bot.errors import ConfigError
 from bot.web.app import make_app
 from bot.web.server import read_place, serving
+from tests.unit.simulation import World, configured, make_server
+from tests.unit.state_samples import NOON
 from tests.web.page_links import CHINESE, links_of
 
 
@@ -153,3 +155,15 @@ def test_a_token_in_the_file_is_refused(tmp_path):
     (tmp_path / "config.toml").write_text('[web]\ntoken = "x"\n')
     with pytest.raises(ConfigError, match=r"web.token: a secret does not belong in this file; set HERALD_WEB__TOKEN"):
         load_config(tmp_path / "config.toml")
+
+
+def test_a_loop_that_goes_round_ails_nothing_and_one_that_stands_still_is_told(sqlite_database, tmp_path):
+    server = make_server(World(NOON, tmp_path), sqlite_database, configured({"search": {}}))
+    assert server.ails() == ()  # it has not begun
+    server.round()
+    assert server.ails() == ()
+    server.last_round -= 300
+    (ails,) = server.ails()
+    assert "has not gone round" in ails
+    server.orders.stop = True
+    assert server.ails() == ()  # it is stopping, and may take its time
