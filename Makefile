@@ -69,11 +69,12 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The page of commands, from their help.
+# The pages of commands, from their help, and what templates get, from the views.
 reference: setup
 	$(BIN)/python -m typer bot.cli.main utils docs --name herald --title Commands --output docs/commands.md
 	$(BIN)/python -m typer trainer.__main__ utils docs --name 'python -m trainer' --title 'Commands of the trainer' \
 	  --output docs/trainer-commands.md
+	$(BIN)/python -m bot.preview.guide templates/README.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -39,7 +39,7 @@ LAYERS = (
     ("bot.pipeline",),
     ("bot.app", "bot.reports", "bot.replay"),
     ("bot.serve", "bot.doctor", "bot.web"),
-    ("bot.demo",),
+    ("bot.demo", "bot.preview"),
     ("bot.cli",),
 )
 # The rooms of the sandbox, likewise: Confluence's pages list tickets of Jira.
@@ -162,7 +162,8 @@ def test_a_service_of_a_port_is_known_only_where_it_is_chosen():
 
 def test_no_room_tells_services_apart_by_their_names():
     names = {name.rpartition(".")[2] for name in CHOSEN}
-    free = ("bot.services", "bot.config", "bot.sandbox", "bot.demo", "bot.cli", "bot.render.dialects")  # init, macros
+    stories = ("bot.demo", "bot.preview.samples")
+    free = ("bot.services", "bot.config", "bot.sandbox", *stories, "bot.cli", "bot.render.dialects")  # init, macros
     told = {
         f"{module}: {node.value!r}"
         for module in within("bot")
@@ -223,9 +224,9 @@ def test_the_sandbox_imports_nothing_else_of_bot():
     assert strays == []
 
 
-def test_only_the_command_line_and_the_demo_import_the_sandbox():
+def test_only_the_command_line_the_demo_and_the_preview_import_the_sandbox():
     importers = importers_of("bot.sandbox", inside="bot")
-    assert {m for m in importers if not is_within(m, "bot.sandbox", "bot.demo", "bot.cli")} == set()
+    assert {m for m in importers if not is_within(m, "bot.sandbox", "bot.demo", "bot.preview", "bot.cli")} == set()
 
 
 def room_of(module: str, package: str) -> str:

@@ -21,6 +21,7 @@ from bot.cli import (
     outbox,
     pages,
     precision,
+    preview,
     replay,
     run,
     sandbox,
@@ -49,6 +50,7 @@ app.command()(precision.precision)
 app.command()(judge.judge)
 app.command()(diagnose.diagnose)
 app.command()(replay.replay)
+app.command()(preview.preview)
 app.command()(init.init)
 app.command()(doctor.doctor)
 app.command()(backup.backup)

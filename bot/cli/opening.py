@@ -38,11 +38,11 @@ def say_of_template(words: str) -> None:
     typer.echo(f"herald: a template of yours is broken, and Herald's own was used: {words}", err=True)
 
 
-def open_state(config: Path, secrets_dir: Path | None) -> Reader:
+def open_state(config: Path, secrets_dir: Path | None, *, needs_secrets: bool = True) -> Reader:
     """Open the state for a command that needs nothing else."""
     from bot.reports.reader import open_reader
 
-    reader = open_reader(*read_config(config, secrets_dir))
+    reader = open_reader(*read_config(config, secrets_dir, needs_secrets=needs_secrets))
     at_the_end.callback(reader.database.close)
     _tell_of_nothing(reader.database)
     return reader

@@ -18,7 +18,17 @@ from sqlalchemy import (
     update,
 )
 
-from bot.domain.effects import ASIDE, CREATING, DIGESTS, Effect, OpenTicket, ReopenTicket, ResolveTicket, TellChannel
+from bot.domain.effects import (
+    ASIDE,
+    CREATING,
+    DIGESTS,
+    Effect,
+    OpenTicket,
+    ReopenTicket,
+    ResolveTicket,
+    TellChannel,
+    UpdateSection,
+)
 from bot.domain.objects import ObjectKey
 from bot.domain.views import View
 from bot.store.batches import AT_ONCE, in_pieces
@@ -68,6 +78,14 @@ def opened_for(tx: Connection, incident_ids: Iterable[str]) -> Sequence[Owed]:
         query = select(outbox).where(outbox.c.incident_id.in_(some), outbox.c.kind == OpenTicket.kind)
         rows += tx.execute(query.where(outbox.c.state != EffectState.CANCELLED))
     return [read_row(row) for row in sorted(rows, key=lambda row: row.seq)]
+
+
+def about(tx: Connection, incident_id: str, pipeline: str) -> Sequence[Owed]:
+    """Return all that an incident has called for and nobody cancelled, and its pipeline's page as of last; by age."""
+    of_it = outbox.c.incident_id == incident_id, outbox.c.state != EffectState.CANCELLED
+    pages = select(func.max(outbox.c.seq)).where(outbox.c.pipeline == pipeline, outbox.c.kind == UpdateSection.kind)
+    query = select(outbox).where(or_(and_(*of_it), outbox.c.seq == pages.scalar_subquery()))
+    return [read_row(row) for row in tx.execute(query.order_by(outbox.c.seq))]
 
 
 def coming(tx: Connection, keys: Iterable[ObjectKey]) -> frozenset[ObjectKey]:

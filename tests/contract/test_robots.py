@@ -13,10 +13,10 @@ from bot.connections import to_chat
 from bot.domain.message import MessageDocument
 from bot.errors import AccountError, GoneError, IntegrationError, MissingError, PermanentError, Reach, RetryableError
 from bot.ports import Attachment, Posted, Promise
+from bot.preview import samples
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
 from bot.text.escape import to_markdown
 from tests.contract.robot_benches import RobotBench, robot_bench
-from tests.unit import render_samples as samples
 from tests.unit.golden_files import RENDERERS
 
 HOOKS = ("teams", "feishu_webhook", "dingtalk_webhook", "wecom")

@@ -47,6 +47,7 @@ READS_CONFIG = {
     "triage say": ("triage", "say", "0123", "why"),
     "triage undo": ("triage", "undo", "1"),
     "diagnose": ("diagnose", "0123"),
+    "preview": ("preview", "--from", "0123"),
 }
 BROKEN = {
     "no file": (None, "config.toml: there is no such file; `herald init` writes one"),
@@ -112,6 +113,8 @@ def test_a_configuration_that_cannot_be_used_is_told(herald, command, problem):
     text, words = BROKEN[problem]
     if (command, problem) == ("replay", "no secret"):  # it asks no service
         words = "mlflow.tracking_uri: sqlite:///mlflow.db: there is no such file"
+    if (command, problem) == ("preview", "no secret"):  # nor does this
+        words = "'0123' is no incident and no ticket that Herald filed"
     if text is not None:
         write(text)
     herald(*READS_CONFIG[command]).refuses(words)

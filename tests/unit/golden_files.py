@@ -21,12 +21,13 @@ from bot.domain.views import (
     UmbrellaOverView,
     UmbrellaView,
 )
+from bot.preview import samples
 from bot.render.renderer import (
     Renderer,
 )
 from bot.text.locales import Locale
-from tests.unit import render_samples as samples
 from tests.unit.channel_texts import CHANNELS
+from tests.unit.text_forms import FORMS, SLACK
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 LOCALES: tuple[Locale, ...] = ("en", "zh")
@@ -39,21 +40,21 @@ def show(  # noqa: PLR0912 - a case a view
     """Render any view to the text that would be sent; a title stands on the first line."""
     match view:
         case TicketView():
-            text = renderer.render_ticket(samples.FORMS[markup], view, bound)
+            text = renderer.render_ticket(FORMS[markup], view, bound)
             return f"{text.title}\n\n{text.body}"
         case CommentView() if markup == "reply":
-            return str(renderer.render_reply(samples.SLACK, view, bound))
+            return str(renderer.render_reply(SLACK, view, bound))
         case CommentView():
-            return renderer.render_comment(samples.FORMS[markup], view, bound).body
+            return renderer.render_comment(FORMS[markup], view, bound).body
         case AnswerView() if markup == "reply":
-            return str(renderer.render_answer_in_thread(samples.SLACK, view, bound))
+            return str(renderer.render_answer_in_thread(SLACK, view, bound))
         case AnswerView():
-            return renderer.render_answer(samples.FORMS[markup], view, bound).body
+            return renderer.render_answer(FORMS[markup], view, bound).body
         case UmbrellaView():
-            text = renderer.render_umbrella(samples.FORMS[markup], view, bound)
+            text = renderer.render_umbrella(FORMS[markup], view, bound)
             return f"{text.title}\n\n{text.body}"
         case UmbrellaOverView():
-            return renderer.render_umbrella_over(samples.FORMS[markup], view, bound).body
+            return renderer.render_umbrella_over(FORMS[markup], view, bound).body
         case RunPageView():
             page = renderer.render_run_page(view, bound)
             return f"{page.title}\n\n{page.body}"
@@ -67,10 +68,10 @@ def show(  # noqa: PLR0912 - a case a view
             render = renderer.render_message if isinstance(view, MessageView) else renderer.render_digest
             return lay_out(render(form, view, bound))  # type: ignore[arg-type]
         case MessageView():
-            return str(renderer.render_message(samples.SLACK, view, bound))
+            return str(renderer.render_message(SLACK, view, bound))
         case DigestView():
             forms = {
-                "": partial(renderer.render_digest, samples.SLACK),
+                "": partial(renderer.render_digest, SLACK),
                 "page": renderer.render_digest_page,
                 "text": renderer.render_digest_text,
             }

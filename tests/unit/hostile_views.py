@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from bot.domain.objects import ObjectKey
+from bot.preview import samples
 from bot.text.escape import clean_address
 from bot.text.locales import Locale
-from tests.unit import render_samples as samples
 from tests.unit.golden_files import LOCALES
 from tests.unit.hostile_texts import hostile_text
 

@@ -12,11 +12,12 @@ import pytest
 from bot.domain.commands import COMMANDS, AssignMe, Mute, Who, read_commands, undoing
 from bot.domain.rules import RuleKind
 from bot.domain.views import AnswerKind, AnswerPart, AnswerView, RuleRow
+from bot.preview import samples
 from bot.services.answers_section import AnswersSection
 from bot.text.comment_lines import Markup, said_lines
 from bot.text.escape import JOINER
-from tests.unit import render_samples as samples
 from tests.unit.golden_files import LOCALES, RENDERERS
+from tests.unit.text_forms import TRELLO
 
 PAGE = Path(__file__).parents[2] / "docs" / "answering.md"
 REASONS = {"en": "its seeds differ", "zh": "随机种子不同"}
@@ -25,7 +26,7 @@ UNTIL = {"en": "28 Dec", "zh": "12月28日"}
 
 
 def written(view: AnswerView, locale: str) -> str:
-    body = RENDERERS[locale].render_answer(samples.TRELLO, view, {}).body
+    body = RENDERERS[locale].render_answer(TRELLO, view, {}).body
     return re.sub(r"\\([^A-Za-z0-9])", r"\1", body.replace(JOINER, ""))
 
 

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from bot.domain.commands import COMMANDS, read_commands, usage_of
 from bot.domain.views import AnswerKind, AnswerView
+from bot.preview import samples
 from bot.text.comment_lines import Markup, said_lines
-from tests.unit import render_samples as samples
 from tests.unit.golden_files import LOCALES, RENDERERS
 from tests.unit.hostile_views import HOSTILE, addresses, hostile_views, poisoned
 from tests.unit.reading import read_jira, read_markdown, read_slack
+from tests.unit.text_forms import JIRA, SLACK, TRELLO
 
 MAKERS = (samples.answer_of_all_kinds, samples.help_answer, samples.why_answer)
 COMMAND_TEXTS = (
@@ -35,9 +36,9 @@ COMMAND_TEXTS = (
 def written(view: AnswerView, locale: Any) -> dict[Markup, str]:
     renderer = RENDERERS[locale]
     return {
-        Markup.WIKI: renderer.render_answer(samples.JIRA, view, {}).body,
-        Markup.MARKDOWN: renderer.render_answer(samples.TRELLO, view, {}).body,
-        Markup.MRKDWN: str(renderer.render_answer_in_thread(samples.SLACK, view, {})),
+        Markup.WIKI: renderer.render_answer(JIRA, view, {}).body,
+        Markup.MARKDOWN: renderer.render_answer(TRELLO, view, {}).body,
+        Markup.MRKDWN: str(renderer.render_answer_in_thread(SLACK, view, {})),
     }
 
 
@@ -69,13 +70,13 @@ def test_nothing_that_is_called_like_a_command_gives_one_in_what_herald_writes(n
             return written(view, locale)
         if make is samples.ticket:
             return {
-                Markup.WIKI: renderer.render_ticket(samples.JIRA, view, {}).body,
-                Markup.MARKDOWN: renderer.render_ticket(samples.TRELLO, view, {}).body,
+                Markup.WIKI: renderer.render_ticket(JIRA, view, {}).body,
+                Markup.MARKDOWN: renderer.render_ticket(TRELLO, view, {}).body,
             }
         return {
-            Markup.WIKI: renderer.render_comment(samples.JIRA, view, {}).body,
-            Markup.MARKDOWN: renderer.render_comment(samples.TRELLO, view, {}).body,
-            Markup.MRKDWN: str(renderer.render_reply(samples.SLACK, view, {})),
+            Markup.WIKI: renderer.render_comment(JIRA, view, {}).body,
+            Markup.MARKDOWN: renderer.render_comment(TRELLO, view, {}).body,
+            Markup.MRKDWN: str(renderer.render_reply(SLACK, view, {})),
         }
 
     for make in (*MAKERS, samples.ticket, samples.repeat, samples.confirmed, samples.said_again):

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from bot.domain.judge.findings import Outcome
+from bot.preview.samples import chart
 from bot.render.charts import chart_filename, draw_history
-from tests.unit.render_samples import chart
 
 
 def size(png: bytes) -> tuple[int, int]:

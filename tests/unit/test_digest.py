@@ -26,6 +26,7 @@ from bot.domain.judge import Finding, Outcome, Reason
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.domain.rules import Medium, Person, RuleKind, SaidAt
 from bot.errors import AccountError, MissingError, PermanentError, Reach, RetryableError
+from bot.preview import samples
 from bot.render.renderer import Renderer
 from bot.reports.digest import compose_digest, preview
 from bot.reports.digest_owing import owe_digest, owe_due_digest
@@ -33,7 +34,6 @@ from bot.services.memory.chat import MemoryChat
 from bot.services.memory.tracker import MemoryTracker
 from bot.services.memory.wiki import MemoryWiki
 from bot.store import Database, incidents, looks, outbox, pipelines, rules, runs
-from tests.unit import render_samples
 from tests.unit.state_samples import judged, run_at
 
 MONDAY = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -367,7 +367,7 @@ def test_a_digest_is_mended_once_the_ticket_it_speaks_of_is_there_and_stays_the_
     ticket = ObjectKey("jira", ObjectKind.TICKET, str(Marker("herald", incident.incident_id)))
     with office.database.begin() as tx:
         opened = OpenTicket(ticket, "opened", incident.incident_id)
-        outbox.owe(tx, "search", [(opened, render_samples.ticket(render_samples.WORDS["en"]))], office.now)
+        outbox.owe(tx, "search", [(opened, samples.ticket(samples.WORDS["en"]))], office.now)
     herald.dispatcher.drain()
     assert "ticket pending" not in message.text
     assert len(office.chat.messages) == 1
@@ -383,7 +383,7 @@ def test_a_digest_waits_a_moment_for_a_ticket_that_is_on_its_way(office):
     ticket = ObjectKey("jira", ObjectKind.TICKET, str(Marker("herald", incident.incident_id)))
     with office.database.begin() as tx:
         opened = OpenTicket(ticket, "opened", incident.incident_id)
-        outbox.owe(tx, "search", [(opened, render_samples.ticket(render_samples.WORDS["en"]))], office.now)
+        outbox.owe(tx, "search", [(opened, samples.ticket(samples.WORDS["en"]))], office.now)
     herald.dispatcher.drain()
     (message,) = office.chat.messages
     assert message.edits == []
@@ -450,7 +450,7 @@ def test_what_recovered_and_fell_again_is_not_called_better(office):
 
 
 def test_no_command_stands_in_a_managers_digest(office):
-    everything = render_samples.digest_of_all_kinds
-    for locale, words in render_samples.WORDS.items():
+    everything = samples.digest_of_all_kinds
+    for locale, words in samples.WORDS.items():
         lines = Renderer(locale).render_digest_text(everything(words), {})
         assert "herald " not in lines

@@ -19,6 +19,7 @@ from bot.domain.judge.findings import Finding, Outcome, Reason
 from bot.domain.views import Unset
 from bot.errors import ConfigError
 from bot.judging.titles import archive_page_title, pipeline_page_title
+from bot.preview import samples
 from bot.render.dialects import PLAIN
 from bot.render.environment import TemplateEnvironment
 from bot.render.lookup import Lookup
@@ -27,8 +28,8 @@ from bot.render.templates import check_overrides, our_templates
 from bot.reports.judge_sentences import JudgeSentences
 from bot.text import formats, locales
 from bot.text.locales import Locale, known_locales
-from tests.unit import render_samples as samples
 from tests.unit.golden_files import GOLDENS, show
+from tests.unit.text_forms import JIRA, SLACK
 
 ENGLISH = Renderer(Locale("en"))
 LAYOUTS = sorted(
@@ -123,7 +124,7 @@ def test_a_language_that_is_added_is_spoken_by_the_judge_and_of_what_was_refused
         lambda w: w.say_pairs("m", None, (), 0, regressed=False),
         lambda w: w.outcome(Outcome.STALE),
         lambda w: w.why("levels"),
-        lambda w: w.renderer.render_unset(samples.JIRA, [Unset("priority", "High", "no such name")]),
+        lambda w: w.renderer.render_unset(JIRA, [Unset("priority", "High", "no such name")]),
         lambda w: w.word("test_message"),
     ):
         assert say(words) != say(english)
@@ -215,7 +216,7 @@ def team(folder: Path, locale: str = "en", **files: str) -> tuple[Renderer, list
 
 
 def ticket_by(renderer: Renderer, locale: str = "en") -> str:
-    return renderer.render_ticket(samples.JIRA, samples.ticket(samples.WORDS[locale]), {}).body
+    return renderer.render_ticket(JIRA, samples.ticket(samples.WORDS[locale]), {}).body
 
 
 def test_a_team_words_anew_what_it_wants_and_the_rest_is_ours(tmp_path: Path):
@@ -232,7 +233,7 @@ def test_a_team_words_one_language_and_leaves_the_other(tmp_path: Path):
     chinese, _ = team(tmp_path, "zh", **words)
     for renderer, word in ((english, "void"), (chinese, "空空")):
         view = replace(samples.ticket(samples.WORDS[renderer.locale]), facts=(replace(samples.FACTS[0], before=""),))
-        assert word in renderer.render_ticket(samples.JIRA, view, {}).body
+        assert word in renderer.render_ticket(JIRA, view, {}).body
 
 
 @pytest.mark.parametrize(
@@ -288,7 +289,7 @@ def test_the_sentences_of_the_digest_can_be_replaced_alone(tmp_path: Path):
         "{% macro more(count) %}{{ count }}{% endmacro %}"
     )
     renderer, heard = team(tmp_path, digest__lines_j2=lines)
-    assert str(renderer.render_digest(samples.SLACK, samples.digest(samples.WORDS["en"]), {})).startswith(
+    assert str(renderer.render_digest(SLACK, samples.digest(samples.WORDS["en"]), {})).startswith(
         "tone: bad\nOur week\n\n*A*\n• stand"
     )
     assert heard == []

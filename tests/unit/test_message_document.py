@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from bot.domain.message import MessageDocument, Paragraph, Part, fit
 from bot.domain.views import Tone
 from bot.errors import TemplateError
+from bot.preview import samples
 from bot.render.renderer import Renderer
 from bot.services.block_kit import build_message
 from bot.text.escape import JOINER, to_markdown
 from bot.text.pieces import Piece, plain, read_pieces
-from tests.unit import render_samples as samples
+from tests.unit.text_forms import SLACK
 
 
 def test_a_headline_sections_context_and_dividers_are_read():
@@ -92,7 +93,7 @@ def of_a_team(folder: Path, template: str) -> tuple[Renderer, list[TemplateError
 @pytest.mark.parametrize("tone", ["tone:bad", "tone: bad"])
 def test_a_teams_tone_colours_the_bar_however_it_is_spaced(tmp_path: Path, tone: str):
     renderer, heard = of_a_team(tmp_path, f"{tone}\nHead\n---\nMore")
-    document = renderer.render_message(samples.SLACK, samples.message(samples.WORDS["en"]), {})
+    document = renderer.render_message(SLACK, samples.message(samples.WORDS["en"]), {})
     message = build_message(document)
     assert heard == []
     assert (document.tone, document.headline, message.text) == (Tone.BAD, "Head", "Head")
@@ -102,8 +103,8 @@ def test_a_teams_tone_colours_the_bar_however_it_is_spaced(tmp_path: Path, tone:
 @pytest.mark.parametrize("template", ["tone:bad\n", "---", "tone: good\n---\n> "])
 def test_a_teams_template_that_would_send_nothing_is_not_used(tmp_path: Path, template: str):
     renderer, heard = of_a_team(tmp_path, template)
-    sent = renderer.render_message(samples.SLACK, samples.message(samples.WORDS["en"]), {})
-    assert sent == Renderer("en").render_message(samples.SLACK, samples.message(samples.WORDS["en"]), {})
+    sent = renderer.render_message(SLACK, samples.message(samples.WORDS["en"]), {})
+    assert sent == Renderer("en").render_message(SLACK, samples.message(samples.WORDS["en"]), {})
     assert "puts out nothing" in str(heard[0])
 
 

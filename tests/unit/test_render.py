@@ -35,6 +35,7 @@ from bot.domain.views import (
     VerdictView,
 )
 from bot.errors import PermanentError, TemplateError
+from bot.preview import samples
 from bot.render.charts import _MARKS
 from bot.render.dialects import _LOZENGES
 from bot.render.fitting import TITLE_CHARS, clean_title
@@ -44,11 +45,11 @@ from bot.render.renderer import Renderer
 from bot.render.templates import check_overrides, our_templates
 from bot.services.page_sections import replace_section
 from bot.text.locales import Locale, known_locales
-from tests.unit import render_samples as samples
 from tests.unit.golden_files import GOLDEN, GOLDENS, LOCALES, RENDERERS, show
 from tests.unit.hostile_texts import LOOKALIKES, literal
 from tests.unit.hostile_views import HOSTILE, addresses, hostile_views, poisoned
 from tests.unit.reading import JOINER, Reading, read_jira, read_markdown, read_slack
+from tests.unit.text_forms import FORMS, JIRA, SLACK, TRELLO
 
 AC, RI = "{urn:confluence:ac}", "{urn:confluence:ri}"
 
@@ -148,7 +149,7 @@ def test_what_a_run_was_judged_without_is_said_on_its_page(locale: Locale, troub
 def test_a_suspicion_is_not_called_a_regression(locale: Locale):
     words = samples.WORDS[locale]
     view = replace(samples.suspicious_message(words))
-    text = str(RENDERERS[locale].render_message(samples.SLACK, view, {}))
+    text = str(RENDERERS[locale].render_message(SLACK, view, {}))
     assert {"en": "a rerun, or the next run, will tell", "zh": "要等重跑或下一次运行来确认"}[locale] in text
     assert not re.search("confirmed|got worse|回归|确认为", text)
 
@@ -162,7 +163,7 @@ def test_a_project_manager_reads_no_test_statistics(locale: Locale):
 
 @pytest.mark.parametrize("locale", LOCALES)
 def test_where_the_loss_is_leaves_room_for_other_parts(locale: Locale):
-    text = RENDERERS[locale].render_ticket(samples.JIRA, samples.ticket(samples.WORDS[locale]), {}).body
+    text = RENDERERS[locale].render_ticket(JIRA, samples.ticket(samples.WORDS[locale]), {}).body
     assert {"en": "Most of the loss by volume is in GROCERY", "zh": "变差主要集中在 GROCERY"}[locale] in text
     assert "only" not in text.lower().replace("read-only", "")
 
@@ -176,7 +177,7 @@ def test_the_page_shows_the_ticket_by_its_label(locale: Locale):
 
 
 def test_a_message_document_is_read_as_it_was_written():
-    document = RENDERERS["en"].render_message(samples.SLACK, samples.message(samples.WORDS["en"]), samples.BOUND)
+    document = RENDERERS["en"].render_message(SLACK, samples.message(samples.WORDS["en"]), samples.BOUND)
     assert document.tone is Tone.BAD
     assert document.headline.startswith("Next purchase: Ranking quality fell by 14.8\u00a0%, from 0.171 to 0.146")
     assert "<" not in document.headline
@@ -215,7 +216,7 @@ def check_jira(seen: Reading, view: Any, bound: dict[str, Any]) -> None:
 @given(TICKETS)
 def test_nothing_gets_into_a_jira_ticket(drawn: Any):
     locale, view, bound = drawn
-    text = RENDERERS[locale].render_ticket(samples.JIRA, view, bound)
+    text = RENDERERS[locale].render_ticket(JIRA, view, bound)
     check_jira(read_jira(text.body), view, bound)
     assert len(text.title) <= TICKET_TITLE_CHARS
     assert "\n" not in text.title
@@ -225,7 +226,7 @@ def test_nothing_gets_into_a_jira_ticket(drawn: Any):
 @given(COMMENTS)
 def test_nothing_gets_into_a_jira_comment(drawn: Any):
     locale, view, bound = drawn
-    check_jira(read_jira(RENDERERS[locale].render_comment(samples.JIRA, view, bound).body), view, bound)
+    check_jira(read_jira(RENDERERS[locale].render_comment(JIRA, view, bound).body), view, bound)
 
 
 @HOSTILE
@@ -233,9 +234,9 @@ def test_nothing_gets_into_a_jira_comment(drawn: Any):
 def test_nothing_gets_into_a_trello_card(drawn: Any):
     locale, view, bound = drawn
     if isinstance(view, TicketView):
-        text = RENDERERS[locale].render_ticket(samples.TRELLO, view, bound).body
+        text = RENDERERS[locale].render_ticket(TRELLO, view, bound).body
     else:
-        text = RENDERERS[locale].render_comment(samples.TRELLO, view, bound).body
+        text = RENDERERS[locale].render_comment(TRELLO, view, bound).body
     seen = read_markdown(text)
     assert seen.kinds() <= {"line", "link", "mono", "strong", "block"}
     assert set(seen.details("line")) <= {"###", "-", "---"}
@@ -273,7 +274,7 @@ def test_nothing_gets_into_a_page(drawn: Any):
 @given(MESSAGES)
 def test_nothing_gets_into_a_message(drawn: Any):
     locale, view, bound = drawn
-    document = RENDERERS[locale].render_message(samples.SLACK, view, bound)
+    document = RENDERERS[locale].render_message(SLACK, view, bound)
     assert document.tone is view.tone
     assert document.headline
     parts = [paragraph.part for paragraph in document.body]
@@ -303,18 +304,18 @@ def test_every_limit_is_kept_and_the_cut_is_told(locale: Locale, text: str):
         view = swollen(make(words))
         for markup, limit in (("jira", 32_767), ("trello", 16_384)):
             if isinstance(view, TicketView):
-                ticket = renderer.render_ticket(samples.FORMS[markup], view, samples.BOUND)
+                ticket = renderer.render_ticket(FORMS[markup], view, samples.BOUND)
                 body = ticket.body
                 assert ticket.cut
                 assert units(ticket.title) <= TICKET_TITLE_CHARS
             else:
-                body = renderer.render_comment(samples.FORMS[markup], view, samples.BOUND).body
+                body = renderer.render_comment(FORMS[markup], view, samples.BOUND).body
             assert units(body) <= limit
             assert {"en": "more characters", "zh": "个字符"}[locale] in body
     page = renderer.render_run_page(swollen(samples.run_page(words)), samples.BOUND)
     assert len(page.body.encode()) < 5_000_000
     assert units(page.title) <= TITLE_CHARS
-    message = str(renderer.render_message(samples.SLACK, swollen(samples.message(words)), samples.BOUND))
+    message = str(renderer.render_message(SLACK, swollen(samples.message(words)), samples.BOUND))
     assert units(message) <= 12_000
     assert all(units(paragraph) <= 3_000 for paragraph in message.split("\n\n"))
 
@@ -326,7 +327,7 @@ def units(text: str) -> int:
 def test_more_than_a_thousand_parameters_become_as_many_rows_as_fit_and_a_count_of_the_rest():
     words = samples.WORDS["en"]
     many = tuple(replace(samples.PARAMS[0], name=f"param_{number}", value="v" * 300) for number in range(1200))
-    ticket = RENDERERS["en"].render_ticket(samples.JIRA, replace(samples.ticket(words), facts=many), samples.BOUND)
+    ticket = RENDERERS["en"].render_ticket(JIRA, replace(samples.ticket(words), facts=many), samples.BOUND)
     assert ticket.cut
     assert units(ticket.body) <= 28_000
     assert re.search(r"\| and \d+ more +\|", ticket.body)
@@ -337,9 +338,7 @@ def test_more_than_a_thousand_parameters_become_as_many_rows_as_fit_and_a_count_
 def test_a_log_keeps_its_end():
     log = "\n".join(f"step {number}" for number in range(20_000)) + "\nMemoryError"
     body = (
-        RENDERERS["en"]
-        .render_ticket(samples.JIRA, replace(samples.failed_ticket(samples.WORDS["en"]), log_tail=log), {})
-        .body
+        RENDERERS["en"].render_ticket(JIRA, replace(samples.failed_ticket(samples.WORDS["en"]), log_tail=log), {}).body
     )
     assert "MemoryError\n{noformat}" in body
     assert "step 0\n" not in body
@@ -369,12 +368,12 @@ def custom(folder: Path, name: str, text: str) -> tuple[Renderer, list[str]]:
     return Renderer("en", folder, lambda error: heard.append(str(error))), heard
 
 
-OURS = RENDERERS["en"].render_ticket(samples.JIRA, samples.ticket(samples.WORDS["en"]), {})
+OURS = RENDERERS["en"].render_ticket(JIRA, samples.ticket(samples.WORDS["en"]), {})
 
 
 def render_custom(tmp_path: Path, text: str, name: str = "jira/ticket.wiki.j2") -> tuple[str, list[str]]:
     renderer, heard = custom(tmp_path, name, text)
-    return renderer.render_ticket(samples.JIRA, samples.ticket(samples.WORDS["en"]), {}).body, heard
+    return renderer.render_ticket(JIRA, samples.ticket(samples.WORDS["en"]), {}).body, heard
 
 
 @pytest.mark.parametrize("name", ["jira/ticket.wiki.j2", "en/jira/ticket.wiki.j2"])
@@ -402,7 +401,7 @@ def test_a_template_cannot_forget_to_escape(tmp_path: Path):
         " {% macro m(x) %}{{ x }}{% endmacro %}{{ m(view.owner) }} {{ view.owner | upper }}"
         " {% autoescape false %}{{ view.owner }}{% endautoescape %}",
     )
-    body = renderer.render_ticket(samples.JIRA, replace(samples.ticket(samples.WORDS["en"]), owner="[~admin]"), {}).body
+    body = renderer.render_ticket(JIRA, replace(samples.ticket(samples.WORDS["en"]), owner="[~admin]"), {}).body
     assert heard == []
     assert body.count(r"\[\~admin\]") == 7
     assert read_jira(body).kinds() == {"strong"}
@@ -464,7 +463,7 @@ def test_a_broken_template_of_ours_is_an_error(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(renderer, "_ours", Lookup(Locale("en"), (tmp_path,)))
     (tmp_path / "words.j2").write_text("{% if %}")
     with pytest.raises(TemplateError, match=r"words\.j2, line 1"):
-        renderer.render_message(samples.SLACK, samples.message(samples.WORDS["en"]), {})
+        renderer.render_message(SLACK, samples.message(samples.WORDS["en"]), {})
 
 
 def test_a_teams_folder_is_checked_before_it_is_needed(tmp_path: Path):
@@ -482,7 +481,7 @@ def test_a_teams_folder_is_checked_before_it_is_needed(tmp_path: Path):
 
 def test_rows_in_a_teams_own_table_stay_in_their_cells(tmp_path: Path):
     renderer, _ = custom(tmp_path, "jira/ticket.wiki.j2", "| {{ view.owner }} | x |")
-    body = renderer.render_ticket(samples.JIRA, replace(samples.ticket(samples.WORDS["en"]), owner="a|b"), {}).body
+    body = renderer.render_ticket(JIRA, replace(samples.ticket(samples.WORDS["en"]), owner="a|b"), {}).body
     assert read_jira(body).constructs == [("row", "2")]
 
 
@@ -522,10 +521,10 @@ def test_constructs_write_what_their_language_calls_for(tmp_path: Path, name: st
     renderer, heard = custom(tmp_path, name, text)
     words = samples.WORDS["en"]
     made = {
-        "jira/ticket.wiki.j2": lambda: renderer.render_ticket(samples.JIRA, samples.ticket(words), {}).body,
-        "jira/comment.wiki.j2": lambda: renderer.render_comment(samples.JIRA, samples.repeat(words), {}).body,
-        "trello/ticket.md.j2": lambda: renderer.render_ticket(samples.TRELLO, samples.ticket(words), {}).body,
-        "slack/message.mrkdwn.j2": lambda: str(renderer.render_message(samples.SLACK, samples.message(words), {})),
+        "jira/ticket.wiki.j2": lambda: renderer.render_ticket(JIRA, samples.ticket(words), {}).body,
+        "jira/comment.wiki.j2": lambda: renderer.render_comment(JIRA, samples.repeat(words), {}).body,
+        "trello/ticket.md.j2": lambda: renderer.render_ticket(TRELLO, samples.ticket(words), {}).body,
+        "slack/message.mrkdwn.j2": lambda: str(renderer.render_message(SLACK, samples.message(words), {})),
         "confluence/run.storage.j2": lambda: renderer.render_run_page(samples.run_page(words), {}).body,
     }[name]()
     assert heard == []
@@ -547,7 +546,7 @@ def test_a_message_that_never_fits_is_cut_paragraph_by_paragraph(tmp_path: Path)
     renderer, heard = custom(
         tmp_path, "slack/message.mrkdwn.j2", "tone: bad\nhead\n\n" + ("line of ours\n" * 400 + "\n") * 6
     )
-    text = str(renderer.render_message(samples.SLACK, samples.message(samples.WORDS["en"]), {}))
+    text = str(renderer.render_message(SLACK, samples.message(samples.WORDS["en"]), {}))
     assert heard == []
     assert units(text) <= 10_000
     assert all(units(paragraph) <= 3_000 for paragraph in text.split("\n\n"))

@@ -25,9 +25,10 @@ from bot.judging.titles import page_title, pipeline_page_title
 from bot.judging.views.metric_rows import metric_row
 from bot.judging.views.occasion import Occasion
 from bot.judging.views.ticket import ticket_view
+from bot.preview import samples
 from bot.render.renderer import Renderer
 from bot.reports.judge_sentences import sentences_in
-from tests.unit import render_samples as samples
+from tests.unit.text_forms import JIRA, SLACK
 
 LOCALES = ("en", "zh")
 RENDERERS = {locale: Renderer(locale) for locale in LOCALES}
@@ -38,11 +39,7 @@ def shown(view: Any, locale: str) -> str:
     """Return the ticket and the message that a view's verdict makes, as people read them."""
     renderer = RENDERERS[locale]
     told = replace(samples.message(samples.WORDS[locale]), verdict=view.verdict, rows=view.rows[:2])
-    return (
-        renderer.render_ticket(samples.JIRA, view, {}).body
-        + "\n"
-        + str(renderer.render_message(samples.SLACK, told, {}))
-    )
+    return renderer.render_ticket(JIRA, view, {}).body + "\n" + str(renderer.render_message(SLACK, told, {}))
 
 
 @dataclass(frozen=True)
@@ -326,7 +323,7 @@ def test_an_infinity_is_called_one_in_sentence_title_and_table(value: float, en:
         assert sentence in text
         assert "308" not in text
         assert "∞" not in text
-        title = RENDERERS[locale].render_ticket(samples.JIRA, view, {}).title
+        title = RENDERERS[locale].render_ticket(JIRA, view, {}).title
         assert ("infin" in title or "无穷大" in title) is (value != 9e70)
 
 
@@ -365,7 +362,7 @@ def test_runs_that_are_all_the_same_say_nothing_of_what_could_be_seen():
 )
 def test_a_space_stands_between_chinese_and_latin_on_both_sides_of_and(also: tuple[str, ...], told: str):
     view = _verdict(also=also)(samples.ticket(samples.WORDS["zh"]))
-    assert told in RENDERERS["zh"].render_ticket(samples.JIRA, view, {}).body
+    assert told in RENDERERS["zh"].render_ticket(JIRA, view, {}).body
 
 
 def test_no_space_stands_after_a_closing_bracket_in_chinese():

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from bot.errors import TemplateError
+from bot.preview import samples
 from bot.render.confined import Budget, Worker, shared_worker
 from bot.render.renderer import Renderer
 from bot.render.templates import check_overrides
-from tests.unit import render_samples as samples
+from tests.unit.text_forms import JIRA
 
 BUDGET = Budget(memory_bytes=96 * 1024**2, cpu_seconds=0.4, wall_seconds=60)
 MEMORY = Budget(memory_bytes=96 * 1024**2, cpu_seconds=30, wall_seconds=60)
 TICKET = samples.ticket(samples.WORDS["en"])
-OURS = Renderer("en").render_ticket(samples.JIRA, TICKET, {})
+OURS = Renderer("en").render_ticket(JIRA, TICKET, {})
 LINUX = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux bounds the memory of a process")
 
 
@@ -49,7 +50,7 @@ def custom(
 )
 def test_a_template_that_takes_too_much_memory_is_told_by_its_line_and_ours_is_used(tmp_path, text):
     renderer, heard = custom(tmp_path, f"one\n{text}", budget=MEMORY)
-    assert renderer.render_ticket(samples.JIRA, TICKET, {}) == OURS
+    assert renderer.render_ticket(JIRA, TICKET, {}) == OURS
     assert heard == [f"{tmp_path}/jira/ticket.wiki.j2, line 2: it takes more than 96 MB of memory"]
 
 
@@ -63,10 +64,10 @@ def test_a_template_that_takes_too_much_memory_is_told_by_its_line_and_ours_is_u
 )
 def test_a_template_that_computes_too_long_is_told_by_its_file_and_ours_is_used(tmp_path, text):
     renderer, heard = custom(tmp_path, text)
-    assert renderer.render_ticket(samples.JIRA, TICKET, {}) == OURS
+    assert renderer.render_ticket(JIRA, TICKET, {}) == OURS
     assert heard == [f"{tmp_path}/jira/ticket.wiki.j2: it takes more than 0.4 s of computing"]
     begun = time.process_time()
-    assert renderer.render_ticket(samples.JIRA, TICKET, {}) == OURS
+    assert renderer.render_ticket(JIRA, TICKET, {}) == OURS
     assert time.process_time() - begun < 0.3  # it is not tried again for a while
     assert heard[1:] == heard[:1]
 
@@ -74,7 +75,7 @@ def test_a_template_that_computes_too_long_is_told_by_its_file_and_ours_is_used(
 def test_a_teams_words_have_the_same_budget(tmp_path):
     endless = "{% for a in 'x'.ljust(90000) %}{% for b in 'x'.ljust(90000) %}{% set y = b %}{% endfor %}{% endfor %}"
     renderer, heard = custom(tmp_path, endless, "words.j2")
-    assert renderer.render_ticket(samples.JIRA, TICKET, {}) == OURS
+    assert renderer.render_ticket(JIRA, TICKET, {}) == OURS
     assert set(heard) == {f"{tmp_path}/words.j2: it takes more than 0.4 s of computing"}
 
 
@@ -86,7 +87,7 @@ def test_after_one_that_took_too_much_the_others_are_rendered(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         made = list(
             pool.map(
-                lambda number: (endless if number % 4 == 0 else fine).render_ticket(samples.JIRA, TICKET, {}).body,
+                lambda number: (endless if number % 4 == 0 else fine).render_ticket(JIRA, TICKET, {}).body,
                 range(16),
             )
         )
@@ -107,10 +108,10 @@ def test_the_process_that_renders_knows_no_secret_and_ends_with_us(tmp_path, mon
 
 def test_a_process_that_ended_meanwhile_is_started_again(tmp_path):
     renderer, heard = custom(tmp_path, "Fine: {{ view.owner }}")
-    assert renderer.render_ticket(samples.JIRA, TICKET, {}).body == "Fine: Search team"
+    assert renderer.render_ticket(JIRA, TICKET, {}).body == "Fine: Search team"
     shared_worker(BUDGET)._process.kill()
     shared_worker(BUDGET)._process.wait()
-    assert renderer.render_ticket(samples.JIRA, TICKET, {}).body == "Fine: Search team"
+    assert renderer.render_ticket(JIRA, TICKET, {}).body == "Fine: Search team"
     assert heard == []
 
 
@@ -119,13 +120,13 @@ def test_where_no_process_can_be_started_ours_is_used_and_it_is_said(tmp_path, m
     heard: list[str] = []
     custom(tmp_path, "Fine: {{ view.owner }}")
     renderer = Renderer("en", tmp_path, lambda error: heard.append(str(error)), Budget(wall_seconds=59))
-    assert renderer.render_ticket(samples.JIRA, TICKET, {}) == OURS
+    assert renderer.render_ticket(JIRA, TICKET, {}) == OURS
     assert heard[0].endswith("the process that renders it cannot be started: No such file or directory")
 
 
 def test_our_own_templates_are_rendered_where_we_are(tmp_path):
     before = threading.active_count()
-    assert Renderer("en", tmp_path, budget=Budget(wall_seconds=58)).render_ticket(samples.JIRA, TICKET, {}) == OURS
+    assert Renderer("en", tmp_path, budget=Budget(wall_seconds=58)).render_ticket(JIRA, TICKET, {}) == OURS
     assert shared_worker(Budget(wall_seconds=58))._process is None
     assert threading.active_count() == before
 
@@ -139,7 +140,7 @@ def test_a_template_that_is_nested_too_deep_is_found_broken_by_the_check(tmp_pat
 
 def test_an_answer_of_any_characters_comes_back_whole(tmp_path):
     renderer, heard = custom(tmp_path, "{{ view.owner }} ë 漢字 \U0001f600" + os.linesep + "x" * 100_00)
-    body = renderer.render_ticket(samples.JIRA, TICKET, {}).body
+    body = renderer.render_ticket(JIRA, TICKET, {}).body
     assert body.startswith("Search team ë 漢字 \U0001f600\nxxx")
     assert len(body) > 10_000
     assert heard == []

@@ -27,6 +27,7 @@ from bot.domain.runs import Baseline, ExampleTable, Run, RunResult, RunStatus, S
 from bot.domain.views import ExampleRow, ExamplesView
 from bot.domain.worst_examples import find_worst
 from bot.errors import RunStoreError
+from bot.preview import samples
 from bot.render.renderer import Renderer
 from bot.sandbox import RunningSandbox
 from bot.services.mlflow.example_texts import LONGEST_TEXT, read_texts
@@ -35,9 +36,9 @@ from bot.store import Database
 from bot.text.masking import STRUCK_OUT, read_mask, strike_out
 from bot.text.spreadsheet import to_cell, write_csv
 from tests.memory_runs import MemoryRunStore
-from tests.unit import render_samples as samples
 from tests.unit.hostile_texts import JIRA as HOSTILE
 from tests.unit.judge.judged_runs import START, make_run
+from tests.unit.text_forms import JIRA, TRELLO
 
 MEAT = Slice("department", "MEAT")
 
@@ -190,10 +191,10 @@ def rendered(view: ExamplesView, locale: str) -> dict[str, str]:
     page = replace(samples.run_page(words), examples=view)
     comment = replace(samples.reopened(words), examples=view)
     return {
-        "jira": renderer.render_ticket(samples.JIRA, ticket, {}).body,
-        "trello": renderer.render_ticket(samples.TRELLO, ticket, {}).body,
-        "jira comment": renderer.render_comment(samples.JIRA, comment, {}).body,
-        "trello comment": renderer.render_comment(samples.TRELLO, comment, {}).body,
+        "jira": renderer.render_ticket(JIRA, ticket, {}).body,
+        "trello": renderer.render_ticket(TRELLO, ticket, {}).body,
+        "jira comment": renderer.render_comment(JIRA, comment, {}).body,
+        "trello comment": renderer.render_comment(TRELLO, comment, {}).body,
         "storage": renderer.render_run_page(page, {}).body,
     }
 

@@ -1,11 +1,10 @@
-"""Views as a real week of a search team would bring them, in both languages, and every template's extremes."""
+"""Views as a real week of a search team would bring them, in both languages; long, since it has one of every kind."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from bot.domain.commands import COMMANDS, Problem, usage_of
 from bot.domain.diagnosis.pieces import Unlisted
@@ -26,6 +25,7 @@ from bot.domain.views import (
     CommandRow,
     CommentKind,
     CommentView,
+    CutRow,
     DiagnosisView,
     DigestKind,
     DigestLine,
@@ -33,14 +33,18 @@ from bot.domain.views import (
     DigestView,
     EndedEarly,
     Evidence,
+    ExampleRow,
+    ExamplesView,
     ExplanationView,
     FactRow,
     HistoryRow,
+    LedgerView,
     MessageView,
     MetricRow,
     NewsView,
     OpenIncidentRow,
     OwnerRow,
+    PairsView,
     PeerRow,
     PieceRow,
     PieceTrialRow,
@@ -49,7 +53,9 @@ from bot.domain.views import (
     RuleRow,
     RunPageView,
     RunView,
+    SeriesView,
     Source,
+    StretchesView,
     TicketView,
     Tone,
     TrialRow,
@@ -61,13 +67,7 @@ from bot.domain.views import (
     WorstRow,
 )
 from bot.errors import NoInquiry
-from bot.services.jira.config import JiraSection
-from bot.services.slack.config import SlackSection
-from bot.services.trello.config import TrelloSection
 from bot.text.locales import Locale
-
-JIRA, TRELLO, SLACK = JiraSection.text_form, TrelloSection.text_form, SlackSection.text_form
-FORMS = {"jira": JIRA, "trello": TRELLO}
 
 MARKER = "herald-demo-3f9c2a71b04e-0-1"
 MLFLOW = "http://mlflow.example/#/experiments/1/runs/"
@@ -97,7 +97,7 @@ class Words:
 
 
 WORDS: dict[Locale, Words] = {
-    "en": Words(
+    Locale("en"): Words(
         "Next purchase",
         "Ranking quality",
         "Hit rate",
@@ -110,7 +110,7 @@ WORDS: dict[Locale, Words] = {
         "2\u00a0d 3\u00a0h",
         tuple(f"{day} Nov 2026, 04:30" for day in range(16, 25)),
     ),
-    "zh": Words(
+    Locale("zh"): Words(
         "下一单预测",
         "排序质量",
         "命中率",
@@ -355,6 +355,49 @@ def run_page(words: Words, outcome: Outcome = Outcome.REGRESSED) -> RunPageView:
         (PeerRow("popularity", ("0.117", "0.072")), PeerRow("", ("0.146", "0.088"))), ("HR", "nDCG"), run(1, words),
         different=DIFFERENT if outcome is Outcome.REGRESSED else (), unknown=(Source.TEST_SET, Source.MACHINE),
     )  # fmt: skip
+
+
+def examples(words: Words) -> ExamplesView:
+    berries = {"en": "strawberry jam"}.get(_locale(words), "草莓酱")
+    rows = ExampleRow("user002", "0.900", "0.100", "−0.800", (berries,)), ExampleRow("user417", "0.631", "0.000", "−0.631", ("cream | 30 %",))  # fmt: skip
+    return ExamplesView("GROCERY / berries", ("query",), rows, "312", "4,000", "312", "worst-examples-0a1b2c3d.csv")
+
+
+def ticket_with_examples(words: Words) -> TicketView:
+    return replace(ticket(words), examples=examples(words))
+
+
+def reminder(words: Words) -> CommentView:
+    return replace(repeat(words), kind=CommentKind.REMINDER, duration=words.days, asked="Ana")
+
+
+def returned(words: Words) -> CommentView:
+    return replace(repeat(words), kind=CommentKind.RETURNED, examples=examples(words))
+
+
+def result(words: Words) -> CommentView:
+    return replace(recovery(words), kind=CommentKind.RESULT, duration="", params=PARAMS)
+
+
+def ledger(words: Words) -> LedgerView:
+    ended = replace(rule(words, RuleKind.ACCEPTED), undone_by="Ana", undone=_day(words, 29))
+    return LedgerView("Herald", "demo", (rule(words), rule(words, RuleKind.MUTE)), (ended,))
+
+
+def judged_series(words: Words) -> SeriesView:
+    pct, to = words.pct, words.to
+    return SeriesView(
+        verdict(words), "next-purchase-4", f"−0.0310{to}−0.0194 (−18.1{pct}{to}−11.3{pct})", f"0.0042 (2.5{pct})"
+    )
+
+
+def judged_stretches(words: Words) -> StretchesView:
+    cut = CutRow("next-purchase-4", "0.171", "0.146", "−0.0252", f"−14.8{words.pct}", f"−0.0310{words.to}−0.0194")
+    return StretchesView("ndcg_at_10", "24", "0.146", (cut,), f"0.0042 (2.5{words.pct})")
+
+
+def judged_pairs(words: Words) -> PairsView:
+    return PairsView(Outcome.REGRESSED, metric_rows(words)[0], ("department = GROCERY",), "12")
 
 
 def archive_page(words: Words) -> ArchivePageView:
@@ -644,6 +687,3 @@ def answer_of_all_kinds(words: Words) -> AnswerView:
 
 def _locale(words: Words) -> str:
     return next(name for name, each in WORDS.items() if each is words)
-
-
-View = Any
