@@ -75,6 +75,7 @@ class Attachment:
     filename: str  # holds a hash of the content, so that the same file is known by its name
     content: bytes
     media_type: str
+    alt: str = ""  # of a picture, what it shows, for who cannot see it
 
 
 class Right(StrEnum):

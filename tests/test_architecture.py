@@ -197,7 +197,7 @@ def test_the_trainer_never_imports_bot():
         ("httpx", "bot", set()),
         ("slack_sdk", "bot", {"bot.services.slack", "bot.services.block_kit"}),
         ("apscheduler", "bot", {"bot.config.timetable"}),
-        ("matplotlib", "bot", {"bot.render.charts"}),
+        ("matplotlib", "bot", {"bot.render.charts", "bot.render.chart_panels"}),
         ("starlette", "bot", {"bot.web"}),
         ("uvicorn", "bot", {"bot.web.server"}),
         ("prometheus_client", "bot", {"bot.web.metrics"}),

@@ -9,8 +9,8 @@ from bot.ports import Attachment
 from bot.render.charts import draw_history
 
 
-def chart_file(chart: ChartView) -> Attachment:
-    return Attachment(chart.filename, draw_history(chart), "image/png")
+def chart_file(chart: ChartView, alt: str = "") -> Attachment:
+    return Attachment(chart.filename, draw_history(chart), "image/png", alt)
 
 
 def text_file(text: str) -> Attachment:

@@ -39,7 +39,10 @@ def perform(attempt: Attempt, effect: MessageEffect) -> Done:
         case AnswerInThread():
             return _answer(attempt, attempt.shown_by(effect))
         case ShareChart():
-            attempt.chat.share(_posted(attempt), chart_file(attempt.shown_by(effect)))
+            chart = attempt.shown_by(effect)
+            metrics = ", ".join(panel.metric for panel in (chart, *chart.also))
+            alt = attempt.renderer.word("history_of").format(metric=metrics)
+            attempt.chat.share(_posted(attempt), chart_file(chart, alt))
             return Done()
         case _:
             assert_never(effect)

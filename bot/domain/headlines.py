@@ -9,6 +9,7 @@ from bot.domain.judge.findings import Assessment, Finding, Outcome
 from bot.domain.judged_run import JudgedRun
 
 CHART_RUNS = 30
+_FALLEN = {Outcome.SUSPICIOUS, Outcome.OUTSIDE, Outcome.BREACHED, Outcome.REGRESSED}
 
 
 def prominence(finding: Finding) -> float:
@@ -68,18 +69,26 @@ def spoken_of(assessment: Assessment, step: Step | None) -> tuple[Outcome, list[
 def charted(
     assessment: Assessment, step: Step | None, metrics: Collection[str], history: Sequence[JudgedRun]
 ) -> Finding | None:
-    """Return the finding whose metric a chart shows; None where there is nothing to draw.
+    """Return the finding whose metric a chart shows first; None where there is nothing to draw.
 
     *metrics* are those that config names, *history* the runs of the series up to this one.
     """
+    return next(iter(all_charted(assessment, step, metrics, history)), None)
+
+
+def all_charted(
+    assessment: Assessment, step: Step | None, metrics: Collection[str], history: Sequence[JudgedRun]
+) -> list[Finding]:
+    """Return the findings whose metrics a chart shows: the one that is told, then what fell with it, most first."""
     whole = assessment.findings if step is None else spoken_of(assessment, step)[1]
     findings = [f for f in whole if f.part is None and f.metric in metrics]
-    if not findings:
-        return None
-    told = max(findings, key=lambda f: (f.outcome.severity, f.change is not None, prominence(f)))
-    if told.value is None:
-        return None  # the history without this run would show something else than what is told
-    return told if any(told.metric in judged.run.metrics for judged in history[-CHART_RUNS:]) else None
+    findings.sort(key=lambda f: (f.outcome.severity, f.change is not None, prominence(f)), reverse=True)
+    if not findings or findings[0].value is None:
+        return []  # the history without this run would show something else than what is told
+    told = findings[0]
+    fell = [f for f in findings[1:] if f.value is not None and f.outcome is told.outcome and f.outcome in _FALLEN]
+    measured = {metric for judged in history[-CHART_RUNS:] for metric in judged.run.metrics}
+    return [f for f in (told, *fell) if f.metric in measured] if told.metric in measured else []
 
 
 def exampled(assessment: Assessment, step: Step | None, keys: Container[str]) -> str | None:

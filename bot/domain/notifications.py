@@ -30,6 +30,7 @@ from bot.domain.incidents import Incident, Step, Turn
 from bot.domain.judge.findings import Outcome
 from bot.domain.objects import Marker, ObjectKey, ObjectKind
 
+HISTORY = "history"  # in a cause: the chart of every metric on the pipeline's page
 EARLIER = "earlier"  # in a cause: the link to the ticket of before
 
 
@@ -204,6 +205,7 @@ def _page_effects(
     yield PublishPage(page, run_id, incident_id, needs=(archive,))
     yield LabelPage(page, run_id, needs=(page,))
     if has_chart:
+        yield AttachToPage(parent, f"{run_id}/{HISTORY}", needs=(parent,))
         yield AttachToPage(page, run_id, needs=(page,))
 
 

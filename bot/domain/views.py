@@ -91,6 +91,33 @@ class FactRow:
     had: str = ""  # how many accepted runs had it as it is now
 
 
+class ChartMarkKind(StrEnum):
+    """What happened at a run."""
+
+    OPENED = "opened"  # an incident began
+    ACCEPTED = "accepted"  # somebody said that its level is the new one
+    RELEASED = "released"
+    DATA = "data"  # it was made from other data than the run before
+
+
+@dataclass(frozen=True, slots=True)
+class ChartMark:
+    """Something that happened, and at which run."""
+
+    place: int  # among the runs of the chart, the oldest is 0
+    kind: ChartMarkKind
+
+
+@dataclass(frozen=True, slots=True)
+class ChartPart:
+    """A part of the examples that lost."""
+
+    name: str  # `department = GROCERY`
+    share: float  # of the loss
+    before: float
+    now: float
+
+
 @dataclass(frozen=True, slots=True)
 class ChartView:
     """A metric's history: drawn at delivery, without words that need a Chinese font."""
@@ -103,6 +130,22 @@ class ChartView:
     band: float | None = None  # half-width of what runs differ by, in the metric's unit
     filename: str = "history.png"  # holds a hash of the content
     limit: float | None = None  # that it may not be beyond
+    dates: tuple[str, ...] = ()  # when the runs ended, `2026-11-20 04:30`
+    since: int | None = None  # the run among them that a fall began with
+    marks: tuple[ChartMark, ...] = ()
+    also: tuple[ChartView, ...] = ()  # the other metrics that are shown with it
+    parts: tuple[ChartPart, ...] = ()  # where most of the loss is, most first
+
+
+@dataclass(frozen=True, slots=True)
+class LegendView:
+    """What the words beside a chart have to explain."""
+
+    metrics: tuple[str, ...]  # as the team calls them
+    signs: tuple[ChartMarkKind, ...] = ()  # that it holds
+    is_shaded: bool = False  # from the run that a fall began with
+    has_limit: bool = False
+    parts: tuple[str, ...] = ()  # whose loss is drawn below, in the order of their table
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +295,7 @@ class TicketView:
     assignee: str | None = None  # an account of the tracker, or nobody where empty; None: whoever has the pipeline
     examples: ExamplesView | None = None
     live: LivePage | None = None  # the page that shows how it stands now
+    legend: LegendView | None = None  # of the chart
 
 
 class CommentKind(StrEnum):
@@ -369,6 +413,7 @@ class RunPageView:
     looked: LookedView | None = None  # None: at no combinations
     examples: ExamplesView | None = None
     live: LivePage | None = None  # its page in a browser
+    legend: LegendView | None = None  # of the chart
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +455,8 @@ class PipelinePageView:
     incidents: tuple[OpenIncidentRow, ...]
     links: Mapping[str, ObjectKey] = field(default_factory=dict)  # tickets
     quiet: tuple[RuleRow, ...] = ()  # by somebody's word
+    chart: str = ""  # filename of the attached chart, of every metric
+    legend: LegendView | None = None  # of that chart
 
 
 class Tone(StrEnum):

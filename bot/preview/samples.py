@@ -21,6 +21,9 @@ from bot.domain.views import (
     ArchivePageView,
     CauseKind,
     CauseView,
+    ChartMark,
+    ChartMarkKind,
+    ChartPart,
     ChartView,
     CommandRow,
     CommentKind,
@@ -39,6 +42,7 @@ from bot.domain.views import (
     FactRow,
     HistoryRow,
     LedgerView,
+    LegendView,
     MessageView,
     MetricRow,
     NewsView,
@@ -205,7 +209,9 @@ LOG = 'Traceback (most recent call last):\n  File "train.py", line 88, in <modul
 
 def chart() -> ChartView:
     good, bad = Outcome.OK, Outcome.REGRESSED
-    return ChartView(
+    dates = tuple(f"2026-11-{day} 04:30" for day in range(17, 22))
+    marks = ChartMark(1, ChartMarkKind.RELEASED), ChartMark(3, ChartMarkKind.OPENED), ChartMark(3, ChartMarkKind.DATA)
+    quality = ChartView(
         "ndcg_at_10",
         ("1", "2", "3", "4", "5"),
         (0.1702, 0.1723, 0.1709, 0.1451, 0.1460),
@@ -213,13 +219,39 @@ def chart() -> ChartView:
         0.1711,
         0.0038,
         "history-1f6a2b3c.png",
+        dates=dates,
+        since=3,
+        marks=marks,
+        parts=(
+            ChartPart("department = GROCERY", 0.76, 0.166, 0.139),
+            ChartPart("department = MEAT", 0.09, 0.121, 0.094),
+        ),
     )
+    hits = replace(
+        quality,
+        metric="hit_rate_at_10",
+        values=(0.102, 0.103, 0.104, 0.087, 0.088),
+        baseline=0.103,
+        band=0.0028,
+        parts=(),
+    )
+    return replace(quality, also=(hits,))
+
+
+def pipeline_chart() -> ChartView:
+    return replace(chart(), filename="history.png", parts=())
+
+
+def legend(words: Words) -> LegendView:
+    signs = ChartMarkKind.OPENED, ChartMarkKind.RELEASED, ChartMarkKind.DATA
+    return LegendView((words.quality, words.hits), signs, True, False, ("department = GROCERY", "department = MEAT"))
 
 
 def ticket(words: Words) -> TicketView:
     return TicketView(
         verdict(words), run(5, words), run(4, words), metric_rows(words), slice_rows(words), DIFFERENT, words.owner,
         MARKER, "history-1f6a2b3c.png", unknown=(Source.TEST_SET, Source.MACHINE), listens=True, links=TICKET_LINKS,
+        legend=legend(words),
     )  # fmt: skip
 
 
@@ -353,7 +385,7 @@ def run_page(words: Words, outcome: Outcome = Outcome.REGRESSED) -> RunPageView:
         f"{words.pipeline} 2026-11-21 (b04e77aa)", verdict(words, outcome), run(5, words), metric_rows(words, outcome), slices, PARAMS,
         FACTS, chart(), marked, ("herald", "regression"), run(4, words), PAGE_LINKS,
         (PeerRow("popularity", ("0.117", "0.072")), PeerRow("", ("0.146", "0.088"))), ("HR", "nDCG"), run(1, words),
-        different=DIFFERENT if outcome is Outcome.REGRESSED else (), unknown=(Source.TEST_SET, Source.MACHINE),
+        different=DIFFERENT if outcome is Outcome.REGRESSED else (), unknown=(Source.TEST_SET, Source.MACHINE), legend=legend(words),
     )  # fmt: skip
 
 
@@ -418,6 +450,7 @@ def pipeline_page(words: Words) -> PipelinePageView:
     return PipelinePageView(
         words.pipeline, words.pipeline, words.description, words.owner, (words.quality, words.hits), history,
         (OpenIncidentRow(verdict(words), words.when[4], words.owner, MARKER),), quiet=(rule(words),),
+        chart="history.png", legend=replace(legend(words), parts=()),
     )  # fmt: skip
 
 

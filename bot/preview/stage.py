@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -58,14 +58,22 @@ class Stage:
 
 def _choose(what: str, sheets: Sequence[Sheet]) -> Sequence[Sheet]:
     wanted = what.strip().strip("/").casefold()
-    if not wanted:
-        return sheets
-    found = [sheet for sheet in sheets if wanted in _names_of(sheet)]
-    if not found:
+    for_one = [sheet for sheet in sheets if sheet.reader.casefold() == wanted]
+    found = for_one or _merged(sheet for sheet in sheets if not wanted or wanted in _names_of(sheet))
+    if not found and wanted:
         names = sorted({name for sheet in sheets for name in _names_of(sheet)})
         near = get_close_matches(wanted, names, n=3, cutoff=0.4) or names
         raise HeraldError(f"preview: {what!r} is no template and no service here; the nearest are {', '.join(near)}")
     return found
+
+
+def _merged(sheets: Iterable[Sheet]) -> list[Sheet]:
+    """Put together what one template makes for several services."""
+    found: dict[tuple[str, str], Sheet] = {}
+    for sheet in sheets:
+        key = sheet.case.name, sheet.form.template
+        found[key] = replace(found[key], reader=f"{found[key].reader}, {sheet.reader}") if key in found else sheet
+    return list(found.values())
 
 
 def _names_of(sheet: Sheet) -> set[str]:
@@ -91,8 +99,4 @@ def readers_in(config: Config) -> Readers:
 
 
 def _each_once(forms: Iterable[TextForm]) -> tuple[TextForm, ...]:
-    """Leave out who reads just what another does, but for the name."""
-    found: dict[tuple[str, str, int], TextForm] = {}
-    for form in forms:
-        found.setdefault((form.dialect, form.folder, form.limit), form)
-    return tuple(found.values())
+    return tuple({form.name: form for form in forms}.values())

@@ -30,6 +30,7 @@ from bot.preview.cases import Case
 from bot.render import form as forms
 from bot.render.form import Form
 from bot.render.renderer import Renderer, TicketText
+from bot.render.templates import our_templates
 
 PICTURE = Form("picture", "chart", 0)
 _WIKI, _TERMINAL, _EVERYWHERE = "Confluence", "the terminal", "tickets, pages and chats"
@@ -107,7 +108,9 @@ def _in_chat(case: Case, reader: TextForm) -> Iterator[Sheet]:
             make = lambda by: ("", by.render_digest(reader, view, bound))  # noqa: E731  as its neighbours
         case _:
             return
-    yield Sheet(case, reader.name, forms.of_message(kind, reader, folder), make)
+    form = forms.of_message(kind, reader, folder)
+    if (our_templates() / form.template).is_file():  # not every chat has threads to answer in
+        yield Sheet(case, reader.name, form, make)
 
 
 def _on_pages(case: Case) -> Iterator[tuple[Form, Make]]:

@@ -41,6 +41,8 @@ _LOZENGES = {
 _PANELS = {"Green": "tip", "Yellow": "note", "Red": "warning", "Purple": "warning", "Grey": "info"}
 _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._@+-]{0,254}")
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_NO_BREAK = "\u00a0"
+_LONGEST_ALT = 200
 _LONGEST_NAME = 255  # of a page or a label
 _LONGEST_SLACK_ADDRESS = 700  # three links share a section of 3,000 characters
 
@@ -99,11 +101,16 @@ def _jira_small(text: object) -> Markup:
 
 
 def _jira_lozenge(outcome: Outcome, text: object) -> Markup:
-    return _made(f"{{color:{_LOZENGES[outcome][1]}}}{_jira_strong(text)}{{color}}")
+    whole = _jira_strong(text).replace(" ", _NO_BREAK)  # in a narrow column, too
+    return _made(f"{{color:{_LOZENGES[outcome][1]}}}{whole}{{color}}")
 
 
-def _jira_image(filename: str) -> Markup:
-    return _made(f"!{filename}|width=720!" if _FILENAME.fullmatch(filename) else "")
+def _jira_image(filename: str, alt: object = "") -> Markup:
+    """Show an attached picture; of its words only what cannot end them stays."""
+    if not _FILENAME.fullmatch(filename):
+        return _made("")
+    words = " ".join(re.sub(r"[^\w .;:%()-]", " ", str(alt)).split())[:_LONGEST_ALT]
+    return _made(f"!{filename}|width=720{f',alt={words}' if words else ''}!")
 
 
 def _jira_attached(filename: str) -> Markup:

@@ -10,8 +10,15 @@ from dataclasses import replace
 import pytest
 
 from bot.domain.judge.findings import Outcome
-from bot.preview.samples import chart
+from bot.domain.views import ChartMark, ChartMarkKind, ChartPart, ChartView
+from bot.preview import samples
+from bot.render.chart_panels import labels_of
 from bot.render.charts import chart_filename, draw_history
+
+
+def chart() -> ChartView:
+    """Return the history of one metric, without anything around it."""
+    return replace(samples.chart(), also=(), parts=(), dates=(), marks=(), since=None)
 
 
 def size(png: bytes) -> tuple[int, int]:
@@ -27,6 +34,50 @@ def test_it_is_a_picture_of_twice_the_size_it_is_shown_at():
     png = draw_history(chart())
     assert png.startswith(b"\x89PNG")
     assert size(png) == (1800, 720)
+
+
+def test_metrics_that_fell_together_stand_two_in_a_row_above_the_parts_that_lost_most():
+    one, parts = chart(), samples.chart().parts
+    assert [size(draw_history(each))[1] // 2 for each in (
+        replace(one, also=(one,) * 2), replace(one, parts=parts)
+    )] == [480, 478]  # fmt: skip
+    hostile = ChartPart("品类 = $x^\x00", math.nan, math.inf, 1e308), ChartPart("", 9.0, 0.0, 0.0)
+    assert draw_history(replace(one, parts=hostile)).startswith(b"\x89PNG")
+
+
+def test_what_happened_meanwhile_is_drawn_and_what_lies_outside_is_left_out():
+    marked = [replace(chart(), marks=(ChartMark(3, kind),)) for kind in ChartMarkKind]
+    pictures = {draw_history(each) for each in (chart(), replace(chart(), since=3), *marked)}
+    assert len(pictures) == 6
+    long = replace(chart(), labels=("n",) * 70, values=(0.1,) * 70, outcomes=(Outcome.OK,) * 70)
+    assert draw_history(long) == draw_history(replace(long, marks=(ChartMark(2, ChartMarkKind.OPENED),), since=None))
+
+
+@pytest.mark.parametrize(
+    ("names", "dates", "shown"),
+    [
+        (("a", "b", "c"), ("2026-11-20 04:30", "2026-11-21 04:30", "2026-11-22 04:30"), ["a", "b", "c"]),
+        (
+            ("nightly", "nightly", "c"),
+            ("2026-11-20 04:30", "2026-11-21 04:30", "2026-11-22 04:30"),
+            ["11-20", "11-21", "11-22"],
+        ),
+        (
+            ("a name that is far too long", "b", "c"),
+            ("2025-12-30 04:30", "2025-12-31 04:30", "2026-01-01 04:30"),
+            ["2025-12-30", "2025-12-31", "2026-01-01"],
+        ),
+        (
+            ("夜间", "b", "c"),
+            ("2026-11-20 04:30", "2026-11-20 05:30", "2026-11-21 04:30"),
+            ["11-20\n04:30", "11-20\n05:30", "11-21\n04:30"],
+        ),
+        (("nightly", "nightly"), (), ["nightly", "nightly"]),
+    ],
+    ids=["names", "names that repeat", "names that do not fit, over years", "more than one a day", "no dates"],
+)
+def test_runs_are_named_by_their_dates_where_their_names_repeat_or_do_not_fit(names, dates, shown):
+    assert labels_of(replace(chart(), labels=names, dates=dates)) == shown
 
 
 def test_the_filename_follows_what_is_shown():

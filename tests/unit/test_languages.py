@@ -271,7 +271,7 @@ def test_a_team_that_keeps_a_whole_folder_a_language_goes_on(tmp_path: Path):
     renderer, heard = team(tmp_path, en__words_j2=words)
     for name, make, bound, markup in GOLDENS:
         text, ours = (show(each, make(samples.WORDS["en"]), bound, markup) for each in (renderer, ENGLISH))
-        assert text == re.sub(r"(?<=[*>])Got worse(?=[*<])", "Regression", ours), name
+        assert text == re.sub(r"(?<=[*>])Got\sworse(?=[*<])", "Regression", ours), name
     assert check_overrides(tmp_path) == ()
     assert heard == []
 

@@ -42,6 +42,7 @@ def test_a_filed_incident_gets_a_ticket_with_chart_and_link_a_page_and_a_message
         PublishArchive.kind,
         PublishPage.kind,
         LabelPage.kind,
+        AttachToPage.kind,  # of every metric, on the pipeline's page
         AttachToPage.kind,
         OpenTicket.kind,
         AttachToTicket.kind,

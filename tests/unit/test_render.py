@@ -36,7 +36,7 @@ from bot.domain.views import (
 )
 from bot.errors import PermanentError, TemplateError
 from bot.preview import samples
-from bot.render.charts import _MARKS
+from bot.render.chart_panels import MARKS
 from bot.render.dialects import _LOZENGES
 from bot.render.fitting import TITLE_CHARS, clean_title
 from bot.render.form import TICKET_TITLE_CHARS
@@ -568,5 +568,5 @@ def test_every_outcome_and_reason_has_its_words(locale):
 
 
 def test_every_outcome_has_its_colours():
-    for table in (_LOZENGES, _MARKS, _COLOURS):
+    for table in (_LOZENGES, MARKS, _COLOURS):
         assert set(Outcome) - set(table) == set()

@@ -37,10 +37,10 @@ from bot.domain.effects import (
     UpdateSection,
 )
 from bot.domain.incidents import Step
-from bot.domain.notifications import EARLIER
+from bot.domain.notifications import EARLIER, HISTORY
 from bot.domain.tasks import ticket_of
 from bot.domain.views import LabelsView, LinkView, View
-from bot.judging.views.chart import chart_view
+from bot.judging.views.chart import chart_view, charts_of_all
 from bot.judging.views.examples import examples_file
 from bot.judging.views.incident import labels, links
 from bot.judging.views.message import message_view
@@ -93,7 +93,7 @@ def _on_page(effect: PageEffect, on: Occasion) -> View | None:
         case LabelPage():
             return LabelsView(labels(on))
         case AttachToPage():
-            return chart_view(on)
+            return charts_of_all(on) if effect.cause.endswith(HISTORY) else chart_view(on)
         case AttachExamplesToPage():
             return examples_file(on)
         case UpdateSection():

@@ -131,6 +131,11 @@ def _plain_row(on: Occasion, name: str, value: float) -> MetricRow:
 
 def slice_rows(on: Occasion, step: Step | None = None) -> tuple[MetricRow, ...]:
     """Return a row a slice of the metric that is told, the largest share of the loss first."""
+    return tuple(row_of(on, f) for f in sliced(on, step))
+
+
+def sliced(on: Occasion, step: Step | None = None) -> Sequence[Finding]:
+    """Return what is said of the slices of the metric that is told, the largest share of the loss first."""
     parts = [f for f in on.assessment.findings if f.part is not None]
     told = on.assessment.findings if step is None else spoken_of(on.assessment, step)[1]
     alone = step.incident.slices if step is not None else frozenset()
@@ -140,8 +145,7 @@ def slice_rows(on: Occasion, step: Step | None = None) -> tuple[MetricRow, ...]:
     first = max(whole, key=lambda f: (f.outcome.severity, prominence(f)))
     of_metric = (f for f in parts if f.metric == first.metric)
     explain = first.where.parts if first.where is not None else ()
-    chosen = sorted(of_metric, key=lambda f: (f.key not in alone, f.part not in explain, -(f.share_of_loss or 0.0)))
-    return tuple(row_of(on, f) for f in chosen)
+    return sorted(of_metric, key=lambda f: (f.key not in alone, f.part not in explain, -(f.share_of_loss or 0.0)))
 
 
 def most_of_the_loss(on: Occasion, assessment: Assessment, metric: str) -> tuple[MetricRow, ...]:

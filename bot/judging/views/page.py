@@ -11,7 +11,7 @@ from bot.domain.rules import RuleKind
 from bot.domain.views import ArchivePageView, HistoryRow, OpenIncidentRow, PipelinePageView, RuleRow, RunPageView
 from bot.judging.titles import page_title, year_of
 from bot.judging.views.answer import RuleNaming
-from bot.judging.views.chart import chart_view
+from bot.judging.views.chart import chart_view, charts_of_all, legend_of
 from bot.judging.views.differences import commit, differences_of, different, facts, params, unknown
 from bot.judging.views.examples import examples_view
 from bot.judging.views.incident import labels, links, listed_marker, marker, owner
@@ -30,6 +30,7 @@ def run_page_view(on: Occasion) -> RunPageView:
     incident = step.incident if step else next(iter(on.standing), None)
     previous = next((judged for judged in reversed(on.history[:-1]) if judged.page_title), None)
     found = differences_of(on, step)
+    chart = chart_view(on)
     is_wrong = on.assessment.outcome in {Outcome.REGRESSED, Outcome.SUSPICIOUS, Outcome.INVALID}
     previous_page = on.places.page(previous.page_title) if previous and previous.page_title else None
     return RunPageView(
@@ -40,7 +41,8 @@ def run_page_view(on: Occasion) -> RunPageView:
         slices=slice_rows(on),
         params=params(on),
         facts=(*commit(on), *facts(on)),
-        chart=chart_view(on),
+        chart=chart,
+        legend=legend_of(on, chart),
         marker=listed_marker(on, incident) if incident else "",
         labels=labels(on),
         peers=peer_rows(on),
@@ -94,6 +96,7 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
         for incident in standing
     )
     tickets = {row.ticket: on.places.ticket(i) for row, i in zip(open_rows, standing, strict=True) if row.ticket}
+    chart = charts_of_all(on)
     return PipelinePageView(
         title=on.places.pipeline_page,
         pipeline=on.title,
@@ -104,6 +107,8 @@ def pipeline_page_view(on: Occasion) -> PipelinePageView:
         incidents=open_rows,
         links=links(**tickets),
         quiet=_quiet_rows(on),
+        chart=chart.filename if chart else "",
+        legend=legend_of(on, chart),
     )
 
 

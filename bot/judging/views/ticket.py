@@ -12,7 +12,7 @@ from bot.domain.judge import Against
 from bot.domain.notifications import LISTED
 from bot.domain.reminding import waits_since
 from bot.domain.views import CommentKind, CommentView, MetricRow, NewsView, TicketView
-from bot.judging.views.chart import chart_view
+from bot.judging.views.chart import chart_view, legend_of
 from bot.judging.views.differences import compared, differences_of, params
 from bot.judging.views.examples import examples_view
 from bot.judging.views.face import face_of, live_incident
@@ -40,6 +40,7 @@ def ticket_view(on: Occasion, step: Step) -> TicketView:
         examples=examples_view(on, step),
         marker=marker(on, step.incident),
         chart=chart.filename if chart else "",
+        legend=legend_of(on, chart),
         log_tail=on.log_tail,
         release=release(on) if any(f.against is Against.PINNED for f in on.assessment.findings) else None,
         compared=compared(on, differences_of(on, step)),

@@ -162,7 +162,8 @@ def _read_picture(text: str, at: int, context: WikiContext, _depth: int) -> tupl
         return f'<span class="missing">{escape(name)}: no such picture here</span>', match.end()
     width = re.search(r"(?:^|,)\s*width=([0-9]{1,4})", match[2] or "")
     wide = f' width="{width[1]}"' if width else ""
-    return f'<img src="{escape(where)}" alt="{escape(name)}"{wide}>', match.end()
+    words = re.search(r"(?:^|,)\s*alt=([^,]*)", match[2] or "")
+    return f'<img src="{escape(where)}" alt="{escape(words[1] if words else name)}"{wide}>', match.end()
 
 
 def _read_mark(text: str, at: int, context: WikiContext, depth: int) -> tuple[str, int] | None:

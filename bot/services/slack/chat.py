@@ -139,7 +139,7 @@ class SlackChat:
         address, file_id = self._link.call(
             f"take the file {attachment.filename}",
             lambda client: client.files_getUploadURLExternal(
-                filename=attachment.filename, length=len(attachment.content)
+                filename=attachment.filename, length=len(attachment.content), alt_txt=attachment.alt or None
             ),
             lambda answer: (text_in(answer, "upload_url"), text_in(answer, "file_id")),
         )
