@@ -12,7 +12,7 @@ from bot.delivery.attempt import Attempt, Done
 from bot.domain.effects import AnswerInThread, MessageEffect, PostDigest, ReplyInThread, ShareChart, TellChannel
 from bot.domain.message import MessageDocument, Picture
 from bot.domain.objects import Bound, ObjectKey, channel_of
-from bot.domain.views import AnswerView, CommentView, DigestView, MessageView
+from bot.domain.views import AnswerView, ChartView, CommentView, DigestView, MessageView
 from bot.errors import AccountError, CannotTellError, GoneError, Reach
 from bot.ports import Posted, Promise
 from bot.store.objects import KnownObject
@@ -27,12 +27,14 @@ def perform(attempt: Attempt, effect: MessageEffect) -> Done:
             told = attempt.shown_by(effect)
             document = attempt.renderer.render_message(attempt.chat.text_form, told, attempt.bind(told.links))
             if told.chart is not None and attempt.chat.capabilities.attaches:
-                chart = chart_file(told.chart)
-                document = replace(document, pictures=(Picture(chart.filename, chart.content),))
+                document = replace(document, pictures=(_picture(told.chart),))
             return _post(attempt, told.mark, document, told.links)
         case PostDigest():
             digest = attempt.shown_by(effect)
             document = attempt.renderer.render_digest(attempt.chat.text_form, digest, attempt.bind(digest.links))
+            if digest.health is not None and attempt.chat.capabilities.attaches and not digest.is_quiet:
+                alt = attempt.renderer.word("health_of_weeks")
+                document = replace(document, pictures=(_picture(digest.health, alt),))
             return _post(attempt, digest.mark, document, digest.links)
         case ReplyInThread():
             return _reply(attempt, attempt.shown_by(effect))
@@ -41,7 +43,8 @@ def perform(attempt: Attempt, effect: MessageEffect) -> Done:
         case ShareChart():
             chart = attempt.shown_by(effect)
             metrics = ", ".join(panel.metric for panel in (chart, *chart.also))
-            alt = attempt.renderer.word("history_of").format(metric=metrics)
+            word = attempt.renderer.word("health_of_weeks" if chart.weeks else "history_of")
+            alt = word.format(metric=metrics)
             attempt.chat.share(_posted(attempt), chart_file(chart, alt))
             return Done()
         case _:
@@ -155,6 +158,11 @@ def _was_said(attempt: Attempt, mark: str) -> bool:
         if not _is_gone(attempt, error):
             raise
     return _find(attempt, mark, attempt.owed.created_at) is not None
+
+
+def _picture(chart: ChartView, alt: str = "") -> Picture:
+    file = chart_file(chart)
+    return Picture(file.filename, file.content, alt)
 
 
 def _posted_afresh(attempt: Attempt, mark: str) -> Posted | None:

@@ -119,6 +119,16 @@ class ChartPart:
 
 
 @dataclass(frozen=True, slots=True)
+class ChartWeek:
+    """How many pipelines stood how at the end of a week."""
+
+    end: str  # `11-24`
+    good: int
+    watch: int  # something is suspected
+    bad: int  # an incident was open
+
+
+@dataclass(frozen=True, slots=True)
 class ChartView:
     """A metric's history: drawn at delivery, without words that need a Chinese font."""
 
@@ -135,6 +145,7 @@ class ChartView:
     marks: tuple[ChartMark, ...] = ()
     also: tuple[ChartView, ...] = ()  # the other metrics that are shown with it
     parts: tuple[ChartPart, ...] = ()  # where most of the loss is, most first
+    weeks: tuple[ChartWeek, ...] = ()  # instead of all that: the health of pipelines, oldest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -594,6 +605,16 @@ class DigestPart:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgressView:
+    """How many problems stand open, beside the last digest."""
+
+    now: str
+    before: str
+    new: str
+    over: str
+
+
+@dataclass(frozen=True, slots=True)
 class DigestView:
     title: str  # of its page, unique in the space
     tone: Tone
@@ -606,6 +627,8 @@ class DigestView:
     mark: str
     links: Mapping[str, ObjectKey] = field(default_factory=dict)
     live: LivePage | None = None  # its page, which leads on to how things stand now
+    progress: ProgressView | None = None  # None: nothing was open then, and nothing is
+    health: ChartView | None = None  # of the last weeks, where there are two or more
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ _SAMPLES: Mapping[str, Make] = {
     "digest: everything that it can say": samples.digest_of_all_kinds,
     "chart: of what fell": lambda _words: samples.chart(),
     "chart: on a pipeline's page": lambda _words: samples.pipeline_chart(),
+    "chart: of a digest": lambda _words: samples.health(),
     "judge: a series": samples.judged_series,
     "judge: a whole series": samples.judged_stretches,
     "judge: two runs": samples.judged_pairs,

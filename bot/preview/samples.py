@@ -25,6 +25,7 @@ from bot.domain.views import (
     ChartMarkKind,
     ChartPart,
     ChartView,
+    ChartWeek,
     CommandRow,
     CommentKind,
     CommentView,
@@ -53,6 +54,7 @@ from bot.domain.views import (
     PieceRow,
     PieceTrialRow,
     PipelinePageView,
+    ProgressView,
     RerunsView,
     RuleRow,
     RunPageView,
@@ -493,6 +495,13 @@ def _digest(words: Words, parts: tuple[DigestPart, ...], *, is_quiet: bool = Fal
     )
 
 
+def health() -> ChartView:
+    counts = ((2, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1), (2, 1, 0), (3, 0, 0), (2, 0, 1), (0, 1, 2))
+    ends = ("10-06", "10-13", "10-20", "10-27", "11-03", "11-10", "11-17", "11-24")
+    weeks = tuple(ChartWeek(end, *each) for end, each in zip(ends, counts, strict=True))
+    return ChartView("", (), (), (), weeks=weeks, filename="history-77aa01b2c3d4.png")
+
+
 def digest(words: Words) -> DigestView:
     """Return what a usual bad week brings."""
     quality, hits, recall, _ = metric_rows(words)
@@ -511,7 +520,7 @@ def digest(words: Words) -> DigestView:
     )
     failing = line(DigestKind.STANDING, incident=Kind.FAILED, when=_day(words, 11), owner="", ticket="other")
     due = line(DigestKind.DUE, when="Wed 25 Nov, 03:00" if _locale(words) == "en" else "11月25日（周三）03:00")
-    return _digest(
+    bad_week = _digest(
         words,
         (
             DigestPart(DigestHeading.NEEDS_YOU, (fell, failing)),
@@ -520,6 +529,7 @@ def digest(words: Words) -> DigestView:
             DigestPart(DigestHeading.NEXT, (due,)),
         ),
     )
+    return replace(bad_week, progress=ProgressView("2", "1", "2", "1"), health=health())
 
 
 def quiet_digest(words: Words) -> DigestView:

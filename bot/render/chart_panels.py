@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bot.domain.judge.findings import Outcome
 from bot.domain.policy import is_usable, settle
-from bot.domain.views import ChartMark, ChartMarkKind, ChartPart, ChartView
+from bot.domain.views import ChartMark, ChartMarkKind, ChartPart, ChartView, ChartWeek
 from bot.text.escape import to_plain
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _draw_values(axes: Axes, values: Sequence[float], outcomes: Sequence[Outcome
         there = [place for place in own if not math.isnan(numbers[place])]
         lost = [place for place in own if math.isnan(numbers[place])]
         grown = size + 2 if shape in "v^" else size  # a triangle fills less of its box
-        style = {"color": colour, "markeredgecolor": "white", "linestyle": "none", "zorder": 3}
+        style: dict[str, Any] = {"color": colour, "markeredgecolor": "white", "linestyle": "none", "zorder": 3}
         axes.plot(there, [numbers[place] for place in there], shape, markersize=grown, **style)
         axes.plot(lost, [0] * len(lost), "X", markersize=size, transform=foot, clip_on=False, **style)
 
@@ -152,6 +152,28 @@ def bare(axes: Axes) -> None:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color("#c1c7d0")
+
+
+def draw_weeks(axes: Axes, weeks: Sequence[ChartWeek]) -> None:
+    """Draw how many pipelines stood how, a bar a week: at the foot those that are well, on top those that are not."""
+    places = range(len(weeks))
+    good, watch, bad = ([getattr(week, kind) for week in weeks] for kind in ("good", "watch", "bad"))
+    above = [one + other for one, other in zip(good, watch, strict=True)]
+    style: dict[str, Any] = {"width": 0.62, "edgecolor": "white", "linewidth": 0.8}
+    axes.bar(places, good, color="#0072b2", **style)
+    axes.bar(places, watch, bottom=good, color="#e69f00", hatch="//", **style)
+    axes.bar(places, bad, bottom=above, color=_FELL, **style)
+    for place, (below, count) in enumerate(zip(above, bad, strict=True)):
+        if count:
+            axes.text(place, below + count, str(count), ha="center", va="bottom", fontsize=10, color=_FELL)
+    axes.set_xticks(list(places), [short(week.end) for week in weeks], fontsize=9, color=GREY)
+    axes.set_xlim(-0.6, max(len(weeks), 1) - 0.4)
+    axes.set_ylim(0, max((one + count for one, count in zip(above, bad, strict=True)), default=1) * 1.15 or 1)
+    axes.locator_params(axis="y", integer=True, nbins=5)
+    axes.tick_params(axis="both", labelsize=9, labelcolor=GREY, color=GREY)
+    axes.grid(axis="y", color=_RULE, linewidth=0.7)
+    axes.set_axisbelow(True)
+    bare(axes)
 
 
 def draw_parts(shares: Axes, levels: Axes, parts: Sequence[ChartPart]) -> None:

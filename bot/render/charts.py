@@ -10,13 +10,14 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from bot.domain.views import ChartView
-from bot.render.chart_panels import MOST_PARTS, draw_panel, draw_parts
+from bot.render.chart_panels import MOST_PARTS, draw_panel, draw_parts, draw_weeks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _STYLE = 3  # counted up with every change to how a chart is drawn: a filename stands for one picture
 _WIDTH, _HEIGHT = 900, 360  # pixels at the size it is shown
+_WEEKS_HEIGHT = 240
 _ROW = 240  # of several metrics, two in a row
 _PART, _PARTS_AROUND = 34, 50  # pixels: of each part's bar, and around them
 _MOST_PANELS = 6
@@ -45,8 +46,12 @@ def draw_history(chart: ChartView) -> bytes:
     """Draw the newest runs of one metric or several as PNG; the same chart gives the same bytes.
 
     A value that is no number, or one beyond all measure, leaves a gap, marked at the lower edge. Below the metrics
-    stand the parts that lost most.
+    stand the parts that lost most. A chart of weeks is their health alone.
     """
+    if chart.weeks:
+        figure = _Canvas(_WEEKS_HEIGHT)
+        draw_weeks(figure.axes(58, 14, _WIDTH - 58 - 14, _WEEKS_HEIGHT - 14 - 34), chart.weeks)
+        return figure.written()
     panels, parts = (chart, *chart.also)[:_MOST_PANELS], chart.parts[:MOST_PARTS]
     columns = 1 if len(panels) == 1 else 2
     row_height = _HEIGHT if columns == 1 else _ROW

@@ -9,14 +9,15 @@ from zoneinfo import ZoneInfo
 
 from bot.config.models import DIGEST
 from bot.config.timetable import latest_until
+from bot.domain.digest import WEEK
 from bot.domain.due_dates import Missed
-from bot.domain.effects import Effect, PostDigest, PublishDigest
+from bot.domain.effects import AttachToPage, Effect, PostDigest, PublishDigest, ShareChart
 from bot.domain.fires import FireState
 from bot.domain.objects import ObjectKey, ObjectKind
 from bot.domain.page_paths import digest_path, live_page
 from bot.domain.snapshots import DigestBody, Snapshot, mint_snapshot_id
 from bot.domain.views import DigestView, View
-from bot.reports.digest import WEEK, compose_digest
+from bot.reports.digest import compose_digest
 from bot.reports.due_dates import Asking, find_missed
 from bot.reports.precision import is_first_of_month, tell_in_digest_alone
 from bot.reports.reader import Readable
@@ -54,12 +55,17 @@ def owe_digest(
     if section.chat is not None:
         name = f"{section.channel} {instance}-digest-{due_at:%Y%m%dT%H%M%S}"
         message = ObjectKey(section.chat, ObjectKind.MESSAGE, name)
-        locale = herald.config.locale_of(DIGEST, section.chat, section.channel)
-        owed.append((PostDigest(message, "digest"), faces[locale]))
+        shown = faces[herald.config.locale_of(DIGEST, section.chat, section.channel)]
+        owed.append((PostDigest(message, "digest"), shown))
+        can = herald.config.chat[section.chat].capabilities
+        if shown.health is not None and can.charts and not can.attaches and not shown.is_quiet:
+            owed.append((ShareChart(message, "digest", needs=(message,)), shown.health))
     if section.wiki is not None:
         paged = faces[herald.config.locale_of(DIGEST)]
         page = ObjectKey(section.wiki, ObjectKind.PAGE, paged.title)
         owed.append((PublishDigest(page, "digest"), paged))
+        if paged.health is not None:
+            owed.append((AttachToPage(page, "digest", needs=(page,)), paged.health))
     is_skipped = section.skip_if_quiet and faces[herald.config.locale_of(DIGEST)].is_quiet
     with herald.database.begin() as tx:
         fire = fires.record(tx, DIGEST, due_at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, or_, select
 
 from bot.domain.incidents import Incident, IncidentState, SeriesKey
 from bot.domain.objects import Marker
@@ -129,6 +129,13 @@ def closed_since(tx: Connection, state: IncidentState, since: datetime) -> Seque
     """Return the incidents of all pipelines that came to be over, in that state, since a moment; oldest first."""
     query = select(incidents.c.incident).where(incidents.c.state == state, incidents.c.closed_at >= since)
     return [load(Incident, text) for text in tx.scalars(query.order_by(incidents.c.opened_at))]
+
+
+def standing_since(tx: Connection, since: datetime) -> Sequence[Incident]:
+    """Return the incidents of all pipelines that were not over by then, oldest first."""
+    ended_since = or_(incidents.c.closed_at.is_(None), incidents.c.closed_at > since)
+    query = select(incidents.c.incident).where(ended_since).order_by(incidents.c.opened_at)
+    return [load(Incident, text) for text in tx.scalars(query)]
 
 
 def series_of_standing(tx: Connection) -> frozenset[SeriesKey]:

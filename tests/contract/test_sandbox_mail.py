@@ -12,10 +12,10 @@ import requests
 from bot.domain.message import Picture
 from bot.domain.objects import ObjectKey, ObjectKind, channel_of
 from bot.errors import PermanentError, RetryableError
+from bot.preview import samples
 from bot.sandbox import RunningSandbox, Service, serve
 from bot.services.mail.config import MailSection
 from tests.contract.robot_benches import mail_chat
-from tests.unit import render_samples as samples
 from tests.unit.golden_files import RENDERERS
 
 TO = "ranking@example.com, plan@example.com"

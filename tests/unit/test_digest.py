@@ -129,6 +129,30 @@ def test_changes_since_the_last_digest_come_first_and_a_gloss_once(office):
     assert sum("It pays." in line for line in lines) == 1
 
 
+def test_progress_since_the_last_digest_is_told_first(office):
+    resolved = replace(office.fell("old", 20), state=IncidentState.RESOLVED, closed_at=MONDAY - 2 * DAY)
+    office.keep(resolved, office.fell("bad", 2), office.fell("worse", 1), office.fell("standing", 9))
+    assert told(office)[0].startswith("Open problems: 3, after 2 on 16 Nov (2 new, 1 over). From 16 Nov to 23 Nov, ")
+
+
+def test_the_health_of_pipelines_over_the_weeks_is_drawn_on_the_page_and_in_the_thread(office):
+    with office.database.begin() as tx:
+        pipelines.know(tx, "search", MONDAY - 17 * DAY)
+    suspected = replace(office.fell("odd", 16), state=IncidentState.DISMISSED, closed_at=MONDAY - 10 * DAY)
+    office.keep(suspected, office.fell("bad", 2))
+    herald = office.herald(wiki="confluence")
+    slack = herald.config.chat["slack"].model_copy(update={"charts": True})
+    herald = replace(herald, config=herald.config.model_copy(update={"chat": {"slack": slack}}))
+    view = compose_digest(herald).view
+    assert [(week.good, week.watch, week.bad) for week in view.health.weeks] == [(0, 1, 0), (1, 0, 0), (0, 0, 1)]
+    assert owe_digest(herald, MONDAY)
+    herald.dispatcher.drain(timedelta(seconds=1))
+    (page,) = office.wiki.pages.values()
+    assert list(page.attachments) == [view.health.filename]
+    assert view.health.filename in page.storage
+    assert list(office.chat.messages[0].files) == [view.health.filename]
+
+
 def test_recovery_doubt_and_what_comes_are_told_in_their_order(office):
     back = replace(office.fell("was", 5), state=IncidentState.RESOLVED, closed_at=MONDAY - DAY)
     back = replace(back, recovered_at=MONDAY - DAY, recovered_by="was")

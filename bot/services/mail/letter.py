@@ -84,7 +84,9 @@ def _html(document: MessageDocument) -> str:
 
     tone = {Tone.BAD: "bad", Tone.WATCH: "watch", Tone.GOOD: "good", None: ""}[document.tone]
     alt = escape(plain(document.headline))
-    pictures = "".join(f'<img src="cid:{escape(each.filename)}" alt="{alt}">' for each in document.pictures)
+    pictures = "".join(
+        f'<img src="cid:{escape(each.filename)}" alt="{escape(each.alt) or alt}">' for each in document.pictures
+    )
     small = [each for each in document.body[-1:] if each.part is Part.CONTEXT]  # below the pictures
     body = "".join(map(_block, document.body[: len(document.body) - len(small)]))
     page = (
