@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -15,7 +16,7 @@ from bot.domain.job_protocol import COMMIT_TAG
 from bot.domain.manifest import Component, ComponentKind
 from bot.domain.recipes import Recipe
 from bot.domain.runs import Run
-from bot.sections import Duration, Section
+from bot.sections import Duration, Section, Size
 
 _OWNED = {
     ComponentKind.DATA: "data",
@@ -113,6 +114,39 @@ class CodeSection(Section):
         return self
 
 
+class EnvironmentSection(RecipeSection):
+    """How what is installed is set: by the job's own words, or as a lock file says, in an environment made once."""
+
+    lock: str = ""  # the file; where git is given, that of the run's commit
+    git: str = ""  # the repository, or a folder in it
+    make: Annotated[tuple[str, ...], Field(min_length=1)] = ("python3", "-m", "venv", "{folder}")
+    install: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        *("{python}", "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--requirement", "{lock}"),
+    )
+    timeout: Duration = timedelta(minutes=30)
+    size: Size = 20_000_000_000  # that one environment may take
+    keep: Annotated[int, Field(ge=2, le=100)] = 4  # environments, those used last: two sides need two
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (*super().texts, self.lock)
+
+    @property
+    def recipe(self) -> Recipe:
+        lock = f"{{commit}}:{self.lock}" if self.git and self.lock else self.lock
+        return replace(super().recipe, lock=lock)
+
+    @model_validator(mode="after")
+    def _makes_it_of_the_lock(self) -> Self:
+        if self.git and not self.lock:
+            raise ValueError('git = "." should have the lock file beside it: lock = "requirements.lock"')
+        if self.lock and not any("{folder}" in word for word in self.make):
+            raise ValueError("make should name the {folder} that the environment is to be in")
+        if self.lock and not any("{lock}" in word for word in self.install):
+            raise ValueError("install should name the {lock} file that it installs")
+        return self
+
+
 class DiagnoseSection(Section):
     """How a diagnosis sets each component to what it was; what is not here is left out of it, and named."""
 
@@ -123,7 +157,7 @@ class DiagnoseSection(Section):
     test_set: RecipeSection | None = None
     code: CodeSection | None = None
     params: ParamsSection | None = None
-    environment: RecipeSection | None = None
+    environment: EnvironmentSection | None = None
     machine: RecipeSection | None = None
     owners: dict[str, OwnerSection] = {}  # by component: data, test_set, code, params, params.NAME and so on
 

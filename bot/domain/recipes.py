@@ -28,6 +28,7 @@ class Recipe:
     environment: Mapping[str, str] = field(default_factory=dict)  # over what config sets
     cwd: str = ""  # another tree to work in
     commit: str = ""  # of the code: its tree is checked out, and worked in
+    lock: str = ""  # file that says what is installed, COMMIT:PATH where it is one of a commit
     replaces: Mapping[str, str] = field(default_factory=dict)  # what its run must not say it has, by component
 
     @property
@@ -40,7 +41,7 @@ class Recipe:
 
         `{run_id}`, `{commit}`, `{params.NAME}` and `{tags.NAME}` are places; anything else in braces is left as it is.
         """
-        texts = (*self.arguments, *self.environment.values(), self.cwd, self.commit)
+        texts = (*self.arguments, *self.environment.values(), self.cwd, self.commit, self.lock)
         lacking: str | None = next(
             (name for text in texts for name in _PLACE.findall(text) if _known_of(run, name) is None), None
         )
@@ -52,6 +53,7 @@ class Recipe:
             {name: _fill(value, run) for name, value in self.environment.items()},
             _fill(self.cwd, run),
             _fill(self.commit, run),
+            _fill(self.lock, run),
             self.replaces,
         )
 

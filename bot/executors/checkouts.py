@@ -67,6 +67,19 @@ def commits_between(repository: Path, before: str, now: str, most: int) -> tuple
     return tuple(reversed(found)) if is_whole else ()
 
 
+def read_file(repository: Path, commit: str, name: str, largest: int) -> bytes:
+    """Return what a file was in a commit, named from the folder that the repository is given by.
+
+    Raises:
+        JobError: where there is no such repository, commit or file, or it is larger than *largest* bytes.
+    """
+    _check(commit)
+    where = f"{commit}:./{name}"
+    if int(_git(repository, "cat-file", "-s", where)) > largest:
+        raise JobError(f"{name} of commit {commit} is larger than {largest} bytes")
+    return f"{_git(repository, 'show', where)}\n".encode()
+
+
 def root_of(repository: Path) -> Path:
     """Return the top folder of the repository that a folder is in; raises JobError where it is in none."""
     return Path(_git(repository, "rev-parse", "--show-toplevel")).resolve()

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from bot.config.pipeline import JobSection
 from bot.domain.fires import Fire, FireState
-from bot.domain.job_protocol import COMMIT_TAG, GUESS_TAG
+from bot.domain.job_protocol import GUESS_TAG
 from bot.domain.judged_run import JudgedRun
-from bot.domain.manifest import manifest_of
-from bot.domain.recipes import Recipe
-from bot.domain.runs import DataCard, Run, RunStatus
+from bot.domain.runs import Run, RunStatus
 from bot.errors import JobError, RunStoreError
 from bot.executors import job_logs
 from bot.executors.checkouts import check_out, root_of
 from bot.judging.confirming import Confirmer
 from bot.judging.context import JudgingContext
+from bot.judging.reruns import is_as_set
 from bot.judging.setting_aside import GuardedJudge
+from bot.pipeline.environments import EnvironmentMaker
 from bot.pipeline.lease import LEASE, PipelineLease
 from bot.ports import Executor, Job, JobState, JobStatus
 from bot.runtime.log import get_logger
 from bot.store import fires
 
 _LOG_LINES = 20
+_SHOWN = 500  # letters of them in the log
 _POLL_SECONDS = 0.2
 
 log = get_logger(__name__)
@@ -72,6 +73,8 @@ class JobRunner:
         try:
             job = self._job(fire, job_config)
             self._check_out(fire.recipe.commit)
+            if not self._make_environment(fire, job_config):
+                return ()
             self.executor.start(job)
         except JobError as error:
             failed = replace(started, state=FireState.FAILED, ended_at=self.context.clock())
@@ -82,6 +85,32 @@ class JobRunner:
             return ()
         self.context.on_step("job.ended")
         return self._conclude(started, job, status)
+
+    @property
+    def _environments(self) -> EnvironmentMaker:
+        return EnvironmentMaker(self.context, self.folder)
+
+    def _make_environment(self, fire: Fire, config: JobSection) -> bool:
+        """Make the environment that a rerun is set to, if it is not there; False where another Herald is to go on.
+
+        Raises:
+            JobError: where it cannot be made.
+        """
+        environment = self._environments.of(fire)
+        if environment is None:
+            return True
+        if environment.is_whole():
+            environment.mark_used()
+            return True
+        job = self._environments.job_that_makes(environment, fire, config)
+        self.executor.start(job)
+        status = self._wait(job)
+        if status is None:
+            return False
+        if not environment.is_whole():
+            why = "it took too long" if status.timed_out else f"exit code {status.exit_code}"
+            raise JobError(f"lock file {fire.recipe.lock} does not install: {why}; {self._last_lines(job)}")
+        return True
 
     def _wait(self, job: Job) -> JobStatus | None:
         """Wait for the job's end; None where it is for another Herald, now or later, to go on."""
@@ -113,7 +142,7 @@ class JobRunner:
         if run is not None and run.status is RunStatus.FINISHED and (is_lost or status.exit_code == 0):
             if fire.is_rerun:
                 self.context.run_store.mark_rerun(run.run_id)
-                measured = run.metrics if _is_as_set(run, fire.recipe) else {}
+                measured = run.metrics if is_as_set(run, fire.recipe) else {}
                 return self.confirmer.conclude(replace(ended, state=FireState.ENDED), measured)
             return self.judge.judge(run, replace(ended, state=FireState.ENDED))
         failed = replace(ended, state=FireState.LOST if is_lost else FireState.FAILED)
@@ -125,7 +154,8 @@ class JobRunner:
         """Record that a job failed; a rerun that did says nothing of the run it was asked about, and is no incident."""
         if not failed.is_rerun:
             return self.judge.record_failure(failed, run, log_tail=log_tail)
-        log.warning("rerun failed", pipeline=self.context.name, fire=failed.fire_id, of=failed.confirms, always=True)
+        why = log_tail[-_SHOWN:]
+        log.warning("rerun failed", pipeline=self.context.name, fire=failed.fire_id, why=why, always=True)
         return self.confirmer.conclude(failed)
 
     def _end(self, over: Fire) -> Sequence[JudgedRun]:
@@ -176,21 +206,31 @@ class JobRunner:
             if self.context.section.job is None or fire.started_at is None:
                 continue
             try:
-                job = self._job(fire, self.context.section.job)
+                jobs = [*self._jobs_of(fire, self.context.section.job)]
             except JobError:  # it could not be set, so it never ran
                 continue
-            if self.executor.poll(job).state is JobState.RUNNING:
-                try:
+            running = [job for job in jobs if self.executor.poll(job).state is JobState.RUNNING]
+            try:
+                for job in running:
                     self.executor.stop(job)
-                except JobError as error:
-                    log.error("job not stopped", pipeline=self.context.name, error=str(error))  # noqa: TRY400  a sentence
-                    continue
+            except JobError as error:
+                log.error("job not stopped", pipeline=self.context.name, error=str(error))  # noqa: TRY400  a sentence
+                continue
+            if running:
                 self._end(replace(fire, state=FireState.STOPPED, ended_at=self.context.clock()))
                 stopped = True
         return stopped
 
+    def _jobs_of(self, fire: Fire, config: JobSection) -> Iterator[Job]:
+        """Yield a fire's job, and before it that which makes its environment."""
+        environment = self._environments.of(fire)
+        if environment is not None:
+            yield self._environments.job_that_makes(environment, fire, config)
+        yield self._job(fire, config)
+
     def _job(self, fire: Fire, config: JobSection) -> Job:
         filled, recipe = {"{seed}": str(fire.number), "{fire_id}": fire.fire_id}, fire.recipe
+        environment = self._environments.of(fire)
         return Job(
             fire_id=fire.fire_id,
             command=tuple(_fill(word, filled) for word in (*config.command, *recipe.arguments)),
@@ -199,6 +239,7 @@ class JobRunner:
             environment={
                 **config.environment,
                 **{name: _fill(value, filled) for name, value in recipe.environment.items()},
+                **({} if environment is None else environment.variables(config.environment)),
                 "HERALD_FIRE_ID": fire.fire_id,
                 "HERALD_SEED": str(fire.number),
                 "MLFLOW_TRACKING_URI": self.context.config.mlflow.tracking_uri,
@@ -235,24 +276,6 @@ class JobRunner:
             where = f"[pipeline.{self.context.name}.diagnose.code]"
             raise JobError(f"commit {commit} cannot be checked out: {where} has no git")
         return self.folder / code.git
-
-
-def _is_as_set(run: Run, recipe: Recipe) -> bool:
-    """Say whether a rerun was made from what it was set to, as far as it says: else it shows nothing."""
-    said = {str(component): part.identity for component, part in manifest_of(run, DataCard()).items()}
-    ignored = [name for name, other in recipe.replaces.items() if said.get(name) == other]
-    if ignored:
-        log.warning("rerun not as it was set", run=run.name, ignored=ignored, always=True)
-    return not ignored and not _is_of_another_commit(run, recipe.commit)
-
-
-def _is_of_another_commit(run: Run, commit: str) -> bool:
-    """Say whether a rerun says of itself that it ran other code than it was to run: then it shows nothing."""
-    said = run.tags.get(COMMIT_TAG, "")
-    differs = bool(commit and said) and not (said.startswith(commit) or commit.startswith(said))
-    if differs:
-        log.warning("rerun of another commit", run=run.name, wanted=commit, ran=said, always=True)
-    return differs
 
 
 def _fill(word: str, values: dict[str, str]) -> str:

@@ -153,6 +153,7 @@ def _together(name: str, chosen: Sequence[Recipe]) -> Recipe:
         environment={name: value for each in chosen for name, value in each.environment.items()},
         cwd=next((each.cwd for each in chosen if each.cwd), ""),
         commit=next((each.commit for each in chosen if each.commit), ""),
+        lock=next((each.lock for each in chosen if each.lock), ""),
         replaces={name: value for each in chosen for name, value in each.replaces.items()},
     )
 
