@@ -22,8 +22,8 @@ def demo(
 ) -> None:
     """Tell the whole story on real data.
 
-    Seven runs against the sandbox, one of them spoiled: one ticket, its reports, its message. A second call in the same
-    workspace goes on where the first one ended.
+    Six runs against the sandbox, two of them spoiled: one ticket, its reports, its message, and reruns that find out
+    which change did it. A second call in the same workspace goes on where the first one ended.
     """
     from bot.cli.output.demo import print_outcome
     from bot.demo.story import tell

@@ -147,6 +147,12 @@ class EnvironmentSection(RecipeSection):
         return self
 
 
+class CutSection(RecipeSection):
+    """How every rerun is set to a part of the data, so that it takes less time; filled from the bad run."""
+
+    share: Annotated[float, Field(gt=0, lt=1)]  # of the data: reruns are noisier by its square root
+
+
 class DiagnoseSection(Section):
     """How a diagnosis sets each component to what it was; what is not here is left out of it, and named."""
 
@@ -160,6 +166,7 @@ class DiagnoseSection(Section):
     environment: EnvironmentSection | None = None
     machine: RecipeSection | None = None
     owners: dict[str, OwnerSection] = {}  # by component: data, test_set, code, params, params.NAME and so on
+    cut: CutSection | None = None
 
     @model_validator(mode="after")
     def _sets_something(self) -> Self:
@@ -182,6 +189,11 @@ class DiagnoseSection(Section):
         return self.owners.get(f"{kind}.{component.name}") or self.owners.get(kind)
 
     @property
+    def share(self) -> float:
+        """How much of the data reruns see."""
+        return 1.0 if self.cut is None else self.cut.share
+
+    @property
     def settable(self) -> frozenset[ComponentKind]:
         sections = {
             ComponentKind.DATA: self.data,
@@ -196,7 +208,7 @@ class DiagnoseSection(Section):
     @property
     def params_named(self) -> frozenset[str]:
         """Parameters by which other components are set: those are parts of these."""
-        sections = (self.data, self.test_set, self.code, self.environment, self.machine)
+        sections = (self.data, self.test_set, self.code, self.environment, self.machine, self.cut)
         texts = (text for section in sections if section is not None for text in section.texts)
         named = {name for text in texts for name in re.findall(r"\{params\.([^{}]+)\}", text)}
         kind, _, name = self.data.parts.partition(".") if self.data is not None else ("", "", "")

@@ -1,1 +1,1 @@
-"""The demo's story: six runs and a rerun on real data, one of them spoiled by a feed bug."""
+"""The demo's story: six runs on real data, some of them spoiled by a feed bug, and reruns that find out by what."""

@@ -8,11 +8,12 @@ import requests
 
 from bot.app import Herald
 from bot.demo.workspace import PIPELINE
-from bot.domain.incidents import SeriesKey
+from bot.domain.incidents import IncidentState, SeriesKey
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import ObjectKind
 from bot.sandbox import RunningSandbox
-from bot.store import objects, runs
+from bot.store import fires, incidents, inquiries, objects, runs
+from bot.store.inquiries import InquiryRecord
 from bot.store.objects import KnownObject
 
 _TIMEOUT = 20.0  # seconds
@@ -35,11 +36,18 @@ class MessageSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class InquirySeen:
+    record: InquiryRecord
+    reruns: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoryOutcome:
     runs: tuple[JudgedRun, ...]
     tickets: tuple[TicketSeen, ...]
     pages: tuple[KnownObject, ...]
     messages: tuple[MessageSeen, ...]
+    inquiries: tuple[InquirySeen, ...]
     seconds: float
 
 
@@ -48,10 +56,16 @@ def gather(herald: Herald, sandbox: RunningSandbox, *, seconds: float) -> StoryO
     with herald.database.begin() as tx:
         judged = runs.recent(tx, SeriesKey(PIPELINE), limit=50)
         known = objects.all_objects(tx)
+        found = [
+            each
+            for one in incidents.of_pipeline(tx, PIPELINE, *IncidentState)
+            for each in inquiries.of_incident(tx, one.incident_id)
+        ]
+        asked = [InquirySeen(each, len(fires.reruns_of(tx, PIPELINE, each.inquiry.inquiry_id))) for each in found]
     by_kind = {kind: [each for each in known if each.key.kind is kind] for kind in ObjectKind}
     tickets = tuple(_read_ticket(sandbox, ticket) for ticket in by_kind[ObjectKind.TICKET])
     messages = tuple(_read_message(sandbox, message) for message in by_kind[ObjectKind.MESSAGE])
-    return StoryOutcome(tuple(judged), tickets, tuple(by_kind[ObjectKind.PAGE]), messages, seconds)
+    return StoryOutcome(tuple(judged), tickets, tuple(by_kind[ObjectKind.PAGE]), messages, tuple(asked), seconds)
 
 
 def _read_ticket(sandbox: RunningSandbox, ticket: KnownObject) -> TicketSeen:

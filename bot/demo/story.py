@@ -18,7 +18,7 @@ from bot.config.file import load_config
 from bot.demo import outcome
 from bot.demo.answers import Teammate
 from bot.demo.mlflow_pages import mlflow_pages
-from bot.demo.workspace import BROKEN, HEALTHY, PIPELINE, Workspace
+from bot.demo.workspace import BROKEN, FIRST_RATE, HEALTHY, NEW_RATE, PIPELINE, Workspace
 from bot.errors import HeraldError
 from bot.sandbox import serve
 from bot.store import runs
@@ -30,18 +30,25 @@ class Chapter:
 
     snapshot: str
     told: str
-    said: str = ""  # on the ticket afterwards, by somebody of the team
+    said: tuple[str, ...] = ()  # on the ticket afterwards, by somebody of the team
+    rate: float = FIRST_RATE  # of learning
 
 
+DIAGNOSE = "/herald diagnose"
 CHAPTERS = (
     Chapter(HEALTHY, "healthy data, first seed"),
     Chapter(HEALTHY, "healthy data, second seed"),
     Chapter(HEALTHY, "healthy data, third seed: the baseline stands"),
-    Chapter(BROKEN, "a feed bug has blanked the product type of GROCERY; a rerun follows", "/herald why"),
-    Chapter(BROKEN, "still broken", "/herald fixed the feed has its product types again"),
-    Chapter(HEALTHY, "repaired, as somebody said: this run confirms it"),
+    Chapter(
+        BROKEN,
+        "a feed bug has blanked the product type of GROCERY, and somebody has tuned the learning rate; a rerun follows",
+        ("/herald why", DIAGNOSE),
+        NEW_RATE,
+    ),
+    Chapter(BROKEN, "still broken", ("/herald fixed the feed has its product types again",), NEW_RATE),
+    Chapter(HEALTHY, "repaired, as somebody said: this run confirms it", rate=NEW_RATE),
 )
-_RUNS = len(CHAPTERS)  # and one rerun, which is of no series
+_RUNS = len(CHAPTERS)  # and reruns, which are of no series
 _PATIENCE = timedelta(seconds=60)
 _REFRESH_SECONDS = 0.5
 
@@ -64,9 +71,11 @@ def tell(folder: Path, show: Callable[[outcome.StoryOutcome], None], *, wait: bo
             herald = make_herald(config, workspace.folder, around=Surroundings(pause=screen.pause))
             for number, chapter in enumerate(CHAPTERS):
                 _tell_chapter(herald, workspace, screen, chapter, story.began + timedelta(seconds=number))
-                if chapter.said:
-                    Teammate(herald, sandbox, screen.pause).say(chapter.said)
+                for words in chapter.said:
+                    Teammate(herald, sandbox, screen.pause).say(words)
                     _deliver(herald)
+                    if words == DIAGNOSE:
+                        _find_out(herald, screen)
         show(outcome.gather(herald, sandbox, seconds=time.monotonic() - began))
         if wait:
             with mlflow_pages(workspace.folder, story.mlflow_port):
@@ -76,12 +85,18 @@ def tell(folder: Path, show: Callable[[outcome.StoryOutcome], None], *, wait: bo
 
 def _tell_chapter(herald: Herald, workspace: Workspace, screen: _Screen, chapter: Chapter, due: datetime) -> None:
     screen.say(chapter.told)
-    workspace.feed(chapter.snapshot)
+    workspace.feed(chapter.snapshot, chapter.rate)
     report = herald.cycle(PIPELINE).run(due)
     if report.busy:
         raise HeraldError(f"--workspace {workspace.folder}: another demo is at work in it")
     with herald.database.begin() as tx:
         screen.have(runs.count(tx, PIPELINE))
+    _deliver(herald)
+
+
+def _find_out(herald: Herald, screen: _Screen) -> None:
+    screen.say("which change did it? reruns on a fifth of the households find out")
+    herald.cycle(PIPELINE).diagnose()
     _deliver(herald)
 
 

@@ -19,6 +19,8 @@ from bot.sandbox import RunningSandbox
 
 PIPELINE = "next-purchase"
 HEALTHY, BROKEN, CURRENT = "healthy", "broken", "current"
+FIRST_RATE, NEW_RATE = 3e-4, 2.9e-4  # of learning: that it changes does no harm, and is told from what does
+_CUT_HOUSEHOLDS, _CUT_SHARE = 500, 0.2  # of all households, that reruns of a diagnosis see
 _STORY_FILE = "story.json"
 
 FIT = """\
@@ -98,6 +100,19 @@ timeout = "20m"
 
 [pipeline.next-purchase.confirm]
 reruns = 1
+
+[pipeline.next-purchase.diagnose]
+reruns = 6
+
+[pipeline.next-purchase.diagnose.params]
+arguments = ["--set", "{{name}}={{value}}"]
+
+[pipeline.next-purchase.diagnose.data]
+arguments = ["--set", "data.snapshot=cuts/{{params.data.hash}}"]
+
+[pipeline.next-purchase.diagnose.cut]  # fewer households: reruns take less time
+arguments = ["--set", "data.snapshot=cuts/{{params.data.hash}}"]
+share = {share}
 
 [pipeline.next-purchase.tickets]
 comment_every = "0s"
@@ -182,6 +197,7 @@ class Workspace:
             channel=sandbox.channel_id,
             assignee=sandbox.seed.people[0].account_id,
             command=", ".join(json.dumps(word) for word in words),
+            share=_CUT_SHARE,
         )
         self.config_path.write_text(text, encoding="utf-8")
         (self.folder / "fit.toml").write_text(FIT, encoding="utf-8")
@@ -205,10 +221,21 @@ class Workspace:
             raw = self.folder / "raw-with-feed-bug"
             plant(raw)
             self._prepare(snapshots / BROKEN, "--raw", str(raw), "--item-ids", str(snapshots / HEALTHY))
+            self._cut(snapshots / BROKEN, "--raw", str(raw), "--item-ids", str(self._cut(snapshots / HEALTHY)))
         return said_path.read_text(encoding="utf-8")
 
-    def feed(self, snapshot: str) -> None:
-        """Let the next runs train on this snapshot."""
+    def _cut(self, snapshot: Path, *options: str) -> Path:
+        """Make a snapshot of fewer households, found by the hash of the whole one."""
+        card = json.loads((snapshot / "data_card.json").read_text(encoding="utf-8"))
+        cut = self.folder / "cuts" / str(card["hash"])
+        if not cut.exists():
+            cut.parent.mkdir(exist_ok=True)
+            self._prepare(cut, *options, "--households", str(_CUT_HOUSEHOLDS))
+        return cut
+
+    def feed(self, snapshot: str, rate: float) -> None:
+        """Let the next runs train on this snapshot, at this rate."""
+        (self.folder / "fit.toml").write_text(FIT.replace("[train]\n", f"[train]\nlr = {rate}\n"), encoding="utf-8")
         current = self.folder / "snapshots" / CURRENT
         fresh = current.with_suffix(".new")
         fresh.unlink(missing_ok=True)

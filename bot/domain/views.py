@@ -758,6 +758,7 @@ class DiagnosisView:
     owners: tuple[OwnerRow, ...] = ()  # of what did it
     ended_early: EndedEarly | None = None
     other_test_set: bool = False  # the two numbers cannot be compared
+    share: str = ""  # of the data that reruns saw, `20 %`, where not all
 
 
 @dataclass(frozen=True, slots=True)

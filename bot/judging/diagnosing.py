@@ -18,8 +18,10 @@ from bot.domain.diagnosis.inquiry import (
     InquiryState,
     Outlook,
     guilty_alone,
+    is_alike,
     look_ahead,
     look_further,
+    on_cut,
     part_known,
     read_pieces,
     read_setting,
@@ -39,7 +41,7 @@ from bot.domain.views import AnswerKind, AnswerPart, AnswerView, EndedEarly
 from bot.errors import DiagnosisError, HeraldError, NoInquiry
 from bot.judging.context import JudgingContext
 from bot.judging.pieces import has_pieces, pieces_of
-from bot.judging.swaps import swaps_of
+from bot.judging.swaps import cut_of, swaps_of
 from bot.judging.views.diagnosis import diagnosis_view
 from bot.runtime.log import get_logger
 from bot.store import fires, inquiries, objects, outbox, runs
@@ -70,7 +72,7 @@ class Diagnoser:
         inquiry = self._ask(tx, incident, len(had))
         if had and _settled(had[-1], inquiry):
             return had[-1]
-        earlier = [one for record in had if record.inquiry.swaps == inquiry.swaps for one in self._measured(tx, record)]
+        earlier = [one for record in had if is_alike(record.inquiry, inquiry) for one in self._measured(tx, record)]
         inquiry = replace(inquiry, known=(*inquiry.known, *earlier))
         inquiries.begin(tx, inquiry, self.context.clock())
         self._go_on(tx, self._find(tx, inquiry))
@@ -168,6 +170,7 @@ class Diagnoser:
 
     def _rerun(self, tx: Connection, record: InquiryRecord, recipe: Recipe, had: int) -> None:
         due_at = record.asked_at + timedelta(microseconds=had + 1)
+        recipe = on_cut(recipe, record.inquiry.cut)
         fires.record(tx, self.context.name, due_at, record.inquiry.inquiry_id, recipe=recipe)
 
     def _pieces(self, record: InquiryRecord, folder: Path) -> Pieces | None:
@@ -223,9 +226,12 @@ class Diagnoser:
             raise _no(incident, NoInquiry.NOTHING_TO_SET, f"{where} does not say how to set what differs: {differing}")
         names = {swap.component for swap in swaps}
         settings = [setting_of(each, [one for one in found if one.component in names]) for each in manifests]
+        cut = cut_of(section, bad[0].run)
+        if cut is None:
+            raise _no(incident, NoInquiry.NOTHING_TO_SET, f"{where} names in cut what the bad run does not have")
         good, known = part_known(settings, [each.run.metrics[metric.name] for each in accepted])
         try:
-            levels = levels_of(good, [each.run.metrics[metric.name] for each in bad])
+            levels = levels_of(good, [each.run.metrics[metric.name] for each in bad], section.share)
         except ValueError as error:
             raise _no(incident, NoInquiry.UNKNOWN_NOISE, str(error)) from error
         text = "\x1f".join((incident.incident_id, bad[-1].run.run_id, str(had)))
@@ -239,12 +245,13 @@ class Diagnoser:
             bad_run=bad[0].run.run_id,
             levels=levels,
             swaps=swaps,
-            known=known,
+            known=known if section.cut is None else (),  # they saw all the data
             left_out=left_out,
             budget=section.reruns,
             piece_budget=section.reruns_within,
             until=None if section.timeout is None else context.clock() + section.timeout,
             has_other_test_set=all_found.has_other_test_set,
+            cut=cut,
         )
 
     def _bad_runs(self, tx: Connection, incident: Incident, metric: str) -> list[JudgedRun]:
@@ -285,7 +292,7 @@ def _ended_early(record: InquiryRecord, found: Diagnosis) -> EndedEarly | None:
 def _settled(record: InquiryRecord, asked: Inquiry) -> bool:
     """Say whether an earlier inquiry has answered what is asked now, of the same runs."""
     is_sure = record.diagnosis is not None and record.diagnosis.is_sure
-    return is_sure and record.inquiry.levels == asked.levels and record.inquiry.swaps == asked.swaps
+    return is_sure and record.inquiry.levels == asked.levels and is_alike(record.inquiry, asked)
 
 
 def _no(incident: Incident, reason: NoInquiry, why: str) -> DiagnosisError:

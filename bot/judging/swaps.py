@@ -9,7 +9,7 @@ from bot.config.diagnose import DiagnoseSection
 from bot.domain.diagnosis.differences import Difference
 from bot.domain.diagnosis.inquiry import Swap
 from bot.domain.manifest import Component, ComponentKind, Ingredient
-from bot.domain.recipes import Recipe
+from bot.domain.recipes import AS_CONFIGURED, Recipe
 from bot.domain.runs import Run
 
 
@@ -35,6 +35,14 @@ def swaps_of(
         before, now = ("" if part is None else part.shown for part in (each.before, each.now))
         swaps.append(Swap(each.component, before, now, as_before, as_now, each.suspicion))
     return tuple(swaps), tuple(left_out)
+
+
+def cut_of(section: DiagnoseSection, bad: Run) -> Recipe | None:
+    """Return how every rerun is set to a part of the data, where config says; None where *bad* lacks what it names."""
+    if section.cut is None:
+        return AS_CONFIGURED
+    filled = Recipe("", section.cut.arguments, section.cut.environment, section.cut.cwd).of(bad)
+    return filled if isinstance(filled, Recipe) else None
 
 
 def _recipe(section: DiagnoseSection, found: Difference, part: Ingredient | None, run: Run) -> Recipe | None:

@@ -677,6 +677,7 @@ def diagnosed_answer(words: Words) -> AnswerView:
         replace(whole, owners=owners),
         *(replace(whole, likeliest=each, trials=(), not_excluded=(), left_out=()) for each in causes[1:]),
         replace(whole, likeliest=replace(alone, probability="61 %"), is_sure=False, trials=TRIALS[:1], reruns="1"),
+        replace(whole, trials=(), not_excluded=(), left_out=(), share="20 %"),
         replace(whole, is_sure=False, trials=TRIALS[2:], reruns="2", all_failed=True),
         replace(whole, is_sure=False, trials=TRIALS[:1], reruns="1", ended_early=EndedEarly.BY_HAND),
         replace(whole, is_sure=False, trials=(), reruns="0", ended_early=EndedEarly.BY_HAND),

@@ -14,5 +14,9 @@ def test_the_whole_demo_is_told_from_the_wheel(install):
     (ticket,) = told["tickets"]
     assert ticket["status"] == "Done"
     assert len(told["messages"]) == 1
+    (diagnosis,) = told["diagnoses"]
+    assert diagnosis["likeliest"]["components"] == ["data"]
+    assert diagnosis["likeliest"]["probability"] >= 0.95
+    assert "Which change did it: the data" in "\n".join(ticket["comments"])
     assert [words for words in ("/herald why", "/herald fixed") if words not in "\n".join(ticket["comments"])] == []
     assert "Fixed." in ticket["comments"][-1]

@@ -8,9 +8,10 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from bot.cli.output.diagnose import cause_as_json
 from bot.cli.output.runs import run_as_json
 from bot.cli.output.terminal import coloured, print_json
-from bot.demo.outcome import StoryOutcome
+from bot.demo.outcome import InquirySeen, StoryOutcome
 from bot.domain.judged_run import JudgedRun
 from bot.text.tables import WholeConsole
 
@@ -26,6 +27,8 @@ def print_outcome(result: StoryOutcome, *, as_json: bool) -> None:
     console.print(_runs_table(result.runs))
     for ticket in result.tickets:
         console.print(f"Ticket   {escape(ticket.key)} [{ticket.status}], {len(ticket.comments)} comments  {ticket.url}")
+    for asked in result.inquiries:
+        console.print(f"Cause    {escape(_cause_of(asked))}")
     for page in result.pages:
         console.print(f"Page     {escape(page.bound.title)}  {page.bound.url}", highlight=False)
     for message in result.messages:
@@ -47,10 +50,28 @@ def _as_object(result: StoryOutcome) -> dict[str, Any]:
             }
             for ticket in result.tickets
         ],
+        "diagnoses": [
+            {"likeliest": cause, "reruns": asked.reruns}
+            for asked in result.inquiries
+            if (cause := _cause(asked)) is not None
+        ],
         "pages": [{"title": page.bound.title, "url": page.bound.url} for page in result.pages],
         "messages": [{"channel": m.channel, "text": m.text, "url": m.url} for m in result.messages],
         "seconds": round(result.seconds, 1),
     }
+
+
+def _cause(asked: InquirySeen) -> dict[str, Any] | None:
+    diagnosis = asked.record.diagnosis
+    return None if diagnosis is None else cause_as_json(asked.record.inquiry, diagnosis.likeliest)
+
+
+def _cause_of(asked: InquirySeen) -> str:
+    cause = _cause(asked)
+    if cause is None:
+        return asked.record.state.value
+    named = " and ".join(cause["components"]) or cause["kind"]
+    return f"{named}, {min(cause['probability'], 0.99):.0%} sure, by {asked.reruns} reruns"
 
 
 def _runs_table(judged: Sequence[JudgedRun]) -> Table:

@@ -12,6 +12,7 @@ from bot.cli.output.terminal import print_json, when
 from bot.text.tables import Stacking, WholeConsole
 
 if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
+    from bot.domain.diagnosis.answer import Chance
     from bot.domain.diagnosis.inquiry import DoneRerun, Inquiry
     from bot.domain.diagnosis.pieces import DonePieces
     from bot.store.inquiries import InquiryRecord
@@ -64,8 +65,8 @@ def _as_json(record: InquiryRecord, trials: Sequence[DoneRerun], done: Sequence[
         ],
         "within": _within_as_json(record, done),
         "is_sure": None if diagnosis is None else diagnosis.is_sure,
-        "likeliest": None if diagnosis is None else _cause(inquiry, diagnosis.likeliest),
-        "not_excluded": [] if diagnosis is None else [_cause(inquiry, each) for each in diagnosis.not_excluded],
+        "likeliest": None if diagnosis is None else cause_as_json(inquiry, diagnosis.likeliest),
+        "not_excluded": [] if diagnosis is None else [cause_as_json(inquiry, each) for each in diagnosis.not_excluded],
     }
 
 
@@ -93,7 +94,7 @@ def _names(inquiry: Inquiry) -> list[str]:
     return [str(swap.component) for swap in inquiry.swaps]
 
 
-def _cause(inquiry: Inquiry, chance: Any) -> dict[str, Any]:
+def cause_as_json(inquiry: Inquiry, chance: Chance) -> dict[str, Any]:
     """Write a cause with the names of its components."""
     places = asdict(chance.cause)
     components = [_names(inquiry)[places[key]] for key in ("component", "first", "second") if key in places]

@@ -60,7 +60,7 @@ def answer(
     from scipy.special import ndtr
 
     sizes, errors = posterior.sizes()
-    least = max(smallest, SMALLEST * levels.spread)
+    least = max(smallest, SMALLEST * levels.spread_of_run)
     matters = ndtr((sizes - least) / (errors * levels.spread)) > 1 - CLEARLY
     chances: dict[Hypothesis, float] = {}
     shares: dict[tuple[int, int], list[tuple[float, float]]] = {}

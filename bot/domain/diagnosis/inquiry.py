@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ from bot.domain.diagnosis.narrowing import PieceOutlook, look_within
 from bot.domain.diagnosis.pieces import DonePieces, Pieces
 from bot.domain.diagnosis.posterior import RerunResult, TwoLevels, believe
 from bot.domain.manifest import Component
-from bot.domain.recipes import PIECES, SWAP, Recipe
+from bot.domain.recipes import AS_CONFIGURED, PIECES, SWAP, Recipe
 
 _AS_BAD, _AS_GOOD = "1", "0"
 _AS_IS, _AS_WAS = "as it is", "as it was"
@@ -59,6 +59,7 @@ class Inquiry:
     piece_budget: int = 0  # reruns more, to tell these apart
     until: datetime | None = None  # no rerun begins later
     has_other_test_set: bool = False  # so that the numbers of before and since cannot be compared
+    cut: Recipe = AS_CONFIGURED  # what every rerun has beside: a part of the data
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,11 @@ def look_further(inquiry: Inquiry, trials: Sequence[DoneRerun], done: Sequence[D
     known = [(each.setting[pieces.component], each.value) for each in inquiry.known]
     known += [(each.setting[pieces.component], each.value) for each in trials if each.value is not None]
     return look_within(len(pieces.all), inquiry.levels, known, done, inquiry.piece_budget)
+
+
+def is_alike(one: Inquiry, other: Inquiry) -> bool:
+    """Say whether what the reruns of one inquiry measured holds for another."""
+    return one.swaps == other.swaps and one.cut == other.cut
 
 
 def guilty_alone(diagnosis: Diagnosis) -> int | None:
@@ -144,6 +150,16 @@ def components_of(recipe: Recipe, inquiry: Inquiry) -> Mapping[str, str]:
     if inquiry.pieces is not None and count is not None:
         found[names[inquiry.pieces.component]] = f"up to {inquiry.pieces.all[count - 1].name}"
     return found
+
+
+def on_cut(recipe: Recipe, cut: Recipe) -> Recipe:
+    """Let a rerun see no more than a cut of the data, as far as its own recipe does not say which it sees."""
+    return replace(
+        recipe,
+        arguments=(*cut.arguments, *recipe.arguments),
+        environment={**cut.environment, **recipe.environment},
+        cwd=recipe.cwd or cut.cwd,
+    )
 
 
 def _together(name: str, chosen: Sequence[Recipe]) -> Recipe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from bot.domain.runs import Floats
 CAUTION = 0.20  # how likely the true spread is above the one that is believed
 FEWEST = 3
 CLEAREST = 20  # spreads that a fall is believed to have at most
+ELSEWHERE = 20.0  # spreads that both levels together may lie elsewhere where reruns see a cut of the data
+RESIZED = 0.25  # of the fall, that it may be larger or smaller there
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +26,22 @@ class TwoLevels:
     since: float
     runs_before: int
     runs_since: int
-    spread: float  # of one run, as large as the accepted runs let it be
+    spread: float  # of one rerun, as large as the accepted runs let it be
     freedom: int  # how many degrees of freedom that spread rests on
+    share: float = 1.0  # of the data, that reruns see: below one, their levels are others, and have to be learnt
+
+    @property
+    def spread_of_run(self) -> float:
+        """The spread of a run that sees all the data."""
+        return self.spread * math.sqrt(self.share)
+
+    def covariance(self) -> Floats:
+        """Return how little is known of both levels as reruns have them, in squares of their spread."""
+        known = np.diag([self.share / self.runs_before, self.share / self.runs_since])
+        if self.share >= 1:
+            return known
+        resized = RESIZED * abs(self.before - self.since) / self.spread
+        return np.asarray(known + ELSEWHERE**2 + np.diag([0.0, resized**2]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +66,12 @@ class Posterior:
         return np.abs(self.means[:, 0] - self.means[:, 1]), np.sqrt(variances)
 
 
-def levels_of(accepted: Sequence[float], bad: Sequence[float]) -> TwoLevels:
+def levels_of(accepted: Sequence[float], bad: Sequence[float], share: float = 1.0) -> TwoLevels:
     """Return the levels, with the spread at the upper 80 % limit of its estimate.
 
     A spread believed too small accuses the innocent: at two thirds of the true one several times as often
     (`bench/diagnose.py`), where one that is too large costs a rerun more. Runs that do not differ at all, as of a
-    program without chance, are taken to by a twentieth of the fall.
+    program without chance, are taken to by a twentieth of the fall. Reruns that see a *share* of the data are noisier.
 
     Raises:
         ValueError: with fewer than three accepted runs, without a bad one, or where there is no fall at all.
@@ -69,10 +86,10 @@ def levels_of(accepted: Sequence[float], bad: Sequence[float]) -> TwoLevels:
     squares = float(np.sum((of_accepted - of_accepted.mean()) ** 2))
     spread = (squares / float(chdtri(freedom, 1 - CAUTION))) ** 0.5
     before, since = first + float(of_accepted.mean()), first + float(of_bad.mean())
-    spread = max(spread, abs(before - since) / CLEAREST)
+    spread = max(spread / math.sqrt(share), abs(before - since) / CLEAREST)
     if not spread > 0:
         raise ValueError(f"there is nothing to diagnose: the bad runs lie at {since:g}, as the accepted ones do")
-    return TwoLevels(before, since, len(accepted), len(bad), spread, freedom)
+    return TwoLevels(before, since, len(accepted), len(bad), spread, freedom, share)
 
 
 def believe(hypotheses: Hypotheses, levels: TwoLevels, reruns: Sequence[RerunResult]) -> Posterior:
@@ -84,7 +101,7 @@ def believe(hypotheses: Hypotheses, levels: TwoLevels, reruns: Sequence[RerunRes
     """
     count = len(hypotheses.all)
     means = np.tile([levels.before, levels.since], (count, 1))
-    covariances = np.tile(np.diag([1 / levels.runs_before, 1 / levels.runs_since]), (count, 1, 1))
+    covariances = np.tile(levels.covariance(), (count, 1, 1))
     log_weight = np.log(hypotheses.prior)
     settings = np.array([one.setting for one in reruns], dtype=bool).reshape(len(reruns), hypotheses.components)
     for rerun, share in zip(reruns, hypotheses.shares_of_fall(settings).T, strict=True):

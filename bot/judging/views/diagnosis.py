@@ -66,6 +66,7 @@ def diagnosis_view(
         owners=_owners(context, inquiry, diagnosis),
         ended_early=ended_early,
         other_test_set=inquiry.has_other_test_set,
+        share=formats.percent(inquiry.levels.share, locale) if inquiry.levels.share < 1 else "",
     )
 
 

@@ -195,3 +195,26 @@ def test_many_components_are_not_enumerated():
     hypotheses = suppose([1.0] * (ALL_SETTINGS + 5))
     levels: TwoLevels = LEVELS
     assert choose(hypotheses, believe(hypotheses, levels, ()), levels, set()) is not None
+
+
+@pytest.mark.parametrize("elsewhere", [-9.0, 9.0])
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [(Alone(1), Alone(1)), (Together(0, 2), Together(0, 2)), (Luck(), None), (Outside(), None)],
+    ids=str,
+)
+def test_on_a_cut_of_the_data_levels_are_learnt_anew_and_what_shows_no_difference_stays_open(cause, said, elsewhere):
+    random = np.random.default_rng(3)
+    hypotheses, truth = suppose([1.0] * 3), Hypotheses(3, (cause,), np.ones(1))
+    levels = levels_of(ACCEPTED, [0.8 - 24 * SPREAD] * 2, share=0.25)
+    reruns: list[RerunResult] = []
+    for _ in range(BUDGET):
+        posterior = believe(hypotheses, levels, reruns)
+        if answer(hypotheses, posterior, levels).is_sure:
+            break
+        setting = choose(hypotheses, posterior, levels, {one.setting for one in reruns})
+        if setting is None:
+            break
+        fell = 22 * truth.shares_of_fall(np.array([setting]))[0, 0]
+        reruns.append(RerunResult(setting, 0.8 - SPREAD * (fell + elsewhere + 2 * float(random.normal()))))
+    assert answer(hypotheses, believe(hypotheses, levels, reruns), levels).cause == said
