@@ -31,6 +31,7 @@ def diagnose(
     from bot.domain.diagnosis.inquiry import InquiryState
     from bot.domain.views import AnswerView
     from bot.judging.diagnosing import Diagnoser
+    from bot.judging.inquiry_answers import answer_part, piece_trials_of, trials_of
     from bot.store import inquiries
     from bot.triage.by_hand import find_incident
 
@@ -48,8 +49,9 @@ def diagnose(
             herald.dispatcher.drain(PATIENCE)
     with herald.database.begin() as tx:
         record = inquiries.find(tx, record.inquiry.inquiry_id) or record
-        trials, done = diagnoser.trials(tx, record.inquiry), diagnoser.piece_trials(tx, record.inquiry)
-        parts = diagnoser.told(tx, record)
+        trials, done = trials_of(tx, record.inquiry), piece_trials_of(tx, record.inquiry)
+        is_over, locale = record.state is not InquiryState.RUNNING, diagnoser.context.locale
+        parts = (answer_part(tx, herald.config, record, locale),) if is_over else ()
     told = herald.answer_text(found.series.pipeline, AnswerView(parts, "", "")) if parts else ""
     print_inquiry(record, trials, done, told, as_json=as_json)
     if is_busy:

@@ -13,6 +13,7 @@ from bot.domain.objects import Bound
 from bot.domain.page_charts import CurvePicture, HeatMap, HistoryPicture, ShareBar, Sparkline
 from bot.domain.rules import RuleKind
 from bot.domain.views import (
+    DiagnosisView,
     DigestLine,
     DigestView,
     FactRow,
@@ -247,6 +248,7 @@ class IncidentDetail:
     unknown: tuple[Source, ...]
     charts: tuple[ChartCard, ...]
     timeline: tuple[TimelineRow, ...]  # newest first
+    diagnosis: DiagnosisView | None = None
     runs_json: str = ""
     run_href: str = ""
     compare_href: str = ""

@@ -3,50 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from bot.domain.diagnosis.answer import Diagnosis
 from bot.domain.diagnosis.differences import differences, setting_of
 from bot.domain.diagnosis.inquiry import (
-    DoneRerun,
     Inquiry,
     InquiryState,
     Outlook,
     guilty_alone,
     is_alike,
-    look_ahead,
     look_further,
     on_cut,
     part_known,
-    read_pieces,
-    read_setting,
     recipe_of,
     recipe_of_pieces,
 )
-from bot.domain.diagnosis.pieces import DonePieces, Pieces, Unlisted
+from bot.domain.diagnosis.pieces import Pieces, Unlisted
 from bot.domain.diagnosis.posterior import RerunResult, levels_of
 from bot.domain.effects import AnswerComment
-from bot.domain.fires import Fire, FireState
+from bot.domain.fires import FireState
 from bot.domain.incidents import Incident, Kind
 from bot.domain.judge.ranges import effect_at
 from bot.domain.judged_run import JudgedRun
 from bot.domain.manifest import manifest_of
 from bot.domain.recipes import Recipe
-from bot.domain.views import AnswerKind, AnswerPart, AnswerView, EndedEarly
+from bot.domain.views import AnswerView
 from bot.errors import DiagnosisError, HeraldError, NoInquiry
 from bot.judging.context import JudgingContext
+from bot.judging.inquiry_answers import answer_part, outlook_of, piece_trials_of, reruns_of, trials_of
 from bot.judging.pieces import has_pieces, pieces_of
 from bot.judging.swaps import cut_of, swaps_of
-from bot.judging.views.diagnosis import diagnosis_view
 from bot.runtime.log import get_logger
 from bot.store import fires, inquiries, objects, outbox, runs
 from bot.store.inquiries import InquiryRecord
-from bot.text.locales import Locale
 
 _ACCEPTED = 20
 _BAD = 5
@@ -104,53 +97,23 @@ class Diagnoser:
             raise HeraldError(f"diagnose {incident.incident_id}: there is none under way to stop")
         inquiry = had[-1].inquiry
         inquiries.end(tx, inquiry, InquiryState.STOPPED, now)
-        for fire in self._reruns(tx, inquiry):
+        for fire in reruns_of(tx, inquiry):
             if not fire.state.is_over and fire.started_at is None:
                 fires.save(tx, replace(fire, state=FireState.STOPPED, ended_at=now))
         self._tell(tx, inquiry)
         return self._find(tx, inquiry)
 
-    def part(self, tx: Connection, record: InquiryRecord, locale: Locale) -> AnswerPart:
-        """Say what an inquiry that is over came to; of one that was stopped what was likeliest then."""
-        inquiry = record.inquiry
-        trials, done = self.trials(tx, inquiry), self.piece_trials(tx, inquiry)
-        found = record.diagnosis or replace(self.outlook(tx, inquiry).diagnosis, is_sure=False)
-        view = diagnosis_view(self.context, locale, inquiry, found, trials, done, _ended_early(record, found))
-        return AnswerPart(AnswerKind.DIAGNOSED, diagnosis=view)
-
-    def told(self, tx: Connection, record: InquiryRecord) -> tuple[AnswerPart, ...]:
-        """Say what there is to say of an inquiry: nothing before it is over."""
-        return () if record.state is InquiryState.RUNNING else (self.part(tx, record, self.context.locale),)
-
-    def trials(self, tx: Connection, inquiry: Inquiry) -> Sequence[DoneRerun]:
-        """Return the reruns of an inquiry that are over, but for those of pieces."""
-        found = ((read_setting(fire.recipe), fire.measured) for fire in self._over(tx, inquiry))
-        return [DoneRerun(setting, measured.get(inquiry.metric)) for setting, measured in found if setting is not None]
-
-    def piece_trials(self, tx: Connection, inquiry: Inquiry) -> Sequence[DonePieces]:
-        """Return the reruns of an inquiry that are over, of those with some of the pieces of what did it."""
-        found = ((read_pieces(fire.recipe), fire.measured) for fire in self._over(tx, inquiry))
-        return [DonePieces(count, measured.get(inquiry.metric)) for count, measured in found if count is not None]
-
-    def _over(self, tx: Connection, inquiry: Inquiry) -> Sequence[Fire]:
-        over = (fire for fire in self._reruns(tx, inquiry) if fire.state.is_over)
-        return [fire for fire in over if fire.state is not FireState.STOPPED or fire.started_at is not None]
-
-    def outlook(self, tx: Connection, inquiry: Inquiry) -> Outlook:
-        """Return what is believed so far."""
-        return look_ahead(inquiry, self.trials(tx, inquiry))
-
     def _measured(self, tx: Connection, record: InquiryRecord) -> list[RerunResult]:
         """Return what reruns of an earlier inquiry measured: they need not be made again."""
-        trials = self.trials(tx, record.inquiry)
+        trials = trials_of(tx, record.inquiry)
         return [RerunResult(each.setting, each.value) for each in trials if each.value is not None]
 
     def _go_on(self, tx: Connection, record: InquiryRecord, pieces: Pieces | None = None) -> None:
         """Record the next rerun, or that it is over; what did it is looked into once its *pieces* are known."""
-        inquiry, reruns = record.inquiry, self._reruns(tx, record.inquiry)
+        inquiry, reruns = record.inquiry, reruns_of(tx, record.inquiry)
         if not all(fire.state.is_over for fire in reruns):
             return
-        outlook, is_late = self.outlook(tx, inquiry), inquiry.until is not None and self.context.clock() > inquiry.until
+        outlook, is_late = outlook_of(tx, inquiry), inquiry.until is not None and self.context.clock() > inquiry.until
         can_rerun = self.context.section.job is not None and not is_late
         if outlook.wanted is not None and can_rerun:
             self._rerun(tx, record, recipe_of(outlook.wanted, inquiry.swaps), len(reruns))
@@ -160,7 +123,7 @@ class Diagnoser:
                 return
             inquiry = replace(inquiry, pieces=pieces)
             inquiries.note(tx, inquiry)
-        further = look_further(inquiry, self.trials(tx, inquiry), self.piece_trials(tx, inquiry))
+        further = look_further(inquiry, trials_of(tx, inquiry), piece_trials_of(tx, inquiry))
         if inquiry.pieces is not None and further is not None and further.wanted is not None and can_rerun:
             self._rerun(tx, record, recipe_of_pieces(further.wanted, inquiry.pieces, inquiry.swaps), len(reruns))
             return
@@ -177,7 +140,7 @@ class Diagnoser:
         """List the pieces of what did it once that is known: outside of any transaction, as git may take its time."""
         section, inquiry = self.context.section.diagnose, record.inquiry
         with self.context.database.begin() as tx:
-            outlook = self.outlook(tx, inquiry)
+            outlook = outlook_of(tx, inquiry)
             good, bad = (runs.find(tx, self.context.name, name) for name in (inquiry.good_run, inquiry.bad_run))
         place = guilty_alone(outlook.diagnosis)
         if section is None or place is None or not self._is_to_be_parted(inquiry, outlook):
@@ -192,9 +155,6 @@ class Diagnoser:
         if section is None or place is None or outlook.wanted is not None or inquiry.pieces is not None:
             return False
         return inquiry.piece_budget > 0 and has_pieces(section, inquiry.swaps[place])
-
-    def _reruns(self, tx: Connection, inquiry: Inquiry) -> Sequence[Fire]:
-        return fires.reruns_of(tx, inquiry.pipeline, inquiry.inquiry_id)
 
     def _find(self, tx: Connection, inquiry: Inquiry) -> InquiryRecord:
         found = inquiries.find(tx, inquiry.inquiry_id)
@@ -272,21 +232,13 @@ class Diagnoser:
         incident_id, tracker = inquiry.incident_id, context.section.tracker
         log.info("diagnosed", pipeline=context.name, incident=incident_id, state=record.state.value)
         tickets = [] if tracker is None else objects.tickets_of(tx, tracker, context.config.instance, [incident_id])
-        part = self.part(tx, record, context.config.locale_of(context.name, tracker or ""))
+        part = answer_part(tx, context.config, record, context.config.locale_of(context.name, tracker or ""))
         owed = []
         for ticket in tickets:
             effect = AnswerComment(ticket.key, f"inquiry/{inquiry.inquiry_id}", incident_id)
             mark = hashlib.sha256(effect.effect_id.encode()).hexdigest()[:16]
             owed.append((effect, AnswerView((part,), "", mark)))
         outbox.owe(tx, context.name, owed, now)
-
-
-def _ended_early(record: InquiryRecord, found: Diagnosis) -> EndedEarly | None:
-    if record.state is InquiryState.STOPPED:
-        return EndedEarly.BY_HAND
-    until = record.inquiry.until
-    is_late = until is not None and record.ended_at is not None and record.ended_at > until
-    return EndedEarly.OUT_OF_TIME if is_late and not found.is_sure else None
 
 
 def _settled(record: InquiryRecord, asked: Inquiry) -> bool:

@@ -35,6 +35,7 @@ from bot.domain.views import AnswerKind, AnswerPart, AnswerView, AssigneeView, V
 from bot.errors import DiagnosisError
 from bot.judging.diagnosing import Diagnoser
 from bot.judging.facts import rules_in_force
+from bot.judging.inquiry_answers import answer_part
 from bot.ports import RunStore
 from bot.runtime.log import get_logger
 from bot.runtime.steps import ignore_step
@@ -232,7 +233,7 @@ class Answering:
             return AnswerPart(AnswerKind.CANNOT_ASK, said=error.reason)
         if record.diagnosis is None:
             return AnswerPart(AnswerKind.ASKED, said=desk.title)
-        return diagnoser.part(tx, record, desk.writer(matter.target).locale)
+        return answer_part(tx, self.config, record, desk.writer(matter.target).locale)
 
     def _assign(self, matter: Matter, statement: Statement, reply: _Reply) -> None:
         said, person = statement.said_at, statement.author

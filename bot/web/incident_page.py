@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bot.domain.diagnosis.inquiry import InquiryState
 from bot.domain.incidents import Incident
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
@@ -11,10 +12,11 @@ from bot.domain.page_charts import ShareBar
 from bot.domain.page_paths import comparison_path, pipeline_path, run_path, slices_path
 from bot.domain.page_views import ChartCard, Crumb, IncidentDetail, PartBar
 from bot.domain.snapshots import IncidentBody, IncidentFace, Snapshot
-from bot.domain.views import MetricRow
+from bot.domain.views import DiagnosisView, MetricRow
+from bot.judging.inquiry_answers import answer_part
 from bot.judging.views.face import face_of
 from bot.judging.views.metric_rows import metric_row
-from bot.store import incidents, objects, rules, runs, snapshots
+from bot.store import incidents, inquiries, objects, rules, runs, snapshots
 from bot.text import formats
 from bot.web.histories import chart_card, events_in, metrics_drawn, runs_json
 from bot.web.occasions import last_run_of, occasion_of, step_of
@@ -57,6 +59,7 @@ def incident_page(page: Reading, incident_id: str) -> IncidentDetail | None:
         parts=_parts(page, last, face),
         different=face.different,
         unknown=face.unknown,
+        diagnosis=_diagnosis(page, incident),
         charts=_charts(page, incident, history, face),
         timeline=timeline(page, incident, told),
         runs_json=runs_json(page, name, history),
@@ -78,6 +81,13 @@ def _face(
                 return face, each
     step = step_of(incident)
     return face_of(occasion_of(page, last, (step,)), step), None
+
+
+def _diagnosis(page: Reading, incident: Incident) -> DiagnosisView | None:
+    """Return what the newest inquiry that is over came to."""
+    had = inquiries.of_incident(page.tx, incident.incident_id)
+    over = [each for each in had if each.state is not InquiryState.RUNNING]
+    return answer_part(page.tx, page.config, over[-1], page.locale).diagnosis if over else None
 
 
 def _accepted_before(page: Reading, incident: Incident) -> JudgedRun | None:

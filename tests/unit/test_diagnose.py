@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from bot.cli.output.diagnose import print_inquiry
@@ -21,13 +22,17 @@ from bot.domain.job_protocol import COMMIT_TAG, FIRE_TAG
 from bot.domain.manifest import Component, ComponentKind
 from bot.errors import DiagnosisError, HeraldError, JobError
 from bot.executors.checkouts import check_out
+from bot.judging.inquiry_answers import trials_of
 from bot.judging.pieces import pieces_of
 from bot.pipeline.scheduling import record_due
 from bot.ports import Job, JobStatus
 from bot.reports.digest import compose_digest, preview
 from bot.reports.overview import overview
+from bot.reports.reader import Reader, WallTime
 from bot.store import fires, incidents, inquiries
 from bot.store.retention import forget
+from bot.web.app import make_app
+from bot.web.server import serving
 from tests.unit.cycle_bench import EAGER, ENDED, JOB
 from tests.unit.diagnosis_lab import DIAGNOSE, NEW, NOISE, OLD, Lab
 
@@ -61,6 +66,24 @@ def test_the_guilty_change_among_three_is_named_on_the_ticket_once_with_every_re
     assert told.count("\n| as it ") == len(lab.jobs)
     assert lab.diagnose() == record, "asked again, it is said from what is known"
     assert len([said for said in lab.said if "Which change did it" in said]) == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "heading", "found"),
+    [("en", "Which change did it", "the data (d1 → d2)"), ("zh", "是哪项改动所致", "数据（d1 → d2）")],
+)
+def test_the_page_of_the_incident_says_which_change_did_it_with_every_rerun(make_lab, language, heading, found):
+    lab = make_lab()
+    record = lab.diagnose()
+    reader = Reader(lab.herald.config, lab.database, None, WallTime(lab.clock))
+    with serving(make_app(reader), "127.0.0.1:0") as at:
+        address = f"{at}/incidents/{record.inquiry.incident_id}?lang={language}"
+        page = httpx.get(address, timeout=20, follow_redirects=True)
+    assert page.status_code == 200
+    _, _, shown = page.text.partition(f"<h2>{heading}</h2>")
+    table = shown.partition("</table>")[0]
+    assert found in table.replace("\N{NO-BREAK SPACE}", " ")
+    assert table.count("<tr>") == 1 + len(lab.jobs)
 
 
 def test_no_setting_is_run_twice_and_reruns_are_of_no_series_nor_an_incident(make_lab):
@@ -154,7 +177,7 @@ def test_a_rerun_that_says_it_had_the_other_sides_all_the_same_shows_nothing(mak
     inquiry = lab.diagnose().inquiry
     shown = ["--data=new" in job.command and "--set=lr=1" in job.command for job in lab.jobs]
     with lab.database.begin() as tx:
-        assert [each.value is not None for each in lab.diagnoser.trials(tx, inquiry)] == shown
+        assert [each.value is not None for each in trials_of(tx, inquiry)] == shown
     assert {*shown} == {True, False}
 
 
@@ -248,7 +271,7 @@ def test_what_is_found_is_printed_as_a_table_and_as_json(make_lab, capsys):
     lab = make_lab()
     record = lab.diagnose()
     with lab.database.begin() as tx:
-        trials = lab.diagnoser.trials(tx, record.inquiry)
+        trials = trials_of(tx, record.inquiry)
     print_inquiry(record, trials, [], "Which change did it: the data.", as_json=False)
     assert "Which change did it: the data." in capsys.readouterr().out
     print_inquiry(record, trials, [], "", as_json=True)

@@ -7,6 +7,7 @@ from typing import assert_never
 from zoneinfo import ZoneInfo
 
 from bot.config.metric import MetricSection
+from bot.config.models import Config
 from bot.config.pipeline import PipelineSection
 from bot.domain.diagnosis.answer import Chance, Diagnosis
 from bot.domain.diagnosis.hypotheses import Alone, InPart, Luck, Outside, Together
@@ -26,7 +27,6 @@ from bot.domain.views import (
     TrialRow,
     WithinView,
 )
-from bot.judging.context import JudgingContext
 from bot.judging.views.differences import shortened, source_of
 from bot.text import formats
 from bot.text.locales import Locale
@@ -35,7 +35,7 @@ _OTHERS = 3
 
 
 def diagnosis_view(
-    context: JudgingContext,
+    config: Config,
     locale: Locale,
     inquiry: Inquiry,
     diagnosis: Diagnosis,
@@ -44,7 +44,7 @@ def diagnosis_view(
     ended_early: EndedEarly | None = None,
 ) -> DiagnosisView:
     """Show what an inquiry came to; *trials* and *done* are its reruns, of components and of pieces."""
-    section = context.section.metrics.get(inquiry.metric, MetricSection())
+    section = config.pipeline[inquiry.pipeline].metrics.get(inquiry.metric, MetricSection())
 
     def shown(value: float) -> str:
         return formats.number(value, section.unit)
@@ -62,8 +62,8 @@ def diagnosis_view(
         left_out=tuple(_named(each) for each in inquiry.left_out),
         reruns=str(len(trials)),
         all_failed=bool(trials) and all(each.value is None for each in trials),
-        within=_within(context, locale, inquiry, diagnosis, [(each.count, each.value) for each in done], shown),
-        owners=_owners(context, inquiry, diagnosis),
+        within=_within(config, locale, inquiry, diagnosis, [(each.count, each.value) for each in done], shown),
+        owners=_owners(config, inquiry, diagnosis),
         ended_early=ended_early,
         other_test_set=inquiry.has_other_test_set,
         share=formats.percent(inquiry.levels.share, locale) if inquiry.levels.share < 1 else "",
@@ -78,7 +78,7 @@ def _swapped(inquiry: Inquiry) -> tuple[FactRow, ...]:
 
 
 def _within(
-    context: JudgingContext,
+    config: Config,
     locale: Locale,
     inquiry: Inquiry,
     diagnosis: Diagnosis,
@@ -93,13 +93,13 @@ def _within(
     narrowed = diagnosis.narrowed
     if narrowed is None:
         return WithinView(source, pieces.unlisted) if pieces.unlisted is not None else None
-
+    section, zone = config.pipeline[inquiry.pipeline], config.zone_of(inquiry.pipeline)
     return WithinView(
         source,
         count=str(len(pieces.all)),
         left=str(narrowed.last - narrowed.first + 1),
-        first=_piece_row(context.section, context.zone, locale, inquiry, narrowed.first),
-        last=_piece_row(context.section, context.zone, locale, inquiry, narrowed.last),
+        first=_piece_row(section, zone, locale, inquiry, narrowed.first),
+        last=_piece_row(section, zone, locale, inquiry, narrowed.last),
         probability=_percent(narrowed.probability, locale),
         trials=tuple(
             PieceTrialRow(shortened(pieces.all[count - 1].name), "" if value is None else shown(value))
@@ -129,7 +129,7 @@ def explanation_of(
     )
 
 
-def _owners(context: JudgingContext, inquiry: Inquiry, diagnosis: Diagnosis) -> tuple[OwnerRow, ...]:
+def _owners(config: Config, inquiry: Inquiry, diagnosis: Diagnosis) -> tuple[OwnerRow, ...]:
     """Return who has what did it, each once; nobody where that is not sure, or config names nobody."""
     match diagnosis.cause:
         case Alone(place):
@@ -138,7 +138,8 @@ def _owners(context: JudgingContext, inquiry: Inquiry, diagnosis: Diagnosis) -> 
             places = first, second
         case _:
             return ()
-    section, tracker = context.section.diagnose, context.config.tracker.get(context.section.tracker or "")
+    pipeline = config.pipeline[inquiry.pipeline]
+    section, tracker = pipeline.diagnose, config.tracker.get(pipeline.tracker or "")
     owners = (section and section.owner_of(inquiry.swaps[place].component) for place in places)
     found = {each.owner: each.assignee or "" for each in owners if each}
     return tuple(

@@ -17,12 +17,8 @@ _TOO_FAST = Coded(Meaning.BUSY, "A robot takes 20 messages a minute, and is sile
 
 HOOK_CODES: Mapping[int | str, Coded] = {
     -1: Coded(Meaning.BUSY, "DingTalk is busy."),
-    130101: Coded(
-        Meaning.BUSY, "A robot takes 20 messages a minute, and is silent for 10 minutes above that.", _SILENT
-    ),
-    410100: Coded(
-        Meaning.BUSY, "A robot takes 20 messages a minute, and is silent for 10 minutes above that.", _SILENT
-    ),
+    130101: _TOO_FAST,
+    410100: _TOO_FAST,
     90018: Coded(Meaning.BUSY, "Too many messages.", _SILENT),
     300001: Coded(Meaning.MISSING, "Check webhook_url: the robot was removed from its group."),
     400101: Coded(Meaning.MISSING, "Check webhook_url: the robot was removed from its group."),
