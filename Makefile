@@ -11,7 +11,7 @@ JOBS   ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() * 3 // 2 or 1)')
 TIMES  ?= 100
 WHEEL  ?= tests/installed
 
-.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose clean
+.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose examples clean
 
 setup: $(VENV)/.ready
 
@@ -51,6 +51,10 @@ decoder: setup
 # Faults planted in a real job, each found by reruns of it.
 diagnose: setup
 	$(BIN)/python -m pytest -m long --durations 0 tests/planted
+
+# The example that is a program of another framework.
+examples: setup
+	$(BIN)/python -m pytest -m long tests/e2e
 
 chaos: setup
 	$(BIN)/python -m pytest -m long --numprocesses $(JOBS) tests/chaos  # killed at every step

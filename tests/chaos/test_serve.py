@@ -44,9 +44,10 @@ def started():
         process.wait()
 
 
-def test_killed_at_any_step_every_fire_has_its_job_once(tmp_path, started):
+@pytest.mark.parametrize("kills", [4, pytest.param(40, marks=pytest.mark.long)])
+def test_killed_at_any_step_every_fire_has_its_job_once(tmp_path, started, kills):
     chance = random.Random(7)
-    for _ in range(8):
+    for _ in range(kills):
         serving = started("-m", "tests.chaos.serving", str(tmp_path), str(chance.randint(1, 60)))
         assert serving.wait(PATIENCE) == -signal.SIGKILL
     serving = started("-m", "tests.chaos.serving", str(tmp_path), "0")

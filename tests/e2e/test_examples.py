@@ -62,7 +62,7 @@ def log_again(folder: Path, *differences: float) -> None:
         client.set_terminated(run_id)
 
 
-@pytest.mark.parametrize("example", ["keras_job", "sklearn_job"])
+@pytest.mark.parametrize("example", [pytest.param("keras_job", marks=pytest.mark.long), "sklearn_job"])
 def test_the_drop_of_a_plain_script_is_ticketed(example, sandbox, mlflow_file, tmp_path):
     if example == "keras_job" and importlib.util.find_spec("keras") is None:
         pytest.skip("needs keras")
