@@ -562,6 +562,7 @@ class ExplanationView:
     cause: CauseView
     piece: PieceRow | None = None  # the commit or part of the data, where that is known
     day: str = ""  # of the run that it began with, `3 March`
+    left_out: tuple[FactRow, ...] = ()  # what differs besides, and could not be set
 
 
 @dataclass(frozen=True, slots=True)
@@ -754,6 +755,7 @@ class DiagnosisView:
     left_out: tuple[FactRow, ...] = ()  # what differs besides, and could not be set
     reruns: str = ""  # how many there were, `6`
     all_failed: bool = False  # none of them went through
+    has_all_as_was: bool = False  # one had everything that could be set as it was
     within: WithinView | None = None  # what did it has pieces
     owners: tuple[OwnerRow, ...] = ()  # of what did it
     ended_early: EndedEarly | None = None

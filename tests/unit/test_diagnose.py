@@ -114,7 +114,19 @@ def test_what_no_setting_brings_back_is_outside_and_what_none_shows_is_luck(make
     outside = lab.diagnose()
     assert outside.diagnosis is not None
     assert outside.diagnosis.cause == Outside()
-    assert "None of these changes did it" in lab.said[-1]
+    assert "What could be set did not do it" in lab.said[-1]
+    assert "could not be set: the commit. Look there first." in lab.said[-1]
+
+
+def test_what_differs_and_could_not_be_set_is_named_first_where_nothing_that_could_did_it(make_lab, monkeypatch):
+    monkeypatch.setitem(OLD, "tags", {"herald.test_hash": "t1"})
+    monkeypatch.setitem(NEW, "tags", {"herald.test_hash": "t2"})
+    lab = make_lab({"diagnose": {"params": DIAGNOSE["diagnose"]["params"]}})
+    lab.guilty = frozenset()
+    lab.diagnose()
+    assert "What could be set did not do it" in lab.said[-1]
+    assert "could not be set: the test set. Look there first." in lab.said[-1]
+    assert "None of these changes" not in lab.said[-1]
 
 
 def test_a_fall_that_no_rerun_shows_was_luck(make_lab):

@@ -13,7 +13,7 @@ from bot.domain.diagnosis.answer import Chance, Diagnosis
 from bot.domain.diagnosis.hypotheses import Alone, InPart, Luck, Outside, Together
 from bot.domain.diagnosis.inquiry import DoneRerun, Inquiry
 from bot.domain.diagnosis.pieces import DonePieces
-from bot.domain.manifest import Component, ComponentKind
+from bot.domain.manifest import ComponentKind
 from bot.domain.views import (
     CauseKind,
     CauseView,
@@ -59,9 +59,10 @@ def diagnosis_view(
         likeliest=_cause(diagnosis.likeliest, swapped, locale),
         is_sure=diagnosis.is_sure,
         not_excluded=tuple(_cause(each, swapped, locale) for each in diagnosis.not_excluded[:_OTHERS]),
-        left_out=tuple(_named(each) for each in inquiry.left_out),
+        left_out=_left_out(inquiry),
         reruns=str(len(trials)),
         all_failed=bool(trials) and all(each.value is None for each in trials),
+        has_all_as_was=_has_all_as_was(inquiry, trials),
         within=_within(config, locale, inquiry, diagnosis, [(each.count, each.value) for each in done], shown),
         owners=_owners(config, inquiry, diagnosis),
         ended_early=ended_early,
@@ -126,6 +127,7 @@ def explanation_of(
     return ExplanationView(
         _cause(diagnosis.likeliest, _swapped(inquiry), locale),
         _piece_row(section, zone, locale, inquiry, narrowed.first) if narrowed is not None and is_known else None,
+        left_out=_left_out(inquiry),
     )
 
 
@@ -152,8 +154,13 @@ def _percent(probability: float, locale: Locale) -> str:
     return formats.percent(min(probability, 0.99), locale)  # nobody is as sure as a rounded hundred says
 
 
-def _named(component: Component) -> FactRow:
-    return FactRow(component.name, "", "", True, source_of(component))
+def _left_out(inquiry: Inquiry) -> tuple[FactRow, ...]:
+    return tuple(FactRow(each.name, "", "", True, source_of(each)) for each in inquiry.left_out)
+
+
+def _has_all_as_was(inquiry: Inquiry, trials: Sequence[DoneRerun]) -> bool:
+    settings = (*(each.setting for each in trials if each.value is not None), *(each.setting for each in inquiry.known))
+    return not all(any(setting) for setting in settings)
 
 
 def _cause(chance: Chance, swapped: Sequence[FactRow], locale: Locale) -> CauseView:
