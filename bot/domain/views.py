@@ -563,6 +563,7 @@ class ExplanationView:
     piece: PieceRow | None = None  # the commit or part of the data, where that is known
     day: str = ""  # of the run that it began with, `3 March`
     left_out: tuple[FactRow, ...] = ()  # what differs besides, and could not be set
+    was_large: bool = False  # the fall was one that matters: where it was luck, it is gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -755,6 +756,7 @@ class DiagnosisView:
     left_out: tuple[FactRow, ...] = ()  # what differs besides, and could not be set
     reruns: str = ""  # how many there were, `6`
     all_failed: bool = False  # none of them went through
+    was_large: bool = False  # the fall was one that matters: where it was luck, it is gone
     has_all_as_was: bool = False  # one had everything that could be set as it was
     within: WithinView | None = None  # what did it has pieces
     owners: tuple[OwnerRow, ...] = ()  # of what did it

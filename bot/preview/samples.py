@@ -566,6 +566,7 @@ def _explanations(words: Words) -> Iterator[ExplanationView]:
     yield from (ExplanationView(cause(kind, *kinds.get(kind, ())), day=_day(words, 20)) for kind in CauseKind)
     yield ExplanationView(cause(CauseKind.ALONE, 1), day=_day(words, 20))
     yield ExplanationView(cause(CauseKind.ALONE, 0), PieceRow("2026-03-03"))
+    yield ExplanationView(cause(CauseKind.LUCK), was_large=True)
     yield ExplanationView(cause(CauseKind.OUTSIDE), left_out=(FactRow("", "", "", True, Source.MACHINE),))
     code = CauseView(CauseKind.ALONE, (FactRow("", "b", "a", changed=True, source=Source.COMMIT),), "", "97 %")
     yield ExplanationView(
@@ -678,6 +679,7 @@ def diagnosed_answer(words: Words) -> AnswerView:
         replace(whole, owners=owners),
         *(replace(whole, likeliest=each, trials=(), not_excluded=(), left_out=()) for each in causes[1:]),
         replace(whole, likeliest=replace(alone, probability="61 %"), is_sure=False, trials=TRIALS[:1], reruns="1"),
+        replace(whole, likeliest=causes[-2], trials=(), not_excluded=(), left_out=(), was_large=True),
         replace(whole, likeliest=causes[-1], trials=(), not_excluded=()),
         replace(whole, likeliest=causes[-1], trials=(), not_excluded=(), has_all_as_was=True),
         replace(whole, likeliest=causes[-1], trials=(), not_excluded=(), left_out=(), has_all_as_was=True),

@@ -60,7 +60,7 @@ def answer(
     from scipy.special import ndtr
 
     sizes, errors = posterior.sizes()
-    least = max(smallest, SMALLEST * levels.spread_of_run)
+    least = least_of(levels, smallest)
     matters = ndtr((sizes - least) / (errors * levels.spread)) > 1 - CLEARLY
     chances: dict[Hypothesis, float] = {}
     shares: dict[tuple[int, int], list[tuple[float, float]]] = {}
@@ -74,6 +74,11 @@ def answer(
     ranked.sort(key=lambda one: -one.probability)
     others = tuple(one for one in ranked[1:] if one.probability >= NOT_EXCLUDED)
     return Diagnosis(ranked[0], ranked[0].probability >= sure, others)
+
+
+def least_of(levels: TwoLevels, smallest: float) -> float:
+    """Return the size of the smallest fall that is not as good as none, in the metric's unit."""
+    return max(smallest, SMALLEST * levels.spread_of_run)
 
 
 def _with_share(cause: Hypothesis, shares: Mapping[tuple[int, int], list[tuple[float, float]]]) -> Hypothesis:

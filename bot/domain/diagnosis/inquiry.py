@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from bot.domain.diagnosis.answer import Diagnosis, answer
+from bot.domain.diagnosis.answer import Diagnosis, answer, least_of
 from bot.domain.diagnosis.choice import choose
 from bot.domain.diagnosis.hypotheses import Alone, Setting, suppose
 from bot.domain.diagnosis.narrowing import PieceOutlook, look_within
@@ -60,6 +60,11 @@ class Inquiry:
     until: datetime | None = None  # no rerun begins later
     has_other_test_set: bool = False  # so that the numbers of before and since cannot be compared
     cut: Recipe = AS_CONFIGURED  # what every rerun has beside: a part of the data
+
+    @property
+    def is_large(self) -> bool:
+        """Say whether the fall was one that matters, whatever reruns show of it now."""
+        return abs(self.levels.before - self.levels.since) >= least_of(self.levels, self.smallest)
 
 
 @dataclass(frozen=True, slots=True)

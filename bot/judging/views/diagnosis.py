@@ -62,6 +62,7 @@ def diagnosis_view(
         left_out=_left_out(inquiry),
         reruns=str(len(trials)),
         all_failed=bool(trials) and all(each.value is None for each in trials),
+        was_large=inquiry.is_large,
         has_all_as_was=_has_all_as_was(inquiry, trials),
         within=_within(config, locale, inquiry, diagnosis, [(each.count, each.value) for each in done], shown),
         owners=_owners(config, inquiry, diagnosis),
@@ -128,6 +129,7 @@ def explanation_of(
         _cause(diagnosis.likeliest, _swapped(inquiry), locale),
         _piece_row(section, zone, locale, inquiry, narrowed.first) if narrowed is not None and is_known else None,
         left_out=_left_out(inquiry),
+        was_large=inquiry.is_large,
     )
 
 
