@@ -755,7 +755,7 @@ class DiagnosisView:
     not_excluded: tuple[CauseView, ...] = ()
     left_out: tuple[FactRow, ...] = ()  # what differs besides, and could not be set
     reruns: str = ""  # how many there were, `6`
-    all_failed: bool = False  # none of them went through
+    all_failed: bool = False  # none of them went through, and nothing was measured before
     was_large: bool = False  # the fall was one that matters: where it was luck, it is gone
     has_all_as_was: bool = False  # one had everything that could be set as it was
     within: WithinView | None = None  # what did it has pieces

@@ -685,6 +685,7 @@ def diagnosed_answer(words: Words) -> AnswerView:
         replace(whole, likeliest=causes[-1], trials=(), not_excluded=(), left_out=(), has_all_as_was=True),
         replace(whole, trials=(), not_excluded=(), left_out=(), share="20 %"),
         replace(whole, is_sure=False, trials=TRIALS[2:], reruns="2", all_failed=True),
+        replace(whole, is_sure=False, trials=TRIALS[2:], reruns="1", all_failed=True),
         replace(whole, is_sure=False, trials=TRIALS[:1], reruns="1", ended_early=EndedEarly.BY_HAND),
         replace(whole, is_sure=False, trials=(), reruns="0", ended_early=EndedEarly.BY_HAND),
         replace(whole, is_sure=False, trials=TRIALS[:2], reruns="2", ended_early=EndedEarly.OUT_OF_TIME),

@@ -161,6 +161,18 @@ def test_where_every_rerun_fails_it_ends_early_and_says_so_and_may_be_asked_agai
     assert isinstance(again.diagnosis.cause, Alone)
 
 
+def test_where_something_was_measured_before_reruns_that_fail_do_not_leave_nothing_found_out(make_lab):
+    lab = make_lab({"diagnose": {**DIAGNOSE["diagnose"], "reruns": 1}})
+    lab.breaks = frozenset({1})
+    lab.diagnose()
+    assert "Nothing was found out: the only rerun failed." in lab.said[-1]
+    lab.diagnose()
+    assert "1 rerun could not settle" in lab.said[-1]
+    lab.breaks = frozenset({3})
+    lab.diagnose()
+    assert "1 rerun could not settle which change did it. Likeliest:" in lab.said[-1]
+
+
 def test_what_an_earlier_diagnosis_measured_is_not_run_again(make_lab):
     lab = make_lab({"diagnose": {**DIAGNOSE["diagnose"], "reruns": 1}})
     lab.diagnose()

@@ -61,7 +61,7 @@ def diagnosis_view(
         not_excluded=tuple(_cause(each, swapped, locale) for each in diagnosis.not_excluded[:_OTHERS]),
         left_out=_left_out(inquiry),
         reruns=str(len(trials)),
-        all_failed=bool(trials) and all(each.value is None for each in trials),
+        all_failed=bool(trials) and not inquiry.known and all(each.value is None for each in trials),
         was_large=inquiry.is_large,
         has_all_as_was=_has_all_as_was(inquiry, trials),
         within=_within(config, locale, inquiry, diagnosis, [(each.count, each.value) for each in done], shown),
