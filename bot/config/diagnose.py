@@ -14,7 +14,7 @@ from bot.config.owners import OwnerSection
 from bot.config.recipes import RecipeSection
 from bot.domain.job_protocol import COMMIT_TAG
 from bot.domain.manifest import Component, ComponentKind
-from bot.domain.recipes import Recipe
+from bot.domain.recipes import Recipe, literal
 from bot.domain.runs import Run
 from bot.sections import Duration, Section, Size
 
@@ -43,9 +43,11 @@ class ParamsSection(RecipeSection):
         """Return how one parameter is set."""
 
         def fill(text: str) -> str:
-            return text.replace("{name}", name).replace("{value}", value)
+            return text.replace("{name}", literal(name)).replace("{value}", literal(value))
 
-        environment = {fill(key): fill(text) for key, text in self.environment.items()}
+        environment = {
+            key.replace("{name}", name).replace("{value}", value): fill(text) for key, text in self.environment.items()
+        }
         return Recipe(f"{name}={value}", tuple(map(fill, self.arguments)), environment, fill(self.cwd))
 
 
@@ -75,7 +77,7 @@ class DataSection(RecipeSection):
         """Return how the data are set to some parts, and else to those of a run; None where it lacks what is named."""
         if self.parts and not parts:
             return None
-        recipe, listed = self.recipe.of(run), ",".join(parts)
+        recipe, listed = self.recipe.of(run), literal(",".join(parts))
         if isinstance(recipe, str):
             return None
         return Recipe(

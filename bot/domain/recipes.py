@@ -7,8 +7,8 @@ asks for one names it, so that the runs of one recipe are told from those of ano
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from bot.domain.job_protocol import COMMIT_TAG
 from bot.domain.runs import Run
@@ -17,6 +17,8 @@ OWN = ""  # the name of the recipe that config has: a run's own, with another se
 BASELINE = "baseline"  # that of the newest run that was accepted before
 SWAP, PIECES = "swap ", "pieces "  # what those of a diagnosis begin with
 _PLACE = re.compile(r"\{(run_id|commit|params\.[^{}]+|tags\.[^{}]+)\}")
+_BRACE = "{{}"  # stands for a brace of a value, until the job's own places are filled
+_OF_A_JOB = re.compile(r"\{(seed|fire_id|\{)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +51,28 @@ class Recipe:
             return lacking
         return Recipe(
             self.name,
-            tuple(_fill(word, run) for word in self.arguments),
-            {name: _fill(value, run) for name, value in self.environment.items()},
-            _fill(self.cwd, run),
+            tuple(_fill(word, run, literal) for word in self.arguments),
+            {name: _fill(value, run, literal) for name, value in self.environment.items()},
+            _fill(self.cwd, run, literal),
             _fill(self.commit, run),
             _fill(self.lock, run),
             self.replaces,
         )
+
+    def for_job(self, seed: str, fire_id: str) -> Recipe:
+        """Fill the places of a job's own, `{seed}` and `{fire_id}`; not what only looks like them in a run's values."""
+        values = {"seed": seed, "fire_id": fire_id, "{": "{"}
+
+        def fill(text: str) -> str:
+            return _OF_A_JOB.sub(lambda found: values[found[1]], text)
+
+        environment = {name: fill(text) for name, text in self.environment.items()}
+        return replace(self, arguments=tuple(map(fill, self.arguments)), environment=environment, cwd=fill(self.cwd))
+
+
+def literal(value: str) -> str:
+    """Return a value of a run such that a recipe has it as it is, whatever looks like a place in it."""
+    return value.replace("{", _BRACE)
 
 
 AS_CONFIGURED = Recipe()
@@ -70,8 +87,8 @@ class Plan:
     has_baseline: bool = False  # whether the baseline's recipe can be set
 
 
-def _fill(text: str, run: Run) -> str:
-    return _PLACE.sub(lambda found: _known_of(run, found[1]) or "", text)
+def _fill(text: str, run: Run, shown: Callable[[str], str] = str) -> str:
+    return _PLACE.sub(lambda found: shown(_known_of(run, found[1]) or ""), text)
 
 
 def _known_of(run: Run, name: str) -> str | None:

@@ -229,16 +229,17 @@ class JobRunner:
         yield self._job(fire, config)
 
     def _job(self, fire: Fire, config: JobSection) -> Job:
-        filled, recipe = {"{seed}": str(fire.number), "{fire_id}": fire.fire_id}, fire.recipe
+        filled = {"{seed}": str(fire.number), "{fire_id}": fire.fire_id}
+        recipe = fire.recipe.for_job(str(fire.number), fire.fire_id)
         environment = self._environments.of(fire)
         return Job(
             fire_id=fire.fire_id,
-            command=tuple(_fill(word, filled) for word in (*config.command, *recipe.arguments)),
+            command=(*(_fill(word, filled) for word in config.command), *recipe.arguments),
             folder=self.folder / self.context.config.jobs_folder / self.context.name / fire.fire_id,
-            cwd=self._cwd(recipe.commit, _fill(recipe.cwd, filled) or config.cwd),
+            cwd=self._cwd(recipe.commit, recipe.cwd or config.cwd),
             environment={
                 **config.environment,
-                **{name: _fill(value, filled) for name, value in recipe.environment.items()},
+                **recipe.environment,
                 **({} if environment is None else environment.variables(config.environment)),
                 "HERALD_FIRE_ID": fire.fire_id,
                 "HERALD_SEED": str(fire.number),

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bot.config.diagnose import DataSection, ParamsSection
 from bot.domain.confirmation import Measured, confirm, next_recipe, settle_by
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
 from bot.domain.judge.findings import Streak
@@ -156,3 +157,18 @@ def test_a_recipe_takes_what_a_run_was_made_with():
     filled = Recipe(BASELINE, ("--data=2026-03-01", "{seed}"), {"COMMIT": "4f2a"}, "/srv/run1")
     assert recipe.of(run) == filled
     assert Recipe(BASELINE, ("{params.lr}",)).of(run) == "params.lr"
+
+
+@pytest.mark.parametrize("value", ["{seed}", "{fire_id}-{{}", "{parts}", '{"a": {"b": 1}}', "{params.x}"])
+def test_a_value_of_a_run_is_set_as_it_is_whatever_looks_like_a_place_in_it(value):
+    run = replace(make_run(1, {}).run, params={"x": value})
+    recipe = Recipe(BASELINE, ("--x={params.x}", "--seed={seed}"), {"X": "{params.x}/{fire_id}"}).of(run)
+    assert isinstance(recipe, Recipe)
+    job = recipe.for_job("7", "f1")
+    assert (job.arguments, job.environment) == ((f"--x={value}", "--seed=7"), {"X": f"{value}/f1"})
+    params = ParamsSection(arguments=("--set={name}={value}", "{seed}"))
+    assert params.set_to("x", value).for_job("7", "f1").arguments == (f"--set=x={value}", "7")
+    data = DataSection(arguments=("--x={params.x}", "{parts}"), parts="tags.days")
+    chosen = data.set_to(run, (value,))
+    assert chosen is not None
+    assert chosen.for_job("7", "f1").arguments == (f"--x={value}", value)
