@@ -33,7 +33,8 @@ def look_within(
 
     *known* are values of runs that had none of them, or all: they tell where both levels are. As there are few places
     to look at, one may be rerun by another seed; not where it failed, nor where another seed changes nothing, as a
-    value that came twice shows, which counts once.
+    value that came twice shows, which counts once. It ends where no rerun is left that could tell apart those of which
+    one is sure to have done it.
     """
     hypotheses = suppose_step([1.0] * count)
     shown = [(each.count, each.value) for each in done if each.value is not None]
@@ -45,6 +46,8 @@ def look_within(
         return PieceOutlook(narrowed, None)
     useless = {each.count for each in done if each.value is None}
     useless |= {each[0] for each, times in Counter(shown).items() if times > 1}
+    if useless.issuperset(range(narrowed.first + 1, narrowed.last + 1)):
+        return PieceOutlook(narrowed, None)
     setting = choose(hypotheses, posterior, levels, {_first(few, count) for few in useless})
     return PieceOutlook(narrowed, None if setting is None else sum(setting))
 

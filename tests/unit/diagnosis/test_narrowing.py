@@ -42,6 +42,15 @@ def test_what_failed_is_not_run_again_and_says_nothing():
     assert after.narrowed == before.narrowed
 
 
+def test_pieces_that_one_which_does_not_run_keeps_together_end_it_once_those_beside_it_are_clear():
+    done: list[DonePieces] = []
+    while (outlook := look_within(COMMITS, LEVELS, (), done, 8)).wanted is not None:
+        value = None if outlook.wanted == 4 else 0.75 if outlook.wanted > 4 else 0.80
+        done.append(DonePieces(outlook.wanted, value))
+    assert (outlook.narrowed.first, outlook.narrowed.last) == (3, 4)
+    assert sorted(each.count for each in done) == [3, 4, 5]
+
+
 def test_a_value_that_came_twice_counts_once_as_another_seed_changes_nothing():
     in_between = 0.777
     once, twice = (look_within(2, LEVELS, (), [DonePieces(1, in_between)] * times, 8) for times in (1, 2))
