@@ -18,7 +18,7 @@ from bot.domain.diagnosis.hypotheses import Alone, Luck, Outside, Together
 from bot.domain.diagnosis.inquiry import InquiryState, recipe_of
 from bot.domain.diagnosis.pieces import DonePieces, Unlisted
 from bot.domain.incidents import IncidentState
-from bot.domain.job_protocol import COMMIT_TAG, FIRE_TAG
+from bot.domain.job_protocol import COMMIT_TAG, ENVIRONMENT_TAG, FIRE_TAG
 from bot.domain.manifest import Component, ComponentKind
 from bot.errors import DiagnosisError, HeraldError, JobError
 from bot.executors.checkouts import check_out
@@ -127,6 +127,15 @@ def test_what_differs_and_could_not_be_set_is_named_first_where_nothing_that_cou
     assert "What could be set did not do it" in lab.said[-1]
     assert "could not be set: the test set. Look there first." in lab.said[-1]
     assert "None of these changes" not in lab.said[-1]
+
+
+def test_of_what_is_installed_no_more_is_told_than_what_differs(make_lab, monkeypatch):
+    monkeypatch.setitem(OLD, "tags", {ENVIRONMENT_TAG: "python 3.11.9, numpy 2.3.0, torch 2.8.0", "venv": "old"})
+    monkeypatch.setitem(NEW, "tags", {ENVIRONMENT_TAG: "python 3.11.9, numpy 2.3.0, torch 2.9.0", "venv": "new"})
+    lab = make_lab({"diagnose": {"environment": {"arguments": ["--venv={tags.venv}"]}}})
+    lab.guilty = frozenset({"--venv=new"})
+    lab.diagnose()
+    assert "the environment (torch 2.8.0 → torch 2.9.0). That alone is enough" in lab.said[-1]
 
 
 def test_a_fall_that_no_rerun_shows_was_luck(make_lab):

@@ -11,7 +11,7 @@ from bot.config.models import Config
 from bot.config.pipeline import PipelineSection
 from bot.domain.diagnosis.answer import Chance, Diagnosis
 from bot.domain.diagnosis.hypotheses import Alone, InPart, Luck, Outside, Together
-from bot.domain.diagnosis.inquiry import DoneRerun, Inquiry
+from bot.domain.diagnosis.inquiry import DoneRerun, Inquiry, Swap
 from bot.domain.diagnosis.pieces import DonePieces
 from bot.domain.manifest import ComponentKind
 from bot.domain.views import (
@@ -27,7 +27,7 @@ from bot.domain.views import (
     TrialRow,
     WithinView,
 )
-from bot.judging.views.differences import shortened, source_of
+from bot.judging.views.differences import parts_that_differ, shortened, source_of
 from bot.text import formats
 from bot.text.locales import Locale
 
@@ -74,9 +74,18 @@ def diagnosis_view(
 
 def _swapped(inquiry: Inquiry) -> tuple[FactRow, ...]:
     return tuple(
-        FactRow(each.component.name, shortened(each.now), shortened(each.before), True, source_of(each.component))
-        for each in inquiry.swaps
+        FactRow(each.component.name, now, before, True, source_of(each.component))
+        for each, (before, now) in ((each, _both_sides(each)) for each in inquiry.swaps)
     )
+
+
+def _both_sides(swap: Swap) -> tuple[str, str]:
+    """Return what a component was and is; of what is installed no more than what differs."""
+    before, now = shortened(swap.before), shortened(swap.now)
+    if swap.component.kind is not ComponentKind.ENVIRONMENT:
+        return before, now
+    parts = [*parts_that_differ(before, now)]
+    return ", ".join(then for then, _ in parts if then), ", ".join(here for _, here in parts if here)
 
 
 def _within(

@@ -129,7 +129,7 @@ def _rows_of(on: Occasion, found: Difference) -> Iterator[FactRow]:
             url = "" if found.before is None or found.now is None else _between(on, found.before.shown, found.now.shown)
             yield replace(row, url=url)
         case ComponentKind.ENVIRONMENT:
-            parts = [each for each in _parts_that_differ(before, now) if any(each)]
+            parts = [each for each in parts_that_differ(before, now) if any(each)]
             yield from (replace(row, before=then, value=here) for then, here in parts)
             if not parts:  # packages that nobody would read through
                 yield replace(row, before=_identity(found.before), value=_identity(found.now))
@@ -143,7 +143,7 @@ def _rows_of(on: Occasion, found: Difference) -> Iterator[FactRow]:
             yield row
 
 
-def _parts_that_differ(before: str, now: str) -> Iterator[tuple[str, str]]:
+def parts_that_differ(before: str, now: str) -> Iterator[tuple[str, str]]:
     """Yield what differs of two lists such as `python 3.11.9, torch 2.9.0`, side by side."""
     then, here = (dict(_named(text)) for text in (before, now))
     for name in dict.fromkeys((*then, *here)):
