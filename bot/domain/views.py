@@ -761,6 +761,7 @@ class DiagnosisView:
     within: WithinView | None = None  # what did it has pieces
     owners: tuple[OwnerRow, ...] = ()  # of what did it
     ended_early: EndedEarly | None = None
+    is_under_way: bool = False  # a rerun is, which is let finish
     other_test_set: bool = False  # the two numbers cannot be compared
     share: str = ""  # of the data that reruns saw, `20 %`, where not all
 

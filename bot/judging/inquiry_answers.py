@@ -33,7 +33,8 @@ def answer_part(tx: Connection, config: Config, record: InquiryRecord, locale: L
     trials, done = trials_of(tx, inquiry), piece_trials_of(tx, inquiry)
     found = record.diagnosis or replace(outlook_of(tx, inquiry).diagnosis, is_sure=False)
     view = diagnosis_view(config, locale, inquiry, found, trials, done, _ended_early(record, found))
-    return AnswerPart(AnswerKind.DIAGNOSED, diagnosis=view)
+    is_under_way = not all(fire.state.is_over for fire in reruns_of(tx, inquiry))
+    return AnswerPart(AnswerKind.DIAGNOSED, diagnosis=replace(view, is_under_way=is_under_way))
 
 
 def trials_of(tx: Connection, inquiry: Inquiry) -> Sequence[DoneRerun]:

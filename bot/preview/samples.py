@@ -688,6 +688,7 @@ def diagnosed_answer(words: Words) -> AnswerView:
         replace(whole, is_sure=False, trials=TRIALS[2:], reruns="1", all_failed=True),
         replace(whole, is_sure=False, trials=TRIALS[:1], reruns="1", ended_early=EndedEarly.BY_HAND),
         replace(whole, is_sure=False, trials=(), reruns="0", ended_early=EndedEarly.BY_HAND),
+        replace(whole, is_sure=False, trials=(), reruns="0", ended_early=EndedEarly.BY_HAND, is_under_way=True),
         replace(whole, is_sure=False, trials=TRIALS[:2], reruns="2", ended_early=EndedEarly.OUT_OF_TIME),
         replace(whole, trials=(), other_test_set=True),
         *(replace(whole, trials=(), not_excluded=(), left_out=(), within=within) for within in withins(words)),

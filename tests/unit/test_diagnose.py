@@ -248,6 +248,21 @@ def test_that_somebody_stopped_it_is_told_on_the_ticket_with_what_was_likeliest_
         stop(lab)
 
 
+def test_stopped_while_a_rerun_is_under_way_it_says_that_this_one_is_let_finish(make_lab):
+    lab = make_lab()
+    lab.begin()
+
+    def stopped_meanwhile(job: Job) -> JobStatus:
+        stop(lab)
+        return lab.train(job)
+
+    lab.executor._carry_out = stopped_meanwhile
+    lab.serve()
+    assert len(lab.jobs) == 1
+    (told,) = [said for said in lab.said if "did it" in said]
+    assert "The rerun that is under way is let finish. No other was made. Likeliest" in told
+
+
 def stop(lab: Lab) -> None:
     (incident,) = lab.incidents()
     with lab.database.begin() as tx:
@@ -308,6 +323,8 @@ def test_what_is_found_is_printed_as_a_table_and_as_json(make_lab, capsys):
         trials = trials_of(tx, record.inquiry)
     print_inquiry(record, trials, [], "Which change did it: the data.", as_json=False)
     assert "Which change did it: the data." in capsys.readouterr().out
+    print_inquiry(record, [], [], "No rerun was made.", as_json=False)
+    assert capsys.readouterr().out.startswith("0 of at most 9 reruns")
     print_inquiry(record, trials, [], "", as_json=True)
     said = json.loads(capsys.readouterr().out)
     assert said["likeliest"]["components"] == ["data"]

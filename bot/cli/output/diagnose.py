@@ -29,10 +29,11 @@ def print_inquiry(
         print_json(_as_json(record, trials, done))
         return
     console = WholeConsole()
-    table = Stacking(*(str(swap.component) for swap in inquiry.swaps), inquiry.metric)
-    for trial in trials:
-        table.add_row(*(_SETTINGS[is_bad] for is_bad in trial.setting), _shown(trial.value))
-    table.print(console)
+    if trials:
+        table = Stacking(*(str(swap.component) for swap in inquiry.swaps), inquiry.metric)
+        for trial in trials:
+            table.add_row(*(_SETTINGS[is_bad] for is_bad in trial.setting), _shown(trial.value))
+        table.print(console)
     if inquiry.pieces is not None and done:
         pieces = Stacking(f"{inquiry.swaps[inquiry.pieces.component].component} up to", inquiry.metric)
         for each in done:
