@@ -107,9 +107,9 @@ class SimplePage:
 
     frame: Frame
     said: str  # its name among the words
-    detail: str = ""
     asks: bool = False  # for the token
     action: str = ""  # where the token goes
+    wanted: str = ""  # the page that was asked for, from the root on
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from bot.text.locales import Locale
 from bot.web import ways
 from bot.web.access import COOKIE as PASS
 from bot.web.access import ReaderGate
+from bot.web.entering import ours, wanted_by
 from bot.web.languages import ASKED, COOKIE, locale_of
 from bot.web.metrics import CONTENT_TYPE, exposition
 from bot.web.reading import read
@@ -123,19 +124,22 @@ class Addresses:
             body += piece
             if len(body) > _MOST_BYTES:
                 raise HTTPException(413)
-        given = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0]
+        form = parse_qs(body.decode("utf-8", "replace"))
+        given, wanted = form.get("token", [""])[0], ours(form.get("wanted", [""])[0])
         if not self.gate.asks or not self.gate.knows(given):
-            return await run_in_threadpool(self.shut_out, request, "wrong")
-        answer = RedirectResponse("./", 303)
+            return await run_in_threadpool(self.shut_out, request, wanted, "wrong")
+        answer = RedirectResponse(f"./{wanted}", 303)
         answer.set_cookie(
             PASS, self.gate.pass_word, max_age=_DAYS_KEPT, httponly=True, samesite="lax", secure=_is_secure(request)
         )
         return answer
 
-    def shut_out(self, request: Request, said: str = "") -> Response:
+    def shut_out(self, request: Request, wanted: str, said: str = "") -> Response:
+        """Ask for the token, and keep for later which page was wanted."""
         said = said or ("token" if self.gate.asks else "closed")
         action = Ways(_path(request)).to("enter") if self.gate.asks else ""
-        return HTMLResponse(self.site.simple(_path(request), self.locale(request), said, action=action), 401)
+        text = self.site.simple(_path(request), self.locale(request), said, action=action, wanted=wanted)
+        return HTMLResponse(text, 401)
 
     def locale(self, request: Request) -> Locale:
         chosen = request.query_params.get(ASKED, "") or request.cookies.get(COOKIE, "")
@@ -189,7 +193,7 @@ class Guarded:
         is_open = path == "/enter" or path.startswith(_OPEN)
         answer: ASGIApp = self.app
         if not is_open and not self.addresses.gate.lets_in(request):
-            answer = await run_in_threadpool(self.addresses.shut_out, request)
+            answer = await run_in_threadpool(self.addresses.shut_out, request, wanted_by(request))
         await answer(scope, receive, _with_headers(send))
 
 

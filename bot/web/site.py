@@ -68,10 +68,12 @@ class Site:
             view = read(self.herald, work)
         return None if view is None else shared(locale).render_web(kind, view)
 
-    def simple(self, path: str, locale: Locale, said: str, detail: str = "", action: str = "") -> str:
+    def simple(self, path: str, locale: Locale, said: str, *, action: str = "", wanted: str = "") -> str:
         """Say one thing, without a look at the state."""
         around = frame(self.herald, Ways(path, self.suffix), locale, self.herald.around.clock())
-        return shared(locale).render_web("simple", SimplePage(around, said, detail, bool(action), action))
+        return shared(locale).render_web(
+            "simple", SimplePage(around, said, action=action, asks=bool(action), wanted=wanted)
+        )
 
     def _find(self, path: str, asked: Mapping[str, str]) -> tuple[str, MakePage] | None:
         """Return the template of a page, and what makes what it shows."""

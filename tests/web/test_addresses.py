@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from html import unescape
 
 import httpx
 import pytest
@@ -111,6 +112,30 @@ def test_who_does_not_know_the_token_sees_nothing_but_health(house):
         assert (entered.status_code, entered.headers["location"]) == (303, "./")
         assert "let me in" not in str(entered.headers)
         assert "Search relevance" in client.get("/").text
+
+
+def test_who_followed_a_link_is_led_to_its_page_once_they_have_named_the_token(house):
+    with house.pages(access="token", token="let me in") as client:
+        asked = client.get("/digests?lang=zh&x=%22%3E").text
+        (wanted,) = re.findall(r'name="wanted" value="([^"]*)"', asked)
+        wrong = client.post("/enter", data={"token": "wrong", "wanted": "digests"}).text
+        entered = client.post("/enter", data={"token": "let me in", "wanted": unescape(wanted)})
+    assert entered.headers["location"] == "./digests?lang=zh&x=%22%3E"
+    assert 'name="wanted" value="digests"' in wrong
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil.example", "javascript:alert(1)",
+        "/evil", "../evil", "runs/../../evil", "digests\r\nSet-Cookie: a=b", "digests\n", '"><script>', "x" * 2_000,
+    ],
+)  # fmt: skip
+def test_nobody_is_led_away_from_our_pages_by_what_a_form_says_was_wanted(house, hostile):
+    with house.pages(access="token", token="let me in") as client:
+        entered = client.post("/enter", data={"token": "let me in", "wanted": hostile})
+        shown = client.post("/enter", data={"token": "wrong", "wanted": hostile}).text
+    assert (entered.headers["location"], 'name="wanted" value=""' in shown) == ("./", True)
 
 
 def test_a_token_that_is_asked_for_and_not_set_is_a_fault_of_the_configuration(house):
