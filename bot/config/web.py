@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from bot.sections import Section, Url
 
@@ -16,6 +16,15 @@ class WebSection(Section):
     access: Literal["open", "token", "proxy"] = "open"  # to all who reach it, who know a token, whom a proxy has let in
     token: SecretStr | None = None  # shared by all readers
     user_header: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9-]*$")] = "X-Forwarded-User"  # a proxy sets it
+
+    @field_validator("token")
+    @classmethod
+    def _can_be_sent(cls, token: SecretStr | None) -> SecretStr | None:
+        """A header bears no other characters, nor any space at its ends."""
+        text = "" if token is None else token.get_secret_value()
+        if text.isascii() and text.isprintable() and text == text.strip():
+            return token
+        raise ValueError("a machine sends it in a header: it should be printable ASCII, without a space at either end")
 
     @property
     def base(self) -> str:

@@ -66,6 +66,11 @@ class Addresses:
     def herald(self) -> Readable:
         return self.site.herald
 
+    @property
+    def own_part(self) -> str:
+        """The path of the host that is ours: what a browser keeps for us is no matter of its neighbours'."""
+        return self.herald.config.web.prefix or "/"
+
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/healthz", self.healthz),
@@ -106,7 +111,7 @@ class Addresses:
             raise HTTPException(404)
         answer = HTMLResponse(text)
         if request.query_params.get(ASKED):
-            answer.set_cookie(COOKIE, self.locale(request), max_age=_DAYS_KEPT, samesite="lax")
+            answer.set_cookie(COOKIE, self.locale(request), max_age=_DAYS_KEPT, path=self.own_part, samesite="lax")
         return answer
 
     def ask_for_two(self, request: Request) -> Response:
@@ -130,7 +135,13 @@ class Addresses:
             return await run_in_threadpool(self.shut_out, request, wanted, "wrong")
         answer = RedirectResponse(f"./{wanted}", 303)
         answer.set_cookie(
-            PASS, self.gate.pass_word, max_age=_DAYS_KEPT, httponly=True, samesite="lax", secure=_is_secure(request)
+            PASS,
+            self.gate.pass_word,
+            max_age=_DAYS_KEPT,
+            path=self.own_part,
+            secure=_is_secure(request),
+            httponly=True,
+            samesite="lax",
         )
         return answer
 

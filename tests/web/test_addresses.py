@@ -159,6 +159,24 @@ def test_pages_hold_below_the_path_of_a_proxy(house):
         assert not [link for link in links_of(kept) if link.startswith("/")]
 
 
+@pytest.mark.parametrize(("address", "path"), [(None, "/"), ("https://example.com/team/herald/", "/team/herald")])
+def test_what_a_browser_keeps_is_kept_for_our_part_of_the_host_alone(house, address, path):
+    with house.pages(address=address, access="token", token="let me in") as client:
+        entered = client.post("/enter", data={"token": "let me in"})
+        spoken = client.get("/?lang=zh", headers={"Authorization": "Bearer let me in"})
+    for answer in (entered, spoken):
+        assert re.search(r"[Pp]ath=([^;]*)", answer.headers["set-cookie"])[1] == path
+
+
+@pytest.mark.parametrize("token", ["schlüssel", "密码", "two\nlines", " spaced"])
+def test_a_token_that_no_header_bears_is_refused(monkeypatch, tmp_path, token):
+    (tmp_path / "config.toml").write_text("")
+    monkeypatch.setenv("HERALD_WEB__TOKEN", token)
+    with pytest.raises(ConfigError, match=r"web.token.*printable ASCII") as refused:
+        load_config(tmp_path / "config.toml")
+    assert token not in str(refused.value)
+
+
 @pytest.mark.parametrize("place", ["8080", "localhost", "127.0.0.1:http", "127.0.0.1:99999", ":80", ""])
 def test_a_place_that_is_none_is_refused_with_what_would_be_right(place):
     with pytest.raises(ConfigError, match="should be HOST:PORT"):
