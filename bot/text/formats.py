@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -14,6 +15,7 @@ _NO_BREAK = "\N{NO-BREAK SPACE}"
 _FINEST = 8  # decimals; what needs more is written with an exponent
 _WHOLE = 1000  # facts this large need no decimals
 _LONGEST = 1e15  # what is as large is written with an exponent
+_NUMBER = re.compile(r"-?(?:inf|\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)")
 _LARGEST_SHARE = 100  # of 1; what is larger has no room for its digits as a percentage
 INFINITY = "∞"
 
@@ -67,6 +69,12 @@ def percent(share: float, locale: Locale, *, signed: bool = False) -> str:
 def as_percent(text: str, locale: Locale) -> str:
     """Write the sign of a percentage beside its number."""
     return conventions(locale).percent.format(number=text)
+
+
+def percent_in(text: str) -> float:
+    """Read the share of 1 that a percentage says, whichever language wrote it; 0 where it says none."""
+    found = _NUMBER.search(text.replace(MINUS, "-").replace(INFINITY, "inf"))
+    return float(found[0].replace(",", "")) / 100 if found else 0.0
 
 
 def is_long(share: float) -> bool:

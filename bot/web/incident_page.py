@@ -12,10 +12,9 @@ from bot.domain.page_charts import ShareBar
 from bot.domain.page_paths import comparison_path, pipeline_path, run_path, slices_path
 from bot.domain.page_views import ChartCard, Crumb, IncidentDetail, PartBar
 from bot.domain.snapshots import IncidentBody, IncidentFace, Snapshot
-from bot.domain.views import DiagnosisView, MetricRow
+from bot.domain.views import DiagnosisView
 from bot.judging.inquiry_answers import answer_part
 from bot.judging.views.face import face_of
-from bot.judging.views.metric_rows import metric_row
 from bot.store import incidents, inquiries, objects, rules, runs, snapshots
 from bot.text import formats
 from bot.web.histories import chart_card, events_in, metrics_drawn, runs_json
@@ -56,7 +55,7 @@ def incident_page(page: Reading, incident_id: str) -> IncidentDetail | None:
         ticket=_ticket(page, incident),
         told="" if newest is None else page.moment(newest.as_of, name),
         rows=face.rows,
-        parts=_parts(page, last, face),
+        parts=_parts(face),
         different=face.different,
         unknown=face.unknown,
         diagnosis=_diagnosis(page, incident),
@@ -110,19 +109,9 @@ def _ticket(page: Reading, incident: Incident) -> Bound | None:
     return known[key].bound if key in known else None
 
 
-def _parts(page: Reading, last: JudgedRun, face: IncidentFace) -> tuple[PartBar, ...]:
-    """Return the parts that lost most, each with its share as a bar."""
-    section = page.section(last.series.pipeline)
-    shares = {
-        metric_row(f, section.metrics[f.metric], page.locale).part: f.share_of_loss or 0.0
-        for f in last.findings
-        if f.part is not None and f.metric in section.metrics and _is_told(f.metric, face.slices)
-    }
-    return tuple(PartBar(row, ShareBar(shares.get(row.part, 0.0))) for row in face.slices[:_PARTS])
-
-
-def _is_told(metric: str, rows: Sequence[MetricRow]) -> bool:
-    return bool(rows) and rows[0].metric == metric
+def _parts(face: IncidentFace) -> tuple[PartBar, ...]:
+    """Return the parts that lost most, each with its share as a bar: of the number beside it, as it was told."""
+    return tuple(PartBar(row, ShareBar(formats.percent_in(row.share_of_loss))) for row in face.slices[:_PARTS])
 
 
 def _charts(

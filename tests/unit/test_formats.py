@@ -53,6 +53,16 @@ def test_a_percentage_is_written_as_its_language_does(share, en, zh):
     assert formats.percent(share, "zh", signed=True) == zh
 
 
+@pytest.mark.parametrize("share", [-0.148, 0.021, 0.76, 1.5, 12.5, 250.0, 0.0])
+@pytest.mark.parametrize("locale", ["en", "zh"])
+def test_a_percentage_is_read_as_it_was_written(share, locale):
+    assert formats.percent_in(formats.percent(share, locale)) == pytest.approx(share, abs=0.01)
+
+
+def test_no_percentage_is_no_share():
+    assert formats.percent_in("") == 0
+
+
 def test_a_moment_is_told_in_the_zone_of_the_pipeline():
     noon = datetime(2026, 11, 4, 12, 5, tzinfo=UTC)
     assert formats.moment(noon, ZoneInfo("Europe/Berlin"), "en") == "4 Nov 2026, 13:05"

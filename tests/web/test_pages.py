@@ -92,6 +92,16 @@ def test_an_incident_tells_its_life_and_where_it_fell(pages, house):
         assert wanted.replace("( ", "(").replace(" )", ")") in re.sub(r" ?: ?", ": ", text), wanted
 
 
+def test_the_bar_of_a_part_is_as_long_as_the_number_beside_it_says(pages, house, headers):
+    text = pages.get(f"/incidents/{house.incident}", headers=headers).text
+    bars = re.findall(r'class="bad" d="M0 0h([\d.]+)v8[^%]*?<small>(\N{MINUS SIGN}?[\d.]+)', text)
+    assert bars
+    assert [float(width) for width, _ in bars] == [
+        min(max(float(s.replace("\N{MINUS SIGN}", "-")), 0), 100) for _, s in bars
+    ]
+    assert ("told as of" in text) != ("通知的内容" in text)  # which of it was told, and when
+
+
 def test_two_runs_stand_beside_one_another(pages):
     answer = pages.get("/compare/search-relevance", params={"before": run_id(3), "after": run_id(7)})
     assert (answer.status_code, answer.headers["location"]) == (
