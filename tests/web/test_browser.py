@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 
+from bot.web.ways import asset
+
 CHROMIUM = shutil.which("chromium")
 
 pytestmark = [
@@ -15,14 +17,21 @@ pytestmark = [
 ]
 
 
-def test_a_person_comes_from_the_digest_to_the_guilty_part_in_three_clicks(house):
+@pytest.fixture(scope="module")
+def browser():
     from playwright.sync_api import sync_playwright
 
+    options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield opened
+        opened.close()
+
+
+def test_a_person_comes_from_the_digest_to_the_guilty_part_in_three_clicks(house, browser):
     complaints: list[str] = []
-    with house.pages() as client, sync_playwright() as playwright:
+    with house.pages() as client:
         at = str(client.base_url).rstrip("/")
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         for with_scripts in (True, False):
             context = browser.new_context(java_script_enabled=with_scripts, locale="en-GB")
             page = context.new_page()
@@ -54,5 +63,14 @@ def test_a_person_comes_from_the_digest_to_the_guilty_part_in_three_clicks(house
                 page.locator("input[data-bands]").uncheck()
                 assert not page.locator("svg.history .band").first.is_visible()
             context.close()
-        browser.close()
     assert complaints == []
+
+
+def test_a_name_without_a_break_pushes_no_number_out_of_sight(browser):
+    style, name = asset("style.css").decode(), "n" * 300
+    cells = f'<th scope="row">{name}</th>' + '<td class="n">0.1234</td>' * 4
+    page = browser.new_page(viewport={"width": 1100, "height": 800})
+    page.set_content(f'<style>{style}</style><div class="scroll"><table><tbody><tr>{cells}</tr></tbody></table></div>')
+    hidden = page.eval_on_selector(".scroll", "box => box.scrollWidth - box.clientWidth")
+    page.close()
+    assert hidden == 0
