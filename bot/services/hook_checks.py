@@ -7,6 +7,7 @@ from datetime import datetime
 
 from bot.services.checks import Check, listed
 from bot.services.hooks import host_of
+from bot.services.reachability import look_for_webhook
 from bot.services.webhook_section import HookSection
 
 
@@ -19,4 +20,4 @@ def check_hook(config: HookSection, channels: Sequence[str], now: datetime, *, p
         remedy = f"Set the whole address that the chat gave for the webhook; it has {path} in it."
         yield Check("address", ok=False, said=f"webhook_url leads to {host}, but to no webhook", remedy=remedy)
         return
-    yield Check("address", ok=True, said=f"{host}, for {told}; a webhook cannot be asked without posting")
+    yield look_for_webhook(config.webhook_url.get_secret_value(), told, config.timeout)

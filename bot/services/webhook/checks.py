@@ -7,6 +7,7 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from bot.services.checks import Check, listed
+from bot.services.reachability import look_for_webhook
 from bot.services.webhook.config import WebhookSection
 
 
@@ -19,4 +20,4 @@ def check_webhook(config: WebhookSection, channels: Sequence[str], now: datetime
         yield Check("address", ok=False, said="webhook_url is no address", remedy=remedy)
         return
     told = listed(sorted(set(channels)))
-    yield Check("address", ok=True, said=f"{host}, for {told}; a webhook cannot be asked without posting")
+    yield look_for_webhook(config.webhook_url.get_secret_value(), told, config.timeout)
