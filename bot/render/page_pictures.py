@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import assert_never
+from unicodedata import east_asian_width
 
 from bot.domain.page_charts import (
     CurvePicture,
@@ -25,7 +26,8 @@ _MOST_DOTS = 60  # of a history; where there are more, only what is out of the o
 _DAYS = 5  # along the axis
 _CELL, _LABEL, _FOOT, _HEAT_WIDTH = 24, 170, 28, 900
 _LEVELS = 4
-_LONGEST_PART = 22  # characters beside a heat map
+_LONGEST_PART = 22  # characters beside a heat map; wide ones count as two
+_LETTER = 10.5  # of a day's name, at the size that phones write it in
 _SHAPES = {  # a shape besides the colour, for eyes that do not tell these apart
     "bad": "M-5-4h10l-5 9z",
     "odd": "M-4-4L4 4M4-4L-4 4",
@@ -176,7 +178,7 @@ def _heat_map(picture: HeatMap) -> str:
         y = number * _CELL
         values = escape("|".join(to_plain(each) for each in row.shown))
         part = to_plain(row.part)
-        cut = part if len(part) <= _LONGEST_PART else f"{part[: _LONGEST_PART - 1]}…"
+        cut = _cut(part, _LONGEST_PART)
         labels.append(
             f'<text class="end" x="{_LABEL - 8}" y="{y + 17}" data-v="{values}">{escape(cut)}'
             f"<title>{escape(part)}</title></text>"
@@ -227,14 +229,33 @@ def _grid(plane: Plane) -> Iterator[str]:
 
 
 def _days(plane: Plane, days: Sequence[str]) -> Iterator[str]:
-    """Write some of the days below, counted from the newest."""
+    """Write some of the days below, counted from the newest, and none that would run into the one after it."""
     if not days:
         return
     step = max(1, -(-(len(days) - 1) // (_DAYS - 1)))
-    places = sorted(range(len(days) - 1, -1, -step))
-    for place in places:
+    free = float("inf")
+    for place in range(len(days) - 1, -1, -step):
         anchor = _anchor(place, (0, len(days) - 1))
+        width = _width(to_plain(days[place])) * _LETTER
+        start = plane.x(place) - width * {"start": 0.0, "mid": 0.5, "end": 1.0}[anchor]
+        if start + width > free:
+            continue
+        free = start - _LETTER
         yield f'<text class="day {anchor}" x="{plane.x(place):.1f}" y="{plane.height - 8}">{_text(days[place])}</text>'
+
+
+def _width(text: str) -> int:
+    """Count the letters that have room where a text stands: one of Chinese takes that of two."""
+    return sum(2 if east_asian_width(each) in "WF" else 1 for each in text)
+
+
+def _cut(text: str, most: int) -> str:
+    if _width(text) <= most:
+        return text
+    kept = text[: most - 1]
+    while _width(kept) > most - 1:
+        kept = kept[:-1]
+    return f"{kept}…"
 
 
 def _anchor(place: int, places: Sequence[int]) -> str:

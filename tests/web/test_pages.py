@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from posixpath import dirname, join, normpath
 
 import pytest
@@ -197,6 +198,32 @@ def test_ways_are_relative(own, to, suffix, way):
 )
 def test_the_language_is_the_readers(chosen, accepted, said):
     assert locale_of(chosen, accepted, "en") == said
+
+
+@pytest.mark.parametrize(
+    ("part", "shown"),
+    [
+        ("department = GROCERY", "department = GROCERY"),
+        ("n" * 23, "n" * 21 + "…"),
+        ("中" * 11, "中" * 11),
+        ("中" * 12, "中" * 10 + "…"),
+    ],
+)
+def test_a_part_beside_a_heat_map_is_cut_by_the_room_that_its_letters_take(part, shown):
+    heat = draw_picture(HeatMap("m", (HeatRow(part, (-0.5,), ("",)),), ("a",), 0.5))
+    assert re.findall(r">([^<]+)<title>", heat) == [shown]
+
+
+@pytest.mark.parametrize(("day", "most"), [("28 Nov", 5), ("11月28日", 5), ("28 November 2026, 12:00", 2)])
+@pytest.mark.parametrize("count", [1, 2, 4, 5, 6, 9, 30])
+def test_no_day_below_a_chart_runs_into_the_next(day, most, count):
+    points = tuple(RunPoint(float(n), Outcome.OK, "", None, None, "") for n in range(count))
+    drawn = draw_picture(HistoryPicture("m", "", points, (day,) * count))
+    days = re.findall(r'class="day (\w+)" x="([\d.]+)"', drawn)
+    wide = 10 * sum(2 if letter > "z" else 1 for letter in day)
+    lefts = sorted(float(x) - wide * {"start": 0, "mid": 0.5, "end": 1}[anchor] for anchor, x in days)
+    assert 1 <= len(days) <= most
+    assert all(after - before >= wide for before, after in pairwise(lefts))
 
 
 def test_charts_bear_values_that_are_none_and_names_that_are_hostile():
