@@ -93,6 +93,11 @@ def test_an_incident_tells_its_life_and_where_it_fell(pages, house):
         assert wanted.replace("( ", "(").replace(" )", ")") in re.sub(r" ?: ?", ": ", text), wanted
 
 
+def test_a_run_explains_only_the_columns_that_it_has(pages):
+    text = text_of(pages.get(f"/runs/search-relevance/{run_id(7)}").text)
+    assert ("the accepted runs before this one" in text, "Smallest visible change" in text) == (True, False)
+
+
 def test_the_bar_of_a_part_is_as_long_as_the_number_beside_it_says(pages, house, headers):
     text = pages.get(f"/incidents/{house.incident}", headers=headers).text
     bars = re.findall(r'class="bad" d="M0 0h([\d.]+)v8[^%]*?<small>(\N{MINUS SIGN}?[\d.]+)', text)
