@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from bot.errors import AccountError, GoneError, IntegrationError, MissingError, PermanentError, Reach, RetryableError
-from bot.services.refusals import Service
+from bot.services.refusals import Service, with_advice
 from bot.text.escape import to_plain
 
 _WORDS = 400  # characters of a service's own words that an error repeats
@@ -41,7 +41,7 @@ def refusal_by_code(
     message = f"{service.name} did not {doing} ({code}): {said}"
     if known is None:
         return PermanentError(message)
-    message = f"{message} {known.advice}".rstrip()
+    message = with_advice(message, known.advice)
     match known.meaning:
         case Meaning.BUSY:
             return RetryableError(message, doubtful=False, retry_after=known.wait)

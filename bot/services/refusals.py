@@ -19,6 +19,7 @@ from bot.errors import AccountError, IntegrationError, MissingError, PermanentEr
 
 T = TypeVar("T")
 
+_STOPS = (".", "!", "?", "…", "。")
 _WORDS = 600  # characters of a service's own words that an error repeats
 _LOOKED_AT = 20_000  # bytes of an answer in which they are looked for
 _CONFLICT, _TOO_EARLY, _LOCKED, _TOO_MANY = 409, 425, 423, 429
@@ -81,6 +82,13 @@ class Service:
         return text
 
 
+def with_advice(message: str, advice: str) -> str:
+    """Put an advice after what a service said, which often ends without a stop."""
+    if not advice:
+        return message
+    return f"{message}{'' if message.endswith(_STOPS) else '.'} {advice}"
+
+
 def refusal_of(
     service: Service, doing: str, response: Answer, *, write: bool, wait: float | None = None
 ) -> IntegrationError:
@@ -89,7 +97,7 @@ def refusal_of(
     said, fields = complaint_of(response)
     said = service.mask(said)
     advice = service.advice.get(status, "")
-    message = f"{service.name} did not {doing} ({status}): {said}" + (f" {advice}" if advice else "")
+    message = with_advice(f"{service.name} did not {doing} ({status}): {said}", advice)
     if is_shut_out(response):
         return _shut_out(service, doing, response, write=write)
     if status in _NOT_CARRIED_OUT or status == requests.codes.request_timeout or status >= 500:  # noqa: PLR2004

@@ -158,9 +158,9 @@ class Addresses:
 
     async def refuse(self, request: Request, error: Exception) -> Response:
         """Say that there is no such page."""
-        code = error.status_code if isinstance(error, HTTPException) else 404
+        code, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (404, None)
         text = await run_in_threadpool(self.site.simple, _path(request), self.locale(request), "missing")
-        return HTMLResponse(text, code)
+        return HTMLResponse(text, code, headers)
 
     async def fail(self, request: Request, error: Exception) -> Response:
         """Say that the state cannot be read; why is for the log, and for whoever runs Herald."""

@@ -95,7 +95,9 @@ def test_what_is_not_there_is_said_to_be_not_there(pages, path):
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_pages_are_only_read(pages, method):
-    assert pages.request(method, "/").status_code == 405
+    answer = pages.request(method, "/")
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
 def test_who_does_not_know_the_token_sees_nothing_but_health(house):

@@ -15,7 +15,7 @@ from bot.services.dingtalk.connection import DingtalkConnection
 from bot.services.dingtalk.markdown import build_markdown
 from bot.services.evidence import held_in, object_in, prove, text_in
 from bot.services.posting import PostingOnly
-from bot.services.refusals import about_us
+from bot.services.refusals import about_us, with_advice
 from bot.text.escape import to_plain
 
 _WORDS = 400  # characters of DingTalk's own words that an error repeats
@@ -100,8 +100,8 @@ def _check_delivered(said: Mapping[str, Any], track: str, channel: str) -> None:
     for each in result.get("deliverResults") or ():
         if isinstance(each, Mapping) and each.get("success") is False:
             words = to_plain(str(each.get("errorMsg") or "it does not say why"))[:_WORDS]
-            advice = "Add the app's robot to the group."
-            raise MissingError(f"DingTalk did not post to {channel}: {words} {advice}", reach=Reach.CHANNEL)
+            said = f"DingTalk did not post to {channel}: {words}"
+            raise MissingError(with_advice(said, "Add the app's robot to the group."), reach=Reach.CHANNEL)
 
 
 def _check_edited(said: Mapping[str, Any]) -> None:
