@@ -32,7 +32,8 @@ from bot.sandbox import RunningSandbox, serve  # noqa: E402
 from tests.memory_runs import MemoryRunStore  # noqa: E402
 
 TOOLS = (("jira", "cloud"), ("jira", "datacenter"), ("trello", "cloud"), ("trello", "datacenter"))
-MOST = {"a new incident": 9, "a repeat": 3, "a repeat whose run has a page": 7, "nothing to say": 0}
+# One for the picture of the pipeline's page; Data Center is asked first which is attached there.
+MOST = {"a new incident": 11, "a repeat": 3, "a repeat whose run has a page": 8, "nothing to say": 0}
 GOOD, BAD = (0.800, 0.804, 0.797, 0.802, 0.799), 0.60
 
 

@@ -20,7 +20,7 @@ WHOLE_STORY = {
     "tickets": [{"state": "done", "comments": 2, "distinct comments": 2, "links": 1, "attachments": 1}],
     "pages": 5,
     "distinct pages": 5,
-    "pages with a chart": 3,
+    "pages with a chart": 4,
     "pages with labels": 3,
     "messages": ["tone: good"],
     "says pending": False,

@@ -205,7 +205,7 @@ def test_an_exception_that_cannot_be_read_is_told_by_its_name():
 def test_a_command_that_breaks_says_so_in_one_line_without_what_was_at_hand():
     code = (
         "from bot.cli import main, opening\n"
-        "def broken(*_):\n"
+        "def broken(*_, **__):\n"
         "    token = 'xoxb-4711-secret'\n"
         "    raise RuntimeError('out of luck')\n"
         "opening.read_config = broken\n"

@@ -66,14 +66,14 @@ def break_at(seam: str, bench: Bench, monkeypatch, error: Exception) -> None:
     """Let a seam break whenever it deals with the poisoned run."""
     from bot.domain import conclusion, ruled_assessment
     from bot.domain import weaving as late_runs
-    from bot.judging import facts, run_recording, weaving
+    from bot.judging import facts, run_recording, telling, weaving
     from bot.judging.views import page
 
     broken: dict[str, tuple[object, str, Callable[..., str]]] = {
         "load": (bench.store, "load", lambda run: run.run_id),
         "assess": (ruled_assessment, "assess", lambda _state, result, *_: result.run_id),
         "advance": (conclusion, "advance", lambda _standing, assessment, *_: assessment.run_id),
-        "compose": (run_recording, "view_of", lambda _effect, on: on.result.run_id),
+        "compose": (telling, "view_of", lambda _effect, on: on.result.run_id),
         "page title": (facts, "page_title", lambda _title, run, *_: run.run_id),
         "chart": (page, "chart_view", lambda on, *_: on.result.run_id),
         "record": (run_recording.runs, "record", lambda _tx, one: one.run.run_id),

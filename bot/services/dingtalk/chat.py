@@ -100,8 +100,8 @@ def _check_delivered(said: Mapping[str, Any], track: str, channel: str) -> None:
     for each in result.get("deliverResults") or ():
         if isinstance(each, Mapping) and each.get("success") is False:
             words = to_plain(str(each.get("errorMsg") or "it does not say why"))[:_WORDS]
-            said = f"DingTalk did not post to {channel}: {words}"
-            raise MissingError(with_advice(said, "Add the app's robot to the group."), reach=Reach.CHANNEL)
+            refused = f"DingTalk did not post to {channel}: {words}"
+            raise MissingError(with_advice(refused, "Add the app's robot to the group."), reach=Reach.CHANNEL)
 
 
 def _check_edited(said: Mapping[str, Any]) -> None:
