@@ -25,7 +25,7 @@ from bot.domain.objects import Marker, ObjectKey, ObjectKind
 from bot.domain.precision import below_their_floors
 from bot.domain.reminding import waits_since
 from bot.domain.rules import Rule
-from bot.domain.views import DigestKind, DigestLine, DigestPart
+from bot.domain.views import DigestKind, DigestLine, DigestPart, ExplanationView
 from bot.judging.facts import rules_in_force
 from bot.judging.titles import series_title
 from bot.judging.unjudged_metrics import find_unjudged, first_unjudged
@@ -35,7 +35,7 @@ from bot.judging.views.verdict import concerns_whole_runs
 from bot.reports.explanations import explain
 from bot.reports.precision import floors, is_first_of_month, tallies
 from bot.reports.reader import Readable
-from bot.store import backlog, incidents, looks, quarantine, rules, runs
+from bot.store import backlog, incidents, inquiries, looks, quarantine, rules, runs
 from bot.store.owed import EffectState
 from bot.text import formats
 from bot.text.locales import Locale
@@ -56,9 +56,12 @@ class LineGathering:
     zone: ZoneInfo
     links: dict[str, ObjectKey] = field(default_factory=dict)
     held: tuple[Rule, ...] = field(init=False)  # rules, now
+    looked_into: frozenset[str] = field(init=False)  # incidents that somebody asked the cause of
+    ahead: Mapping[tuple[str, str], JudgedRun] = field(default_factory=dict)  # runs that were read ahead of their lines
 
     def __post_init__(self) -> None:
         self.held = rules_in_force(self.tx, self.now)
+        self.looked_into = inquiries.looked_into(self.tx)
 
     def written(self, chosen: Iterable[Chosen[Line]]) -> tuple[DigestPart, ...]:
         """Write the lines that there is room for; why a metric matters is said once."""
@@ -77,28 +80,41 @@ class LineGathering:
         glossed.add(metric)
         return replace(line, why=why)
 
-    def of_each(self) -> Mapping[str, Sequence[tuple[DigestHeading, Line]]]:
-        """Return what stands of each pipeline, what waits for somebody first; of one where nothing does, nothing."""
+    def of_each(self, name: str | None = None) -> Mapping[str, Sequence[tuple[DigestHeading, Line]]]:
+        """Return what stands of each pipeline, what waits for somebody first; of one where nothing does, nothing.
+
+        Only of the one with that *name*, where there is one.
+        """
         found: dict[str, list[tuple[DigestHeading, Line]]] = {}
 
-        def note(name: str, heading: DigestHeading, kind: DigestKind, incident: Incident) -> None:
-            found.setdefault(name, []).append((heading, partial(self._line, kind, name, incident)))
+        def note(own: str, heading: DigestHeading, kind: DigestKind, incident: Incident) -> None:
+            found.setdefault(own, []).append((heading, partial(self._line, kind, own, incident)))
 
-        standing = list(self._incidents(IncidentState.OPEN))
+        def those(state: IncidentState) -> Iterable[tuple[str, Incident]]:
+            if name is None:
+                return self._incidents(state)
+            return self._of_configured(incidents.of_pipeline(self.tx, name, state))
+
+        standing = list(those(IncidentState.OPEN))
         standing.sort(key=lambda pair: self._told(pair[1]), reverse=True)
-        for name, incident in standing:
+        for own, incident in standing:
             rule = word_on(incident, self.held)
             if rule is None:
-                note(name, DigestHeading.NEEDS_YOU, DigestKind.STANDING, incident)
+                note(own, DigestHeading.NEEDS_YOU, DigestKind.STANDING, incident)
             else:
-                found.setdefault(name, []).append(
-                    (DigestHeading.WATCHING, partial(self._quiet_line, rule, name, incident))
+                found.setdefault(own, []).append(
+                    (DigestHeading.WATCHING, partial(self._quiet_line, rule, own, incident))
                 )
-        for name, incident in self._incidents(IncidentState.CANDIDATE):
-            note(name, DigestHeading.WATCHING, DigestKind.SUSPECTED, incident)
+        for own, incident in those(IncidentState.CANDIDATE):
+            note(own, DigestHeading.WATCHING, DigestKind.SUSPECTED, incident)
         for lines in found.values():
             lines.sort(key=lambda each: each[0] is not DigestHeading.NEEDS_YOU)
         return found
+
+    def read_ahead(self, standing: Iterable[Incident]) -> None:
+        """Read the runs of incidents that will be told, all at once."""
+        ids = ((i.series.pipeline, i.bad_runs[-1] if i.bad_runs else i.onset) for i in standing)
+        self.ahead = runs.find_each(self.tx, ids)
 
     def line_of(self, incident: Incident) -> DigestLine:
         """Say how one incident stands, or how it ended."""
@@ -362,9 +378,14 @@ class LineGathering:
             duration=formats.duration(incident.lasted(self.now), self.locale),
             owner=(incident.parts[0].owner if incident.parts else "") or section.owner,
             ticket=self._ticket(section, incident),
-            explained=explain(self.tx, section, incident, self.zone, self.locale),
+            explained=self._explained(section, incident),
             incident_id=incident.incident_id,
         )
+
+    def _explained(self, section: PipelineSection, incident: Incident) -> ExplanationView | None:
+        if incident.incident_id not in self.looked_into:
+            return None
+        return explain(self.tx, section, incident, self.zone, self.locale)
 
     def _unjudged_line(
         self,
@@ -400,8 +421,11 @@ class LineGathering:
         if incident.state is IncidentState.RESOLVED and incident.was_seen_recovering:
             resolved_by = incident.closed_at and runs.judged_at(self.tx, incident.series, incident.closed_at)
             return resolved_by or runs.find(self.tx, pipeline, incident.recovered_by)
-        last = runs.find(self.tx, pipeline, incident.bad_runs[-1]) if incident.bad_runs else None
-        return last or runs.find(self.tx, pipeline, incident.onset)
+        last = self._find(pipeline, incident.bad_runs[-1]) if incident.bad_runs else None
+        return last or self._find(pipeline, incident.onset)
+
+    def _find(self, pipeline: str, run_id: str) -> JudgedRun | None:
+        return self.ahead.get((pipeline, run_id)) or runs.find(self.tx, pipeline, run_id)
 
     def _metric_line(self, kind: DigestKind, name: str, judged: JudgedRun, told: Sequence[Finding]) -> DigestLine:
         section = self.herald.config.pipeline[name]

@@ -21,9 +21,11 @@ class Extent:
     last: datetime | None = None
 
 
-def extents(tx: Connection) -> dict[str, Extent]:
-    """Return the extent of every pipeline that has runs."""
+def extents(tx: Connection, pipeline: str | None = None) -> dict[str, Extent]:
+    """Return the extent of every pipeline that has runs, or of that one alone."""
     query = select(runs.c.pipeline, func.count().label("number"), func.max(runs.c.ended_at).label("last"))
+    if pipeline is not None:
+        query = query.where(runs.c.pipeline == pipeline)
     return {row.pipeline: Extent(row.number, row.last) for row in tx.execute(query.group_by(runs.c.pipeline))}
 
 

@@ -78,6 +78,11 @@ def of_incident(tx: Connection, incident_id: str) -> Sequence[InquiryRecord]:
     return [_record(row) for row in tx.execute(query)]
 
 
+def looked_into(tx: Connection) -> frozenset[str]:
+    """Return the ids of the incidents that there are inquiries into."""
+    return frozenset(tx.scalars(select(inquiries.c.incident_id).distinct()))
+
+
 def _record(row: Row[Any]) -> InquiryRecord:
     diagnosis = None if row.answer is None else load(Diagnosis, row.answer)
     return InquiryRecord(load(Inquiry, row.inquiry), InquiryState(row.state), row.asked_at, row.ended_at, diagnosis)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -88,13 +88,25 @@ def _plain(judged: JudgedRun) -> str | None:
 
 
 def find(tx: Connection, pipeline: str, run_id: str) -> JudgedRun | None:
-    return next(iter(_readable(tx.execute(select(runs).where(*_is_run(pipeline, run_id))))), None)
+    return next(_readable(tx.execute(select(runs).where(*_is_run(pipeline, run_id)))), None)
+
+
+def find_each(tx: Connection, ids: Iterable[tuple[str, str]]) -> dict[tuple[str, str], JudgedRun]:
+    """Return the runs of these pipelines and ids that are on record, in one go."""
+    wanted = set(ids)
+    found = {}
+    for some in in_pieces(run_id for _, run_id in wanted):
+        for judged in _readable(tx.execute(select(runs).where(runs.c.run_id.in_(some))).all()):
+            key = judged.series.pipeline, judged.run.run_id
+            if key in wanted:
+                found[key] = judged
+    return found
 
 
 def judged_at(tx: Connection, series: SeriesKey, moment: datetime) -> JudgedRun | None:
     """Return the run of a series that was judged at this very moment, the latest where there were several."""
     query = select(runs).where(*_of(series), runs.c.judged_at == moment).order_by(*_NEWEST_FIRST).limit(_SPARE)
-    return next(iter(_readable(tx.execute(query))), None)
+    return next(_readable(tx.execute(query).all()), None)
 
 
 def recent(
@@ -119,7 +131,7 @@ def recent(
         tied = and_(runs.c.ended_at == ahead_of.ended, runs.c.run_id < ahead_of.run_id)
         query = query.where(or_(runs.c.ended_at < ahead_of.ended, tied))
     rows = tx.execute(query.order_by(*_NEWEST_FIRST).limit(limit)).all()
-    return _readable(reversed(rows))
+    return list(_readable(reversed(rows)))
 
 
 def newest_values(tx: Connection, series: SeriesKey, metric: str, limit: int) -> list[float]:
@@ -145,7 +157,7 @@ def comes_late(tx: Connection, series: SeriesKey, run: Run) -> bool:
 def after(tx: Connection, series: SeriesKey, run: Run, limit: int) -> Sequence[JudgedRun]:
     """Return the first runs of a series that come after a run, oldest first."""
     query = select(runs).where(*_of(series), _is_after(run)).order_by(runs.c.ended_at, runs.c.run_id)
-    return _readable(tx.execute(query.limit(limit)))
+    return list(_readable(tx.execute(query.limit(limit))))
 
 
 def judge_anew(tx: Connection, judged: JudgedRun) -> None:
@@ -210,12 +222,12 @@ def latest_with(tx: Connection, pipeline: str, outcome: Outcome, since: datetime
     ranked = select(runs.c.run_id, place.label("place")).where(*mine).subquery()
     newest = select(ranked.c.run_id).where(ranked.c.place == 1)
     query = select(runs).where(runs.c.pipeline == pipeline, runs.c.run_id.in_(newest))
-    return _readable(tx.execute(query.order_by(runs.c.ended_at, runs.c.run_id)))
+    return list(_readable(tx.execute(query.order_by(runs.c.ended_at, runs.c.run_id))))
 
 
 def latest(tx: Connection, pipeline: str) -> JudgedRun | None:
     query = select(runs).where(runs.c.pipeline == pipeline).order_by(*_NEWEST_FIRST).limit(_SPARE)
-    return next(iter(_readable(tx.execute(query))), None)
+    return next(_readable(tx.execute(query).all()), None)
 
 
 def latest_of_each(tx: Connection, pipeline: str) -> Sequence[JudgedRun]:
@@ -224,7 +236,7 @@ def latest_of_each(tx: Connection, pipeline: str) -> Sequence[JudgedRun]:
     ranked = select(runs.c.run_id, place.label("place")).where(runs.c.pipeline == pipeline).subquery()
     newest = select(ranked.c.run_id).where(ranked.c.place == 1)
     query = select(runs).where(runs.c.pipeline == pipeline, runs.c.run_id.in_(newest))
-    return _readable(tx.execute(query.order_by(runs.c.series)))
+    return list(_readable(tx.execute(query.order_by(runs.c.series))))
 
 
 def count(tx: Connection, pipeline: str) -> int:
@@ -286,15 +298,15 @@ def _read(run: str, card: str, findings: str) -> tuple[Run, DataCard, tuple[Find
     return load(Run, run), load(DataCard, card), load(_Findings, findings).findings
 
 
-def _readable(rows: Iterable[Row[Any]]) -> list[JudgedRun]:
-    """Return the runs that can be read; one that cannot (another version wrote it, a disk lost it) hides no other."""
-    found = []
+def _readable(rows: Iterable[Row[Any]]) -> Iterator[JudgedRun]:
+    """Yield the runs that can be read; one that cannot (another version wrote it, a disk lost it) hides no other."""
     for row in rows:
         try:
-            found.append(_judged(row))
+            judged = _judged(row)
         except ValueError as error:  # which pydantic's errors are
             log.warning("left out, for it cannot be read", pipeline=row.pipeline, run=row.run_id, error=in_short(error))
-    return found
+        else:
+            yield judged
 
 
 def _judged(row: Row[Any]) -> JudgedRun:

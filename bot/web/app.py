@@ -170,7 +170,7 @@ class Addresses:
         return HTMLResponse(text, code)
 
 
-def make_app(herald: Readable, ailing: Ailing = nothing_ails, curves: Curves = no_curves) -> ASGIApp:
+def make_app(herald: Readable, ailing: Ailing = nothing_ails, curves: Curves = no_curves) -> Guarded:
     """Return what answers requests; raises ConfigError where config asks for a token and none is set."""
     section = herald.config.web
     addresses = Addresses(Site(herald, curves=curves), ReaderGate(section), ailing)
@@ -188,6 +188,9 @@ class Guarded:
     app: ASGIApp
     addresses: Addresses
     prefix: str
+
+    def prepare(self) -> None:
+        self.addresses.site.prepare()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

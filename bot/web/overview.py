@@ -56,8 +56,8 @@ class Glances:
     _written: dict[tuple[str, str, str], tuple[OverviewRow, str]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def of_these(self, page: Reading, names: Iterable[str]) -> dict[str, Glance]:
-        found, now = glances.extents(page.tx), time.monotonic()
+    def of_these(self, page: Reading, names: Sequence[str]) -> dict[str, Glance]:
+        found, now = glances.extents(page.tx, names[0] if len(names) == 1 else None), time.monotonic()
         return {name: self._one(page, name, found.get(name, Extent()), now) for name in names}
 
     def _one(self, page: Reading, name: str, extent: Extent, now: float) -> Glance:
@@ -148,9 +148,10 @@ def _rows(page: Reading, kept: Glances, names: Sequence[str]) -> list[OverviewRo
     seen = kept.of_these(page, names)
     due = next_due_times(page.config, pipelines.find_all(page.tx), page.now)
     gathering = LineGathering(page.herald, page.tx, page.now - LATELY, page.now, page.locale, page.zone())
-    standing, looked = gathering.of_each(), looks.of_pipelines(page.tx)
+    standing, looked = gathering.of_each(names[0] if len(names) == 1 else None), looks.of_pipelines(page.tx)
     counts = incidents.count_standing(page.tx)
     newest = {i.series.pipeline: i for i in incidents.standing_of_each(page.tx, 1)}
+    gathering.read_ahead(newest[name] for name in names if name in newest)
     rows = []
     for name, glance in seen.items():
         unseen = looked[name].unseen_since if name in looked else None

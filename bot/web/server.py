@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -30,13 +30,13 @@ def read_place(text: str) -> tuple[str, int]:
 
 
 @contextmanager
-def serving(app: ASGIApp, place: str) -> Iterator[str]:
-    """Answer requests at *place* until the block ends; yields the address.
+def serving(app: ASGIApp, place: str, prepare: Callable[[], None] | None = None) -> Iterator[str]:
+    """Answer requests at *place* until the block ends, and *prepare* meanwhile; yields the address.
 
     Raises ConfigError where that cannot be listened on. Whoever is still waiting for an answer then has a few seconds.
     """
     host, port = read_place(place)
-    listener = _listen(host, port, place)
+    listener = listen(host, port, place)
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -53,6 +53,8 @@ def serving(app: ASGIApp, place: str) -> Iterator[str]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="pages", daemon=True)
     thread.start()
+    if prepare is not None:
+        threading.Thread(target=prepare, name="pages prepared", daemon=True).start()
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listener.getsockname()[1]}"
     log.info("pages", address=address)
@@ -64,10 +66,11 @@ def serving(app: ASGIApp, place: str) -> Iterator[str]:
         listener.close()
 
 
-def _listen(host: str, port: int, place: str) -> socket.socket:
+def listen(host: str, port: int, place: str) -> socket.socket:
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # Without its protocol asyncio takes it for none of TCP, and leaves what is sent to wait 40 ms for its like.
+        listener = socket.socket(family, kind, protocol)
     except OSError as error:
         raise ConfigError(f"--http {place}: cannot be listened on: {error.strerror or error}") from None
     try:

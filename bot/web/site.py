@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from types import MappingProxyType
 
 from sqlalchemy import Connection
@@ -12,10 +13,12 @@ from sqlalchemy import Connection
 from bot.domain.page_charts import CurvePicture
 from bot.domain.page_paths import named
 from bot.domain.page_views import SimplePage
+from bot.errors import HeraldError
 from bot.render.renderer import WebView, shared
 from bot.reports.reader import Readable
+from bot.runtime.log import describe, get_logger
 from bot.store import runs
-from bot.text.locales import Locale
+from bot.text.locales import Locale, known_locales
 from bot.web.comparison_page import comparison_page
 from bot.web.digest_pages import digest_list, digest_page
 from bot.web.incident_page import incident_page
@@ -28,6 +31,8 @@ from bot.web.ways import Ways
 
 BETWEEN = "..."  # the two runs of a comparison
 _LONGEST = 500  # characters of what is asked for
+
+log = get_logger(__name__)
 
 MakePage = Callable[[Reading], WebView | None]
 Curves = Callable[[str, Sequence[str]], Sequence[CurvePicture]]
@@ -67,6 +72,16 @@ class Site:
         with self._turn:  # a reader of a SQLite file looks after one transaction at a time
             view = read(self.herald, work)
         return None if view is None else shared(locale).render_web(kind, view)
+
+    def prepare(self) -> None:
+        """Make the overview once in each language: what the first reader would else wait for is made by then."""
+        import_module("scipy.special")  # which the comparison asks for, and which takes long to load
+        for locale in known_locales():
+            try:
+                self.page("", locale)
+                shared(locale).word("web_event_release")
+            except HeraldError as error:  # whoever asks is told, and the log then
+                log.debug("pages not prepared", error=describe(error))
 
     def simple(self, path: str, locale: Locale, said: str, *, action: str = "", wanted: str = "") -> str:
         """Say one thing, without a look at the state."""

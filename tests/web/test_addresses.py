@@ -12,7 +12,7 @@ import pytest
 from bot.config.file import load_config
 from bot.errors import ConfigError
 from bot.web.app import make_app
-from bot.web.server import read_place, serving
+from bot.web.server import listen, read_place, serving
 from tests.unit.simulation import World, configured, make_server
 from tests.unit.state_samples import NOON
 from tests.web.page_links import CHINESE, links_of
@@ -183,6 +183,14 @@ def test_a_token_that_no_header_bears_is_refused(monkeypatch, tmp_path, token):
 def test_a_place_that_is_none_is_refused_with_what_would_be_right(place):
     with pytest.raises(ConfigError, match="should be HOST:PORT"):
         read_place(place)
+
+
+def test_an_answer_in_two_pieces_does_not_wait_for_its_like():
+    listener = listen("127.0.0.1", 0, "127.0.0.1:0")
+    with listener, socket.create_connection(listener.getsockname()):
+        taken, _ = listener.accept()
+        with taken:  # asyncio sets TCP_NODELAY on what says that it is of TCP, and on nothing else
+            assert taken.proto == socket.IPPROTO_TCP
 
 
 def test_a_place_that_is_taken_is_named(house):
