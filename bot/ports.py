@@ -76,6 +76,7 @@ class Attachment:
     content: bytes
     media_type: str
     alt: str = ""  # of a picture, what it shows, for who cannot see it
+    caption: str = ""  # of a picture, plain, where it is shown
 
 
 class Right(StrEnum):

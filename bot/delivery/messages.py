@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from bot.delivery.attachments import chart_file
+from bot.delivery.attachments import told_chart
 from bot.delivery.attempt import Attempt, Done
 from bot.domain.effects import AnswerInThread, MessageEffect, PostDigest, ReplyInThread, ShareChart, TellChannel
 from bot.domain.message import MessageDocument, Picture
@@ -27,14 +27,13 @@ def perform(attempt: Attempt, effect: MessageEffect) -> Done:
             told = attempt.shown_by(effect)
             document = attempt.renderer.render_message(attempt.chat.text_form, told, attempt.bind(told.links))
             if told.chart is not None and attempt.chat.capabilities.attaches:
-                document = replace(document, pictures=(_picture(told.chart),))
+                document = replace(document, pictures=(_picture(attempt, told.chart),))
             return _post(attempt, told.mark, document, told.links)
         case PostDigest():
             digest = attempt.shown_by(effect)
             document = attempt.renderer.render_digest(attempt.chat.text_form, digest, attempt.bind(digest.links))
             if digest.health is not None and attempt.chat.capabilities.attaches and not digest.is_quiet:
-                alt = attempt.renderer.word("health_of_weeks")
-                document = replace(document, pictures=(_picture(digest.health, alt),))
+                document = replace(document, pictures=(_picture(attempt, digest.health),))
             return _post(attempt, digest.mark, document, digest.links)
         case ReplyInThread():
             return _reply(attempt, attempt.shown_by(effect))
@@ -42,10 +41,7 @@ def perform(attempt: Attempt, effect: MessageEffect) -> Done:
             return _answer(attempt, attempt.shown_by(effect))
         case ShareChart():
             chart = attempt.shown_by(effect)
-            metrics = ", ".join(panel.metric for panel in (chart, *chart.also))
-            word = attempt.renderer.word("health_of_weeks" if chart.weeks else "history_of")
-            alt = word.format(metric=metrics)
-            attempt.chat.share(_posted(attempt), chart_file(chart, alt))
+            attempt.chat.share(_posted(attempt), told_chart(attempt.renderer, chart))
             return Done()
         case _:
             assert_never(effect)
@@ -160,9 +156,9 @@ def _was_said(attempt: Attempt, mark: str) -> bool:
     return _find(attempt, mark, attempt.owed.created_at) is not None
 
 
-def _picture(chart: ChartView, alt: str = "") -> Picture:
-    file = chart_file(chart)
-    return Picture(file.filename, file.content, alt)
+def _picture(attempt: Attempt, chart: ChartView) -> Picture:
+    file = told_chart(attempt.renderer, chart)
+    return Picture(file.filename, file.content, file.alt, file.caption)
 
 
 def _posted_afresh(attempt: Attempt, mark: str) -> Posted | None:

@@ -49,6 +49,7 @@ class Picture:
     filename: str  # holds a hash of the content
     content: bytes  # PNG
     alt: str = ""  # what it shows, for who cannot see it; empty: what the headline says
+    caption: str = ""  # plain, below it
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,9 +78,13 @@ class CurvePicture:
 
 @dataclass(frozen=True, slots=True)
 class HeatRow:
+    """A part of the examples over the runs, or above such parts the column that they were split by."""
+
     part: str
-    changes: tuple[float | None, ...]  # one a run, relative to the part's baseline, good ones above 0; None: not there
-    shown: tuple[str, ...]
+    changes: tuple[float | None, ...] = ()  # one a run, relative to its baseline, good ones above 0; None: not there
+    shown: tuple[str, ...] = ()
+    whole: str = ""  # the part with its column
+    is_heading: bool = False
 
 
 @dataclass(frozen=True, slots=True)

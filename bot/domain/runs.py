@@ -65,6 +65,11 @@ class Slice:
         return own if self.within is None else (*self.within.conditions, *own)
 
     @property
+    def spoken(self) -> str:
+        """Name the part for people, with its columns."""
+        return ", ".join(f"{column} = {value}" for column, value in self.conditions)
+
+    @property
     def place(self) -> str:
         """Name the part by its values alone."""
         return " / ".join(value for _, value in self.conditions)

@@ -116,6 +116,7 @@ class ChartPart:
     share: float  # of the loss
     before: float
     now: float
+    column: str = ""  # by which it was split off: shares add up within one
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,14 @@ class ChartView:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbered:
+    """A name that a picture has no letters for, and the number that stands in its place."""
+
+    number: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class LegendView:
     """What the words beside a chart have to explain."""
 
@@ -156,7 +165,8 @@ class LegendView:
     signs: tuple[ChartMarkKind, ...] = ()  # that it holds
     is_shaded: bool = False  # from the run that a fall began with
     has_limit: bool = False
-    parts: tuple[str, ...] = ()  # whose loss is drawn below, in the order of their table
+    parts: tuple[str, ...] = ()  # whose loss is drawn below, from the top
+    numbered: tuple[Numbered, ...] = ()  # what has a number there, for no font of ours draws its name
 
 
 @dataclass(frozen=True, slots=True)

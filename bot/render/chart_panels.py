@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from bot.domain.chart_legend import panel_label, part_label
 from bot.domain.judge.findings import Outcome
 from bot.domain.policy import is_usable, settle
 from bot.domain.views import ChartMark, ChartMarkKind, ChartPart, ChartView, ChartWeek
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_RUNS = 60  # more would not be told apart
-MOST_PARTS = 5
+MOST_PARTS = 8
 _LABEL_WIDTH = 62  # pixels that the longest label takes
 _LABEL_CHARS = 14
 _PART_CHARS = 34
@@ -49,8 +51,8 @@ _SIGNS = {
 }
 
 
-def draw_panel(axes: Axes, chart: ChartView, width: int, *, is_one_of_many: bool) -> None:
-    """Draw a metric's newest runs on axes that are *width* pixels wide."""
+def draw_panel(axes: Axes, chart: ChartView, width: int, place: int | None = None) -> None:
+    """Draw a metric's newest runs on axes that are *width* pixels wide, at a *place* among others, or alone."""
     first = max(0, len(chart.values) - MOST_RUNS)
     values, outcomes = chart.values[first:], chart.outcomes[first:]
     if chart.since is not None and values:
@@ -58,11 +60,11 @@ def draw_panel(axes: Axes, chart: ChartView, width: int, *, is_one_of_many: bool
     _draw_baseline(axes, chart)
     if chart.limit is not None and is_usable(chart.limit):
         axes.axhline(chart.limit, color=_FELL, linewidth=1.2, zorder=1)
-    _draw_values(axes, values, outcomes, size=7 if is_one_of_many else 9)
+    _draw_values(axes, values, outcomes, size=9 if place is None else 7)
     _dress(axes, labels_of(chart)[first:], width)
     _draw_signs(axes, [(mark.place - first, mark) for mark in chart.marks if mark.place >= first])
-    name = short(chart.metric, 40)
-    if is_one_of_many:
+    name = short(panel_label(place or 0, chart), 40)
+    if place is not None:
         axes.set_title(name, loc="left", fontsize=10, color=INK, parse_math=False, pad=16 if chart.marks else 8)
     else:
         axes.set_ylabel(name, fontsize=10, color=INK, parse_math=False)
@@ -179,10 +181,11 @@ def draw_weeks(axes: Axes, weeks: Sequence[ChartWeek]) -> None:
 def draw_parts(shares: Axes, levels: Axes, parts: Sequence[ChartPart]) -> None:
     """Draw how much of the loss each part brings, and beside it what the part was before and is now.
 
-    A part whose name the font cannot draw has its row's number, by which the table below the picture lists it.
+    A part whose name the font cannot draw has its row's number, which the words beside the picture explain. A line
+    keeps the parts by one column from those by another.
     """
     rows = range(len(parts))
-    names = [f"{row + 1}  {part.name}" if part.name.isascii() else str(row + 1) for row, part in enumerate(parts)]
+    names = [part_label(row, part) for row, part in enumerate(parts)]
     lengths = [min(max(part.share, 0.0), 1.0) if is_usable(part.share) else 0.0 for part in parts]
     shares.barh(rows, lengths, height=0.52, color=_FELL, alpha=0.85)
     for row, part in enumerate(parts):
@@ -200,6 +203,10 @@ def draw_parts(shares: Axes, levels: Axes, parts: Sequence[ChartPart]) -> None:
             levels.plot([before, now], [row, row], color=GREY, linewidth=2, alpha=0.6, zorder=1)
             levels.plot([before], [row], "o", color="#0072b2", markersize=8, markeredgecolor="white", zorder=2)
             levels.plot([now], [row], "v", color=_FELL, markersize=10, markeredgecolor="white", zorder=2)
+    for row, (above, below) in enumerate(pairwise(parts)):
+        if above.column != below.column:
+            shares.axhline(row + 0.5, color=_RULE, linewidth=1.2, zorder=0)
+            levels.axhline(row + 0.5, color=_RULE, linewidth=1.2, zorder=0)
     shares.set_yticks(list(rows), [short(name, _PART_CHARS) for name in names], fontsize=9, color=INK)
     for text in shares.get_yticklabels():
         text.set_parse_math(False)

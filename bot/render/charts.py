@@ -15,7 +15,7 @@ from bot.render.chart_panels import MOST_PARTS, draw_panel, draw_parts, draw_wee
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_STYLE = 3  # counted up with every change to how a chart is drawn: a filename stands for one picture
+_STYLE = 4  # counted up with every change to how a chart is drawn: a filename stands for one picture
 _WIDTH, _HEIGHT = 900, 360  # pixels at the size it is shown
 _WEEKS_HEIGHT = 240
 _ROW = 240  # of several metrics, two in a row
@@ -63,7 +63,7 @@ def draw_history(chart: ChartView) -> bytes:
         left = 72 if columns == 1 else 58  # for numbers, and in the one case the metric's name
         top = 34 if columns == 1 else 42  # for signs, and among others the metric's name
         box = (column * width + left, row * row_height + top, width - left - 14, row_height - top - 44)
-        draw_panel(figure.axes(*box), panel, width, is_one_of_many=columns > 1)
+        draw_panel(figure.axes(*box), panel, width, place if columns > 1 else None)
     if parts:
         height = _PART * len(parts)
         draw_parts(

@@ -179,9 +179,12 @@ def _heat_map(picture: HeatMap) -> str:
         values = escape("|".join(to_plain(each) for each in row.shown))
         part = to_plain(row.part)
         cut = _cut(part, _LONGEST_PART)
+        if row.is_heading:
+            labels.append(f'<text class="head" x="0" y="{y + 17}" data-v="">{_text(row.part)}</text>')
+            continue
         labels.append(
             f'<text class="end" x="{_LABEL - 8}" y="{y + 17}" data-v="{values}">{escape(cut)}'
-            f"<title>{escape(part)}</title></text>"
+            f"<title>{escape(to_plain(row.whole or row.part))}</title></text>"
         )
         for place, change in enumerate(row.changes):
             shade = _shade(change, picture.full)

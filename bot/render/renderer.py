@@ -35,6 +35,7 @@ from bot.domain.views import (
     CommentView,
     DigestView,
     LedgerView,
+    LegendView,
     MessageView,
     PairsView,
     PipelinePageView,
@@ -57,6 +58,7 @@ from bot.render.form import (
     DIGEST_TEXT,
     LEDGER,
     PAIRS,
+    PICTURE,
     PIPELINE_SECTION,
     REPLAY_LINES,
     REPLAY_PAGE,
@@ -127,6 +129,14 @@ class TicketText:
 class CommentText:
     body: str
     cut: bool = False  # something was left out, and the body says so
+
+
+@dataclass(frozen=True, slots=True)
+class PictureText:
+    """What a picture shows, for who cannot see it, and what stands below it."""
+
+    alt: str
+    caption: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +250,11 @@ class Renderer:
         """Render what is said in a message's thread."""
         return self._render_message(of_message("reply", reader), view, bound)
 
+    def render_picture(self, view: LegendView) -> PictureText:
+        """Render what is said of a chart that goes with a message, or into its thread."""
+        alt, _, caption = self._fit(PICTURE, view, {}, theirs=False)[0].partition("\n")
+        return PictureText(alt.strip(), caption.strip())
+
     def render_digest(self, reader: TextForm, view: DigestView, bound: Bindings) -> MessageDocument:
         return self._render_message(of_message("message", reader, "digest", DIGEST_ROOMS), view, bound)
 
@@ -314,7 +329,7 @@ class Renderer:
     def _fit(
         self,
         form: Form,
-        view: LinkedView | JudgedView | ReplayPageView | ReplayView | WebView,
+        view: LinkedView | JudgedView | ReplayPageView | ReplayView | WebView | LegendView,
         bound: Bindings,
         *,
         theirs: bool,

@@ -10,6 +10,7 @@ from bot.domain.judge.findings import Finding
 from bot.domain.judged_run import JudgedRun
 from bot.domain.page_paths import comparison_path, pipeline_path
 from bot.domain.page_views import ComparedRow, ComparisonPage, Crumb
+from bot.domain.parts import columns_of
 from bot.domain.policy import Direction
 from bot.domain.views import FactRow
 from bot.judging.views.differences import shortened
@@ -64,11 +65,13 @@ def _parts(page: Reading, name: str, before: JudgedRun, after: JudgedRun) -> lis
     found = [(then[f.key], f) for f in after.findings if f.part is not None and f.key in then]
     sections = page.section(name).metrics
     found.sort(key=lambda pair: _change(pair[0], pair[1]) * _sign(sections.get(pair[1].metric)))
+    columns = list(dict.fromkeys(columns_of(f.part) for _, f in found))
+    found.sort(key=lambda pair: columns.index(columns_of(pair[1].part)))
     return [
         _row(
             page,
             str(f.part),
-            f"{f.part.place if f.part else ''} · {page.plain(name, f.metric)}",
+            f"{f.part.spoken if f.part else ''} · {page.plain(name, f.metric)}",
             old.value,
             f.value,
             sections.get(f.metric),

@@ -10,6 +10,7 @@ from bot.domain.judged_run import JudgedRun
 from bot.domain.page_charts import HeatMap, HeatRow, ShareBar
 from bot.domain.page_paths import pipeline_path, slices_path
 from bot.domain.page_views import Crumb, PartBar, SlicesPage
+from bot.domain.parts import by_column, columns_of
 from bot.domain.policy import Direction
 from bot.judging.views.metric_rows import metric_row
 from bot.store import runs
@@ -33,7 +34,7 @@ def slices_page(page: Reading, name: str, metric: str) -> SlicesPage | None:
     if newest is None:
         return None
     sign = -1.0 if section.direction is Direction.DOWN else 1.0
-    own = sorted(_parted(newest, metric), key=lambda f: (-(f.share_of_loss or 0.0), (f.relative or 0.0) * sign))
+    own = by_column(_parted(newest, metric), lambda f: (-(f.share_of_loss or 0.0), (f.relative or 0.0) * sign))
     others = sorted({f.metric for f in newest.findings if f.part is not None} - {metric})
     return SlicesPage(
         frame=frame(page.herald, page.ways, page.locale, page.now),
@@ -58,15 +59,20 @@ def _heat(
     page: Reading, name: str, metric: str, history: Sequence[JudgedRun], parts: Sequence[Finding], sign: float
 ) -> HeatMap:
     by_run = [{f.key: f for f in _parted(judged, metric)} for judged in history]
-    rows = []
+    rows: list[HeatRow] = []
+    column: tuple[str, ...] = ()
     for part in parts:
+        if columns_of(part.part) != column:
+            column = columns_of(part.part)
+            rows.append(HeatRow(" / ".join(column), is_heading=True))
         cells = [found.get(part.key) for found in by_run]
         changes = tuple(None if f is None or f.relative is None else f.relative * sign for f in cells)
         shown = tuple(
             "" if f is None or f.relative is None else formats.percent(f.relative, page.locale, signed=True)
             for f in cells
         )
-        rows.append(HeatRow(part.part.place if part.part is not None else "", changes, shown))
+        if part.part is not None:
+            rows.append(HeatRow(part.part.place, changes, shown, part.part.spoken))
     sizes = sorted(abs(change) for row in rows for change in row.changes if change is not None)
     full = min(max(sizes[-1] if sizes else 0.0, _LEAST_FULL), _MOST_FULL)
     return HeatMap(

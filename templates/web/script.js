@@ -125,7 +125,7 @@
     drawing.addEventListener("pointermove", (event) => {
       const { x, y } = at(drawing, event);
       const row = rows[Math.floor(y / cell)], column = Math.floor((x - left) / (drawing.viewBox.baseVal.width - left) * count);
-      if (!row || column < 0 || column >= count) return hide();
+      if (!row || !row.dataset.v || column < 0 || column >= count) return hide();
       const run = runs[column] || {};
       show([row.querySelector("title").textContent, row.dataset.v.split("|")[column], run.n, run.w].filter(Boolean).join("\n"), event);
     });

@@ -64,7 +64,9 @@ def test_a_reply_that_breaks_off_is_doubtful_and_its_mark_tells(chat_bench: Chat
 def test_a_file_is_shown_in_the_thread_once_however_often(chat_bench: ChatBench):
     posted = chat_bench.chat.post(chat_bench.channel, "m-1", MessageDocument.read(DOCUMENT))
     for _ in range(2):
-        chat_bench.chat.share(posted, Attachment("history-1.png", b"\x89PNG...", "image/png"))
+        chat_bench.chat.share(
+            posted, Attachment("history-1.png", b"\x89PNG...", "image/png", "a chart", "3 = <护肤品>")
+        )
     assert chat_bench.files(posted) == ["history-1.png"]
     assert len(chat_bench.see()) == 1
 

@@ -35,7 +35,7 @@ DOCUMENT = replace(
         "tone: bad\n**Ranking** fell: <0.14> & `ndcg`\n\n• one\n• [two](https://mlflow/2)\n\n> Owner: search"
     ),
     cause="tell_channel:mail/message/x:run5",
-    pictures=(Picture("history-1f2e.png", b"\x89PNG fine"),),
+    pictures=(Picture("history-1f2e.png", b"\x89PNG fine", caption="3 = 护肤品 <new>"),),
 )
 
 
@@ -124,6 +124,8 @@ def test_a_letter_goes_out_encrypted_with_both_parts_and_the_chart_in_it(post, c
     assert letter["Auto-Submitted"] == "auto-generated"
     plain, html, picture = [each for each in letter.walk() if not each.is_multipart()]
     assert "two <https://mlflow/2>" in plain.get_content()
+    assert "[history-1f2e.png] 3 = 护肤品 <new>" in plain.get_content()
+    assert ">3 = 护肤品 &lt;new&gt;</p>" in html.get_content()
     assert "<style" not in html.get_content()
     assert "&lt;0.14&gt; &amp; <code style=" in html.get_content()
     assert '<a href="https://mlflow/2" style=' in html.get_content()

@@ -31,7 +31,12 @@ from tests.unit import state_samples as state
 
 SAMPLES = Stage(sample_cases, all_readers())
 SHARED = {"examples", "lines", "words/en", "words/zh"}  # which others import
-ELSEWHERE = {"judge/outcome", "ticket_title", "umbrella_title"}  # words within texts, and titles on them; pages of HTML
+ELSEWHERE = {
+    "chat/picture",
+    "judge/outcome",
+    "ticket_title",
+    "umbrella_title",
+}  # words within texts, and titles on them; pages of HTML
 
 
 def test_there_is_a_sample_of_every_view_that_a_template_gets():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from bot.domain.chart_legend import chart_legend
 from bot.domain.headlines import CHART_RUNS, all_charted
 from bot.domain.incidents import Step
 from bot.domain.judge import Finding, Outcome
 from bot.domain.judged_run import JudgedRun
 from bot.domain.manifest import Component, ComponentKind, manifest_of
+from bot.domain.parts import columns_of
 from bot.domain.rules import RuleKind
 from bot.domain.views import ChartMark, ChartMarkKind, ChartPart, ChartView, LegendView
 from bot.judging.views.metric_rows import plain_name, sliced
@@ -18,7 +21,7 @@ from bot.judging.views.occasion import Occasion
 from bot.render.charts import chart_filename
 
 PIPELINE_CHART = "history.png"  # on the page of a pipeline, where the newest takes the place of the one before
-_MOST_PARTS = 5
+_MOST_PARTS, _OF_A_COLUMN = 8, 5
 _MOST_METRICS = 6  # in one picture
 _MOST_CHANGES = 3  # of data in the runs of a chart; where they change more often than that, it says nothing
 _BAD = {Outcome.SUSPICIOUS, Outcome.REGRESSED, Outcome.OUTSIDE, Outcome.BREACHED}
@@ -30,7 +33,7 @@ def chart_view(on: Occasion, step: Step | None = None) -> ChartView | None:
     if not told:
         return None
     first, *also = (_history(on, finding) for finding in told[:_MOST_METRICS])
-    parts = tuple(_parts(on, step)) if told[0].outcome in _BAD else ()
+    parts = tuple(_parts(on, step))[:_MOST_PARTS] if told[0].outcome in _BAD else ()
     return _named(replace(first, also=tuple(also), parts=parts))
 
 
@@ -48,15 +51,7 @@ def legend_of(on: Occasion, chart: ChartView | None) -> LegendView | None:
     """Return what the words beside a chart have to explain, in the language of whom they are for."""
     if chart is None:
         return None
-    panels = chart, *chart.also
-    found = {mark.kind for panel in panels for mark in panel.marks}
-    return LegendView(
-        metrics=tuple(plain_name(on, panel.metric) for panel in panels),
-        signs=tuple(kind for kind in ChartMarkKind if kind in found),
-        is_shaded=any(panel.since is not None for panel in panels),
-        has_limit=any(panel.limit is not None for panel in panels),
-        parts=tuple(part.name for part in chart.parts),
-    )
+    return chart_legend(chart, tuple(plain_name(on, panel.metric) for panel in (chart, *chart.also)))
 
 
 def _named(chart: ChartView) -> ChartView:
@@ -115,7 +110,12 @@ def _changes_of_data(points: Sequence[JudgedRun]) -> Iterator[int]:
 
 
 def _parts(on: Occasion, step: Step | None) -> Iterator[ChartPart]:
-    """Yield the parts that lost most, in the order of their table."""
-    for f in sliced(on, step)[:_MOST_PARTS]:
-        if f.part is not None and f.value is not None and f.baseline is not None and f.share_of_loss is not None:
-            yield ChartPart(str(f.part), f.share_of_loss, f.baseline, f.value)
+    """Yield the parts that lost most, column by column."""
+    seen: Counter[tuple[str, ...]] = Counter()
+    for f in sliced(on, step):
+        column = columns_of(f.part)
+        seen[column] += 1
+        if seen[column] > _OF_A_COLUMN or f.part is None or f.share_of_loss is None:
+            continue
+        if f.value is not None and f.baseline is not None:
+            yield ChartPart(f.part.spoken, f.share_of_loss, f.baseline, f.value, " / ".join(column))

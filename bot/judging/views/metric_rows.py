@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from bot.config.metric import MetricSection
 from bot.domain.headlines import own_findings, prominence, spoken_of
 from bot.domain.incidents import Step
 from bot.domain.job_protocol import INTERVAL_ENDS
 from bot.domain.judge import Against, Assessment, Finding, Outcome
+from bot.domain.parts import by_column, columns_of
 from bot.domain.views import LookedView, MetricRow, PeerRow, WhereView, WorstRow
 from bot.judging.views.occasion import Occasion
 from bot.text import formats
@@ -82,7 +84,7 @@ def metric_row(finding: Finding, section: MetricSection, locale: Locale) -> Metr
         interval=interval,
         spread=_relative_spread(finding, locale),
         detectable="" if formats.is_nothing(detectable) else shown_value(finding.detectable, section, scale),
-        part="" if finding.part is None else ", ".join(f"{name} = {value}" for name, value in finding.part.conditions),
+        part="" if finding.part is None else finding.part.spoken,
         share_of_loss="" if finding.share_of_loss is None else formats.percent(finding.share_of_loss, locale),
         examples=f"{finding.n_examples:,}" if finding.part is not None else "",
         why=section.why.get(locale, ""),
@@ -130,12 +132,12 @@ def _plain_row(on: Occasion, name: str, value: float) -> MetricRow:
 
 
 def slice_rows(on: Occasion, step: Step | None = None) -> tuple[MetricRow, ...]:
-    """Return a row a slice of the metric that is told, the largest share of the loss first."""
+    """Return a row a slice of the metric that is told, in that order."""
     return tuple(row_of(on, f) for f in sliced(on, step))
 
 
 def sliced(on: Occasion, step: Step | None = None) -> Sequence[Finding]:
-    """Return what is said of the slices of the metric that is told, the largest share of the loss first."""
+    """Return what is said of the slices of the metric that is told: column by column, the largest share first."""
     parts = [f for f in on.assessment.findings if f.part is not None]
     told = on.assessment.findings if step is None else spoken_of(on.assessment, step)[1]
     alone = step.incident.slices if step is not None else frozenset()
@@ -145,20 +147,22 @@ def sliced(on: Occasion, step: Step | None = None) -> Sequence[Finding]:
     first = max(whole, key=lambda f: (f.outcome.severity, prominence(f)))
     of_metric = (f for f in parts if f.metric == first.metric)
     explain = first.where.parts if first.where is not None else ()
-    return sorted(of_metric, key=lambda f: (f.key not in alone, f.part not in explain, -(f.share_of_loss or 0.0)))
+    return by_column(of_metric, lambda f: (f.key not in alone, f.part not in explain, -(f.share_of_loss or 0.0)))
 
 
 def most_of_the_loss(on: Occasion, assessment: Assessment, metric: str) -> tuple[MetricRow, ...]:
-    """Return the few parts that hold more than half of the metric's fall; none where the fall is spread out.
+    """Return the few parts by one column that hold more than half of the fall; none where the fall is spread out.
 
     A share above 100 %, as others gained meanwhile, is no number to read aloud.
     """
     parts = [f for f in assessment.findings if f.part is not None and f.part.within is None and f.metric == metric]
-    parts.sort(key=lambda f: -(f.share_of_loss or 0.0))
+    ordered = by_column(parts, lambda f: -(f.share_of_loss or 0.0))
+    columns = [list(own) for _, own in groupby(ordered, key=lambda f: columns_of(f.part))]
     for few in range(1, _PARTS_NAMED + 1):
-        if sum(f.share_of_loss or 0.0 for f in parts[:few]) > _MOST:
-            rows = ((row_of(on, f), f.share_of_loss or 0.0) for f in parts[:few])
-            return tuple(replace(row, share_of_loss="") if share > 1 else row for row, share in rows)
+        for own in columns:
+            if sum(f.share_of_loss or 0.0 for f in own[:few]) > _MOST:
+                rows = ((row_of(on, f), f.share_of_loss or 0.0) for f in own[:few])
+                return tuple(replace(row, share_of_loss="") if share > 1 else row for row, share in rows)
     return ()
 
 

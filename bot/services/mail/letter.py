@@ -68,6 +68,8 @@ def _plain_parts(document: MessageDocument) -> Iterator[str]:
     yield _plainly(document.headline)
     for each in document.body:
         yield "--" if each.part is Part.DIVIDER else _plainly(each.text)
+    for picture in document.pictures:
+        yield f"[{picture.filename}] {picture.caption or picture.alt}"
 
 
 def _plainly(text: str) -> str:
@@ -85,7 +87,9 @@ def _html(document: MessageDocument) -> str:
     tone = {Tone.BAD: "bad", Tone.WATCH: "watch", Tone.GOOD: "good", None: ""}[document.tone]
     alt = escape(plain(document.headline))
     pictures = "".join(
-        f'<img src="cid:{escape(each.filename)}" alt="{escape(each.alt) or alt}">' for each in document.pictures
+        f'<img src="cid:{escape(each.filename)}" alt="{escape(each.alt) or alt}">'
+        + (f'<p class="small">{escape(each.caption)}</p>' if each.caption else "")
+        for each in document.pictures
     )
     small = [each for each in document.body[-1:] if each.part is Part.CONTEXT]  # below the pictures
     body = "".join(map(_block, document.body[: len(document.body) - len(small)]))

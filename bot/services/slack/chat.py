@@ -30,6 +30,7 @@ from bot.services.slack.channels import Channels, is_channel_id
 from bot.services.slack.config import SlackSection
 from bot.services.slack.connection import SlackConnection
 from bot.services.slack.threads import thread_of
+from bot.text.escape import to_slack
 
 _HISTORY_PAGE = 100
 _CLOCKS_DIFFER = timedelta(minutes=5)  # our clock may be ahead of Slack's; a mark is unique, so looking further is safe
@@ -151,6 +152,7 @@ class SlackChat:
                 files=[{"id": file_id, "title": attachment.filename}],
                 channel_id=channel_id,
                 thread_ts=posted.message_id,
+                initial_comment=to_slack(attachment.caption) or None,
             ),
             partial(check_shared, file_id),
             write=True,
