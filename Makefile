@@ -9,9 +9,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check $(if $(INDEX),--index
 # Tests wait a quarter of their time, for other processes and for disks.
 JOBS   ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() * 3 // 2 or 1)')
 TIMES  ?= 100
+FITS   ?= 13
 WHEEL  ?= tests/installed
 
-.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose examples clean
+.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose interrupt examples clean
 
 setup: $(VENV)/.ready
 
@@ -51,6 +52,10 @@ decoder: setup
 # Faults planted in a real job, each found by reruns of it.
 diagnose: setup
 	$(BIN)/python -m pytest -m long --durations 0 tests/planted
+
+# Fits killed at random moments, 13 of each kind; FITS=... as many.
+interrupt: setup
+	FITS=$(FITS) $(BIN)/python -m pytest -m long -s --durations 0 tests/interrupted
 
 # The example that is a program of another framework.
 examples: setup

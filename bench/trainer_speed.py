@@ -50,6 +50,7 @@ def measure(path: Path, overrides: list[str], scratch: Path) -> None:
         with stage("import the rest"):
             from trainer.data.snapshot import read_snapshot
             from trainer.jobs.file import load_job
+            from trainer.learning.checkpoints import NoCheckpoints
             from trainer.tasks import next_item
             from trainer.tracking.mlflow import start_run
         job = load_job(path, overrides)
@@ -61,7 +62,7 @@ def measure(path: Path, overrides: list[str], scratch: Path) -> None:
         with stage("start an MLflow run"):
             recorder = start_run(job.tracking, {})
         with stage("fit, the untrained model first"):
-            ready = task.fit(lambda _: None)
+            ready = task.fit(lambda _: None, NoCheckpoints())
         with stage("rank and compare"):
             ready.score()
         with stage("save the model"):

@@ -4,7 +4,8 @@ TrainerError          one sentence for the person who started the job
 ├── InputError        what was handed in is wrong: exit code 2, nothing is left behind
 │   ├── JobError      the job file
 │   ├── DataError     tables and snapshots
-│   └── ModelError    a model folder
+│   ├── ModelError    a model folder
+│   └── CheckpointError  where a fit would go on from
 ├── ScoringError      a model was trained and could not be scored: exit code 1, the model is kept
 └── TrackingError     the tracking server refused or is away: exit code 1
 
@@ -29,6 +30,10 @@ class DataError(InputError):
 
 
 class ModelError(InputError):
+    pass
+
+
+class CheckpointError(InputError):
     pass
 
 

@@ -27,11 +27,12 @@ from trainer.results.run_manifest import data_used, manifest_tags
 from trainer.results.summary import plural, summary
 from trainer.stopping import unstoppable
 from trainer.tracking.mlflow import Recorder, fetch_registered, start_run
-from trainer.tracking.progress import say, show_progress
-from trainer.tracking.tensorboard import Events, check_installed, writing_events
+from trainer.tracking.progress import say
+from trainer.tracking.tensorboard import check_installed, writing_events
 
 if TYPE_CHECKING:
-    from trainer.task import Command, OnStep, Outcome, Ready, StepReport, Task
+    from trainer.learning.resuming import Resumption
+    from trainer.task import Command, Outcome, Ready, Task
 
 PER_EXAMPLE = "per_example.parquet"
 DATA_CARD = "data_card.json"
@@ -53,12 +54,16 @@ class Finished:
     logged: Mapping[str, float]  # what MLflow is told, slices and other scorers included
 
 
-def run_job(job: AnyJob, command: "Command") -> Finished:
-    """Run a job; raise InputError before anything is written, and mark the MLflow run for whatever comes later."""
+def run_job(job: AnyJob, command: "Command", resume: str = "auto") -> Finished:
+    """Run a job; raise InputError before anything is written, and mark the MLflow run for whatever comes later.
+
+    A fit goes on from the checkpoint of an earlier try where *resume* is `auto`, from none if `never`, else from that
+    in a folder.
+    """
     began = perf_counter()
     check_unused(job.output)
     with _fetched(job) as local:
-        return _run_local(local, command, began)
+        return _run_local(local, command, resume, began)
 
 
 @contextmanager
@@ -73,11 +78,12 @@ def _fetched(job: AnyJob) -> Iterator[AnyJob]:
         yield job.model_copy(update={"model": model})
 
 
-def _run_local(job: AnyJob, command: "Command", began: float) -> Finished:
+def _run_local(job: AnyJob, command: "Command", resume: str, began: float) -> Finished:
     task = _load_task(job, training=command == "fit")
-    with partial_folder(job.output) as folder:
+    with _earlier_try(job, task, command, resume) as place, partial_folder(job.output) as folder:
         output = OutputFolder(folder, job.output)
-        recorder = start_run(job.tracking, manifest_tags(job, task.card, command))
+        further = {} if place is None else place.tags()
+        recorder = start_run(job.tracking, {**manifest_tags(job, task.card, command), **further})
         blank = Result(
             "failed",
             command,
@@ -91,9 +97,21 @@ def _run_local(job: AnyJob, command: "Command", began: float) -> Finished:
         )
         with _marked(job, recorder, blank):
             steps = StepLog(recorder)
-            finished = _carry_out(job, command, task, recorder, steps, blank, output, began)
+            finished = _carry_out(job, command, task, steps, blank, output, place, began)
             _deliver(job, recorder, finished, _upload(job, command, finished, steps), output)
     return finished
+
+
+@contextmanager
+def _earlier_try(job: Job, task: "Task", command: "Command", resume: str) -> "Iterator[Resumption | None]":
+    """Give where a fit keeps its checkpoints and whether it goes on from one; an evaluation has none."""
+    if command == "evaluate":
+        yield None
+        return
+    from trainer.learning.resuming import resumption
+
+    with resumption(job, task, resume) as place:
+        yield place
 
 
 def _upload(job: Job, command: "Command", finished: Finished, steps: StepLog) -> Upload:
@@ -172,22 +190,24 @@ def _carry_out(
     job: Job,
     command: "Command",
     task: "Task",
-    recorder: Recorder,
     steps: StepLog,
     blank: Result,
     output: OutputFolder,
+    place: "Resumption | None",
     began: float,
 ) -> Finished:
+    recorder = steps.recorder
     recorder.log_params(_params(job, task))
     recorder.log_data(data_used(task.card, command))
-    if command == "evaluate":
+    if place is None:
         return _score(job, command, task, task.take_saved(), blank, output, began)
-    # Closed before the folder moves: TensorBoard opens its file anew, by name, for each piece.
+    from trainer.results.training import train_task
+
     board = output.path / TENSORBOARD if job.tensorboard else None
-    with writing_events(board) as events, _reporting(task, steps, events) as on_step:
-        ready = task.fit(on_step)
+    ready, checkpoints = train_task(job, task, place, steps, board)
     ready.save(output.path / MODEL)
     with keeping_trained(output, blank):
+        checkpoints.clear()
         return _score(job, command, task, ready, blank, output, began)
 
 
@@ -217,24 +237,9 @@ def _score(
     return Finished(result, outcome.compared, outcome.name, intervals, metrics)
 
 
-@contextmanager
-def _reporting(task: "Task", steps: StepLog, events: Events) -> Iterator["OnStep"]:
-    """Send each step to MLflow, to TensorBoard and to whoever watches."""
-    amount = task.amount()
-    with show_progress("training", amount.examples, amount.unit) as advance:
-
-        def on_step(report: "StepReport") -> None:
-            values = {"train/loss": report.loss, "train/lr": report.lr}
-            steps.add(values, report.step)
-            events.add(values, report.step)
-            advance(report.examples, f"loss {report.loss:.3f}")
-
-        yield on_step
-
-
 def _params(job: Job, task: "Task") -> dict[str, str | int | float | bool]:
     """Give what decides the numbers; where outputs and tracking are does not."""
-    settings = flatten(job.model_dump(exclude={"output", "result", "tracking"}))
+    settings = flatten(job.model_dump(exclude={"output", "result", "tracking", "checkpoint"}))
     return {**settings, **task.facts(), "data.hash": task.card.hash, **job.tracking.params}
 
 

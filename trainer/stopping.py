@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -24,6 +25,34 @@ def stoppable() -> Iterator[None]:
 
     with _signals_to(stop):
         yield
+
+
+@dataclass(slots=True)
+class Deferral:
+    """A stop that waits until what is under way is whole."""
+
+    at_once: bool = False  # what is under way takes longer than whoever stops us waits
+    asked: int | None = None  # the signal that came
+
+    def end_if_asked(self) -> None:
+        """Raise Stopped where a signal came."""
+        if self.asked is not None:
+            raise Stopped(self.asked)
+
+
+@contextmanager
+def deferring_stops() -> Iterator[Deferral]:
+    """Let SIGTERM and Ctrl-C only be noted within the block, which looks for them by itself."""
+    deferral = Deferral()
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        deferral.asked = number
+        if deferral.at_once:
+            deferral.end_if_asked()
+
+    with _signals_to(note):
+        yield deferral
+    deferral.end_if_asked()
 
 
 @contextmanager

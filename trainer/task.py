@@ -1,15 +1,20 @@
 """What a job can be about: every task is loaded, fitted or taken as saved, scored and written in the same steps."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import pyarrow as pa
 
 from trainer.data.card import DataCard
 from trainer.measures.bootstrap import Interval, Sliced
 from trainer.measures.per_example import PerExample
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim import Optimizer
 
 Command = Literal["fit", "evaluate"]
 
@@ -50,6 +55,37 @@ class Outcome:
 OnStep = Callable[[StepReport], None]
 
 
+@dataclass(slots=True)
+class Standing:
+    """What changes from step to step, and what says that it is the same training."""
+
+    parameters: Sequence["Tensor"]
+    optimizer: "Optimizer"
+    steps: int
+    order: str  # hash of which rows are learnt at which step
+    parts: int = 1  # in which a batch is learnt, for want of memory
+
+
+class Checkpoints(Protocol):
+    """What the loops of a fit tell, one loop after the other."""
+
+    def following(self, standing: Standing) -> AbstractContextManager[int]:
+        """Give how many steps of this loop are done already, everything being as it was after them."""
+        ...
+
+    def step_done(self, step: int) -> None:
+        """Take note of a step; raise Stopped where the fit was told to stop."""
+        ...
+
+    def carry(self, name: str, tensors: Sequence["Tensor"]) -> None:
+        """Keep these too, which change between steps or loops, and put them back as they were."""
+        ...
+
+    def taken(self) -> int:
+        """Give how many steps of all loops earlier tries have told."""
+        ...
+
+
 class Ready(Protocol):
     """A model ready to be scored and saved."""
 
@@ -82,8 +118,11 @@ class Task(Protocol):
         """Say how much a fit has to do."""
         ...
 
-    def fit(self, on_step: OnStep) -> Ready:
-        """Train the model in place, telling *on_step* after each step; raise FloatingPointError for a lost loss."""
+    def fit(self, on_step: OnStep, checkpoints: Checkpoints) -> Ready:
+        """Train the model in place, telling *on_step* after each step; raise FloatingPointError for a lost loss.
+
+        Where *checkpoints* know of an earlier try, the steps that it told are not made again.
+        """
         ...
 
     def take_saved(self) -> Ready:

@@ -28,7 +28,7 @@ class Fire:
     fire_id: str
     pipeline: str
     due_at: datetime
-    number: int  # of this pipeline, from 1: the seed of its job
+    number: int  # of this pipeline, from 1: the seed of its job, and of those that try it again
     confirms: str | None = None  # the run that looked bad, of which this is a rerun
     state: FireState = FireState.DUE
     started_at: datetime | None = None

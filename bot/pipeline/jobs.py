@@ -229,8 +229,10 @@ class JobRunner:
         yield self._job(fire, config)
 
     def _job(self, fire: Fire, config: JobSection) -> Job:
-        filled = {"{seed}": str(fire.number), "{fire_id}": fire.fire_id}
-        recipe = fire.recipe.for_job(str(fire.number), fire.fire_id)
+        with self.context.database.begin() as tx:
+            seed = str(fires.seed_of(tx, fire))
+        filled = {"{seed}": seed, "{fire_id}": fire.fire_id}
+        recipe = fire.recipe.for_job(seed, fire.fire_id)
         environment = self._environments.of(fire)
         return Job(
             fire_id=fire.fire_id,
@@ -242,7 +244,7 @@ class JobRunner:
                 **recipe.environment,
                 **({} if environment is None else environment.variables(config.environment)),
                 "HERALD_FIRE_ID": fire.fire_id,
-                "HERALD_SEED": str(fire.number),
+                "HERALD_SEED": seed,
                 "MLFLOW_TRACKING_URI": self.context.config.mlflow.tracking_uri,
                 "MLFLOW_EXPERIMENT_NAME": self.context.section.experiment,
             },

@@ -82,6 +82,12 @@ def find(tx: Connection, fire_id: str) -> Fire | None:
     return None if row is None else _fire(row)
 
 
+def seed_of(tx: Connection, fire: Fire) -> int:
+    """Return the seed of a fire's job: that of the first try, whose work a later one may go on with."""
+    first = find(tx, mint_fire_id(fire.pipeline, fire.due_at, fire.confirms)) if fire.attempt else None
+    return (first or fire).number
+
+
 def unfinished(tx: Connection, pipeline: str) -> Sequence[Fire]:
     """Return the pipeline's fires whose jobs may still live, oldest first."""
     query = select(fires).where(fires.c.pipeline == pipeline, fires.c.state == FireState.DUE)

@@ -245,8 +245,8 @@ def test_a_failure_marks_the_run_and_leaves_no_output(tracked, capsys):
     assert "a smaller train.lr may help" in told["message"]
 
 
-def test_a_stop_marks_the_run_killed(tracked, monkeypatch):
-    """The signal arrives between two steps, as it may anywhere."""
+def test_a_fit_that_is_stopped_is_killed_and_gone_on_with_by_the_next_try(fitted, tracked, monkeypatch, capsys):
+    """The signal arrives between two steps, as it may anywhere; the next try is of another fire, with another output."""
     import trainer.learning.loop
 
     update = trainer.learning.loop.update
@@ -258,11 +258,24 @@ def test_a_stop_marks_the_run_killed(tracked, monkeypatch):
         seen.append(1)
 
     seen: list[int] = []
-    monkeypatch.setattr(trainer.learning.loop, "update", stop_at_the_second)
-    assert main(["fit", str(tracked.path)]) == 143
-    assert only_run(tracked).info.status == "KILLED"
-    assert leftovers(tracked) == set()
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer.learning.loop, "update", stop_at_the_second)
+        assert main(["fit", str(tracked.path), "--set", "tracking.fire_id=first"]) == 143
+    stopped = only_run(tracked)
+    assert stopped.info.status == "KILLED"
+    assert leftovers(tracked) == {".checkpoints"}
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert "the same command goes on from" in capsys.readouterr().err
+    again = tracked.job("tracking.fire_id=second", f"output={tracked.folder}/again")
+    result = run_job(again, "fit").result
+    assert {name: result.metrics[name] for name in REPEATED} == {
+        name: fitted.finished.result.metrics[name] for name in REPEATED
+    }
+    assert f"goes on after step 2, from the checkpoint of run {stopped.info.run_id}" in capsys.readouterr().err
+    assert find_run(tracked, result.run_id).data.tags["herald.resumed_from"] == stopped.info.run_id
+    told = client_of(tracked).get_metric_history(result.run_id, "train/loss")
+    assert [point.step for point in told] == [1, 2, 3, 4]
+    assert leftovers(tracked) == {"again"}
 
 
 def test_stopping_before_the_run_starts_leaves_nothing(bench, monkeypatch):

@@ -57,7 +57,7 @@ def test_help_names_commands_and_exit_codes(capsys):
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("fit", ["JOB.toml", "--set"]),
+        ("fit", ["JOB.toml", "--set", "--resume"]),
         ("evaluate", ["JOB.toml", "--set", "--model", "--split"]),
         ("compare", ["--by", "--tracking-uri", "--json"]),
         (

@@ -363,6 +363,9 @@ def test_a_job_that_was_lost_is_tried_again_as_often_as_config_says(make_bench):
     (judged,) = bench.run().judged
     assert judged.run.run_id == "job2"
     assert bench.fires() == ["lost", "ended"]
+    # With the seed of the first: a job that keeps checkpoints goes on from them, whatever its fire is called.
+    assert [job.environment["HERALD_SEED"] for job in bench.jobs] == ["1", "1"]
+    assert len({job.fire_id for job in bench.jobs}) == 2
     assert bench.tracker.tickets == {}
 
 

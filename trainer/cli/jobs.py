@@ -23,9 +23,19 @@ SetOption = Annotated[
 ]
 
 
-def fit(job: JobArgument, overrides: SetOption = None) -> None:
+def fit(
+    job: JobArgument,
+    overrides: SetOption = None,
+    resume: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|never|FOLDER",
+            help="Go on where a fit of the same job was killed, begin anew, or go on from the checkpoint in a folder.",
+        ),
+    ] = "auto",
+) -> None:
     """Train, score and log a model."""
-    _carry_out(job, "fit", overrides or ())
+    _carry_out(job, "fit", overrides or (), resume=resume)
 
 
 def evaluate(
@@ -41,14 +51,16 @@ def evaluate(
     _carry_out(job, "evaluate", [*(overrides or ()), *([] if split is None else [f"part={split}"])], model)
 
 
-def _carry_out(path: Path, command: "Command", overrides: Sequence[str], model: str | None = None) -> None:
+def _carry_out(
+    path: Path, command: "Command", overrides: Sequence[str], model: str | None = None, resume: str = "auto"
+) -> None:
     check_alone()
     from trainer.jobs.file import load_job
     from trainer.results.summary import plain_table
     from trainer.run import run_job
 
     job = load_job(path, overrides, model=model)
-    finished = run_job(job, command)
+    finished = run_job(job, command, resume)
     lines = (
         plain_table(finished.compared, finished.name, finished.intervals),
         f"run {finished.result.run_id}",

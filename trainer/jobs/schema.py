@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from trainer.jobs.data import HistoriesData, InteractionsData, PairsData
 from trainer.jobs.fields import Count, FilePath, PackageName, Positive, Section, Share, SomeNames
+from trainer.jobs.running import CheckpointJob
 
 PLAIN_SQLITE = "sqlite:///"
 
@@ -188,6 +189,7 @@ class Job(Section):
     tensorboard: bool = False  # event files beside MLflow, in the output folder
     cluster: Literal["query", "user", "product"] | None = None  # what intervals draw whole; default: the split's unit
     slices: SlicesJob = SlicesJob()
+    checkpoint: CheckpointJob = CheckpointJob()
     model: ModelJob
     tracking: TrackingJob
 

@@ -1,5 +1,6 @@
 """The training loop: a step a batch under a warm-up and a linear decay, whatever is learnt."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trainer.task import OnStep, StepReport
+from trainer.learning.checkpoints import NoCheckpoints
+from trainer.task import Checkpoints, OnStep, Standing, StepReport
 
 Ints = npt.NDArray[np.int64]
 
@@ -36,6 +38,7 @@ def train(
     loss_of: Callable[[Ints], Tensor],
     pace: Schedule,
     on_step: OnStep,
+    checkpoints: Checkpoints | None = None,
 ) -> None:
     """Step once a batch of row numbers, telling *on_step* after each; raise FloatingPointError for a lost loss."""
     # Decay stands apart from the gradient (Loshchilov and Hutter 2019): large gradients do not weaken it.
@@ -43,22 +46,33 @@ def train(
         [{"params": list(group.parameters), "lr": group.lr} for group in groups], weight_decay=pace.weight_decay
     )
     parameters = [parameter for group in groups for parameter in group.parameters]
-    for step, rows in enumerate(batches, start=1):
-        share = schedule(step, len(batches), pace.warmup)
-        for group, settings in zip(groups, optimizer.param_groups, strict=True):
-            settings["lr"] = group.lr * share
-        loss = loss_of(rows)
-        # Told before the step: after it every weight would be lost too, and the message would come a step late.
-        value = float(loss.detach())
-        if not np.isfinite(value):
-            why = (
-                "a smaller train.lr may help"
-                if step > 1
-                else "no step was made yet, so the model or its data are at fault"
-            )
-            raise FloatingPointError(f"the loss is {value} at step {step} of {len(batches)}; {why}")
-        update(loss, optimizer, parameters, pace.clip)
-        on_step(StepReport(step, value, groups[0].lr * share, len(rows)))
+    keeper = checkpoints or NoCheckpoints()
+    with keeper.following(Standing(parameters, optimizer, len(batches), _hash_order(batches))) as done:
+        for step, rows in enumerate(batches[done:], start=done + 1):
+            share = schedule(step, len(batches), pace.warmup)
+            for group, settings in zip(groups, optimizer.param_groups, strict=True):
+                settings["lr"] = group.lr * share
+            loss = loss_of(rows)
+            # Told before the step: after it every weight would be lost too, and the message would come a step late.
+            value = float(loss.detach())
+            if not np.isfinite(value):
+                why = (
+                    "a smaller train.lr may help"
+                    if step > 1
+                    else "no step was made yet, so the model or its data are at fault"
+                )
+                raise FloatingPointError(f"the loss is {value} at step {step} of {len(batches)}; {why}")
+            update(loss, optimizer, parameters, pace.clip)
+            on_step(StepReport(step, value, groups[0].lr * share, len(rows)))
+            keeper.step_done(step)
+
+
+def _hash_order(batches: Sequence[Ints]) -> str:
+    """Hash which rows are learnt at which step."""
+    digest = hashlib.sha256()
+    for rows in batches:
+        digest.update(len(rows).to_bytes(4, "little") + np.ascontiguousarray(rows, dtype="<i8").tobytes())
+    return digest.hexdigest()[:16]
 
 
 def schedule(step: int, steps: int, warmup: float) -> float:

@@ -5,18 +5,26 @@ from dataclasses import replace
 
 import torch
 
-from trainer.task import OnStep, StepReport
+from trainer.learning.checkpoints import NoCheckpoints
+from trainer.task import Checkpoints, OnStep, StepReport
 
 
 def average_fits(
-    fits: int, parameters: Sequence[torch.nn.Parameter], fit: Callable[[OnStep], None], on_step: OnStep
+    fits: int,
+    parameters: Sequence[torch.nn.Parameter],
+    fit: Callable[[OnStep], None],
+    on_step: OnStep,
+    checkpoints: Checkpoints | None = None,
 ) -> None:
     """Fit several times from one start and leave the mean of the weights."""
+    keeper = checkpoints or NoCheckpoints()
     # From one start, the order of rows alone being different, fits stay in one valley: there the mean of weights is a
     # model, which between fits of different starts it is not.
     start = [parameter.detach().clone() for parameter in parameters]
     total = [torch.zeros_like(values) for values in start]
-    taken = 0
+    # Put back while the fit that was cut off is taken up: what those before it add until then is no matter.
+    keeper.carry("total", total)
+    taken = keeper.taken()
 
     def count_on(report: StepReport) -> None:
         nonlocal taken

@@ -136,6 +136,16 @@ def _with_adapters(model: Any, job: "LoraJob") -> Any:
         raise ModelError(f"model.lora: {str(error).splitlines()[0]}") from None
 
 
+def start_head(model: CrossEncoder, wanted: Tensor, seed: int, *, classes: bool) -> None:
+    """Draw the new layer, and let it say the base rate at first."""
+    torch.manual_seed(seed)
+    torch.nn.init.normal_(model.head.weight, std=0.02)  # as the layers below it were drawn
+    torch.nn.init.zeros_(model.head.bias)
+    if not classes:
+        # Else the first steps go into learning how many pairs are relevant, through all layers.
+        model.head.bias.data[:] = torch.logit(wanted.float().mean(), eps=1e-3)
+
+
 def load_head(model: CrossEncoder) -> None:
     """Put the saved layer on top; raise ModelError where it is not the model's."""
     path = model.source.folder / HEAD

@@ -63,6 +63,14 @@ class StepLog:
                 return
         self.unsent.append((step, values))
 
+    def add_earlier(self, told: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+        """Send the steps that an earlier try made, many at a time."""
+        try:
+            self.recorder.log_steps(told)
+        except Exception as error:  # noqa: BLE001 - as above
+            say(f"trainer: {error}: the training goes on; its steps are sent in the end")
+            self.unsent.extend(told)
+
 
 def keep_upload(upload: Upload, folder: Path) -> None:
     """Write what `repeat_upload` reads."""

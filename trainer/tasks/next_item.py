@@ -28,7 +28,7 @@ from trainer.models.saved_settings import settle
 from trainer.models.source import find_source
 from trainer.models.text_encoder import Hidden, TextEncoder, UntrainedOutputs
 from trainer.models.token_losses import note_losses, tell_losses
-from trainer.task import Amount, Command, OnStep, Outcome
+from trainer.task import Amount, Checkpoints, Command, OnStep, Outcome
 from trainer.tasks.memory_needs import check_memory, next_item_needs, weights_needs
 from trainer.tasks.next_item_mix import Rehearsal, learn_mix, not_rehearsed, rehearse, tell_mix
 from trainer.tasks.next_item_ranking import (
@@ -92,14 +92,14 @@ class NextItem:
     def amount(self) -> Amount:
         return Amount(min(self.job.train.trips, len(self.learn)) * self.job.train.epochs, "trips")
 
-    def fit(self, on_step: OnStep) -> "ReadyNextItem":
+    def fit(self, on_step: OnStep, checkpoints: Checkpoints) -> "ReadyNextItem":
         """Train the encoder in place."""
         rng = np.random.default_rng(self.job.seed)
         links = self._learn_links()  # before texts are read: each takes gigabytes of a large catalogue
         beginning = self._begin()
         scorer = self._fresh_scorer(beginning.vectors_ED, links)
         examples = self._draw_examples(rng)
-        train_on_trips(self.encoder, beginning.hidden, scorer, examples, self.job.train, rng, on_step)
+        train_on_trips(self.encoder, beginning.hidden, scorer, examples, self.job.train, rng, on_step, checkpoints)
         vectors_ED = self.encoder.encode_all(beginning.hidden)
         return ReadyNextItem(self, self._with_mix(scorer, vectors_ED), vectors_ED, beginning.vectors_ED)
 
@@ -261,6 +261,7 @@ def train_on_trips(
     job: TrainJob,
     rng: np.random.Generator,
     on_step: OnStep,
+    checkpoints: Checkpoints | None = None,
 ) -> None:
     """Train the encoder's upper layers in place."""
 
@@ -276,4 +277,5 @@ def train_on_trips(
         loss_of,
         Schedule(job.warmup, job.weight_decay, job.clip),
         on_step,
+        checkpoints,
     )

@@ -39,7 +39,7 @@ from trainer.measures.per_example import aggregate, number, rows_by_name
 from trainer.measures.slices import ShownSlices, choose_slices
 from trainer.measures.undefined import explain_undefined, tell_without
 from trainer.models.calibration import Calibration, fit_temperature
-from trainer.models.cross_encoder import CrossEncoder, load_head
+from trainer.models.cross_encoder import CrossEncoder, load_head, start_head
 from trainer.models.label_scale import (
     CLASSES,
     GRADES,
@@ -55,7 +55,7 @@ from trainer.models.label_scale import (
 from trainer.models.saved_settings import settle_pairs
 from trainer.models.source import find_source
 from trainer.models.token_losses import tell_losses
-from trainer.task import Amount, Command, OnStep, Outcome
+from trainer.task import Amount, Checkpoints, Command, OnStep, Outcome
 from trainer.tasks.memory_needs import check_memory, relevance_needs, weights_needs
 
 Floats = npt.NDArray[np.float64]
@@ -108,7 +108,7 @@ class Relevance:
     def amount(self) -> Amount:
         return Amount(len(self._learnt()) * self.job.train.epochs * self.job.train.average, "pairs")
 
-    def fit(self, on_step: OnStep) -> "ReadyRelevance":
+    def fit(self, on_step: OnStep, checkpoints: Checkpoints) -> "ReadyRelevance":
         rng = np.random.default_rng(self.job.seed)
         rows = self._learnt(rng)
         tokens = self.model.encode(*self.pairs.texts(rows))
@@ -116,7 +116,7 @@ class Relevance:
         wanted = torch.from_numpy(self._wanted(rows))
         weights = torch.from_numpy(self._weights(rows))
         if self.saved is None:
-            _start_head(self.model, self.scale, wanted, self.job.seed)
+            start_head(self.model, wanted, self.job.seed, classes=self.scale.kind == CLASSES)
 
         def loss_of(places: Ints) -> Tensor:
             chosen = torch.from_numpy(places)
@@ -130,9 +130,10 @@ class Relevance:
 
         def fit_once(on_step: OnStep) -> None:
             batches = batches_by_length(tokens.lengths, settings.batch, settings.epochs, rng)
-            train(groups, batches, loss_of, pace, on_step)
+            train(groups, batches, loss_of, pace, on_step, checkpoints)
 
-        average_fits(settings.average, [one for group in groups for one in group.parameters], fit_once, on_step)
+        learnt = [one for group in groups for one in group.parameters]
+        average_fits(settings.average, learnt, fit_once, on_step, checkpoints)
         return ReadyRelevance(self, self._settle(), fresh=True)
 
     def take_saved(self) -> "ReadyRelevance":
@@ -288,13 +289,3 @@ def _scale_of(job: RelevanceJob, pairs: Pairs, saved: RelevanceSettings | None, 
         return check_saved_scale(saved.scale, pairs.label, pairs.classes, told, job.data.path)
     label_N = pairs.label[pairs.rows(Part.TRAIN)]
     return choose_scale(label_N, pairs.label, pairs.classes, job.target, job.relevant, job.data.path)
-
-
-def _start_head(model: CrossEncoder, scale: LabelScale, wanted: Tensor, seed: int) -> None:
-    """Draw the new layer, and let it say the base rate at first."""
-    torch.manual_seed(seed)
-    torch.nn.init.normal_(model.head.weight, std=0.02)  # as the layers below it were drawn
-    torch.nn.init.zeros_(model.head.bias)
-    if scale.kind != CLASSES:
-        # Else the first steps go into learning how many pairs are relevant, through all layers.
-        model.head.bias.data[:] = torch.logit(wanted.float().mean(), eps=1e-3)

@@ -38,7 +38,7 @@ from trainer.models.saved_settings import settle, settle_pairs
 from trainer.models.source import find_source
 from trainer.models.text_encoder import TextEncoder, UntrainedOutputs
 from trainer.models.token_losses import note_losses, tell_losses
-from trainer.task import Amount, Command, OnStep, Outcome
+from trainer.task import Amount, Checkpoints, Command, OnStep, Outcome
 from trainer.tasks.catalogue_indexes import CatalogueIndexes, CatalogueWords
 from trainer.tasks.memory_needs import check_memory, retrieval_needs, weights_needs
 from trainer.tasks.retrieval_questions import (
@@ -102,13 +102,13 @@ class Retrieval:
     def amount(self) -> Amount:
         return Amount(len(self.learnt_N) * self.job.train.epochs, "pairs")
 
-    def fit(self, on_step: OnStep) -> "ReadyRetrieval":
+    def fit(self, on_step: OnStep, checkpoints: Checkpoints) -> "ReadyRetrieval":
         """Train the encoder in place, then choose the weight of the fusion on the valid rows."""
         beginning = self._begin()
         untrained = CatalogueIndexes(self.words, beginning.vectors_ED)
         # The untrained model is compared at a weight of its own: at the tuned one's it would lose for nothing.
         before = self._settings(untrained)
-        self._train(beginning, untrained, on_step)
+        self._train(beginning, untrained, on_step, checkpoints)
         needed = self._needed_texts()  # training moved every vector; these are the ones that will be looked at
         vectors_ED = beginning.vectors_ED.clone()
         vectors_ED[needed] = self.encoder.encode_some(beginning.hidden, needed)
@@ -124,7 +124,9 @@ class Retrieval:
     def _begin(self) -> UntrainedOutputs:
         return self.encoder.run_untrained(self.texts.all_E, self.job.model.cache)
 
-    def _train(self, beginning: UntrainedOutputs, untrained: CatalogueIndexes, on_step: OnStep) -> None:
+    def _train(
+        self, beginning: UntrainedOutputs, untrained: CatalogueIndexes, on_step: OnStep, checkpoints: Checkpoints
+    ) -> None:
         job, rng = self.job.train, np.random.default_rng(self.job.seed)
         query_N = self.pairs.query_id[self.learnt_N]
         text_N = self.texts.of_product[self.pairs.product_id[self.learnt_N]]
@@ -140,7 +142,8 @@ class Retrieval:
             return contrast_loss(query_QD, text_CD, contrast, job.temperature)
 
         groups = [ParameterGroup(self.encoder.parameters(), job.lr)]
-        train(groups, batches, loss_of, Schedule(job.warmup, job.weight_decay, job.clip), on_step)
+        pace = Schedule(job.warmup, job.weight_decay, job.clip)
+        train(groups, batches, loss_of, pace, on_step, checkpoints)
 
     def _mine(
         self, untrained: CatalogueIndexes, query_N: Ints, text_N: Ints, known: Known, rng: np.random.Generator

@@ -20,7 +20,7 @@ UNDEFINED_TAG = "herald.undefined"  # metrics that this run's data leave undefin
 FIRE_TAG = "herald.fire_id"
 RETRIES = "2"  # of a request to a server that is away: seconds, where MLflow's own seven take minutes
 LONGEST_PARAM = 6000  # characters; MLflow's limit
-PARAMS_AT_A_TIME = 100  # MLflow's limit of a batch
+PARAMS_AT_A_TIME, METRICS_AT_A_TIME = 100, 1000  # MLflow's limits of a batch
 LONGEST_NAME, LONGEST_DIGEST = 500, 36  # characters of a dataset's; MLflow's limits
 NO_SUCH_CALL = ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED")  # what MLflow makes of 404 and 501
 _SQLITE_HEAD = b"SQLite format 3\0"
@@ -83,6 +83,16 @@ class Recorder:
         with _translated():
             self.client.log_batch(self.run_id, [Metric(key, value, now, step) for key, value in metrics.items()])
 
+    def log_steps(self, told: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+        """Tell the values of many steps at once."""
+        from mlflow.entities import Metric
+
+        now = int(time() * 1000)
+        listed = [Metric(key, value, now, step) for step, values in told for key, value in values.items()]
+        with _translated():
+            for start in range(0, len(listed), METRICS_AT_A_TIME):
+                self.client.log_batch(self.run_id, listed[start : start + METRICS_AT_A_TIME])
+
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file, or what is in a folder, to the run's artifacts."""
         with _translated():
@@ -119,6 +129,15 @@ class Recorder:
     def set_tag(self, key: str, value: str) -> None:
         with _translated():
             self.client.set_tag(self.run_id, key, value)
+
+    def end_if_running(self, run_id: str) -> None:
+        """End the run that this one goes on from as KILLED, where it had no time to say so itself."""
+        try:
+            with _translated():
+                if self.client.get_run(run_id).info.status == "RUNNING":
+                    self.client.set_terminated(run_id, "KILLED")
+        except TrackingError as error:  # it may have been deleted, or be another server's
+            say(f"trainer: the run {run_id} could not be marked KILLED: {error}")
 
     def finish(self, status: str) -> None:
         """End the run as FINISHED, FAILED or KILLED."""

@@ -1,0 +1,197 @@
+"""A fit that is cut off goes on where it stood, and comes to what it would have come to."""
+
+import os
+import resource
+import signal
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.trainer import queries
+from trainer.errors import CheckpointError, Stopped
+from trainer.jobs.file import load_job
+from trainer.learning.checkpoint_files import checkpoints_in, read_checkpoint
+from trainer.learning.checkpoints import KeptCheckpoints
+from trainer.learning.resuming import resumption, shelf_folder
+from trainer.stopping import stoppable
+from trainer.task import StepReport
+from trainer.tasks.loading import load_task
+
+CUTS = {  # job -> what is set otherwise
+    "next_item": (),
+    "relevance": ("train.epochs=2",),
+    "relevance, adapters with dropout": ("model.lora={rank = 2, dropout = 0.3}", "train.epochs=2"),
+    "relevance, two fits averaged": ("train.average=2",),
+    "retrieval": ("train.epochs=3", "relevant=3.0", "train.layers=1"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a fit came to: every weight that it saves, and what it told of its steps."""
+
+    weights: dict[str, torch.Tensor]
+    told: list[StepReport] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Job files of all tasks in one folder."""
+
+    folder: Path
+    snapshot_job: Path
+    more: tuple[str, ...] = ()
+
+    def job(self, name: str, *more: str):
+        task, settings_of = name.partition(",")[0], CUTS[name]
+        batch = {"next_item": 8, "relevance": 24, "retrieval": 8}[task]
+        path = self.snapshot_job if task == "next_item" else self.folder / f"{task}.toml"
+        return load_job(path, (f"train.batch={batch}", *settings_of, *self.more, *more))
+
+    def run(self, name: str, *, cut: int = 0, resume: str = "auto", more: tuple[str, ...] = ()) -> Ended:
+        """Fit, cut off after so many steps where that is given."""
+        job = self.job(name, *more)
+        task = load_task(job, training=True)
+        with resumption(job, task, resume) as place, stoppable():
+            checkpoints = KeptCheckpoints(place, job.checkpoint.every, "run-1")
+
+            def on_step(report: StepReport) -> None:
+                checkpoints.report(report)
+                if len(checkpoints.told) == cut:
+                    signal.raise_signal(signal.SIGTERM)
+
+            task.fit(on_step, checkpoints)
+            checkpoints.clear()
+        return Ended(weights_of(task), checkpoints.told)
+
+
+def weights_of(task) -> dict[str, torch.Tensor]:
+    if hasattr(task, "encoder"):
+        return dict(task.encoder.model.state_dict())
+    return {**task.model.model.state_dict(), **{f"head.{k}": v for k, v in task.model.head.state_dict().items()}}
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory, snapshot_folder, model_folder) -> Desk:
+    from tests.trainer.shop import make_bench
+
+    folder = tmp_path_factory.mktemp("desk")
+    bert = queries.make_bert(folder / "bert")
+    data = queries.write_rows(folder / "pairs.csv", queries.make_rows())
+    for task in ("relevance", "retrieval"):
+        queries.write_job(folder, task, data, bert)
+    return Desk(folder, make_bench(folder, snapshot_folder, model_folder).path)
+
+
+@pytest.fixture(scope="module")
+def whole(desk) -> dict[str, Ended]:
+    return {name: desk.run(name) for name in CUTS}
+
+
+def same(one: Ended, other: Ended) -> bool:
+    assert one.told == other.told
+    return all(torch.equal(weights, other.weights[name]) for name, weights in one.weights.items())
+
+
+@pytest.mark.parametrize("name", CUTS)
+@settings(max_examples=2, deadline=None, phases=(Phase.generate,))  # a smaller example says no more
+@given(data=st.data())
+def test_cut_off_anywhere_and_gone_on_with_it_ends_as_if_nothing_had_been(desk, whole, name, data):
+    last = len(whole[name].told)
+    cuts = data.draw(st.lists(st.integers(1, last), min_size=1, max_size=2, unique=True).map(sorted))
+    for cut in cuts:
+        with pytest.raises(Stopped):
+            desk.run(name, cut=cut)
+    assert same(desk.run(name), whole[name])
+    assert not (desk.folder / ".checkpoints").exists()
+
+
+def cut_off(desk: Desk, cut: int, *more: str) -> list[Path]:
+    """Leave the checkpoints of a fit that writes one a step and is cut off; give them, the oldest first."""
+    with pytest.raises(Stopped):
+        desk.run("next_item", cut=cut, more=("checkpoint.every=1e-9", *more))
+    return checkpoints_in(shelf_folder(desk.job("next_item", *more)))
+
+
+@pytest.fixture
+def own_desk(desk, tmp_path) -> Desk:
+    """The same jobs, with checkpoints in a folder of the test."""
+    return replace(desk, more=(f"checkpoint.folder={tmp_path}/kept",))
+
+
+def test_the_last_two_are_kept_and_hold_nothing_but_tensors_and_words(own_desk):
+    kept = cut_off(own_desk, 5)
+    assert [path.name for path in kept] == ["step-00000004", "step-00000005"]
+    assert {path.name for path in kept[0].iterdir()} == {"state.safetensors", "checkpoint.json"}
+
+
+def test_one_that_is_damaged_is_told_and_the_one_before_gone_on_from(own_desk, whole, capsys):
+    newest = cut_off(own_desk, 5)[-1]
+    state = newest / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:1000])
+    assert same(own_desk.run("next_item"), whole["next_item"])
+    assert f"{newest}: no checkpoint that this version can go on from" in capsys.readouterr().err
+
+
+def test_one_of_another_job_is_refused_by_what_differs(own_desk):
+    kept = cut_off(own_desk, 2)[-1]
+    with pytest.raises(CheckpointError, match=r"is of another job: seed was 0, is 7, train.lr was 0.0003, is 0.001$"):
+        own_desk.run("next_item", resume=str(kept), more=("seed=7", "train.lr=0.001"))
+    with pytest.raises(CheckpointError, match="--resume nowhere: there is no such folder; auto and never are right"):
+        own_desk.run("next_item", resume="nowhere")
+
+
+def test_a_named_one_is_gone_on_from_and_never_begins_anew(own_desk, whole):
+    first, _ = cut_off(own_desk, 3)
+    told = read_checkpoint(first).story
+    assert (told.step, told.steps, told.run_id) == (2, 8, "run-1")
+    assert same(own_desk.run("next_item", resume=str(first)), whole["next_item"])
+    cut_off(own_desk, 3)
+    assert same(own_desk.run("next_item", resume="never"), whole["next_item"])
+
+
+def test_data_that_changed_since_begin_the_fit_anew_and_are_named(own_desk, whole, capsys):
+    newest = cut_off(own_desk, 3)[-1]
+    story = newest / "checkpoint.json"
+    story.write_text(story.read_text().replace('"data.hash": "', '"data.hash": "0'))
+    assert same(own_desk.run("next_item"), whole["next_item"])
+    assert f"{newest} is not gone on from: data.hash was 0" in capsys.readouterr().err
+
+
+def test_a_full_disk_keeps_the_last_good_one_and_the_fit_goes_on(own_desk, whole, capsys):
+    kept = cut_off(own_desk, 2)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(Stopped):
+            own_desk.run("next_item", cut=4, more=("checkpoint.every=1e-9",))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    told = capsys.readouterr().err
+    assert "the checkpoint of step 3 was not written: " in told
+    assert "File too large" in told
+    assert "step-00000002 is kept, the fit goes on" in told
+    assert checkpoints_in(kept[0].parent) == kept
+    assert same(own_desk.run("next_item"), whole["next_item"])
+
+
+def test_two_fits_of_one_job_at_once_do_not_mix_their_checkpoints(own_desk, whole, capsys):
+    cut_off(own_desk, 2)
+    job = own_desk.job("next_item")
+    with resumption(job, load_task(job, training=True), "auto") as first:
+        assert first.found is not None
+        assert same(own_desk.run("next_item", more=("checkpoint.every=1e-9",)), whole["next_item"])
+    assert "another fit of this job writes there: this one keeps nothing" in capsys.readouterr().err
+
+
+def test_what_was_left_long_ago_goes_away(own_desk):
+    kept = cut_off(own_desk, 2)[0].parent
+    long_ago = kept.stat().st_mtime - 30 * 86_400
+    os.utime(kept, (long_ago, long_ago))
+    other = own_desk.job("next_item", "seed=5")
+    with resumption(other, load_task(other, training=True), "auto"):
+        assert not kept.exists()

@@ -1,0 +1,192 @@
+"""What the training loop tells of where it stands: kept now and then, and when the fit is told to stop."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from time import monotonic
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from trainer.errors import CheckpointError, Stopped
+from trainer.learning.checkpoint_files import Checkpoint, Story, fill_tensors, name_tensors
+from trainer.learning.resuming import Resumption
+from trainer.stopping import Deferral, deferring_stops
+from trainer.task import Standing, StepReport
+from trainer.tracking.progress import say
+
+LONG_STEP = 4.0  # s: whoever stops a job waits for ten, in which a step has to end and be written down
+WORTH_KEEPING = 60.0  # s of training that what follows its end must not lose
+WEIGHTS, RANDOM = "weight", "random"
+STEPS, LOSSES, RATES, EXAMPLES = "told.step", "told.loss", "told.lr", "told.examples"
+
+
+class NoCheckpoints:
+    """Nothing is kept: what is learnt takes seconds, or is learnt anew."""
+
+    def following(self, standing: Standing) -> AbstractContextManager[int]:  # noqa: ARG002 - nobody asks again
+        """Begin with the first step."""
+        return nullcontext(0)
+
+    def step_done(self, step: int) -> None:
+        """Do nothing."""
+
+    def carry(self, name: str, tensors: Sequence[Tensor]) -> None:
+        """Keep nothing."""
+
+    def taken(self) -> int:
+        """Give none: there was no earlier try."""
+        return 0
+
+
+class KeptCheckpoints:
+    """Writes where a fit stands to its shelf, and lets it begin where an earlier try stood."""
+
+    def __init__(
+        self, place: Resumption, minutes: float, run_id: str | None, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self.shelf, self.identity, self.found = place.shelf, place.identity, place.found
+        self.seconds, self.run_id, self.clock = minutes * 60, run_id, clock
+        self.told = [] if place.found is None else _read_reports(place.found.tensors)
+        self.earlier = tuple(self.told)
+        self.carried: dict[str, Sequence[Tensor]] = {}
+        self.fit = 0
+        self.keeps = self.shelf.keep > 0
+        self.standing: Standing | None = None
+        self.deferral = Deferral()
+        self.began = self.written = self.looked = clock()
+
+    def report(self, report: StepReport) -> None:
+        """Remember what was told of a step: the run that goes on tells it too."""
+        self.told.append(report)
+
+    def carry(self, name: str, tensors: Sequence[Tensor]) -> None:
+        """Keep these too, and put them back as they were."""
+        self.carried[name] = tensors
+
+    def taken(self) -> int:
+        """Give how many steps of all loops earlier tries have told."""
+        return len(self.earlier)
+
+    @contextmanager
+    def following(self, standing: Standing) -> Iterator[int]:
+        """Put back what an earlier try had, and give how many steps of this loop it had made."""
+        self.standing = standing
+        done = self._take_up(standing)
+        self.began = self.looked = self.clock()
+        if not self.fit:
+            self.written = self.began
+        with deferring_stops() as self.deferral:
+            yield done
+        self.fit += 1
+
+    def step_done(self, step: int) -> None:
+        """Write where the fit stands where it is time, or where it was told to stop; raise Stopped then."""
+        assert self.standing is not None  # a step is of some loop
+        now = self.clock()
+        # A stop waits for the end of a step, but not of one that is longer than whoever stops the fit has patience.
+        self.deferral.at_once, self.looked = now - self.looked > LONG_STEP, now
+        ended = step == self.standing.steps and now - self.began > WORTH_KEEPING
+        if self.keeps and (self.deferral.asked is not None or ended or now - self.written >= self.seconds):
+            self._write(self.standing, step)
+        self._tell_stop()
+
+    def clear(self) -> None:
+        """Let go of all of them: the fit is over."""
+        if self.shelf.lock is not None:
+            self.shelf.clear()
+        self.keeps = False
+
+    def _tell_stop(self) -> None:
+        try:
+            self.deferral.end_if_asked()
+        except Stopped:
+            if newest := next(iter(self.shelf.newest()), None):
+                say(f"trainer: the same command goes on from {newest} (--resume never: it begins anew)")
+            raise
+
+    def _take_up(self, standing: Standing) -> int:
+        if self.found is None or self.fit > self.found.story.fit:
+            return 0
+        story, tensors = self.found.story, self.found.tensors
+        if self.fit < story.fit:
+            return standing.steps  # a fit that was done before; what came of it is among what is carried
+        if (story.order, story.steps) != (standing.order, standing.steps):
+            raise CheckpointError(
+                f"{self.shelf.folder}: was written while rows came in another order, by other code: --resume never"
+                " begins anew"
+            )
+        fill_tensors(WEIGHTS, standing.parameters, tensors)
+        for name, carried in self.carried.items():
+            fill_tensors(f"carried.{name}", carried, tensors)
+        _fill_optimizer(standing.optimizer, tensors)
+        _fill_random(tensors)
+        standing.parts = story.parts
+        self.found = None  # as large as what it was copied to
+        return story.step
+
+    def _write(self, standing: Standing, step: int) -> None:
+        story = Story(self.identity, self.run_id, self.fit, step, standing.steps, standing.order, standing.parts)
+        tensors = {
+            **name_tensors(WEIGHTS, standing.parameters),
+            **_name_optimizer(standing.optimizer),
+            **_name_random(),
+            **_name_reports(self.told),
+        }
+        for name, carried in self.carried.items():
+            tensors |= name_tensors(f"carried.{name}", carried)
+        number = len(self.told)
+        try:
+            if not self.shelf.take():
+                self.keeps = False
+                say(f"trainer: {self.shelf.folder}: another fit of this job writes there: this one keeps nothing")
+                return
+            self.shelf.put(Checkpoint(story, tensors), number)
+        except (OSError, SafetensorError) as error:
+            newest = next(iter(self.shelf.newest()), None)
+            left = "none is there" if newest is None else f"{newest.name} is kept"
+            say(f"trainer: the checkpoint of step {number} was not written: {error}; {left}, the fit goes on")
+        self.written = self.clock()
+
+
+def _name_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {f"optimizer.{place}.{name}": value for place, held in state.items() for name, value in held.items()}
+
+
+def _fill_optimizer(optimizer: torch.optim.Optimizer, found: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in found.items():
+        kind, _, rest = key.partition(".")
+        if kind == "optimizer":
+            place, _, name = rest.partition(".")
+            state.setdefault(int(place), {})[name] = value
+    # Rates are set anew at each step, by the schedule.
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _name_random() -> dict[str, Tensor]:
+    """Give what dropout of adapters draws from; all else that is drawn comes from the seed before the first step."""
+    chips = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {f"{RANDOM}.cpu": torch.get_rng_state(), **name_tensors(f"{RANDOM}.cuda", chips)}
+
+
+def _fill_random(found: Mapping[str, Tensor]) -> None:
+    torch.set_rng_state(found[f"{RANDOM}.cpu"])
+    for chip in range(torch.cuda.device_count()):
+        if (state := found.get(f"{RANDOM}.cuda.{chip}")) is not None:
+            torch.cuda.set_rng_state(state, chip)
+
+
+def _name_reports(told: Sequence[StepReport]) -> dict[str, Tensor]:
+    return {
+        STEPS: torch.tensor([one.step for one in told], dtype=torch.int64),
+        LOSSES: torch.tensor([one.loss for one in told], dtype=torch.float64),
+        RATES: torch.tensor([one.lr for one in told], dtype=torch.float64),
+        EXAMPLES: torch.tensor([one.examples for one in told], dtype=torch.int64),
+    }
+
+
+def _read_reports(found: Mapping[str, Tensor]) -> list[StepReport]:
+    columns = (found[name].tolist() for name in (STEPS, LOSSES, RATES, EXAMPLES))
+    return [StepReport(*row) for row in zip(*columns, strict=True)]
