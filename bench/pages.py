@@ -32,13 +32,14 @@ from statistics import median, quantiles
 import httpx
 
 from bot.config.models import Config
+from bot.domain.blindness import Look
 from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey, mint_id
 from bot.domain.judge import Finding, Outcome, Reason
 from bot.domain.judged_run import JudgedRun
 from bot.domain.page_paths import comparison_path, incident_path, pipeline_path, run_path, slices_path
 from bot.domain.runs import DataCard, Run, RunStatus, Slice
 from bot.reports.reader import Reader
-from bot.store import Database, incidents, runs
+from bot.store import Database, incidents, looks, runs
 from bot.web.app import make_app
 from bot.web.server import serving
 
@@ -120,6 +121,7 @@ def fill(database: Database, config: Config, total: int, now: datetime) -> dict[
         ]
         with database.begin() as tx:
             runs.record_all(tx, history)
+            looks.save(tx, Look(name, now))
             if is_falling:
                 bad = [run.run.run_id for run in history[-3:]]
                 key = SeriesKey(name)

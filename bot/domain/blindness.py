@@ -27,11 +27,12 @@ class Look:
 
 
 class Visibility(StrEnum):
-    """What can be said of a span of time: these are three different sentences."""
+    """What can be said of a span of time: these are four different sentences."""
 
     SEEN = "seen"  # looked, whatever was found
     UNSEEN = "unseen"  # could not look
-    NOT_LOOKED = "not_looked"  # did not try
+    NOT_LOOKED = "not_looked"  # did not try, and did before
+    NEVER = "never"  # has not looked yet
 
 
 def saw(look: Look, now: datetime) -> Look:
@@ -46,9 +47,9 @@ def visibility(look: Look | None, since: datetime) -> Visibility:
     """Say whether a pipeline was in sight at some moment since *since*, and still is as far as is known."""
     if look is not None and look.failing_since is not None:
         return Visibility.UNSEEN
-    if look is None or look.seen_at is None or look.seen_at < since:
-        return Visibility.NOT_LOOKED
-    return Visibility.SEEN
+    if look is None or look.seen_at is None:
+        return Visibility.NEVER
+    return Visibility.NOT_LOOKED if look.seen_at < since else Visibility.SEEN
 
 
 def find_blindness(look: Look, patience: timedelta, now: datetime) -> Finding | None:

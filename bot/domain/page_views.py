@@ -289,6 +289,7 @@ class ComparisonPage:
     before: RunLine
     after: RunLine
     metrics: tuple[ComparedRow, ...]
+    made: tuple[FactRow, ...]  # from which commit, data, test set, environment, machine
     params: tuple[FactRow, ...]
     facts: tuple[FactRow, ...]
     parts: tuple[ComparedRow, ...]

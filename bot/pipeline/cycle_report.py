@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from bot.domain.judge.findings import Outcome
 from bot.domain.judged_run import JudgedRun
 from bot.judging.unjudged_metrics import UnjudgedMetric
 from bot.store.quarantine import SetAside
+
+_GOOD = {Outcome.OK, Outcome.IMPROVED}
+_BAD = {Outcome.SUSPICIOUS, Outcome.REGRESSED}
 
 
 @dataclass(slots=True)
@@ -26,6 +30,17 @@ class CycleReport:
         """Add runs that were judged; of one that reruns settled only what is said of it now is kept."""
         for judged in found:
             self.judged = [each for each in self.judged if each.run.run_id != judged.run.run_id] + [judged]
+
+    @property
+    def bad_and_over(self) -> int:
+        """Count the bad runs after which their series had a good one."""
+        good = {
+            each.series: each.run.place
+            for each in sorted(self.judged, key=lambda run: run.run.place)
+            if each.outcome in _GOOD
+        }
+        bad = [each for each in self.judged if each.outcome in _BAD]
+        return sum(each.series in good and each.run.place < good[each.series] for each in bad)
 
     @property
     def is_hopeless(self) -> bool:

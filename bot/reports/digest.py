@@ -59,6 +59,7 @@ def compose_digest(
             DigestHeading.NEEDS_YOU: [*found.undelivered(), *found.standing(), *found.missed(missed), *unknown],
             DigestHeading.BETTER: [*found.recovered(), *found.improved()],
             DigestHeading.WATCHING: [
+                *found.never_looked_at(),
                 *found.watching(),
                 *found.withdrawn(),
                 *found.quiet(),

@@ -162,9 +162,15 @@ class LineGathering:
                 case Visibility.UNSEEN if look is not None and look.unseen_since is not None and name not in told:
                     since = formats.moment(look.unseen_since, self.zone, self.locale)
                     yield partial(DigestLine, DigestKind.UNSEEN, title, when=since, said=look.said)
-                case Visibility.NOT_LOOKED:
-                    since = formats.day(look.seen_at, self.zone, self.locale) if look and look.seen_at else ""
-                    yield partial(DigestLine, DigestKind.NOT_LOOKED, title, when=since)
+                case Visibility.NOT_LOOKED if look is not None and look.seen_at is not None:
+                    yield partial(DigestLine, DigestKind.NOT_LOOKED, title, when=self._day(look.seen_at))
+
+    def never_looked_at(self) -> Iterator[Line]:
+        """Yield the pipelines at which the first look is still to come: nothing is known of them."""
+        found = looks.of_pipelines(self.tx)
+        for name, section in self.herald.config.pipeline.items():
+            if visibility(found.get(name), self.since) is Visibility.NEVER:
+                yield partial(DigestLine, DigestKind.NOT_LOOKED, section.title or name)
 
     def unjudged(self) -> Iterator[Line]:
         """Yield metrics that cannot be judged and of which no incident speaks: they may have fallen."""

@@ -30,6 +30,7 @@ VALUES_SHOWN = 20
 class OpenIncident:
     incident: Incident
     ticket: Bound | None
+    has_tracker: bool = True  # where a ticket would be
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,10 @@ def _with_tickets(herald: Readable, tx: Connection, found: Iterable[Incident]) -
     """Add the tickets of incidents, and gather them by pipeline."""
     keys = [(incident, _ticket_of(herald, incident)) for incident in found]
     known = objects.known_objects(tx, [key for _, key in keys if key is not None])
-    told = (OpenIncident(i, known[key].bound if key is not None and key in known else None) for i, key in keys)
+    told = (
+        OpenIncident(i, known[key].bound if key is not None and key in known else None, has_tracker=key is not None)
+        for i, key in keys
+    )
     return {name: list(some) for name, some in groupby(told, key=lambda each: each.incident.series.pipeline)}
 
 

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from bot.config.metric import MetricSection
 from bot.domain.judge.findings import Finding
 from bot.domain.judged_run import JudgedRun
+from bot.domain.manifest import ComponentKind, manifest_of
 from bot.domain.page_paths import comparison_path, pipeline_path
 from bot.domain.page_views import ComparedRow, ComparisonPage, Crumb
 from bot.domain.parts import columns_of
 from bot.domain.policy import Direction
 from bot.domain.views import FactRow
-from bot.judging.views.differences import shortened
+from bot.judging.views.differences import SOURCES, shortened
 from bot.judging.views.metric_rows import shown_value
 from bot.store import runs
 from bot.text import formats
@@ -21,6 +22,14 @@ from bot.web.pipeline_page import run_line
 from bot.web.reading import Reading, frame
 
 _MOST, _CONFIDENCE = 60, 0.975
+_MADE_FROM = (
+    ComponentKind.CODE,
+    ComponentKind.DATA,
+    ComponentKind.TEST_SET,
+    ComponentKind.ENVIRONMENT,
+    ComponentKind.MACHINE,
+)
+_HASHES = ("hash", "test_hash")
 
 
 def comparison_page(page: Reading, name: str, before_id: str, after_id: str) -> ComparisonPage | None:
@@ -34,6 +43,7 @@ def comparison_page(page: Reading, name: str, before_id: str, after_id: str) -> 
         before=run_line(page, before),
         after=run_line(page, after),
         metrics=tuple(_metrics(page, name, before, after)),
+        made=_made(before, after),
         params=_facts(before.run.params, after.run.params),
         facts=_facts(_card(before), _card(after)),
         parts=tuple(_parts(page, name, before, after)),
@@ -134,6 +144,18 @@ def _sign(section: MetricSection | None) -> float:
     return -1.0 if section is not None and section.direction is Direction.DOWN else 1.0
 
 
+def _made(before: JudgedRun, after: JudgedRun) -> tuple[FactRow, ...]:
+    """Return what both were made from beside parameters: commit, data and what else is on record, in that order."""
+    manifests = (manifest_of(each.run, each.card) for each in (before, after))
+    then, now = ({component.kind: made.shown for component, made in each.items()} for each in manifests)
+    rows = []
+    for kind in _MADE_FROM:
+        was, has = then.get(kind, ""), now.get(kind, "")
+        if was or has:
+            rows.append(FactRow("", shortened(has), shortened(was), changed=was != has, source=SOURCES[kind]))
+    return tuple(rows)
+
+
 def _facts(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[FactRow, ...]:
     """Return what both have on record, what differs first."""
     rows = [
@@ -149,4 +171,5 @@ def _facts(before: Mapping[str, str], now: Mapping[str, str]) -> tuple[FactRow, 
 
 
 def _card(judged: JudgedRun) -> dict[str, str]:
-    return {**{key: formats.fact(value) for key, value in judged.card.numbers.items()}, **judged.card.texts}
+    texts = {key: text for key, text in judged.card.texts.items() if key not in _HASHES}  # which stand above
+    return {**{key: formats.fact(value) for key, value in judged.card.numbers.items()}, **texts}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from bot.config.models import Config
+from bot.domain.blindness import Look, Visibility, visibility
 from bot.domain.digest import DigestHeading
 from bot.domain.health import Health
 from bot.domain.incidents import Incident, Kind
@@ -154,11 +155,9 @@ def _rows(page: Reading, kept: Glances, names: Sequence[str]) -> list[OverviewRo
     gathering.read_ahead(newest[name] for name in names if name in newest)
     rows = []
     for name, glance in seen.items():
-        unseen = looked[name].unseen_since if name in looked else None
         is_told = newest.get(name) is not None and newest[name].kind is Kind.BLIND
-        health, line = _stands(page, name, glance, standing.get(name, ()), None if is_told else unseen)
-        said = looked[name].said if line is not None and line.kind is DigestKind.UNSEEN else ""
-        line = line if line is None or not said else replace(line, said=said)
+        sight = None if is_told else _out_of_sight(page, name, looked.get(name))
+        health, line = _stands(page, name, glance, standing.get(name, ()), sight)
         row = _row(
             page, kept, name, glance, health, line, newest.get(name), count=counts.get(name, 0), due=due.get(name)
         )
@@ -178,14 +177,14 @@ def row_of_pipeline(page: Reading, kept: Glances, name: str) -> OverviewRow:
 
 
 def _stands(
-    page: Reading, name: str, glance: Glance, lines: Iterable[tuple[DigestHeading, Line]], unseen: datetime | None
+    page: Reading, name: str, glance: Glance, lines: Iterable[tuple[DigestHeading, Line]], sight: DigestLine | None
 ) -> tuple[Health, DigestLine | None]:
-    """Say how a pipeline stands, and why."""
+    """Say how a pipeline stands, and why, by the digest's rule: what needs somebody is off track."""
     first = next(iter(lines), None)
     if first is not None and first[0] is DigestHeading.NEEDS_YOU:
         return Health.OFF_TRACK, replace(first[1](), is_new=False)
-    if unseen is not None:
-        return Health.OFF_TRACK, DigestLine(DigestKind.UNSEEN, page.title(name), when=page.moment(unseen, name))
+    if sight is not None and sight.when:
+        return Health.OFF_TRACK, sight
     if first is not None:
         return Health.AT_RISK, first[1]()
     if glance.unjudged:
@@ -193,7 +192,21 @@ def _stands(
         since = "" if each.since is None else formats.day(each.since.run.ended, page.zone(name), page.locale)
         plain = page.plain(name, each.finding.metric)
         return Health.AT_RISK, DigestLine(DigestKind.UNJUDGED, page.title(name), metric=plain, when=since)
-    return Health.AS_PLANNED, None
+    return (Health.AS_PLANNED, None) if sight is None else (Health.AT_RISK, sight)
+
+
+def _out_of_sight(page: Reading, name: str, look: Look | None) -> DigestLine | None:
+    """Say that a pipeline's runs cannot be looked at, or were not; without a time where a first look is to come."""
+    match visibility(look, page.now - LATELY):
+        case Visibility.UNSEEN if look is not None:
+            since = page.moment(look.unseen_since, name)
+            return DigestLine(DigestKind.UNSEEN, page.title(name), when=since, said=look.said)
+        case Visibility.NOT_LOOKED if look is not None and look.seen_at is not None:
+            when = formats.day(look.seen_at, page.zone(name), page.locale)
+            return DigestLine(DigestKind.NOT_LOOKED, page.title(name), when=when)
+        case Visibility.NEVER:
+            return DigestLine(DigestKind.NOT_LOOKED, page.title(name))
+    return None
 
 
 def _row(

@@ -209,7 +209,8 @@ def test_looks_that_fail_keep_their_beginning_and_one_that_succeeds_ends_them():
     assert look == Look("p", MONDAY, MONDAY + HOUR, "b")
     assert visibility(look, MONDAY - DAY) is Visibility.UNSEEN
     assert visibility(saw(look, MONDAY + DAY), MONDAY) is Visibility.SEEN
-    assert visibility(None, MONDAY) is Visibility.NOT_LOOKED
+    assert visibility(saw(look, MONDAY), MONDAY + DAY) is Visibility.NOT_LOOKED
+    assert visibility(None, MONDAY) is Visibility.NEVER
 
 
 @pytest.mark.parametrize(("hours", "told"), [(1, False), (24, False), (25, True)])

@@ -1,12 +1,15 @@
 """What the past leaves behind: which bad runs become baseline, and what still stands."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from bot.domain.first_contact import open_standing, settle_past
 from bot.domain.incidents import IncidentState, Kind, SeriesKey, Turn
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState, Streak
+from bot.domain.judged_run import JudgedRun
+from bot.domain.runs import DataCard, Run, RunStatus
+from bot.pipeline.cycle_report import CycleReport
 
 SERIES = SeriesKey("quality")
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -86,3 +89,16 @@ def test_a_single_bad_run_is_a_candidate():
 def test_nothing_is_opened_where_nothing_stands():
     assert open_standing(run_with("c", Outcome.OK), (), SERIES, NOW) == ()
     assert open_standing(run_with("c", Outcome.INVALID), ("a", "b"), SERIES, NOW) == ()
+
+
+@pytest.mark.parametrize(("outcomes", "over"), [("bgb", 1), ("gbb", 0), ("bbg", 2), ("b", 0)])
+def test_what_a_later_good_run_has_left_behind_is_counted_as_the_past(outcomes: str, over: int):
+    told = {"b": Outcome.REGRESSED, "g": Outcome.OK}
+    ends = [NOW + timedelta(hours=number) for number in range(len(outcomes))]
+    runs = [Run(end.isoformat(), "r", RunStatus.FINISHED, end, end, {}, {}, {}, "") for end in ends]
+    report = CycleReport()
+    report.take(
+        JudgedRun(run, SERIES, DataCard(), (), told[each], False, False, NOW)
+        for run, each in zip(runs, outcomes, strict=True)
+    )
+    assert report.bad_and_over == over

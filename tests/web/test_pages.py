@@ -117,6 +117,7 @@ def test_two_runs_stand_beside_one_another(pages):
     text = pages.get(f"/compare/search-relevance/{run_id(3)}...{run_id(7)}").text
     assert '<td class="n bad">' in text
     assert re.search(r'class="changed"><th scope="row">negatives</th><td>16</td><td>8</td>', text)
+    assert re.search(r'class="changed"><th scope="row">git commit</th><td>4b7d0aa0+</td><td>9f3c2e10+</td>', text)
     assert FELL_IN in text
 
 

@@ -74,7 +74,9 @@ def print_cycle(
         _print_first_contact(console, name, report, filed)
     print_unjudged(console, name, report.unjudged)
     for told in filed:
-        where = f"{told.ticket.title} {told.ticket.url}" if told.ticket else "no ticket yet"
+        where = "no ticket yet" if told.has_tracker else "no ticket, since config names no tracker for it"
+        if told.ticket:
+            where = f"{told.ticket.title} {told.ticket.url}"
         console.print(f"[red]{told.incident.kind}[/] {escape(name)}: {escape(where)}", soft_wrap=True)
     console.print(f"delivered: {drained.delivered}")
     for words in failures[:_FAILURES_SHOWN]:
@@ -93,6 +95,11 @@ def _print_first_contact(console: Console, name: str, report: CycleReport, filed
     elif report.is_hopeless:
         now = "None of them has a metric that the configuration names, and without one no new run can be judged either."
     console.print(f"{escape(name)}: first contact: {some} read as its history. {now}")
+    if past := report.bad_and_over:
+        them = "1 of them was bad; it" if past == 1 else f"{past:,} of them were bad; they"
+        console.print(
+            f"{escape(name)}: {them} ended before the last good one: that is the past, and nothing is filed about it."
+        )
 
 
 def print_dry_run(dry: DryRun, *, as_json: bool) -> None:

@@ -20,7 +20,7 @@ from bot.text import formats
 
 _HASH = re.compile(r"\b[0-9a-f]{32,}\b")
 _SHORT_HASH = 12
-_SOURCES = {
+SOURCES = {
     ComponentKind.TEST_SET: Source.TEST_SET,
     ComponentKind.DATA: Source.DATA,
     ComponentKind.CODE: Source.COMMIT,
@@ -59,7 +59,7 @@ def different(on: Occasion, found: Differences) -> tuple[FactRow, ...]:
 
 def unknown(found: Differences) -> tuple[Source, ...]:
     """Return what one side has nothing on record of; whoever sets no seed has none to show."""
-    return tuple(_SOURCES[kind] for kind in found.unknown if kind in _SOURCES)
+    return tuple(SOURCES[kind] for kind in found.unknown if kind in SOURCES)
 
 
 def compared(on: Occasion, found: Differences) -> tuple[Source, ...]:
@@ -104,7 +104,7 @@ def commit(on: Occasion) -> tuple[FactRow, ...]:
 
 
 def source_of(component: Component) -> Source | None:
-    return _SOURCES.get(component.kind)
+    return SOURCES.get(component.kind)
 
 
 def _is_news(found: Difference, on: Occasion) -> bool:

@@ -36,7 +36,8 @@ def metric_rows(
     ]
     findings = [f for f in findings if f.outcome not in _WITHOUT_NUMBERS]
     own = () if step is None else own_findings(step.incident, findings)
-    rows = [row_of(on, f) for f in sorted(findings, key=lambda f: (f not in own, -f.outcome.severity, -prominence(f)))]
+    findings.sort(key=lambda f: (f not in own, -f.outcome.severity, -prominence(f)))
+    rows = _each_over([row_of(on, f) for f in findings])
     if reported:
         judged = {f.metric for f in findings}
         rows += [
@@ -45,6 +46,13 @@ def metric_rows(
             if name not in judged and "/" not in name  # a slash: a slice, a method, a step
         ]
     return tuple(rows)
+
+
+def _each_over(rows: Sequence[MetricRow]) -> list[MetricRow]:
+    """Let each row say how many runs its number is of, where one of them is of several."""
+    if not any(row.over for row in rows):
+        return list(rows)
+    return [row if row.over or not row.value else replace(row, over="1") for row in rows]
 
 
 def row_of(on: Occasion, finding: Finding) -> MetricRow:
