@@ -6,6 +6,7 @@ TrainerError          one sentence for the person who started the job
 │   ├── DataError     tables and snapshots
 │   ├── ModelError    a model folder
 │   └── CheckpointError  where a fit would go on from
+├── TrainingError     a fit cannot go on: its loss runs away, memory is too short: exit code 1
 ├── ScoringError      a model was trained and could not be scored: exit code 1, the model is kept
 └── TrackingError     the tracking server refused or is away: exit code 1
 
@@ -34,6 +35,10 @@ class ModelError(InputError):
 
 
 class CheckpointError(InputError):
+    pass
+
+
+class TrainingError(TrainerError):
     pass
 
 

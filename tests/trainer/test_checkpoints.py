@@ -12,11 +12,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.trainer import queries
-from trainer.errors import CheckpointError, Stopped
+from trainer.errors import CheckpointError, Stopped, TrainingError
 from trainer.jobs.file import load_job
 from trainer.learning.checkpoint_files import checkpoints_in, read_checkpoint
 from trainer.learning.checkpoints import KeptCheckpoints
 from trainer.learning.resuming import resumption, shelf_folder
+from trainer.models.cross_encoder import CrossEncoder
 from trainer.stopping import stoppable
 from trainer.task import StepReport
 from trainer.tasks.loading import load_task
@@ -195,3 +196,30 @@ def test_what_was_left_long_ago_goes_away(own_desk):
     other = own_desk.job("next_item", "seed=5")
     with resumption(other, load_task(other, training=True), "auto"):
         assert not kept.exists()
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_learnt_in_parts_with_the_same_result(
+    desk, whole, monkeypatch, capsys
+):
+    score = CrossEncoder.score
+
+    def score_few(self, tokens, rows):
+        if len(rows) > 7 and torch.is_grad_enabled():
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return score(self, tokens, rows)
+
+    monkeypatch.setattr(CrossEncoder, "score", score_few)
+    ended = desk.run("relevance")
+    told = capsys.readouterr().err
+    assert "step 1 does not fit into memory: its 24 rows are computed in 4 parts from here on" in told
+    assert [one.loss for one in ended.told] == pytest.approx([one.loss for one in whole["relevance"].told], abs=1e-5)
+    assert all(torch.allclose(w, ended.weights[n], atol=1e-4) for n, w in whole["relevance"].weights.items())
+
+
+def test_memory_that_is_too_short_for_a_row_is_told_with_what_to_set(desk, monkeypatch):
+    def never(*_):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory: you tried")
+
+    monkeypatch.setattr(CrossEncoder, "score", never)
+    with pytest.raises(TrainingError, match=r"step 1 does not fit into memory, not even its rows .* set train\.batch"):
+        desk.run("relevance")

@@ -4,7 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainer.errors import TrainingError
 from trainer.jobs.schema import ModelJob, ScoreJob, TrainJob
+from trainer.learning.gradients import LossWatch
 from trainer.learning.loop import schedule, update
 from trainer.learning.next_item_loss import Example, batch_loss, make_batch
 from trainer.learning.weight_averaging import average_fits
@@ -51,7 +53,9 @@ def test_one_batch_can_be_memorised(encoder):
     losses = []
     for _ in range(80):
         loss = batch_loss(scorer.unit_vectors(encoder.encode(beginning.hidden, batch.texts_E)), batch, 0.1)
-        update(loss, optimizer, encoder.parameters(), 1.0)
+        optimizer.zero_grad()
+        loss.backward()
+        update(optimizer, encoder.parameters(), 1.0)
         losses.append(float(loss.detach()))
     assert losses[0] > 1
     assert losses[-1] < 0.05
@@ -91,6 +95,35 @@ def test_training_lowers_the_loss(encoder):
 def test_a_loss_that_is_no_number_ends_training_with_advice(encoder):
     with pytest.raises(FloatingPointError, match=r"a smaller train\.lr may help"):
         losses_of(encoder, 0, TrainJob(batch=4, epochs=20, lr=1e30))
+
+
+def test_a_gradient_that_is_no_number_changes_no_weight():
+    weight = torch.nn.Parameter(torch.ones(2))
+    weight.grad = torch.tensor([1.0, torch.inf])
+    with pytest.raises(FloatingPointError, match=r"the gradient's norm is inf; a smaller train\.lr may help"):
+        update(torch.optim.AdamW([weight]), [weight], 1.0)
+    assert weight.tolist() == [1.0, 1.0]
+
+
+def test_a_loss_that_runs_away_is_told_with_its_step_and_one_that_wanders_is_not():
+    watch = LossWatch(200)
+    for step in range(1, 110):
+        watch.add(9.0 if step >= 100 else 2.0 + step % 3, step)
+    with pytest.raises(TrainingError, match=r"the loss rose from 3 to 9 by step 110 of 200: it runs away; a smaller"):
+        watch.add(9.0, 110)
+
+
+def test_texts_encoded_in_parts_have_the_same_gradient(encoder):
+    hidden, texts = encoder.run_untrained(TEXTS, None).hidden, torch.arange(len(TEXTS))
+
+    def gradients(parts):
+        encoder.model.zero_grad()
+        torch.nn.functional.cross_entropy(encoder.encode(hidden, texts, parts), texts).backward()
+        return [parameter.grad.clone() for parameter in encoder.parameters()]
+
+    whole = gradients(1)
+    assert all(torch.equal(one, other) for one, other in zip(whole, gradients(2), strict=True))
+    assert all(torch.allclose(one, other, atol=1e-6) for one, other in zip(whole, gradients(8), strict=True))
 
 
 def test_the_loss_is_the_cross_entropy_over_candidates_that_were_not_bought():

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from trainer.learning.checkpoints import NoCheckpoints
+from trainer.learning.gradients import InParts, Lesson, LossWatch
 from trainer.task import Checkpoints, OnStep, Standing, StepReport
 
 Ints = npt.NDArray[np.int64]
@@ -39,30 +40,27 @@ def train(
     pace: Schedule,
     on_step: OnStep,
     checkpoints: Checkpoints | None = None,
+    in_parts: InParts | None = None,
 ) -> None:
-    """Step once a batch of row numbers, telling *on_step* after each; raise FloatingPointError for a lost loss."""
+    """Step once a batch of row numbers, telling *on_step* after each; raise FloatingPointError for a lost loss.
+
+    A batch that does not fit into memory is learnt *in_parts* from then on.
+    """
     # Decay stands apart from the gradient (Loshchilov and Hutter 2019): large gradients do not weaken it.
     optimizer = torch.optim.AdamW(
         [{"params": list(group.parameters), "lr": group.lr} for group in groups], weight_decay=pace.weight_decay
     )
     parameters = [parameter for group in groups for parameter in group.parameters]
-    keeper = checkpoints or NoCheckpoints()
-    with keeper.following(Standing(parameters, optimizer, len(batches), _hash_order(batches))) as done:
+    keeper, losses = checkpoints or NoCheckpoints(), LossWatch(len(batches))
+    standing = Standing(parameters, optimizer, len(batches), _hash_order(batches))
+    lesson = Lesson(loss_of, in_parts)
+    with keeper.following(standing) as done:
         for step, rows in enumerate(batches[done:], start=done + 1):
             share = schedule(step, len(batches), pace.warmup)
             for group, settings in zip(groups, optimizer.param_groups, strict=True):
                 settings["lr"] = group.lr * share
-            loss = loss_of(rows)
-            # Told before the step: after it every weight would be lost too, and the message would come a step late.
-            value = float(loss.detach())
-            if not np.isfinite(value):
-                why = (
-                    "a smaller train.lr may help"
-                    if step > 1
-                    else "no step was made yet, so the model or its data are at fault"
-                )
-                raise FloatingPointError(f"the loss is {value} at step {step} of {len(batches)}; {why}")
-            update(loss, optimizer, parameters, pace.clip)
+            value, standing.parts = lesson.send_back(rows, standing.parts, optimizer, losses, step)
+            update(optimizer, parameters, pace.clip)
             on_step(StepReport(step, value, groups[0].lr * share, len(rows)))
             keeper.step_done(step)
 
@@ -83,11 +81,10 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     return min(step / rising, (steps - step + 1) / max(1, steps - rising + 1))
 
 
-def update(loss: Tensor, optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], clip: float) -> None:
-    """Step down the gradient of *loss*, its norm cut at *clip*."""
-    # None, not nought: what a batch did not reach is left alone, neither decayed nor carried on by its momentum.
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+def update(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], clip: float) -> None:
+    """Step down the gradient, its norm cut at *clip*; raise FloatingPointError for one that is no number."""
     # One odd batch must not undo the others (Pascanu et al. 2013); the direction stays, all groups being cut together.
-    torch.nn.utils.clip_grad_norm_(parameters, clip)
+    norm = torch.nn.utils.clip_grad_norm_(parameters, clip)
+    if not torch.isfinite(norm):  # after such a step every weight would be lost
+        raise FloatingPointError(f"the gradient's norm is {float(norm)}; a smaller train.lr may help")
     optimizer.step()

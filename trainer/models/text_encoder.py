@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from trainer.errors import ModelError
 from trainer.models.backbone import MEAN, choose_pooling, pool
@@ -108,12 +109,17 @@ class TextEncoder:
             _keep(beginning, kept)
         return beginning
 
-    def encode(self, hidden: Hidden, texts: Tensor) -> Tensor:
-        """Give the (B, D) vectors of some texts, with gradients for the trained layers."""
+    def encode(self, hidden: Hidden, texts: Tensor, parts: int = 1) -> Tensor:
+        """Give the (B, D) vectors of some texts, with gradients for the trained layers.
+
+        In several *parts* the layers keep nothing for the way back and run once more on it, a few texts at a time: each
+        pair of a batch is a negative of the others, and only so are all in one loss (Gao et al. 2021).
+        """
         lengths = hidden.starts[texts + 1] - hidden.starts[texts]
         order = torch.argsort(lengths, stable=True)
-        parts = [self._run_trained(*hidden.pad(texts[part])) for part in order.chunk(LENGTH_GROUPS)]
-        return torch.cat(parts)[torch.argsort(order)]
+        run = self._run_trained if parts == 1 else self._run_again
+        groups = order.chunk(LENGTH_GROUPS * max(1, parts // 2))
+        return torch.cat([run(*hidden.pad(texts[group])) for group in groups])[torch.argsort(order)]
 
     def encode_all(self, hidden: Hidden) -> Tensor:
         """Give the vectors of all texts, without gradients."""
@@ -175,6 +181,10 @@ class TextEncoder:
                     packed_PD[starts[text] : starts[text + 1]] = state_TD[: lengths[text]]
         assert packed_PD is not None  # no task has no texts
         return Hidden(packed_PD, starts)
+
+    def _run_again(self, kept: Tensor, mask_BT: Tensor) -> Tensor:
+        found: Tensor = checkpoint(self._run_trained, kept, mask_BT, use_reentrant=False, preserve_rng_state=False)
+        return found
 
     def _run_trained(self, kept: Tensor, mask_BT: Tensor) -> Tensor:
         return pool(self.stack.above(kept, mask_BT, self.frozen), mask_BT, self.pooling)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from trainer.errors import TrainingError
 from trainer.jobs.schema import Job
 from trainer.learning.checkpoints import KeptCheckpoints
 from trainer.learning.resuming import Resumption
@@ -24,7 +25,7 @@ def train_task(
     with writing_events(board) as events, _reporting(task, steps, events, checkpoints) as on_step:
         try:
             return task.fit(on_step, checkpoints), checkpoints
-        except FloatingPointError:
+        except (FloatingPointError, TrainingError):
             checkpoints.clear()  # they lead there again
             raise
 

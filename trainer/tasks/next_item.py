@@ -265,9 +265,9 @@ def train_on_trips(
 ) -> None:
     """Train the encoder's upper layers in place."""
 
-    def loss_of(places: Ints) -> Tensor:
+    def loss_of(places: Ints, parts: int = 1) -> Tensor:
         batch = make_batch([examples[place] for place in places])
-        unit_ED = scorer.unit_vectors(encoder.encode(hidden, batch.texts_E))
+        unit_ED = scorer.unit_vectors(encoder.encode(hidden, batch.texts_E, parts))
         return batch_loss(unit_ED, batch, scorer.settings.temperature)
 
     batches = shuffled_batches(len(examples), job.batch, job.epochs, rng)
@@ -278,4 +278,5 @@ def train_on_trips(
         Schedule(job.warmup, job.weight_decay, job.clip),
         on_step,
         checkpoints,
+        lambda places, parts: iter([loss_of(places, parts)]),
     )

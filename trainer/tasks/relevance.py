@@ -1,6 +1,6 @@
 """Relevance: how well does a product answer a query, judged by a model that reads both together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -122,6 +122,11 @@ class Relevance:
             chosen = torch.from_numpy(places)
             return pair_loss(self.model.score(tokens, places), wanted[chosen], weights[chosen])
 
+        def in_parts(places: Ints, parts: int) -> Iterator[Tensor]:
+            whole = weights[torch.from_numpy(places)].sum()
+            for part in np.array_split(places, parts):
+                yield loss_of(part) * (weights[torch.from_numpy(part)].sum() / whole)
+
         groups = [
             ParameterGroup(self.model.backbone_parameters(), settings.lr),
             ParameterGroup(self.model.head_parameters(), settings.head_lr),
@@ -130,7 +135,7 @@ class Relevance:
 
         def fit_once(on_step: OnStep) -> None:
             batches = batches_by_length(tokens.lengths, settings.batch, settings.epochs, rng)
-            train(groups, batches, loss_of, pace, on_step, checkpoints)
+            train(groups, batches, loss_of, pace, on_step, checkpoints, in_parts)
 
         learnt = [one for group in groups for one in group.parameters]
         average_fits(settings.average, learnt, fit_once, on_step, checkpoints)

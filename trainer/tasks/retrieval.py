@@ -135,15 +135,15 @@ class Retrieval:
         hidden = beginning.hidden
         batches = shuffled_batches(len(query_N), job.batch, job.epochs, rng)
 
-        def loss_of(places: Ints) -> Tensor:
+        def loss_of(places: Ints, parts: int = 1) -> Tensor:
             contrast = make_contrast(query_N[places], text_N[places], negatives[places], known)
-            query_QD = self.encoder.encode(hidden, torch.from_numpy(contrast.queries_Q))
-            text_CD = self.encoder.encode(hidden, self.texts.products(contrast.texts_C))
+            query_QD = self.encoder.encode(hidden, torch.from_numpy(contrast.queries_Q), parts)
+            text_CD = self.encoder.encode(hidden, self.texts.products(contrast.texts_C), parts)
             return contrast_loss(query_QD, text_CD, contrast, job.temperature)
 
         groups = [ParameterGroup(self.encoder.parameters(), job.lr)]
         pace = Schedule(job.warmup, job.weight_decay, job.clip)
-        train(groups, batches, loss_of, pace, on_step, checkpoints)
+        train(groups, batches, loss_of, pace, on_step, checkpoints, lambda rows, parts: iter([loss_of(rows, parts)]))
 
     def _mine(
         self, untrained: CatalogueIndexes, query_N: Ints, text_N: Ints, known: Known, rng: np.random.Generator

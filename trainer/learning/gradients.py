@@ -1,0 +1,115 @@
+"""The gradient of a batch: of the whole, or in parts where it does not fit into memory; a loss that is lost is told."""
+
+import gc
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainer.errors import TrainingError
+from trainer.tracking.progress import say
+
+Ints = npt.NDArray[np.int64]
+InParts = Callable[[Ints, int], Iterator[Tensor]]
+"""Of rows, and into how many parts: losses that add up to the mean of the rows', each sent back before the next."""
+
+SEEN = 20  # steps at either end, whose median loss is held against the other's
+FAR, AND = 2.0, 1.0  # times as high and so many nats more: no noise of batches reaches that
+NO_MEMORY = ("not enough memory", "can't allocate memory", "DefaultCPUAllocator")  # as torch says it on processors
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a batch teaches."""
+
+    loss_of: Callable[[Ints], Tensor]  # the mean of the rows
+    in_parts: InParts | None  # None: the batch is small whatever the job says
+
+    def send_back(
+        self, rows: Ints, parts: int, optimizer: torch.optim.Optimizer, losses: "LossWatch", step: int
+    ) -> tuple[float, int]:
+        """Leave the gradient of the rows' mean loss with the parameters; give the loss, and how many parts it took.
+
+        Raise FloatingPointError for a loss that is no number, TrainingError where memory is too short for any parts.
+        """
+        while True:
+            # None, not nought: what a batch did not reach is left alone, neither decayed nor moved by its momentum.
+            optimizer.zero_grad(set_to_none=True)
+            drawn = torch.get_rng_state()  # of dropout: a batch that is tried again draws the same
+            try:
+                return self._once(rows, parts, losses, step), parts
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                reason = str(error).partition("\n")[0]
+            parts = self._more(rows, parts, step, reason)
+            torch.set_rng_state(drawn)
+            gc.collect()  # what the failed try held
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def _once(self, rows: Ints, parts: int, losses: "LossWatch", step: int) -> float:
+        total = 0.0
+        for loss in [self.loss_of(rows)] if parts == 1 or self.in_parts is None else self.in_parts(rows, parts):
+            total += float(loss.detach())
+            # Told before the step: after it every weight would be lost too, and the message would come a step late.
+            losses.check(total, step)
+            loss.backward()  # type: ignore[no-untyped-call]
+        losses.add(total, step)
+        return total
+
+    def _more(self, rows: Ints, parts: int, step: int, reason: str) -> int:
+        if self.in_parts is None or parts >= len(rows):
+            raise TrainingError(
+                f"step {step} does not fit into memory, not even its rows one by one ({reason}): set train.batch,"
+                " train.layers or model.max_tokens lower, or model.lora"
+            )
+        more = min(parts * 2, len(rows))
+        say(
+            f"trainer: step {step} does not fit into memory: its {len(rows)} rows are computed in {more} parts from"
+            " here on and learnt together, with the same result"
+        )
+        return more
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an error is want of memory, of a chip or of the machine."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
+
+
+@dataclass(slots=True)
+class LossWatch:
+    """The losses of a training, to see that they do not run away."""
+
+    steps: int
+    first: list[float] = field(default_factory=list)
+    last: deque[float] = field(default_factory=lambda: deque(maxlen=SEEN))
+
+    def check(self, loss: float, step: int) -> None:
+        """Raise FloatingPointError for one that is no number."""
+        if not np.isfinite(loss):
+            why = (
+                "a smaller train.lr may help"
+                if step > 1
+                else "no step was made yet, so the model or its data are at fault"
+            )
+            raise FloatingPointError(f"the loss is {loss} at step {step} of {self.steps}; {why}")
+
+    def add(self, loss: float, step: int) -> None:
+        """Take note of one; raise TrainingError where they have risen far above the first."""
+        if len(self.first) < SEEN:
+            self.first.append(loss)
+            return
+        self.last.append(loss)
+        if len(self.last) == SEEN and (now := median(self.last)) > FAR * (began := median(self.first)) + AND:
+            raise TrainingError(
+                f"the loss rose from {began:.3g} to {now:.3g} by step {step} of {self.steps}: it runs away; a smaller"
+                " train.lr, or more train.warmup, may help"
+            )
