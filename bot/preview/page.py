@@ -12,9 +12,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from bot.domain.message import MessageDocument
 from bot.domain.views import ChartView, RunPageView
 from bot.errors import TemplateError
-from bot.preview import markup
+from bot.preview import cards, markup
 from bot.preview.texts import Sheet
 from bot.render.charts import draw_history
 from bot.render.renderer import Renderer
@@ -82,6 +83,8 @@ def _show(sheet: Sheet, renderer: Renderer, pictures: markup.Pictures) -> ShownT
         error = str(broken)
     else:
         source, html = str(body), markup.show(body, sheet.form.dialect, pictures)
+        if isinstance(body, MessageDocument):
+            html = cards.draw(sheet.reader, body, sheet.case.view, renderer) or html
     return ShownText(
         case=sheet.case.name,
         reader=sheet.reader,

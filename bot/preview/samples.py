@@ -457,7 +457,7 @@ def pipeline_page(words: Words) -> PipelinePageView:
 
 
 def message(words: Words) -> MessageView:
-    return MessageView(Tone.BAD, verdict(words), run(5, words), run(4, words), metric_rows(words)[:2], words.owner, "m1", links=MESSAGE_LINKS)  # fmt: skip
+    return MessageView(Tone.BAD, verdict(words), run(5, words), run(4, words), metric_rows(words)[:2], words.owner, "m1", links=MESSAGE_LINKS, chart=chart())  # fmt: skip
 
 
 def suspicious_message(words: Words) -> MessageView:

@@ -61,9 +61,12 @@ def _choose(what: str, sheets: Sequence[Sheet]) -> Sequence[Sheet]:
     for_one = [sheet for sheet in sheets if sheet.reader.casefold() == wanted]
     found = for_one or _merged(sheet for sheet in sheets if not wanted or wanted in _names_of(sheet))
     if not found and wanted:
-        names = sorted({name for sheet in sheets for name in _names_of(sheet)})
-        near = get_close_matches(wanted, names, n=3, cutoff=0.4) or names
-        raise HeraldError(f"preview: {what!r} is no template and no service here; the nearest are {', '.join(near)}")
+        names = sorted({name for sheet in sheets for name in _names_of(sheet) if not {".", ","} & set(name)})
+        near = get_close_matches(wanted, names, n=1, cutoff=0.6)
+        raise HeraldError(
+            f"preview: {what!r} is no template and no service here{f'; is it {near[0]}?' if near else ''} "
+            f"There are {', '.join(names)}."
+        )
     return found
 
 

@@ -25,6 +25,7 @@ from bot.runtime.deadline import ending_at
 from bot.services.mail.chat import MailChat
 from bot.services.mail.checks import check_mail
 from bot.services.mail.config import MailSection
+from bot.services.mail.letter import subject_of
 from tests.certificates import write_certificate
 
 TO = "ranking@example.com"
@@ -131,6 +132,21 @@ def test_a_letter_goes_out_encrypted_with_both_parts_and_the_chart_in_it(post, c
     assert '<a href="https://mlflow/2" style=' in html.get_content()
     assert 'src="cid:history-1f2e.png" alt="Ranking fell: <0.14> &amp; ndcg"' in html.get_content()
     assert (picture.get_filename(), picture.get_content()) == ("history-1f2e.png", b"\x89PNG fine")
+
+
+@pytest.mark.parametrize(
+    ("headline", "subject"),
+    [
+        ("Ranking: NDCG fell by 14.8 %, from 0.171 to 0.146; runs differ by 0.0019. Hit rate too.", "Ranking: NDCG fell by 14.8 %, from 0.171 to 0.146"),
+        ("All quiet. Nothing needs you.", "All quiet"),
+        ("下一单预测：排序质量下降 14.8%（由 0.171 降至 0.146），各次运行之间通常相差约 0.0019。命中率同时变差。", "下一单预测：排序质量下降 14.8%（由 0.171 降至 0.146），各次运行之间通常相差约 0.0019"),
+        (f"{'The ranker of the shop ' * 3}down, which is long, fell", f"{'The ranker of the shop ' * 3}down…"),
+        ("x" * 90, f"{'x' * 77}…"),
+    ],
+)  # fmt: skip
+def test_a_subject_is_the_first_thing_a_headline_says_on_one_line(headline, subject):
+    assert subject_of(MessageDocument.read(headline)) == subject
+    assert len(subject) <= 78
 
 
 def test_the_same_letter_again_is_one_and_the_next_turn_stands_in_its_thread(post, certificate):

@@ -18,6 +18,7 @@ import pytest
 from bot.cli import main
 from bot.domain import views
 from bot.domain.views import AssigneeView, DigestView, FileView, LabelsView, LinkView
+from bot.errors import HeraldError
 from bot.preview import guide
 from bot.preview.cases import sample_cases
 from bot.preview.server import PreviewServer
@@ -55,6 +56,22 @@ def test_every_template_is_shown_but_those_that_others_import():
         for name in hidden
         if name.partition("/")[0] not in {"replay", "web"}
     } == SHARED
+
+
+@pytest.mark.parametrize("reader", ["teams", "feishu", "dingtalk", "wecom", "mail"])
+def test_a_message_is_drawn_as_its_channel_draws_it(reader):
+    page = SAMPLES.compose(reader, Locale("en"))
+    drawn = 'class="letter-subject"' if reader == "mail" else "robot-card robot-card-"
+    assert page.count(drawn) == page.count('class="sheet"') > 5
+    assert ('src="data:image/png;base64,' in page) is (reader == "mail")  # the one of them that is sent pictures
+
+
+def test_a_name_that_is_none_is_answered_with_all_there_are():
+    with pytest.raises(
+        HeraldError, match=r"'feishoo' is no template and no service here; is it feishu\? There are chart,"
+    ) as told:
+        SAMPLES.choose("feishoo", Locale("en"))
+    assert {"teams,", "dingtalk,", "wecom.", "mail,", "slack,", "jira/ticket,"} <= set(str(told.value).split())
 
 
 @pytest.mark.parametrize("locale", known_locales())

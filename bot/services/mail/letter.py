@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from email.message import EmailMessage
@@ -17,7 +18,9 @@ from bot.text.escape import JOINER
 from bot.text.pieces import Piece, plain, read_pieces
 
 _BULLET = "• "
-_SUBJECT = 200  # characters
+_SUBJECT = 78  # characters, which a list of letters shows on one line
+_CLAUSE = re.compile(r"[.;](?=\s)|[。；]")  # where the first thing that a headline says ends
+_COMMA = re.compile(r",(?=\s)|[，、]")
 _STYLES = """
 body { margin: 0; padding: 24px; background: #f4f5f7; color: #172b4d;
   font: 15px/1.55 -apple-system, "Segoe UI", Arial, "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif }
@@ -45,8 +48,7 @@ def write_letter(sender: str, to: tuple[str, ...], mark: str, document: MessageD
     of one *mark* refer to one thread.
     """
     letter, domain = EmailMessage(policy=SMTP), parseaddr(sender)[1].rpartition("@")[2]
-    subject = " ".join(plain(document.headline).replace(JOINER, "").split())
-    letter["Subject"] = subject if len(subject) <= _SUBJECT else f"{subject[: _SUBJECT - 1]}…"
+    letter["Subject"] = subject_of(document)
     letter["From"], letter["To"], letter["Date"] = sender, ", ".join(to), format_datetime(now)
     letter["Message-ID"] = letter_id(document.cause or mark, domain)
     letter["In-Reply-To"] = letter["References"] = letter_id(f"thread {mark}", domain)
@@ -58,6 +60,17 @@ def write_letter(sender: str, to: tuple[str, ...], mark: str, document: MessageD
         name = picture.filename
         html.add_related(picture.content, "image", "png", filename=name, cid=f"<{name}>", disposition="inline")
     return letter
+
+
+def subject_of(document: MessageDocument) -> str:
+    """Return the first thing that the headline says, which the letter says whole; of that no more than fits a line."""
+    headline = " ".join(plain(document.headline).replace(JOINER, "").split())
+    subject = _CLAUSE.split(headline, maxsplit=1)[0].removesuffix(".")
+    if len(subject) <= _SUBJECT:
+        return subject
+    ends = [found.start() for found in _COMMA.finditer(subject[:_SUBJECT])]
+    cut = subject[: ends[-1] if ends else _SUBJECT - 1]
+    return f"{cut if ends else cut.rpartition(' ')[0] or cut}…"
 
 
 def letter_id(text: str, domain: str) -> str:
