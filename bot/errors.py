@@ -28,6 +28,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 
+from bot.domain.rerun_troubles import TroubleKind
 from bot.text.escape import storable
 
 _LONGEST = 400  # characters of another's words
@@ -84,7 +85,15 @@ class ArtifactsAwayError(RunStoreError):
 
 
 class JobError(HeraldError):
-    pass
+    """A job cannot be started, set or found again; *said* are the words of whoever refused."""
+
+    def __init__(self, message: str, trouble: TroubleKind = TroubleKind.NOT_STARTED, *, said: str = "") -> None:
+        super().__init__(message)
+        self.trouble, self.said = trouble, said or message
+
+    def of(self, trouble: TroubleKind) -> JobError:
+        """Return the same error, as one of a kind that only its caller knows."""
+        return JobError(str(self), trouble, said=self.said)
 
 
 class NoInquiry(StrEnum):

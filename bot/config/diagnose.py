@@ -28,7 +28,21 @@ _OWNED = {
 }
 
 
-class ParamsSection(RecipeSection):
+class SwapSection(RecipeSection):
+    """How a component is set, and what has to be there for it."""
+
+    needs: tuple[str, ...] = ()  # paths, without which it cannot be set
+
+    @property
+    def all_texts(self) -> tuple[str, ...]:
+        return (*self.texts, *self.needs)
+
+    @property
+    def recipe(self) -> Recipe:
+        return replace(super().recipe, needs=self.needs)
+
+
+class ParamsSection(SwapSection):
     """How a parameter is set: `{name}` to `{value}`."""
 
     places: ClassVar[tuple[str, ...]] = ("name", "value")
@@ -45,13 +59,17 @@ class ParamsSection(RecipeSection):
         def fill(text: str) -> str:
             return text.replace("{name}", literal(name)).replace("{value}", literal(value))
 
+        def named(path: str) -> str:
+            return path.replace("{name}", name).replace("{value}", value)
+
         environment = {
             key.replace("{name}", name).replace("{value}", value): fill(text) for key, text in self.environment.items()
         }
-        return Recipe(f"{name}={value}", tuple(map(fill, self.arguments)), environment, fill(self.cwd))
+        needs = tuple(map(named, self.needs))
+        return Recipe(f"{name}={value}", tuple(map(fill, self.arguments)), environment, fill(self.cwd), needs=needs)
 
 
-class DataSection(RecipeSection):
+class DataSection(SwapSection):
     """How the data are set: as those of a run, and where they come in parts with some of what is new of them."""
 
     places: ClassVar[tuple[str, ...]] = ("parts",)
@@ -85,6 +103,7 @@ class DataSection(RecipeSection):
             tuple(text.replace("{parts}", listed) for text in recipe.arguments),
             {name: text.replace("{parts}", listed) for name, text in recipe.environment.items()},
             recipe.cwd.replace("{parts}", listed),
+            needs=tuple(path.replace("{parts}", ",".join(parts)) for path in recipe.needs),
         )
 
 
@@ -116,7 +135,7 @@ class CodeSection(Section):
         return self
 
 
-class EnvironmentSection(RecipeSection):
+class EnvironmentSection(SwapSection):
     """How what is installed is set: by the job's own words, or as a lock file says, in an environment made once."""
 
     lock: str = ""  # the file; where git is given, that of the run's commit
@@ -138,10 +157,16 @@ class EnvironmentSection(RecipeSection):
         lock = f"{{commit}}:{self.lock}" if self.git and self.lock else self.lock
         return replace(super().recipe, lock=lock)
 
+    @property
+    def lacking(self) -> str:
+        if self.git:
+            return f'git = "{self.git}" should have the lock file beside it: lock = "requirements.lock"'
+        return "should set something to what it was: arguments, environment, cwd or lock"
+
     @model_validator(mode="after")
     def _makes_it_of_the_lock(self) -> Self:
         if self.git and not self.lock:
-            raise ValueError('git = "." should have the lock file beside it: lock = "requirements.lock"')
+            raise ValueError(self.lacking)
         if self.lock and not any("{folder}" in word for word in self.make):
             raise ValueError("make should name the {folder} that the environment is to be in")
         if self.lock and not any("{lock}" in word for word in self.install):
@@ -161,12 +186,13 @@ class DiagnoseSection(Section):
     reruns: Annotated[int, Field(ge=1, le=50)] = 7
     reruns_within: Annotated[int, Field(ge=0, le=50)] = 8  # more, among the commits or parts of what did it
     timeout: Duration | None = None  # no rerun begins later than this after it was asked for
+    concurrency: Annotated[int, Field(ge=1, le=16)] = 1  # reruns at a time, of jobs_at_once
     data: DataSection | None = None
-    test_set: RecipeSection | None = None
+    test_set: SwapSection | None = None
     code: CodeSection | None = None
     params: ParamsSection | None = None
     environment: EnvironmentSection | None = None
-    machine: RecipeSection | None = None
+    machine: SwapSection | None = None
     owners: dict[str, OwnerSection] = {}  # by component: data, test_set, code, params, params.NAME and so on
     cut: CutSection | None = None
 
@@ -216,7 +242,7 @@ class DiagnoseSection(Section):
         kind, _, name = self.data.parts.partition(".") if self.data is not None else ("", "", "")
         return frozenset(named | {name} if kind == "params" else named)
 
-    def recipe(self, kind: ComponentKind) -> RecipeSection | None:
+    def recipe(self, kind: ComponentKind) -> SwapSection | None:
         """Return how a component is set that is neither code, nor data, nor a parameter."""
         match kind:
             case ComponentKind.TEST_SET:

@@ -25,16 +25,26 @@ class RecipeSection(Section):
         return (*self.arguments, *self.environment.values(), self.cwd)
 
     @property
+    def all_texts(self) -> tuple[str, ...]:
+        """Return what sets something, and what is filled beside it."""
+        return self.texts
+
+    @property
     def recipe(self) -> Recipe:
         """What is set, before a run has filled it."""
         return Recipe("", self.arguments, self.environment, self.cwd)
 
+    @property
+    def lacking(self) -> str:
+        """Say what a section that sets nothing should have."""
+        return "should set something to what it was: arguments, environment or cwd"
+
     @model_validator(mode="after")
     def _sets_something(self) -> Self:
         if not any(self.texts):
-            raise ValueError("should set something to what it was: arguments, environment or cwd")
+            raise ValueError(self.lacking)
         own = "".join(f"|{place}" for place in self.places)
-        for text in self.texts:
+        for text in self.all_texts:
             for place in re.findall(r"\{([^{}]*)\}", text):
                 if not re.fullmatch(rf"seed|fire_id|run_id|commit|(params|tags)\..+{own}", place):
                     more = "".join(f"{{{each}}}, " for each in self.places)

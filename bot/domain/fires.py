@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from bot.domain.recipes import AS_CONFIGURED, Recipe
+from bot.domain.rerun_troubles import RerunTrouble
 
 
 class FireState(StrEnum):
@@ -40,6 +41,7 @@ class Fire:
     attempt: int = 0  # of this due time; a fire that was lost is tried again
     recipe: Recipe = AS_CONFIGURED  # what its job is made by, where that is not what config has; reruns only
     measured: Mapping[str, float] = field(default_factory=dict)  # metrics of a rerun that is over
+    trouble: RerunTrouble | None = None  # why a rerun that is over shows nothing
 
     @property
     def is_rerun(self) -> bool:

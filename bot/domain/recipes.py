@@ -31,6 +31,7 @@ class Recipe:
     cwd: str = ""  # another tree to work in
     commit: str = ""  # of the code: its tree is checked out, and worked in
     lock: str = ""  # file that says what is installed, COMMIT:PATH where it is one of a commit
+    needs: tuple[str, ...] = ()  # paths that have to be there
     replaces: Mapping[str, str] = field(default_factory=dict)  # what its run must not say it has, by component
 
     @property
@@ -43,7 +44,7 @@ class Recipe:
 
         `{run_id}`, `{commit}`, `{params.NAME}` and `{tags.NAME}` are places; anything else in braces is left as it is.
         """
-        texts = (*self.arguments, *self.environment.values(), self.cwd, self.commit, self.lock)
+        texts = (*self.arguments, *self.environment.values(), self.cwd, self.commit, self.lock, *self.needs)
         lacking: str | None = next(
             (name for text in texts for name in _PLACE.findall(text) if _known_of(run, name) is None), None
         )
@@ -56,6 +57,7 @@ class Recipe:
             _fill(self.cwd, run, literal),
             _fill(self.commit, run),
             _fill(self.lock, run),
+            tuple(_fill(path, run) for path in self.needs),
             self.replaces,
         )
 

@@ -18,6 +18,7 @@ from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Caveat, Method, Outcome, Reason
 from bot.domain.objects import ObjectKey
 from bot.domain.rerun_answers import Cause
+from bot.domain.rerun_troubles import TroubleKind
 from bot.domain.rules import RuleKind
 from bot.domain.runs import Unread
 
@@ -78,6 +79,15 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class TroubleRow:
+    """Why a rerun shows nothing."""
+
+    kind: TroubleKind
+    said: str = ""  # in the words of git, of the job's log or of its run
+    exit_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FactRow:
     """A parameter, a fact of the data card or something else that a run was made from, and what it was before."""
 
@@ -89,6 +99,7 @@ class FactRow:
     url: str = ""  # of what lies between both, where people can read it
     changes: str = ""  # how often it changed before without harm, `3`
     had: str = ""  # how many accepted runs had it as it is now
+    trouble: TroubleRow | None = None  # why it could not be set to what it was, or to what it is
 
 
 class ChartMarkKind(StrEnum):
@@ -570,7 +581,9 @@ class ExplanationView:
     """What reruns say of why something fell, in a clause."""
 
     cause: CauseView
-    piece: PieceRow | None = None  # the commit or part of the data, where that is known
+    piece: PieceRow | None = None  # the commit or part of the data; of several that are left the first
+    last: PieceRow | None = None  # of those
+    left: str = ""  # how many are, `2`
     day: str = ""  # of the run that it began with, `3 March`
     left_out: tuple[FactRow, ...] = ()  # what differs besides, and could not be set
     was_large: bool = False  # the fall was one that matters: where it was luck, it is gone
@@ -712,6 +725,7 @@ class TrialRow:
 
     as_bad: tuple[bool, ...]
     value: str  # empty where it failed
+    trouble: TroubleRow | None = None  # why it did
 
 
 @dataclass(frozen=True, slots=True)
@@ -720,6 +734,7 @@ class PieceTrialRow:
 
     last: str  # the name of that piece
     value: str  # empty where it failed
+    trouble: TroubleRow | None = None  # why it did
 
 
 @dataclass(frozen=True, slots=True)
@@ -774,6 +789,8 @@ class DiagnosisView:
     is_under_way: bool = False  # a rerun is, which is let finish
     other_test_set: bool = False  # the two numbers cannot be compared
     share: str = ""  # of the data that reruns saw, `20 %`, where not all
+    before_over: str = ""  # of how many runs the level before is the mean, `10`
+    since_over: str = ""
 
 
 @dataclass(frozen=True, slots=True)

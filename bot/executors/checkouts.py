@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from bot.runtime.private_files import make_folder
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _SECONDS = 300.0
+_LOOK_SECONDS = 20.0
 _LINE = "%H%x00%P%x00%an%x00%aI%x00%s"
 
 
@@ -67,6 +69,27 @@ def commits_between(repository: Path, before: str, now: str, most: int) -> tuple
     return tuple(reversed(found)) if is_whole else ()
 
 
+def look_for(repository: Path, commit: str) -> None:
+    """Raise JobError where a repository, or a commit of it, is not there to be checked out."""
+    _check(commit)
+    _git(repository, "cat-file", "-e", f"{commit}^{{commit}}", seconds=_LOOK_SECONDS)
+
+
+def remove_but(repository: Path, folder: Path, needed: Collection[str]) -> int:
+    """Remove the worktrees below a folder whose commits nobody needs, and let git know; return how many there were."""
+    ready = [each for each in folder.glob("*.ready") if each.stem not in needed]
+    whole = {each.name for each in folder.glob("*.ready")}
+    parts = [each for each in folder.glob("*") if each.is_dir() and f"{each.name}.ready" not in whole]
+    trees = [*(each.with_suffix("") for each in ready), *(each for each in parts if each.name not in needed)]
+    for each in ready:
+        each.unlink(missing_ok=True)  # first: a part of a tree is none
+    for tree in trees:
+        shutil.rmtree(tree, ignore_errors=True)
+    if trees:
+        _git(repository, "worktree", "prune")
+    return len(trees)
+
+
 def read_file(repository: Path, commit: str, name: str, largest: int) -> bytes:
     """Return what a file was in a commit, named from the folder that the repository is given by.
 
@@ -90,17 +113,18 @@ def _check(commit: str) -> None:
         raise JobError(f"commit {commit!r} cannot be checked out: it should be 7 to 64 hex digits")
 
 
-def _git(repository: Path, *arguments: str) -> str:
+def _git(repository: Path, *arguments: str, seconds: float = _SECONDS) -> str:
     command = ["git", "-C", str(repository), *arguments]
     try:
         done = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", timeout=_SECONDS, check=False
+            command, capture_output=True, encoding="utf-8", errors="replace", timeout=seconds, check=False
         )
     except OSError as error:
         raise JobError(f"git cannot be run: {error.strerror or error}") from error
     except subprocess.TimeoutExpired as error:
-        raise JobError(f"git took longer than {_SECONDS:.0f} s in {repository}") from error
+        raise JobError(f"git took longer than {seconds:.0f} s in {repository}", said="git took too long") from error
     if done.returncode:
         last = done.stderr.strip().splitlines()
-        raise JobError(f"git cannot check out of {repository}: {last[-1] if last else done.returncode}")
+        said = last[-1] if last else f"exit code {done.returncode}"
+        raise JobError(f"git cannot check out of {repository}: {said}", said=said)
     return done.stdout.strip()

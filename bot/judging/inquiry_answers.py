@@ -9,17 +9,11 @@ from sqlalchemy import Connection
 
 from bot.config.models import Config
 from bot.domain.diagnosis.answer import Diagnosis
-from bot.domain.diagnosis.inquiry import (
-    DoneRerun,
-    Inquiry,
-    InquiryState,
-    Outlook,
-    look_ahead,
-    read_pieces,
-    read_setting,
-)
+from bot.domain.diagnosis.inquiry import Inquiry, InquiryState, Outlook, look_ahead, read_pieces, read_setting
+from bot.domain.diagnosis.obstacles import DoneRerun
 from bot.domain.diagnosis.pieces import DonePieces
 from bot.domain.fires import Fire, FireState
+from bot.domain.rerun_troubles import RerunTrouble, TroubleKind
 from bot.domain.views import AnswerKind, AnswerPart, EndedEarly
 from bot.judging.views.diagnosis import diagnosis_view
 from bot.store import fires
@@ -33,25 +27,43 @@ def answer_part(tx: Connection, config: Config, record: InquiryRecord, locale: L
     trials, done = trials_of(tx, inquiry), piece_trials_of(tx, inquiry)
     found = record.diagnosis or replace(outlook_of(tx, inquiry).diagnosis, is_sure=False)
     view = diagnosis_view(config, locale, inquiry, found, trials, done, _ended_early(record, found))
-    is_under_way = not all(fire.state.is_over for fire in reruns_of(tx, inquiry))
-    return AnswerPart(AnswerKind.DIAGNOSED, diagnosis=replace(view, is_under_way=is_under_way))
+    return AnswerPart(AnswerKind.DIAGNOSED, diagnosis=replace(view, is_under_way=is_under_way(tx, inquiry)))
 
 
 def trials_of(tx: Connection, inquiry: Inquiry) -> Sequence[DoneRerun]:
     """Return the reruns of an inquiry that are over, but for those of pieces."""
-    found = ((read_setting(fire.recipe), fire.measured) for fire in _over(tx, inquiry))
-    return [DoneRerun(setting, measured.get(inquiry.metric)) for setting, measured in found if setting is not None]
+    found = ((read_setting(fire.recipe), fire) for fire in _over(tx, inquiry))
+    return [DoneRerun(setting, *_shown_by(fire, inquiry.metric)) for setting, fire in found if setting is not None]
 
 
 def piece_trials_of(tx: Connection, inquiry: Inquiry) -> Sequence[DonePieces]:
     """Return the reruns of an inquiry that are over, of those with some of the pieces of what did it."""
-    found = ((read_pieces(fire.recipe), fire.measured) for fire in _over(tx, inquiry))
-    return [DonePieces(count, measured.get(inquiry.metric)) for count, measured in found if count is not None]
+    found = ((read_pieces(fire.recipe), fire) for fire in _over(tx, inquiry))
+    return [DonePieces(count, *_shown_by(fire, inquiry.metric)) for count, fire in found if count is not None]
+
+
+def _shown_by(fire: Fire, metric: str) -> tuple[float | None, RerunTrouble | None]:
+    """Return what a rerun measured, or why it shows nothing; of one that an older Herald made that is not on record."""
+    value = fire.measured.get(metric)
+    if value is not None or fire.trouble is not None:
+        return value, None if value is not None else fire.trouble
+    return None, RerunTrouble(TroubleKind.NO_METRIC, metric) if fire.measured else None
+
+
+def failed_of(tx: Connection, inquiry: Inquiry) -> Sequence[tuple[Fire, RerunTrouble | None]]:
+    """Return the reruns of an inquiry that are over and show nothing, each with why."""
+    shown = ((fire, *_shown_by(fire, inquiry.metric)) for fire in _over(tx, inquiry))
+    return [(fire, trouble) for fire, value, trouble in shown if value is None]
 
 
 def outlook_of(tx: Connection, inquiry: Inquiry) -> Outlook:
     """Return what is believed so far."""
     return look_ahead(inquiry, trials_of(tx, inquiry))
+
+
+def is_under_way(tx: Connection, inquiry: Inquiry) -> bool:
+    """Say whether the job of a rerun may run."""
+    return any(not fire.state.is_over and fire.started_at is not None for fire in reruns_of(tx, inquiry))
 
 
 def reruns_of(tx: Connection, inquiry: Inquiry) -> Sequence[Fire]:

@@ -30,17 +30,18 @@ def ask(tx: Connection, context: JudgingContext, run: Run, recipe: Recipe) -> Fi
     return fires.record(tx, context.name, due_at, run.run_id, recipe=recipe)
 
 
-def is_as_set(run: Run, recipe: Recipe) -> bool:
-    """Say whether a rerun was made from what it was set to, as far as it says: else it shows nothing."""
+def not_as_set(run: Run, recipe: Recipe) -> tuple[str, ...]:
+    """Name what a rerun says of itself that it had otherwise than it was set: then it shows nothing."""
     said = {str(component): part.identity for component, part in manifest_of(run, DataCard()).items()}
     ignored = [name for name, other in recipe.replaces.items() if said.get(name) == other]
     if ignored:
         log.warning("rerun not as it was set", run=run.name, ignored=ignored, always=True)
-    return not ignored and not _is_of_another_commit(run, recipe.commit)
+    of_code = ["code"] if _is_of_another_commit(run, recipe.commit) else []
+    return tuple(dict.fromkeys([*ignored, *of_code]))
 
 
 def _is_of_another_commit(run: Run, commit: str) -> bool:
-    """Say whether a rerun says of itself that it ran other code than it was to run: then it shows nothing."""
+    """Say whether a rerun says of itself that it ran other code than it was to run."""
     said = run.tags.get(COMMIT_TAG, "")
     differs = bool(commit and said) and not (said.startswith(commit) or commit.startswith(said))
     if differs:

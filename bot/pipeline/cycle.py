@@ -148,6 +148,15 @@ class Cycle:
             recorded = fires.unfinished(tx, self.name) if held else ()
         return self._jobs.stop(recorded)
 
+    def end_stopped(self) -> bool:
+        """End the jobs of reruns whose diagnosis a person has stopped; says False where another Herald is to do so."""
+        with self._lease.held() as held:
+            if held:
+                with self.database.begin() as tx:
+                    recorded = [fire for fire in fires.unfinished(tx, self.name) if self._jobs.is_called_off(tx, fire)]
+                self._jobs.stop(recorded)
+        return held
+
     def _finish_recorded(self, report: CycleReport, lookout: Lookout) -> Sequence[Fire]:
         with self.database.begin() as tx:
             recorded = fires.unfinished(tx, self.name)

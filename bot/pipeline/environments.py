@@ -14,14 +14,13 @@ from pathlib import Path
 from bot.config.diagnose import EnvironmentSection
 from bot.config.pipeline import JobSection
 from bot.domain.fires import Fire
+from bot.domain.rerun_troubles import TroubleKind
 from bot.errors import JobError
 from bot.executors import environment_builder
-from bot.executors.checkouts import read_file
+from bot.executors.lock_files import read_lock
 from bot.judging.context import JudgingContext
 from bot.ports import Job
 from bot.runtime.private_files import make_folder
-
-_LARGEST_LOCK = 10_000_000  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +84,9 @@ class EnvironmentMaker:
         section = None if diagnose is None else diagnose.environment
         if section is None or not section.lock:
             where = f"[pipeline.{self.context.name}.diagnose.environment]"
-            raise JobError(f"{fire.recipe.lock}: nothing can be made of it: {where} has no lock any more")
-        lock = self._read(section, fire.recipe.lock)
+            said = f"{where} has no lock any more"
+            raise JobError(f"{fire.recipe.lock}: nothing can be made of it: {said}", TroubleKind.NO_LOCK, said=said)
+        lock = read_lock(self.folder, section.git, fire.recipe.lock)
         text = json.dumps([section.make, section.install, lock.decode(errors="replace")])
         name = hashlib.sha256(text.encode()).hexdigest()[:32]
         return Environment(self._jobs.resolve() / "environments" / name, lock, section)
@@ -109,19 +109,6 @@ class EnvironmentMaker:
     @property
     def _jobs(self) -> Path:
         return self.folder / self.context.config.jobs_folder / self.context.name
-
-    def _read(self, section: EnvironmentSection, lock: str) -> bytes:
-        commit, is_of_commit, name = lock.partition(":") if section.git else ("", "", "")
-        if is_of_commit:
-            return read_file(self.folder / section.git, commit, name, _LARGEST_LOCK)
-        try:
-            with (self.folder / lock).open("rb") as file:
-                found = file.read(_LARGEST_LOCK + 1)
-        except OSError as error:
-            raise JobError(f"lock file {lock}: cannot be read: {error.strerror or error}") from error
-        if len(found) > _LARGEST_LOCK:
-            raise JobError(f"lock file {lock}: is larger than {_LARGEST_LOCK} bytes")
-        return found
 
 
 def _fill(word: str, values: Mapping[str, str]) -> str:

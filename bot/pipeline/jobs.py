@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from bot.config.pipeline import JobSection
+from bot.domain.diagnosis.inquiry import InquiryState
 from bot.domain.fires import Fire, FireState
 from bot.domain.job_protocol import GUESS_TAG
 from bot.domain.judged_run import JudgedRun
+from bot.domain.rerun_troubles import RerunTrouble, TroubleKind
 from bot.domain.runs import Run, RunStatus
 from bot.errors import JobError, RunStoreError
 from bot.executors import job_logs
-from bot.executors.checkouts import check_out, root_of
 from bot.judging.confirming import Confirmer
 from bot.judging.context import JudgingContext
-from bot.judging.reruns import is_as_set
+from bot.judging.reruns import not_as_set
 from bot.judging.setting_aside import GuardedJudge
-from bot.pipeline.environments import EnvironmentMaker
+from bot.pipeline.job_making import JobMaker
 from bot.pipeline.lease import LEASE, PipelineLease
+from bot.pipeline.trouble_telling import last_words, told_trouble
 from bot.ports import Executor, Job, JobState, JobStatus
 from bot.runtime.log import get_logger
-from bot.store import fires
+from bot.store import fires, inquiries
 
 _LOG_LINES = 20
 _SHOWN = 500  # letters of them in the log
 _POLL_SECONDS = 0.2
+_BETWEEN_LOOKS = timedelta(seconds=1)  # whether a person has stopped what a rerun is made for
 
 log = get_logger(__name__)
 
@@ -49,6 +54,10 @@ class JobRunner:
         return GuardedJudge(self.context)
 
     @property
+    def making(self) -> JobMaker:
+        return JobMaker(self.context, self.folder)
+
+    @property
     def confirmer(self) -> Confirmer:
         return Confirmer(self.context)
 
@@ -65,30 +74,27 @@ class JobRunner:
         if fire.state.is_over or (job_config is None and fire.started_at is None and not fire.is_rerun):
             return ()
         if job_config is None:  # config had a job when it started
-            return self._end(replace(fire, state=FireState.LOST, ended_at=self.context.clock()))
+            trouble = RerunTrouble(TroubleKind.NOT_STARTED, "config has no job any more")
+            return self._end(replace(fire, state=FireState.LOST, ended_at=self.context.clock(), trouble=trouble))
         started = replace(fire, started_at=fire.started_at or self.context.clock())
         with self.context.database.begin() as tx:
             fires.save(tx, started)
         self.context.on_step("job.starting")
         try:
-            job = self._job(fire, job_config)
-            self._check_out(fire.recipe.commit)
+            job = self.making.job(fire, job_config)
+            self.making.check_out(fire.recipe.commit)
             if not self._make_environment(fire, job_config):
-                return ()
+                return self._end_if_called_off(started)
             self.executor.start(job)
         except JobError as error:
             failed = replace(started, state=FireState.FAILED, ended_at=self.context.clock())
-            return self._fail(failed, None, log_tail=str(error))
+            return self._fail(failed, None, self._trouble(error.trouble, error.said), log_tail=str(error))
         self.context.on_step("job.started")
-        status = self._wait(job)
+        status = self._wait(job, fire)
         if status is None:
-            return ()
+            return self._end_if_called_off(started)
         self.context.on_step("job.ended")
         return self._conclude(started, job, status)
-
-    @property
-    def _environments(self) -> EnvironmentMaker:
-        return EnvironmentMaker(self.context, self.folder)
 
     def _make_environment(self, fire: Fire, config: JobSection) -> bool:
         """Make the environment that a rerun is set to, if it is not there; False where another Herald is to go on.
@@ -96,36 +102,70 @@ class JobRunner:
         Raises:
             JobError: where it cannot be made.
         """
-        environment = self._environments.of(fire)
+        environment = self.making.environments.of(fire)
         if environment is None:
             return True
         if environment.is_whole():
             environment.mark_used()
             return True
-        job = self._environments.job_that_makes(environment, fire, config)
+        job = self.making.environments.job_that_makes(environment, fire, config)
         self.executor.start(job)
-        status = self._wait(job)
+        status = self._wait(job, fire)
         if status is None:
             return False
         if not environment.is_whole():
             why = "it took too long" if status.timed_out else f"exit code {status.exit_code}"
-            raise JobError(f"lock file {fire.recipe.lock} does not install: {why}; {self._last_lines(job)}")
+            last = self._last_lines(job)
+            message = f"lock file {fire.recipe.lock} does not install: {why}; {last}"
+            raise JobError(
+                message, TroubleKind.NOT_INSTALLED, said=why if status.timed_out else last_words(last) or why
+            )
         return True
 
-    def _wait(self, job: Job) -> JobStatus | None:
-        """Wait for the job's end; None where it is for another Herald, now or later, to go on."""
-        renewed = self.context.clock()
+    def _wait(self, job: Job, fire: Fire) -> JobStatus | None:
+        """Wait for the job's end; None where it is for another Herald, now or later, to go on.
+
+        None too where a person has stopped what it was made for: then it is ended.
+        """
+        renewed = looked = self.context.clock()
         while True:
             status = self.executor.poll(job)
             if status.state is not JobState.RUNNING:
                 return status
             if self.stopping():
                 return None
+            if abs(self.context.clock() - looked) > _BETWEEN_LOOKS:
+                if self._is_called_off(fire):
+                    self.executor.stop(job)
+                    return None
+                looked = self.context.clock()
             if abs(self.context.clock() - renewed) > LEASE / 4:
                 if not self.lease.renew():
                     return None  # it was out of reach for so long that another Herald went on with it
                 renewed = self.context.clock()
             self.pause(_POLL_SECONDS)
+
+    def is_called_off(self, tx: Connection, fire: Fire) -> bool:
+        """Say whether a person has stopped the diagnosis that a rerun is of."""
+        record = inquiries.find(tx, fire.confirms or "") if fire.recipe.is_of_diagnosis else None
+        return record is not None and record.state is InquiryState.STOPPED
+
+    def _is_called_off(self, fire: Fire) -> bool:
+        if not fire.recipe.is_of_diagnosis:
+            return False
+        with self.context.database.begin() as tx:
+            return self.is_called_off(tx, fire)
+
+    def _end_if_called_off(self, fire: Fire) -> Sequence[JudgedRun]:
+        """Record that a rerun was stopped where its diagnosis was; else another Herald goes on with it."""
+        if not self._is_called_off(fire):
+            return ()
+        log.info("rerun stopped", pipeline=self.context.name, fire=fire.fire_id)
+        trouble = RerunTrouble(TroubleKind.STOPPED)
+        return self._end(replace(fire, state=FireState.STOPPED, ended_at=self.context.clock(), trouble=trouble))
+
+    def _trouble(self, kind: TroubleKind, said: str = "", exit_code: int | None = None) -> RerunTrouble:
+        return told_trouble(kind, said, exit_code, self.context.section.job)
 
     def _conclude(self, fire: Fire, job: Job, status: JobStatus) -> Sequence[JudgedRun]:
         """Record what the job came to: its run judged, or its failure."""
@@ -142,21 +182,33 @@ class JobRunner:
         if run is not None and run.status is RunStatus.FINISHED and (is_lost or status.exit_code == 0):
             if fire.is_rerun:
                 self.context.run_store.mark_rerun(run.run_id)
-                measured = run.metrics if is_as_set(run, fire.recipe) else {}
-                return self.confirmer.conclude(replace(ended, state=FireState.ENDED), measured)
+                ignored = not_as_set(run, fire.recipe)
+                trouble = self._trouble(TroubleKind.NOT_AS_SET, ", ".join(ignored)) if ignored else None
+                measured = {} if ignored else run.metrics
+                return self.confirmer.conclude(replace(ended, state=FireState.ENDED, trouble=trouble), measured)
             return self.judge.judge(run, replace(ended, state=FireState.ENDED))
         failed = replace(ended, state=FireState.LOST if is_lost else FireState.FAILED)
         if is_lost and self.context.section.job is not None and fire.attempt < self.context.section.job.retry:
             return self.finish(self._try_again(failed))
-        return self._fail(failed, run, log_tail=self._last_lines(job))
+        log_tail = self._last_lines(job)
+        return self._fail(failed, run, self._trouble_of(failed, log_tail), log_tail=log_tail)
 
-    def _fail(self, failed: Fire, run: Run | None, *, log_tail: str) -> Sequence[JudgedRun]:
+    def _trouble_of(self, failed: Fire, log_tail: str) -> RerunTrouble:
+        """Say why a job that was started gave no run that shows something."""
+        if failed.state is FireState.LOST:
+            return self._trouble(TroubleKind.LOST)
+        if failed.timed_out:
+            return self._trouble(TroubleKind.TIMED_OUT, last_words(log_tail))
+        kind = TroubleKind.FAILED if failed.exit_code else TroubleKind.NO_RUN
+        return self._trouble(kind, last_words(log_tail), failed.exit_code or None)
+
+    def _fail(self, failed: Fire, run: Run | None, trouble: RerunTrouble, *, log_tail: str) -> Sequence[JudgedRun]:
         """Record that a job failed; a rerun that did says nothing of the run it was asked about, and is no incident."""
         if not failed.is_rerun:
             return self.judge.record_failure(failed, run, log_tail=log_tail)
         why = log_tail[-_SHOWN:]
         log.warning("rerun failed", pipeline=self.context.name, fire=failed.fire_id, why=why, always=True)
-        return self.confirmer.conclude(failed)
+        return self.confirmer.conclude(replace(failed, trouble=trouble))
 
     def _end(self, over: Fire) -> Sequence[JudgedRun]:
         """Record that a fire is over without a run."""
@@ -206,7 +258,7 @@ class JobRunner:
             if self.context.section.job is None or fire.started_at is None:
                 continue
             try:
-                jobs = [*self._jobs_of(fire, self.context.section.job)]
+                jobs = [*self.making.jobs_of(fire, self.context.section.job)]
             except JobError:  # it could not be set, so it never ran
                 continue
             running = [job for job in jobs if self.executor.poll(job).state is JobState.RUNNING]
@@ -217,71 +269,8 @@ class JobRunner:
                 log.error("job not stopped", pipeline=self.context.name, error=str(error))  # noqa: TRY400  a sentence
                 continue
             if running:
-                self._end(replace(fire, state=FireState.STOPPED, ended_at=self.context.clock()))
+                trouble = RerunTrouble(TroubleKind.STOPPED) if fire.is_rerun else None
+                over = replace(fire, state=FireState.STOPPED, ended_at=self.context.clock(), trouble=trouble)
+                self._end(over)
                 stopped = True
         return stopped
-
-    def _jobs_of(self, fire: Fire, config: JobSection) -> Iterator[Job]:
-        """Yield a fire's job, and before it that which makes its environment."""
-        environment = self._environments.of(fire)
-        if environment is not None:
-            yield self._environments.job_that_makes(environment, fire, config)
-        yield self._job(fire, config)
-
-    def _job(self, fire: Fire, config: JobSection) -> Job:
-        with self.context.database.begin() as tx:
-            seed = str(fires.seed_of(tx, fire))
-        filled = {"{seed}": seed, "{fire_id}": fire.fire_id}
-        recipe = fire.recipe.for_job(seed, fire.fire_id)
-        environment = self._environments.of(fire)
-        return Job(
-            fire_id=fire.fire_id,
-            command=(*(_fill(word, filled) for word in config.command), *recipe.arguments),
-            folder=self.folder / self.context.config.jobs_folder / self.context.name / fire.fire_id,
-            cwd=self._cwd(recipe.commit, recipe.cwd or config.cwd),
-            environment={
-                **config.environment,
-                **recipe.environment,
-                **({} if environment is None else environment.variables(config.environment)),
-                "HERALD_FIRE_ID": fire.fire_id,
-                "HERALD_SEED": seed,
-                "MLFLOW_TRACKING_URI": self.context.config.mlflow.tracking_uri,
-                "MLFLOW_EXPERIMENT_NAME": self.context.section.experiment,
-            },
-            timeout=config.timeout,
-            memory=config.memory,
-            cpus=config.cpus,
-            log_limit=config.log_limit,
-        )
-
-    def _cwd(self, commit: str, cwd: str) -> Path:
-        """Return the folder that a job works in: of a commit the same folder of its tree."""
-        here = self.folder / cwd
-        if not commit:
-            return here
-        repository = root_of(self._repository(commit))
-        if not here.resolve().is_relative_to(repository):
-            raise JobError(f"commit {commit} cannot be worked in: the job's folder {here} is not in {repository}")
-        return self._checkouts / commit / here.resolve().relative_to(repository)
-
-    @property
-    def _checkouts(self) -> Path:
-        return self.folder / self.context.config.jobs_folder / self.context.name / "checkouts"
-
-    def _check_out(self, commit: str) -> None:
-        if commit:
-            check_out(self._repository(commit), commit, self._checkouts)
-
-    def _repository(self, commit: str) -> Path:
-        section = self.context.section.diagnose
-        code = None if section is None else section.code
-        if code is None or not code.git:
-            where = f"[pipeline.{self.context.name}.diagnose.code]"
-            raise JobError(f"commit {commit} cannot be checked out: {where} has no git")
-        return self.folder / code.git
-
-
-def _fill(word: str, values: dict[str, str]) -> str:
-    for name, value in values.items():
-        word = word.replace(name, value)
-    return word

@@ -13,6 +13,7 @@ from bot.domain.incidents import Kind
 from bot.domain.judge.findings import Method, Outcome, Reason
 from bot.domain.objects import Bound, ObjectKey, ObjectKind
 from bot.domain.rerun_answers import Cause
+from bot.domain.rerun_troubles import TroubleKind
 from bot.domain.rules import RuleKind
 from bot.domain.views import (
     AnswerKind,
@@ -65,6 +66,7 @@ from bot.domain.views import (
     TicketView,
     Tone,
     TrialRow,
+    TroubleRow,
     UmbrellaOverView,
     UmbrellaRow,
     UmbrellaView,
@@ -565,13 +567,18 @@ def _explanations(words: Words) -> Iterator[ExplanationView]:
     kinds = {CauseKind.ALONE: (0,), CauseKind.TOGETHER: (0, 1), CauseKind.IN_PART: (0, 1)}
     yield from (ExplanationView(cause(kind, *kinds.get(kind, ())), day=_day(words, 20)) for kind in CauseKind)
     yield ExplanationView(cause(CauseKind.ALONE, 1), day=_day(words, 20))
-    yield ExplanationView(cause(CauseKind.ALONE, 0), PieceRow("2026-03-03"))
+    days = ("3 Mar 2026", "4 Mar 2026") if _locale(words) == "en" else ("2026年3月3日", "2026年3月4日")
+    third, fourth = map(PieceRow, days)
+    yield ExplanationView(cause(CauseKind.ALONE, 0), third)
+    yield ExplanationView(cause(CauseKind.ALONE, 0), third, fourth, "2")
     yield ExplanationView(cause(CauseKind.LUCK), was_large=True)
     yield ExplanationView(cause(CauseKind.OUTSIDE), left_out=(FactRow("", "", "", True, Source.MACHINE),))
     code = CauseView(CauseKind.ALONE, (FactRow("", "b", "a", changed=True, source=Source.COMMIT),), "", "97 %")
     yield ExplanationView(
         code, PieceRow("c0ffee01c0ff", "Drop *empty* rows", "Ana", _day(words, 19), "https://git.example/c")
     )
+    first, last = PieceRow("c0ffee01c0ff", "Drop rows", "Ana"), PieceRow("0ddba11e0ddb", "Say so", "Li")
+    yield from (ExplanationView(code, first, last, left) for left in ("2", "3"))
 
 
 def digest_of_withdrawn(words: Words) -> DigestView:
@@ -639,7 +646,8 @@ SWAPPED = (
     FactRow("", "9f2c41d07b3e", "51aa90c2e8d4", changed=True, source=Source.DATA),
     FactRow("train.lr", "3e-4", "1e-4", changed=True, source=Source.PARAMS),
 )
-TRIALS = (TrialRow((True, False), "0.146"), TrialRow((False, True), "0.171"), TrialRow((False, False), ""))
+FELL_OVER = TroubleRow(TroubleKind.FAILED, "ValueError: *no* | rows", "3")
+TRIALS = (TrialRow((True, False), "0.146"), TrialRow((False, True), "0.171"), TrialRow((False, False), "", FELL_OVER))
 
 
 def withins(words: Words) -> tuple[WithinView, ...]:
@@ -647,8 +655,9 @@ def withins(words: Words) -> tuple[WithinView, ...]:
     title, day = "Drop *empty* rows | all of them", _day(words, 27)
     commit = PieceRow("c0ffee01c0ff", title, "Ana [QA] Chen", day, "https://git.example/shop/commit/c0ffee")
     known = WithinView(Source.COMMIT, None, "12", "1", commit, commit, "97 %")
-    part, gone = PieceRow("2026-03-03"), PieceRow("2026-02-01", is_gone=True)
-    reruns = (PieceTrialRow("c0ffee01c0ff", "0.146"), PieceTrialRow("0ddba11e0ddb", ""))
+    march, february = ("3 Mar 2026", "1 Feb 2026") if _locale(words) == "en" else ("2026年3月3日", "2026年2月1日")
+    part, gone = PieceRow(march), PieceRow(february, is_gone=True)
+    reruns = (PieceTrialRow("c0ffee01c0ff", "0.146"), PieceTrialRow("0ddba11e0ddb", "", FELL_OVER))
     return (
         replace(known, trials=reruns),
         replace(known, count="1"),
@@ -673,7 +682,13 @@ def diagnosed_answer(words: Words) -> AnswerView:
     )
     others = (replace(together, probability="2 %"), cause(CauseKind.OUTSIDE, probability="1 %"))
     machine = FactRow("", "", "", changed=True, source=Source.MACHINE)
+    gone = TroubleRow(TroubleKind.NO_COMMIT, "fatal: Not a valid object name c0ffee01c0ff")
+    commit = FactRow("", "", "", changed=True, source=Source.COMMIT, trouble=gone)
+    every = tuple(TrialRow((True, False), "", TroubleRow(kind)) for kind in TroubleKind)
     whole = DiagnosisView(words.quality, "0.171", "0.146", SWAPPED, TRIALS, alone, True, others, (machine,), "3")
+    bare = replace(whole, trials=(), not_excluded=(), left_out=())
+    changed = FactRow("", "c0ffee01c0ff", "0ddba11e0ddb", changed=True, source=Source.COMMIT)
+    code = CauseView(CauseKind.ALONE, (changed,), "", "97 %")
     owners = (OwnerRow("Ana [QA] Chen", "accountid:5b10ac"), OwnerRow("*Data* team"))
     views = (
         replace(whole, owners=owners),
@@ -691,7 +706,11 @@ def diagnosed_answer(words: Words) -> AnswerView:
         replace(whole, is_sure=False, trials=(), reruns="0", ended_early=EndedEarly.BY_HAND, is_under_way=True),
         replace(whole, is_sure=False, trials=TRIALS[:2], reruns="2", ended_early=EndedEarly.OUT_OF_TIME),
         replace(whole, trials=(), other_test_set=True),
-        *(replace(whole, trials=(), not_excluded=(), left_out=(), within=within) for within in withins(words)),
+        replace(whole, trials=every, not_excluded=(), left_out=(machine, commit), before_over="10", since_over="2"),
+        *(
+            replace(bare, likeliest=code if within.source is Source.COMMIT else alone, within=within)
+            for within in withins(words)
+        ),
     )
     return answered(*(AnswerPart(AnswerKind.DIAGNOSED, diagnosis=view) for view in views))
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from bot.config.pipeline import PipelineSection
 from bot.domain.incidents import Incident
 from bot.domain.views import ExplanationView
+from bot.judging.inquiry_answers import trials_of
 from bot.judging.views.diagnosis import explanation_of
 from bot.store import inquiries, runs
 from bot.text import formats
@@ -26,5 +27,5 @@ def explain(
         return None
     inquiry = asked[-1].inquiry
     began = runs.find(tx, inquiry.pipeline, inquiry.bad_run)
-    view = explanation_of(section, zone, locale, inquiry, found)
+    view = explanation_of(section, zone, locale, inquiry, found, trials_of(tx, inquiry))
     return view if began is None else replace(view, day=formats.day(began.run.ended, zone, locale))

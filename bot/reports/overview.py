@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from sqlalchemy import Connection
@@ -14,16 +14,29 @@ from bot.domain.fires import Fire
 from bot.domain.incidents import Incident, IncidentState
 from bot.domain.judged_run import JudgedRun
 from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
+from bot.domain.rerun_troubles import RerunTrouble
 from bot.judging.unjudged_metrics import UnjudgedMetric, find_unjudged
 from bot.pipeline.scheduling import next_due_times
 from bot.reports.reader import Readable
-from bot.store import backlog, fires, incidents, listenings, looks, objects, pipelines, quarantine, rules, runs
+from bot.store import (
+    backlog,
+    fires,
+    incidents,
+    listenings,
+    looks,
+    objects,
+    pipelines,
+    quarantine,
+    rules,
+    runs,
+)
 from bot.store.backlog import Refusal
 from bot.store.listenings import Listening
 from bot.store.owed import EffectState
 from bot.store.quarantine import SetAside
 
 VALUES_SHOWN = 20
+_LATELY = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +63,12 @@ class PipelineOverview:
 
 @dataclass(frozen=True, slots=True)
 class WaitingRerun:
-    """A rerun that is under way, or about to be."""
+    """A rerun that is under way, or about to be; or one of a diagnosis of late that failed."""
 
     fire: Fire
     incident_id: str = ""  # of which a diagnosis asks what made it
     swapped: Mapping[str, str] = field(default_factory=dict)  # how it has each component that the diagnosis swaps
+    trouble: RerunTrouble | None = None  # of one that is over: why it shows nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +80,7 @@ class Overview:
     quiet: int = 0  # rules that hold by people's answers
     unheard: tuple[Listening, ...] = ()  # services whose answers could not be read
     reruns: tuple[WaitingRerun, ...] = ()
+    failed: tuple[WaitingRerun, ...] = ()  # reruns of diagnoses that are under way, or were until lately
 
 
 def overview(herald: Readable, limit: int | None = None) -> Overview:
@@ -82,6 +97,7 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         quiet = rules.count_in_force(tx, herald.around.clock())
         unheard = tuple(each for each in listenings.all_of_them(tx) if each.failing_since is not None)
         reruns = tuple(_rerun(tx, fire) for fire in fires.waiting(tx) if fire.is_rerun)
+        failed = tuple(_failed(tx, herald.around.clock() - _LATELY))
         latest = {name: runs.latest(tx, name) for name in config.pipeline}
         main = {name: next(iter(pipeline.metrics)) for name, pipeline in config.pipeline.items()}
         seen = tuple(
@@ -100,7 +116,7 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
             )
             for name, pipeline in config.pipeline.items()
         )
-    return Overview(seen, owed[EffectState.PENDING], owed[EffectState.PARKED], refused, quiet, unheard, reruns)
+    return Overview(seen, owed[EffectState.PENDING], owed[EffectState.PARKED], refused, quiet, unheard, reruns, failed)
 
 
 def _rerun(tx: Connection, fire: Fire) -> WaitingRerun:
@@ -113,6 +129,18 @@ def _rerun(tx: Connection, fire: Fire) -> WaitingRerun:
     if record is None:
         return WaitingRerun(fire)
     return WaitingRerun(fire, record.inquiry.incident_id, components_of(fire.recipe, record.inquiry))
+
+
+def _failed(tx: Connection, since: datetime) -> Iterable[WaitingRerun]:
+    """Yield the reruns that failed, of the newest inquiry into each incident, where it ended lately or goes on."""
+    if not fires.asks_of_late(tx, since):
+        return
+    from bot.judging.inquiry_answers import failed_of  # numbers take their time to load
+    from bot.store import inquiries
+
+    for record in {each.inquiry.incident_id: each for each in inquiries.of_late(tx, since)}.values():
+        for fire, trouble in failed_of(tx, record.inquiry):
+            yield replace(_rerun(tx, fire), trouble=trouble)
 
 
 def _newest_values(tx: Connection, last: JudgedRun | None, metric: str) -> tuple[float, ...]:

@@ -13,10 +13,11 @@ from sqlalchemy.exc import IntegrityError
 from bot.domain.fires import Fire, FireState, mint_fire_id
 from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.recipes import AS_CONFIGURED, Recipe
+from bot.domain.rerun_troubles import RerunTrouble
 from bot.domain.runs import Run
 from bot.store.batches import in_pieces
 from bot.store.codec import dump, load
-from bot.store.tables import fires
+from bot.store.tables import fires, inquiries
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def save(tx: Connection, fire: Fire) -> None:
             exit_code=fire.exit_code,
             timed_out=fire.timed_out,
             measured=dump(_Measured(fire.measured)) if fire.measured else None,
+            trouble=None if fire.trouble is None else dump(fire.trouble),
         )
     )
 
@@ -132,6 +134,12 @@ def reruns_of(tx: Connection, pipeline: str, run_id: str) -> Sequence[Fire]:
     return list({fire.due_at: fire for fire in map(_fire, tx.execute(query))}.values())
 
 
+def asks_of_late(tx: Connection, since: datetime) -> bool:
+    """Say whether anything was rerun for a diagnosis that is not over, or ended after *since*; loads no numbers."""
+    of_late = or_(inquiries.c.ended_at.is_(None), inquiries.c.ended_at > since)
+    return tx.scalar(select(inquiries.c.inquiry_id).where(of_late).limit(1)) is not None
+
+
 def made_by_reruns(tx: Connection, found: Iterable[Run]) -> frozenset[str]:
     """Return the ids of those runs that reruns have made: they are of no series, whoever sees them."""
     tagged = {run.run_id: run.tags.get(FIRE_TAG, "") for run in found}
@@ -160,4 +168,5 @@ def _fire(row: Row[Any]) -> Fire:
         row.attempt,
         AS_CONFIGURED if row.recipe is None else load(Recipe, row.recipe),
         {} if row.measured is None else load(_Measured, row.measured).metrics,
+        None if row.trouble is None else load(RerunTrouble, row.trouble),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 
 from bot.domain.diagnosis.answer import Diagnosis
 from bot.domain.diagnosis.inquiry import Inquiry, InquiryState
@@ -64,6 +64,12 @@ def running(tx: Connection, pipeline: str) -> Sequence[InquiryRecord]:
     """Return the pipeline's inquiries that are not over, oldest first."""
     mine = inquiries.c.pipeline == pipeline, inquiries.c.state == InquiryState.RUNNING
     return [_record(row) for row in tx.execute(select(inquiries).where(*mine).order_by(inquiries.c.asked_at))]
+
+
+def of_late(tx: Connection, since: datetime) -> Sequence[InquiryRecord]:
+    """Return the inquiries that are not over, or ended after *since*, oldest first."""
+    wanted = or_(inquiries.c.state == InquiryState.RUNNING, inquiries.c.ended_at > since)
+    return [_record(row) for row in tx.execute(select(inquiries).where(wanted).order_by(inquiries.c.asked_at))]
 
 
 def pipelines_of_running(tx: Connection) -> Sequence[str]:

@@ -57,6 +57,7 @@ fires = Table(
     Column("attempt", Integer, nullable=False, default=0),
     Column("recipe", Text),  # of a rerun
     Column("measured", Text),  # by a rerun that is over
+    Column("trouble", Text),  # why a rerun that is over shows nothing
     Index("fires_by_number", "pipeline", "number"),
     Index("fires_by_end", "pipeline", "state", "ended_at"),
 )

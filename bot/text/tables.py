@@ -31,10 +31,14 @@ class WholeConsole(Console):
 
 
 class Stacking:
-    """Rows under headers, as rich's own table takes them; cells are rich's markup."""
+    """Rows under headers, as rich's own table takes them; cells are rich's markup.
 
-    def __init__(self, *headers: str) -> None:
+    Where they do not fit, a row's first cell stands above its others, unless *first* says what it is called there.
+    """
+
+    def __init__(self, *headers: str, first: str = "") -> None:
         self._headers = headers
+        self._first = first
         self._rows: list[tuple[str, ...]] = []
         self._sections: set[int] = set()  # rows behind which a line is drawn
 
@@ -62,6 +66,8 @@ class Stacking:
         width = max(map(len, self._headers[1:]), default=0)
         for row in self._rows:
             first, *others = map(_text, row)
+            if self._first and first.plain:
+                first = Text(f"{self._first} ") + first
             first.stylize("bold")
             told = zip(self._headers[1:], others, strict=False)
             yield [

@@ -17,15 +17,17 @@ from bot.config.diagnose import DiagnoseSection
 from bot.domain.diagnosis.hypotheses import Alone, Luck, Outside, Together
 from bot.domain.diagnosis.inquiry import InquiryState, recipe_of
 from bot.domain.diagnosis.pieces import DonePieces, Unlisted
+from bot.domain.fires import FireState
 from bot.domain.incidents import IncidentState
 from bot.domain.job_protocol import COMMIT_TAG, ENVIRONMENT_TAG, FIRE_TAG
 from bot.domain.manifest import Component, ComponentKind
+from bot.domain.rerun_troubles import RerunTrouble, TroubleKind
 from bot.errors import DiagnosisError, HeraldError, JobError
 from bot.executors.checkouts import check_out
 from bot.judging.inquiry_answers import trials_of
 from bot.judging.pieces import pieces_of
 from bot.pipeline.scheduling import record_due
-from bot.ports import Job, JobStatus
+from bot.ports import Job, JobState, JobStatus
 from bot.reports.digest import compose_digest, preview
 from bot.reports.overview import overview
 from bot.reports.reader import Reader, WallTime
@@ -62,7 +64,7 @@ def test_the_guilty_change_among_three_is_named_on_the_ticket_once_with_every_re
     (told,) = [said for said in lab.said if "Which change did it" in said]
     assert "Which change did it: the data (d1 → d2). That alone is enough to explain the drop of ndcg" in told
     assert "Herald could not set, and left out: the commit." in told
-    assert "|| the data || batch || lr || ndcg ||" in told
+    assert "|| Data || batch || lr || ndcg ||" in told
     assert told.count("\n| as it ") == len(lab.jobs)
     assert lab.diagnose() == record, "asked again, it is said from what is known"
     assert len([said for said in lab.said if "Which change did it" in said]) == 1
@@ -154,7 +156,7 @@ def test_a_rerun_that_fails_says_nothing_and_is_shown_as_failed(make_lab):
     record = lab.diagnose()
     assert record.diagnosis is not None
     assert isinstance(record.diagnosis.cause, Alone)
-    assert "| failed |" in lab.said[-1]
+    assert "| the job failed (exit code 3) |" in lab.said[-1]
 
 
 def test_where_every_rerun_fails_it_ends_early_and_says_so_and_may_be_asked_again(make_lab):
@@ -162,7 +164,7 @@ def test_where_every_rerun_fails_it_ends_early_and_says_so_and_may_be_asked_agai
     lab.breaks = frozenset(range(1, 9))
     first = lab.diagnose()
     assert len(lab.jobs) == 2
-    assert "Nothing was found out: all of 2 reruns failed." in lab.said[-1]
+    assert "Nothing was found out: all of 2 reruns failed, the last since the job failed (exit code 3)." in lab.said[-1]
     lab.breaks = frozenset()
     again = lab.diagnose()
     assert again.inquiry.inquiry_id != first.inquiry.inquiry_id
@@ -174,7 +176,7 @@ def test_where_something_was_measured_before_reruns_that_fail_do_not_leave_nothi
     lab = make_lab({"diagnose": {**DIAGNOSE["diagnose"], "reruns": 1}})
     lab.breaks = frozenset({1})
     lab.diagnose()
-    assert "Nothing was found out: the only rerun failed." in lab.said[-1]
+    assert "Nothing was found out: the only rerun failed since the job failed (exit code 3)." in lab.said[-1]
     lab.diagnose()
     assert "1 rerun could not settle" in lab.said[-1]
     lab.breaks = frozenset({3})
@@ -248,7 +250,7 @@ def test_that_somebody_stopped_it_is_told_on_the_ticket_with_what_was_likeliest_
         stop(lab)
 
 
-def test_stopped_while_a_rerun_is_under_way_it_says_that_this_one_is_let_finish(make_lab):
+def test_stopped_while_a_rerun_is_under_way_it_says_that_this_one_is_stopped_too(make_lab):
     lab = make_lab()
     lab.begin()
 
@@ -260,7 +262,36 @@ def test_stopped_while_a_rerun_is_under_way_it_says_that_this_one_is_let_finish(
     lab.serve()
     assert len(lab.jobs) == 1
     (told,) = [said for said in lab.said if "did it" in said]
-    assert "The rerun that is under way is let finish. No other was made. Likeliest" in told
+    assert "What is under way is stopped too. No other was made. Likeliest" in told
+
+
+@pytest.mark.parametrize("is_served", [True, False])
+def test_stopped_it_ends_the_job_that_runs_whether_a_herald_waits_for_it_or_none_is_left(make_lab, is_served):
+    lab = make_lab()
+    asked = lab.begin().inquiry
+    lab.executor._carry_out = lambda _job: JobStatus(JobState.RUNNING)
+
+    def stop_meanwhile(name: str) -> None:
+        if name == "job.started":
+            stop(lab)
+            if not is_served:
+                raise Killed
+
+    lab.steps = stop_meanwhile
+    if is_served:
+        lab.look()
+    else:
+        with pytest.raises(Killed):
+            lab.look()
+        lab.now += timedelta(hours=1)  # the lease of the dead lapses
+        assert lab.herald.cycle("search").end_stopped()
+    (job,) = lab.executor.started
+    assert lab.executor.stopped == [job.fire_id]
+    with lab.database.begin() as tx:
+        (fire,) = fires.reruns_of(tx, "search", asked.inquiry_id)
+        (trial,) = trials_of(tx, asked)
+    assert fire.state is FireState.STOPPED
+    assert trial.trouble == RerunTrouble(TroubleKind.STOPPED)
 
 
 def stop(lab: Lab) -> None:
@@ -281,6 +312,7 @@ def test_no_rerun_begins_once_the_time_for_it_is_up(make_lab):
 def test_status_names_a_rerun_of_a_diagnosis_by_what_it_swaps(make_lab, capsys):
     lab = make_lab()
     inquiry = lab.begin().inquiry
+    lab.diagnoser.go_on(lab.folder)
     print_status(overview(lab.herald), as_json=False)
     said = " ".join(capsys.readouterr().out.split())
     assert f"rerun of a diagnosis: search {inquiry.incident_id}, data as it " in said
@@ -410,6 +442,7 @@ def test_a_due_time_is_recorded_while_a_diagnosis_goes_on(make_lab):
         record_due(tx, lab.herald.config, lab.now)
     lab.serve()
     lab.begin()
+    lab.diagnoser.go_on(lab.folder)
     with lab.database.begin() as tx:
         record_due(tx, lab.herald.config, lab.now + timedelta(hours=2))
         assert [fire.gives_way for fire in fires.waiting(tx)] == [True, False]
@@ -575,7 +608,10 @@ def test_the_commit_that_did_it_is_found_among_those_between_and_named_with_link
     assert record.diagnosis.narrowed is not None
     assert record.diagnosis.narrowed.is_one
     link = f"[{commits[3][:12]}|https://git.example.com/shop/commit/{commits[3]}]"
-    assert f"Of the 5 commits between, it is {link} “Change \\*3\\*” by Ana \\[QA\\], 4 Mar 2026 (" in lab.said[-1]
+    assert (
+        f"did it: the commit {link} “Change \\*3\\*” by Ana \\[QA\\], 4 Mar 2026. That alone is enough" in lab.said[-1]
+    )
+    assert "Of the 5 commits between, it is that one (" in lab.said[-1]
     assert f"* the commit up to {commits[3][:12]}: 0.7" in lab.said[-1]
     assert lab.diagnose() == record
 
@@ -590,13 +626,14 @@ def test_a_commit_that_does_not_run_is_not_told_from_the_next_nor_run_again(make
     assert (record.diagnosis.narrowed.first, record.diagnosis.narrowed.last) == (1, 2)
     assert workshop.ran.count(commits[2]) == 1
     assert "Of the 5 commits between, it is one of 2 in a row" in lab.said[-1]
-    assert f"* the commit up to {commits[2][:12]}: failed" in lab.said[-1]
+    assert f"* the commit up to {commits[2][:12]}: the job failed (exit code 3)" in lab.said[-1]
 
 
 def test_one_commit_between_is_named_without_a_rerun_of_its_own(make_code_lab, history):
     lab, workshop = make_code_lab(history[1][2], history[1][3])
     lab.diagnose()
-    assert "That is one commit: [" in lab.said[-1]
+    assert "did it: the commit [" in lab.said[-1]
+    assert "It is the only commit between." in lab.said[-1]
     assert {*workshop.ran} <= {*history[1][2:4]}
 
 
@@ -647,7 +684,8 @@ def test_the_day_of_data_that_did_it_is_found_among_those_that_are_new_or_gone(m
         ("d05", False),
         ("d06", False),
     ]
-    assert "Of the 4 parts of the data that changed, it is d05 (" in lab.said[-1]
+    assert "Which change did it: the data of d05. That alone is enough" in lab.said[-1]
+    assert "Of the 4 parts of the data that changed, it is that one (" in lab.said[-1]
     assert ["d02", "d03", "d04"] in seen
     print_inquiry(record, [], [DonePieces(2, 0.8)], "", as_json=True)
 
@@ -672,7 +710,7 @@ def test_killed_among_the_parts_it_goes_on_there_and_runs_none_twice(make_lab, m
     lab.now += timedelta(hours=1)  # leases of the dead lapse
     lab.serve()
     (told,) = [said for said in lab.said if "Which change did it" in said]
-    assert "Of the 3 parts of the data that changed, it is d04 (" in told
+    assert "Which change did it: the data of d04. That alone is enough" in told
     assert told.count("up to d0") + told.count("\n| as it ") == len(lab.jobs)
 
 
@@ -708,13 +746,77 @@ def test_reruns_that_say_that_they_have_all_parts_all_the_same_accuse_none_of_th
     assert "Reruns could not tell which of the 3 parts of the data that changed it is." in lab.said[-1]
 
 
-def test_a_commit_that_is_gone_fails_its_reruns_which_are_no_evidence(make_code_lab, history):
+def test_a_commit_that_is_gone_is_found_out_before_anything_is_rerun_and_named_with_why(make_code_lab, history):
     lab, workshop = make_code_lab("f" * 40, history[1][5])
     record = lab.diagnose()
     assert record.diagnosis is not None
     assert not record.diagnosis.is_sure
-    assert {*workshop.ran} == {history[1][5]}
-    assert "| as it was | failed |" in lab.said[-1]
+    assert workshop.ran == []
+    assert "No rerun was made." in lab.said[-1]
+    said = f"left out: the commit (the commit cannot be checked out: fatal: Not a valid object name {'f' * 12}"
+    assert said in lab.said[-1]
+
+
+def test_without_what_cannot_be_set_the_guilty_one_of_the_others_is_found(make_lab, history, monkeypatch):
+    monkeypatch.setitem(OLD["tags"], COMMIT_TAG, "f" * 40)
+    monkeypatch.setitem(NEW["tags"], COMMIT_TAG, history[1][5])
+    lab = make_lab(
+        {
+            "diagnose": {**DIAGNOSE["diagnose"], "code": {"git": str(history[0])}},
+            "job": {**JOB["job"], "cwd": str(history[0])},
+        }
+    )
+    record = lab.diagnose()
+    assert record.diagnosis is not None
+    assert str(record.inquiry.swaps[record.diagnosis.cause.component].component) == "data"
+    assert {job.cwd.name for job in lab.jobs} == {history[1][5]}, "the code stays as it is"
+    assert "left out: the commit (the commit cannot be checked out" in lab.said[-1]
+    assert "failed" not in lab.said[-1]
+
+
+def test_data_whose_folder_is_gone_are_left_out_and_named(make_lab):
+    data = {"arguments": ["--data={tags.data_folder}"], "needs": ["{tags.data_folder}.csv"]}
+    lab = make_lab({"diagnose": {**DIAGNOSE["diagnose"], "data": data}})
+    (lab.folder / "new.csv").touch()
+    lab.guilty = frozenset({"--set=lr=2"})
+    record = lab.diagnose()
+    assert record.diagnosis is not None
+    assert record.diagnosis.is_sure
+    assert all("--data=new" in job.command for job in lab.jobs)
+    assert "left out: the commit, the data (a path that it needs is not there: old.csv)." in lab.said[-1]
+
+
+def test_why_a_rerun_failed_is_told_without_secrets_and_escaped_wherever_it_is_shown(make_lab, capsys):
+    lab = make_lab({"job": {**JOB["job"], "environment": {"STORE_TOKEN": "s3cr3t-word"}}})
+    lab.breaks = frozenset({1})
+    train = lab.executor._carry_out
+
+    def failing(job: Job) -> JobStatus:
+        job.folder.mkdir(parents=True)
+        (job.folder / "log").write_text("loading\nValueError: *no* | row for s3cr3t-word\n\n")
+        return train(job)
+
+    lab.executor._carry_out = failing
+    asked = lab.begin().inquiry.inquiry_id
+    lab.look()
+    print_status(overview(lab.herald), as_json=False)
+    said = " ".join(capsys.readouterr().out.split())
+    assert ": the job failed (exit code 3: ValueError: *no* | row for …)" in said
+    lab.serve()
+    assert r"| the job failed (exit code 3: ValueError: \*no\* ∣ row for …) |" in lab.said[-1]
+    record = lab.record(asked)
+    with lab.database.begin() as tx:
+        trials = trials_of(tx, record.inquiry)
+    capsys.readouterr()
+    print_inquiry(record, trials, [], "", as_json=True)
+    (failed,) = [each["trouble"] for each in json.loads(capsys.readouterr().out)["reruns"] if each["trouble"]]
+    assert failed == {"kind": "failed", "said": "ValueError: *no* | row for …", "exit_code": 3}
+    print_inquiry(record, trials, [], "", as_json=False)
+    assert "the job failed (exit code 3: ValueError: *no* | row for …)" in capsys.readouterr().out
+    reader = Reader(lab.herald.config, lab.database, None, WallTime(lab.clock))
+    with serving(make_app(reader), "127.0.0.1:0") as at:
+        address = f"{at}/incidents/{record.inquiry.incident_id}"
+        assert "ValueError: *no* | row for …" in httpx.get(address, timeout=20, follow_redirects=True).text
 
 
 OWNERS = {"data": {"owner": "Data team", "assignee": "5b10ac"}, "params": {"owner": "Li"}}

@@ -174,5 +174,8 @@ def test_a_lock_file_that_does_not_install_is_no_evidence_and_said(installing, c
     lab = installing(["sh", "-c", "echo no ranker 1.5 >&2; exit 4", "{lock}"])
     lab.diagnose()
     assert lab.jobs == []
-    assert "Nothing was found out: all of 2 reruns failed." in lab.said[-1]
+    why = "what the lock file names does not install"
+    assert f"Nothing was found out: the only rerun failed since {why} (no ranker 1.5)." in lab.said[-1]
+    assert f", the environment ({why}: no ranker 1.5)." in lab.said[-1]
+    assert f"| as it was | {why} (no ranker 1.5) |" in lab.said[-1]
     assert "does not install: exit code 4; no ranker 1.5" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -9,46 +10,68 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from bot.cli.output.terminal import print_json, when
+from bot.reports.rerun_troubles import say_trouble
 from bot.text.tables import Stacking, WholeConsole
 
 if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
     from bot.domain.diagnosis.answer import Chance
-    from bot.domain.diagnosis.inquiry import DoneRerun, Inquiry
+    from bot.domain.diagnosis.inquiry import Inquiry
+    from bot.domain.diagnosis.obstacles import DoneRerun
     from bot.domain.diagnosis.pieces import DonePieces
+    from bot.domain.rerun_troubles import RerunTrouble
     from bot.store.inquiries import InquiryRecord
 
 _SETTINGS = {True: "as it is", False: "as it was"}
+
+
+def say_that_it_goes_on(record: InquiryRecord) -> None:
+    """Say, beside what is printed, that a diagnosis was asked for that is under way."""
+    since = f"it has been under way since {when(record.asked_at)}"
+    print(f"diagnose {record.inquiry.incident_id}: {since}, and is gone on with", file=sys.stderr)
+
+
+def say_of_rerun_under_way(*, ended: bool) -> None:
+    """Say what becomes of the rerun of a diagnosis that was stopped."""
+    there = "the Herald that is at work on it ends the rerun that is under way"
+    print("the rerun that was under way was ended" if ended else there, file=sys.stderr)
 
 
 def print_inquiry(
     record: InquiryRecord, trials: Sequence[DoneRerun], done: Sequence[DonePieces], told: str, *, as_json: bool
 ) -> None:
     """Print a row a rerun, of components and of pieces, and what was found in words, where it was."""
+    from bot.domain.diagnosis.inquiry import obstacles_to
+
     inquiry = record.inquiry
     if as_json:
         print_json(_as_json(record, trials, done))
         return
     console = WholeConsole()
     if trials:
-        table = Stacking(*(str(swap.component) for swap in inquiry.swaps), inquiry.metric)
-        for trial in trials:
-            table.add_row(*(_SETTINGS[is_bad] for is_bad in trial.setting), _shown(trial.value))
+        table = Stacking("rerun", *(escape(name) for name in _names(inquiry)), escape(inquiry.metric), first="rerun")
+        for number, trial in enumerate(trials, 1):
+            table.add_row(str(number), *(_SETTINGS[is_bad] for is_bad in trial.setting), _shown(trial))
         table.print(console)
     if inquiry.pieces is not None and done:
-        pieces = Stacking(f"{inquiry.swaps[inquiry.pieces.component].component} up to", inquiry.metric)
-        for each in done:
-            pieces.add_row(escape(inquiry.pieces.all[each.count - 1].name), _shown(each.value))
+        up_to = f"{inquiry.swaps[inquiry.pieces.component].component} up to"
+        pieces = Stacking(up_to, escape(inquiry.metric), first=up_to)
+        for each in sorted(done, key=lambda each: each.count):
+            pieces.add_row(escape(inquiry.pieces.all[each.count - 1].name), _shown(each))
         pieces.print(console)
+    for place, found in obstacles_to(inquiry, trials).obstacles.items():
+        console.print(f"{escape(_names(inquiry)[place])} could not be set: {escape(say_trouble(found[0].trouble))}")
     left = f"{len(trials)} of at most {inquiry.budget} reruns, {inquiry.metric} was {inquiry.levels.before:.6g}"
     console.print(f"{left} and is {inquiry.levels.since:.6g}")
     console.print(escape(told) if told else f"{record.state.value} since {when(record.ended_at or record.asked_at)}")
 
 
-def _shown(value: float | None) -> str:
-    return "failed" if value is None else f"{value:.6g}"
+def _shown(trial: DoneRerun | DonePieces) -> str:
+    return escape(say_trouble(trial.trouble)) if trial.value is None else f"{trial.value:.6g}"
 
 
 def _as_json(record: InquiryRecord, trials: Sequence[DoneRerun], done: Sequence[DonePieces]) -> dict[str, Any]:
+    from bot.domain.diagnosis.inquiry import obstacles_to
+
     inquiry, diagnosis = record.inquiry, record.diagnosis
     return {
         "incident": inquiry.incident_id,
@@ -61,8 +84,14 @@ def _as_json(record: InquiryRecord, trials: Sequence[DoneRerun], done: Sequence[
             {"component": str(each.component), "before": each.before, "now": each.now} for each in inquiry.swaps
         ],
         "left_out": [str(each) for each in inquiry.left_out],
+        "not_settable": {
+            _names(inquiry)[place]: trouble_as_json(found[0].trouble)
+            for place, found in obstacles_to(inquiry, trials).obstacles.items()
+        },
+        "asked_at": record.asked_at,
+        "ended_at": record.ended_at,
         "reruns": [
-            {"as_bad": dict(zip(_names(inquiry), each.setting, strict=True)), "value": each.value} for each in trials
+            {"as_bad": dict(zip(_names(inquiry), each.setting, strict=True)), **_value_as_json(each)} for each in trials
         ],
         "within": _within_as_json(record, done),
         "is_sure": None if diagnosis is None else diagnosis.is_sure,
@@ -87,8 +116,17 @@ def _within_as_json(record: InquiryRecord, done: Sequence[DonePieces]) -> dict[s
             for each in left
         ],
         "probability": None if narrowed is None else narrowed.probability,
-        "reruns": [{"up_to": pieces.all[each.count - 1].name, "value": each.value} for each in done],
+        "reruns": [{"up_to": pieces.all[each.count - 1].name, **_value_as_json(each)} for each in done],
     }
+
+
+def _value_as_json(trial: DoneRerun | DonePieces) -> dict[str, Any]:
+    return {"value": trial.value, "trouble": None if trial.trouble is None else trouble_as_json(trial.trouble)}
+
+
+def trouble_as_json(trouble: RerunTrouble) -> dict[str, Any]:
+    """Write why a rerun shows nothing, or something cannot be set."""
+    return {"kind": trouble.kind, "said": trouble.said, "exit_code": trouble.exit_code}
 
 
 def _names(inquiry: Inquiry) -> list[str]:

@@ -13,6 +13,7 @@ from bot.text.tables import Stacking, WholeConsole
 if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
     from bot.reports.overview import OpenIncident, Overview, PipelineOverview, WaitingRerun
 
+from bot.cli.output.diagnose import trouble_as_json
 from bot.cli.output.runs import (
     print_set_aside,
     print_unjudged,
@@ -24,6 +25,7 @@ from bot.cli.output.runs import (
 from bot.cli.output.sparklines import sparkline
 from bot.cli.output.terminal import coloured, print_json, when
 from bot.cli.output.triage import print_unheard
+from bot.reports.rerun_troubles import say_trouble
 
 
 def print_status(seen: Overview, *, as_json: bool) -> None:
@@ -36,16 +38,14 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
                 "parked": seen.parked,
                 "refused": [asdict(refusal) for refusal in seen.refused],
                 "quiet": seen.quiet,
-                "reruns": [
+                "reruns": [_rerun_as_json(each) for each in seen.reruns],
+                "failed_reruns": [
                     {
-                        "pipeline": each.fire.pipeline,
-                        "run": None if each.incident_id else each.fire.confirms,
-                        "recipe": each.fire.recipe.name,
-                        "incident": each.incident_id or None,
-                        "swapped": each.swapped,
-                        "started": each.fire.started_at,
+                        **_rerun_as_json(each),
+                        "ended": each.fire.ended_at,
+                        "trouble": None if each.trouble is None else trouble_as_json(each.trouble),
                     }
-                    for each in seen.reruns
+                    for each in seen.failed
                 ],
                 "answers_not_read": [
                     {"service": each.service, "since": each.failing_since, "said": each.said} for each in seen.unheard
@@ -81,10 +81,32 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
     print_unheard(console, seen.unheard)
     for each in seen.reruns:
         console.print(escape(_rerun(each)))
+    for each in seen.failed:
+        console.print(escape(_failed(each)))
     if seen.quiet:
         console.print(f"quiet by people's answers: {seen.quiet:,}; `herald triage` lists them")
     if any(pipeline.count > len(pipeline.incidents) for pipeline in seen.pipelines):
         console.print("--all names every open incident, --json too.")
+
+
+def _rerun_as_json(rerun: WaitingRerun) -> dict[str, Any]:
+    fire = rerun.fire
+    return {
+        "pipeline": fire.pipeline,
+        "run": None if rerun.incident_id else fire.confirms,
+        "recipe": fire.recipe.name,
+        "incident": rerun.incident_id or None,
+        "swapped": rerun.swapped,
+        "started": fire.started_at,
+    }
+
+
+def _failed(rerun: WaitingRerun) -> str:
+    """Say which rerun of a diagnosis came to nothing, and why."""
+    fire = rerun.fire
+    swapped = ", ".join(f"{name} {how}" for name, how in rerun.swapped.items())
+    what = f"rerun of a diagnosis: {fire.pipeline} {rerun.incident_id}, {swapped}"
+    return f"{what}, failed {when(fire.ended_at)}: {say_trouble(rerun.trouble)}"
 
 
 def _rerun(rerun: WaitingRerun) -> str:

@@ -65,6 +65,8 @@ def _sayable(value: Any) -> Any:
     match value:
         case float():
             return value if math.isfinite(value) else None
+        case datetime():
+            return value.isoformat()
         case Mapping():
             return {key: _sayable(each) for key, each in value.items()}
         case list() | tuple():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 
 from bot.domain.diagnosis.hypotheses import Hypotheses, Setting
 from bot.domain.diagnosis.posterior import Posterior, TwoLevels
@@ -17,13 +19,33 @@ BETWEEN = 24
 
 
 def choose(
-    hypotheses: Hypotheses, posterior: Posterior, levels: TwoLevels, done: Collection[Setting]
-) -> Setting | None:
-    """Return the setting whose rerun is expected to tell most, never one of those done; None where none is left."""
+    hypotheses: Hypotheses, posterior: Posterior, levels: TwoLevels, done: Collection[Setting], at_once: int = 1
+) -> list[Setting]:
+    """Return the settings whose reruns, made at the same time, are expected to tell most; none where none is left.
+
+    Never one of those done, and none twice. Each is the one of which most is expected to be learnt beside those before
+    it, whose reruns are taken to tell for sure what they can.
+    """
     left = [setting for setting in candidates(hypotheses, posterior) if setting not in done]
-    if not left:
-        return None
-    return left[int(np.argmax(information(hypotheses, posterior, levels, left)))]
+    chosen: list[Setting] = []
+    parts = [np.ones(len(hypotheses.all), dtype=bool)]  # of the hypotheses: what those chosen do not tell apart
+    while left and len(chosen) < at_once:
+        gains = sum(_gain(hypotheses, posterior, levels, left, part) for part in parts)
+        chosen.append(left.pop(int(np.argmax(gains))))
+        shares = hypotheses.shares_of_fall(np.array(chosen[-1:], dtype=bool))[:, 0].round(6)
+        parts = [part & (shares == share) for part in parts for share in np.unique(shares[part])]
+    return chosen
+
+
+def _gain(
+    hypotheses: Hypotheses, posterior: Posterior, levels: TwoLevels, left: list[Setting], part: npt.NDArray[np.bool_]
+) -> Floats:
+    """Return what a rerun of each setting is expected to tell of a part of the hypotheses, by that part's chance."""
+    weight = float(posterior.probability[part].sum())
+    if not weight > 0:
+        return np.zeros(len(left))
+    within = replace(posterior, probability=np.where(part, posterior.probability, 0.0) / weight)
+    return weight * information(hypotheses, within, levels, left)
 
 
 def candidates(hypotheses: Hypotheses, posterior: Posterior) -> list[Setting]:

@@ -11,12 +11,13 @@ from bot.domain.diagnosis.answer import Diagnosis, answer, least_of
 from bot.domain.diagnosis.choice import choose
 from bot.domain.diagnosis.hypotheses import Alone, Setting, suppose
 from bot.domain.diagnosis.narrowing import PieceOutlook, look_within
+from bot.domain.diagnosis.obstacles import NOTHING_HELD, DoneRerun, HeldBack, Obstacle, held_by, whole
 from bot.domain.diagnosis.pieces import DonePieces, Pieces
 from bot.domain.diagnosis.posterior import RerunResult, TwoLevels, believe
 from bot.domain.manifest import Component
 from bot.domain.recipes import AS_CONFIGURED, PIECES, SWAP, Recipe
 
-_AS_BAD, _AS_GOOD = "1", "0"
+_AS_BAD, _AS_GOOD, _AS_CONFIGURED = "1", "0", "-"  # the last: it can be set to neither side, and counts as it is
 _AS_IS, _AS_WAS = "as it is", "as it was"
 _HOPELESS = 2  # reruns that failed, and none that did not: it is how they are set
 
@@ -60,6 +61,8 @@ class Inquiry:
     until: datetime | None = None  # no rerun begins later
     has_other_test_set: bool = False  # so that the numbers of before and since cannot be compared
     cut: Recipe = AS_CONFIGURED  # what every rerun has beside: a part of the data
+    obstacles: tuple[Obstacle, ...] | None = ()  # to setting components; None as long as nobody has looked for any
+    at_once: int = 1  # reruns
 
     @property
     def is_large(self) -> bool:
@@ -68,31 +71,55 @@ class Inquiry:
 
 
 @dataclass(frozen=True, slots=True)
-class DoneRerun:
-    """A rerun of an inquiry that is over; without a value it failed, and says nothing."""
-
-    setting: Setting
-    value: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is believed after some trials, and what to rerun next; None ends the inquiry."""
+    """What is believed after some trials, and what to rerun next, at the same time; nothing ends the inquiry."""
 
     diagnosis: Diagnosis
-    wanted: Setting | None
+    wanted: tuple[Setting, ...] = ()
 
 
 def look_ahead(inquiry: Inquiry, trials: Sequence[DoneRerun]) -> Outlook:
-    """Say what is believed after *trials*, and which setting to rerun next, if it is worth one and one is left."""
+    """Say what is believed after *trials*, and which settings to rerun next, if it is worth one and one is left.
+
+    A component that cannot be set is no hypothesis: it stays as it is, and what nothing else explains is outside of all
+    that can be set.
+    """
+    held = obstacles_to(inquiry, trials)
+    free = [place for place in range(len(inquiry.swaps)) if place not in held]
+    if not free:
+        return Outlook(replace(_from_record(inquiry), is_sure=False))
+    hypotheses = suppose([inquiry.swaps[place].suspicion for place in free])
+    results = [RerunResult(_of(free, each.setting), each.value) for each in trials if each.value is not None]
+    known = [RerunResult(_of(free, each.setting), each.value) for each in inquiry.known]
+    posterior = believe(hypotheses, inquiry.levels, [*known, *results])
+    diagnosis = whole(answer(hypotheses, posterior, inquiry.levels, inquiry.smallest), free)
+    made = [each for each in trials if not held.stopped(each)]
+    left = inquiry.budget - len(trials)
+    if diagnosis.is_sure or left <= 0 or (len(made) >= _HOPELESS and not results):
+        return Outlook(diagnosis)
+    done = {_of(free, each.setting) for each in made} | {each.setting for each in known}
+    wanted = choose(hypotheses, posterior, inquiry.levels, done, min(left, inquiry.at_once))
+    return Outlook(diagnosis, tuple(_among(len(inquiry.swaps), free, setting) for setting in wanted))
+
+
+def obstacles_to(inquiry: Inquiry, trials: Sequence[DoneRerun]) -> HeldBack:
+    """Return which components cannot be set, as was seen before any rerun, or as reruns have shown."""
+    return held_by(inquiry.obstacles or (), [swap.component.kind for swap in inquiry.swaps], trials)
+
+
+def _from_record(inquiry: Inquiry) -> Diagnosis:
     hypotheses = suppose([swap.suspicion for swap in inquiry.swaps])
-    results = [RerunResult(each.setting, each.value) for each in trials if each.value is not None]
-    posterior = believe(hypotheses, inquiry.levels, [*inquiry.known, *results])
-    diagnosis = answer(hypotheses, posterior, inquiry.levels, inquiry.smallest)
-    if diagnosis.is_sure or len(trials) >= inquiry.budget or (len(trials) >= _HOPELESS and not results):
-        return Outlook(diagnosis, None)
-    done = {each.setting for each in trials} | {each.setting for each in inquiry.known}
-    return Outlook(diagnosis, choose(hypotheses, posterior, inquiry.levels, done))
+    return answer(hypotheses, believe(hypotheses, inquiry.levels, inquiry.known), inquiry.levels, inquiry.smallest)
+
+
+def _of(places: Sequence[int], setting: Setting) -> Setting:
+    return tuple(setting[place] for place in places)
+
+
+def _among(count: int, places: Sequence[int], setting: Setting) -> Setting:
+    """Return the setting of all components of which only those at some *places* are set: the others are as they are."""
+    chosen = dict(zip(places, setting, strict=True))
+    return tuple(chosen.get(place, True) for place in range(count))
 
 
 def look_further(inquiry: Inquiry, trials: Sequence[DoneRerun], done: Sequence[DonePieces]) -> PieceOutlook | None:
@@ -105,7 +132,7 @@ def look_further(inquiry: Inquiry, trials: Sequence[DoneRerun], done: Sequence[D
         return None
     known = [(each.setting[pieces.component], each.value) for each in inquiry.known]
     known += [(each.setting[pieces.component], each.value) for each in trials if each.value is not None]
-    return look_within(len(pieces.all), inquiry.levels, known, done, inquiry.piece_budget)
+    return look_within(len(pieces.all), inquiry.levels, known, done, inquiry.piece_budget, inquiry.at_once)
 
 
 def is_alike(one: Inquiry, other: Inquiry) -> bool:
@@ -132,15 +159,18 @@ def part_known(
     return good, known
 
 
-def recipe_of(setting: Setting, swaps: Sequence[Swap]) -> Recipe:
+def recipe_of(setting: Setting, swaps: Sequence[Swap], held: HeldBack = NOTHING_HELD) -> Recipe:
     """Return how a job is set for a rerun; the recipe's name says which setting it is."""
-    chosen = [swap.as_now if is_bad else swap.as_before for swap, is_bad in zip(swaps, setting, strict=True)]
-    return _together(SWAP + "".join(_AS_BAD if is_bad else _AS_GOOD for is_bad in setting), chosen)
+    signs = [
+        _AS_CONFIGURED if place in held.as_configured else _AS_BAD if is_bad else _AS_GOOD
+        for place, is_bad in enumerate(setting)
+    ]
+    return _together(SWAP + "".join(signs), _chosen(setting, swaps, held))
 
 
-def recipe_of_pieces(count: int, pieces: Pieces, swaps: Sequence[Swap]) -> Recipe:
-    """Return how a job is set for a rerun with the first *count* pieces, and all else as it was."""
-    chosen = [swap.as_before for swap in swaps]
+def recipe_of_pieces(count: int, pieces: Pieces, swaps: Sequence[Swap], held: HeldBack = NOTHING_HELD) -> Recipe:
+    """Return how a job is set for a rerun with the first *count* pieces, and all else as it was that can be set so."""
+    chosen = _chosen(tuple(place in held for place in range(len(swaps))), swaps, held)
     chosen[pieces.component] = pieces.all[count - 1].recipe
     return _together(f"{PIECES}{count}", chosen)
 
@@ -167,6 +197,14 @@ def on_cut(recipe: Recipe, cut: Recipe) -> Recipe:
     )
 
 
+def _chosen(setting: Setting, swaps: Sequence[Swap], held: HeldBack) -> list[Recipe]:
+    pairs = zip(swaps, setting, strict=True)
+    return [
+        AS_CONFIGURED if place in held.as_configured else swap.as_now if is_bad else swap.as_before
+        for place, (swap, is_bad) in enumerate(pairs)
+    ]
+
+
 def _together(name: str, chosen: Sequence[Recipe]) -> Recipe:
     return Recipe(
         name=name,
@@ -183,7 +221,7 @@ def read_setting(recipe: Recipe) -> Setting | None:
     """Return the setting that a recipe is of; None of one that is of pieces."""
     if not recipe.name.startswith(SWAP):
         return None
-    return tuple(sign == _AS_BAD for sign in recipe.name.removeprefix(SWAP))
+    return tuple(sign != _AS_GOOD for sign in recipe.name.removeprefix(SWAP))
 
 
 def read_pieces(recipe: Recipe) -> int | None:

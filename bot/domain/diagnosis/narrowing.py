@@ -20,14 +20,22 @@ _HOPELESS = 2  # reruns that failed, and none that did not
 
 @dataclass(frozen=True, slots=True)
 class PieceOutlook:
-    """What is believed of the pieces, and how many of the first of them to rerun next; None ends the search."""
+    """What is believed of the pieces, and how many of the first of them to rerun next, at the same time.
+
+    Nothing wanted ends the search.
+    """
 
     narrowed: Narrowed
-    wanted: int | None
+    wanted: tuple[int, ...] = ()
 
 
 def look_within(
-    count: int, levels: TwoLevels, known: Sequence[tuple[bool, float]], done: Sequence[DonePieces], budget: int
+    count: int,
+    levels: TwoLevels,
+    known: Sequence[tuple[bool, float]],
+    done: Sequence[DonePieces],
+    budget: int,
+    at_once: int = 1,
 ) -> PieceOutlook:
     """Say which of *count* pieces did it, one of which did, after the reruns *done*.
 
@@ -43,13 +51,15 @@ def look_within(
     posterior = believe(hypotheses, levels, results)
     narrowed = _narrow(posterior.probability)
     if narrowed.is_one or len(done) >= budget or (len(done) >= _HOPELESS and not shown):
-        return PieceOutlook(narrowed, None)
+        return PieceOutlook(narrowed)
     useless = {each.count for each in done if each.value is None}
     useless |= {each[0] for each, times in Counter(shown).items() if times > 1}
     if useless.issuperset(range(narrowed.first + 1, narrowed.last + 1)):
-        return PieceOutlook(narrowed, None)
-    setting = choose(hypotheses, posterior, levels, {_first(few, count) for few in useless})
-    return PieceOutlook(narrowed, None if setting is None else sum(setting))
+        return PieceOutlook(narrowed)
+    settings = choose(
+        hypotheses, posterior, levels, {_first(few, count) for few in useless}, min(at_once, budget - len(done))
+    )
+    return PieceOutlook(narrowed, tuple(sum(setting) for setting in settings))
 
 
 def _first(few: int, count: int) -> Setting:

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from bot.domain.recipes import Recipe
+from bot.domain.rerun_troubles import RerunTrouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +45,4 @@ class DonePieces:
 
     count: int
     value: float | None
+    trouble: RerunTrouble | None = None  # why it has none

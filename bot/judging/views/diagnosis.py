@@ -11,9 +11,11 @@ from bot.config.models import Config
 from bot.config.pipeline import PipelineSection
 from bot.domain.diagnosis.answer import Chance, Diagnosis
 from bot.domain.diagnosis.hypotheses import Alone, InPart, Luck, Outside, Together
-from bot.domain.diagnosis.inquiry import DoneRerun, Inquiry, Swap
+from bot.domain.diagnosis.inquiry import Inquiry, Swap, obstacles_to
+from bot.domain.diagnosis.obstacles import DoneRerun
 from bot.domain.diagnosis.pieces import DonePieces
 from bot.domain.manifest import ComponentKind
+from bot.domain.rerun_troubles import RerunTrouble
 from bot.domain.views import (
     CauseKind,
     CauseView,
@@ -25,13 +27,16 @@ from bot.domain.views import (
     PieceRow,
     PieceTrialRow,
     TrialRow,
+    TroubleRow,
     WithinView,
 )
+from bot.judging.views.data_parts import part_shown
 from bot.judging.views.differences import parts_that_differ, shortened, source_of
 from bot.text import formats
 from bot.text.locales import Locale
 
 _OTHERS = 3
+_FEW = 2  # pieces that a clause names, even where no more is known
 
 
 def diagnosis_view(
@@ -55,20 +60,25 @@ def diagnosis_view(
         before=shown(inquiry.levels.before),
         since=shown(inquiry.levels.since),
         swapped=swapped,
-        trials=tuple(TrialRow(each.setting, "" if each.value is None else shown(each.value)) for each in trials),
+        trials=tuple(
+            TrialRow(each.setting, "" if each.value is None else shown(each.value), _trouble(each.trouble))
+            for each in trials
+        ),
         likeliest=_cause(diagnosis.likeliest, swapped, locale),
         is_sure=diagnosis.is_sure,
         not_excluded=tuple(_cause(each, swapped, locale) for each in diagnosis.not_excluded[:_OTHERS]),
-        left_out=_left_out(inquiry),
+        left_out=_left_out(inquiry, trials),
         reruns=str(len(trials)),
         all_failed=bool(trials) and not inquiry.known and all(each.value is None for each in trials),
         was_large=inquiry.is_large,
         has_all_as_was=_has_all_as_was(inquiry, trials),
-        within=_within(config, locale, inquiry, diagnosis, [(each.count, each.value) for each in done], shown),
+        within=_within(config, locale, inquiry, diagnosis, done, shown),
         owners=_owners(config, inquiry, diagnosis),
         ended_early=ended_early,
         other_test_set=inquiry.has_other_test_set,
         share=formats.percent(inquiry.levels.share, locale) if inquiry.levels.share < 1 else "",
+        before_over=str(inquiry.levels.runs_before),
+        since_over=str(inquiry.levels.runs_since),
     )
 
 
@@ -93,7 +103,7 @@ def _within(
     locale: Locale,
     inquiry: Inquiry,
     diagnosis: Diagnosis,
-    done: Sequence[tuple[int, float | None]],
+    done: Sequence[DonePieces],
     shown: Callable[[float], str],
 ) -> WithinView | None:
     """Show the pieces of what did it, where it has some."""
@@ -113,8 +123,12 @@ def _within(
         last=_piece_row(section, zone, locale, inquiry, narrowed.last),
         probability=_percent(narrowed.probability, locale),
         trials=tuple(
-            PieceTrialRow(shortened(pieces.all[count - 1].name), "" if value is None else shown(value))
-            for count, value in done
+            PieceTrialRow(
+                _piece_row(section, zone, locale, inquiry, each.count - 1).name,
+                "" if each.value is None else shown(each.value),
+                _trouble(each.trouble),
+            )
+            for each in sorted(done, key=lambda each: each.count)
         ),
     )
 
@@ -125,19 +139,28 @@ def _piece_row(section: PipelineSection, zone: ZoneInfo, locale: Locale, inquiry
     is_commit = inquiry.swaps[inquiry.pieces.component].component.kind is ComponentKind.CODE
     url = f"{repository}/commit/{piece.name}" if repository and is_commit else ""
     made = "" if piece.made_at is None else formats.date(piece.made_at, zone, locale)
-    return PieceRow(shortened(piece.name), piece.title, piece.author, made, url, piece.is_gone)
+    name = shortened(piece.name) if is_commit else part_shown(place, [each.name for each in inquiry.pieces.all], locale)
+    return PieceRow(name, piece.title, piece.author, made, url, piece.is_gone)
 
 
 def explanation_of(
-    section: PipelineSection, zone: ZoneInfo, locale: Locale, inquiry: Inquiry, diagnosis: Diagnosis
+    section: PipelineSection,
+    zone: ZoneInfo,
+    locale: Locale,
+    inquiry: Inquiry,
+    diagnosis: Diagnosis,
+    trials: Sequence[DoneRerun],
 ) -> ExplanationView:
     """Say in a clause what made a metric fall."""
     narrowed = diagnosis.narrowed
-    is_known = narrowed is not None and narrowed.is_one
+    left = 0 if narrowed is None or inquiry.pieces is None else narrowed.last - narrowed.first + 1
+    is_narrow = narrowed is not None and inquiry.pieces is not None and (left <= _FEW or left < len(inquiry.pieces.all))
     return ExplanationView(
         _cause(diagnosis.likeliest, _swapped(inquiry), locale),
-        _piece_row(section, zone, locale, inquiry, narrowed.first) if narrowed is not None and is_known else None,
-        left_out=_left_out(inquiry),
+        _piece_row(section, zone, locale, inquiry, narrowed.first) if narrowed is not None and is_narrow else None,
+        _piece_row(section, zone, locale, inquiry, narrowed.last) if narrowed and is_narrow and left > 1 else None,
+        str(left) if is_narrow else "",
+        left_out=_left_out(inquiry, trials),
         was_large=inquiry.is_large,
     )
 
@@ -165,8 +188,22 @@ def _percent(probability: float, locale: Locale) -> str:
     return formats.percent(min(probability, 0.99), locale)  # nobody is as sure as a rounded hundred says
 
 
-def _left_out(inquiry: Inquiry) -> tuple[FactRow, ...]:
-    return tuple(FactRow(each.name, "", "", True, source_of(each)) for each in inquiry.left_out)
+def _left_out(inquiry: Inquiry, trials: Sequence[DoneRerun]) -> tuple[FactRow, ...]:
+    """Return what differs and could not be set: since config does not say how, or since something is not there."""
+    rows = [FactRow(each.name, "", "", True, source_of(each)) for each in inquiry.left_out]
+    for place, found in obstacles_to(inquiry, trials).obstacles.items():
+        component = inquiry.swaps[place].component
+        trouble = _trouble(found[0].trouble)
+        rows.append(FactRow(component.name, "", "", True, source_of(component), trouble=trouble))
+    return tuple(rows)
+
+
+def _trouble(trouble: RerunTrouble | None) -> TroubleRow | None:
+    if trouble is None:
+        return None
+    return TroubleRow(
+        trouble.kind, shortened(trouble.said), "" if trouble.exit_code is None else str(trouble.exit_code)
+    )
 
 
 def _has_all_as_was(inquiry: Inquiry, trials: Sequence[DoneRerun]) -> bool:

@@ -36,9 +36,10 @@ def search(
     while True:
         posterior = believe(hypotheses, levels, reruns)
         found = answer(hypotheses, posterior, levels, smallest)
-        setting = choose(hypotheses, posterior, levels, {one.setting for one in reruns})
-        if found.is_sure or setting is None or len(reruns) == budget:
+        settings = choose(hypotheses, posterior, levels, {one.setting for one in reruns})
+        if found.is_sure or not settings or len(reruns) == budget:
             return found, reruns
+        (setting,) = settings
         share = truth.shares_of_fall(np.array([setting]))[0, 0]
         reruns.append(RerunResult(setting, 0.8 - SPREAD * (drop * share + float(random.normal()))))
 
@@ -144,17 +145,17 @@ def searches(draw: st.DrawFn) -> tuple[int, list[RerunResult]]:
 LEVELS = levels_of(ACCEPTED, (0.78, 0.775))
 
 
-@given(searches())
-def test_chances_add_up_to_one_and_no_setting_is_run_twice(drawn: tuple[int, list[RerunResult]]):
+@given(searches(), st.integers(1, 3))
+def test_chances_add_up_to_one_and_no_setting_is_run_twice(drawn: tuple[int, list[RerunResult]], at_once: int):
     components, reruns = drawn
     hypotheses = suppose([1.0] * components)
     posterior = believe(hypotheses, LEVELS, reruns)
     assert posterior.probability.sum() == pytest.approx(1)
     assert (posterior.probability >= 0).all()
     done = {one.setting for one in reruns}
-    setting = choose(hypotheses, posterior, LEVELS, done)
-    assert setting not in done
-    assert (setting is None) == (len(done) == 2**components)
+    settings = choose(hypotheses, posterior, LEVELS, done, at_once)
+    assert done.isdisjoint(settings)
+    assert len(set(settings)) == len(settings) == min(at_once, 2**components - len(done))
 
 
 @given(searches(), st.sampled_from([-250.0, -1.0, 0.01, 100.0]), st.sampled_from([0.0, -3.0, 40.0]))
@@ -194,7 +195,7 @@ def test_a_good_run_with_everything_as_it_is_speaks_for_luck_and_a_bad_one_with_
 def test_many_components_are_not_enumerated():
     hypotheses = suppose([1.0] * (ALL_SETTINGS + 5))
     levels: TwoLevels = LEVELS
-    assert choose(hypotheses, believe(hypotheses, levels, ()), levels, set()) is not None
+    assert choose(hypotheses, believe(hypotheses, levels, ()), levels, set())
 
 
 @pytest.mark.parametrize("elsewhere", [-9.0, 9.0])
@@ -212,9 +213,20 @@ def test_on_a_cut_of_the_data_levels_are_learnt_anew_and_what_shows_no_differenc
         posterior = believe(hypotheses, levels, reruns)
         if answer(hypotheses, posterior, levels).is_sure:
             break
-        setting = choose(hypotheses, posterior, levels, {one.setting for one in reruns})
-        if setting is None:
+        settings = choose(hypotheses, posterior, levels, {one.setting for one in reruns})
+        if not settings:
             break
+        (setting,) = settings
         fell = 22 * truth.shares_of_fall(np.array([setting]))[0, 0]
         reruns.append(RerunResult(setting, 0.8 - SPREAD * (fell + elsewhere + 2 * float(random.normal()))))
     assert answer(hypotheses, believe(hypotheses, levels, reruns), levels).cause == said
+
+
+def test_the_second_of_two_at_once_tells_what_the_first_does_not():
+    hypotheses = suppose([1.0] * 4)
+    posterior = believe(hypotheses, LEVELS, ())
+    (first,) = choose(hypotheses, posterior, LEVELS, set())
+    opposite = tuple(not is_bad for is_bad in first)
+    again, second = choose(hypotheses, posterior, LEVELS, set(), 2)
+    assert again == first
+    assert second not in (first, opposite), "what the opposite tells of one component, the first has told"

@@ -1,0 +1,30 @@
+"""Why a rerun shows nothing: what stood in its way, as a kind, and a few words of others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class TroubleKind(StrEnum):
+    NO_COMMIT = "no_commit"  # it cannot be checked out
+    NO_LOCK = "no_lock"  # the file that says what is installed cannot be read
+    NOT_INSTALLED = "not_installed"
+    NO_PATH = "no_path"  # a file or folder that config says it needs
+    NOT_STARTED = "not_started"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    LOST = "lost"
+    NO_RUN = "no_run"  # the job ended well, and left no run that is finished
+    NO_METRIC = "no_metric"
+    NOT_AS_SET = "not_as_set"  # its run says so of itself
+    STOPPED = "stopped"  # by a person
+
+
+@dataclass(frozen=True, slots=True)
+class RerunTrouble:
+    """What stood in the way of a rerun."""
+
+    kind: TroubleKind
+    said: str = ""  # by git, by the job's log or by its run: one line
+    exit_code: int | None = None

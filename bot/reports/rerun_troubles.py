@@ -1,0 +1,29 @@
+"""Why a rerun shows nothing, in a sentence for a terminal; tickets and pages have it from the templates."""
+
+from __future__ import annotations
+
+from bot.domain.rerun_troubles import RerunTrouble, TroubleKind
+
+_SENTENCES = {
+    TroubleKind.NO_COMMIT: "the commit cannot be checked out",
+    TroubleKind.NO_LOCK: "the lock file cannot be read",
+    TroubleKind.NOT_INSTALLED: "what the lock file names does not install",
+    TroubleKind.NO_PATH: "a path that it needs is not there",
+    TroubleKind.NOT_STARTED: "the job could not be started",
+    TroubleKind.FAILED: "the job failed",
+    TroubleKind.TIMED_OUT: "the job took too long",
+    TroubleKind.LOST: "the job was lost",
+    TroubleKind.NO_RUN: "the job left no finished run",
+    TroubleKind.NO_METRIC: "the run does not have that metric",
+    TroubleKind.NOT_AS_SET: "the run says that something was not as it was set",
+    TroubleKind.STOPPED: "stopped by hand",
+}
+
+
+def say_trouble(trouble: RerunTrouble | None) -> str:
+    """Say why a rerun shows nothing; of one that an older Herald made that is not on record."""
+    if trouble is None:
+        return "failed"
+    code = "" if trouble.exit_code is None else f"exit code {trouble.exit_code}"
+    detail = ": ".join(part for part in (code, trouble.said) if part)
+    return _SENTENCES[trouble.kind] + (f" ({detail})" if detail else "")
