@@ -38,9 +38,16 @@ def init(  # noqa: PLR0917  a command's options are named by whoever types them
     space: Annotated[str | None, typer.Option(help="The key of the Confluence space.")] = None,
     chat: Annotated[
         str | None,
-        typer.Option(help="Where messages go: slack, teams, feishu_webhook, dingtalk_webhook, wecom, webhook or none."),
+        typer.Option(
+            help="Where messages go: slack, teams, feishu, feishu_webhook, dingtalk, dingtalk_webhook, wecom, mail, "
+            "webhook or none."
+        ),
     ] = None,
-    channel: Annotated[str | None, typer.Option(help="The id of the channel.")] = None,
+    app: Annotated[str | None, typer.Option(help="The id of Feishu's app, or the key of DingTalk's.")] = None,
+    smtp_host: Annotated[str | None, typer.Option(help="The server that sends mail.")] = None,
+    sender: Annotated[str | None, typer.Option(help="Whom mail comes from: Herald <herald@example.com>.")] = None,
+    smtp_user: Annotated[str | None, typer.Option(help="The user of that server; '' where it asks for none.")] = None,
+    channel: Annotated[str | None, typer.Option(help="The id of the channel or group; of mail, the addresses.")] = None,
     secrets_dir: SecretsOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a configuration that is there.")] = False,
     replay: Annotated[
@@ -85,6 +92,10 @@ def init(  # noqa: PLR0917  a command's options are named by whoever types them
             "confluence-url": confluence_url,
             "space": space,
             "chat": chat,
+            "app": app,
+            "smtp-host": smtp_host,
+            "sender": sender,
+            "smtp-user": smtp_user,
             "channel": channel,
         }
     )

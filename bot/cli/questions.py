@@ -9,7 +9,7 @@ from typing import cast
 
 import typer
 
-from bot.config.starter import CHAT_KINDS, Account, Answers, ChatKind, is_cloud
+from bot.config.starter import CHAT_KINDS, Account, Answers, ChatKind, MailAccount, is_cloud
 from bot.domain.direction import guess_direction
 from bot.domain.policy import Direction
 from bot.errors import ConfigError, RunStoreError
@@ -17,6 +17,13 @@ from bot.ports import RunStore
 from bot.sections import read_duration
 
 _NAMES_SHOWN = 12
+_APPS = {"feishu": "Which app of Feishu (its id, cli_...)?", "dingtalk": "Which app of DingTalk (its key, ding...)?"}
+_CHANNELS = {  # of those that do not know it themselves
+    "slack": "Which channel (its id, C0123456789)?",
+    "feishu": "Which group (its chat id, oc_...)?",
+    "dingtalk": "Which group (its openConversationId, cid...)?",
+    "mail": "To whom (addresses, with commas between them)?",
+}
 _RUNS_READ = 20  # whose metrics are offered
 
 
@@ -173,7 +180,9 @@ def ask(given: Given, open_store: Callable[[str], RunStore]) -> Answers:
         confluence = _account(given, "confluence-url", "Where is Confluence?", jira)
         space = given.text("space", "Which space of it (its key)?")
     chat = given.choice("chat", "Where should messages go", CHAT_KINDS)
-    channel = given.text("channel", "Which channel (its id, C0123456789)?") if chat == "slack" else ""
+    app = given.text("app", _APPS[chat]) if chat in _APPS else ""
+    mail = _mail(given) if chat == "mail" else None
+    channel = given.text("channel", _CHANNELS[chat]) if chat in _CHANNELS else ""
     return Answers(
         mlflow=mlflow,
         experiment=experiment,
@@ -188,6 +197,16 @@ def ask(given: Given, open_store: Callable[[str], RunStore]) -> Answers:
         space=space,
         chat=cast("ChatKind", chat),
         channel=channel,
+        app=app,
+        mail=mail,
+    )
+
+
+def _mail(given: Given) -> MailAccount:
+    host = given.text("smtp-host", "Which server sends the letters (smtp.example.com)?")
+    sender = given.text("sender", "From whom do they come (Herald <herald@example.com>)?")
+    return MailAccount(
+        host, sender, given.text("smtp-user", "As which user (nothing: a relay that asks for none)?", "")
     )
 
 

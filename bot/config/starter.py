@@ -34,8 +34,18 @@ class Account:
         return "cloud" if self.email else "datacenter"
 
 
-# Those that need an address or a token alone; what else there is needs keys that only an admin knows.
-ChatKind = Literal["slack", "teams", "feishu_webhook", "dingtalk_webhook", "wecom", "webhook", "none"]
+@dataclass(frozen=True, slots=True)
+class MailAccount:
+    """Who sends letters, and by which server."""
+
+    host: str
+    sender: str
+    user: str = ""  # empty: the server asks for none
+
+
+ChatKind = Literal[
+    "slack", "teams", "feishu", "feishu_webhook", "dingtalk", "dingtalk_webhook", "wecom", "mail", "webhook", "none"
+]
 CHAT_KINDS: tuple[ChatKind, ...] = get_args(ChatKind)
 
 
@@ -56,6 +66,8 @@ class Answers:
     space: str = ""
     chat: ChatKind = "none"
     channel: str = ""
+    app: str = ""  # the id of Feishu's app, or the key of DingTalk's
+    mail: MailAccount | None = None
 
     @property
     def pipeline(self) -> str:
@@ -105,7 +117,7 @@ def write_config(answers: Answers) -> str:
         keys = {"kind": "confluence", **_account(answers.confluence), "space": answers.space}
         sections += _section("wiki", "confluence", keys=keys)
     if answers.chat != "none":
-        sections += _section("chat", answers.chat, keys={"kind": answers.chat})
+        sections += _section("chat", answers.chat, keys={"kind": answers.chat, **dict(_chat(answers))})
     sections += _section("pipeline", answers.pipeline, keys=dict(_pipeline(answers)))
     sections += _section("pipeline", answers.pipeline, "schedule", keys={"every": answers.every})
     if answers.release:
@@ -120,6 +132,20 @@ def write_config(answers: Answers) -> str:
 
 def _account(account: Account) -> dict[str, str]:
     return {"url": account.url, "deployment": account.deployment, **({"email": account.email} if account.email else {})}
+
+
+def _chat(answers: Answers) -> Iterator[tuple[str, str]]:
+    if answers.chat == "feishu":
+        yield "app_id", answers.app
+    if answers.chat == "dingtalk":
+        yield "app_key", answers.app
+    if answers.mail is not None:
+        yield "host", answers.mail.host
+        yield "sender", answers.mail.sender
+        if answers.mail.user:
+            yield "user", answers.mail.user
+        else:
+            yield "security", "none"
 
 
 def _pipeline(answers: Answers) -> Iterator[tuple[str, str]]:

@@ -141,7 +141,8 @@ class Wire:
             return PermanentError(
                 f"{name} was not asked to {doing}: the request cannot be built; look at its url, token and ca_file."
             )
-        message = f"{name} did not {doing} as far as we know: {what.words}."
+        as_known = " as far as we know" if what.was_sent else ""  # what was not sent was not done
+        message = f"{name} did not {doing}{as_known}: {what.words}."
         if any(isinstance(cause, _PROXY_ERRORS) and _ASKS_WHO in str(cause) for cause in _causes(error)):
             return AccountError(f"{message} It asks who we are (407): check HTTPS_PROXY.", reach=Reach.KIND, status=407)
         return RetryableError(message, doubtful=write and what.was_sent)

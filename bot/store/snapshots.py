@@ -47,6 +47,13 @@ def of_incident(tx: Connection, incident_id: str, limit: int = 200) -> Sequence[
     return _readable(reversed(rows))
 
 
+def newest_told(tx: Connection, pipeline: str) -> Snapshot | None:
+    """Return the newest record of what was told of an incident of a pipeline."""
+    mine = snapshots.c.pipeline == pipeline, snapshots.c.incident_id.is_not(None)
+    query = select(snapshots).where(*mine).order_by(snapshots.c.as_of.desc()).limit(1)
+    return next(iter(_readable(tx.execute(query))), None)
+
+
 def digests(tx: Connection, limit: int) -> Sequence[Snapshot]:
     """Return the latest digests, the newest first."""
     mine = select(snapshots).where(snapshots.c.kind == SnapshotKind.DIGEST)

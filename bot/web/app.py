@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
@@ -157,9 +158,10 @@ class Addresses:
         return locale_of(chosen, request.headers.get("accept-language", ""), self.herald.config.locale)
 
     async def refuse(self, request: Request, error: Exception) -> Response:
-        """Say that there is no such page."""
+        """Say that there is no such page, or that a page is only read."""
         code, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (404, None)
-        text = await run_in_threadpool(self.site.simple, _path(request), self.locale(request), "missing")
+        said = "only_read" if code == HTTPStatus.METHOD_NOT_ALLOWED else "missing"
+        text = await run_in_threadpool(self.site.simple, _path(request), self.locale(request), said)
         return HTMLResponse(text, code, headers)
 
     async def fail(self, request: Request, error: Exception) -> Response:

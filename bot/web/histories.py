@@ -20,6 +20,7 @@ from bot.judging.views.metric_rows import metric_row, shown_value
 from bot.render.renderer import shared
 from bot.text import formats
 from bot.web.reading import Reading
+from bot.web.releases import released_in
 
 _BAND = 2.0  # spreads on either side: what 95 of 100 runs keep to that are as before
 _PARAMS_NAMED, _LONGEST = 6, 60
@@ -136,9 +137,8 @@ def events_in(
         if rule.kind is RuleKind.EXPECTED and rule.from_run in places and rule.undone_at is None:
             label = f"{words.word('web_event_accepted')}: {rule.author}"
             yield HistoryEvent(places[rule.from_run], EventKind.ACCEPTED, label)
-    release = page.section(name).release
-    if release is not None and release.run in places:
-        yield HistoryEvent(places[release.run], EventKind.RELEASE, words.word("web_event_release"))
+    if (released := released_in(page, name, history)) is not None:
+        yield HistoryEvent(released, EventKind.RELEASE, words.word("web_event_release"))
     manifests = (manifest_of(judged.run, judged.card) for judged in history)
     for number, (then, since) in enumerate(pairwise(manifests), start=1):
         for component in since:

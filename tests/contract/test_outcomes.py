@@ -104,6 +104,7 @@ def test_a_service_that_takes_no_connections_did_nothing(act: Act, server: Break
     with pytest.raises(RetryableError, match="takes no connections") as caught:
         act.call(act.make(f"http://127.0.0.1:{port}"))
     assert not caught.value.doubtful
+    assert "as far as we know" not in str(caught.value)
 
 
 @pytest.mark.parametrize("make", [jira, trello])

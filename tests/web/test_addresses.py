@@ -97,6 +97,7 @@ def test_what_is_not_there_is_said_to_be_not_there(pages, path):
 def test_pages_are_only_read(pages, method):
     answer = pages.request(method, "/")
     assert answer.status_code == 405
+    assert "Pages are only read" in answer.text
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
