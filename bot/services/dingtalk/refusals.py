@@ -1,7 +1,9 @@
 """What the numbers and words mean with which DingTalk refuses.
 
-Numbers are a robot's (open.dingtalk.com, custom-robot-access, and its errors as others met them); words an app's
-(open.dingtalk.com, server-api-error-codes).
+Numbers are a robot's: 400013 to 410100 from the table of custom-robots-send-group-messages, as clients in C#, Go and
+Rust carry it; 130101 and 310000 with the words that others met; 300001 says "token is not exist", and 300005 is what
+the address answers to a token that never was, by the report of one who asked. Words are an app's (open.dingtalk.com,
+server-api-error-codes).
 """
 
 from __future__ import annotations
@@ -11,7 +13,11 @@ from collections.abc import Mapping
 from bot.services.coded_refusals import Coded, Meaning
 
 _SILENT = 600.0  # seconds that a robot stays silent that has said too much
-_SIGNED = "Check signing_secret, and this machine's clock; secure the robot by a signature alone, not by keywords."
+# 310000 has three causes, which its words tell apart: keywords not in content, sign not match, ip not in whitelist.
+_SIGNED = (
+    "Check signing_secret, and this machine's clock; secure the robot by a signature alone, not by keywords, nor by a "
+    "list of addresses that does not hold ours."
+)
 
 _TOO_FAST = Coded(Meaning.BUSY, "A robot takes 20 messages a minute, and is silent for 10 minutes above that.", _SILENT)
 
@@ -21,6 +27,7 @@ HOOK_CODES: Mapping[int | str, Coded] = {
     410100: _TOO_FAST,
     90018: Coded(Meaning.BUSY, "Too many messages.", _SILENT),
     300001: Coded(Meaning.MISSING, "Check webhook_url: the robot was removed from its group."),
+    300005: Coded(Meaning.MISSING, "Check webhook_url: no robot has this token."),
     400101: Coded(Meaning.MISSING, "Check webhook_url: the robot was removed from its group."),
     400102: Coded(Meaning.ACCOUNT, "The robot was disabled: turn it on in the group's settings."),
     400106: Coded(Meaning.MISSING, "Check webhook_url: there is no such robot."),

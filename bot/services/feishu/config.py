@@ -25,7 +25,9 @@ class FeishuSection(ServiceSection):
     locales: dict[str, Language] = {}  # languages of single chats
 
     text_form: ClassVar[TextForm] = _TEXT_FORM
-    # A message's own uuid counts for an hour (open.feishu.cn, im-v1/message/create), and its group may take 5 a second.
+    # A message's own uuid counts for an hour, and has 50 characters at most: the words of Feishu's description of the
+    # field, as clients in Go, Rust, C# and TypeScript that are generated from it carry them; its own page was not read.
+    # A group may take 5 messages a second (the same description).
     capabilities: ClassVar[ChatCapabilities] = ChatCapabilities(
         edits=True, budget=APP_BUDGET, key_lasts=timedelta(hours=1)
     )

@@ -1,7 +1,8 @@
 """What the numbers mean with which Feishu refuses.
 
-From open.larkoffice.com (im-v1/message/create, im-v1/message-card/patch, api-call-guide/generic-error-code) and from
-open.feishu.cn, Custom bot usage guide.
+From open.larkoffice.com (trouble-shooting/how-to-resolve-error-230001, api-call-guide/generic-error-code), from the
+tables of im-v1/message as others repeat them (230002, 230006, 230020, 230027), and from open.feishu.cn, Custom bot
+usage guide. Whatever else it says is an error of its own, told in its own words.
 """
 
 from __future__ import annotations
