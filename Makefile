@@ -12,7 +12,7 @@ TIMES  ?= 100
 FITS   ?= 13
 WHEEL  ?= tests/installed
 
-.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose interrupt examples clean
+.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose interrupt gpu examples clean
 
 setup: $(VENV)/.ready
 
@@ -52,6 +52,10 @@ decoder: setup
 # Faults planted in a real job, each found by reruns of it.
 diagnose: setup
 	$(BIN)/python -m pytest -m long --durations 0 tests/planted
+
+# What a GPU alone can show; skipped with a sentence where there is none.
+gpu: setup
+	$(BIN)/python -m pytest -m gpu -ra tests/trainer
 
 # Fits killed at random moments, 13 of each kind; FITS=... as many.
 interrupt: setup

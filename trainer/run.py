@@ -32,6 +32,7 @@ from trainer.tracking.tensorboard import check_installed, writing_events
 
 if TYPE_CHECKING:
     from trainer.learning.resuming import Resumption
+    from trainer.models.device import Device
     from trainer.task import Command, Outcome, Ready, Task
 
 PER_EXAMPLE = "per_example.parquet"
@@ -79,7 +80,7 @@ def _fetched(job: AnyJob) -> Iterator[AnyJob]:
 
 
 def _run_local(job: AnyJob, command: "Command", resume: str, began: float) -> Finished:
-    task = _load_task(job, training=command == "fit")
+    task, device = _load_task(job, training=command == "fit")
     with _earlier_try(job, task, command, resume) as place, partial_folder(job.output) as folder:
         output = OutputFolder(folder, job.output)
         further = {} if place is None else place.tags()
@@ -96,7 +97,9 @@ def _run_local(job: AnyJob, command: "Command", resume: str, began: float) -> Fi
             data_hash=task.card.hash,
         )
         with _marked(job, recorder, blank):
+            say(f"trainer: {device.tell()}")
             steps = StepLog(recorder)
+            recorder.log_params({**_params(job, task), **device.facts()})
             finished = _carry_out(job, command, task, steps, blank, output, place, began)
             _deliver(job, recorder, finished, _upload(job, command, finished, steps), output)
     return finished
@@ -172,18 +175,19 @@ def _give_up(job: Job, recorder: Recorder, result: Result, status: str) -> None:
         say(f"the run {recorder.run_id} could not be marked {status}: {error}")
 
 
-def _load_task(job: AnyJob, *, training: bool) -> "Task":
+def _load_task(job: AnyJob, *, training: bool) -> "tuple[Task, Device]":
     if job.tensorboard:
         check_installed()
     let_threads_sleep()
     tell_the_hub_nothing()
     import torch
 
+    from trainer.models.device import prepare_device
     from trainer.tasks.loading import load_task
 
     torch.set_num_threads(job.threads or usable_cores())
-    torch.use_deterministic_algorithms(mode=True)
-    return load_task(job, training=training)
+    device = prepare_device(job.device)
+    return load_task(job, training=training, device=device), device
 
 
 def _carry_out(
@@ -196,9 +200,7 @@ def _carry_out(
     place: "Resumption | None",
     began: float,
 ) -> Finished:
-    recorder = steps.recorder
-    recorder.log_params(_params(job, task))
-    recorder.log_data(data_used(task.card, command))
+    steps.recorder.log_data(data_used(task.card, command))
     if place is None:
         return _score(job, command, task, task.take_saved(), blank, output, began)
     from trainer.results.training import train_task
@@ -239,7 +241,7 @@ def _score(
 
 def _params(job: Job, task: "Task") -> dict[str, str | int | float | bool]:
     """Give what decides the numbers; where outputs and tracking are does not."""
-    settings = flatten(job.model_dump(exclude={"output", "result", "tracking", "checkpoint"}))
+    settings = flatten(job.model_dump(exclude={"output", "result", "tracking", "checkpoint", "device"}))
     return {**settings, **task.facts(), "data.hash": task.card.hash, **job.tracking.params}
 
 

@@ -18,6 +18,7 @@ from trainer.learning.checkpoint_files import checkpoints_in, read_checkpoint
 from trainer.learning.checkpoints import KeptCheckpoints
 from trainer.learning.resuming import resumption, shelf_folder
 from trainer.models.cross_encoder import CrossEncoder
+from trainer.models.device import FP16, PROCESSOR, Device
 from trainer.stopping import stoppable
 from trainer.task import StepReport
 from trainer.tasks.loading import load_task
@@ -46,6 +47,7 @@ class Desk:
     folder: Path
     snapshot_job: Path
     more: tuple[str, ...] = ()
+    device: Device = PROCESSOR
 
     def job(self, name: str, *more: str):
         task, settings_of = name.partition(",")[0], CUTS[name]
@@ -56,7 +58,7 @@ class Desk:
     def run(self, name: str, *, cut: int = 0, resume: str = "auto", more: tuple[str, ...] = ()) -> Ended:
         """Fit, cut off after so many steps where that is given."""
         job = self.job(name, *more)
-        task = load_task(job, training=True)
+        task = load_task(job, training=True, device=self.device)
         with resumption(job, task, resume) as place, stoppable():
             checkpoints = KeptCheckpoints(place, job.checkpoint.every, "run-1")
 
@@ -183,10 +185,18 @@ def test_a_full_disk_keeps_the_last_good_one_and_the_fit_goes_on(own_desk, whole
 def test_two_fits_of_one_job_at_once_do_not_mix_their_checkpoints(own_desk, whole, capsys):
     cut_off(own_desk, 2)
     job = own_desk.job("next_item")
-    with resumption(job, load_task(job, training=True), "auto") as first:
+    with resumption(job, load_task(job, training=True, device=PROCESSOR), "auto") as first:
         assert first.found is not None
         assert same(own_desk.run("next_item", more=("checkpoint.every=1e-9",)), whole["next_item"])
     assert "another fit of this job writes there: this one keeps nothing" in capsys.readouterr().err
+
+
+def test_the_scale_of_half_precision_is_gone_on_with_too(own_desk):
+    half = replace(own_desk, device=Device(precision=FP16))
+    through = half.run("relevance")
+    with pytest.raises(Stopped):
+        half.run("relevance", cut=3)
+    assert same(half.run("relevance"), through)
 
 
 def test_what_was_left_long_ago_goes_away(own_desk):
@@ -194,7 +204,7 @@ def test_what_was_left_long_ago_goes_away(own_desk):
     long_ago = kept.stat().st_mtime - 30 * 86_400
     os.utime(kept, (long_ago, long_ago))
     other = own_desk.job("next_item", "seed=5")
-    with resumption(other, load_task(other, training=True), "auto"):
+    with resumption(other, load_task(other, training=True, device=PROCESSOR), "auto"):
         assert not kept.exists()
 
 

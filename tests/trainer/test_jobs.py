@@ -70,6 +70,7 @@ def test_the_run_says_what_it_was(fitted):
     params = fitted.run.data.params
     assert (params["seed"], params["train.batch"], params["note"]) == ("0", "16", "x")
     assert params["data.hash"] == tags["herald.data_hash"]
+    assert (params["device.kind"], params["device.precision"]) == ("cpu", "fp32")
 
 
 def test_the_run_says_what_decides_its_numbers(fitted):
@@ -214,6 +215,8 @@ def test_personal_habits_beat_popularity_in_a_shop_of_habits(fitted):
         ([f"model.sha256={'0' * 64}"], "sha256 is"),
         (["train.layers=9"], "train.layers: 9 is more than the model's 2"),
         (["train.batch=100000"], "are fewer than train.batch = 100000"),
+        (["device.kind=cuda"], 'device.kind = "cuda": torch finds none on this machine; it has cpu'),
+        (["device.precision=fp16"], 'device.precision = "fp16": the processor does not compute in it; fp32'),
         (["output=job.toml"], "job.toml: exists already"),
         (["output=job.toml/inside"], "cannot be made"),
     ],

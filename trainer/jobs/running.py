@@ -1,6 +1,6 @@
-"""How a job runs, which decides none of its numbers: when it is kept to be gone on with."""
+"""How a job runs: on what it computes, and when it is kept to be gone on with."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -13,3 +13,10 @@ class CheckpointJob(Section):
     every: Positive = 5.0  # minutes; and when the fit is told to stop
     keep: Annotated[int, Field(ge=0)] = 2  # the last so many; 0: none are written
     folder: FilePath | None = None  # default: `.checkpoints` beside the output
+
+
+class DeviceJob(Section):
+    """What a job computes on; the rest of the file is the same everywhere."""
+
+    kind: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # auto: a GPU where torch finds one
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # bf16 on CUDA from Ampere on, fp16 before; else fp32

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from trainer.jobs.data import HistoriesData, InteractionsData, PairsData
 from trainer.jobs.fields import Count, FilePath, PackageName, Positive, Section, Share, SomeNames
-from trainer.jobs.running import CheckpointJob
+from trainer.jobs.running import CheckpointJob, DeviceJob
 
 PLAIN_SQLITE = "sqlite:///"
 
@@ -190,6 +190,7 @@ class Job(Section):
     cluster: Literal["query", "user", "product"] | None = None  # what intervals draw whole; default: the split's unit
     slices: SlicesJob = SlicesJob()
     checkpoint: CheckpointJob = CheckpointJob()
+    device: DeviceJob = DeviceJob()
     model: ModelJob
     tracking: TrackingJob
 

@@ -3,6 +3,7 @@
 # Shape suffixes, scoped to this file:
 #   B = pairs of the batch, Q = its distinct queries, C = its distinct product texts, D = width of a vector
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from trainer.learning.hard_negatives import NOTHING, Known
+from trainer.models.device import PROCESSOR
 
 Ints = npt.NDArray[np.int64]
 
@@ -26,8 +28,10 @@ class Contrast:
     blocked_BC: Tensor  # relevant as well, therefore no negatives
 
 
-def make_contrast(query_B: Ints, text_B: Ints, negatives: Ints, known: Known) -> Contrast:
-    """Number the texts of a batch: each is encoded once, however often it occurs."""
+def make_contrast(
+    query_B: Ints, text_B: Ints, negatives: Ints, known: Known, put: Callable[[Tensor], Tensor] = PROCESSOR.put
+) -> Contrast:
+    """Number the texts of a batch, each of which is encoded once; *put* what the loss needs where that is computed."""
     # A query has several relevant products and often meets itself in a batch; the encoder is what costs.
     queries_Q = np.unique(query_B)
     texts_C = np.unique(np.concatenate([text_B, negatives[negatives != NOTHING]]))
@@ -40,9 +44,9 @@ def make_contrast(query_B: Ints, text_B: Ints, negatives: Ints, known: Known) ->
     return Contrast(
         queries_Q,
         texts_C,
-        torch.from_numpy(np.searchsorted(queries_Q, query_B)),
-        torch.from_numpy(positive_B),
-        torch.from_numpy(blocked_BC),
+        put(torch.from_numpy(np.searchsorted(queries_Q, query_B))),
+        put(torch.from_numpy(positive_B)),
+        put(torch.from_numpy(blocked_BC)),
     )
 
 

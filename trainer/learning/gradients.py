@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from trainer.errors import TrainingError
+from trainer.models.device import Device
 from trainer.tracking.progress import say
 
 Ints = npt.NDArray[np.int64]
@@ -29,6 +30,7 @@ class Lesson:
 
     loss_of: Callable[[Ints], Tensor]  # the mean of the rows
     in_parts: InParts | None  # None: the batch is small whatever the job says
+    scaling: "Scaling"
 
     def send_back(
         self, rows: Ints, parts: int, optimizer: torch.optim.Optimizer, losses: "LossWatch", step: int
@@ -59,7 +61,7 @@ class Lesson:
             total += float(loss.detach())
             # Told before the step: after it every weight would be lost too, and the message would come a step late.
             losses.check(total, step)
-            loss.backward()  # type: ignore[no-untyped-call]
+            self.scaling.scaled(loss).backward()  # type: ignore[no-untyped-call]
         losses.add(total, step)
         return total
 
@@ -75,6 +77,44 @@ class Lesson:
             " here on and learnt together, with the same result"
         )
         return more
+
+
+class Scaling:
+    """Gradients times a number, by which small ones are no nought in fp16; of other precisions as they are."""
+
+    def __init__(self, device: Device) -> None:
+        self.scaler = torch.amp.GradScaler(device.kind) if device.scales else None
+        self.state = torch.zeros(2 if device.scales else 0, dtype=torch.float64)  # for a fit that goes on
+        self._note()
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """Give the loss to be sent back."""
+        return loss if self.scaler is None else self.scaler.scale(loss)
+
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        """Let gradients be what they are again."""
+        if self.scaler is not None:
+            self.scaler.unscale_(optimizer)
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Step, unless a gradient grew too large for fp16: then the number is halved and the step left out."""
+        if self.scaler is None:
+            optimizer.step()
+            return
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        self._note()
+
+    def take_up(self) -> None:
+        """Go on with the number of an earlier try."""
+        if self.scaler is not None:
+            scale, tracked = self.state.tolist()
+            self.scaler.load_state_dict({**self.scaler.state_dict(), "scale": scale, "_growth_tracker": int(tracked)})
+
+    def _note(self) -> None:
+        if self.scaler is not None:
+            told = self.scaler.state_dict()
+            self.state.copy_(torch.tensor([told["scale"], told["_growth_tracker"]], dtype=torch.float64))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from trainer.learning.checkpoints import NoCheckpoints
-from trainer.learning.gradients import InParts, Lesson, LossWatch
+from trainer.learning.gradients import InParts, Lesson, LossWatch, Scaling
+from trainer.models.device import PROCESSOR, Device
 from trainer.task import Checkpoints, OnStep, Standing, StepReport
 
 Ints = npt.NDArray[np.int64]
@@ -41,6 +42,7 @@ def train(
     on_step: OnStep,
     checkpoints: Checkpoints | None = None,
     in_parts: InParts | None = None,
+    device: Device = PROCESSOR,
 ) -> None:
     """Step once a batch of row numbers, telling *on_step* after each; raise FloatingPointError for a lost loss.
 
@@ -48,19 +50,24 @@ def train(
     """
     # Decay stands apart from the gradient (Loshchilov and Hutter 2019): large gradients do not weaken it.
     optimizer = torch.optim.AdamW(
-        [{"params": list(group.parameters), "lr": group.lr} for group in groups], weight_decay=pace.weight_decay
+        [{"params": list(group.parameters), "lr": group.lr} for group in groups],
+        weight_decay=pace.weight_decay,
+        fused=True if device.fuses else None,
     )
     parameters = [parameter for group in groups for parameter in group.parameters]
     keeper, losses = checkpoints or NoCheckpoints(), LossWatch(len(batches))
     standing = Standing(parameters, optimizer, len(batches), _hash_order(batches))
-    lesson = Lesson(loss_of, in_parts)
+    scaling = Scaling(device)
+    keeper.carry("scaling", [scaling.state])
+    lesson = Lesson(loss_of, in_parts, scaling)
     with keeper.following(standing) as done:
+        scaling.take_up()
         for step, rows in enumerate(batches[done:], start=done + 1):
             share = schedule(step, len(batches), pace.warmup)
             for group, settings in zip(groups, optimizer.param_groups, strict=True):
                 settings["lr"] = group.lr * share
             value, standing.parts = lesson.send_back(rows, standing.parts, optimizer, losses, step)
-            update(optimizer, parameters, pace.clip)
+            update(optimizer, parameters, pace.clip, scaling)
             on_step(StepReport(step, value, groups[0].lr * share, len(rows)))
             keeper.step_done(step)
 
@@ -81,10 +88,14 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     return min(step / rising, (steps - step + 1) / max(1, steps - rising + 1))
 
 
-def update(optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], clip: float) -> None:
+def update(
+    optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], clip: float, scaling: Scaling | None = None
+) -> None:
     """Step down the gradient, its norm cut at *clip*; raise FloatingPointError for one that is no number."""
+    scaling = scaling or Scaling(PROCESSOR)
+    scaling.unscale(optimizer)
     # One odd batch must not undo the others (Pascanu et al. 2013); the direction stays, all groups being cut together.
     norm = torch.nn.utils.clip_grad_norm_(parameters, clip)
-    if not torch.isfinite(norm):  # after such a step every weight would be lost
+    if not scaling.scaler and not torch.isfinite(norm):  # after such a step every weight would be lost
         raise FloatingPointError(f"the gradient's norm is {float(norm)}; a smaller train.lr may help")
-    optimizer.step()
+    scaling.step(optimizer)

@@ -3,13 +3,15 @@
 # Shape suffixes, scoped to this file:
 #   B = trips, N = targets of all trips, E = distinct texts to encode, C = distinct texts of targets, D = width
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from trainer.models.device import PROCESSOR
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -37,8 +39,8 @@ class TripBatch:
     blocked_NC: Tensor  # other items of the same trip, no negatives: they were bought too
 
 
-def make_batch(examples: Sequence[Example]) -> TripBatch:
-    """Number the texts of a batch: each is encoded once, however often it occurs."""
+def make_batch(examples: Sequence[Example], put: Callable[[Tensor], Tensor] = PROCESSOR.put) -> TripBatch:
+    """Number the texts of a batch, each of which is encoded once; *put* what the loss needs where that is computed."""
     targets_N = np.concatenate([example.targets for example in examples])
     texts_E = np.unique(np.concatenate([targets_N, *(example.history for example in examples)]))
     # The candidates are the batch's own targets: they come the more often the more popular they are, so that what is
@@ -58,11 +60,11 @@ def make_batch(examples: Sequence[Example]) -> TripBatch:
     blocked_NC[np.arange(len(targets_N)), positive_N] = False
     return TripBatch(
         texts_E=torch.from_numpy(texts_E),
-        bag_BE=torch.from_numpy(bag_BE),
-        candidate_C=torch.from_numpy(np.searchsorted(texts_E, candidates_C)),
-        trip_N=torch.from_numpy(trip_N),
-        positive_N=torch.from_numpy(positive_N),
-        blocked_NC=torch.from_numpy(blocked_NC),
+        bag_BE=put(torch.from_numpy(bag_BE)),
+        candidate_C=put(torch.from_numpy(np.searchsorted(texts_E, candidates_C))),
+        trip_N=put(torch.from_numpy(trip_N)),
+        positive_N=put(torch.from_numpy(positive_N)),
+        blocked_NC=put(torch.from_numpy(blocked_NC)),
     )
 
 

@@ -4,7 +4,8 @@
 #   B = pairs, T = tokens of the longest, D = width, C = outputs
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +23,15 @@ from trainer.models.backbone import (
     choose_pooling,
     free_layers,
     is_decoder,
+    keep_no_states,
     layers_of,
     load_backbone,
     measure_width,
     pool,
     run_backbone,
+    trains_in_little_memory,
 )
+from trainer.models.device import PROCESSOR, Device
 from trainer.models.pair_tokens import PairTokenizer, Tokens, copy_tokenizer, find_pad_token, load_tokenizer
 from trainer.models.source import ModelSource
 from trainer.models.token_losses import note_losses
@@ -45,8 +49,10 @@ PAIRS_AT_A_TIME = 64  # without gradients
 class CrossEncoder:
     """Scores pairs: the model's states pooled to one vector, then a linear layer of some outputs."""
 
-    def __init__(self, source: ModelSource, job: "PairModelJob", outputs: int, layers: int | None) -> None:
-        self.source = source
+    def __init__(
+        self, source: ModelSource, job: "PairModelJob", outputs: int, layers: int | None, device: Device = PROCESSOR
+    ) -> None:
+        self.source, self.device = source, device
         self.pooling = choose_pooling(source, job.pooling)
         self.pad_token = find_pad_token(source)
         self.model = load_backbone(source)
@@ -59,6 +65,10 @@ class CrossEncoder:
         if job.lora is not None:
             self.model = _with_adapters(self.model, job.lora)
         self.head = torch.nn.Linear(width, outputs)
+        if trains_in_little_memory(self.model):
+            keep_no_states(self.model, self.blocks)
+        self.model.to(device.kind)
+        self.head.to(device.kind)
 
     def backbone_parameters(self) -> list[torch.nn.Parameter]:
         """Give what is trained of the model itself, or its adapters."""
@@ -78,18 +88,21 @@ class CrossEncoder:
 
     def score(self, tokens: Tokens, rows: Ints) -> Tensor:
         """Give the (B, C) outputs of some pairs, with gradients where they are wanted."""
-        batch = tokens.pad(rows, self.pad_token)
-        state_BTD = run_backbone(self.model, batch.ids_BT, batch.mask_BT, batch.types_BT)
-        return self.head(pool(state_BTD, batch.mask_BT, self.pooling))  # type: ignore[no-any-return]
+        batch, put = tokens.pad(rows, self.pad_token), self.device.put
+        mask_BT = put(batch.mask_BT)
+        with self.device.autocast():
+            state_BTD = run_backbone(self.model, put(batch.ids_BT), mask_BT, put(batch.types_BT))
+        # In single precision from here on: the sum over tokens, the judgement and its loss.
+        return self.head(pool(state_BTD.float(), mask_BT, self.pooling))  # type: ignore[no-any-return]
 
     def score_all(self, tokens: Tokens) -> npt.NDArray[np.float64]:
         """Give the (N, C) outputs of all pairs, those of similar length together."""
         order = np.argsort(tokens.lengths, kind="stable")  # a batch is as wide as its longest pair
         scores = np.empty((len(tokens), self.head.out_features))
-        with torch.inference_mode():
+        with torch.inference_mode(), _at_rest(self.model):
             for start in range(0, len(order), PAIRS_AT_A_TIME):
                 rows = order[start : start + PAIRS_AT_A_TIME]
-                scores[rows] = self.score(tokens, rows).numpy()
+                scores[rows] = self.score(tokens, rows).cpu().numpy()
         if not np.isfinite(scores).all():
             raise FloatingPointError("the model's outputs are no numbers; after a fit a smaller train.lr may help")
         return scores
@@ -120,6 +133,19 @@ class CrossEncoder:
         return float(sum(tensor.numel() * tensor.element_size() for tensor in tensors)) / 1e6
 
 
+@contextmanager
+def _at_rest(model: Any) -> Iterator[None]:
+    """Let the dropout of adapters drop nothing within the block: what is judged is not drawn."""
+    dropping = [module for module in model.modules() if module.training]
+    for module in dropping:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in dropping:
+            module.training = True
+
+
 def _with_adapters(model: Any, job: "LoraJob") -> Any:
     try:
         from peft import LoraConfig, get_peft_model
@@ -143,7 +169,7 @@ def start_head(model: CrossEncoder, wanted: Tensor, seed: int, *, classes: bool)
     torch.nn.init.zeros_(model.head.bias)
     if not classes:
         # Else the first steps go into learning how many pairs are relevant, through all layers.
-        model.head.bias.data[:] = torch.logit(wanted.float().mean(), eps=1e-3)
+        model.head.bias.data[:] = torch.logit(wanted.float().mean(), eps=1e-3).item()
 
 
 def load_head(model: CrossEncoder) -> None:

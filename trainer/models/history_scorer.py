@@ -47,7 +47,7 @@ class Scorer:
     def unit_vectors(self, vectors_ED: Tensor) -> Tensor:
         """Give (E, D) vectors from the catalogue's centre, at length 1."""
         # Texts of one shop all point much the same way (Ethayarajh 2019): only from their centre do cosines differ.
-        return torch.nn.functional.normalize(vectors_ED - self.centre_D, dim=1)
+        return torch.nn.functional.normalize(vectors_ED - self.centre_D.to(vectors_ED.device), dim=1)
 
     def score(self, unit_ED: Tensor, bag_UE: sparse.csr_array, near_UE: sparse.csr_array) -> Tensor:
         """Give (U, E) scores of distinct texts, the prior left out.

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from trainer.errors import ModelError
 from trainer.models.backbone import MEAN, choose_pooling, pool
+from trainer.models.device import FP32, PROCESSOR, Device
 from trainer.models.kept_files import keep_file
 from trainer.models.pair_tokens import encodings_of, find_pad_token, ids_of, load_tokenizer
 from trainer.models.source import ModelSource
@@ -66,9 +67,17 @@ def unit(vectors: Tensor) -> npt.NDArray[np.float32]:
 class TextEncoder:
     """Encodes texts as the mean of their tokens' last states, or as what another pooling makes of them."""
 
-    def __init__(self, source: ModelSource, *, trained_layers: int, max_tokens: int, pooling: str = "auto") -> None:
+    def __init__(
+        self,
+        source: ModelSource,
+        *,
+        trained_layers: int,
+        max_tokens: int,
+        pooling: str = "auto",
+        device: Device = PROCESSOR,
+    ) -> None:
         self.source = source
-        self.max_tokens = max_tokens
+        self.max_tokens, self.device = max_tokens, device
         self.pooling = choose_pooling(source, pooling)
         self.pad_token = find_pad_token(source)
         self.stack = open_layers(source)
@@ -83,6 +92,7 @@ class TextEncoder:
         for layer in self.layers[self.frozen :]:
             layer.requires_grad_(requires_grad=True)
         self.tokenizer = load_tokenizer(source, max_tokens, self.stack.vocabulary)
+        self.model.to(device.kind)
 
     def parameters(self) -> list[torch.nn.Parameter]:
         """Give what is trained."""
@@ -119,17 +129,18 @@ class TextEncoder:
         order = torch.argsort(lengths, stable=True)
         run = self._run_trained if parts == 1 else self._run_again
         groups = order.chunk(LENGTH_GROUPS * max(1, parts // 2))
-        return torch.cat([run(*hidden.pad(texts[group])) for group in groups])[torch.argsort(order)]
+        back = self.device.put(torch.argsort(order))
+        return torch.cat([run(*hidden.pad(texts[group])) for group in groups])[back]
 
     def encode_all(self, hidden: Hidden) -> Tensor:
         """Give the vectors of all texts, without gradients."""
         return self.encode_some(hidden, torch.arange(len(hidden)))
 
     def encode_some(self, hidden: Hidden, texts: Tensor) -> Tensor:
-        """Give the vectors of some texts, without gradients."""
+        """Give the vectors of some texts, without gradients, where the processor has them."""
         order = torch.argsort(hidden.starts[texts + 1] - hidden.starts[texts], stable=True)
         with torch.no_grad():
-            parts = [self._run_trained(*hidden.pad(texts[part])) for part in torch.split(order, TEXTS_AT_A_TIME)]
+            parts = [self._run_trained(*hidden.pad(texts[part])).cpu() for part in torch.split(order, TEXTS_AT_A_TIME)]
         return torch.cat(parts)[torch.argsort(order)]
 
     def embed(self, texts: Sequence[str]) -> Tensor:
@@ -161,6 +172,7 @@ class TextEncoder:
     def _cache_key(self, texts: Sequence[str]) -> str:
         settings = f"{self.source.digest} {self.frozen} {self.max_tokens}"
         settings += "" if self.pooling == MEAN else f" {self.pooling}"
+        settings += "" if self.device.precision == FP32 else f" {self.device.precision}"
         return hashlib.sha256("\x1e".join((settings, *texts)).encode()).hexdigest()[:24]
 
     def _run_frozen(self, texts: Sequence[str]) -> Hidden:
@@ -174,7 +186,8 @@ class TextEncoder:
                 rows = [torch.from_numpy(tokens[text]) for text in part.tolist()]
                 ids_BT = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.pad_token)
                 mask_BT = torch.arange(ids_BT.shape[1])[None] < torch.from_numpy(lengths)[part][:, None]
-                kept = self.stack.below(ids_BT, mask_BT, self.frozen)
+                with self.device.autocast():
+                    kept = self.stack.below(self.device.put(ids_BT), self.device.put(mask_BT), self.frozen).cpu()
                 if packed_PD is None:
                     packed_PD = kept.new_empty((int(starts[-1]), *kept.shape[2:]))
                 for text, state_TD in zip(part.tolist(), kept, strict=True):
@@ -187,7 +200,11 @@ class TextEncoder:
         return found
 
     def _run_trained(self, kept: Tensor, mask_BT: Tensor) -> Tensor:
-        return pool(self.stack.above(kept, mask_BT, self.frozen), mask_BT, self.pooling)
+        kept, mask_BT = self.device.put(kept), self.device.put(mask_BT)
+        with self.device.autocast():
+            state_BTD = self.stack.above(kept, mask_BT, self.frozen)
+        # In single precision from here on: sums over tokens, cosines and losses.
+        return pool(state_BTD.float(), mask_BT, self.pooling)
 
 
 def _read_kept(path: Path) -> UntrainedOutputs | None:

@@ -135,11 +135,13 @@ def recommend_for_user(folder: Path, data: "NextItemData", user: str, k: int) ->
 
 def _load_encoder(folder: Path, max_tokens: int, pooling: str) -> "TextEncoder":
     from trainer.jobs.schema import ModelJob
+    from trainer.models.device import AUTO, choose_device, look_at_chips
     from trainer.models.source import find_source
     from trainer.models.text_encoder import TextEncoder
 
     source = find_source(ModelJob(folder=folder))
-    return TextEncoder(source, trained_layers=0, max_tokens=max_tokens, pooling=pooling)
+    device = choose_device(AUTO, AUTO, look_at_chips())
+    return TextEncoder(source, trained_layers=0, max_tokens=max_tokens, pooling=pooling, device=device)
 
 
 def _check_kind(folder: Path, wanted: str, asked: str) -> None:

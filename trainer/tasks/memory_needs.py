@@ -15,6 +15,7 @@ from trainer.environment import FreeMemory, free_memory
 from trainer.errors import JobError
 from trainer.jobs.schema import AnyJob, MixJob, NextItemJob, RelevanceJob, RetrievalJob
 from trainer.models.cross_encoder import CrossEncoder
+from trainer.models.device import CPU
 from trainer.models.ease import KEPT
 from trainer.models.mix_features import FEATURES
 from trainer.models.source import ModelSource, count_parameters
@@ -141,7 +142,8 @@ def relevance_needs(job: RelevanceJob, model: CrossEncoder, pairs: Pairs, *, tra
     batch = job.train.batch if training else 1
     layers = len(model.blocks) if training else 1
     sizes = [(batch, "pairs"), (tokens, "tokens"), (width, "numbers"), (layers, "layers"), (STATES, "states")]
-    found = [product(sizes, "train.batch or model.max_tokens lower")]
+    # Elsewhere than on the processor a batch's states take none of this memory.
+    found = [product(sizes, "train.batch or model.max_tokens lower")] if model.device.kind == CPU else []
     if training:
         found.append(product([(learnt, "pairs"), (tokens, "tokens"), (2, "numbers")], "train.pairs lower", 8))
     return found

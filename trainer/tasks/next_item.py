@@ -22,6 +22,7 @@ from trainer.learning.batches import shuffled_batches
 from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.learning.next_item_loss import Example, batch_loss, make_batch
 from trainer.measures.ranks import TOP
+from trainer.models.device import PROCESSOR, Device
 from trainer.models.ease import ItemLinks, read_links_or_learn
 from trainer.models.history_scorer import Scorer, load_scorer, save_scorer
 from trainer.models.saved_settings import settle
@@ -190,7 +191,7 @@ def _time_queries(score: ScoreUsers, test: HeldOutTrips) -> float:
     return float(np.median(seconds)) * 1000
 
 
-def load(job: NextItemJob, *, training: bool) -> NextItem:
+def load(job: NextItemJob, *, training: bool, device: Device = PROCESSOR) -> NextItem:
     """Load data and model, raising InputError for whatever a job cannot run with."""
     source = find_source(job.model)
     saved = load_scorer(source.folder)
@@ -211,7 +212,9 @@ def load(job: NextItemJob, *, training: bool) -> NextItem:
         )
     trained, model = job.train.layers if training else 0, job.model
     check_memory(source.folder, weights_needs(source, job, training=training))
-    encoder = TextEncoder(source, trained_layers=trained, max_tokens=model.max_tokens, pooling=model.pooling)
+    encoder = TextEncoder(
+        source, trained_layers=trained, max_tokens=model.max_tokens, pooling=model.pooling, device=device
+    )
     texts = distinct_texts(snapshot.catalogue)
     links = bool(job.score.links) and (training or saved is None)
     sizes = (len(snapshot.purchases.user_ids), len(snapshot.catalogue))
@@ -266,7 +269,7 @@ def train_on_trips(
     """Train the encoder's upper layers in place."""
 
     def loss_of(places: Ints, parts: int = 1) -> Tensor:
-        batch = make_batch([examples[place] for place in places])
+        batch = make_batch([examples[place] for place in places], encoder.device.put)
         unit_ED = scorer.unit_vectors(encoder.encode(hidden, batch.texts_E, parts))
         return batch_loss(unit_ED, batch, scorer.settings.temperature)
 
@@ -279,4 +282,5 @@ def train_on_trips(
         on_step,
         checkpoints,
         lambda places, parts: iter([loss_of(places, parts)]),
+        encoder.device,
     )

@@ -40,6 +40,7 @@ from trainer.measures.slices import ShownSlices, choose_slices
 from trainer.measures.undefined import explain_undefined, tell_without
 from trainer.models.calibration import Calibration, fit_temperature
 from trainer.models.cross_encoder import CrossEncoder, load_head, start_head
+from trainer.models.device import PROCESSOR, Device
 from trainer.models.label_scale import (
     CLASSES,
     GRADES,
@@ -112,7 +113,7 @@ class Relevance:
         rng = np.random.default_rng(self.job.seed)
         rows = self._learnt(rng)
         tokens = self.model.encode(*self.pairs.texts(rows))
-        settings = self.job.train
+        settings, put = self.job.train, self.model.device.put
         wanted = torch.from_numpy(self._wanted(rows))
         weights = torch.from_numpy(self._weights(rows))
         if self.saved is None:
@@ -120,12 +121,12 @@ class Relevance:
 
         def loss_of(places: Ints) -> Tensor:
             chosen = torch.from_numpy(places)
-            return pair_loss(self.model.score(tokens, places), wanted[chosen], weights[chosen])
+            return pair_loss(self.model.score(tokens, places), put(wanted[chosen]), put(weights[chosen]))
 
         def in_parts(places: Ints, parts: int) -> Iterator[Tensor]:
             whole = weights[torch.from_numpy(places)].sum()
             for part in np.array_split(places, parts):
-                yield loss_of(part) * (weights[torch.from_numpy(part)].sum() / whole)
+                yield loss_of(part) * float(weights[torch.from_numpy(part)].sum() / whole)
 
         groups = [
             ParameterGroup(self.model.backbone_parameters(), settings.lr),
@@ -135,7 +136,7 @@ class Relevance:
 
         def fit_once(on_step: OnStep) -> None:
             batches = batches_by_length(tokens.lengths, settings.batch, settings.epochs, rng)
-            train(groups, batches, loss_of, pace, on_step, checkpoints, in_parts)
+            train(groups, batches, loss_of, pace, on_step, checkpoints, in_parts, self.model.device)
 
         learnt = [one for group in groups for one in group.parameters]
         average_fits(settings.average, learnt, fit_once, on_step, checkpoints)
@@ -265,7 +266,7 @@ class ReadyRelevance:
         return float(np.median(seconds)) * 1000
 
 
-def load(job: RelevanceJob, *, training: bool) -> Relevance:
+def load(job: RelevanceJob, *, training: bool, device: Device = PROCESSOR) -> Relevance:
     """Load pairs and model, raising InputError for whatever a job cannot run with."""
     source = find_source(job.model)
     saved = load_settings(source.folder)
@@ -280,7 +281,7 @@ def load(job: RelevanceJob, *, training: bool) -> Relevance:
     scale = _scale_of(job, pairs, saved, training=training)
     torch.manual_seed(job.seed)  # adapters and the head are drawn
     check_memory(source.folder, weights_needs(source, job, training=training))
-    model = CrossEncoder(source, job.model, scale.outputs, job.train.layers if training else None)
+    model = CrossEncoder(source, job.model, scale.outputs, job.train.layers if training else None, device)
     check_memory(job.data.path, relevance_needs(job, model, pairs, training=training))
     if saved is not None:
         load_head(model)

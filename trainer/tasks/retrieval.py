@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from trainer.data.card import DataCard
-from trainer.data.name_numbers import number_names
 from trainer.data.pairs import Pairs, read_pairs
 from trainer.data.scored_hash import note_judged
 from trainer.data.splits import Part
@@ -26,6 +25,7 @@ from trainer.learning.hard_negatives import Known, mine_negatives
 from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.measures.per_example import aggregate
 from trainer.measures.undefined import tell_without
+from trainer.models.device import PROCESSOR, Device
 from trainer.models.hybrid_search import (
     SETTINGS,
     Found,
@@ -49,6 +49,7 @@ from trainer.tasks.retrieval_questions import (
     Questions,
     ask,
     ask_part,
+    collect_texts,
     found_table,
     judged_before,
     list_values,
@@ -136,14 +137,15 @@ class Retrieval:
         batches = shuffled_batches(len(query_N), job.batch, job.epochs, rng)
 
         def loss_of(places: Ints, parts: int = 1) -> Tensor:
-            contrast = make_contrast(query_N[places], text_N[places], negatives[places], known)
+            contrast = make_contrast(query_N[places], text_N[places], negatives[places], known, self.encoder.device.put)
             query_QD = self.encoder.encode(hidden, torch.from_numpy(contrast.queries_Q), parts)
             text_CD = self.encoder.encode(hidden, self.texts.products(contrast.texts_C), parts)
             return contrast_loss(query_QD, text_CD, contrast, job.temperature)
 
         groups = [ParameterGroup(self.encoder.parameters(), job.lr)]
         pace = Schedule(job.warmup, job.weight_decay, job.clip)
-        train(groups, batches, loss_of, pace, on_step, checkpoints, lambda rows, parts: iter([loss_of(rows, parts)]))
+        parts_of = lambda rows, parts: iter([loss_of(rows, parts)])  # noqa: E731
+        train(groups, batches, loss_of, pace, on_step, checkpoints, parts_of, self.encoder.device)
 
     def _mine(
         self, untrained: CatalogueIndexes, query_N: Ints, text_N: Ints, known: Known, rng: np.random.Generator
@@ -237,7 +239,7 @@ class ReadyRetrieval:
         return float(np.median(seconds)) * 1000
 
 
-def load(job: RetrievalJob, *, training: bool) -> Retrieval:
+def load(job: RetrievalJob, *, training: bool, device: Device = PROCESSOR) -> Retrieval:
     """Load pairs and model, raising InputError for whatever a job cannot run with."""
     source = find_source(job.model)
     saved = load_settings(source.folder)
@@ -262,8 +264,10 @@ def load(job: RetrievalJob, *, training: bool) -> Retrieval:
     chosen_on = ask_part(pairs, Part.VALID, job.relevant) if job.search.weight is None else NO_QUESTIONS
     trained, model = job.train.layers if training else 0, job.model
     check_memory(source.folder, weights_needs(source, job, training=training))
-    encoder = TextEncoder(source, trained_layers=trained, max_tokens=model.max_tokens, pooling=model.pooling)
-    texts = _collect_texts(pairs, learnt_N, asked, chosen_on)
+    encoder = TextEncoder(
+        source, trained_layers=trained, max_tokens=model.max_tokens, pooling=model.pooling, device=device
+    )
+    texts = collect_texts(pairs, learnt_N, asked, chosen_on)
     needs = retrieval_needs(job, encoder, texts.all_E, len(asked.products_I), training=training)
     check_memory(job.data.path, needs)
     kinds = {"queries": pairs.queries, "products": pairs.products}
@@ -287,14 +291,3 @@ def _drawn(pairs: Pairs, job: RetrievalJob) -> Ints:
     if job.train.pairs is None or job.train.pairs >= len(good):
         return good
     return np.sort(np.random.default_rng(job.seed).permutation(good)[: job.train.pairs])
-
-
-def _collect_texts(pairs: Pairs, learnt_N: Ints, *asked: Questions) -> EncodedTexts:
-    """Number the distinct texts of the products that are learnt from, refused to a learnt query, or asked for."""
-    train = pairs.rows(Part.TRAIN)
-    beside = train[np.isin(pairs.query_id[train], pairs.query_id[learnt_N])]
-    products = np.unique(np.concatenate([pairs.product_id[beside], *(one.products_I for one in asked)]))
-    distinct, place = number_names([pairs.products[product] for product in products.tolist()])
-    of_product = np.full(len(pairs.products), -1)
-    of_product[products] = place
-    return EncodedTexts((*pairs.queries, *distinct), len(pairs.queries), of_product)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from trainer.data.name_numbers import number_names
 from trainer.data.pairs import Pairs
 from trainer.data.splits import Part
 from trainer.learning.hard_negatives import Known
@@ -175,3 +176,14 @@ def found_table(pairs: Pairs, asked: Questions, found: Iterable[Found]) -> pa.Ta
     ]
     names = ("query", "rank", "product", "score", "relevant", "tied")
     return pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+
+
+def collect_texts(pairs: Pairs, learnt_N: Ints, *asked: Questions) -> EncodedTexts:
+    """Number the distinct texts of the products that are learnt from, refused to a learnt query, or asked for."""
+    train = pairs.rows(Part.TRAIN)
+    beside = train[np.isin(pairs.query_id[train], pairs.query_id[learnt_N])]
+    products = np.unique(np.concatenate([pairs.product_id[beside], *(one.products_I for one in asked)]))
+    distinct, place = number_names([pairs.products[product] for product in products.tolist()])
+    of_product = np.full(len(pairs.products), -1)
+    of_product[products] = place
+    return EncodedTexts((*pairs.queries, *distinct), len(pairs.queries), of_product)

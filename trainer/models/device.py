@@ -1,0 +1,129 @@
+"""On what a job computes, and in which precision: chosen by what the chips really do."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from trainer.errors import JobError
+
+if TYPE_CHECKING:
+    from trainer.jobs.running import DeviceJob
+
+CPU, CUDA, MPS, AUTO = "cpu", "cuda", "mps", "auto"
+FP32, BF16, FP16 = "fp32", "bf16", "fp16"
+HALVES = {BF16: torch.bfloat16, FP16: torch.float16}
+AMPERE = (8, 0)  # the first that multiplies in bf16; older ones emulate it
+SPOKEN = {CPU: "the processor", CUDA: "CUDA", MPS: "Apple's GPU"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chips:
+    """What a machine has to compute on."""
+
+    cuda: tuple[int, int] | None = None  # compute capability
+    cuda_name: str = ""
+    mps: bool = False
+    cpu_bf16: bool = False  # the processor multiplies in bf16 (AMX, AVX512-BF16); others emulate it, nine times slower
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What a job computes on."""
+
+    kind: str = CPU
+    precision: str = FP32
+    name: str = ""
+
+    def tell(self) -> str:
+        """Say it in a line."""
+        named = f" ({self.name})" if self.name else ""
+        return f"computes on {SPOKEN[self.kind]}{named} in {self.precision}"
+
+    def facts(self) -> dict[str, str]:
+        """Give it as the run's params do."""
+        return {"device.kind": self.kind, "device.precision": self.precision}
+
+    def put(self, tensor: Tensor) -> Tensor:
+        """Give a tensor on the device; a copy to CUDA goes on while the processor does."""
+        if self.kind == CPU:
+            return tensor
+        if self.kind == CUDA and tensor.device.type == CPU:
+            return tensor.pin_memory().to(CUDA, non_blocking=True)
+        return tensor.to(self.kind)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Let matrices be multiplied in half precision within the block, where the job computes so."""
+        if self.precision == FP32:
+            return nullcontext()
+        return torch.autocast(self.kind, HALVES[self.precision])
+
+    @property
+    def fuses(self) -> bool:
+        """Say whether Adam's step is one kernel there."""
+        return self.kind == CUDA
+
+    @property
+    def scales(self) -> bool:
+        """Say whether gradients have to be scaled: small ones are nought in fp16."""
+        return self.precision == FP16
+
+
+PROCESSOR = Device()
+
+
+def look_at_chips() -> Chips:
+    """Ask torch what there is."""
+    found = torch.cuda.is_available()
+    return Chips(
+        cuda=torch.cuda.get_device_capability() if found else None,
+        cuda_name=torch.cuda.get_device_name() if found else "",
+        mps=torch.backends.mps.is_available(),
+        cpu_bf16=torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported(),  # noqa: SLF001 - no other way
+    )
+
+
+def choose_device(kind: str, precision: str, chips: Chips) -> Device:
+    """Choose what the job leaves open; raise JobError for what is not there."""
+    there = {CPU: True, CUDA: chips.cuda is not None, MPS: chips.mps}
+    if kind != AUTO and not there[kind]:
+        others = ", ".join(name for name, is_there in there.items() if is_there)
+        raise JobError(f'device.kind = "{kind}": torch finds none on this machine; it has {others}')
+    chosen = kind if kind != AUTO else CUDA if there[CUDA] else MPS if there[MPS] else CPU
+    able = _precisions(chosen, chips)
+    if precision not in (AUTO, *able):
+        raise JobError(
+            f'device.precision = "{precision}": {SPOKEN[chosen]} does not compute in it{_why(chosen, precision)};'
+            f" {' or '.join(able)} is right"
+        )
+    # On processors single precision: whatever the processor, a job then has the numbers that it had elsewhere.
+    best = {CPU: FP32, MPS: FP32, CUDA: BF16 if BF16 in able else FP16}[chosen]
+    return Device(chosen, best if precision == AUTO else precision, chips.cuda_name if chosen == CUDA else "")
+
+
+def _precisions(kind: str, chips: Chips) -> tuple[str, ...]:
+    match kind:
+        case "cuda":
+            return (FP32, BF16, FP16) if (chips.cuda or (0, 0)) >= AMPERE else (FP32, FP16)
+        case "mps":
+            return (FP32, FP16)
+        case _:
+            return (FP32, BF16) if chips.cpu_bf16 else (FP32,)
+
+
+def _why(kind: str, precision: str) -> str:
+    return " but emulates it, many times slower" if precision == BF16 and kind != MPS else ""
+
+
+def prepare_device(job: "DeviceJob") -> Device:
+    """Choose a job's device and set torch for it; raise JobError for one that is not there."""
+    device = choose_device(job.kind, job.precision, look_at_chips())
+    if device.kind != CUDA:
+        # The same numbers each time. On CUDA it would refuse what has no such way, and want variables of the process.
+        torch.use_deterministic_algorithms(mode=True)
+    else:
+        # What is left in single precision: with 10 bits behind the point where the job computes in half anyway.
+        torch.set_float32_matmul_precision("highest" if device.precision == FP32 else "high")
+    return device
