@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from bot.config.models import Config
 from bot.config.paths import with_absolute_paths
@@ -19,6 +21,7 @@ from bot.domain.judged_run import JudgedRun
 from bot.errors import StateError
 from bot.ports import Selection
 from bot.render.templates import check_overrides
+from bot.reports.diagnose_checks import check_diagnose
 from bot.reports.unread import say_unread
 from bot.runtime.private_files import is_open_to_others
 from bot.services.checks import Check, Examined, TicketWants, walled
@@ -38,6 +41,8 @@ def examine(config: Config, folder: Path, clock: Callable[[], datetime], *, fix:
     if config.templates:
         yield _behind_a_wall("templates", partial(_check_templates, folder / config.templates))
     yield _behind_a_wall("mlflow", partial(_check_mlflow, config, clock))
+    if any(each.diagnose is not None for each in config.pipeline.values()):
+        yield _behind_a_wall("diagnose", partial(_check_diagnoses, config, folder))
     promises = _behind_a_wall("judge", partial(_check_promises, config, clock()))
     if promises.checks:
         yield promises
@@ -83,6 +88,27 @@ def _check_judged(database: Database, config: Config) -> Iterator[Check]:
             for each in () if last is None else last.unread:
                 said = f"the latest run was judged without: {say_unread(each)}"
                 yield Check(f"artifacts of {name}", ok=True, said=said, remedy="Mend what the job logs.")
+
+
+def _check_diagnoses(config: Config, folder: Path) -> Iterator[Check]:
+    """Say of each pipeline whether what reruns are to set could be set."""
+    with _state_of(config) as tx:
+        for name, section in config.pipeline.items():
+            yield from check_diagnose(tx, name, section, folder)
+
+
+@contextmanager
+def _state_of(config: Config) -> Iterator[Connection | None]:
+    """Open the state to read it; None where there is none that this Herald reads."""
+    database = Database(config.store.url.get_secret_value(), read_only=True)
+    try:
+        if database.version() != newest_version():
+            yield None
+            return
+        with database.begin() as tx:
+            yield tx
+    finally:
+        database.close()
 
 
 def _check_limits(name: str, section: PipelineSection, last: JudgedRun) -> Iterator[Check]:
@@ -193,14 +219,9 @@ def _runs_a_day(config: Config, pipeline: str, now: datetime) -> float:
     timetable = schedule.timetable(config.zone_of(pipeline)) if schedule is not None else None
     if timetable is not None:
         return len(timetable.between(now, now + _LATELY)) / _LATELY.days
-    with suppress(StateError):
-        database = Database(config.store.url.get_secret_value(), read_only=True)
-        try:
-            if database.version() == newest_version():
-                with database.begin() as tx:
-                    return runs.count_since(tx, pipeline, now - _LATELY) / _LATELY.days
-        finally:
-            database.close()
+    with suppress(StateError), _state_of(config) as tx:
+        if tx is not None:
+            return runs.count_since(tx, pipeline, now - _LATELY) / _LATELY.days
     return 0.0
 
 

@@ -16,6 +16,7 @@ from bot.runtime.private_files import make_folder
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _SECONDS = 300.0
 _LOOK_SECONDS = 20.0
+_SHORT = 12  # letters of a commit that people compare
 _LINE = "%H%x00%P%x00%an%x00%aI%x00%s"
 
 
@@ -72,7 +73,12 @@ def commits_between(repository: Path, before: str, now: str, most: int) -> tuple
 def look_for(repository: Path, commit: str) -> None:
     """Raise JobError where a repository, or a commit of it, is not there to be checked out."""
     _check(commit)
-    _git(repository, "cat-file", "-e", f"{commit}^{{commit}}", seconds=_LOOK_SECONDS)
+    _git(repository, "rev-parse", "--git-dir", seconds=_LOOK_SECONDS)
+    try:
+        _git(repository, "cat-file", "-e", f"{commit}^{{commit}}", seconds=_LOOK_SECONDS)
+    except JobError as error:
+        said = f"{commit[:_SHORT]} is not in the repository"
+        raise JobError(f"commit {commit} is not in {repository}: {error.said}", said=said) from error
 
 
 def remove_but(repository: Path, folder: Path, needed: Collection[str]) -> int:

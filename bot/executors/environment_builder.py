@@ -64,9 +64,14 @@ def _make_room(folder: Path, keep: int) -> None:
     """Remove those that were used least recently."""
     found = sorted(folder.glob("*.ready"), key=lambda each: each.stat().st_mtime, reverse=True)
     for ready in found[max(keep, 0) :]:
-        ready.unlink(missing_ok=True)  # first: a part of one is none
-        for left in (ready.with_suffix(""), *folder.glob(f"{ready.stem}.*")):
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        remove(ready)
+
+
+def remove(ready: Path) -> None:
+    """Remove an environment, named by what says that it is whole, and all that lies beside it."""
+    ready.unlink(missing_ok=True)  # first: a part of one is none
+    for left in (ready.with_suffix(""), *ready.parent.glob(f"{ready.stem}.*")):
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def _run(command: list[str], folder: Path, size: int) -> int:

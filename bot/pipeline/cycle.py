@@ -22,8 +22,10 @@ from bot.judging.unjudged_metrics import find_unjudged
 from bot.pipeline.cycle_report import CycleReport
 from bot.pipeline.jobs import JobRunner
 from bot.pipeline.lease import PipelineLease
+from bot.pipeline.leftovers import Leftovers
 from bot.pipeline.lookout import Lookout
 from bot.pipeline.new_runs import NewRuns
+from bot.pipeline.rerun_places import RerunPlaces, finish_together
 from bot.pipeline.run_discovery import RunDiscovery
 from bot.ports import Executor, RunStore
 from bot.runtime.steps import ignore_step
@@ -155,7 +157,18 @@ class Cycle:
                 with self.database.begin() as tx:
                     recorded = [fire for fire in fires.unfinished(tx, self.name) if self._jobs.is_called_off(tx, fire)]
                 self._jobs.stop(recorded)
+                Leftovers(self._context, self.folder).remove_checkouts()
         return held
+
+    def clear(self) -> None:
+        """Remove what reruns of diagnoses left that no diagnosis needs; what another Herald is at work on is left."""
+        if self.pipeline.diagnose is None:
+            return
+        with self._lease.held() as held:
+            if held:
+                leftovers = Leftovers(self._context, self.folder)
+                leftovers.remove_checkouts()
+                leftovers.remove_environments()
 
     def _finish_recorded(self, report: CycleReport, lookout: Lookout) -> Sequence[Fire]:
         with self.database.begin() as tx:
@@ -221,17 +234,34 @@ class Cycle:
             self._confirm(report)
 
     def _diagnose(self, report: CycleReport) -> bool:
-        """Take inquiries on by one rerun, so that nothing that is due waits for longer; say whether there is more."""
+        """Take inquiries on by one rerun, or as many as run at once, so that nothing that is due waits for longer.
+
+        Says whether there is more.
+        """
         if self.stopping():
             return False
         diagnoser = Diagnoser(self._context)
         diagnoser.go_on(self.folder)
-        with self.database.begin() as tx:
-            wanted = next((fire for fire in fires.unfinished(tx, self.name) if fire.recipe.is_of_diagnosis), None)
-        if wanted is None or not self._is_finished(report, wanted):
+        wanted = self._places.begin()
+        if wanted and not self._are_finished(report, wanted):
             return False
         diagnoser.go_on(self.folder)
-        return True
+        Leftovers(self._context, self.folder).remove_checkouts()
+        return bool(wanted)
+
+    @property
+    def _places(self) -> RerunPlaces:
+        return RerunPlaces(self._context, self.owner)
+
+    def _are_finished(self, report: CycleReport, wanted: Sequence[Fire]) -> bool:
+        """See reruns through at the same time; say whether all are over."""
+        if len(wanted) == 1:
+            return self._is_finished(report, wanted[0])
+        for judged in finish_together(self._jobs, wanted):
+            report.take(judged)
+        with self.database.begin() as tx:
+            after = [fires.find(tx, fire.fire_id) for fire in wanted]
+        return all(fire is None or fire.state.is_over for fire in after)
 
     def _confirm(self, report: CycleReport) -> bool:
         """Make the reruns that are recorded, one after the other, with those that they call for.

@@ -78,18 +78,29 @@ class EnvironmentMaker:
         Raises:
             JobError: where its lock file cannot be read.
         """
-        if not fire.recipe.lock:
-            return None
+        return self.made_from(fire.recipe.lock) if fire.recipe.lock else None
+
+    @property
+    def place(self) -> Path:
+        """The folder that they are in."""
+        return self._jobs.resolve() / "environments"
+
+    def made_from(self, lock_name: str) -> Environment:
+        """Return the environment that a lock file says.
+
+        Raises:
+            JobError: where that cannot be read.
+        """
         diagnose = self.context.section.diagnose
         section = None if diagnose is None else diagnose.environment
         if section is None or not section.lock:
             where = f"[pipeline.{self.context.name}.diagnose.environment]"
             said = f"{where} has no lock any more"
-            raise JobError(f"{fire.recipe.lock}: nothing can be made of it: {said}", TroubleKind.NO_LOCK, said=said)
-        lock = read_lock(self.folder, section.git, fire.recipe.lock)
+            raise JobError(f"{lock_name}: nothing can be made of it: {said}", TroubleKind.NO_LOCK, said=said)
+        lock = read_lock(self.folder, section.git, lock_name)
         text = json.dumps([section.make, section.install, lock.decode(errors="replace")])
         name = hashlib.sha256(text.encode()).hexdigest()[:32]
-        return Environment(self._jobs.resolve() / "environments" / name, lock, section)
+        return Environment(self.place / name, lock, section)
 
     def job_that_makes(self, environment: Environment, fire: Fire, config: JobSection) -> Job:
         """Return the job that makes an environment: it is given what the pipeline's own is given, and no more."""

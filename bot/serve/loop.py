@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,6 +14,7 @@ from bot.delivery.dispatcher import LEASE
 from bot.errors import HeraldError, IntegrationError
 from bot.pipeline.lease import LEASE_OF
 from bot.pipeline.lookout import FAR_BACK_EVERY
+from bot.pipeline.rerun_places import jobs_of_each, places_taken
 from bot.pipeline.scheduling import Looked, record_due
 from bot.ports import DeadMan
 from bot.reports.digest_owing import owe_due_digest
@@ -139,19 +140,21 @@ class Server:
             herald.around.on_step("round.recording")
             waiting = sorted(fires.waiting(tx), key=lambda fire: fire.gives_way)
             asked = inquiries.pipelines_of_running(tx)
+            running = jobs_of_each(waiting)
             at_work = [name for name, errand in self.cycles.items() if errand.is_under_way]
             leases.give_back_all_but(tx, LEASE_OF, owner.name, at_work)
             elsewhere = leases.held_by_others(tx, LEASE_OF, owner.name, owner.clock(tx), owner.may_take_over)
         herald.around.on_step("round.recorded")
         for name in dict.fromkeys((*(fire.pipeline for fire in waiting), *asked)):
-            if name in herald.config.pipeline and self._has_room(name, elsewhere):
+            if name in herald.config.pipeline and self._has_room(name, elsewhere, running):
                 errand = self.cycles.setdefault(name, Errand(name))
                 self._send(errand, partial(self._cycle, herald, errand), now)
 
-    def _has_room(self, name: str, elsewhere: Collection[str]) -> bool:
+    def _has_room(self, name: str, elsewhere: Collection[str], running: Mapping[str, int]) -> bool:
         """Say whether the limit of jobs lets a pipeline start, or that of looks where it has no job.
 
-        Pipelines at which others are at work, such as `herald run`, take the places of jobs too.
+        Pipelines at which others are at work, such as `herald run`, take the places of jobs too; each takes one more a
+        job beyond its first.
         """
         configured = self.herald.config.pipeline
 
@@ -161,7 +164,8 @@ class Server:
         at_work = {other for other, errand in self.cycles.items() if errand.is_under_way}
         if looks(name):
             return sum(looks(other) for other in at_work) < _LOOKS_AT_ONCE
-        return sum(not looks(other) for other in at_work.union(elsewhere)) < self.herald.config.jobs_at_once
+        taken = places_taken(self.herald.config, at_work.union(elsewhere), running)
+        return taken < self.herald.config.jobs_at_once
 
     def _cycle(self, herald: Herald, errand: Errand) -> None:
         report = herald.cycle(errand.name).resume()
@@ -210,6 +214,9 @@ class Server:
         with self.herald.database.begin() as tx:
             gone = retention.forget(tx, self.herald.around.clock() - config.store.keep, overlaps)
         log.info("forgot what is old", rows=gone)
+        for name in config.pipeline:
+            if not self.orders.stop:
+                self.herald.cycle(name).clear()
 
     def _deliver(self) -> None:
         self.herald.dispatcher.drain()

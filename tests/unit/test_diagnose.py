@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -26,12 +27,15 @@ from bot.errors import DiagnosisError, HeraldError, JobError
 from bot.executors.checkouts import check_out
 from bot.judging.inquiry_answers import trials_of
 from bot.judging.pieces import pieces_of
+from bot.pipeline.lease import LEASE_OF
+from bot.pipeline.rerun_places import RerunPlaces, jobs_of_each, places_taken
 from bot.pipeline.scheduling import record_due
 from bot.ports import Job, JobState, JobStatus
+from bot.reports.diagnose_checks import check_diagnose
 from bot.reports.digest import compose_digest, preview
 from bot.reports.overview import overview
 from bot.reports.reader import Reader, WallTime
-from bot.store import fires, incidents, inquiries
+from bot.store import fires, incidents, inquiries, leases
 from bot.store.retention import forget
 from bot.web.app import make_app
 from bot.web.server import serving
@@ -292,6 +296,64 @@ def test_stopped_it_ends_the_job_that_runs_whether_a_herald_waits_for_it_or_none
         (trial,) = trials_of(tx, asked)
     assert fire.state is FireState.STOPPED
     assert trial.trouble == RerunTrouble(TroubleKind.STOPPED)
+
+
+def test_two_reruns_run_at_the_same_time_by_other_settings_where_config_lets_them(make_lab):
+    lab = make_lab({"diagnose": {**DIAGNOSE["diagnose"], "concurrency": 2}})
+    both, turn, train = threading.Barrier(2), threading.Lock(), lab.executor._carry_out
+
+    def side_by_side(job: Job) -> JobStatus:
+        both.wait(timeout=20)
+        with turn:
+            return train(job)
+
+    lab.executor._carry_out = side_by_side
+    record = lab.diagnose()
+    assert record.diagnosis is not None
+    assert record.diagnosis.is_sure
+    assert str(record.inquiry.swaps[record.diagnosis.cause.component].component) == "data"
+    assert len(lab.jobs) % 2 == 0, "always two"
+    assert len({job.command[3:] for job in lab.jobs}) == len(lab.jobs)
+
+
+def test_of_the_reruns_that_config_lets_run_at_once_no_more_do_than_jobs_may(make_lab):
+    lab = make_lab({"diagnose": {**DIAGNOSE["diagnose"], "concurrency": 3}})
+    lab.begin()
+    lab.diagnoser.go_on(lab.folder)
+    desk = lab.herald.answering.desk("search").context
+    with lab.database.begin() as tx:
+        assert len(fires.unfinished(tx, "search")) == 3
+        leases.take(tx, f"{LEASE_OF}other", "somebody", lab.now, timedelta(minutes=2))
+    owner = lab.herald.dispatcher.owner
+    begun = RerunPlaces(desk, owner).begin()
+    assert len(begun) == 1, "of two jobs at once another pipeline has one"
+    with lab.database.begin() as tx:
+        leases.give_back(tx, f"{LEASE_OF}other", "somebody")
+    assert len(RerunPlaces(desk, owner).begin()) == 2
+    with lab.database.begin() as tx:
+        running = jobs_of_each(fires.waiting(tx))
+    assert running == {"search": 2}
+    config = lab.herald.config
+    assert places_taken(config, {"search"}, running) == 2
+    assert places_taken(config, {"search", "other"}, {}) == 2
+
+
+def test_a_commits_worktree_goes_once_no_diagnosis_needs_it_and_never_while_one_does(make_code_lab, history):
+    lab, _ = make_code_lab(history[1][0], history[1][5])
+    checkouts = lab.folder / "jobs" / "search" / "checkouts"
+    other = check_out(history[0], history[1][6], checkouts)
+    asked = lab.begin().inquiry.inquiry_id
+    lab.look()
+    lab.herald.cycle("search").clear()
+    assert not other.exists(), "of an earlier diagnosis"
+    there = {each.name for each in checkouts.iterdir() if each.is_dir()}
+    assert there
+    assert there <= {*history[1]}
+    lab.serve()
+    assert lab.record(asked).state is InquiryState.ANSWERED
+    assert [*checkouts.iterdir()] == []
+    listed = subprocess.run(["git", "-C", history[0], "worktree", "list"], capture_output=True, text=True, check=True)
+    assert str(checkouts) not in listed.stdout
 
 
 def stop(lab: Lab) -> None:
@@ -753,7 +815,7 @@ def test_a_commit_that_is_gone_is_found_out_before_anything_is_rerun_and_named_w
     assert not record.diagnosis.is_sure
     assert workshop.ran == []
     assert "No rerun was made." in lab.said[-1]
-    said = f"left out: the commit (the commit cannot be checked out: fatal: Not a valid object name {'f' * 12}"
+    said = f"left out: the commit (the commit cannot be checked out: {'f' * 12} is not in the repository)."
     assert said in lab.said[-1]
 
 
@@ -867,3 +929,41 @@ def test_an_inquiry_is_kept_as_long_as_its_incident(make_lab):
         incidents.save(tx, replace(incident, state=IncidentState.RESOLVED, closed_at=lab.now))
         forget(tx, later, {})
         assert inquiries.find(tx, record.inquiry.inquiry_id) is None
+
+
+def examined(lab: Lab) -> list[str]:
+    section = lab.herald.config.pipeline["search"]
+    with lab.database.begin() as tx:
+        return [
+            f"{'ok' if each.ok else 'not'}: {each.said}" for each in check_diagnose(tx, "search", section, lab.folder)
+        ]
+
+
+def test_the_doctor_says_that_all_of_it_can_be_set_as_in_the_newest_good_run(make_lab):
+    assert examined(make_lab()) == ["ok: sets data, params: as in run10"]
+
+
+def test_the_doctor_says_what_could_not_be_set_as_in_the_newest_good_run_and_what_is_never_seen(
+    make_lab, history, monkeypatch
+):
+    monkeypatch.setitem(OLD["tags"], COMMIT_TAG, "f" * 40)
+    part = {
+        "code": {"git": str(history[0])},
+        "data": {"arguments": ["--days={parts}"], "parts": "tags.days"},
+        "machine": {"arguments": ["--on={tags.host}"]},
+        "environment": {"lock": "{tags.data_folder}.lock", "make": ["no-such-tool", "{folder}"]},
+        "owners": {"params.depth": {"owner": "Ana"}},
+    }
+    said = examined(make_lab({"diagnose": part}))
+    assert said[0].startswith(f'not: code.git = "{history[0]}": the job works in ')
+    cannot = "it cannot be set as in the newest good run, run10"
+    assert said[1:] == [
+        "not: environment.make: there is no program 'no-such-tool' on the PATH of the job",
+        "not: data: the newest good run, run10, has no tags.days: it cannot be set as it was there",
+        f"not: code: {cannot}: the commit cannot be checked out ({'f' * 12} is not in the repository)",
+        "ok: environment: run10 does not say which it had, so that no change of it is ever seen",
+        f"not: environment: {cannot}: the lock file cannot be read (old.lock: No such file or directory)",
+        "ok: machine: run10 does not say which it had, so that no change of it is ever seen",
+        "not: machine: the newest good run, run10, has no tags.host: it cannot be set as it was there",
+        "ok: owners: run10 has no parameter 'depth'",
+    ]

@@ -179,3 +179,21 @@ def test_a_lock_file_that_does_not_install_is_no_evidence_and_said(installing, c
     assert f", the environment ({why}: no ranker 1.5)." in lab.said[-1]
     assert f"| as it was | {why} (no ranker 1.5) |" in lab.said[-1]
     assert "does not install: exit code 4; no ranker 1.5" in capsys.readouterr().out
+
+
+def test_an_environment_goes_a_day_after_its_last_use_and_never_while_a_diagnosis_needs_it(installing):
+    lab = installing(COPY)
+    lab.begin()
+    lab.look()
+    (ready,) = lab.folder.glob("jobs/search/environments/*.ready")
+    os.utime(ready, (0, 0))
+    cycle = lab.herald.cycle("search")
+    cycle.clear()
+    assert ready.exists(), "the diagnosis goes on"
+    lab.serve()
+    cycle.clear()
+    (left,) = lab.folder.glob("jobs/search/environments/*.ready")
+    assert left != ready, "that one was used a moment ago"
+    os.utime(left, (0, 0))
+    cycle.clear()
+    assert [*lab.folder.glob("jobs/search/environments/*")] == []
