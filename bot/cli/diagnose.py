@@ -27,11 +27,16 @@ def diagnose(
 
     The pipeline's job runs again with parts of it set as they were, as `[pipeline.NAME.diagnose]` says, until a cause
     is 95 % sure or the reruns are used up. The ticket is told. What was begun is gone on with when it is asked for
-    again, and by `herald serve`. Ends with 1 where every rerun failed, and where another Herald is at work on the
-    pipeline: that one goes on with it.
+    again, and by `herald serve`. Ends with 1 where no rerun came to anything, and where another Herald is at work
+    on the pipeline: that one goes on with it.
     """
     from bot.app import Surroundings
-    from bot.cli.output.diagnose import print_inquiry, say_of_rerun_under_way, say_that_it_goes_on
+    from bot.cli.output.diagnose import (
+        print_inquiry,
+        say_of_rerun_under_way,
+        say_that_another_is_at_work,
+        say_that_it_goes_on,
+    )
     from bot.cli.output.terminal import progress
     from bot.domain.diagnosis.inquiry import InquiryState
     from bot.domain.views import AnswerView
@@ -69,6 +74,8 @@ def diagnose(
     print_inquiry(record, trials, done, told, as_json=as_json)
     if ended is not None:
         say_of_rerun_under_way(ended=ended)
+    if is_busy:
+        say_that_another_is_at_work(found.series.pipeline)
     has_value = any(each.value is not None for each in trials) or any(each.value is not None for each in done)
-    if is_busy or (is_over and not stop and trials and not has_value and not record.inquiry.known):
+    if is_busy or (is_over and not stop and not has_value and not record.inquiry.known):
         raise typer.Exit(1)

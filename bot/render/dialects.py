@@ -40,6 +40,7 @@ _LOZENGES = {
 }
 _PANELS = {"Green": "tip", "Yellow": "note", "Red": "warning", "Purple": "warning", "Grey": "info"}
 _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._@+-]{0,254}")
+_USER_NAME = re.compile(r"@[A-Za-z0-9_]{3,100}")  # of Trello
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _NO_BREAK = "\u00a0"
 _LONGEST_ALT = 200
@@ -215,8 +216,10 @@ def _markdown_link(text: object, address: str) -> Markup:
     return _made(f"[{shown}]({target})" if target and shown else shown)
 
 
-def _markdown_mention(name: object, _handle: str) -> Markup:
-    return MARKDOWN.mark(name)
+def _markdown_mention(name: object, handle: str) -> Markup:
+    """Name somebody, and where Trello tells them by a user name have that beside it."""
+    shown = MARKDOWN.mark(name)
+    return _made(f"{shown} ({handle})") if _USER_NAME.fullmatch(handle) else shown
 
 
 def _markdown_code(text: str) -> Markup:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from rich.console import Console
 
 from bot.cli.output.diagnose import print_inquiry
 from bot.cli.output.status import print_status
@@ -31,12 +32,15 @@ from bot.pipeline.lease import LEASE_OF
 from bot.pipeline.rerun_places import RerunPlaces, jobs_of_each, places_taken
 from bot.pipeline.scheduling import record_due
 from bot.ports import Job, JobState, JobStatus
+from bot.render.dialects import MARKDOWN
 from bot.reports.diagnose_checks import check_diagnose
 from bot.reports.digest import compose_digest, preview
 from bot.reports.overview import overview
 from bot.reports.reader import Reader, WallTime
+from bot.services.trello.config import TrelloSection
 from bot.store import fires, incidents, inquiries, leases
 from bot.store.retention import forget
+from bot.text.tables import WholeConsole
 from bot.web.app import make_app
 from bot.web.server import serving
 from tests.unit.cycle_bench import EAGER, ENDED, JOB
@@ -423,6 +427,27 @@ def test_what_is_found_is_printed_as_a_table_and_as_json(make_lab, capsys):
     said = json.loads(capsys.readouterr().out)
     assert said["likeliest"]["components"] == ["data"]
     assert [each["value"] for each in said["reruns"]] == [trial.value for trial in trials]
+
+
+def test_in_a_narrow_terminal_each_rerun_is_named_and_nothing_lacks_its_header(make_lab, capsys, monkeypatch):
+    monkeypatch.setattr(WholeConsole, "__init__", lambda self: Console.__init__(self, width=24))
+    lab = make_lab()
+    record = lab.diagnose()
+    capsys.readouterr()
+    with lab.database.begin() as tx:
+        print_inquiry(record, trials_of(tx, record.inquiry), [], "", as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    place = lines.index("rerun 1")
+    assert [line.split()[0] for line in lines[place + 1 : place + 5]] == ["data", "param.batch", "param.lr", "ndcg"]
+
+
+def test_moments_are_written_as_iso_8601_has_them(make_lab, capsys):
+    record = make_lab().begin()
+    capsys.readouterr()
+    print_inquiry(record, [], [], "", as_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert said["asked_at"] == record.asked_at.isoformat()
+    assert said["ended_at"] is None
 
 
 def test_a_rerun_is_set_component_by_component(make_lab):
@@ -890,6 +915,17 @@ def test_whoever_has_what_did_it_is_told_on_the_ticket_and_in_the_digest_once_it
     assert "It is for [~accountid:5b10ac] to see to." in lab.said[-1]
     told = preview(lab.herald, compose_digest(lab.herald, lab.now - timedelta(days=2)))
     assert "Reruns say that the data of 24 Nov explains it, 99" in told.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_on_trello_an_owner_is_mentioned_by_the_user_name_that_config_has():
+    trello = TrelloSection.model_validate(
+        {"kind": "trello", "key": "k", "token": "t", "board": "nC8QJoZi", "mentions": {"5b10" * 6: "ana_chen"}}
+    )
+    assert trello.mention_of("5b10" * 6) == "@ana_chen"
+    assert trello.mention_of("f" * 24) == ""
+    mention = MARKDOWN.constructs["mention"]
+    assert mention("Ana *A*", "@ana_chen") == r"Ana \*A\* (@ana_chen)"
+    assert mention("Ana *A*", "accountid:5b10") == r"Ana \*A\*"
 
 
 def test_what_is_not_sure_is_nobodys_and_no_news_for_the_digest(make_lab):

@@ -82,6 +82,7 @@ def test_those_used_last_are_kept(tmp_path):
     ("section", "says"),
     [
         ({"git": ".", "arguments": ["--old"]}, "should have the lock file beside it"),
+        ({"git": "."}, 'git = "." should have the lock file beside it: lock = "requirements.lock"'),
         ({"lock": "a.lock", "install": ["pip"]}, r"install should name the \{lock\} file"),
         ({"lock": "a.lock", "make": ["venv"]}, r"make should name the \{folder\}"),
         ({}, "should set something"),

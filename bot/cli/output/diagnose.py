@@ -26,8 +26,12 @@ _SETTINGS = {True: "as it is", False: "as it was"}
 
 def say_that_it_goes_on(record: InquiryRecord) -> None:
     """Say, beside what is printed, that a diagnosis was asked for that is under way."""
-    since = f"it has been under way since {when(record.asked_at)}"
-    print(f"diagnose {record.inquiry.incident_id}: {since}, and is gone on with", file=sys.stderr)
+    since = f"it is being diagnosed already, since {when(record.asked_at)}; that is gone on with"
+    print(f"diagnose {record.inquiry.incident_id}: {since}", file=sys.stderr)
+
+
+def say_that_another_is_at_work(pipeline: str) -> None:
+    print(f"another Herald is at work on {pipeline}, and goes on with the diagnosis", file=sys.stderr)
 
 
 def say_of_rerun_under_way(*, ended: bool) -> None:

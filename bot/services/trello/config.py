@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AnyHttpUrl, SecretStr, field_validator, model_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 
 from bot.ports import TextForm
 from bot.sections import Duration, Section, ServiceSection, Url
@@ -29,6 +29,10 @@ class ListNames(Section):
         return self
 
 
+MemberId = Annotated[str, Field(pattern=r"^[0-9a-f]{24}$")]
+MemberName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]{3,100}$")]  # without the @
+
+
 class TrelloSection(ServiceSection):
     kind: Literal["trello"] = "trello"
     url: Url = AnyHttpUrl("https://api.trello.com/1")
@@ -38,6 +42,7 @@ class TrelloSection(ServiceSection):
     lists: ListNames = ListNames()
     due: Duration | None = None  # a new card is due this long after it was made
     archive: bool = False  # cards that are done leave the board
+    mentions: dict[MemberId, MemberName] = {}  # user names, by which comments mention people, by the ids of members
     answers: AnswersSection = AnswersSection()
     search_lag: Duration = timedelta(seconds=5)  # cards are listed, not searched for: no index has to catch up
 
@@ -52,9 +57,10 @@ class TrelloSection(ServiceSection):
         """Say whether its cards are read for what people answer."""
         return self.answers.listen
 
-    def mention_of(self, account: str) -> str:  # noqa: ARG002
-        """Return nothing: Trello mentions by names that config does not have, not by the ids of accounts."""
-        return ""
+    def mention_of(self, account: str) -> str:
+        """Return how a comment mentions an account: by its user name, where config has it; else nothing."""
+        name = self.mentions.get(account, "")
+        return f"@{name}" if name else ""
 
     def has_ticket(self, key: str) -> bool:
         """Say whether that could be a card: the letters after /c/ in its address, or its id."""
