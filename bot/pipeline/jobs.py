@@ -206,6 +206,8 @@ class JobRunner:
         """Record that a job failed; a rerun that did says nothing of the run it was asked about, and is no incident."""
         if not failed.is_rerun:
             return self.judge.record_failure(failed, run, log_tail=log_tail)
+        if self._is_called_off(failed):  # whoever stopped its diagnosis has ended its job
+            return self._end_if_called_off(failed)
         why = log_tail[-_SHOWN:]
         log.warning("rerun failed", pipeline=self.context.name, fire=failed.fire_id, why=why, always=True)
         return self.confirmer.conclude(replace(failed, trouble=trouble))

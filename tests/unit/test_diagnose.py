@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 from dataclasses import replace
@@ -28,6 +29,7 @@ from bot.errors import DiagnosisError, HeraldError, JobError
 from bot.executors.checkouts import check_out
 from bot.judging.inquiry_answers import trials_of
 from bot.judging.pieces import pieces_of
+from bot.judging.views.data_parts import part_shown
 from bot.pipeline.lease import LEASE_OF
 from bot.pipeline.rerun_places import RerunPlaces, jobs_of_each, places_taken
 from bot.pipeline.scheduling import record_due
@@ -264,13 +266,16 @@ def test_stopped_while_a_rerun_is_under_way_it_says_that_this_one_is_stopped_too
 
     def stopped_meanwhile(job: Job) -> JobStatus:
         stop(lab)
-        return lab.train(job)
+        lab.jobs.append(job)
+        return replace(ENDED, exit_code=-15)
 
     lab.executor._carry_out = stopped_meanwhile
     lab.serve()
     assert len(lab.jobs) == 1
     (told,) = [said for said in lab.said if "did it" in said]
     assert "What is under way is stopped too. No other was made. Likeliest" in told
+    with lab.database.begin() as tx:
+        assert fires.find(tx, lab.jobs[0].fire_id).state is FireState.STOPPED, "it did not fail by itself"
 
 
 @pytest.mark.parametrize("is_served", [True, False])
@@ -713,6 +718,8 @@ def test_a_commit_that_does_not_run_is_not_told_from_the_next_nor_run_again(make
     assert (record.diagnosis.narrowed.first, record.diagnosis.narrowed.last) == (1, 2)
     assert workshop.ran.count(commits[2]) == 1
     assert "Of the 5 commits between, it is one of 2 in a row" in lab.said[-1]
+    told = preview(lab.herald, compose_digest(lab.herald, lab.now - timedelta(days=2)))
+    assert re.search(rf"commit {commits[2][:12]} .* or {commits[3][:12]} .* explains it", told)
     assert f"* the commit up to {commits[2][:12]}: the job failed (exit code 3)" in lab.said[-1]
 
 
@@ -799,6 +806,21 @@ def test_killed_among_the_parts_it_goes_on_there_and_runs_none_twice(make_lab, m
     (told,) = [said for said in lab.said if "Which change did it" in said]
     assert "Which change did it: the data of d04. That alone is enough" in told
     assert told.count("up to d0") + told.count("\n| as it ") == len(lab.jobs)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("2026-03-03", "3 Mar 2026"),
+        ("s3://shop/clicks/dt=20260303/", "3 Mar 2026"),
+        ("country=DE", "DE"),
+        ("clicks/part-7.parquet", "part-7.parquet"),
+        ("2026-13-03", "2026-13-03"),
+    ],
+)
+def test_a_part_of_the_data_is_called_what_people_call_it(name, shown):
+    assert part_shown(0, [name, "other"], "en") == shown
+    assert part_shown(0, [name, f"elsewhere/{name}"], "en") == name, "two that are called alike are told apart"
 
 
 def test_a_part_that_config_cannot_set_leaves_the_data_out_and_is_said(make_lab, monkeypatch):
