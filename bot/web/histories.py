@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from bot.config.metric import MetricSection
@@ -16,7 +17,7 @@ from bot.domain.page_charts import EventKind, HistoryEvent, HistoryPicture, Inci
 from bot.domain.page_paths import incident_path, run_path, slices_path
 from bot.domain.page_views import ChartCard
 from bot.domain.rules import Rule, RuleKind
-from bot.judging.views.metric_rows import metric_row, shown_value
+from bot.judging.views.metric_rows import each_over, metric_row, shown_value
 from bot.render.renderer import shared
 from bot.text import formats
 from bot.web.reading import Reading
@@ -63,6 +64,21 @@ def chart_card(
         None if newest is None else metric_row(newest, section, page.locale),
         page.ways.to(slices_path(name, metric)) if has_slices else "",
     )
+
+
+def chart_cards(
+    page: Reading,
+    name: str,
+    metrics: Iterable[str],
+    history: Sequence[JudgedRun],
+    happened: Sequence[Incident],
+    events: Sequence[HistoryEvent],
+    runs_id: str,
+) -> tuple[ChartCard, ...]:
+    """Draw metrics beside one another; where the number of one is of several runs, each says of how many it is."""
+    cards = [chart_card(page, name, metric, history, happened, events, runs_id) for metric in metrics]
+    rows = iter(each_over([card.newest for card in cards if card.newest is not None]))
+    return tuple(card if card.newest is None else replace(card, newest=next(rows)) for card in cards)
 
 
 def runs_json(page: Reading, name: str, history: Sequence[JudgedRun]) -> str:

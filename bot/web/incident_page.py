@@ -17,7 +17,7 @@ from bot.judging.inquiry_answers import answer_part
 from bot.judging.views.face import face_of
 from bot.store import incidents, inquiries, objects, rules, runs, snapshots
 from bot.text import formats
-from bot.web.histories import chart_card, events_in, metrics_drawn, runs_json
+from bot.web.histories import chart_cards, events_in, metrics_drawn, runs_json
 from bot.web.occasions import last_run_of, occasion_of, step_of
 from bot.web.pipeline_page import incident_lines
 from bot.web.reading import Reading, frame
@@ -123,7 +123,7 @@ def _charts(
     wanted = [metric for metric in dict.fromkeys(fallen) if metric in drawn] or drawn[:1]
     answered = [rule for rule in rules.of_pipeline(page.tx, name) if rule.scope.series == incident.series]
     events = list(events_in(page, name, history, answered))
-    return tuple(chart_card(page, name, metric, history, [incident], events, RUNS_ID) for metric in wanted[:_CHARTS])
+    return chart_cards(page, name, wanted[:_CHARTS], history, [incident], events, RUNS_ID)
 
 
 def _slices_href(page: Reading, incident: Incident, last: JudgedRun) -> str:

@@ -16,7 +16,7 @@ from bot.judging.views.metric_rows import shown_value
 from bot.reports.digest_lines import LineGathering
 from bot.store import incidents, objects, rules, runs
 from bot.text import formats
-from bot.web.histories import chart_card, events_in, metrics_drawn, runs_json
+from bot.web.histories import chart_cards, events_in, metrics_drawn, runs_json
 from bot.web.overview import LATELY, Glances, row_of_pipeline
 from bot.web.reading import Reading, frame
 
@@ -78,7 +78,7 @@ def _series(
         name="" if is_only else title,
         runs_id=runs_id,
         runs_json=runs_json(page, name, history),
-        charts=tuple(chart_card(page, name, metric, history, own, events, runs_id) for metric in metrics),
+        charts=chart_cards(page, name, metrics, history, own, events, runs_id),
         metrics=tuple(page.plain(name, metric) for metric in metrics),
         runs=tuple(run_line(page, judged, metrics, history) for judged in reversed(history[-_LISTED:])),
     )

@@ -37,7 +37,7 @@ def metric_rows(
     findings = [f for f in findings if f.outcome not in _WITHOUT_NUMBERS]
     own = () if step is None else own_findings(step.incident, findings)
     findings.sort(key=lambda f: (f not in own, -f.outcome.severity, -prominence(f)))
-    rows = _each_over([row_of(on, f) for f in findings])
+    rows = each_over([row_of(on, f) for f in findings])
     if reported:
         judged = {f.metric for f in findings}
         rows += [
@@ -48,7 +48,7 @@ def metric_rows(
     return tuple(rows)
 
 
-def _each_over(rows: Sequence[MetricRow]) -> list[MetricRow]:
+def each_over(rows: Sequence[MetricRow]) -> list[MetricRow]:
     """Let each row say how many runs its number is of, where one of them is of several."""
     if not any(row.over for row in rows):
         return list(rows)
