@@ -12,7 +12,7 @@ TIMES  ?= 100
 FITS   ?= 13
 WHEEL  ?= tests/installed
 
-.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose interrupt gpu examples clean
+.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose interrupt gpu slow clean
 
 setup: $(VENV)/.ready
 
@@ -61,9 +61,10 @@ gpu: setup
 interrupt: setup
 	FITS=$(FITS) $(BIN)/python -m pytest -m long -s --durations 0 tests/interrupted
 
-# The example that is a program of another framework.
-examples: setup
-	$(BIN)/python -m pytest -m long tests/e2e
+# What takes long of all that needs no more than set-up: the trainer under Herald, other frameworks, every step of every story.
+slow: setup
+	$(BIN)/python -m pytest -m long --numprocesses $(JOBS) --dist worksteal --durations 20 \
+	  tests/unit tests/trainer tests/watching tests/e2e
 
 chaos: setup
 	$(BIN)/python -m pytest -m long --numprocesses $(JOBS) tests/chaos  # killed at every step

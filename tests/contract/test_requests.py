@@ -26,8 +26,7 @@ def bench() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("tracker", ["jira", "trello"])
-@pytest.mark.parametrize("deployment", ["cloud", "datacenter"])
+@pytest.mark.parametrize(("tracker", "deployment"), [("jira", "cloud"), ("trello", "datacenter")])
 def test_telling_takes_few_requests(bench: ModuleType, sandbox: RunningSandbox, tracker: str, deployment: str):
     counted = bench.count(sandbox, tracker, deployment)
     assert set(counted) == set(bench.MOST)

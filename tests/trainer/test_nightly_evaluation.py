@@ -12,7 +12,7 @@ from trainer.run import run_job
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "nightly_evaluate"
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long
 
 
 def test_a_saved_model_is_scored_each_night_and_judged(tracked, snapshot_folder, tmp_path):

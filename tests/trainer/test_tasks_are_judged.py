@@ -15,7 +15,7 @@ from bot.domain.judged_run import JudgedRun
 from tests.trainer.queries import Row, make_bert, make_rows, write_job, write_rows
 from trainer.__main__ import main
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")]
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
 CONFIG = """
 [mlflow]
@@ -82,7 +82,8 @@ class Shop:
         return report.judged
 
 
-@pytest.mark.parametrize("task", [pytest.param("relevance", marks=pytest.mark.long), "retrieval"])
+@pytest.mark.long
+@pytest.mark.parametrize("task", ["relevance", "retrieval"])
 def test_blank_titles_are_a_regression(task, tmp_path, mlflow_file):
     metric, more, settings = SETTINGS[task]
     copyfile(mlflow_file, tmp_path / "mlflow.db")

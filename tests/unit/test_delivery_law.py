@@ -432,7 +432,7 @@ TestTheDeliveryLaw = DeliveryLaw.TestCase
 TestTheDeliveryLaw.settings = settings(max_examples=8, stateful_step_count=10, deadline=None)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_without_its_search_the_law_does_not_hold(monkeypatch):
     monkeypatch.setattr(carrier, "settle", lambda _attempt: None)
     enough = settings(

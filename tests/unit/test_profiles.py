@@ -68,12 +68,14 @@ def draw(folder: Path, *options: str, ci: bool = False) -> list[str]:
     return (folder / "seen").read_text().splitlines()
 
 
+@pytest.mark.long
 def test_every_run_draws_the_same_with_ci_set_or_not_and_whoever_names_a_profile_gets_that(tmp_path):
     plain, ci = draw(tmp_path / "plain"), draw(tmp_path / "ci", ci=True)
     assert plain == ci
     assert draw(tmp_path / "fresh", "--hypothesis-profile=fresh") != plain
 
 
+@pytest.mark.long
 def test_a_seed_draws_its_own_and_examples_are_multiplied_whatever_a_test_chose(tmp_path):
     seen, again = (draw(tmp_path / n, "--hypothesis-times=5", "--hypothesis-seed=1", ci=n == "a") for n in ("a", "b"))
     assert seen == again

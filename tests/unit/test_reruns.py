@@ -237,14 +237,15 @@ def seen(bench: Bench) -> list:
     return [states, answers, incident.state, incident.bad_runs, told(bench), len(bench.jobs), sorted(bench.pages)]
 
 
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.long)])
 def test_whatever_is_killed_at_any_step_each_rerun_is_made_once_and_the_matter_told_once(
-    make_bench, sqlite_url, tmp_path
+    make_bench, sqlite_url, tmp_path, every
 ):
     empty = Path(sqlite_url.removeprefix("sqlite:///")).read_bytes()
     whole = make_bench(STORY)
     steps, expected = play(whole), seen(whole)
     whole.database.close()
-    for kill_at in range(1, steps + 1):
+    for kill_at in range(1, steps + 1, every):
         state = tmp_path / f"killed-{kill_at}.db"
         state.write_bytes(empty)
         bench = Bench(tmp_path / str(kill_at), f"sqlite:///{state}", whole.pipeline)

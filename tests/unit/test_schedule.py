@@ -66,7 +66,7 @@ def test_a_week_has_each_due_time_once(world, sqlite_database):
         assert {fire.state for name in config.pipeline for fire in fires.of_pipeline(tx, name)} == {FireState.ENDED}
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 8))])
 def test_days_of_kills_and_restarts_lose_no_due_time_and_double_none(seed, world, sqlite_database):
     """Whatever is left out must have passed while Herald was down or at work on the pipeline before."""
     chance = random.Random(seed)

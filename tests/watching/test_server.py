@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 _START_SECONDS = 90
 _ALLOWED = ("Basic " + base64.b64encode(b"herald:open sesame").decode(), "Bearer a-token")
 SQLITE = "sqlite"
-POSTGRES = pytest.param("postgresql", marks=pytest.mark.external_service)
+POSTGRES = pytest.param("postgresql", marks=[pytest.mark.external_service, pytest.mark.long])
 _AUTHORITY = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 
 

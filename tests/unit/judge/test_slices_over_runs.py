@@ -97,7 +97,8 @@ def test_healthy_slices_are_hardly_ever_said_to_have_fallen(noise):
         for last in range(4, 25):
             fit = np.ones(last, dtype=bool)
             slices = [SliceRuns(table[: last + 1, each], fit, 100, 0.04) for each in range(20)]
-            found = [find_fall(one, study(slices), 3) for one in slices]
+            studied = study(slices)
+            found = [find_fall(one, studied, 3) for one in slices]
             smallest = min(smallest, *(20 * fall.p for fall in found if fall is not None), 1.0)
         told += smallest < 0.001
         histories += 1
