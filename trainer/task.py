@@ -27,6 +27,7 @@ class StepReport:
     loss: float  # nats a target
     lr: float
     examples: int  # learnt from in this step
+    valid_loss: float | None = None  # where the valid rows were looked at
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ CUTS = {  # job -> what is set otherwise
     "relevance": ("train.epochs=2",),
     "relevance, adapters with dropout": ("model.lora={rank = 2, dropout = 0.3}", "train.epochs=2"),
     "relevance, two fits averaged": ("train.average=2",),
+    "relevance, ended early": ("train.epochs=8", "train.lr=0.01", "train.early_stop={looks = 2, patience = 2}"),
     "retrieval": ("train.epochs=3", "relevant=3.0", "train.layers=1"),
 }
 
@@ -111,6 +112,19 @@ def test_cut_off_anywhere_and_gone_on_with_it_ends_as_if_nothing_had_been(desk, 
             desk.run(name, cut=cut)
     assert same(desk.run(name), whole[name])
     assert not (desk.folder / ".checkpoints").exists()
+
+
+def test_a_training_whose_valid_loss_falls_no_more_ends_with_the_weights_of_the_lowest(desk, whole, capsys):
+    ended = whole["relevance, ended early"]
+    seen = {one.step: one.valid_loss for one in ended.told if one.valid_loss is not None}
+    best = min(seen, key=seen.get)
+    assert list(seen)[-1] == ended.told[-1].step < 56  # not all the steps of eight epochs
+    assert [loss for step, loss in seen.items() if step > best] == pytest.approx(
+        [loss for step, loss in seen.items() if step > best and loss >= seen[best]]
+    )
+    again = desk.run("relevance, ended early")
+    assert f"lowest, {seen[best]:.4g}, after step {best} of 56" in capsys.readouterr().err
+    assert same(again, ended)
 
 
 def cut_off(desk: Desk, cut: int, *more: str) -> list[Path]:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainer.jobs.fields import FilePath, Positive, Section
+from trainer.jobs.fields import Count, FilePath, Positive, Section
 
 
 class CheckpointJob(Section):
@@ -20,3 +20,10 @@ class DeviceJob(Section):
 
     kind: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # auto: a GPU where torch finds one
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # bf16 on CUDA from Ampere on, fp16 before; else fp32
+
+
+class EarlyStopJob(Section):
+    """When a training ends before its last step: the loss of the valid rows falls no more."""
+
+    looks: Count = 4  # at the valid rows, an epoch
+    patience: Count = 3  # looks that may bring nothing lower; the weights of the lowest are kept

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
 from trainer.jobs.data import HistoriesData, InteractionsData, PairsData
 from trainer.jobs.fields import Count, FilePath, PackageName, Positive, Section, Share, SomeNames
-from trainer.jobs.running import CheckpointJob, DeviceJob
+from trainer.jobs.running import CheckpointJob, DeviceJob, EarlyStopJob
 
 PLAIN_SQLITE = "sqlite:///"
 
@@ -148,6 +148,13 @@ class RelevanceTrainJob(Section):
     pairs: Count | None = None  # drawn for training, once; all by default
     average: Count = 1  # fits from one start, each in an order of its own, whose weights are averaged
     balance: Literal["none", "weights"] = "weights"  # of classes: each weighs the same in the loss
+    early_stop: EarlyStopJob | None = None  # without it every step is made
+
+    @model_validator(mode="after")
+    def _stops_one_fit(self) -> "RelevanceTrainJob":
+        if self.early_stop is not None and self.average > 1:
+            raise ValueError("average and early_stop do not go together: fits that ended apart have no mean")
+        return self
 
 
 class RetrievalTrainJob(Section):
@@ -161,6 +168,7 @@ class RetrievalTrainJob(Section):
     layers: Count = 3  # trained, from the top; what those below give is computed once
     temperature: Positive = 0.05
     negatives: Annotated[int, Field(ge=0)] = 1  # hard ones a pair, mined with the untrained model and BM25
+    early_stop: EarlyStopJob | None = None  # without it every step is made
     margin: Share = 0.95  # a mined product nearer than this share of the relevant one's cosine may be relevant too
 
 

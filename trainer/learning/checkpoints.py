@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from math import isnan, nan
 from time import monotonic
 
 import torch
@@ -18,7 +19,7 @@ from trainer.tracking.progress import say
 LONG_STEP = 4.0  # s: whoever stops a job waits for ten, in which a step has to end and be written down
 WORTH_KEEPING = 60.0  # s of training that what follows its end must not lose
 WEIGHTS, RANDOM = "weight", "random"
-STEPS, LOSSES, RATES, EXAMPLES = "told.step", "told.loss", "told.lr", "told.examples"
+STEPS, LOSSES, RATES, EXAMPLES, VALID = "told.step", "told.loss", "told.lr", "told.examples", "told.valid_loss"
 
 
 class NoCheckpoints:
@@ -184,9 +185,13 @@ def _name_reports(told: Sequence[StepReport]) -> dict[str, Tensor]:
         LOSSES: torch.tensor([one.loss for one in told], dtype=torch.float64),
         RATES: torch.tensor([one.lr for one in told], dtype=torch.float64),
         EXAMPLES: torch.tensor([one.examples for one in told], dtype=torch.int64),
+        VALID: torch.tensor([nan if one.valid_loss is None else one.valid_loss for one in told], dtype=torch.float64),
     }
 
 
 def _read_reports(found: Mapping[str, Tensor]) -> list[StepReport]:
-    columns = (found[name].tolist() for name in (STEPS, LOSSES, RATES, EXAMPLES))
-    return [StepReport(*row) for row in zip(*columns, strict=True)]
+    columns = (found[name].tolist() for name in (STEPS, LOSSES, RATES, EXAMPLES, VALID))
+    return [
+        StepReport(step, loss, lr, examples, None if isnan(seen) else seen)
+        for step, loss, lr, examples, seen in zip(*columns, strict=True)
+    ]

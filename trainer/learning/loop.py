@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from trainer.learning.checkpoints import NoCheckpoints
+from trainer.learning.early_stop import EarlyStop
 from trainer.learning.gradients import InParts, Lesson, LossWatch, Scaling
 from trainer.models.device import PROCESSOR, Device
 from trainer.task import Checkpoints, OnStep, Standing, StepReport
@@ -41,12 +42,14 @@ def train(
     pace: Schedule,
     on_step: OnStep,
     checkpoints: Checkpoints | None = None,
+    *,
     in_parts: InParts | None = None,
     device: Device = PROCESSOR,
+    early: EarlyStop | None = None,
 ) -> None:
     """Step once a batch of row numbers, telling *on_step* after each; raise FloatingPointError for a lost loss.
 
-    A batch that does not fit into memory is learnt *in_parts* from then on.
+    A batch that does not fit into memory is learnt *in_parts* from then on. It ends *early* where that says so.
     """
     # Decay stands apart from the gradient (Loshchilov and Hutter 2019): large gradients do not weaken it.
     optimizer = torch.optim.AdamW(
@@ -60,16 +63,23 @@ def train(
     scaling = Scaling(device)
     keeper.carry("scaling", [scaling.state])
     lesson = Lesson(loss_of, in_parts, scaling)
+    if early is not None:
+        early.begin(parameters, keeper)
     with keeper.following(standing) as done:
         scaling.take_up()
         for step, rows in enumerate(batches[done:], start=done + 1):
+            if early is not None and early.is_over:
+                break
             share = schedule(step, len(batches), pace.warmup)
             for group, settings in zip(groups, optimizer.param_groups, strict=True):
                 settings["lr"] = group.lr * share
             value, standing.parts = lesson.send_back(rows, standing.parts, optimizer, losses, step)
             update(optimizer, parameters, pace.clip, scaling)
-            on_step(StepReport(step, value, groups[0].lr * share, len(rows)))
+            seen = None if early is None else early.look(parameters, step, len(batches))
+            on_step(StepReport(step, value, groups[0].lr * share, len(rows), seen))
             keeper.step_done(step)
+    if early is not None:
+        early.finish(parameters, len(batches))
 
 
 def _hash_order(batches: Sequence[Ints]) -> str:

@@ -1,7 +1,15 @@
 """What is learnt from judged pairs: cross-entropy, of classes or of a chance."""
 
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from trainer.learning.gradients import InParts
+
+Ints = npt.NDArray[np.int64]
 
 
 def pair_loss(output_BC: Tensor, wanted_B: Tensor, weight_B: Tensor) -> Tensor:
@@ -15,3 +23,23 @@ def pair_loss(output_BC: Tensor, wanted_B: Tensor, weight_B: Tensor) -> Tensor:
         losses = torch.nn.functional.binary_cross_entropy_with_logits(output_BC[:, 0], wanted_B, reduction="none")
     # Over the weights, not over the pairs: a batch of rare classes would else step farther than one of common ones.
     return (losses * weight_B).sum() / weight_B.sum()
+
+
+def balanced_weights(label_N: npt.NDArray[np.float64], *, balances: bool) -> Tensor:
+    """Let each class weigh the same where that *balances*; else all pairs weigh as they come."""
+    weights = np.ones(len(label_N))
+    if balances:
+        _, place, counts = np.unique(label_N, return_inverse=True, return_counts=True)
+        weights = len(label_N) / (len(counts) * counts[place])
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def weighted_parts(loss_of: Callable[[Ints], Tensor], weight_N: Tensor) -> InParts:
+    """Give what computes the weighted mean of a batch some rows at a time."""
+
+    def in_parts(rows: Ints, parts: int) -> Iterator[Tensor]:
+        whole = weight_N[torch.from_numpy(rows)].sum()
+        for part in np.array_split(rows, parts):
+            yield loss_of(part) * float(weight_N[torch.from_numpy(part)].sum() / whole)
+
+    return in_parts

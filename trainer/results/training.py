@@ -59,4 +59,5 @@ def _reporting(task: Task, steps: StepLog, events: Events, checkpoints: KeptChec
 
 
 def _values(report: StepReport) -> dict[str, float]:
-    return {"train/loss": report.loss, "train/lr": report.lr}
+    seen = {} if report.valid_loss is None else {"valid/loss": report.valid_loss}
+    return {"train/loss": report.loss, "train/lr": report.lr, **seen}

@@ -281,6 +281,6 @@ def train_on_trips(
         Schedule(job.warmup, job.weight_decay, job.clip),
         on_step,
         checkpoints,
-        lambda places, parts: iter([loss_of(places, parts)]),
-        encoder.device,
+        in_parts=lambda places, parts: iter([loss_of(places, parts)]),
+        device=encoder.device,
     )

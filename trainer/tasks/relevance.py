@@ -1,7 +1,8 @@
 """Relevance: how well does a product answer a query, judged by a model that reads both together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -18,8 +19,9 @@ from trainer.data.words import word_overlap
 from trainer.errors import DataError, ModelError
 from trainer.jobs.schema import RelevanceJob
 from trainer.learning.batches import batches_by_length
+from trainer.learning.early_stop import stop_early
 from trainer.learning.loop import ParameterGroup, Schedule, train
-from trainer.learning.pair_loss import pair_loss
+from trainer.learning.pair_loss import balanced_weights, pair_loss, weighted_parts
 from trainer.learning.weight_averaging import average_fits
 from trainer.measures.bootstrap import Interval, Sliced, statistic_intervals
 from trainer.measures.pair_predictions import (
@@ -58,6 +60,7 @@ from trainer.models.source import find_source
 from trainer.models.token_losses import tell_losses
 from trainer.task import Amount, Checkpoints, Command, OnStep, Outcome
 from trainer.tasks.memory_needs import check_memory, relevance_needs, weights_needs
+from trainer.tasks.valid_losses import check_valid_rows, valid_pair_loss
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -115,18 +118,14 @@ class Relevance:
         tokens = self.model.encode(*self.pairs.texts(rows))
         settings, put = self.job.train, self.model.device.put
         wanted = torch.from_numpy(self._wanted(rows))
-        weights = torch.from_numpy(self._weights(rows))
+        balances = settings.balance == "weights" and self.scale.kind != GRADES  # grades are no classes
+        weights = balanced_weights(self.pairs.label[rows], balances=balances)
         if self.saved is None:
             start_head(self.model, wanted, self.job.seed, classes=self.scale.kind == CLASSES)
 
         def loss_of(places: Ints) -> Tensor:
             chosen = torch.from_numpy(places)
             return pair_loss(self.model.score(tokens, places), put(wanted[chosen]), put(weights[chosen]))
-
-        def in_parts(places: Ints, parts: int) -> Iterator[Tensor]:
-            whole = weights[torch.from_numpy(places)].sum()
-            for part in np.array_split(places, parts):
-                yield loss_of(part) * float(weights[torch.from_numpy(part)].sum() / whole)
 
         groups = [
             ParameterGroup(self.model.backbone_parameters(), settings.lr),
@@ -136,7 +135,10 @@ class Relevance:
 
         def fit_once(on_step: OnStep) -> None:
             batches = batches_by_length(tokens.lengths, settings.batch, settings.epochs, rng)
-            train(groups, batches, loss_of, pace, on_step, checkpoints, in_parts, self.model.device)
+            measure = partial(valid_pair_loss, self.model, self.pairs, self._wanted)
+            early = stop_early(settings.early_stop, len(batches) // settings.epochs, measure)
+            parts, device = weighted_parts(loss_of, weights), self.model.device
+            train(groups, batches, loss_of, pace, on_step, checkpoints, in_parts=parts, device=device, early=early)
 
         learnt = [one for group in groups for one in group.parameters]
         average_fits(settings.average, learnt, fit_once, on_step, checkpoints)
@@ -157,14 +159,6 @@ class Relevance:
         if self.scale.kind == CLASSES:
             return class_numbers(self.pairs, rows, self.scale, self.job.data.path)
         return self.scale.shares(self.pairs.label[rows]).astype(np.float32)
-
-    def _weights(self, rows: Ints) -> npt.NDArray[np.float32]:
-        """Let each class weigh the same; grades are no classes and weigh as they come."""
-        weights = np.ones(len(rows))
-        if self.job.train.balance == "weights" and self.scale.kind != GRADES:
-            _, place, counts = np.unique(self.pairs.label[rows], return_inverse=True, return_counts=True)
-            weights = len(rows) / (len(counts) * counts[place])
-        return weights.astype(np.float32)
 
     def _settle(self) -> RelevanceSettings:
         """Choose calibration and threshold on the valid rows; without any, outputs are taken as they are."""
@@ -278,6 +272,7 @@ def load(job: RelevanceJob, *, training: bool, device: Device = PROCESSOR) -> Re
     for part in (Part.TRAIN, Part(job.part)) if training else (Part(job.part),):
         if not len(pairs.rows(part)):
             raise DataError(f"{job.data.path}: no row is for {part.value}")
+    check_valid_rows(job, pairs)
     scale = _scale_of(job, pairs, saved, training=training)
     torch.manual_seed(job.seed)  # adapters and the head are drawn
     check_memory(source.folder, weights_needs(source, job, training=training))

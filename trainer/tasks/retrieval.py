@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -21,6 +22,7 @@ from trainer.errors import DataError, ModelError
 from trainer.jobs.schema import RetrievalJob, flatten
 from trainer.learning.batches import shuffled_batches
 from trainer.learning.contrastive_loss import contrast_loss, make_contrast
+from trainer.learning.early_stop import stop_early
 from trainer.learning.hard_negatives import Known, mine_negatives
 from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.measures.per_example import aggregate
@@ -50,11 +52,13 @@ from trainer.tasks.retrieval_questions import (
     ask,
     ask_part,
     collect_texts,
+    draw_relevant,
     found_table,
     judged_before,
     list_values,
     per_query,
 )
+from trainer.tasks.valid_losses import check_valid_rows, valid_contrast_loss
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -143,9 +147,18 @@ class Retrieval:
             return contrast_loss(query_QD, text_CD, contrast, job.temperature)
 
         groups = [ParameterGroup(self.encoder.parameters(), job.lr)]
-        pace = Schedule(job.warmup, job.weight_decay, job.clip)
-        parts_of = lambda rows, parts: iter([loss_of(rows, parts)])  # noqa: E731
-        train(groups, batches, loss_of, pace, on_step, checkpoints, parts_of, self.encoder.device)
+        measure = partial(valid_contrast_loss, self.encoder, hidden, self.pairs, self.texts, self.job)
+        train(
+            groups,
+            batches,
+            loss_of,
+            Schedule(job.warmup, job.weight_decay, job.clip),
+            on_step,
+            checkpoints,
+            in_parts=lambda rows, parts: iter([loss_of(rows, parts)]),
+            device=self.encoder.device,
+            early=stop_early(job.early_stop, len(batches) // job.epochs, measure),
+        )
 
     def _mine(
         self, untrained: CatalogueIndexes, query_N: Ints, text_N: Ints, known: Known, rng: np.random.Generator
@@ -255,13 +268,15 @@ def load(job: RetrievalJob, *, training: bool, device: Device = PROCESSOR) -> Re
     asked = ask_part(pairs, Part(job.part), job.relevant, every=job.nothing_relevant == "zero")
     if not any(len(places) for places in asked.relevant):
         raise DataError(f"{job.data.path}: no {job.part} row has a label of relevant = {job.relevant:g} or more")
-    learnt_N = _drawn(pairs, job) if training else np.empty(0, dtype=np.int64)
+    learnt_N = draw_relevant(pairs, job) if training else np.empty(0, dtype=np.int64)
     if training and len(learnt_N) < job.train.batch:
         raise DataError(
             f"{job.data.path}: {len(learnt_N)} train rows with a label of relevant = {job.relevant:g} or more are"
             f" fewer than train.batch = {job.train.batch}"
         )
-    chosen_on = ask_part(pairs, Part.VALID, job.relevant) if job.search.weight is None else NO_QUESTIONS
+    check_valid_rows(job, pairs)
+    chooses = job.search.weight is None or job.train.early_stop is not None
+    chosen_on = ask_part(pairs, Part.VALID, job.relevant) if chooses else NO_QUESTIONS
     trained, model = job.train.layers if training else 0, job.model
     check_memory(source.folder, weights_needs(source, job, training=training))
     encoder = TextEncoder(
@@ -283,11 +298,3 @@ def _as_saved(job: RetrievalJob, saved: SearchSettings, *, training: bool) -> Re
         return job
     search = settle(job.search, {"top": saved.top, "weight": saved.weight}, "search", training=False)
     return job.model_copy(update={"search": search})
-
-
-def _drawn(pairs: Pairs, job: RetrievalJob) -> Ints:
-    rows = pairs.rows(Part.TRAIN)
-    good = rows[pairs.label[rows] >= job.relevant]
-    if job.train.pairs is None or job.train.pairs >= len(good):
-        return good
-    return np.sort(np.random.default_rng(job.seed).permutation(good)[: job.train.pairs])

@@ -17,6 +17,7 @@ from torch import Tensor
 from trainer.data.name_numbers import number_names
 from trainer.data.pairs import Pairs
 from trainer.data.splits import Part
+from trainer.jobs.schema import RetrievalJob
 from trainer.learning.hard_negatives import Known
 from trainer.measures.per_example import PerExample
 from trainer.measures.ranked_lists import RankedList, rank_metrics
@@ -187,3 +188,12 @@ def collect_texts(pairs: Pairs, learnt_N: Ints, *asked: Questions) -> EncodedTex
     of_product = np.full(len(pairs.products), -1)
     of_product[products] = place
     return EncodedTexts((*pairs.queries, *distinct), len(pairs.queries), of_product)
+
+
+def draw_relevant(pairs: Pairs, job: RetrievalJob) -> Ints:
+    """Give the rows of relevant pairs that are learnt, drawn where the job wants fewer."""
+    rows = pairs.rows(Part.TRAIN)
+    good = rows[pairs.label[rows] >= job.relevant]
+    if job.train.pairs is None or job.train.pairs >= len(good):
+        return good
+    return np.sort(np.random.default_rng(job.seed).permutation(good)[: job.train.pairs])
