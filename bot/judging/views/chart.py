@@ -22,6 +22,7 @@ from bot.render.charts import chart_filename
 
 PIPELINE_CHART = "history.png"  # on the page of a pipeline, where the newest takes the place of the one before
 _MOST_PARTS, _OF_A_COLUMN = 8, 5
+_LEAST_SHARE = 0.005  # of the loss; a part with less shows nothing
 _MOST_METRICS = 6  # in one picture
 _MOST_CHANGES = 3  # of data in the runs of a chart; where they change more often than that, it says nothing
 _BAD = {Outcome.SUSPICIOUS, Outcome.REGRESSED, Outcome.OUTSIDE, Outcome.BREACHED}
@@ -115,7 +116,7 @@ def _parts(on: Occasion, step: Step | None) -> Iterator[ChartPart]:
     for f in sliced(on, step):
         column = columns_of(f.part)
         seen[column] += 1
-        if seen[column] > _OF_A_COLUMN or f.part is None or f.share_of_loss is None:
+        if seen[column] > _OF_A_COLUMN or f.part is None or f.share_of_loss is None or f.share_of_loss < _LEAST_SHARE:
             continue
         if f.value is not None and f.baseline is not None:
             yield ChartPart(f.part.spoken, f.share_of_loss, f.baseline, f.value, " / ".join(column))
