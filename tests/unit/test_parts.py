@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from bot.delivery.attachments import told_chart
 from bot.domain.chart_legend import chart_legend
 from bot.domain.judge.findings import Finding, Outcome, Reason
 from bot.domain.parts import by_column
 from bot.domain.runs import Slice
-from bot.domain.views import ChartPart
+from bot.domain.views import ChartPart, LegendView, Numbered
 from bot.preview import samples
 from bot.render.renderer import Renderer
+from bot.services.jira.config import JiraSection
+from bot.services.trello.config import TrelloSection
 from bot.text.locales import Locale
 
 
@@ -33,6 +37,14 @@ def test_a_part_that_a_picture_has_no_letters_for_is_named_by_its_number_beside_
         told = told_chart(Renderer(Locale(locale)), drawn)
         assert f"2{colon}品类 = 护肤品" in told.caption
         assert "护肤品" in told.alt
+
+
+@pytest.mark.parametrize("section", [JiraSection, TrelloSection])
+def test_a_ticket_says_what_the_numbers_of_its_picture_are(section):
+    legend = LegendView(("Quality",), parts=("品类 = 护肤品",), numbered=(Numbered("1", "品类 = 护肤品"),))
+    ticket = replace(samples.ticket(samples.WORDS[Locale("en")]), chart="history-1.png", legend=legend)
+    body = Renderer(Locale("en")).render_ticket(section.text_form, ticket, {}).body
+    assert "1: 品类 = 护肤品" in body.replace("\\", "")  # Markdown may escape what is not a letter
 
 
 def test_a_metric_that_a_picture_has_no_letters_for_has_a_number_too():
