@@ -119,6 +119,10 @@ class CodeSection(Section):
     def texts(self) -> tuple[str, ...]:
         return (*self.arguments, *self.environment.values(), self.cwd)
 
+    @property
+    def all_texts(self) -> tuple[str, ...]:
+        return self.texts
+
     def set_to(self, run: Run, commit: str) -> Recipe | None:
         """Return how the code is set to a commit, and else to that of a run; None where it lacks what is named."""
         filled = Recipe("", self.arguments, self.environment, self.cwd).of(
@@ -241,6 +245,16 @@ class DiagnoseSection(Section):
         named = {name for text in texts for name in re.findall(r"\{params\.([^{}]+)\}", text)}
         kind, _, name = self.data.parts.partition(".") if self.data is not None else ("", "", "")
         return frozenset(named | {name} if kind == "params" else named)
+
+    def lacking(self, kind: ComponentKind, run: Run) -> str:
+        """Name what a run does not have, by which config sets a component as it was there; nothing where it has all."""
+        if kind is ComponentKind.DATA and self.data is not None and self.data.parts and not self.data.parts_of(run):
+            return self.data.parts
+        section = {ComponentKind.DATA: self.data, ComponentKind.CODE: self.code}.get(kind) or self.recipe(kind)
+        texts = () if section is None else section.all_texts
+        lock = section.lock if isinstance(section, EnvironmentSection) else ""
+        filled = Recipe("", texts, lock=lock).of(run)
+        return filled if isinstance(filled, str) else ""
 
     def recipe(self, kind: ComponentKind) -> SwapSection | None:
         """Return how a component is set that is neither code, nor data, nor a parameter."""

@@ -1,4 +1,4 @@
-"""Why a rerun shows nothing: what stood in its way, as a kind, and a few words of others."""
+"""Why a rerun shows nothing, or something cannot be set: as a kind, and in a few words of others."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ class TroubleKind(StrEnum):
     NO_METRIC = "no_metric"
     NOT_AS_SET = "not_as_set"  # its run says so of itself
     STOPPED = "stopped"  # by a person
+    LACKS = "lacks"  # a run does not have what config sets it by
+    ONE_SIDED = "one_sided"  # one of both sides does not have it at all
+    SAME_WORDS = "same_words"  # config sets it by the same words on both sides
 
 
 @dataclass(frozen=True, slots=True)

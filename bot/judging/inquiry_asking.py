@@ -78,7 +78,8 @@ class InquiryAsker:
             levels=levels,
             swaps=swaps,
             known=known if section.cut is None else (),  # they saw all the data
-            left_out=left_out,
+            left_out=tuple(left_out),
+            why_left_out=tuple(left_out.values()),
             budget=section.reruns,
             piece_budget=section.reruns_within,
             until=None if section.timeout is None else context.clock() + section.timeout,

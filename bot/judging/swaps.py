@@ -10,17 +10,20 @@ from bot.domain.diagnosis.differences import Difference
 from bot.domain.diagnosis.inquiry import Swap
 from bot.domain.manifest import Component, ComponentKind, Ingredient
 from bot.domain.recipes import AS_CONFIGURED, Recipe
+from bot.domain.rerun_troubles import RerunTrouble, TroubleKind
 from bot.domain.runs import Run
 
 
 def swaps_of(
     section: DiagnoseSection, found: Sequence[Difference], good: Run, bad: Run
-) -> tuple[tuple[Swap, ...], tuple[Component, ...]]:
-    """Return what can be set as in *good* and as in *bad*, and what differs and cannot; seeds are neither.
+) -> tuple[tuple[Swap, ...], dict[Component, RerunTrouble | None]]:
+    """Return what can be set as in *good* and as in *bad*, and what differs and cannot, with why; seeds are neither.
 
-    What is set by the same words as in both cannot be told apart by them, and is left out.
+    What is set by the same words as in both cannot be told apart by them, and is left out. Without a reason config
+    does not say how it is set.
     """
-    swaps, left_out = [], []
+    swaps: list[Swap] = []
+    left_out: dict[Component, RerunTrouble | None] = {}
     named = section.params_named
     for each in found:
         if each.component.kind is ComponentKind.SEED:  # every rerun has another
@@ -29,12 +32,22 @@ def swaps_of(
             continue  # it is how another component is set
         as_before, as_now = _recipe(section, each, each.before, good), _recipe(section, each, each.now, bad)
         if as_before is None or as_now is None or as_before == as_now:
-            left_out.append(each.component)
+            left_out[each.component] = _why_not(section, each, good, bad)
             continue
         as_before, as_now = _instead_of(each.now, each, as_before), _instead_of(each.before, each, as_now)
         before, now = ("" if part is None else part.shown for part in (each.before, each.now))
         swaps.append(Swap(each.component, before, now, as_before, as_now, each.suspicion))
-    return tuple(swaps), tuple(left_out)
+    return tuple(swaps), left_out
+
+
+def _why_not(section: DiagnoseSection, found: Difference, good: Run, bad: Run) -> RerunTrouble | None:
+    kind = found.component.kind
+    if kind not in section.settable:
+        return None
+    if found.before is None or found.now is None:
+        return RerunTrouble(TroubleKind.ONE_SIDED)
+    lacking = section.lacking(kind, good) or section.lacking(kind, bad)
+    return RerunTrouble(TroubleKind.LACKS, lacking) if lacking else RerunTrouble(TroubleKind.SAME_WORDS)
 
 
 def cut_of(section: DiagnoseSection, bad: Run) -> Recipe | None:

@@ -32,7 +32,7 @@ class Leftovers:
     def remove_checkouts(self) -> None:
         """Remove the worktrees of commits that no diagnosis under way, and no job that may run, works in."""
         section, checkouts = self.context.section.diagnose, self._making.checkouts
-        if section is None or section.code is None or not section.code.git or not checkouts.is_dir():
+        if section is None or section.code is None or not section.code.git or not any(checkouts.glob("*")):
             return
         needed = {recipe.commit for recipe in self._recipes()}
         try:

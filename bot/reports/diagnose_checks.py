@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -75,8 +75,8 @@ def _check_places(what: str, diagnose: DiagnoseSection, job: JobSection, folder:
 def _check_run(what: str, diagnose: DiagnoseSection, run: Run, card: DataCard, folder: Path) -> Iterator[Check]:
     """Say what cannot be set as it was in a good run."""
     on_record = {component.kind for component in manifest_of(run, card)}
-    for kind, (recipe, lacking) in _recipes(diagnose, run).items():
-        name = _NAMES[kind]
+    for kind, recipe in _recipes(diagnose, run).items():
+        name, lacking = _NAMES[kind], diagnose.lacking(kind, run)
         if kind not in on_record:
             said = f"{name}: {run.name} does not say which it had, so that no change of it is ever seen"
             yield Check(what, ok=True, said=said, remedy=_TAGS)
@@ -93,30 +93,17 @@ def _check_run(what: str, diagnose: DiagnoseSection, run: Run, card: DataCard, f
         yield Check(what, ok=True, said=said, remedy="Name a parameter that runs log, or take it out.")
 
 
-def _recipes(diagnose: DiagnoseSection, run: Run) -> Mapping[ComponentKind, tuple[Recipe | None, str]]:
-    """Return how each component is set to what it is in a run, or what the run lacks for it."""
-    found: dict[ComponentKind, tuple[Recipe | None, str]] = {}
+def _recipes(diagnose: DiagnoseSection, run: Run) -> Mapping[ComponentKind, Recipe | None]:
+    """Return how each component is set to what it is in a run; nothing where the run lacks something for it."""
+    found: dict[ComponentKind, Recipe | None] = {}
     if diagnose.data is not None:
-        parts = diagnose.data.parts_of(run)
-        lacks_parts = bool(diagnose.data.parts) and not parts
-        filled = diagnose.data.recipe.of(run)
-        lacking = diagnose.data.parts if lacks_parts else filled if isinstance(filled, str) else ""
-        found[ComponentKind.DATA] = (None if lacking else diagnose.data.set_to(run, parts), lacking)
+        found[ComponentKind.DATA] = diagnose.data.set_to(run, diagnose.data.parts_of(run))
     if diagnose.code is not None:
         commit = run.tags.get(COMMIT_TAG, "")
-        recipe = diagnose.code.set_to(run, commit) if commit else None
-        found[ComponentKind.CODE] = (
-            recipe,
-            "" if recipe is not None or not commit else _lacking(diagnose.code.texts, run),
-        )
+        found[ComponentKind.CODE] = diagnose.code.set_to(run, commit) if commit else None
     for kind in (ComponentKind.TEST_SET, ComponentKind.ENVIRONMENT, ComponentKind.MACHINE):
         section = diagnose.recipe(kind)
         if section is not None:
             filled = section.recipe.of(run)
-            found[kind] = (None, filled) if isinstance(filled, str) else (filled, "")
+            found[kind] = None if isinstance(filled, str) else filled
     return found
-
-
-def _lacking(texts: Sequence[str], run: Run) -> str:
-    filled = Recipe("", tuple(texts)).of(run)
-    return filled if isinstance(filled, str) else ""

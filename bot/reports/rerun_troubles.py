@@ -17,6 +17,9 @@ _SENTENCES = {
     TroubleKind.NO_METRIC: "the run does not have that metric",
     TroubleKind.NOT_AS_SET: "the run says that something was not as it was set",
     TroubleKind.STOPPED: "stopped by hand",
+    TroubleKind.LACKS: "a run does not have what it is set by",
+    TroubleKind.ONE_SIDED: "the run before or since does not have it",
+    TroubleKind.SAME_WORDS: "it is set by the same words on both sides",
 }
 
 

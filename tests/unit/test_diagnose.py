@@ -831,7 +831,7 @@ def test_a_part_that_config_cannot_set_leaves_the_data_out_and_is_said(make_lab,
     lab.guilty = frozenset({"--set=lr=2"})
     record = lab.diagnose()
     assert [str(each) for each in record.inquiry.left_out] == ["data"]
-    assert "Herald could not set, and left out: the data." in lab.said[-1]
+    assert "left out: the data (a run does not have what it is set by: tags.days)." in lab.said[-1]
 
 
 def test_reruns_that_say_that_they_have_all_parts_all_the_same_accuse_none_of_them(make_lab, monkeypatch):

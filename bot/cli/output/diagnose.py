@@ -88,6 +88,7 @@ def _as_json(record: InquiryRecord, trials: Sequence[DoneRerun], done: Sequence[
             {"component": str(each.component), "before": each.before, "now": each.now} for each in inquiry.swaps
         ],
         "left_out": [str(each) for each in inquiry.left_out],
+        "why_left_out": [None if each is None else trouble_as_json(each) for each in inquiry.why_left_out],
         "not_settable": {
             _names(inquiry)[place]: trouble_as_json(found[0].trouble)
             for place, found in obstacles_to(inquiry, trials).obstacles.items()

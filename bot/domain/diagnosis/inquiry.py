@@ -16,6 +16,7 @@ from bot.domain.diagnosis.pieces import DonePieces, Pieces
 from bot.domain.diagnosis.posterior import RerunResult, TwoLevels, believe
 from bot.domain.manifest import Component
 from bot.domain.recipes import AS_CONFIGURED, PIECES, SWAP, Recipe
+from bot.domain.rerun_troubles import RerunTrouble
 
 _AS_BAD, _AS_GOOD, _AS_CONFIGURED = "1", "0", "-"  # the last: it can be set to neither side, and counts as it is
 _AS_IS, _AS_WAS = "as it is", "as it was"
@@ -63,6 +64,7 @@ class Inquiry:
     cut: Recipe = AS_CONFIGURED  # what every rerun has beside: a part of the data
     obstacles: tuple[Obstacle, ...] | None = ()  # to setting components; None as long as nobody has looked for any
     at_once: int = 1  # reruns
+    why_left_out: tuple[RerunTrouble | None, ...] = ()  # of each; without a reason config says not how
 
     @property
     def is_large(self) -> bool:

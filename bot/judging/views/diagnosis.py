@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
@@ -190,7 +191,10 @@ def _percent(probability: float, locale: Locale) -> str:
 
 def _left_out(inquiry: Inquiry, trials: Sequence[DoneRerun]) -> tuple[FactRow, ...]:
     """Return what differs and could not be set: since config does not say how, or since something is not there."""
-    rows = [FactRow(each.name, "", "", True, source_of(each)) for each in inquiry.left_out]
+    rows = [
+        FactRow(each.name, "", "", True, source_of(each), trouble=_trouble(why))
+        for each, why in zip_longest(inquiry.left_out, inquiry.why_left_out)
+    ]
     for place, found in obstacles_to(inquiry, trials).obstacles.items():
         component = inquiry.swaps[place].component
         trouble = _trouble(found[0].trouble)
