@@ -66,7 +66,7 @@ def test_minilm_learns_real_baskets_through_the_command_line(tmp_path, mlflow_fi
 
     stopped = trainer("fit", str(EXAMPLE), *overrides(tmp_path, "stopped"), "--set", "train.epochs=500")
     assert stopped.stderr is not None
-    assert stopped.stderr.readline().startswith("training: ")
+    assert any(line.startswith("training: ") for line in stopped.stderr)  # after what it computes on
     stopped.send_signal(signal.SIGTERM)
     stopped.communicate(timeout=120)
     assert stopped.returncode == 143
