@@ -32,7 +32,14 @@ from trainer.models.backbone import (
     trains_in_little_memory,
 )
 from trainer.models.device import PROCESSOR, Device
-from trainer.models.pair_tokens import PairTokenizer, Tokens, copy_tokenizer, find_pad_token, load_tokenizer
+from trainer.models.pair_tokens import (
+    PairTokenizer,
+    Tokens,
+    copy_tokenizer,
+    find_pad_token,
+    load_tokenizer,
+    score_distinct,
+)
 from trainer.models.source import ModelSource
 from trainer.models.token_losses import note_losses
 from trainer.models.weight_checks import check_finite, check_length
@@ -69,6 +76,18 @@ class CrossEncoder:
             keep_no_states(self.model, self.blocks)
         self.model.to(device.kind)
         self.head.to(device.kind)
+
+    def facts(self) -> dict[str, str | int]:
+        """Say which model it is."""
+        return dict(self.source.facts())
+
+    def width(self) -> int:
+        """Give how many numbers are held of a token."""
+        return int(self.model.config.hidden_size)
+
+    def layers(self) -> int:
+        """Give how many layers there are."""
+        return len(self.blocks)
 
     def backbone_parameters(self) -> list[torch.nn.Parameter]:
         """Give what is trained of the model itself, or its adapters."""
@@ -108,15 +127,8 @@ class CrossEncoder:
         return scores
 
     def score_pairs(self, queries: Sequence[str], products: Sequence[str]) -> npt.NDArray[np.float64]:
-        """Give the (N, C) outputs of pairs of texts, each read once and in the order of the alphabet.
-
-        So pairs that read the same tie to the last bit, and no output hangs on which pairs stand near it.
-        """
-        asked = list(zip(queries, products, strict=True))
-        distinct = sorted(set(asked))
-        place = {texts: number for number, texts in enumerate(distinct)}
-        output_NC = self.score_all(self.encode([query for query, _ in distinct], [item for _, item in distinct]))
-        return np.asarray(output_NC[[place[texts] for texts in asked]])
+        """Give the (N, C) outputs of pairs of texts, each read once and in the order of the alphabet."""
+        return score_distinct(queries, products, lambda *texts: self.score_all(self.encode(*texts)))
 
     def save(self, folder: Path) -> None:
         """Write a folder that transformers reads as the bare model, the head beside it; adapters are folded in."""

@@ -1,9 +1,10 @@
 """Texts and pairs of texts as tokens, kept end to end and padded only to the longest of a batch."""
 
 # Shape suffixes, scoped to this file:
-#   N = texts, P = tokens of all texts end to end, B = texts of a batch, T = tokens of the longest of them
+#   N = texts or pairs, P = tokens of all texts end to end, B = texts of a batch, T = tokens of the longest of them,
+#   C = outputs of a pair
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from trainer.errors import ModelError
 from trainer.models.source import ModelSource
 
 Ints = npt.NDArray[np.int64]
+Outputs = npt.NDArray[np.float64]
 
 TEXTS_AT_A_TIME = 10_000
 
@@ -89,6 +91,20 @@ def encodings_of(tokenizer: Any, texts: Sequence[Any]) -> Iterator[Any]:
 def ids_of(encoding: Any, pad_token: int) -> Ints:
     """Give a text's tokens; one that has none, for no word of it is known, is one token of padding that is seen."""
     return np.array(encoding.ids or [pad_token], dtype=np.int64)
+
+
+def score_distinct(
+    queries: Sequence[str], products: Sequence[str], score: Callable[[Sequence[str], Sequence[str]], Outputs]
+) -> Outputs:
+    """Give the (N, C) outputs of pairs of texts, each read once and in the order of the alphabet.
+
+    So pairs that read the same tie to the last bit, and no output hangs on which pairs stand near it.
+    """
+    asked = list(zip(queries, products, strict=True))
+    distinct = sorted(set(asked))
+    place = {texts: number for number, texts in enumerate(distinct)}
+    output_NC = score([query for query, _ in distinct], [item for _, item in distinct])
+    return np.asarray(output_NC[[place[texts] for texts in asked]])
 
 
 def load_tokenizer(source: ModelSource, max_tokens: int, vocabulary: int) -> Any:

@@ -5,7 +5,8 @@ from typing import TypeVar
 
 from trainer.errors import ModelError
 from trainer.jobs.fields import Section
-from trainer.jobs.schema import PairJob
+from trainer.jobs.schema import PairJob, RetrievalJob
+from trainer.models.hybrid_search import SearchSettings
 from trainer.tracking.progress import say
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -41,6 +42,15 @@ def settle_pairs(job: AnyPairJob, max_tokens: int, pooling: str, *, spelling: bo
     model = settle(job.model, read, "model", training=training, learnt=("pooling",))
     data = settle(job.data, {"spelling": spelling}, "data", training=training)
     return job.model_copy(update={"model": model, "data": data})
+
+
+def settle_search(job: RetrievalJob, saved: SearchSettings, *, training: bool) -> RetrievalJob:
+    """Give a job as a saved model has it: how texts are read always, how lists are made where it is only scored."""
+    job = settle_pairs(job, saved.max_tokens, saved.pooling, spelling=saved.spelling, training=training)
+    if training:
+        return job
+    search = settle(job.search, {"top": saved.top, "weight": saved.weight}, "search", training=False)
+    return job.model_copy(update={"search": search})
 
 
 def _toml(value: object) -> str:

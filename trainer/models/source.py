@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.errors import ModelError
 from trainer.models.hub import fetch_from_hub
+from trainer.models.model_form import FORM, read_form, weight_files
 
 if TYPE_CHECKING:
     from trainer.jobs.schema import ModelJob
@@ -58,7 +59,7 @@ def find_source(job: "ModelJob") -> ModelSource:
 
 
 def count_parameters(source: ModelSource) -> int:
-    """Count the model's numbers without reading them; none of a file that is damaged, which loading it tells."""
+    """Count the model's numbers without reading them; none of a graph, nor of a file that is damaged: loading tells."""
     from safetensors import SafetensorError, safe_open
 
     total = 0
@@ -91,6 +92,8 @@ def _package_folder(package: str) -> Path:
 
 
 def _find_weights(folder: Path) -> tuple[Path, ...]:
+    if (folder / FORM).is_file():
+        return weight_files(folder, read_form(folder))
     if (folder / WEIGHTS).is_file():
         return (folder / WEIGHTS,)
     if (folder / INDEX).is_file():

@@ -149,7 +149,16 @@ class TextEncoder:
         parts = [texts[start : start + TEXTS_KEPT] for start in range(0, len(texts), TEXTS_KEPT)]
         return torch.cat([self.encode_all(self._run_frozen(part)) for part in parts])
 
-    def read_vectors(self, texts: Sequence[str], cache: Path | None) -> Tensor:
+    def embed_queries(self, texts: Sequence[str]) -> Tensor:
+        """Give the vectors of queries, which are texts as others are."""
+        return self.embed(texts)
+
+    @property
+    def kept(self) -> int:
+        """Give how many numbers of four bytes are kept of a token."""
+        return self.stack.kept
+
+    def read_vectors(self, texts: Sequence[str], cache: Path | None, queries: int = 0) -> Tensor:  # noqa: ARG002 - read alike
         """Give the vectors of texts that nothing is trained on: what they came from is kept in the cache alone."""
         return self.embed(texts) if cache is None else self.run_untrained(texts, cache).vectors_ED
 

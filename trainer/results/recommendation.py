@@ -12,7 +12,7 @@ from trainer.errors import DataError, ModelError
 
 if TYPE_CHECKING:
     from trainer.data.next_item_data import NextItemData
-    from trainer.models.text_encoder import TextEncoder
+    from trainer.models.saved_encoder import SavedEncoder
 
 RETRIEVAL, NEXT_ITEM, RELEVANCE = "retrieval.json", "scorer.json", "relevance.json"
 
@@ -64,12 +64,12 @@ def recommend_for_queries(folder: Path, queries: Sequence[str], k: int) -> list[
     engine = make_engine(vectors, catalogue.texts)
     spelling = learn_spelling(catalogue.texts) if settings.spelling else Spelling({})
     top = max(settings.top, k)
-    encoder.embed([queries[0]])  # the first question pays for what is set up once
+    encoder.embed_queries([queries[0]])  # the first question pays for what is set up once
     found = []
     for query in queries:
         began = perf_counter()
         text = spelling.mend(normalise(query))
-        near, worded = engine.by_vector(unit(encoder.embed([text]))[0], top), engine.by_words(text, top)
+        near, worded = engine.by_vector(unit(encoder.embed_queries([text]))[0], top), engine.by_words(text, top)
         ranked = fuse(near, worded, settings.weight, top)
         products = tuple(
             RankedProduct(catalogue.keys[item], catalogue.texts[item], float(score))
@@ -133,15 +133,15 @@ def recommend_for_user(folder: Path, data: "NextItemData", user: str, k: int) ->
     return Recommended(user, products, (perf_counter() - began) * 1000)
 
 
-def _load_encoder(folder: Path, max_tokens: int, pooling: str) -> "TextEncoder":
+def _load_encoder(folder: Path, max_tokens: int, pooling: str) -> "SavedEncoder":
     from trainer.jobs.schema import ModelJob
     from trainer.models.device import AUTO, choose_device, look_at_chips
+    from trainer.models.saved_encoder import open_encoder
     from trainer.models.source import find_source
-    from trainer.models.text_encoder import TextEncoder
 
     source = find_source(ModelJob(folder=folder))
     device = choose_device(AUTO, AUTO, look_at_chips())
-    return TextEncoder(source, trained_layers=0, max_tokens=max_tokens, pooling=pooling, device=device)
+    return open_encoder(source, max_tokens=max_tokens, pooling=pooling, device=device)
 
 
 def _check_kind(folder: Path, wanted: str, asked: str) -> None:

@@ -14,12 +14,13 @@ from trainer.data.splits import Part
 from trainer.environment import FreeMemory, free_memory
 from trainer.errors import JobError
 from trainer.jobs.schema import AnyJob, MixJob, NextItemJob, RelevanceJob, RetrievalJob
-from trainer.models.cross_encoder import CrossEncoder
 from trainer.models.device import CPU
 from trainer.models.ease import KEPT
 from trainer.models.mix_features import FEATURES
+from trainer.models.saved_cross_encoder import SavedCrossEncoder
+from trainer.models.saved_encoder import SavedEncoder
 from trainer.models.source import ModelSource, count_parameters
-from trainer.models.text_encoder import LOOKED_AT, TextEncoder
+from trainer.models.text_encoder import LOOKED_AT
 
 NUMBER = 4  # bytes
 TOLD = 3  # of what is held, the largest
@@ -76,7 +77,7 @@ def weights_needs(source: ModelSource, job: AnyJob, *, training: bool) -> list[N
 
 def next_item_needs(
     job: NextItemJob,
-    encoder: TextEncoder,
+    encoder: SavedEncoder,
     texts: Sequence[str],
     sizes: tuple[int, int],
     *,
@@ -97,7 +98,7 @@ def next_item_needs(
         square = [(linked, "items"), (linked, "items")]
         stages.append([product(square, "score.link_items lower, or score.links = 0", 8)])
         held.append(product([(linked, "items"), (min(KEPT, linked), "links")], "score.links = 0", 8))
-    fitting = [*held, _kept(len(texts), tokens, encoder.stack.kept)] if training or job.model.cache else held
+    fitting = [*held, _kept(len(texts), tokens, encoder.kept)] if training or job.model.cache else held
     stages.append(fitting)
     if job.mix is not None and rehearsed:
         stages += [[*fitting, need] for need in mix_needs(job.mix, len(texts), rehearsed)]
@@ -119,7 +120,7 @@ def mix_needs(mix: MixJob, texts: int, rehearsed: int) -> list[Need]:
 
 
 def retrieval_needs(
-    job: RetrievalJob, encoder: TextEncoder, texts: Sequence[str], products: int, *, training: bool
+    job: RetrievalJob, encoder: SavedEncoder, texts: Sequence[str], products: int, *, training: bool
 ) -> list[Need]:
     """Give what a retrieval job over so many products holds."""
     width, tokens = encoder.keep(texts)
@@ -128,19 +129,19 @@ def retrieval_needs(
     vectors = product([(len(texts), "texts"), (width, "numbers"), (2 if training else 1, "vectors")], fewer)
     found = [vectors, product([(products, "products"), (width, "numbers"), (2, "vectors")], fewer)]
     if training or job.model.cache is not None:
-        found.append(_kept(len(texts), tokens, encoder.stack.kept))
+        found.append(_kept(len(texts), tokens, encoder.kept))
     return found
 
 
-def relevance_needs(job: RelevanceJob, model: CrossEncoder, pairs: Pairs, *, training: bool) -> list[Need]:
+def relevance_needs(job: RelevanceJob, model: SavedCrossEncoder, pairs: Pairs, *, training: bool) -> list[Need]:
     """Give what a relevance job over these pairs holds."""
     rows = pairs.rows(Part.TRAIN if training else Part(job.part))
     learnt = min(len(rows), job.train.pairs or len(rows))
     some = rows[np.unique(np.linspace(0, len(rows) - 1, LOOKED_AT).astype(int))]
     tokens = max(1, round(float(model.encode(*pairs.texts(some)).lengths.mean())))
-    width = int(model.model.config.hidden_size)
+    width = model.width()
     batch = job.train.batch if training else 1
-    layers = len(model.blocks) if training else 1
+    layers = model.layers() if training else 1
     sizes = [(batch, "pairs"), (tokens, "tokens"), (width, "numbers"), (layers, "layers"), (STATES, "states")]
     # Elsewhere than on the processor a batch's states take none of this memory.
     found = [product(sizes, "train.batch or model.max_tokens lower")] if model.device.kind == CPU else []

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from trainer.measures.ranks import TOP
 from trainer.models.device import PROCESSOR, Device
 from trainer.models.ease import ItemLinks, read_links_or_learn
 from trainer.models.history_scorer import Scorer, load_scorer, save_scorer
+from trainer.models.saved_encoder import SavedEncoder, as_tuned, open_encoder, refuse_to_tune, tell_tuned
 from trainer.models.saved_settings import settle
 from trainer.models.source import find_source
 from trainer.models.text_encoder import Hidden, TextEncoder, UntrainedOutputs
@@ -57,7 +59,7 @@ class NextItem:
     job: NextItemJob
     snapshot: Snapshot
     texts: CatalogueTexts
-    encoder: TextEncoder
+    encoder: SavedEncoder
     learn: Trips
     test_trips: Trips
     saved: Scorer | None
@@ -74,16 +76,12 @@ class NextItem:
         return {} if self.job.mix is None else flatten(self.job.mix.model_dump(), "mix.")
 
     def story(self, command: Command) -> Mapping[str, str]:
-        card, encoder = self.card, self.encoder
-        layers = len(encoder.layers)
-        what = (
-            f"the top {layers - encoder.frozen} of {layers} layers; the lower {encoder.frozen} and the embeddings stay"
-        )
+        card, others = self.card, "the lower ones and the embeddings stay as they came"
         whose = card.split or f"the first trip of each from {card.test_from}"
         return {
             "tested on": f"{card.test_examples} users, {whose}, full ranking of {card.catalogue_size} items, "
             "ties by expectation",
-            **({"fine-tuned": f"partly: {what} as they came"} if command == "fit" else {}),
+            **({"fine-tuned": f"partly: {tell_tuned(self.encoder)}; {others}"} if command == "fit" else {}),
             "data": f"{card.rows_kept} of {card.rows_in} rows, {card.distinct_texts} distinct texts, "
             f"hash {card.hash[:12]}",
             **({"mixed": tell_mix(self.rehearsals, self.job.mix)} if self.job.mix is not None else {}),
@@ -100,8 +98,10 @@ class NextItem:
         beginning = self._begin()
         scorer = self._fresh_scorer(beginning.vectors_ED, links)
         examples = self._draw_examples(rng)
-        train_on_trips(self.encoder, beginning.hidden, scorer, examples, self.job.train, rng, on_step, checkpoints)
-        vectors_ED = self.encoder.encode_all(beginning.hidden)
+        train_on_trips(
+            as_tuned(self.encoder), beginning.hidden, scorer, examples, self.job.train, rng, on_step, checkpoints
+        )
+        vectors_ED = as_tuned(self.encoder).encode_all(beginning.hidden)
         return ReadyNextItem(self, self._with_mix(scorer, vectors_ED), vectors_ED, beginning.vectors_ED)
 
     def take_saved(self) -> "ReadyNextItem":
@@ -118,7 +118,7 @@ class NextItem:
         return replace(scorer, mix=mix)
 
     def _begin(self) -> UntrainedOutputs:
-        return self.encoder.run_untrained(self.texts.distinct, self.job.model.cache)
+        return as_tuned(self.encoder).run_untrained(self.texts.distinct, self.job.model.cache)
 
     def _learn_links(self) -> ItemLinks | None:
         score, chosen_NI = self.job.score, count_learned(self.snapshot).sign()
@@ -194,6 +194,7 @@ def _time_queries(score: ScoreUsers, test: HeldOutTrips) -> float:
 def load(job: NextItemJob, *, training: bool, device: Device = PROCESSOR) -> NextItem:
     """Load data and model, raising InputError for whatever a job cannot run with."""
     source = find_source(job.model)
+    refuse_to_tune(source, training=training)
     saved = load_scorer(source.folder)
     if saved is not None:
         job, saved = _as_saved(job, saved, training=training)
@@ -210,10 +211,10 @@ def load(job: NextItemJob, *, training: bool, device: Device = PROCESSOR) -> Nex
             f"{source_name}: {len(learn)} trips to learn from with {job.train.min_history_days} days behind them"
             f"{' that are not rehearsed' if rehearsals else ''} are fewer than train.batch = {job.train.batch}"
         )
-    trained, model = job.train.layers if training else 0, job.model
     check_memory(source.folder, weights_needs(source, job, training=training))
-    encoder = TextEncoder(
-        source, trained_layers=trained, max_tokens=model.max_tokens, pooling=model.pooling, device=device
+    reading: dict[str, Any] = {"max_tokens": job.model.max_tokens, "pooling": job.model.pooling, "device": device}
+    encoder = (
+        TextEncoder(source, trained_layers=job.train.layers, **reading) if training else open_encoder(source, **reading)
     )
     texts = distinct_texts(snapshot.catalogue)
     links = bool(job.score.links) and (training or saved is None)

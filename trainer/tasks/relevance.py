@@ -41,7 +41,7 @@ from trainer.measures.per_example import aggregate, number, rows_by_name
 from trainer.measures.slices import ShownSlices, choose_slices
 from trainer.measures.undefined import explain_undefined, tell_without
 from trainer.models.calibration import Calibration, fit_temperature
-from trainer.models.cross_encoder import CrossEncoder, load_head, start_head
+from trainer.models.cross_encoder import start_head
 from trainer.models.device import PROCESSOR, Device
 from trainer.models.label_scale import (
     CLASSES,
@@ -55,6 +55,8 @@ from trainer.models.label_scale import (
     load_settings,
     save_settings,
 )
+from trainer.models.saved_cross_encoder import SavedCrossEncoder, as_tuned_judge, open_cross_encoder, tell_trained
+from trainer.models.saved_encoder import refuse_to_tune
 from trainer.models.saved_settings import settle_pairs
 from trainer.models.source import find_source
 from trainer.models.token_losses import tell_losses
@@ -77,7 +79,7 @@ class Relevance:
     job: RelevanceJob
     pairs: Pairs
     scale: LabelScale
-    model: CrossEncoder
+    model: SavedCrossEncoder
     saved: RelevanceSettings | None
 
     @property
@@ -86,7 +88,7 @@ class Relevance:
 
     def facts(self) -> Mapping[str, str | int | float | bool]:
         return {
-            **self.model.source.facts(),
+            **self.model.facts(),
             "model.kind": self.model.source.kind,
             "model.max_tokens": self.job.model.max_tokens,
             "data.spelling": self.job.data.spelling,
@@ -100,11 +102,14 @@ class Relevance:
         judged = {CLASSES: f"one of {len(self.scale.classes)} classes", GRADES: "a grade"}.get(
             self.scale.kind, "yes or no"
         )
-        how = "low-rank adapters" if self.job.model.lora else f"{self.model.trained} of {len(self.model.blocks)} layers"
         return {
             "tested on": f"{len(rows)} pairs of {queries} queries, the {self.job.part} rows; {judged} a pair",
             "relevant": "" if self.scale.kind == CLASSES else f"from {self.scale.relevant:g}",
-            **({"fine-tuned": f"{how}, the word embeddings as they came"} if command == "fit" else {}),
+            **(
+                {"fine-tuned": tell_trained(self.model, lora=self.job.model.lora is not None)}
+                if command == "fit"
+                else {}
+            ),
             "data": f"{self.card.rows_kept} of {self.card.rows_in} rows, hash {self.card.hash[:12]}",
             **tell_losses(self.card),
         }
@@ -121,15 +126,17 @@ class Relevance:
         balances = settings.balance == "weights" and self.scale.kind != GRADES  # grades are no classes
         weights = balanced_weights(self.pairs.label[rows], balances=balances)
         if self.saved is None:
-            start_head(self.model, wanted, self.job.seed, classes=self.scale.kind == CLASSES)
+            start_head(as_tuned_judge(self.model), wanted, self.job.seed, classes=self.scale.kind == CLASSES)
 
         def loss_of(places: Ints) -> Tensor:
             chosen = torch.from_numpy(places)
-            return pair_loss(self.model.score(tokens, places), put(wanted[chosen]), put(weights[chosen]))
+            return pair_loss(
+                as_tuned_judge(self.model).score(tokens, places), put(wanted[chosen]), put(weights[chosen])
+            )
 
         groups = [
-            ParameterGroup(self.model.backbone_parameters(), settings.lr),
-            ParameterGroup(self.model.head_parameters(), settings.head_lr),
+            ParameterGroup(as_tuned_judge(self.model).backbone_parameters(), settings.lr),
+            ParameterGroup(as_tuned_judge(self.model).head_parameters(), settings.head_lr),
         ]
         pace = Schedule(settings.warmup, settings.weight_decay, settings.clip)
 
@@ -188,8 +195,7 @@ class ReadyRelevance:
         rows = task.pairs.rows(Part(task.job.part))
         output_NC = task.model.score_pairs(*task.pairs.texts(rows))
         judged, shown = self._predict(rows, output_NC, self.saved), task.job.slices
-        metrics = prediction_metrics(judged, task.job.k)
-        table = prediction_table(judged, task.job.k, task.job.unit)
+        metrics, table = prediction_metrics(judged, task.job.k), prediction_table(judged, task.job.k, task.job.unit)
         cost = {"ms_per_pair": self._time_pairs(rows), "model_mb": task.model.megabytes()}
         without = count_without(judged)
         counted = {} if without is None else {"queries_without_relevant": float(without)}
@@ -263,6 +269,7 @@ class ReadyRelevance:
 def load(job: RelevanceJob, *, training: bool, device: Device = PROCESSOR) -> Relevance:
     """Load pairs and model, raising InputError for whatever a job cannot run with."""
     source = find_source(job.model)
+    refuse_to_tune(source, training=training)
     saved = load_settings(source.folder)
     if saved is None and not training:
         raise ModelError(f"{source.folder}: holds no {SETTINGS}; a model that `fit` saved does")
@@ -276,10 +283,9 @@ def load(job: RelevanceJob, *, training: bool, device: Device = PROCESSOR) -> Re
     scale = _scale_of(job, pairs, saved, training=training)
     torch.manual_seed(job.seed)  # adapters and the head are drawn
     check_memory(source.folder, weights_needs(source, job, training=training))
-    model = CrossEncoder(source, job.model, scale.outputs, job.train.layers if training else None, device)
+    trained = job.train.layers if training else None
+    model = open_cross_encoder(source, job.model, scale.outputs, trained, device, tuned=saved is not None)
     check_memory(job.data.path, relevance_needs(job, model, pairs, training=training))
-    if saved is not None:
-        load_head(model)
     pairs = replace(pairs, card=model.note_losses(pairs.card, *pairs.texts(np.arange(len(pairs)))))
     return Relevance(job, pairs, scale, model, saved)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,8 @@ from trainer.models.hybrid_search import (
     load_settings,
     save_search,
 )
-from trainer.models.saved_settings import settle, settle_pairs
+from trainer.models.saved_encoder import SavedEncoder, as_tuned, open_encoder, refuse_to_tune, tell_tuned
+from trainer.models.saved_settings import settle_search
 from trainer.models.source import find_source
 from trainer.models.text_encoder import TextEncoder, UntrainedOutputs
 from trainer.models.token_losses import note_losses, tell_losses
@@ -82,7 +84,7 @@ class Retrieval:
     learnt_N: Ints  # rows of relevant pairs
     asked: Questions
     chosen_on: Questions  # the valid rows' questions, perhaps none
-    encoder: TextEncoder
+    encoder: SavedEncoder
     words: CatalogueWords
 
     @property
@@ -94,12 +96,11 @@ class Retrieval:
         return {**self.encoder.facts(), **search, "data.spelling": self.job.data.spelling}
 
     def story(self, command: Command) -> Mapping[str, str]:
-        layers = len(self.encoder.layers)
-        what = f"the top {layers - self.encoder.frozen} of {layers} layers, the rest as they came"
+        learnt = f"the rest as they came; {len(self.learnt_N)} relevant pairs"
         return {
             "tested on": f"{len(self.asked.queries_Q)} queries of the {self.job.part} rows with a product of "
             f"{self.job.relevant:g} or more, over a catalogue of {len(self.asked.products_I)}",
-            **({"fine-tuned": f"{what}; {len(self.learnt_N)} relevant pairs"} if command == "fit" else {}),
+            **({"fine-tuned": f"{tell_tuned(self.encoder)}, {learnt}"} if command == "fit" else {}),
             "data": f"{self.card.rows_kept} of {self.card.rows_in} rows, hash {self.card.hash[:12]}",
             **tell_losses(self.card),
         }
@@ -116,18 +117,21 @@ class Retrieval:
         self._train(beginning, untrained, on_step, checkpoints)
         needed = self._needed_texts()  # training moved every vector; these are the ones that will be looked at
         vectors_ED = beginning.vectors_ED.clone()
-        vectors_ED[needed] = self.encoder.encode_some(beginning.hidden, needed)
+        vectors_ED[needed] = as_tuned(self.encoder).encode_some(beginning.hidden, needed)
         tuned = CatalogueIndexes(self.words, vectors_ED)
         return ReadyRetrieval(self, self._settings(tuned), tuned, untrained, before)
 
     def take_saved(self) -> "ReadyRetrieval":
-        vectors_ED = self.encoder.read_vectors(self.texts.all_E, self.job.model.cache)
+        return self.take(self.encoder.read_vectors(self.texts.all_E, self.job.model.cache, self.texts.queries))
+
+    def take(self, vectors_ED: Tensor) -> "ReadyRetrieval":
+        """Take some vectors of all texts as the encoder's."""
         # With a saved model the job's weight is that model's, unless the job gives one: nothing is chosen anew.
         indexes = CatalogueIndexes(self.words, vectors_ED)
         return ReadyRetrieval(self, self._settings(indexes), indexes, None, None)
 
     def _begin(self) -> UntrainedOutputs:
-        return self.encoder.run_untrained(self.texts.all_E, self.job.model.cache)
+        return as_tuned(self.encoder).run_untrained(self.texts.all_E, self.job.model.cache)
 
     def _train(
         self, beginning: UntrainedOutputs, untrained: CatalogueIndexes, on_step: OnStep, checkpoints: Checkpoints
@@ -140,14 +144,16 @@ class Retrieval:
         hidden = beginning.hidden
         batches = shuffled_batches(len(query_N), job.batch, job.epochs, rng)
 
+        encoder = as_tuned(self.encoder)
+
         def loss_of(places: Ints, parts: int = 1) -> Tensor:
-            contrast = make_contrast(query_N[places], text_N[places], negatives[places], known, self.encoder.device.put)
-            query_QD = self.encoder.encode(hidden, torch.from_numpy(contrast.queries_Q), parts)
-            text_CD = self.encoder.encode(hidden, self.texts.products(contrast.texts_C), parts)
+            contrast = make_contrast(query_N[places], text_N[places], negatives[places], known, encoder.device.put)
+            query_QD = encoder.encode(hidden, torch.from_numpy(contrast.queries_Q), parts)
+            text_CD = encoder.encode(hidden, self.texts.products(contrast.texts_C), parts)
             return contrast_loss(query_QD, text_CD, contrast, job.temperature)
 
-        groups = [ParameterGroup(self.encoder.parameters(), job.lr)]
-        measure = partial(valid_contrast_loss, self.encoder, hidden, self.pairs, self.texts, self.job)
+        groups = [ParameterGroup(encoder.parameters(), job.lr)]
+        measure = partial(valid_contrast_loss, encoder, hidden, self.pairs, self.texts, self.job)
         train(
             groups,
             batches,
@@ -156,7 +162,7 @@ class Retrieval:
             on_step,
             checkpoints,
             in_parts=lambda rows, parts: iter([loss_of(rows, parts)]),
-            device=self.encoder.device,
+            device=encoder.device,
             early=stop_early(job.early_stop, len(batches) // job.epochs, measure),
         )
 
@@ -252,14 +258,18 @@ class ReadyRetrieval:
         return float(np.median(seconds)) * 1000
 
 
-def load(job: RetrievalJob, *, training: bool, device: Device = PROCESSOR) -> Retrieval:
-    """Load pairs and model, raising InputError for whatever a job cannot run with."""
+def load(job: RetrievalJob, *, training: bool, device: Device = PROCESSOR, weigh: bool = False) -> Retrieval:
+    """Load pairs and model, raising InputError for whatever a job cannot run with.
+
+    Whoever wants to *weigh* the two lists anew has the valid rows' questions, though the saved model has a weight.
+    """
     source = find_source(job.model)
+    refuse_to_tune(source, training=training)
     saved = load_settings(source.folder)
     if not training and saved is None and (source.folder / "relevance.json").exists():
         raise ModelError(f"{source.folder}: judges pairs and finds no products; it holds no {SETTINGS}")
     if saved is not None:
-        job = _as_saved(job, saved, training=training)
+        job = settle_search(job, saved, training=training)
     pairs = read_pairs(job.data)
     if pairs.classes:
         raise DataError(
@@ -274,13 +284,15 @@ def load(job: RetrievalJob, *, training: bool, device: Device = PROCESSOR) -> Re
             f"{job.data.path}: {len(learnt_N)} train rows with a label of relevant = {job.relevant:g} or more are"
             f" fewer than train.batch = {job.train.batch}"
         )
+    if weigh:
+        job = job.model_copy(update={"search": job.search.model_copy(update={"weight": None})})
     check_valid_rows(job, pairs)
     chooses = job.search.weight is None or job.train.early_stop is not None
     chosen_on = ask_part(pairs, Part.VALID, job.relevant) if chooses else NO_QUESTIONS
-    trained, model = job.train.layers if training else 0, job.model
     check_memory(source.folder, weights_needs(source, job, training=training))
-    encoder = TextEncoder(
-        source, trained_layers=trained, max_tokens=model.max_tokens, pooling=model.pooling, device=device
+    reading: dict[str, Any] = {"max_tokens": job.model.max_tokens, "pooling": job.model.pooling, "device": device}
+    encoder = (
+        TextEncoder(source, trained_layers=job.train.layers, **reading) if training else open_encoder(source, **reading)
     )
     texts = collect_texts(pairs, learnt_N, asked, chosen_on)
     needs = retrieval_needs(job, encoder, texts.all_E, len(asked.products_I), training=training)
@@ -289,12 +301,3 @@ def load(job: RetrievalJob, *, training: bool, device: Device = PROCESSOR) -> Re
     pairs = note_judged(pairs, Part(job.part), asked.products_I.tolist())
     pairs = replace(pairs, card=note_losses(pairs.card, encoder.tokenizer, kinds))
     return Retrieval(job, pairs, texts, learnt_N, asked, chosen_on, encoder, CatalogueWords(pairs, texts))
-
-
-def _as_saved(job: RetrievalJob, saved: SearchSettings, *, training: bool) -> RetrievalJob:
-    """Give a job as a saved model has it: how texts are read always, how lists are made where it is only scored."""
-    job = settle_pairs(job, saved.max_tokens, saved.pooling, spelling=saved.spelling, training=training)
-    if training:
-        return job
-    search = settle(job.search, {"top": saved.top, "weight": saved.weight}, "search", training=False)
-    return job.model_copy(update={"search": search})

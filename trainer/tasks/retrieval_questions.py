@@ -22,7 +22,8 @@ from trainer.learning.hard_negatives import Known
 from trainer.measures.per_example import PerExample
 from trainer.measures.ranked_lists import RankedList, rank_metrics
 from trainer.models.hybrid_search import Engine, Found, FoundLists, SearchSettings, fuse
-from trainer.models.text_encoder import TextEncoder, unit
+from trainer.models.saved_encoder import SavedEncoder
+from trainer.models.text_encoder import unit
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -117,9 +118,9 @@ def judged_before(pairs: Pairs, texts: EncodedTexts, relevant_from: float) -> Kn
     return Known(relevant, count, refused)
 
 
-def ask(engine: Engine, encoder: TextEncoder, query: str, settings: SearchSettings) -> Found:
+def ask(engine: Engine, encoder: SavedEncoder, query: str, settings: SearchSettings) -> Found:
     """Answer one query from its text alone."""
-    (unit_D,) = unit(encoder.embed([query]))
+    (unit_D,) = unit(encoder.embed_queries([query]))
     top = settings.top
     return fuse(engine.by_vector(unit_D, top), engine.by_words(query, top), settings.weight, top)
 
