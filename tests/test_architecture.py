@@ -67,6 +67,7 @@ TRAINER_LAYERS = (
     ("trainer.learning",),
     ("trainer.tasks",),
     ("trainer.results",),
+    ("trainer.compression",),
     ("trainer.run",),
     ("trainer.cli",),
     ("trainer.__main__",),

@@ -1,4 +1,4 @@
-"""The command line: fit, evaluate, compare, recommend, upload, clean, prepare; exit codes."""
+"""The command line: fit, evaluate, compress, compare, recommend, upload, clean, prepare; exit codes."""
 
 import sys
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from errno import ENAMETOOLONG
 
 import typer
 
+from trainer.cli.compression import compress
 from trainer.cli.datasets import clean, prepare
 from trainer.cli.jobs import evaluate, fit
 from trainer.cli.results import compare, recommend, upload
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (fit, evaluate, compare, recommend, upload, clean, prepare):
+for command in (fit, evaluate, compress, compare, recommend, upload, clean, prepare):
     app.command()(command)
 
 

@@ -33,6 +33,7 @@ from trainer.tracking.tensorboard import check_installed, writing_events
 if TYPE_CHECKING:
     from trainer.learning.resuming import Resumption
     from trainer.models.device import Device
+    from trainer.results.appendix import Appendix
     from trainer.task import Command, Outcome, Ready, Task
 
 PER_EXAMPLE = "per_example.parquet"
@@ -55,20 +56,20 @@ class Finished:
     logged: Mapping[str, float]  # what MLflow is told, slices and other scorers included
 
 
-def run_job(job: AnyJob, command: "Command", resume: str = "auto") -> Finished:
+def run_job(job: AnyJob, command: "Command", resume: str = "auto", beside: "Appendix | None" = None) -> Finished:
     """Run a job; raise InputError before anything is written, and mark the MLflow run for whatever comes later.
 
     A fit goes on from the checkpoint of an earlier try where *resume* is `auto`, from none if `never`, else from that
-    in a folder.
+    in a folder. What the command knows *beside* the model's numbers is told with them.
     """
     began = perf_counter()
     check_unused(job.output)
-    with _fetched(job) as local:
-        return _run_local(local, command, resume, began)
+    with fetched(job) as local:
+        return _run_local(local, command, resume, beside, began)
 
 
 @contextmanager
-def _fetched(job: AnyJob) -> Iterator[AnyJob]:
+def fetched(job: AnyJob) -> Iterator[AnyJob]:
     """Let a model of the registry be a folder while the block runs."""
     if job.model.registry is None:
         yield job
@@ -79,7 +80,7 @@ def _fetched(job: AnyJob) -> Iterator[AnyJob]:
         yield job.model_copy(update={"model": model})
 
 
-def _run_local(job: AnyJob, command: "Command", resume: str, began: float) -> Finished:
+def _run_local(job: AnyJob, command: "Command", resume: str, beside: "Appendix | None", began: float) -> Finished:
     task, device = _load_task(job, training=command == "fit")
     with _earlier_try(job, task, command, resume) as place, partial_folder(job.output) as folder:
         output = OutputFolder(folder, job.output)
@@ -99,16 +100,19 @@ def _run_local(job: AnyJob, command: "Command", resume: str, began: float) -> Fi
         with _marked(job, recorder, blank):
             say(f"trainer: {device.tell()}")
             steps = StepLog(recorder)
-            recorder.log_params({**_params(job, task), **device.facts()})
+            further_params = {} if beside is None else beside.params
+            recorder.log_params({**_params(job, task), **device.facts(), **further_params})
             finished = _carry_out(job, command, task, steps, blank, output, place, began)
+            if beside is not None:
+                finished = _add(finished, beside, output)
             _deliver(job, recorder, finished, _upload(job, command, finished, steps), output)
     return finished
 
 
 @contextmanager
 def _earlier_try(job: Job, task: "Task", command: "Command", resume: str) -> "Iterator[Resumption | None]":
-    """Give where a fit keeps its checkpoints and whether it goes on from one; an evaluation has none."""
-    if command == "evaluate":
+    """Give where a fit keeps its checkpoints and whether it goes on from one; others have none."""
+    if command != "fit":
         yield None
         return
     from trainer.learning.resuming import resumption
@@ -118,7 +122,7 @@ def _earlier_try(job: Job, task: "Task", command: "Command", resume: str) -> "It
 
 
 def _upload(job: Job, command: "Command", finished: Finished, steps: StepLog) -> Upload:
-    result, named = finished.result, job.tracking.registered if command == "fit" else None
+    result, named = finished.result, job.tracking.registered if command != "evaluate" else None
     assert result.run_id is not None
     assert result.experiment_id is not None
     copy = None if job.result is None else str(job.result.absolute())
@@ -202,7 +206,10 @@ def _carry_out(
 ) -> Finished:
     steps.recorder.log_data(data_used(task.card, command))
     if place is None:
-        return _score(job, command, task, task.take_saved(), blank, output, began)
+        saved = task.take_saved()
+        if command == "compress":
+            saved.save(output.path / MODEL)
+        return _score(job, command, task, saved, blank, output, began)
     from trainer.results.training import train_task
 
     board = output.path / TENSORBOARD if job.tensorboard else None
@@ -211,6 +218,12 @@ def _carry_out(
     with keeping_trained(output, blank):
         checkpoints.clear()
         return _score(job, command, task, ready, blank, output, began)
+
+
+def _add(finished: Finished, beside: "Appendix", output: OutputFolder) -> Finished:
+    beside.write(output.path, output.path / SUMMARY)
+    result = replace(finished.result, metrics={**finished.result.metrics, **beside.metrics})
+    return replace(finished, result=result, logged={**finished.logged, **beside.metrics})
 
 
 def _score(
@@ -241,7 +254,7 @@ def _score(
 
 def _params(job: Job, task: "Task") -> dict[str, str | int | float | bool]:
     """Give what decides the numbers; where outputs and tracking are does not."""
-    settings = flatten(job.model_dump(exclude={"output", "result", "tracking", "checkpoint", "device"}))
+    settings = flatten(job.model_dump(exclude={"output", "result", "tracking", "checkpoint", "device", "compress"}))
     return {**settings, **task.facts(), "data.hash": task.card.hash, **job.tracking.params}
 
 
@@ -277,5 +290,5 @@ def _paths(job: Job, command: "Command") -> dict[str, str]:
         "environment": ENVIRONMENT,
         "intervals": INTERVALS,
     }
-    names |= {"model": MODEL} if command == "fit" else {}
+    names |= {"model": MODEL} if command != "evaluate" else {}
     return {"output": str(output)} | {name: str(output / file) for name, file in names.items()}

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
+from trainer.jobs.compression import CompressJob
 from trainer.jobs.data import HistoriesData, InteractionsData, PairsData
 from trainer.jobs.fields import Count, FilePath, PackageName, Positive, Section, Share, SomeNames
 from trainer.jobs.running import CheckpointJob, DeviceJob, EarlyStopJob
@@ -235,6 +236,7 @@ class PairJob(Job):
     """What the tasks over judged pairs have in common."""
 
     data: PairsData
+    compress: CompressJob = CompressJob()
     nothing_relevant: Literal["leave out", "zero"] = (
         "leave out"  # a query without a relevant product, as trec_eval: zero
     )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from trainer.errors import ModelError
+from trainer.models.backbone import choose_pooling
 from trainer.models.model_form import (
     CONFIG,
     FORM,
@@ -32,15 +34,25 @@ class AsymmetricEncoder:
 
     def __init__(self, source: ModelSource, form: ModelForm, *, max_tokens: int, pooling: str) -> None:
         self.source, self.form, self.max_tokens = source, form, max_tokens
-        self.products = TextEncoder(source, trained_layers=0, max_tokens=max_tokens, pooling=pooling)
-        self.pooling, self.tokenizer = self.products.pooling, self.products.tokenizer
+        self.pooling = choose_pooling(source, pooling)
         self.queries = _open_queries(source, max_tokens)
+        self.tokenizer = self.queries.tokenizer
         if self.queries.form.width != form.width:
             raise ModelError(f"{source.folder}: vectors of queries and products are of different widths")
 
+    @cached_property
+    def products(self) -> TextEncoder:
+        """Give what reads products: opened where one is read, for who asks has their vectors already."""
+        return TextEncoder(self.source, trained_layers=0, max_tokens=self.max_tokens, pooling=self.pooling)
+
     def facts(self) -> dict[str, str | int]:
         """Say which model it is and how it reads."""
-        return {**self.products.facts(), **form_facts(self.form)}
+        read: dict[str, str | int] = {
+            "model.kind": self.source.kind,
+            "model.max_tokens": self.max_tokens,
+            "model.pooled_by": self.pooling,
+        }
+        return {**self.source.facts(), **form_facts(self.form), **read}
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Give the vectors of products."""

@@ -25,11 +25,19 @@ class SavedCrossEncoder(Protocol):
     """Judges pairs of texts by a number, or by one a class."""
 
     @property
-    def source(self) -> ModelSource: ...
+    def source(self) -> ModelSource:
+        """Give the folder that it was opened from."""
+        ...
+
     @property
-    def pooling(self) -> str: ...
+    def pooling(self) -> str:
+        """Give how states become one vector."""
+        ...
+
     @property
-    def device(self) -> Device: ...
+    def device(self) -> Device:
+        """Give what it computes on."""
+        ...
 
     def facts(self) -> dict[str, str | int]:
         """Say which model it is, for whoever reads the run later."""

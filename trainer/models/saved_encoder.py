@@ -17,13 +17,25 @@ class SavedEncoder(Protocol):
     """Encodes texts; those that people type perhaps otherwise than those that are found."""
 
     @property
-    def source(self) -> ModelSource: ...
+    def source(self) -> ModelSource:
+        """Give the folder that it was opened from."""
+        ...
+
     @property
-    def max_tokens(self) -> int: ...
+    def max_tokens(self) -> int:
+        """Give how many tokens of a text are read."""
+        ...
+
     @property
-    def pooling(self) -> str: ...
+    def pooling(self) -> str:
+        """Give how states become one vector."""
+        ...
+
     @property
-    def tokenizer(self) -> Any: ...
+    def tokenizer(self) -> Any:
+        """Give what makes tokens of texts."""
+        ...
+
     @property
     def kept(self) -> int:
         """Give how many numbers of four bytes are kept of a token where a cache keeps them."""

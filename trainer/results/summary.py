@@ -39,8 +39,13 @@ def summary(
     header, *rows = comparison(compared)
     rows.append(interval_row(name, compared, intervals))
     lines = [f"# {title}", "", *(f"- {about}: {value}" for about, value in facts.items() if value), ""]
-    lines += [_markdown_row(header), "|" + "---|" * len(header), *map(_markdown_row, rows), ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, markdown_table([header, *rows]), ""])
+
+
+def markdown_table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Give rows of cells, the header first, as a table of markdown."""
+    header, *others = map(_markdown_row, rows)
+    return "\n".join((header, "|" + "---|" * len(rows[0]), *others))
 
 
 def plain_table(compared: Mapping[str, Mapping[str, float]], name: str, intervals: "Intervals") -> str:

@@ -119,32 +119,30 @@ class Relevance:
 
     def fit(self, on_step: OnStep, checkpoints: Checkpoints) -> "ReadyRelevance":
         rng = np.random.default_rng(self.job.seed)
-        rows = self._learnt(rng)
-        tokens = self.model.encode(*self.pairs.texts(rows))
-        settings, put = self.job.train, self.model.device.put
+        rows, model = self._learnt(rng), as_tuned_judge(self.model)
+        tokens = model.encode(*self.pairs.texts(rows))
+        settings, put = self.job.train, model.device.put
         wanted = torch.from_numpy(self._wanted(rows))
         balances = settings.balance == "weights" and self.scale.kind != GRADES  # grades are no classes
         weights = balanced_weights(self.pairs.label[rows], balances=balances)
         if self.saved is None:
-            start_head(as_tuned_judge(self.model), wanted, self.job.seed, classes=self.scale.kind == CLASSES)
+            start_head(model, wanted, self.job.seed, classes=self.scale.kind == CLASSES)
 
         def loss_of(places: Ints) -> Tensor:
             chosen = torch.from_numpy(places)
-            return pair_loss(
-                as_tuned_judge(self.model).score(tokens, places), put(wanted[chosen]), put(weights[chosen])
-            )
+            return pair_loss(model.score(tokens, places), put(wanted[chosen]), put(weights[chosen]))
 
         groups = [
-            ParameterGroup(as_tuned_judge(self.model).backbone_parameters(), settings.lr),
-            ParameterGroup(as_tuned_judge(self.model).head_parameters(), settings.head_lr),
+            ParameterGroup(model.backbone_parameters(), settings.lr),
+            ParameterGroup(model.head_parameters(), settings.head_lr),
         ]
         pace = Schedule(settings.warmup, settings.weight_decay, settings.clip)
 
         def fit_once(on_step: OnStep) -> None:
             batches = batches_by_length(tokens.lengths, settings.batch, settings.epochs, rng)
-            measure = partial(valid_pair_loss, self.model, self.pairs, self._wanted)
+            measure = partial(valid_pair_loss, model, self.pairs, self._wanted)
             early = stop_early(settings.early_stop, len(batches) // settings.epochs, measure)
-            parts, device = weighted_parts(loss_of, weights), self.model.device
+            parts, device = weighted_parts(loss_of, weights), model.device
             train(groups, batches, loss_of, pace, on_step, checkpoints, in_parts=parts, device=device, early=early)
 
         learnt = [one for group in groups for one in group.parameters]

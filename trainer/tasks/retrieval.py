@@ -58,6 +58,7 @@ from trainer.tasks.retrieval_questions import (
     found_table,
     judged_before,
     list_values,
+    needed_texts,
     per_query,
 )
 from trainer.tasks.valid_losses import check_valid_rows, valid_contrast_loss
@@ -115,7 +116,9 @@ class Retrieval:
         # The untrained model is compared at a weight of its own: at the tuned one's it would lose for nothing.
         before = self._settings(untrained)
         self._train(beginning, untrained, on_step, checkpoints)
-        needed = self._needed_texts()  # training moved every vector; these are the ones that will be looked at
+        needed = needed_texts(
+            self.texts, self.asked, self.chosen_on
+        )  # training moved every vector; these are the ones that will be looked at
         vectors_ED = beginning.vectors_ED.clone()
         vectors_ED[needed] = as_tuned(self.encoder).encode_some(beginning.hidden, needed)
         tuned = CatalogueIndexes(self.words, vectors_ED)
@@ -198,12 +201,6 @@ class Retrieval:
 
     def _ndcg(self, asked: Questions, found: Iterable[Found]) -> float:
         return float(np.mean(list_values(asked, found, self.job.search.top)[f"ndcg_at_{TOP}"]))
-
-    def _needed_texts(self) -> Tensor:
-        products = np.union1d(self.asked.products_I, self.chosen_on.products_I)
-        queries = np.union1d(self.asked.queries_Q, self.chosen_on.queries_Q)
-        places = np.unique(self.texts.of_product[products])
-        return torch.cat([torch.from_numpy(queries), self.texts.products(places)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,3 +198,11 @@ def draw_relevant(pairs: Pairs, job: RetrievalJob) -> Ints:
     if job.train.pairs is None or job.train.pairs >= len(good):
         return good
     return np.sort(np.random.default_rng(job.seed).permutation(good)[: job.train.pairs])
+
+
+def needed_texts(texts: EncodedTexts, asked: Questions, chosen_on: Questions) -> Tensor:
+    """Give the places of the texts whose vectors will be looked at."""
+    products = np.union1d(asked.products_I, chosen_on.products_I)
+    queries = np.union1d(asked.queries_Q, chosen_on.queries_Q)
+    places = np.unique(texts.of_product[products])
+    return torch.cat([torch.from_numpy(queries), texts.products(places)])

@@ -1,0 +1,116 @@
+"""Graphs for onnxruntime: the model's own numbers, int8 ones that are near, and the trap of whole-range int8."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from tests.trainer.queries import make_bert, make_rows, write_job, write_rows
+from trainer.__main__ import main
+from trainer.jobs.file import load_job
+from trainer.jobs.schema import ModelJob
+from trainer.models.model_form import FORM, GRAPH, Form, ModelForm, read_form
+from trainer.models.saved_encoder import open_encoder
+from trainer.models.source import find_source
+from trainer.models.text_encoder import TextEncoder
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+from trainer.compression.onnx_export import export_encoder, quantize  # noqa: E402 - what is not installed is skipped
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+TEXTS = ["oak red lamp", "blue sofa", "small green rug red", "clock"]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Write a graph once: tracing takes seconds."""
+    folder = tmp_path_factory.mktemp("graphs")
+    export_encoder(opened(make_bert(folder / "bert")), folder / "onnx")
+    return folder
+
+
+def opened(folder):
+    return open_encoder(find_source(ModelJob(folder=folder)), max_tokens=16)
+
+
+@pytest.mark.long
+def test_a_graph_gives_the_models_vectors_whatever_stands_beside_a_text(exported):
+    plain, graph = opened(exported / "bert"), opened(exported / "onnx")
+    assert isinstance(plain, TextEncoder)
+    assert not isinstance(graph, TextEncoder)
+    assert torch.allclose(graph.embed(TEXTS), plain.embed(TEXTS), atol=1e-5)
+    assert torch.allclose(graph.embed(TEXTS[1:2]), plain.embed(TEXTS[1:2]), atol=1e-5)
+
+
+@pytest.mark.long
+def test_int8_is_near_smaller_and_says_what_range_it_has(exported):
+    plain = opened(exported / "bert")
+    for reduced in (False, True):
+        folder = exported / f"int8-{reduced}"
+        quantize(exported / "onnx", read_form(exported / "onnx"), folder, reduced=reduced)
+        small = opened(folder)
+        near = torch.nn.functional.cosine_similarity(small.embed(TEXTS), plain.embed(TEXTS))
+        assert near.min() > 0.98
+        form = read_form(folder)
+        assert (form.numbers, form.reduced_range) == ("int8", reduced)
+        assert small.megabytes() < opened(exported / "onnx").megabytes()
+
+
+def as_avx2_multiplies(state, weights):
+    """Multiply as `vpmaddubsw` does: unsigned by signed bytes, pairs of products added up in 16 bits that saturate."""
+    products = state.astype(np.int64)[:, None] * weights.astype(np.int64)
+    pairs = products[0::2] + products[1::2]
+    return np.clip(pairs, -(2**15), 2**15 - 1).sum(axis=0)
+
+
+def layer_weights(folder):
+    graph = onnx.load(folder / GRAPH).graph
+    known = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    return [known[node.input[1]] for node in graph.node if node.op_type == "MatMulInteger" and node.input[1] in known]
+
+
+def test_without_vnni_whole_range_weights_come_out_wrong_and_reduced_ones_right(tmp_path):
+    wrong, folder = {}, tmp_path / "layer"
+    folder.mkdir()
+    weights = np.random.default_rng(0).normal(size=(32, 16)).astype(np.float32)
+    shape = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, size])
+        for name, size in (("x", 32), ("y", 16))
+    ]
+    layer = onnx.helper.make_node("MatMul", ["x", "w"], ["y"])
+    graph = onnx.helper.make_graph([layer], "layer", shape[:1], shape[1:], [onnx.numpy_helper.from_array(weights, "w")])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, folder / GRAPH)
+    for reduced in (False, True):
+        small = tmp_path / f"small-{reduced}"
+        quantize(folder, ModelForm(Form.ONNX, "0" * 64, 16, 22), small, reduced=reduced)
+        assert read_form(small).reduced_range is reduced
+        (found,) = layer_weights(small)
+        assert np.abs(found.astype(int)).max() == (64 if reduced else 127)
+        loud = np.where(found[:, :1] >= 0, 255, 0).ravel().astype(np.uint8)  # a state that is all extremes
+        right = loud.astype(np.int64) @ found.astype(np.int64)
+        wrong[reduced] = int((as_avx2_multiplies(loud, found) != right).sum())
+    assert wrong[False] > 0
+    assert wrong[True] == 0
+
+
+@pytest.mark.long
+def test_a_judge_of_pairs_is_compressed_and_judges_as_before(place, capsys):
+    from trainer.tasks import relevance
+
+    data = write_rows(place / "pairs.csv", make_rows(by_colour=True))
+    job = write_job(place, "relevance", data, make_bert(place / "bert"))
+    task = relevance.load(load_job(job), training=True)
+    relevance.ReadyRelevance(task, task._settle(), fresh=True).save(place / "judge")
+    gate = ["compress.max_quality_loss=1", "compress.min_speedup=0.01", "compress.judged_on=test"]
+    sets = [word for one in (f"output={place}/out", *gate) for word in ("--set", one)]
+    assert main(["compress", str(job), "--model", str(place / "judge"), "--json", *sets]) == 0
+    models = {one["name"]: one for one in json.loads(capsys.readouterr().out)["models"]}
+    assert set(models) == {"original", "onnx", "int8"}
+    assert models["onnx"]["loss"] == pytest.approx(0, abs=1e-9)
+    assert (place / "out" / "model" / FORM).exists()
+    assert main(["evaluate", str(job), "--model", f"{place}/out/model", "--set", f"output={place}/again"]) == 0

@@ -1,0 +1,138 @@
+"""What can be made of a tuned retrieval model: graphs, and students of its vectors."""
+
+# Shape suffixes, scoped to this file:
+#   E = texts the encoder knows, D = width, V = tokens of the vocabulary
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.compression.candidates import Candidate, Scored
+from trainer.compression.onnx_export import export_encoder, quantize
+from trainer.compression.static_student import Lessons, distil_vocabulary, teach
+from trainer.data.splits import Part
+from trainer.errors import ModelError
+from trainer.jobs.schema import ModelJob, RetrievalJob
+from trainer.measures.bootstrap import Interval, table_intervals
+from trainer.measures.per_example import PerExample, aggregate
+from trainer.models.hybrid_search import SETTINGS, load_catalogue, load_settings
+from trainer.models.model_form import FORM, QUERIES, Form, ModelForm, copy_files, read_form, write_form
+from trainer.models.saved_encoder import SavedEncoder, as_tuned, open_encoder, refuse_to_tune
+from trainer.models.source import find_source
+from trainer.models.static_encoder import write_static
+from trainer.models.text_encoder import TextEncoder
+from trainer.task import Outcome
+from trainer.tasks.retrieval import VECTORS, Retrieval, load
+
+
+class RetrievalCandidates:
+    """See trainer.compression.candidates.Compressible."""
+
+    candidates: tuple[Candidate, ...] = (Candidate.ONNX, Candidate.INT8, Candidate.STATIC, Candidate.ASYMMETRIC)
+    metric = "ndcg_at_10"
+
+    def __init__(self, job: RetrievalJob, scratch: Path) -> None:
+        self.job, self.scratch = job, scratch
+        # The lists are weighed anew for each candidate, on the valid rows, as a fit weighs them.
+        refuse_to_tune(find_source(job.model), training=True)
+        self.task: Retrieval = load(job, training=False, weigh=True)
+        if load_settings(self.task.encoder.source.folder) is None:
+            raise ModelError(f"{self.task.encoder.source.folder}: holds no {SETTINGS}; a model that `fit` saved does")
+        self.teacher: TextEncoder = as_tuned(self.task.encoder)
+        self.questions = len(self.task.asked.queries_Q)
+        self.vectors_ED = self._read_vectors()
+        self.outcomes: dict[str, Outcome] = {}
+
+    def original(self) -> Scored:
+        """Score the model at the weight it was saved with."""
+        saved = load_settings(self.teacher.source.folder)
+        assert saved is not None  # checked before
+        search = self.task.job.search.model_copy(update={"weight": saved.weight})
+        task = replace(self.task, job=self.task.job.model_copy(update={"search": search}))
+        return self._score("", task, self.vectors_ED)
+
+    def make(self, candidate: Candidate, folder: Path) -> Scored:
+        """Make a candidate, write its folder as `fit` would, and score it."""
+        bare = self.scratch / f"bare-{candidate}"
+        match candidate:
+            case Candidate.ONNX:
+                export_encoder(self.teacher, bare)
+            case Candidate.INT8:
+                exported = self.scratch / f"bare-{Candidate.ONNX}"
+                if not (exported / FORM).exists():
+                    export_encoder(self.teacher, exported)
+                quantize(exported, read_form(exported), bare)
+            case Candidate.STATIC:
+                self._teach(bare, self.job.compress.dimensions)
+            case Candidate.ASYMMETRIC:
+                self.teacher.save(bare)
+                self._teach(bare / QUERIES, None)
+                static = read_form(bare / QUERIES)
+                write_form(replace(static, form=Form.ASYMMETRIC), bare)
+        encoder = self._open(bare)
+        texts, queries = self.task.texts.all_E, self.task.texts.queries
+        if candidate is Candidate.ASYMMETRIC:  # its products' vectors are the model's own
+            vectors_ED = torch.cat([encoder.embed_queries(texts[:queries]), self.vectors_ED[queries:]])
+        else:
+            vectors_ED = encoder.read_vectors(texts, None, queries)
+        task = replace(self.task, encoder=encoder)
+        scored = self._score(candidate, task, vectors_ED)
+        task.take(vectors_ED).save(folder)
+        return scored
+
+    def lose(self, candidate: Candidate, metric: str) -> tuple[float, Interval | None]:
+        """Give what a candidate loses of a metric, and the interval, paired by query."""
+        first, second = self.outcomes[""].table, self.outcomes[candidate].table
+        lost = {metric: first.values[metric] - second.values[metric]}
+        paired = PerExample(first.example_ids, {}, first.weights, lost, first.clusters, first.unit)
+        return aggregate(paired)[metric], table_intervals(paired).get(metric)
+
+    def _score(self, name: str, task: Retrieval, vectors_ED: Tensor) -> Scored:
+        outcome = task.take(vectors_ED).score()
+        self.outcomes[name] = outcome
+        names = [task.pairs.queries[query] for query in task.asked.queries_Q.tolist()]
+        encoder = task.encoder
+
+        def ask(places: Sequence[int]) -> Tensor:
+            return encoder.embed_queries([names[place] for place in places])
+
+        metrics = {name: outcome.metrics[name] for name in outcome.table.values}
+        alone = {f"{VECTORS}/{name}": value for name, value in outcome.compared[VECTORS].items()}
+        return Scored(metrics | alone, ask, encoder.megabytes())
+
+    def _open(self, folder: Path) -> SavedEncoder:
+        teacher = self.teacher
+        return open_encoder(
+            find_source(ModelJob(folder=folder)), max_tokens=teacher.max_tokens, pooling=teacher.pooling
+        )
+
+    def _teach(self, folder: Path, dimensions: int | None) -> None:
+        """Write a static student of the model's vectors of the train rows' queries and of the products."""
+        texts, settings = self.task.texts, self.job.compress
+        train = np.unique(self.task.pairs.query_id[self.task.pairs.rows(Part.TRAIN)])
+        # Never the queries of other parts: how the model reads those is what is measured.
+        places = np.concatenate([train, np.arange(texts.queries, len(texts.all_E))])
+        read = [texts.all_E[place] for place in places.tolist()]
+        start_VD, basis_DD = distil_vocabulary(self.teacher, read, dimensions)
+        target_ED = self.vectors_ED[torch.from_numpy(places)] @ basis_DD
+        lessons = Lessons(settings.epochs, settings.lr, seed=settings.seed)
+        vectors_VD = teach(start_VD, self.teacher.tokenizer, read, target_ED, lessons)
+        form = ModelForm(Form.STATIC, self.teacher.source.digest, vectors_VD.shape[1], len(vectors_VD), "fp16")
+        copy_files(folder, folder, ())  # made where it is missing
+        write_static(vectors_VD, form, self.teacher.source.folder, folder)
+
+    def _read_vectors(self) -> Tensor:
+        """Give the model's vectors of all texts: of products that the folder has vectors of, those."""
+        texts, queries = self.task.texts.all_E, self.task.texts.queries
+        catalogue, unit_ID = load_catalogue(self.teacher.source.folder)
+        place = {text: number for number, text in enumerate(catalogue.texts)}
+        known = np.array([place.get(text, -1) if number >= queries else -1 for number, text in enumerate(texts)])
+        vectors_ED = torch.empty((len(texts), unit_ID.shape[1]))
+        vectors_ED[torch.from_numpy(known >= 0)] = torch.from_numpy(unit_ID[known[known >= 0]])
+        missing = np.flatnonzero(known < 0).tolist()
+        vectors_ED[missing] = self.teacher.embed([texts[number] for number in missing])
+        return vectors_ED
