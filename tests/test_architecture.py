@@ -69,6 +69,7 @@ TRAINER_LAYERS = (
     ("trainer.results",),
     ("trainer.compression",),
     ("trainer.run",),
+    ("trainer.search",),
     ("trainer.cli",),
     ("trainer.__main__",),
 )

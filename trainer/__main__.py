@@ -1,8 +1,12 @@
-"""The command line: fit, evaluate, compress, compare, recommend, upload, clean, prepare; exit codes."""
+"""The command line: fit, evaluate, search, compress, compare, recommend, upload, clean, prepare; exit codes."""
 
+import atexit
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from errno import ENAMETOOLONG
+from typing import NoReturn
 
 import typer
 
@@ -10,6 +14,7 @@ from trainer.cli.compression import compress
 from trainer.cli.datasets import clean, prepare
 from trainer.cli.jobs import evaluate, fit
 from trainer.cli.results import compare, recommend, upload
+from trainer.cli.search import search
 from trainer.errors import InputError, Stopped, TrainerError
 from trainer.stopping import stoppable
 from trainer.tracking.progress import say
@@ -24,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (fit, evaluate, compress, compare, recommend, upload, clean, prepare):
+for command in (fit, evaluate, search, compress, compare, recommend, upload, clean, prepare):
     app.command()(command)
 
 
@@ -53,5 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def end_with(code: int) -> NoReturn:
+    """End the process without taking Python apart: with torch loaded that costs seconds, also of a stop's grace."""
+    atexit._run_exitfuncs()  # noqa: SLF001 - what would run at the end runs
+    with suppress(OSError):  # whoever read what was printed may be gone
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main())

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -22,11 +21,12 @@ from trainer.measures.slices import choose_slices
 from trainer.results.logged_metrics import all_metrics
 from trainer.results.output_folder import OutputFolder, keeping_trained
 from trainer.results.pending_upload import MODEL, StepLog, Upload, keep_upload
+from trainer.results.registered_models import fetched
 from trainer.results.result_files import RESULT, Result, write_intervals, write_per_example, write_result
 from trainer.results.run_manifest import data_used, manifest_tags
 from trainer.results.summary import plural, summary
 from trainer.stopping import unstoppable
-from trainer.tracking.mlflow import Recorder, fetch_registered, start_run
+from trainer.tracking.mlflow import Recorder, start_run
 from trainer.tracking.progress import say
 from trainer.tracking.tensorboard import check_installed, writing_events
 
@@ -56,36 +56,40 @@ class Finished:
     logged: Mapping[str, float]  # what MLflow is told, slices and other scorers included
 
 
-def run_job(job: AnyJob, command: "Command", resume: str = "auto", beside: "Appendix | None" = None) -> Finished:
+def run_job(
+    job: AnyJob,
+    command: "Command",
+    resume: str = "auto",
+    beside: "Appendix | None" = None,
+    started: Recorder | None = None,
+) -> Finished:
     """Run a job; raise InputError before anything is written, and mark the MLflow run for whatever comes later.
 
     A fit goes on from the checkpoint of an earlier try where *resume* is `auto`, from none if `never`, else from that
-    in a folder. What the command knows *beside* the model's numbers is told with them.
+    in a folder. What the command knows *beside* the model's numbers is told with them. It is logged as a new run, or as
+    one that was *started* for it.
     """
     began = perf_counter()
     check_unused(job.output)
     with fetched(job) as local:
-        return _run_local(local, command, resume, beside, began)
+        return _run_local(local, command, resume, beside, began, started)
 
 
-@contextmanager
-def fetched(job: AnyJob) -> Iterator[AnyJob]:
-    """Let a model of the registry be a folder while the block runs."""
-    if job.model.registry is None:
-        yield job
-        return
-    with TemporaryDirectory(prefix="trainer-") as scratch:
-        folder = fetch_registered(job.tracking.uri, job.model.registry, Path(scratch))
-        model = job.model.model_copy(update={"registry": None, "folder": folder})
-        yield job.model_copy(update={"model": model})
-
-
-def _run_local(job: AnyJob, command: "Command", resume: str, beside: "Appendix | None", began: float) -> Finished:
-    task, device = _load_task(job, training=command == "fit")
+def _run_local(
+    job: AnyJob,
+    command: "Command",
+    resume: str,
+    beside: "Appendix | None",
+    began: float,
+    started: Recorder | None,
+) -> Finished:
+    task, device = load_on_device(job, training=command == "fit")
     with _earlier_try(job, task, command, resume) as place, partial_folder(job.output) as folder:
         output = OutputFolder(folder, job.output)
-        further = {} if place is None else place.tags()
-        recorder = start_run(job.tracking, {**manifest_tags(job, task.card, command), **further})
+        tags = {**manifest_tags(job, task.card, command), **({} if place is None else place.tags())}
+        recorder = start_run(job.tracking, tags) if started is None else started
+        if started is not None:
+            recorder.set_tags(tags)
         blank = Result(
             "failed",
             command,
@@ -101,7 +105,7 @@ def _run_local(job: AnyJob, command: "Command", resume: str, beside: "Appendix |
             say(f"trainer: {device.tell()}")
             steps = StepLog(recorder)
             further_params = {} if beside is None else beside.params
-            recorder.log_params({**_params(job, task), **device.facts(), **further_params})
+            recorder.log_params({**params_of(job, task), **device.facts(), **further_params})
             finished = _carry_out(job, command, task, steps, blank, output, place, began)
             if beside is not None:
                 finished = _add(finished, beside, output)
@@ -179,7 +183,8 @@ def _give_up(job: Job, recorder: Recorder, result: Result, status: str) -> None:
         say(f"the run {recorder.run_id} could not be marked {status}: {error}")
 
 
-def _load_task(job: AnyJob, *, training: bool) -> "tuple[Task, Device]":
+def load_on_device(job: AnyJob, *, training: bool) -> "tuple[Task, Device]":
+    """Load a job's task onto its device, torch being set for it; raise InputError."""
     if job.tensorboard:
         check_installed()
     let_threads_sleep()
@@ -252,7 +257,7 @@ def _score(
     return Finished(result, outcome.compared, outcome.name, intervals, metrics)
 
 
-def _params(job: Job, task: "Task") -> dict[str, str | int | float | bool]:
+def params_of(job: Job, task: "Task") -> dict[str, str | int | float | bool]:
     """Give what decides the numbers; where outputs and tracking are does not."""
     settings = flatten(job.model_dump(exclude={"output", "result", "tracking", "checkpoint", "device", "compress"}))
     return {**settings, **task.facts(), "data.hash": task.card.hash, **job.tracking.params}

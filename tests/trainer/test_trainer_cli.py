@@ -58,6 +58,7 @@ def test_help_names_commands_and_exit_codes(capsys):
     ("command", "options"),
     [
         ("fit", ["JOB.toml", "--set", "--resume"]),
+        ("search", ["JOB.toml", "--set", "--trials", "--rates", "--batches", "--metric"]),
         ("evaluate", ["JOB.toml", "--set", "--model", "--split"]),
         ("compare", ["--by", "--tracking-uri", "--json"]),
         (

@@ -36,7 +36,8 @@ def compress(
     from trainer.compression.table import tell
     from trainer.data.snapshot import check_unused
     from trainer.jobs.file import load_job
-    from trainer.run import fetched, run_job
+    from trainer.results.registered_models import fetched
+    from trainer.run import run_job
 
     loaded = load_job(job, overrides or (), model=model)
     check_unused(loaded.output)

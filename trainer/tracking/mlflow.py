@@ -18,6 +18,7 @@ SEAM_TAG = "herald.seam"
 SEAM_VERSION = "1"
 UNDEFINED_TAG = "herald.undefined"  # metrics that this run's data leave undefined, by commas
 FIRE_TAG = "herald.fire_id"
+PARENT_TAG = "mlflow.parentRunId"  # of a run inside another
 RETRIES = "2"  # of a request to a server that is away: seconds, where MLflow's own seven take minutes
 LONGEST_PARAM = 6000  # characters; MLflow's limit
 PARAMS_AT_A_TIME, METRICS_AT_A_TIME = 100, 1000  # MLflow's limits of a batch
@@ -129,6 +130,12 @@ class Recorder:
     def set_tag(self, key: str, value: str) -> None:
         with _translated():
             self.client.set_tag(self.run_id, key, value)
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        with _translated():
+            self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
     def end_if_running(self, run_id: str) -> None:
         """End the run that this one goes on from as KILLED, where it had no time to say so itself."""

@@ -1,0 +1,1 @@
+"""Looking for the settings of a job: trials on the valid rows."""
