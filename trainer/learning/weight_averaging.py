@@ -17,6 +17,9 @@ def average_fits(
     checkpoints: Checkpoints | None = None,
 ) -> None:
     """Fit several times from one start and leave the mean of the weights."""
+    if fits == 1:  # three copies of the weights less
+        fit(on_step)
+        return
     keeper = checkpoints or NoCheckpoints()
     # From one start, the order of rows alone being different, fits stay in one valley: there the mean of weights is a
     # model, which between fits of different starts it is not.

@@ -63,7 +63,7 @@ class Device:
     @property
     def fuses(self) -> bool:
         """Say whether Adam's step is one kernel there."""
-        return self.kind == CUDA
+        return self.kind in (CPU, CUDA)  # on two cores a quarter of the time of one operation after the other
 
     @property
     def scales(self) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from trainer.data.card import DataCard
 from trainer.tracking.progress import say
 
-LOOKED_AT = 20_000  # texts of a kind, spread evenly over the alphabet: enough for a share
+LOOKED_AT = 5_000  # texts of a kind, spread evenly over the alphabet: enough for a share
 TOO_MUCH = 0.05
 UNKNOWN = ("[UNK]", "<unk>")  # by their usual names, where the tokenizer gives none
 
