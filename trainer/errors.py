@@ -7,6 +7,7 @@ TrainerError          one sentence for the person who started the job
 │   ├── ModelError    a model folder
 │   └── CheckpointError  where a fit would go on from
 ├── TrainingError     a fit cannot go on: its loss runs away, memory is too short: exit code 1
+├── LostProcessError  one of several processes that fit together is gone: exit code 1, checkpoints stay
 ├── ScoringError      a model was trained and could not be scored: exit code 1, the model is kept
 └── TrackingError     the tracking server refused or is away: exit code 1
 
@@ -39,6 +40,10 @@ class CheckpointError(InputError):
 
 
 class TrainingError(TrainerError):
+    pass
+
+
+class LostProcessError(TrainerError):
     pass
 
 

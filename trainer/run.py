@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from trainer.data.card import write_card
 from trainer.data.snapshot import check_unused, partial_folder
-from trainer.environment import describe_environment, let_threads_sleep, tell_the_hub_nothing, usable_cores
-from trainer.errors import Stopped, TrackingError
+from trainer.environment import describe_environment, usable_cores
+from trainer.errors import LostProcessError, Stopped, TrackingError
 from trainer.jobs.schema import AnyJob, Job, flatten
 from trainer.measures.bootstrap import Intervals, measure_intervals
 from trainer.measures.slices import choose_slices
@@ -26,13 +26,14 @@ from trainer.results.result_files import RESULT, Result, write_intervals, write_
 from trainer.results.run_manifest import data_used, manifest_tags
 from trainer.results.summary import plural, summary
 from trainer.stopping import unstoppable
+from trainer.tasks.on_device import load_on_device
 from trainer.tracking.mlflow import Recorder, start_run
 from trainer.tracking.progress import say
-from trainer.tracking.tensorboard import check_installed, writing_events
+from trainer.tracking.tensorboard import writing_events
 
 if TYPE_CHECKING:
     from trainer.learning.resuming import Resumption
-    from trainer.models.device import Device
+    from trainer.models.crew import Crew
     from trainer.results.appendix import Appendix
     from trainer.task import Command, Outcome, Ready, Task
 
@@ -62,17 +63,18 @@ def run_job(
     resume: str = "auto",
     beside: "Appendix | None" = None,
     started: Recorder | None = None,
+    crew: "Crew | None" = None,
 ) -> Finished:
     """Run a job; raise InputError before anything is written, and mark the MLflow run for whatever comes later.
 
     A fit goes on from the checkpoint of an earlier try where *resume* is `auto`, from none if `never`, else from that
     in a folder. What the command knows *beside* the model's numbers is told with them. It is logged as a new run, or as
-    one that was *started* for it.
+    one that was *started* for it. This process may lead a *crew* that fits together.
     """
     began = perf_counter()
     check_unused(job.output)
     with fetched(job) as local:
-        return _run_local(local, command, resume, beside, began, started)
+        return _run_local(local, command, resume, beside, began, started, crew)
 
 
 def _run_local(
@@ -82,9 +84,10 @@ def _run_local(
     beside: "Appendix | None",
     began: float,
     started: Recorder | None,
+    crew: "Crew | None",
 ) -> Finished:
-    task, device = load_on_device(job, training=command == "fit")
-    with _earlier_try(job, task, command, resume) as place, partial_folder(job.output) as folder:
+    task, device = load_on_device(job, training=command == "fit", crew=crew)
+    with _earlier_try(job, task, command, resume, device.crew) as place, partial_folder(job.output) as folder:
         output = OutputFolder(folder, job.output)
         tags = {**manifest_tags(job, task.card, command), **({} if place is None else place.tags())}
         recorder = start_run(job.tracking, tags) if started is None else started
@@ -114,14 +117,16 @@ def _run_local(
 
 
 @contextmanager
-def _earlier_try(job: Job, task: "Task", command: "Command", resume: str) -> "Iterator[Resumption | None]":
+def _earlier_try(
+    job: Job, task: "Task", command: "Command", resume: str, crew: "Crew"
+) -> "Iterator[Resumption | None]":
     """Give where a fit keeps its checkpoints and whether it goes on from one; others have none."""
     if command != "fit":
         yield None
         return
     from trainer.learning.resuming import resumption
 
-    with resumption(job, task, resume) as place:
+    with resumption(job, task, resume, crew) as place:
         yield place
 
 
@@ -167,6 +172,10 @@ def _marked(job: Job, recorder: Recorder, blank: Result) -> Iterator[None]:
     except Stopped:
         _give_up(job, recorder, replace(blank, status="killed", message="stopped by a signal"), "KILLED")
         raise
+    except LostProcessError as error:
+        with unstoppable():  # its launcher ends the others meanwhile
+            _give_up(job, recorder, replace(blank, message=str(error)), "FAILED")
+        raise
     except Exception as error:
         with suppress(Exception):  # a store of artifacts has errors of its own
             recorder.log_text(traceback.format_exc(), FAILURE)
@@ -181,22 +190,6 @@ def _give_up(job: Job, recorder: Recorder, result: Result, status: str) -> None:
         recorder.finish(status)
     except TrackingError as error:
         say(f"the run {recorder.run_id} could not be marked {status}: {error}")
-
-
-def load_on_device(job: AnyJob, *, training: bool) -> "tuple[Task, Device]":
-    """Load a job's task onto its device, torch being set for it; raise InputError."""
-    if job.tensorboard:
-        check_installed()
-    let_threads_sleep()
-    tell_the_hub_nothing()
-    import torch
-
-    from trainer.models.device import prepare_device
-    from trainer.tasks.loading import load_task
-
-    torch.set_num_threads(job.threads or usable_cores())
-    device = prepare_device(job.device)
-    return load_task(job, training=training, device=device), device
 
 
 def _carry_out(

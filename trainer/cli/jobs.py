@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.cli.launchers import check_alone
+from trainer.cli.launchers import LaunchedPlace, check_alone, launched_place
 
 if TYPE_CHECKING:
+    from trainer.run import Finished
     from trainer.task import Command
 
 JobArgument = Annotated[Path, typer.Argument(metavar="JOB.toml", help="The job file.", show_default=False)]
@@ -35,7 +36,11 @@ def fit(
     ] = "auto",
 ) -> None:
     """Train, score and log a model."""
-    _carry_out(job, "fit", overrides or (), resume=resume)
+    place = launched_place()
+    if place is None:
+        _carry_out(job, "fit", overrides or (), resume=resume)
+    else:
+        _fit_together(job, overrides or (), resume, place)
 
 
 def evaluate(
@@ -56,14 +61,37 @@ def _carry_out(
 ) -> None:
     check_alone()
     from trainer.jobs.file import load_job
-    from trainer.results.summary import plain_table
     from trainer.run import run_job
 
     job = load_job(path, overrides, model=model)
-    finished = run_job(job, command, resume)
+    _tell(run_job(job, command, resume), job.output)
+
+
+def _fit_together(path: Path, overrides: Sequence[str], resume: str, place: LaunchedPlace) -> None:
+    from trainer.environment import let_threads_sleep, tell_the_hub_nothing
+
+    let_threads_sleep()  # both before torch is loaded
+    tell_the_hub_nothing()
+    from trainer.jobs.file import load_job
+    from trainer.models.crew import Crew, joined
+    from trainer.results.following import follow
+    from trainer.run import run_job
+
+    crew = Crew(place.rank, place.size, place.local_rank, place.local_size)
+    with joined(crew):  # first of all: whoever ends from here on is noticed
+        if crew.rank:
+            follow(lambda: load_job(path, overrides), crew)
+        else:
+            job = load_job(path, overrides)
+            _tell(run_job(job, "fit", resume, crew=crew), job.output)
+
+
+def _tell(finished: "Finished", output: Path) -> None:
+    from trainer.results.summary import plain_table
+
     lines = (
         plain_table(finished.compared, finished.name, finished.intervals),
         f"run {finished.result.run_id}",
-        f"output {job.output}",
+        f"output {output}",
     )
     sys.stdout.write("\n".join(lines) + "\n")

@@ -1,7 +1,8 @@
-"""Launchers of many processes: each would carry out the whole job, and all would write the same output."""
+"""Launchers of many processes: torchrun's fit one model together; else each would write the same output."""
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from trainer.errors import JobError
 
@@ -12,6 +13,27 @@ COUNTS = {  # variable -> who sets it to how many processes there are
     "SLURM_STEP_NUM_TASKS": "srun",
 }
 PLACES = {"RANK": "torchrun", "LOCAL_RANK": "torchrun", "OMPI_COMM_WORLD_RANK": "mpirun", "PMI_RANK": "mpiexec"}
+TOGETHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # of torchrun, all
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchedPlace:
+    """Which of the processes of a launcher this is."""
+
+    rank: int
+    size: int
+    local_rank: int  # on this machine
+    local_size: int
+
+
+def launched_place(environment: Mapping[str, str] = os.environ) -> LaunchedPlace | None:
+    """Give this process's place among torchrun's, None where it is alone; raise JobError for other launchers'."""
+    if not all(environment.get(name) for name in TOGETHER) or _number(environment.get("WORLD_SIZE")) < 2:  # noqa: PLR2004
+        check_alone(environment)
+        return None
+    check_alone({name: value for name, value in environment.items() if name not in TOGETHER})
+    rank, size, local_rank, local_size = (_number(environment[name]) for name in TOGETHER[:4])
+    return LaunchedPlace(rank, size, local_rank, local_size)
 
 
 def check_alone(environment: Mapping[str, str] = os.environ) -> None:
@@ -21,7 +43,8 @@ def check_alone(environment: Mapping[str, str] = os.environ) -> None:
             if _number(environment.get(name)) > most:
                 raise JobError(
                     f"{name} is {environment[name]}, as {launcher} sets it for many processes: the trainer runs as one"
-                    " (threads in the job file uses more cores); start python -m trainer itself"
+                    " (threads in the job file uses more cores), or as several of torchrun's where it fits; start"
+                    " python -m trainer itself"
                 )
 
 

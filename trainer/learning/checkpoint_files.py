@@ -49,6 +49,7 @@ class Checkpoint:
 
     story: Story
     tensors: Mapping[str, Tensor]
+    folder: Path | None = None  # it was read from
 
 
 class Shelf:
@@ -149,7 +150,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         told: dict[str, Any] = json.loads((folder / STORY).read_text(encoding="utf-8"))
         if told.pop("schema") != SCHEMA:
             raise ValueError("another version wrote it")  # noqa: TRY301 - told as what is damaged is
-        return Checkpoint(Story(**told), load_file(folder / STATE))
+        return Checkpoint(Story(**told), load_file(folder / STATE), folder.absolute())
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{folder}: no checkpoint that this version can go on from: {reason}") from None

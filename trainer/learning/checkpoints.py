@@ -47,6 +47,7 @@ class KeptCheckpoints:
         self, place: Resumption, minutes: float, run_id: str | None, clock: Callable[[], float] = monotonic
     ) -> None:
         self.shelf, self.identity, self.found = place.shelf, place.identity, place.found
+        self.crew = place.crew
         self.seconds, self.run_id, self.clock = minutes * 60, run_id, clock
         self.told = [] if place.found is None else _read_reports(place.found.tensors)
         self.earlier = tuple(self.told)
@@ -86,6 +87,7 @@ class KeptCheckpoints:
         assert self.standing is not None  # a step is of some loop
         now = self.clock()
         # A stop waits for the end of a step, but not of one that is longer than whoever stops the fit has patience.
+        self.deferral.asked = self.crew.agree(self.deferral.asked)
         self.deferral.at_once, self.looked = now - self.looked > LONG_STEP, now
         ended = step == self.standing.steps and now - self.began > WORTH_KEEPING
         if self.keeps and (self.deferral.asked is not None or ended or now - self.written >= self.seconds):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from trainer.errors import TrainingError
+from trainer.models.crew import ALONE, Crew
 from trainer.models.device import Device
 from trainer.tracking.progress import say
 
@@ -31,6 +32,7 @@ class Lesson:
     loss_of: Callable[[Ints], Tensor]  # the mean of the rows
     in_parts: InParts | None  # None: the batch is small whatever the job says
     scaling: "Scaling"
+    crew: Crew = ALONE  # who computes `in_parts` together
 
     def send_back(
         self, rows: Ints, parts: int, optimizer: torch.optim.Optimizer, losses: "LossWatch", step: int
@@ -44,7 +46,8 @@ class Lesson:
             optimizer.zero_grad(set_to_none=True)
             drawn = torch.get_rng_state()  # of dropout: a batch that is tried again draws the same
             try:
-                return self._once(rows, parts, losses, step), parts
+                total = self._once(rows, parts, losses, step)
+                break
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -54,26 +57,32 @@ class Lesson:
             gc.collect()  # what the failed try held
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
+        # Apart from the trying: another process may have memory, and would wait for what this one never sends.
+        total = self.crew.add_up([one for group in optimizer.param_groups for one in group["params"]], total)
+        losses.check(total, step)
+        losses.add(total, step)
+        return total, parts
 
     def _once(self, rows: Ints, parts: int, losses: "LossWatch", step: int) -> float:
-        total = 0.0
-        for loss in [self.loss_of(rows)] if parts == 1 or self.in_parts is None else self.in_parts(rows, parts):
+        total, whole = 0.0, parts == 1 and self.crew.is_alone
+        for loss in [self.loss_of(rows)] if whole or self.in_parts is None else self.in_parts(rows, parts):
             total += float(loss.detach())
             # Told before the step: after it every weight would be lost too, and the message would come a step late.
-            losses.check(total, step)
+            if self.crew.is_alone:  # of several, all have to end: by the sum
+                losses.check(total, step)
             self.scaling.scaled(loss).backward()  # type: ignore[no-untyped-call]
-        losses.add(total, step)
         return total
 
     def _more(self, rows: Ints, parts: int, step: int, reason: str) -> int:
-        if self.in_parts is None or parts >= len(rows):
+        count = len(self.crew.share(rows))
+        if self.in_parts is None or parts >= count:
             raise TrainingError(
                 f"step {step} does not fit into memory, not even its rows one by one ({reason}): set train.batch,"
                 " train.layers or model.max_tokens lower, or model.lora"
             )
-        more = min(parts * 2, len(rows))
+        more = min(parts * 2, count)
         say(
-            f"trainer: step {step} does not fit into memory: its {len(rows)} rows are computed in {more} parts from"
+            f"trainer: step {step} does not fit into memory: its {count} rows are computed in {more} parts from"
             " here on and learnt together, with the same result"
         )
         return more

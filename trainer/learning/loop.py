@@ -62,14 +62,16 @@ def train(
     standing = Standing(parameters, optimizer, len(batches), _hash_order(batches))
     scaling = Scaling(device)
     keeper.carry("scaling", [scaling.state])
-    lesson = Lesson(loss_of, in_parts, scaling)
+    lesson = Lesson(loss_of, in_parts, scaling, device.crew)
     if early is not None:
         early.begin(parameters, keeper)
     with keeper.following(standing) as done:
         scaling.take_up()
+        device.crew.start_alike(parameters)
         for step, rows in enumerate(batches[done:], start=done + 1):
             if early is not None and early.is_over:
                 break
+            device.crew.draw_apart(standing.order, step)
             share = schedule(step, len(batches), pace.warmup)
             for group, settings in zip(groups, optimizer.param_groups, strict=True):
                 settings["lr"] = group.lr * share

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trainer.learning.gradients import InParts
+from trainer.models.crew import ALONE, Crew
 
 Ints = npt.NDArray[np.int64]
 
@@ -34,12 +35,14 @@ def balanced_weights(label_N: npt.NDArray[np.float64], *, balances: bool) -> Ten
     return torch.from_numpy(weights.astype(np.float32))
 
 
-def weighted_parts(loss_of: Callable[[Ints], Tensor], weight_N: Tensor) -> InParts:
-    """Give what computes the weighted mean of a batch some rows at a time."""
+def weighted_parts(loss_of: Callable[[Ints], Tensor], weight_N: Tensor, crew: Crew = ALONE) -> InParts:
+    """Give what computes the weighted mean of a batch some rows at a time, of several processes each its share."""
 
     def in_parts(rows: Ints, parts: int) -> Iterator[Tensor]:
         whole = weight_N[torch.from_numpy(rows)].sum()
-        for part in np.array_split(rows, parts):
+        for part in np.array_split(crew.share(rows), parts):
+            if not len(part):
+                continue  # more processes than rows: this one adds nothing
             yield loss_of(part) * float(weight_N[torch.from_numpy(part)].sum() / whole)
 
     return in_parts

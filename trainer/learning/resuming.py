@@ -18,6 +18,7 @@ from trainer.learning.checkpoint_files import (
     held_shelf,
     read_checkpoint,
 )
+from trainer.models.crew import ALONE, Crew
 from trainer.task import Task
 from trainer.tracking.progress import say
 
@@ -38,6 +39,7 @@ class Resumption:
     shelf: Shelf
     identity: Identity
     found: Checkpoint | None
+    crew: Crew = ALONE  # whose first process writes
 
     def tags(self) -> dict[str, str]:
         """Give what the run is tagged with: which run it goes on from."""
@@ -70,11 +72,11 @@ def shelf_folder(job: Job) -> Path:
 
 
 @contextmanager
-def resumption(job: Job, task: Task, resume: str) -> Iterator[Resumption]:
+def resumption(job: Job, task: Task, resume: str, crew: Crew = ALONE) -> Iterator[Resumption]:
     """Find where to go on from: `auto`, `never`, or a folder; raise CheckpointError for one of another job."""
     identity = identity_of(job, task)
     with held_shelf(shelf_folder(job), job.checkpoint.keep) as shelf:
-        yield Resumption(shelf, identity, _find(shelf, identity, resume))
+        yield Resumption(shelf, identity, _find(shelf, identity, resume), crew)
 
 
 def _find(shelf: Shelf, identity: Identity, resume: str) -> Checkpoint | None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trainer.errors import JobError
+from trainer.models.crew import ALONE, Crew
 
 if TYPE_CHECKING:
     from trainer.jobs.running import DeviceJob
@@ -36,15 +37,18 @@ class Device:
     kind: str = CPU
     precision: str = FP32
     name: str = ""
+    crew: Crew = ALONE  # each of whom has such a one
 
     def tell(self) -> str:
         """Say it in a line."""
         named = f" ({self.name})" if self.name else ""
-        return f"computes on {SPOKEN[self.kind]}{named} in {self.precision}"
+        many = "" if self.crew.is_alone else f", in {self.crew.size} processes"
+        return f"computes on {SPOKEN[self.kind]}{named} in {self.precision}{many}"
 
     def facts(self) -> dict[str, str]:
         """Give it as the run's params do."""
-        return {"device.kind": self.kind, "device.precision": self.precision}
+        many = {} if self.crew.is_alone else {"device.processes": str(self.crew.size)}
+        return {"device.kind": self.kind, "device.precision": self.precision, **many}
 
     def put(self, tensor: Tensor) -> Tensor:
         """Give a tensor on the device; a copy to CUDA goes on while the processor does."""

@@ -23,6 +23,7 @@ def train_task(
         _take_over(checkpoints, place.found.story.run_id, steps)
     # Closed before the folder moves: TensorBoard opens its file anew, by name, for each piece.
     with writing_events(board) as events, _reporting(task, steps, events, checkpoints) as on_step:
+        place.crew.tell("" if place.found is None else str(place.found.folder))  # the others begin
         try:
             return task.fit(on_step, checkpoints), checkpoints
         except (FloatingPointError, TrainingError):

@@ -11,7 +11,8 @@ from trainer.jobs.schema import AnyJob, DataJob, NextItemJob, RelevanceJob, Retr
 from trainer.results.pending_upload import StepLog
 from trainer.results.registered_models import fetched
 from trainer.results.run_manifest import manifest_tags
-from trainer.run import Finished, load_on_device, params_of, run_job
+from trainer.run import Finished, params_of, run_job
+from trainer.tasks.on_device import load_on_device
 from trainer.tracking.mlflow import PARENT_TAG, Recorder, start_run
 from trainer.tracking.progress import say
 

@@ -142,7 +142,8 @@ class Relevance:
             batches = batches_by_length(tokens.lengths, settings.batch, settings.epochs, rng)
             measure = partial(valid_pair_loss, model, self.pairs, self._wanted)
             early = stop_early(settings.early_stop, len(batches) // settings.epochs, measure)
-            parts, device = weighted_parts(loss_of, weights), model.device
+            device = model.device
+            parts = weighted_parts(loss_of, weights, device.crew)
             train(groups, batches, loss_of, pace, on_step, checkpoints, in_parts=parts, device=device, early=early)
 
         learnt = [one for group in groups for one in group.parameters]

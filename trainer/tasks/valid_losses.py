@@ -35,7 +35,7 @@ def valid_pair_loss(
 
     def measure() -> float:
         output_NC = torch.from_numpy(model.score_all(tokens)).float()
-        return float(pair_loss(output_NC, wanted, torch.ones(len(rows))))
+        return model.device.crew.as_the_first(float(pair_loss(output_NC, wanted, torch.ones(len(rows)))))
 
     return measure
 

@@ -1,0 +1,134 @@
+"""A fit of several processes comes to what one comes to, and ends with the first of them that is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from tests.trainer import queries
+from tests.trainer.fitting import fit, result_of
+from trainer.cli.launchers import launched_place
+from trainer.errors import JobError
+from trainer.jobs.schema import RelevanceJob, RetrievalJob
+from trainer.learning.pair_loss import pair_loss, weighted_parts
+from trainer.models.crew import Crew
+from trainer.tasks.on_device import check_crew
+
+TOLD = {"model": {"name": "bert"}, "tracking": {"uri": "http://a", "experiment": "e"}, "output": "o"}
+PAIRS = {
+    "data": {
+        "kind": "pairs",
+        "path": "p.csv",
+        "columns": {"query": "q", "product": "t", "label": "l"},
+        "split": {"by": "query"},
+    }
+}
+TORCHRUN = {"MASTER_ADDR": "localhost", "MASTER_PORT": "1", "LOCAL_WORLD_SIZE": "2"}
+
+
+@pytest.mark.parametrize(("size", "parts"), [(2, 1), (3, 2), (9, 1)])
+def test_the_gradients_of_all_shares_add_up_to_that_of_the_whole_batch(size, parts):
+    torch.manual_seed(0)
+    features, targets, weights = torch.randn(12, 4), torch.rand(12), torch.rand(12) + 0.1
+    layer = torch.nn.Linear(4, 1)
+    rows = np.array([3, 0, 11, 7, 5, 2, 8])  # neither 2 nor 3 divides them, and 9 leave some processes none
+
+    def loss_of(places):
+        chosen = torch.from_numpy(places)
+        return pair_loss(layer(features[chosen]), targets[chosen], weights[chosen])
+
+    whole = loss_of(rows)
+    whole.backward()
+    wanted = [one.grad.clone() for one in layer.parameters()]
+    layer.zero_grad()
+    total = 0.0
+    for rank in range(size):  # a gradient that is not set to nought adds up, as the processes' does
+        for loss in weighted_parts(loss_of, weights, Crew(rank, size))(rows, parts):
+            loss.backward()
+            total += float(loss.detach())
+    assert total == pytest.approx(float(whole.detach()), abs=1e-6)
+    for one, expected in zip(layer.parameters(), wanted, strict=True):
+        torch.testing.assert_close(one.grad, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("task", "train", "size", "kind", "sentence"),
+    [
+        (RelevanceJob, {"batch": 8}, 3, "cpu", "train.batch = 8 does not divide among 3 processes: 6 or 9 is right"),
+        (RelevanceJob, {"batch": 2}, 4, "cpu", "train.batch = 2 does not divide among 4 processes: 4 is right"),
+        (RelevanceJob, {"batch": 8}, 2, "cuda", "torchrun started 2 processes on a machine with 1 GPUs"),
+        (RetrievalJob, {"batch": 8}, 2, "cpu", 'task = "retrieval" is fitted by one process, and torchrun started 2'),
+    ],
+)
+def test_what_so_many_processes_cannot_fit_is_refused_in_a_sentence(task, train, size, kind, sentence):
+    name = "relevance" if task is RelevanceJob else "retrieval"
+    job = task.model_validate({**TOLD, **PAIRS, "task": name, "train": train})
+    check_crew(job, Crew(), kind, chips=1)  # one process can
+    with pytest.raises(JobError, match=sentence.replace(".", r"\.")):
+        check_crew(job, Crew(0, size, 0, size), kind, chips=1)
+
+
+def test_a_place_among_torchruns_processes_needs_all_that_torchrun_sets():
+    place = launched_place({**TORCHRUN, "WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1"})
+    assert place is not None
+    assert (place.rank, place.size, place.local_rank, place.local_size) == (3, 4, 1, 2)
+    assert launched_place({**TORCHRUN, "WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}) is None
+    with pytest.raises(JobError, match="SLURM_STEP_NUM_TASKS is 2, as srun sets it"):
+        launched_place({**TORCHRUN, "WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", "SLURM_STEP_NUM_TASKS": "2"})
+
+
+def start(processes: int, job: Path, log: Path, *overrides: str) -> subprocess.Popen:
+    settings = [word for one in overrides for word in ("--set", one)]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    with log.open("w") as told:
+        return subprocess.Popen(
+            [*launcher, "-m", "trainer", "fit", str(job), *settings], stdout=told, stderr=told, cwd=Path.cwd()
+        )
+
+
+def kill_rank(launcher: int, rank: int) -> None:
+    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+    (pid,) = (int(one) for one in children if f"\0RANK={rank}\0" in Path(f"/proc/{one}/environ").read_text())
+    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+def test_two_processes_come_to_the_metrics_of_one_and_end_with_the_first_that_is_lost(place):
+    data = queries.write_rows(place / "pairs.csv", queries.make_rows())
+    job = queries.write_job(place, "relevance", data, queries.make_bert(place / "bert"))
+    more = ("train.batch=8", "train.epochs=3", f"output={place}/two")
+    assert fit(job, "train.batch=8", "train.epochs=3", f"output={place}/one") == 0
+    assert start(2, job, place / "log", *more).wait(240) == 0, (place / "log").read_text()
+    one, two = (result_of(place / name)["metrics"] for name in ("one", "two"))
+    for name in one.keys() - {"ms_per_pair"}:
+        assert two[name] == pytest.approx(one[name], abs=1e-5), name
+
+    assert start(3, job, place / "log", "train.batch=8", f"output={place}/three").wait(240) != 0
+    told = (place / "log").read_text()
+    assert told.count("trainer: train.batch = 8 does not divide among 3 processes: 6 or 9 is right\n") == 1
+    assert told.count("trainer: ") == 1
+
+    lost = start(2, job, place / "log", "train.batch=8", "train.epochs=200", f"output={place}/lost")
+    patience = time.monotonic() + 120
+    while "training: " not in (place / "log").read_text():
+        assert time.monotonic() < patience, (place / "log").read_text()
+        time.sleep(0.2)
+    kill_rank(lost.pid, 1)
+    assert lost.wait(60) != 0
+    assert (place / "log").read_text().count("trainer: process 0 of 2 lost another one, so all end; ") == 1
+    assert not [path.name for path in place.iterdir() if "lost" in path.name or path.name == "three"]
+
+    client = MlflowClient(f"sqlite:///{place}/mlflow.db")
+    (experiment,) = (each for each in client.search_experiments() if each.name == "relevance")
+    runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"])
+    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED", "FAILED"]  # one each, of what began
+    assert json.loads((place / "two" / "result.json").read_text())["run_id"] == runs[1].info.run_id

@@ -1,0 +1,57 @@
+"""A job's task, loaded onto what it computes on; whether it can be fitted by several processes is seen first."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from trainer.environment import let_threads_sleep, tell_the_hub_nothing, usable_cores
+from trainer.errors import JobError
+from trainer.jobs.schema import AnyJob, RelevanceJob
+from trainer.tracking.tensorboard import check_installed
+
+if TYPE_CHECKING:
+    from trainer.models.crew import Crew
+    from trainer.models.device import Device
+    from trainer.task import Task
+
+
+def load_on_device(job: AnyJob, *, training: bool, crew: "Crew | None" = None) -> "tuple[Task, Device]":
+    """Load a job's task onto its device, torch being set for it; raise InputError."""
+    if job.tensorboard:
+        check_installed()
+    let_threads_sleep()
+    tell_the_hub_nothing()
+    import torch
+
+    from trainer.models.crew import ALONE
+    from trainer.models.device import prepare_device
+    from trainer.tasks.loading import load_task
+
+    crew = crew or ALONE
+    torch.set_num_threads(job.threads or max(1, usable_cores() // crew.local_size))
+    device = replace(prepare_device(job.device), crew=crew)
+    check_crew(job, crew, device.kind, torch.cuda.device_count())
+    return load_task(job, training=training, device=device), device
+
+
+def check_crew(job: AnyJob, crew: "Crew", kind: str, chips: int) -> None:
+    """Raise JobError for a job that so many processes cannot fit together."""
+    if crew.is_alone:
+        return
+    if not isinstance(job, RelevanceJob):
+        raise JobError(
+            f'task = "{job.task}" is fitted by one process, and torchrun started {crew.size}: what a row is held'
+            " against are the others of its batch, which no share of it has; relevance is fitted by several"
+        )
+    if job.train.batch % crew.size:
+        below = job.train.batch // crew.size * crew.size
+        right = f"{below} or {below + crew.size}" if below else str(crew.size)
+        raise JobError(f"train.batch = {job.train.batch} does not divide among {crew.size} processes: {right} is right")
+    if kind == "mps":
+        raise JobError(
+            f"Apple's GPU is one, and torchrun started {crew.size} processes: start python -m trainer itself"
+        )
+    if kind == "cuda" and crew.local_size > chips:
+        raise JobError(
+            f"torchrun started {crew.local_size} processes on a machine with {chips} GPUs: at most one each is right,"
+            ' or device.kind = "cpu"'
+        )
