@@ -40,5 +40,9 @@ def pages(
     from bot.web.folder import PageFolder
 
     reader = open_state(config, secrets_dir)
-    count = PageFolder(reader, folder, locale or reader.config.locale).write()
-    typer.echo(f"{count:,} pages in {folder}")
+    written = PageFolder(reader, folder, locale or reader.config.locale).write()
+    typer.echo(f"{written.count:,} pages in {folder}")
+    for each in written.failed:
+        typer.echo(f"herald: not written: {each}", err=True)
+    if written.failed:
+        raise typer.Exit(1)

@@ -202,6 +202,10 @@ def _slack_code(text: object) -> Markup:
     return SLACK.mark(text)  # a mark around a name would need the name to be free of it
 
 
+def _storage_mention(name: object, _handle: str) -> Markup:
+    return STORAGE.mark(name)  # the handles are those of trackers
+
+
 def _slack_mention(name: object, _handle: str) -> Markup:
     return SLACK.mark(name)  # the handles are those of trackers
 
@@ -262,6 +266,10 @@ def _html_link(text: object, address: str) -> Markup:
     return _made(f'<a href="{escape.to_storage(target)}">{shown}</a>') if target else shown
 
 
+def _html_mention(name: object, _handle: str) -> Markup:
+    return HTML.mark(name)  # a page tells nobody
+
+
 def _html_lozenge(outcome: Outcome, text: object) -> Markup:
     return _made(f'<span class="lozenge {_LOZENGES[outcome][0].lower()}">{HTML.mark(text)}</span>')
 
@@ -316,6 +324,7 @@ STORAGE = Dialect(
         "strong": _storage_element("strong"),
         "small": _storage_element("small"),
         "lozenge": _storage_lozenge,
+        "mention": _storage_mention,
         "image": _storage_image,
         "attached": _storage_attached,
         "tickets": _storage_tickets,
@@ -362,6 +371,7 @@ HTML = Dialect(
         "strong": _html_element("strong"),
         "small": _html_element("small"),
         "lozenge": _html_lozenge,
+        "mention": _html_mention,
         "drawing": _html_drawing,
         "island": _html_island,
         "stylesheet": _html_stylesheet,

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.domain.page_paths import comparison_path, named
-from bot.errors import HeraldError
+from bot.errors import HeraldError, TemplateError
 from bot.reports.reader import Readable
 from bot.runtime.log import describe, get_logger
 from bot.text.locales import Locale
@@ -165,8 +165,14 @@ class Addresses:
         return HTMLResponse(text, code, headers)
 
     async def fail(self, request: Request, error: Exception) -> Response:
-        """Say that the state cannot be read; why is for the log, and for whoever runs Herald."""
-        said, code = ("away", 503) if isinstance(error, HeraldError) else ("broken", 500)
+        """Say that the state, or a template, cannot be read; why is for the log, and for whoever runs Herald."""
+        match error:
+            case TemplateError():  # its words name the file and line
+                said, code = "template", 500
+            case HeraldError():
+                said, code = "away", 503
+            case _:
+                said, code = "broken", 500
         log.warning("page not shown", path=_path(request), error=describe(error))
         text = await run_in_threadpool(self.site.simple, _path(request), self.locale(request), said)
         return HTMLResponse(text, code)

@@ -20,7 +20,9 @@ from bot.domain.views import Unset
 from bot.errors import ConfigError
 from bot.judging.titles import archive_page_title, pipeline_page_title
 from bot.preview import samples
-from bot.render.dialects import PLAIN
+from bot.render.dialects import HTML, MARKDOWN, PLAIN, STORAGE, Dialect
+from bot.render.dialects import JIRA as WIKI
+from bot.render.dialects import SLACK as MRKDWN
 from bot.render.environment import TemplateEnvironment
 from bot.render.lookup import Lookup
 from bot.render.renderer import Renderer
@@ -335,3 +337,53 @@ def test_every_documented_name_replaces_something(tmp_path: Path, name: str):
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text("x")
     assert check_overrides(tmp_path) == ()
+
+
+DIALECTS = {each.suffix: each for each in (WIKI, STORAGE, MRKDWN, MARKDOWN, HTML, PLAIN)}
+
+
+def _parsed(name: str) -> nodes.Template:
+    return TemplateEnvironment(PLAIN, Lookup(ENGLISH.locale, ())).parse((our_templates() / name).read_text("utf-8"))
+
+
+def _called(node: nodes.Node) -> set[str]:
+    return {each.node.name for each in node.find_all(nodes.Call) if isinstance(each.node, nodes.Name)}
+
+
+def _layouts_of(name: str) -> Iterator[nodes.Template]:
+    """Yield a layout, and what it is made of, but for words."""
+    tree = _parsed(name)
+    yield tree
+    for each in tree.find_all((nodes.Import, nodes.FromImport, nodes.Extends, nodes.Include)):
+        assert isinstance(each.template, nodes.Const)
+        if each.template.value != "words.j2":
+            yield from _layouts_of(each.template.value)
+
+
+def _reached(words: nodes.Template, first: set[str]) -> set[str]:
+    """Return every name that these words lead to, by way of other words."""
+    macros = {each.name: _called(each) for each in words.find_all(nodes.Macro)}
+    reached, waiting = set(first), list(first)
+    while waiting:
+        more = macros.get(waiting.pop(), set()) - reached
+        reached |= more
+        waiting += more
+    return reached
+
+
+@pytest.mark.parametrize("locale", locales.known_locales())
+def test_every_layout_has_the_constructs_that_its_words_lead_to(locale: Locale):
+    words, every = _parsed(f"words/{locale}.j2"), {name for each in DIALECTS.values() for name in each.constructs}
+    lacking: list[tuple[str, str]] = []
+    for name in (each for each in LAYOUTS if each.removesuffix(".j2").partition(".")[2] in DIALECTS):
+        dialect: Dialect = DIALECTS[name.removesuffix(".j2").partition(".")[2]]
+        spoken: set[str] = set()
+        for tree in _layouts_of(name):
+            of_words = {
+                each.attr
+                for each in tree.find_all(nodes.Getattr)
+                if isinstance(each.node, nodes.Name) and each.node.name == "words"
+            }
+            spoken |= _called(tree) | _reached(words, of_words)
+        lacking += [(name, construct) for construct in sorted(spoken & every - set(dialect.constructs))]
+    assert lacking == []

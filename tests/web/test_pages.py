@@ -12,7 +12,10 @@ import pytest
 from bot.domain.judge.findings import Outcome
 from bot.domain.page_charts import HeatMap, HeatRow, HistoryPicture, RunPoint, Sparkline
 from bot.domain.page_paths import live_page, named, slug
+from bot.render.lookup import Lookup
 from bot.render.page_pictures import draw_picture
+from bot.render.renderer import Renderer
+from bot.render.templates import our_templates
 from bot.web.folder import PageFolder
 from bot.web.languages import locale_of
 from bot.web.ways import Ways
@@ -148,14 +151,32 @@ def test_where_config_names_no_address_nothing_leads_there():
 
 def test_the_same_pages_lie_in_a_folder_with_ways_that_lead_somewhere(house, tmp_path):
     reader = house.reader()
-    count = PageFolder(reader, tmp_path, "zh").write()
+    written = PageFolder(reader, tmp_path, "zh").write()
     reader.database.close()
     files = {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*.html")}
-    assert len(files) == count
+    assert (len(files), written.failed) == (written.count, ())
     assert {"index.html", "off-track.html", "owner-1-at-risk.html", "pipelines/search-relevance.html"} <= files
     missing = set(_dangling(tmp_path, files))
     assert missing == set()
     assert "偏离计划" in (tmp_path / "index.html").read_text("utf-8")
+
+
+def test_a_page_whose_template_fails_says_so_and_keeps_no_other_from_being_written(house, tmp_path, monkeypatch):
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "incident.html.j2").write_text("{{ mentioned }}")
+    renderer = Renderer("en")
+    monkeypatch.setattr(renderer, "_ours", Lookup("en", (tmp_path, our_templates())))
+    monkeypatch.setattr("bot.web.site.shared", lambda _locale: renderer)
+    with house.pages() as client:
+        answer = client.get(f"/incidents/{house.incident}")
+        assert (answer.status_code, client.get("/").status_code) == (500, 200)
+    assert "A template of this page is broken" in answer.text
+    reader = house.reader()
+    written = PageFolder(reader, tmp_path / "pages", "en").write()
+    reader.database.close()
+    assert written.count > 5
+    assert all(re.match(r"incidents/.+\.html: .*web/incident\.html\.j2, line 1", each) for each in written.failed)
+    assert any(house.incident in each for each in written.failed)
 
 
 def _dangling(folder, files: set[str]) -> Iterator[tuple[str, str]]:
