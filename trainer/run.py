@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from trainer.data.card import write_card
 from trainer.data.snapshot import check_unused, partial_folder
 from trainer.environment import describe_environment, usable_cores
-from trainer.errors import LostProcessError, Stopped, TrackingError
+from trainer.errors import DataError, LostProcessError, Stopped, TrackingError
 from trainer.jobs.schema import AnyJob, Job, flatten
 from trainer.measures.bootstrap import Intervals, measure_intervals
 from trainer.measures.slices import choose_slices
@@ -34,6 +34,7 @@ from trainer.tracking.tensorboard import writing_events
 if TYPE_CHECKING:
     from trainer.learning.resuming import Resumption
     from trainer.models.crew import Crew
+    from trainer.models.device import Device
     from trainer.results.appendix import Appendix
     from trainer.task import Command, Outcome, Ready, Task
 
@@ -87,7 +88,7 @@ def _run_local(
     crew: "Crew | None",
 ) -> Finished:
     task, device = load_on_device(job, training=command == "fit", crew=crew)
-    with _earlier_try(job, task, command, resume, device.crew) as place, partial_folder(job.output) as folder:
+    with _earlier_try(job, task, command, resume, device) as place, partial_folder(job.output) as folder:
         output = OutputFolder(folder, job.output)
         tags = {**manifest_tags(job, task.card, command), **({} if place is None else place.tags())}
         recorder = start_run(job.tracking, tags) if started is None else started
@@ -118,7 +119,7 @@ def _run_local(
 
 @contextmanager
 def _earlier_try(
-    job: Job, task: "Task", command: "Command", resume: str, crew: "Crew"
+    job: Job, task: "Task", command: "Command", resume: str, device: "Device"
 ) -> "Iterator[Resumption | None]":
     """Give where a fit keeps its checkpoints and whether it goes on from one; others have none."""
     if command != "fit":
@@ -126,7 +127,7 @@ def _earlier_try(
         return
     from trainer.learning.resuming import resumption
 
-    with resumption(job, task, resume, crew) as place:
+    with resumption(job, task, resume, device) as place:
         yield place
 
 
@@ -152,11 +153,13 @@ def _deliver(job: Job, recorder: Recorder, finished: Finished, upload: Upload, o
             recorder.finish("FINISHED")
     except (Exception, Stopped) as error:  # whatever a tracking server or a store of artifacts has
         with unstoppable():
-            output.keep()
-            keep_upload(upload, job.output)
-            told = f"what was made is kept in {job.output}: python -m trainer upload {job.output} sends it again"
+            with suppress(DataError):  # it lies beside its place then
+                output.keep()
+            keep_upload(upload, output.target)
+            told = f"what was made is kept in {output.target}: python -m trainer upload {output.target} sends it again"
             status = "killed" if isinstance(error, Stopped) else "failed"
-            write_result(replace(finished.result, status=status, message=f"{error}; {told}"), job.output / RESULT)
+            left = replace(finished.result, paths=_paths(output.target, finished.result.command))
+            write_result(replace(left, status=status, message=f"{error}; {told}"), output.target / RESULT)
         if isinstance(error, Stopped):
             say(f"trainer: {told}")
             raise
@@ -245,7 +248,7 @@ def _score(
         cluster=intervals.unit,
         clusters=intervals.clusters,
         undefined=outcome.undefined,
-        paths=_paths(job, command),
+        paths=_paths(job.output, command),
     )
     return Finished(result, outcome.compared, outcome.name, intervals, metrics)
 
@@ -279,8 +282,8 @@ def _write_artifacts(
     (folder / SUMMARY).write_text(page, encoding="utf-8")
 
 
-def _paths(job: Job, command: "Command") -> dict[str, str]:
-    output = job.output.absolute()
+def _paths(output: Path, command: str) -> dict[str, str]:
+    output = output.absolute()
     names = {
         "data_card": DATA_CARD,
         "per_example": PER_EXAMPLE,

@@ -5,6 +5,7 @@ import resource
 import signal
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 import torch
@@ -12,13 +13,13 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.trainer import queries
-from trainer.errors import CheckpointError, Stopped, TrainingError
+from trainer.errors import CheckpointError, JobError, Stopped, TrainingError
 from trainer.jobs.file import load_job
 from trainer.learning.checkpoint_files import checkpoints_in, read_checkpoint
 from trainer.learning.checkpoints import KeptCheckpoints
 from trainer.learning.resuming import resumption, shelf_folder
 from trainer.models.cross_encoder import CrossEncoder
-from trainer.models.device import FP16, PROCESSOR, Device
+from trainer.models.device import BF16, FP16, PROCESSOR, Device
 from trainer.stopping import stoppable
 from trainer.task import StepReport
 from trainer.tasks.loading import load_task
@@ -60,7 +61,7 @@ class Desk:
         """Fit, cut off after so many steps where that is given."""
         job = self.job(name, *more)
         task = load_task(job, training=True, device=self.device)
-        with resumption(job, task, resume) as place, stoppable():
+        with resumption(job, task, resume, self.device) as place, stoppable():
             checkpoints = KeptCheckpoints(place, job.checkpoint.every, "run-1")
 
             def on_step(report: StepReport) -> None:
@@ -169,6 +170,44 @@ def test_a_named_one_is_gone_on_from_and_never_begins_anew(own_desk, whole):
     assert same(own_desk.run("next_item", resume=str(first)), whole["next_item"])
     cut_off(own_desk, 3)
     assert same(own_desk.run("next_item", resume="never"), whole["next_item"])
+
+
+def begin(desk: Desk, resume: str, *more: str, device: Device = PROCESSOR):
+    """Find where a fit would go on from, as it does before it begins."""
+    job = desk.job("next_item", *more)
+    return resumption(job, load_task(job, training=True, device=PROCESSOR), resume, device)
+
+
+def test_a_named_one_stays_by_whatever_way_it_is_named(own_desk, tmp_path):
+    first, second = cut_off(own_desk, 3)
+    (tmp_path / "link").symlink_to(first.parent)
+    with begin(own_desk, f"{tmp_path}/kept/../link/{first.name}") as place:
+        assert place.found.story.step == 2
+        assert first.is_dir()
+        assert not second.exists()
+
+
+@pytest.mark.parametrize("name", ["tokenizer", "config"])
+def test_one_of_another_tokenizer_or_configuration_is_refused_by_its_name(own_desk, tmp_path, model_folder, name):
+    kept = cut_off(own_desk, 2)[-1]
+    copytree(model_folder, tmp_path / "model")
+    with (tmp_path / "model" / f"{name}.json").open("a") as stream:
+        stream.write("\n")
+    with pytest.raises(CheckpointError, match=rf"is of another job: model\.{name} was \w+, is \w+$"):
+        begin(own_desk, str(kept), f"model.folder={tmp_path}/model").__enter__()
+
+
+def test_one_in_another_precision_is_refused_by_its_name(own_desk):
+    kept = cut_off(own_desk, 2)[-1]
+    with pytest.raises(CheckpointError, match=r"is of another job: device\.precision was fp32, is bf16$"):
+        begin(own_desk, str(kept), device=Device(precision=BF16)).__enter__()
+
+
+def test_a_folder_of_checkpoints_within_the_output_is_refused(desk):
+    with pytest.raises(
+        JobError, match=r"checkpoint\.folder = .*/kept: lies in output = .* a folder outside it is right"
+    ):
+        begin(desk, "auto", f"checkpoint.folder={desk.job('next_item').output}/../x/../output/kept").__enter__()
 
 
 def test_data_that_changed_since_begin_the_fit_anew_and_are_named(own_desk, whole, capsys):

@@ -218,6 +218,7 @@ def test_personal_habits_beat_popularity_in_a_shop_of_habits(fitted):
         (["device.kind=cuda"], 'device.kind = "cuda": torch finds none on this machine; it has cpu'),
         (["device.precision=fp16"], 'device.precision = "fp16": the processor does not compute in it; fp32'),
         (["output=job.toml"], "job.toml: exists already"),
+        (["threads=100000"], "key 'threads' is 100000: input should be less than or equal to 1024"),
         (["output=job.toml/inside"], "cannot be made"),
     ],
 )
@@ -238,7 +239,7 @@ def test_a_failure_marks_the_run_and_leaves_no_output(tracked, capsys):
     result = tracked.folder / "result.json"
     arguments = ("--set", "train.lr=1e30", "--set", f"result={result}")
     assert main(["fit", str(tracked.path), *arguments]) == 1
-    assert "FloatingPointError: the loss is" in capsys.readouterr().err.splitlines()[-1]
+    assert capsys.readouterr().err.splitlines()[-1].startswith("trainer: the loss is ")
     run = only_run(tracked)
     assert run.info.status == "FAILED"
     assert "Traceback" in (Path(run.info.artifact_uri.removeprefix("file://")) / "failure.txt").read_text()

@@ -13,7 +13,9 @@ import pytest
 from tests.trainer.fitting import fit, result_of
 from tests.trainer.shop import Bench
 from trainer.__main__ import main
-from trainer.errors import ModelError
+from trainer.errors import ModelError, ScoringError
+from trainer.results.output_folder import OutputFolder, keeping_trained
+from trainer.results.result_files import Result
 from trainer.tasks.next_item import ReadyNextItem
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -103,3 +105,16 @@ def test_an_evaluation_that_fails_leaves_nothing(tracked, monkeypatch):
         where = f"output={tracked.folder}/again"
         assert main(["evaluate", str(tracked.path), "--model", str(model), "--set", where]) == 1
     assert not (tracked.folder / "again").exists()
+
+
+def test_a_model_whose_place_was_taken_meanwhile_is_kept_beside_it_and_named(tmp_path, capsys):
+    for name in ("output", "output-2", ".partial"):
+        (tmp_path / name / "model").mkdir(parents=True)
+    blank = Result("failed", "fit", "next_item", 0, None, "sqlite:///")
+    output = OutputFolder(tmp_path / ".partial", tmp_path / "output")
+    told = r"^.*/output: was made by another meanwhile, so .*/output-3 was written; .* --model .*/output-3/model "
+    with pytest.raises(ScoringError, match=told), keeping_trained(output, blank):
+        pytest.fail("it is not scored under another name")
+    assert f"trained: {tmp_path}/output-3/model" in capsys.readouterr().err
+    assert result_of(tmp_path / "output-3")["paths"]["model"] == f"{tmp_path}/output-3/model"
+    assert not (tmp_path / ".partial").exists()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.trainer.fitting import fit
 from trainer.data.partial_folders import filled_folder
+from trainer.data.snapshot import partial_folder
 from trainer.errors import DataError
 from trainer.jobs.schema import ModelJob
 from trainer.models.source import find_source
@@ -54,6 +55,15 @@ def test_what_a_killed_job_left_goes_and_what_another_fills_stays(tmp_path, fill
     with filled_folder(tmp_path / "another") as folder:
         assert names(tmp_path) == {folder.name}
     assert names(tmp_path) == set()
+
+
+def test_a_second_job_of_one_output_is_refused_at_the_start(tmp_path, filler):
+    with pytest.raises(DataError, match="run: another process is writing it already"), partial_folder(tmp_path / "run"):
+        pass
+    filler.kill()
+    filler.wait()
+    with partial_folder(tmp_path / "run"):
+        pass
 
 
 def test_a_leftover_of_the_same_number_is_in_nobodys_way(tmp_path):

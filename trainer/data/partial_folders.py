@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from shutil import rmtree
 
@@ -27,6 +28,29 @@ def filled_folder(target: Path) -> Iterator[Path]:
     finally:
         os.close(descriptor)
         rmtree(partial, ignore_errors=True)
+
+
+def check_alone(target: Path, own: Path) -> None:
+    """Raise DataError where another process fills a folder for *target*: one of the two would come too late."""
+    for path in target.parent.glob(f".{escape(target.name)}.*.partial"):
+        if path != own and PARTIAL.fullmatch(path.name) and _is_held(path):
+            raise DataError(f"{target}: another process is writing it already; name another folder")
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def remove_abandoned(parent: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from trainer.data.card import DataCard, read_card, write_card
-from trainer.data.partial_folders import filled_folder
+from trainer.data.partial_folders import check_alone, filled_folder
 from trainer.errors import DataError
 
 ITEMS = "items.parquet"
@@ -116,6 +116,7 @@ def partial_folder(target: Path) -> Iterator[Path]:
     """Give a folder beside *target* to fill and rename to it in the end; what was not renamed goes away."""
     check_unused(target)
     with filled_folder(target) as partial:
+        check_alone(target, partial)
         yield partial
 
 

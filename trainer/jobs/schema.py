@@ -192,7 +192,7 @@ class Job(Section):
 
     task: str
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    threads: Count | None = None  # of torch; all cores by default
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None  # of torch; all cores by default
     output: FilePath  # a folder that does not exist yet
     result: FilePath | None = None  # a copy of the result file, written however the job ends
     tensorboard: bool = False  # event files beside MLflow, in the output folder

@@ -112,7 +112,7 @@ class Shelf:
     def remove_but(self, kept: Path) -> None:
         """Remove all but one."""
         for path in checkpoints_in(self.folder):
-            if path.absolute() != kept.absolute():
+            if not path.samefile(kept):  # a link, or a way with `..` in it, names the same folder
                 rmtree(path, ignore_errors=True)
 
     def leave(self) -> None:

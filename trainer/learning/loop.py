@@ -76,7 +76,7 @@ def train(
             for group, settings in zip(groups, optimizer.param_groups, strict=True):
                 settings["lr"] = group.lr * share
             value, standing.parts = lesson.send_back(rows, standing.parts, optimizer, losses, step)
-            update(optimizer, parameters, pace.clip, scaling)
+            update(optimizer, parameters, pace.clip, scaling, f" at step {step} of {len(batches)}")
             seen = None if early is None else early.look(parameters, step, len(batches))
             on_step(StepReport(step, value, groups[0].lr * share, len(rows), seen))
             keeper.step_done(step)
@@ -101,7 +101,11 @@ def schedule(step: int, steps: int, warmup: float) -> float:
 
 
 def update(
-    optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], clip: float, scaling: Scaling | None = None
+    optimizer: torch.optim.Optimizer,
+    parameters: Sequence[Tensor],
+    clip: float,
+    scaling: Scaling | None = None,
+    when: str = "",
 ) -> None:
     """Step down the gradient, its norm cut at *clip*; raise FloatingPointError for one that is no number."""
     scaling = scaling or Scaling(PROCESSOR)
@@ -109,5 +113,5 @@ def update(
     # One odd batch must not undo the others (Pascanu et al. 2013); the direction stays, all groups being cut together.
     norm = torch.nn.utils.clip_grad_norm_(parameters, clip)
     if not scaling.scaler and not torch.isfinite(norm):  # after such a step every weight would be lost
-        raise FloatingPointError(f"the gradient's norm is {float(norm)}; a smaller train.lr may help")
+        raise FloatingPointError(f"the gradient's norm is {float(norm)}{when}; a smaller train.lr may help")
     scaling.step(optimizer)

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from trainer.environment import git_commit, hash_installed
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, JobError
 from trainer.jobs.schema import Job, flatten
 from trainer.learning.checkpoint_files import (
     Checkpoint,
@@ -19,6 +19,7 @@ from trainer.learning.checkpoint_files import (
     read_checkpoint,
 )
 from trainer.models.crew import ALONE, Crew
+from trainer.models.device import PROCESSOR, Device
 from trainer.task import Task
 from trainer.tracking.progress import say
 
@@ -47,13 +48,14 @@ class Resumption:
         return {} if earlier is None else {RESUMED_TAG: earlier}
 
 
-def identity_of(job: Job, task: Task) -> dict[str, str | int | float | bool]:
+def identity_of(job: Job, task: Task, precision: str) -> dict[str, str | int | float | bool]:
     """Give what decides where a fit stands after so many steps."""
     commit = git_commit()
     return {
         **_settings(job),
         **task.facts(),
         "data.hash": task.card.hash,
+        "device.precision": precision,  # as it was chosen: `auto` is another one elsewhere
         "code.installed": hash_installed(),
         **({"code.commit": commit} if commit else {}),
     }
@@ -72,11 +74,21 @@ def shelf_folder(job: Job) -> Path:
 
 
 @contextmanager
-def resumption(job: Job, task: Task, resume: str, crew: Crew = ALONE) -> Iterator[Resumption]:
+def resumption(job: Job, task: Task, resume: str, device: Device = PROCESSOR) -> Iterator[Resumption]:
     """Find where to go on from: `auto`, `never`, or a folder; raise CheckpointError for one of another job."""
-    identity = identity_of(job, task)
+    _check_place(job)
+    identity = identity_of(job, task, device.precision)
     with held_shelf(shelf_folder(job), job.checkpoint.keep) as shelf:
-        yield Resumption(shelf, identity, _find(shelf, identity, resume), crew)
+        yield Resumption(shelf, identity, _find(shelf, identity, resume), device.crew)
+
+
+def _check_place(job: Job) -> None:
+    folder = job.checkpoint.folder
+    if folder is not None and folder.resolve().is_relative_to(job.output.resolve()):
+        raise JobError(
+            f"checkpoint.folder = {folder}: lies in output = {job.output}, which must not exist until the fit is over;"
+            " a folder outside it is right"
+        )
 
 
 def _find(shelf: Shelf, identity: Identity, resume: str) -> Checkpoint | None:

@@ -38,7 +38,10 @@ class ModelSource:
 
     def facts(self) -> dict[str, str]:
         """Say which model it is, for whoever reads the run later."""
-        return {"model.digest": self.digest} | ({"model.commit": self.commit} if self.commit is not None else {})
+        read = {f"model.{name.partition('.')[0]}": _digest((self.folder / name,)) for name in NEEDED}
+        return {"model.digest": self.digest, **read} | (
+            {"model.commit": self.commit} if self.commit is not None else {}
+        )
 
 
 def find_source(job: "ModelJob") -> ModelSource:

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
-from trainer.errors import ScoringError, Stopped
+from trainer.errors import DataError, ScoringError, Stopped
 from trainer.results.pending_upload import MODEL
 from trainer.results.result_files import RESULT, Result, write_result
 from trainer.stopping import unstoppable
@@ -25,20 +26,36 @@ class OutputFolder:
         return self.path == self.target
 
     def keep(self) -> None:
-        """Put the folder in its place."""
+        """Put the folder in its place; where something has come to be there, beside it, and raise DataError."""
         with unstoppable():  # else it might be there and nobody know
-            if not self.kept:
-                self.path.rename(self.target)
-                self.path = self.target
+            if self.kept:
+                return
+            wanted = self.target
+            self.target = next(place for place in _places(wanted) if not place.exists())
+            self.path.rename(self.target)
+            self.path = self.target
+            if self.target != wanted:
+                raise DataError(f"{wanted}: was made by another meanwhile, so {self.target} was written")
+
+
+def _places(wanted: Path) -> Iterator[Path]:
+    yield wanted
+    yield from (wanted.with_name(f"{wanted.name}-{number}") for number in count(2))
 
 
 @contextmanager
 def keeping_trained(output: OutputFolder, blank: Result) -> Iterator[None]:
     """Let a model outlive what fails within the block, even the process: it is in its place before, and named."""
-    output.keep()
+    try:
+        output.keep()
+        taken = None
+    except DataError as error:
+        taken = error
     model = output.target / MODEL
     say(f"trained: {model}")  # beside the lines of progress: no complaint
     try:
+        if taken is not None:
+            raise taken  # noqa: TRY301 - told as what fails later is
         yield
     except (Exception, Stopped) as error:
         told = (
@@ -46,7 +63,9 @@ def keeping_trained(output: OutputFolder, blank: Result) -> Iterator[None]:
             " goes on from there"
         )
         stopped = isinstance(error, Stopped)
-        reason = "stopped by a signal" if stopped else f"{type(error).__name__}: {error}"
+        reason = (
+            "stopped by a signal" if stopped else f"{type(error).__name__}: {error}" if taken is None else str(error)
+        )
         with unstoppable():
             paths = {"output": str(output.target.absolute()), "model": str(model.absolute())}
             status = "killed" if stopped else "failed"

@@ -26,9 +26,9 @@ def train_task(
         place.crew.tell("" if place.found is None else str(place.found.folder))  # the others begin
         try:
             return task.fit(on_step, checkpoints), checkpoints
-        except (FloatingPointError, TrainingError):
+        except (FloatingPointError, TrainingError) as error:
             checkpoints.clear()  # they lead there again
-            raise
+            raise TrainingError(str(error)) from error
 
 
 def _take_over(checkpoints: KeptCheckpoints, earlier: str | None, steps: StepLog) -> None:
