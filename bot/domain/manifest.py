@@ -35,6 +35,12 @@ class Component:
     def __str__(self) -> str:
         return f"{self.kind}.{self.name}" if self.name else str(self.kind)
 
+    @classmethod
+    def named(cls, text: str) -> Component:
+        """Return the component that is written so."""
+        kind, _, name = text.partition(".")
+        return cls(ComponentKind(kind), name)
+
 
 @dataclass(frozen=True, slots=True)
 class Ingredient:

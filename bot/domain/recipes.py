@@ -33,6 +33,7 @@ class Recipe:
     lock: str = ""  # file that says what is installed, COMMIT:PATH where it is one of a commit
     needs: tuple[str, ...] = ()  # paths that have to be there
     replaces: Mapping[str, str] = field(default_factory=dict)  # what its run must not say it has, by component
+    keeps: Mapping[str, str] = field(default_factory=dict)  # what its run must have of what nobody sets, if it says so
 
     @property
     def is_of_diagnosis(self) -> bool:

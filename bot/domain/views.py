@@ -85,6 +85,10 @@ class TroubleRow:
     kind: TroubleKind
     said: str = ""  # in the words of git, of the job's log or of its run
     exit_code: str = ""
+    name: str = ""  # of the parameter that was another than in the bad run
+    source: Source | None = None  # of what was
+    wanted: str = ""  # what it was in the bad run
+    as_now: str = ""  # what stands in the way of having it as it is now, where that cannot be had either
 
 
 @dataclass(frozen=True, slots=True)

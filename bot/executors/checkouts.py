@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from bot.domain.rerun_troubles import TroubleKind
 from bot.errors import JobError
 from bot.runtime.private_files import make_folder
 
@@ -77,8 +78,8 @@ def look_for(repository: Path, commit: str) -> None:
     try:
         _git(repository, "cat-file", "-e", f"{commit}^{{commit}}", seconds=_LOOK_SECONDS)
     except JobError as error:
-        said = f"{commit[:_SHORT]} is not in the repository"
-        raise JobError(f"commit {commit} is not in {repository}: {error.said}", said=said) from error
+        message = f"commit {commit} is not in {repository}: {error.said}"
+        raise JobError(message, TroubleKind.COMMIT_GONE, said=commit[:_SHORT]) from error
 
 
 def remove_but(repository: Path, folder: Path, needed: Collection[str]) -> int:

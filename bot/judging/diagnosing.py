@@ -16,12 +16,14 @@ from bot.domain.diagnosis.inquiry import (
     Outlook,
     guilty_alone,
     is_alike,
+    keeps_of,
     look_further,
     obstacles_to,
     on_cut,
     recipe_of,
     recipe_of_pieces,
 )
+from bot.domain.diagnosis.obstacles import HeldBack
 from bot.domain.diagnosis.pieces import Pieces, Unlisted
 from bot.domain.diagnosis.posterior import RerunResult
 from bot.domain.effects import AnswerComment
@@ -120,7 +122,7 @@ class Diagnoser:
         if outlook.wanted and can_rerun:
             if inquiry.obstacles is not None:  # else once it has been looked whether it can be set
                 recipes = [recipe_of(setting, inquiry.swaps, held) for setting in outlook.wanted]
-                self._rerun(tx, record, recipes, len(reruns))
+                self._rerun(tx, record, recipes, held, len(reruns))
             return
         if self._is_to_be_parted(inquiry, outlook):
             if pieces is None:
@@ -130,16 +132,19 @@ class Diagnoser:
         further = look_further(inquiry, trials, piece_trials_of(tx, inquiry))
         if inquiry.pieces is not None and further is not None and further.wanted and can_rerun:
             recipes = [recipe_of_pieces(count, inquiry.pieces, inquiry.swaps, held) for count in further.wanted]
-            self._rerun(tx, record, recipes, len(reruns))
+            self._rerun(tx, record, recipes, held, len(reruns))
             return
         diagnosis = replace(outlook.diagnosis, narrowed=None if further is None else further.narrowed)
         inquiries.end(tx, inquiry, InquiryState.ANSWERED, self.context.clock(), diagnosis)
         self._tell(tx, inquiry)
 
-    def _rerun(self, tx: Connection, record: InquiryRecord, recipes: Sequence[Recipe], had: int) -> None:
+    def _rerun(
+        self, tx: Connection, record: InquiryRecord, recipes: Sequence[Recipe], held: HeldBack, had: int
+    ) -> None:
         for number, recipe in enumerate(recipes, had + 1):
             due_at = record.asked_at + timedelta(microseconds=number)
-            recipe_on_cut = on_cut(recipe, record.inquiry.cut)
+            kept = replace(recipe, keeps=keeps_of(recipe, record.inquiry, held))
+            recipe_on_cut = on_cut(kept, record.inquiry.cut)
             fires.record(tx, self.context.name, due_at, record.inquiry.inquiry_id, recipe=recipe_on_cut)
 
     def _look(self, record: InquiryRecord, folder: Path) -> InquiryRecord:

@@ -16,7 +16,7 @@ from bot.domain.judged_run import JudgedRun
 from bot.domain.manifest import manifest_of
 from bot.errors import DiagnosisError, NoInquiry
 from bot.judging.context import JudgingContext
-from bot.judging.swaps import cut_of, swaps_of
+from bot.judging.swaps import cut_of, kept_of, swaps_of
 from bot.store import runs
 
 _ACCEPTED = 20
@@ -87,6 +87,7 @@ class InquiryAsker:
             cut=cut,
             obstacles=None,
             at_once=section.concurrency,
+            kept=kept_of(section, [each.run for each in accepted], bad[0].run),
         )
 
     def _bad_runs(self, tx: Connection, incident: Incident, metric: str) -> list[JudgedRun]:

@@ -37,7 +37,8 @@ def trouble_with(section: DiagnoseSection, recipe: Recipe, folder: Path) -> Reru
         if recipe.commit and section.code is not None:
             look_for(folder / section.code.git, recipe.commit)
     except JobError as error:
-        return RerunTrouble(TroubleKind.NO_COMMIT, _in_a_line(error))
+        kind = error.trouble if error.trouble is TroubleKind.COMMIT_GONE else TroubleKind.NO_COMMIT
+        return RerunTrouble(kind, _in_a_line(error))
     try:
         if recipe.lock and section.environment is not None:
             read_lock(folder, section.environment.git, recipe.lock)

@@ -7,13 +7,19 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from bot.domain.fires import Fire
-from bot.domain.job_protocol import COMMIT_TAG, FIRE_TAG
-from bot.domain.manifest import manifest_of
+from bot.domain.job_protocol import FIRE_TAG
+from bot.domain.manifest import Component, ComponentKind, manifest_of
 from bot.domain.recipes import Recipe
+from bot.domain.rerun_troubles import RerunTrouble, TroubleKind
 from bot.domain.runs import DataCard, Run
+from bot.errors import abridge
 from bot.judging.context import JudgingContext
 from bot.runtime.log import get_logger
 from bot.store import fires
+
+_CODE = str(Component(ComponentKind.CODE))
+_COMMIT = 12  # letters of a commit
+_LONGEST = 60  # letters of anything else
 
 log = get_logger(__name__)
 
@@ -30,20 +36,30 @@ def ask(tx: Connection, context: JudgingContext, run: Run, recipe: Recipe) -> Fi
     return fires.record(tx, context.name, due_at, run.run_id, recipe=recipe)
 
 
-def not_as_set(run: Run, recipe: Recipe) -> tuple[str, ...]:
-    """Name what a rerun says of itself that it had otherwise than it was set: then it shows nothing."""
-    said = {str(component): part.identity for component, part in manifest_of(run, DataCard()).items()}
+def not_as_set(run: Run, recipe: Recipe) -> RerunTrouble | None:
+    """Say what a rerun had otherwise than it was set, or than the bad run, by its own word: then it shows nothing."""
+    parts = {str(component): part for component, part in manifest_of(run, DataCard()).items()}
+    said = {name: part.identity for name, part in parts.items()}
     ignored = [name for name, other in recipe.replaces.items() if said.get(name) == other]
+    if recipe.commit and _is_another(_CODE, said.get(_CODE, ""), recipe.commit) and _CODE not in ignored:
+        ignored.append(_CODE)
     if ignored:
         log.warning("rerun not as it was set", run=run.name, ignored=ignored, always=True)
-    of_code = ["code"] if _is_of_another_commit(run, recipe.commit) else []
-    return tuple(dict.fromkeys([*ignored, *of_code]))
+        return RerunTrouble(TroubleKind.NOT_AS_SET, ", ".join(ignored))
+    for name, wanted in recipe.keeps.items():
+        if _is_another(name, said.get(name, ""), wanted):
+            log.warning("rerun of another", run=run.name, component=name, wanted=wanted, ran=said[name], always=True)
+            ran = _in_short(name, said[name])
+            return RerunTrouble(TroubleKind.RAN_OTHER, ran, component=name, wanted=_in_short(name, wanted))
+    return None
 
 
-def _is_of_another_commit(run: Run, commit: str) -> bool:
-    """Say whether a rerun says of itself that it ran other code than it was to run."""
-    said = run.tags.get(COMMIT_TAG, "")
-    differs = bool(commit and said) and not (said.startswith(commit) or commit.startswith(said))
-    if differs:
-        log.warning("rerun of another commit", run=run.name, wanted=commit, ran=said, always=True)
-    return differs
+def _is_another(name: str, said: str, wanted: str) -> bool:
+    """Say whether a run says of itself that it had another; commits may be given by their beginnings."""
+    if name == _CODE:
+        return bool(said) and not (said.startswith(wanted) or wanted.startswith(said))
+    return bool(said) and said != wanted
+
+
+def _in_short(name: str, value: str) -> str:
+    return value[:_COMMIT] if name == _CODE else abridge(value, _LONGEST)

@@ -7,11 +7,14 @@ from dataclasses import replace
 
 from bot.config.diagnose import DiagnoseSection
 from bot.domain.diagnosis.differences import Difference
-from bot.domain.diagnosis.inquiry import Swap
-from bot.domain.manifest import Component, ComponentKind, Ingredient
+from bot.domain.diagnosis.inquiry import Kept, Swap
+from bot.domain.manifest import Component, ComponentKind, Ingredient, manifest_of
 from bot.domain.recipes import AS_CONFIGURED, Recipe
 from bot.domain.rerun_troubles import RerunTrouble, TroubleKind
-from bot.domain.runs import Run
+from bot.domain.runs import DataCard, Run
+
+_KEPT_ON_CUT = frozenset({ComponentKind.CODE, ComponentKind.ENVIRONMENT})
+_KEPT = _KEPT_ON_CUT | {ComponentKind.DATA, ComponentKind.TEST_SET, ComponentKind.PARAM}
 
 
 def swaps_of(
@@ -48,6 +51,24 @@ def _why_not(section: DiagnoseSection, found: Difference, good: Run, bad: Run) -
         return RerunTrouble(TroubleKind.ONE_SIDED)
     lacking = section.lacking(kind, good) or section.lacking(kind, bad)
     return RerunTrouble(TroubleKind.LACKS, lacking) if lacking else RerunTrouble(TroubleKind.SAME_WORDS)
+
+
+def kept_of(section: DiagnoseSection, accepted: Sequence[Run], bad: Run) -> tuple[Kept, ...]:
+    """Return what the bad run says of itself, that a rerun which does not set it has to have too.
+
+    The machine and seeds may be others, and so may parameters that changed among the accepted runs by themselves, as
+    the name of a folder does. On a cut of the data these are others by intention, and parameters may come of it.
+    """
+    manifests = [manifest_of(each, DataCard()) for each in accepted]
+    kinds = _KEPT if section.cut is None else _KEPT_ON_CUT
+    found = []
+    for component, part in manifest_of(bad, DataCard()).items():
+        held = {None if each is None else each.identity for each in (one.get(component) for one in manifests)}
+        is_param = component.kind is ComponentKind.PARAM
+        if component.kind not in kinds or (is_param and (len(held) > 1 or component.name in section.params_named)):
+            continue
+        found.append(Kept(component, part.identity, may_follow=is_param and held != {part.identity}))
+    return tuple(found)
 
 
 def cut_of(section: DiagnoseSection, bad: Run) -> Recipe | None:

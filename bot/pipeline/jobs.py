@@ -182,9 +182,8 @@ class JobRunner:
         if run is not None and run.status is RunStatus.FINISHED and (is_lost or status.exit_code == 0):
             if fire.is_rerun:
                 self.context.run_store.mark_rerun(run.run_id)
-                ignored = not_as_set(run, fire.recipe)
-                trouble = self._trouble(TroubleKind.NOT_AS_SET, ", ".join(ignored)) if ignored else None
-                measured = {} if ignored else run.metrics
+                trouble = not_as_set(run, fire.recipe)
+                measured = {} if trouble else run.metrics
                 return self.confirmer.conclude(replace(ended, state=FireState.ENDED, trouble=trouble), measured)
             return self.judge.judge(run, replace(ended, state=FireState.ENDED))
         failed = replace(ended, state=FireState.LOST if is_lost else FireState.FAILED)

@@ -7,7 +7,7 @@ import re
 import subprocess
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -25,10 +25,12 @@ from bot.domain.incidents import IncidentState
 from bot.domain.job_protocol import COMMIT_TAG, ENVIRONMENT_TAG, FIRE_TAG
 from bot.domain.manifest import Component, ComponentKind
 from bot.domain.rerun_troubles import RerunTrouble, TroubleKind
+from bot.domain.runs import Run, RunStatus
 from bot.errors import DiagnosisError, HeraldError, JobError
 from bot.executors.checkouts import check_out
 from bot.judging.inquiry_answers import trials_of
 from bot.judging.pieces import pieces_of
+from bot.judging.swaps import kept_of
 from bot.judging.views.data_parts import part_shown
 from bot.pipeline.lease import LEASE_OF
 from bot.pipeline.rerun_places import RerunPlaces, jobs_of_each, places_taken
@@ -862,8 +864,14 @@ def test_a_commit_that_is_gone_is_found_out_before_anything_is_rerun_and_named_w
     assert not record.diagnosis.is_sure
     assert workshop.ran == []
     assert "No rerun was made." in lab.said[-1]
-    said = f"left out: the commit (the commit cannot be checked out: {'f' * 12} is not in the repository)."
+    said = f"left out: the commit (the commit is not in the repository: {'f' * 12})."
     assert said in lab.said[-1]
+
+
+def test_where_the_commit_of_the_bad_run_is_gone_too_that_is_said(make_code_lab):
+    lab, _ = make_code_lab("f" * 40, "e" * 40)
+    lab.diagnose()
+    assert f"not in the repository: {'f' * 12}; nor can that of the bad run be had: {'e' * 12})" in lab.said[-1]
 
 
 def test_without_what_cannot_be_set_the_guilty_one_of_the_others_is_found(make_lab, history, monkeypatch):
@@ -879,7 +887,7 @@ def test_without_what_cannot_be_set_the_guilty_one_of_the_others_is_found(make_l
     assert record.diagnosis is not None
     assert str(record.inquiry.swaps[record.diagnosis.cause.component].component) == "data"
     assert {job.cwd.name for job in lab.jobs} == {history[1][5]}, "the code stays as it is"
-    assert "left out: the commit (the commit cannot be checked out" in lab.said[-1]
+    assert "left out: the commit (the commit is not in the repository" in lab.said[-1]
     assert "failed" not in lab.said[-1]
 
 
@@ -1018,10 +1026,45 @@ def test_the_doctor_says_what_could_not_be_set_as_in_the_newest_good_run_and_wha
     assert said[1:] == [
         "not: environment.make: there is no program 'no-such-tool' on the PATH of the job",
         "not: data: the newest good run, run10, has no tags.days: it cannot be set as it was there",
-        f"not: code: {cannot}: the commit cannot be checked out ({'f' * 12} is not in the repository)",
+        f"not: code: {cannot}: the commit is not in the repository ({'f' * 12})",
         "ok: environment: run10 does not say which it had, so that no change of it is ever seen",
         f"not: environment: {cannot}: the lock file cannot be read (old.lock: No such file or directory)",
         "ok: machine: run10 does not say which it had, so that no change of it is ever seen",
         "not: machine: the newest good run, run10, has no tags.host: it cannot be set as it was there",
         "ok: owners: run10 has no parameter 'depth'",
     ]
+
+
+def test_a_rerun_of_another_commit_than_the_bad_run_counts_as_nothing_and_earlier_ones_still_count(make_lab):
+    lab = make_lab({"diagnose": {"params": DIAGNOSE["diagnose"]["params"], "reruns": 1}})
+    commit = NEW["tags"][COMMIT_TAG]
+
+    def train(job: Job) -> JobStatus:
+        lab.jobs.append(job)
+        tags = {FIRE_TAG: job.fire_id, COMMIT_TAG: commit}
+        lab.log(0.75 if commit == "c2" else 0.80, f"job{len(lab.jobs)}", tags=tags)
+        return ENDED
+
+    lab.executor._carry_out = train
+    lab.diagnose()
+    commit = "c3"  # somebody has mended it, where the job works
+    lab.herald = lab.make(diagnose={"params": DIAGNOSE["diagnose"]["params"], "reruns": 7})
+    record = lab.diagnose()
+    assert record.diagnosis is not None
+    assert not record.diagnosis.is_sure
+    assert len(record.inquiry.known) == 1
+    assert "it ran on commit c3, not on c2 of the bad run" in lab.said[-1]
+    with lab.database.begin() as tx:
+        assert {each.value for each in trials_of(tx, record.inquiry)} == {None}
+
+
+def test_what_a_rerun_has_to_have_as_the_bad_run_is_what_nobody_sets_and_what_does_not_follow_from_what_is_set():
+    section = DiagnoseSection.model_validate(DIAGNOSE["diagnose"])
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    old, new = (
+        Run(size, size, RunStatus.FINISHED, moment, moment, params={"vocabulary": size}, tags=each["tags"])
+        for size, each in (("10", OLD), ("20", NEW))
+    )
+    kept = {str(each.component): each for each in kept_of(section, [old, old], new)}
+    assert kept["code"].identity == "c2"
+    assert kept["param.vocabulary"].may_follow

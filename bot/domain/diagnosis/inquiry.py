@@ -14,7 +14,7 @@ from bot.domain.diagnosis.narrowing import PieceOutlook, look_within
 from bot.domain.diagnosis.obstacles import NOTHING_HELD, DoneRerun, HeldBack, Obstacle, held_by, whole
 from bot.domain.diagnosis.pieces import DonePieces, Pieces
 from bot.domain.diagnosis.posterior import RerunResult, TwoLevels, believe
-from bot.domain.manifest import Component
+from bot.domain.manifest import Component, ComponentKind
 from bot.domain.recipes import AS_CONFIGURED, PIECES, SWAP, Recipe
 from bot.domain.rerun_troubles import RerunTrouble
 
@@ -42,6 +42,15 @@ class Swap:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What a component was in the bad run: a rerun that sets it not, and says that it had another, shows nothing."""
+
+    component: Component
+    identity: str
+    may_follow: bool = False  # a parameter that changed too: it may be made from what is set, as a count of the data is
+
+
+@dataclass(frozen=True, slots=True)
 class Inquiry:
     """What is asked about an incident; fixed when it begins, whatever runs come meanwhile."""
 
@@ -65,6 +74,7 @@ class Inquiry:
     obstacles: tuple[Obstacle, ...] | None = ()  # to setting components; None as long as nobody has looked for any
     at_once: int = 1  # reruns
     why_left_out: tuple[RerunTrouble | None, ...] = ()  # of each; without a reason config says not how
+    kept: tuple[Kept, ...] = ()  # what the bad run says of itself
 
     @property
     def is_large(self) -> bool:
@@ -175,6 +185,21 @@ def recipe_of_pieces(count: int, pieces: Pieces, swaps: Sequence[Swap], held: He
     chosen = _chosen(tuple(place in held for place in range(len(swaps))), swaps, held)
     chosen[pieces.component] = pieces.all[count - 1].recipe
     return _together(f"{PIECES}{count}", chosen)
+
+
+def keeps_of(recipe: Recipe, inquiry: Inquiry, held: HeldBack) -> Mapping[str, str]:
+    """Return what a rerun must have of what it does not set, as far as it says so of itself: what the bad run had."""
+    set_ones = {swap.component for place, swap in enumerate(inquiry.swaps) if place not in held.as_configured}
+    setting = read_setting(recipe)
+    moves = setting is None or any(
+        not is_bad and swap.component.kind is not ComponentKind.PARAM
+        for swap, is_bad in zip(inquiry.swaps, setting, strict=True)
+    )
+    return {
+        str(each.component): each.identity
+        for each in inquiry.kept
+        if each.component not in set_ones and not (each.may_follow and moves)
+    }
 
 
 def components_of(recipe: Recipe, inquiry: Inquiry) -> Mapping[str, str]:

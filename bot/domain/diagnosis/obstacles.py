@@ -12,6 +12,7 @@ from bot.domain.rerun_troubles import RerunTrouble, TroubleKind
 
 _OF_KIND = {
     TroubleKind.NO_COMMIT: ComponentKind.CODE,
+    TroubleKind.COMMIT_GONE: ComponentKind.CODE,
     TroubleKind.NO_LOCK: ComponentKind.ENVIRONMENT,
     TroubleKind.NOT_INSTALLED: ComponentKind.ENVIRONMENT,
 }  # what a trouble is an obstacle to: the others are of the whole job

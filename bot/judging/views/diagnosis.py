@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from typing import assert_never
 from zoneinfo import ZoneInfo
@@ -15,7 +16,7 @@ from bot.domain.diagnosis.hypotheses import Alone, InPart, Luck, Outside, Togeth
 from bot.domain.diagnosis.inquiry import Inquiry, Swap, obstacles_to
 from bot.domain.diagnosis.obstacles import DoneRerun
 from bot.domain.diagnosis.pieces import DonePieces
-from bot.domain.manifest import ComponentKind
+from bot.domain.manifest import Component, ComponentKind
 from bot.domain.rerun_troubles import RerunTrouble
 from bot.domain.views import (
     CauseKind,
@@ -198,6 +199,8 @@ def _left_out(inquiry: Inquiry, trials: Sequence[DoneRerun]) -> tuple[FactRow, .
     for place, found in obstacles_to(inquiry, trials).obstacles.items():
         component = inquiry.swaps[place].component
         trouble = _trouble(found[0].trouble)
+        second = next((each.trouble.said for each in found[1:]), "")
+        trouble = trouble and replace(trouble, as_now=shortened(second))
         rows.append(FactRow(component.name, "", "", True, source_of(component), trouble=trouble))
     return tuple(rows)
 
@@ -205,8 +208,14 @@ def _left_out(inquiry: Inquiry, trials: Sequence[DoneRerun]) -> tuple[FactRow, .
 def _trouble(trouble: RerunTrouble | None) -> TroubleRow | None:
     if trouble is None:
         return None
+    of = Component.named(trouble.component) if trouble.component else None
     return TroubleRow(
-        trouble.kind, shortened(trouble.said), "" if trouble.exit_code is None else str(trouble.exit_code)
+        trouble.kind,
+        shortened(trouble.said),
+        "" if trouble.exit_code is None else str(trouble.exit_code),
+        "" if of is None else of.name,
+        None if of is None else source_of(of),
+        shortened(trouble.wanted),
     )
 
 
