@@ -3,6 +3,7 @@
 import os
 import resource
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import copytree
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from tests.trainer import queries
 from trainer.errors import CheckpointError, JobError, Stopped, TrainingError
 from trainer.jobs.file import load_job
-from trainer.learning.checkpoint_files import checkpoints_in, read_checkpoint
+from trainer.learning.checkpoint_files import Checkpoint, Shelf, checkpoints_in, read_checkpoint
 from trainer.learning.checkpoints import KeptCheckpoints
 from trainer.learning.resuming import resumption, shelf_folder
 from trainer.models.cross_encoder import CrossEncoder
@@ -172,6 +173,19 @@ def test_a_named_one_is_gone_on_from_and_never_begins_anew(own_desk, whole):
     assert same(own_desk.run("next_item", resume="never"), whole["next_item"])
 
 
+@pytest.fixture(scope="module")
+def two_steps(desk, tmp_path_factory) -> Path:
+    """The checkpoints of two steps, made once."""
+    folder = tmp_path_factory.mktemp("two")
+    return cut_off(replace(desk, more=(f"checkpoint.folder={folder}",)), 2)[0].parent
+
+
+@pytest.fixture
+def left(own_desk, two_steps) -> Path:
+    """A copy of them, where the test's own fit looks."""
+    return copytree(two_steps, shelf_folder(own_desk.job("next_item")))
+
+
 def begin(desk: Desk, resume: str, *more: str, device: Device = PROCESSOR):
     """Find where a fit would go on from, as it does before it begins."""
     job = desk.job("next_item", *more)
@@ -210,10 +224,107 @@ def test_a_folder_of_checkpoints_within_the_output_is_refused(desk):
         begin(desk, "auto", f"checkpoint.folder={desk.job('next_item').output}/../x/../output/kept").__enter__()
 
 
+def rewrite(folder: Path, checkpoint: Checkpoint) -> None:
+    Shelf(folder.parent, keep=9).put(checkpoint, int(folder.name[-8:]))
+
+
+def changed(**other) -> Callable[[Path], None]:
+    """Give what writes a checkpoint that is whole and says what cannot be."""
+
+    def change(folder: Path) -> None:
+        found = read_checkpoint(folder)
+        rewrite(folder, replace(found, story=replace(found.story, **other)))
+
+    return change
+
+
+def flip_a_bit(folder: Path) -> None:
+    state = folder / "state.safetensors"
+    held = bytearray(state.read_bytes())
+    held[-5000] ^= 1
+    state.write_bytes(held)
+
+
+def lose_what_was_told(folder: Path) -> None:
+    found = read_checkpoint(folder)
+    rewrite(folder, replace(found, tensors={k: v for k, v in found.tensors.items() if k != "told.loss"}))
+
+
+def another_step(folder: Path) -> None:
+    story = folder / "checkpoint.json"
+    story.write_text(story.read_text().replace('"step": 2,', '"step": 3,'))
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (flip_a_bit, "its digest is another one: it was damaged or changed"),
+        (another_step, "its digest is another one: it was damaged or changed"),
+        (changed(step=10**9), "there is no step 1000000000 of 8, in 1 parts"),
+        (changed(step=-1), "there is no step -1 of 8, in 1 parts"),
+        (changed(parts=0), "there is no step 2 of 8, in 0 parts"),
+        (changed(step="2"), "checkpoint.json is of other types"),
+        (lose_what_was_told, "told.loss is missing or no list of numbers"),
+        (lambda folder: (folder / "checkpoint.json").write_text("[" * 100_000), "maximum recursion depth exceeded"),
+        (lambda folder: (folder / "checkpoint.json").write_text("[1]"), "another version wrote it"),
+    ],
+)
+def test_whatever_cannot_be_read_is_told_and_set_aside_and_the_one_before_gone_on_from(
+    own_desk, left, capsys, damage, why
+):
+    newest = left / "step-00000003"
+    copytree(left / "step-00000002", newest)
+    damage(newest)
+    with begin(own_desk, "auto") as place:
+        assert place.found.folder.name == "step-00000002"
+    assert f"{newest}: no checkpoint that this version can go on from: {why}" in capsys.readouterr().err
+    assert [path.name for path in checkpoints_in(left)] == ["step-00000001", "step-00000002"]
+    assert newest.with_suffix(".unreadable").is_dir()
+
+
+def test_one_that_does_not_fit_the_model_changes_nothing_and_the_next_try_takes_the_one_before(own_desk, whole):
+    newest = cut_off(own_desk, 3)[-1]
+    found = read_checkpoint(newest)
+    rewrite(newest, replace(found, tensors={k: v for k, v in found.tensors.items() if k != "weight.3"}))
+    with pytest.raises(
+        CheckpointError, match=r"can go on from: weight\.3 is missing; the same command goes on from the"
+    ):
+        own_desk.run("next_item")
+    assert same(own_desk.run("next_item"), whole["next_item"])
+
+
+def test_a_folder_that_cannot_be_written_to_is_read_all_the_same(own_desk, left, whole, capsys):
+    (left / "lock").unlink()
+    (left / "lock").mkdir()
+    before = checkpoints_in(left)
+    assert same(own_desk.run("next_item", more=("checkpoint.every=1e-9",)), whole["next_item"])
+    assert f"{left}: cannot be written to (Is a directory): this fit keeps nothing there" in capsys.readouterr().err
+    assert checkpoints_in(left) == before
+
+
+def test_links_and_files_are_no_checkpoints_and_in_nobodys_way(own_desk, left):
+    (left / "step-00000003").symlink_to(left / "step-00000001")
+    (left / "step-00000004").write_text("")
+    kept = cut_off(own_desk, 4)
+    assert [(path.name, read_checkpoint(path).story.step) for path in kept] == [
+        ("step-00000003", 3),
+        ("step-00000004", 4),
+    ]
+
+
+def test_a_job_that_is_set_otherwise_is_told_where_was_looked(own_desk, left, capsys):
+    with begin(own_desk, "auto", "train.lr=0.001") as place:
+        assert place.found is None
+    assert (
+        f"{left.parent} holds no checkpoint of this job as it is set now: the fit begins anew"
+        in capsys.readouterr().err
+    )
+
+
 def test_data_that_changed_since_begin_the_fit_anew_and_are_named(own_desk, whole, capsys):
     newest = cut_off(own_desk, 3)[-1]
-    story = newest / "checkpoint.json"
-    story.write_text(story.read_text().replace('"data.hash": "', '"data.hash": "0'))
+    found = read_checkpoint(newest)
+    rewrite(newest, replace(found, story=replace(found.story, identity={**found.story.identity, "data.hash": "0"})))
     assert same(own_desk.run("next_item"), whole["next_item"])
     assert f"{newest} is not gone on from: data.hash was 0" in capsys.readouterr().err
 

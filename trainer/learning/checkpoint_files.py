@@ -1,29 +1,31 @@
 """Checkpoints on the disk: a folder each, there whole or not at all, of which the last ones are kept."""
 
+import errno
 import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from hashlib import file_digest
 from pathlib import Path
 from shutil import rmtree
 from time import time
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trainer.errors import CheckpointError
+from trainer.learning.checkpoint_state import read_reports
 
 STATE, STORY = "state.safetensors", "checkpoint.json"
 SCHEMA = 1
 LOCK = "lock"
 NAME = re.compile(r"step-[0-9]{8}")
-PARTIAL = ".partial"
+PARTIAL, UNREADABLE = ".partial", ".unreadable"
 SHELF = re.compile(r"[0-9a-f]{16}")
 FORGOTTEN = 14 * 86_400.0  # s after which nobody comes back for what a fit left
 
@@ -58,12 +60,15 @@ class Shelf:
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self.keep = folder, keep
         self.lock: int | None = None
+        self.sealed = False  # it cannot be written to
 
     def take(self) -> bool:
-        """Make the folder this process's own; False where another fit holds it."""
+        """Make the folder this process's own; False where another fit holds it; raise OSError where nobody can."""
         if self.lock is not None:
             return True
         self.folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.folder))
         descriptor = os.open(self.folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -91,26 +96,43 @@ class Shelf:
                 {name: tensor.detach().contiguous() for name, tensor in checkpoint.tensors.items()}, partial / STATE
             )
             told = {"schema": SCHEMA, **asdict(checkpoint.story)}
+            told["digest"] = _digest(partial / STATE, told)
             (partial / STORY).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
             # To the disk before it has its name: after a power cut a name without its bytes would be the newest.
             for path in (partial / STATE, partial / STORY, partial):
                 _sync(path)
+            _free(target)
             partial.rename(target)
             _sync(self.folder)
         except BaseException:
             rmtree(partial, ignore_errors=True)
             raise
-        for old in checkpoints_in(self.folder)[: -self.keep]:
+        written = [path for path in checkpoints_in(self.folder) if path.name <= target.name]
+        for old in written[: -self.keep]:
             rmtree(old, ignore_errors=True)
         return target
 
+    def set_aside(self, folder: Path) -> bool:
+        """Rename one that cannot be read: it takes neither a name nor a place that another needs."""
+        if self.lock is None or not folder.parent.samefile(self.folder):
+            return False
+        aside = folder.with_suffix(UNREADABLE)
+        rmtree(aside, ignore_errors=True)
+        with suppress(OSError):
+            folder.rename(aside)
+        return aside.is_dir()
+
     def clear(self) -> None:
-        """Remove what is there: the fit is over, or begins anew."""
-        for path in checkpoints_in(self.folder):
+        """Remove what is there, where it is this process's own: the fit is over, or begins anew."""
+        if self.lock is None:
+            return
+        for path in (*checkpoints_in(self.folder), *self.folder.glob(f"*{UNREADABLE}")):
             rmtree(path, ignore_errors=True)
 
     def remove_but(self, kept: Path) -> None:
-        """Remove all but one."""
+        """Remove all but one, where they are this process's own."""
+        if self.lock is None:
+            return
         for path in checkpoints_in(self.folder):
             if not path.samefile(kept):  # a link, or a way with `..` in it, names the same folder
                 rmtree(path, ignore_errors=True)
@@ -120,7 +142,8 @@ class Shelf:
         if self.lock is None:
             return
         if not checkpoints_in(self.folder):
-            (self.folder / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):
+                (self.folder / LOCK).unlink(missing_ok=True)
             for empty in (self.folder, self.folder.parent):
                 with suppress(OSError):
                     empty.rmdir()
@@ -140,32 +163,56 @@ def held_shelf(folder: Path, keep: int) -> Iterator[Shelf]:
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
-    """Give the checkpoints of a folder, the oldest first."""
-    return sorted(path for path in folder.glob("step-*") if NAME.fullmatch(path.name))
+    """Give the checkpoints of a folder, the oldest first; links and files of such names are none."""
+    return sorted(
+        path for path in folder.glob("step-*") if NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink()
+    )
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Read one; raise CheckpointError where it is none that this version can read."""
     try:
-        told: dict[str, Any] = json.loads((folder / STORY).read_text(encoding="utf-8"))
-        if told.pop("schema") != SCHEMA:
-            raise ValueError("another version wrote it")  # noqa: TRY301 - told as what is damaged is
-        return Checkpoint(Story(**told), load_file(folder / STATE), folder.absolute())
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        return _read(folder)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{folder}: no checkpoint that this version can go on from: {reason}") from None
 
 
-def name_tensors(prefix: str, tensors: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Name tensors by their places."""
-    return {f"{prefix}.{place}": tensor for place, tensor in enumerate(tensors)}
+def _digest(state: Path, told: Mapping[str, Any]) -> str:
+    """Hash all of a checkpoint: one bit that fell over is another model."""
+    with state.open("rb") as stream:
+        digest = file_digest(stream, "sha256")
+    digest.update(json.dumps(told, sort_keys=True).encode())
+    return digest.hexdigest()
 
 
-@torch.no_grad()
-def fill_tensors(prefix: str, tensors: Sequence[Tensor], found: Mapping[str, Tensor]) -> None:
-    """Put back what `name_tensors` named."""
-    for place, tensor in enumerate(tensors):
-        tensor.copy_(found[f"{prefix}.{place}"])
+def _check_story(story: Story) -> None:
+    counts = (story.fit, story.step, story.steps, story.parts)
+    if any(type(count) is not int for count in counts) or not isinstance(story.identity, dict):
+        raise ValueError(f"{STORY} is of other types")
+    if story.fit < 0 or not 0 <= story.step <= story.steps or story.parts < 1:
+        raise ValueError(f"there is no step {story.step} of {story.steps}, in {story.parts} parts")
+
+
+def _read(folder: Path) -> Checkpoint:
+    told = json.loads((folder / STORY).read_text(encoding="utf-8"))
+    if not isinstance(told, dict) or told.get("schema") != SCHEMA:
+        raise ValueError("another version wrote it")
+    if told.pop("digest", None) != _digest(folder / STATE, told):
+        raise ValueError("its digest is another one: it was damaged or changed")
+    story = Story(**{key: value for key, value in told.items() if key != "schema"})
+    _check_story(story)
+    found = Checkpoint(story, load_file(folder / STATE), folder.absolute())
+    read_reports(found.tensors)
+    return found
+
+
+def _free(target: Path) -> None:
+    """Remove what has a checkpoint's name and is none that was gone on from."""
+    if target.is_symlink() or target.is_file():
+        target.unlink()
+    elif target.is_dir():
+        rmtree(target)
 
 
 def _sync(path: Path) -> None:

@@ -1,16 +1,15 @@
 """What the training loop tells of where it stands: kept now and then, and when the fit is told to stop."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from math import isnan, nan
 from time import monotonic
 
-import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from trainer.errors import CheckpointError, Stopped
-from trainer.learning.checkpoint_files import Checkpoint, Story, fill_tensors, name_tensors
+from trainer.learning.checkpoint_files import Checkpoint, Story
+from trainer.learning.checkpoint_state import check_state, fill_state, name_state, read_reports
 from trainer.learning.resuming import Resumption
 from trainer.stopping import Deferral, deferring_stops
 from trainer.task import Standing, StepReport
@@ -18,8 +17,6 @@ from trainer.tracking.progress import say
 
 LONG_STEP = 4.0  # s: whoever stops a job waits for ten, in which a step has to end and be written down
 WORTH_KEEPING = 60.0  # s of training that what follows its end must not lose
-WEIGHTS, RANDOM = "weight", "random"
-STEPS, LOSSES, RATES, EXAMPLES, VALID = "told.step", "told.loss", "told.lr", "told.examples", "told.valid_loss"
 
 
 class NoCheckpoints:
@@ -49,11 +46,11 @@ class KeptCheckpoints:
         self.shelf, self.identity, self.found = place.shelf, place.identity, place.found
         self.crew = place.crew
         self.seconds, self.run_id, self.clock = minutes * 60, run_id, clock
-        self.told = [] if place.found is None else _read_reports(place.found.tensors)
+        self.told = [] if place.found is None else read_reports(place.found.tensors)
         self.earlier = tuple(self.told)
         self.carried: dict[str, Sequence[Tensor]] = {}
         self.fit = 0
-        self.keeps = self.shelf.keep > 0
+        self.keeps = self.shelf.keep > 0 and not self.shelf.sealed
         self.standing: Standing | None = None
         self.deferral = Deferral()
         self.began = self.written = self.looked = clock()
@@ -96,8 +93,7 @@ class KeptCheckpoints:
 
     def clear(self) -> None:
         """Let go of all of them: the fit is over."""
-        if self.shelf.lock is not None:
-            self.shelf.clear()
+        self.shelf.clear()
         self.keeps = False
 
     def _tell_stop(self) -> None:
@@ -119,25 +115,22 @@ class KeptCheckpoints:
                 f"{self.shelf.folder}: was written while rows came in another order, by other code: --resume never"
                 " begins anew"
             )
-        fill_tensors(WEIGHTS, standing.parameters, tensors)
-        for name, carried in self.carried.items():
-            fill_tensors(f"carried.{name}", carried, tensors)
-        _fill_optimizer(standing.optimizer, tensors)
-        _fill_random(tensors)
+        try:
+            check_state(standing, self.carried, tensors)
+        except ValueError as error:
+            aside = self.found.folder is not None and self.shelf.set_aside(self.found.folder)
+            then = "; the same command goes on from the one before, if there is one" if aside else ""
+            raise CheckpointError(
+                f"{self.found.folder}: no checkpoint that this version can go on from: {error}{then}"
+            ) from None
+        fill_state(standing, self.carried, tensors)
         standing.parts = story.parts
         self.found = None  # as large as what it was copied to
         return story.step
 
     def _write(self, standing: Standing, step: int) -> None:
         story = Story(self.identity, self.run_id, self.fit, step, standing.steps, standing.order, standing.parts)
-        tensors = {
-            **name_tensors(WEIGHTS, standing.parameters),
-            **_name_optimizer(standing.optimizer),
-            **_name_random(),
-            **_name_reports(self.told),
-        }
-        for name, carried in self.carried.items():
-            tensors |= name_tensors(f"carried.{name}", carried)
+        tensors = name_state(standing, self.carried, self.told)
         number = len(self.told)
         try:
             if not self.shelf.take():
@@ -150,50 +143,3 @@ class KeptCheckpoints:
             left = "none is there" if newest is None else f"{newest.name} is kept"
             say(f"trainer: the checkpoint of step {number} was not written: {error}; {left}, the fit goes on")
         self.written = self.clock()
-
-
-def _name_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    state = optimizer.state_dict()["state"]
-    return {f"optimizer.{place}.{name}": value for place, held in state.items() for name, value in held.items()}
-
-
-def _fill_optimizer(optimizer: torch.optim.Optimizer, found: Mapping[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in found.items():
-        kind, _, rest = key.partition(".")
-        if kind == "optimizer":
-            place, _, name = rest.partition(".")
-            state.setdefault(int(place), {})[name] = value
-    # Rates are set anew at each step, by the schedule.
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-def _name_random() -> dict[str, Tensor]:
-    """Give what dropout of adapters draws from; all else that is drawn comes from the seed before the first step."""
-    chips = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {f"{RANDOM}.cpu": torch.get_rng_state(), **name_tensors(f"{RANDOM}.cuda", chips)}
-
-
-def _fill_random(found: Mapping[str, Tensor]) -> None:
-    torch.set_rng_state(found[f"{RANDOM}.cpu"])
-    for chip in range(torch.cuda.device_count()):
-        if (state := found.get(f"{RANDOM}.cuda.{chip}")) is not None:
-            torch.cuda.set_rng_state(state, chip)
-
-
-def _name_reports(told: Sequence[StepReport]) -> dict[str, Tensor]:
-    return {
-        STEPS: torch.tensor([one.step for one in told], dtype=torch.int64),
-        LOSSES: torch.tensor([one.loss for one in told], dtype=torch.float64),
-        RATES: torch.tensor([one.lr for one in told], dtype=torch.float64),
-        EXAMPLES: torch.tensor([one.examples for one in told], dtype=torch.int64),
-        VALID: torch.tensor([nan if one.valid_loss is None else one.valid_loss for one in told], dtype=torch.float64),
-    }
-
-
-def _read_reports(found: Mapping[str, Tensor]) -> list[StepReport]:
-    columns = (found[name].tolist() for name in (STEPS, LOSSES, RATES, EXAMPLES, VALID))
-    return [
-        StepReport(step, loss, lr, examples, None if isnan(seen) else seen)
-        for step, loss, lr, examples, seen in zip(*columns, strict=True)
-    ]

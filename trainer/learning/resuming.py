@@ -11,6 +11,7 @@ from trainer.environment import git_commit, hash_installed
 from trainer.errors import CheckpointError, JobError
 from trainer.jobs.schema import Job, flatten
 from trainer.learning.checkpoint_files import (
+    SHELF,
     Checkpoint,
     Identity,
     Shelf,
@@ -93,17 +94,36 @@ def _check_place(job: Job) -> None:
 
 def _find(shelf: Shelf, identity: Identity, resume: str) -> Checkpoint | None:
     there = shelf.folder.is_dir()
-    if there and not shelf.take():
+    if there and not _taken(shelf):
         if resume == AUTO:
             return None  # the other fit is at it; told when this one would write
         raise CheckpointError(f"{shelf.folder}: another fit of this job is writing its checkpoints there")
     if resume == AUTO:
+        if not there:
+            _tell_where(shelf)
         return _newest(shelf, identity) if there else None
     if resume == NEVER:
         if there:
             shelf.clear()
         return None
     return _named(Path(resume).expanduser(), identity, shelf)
+
+
+def _taken(shelf: Shelf) -> bool:
+    """Say whether no other fit writes there; one that nobody can write to is read all the same."""
+    try:
+        return shelf.take()
+    except OSError as error:
+        shelf.sealed = True
+        say(f"trainer: {shelf.folder}: cannot be written to ({error.strerror}): this fit keeps nothing there")
+        return True
+
+
+def _tell_where(shelf: Shelf) -> None:
+    """Say that others' checkpoints are there, and none of a job that is set like this one."""
+    beside = shelf.folder.parent
+    if beside.is_dir() and any(SHELF.fullmatch(path.name) for path in beside.iterdir()):
+        say(f"trainer: {beside} holds no checkpoint of this job as it is set now: the fit begins anew")
 
 
 def _newest(shelf: Shelf, identity: Identity) -> Checkpoint | None:
@@ -113,6 +133,7 @@ def _newest(shelf: Shelf, identity: Identity) -> Checkpoint | None:
             found = read_checkpoint(folder)
         except CheckpointError as error:
             say(f"trainer: {error}; the one before is tried")
+            shelf.set_aside(folder)
             continue
         if told := tell_differences(found.story.identity, identity):
             say(f"trainer: {folder} is not gone on from: {told}; the fit begins anew")
