@@ -198,8 +198,9 @@ def _check_promises(config: Config, now: datetime) -> Iterator[Check]:
         if a_day:
             preset = section.policies.preset
             gap = between_false_tickets(preset, a_day)
+            often = f"{a_day:,.3g} run{'' if f'{a_day:,.3g}' == '1' else 's'}"
             said = (
-                f'preset "{preset}" and about {a_day:,.3g} runs a day: expect one false ticket in '
+                f'preset "{preset}" and about {often} a day: expect one false ticket in '
                 f"{_in_round(gap)} or more, for each metric that is judged without a smallest effect"
             )
             yield Check(f"false tickets of {name}", ok=True, said=said)

@@ -11,6 +11,7 @@ import typer
 from bot.cli.opening import PATIENCE, count_left, make, make_only_reading
 from bot.cli.options import DEFAULT_CONFIG, ConfigOption, DryRunOption, JsonOption, SecretsOption
 from bot.errors import HeraldError
+from bot.text.locales import Locale, known_locales, read_locale
 
 
 def digest(
@@ -18,6 +19,10 @@ def digest(
     secrets_dir: SecretsOption = None,
     since: Annotated[
         str | None, typer.Option(help="How far back to look, such as 7d.", show_default="the last digest, or 7d")
+    ] = None,
+    locale: Annotated[
+        str | None,
+        typer.Option(help=f"The language: {', '.join(known_locales())}.", show_default="that of where it is posted"),
     ] = None,
     post: Annotated[bool, typer.Option("--post", help="Post it where the configuration says.")] = False,
     dry_run: DryRunOption = False,
@@ -34,11 +39,13 @@ def digest(
     from bot.reports.digest_owing import owe_digest
     from bot.reports.due_dates import find_missed
 
+    if locale is not None and post:
+        raise HeraldError("--locale: is for what is shown; what --post posts is in the language of its channel")
     herald = make(config, secrets_dir) if post and not dry_run else make_only_reading(config, secrets_dir)
     now = herald.around.clock()
     begin = None if since is None else now - _length(since)
     missed = find_missed(herald)
-    made = compose_digest(herald, begin, missed=missed)
+    made = compose_digest(herald, begin, locale=_locale(locale), missed=missed)
     view, text = made.view, preview(herald, made)
     if as_json:
         print_json({"tone": view.tone, "quiet": view.is_quiet, "text": text, "parts": [asdict(p) for p in view.parts]})
@@ -56,6 +63,13 @@ def digest(
         for words in drained.failures_of(DIGEST) or ["the digest is not delivered yet; see herald outbox"]:
             typer.echo(f"herald: {words}", err=True)
         raise typer.Exit(1)
+
+
+def _locale(name: str | None) -> Locale | None:
+    try:
+        return None if name is None else read_locale(name)
+    except ValueError as error:
+        raise HeraldError(f"--locale: {name!r} {error}") from None
 
 
 def _length(text: str) -> timedelta:

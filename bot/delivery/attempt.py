@@ -106,6 +106,13 @@ class Attempt:
         """Return the objects that a view names, as far as they exist."""
         return {name: self.objects[key].bound if key in self.objects else None for name, key in links.items()}
 
+    def there(self, links: Mapping[str, ObjectKey], *, besides: str = "") -> dict[str, ObjectKey]:
+        """Return those of the links whose objects exist, and that of the name *besides*.
+
+        A text that is never edited leaves the others out: what it says to be pending would be so for ever.
+        """
+        return {name: key for name, key in links.items() if key in self.objects or name == besides}
+
     def unbound(self, links: Mapping[str, ObjectKey]) -> tuple[ObjectKey, ...]:
         return tuple(key for key in links.values() if key not in self.objects)
 

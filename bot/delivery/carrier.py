@@ -53,6 +53,7 @@ from bot.store.owners import Owner
 _BELIEVED_AFTER = 3  # refusals in a row that read as one of access, each while access works
 _LONG_ASKED = timedelta(minutes=1)
 _MOMENT = timedelta(seconds=10)
+_LONGER = timedelta(minutes=1)  # of what cannot be edited later
 _NEEDS_PAUSE = timedelta(seconds=15)
 _LONGEST_NEEDS_PAUSE = timedelta(minutes=10)
 
@@ -143,9 +144,15 @@ def check_needs(attempt: Attempt) -> NotYet | None:
 
 def _wait_a_moment(attempt: Attempt) -> NotYet | None:
     """Let a text wait for what it names while that is on its way, or it would have to say `pending`."""
-    until = attempt.owed.created_at + _MOMENT
+    until = attempt.owed.created_at + (_MOMENT if _may_be_mended(attempt) else _LONGER)
     missing = [key for key in links_of(attempt.owed.view).values() if key in attempt.coming]
     return NotYet(until, f"waits a moment for {missing[0]}", missing[0]) if missing and attempt.now < until else None
+
+
+def _may_be_mended(attempt: Attempt) -> bool:
+    """Say whether the text can be edited once what it names is there: a letter cannot, nor what a webhook has taken."""
+    chat = attempt.services.chats.get(attempt.target.service)
+    return not isinstance(attempt.owed.effect, MessageEffect) or chat is None or chat.capabilities.edits
 
 
 def settle(attempt: Attempt) -> Done | NotYet | None:

@@ -25,12 +25,16 @@ def perform(attempt: Attempt, effect: MessageEffect) -> Done:
     match effect:
         case TellChannel():
             told = attempt.shown_by(effect)
+            if not attempt.chat.capabilities.edits:
+                told = replace(told, links=attempt.there(told.links))
             document = attempt.renderer.render_message(attempt.chat.text_form, told, attempt.bind(told.links))
             if told.chart is not None and attempt.chat.capabilities.attaches:
                 document = replace(document, pictures=(_picture(attempt, told.chart),))
             return _post(attempt, told.mark, document, told.links)
         case PostDigest():
             digest = attempt.shown_by(effect)
+            if not attempt.chat.capabilities.edits:
+                digest = _without_pending(digest, attempt.there(digest.links))
             document = attempt.renderer.render_digest(attempt.chat.text_form, digest, attempt.bind(digest.links))
             if digest.health is not None and attempt.chat.capabilities.attaches and not digest.is_quiet:
                 document = replace(document, pictures=(_picture(attempt, digest.health),))
@@ -45,6 +49,15 @@ def perform(attempt: Attempt, effect: MessageEffect) -> Done:
             return Done()
         case _:
             assert_never(effect)
+
+
+def _without_pending(digest: DigestView, links: Mapping[str, ObjectKey]) -> DigestView:
+    """Name no ticket that is not there yet, where the digest cannot be edited once it is."""
+    parts = (
+        replace(part, lines=tuple(line if line.ticket in links else replace(line, ticket="") for line in part.lines))
+        for part in digest.parts
+    )
+    return replace(digest, parts=tuple(parts), links=dict(links))
 
 
 def find(attempt: Attempt, effect: MessageEffect) -> Done | None:
@@ -94,6 +107,7 @@ def _post(attempt: Attempt, mark: str, document: MessageDocument, links: Mapping
 
 
 def _reply(attempt: Attempt, view: CommentView) -> Done:
+    view = replace(view, links=attempt.there(view.links))  # a reply is never edited
     document = attempt.renderer.render_reply(attempt.chat.text_form, view, attempt.bind(view.links))
     return _say(attempt, view.mark, document)
 

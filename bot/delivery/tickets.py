@@ -227,8 +227,10 @@ def _attach_whole(attempt: Attempt, view: TicketView | CommentView) -> None:
 
 
 def _ticket_text(attempt: Attempt, view: TicketView) -> TicketText:
+    view = replace(view, links=attempt.there(view.links, besides="earlier"))
     return attempt.renderer.render_ticket(attempt.tracker.text_form, view, attempt.bind(view.links))
 
 
 def _comment_text(attempt: Attempt, view: CommentView) -> CommentText:
+    view = replace(view, links=attempt.there(view.links))
     return attempt.renderer.render_comment(attempt.tracker.text_form, view, attempt.bind(view.links))

@@ -219,7 +219,8 @@ class TimelineRow:
     rule: RuleRow | None = None
     rule_kind: RuleKind | None = None
     by: str = ""
-    state: str = ""  # of a rerun's fire
+    state: str = ""  # of a rerun's fire, or of a diagnosis
+    diagnosis: DiagnosisView | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,12 @@ def archive_page_title(title: str, year: int, instance: str, locale: Locale) -> 
     return clean_title(conventions(locale).archive_page.format(pipeline=title, year=year, instance=instance))
 
 
+def digest_title(until: str, instance: str, locale: Locale) -> str:
+    """Name a digest by its time and its Herald; one that is called herald is named once."""
+    title = conventions(locale).digest_page.format(until=until, instance=instance)
+    return clean_title(title.replace(f"Herald {instance}", "Herald") if instance.casefold() == "herald" else title)
+
+
 def ledger_page_title(instance: str, locale: Locale) -> str:
     return clean_title(conventions(locale).ledger_page.format(instance=instance))
 

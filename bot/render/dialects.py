@@ -41,6 +41,7 @@ _LOZENGES = {
 _PANELS = {"Green": "tip", "Yellow": "note", "Red": "warning", "Purple": "warning", "Grey": "info"}
 _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._@+-]{0,254}")
 _USER_NAME = re.compile(r"@[A-Za-z0-9_]{3,100}")  # of Trello
+_TICKET_KEY = re.compile(r"[A-Z][A-Z0-9_]*-[0-9]+")  # which no line may break
 _FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _NO_BREAK = "\u00a0"
 _LONGEST_ALT = 200
@@ -263,7 +264,8 @@ def _html_element(name: str, kind: str = "") -> Construct:
 
 def _html_link(text: object, address: str) -> Markup:
     shown, target = HTML.mark(text), escape.clean_address(address)
-    return _made(f'<a href="{escape.to_storage(target)}">{shown}</a>') if target else shown
+    kind = ' class="key"' if _TICKET_KEY.fullmatch(shown) else ""
+    return _made(f'<a{kind} href="{escape.to_storage(target)}">{shown}</a>') if target else shown
 
 
 def _html_mention(name: object, _handle: str) -> Markup:

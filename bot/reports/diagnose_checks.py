@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -33,7 +33,7 @@ def check_diagnose(tx: Connection | None, name: str, section: PipelineSection, f
     checks = [*_check_places(what, diagnose, section.job, folder)]
     good = None if tx is None else _newest_good(tx, name)
     if good is not None:
-        checks += _check_run(what, diagnose, good[0], good[1], folder)
+        checks += _check_run(what, diagnose, good[0], good[1], folder, _astray(diagnose, folder))
     yield from checks
     if not checks:
         names = ", ".join(_NAMES[kind] for kind in ComponentKind if kind in diagnose.settable)
@@ -72,8 +72,23 @@ def _check_places(what: str, diagnose: DiagnoseSection, job: JobSection, folder:
                 yield Check(what, ok=False, said=said, remedy="Install it, or name it by its path.")
 
 
-def _check_run(what: str, diagnose: DiagnoseSection, run: Run, card: DataCard, folder: Path) -> Iterator[Check]:
-    """Say what cannot be set as it was in a good run."""
+def _astray(diagnose: DiagnoseSection, folder: Path) -> frozenset[ComponentKind]:
+    """Return the components whose repository is none, which is one mistake and said once."""
+    sections = {ComponentKind.CODE: diagnose.code, ComponentKind.ENVIRONMENT: diagnose.environment}
+    found = set()
+    for kind, section in sections.items():
+        if section is not None and section.git:
+            try:
+                root_of(folder / section.git)
+            except JobError:
+                found.add(kind)
+    return frozenset(found)
+
+
+def _check_run(
+    what: str, diagnose: DiagnoseSection, run: Run, card: DataCard, folder: Path, astray: Collection[ComponentKind]
+) -> Iterator[Check]:
+    """Say what cannot be set as it was in a good run; of what is *astray* that was said before."""
     on_record = {component.kind for component in manifest_of(run, card)}
     for kind, recipe in _recipes(diagnose, run).items():
         name, lacking = _NAMES[kind], diagnose.lacking(kind, run)
@@ -84,7 +99,11 @@ def _check_run(what: str, diagnose: DiagnoseSection, run: Run, card: DataCard, f
             said = f"{name}: the newest good run, {run.name}, has no {lacking}: it cannot be set as it was there"
             remedy = f"Let the job log {lacking}, or set {name} by something else that its runs have."
             yield Check(what, ok=False, said=said, remedy=remedy)
-        elif recipe is not None and (trouble := trouble_with(diagnose, recipe, folder)) is not None:
+        elif (
+            recipe is not None
+            and kind not in astray
+            and (trouble := trouble_with(diagnose, recipe, folder)) is not None
+        ):
             said = f"{name}: it cannot be set as in the newest good run, {run.name}: {say_trouble(trouble)}"
             yield Check(what, ok=False, said=said, remedy="Bring it back, or let config say where it is now.")
     named = {owned.partition(".")[2] for owned in diagnose.owners if owned.startswith("params.")}

@@ -12,15 +12,15 @@ from bot.domain.digest import LINES, WEEK, WEEKS, DigestHeading, choose_lines, i
 from bot.domain.due_dates import Missed
 from bot.domain.incidents import Incident
 from bot.domain.views import ChartView, ChartWeek, DigestView, ProgressView, Tone
+from bot.judging.titles import digest_title
 from bot.pipeline.scheduling import next_due_times
 from bot.render.charts import chart_filename
-from bot.render.fitting import clean_title
 from bot.render.renderer import Renderer
 from bot.reports.digest_lines import Line, LineGathering
 from bot.reports.reader import Readable
 from bot.store import incidents, objects, outbox, pipelines, runs
 from bot.text import formats
-from bot.text.locales import Locale, conventions
+from bot.text.locales import Locale
 
 _FEWEST_WEEKS = 2  # of which a chart shows more than the words do
 
@@ -77,7 +77,7 @@ def compose_digest(
     shown = [line for part in parts for line in part.lines]
     until = formats.moment(now, zone, locale)
     view = DigestView(
-        title=clean_title(conventions(locale).digest_page.format(until=until, instance=herald.config.instance)),
+        title=digest_title(until, herald.config.instance, locale),
         tone=_tone(lines),
         since=formats.day(since, zone, locale),
         until=formats.day(now, zone, locale),

@@ -24,6 +24,11 @@ class Check:
     said: str
     remedy: str = ""
 
+    @property
+    def is_note(self) -> bool:
+        """Say whether it works as it is, and yet there is something to do or to know: that is not all well."""
+        return self.ok and bool(self.remedy)
+
 
 @dataclass(frozen=True, slots=True)
 class TicketWants:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -130,6 +131,14 @@ def moment(when: datetime, zone: ZoneInfo, locale: Locale) -> str:
 
 def day(when: datetime, zone: ZoneInfo, locale: Locale) -> str:
     return _dated(conventions(locale).day, when.astimezone(zone), locale)
+
+
+def days(moments: Sequence[datetime], zone: ZoneInfo, locale: Locale) -> tuple[str, ...]:
+    """Write the days of some moments; where all are of one day, what tells them apart: hours and minutes."""
+    local = [when.astimezone(zone) for when in moments]
+    if len(local) > 1 and len({when.date() for when in local}) == 1:
+        return tuple(f"{when:%H:%M}" for when in local)
+    return tuple(day(when, zone, locale) for when in moments)
 
 
 def date(when: datetime, zone: ZoneInfo, locale: Locale) -> str:

@@ -49,7 +49,7 @@ def chart_card(
         points=tuple(
             _point(page, name, metric, section, judged, found) for judged, found in zip(history, findings, strict=True)
         ),
-        days=tuple(formats.day(judged.run.ended, page.zone(name), page.locale) for judged in history),
+        days=formats.days([judged.run.ended for judged in history], page.zone(name), page.locale),
         spans=tuple(_spans(page, metric, history, happened)),
         events=tuple(events),
         limits=tuple(sorted(limits)),

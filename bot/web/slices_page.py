@@ -78,6 +78,6 @@ def _heat(
     return HeatMap(
         name=page.plain(name, metric),
         rows=tuple(rows),
-        days=tuple(formats.day(judged.run.ended, page.zone(name), page.locale) for judged in history),
+        days=formats.days([judged.run.ended for judged in history], page.zone(name), page.locale),
         full=full,
     )

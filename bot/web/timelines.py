@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from bot.domain.effects import CommentTicket, OpenTicket, PublishPage, ReplyInThread, TellChannel
+from bot.domain.effects import (
+    AnswerComment,
+    AnswerInThread,
+    CommentTicket,
+    OpenTicket,
+    PublishPage,
+    ReplyInThread,
+    TellChannel,
+)
 from bot.domain.fires import Fire
 from bot.domain.incidents import Incident
 from bot.domain.judged_run import JudgedRun
 from bot.domain.page_paths import run_path
 from bot.domain.page_views import EventName, TimelineRow
 from bot.domain.snapshots import IncidentBody, Snapshot
+from bot.judging.inquiry_answers import answer_part
 from bot.judging.views.answer import RuleNaming
 from bot.judging.views.metric_rows import shown_value
 from bot.store import fires, inquiries, rules, runs, tellings
@@ -19,6 +28,7 @@ from bot.text import formats
 from bot.web.reading import Reading
 
 _MOST_RUNS, _MOST = 30, 120
+_WITH_IT = timedelta(seconds=2)
 _TELLS = (OpenTicket.kind, CommentTicket.kind, TellChannel.kind, ReplyInThread.kind, PublishPage.kind)
 _Dated = tuple[datetime, TimelineRow]
 
@@ -102,9 +112,25 @@ def _answered(page: Reading, incident: Incident) -> Iterator[_Dated]:
 
 def _asked(page: Reading, incident: Incident) -> Iterator[_Dated]:
     name = incident.series.pipeline
+    told = tellings.of_incident(page.tx, incident.incident_id, (AnswerComment.kind, AnswerInThread.kind))
     for record in inquiries.of_incident(page.tx, incident.incident_id):
         yield record.asked_at, TimelineRow(EventName.ASKED, page.moment(record.asked_at, name))
         if record.ended_at is not None:
             ended = page.moment(record.ended_at, name)
             lasted = formats.duration(record.ended_at - record.asked_at, page.locale)
-            yield record.ended_at, TimelineRow(EventName.DIAGNOSED, ended, value=lasted, state=record.state)
+            yield (
+                record.ended_at,
+                TimelineRow(
+                    EventName.DIAGNOSED,
+                    ended,
+                    value=lasted,
+                    state=record.state,
+                    diagnosis=answer_part(page.tx, page.config, record, page.locale).diagnosis,
+                    places=tuple(sorted({place for place, at in told if _is_of(record.ended_at, at)})),
+                ),
+            )
+
+
+def _is_of(ended_at: datetime, owed_at: datetime) -> bool:
+    """Say whether an answer was owed when a diagnosis ended."""
+    return abs(owed_at - ended_at) < _WITH_IT

@@ -14,6 +14,7 @@ import requests
 from typer.testing import CliRunner
 
 from bot.cli.main import app
+from bot.cli.output.checks import print_examined
 from bot.config.models import Config
 from bot.doctor import examine
 from bot.domain.incidents import SeriesKey
@@ -24,7 +25,7 @@ from bot.errors import RunStoreError
 from bot.ports import Experiment, Run, TicketDraft
 from bot.runtime.clock import wall_clock
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
-from bot.services.checks import Check
+from bot.services.checks import Check, Examined
 from bot.services.confluence.config import ConfluenceSection
 from bot.services.confluence.wiki import ConfluenceWiki
 from bot.store import Database, runs
@@ -645,3 +646,14 @@ def test_a_pipeline_without_schedule_or_release_is_told_of_both(clinic):
     name = next(iter(clinic.raw["pipeline"]))
     assert f"pipeline {name} has no schedule" in clinic.check("mlflow", f"schedule of {name}").said
     assert "models:/NAME@ALIAS" in clinic.check("mlflow", f"release of {name}").remedy
+
+
+def test_what_there_is_to_do_is_a_note_and_not_all_well(capsys):
+    works = Check("address", ok=True, said="answers")
+    noted = Check("schedule of search", ok=True, said="it has none", remedy="Add one.")
+    assert print_examined([Examined("mlflow", (works, noted))], as_json=False)
+    said = capsys.readouterr().out
+    assert "! schedule of search" in said
+    assert "All is well" not in said
+    assert print_examined([Examined("mlflow", (works,))], as_json=False)
+    assert "All is well." in capsys.readouterr().out

@@ -139,7 +139,7 @@ def test_a_letter_goes_out_encrypted_with_both_parts_and_the_chart_in_it(post, c
     [
         ("Ranking: NDCG fell by 14.8 %, from 0.171 to 0.146; runs differ by 0.0019. Hit rate too.", "Ranking: NDCG fell by 14.8 %, from 0.171 to 0.146"),
         ("All quiet. Nothing needs you.", "All quiet"),
-        ("下一单预测：排序质量下降 14.8%（由 0.171 降至 0.146），各次运行之间通常相差约 0.0019。命中率同时变差。", "下一单预测：排序质量下降 14.8%（由 0.171 降至 0.146），各次运行之间通常相差约 0.0019"),
+        ("下一单预测：排序质量下降 14.8%（由 0.171 降至 0.146）；各次运行之间通常相差约 0.0019。命中率同时变差。", "下一单预测：排序质量下降 14.8%（由 0.171 降至 0.146）"),
         (f"{'The ranker of the shop ' * 3}down, which is long, fell", f"{'The ranker of the shop ' * 3}down…"),
         ("x" * 90, f"{'x' * 77}…"),
     ],

@@ -87,7 +87,7 @@ def test_the_guilty_change_among_three_is_named_on_the_ticket_once_with_every_re
     [("en", "Which change did it", "the data (d1 → d2)"), ("zh", "是哪项改动所致", "数据（d1 → d2）")],
 )
 def test_the_page_of_the_incident_says_which_change_did_it_with_every_rerun(make_lab, language, heading, found):
-    lab = make_lab()
+    lab = make_lab({"diagnose": {**DIAGNOSE["diagnose"], "owners": OWNERS}})
     record = lab.diagnose()
     reader = Reader(lab.herald.config, lab.database, None, WallTime(lab.clock))
     with serving(make_app(reader), "127.0.0.1:0") as at:
@@ -97,7 +97,10 @@ def test_the_page_of_the_incident_says_which_change_did_it_with_every_rerun(make
     _, _, shown = page.text.partition(f"<h2>{heading}</h2>")
     table = shown.partition("</table>")[0]
     assert found in table.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Data team" in table
     assert table.count("<tr>") == 1 + len(lab.jobs)
+    life = shown.partition('<ol class="timeline">')[2]
+    assert {"en": "Found after", "zh": "找到原因"}[language] in life
 
 
 def test_no_setting_is_run_twice_and_reruns_are_of_no_series_nor_an_incident(make_lab):

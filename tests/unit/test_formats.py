@@ -145,3 +145,11 @@ def test_a_percentage_without_end_is_written_with_an_exponent(share, text):
 )
 def test_a_number_that_rounds_to_nothing_is_known_as_such(text, is_nothing):
     assert formats.is_nothing(text) is is_nothing
+
+
+def test_moments_of_one_day_are_told_apart_by_their_hours():
+    noon = datetime(2026, 11, 29, 12, tzinfo=UTC)
+    later = noon + timedelta(minutes=90)
+    assert formats.days([noon, later], ZoneInfo("UTC"), "en") == ("12:00", "13:30")
+    assert formats.days([noon, noon + timedelta(days=1)], ZoneInfo("UTC"), "en") == ("29 Nov", "30 Nov")
+    assert formats.days([noon], ZoneInfo("UTC"), "en") == ("29 Nov",)

@@ -4,12 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.cli.output.cycle import print_cycle
+from bot.delivery.drain_report import DrainReport
 from bot.domain.first_contact import open_standing, settle_past
 from bot.domain.incidents import IncidentState, Kind, SeriesKey, Turn
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState, Streak
 from bot.domain.judged_run import JudgedRun
+from bot.domain.objects import Bound
 from bot.domain.runs import DataCard, Run, RunStatus
 from bot.pipeline.cycle_report import CycleReport
+from bot.reports.overview import OpenIncident
 
 SERIES = SeriesKey("quality")
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -102,3 +106,18 @@ def test_what_a_later_good_run_has_left_behind_is_counted_as_the_past(outcomes: 
         for run, each in zip(runs, outcomes, strict=True)
     )
     assert report.bad_and_over == over
+
+
+@pytest.mark.parametrize("is_filed", [True, False])
+def test_that_nothing_is_filed_about_bad_runs_of_the_past_is_said_only_where_nothing_is(is_filed: bool, capsys):
+    run = Run("r1", "r", RunStatus.FINISHED, NOW, NOW, {}, {}, {}, "")
+    good = Run("r2", "r", RunStatus.FINISHED, NOW + timedelta(1), NOW + timedelta(1), {}, {}, {}, "")
+    report = CycleReport(history=2)
+    for each, outcome in ((run, Outcome.REGRESSED), (good, Outcome.OK)):
+        report.take([JudgedRun(each, SERIES, DataCard(), (), outcome, False, False, NOW)])
+    (step,) = open_standing(bad_run("r1", ndcg=("r1", 2)), ("r1",), SERIES, NOW)
+    filed = [OpenIncident(step.incident, Bound("SR-8", "https://jira/SR-8", "8"))] if is_filed else []
+    print_cycle("quality", report, DrainReport(), 0, filed, as_json=False)
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("SR-8" in said) == is_filed
+    assert ("1 of them was bad" in said) != is_filed

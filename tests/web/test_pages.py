@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from posixpath import dirname, join, normpath
 
@@ -12,12 +13,15 @@ import pytest
 from bot.domain.judge.findings import Outcome
 from bot.domain.page_charts import HeatMap, HeatRow, HistoryPicture, RunPoint, Sparkline
 from bot.domain.page_paths import live_page, named, slug
+from bot.judging.titles import digest_title
+from bot.render.dialects import HTML
 from bot.render.lookup import Lookup
 from bot.render.page_pictures import draw_picture
 from bot.render.renderer import Renderer
 from bot.render.templates import our_templates
 from bot.web.folder import PageFolder
 from bot.web.languages import locale_of
+from bot.web.site import Site
 from bot.web.ways import Ways
 from tests.web.page_links import CHINESE, links_of
 from tests.web.story import FELL_IN, HOSTILE
@@ -263,3 +267,20 @@ def test_charts_bear_values_that_are_none_and_names_that_are_hostile():
     heat = draw_picture(HeatMap(HOSTILE, (HeatRow(HOSTILE, (None, -0.5), ("", HOSTILE)),), ("a", "b"), 0.5))
     assert "<script" not in heat
     assert 'class="h-none"' in heat
+
+
+def test_no_line_breaks_a_tickets_key():
+    assert HTML.constructs["link"]("SR-5", "https://jira/SR-5") == '<a class="key" href="https://jira/SR-5">SR-5</a>'
+    assert "class" not in HTML.constructs["link"]("a run-5", "https://mlflow/5")
+
+
+@pytest.mark.parametrize(("instance", "shown"), [("herald", "· herald<"), ("lab", "· Herald lab<")])
+def test_a_herald_called_herald_is_named_once(house, instance, shown):
+    reader = house.reader()
+    config = reader.config.model_copy(update={"instance": instance})
+    text = Site(replace(reader, config=config)).simple("", "en", "missing")
+    reader.database.close()
+    assert shown in text
+    assert digest_title("noon", instance, "en") == {"herald": "Digest noon (Herald)"}.get(
+        instance, "Digest noon (Herald lab)"
+    )

@@ -31,11 +31,14 @@ def print_examined(places: Iterable[Examined], *, as_json: bool) -> bool:
         ]
         print_json({"ok": wrong == 0, "checks": checks})
     else:
-        console.print("All is well." if wrong == 0 else f"To mend: {wrong}.")
+        notes = sum(check.is_note for place in told for check in place.checks)
+        noted = "" if not notes else "1 note above." if notes == 1 else f"{notes} notes above."
+        well = "All is well." if not notes else f"Nothing is broken; {noted}"
+        console.print(well if wrong == 0 else f"To mend: {wrong}.{' ' if notes else ''}{noted}")
     return wrong == 0
 
 
 def _print_check(console: Console, check: Check) -> None:
-    sign = "[green]✓[/]" if check.ok else "[red]✗[/]"
+    sign = "[yellow]![/]" if check.is_note else "[green]✓[/]" if check.ok else "[red]✗[/]"
     advice = f"  [yellow]→ {escape(check.remedy)}[/]" if check.remedy else ""
     console.print(f"  {sign} {escape(check.name)}: {escape(check.said)}{advice}", highlight=False)

@@ -95,7 +95,7 @@ def _print_first_contact(console: Console, name: str, report: CycleReport, filed
     elif report.is_hopeless:
         now = "None of them has a metric that the configuration names, and without one no new run can be judged either."
     console.print(f"{escape(name)}: first contact: {some} read as its history. {now}")
-    if past := report.bad_and_over:
+    if not filed and (past := report.bad_and_over):
         them = "1 of them was bad; it" if past == 1 else f"{past:,} of them were bad; they"
         console.print(
             f"{escape(name)}: {them} ended before the last good one: that is the past, and nothing is filed about it."
