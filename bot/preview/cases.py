@@ -8,6 +8,7 @@ from functools import partial
 
 from bot.domain.judge.findings import Outcome
 from bot.domain.objects import Bound
+from bot.domain.page_views import IncidentDetail
 from bot.domain.rerun_answers import Cause
 from bot.domain.views import View
 from bot.ports import TextForm
@@ -23,7 +24,7 @@ class Case:
     """A view with a name, and what its links lead to."""
 
     name: str
-    view: View | JudgedView
+    view: View | JudgedView | IncidentDetail
     bound: Mapping[str, Bound | None] = field(default_factory=dict)
     only: TextForm | None = None  # the one tracker or chat that it goes to
 

@@ -17,6 +17,9 @@ from bot.store import objects, outbox
 from bot.store.owed import Owed
 from bot.text.locales import Locale
 from bot.triage.by_hand import find_incident
+from bot.web.incident_page import incident_page
+from bot.web.reading import Reading
+from bot.web.ways import Ways
 
 DIGEST = "digest"  # instead of an incident: what the digest would say now
 
@@ -32,7 +35,9 @@ def cases_from(herald: Readable, name: str, locale: Locale) -> tuple[Case, ...]:
             return (_case(tx, "digest: now", compose_digest(herald, locale=locale).view),)
         incident = find_incident(tx, herald.config, name, "preview --from")
         owed = outbox.about(tx, incident.incident_id, incident.series.pipeline)
-        return tuple(_cases(tx, herald.config, owed))
+        page = incident_page(Reading(herald, tx, herald.around.clock(), locale, Ways()), incident.incident_id)
+        live = () if page is None else (Case("page: as it stands now", page),)
+        return (*_cases(tx, herald.config, owed), *live)
 
 
 def _cases(tx: Connection, config: Config, owed: Iterable[Owed]) -> Iterator[Case]:

@@ -38,6 +38,11 @@ def _show_plain(text: str, _pictures: Pictures) -> str:
     return f"<pre>{escape(text)}</pre>"
 
 
+def _show_page(text: str, _pictures: Pictures) -> str:
+    """Show what a page of ours says, without what stands around it: it was escaped as it was made."""
+    return text.partition('<main id="main">')[2].partition("</main>")[0]
+
+
 def _show_picture(filename: str, pictures: Pictures) -> str:
     return f'<p><img src="{pictures(filename)}" alt="" width="900"></p>'
 
@@ -46,6 +51,7 @@ _READINGS: Mapping[str, _Reading] = {
     "wiki": _Reading(_show_wiki, "prose"),
     "storage": _Reading(_show_storage, "prose"),
     "markdown": _Reading(lambda text, _pictures: markdown.render(text), "prose"),
+    "html": _Reading(_show_page, "prose"),
     "picture": _Reading(_show_picture, "prose"),
     "mrkdwn": _Reading(lambda text, _pictures: mrkdwn.render(text), "message"),
 }

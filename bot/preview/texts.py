@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bot.domain.message import MessageDocument
+from bot.domain.page_views import IncidentDetail
 from bot.domain.views import (
     AnswerView,
     ArchivePageView,
@@ -33,7 +34,7 @@ from bot.render.renderer import Renderer, TicketText
 from bot.render.templates import our_templates
 
 PICTURE = Form("picture", "chart", 0)
-_WIKI, _TERMINAL, _EVERYWHERE = "Confluence", "the terminal", "tickets, pages and chats"
+_WIKI, _TERMINAL, _BROWSER, _EVERYWHERE = "Confluence", "the terminal", "the browser", "tickets, pages and chats"
 
 Body = str | MessageDocument
 Make = Callable[[Renderer], tuple[str, Body]]  # title and body
@@ -65,6 +66,8 @@ def sheets_of(cases: Iterable[Case], readers: Readers) -> Iterator[Sheet]:
         yield from (Sheet(case, _WIKI, form, make) for form, make in _on_pages(case))
         for reader in _told(case, readers.chats):
             yield from _in_chat(case, reader)
+        if isinstance(case.view, IncidentDetail):
+            yield Sheet(case, _BROWSER, forms.of_page("incident"), partial(_page, case.view))
         yield from (Sheet(case, _TERMINAL, form, make) for form, make in _in_terminal(case))
         if isinstance(case.view, ChartView):
             yield Sheet(case, _EVERYWHERE, PICTURE, partial(_named, case.view))
@@ -149,6 +152,10 @@ def _in_terminal(case: Case) -> Iterator[tuple[Form, Make]]:
 
 def _judged(view: SeriesView | StretchesView | PairsView | VerdictView, by: Renderer) -> tuple[str, Body]:
     return "", by.render_judged(view)
+
+
+def _page(incident: IncidentDetail, by: Renderer) -> tuple[str, Body]:
+    return "", by.render_web("incident", incident)
 
 
 def _named(chart: ChartView, _by: Renderer) -> tuple[str, Body]:

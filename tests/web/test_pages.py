@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from posixpath import dirname, join, normpath
 
@@ -14,6 +15,8 @@ from bot.domain.judge.findings import Outcome
 from bot.domain.page_charts import HeatMap, HeatRow, HistoryPicture, RunPoint, Sparkline
 from bot.domain.page_paths import live_page, named, slug
 from bot.judging.titles import digest_title
+from bot.preview.from_state import cases_from
+from bot.preview.stage import Stage, readers_in
 from bot.render.dialects import HTML
 from bot.render.lookup import Lookup
 from bot.render.page_pictures import draw_picture
@@ -284,3 +287,13 @@ def test_a_herald_called_herald_is_named_once(house, instance, shown):
     assert digest_title("noon", instance, "en") == {"herald": "Digest noon (Herald)"}.get(
         instance, "Digest noon (Herald lab)"
     )
+
+
+def test_the_preview_of_an_incident_has_its_page_as_it_stands(house):
+    reader = house.reader()
+    stage = Stage(partial(cases_from, reader, house.incident), readers_in(reader.config))
+    shown = stage.compose("web/incident", "en")
+    reader.database.close()
+    assert '<ol class="timeline">' in shown
+    assert "What happened when" in shown
+    assert 'class="skip"' not in shown, "nor what stands around every page"
