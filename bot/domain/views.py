@@ -591,6 +591,7 @@ class ExplanationView:
     day: str = ""  # of the run that it began with, `3 March`
     left_out: tuple[FactRow, ...] = ()  # what differs besides, and could not be set
     was_large: bool = False  # the fall was one that matters: where it was luck, it is gone
+    owners: tuple[str, ...] = ()  # who has what did it, as config maps it
 
 
 @dataclass(frozen=True, slots=True)
@@ -783,7 +784,10 @@ class DiagnosisView:
     is_sure: bool
     not_excluded: tuple[CauseView, ...] = ()
     left_out: tuple[FactRow, ...] = ()  # what differs besides, and could not be set
-    reruns: str = ""  # how many there were, `6`
+    reruns: str = ""  # how many measured something, those of before with them, `6`
+    failed: str = ""  # how many more did not, `2`
+    last_trouble: TroubleRow | None = None  # why the last of those did not
+    is_even: bool = False  # the second is as good as equally likely
     all_failed: bool = False  # none of them went through, and nothing was measured before
     was_large: bool = False  # the fall was one that matters: where it was luck, it is gone
     has_all_as_was: bool = False  # one had everything that could be set as it was

@@ -63,7 +63,7 @@ class Diagnoser:
         if had and _settled(had[-1], inquiry):
             return had[-1]
         earlier = [one for record in had if is_alike(record.inquiry, inquiry) for one in self._measured(tx, record)]
-        inquiry = replace(inquiry, known=(*inquiry.known, *earlier))
+        inquiry = replace(inquiry, known=(*inquiry.known, *earlier), earlier=len(earlier))
         inquiries.begin(tx, inquiry, self.context.clock())
         self._go_on(tx, self._find(tx, inquiry))
         return self._find(tx, inquiry)

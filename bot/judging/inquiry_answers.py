@@ -26,8 +26,18 @@ def answer_part(tx: Connection, config: Config, record: InquiryRecord, locale: L
     inquiry = record.inquiry
     trials, done = trials_of(tx, inquiry), piece_trials_of(tx, inquiry)
     found = record.diagnosis or replace(outlook_of(tx, inquiry).diagnosis, is_sure=False)
+    is_stopped = is_under_way(tx, inquiry)
+    if record.state is InquiryState.STOPPED:  # what was under way is told alike before and after its job has ended
+        is_stopped = is_stopped or any(map(_was_stopped, trials)) or any(map(_was_stopped, done))
+        trials = [each for each in trials if not _was_stopped(each)]
+        done = [each for each in done if not _was_stopped(each)]
     view = diagnosis_view(config, locale, inquiry, found, trials, done, _ended_early(record, found))
-    return AnswerPart(AnswerKind.DIAGNOSED, diagnosis=replace(view, is_under_way=is_under_way(tx, inquiry)))
+    return AnswerPart(AnswerKind.DIAGNOSED, diagnosis=replace(view, is_under_way=is_stopped))
+
+
+def _was_stopped(trial: DoneRerun | DonePieces) -> bool:
+    """Say whether a person ended a rerun: it did not fail by itself."""
+    return trial.trouble is not None and trial.trouble.kind is TroubleKind.STOPPED
 
 
 def trials_of(tx: Connection, inquiry: Inquiry) -> Sequence[DoneRerun]:

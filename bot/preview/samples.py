@@ -572,6 +572,7 @@ def _explanations(words: Words) -> Iterator[ExplanationView]:
     yield ExplanationView(cause(CauseKind.ALONE, 0), third)
     yield ExplanationView(cause(CauseKind.ALONE, 0), third, fourth, "2")
     yield ExplanationView(cause(CauseKind.LUCK), was_large=True)
+    yield ExplanationView(cause(CauseKind.TOGETHER, 0, 1), owners=("Ana [QA]", "Li"))
     yield ExplanationView(cause(CauseKind.OUTSIDE), left_out=(FactRow("", "", "", True, Source.MACHINE),))
     code = CauseView(CauseKind.ALONE, (FactRow("", "b", "a", changed=True, source=Source.COMMIT),), "", "97 %")
     yield ExplanationView(
@@ -682,13 +683,15 @@ def diagnosed_answer(words: Words) -> AnswerView:
     )
     others = (replace(together, probability="2 %"), cause(CauseKind.OUTSIDE, probability="1 %"))
     machine = FactRow("", "", "", changed=True, source=Source.MACHINE)
-    gone = TroubleRow(TroubleKind.NO_COMMIT, "fatal: Not a valid object name c0ffee01c0ff")
+    gone = TroubleRow(TroubleKind.NO_COMMIT, "fatal: Not a valid object name c0ffee01c0ff", as_now="c0ffee02c0ff")
     commit = FactRow("", "", "", changed=True, source=Source.COMMIT, trouble=gone)
     every = tuple(TrialRow((True, False), "", TroubleRow(kind)) for kind in TroubleKind)
     whole = DiagnosisView(words.quality, "0.171", "0.146", SWAPPED, TRIALS, alone, True, others, (machine,), "3")
     bare = replace(whole, trials=(), not_excluded=(), left_out=())
     changed = FactRow("", "c0ffee01c0ff", "0ddba11e0ddb", changed=True, source=Source.COMMIT)
     code = CauseView(CauseKind.ALONE, (changed,), "", "97 %")
+    mended = TroubleRow(TroubleKind.RAN_OTHER, "43f2a92", source=Source.COMMIT, wanted="339da1f")
+    other = TroubleRow(TroubleKind.RAN_OTHER, "1", name="train.lr", wanted="2")
     owners = (OwnerRow("Ana [QA] Chen", "accountid:5b10ac"), OwnerRow("*Data* team"))
     views = (
         replace(whole, owners=owners),
@@ -699,8 +702,10 @@ def diagnosed_answer(words: Words) -> AnswerView:
         replace(whole, likeliest=causes[-1], trials=(), not_excluded=(), has_all_as_was=True),
         replace(whole, likeliest=causes[-1], trials=(), not_excluded=(), left_out=(), has_all_as_was=True),
         replace(whole, trials=(), not_excluded=(), left_out=(), share="20 %"),
-        replace(whole, is_sure=False, trials=TRIALS[2:], reruns="2", all_failed=True),
-        replace(whole, is_sure=False, trials=TRIALS[2:], reruns="1", all_failed=True),
+        replace(whole, is_sure=False, trials=TRIALS[2:], all_failed=True, failed="2", last_trouble=FELL_OVER),
+        replace(whole, is_sure=False, trials=TRIALS[2:], all_failed=True, failed="1", last_trouble=FELL_OVER),
+        replace(whole, is_sure=False, trials=(), reruns="1", failed="2", last_trouble=mended),
+        replace(whole, is_sure=False, trials=(), reruns="0", failed="1", last_trouble=other, is_even=True),
         replace(whole, is_sure=False, trials=TRIALS[:1], reruns="1", ended_early=EndedEarly.BY_HAND),
         replace(whole, is_sure=False, trials=(), reruns="0", ended_early=EndedEarly.BY_HAND),
         replace(whole, is_sure=False, trials=(), reruns="0", ended_early=EndedEarly.BY_HAND, is_under_way=True),

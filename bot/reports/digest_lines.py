@@ -373,7 +373,8 @@ class LineGathering:
         if shown is not None and incident.kind is Kind.INVALID:
             told = [finding for finding in told if finding.metric in section.metrics]
             line = self._unjudged_line(line, section, incident, shown, told)
-        waits = self._unanswered(incident)
+        waits, explained = self._unanswered(incident), self._explained(section, incident)
+        has_it = " & ".join(explained.owners) if explained is not None else ""  # of what did it, as reruns say
         return replace(
             line,
             is_gone=incident.ticket_gone_at is not None and incident.ticket_gone_at >= self.since,
@@ -382,9 +383,9 @@ class LineGathering:
             incident=incident.kind,
             is_new=self._told(incident)[0],
             duration=formats.duration(incident.lasted(self.now), self.locale),
-            owner=(incident.parts[0].owner if incident.parts else "") or section.owner,
+            owner=has_it or (incident.parts[0].owner if incident.parts else "") or section.owner,
             ticket=self._ticket(section, incident),
-            explained=self._explained(section, incident),
+            explained=explained,
             incident_id=incident.incident_id,
         )
 

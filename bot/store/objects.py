@@ -55,6 +55,13 @@ def known_objects(tx: Connection, keys: Iterable[ObjectKey]) -> Mapping[ObjectKe
     return found
 
 
+def called(tx: Connection, service: str, kind: ObjectKind, title: str) -> Sequence[ObjectKey]:
+    """Return the objects of Herald's that people see under a name at a service, such as `#12`."""
+    mine = objects.c.target.startswith(f"{service}/{kind}/", autoescape=True), objects.c.title == title
+    keys = (ObjectKey.read(target) for target in tx.scalars(select(objects.c.target).where(*mine)))
+    return [key for key in keys if ticket_of(key) is None]
+
+
 def known_as(tx: Connection, service: str, kind: ObjectKind, external_ids: Iterable[str]) -> dict[str, KnownObject]:
     """Return the objects of Herald's that a service calls by these ids, by them.
 

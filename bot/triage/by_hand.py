@@ -19,6 +19,7 @@ from bot.triage.answering import Answering
 from bot.triage.statements import Matter, Statement
 
 _NAMED = 12  # incidents that an error names
+_BEGINNING = 6  # characters of an incident's id that name it, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +67,29 @@ class ByHand:
 
 
 def find_incident(tx: Connection, config: Config, name: str, asked: str) -> Incident:
-    """Return an incident by its id, the beginning of that, or its ticket's key; errors name the command *asked*."""
+    """Return an incident by its id, the beginning of that, its ticket's key, or the name that status has of the ticket.
+
+    Errors name the command *asked*.
+    """
     for service in config.tracker:
         known = objects.known_as(tx, service, ObjectKind.TICKET, [name]).get(name)
         by_ticket = None if known is None else incidents.of_marker(tx, known.key.name)
         if by_ticket is not None:
             return by_ticket
-    found = [each for each in incidents.starting_with(tx, name) if each.series.pipeline in config.pipeline]
+    called = [key for service in config.tracker for key in objects.called(tx, service, ObjectKind.TICKET, name)]
+    found = [each for each in (incidents.of_marker(tx, key.name) for key in called) if each is not None]
+    if not found:
+        found = [each for each in incidents.starting_with(tx, name) if each.series.pipeline in config.pipeline]
+        if len(name) < _BEGINNING and all(each.incident_id != name for each in found):
+            found = []
     if len(found) == 1:
         return found[0]
     if found:
         which = ", ".join(each.incident_id for each in found[:_NAMED])
-        raise HeraldError(f"{asked}: {name!r} begins the ids of several incidents: {which}")
+        raise HeraldError(f"{asked}: {name!r} begins the ids, or names the tickets, of several incidents: {which}")
     raise HeraldError(
         f"{asked}: {name!r} is no incident and no ticket that Herald filed; `herald status --all` lists those "
-        "that are open"
+        f"that are open, and of an id the first {_BEGINNING} characters will do"
     )
 
 

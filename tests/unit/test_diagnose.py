@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from rich.console import Console
+from sqlalchemy import text as sql
 
 from bot.cli.output.diagnose import print_inquiry
 from bot.cli.output.status import print_status
@@ -26,9 +27,10 @@ from bot.domain.job_protocol import COMMIT_TAG, ENVIRONMENT_TAG, FIRE_TAG
 from bot.domain.manifest import Component, ComponentKind
 from bot.domain.rerun_troubles import RerunTrouble, TroubleKind
 from bot.domain.runs import Run, RunStatus
+from bot.domain.views import AnswerView
 from bot.errors import DiagnosisError, HeraldError, JobError
 from bot.executors.checkouts import check_out
-from bot.judging.inquiry_answers import trials_of
+from bot.judging.inquiry_answers import answer_part, trials_of
 from bot.judging.pieces import pieces_of
 from bot.judging.swaps import kept_of
 from bot.judging.views.data_parts import part_shown
@@ -45,6 +47,7 @@ from bot.services.trello.config import TrelloSection
 from bot.store import fires, incidents, inquiries, leases
 from bot.store.retention import forget
 from bot.text.tables import WholeConsole
+from bot.triage.by_hand import find_incident
 from bot.web.app import make_app
 from bot.web.server import serving
 from tests.unit.cycle_bench import EAGER, ENDED, JOB
@@ -196,7 +199,52 @@ def test_where_something_was_measured_before_reruns_that_fail_do_not_leave_nothi
     assert "1 rerun could not settle" in lab.said[-1]
     lab.breaks = frozenset({3})
     lab.diagnose()
-    assert "1 rerun could not settle which change did it. Likeliest:" in lab.said[-1]
+    assert "1 rerun could not settle which change did it, and 1 more failed since the job failed" in lab.said[-1]
+
+
+def test_two_failures_in_a_row_of_one_cause_end_it_after_a_good_rerun_too_and_are_counted_apart(make_lab):
+    lab = make_lab()
+    lab.breaks = frozenset(range(2, 12))
+    lab.diagnose()
+    assert len(lab.jobs) == 3
+    said = (
+        "1 rerun could not settle which change did it, and 2 more failed, the last since the job failed (exit code 3)."
+    )
+    assert said in lab.said[-1]
+
+
+def test_failures_of_different_causes_end_it_at_the_third(make_lab):
+    lab = make_lab()
+    lab.breaks = frozenset(range(2, 12))
+    asked, train = lab.begin().inquiry.inquiry_id, lab.executor._carry_out
+    lab.executor._carry_out = lambda job: replace(train(job), exit_code=len(lab.jobs) if len(lab.jobs) > 1 else 0)
+    lab.serve()
+    assert lab.record(asked).state is InquiryState.ANSWERED
+    assert len(lab.jobs) == 4
+
+
+def test_of_two_that_are_as_likely_none_is_the_favourite(make_lab):
+    lab = make_lab({"diagnose": {"params": DIAGNOSE["diagnose"]["params"], "reruns": 1}})
+    lab.breaks = frozenset({1})
+    lab.diagnose()
+    record = lab.record(lab.begin().inquiry.inquiry_id)
+    with lab.database.begin() as tx:
+        part = answer_part(tx, lab.herald.config, replace(record, diagnosis=None), "en")
+    assert part.diagnosis.is_even
+    said = lab.herald.answer_text("search", AnswerView((part,), "", ""))
+    assert re.search(r"Equally likely from what is on record: \w+ \(.*?\) and \w+ \(", said)
+
+
+def test_the_name_that_status_has_of_a_ticket_names_its_incident_and_one_character_of_an_id_does_not(make_lab):
+    lab = make_lab()
+    (incident,) = lab.incidents()
+    with lab.database.begin() as tx:
+        tx.execute(sql("UPDATE objects SET title = '#1' WHERE target LIKE '%/ticket/%'"))
+        found = [find_incident(tx, lab.herald.config, name, "diagnose") for name in ("#1", incident.incident_id[:6])]
+        assert found == [incident, incident]
+        for name in (incident.incident_id[:5], "1", "#2"):
+            with pytest.raises(HeraldError, match="is no incident and no ticket that Herald filed"):
+                find_incident(tx, lab.herald.config, name, "diagnose")
 
 
 def test_what_an_earlier_diagnosis_measured_is_not_run_again(make_lab):
@@ -207,6 +255,7 @@ def test_what_an_earlier_diagnosis_measured_is_not_run_again(make_lab):
     assert record.diagnosis is not None
     assert record.diagnosis.is_sure
     assert len({job.command[3:] for job in lab.jobs}) == len(lab.jobs) > 1
+    assert lab.said[-1].count("\n| as it ") == len(lab.jobs), "those that count are shown"
 
 
 def test_a_parameter_by_which_the_data_are_set_is_a_part_of_the_data(make_lab):
@@ -267,7 +316,7 @@ def test_that_somebody_stopped_it_is_told_on_the_ticket_with_what_was_likeliest_
 
 def test_stopped_while_a_rerun_is_under_way_it_says_that_this_one_is_stopped_too(make_lab):
     lab = make_lab()
-    lab.begin()
+    asked = lab.begin()
 
     def stopped_meanwhile(job: Job) -> JobStatus:
         stop(lab)
@@ -281,6 +330,9 @@ def test_stopped_while_a_rerun_is_under_way_it_says_that_this_one_is_stopped_too
     assert "What is under way is stopped too. No other was made. Likeliest" in told
     with lab.database.begin() as tx:
         assert fires.find(tx, lab.jobs[0].fire_id).state is FireState.STOPPED, "it did not fail by itself"
+        part = answer_part(tx, lab.herald.config, inquiries.find(tx, asked.inquiry.inquiry_id), "en")
+    said = lab.herald.answer_text("search", AnswerView((part,), "", "")).replace("\N{NO-BREAK SPACE}", " ")
+    assert said.strip() in told, "on the terminal the same"
 
 
 @pytest.mark.parametrize("is_served", [True, False])
@@ -392,7 +444,7 @@ def test_status_names_a_rerun_of_a_diagnosis_by_what_it_swaps(make_lab, capsys):
     print_status(overview(lab.herald), as_json=False)
     said = " ".join(capsys.readouterr().out.split())
     assert f"rerun of a diagnosis: search {inquiry.incident_id}, data as it " in said
-    assert "param.lr as it " in said
+    assert ", lr as it " in said
     print_status(overview(lab.herald), as_json=True)
     (rerun,) = json.loads(capsys.readouterr().out)["reruns"]
     assert rerun["incident"] == inquiry.incident_id
@@ -448,7 +500,7 @@ def test_in_a_narrow_terminal_each_rerun_is_named_and_nothing_lacks_its_header(m
         print_inquiry(record, trials_of(tx, record.inquiry), [], "", as_json=False)
     lines = capsys.readouterr().out.splitlines()
     place = lines.index("rerun 1")
-    assert [line.split()[0] for line in lines[place + 1 : place + 5]] == ["data", "param.batch", "param.lr", "ndcg"]
+    assert [line.split()[0] for line in lines[place + 1 : place + 5]] == ["data", "batch", "lr", "ndcg"]
 
 
 def test_moments_are_written_as_iso_8601_has_them(make_lab, capsys):
@@ -948,6 +1000,7 @@ def test_whoever_has_what_did_it_is_told_on_the_ticket_and_in_the_digest_once_it
     assert "It is for [~accountid:5b10ac] to see to." in lab.said[-1]
     told = preview(lab.herald, compose_digest(lab.herald, lab.now - timedelta(days=2)))
     assert "Reruns say that the data of 24 Nov explains it, 99" in told.replace("\N{NO-BREAK SPACE}", " ")
+    assert "It is for Data team to see to" in told
 
 
 def test_on_trello_an_owner_is_mentioned_by_the_user_name_that_config_has():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from bot.cli.output.terminal import print_json, when
+from bot.domain.rerun_troubles import TroubleKind
 from bot.reports.rerun_troubles import say_trouble
 from bot.text.tables import Stacking, WholeConsole
 
@@ -45,15 +46,17 @@ def print_inquiry(
 ) -> None:
     """Print a row a rerun, of components and of pieces, and what was found in words, where it was."""
     from bot.domain.diagnosis.inquiry import obstacles_to
+    from bot.domain.diagnosis.obstacles import DoneRerun
 
     inquiry = record.inquiry
     if as_json:
         print_json(_as_json(record, trials, done))
         return
     console = WholeConsole()
-    if trials:
-        table = Stacking("rerun", *(escape(name) for name in _names(inquiry)), escape(inquiry.metric), first="rerun")
-        for number, trial in enumerate(trials, 1):
+    counted = [DoneRerun(each.setting, each.value) for each in inquiry.reran] + [*trials]
+    if counted:
+        table = Stacking("rerun", *(escape(name) for name in _labels(inquiry)), escape(inquiry.metric), first="rerun")
+        for number, trial in enumerate(counted, 1):
             table.add_row(str(number), *(_SETTINGS[is_bad] for is_bad in trial.setting), _shown(trial))
         table.print(console)
     if inquiry.pieces is not None and done:
@@ -63,8 +66,10 @@ def print_inquiry(
             pieces.add_row(escape(inquiry.pieces.all[each.count - 1].name), _shown(each))
         pieces.print(console)
     for place, found in obstacles_to(inquiry, trials).obstacles.items():
-        console.print(f"{escape(_names(inquiry)[place])} could not be set: {escape(say_trouble(found[0].trouble))}")
-    left = f"{len(trials)} of at most {inquiry.budget} reruns, {inquiry.metric} was {inquiry.levels.before:.6g}"
+        console.print(f"{escape(_labels(inquiry)[place])} could not be set: {escape(say_trouble(found[0].trouble))}")
+    made = [each for each in trials if each.trouble is None or each.trouble.kind is not TroubleKind.STOPPED]
+    before = f", beside {len(inquiry.reran)} of before" if inquiry.reran else ""
+    left = f"{len(made)} of at most {inquiry.budget} reruns{before}, {inquiry.metric} was {inquiry.levels.before:.6g}"
     console.print(f"{left} and is {inquiry.levels.since:.6g}")
     console.print(escape(told) if told else f"{record.state.value} since {when(record.ended_at or record.asked_at)}")
 
@@ -95,6 +100,10 @@ def _as_json(record: InquiryRecord, trials: Sequence[DoneRerun], done: Sequence[
         },
         "asked_at": record.asked_at,
         "ended_at": record.ended_at,
+        "reran_before": [
+            {"as_bad": dict(zip(_names(inquiry), each.setting, strict=True)), "value": each.value}
+            for each in inquiry.reran
+        ],
         "reruns": [
             {"as_bad": dict(zip(_names(inquiry), each.setting, strict=True)), **_value_as_json(each)} for each in trials
         ],
@@ -136,6 +145,11 @@ def trouble_as_json(trouble: RerunTrouble) -> dict[str, Any]:
 
 def _names(inquiry: Inquiry) -> list[str]:
     return [str(swap.component) for swap in inquiry.swaps]
+
+
+def _labels(inquiry: Inquiry) -> list[str]:
+    """Return what the ticket calls the components: a parameter by its own name."""
+    return [swap.component.name or str(swap.component) for swap in inquiry.swaps]
 
 
 def cause_as_json(inquiry: Inquiry, chance: Chance) -> dict[str, Any]:

@@ -101,10 +101,15 @@ def _rerun_as_json(rerun: WaitingRerun) -> dict[str, Any]:
     }
 
 
+def _swapped(rerun: WaitingRerun) -> str:
+    """Say how a rerun has each component, a parameter by the name that tickets have of it."""
+    return ", ".join(f"{name.removeprefix('param.')} {how}" for name, how in rerun.swapped.items())
+
+
 def _failed(rerun: WaitingRerun) -> str:
     """Say which rerun of a diagnosis came to nothing, and why."""
     fire = rerun.fire
-    swapped = ", ".join(f"{name} {how}" for name, how in rerun.swapped.items())
+    swapped = _swapped(rerun)
     what = f"rerun of a diagnosis: {fire.pipeline} {rerun.incident_id}, {swapped}"
     return f"{what}, failed {when(fire.ended_at)}: {say_trouble(rerun.trouble)}"
 
@@ -114,7 +119,7 @@ def _rerun(rerun: WaitingRerun) -> str:
     fire = rerun.fire
     since = f"since {when(fire.started_at)}" if fire.started_at else "next"
     if rerun.incident_id:
-        swapped = ", ".join(f"{name} {how}" for name, how in rerun.swapped.items())
+        swapped = _swapped(rerun)
         return f"rerun of a diagnosis: {fire.pipeline} {rerun.incident_id}, {swapped}, {since}"
     recipe = f" by the {fire.recipe.name} recipe" if fire.recipe.name else ""
     return f"made again{recipe}: {fire.pipeline} {fire.confirms or ''}, {since}"

@@ -20,7 +20,7 @@ from bot.domain.rerun_troubles import RerunTrouble
 
 _AS_BAD, _AS_GOOD, _AS_CONFIGURED = "1", "0", "-"  # the last: it can be set to neither side, and counts as it is
 _AS_IS, _AS_WAS = "as it is", "as it was"
-_HOPELESS = 2  # reruns that failed, and none that did not: it is how they are set
+_ALIKE, _FAILED = 2, 3  # failures in a row of one cause, or of any, after which no rerun is made
 
 
 class InquiryState(StrEnum):
@@ -75,6 +75,12 @@ class Inquiry:
     at_once: int = 1  # reruns
     why_left_out: tuple[RerunTrouble | None, ...] = ()  # of each; without a reason config says not how
     kept: tuple[Kept, ...] = ()  # what the bad run says of itself
+    earlier: int = 0  # how many of those known, the last ones, earlier inquiries into the incident reran
+
+    @property
+    def reran(self) -> tuple[RerunResult, ...]:
+        """What earlier inquiries into the incident reran, which counts here too."""
+        return self.known[len(self.known) - self.earlier :]
 
     @property
     def is_large(self) -> bool:
@@ -107,11 +113,20 @@ def look_ahead(inquiry: Inquiry, trials: Sequence[DoneRerun]) -> Outlook:
     diagnosis = whole(answer(hypotheses, posterior, inquiry.levels, inquiry.smallest), free)
     made = [each for each in trials if not held.stopped(each)]
     left = inquiry.budget - len(trials)
-    if diagnosis.is_sure or left <= 0 or (len(made) >= _HOPELESS and not results):
+    if diagnosis.is_sure or left <= 0 or _is_hopeless(made):
         return Outlook(diagnosis)
     done = {_of(free, each.setting) for each in made} | {each.setting for each in known}
     wanted = choose(hypotheses, posterior, inquiry.levels, done, min(left, inquiry.at_once))
     return Outlook(diagnosis, tuple(_among(len(inquiry.swaps), free, setting) for setting in wanted))
+
+
+def _is_hopeless(made: Sequence[DoneRerun]) -> bool:
+    """Say whether the last reruns failed such that the next is expected to fail too."""
+    failed: list[RerunTrouble | None] = []
+    for each in made:
+        failed = [] if each.value is not None else [*failed, each.trouble]
+    is_alike = len(set(failed[-_ALIKE:])) == 1 or len(failed) == len(made)
+    return len(failed) >= _FAILED or (len(failed) >= _ALIKE and is_alike)
 
 
 def obstacles_to(inquiry: Inquiry, trials: Sequence[DoneRerun]) -> HeldBack:

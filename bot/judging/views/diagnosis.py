@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from bot.config.metric import MetricSection
 from bot.config.models import Config
+from bot.config.owners import OwnerSection
 from bot.config.pipeline import PipelineSection
 from bot.domain.diagnosis.answer import Chance, Diagnosis
 from bot.domain.diagnosis.hypotheses import Alone, InPart, Luck, Outside, Together
@@ -38,6 +39,7 @@ from bot.text import formats
 from bot.text.locales import Locale
 
 _OTHERS = 3
+_TENTH = 0.1
 _FEW = 2  # pieces that a clause names, even where no more is known
 
 
@@ -56,21 +58,27 @@ def diagnosis_view(
     def shown(value: float) -> str:
         return formats.number(value, section.unit)
 
-    swapped = _swapped(inquiry)
+    swapped, failed = _swapped(inquiry), [each for each in trials if each.value is None]
     return DiagnosisView(
         metric=section.name.get(locale, inquiry.metric),
         before=shown(inquiry.levels.before),
         since=shown(inquiry.levels.since),
         swapped=swapped,
-        trials=tuple(
-            TrialRow(each.setting, "" if each.value is None else shown(each.value), _trouble(each.trouble))
-            for each in trials
+        trials=(
+            *(TrialRow(each.setting, shown(each.value)) for each in inquiry.reran),
+            *(
+                TrialRow(each.setting, "" if each.value is None else shown(each.value), _trouble(each.trouble))
+                for each in trials
+            ),
         ),
         likeliest=_cause(diagnosis.likeliest, swapped, locale),
         is_sure=diagnosis.is_sure,
         not_excluded=tuple(_cause(each, swapped, locale) for each in diagnosis.not_excluded[:_OTHERS]),
         left_out=_left_out(inquiry, trials),
-        reruns=str(len(trials)),
+        reruns=str(len(inquiry.reran) + len(trials) - len(failed)),
+        failed=str(len(failed)) if failed else "",
+        last_trouble=_trouble(failed[-1].trouble) if failed else None,
+        is_even=_is_even(diagnosis),
         all_failed=bool(trials) and not inquiry.known and all(each.value is None for each in trials),
         was_large=inquiry.is_large,
         has_all_as_was=_has_all_as_was(inquiry, trials),
@@ -82,6 +90,12 @@ def diagnosis_view(
         before_over=str(inquiry.levels.runs_before),
         since_over=str(inquiry.levels.runs_since),
     )
+
+
+def _is_even(diagnosis: Diagnosis) -> bool:
+    """Say whether what is not excluded is about as likely as the likeliest."""
+    second = max((each.probability for each in diagnosis.not_excluded), default=0.0)
+    return not diagnosis.is_sure and second >= (1 - _TENTH) * diagnosis.likeliest.probability
 
 
 def _swapped(inquiry: Inquiry) -> tuple[FactRow, ...]:
@@ -164,10 +178,11 @@ def explanation_of(
         str(left) if is_narrow else "",
         left_out=_left_out(inquiry, trials),
         was_large=inquiry.is_large,
+        owners=tuple(owner.owner for owner in _owners_in(section, inquiry, diagnosis)),
     )
 
 
-def _owners(config: Config, inquiry: Inquiry, diagnosis: Diagnosis) -> tuple[OwnerRow, ...]:
+def _owners_in(section: PipelineSection, inquiry: Inquiry, diagnosis: Diagnosis) -> tuple[OwnerSection, ...]:
     """Return who has what did it, each once; nobody where that is not sure, or config names nobody."""
     match diagnosis.cause:
         case Alone(place):
@@ -176,10 +191,14 @@ def _owners(config: Config, inquiry: Inquiry, diagnosis: Diagnosis) -> tuple[Own
             places = first, second
         case _:
             return ()
+    found = (section.diagnose and section.diagnose.owner_of(inquiry.swaps[place].component) for place in places)
+    return tuple({each.owner: each for each in found if each}.values())
+
+
+def _owners(config: Config, inquiry: Inquiry, diagnosis: Diagnosis) -> tuple[OwnerRow, ...]:
     pipeline = config.pipeline[inquiry.pipeline]
-    section, tracker = pipeline.diagnose, config.tracker.get(pipeline.tracker or "")
-    owners = (section and section.owner_of(inquiry.swaps[place].component) for place in places)
-    found = {each.owner: each.assignee or "" for each in owners if each}
+    tracker = config.tracker.get(pipeline.tracker or "")
+    found = {each.owner: each.assignee or "" for each in _owners_in(pipeline, inquiry, diagnosis)}
     return tuple(
         OwnerRow(name, tracker.mention_of(account) if tracker is not None and account else "")
         for name, account in found.items()
