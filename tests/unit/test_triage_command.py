@@ -67,7 +67,7 @@ def owed(database: Database) -> list[str]:
         return [each.effect.kind for each in outbox.outstanding(tx)]
 
 
-@pytest.mark.parametrize("name", [INCIDENT, "0123", "SR-1"])
+@pytest.mark.parametrize("name", [INCIDENT, "012345", "SR-1"])
 def test_what_is_said_by_hand_holds_is_shown_and_told_on_the_ticket(state, undelivered, name):
     code, text = herald("say", name, "noise 30d seeds differ")
     assert code == 0, text
