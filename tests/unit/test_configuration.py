@@ -638,7 +638,7 @@ def test_a_tracker_is_jira_or_trello_by_its_kind(read, jira_token, trello_accoun
 def test_a_key_that_only_another_kind_of_tracker_has_is_no_key(refusal, trello_account):
     assert refusal(TRELLO + "project = 'SR'") == (
         "tracker.board.project: is not a key of the configuration; known here: answers, archive, board, ca_file, due, key, "
-        "kind, lists, search_lag, timeout, token, url"
+        "kind, lists, mentions, search_lag, timeout, token, url"
     )
 
 

@@ -108,8 +108,8 @@ def test_what_fell_is_told_in_words_with_how_much_since_when_and_who_has_it(offi
     assert told(office)[1:3] == [
         "Needs you",
         (
-            "  - New: Ranking quality of Search fell by 20.0\u00a0%, from 0.5000 to 0.4000, since 21 Nov. It pays. "
-            "Search team has it (ticket pending)."
+            "  - New: Ranking quality of Search fell by 20.0\u00a0%, from 0.5000 to 0.4000, since 21 Nov. "
+            "Why it matters: It pays. Search team has it (ticket pending)."
         ),
     ]
 
