@@ -277,7 +277,7 @@ def test_a_digest_becomes_a_page_where_asked(office):
     assert owe_digest(herald, MONDAY)
     herald.dispatcher.drain()
     (page,) = office.wiki.pages.values()
-    assert page.draft.title == "Digest 23 Nov 2026, 09:00 (Herald herald)"
+    assert page.draft.title == "Digest 23 Nov 2026, 09:00 (Herald)"
     assert "nothing needs you" in page.storage
     assert len(office.chat.messages) == 1
 
