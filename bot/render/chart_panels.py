@@ -135,7 +135,7 @@ def _dress(axes: Axes, labels: Sequence[str], width: int) -> None:
     step = max(1, math.ceil(len(labels) * _LABEL_WIDTH / max(width - 90, 1)))
     # Counted from the newest, which is the one people look for.
     ticks = sorted(range(len(labels) - 1, -1, -step))
-    axes.set_xticks(ticks, [labels[tick] for tick in ticks], fontsize=9, color=GREY)
+    axes.set_xticks(ticks, each_day_once([labels[tick] for tick in ticks]), fontsize=9, color=GREY)
     axes.set_xlim(-0.5, max(len(labels), 1) - 0.5)
     axes.tick_params(axis="y", labelsize=9, labelcolor=GREY, color=GREY)
     axes.tick_params(axis="x", color=GREY)
@@ -146,6 +146,17 @@ def _dress(axes: Axes, labels: Sequence[str], width: int) -> None:
     axes.set_axisbelow(True)
     axes.margins(y=0.15)
     bare(axes)
+
+
+def each_day_once(labels: Sequence[str]) -> Sequence[str]:
+    """Leave the day out of a date and hour that comes after another of the same day."""
+    told: list[str] = []
+    before = ""
+    for label in labels:
+        day, _, hour = label.partition("\n")
+        told.append(f"\n{hour}" if hour and day == before else label)
+        before = day
+    return told
 
 
 def bare(axes: Axes) -> None:

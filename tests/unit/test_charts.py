@@ -12,7 +12,7 @@ import pytest
 from bot.domain.judge.findings import Outcome
 from bot.domain.views import ChartMark, ChartMarkKind, ChartPart, ChartView
 from bot.preview import samples
-from bot.render.chart_panels import labels_of
+from bot.render.chart_panels import each_day_once, labels_of
 from bot.render.charts import chart_filename, draw_history
 
 
@@ -78,6 +78,11 @@ def test_what_happened_meanwhile_is_drawn_and_what_lies_outside_is_left_out():
 )
 def test_runs_are_named_by_their_dates_where_their_names_repeat_or_do_not_fit(names, dates, shown):
     assert labels_of(replace(chart(), labels=names, dates=dates)) == shown
+
+
+def test_runs_of_one_day_name_it_once():
+    labels = ["11-29\n08:00", "11-29\n20:00", "11-30\n08:00", "run 7", "run 7"]
+    assert each_day_once(labels) == ["11-29\n08:00", "\n20:00", "11-30\n08:00", "run 7", "run 7"]
 
 
 def test_the_filename_follows_what_is_shown():
