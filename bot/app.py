@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from bot.config.addresses import addresses_of
 from bot.config.models import Config
 from bot.config.paths import with_absolute_paths
 from bot.connections import make_executor, make_run_store, paces_of, to_chat, to_tracker, to_wiki
@@ -27,6 +28,7 @@ from bot.render import charts, renderer
 from bot.render.renderer import Renderer
 from bot.runtime.clock import SteadyClock, pause
 from bot.runtime.log import get_logger
+from bot.runtime.request_counts import requests_made
 from bot.runtime.steps import ignore_step
 from bot.store import Database, future_effects, owners
 from bot.store.owners import Owner
@@ -290,6 +292,7 @@ def load_for_delivery() -> None:
 
 
 def make_services(config: Config) -> Services:
+    requests_made.know(addresses_of(config))
     return Services(
         trackers={name: to_tracker(section).make() for name, section in config.tracker.items()},
         wikis={name: to_wiki(section).make() for name, section in config.wiki.items()},

@@ -61,7 +61,7 @@ def serve(
             beside.callback(reader.database.close)
             # Not before the loop goes round: until then MLflow's libraries are being imported.
             curves = StepCurves(make_step_reader(herald.config), lambda: server.last_round > 0)
-            app = make_app(reader, server.ails, curves)
+            app = make_app(reader, server.ails, curves, server.lacks)
             beside.enter_context(serving(app, http, app.prepare))
         has_ended = server.run()
     if not has_ended:

@@ -28,6 +28,7 @@ from bot.errors import (
     TemplateError,
 )
 from bot.ports import Chat
+from bot.runtime import tallies
 from bot.runtime.log import get_logger
 from bot.store import Database, claims, incidents, objects, outbox
 from bot.store.owed import Owed, ParkedFor
@@ -117,6 +118,7 @@ class Recorder:
             self._rebind_texts(tx, owed, done, now)
             self.on_step("delivery.recording")
         self.on_step("delivery.recorded")
+        tallies.delivery.note((now - owed.created_at).total_seconds(), owed.effect.target.service)
         log.info("delivered", effect=owed.effect.effect_id)
 
     def _rebind_texts(self, tx: Connection, owed: Owed, done: Done, now: datetime) -> None:

@@ -49,6 +49,11 @@ class Fire:
         return self.confirms is not None
 
     @property
+    def is_of_schedule(self) -> bool:
+        """Say whether a due time of the schedule asked for it, the first time that it is tried."""
+        return not self.by_hand and not self.is_rerun and not self.attempt
+
+    @property
     def gives_way(self) -> bool:
         """Say whether all else goes first: a rerun of a diagnosis, as long as it has not started."""
         return self.recipe.is_of_diagnosis and self.started_at is None

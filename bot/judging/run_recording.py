@@ -38,6 +38,7 @@ from bot.judging.reruns import ask, can_be_made_again
 from bot.judging.telling import owe_told
 from bot.judging.views.by_effect import view_of
 from bot.judging.views.occasion import Occasion
+from bot.runtime import tallies
 from bot.runtime.log import get_logger
 from bot.store import confirmations, filings, fires, incidents, objects, outbox, quarantine, rules, runs
 from bot.store.objects import KnownObject
@@ -116,6 +117,9 @@ class RunRecorder:
             self.owe(tx, facts, told, background, context.title_of(result.run), asked_before)
             context.on_step("run.owing")
         context.on_step("run.recorded")
+        tallies.runs_judged.note(assessment.outcome.value)
+        for finding in assessment.findings:
+            tallies.findings_made.note(finding.outcome.value)
         log.info("judged", pipeline=context.name, run=result.run.name, outcome=assessment.outcome.value)
         return () if told.run is None else (told.run,)
 

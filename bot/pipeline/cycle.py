@@ -28,6 +28,7 @@ from bot.pipeline.new_runs import NewRuns
 from bot.pipeline.rerun_places import RerunPlaces, finish_together
 from bot.pipeline.run_discovery import RunDiscovery
 from bot.ports import Executor, RunStore
+from bot.runtime import tallies
 from bot.runtime.steps import ignore_step
 from bot.store import Database, fires, quarantine
 from bot.store.owners import Owner
@@ -189,6 +190,8 @@ class Cycle:
         with self.database.begin() as tx:
             for fire in fires.unfinished(tx, self.name):
                 fires.save(tx, replace(fire, state=FireState.ENDED, started_at=now, ended_at=now))
+                if fire.is_of_schedule:
+                    tallies.lateness.note((now - fire.due_at).total_seconds())
 
     def _judge_new(self, report: CycleReport, lookout: Lookout, as_of: datetime, but_not: Collection[str] = ()) -> None:
         """Judge finished runs that were not judged before, whoever made them: first those of before first contact.

@@ -27,6 +27,7 @@ from bot.pipeline.job_making import JobMaker
 from bot.pipeline.lease import LEASE, PipelineLease
 from bot.pipeline.trouble_telling import last_words, told_trouble
 from bot.ports import Executor, Job, JobState, JobStatus
+from bot.runtime import tallies
 from bot.runtime.log import get_logger
 from bot.store import fires, inquiries
 
@@ -79,6 +80,8 @@ class JobRunner:
         started = replace(fire, started_at=fire.started_at or self.context.clock())
         with self.context.database.begin() as tx:
             fires.save(tx, started)
+        if fire.started_at is None and fire.is_of_schedule:
+            tallies.lateness.note((self.context.clock() - fire.due_at).total_seconds())
         self.context.on_step("job.starting")
         try:
             job = self.making.job(fire, job_config)

@@ -21,6 +21,7 @@ from bot.reports.digest_owing import owe_due_digest
 from bot.runtime.log import describe, get_logger, journal
 from bot.serve.background import Errand, Task, start_thread
 from bot.serve.shutdown import STOP_SECONDS, Orders
+from bot.serve.vitals import what_ails, what_lacks
 from bot.store import backlog, fires, future_effects, inquiries, leases, retention
 
 _ROUND_SECONDS = 1.0
@@ -34,7 +35,6 @@ _AFTER_BUSY = timedelta(seconds=5)
 _TO_LEAVE = 2.0  # seconds of those in which Herald has to end
 _FOR_CYCLES = 6.0  # seconds, before their jobs are ended
 _HANGS_AFTER = 2 * LEASE  # an effect that is under way so long will not end any more
-_STUCK_AFTER = 120.0  # seconds; a round itself waits for nothing but the state
 _LOOKS_AT_ONCE = 8  # pipelines without a job; what they read is MLflow's, and that may be one SQLite file
 
 log = get_logger(__name__)
@@ -240,10 +240,15 @@ class Server:
             return any(refusal.service in refusing for refusal in backlog.refusals(tx))
 
     def ails(self) -> Sequence[str]:
-        """Say whether the loop goes round; it has not begun while what it needs is being imported."""
-        stands = time.monotonic() - self.last_round
-        is_stuck = self.last_round and stands > _STUCK_AFTER and not self.orders.stop
-        return (f"the loop has not gone round for {stands:.0f} s",) if is_stuck else ()
+        """Say what only a new start would mend; the loop has not begun while what it needs is being imported."""
+        goes_on = not self.last_round or self.orders.stop
+        hangs = self.herald.dispatcher.admission.longest(self.herald.around.clock())
+        return what_ails(0.0 if goes_on else time.monotonic() - self.last_round, hangs, _HANGS_AFTER)
+
+    def lacks(self) -> Sequence[str]:
+        """Say what keeps due times from being kept."""
+        begun = self.last_round > 0
+        return what_lacks(self.herald.config, self.keeping.trouble, self.unscheduled, has_begun=begun)
 
     @property
     def is_healthy(self) -> bool:

@@ -229,7 +229,7 @@ class LimitedAdapter(HTTPAdapter):
             status = str(response.status_code)
         finally:
             _current.reset(token)
-            requests_made.note(urlsplit(request.url or "").hostname or "", status)
+            requests_made.note(request.url or "", status)
         if not stream:
             _bound(response, most)
         return response

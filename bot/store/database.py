@@ -125,6 +125,11 @@ class Database:
             raise StateError(f"{database.address}: {explain_version(found)}")
         return database
 
+    def why_unfit(self) -> str | None:
+        """Say why this version of Herald cannot use the state as it stands; raises StateError where it is away."""
+        found = None if self.is_stand_in else self.version()
+        return None if found is None or found == newest_version() else explain_version(found)
+
     def why_not_writable(self) -> str | None:
         """Say what keeps a Herald from writing here, as far as can be told without writing."""
         if self._file is None:

@@ -9,10 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from bot.domain.fires import FireState
 from bot.domain.incidents import IncidentState
-from bot.store.owed import EffectState
-from bot.store.tables import fires, incidents, outbox, runs
-
-_MOST_DELIVERIES = 5_000
+from bot.store.tables import fires, incidents, runs
 
 
 def fires_by_state(tx: Connection) -> Sequence[tuple[str, str, int]]:
@@ -48,13 +45,3 @@ def open_incidents(tx: Connection) -> Sequence[tuple[str, str, int]]:
     query = select(incidents.c.pipeline, incidents.c.kind, func.count()).where(incidents.c.state == IncidentState.OPEN)
     grouped = query.group_by(incidents.c.pipeline, incidents.c.kind)
     return [(name, kind, number) for name, kind, number in tx.execute(grouped)]
-
-
-def deliveries(tx: Connection, since: datetime) -> dict[str, list[float]]:
-    """Return by service how many seconds each effect took from being owed to being delivered, of those since then."""
-    done = outbox.c.state == EffectState.DELIVERED, outbox.c.delivered_at >= since
-    query = select(outbox.c.service, outbox.c.created_at, outbox.c.delivered_at).where(*done)
-    found: dict[str, list[float]] = {}
-    for row in tx.execute(query.order_by(outbox.c.seq.desc()).limit(_MOST_DELIVERIES)):
-        found.setdefault(row.service, []).append(max((row.delivered_at - row.created_at).total_seconds(), 0.0))
-    return found

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bot.domain.page_paths import comparison_path, named
 from bot.errors import HeraldError, TemplateError
 from bot.reports.reader import Readable
-from bot.runtime.log import describe, get_logger
+from bot.runtime.log import describe, get_logger, journal
 from bot.text.locales import Locale
 from bot.web import ways
 from bot.web.access import COOKIE as PASS
@@ -48,7 +48,7 @@ _DAYS_KEPT = 30 * 24 * 3600  # seconds
 
 log = get_logger(__name__)
 
-Ailing = Callable[[], Sequence[str]]  # what is wrong with the process itself
+Ailing = Callable[[], Sequence[str]]  # what is wrong with the process itself, or keeps it from its work
 
 
 def nothing_ails() -> Sequence[str]:
@@ -62,6 +62,7 @@ class Addresses:
     site: Site
     gate: ReaderGate
     ailing: Ailing = nothing_ails
+    lacking: Ailing = nothing_ails
 
     @property
     def herald(self) -> Readable:
@@ -89,12 +90,13 @@ class Addresses:
         return PlainTextResponse("\n".join(ails) or "ok", 503 if ails else 200)
 
     def readyz(self, _request: Request) -> Response:
-        """Say whether the state can be read."""
+        """Say whether the state answers and fits this version, and due times are kept; if not, why."""
         try:
-            read(self.herald, lambda _tx: None)
-        except HeraldError:
-            return PlainTextResponse("the state cannot be read", 503)
-        return PlainTextResponse("ok")
+            unfit = self.herald.database.why_unfit()
+        except HeraldError as error:
+            unfit = f"the state cannot be read: {error}"
+        lacks = [*self.lacking(), *([unfit] if unfit else [])]
+        return PlainTextResponse(journal.mask("\n".join(lacks)) or "ok", 503 if lacks else 200)
 
     def metrics(self, _request: Request) -> Response:
         return Response(read(self.herald, lambda tx: exposition(self.herald, tx)), media_type=CONTENT_TYPE)
@@ -178,10 +180,15 @@ class Addresses:
         return HTMLResponse(text, code)
 
 
-def make_app(herald: Readable, ailing: Ailing = nothing_ails, curves: Curves = no_curves) -> Guarded:
+def make_app(
+    herald: Readable,
+    ailing: Ailing = nothing_ails,
+    curves: Curves = no_curves,
+    lacking: Ailing = nothing_ails,
+) -> Guarded:
     """Return what answers requests; raises ConfigError where config asks for a token and none is set."""
     section = herald.config.web
-    addresses = Addresses(Site(herald, curves=curves), ReaderGate(section), ailing)
+    addresses = Addresses(Site(herald, curves=curves), ReaderGate(section), ailing, lacking)
     app = Starlette(
         routes=addresses.routes(),
         exception_handlers={HTTPException: addresses.refuse, HeraldError: addresses.fail, Exception: addresses.fail},

@@ -1,27 +1,32 @@
-"""Herald in numbers, as Prometheus reads them: counted from the state whenever somebody asks."""
+"""Herald in numbers, as Prometheus reads them: what stands in the state, and what this process has done.
+
+What stands is read whenever somebody asks, by one query for each kind of figure, however many pipelines there are.
+What happened is counted where it happens, and begins at nothing with each start, as counters do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import platform
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    Metric,
-)
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
+from bot import __version__
+from bot.domain.judge.findings import Outcome
 from bot.reports.reader import Readable
+from bot.runtime import tallies
 from bot.runtime.request_counts import requests_made
-from bot.store import backlog, figures
+from bot.runtime.tallies import Stopwatch, Tally
+from bot.store import backlog, figures, listenings, looks
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_QUANTILES = (0.5, 0.95, 1.0)
-_LATELY = timedelta(days=1)
+
+Samples = Iterable[tuple[Sequence[str], float]]  # the values of labels, and a number
 
 
 @dataclass(frozen=True, eq=False)  # a registry tells collectors apart by what they are
@@ -36,56 +41,98 @@ class StateCollector(Collector):
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        yield from (*self._fires(self.tx), *self._judged(self.tx), *self._owed(self.tx), _requests())
+        tx, now = self.tx, self.herald.around.clock()
+        yield from self._fires(tx, now)
+        counted = [([name, outcome], number) for name, outcome, number in figures.runs_by_outcome(tx)]
+        yield _gauge("herald_runs", "Judged runs on record.", ["pipeline", "outcome"], counted)
+        standing = [([name, kind], number) for name, kind, number in figures.open_incidents(tx)]
+        yield _gauge("herald_open_incidents", "Open incidents.", ["pipeline", "kind"], standing)
+        yield from self._owed(tx, now)
+        yield from self._looks(tx)
 
-    def _fires(self, tx: Connection) -> Iterator[Metric]:
-        now = self.herald.around.clock()
-        by_state = GaugeMetricFamily("herald_fires", "Fires on record.", labels=["pipeline", "state"])
-        for name, state, number in figures.fires_by_state(tx):
-            by_state.add_metric([name, state], number)
-        late = GaugeMetricFamily(
-            "herald_fire_lateness_seconds", "From the due time of the latest fire to its start.", labels=["pipeline"]
-        )
-        for name, length in figures.lateness(tx, now).items():
-            late.add_metric([name], length.total_seconds())
-        yield from (by_state, late)
+    def _fires(self, tx: Connection, now: datetime) -> Iterator[Metric]:
+        counted = [([name, state], number) for name, state, number in figures.fires_by_state(tx)]
+        yield _gauge("herald_fires", "Fires on record.", ["pipeline", "state"], counted)
+        late = [([name], length.total_seconds()) for name, length in figures.lateness(tx, now).items()]
+        said = "From the due time of the latest fire to its start, or until now where it waits."
+        yield _gauge("herald_schedule_lag_seconds", said, ["pipeline"], late)
 
-    def _judged(self, tx: Connection) -> Iterator[Metric]:
-        judged = GaugeMetricFamily("herald_runs", "Judged runs on record.", labels=["pipeline", "outcome"])
-        for name, outcome, number in figures.runs_by_outcome(tx):
-            judged.add_metric([name, outcome], number)
-        standing = GaugeMetricFamily("herald_open_incidents", "Open incidents.", labels=["pipeline", "kind"])
-        for name, kind, number in figures.open_incidents(tx):
-            standing.add_metric([name, kind], number)
-        yield from (judged, standing)
+    def _owed(self, tx: Connection, now: datetime) -> Iterator[Metric]:
+        labels, piles = ["service", "why"], backlog.piles(tx)
+        counted = [([pile.service, pile.why], pile.count) for pile in piles]
+        yield _gauge("herald_effects", "Effects that are owed or parked, by what keeps them.", labels, counted)
+        ages = [([pile.service, pile.why], max((now - pile.since).total_seconds(), 0.0)) for pile in piles]
+        yield _gauge("herald_oldest_effect_seconds", "Since the oldest of them is owed.", labels, ages)
 
-    def _owed(self, tx: Connection) -> Iterator[Metric]:
-        now = self.herald.around.clock()
-        labels = ["service", "why"]
-        owed = GaugeMetricFamily("herald_effects", "Effects that are owed or parked.", labels=labels)
-        age = GaugeMetricFamily("herald_oldest_effect_seconds", "Since the oldest of them is owed.", labels=labels)
-        for pile in backlog.piles(tx):
-            owed.add_metric([pile.service, pile.why], pile.count)
-            age.add_metric([pile.service, pile.why], max((now - pile.since).total_seconds(), 0.0))
-        took = GaugeMetricFamily(
-            "herald_delivery_seconds", "From owed to delivered, over the last day.", labels=["service", "quantile"]
-        )
-        for service, seconds in figures.deliveries(tx, now - _LATELY).items():
-            ranked = sorted(seconds)
-            for share in _QUANTILES:
-                took.add_metric([service, f"{share:g}"], ranked[min(int(share * len(ranked)), len(ranked) - 1)])
-        yield from (owed, age, took)
+    def _looks(self, tx: Connection) -> Iterator[Metric]:
+        configured, found = self.herald.config.pipeline, looks.of_pipelines(tx)
+        seen = {name: look.seen_at for name, look in found.items() if name in configured}
+        said = "When all of a pipeline's runs could last be seen in MLflow."
+        yield _gauge("herald_last_look_timestamp_seconds", said, ["pipeline"], _moments(seen))
+        heard = {each.service: each.heard_until for each in listenings.all_of_them(tx)}
+        said = "When all that people answered in a service was last read."
+        yield _gauge("herald_answers_read_timestamp_seconds", said, ["service"], _moments(heard))
 
 
-def _requests() -> Metric:
-    made = CounterMetricFamily("herald_requests", "Requests of this process.", labels=["host", "status"])
-    for (host, status), number in requests_made.by_host_and_status().items():
-        made.add_metric([host, status], number)
-    return made
+@dataclass(frozen=True, eq=False)
+class ProcessFigures(Collector):
+    """Tells what this process has done since it began, whatever the state says."""
+
+    services: Sequence[str]  # that config names
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        built = [([__version__, platform.python_version()], 1.0)]
+        yield _gauge("herald_build_info", "The version of Herald, and what it runs on.", ["version", "python"], built)
+        yield _counter("herald_runs_judged", "Runs judged.", "outcome", tallies.runs_judged)
+        yield _counter("herald_findings", "Findings made.", "outcome", tallies.findings_made)
+        made = requests_made.by_service_and_status()
+        asked = CounterMetricFamily("herald_requests", "Requests to services.", labels=["service", "status"])
+        for names, number in sorted(made.items()):
+            asked.add_metric(names, number)
+        yield asked
+        yield _histogram("herald_fire_lateness_seconds", "From a due time to the start of its fire.", tallies.lateness)
+        said = "From owed to delivered."
+        yield _histogram("herald_delivery_seconds", said, tallies.delivery, self.services)
+
+
+def _gauge(name: str, said: str, labels: Sequence[str], samples: Samples) -> Metric:
+    found = GaugeMetricFamily(name, said, labels=labels)
+    for values, number in samples:
+        found.add_metric(values, number)
+    return found
+
+
+def _counter(name: str, said: str, label: str, tally: Tally) -> Metric:
+    """Show every outcome from the start: of what first appears at 1, Prometheus sees no increase."""
+    counts = tally.counts()
+    found = CounterMetricFamily(name, said, labels=[label])
+    for outcome in Outcome:
+        found.add_metric([outcome.value], counts.get((outcome.value,), 0))
+    return found
+
+
+def _histogram(name: str, said: str, measured: Stopwatch, services: Sequence[str] | None = None) -> Metric:
+    found = HistogramMetricFamily(name, said, labels=[] if services is None else ["service"])
+    bounds = [*(f"{bound:g}" for bound in measured.bounds), "+Inf"]
+    for service in [""] if services is None else sorted({*services, *measured.names()}):
+        spread = measured.spread(service)
+        buckets = list(zip(bounds, spread.up_to, strict=True))
+        found.add_metric([] if services is None else [service], buckets, spread.total)
+    return found
+
+
+def _moments(found: dict[str, datetime | None]) -> Samples:
+    return [([name], moment.timestamp()) for name, moment in sorted(found.items()) if moment is not None]
 
 
 def exposition(herald: Readable, tx: Connection) -> bytes:
     """Write the figures in Prometheus' text format."""
+    config = herald.config
     registry = CollectorRegistry()
     registry.register(StateCollector(herald, tx))
+    registry.register(ProcessFigures([*config.tracker, *config.wiki, *config.chat]))
+    ProcessCollector(registry=registry)
     return generate_latest(registry)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 import socket
+import sqlite3
+from dataclasses import replace
 from html import unescape
 
 import httpx
@@ -11,6 +14,7 @@ import pytest
 
 from bot.config.file import load_config
 from bot.errors import ConfigError
+from bot.store import Database
 from bot.web.app import make_app
 from bot.web.server import listen, read_place, serving
 from tests.unit.simulation import World, configured, make_server
@@ -23,6 +27,35 @@ def test_health_is_told_to_machines(pages):
     assert pages.get("/readyz").text == "ok"
 
 
+def test_what_keeps_herald_from_its_work_is_said_in_a_sentence(house):
+    reader = house.reader()
+    with (
+        serving(make_app(reader, lacking=lambda: ("due times cannot be kept: the disk is full",)), "127.0.0.1:0") as at,
+        httpx.Client(base_url=at) as client,
+    ):
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.text) == (503, "due times cannot be kept: the disk is full")
+        assert client.get("/healthz").status_code == 200
+    reader.database.close()
+
+
+def test_a_state_of_another_version_or_none_is_not_ready_and_says_why(house, tmp_path):
+    copied = tmp_path / "state.db"
+    shutil.copyfile(house.file, copied)
+    reader = replace(house.reader(), database=Database.for_reading(f"sqlite:///{copied}"))
+    with serving(make_app(reader), "127.0.0.1:0") as at, httpx.Client(base_url=at) as client:
+        with sqlite3.connect(copied) as tx:
+            tx.execute("UPDATE herald_version SET version_num = '9999'")
+        tx.close()
+        newer = client.get("/readyz")
+        copied.unlink()
+        copied.write_text("no database at all " * 100)
+        away = client.get("/readyz")
+    reader.database.close()
+    assert (newer.status_code, "made by a newer Herald" in newer.text) == (503, True)
+    assert (away.status_code, "the state cannot be" in away.text) == (503, True)
+
+
 def test_a_process_whose_loop_stands_still_is_not_well(house):
     reader = house.reader()
     with (
@@ -32,14 +65,6 @@ def test_a_process_whose_loop_stands_still_is_not_well(house):
         answer = client.get("/healthz")
     reader.database.close()
     assert (answer.status_code, "300 s" in answer.text) == (503, True)
-
-
-def test_metrics_count_what_the_state_holds(pages):
-    text = pages.get("/metrics").text
-    assert 'herald_open_incidents{kind="regressed",pipeline="search-relevance"} 1.0' in text
-    assert re.search(r'herald_runs\{outcome="regressed",pipeline="search-relevance"\} \d', text)
-    assert re.search(r'herald_delivery_seconds\{quantile="0.95",service="jira"\} \d', text)
-    assert re.search(r'herald_fire_lateness_seconds\{pipeline="next-purchase"\} \d', text)
 
 
 @pytest.mark.parametrize(("headers", "said"), [({}, "Off track"), (CHINESE, "偏离计划")])
@@ -221,3 +246,15 @@ def test_a_loop_that_goes_round_ails_nothing_and_one_that_stands_still_is_told(s
     assert "has not gone round" in ails
     server.orders.stop = True
     assert server.ails() == ()  # it is stopping, and may take its time
+
+
+def test_a_herald_is_ready_once_its_loop_goes_round_and_its_schedules_can_be_told(sqlite_database, tmp_path):
+    server = make_server(World(NOON, tmp_path), sqlite_database, configured({"search": {"schedule": {"every": "1d"}}}))
+    assert server.lacks() == ("Herald is starting: its loop has not begun",)
+    server.round()
+    assert list(server.lacks()) == []
+    server.keeping.fail("the disk is full", NOON)
+    assert list(server.lacks()) == ["due times cannot be kept: the disk is full"]
+    server.keeping.trouble, server.unscheduled = "", {"search": "search: no such zone"}
+    (said,) = server.lacks()
+    assert "search" not in said

@@ -1,0 +1,31 @@
+"""How `herald serve` itself is: what only a new start would mend, and what keeps it from its work meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import timedelta
+
+from bot.config.models import Config
+
+STUCK_AFTER = 120.0  # seconds; a round itself waits for nothing but the state
+
+
+def what_ails(stands: float, hangs: timedelta, longest: timedelta) -> Sequence[str]:
+    """Name what will not go on by itself: a loop that stands still, or a delivery that hangs; empty where all goes on.
+
+    *Stands* is how many seconds ago the last round began, *longest* how long a delivery may take.
+    """
+    loop = [f"the loop has not gone round for {stands:.0f} s"] if stands > STUCK_AFTER else []
+    delivery = [f"a delivery has been under way for {hangs.total_seconds():.0f} s"] if hangs >= longest else []
+    return (*loop, *delivery)
+
+
+def what_lacks(config: Config, trouble: str, unscheduled: Collection[str], *, has_begun: bool) -> Sequence[str]:
+    """Name what keeps due times from being kept; the names of pipelines are not for everybody."""
+    if not has_begun:
+        return ("Herald is starting: its loop has not begun",)
+    found = [f"due times cannot be kept: {trouble}"] if trouble else []
+    scheduled = sum(section.schedule is not None for section in config.pipeline.values())
+    if 0 < scheduled <= len(unscheduled):
+        found.append("no schedule tells its due times: `herald status` says why")
+    return found
