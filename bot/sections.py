@@ -70,3 +70,8 @@ class ServiceSection(Section):
     def base(self) -> str:
         """The address without a slash at its end."""
         return str(self.url).rstrip("/")
+
+    @property
+    def api(self) -> str:
+        """The address below which everything is asked for."""
+        return self.base

@@ -9,8 +9,7 @@ from pydantic import SecretStr
 
 from bot.config.models import Config
 from bot.runtime.request_counts import beginning
-from bot.sections import Section
-from bot.services.confluence.config import ConfluenceSection
+from bot.sections import Section, ServiceSection
 
 
 def addresses_of(config: Config) -> Mapping[str, str]:
@@ -32,11 +31,9 @@ def _each(config: Config) -> Iterator[tuple[str, str]]:
 
 
 def _beginnings(section: Section) -> Iterator[str]:
-    url, hook = getattr(section, "url", None), getattr(section, "webhook_url", None)
-    if url is not None:
-        start = beginning(str(url))
-        is_cloud = isinstance(section, ConfluenceSection) and section.deployment == "cloud"
-        yield f"{start}/wiki" if is_cloud and not start.endswith("/wiki") else start
+    if isinstance(section, ServiceSection):
+        yield beginning(section.api)
+    hook = getattr(section, "webhook_url", None)
     if isinstance(hook, SecretStr):
         yield _host(hook)
 

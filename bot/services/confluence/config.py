@@ -16,3 +16,9 @@ class ConfluenceSection(ServiceSection):
     token: SecretStr
     space: str
     parent: str | None = None  # title of the page under which ours are made
+
+    @property
+    def api(self) -> str:
+        """A Cloud site has its wiki beside its tracker."""
+        is_below = self.deployment == "cloud" and not self.base.endswith("/wiki")
+        return f"{self.base}/wiki" if is_below else self.base
