@@ -25,7 +25,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class SortedLengths:
     """How long something took, of all that was measured under one name."""
 
     up_to: tuple[int, ...]  # how many were at most as long as each bound, and last all
@@ -48,14 +48,14 @@ class Stopwatch:
             found[bisect_left(self.bounds, seconds)] += 1
             self._totals[name] = self._totals.get(name, 0.0) + seconds
 
-    def spread(self, name: str = "") -> Spread:
+    def spread(self, name: str = "") -> SortedLengths:
         with self._lock:
             found, total = list(self._found.get(name, ())), self._totals.get(name, 0.0)
         counted, up_to = 0, []
         for number in found or [0] * (len(self.bounds) + 1):
             counted += number
             up_to.append(counted)
-        return Spread(tuple(up_to), total)
+        return SortedLengths(tuple(up_to), total)
 
     def names(self) -> Sequence[str]:
         with self._lock:

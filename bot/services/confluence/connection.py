@@ -35,9 +35,7 @@ class ConfluenceConnection:
 
     def __init__(self, config: ConfluenceSection) -> None:
         self._config = config
-        self.base = config.base
-        if config.deployment == "cloud" and not self.base.endswith("/wiki"):
-            self.base += "/wiki"
+        self.base = config.api
         self.wire = Wire(
             Service("Confluence", config.base, config.timeout.total_seconds(), advice=_ADVICE, secrets=(config.token,))
         )
