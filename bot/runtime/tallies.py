@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Tally:
+class EventCounts:
     """Counts what happened by a few names; shared by all threads."""
 
     _counts: dict[tuple[str, ...], int] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Stopwatch:
             return sorted(self._found)
 
 
-runs_judged = Tally()  # by outcome
-findings_made = Tally()  # by outcome
+runs_judged = EventCounts()  # by outcome
+findings_made = EventCounts()  # by outcome
 lateness = Stopwatch((0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 21_600))  # of a fire: from its due time to its start
 delivery = Stopwatch((0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 21_600, 86_400))  # of an effect, by service: from owed

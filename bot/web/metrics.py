@@ -21,7 +21,7 @@ from bot.domain.judge.findings import Outcome
 from bot.reports.reader import Readable
 from bot.runtime import tallies
 from bot.runtime.request_counts import requests_made
-from bot.runtime.tallies import Stopwatch, Tally
+from bot.runtime.tallies import EventCounts, Stopwatch
 from bot.store import backlog, figures, listenings, looks
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -105,7 +105,7 @@ def _gauge(name: str, said: str, labels: Sequence[str], samples: Samples) -> Met
     return found
 
 
-def _counter(name: str, said: str, label: str, tally: Tally) -> Metric:
+def _counter(name: str, said: str, label: str, tally: EventCounts) -> Metric:
     """Show every outcome from the start: of what first appears at 1, Prometheus sees no increase."""
     counts = tally.counts()
     found = CounterMetricFamily(name, said, labels=[label])
