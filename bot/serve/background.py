@@ -59,7 +59,7 @@ class Errand:
     def hurry(self) -> None:
         self.rests_since = self.not_before = None
 
-    def attempt(self, work: Callable[[], None], clock: Callable[[], datetime]) -> None:
+    def attempt(self, work: Callable[[], object], clock: Callable[[], datetime]) -> None:
         """Do the work; one errand's trouble must not end the others."""
         try:
             work()

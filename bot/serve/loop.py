@@ -100,7 +100,7 @@ class Server:
         if self.keeping.may_start(now):
             self.keeping.attempt(lambda: self._record_and_start(now), self.herald.around.clock)
         self._send(self.setting, self._set_right, now, pause=_BETWEEN_SETTINGS)
-        self._send(self.delivery, self._deliver, now, pause=_BETWEEN_DELIVERIES)
+        self._send(self.delivery, self.herald.dispatcher.drain, now, pause=_BETWEEN_DELIVERIES)
         self._send(self.digesting, lambda: owe_due_digest(self.herald), now, pause=_BETWEEN_LOOKS)
         self._send(self.forgetting, self._forget, now, pause=_BETWEEN_CLEARINGS)
         self._send(self.looking_back, self.herald.lookout.look_far_back, now, pause=FAR_BACK_EVERY)
@@ -218,9 +218,6 @@ class Server:
             if not self.orders.stop:
                 self.herald.cycle(name).clear()
 
-    def _deliver(self) -> None:
-        self.herald.dispatcher.drain()
-
     def _signal(self) -> None:
         """Tell the dead man's switch that Herald is well: a round of the loop says so, however much is owed."""
         if self.dead_man is None or self._is_refused():
@@ -247,8 +244,8 @@ class Server:
 
     def lacks(self) -> Sequence[str]:
         """Say what keeps due times from being kept."""
-        begun = self.last_round > 0
-        return what_lacks(self.herald.config, self.keeping.trouble, self.unscheduled, has_begun=begun)
+        has_begun = self.last_round > 0
+        return what_lacks(self.herald.config, self.keeping.trouble, self.unscheduled, has_begun=has_begun)
 
     @property
     def is_healthy(self) -> bool:
@@ -264,7 +261,7 @@ class Server:
         yield from (self.forgetting, self.setting, self.keeping)
 
     def _send(
-        self, errand: Errand, work: Callable[[], None], now: datetime, *, pause: timedelta = timedelta(0)
+        self, errand: Errand, work: Callable[[], object], now: datetime, *, pause: timedelta = timedelta(0)
     ) -> None:
         """Start an errand beside the loop, unless it is under way or it is too early for it."""
         if errand.may_start(now):
