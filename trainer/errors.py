@@ -12,6 +12,7 @@ TrainerError          one sentence for the person who started the job
 └── TrackingError     the tracking server refused or is away: exit code 1
 
 Stopped               SIGTERM or Ctrl-C: the run is KILLED (outside the tree: `except Exception` lets it pass)
+Dismissed             a process that helped to train has nothing left to do (outside the tree too)
 """
 
 
@@ -52,6 +53,10 @@ class ScoringError(TrainerError):
 
 
 class TrackingError(TrainerError):
+    pass
+
+
+class Dismissed(BaseException):
     pass
 
 

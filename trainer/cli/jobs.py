@@ -73,12 +73,12 @@ def _fit_together(path: Path, overrides: Sequence[str], resume: str, place: Laun
     let_threads_sleep()  # both before torch is loaded
     tell_the_hub_nothing()
     from trainer.jobs.file import load_job
-    from trainer.models.crew import Crew, joined
+    from trainer.models.crew import Crew, joined, speaking_once
     from trainer.results.following import follow
     from trainer.run import run_job
 
     crew = Crew(place.rank, place.size, place.local_rank, place.local_size)
-    with joined(crew):  # first of all: whoever ends from here on is noticed
+    with joined(crew), speaking_once(crew):  # first of all: whoever ends from here on is noticed
         if crew.rank:
             follow(lambda: load_job(path, overrides), crew)
         else:

@@ -58,6 +58,7 @@ def train(
         fused=True if device.fuses else None,
     )
     parameters = [parameter for group in groups for parameter in group.parameters]
+    batches = device.crew.learn_alike(batches)
     keeper, losses = checkpoints or NoCheckpoints(), LossWatch(len(batches))
     standing = Standing(parameters, optimizer, len(batches), _hash_order(batches))
     scaling = Scaling(device)

@@ -11,7 +11,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from trainer.errors import LostProcessError
+from trainer.errors import Dismissed, LostProcessError
+from trainer.stopping import unstoppable
+from trainer.tracking.progress import say
 
 Ints = npt.NDArray[np.int64]
 
@@ -33,6 +35,11 @@ class Crew:
     def is_alone(self) -> bool:
         """Say whether there is but one."""
         return self.size == 1
+
+    @property
+    def leads(self) -> bool:
+        """Say whether this is the one that writes and speaks."""
+        return self.rank == 0
 
     def share(self, rows: Ints) -> Ints:
         """Give what this process computes of a batch; nothing where there are more processes than rows."""
@@ -69,6 +76,31 @@ class Crew:
         self._send(told)
         return float(told)
 
+    def learn_alike(self, batches: Sequence[Ints]) -> list[Ints]:
+        """Give the first's batches: what is drawn after something was measured may be drawn otherwise elsewhere."""
+        if self.is_alone or not len(batches):
+            return list(batches)
+        flat = self.have_alike(np.concatenate(batches))
+        return np.split(flat, np.cumsum([len(rows) for rows in batches])[:-1])
+
+    def have_alike(self, numbers: Ints) -> Ints:
+        """Give the first's numbers, of which the others have as many."""
+        if self.is_alone:
+            return numbers
+        told = torch.from_numpy(np.ascontiguousarray(numbers, dtype=np.int64))
+        self._send(told)
+        return told.numpy()
+
+    def sum_up(self, tensor: Tensor) -> Tensor:
+        """Give the sum of all processes' tensors, in place of this one's."""
+        self._reduce(tensor)
+        return tensor
+
+    def let_helpers_go(self) -> None:
+        """Raise Dismissed in all but the first: what follows training is no work for several."""
+        if not self.leads:
+            raise Dismissed
+
     def start_alike(self, parameters: Sequence[Tensor]) -> None:
         """Give all of them the first's weights."""
         if not self.is_alone:
@@ -79,6 +111,14 @@ class Crew:
         """Let dropout draw otherwise in each process and step, and the same again in a fit that goes on."""
         if not self.is_alone:
             torch.manual_seed((int(order[:12], 16) + step) * self.size + self.rank)
+
+    def may_speak(self) -> bool:
+        """Say whether this is the first of them to ask: one tells what all have met."""
+        try:
+            store = dist.distributed_c10d._get_default_store()  # noqa: SLF001 - torchrun's, which outlives them all
+            return bool(store.add("trainer.told", 1) == 1)
+        except (RuntimeError, ValueError):  # it went with its machine
+            return self.leads
 
     def tell(self, text: str) -> None:
         """Say to the others, who wait for it, that the fit begins, and with what."""
@@ -127,6 +167,18 @@ def joined(crew: Crew) -> Iterator[None]:
         raise LostProcessError(f"the {crew.size} processes did not find one another: {reason}") from None
     yield
     dist.destroy_process_group()  # where it went wrong it goes with the process, which has told what by then
+
+
+@contextmanager
+def speaking_once(crew: Crew) -> Iterator[None]:
+    """Let one of those that lost another say so, and the rest end without a word."""
+    try:
+        yield
+    except LostProcessError as error:
+        with unstoppable():  # its launcher stops the rest meanwhile
+            if crew.may_speak():
+                say(f"trainer: {error}")
+        raise SystemExit(1) from None
 
 
 def _bundles(parameters: Sequence[Tensor]) -> Iterator[list[Tensor]]:

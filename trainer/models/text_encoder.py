@@ -115,7 +115,7 @@ class TextEncoder:
         # What the frozen layers give never changes, and is most of what a fit would compute: once for all epochs.
         hidden = self._run_frozen(texts)
         beginning = UntrainedOutputs(hidden, self.encode_all(hidden))
-        if kept is not None:
+        if kept is not None and self.device.crew.leads:
             _keep(beginning, kept)
         return beginning
 

@@ -1,11 +1,11 @@
 """A process that helps with a fit that another one leads: it computes, and neither writes nor speaks for itself."""
 
 from collections.abc import Callable
-from contextlib import ExitStack, redirect_stderr
+from contextlib import ExitStack, redirect_stderr, suppress
 from io import StringIO
 from pathlib import Path
 
-from trainer.errors import LostProcessError, Stopped
+from trainer.errors import Dismissed, LostProcessError, Stopped
 from trainer.jobs.schema import AnyJob
 from trainer.learning.checkpoint_files import Shelf, read_checkpoint
 from trainer.learning.checkpoints import KeptCheckpoints
@@ -26,7 +26,8 @@ def follow(load: Callable[[], AnyJob], crew: Crew) -> None:
         place = Resumption(Shelf(shelf_folder(job), keep=0), {}, earlier, crew)
         checkpoints = KeptCheckpoints(place, job.checkpoint.every, None)
         try:
-            task.fit(checkpoints.report, checkpoints)
+            with suppress(Dismissed):
+                task.fit(checkpoints.report, checkpoints)
         except (FloatingPointError, Stopped) as error:  # met by all of them after the same step
             _wait_for_the_first(crew)
             raise SystemExit(128 + error.signal_number if isinstance(error, Stopped) else 1) from None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -22,6 +23,7 @@ from trainer.jobs.schema import DataJob, MixJob, NextItemJob, TrainJob, flatten
 from trainer.learning.batches import shuffled_batches
 from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.learning.next_item_loss import Example, batch_loss, make_batch
+from trainer.learning.shared_vectors import SharedVectors
 from trainer.measures.ranks import TOP
 from trainer.models.device import PROCESSOR, Device
 from trainer.models.ease import ItemLinks, read_links_or_learn
@@ -94,13 +96,16 @@ class NextItem:
     def fit(self, on_step: OnStep, checkpoints: Checkpoints) -> "ReadyNextItem":
         """Train the encoder in place."""
         rng = np.random.default_rng(self.job.seed)
-        links = self._learn_links()  # before texts are read: each takes gigabytes of a large catalogue
+        crew = as_tuned(self.encoder).device.crew
+        # Before texts are read: each takes gigabytes of a large catalogue.
+        links = self._learn_links() if crew.leads else None
         beginning = self._begin()
         scorer = self._fresh_scorer(beginning.vectors_ED, links)
         examples = self._draw_examples(rng)
         train_on_trips(
             as_tuned(self.encoder), beginning.hidden, scorer, examples, self.job.train, rng, on_step, checkpoints
         )
+        crew.let_helpers_go()
         vectors_ED = as_tuned(self.encoder).encode_all(beginning.hidden)
         return ReadyNextItem(self, self._with_mix(scorer, vectors_ED), vectors_ED, beginning.vectors_ED)
 
@@ -268,11 +273,13 @@ def train_on_trips(
     checkpoints: Checkpoints | None = None,
 ) -> None:
     """Train the encoder's upper layers in place."""
+    shared = SharedVectors(encoder.device.crew, partial(encoder.encode, hidden))
 
     def loss_of(places: Ints, parts: int = 1) -> Tensor:
+        shared.begin(places)
         batch = make_batch([examples[place] for place in places], encoder.device.put)
-        unit_ED = scorer.unit_vectors(encoder.encode(hidden, batch.texts_E, parts))
-        return batch_loss(unit_ED, batch, scorer.settings.temperature)
+        unit_ED = scorer.unit_vectors(shared.encode("items", batch.texts_E, parts))
+        return shared.one_of_all(batch_loss(unit_ED, batch, scorer.settings.temperature))
 
     batches = shuffled_batches(len(examples), job.batch, job.epochs, rng)
     train(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from trainer.environment import let_threads_sleep, tell_the_hub_nothing, usable_cores
 from trainer.errors import JobError
-from trainer.jobs.schema import AnyJob, RelevanceJob
+from trainer.jobs.schema import AnyJob
 from trainer.tracking.tensorboard import check_installed
 
 if TYPE_CHECKING:
@@ -37,11 +37,6 @@ def check_crew(job: AnyJob, crew: "Crew", kind: str, chips: int) -> None:
     """Raise JobError for a job that so many processes cannot fit together."""
     if crew.is_alone:
         return
-    if not isinstance(job, RelevanceJob):
-        raise JobError(
-            f'task = "{job.task}" is fitted by one process, and torchrun started {crew.size}: what a row is held'
-            " against are the others of its batch, which no share of it has; relevance is fitted by several"
-        )
     if job.train.batch % crew.size:
         below = job.train.batch // crew.size * crew.size
         right = f"{below} or {below + crew.size}" if below else str(crew.size)

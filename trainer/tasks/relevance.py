@@ -148,6 +148,7 @@ class Relevance:
 
         learnt = [one for group in groups for one in group.parameters]
         average_fits(settings.average, learnt, fit_once, on_step, checkpoints)
+        model.device.crew.let_helpers_go()
         return ReadyRelevance(self, self._settle(), fresh=True)
 
     def take_saved(self) -> "ReadyRelevance":

@@ -26,6 +26,7 @@ from trainer.learning.contrastive_loss import contrast_loss, make_contrast
 from trainer.learning.early_stop import stop_early
 from trainer.learning.hard_negatives import Known, mine_negatives
 from trainer.learning.loop import ParameterGroup, Schedule, train
+from trainer.learning.shared_vectors import SharedVectors
 from trainer.measures.per_example import aggregate
 from trainer.measures.undefined import tell_without
 from trainer.models.device import PROCESSOR, Device
@@ -113,12 +114,12 @@ class Retrieval:
         """Train the encoder in place, then choose the weight of the fusion on the valid rows."""
         beginning = self._begin()
         untrained = CatalogueIndexes(self.words, beginning.vectors_ED)
+        self._train(beginning, untrained, on_step, checkpoints)
+        as_tuned(self.encoder).device.crew.let_helpers_go()
         # The untrained model is compared at a weight of its own: at the tuned one's it would lose for nothing.
         before = self._settings(untrained)
-        self._train(beginning, untrained, on_step, checkpoints)
-        needed = needed_texts(
-            self.texts, self.asked, self.chosen_on
-        )  # training moved every vector; these are the ones that will be looked at
+        # Training moved every vector; these are the ones that will be looked at.
+        needed = needed_texts(self.texts, self.asked, self.chosen_on)
         vectors_ED = beginning.vectors_ED.clone()
         vectors_ED[needed] = as_tuned(self.encoder).encode_some(beginning.hidden, needed)
         tuned = CatalogueIndexes(self.words, vectors_ED)
@@ -143,22 +144,21 @@ class Retrieval:
         query_N = self.pairs.query_id[self.learnt_N]
         text_N = self.texts.of_product[self.pairs.product_id[self.learnt_N]]
         known = judged_before(self.pairs, self.texts, self.job.relevant)
-        negatives = self._mine(untrained, query_N, text_N, known, rng)
-        hidden = beginning.hidden
+        encoder, hidden = as_tuned(self.encoder), beginning.hidden
+        negatives = encoder.device.crew.have_alike(self._mine(untrained, query_N, text_N, known, rng))
         batches = shuffled_batches(len(query_N), job.batch, job.epochs, rng)
-
-        encoder = as_tuned(self.encoder)
+        shared = SharedVectors(encoder.device.crew, partial(encoder.encode, hidden))
 
         def loss_of(places: Ints, parts: int = 1) -> Tensor:
+            shared.begin(places)
             contrast = make_contrast(query_N[places], text_N[places], negatives[places], known, encoder.device.put)
-            query_QD = encoder.encode(hidden, torch.from_numpy(contrast.queries_Q), parts)
-            text_CD = encoder.encode(hidden, self.texts.products(contrast.texts_C), parts)
-            return contrast_loss(query_QD, text_CD, contrast, job.temperature)
+            query_QD = shared.encode("queries", torch.from_numpy(contrast.queries_Q), parts)
+            text_CD = shared.encode("products", self.texts.products(contrast.texts_C), parts)
+            return shared.one_of_all(contrast_loss(query_QD, text_CD, contrast, job.temperature))
 
-        groups = [ParameterGroup(encoder.parameters(), job.lr)]
         measure = partial(valid_contrast_loss, encoder, hidden, self.pairs, self.texts, self.job)
         train(
-            groups,
+            [ParameterGroup(encoder.parameters(), job.lr)],
             batches,
             loss_of,
             Schedule(job.warmup, job.weight_decay, job.clip),

@@ -62,6 +62,6 @@ def valid_contrast_loss(
                 text_CD = encoder.encode(hidden, texts.products(contrast.texts_C))
                 loss = contrast_loss(query_QD, text_CD, contrast, job.train.temperature)
                 total += float(loss) * len(places) / len(rows)
-        return total
+        return encoder.device.crew.as_the_first(total)
 
     return measure
