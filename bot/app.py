@@ -10,9 +10,10 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from bot.config.addresses import addresses_of
+from bot.config.executors import LOCAL
 from bot.config.models import Config
 from bot.config.paths import with_absolute_paths
-from bot.connections import make_executor, make_run_store, paces_of, to_chat, to_tracker, to_wiki
+from bot.connections import make_executors, make_run_store, paces_of, to_chat, to_tracker, to_wiki
 from bot.delivery.admission import Admission
 from bot.delivery.attempt import TicketFields
 from bot.delivery.dispatcher import IN_FLIGHT, Dispatcher
@@ -100,7 +101,7 @@ class Herald:
     folder: Path
     database: Database
     run_store: RunStore
-    executor: Executor
+    executor_of: Callable[[str], Executor]  # by the names that config has
     dispatcher: Dispatcher
     around: Surroundings
     lookout: Lookout
@@ -157,7 +158,7 @@ class Herald:
             config=self.config,
             database=self.database,
             run_store=self.run_store,
-            executor=self.executor,
+            executor_of=self.executor_of,
             owner=self.dispatcher.owner,
             lookout=self.lookout,
             clock=self.around.clock,
@@ -240,7 +241,7 @@ def _build(
         folder,
         database,
         run_store,
-        make_executor(),
+        make_executors(config),
         dispatcher,
         around,
         watch_all(config, database, run_store, around.clock),
@@ -262,6 +263,7 @@ def reconfigure(old: Herald, config: Config) -> Herald:
         old,
         config=config,
         run_store=run_store,
+        executor_of=make_executors(config, old.executor_of(LOCAL)),
         dispatcher=dispatcher,
         lookout=watch_all(config, old.database, run_store, old.around.clock),
         listeners=make_listeners(config),

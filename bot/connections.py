@@ -12,10 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, assert_never
 
+from bot.config.executors import ExecutorSection
 from bot.config.models import Config
 from bot.config.paths import absolute
 from bot.config.services import ChatSection, TrackerSection, WikiSection
+from bot.domain.checks import Check
 from bot.domain.rate_limits import Pace
+from bot.errors import ExecutorAwayError
+from bot.executors.cluster_section import ExecutorWants
+from bot.executors.local.config import LocalSection
 from bot.ports import (
     Chat,
     DeadMan,
@@ -29,7 +34,7 @@ from bot.ports import (
     Wiki,
 )
 from bot.services.answers_section import AnswersSection
-from bot.services.checks import Check, TicketWants
+from bot.services.checks import TicketWants
 from bot.services.confluence.config import ConfluenceSection
 from bot.services.dingtalk.config import DingtalkSection, DingtalkWebhookSection
 from bot.services.feishu.config import FeishuSection, FeishuWebhookSection
@@ -189,11 +194,40 @@ def paces_of(config: Config) -> dict[str, Pace]:
     return {name: Pace(each.gap, each.is_one_place) for name, each in abilities.items()}
 
 
-def make_executor() -> Executor:
-    """Build what runs jobs: with a second one come a section and a union in the configuration, and a `match` here."""
-    from bot.executors.local.executor import LocalExecutor
+@dataclass(frozen=True, slots=True)
+class ExecutorConnection:
+    make: Callable[[], Executor]
+    check: Callable[[ExecutorWants], Iterator[Check]]
 
-    return LocalExecutor()
+
+def to_executor(section: ExecutorSection) -> ExecutorConnection:
+    match section:
+        case LocalSection():
+            from bot.executors.local.executor import LocalExecutor
+
+            return ExecutorConnection(LocalExecutor, lambda _: iter(()))
+        case _:
+            assert_never(section)
+
+
+def make_executors(config: Config, local: Executor | None = None) -> Callable[[str], Executor]:
+    """Return what gives each executor by its name, made when first asked for; *local* is one that has begun already.
+
+    One that config names no more is away: what was submitted there may well go on.
+    """
+    of_this_machine = local or to_executor(LocalSection()).make()
+    made: dict[str, Executor] = {}
+
+    def executor_of(name: str) -> Executor:
+        if config.runs_here(name):
+            return of_this_machine
+        if name not in config.executor:
+            raise ExecutorAwayError(f"config has no [executor.{name}] any more, where a job runs: put it back")
+        if name not in made:
+            made[name] = to_executor(config.executor[name]).make()
+        return made[name]
+
+    return executor_of
 
 
 def make_dead_man(config: Config) -> DeadMan | None:

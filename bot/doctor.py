@@ -15,6 +15,7 @@ from bot.config.models import Config
 from bot.config.paths import with_absolute_paths
 from bot.config.pipeline import PipelineSection
 from bot.connections import make_run_store, to_chat, to_tracker, to_wiki
+from bot.domain.checks import Check
 from bot.domain.judge import Outcome, Reason
 from bot.domain.judge.promise import between_false_tickets
 from bot.domain.judged_run import JudgedRun
@@ -24,7 +25,7 @@ from bot.render.templates import check_overrides
 from bot.reports.diagnose_checks import check_diagnose
 from bot.reports.unread import say_unread
 from bot.runtime.private_files import is_open_to_others
-from bot.services.checks import Check, Examined, TicketWants, walled
+from bot.services.checks import Examined, TicketWants, walled
 from bot.services.mlflow.checks import RunsWanted, check_mlflow
 from bot.store import Database, quarantine, runs
 from bot.store.database import explain_version, is_newer, newest_version
@@ -94,7 +95,8 @@ def _check_diagnoses(config: Config, folder: Path) -> Iterator[Check]:
     """Say of each pipeline whether what reruns are to set could be set."""
     with _state_of(config) as tx:
         for name, section in config.pipeline.items():
-            yield from check_diagnose(tx, name, section, folder)
+            here = section.job is None or config.runs_here(section.job.executor)
+            yield from check_diagnose(tx, name, section, folder, runs_here=here)
 
 
 @contextmanager

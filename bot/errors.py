@@ -9,6 +9,7 @@ HeraldError
 |   +-- RefusedError       ... answers, and refuses what was asked: something else it may give
 |   +-- ArtifactsAwayError ... answers, but what a run keeps there cannot be had just now
 +-- JobError               a job cannot be started or found again
++-- ExecutorAwayError      what runs jobs cannot be asked just now: nothing is known of them
 +-- TemplateError          a template does not render, or renders what a service would refuse
 +-- IntegrationError       a tracker, wiki or chat did not do what was asked
     +-- RetryableError     ... and may do it later
@@ -94,6 +95,10 @@ class JobError(HeraldError):
     def of(self, trouble: TroubleKind) -> JobError:
         """Return the same error, as one of a kind that only its caller knows."""
         return JobError(str(self), trouble, said=self.said)
+
+
+class ExecutorAwayError(HeraldError):
+    """A cluster cannot be asked: it is away, or refuses who asks; a job that was submitted there may well go on."""
 
 
 class NoInquiry(StrEnum):

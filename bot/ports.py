@@ -493,24 +493,39 @@ class RunStore(Protocol):
 
 
 class JobState(StrEnum):
+    QUEUED = "queued"  # accepted, and waiting for room
     RUNNING = "running"
     ENDED = "ended"
     LOST = "lost"  # neither alive nor ended on record
 
+    @property
+    def is_over(self) -> bool:
+        return self in {JobState.ENDED, JobState.LOST}
+
+
+class Submission(StrEnum):
+    STARTED = "started"
+    ADOPTED = "adopted"  # it was there already, under the same name
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One execution of a pipeline's command; *folder* holds its log, its process id and its exit code."""
+    """One execution of a pipeline's command; *folder* holds its log, and on this machine its process id and exit code.
 
-    fire_id: str
+    *cwd* is whole on this machine; for a cluster it is as config has it, and starts where the executor puts jobs.
+    """
+
+    fire_id: str  # its name on a cluster: letters and digits, 16 of them
     command: tuple[str, ...]
     folder: Path
     cwd: Path
     environment: Mapping[str, str]
     timeout: timedelta
-    memory: int | None = None  # bytes that each of its processes may take
+    memory: int | None = None  # bytes that each of its processes may take; on a cluster all of them together
     cpus: int | None = None  # that its processes may run on
     log_limit: int | None = None  # bytes of its log that are worth keeping
+    gpus: int | None = None
+    owner: str = ""  # `instance/pipeline`: another Herald on the same cluster may have a fire of the same id
 
 
 @dataclass(frozen=True, slots=True)
@@ -518,21 +533,40 @@ class JobStatus:
     state: JobState
     exit_code: int | None = None
     timed_out: bool = False
+    said: str = ""  # why, in a sentence with the cluster's words
+
+
+@dataclass(frozen=True, slots=True)
+class LogPart:
+    data: bytes
+    offset: int  # where the next part begins
 
 
 class Executor(Protocol):
-    """Runs jobs that outlive Herald."""
+    """Runs jobs that outlive Herald, each under the name of its fire: none is ever started twice.
 
-    def start(self, job: Job) -> None:
-        """Start the job unless its folder shows that it was started before; raises JobError where it cannot start."""
+    Where it cannot be asked each call raises ExecutorAwayError: then nothing is known, and it is asked again later.
+    """
 
-    def poll(self, job: Job) -> JobStatus:
-        """Tell how the job stands, adopting one that an earlier Herald started; ends it when its time is up."""
+    def submit(self, job: Job) -> Submission:
+        """Start the job unless one of its name is there; may be repeated, and interrupted at any step.
+
+        Raises:
+            JobError: where it is refused for good, in the words of whoever refused.
+        """
+
+    def look(self, job: Job) -> JobStatus:
+        """Tell how the job stands, whoever started it; lost is only what is known to be gone, or is known no more."""
 
     def stop(self, job: Job) -> None:
-        """End the whole tree of the job's processes."""
+        """End the job with everything it started; where nothing of it lives, that is well too.
 
-    def log_path(self, job: Job) -> Path: ...
+        Raises:
+            JobError: where it lives on.
+        """
+
+    def log(self, job: Job, offset: int) -> LogPart:
+        """Return what the job has written from *offset* on, at most a megabyte; nothing where there is no more."""
 
 
 class DeadMan(Protocol):

@@ -11,7 +11,19 @@ from pathlib import Path
 from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG, PARENT_TAG
 from bot.domain.runs import ExampleTexts, Release, Run, RunResult, RunStatus
 from bot.errors import RunStoreError
-from bot.ports import ANY_RUN, Experiment, FoundRun, HistoryPage, Job, JobState, JobStatus, Selection
+from bot.executors.job_logs import log_in, part_of
+from bot.ports import (
+    ANY_RUN,
+    Experiment,
+    FoundRun,
+    HistoryPage,
+    Job,
+    JobState,
+    JobStatus,
+    LogPart,
+    Selection,
+    Submission,
+)
 
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -140,20 +152,19 @@ class MemoryExecutor:
         self.statuses: dict[str, JobStatus] = {}  # by fire
         self._carry_out = carry_out
 
-    def start(self, job: Job) -> None:
-        if job.fire_id not in self.statuses:
-            self.started.append(job)
-            self.statuses[job.fire_id] = self._carry_out(job)
+    def submit(self, job: Job) -> Submission:
+        if job.fire_id in self.statuses:
+            return Submission.ADOPTED
+        self.started.append(job)
+        self.statuses[job.fire_id] = self._carry_out(job)
+        return Submission.STARTED
 
-    def poll(self, job: Job) -> JobStatus:
+    def look(self, job: Job) -> JobStatus:
         return self.statuses.get(job.fire_id, JobStatus(JobState.LOST))
 
     def stop(self, job: Job) -> None:
         self.stopped.append(job.fire_id)
         self.statuses[job.fire_id] = JobStatus(JobState.ENDED)
 
-    def log_path(self, job: Job) -> Path:
-        path = job.folder / "log"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        return path
+    def log(self, job: Job, offset: int) -> LogPart:
+        return part_of(log_in(job.folder), offset)

@@ -42,7 +42,7 @@ class Addition:
 
 CHECKS = """
     from collections.abc import Iterator
-    from bot.services.checks import Check
+    from bot.domain.checks import Check
 
     def check_toy(config: object, *about: object, **more: object) -> Iterator[Check]:
         yield Check("address", ok=True, said="the toy is in its box")
@@ -177,30 +177,63 @@ TRACKER = Addition(
 EXECUTOR = Addition(
     files={
         "bot/executors/toy/__init__.py": '"""Jobs that are over before they begin."""\n',
+        "bot/executors/toy/config.py": """
+            from typing import Literal
+            from bot.executors.cluster_section import ClusterSection
+
+            class ToySection(ClusterSection):
+                kind: Literal["toy"] = "toy"
+        """,
         "bot/executors/toy/executor.py": """
-            from pathlib import Path
-            from bot.ports import Job, JobState, JobStatus
+            from bot.ports import Job, JobState, JobStatus, LogPart, Submission
 
             class ToyExecutor:
-                def start(self, job: Job) -> None:
+                def submit(self, job: Job) -> Submission:
                     print("started", job.command[0])
+                    return Submission.STARTED
 
-                def poll(self, job: Job) -> JobStatus:
+                def look(self, job: Job) -> JobStatus:
                     return JobStatus(JobState.ENDED, 3)
 
                 def stop(self, job: Job) -> None: ...
 
-                def log_path(self, job: Job) -> Path:
-                    return job.folder / "log"
+                def log(self, job: Job, offset: int) -> LogPart:
+                    return LogPart(b"", offset)
         """,
     },
     edits={
+        "bot/config/executors.py": (
+            (
+                "ExecutorSection = LocalSection\n",
+                'ExecutorSection = Annotated[LocalSection | ToySection, Field(discriminator="kind")]\n',
+            ),
+            (
+                "from bot.executors.local.config import LocalSection\n",
+                (
+                    "from typing import Annotated\n\nfrom pydantic import Field\n\n"
+                    "from bot.executors.local.config import LocalSection\n"
+                    "from bot.executors.toy.config import ToySection\n"
+                ),
+            ),
+        ),
         "bot/connections.py": (
             (
-                "    from bot.executors.local.executor import LocalExecutor\n\n    return LocalExecutor()",
-                "    from bot.executors.toy.executor import ToyExecutor\n\n    return ToyExecutor()",
+                "        case LocalSection():\n",
+                (
+                    "        case ToySection():\n"
+                    "            from bot.executors.toy.executor import ToyExecutor\n\n"
+                    "            return ExecutorConnection(ToyExecutor, lambda _: iter(()))\n"
+                    "        case LocalSection():\n"
+                ),
             ),
-        )
+            (
+                "from bot.executors.local.config import LocalSection\n",
+                (
+                    "from bot.executors.local.config import LocalSection\n"
+                    "from bot.executors.toy.config import ToySection\n"
+                ),
+            ),
+        ),
     },
 )
 PIPELINE = """
@@ -312,11 +345,12 @@ def test_a_tracker_is_its_folder_its_templates_and_two_places(root):
     assert r"ndcg\_all" in body
 
 
-def test_an_executor_is_its_folder_and_one_place(root):
+def test_an_executor_is_its_folder_and_two_places(root):
     EXECUTOR.make(root)
-    assert touched(root) == {"bot/executors/toy", "bot/connections.py"}
+    assert touched(root) == {"bot/executors/toy", "bot/config/executors.py", "bot/connections.py"}
     (root / "config.toml").write_text(
-        PIPELINE.format(port="owner", more="") + '[pipeline.search.job]\ncommand = ["train"]\n'
+        PIPELINE.format(port="owner", more="")
+        + '[pipeline.search.job]\ncommand = ["train"]\nexecutor = "box"\n[executor.box]\nkind = "toy"\n'
     )
     code = """
 from datetime import UTC, datetime

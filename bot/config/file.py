@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
 from bot.config.models import ENV_PREFIX, Config
-from bot.config.services import SECRETS, SERVICES
+from bot.config.services import NAMED, SECRETS
 from bot.errors import ConfigError
 
 _MOST_BYTES = 1_000_000
@@ -29,7 +29,7 @@ _SECRET_VARIABLES = (
     "AZURE_STORAGE_ACCESS_KEY",
 )
 _SINGLE_SECRETS = (("dead_man", "url"), ("web", "token"))  # of sections that there is one of
-_KINDS = {port: list(kinds) for port, kinds in SERVICES.items() if len(kinds) > 1}  # where a section may be of several
+_KINDS = {port: list(kinds) for port, kinds in NAMED.items() if len(kinds) > 1}  # where a section may be of several
 
 
 def load_config(path: Path, secrets_dir: Path | None = None, *, needs_secrets: bool = True) -> Config:
@@ -123,7 +123,7 @@ def _is_missing_secret(problem: ErrorDetails) -> bool:
 
 
 def _refuse_secrets(path: Path, raw: Mapping[str, Any]) -> None:
-    for kind in SERVICES:
+    for kind in NAMED:
         services = raw.get(kind, {})
         for name, service in services.items() if isinstance(services, dict) else ():
             for key in SECRETS:
@@ -140,7 +140,7 @@ def _refuse_single_secrets(path: Path, raw: Mapping[str, Any]) -> None:
 
 def _refuse_password(path: Path, raw: Mapping[str, Any]) -> None:
     addresses: list[tuple[str, ...]] = [("store", "url"), ("mlflow", "tracking_uri"), ("mlflow", "ui_url")]
-    for kind in SERVICES:
+    for kind in NAMED:
         services = raw.get(kind)
         addresses += [(kind, name, "url") for name in services] if isinstance(services, dict) else []
     for keys in addresses:
@@ -230,7 +230,7 @@ def _location(raw: tuple[int | str, ...]) -> tuple[str, ...]:
 def _holds_secret(location: tuple[str, ...]) -> bool:
     if location in _SINGLE_SECRETS:
         return True
-    return bool(location) and location[0] in SERVICES and location[-1] in SECRETS
+    return bool(location) and location[0] in NAMED and location[-1] in SECRETS
 
 
 def _known_keys(location: tuple[str, ...], raw: tuple[int | str, ...]) -> set[str]:

@@ -13,11 +13,13 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from bot.config.executors import LOCAL, ExecutorSection, check_executor, without_user
 from bot.config.pipeline import PipelineSection, ScheduleSection
 from bot.config.services import ChatSection, TrackerSection, WikiSection
 from bot.config.sources import _Environment, _SecretsFolder
 from bot.config.values import Name, ServiceName, Zone
 from bot.config.web import WebSection
+from bot.executors.local.config import LocalSection
 from bot.sections import Duration, Language, Section
 from bot.services.healthchecks.config import DeadManSection
 from bot.services.mlflow.config import MlflowSection
@@ -80,6 +82,7 @@ class Config(BaseSettings):
     tracker: dict[ServiceName, TrackerSection] = {}
     wiki: dict[ServiceName, WikiSection] = {}
     chat: dict[ServiceName, ChatSection] = {}
+    executor: dict[ServiceName, ExecutorSection] = {}
     pipeline: dict[Name, PipelineSection] = {}
     digest: DigestSection | None = None
 
@@ -108,6 +111,18 @@ class Config(BaseSettings):
             known = sorted(getattr(self, kind))
             if wanted is not None and wanted not in known:
                 raise ValueError(f"{key}: {wanted!r} is not one of {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _executors_exist(self) -> Self:
+        if LOCAL in self.executor and not self.executor[LOCAL].is_local:
+            raise ValueError(f"executor.{LOCAL}: is Herald's own machine: name a cluster otherwise")
+        for name, pipeline in self.pipeline.items():
+            if pipeline.job is None:
+                continue
+            check_executor(f"pipeline.{name}.job.executor", pipeline.job.executor, self.executor)
+            if pipeline.job.gpus is not None and self.runs_here(pipeline.job.executor):
+                raise ValueError(f"pipeline.{name}.job.gpus: Herald's own machine hands out no GPUs; a cluster does")
         return self
 
     @model_validator(mode="after")
@@ -146,6 +161,21 @@ class Config(BaseSettings):
                 circle = " after ".join((*chain, name))
                 raise ValueError(f"pipeline.{name}.schedule.after: {circle} goes in a circle, so none would ever start")
         return self
+
+    def executor_section(self, name: str) -> ExecutorSection | None:
+        """Return what config says of an executor; None where it does not have it, or not any more."""
+        return LocalSection() if name == LOCAL else self.executor.get(name)
+
+    def tracking_uri_for(self, section: ExecutorSection | None) -> str:
+        """Return MLflow's address as jobs reach it; what stands in it to sign in with stays on this machine."""
+        if section is None or section.is_local:
+            return self.mlflow.tracking_uri
+        return without_user(section.tracking_uri or self.mlflow.tracking_uri)
+
+    def runs_here(self, executor: str) -> bool:
+        """Say whether an executor runs jobs on Herald's own machine."""
+        section = self.executor_section(executor)
+        return section is not None and section.is_local
 
     def locale_of(self, name: str, chat: str | None = None, channel: str | None = None) -> Locale:
         """Return the language of a pipeline or of the digest; with a channel, that of what is said in it."""

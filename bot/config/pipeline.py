@@ -80,6 +80,8 @@ class JobSection(Section):
     timeout: Duration = timedelta(hours=6)
     memory: Size | None = None  # that each of its processes may take
     cpus: Annotated[int, Field(ge=1)] | None = None  # that its processes may run on
+    gpus: Annotated[int, Field(ge=1)] | None = None  # on a cluster
+    executor: str = "local"  # where it runs: this machine, or the name of a section [executor.NAME]
     log_limit: Annotated[Size, Field(ge=10_000)] = 10_000_000  # of the log that is kept beside the run
     retry: Annotated[int, Field(ge=0, le=5)] = 1  # how often a job that was lost is started anew
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field, SecretStr
 
+from bot.config.executors import ExecutorSection
 from bot.sections import Section
 from bot.services.confluence.config import ConfluenceSection
 from bot.services.dingtalk.config import DingtalkSection, DingtalkWebhookSection
@@ -54,11 +55,13 @@ def _by_kind(union: Any) -> dict[str, type[Section]]:
     return {section.model_fields["kind"].default: section for section in _sections_of(union)}
 
 
-SERVICES: Mapping[str, Mapping[str, type[Section]]] = {  # by port and kind
+SERVICES: Mapping[str, Mapping[str, type[Section]]] = {  # where it is told, by port and kind
     "tracker": _by_kind(TrackerSection),
     "wiki": _by_kind(WikiSection),
     "chat": _by_kind(ChatSection),
 }
+
+NAMED: Mapping[str, Mapping[str, type[Section]]] = {**SERVICES, "executor": _by_kind(ExecutorSection)}
 
 
 def secrets_in(section: type[Section]) -> tuple[str, ...]:
@@ -66,4 +69,4 @@ def secrets_in(section: type[Section]) -> tuple[str, ...]:
     return tuple(name for name, field in section.model_fields.items() if field.annotation is SecretStr)
 
 
-SECRETS = frozenset(key for kinds in SERVICES.values() for section in kinds.values() for key in secrets_in(section))
+SECRETS = frozenset(key for kinds in NAMED.values() for section in kinds.values() for key in secrets_in(section))

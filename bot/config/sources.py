@@ -11,7 +11,7 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
 )
 
-from bot.config.services import SECRETS, SERVICES
+from bot.config.services import NAMED, SECRETS
 
 
 class _Environment(PydanticBaseSettingsSource):
@@ -43,7 +43,7 @@ class _SecretsFolder(NestedSecretsSettingsSource):
 def _without_strangers(given: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out services of which nothing but secrets is known: they may be another Herald's on this machine."""
     return {
-        key: _named(value, written.get(key)) if key in SERVICES and isinstance(value, dict) else value
+        key: _named(value, written.get(key)) if key in NAMED and isinstance(value, dict) else value
         for key, value in given.items()
     }
 

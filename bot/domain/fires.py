@@ -24,6 +24,21 @@ class FireState(StrEnum):
         return self is not FireState.DUE
 
 
+class Standing(StrEnum):
+    """How a job that was submitted to a cluster stands, as far as Herald knows."""
+
+    QUEUED = "queued"  # it waits for room
+    RUNNING = "running"
+    AWAY = "away"  # the cluster cannot be asked
+
+
+@dataclass(frozen=True, slots=True)
+class JobStanding:
+    standing: Standing
+    since: datetime
+    said: str = ""  # by the cluster, or why it cannot be asked
+
+
 @dataclass(frozen=True, slots=True)
 class Fire:
     fire_id: str
@@ -42,6 +57,8 @@ class Fire:
     recipe: Recipe = AS_CONFIGURED  # what its job is made by, where that is not what config has; reruns only
     measured: Mapping[str, float] = field(default_factory=dict)  # metrics of a rerun that is over
     trouble: RerunTrouble | None = None  # why a rerun that is over shows nothing
+    executor: str = ""  # that its job was, or is about to be, submitted to
+    standing: JobStanding | None = None  # as was last seen, of a job on a cluster
 
     @property
     def is_rerun(self) -> bool:

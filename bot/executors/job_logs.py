@@ -13,6 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
+from bot.ports import LogPart
+from bot.runtime.private_files import create_file, make_folder
+
 _TAIL_BYTES = 1_000_000  # from the end of a log, in which its last lines are looked for
 _LONGEST_LINE = 500  # characters
 _HEAD_SHARE = 4  # of what is kept, one part in so many is the beginning
@@ -20,6 +23,26 @@ _AT_ONCE = 1_000_000
 _ON_DISK = 10  # a log may take this many times its limit on the disk while it grows
 _BLOCK = 512  # what st_blocks counts in
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2  # of fallocate(2)
+
+
+def log_in(folder: Path) -> Path:
+    """Return the log in a job's folder, which is empty where nothing was written yet."""
+    path = folder / "log"
+    if not path.exists():
+        make_folder(folder)
+        create_file(path)
+    return path
+
+
+def part_of(path: Path, offset: int) -> LogPart:
+    """Return what a log has from *offset* on, a bounded part of it; nothing where it cannot be read."""
+    try:
+        with _open(path) as log:
+            log.seek(offset)
+            data = log.read(_AT_ONCE)
+    except OSError:
+        data = b""
+    return LogPart(data, offset + len(data))
 
 
 def last_lines(path: Path, count: int) -> str:

@@ -152,7 +152,9 @@ class Diagnoser:
         section = self.context.section.diagnose
         if record.inquiry.obstacles is not None or section is None:
             return record
-        seen = obstacles_of(section, record.inquiry.swaps, folder)
+        job = self.context.section.job
+        is_here = job is None or self.context.config.runs_here(job.executor)
+        seen = obstacles_of(section, record.inquiry.swaps, folder if is_here else None)
         for each in seen:
             component, why = record.inquiry.swaps[each.component].component, each.trouble
             log.warning(

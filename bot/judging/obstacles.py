@@ -18,12 +18,15 @@ from bot.runtime.log import journal
 _LONGEST = 160  # characters of what git said
 
 
-def obstacles_of(section: DiagnoseSection, swaps: Sequence[Swap], folder: Path) -> tuple[Obstacle, ...]:
-    """Return what stands in the way of setting each component as it was, and as it is; *folder* is the config's."""
+def obstacles_of(section: DiagnoseSection, swaps: Sequence[Swap], folder: Path | None) -> tuple[Obstacle, ...]:
+    """Return what stands in the way of setting each component as it was, and as it is.
+
+    *folder* is the config's; None where jobs run on a cluster, which sees nothing of it.
+    """
     return tuple(_obstacles(section, swaps, folder))
 
 
-def _obstacles(section: DiagnoseSection, swaps: Sequence[Swap], folder: Path) -> Iterator[Obstacle]:
+def _obstacles(section: DiagnoseSection, swaps: Sequence[Swap], folder: Path | None) -> Iterator[Obstacle]:
     for place, swap in enumerate(swaps):
         for is_bad, recipe in ((False, swap.as_before), (True, swap.as_now)):
             trouble = trouble_with(section, recipe, folder)
@@ -31,8 +34,24 @@ def _obstacles(section: DiagnoseSection, swaps: Sequence[Swap], folder: Path) ->
                 yield Obstacle(place, is_bad, trouble)
 
 
-def trouble_with(section: DiagnoseSection, recipe: Recipe, folder: Path) -> RerunTrouble | None:
-    """Say why a job could not be set by a recipe, as far as can be seen without running it."""
+def not_on_a_cluster(recipe: Recipe) -> RerunTrouble | None:
+    """Say what of a recipe cannot be set where jobs run on a cluster: what is made in Herald's own folders."""
+    if recipe.commit:
+        said = "job.executor is a cluster, and commits are checked out on Herald's own machine alone"
+        return RerunTrouble(TroubleKind.NO_COMMIT, said)
+    if recipe.lock:
+        said = "job.executor is a cluster, and environments are made on Herald's own machine alone"
+        return RerunTrouble(TroubleKind.NOT_INSTALLED, said)
+    return None
+
+
+def trouble_with(section: DiagnoseSection, recipe: Recipe, folder: Path | None) -> RerunTrouble | None:
+    """Say why a job could not be set by a recipe, as far as can be seen without running it.
+
+    *folder* is None where jobs run on a cluster: which paths are there is seen by the job alone.
+    """
+    if folder is None:
+        return not_on_a_cluster(recipe)
     try:
         if recipe.commit and section.code is not None:
             look_for(folder / section.code.git, recipe.commit)

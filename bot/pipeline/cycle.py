@@ -46,7 +46,7 @@ class Cycle:
     config: Config
     database: Database
     run_store: RunStore
-    executor: Executor
+    executor_of: Callable[[str], Executor]
     owner: Owner
     lookout: Lookout  # shared with other pipelines
     clock: Callable[[], datetime]
@@ -72,7 +72,7 @@ class Cycle:
 
     @property
     def _jobs(self) -> JobRunner:
-        return JobRunner(self._context, self.executor, self._lease, self.pause, self.stopping, self.folder)
+        return JobRunner(self._context, self.executor_of, self._lease, self.pause, self.stopping, self.folder)
 
     def _discovery(self, lookout: Lookout) -> RunDiscovery:
         return RunDiscovery(self.name, self.pipeline, self.database, self.run_store, lookout)

@@ -12,6 +12,7 @@ from bot.domain.rerun_troubles import TroubleKind
 from bot.errors import JobError
 from bot.executors.checkouts import check_out, root_of
 from bot.judging.context import JudgingContext
+from bot.judging.obstacles import not_on_a_cluster
 from bot.pipeline.environments import EnvironmentMaker
 from bot.ports import Job
 from bot.store import fires
@@ -49,25 +50,31 @@ class JobMaker:
             seed = str(fires.seed_of(tx, fire))
         filled = {"{seed}": seed, "{fire_id}": fire.fire_id}
         recipe = fire.recipe.for_job(seed, fire.fire_id)
+        section = self.context.config.executor_section(fire.executor or config.executor)
+        is_here = section is None or section.is_local
+        if not is_here and (trouble := not_on_a_cluster(recipe)) is not None:
+            raise JobError(trouble.said, trouble.kind)
         environment = self.environments.of(fire)
         return Job(
             fire_id=fire.fire_id,
             command=(*(_fill(word, filled) for word in config.command), *recipe.arguments),
             folder=self.folder / self.context.config.jobs_folder / self.context.name / fire.fire_id,
-            cwd=self._cwd(recipe.commit, recipe.cwd or config.cwd),
+            cwd=self._cwd(recipe.commit, recipe.cwd or config.cwd) if is_here else Path(recipe.cwd or config.cwd),
             environment={
                 **config.environment,
                 **recipe.environment,
                 **({} if environment is None else environment.variables(config.environment)),
                 "HERALD_FIRE_ID": fire.fire_id,
                 "HERALD_SEED": seed,
-                "MLFLOW_TRACKING_URI": self.context.config.mlflow.tracking_uri,
+                "MLFLOW_TRACKING_URI": self.context.config.tracking_uri_for(section),
                 "MLFLOW_EXPERIMENT_NAME": self.context.section.experiment,
             },
             timeout=config.timeout,
             memory=config.memory,
             cpus=config.cpus,
             log_limit=config.log_limit,
+            gpus=config.gpus,
+            owner=f"{self.context.config.instance}/{self.context.name}",
         )
 
     def check_out(self, commit: str) -> None:

@@ -5,26 +5,28 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
 
+from bot.config.executors import LOCAL
 from bot.config.pipeline import JobSection
 from bot.domain.diagnosis.inquiry import InquiryState
-from bot.domain.fires import Fire, FireState
+from bot.domain.fires import Fire, FireState, JobStanding, Standing
 from bot.domain.job_protocol import GUESS_TAG
 from bot.domain.judged_run import JudgedRun
 from bot.domain.rerun_troubles import RerunTrouble, TroubleKind
 from bot.domain.runs import Run, RunStatus
-from bot.errors import JobError, RunStoreError
+from bot.errors import ExecutorAwayError, JobError, RunStoreError, in_short
 from bot.executors import job_logs
 from bot.judging.confirming import Confirmer
 from bot.judging.context import JudgingContext
 from bot.judging.reruns import not_as_set
 from bot.judging.setting_aside import GuardedJudge
 from bot.pipeline.job_making import JobMaker
-from bot.pipeline.lease import LEASE, PipelineLease
+from bot.pipeline.job_watch import JobWatch
+from bot.pipeline.lease import PipelineLease
 from bot.pipeline.trouble_telling import last_words, told_trouble
 from bot.ports import Executor, Job, JobState, JobStatus
 from bot.runtime import tallies
@@ -32,9 +34,8 @@ from bot.runtime.log import get_logger
 from bot.store import fires, inquiries
 
 _LOG_LINES = 20
+_AFTER_UNKNOWN = 5.0  # seconds, before the next Herald or the next round asks for the same
 _SHOWN = 500  # letters of them in the log
-_POLL_SECONDS = 0.2
-_BETWEEN_LOOKS = timedelta(seconds=1)  # whether a person has stopped what a rerun is made for
 
 log = get_logger(__name__)
 
@@ -44,7 +45,7 @@ class JobRunner:
     """Runs the jobs of one pipeline, and has what they come to judged."""
 
     context: JudgingContext
-    executor: Executor
+    executor_of: Callable[[str], Executor]
     lease: PipelineLease
     pause: Callable[[float], None]
     stopping: Callable[[], bool]
@@ -77,23 +78,23 @@ class JobRunner:
         if job_config is None:  # config had a job when it started
             trouble = RerunTrouble(TroubleKind.NOT_STARTED, "config has no job any more")
             return self._end(replace(fire, state=FireState.LOST, ended_at=self.context.clock(), trouble=trouble))
-        started = replace(fire, started_at=fire.started_at or self.context.clock())
+        started = replace(
+            fire, started_at=fire.started_at or self.context.clock(), executor=fire.executor or job_config.executor
+        )
         with self.context.database.begin() as tx:
             fires.save(tx, started)
         if fire.started_at is None and fire.is_of_schedule:
             tallies.lateness.note((self.context.clock() - fire.due_at).total_seconds())
         self.context.on_step("job.starting")
         try:
-            job = self.making.job(fire, job_config)
+            job = self.making.job(started, job_config)
             self.making.check_out(fire.recipe.commit)
-            if not self._make_environment(fire, job_config):
+            if not self._make_environment(started, job_config):
                 return self._end_if_called_off(started)
-            self.executor.start(job)
+            status = self._see_through(job, started)
         except JobError as error:
             failed = replace(started, state=FireState.FAILED, ended_at=self.context.clock())
             return self._fail(failed, None, self._trouble(error.trouble, error.said), log_tail=str(error))
-        self.context.on_step("job.started")
-        status = self._wait(job, fire)
         if status is None:
             return self._end_if_called_off(started)
         self.context.on_step("job.ended")
@@ -112,8 +113,7 @@ class JobRunner:
             environment.mark_used()
             return True
         job = self.making.environments.job_that_makes(environment, fire, config)
-        self.executor.start(job)
-        status = self._wait(job, fire)
+        status = self._see_through(job, fire)
         if status is None:
             return False
         if not environment.is_whole():
@@ -125,28 +125,34 @@ class JobRunner:
             )
         return True
 
-    def _wait(self, job: Job, fire: Fire) -> JobStatus | None:
-        """Wait for the job's end; None where it is for another Herald, now or later, to go on.
+    def _see_through(self, job: Job, fire: Fire) -> JobStatus | None:
+        """Submit a job of a fire and wait for its end; None where it is for another Herald, or nobody, to go on.
 
-        None too where a person has stopped what it was made for: then it is ended.
+        Raises:
+            JobError: where it is refused.
         """
-        renewed = looked = self.context.clock()
-        while True:
-            status = self.executor.poll(job)
-            if status.state is not JobState.RUNNING:
-                return status
-            if self.stopping():
-                return None
-            if abs(self.context.clock() - looked) > _BETWEEN_LOOKS:
-                if self._is_called_off(fire):
-                    self.executor.stop(job)
-                    return None
-                looked = self.context.clock()
-            if abs(self.context.clock() - renewed) > LEASE / 4:
-                if not self.lease.renew():
-                    return None  # it was out of reach for so long that another Herald went on with it
-                renewed = self.context.clock()
-            self.pause(_POLL_SECONDS)
+        section = self.context.config.executor_section(fire.executor)
+        if section is None:
+            self._say_unknown(fire)
+            return None
+        watch = JobWatch(
+            self.context,
+            self.executor_of(fire.executor),
+            section,
+            self.lease,
+            self.pause,
+            self.stopping,
+            self._is_called_off,
+        )
+        return watch.see_through(job, fire)
+
+    def _say_unknown(self, fire: Fire) -> None:
+        """Say that config has lost the executor of a job, which may well go on there."""
+        said = f"config has no [executor.{fire.executor}] any more, where its job was submitted: put it back"
+        log.error("job not looked at", pipeline=self.context.name, fire=fire.fire_id, why=said)
+        with self.context.database.begin() as tx:
+            fires.note_standing(tx, fire.fire_id, JobStanding(Standing.AWAY, self.context.clock(), said))
+        self.pause(_AFTER_UNKNOWN)
 
     def is_called_off(self, tx: Connection, fire: Fire) -> bool:
         """Say whether a person has stopped the diagnosis that a rerun is of."""
@@ -192,17 +198,18 @@ class JobRunner:
         failed = replace(ended, state=FireState.LOST if is_lost else FireState.FAILED)
         if is_lost and self.context.section.job is not None and fire.attempt < self.context.section.job.retry:
             return self.finish(self._try_again(failed))
-        log_tail = self._last_lines(job)
-        return self._fail(failed, run, self._trouble_of(failed, log_tail), log_tail=log_tail)
+        lines = self._last_lines(job)
+        log_tail = "\n\n".join(each for each in (status.said, lines) if each)
+        return self._fail(failed, run, self._trouble_of(failed, status.said or last_words(lines)), log_tail=log_tail)
 
-    def _trouble_of(self, failed: Fire, log_tail: str) -> RerunTrouble:
+    def _trouble_of(self, failed: Fire, said: str) -> RerunTrouble:
         """Say why a job that was started gave no run that shows something."""
         if failed.state is FireState.LOST:
             return self._trouble(TroubleKind.LOST)
         if failed.timed_out:
-            return self._trouble(TroubleKind.TIMED_OUT, last_words(log_tail))
+            return self._trouble(TroubleKind.TIMED_OUT, said)
         kind = TroubleKind.FAILED if failed.exit_code else TroubleKind.NO_RUN
-        return self._trouble(kind, last_words(log_tail), failed.exit_code or None)
+        return self._trouble(kind, said, failed.exit_code or None)
 
     def _fail(self, failed: Fire, run: Run | None, trouble: RerunTrouble, *, log_tail: str) -> Sequence[JudgedRun]:
         """Record that a job failed; a rerun that did says nothing of the run it was asked about, and is no incident."""
@@ -224,19 +231,18 @@ class JobRunner:
 
     def _attach_log(self, run: Run, job: Job) -> None:
         """Keep the log beside the run; where that cannot be done, it stays in the job's folder and nothing waits."""
-        path = self.executor.log_path(job)
         try:
+            path = job_logs.log_in(job.folder)
             with job_logs.within(path, job.log_limit or sys.maxsize) as kept:
                 self.context.run_store.attach_log(run.run_id, kept)
         except (RunStoreError, OSError) as error:
             log.warning("log not kept beside its run", pipeline=self.context.name, run=run.name, error=str(error))
 
     def _last_lines(self, job: Job) -> str:
-        path = self.executor.log_path(job)
         try:
-            return job_logs.last_lines(path, _LOG_LINES)
+            return job_logs.last_lines(job_logs.log_in(job.folder), _LOG_LINES)
         except OSError as error:
-            return f"{path}: the job's log cannot be read: {error.strerror or error}"
+            return f"{job.folder / 'log'}: the job's log cannot be read: {error.strerror or error}"
 
     def _try_again(self, lost: Fire) -> Fire:
         """Record that a fire was lost, and the one that takes its place."""
@@ -265,12 +271,13 @@ class JobRunner:
                 jobs = [*self.making.jobs_of(fire, self.context.section.job)]
             except JobError:  # it could not be set, so it never ran
                 continue
-            running = [job for job in jobs if self.executor.poll(job).state is JobState.RUNNING]
             try:
+                executor = self.executor_of(fire.executor or LOCAL)
+                running = [job for job in jobs if not executor.look(job).state.is_over]
                 for job in running:
-                    self.executor.stop(job)
-            except JobError as error:
-                log.error("job not stopped", pipeline=self.context.name, error=str(error))  # noqa: TRY400  a sentence
+                    executor.stop(job)
+            except (JobError, ExecutorAwayError) as error:
+                log.error("job not stopped", pipeline=self.context.name, error=in_short(error))  # noqa: TRY400  a sentence
                 continue
             if running:
                 trouble = RerunTrouble(TroubleKind.STOPPED) if fire.is_rerun else None

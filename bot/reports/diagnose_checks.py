@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from bot.config.diagnose import DiagnoseSection
 from bot.config.pipeline import JobSection, PipelineSection
+from bot.domain.checks import Check
 from bot.domain.job_protocol import COMMIT_TAG
 from bot.domain.manifest import ComponentKind, manifest_of
 from bot.domain.recipes import Recipe
@@ -18,22 +19,23 @@ from bot.errors import JobError
 from bot.executors.checkouts import root_of
 from bot.judging.obstacles import trouble_with
 from bot.reports.rerun_troubles import say_trouble
-from bot.services.checks import Check
 from bot.store import runs
 
 _TAGS = "docs/job-protocol.md says which tags a job sets."
 _NAMES = {kind: kind.value for kind in ComponentKind} | {ComponentKind.PARAM: "params"}
 
 
-def check_diagnose(tx: Connection | None, name: str, section: PipelineSection, folder: Path) -> Iterator[Check]:
+def check_diagnose(
+    tx: Connection | None, name: str, section: PipelineSection, folder: Path, *, runs_here: bool = True
+) -> Iterator[Check]:
     """Look at what `[pipeline.NAME.diagnose]` leans on; *folder* is what relative paths of the config start from."""
     diagnose, what = section.diagnose, f"diagnose of {name}"
     if diagnose is None or section.job is None:  # which config refuses
         return
-    checks = [*_check_places(what, diagnose, section.job, folder)]
+    checks = [*_check_places(what, diagnose, section.job, folder)] if runs_here else []
     good = None if tx is None else _newest_good(tx, name)
     if good is not None:
-        checks += _check_run(what, diagnose, good[0], good[1], folder, _astray(diagnose, folder))
+        checks += _check_run(what, diagnose, good[0], good[1], folder if runs_here else None, _astray(diagnose, folder))
     yield from checks
     if not checks:
         names = ", ".join(_NAMES[kind] for kind in ComponentKind if kind in diagnose.settable)
@@ -86,7 +88,12 @@ def _astray(diagnose: DiagnoseSection, folder: Path) -> frozenset[ComponentKind]
 
 
 def _check_run(
-    what: str, diagnose: DiagnoseSection, run: Run, card: DataCard, folder: Path, astray: Collection[ComponentKind]
+    what: str,
+    diagnose: DiagnoseSection,
+    run: Run,
+    card: DataCard,
+    folder: Path | None,
+    astray: Collection[ComponentKind],
 ) -> Iterator[Check]:
     """Say what cannot be set as it was in a good run; of what is *astray* that was said before."""
     on_record = {component.kind for component in manifest_of(run, card)}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from difflib import get_close_matches
 
+from bot.domain.checks import Check
 from bot.services.answers_section import AnswersSection
-from bot.services.checks import Check, listed
+from bot.services.checks import listed
 
 
 def check_names(config: AnswersSection, known: Collection[str], what: str, holder: str) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""What the doctor says of one thing it looked at, and what the looks at several services share."""
+"""What the looks of the doctor at several services share."""
 
 from __future__ import annotations
 
@@ -7,27 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from bot.domain.checks import Check
 from bot.errors import AccountError, IntegrationError, PermanentError
 from bot.services.clocks import CLOCKS_MAY_DIFFER
 
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 _UNASKABLE = {_FORBIDDEN, 404, 405, 410, 501}  # how servers refuse a question that they or our account know nothing of
 PROBE = "herald-doctor"  # what is looked for where nothing is to be found
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line: what was looked at, how it is, and what to do where it is not right."""
-
-    name: str
-    ok: bool
-    said: str
-    remedy: str = ""
-
-    @property
-    def is_note(self) -> bool:
-        """Say whether it works as it is, and yet there is something to do or to know: that is not all well."""
-        return self.ok and bool(self.remedy)
 
 
 @dataclass(frozen=True, slots=True)

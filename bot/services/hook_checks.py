@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from bot.services.checks import Check, listed
+from bot.domain.checks import Check
+from bot.services.checks import listed
 from bot.services.hooks import host_of
 from bot.services.reachability import look_for_webhook
 from bot.services.webhook_section import HookSection

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from requests.utils import get_environ_proxies, select_proxy
 
-from bot.services.checks import Check
+from bot.domain.checks import Check
 
 _PORTS = {"http": 80, "https": 443}
 _LONGEST = 5.0  # seconds that a look may wait

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from bot.domain.fires import Fire, FireState, mint_fire_id
+from bot.domain.fires import Fire, FireState, JobStanding, mint_fire_id
 from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.recipes import AS_CONFIGURED, Recipe
 from bot.domain.rerun_troubles import RerunTrouble
@@ -75,8 +75,14 @@ def save(tx: Connection, fire: Fire) -> None:
             timed_out=fire.timed_out,
             measured=dump(_Measured(fire.measured)) if fire.measured else None,
             trouble=None if fire.trouble is None else dump(fire.trouble),
+            executor=fire.executor,
         )
     )
+
+
+def note_standing(tx: Connection, fire_id: str, standing: JobStanding) -> None:
+    """Store how the job of a fire stands on its cluster."""
+    tx.execute(update(fires).where(fires.c.fire_id == fire_id).values(standing=dump(standing)))
 
 
 def find(tx: Connection, fire_id: str) -> Fire | None:
@@ -169,4 +175,6 @@ def _fire(row: Row[Any]) -> Fire:
         AS_CONFIGURED if row.recipe is None else load(Recipe, row.recipe),
         {} if row.measured is None else load(_Measured, row.measured).metrics,
         None if row.trouble is None else load(RerunTrouble, row.trouble),
+        row.executor or "",
+        None if row.standing is None else load(JobStanding, row.standing),
     )

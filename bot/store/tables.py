@@ -58,6 +58,8 @@ fires = Table(
     Column("recipe", Text),  # of a rerun
     Column("measured", Text),  # by a rerun that is over
     Column("trouble", Text),  # why a rerun that is over shows nothing
+    Column("executor", String(64)),  # that its job was submitted to
+    Column("standing", Text),  # of its job on a cluster, as was last seen
     Index("fires_by_number", "pipeline", "number"),
     Index("fires_by_end", "pipeline", "state", "ended_at"),
 )

@@ -17,6 +17,7 @@ from bot.cli.main import app
 from bot.cli.output.checks import print_examined
 from bot.config.models import Config
 from bot.doctor import examine
+from bot.domain.checks import Check
 from bot.domain.incidents import SeriesKey
 from bot.domain.judge import SeriesState, assess
 from bot.domain.judged_run import JudgedRun
@@ -25,7 +26,7 @@ from bot.errors import RunStoreError
 from bot.ports import Experiment, Run, TicketDraft
 from bot.runtime.clock import wall_clock
 from bot.sandbox import Fault, FaultKind, RunningSandbox, Service, serve
-from bot.services.checks import Check, Examined
+from bot.services.checks import Examined
 from bot.services.confluence.config import ConfluenceSection
 from bot.services.confluence.wiki import ConfluenceWiki
 from bot.store import Database, runs

@@ -10,6 +10,7 @@ from shutil import copyfile
 
 import pytest
 
+from bot.executors.job_logs import log_in
 from bot.executors.local.executor import LocalExecutor
 from bot.ports import Job, JobState
 from tests.trainer import queries
@@ -46,21 +47,21 @@ def test_a_job_that_herald_stops_leaves_a_checkpoint_and_the_next_fire_goes_on_f
     data = queries.write_rows(tmp_path / "pairs.csv", queries.make_rows())
     queries.write_job(tmp_path, "relevance", data, queries.make_bert(tmp_path / "bert"))
     executor, first = LocalExecutor(), job_of(tmp_path, "first")
-    executor.start(first)
+    executor.submit(first)
     kept = tmp_path / "runs" / ".checkpoints"
     wait_for(lambda: list(kept.glob("*/step-*")))
     asked = time.monotonic()
     executor.stop(first)
     assert time.monotonic() - asked < 10
-    assert (executor.poll(first).state, executor.poll(first).exit_code) == (JobState.ENDED, 143)
-    log = executor.log_path(first).read_text()
+    assert (executor.look(first).state, executor.look(first).exit_code) == (JobState.ENDED, 143)
+    log = log_in(first.folder).read_text()
     newest = max(kept.glob("*/step-*"))
     assert f"the same command goes on from {newest}" in log
     second = job_of(tmp_path, "second", "result=result.json")
-    executor.start(second)
-    wait_for(lambda: executor.poll(second).state is not JobState.RUNNING)
-    assert executor.poll(second).exit_code == 0, executor.log_path(second).read_text()
-    assert f"goes on after step {int(newest.name.removeprefix('step-'))}, " in executor.log_path(second).read_text()
+    executor.submit(second)
+    wait_for(lambda: executor.look(second).state is not JobState.RUNNING)
+    assert executor.look(second).exit_code == 0, log_in(second.folder).read_text()
+    assert f"goes on after step {int(newest.name.removeprefix('step-'))}, " in log_in(second.folder).read_text()
     assert json.loads((tmp_path / "result.json").read_text())["fire_id"] == "second"
     assert not kept.exists()
     assert "HERALD_FIRE_ID" not in os.environ

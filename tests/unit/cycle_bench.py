@@ -12,6 +12,7 @@ from bot.domain.incidents import Incident, IncidentState
 from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.objects import ObjectKey, channel_of
 from bot.domain.runs import Run, RunStatus
+from bot.executors.job_logs import log_in
 from bot.pipeline.cycle_report import CycleReport
 from bot.ports import Job, JobState, JobStatus, Speakers
 from bot.render.renderer import Renderer
@@ -108,7 +109,7 @@ class Bench:
             database=self.database,
         )
         dispatcher = replace(made.dispatcher, wording=EnglishWording(config, self.folder))
-        return replace(made, executor=self.executor, dispatcher=dispatcher)
+        return replace(made, executor_of=lambda _: self.executor, dispatcher=dispatcher)
 
     def clock(self) -> datetime:
         return self.now
@@ -143,7 +144,7 @@ class Bench:
 
         def carry_out(job: Job) -> JobStatus:
             self.jobs.append(job)
-            self.executor.log_path(job).write_text(log)
+            log_in(job.folder).write_text(log)
             if run is not None:
                 self.log(None, f"job{len(self.jobs)}", tags={FIRE_TAG: job.fire_id}, status=run)
             self.executor._carry_out = self.carry_out

@@ -14,7 +14,8 @@ from bot.config.models import Config
 from bot.delivery.services import Services
 from bot.domain.runs import Release, Run, RunResult, RunStatus
 from bot.errors import JobError, RunStoreError
-from bot.ports import Experiment, Job, JobState, JobStatus, Selection
+from bot.executors.job_logs import log_in, part_of
+from bot.ports import Experiment, Job, JobState, JobStatus, LogPart, Selection, Submission
 from bot.runtime.steps import ignore_step
 from bot.serve.loop import Orders, Server
 from bot.store import Database, fires
@@ -61,14 +62,16 @@ class World:
 class SimulatedExecutor:
     world: World
 
-    def start(self, job: Job) -> None:
+    def submit(self, job: Job) -> Submission:
         if self.world.cannot_start:
             raise JobError(self.world.cannot_start)
-        if job.fire_id not in self.world.started:
-            self.world.started[job.fire_id] = Started(job, self.world.now)
-            self.world.starts[job.fire_id] += 1
+        if job.fire_id in self.world.started:
+            return Submission.ADOPTED
+        self.world.started[job.fire_id] = Started(job, self.world.now)
+        self.world.starts[job.fire_id] += 1
+        return Submission.STARTED
 
-    def poll(self, job: Job) -> JobStatus:
+    def look(self, job: Job) -> JobStatus:
         started = self.world.started[job.fire_id]
         if started.lost:
             return JobStatus(JobState.LOST)
@@ -79,10 +82,8 @@ class SimulatedExecutor:
     def stop(self, job: Job) -> None:
         self.world.started[job.fire_id].lost = True
 
-    def log_path(self, job: Job) -> Path:  # noqa: ARG002
-        path = self.world.folder / "log"
-        path.write_text("last words\n", encoding="utf-8")
-        return path
+    def log(self, job: Job, offset: int) -> LogPart:
+        return part_of(log_in(job.folder), offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ def make_server(
         run_store=SimulatedRuns(world),
         database=database,
     )
-    herald = replace(herald, executor=SimulatedExecutor(world))
+    herald = replace(herald, executor_of=lambda _: SimulatedExecutor(world))
     return Server(herald, orders, lambda old: old, start_task=do_at_once)
 
 

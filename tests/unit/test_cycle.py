@@ -13,6 +13,7 @@ from bot.domain.incidents import IncidentState, Kind
 from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.runs import DataCard, RunResult, RunStatus
 from bot.errors import ConfigError, RunStoreError
+from bot.executors.job_logs import log_in
 from bot.ports import Job, JobState, JobStatus, TicketState
 from bot.store import fires, leases, runs
 from tests.unit.cycle_bench import EAGER, ENDED, GOOD, JOB, Bench
@@ -326,7 +327,7 @@ def test_a_fire_is_recorded_before_its_job_starts(trained):
 
 def test_the_log_of_a_job_is_kept_beside_its_run(trained):
     def carry_out(job: Job) -> JobStatus:
-        trained.executor.log_path(job).write_text("epoch 1\n")
+        log_in(job.folder).write_text("epoch 1\n")
         return trained.carry_out(job)
 
     trained.executor._carry_out, trained.values = carry_out, [0.80]
@@ -414,7 +415,7 @@ def test_a_failed_job_is_not_baseline_and_starts_no_rerun(trained):
 
 def test_a_log_that_is_not_utf8_breaks_nothing(trained):
     def carry_out(job: Job) -> JobStatus:
-        trained.executor.log_path(job).write_bytes(b"caf\xe9\n")
+        log_in(job.folder).write_bytes(b"caf\xe9\n")
         return JobStatus(JobState.ENDED, 1)
 
     trained.executor._carry_out = carry_out

@@ -138,8 +138,8 @@ def installing(sqlite_url, monkeypatch, tmp_path):
 
         def carry_out(job):
             if job.fire_id.endswith("-environment"):
-                real.start(job)
-                while (status := real.poll(job)).state is JobState.RUNNING:
+                real.submit(job)
+                while (status := real.look(job)).state is JobState.RUNNING:
                     time.sleep(0.01)
                 return status
             lab.jobs.append(job)

@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from bot.errors import JobError
-from bot.executors.job_logs import last_lines
+from bot.executors.job_logs import last_lines, log_in
 from bot.executors.local import processes
 from bot.executors.local.executor import _PARTED, LocalExecutor
-from bot.ports import Job, JobState, JobStatus
+from bot.ports import Job, JobState, JobStatus, Submission
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 30  # seconds that a busy machine may need
@@ -34,10 +34,10 @@ def wait_for(condition, what: str = "it"):
 
 def wait_for_end(job: Job, executor: LocalExecutor) -> JobStatus:
     """Wait as a Herald does that finds the job: it starts what may have been started."""
-    executor.start(job)
+    executor.submit(job)
 
     def ended():
-        status = executor.poll(job)
+        status = executor.look(job)
         return status if status.state is not JobState.RUNNING else None
 
     return wait_for(ended, "the end of the job")
@@ -64,9 +64,9 @@ def herald():
     made, started = [], []
 
     class Watched(LocalExecutor):
-        def start(self, job: Job) -> None:
+        def submit(self, job: Job) -> Submission:
             started.append(job)
-            super().start(job)
+            return super().submit(job)
 
     def herald() -> LocalExecutor:
         made.append(Watched())
@@ -94,22 +94,22 @@ def test_a_job_ends_with_the_exit_code_of_its_command(shell, executor, code):
 def test_what_a_job_writes_is_kept_in_its_log(shell, executor):
     job = shell("echo said; echo complained >&2; exit 1")
     wait_for_end(job, executor)
-    assert executor.log_path(job).read_text() == "said\ncomplained\n"
+    assert log_in(job.folder).read_text() == "said\ncomplained\n"
 
 
 def test_a_job_that_never_wrote_has_an_empty_log(job, herald):
-    assert herald().log_path(job).read_text() == ""
+    assert log_in(job.folder).read_text() == ""
 
 
 def test_a_command_that_is_not_there_is_a_job_that_failed_saying_so(job, executor):
     job = replace(job, command=("no-such-program",))
     assert wait_for_end(job, executor) == JobStatus(JobState.ENDED, 127)
-    assert "not found" in executor.log_path(job).read_text()
+    assert "not found" in log_in(job.folder).read_text()
 
 
 def test_a_folder_that_is_not_there_is_told_before_anything_starts(job, tmp_path, herald):
     with pytest.raises(JobError, match=r"job f1: cannot be started in .*nowhere: .*No such file"):
-        herald().start(replace(job, cwd=tmp_path / "nowhere"))
+        herald().submit(replace(job, cwd=tmp_path / "nowhere"))
 
 
 def test_starting_again_runs_the_command_once(shell, tmp_path, herald):
@@ -123,7 +123,7 @@ def test_two_that_start_the_same_job_at_the_same_moment_run_it_once(shell, tmp_p
     job = shell("echo once >> ran; sleep 0.2")
     executors = [herald() for _ in range(4)]
     for executor in executors:
-        executor.start(job)
+        executor.submit(job)
     assert [wait_for_end(job, executor).exit_code for executor in executors] == [0, 0, 0, 0]
     assert (tmp_path / "ran").read_text() == "once\n"
 
@@ -131,10 +131,10 @@ def test_two_that_start_the_same_job_at_the_same_moment_run_it_once(shell, tmp_p
 def test_another_executor_adopts_a_job_that_runs(shell, herald):
     job = shell("read line < gate; exit 4")
     os.mkfifo(job.cwd / "gate")
-    herald().start(job)
+    herald().submit(job)
     other = herald()
-    other.start(job)
-    assert other.poll(job).state is JobState.RUNNING
+    other.submit(job)
+    assert other.look(job).state is JobState.RUNNING
     (job.cwd / "gate").write_text("go\n")
     assert wait_for_end(job, other).exit_code == 4
 
@@ -145,13 +145,13 @@ def test_a_job_outlives_the_process_that_started_it(shell, executor):
     code = (
         "import sys; from pathlib import Path; from datetime import timedelta\n"
         "from bot.executors.local.executor import LocalExecutor; from bot.ports import Job\n"
-        f"LocalExecutor().start(Job('f1', {job.command!r}, Path({str(job.folder)!r}), Path({str(job.cwd)!r}), {{}}, "
+        f"LocalExecutor().submit(Job('f1', {job.command!r}, Path({str(job.folder)!r}), Path({str(job.cwd)!r}), {{}}, "
         "timedelta(minutes=5)))\n"
         "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == -signal.SIGKILL
     assert psutil.pid_exists(number_in(job.cwd / "shell-pid"))
-    assert executor.poll(job).state is JobState.RUNNING
+    assert executor.look(job).state is JobState.RUNNING
     (job.cwd / "gate").write_text("go\n")
     assert wait_for_end(job, executor) == JobStatus(JobState.ENDED, 5)
 
@@ -167,19 +167,19 @@ def test_a_job_whose_time_is_up_is_ended_with_everything_it_started(shell, execu
     job = shell(
         "sleep 600 & echo $! > child; setsid sleep 600 & echo $! > daughter; wait", timeout=timedelta(seconds=1)
     )
-    executor.start(job)
+    executor.submit(job)
     children = [number_in(job.cwd / name) for name in ("child", "daughter")]
     status = wait_for_end(job, executor)
     assert (status.state, status.timed_out) == (JobState.ENDED, True)
     assert not any(is_running(pid) for pid in children)
-    again = herald().poll(job)
+    again = herald().look(job)
     assert (again.state, again.timed_out) == (JobState.ENDED, True), "who comes later is told the same"
 
 
 def test_a_job_that_ignores_being_asked_is_ended_all_the_same(shell, monkeypatch, executor):
     monkeypatch.setattr("bot.executors.local.executor._GRACE_SECONDS", 0.3)
     job = shell("trap '' TERM; echo $$ > shell-pid; while true; do sleep 0.1; done", timeout=timedelta(seconds=1))
-    executor.start(job)
+    executor.submit(job)
     pid = number_in(job.cwd / "shell-pid")
     assert wait_for_end(job, executor).timed_out
     assert not is_running(pid)
@@ -187,7 +187,7 @@ def test_a_job_that_ignores_being_asked_is_ended_all_the_same(shell, monkeypatch
 
 def test_stopping_a_job_ends_it_and_stopping_again_is_harmless(shell, executor):
     job = shell("echo $$ > shell-pid; sleep 600")
-    executor.start(job)
+    executor.submit(job)
     pid = number_in(job.cwd / "shell-pid")
     executor.stop(job)
     executor.stop(job)
@@ -196,12 +196,12 @@ def test_stopping_a_job_ends_it_and_stopping_again_is_harmless(shell, executor):
 
 
 def test_a_job_that_was_never_started_is_lost(job, herald):
-    assert herald().poll(job) == JobStatus(JobState.LOST)
+    assert herald().look(job) == JobStatus(JobState.LOST)
 
 
 def test_a_job_whose_machine_went_down_is_lost(shell, executor):
     job = shell("sleep 600")
-    executor.start(job)
+    executor.submit(job)
     os.killpg(number_in(job.folder / "pid"), signal.SIGKILL)
     assert wait_for_end(job, executor).state is JobState.LOST
 
@@ -214,7 +214,7 @@ def test_a_process_that_took_over_the_number_of_a_job_is_not_taken_for_it(shell,
     note.write_text(str(os.getpid()))
     long_ago = psutil.Process().create_time() - 3600
     os.utime(note, (long_ago, long_ago))
-    assert executor.poll(job).state is JobState.LOST
+    assert executor.look(job).state is JobState.LOST
     executor.stop(job)  # or this very test would end here
 
 
@@ -224,7 +224,7 @@ def test_heralds_secrets_are_not_passed_on_and_what_config_names_is(shell, monke
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "for-mlflow")
     job = shell("env", environment={"HERALD_FIRE_ID": "f1", "OMP_NUM_THREADS": "2"})
     wait_for_end(job, executor)
-    said = executor.log_path(job).read_text()
+    said = log_in(job.folder).read_text()
     assert "s3cret" not in said
     assert {"HERALD_FIRE_ID=f1", "OMP_NUM_THREADS=2", "MLFLOW_TRACKING_TOKEN=for-mlflow"} <= set(said.splitlines())
     assert f"PATH={os.environ['PATH']}" in said
@@ -242,7 +242,7 @@ def test_the_folder_may_have_a_name_with_spaces(shell, tmp_path, executor):
 def test_a_process_gets_no_more_memory_than_the_limit(executor, job):
     hungry = replace(job, command=(sys.executable, "-c", "bytearray(400_000_000)"), memory=200_000_000)
     assert wait_for_end(hungry, executor).exit_code == 1
-    assert "MemoryError" in executor.log_path(hungry).read_text()
+    assert "MemoryError" in log_in(hungry.folder).read_text()
     fed = replace(hungry, folder=job.folder.with_name("f2"), fire_id="f2", memory=800_000_000)
     assert wait_for_end(fed, executor).exit_code == 0
 
@@ -254,54 +254,54 @@ def test_a_job_runs_on_as_many_processors_as_the_limit_and_jobs_take_turns(execu
     for number in range(2):
         one = replace(job, command=ask, cpus=1, fire_id=f"f{number}", folder=job.folder.with_name(f"f{number}"))
         assert wait_for_end(one, executor).exit_code == 0
-        said.append(executor.log_path(one).read_text().strip())
+        said.append(log_in(one.folder).read_text().strip())
     assert said == [f"[{ours[number % len(ours)]}] 1" for number in range(2)]
     many = replace(job, command=ask, cpus=10_000, fire_id="many", folder=job.folder.with_name("many"))
     assert wait_for_end(many, executor).exit_code == 0
-    assert executor.log_path(many).read_text().strip() == f"{ours} {len(ours)}"
+    assert log_in(many.folder).read_text().strip() == f"{ours} {len(ours)}"
 
 
 def test_a_command_whose_shell_was_killed_is_still_the_job(herald, shell):
     """Were it lost, another one would be started beside it."""
     first, second = herald(), herald()
     long = shell("sleep 300")
-    first.start(long)
+    first.submit(long)
     pid = number_in(long.folder / "pid")
     child = wait_for(lambda: psutil.Process(pid).children(), "the command")[0]
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: first._keepers[long.fire_id].poll() is not None, "the end of the shell")
-    assert second.poll(long).state is JobState.RUNNING
+    assert second.look(long).state is JobState.RUNNING
     second.stop(long)
     wait_for(lambda: not child.is_running(), "the end of the command")
-    assert second.poll(long).state is JobState.LOST
+    assert second.look(long).state is JobState.LOST
 
 
 def test_a_job_that_leaves_a_folder_where_its_end_is_noted_is_lost_and_keeps_nobody(executor, shell):
     job = shell('mkdir "$(dirname "$(readlink /proc/$$/fd/1)")/exit"')
-    executor.start(job)
-    wait_for(lambda: executor.poll(job).state is not JobState.RUNNING)
-    assert executor.poll(job).state is JobState.LOST
+    executor.submit(job)
+    wait_for(lambda: executor.look(job).state is not JobState.RUNNING)
+    assert executor.look(job).state is JobState.LOST
 
 
 @pytest.mark.parametrize("odd", ["two", "²", ""])
 def test_an_end_that_is_no_number_is_none(executor, shell, odd):
     job = shell("exit 3")
-    executor.start(job)
+    executor.submit(job)
     assert wait_for_end(job, executor).exit_code == 3
     (job.folder / "exit").write_text(odd)
-    assert executor.poll(job).state is JobState.LOST
+    assert executor.look(job).state is JobState.LOST
     (job.folder / "exit").unlink()
     os.mkfifo(job.folder / "exit")
-    assert executor.poll(job).state is JobState.LOST
+    assert executor.look(job).state is JobState.LOST
 
 
 def test_a_log_without_end_leaves_room_on_the_disk_and_keeps_both_its_ends(executor, shell):
     flood = "echo begin; head -c 20000000 /dev/zero | tr '\\0' x; echo; touch done; sleep 0.6; echo the end"
     job = shell(flood, log_limit=200_000)
-    executor.start(job)
+    executor.submit(job)
     wait_for((job.cwd / "done").exists, "the flood")
-    assert executor.poll(job).state is JobState.RUNNING
-    log = executor.log_path(job)
+    assert executor.look(job).state is JobState.RUNNING
+    log = log_in(job.folder)
     assert log.stat().st_blocks * 512 < 3_000_000
     assert wait_for_end(job, executor).exit_code == 0
     with log.open("rb") as text:
@@ -314,23 +314,23 @@ def test_a_log_without_end_leaves_room_on_the_disk_and_keeps_both_its_ends(execu
 
 def test_no_clock_that_was_set_ends_a_job_or_loses_it(shell, herald):
     job = shell("sleep 600")
-    herald().start(job)
+    herald().submit(job)
     number_in(job.folder / "pid")
     for days in (-40, 40):
         for note in job.folder.iterdir():
             os.utime(note, (time.time() + days * 86400,) * 2)
-        assert herald().poll(job).state is JobState.RUNNING
+        assert herald().look(job).state is JobState.RUNNING
 
 
 def test_a_job_in_another_container_is_seen_to_live_and_can_be_stopped_from_here(shell, herald, monkeypatch):
     """There its process numbers mean nothing, and signals do not reach it."""
     job = shell("sleep 600")
-    herald().start(job)
+    herald().submit(job)
     number_in(job.folder / "pid")
     (job.folder / "pid").write_text("4194304")
     monkeypatch.setattr("bot.executors.local.processes.holders", lambda _lock: [])
     here = herald()
-    assert here.poll(job).state is JobState.RUNNING
+    assert here.look(job).state is JobState.RUNNING
     here.stop(job)
     assert wait_for_end(job, here) == JobStatus(JobState.ENDED, 128 + signal.SIGTERM)
 
@@ -338,7 +338,7 @@ def test_a_job_in_another_container_is_seen_to_live_and_can_be_stopped_from_here
 def test_a_job_that_cannot_be_ended_from_here_is_said_to_live(shell, herald, monkeypatch):
     job = shell("sleep 300")
     there, here = herald(), herald()
-    there.start(job)
+    there.submit(job)
     keeper = number_in(job.folder / "pid")
     wait_for(lambda: psutil.Process(keeper).children(), "the command")
     os.kill(keeper, signal.SIGKILL)
@@ -349,9 +349,9 @@ def test_a_job_that_cannot_be_ended_from_here_is_said_to_live(shell, herald, mon
         elsewhere.setattr("bot.executors.local.processes.holders", lambda _lock: [])
         with pytest.raises(JobError, match="job f1: lives on, in another container or on another machine"):
             here.stop(job)
-        assert here.poll(job).state is JobState.RUNNING
+        assert here.look(job).state is JobState.RUNNING
     here.stop(job)
-    assert here.poll(job).state is JobState.LOST
+    assert here.look(job).state is JobState.LOST
 
 
 def test_looking_at_a_job_again_and_again_keeps_nobody_from_starting_it(shell, tmp_path, herald):
@@ -362,7 +362,7 @@ def test_looking_at_a_job_again_and_again_keeps_nobody_from_starting_it(shell, t
 
     def look() -> None:
         while not looking.is_set():
-            LocalExecutor().poll(job)
+            LocalExecutor().look(job)
 
     lookers = [threading.Thread(target=look) for _ in range(3)]
     for looker in lookers:
@@ -380,11 +380,11 @@ def test_a_command_that_lost_its_keeper_is_ended_when_its_time_is_up(shell, hera
     monkeypatch.setattr("bot.executors.local.executor._BETWEEN_SEARCHES", 0.0)
     first, second = herald(), herald()
     job = shell("sleep 300 & sleep 300", timeout=timedelta(seconds=2))
-    first.start(job)
+    first.submit(job)
     keeper = number_in(job.folder / "pid")
     tree = wait_for(lambda: len(found := psutil.Process(keeper).children(recursive=True)) == 3 and found, "all of it")
     os.kill(keeper, signal.SIGKILL)
-    assert second.poll(job).state is JobState.RUNNING
+    assert second.look(job).state is JobState.RUNNING
     assert wait_for_end(job, second) == JobStatus(JobState.ENDED, None, timed_out=True)
     assert not any(is_running(process.pid) for process in tree)
 
@@ -394,7 +394,7 @@ def test_a_job_whose_keeper_has_not_yet_said_who_it_is_has_one(shell, herald, mo
     monkeypatch.setattr("bot.executors.local.executor._BETWEEN_SEARCHES", 0.0)
     monkeypatch.setattr("bot.executors.local.processes.age", lambda _process: 1e9)
     job, executor = shell("exit 5"), herald()
-    executor.start(job)
+    executor.submit(job)
     assert wait_for_end(job, executor) == JobStatus(JobState.ENDED, 5)
 
 
@@ -428,12 +428,12 @@ def test_what_a_job_leaves_behind_is_ended_when_its_time_is_up_whether_herald_li
     begin = "import os, subprocess, sys; p = subprocess.Popen(['sleep', '600'], start_new_session=True, env={})"
     command = f'{sys.executable} -c "{begin}; print(p.pid)" > moved; sleep 600 & echo $! > child; exit 0'
     job = shell(command, timeout=timedelta(seconds=3))
-    herald().start(job)
+    herald().submit(job)
     left = [number_in(job.cwd / name) for name in ("moved", "child")]
     assert wait_for_end(job, herald()) == JobStatus(JobState.ENDED, 0)
     assert all(is_running(pid) for pid in left)
     wait_for(lambda: not any(is_running(pid) for pid in left), "the end of what was left")
-    assert herald().poll(job) == JobStatus(JobState.ENDED, 0), "it ended well, and in time"
+    assert herald().look(job) == JobStatus(JobState.ENDED, 0), "it ended well, and in time"
 
 
 def test_a_keeper_goes_when_nothing_is_left_to_keep(shell, executor):
@@ -450,7 +450,7 @@ def test_a_job_that_ends_all_its_group_ends_with_its_own_code(shell, executor):
 
 def test_a_job_that_ended_because_the_machine_goes_down_is_lost_and_did_not_fail(shell, executor):
     job = shell("sleep 600")
-    executor.start(job)
+    executor.submit(job)
     pid = number_in(job.folder / "pid")
     wait_for(lambda: psutil.Process(pid).children(), "the command")
     os.killpg(pid, signal.SIGTERM)
@@ -498,9 +498,9 @@ def test_a_job_that_an_older_herald_started_is_adopted(shell, old_herald, execut
     os.mkfifo(job.cwd / "gate")
     old_herald(job)
     number_in(job.folder / "pid")
-    executor.start(job)
+    executor.submit(job)
     os.utime(job.folder / "pid", (1, 1))
-    assert executor.poll(job).state is JobState.RUNNING
+    assert executor.look(job).state is JobState.RUNNING
     (job.cwd / "gate").write_text("go\n")
     assert wait_for_end(job, executor) == JobStatus(JobState.ENDED, 4)
 
@@ -528,5 +528,5 @@ def test_a_jobs_folder_is_for_one_account_alone_and_what_the_job_makes_is_its_ow
     folders = [job.folder, job.folder.parent, job.folder.parent.parent, job.folder / "claimed"]
     assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
     assert {path.stat().st_mode & 0o777 for path in job.folder.iterdir() if path.is_file()} == {0o600}
-    assert int(executor.log_path(job).read_text(), 8) == mask
+    assert int(log_in(job.folder).read_text(), 8) == mask
     assert (job.cwd / "made").stat().st_mode & 0o777 == 0o666 & ~mask

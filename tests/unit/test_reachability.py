@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.services.checks import Check
+from bot.domain.checks import Check
 from bot.services.reachability import look_for_webhook
 
 SECOND = timedelta(seconds=1)

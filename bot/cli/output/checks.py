@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from bot.cli.output.terminal import print_json
-from bot.services.checks import Check, Examined
+from bot.domain.checks import Check
+from bot.services.checks import Examined
 from bot.text.tables import WholeConsole
 
 

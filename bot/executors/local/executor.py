@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 
 from bot.errors import JobError
-from bot.executors.job_logs import make_room
+from bot.executors.job_logs import make_room, part_of
 from bot.executors.local import keeper, processes
-from bot.ports import Job, JobState, JobStatus
+from bot.ports import Job, JobState, JobStatus, LogPart, Submission
 from bot.runtime.private_files import create_file, make_folder
 
 _GRACE_SECONDS = 10.0  # between asking a job to end and ending it
@@ -40,17 +40,17 @@ class LocalExecutor:
         self._searched: dict[str, float] = {}  # when processes without a keeper were last looked for, by fire
         self._next_processor = 0
 
-    def start(self, job: Job) -> None:
+    def submit(self, job: Job) -> Submission:
         self._bury()
         if (job.folder / "claimed").exists():
-            return
+            return Submission.ADOPTED
         try:
             make_folder(job.folder)
             lock = _take_lock(job.folder)
         except OSError as error:
             raise JobError(f"job {job.fire_id}: {job.folder} cannot be used: {error.strerror or error}") from error
         if lock is None:
-            return
+            return Submission.ADOPTED
         try:
             self._keepers[job.fire_id] = subprocess.Popen(
                 [*self._keeper(job, lock), *job.command],
@@ -66,6 +66,7 @@ class LocalExecutor:
             raise JobError(f"job {job.fire_id}: cannot be started in {job.cwd}: {error.strerror or error}") from error
         finally:
             os.close(lock)
+        return Submission.STARTED
 
     def _keeper(self, job: Job, lock: int) -> list[str]:
         """Return the command of the job's keeper, up to the job's own."""
@@ -97,7 +98,7 @@ class LocalExecutor:
         self._next_processor += wanted
         return sorted({ours[(first + number) % len(ours)] for number in range(wanted)})
 
-    def poll(self, job: Job) -> JobStatus:
+    def look(self, job: Job) -> JobStatus:
         self._bury()
         status = _noted(job)
         if status is not None:
@@ -136,12 +137,8 @@ class LocalExecutor:
                 "end it there"
             )
 
-    def log_path(self, job: Job) -> Path:
-        path = job.folder / "log"
-        if not path.exists():
-            make_folder(path.parent)
-            create_file(path)
-        return path
+    def log(self, job: Job, offset: int) -> LogPart:
+        return part_of(job.folder / "log", offset)
 
 
 def _take_lock(folder: Path) -> int | None:

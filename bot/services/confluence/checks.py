@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from functools import partial
 
+from bot.domain.checks import Check
 from bot.errors import IntegrationError
 from bot.ports import PageDraft, Right
-from bot.services.checks import PROBE, Check, check_clock, unanswered, unsaid, walled
+from bot.services.checks import PROBE, check_clock, unanswered, unsaid, walled
 from bot.services.confluence.access import Space, find_space, may, permitted, who
 from bot.services.confluence.config import ConfluenceSection
 from bot.services.confluence.connection import ConfluenceConnection

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from bot.domain.checks import Check
 from bot.errors import AccountError, IntegrationError, PermanentError
-from bot.services.checks import Check, unanswered, unsaid
+from bot.services.checks import unanswered, unsaid
 from bot.services.dingtalk.config import DingtalkSection
 from bot.services.dingtalk.connection import DingtalkConnection
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
 
+from bot.domain.checks import Check
 from bot.errors import AccountError, IntegrationError, PermanentError
-from bot.services.checks import Check, unanswered, unsaid, walled
+from bot.services.checks import unanswered, unsaid, walled
 from bot.services.evidence import object_in
 from bot.services.feishu.config import FeishuSection
 from bot.services.feishu.connection import FeishuConnection

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from bot.domain.checks import Check
 from bot.services.answer_checks import check_names
-from bot.services.checks import Check, listed, walled
+from bot.services.checks import listed, walled
 from bot.services.evidence import id_in, rows_in, text_in
 from bot.services.jira.config import JiraSection
 from bot.services.jira.connection import JiraConnection

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from bot.domain.checks import Check
 from bot.errors import AccountError, IntegrationError, PermanentError
-from bot.services.checks import Check
 from bot.services.mail.chat import addresses_in
 from bot.services.mail.config import MailSection
 from bot.services.mail.exchange import exchange

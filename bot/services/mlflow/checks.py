@@ -9,10 +9,11 @@ from difflib import get_close_matches
 from functools import partial
 from urllib.parse import urlsplit
 
+from bot.domain.checks import Check
 from bot.domain.runs import Release, Run, Trouble
 from bot.errors import ArtifactsAwayError, NoStoreError, RunStoreError
 from bot.ports import RunStore, Selection
-from bot.services.checks import Check, walled
+from bot.services.checks import walled
 from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.missing_experiments import say_nothing_there
 from bot.services.mlflow.opening import is_server

@@ -7,8 +7,9 @@ from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
+from bot.domain.checks import Check
 from bot.errors import AccountError, IntegrationError
-from bot.services.checks import PROBE, Check, check_clock, unanswered, unsaid, walled
+from bot.services.checks import PROBE, check_clock, unanswered, unsaid, walled
 from bot.services.evidence import object_in
 from bot.services.slack.answers import who_in
 from bot.services.slack.channels import Channels, is_channel_id

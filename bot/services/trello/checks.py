@@ -7,9 +7,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from bot.domain.checks import Check
 from bot.errors import AccountError, IntegrationError, PermanentError
 from bot.services.answer_checks import check_names
-from bot.services.checks import PROBE, Check, TicketWants, check_clock, listed, unanswered, unsaid, walled
+from bot.services.checks import PROBE, TicketWants, check_clock, listed, unanswered, unsaid, walled
 from bot.services.evidence import json_in
 from bot.services.trello.answers import looks_on_only, member_name
 from bot.services.trello.board import missing_lists

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from bot.services.checks import Check, listed
+from bot.domain.checks import Check
+from bot.services.checks import listed
 from bot.services.reachability import look_for_webhook
 from bot.services.webhook.config import WebhookSection
 

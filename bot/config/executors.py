@@ -1,0 +1,28 @@
+"""Where jobs can run: a union of sections, one a kind."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from urllib.parse import urlsplit, urlunsplit
+
+from bot.executors.local.config import LocalSection
+
+ExecutorSection = LocalSection
+LOCAL = "local"  # always there: Herald's own machine
+
+
+def check_executor(key: str, wanted: str, known: Mapping[str, ExecutorSection]) -> None:
+    """Raise ValueError where *key* names an executor that is not there."""
+    if wanted == LOCAL or wanted in known:
+        return
+    names = sorted({LOCAL, *known})
+    near = difflib.get_close_matches(wanted, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ValueError(f"{key}: {wanted!r} is not one of {names}: {hint}each but 'local' has a section [executor.NAME]")
+
+
+def without_user(address: str) -> str:
+    """Return an address without the user and password in it."""
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.username else address

@@ -1,0 +1,35 @@
+"""What config says of every cluster that runs jobs, whatever its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from bot.sections import Duration, Section
+
+
+class ClusterSection(Section):
+    look_every: Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(minutes=5))] = timedelta(seconds=5)
+    tracking_uri: str = ""  # MLflow as jobs there reach it, where that is another address than Herald's own
+
+    is_local: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorWants:
+    """What the pipelines of an executor ask of it, for the doctor."""
+
+    jobs: Mapping[str, JobWants] = field(default_factory=dict)  # by pipeline
+    tracking_uri: str = ""  # that their jobs are given
+
+
+@dataclass(frozen=True, slots=True)
+class JobWants:
+    command: tuple[str, ...]
+    cpus: int | None = None
+    gpus: int | None = None
+    memory: int | None = None  # bytes

@@ -1,0 +1,147 @@
+"""One job from its submission to its end: submitted once, looked at with patience, its log fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from bot.config.executors import ExecutorSection
+from bot.domain.fires import Fire, JobStanding, Standing
+from bot.errors import ExecutorAwayError, in_short
+from bot.executors.fetched_logs import FetchedLog
+from bot.judging.context import JudgingContext
+from bot.pipeline.lease import LEASE, PipelineLease
+from bot.ports import Executor, Job, JobState, JobStatus
+from bot.runtime.log import get_logger, journal
+from bot.store import fires
+
+_POLL_SECONDS = 0.2
+_BETWEEN_ASKS = timedelta(seconds=1)  # whether a person has stopped what a rerun is made for
+_LONGEST_PAUSE = timedelta(minutes=1)  # between two tries to ask a cluster that is away
+_LAST_PARTS = 200  # of a log, fetched once its job is over: a megabyte each
+_LAST_TRIES = 5
+
+log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class JobWatch:
+    """Sees one job of a fire through.
+
+    While its cluster is away nothing is known of the job: the fire stays as it is, and it is asked again.
+    """
+
+    context: JudgingContext
+    executor: Executor
+    section: ExecutorSection
+    lease: PipelineLease
+    pause: Callable[[float], None]
+    stopping: Callable[[], bool]
+    is_called_off: Callable[[Fire], bool]
+    is_submitted: bool = False
+    away_for: int = 0  # tries in a row
+    standing: JobStanding | None = field(default=None)
+
+    def see_through(self, job: Job, fire: Fire) -> JobStatus | None:
+        """Submit the job, and wait for its end; None where it is for another Herald, now or later, to go on.
+
+        None too where a person has stopped what it was made for: then it is ended.
+
+        Raises:
+            JobError: where it is refused.
+        """
+        self.standing = fire.standing
+        renewed = asked = self.context.clock()
+        looked: datetime | None = None
+        while True:
+            if looked is None or abs(self.context.clock() - looked) >= self._between_looks:
+                status = self._look(job, fire)
+                if status is not None and status.state.is_over:
+                    return status
+                looked = self.context.clock()
+            if self.stopping():
+                return None
+            if abs(self.context.clock() - asked) > _BETWEEN_ASKS:
+                if self.is_called_off(fire) and self._is_stopped(job, fire):
+                    return None
+                asked = self.context.clock()
+            if abs(self.context.clock() - renewed) > LEASE / 4:
+                if not self.lease.renew():
+                    return None  # it was out of reach for so long that another Herald went on with it
+                renewed = self.context.clock()
+            self.pause(_POLL_SECONDS)
+
+    @property
+    def _between_looks(self) -> timedelta:
+        """Return how long to leave the cluster alone: ever longer while it is away."""
+        every = self.section.look_every
+        return min(every * (1 << min(self.away_for, 6)), max(every, _LONGEST_PAUSE))
+
+    def _look(self, job: Job, fire: Fire) -> JobStatus | None:
+        """Ask how the job stands, after it was submitted; None where that cannot be asked."""
+        try:
+            if not self.is_submitted:
+                self.executor.submit(job)
+                self.is_submitted = True
+                self.context.on_step("job.started")
+            status = self.executor.look(job)
+        except ExecutorAwayError as error:
+            self._note_away(fire, in_short(error))
+            return None
+        if self.away_for:
+            log.info("can ask again", executor=fire.executor, fire=fire.fire_id)
+        self.away_for = 0
+        if not self.section.is_local:
+            self._note(fire, status)
+            self._fetch(job, is_over=status.state.is_over)
+        return status
+
+    def _is_stopped(self, job: Job, fire: Fire) -> bool:
+        """Stop the job that nobody wants any more; say whether that could be asked for."""
+        try:
+            self.executor.stop(job)
+        except ExecutorAwayError as error:
+            self._note_away(fire, in_short(error))
+            return False
+        return True
+
+    def _note_away(self, fire: Fire, said: str) -> None:
+        if not self.away_for:
+            log.warning(
+                "cannot be asked, tried again", executor=fire.executor, fire=fire.fire_id, why=said, always=True
+            )
+        self.away_for += 1
+        self._stand(fire, Standing.AWAY, said)
+
+    def _note(self, fire: Fire, status: JobStatus) -> None:
+        if not status.state.is_over:
+            standing = Standing.QUEUED if status.state is JobState.QUEUED else Standing.RUNNING
+            self._stand(fire, standing, status.said)
+
+    def _stand(self, fire: Fire, standing: Standing, said: str) -> None:
+        """Store how the job stands where that has changed, so that readers can tell."""
+        before, said = self.standing, journal.mask(said)
+        if before is not None and (before.standing, before.said) == (standing, said):
+            return
+        since = before.since if before is not None and before.standing is standing else self.context.clock()
+        self.standing = JobStanding(standing, since, said)
+        with self.context.database.begin() as tx:
+            fires.note_standing(tx, fire.fire_id, self.standing)
+
+    def _fetch(self, job: Job, *, is_over: bool) -> None:
+        """Fetch what the job has written since: a part while it runs, all there is once it is over."""
+        fetched, tries = FetchedLog(self.executor, job), 0
+        for _ in range(_LAST_PARTS if is_over else 1):
+            try:
+                if not fetched.fetch_part():
+                    return
+            except ExecutorAwayError as error:
+                tries += 1
+                if not is_over or tries == _LAST_TRIES or self.stopping():
+                    log.info("log not fetched", fire=job.fire_id, why=in_short(error))
+                    return
+                self.pause(_POLL_SECONDS * 2**tries)
+            except OSError as error:
+                log.warning("log not kept", fire=job.fire_id, why=str(error))
+                return
