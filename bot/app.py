@@ -10,7 +10,6 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from bot.config.addresses import addresses_of
-from bot.config.executors import LOCAL
 from bot.config.models import Config
 from bot.config.paths import with_absolute_paths
 from bot.connections import make_executors, make_run_store, paces_of, to_chat, to_tracker, to_wiki
@@ -256,15 +255,13 @@ def reconfigure(old: Herald, config: Config) -> Herald:
         raise ConfigError("store.url: takes effect when Herald is started anew")
     old.dispatcher.admission.breakers.reset()  # a new token is tried at once
     old.dispatcher.admission.keep_paces(paces_of(config))
-    wording = ConfiguredWording(config, old.folder, old.around.complain)
-    dispatcher = replace(old.dispatcher, services=make_services(config), wording=wording)
-    run_store = make_run_store(config)
+    wording, run_store = ConfiguredWording(config, old.folder, old.around.complain), make_run_store(config)
     return replace(
         old,
         config=config,
         run_store=run_store,
-        executor_of=make_executors(config, old.executor_of(LOCAL)),
-        dispatcher=dispatcher,
+        executor_of=make_executors(config, old.executor_of),
+        dispatcher=replace(old.dispatcher, services=make_services(config), wording=wording),
         lookout=watch_all(config, old.database, run_store, old.around.clock),
         listeners=make_listeners(config),
     )

@@ -210,12 +210,12 @@ def to_executor(section: ExecutorSection) -> ExecutorConnection:
             assert_never(section)
 
 
-def make_executors(config: Config, local: Executor | None = None) -> Callable[[str], Executor]:
-    """Return what gives each executor by its name, made when first asked for; *local* is one that has begun already.
+def make_executors(config: Config, before: Callable[[str], Executor] | None = None) -> Callable[[str], Executor]:
+    """Return what gives each executor by its name, made when first asked for; this machine's is that of *before*.
 
     One that config names no more is away: what was submitted there may well go on.
     """
-    of_this_machine = local or to_executor(LocalSection()).make()
+    of_this_machine = to_executor(LocalSection()).make() if before is None else before(LOCAL)
     made: dict[str, Executor] = {}
 
     def executor_of(name: str) -> Executor:
