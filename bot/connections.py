@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, assert_never
 
-from bot.config.executors import ExecutorSection
+from bot.config.executors import LOCAL, ExecutorSection
 from bot.config.models import Config
 from bot.config.paths import absolute
 from bot.config.services import ChatSection, TrackerSection, WikiSection
