@@ -75,7 +75,7 @@ def make_tokenizer(folder: Path, words: tuple[str, ...] = WORDS, *, decoder: boo
     return folder
 
 
-def make_bert(folder: Path, seed: int = 0, *, shard_size: str = "1GB") -> Path:
+def make_bert(folder: Path, seed: int = 0, *, shard_size: str = "1GB", layers: int = 2) -> Path:
     import torch
     from transformers import BertConfig, BertModel
 
@@ -83,7 +83,7 @@ def make_bert(folder: Path, seed: int = 0, *, shard_size: str = "1GB") -> Path:
     config = BertConfig(
         vocab_size=len(WORDS) + 4,
         hidden_size=32,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=64,

@@ -106,11 +106,16 @@ def test_a_judge_of_pairs_is_compressed_and_judges_as_before(place, capsys):
     job = write_job(place, "relevance", data, make_bert(place / "bert"))
     task = relevance.load(load_job(job), training=True)
     relevance.ReadyRelevance(task, task._settle(), fresh=True).save(place / "judge")
-    gate = ["compress.max_quality_loss=1", "compress.min_speedup=0.01", "compress.judged_on=test"]
+    gate = [
+        "compress.max_quality_loss=1",
+        "compress.min_speedup=0.01",
+        "compress.judged_on=test",
+        "compress.recovery.epochs=1",
+    ]
     sets = [word for one in (f"output={place}/out", *gate) for word in ("--set", one)]
     assert main(["compress", str(job), "--model", str(place / "judge"), "--json", *sets]) == 0
     models = {one["name"]: one for one in json.loads(capsys.readouterr().out)["models"]}
-    assert set(models) == {"original", "onnx", "int8"}
+    assert set(models) == {"original", "onnx", "int8", "half", "pruned"}
     assert models["onnx"]["loss"] == pytest.approx(0, abs=1e-9)
     assert (place / "out" / "model" / FORM).exists()
     assert main(["evaluate", str(job), "--model", f"{place}/out/model", "--set", f"output={place}/again"]) == 0

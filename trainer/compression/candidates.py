@@ -20,6 +20,8 @@ class Candidate(StrEnum):
     INT8 = "int8"  # weights of 8 bits, activations scaled as they come
     STATIC = "static"  # a vector a token
     ASYMMETRIC = "asymmetric"  # products by the model, queries by a vector a token
+    HALF = "half"  # every second layer, taught by the whole
+    PRUNED = "pruned"  # without the layers and heads that matter least, taught by the whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,21 @@
 """What can be made of a tuned judge of pairs: graphs that give the same numbers, nearly."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from trainer.compression.candidates import LESS_IS_BETTER, Candidate, Scored
+from trainer.compression.layer_reader import LayerReader, open_reader
+from trainer.compression.layered_students import LayerLessons, make_half, make_pruned
 from trainer.compression.onnx_export import export_cross_encoder, quantize
 from trainer.data.splits import Part
 from trainer.jobs.schema import ModelJob, RelevanceJob
+from trainer.learning.pair_loss import pair_loss
 from trainer.measures.bootstrap import Interval, statistic_intervals
 from trainer.measures.pair_predictions import (
     PairPredictions,
@@ -20,18 +26,41 @@ from trainer.measures.pair_predictions import (
 from trainer.measures.per_example import number
 from trainer.models.label_scale import save_settings
 from trainer.models.model_form import FORM, read_form
+from trainer.models.pair_tokens import Tokens
 from trainer.models.saved_cross_encoder import SavedCrossEncoder, as_tuned_judge, open_cross_encoder
 from trainer.models.saved_encoder import refuse_to_tune
 from trainer.models.source import find_source
 from trainer.tasks.relevance import REPLICATES, Relevance, load
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPairs:
+    """See trainer.compression.importance.LabelledRows."""
+
+    tokens: Tokens
+    wanted_N: Tensor
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def loss_of(self, reader: LayerReader, rows: Ints) -> Tensor:
+        """Give the mean cross-entropy of some pairs."""
+        output_BC, _ = reader.read(self.tokens.pad(rows, reader.pad_token))
+        return pair_loss(output_BC, self.wanted_N[torch.from_numpy(rows)], torch.ones(len(rows)))
 
 
 class RelevanceCandidates:
     """See trainer.compression.candidates.Compressible."""
 
-    candidates: tuple[Candidate, ...] = (Candidate.ONNX, Candidate.INT8)
+    candidates: tuple[Candidate, ...] = (
+        Candidate.ONNX,
+        Candidate.INT8,
+        Candidate.HALF,
+        Candidate.PRUNED,
+    )
     metric = "auc"
 
     def __init__(self, job: RelevanceJob, scratch: Path) -> None:
@@ -49,17 +78,36 @@ class RelevanceCandidates:
     def make(self, candidate: Candidate, folder: Path) -> Scored:
         """Make a candidate, write its folder as `fit` would, and score it."""
         bare = self.scratch / f"bare-{candidate}"
-        exported = self.scratch / f"bare-{Candidate.ONNX}"
-        if not (exported / FORM).exists():
-            export_cross_encoder(as_tuned_judge(self.task.model), exported)
-        if candidate is Candidate.INT8:
-            quantize(exported, read_form(exported), bare)
+        match candidate:
+            case Candidate.HALF:
+                make_half(self._lessons(), bare)
+            case Candidate.PRUNED:
+                make_pruned(self._lessons(), bare)
+            case _:
+                self._export(candidate, bare)
         model = open_cross_encoder(find_source(ModelJob(folder=bare)), self.task.job.model, self.task.scale.outputs)
         scored = self._score(candidate, model)
         assert self.task.saved is not None  # load refuses a bare model
         model.save(folder)
         save_settings(self.task.saved, folder)
         return scored
+
+    def _export(self, candidate: Candidate, bare: Path) -> None:
+        exported = self.scratch / f"bare-{Candidate.ONNX}"
+        if not (exported / FORM).exists():
+            export_cross_encoder(as_tuned_judge(self.task.model), exported)
+        if candidate is Candidate.INT8:
+            quantize(exported, read_form(exported), bare)
+
+    def _lessons(self) -> LayerLessons:
+        task, settings, model = self.task, self.job.compress, as_tuned_judge(self.task.model)
+        rows = np.random.default_rng(settings.seed).permutation(task.pairs.rows(Part.TRAIN))
+        rows = np.sort(rows[: settings.recovery.rows])
+        tokens = model.encode(*task.pairs.texts(rows))
+        labelled = LabelledPairs(tokens, torch.from_numpy(task.wanted(rows)))
+        return LayerLessons(
+            lambda: open_reader(model.source, model.pooling, model.head), tokens, lambda: labelled, settings
+        )
 
     def lose(self, candidate: Candidate, metric: str) -> tuple[float, Interval | None]:
         """Give what a candidate loses of a metric, and the interval, paired by the queries that are drawn."""

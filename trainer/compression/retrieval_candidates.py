@@ -1,17 +1,21 @@
 """What can be made of a tuned retrieval model: graphs, and students of its vectors."""
 
 # Shape suffixes, scoped to this file:
-#   E = texts the encoder knows, D = width, V = tokens of the vocabulary
+#   E = texts the encoder knows, B = rows of a batch, D = width, V = tokens of the vocabulary
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import assert_never
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from trainer.compression.candidates import Candidate, Scored
+from trainer.compression.layer_reader import LayerReader, open_reader
+from trainer.compression.layered_students import LayerLessons, make_half, make_pruned
 from trainer.compression.onnx_export import export_encoder, quantize
 from trainer.compression.static_student import Lessons, distil_vocabulary, teach
 from trainer.data.splits import Part
@@ -21,6 +25,7 @@ from trainer.measures.bootstrap import Interval, table_intervals
 from trainer.measures.per_example import PerExample, aggregate
 from trainer.models.hybrid_search import SETTINGS, load_catalogue, load_settings
 from trainer.models.model_form import FORM, QUERIES, Form, ModelForm, copy_files, read_form, write_form
+from trainer.models.pair_tokens import Tokens, tokens_of
 from trainer.models.saved_encoder import SavedEncoder, as_tuned, open_encoder, refuse_to_tune
 from trainer.models.source import find_source
 from trainer.models.static_encoder import write_static
@@ -28,11 +33,37 @@ from trainer.models.text_encoder import TextEncoder
 from trainer.task import Outcome
 from trainer.tasks.retrieval import VECTORS, Retrieval, load
 
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledQueries:
+    """See trainer.compression.importance.LabelledRows: a query and a product that answers it."""
+
+    queries: Tokens
+    products: Tokens
+    text_N: Tensor  # a number a distinct product
+    temperature: float
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def loss_of(self, reader: LayerReader, rows: Ints) -> Tensor:
+        """Give the mean cross-entropy of each product against the others of these rows."""
+        unit_BD, wanted_BD = (
+            torch.nn.functional.normalize(reader.read(tokens.pad(rows, reader.pad_token))[0], dim=1)
+            for tokens in (self.queries, self.products)
+        )
+        text_B, right_B = self.text_N[torch.from_numpy(rows)], torch.arange(len(rows))
+        same_BB = (text_B[:, None] == text_B[None]) & (right_B[:, None] != right_B[None])
+        logits_BB = (unit_BD @ wanted_BD.T / self.temperature).masked_fill(same_BB, -torch.inf)
+        return torch.nn.functional.cross_entropy(logits_BB, right_B)
+
 
 class RetrievalCandidates:
     """See trainer.compression.candidates.Compressible."""
 
-    candidates: tuple[Candidate, ...] = (Candidate.ONNX, Candidate.INT8, Candidate.STATIC, Candidate.ASYMMETRIC)
+    candidates: tuple[Candidate, ...] = tuple(Candidate)
     metric = "ndcg_at_10"
 
     def __init__(self, job: RetrievalJob, scratch: Path) -> None:
@@ -72,7 +103,14 @@ class RetrievalCandidates:
                 self.teacher.save(bare)
                 self._teach(bare / QUERIES, None)
                 static = read_form(bare / QUERIES)
-                write_form(replace(static, form=Form.ASYMMETRIC), bare)
+                heads = read_form(self.teacher.source.folder).heads
+                write_form(replace(static, form=Form.ASYMMETRIC, heads=heads), bare)
+            case Candidate.HALF:
+                make_half(self._lessons(), bare)
+            case Candidate.PRUNED:
+                make_pruned(self._lessons(), bare)
+            case _:
+                assert_never(candidate)
         encoder = self._open(bare)
         texts, queries = self.task.texts.all_E, self.task.texts.queries
         if candidate is Candidate.ASYMMETRIC:  # its products' vectors are the model's own
@@ -112,11 +150,8 @@ class RetrievalCandidates:
 
     def _teach(self, folder: Path, dimensions: int | None) -> None:
         """Write a static student of the model's vectors of the train rows' queries and of the products."""
-        texts, settings = self.task.texts, self.job.compress
-        train = np.unique(self.task.pairs.query_id[self.task.pairs.rows(Part.TRAIN)])
-        # Never the queries of other parts: how the model reads those is what is measured.
-        places = np.concatenate([train, np.arange(texts.queries, len(texts.all_E))])
-        read = [texts.all_E[place] for place in places.tolist()]
+        settings, places = self.job.compress, self._learnt()
+        read = [self.task.texts.all_E[place] for place in places.tolist()]
         start_VD, basis_DD = distil_vocabulary(self.teacher, read, dimensions)
         target_ED = self.vectors_ED[torch.from_numpy(places)] @ basis_DD
         lessons = Lessons(settings.epochs, settings.lr, seed=settings.seed)
@@ -124,6 +159,39 @@ class RetrievalCandidates:
         form = ModelForm(Form.STATIC, self.teacher.source.digest, vectors_VD.shape[1], len(vectors_VD), "fp16")
         copy_files(folder, folder, ())  # made where it is missing
         write_static(vectors_VD, form, self.teacher.source.folder, folder)
+
+    def _learnt(self) -> Ints:
+        """Give the places of the texts that students learn to read."""
+        texts, pairs = self.task.texts, self.task.pairs
+        train = np.unique(pairs.query_id[pairs.rows(Part.TRAIN)])
+        # Never the queries of other parts: how the model reads those is what is measured.
+        return np.concatenate([train, np.arange(texts.queries, len(texts.all_E))])
+
+    def _lessons(self) -> LayerLessons:
+        settings, teacher = self.job.compress, self.teacher
+        places = np.random.default_rng(settings.seed).permutation(self._learnt())[: settings.recovery.rows]
+        tokens = self._tokens([self.task.texts.all_E[place] for place in np.sort(places).tolist()])
+        return LayerLessons(lambda: open_reader(teacher.source, teacher.pooling), tokens, self._labelled, settings)
+
+    def _labelled(self) -> LabelledQueries:
+        pairs = self.task.pairs
+        rows = pairs.rows(Part.TRAIN)
+        rows = rows[pairs.label[rows] >= self.job.relevant]
+        if not len(rows):
+            raise ModelError(
+                f"{self.job.data.path}: no train row has a label of relevant = {self.job.relevant:g} or more: nothing"
+                " shows which heads and layers matter"
+            )
+        _, first = np.unique(pairs.query_id[rows], return_index=True)  # one of each: else some were their own negatives
+        rows = rows[first]
+        queries = [pairs.queries[query] for query in pairs.query_id[rows].tolist()]
+        products = [pairs.products[product] for product in pairs.product_id[rows].tolist()]
+        _, number = np.unique(products, return_inverse=True)
+        temperature = self.job.train.temperature
+        return LabelledQueries(self._tokens(queries), self._tokens(products), torch.from_numpy(number), temperature)
+
+    def _tokens(self, texts: Sequence[str]) -> Tokens:
+        return tokens_of(self.teacher.tokenizer, texts, self.teacher.pad_token)
 
     def _read_vectors(self) -> Tensor:
         """Give the model's vectors of all texts: of products that the folder has vectors of, those."""

@@ -6,11 +6,23 @@ from pydantic import BeforeValidator, Field
 
 from trainer.jobs.fields import Count, Name, Positive, Section
 
-CandidateName = Literal["onnx", "int8", "static", "asymmetric"]
+CandidateName = Literal["onnx", "int8", "static", "asymmetric", "half", "pruned"]
 
 
 def _one_or_more(value: object) -> object:
     return (value,) if isinstance(value, str) else value
+
+
+class RecoveryJob(Section):
+    """How a model that was cut learns to answer as the whole one does."""
+
+    rows: Count = 16_000  # of the train rows' texts or pairs, drawn where there are more
+    epochs: Count = 2
+    batch: Count = 32
+    lr: Positive = 1e-4
+
+
+Kept = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
 class CompressJob(Section):
@@ -24,4 +36,7 @@ class CompressJob(Section):
     dimensions: Count = 256  # of a static student's vectors, at most the model's own
     epochs: Count = 10  # of a student's lessons, each text once in each
     lr: Positive = 3e-3  # of a student
+    heads: Kept = 0.5  # share that a pruned model keeps of its layers' heads
+    layers: Kept = 0.67  # share that a pruned model keeps of the layers
+    recovery: RecoveryJob = RecoveryJob()  # of a model with half the layers, or a pruned one
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

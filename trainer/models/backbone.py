@@ -8,9 +8,12 @@ from logging import ERROR
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from trainer.errors import ModelError
+from trainer.models.attention_heads import shape_heads
+from trainer.models.model_form import read_form
 from trainer.models.source import ModelSource
 from trainer.models.weight_checks import check_finite
 
@@ -64,15 +67,23 @@ def load_backbone(source: ModelSource) -> Any:
         config = AutoConfig.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
         if packed is not None:
             del config.quantization_config
-        model, told = AutoModel.from_pretrained(
-            source.folder,
-            config=config,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
+        heads = read_form(source.folder).heads
+        if heads:
+            model = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)  # type: ignore[no-untyped-call]
+            shape_heads(layers_of(model), heads, source.folder)
+            told = {"missing_keys": model.load_state_dict(_read_all(source), strict=False).missing_keys}
+        else:
+            model, told = AutoModel.from_pretrained(
+                source.folder,
+                config=config,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                output_loading_info=True,
+            )
+    except ModelError:
+        raise
     except Exception as error:  # noqa: BLE001 - a folder may be wrong in every way, and each has its own exception
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{source.folder}: makes no model: {reason}") from None
@@ -82,6 +93,10 @@ def load_backbone(source: ModelSource) -> Any:
     check_finite(model.named_parameters(), source.folder)
     # No dropout: one or two passes do not overfit, and runs repeat exactly.
     return model.eval()
+
+
+def _read_all(source: ModelSource) -> dict[str, Tensor]:
+    return {name: tensor for path in source.weights for name, tensor in load_file(path).items()}
 
 
 def run_backbone(model: Any, ids_BT: Tensor, mask_BT: Tensor, types_BT: Tensor | None = None) -> Tensor:
@@ -119,9 +134,14 @@ def measure_width(model: Any, source: ModelSource, pad_token: int) -> int:
 
 def layers_of(model: Any) -> list[Any]:
     """Find the stack of layers: the longest list of modules that is not part of another, as experts are."""
+    return list(layer_list(model))
+
+
+def layer_list(model: Any) -> torch.nn.ModuleList:
+    """Give the model's own list of its layers, see layers_of: what is taken out of it is no part of the model."""
     lists = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.ModuleList)}
     outer = [found for name, found in lists.items() if not any(name.startswith(f"{other}.") for other in lists)]
-    return list(max(outer, key=len, default=()))
+    return max(outer, key=len, default=torch.nn.ModuleList())
 
 
 def trains_in_little_memory(model: Any) -> bool:

@@ -32,6 +32,7 @@ from trainer.models.backbone import (
     trains_in_little_memory,
 )
 from trainer.models.device import PROCESSOR, Device
+from trainer.models.model_form import FORM, copy_files, form_facts, read_form
 from trainer.models.pair_tokens import (
     PairTokenizer,
     Tokens,
@@ -79,7 +80,7 @@ class CrossEncoder:
 
     def facts(self) -> dict[str, str | int]:
         """Say which model it is."""
-        return dict(self.source.facts())
+        return {**self.source.facts(), **form_facts(read_form(self.source.folder))}
 
     def width(self) -> int:
         """Give how many numbers are held of a token."""
@@ -137,6 +138,7 @@ class CrossEncoder:
         self.model = model
         model.save_pretrained(folder, safe_serialization=True)
         copy_tokenizer(self.source, folder)
+        copy_files(self.source.folder, folder, (FORM,))
         (folder / HEAD).write_bytes(serialize({"weight": self.head.weight.data, "bias": self.head.bias.data}))
 
     def megabytes(self) -> float:

@@ -24,6 +24,7 @@ class Form(StrEnum):
     ONNX = "onnx"  # by onnxruntime
     STATIC = "static"  # a vector a token, added up
     ASYMMETRIC = "asymmetric"  # the model itself for products, a static one for queries
+    PRUNED = "pruned"  # by transformers, some heads of its layers being gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,10 @@ class ModelForm:
     numbers: str = "fp32"  # or int8
     reduced_range: bool = False  # of int8: 7 bits a weight, so that no sum of two products saturates
     instructions: str = ""  # of the processor it was made on
+    heads: tuple[int, ...] = ()  # that are left of each layer; none: as config.json says
 
 
+TUNABLE = (Form.PLAIN, Form.PRUNED)  # there are weights to train
 PLAIN = ModelForm(Form.PLAIN, "", 0, 0)
 
 
@@ -49,11 +52,13 @@ def read_form(folder: Path) -> ModelForm:
         return PLAIN
     try:
         told: Any = json.loads(path.read_text(encoding="utf-8"))
-        form = ModelForm(**told | {"form": Form(told["form"])})
+        form = ModelForm(**told | {"form": Form(told["form"]), "heads": tuple(told.get("heads", ()))})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path}: not a form this version can read: {str(error).splitlines()[0]}") from None
     if form.form is Form.PLAIN or not all(isinstance(one, int) and one > 0 for one in (form.width, form.vocabulary)):
         raise ModelError(f"{path}: not a form this version can read: width and vocabulary are no counts")
+    if (form.form is Form.PRUNED and not form.heads) or not all(isinstance(one, int) and one > 0 for one in form.heads):
+        raise ModelError(f"{path}: not a form this version can read: heads is no list of counts, one a layer")
     return form
 
 
@@ -68,6 +73,7 @@ def weight_files(folder: Path, form: ModelForm) -> tuple[Path, ...]:
         Form.ONNX: (folder / GRAPH,),
         Form.STATIC: (folder / WEIGHTS,),
         Form.ASYMMETRIC: (folder / WEIGHTS, folder / QUERIES / WEIGHTS),
+        Form.PRUNED: (folder / WEIGHTS,),
     }[form.form]
     for path in files:
         if not path.is_file():

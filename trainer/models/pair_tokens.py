@@ -88,6 +88,14 @@ def encodings_of(tokenizer: Any, texts: Sequence[Any]) -> Iterator[Any]:
         yield from tokenizer.encode_batch(list(texts[start : start + TEXTS_AT_A_TIME]))
 
 
+def tokens_of(tokenizer: Any, texts: Sequence[str], pad_token: int) -> Tokens:
+    """Give the tokens of texts that stand alone."""
+    ids = [ids_of(encoding, pad_token) for encoding in encodings_of(tokenizer, texts)]
+    starts = np.concatenate([[0], np.cumsum([len(one) for one in ids])]).astype(np.int64)
+    ids_P = np.concatenate(ids)
+    return Tokens(ids_P, np.zeros_like(ids_P), starts)
+
+
 def ids_of(encoding: Any, pad_token: int) -> Ints:
     """Give a text's tokens; one that has none, for no word of it is known, is one token of padding that is seen."""
     return np.array(encoding.ids or [pad_token], dtype=np.int64)

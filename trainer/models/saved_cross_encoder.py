@@ -11,7 +11,7 @@ from trainer.data.card import DataCard
 from trainer.errors import ModelError
 from trainer.models.cross_encoder import CrossEncoder, load_head
 from trainer.models.device import PROCESSOR, Device
-from trainer.models.model_form import Form, read_form
+from trainer.models.model_form import TUNABLE, Form, read_form
 from trainer.models.pair_tokens import Tokens
 from trainer.models.source import ModelSource
 
@@ -87,7 +87,7 @@ def open_cross_encoder(
 ) -> SavedCrossEncoder:
     """Open a model; of a plain one that is trained so many top *layers*, or all. Raise ModelError."""
     form = read_form(source.folder)
-    if form.form is Form.PLAIN:
+    if form.form in TUNABLE:
         model = CrossEncoder(source, job, outputs, layers, device)
         if tuned:
             load_head(model)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainer.errors import ModelError
 from trainer.models.device import PROCESSOR, Device
-from trainer.models.model_form import FORM, Form, read_form
+from trainer.models.model_form import FORM, TUNABLE, Form, read_form
 from trainer.models.source import ModelSource
 from trainer.models.text_encoder import TextEncoder
 
@@ -76,7 +76,7 @@ def open_encoder(
     """Open a model to be scored or asked; what is no plain one computes on the processor. Raise ModelError."""
     form = read_form(source.folder)
     match form.form:
-        case Form.PLAIN:
+        case Form.PLAIN | Form.PRUNED:
             return TextEncoder(source, trained_layers=0, max_tokens=max_tokens, pooling=pooling, device=device)
         case Form.ONNX:
             from trainer.models.onnx_encoder import OnnxEncoder
@@ -109,7 +109,7 @@ def tell_tuned(encoder: SavedEncoder) -> str:
 def refuse_to_tune(source: ModelSource, *, training: bool) -> None:
     """Raise ModelError where a model is to be trained that has nothing left to train."""
     form = read_form(source.folder)
-    if training and form.form is not Form.PLAIN:
+    if training and form.form not in TUNABLE:
         raise ModelError(
             f"{source.folder}: is compressed ({FORM} says {form.form.value}) and cannot be tuned or compressed again;"
             f" the model that it was made of can, whose weights have the sha256 {form.original[:12]}..."

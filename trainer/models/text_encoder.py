@@ -20,6 +20,7 @@ from trainer.errors import ModelError
 from trainer.models.backbone import MEAN, choose_pooling, pool
 from trainer.models.device import FP32, PROCESSOR, Device
 from trainer.models.kept_files import keep_file
+from trainer.models.model_form import form_facts, read_form
 from trainer.models.pair_tokens import encodings_of, find_pad_token, ids_of, load_tokenizer
 from trainer.models.source import ModelSource
 from trainer.models.text_layers import open_layers
@@ -105,7 +106,8 @@ class TextEncoder:
             "model.max_tokens": self.max_tokens,
             "model.pooled_by": self.pooling,
         }
-        return {**self.source.facts(), **read, "model.frozen_layers": self.frozen}
+        form = form_facts(read_form(self.source.folder))
+        return {**self.source.facts(), **form, **read, "model.frozen_layers": self.frozen}
 
     def run_untrained(self, texts: Sequence[str], cache: Path | None) -> UntrainedOutputs:
         """Run the untrained model over all texts, or read what an earlier run of the same model and texts kept."""

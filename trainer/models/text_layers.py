@@ -15,7 +15,9 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from trainer.errors import ModelError
+from trainer.models.attention_heads import shape_heads
 from trainer.models.backbone import is_decoder, layers_of, load_backbone, measure_width, run_backbone
+from trainer.models.model_form import FORM, copy_files, read_form
 from trainer.models.pair_tokens import copy_tokenizer, find_pad_token
 from trainer.models.source import NEEDED, WEIGHTS, ModelSource
 from trainer.models.weight_checks import check_finite
@@ -74,6 +76,7 @@ class WholeModel:
         """Write the model as transformers does, its tokenizer beside it."""
         self.model.save_pretrained(folder, safe_serialization=True)
         copy_tokenizer(self.source, folder)
+        copy_files(self.source.folder, folder, (FORM,))
 
 
 class LayeredBert:
@@ -98,8 +101,7 @@ class LayeredBert:
         """Write the weights; configuration and tokenizer are those it came with."""
         weights = {name: tensor.contiguous() for name, tensor in self.model.state_dict().items()}
         (folder / WEIGHTS).write_bytes(serialize(weights, metadata={"format": "pt"}))
-        for name in NEEDED:
-            (folder / name).write_bytes((self.source.folder / name).read_bytes())
+        copy_files(self.source.folder, folder, (*NEEDED, FORM))
 
 
 def _run_layers(layers: Sequence[Any], state_BTD: Tensor, mask_BT: Tensor) -> Tensor:
@@ -120,6 +122,7 @@ def _load_bert(source: ModelSource) -> Any:
         config._attn_implementation = "sdpa"  # noqa: SLF001 - the only way to choose it without from_pretrained
         with torch.device("meta"):
             model = BertModel(config, add_pooling_layer=False)
+            shape_heads(list(model.encoder.layer), read_form(source.folder).heads, source.folder)
     except (ValueError, TypeError) as error:
         raise ModelError(f"{source.folder / 'config.json'}: makes no model: {str(error).splitlines()[0]}") from None
     return _fill(model, _read_weights(source), source.weights[0] if len(source.weights) == 1 else source.folder)

@@ -122,7 +122,7 @@ class Relevance:
         rows, model = self._learnt(rng), as_tuned_judge(self.model)
         tokens = model.encode(*self.pairs.texts(rows))
         settings, put = self.job.train, model.device.put
-        wanted = torch.from_numpy(self._wanted(rows))
+        wanted = torch.from_numpy(self.wanted(rows))
         balances = settings.balance == "weights" and self.scale.kind != GRADES  # grades are no classes
         weights = balanced_weights(self.pairs.label[rows], balances=balances)
         if self.saved is None:
@@ -140,7 +140,7 @@ class Relevance:
 
         def fit_once(on_step: OnStep) -> None:
             batches = batches_by_length(tokens.lengths, settings.batch, settings.epochs, rng)
-            measure = partial(valid_pair_loss, model, self.pairs, self._wanted)
+            measure = partial(valid_pair_loss, model, self.pairs, self.wanted)
             early = stop_early(settings.early_stop, len(batches) // settings.epochs, measure)
             device = model.device
             parts = weighted_parts(loss_of, weights, device.crew)
@@ -162,7 +162,8 @@ class Relevance:
             return rows
         return rows[:wanted] if rng is None else np.sort(rng.permutation(rows)[:wanted])
 
-    def _wanted(self, rows: Ints) -> npt.NDArray[np.float32] | Ints:
+    def wanted(self, rows: Ints) -> npt.NDArray[np.float32] | Ints:
+        """Give what the model is to say of some pairs: numbers of classes, or shares."""
         if self.scale.kind == CLASSES:
             return class_numbers(self.pairs, rows, self.scale, self.job.data.path)
         return self.scale.shares(self.pairs.label[rows]).astype(np.float32)
