@@ -10,6 +10,8 @@ import typer
 
 from bot.cli.opening import make, read_config
 from bot.cli.options import DEFAULT_CONFIG, ConfigOption, SecretsOption
+from bot.errors import HeraldError
+from bot.runtime.json_lines import LogFormat
 
 
 def serve(
@@ -22,6 +24,10 @@ def serve(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Show the pages there, and /healthz, /readyz and /metrics."),
     ] = None,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(help="A line an event for people, or one JSON object each; else as log_format in the config."),
+    ] = None,
 ) -> None:
     """Run every pipeline at its times.
 
@@ -31,7 +37,7 @@ def serve(
     import signal
 
     from bot.app import Surroundings, reconfigure
-    from bot.runtime.log import set_up
+    from bot.runtime.log import get_logger, set_up
     from bot.serve.loop import Server
     from bot.serve.shutdown import STOP_SECONDS, Orders, end_within, leave_at_once
 
@@ -40,14 +46,18 @@ def serve(
     before = {number: signal.signal(number, lambda *_: orders.ask_to_stop()) for number in stops}
     forget = end_within(STOP_SECONDS, stops, leave_at_once)
     before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: orders.ask_to_reload())
-    set_up(logging.INFO)
+    set_up(logging.INFO, form=log_format or LogFormat.TEXT)
     try:
         herald = make(config, secrets_dir, Surroundings(stopping=orders.is_stopping))
-    except BaseException:  # nothing is served, and whoever called goes on as it was
+    except BaseException as error:  # nothing is served, and whoever called goes on as it was
         forget()
         for number, handler in before.items():
             signal.signal(number, handler)
+        if log_format is LogFormat.JSON and isinstance(error, HeraldError):
+            get_logger(__name__).critical("not served", error=str(error))
+            raise typer.Exit(1) from None
         raise
+    set_up(logging.INFO, form=log_format or herald.config.log_format)
     server = Server(herald, orders, lambda old: reconfigure(old, read_config(config, secrets_dir)[0]), stop_jobs)
     with ExitStack() as beside:
         if http is not None:

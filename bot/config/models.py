@@ -20,6 +20,7 @@ from bot.config.sources import _Environment, _SecretsFolder
 from bot.config.values import Name, ServiceName, Zone
 from bot.config.web import WebSection
 from bot.executors.local.config import LocalSection
+from bot.runtime.json_lines import LogFormat
 from bot.sections import Duration, Language, Section
 from bot.services.healthchecks.config import DeadManSection
 from bot.services.mlflow.config import MlflowSection
@@ -75,6 +76,7 @@ class Config(BaseSettings):
     templates: str | None = None  # a folder whose templates replace ours by name
     jobs_folder: str = "jobs"
     jobs_at_once: Annotated[int, Field(ge=1)] = 2  # that `herald serve` lets run
+    log_format: LogFormat = LogFormat.TEXT  # of `herald serve`
     dead_man: DeadManSection | None = None
     web: WebSection = WebSection()
     store: StoreSection = StoreSection()

@@ -119,7 +119,8 @@ class Recorder:
             self.on_step("delivery.recording")
         self.on_step("delivery.recorded")
         tallies.delivery.note((now - owed.created_at).total_seconds(), owed.effect.target.service)
-        log.info("delivered", effect=owed.effect.effect_id)
+        made = {} if done.made is None else {"made": done.made.bound.external_id}
+        log.info("delivered", **_ids(owed), pipeline=owed.pipeline, **made)
 
     def _rebind_texts(self, tx: Connection, owed: Owed, done: Done, now: datetime) -> None:
         """Owe an edit to messages and sections that said `pending` of an object that is there now."""
@@ -156,7 +157,7 @@ class Recorder:
         is_doubtful = error.doubtful or owed.is_doubtful
         with self.database.begin() as tx:
             claims.mark_parked(tx, owed, self.owner.name, now, ParkedFor.FAILING, words, doubtful=is_doubtful)
-        log.error("parked", effect=owed.effect.effect_id, error=words)
+        log.error("parked", **_ids(owed), error=words)
 
     def _put_back(self, owed: Owed, error: RetryableError) -> None:
         draw = random.random()  # noqa: S311  jitter is no secret
@@ -175,7 +176,7 @@ class Recorder:
                 under_way=now if error.doubtful else None,
                 failing_since=(owed.failing_since or now) if _is_servers_fault(error) else None,
             )
-        log.warning("put back", effect=owed.effect.effect_id, seconds=pause.total_seconds(), error=str(error))
+        log.warning("put back", **_ids(owed), seconds=pause.total_seconds(), error=str(error))
 
     def postpone(self, owed: Owed, wait: NotYet) -> None:
         with self.database.begin() as tx:
@@ -197,7 +198,7 @@ class Recorder:
         now = self.clock()
         with self.database.begin() as tx:
             claims.mark_parked(tx, owed, self.owner.name, now, reason, str(error), fields=fields, doubtful=doubtful)
-        log.error("parked", effect=owed.effect.effect_id, error=str(error))
+        log.error("parked", **_ids(owed), error=str(error))
 
     def set_aside(self, owed: Owed, error: Exception) -> bool:
         """Park what broke in a way that nobody foresaw; a request may have gone out, and is then looked for.
@@ -207,8 +208,15 @@ class Recorder:
         words, now = words_of(error), self.clock()
         with self.database.begin() as tx:
             is_parked = claims.mark_parked(tx, owed, self.owner.name, now, ParkedFor.BROKEN, words, doubtful=True)
-        log.error("broke", exc_info=error, effect=owed.effect.effect_id)
+        log.error("broke", exc_info=error, **_ids(owed))
         return is_parked
+
+
+def _ids(owed: Owed) -> dict[str, str]:
+    """Return what an effect's lines are found by, and those of its incident."""
+    effect = owed.effect
+    incident = {} if effect.incident_id is None else {"incident": effect.incident_id}
+    return {"effect": effect.effect_id, "service": effect.target.service, **incident}
 
 
 def _is_servers_fault(error: RetryableError) -> bool:

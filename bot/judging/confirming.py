@@ -90,7 +90,13 @@ class Confirmer:
         try:
             result, *earlier = (context.run_store.load(each.run) for each in (asked, *accepted))
         except RunStoreError as error:
-            log.warning("shown without examples", pipeline=context.name, run=asked.run.name, error=in_short(error))
+            log.warning(
+                "shown without examples",
+                pipeline=context.name,
+                run=asked.run.run_id,
+                named=asked.run.name,
+                error=in_short(error),
+            )
             return {}
         return gather_examples(context, result, said, Baseline(tuple(earlier)), SeriesState())[1]
 
@@ -127,9 +133,10 @@ class Confirmer:
         accepted = runs.recent(tx, asked.series, 1, accepted_only=True, ahead_of=asked.run)
         if section is None or not accepted:
             return {}
-        recipe, name = section.recipe.of(accepted[-1].run), accepted[-1].run.name
+        recipe, run = section.recipe.of(accepted[-1].run), accepted[-1].run
         if isinstance(recipe, str):
-            log.warning("no recipe of the baseline", pipeline=self.context.name, run=name, lacks=recipe)
+            name = self.context.name
+            log.warning("no recipe of the baseline", pipeline=name, run=run.run_id, named=run.name, lacks=recipe)
             return {}
         return {BASELINE: recipe}
 
@@ -153,7 +160,13 @@ class Confirmer:
         baseline = Baseline(tuple(RunResult(each.run, each.card) for each in facts.earlier if each.accepted))
         whole = replace(facts, result=replace(facts.result, unread=asked.unread), assessment=said.told)
         RunRecorder(context).owe(tx, whole, told, Background(baseline, worst=worst), context.title_of(asked.run), None)
-        log.info("settled by reruns", pipeline=context.name, run=asked.run.name, outcome=said.told.outcome.value)
+        log.info(
+            "settled by reruns",
+            pipeline=context.name,
+            run=asked.run.run_id,
+            named=asked.run.name,
+            outcome=said.told.outcome.value,
+        )
         return told.run
 
     def _settled(

@@ -75,7 +75,14 @@ class JudgingContext:
         if not named or section.tracker is None or tracker is None:
             return None
         if not tracker.has_ticket(named):
-            log.warning("names no ticket", pipeline=self.name, run=run.name, tag=TASK_TAG, ticket=named[:_SHOWN])
+            log.warning(
+                "names no ticket",
+                pipeline=self.name,
+                run=run.run_id,
+                named=run.name,
+                tag=TASK_TAG,
+                ticket=named[:_SHOWN],
+            )
             return None
         return task_of(section.tracker, named)
 

@@ -92,5 +92,7 @@ class RunLoader:
             if isinstance(error, RunStoreError) and not isinstance(error, ArtifactsAwayError):
                 raise
             name = self.context.name
-            log.warning("compared without its artifacts", pipeline=name, run=run.name, error=in_short(error))
+            log.warning(
+                "compared without its artifacts", pipeline=name, run=run.run_id, named=run.name, error=in_short(error)
+            )
             return RunResult(run, card)

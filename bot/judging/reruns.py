@@ -44,11 +44,19 @@ def not_as_set(run: Run, recipe: Recipe) -> RerunTrouble | None:
     if recipe.commit and _is_another(_CODE, said.get(_CODE, ""), recipe.commit) and _CODE not in ignored:
         ignored.append(_CODE)
     if ignored:
-        log.warning("rerun not as it was set", run=run.name, ignored=ignored, always=True)
+        log.warning("rerun not as it was set", run=run.run_id, named=run.name, ignored=ignored, always=True)
         return RerunTrouble(TroubleKind.NOT_AS_SET, ", ".join(ignored))
     for name, wanted in recipe.keeps.items():
         if _is_another(name, said.get(name, ""), wanted):
-            log.warning("rerun of another", run=run.name, component=name, wanted=wanted, ran=said[name], always=True)
+            log.warning(
+                "rerun of another",
+                run=run.run_id,
+                named=run.name,
+                component=name,
+                wanted=wanted,
+                ran=said[name],
+                always=True,
+            )
             ran = _in_short(name, said[name])
             return RerunTrouble(TroubleKind.RAN_OTHER, ran, component=name, wanted=_in_short(name, wanted))
     return None

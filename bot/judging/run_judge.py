@@ -114,7 +114,9 @@ class RunJudge:
         except Exception as error:
             if result.examples is None:
                 raise
-            log.exception("compared without examples", pipeline=self.context.name, run=result.run.name)
+            log.exception(
+                "compared without examples", pipeline=self.context.name, run=result.run.run_id, named=result.run.name
+            )
             why = Unread(TABLE_FILE, Trouble.NOT_COMPARED, f"{type(error).__name__}: {in_short(error)}")
             bare = replace(result, examples=None, unread=(*result.unread, why))
             plain, told = replace(plain, run=bare), replace(told, run=bare)

@@ -34,18 +34,15 @@ from bot.domain.tasks import ticket_of
 from bot.domain.worst_examples import WorstExamples
 from bot.judging.context import JudgingContext
 from bot.judging.facts import HISTORY_RUNS, FactReader
+from bot.judging.noting import note_judged
 from bot.judging.reruns import ask, can_be_made_again
 from bot.judging.telling import owe_told
 from bot.judging.views.by_effect import view_of
 from bot.judging.views.occasion import Occasion
-from bot.runtime import tallies
-from bot.runtime.log import get_logger
 from bot.store import confirmations, filings, fires, incidents, objects, outbox, quarantine, rules, runs
 from bot.store.objects import KnownObject
 
 _LONG_AGO = timedelta(hours=1)  # no service takes so long to show what was made
-
-log = get_logger(__name__)
 
 
 class Age(Enum):
@@ -117,10 +114,7 @@ class RunRecorder:
             self.owe(tx, facts, told, background, context.title_of(result.run), asked_before)
             context.on_step("run.owing")
         context.on_step("run.recorded")
-        tallies.runs_judged.note(assessment.outcome.value)
-        for finding in assessment.findings:
-            tallies.findings_made.note(finding.outcome.value)
-        log.info("judged", pipeline=context.name, run=result.run.name, outcome=assessment.outcome.value)
+        note_judged(context.name, result.run, assessment, told.steps, fire)
         return () if told.run is None else (told.run,)
 
     def record_old(

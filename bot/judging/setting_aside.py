@@ -102,7 +102,7 @@ class GuardedJudge:
         except Exception as error:
             if is_of_all(error):
                 raise
-            log.exception("set aside", pipeline=self.context.name, run=case.run.name)
+            log.exception("set aside", pipeline=self.context.name, run=case.run.run_id, named=case.run.name)
             self._set_aside(case, error)
             return ()
 

@@ -96,7 +96,13 @@ class Weaver:
             self._tell(tx, replayed, result.run_id, now)
             context.on_step("run.owing")
         context.on_step("run.recorded")
-        log.info("judged in its place", pipeline=context.name, run=result.run.name, after=len(span.after))
+        log.info(
+            "judged in its place",
+            pipeline=context.name,
+            run=result.run.run_id,
+            named=result.run.name,
+            after=len(span.after),
+        )
         return () if told.run is None else (told.run,)
 
     def _record(

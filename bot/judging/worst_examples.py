@@ -36,7 +36,7 @@ def gather_examples(
         found = find_worst(result, baseline, said, closer, context.section.policies, most)
         texts = _read(context, result, found, section) if section.text_columns and found else ExampleTexts({})
     except Exception as error:
-        log.exception("shown without examples", pipeline=context.name, run=result.run.name)
+        log.exception("shown without examples", pipeline=context.name, run=result.run.run_id, named=result.run.name)
         why = Unread(TABLE_FILE, Trouble.NOT_COMPARED, f"{type(error).__name__}: {in_short(error)}")
         return replace(result, unread=(*result.unread, why)), {}
     shown = {key: _masked(worst.with_texts(section.text_columns, texts.of), section) for key, worst in found.items()}

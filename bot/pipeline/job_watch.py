@@ -12,7 +12,7 @@ from bot.errors import ExecutorAwayError, in_short
 from bot.executors.fetched_logs import FetchedLog
 from bot.judging.context import JudgingContext
 from bot.pipeline.lease import LEASE, PipelineLease
-from bot.ports import Executor, Job, JobState, JobStatus
+from bot.ports import Executor, Job, JobState, JobStatus, Submission
 from bot.runtime.log import get_logger, journal
 from bot.store import fires
 
@@ -82,8 +82,10 @@ class JobWatch:
         """Ask how the job stands, after it was submitted; None where that cannot be asked."""
         try:
             if not self.is_submitted:
-                self.executor.submit(job)
+                how = self.executor.submit(job)
                 self.is_submitted = True
+                event = "job started" if how is Submission.STARTED else "job adopted"
+                log.info(event, pipeline=self.context.name, fire=fire.fire_id, executor=fire.executor)
                 self.context.on_step("job.started")
             status = self.executor.look(job)
         except ExecutorAwayError as error:

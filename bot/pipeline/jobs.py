@@ -187,6 +187,8 @@ class JobRunner:
             self._attach_log(run, job)
         fire = replace(fire, run_id=run.run_id if run else None, exit_code=status.exit_code, timed_out=status.timed_out)
         ended = replace(fire, ended_at=self.context.clock())
+        named = {"pipeline": self.context.name, "fire": fire.fire_id, "run": fire.run_id}
+        log.info("job ended", **named, state=status.state.value, exit_code=status.exit_code)
         is_lost = status.state is JobState.LOST
         if run is not None and run.status is RunStatus.FINISHED and (is_lost or status.exit_code == 0):
             if fire.is_rerun:
@@ -236,7 +238,13 @@ class JobRunner:
             with job_logs.within(path, job.log_limit or sys.maxsize) as kept:
                 self.context.run_store.attach_log(run.run_id, kept)
         except (RunStoreError, OSError) as error:
-            log.warning("log not kept beside its run", pipeline=self.context.name, run=run.name, error=str(error))
+            log.warning(
+                "log not kept beside its run",
+                pipeline=self.context.name,
+                run=run.run_id,
+                named=run.name,
+                error=str(error),
+            )
 
     def _last_lines(self, job: Job) -> str:
         try:

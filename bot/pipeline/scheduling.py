@@ -128,7 +128,7 @@ def _record(
     if now < due + _delay(known.name, due, schedule.jitter):
         due = first  # the later one will come in its time
     if schedule.catch_up == "one" or now <= due + _delay(known.name, due, schedule.jitter) + _PUNCTUAL:
-        fires.record(tx, known.name, due)
+        _tell(fires.record(tx, known.name, due))
     pipelines.plan(tx, known, first_after(timetable, due) if timetable else None)
 
 
@@ -141,7 +141,11 @@ def _record_after(tx: Connection, known: KnownPipeline, schedule: ScheduleSectio
         return
     start = before.ended_at + _delay(known.name, before.ended_at, schedule.jitter)
     if start <= now and (schedule.catch_up == "one" or now <= start + _PUNCTUAL):
-        fires.record(tx, known.name, before.ended_at)
+        _tell(fires.record(tx, known.name, before.ended_at))
+
+
+def _tell(fire: Fire) -> None:
+    log.info("due", pipeline=fire.pipeline, fire=fire.fire_id, due=fire.due_at.isoformat())
 
 
 def _delay(name: str, due: datetime, jitter: timedelta) -> timedelta:

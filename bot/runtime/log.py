@@ -16,6 +16,8 @@ from types import TracebackType
 from typing import Any, TextIO
 from urllib.parse import quote, quote_plus
 
+from bot.runtime.json_lines import LogFormat, as_json_line
+
 Event = MutableMapping[str, Any]
 
 _LONGEST_ERROR = 600  # characters
@@ -28,7 +30,7 @@ _HIDDEN = "<secret>"
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s:@'\"]+:[^/\s@'\"]+(?=@)")
 _PARTICULARS = re.compile(r"\b(?:0x[0-9a-f]+|(?=[0-9a-f]*\d)[0-9a-f]{8,}|\d+)", re.IGNORECASE)
 _VARYING = frozenset(
-    {"timestamp", "level", "effect", "seconds", "fire", "run"}
+    {"timestamp", "level", "effect", "seconds", "fire", "run", "named", "incident"}
 )  # of a line; what it is about may recur
 _COUNTED = frozenset({"warning", "error", "critical"})
 
@@ -119,13 +121,13 @@ class Journal:
 journal = Journal()
 
 
-def set_up(level: int, stream: TextIO | None = None, kept: Journal = journal) -> None:
+def set_up(level: int, stream: TextIO | None = None, kept: Journal = journal, form: LogFormat = LogFormat.TEXT) -> None:
     """Log to *stream*, standard error if none is given; what libraries log is counted like our own lines.
 
     structlog is imported with the first line only: most commands that look have none to write.
     """
     global _configure  # noqa: PLW0603
-    _configure = partial(_set_up, level, stream or sys.stderr, kept)
+    _configure = partial(_set_up, level, stream or sys.stderr, kept, form)
     if "structlog" in sys.modules:
         _configured()
     root = logging.getLogger()
@@ -167,9 +169,12 @@ def get_logger(name: str) -> Any:
     return Logger(name)
 
 
-def _set_up(level: int, stream: TextIO, kept: Journal) -> None:
+def _set_up(level: int, stream: TextIO, kept: Journal, form: LogFormat) -> None:
     import structlog
 
+    for_people = structlog.dev.ConsoleRenderer(
+        colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -177,7 +182,7 @@ def _set_up(level: int, stream: TextIO, kept: Journal) -> None:
             kept.explain,
             kept.censor,
             kept.count,
-            structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback),
+            as_json_line if form is LogFormat.JSON else for_people,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _Printer(stream),
