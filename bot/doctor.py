@@ -23,6 +23,7 @@ from bot.errors import StateError
 from bot.ports import Selection
 from bot.render.templates import check_overrides
 from bot.reports.diagnose_checks import check_diagnose
+from bot.reports.leader_checks import check_leader
 from bot.reports.unread import say_unread
 from bot.runtime.private_files import is_open_to_others
 from bot.services.checks import Examined, TicketWants, walled
@@ -67,13 +68,19 @@ def _check_store(config: Config, jobs: Path) -> Iterator[Check]:
         database = Database(config.store.url.get_secret_value(), read_only=True)
         found, obstacle = database.version(), database.why_not_writable()
         of_runs = list(_check_judged(database, config)) if found == newest_version() else []
+        of_leader = list(_check_leader(database)) if found == newest_version() else []
         database.close()
     except StateError as error:
         yield Check("database", ok=False, said=str(error), remedy=_OTHER_STORE)
         return
     yield _judge_store(database.address, found, obstacle)
-    yield from of_runs
+    yield from (*of_leader, *of_runs)
     yield from _check_privacy(database.file, jobs)
+
+
+def _check_leader(database: Database) -> Iterator[Check]:
+    with database.begin() as tx:
+        yield from check_leader(tx)
 
 
 def _check_judged(database: Database, config: Config) -> Iterator[Check]:

@@ -4,6 +4,7 @@ HeraldError
 +-- ConfigError            the configuration cannot be used
 +-- StateError             Herald's own database cannot be used
 |   +-- RowRefusedError    ... for what one row holds; others it takes
+|   +-- LeaseLostError     ... by whoever lost the lease under which it would write
 +-- RunStoreError          MLflow cannot be read
 |   +-- NoStoreError       ... since there is none yet at its address
 |   +-- RefusedError       ... answers, and refuses what was asked: something else it may give
@@ -55,6 +56,10 @@ class StateError(HeraldError):
 
 class RowRefusedError(StateError):
     pass
+
+
+class LeaseLostError(StateError):
+    """Another Herald holds the lease that this work was done under: nothing of the transaction is written."""
 
 
 class RunStoreError(HeraldError):

@@ -11,7 +11,7 @@ from pathlib import Path
 from bot.config.models import Config
 from bot.config.pipeline import PipelineSection
 from bot.domain.fires import Fire, FireState
-from bot.errors import RunStoreError
+from bot.errors import LeaseLostError, RunStoreError
 from bot.judging.blindness import BlindnessWatch
 from bot.judging.context import JudgingContext
 from bot.judging.diagnosing import Diagnoser
@@ -29,9 +29,12 @@ from bot.pipeline.rerun_places import RerunPlaces, finish_together
 from bot.pipeline.run_discovery import RunDiscovery
 from bot.ports import Executor, RunStore
 from bot.runtime import tallies
+from bot.runtime.log import get_logger
 from bot.runtime.steps import ignore_step
 from bot.store import Database, fires, quarantine
 from bot.store.owners import Owner
+
+log = get_logger(__name__)
 
 
 def ignore_progress(done: int, total: int) -> None:
@@ -92,8 +95,7 @@ class Cycle:
         asks for this pipeline has what was logged late too.
         """
         report, lookout = CycleReport(), self.lookout.alone(self.name)
-        with self._lease.held() as held, self._noting_blindness():
-            report.busy = not held
+        with self._at_work(report) as held:
             if held:
                 self._finish_recorded(report, lookout)
                 if not self.stopping():
@@ -107,14 +109,24 @@ class Cycle:
         A pipeline without a job shares its look with others that are due: it began after the fires were.
         """
         report = CycleReport()
-        with self._lease.held() as held, self._noting_blindness():
-            report.busy = not held
+        with self._at_work(report) as held:
             if held:
                 recorded = self._finish_recorded(report, self.lookout)
                 looks = self.pipeline.job is None and bool(recorded)
                 as_of = max(fire.due_at for fire in recorded) if looks else self.clock()
                 self._finish_cycle(report, self.lookout, as_of)
         return report
+
+    @contextmanager
+    def _at_work(self, report: CycleReport) -> Iterator[bool]:
+        """Hold the pipeline's lease; where it was lost meanwhile, another Herald goes on and nothing more is done."""
+        try:
+            with self._lease.held() as held, self._noting_blindness():
+                report.busy = not held
+                yield held
+        except LeaseLostError as error:
+            log.warning("left to another Herald", pipeline=self.name, why=str(error), always=True)
+            report.busy = True
 
     @contextmanager
     def _noting_blindness(self) -> Iterator[None]:
@@ -220,8 +232,7 @@ class Cycle:
     def diagnose(self) -> CycleReport:
         """Take the inquiries of the pipeline to their ends: rerun by rerun, and what is due meanwhile goes first."""
         report = CycleReport()
-        with self._lease.held() as held:
-            report.busy = not held
+        with self._at_work(report) as held:
             is_left = held
             while is_left:
                 self._finish_first(report)

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -68,7 +69,7 @@ def finish_together(runner: JobRunner, wanted: Sequence[Fire]) -> list[Sequence[
     is_left = threading.Event()
     patient = replace(runner, stopping=lambda: is_left.is_set() or runner.stopping())
     with ThreadPoolExecutor(len(wanted), thread_name_prefix="rerun") as pool:
-        begun = [pool.submit(patient.finish, fire) for fire in wanted]
+        begun = [pool.submit(copy_context().run, patient.finish, fire) for fire in wanted]  # behind the same fence
         try:
             return [each.result() for each in begun]
         except BaseException:

@@ -22,6 +22,7 @@ from bot.store import (
     backlog,
     fires,
     incidents,
+    leadership,
     listenings,
     looks,
     objects,
@@ -31,8 +32,10 @@ from bot.store import (
     runs,
 )
 from bot.store.backlog import Refusal
+from bot.store.leadership import Leadership
 from bot.store.listenings import Listening
 from bot.store.owed import EffectState
+from bot.store.owners import database_time
 from bot.store.quarantine import SetAside
 
 VALUES_SHOWN = 20
@@ -81,6 +84,8 @@ class Overview:
     unheard: tuple[Listening, ...] = ()  # services whose answers could not be read
     reruns: tuple[WaitingRerun, ...] = ()
     failed: tuple[WaitingRerun, ...] = ()  # reruns of diagnoses that are under way, or were until lately
+    leadership: Leadership | None = None  # who leads, or led last
+    is_led: bool = False
 
 
 def overview(herald: Readable, limit: int | None = None) -> Overview:
@@ -92,6 +97,8 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         standing = _with_tickets(herald, tx, incidents.standing_of_each(tx, limit))
         set_aside = quarantine.of_each(tx)
         seen_when = looks.of_pipelines(tx)
+        leads = leadership.standing(tx)
+        is_led = leads is not None and not leads.is_over(database_time(tx))
         owed = backlog.count(tx)
         refused = tuple(backlog.refusals(tx))
         quiet = rules.count_in_force(tx, herald.around.clock())
@@ -116,7 +123,18 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
             )
             for name, pipeline in config.pipeline.items()
         )
-    return Overview(seen, owed[EffectState.PENDING], owed[EffectState.PARKED], refused, quiet, unheard, reruns, failed)
+    return Overview(
+        seen,
+        owed[EffectState.PENDING],
+        owed[EffectState.PARKED],
+        refused,
+        quiet,
+        unheard,
+        reruns,
+        failed,
+        leads,
+        is_led,
+    )
 
 
 def _rerun(tx: Connection, fire: Fire) -> WaitingRerun:

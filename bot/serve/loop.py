@@ -15,20 +15,17 @@ from bot.errors import HeraldError, IntegrationError
 from bot.pipeline.lease import LEASE_OF
 from bot.pipeline.lookout import FAR_BACK_EVERY
 from bot.pipeline.rerun_places import jobs_of_each, places_taken
-from bot.pipeline.scheduling import Looked, record_due
 from bot.ports import DeadMan
-from bot.reports.digest_owing import owe_due_digest
-from bot.runtime.log import describe, get_logger, journal
+from bot.runtime.log import get_logger, journal
 from bot.serve.background import Errand, Task, start_thread
+from bot.serve.duties import Duties
+from bot.serve.leading import Leading
 from bot.serve.shutdown import STOP_SECONDS, Orders
 from bot.serve.vitals import what_ails, what_lacks
-from bot.store import backlog, fires, future_effects, inquiries, leases, retention
+from bot.store import backlog, fires, inquiries, leases
 
 _ROUND_SECONDS = 1.0
 _BETWEEN_DELIVERIES = timedelta(seconds=5)
-_BETWEEN_LISTENINGS = timedelta(seconds=30)  # for silence
-_BETWEEN_LOOKS = timedelta(seconds=20)  # whether a digest is due
-_BETWEEN_SETTINGS = timedelta(minutes=1)
 _BEFORE_CLEARING = timedelta(minutes=10)  # after the start: a clock that was wrong then is found out by now
 _BETWEEN_CLEARINGS = timedelta(days=1)
 _AFTER_BUSY = timedelta(seconds=5)
@@ -55,18 +52,17 @@ class Server:
     start_task: Callable[[str, Callable[[], None]], Task] = start_thread
     cycles: dict[str, Errand] = field(default_factory=dict)  # by pipeline
     delivery: Errand = field(default_factory=lambda: Errand("delivery"))
-    hearing: Errand = field(default_factory=lambda: Errand("reading answers"))
     looking_back: Errand = field(default_factory=lambda: Errand("looking for runs logged late"))
-    listening: Errand = field(default_factory=lambda: Errand("listening for silence"))
-    digesting: Errand = field(default_factory=lambda: Errand("digest"))
-    forgetting: Errand = field(default_factory=lambda: Errand("forgetting what is old"))
-    setting: Errand = field(default_factory=lambda: Errand("setting right what a clock left"))
+    clearing: Errand = field(default_factory=lambda: Errand("clearing folders"))
     keeping: Errand = field(default_factory=lambda: Errand("keeping the state"))  # the loop's own part
     dead_man: DeadMan | None = None
     signalling: Errand = field(default_factory=lambda: Errand("dead man's switch"))
-    looked: Looked = field(default_factory=dict)
     last_round: float = 0.0  # as time.monotonic() tells it
-    unscheduled: dict[str, str] = field(default_factory=dict)  # pipelines whose due times cannot be told, and why
+    duties: Duties = field(init=False)
+
+    def __post_init__(self) -> None:
+        leading = Leading(self.herald.database, self.herald.dispatcher.owner)
+        self.duties = Duties(leading, self.orders, self.delivery.hurry)
 
     def run(self) -> bool:
         """Serve until stopped; jobs that run then live on, to be adopted by the next Herald, or end if so asked.
@@ -75,7 +71,8 @@ class Server:
         """
         load_for_work(self.herald.config)
         self.dead_man = make_dead_man(self.herald.config)
-        self.forgetting.rest(self.herald.around.clock(), _BEFORE_CLEARING)
+        self.clearing.rest(self.herald.around.clock(), _BEFORE_CLEARING)
+        self.duties.begin(self.herald.around.clock())
         log.info("serving", pipelines=len(self.herald.config.pipeline))
         self._name_the_unscheduled()
         while not self.orders.stop:
@@ -97,17 +94,14 @@ class Server:
             self._reload()
         self.last_round = time.monotonic()
         now = self.herald.around.clock()
+        self.duties.leading.keep_if_alone()
         if self.keeping.may_start(now):
             self.keeping.attempt(lambda: self._record_and_start(now), self.herald.around.clock)
-        self._send(self.setting, self._set_right, now, pause=_BETWEEN_SETTINGS)
         self._send(self.delivery, self.herald.dispatcher.drain, now, pause=_BETWEEN_DELIVERIES)
-        self._send(self.digesting, lambda: owe_due_digest(self.herald), now, pause=_BETWEEN_LOOKS)
-        self._send(self.forgetting, self._forget, now, pause=_BETWEEN_CLEARINGS)
+        self._send(self.clearing, self._clear, now, pause=_BETWEEN_CLEARINGS)
         self._send(self.looking_back, self.herald.lookout.look_far_back, now, pause=FAR_BACK_EVERY)
-        self._send(self.listening, self._listen, now, pause=_BETWEEN_LISTENINGS)
-        if self.herald.listeners.all_of_them:
-            self._send(self.hearing, self._hear, now, pause=self.herald.listeners.every)
-        if self.herald.config.dead_man is not None and self.is_healthy:
+        self.duties.attend(self.herald, now, self._send)
+        if self.herald.config.dead_man is not None and self.duties.leading.epoch is not None and self.is_healthy:
             self._send(self.signalling, self._signal, now, pause=self.herald.config.dead_man.every)
 
     def finish(self) -> bool:
@@ -124,6 +118,7 @@ class Server:
                     errands.append(Errand(f"end of the job of {name}"))
                     self._send(errands[-1], partial(self._stop_job, name), self.herald.around.clock())
         _join(errands, began + STOP_SECONDS - _TO_LEAVE)
+        self.duties.leading.end()
         left = [errand.name for errand in errands if errand.is_under_way]
         log.info("stopped", **{"still at work": ", ".join(left)} if left else {})
         return not left
@@ -135,16 +130,15 @@ class Server:
     def _record_and_start(self, now: datetime) -> None:
         """Record what is due, and start a cycle for each pipeline with a fire that is not over, while there is room."""
         herald, owner = self.herald, self.herald.dispatcher.owner
+        self.duties.record(herald, now)
         with herald.database.begin() as tx:
-            self.unscheduled = record_due(tx, herald.config, now, self.looked)
-            herald.around.on_step("round.recording")
             waiting = sorted(fires.waiting(tx), key=lambda fire: fire.gives_way)
             asked = inquiries.pipelines_of_running(tx)
             running = jobs_of_each(waiting)
             at_work = [name for name, errand in self.cycles.items() if errand.is_under_way]
+            at_work += [name.removeprefix(LEASE_OF) for name in list(owner.holdings.of)]
             leases.give_back_all_but(tx, LEASE_OF, owner.name, at_work)
             elsewhere = leases.held_by_others(tx, LEASE_OF, owner.name, owner.clock(tx), owner.may_take_over)
-        herald.around.on_step("round.recorded")
         for name in dict.fromkeys((*(fire.pipeline for fire in waiting), *asked)):
             if name in herald.config.pipeline and self._has_room(name, elsewhere, running):
                 errand = self.cycles.setdefault(name, Errand(name))
@@ -177,44 +171,8 @@ class Server:
         self.delivery.hurry()
         self.orders.wake()
 
-    def _listen(self) -> None:
-        """Look for pipelines of which no run comes; one that cannot be looked at leaves the others alone."""
-        failed: list[str] = []
+    def _clear(self) -> None:
         for name in self.herald.config.pipeline:
-            if self.orders.stop:
-                break
-            try:
-                self.herald.cycle(name).listen()
-            except HeraldError as error:
-                failed.append(f"{name}: {error}")
-            except Exception as error:
-                failed.append(f"{name}: {describe(error)}")
-                log.exception("broke", what=f"listening for silence of {name}")
-        if failed:
-            raise HeraldError(f"{len(failed)} pipelines could not be looked at, such as {failed[0]}")
-
-    def _hear(self) -> None:
-        """Read what people answered; a service that cannot be asked is no trouble of Herald's own."""
-        report = self.herald.triage.run()
-        for service, words in report.troubles.items():
-            log.warning("answers not read", service=service, error=words)
-        self.delivery.hurry()
-        self.orders.wake()
-
-    def _set_right(self) -> None:
-        """Bring back what a wrong clock has left ahead, by this Herald or another."""
-        with self.herald.database.begin() as tx:
-            count = future_effects.bring_back(tx, self.herald.around.clock())
-        if count:
-            log.warning("brought back from ahead of the clock", rows=count, always=True)
-
-    def _forget(self) -> None:
-        config = self.herald.config
-        overlaps = {name: pipeline.watch.overlap for name, pipeline in config.pipeline.items()}
-        with self.herald.database.begin() as tx:
-            gone = retention.forget(tx, self.herald.around.clock() - config.store.keep, overlaps)
-        log.info("forgot what is old", rows=gone)
-        for name in config.pipeline:
             if not self.orders.stop:
                 self.herald.cycle(name).clear()
 
@@ -245,20 +203,19 @@ class Server:
     def lacks(self) -> Sequence[str]:
         """Say what keeps due times from being kept."""
         has_begun = self.last_round > 0
-        return what_lacks(self.herald.config, self.keeping.trouble, self.unscheduled, has_begun=has_begun)
+        return what_lacks(self.herald.config, self.keeping.trouble, self.duties.unscheduled, has_begun=has_begun)
 
     @property
     def is_healthy(self) -> bool:
         """Say whether everything that Herald does went well the last time."""
-        if self.unscheduled or any(errand.trouble for errand in self._errands()):
+        if self.duties.unscheduled or any(errand.trouble for errand in self._errands()):
             return False
         under_way = self.herald.dispatcher.admission.longest(self.herald.around.clock())
         return under_way < _HANGS_AFTER
 
     def _errands(self) -> Iterator[Errand]:
         cycles = list(self.cycles.values())  # a delivery asks while the loop adds to them
-        yield from (*cycles, self.delivery, self.hearing, self.looking_back, self.listening, self.digesting)
-        yield from (self.forgetting, self.setting, self.keeping)
+        yield from (*cycles, self.delivery, self.looking_back, self.clearing, self.keeping, *self.duties.errands)
 
     def _send(
         self, errand: Errand, work: Callable[[], object], now: datetime, *, pause: timedelta = timedelta(0)

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, Table, delete, func, insert, inspect, select,
 from bot.errors import StateError
 from bot.store.database import VERSION_TABLE, Database
 from bot.store.owed import EffectState
-from bot.store.tables import contacts, leases, metadata, outbox, rules
+from bot.store.tables import contacts, leadership, leases, metadata, outbox, rules
 
 _ROWS_AT_ONCE = 100  # some are long
+_OF_THE_LIVING = (leases, leadership)  # who works on a state is no part of it, and an epoch never goes back
 
 
 def back_up(database: Database, target: Path) -> int:
@@ -60,7 +61,8 @@ def restore(database: Database, source: Path, now: datetime, *, replace: bool) -
             if not replace and _holds_something(writing):
                 raise StateError(f"{database.address}: holds a state already; --replace puts the backup in its place")
             for table in metadata.sorted_tables:
-                writing.execute(delete(table))
+                if table is not leadership:
+                    writing.execute(delete(table))
             count = copy_rows(reading, writing)
             _distrust(writing, now)
         backup.close()
@@ -68,8 +70,8 @@ def restore(database: Database, source: Path, now: datetime, *, replace: bool) -
 
 
 def copy_rows(reading: Connection, writing: Connection) -> int:
-    """Copy all rows but leases into empty tables, some at a time; return how many there were."""
-    tables = (table for table in metadata.sorted_tables if table is not leases)
+    """Copy all rows but those of who is at work into empty tables, some at a time; return how many there were."""
+    tables = (table for table in metadata.sorted_tables if table not in _OF_THE_LIVING)
     count = sum(_copy_table(reading, writing, table) for table in tables)
     if writing.dialect.name == "postgresql":
         for column in (outbox.c.seq, rules.c.number):
@@ -99,7 +101,7 @@ def _distrust(tx: Connection, now: datetime) -> None:
 
 
 def _holds_something(tx: Connection) -> bool:
-    tables = [table for table in metadata.sorted_tables if table is not leases]
+    tables = [table for table in metadata.sorted_tables if table not in _OF_THE_LIVING]
     return any(tx.scalar(select(func.count()).select_from(table)) for table in tables)
 
 

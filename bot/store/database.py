@@ -18,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from bot.errors import RowRefusedError, StateError
 from bot.runtime.private_files import create_file
+from bot.store import fences
 from bot.store.readonly import SqliteReader
 from bot.store.tables import metadata
 
@@ -29,6 +30,7 @@ VERSION_TABLE = "herald_version"
 _REVISION = re.compile(r'^revision = "(\w+)"', re.MULTILINE)
 _BEFORE = re.compile(r'^down_revision = "?(\w+)"?', re.MULTILINE)
 _BUSY_SECONDS = 30
+_PAUSED_SECONDS = 30  # in a transaction
 _MIGRATION_LOCK = 0x4E7A1D  # any number, the same in every Herald: one at a time changes the schema
 
 
@@ -52,6 +54,7 @@ class Database:
                 "store.url: should be sqlite:///FILE or postgresql://USER@HOST/DATABASE; a password is best given "
                 "with the whole address in HERALD_STORE__URL"
             ) from None
+        self._url = url
         self._address = parsed.render_as_string(hide_password=True)
         self._file = _file_of(parsed)
         is_alone = parsed.get_backend_name() == "sqlite" and not read_only
@@ -143,7 +146,12 @@ class Database:
     def begin(self) -> Iterator[Connection]:
         """Open a transaction that commits at the end of the block, and not at all if the block raises."""
         with self._translated(), self._turn(), self._engine.begin() as connection:
+            fences.check(self, connection)
             yield connection
+
+    def beside(self) -> Database:
+        """Return the same state by connections of its own; a file is shared: its lock has one queue in a process."""
+        return self if self._only_writer is not None else Database(self._url)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -213,6 +221,8 @@ def _make_engine(url: URL, *, read_only: bool) -> Engine:
         options = {"postgresql_readonly": True} if read_only else {}
         engine = create_engine(url, pool_pre_ping=True, client_encoding="utf8", execution_options=options)
         event.listen(engine, "do_connect", _connect_to_postgres)
+        if not read_only:
+            event.listen(engine, "begin", _let_go_when_paused)
         return engine
     if file is not None and read_only:
         return SqliteReader(file, _BUSY_SECONDS).engine(url)
@@ -233,6 +243,14 @@ def _connect_to_postgres(dialect: Any, _record: object, words: Any, options: dic
             f"give things; make one with CREATE DATABASE herald ENCODING 'UTF8' TEMPLATE template0, and name it there"
         )
     return connection
+
+
+def _let_go_when_paused(connection: Connection) -> None:
+    """Let the server end a transaction whose Herald was paused in its midst: others wait for what it has locked.
+
+    For this transaction alone: behind a pool of connections the next one may be another's.
+    """
+    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{_PAUSED_SECONDS}s'")
 
 
 def _why_postgres_is_not_writable(tx: Connection) -> str | None:

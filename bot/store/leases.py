@@ -3,29 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, select, update
 
+from bot.errors import LeaseLostError
 from bot.store.owners import TakeOver, ran_out
 from bot.store.tables import leases
 from bot.store.upsert import insert_unless_there
 
 
 def take(
-    tx: Connection, name: str, owner: str, now: datetime, length: timedelta, may_take_over: TakeOver = ran_out
+    tx: Connection,
+    name: str,
+    owner: str,
+    now: datetime,
+    length: timedelta,
+    may_take_over: TakeOver = ran_out,
+    *,
+    holding: str | None = None,
 ) -> bool:
-    """Take or renew a lease; False where somebody else holds it. *now* is the database's."""
-    until = now + length
-    if insert_unless_there(tx, leases, name=name, owner=owner, until=until):
+    """Take or renew a lease; False where somebody else holds it. *now* is the database's.
+
+    *holding* is what `renew` and `LeaseFence` know this time of holding it by.
+    """
+    values = {"name": name, "owner": owner, "until": now + length, "holding": holding}
+    if insert_unless_there(tx, leases, **values):
         return True
     held = tx.execute(select(leases).where(leases.c.name == name).with_for_update()).first()
     if held is None:  # given back this very moment
-        return insert_unless_there(tx, leases, name=name, owner=owner, until=until)
+        return insert_unless_there(tx, leases, **values)
     if held.owner != owner and not may_take_over(held.owner, held.until, now):
         return False
-    tx.execute(update(leases).where(leases.c.name == name).values(owner=owner, until=until))
+    tx.execute(update(leases).where(leases.c.name == name).values(values))
     return True
+
+
+def renew(tx: Connection, name: str, owner: str, holding: str, until: datetime) -> bool:
+    """Go on holding a lease; False where it was lost, even if nobody holds it now: who had it may have finished."""
+    mine = leases.c.name == name, leases.c.owner == owner, leases.c.holding == holding
+    return tx.execute(update(leases).where(*mine).values(until=until)).rowcount == 1
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseFence:
+    """Lets a transaction write only while a lease is held, and nobody take it before the transaction ends."""
+
+    name: str
+    owner: str
+    holding: str
+
+    def check(self, tx: Connection) -> None:
+        mine = leases.c.name == self.name, leases.c.owner == self.owner, leases.c.holding == self.holding
+        if tx.scalar(select(leases.c.name).where(*mine).with_for_update(read=True)) is None:
+            raise LeaseLostError(f"{self.name}: another Herald went on with it, and nothing more is written here")
 
 
 def give_back(tx: Connection, name: str, owner: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
@@ -17,7 +18,7 @@ from weakref import finalize
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
 from bot.runtime.private_files import create_file, make_folder
-from bot.store.tables import leases, outbox
+from bot.store.tables import leadership, leases, outbox
 
 _LONGEST = timedelta(days=1)  # no lease is given for so long: a clock was wrong
 
@@ -53,6 +54,28 @@ def database_time(tx: Connection) -> datetime:
     return moment.astimezone(UTC)
 
 
+@dataclass(slots=True)
+class Holdings:
+    """Which leases the threads of one Herald hold together: by the lease's name, by what it is known, and how many."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    of: dict[str, tuple[str, int]] = field(default_factory=dict)
+
+    def known_as(self, name: str) -> str | None:
+        held = self.of.get(name)
+        return None if held is None else held[0]
+
+    def join(self, name: str, holding: str) -> None:
+        self.of[name] = holding, self.of.get(name, ("", 0))[1] + 1
+
+    def leave(self, name: str) -> bool:
+        """Say whether nobody holds it any more."""
+        holding, count = self.of.pop(name)
+        if count > 1:
+            self.of[name] = holding, count - 1
+        return count == 1
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """One Herald among those that share a state.
@@ -66,6 +89,7 @@ class Owner:
     folder: Path | None = None  # with one file a Herald
     lock: Lock | None = None
     clock: Callable[[Connection], datetime] = database_time
+    holdings: Holdings = field(default_factory=Holdings)
 
     @classmethod
     def begin(cls, folder: Path | None, clock: Callable[[Connection], datetime] = database_time) -> Owner:
@@ -99,6 +123,7 @@ class Owner:
         for holder in [holder for holder in _holders(tx) if _token(holder) in tokens]:
             free(tx, outbox.c.owner == holder, settled_by=settled_by)
             tx.execute(delete(leases).where(leases.c.owner == holder))
+            tx.execute(update(leadership).where(leadership.c.holder == holder).values(until=leadership.c.since))
         return gone
 
     def resign(self) -> None:
@@ -126,7 +151,7 @@ def remove(files: Collection[Path]) -> None:
 
 def _holders(tx: Connection) -> set[str]:
     held = select(outbox.c.owner).where(outbox.c.owner.is_not(None))
-    return {*tx.scalars(held), *tx.scalars(select(leases.c.owner))}
+    return {*tx.scalars(held), *tx.scalars(select(leases.c.owner)), *tx.scalars(select(leadership.c.holder))}
 
 
 def _token(holder: str) -> str:

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -269,6 +270,20 @@ leases = Table(
     Column("name", String(128), primary_key=True),
     Column("owner", String(64), nullable=False),
     Column("until", Instant, nullable=False),
+    Column("holding", String(32)),  # of its owner, who may lose it and take it again
+)
+
+leadership = Table(
+    "leadership",
+    metadata,
+    Column("name", String(16), primary_key=True),  # there is one row
+    Column("holder", String(64), nullable=False),
+    Column("epoch", Integer, nullable=False),  # grows with each change of holder
+    Column("since", Instant, nullable=False),
+    Column("until", Instant, nullable=False),
+    Column("clock_ahead", Float, nullable=False),  # seconds, of the holder's clock before the database's
+    # Makes the epoch part of a key: who changes it waits for those who have looked at it, who renews does not.
+    Index("leadership_by_epoch", "name", "epoch", unique=True),
 )
 
 rules = Table(

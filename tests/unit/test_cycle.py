@@ -514,6 +514,27 @@ def test_the_lease_is_renewed_while_a_long_job_runs_and_given_back_after_it(trai
         assert leases.take(tx, "pipeline:search", "elsewhere/1/1/x", trained.now, MINUTE)
 
 
+def test_a_herald_that_was_paused_for_longer_than_its_lease_writes_nothing_where_another_has_finished(trained):
+    trained.ends_with(JobStatus(JobState.RUNNING))
+
+    def pause(_: float) -> None:
+        trained.now += timedelta(minutes=5)
+        with trained.database.begin() as tx:
+            if leases.take(tx, "pipeline:search", "elsewhere/1/1/x", trained.now, MINUTE):
+                fires.save(tx, replace(fires.unfinished(tx, "search")[-1], state=FireState.STOPPED))
+            leases.give_back(tx, "pipeline:search", "elsewhere/1/1/x")
+        trained.executor.statuses[trained.jobs[-1].fire_id] = JobStatus(JobState.ENDED, 1)
+
+    owner = replace(trained.herald.dispatcher.owner, folder=None)  # the other is on another machine
+    herald = replace(trained.herald, around=replace(trained.herald.around, pause=pause))
+    herald = replace(herald, dispatcher=replace(herald.dispatcher, owner=owner))
+    report = herald.cycle("search").run(trained.now)
+    assert (report.busy, report.judged) == (True, [])
+    with trained.database.begin() as tx:
+        assert [fire.state for fire in fires.of_pipeline(tx, "search")][-1] is FireState.STOPPED
+        assert owner.holdings.of == {}
+
+
 # ---- runs that others log
 
 

@@ -258,7 +258,7 @@ def test_due_times_that_cannot_be_told_leave_the_other_pipelines_theirs(world, s
     assert len(ended(sqlite_database, "b")) > 2
     assert ended(sqlite_database, "a") == []
     assert not server.is_healthy
-    assert list(server.unscheduled) == ["a"]
+    assert list(server.duties.unscheduled) == ["a"]
 
 
 def test_a_pipeline_that_cannot_be_listened_for_leaves_the_others_heard(world, sqlite_database, monkeypatch):
@@ -275,7 +275,7 @@ def test_a_pipeline_that_cannot_be_listened_for_leaves_the_others_heard(world, s
     server = make_server(world, sqlite_database, configured(PIPELINES))
     server.round()
     assert {"b", "c"} <= set(heard)
-    assert server.listening.trouble
+    assert server.duties.listening.trouble
 
 
 def test_a_configuration_that_breaks_whoever_reads_it_changes_nothing(world, sqlite_database):

@@ -12,6 +12,7 @@ from bot.text.tables import Stacking, WholeConsole
 
 if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
     from bot.reports.overview import OpenIncident, Overview, PipelineOverview, WaitingRerun
+    from bot.store.leadership import Leadership
 
 from bot.cli.output.diagnose import trouble_as_json
 from bot.cli.output.runs import (
@@ -38,6 +39,7 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
                 "parked": seen.parked,
                 "refused": [asdict(refusal) for refusal in seen.refused],
                 "quiet": seen.quiet,
+                "leader": _leader_as_json(seen),
                 "reruns": [_rerun_as_json(each) for each in seen.reruns],
                 "failed_reruns": [
                     {
@@ -73,6 +75,8 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
         print_set_aside(console, pipeline.set_aside)
         _print_blind_spots(console, pipeline)
     console.print(f"owed: {seen.owed:,}, parked: {seen.parked:,}")
+    if seen.leadership is not None:
+        console.print(escape(_leader(seen.leadership, is_led=seen.is_led)))
     for refusal in seen.refused:
         where = " ".join(part for part in (refusal.service, refusal.channel) if part)
         what = ": what config names is missing there" if refusal.is_missing else " refuses our account"
@@ -87,6 +91,27 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
         console.print(f"quiet by people's answers: {seen.quiet:,}; `herald triage` lists them")
     if any(pipeline.count > len(pipeline.incidents) for pipeline in seen.pipelines):
         console.print("--all names every open incident, --json too.")
+
+
+def _leader(found: Leadership, *, is_led: bool) -> str:
+    if not is_led:
+        return "leads: nobody; no `herald serve` is at work"
+    ahead = found.clock_ahead.total_seconds()
+    clock = f"; its clock is off by {abs(ahead):,.0f} s" if found.is_clock_off else ""
+    return f"leads: {found.holder} since {when(found.since)}, epoch {found.epoch:,}{clock}"
+
+
+def _leader_as_json(seen: Overview) -> dict[str, Any] | None:
+    if seen.leadership is None or not seen.is_led:
+        return None
+    found = seen.leadership
+    return {
+        "holder": found.holder,
+        "epoch": found.epoch,
+        "since": found.since,
+        "until": found.until,
+        "clock_ahead_seconds": found.clock_ahead.total_seconds(),
+    }
 
 
 def _rerun_as_json(rerun: WaitingRerun) -> dict[str, Any]:
