@@ -18,6 +18,7 @@ class Candidate(StrEnum):
 
     ONNX = "onnx"  # the same numbers, by onnxruntime
     INT8 = "int8"  # weights of 8 bits, activations scaled as they come
+    STATIC_INT8 = "static_int8"  # the same, activations scaled by what samples have shown
     STATIC = "static"  # a vector a token
     ASYMMETRIC = "asymmetric"  # products by the model, queries by a vector a token
     HALF = "half"  # every second layer, taught by the whole

@@ -1,4 +1,4 @@
-"""From a tuned model to a graph for onnxruntime: in single precision, or with int8 weights."""
+"""From a tuned model to a graph for onnxruntime, in single precision."""
 
 # Shape suffixes, scoped to this file:
 #   B = texts or pairs, T = tokens of the longest, C = numbers that come out
@@ -21,12 +21,11 @@ from trainer.models.backbone import pool, run_backbone
 from trainer.models.cross_encoder import CrossEncoder
 from trainer.models.model_form import CONFIG, GRAPH, TOKENIZER, Form, ModelForm, copy_files, write_form
 from trainer.models.onnx_graph import EXTRA, IDS, MASK, OUT, TYPES, OnnxGraph
-from trainer.models.processor import saturates, tell_instructions
+from trainer.models.processor import tell_instructions
 from trainer.models.text_encoder import TextEncoder
 
 CLOSE = 1e-3  # of the largest number: farther from the model than this a graph is not the model's
 CHATTY = ("torch.onnx", "onnxscript", "onnx_ir", "root")
-WEIGHED = ["MatMul", "Gather"]  # layers and word vectors: nearly all of the weights
 
 
 class _TextVectors(torch.nn.Module):
@@ -72,31 +71,6 @@ def export_cross_encoder(model: CrossEncoder, folder: Path) -> None:
     _write(_PairOutputs(model), model.source.folder, form, folder, types=types)
 
 
-def quantize(exported: Path, form: ModelForm, folder: Path, *, reduced: bool | None = None) -> None:
-    """Write an exported folder anew with int8 weights, a scale a column; activations are scaled as they come.
-
-    With *reduced* they have 7 bits; told by the processor where it is not said: see trainer.models.processor.
-    """
-    with _quiet():
-        try:
-            from onnxruntime.quantization import QuantType, quantize_dynamic
-        except ImportError as error:
-            raise ModelError(f"{exported}: for int8 the package {error.name} is needed: {EXTRA} has it") from None
-        reduced = saturates() if reduced is None else reduced
-        copy_files(exported, folder, (CONFIG, *TOKENIZER))
-        quantize_dynamic(
-            exported / GRAPH,
-            folder / GRAPH,
-            op_types_to_quantize=WEIGHED,
-            per_channel=True,
-            reduce_range=reduced,
-            weight_type=QuantType.QInt8,
-        )
-    instructions = tell_instructions()
-    int8 = ModelForm(form.form, form.original, form.width, form.vocabulary, "int8", reduced, instructions)
-    write_form(int8, folder)
-
-
 def _write(module: torch.nn.Module, source: Path, form: ModelForm, folder: Path, *, types: bool) -> None:
     copy_files(source, folder, (CONFIG, *TOKENIZER))
     # Rows of two lengths, one padded: what is traced has to hold for both.
@@ -121,7 +95,7 @@ def _export(module: torch.nn.Module, given: tuple[Tensor, ...], names: list[str]
     rows, tokens = torch.export.Dim("rows", min=1), torch.export.Dim("tokens", min=2)
     # On one example a dimension of one is taken for a constant; both are told to move.
     shapes = tuple({0: rows, 1: tokens} for _ in given)
-    with _quiet():
+    with quiet_tools():
         try:
             program: Any = torch.onnx.export(
                 module.eval(),
@@ -142,7 +116,7 @@ def _export(module: torch.nn.Module, given: tuple[Tensor, ...], names: list[str]
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_tools() -> Iterator[None]:
     """Keep what tools say to their developers from who waits for a model."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     before = {name: logging.getLogger(name if name != "root" else None).level for name in CHATTY}

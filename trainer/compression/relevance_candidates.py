@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from trainer.compression.candidates import LESS_IS_BETTER, Candidate, Scored
+from trainer.compression.int8 import quantize, quantize_by_samples, samples_of
 from trainer.compression.layer_reader import LayerReader, open_reader
 from trainer.compression.layered_students import LayerLessons, make_half, make_pruned
-from trainer.compression.onnx_export import export_cross_encoder, quantize
+from trainer.compression.onnx_export import export_cross_encoder
 from trainer.data.splits import Part
 from trainer.jobs.schema import ModelJob, RelevanceJob
 from trainer.learning.pair_loss import pair_loss
@@ -58,6 +59,7 @@ class RelevanceCandidates:
     candidates: tuple[Candidate, ...] = (
         Candidate.ONNX,
         Candidate.INT8,
+        Candidate.STATIC_INT8,
         Candidate.HALF,
         Candidate.PRUNED,
     )
@@ -98,16 +100,25 @@ class RelevanceCandidates:
             export_cross_encoder(as_tuned_judge(self.task.model), exported)
         if candidate is Candidate.INT8:
             quantize(exported, read_form(exported), bare)
+        elif candidate is Candidate.STATIC_INT8:
+            model = as_tuned_judge(self.task.model)
+            samples = samples_of(self._learnt()[1], model.pad_token, self.job.compress.seed)
+            quantize_by_samples(exported, read_form(exported), bare, samples)
 
     def _lessons(self) -> LayerLessons:
         task, settings, model = self.task, self.job.compress, as_tuned_judge(self.task.model)
-        rows = np.random.default_rng(settings.seed).permutation(task.pairs.rows(Part.TRAIN))
-        rows = np.sort(rows[: settings.recovery.rows])
-        tokens = model.encode(*task.pairs.texts(rows))
+        rows, tokens = self._learnt()
         labelled = LabelledPairs(tokens, torch.from_numpy(task.wanted(rows)))
         return LayerLessons(
             lambda: open_reader(model.source, model.pooling, model.head), tokens, lambda: labelled, settings
         )
+
+    def _learnt(self) -> tuple[Ints, Tokens]:
+        """Give train rows, and their tokens: what students and scales are made with."""
+        settings, pairs = self.job.compress, self.task.pairs
+        rows = np.random.default_rng(settings.seed).permutation(pairs.rows(Part.TRAIN))
+        rows = np.sort(rows[: settings.recovery.rows])
+        return rows, self.task.model.encode(*pairs.texts(rows))
 
     def lose(self, candidate: Candidate, metric: str) -> tuple[float, Interval | None]:
         """Give what a candidate loses of a metric, and the interval, paired by the queries that are drawn."""

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from trainer.compression.candidates import Candidate, Scored
+from trainer.compression.int8 import SHOWN, quantize, quantize_by_samples, samples_of
 from trainer.compression.layer_reader import LayerReader, open_reader
 from trainer.compression.layered_students import LayerLessons, make_half, make_pruned
-from trainer.compression.onnx_export import export_encoder, quantize
+from trainer.compression.onnx_export import export_encoder
 from trainer.compression.static_student import Lessons, distil_vocabulary, teach
 from trainer.data.splits import Part
 from trainer.errors import ModelError
@@ -92,11 +93,8 @@ class RetrievalCandidates:
         match candidate:
             case Candidate.ONNX:
                 export_encoder(self.teacher, bare)
-            case Candidate.INT8:
-                exported = self.scratch / f"bare-{Candidate.ONNX}"
-                if not (exported / FORM).exists():
-                    export_encoder(self.teacher, exported)
-                quantize(exported, read_form(exported), bare)
+            case Candidate.INT8 | Candidate.STATIC_INT8:
+                self._shrink(candidate, bare)
             case Candidate.STATIC:
                 self._teach(bare, self.job.compress.dimensions)
             case Candidate.ASYMMETRIC:
@@ -169,9 +167,22 @@ class RetrievalCandidates:
 
     def _lessons(self) -> LayerLessons:
         settings, teacher = self.job.compress, self.teacher
-        places = np.random.default_rng(settings.seed).permutation(self._learnt())[: settings.recovery.rows]
-        tokens = self._tokens([self.task.texts.all_E[place] for place in np.sort(places).tolist()])
+        tokens = self._sample(settings.recovery.rows)
         return LayerLessons(lambda: open_reader(teacher.source, teacher.pooling), tokens, self._labelled, settings)
+
+    def _sample(self, count: int) -> Tokens:
+        places = np.random.default_rng(self.job.compress.seed).permutation(self._learnt())[:count]
+        return self._tokens([self.task.texts.all_E[place] for place in np.sort(places).tolist()])
+
+    def _shrink(self, candidate: Candidate, bare: Path) -> None:
+        exported = self.scratch / f"bare-{Candidate.ONNX}"
+        if not (exported / FORM).exists():
+            export_encoder(self.teacher, exported)
+        if candidate is Candidate.INT8:
+            quantize(exported, read_form(exported), bare)
+            return
+        samples = samples_of(self._sample(SHOWN), self.teacher.pad_token, self.job.compress.seed)
+        quantize_by_samples(exported, read_form(exported), bare, samples)
 
     def _labelled(self) -> LabelledQueries:
         pairs = self.task.pairs

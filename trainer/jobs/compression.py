@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from trainer.jobs.fields import Count, Name, Positive, Section
 
-CandidateName = Literal["onnx", "int8", "static", "asymmetric", "half", "pruned"]
+CandidateName = Literal["onnx", "int8", "static_int8", "static", "asymmetric", "half", "pruned"]
 
 
 def _one_or_more(value: object) -> object:

@@ -36,6 +36,7 @@ class ModelForm:
     width: int  # numbers of a vector, or of an output
     vocabulary: int  # tokens that the model knows, from 0
     numbers: str = "fp32"  # or int8
+    scales: str = ""  # of int8's activations: dynamic, as they come, or static, by samples
     reduced_range: bool = False  # of int8: 7 bits a weight, so that no sum of two products saturates
     instructions: str = ""  # of the processor it was made on
     heads: tuple[int, ...] = ()  # that are left of each layer; none: as config.json says
@@ -93,4 +94,5 @@ def form_facts(form: ModelForm) -> Mapping[str, str | int]:
     """Say what form it is, for whoever reads the run later."""
     if form.form is Form.PLAIN:
         return {}
-    return {"model.form": form.form.value, "model.numbers": form.numbers, "model.original": form.original}
+    scaled = {"model.scales": form.scales} if form.scales else {}
+    return {**scaled, "model.form": form.form.value, "model.numbers": form.numbers, "model.original": form.original}
