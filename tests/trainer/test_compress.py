@@ -47,13 +47,13 @@ def test_models_are_timed_in_turns_on_the_same_questions_and_the_first_is_the_me
 
     def heavy(places):
         asked.append(("heavy", tuple(places)))
-        return [work @ work for _ in range(4)]
+        return [work @ work for _ in range(20)]
 
     def light(places):
         asked.append(("light", tuple(places)))
         return work @ work
 
-    found = time_models({"original": heavy, "small": light}, questions=3, rounds=3)
+    found = time_models({"original": heavy, "small": light}, questions=3, rounds=5)
     assert found["original"].speedup == 1.0
     assert found["small"].speedup > 1.5
     assert {places for name, places in asked if name == "heavy"} == {
