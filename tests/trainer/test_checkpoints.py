@@ -390,6 +390,25 @@ def test_a_batch_that_does_not_fit_into_memory_is_learnt_in_parts_with_the_same_
     assert all(torch.allclose(w, ended.weights[n], atol=1e-4) for n, w in whole["relevance"].weights.items())
 
 
+@pytest.mark.parametrize("name", ["next_item", "relevance", "retrieval"])
+def test_a_batch_in_parts_that_the_job_asks_for_is_learnt_with_the_same_result(desk, whole, name, monkeypatch):
+    rows: list[int] = []
+    score = CrossEncoder.score
+    monkeypatch.setattr(
+        CrossEncoder, "score", lambda self, tokens, some: (rows.append(len(some)), score(self, tokens, some))[1]
+    )
+    ended = desk.run(name, more=("train.accumulate=3",))
+    assert [one.loss for one in ended.told] == pytest.approx([one.loss for one in whole[name].told], abs=1e-5)
+    assert all(torch.allclose(w, ended.weights[n], atol=1e-4) for n, w in whole[name].weights.items())
+    if name == "relevance":  # classes weigh otherwise in each part, and rows are not learnt at once
+        assert max(rows[: 3 * len(ended.told)]) == 8
+
+
+def test_more_parts_than_rows_are_refused(desk):
+    with pytest.raises(JobError, match="accumulate = 9 parts are more than batch = 8 rows"):
+        desk.job("retrieval", "train.accumulate=9")
+
+
 def test_memory_that_is_too_short_for_a_row_is_told_with_what_to_set(desk, monkeypatch):
     def never(*_):
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory: you tried")

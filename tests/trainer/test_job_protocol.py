@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainer.jobs.file import load_job
-from trainer.jobs.schema import MixJob, NextItemOfSnapshot, ScoreJob, TrainJob
+from trainer.jobs.schema import MixJob, NextItemOfSnapshot, ScoreJob
+from trainer.jobs.training import TrainJob
 
 PAGE = Path("docs/job-protocol.md").read_text()
 

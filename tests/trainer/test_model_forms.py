@@ -72,6 +72,8 @@ def test_recommend_asks_a_static_model(bert, tmp_path, capsys):
     save_search(SearchSettings(16, 10, 1.0), catalogue, unit(opened(folder).embed(TITLES)), folder)
     assert main(["recommend", str(folder), "blue sofa", "-k", "1", "--json"]) == 0
     assert [one["key"] for one in json.loads(capsys.readouterr().out)[0]["products"]] == ["2"]
+    assert main(["recommend", str(folder), "blue sofa", "--device", "cuda"]) == 2
+    assert "is compressed (static) and computes on the processor as it was written" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -156,8 +156,10 @@ def test_a_catalogue_is_searched_by_vectors_and_words(place, bert, capsys):
     assert scored_on(place / "again") == scored_on(place / "retrieval")
 
     capsys.readouterr()
-    assert main(["recommend", str(model), "red lamp", "-k", "3", "--json"]) == 0
-    (answer,) = json.loads(capsys.readouterr().out)
+    assert main(["recommend", str(model), "red lamp", "-k", "3", "--json", "--device", "cpu", "--precision=fp32"]) == 0
+    said = capsys.readouterr()
+    assert said.err.splitlines()[0] == "trainer: computes on the processor in fp32"
+    (answer,) = json.loads(said.out)
     assert len(answer["products"]) == 3
     assert answer["milliseconds"] > 0
     assert answer["products"][0]["text"].endswith("red lamp")
@@ -295,6 +297,11 @@ def test_asking_wrongly_is_told_in_a_sentence(place, bert, capsys):
             "--user ID goes together with one of --job JOB.toml and --snapshot DIR",
         ),
         (["recommend", str(bert), "lamp", "-k", "0"], "-k is 0"),
+        (
+            ["recommend", str(bert), "lamp", "--device", "gpu"],
+            "key 'device.kind' is 'gpu': input should be 'auto', 'cpu'",
+        ),
+        (["recommend", str(bert), "lamp", "--precision", "int8"], "key 'device.precision' is 'int8': input should be"),
         (["recommend", "models:/x@y", "lamp"], "--tracking-uri says which MLflow knows it"),
         (
             ["recommend", "models:/x@y", "lamp", "--tracking-uri", "sqlite:///no.db"],

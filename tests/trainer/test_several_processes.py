@@ -134,6 +134,13 @@ def test_a_loss_over_gathered_vectors_and_its_gradient_are_those_of_one_process(
         (RelevanceJob, {"batch": 8}, 3, "cpu", "train.batch = 8 does not divide among 3 processes: 6 or 9 is right"),
         (RelevanceJob, {"batch": 2}, 4, "cpu", "train.batch = 2 does not divide among 4 processes: 4 is right"),
         (RelevanceJob, {"batch": 8}, 2, "cuda", "torchrun started 2 processes on a machine with 1 GPUs"),
+        (
+            RelevanceJob,
+            {"batch": 8, "accumulate": 5},
+            2,
+            "cpu",
+            "each of 2 processes has 4 rows of a batch, and no more",
+        ),
         (RetrievalJob, {"batch": 9}, 2, "cpu", "train.batch = 9 does not divide among 2 processes: 8 or 10 is right"),
     ],
 )

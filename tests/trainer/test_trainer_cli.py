@@ -57,9 +57,9 @@ def test_help_names_commands_and_exit_codes(capsys):
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("fit", ["JOB.toml", "--set", "--resume"]),
+        ("fit", ["JOB.toml", "--set", "--resume", "--device", "--precision"]),
         ("search", ["JOB.toml", "--set", "--trials", "--rates", "--batches", "--metric"]),
-        ("evaluate", ["JOB.toml", "--set", "--model", "--split"]),
+        ("evaluate", ["JOB.toml", "--set", "--model", "--split", "--device", "--precision"]),
         ("compare", ["--by", "--tracking-uri", "--json"]),
         (
             "recommend",

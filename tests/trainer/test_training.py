@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.errors import TrainingError
-from trainer.jobs.schema import ModelJob, ScoreJob, TrainJob
+from trainer.jobs.schema import ModelJob, ScoreJob
+from trainer.jobs.training import TrainJob
 from trainer.learning.gradients import LossWatch
 from trainer.learning.loop import schedule, update
 from trainer.learning.next_item_loss import Example, batch_loss, make_batch

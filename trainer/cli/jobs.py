@@ -1,5 +1,6 @@
 """The commands that carry out a job file: fit and evaluate."""
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,14 @@ SetOption = Annotated[
         help="Override a key of the job file, such as seed=3 or train.lr=1e-4 (repeatable).",
     ),
 ]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option("--device", metavar="auto|cpu|cuda|mps", help="On what to compute, instead of what device.kind says."),
+]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option("--precision", metavar="auto|fp32|bf16|fp16", help="In which, instead of what device.precision says."),
+]
 
 
 def fit(
@@ -34,13 +43,15 @@ def fit(
             help="Go on where a fit of the same job was killed, begin anew, or go on from the checkpoint in a folder.",
         ),
     ] = "auto",
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
 ) -> None:
     """Train, score and log a model."""
-    place = launched_place()
+    place, settings = launched_place(), [*(overrides or ()), *device_settings(device, precision)]
     if place is None:
-        _carry_out(job, "fit", overrides or (), resume=resume)
+        _carry_out(job, "fit", settings, resume=resume)
     else:
-        _fit_together(job, overrides or (), resume, place)
+        _fit_together(job, settings, resume, place)
 
 
 def evaluate(
@@ -51,9 +62,18 @@ def evaluate(
         typer.Option(metavar="MODEL", help="A saved folder or models:/NAME@ALIAS instead of the job's."),
     ] = None,
     split: Annotated[str | None, typer.Option(metavar="PART", help="train, valid or test: the rows to score.")] = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
 ) -> None:
     """Score a saved model alone, and log it."""
-    _carry_out(job, "evaluate", [*(overrides or ()), *([] if split is None else [f"part={split}"])], model)
+    settings = [*(overrides or ()), *device_settings(device, precision)]
+    _carry_out(job, "evaluate", [*settings, *([] if split is None else [f"part={split}"])], model)
+
+
+def device_settings(device: str | None, precision: str | None) -> list[str]:
+    """Give what was chosen on the command line as keys of a job file."""
+    given = {"device.kind": device, "device.precision": precision}
+    return [f"{key}={json.dumps(value)}" for key, value in given.items() if value is not None]
 
 
 def _carry_out(

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.cli.jobs import SetOption
+from trainer.cli.jobs import DeviceOption, PrecisionOption, SetOption, device_settings
 from trainer.cli.launchers import check_alone
 from trainer.errors import JobError
 
 if TYPE_CHECKING:
     from trainer.data.next_item_data import NextItemData
+    from trainer.jobs.schema import AnyJob
 
 REGISTRY, RUN = "models:/", "runs:/"
 
@@ -93,6 +94,8 @@ def recommend(
     overrides: SetOption = None,
     snapshot: Annotated[Path | None, typer.Option(metavar="DIR", help="A snapshot that holds it, instead.")] = None,
     k: Annotated[int, typer.Option("-k", metavar="N", help="How many products.")] = 10,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
     tracking_uri: TrackingOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -100,18 +103,22 @@ def recommend(
     from trainer.environment import let_threads_sleep
 
     let_threads_sleep()
+    from trainer.jobs.file import load_job, read_device
     from trainer.results.recommendation import Recommended, read_queries, recommend_for_queries, recommend_for_user
 
     _check_question({"QUERY": query, "--file": file, "--user": user}, {"--job": job, "--snapshot": snapshot}, k)
     if overrides and job is None:
         raise JobError("recommend: --set overrides a key of the job file that --job names")
+    settings = device_settings(device, precision)
+    loaded = None if job is None else load_job(job, [*(overrides or ()), *settings])
+    where = read_device(device, precision) if loaded is None else loaded.device
     answers: Sequence[Recommended]
     with _model_folder(model, tracking_uri) as folder:
         if user is not None:
-            answers = [recommend_for_user(folder, _data_of(job, overrides or (), snapshot), user, k)]
+            answers = [recommend_for_user(folder, _data_of(loaded, snapshot), user, k, where)]
         else:
             queries = read_queries(file) if file is not None else [query or ""]
-            answers = recommend_for_queries(folder, queries, k)
+            answers = recommend_for_queries(folder, queries, k, where)
     if as_json:
         _print_json([asdict(answer) for answer in answers])
         return
@@ -138,17 +145,15 @@ def upload(
     sys.stdout.write(f"run {sent.run_id}\noutput {output}\n")
 
 
-def _data_of(job: Path | None, overrides: Sequence[str], snapshot: Path | None) -> "NextItemData":
-    from trainer.jobs.file import load_job
+def _data_of(job: "AnyJob | None", snapshot: Path | None) -> "NextItemData":
     from trainer.jobs.schema import DataJob, NextItemJob
 
     if job is None:
         assert snapshot is not None  # the question was checked
         return DataJob(snapshot=snapshot)
-    loaded = load_job(job, overrides)
-    if not isinstance(loaded, NextItemJob):
-        raise JobError(f"{job}: task is {loaded.task!r}: the data of a next_item job are what --user is looked for in")
-    return loaded.data
+    if not isinstance(job, NextItemJob):
+        raise JobError(f"--job: task is {job.task!r}: the data of a next_item job are what --user is looked for in")
+    return job.data
 
 
 def _check_question(given: Mapping[str, object], sources: Mapping[str, Path | None], k: int) -> None:

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from trainer.errors import JobError
 from trainer.jobs.fields import PACKAGED, Section
+from trainer.jobs.running import DeviceJob
 from trainer.jobs.schema import JOBS, NEXT_ITEM, AnyJob, Job, NextItemJob
 
 FIRE_ID_VARIABLE = "HERALD_FIRE_ID"
@@ -43,6 +44,18 @@ def load_job(path: Path, overrides: Sequence[str] = (), model: str | None = None
         return kind.model_validate(raw, context=path.absolute().parent)
     except ValidationError as error:
         raise JobError(f"{path}: {'; '.join(_explain(detail, kind) for detail in error.errors())}") from None
+
+
+def read_device(kind: str | None, precision: str | None) -> DeviceJob:
+    """Give the section `[device]` of what was said without a job file; raise JobError."""
+    given = {key: value for key, value in (("kind", kind), ("precision", precision)) if value is not None}
+    try:
+        return DeviceJob.model_validate(given)
+    except ValidationError as error:
+        told = error.errors()
+        for detail in told:
+            detail["loc"] = ("device", *detail["loc"])
+        raise JobError("; ".join(_explain(detail, Job) for detail in told)) from None
 
 
 def _replace_model(raw: dict[str, Any], model: str) -> None:

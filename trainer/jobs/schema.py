@@ -9,7 +9,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 from trainer.jobs.compression import CompressJob
 from trainer.jobs.data import HistoriesData, InteractionsData, PairsData
 from trainer.jobs.fields import Count, FilePath, PackageName, Positive, Section, Share, SomeNames
-from trainer.jobs.running import CheckpointJob, DeviceJob, EarlyStopJob
+from trainer.jobs.running import CheckpointJob, DeviceJob
+from trainer.jobs.training import RelevanceTrainJob, RetrievalTrainJob, TrainJob
 
 PLAIN_SQLITE = "sqlite:///"
 
@@ -122,55 +123,6 @@ class MixJob(Section):
     explore: Annotated[float, Field(ge=0)] = 0.5  # weight of ranking what is new to the user among itself
     link_ridge: Positive = 300.0  # of the regression that learns what goes with what
     link_texts: Count = 5000  # that have such links, the most frequent: 8 bytes a pair of them
-
-
-class TrainJob(Section):
-    trips: Count = 768  # trips drawn for training, once
-    targets: Count = 4  # items drawn from each
-    batch: Annotated[int, Field(ge=2)] = 128  # trips a step
-    epochs: Count = 1
-    lr: Positive = 3e-4
-    warmup: Share = 0.1  # share of the steps
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    clip: Positive = 1.0  # largest gradient norm
-    layers: Count = 2  # trained, from the top; those below are frozen
-    min_history_days: Annotated[int, Field(ge=0)] = 28
-
-
-class RelevanceTrainJob(Section):
-    batch: Annotated[int, Field(ge=2)] = 64  # pairs a step
-    epochs: Count = 1
-    lr: Positive = 2e-4
-    head_lr: Positive = 2e-3  # of the new layer on top
-    warmup: Share = 0.1
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    clip: Positive = 1.0
-    layers: Count | None = None  # trained, from the top; all by default
-    pairs: Count | None = None  # drawn for training, once; all by default
-    average: Count = 1  # fits from one start, each in an order of its own, whose weights are averaged
-    balance: Literal["none", "weights"] = "weights"  # of classes: each weighs the same in the loss
-    early_stop: EarlyStopJob | None = None  # without it every step is made
-
-    @model_validator(mode="after")
-    def _stops_one_fit(self) -> "RelevanceTrainJob":
-        if self.early_stop is not None and self.average > 1:
-            raise ValueError("average and early_stop do not go together: fits that ended apart have no mean")
-        return self
-
-
-class RetrievalTrainJob(Section):
-    pairs: Count | None = None  # relevant pairs drawn for training, once; all by default
-    batch: Annotated[int, Field(ge=2)] = 128  # pairs a step; each is the others' negative
-    epochs: Count = 1
-    lr: Positive = 2e-4
-    warmup: Share = 0.1
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    clip: Positive = 1.0
-    layers: Count = 3  # trained, from the top; what those below give is computed once
-    temperature: Positive = 0.05
-    negatives: Annotated[int, Field(ge=0)] = 1  # hard ones a pair, mined with the untrained model and BM25
-    early_stop: EarlyStopJob | None = None  # without it every step is made
-    margin: Share = 0.95  # a mined product nearer than this share of the relevant one's cosine may be relevant too
 
 
 class SearchJob(Section):

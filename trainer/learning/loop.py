@@ -44,12 +44,14 @@ def train(
     checkpoints: Checkpoints | None = None,
     *,
     in_parts: InParts | None = None,
+    parts: int = 1,
     device: Device = PROCESSOR,
     early: EarlyStop | None = None,
 ) -> None:
     """Step once a batch of row numbers, telling *on_step* after each; raise FloatingPointError for a lost loss.
 
-    A batch that does not fit into memory is learnt *in_parts* from then on. It ends *early* where that says so.
+    A batch is learnt *in_parts*, so many from the first, and more once it does not fit into memory. It ends *early*
+    where that says so.
     """
     # Decay stands apart from the gradient (Loshchilov and Hutter 2019): large gradients do not weaken it.
     optimizer = torch.optim.AdamW(
@@ -60,7 +62,7 @@ def train(
     parameters = [parameter for group in groups for parameter in group.parameters]
     batches = device.crew.learn_alike(batches)
     keeper, losses = checkpoints or NoCheckpoints(), LossWatch(len(batches))
-    standing = Standing(parameters, optimizer, len(batches), _hash_order(batches))
+    standing = Standing(parameters, optimizer, len(batches), _hash_order(batches), parts)
     scaling = Scaling(device)
     keeper.carry("scaling", [scaling.state])
     lesson = Lesson(loss_of, in_parts, scaling, device.crew)

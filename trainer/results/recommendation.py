@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.errors import DataError, ModelError
+from trainer.jobs.running import DeviceJob
+from trainer.tracking.progress import say
 
 if TYPE_CHECKING:
     from trainer.data.next_item_data import NextItemData
     from trainer.models.saved_encoder import SavedEncoder
 
+ANY = DeviceJob()  # what is there
 RETRIEVAL, NEXT_ITEM, RELEVANCE = "retrieval.json", "scorer.json", "relevance.json"
 
 
@@ -49,7 +52,7 @@ def read_queries(path: Path) -> list[str]:
     return queries
 
 
-def recommend_for_queries(folder: Path, queries: Sequence[str], k: int) -> list[Recommended]:
+def recommend_for_queries(folder: Path, queries: Sequence[str], k: int, device: DeviceJob = ANY) -> list[Recommended]:
     """Find products in the catalogue a retrieval model was saved with; raise ModelError."""
     _check_kind(folder, RETRIEVAL, "a query")
     from trainer.data.spelling import Spelling, learn_spelling
@@ -60,7 +63,7 @@ def recommend_for_queries(folder: Path, queries: Sequence[str], k: int) -> list[
     settings = load_settings(folder)
     assert settings is not None
     catalogue, vectors = load_catalogue(folder)
-    encoder = _load_encoder(folder, settings.max_tokens, settings.pooling)
+    encoder = _load_encoder(folder, settings.max_tokens, settings.pooling, device)
     engine = make_engine(vectors, catalogue.texts)
     spelling = learn_spelling(catalogue.texts) if settings.spelling else Spelling({})
     top = max(settings.top, k)
@@ -79,7 +82,7 @@ def recommend_for_queries(folder: Path, queries: Sequence[str], k: int) -> list[
     return found
 
 
-def recommend_for_user(folder: Path, data: "NextItemData", user: str, k: int) -> Recommended:
+def recommend_for_user(folder: Path, data: "NextItemData", user: str, k: int, device: DeviceJob = ANY) -> Recommended:
     """Rank the items of some data for a user's history as it stands at their end; raise an InputError."""
     _check_kind(folder, NEXT_ITEM, "a user")
     import torch
@@ -96,7 +99,7 @@ def recommend_for_user(folder: Path, data: "NextItemData", user: str, k: int) ->
     number = np.array([find_user(snapshot, source_of(data), user)])
     own = purchases.user == number[0]
     texts = distinct_texts(catalogue)
-    encoder = _load_encoder(folder, scorer.max_tokens, scorer.pooling)
+    encoder = _load_encoder(folder, scorer.max_tokens, scorer.pooling, device)
     popularity_I = np.bincount(purchases.item, minlength=len(catalogue)).astype(np.float64) + 1
     nothing = np.empty(0, dtype=np.int64)
     with torch.inference_mode():
@@ -133,14 +136,22 @@ def recommend_for_user(folder: Path, data: "NextItemData", user: str, k: int) ->
     return Recommended(user, products, (perf_counter() - began) * 1000)
 
 
-def _load_encoder(folder: Path, max_tokens: int, pooling: str) -> "SavedEncoder":
+def _load_encoder(folder: Path, max_tokens: int, pooling: str, wanted: DeviceJob) -> "SavedEncoder":
     from trainer.jobs.schema import ModelJob
-    from trainer.models.device import AUTO, choose_device, look_at_chips
+    from trainer.models.device import PROCESSOR, prepare_device
+    from trainer.models.model_form import Form, read_form
     from trainer.models.saved_encoder import open_encoder
     from trainer.models.source import find_source
 
-    source = find_source(ModelJob(folder=folder))
-    device = choose_device(AUTO, AUTO, look_at_chips())
+    source, form = find_source(ModelJob(folder=folder)), read_form(folder).form
+    plain = form is Form.PLAIN
+    if not plain and (wanted.kind not in ("auto", "cpu") or wanted.precision not in ("auto", "fp32")):
+        raise ModelError(
+            f"{folder}: is compressed ({form.value}) and computes on the processor as it was written; a device and a"
+            " precision are of models that fit saved"
+        )
+    device = prepare_device(wanted) if plain else PROCESSOR
+    say(f"trainer: {device.tell()}")
     return open_encoder(source, max_tokens=max_tokens, pooling=pooling, device=device)
 
 

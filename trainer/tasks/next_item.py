@@ -19,7 +19,8 @@ from trainer.data.snapshot import Snapshot
 from trainer.data.trips import Trips, collect_histories, split_trips
 from trainer.errors import DataError, ModelError
 from trainer.jobs.data import HistoriesData, InteractionsData
-from trainer.jobs.schema import DataJob, MixJob, NextItemJob, TrainJob, flatten
+from trainer.jobs.schema import DataJob, MixJob, NextItemJob, flatten
+from trainer.jobs.training import TrainJob
 from trainer.learning.batches import shuffled_batches
 from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.learning.next_item_loss import Example, batch_loss, make_batch
@@ -290,5 +291,6 @@ def train_on_trips(
         on_step,
         checkpoints,
         in_parts=lambda places, parts: iter([loss_of(places, parts)]),
+        parts=job.accumulate,
         device=encoder.device,
     )

@@ -41,6 +41,12 @@ def check_crew(job: AnyJob, crew: "Crew", kind: str, chips: int) -> None:
         below = job.train.batch // crew.size * crew.size
         right = f"{below} or {below + crew.size}" if below else str(crew.size)
         raise JobError(f"train.batch = {job.train.batch} does not divide among {crew.size} processes: {right} is right")
+    share = job.train.batch // crew.size
+    if job.train.accumulate > share:
+        raise JobError(
+            f"train.accumulate = {job.train.accumulate}: each of {crew.size} processes has {share} rows of a batch, and"
+            f" no more parts; {share} at most is right"
+        )
     if kind == "mps":
         raise JobError(
             f"Apple's GPU is one, and torchrun started {crew.size} processes: start python -m trainer itself"

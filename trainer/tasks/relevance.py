@@ -138,13 +138,14 @@ class Relevance:
         ]
         pace = Schedule(settings.warmup, settings.weight_decay, settings.clip)
 
+        parts = weighted_parts(loss_of, weights, model.device.crew)
+        learn = partial(train, groups, in_parts=parts, parts=settings.accumulate, device=model.device)
+
         def fit_once(on_step: OnStep) -> None:
             batches = batches_by_length(tokens.lengths, settings.batch, settings.epochs, rng)
             measure = partial(valid_pair_loss, model, self.pairs, self.wanted)
             early = stop_early(settings.early_stop, len(batches) // settings.epochs, measure)
-            device = model.device
-            parts = weighted_parts(loss_of, weights, device.crew)
-            train(groups, batches, loss_of, pace, on_step, checkpoints, in_parts=parts, device=device, early=early)
+            learn(batches, loss_of, pace, on_step, checkpoints, early=early)
 
         learnt = [one for group in groups for one in group.parameters]
         average_fits(settings.average, learnt, fit_once, on_step, checkpoints)

@@ -68,8 +68,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.float32]
 
-BM25, ZERO_SHOT, ZERO_SHOT_FUSED = "bm25", "zero-shot", "zero-shot fused"
-VECTORS, FUSED = "vectors", "fused"
+BM25, ZERO_SHOT, ZERO_SHOT_FUSED, VECTORS, FUSED = "bm25", "zero-shot", "zero-shot fused", "vectors", "fused"
 WEIGHTS = np.linspace(0, 1, 11)
 EVEN = 0.5  # where no valid rows choose
 FOUND = "found.parquet"
@@ -156,7 +155,7 @@ class Retrieval:
             text_CD = shared.encode("products", self.texts.products(contrast.texts_C), parts)
             return shared.one_of_all(contrast_loss(query_QD, text_CD, contrast, job.temperature))
 
-        measure = partial(valid_contrast_loss, encoder, hidden, self.pairs, self.texts, self.job)
+        early = partial(valid_contrast_loss, encoder, hidden, self.pairs, self.texts, self.job)
         train(
             [ParameterGroup(encoder.parameters(), job.lr)],
             batches,
@@ -165,8 +164,9 @@ class Retrieval:
             on_step,
             checkpoints,
             in_parts=lambda rows, parts: iter([loss_of(rows, parts)]),
+            parts=job.accumulate,
             device=encoder.device,
-            early=stop_early(job.early_stop, len(batches) // job.epochs, measure),
+            early=stop_early(job.early_stop, len(batches) // job.epochs, early),
         )
 
     def _mine(
@@ -196,8 +196,8 @@ class Retrieval:
                 gained = [self._ndcg(chosen_on, answered.fused(float(one))) for one in WEIGHTS]
                 # Rounded, so that the order in which queries are added up decides between no two.
                 weight = round(float(WEIGHTS[int(np.argmax(np.round(gained, 9)))]), 2)
-        encoder, top = self.encoder, self.job.search.top
-        return SearchSettings(encoder.max_tokens, top, weight, self.job.data.spelling, encoder.pooling)
+        how, job = self.encoder, self.job
+        return SearchSettings(how.max_tokens, job.search.top, weight, job.data.spelling, how.pooling)
 
     def _ndcg(self, asked: Questions, found: Iterable[Found]) -> float:
         return float(np.mean(list_values(asked, found, self.job.search.top)[f"ndcg_at_{TOP}"]))
