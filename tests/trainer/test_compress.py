@@ -1,6 +1,7 @@
 """A tuned model made smaller: what is taken, what is refused, and that it answers as it was measured."""
 
 import json
+from time import sleep
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from tests.trainer.fitting import result_of
 from tests.trainer.queries import make_bert, make_rows, write_job, write_rows
 from trainer.__main__ import main
 from trainer.compression.gate import GateError, LossGate, Measured, choose
-from trainer.compression.timing import time_models
+from trainer.compression.timing import time_answers, time_models
 from trainer.jobs.file import load_job
 from trainer.measures.bootstrap import Interval
 from trainer.models.model_form import Form, read_form
@@ -62,6 +63,22 @@ def test_models_are_timed_in_turns_on_the_same_questions_and_the_first_is_the_me
     assert {place for _, places in asked for place in places} == {0, 1, 2}
 
 
+def test_whole_answers_are_timed_by_the_clock_and_by_the_processor():
+    work = np.ones((100, 100))
+
+    def heavy(places):
+        return [work @ work for _ in range(20 * len(places))]
+
+    def waits(places):
+        sleep(0.01)
+        return [work @ work for _ in places]
+
+    found = time_answers({"original": heavy, "small": waits}, questions=3, at_once=2, rounds=3)
+    assert found["original"].speedup == found["original"].cpu_speedup == 1.0
+    assert found["small"].cpu_speedup > 2 * found["small"].speedup
+    assert found["small"].per_second < 2 / 0.01
+
+
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
     """Save a retrieval model as a fit would, nothing of it trained."""
@@ -92,7 +109,12 @@ def test_the_choice_is_a_run_with_its_costs_and_answers_as_it_was_measured(shop,
     assert {"quality_loss", "high/quality_loss", "speedup", "ms_of_64", "model_mb", "ndcg_at_10"} <= set(
         result["metrics"]
     )
-    assert "| static |" in (place / "out" / "summary.md").read_text()
+    original, static, _ = told["models"]
+    assert static["answered"]["per_second"] > 0
+    assert original["answered"]["speedup"] == 1.0
+    page = (place / "out" / "summary.md").read_text()
+    assert f"| static | {static['quality']:.4f} | {static['metrics']['vectors/ndcg_at_10']:.4f} |" in page
+    assert f"BM25 alone reaches {original['metrics']['bm25/ndcg_at_10']:.4f} of ndcg_at_10" in page
     assert json.loads((place / "out" / "compress.json").read_text())["chosen"] == told["chosen"]
     model = place / "out" / "model"
     assert read_form(model).form is Form(told["chosen"])

@@ -30,7 +30,8 @@ class Scored:
     """A model on the rows that choose."""
 
     metrics: Mapping[str, float]
-    ask: Ask
+    ask: Ask  # from texts to vectors or judgements
+    answer: Ask  # whole: the search included, or pairs grouped by length
     megabytes: float
 
 
@@ -40,6 +41,7 @@ class Compressible(Protocol):
     candidates: tuple[Candidate, ...]  # that the task knows
     metric: str  # that is not to be lost where the job file names none
     questions: int  # to be timed with
+    answers_at_once: int  # of them, where whole answers are timed
 
     def original(self) -> Scored:
         """Score the model as it is."""

@@ -8,7 +8,7 @@ from typing import assert_never
 
 from trainer.compression.candidates import ORIGINAL, Candidate, Compressible, Scored
 from trainer.compression.gate import LossGate, Measured, Refused, choose
-from trainer.compression.timing import time_models
+from trainer.compression.timing import time_answers, time_models
 from trainer.environment import let_threads_sleep, tell_the_hub_nothing, usable_cores
 from trainer.errors import JobError, ModelError
 from trainer.jobs.schema import AnyJob, NextItemJob, RelevanceJob, RetrievalJob
@@ -105,10 +105,11 @@ def _measure(
 ) -> tuple[Measured, ...]:
     """Time all of them in turns, once all are there: what making one leaves running would fall on the next alone."""
     timings = time_models({name: one.ask for name, one in scored.items()}, task.questions)
+    answered = time_answers({name: one.answer for name, one in scored.items()}, task.questions, task.answers_at_once)
     found = []
     for name, one in scored.items():
         loss, between = (0.0, None) if name == ORIGINAL else task.lose(Candidate(name), metric)
         time = timings[name]
         cost = (time.ms_one, time.ms_batch, time.per_second, time.speedup, one.megabytes, spent[name])
-        found.append(Measured(name, one.metrics[metric], loss, between, *cost, one.metrics))
+        found.append(Measured(name, one.metrics[metric], loss, between, *cost, one.metrics, answered[name]))
     return tuple(found)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from trainer.compression.timing import Pace
 from trainer.errors import InputError
 from trainer.measures.bootstrap import Interval
 
@@ -35,6 +36,7 @@ class Measured:
     megabytes: float
     seconds: float = 0.0  # that making it took
     metrics: Mapping[str, float] = field(default_factory=dict)  # all of them, of the rows that choose
+    answered: Pace | None = None  # whole answers: with the search, or pairs as `evaluate` scores them
 
 
 @dataclass(frozen=True, slots=True)

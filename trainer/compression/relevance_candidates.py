@@ -64,6 +64,7 @@ class RelevanceCandidates:
         Candidate.PRUNED,
     )
     metric = "auc"
+    answers_at_once = 512  # pairs, so that lengths agree as they do among all
 
     def __init__(self, job: RelevanceJob, scratch: Path) -> None:
         self.job, self.scratch = job, scratch
@@ -145,4 +146,9 @@ class RelevanceCandidates:
             queries, products = ([column[place] for place in places] for column in texts)
             return model.score_all(model.encode(queries, products))
 
-        return Scored({name: value for name, value in found.items() if np.isfinite(value)}, ask, model.megabytes())
+        def answer(places: Sequence[int]) -> Floats:
+            queries, products = ([column[place] for place in places] for column in texts)
+            return model.score_pairs(queries, products)
+
+        metrics = {name: value for name, value in found.items() if np.isfinite(value)}
+        return Scored(metrics, ask, answer, model.megabytes())

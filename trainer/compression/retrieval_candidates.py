@@ -24,15 +24,15 @@ from trainer.errors import ModelError
 from trainer.jobs.schema import ModelJob, RetrievalJob
 from trainer.measures.bootstrap import Interval, table_intervals
 from trainer.measures.per_example import PerExample, aggregate
-from trainer.models.hybrid_search import SETTINGS, load_catalogue, load_settings
+from trainer.models.hybrid_search import SETTINGS, Found, fuse, load_catalogue, load_settings
 from trainer.models.model_form import FORM, QUERIES, Form, ModelForm, copy_files, read_form, write_form
 from trainer.models.pair_tokens import Tokens, tokens_of
 from trainer.models.saved_encoder import SavedEncoder, as_tuned, open_encoder, refuse_to_tune
 from trainer.models.source import find_source
 from trainer.models.static_encoder import write_static
-from trainer.models.text_encoder import TextEncoder
+from trainer.models.text_encoder import TextEncoder, unit
 from trainer.task import Outcome
-from trainer.tasks.retrieval import VECTORS, Retrieval, load
+from trainer.tasks.retrieval import BM25, VECTORS, Retrieval, load
 
 Ints = npt.NDArray[np.int64]
 
@@ -66,6 +66,7 @@ class RetrievalCandidates:
 
     candidates: tuple[Candidate, ...] = tuple(Candidate)
     metric = "ndcg_at_10"
+    answers_at_once = 64
 
     def __init__(self, job: RetrievalJob, scratch: Path) -> None:
         self.job, self.scratch = job, scratch
@@ -128,7 +129,8 @@ class RetrievalCandidates:
         return aggregate(paired)[metric], table_intervals(paired).get(metric)
 
     def _score(self, name: str, task: Retrieval, vectors_ED: Tensor) -> Scored:
-        outcome = task.take(vectors_ED).score()
+        ready = task.take(vectors_ED)
+        outcome, engine, settings = ready.score(), ready.indexes.of_catalogue(task.asked), ready.settings
         self.outcomes[name] = outcome
         names = [task.pairs.queries[query] for query in task.asked.queries_Q.tolist()]
         encoder = task.encoder
@@ -136,9 +138,17 @@ class RetrievalCandidates:
         def ask(places: Sequence[int]) -> Tensor:
             return encoder.embed_queries([names[place] for place in places])
 
+        def answer(places: Sequence[int]) -> list[Found]:
+            unit_QD, top = unit(ask(places)), settings.top
+            asked = zip(unit_QD, places, strict=True)
+            return [
+                fuse(engine.by_vector(unit_D, top), engine.by_words(names[place], top), settings.weight, top)
+                for unit_D, place in asked
+            ]
+
         metrics = {name: outcome.metrics[name] for name in outcome.table.values}
-        alone = {f"{VECTORS}/{name}": value for name, value in outcome.compared[VECTORS].items()}
-        return Scored(metrics | alone, ask, encoder.megabytes())
+        alone = {f"{of}/{name}": value for of in (VECTORS, BM25) for name, value in outcome.compared[of].items()}
+        return Scored(metrics | alone, ask, answer, encoder.megabytes())
 
     def _open(self, folder: Path) -> SavedEncoder:
         teacher = self.teacher
