@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from bot.domain.fires import FireState
+from bot.domain.fires import Standing
 from bot.domain.incidents import IncidentState
+from bot.store.fires import waiting
 from bot.store.tables import fires, incidents, runs
 
 
@@ -18,20 +20,23 @@ def fires_by_state(tx: Connection) -> Sequence[tuple[str, str, int]]:
     return [(name, state, number) for name, state, number in tx.execute(query)]
 
 
-def lateness(tx: Connection, now: datetime) -> dict[str, timedelta]:
-    """Return by pipeline how long after its due time the latest fire started, or has been waiting since."""
-    newest = select(fires.c.pipeline, func.max(fires.c.number).label("number")).where(
-        ~fires.c.by_hand, fires.c.confirms.is_(None)
+@dataclass(frozen=True, slots=True)
+class StandingJobs:
+    """How many jobs of one executor stand in one way."""
+
+    executor: str
+    standing: Standing
+    count: int
+
+
+def jobs(tx: Connection) -> Sequence[StandingJobs]:
+    """Count the jobs that were started and are not over by their executors, and how they stand there."""
+    found = Counter(
+        (fire.executor, Standing.RUNNING if fire.standing is None else fire.standing.standing)
+        for fire in waiting(tx)
+        if fire.executor and fire.started_at is not None
     )
-    each = newest.group_by(fires.c.pipeline).subquery()
-    query = select(fires.c.pipeline, fires.c.due_at, fires.c.started_at, fires.c.state).join(
-        each, (fires.c.pipeline == each.c.pipeline) & (fires.c.number == each.c.number)
-    )
-    found = {}
-    for row in tx.execute(query):
-        until = row.started_at or (now if row.state == FireState.DUE else row.due_at)
-        found[row.pipeline] = max(until - row.due_at, timedelta(0))
-    return found
+    return [StandingJobs(executor, standing, number) for (executor, standing), number in sorted(found.items())]
 
 
 def runs_by_outcome(tx: Connection) -> Sequence[tuple[str, str, int]]:

@@ -18,11 +18,12 @@ from sqlalchemy import Connection
 
 from bot import __version__
 from bot.domain.judge.findings import Outcome
+from bot.reports.own_health import waiting_since
 from bot.reports.reader import Readable
 from bot.runtime import tallies
 from bot.runtime.request_counts import requests_made
 from bot.runtime.tallies import EventCounts, Stopwatch
-from bot.store import backlog, figures, listenings, looks
+from bot.store import backlog, figures, leadership, listenings, looks
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -49,13 +50,18 @@ class StateCollector(Collector):
         yield _gauge("herald_open_incidents", "Open incidents.", ["pipeline", "kind"], standing)
         yield from self._owed(tx, now)
         yield from self._looks(tx)
+        yield from _lead(tx)
 
     def _fires(self, tx: Connection, now: datetime) -> Iterator[Metric]:
         counted = [([name, state], number) for name, state, number in figures.fires_by_state(tx)]
         yield _gauge("herald_fires", "Fires on record.", ["pipeline", "state"], counted)
-        late = [([name], length.total_seconds()) for name, length in figures.lateness(tx, now).items()]
-        said = "From the due time of the latest fire to its start, or until now where it waits."
-        yield _gauge("herald_schedule_lag_seconds", said, ["pipeline"], late)
+        late = waiting_since(tx, self.herald.config, now)
+        said = "How long a pipeline has been due without a start; 0 where none is."
+        lags = [([name], (now - late.get(name, now)).total_seconds()) for name in self.herald.config.pipeline]
+        yield _gauge("herald_schedule_lag_seconds", said, ["pipeline"], lags)
+        jobs = [([each.executor, each.standing], each.count) for each in figures.jobs(tx)]
+        said = "Jobs that are not over, by their executor and how they stand there; away: it cannot be asked."
+        yield _gauge("herald_jobs", said, ["executor", "standing"], jobs)
 
     def _owed(self, tx: Connection, now: datetime) -> Iterator[Metric]:
         labels, piles = ["service", "why"], backlog.piles(tx)
@@ -96,6 +102,20 @@ class ProcessFigures(Collector):
         yield _histogram("herald_fire_lateness_seconds", "From a due time to the start of its fire.", tallies.lateness)
         said = "From owed to delivered."
         yield _histogram("herald_delivery_seconds", said, tallies.delivery, self.services)
+
+
+def _lead(tx: Connection) -> Iterator[Metric]:
+    """Tell of the one that leads: the same whichever Herald of a state is asked."""
+    found = leadership.standing(tx)
+    none: list[str] = []
+    epochs = [] if found is None else [(none, float(found.epoch))]
+    until = [] if found is None else [(none, found.until.timestamp())]
+    ahead = [] if found is None else [(none, found.clock_ahead.total_seconds())]
+    yield _gauge("herald_leader_epoch", "The epoch of who leads, or led last; it only grows.", none, epochs)
+    said = "Until when the lead holds; nobody leads once that is past."
+    yield _gauge("herald_leader_until_timestamp_seconds", said, none, until)
+    said = "How far the clock of who leads is ahead of the database's."
+    yield _gauge("herald_leader_clock_ahead_seconds", said, none, ahead)
 
 
 def _gauge(name: str, said: str, labels: Sequence[str], samples: Samples) -> Metric:

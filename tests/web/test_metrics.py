@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,9 +11,11 @@ from sqlalchemy import event
 
 from bot.config.addresses import addresses_of
 from bot.config.models import Config
+from bot.reports.own_health import waiting_since
 from bot.runtime import tallies
 from bot.runtime.request_counts import RequestCounts
 from bot.runtime.tallies import Stopwatch
+from bot.store import pipelines
 from bot.web.metrics import exposition
 from tests.unit.simulation import World, configured, make_server
 from tests.unit.state_samples import NOON
@@ -49,6 +52,7 @@ def test_what_stands_in_the_state_is_shown(families):
     assert value_of(families, "herald_runs", outcome="regressed", pipeline="search-relevance") >= 1
     assert value_of(families, "herald_last_look_timestamp_seconds", pipeline="search-relevance") > 1e9
     assert value_of(families, "herald_build_info") == 1
+    assert value_of(families, "herald_schedule_lag_seconds", pipeline="next-purchase") == 0
 
 
 def test_what_has_not_happened_yet_is_shown_as_nothing(families):
@@ -84,7 +88,7 @@ def test_a_scrape_asks_the_state_the_same_few_questions_whatever_the_number_of_p
             exposition(server.herald, tx)
         counts.append(len(asked))
         assert not [each for each in asked if not each.lstrip().upper().startswith(("SELECT", "BEGIN", "PRAGMA"))]
-    assert counts[0] == counts[1] <= 9
+    assert counts[0] == counts[1] <= 13
 
 
 def services_of(**more: object) -> RequestCounts:
@@ -123,3 +127,28 @@ def test_lengths_are_sorted_by_their_bounds_and_none_is_below_nothing():
         watch.note(seconds, "jira")
     assert (watch.spread("jira").up_to, watch.spread("jira").total) == ((3, 4, 5), 506.2)
     assert watch.spread("slack").up_to == (0, 0, 0)
+
+
+def test_a_pipeline_that_is_due_and_does_not_start_lags_from_its_due_time(sqlite_database, tmp_path):
+    world = World(NOON, tmp_path, job_takes=timedelta(days=1))
+    section = {"schedule": {"every": "1d"}, "job": {"command": ["true"]}}
+    config = configured({"first": section, "second": section}, jobs_at_once=1)
+    server = make_server(world, sqlite_database, config, pause=lambda _: server.orders.ask_to_stop())
+    server.round()
+    with sqlite_database.begin() as tx:
+        due = {name: known.next_due for name, known in pipelines.find_all(tx).items()}
+    world.now = max(due.values()) + timedelta(hours=2)
+    server.round()
+    with sqlite_database.begin() as tx:
+        lags = waiting_since(tx, config, world.now)
+        shown = {family.name: family for family in read(exposition(server.herald, tx))}
+    (late,) = lags
+    assert lags == {late: due[late]}
+    assert value_of(shown, "herald_schedule_lag_seconds", pipeline=late) == (world.now - due[late]).total_seconds()
+    assert value_of(shown, "herald_jobs", executor="local", standing="running") == 1
+    assert value_of(shown, "herald_leader_epoch") == 1
+    assert value_of(shown, "herald_leader_until_timestamp_seconds") > NOON.timestamp()
+
+
+def read(page: bytes):
+    return text_string_to_metric_families(page.decode())
