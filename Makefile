@@ -12,7 +12,7 @@ TIMES  ?= 100
 FITS   ?= 13
 WHEEL  ?= tests/installed
 
-.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose interrupt gpu slow clean
+.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose interrupt gpu gpu-bench slow clean
 
 setup: $(VENV)/.ready
 
@@ -56,6 +56,10 @@ diagnose: setup
 # What a GPU alone can show; skipped with a sentence where there is none.
 gpu: setup
 	$(BIN)/python -m pytest -m gpu -ra tests/trainer
+
+# Samples a second on a GPU beside others', in eight minutes at most; without one it says so.
+gpu-bench: setup
+	$(BIN)/python -m bench.trainer_gpu
 
 # Fits killed at random moments, 13 of each kind; FITS=... as many.
 interrupt: setup
