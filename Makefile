@@ -12,7 +12,7 @@ TIMES  ?= 100
 FITS   ?= 13
 WHEEL  ?= tests/installed
 
-.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose interrupt gpu gpu-bench slow clean
+.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose interrupt gpu gpu-bench ray slurm slow clean
 
 setup: $(VENV)/.ready
 
@@ -52,6 +52,15 @@ decoder: setup
 # Faults planted in a real job, each found by reruns of it.
 diagnose: setup
 	$(BIN)/python -m pytest -m long --durations 0 tests/planted
+
+# Jobs on a real Ray of one node, its head killed and started anew; 4 minutes.
+ray: setup
+	$(PIP) install --quiet --constraint constraints.txt 'ray[default]==2.60.*'
+	$(BIN)/python -m pytest -m long -k ray -s --durations 10 tests/clusters
+
+# Jobs on a real Slurm of one node, its daemons killed; as root, with Debian's slurm-wlm; 6 minutes.
+slurm: setup
+	$(BIN)/python -m pytest -m long -k slurm -s --durations 10 tests/clusters
 
 # What a GPU alone can show; skipped with a sentence where there is none.
 gpu: setup

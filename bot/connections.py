@@ -21,6 +21,8 @@ from bot.domain.rate_limits import Pace
 from bot.errors import ExecutorAwayError
 from bot.executors.cluster_section import ExecutorWants
 from bot.executors.local.config import LocalSection
+from bot.executors.ray.config import RaySection
+from bot.executors.slurm.config import SlurmSection
 from bot.ports import (
     Chat,
     DeadMan,
@@ -206,6 +208,16 @@ def to_executor(section: ExecutorSection) -> ExecutorConnection:
             from bot.executors.local.executor import LocalExecutor
 
             return ExecutorConnection(LocalExecutor, lambda _: iter(()))
+        case RaySection():
+            from bot.executors.ray.checks import check_ray
+            from bot.executors.ray.executor import RayExecutor
+
+            return ExecutorConnection(partial(RayExecutor, section), partial(check_ray, section))
+        case SlurmSection():
+            from bot.executors.slurm.checks import check_slurm
+            from bot.executors.slurm.executor import SlurmExecutor
+
+            return ExecutorConnection(partial(SlurmExecutor, section), partial(check_slurm, section))
         case _:
             assert_never(section)
 

@@ -13,13 +13,15 @@ from sqlalchemy import Connection
 
 from bot.config.models import Config
 from bot.config.paths import with_absolute_paths
-from bot.config.pipeline import PipelineSection
-from bot.connections import make_run_store, to_chat, to_tracker, to_wiki
+from bot.config.pipeline import JobSection, PipelineSection
+from bot.connections import make_run_store, to_chat, to_executor, to_tracker, to_wiki
 from bot.domain.checks import Check
 from bot.domain.judge import Outcome, Reason
 from bot.domain.judge.promise import between_false_tickets
 from bot.domain.judged_run import JudgedRun
 from bot.errors import StateError
+from bot.executors.cluster_checks import check_tracking
+from bot.executors.cluster_section import ExecutorWants, JobWants
 from bot.ports import Selection
 from bot.render.templates import check_overrides
 from bot.reports.diagnose_checks import check_diagnose
@@ -48,6 +50,9 @@ def examine(config: Config, folder: Path, clock: Callable[[], datetime], *, fix:
     promises = _behind_a_wall("judge", partial(_check_promises, config, clock()))
     if promises.checks:
         yield promises
+    for name, executor in config.executor.items():
+        if not executor.is_local:
+            yield _behind_a_wall(f"executor.{name}", partial(_check_executor, config, name))
     for name, tracker in config.tracker.items():
         wants = _wants(config, name)
         yield _behind_a_wall(f"tracker.{name}", partial(to_tracker(tracker).check, wants, clock(), fix=fix))
@@ -198,6 +203,23 @@ def runs_wanted(config: Config) -> list[RunsWanted]:
         )
         for name, each in config.pipeline.items()
     ]
+
+
+def _check_executor(config: Config, name: str) -> Iterator[Check]:
+    section = config.executor[name]
+    tracking_uri = config.tracking_uri_for(section)
+    jobs = {
+        pipeline: _wants_of_job(each.job)
+        for pipeline, each in config.pipeline.items()
+        if each.job is not None and each.job.executor == name
+    }
+    if jobs:
+        yield from check_tracking(tracking_uri)
+    yield from to_executor(section).check(ExecutorWants(jobs, tracking_uri))
+
+
+def _wants_of_job(job: JobSection) -> JobWants:
+    return JobWants(job.command, job.cwd, job.cpus, job.gpus, job.memory, job.timeout)
 
 
 def _check_promises(config: Config, now: datetime) -> Iterator[Check]:

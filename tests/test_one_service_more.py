@@ -203,14 +203,10 @@ EXECUTOR = Addition(
     },
     edits={
         "bot/config/executors.py": (
-            (
-                "ExecutorSection = LocalSection\n",
-                'ExecutorSection = Annotated[LocalSection | ToySection, Field(discriminator="kind")]\n',
-            ),
+            ("Annotated[LocalSection | ", "Annotated[LocalSection | ToySection | "),
             (
                 "from bot.executors.local.config import LocalSection\n",
                 (
-                    "from typing import Annotated\n\nfrom pydantic import Field\n\n"
                     "from bot.executors.local.config import LocalSection\n"
                     "from bot.executors.toy.config import ToySection\n"
                 ),

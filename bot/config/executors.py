@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from typing import Annotated
 from urllib.parse import urlsplit, urlunsplit
 
-from bot.executors.local.config import LocalSection
+from pydantic import Field
 
-ExecutorSection = LocalSection
+from bot.executors.local.config import LocalSection
+from bot.executors.ray.config import RaySection
+from bot.executors.slurm.config import SlurmSection
+
+ExecutorSection = Annotated[LocalSection | RaySection | SlurmSection, Field(discriminator="kind")]
 LOCAL = "local"  # always there: Herald's own machine
 
 

@@ -30,6 +30,8 @@ class ExecutorWants:
 @dataclass(frozen=True, slots=True)
 class JobWants:
     command: tuple[str, ...]
+    cwd: str = "."
     cpus: int | None = None
     gpus: int | None = None
     memory: int | None = None  # bytes
+    timeout: timedelta | None = None

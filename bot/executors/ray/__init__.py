@@ -1,0 +1,1 @@
+"""Jobs on a Ray cluster, through the REST interface of Ray Jobs."""

@@ -1,0 +1,104 @@
+"""What Slurm says of jobs, and what that means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bot.ports import JobState, JobStatus
+
+FIELDS = "JobID:|,State:|,Reason:|,exit_code:|,Comment:|"  # of squeue, in this order
+ACCOUNTED = "JobIDRaw,State,ExitCode,Comment"  # of sacct, likewise
+_WAITING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
+_AT_WORK = {"RUNNING", "COMPLETING", "RESIZING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED"}
+_LOST = {  # by no doing of the job's, or not by its own end
+    "TIMEOUT": "its time was up",
+    "DEADLINE": "its deadline came",
+    "OUT_OF_MEMORY": "it took more memory than it asked for",
+    "NODE_FAIL": "its node failed",
+    "PREEMPTED": "another job took its place",
+    "BOOT_FAIL": "its node did not start",
+    "LAUNCH_FAILED": "its node could not launch it",
+    "RECONFIG_FAIL": "its node could not be made ready",
+    "REVOKED": "another cluster of the federation took it",
+}
+_TIMED_OUT = {"TIMEOUT", "DEADLINE"}
+_OF_COURSE = {"", "None", "Priority", "Resources"}  # reasons that wait for nobody's help
+_ITS_OWN, _RAISED = {"", "None", "NonZeroExitCode"}, "RaisedSignal"  # of a job that ended by itself
+_TAGGED = "herald:"
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmJob:
+    number: int
+    state: str
+    reason: str = ""
+    exit_code: int | None = None
+    comment: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        return self.state not in _WAITING | _AT_WORK
+
+    def is_of(self, owner: str) -> bool:
+        """Say whether it is this Herald's; what accounting keeps has no comment."""
+        return self.comment in {"", "(null)", comment_of(owner)}
+
+
+def comment_of(owner: str) -> str:
+    return f"{_TAGGED}{owner}"
+
+
+def read_queue(text: str) -> list[SlurmJob]:
+    """Read what squeue says; its exit code is as wait(2) has it."""
+    jobs = []
+    for number, state, reason, code, comment in _rows(text, 5):
+        jobs.append(SlurmJob(int(number), state, reason, _as_shells_say(int(code)), comment))
+    return sorted(jobs, key=lambda job: job.number)
+
+
+def read_accounts(text: str) -> list[SlurmJob]:
+    """Read what sacct says: states such as `CANCELLED by 1000`, exit codes such as `3:0`."""
+    jobs = []
+    for number, state, code, comment in _rows(text, 4):
+        exit_code, _, number_of_signal = code.partition(":")
+        found = int(exit_code) or (128 + int(number_of_signal) if int(number_of_signal or 0) else 0)
+        jobs.append(SlurmJob(int(number), state.split()[0], "", found, comment))
+    return sorted(jobs, key=lambda job: job.number)
+
+
+def _rows(text: str, count: int) -> Iterable[list[str]]:
+    for line in text.splitlines():
+        fields = [field.strip() for field in line.split("|")]
+        if len(fields) >= count and fields[0].isdigit():
+            yield fields[:count]
+
+
+def _as_shells_say(status: int) -> int | None:
+    try:
+        code = os.waitstatus_to_exitcode(status & 0xFFFF)
+    except ValueError:  # no end of a program
+        return None
+    return code if code >= 0 else 128 - code
+
+
+def status_of(job: SlurmJob) -> JobStatus:
+    """Say how a job stands."""
+    if job.state in _WAITING:
+        needs_help = job.reason not in _OF_COURSE
+        return JobStatus(JobState.QUEUED, said=f"Slurm lets it wait: {job.reason}" if needs_help else "")
+    if job.state in _AT_WORK:
+        return JobStatus(JobState.RUNNING, said="" if job.state != "SUSPENDED" else "Slurm has suspended it.")
+    if job.state in _LOST:
+        said = f"Slurm ended it: {_LOST[job.state]} ({job.state})."
+        return JobStatus(JobState.LOST, timed_out=job.state in _TIMED_OUT, said=said)
+    if job.state == "COMPLETED":
+        return JobStatus(JobState.ENDED, 0)
+    if job.state == "CANCELLED":
+        return JobStatus(JobState.ENDED, said="It was cancelled on Slurm.")
+    if job.state == "FAILED":
+        if job.reason in _ITS_OWN or job.reason.startswith(_RAISED):
+            return JobStatus(JobState.ENDED, job.exit_code)
+        return JobStatus(JobState.ENDED, said=f"Slurm did not run it to an end: {job.reason}")
+    return JobStatus(JobState.RUNNING, said=f"Slurm says of it {job.state[:60]!r}, which Herald does not know.")
