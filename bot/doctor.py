@@ -26,6 +26,7 @@ from bot.ports import Selection
 from bot.render.templates import check_overrides
 from bot.reports.diagnose_checks import check_diagnose
 from bot.reports.leader_checks import check_leader
+from bot.reports.own_health import check_own_health
 from bot.reports.unread import say_unread
 from bot.runtime.private_files import is_open_to_others
 from bot.services.checks import Examined, TicketWants, walled
@@ -42,6 +43,9 @@ def examine(config: Config, folder: Path, clock: Callable[[], datetime], *, fix:
     """Look at one place after the other; with *fix*, make what is missing and safe to make."""
     config = with_absolute_paths(config, folder)
     yield _behind_a_wall("store", partial(_check_store, config, folder / config.jobs_folder))
+    ails = _behind_a_wall("herald", partial(_check_own_health, config, clock()))
+    if ails.checks:
+        yield ails
     if config.templates:
         yield _behind_a_wall("templates", partial(_check_templates, folder / config.templates))
     yield _behind_a_wall("mlflow", partial(_check_mlflow, config, clock))
@@ -101,6 +105,14 @@ def _check_judged(database: Database, config: Config) -> Iterator[Check]:
             for each in () if last is None else last.unread:
                 said = f"the latest run was judged without: {say_unread(each)}"
                 yield Check(f"artifacts of {name}", ok=True, said=said, remedy="Mend what the job logs.")
+
+
+def _check_own_health(config: Config, now: datetime) -> Iterator[Check]:
+    try:
+        with _state_of(config) as tx:
+            yield from () if tx is None else check_own_health(tx, config, now)
+    except StateError:
+        return  # which is said of the store
 
 
 def _check_diagnoses(config: Config, folder: Path) -> Iterator[Check]:

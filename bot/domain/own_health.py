@@ -25,6 +25,7 @@ class OwnHealth:
 
     late: Mapping[str, datetime]  # pipelines that are due and have not started, and since when
     down: tuple[Outage, ...] = ()
+    clock_off: timedelta | None = None  # by more than a lease: how far the leader's clock is ahead
 
     @property
     def latest(self) -> str | None:

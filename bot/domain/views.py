@@ -528,6 +528,9 @@ class DigestKind(StrEnum):
     UNSURE = "unsure"  # messages that may be lost
     REFUSED = "refused"  # a service does not take Herald's account
     MISSING = "missing"  # what config names is not there
+    DOWN = "down"  # a service has failed for all that is owed to it
+    LATE = "late"  # it is due and does not start; the count is of others
+    CLOCK = "clock"  # of the machine that Herald runs on
     UNSEEN = "unseen"  # its runs cannot be looked at
     NOT_LOOKED = "not_looked"  # Herald has not looked for its runs
     UNJUDGED = "unjudged"  # a metric that cannot be judged

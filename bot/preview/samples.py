@@ -556,6 +556,14 @@ def digest_of_all_kinds(words: Words) -> DigestView:
     return _digest(words, (DigestPart(DigestHeading.NEEDS_YOU, (*trouble, *said), "1"),))
 
 
+def digest_of_own_troubles(words: Words) -> DigestView:
+    """Return what a digest says of Herald itself."""
+    down = [DigestLine(DigestKind.DOWN, service="jira", when=_day(words, 20), count=n) for n in ("1", "3")]
+    late = [DigestLine(DigestKind.LATE, words.pipeline, when=_day(words, 20), count=n) for n in ("", "1", "3")]
+    lines = (*down, *late, DigestLine(DigestKind.CLOCK, duration=words.days))
+    return _digest(words, (DigestPart(DigestHeading.NEEDS_YOU, lines),))
+
+
 def digest_of_explanations(words: Words) -> DigestView:
     """Return what a digest says of each cause, and of each kind of piece."""
     fell = DigestLine(DigestKind.STANDING, words.pipeline, Kind.REGRESSED, metric_rows(words)[0], when=_day(words, 20))

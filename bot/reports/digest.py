@@ -56,7 +56,13 @@ def compose_digest(
         found = LineGathering(herald, tx, since, now, locale, zone)
         unknown = [*found.out_of_sight(), *found.unjudged()]
         lines = {
-            DigestHeading.NEEDS_YOU: [*found.undelivered(), *found.standing(), *found.missed(missed), *unknown],
+            DigestHeading.NEEDS_YOU: [
+                *found.undelivered(),
+                *found.ailing(),
+                *found.standing(),
+                *found.missed(missed),
+                *unknown,
+            ],
             DigestHeading.BETTER: [*found.recovered(), *found.improved()],
             DigestHeading.WATCHING: [
                 *found.never_looked_at(),

@@ -33,6 +33,7 @@ from bot.judging.views.answer import RuleNaming
 from bot.judging.views.metric_rows import metric_row, spoken_name
 from bot.judging.views.verdict import concerns_whole_runs
 from bot.reports.explanations import explain
+from bot.reports.own_health import own_health
 from bot.reports.precision import floors, is_first_of_month, tallies
 from bot.reports.reader import Readable
 from bot.store import backlog, incidents, inquiries, looks, quarantine, rules, runs
@@ -151,6 +152,19 @@ class LineGathering:
             since = formats.moment(refusal.since, self.zone, self.locale)
             kind = DigestKind.MISSING if refusal.is_missing else DigestKind.REFUSED
             yield partial(DigestLine, kind, service=where, when=since, count=str(refusal.waiting))
+
+    def ailing(self) -> Iterator[Line]:
+        """Yield what ails Herald itself: each service that is down, all schedules in one line, and a clock."""
+        health = own_health(self.tx, self.herald.config, self.now)
+        for outage in health.down:
+            since = formats.moment(outage.since, self.zone, self.locale)
+            yield partial(DigestLine, DigestKind.DOWN, service=outage.service, when=since, count=str(outage.waiting))
+        if health.latest is not None:
+            title = self.herald.config.pipeline[health.latest].title or health.latest
+            since, others = formats.moment(health.late[health.latest], self.zone, self.locale), len(health.late) - 1
+            yield partial(DigestLine, DigestKind.LATE, title, when=since, count=str(others) if others else "")
+        if health.clock_off is not None:
+            yield partial(DigestLine, DigestKind.CLOCK, duration=formats.duration(abs(health.clock_off), self.locale))
 
     def out_of_sight(self) -> Iterator[Line]:
         """Yield the pipelines whose runs could not be looked at, or were not: that nothing was found says nothing."""

@@ -1,15 +1,18 @@
-"""How Herald itself is, from what its state shows."""
+"""How Herald itself is, from what its state shows: for the digest, and for the doctor."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 
 from bot.config.models import Config
+from bot.domain.checks import Check
 from bot.domain.own_health import PATIENCE, OwnHealth, overdue
-from bot.store import outages
+from bot.store import backlog, leadership, outages
+from bot.store.owed import EffectState
+from bot.store.owners import database_time
 
 
 def waiting_since(tx: Connection, config: Config, now: datetime) -> Mapping[str, datetime]:
@@ -30,4 +33,30 @@ def own_health(tx: Connection, config: Config, now: datetime) -> OwnHealth:
     services = {*config.tracker, *config.wiki, *config.chat}
     failing = outages.failing_services(tx)
     down = tuple(each for each in failing if each.service in services and now - each.since > PATIENCE)
-    return OwnHealth(overdue(waiting_since(tx, config, now), now), down)
+    lead = leadership.standing(tx)
+    is_off = lead is not None and lead.is_clock_off and not lead.is_over(database_time(tx))
+    late = overdue(waiting_since(tx, config, now), now)
+    return OwnHealth(late, down, lead.clock_ahead if lead is not None and is_off else None)
+
+
+def check_own_health(tx: Connection, config: Config, now: datetime) -> Iterator[Check]:
+    """Say what ails Herald itself, and what to do; nothing where all is well."""
+    health = own_health(tx, config, now)
+    for name in sorted(health.late, key=lambda late: health.late[late]):
+        said = f"{name} has been due since {_moment(health.late[name])} and has not started"
+        remedy = "See that `herald serve` runs and leads, and whether jobs_at_once has room; `herald status` says."
+        yield Check("schedule", ok=False, said=said, remedy=remedy)
+    for each in health.down:
+        said = (
+            f"{each.service} has taken nothing since {_moment(each.since)}, {each.waiting:,} effects wait: {each.said}"
+        )
+        remedy = "What waits goes out by itself once it answers; see what it says of itself."
+        yield Check("service", ok=False, said=said, remedy=remedy)
+    parked = backlog.count(tx)[EffectState.PARKED]
+    if parked:
+        remedy = "`herald outbox` shows each with its reason: retry or cancel it."
+        yield Check("parked effects", ok=False, said=f"{parked:,} wait for a person", remedy=remedy)
+
+
+def _moment(when: datetime) -> str:
+    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -261,4 +261,4 @@ def calm_verdict(page: Reading, name: str, last: JudgedRun | None) -> VerdictVie
 def _troubles(page: Reading) -> tuple[DigestLine, ...]:
     """Return what is wrong with Herald itself."""
     gathering = LineGathering(page.herald, page.tx, page.now - LATELY, page.now, page.locale, page.zone())
-    return tuple(write() for write in gathering.undelivered())
+    return tuple(write() for write in (*gathering.undelivered(), *gathering.ailing()))

@@ -141,6 +141,7 @@ GOLDENS: list[Sample] = [
     ("digest-quiet.txt", samples.quiet_digest, {}, ""),
     ("digest-all-kinds.txt", samples.digest_of_all_kinds, {}, ""),
     ("digest-explained.txt", samples.digest_of_explanations, {}, ""),
+    ("digest-own-troubles.txt", samples.digest_of_own_troubles, {}, ""),
     ("digest-withdrawn.txt", samples.digest_of_withdrawn, samples.BOUND, ""),
     ("digest-page.xml", samples.digest, samples.BOUND, "page"),
     ("digest-terminal.txt", samples.digest, samples.BOUND, "text"),
