@@ -20,6 +20,7 @@ from bot.domain.checks import Check
 from bot.domain.rate_limits import Pace
 from bot.errors import ExecutorAwayError
 from bot.executors.cluster_section import ExecutorWants
+from bot.executors.kubernetes.config import KubernetesSection
 from bot.executors.local.config import LocalSection
 from bot.executors.ray.config import RaySection
 from bot.executors.slurm.config import SlurmSection
@@ -218,6 +219,11 @@ def to_executor(section: ExecutorSection) -> ExecutorConnection:
             from bot.executors.slurm.executor import SlurmExecutor
 
             return ExecutorConnection(partial(SlurmExecutor, section), partial(check_slurm, section))
+        case KubernetesSection():
+            from bot.executors.kubernetes.checks import check_kubernetes
+            from bot.executors.kubernetes.executor import KubernetesExecutor
+
+            return ExecutorConnection(partial(KubernetesExecutor, section), partial(check_kubernetes, section))
         case _:
             assert_never(section)
 

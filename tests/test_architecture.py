@@ -201,6 +201,7 @@ def test_the_trainer_never_imports_bot():
         ("slack_sdk", "bot", {"bot.services.slack", "bot.services.block_kit"}),
         ("apscheduler", "bot", {"bot.config.timetable"}),
         ("matplotlib", "bot", {"bot.render.charts", "bot.render.chart_panels"}),
+        ("kubernetes", "bot", {"bot.executors.kubernetes.connection", "bot.executors.kubernetes.room"}),
         ("starlette", "bot", {"bot.web"}),
         ("uvicorn", "bot", {"bot.web.server"}),
         ("prometheus_client", "bot", {"bot.web.metrics"}),

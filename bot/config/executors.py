@@ -9,11 +9,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field
 
+from bot.executors.kubernetes.config import KubernetesSection
 from bot.executors.local.config import LocalSection
 from bot.executors.ray.config import RaySection
 from bot.executors.slurm.config import SlurmSection
 
-ExecutorSection = Annotated[LocalSection | RaySection | SlurmSection, Field(discriminator="kind")]
+ExecutorSection = Annotated[LocalSection | KubernetesSection | RaySection | SlurmSection, Field(discriminator="kind")]
 LOCAL = "local"  # always there: Herald's own machine
 
 

@@ -1,0 +1,1 @@
+"""Jobs on Kubernetes: each a Job object that bears the name of its fire."""

@@ -1,0 +1,85 @@
+"""What config says of jobs on Kubernetes: the cluster, the image, and what a pod is given."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from bot.executors.cluster_section import ClusterSection
+from bot.sections import Duration, Section, Size, Url
+
+_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"  # as RFC 1123 has it
+_NAME = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
+ObjectName = Annotated[str, Field(pattern=_NAME, max_length=253)]
+KeyOfSecret = Annotated[str, Field(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?/[-._a-zA-Z0-9]+$")]  # SECRET/KEY
+
+
+class MountSection(Section):
+    """A folder of the pod that comes from elsewhere: one of a claim, a config map and a secret."""
+
+    path: Annotated[str, Field(pattern="^/")]
+    claim: ObjectName | None = None
+    config_map: ObjectName | None = None
+    secret: ObjectName | None = None
+    sub_path: str = ""
+    read_only: bool = True
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if sum(each is not None for each in (self.claim, self.config_map, self.secret)) != 1:
+            raise ValueError('should have exactly one of claim = "...", config_map = "..." or secret = "..."')
+        return self
+
+
+class TolerationSection(Section):
+    key: str = ""  # of any taint
+    operator: Literal["Exists", "Equal"] = "Exists"
+    value: str | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+
+
+class KubernetesSection(ClusterSection):
+    """A namespace of a cluster; without an address it is that of a kubeconfig, or the one that Herald runs in."""
+
+    kind: Literal["kubernetes"] = "kubernetes"
+    namespace: Annotated[str, Field(pattern=_LABEL, max_length=63)] = "default"
+    kubeconfig: str = ""
+    context: str = ""
+    url: Url | None = None
+    token: SecretStr = SecretStr("")
+    ca_file: str = ""
+    image: Annotated[str, Field(pattern=r"^\S+$")]
+    workdir: str = ""  # of the image, where job.cwd starts
+    cpus: Annotated[int, Field(ge=1)] | None = None  # where the job says nothing, as the two below
+    memory: Size | None = None
+    gpus: Annotated[int, Field(ge=1)] | None = None
+    gpu_resource: str = "nvidia.com/gpu"
+    secrets: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], KeyOfSecret] = Field(
+        default_factory=dict
+    )  # by variable
+    mounts: tuple[MountSection, ...] = ()
+    service_account: ObjectName | None = None
+    pull_secrets: tuple[ObjectName, ...] = ()
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    tolerations: tuple[TolerationSection, ...] = ()
+    priority_class: ObjectName | None = None
+    labels: dict[str, str] = Field(default_factory=dict)  # of the job and its pod
+    queue: ObjectName | None = None  # of Kueue
+    start_within: Duration = timedelta(hours=1)  # a pod that has not started by then is given up
+    keep: Duration | None = None  # how long the cluster keeps a job that is over; without it, until somebody removes it
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.url is not None and (self.kubeconfig or self.context):
+            raise ValueError("should have either url, or kubeconfig and context: both name a cluster")
+        if self.token.get_secret_value() and self.url is None:
+            raise ValueError("token is for url = ...: a kubeconfig has its own")
+        if self.workdir and not PurePosixPath(self.workdir).is_absolute():
+            raise ValueError(f"workdir: {self.workdir!r} should begin with /")
+        if self.keep is not None and self.keep < timedelta(hours=1):
+            raise ValueError("keep should be at least 1h: Herald has to see how a job ended")
+        return self

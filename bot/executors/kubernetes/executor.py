@@ -1,0 +1,119 @@
+"""Runs jobs on Kubernetes: each a Job object by the name of its fire, so that there can never be two."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bot.errors import ExecutorAwayError, JobError
+from bot.executors.kubernetes.config import KubernetesSection
+from bot.executors.kubernetes.connection import CONFLICT, FORBIDDEN, NOT_FOUND, KubernetesAnswer, KubernetesConnection
+from bot.executors.kubernetes.manifests import CONTAINER, is_ours, job_manifest
+from bot.executors.kubernetes.queues import why_no_queue
+from bot.executors.kubernetes.standing import read_standing, untold
+from bot.ports import Job, JobState, JobStatus, LogPart, Submission
+
+_PART = 1_000_000  # bytes of a log
+
+
+class KubernetesExecutor:
+    """A namespace in which jobs run."""
+
+    def __init__(self, section: KubernetesSection) -> None:
+        self._section = section
+        self._cluster = KubernetesConnection(section)
+        self._jobs = f"/apis/batch/v1/namespaces/{section.namespace}/jobs"
+        self._core = f"/api/v1/namespaces/{section.namespace}"
+
+    def submit(self, job: Job) -> Submission:
+        made = job_manifest(job, self._section)
+        no_queue = why_no_queue(self._cluster, self._section)
+        if no_queue:
+            return self._adopt(job, no_queue)
+        answer = self._cluster.ask("POST", self._jobs, body=made)
+        if answer.is_well and _is_job(answer.body, job):
+            return Submission.STARTED
+        if answer.is_well or (answer.status == CONFLICT and answer.body.get("reason") != "AlreadyExists"):
+            raise ExecutorAwayError(f"{self._cluster.place} does not say what became of the job: {answer.said}")
+        return self._adopt(job, f"{self._cluster.place} refuses the job: {answer.said}")
+
+    def _adopt(self, job: Job, refusal: str) -> Submission:
+        """Take a job that is there already for ours; where there is none, what was asked is refused for good."""
+        found = self._find(job)
+        if found is None:
+            raise JobError(f"{refusal} (namespace {self._section.namespace})", said=refusal)
+        if not is_ours(found.body, job):
+            said = f"there is a job {job.fire_id} in namespace {self._section.namespace}, which is not of {job.owner}"
+            raise JobError(f"{said}: give each Herald an instance of its own", said=said)
+        return Submission.ADOPTED
+
+    def look(self, job: Job) -> JobStatus:
+        found = self._find(job)
+        if found is None or not is_ours(found.body, job):
+            return JobStatus(JobState.LOST, said=f"{self._cluster.place} knows no job {job.fire_id} (any more).")
+        pods = self._pods(job)
+        name = untold(found.body, pods)
+        events = self._events(name) if name else []
+        reading = read_standing(found.body, pods, events, found.at, self._section.start_within)
+        if reading.is_hopeless:
+            self._delete(job, found)
+        return reading.status
+
+    def stop(self, job: Job) -> None:
+        found = self._find(job)
+        if found is not None and is_ours(found.body, job):
+            self._delete(job, found)
+
+    def log(self, job: Job, offset: int) -> LogPart:
+        """Return a part of the pod's log; where its node has begun a new file, from the beginning of that."""
+        pods = self._pods(job)
+        if not pods:
+            return LogPart(b"", offset)
+        newest = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+        path = f"{self._core}/pods/{newest['metadata']['name']}/log"
+        limit = offset + _PART
+        data = self._cluster.text(path, {"container": CONTAINER, "limitBytes": str(limit)}, limit)
+        if len(data) < offset:
+            return LogPart(data, len(data)) if data else LogPart(b"", offset)
+        return LogPart(data[offset:], len(data))
+
+    def _find(self, job: Job) -> KubernetesAnswer | None:
+        """Return the Job object; None where the cluster says that there is none of its name."""
+        answer = self._cluster.ask("GET", f"{self._jobs}/{job.fire_id}")
+        if answer.is_well and _is_job(answer.body, job):
+            return answer
+        named = (answer.body.get("details") or {}).get("name")
+        if answer.status == NOT_FOUND and answer.body.get("reason") == "NotFound" and named == job.fire_id:
+            return None
+        raise ExecutorAwayError(f"{self._cluster.place} does not say how the job stands: {answer.said}")
+
+    def _delete(self, job: Job, found: KubernetesAnswer) -> None:
+        """Delete a job with its pod, the one that was seen and no later one of its name."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Foreground",
+            "preconditions": {"uid": found.body["metadata"]["uid"]},
+        }
+        answer = self._cluster.ask("DELETE", f"{self._jobs}/{job.fire_id}", body=body)
+        if answer.status == FORBIDDEN:
+            raise JobError(f"job {job.fire_id} lives on: {self._cluster.place} does not let it be ended: {answer.said}")
+        if not answer.is_well and answer.status not in {NOT_FOUND, CONFLICT}:
+            raise ExecutorAwayError(f"{self._cluster.place} does not say whether the job ends: {answer.said}")
+
+    def _pods(self, job: Job) -> list[Mapping[str, Any]]:
+        query = {"labelSelector": f"batch.kubernetes.io/job-name={job.fire_id}"}
+        answer = self._cluster.ask("GET", f"{self._core}/pods", query)
+        if not answer.is_well:
+            raise ExecutorAwayError(f"{self._cluster.place} does not show the job's pod: {answer.said}")
+        return answer.items
+
+    def _events(self, name: str) -> list[Mapping[str, Any]]:
+        """Return what was noted of a job or a pod; nothing where Herald may not see it."""
+        query = {"fieldSelector": f"involvedObject.name={name}", "limit": "100"}
+        return self._cluster.ask("GET", f"{self._core}/events", query).items
+
+
+def _is_job(body: Mapping[str, Any], job: Job) -> bool:
+    metadata = body.get("metadata") or {}
+    return body.get("kind") == "Job" and metadata.get("name") == job.fire_id and bool(metadata.get("uid"))

@@ -1,0 +1,1 @@
+"""Every executor against a cluster: a real one, or one that answers as its documentation says."""
