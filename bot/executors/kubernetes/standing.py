@@ -29,32 +29,32 @@ _OUT_OF_MEMORY = "OOMKilled"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PodReading:
     status: JobStatus
     is_hopeless: bool = False  # it has not started and will not, so it has to be ended
 
 
 def read_standing(
     job: Seen, pods: Sequence[Seen], events: Sequence[Seen], now: datetime, patience: timedelta
-) -> Reading:
+) -> PodReading:
     """Tell how a job stands; *patience* is how long its pod may take to start."""
     pod = _newest_of(job, pods)
     conditions = {each.get("type"): each for each in _conditions(job) if each.get("status") == "True"}
     if "Complete" in conditions:
-        return Reading(JobStatus(JobState.ENDED, 0))
+        return PodReading(JobStatus(JobState.ENDED, 0))
     if "Failed" in conditions:
-        return Reading(_failed(conditions["Failed"], pod))
+        return PodReading(_failed(conditions["Failed"], pod))
     if job.get("metadata", {}).get("deletionTimestamp"):
-        return Reading(JobStatus(JobState.RUNNING, said="it is being ended"))
+        return PodReading(JobStatus(JobState.RUNNING, said="it is being ended"))
     if job.get("spec", {}).get("suspend"):
-        return Reading(JobStatus(JobState.QUEUED, said=_waits_for_queue(conditions)))
+        return PodReading(JobStatus(JobState.QUEUED, said=_waits_for_queue(conditions)))
     if pod is None:
         return _unmade(job, events, now, patience)
     phase = pod.get("status", {}).get("phase")
     if phase == "Pending":
         return _pending(pod, events, now, patience)
     said = "its node does not answer" if phase == "Unknown" else ""
-    return Reading(JobStatus(JobState.RUNNING, said=said))
+    return PodReading(JobStatus(JobState.RUNNING, said=said))
 
 
 def untold(job: Seen, pods: Sequence[Seen]) -> str:
@@ -113,7 +113,7 @@ def _taken(pod: Seen) -> str | None:
     return None
 
 
-def _pending(pod: Seen, events: Sequence[Seen], now: datetime, patience: timedelta) -> Reading:
+def _pending(pod: Seen, events: Sequence[Seen], now: datetime, patience: timedelta) -> PodReading:
     waited = now - _time(pod["metadata"].get("creationTimestamp"), now)
     waiting = _waiting(pod)
     reason = waiting.get("reason", "")
@@ -132,7 +132,7 @@ def _pending(pod: Seen, events: Sequence[Seen], now: datetime, patience: timedel
     return _given_up(said, is_hopeless=waited > patience, waited=patience)
 
 
-def _unmade(job: Seen, events: Sequence[Seen], now: datetime, patience: timedelta) -> Reading:
+def _unmade(job: Seen, events: Sequence[Seen], now: datetime, patience: timedelta) -> PodReading:
     """Tell of a job that has no pod: one was forbidden, or is about to come."""
     begun = job.get("status", {}).get("startTime") or job["metadata"].get("creationTimestamp")
     failed = _latest(events, {"FailedCreate"})
@@ -140,13 +140,13 @@ def _unmade(job: Seen, events: Sequence[Seen], now: datetime, patience: timedelt
     return _given_up(said, is_hopeless=now - _time(begun, now) > patience, waited=patience)
 
 
-def _given_up(said: str, *, is_hopeless: bool, waited: timedelta | None = None) -> Reading:
+def _given_up(said: str, *, is_hopeless: bool, waited: timedelta | None = None) -> PodReading:
     """Tell of a job that has not started: it waits on, or is given up."""
     if not is_hopeless:
-        return Reading(JobStatus(JobState.QUEUED, said=said))
+        return PodReading(JobStatus(JobState.QUEUED, said=said))
     if waited is not None:
         said = f"It did not start within {waited} (start_within). {said}".rstrip()
-    return Reading(JobStatus(JobState.ENDED, None, said=said), is_hopeless=True)
+    return PodReading(JobStatus(JobState.ENDED, None, said=said), is_hopeless=True)
 
 
 def _conditions(job: Seen) -> list[Seen]:
