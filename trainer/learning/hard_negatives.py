@@ -52,6 +52,8 @@ def mine_negatives(
     relevant one's cosine (Moreira et al. 2024): what is nearer may well be relevant and only unjudged.
     """
     mined = np.full((len(query_N), each), NOTHING, dtype=np.int64)
+    if not each:
+        return mined
     order = np.argsort(query_N, kind="stable")  # a query's pairs in a row: its candidates are looked for once
     candidates, candidate_query = np.empty(0, dtype=np.int64), NOTHING
     for place in order.tolist():

@@ -16,7 +16,7 @@ Ints = npt.NDArray[np.int64]
 
 
 class SharedVectors:
-    """Encodes a process's share of a batch's texts, and fetches what the others have encoded.
+    """Encodes a process's share of a batch's texts, all in one go, and fetches what the others have encoded.
 
     The loss is then that of the whole batch in each process, and its gradient goes back through the process's own share
     alone: added up over all of them it is the whole one. So OpenCLIP gathers features where it does not send gradients

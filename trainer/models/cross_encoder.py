@@ -5,7 +5,7 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ from trainer.models.backbone import (
     run_backbone,
     trains_in_little_memory,
 )
+from trainer.models.bert_layer import PackedBert, open_packed, pool_packed, spans_of
 from trainer.models.device import PROCESSOR, Device
 from trainer.models.model_form import FORM, copy_files, form_facts, read_form
 from trainer.models.pair_tokens import (
@@ -73,6 +74,7 @@ class CrossEncoder:
         if job.lora is not None:
             self.model = _with_adapters(self.model, job.lora)
         self.head = torch.nn.Linear(width, outputs)
+        self._opened: tuple[Any, PackedBert | None] | None = None
         if trains_in_little_memory(self.model):
             keep_no_states(self.model, self.blocks)
         self.model.to(device.kind)
@@ -108,6 +110,8 @@ class CrossEncoder:
 
     def score(self, tokens: Tokens, rows: Ints) -> Tensor:
         """Give the (B, C) outputs of some pairs, with gradients where they are wanted."""
+        if (packed := self._packed()) is not None:
+            return self.head(self._pool_packed(packed, tokens, rows))  # type: ignore[no-any-return]
         batch, put = tokens.pad(rows, self.pad_token), self.device.put
         mask_BT = put(batch.mask_BT)
         with self.device.autocast():
@@ -115,11 +119,25 @@ class CrossEncoder:
         # In single precision from here on: the sum over tokens, the judgement and its loss.
         return self.head(pool(state_BTD.float(), mask_BT, self.pooling))  # type: ignore[no-any-return]
 
+    def _packed(self) -> PackedBert | None:
+        if self._opened is None or self._opened[0] is not self.model:  # adapters are folded in when it is saved
+            self._opened = (self.model, open_packed(self.model, self.device))
+        return self._opened[1]
+
+    def _pool_packed(self, packed: PackedBert, tokens: Tokens, rows: Ints) -> Tensor:
+        order = np.argsort(tokens.lengths[rows], kind="stable")
+        spans, places_P = spans_of(tokens.lengths[rows]), tokens.places(rows[order])
+        ids_P, types_P = torch.from_numpy(tokens.ids_P[places_P]), torch.from_numpy(tokens.types_P[places_P])
+        state_PD = packed.run(packed.embed(ids_P, spans, types_P), spans)
+        return pool_packed(state_PD, spans, self.pooling)[torch.from_numpy(np.argsort(order))]
+
     def score_all(self, tokens: Tokens) -> npt.NDArray[np.float64]:
         """Give the (N, C) outputs of all pairs, those of similar length together."""
         order = np.argsort(tokens.lengths, kind="stable")  # a batch is as wide as its longest pair
         scores = np.empty((len(tokens), self.head.out_features))
-        with torch.inference_mode(), _at_rest(self.model):
+        packed = self._packed()
+        ready = nullcontext() if packed is None else packed.at_rest(len(tokens.ids_P))
+        with torch.inference_mode(), _at_rest(self.model), ready:
             for start in range(0, len(order), PAIRS_AT_A_TIME):
                 rows = order[start : start + PAIRS_AT_A_TIME]
                 scores[rows] = self.score(tokens, rows).cpu().numpy()

@@ -127,6 +127,7 @@ def prepare_device(job: "DeviceJob") -> Device:
     if device.kind != CUDA:
         # The same numbers each time. On CUDA it would refuse what has no such way, and want variables of the process.
         torch.use_deterministic_algorithms(mode=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
     else:
         # What is left in single precision: with 10 bits behind the point where the job computes in half anyway.
         torch.set_float32_matmul_precision("highest" if device.precision == FP32 else "high")

@@ -48,6 +48,10 @@ class Tokens:
         """Give how many tokens each text has."""
         return np.diff(self.starts)
 
+    def places(self, rows: Ints) -> Ints:
+        """Give where the tokens of some texts stand, text by text."""
+        return places_of(self.starts[rows], self.lengths[rows])
+
     def pad(self, rows: Ints, pad_token: int) -> TokenBatch:
         """Give some texts as rows of one width."""
         start_B, length_B = self.starts[rows], self.lengths[rows]
@@ -57,6 +61,12 @@ class Tokens:
         ids_BT = np.where(mask_BT, self.ids_P[at_BT], pad_token)
         types_BT = np.where(mask_BT, self.types_P[at_BT], 0)
         return TokenBatch(torch.from_numpy(ids_BT), torch.from_numpy(types_BT), torch.from_numpy(mask_BT))
+
+
+def places_of(starts: Ints, lengths: Ints) -> Ints:
+    """Count up from each start, so far as each length goes, one after the other."""
+    before = np.cumsum(lengths) - lengths
+    return np.asarray(np.arange(int(lengths.sum())) + np.repeat(starts - before, lengths))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from torch.utils.checkpoint import checkpoint
 
 from trainer.errors import ModelError
 from trainer.models.backbone import MEAN, choose_pooling, pool
+from trainer.models.bert_layer import Span, pool_packed, spans_of
 from trainer.models.device import FP32, PROCESSOR, Device
 from trainer.models.kept_files import keep_file
 from trainer.models.model_form import form_facts, read_form
-from trainer.models.pair_tokens import encodings_of, find_pad_token, ids_of, load_tokenizer
+from trainer.models.pair_tokens import encodings_of, find_pad_token, ids_of, load_tokenizer, places_of
 from trainer.models.source import ModelSource
 from trainer.models.text_layers import open_layers
 from trainer.models.weight_checks import check_length
@@ -50,6 +52,13 @@ class Hidden:
         mask_BT = place_T[None] < length_B[:, None]
         row_BT = torch.where(mask_BT, start_B[:, None] + place_T[None], 0)
         return self.packed_PD[row_BT], mask_BT
+
+    def pack(self, texts: Tensor) -> tuple[Tensor, list[Span]]:
+        """Give what is kept of some texts, the shortest first, end to end."""
+        starts = self.starts.numpy()
+        start_B = starts[texts.numpy()]
+        length_B = starts[texts.numpy() + 1] - start_B
+        return self.packed_PD[torch.from_numpy(places_of(start_B, length_B))], spans_of(length_B)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,7 @@ class TextEncoder:
             layer.requires_grad_(requires_grad=True)
         self.tokenizer = load_tokenizer(source, max_tokens, self.stack.vocabulary)
         self.model.to(device.kind)
+        self.packed = self.stack.packed(device)
 
     def parameters(self) -> list[torch.nn.Parameter]:
         """Give what is trained."""
@@ -130,9 +140,11 @@ class TextEncoder:
         lengths = hidden.starts[texts + 1] - hidden.starts[texts]
         order = torch.argsort(lengths, stable=True)
         run = self._run_trained if parts == 1 else self._run_again
-        groups = order.chunk(LENGTH_GROUPS * max(1, parts // 2))
+        # Nothing is padding where texts stand end to end: then all of them share their matrices.
+        one = parts == 1 and self.packed is not None
+        groups = order.chunk(1 if one else LENGTH_GROUPS * max(1, parts // 2))
         back = self.device.put(torch.argsort(order))
-        return torch.cat([run(*hidden.pad(texts[group])) for group in groups])[back]
+        return torch.cat([run(hidden, texts[group]) for group in groups])[back]
 
     def encode_all(self, hidden: Hidden) -> Tensor:
         """Give the vectors of all texts, without gradients."""
@@ -141,8 +153,9 @@ class TextEncoder:
     def encode_some(self, hidden: Hidden, texts: Tensor) -> Tensor:
         """Give the vectors of some texts, without gradients, where the processor has them."""
         order = torch.argsort(hidden.starts[texts + 1] - hidden.starts[texts], stable=True)
-        with torch.no_grad():
-            parts = [self._run_trained(*hidden.pad(texts[part])).cpu() for part in torch.split(order, TEXTS_AT_A_TIME)]
+        tokens = int((hidden.starts[texts + 1] - hidden.starts[texts]).sum())
+        with torch.no_grad(), nullcontext() if self.packed is None else self.packed.at_rest(tokens):
+            parts = [self._run_trained(hidden, texts[part]).cpu() for part in torch.split(order, TEXTS_AT_A_TIME)]
         return torch.cat(parts)[torch.argsort(order)]
 
     def embed(self, texts: Sequence[str]) -> Tensor:
@@ -192,26 +205,41 @@ class TextEncoder:
         starts = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]))
         order = torch.from_numpy(np.argsort(lengths, kind="stable"))
         packed_PD: Tensor | None = None
-        with torch.no_grad():
+        ready = nullcontext() if self.packed is None else self.packed.at_rest(int(lengths.sum()) * self.frozen)
+        with torch.no_grad(), ready:
             for part in torch.split(order, TEXTS_AT_A_TIME):
-                rows = [torch.from_numpy(tokens[text]) for text in part.tolist()]
-                ids_BT = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.pad_token)
-                mask_BT = torch.arange(ids_BT.shape[1])[None] < torch.from_numpy(lengths)[part][:, None]
-                with self.device.autocast():
-                    kept = self.stack.below(self.device.put(ids_BT), self.device.put(mask_BT), self.frozen).cpu()
+                kept_PD = self._run_below([tokens[text] for text in part.tolist()])
                 if packed_PD is None:
-                    packed_PD = kept.new_empty((int(starts[-1]), *kept.shape[2:]))
-                for text, state_TD in zip(part.tolist(), kept, strict=True):
-                    packed_PD[starts[text] : starts[text + 1]] = state_TD[: lengths[text]]
+                    packed_PD = kept_PD.new_empty((int(starts[-1]), *kept_PD.shape[1:]))
+                packed_PD[torch.from_numpy(places_of(starts[part].numpy(), lengths[part]))] = kept_PD
         assert packed_PD is not None  # no task has no texts
         return Hidden(packed_PD, starts)
 
-    def _run_again(self, kept: Tensor, mask_BT: Tensor) -> Tensor:
-        found: Tensor = checkpoint(self._run_trained, kept, mask_BT, use_reentrant=False, preserve_rng_state=False)
+    def _run_below(self, tokens: Sequence[npt.NDArray[np.int64]]) -> Tensor:
+        """Give what is kept of some texts, from the shortest to the longest, end to end."""
+        lengths = np.array([len(ids) for ids in tokens], dtype=np.int64)
+        if self.packed is not None:
+            spans = spans_of(lengths)
+            return self.packed.run(
+                self.packed.embed(torch.from_numpy(np.concatenate(tokens)), spans), spans, 0, self.frozen
+            )
+        rows = [torch.from_numpy(ids) for ids in tokens]
+        ids_BT = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=self.pad_token)
+        mask_BT = torch.arange(ids_BT.shape[1])[None] < torch.from_numpy(lengths)[:, None]
+        with self.device.autocast():
+            kept = self.stack.below(self.device.put(ids_BT), self.device.put(mask_BT), self.frozen).cpu()
+        return kept[mask_BT]
+
+    def _run_again(self, hidden: Hidden, texts: Tensor) -> Tensor:
+        found: Tensor = checkpoint(self._run_trained, hidden, texts, use_reentrant=False, preserve_rng_state=False)
         return found
 
-    def _run_trained(self, kept: Tensor, mask_BT: Tensor) -> Tensor:
-        kept, mask_BT = self.device.put(kept), self.device.put(mask_BT)
+    def _run_trained(self, hidden: Hidden, texts: Tensor) -> Tensor:
+        """Give the vectors of some texts, from the shortest to the longest."""
+        if self.packed is not None:
+            kept_PD, spans = hidden.pack(texts)
+            return pool_packed(self.packed.run(kept_PD, spans, self.frozen), spans, self.pooling)
+        kept, mask_BT = (self.device.put(one) for one in hidden.pad(texts))
         with self.device.autocast():
             state_BTD = self.stack.above(kept, mask_BT, self.frozen)
         # In single precision from here on: sums over tokens, cosines and losses.

@@ -17,6 +17,8 @@ from torch import Tensor
 from trainer.errors import ModelError
 from trainer.models.attention_heads import shape_heads
 from trainer.models.backbone import is_decoder, layers_of, load_backbone, measure_width, run_backbone
+from trainer.models.bert_layer import PackedBert, open_packed
+from trainer.models.device import Device
 from trainer.models.model_form import FORM, copy_files, read_form
 from trainer.models.pair_tokens import copy_tokenizer, find_pad_token
 from trainer.models.source import NEEDED, WEIGHTS, ModelSource
@@ -39,6 +41,10 @@ class TextLayers(Protocol):
 
     def above(self, kept: Tensor, mask_BT: Tensor, frozen: int) -> Tensor:
         """Give the (B, T, D) states of the last layer of what `below` gave."""
+        ...
+
+    def packed(self, device: Device) -> PackedBert | None:
+        """Give what runs the same layers over texts end to end, where there is such a thing for them."""
         ...
 
     def save(self, folder: Path) -> None:
@@ -72,6 +78,10 @@ class WholeModel:
         # Kinds such as RoBERTa tell places by the token of padding.
         return run_backbone(self.model, torch.where(mask_BT, kept, self.pad_token), mask_BT)
 
+    def packed(self, device: Device) -> PackedBert | None:  # noqa: ARG002 - no kind but BERT has it
+        """Give none."""
+        return None
+
     def save(self, folder: Path) -> None:
         """Write the model as transformers does, its tokenizer beside it."""
         self.model.save_pretrained(folder, safe_serialization=True)
@@ -96,6 +106,10 @@ class LayeredBert:
     def above(self, kept: Tensor, mask_BT: Tensor, frozen: int) -> Tensor:
         """Give the (B, T, D) states of the last layer."""
         return _run_layers(self.layers[frozen:], kept, mask_BT)
+
+    def packed(self, device: Device) -> PackedBert | None:
+        """Give what runs the same layers over texts end to end."""
+        return open_packed(self.model, device)
 
     def save(self, folder: Path) -> None:
         """Write the weights; configuration and tokenizer are those it came with."""

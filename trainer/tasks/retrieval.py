@@ -151,9 +151,9 @@ class Retrieval:
         def loss_of(places: Ints, parts: int = 1) -> Tensor:
             shared.begin(places)
             contrast = make_contrast(query_N[places], text_N[places], negatives[places], known, encoder.device.put)
-            query_QD = shared.encode("queries", torch.from_numpy(contrast.queries_Q), parts)
-            text_CD = shared.encode("products", self.texts.products(contrast.texts_C), parts)
-            return shared.one_of_all(contrast_loss(query_QD, text_CD, contrast, job.temperature))
+            texts_E = torch.cat([torch.from_numpy(contrast.queries_Q), self.texts.products(contrast.texts_C)])
+            asked_QD, found_CD = shared.encode("both", texts_E, parts).tensor_split([len(contrast.queries_Q)])
+            return shared.one_of_all(contrast_loss(asked_QD, found_CD, contrast, job.temperature))
 
         early = partial(valid_contrast_loss, encoder, hidden, self.pairs, self.texts, self.job)
         train(
