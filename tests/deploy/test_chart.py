@@ -98,7 +98,8 @@ def test_the_role_is_for_jobs_alone_and_in_their_namespace():
     role, binding = objects["Role"], objects["RoleBinding"]
     assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "jobs"
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "night-watch", "namespace": "ml"}]
-    assert {each for rule in role["rules"] for each in rule["resources"]} == {"jobs", "pods", "events", "pods/log"}
+    given = {each for rule in role["rules"] for each in rule["resources"]}
+    assert given == {"jobs", "pods", "pods/log", "events", "resourcequotas", "localqueues"}
     assert not any("*" in rule["verbs"] for rule in role["rules"])
 
 

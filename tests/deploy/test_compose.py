@@ -23,7 +23,7 @@ def test_it_fits_the_schema_of_the_specification():
         held = packed.extractfile("package/lib/schema.json")
         assert held is not None
         schema = json.load(held)
-    jsonschema.validators.validator_for(schema)(schema).validate(yaml.safe_load(COMPOSE.read_text(encoding="utf-8")))
+    jsonschema.Draft201909Validator(schema).validate(yaml.safe_load(COMPOSE.read_text(encoding="utf-8")))
 
 
 def test_a_parser_of_the_specification_reads_it():

@@ -113,11 +113,12 @@ def test_the_composed_services_are_no_root_cannot_write_outside_their_volumes_an
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert "healthcheck" in service
-        assert service.get("user") or service["build"]["dockerfile"] == "deploy/Containerfile"  # which has one of its own
+        is_ours = "build" in service and service["build"]["dockerfile"] == "deploy/Containerfile"
+        assert service.get("user") or is_ours  # which has a user of its own
         assert all(volume.partition(":")[0] in whole["volumes"] for volume in service["volumes"])
         assert all(secret in whole["secrets"] for secret in service.get("secrets", ()))
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
-        assert not re.search(r"(?i)password(?!_file)|token", json.dumps(service.get("environment", {})))
+        assert not [key for key in service.get("environment", ()) if re.search("PASSWORD$|TOKEN|URL|KEY", key)]
 
 
 def test_herald_in_compose_starts_a_command_that_exists_with_a_configuration_that_it_reads(tmp_path):
@@ -180,4 +181,6 @@ def test_no_package_index_is_named_where_it_is_said_how_to_install():
     shipped = [*(ROOT / "deploy").rglob("*.*"), ROOT / "deploy" / "Containerfile", ROOT / "docs" / "service.md"]
     for path in shipped:
         if path.is_file():
-            assert not re.search(r"pypi|index-url|pip install runherald\b", path.read_text(encoding="utf-8"), re.I), path
+            assert not re.search(
+                r"pypi|index-url|pip install runherald\b", path.read_text(encoding="utf-8"), re.IGNORECASE
+            ), path
