@@ -86,6 +86,7 @@ class Overview:
     failed: tuple[WaitingRerun, ...] = ()  # reruns of diagnoses that are under way, or were until lately
     leadership: Leadership | None = None  # who leads, or led last
     is_led: bool = False
+    on_clusters: tuple[Fire, ...] = ()  # whose jobs wait or run elsewhere, as far as is known
 
 
 def overview(herald: Readable, limit: int | None = None) -> Overview:
@@ -103,7 +104,8 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         refused = tuple(backlog.refusals(tx))
         quiet = rules.count_in_force(tx, herald.around.clock())
         unheard = tuple(each for each in listenings.all_of_them(tx) if each.failing_since is not None)
-        reruns = tuple(_rerun(tx, fire) for fire in fires.waiting(tx) if fire.is_rerun)
+        waiting = fires.waiting(tx)
+        reruns = tuple(_rerun(tx, fire) for fire in waiting if fire.is_rerun)
         failed = tuple(_failed(tx, herald.around.clock() - _LATELY))
         latest = {name: runs.latest(tx, name) for name in config.pipeline}
         main = {name: next(iter(pipeline.metrics)) for name, pipeline in config.pipeline.items()}
@@ -134,6 +136,7 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         failed,
         leads,
         is_led,
+        tuple(fire for fire in waiting if fire.standing is not None and fire.started_at is not None),
     )
 
 

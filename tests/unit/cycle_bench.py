@@ -61,6 +61,7 @@ class Bench:
     steps: Callable[[str], None] = lambda _: None
     locales: dict[str, str] = field(default_factory=dict)  # of channels
     answers: dict = field(default_factory=dict)  # what config says of them
+    executors: dict = field(default_factory=dict)  # clusters that run the jobs, instead of memory
 
     def __post_init__(self) -> None:
         self.store = MemoryRunStore()
@@ -90,6 +91,7 @@ class Bench:
                 "tracker": {"jira": {"url": address, "project": "SR", "token": "x", "answers": self.answers}},
                 "wiki": {"confluence": {"url": address, "space": "SR", "token": "x"}},
                 "chat": {"slack": {"kind": "slack", "token": "x", "locales": self.locales}},
+                "executor": self.executors,
                 "pipeline": {"search": search},
             }
         )
@@ -109,7 +111,8 @@ class Bench:
             database=self.database,
         )
         dispatcher = replace(made.dispatcher, wording=EnglishWording(config, self.folder))
-        return replace(made, executor_of=lambda _: self.executor, dispatcher=dispatcher)
+        made = replace(made, dispatcher=dispatcher)
+        return made if self.executors else replace(made, executor_of=lambda _: self.executor)
 
     def clock(self) -> datetime:
         return self.now

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
+from bot.domain.fires import Fire, Standing
 from bot.text.tables import Stacking, WholeConsole
 
 if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
@@ -27,6 +28,12 @@ from bot.cli.output.sparklines import sparkline
 from bot.cli.output.terminal import coloured, print_json, when
 from bot.cli.output.triage import print_unheard
 from bot.reports.rerun_troubles import say_trouble
+
+_STANDINGS = {
+    Standing.QUEUED: "waits there",
+    Standing.RUNNING: "runs",
+    Standing.AWAY: "cannot be asked about",
+}
 
 
 def print_status(seen: Overview, *, as_json: bool) -> None:
@@ -49,6 +56,7 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
                     }
                     for each in seen.failed
                 ],
+                "on_clusters": [_on_cluster_as_json(fire) for fire in seen.on_clusters],
                 "answers_not_read": [
                     {"service": each.service, "since": each.failing_since, "said": each.said} for each in seen.unheard
                 ],
@@ -83,6 +91,8 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
         told = f"since {when(refusal.since)}; {refusal.waiting:,} wait for it, and go on by themselves"
         console.print(f"[red]{escape(where)}[/]{what} {told}: {escape(refusal.words)}")
     print_unheard(console, seen.unheard)
+    for fire in seen.on_clusters:
+        console.print(escape(_on_cluster(fire)))
     for each in seen.reruns:
         console.print(escape(_rerun(each)))
     for each in seen.failed:
@@ -112,6 +122,27 @@ def _leader_as_json(seen: Overview) -> dict[str, Any] | None:
         "until": found.until,
         "clock_ahead_seconds": found.clock_ahead.total_seconds(),
     }
+
+
+def _on_cluster_as_json(fire: Fire) -> dict[str, Any]:
+    standing = fire.standing
+    return {
+        "pipeline": fire.pipeline,
+        "fire": fire.fire_id,
+        "executor": fire.executor,
+        "standing": None if standing is None else standing.standing,
+        "since": None if standing is None else standing.since,
+        "said": "" if standing is None else standing.said,
+    }
+
+
+def _on_cluster(fire: Fire) -> str:
+    """Say how a job on a cluster stands, as far as is known."""
+    if fire.standing is None:
+        return f"job of {fire.pipeline} on {fire.executor}: submitted {when(fire.started_at)}"
+    said = f": {fire.standing.said}" if fire.standing.said else ""
+    how = _STANDINGS[fire.standing.standing]
+    return f"job of {fire.pipeline} on {fire.executor}: {how} since {when(fire.standing.since)}{said}"
 
 
 def _rerun_as_json(rerun: WaitingRerun) -> dict[str, Any]:
