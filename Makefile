@@ -12,7 +12,7 @@ TIMES  ?= 100
 FITS   ?= 13
 WHEEL  ?= tests/installed
 
-.PHONY: deploy-check setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose interrupt gpu gpu-bench ray slurm slow clean
+.PHONY: deploy-check setup demo test fuzz check format reference contract chaos storm wheel decoder diagnose interrupt gpu ray-train gpu-bench ray slurm slow clean
 
 setup: $(VENV)/.ready
 
@@ -65,6 +65,13 @@ slurm: setup
 # What a GPU alone can show; skipped with a sentence where there is none.
 gpu: setup
 	$(BIN)/python -m pytest -m gpu -ra tests/trainer
+
+# A fit of two workers under Ray Train, which it installs.
+ray-train: setup
+	$(PIP) install --quiet --constraint constraints.txt 'ray[default,train]==2.60.*'
+	$(BIN)/python examples/product_search/make_pairs.py
+	@rm -rf .make/ray-train && mkdir -p .make
+	$(BIN)/python examples/ray_train/train.py examples/product_search/fit.toml --set output=.make/ray-train --set train.pairs=256
 
 # Samples a second on a GPU beside others', in eight minutes at most; without one it says so.
 gpu-bench: setup

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from threading import current_thread
 
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from trainer.learning.checkpoints import NoCheckpoints
 from trainer.learning.contrastive_loss import contrast_loss, make_contrast
 from trainer.learning.hard_negatives import Known
 from trainer.learning.next_item_loss import Example, batch_loss, make_batch
-from trainer.learning.pair_loss import pair_loss
-from trainer.models import cross_encoder
+from trainer.learning.pair_loss import cut_share, pair_loss
+from trainer.learning.prefetch import Prefetch
+from trainer.models import cross_encoder, text_encoder
 from trainer.models.device import BF16, CUDA, PROCESSOR, Chips, Device, choose_device, look_at_chips
-from trainer.models.text_encoder import Hidden
+from trainer.models.pair_tokens import Tokens
+from trainer.models.text_encoder import Hidden, TextEncoder
 from trainer.tasks.loading import load_task
 
 AMPERE, TURING, APPLE = Chips(cuda=(8, 0), cuda_name="A100"), Chips(cuda=(7, 5), cuda_name="T4"), Chips(mps=True)
@@ -145,6 +148,17 @@ def test_layers_that_run_again_on_the_way_back_have_the_same_losses(models, tmp_
     assert len(again) - len(once) == len(whole)  # once more a step
 
 
+@pytest.mark.parametrize("kind", ["bert", "llama"])
+def test_encoders_that_run_again_on_the_way_back_have_the_same_losses(models, tmp_path, monkeypatch, kind):
+    job = job_of(tmp_path, "retrieval", models[kind])
+    whole, again = losses_on(PROCESSOR, job), []
+    monkeypatch.setattr(text_encoder, "trains_in_little_memory", lambda _: True)
+    run = TextEncoder._run_again
+    monkeypatch.setattr(TextEncoder, "_run_again", lambda *told: (again.append(1), run(*told))[1])
+    assert losses_on(PROCESSOR, job) == whole
+    assert again
+
+
 def test_a_model_that_is_learnt_with_dropout_judges_without_it(models, tmp_path):
     job = job_of(tmp_path, "relevance", models["bert"], "model.lora={rank = 2, dropout = 0.5}")
     model = load_task(job, training=True, device=PROCESSOR).model
@@ -153,6 +167,62 @@ def test_a_model_that_is_learnt_with_dropout_judges_without_it(models, tmp_path)
     assert once == again
     tokens = model.encode(["red lamp"], ["blue lamp"])
     assert float(model.score(tokens, np.array([0])).detach()) != pytest.approx(once.item(), abs=1e-6)  # it drops again
+
+
+def test_a_batch_that_a_thread_put_together_has_the_same_losses(models, tmp_path, monkeypatch):
+    """On CUDA alone, but it is the same thread: batches in parts too, and one that came otherwise than expected."""
+    makers: list[str] = []
+    pad = Tokens.pad
+    monkeypatch.setattr(Tokens, "pad", lambda *told: (makers.append(current_thread().name), pad(*told))[1])
+    for parts in (1, 3):
+        job = job_of(tmp_path, "relevance", models["llama"], f"train.accumulate={parts}")
+        monkeypatch.setattr(Device, "prefetches", property(lambda _: False))
+        whole = losses_on(PROCESSOR, job)
+        makers.clear()
+        monkeypatch.setattr(Device, "prefetches", property(lambda _: True))
+        assert losses_on(PROCESSOR, job) == whole
+        ahead = [name for name in makers if name.startswith("prefetch")]
+        assert len(ahead) == (len(whole) - 1) * parts  # all but the first step's
+
+
+def test_rows_that_were_not_expected_are_made_when_they_are_asked_for():
+    made: list[bytes] = []
+    prefetch = Prefetch(lambda rows: made.append(rows.tobytes()) or rows.sum(), cut_share)
+    prefetch.expect(np.arange(6), 2)
+    prefetch.expect(np.arange(6, 9), 1)  # the step of those before begins
+    assert [prefetch.of(rows) for rows in np.split(np.arange(6), 3)] == [1, 5, 9]  # learnt in more parts than thought
+    prefetch.expect(None, 1)
+    assert prefetch.of(np.arange(6, 9)) == 21
+    assert made.count(np.arange(6, 9).tobytes()) == 1
+    assert len(made) == 6
+
+
+def test_layers_are_compiled_on_cuda_alone_unless_the_job_says_so():
+    able = replace(AMPERE, compiles=True)
+    assert choose_device("auto", "auto", able).tell() == "computes on CUDA (A100) in bf16, its layers compiled"
+    assert not choose_device("cpu", "auto", able).compiles
+    assert not choose_device("auto", "auto", able, compiles=False).compiles
+    assert not choose_device("auto", "auto", AMPERE).compiles  # no Triton
+    assert choose_device("cpu", "auto", able, compiles=True).facts()["device.compiled"] == "true"
+    with pytest.raises(JobError, match="= true: torch compiles with Triton, which is not here"):
+        choose_device("auto", "auto", AMPERE, compiles=True)
+    with pytest.raises(JobError, match=r"torch compiles with one of c\+\+, g\+\+, clang\+\+, which is not here"):
+        choose_device("cpu", "auto", OLD, compiles=True)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")  # of torch's own compiler
+@pytest.mark.parametrize("task", ["relevance", "retrieval"])
+def test_compiled_layers_have_the_same_losses(models, tmp_path, task):
+    if not look_at_chips().compiles:
+        pytest.skip("no compiler of C++ is here, and torch compiles with one")
+    job = job_of(tmp_path, task, models["bert"])
+    whole = losses_on(PROCESSOR, job)
+    try:
+        assert losses_on(replace(PROCESSOR, compiles=True), job) == pytest.approx(whole, rel=1e-4)
+        assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+    finally:
+        torch.compiler.reset()
 
 
 @pytest.mark.gpu

@@ -20,6 +20,7 @@ class DeviceJob(Section):
 
     kind: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # auto: a GPU where torch finds one
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # bf16 on CUDA from Ampere on, fp16 before; else fp32
+    compile: Literal["auto"] | bool = "auto"  # the layers that are trained; auto: on CUDA, where torch can
 
 
 class EarlyStopJob(Section):

@@ -47,11 +47,12 @@ def train(
     parts: int = 1,
     device: Device = PROCESSOR,
     early: EarlyStop | None = None,
+    expect: Callable[[Ints | None, int], None] | None = None,
 ) -> None:
     """Step once a batch of row numbers, telling *on_step* after each; raise FloatingPointError for a lost loss.
 
     A batch is learnt *in_parts*, so many from the first, and more once it does not fit into memory. It ends *early*
-    where that says so.
+    where that says so. Whoever wants to *expect* a batch, and in how many parts, is told of the next before each.
     """
     # Decay stands apart from the gradient (Loshchilov and Hutter 2019): large gradients do not weaken it.
     optimizer = torch.optim.AdamW(
@@ -78,6 +79,8 @@ def train(
             share = schedule(step, len(batches), pace.warmup)
             for group, settings in zip(groups, optimizer.param_groups, strict=True):
                 settings["lr"] = group.lr * share
+            if expect is not None:
+                expect(batches[step] if step < len(batches) else None, standing.parts)
             value, standing.parts = lesson.send_back(rows, standing.parts, optimizer, losses, step)
             update(optimizer, parameters, pace.clip, scaling, f" at step {step} of {len(batches)}")
             seen = None if early is None else early.look(parameters, step, len(batches))

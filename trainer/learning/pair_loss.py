@@ -35,14 +35,17 @@ def balanced_weights(label_N: npt.NDArray[np.float64], *, balances: bool) -> Ten
     return torch.from_numpy(weights.astype(np.float32))
 
 
+def cut_share(rows: Ints, parts: int, crew: Crew = ALONE) -> list[Ints]:
+    """Give what a process computes of a batch, one after the other; nothing where there are more of them than rows."""
+    return [part for part in np.array_split(crew.share(rows), parts) if len(part)]
+
+
 def weighted_parts(loss_of: Callable[[Ints], Tensor], weight_N: Tensor, crew: Crew = ALONE) -> InParts:
     """Give what computes the weighted mean of a batch some rows at a time, of several processes each its share."""
 
     def in_parts(rows: Ints, parts: int) -> Iterator[Tensor]:
         whole = weight_N[torch.from_numpy(rows)].sum()
-        for part in np.array_split(crew.share(rows), parts):
-            if not len(part):
-                continue  # more processes than rows: this one adds nothing
+        for part in cut_share(rows, parts, crew):
             yield loss_of(part) * float(weight_N[torch.from_numpy(part)].sum() / whole)
 
     return in_parts

@@ -103,7 +103,7 @@ def open_packed(model: Any, device: Device) -> PackedBert | None:
     """Give the layers of a model that are those of this file, where it is the faster for them."""
     from transformers import BertModel
 
-    if device.kind != CPU or device.precision != FP32 or not isinstance(model, BertModel):
+    if device.kind != CPU or device.precision != FP32 or device.compiles or not isinstance(model, BertModel):
         return None
     config = model.config
     if config.hidden_act != "gelu" or config.is_decoder or config.add_cross_attention:

@@ -35,6 +35,7 @@ from trainer.models.bert_layer import PackedBert, open_packed, pool_packed, span
 from trainer.models.device import PROCESSOR, Device
 from trainer.models.model_form import FORM, copy_files, form_facts, read_form
 from trainer.models.pair_tokens import (
+    PaddedRows,
     PairTokenizer,
     Tokens,
     copy_tokenizer,
@@ -77,6 +78,7 @@ class CrossEncoder:
         self._opened: tuple[Any, PackedBert | None] | None = None
         if trains_in_little_memory(self.model):
             keep_no_states(self.model, self.blocks)
+        device.compile(self.blocks[len(self.blocks) - self.trained :])
         self.model.to(device.kind)
         self.head.to(device.kind)
 
@@ -108,16 +110,15 @@ class CrossEncoder:
         """Give the card with what of the pairs is not read."""
         return note_losses(card, self.tokenizer.tokenizer, {"pairs": self.tokenizer.join(queries, products)})
 
-    def score(self, tokens: Tokens, rows: Ints) -> Tensor:
+    def score(self, tokens: PaddedRows, rows: Ints) -> Tensor:
         """Give the (B, C) outputs of some pairs, with gradients where they are wanted."""
-        if (packed := self._packed()) is not None:
+        if (packed := self._packed()) is not None and isinstance(tokens, Tokens):
             return self.head(self._pool_packed(packed, tokens, rows))  # type: ignore[no-any-return]
-        batch, put = tokens.pad(rows, self.pad_token), self.device.put
-        mask_BT = put(batch.mask_BT)
+        batch = tokens.pad(rows, self.pad_token).where(self.device.put)
         with self.device.autocast():
-            state_BTD = run_backbone(self.model, put(batch.ids_BT), mask_BT, put(batch.types_BT))
+            state_BTD = run_backbone(self.model, batch.ids_BT, batch.mask_BT, batch.types_BT)
         # In single precision from here on: the sum over tokens, the judgement and its loss.
-        return self.head(pool(state_BTD.float(), mask_BT, self.pooling))  # type: ignore[no-any-return]
+        return self.head(pool(state_BTD.float(), batch.mask_BT, self.pooling))  # type: ignore[no-any-return]
 
     def _packed(self) -> PackedBert | None:
         if self._opened is None or self._opened[0] is not self.model:  # adapters are folded in when it is saved

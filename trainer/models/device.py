@@ -1,8 +1,10 @@
 """On what a job computes, and in which precision: chosen by what the chips really do."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from shutil import which
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -17,6 +19,8 @@ CPU, CUDA, MPS, AUTO = "cpu", "cuda", "mps", "auto"
 FP32, BF16, FP16 = "fp32", "bf16", "fp16"
 HALVES = {BF16: torch.bfloat16, FP16: torch.float16}
 AMPERE = (8, 0)  # the first that multiplies in bf16; older ones emulate it
+Compiling = Literal["auto"] | bool
+COMPILERS = ("c++", "g++", "clang++")
 SPOKEN = {CPU: "the processor", CUDA: "CUDA", MPS: "Apple's GPU"}
 
 
@@ -27,6 +31,7 @@ class Chips:
     cuda: tuple[int, int] | None = None  # compute capability
     cuda_name: str = ""
     mps: bool = False
+    compiles: bool = False  # torch has what it writes kernels with: Triton for CUDA, else a compiler of C++
     cpu_bf16: bool = False  # the processor multiplies in bf16 (AMX, AVX512-BF16); others emulate it, nine times slower
 
 
@@ -38,17 +43,20 @@ class Device:
     precision: str = FP32
     name: str = ""
     crew: Crew = ALONE  # each of whom has such a one
+    compiles: bool = False  # layers that are trained become kernels of their own
 
     def tell(self) -> str:
         """Say it in a line."""
         named = f" ({self.name})" if self.name else ""
         many = "" if self.crew.is_alone else f", in {self.crew.size} processes"
-        return f"computes on {SPOKEN[self.kind]}{named} in {self.precision}{many}"
+        how = ", its layers compiled" if self.compiles else ""
+        return f"computes on {SPOKEN[self.kind]}{named} in {self.precision}{how}{many}"
 
     def facts(self) -> dict[str, str]:
         """Give it as the run's params do."""
         many = {} if self.crew.is_alone else {"device.processes": str(self.crew.size)}
-        return {"device.kind": self.kind, "device.precision": self.precision, **many}
+        compiled = {"device.compiled": "true"} if self.compiles else {}
+        return {"device.kind": self.kind, "device.precision": self.precision, **compiled, **many}
 
     def put(self, tensor: Tensor) -> Tensor:
         """Give a tensor on the device; a copy to CUDA goes on while the processor does."""
@@ -64,10 +72,24 @@ class Device:
             return nullcontext()
         return torch.autocast(self.kind, HALVES[self.precision])
 
+    def compile(self, layers: Sequence[torch.nn.Module]) -> None:
+        """Let layers be kernels of their own from their next run on, where the job computes so; they are as they were.
+
+        Layer by layer, since one is compiled for all that are alike, and for any length of text.
+        """
+        if self.compiles:
+            for layer in layers:
+                layer.compile(dynamic=True, backend=BACKEND)
+
     @property
     def fuses(self) -> bool:
         """Say whether Adam's step is one kernel there."""
         return self.kind in (CPU, CUDA)  # on two cores a quarter of the time of one operation after the other
+
+    @property
+    def prefetches(self) -> bool:
+        """Say whether a thread puts the next batch together: on processors it would take what learns this one."""
+        return self.kind == CUDA
 
     @property
     def scales(self) -> bool:
@@ -76,20 +98,23 @@ class Device:
 
 
 PROCESSOR = Device()
+BACKEND = "inductor"
 
 
 def look_at_chips() -> Chips:
     """Ask torch what there is."""
     found = torch.cuda.is_available()
+    able = torch.utils._triton.has_triton() if found else any(map(which, COMPILERS))  # noqa: SLF001 - no other way
     return Chips(
         cuda=torch.cuda.get_device_capability() if found else None,
         cuda_name=torch.cuda.get_device_name() if found else "",
+        compiles=able,
         mps=torch.backends.mps.is_available(),
         cpu_bf16=torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported(),  # noqa: SLF001 - no other way
     )
 
 
-def choose_device(kind: str, precision: str, chips: Chips) -> Device:
+def choose_device(kind: str, precision: str, chips: Chips, compiles: Compiling = "auto") -> Device:
     """Choose what the job leaves open; raise JobError for what is not there."""
     there = {CPU: True, CUDA: chips.cuda is not None, MPS: chips.mps}
     if kind != AUTO and not there[kind]:
@@ -102,9 +127,16 @@ def choose_device(kind: str, precision: str, chips: Chips) -> Device:
             f'device.precision = "{precision}": {SPOKEN[chosen]} does not compute in it{_why(chosen, precision)};'
             f" {' or '.join(able)} is right"
         )
+    if compiles is True and not chips.compiles:
+        means = "Triton" if chosen == CUDA else f"one of {', '.join(COMPILERS)}"
+        right = '"auto" or false is right'
+        raise JobError(f"device.compile = true: torch compiles with {means}, which is not here; {right}")
     # On processors single precision: whatever the processor, a job then has the numbers that it had elsewhere.
     best = {CPU: FP32, MPS: FP32, CUDA: BF16 if BF16 in able else FP16}[chosen]
-    return Device(chosen, best if precision == AUTO else precision, chips.cuda_name if chosen == CUDA else "")
+    used = best if precision == AUTO else precision
+    # Elsewhere than on CUDA compiling costs a minute and wins little.
+    compiled = chosen == CUDA and chips.compiles if compiles == AUTO else bool(compiles)
+    return Device(chosen, used, chips.cuda_name if chosen == CUDA else "", compiles=compiled)
 
 
 def _precisions(kind: str, chips: Chips) -> tuple[str, ...]:
@@ -123,7 +155,9 @@ def _why(kind: str, precision: str) -> str:
 
 def prepare_device(job: "DeviceJob") -> Device:
     """Choose a job's device and set torch for it; raise JobError for one that is not there."""
-    device = choose_device(job.kind, job.precision, look_at_chips())
+    device = choose_device(job.kind, job.precision, look_at_chips(), job.compile)
+    if device.compiles and job.compile == AUTO:
+        torch._dynamo.config.suppress_errors = True  # noqa: SLF001 - what cannot be compiled runs as it is
     if device.kind != CUDA:
         # The same numbers each time. On CUDA it would refuse what has no such way, and want variables of the process.
         torch.use_deterministic_algorithms(mode=True)

@@ -7,7 +7,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,18 @@ class TokenBatch:
     ids_BT: Tensor
     types_BT: Tensor  # 0 in the first text of a pair, 1 in the second
     mask_BT: Tensor  # true where there is a token: at the beginning of each row
+
+    def where(self, put: Callable[[Tensor], Tensor]) -> "TokenBatch":
+        """Give it where it is wanted."""
+        return TokenBatch(put(self.ids_BT), put(self.types_BT), put(self.mask_BT))
+
+
+class PaddedRows(Protocol):
+    """Gives some texts as rows of one width."""
+
+    def pad(self, rows: Ints, pad_token: int) -> TokenBatch:
+        """Give some texts, filled up with a token that nothing looks at."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

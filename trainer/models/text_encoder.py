@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from trainer.errors import ModelError
-from trainer.models.backbone import MEAN, choose_pooling, pool
+from trainer.models.backbone import MEAN, choose_pooling, pool, trains_in_little_memory
 from trainer.models.bert_layer import Span, pool_packed, spans_of
 from trainer.models.device import FP32, PROCESSOR, Device
 from trainer.models.kept_files import keep_file
@@ -101,7 +101,9 @@ class TextEncoder:
         self.model.requires_grad_(requires_grad=False)
         for layer in self.layers[self.frozen :]:
             layer.requires_grad_(requires_grad=True)
+        self.runs_again = trains_in_little_memory(self.model)
         self.tokenizer = load_tokenizer(source, max_tokens, self.stack.vocabulary)
+        device.compile(self.layers[self.frozen :])
         self.model.to(device.kind)
         self.packed = self.stack.packed(device)
 
@@ -134,14 +136,16 @@ class TextEncoder:
     def encode(self, hidden: Hidden, texts: Tensor, parts: int = 1) -> Tensor:
         """Give the (B, D) vectors of some texts, with gradients for the trained layers.
 
-        In several *parts* the layers keep nothing for the way back and run once more on it, a few texts at a time: each
-        pair of a batch is a negative of the others, and only so are all in one loss (Gao et al. 2021).
+        In several *parts*, and of a large model always, the layers keep nothing for the way back and run once more
+        on it, a few texts at a time: each pair of a batch is a negative of the others, and only so are all in one loss
+        (Gao et al. 2021).
         """
         lengths = hidden.starts[texts + 1] - hidden.starts[texts]
         order = torch.argsort(lengths, stable=True)
-        run = self._run_trained if parts == 1 else self._run_again
+        again = self.runs_again or parts > 1
+        run = self._run_again if again else self._run_trained
         # Nothing is padding where texts stand end to end: then all of them share their matrices.
-        one = parts == 1 and self.packed is not None
+        one = self.packed is not None and not again
         groups = order.chunk(1 if one else LENGTH_GROUPS * max(1, parts // 2))
         back = self.device.put(torch.argsort(order))
         return torch.cat([run(hidden, texts[group]) for group in groups])[back]

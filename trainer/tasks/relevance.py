@@ -22,6 +22,7 @@ from trainer.learning.batches import batches_by_length
 from trainer.learning.early_stop import stop_early
 from trainer.learning.loop import ParameterGroup, Schedule, train
 from trainer.learning.pair_loss import balanced_weights, pair_loss, weighted_parts
+from trainer.learning.prefetch import pad_ahead
 from trainer.learning.weight_averaging import average_fits
 from trainer.measures.bootstrap import Interval, Sliced, statistic_intervals
 from trainer.measures.pair_predictions import (
@@ -120,8 +121,8 @@ class Relevance:
     def fit(self, on_step: OnStep, checkpoints: Checkpoints) -> "ReadyRelevance":
         rng = np.random.default_rng(self.job.seed)
         rows, model = self._learnt(rng), as_tuned_judge(self.model)
-        tokens = model.encode(*self.pairs.texts(rows))
-        settings, put = self.job.train, model.device.put
+        settings, device, tokens = self.job.train, model.device, model.encode(*self.pairs.texts(rows))
+        given, expect = pad_ahead(tokens, model.pad_token, device)
         wanted = torch.from_numpy(self.wanted(rows))
         balances = settings.balance == "weights" and self.scale.kind != GRADES  # grades are no classes
         weights = balanced_weights(self.pairs.label[rows], balances=balances)
@@ -130,26 +131,25 @@ class Relevance:
 
         def loss_of(places: Ints) -> Tensor:
             chosen = torch.from_numpy(places)
-            return pair_loss(model.score(tokens, places), put(wanted[chosen]), put(weights[chosen]))
+            return pair_loss(model.score(given, places), device.put(wanted[chosen]), device.put(weights[chosen]))
 
         groups = [
             ParameterGroup(model.backbone_parameters(), settings.lr),
             ParameterGroup(model.head_parameters(), settings.head_lr),
         ]
         pace = Schedule(settings.warmup, settings.weight_decay, settings.clip)
-
-        parts = weighted_parts(loss_of, weights, model.device.crew)
-        learn = partial(train, groups, in_parts=parts, parts=settings.accumulate, device=model.device)
+        parts = weighted_parts(loss_of, weights, device.crew)
+        learn = partial(train, groups, in_parts=parts, parts=settings.accumulate, device=device)
 
         def fit_once(on_step: OnStep) -> None:
             batches = batches_by_length(tokens.lengths, settings.batch, settings.epochs, rng)
             measure = partial(valid_pair_loss, model, self.pairs, self.wanted)
             early = stop_early(settings.early_stop, len(batches) // settings.epochs, measure)
-            learn(batches, loss_of, pace, on_step, checkpoints, early=early)
+            learn(batches, loss_of, pace, on_step, checkpoints, early=early, expect=expect)
 
         learnt = [one for group in groups for one in group.parameters]
         average_fits(settings.average, learnt, fit_once, on_step, checkpoints)
-        model.device.crew.let_helpers_go()
+        device.crew.let_helpers_go()
         return ReadyRelevance(self, self._settle(), fresh=True)
 
     def take_saved(self) -> "ReadyRelevance":
