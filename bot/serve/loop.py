@@ -57,6 +57,7 @@ class Server:
     keeping: Errand = field(default_factory=lambda: Errand("keeping the state"))  # the loop's own part
     dead_man: DeadMan | None = None
     signalling: Errand = field(default_factory=lambda: Errand("dead man's switch"))
+    made: float = field(default_factory=time.monotonic)
     last_round: float = 0.0  # as time.monotonic() tells it
     duties: Duties = field(init=False)
 
@@ -202,8 +203,8 @@ class Server:
 
     def lacks(self) -> Sequence[str]:
         """Say what keeps due times from being kept."""
-        has_begun = self.last_round > 0
-        return what_lacks(self.herald.config, self.keeping.trouble, self.duties.unscheduled, has_begun=has_begun)
+        starts_for = 0.0 if self.last_round else time.monotonic() - self.made
+        return what_lacks(self.herald.config, self.keeping.trouble, self.duties.unscheduled, starts_for)
 
     @property
     def is_healthy(self) -> bool:

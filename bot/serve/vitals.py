@@ -20,10 +20,13 @@ def what_ails(stands: float, hangs: timedelta, longest: timedelta) -> Sequence[s
     return (*loop, *delivery)
 
 
-def what_lacks(config: Config, trouble: str, unscheduled: Collection[str], *, has_begun: bool) -> Sequence[str]:
-    """Name what keeps due times from being kept; the names of pipelines are not for everybody."""
-    if not has_begun:
-        return ("Herald is starting: its loop has not begun",)
+def what_lacks(config: Config, trouble: str, unscheduled: Collection[str], starts_for: float) -> Sequence[str]:
+    """Name what keeps due times from being kept; the names of pipelines are not for everybody.
+
+    *Starts for* is for how many seconds it has been starting; then pages can be read already.
+    """
+    if starts_for > STUCK_AFTER:
+        return (f"Herald has been starting for {starts_for:.0f} s, and its loop has not begun",)
     found = [f"due times cannot be kept: {trouble}"] if trouble else []
     scheduled = sum(section.schedule is not None for section in config.pipeline.values())
     if 0 < scheduled <= len(unscheduled):
