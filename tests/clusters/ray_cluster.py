@@ -73,6 +73,11 @@ class RayCluster:
         """End the head and all that serves it at once, as a machine does that loses its power; not the jobs."""
         kill(each for each in with_children(named_in(self.folder / "t")) if _is_of_ray(each))
 
+    def lose_jobs(self) -> None:
+        """Kill the head, and start another that knows no job."""
+        self.kill()
+        self.start()
+
     def end(self) -> None:
         kill(with_children(named_in(self.folder)))
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -84,7 +84,7 @@ class SlurmCluster:
 
     def start_node(self) -> None:
         self._run("slurmd", "-f", str(self.config), "-N", "localhost")
-        wait_for(lambda: self.ask("sinfo", "--noheader", "--format=%T").strip() in {"idle", "mixed", "allocated"}, "it")
+        wait_for(self._is_up, "the node")
 
     def executor(self) -> SlurmExecutor:
         """Return what a Herald has that was just started."""
@@ -106,6 +106,15 @@ class SlurmCluster:
     def restart(self) -> None:
         self.start_controller()
         self.start_node()
+
+    def lose_jobs(self) -> None:
+        """Let the node fail, and come back."""
+        for state in ("down", "resume"):
+            self._run("scontrol", "update", "nodename=localhost", f"state={state}", "reason=test")
+        wait_for(self._is_up, "the node")
+
+    def _is_up(self) -> bool:
+        return self.ask("sinfo", "--noheader", "--format=%T").strip() in {"idle", "mixed", "allocated"}
 
     def ask(self, *command: str) -> str:
         return subprocess.run(
