@@ -59,6 +59,7 @@ def shell(tmp_path) -> Callable[..., Job]:
     def shell(line: str, **more) -> Job:
         fire = f"{next(_NUMBERS):016x}"
         environment = {"HERALD_FIRE_ID": fire, "HERALD_SEED": "17", "MLFLOW_TRACKING_URI": "http://mlflow:5000"}
+        environment["ODD"] = "$HOME ${HOME} $(id) 中 'it' \"s\" \\n"
         return Job(
             **{
                 "fire_id": fire,

@@ -8,7 +8,8 @@ import subprocess
 import tempfile
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -52,6 +53,7 @@ class RayStandIn:
     is_real = False
     cpus: int = 2
     jobs: dict[str, Started] = field(default_factory=dict)
+    broken: str = ""  # how the next submission is cut off: before it is carried out, or after
 
     def __post_init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ray"))
@@ -67,6 +69,17 @@ class RayStandIn:
         self.server.expect_request(re.compile("/.*")).respond_with_handler(self._answer)
         if not self.server.is_running():
             self.server.start()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Let nobody reach the head, which goes on."""
+        self.server.stop()
+        yield
+        self.server.start()
+
+    def lose(self, name: str) -> None:
+        """End a job that nobody knows any more."""
+        _end(self.jobs.pop(name))
 
     def kill(self) -> None:
         self.server.stop()
@@ -101,11 +114,15 @@ class RayStandIn:
         return Response("404: Not Found", 404, content_type=TEXT)
 
     def _submit(self, body: dict) -> Response:
-        name = body["submission_id"]
+        name, broken, self.broken = body["submission_id"], self.broken, ""
+        if broken == "before":
+            return Response("502 Bad Gateway", 502, content_type=TEXT)
         if name in self.jobs:
             return Response(EXISTS.replace("NAME", name), 500, content_type=TEXT)
         self.jobs[name] = Started(body, self.folder / f"job-driver-{name}.log", time.time())
         self._use_room()
+        if broken == "after":
+            return Response("502 Bad Gateway", 502, content_type=TEXT)
         return _json({"job_id": name, "submission_id": name})
 
     def _use_room(self) -> None:
@@ -132,7 +149,7 @@ class RayStandIn:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={"PATH": os.environ["PATH"], **job.submitted["runtime_env"]["env_vars"]},
+                env={"PATH": os.environ["PATH"], **_expanded(job.submitted["runtime_env"]["env_vars"])},
             )
 
     def _of_job(self, name: str, rest: list[str]) -> Response:
@@ -178,6 +195,11 @@ def _described(job: Started) -> dict:
         "metadata": job.submitted["metadata"],
         "driver_exit_code": code,
     }
+
+
+def _expanded(variables: dict[str, str]) -> dict[str, str]:
+    """Put the node's own variables in the place of their names, as Ray does."""
+    return {name: re.sub(r"\$\{[A-Z0-9_]+\}", "", os.path.expandvars(value)) for name, value in variables.items()}
 
 
 def _end(job: Started) -> None:

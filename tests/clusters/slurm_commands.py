@@ -55,7 +55,8 @@ def down(name: str) -> int:
 
 
 def jobs() -> list[Path]:
-    return sorted((FOLDER / "jobs").iterdir(), key=lambda job: int(job.name))
+    found = (job for job in (FOLDER / "jobs").iterdir() if (job / "options").exists())
+    return sorted(found, key=lambda job: int(job.name))
 
 
 def sbatch(given: dict[str, str]) -> int:
@@ -67,16 +68,24 @@ def sbatch(given: dict[str, str]) -> int:
         return refuse("sbatch: error: Batch job submission failed: Requested node configuration is not available")
     if "test-only" in given:
         return refuse("sbatch: Job 1 to start at 2026-11-30T02:02:38 using 1 processors on nodes localhost") - 1
+    if (FOLDER / "broken").exists():
+        return down("sbatch")
     job = FOLDER / "jobs" / str(len(jobs()) + 1)
     job.mkdir()
     (job / "script").write_text(script)
     (job / "options").write_text(json.dumps(given))
     use_room()
+    if (FOLDER / "broken after").exists():
+        return down("sbatch")
     print(job.name)
     return 0
 
 
 def use_room() -> None:
+    for job in jobs():
+        if (job / "pid").exists() and not is_over(job) and time.time() - (job / "pid").stat().st_mtime > limit_of(job):
+            (job / "late").touch()
+            end(job)
     for job in jobs():
         options = json.loads((job / "options").read_text())
         taken = sum(cpus(each) for each in jobs() if (each / "pid").exists() and not is_over(each))
@@ -88,6 +97,16 @@ def use_room() -> None:
 
 def is_first(job: Path) -> bool:
     return job == next(each for each in jobs() if name_of(each) == name_of(job))
+
+
+def limit_of(job: Path) -> int:
+    """Return how many seconds a job may take: a minute of this Slurm is one."""
+    return int(json.loads((job / "options").read_text())["time"])
+
+
+def end(job: Path) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(int((job / "pid").read_text()), signal.SIGKILL)
 
 
 def cpus(job: Path) -> int:
@@ -115,7 +134,7 @@ def begin(job: Path, options: dict[str, str]) -> None:
 
 
 def is_over(job: Path) -> bool:
-    return (job / "code").exists() or (job / "cancelled").exists()
+    return any((job / name).exists() for name in ("code", "cancelled", "late"))
 
 
 def squeue(given: dict[str, str]) -> int:
@@ -124,7 +143,9 @@ def squeue(given: dict[str, str]) -> int:
         if options["job-name"] != given["name"]:
             continue
         state, reason, code = "PENDING", "Resources", 0
-        if (job / "cancelled").exists():
+        if (job / "late").exists():
+            state, reason = "TIMEOUT", "TimeLimit"
+        elif (job / "cancelled").exists():
             state, reason = "CANCELLED", "None"
         elif (job / "code").exists():
             code = int((job / "code").read_text()) << 8
@@ -140,8 +161,7 @@ def scancel(number: str) -> int:
     if not is_over(job):
         (job / "cancelled").touch()
         if (job / "pid").exists():
-            with suppress(ProcessLookupError):
-                os.killpg(int((job / "pid").read_text()), signal.SIGKILL)
+            end(job)
             time.sleep(0.05)
     return 0
 

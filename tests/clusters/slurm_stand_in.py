@@ -1,10 +1,12 @@
 """Slurm's commands without a Slurm, for tests that may not take long."""
 
+import json
 import os
 import shutil
 import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bot.executors.slurm.config import SlurmSection
@@ -40,6 +42,20 @@ class SlurmStandIn:
 
     def kill(self) -> None:
         (self.folder / "down").touch()
+
+    @contextmanager
+    def with_mark(self, name: str) -> Iterator[None]:
+        """Let the controller be away meanwhile (`down`), or break off a submission (`broken`, `broken after`)."""
+        (self.folder / name).touch()
+        yield
+        (self.folder / name).unlink()
+
+    def lose(self, name: str) -> None:
+        """End a job that nobody knows any more."""
+        for options in self.folder.glob("jobs/*/options"):
+            if json.loads(options.read_text())["job-name"] == name:
+                options.unlink()
+                os.killpg(int((options.parent / "pid").read_text()), 9)
 
     def executor(self) -> SlurmExecutor:
         return SlurmExecutor(self.section)

@@ -45,6 +45,7 @@ def test_seed_fire_and_address_arrive_and_no_secret_of_heralds(cluster, shell, m
     assert f"HERALD_FIRE_ID={job.fire_id}" in said
     assert "HERALD_SEED=17" in said
     assert "MLFLOW_TRACKING_URI=http://mlflow:5000" in said
+    assert f"ODD={job.environment['ODD']}" in said
     assert "s3cret" not in said
     assert (cluster.folder / "here").exists()
 
@@ -250,8 +251,6 @@ def test_a_cluster_that_cannot_be_asked_is_away_and_knows_its_jobs_afterwards(cl
 
 def test_a_job_ends_when_its_time_is_up(cluster, shell):
     """Slurm counts minutes, and looks every half."""
-    if cluster.kind == "slurm" and not cluster.is_real:
-        pytest.skip("only Slurm itself ends jobs whose time is up")
     executor = cluster.executor()
     job = shell("sleep 600", timeout=timedelta(seconds=3 if cluster.is_real else 1))
     begun = time.monotonic()

@@ -1,5 +1,6 @@
 """The kinds of executors that the contract is asked of; a cluster that takes long to start has its own file and mark."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -10,6 +11,8 @@ from bot.executors.kubernetes.config import KubernetesSection
 from bot.executors.kubernetes.executor import KubernetesExecutor
 from bot.executors.local.executor import LocalExecutor
 from bot.ports import Executor
+from tests.clusters.ray_stand_in import RayStandIn
+from tests.clusters.slurm_stand_in import SlurmStandIn
 from tests.executors.harness import ExecutorHarness
 from tests.executors.kubernetes_cluster import NAMESPACE, TOKEN, Cluster
 
@@ -79,4 +82,63 @@ class KubernetesHarness:
         self.cluster.close()
 
 
-KINDS: dict[str, type[ExecutorHarness]] = {"local": LocalHarness, "kubernetes": KubernetesHarness}
+class RayHarness:
+    def __init__(self, _: Path) -> None:
+        self.cluster = RayStandIn()
+        self.cluster.start()
+
+    def herald(self) -> Executor:
+        return self.cluster.executor()
+
+    def cuts(self) -> Sequence[AbstractContextManager[None]]:
+        return [self._cut(moment) for moment in ("before", "after")]
+
+    @contextmanager
+    def _cut(self, moment: str) -> Iterator[None]:
+        self.cluster.broken = moment
+        yield
+        self.cluster.broken = ""
+
+    def away(self) -> AbstractContextManager[None]:
+        return self.cluster.away()
+
+    def lose(self, fire_id: str) -> None:
+        self.cluster.lose(fire_id)
+
+    def close(self) -> None:
+        self.cluster.end()
+
+
+class SlurmHarness:
+    def __init__(self, _: Path) -> None:
+        self.cluster = SlurmStandIn()
+        self._before = {name: os.environ.get(name) for name in ("PATH", "SLURM_CONF")}
+        os.environ |= {"PATH": self.cluster.path, "SLURM_CONF": str(self.cluster.config)}
+
+    def herald(self) -> Executor:
+        return self.cluster.executor()
+
+    def cuts(self) -> Sequence[AbstractContextManager[None]]:
+        return [self.cluster.with_mark(each) for each in ("broken", "broken after")]
+
+    def away(self) -> AbstractContextManager[None]:
+        return self.cluster.with_mark("down")
+
+    def lose(self, fire_id: str) -> None:
+        self.cluster.lose(fire_id)
+
+    def close(self) -> None:
+        self.cluster.end()
+        for name, value in self._before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+KINDS: dict[str, type[ExecutorHarness]] = {
+    "local": LocalHarness,
+    "kubernetes": KubernetesHarness,
+    "ray": RayHarness,
+    "slurm": SlurmHarness,
+}

@@ -121,7 +121,7 @@ class RayExecutor:
 
 def _request(job: Job, section: RaySection) -> dict[str, Any]:
     """Write the job as Ray takes it: with what is needed to know it again, and nothing of Herald's own."""
-    runtime: dict[str, Any] = {"env_vars": dict(job.environment)}
+    runtime: dict[str, Any] = {"env_vars": {name: value for name, value in job.environment.items() if "$" not in value}}
     if section.working_dir:
         runtime["working_dir"] = section.working_dir
     if section.image:
@@ -144,8 +144,10 @@ def entry_point(job: Job, section: RaySection) -> str:
     """Write the command for a shell.
 
     What ends it when its time is up takes the place of the shell: so it leads the group that Ray ends with the job.
+    Of the environment it sets what holds a `$`: Ray would put something else in its place.
     """
     limit = ("timeout", f"--kill-after={_GRACE_SECONDS}", str(max(math.ceil(job.timeout.total_seconds()), 1)))
-    command = f"exec {shlex.join((*limit, *job.command))}"
     start = PurePosixPath(section.workdir) / job.cwd.as_posix()
-    return command if start == PurePosixPath() else f"cd {shlex.quote(str(start))} && {command}"
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in job.environment.items() if "$" in value]
+    moves = [] if start == PurePosixPath() else [f"cd {shlex.quote(str(start))}"]
+    return " && ".join((*exports, *moves, f"exec {shlex.join((*limit, *job.command))}"))
