@@ -1,5 +1,6 @@
 """Jobs on a cluster, as a pipeline's cycle goes through them: waited for with patience, never started twice, told of."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -18,6 +19,8 @@ from bot.judging.obstacles import not_on_a_cluster
 from bot.ports import Job, JobState, JobStatus, LogPart, Submission
 from bot.reports.overview import overview
 from bot.store import fires
+from tests.executors.kinds import KubernetesHarness
+from tests.executors.kubernetes_cluster import NAMESPACE, TOKEN
 from tests.memory_runs import MemoryExecutor
 from tests.unit.cycle_bench import EAGER, ENDED, JOB, Bench
 
@@ -310,3 +313,65 @@ def test_a_run_that_was_left_running_is_ended_once_its_job_is_lost(bench):
     bench.executor._carry_out = carry_out
     bench.run(deliver=False)
     assert [run.status for run in bench.store._runs("search")] == [RunStatus.KILLED]
+
+
+@pytest.fixture
+def kubernetes(tmp_path):
+    harness = KubernetesHarness(tmp_path)
+    yield harness
+    harness.close()
+
+
+@pytest.fixture
+def on_kubernetes(bench, kubernetes, tmp_path, monkeypatch):
+    """Return what lets the pipeline's next job run a line of shell as a cluster's pod does."""
+    monkeypatch.setenv("HERALD_EXECUTOR__LAB__TOKEN", TOKEN)
+    section = {"kind": "kubernetes", "url": kubernetes.cluster.url, "token": TOKEN, "namespace": NAMESPACE}
+    bench.executors = {"lab": {**section, "image": "job:1", "workdir": str(tmp_path)}}
+
+    def begin(line: str):
+        job = {"command": ["/bin/sh", "-c", line], "executor": "lab", "retry": 0}
+        herald = bench.make(job=job)
+
+        def pause(seconds: float) -> None:
+            bench.pause(seconds)
+            time.sleep(0.001)
+
+        return replace(herald, around=replace(herald.around, pause=pause))
+
+    return begin
+
+
+def test_a_job_that_fails_on_a_cluster_has_a_ticket_with_the_end_of_its_log(bench, kubernetes, on_kubernetes):
+    herald = on_kubernetes("seq 1 30; echo no such table: clicks; exit 3")
+    herald.cycle("search").run(bench.now)
+    assert herald.dispatcher.drain().failures == []
+    assert "no such table: clicks" in bench.ticket.draft.body
+    assert [(fire.state, fire.exit_code, fire.executor) for fire in all_fires(bench)] == [(FireState.FAILED, 3, "lab")]
+    assert len(kubernetes.cluster.created) == 1
+
+
+def test_the_next_herald_goes_on_with_a_job_that_lives_on_a_cluster(bench, kubernetes, on_kubernetes, tmp_path):
+    line = f"while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; exit 4"
+    bench.steps = lambda step: setattr(bench, "stopping", step == "job.started")
+    on_kubernetes(line).cycle("search").run(bench.now)
+    assert waiting_fire(bench).started_at is not None
+    bench.steps, bench.stopping = lambda _: None, False
+    (tmp_path / "go").touch()
+    on_kubernetes(line).cycle("search").resume()
+    assert [(fire.state, fire.exit_code) for fire in all_fires(bench)] == [(FireState.FAILED, 4)]
+    assert len(kubernetes.cluster.created) == 1
+
+
+def test_the_token_of_a_cluster_is_in_no_log_and_no_ticket(bench, kubernetes, on_kubernetes, capsys):
+    kubernetes.cluster.token = "another"
+    herald = on_kubernetes("true")
+    left = iter(range(30))
+    herald = replace(
+        herald, around=replace(herald.around, pause=lambda _: setattr(bench, "stopping", next(left, None) is None))
+    )
+    herald.cycle("search").run(bench.now)
+    fire = waiting_fire(bench)
+    assert "refuses who asks: Unauthorized" in fire.standing.said
+    out = capsys.readouterr()
+    assert TOKEN not in out.out + out.err + str(fire)

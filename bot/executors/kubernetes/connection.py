@@ -19,7 +19,7 @@ from bot.text.escape import storable
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient
 
-_CONNECT_SECONDS, _READ_SECONDS = 5.0, 20.0
+_CONNECT_SECONDS, _READ_SECONDS = 5.0, 15.0  # so that whoever is to stop need not wait for long
 _MOST_BYTES = 20_000_000  # of an answer
 _LONGEST = 400  # characters of the cluster's words
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_MANY = 401, 403, 404, 409, 429
