@@ -26,7 +26,7 @@ from bot.web.access import ReaderGate
 from bot.web.entering import ours, wanted_by
 from bot.web.languages import ASKED, COOKIE, locale_of
 from bot.web.metrics import CONTENT_TYPE, exposition
-from bot.web.reading import read
+from bot.web.reading import asked_again, read
 from bot.web.site import Curves, Site, no_curves
 from bot.web.ways import Ways
 
@@ -92,7 +92,7 @@ class Addresses:
     def readyz(self, _request: Request) -> Response:
         """Say whether the state answers and fits this version, and due times are kept; if not, why."""
         try:
-            unfit = self.herald.database.why_unfit()
+            unfit = asked_again(self.herald.database.why_unfit)
         except HeraldError as error:
             unfit = f"the state cannot be read: {error}"
         lacks = [*self.lacking(), *([unfit] if unfit else [])]

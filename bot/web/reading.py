@@ -79,10 +79,19 @@ def frame(herald: Readable, ways: Ways, locale: Locale, now: datetime) -> Frame:
 
 def read(herald: Readable, work: Callable[[Connection], T]) -> T:
     """Read the state in one transaction; once more where it was written to meanwhile."""
+
+    def once() -> T:
+        with herald.database.begin() as tx:
+            return work(tx)
+
+    return asked_again(once)
+
+
+def asked_again(ask: Callable[[], T]) -> T:
+    """Ask the state; once more where it was written to meanwhile."""
     for tries_left in reversed(range(_TRIES)):
         try:
-            with herald.database.begin() as tx:
-                return work(tx)
+            return ask()
         except StateError as error:
             if not tries_left or "ask again" not in str(error):
                 raise

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from bot.config.file import load_config
-from bot.errors import ConfigError
+from bot.errors import ConfigError, StateError
 from bot.store import Database
 from bot.web.app import make_app
 from bot.web.server import listen, read_place, serving
@@ -36,6 +36,24 @@ def test_what_keeps_herald_from_its_work_is_said_in_a_sentence(house):
         answer = client.get("/readyz")
         assert (answer.status_code, answer.text) == (503, "due times cannot be kept: the disk is full")
         assert client.get("/healthz").status_code == 200
+    reader.database.close()
+
+
+def test_a_state_that_is_written_to_all_the_time_is_ready(house, tmp_path):
+    copied = tmp_path / "state.db"
+    shutil.copyfile(house.file, copied)
+    reader = replace(house.reader(), database=Database.for_reading(f"sqlite:///{copied}"))
+    asked, ask = [], reader.database.version
+
+    def written_to_once() -> str | None:
+        asked.append(1)
+        if len(asked) % 2:
+            raise StateError("the state was written to while it was read; ask again")
+        return ask()
+
+    reader.database.version = written_to_once
+    with serving(make_app(reader), "127.0.0.1:0") as at, httpx.Client(base_url=at) as client:
+        assert [client.get("/readyz").status_code for _ in range(3)] == [200] * 3
     reader.database.close()
 
 
