@@ -1,8 +1,10 @@
 """On what a job computes: the choice, every tensor in its place, half precision, a GPU where there is one."""
 
+import platform
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from threading import current_thread
 
 import numpy as np
@@ -20,7 +22,7 @@ from trainer.learning.next_item_loss import Example, batch_loss, make_batch
 from trainer.learning.pair_loss import cut_share, pair_loss
 from trainer.learning.prefetch import Prefetch
 from trainer.models import cross_encoder, text_encoder
-from trainer.models.device import BF16, CUDA, PROCESSOR, Chips, Device, choose_device, look_at_chips
+from trainer.models.device import BF16, CUDA, PROCESSOR, Chips, Device, choose_device, keep_freed_memory, look_at_chips
 from trainer.models.pair_tokens import Tokens
 from trainer.models.text_encoder import Hidden, TextEncoder
 from trainer.tasks.loading import load_task
@@ -235,3 +237,17 @@ def test_a_gpu_has_the_losses_of_the_processor(models, tmp_path, task, precision
     job = job_of(tmp_path, task, models["bert"], "train.epochs=10")
     here, there = losses_on(PROCESSOR, job)[:STEPS], losses_on(choose_device(CUDA, precision, chips), job)[:STEPS]
     assert there == pytest.approx(here, rel=1e-3 if precision == "fp32" else LOSSES_AGREE)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are not asked to keep anything")
+def test_what_a_step_gave_back_the_next_one_has_without_new_pages():
+    def pages():
+        before = getrusage(RUSAGE_SELF).ru_minflt
+        for _ in range(10):
+            torch.ones(5_000_000)
+            torch.ones(2_000_000)
+        return getrusage(RUSAGE_SELF).ru_minflt - before
+
+    keep_freed_memory()
+    pages()
+    assert pages() < 10 * 7_000_000 * 4 / 4096 / 10

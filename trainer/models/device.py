@@ -1,5 +1,7 @@
 """On what a job computes, and in which precision: chosen by what the chips really do."""
 
+import ctypes
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -22,6 +24,11 @@ AMPERE = (8, 0)  # the first that multiplies in bf16; older ones emulate it
 Compiling = Literal["auto"] | bool
 COMPILERS = ("c++", "g++", "clang++")
 SPOKEN = {CPU: "the processor", CUDA: "CUDA", MPS: "Apple's GPU"}
+
+
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # as malloc.h numbers them
+KEPT = 512 << 20  # bytes that the heap may hold free
+MAPPED_FROM = 32 << 20  # bytes: the most that glibc takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +160,23 @@ def _why(kind: str, precision: str) -> str:
     return " but emulates it, many times slower" if precision == BF16 and kind != MPS else ""
 
 
+def keep_freed_memory() -> None:
+    """Let glibc keep what a step gave back for the next one, which asks for the same: pages anew cost a twentieth."""
+    if sys.platform != "linux":
+        return
+    # Other C libraries have no such call; where it refuses, all is as it was.
+    if (settle := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
+        settle(MMAP_THRESHOLD, MAPPED_FROM)
+        settle(TRIM_THRESHOLD, KEPT)
+
+
 def prepare_device(job: "DeviceJob") -> Device:
     """Choose a job's device and set torch for it; raise JobError for one that is not there."""
     device = choose_device(job.kind, job.precision, look_at_chips(), job.compile)
     if device.compiles and job.compile == AUTO:
         torch._dynamo.config.suppress_errors = True  # noqa: SLF001 - what cannot be compiled runs as it is
+    if device.kind == CPU:
+        keep_freed_memory()
     if device.kind != CUDA:
         # The same numbers each time. On CUDA it would refuse what has no such way, and want variables of the process.
         torch.use_deterministic_algorithms(mode=True)
