@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-PATIENCE = 90  # seconds that a busy machine may need
+PATIENCE = 180  # seconds that a busy machine may need
 
 
 def free_ports(count: int) -> list[int]:

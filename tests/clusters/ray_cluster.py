@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import uuid
 from pathlib import Path
 
 import httpx
@@ -58,9 +59,11 @@ class RayCluster:
         wait_for(self._takes_jobs, "an agent of Ray's that takes jobs")
 
     def _takes_jobs(self) -> bool:
+        """Submit a job of no importance: the dashboard answers long before an agent is there to take one."""
+        probe = {"submission_id": f"probe-{uuid.uuid4().hex}", "entrypoint": "true"}
         try:
             own = {"Authorization": f"Bearer {TOKEN}"}
-            answer = httpx.get(f"http://127.0.0.1:{self._dashboard}/api/jobs/", headers=own, timeout=10)
+            answer = httpx.post(f"http://127.0.0.1:{self._dashboard}/api/jobs/", headers=own, json=probe, timeout=30)
         except httpx.TransportError:
             return False
         return answer.status_code == 200

@@ -150,7 +150,7 @@ def section(httpserver):
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (Response("Forbidden: Invalid authentication token", 403), "refuses who asks (403): check executor.NAME.token"),
+        (Response("Forbidden: Invalid authentication token", 403), "refuses who asks (403): check its token"),
         (Response("Unauthorized: Missing authentication token", 401), "refuses who asks (401)"),
         (Response("<html>log in</html>", 200), "answers 200, and not as Ray does: '<html>log in</html>'"),
         (Response("", 302, {"Location": "http://elsewhere/"}), "sends us elsewhere"),

@@ -42,6 +42,7 @@ JOB = Job(
         ("1|COMPLETING|None|0|herald:x|", JobState.RUNNING, None, ""),
         ("1|COMPLETED|None|0|herald:x|", JobState.ENDED, 0, ""),
         ("1|FAILED|NonZeroExitCode|768|herald:x|", JobState.ENDED, 3, ""),
+        ("1|FAILED|NonZeroExitCode|3:0|herald:x|", JobState.ENDED, 3, ""),
         ("1|FAILED|RaisedSignal:9(Killed)|9|herald:x|", JobState.ENDED, 137, ""),
         ("1|FAILED|JobLaunchFailure|4021|herald:x|", JobState.ENDED, None, "JobLaunchFailure"),
         ("1|FAILED|BadConstraints|1|herald:x|", JobState.ENDED, None, "BadConstraints"),

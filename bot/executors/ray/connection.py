@@ -95,7 +95,7 @@ class RayConnection:
                 stream=True,
             ) as answer:
                 if answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-                    raise self._away(f"refuses who asks ({answer.status_code}): check executor.NAME.token")
+                    raise self._away(f"refuses who asks ({answer.status_code}): check its token")
                 yield answer
         except requests.RequestException as error:
             raise self._away(_what_broke(error, self._section)) from None  # its words may hold the address of a proxy
@@ -125,7 +125,7 @@ def _what_broke(error: requests.RequestException, section: RaySection) -> str:
         case requests.exceptions.SSLError():
             return "has a certificate that is not trusted; where it is a private authority's, set ca_file"
         case requests.TooManyRedirects():
-            return "sends us elsewhere, where Herald does not go: check executor.NAME.url"
+            return "sends us elsewhere, where Herald does not go: check its url"
         case requests.Timeout():
             return f"did not answer within {section.timeout.total_seconds():g} s"
         case requests.exceptions.ChunkedEncodingError() | requests.exceptions.ContentDecodingError():
@@ -133,4 +133,4 @@ def _what_broke(error: requests.RequestException, section: RaySection) -> str:
         case requests.ConnectionError():
             return "takes no connection, or broke it off"
         case _:
-            return "cannot be asked: check executor.NAME.url"
+            return "cannot be asked: check its url"

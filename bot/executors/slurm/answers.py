@@ -51,20 +51,18 @@ def comment_of(owner: str) -> str:
 
 
 def read_queue(text: str) -> list[SlurmJob]:
-    """Read what squeue says; its exit code is as wait(2) has it."""
+    """Read what squeue says."""
     jobs = []
     for number, state, reason, code, comment in _rows(text, 5):
-        jobs.append(SlurmJob(int(number), state, reason, _as_shells_say(int(code)), comment))
+        jobs.append(SlurmJob(int(number), state, reason, _read_code(code), comment))
     return sorted(jobs, key=lambda job: job.number)
 
 
 def read_accounts(text: str) -> list[SlurmJob]:
-    """Read what sacct says: states such as `CANCELLED by 1000`, exit codes such as `3:0`."""
+    """Read what sacct says: states such as `CANCELLED by 1000`."""
     jobs = []
     for number, state, code, comment in _rows(text, 4):
-        exit_code, _, number_of_signal = code.partition(":")
-        found = int(exit_code) or (128 + int(number_of_signal) if int(number_of_signal or 0) else 0)
-        jobs.append(SlurmJob(int(number), state.split()[0], "", found, comment))
+        jobs.append(SlurmJob(int(number), state.partition(" ")[0], "", _read_code(code), comment))
     return sorted(jobs, key=lambda job: job.number)
 
 
@@ -75,12 +73,16 @@ def _rows(text: str, count: int) -> Iterable[list[str]]:
             yield fields[:count]
 
 
-def _as_shells_say(status: int) -> int | None:
+def _read_code(text: str) -> int | None:
+    """Read an exit code as shells say it: `3:0` is a code and a signal, 768 both in one as wait(2) has it."""
     try:
-        code = os.waitstatus_to_exitcode(status & 0xFFFF)
+        code, _, of_signal = text.partition(":")
+        if of_signal:
+            return 128 + int(of_signal) if int(of_signal) else int(code)
+        found = os.waitstatus_to_exitcode(int(code) & 0xFFFF)
     except ValueError:  # no end of a program
         return None
-    return code if code >= 0 else 128 - code
+    return found if found >= 0 else 128 - found
 
 
 def status_of(job: SlurmJob) -> JobStatus:

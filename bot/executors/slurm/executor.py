@@ -60,7 +60,7 @@ class SlurmExecutor:
 
     def _would_be_known(self, note: SubmissionNote) -> bool:
         """Say whether Slurm would still know a job that was sent when the note says, had it come to an end since."""
-        return abs(time.time() - note.at) < _REMEMBERED or self._accounts("--allocations", "--noheader") is not None
+        return abs(time.time() - note.at) < _REMEMBERED or self._accounts("--starttime=now") is not None
 
     def _send(self, job: Job, lock: int) -> str:
         said = self._slurm.run(
