@@ -96,6 +96,7 @@ slow: setup
 chaos: setup
 	$(BIN)/python -m pytest -m long --numprocesses $(JOBS) tests/chaos  # killed at every step
 	$(BIN)/python -m tests.chaos.run $(CHAOS)
+	$(BIN)/python -m tests.chaos.leaders $(LEADERS)  # three Heralds, of which one leads
 
 storm: setup
 	$(BIN)/python -m pytest -m long tests/storm  # that it would notice

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -85,6 +86,7 @@ class Clock:
         return (first, second) if is_shown_twice else ()
 
 
+@lru_cache(4096)  # of a thousand schedules each is asked for again and again
 def read_cron(line: str, zone: ZoneInfo) -> Clock:
     """Read a cron line with the weekdays of cron (0 and 7 are Sunday); raises ValueError in words."""
     from apscheduler.triggers.combining import OrTrigger

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -22,44 +23,72 @@ from bot.store import fires, pipelines
 from bot.store.pipelines import KnownPipeline
 
 _PUNCTUAL = timedelta(minutes=1)  # a due time met this late was not missed
+_LONGEST_QUIET = timedelta(seconds=10)  # without a look at every schedule
 
 log = get_logger(__name__)
 
 
-Looked = dict[str, tuple[datetime, datetime]]  # by pipeline: a due time that is right, and when that was found
+@dataclass(slots=True)
+class LastLook:
+    """What the last look at all schedules has shown: until when there is nothing to record."""
+
+    right: dict[str, tuple[datetime, datetime]] = field(default_factory=dict)  # due times, and when they were found so
+    config: Config | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def is_quiet(self, config: Config, now: datetime) -> bool:
+        """Say whether nothing can be due: not for long, since others write too, and no longer where the clock went."""
+        if config is not self.config or self.since is None or self.until is None:
+            return False
+        return self.since <= now < min(self.until, self.since + _LONGEST_QUIET)
 
 
-def record_due(tx: Connection, config: Config, now: datetime, looked: Looked | None = None) -> dict[str, str]:
+@dataclass(slots=True)
+class _Due:
+    """What a look has found: written at once, for all pipelines."""
+
+    fires: dict[str, datetime] = field(default_factory=dict)
+    planned: dict[str, datetime | None] = field(default_factory=dict)
+
+
+def record_due(tx: Connection, config: Config, now: datetime, looked: LastLook | None = None) -> dict[str, str]:
     """Record a fire for every pipeline that is due; return those whose due times could not be told, and why.
 
     A pipeline whose last fire is not over is left alone: of the due times that pass meanwhile, the latest is recorded
     afterwards. So one run makes up for all that were missed, be it that the pipeline was busy or Herald was not there.
     A diagnosis keeps nothing from being recorded: between two of its reruns what is due goes first.
     """
+    looked = LastLook() if looked is None else looked
     waiting = {fire.pipeline for fire in fires.waiting(tx) if not fire.recipe.is_of_diagnosis}
     all_known = pipelines.know_all(tx, config.pipeline, now)
     broken: dict[str, str] = {}
+    found, until = _Due(), now + _LONGEST_QUIET
     for name, pipeline in config.pipeline.items():
         try:
             known = _keep_up(tx, all_known[name], pipeline.schedule, config.zone_of(name), now)
-            known = _look_anew(
-                tx, known, pipeline.schedule, config.zone_of(name), now, {} if looked is None else looked
-            )
+            known = _look_anew(tx, known, pipeline.schedule, config.zone_of(name), now, looked.right)
             if pipeline.schedule is not None and name not in waiting:
-                _record_if_due(tx, known, pipeline.schedule, config.zone_of(name), now)
+                _record_if_due(tx, known, pipeline.schedule, config.zone_of(name), now, found)
+            if pipeline.schedule is not None:
+                is_after = pipeline.schedule.after is not None
+                until = now if is_after else min(until, found.planned.get(name, known.next_due) or until)
         except SQLAlchemyError:  # the state's trouble is everybody's
             raise
         except Exception as error:
             log.exception("broke", what=f"schedule of {name}")
             broken[name] = describe(error)
+    fires.record_all(tx, found.fires)
+    pipelines.plan_all(tx, found.planned)
+    looked.config, looked.since, looked.until = config, now, now if broken else until
     return broken
 
 
 def _record_if_due(
-    tx: Connection, known: KnownPipeline, schedule: ScheduleSection, zone: ZoneInfo, now: datetime
+    tx: Connection, known: KnownPipeline, schedule: ScheduleSection, zone: ZoneInfo, now: datetime, found: _Due
 ) -> None:
     if known.next_due is not None and known.next_due <= now:
-        _record(tx, known, known.next_due, schedule, zone, now)
+        _record(known, known.next_due, schedule, zone, now, found)
     elif schedule.after is not None:
         _record_after(tx, known, schedule, now)
 
@@ -98,15 +127,17 @@ def _look_anew(
     schedule: ScheduleSection | None,
     zone: ZoneInfo,
     now: datetime,
-    looked: Looked,
+    looked: dict[str, tuple[datetime, datetime]],
 ) -> KnownPipeline:
     """Work a due time out anew that lies further ahead than the timetable's next: a clock was wrong when it was stored.
 
     What was found right stays right while the clock goes on.
     """
     due, (right, since) = known.next_due, looked.get(known.name, (None, now))
-    timetable = schedule.timetable(zone) if schedule is not None else None
-    if due is None or timetable is None or due <= now or (due == right and since <= now):
+    if due is None or schedule is None or due <= now or (due == right and since <= now):
+        return known
+    timetable = schedule.timetable(zone)
+    if timetable is None:
         return known
     first = first_after(timetable, now)
     if first is not None and first < due:
@@ -118,18 +149,21 @@ def _look_anew(
 
 
 def _record(
-    tx: Connection, known: KnownPipeline, first: datetime, schedule: ScheduleSection, zone: ZoneInfo, now: datetime
+    known: KnownPipeline, first: datetime, schedule: ScheduleSection, zone: ZoneInfo, now: datetime, found: _Due
 ) -> None:
     """Record the latest due time since *first*, which has come, and note the next one."""
     if now < first + _delay(known.name, first, schedule.jitter):
         return
     timetable = schedule.timetable(zone)
-    due = (latest_until(timetable, first, now) if timetable else None) or first
-    if now < due + _delay(known.name, due, schedule.jitter):
-        due = first  # the later one will come in its time
+    following = first_after(timetable, first) if timetable else None
+    due = first
+    if timetable is not None and following is not None and following <= now:
+        due = latest_until(timetable, first, now) or first
+        if now < due + _delay(known.name, due, schedule.jitter):
+            due = first  # the later one will come in its time
     if schedule.catch_up == "one" or now <= due + _delay(known.name, due, schedule.jitter) + _PUNCTUAL:
-        _tell(fires.record(tx, known.name, due))
-    pipelines.plan(tx, known, first_after(timetable, due) if timetable else None)
+        found.fires[known.name] = due
+    found.planned[known.name] = following if due == first or timetable is None else first_after(timetable, due)
 
 
 def _record_after(tx: Connection, known: KnownPipeline, schedule: ScheduleSection, now: datetime) -> None:

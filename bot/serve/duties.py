@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bot.app import Herald
 from bot.errors import HeraldError, LeaseLostError
-from bot.pipeline.scheduling import Looked, record_due
+from bot.pipeline.scheduling import LastLook, record_due
 from bot.reports.digest_owing import owe_due_digest
 from bot.runtime.log import describe, get_logger
 from bot.serve.background import Errand
@@ -18,7 +18,8 @@ from bot.serve.leading import Leading
 from bot.serve.shutdown import Orders
 from bot.store import future_effects, retention
 
-_BETWEEN_LISTENINGS = timedelta(seconds=30)  # for silence
+_BETWEEN_LISTENINGS = timedelta(seconds=30)  # for silence, at least
+_LISTENING_TO_ONE = timedelta(milliseconds=150)  # of that for each pipeline: of a thousand it takes a second and a half
 _BETWEEN_LOOKS = timedelta(seconds=20)  # whether a digest is due
 _BETWEEN_SETTINGS = timedelta(minutes=1)
 _BEFORE_CLEARING = timedelta(minutes=10)  # after the start: a clock that was wrong then is found out by now
@@ -45,7 +46,7 @@ class Duties:
     digesting: Errand = field(default_factory=lambda: Errand("digest"))
     forgetting: Errand = field(default_factory=lambda: Errand("forgetting what is old"))
     setting: Errand = field(default_factory=lambda: Errand("setting right what a clock left"))
-    looked: Looked = field(default_factory=dict)
+    looked: LastLook = field(default_factory=LastLook)
     unscheduled: dict[str, str] = field(default_factory=dict)  # pipelines whose due times cannot be told, and why
 
     @property
@@ -59,7 +60,9 @@ class Duties:
     def record(self, herald: Herald, now: datetime) -> None:
         """Record what is due: whichever Herald has room starts it."""
         if self.leading.epoch is None:
-            self.unscheduled = {}
+            self.unscheduled, self.looked = {}, LastLook()
+        elif self.looked.is_quiet(herald.config, now):
+            return
         self.leading.lead(lambda: self._record(herald, now))
 
     def attend(self, herald: Herald, now: datetime, send: Sender) -> None:
@@ -73,7 +76,7 @@ class Duties:
         for_all(self.setting, self._set_right, _BETWEEN_SETTINGS)
         for_all(self.digesting, owe_due_digest, _BETWEEN_LOOKS)
         for_all(self.forgetting, self._forget, _BETWEEN_CLEARINGS)
-        for_all(self.listening, self._listen, _BETWEEN_LISTENINGS)
+        for_all(self.listening, self._listen, max(_BETWEEN_LISTENINGS, len(herald.config.pipeline) * _LISTENING_TO_ONE))
         if herald.listeners.all_of_them:
             for_all(self.hearing, self._hear, herald.listeners.every)
 

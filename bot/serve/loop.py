@@ -78,7 +78,8 @@ class Server:
         self._name_the_unscheduled()
         while not self.orders.stop:
             self.round()
-            self.orders.wait(_ROUND_SECONDS)
+            # Due times are whole seconds: a round begins just after one, and not up to a second later.
+            self.orders.wait(_ROUND_SECONDS - self.herald.around.clock().microsecond / 1e6)
         return self.finish()
 
     def _name_the_unscheduled(self) -> None:

@@ -18,6 +18,7 @@ from bot.domain.runs import Run
 from bot.store.batches import in_pieces
 from bot.store.codec import dump, load
 from bot.store.tables import fires, inquiries
+from bot.store.upsert import insert_all_unless_there
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,33 @@ def record(
     except IntegrityError:  # another Herald was faster
         return find(tx, fire_id) or fire
     return fire
+
+
+def record_all(tx: Connection, due: Mapping[str, datetime]) -> None:
+    """Record a fire for each of these pipelines, where none is recorded for its due time: in a few statements."""
+    ids = {mint_fire_id(name, moment): name for name, moment in due.items()}
+    known: set[str] = set()
+    last: dict[str, int] = {}
+    for some in in_pieces(ids):
+        known.update(tx.scalars(select(fires.c.fire_id).where(fires.c.fire_id.in_(some))))
+    for some in in_pieces(due):
+        highest = select(fires.c.pipeline, func.max(fires.c.number)).where(fires.c.pipeline.in_(some))
+        last |= {row[0]: row[1] for row in tx.execute(highest.group_by(fires.c.pipeline))}
+    rows = [
+        {
+            "fire_id": fire_id,
+            "pipeline": name,
+            "due_at": due[name],
+            "number": last.get(name, 0) + 1,
+            "state": FireState.DUE,
+            "timed_out": False,
+            "by_hand": False,
+            "attempt": 0,
+        }
+        for fire_id, name in ids.items()
+        if fire_id not in known
+    ]
+    insert_all_unless_there(tx, fires, rows)
 
 
 def save(tx: Connection, fire: Fire) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from bot.store.tables import pipelines
+from bot.store.upsert import insert_all_unless_there
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,12 @@ class KnownPipeline:
 
 def know_all(tx: Connection, names: Iterable[str], now: datetime) -> dict[str, KnownPipeline]:
     """Return what is known of these pipelines by name; those that were not known are from now on."""
-    found = find_all(tx)
-    return {name: found.get(name) or know(tx, name, now) for name in names}
+    found, names = find_all(tx), list(names)
+    new = [name for name in names if name not in found]
+    if new:
+        insert_all_unless_there(tx, pipelines, [{"name": name, "known_since": now, "schedule": ""} for name in new])
+        found = find_all(tx)
+    return {name: found[name] for name in names}
 
 
 def know(tx: Connection, name: str, now: datetime) -> KnownPipeline:
@@ -55,6 +60,14 @@ def plan(tx: Connection, known: KnownPipeline, next_due: datetime | None) -> Kno
     """Store when the pipeline is due next."""
     tx.execute(update(pipelines).where(pipelines.c.name == known.name).values(next_due=next_due))
     return replace(known, next_due=next_due)
+
+
+def plan_all(tx: Connection, due: Mapping[str, datetime | None]) -> None:
+    """Store when pipelines are due next."""
+    if due:
+        planned = update(pipelines).where(pipelines.c.name == bindparam("known_name"))
+        rows = [{"known_name": name, "next_due": moment} for name, moment in due.items()]
+        tx.execute(planned.values(next_due=bindparam("next_due")), rows)
 
 
 def reschedule(

@@ -18,6 +18,7 @@ from bot.domain.effects import LinkTicket, OpenTicket, TellChannel
 from bot.domain.fires import FireState
 from bot.domain.incidents import IncidentState
 from bot.domain.objects import ObjectKey, ObjectKind
+from bot.pipeline.scheduling import LastLook
 from bot.reports.digest import compose_digest
 from bot.serve.loop import Orders, Server
 from bot.services.memory.chat import MemoryChat
@@ -295,6 +296,7 @@ def test_a_round_of_the_server_asks_as_much_of_a_backlog_as_of_none(sqlite_datab
         for number in range(200):
             fire = fires.record(tx, "search000", NOON + number * MINUTE)
             fires.save(tx, replace(fire, state=FireState.ENDED, ended_at=NOON))
+    server.duties.looked = LastLook()  # or nothing would be looked at so soon
     with counted() as busy:
         server._record_and_start(NOON + timedelta(days=1))
     assert (busy.statements, busy.hundreds) == (calm.statements, pytest.approx(calm.hundreds, abs=2))
