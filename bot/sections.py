@@ -28,6 +28,13 @@ def read_duration(value: object) -> timedelta:
         raise ValueError("is longer than any calendar") from None
 
 
+def write_duration(length: timedelta) -> str:
+    """Write a length of time as config has it, in the largest unit that it is a whole number of."""
+    seconds = int(length.total_seconds())
+    unit, size = next((unit, size) for unit, size in reversed(_UNITS.items()) if seconds % size == 0)
+    return f"{seconds // size}{unit}"
+
+
 def read_size(value: object) -> object:
     """Read `500 kB`, `512 MB` or `8 GB` as bytes."""
     if isinstance(value, int) and not isinstance(value, bool):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 from urllib.parse import urlsplit
@@ -19,6 +21,7 @@ from pydantic_settings import SettingsError
 from bot.config.models import ENV_PREFIX, Config
 from bot.config.services import NAMED, SECRETS
 from bot.errors import ConfigError
+from bot.sections import write_duration
 
 _MOST_BYTES = 1_000_000
 _SECRET_VARIABLES = (
@@ -208,13 +211,22 @@ _PATTERNS = {  # of names, in words
     r"^models:/[^/:@]+@[^/:@]+$": "should be models:/NAME@ALIAS",
     r"^\S+$": "should have no spaces",
     r"^(params|tags)\..+$": "should be params.NAME or tags.NAME",
+    r"^/": "should begin with /",
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "should have small letters, digits and - inside alone",
+    r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$": "should have small letters, digits, and - and . inside alone",
+    r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?/[-._a-zA-Z0-9]+$": "should be SECRET/KEY",
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "should be a variable's name: letters, digits and _ alone",
 }
+_LENGTH = re.compile(r"(greater|less) than or equal to datetime\.timedelta\((days|seconds)=(\d+)\)")
 _SUBJECTS = ("Input ", "String ", "Tuple ", "Dictionary ")  # of pydantic's sentences; ours begin with the value
 
 
 def _in_words(problem: ErrorDetails) -> str:
     """Return pydantic's words as the rest of a sentence that begins with the value."""
     pattern = problem.get("ctx", {}).get("pattern", "")
+    if (length := _LENGTH.search(problem["msg"])) is not None:
+        limit = write_duration(timedelta(**{length[2]: int(length[3])}))
+        return f"should be {'at least' if length[1] == 'greater' else 'at most'} {limit}"
     text = _PATTERNS.get(pattern) or _SHAPES.get(problem["type"], problem["msg"])
     text = text.replace(" after validation", "")
     subject = next((subject for subject in _SUBJECTS if text.startswith(subject)), "")
@@ -252,6 +264,9 @@ def _models_at(annotation: Any, location: tuple[str, ...]) -> Iterator[type[Base
     elif get_origin(annotation) is dict:
         if location:
             yield from _models_at(get_args(annotation)[1], location[1:])
+    elif get_origin(annotation) is tuple:
+        if location:
+            yield from _models_at(get_args(annotation)[0], location[1:])
     elif get_origin(annotation) in {Annotated, Union, types.UnionType}:
         for option in get_args(annotation):
             yield from _models_at(option, location)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.config.executors import ExecutorSection
@@ -19,6 +19,7 @@ from bot.store import fires
 _POLL_SECONDS = 0.2
 _BETWEEN_ASKS = timedelta(seconds=1)  # whether a person has stopped what a rerun is made for
 _LONGEST_PAUSE = timedelta(minutes=1)  # between two tries to ask a cluster that is away
+_BETWEEN_FETCHES = timedelta(seconds=30)  # of a log: some clusters hand out all of it to tell what is new
 _LAST_PARTS = 200  # of a log, fetched once its job is over: a megabyte each
 _LAST_TRIES = 5
 
@@ -41,7 +42,8 @@ class JobWatch:
     is_called_off: Callable[[Fire], bool]
     is_submitted: bool = False
     away_for: int = 0  # tries in a row
-    standing: JobStanding | None = field(default=None)
+    standing: JobStanding | None = None
+    fetched: datetime | None = None  # when the log was last
 
     def see_through(self, job: Job, fire: Fire) -> JobStatus | None:
         """Submit the job, and wait for its end; None where it is for another Herald, now or later, to go on.
@@ -96,7 +98,7 @@ class JobWatch:
         self.away_for = 0
         if not self.section.is_local:
             self._note(fire, status)
-            self._fetch(job, is_over=status.state.is_over)
+            self._fetch_when_due(job, is_over=status.state.is_over)
         return status
 
     def _is_stopped(self, job: Job, fire: Fire) -> bool:
@@ -130,6 +132,12 @@ class JobWatch:
         self.standing = JobStanding(standing, since, said)
         with self.context.database.begin() as tx:
             fires.note_standing(tx, fire.fire_id, self.standing)
+
+    def _fetch_when_due(self, job: Job, *, is_over: bool) -> None:
+        now = self.context.clock()
+        if is_over or self.fetched is None or abs(now - self.fetched) >= _BETWEEN_FETCHES:
+            self.fetched = now
+            self._fetch(job, is_over=is_over)
 
     def _fetch(self, job: Job, *, is_over: bool) -> None:
         """Fetch what the job has written since: a part while it runs, all there is once it is over."""

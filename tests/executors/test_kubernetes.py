@@ -2,17 +2,21 @@
 
 import json
 import re
+import sys
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 
-from bot.errors import ExecutorAwayError, JobError
+from bot.config.file import load_config
+from bot.doctor import examine
+from bot.errors import ConfigError, ExecutorAwayError, JobError
 from bot.executors.cluster_section import ExecutorWants, JobWants
 from bot.executors.kubernetes.checks import check_kubernetes
 from bot.executors.kubernetes.manifests import job_manifest
 from bot.ports import Job, JobState, Submission
+from bot.runtime.clock import wall_clock
 from tests.executors import kubernetes_schemas as schemas
 from tests.executors.kinds import KubernetesHarness
 from tests.executors.kubernetes_cluster import EVERYTHING, NAMESPACE, TOKEN, container_status, ended_pod
@@ -482,3 +486,58 @@ def test_the_role_that_the_page_shows_gives_what_herald_needs_and_little_more(ku
     kubernetes.herald().submit(job)
     kubernetes.herald().look(job)
     kubernetes.herald().stop(job)
+
+
+def test_without_its_client_a_cluster_cannot_be_asked_and_why_is_said(kubernetes, job, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kubernetes.client.exceptions", None)
+    with pytest.raises(ExecutorAwayError, match=r"cannot be asked without its client .*: install Herald's extra"):
+        kubernetes.herald().look(job)
+
+
+def test_the_doctor_looks_at_a_cluster_and_at_where_its_jobs_would_log(kubernetes, tmp_path, monkeypatch):
+    monkeypatch.setenv("HERALD_EXECUTOR__LAB__TOKEN", TOKEN)
+    path = tmp_path / "config.toml"
+    path.write_text(
+        f"""
+        mlflow = {{ tracking_uri = "sqlite:///runs.db" }}
+        [executor.lab]
+        kind = "kubernetes"
+        url = "{kubernetes.cluster.url}"
+        namespace = "{NAMESPACE}"
+        image = "job:1"
+        [pipeline.search]
+        experiment = "search"
+        job = {{ command = ["train"], executor = "lab" }}
+        [pipeline.search.metrics.ndcg]
+        """
+    )
+    kubernetes.cluster.rights = EVERYTHING - {"delete jobs"}
+    config = load_config(path)
+    (examined,) = [each for each in examine(config, tmp_path, wall_clock) if each.place == "executor.lab"]
+    said = {each.name: each.said for each in examined.checks if not each.ok}
+    assert "which is on this machine alone" in said["mlflow"]
+    assert said["rights"] == "Herald may not delete jobs in namespace research"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('imge = "a"', "executor.lab.imge: is not a key of the configuration; did you mean 'image'?"),
+        ('mounts = [{ path = "/a", clam = "x" }]', "executor.lab.mounts.0.clam: .* did you mean 'claim'"),
+        ('mounts = [{ path = "/a" }]', "executor.lab.mounts.0: should have exactly one of claim = "),
+        ('secrets = { A = "x" }', "executor.lab.secrets.A: 'x' should be SECRET/KEY"),
+        ('namespace = "A_b"', "executor.lab.namespace: 'A_b' should have small letters, digits and - inside alone"),
+        ('look_every = "0s"', "executor.lab.look_every: '0s' should be at least 1s"),
+        ('look_every = "1h"', "executor.lab.look_every: '1h' should be at most 5m"),
+        ('keep = "1m"', "executor.lab: keep should be at least 1h"),
+        ('url = "https://a"\ncontext = "b"', "executor.lab: should have either url, or kubeconfig and context"),
+        ('workdir = "srv"', "executor.lab: workdir: 'srv' should begin with /"),
+        ('token = "sesame"', "executor.lab.token: a secret does not belong in this file"),
+    ],
+)
+def test_what_config_cannot_say_of_a_cluster_is_refused_in_a_sentence(tmp_path, line, said):
+    path = tmp_path / "config.toml"
+    path.write_text(f'[executor.lab]\nkind = "kubernetes"\nimage = "job:1"\n{line}\n')
+    with pytest.raises(ConfigError, match=said) as caught:
+        load_config(path)
+    assert "sesame" not in str(caught.value)
