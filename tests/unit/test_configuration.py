@@ -791,6 +791,8 @@ def test_secrets_of_services_that_are_not_named_here_are_let_be(read, tmp_path, 
 
 def test_every_pattern_of_a_name_has_its_words():
     from bot.config import file, models, pipeline, values
+    from bot.executors.kubernetes import config as kubernetes
 
-    patterns = [re.findall(r'pattern=r"([^"]+)"', inspect.getsource(each)) for each in (models, pipeline, values)]
-    assert {*chain(*patterns), values.ALIAS} == set(file._PATTERNS)
+    modules = (models, pipeline, values, kubernetes)
+    patterns = [re.findall(r'pattern=r?"([^"]+)"', inspect.getsource(each)) for each in modules]
+    assert {*chain(*patterns), values.ALIAS, kubernetes.LABEL, kubernetes.NAME} == set(file._PATTERNS)

@@ -11,9 +11,9 @@ from pydantic import Field, SecretStr, model_validator
 from bot.executors.cluster_section import ClusterSection
 from bot.sections import Duration, Section, Size, Url
 
-_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"  # as RFC 1123 has it
-_NAME = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
-ObjectName = Annotated[str, Field(pattern=_NAME, max_length=253)]
+LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"  # as RFC 1123 has it
+NAME = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
+ObjectName = Annotated[str, Field(pattern=NAME, max_length=253)]
 KeyOfSecret = Annotated[str, Field(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?/[-._a-zA-Z0-9]+$")]  # SECRET/KEY
 
 
@@ -45,7 +45,7 @@ class KubernetesSection(ClusterSection):
     """A namespace of a cluster; without an address it is that of a kubeconfig, or the one that Herald runs in."""
 
     kind: Literal["kubernetes"] = "kubernetes"
-    namespace: Annotated[str, Field(pattern=_LABEL, max_length=63)] = "default"
+    namespace: Annotated[str, Field(pattern=LABEL, max_length=63)] = "default"
     kubeconfig: str = ""
     context: str = ""
     url: Url | None = None
