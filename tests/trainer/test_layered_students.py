@@ -190,6 +190,25 @@ def test_students_of_layers_are_found_with_and_asked_like_any_model(saved, place
     assert len(json.loads(capsys.readouterr().out)[0]["products"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("task", "override", "said"),
+    [
+        ("retrieval", "model.folder=relevance-model", "judges pairs and finds no products; it holds no retrieval.json"),
+        ("relevance", "model.folder=retrieval-model", "holds no relevance.json; a model that `fit` saved does"),
+        ("relevance", "compress.candidates=static", "'static' is not one of relevance: onnx, int8, static_int8, half"),
+        ("relevance", "compress.heads=0.0", "compress.heads"),
+        ("relevance", "compress.recovery.rows=0", "compress.recovery.rows"),
+        ("retrieval", "relevant=9.0", "9 or more"),
+    ],
+)
+def test_what_cannot_be_compressed_is_told_in_one_sentence(saved, place, capsys, monkeypatch, task, override, said):
+    monkeypatch.chdir(saved[task].parent)
+    assert run("compress", saved[task], place / "out", "compress.candidates=half", override) == 2
+    told = capsys.readouterr().err.strip()
+    assert said in told.splitlines()[-1]
+    assert {path.name for path in place.iterdir()} == {"mlflow.db"}
+
+
 def test_without_train_rows_no_student_is_promised(saved, place, capsys):
     data = place / "test.csv"
     rows = [row for row in make_rows(by_colour=True) if row.part != "train"]

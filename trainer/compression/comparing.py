@@ -1,7 +1,8 @@
 """Makes the candidates of a job, holds each against the original, and gives the table that the gate reads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import assert_never
@@ -46,15 +47,19 @@ def compare_candidates(job: AnyJob, scratch: Path) -> Compared:
     threads = job.threads or usable_cores()
     torch.set_num_threads(threads)
     if isinstance(job, NextItemJob):
-        raise JobError(f"compress: task is {job.task!r}: models of relevance and retrieval are what it makes smaller")
+        raise JobError(
+            f"compress: task is {job.task!r}, whose lists are made of items' vectors that stand ready, so that a"
+            " smaller model makes none quicker; models of relevance and retrieval are what it makes smaller"
+        )
     settings = job.compress
-    task = _open(job.model_copy(update={"part": settings.judged_on}), scratch)
-    wanted = _wanted(settings.candidates, task, job.task)
+    known, opened = _maker(job.model_copy(update={"part": settings.judged_on}), scratch)
+    wanted = _wanted(settings.candidates, known, job.task)  # before texts are read, which takes long
+    task = opened()
     original = task.original()
     metric = settings.metric or task.metric
-    known = sorted(name for name in original.metrics if "/" not in name)  # of the model as it answers, not of a part
-    if metric not in known:
-        raise JobError(f"compress.metric: {metric!r} is not one of {', '.join(known)}")
+    metrics = sorted(name for name in original.metrics if "/" not in name)  # of the model as it answers, not of a part
+    if metric not in metrics:
+        raise JobError(f"compress.metric: {metric!r} is not one of {', '.join(metrics)}")
     scored, refused, spent = {ORIGINAL: original}, [], {ORIGINAL: 0.0}
     for candidate in wanted:
         say(f"trainer: compress: {candidate.value}")
@@ -78,26 +83,27 @@ def of_candidate(job: AnyJob, folder: Path) -> AnyJob:
     return job.model_copy(update={"model": job.model.model_copy(update={**unset, "folder": folder})})
 
 
-def _open(job: RelevanceJob | RetrievalJob, scratch: Path) -> Compressible:
+def _maker(job: RelevanceJob | RetrievalJob, scratch: Path) -> tuple[tuple[Candidate, ...], Callable[[], Compressible]]:
+    """Give the candidates that a task knows, and what opens its model and data."""
     match job:
         case RelevanceJob():
             from trainer.compression.relevance_candidates import RelevanceCandidates
 
-            return RelevanceCandidates(job, scratch)
+            return RelevanceCandidates.candidates, partial(RelevanceCandidates, job, scratch)
         case RetrievalJob():
             from trainer.compression.retrieval_candidates import RetrievalCandidates
 
-            return RetrievalCandidates(job, scratch)
+            return RetrievalCandidates.candidates, partial(RetrievalCandidates, job, scratch)
         case _:
             assert_never(job)
 
 
-def _wanted(named: Sequence[str], task: Compressible, name: str) -> list[Candidate]:
+def _wanted(named: Sequence[str], known: Sequence[Candidate], task: str) -> list[Candidate]:
     for one in named:
-        if Candidate(one) not in task.candidates:
-            known = ", ".join(known.value for known in task.candidates)
-            raise JobError(f"compress.candidates: {one!r} is not one of {name}: {known} are right")
-    return [Candidate(one) for one in dict.fromkeys(named)] or list(task.candidates)
+        if Candidate(one) not in known:
+            right = ", ".join(candidate.value for candidate in known)
+            raise JobError(f"compress.candidates: {one!r} is not one of {task}: {right} are right")
+    return [Candidate(one) for one in dict.fromkeys(named)] or list(known)
 
 
 def _measure(

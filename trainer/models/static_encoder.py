@@ -57,7 +57,7 @@ class StaticEncoder:
             mean_vectors(self.vectors_VD, *read_tokens(self.tokenizer, texts[start : start + TEXTS_AT_A_TIME]))
             for start in range(0, len(texts), TEXTS_AT_A_TIME)
         ]
-        return torch.cat(parts)
+        return torch.cat(parts) if parts else self.vectors_VD.new_empty((0, self.form.width))
 
     def embed_queries(self, texts: Sequence[str]) -> Tensor:
         """Give the vectors of queries, which are texts as others are."""

@@ -139,18 +139,18 @@ def recommend_for_user(folder: Path, data: "NextItemData", user: str, k: int, de
 def _load_encoder(folder: Path, max_tokens: int, pooling: str, wanted: DeviceJob) -> "SavedEncoder":
     from trainer.jobs.schema import ModelJob
     from trainer.models.device import PROCESSOR, prepare_device
-    from trainer.models.model_form import Form, read_form
+    from trainer.models.model_form import TUNABLE, read_form
     from trainer.models.saved_encoder import open_encoder
     from trainer.models.source import find_source
 
     source, form = find_source(ModelJob(folder=folder)), read_form(folder).form
-    plain = form is Form.PLAIN
-    if not plain and (wanted.kind not in ("auto", "cpu") or wanted.precision not in ("auto", "fp32")):
+    layered = form in TUNABLE
+    if not layered and (wanted.kind not in ("auto", "cpu") or wanted.precision not in ("auto", "fp32")):
         raise ModelError(
             f"{folder}: is compressed ({form.value}) and computes on the processor as it was written; a device and a"
             " precision are of models that fit saved"
         )
-    device = prepare_device(wanted) if plain else PROCESSOR
+    device = prepare_device(wanted) if layered else PROCESSOR
     say(f"trainer: {device.tell()}")
     return open_encoder(source, max_tokens=max_tokens, pooling=pooling, device=device)
 
