@@ -21,7 +21,7 @@ class Candidate(StrEnum):
     STATIC_INT8 = "static_int8"  # the same, activations scaled by what samples have shown
     STATIC = "static"  # a vector a token
     ASYMMETRIC = "asymmetric"  # products by the model, queries by a vector a token
-    HALF = "half"  # every second layer, taught by the whole
+    HALF = "half"  # half of the layers, taught by the whole
     PRUNED = "pruned"  # without the layers and heads that matter least, taught by the whole
 
 

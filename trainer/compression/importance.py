@@ -19,7 +19,7 @@ from trainer.models.backbone import layer_list
 
 Ints = npt.NDArray[np.int64]
 
-LOOKED_AT, AT_A_TIME = 1024, 32  # rows
+LOOKED_AT, AT_A_TIME = 512, 32  # rows
 
 
 class LabelledRows(Protocol):

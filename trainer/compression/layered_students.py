@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from trainer.compression.importance import LabelledRows, heads_that_matter, layers_that_matter
 from trainer.compression.layer_reader import LayerReader, cut
 from trainer.compression.recovery import recover
@@ -24,12 +26,14 @@ class LayerLessons:
 
 
 def make_half(lessons: LayerLessons, folder: Path) -> None:
-    """Write every second layer of the model, the first among them, taught by the whole; raise ModelError."""
+    """Write half of the model's layers, evenly apart, taught by the whole; raise ModelError."""
     reader = lessons.open()
     count = len(layer_list(reader.model))
     if count < 2:  # noqa: PLR2004 - of one there is no half
         raise ModelError(f"{reader.source.folder}: has {count} layer of its own to leave out: it cannot be halved")
-    _teach(cut(reader, range(0, count, 2), lambda _: {}, folder), lessons, "half", folder)
+    # The last among them: without it the layers below would have to learn anew what comes out in the end.
+    layers = np.unique(np.linspace(0, count - 1, -(-count // 2)).round().astype(int)).tolist()
+    _teach(cut(reader, layers, lambda _: {}, folder), lessons, "half", folder)
 
 
 def make_pruned(lessons: LayerLessons, folder: Path) -> None:
