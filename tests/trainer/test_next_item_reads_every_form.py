@@ -7,7 +7,7 @@ import torch
 
 from tests.trainer.fitting import result_of
 from tests.trainer.logs import write_table
-from tests.trainer.test_recommending_users import COLUMNS, JOB, LAST, NEW_TO_2, THINGS, log
+from tests.trainer.user_log import COLUMNS, JOB, LAST, NEW_TO_2, THINGS, log
 from trainer.__main__ import main
 from trainer.compression.layer_reader import cut, open_reader
 from trainer.jobs.schema import ModelJob, ScoreJob

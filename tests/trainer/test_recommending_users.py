@@ -7,25 +7,12 @@ from typing import Any
 import pytest
 
 from tests.trainer.logs import write_table
+from tests.trainer.user_log import COLUMNS, JOB, LAST, NEW_TO_2, ROWS, THINGS, log
 from trainer.__main__ import main
 from trainer.jobs.schema import ModelJob, ScoreJob
 from trainer.models.history_scorer import Scorer, save_scorer
 from trainer.models.source import find_source
 from trainer.models.text_encoder import TextEncoder
-
-THINGS = ("milk", "bread", "apples", "soap", "cheese", "beef", "ice", "cream")
-ROWS = [(user, (user + step) % len(THINGS), step) for user in range(1, 6) for step in range(4)]
-JOB = """
-task = "next_item"
-output = "out"
-[data]
-{data}
-[model]
-folder = "model"
-[tracking]
-uri = "sqlite:///mlflow.db"
-experiment = "none"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -55,21 +42,6 @@ def ask(tmp_path, saved, capsys):
         return {product["key"] for product in answer["products"]}
 
     return recommend
-
-
-def log(**changes: Any) -> dict[str, list[Any]]:
-    table: dict[str, list[Any]] = {
-        "user": [f"{user}" for user, _, _ in ROWS],
-        "item": [f"{item}" for _, item, _ in ROWS],
-        "time": [f"2024-01-{step + 1:02} 10:00:00" for _, _, step in ROWS],
-        "text": [THINGS[item] for _, item, _ in ROWS],
-    }
-    return table | changes
-
-
-COLUMNS = 'kind = "interactions"\ncolumns = { user = "user", item = "item", time = "time", text = "text" }\n'
-LAST = 'holdout = { by = "last" }\nleak_check = "warn"\n'
-NEW_TO_2 = {"0", "1", "6", "7"}  # of user 2 who chose 2, 3, 4 and 5
 
 
 def test_a_user_of_a_log_is_recommended_what_the_log_says_is_new(tmp_path, ask):
