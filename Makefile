@@ -53,12 +53,12 @@ decoder: setup
 diagnose: setup
 	$(BIN)/python -m pytest -m long --durations 0 tests/planted
 
-# Jobs on a real Ray of one node, its head killed and started anew; 4 minutes.
+# Jobs on a real Ray of one node, its head killed and started anew; 10 minutes.
 ray: setup
 	$(PIP) install --quiet --constraint constraints.txt 'ray[default]==2.60.*'
 	$(BIN)/python -m pytest -m long -k ray -s --durations 10 tests/clusters
 
-# Jobs on a real Slurm of one node, its daemons killed; as root, with Debian's slurm-wlm; 6 minutes.
+# Jobs on a real Slurm of one node, its daemons killed; as root, with Debian's slurm-wlm; 10 minutes.
 slurm: setup
 	$(BIN)/python -m pytest -m long -k slurm -s --durations 10 tests/clusters
 
