@@ -12,7 +12,3 @@ def test_whatever_is_killed_paused_or_cut_off_nothing_is_written_in_an_old_epoch
     assert came.is_well, (came.twice, came.stale, came.score, came.broken)
     assert came.fires > 4
     assert came.written > 50
-
-
-def test_the_storm_would_notice_it(tmp_path):
-    assert storm(30, 3, tmp_path, "fence", 1.0).stale

@@ -289,6 +289,7 @@ def test_a_message_whose_end_is_not_known_costs_no_walk_over_all_that_was_made(s
 def test_a_round_of_the_server_asks_as_much_of_a_backlog_as_of_none(sqlite_database, tmp_path):
     server = Server(make(sqlite_database, tmp_path), Orders(), lambda old: old, start_task=do_at_once)
     server.round()
+    server.duties.looked = LastLook()  # or nothing would be looked at so soon
     with counted() as calm:
         server._record_and_start(NOON + timedelta(days=1))
     fill(sqlite_database, many(500, PIPELINES), owed=True)
@@ -296,7 +297,7 @@ def test_a_round_of_the_server_asks_as_much_of_a_backlog_as_of_none(sqlite_datab
         for number in range(200):
             fire = fires.record(tx, "search000", NOON + number * MINUTE)
             fires.save(tx, replace(fire, state=FireState.ENDED, ended_at=NOON))
-    server.duties.looked = LastLook()  # or nothing would be looked at so soon
+    server.duties.looked = LastLook()
     with counted() as busy:
         server._record_and_start(NOON + timedelta(days=1))
     assert (busy.statements, busy.hundreds) == (calm.statements, pytest.approx(calm.hundreds, abs=2))
