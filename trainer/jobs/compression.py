@@ -19,7 +19,7 @@ class RecoveryJob(Section):
     rows: Count = 16_000  # of the train rows' texts or pairs, drawn where there are more
     epochs: Count = 2
     batch: Count = 32
-    lr: Positive = 1e-4
+    lr: Positive = 3e-4
 
 
 Kept = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
