@@ -78,13 +78,14 @@ def herald(folder: Path, *words: str, code: int = 0) -> str:
 
 @pytest.mark.parametrize("words", READERS.values(), ids=READERS)
 def test_a_command_that_looks_changes_nothing(folder, state_url, words):
+    code = int(words == ["doctor"])  # the fire that is recorded has been due for long
     if state_url.startswith("sqlite"):
         before = files_below(folder)
-        herald(folder, *words)
+        herald(folder, *words, code=code)
         assert files_below(folder) == before
     else:
         before = rows_of(state_url)
-        herald(folder, *words)
+        herald(folder, *words, code=code)
         assert rows_of(state_url) == before
 
 
