@@ -68,6 +68,7 @@ TRAINER_LAYERS = (
     ("trainer.tasks",),
     ("trainer.results",),
     ("trainer.compression",),
+    ("trainer.explaining",),
     ("trainer.run",),
     ("trainer.search",),
     ("trainer.cli",),

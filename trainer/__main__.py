@@ -1,4 +1,4 @@
-"""The command line: fit, evaluate, search, compress, compare, recommend, upload, clean, prepare; exit codes."""
+"""The command line: fit, evaluate, search, compress, compare, recommend, explain, upload, clean, prepare; exits."""
 
 import atexit
 import os
@@ -12,6 +12,7 @@ import typer
 
 from trainer.cli.compression import compress
 from trainer.cli.datasets import clean, prepare
+from trainer.cli.explaining import explain
 from trainer.cli.jobs import evaluate, fit
 from trainer.cli.results import compare, recommend, upload
 from trainer.cli.search import search
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (fit, evaluate, search, compress, compare, recommend, upload, clean, prepare):
+for command in (fit, evaluate, search, compress, compare, recommend, explain, upload, clean, prepare):
     app.command()(command)
 
 

@@ -230,6 +230,8 @@ def _add(finished: Finished, beside: "Appendix", output: OutputFolder) -> Finish
 def _score(
     job: Job, command: "Command", task: "Task", ready: "Ready", blank: Result, output: OutputFolder, began: float
 ) -> Finished:
+    from trainer.explaining.worst import keep_worst
+
     outcome = ready.score()
     shown = choose_slices(outcome.table, job.slices.smallest, job.slices.most)
     intervals = measure_intervals(outcome.table, shown.values, outcome.intervals, outcome.sliced)
@@ -238,6 +240,7 @@ def _score(
         events.add(metrics, 0)
     story = {**task.story(command), **_tell(outcome, intervals), **shown.story()}
     _write_artifacts(job, task, outcome, intervals, story, output.path)
+    keep_worst(job, ready, outcome, output.path)
     result = replace(
         blank,
         status="finished",
@@ -255,7 +258,9 @@ def _score(
 
 def params_of(job: Job, task: "Task") -> dict[str, str | int | float | bool]:
     """Give what decides the numbers; where outputs and tracking are does not."""
-    settings = flatten(job.model_dump(exclude={"output", "result", "tracking", "checkpoint", "device", "compress"}))
+    settings = flatten(
+        job.model_dump(exclude={"output", "result", "tracking", "checkpoint", "device", "compress", "explain"})
+    )
     return {**settings, **task.facts(), "data.hash": task.card.hash, **job.tracking.params}
 
 

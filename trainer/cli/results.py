@@ -113,9 +113,9 @@ def recommend(
     loaded = None if job is None else load_job(job, [*(overrides or ()), *settings])
     where = read_device(device, precision) if loaded is None else loaded.device
     answers: Sequence[Recommended]
-    with _model_folder(model, tracking_uri) as folder:
+    with model_folder(model, tracking_uri) as folder:
         if user is not None:
-            answers = [recommend_for_user(folder, _data_of(loaded, snapshot), user, k, where)]
+            answers = [recommend_for_user(folder, data_of(loaded, snapshot), user, k, where)]
         else:
             queries = read_queries(file) if file is not None else [query or ""]
             answers = recommend_for_queries(folder, queries, k, where)
@@ -145,7 +145,8 @@ def upload(
     sys.stdout.write(f"run {sent.run_id}\noutput {output}\n")
 
 
-def _data_of(job: "AnyJob | None", snapshot: Path | None) -> "NextItemData":
+def data_of(job: "AnyJob | None", snapshot: Path | None) -> "NextItemData":
+    """Give the data that a user is looked for in; raise JobError."""
     from trainer.jobs.schema import DataJob, NextItemJob
 
     if job is None:
@@ -181,7 +182,8 @@ def _table_path(name: str, uri: str | None, folder: Path) -> Path:
 
 
 @contextmanager
-def _model_folder(name: str, uri: str | None) -> Iterator[Path]:
+def model_folder(name: str, uri: str | None) -> Iterator[Path]:
+    """Give a saved model's folder, fetched where the registry has it."""
     if not name.startswith(REGISTRY):
         yield Path(name)
         return

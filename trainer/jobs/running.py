@@ -23,6 +23,12 @@ class DeviceJob(Section):
     compile: Literal["auto"] | bool = "auto"  # the layers that are trained; auto: on CUDA, where torch can
 
 
+class ExplainJob(Section):
+    """Why answers were given; kept beside the metrics."""
+
+    worst: Annotated[int, Field(ge=0, le=20)] = 0  # examples of relevance or retrieval; none by default
+
+
 class EarlyStopJob(Section):
     """When a training ends before its last step: the loss of the valid rows falls no more."""
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 from trainer.jobs.compression import CompressJob
 from trainer.jobs.data import HistoriesData, InteractionsData, PairsData
 from trainer.jobs.fields import Count, FilePath, PackageName, Positive, Section, Share, SomeNames
-from trainer.jobs.running import CheckpointJob, DeviceJob
+from trainer.jobs.running import CheckpointJob, DeviceJob, ExplainJob
 from trainer.jobs.training import RelevanceTrainJob, RetrievalTrainJob, TrainJob
 
 PLAIN_SQLITE = "sqlite:///"
@@ -189,6 +189,7 @@ class PairJob(Job):
 
     data: PairsData
     compress: CompressJob = CompressJob()
+    explain: ExplainJob = ExplainJob()
     nothing_relevant: Literal["leave out", "zero"] = (
         "leave out"  # a query without a relevant product, as trec_eval: zero
     )

@@ -28,7 +28,18 @@ RESUMED_TAG = "herald.resumed_from"
 AUTO, NEVER = "auto", "never"
 FOLDER = ".checkpoints"
 # What decides no number of the training: where things lie, who is told, how many cores. A model is told by its digest.
-BESIDE = {"output", "result", "tracking", "threads", "tensorboard", "cluster", "slices", "checkpoint", "device"}
+BESIDE = {
+    "output",
+    "result",
+    "tracking",
+    "threads",
+    "tensorboard",
+    "cluster",
+    "slices",
+    "checkpoint",
+    "device",
+    "explain",
+}
 MODEL_PLACES = {"package", "folder", "name", "revision", "registry", "sha256", "cache"}
 CODE = ("code.commit", "code.installed")  # of a checkpoint that is named, another one is only told
 SHOWN = 3  # differences

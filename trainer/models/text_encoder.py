@@ -172,6 +172,13 @@ class TextEncoder:
         """Give the vectors of queries, which are texts as others are."""
         return self.embed(texts)
 
+    def read_states(self, text: str) -> Tensor:
+        """Give the (T, D) last states of one text, a token each."""
+        kept, mask_BT = self._run_frozen([text]).pad(torch.zeros(1, dtype=torch.long))
+        with torch.no_grad(), self.device.autocast():
+            state_BTD = self.stack.above(self.device.put(kept), self.device.put(mask_BT), self.frozen)
+        return state_BTD[0].float().cpu()
+
     @property
     def kept(self) -> int:
         """Give how many numbers of four bytes are kept of a token."""

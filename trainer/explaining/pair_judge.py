@@ -1,0 +1,75 @@
+"""Explains a score that a model gives a pair of texts, whatever kind of model it is."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.explaining.deletion import Weights, first_that_holds, leave_one_out
+from trainer.explaining.explanation import Deletion, Explanation, Method, WeighedPart
+from trainer.explaining.words import Word, find_words, leave_out
+
+Floats = npt.NDArray[np.float64]
+
+ALONE = "there is no other word to hold it against"
+FAILED = "no method names words without which the score changes more than without others"
+
+
+class PairJudge(Protocol):
+    """What gives pairs of texts a score, and words their weights in it."""
+
+    @property
+    def unit(self) -> str:
+        """Give what scores are."""
+        ...
+
+    def choose(self, query: str, product: str) -> "PairScore":
+        """Give what of the model's answer to a pair is explained."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PairScore:
+    """One number that a model gives pairs, and what it means of the pair that was asked."""
+
+    answer: str
+    of: Callable[[Sequence[str], Sequence[str]], Floats]
+    way: float = 1.0  # that the answer went: -1 where the model says no, which words that lower the score carried
+    own: Method | None = None  # the way of the model's kind to weigh words
+    weigh: Callable[[Sequence[Word]], Weights] | None = None
+    pair_up: Callable[[Sequence[Word]], Sequence[str]] | None = None  # each word's nearest of the other text
+
+
+def explain_pair(judge: PairJudge, query: str, product: str, example_id: str = "") -> Explanation:
+    """Say which words carried the answer, by the first method that holds; else that none does."""
+    words, score = find_words(query, product), judge.choose(query, product)
+    whole = float(score.of([query], [product])[0])
+
+    def score_without(sets: Sequence[Sequence[int]]) -> Floats:
+        left = [leave_out(query, product, [words[place] for place in places]) for places in sets]
+        return score.of([one for one, _ in left], [one for _, one in left])
+
+    told = partial(Explanation, query, product, score.answer, whole, judge.unit, example_id=example_id)
+    found = first_that_holds(_methods(score, words, whole, score_without), whole, score_without, score.way)
+    if found is None or isinstance(found, Deletion):
+        return told(method=None, parts=(), deletion=found, unfit=ALONE if found is None else FAILED)
+    method, weights, named, deletion = found
+    paired = score.pair_up(words) if method is Method.SIMILARITY and score.pair_up is not None else [""] * len(words)
+    parts = tuple(
+        WeighedPart(word.text, word.side, weight, place in named, nearest)
+        for place, (word, weight, nearest) in enumerate(zip(words, weights, paired, strict=True))
+    )
+    return told(method=method, parts=parts, deletion=deletion)
+
+
+def _methods(
+    score: PairScore, words: Sequence[Word], whole: float, score_without: Callable[[Sequence[Sequence[int]]], Floats]
+) -> Iterator[tuple[Method, Callable[[], Weights]]]:
+    if not words:
+        return
+    if score.own is not None and score.weigh is not None:
+        yield score.own, partial(score.weigh, words)
+    yield Method.LEFT_OUT, partial(leave_one_out, whole, len(words), score_without)
