@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG, PARENT_TAG
-from bot.domain.runs import ExampleTexts, Release, Run, RunResult, RunStatus
+from bot.domain.runs import ExampleTexts, ExplainedExample, Release, Run, RunResult, RunStatus
 from bot.errors import RunStoreError
 from bot.executors.job_logs import log_in, part_of
 from bot.ports import (
@@ -53,6 +53,7 @@ class MemoryRunStore(LooksBySince):
         self.logs: dict[str, str] = {}  # by run
         self.reruns: set[str] = set()  # that ask about other runs
         self.example_texts: dict[str, dict[str, dict[str, str]]] = {}  # by run, example and column
+        self.explained: dict[str, tuple[ExplainedExample, ...]] = {}
         self.created: dict[str, datetime] = {}  # by experiment, where it was not long ago
         self.aliases: dict[str, str] = {}  # by `models:/NAME@ALIAS`, the run it stands for
         self._experiments: dict[str, dict[str, RunResult]] = {}  # by run, as they were added
@@ -134,7 +135,8 @@ class MemoryRunStore(LooksBySince):
 
     def texts(self, run: Run, columns: Sequence[str], ids: Collection[str]) -> ExampleTexts:
         found = self.example_texts.get(run.run_id, {})
-        return ExampleTexts({each: tuple(found[each][name] for name in columns) for each in ids if each in found})
+        texts = {each: tuple(found[each][name] for name in columns) for each in ids if each in found}
+        return ExampleTexts(texts, explained=self.explained.get(run.run_id, ()))
 
     def attach_log(self, run_id: str, log: Path) -> None:
         self.logs[run_id] = log.read_text(encoding="utf-8")

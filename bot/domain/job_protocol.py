@@ -11,6 +11,7 @@ ENVIRONMENT_TAG = "herald.environment"  # `python 3.11.9, torch 2.9.0`: for peop
 MACHINE_TAG = "herald.machine"
 CARD_FILE = "data_card.json"
 TABLE_FILE = "per_example.parquet"
+EXPLANATIONS_FILE = "explanations.json"
 PARENT_TAG = "mlflow.parentRunId"  # of a run inside another
 COMMIT_TAG = "mlflow.source.git.commit"  # MLflow writes it by itself where a program runs in a checkout
 INTERVAL_ENDS = frozenset({"low", "high"})  # logged as low/METRIC and high/METRIC

@@ -118,11 +118,25 @@ class ExampleTable:
 
 
 @dataclass(frozen=True, slots=True)
+class ExplainedExample:
+    """Which words or purchases carried the answer to one example, as its job says and has checked."""
+
+    example_id: str
+    asked: str  # the query, or the user
+    product: str
+    words: tuple[str, ...] = ()  # the heaviest first; none where no method held
+    method: str = ""
+    named: float = 0.0  # how far the score moves without these words
+    by_chance: float = 0.0  # and without as many others
+
+
+@dataclass(frozen=True, slots=True)
 class ExampleTexts:
     """Texts of some examples of one run, a column each, by example; and what could not be read of them."""
 
     of: Mapping[str, tuple[str, ...]]
     unread: tuple[Unread, ...] = ()
+    explained: tuple[ExplainedExample, ...] = ()  # those that the job found worst, where it says why
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,6 +290,18 @@ class ExampleRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ExplainedRow:
+    """Why one of a run's worst examples was answered so."""
+
+    asked: str
+    product: str
+    words: str  # `hammer, drill`; empty where no method held
+    method: str
+    named: str  # how far the score moves without the words, `1.046`
+    by_chance: str  # and without as many others
+
+
+@dataclass(frozen=True, slots=True)
 class ExamplesView:
     """The examples that lost most."""
 
@@ -300,6 +312,7 @@ class ExamplesView:
     of: str  # of how many that were compared
     listed: str  # how many are in the file
     file: str  # its name; empty where none is attached
+    explained: tuple[ExplainedRow, ...] = ()  # of the examples that the job found worst, where it says why
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from bot.domain.headlines import most_telling
 from bot.domain.judge.alignment import Alignment
 from bot.domain.judge.findings import Assessment, Finding, Outcome, SeriesState
 from bot.domain.policy import Policies
-from bot.domain.runs import Baseline, ExampleTable, RunResult, Slice
+from bot.domain.runs import Baseline, ExampleTable, ExplainedExample, RunResult, Slice
 
 MOST_FINDINGS = 3  # of one run, whose examples are looked for
 
@@ -40,6 +40,7 @@ class WorstExamples:
     lost: int  # how many lost anything
     of: int  # examples that were compared
     columns: tuple[str, ...] = ()  # of their texts
+    explained: tuple[ExplainedExample, ...] = ()  # of the run's worst examples, why they were answered so
 
     def with_texts(self, columns: Sequence[str], texts: Mapping[str, Sequence[str]]) -> WorstExamples:
         """Give each example its texts, by its id."""

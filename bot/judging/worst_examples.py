@@ -8,12 +8,14 @@ from dataclasses import replace
 from bot.config.slices import ExamplesSection
 from bot.domain.job_protocol import TABLE_FILE
 from bot.domain.judge import Assessment, SeriesState
-from bot.domain.runs import Baseline, ExampleTexts, RunResult, Trouble, Unread
+from bot.domain.runs import Baseline, ExampleTexts, ExplainedExample, RunResult, Trouble, Unread
 from bot.domain.worst_examples import WorstExamples, find_worst, look_closer
 from bot.errors import RunStoreError, in_short
 from bot.judging.context import JudgingContext
 from bot.runtime.log import get_logger, journal
 from bot.text.masking import NAMED, strike_out
+
+EXPLAINED = 3  # of a run's worst examples, where its job says why they were answered so
 
 Found = Mapping[str, WorstExamples]
 
@@ -39,7 +41,11 @@ def gather_examples(
         log.exception("shown without examples", pipeline=context.name, run=result.run.run_id, named=result.run.name)
         why = Unread(TABLE_FILE, Trouble.NOT_COMPARED, f"{type(error).__name__}: {in_short(error)}")
         return replace(result, unread=(*result.unread, why)), {}
-    shown = {key: _masked(worst.with_texts(section.text_columns, texts.of), section) for key, worst in found.items()}
+    explained = tuple(mask_why(each, section) for each in texts.explained[:EXPLAINED])
+    shown = {
+        key: replace(_masked(worst.with_texts(section.text_columns, texts.of), section), explained=explained)
+        for key, worst in found.items()
+    }
     return replace(result, unread=(*result.unread, *texts.unread)), shown
 
 
@@ -51,6 +57,17 @@ def _read(context: JudgingContext, result: RunResult, found: Found, section: Exa
     except RunStoreError as error:  # the verdict stands without them
         log.warning("texts of examples cannot be had", pipeline=context.name, error=in_short(error))
         return ExampleTexts({}, (Unread(TABLE_FILE, Trouble.NOT_HAD, in_short(error)),))
+
+
+def mask_why(each: ExplainedExample, section: ExamplesSection) -> ExplainedExample:
+    """Strike out what config says of one explanation; of its id, not its digits."""
+    asked, product, *words = (
+        strike_out(journal.mask(text), section.mask) for text in (each.asked, each.product, *each.words)
+    )
+    names = [pattern for pattern in section.mask if pattern != NAMED["number"]]
+    example_id = strike_out(journal.mask(each.example_id), names)
+    method = journal.mask(each.method)
+    return replace(each, example_id=example_id, asked=asked, product=product, words=tuple(words), method=method)
 
 
 def _masked(worst: WorstExamples, section: ExamplesSection) -> WorstExamples:

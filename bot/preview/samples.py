@@ -40,6 +40,7 @@ from bot.domain.views import (
     Evidence,
     ExampleRow,
     ExamplesView,
+    ExplainedRow,
     ExplanationView,
     FactRow,
     HistoryRow,
@@ -396,7 +397,10 @@ def run_page(words: Words, outcome: Outcome = Outcome.REGRESSED) -> RunPageView:
 def examples(words: Words) -> ExamplesView:
     berries = {"en": "strawberry jam"}.get(_locale(words), "草莓酱")
     rows = ExampleRow("user002", "0.900", "0.100", "−0.800", (berries,)), ExampleRow("user417", "0.631", "0.000", "−0.631", ("cream | 30 %",))  # fmt: skip
-    return ExamplesView("GROCERY / berries", ("query",), rows, "312", "4,000", "312", "worst-examples-0a1b2c3d.csv")
+    explained = (ExplainedRow(berries, "*Oat* | bar", "jam, bar", "integrated gradients", "1.046", "0.473"), ExplainedRow("cream", "soap", "", "", "0.000", "0.000"))  # fmt: skip
+    return ExamplesView(
+        "GROCERY / berries", ("query",), rows, "312", "4,000", "312", "worst-examples-0a1b2c3d.csv", explained
+    )
 
 
 def ticket_with_examples(words: Words) -> TicketView:

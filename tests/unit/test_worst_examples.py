@@ -23,12 +23,10 @@ from bot.config.models import Config
 from bot.config.slices import ExamplesSection
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
 from bot.domain.policy import MetricPolicy, Policies
-from bot.domain.runs import Baseline, ExampleTable, Run, RunResult, RunStatus, Slice, Trouble, Where
-from bot.domain.views import ExampleRow, ExamplesView
+from bot.domain.runs import Baseline, ExampleTable, ExplainedExample, Run, RunResult, RunStatus, Slice, Trouble, Where
+from bot.domain.views import ExampleRow
 from bot.domain.worst_examples import find_worst
 from bot.errors import RunStoreError
-from bot.preview import samples
-from bot.render.renderer import Renderer
 from bot.sandbox import RunningSandbox
 from bot.services.mlflow.example_texts import LONGEST_TEXT, read_texts
 from bot.services.mlflow.unreadable import UnreadableError
@@ -36,9 +34,9 @@ from bot.store import Database
 from bot.text.masking import STRUCK_OUT, read_mask, strike_out
 from bot.text.spreadsheet import to_cell, write_csv
 from tests.memory_runs import MemoryRunStore
+from tests.unit.examples_views import EXAMPLES, rendered
 from tests.unit.hostile_texts import JIRA as HOSTILE
 from tests.unit.judge.judged_runs import START, make_run
-from tests.unit.text_forms import JIRA, TRELLO
 
 MEAT = Slice("department", "MEAT")
 
@@ -173,31 +171,6 @@ def test_texts_of_another_kind_are_left_out_and_a_broken_table_is_said_to_be_bro
 
 # ---- how they read
 
-EXAMPLES = ExamplesView(
-    "PRODUCE / berries",
-    ("query",),
-    (ExampleRow("user002", "0.900", "0.100", "−0.800", ("strawberry",)),),
-    "312",
-    "4,000",
-    "312",
-    "worst-examples-0a1b2c3d.csv",
-)
-RENDERERS = {locale: Renderer(locale) for locale in ("en", "zh")}
-
-
-def rendered(view: ExamplesView, locale: str) -> dict[str, str]:
-    words, renderer = samples.WORDS[locale], RENDERERS[locale]
-    ticket = replace(samples.ticket(words), examples=view)
-    page = replace(samples.run_page(words), examples=view)
-    comment = replace(samples.reopened(words), examples=view)
-    return {
-        "jira": renderer.render_ticket(JIRA, ticket, {}).body,
-        "trello": renderer.render_ticket(TRELLO, ticket, {}).body,
-        "jira comment": renderer.render_comment(JIRA, comment, {}).body,
-        "trello comment": renderer.render_comment(TRELLO, comment, {}).body,
-        "storage": renderer.render_run_page(page, {}).body,
-    }
-
 
 def test_the_worst_are_shown_with_their_texts_and_a_link_to_the_whole_list():
     english, chinese = rendered(EXAMPLES, "en"), rendered(EXAMPLES, "zh")
@@ -276,6 +249,8 @@ class Shop:
         self.now += timedelta(minutes=5)
         run = Run(f"run{number}", f"run{number}", RunStatus.FINISHED, self.now, self.now, {"hr": float(values.mean())})
         table = make_table(values, self.departments)
+        why = ExplainedExample("x", "*berries* jo@example.com", "jam", ("berries",), "leave one out", 1.0, 0.25)
+        self.store.explained[run.run_id] = (why,) * 4
         self.store.example_texts[run.run_id] = {str(name): TEXTS for name in table.example_ids}
         self.store.add("search", RunResult(run, examples=table))
 
@@ -329,6 +304,7 @@ def test_ticket_and_page_show_the_worst_and_carry_the_whole_list_once(make_shop,
     assert r"=cmd\(\) \*fresh\* strawberries, mail" in body
     assert "jo@" not in body
     assert STRUCK_OUT in body
+    assert body.count("berries (leave one out; without them the score moves by 1.00") == 3
     lists = [each for each in fields["attachment"] if each["filename"].endswith(".csv")]
     assert len(lists) == 1
     assert f"[^{lists[0]['filename']}]" in body

@@ -7,7 +7,8 @@ import hashlib
 from bot.config.metric import MetricSection
 from bot.domain.headlines import exampled
 from bot.domain.incidents import Step
-from bot.domain.views import ExampleRow, ExamplesView, FileView
+from bot.domain.runs import ExplainedExample
+from bot.domain.views import ExampleRow, ExamplesView, ExplainedRow, FileView
 from bot.domain.worst_examples import WorstExample, WorstExamples
 from bot.judging.views.metric_rows import shown_value
 from bot.judging.views.occasion import Occasion
@@ -32,6 +33,7 @@ def examples_view(on: Occasion, step: Step | None = None) -> ExamplesView | None
         of=f"{found.of:,}",
         listed=f"{len(_listed(found)):,}",
         file=file.filename if section.attached else "",
+        explained=tuple(map(_explained_row, found.explained)),
     )
 
 
@@ -55,6 +57,18 @@ def _row(on: Occasion, metric: str, row: WorstExample) -> ExampleRow:
         now=shown_value(row.now, section, scale),
         change=formats.number(row.change, scale=scale, signed=True),
         texts=tuple(map(_shortened, row.texts)),
+    )
+
+
+def _explained_row(each: ExplainedExample) -> ExplainedRow:
+    scale = max(each.named, each.by_chance)
+    return ExplainedRow(
+        asked=_shortened(each.asked),
+        product=_shortened(each.product),
+        words=", ".join(each.words),
+        method=each.method,
+        named=formats.number(each.named, scale=scale),
+        by_chance=formats.number(each.by_chance, scale=scale),
     )
 
 

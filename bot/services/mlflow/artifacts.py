@@ -9,13 +9,15 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from bot.domain.job_protocol import CARD_FILE, TABLE_FILE
-from bot.domain.runs import DataCard, ExampleTable, ExampleTexts, Run, RunResult, Trouble, Unread
+from bot.domain.job_protocol import CARD_FILE, EXPLANATIONS_FILE, TABLE_FILE
+from bot.domain.runs import DataCard, ExampleTable, ExampleTexts, ExplainedExample, Run, RunResult, Trouble, Unread
 from bot.errors import ArtifactsAwayError, in_short
 from bot.services.mlflow.data_cards import MOST_BYTES as CARD_BYTES
 from bot.services.mlflow.data_cards import read_card
 from bot.services.mlflow.example_tables import BOUND, Columns, join, read_table
 from bot.services.mlflow.example_texts import read_texts
+from bot.services.mlflow.explanations import MOST_BYTES as EXPLANATIONS_BYTES
+from bot.services.mlflow.explanations import read_explanations
 from bot.services.mlflow.unreadable import UnreadableError
 
 _T = TypeVar("_T")
@@ -81,7 +83,9 @@ def fetch_texts(
     most: int,
     check_there: Callable[[], None],
 ) -> ExampleTexts:
-    """Return texts of some examples of the run, and what could not be read of them; a table has *most* bytes at most.
+    """Return texts of some examples of the run, why its worst were answered so, and what could not be read of either.
+
+    A table has *most* bytes at most.
 
     :raises ArtifactsAwayError: where they cannot be had just now.
     """
@@ -97,8 +101,15 @@ def fetch_texts(
             fetched.leave_out(TABLE_FILE, join(left_out))
             return found
 
+        def read_why() -> tuple[ExplainedExample, ...]:
+            path = fetched.download(listed[EXPLANATIONS_FILE], EXPLANATIONS_BYTES, folder)
+            found, left_out = read_explanations(path)
+            fetched.leave_out(EXPLANATIONS_FILE, left_out)
+            return found
+
         texts = fetched.attempt(TABLE_FILE, read_the_texts) or {}
-    return ExampleTexts(texts, tuple(fetched.unread))
+        explained = fetched.attempt(EXPLANATIONS_FILE, read_why) if EXPLANATIONS_FILE in listed else None
+    return ExampleTexts(texts, tuple(fetched.unread), explained or ())
 
 
 class _Fetch:
