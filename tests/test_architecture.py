@@ -70,7 +70,7 @@ TRAINER_LAYERS = (
     ("trainer.compression",),
     ("trainer.explaining",),
     ("trainer.run",),
-    ("trainer.search",),
+    ("trainer.search", "trainer.labelling"),
     ("trainer.cli",),
     ("trainer.__main__",),
 )

@@ -1,4 +1,4 @@
-"""The command line: fit, evaluate, search, compress, compare, recommend, explain, upload, clean, prepare; exits."""
+"""The command line: fit, evaluate, search, compress, label, compare, recommend, explain, upload, clean, prepare."""
 
 import atexit
 import os
@@ -14,6 +14,7 @@ from trainer.cli.compression import compress
 from trainer.cli.datasets import clean, prepare
 from trainer.cli.explaining import explain
 from trainer.cli.jobs import evaluate, fit
+from trainer.cli.labelling import label
 from trainer.cli.results import compare, recommend, upload
 from trainer.cli.search import search
 from trainer.errors import InputError, Stopped, TrainerError
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 for command in (fit, evaluate, search, compress, compare, recommend, explain, upload, clean, prepare):
     app.command()(command)
+app.add_typer(label, name="label")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

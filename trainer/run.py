@@ -259,7 +259,7 @@ def _score(
 def params_of(job: Job, task: "Task") -> dict[str, str | int | float | bool]:
     """Give what decides the numbers; where outputs and tracking are does not."""
     settings = flatten(
-        job.model_dump(exclude={"output", "result", "tracking", "checkpoint", "device", "compress", "explain"})
+        job.model_dump(exclude={"output", "result", "tracking", "checkpoint", "device", "compress", "explain", "label"})
     )
     return {**settings, **task.facts(), "data.hash": task.card.hash, **job.tracking.params}
 

@@ -88,7 +88,7 @@ def _load_joins(table: TextTable, wanted: Sequence[str], notes: Notes) -> list[L
     lookups: list[Lookup] = []
     open_names = [*wanted, *(name for join in joins for name in join.on)]
     for join in joins:
-        present = _names_of(join)
+        present = names_of(join)
         for name in join.keys:
             if name not in present:
                 raise DataError(f"{join.path}: column '{name}' is missing; it has {', '.join(present)}")
@@ -99,7 +99,8 @@ def _load_joins(table: TextTable, wanted: Sequence[str], notes: Notes) -> list[L
     return lookups
 
 
-def _names_of(table: TextTable) -> tuple[str, ...]:
+def names_of(table: TextTable) -> tuple[str, ...]:
+    """Name the columns of a source's first file; raise DataError."""
     file = list_tables(table.path)[0]
     form = _recognise(file)
     if form.ending in PARQUET:

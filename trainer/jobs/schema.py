@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 from trainer.jobs.compression import CompressJob
 from trainer.jobs.data import HistoriesData, InteractionsData, PairsData
 from trainer.jobs.fields import Count, FilePath, PackageName, Positive, Section, Share, SomeNames
+from trainer.jobs.labelling import LabelJob
 from trainer.jobs.running import CheckpointJob, DeviceJob, ExplainJob
 from trainer.jobs.training import RelevanceTrainJob, RetrievalTrainJob, TrainJob
 
@@ -210,6 +211,7 @@ class RelevanceJob(PairJob):
     task: Literal["relevance"]
     model: PairModelJob
     train: RelevanceTrainJob = RelevanceTrainJob()
+    label: LabelJob = LabelJob()
     target: Literal["auto", "binary", "classes", "grades"] = "auto"
     relevant: float | None = None  # the grade from which a product counts as relevant; the middle of the scale
     k: Count = 10  # of nDCG

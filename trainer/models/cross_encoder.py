@@ -4,7 +4,7 @@
 #   B = pairs, T = tokens of the longest, D = width, C = outputs
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,13 +112,17 @@ class CrossEncoder:
 
     def score(self, tokens: PaddedRows, rows: Ints) -> Tensor:
         """Give the (B, C) outputs of some pairs, with gradients where they are wanted."""
+        return self.head(self._pooled(tokens, rows))  # type: ignore[no-any-return]
+
+    def _pooled(self, tokens: PaddedRows, rows: Ints) -> Tensor:
+        """Give the (B, D) states of some pairs below the layer on top."""
         if (packed := self._packed()) is not None and isinstance(tokens, Tokens):
-            return self.head(self._pool_packed(packed, tokens, rows))  # type: ignore[no-any-return]
+            return self._pool_packed(packed, tokens, rows)
         batch = tokens.pad(rows, self.pad_token).where(self.device.put)
         with self.device.autocast():
             state_BTD = run_backbone(self.model, batch.ids_BT, batch.mask_BT, batch.types_BT)
         # In single precision from here on: the sum over tokens, the judgement and its loss.
-        return self.head(pool(state_BTD.float(), batch.mask_BT, self.pooling))  # type: ignore[no-any-return]
+        return pool(state_BTD.float(), batch.mask_BT, self.pooling)
 
     def _packed(self) -> PackedBert | None:
         if self._opened is None or self._opened[0] is not self.model:  # adapters are folded in when it is saved
@@ -134,14 +138,24 @@ class CrossEncoder:
 
     def score_all(self, tokens: Tokens) -> npt.NDArray[np.float64]:
         """Give the (N, C) outputs of all pairs, those of similar length together."""
+        return self._in_batches(tokens, self.score, self.head.out_features)
+
+    def embed_pairs(self, queries: Sequence[str], products: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Give the (N, D) states of pairs that the layer on top judges by."""
+        width = self.head.in_features
+        return score_distinct(queries, products, lambda *t: self._in_batches(self.encode(*t), self._pooled, width))
+
+    def _in_batches(
+        self, tokens: Tokens, give: Callable[[PaddedRows, Ints], Tensor], width: int
+    ) -> npt.NDArray[np.float64]:
         order = np.argsort(tokens.lengths, kind="stable")  # a batch is as wide as its longest pair
-        scores = np.empty((len(tokens), self.head.out_features))
+        scores = np.empty((len(tokens), width))
         packed = self._packed()
         ready = nullcontext() if packed is None else packed.at_rest(len(tokens.ids_P))
         with torch.inference_mode(), _at_rest(self.model), ready:
             for start in range(0, len(order), PAIRS_AT_A_TIME):
                 rows = order[start : start + PAIRS_AT_A_TIME]
-                scores[rows] = self.score(tokens, rows).cpu().numpy()
+                scores[rows] = give(tokens, rows).cpu().numpy()
         if not np.isfinite(scores).all():
             raise FloatingPointError("the model's outputs are no numbers; after a fit a smaller train.lr may help")
         return scores

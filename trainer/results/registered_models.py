@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
-from trainer.jobs.schema import AnyJob
+from trainer.jobs.schema import Job
 from trainer.tracking.mlflow import fetch_registered
+
+SomeJob = TypeVar("SomeJob", bound=Job)
 
 
 @contextmanager
-def fetched(job: AnyJob) -> Iterator[AnyJob]:
+def fetched(job: SomeJob) -> Iterator[SomeJob]:
     """Let a model of the registry be a folder while the block runs."""
     if job.model.registry is None:
         yield job

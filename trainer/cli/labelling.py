@@ -1,0 +1,111 @@
+"""The commands that make labels cost less: what to label next, reading it back."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trainer.cli.jobs import JobArgument, SetOption
+from trainer.cli.launchers import check_alone
+from trainer.errors import JobError
+
+if TYPE_CHECKING:
+    from trainer.jobs.schema import RelevanceJob
+
+label = typer.Typer(help="Labels: which to ask for next, reading them back.", no_args_is_help=True)
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="What a fit saved, or models:/NAME@ALIAS, instead of the job's."),
+]
+OutputOption = Annotated[Path, typer.Option("--output", metavar="DIR", help="The folder to make.", show_default=False)]
+PairsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Unlabelled pairs in the job's columns (default: label.pairs, or the job's rows without a label).",
+    ),
+]
+
+
+@label.command("next")
+def next_(
+    job: JobArgument,
+    output: OutputOption,
+    *,
+    overrides: SetOption = None,
+    model: ModelOption = None,
+    pairs: PairsOption = None,
+    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many (default: label.count, 100).")] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="uncertainty|disagreement|diversity|mix|random",
+            help="What is worth a label (repeatable; default: label.by, mix: uncertain pairs, one of each cluster).",
+        ),
+    ] = None,
+    other: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MODEL", help="Another saved model to disagree with (repeatable; default: BM25)."),
+    ] = None,
+    language: Annotated[str | None, typer.Option(metavar="en|zh", help="Of the form.")] = None,
+) -> None:
+    """Choose which unlabelled pairs to label next: a table and a form."""
+    loaded = _load(
+        job,
+        overrides,
+        model,
+        {
+            "pairs": None if pairs is None else str(pairs.absolute()),
+            "count": count,
+            "by": by or None,
+            "others": [str(folder.absolute()) for folder in other] if other else None,
+            "language": language,
+        },
+    )
+    from trainer.labelling.asking import ask_next
+
+    chosen = ask_next(loaded, output)
+    left_out = (f"{rows:9} {why}" for why, rows in chosen.left_out.items())
+    lines = (f"{chosen.count} of {chosen.pool} unlabelled pairs, by {chosen.reasons}", "left out:", *left_out)
+    _write(lines if chosen.left_out else lines[:1], f"to fill in: {output / 'form.html'}, or {output / 'to_label.csv'}")
+
+
+@label.command()
+def read(
+    job: JobArgument,
+    sheet: Annotated[Path, typer.Argument(metavar="DIR", help="What `label next` made.", show_default=False)],
+    answers: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Tables that people filled in.", show_default=False)
+    ],
+    output: OutputOption,
+    overrides: SetOption = None,
+) -> None:
+    """Read filled-in tables back, and join them to the job's table."""
+    loaded = _load(job, overrides, None, {})
+    from trainer.labelling.asking import join_answers
+
+    joined = join_answers(loaded, sheet, answers, output)
+    raters = ", ".join(f"{name} {count}" for name, count in joined.raters.items())
+    lines = [f"{joined.labelled} of {joined.asked} pairs have a label; raters: {raters}"]
+    if joined.tied:
+        lines.append(f"{joined.tied} pairs have as many raters for one label as for another, and none")
+    _write(lines, f"{joined.rows} rows to fit with: {output / 'pairs.parquet'}")
+
+
+def _load(job: Path, overrides: list[str] | None, model: str | None, told: dict[str, object]) -> "RelevanceJob":
+    check_alone()
+    from trainer.jobs.file import load_job
+    from trainer.jobs.schema import RelevanceJob
+
+    given = [f"label.{key}={json.dumps(value, ensure_ascii=False)}" for key, value in told.items() if value is not None]
+    loaded = load_job(job, overrides or (), model=model)
+    if not isinstance(loaded, RelevanceJob):
+        raise JobError(f"{job}: key 'task' is {loaded.task!r}: \"relevance\" is what labels are for")
+    return load_job(job, [*(overrides or ()), *given], model=model)  # type: ignore[return-value]
+
+
+def _write(lines: "tuple[str, ...] | list[str]", *more: str) -> None:
+    sys.stdout.write("\n".join((*lines, *more)) + "\n")
