@@ -107,7 +107,8 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         waiting = fires.waiting(tx)
         reruns = tuple(_rerun(tx, fire) for fire in waiting if fire.is_rerun)
         failed = tuple(_failed(tx, herald.around.clock() - _LATELY))
-        latest = {name: runs.latest(tx, name) for name in config.pipeline}
+        judged = runs.pipelines_with_runs(tx)  # of a thousand, those that have none are not asked for them one by one
+        latest = {name: runs.latest(tx, name) if name in judged else None for name in config.pipeline}
         main = {name: next(iter(pipeline.metrics)) for name, pipeline in config.pipeline.items()}
         seen = tuple(
             PipelineOverview(
@@ -118,7 +119,7 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
                 tuple(standing.get(name, ())),
                 counts.get(name, 0),
                 tuple(set_aside.get(name, ())),
-                tuple(find_unjudged(tx, name)),
+                tuple(find_unjudged(tx, name)) if name in judged else (),
                 seen_when.get(name),
                 main[name],
                 _newest_values(tx, latest[name], main[name]),

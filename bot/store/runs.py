@@ -225,6 +225,11 @@ def latest_with(tx: Connection, pipeline: str, outcome: Outcome, since: datetime
     return list(_readable(tx.execute(query.order_by(runs.c.ended_at, runs.c.run_id))))
 
 
+def pipelines_with_runs(tx: Connection) -> frozenset[str]:
+    """Return the pipelines of which any run is judged."""
+    return frozenset(tx.scalars(select(runs.c.pipeline).distinct()))
+
+
 def latest(tx: Connection, pipeline: str) -> JudgedRun | None:
     query = select(runs).where(runs.c.pipeline == pipeline).order_by(*_NEWEST_FIRST).limit(_SPARE)
     return next(_readable(tx.execute(query).all()), None)
