@@ -23,6 +23,7 @@ from bot.store import fires, pipelines
 from bot.store.pipelines import KnownPipeline
 
 _PUNCTUAL = timedelta(minutes=1)  # a due time met this late was not missed
+_MOMENT = timedelta(microseconds=1)
 _LONGEST_QUIET = timedelta(seconds=10)  # without a look at every schedule
 
 log = get_logger(__name__)
@@ -159,8 +160,9 @@ def _record(
     due = first
     if timetable is not None and following is not None and following <= now:
         due = latest_until(timetable, first, now) or first
-        if now < due + _delay(known.name, due, schedule.jitter):
-            due = first  # the later one will come in its time
+        if now < due + _delay(known.name, due, schedule.jitter):  # it will come in its time: the one before is over
+            due = latest_until(timetable, first, due - _MOMENT) or first
+            due = first if now < due + _delay(known.name, due, schedule.jitter) else due
     if schedule.catch_up == "one" or now <= due + _delay(known.name, due, schedule.jitter) + _PUNCTUAL:
         found.fires[known.name] = due
     found.planned[known.name] = following if due == first or timetable is None else first_after(timetable, due)

@@ -55,8 +55,8 @@ class Stacking:
         if all("\n" not in cell.plain for row in rows for cell in row):
             wide = [max(map(cell_len, column)) for column in zip(self._headers, *_plain(rows), strict=True)]
             if sum(wide) + 3 * len(wide) + 1 <= console.width:
-                lines = Text("\n").join(self._lines(rows, wide, box.HEAVY_HEAD.substitute(console.options)))
-                console.print(lines, soft_wrap=True, highlight=False)
+                drawn = Text("\n").join(self._lines(rows, wide, box.HEAVY_HEAD.substitute(console.options)))
+                console.print(drawn, soft_wrap=True, highlight=False)
                 return
         elif _print_table(self._table(), console):
             return
