@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from threading import Lock
 
@@ -91,7 +92,7 @@ class RayStandIn:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def executor(self) -> RayExecutor:
-        return RayExecutor(self.section)
+        return RayExecutor(self.section, timedelta(seconds=0.1))
 
     def _answer(self, request: Request) -> Response:
         token = request.headers.get("Authorization")

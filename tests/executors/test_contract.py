@@ -203,6 +203,6 @@ def test_what_has_vanished_is_lost_and_not_failed(harness, job, tmp_path):
 
 def test_of_a_job_that_was_never_submitted_nothing_is_known(harness, job):
     executor = harness.herald()
-    assert executor.look(job("")).state is JobState.LOST
+    assert wait_for_end(executor, job("")).state is JobState.LOST
     executor.stop(job(""))
     assert executor.log(job(""), 0).data == b""

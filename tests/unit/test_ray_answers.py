@@ -1,6 +1,8 @@
 """What Ray answers, as it was recorded, and what Herald makes of it; and of answers that are none of Ray's."""
 
 import json
+import time
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -11,12 +13,13 @@ from werkzeug import Response
 
 from bot.errors import ExecutorAwayError
 from bot.executors.cluster_section import ExecutorWants, JobWants
-from bot.executors.ray.answers import read_job, refusal_in, status_of
+from bot.executors.ray.answers import OWNER, read_job, refusal_in, status_of
 from bot.executors.ray.checks import check_ray
 from bot.executors.ray.config import RaySection
 from bot.executors.ray.connection import NotDoneError, RayConnection, UnknownJobError
+from bot.executors.ray.executor import RayExecutor
 from bot.executors.ray.log_stream import part_from
-from bot.ports import JobState
+from bot.ports import Job, JobState
 
 HOUR = timedelta(hours=1)
 NO_IMAGE = """runtime_env setup failed: Failed to set up runtime environment.
@@ -173,7 +176,7 @@ def test_nobody_there_is_away(httpserver):
 
 
 def test_no_such_job_and_not_done_are_two_things(httpserver, section):
-    httpserver.expect_request("/api/jobs/f").respond_with_data("Job f does not exist", 404)
+    httpserver.expect_request("/api/jobs/f").respond_with_data("Job f does not exist", 404, content_type=PLAIN)
     httpserver.expect_request("/api/jobs/g").respond_with_data(
         "500 Internal Server Error\n\nServer got itself in trouble", 500
     )
@@ -183,6 +186,54 @@ def test_no_such_job_and_not_done_are_two_things(httpserver, section):
     with pytest.raises(NotDoneError, match="Server got itself in trouble"):
         ray.ask("GET", "/api/jobs/g")
     assert httpserver.log[0][0].headers["Authorization"] == "Bearer s3cret"
+
+
+PLAIN = "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("<html>The page f does not exist</html>", "text/html"),
+        ("<html>Job f does not exist</html>", "text/html"),
+        ("Service ray-head does not exist", PLAIN),
+        ("Job other does not exist", PLAIN),
+        ('{"message": "Job f does not exist"}', "application/json"),
+    ],
+)
+@pytest.mark.parametrize("what", ["", "/logs"])
+def test_only_rays_own_words_of_this_job_say_that_it_is_gone(httpserver, section, text, kind, what):
+    httpserver.expect_request(f"/api/jobs/f{what}").respond_with_data(text, 404, content_type=kind)
+    ray = RayConnection(section)
+    with pytest.raises(ExecutorAwayError), ray.stream(f"/api/jobs/f{what}") if what else nullcontext():
+        ray.ask("GET", f"/api/jobs/f{what}")
+
+
+def test_a_job_that_ray_does_not_know_is_lost_only_once_it_has_said_so_again(httpserver, section, tmp_path):
+    job = Job("f", ("true",), tmp_path, tmp_path, {}, HOUR, owner="herald/search")
+    unknown = Response("Job f does not exist", 404, content_type=PLAIN)
+    known = {"status": "RUNNING", "metadata": {OWNER: "herald/search"}}
+    httpserver.expect_ordered_request("/api/jobs/f").respond_with_response(unknown)
+    httpserver.expect_ordered_request("/api/jobs/f").respond_with_json(known)
+    for _ in range(2):
+        httpserver.expect_ordered_request("/api/jobs/f").respond_with_response(unknown)
+    ray = RayExecutor(section, timedelta(seconds=0.2))
+    assert ray.look(job).said == "Ray says that it does not know it, and is asked again."
+    assert ray.look(job).said == ""
+    time.sleep(0.3)
+    assert ray.look(job).state is JobState.RUNNING
+    time.sleep(0.3)
+    assert ray.look(job).state is JobState.LOST
+
+
+def test_a_job_that_ray_says_is_there_and_does_not_show_is_asked_for_again(httpserver, section, tmp_path):
+    job = Job("f", ("true",), tmp_path, tmp_path, {}, HOUR, owner="herald/search")
+    refusal = "RuntimeError: Request failed with status code 400: Job with submission_id f already exists."
+    httpserver.expect_request("/api/version").respond_with_json({"session_name": "s"})
+    httpserver.expect_request("/api/jobs/", method="POST").respond_with_data(refusal, 500)
+    httpserver.expect_request("/api/jobs/f").respond_with_data("Job f does not exist", 404, content_type=PLAIN)
+    with pytest.raises(ExecutorAwayError, match="already exists"):
+        RayExecutor(section).submit(job)
 
 
 def test_the_doctor_says_what_no_node_has(httpserver, section):

@@ -18,6 +18,7 @@ from bot.executors.ray.config import RaySection
 
 _MOST_BYTES = 20_000_000  # of an answer that is no log
 _AT_ONCE = 65_536
+_JOBS = "/api/jobs/"
 _LONGEST = 200  # characters of what is no answer of Ray's
 
 
@@ -57,7 +58,7 @@ class RayConnection:
         """
         with self._send(method, path, body) as answer:
             text = b"".join(self._chunks(answer, _MOST_BYTES)).decode("utf-8", "replace")
-        if answer.status_code == HTTPStatus.NOT_FOUND and "does not exist" in text:
+        if _says_unknown(answer, text, path):
             raise UnknownJobError(path)
         if answer.status_code == HTTPStatus.BAD_REQUEST or answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             is_wrong = answer.status_code == HTTPStatus.BAD_REQUEST
@@ -77,7 +78,9 @@ class RayConnection:
         """
         with self._send("GET", path, None) as answer:
             if answer.status_code == HTTPStatus.NOT_FOUND:
-                raise UnknownJobError(path)
+                text = b"".join(self._chunks(answer, _MOST_BYTES)).decode("utf-8", "replace")
+                if _says_unknown(answer, text, path):
+                    raise UnknownJobError(path)
             if answer.status_code != HTTPStatus.OK:
                 raise self._away(f"gives no log: it answers {answer.status_code}")
             yield self._chunks(answer, None)
@@ -113,6 +116,17 @@ class RayConnection:
 
     def _away(self, said: str) -> ExecutorAwayError:
         return ExecutorAwayError(f"Ray at {self._section.base} {said}")
+
+
+def _says_unknown(answer: requests.Response, text: str, path: str) -> bool:
+    """Say whether Ray itself says that it has no such job: a proxy's page, or a word on another job, is not that."""
+    name = path.removeprefix(_JOBS).partition("/")[0]
+    return (
+        answer.status_code == HTTPStatus.NOT_FOUND
+        and path.startswith(_JOBS)
+        and answer.headers.get("Content-Type", "").partition(";")[0].strip().lower() == "text/plain"
+        and text.strip() == f"Job {name} does not exist"
+    )
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

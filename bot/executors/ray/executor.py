@@ -6,6 +6,7 @@ import math
 import shlex
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -17,6 +18,7 @@ from bot.executors.ray.log_stream import part_from
 from bot.executors.submission_notes import SubmissionNote, SubmissionStep, alone, read_note, write_note
 from bot.ports import Job, JobState, JobStatus, LogPart, Submission
 
+_GRACE = timedelta(seconds=10)  # in which a job that Ray does not know may turn up, after its submission too
 _GRACE_SECONDS = 10  # between asking a job whose time is up to end, and ending it
 _STOP_SECONDS = 20.0  # in which Ray ends a job: it asks for 3, and then makes it
 _PAUSE_SECONDS = 0.2
@@ -30,9 +32,11 @@ class RayExecutor:
     sent: it is never sent to another.
     """
 
-    def __init__(self, section: RaySection) -> None:
+    def __init__(self, section: RaySection, grace: timedelta = _GRACE) -> None:
         self._section = section
         self._ray = RayConnection(section)
+        self._grace = grace
+        self._unknown_since: dict[str, float] = {}  # by the names of jobs, since Ray first said that it has none such
 
     def submit(self, job: Job) -> Submission:
         with alone(job.folder, self._section.timeout.total_seconds()):
@@ -62,7 +66,8 @@ class RayExecutor:
         except (NotDoneError, UnknownJobError) as error:
             if self._find(job) is not None:
                 return Submission.ADOPTED
-            if isinstance(error, NotDoneError) and error.is_wrong:
+            is_there = f"submission_id {job.fire_id} already exists" in str(error)  # though it is not shown yet
+            if isinstance(error, NotDoneError) and error.is_wrong and not is_there:
                 raise JobError(f"job {job.fire_id}: Ray refuses it: {error}") from None
             raise ExecutorAwayError(f"Ray at {self._section.base} did not take job {job.fire_id}: {error}") from None
         return Submission.STARTED
@@ -70,9 +75,17 @@ class RayExecutor:
     def look(self, job: Job) -> JobStatus:
         found = self._find(job)
         if found is None:
-            said = "Ray knows it no more: its head was started anew since, or somebody deleted it there."
-            return JobStatus(JobState.LOST, said=said)
+            return self._unknown(job)
+        self._unknown_since.pop(job.fire_id, None)
         return status_of(found, job.timeout)
+
+    def _unknown(self, job: Job) -> JobStatus:
+        """Tell of a job that Ray says it has not: that is believed once it has said so again, a while later."""
+        since = self._unknown_since.setdefault(job.fire_id, time.monotonic())
+        if time.monotonic() - since < self._grace.total_seconds():
+            return JobStatus(JobState.RUNNING, said="Ray says that it does not know it, and is asked again.")
+        said = "Ray knows it no more: its head was started anew since, or somebody deleted it there."
+        return JobStatus(JobState.LOST, said=said)
 
     def _find(self, job: Job) -> RayJob | None:
         """Return the job; raises JobError where one of its name is another's."""
