@@ -21,6 +21,7 @@ _PAUSE_SECONDS = 0.05
 class SubmissionStep(StrEnum):
     SENT = "sent"  # it was about to be; the cluster may have it
     ACCEPTED = "accepted"  # it has it, or had it
+    BEGUN = "begun"  # it was seen at work there
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,10 @@ class SubmissionNote:
     cluster: str = ""  # which life of the cluster it was sent to, where that can be told
     name: str = ""  # the cluster's own for the job
     at: float = 0.0  # when it was sent, seconds of the epoch
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.step is not SubmissionStep.SENT
 
 
 def read_note(folder: Path) -> SubmissionNote | None:

@@ -261,13 +261,13 @@ class Cluster:
 
     def _job(self, name: str, namespace: str) -> tuple[int, Any]:
         if name not in self.jobs or namespace != NAMESPACE:
-            return 404, status(404, "NotFound", f'jobs.batch "{name}" not found', name)
+            return 404, not_found(name)
         self.see(name)
         return 200, self.jobs[name]
 
     def _delete(self, name: str, body: dict[str, Any] | None) -> tuple[int, Any]:
         if name not in self.jobs:
-            return 404, status(404, "NotFound", f'jobs.batch "{name}" not found', name)
+            return 404, not_found(name)
         options = body or {}
         wanted = options.get("preconditions", {}).get("uid")
         if wanted not in {None, self.jobs[name]["metadata"]["uid"]}:
@@ -390,6 +390,10 @@ def status(code: int, reason: str, message: str, name: str = "", *, success: boo
     if not success:
         made |= {"message": message, "reason": reason, "code": code}
     return made | ({"details": {"name": name, "group": "batch", "kind": "jobs"}} if name else {})
+
+
+def not_found(name: str) -> dict[str, Any]:
+    return status(404, "NotFound", f'jobs.batch "{name}" not found', name)
 
 
 def ended_pod(phase: str, code: int, reason: str, message: str = "") -> dict[str, Any]:

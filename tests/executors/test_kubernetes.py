@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from bot.errors import ConfigError, ExecutorAwayError, JobError
 from bot.executors.cluster_section import ExecutorWants, JobWants
 from bot.executors.kubernetes.checks import check_kubernetes
 from bot.executors.kubernetes.manifests import job_manifest
+from bot.executors.submission_notes import SubmissionNote, SubmissionStep, write_note
 from bot.ports import Job, JobState, Submission
 from bot.runtime.clock import wall_clock
 from tests.executors import kubernetes_schemas as schemas
 from tests.executors.kinds import KubernetesHarness
-from tests.executors.kubernetes_cluster import EVERYTHING, NAMESPACE, TOKEN, container_status, ended_pod
+from tests.executors.kubernetes_cluster import EVERYTHING, NAMESPACE, TOKEN, container_status, ended_pod, not_found
 
 FIRE = "c0ffee0123456789"
 PENDING = {"phase": "Pending"}
@@ -138,7 +140,7 @@ def test_a_secret_reaches_the_job_by_reference_alone(kubernetes, job):
 def test_another_heralds_job_of_the_same_name_is_never_adopted(kubernetes, job):
     from dataclasses import replace
 
-    kubernetes.herald().submit(replace(job, owner="other/search"))
+    kubernetes.herald().submit(replace(job, owner="other/search", folder=job.folder / "other"))
     with pytest.raises(JobError, match=f"job {FIRE} in namespace research, which is not of herald/search"):
         kubernetes.herald().submit(job)
     assert kubernetes.herald().look(job).state is JobState.LOST
@@ -148,6 +150,7 @@ def test_another_heralds_job_of_the_same_name_is_never_adopted(kubernetes, job):
 
 def test_a_refusal_is_not_believed_of_a_job_that_is_there(kubernetes, job):
     kubernetes.herald().submit(job)
+    (job.folder / "submission").unlink()
     kubernetes.cluster.admits = "exceeded quota: jobs, requested: count/jobs.batch=1, used: 1, limited: 1"
     assert kubernetes.herald().submit(job) is Submission.ADOPTED
 
@@ -184,6 +187,7 @@ def test_a_token_that_is_refused_says_nothing_of_jobs_and_is_never_shown(kuberne
     executor = kubernetes.herald()
     executor.submit(job)
     kubernetes.cluster.token = "another"
+    (job.folder / "submission").unlink()
     for ask in (executor.look, executor.submit, executor.stop):
         with pytest.raises(ExecutorAwayError, match="refuses who asks: Unauthorized") as caught:
             ask(job)
@@ -541,3 +545,107 @@ def test_what_config_cannot_say_of_a_cluster_is_refused_in_a_sentence(tmp_path, 
     with pytest.raises(ConfigError, match=said) as caught:
         load_config(path)
     assert "sesame" not in str(caught.value)
+
+
+# what is there no more, and what has another shape
+
+
+def test_a_job_whose_object_is_gone_before_a_restart_is_not_started_again(kubernetes, job):
+    kubernetes.herald().submit(job)
+    kubernetes.lose(FIRE)
+    assert kubernetes.herald().submit(job) is Submission.ADOPTED
+    assert kubernetes.herald().look(job).state is JobState.LOST
+    assert kubernetes.cluster.created == [FIRE]
+
+
+def test_a_job_that_was_sent_long_ago_is_not_sent_again(kubernetes, job):
+    write_note(job.folder, SubmissionNote(SubmissionStep.SENT, at=time.time() - 7200))
+    assert kubernetes.herald().submit(job) is Submission.ADOPTED
+    assert kubernetes.cluster.created == []
+
+
+def test_a_job_that_is_there_and_is_not_shown_is_asked_for_again(kubernetes, job):
+    executor = kubernetes.herald()
+    answers = kubernetes.cluster.answer
+
+    def stale(method, path, query, body):
+        code, said = answers(method, path, query, body)
+        return (404, not_found(FIRE)) if method == "GET" and path.endswith(FIRE) else (code, said)
+
+    executor.submit(job)
+    (job.folder / "submission").unlink()
+    kubernetes.cluster.answer = stale
+    with pytest.raises(ExecutorAwayError, match="has the job and does not show it"):
+        executor.submit(job)
+    kubernetes.cluster.answer = answers
+    assert executor.submit(job) is Submission.ADOPTED
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"active": 1},
+        {"ready": 1},
+        {"succeeded": 1},
+        {"failed": 1},
+        {"uncountedTerminatedPods": {"succeeded": ["a-pod"]}},
+        {"conditions": [{"type": "SuccessCriteriaMet", "status": "True"}]},
+        {"conditions": [{"type": "FailureTarget", "status": "True"}]},
+    ],
+)
+def test_a_job_that_ran_and_shows_no_pod_is_not_taken_for_one_that_never_started(kubernetes, job, status):
+    kubernetes.cluster.pod_status = {"phase": "Running"}
+    executor = kubernetes.herald()
+    executor.submit(job)
+    del kubernetes.cluster.containers[FIRE]
+    kubernetes.cluster.jobs[FIRE]["status"] |= status
+    kubernetes.cluster.hours_passed = 2
+    assert executor.look(job).state is JobState.RUNNING
+    assert FIRE in kubernetes.cluster.jobs
+
+
+def test_a_job_that_was_seen_at_work_is_not_taken_for_one_that_never_started(kubernetes, job):
+    kubernetes.cluster.pod_status = {"phase": "Running"}
+    executor = kubernetes.herald()
+    executor.submit(job)
+    executor.look(job)
+    del kubernetes.cluster.containers[FIRE]
+    kubernetes.cluster.hours_passed = 2
+    assert kubernetes.herald().look(job).said == "Kubernetes shows no pod of it, though it had one"
+    assert FIRE in kubernetes.cluster.jobs
+
+
+@pytest.mark.parametrize(
+    ("where", "body"),
+    [
+        ("/pods", {"kind": "SecretList", "items": []}),
+        (FIRE, {"kind": "Job", "metadata": "x"}),
+        (FIRE, {"kind": "Job", "status": "odd", "spec": {}}),
+        (FIRE, {"kind": "Job", "status": {"conditions": "odd"}}),
+        (FIRE, {"kind": "Status", "details": "odd"}),
+    ],
+)
+def test_what_has_not_the_shape_of_kubernetes_is_not_believed(kubernetes, job, where, body):
+    kubernetes.cluster.pod_status = {"phase": "Running"}
+    executor = kubernetes.herald()
+    executor.submit(job)
+    known = kubernetes.cluster.jobs[FIRE]["metadata"]
+    body = {"metadata": known, **body}
+    answers = kubernetes.cluster.answer
+    kubernetes.cluster.answer = lambda method, path, query, sent: (
+        (200, json.dumps(body)) if path.endswith(where) else answers(method, path, query, sent)
+    )
+    with pytest.raises(ExecutorAwayError):
+        executor.look(job)
+
+
+def test_what_is_null_is_as_if_it_were_not_there(kubernetes, job):
+    kubernetes.cluster.pod_status = {"phase": "Running"}
+    executor = kubernetes.herald()
+    executor.submit(job)
+    body = kubernetes.cluster.jobs[FIRE] | {"status": None, "spec": None}
+    answers = kubernetes.cluster.answer
+    kubernetes.cluster.answer = lambda method, path, query, sent: (
+        (200, json.dumps(body)) if path.endswith(FIRE) else answers(method, path, query, sent)
+    )
+    assert executor.look(job).state is JobState.RUNNING

@@ -43,7 +43,17 @@ class KubernetesAnswer:
 
     @property
     def items(self) -> list[Mapping[str, Any]]:
-        return [each for each in self.body.get("items") or [] if isinstance(each, Mapping)]
+        """What is in a list, as far as it has the shape of an object."""
+        found = self.body.get("items")
+        listed = found if isinstance(found, list) else []
+        return [each for each in listed if isinstance(each, Mapping) and isinstance(each.get("metadata"), Mapping)]
+
+
+def without_nulls(read: Any) -> Any:
+    """Return an answer without what is null in it, which to Kubernetes is the same as if it were not there."""
+    if isinstance(read, dict):
+        return {key: without_nulls(value) for key, value in read.items() if value is not None}
+    return [without_nulls(each) for each in read if each is not None] if isinstance(read, list) else read
 
 
 def in_a_line(text: str) -> str:
@@ -68,8 +78,8 @@ class KubernetesConnection:
         """
         status, headers, data = self._send(method, path, query, body, _MOST_BYTES)
         try:
-            read = json.loads(data)
-        except ValueError:
+            read = without_nulls(json.loads(data))
+        except (ValueError, RecursionError):
             read = None
         if not isinstance(read, dict) or "kind" not in read:
             raise ExecutorAwayError(f"what answers at {self.place} is no Kubernetes (HTTP {status})")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from bot.errors import ExecutorAwayError, JobError
@@ -11,13 +14,19 @@ from bot.executors.kubernetes.connection import CONFLICT, FORBIDDEN, NOT_FOUND, 
 from bot.executors.kubernetes.manifests import CONTAINER, is_ours, job_manifest
 from bot.executors.kubernetes.queues import why_no_queue
 from bot.executors.kubernetes.standing import read_standing, untold
+from bot.executors.submission_notes import SubmissionNote, SubmissionStep, alone, read_note, write_note
 from bot.ports import Job, JobState, JobStatus, LogPart, Submission
 
 _PART = 1_000_000  # bytes of a log
+_PATIENCE = 30.0  # seconds for which another Herald may be about to submit the same
+_REMEMBERED = 3600.0  # seconds for which a cluster surely has the Job object of a job that it took: `keep` is no less
 
 
 class KubernetesExecutor:
-    """A namespace in which jobs run."""
+    """A namespace in which jobs run.
+
+    A Job object may be gone when Herald comes back: the job's folder says that it was sent, and then it is not again.
+    """
 
     def __init__(self, section: KubernetesSection) -> None:
         self._section = section
@@ -26,7 +35,19 @@ class KubernetesExecutor:
         self._core = f"/api/v1/namespaces/{section.namespace}"
 
     def submit(self, job: Job) -> Submission:
-        made = job_manifest(job, self._section)
+        with alone(job.folder, _PATIENCE):
+            note = read_note(job.folder)
+            if note is not None and note.is_accepted:
+                return Submission.ADOPTED
+            made = job_manifest(job, self._section)
+            is_forgotten = note is not None and abs(time.time() - note.at) > _REMEMBERED
+            sent = note or SubmissionNote(SubmissionStep.SENT, at=time.time())
+            write_note(job.folder, sent)
+            submission = Submission.ADOPTED if is_forgotten else self._send(job, made)
+            write_note(job.folder, replace(sent, step=SubmissionStep.ACCEPTED))
+            return submission
+
+    def _send(self, job: Job, made: Mapping[str, Any]) -> Submission:
         no_queue = why_no_queue(self._cluster, self._section)
         if no_queue:
             return self._adopt(job, no_queue)
@@ -35,6 +56,8 @@ class KubernetesExecutor:
             return Submission.STARTED
         if answer.is_well or (answer.status == CONFLICT and answer.body.get("reason") != "AlreadyExists"):
             raise ExecutorAwayError(f"{self._cluster.place} does not say what became of the job: {answer.said}")
+        if answer.status == CONFLICT and self._find(job) is None:  # it is not shown yet, or was deleted in between
+            raise ExecutorAwayError(f"{self._cluster.place} has the job and does not show it: {answer.said}")
         return self._adopt(job, f"{self._cluster.place} refuses the job: {answer.said}")
 
     def _adopt(self, job: Job, refusal: str) -> Submission:
@@ -52,12 +75,25 @@ class KubernetesExecutor:
         if found is None or not is_ours(found.body, job):
             return JobStatus(JobState.LOST, said=f"{self._cluster.place} knows no job {job.fire_id} (any more).")
         pods = self._pods(job)
-        name = untold(found.body, pods)
-        events = self._events(name) if name else []
-        reading = read_standing(found.body, pods, events, found.at, self._section.start_within)
+        note = read_note(job.folder)
+        has_begun = note is not None and note.step is SubmissionStep.BEGUN
+        with self._understood():
+            name = untold(found.body, pods)
+            events = self._events(name) if name else []
+            reading = read_standing(found.body, pods, events, found.at, self._section.start_within, has_begun=has_begun)
+        if reading.has_begun and note is not None and not has_begun:
+            write_note(job.folder, replace(note, step=SubmissionStep.BEGUN))
         if reading.is_hopeless:
             self._delete(job, found)
         return reading.status
+
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        """Take an answer that has not the shape of Kubernetes' own for none."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError):
+            raise ExecutorAwayError(f"{self._cluster.place} says of a job what Kubernetes does not") from None
 
     def stop(self, job: Job) -> None:
         found = self._find(job)
@@ -82,7 +118,8 @@ class KubernetesExecutor:
         answer = self._cluster.ask("GET", f"{self._jobs}/{job.fire_id}")
         if answer.is_well and _is_job(answer.body, job):
             return answer
-        named = (answer.body.get("details") or {}).get("name")
+        with self._understood():
+            named = (answer.body.get("details") or {}).get("name")
         if answer.status == NOT_FOUND and answer.body.get("reason") == "NotFound" and named == job.fire_id:
             return None
         raise ExecutorAwayError(f"{self._cluster.place} does not say how the job stands: {answer.said}")
@@ -104,7 +141,7 @@ class KubernetesExecutor:
     def _pods(self, job: Job) -> list[Mapping[str, Any]]:
         query = {"labelSelector": f"batch.kubernetes.io/job-name={job.fire_id}"}
         answer = self._cluster.ask("GET", f"{self._core}/pods", query)
-        if not answer.is_well:
+        if not answer.is_well or answer.body.get("kind") != "PodList":
             raise ExecutorAwayError(f"{self._cluster.place} does not show the job's pod: {answer.said}")
         return answer.items
 
@@ -115,5 +152,7 @@ class KubernetesExecutor:
 
 
 def _is_job(body: Mapping[str, Any], job: Job) -> bool:
-    metadata = body.get("metadata") or {}
+    metadata = body.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return False
     return body.get("kind") == "Job" and metadata.get("name") == job.fire_id and bool(metadata.get("uid"))

@@ -26,35 +26,51 @@ _TAKEN = frozenset(  # of a pod that its node or the scheduler took away
     }
 )
 _OUT_OF_MEMORY = "OOMKilled"
+_ENDING = frozenset({"SuccessCriteriaMet", "FailureTarget"})  # conditions of a job that waits for its pod to be gone
 
 
 @dataclass(frozen=True, slots=True)
 class PodReading:
     status: JobStatus
     is_hopeless: bool = False  # it has not started and will not, so it has to be ended
+    has_begun: bool = False  # its pod was seen at work, or is counted as having been
 
 
 def read_standing(
-    job: Seen, pods: Sequence[Seen], events: Sequence[Seen], now: datetime, patience: timedelta
+    job: Seen, pods: Sequence[Seen], events: Sequence[Seen], now: datetime, patience: timedelta, *, has_begun: bool
 ) -> PodReading:
-    """Tell how a job stands; *patience* is how long its pod may take to start."""
+    """Tell how a job stands.
+
+    *patience* is how long its pod may take to start; *has_begun* says that it was seen at work before.
+    """
     pod = _newest_of(job, pods)
     conditions = {each.get("type"): each for each in _conditions(job) if each.get("status") == "True"}
     if "Complete" in conditions:
         return PodReading(JobStatus(JobState.ENDED, 0))
     if "Failed" in conditions:
         return PodReading(_failed(conditions["Failed"], pod))
-    if job.get("metadata", {}).get("deletionTimestamp"):
-        return PodReading(JobStatus(JobState.RUNNING, said="it is being ended"))
+    if job.get("metadata", {}).get("deletionTimestamp") or _ENDING & conditions.keys():
+        return PodReading(JobStatus(JobState.RUNNING, said="it is being ended"), has_begun=has_begun)
     if job.get("spec", {}).get("suspend"):
         return PodReading(JobStatus(JobState.QUEUED, said=_waits_for_queue(conditions)))
+    has_begun = has_begun or _is_counted(job, "ready", "succeeded", "failed", "terminating")
     if pod is None:
+        if has_begun or _is_counted(job, "active"):
+            said = "Kubernetes shows no pod of it, though it had one"
+            return PodReading(JobStatus(JobState.RUNNING, said=said), has_begun=has_begun)
         return _unmade(job, events, now, patience)
-    phase = pod.get("status", {}).get("phase")
-    if phase == "Pending":
+    phase = pod.get("status", {}).get("phase", "Pending")
+    if phase == "Pending" and not has_begun:
         return _pending(pod, events, now, patience)
     said = "its node does not answer" if phase == "Unknown" else ""
-    return PodReading(JobStatus(JobState.RUNNING, said=said))
+    return PodReading(JobStatus(JobState.RUNNING, said=said), has_begun=True)
+
+
+def _is_counted(job: Seen, *counts: str) -> bool:
+    """Say whether a job's own counts have a pod of it, those that it has not added up yet included."""
+    status = job.get("status", {})
+    uncounted = status.get("uncountedTerminatedPods") or {}
+    return any(status.get(each) for each in counts) or any(uncounted.values())
 
 
 def untold(job: Seen, pods: Sequence[Seen]) -> str:

@@ -41,7 +41,7 @@ class RayExecutor:
     def submit(self, job: Job) -> Submission:
         with alone(job.folder, self._section.timeout.total_seconds()):
             note = read_note(job.folder)
-            if note is not None and note.step is SubmissionStep.ACCEPTED:
+            if note is not None and note.is_accepted:
                 return Submission.ADOPTED
             life = self._life()
             if note is not None and (self._find(job) is not None or note.cluster != life):

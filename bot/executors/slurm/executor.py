@@ -44,7 +44,7 @@ class SlurmExecutor:
     def submit(self, job: Job) -> Submission:
         with alone(job.folder, self._section.timeout.total_seconds()) as lock:
             note = read_note(job.folder)
-            if note is not None and note.step is SubmissionStep.ACCEPTED:
+            if note is not None and note.is_accepted:
                 return Submission.ADOPTED
             found = self._find(job)
             is_forgotten = note is not None and not self._would_be_known(note)
