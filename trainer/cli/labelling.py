@@ -1,7 +1,8 @@
-"""The commands that make labels cost less: what to label next, reading it back."""
+"""The commands that make labels cost less: what to label next, reading it back, suspects, agreement."""
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,10 @@ from trainer.errors import JobError
 if TYPE_CHECKING:
     from trainer.jobs.schema import RelevanceJob
 
-label = typer.Typer(help="Labels: which to ask for next, reading them back.", no_args_is_help=True)
+label = typer.Typer(
+    help="Labels: which to ask for next, reading them back, which to look at again, how far raters agree.",
+    no_args_is_help=True,
+)
 
 ModelOption = Annotated[
     str | None,
@@ -93,6 +97,65 @@ def read(
     if joined.tied:
         lines.append(f"{joined.tied} pairs have as many raters for one label as for another, and none")
     _write(lines, f"{joined.rows} rows to fit with: {output / 'pairs.parquet'}")
+
+
+@label.command()
+def suspects(
+    job: JobArgument,
+    output: OutputOption,
+    overrides: SetOption = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="A saved model, for the valid rows (default: each train row by a fit without it, label.folds).",
+        ),
+    ] = None,
+) -> None:
+    """List the labels that a model that never saw them holds to be wrong."""
+    loaded = _load(job, overrides, model, {})
+    from trainer.labelling.held_out import LIST, list_suspects, tell
+
+    found = list_suspects(loaded, output, held=model is not None)
+    sys.stdout.write(f"{tell(found)}to look at: {output / LIST}\n")
+
+
+@label.command()
+def agreement(
+    table: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A row a rating, as ratings.parquet of `label read`.", show_default=False),
+    ],
+    item: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="What is rated (repeatable; default: id).")
+    ] = None,
+    rater: Annotated[str, typer.Option(metavar="COLUMN", help="Who rates.")] = "rater",
+    column: Annotated[str, typer.Option("--label", metavar="COLUMN", help="What they say.")] = "label",
+    order: Annotated[
+        str | None, typer.Option(metavar="WORD,WORD,...", help="How labels that are words stand, the least first.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say how far raters agree beyond chance: Krippendorff's alpha."""
+    check_alone()
+    from trainer.labelling.raters import read_agreement
+    from trainer.results.summary import align
+
+    words = [word.strip() for word in order.split(",")] if order else []
+    found = read_agreement(table, item or ["id"], rater, column, words)
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(found), indent=2) + "\n")
+        return
+    rows = [("level", "alpha", "95 % by item")]
+    rows += [(level, f"{one.value:.3f}", f"{one.low:.3f} to {one.high:.3f}") for level, one in found.alpha.items()]
+    others = [("without", "ratings", "alpha of the others")]
+    others += [
+        (name, str(count), f"{found.without[name]:.3f}")
+        for name, count in found.raters.items()
+        if name in found.without
+    ]
+    seen = f"{found.ratings} ratings of {found.items} items by {len(found.raters)}; {found.several} items by several"
+    _write([seen, align(rows), *([align(others)] if found.without else [])])
 
 
 def _load(job: Path, overrides: list[str] | None, model: str | None, told: dict[str, object]) -> "RelevanceJob":

@@ -110,7 +110,7 @@ def write_sheet(
         writer.writerow(("id", "label", "rater", "query", "product", *scores))
         for place, (name, query, product) in enumerate(texts):
             numbers = (f"{values[place]:.4f}" for values in scores.values())
-            writer.writerow((name, "", "", _plain(query), _plain(product), *numbers))
+            writer.writerow((name, "", "", plain(query), plain(product), *numbers))
     rows = [{"id": name, "query": query, "product": product} for name, query, product in texts]
     (folder / FORM).write_text(_form(sheet_id, rows, scale, language), encoding="utf-8")
     kept = [{**row, "columns": dict(raw)} for row, raw in zip(rows, pool.rows, strict=True)]
@@ -168,5 +168,6 @@ def _form(sheet_id: str, rows: Sequence[Mapping[str, str]], scale: AnswerScale, 
     return page
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Give a cell that no spreadsheet computes."""
     return f"'{text}" if text.startswith(FORMULA) else text
