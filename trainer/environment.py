@@ -3,11 +3,13 @@
 The hash and the two lines that runs are tagged with are for a reader who compares runs part by part.
 """
 
+import gc
 import os
 import platform
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import Distribution, PackageNotFoundError, distributions, version
@@ -99,6 +101,21 @@ def let_threads_sleep() -> None:
 def tell_the_hub_nothing() -> None:
     """Let the hub's client report nothing; to be called before it or transformers is imported."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+@contextmanager
+def nothing_collected() -> Iterator[None]:
+    """Let Python not look for cycles within the block, or within a function that this decorates.
+
+    What is loaded stays: to go through it again and again, as more of it comes, is a quarter of the time.
+    """
+    looked = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if looked:
+            gc.enable()
 
 
 def usable_cores() -> int:

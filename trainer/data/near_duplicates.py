@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from zlib import crc32
 
 import numpy as np
@@ -15,10 +16,11 @@ from trainer.tracking.progress import show_progress
 Hashes = npt.NDArray[np.uint64]
 
 WORD = re.compile(r"[^\W_]+")
-PLURAL = re.compile(r"(?<=...)s$")  # of a word of four letters or more
+SHORTEST_PLURAL = 4  # letters
 NEAR = 0.8  # Jaccard similarity of the trigrams of two texts
 BANDS, ROWS = 8, 4  # finds 98 % of the texts of similarity 0.8, and compares few below 0.4
-TEXTS_AT_A_TIME = 4096
+TEXTS_AT_A_TIME = 512  # their hashes under all draws stay in the processor's cache
+WORDS_KEPT = 16_384  # whose trigrams are remembered: texts of a shop share most words
 MOST = 16  # comparisons of a text: what has more to be held against is counted
 CROWD = 32  # texts of one band that later ones are held against
 MANY = 10_000  # texts from which on progress is shown
@@ -27,13 +29,22 @@ _DRAWN = np.random.default_rng(0).integers(1, 1 << 63, size=(2, BANDS * ROWS, 1)
 
 def signature(text: str) -> str:
     """Give the words in lower case, plural s cut off, in order of the alphabet."""
-    return " ".join(sorted(PLURAL.sub("", word) for word in WORD.findall(text.lower())))
+    return " ".join(sorted(map(_singular, WORD.findall(text.lower()))))
+
+
+def _singular(word: str) -> str:
+    return word[:-1] if len(word) >= SHORTEST_PLURAL and word[-1] == "s" else word
 
 
 def trigrams(text: str) -> frozenset[int]:
     """Give a hash of every three neighbouring letters of a word, its ends marked; the order of words is not seen."""
-    marked = [f"^{word}$" for word in text.split()]
-    return frozenset(crc32(word[at : at + 3].encode()) for word in marked for at in range(len(word) - 2))
+    return frozenset().union(*map(_of_word, text.split()))
+
+
+@lru_cache(maxsize=WORDS_KEPT)
+def _of_word(word: str) -> tuple[int, ...]:
+    marked = f"^{word}$"
+    return tuple(crc32(marked[at : at + 3].encode()) for at in range(len(marked) - 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +125,9 @@ def _bands(grams: Sequence[frozenset[int]]) -> Hashes:
     factor, shift = _DRAWN
     with np.errstate(over="ignore"):  # it is meant to wrap
         # An odd factor is one-to-one on 64 bits; the upper ones are well mixed.
-        hashed = (flat * (factor | np.uint64(1)) + shift) >> np.uint64(33)
+        hashed = flat * (factor | np.uint64(1))
+        hashed += shift
+        hashed >>= np.uint64(33)
     # Two sets share their smallest hash as often as they share elements: the chance is their Jaccard similarity.
     smallest = np.minimum.reduceat(hashed, np.concatenate([[0], np.cumsum(sizes)[:-1]]), axis=1)
     folded = np.zeros((BANDS, len(grams)), dtype=np.uint64)

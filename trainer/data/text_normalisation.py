@@ -49,11 +49,20 @@ def normalise_all(texts: Iterable[str]) -> Normalised:
 
 
 def _apply(text: str, counts: Counter[str] | None) -> str:
+    if _is_plain(text):
+        return text
     for name, step in STEPS:
         before, text = text, step(text)
         if counts is not None and text != before:
             counts[name] += 1
     return text
+
+
+def _is_plain(text: str) -> bool:
+    """Say whether no step would find anything, as in most texts of most shops: much sooner than by the steps."""
+    if not (text.isascii() and text.isprintable()):
+        return False
+    return not ("&" in text or "<" in text or "  " in text or text[:1] == " " or text[-1:] == " ")
 
 
 def _strip_html(text: str) -> str:
@@ -87,7 +96,7 @@ STEPS = ((HTML, _strip_html), (FULL_WIDTH, _narrow), (CONTROL, _drop_controls), 
 def read_as(text: str) -> str:
     """Give a text as models read it: case, accents, forms and the width of blanks make no difference to them."""
     if text.isascii():
-        return _join_blanks(text.lower())
+        return " ".join(text.lower().split())
     parted = unicodedata.normalize("NFKD", normalise(text)).casefold()
     return _join_blanks("".join(letter for letter in parted if not unicodedata.combining(letter)))
 

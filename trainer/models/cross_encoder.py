@@ -153,7 +153,8 @@ class CrossEncoder:
         packed = self._packed()
         ready = nullcontext() if packed is None else packed.at_rest(len(tokens.ids_P))
         with torch.inference_mode(), _at_rest(self.model), ready:
-            for start in range(0, len(order), PAIRS_AT_A_TIME):
+            # From the longest down: each batch finds room in what the one before gave back.
+            for start in reversed(range(0, len(order), PAIRS_AT_A_TIME)):
                 rows = order[start : start + PAIRS_AT_A_TIME]
                 scores[rows] = give(tokens, rows).cpu().numpy()
         if not np.isfinite(scores).all():

@@ -218,7 +218,7 @@ class TextEncoder:
         packed_PD: Tensor | None = None
         ready = nullcontext() if self.packed is None else self.packed.at_rest(int(lengths.sum()) * self.frozen)
         with torch.no_grad(), ready:
-            for part in torch.split(order, TEXTS_AT_A_TIME):
+            for part in reversed(torch.split(order, TEXTS_AT_A_TIME)):  # as CrossEncoder.score_all, the longest first
                 kept_PD = self._run_below([tokens[text] for text in part.tolist()])
                 if packed_PD is None:
                     packed_PD = kept_PD.new_empty((int(starts[-1]), *kept_PD.shape[1:]))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from trainer.environment import let_threads_sleep, tell_the_hub_nothing, usable_cores
+from trainer.environment import let_threads_sleep, nothing_collected, tell_the_hub_nothing, usable_cores
 from trainer.errors import JobError
 from trainer.jobs.schema import AnyJob
 from trainer.tracking.tensorboard import check_installed
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from trainer.task import Task
 
 
+@nothing_collected()
 def load_on_device(job: AnyJob, *, training: bool, crew: "Crew | None" = None) -> "tuple[Task, Device]":
     """Load a job's task onto its device, torch being set for it; raise InputError."""
     if job.tensorboard:

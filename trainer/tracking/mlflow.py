@@ -10,6 +10,7 @@ from pathlib import Path
 from time import time
 from typing import Any, Literal
 
+from trainer.environment import nothing_collected
 from trainer.errors import InputError, JobError, ModelError, TrackingError
 from trainer.jobs.schema import PLAIN_SQLITE, TrackingJob
 from trainer.tracking.progress import say
@@ -207,6 +208,7 @@ def _connect_existing(uri: str) -> Any:
     return _connect(uri)
 
 
+@nothing_collected()
 def _connect(uri: str) -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read at import: this program reports to nobody
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", RETRIES)
