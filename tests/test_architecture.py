@@ -70,7 +70,8 @@ TRAINER_LAYERS = (
     ("trainer.compression",),
     ("trainer.explaining",),
     ("trainer.run",),
-    ("trainer.search", "trainer.labelling"),
+    ("trainer.search",),
+    ("trainer.labelling",),
     ("trainer.cli",),
     ("trainer.__main__",),
 )

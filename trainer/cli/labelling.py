@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trainer.jobs.schema import RelevanceJob
 
 label = typer.Typer(
-    help="Labels: which to ask for next, reading them back, which to look at again, how far raters agree.",
+    help="Labels: which to ask for next, reading them back, what to look at again, raters, a model's own.",
     no_args_is_help=True,
 )
 
@@ -156,6 +156,25 @@ def agreement(
     ]
     seen = f"{found.ratings} ratings of {found.items} items by {len(found.raters)}; {found.several} items by several"
     _write([seen, align(rows), *([align(others)] if found.without else [])])
+
+
+@label.command()
+def selftrain(
+    job: JobArgument, overrides: SetOption = None, model: ModelOption = None, pairs: PairsOption = None
+) -> None:
+    """Learn from labels that the model is sure of, as long as the valid rows gain; log and keep the best round."""
+    loaded = _load(job, overrides, model, {"pairs": None if pairs is None else str(pairs.absolute())})
+    from trainer.labelling.self_training import self_train
+    from trainer.results.summary import align, plain_table
+
+    found = self_train(loaded)
+    rows = [("round", "labels of its own", f"{found.metric} of the valid rows")]
+    rows += [(str(one.number), str(one.learnt), f"{one.value:.4f}") for one in found.rounds]
+    finished = found.finished
+    lines = [align(rows), f"fitted: round {found.best.number}"]
+    lines += [f"learnt from {found.table}"] if found.table else []
+    table = plain_table(finished.compared, finished.name, finished.intervals)
+    _write([*lines, table], f"run {finished.result.run_id}", f"output {loaded.output}")
 
 
 def _load(job: Path, overrides: list[str] | None, model: str | None, told: dict[str, object]) -> "RelevanceJob":

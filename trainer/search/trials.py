@@ -63,11 +63,11 @@ def search_job(job: AnyJob, trials: int, space: Space, metric: str | None = None
     with fetched(on_valid(job)) as asked:
         load_on_device(asked, training=True)  # bad input is told before anything is written
         parent = start_run(job.tracking, {SEARCH_TAG: f"{trials} trials by {name} of the valid rows"})
-        with _ended(parent):
+        with ended(parent):
             found = list(_try(asked, trials, space, name, parent))
             best = best_of(found, name)
     say(f"trainer: the best of {trials} trials is fitted: train.lr = {best.lr:.3g}, train.batch = {best.batch}")
-    with _ended(parent):
+    with ended(parent):
         return Searched(name, found, best, run_job(with_trial(job, best.lr, best.batch), "fit", started=parent))
 
 
@@ -155,7 +155,7 @@ def _measure(job: AnyJob, name: str, metric: str, parent: Recorder) -> float | N
     # Not of the fire: the run that it is nested in is.
     tracking = job.tracking.model_copy(update={"run_name": name, "fire_id": None})
     recorder = start_run(tracking, {**manifest_tags(job, task.card, "fit"), PARENT_TAG: parent.run_id})
-    with _ended(recorder):
+    with ended(recorder):
         recorder.log_params({**params_of(job, task), **device.facts()})
         steps = StepLog(recorder)
 
@@ -176,7 +176,7 @@ def _measure(job: AnyJob, name: str, metric: str, parent: Recorder) -> float | N
 
 
 @contextmanager
-def _ended(recorder: Recorder) -> Iterator[None]:
+def ended(recorder: Recorder) -> Iterator[None]:
     """Let a run say how the block was left, if not by its end."""
     try:
         yield
