@@ -6,7 +6,18 @@ import re
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, AnyHttpUrl, BaseModel, BeforeValidator, ConfigDict, Field, UrlConstraints
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    UrlConstraints,
+    ValidationInfo,
+    field_validator,
+)
 
 from bot.text.locales import Locale, read_locale
 
@@ -64,6 +75,23 @@ class Section(BaseModel):
     """A part of the configuration: frozen, and every key known."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @field_validator("*")
+    @classmethod
+    def _read_secret(cls, value: object, info: ValidationInfo) -> object:
+        """Take the end of its line off a secret, and refuse what could not be sent, without showing it."""
+        if not isinstance(value, SecretStr):
+            return value
+        text = value.get_secret_value().strip("\r\n")
+        if not text.isprintable():
+            raise ValueError(
+                "should be one line without control characters: is it two lines of a file, or a copy of more?"
+            )
+        if info.field_name == "token":  # it is sent in a header
+            text = text.strip()
+            if not text.isascii() or " " in text:
+                raise ValueError("is sent in a header: it should be printable ASCII without spaces")
+        return SecretStr(text)
 
 
 class ServiceSection(Section):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import glob
+import re
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from bot.config.confirm import ConfirmSection
 from bot.config.diagnose import DiagnoseSection
@@ -71,12 +72,24 @@ def _check_cron(line: str) -> None:
         raise ValueError(f"cron = {line!r} names a day that never comes")
 
 
+def _read_environment(variables: dict[str, str]) -> dict[str, str]:
+    for name, value in variables.items():
+        if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name, re.ASCII) is None:
+            raise ValueError(f"{name!r} should be a variable's name: letters, digits and _, and no digit first")
+        if "\0" in value:
+            raise ValueError(f"{name}: no variable can hold a NUL")
+    return variables
+
+
+Environment = Annotated[dict[str, str], AfterValidator(_read_environment)]
+
+
 class JobSection(Section):
     """The command that makes a run; `{seed}` and `{fire_id}` in it are filled in."""
 
     command: Annotated[tuple[str, ...], Field(min_length=1)]
     cwd: str = "."
-    environment: dict[str, str] = {}
+    environment: Environment = {}
     timeout: Duration = timedelta(hours=6)
     memory: Size | None = None  # that each of its processes may take
     cpus: Annotated[int, Field(ge=1)] | None = None  # that its processes may run on

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
 from typing import Any, TextIO
-from urllib.parse import quote, quote_plus
 
 from bot.runtime.json_lines import LogFormat, as_json_line
+from bot.runtime.secret_forms import forms_of
 
 Event = MutableMapping[str, Any]
 
@@ -52,8 +52,8 @@ class Journal:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """Never write these, nor as they stand in addresses."""
-        found = {form for secret in secrets for form in (secret, quote(secret, safe=""), quote_plus(secret))}
+        """Never write these, nor as they stand in addresses, in JSON or in what Python shows of them."""
+        found = {form for secret in secrets for form in forms_of(secret)}
         kept = {form for form in found if len(form) >= _SHORTEST_SECRET}
         self._secrets = tuple(sorted(kept.union(self._secrets), key=len, reverse=True))
 

@@ -16,6 +16,7 @@ import requests
 from pydantic import SecretStr
 
 from bot.errors import AccountError, IntegrationError, MissingError, PermanentError, Reach, RetryableError, abridge
+from bot.runtime.secret_forms import forms_of
 
 T = TypeVar("T")
 
@@ -76,9 +77,8 @@ class Service:
     def mask(self, text: str) -> str:
         """Take our credentials out of what a service repeats to us."""
         for secret in self.secrets:
-            value = secret.get_secret_value()
-            if value:
-                text = text.replace(value, "<secret>")
+            for form in sorted(forms_of(secret.get_secret_value()), key=len, reverse=True):
+                text = text.replace(form, "<secret>")
         return text
 
 

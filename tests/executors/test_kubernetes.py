@@ -649,3 +649,20 @@ def test_what_is_null_is_as_if_it_were_not_there(kubernetes, job):
         (200, json.dumps(body)) if path.endswith(FIRE) else answers(method, path, query, sent)
     )
     assert executor.look(job).state is JobState.RUNNING
+
+
+def test_a_token_of_a_kubeconfig_that_cannot_be_sent_is_not_shown(kubernetes, job, tmp_path):
+    from bot.executors.kubernetes.config import KubernetesSection
+    from bot.executors.kubernetes.executor import KubernetesExecutor
+
+    place = tmp_path / "kubeconfig.yaml"
+    known = {
+        "clusters": [{"name": "lab", "cluster": {"server": kubernetes.cluster.url}}],
+        "users": [{"name": "herald", "user": {"token": "s3cret\r\nanother"}}],
+        "contexts": [{"name": "ours", "context": {"cluster": "lab", "user": "herald"}}],
+    }
+    place.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **known}))
+    executor = KubernetesExecutor(KubernetesSection(image="job:1", kubeconfig=str(place), context="ours"))
+    with pytest.raises(ExecutorAwayError, match="check its token") as caught:
+        executor.look(job)
+    assert "s3cret" not in str(caught.value)

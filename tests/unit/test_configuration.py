@@ -691,6 +691,34 @@ def test_a_secret_is_masked_wherever_the_configuration_is_shown(read, jira_token
     assert "s3cret" not in show(read(JIRA))
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\n", " \r\n"])
+def test_the_end_of_its_line_is_no_part_of_a_token(read, monkeypatch, end):
+    monkeypatch.setenv("HERALD_TRACKER__JIRA__TOKEN", f"s3cret-of-jira{end}")
+    assert read(JIRA).tracker["jira"].token.get_secret_value() == "s3cret-of-jira"
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ("s3cret\r\nanother", "should be one line"),
+        ("s3cret\x07", "should be one line"),
+        ("s3cretö秘", "printable ASCII"),
+    ],
+)
+def test_a_token_that_cannot_be_sent_is_refused_without_being_shown(refusal, monkeypatch, token, said):
+    monkeypatch.setenv("HERALD_EXECUTOR__LAB__TOKEN", token)
+    words = refusal('[executor.lab]\nkind = "ray"\nurl = "http://head:8265"\n')
+    assert "executor.lab.token: " in words
+    assert said in words
+    assert "s3cret" not in words
+
+
+@pytest.mark.parametrize("name", ["A B", "A;touch x", "1A", "", "A-B", "Ä"])
+def test_a_name_that_no_shell_takes_for_a_variables_is_refused(refusal, name):
+    words = refusal(PIPELINE + f'[pipeline.search.job]\ncommand = ["x"]\nenvironment = {{ "{name}" = "1" }}\n')
+    assert f"environment: {name!r} should be a variable's name" in words or "should be a variable's name" in words
+
+
 def test_no_secret_shows_in_a_refusal_or_its_traceback(read, jira_token):
     with pytest.raises(ConfigError) as caught:
         read(JIRA + "proyect = 'SR'\nlocale = 3")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import subprocess
 import sys
@@ -159,6 +160,19 @@ def test_no_secret_is_written_however_it_stands_there(written, journal):
     structlog.get_logger().info("delivered", effect=("a", SECRET))
     assert not any("4711" in line or "sesame" in line for line in written())
     assert sum(line.count("<secret>") for line in written()) == 3
+
+
+def test_a_secret_is_struck_out_as_python_and_json_show_it(journal):
+    journal.hide(["first-line\r\nsecond-line", 's3cret"ö\t'])
+    shown = [
+        repr(b"Bearer first-line\r\nsecond-line"),
+        "only second-line",
+        json.dumps('s3cret"ö\t'),
+        repr('s3cret"ö\t'),
+    ]
+    masked = " ".join(map(journal.mask, shown))
+    assert "-line" not in masked
+    assert "s3cret" not in masked
 
 
 def test_the_secrets_of_a_configuration_are_known(monkeypatch):

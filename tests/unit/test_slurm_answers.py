@@ -44,6 +44,9 @@ JOB = Job(
         ("1|FAILED|NonZeroExitCode|768|herald:x|", JobState.ENDED, 3, ""),
         ("1|FAILED|NonZeroExitCode|3:0|herald:x|", JobState.ENDED, 3, ""),
         ("1|FAILED|RaisedSignal:9(Killed)|9|herald:x|", JobState.ENDED, 137, ""),
+        ("1|FAILED|JobLaunchFailure|15|herald:x|", JobState.ENDED, 143, "ended by a signal: SIGTERM"),
+        ("1|FAILED|JobLaunchFailure|0:15|herald:x|", JobState.ENDED, 143, "ended by a signal: SIGTERM"),
+        ("1|FAILED|JobLaunchFailure|0:53|herald:x|", JobState.ENDED, None, "JobLaunchFailure"),
         ("1|FAILED|JobLaunchFailure|4021|herald:x|", JobState.ENDED, None, "JobLaunchFailure"),
         ("1|FAILED|BadConstraints|1|herald:x|", JobState.ENDED, None, "BadConstraints"),
         ("1|CANCELLED|None|0|herald:x|", JobState.ENDED, None, "cancelled"),
@@ -103,7 +106,22 @@ def test_the_script_sets_the_environment_and_becomes_the_command():
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"arguments": ["--output=/tmp/x"]}, "--output is Herald's to set"),
+        ({"arguments": ["--output=/tmp/x"]}, "--output=/tmp/x sets what is Herald's to set"),
+        *(
+            ({"arguments": [each]}, f"{each} sets what is Herald's to set")
+            for each in (
+                "--arr=1-3",
+                "-a1-3",
+                "--job-nam=x",
+                "-Jx",
+                "-HJx",
+                "--out=/x",
+                "--cluster=b",
+                "-Mb",
+                "--uid=1",
+            )
+        ),
+        ({"arguments": ["--"]}, "should be an option with its value"),
         ({"arguments": ["night"]}, "should be an option with its value"),
         ({"logs": "logs"}, "should be a whole path"),
         ({"ssh": "-oProxyCommand=x"}, "should be a host as ssh knows it"),
@@ -172,3 +190,16 @@ def test_the_doctor_asks_slurm_and_submits_nothing(slurm):
     [check] = check_slurm(slurm.section, ExecutorWants())
     assert not check.ok
     assert "DOWN" in check.said
+
+
+def test_an_option_that_only_begins_like_one_of_heralds_is_taken():
+    taken = (
+        "--time-min=1:00",
+        "--wait-all-nodes=1",
+        "-pgpu-a",
+        "-wnode-J",
+        "-H",
+        "--exclude=n3",
+        "--mail-user=o@example.com",
+    )
+    assert SlurmSection(arguments=taken).arguments == taken

@@ -134,6 +134,10 @@ class KubernetesConnection:
         except (ConfigException, YAMLError) as error:
             self._client = None
             raise ExecutorAwayError(f"cannot sign in to {self.place}: {in_a_line(str(error))}") from None
+        except ValueError:  # its words may hold a token that it could not send
+            self._client = None
+            said = "what it is to send cannot be sent: check its token, and that of its kubeconfig: one line of ASCII"
+            raise ExecutorAwayError(f"{self.place} cannot be asked: {said}") from None
         except (ApiException, HTTPError, OSError) as error:
             reason = error.reason if isinstance(error, ApiException) else error
             raise ExecutorAwayError(f"{self.place} cannot be reached: {_why(reason)}") from None

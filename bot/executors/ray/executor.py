@@ -161,6 +161,8 @@ def entry_point(job: Job, section: RaySection) -> str:
     """
     limit = ("timeout", f"--kill-after={_GRACE_SECONDS}", str(max(math.ceil(job.timeout.total_seconds()), 1)))
     start = PurePosixPath(section.workdir) / job.cwd.as_posix()
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in job.environment.items() if "$" in value]
+    exports = [
+        f"export {shlex.quote(name)}={shlex.quote(value)}" for name, value in job.environment.items() if "$" in value
+    ]
     moves = [] if start == PurePosixPath() else [f"cd {shlex.quote(str(start))}"]
     return " && ".join((*exports, *moves, f"exec {shlex.join((*limit, *job.command))}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ _TIMED_OUT = {"TIMEOUT", "DEADLINE"}
 _OF_COURSE = {"", "None", "Priority", "Resources"}  # reasons that wait for nobody's help
 _ITS_OWN, _RAISED = {"", "None", "NonZeroExitCode"}, "RaisedSignal"  # of a job that ended by itself
 _TAGGED = "herald:"
+_OF_SIGNALS = 128  # as shells add to a signal
+_OF_SLURM = 32  # from here on, signals are Slurm's own numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,17 @@ def _read_code(text: str) -> int | None:
     return found if found >= 0 else 128 - found
 
 
+def _signal_of(job: SlurmJob) -> str | None:
+    """Name the signal that ended a job: Slurm calls that a failed launch too, for which it has numbers of its own."""
+    if job.reason not in {*_ITS_OWN, "JobLaunchFailure"} and not job.reason.startswith(_RAISED):
+        return None
+    number = (job.exit_code or 0) - _OF_SIGNALS
+    try:
+        return signal.Signals(number).name if 0 < number < _OF_SLURM else None
+    except ValueError:
+        return None
+
+
 def status_of(job: SlurmJob) -> JobStatus:
     """Say how a job stands."""
     if job.state in _WAITING:
@@ -100,6 +114,8 @@ def status_of(job: SlurmJob) -> JobStatus:
     if job.state == "CANCELLED":
         return JobStatus(JobState.ENDED, said="It was cancelled on Slurm.")
     if job.state == "FAILED":
+        if (raised := _signal_of(job)) is not None:
+            return JobStatus(JobState.ENDED, job.exit_code, said=f"It was ended by a signal: {raised}.")
         if job.reason in _ITS_OWN or job.reason.startswith(_RAISED):
             return JobStatus(JobState.ENDED, job.exit_code)
         return JobStatus(JobState.ENDED, said=f"Slurm did not run it to an end: {job.reason}")

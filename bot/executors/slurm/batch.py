@@ -54,7 +54,7 @@ def log_file(job: Job, section: SlurmSection) -> PurePosixPath | None:
 
 def batch_script(job: Job, section: SlurmSection) -> str:
     """Write the script: it sets the job's environment, goes to its folder and becomes the command."""
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in sorted(job.environment.items())]
+    exports = [f"export {shlex.quote(name)}={shlex.quote(value)}" for name, value in sorted(job.environment.items())]
     start = PurePosixPath(section.workdir) / job.cwd.as_posix()
     folder = shlex.quote(str(start)) if start.is_absolute() else f'"$HOME"/{shlex.quote(str(start))}'
     return "\n".join(

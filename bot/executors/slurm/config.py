@@ -11,11 +11,33 @@ from pydantic import AfterValidator, Field
 from bot.executors.cluster_section import ClusterSection
 from bot.sections import Duration
 
-_OURS = (
-    *("--parsable", "--job-name", "-J", "--comment", "--export", "--export-file", "--dependency", "-d", "--requeue"),
-    *("--no-requeue", "--output", "-o", "--error", "-e", "--chdir", "-D", "--time", "-t", "--array", "-a", "--wrap"),
-    *("--wait", "-W", "--test-only", "--open-mode", "--input", "-i"),
+_OURS = (  # options that Herald sets, or that would take a job to where it does not look
+    *(
+        "--parsable",
+        "--job-name",
+        "--comment",
+        "--export",
+        "--export-file",
+        "--dependency",
+        "--requeue",
+        "--no-requeue",
+    ),
+    *(
+        "--output",
+        "--error",
+        "--chdir",
+        "--time",
+        "--array",
+        "--wrap",
+        "--wait",
+        "--test-only",
+        "--open-mode",
+        "--input",
+    ),
+    *("--clusters", "--cluster", "--uid", "--gid"),
 )
+_OURS_IN_SHORT = frozenset("JdoeDtaWiM")
+_WITH_VALUE = frozenset("AbBcCFGLmnNpqSwxkg")  # what stands behind these letters is their value
 
 
 def _read_whole_path(path: str) -> str:
@@ -27,12 +49,22 @@ def _read_whole_path(path: str) -> str:
 def _read_arguments(arguments: tuple[str, ...]) -> tuple[str, ...]:
     """Refuse what would take a job from under Herald's eyes."""
     for argument in arguments:
-        name = argument.partition("=")[0]
-        if not argument.startswith("-"):
+        if not argument.startswith("-") or argument in {"-", "--"}:
             raise ValueError(f"{argument!r} should be an option with its value, such as --reservation=night")
-        if name in _OURS:
-            raise ValueError(f"{name} is Herald's to set")
+        if _is_ours(argument):
+            raise ValueError(f"{argument} sets what is Herald's to set")
     return arguments
+
+
+def _is_ours(argument: str) -> bool:
+    """Read an option as sbatch does: a long one by its beginning, short ones one after the other."""
+    if argument.startswith("--"):
+        name = argument.partition("=")[0]
+        return any(each.startswith(name) for each in _OURS)
+    for letter in argument[1:]:
+        if letter in _OURS_IN_SHORT or letter in _WITH_VALUE:
+            return letter in _OURS_IN_SHORT
+    return False
 
 
 def _read_host(host: str) -> str:
