@@ -14,7 +14,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +23,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter, time
 from typing import Any
+
+from bench.trainer_loss import SAMPLES, SEEDS, Losses, measure_losses, our_loss, their_loss
 
 THREADS = 2
 BATCHES = 12  # measured, after the first ones
@@ -98,23 +100,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--data", type=Path, help="the folder that holds homedepot/pairs.csv.gz")
     parser.add_argument(
-        "--work", nargs="+", choices=[*WORKS, "start"], default=["fine-tune", "negatives", "lora", "evaluate", "start"]
+        "--work",
+        nargs="+",
+        choices=[*WORKS, "start", "quality"],
+        default=["fine-tune", "negatives", "lora", "evaluate", "start"],
     )
     parser.add_argument("--times", type=int, default=5, help="turns of each; medians are shown")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="that both learn, for quality")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="for quality")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--child", choices=CHILDREN, help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=[*CHILDREN, "ours-loss", "theirs-loss"], help=argparse.SUPPRESS)
+    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.data is None:
         parser.error("--data says which folder holds homedepot/pairs.csv.gz")
+    if options.child in ("ours-loss", "theirs-loss"):
+        print(json.dumps(loss_of(options.child, options.data.absolute(), options.seed)))
+        return
     if options.child:
         print(json.dumps(asdict(CHILDREN[options.child](options.data.absolute()))))
         return
     with TemporaryDirectory() as scratch:
         excerpt = write_excerpt(options.data, Path(scratch))
-        rows = {name: compare(WORKS[name], excerpt, options.times) for name in options.work if name != "start"}
+        rows = {name: compare(WORKS[name], excerpt, options.times) for name in options.work if name in WORKS}
+        losses = measure_quality(options) if "quality" in options.work else None
     starts = [measure_start(options.data) for _ in range(options.times)] if "start" in options.work else []
     if options.json:
         told: dict[str, Any] = {name: asdict(row) for name, row in rows.items()}
+        told |= {} if losses is None else {"quality": losses.tell()}
         print(
             json.dumps(
                 told | ({"start": {"seconds": median(starts), "spread": [min(starts), max(starts)]}} if starts else {})
@@ -131,13 +144,36 @@ def main() -> None:
             f"{work.title:36} {work.against:24} {row.ours:7.1f} {row.theirs:7.1f} {row.ratio:6.2f}"
             f" {low:5.2f}-{high:5.2f} {row.by_wall:6.2f} {row.gemm_share:5.0%} {row.peak_ratio:7.2f}"
         )
+    if losses is not None:
+        print("loss after the same samples: " + json.dumps(losses.tell()))
     if starts:
         print(f"start to first step: {median(starts):.1f} s of the wall ({min(starts):.1f} to {max(starts):.1f})")
 
 
-def write_excerpt(data: Path, folder: Path) -> Path:
+def measure_quality(options: argparse.Namespace) -> Losses:
+    """Let both learn the same rows, and compare the losses of rows that neither has seen."""
+    with TemporaryDirectory() as scratch:
+        excerpt = write_excerpt(options.data, Path(scratch), {**EXCERPT, "train": options.samples})
+
+        def ask(side: str, seed: int) -> float:
+            found = float(_ask_child(f"{side}-loss", excerpt, "--seed", str(seed)))
+            print(f"loss of seed {seed}, {side}: {found:.4f}", file=sys.stderr)
+            return found
+
+        return measure_losses(ask, options.seeds)
+
+
+def loss_of(child: str, data: Path, seed: int) -> float:
+    """Learn with a seed and give the loss of the test rows."""
+    if child == "ours-loss":
+        return our_loss(_our_task(data, RELEVANCE, seed=seed))
+    _prepare_torch()
+    return their_loss(_folder(), _rows_of(data, "train"), _rows_of(data, "test"), BATCH, seed)
+
+
+def write_excerpt(data: Path, folder: Path, rows_of_part: Mapping[str, int] = EXCERPT) -> Path:
     """Write the first rows of each part, in the same layout: both read the same, and their memory is of learning."""
-    left = dict(EXCERPT)
+    left = dict(rows_of_part)
     (folder / "homedepot").mkdir()
     with (
         gzip.open(data / "homedepot" / "pairs.csv.gz", "rt", encoding="utf-8", newline="") as stream,
@@ -174,12 +210,16 @@ def compare(work: Work, data: Path, times: int) -> Row:
 
 
 def _ask(child: str, data: Path) -> Measured:
-    command = [sys.executable, "-m", "bench.trainer", "--data", str(data), "--child", child]
+    return Measured(**_ask_child(child, data))
+
+
+def _ask_child(child: str, data: Path, *more: str) -> Any:
+    command = [sys.executable, "-m", "bench.trainer", "--data", str(data), "--child", child, *more]
     environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise SystemExit(f"{child} broke:\n{done.stderr}")
-    return Measured(**json.loads(done.stdout.splitlines()[-1]))
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def measure_start(data: Path) -> float:
@@ -349,9 +389,12 @@ def ours_evaluate(data: Path) -> Measured:
 
 
 def _their_rows(data: Path, part: str) -> list[tuple[str, str, float]]:
+    return _rows_of(data, part)[: BATCH * (FIRST + BATCHES)]
+
+
+def _rows_of(data: Path, part: str) -> list[tuple[str, str, float]]:
     with gzip.open(data / "homedepot" / "pairs.csv.gz", "rt", encoding="utf-8") as stream:
-        found = [(r["query"], r["title"], float(r["relevance"])) for r in csv.DictReader(stream) if r["split"] == part]
-    return found[: BATCH * (FIRST + BATCHES)]
+        return [(r["query"], r["title"], float(r["relevance"])) for r in csv.DictReader(stream) if r["split"] == part]
 
 
 def _their_parts(data: Path, part: str) -> tuple[Any, Any, list[dict[str, Any]]]:
