@@ -31,6 +31,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from bot.domain.rerun_troubles import TroubleKind
+from bot.runtime.shown_addresses import strike_out_addresses
 from bot.text.escape import storable
 
 _LONGEST = 400  # characters of another's words
@@ -237,7 +238,7 @@ def own_words(error: IntegrationError) -> str:
 
 def in_short(error: BaseException) -> str:
     """Return an error's words in one line for people, or its name where it has none: no query, frames or tags."""
-    said = _QUERY.sub("", storable(str(error)))
+    said = strike_out_addresses(_QUERY.sub("", storable(str(error))))
     if _PAGE.search(said):  # of a server that is not the one that was meant
         said = " ".join(html.unescape(_TAG.sub(" ", said)).split())
     lines = (line.strip() for line in said.splitlines())

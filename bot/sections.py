@@ -62,6 +62,8 @@ def read_size(value: object) -> object:
 def _without_credentials(url: AnyHttpUrl) -> AnyHttpUrl:
     if url.username or url.password:
         raise ValueError("should hold no user or password: links in tickets are made of it")
+    if url.query or url.fragment:
+        raise ValueError("should end before ? and #: the paths that are asked for are put behind it")
     return url
 
 

@@ -67,7 +67,9 @@ def main() -> None:
     try:
         app(prog_name="herald")
     except HeraldError as error:
-        for line in str(error).splitlines():
+        from bot.runtime.log import journal
+
+        for line in journal.mask(str(error)).splitlines():
             print(f"herald: {line}", file=sys.stderr)  # noqa: T201  the one place that speaks of errors
         raise SystemExit(1) from None
     except KeyboardInterrupt:

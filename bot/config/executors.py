@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from typing import Annotated
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import Field
 
@@ -26,9 +25,3 @@ def check_executor(key: str, wanted: str, known: Mapping[str, ExecutorSection]) 
     near = difflib.get_close_matches(wanted, names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ValueError(f"{key}: {wanted!r} is not one of {names}: {hint}each but 'local' has a section [executor.NAME]")
-
-
-def without_user(address: str) -> str:
-    """Return an address without the user and password in it."""
-    parts = urlsplit(address)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.username else address

@@ -8,11 +8,9 @@ import re
 import tomllib
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
@@ -21,6 +19,7 @@ from pydantic_settings import SettingsError
 from bot.config.models import ENV_PREFIX, Config
 from bot.config.services import NAMED, SECRETS
 from bot.errors import ConfigError
+from bot.runtime.shown_addresses import holds_secret, secrets_in, shown
 from bot.sections import write_duration
 
 _MOST_BYTES = 1_000_000
@@ -74,7 +73,7 @@ def _with_stand_ins(raw: Mapping[str, Any], problems: Sequence[ErrorDetails]) ->
         *section, key = _location(problem["loc"])
         held = _at(raw, section)
         assert isinstance(held, dict)
-        held[key] = "https://not-set.invalid" if key.endswith("url") else "not set"
+        held[key] = "https://not-set.invalid" if key.endswith("url") else "not-set"
     return raw
 
 
@@ -82,6 +81,9 @@ def secrets_of(config: BaseModel) -> Iterator[str]:
     """Yield every secret that a configuration holds, and those of MLflow's own variables."""
     yield from _secret_values(config)
     yield from (os.environ[name] for name in _SECRET_VARIABLES if name in os.environ)
+    for name, value in os.environ.items():
+        if name.lower().endswith("_proxy"):
+            yield from secrets_in(value)
 
 
 def _secret_values(value: object) -> Iterator[str]:
@@ -100,9 +102,7 @@ def _secret_values(value: object) -> Iterator[str]:
 
 
 def _password_in(address: str) -> Iterator[str]:
-    if "://" in address:
-        with suppress(ValueError):
-            yield urlsplit(address).password or ""
+    yield from secrets_in(address)
 
 
 def check_config(path: Path, text: str) -> None:
@@ -160,10 +160,7 @@ def _at(raw: Mapping[str, Any], keys: Sequence[str]) -> object:
 
 
 def _holds_password(address: object) -> bool:
-    try:
-        return isinstance(address, str) and bool(urlsplit(address).password)
-    except ValueError:  # not an address at all: what it is used for says so
-        return False
+    return isinstance(address, str) and holds_secret(address)
 
 
 def _how_to_give(key: tuple[str, ...]) -> str:
@@ -194,8 +191,10 @@ def _explain(problem: ErrorDetails) -> str:
         case _:
             message = _in_words(problem)
     value = problem["input"]
-    shown = f"{value!r} " if isinstance(value, str | int | float) and not _holds_secret(location) else ""
-    return f"{key}: {shown}{message}" if key else message
+    if isinstance(value, str):
+        value = shown(value)
+    given = f"{value!r} " if isinstance(value, str | int | float) and not _holds_secret(location) else ""
+    return f"{key}: {given}{message}" if key else message
 
 
 _SHAPES = {

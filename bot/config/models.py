@@ -13,7 +13,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from bot.config.executors import LOCAL, ExecutorSection, check_executor, without_user
+from bot.config.executors import LOCAL, ExecutorSection, check_executor
 from bot.config.pipeline import PipelineSection, ScheduleSection
 from bot.config.services import ChatSection, TrackerSection, WikiSection
 from bot.config.sources import _Environment, _SecretsFolder
@@ -21,6 +21,7 @@ from bot.config.values import Name, ServiceName, Zone
 from bot.config.web import WebSection
 from bot.executors.local.config import LocalSection
 from bot.runtime.json_lines import LogFormat
+from bot.runtime.shown_addresses import without_user
 from bot.sections import Duration, Language, Section
 from bot.services.healthchecks.config import DeadManSection
 from bot.services.mlflow.config import MlflowSection

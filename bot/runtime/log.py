@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from bot.runtime.json_lines import LogFormat, as_json_line
 from bot.runtime.secret_forms import forms_of
+from bot.runtime.shown_addresses import strike_out_addresses
 
 Event = MutableMapping[str, Any]
 
@@ -27,7 +28,6 @@ _REMEMBERED = 1000  # different faults
 _FORGOTTEN_AFTER = 3600.0  # seconds in which a fault did not come again: then it is news
 _SHORTEST_SECRET = 6  # characters; what is shorter would be struck out of ordinary words
 _HIDDEN = "<secret>"
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s:@'\"]+:[^/\s@'\"]+(?=@)")
 _PARTICULARS = re.compile(r"\b(?:0x[0-9a-f]+|(?=[0-9a-f]*\d)[0-9a-f]{8,}|\d+)", re.IGNORECASE)
 _VARYING = frozenset(
     {"timestamp", "level", "effect", "seconds", "fire", "run", "named", "incident"}
@@ -67,7 +67,7 @@ class Journal:
     def mask(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, _HIDDEN)
-        return _CREDENTIALS.sub("…", text)
+        return strike_out_addresses(text)
 
     def explain(self, _logger: object, _method: str, event: Event) -> Event:
         """Say in words what was raised and where; the values that were at hand are nobody's business."""

@@ -21,13 +21,13 @@ def what_ails(stands: float, hangs: timedelta, longest: timedelta) -> Sequence[s
 
 
 def what_lacks(config: Config, trouble: str, unscheduled: Collection[str], starts_for: float) -> Sequence[str]:
-    """Name what keeps due times from being kept; the names of pipelines are not for everybody.
+    """Name what keeps due times from being kept; *trouble* itself and the names of pipelines are not for everybody.
 
     *Starts for* is for how many seconds it has been starting; then pages can be read already.
     """
     if starts_for > STUCK_AFTER:
         return (f"Herald has been starting for {starts_for:.0f} s, and its loop has not begun",)
-    found = [f"due times cannot be kept: {trouble}"] if trouble else []
+    found = ["due times cannot be kept just now; the log says why"] if trouble else []
     scheduled = sum(section.schedule is not None for section in config.pipeline.values())
     if 0 < scheduled <= len(unscheduled):
         found.append("no schedule tells its due times: `herald status` says why")

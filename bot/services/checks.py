@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -32,6 +32,10 @@ class Examined:
 
     place: str
     checks: tuple[Check, ...] = field(default=())
+
+    def masked(self, mask: Callable[[str], str]) -> Examined:
+        """Return the same with what *mask* takes out of what was said: servers repeat what they were sent."""
+        return Examined(self.place, tuple(replace(each, said=mask(each.said)) for each in self.checks))
 
 
 def walled(

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from bot.errors import AccountError, IntegrationError, MissingError, PermanentError, Reach, RetryableError, abridge
 from bot.runtime.secret_forms import forms_of
+from bot.runtime.shown_addresses import shown
 
 T = TypeVar("T")
 
@@ -195,7 +196,7 @@ def complaint_of(response: Answer) -> tuple[str, dict[str, str]]:
     """Read what a service complains of, whichever of its shapes it uses: its words, and those about single fields."""
     if points_elsewhere(response):
         target = urlsplit(response.headers.get("Location", ""))
-        towards = f"{target.scheme}://{target.netloc}" if target.netloc else "another page of its own"
+        towards = shown(f"{target.scheme}://{target.netloc}") if target.netloc else "another page of its own"
         return f"it points to {towards}, where nothing was sent; should url be that?", {}
     try:
         answer = json.loads(response.content)

@@ -18,7 +18,8 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from bot.errors import RowRefusedError, StateError
 from bot.runtime.private_files import create_file
-from bot.store import fences
+from bot.runtime.shown_addresses import shown, strike_out_secrets_of, why_misread
+from bot.store import fences, postgres
 from bot.store.readonly import SqliteReader
 from bot.store.tables import metadata
 
@@ -30,7 +31,6 @@ VERSION_TABLE = "herald_version"
 _REVISION = re.compile(r'^revision = "(\w+)"', re.MULTILINE)
 _BEFORE = re.compile(r'^down_revision = "?(\w+)"?', re.MULTILINE)
 _BUSY_SECONDS = 30
-_PAUSED_SECONDS = 30  # in a transaction
 _MIGRATION_LOCK = 0x4E7A1D  # any number, the same in every Herald: one at a time changes the schema
 
 
@@ -44,18 +44,20 @@ class Database:
     is_stand_in = False
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
+        if why := why_misread(url):
+            raise StateError(f"store.url: {why}")
         try:
             parsed = make_url(url)
             if parsed.drivername == "postgresql":
                 parsed = parsed.set(drivername="postgresql+psycopg")
             self._engine: Engine = _make_engine(parsed, read_only=read_only)
-        except (ArgumentError, NoSuchModuleError, ImportError):
+        except (ArgumentError, NoSuchModuleError, ImportError, ValueError):
             raise StateError(
                 "store.url: should be sqlite:///FILE or postgresql://USER@HOST/DATABASE; a password is best given "
                 "with the whole address in HERALD_STORE__URL"
             ) from None
         self._url = url
-        self._address = parsed.render_as_string(hide_password=True)
+        self._address = shown(parsed.render_as_string(hide_password=False))
         self._file = _file_of(parsed)
         is_alone = parsed.get_backend_name() == "sqlite" and not read_only
         self._only_writer = threading.Lock() if is_alone else None
@@ -137,7 +139,7 @@ class Database:
         """Say what keeps a Herald from writing here, as far as can be told without writing."""
         if self._file is None:
             with self.begin() as tx:
-                return _why_postgres_is_not_writable(tx)
+                return postgres.why_not_writable(tx)
         needed = [self._file.parent, *([self._file] if self._file.exists() else [])]
         closed = next((path for path in needed if not os.access(path, os.W_OK)), None)
         return None if closed is None else f"{closed} may not be written"
@@ -174,9 +176,9 @@ class Database:
         try:
             yield
         except DataError as error:
-            raise RowRefusedError(f"{self._address}: {_explain(error)}") from error
+            raise RowRefusedError(f"{self._address}: {_explain(error, self._url)}") from error
         except DBAPIError as error:
-            raise StateError(f"{self._address}: {_explain(error)}") from error
+            raise StateError(f"{self._address}: {_explain(error, self._url)}") from error
         except NoConnectionError as error:  # many at once, each behind a slow disk or a lock
             raise StateError(f"{self._address}: the state cannot be used: too many wait for it at once") from error
 
@@ -220,44 +222,15 @@ def _make_engine(url: URL, *, read_only: bool) -> Engine:
     if url.get_backend_name() == "postgresql":
         options = {"postgresql_readonly": True} if read_only else {}
         engine = create_engine(url, pool_pre_ping=True, client_encoding="utf8", execution_options=options)
-        event.listen(engine, "do_connect", _connect_to_postgres)
+        event.listen(engine, "do_connect", postgres.connect)
         if not read_only:
-            event.listen(engine, "begin", _let_go_when_paused)
+            event.listen(engine, "begin", postgres.let_go_when_paused)
         return engine
     if file is not None and read_only:
         return SqliteReader(file, _BUSY_SECONDS).engine(url)
     engine = create_engine(url, poolclass=StaticPool) if file is None else create_engine(url)
     _set_up_sqlite(engine)
     return engine
-
-
-def _connect_to_postgres(dialect: Any, _record: object, words: Any, options: dict[str, Any]) -> Any:
-    """Connect, and refuse a database that cannot hold every language."""
-    connection = dialect.connect(*words, **options)
-    encoding = connection.info.parameter_status("server_encoding")
-    if encoding != "UTF8":
-        name = connection.info.dbname
-        connection.close()
-        raise StateError(
-            f"store.url: the database {name!r} has the encoding {encoding}, which cannot hold every name that people "
-            f"give things; make one with CREATE DATABASE herald ENCODING 'UTF8' TEMPLATE template0, and name it there"
-        )
-    return connection
-
-
-def _let_go_when_paused(connection: Connection) -> None:
-    """Let the server end a transaction whose Herald was paused in its midst: others wait for what it has locked.
-
-    For this transaction alone: behind a pool of connections the next one may be another's.
-    """
-    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{_PAUSED_SECONDS}s'")
-
-
-def _why_postgres_is_not_writable(tx: Connection) -> str | None:
-    if tx.scalar(text("SELECT pg_is_in_recovery()")):
-        return "the server is a copy that only follows another"
-    may = text("SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)")
-    return None if tx.scalar(may) else "the account may make no tables there"
 
 
 def _is_begun(file: Path) -> bool:
@@ -284,8 +257,9 @@ def _set_up_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _explain(error: DBAPIError) -> str:
-    words = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+def _explain(error: DBAPIError, url: str) -> str:
+    said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+    words = strike_out_secrets_of(url, said)
     hints = {
         "locked": "another process holds it; is a second Herald writing, or a backup running?",
         "not a database": "the file is damaged or something else; restore it from a backup or name another",

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bot.domain.page_paths import comparison_path, named
 from bot.errors import HeraldError, TemplateError
 from bot.reports.reader import Readable
-from bot.runtime.log import describe, get_logger, journal
+from bot.runtime.log import describe, get_logger
 from bot.text.locales import Locale
 from bot.web import ways
 from bot.web.access import COOKIE as PASS
@@ -93,10 +93,11 @@ class Addresses:
         """Say whether the state answers and fits this version, and due times are kept; if not, why."""
         try:
             unfit = asked_again(self.herald.database.why_unfit)
-        except HeraldError as error:
-            unfit = f"the state cannot be read: {error}"
+        except HeraldError as error:  # its words say where the state is, and everybody may ask
+            log.warning("not ready", error=str(error))
+            unfit = "the state cannot be read; the log says why"
         lacks = [*self.lacking(), *([unfit] if unfit else [])]
-        return PlainTextResponse(journal.mask("\n".join(lacks)) or "ok", 503 if lacks else 200)
+        return PlainTextResponse("\n".join(lacks) or "ok", 503 if lacks else 200)
 
     def metrics(self, _request: Request) -> Response:
         return Response(read(self.herald, lambda tx: exposition(self.herald, tx)), media_type=CONTENT_TYPE)

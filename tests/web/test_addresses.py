@@ -275,7 +275,7 @@ def test_a_herald_is_ready_once_its_loop_goes_round_and_its_schedules_can_be_tol
     server.round()
     assert list(server.lacks()) == []
     server.keeping.fail("the disk is full", NOON)
-    assert list(server.lacks()) == ["due times cannot be kept: the disk is full"]
+    assert list(server.lacks()) == ["due times cannot be kept just now; the log says why"]
     server.keeping.trouble, server.duties.unscheduled = "", {"search": "search: no such zone"}
     (said,) = server.lacks()
     assert "search" not in said

@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from bot.cli.output.terminal import print_json
 from bot.domain.checks import Check
+from bot.runtime.log import journal
 from bot.services.checks import Examined
 from bot.text.tables import WholeConsole
 
@@ -17,7 +18,7 @@ def print_examined(places: Iterable[Examined], *, as_json: bool) -> bool:
     """Print a line a check as it comes, what is wrong with what to do about it; return whether all is well."""
     console = WholeConsole()
     told: list[Examined] = []
-    for place in places:
+    for place in (each.masked(journal.mask) for each in places):
         told.append(place)
         if not as_json:
             console.print(f"[bold]{escape(place.place)}[/]")

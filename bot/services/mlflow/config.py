@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from bot.runtime.shown_addresses import as_base
 from bot.sections import Section, Size
 
 
@@ -25,4 +26,4 @@ class MlflowSection(Section):
     @property
     def page_base(self) -> str | None:
         base = self.ui_url or self.tracking_uri
-        return base.rstrip("/") if base.startswith(("http://", "https://")) else None
+        return as_base(base) if base.startswith(("http://", "https://")) else None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bot.errors import RefusedError, RunStoreError, in_short
 from bot.runtime.deadline import ending_at
+from bot.runtime.shown_addresses import shown, strike_out_secrets_of
 from bot.services.mlflow.answers import OddAnswerError
 from bot.services.mlflow.config import MlflowSection
 from bot.services.mlflow.importing import load
@@ -56,7 +57,7 @@ class MlflowConnection:
             address = self._config.tracking_uri
             load(address)
             with _OPENING:
-                self._opening = self._opening or look(address, without_password(address))
+                self._opening = self._opening or look(address, shown(address))
         return self._opening
 
     @property
@@ -98,17 +99,17 @@ class MlflowConnection:
         except RunStoreError:
             raise
         except Exception as error:  # of an answer that is not MLflow's, its client makes whatever it happens to
-            shown = in_short(error)
+            said = strike_out_secrets_of(self._config.tracking_uri, in_short(error))
             if isinstance(error, ModuleNotFoundError):
-                shown = f"it needs {error.name}, which is not installed beside Herald; or name a server (http)"
+                said = f"it needs {error.name}, which is not installed beside Herald; or name a server (http)"
             elif not isinstance(error, MlflowException | SQLAlchemyError | requests.RequestException | OSError):
-                shown = f"what answers there is not MLflow, or answers oddly: {shown}"
+                said = f"what answers there is not MLflow, or answers oddly: {said}"
             if terms and getattr(error, "error_code", "") == _BAD_TERMS:
-                raise RunStoreError(f"watch.filter: {terms!r} is not a filter that MLflow reads: {shown}") from error
+                raise RunStoreError(f"watch.filter: {terms!r} is not a filter that MLflow reads: {said}") from error
             hint = _hint_for(str(error))
             refuses = RefusedError if _is_of_what_was_asked(error, hint) else RunStoreError
             raise refuses(
-                f"mlflow.tracking_uri: {without_password(self._config.tracking_uri)} cannot be used: {hint or shown}",
+                f"mlflow.tracking_uri: {shown(self._config.tracking_uri)} cannot be used: {hint or said}",
                 advises=bool(hint),
             ) from error
 
@@ -125,8 +126,3 @@ def _hint_for(said: str) -> str:
     if _STRANGER.search(said) is not None:
         return _NOT_MLFLOW
     return next((words for sign, words in _HINTS.items() if sign in said), "")
-
-
-def without_password(address: str) -> str:
-    head, at, host = address.rpartition("@")
-    return f"{head.partition('://')[0]}://…@{host}" if at and "://" in head else address

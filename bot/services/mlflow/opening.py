@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from bot.errors import NoStoreError, RunStoreError
+from bot.runtime.shown_addresses import why_misread
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -55,6 +56,8 @@ def look(address: str, shown: str) -> Opening:
         raise RunStoreError(
             f"mlflow.tracking_uri: {shown} says no protocol; should it be http://{shown}?", advises=True
         )
+    if why := why_misread(address):
+        raise RunStoreError(f"mlflow.tracking_uri: {shown}: {why}", advises=True)
     scheme = urlsplit(address).scheme.lower()
     if scheme.startswith(_DATABASES):
         return _look_at_database(address, shown)

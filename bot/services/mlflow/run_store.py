@@ -19,10 +19,11 @@ from bot.domain.job_protocol import FIRE_TAG, GUESS_TAG, PARENT_TAG, RERUN_TAG
 from bot.domain.runs import ExampleTexts, Release, Run, RunResult, RunStatus, Trouble
 from bot.errors import NoStoreError
 from bot.ports import ANY_RUN, Experiment, FoundRun, HistoryPage, Selection
+from bot.runtime.shown_addresses import shown
 from bot.services.mlflow.answers import is_active, next_token, run_in
 from bot.services.mlflow.artifacts import fetch, fetch_texts
 from bot.services.mlflow.config import MlflowSection
-from bot.services.mlflow.connection import MlflowConnection, without_password
+from bot.services.mlflow.connection import MlflowConnection
 from bot.services.mlflow.example_tables import Columns
 from bot.services.mlflow.run_search import RunSearch
 from bot.services.mlflow.times import EARLIEST, read_moment
@@ -72,7 +73,7 @@ class MlflowRunStore:
                 str(each.experiment_id),
                 storable(each.name),
                 read_moment(each.creation_time) or EARLIEST,
-                without_password(storable(each.artifact_location or "")),
+                shown(storable(each.artifact_location or "")),
             )
             for each in known
             if any(fnmatch.fnmatchcase(each.name, pattern) for pattern in patterns)
