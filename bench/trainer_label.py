@@ -54,7 +54,7 @@ class Plan:
     seeds: int
 
 
-FULL, TINY = Plan(500, 500, 6, 8000, 3000, 1000, 5), Plan(32, 32, 1, 200, 200, 100, 2)
+FULL, TINY = Plan(500, 500, 6, 8000, 3000, 1000, 5), Plan(32, 32, 1, 100, 100, 60, 1)
 
 
 def job_of(name: str, path: Path) -> RelevanceJob:
