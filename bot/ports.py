@@ -508,6 +508,9 @@ class Submission(StrEnum):
     ADOPTED = "adopted"  # it was there already, under the same name
 
 
+_FIRST_INSTANCE = "herald"  # as config has it without a word
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One execution of a pipeline's command; *folder* holds its log, and on this machine its process id and exit code.
@@ -515,7 +518,7 @@ class Job:
     *cwd* is whole on this machine; for a cluster it is as config has it, and starts where the executor puts jobs.
     """
 
-    fire_id: str  # its name on a cluster: letters and digits, 16 of them
+    fire_id: str  # letters and digits, 16 of them
     command: tuple[str, ...]
     folder: Path
     cwd: Path
@@ -526,6 +529,12 @@ class Job:
     log_limit: int | None = None  # bytes of its log that are worth keeping
     gpus: int | None = None
     owner: str = ""  # `instance/pipeline`: another Herald on the same cluster may have a fire of the same id
+
+    @property
+    def name(self) -> str:
+        """Its name on a cluster: the fire's id, and the instance where it has a name of its own; a label of DNS."""
+        instance, _, _ = self.owner.partition("/")
+        return self.fire_id if instance in {"", _FIRST_INSTANCE} else f"{self.fire_id}-{instance}"
 
 
 @dataclass(frozen=True, slots=True)

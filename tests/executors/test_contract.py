@@ -15,7 +15,7 @@ from bot.executors.fetched_logs import FetchedLog
 from bot.executors.job_logs import last_lines
 from bot.ports import Executor, Job, JobState, JobStatus, Submission
 from tests.executors.harness import ExecutorHarness
-from tests.executors.kinds import KINDS
+from tests.executors.kinds import KINDS, LocalHarness
 
 FIRE = "c0ffee0123456789"
 PATIENCE_SECONDS = 30.0
@@ -199,6 +199,18 @@ def test_what_has_vanished_is_lost_and_not_failed(harness, job, tmp_path):
     harness.lose(FIRE)
     wait_for(lambda: executor.look(long).state is not JobState.RUNNING)
     assert executor.look(long).state is JobState.LOST
+
+
+def test_two_heralds_with_an_instance_each_have_a_job_of_the_same_fire_at_once(harness, job, tmp_path):
+    if isinstance(harness, LocalHarness):
+        pytest.skip("jobs of Herald's own machine live in its own folder")
+    ours, theirs = job("sleep 60"), job("exit 4", owner="other/search", folder=tmp_path / "others" / FIRE)
+    executor, another = harness.herald(), harness.herald()
+    assert executor.submit(ours) is Submission.STARTED
+    assert another.submit(theirs) is Submission.STARTED
+    assert wait_for_end(another, theirs).exit_code == 4
+    assert not executor.look(ours).state.is_over
+    executor.stop(ours)
 
 
 def test_of_a_job_that_was_never_submitted_nothing_is_known(harness, job):

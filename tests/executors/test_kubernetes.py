@@ -140,7 +140,7 @@ def test_a_secret_reaches_the_job_by_reference_alone(kubernetes, job):
 def test_another_heralds_job_of_the_same_name_is_never_adopted(kubernetes, job):
     from dataclasses import replace
 
-    kubernetes.herald().submit(replace(job, owner="other/search", folder=job.folder / "other"))
+    kubernetes.herald().submit(replace(job, owner="herald/other", folder=job.folder / "other"))
     with pytest.raises(JobError, match=f"job {FIRE} in namespace research, which is not of herald/search"):
         kubernetes.herald().submit(job)
     assert kubernetes.herald().look(job).state is JobState.LOST

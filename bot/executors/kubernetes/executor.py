@@ -66,14 +66,15 @@ class KubernetesExecutor:
         if found is None:
             raise JobError(f"{refusal} (namespace {self._section.namespace})", said=refusal)
         if not is_ours(found.body, job):
-            said = f"there is a job {job.fire_id} in namespace {self._section.namespace}, which is not of {job.owner}"
-            raise JobError(f"{said}: give each Herald an instance of its own", said=said)
+            said = f"there is a job {job.name} in namespace {self._section.namespace}, which is not of {job.owner}"
+            advice = "each Herald on a cluster needs an instance of its own in config, and somebody else another name"
+            raise JobError(f"{said}: {advice}", said=said)
         return Submission.ADOPTED
 
     def look(self, job: Job) -> JobStatus:
         found = self._find(job)
         if found is None or not is_ours(found.body, job):
-            return JobStatus(JobState.LOST, said=f"{self._cluster.place} knows no job {job.fire_id} (any more).")
+            return JobStatus(JobState.LOST, said=f"{self._cluster.place} knows no job {job.name} (any more).")
         pods = self._pods(job)
         note = read_note(job.folder)
         has_begun = note is not None and note.step is SubmissionStep.BEGUN
@@ -115,12 +116,12 @@ class KubernetesExecutor:
 
     def _find(self, job: Job) -> KubernetesAnswer | None:
         """Return the Job object; None where the cluster says that there is none of its name."""
-        answer = self._cluster.ask("GET", f"{self._jobs}/{job.fire_id}")
+        answer = self._cluster.ask("GET", f"{self._jobs}/{job.name}")
         if answer.is_well and _is_job(answer.body, job):
             return answer
         with self._understood():
             named = (answer.body.get("details") or {}).get("name")
-        if answer.status == NOT_FOUND and answer.body.get("reason") == "NotFound" and named == job.fire_id:
+        if answer.status == NOT_FOUND and answer.body.get("reason") == "NotFound" and named == job.name:
             return None
         raise ExecutorAwayError(f"{self._cluster.place} does not say how the job stands: {answer.said}")
 
@@ -132,14 +133,14 @@ class KubernetesExecutor:
             "propagationPolicy": "Foreground",
             "preconditions": {"uid": found.body["metadata"]["uid"]},
         }
-        answer = self._cluster.ask("DELETE", f"{self._jobs}/{job.fire_id}", body=body)
+        answer = self._cluster.ask("DELETE", f"{self._jobs}/{job.name}", body=body)
         if answer.status == FORBIDDEN:
-            raise JobError(f"job {job.fire_id} lives on: {self._cluster.place} does not let it be ended: {answer.said}")
+            raise JobError(f"job {job.name} lives on: {self._cluster.place} does not let it be ended: {answer.said}")
         if not answer.is_well and answer.status not in {NOT_FOUND, CONFLICT}:
             raise ExecutorAwayError(f"{self._cluster.place} does not say whether the job ends: {answer.said}")
 
     def _pods(self, job: Job) -> list[Mapping[str, Any]]:
-        query = {"labelSelector": f"batch.kubernetes.io/job-name={job.fire_id}"}
+        query = {"labelSelector": f"batch.kubernetes.io/job-name={job.name}"}
         answer = self._cluster.ask("GET", f"{self._core}/pods", query)
         if not answer.is_well or answer.body.get("kind") != "PodList":
             raise ExecutorAwayError(f"{self._cluster.place} does not show the job's pod: {answer.said}")
@@ -155,4 +156,4 @@ def _is_job(body: Mapping[str, Any], job: Job) -> bool:
     metadata = body.get("metadata")
     if not isinstance(metadata, Mapping):
         return False
-    return body.get("kind") == "Job" and metadata.get("name") == job.fire_id and bool(metadata.get("uid"))
+    return body.get("kind") == "Job" and metadata.get("name") == job.name and bool(metadata.get("uid"))

@@ -37,7 +37,7 @@ def job_manifest(job: Job, section: KubernetesSection) -> dict[str, Any]:
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": job.fire_id,
+            "name": job.name,
             "namespace": section.namespace,
             "labels": {**labels, **queued},
             "annotations": {OWNER: job.owner},

@@ -66,22 +66,22 @@ class RayExecutor:
         except (NotDoneError, UnknownJobError) as error:
             if self._find(job) is not None:
                 return Submission.ADOPTED
-            is_there = f"submission_id {job.fire_id} already exists" in str(error)  # though it is not shown yet
+            is_there = f"submission_id {job.name} already exists" in str(error)  # though it is not shown yet
             if isinstance(error, NotDoneError) and error.is_wrong and not is_there:
-                raise JobError(f"job {job.fire_id}: Ray refuses it: {error}") from None
-            raise ExecutorAwayError(f"Ray at {self._section.base} did not take job {job.fire_id}: {error}") from None
+                raise JobError(f"job {job.name}: Ray refuses it: {error}") from None
+            raise ExecutorAwayError(f"Ray at {self._section.base} did not take job {job.name}: {error}") from None
         return Submission.STARTED
 
     def look(self, job: Job) -> JobStatus:
         found = self._find(job)
         if found is None:
             return self._unknown(job)
-        self._unknown_since.pop(job.fire_id, None)
+        self._unknown_since.pop(job.name, None)
         return status_of(found, job.timeout)
 
     def _unknown(self, job: Job) -> JobStatus:
         """Tell of a job that Ray says it has not: that is believed once it has said so again, a while later."""
-        since = self._unknown_since.setdefault(job.fire_id, time.monotonic())
+        since = self._unknown_since.setdefault(job.name, time.monotonic())
         if time.monotonic() - since < self._grace.total_seconds():
             return JobStatus(JobState.RUNNING, said="Ray says that it does not know it, and is asked again.")
         said = "Ray knows it no more: its head was started anew since, or somebody deleted it there."
@@ -90,7 +90,7 @@ class RayExecutor:
     def _find(self, job: Job) -> RayJob | None:
         """Return the job; raises JobError where one of its name is another's."""
         try:
-            answer = self._ray.ask("GET", f"/api/jobs/{job.fire_id}")
+            answer = self._ray.ask("GET", f"/api/jobs/{job.name}")
             found = read_job(answer)
         except UnknownJobError:
             return None
@@ -100,7 +100,7 @@ class RayExecutor:
             raise ExecutorAwayError(f"Ray at {self._section.base} says of a job what is none") from None
         if found.owner != job.owner:
             whose = repr(found.owner) if found.owner else "somebody else"
-            raise JobError(f"job {job.fire_id}: Ray has a job of that name already, of {whose}, not of {job.owner!r}")
+            raise JobError(f"job {job.name}: Ray has a job of that name already, of {whose}, not of {job.owner!r}")
         return found
 
     def stop(self, job: Job) -> None:
@@ -110,20 +110,20 @@ class RayExecutor:
             if found.status == "PENDING" and time.monotonic() > until - _STOP_SECONDS / 2:
                 return  # it ends as soon as it starts
             if time.monotonic() > until:
-                raise JobError(f"job {job.fire_id}: lives on: Ray did not end it within {_STOP_SECONDS:g} s")
+                raise JobError(f"job {job.name}: lives on: Ray did not end it within {_STOP_SECONDS:g} s")
             time.sleep(_PAUSE_SECONDS)
 
     def _ask_to_stop(self, job: Job) -> None:
         try:
-            self._ray.ask("POST", f"/api/jobs/{job.fire_id}/stop")
+            self._ray.ask("POST", f"/api/jobs/{job.name}/stop")
         except UnknownJobError:
             return
         except NotDoneError as error:
-            raise ExecutorAwayError(f"Ray at {self._section.base} did not stop job {job.fire_id}: {error}") from None
+            raise ExecutorAwayError(f"Ray at {self._section.base} did not stop job {job.name}: {error}") from None
 
     def log(self, job: Job, offset: int) -> LogPart:
         try:
-            with self._ray.stream(f"/api/jobs/{job.fire_id}/logs") as chunks:
+            with self._ray.stream(f"/api/jobs/{job.name}/logs") as chunks:
                 data = part_from(chunks, offset, _PART)
         except UnknownJobError:
             data = b""
@@ -145,7 +145,7 @@ def _request(job: Job, section: RaySection) -> dict[str, Any]:
         "entrypoint_memory": job.memory,
     }
     return {
-        "submission_id": job.fire_id,
+        "submission_id": job.name,
         "entrypoint": entry_point(job, section),
         "runtime_env": runtime,
         "metadata": {OWNER: job.owner, "herald_fire": job.fire_id},

@@ -19,7 +19,7 @@ def options_of(job: Job, section: SlurmSection) -> list[str]:
     log = log_file(job, section)
     own = [
         "--parsable",
-        f"--job-name={job.fire_id}",
+        f"--job-name={job.name}",
         f"--comment={comment_of(job.owner)}",
         "--export=NONE",  # the account's own environment on the node, and what the script sets
         "--dependency=singleton",  # should one of the name be there after all, this one waits, and is cancelled
@@ -49,7 +49,7 @@ def resources(section: SlurmSection, *, cpus: int | None, gpus: int | None, memo
 
 
 def log_file(job: Job, section: SlurmSection) -> PurePosixPath | None:
-    return PurePosixPath(section.logs, f"{job.fire_id}.log") if section.logs else None
+    return PurePosixPath(section.logs, f"{job.name}.log") if section.logs else None
 
 
 def batch_script(job: Job, section: SlurmSection) -> str:

@@ -68,7 +68,7 @@ class SlurmExecutor:
         )
         number = said.out.strip().partition(";")[0]
         if said.code or not number.isdigit():
-            raise JobError(f"job {job.fire_id}: Slurm refuses it: {said.why}")
+            raise JobError(f"job {job.name}: Slurm refuses it: {said.why}")
         return number
 
     def look(self, job: Job) -> JobStatus:
@@ -85,12 +85,12 @@ class SlurmExecutor:
                 self._slurm.run("scancel", str(other.number))
         if ours:
             return ours[0]
-        known = self._accounts(f"--name={job.fire_id}", f"--starttime={_FAR_BACK}")
+        known = self._accounts(f"--name={job.name}", f"--starttime={_FAR_BACK}")
         return next((each for each in known or () if each.is_of(job.owner)), None)
 
     def _queued(self, job: Job) -> list[SlurmJob]:
         said = self._slurm.run(
-            "squeue", "--noheader", "--states=all", "--me", f"--name={job.fire_id}", f"--Format={FIELDS}"
+            "squeue", "--noheader", "--states=all", "--me", f"--name={job.name}", f"--Format={FIELDS}"
         )
         if said.code:
             raise ExecutorAwayError(f"Slurm: squeue says: {said.why}")
@@ -113,7 +113,7 @@ class SlurmExecutor:
                 self._cancel(found)
                 is_asked = True
             if time.monotonic() > until:
-                raise JobError(f"job {job.fire_id}: lives on: Slurm did not end it within {_STOP_SECONDS:g} s")
+                raise JobError(f"job {job.name}: lives on: Slurm did not end it within {_STOP_SECONDS:g} s")
             time.sleep(_PAUSE_SECONDS)
 
     def _cancel(self, found: SlurmJob) -> None:
