@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +18,6 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection, text
 
-import bot.services.jira.tracker
-import bot.services.slack.chat
 from bot.app import Herald, Surroundings, make_herald
 from bot.config.models import Config
 from bot.delivery import dispatcher
@@ -25,17 +25,21 @@ from bot.domain.runs import Release, Run, RunResult, RunStatus
 from bot.errors import StateError
 from bot.pipeline import jobs, lease
 from bot.ports import Experiment, Selection
-from bot.serve import leading, loop
+from bot.serve import background, leading, loop
 from bot.serve.loop import Orders, Server
-from bot.store import Database, database, leadership
+from bot.serve.shutdown import STOP_SECONDS, end_within, leave_at_once
+from bot.store import Database, database, fences, leadership
 from bot.store.leadership import LeaderFence
 from bot.store.leases import LeaseFence
 from bot.store.owners import Life, Owner
+from tests.chaos.falls import NAMES, Falls
 from tests.chaos.worker import BACKOFF
 from tests.memory_runs import LooksBySince
 
-LOADED = bot.services.jira.tracker, bot.services.slack.chat  # before a Herald is forked
+PIPELINES = 4  # with jobs
 GOOD, BAD = 14, 6  # runs, in turn
+PLACES = ("leader before", "leader behind", "lease before", "lease behind")
+ASKED, STANDS = "stand-still", "stands-"  # files by which the storm and a Herald speak
 LEADS, HOLDS = timedelta(seconds=2), timedelta(seconds=4)
 
 
@@ -70,13 +74,20 @@ class FallingRuns(LooksBySince):
         return frozenset(run_ids)
 
     def runs_since(self, experiment: Experiment, since: datetime | None, selection: Selection) -> Iterator[Run]:  # noqa: ARG002
-        return iter(())
+        if experiment.name in NAMES:
+            yield from (run for run in Falls(self.folder).of(experiment.name) if since is None or run.ended >= since)
+
+    def named(self, experiment_ids: Sequence[str], run_ids: Sequence[str], taken: str) -> Sequence[Run]:  # noqa: ARG002
+        return [run for name in experiment_ids for run in Falls(self.folder).of(name) if run.run_id in run_ids]
+
+    def has_children(self, experiment: Experiment, run_id: str) -> bool:  # noqa: ARG002
+        return False
 
     def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:  # noqa: ARG002
         return next((run for run in self._of(experiment) if run.name == fire_id), None)
 
     def released(self, release: Release) -> Run | None:
-        names = (path.name.removeprefix("runs-") for path in self.folder.glob("runs-*"))
+        names = (f"search{number}" for number in range(PIPELINES))
         return next((run for name in names for run in self._of(name) if run.run_id == release.run_id), None)
 
     def load(self, run: Run) -> RunResult:
@@ -95,7 +106,8 @@ def shorten() -> None:
     dispatcher._TIME_FOR_ALL = HOLDS
     loop._BETWEEN_DELIVERIES = timedelta(seconds=1)
     loop._AFTER_BUSY = timedelta(seconds=1)
-    database._PAUSED_SECONDS = 2
+    database._PAUSED_SECONDS = 5  # a machine with other work takes seconds between two statements
+    background.AFTER_TROUBLE = timedelta(seconds=3)
 
 
 def live_apart() -> None:
@@ -113,11 +125,38 @@ def write_down(*, is_fenced: bool) -> None:
             if is_fenced:
                 check(fence, tx)
             tx.execute(text("SELECT set_config('herald.fence', :said, true)"), {"said": says(fence)})
+            tx.execute(text("INSERT INTO passed (said) VALUES (:said)"), {"said": says(fence)})
 
         return check_and_say
 
     LeaderFence.check = around(LeaderFence.check, lambda fence: f"leader {fence.epoch}")
     LeaseFence.check = around(LeaseFence.check, lambda fence: f"{fence.name} {fence.holding}")
+
+
+def stand_still_where_asked(folder: Path) -> None:
+    """Let whoever comes first to the place that the storm names stand still there: before its fence, or behind it.
+
+    Before means between what it read and the transaction in which it writes; behind, in the midst of that.
+    """
+    asked, opens = folder / ASKED, Database.begin
+
+    def stop(state: Database, where: str) -> None:
+        if not asked.exists() or not any(fenced is state for fenced, _ in fences._standing.get()):
+            return
+        whose = "leader" if any(isinstance(each, LeaderFence) for _, each in fences._standing.get()) else "lease"
+        with suppress(FileNotFoundError):
+            if asked.read_text() == f"{whose} {where}":
+                asked.rename(folder / f"{STANDS}{os.getpid()}")
+                os.kill(os.getpid(), signal.SIGSTOP)
+
+    @contextmanager
+    def begin(state: Database) -> Iterator[Connection]:
+        stop(state, "before")
+        with opens(state) as tx:
+            stop(state, "behind")
+            yield tx
+
+    Database.begin = begin
 
 
 def begin(order: LeaderOrder, around: Surroundings) -> Herald:
@@ -133,12 +172,15 @@ def begin(order: LeaderOrder, around: Surroundings) -> Herald:
 def serve_as_one_of_three(order: LeaderOrder) -> None:
     """Serve until stopped; ends the process, with 1 and a traceback where something broke."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    faulthandler.register(signal.SIGUSR1)
     try:
         shorten()
         live_apart()
         write_down(is_fenced=order.mutation != "fence")
+        stand_still_where_asked(order.folder)
         orders = Orders()
         signal.signal(signal.SIGTERM, lambda *_: orders.ask_to_stop())
+        end_within(STOP_SECONDS, [signal.SIGTERM], leave_at_once)  # as `herald serve` does
         around = Surroundings(stopping=orders.is_stopping, in_flight=timedelta(seconds=1))
         made = begin(order, around)
         herald = replace(made, dispatcher=replace(made.dispatcher, backoff=BACKOFF))

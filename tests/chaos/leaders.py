@@ -28,32 +28,21 @@ from sqlalchemy import Connection, func, select, text
 from bot.config.models import Config
 from bot.domain.objects import Marker
 from bot.sandbox import RunningSandbox, Service, serve
+from bot.serve.shutdown import STOP_SECONDS
 from bot.store import Database, tables
 from bot.store.leadership import standing
 from bot.store.owed import EffectState
-from tests.chaos.leader_worker import LeaderOrder, serve_as_one_of_three
+from tests.chaos import audit, falls
+from tests.chaos.falls import NAMES, Falls
+from tests.chaos.leader_worker import ASKED, HOLDS, PIPELINES, PLACES, STANDS, LeaderOrder, serve_as_one_of_three
 from tests.chaos.run import place_of
 from tests.chaos.world import CHANNELS, INSTANCE, SEARCH_LAG, SEED, Score, Seen
 
 HERALDS = 3
-PIPELINES = 4
-ACTS = ("SIGKILL", "SIGSTOP", "cut off")
-WATCHED = ("fires", "runs", "incidents", "outbox", "snapshots", "series_states", "pipelines", "rules", "listenings")
+ACTS = ("SIGKILL", "SIGSTOP", "stood still", "stood still", "cut off")
 CALM_SECONDS = 240.0
-# What stands when the transaction ends, not when it wrote: so the trigger is deferred.
-AUDIT = """
-CREATE TABLE audit (number SERIAL PRIMARY KEY, place TEXT, said TEXT, stands TEXT);
-CREATE FUNCTION look() RETURNS trigger AS $$
-DECLARE said TEXT := current_setting('herald.fence', true); stands TEXT;
-BEGIN
-  IF said IS NULL OR said = '' THEN RETURN NULL; END IF;
-  IF starts_with(said, 'leader ') THEN SELECT 'leader ' || epoch INTO stands FROM leadership;
-  ELSE SELECT name || ' ' || holding INTO stands FROM leases WHERE name = split_part(said, ' ', 1);
-  END IF;
-  INSERT INTO audit (place, said, stands) VALUES (TG_TABLE_NAME, said, coalesce(stands, 'nobody'));
-  RETURN NULL;
-END $$ LANGUAGE plpgsql;
-"""
+LONGEST_END = STOP_SECONDS + 30  # and what a busy machine adds
+STILL = HOLDS.total_seconds() + 2, HOLDS.total_seconds() + 5  # seconds: longer than any lease
 
 
 @dataclass
@@ -61,21 +50,29 @@ class Came:
     """What a run came to."""
 
     acts: Counter[str] = field(default_factory=Counter)
+    stood: Counter[str] = field(default_factory=Counter)  # still, by place
     fires: int = 0
     jobs: int = 0
     incidents: int = 0
     delivered: int = 0
     digests: int = 0
     epochs: int = 0
-    written: int = 0  # under a lease
-    stale: list[str] = field(default_factory=list)  # ... that another had taken over
+    falls: int = 0  # of watched pipelines, of which people must hear
+    audit: audit.Audit = field(default_factory=audit.Audit)
     twice: list[str] = field(default_factory=list)
     score: Score = field(default_factory=Score)
     broken: int = 0  # Heralds that ended with an error
 
     @property
     def is_well(self) -> bool:
-        return not (self.stale or self.twice or self.score.duplicates or self.score.losses or self.broken)
+        return not (
+            self.audit.stale
+            or self.audit.passed_late
+            or self.twice
+            or self.score.duplicates
+            or self.score.losses
+            or self.broken
+        )
 
 
 def configure(box: RunningSandbox, folder: Path, *, is_calm: bool) -> Config:
@@ -94,6 +91,9 @@ def configure(box: RunningSandbox, folder: Path, *, is_calm: bool) -> Config:
             "channel": CHANNELS[0],
             **({} if is_calm else {"schedule": {"every": "3s"}}),
         }
+    for name in falls.NAMES:
+        watched = {"experiment": name, "metrics": {"ndcg": {}}, "tracker": "jira", "chat": "slack"}
+        pipelines[name] = watched | {"channel": CHANNELS[0], "schedule": {"every": "3s"}}
     digest = {"schedule": {"every": "20s"}, "chat": "slack", "channel": CHANNELS[1]}
     lag = timedelta(seconds=2 * SEARCH_LAG)
     return Config.model_validate(
@@ -115,8 +115,10 @@ class Three:
         self._order = order
         self._random = random.Random(seed)
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["tests.chaos.leader_worker"])
+        self._context.set_forkserver_preload(["tests.chaos.leader_imports"])
         self.broken = 0
+        self.stood: Counter[str] = Counter()  # still, by place
+        self._folder = order.folder
         self._paused: dict[int, float] = {}  # by its place: until when
         self._all = [self.start() for _ in range(HERALDS)]
 
@@ -127,7 +129,9 @@ class Three:
 
     def act(self, database: Database) -> str:
         """Do something bad to one of them."""
-        which, act = self._random.randrange(HERALDS), self._random.choice(ACTS)
+        which = self._random.randrange(HERALDS)
+        asked = self._folder / ASKED
+        act = self._random.choice([each for each in ACTS if each != "stood still" or not asked.exists()])
         process = self._all[which]
         assert process.pid is not None
         if act == "cut off":
@@ -137,6 +141,8 @@ class Three:
         elif act == "SIGSTOP" and which not in self._paused:
             os.kill(process.pid, signal.SIGSTOP)
             self._paused[which] = time.monotonic() + self._random.uniform(0.5, 7)
+        elif act == "stood still":  # done when one has come there
+            asked.write_text(self._random.choice(PLACES))
         else:
             act = "SIGKILL"
             process.kill()
@@ -147,6 +153,13 @@ class Three:
 
     def tend(self) -> None:
         """Let those go on that were paused for long enough, and replace one that ended by itself."""
+        for mark in self._folder.glob(f"{STANDS}*"):
+            pid, place = int(mark.name.removeprefix(STANDS)), mark.read_text()
+            mark.unlink()
+            for which, process in enumerate(self._all):
+                if process.pid == pid:
+                    self.stood[place] += 1
+                    self._paused[which] = time.monotonic() + self._random.uniform(*STILL)
         for which, until in list(self._paused.items()):
             if time.monotonic() > until:
                 self._go_on(which)
@@ -162,72 +175,87 @@ class Three:
         del self._paused[which]
 
     def stop(self) -> None:
+        (self._folder / ASKED).unlink(missing_ok=True)
+        time.sleep(0.2)
+        self.tend()
         for which in list(self._paused):
             self._go_on(which)
         for process in self._all:
             process.terminate()
         for process in self._all:
-            process.join(40)
-            self.broken += process.exitcode not in (0, -signal.SIGTERM)  # which ends one that has not begun
+            process.join(LONGEST_END)
+            if process.exitcode not in (0, -signal.SIGTERM):  # which ends one that has not begun
+                self.broken += 1
+                print(f"asked to stop, a Herald ended with {process.exitcode}", file=sys.stderr)
+                if process.exitcode is None and process.pid is not None:
+                    os.kill(process.pid, signal.SIGUSR1)  # it says where each of its threads is
+                    process.join(5)
             process.kill()
-
-
-def watch(database: Database) -> None:
-    with database.begin() as tx:
-        tx.exec_driver_sql(AUDIT)
-        for name in WATCHED:
-            made = f"CREATE CONSTRAINT TRIGGER look AFTER INSERT OR UPDATE ON {name} DEFERRABLE INITIALLY DEFERRED"
-            tx.exec_driver_sql(f"{made} FOR EACH ROW EXECUTE FUNCTION look()")
 
 
 def storm(acts: int, seed: int, folder: Path, mutation: str | None, pause: float) -> Came:
     """Let three Heralds serve through all that, then one through the calm, and count."""
-    came, kept = Came(), folder / "services.db"
+    came, kept, others = Came(), folder / "services.db", Falls(folder)
     with serve(kept, seed=SEED) as box, place_of("postgresql", folder) as url:
         box.change(Service.JIRA_CLOUD, search_lag=SEARCH_LAG)
         database = Database(url)
         database.migrate()
-        watch(database)
+        audit.watch(database)
+        others.begin()
         chance = random.Random(seed)
         three = Three(LeaderOrder(url, configure(box, folder, is_calm=False), folder, mutation), seed)
-        wait_for_first(database)
+        wait_for_first(database, others)
         for _ in range(acts):
             came.acts[three.act(database)] += 1
+            others.log_one_each()
             until = time.monotonic() + chance.uniform(0.2, 2) * pause
             while time.monotonic() < until:
                 time.sleep(0.05)
                 three.tend()
         three.stop()
         calm = Three(LeaderOrder(url, configure(box, folder, is_calm=True), folder, mutation), seed)
-        settled = settle(database)
+        settled = settle(database, others)
         calm.stop()
+        came.stood = three.stood
         came.broken = three.broken + calm.broken
         with database.begin() as tx:
             if not settled:
                 came.score.losses.append("it did not come to rest")
             count(tx, folder, came)
             count_told(tx, Seen(kept), came)
+            for first, number in falls.count_told(tx, others):
+                came.falls += 1
+                came.score.once(f"incident of the fall that began with {first}", number)
         database.close()
     return came
 
 
-def wait_for_first(database: Database) -> None:
-    """Wait until jobs run: three Heralds take a while to begin."""
+def how_many_judged(tx: Connection) -> int:
+    watched = tables.runs.c.pipeline.in_(NAMES)
+    return tx.scalar(select(func.count()).select_from(tables.runs).where(watched)) or 0
+
+
+def wait_for_first(database: Database, others: Falls) -> None:
+    """Wait until jobs run and all that was there before is judged: of what was over by then nobody is told."""
     deadline = time.monotonic() + CALM_SECONDS
     while time.monotonic() < deadline:
         with database.begin() as tx:
-            if tx.scalar(text("SELECT count(*) FROM fires WHERE state = 'ended'")):
+            jobs = tx.scalar(
+                text("SELECT count(*) FROM fires WHERE state = 'ended' AND starts_with(pipeline, 'search')")
+            )
+            if jobs and how_many_judged(tx) == len(others.ids()):
                 return
         time.sleep(0.2)
     raise SystemExit("no Herald has begun")
 
 
-def settle(database: Database) -> bool:
-    """Wait until nothing waits any more; say whether it came to that."""
+def settle(database: Database, others: Falls) -> bool:
+    """Wait until all is judged and nothing waits any more; say whether it came to that."""
     deadline = time.monotonic() + CALM_SECONDS
     while time.monotonic() < deadline:
         with database.begin() as tx:
-            if not tx.scalar(text("SELECT count(*) FROM fires WHERE state = 'due'")) and not owed(tx):
+            due = tx.scalar(text("SELECT count(*) FROM fires WHERE state = 'due' AND starts_with(pipeline, 'search')"))
+            if not due and not owed(tx) and how_many_judged(tx) == len(others.ids()):
                 return True
         time.sleep(0.5)
     return False
@@ -240,7 +268,7 @@ def owed(tx: Connection) -> int:
 
 def count(tx: Connection, folder: Path, came: Came) -> None:
     """Count what the state and the jobs say of fires and of epochs."""
-    logged = [line.split()[0] for path in folder.glob("runs-*") for line in path.read_text().splitlines()]
+    logged = [line.split()[0] for path in folder.glob("runs-search*") for line in path.read_text().splitlines()]
     came.jobs = len(logged)
     came.twice = [f"job of {fire}" for fire, number in Counter(logged).items() if number > 1]
     states = {row.fire_id: row.state for row in tx.execute(select(tables.fires.c.fire_id, tables.fires.c.state))}
@@ -250,9 +278,7 @@ def count(tx: Connection, folder: Path, came: Came) -> None:
     came.score.losses += [f"fire {fire} is lost" for fire, state in states.items() if state in ("lost", "failed")]
     found = standing(tx)
     came.epochs = 0 if found is None else found.epoch
-    came.written = tx.scalar(text("SELECT count(*) FROM audit")) or 0
-    stale = tx.execute(text("SELECT place, said, stands FROM audit WHERE said <> stands"))
-    came.stale = [f"{row.place}: written under {row.said!r} while {row.stands!r} stood" for row in stale]
+    came.audit = audit.read(tx)
 
 
 def count_told(tx: Connection, seen: Seen, came: Came) -> None:
@@ -289,12 +315,20 @@ def main() -> int:
 
 def report(came: Came, seconds: float) -> int:
     print("acts: " + " ".join(f"{act.replace(' ', '-')}={number}" for act, number in sorted(came.acts.items())))
+    print(
+        "stood still: "
+        + (", ".join(f"{number} {place} its fence" for place, number in sorted(came.stood.items())) or "none")
+    )
     print(f"fires: {came.fires}, jobs that ran: {came.jobs}, twice: {len(came.twice)}")
-    print(f"incidents filed: {came.incidents}, deliveries: {came.delivered}, of them digests: {came.digests}")
+    print(f"falls of watched pipelines: {came.falls}, incidents filed: {came.incidents}")
+    print(f"deliveries: {came.delivered}, of them digests: {came.digests}")
     print(f"duplicates: {len(came.score.duplicates)}, losses: {len(came.score.losses)}")
-    print(f"epochs: {came.epochs}, changes written under a lease: {came.written}, under a lost one: {len(came.stale)}")
+    print(
+        f"epochs: {came.epochs}, transactions under a lease: {came.audit.passed}, under a lost one: {came.audit.passed_late}"
+    )
+    print(f"changes written under a lease: {came.audit.written}, under a lost one: {len(came.audit.stale)}")
     print(f"seconds: {seconds:.0f}")
-    for what in (*came.twice[:20], *came.stale[:20], *came.score.duplicates[:20], *came.score.losses[:20]):
+    for what in (*came.twice[:20], *came.audit.stale[:20], *came.score.duplicates[:20], *came.score.losses[:20]):
         print(f"  {what}", file=sys.stderr)
     if came.broken:
         print(f"broken: {came.broken} Heralds ended with an error", file=sys.stderr)
