@@ -131,7 +131,9 @@ def test_the_choice_is_a_run_with_its_costs_and_answers_as_it_was_measured(shop,
     [
         (("compress.candidates=static", "compress.min_speedup=1e9"), "no candidate passes the gate: static"),
         (("compress.candidates=static", "compress.metric=auc"), "compress.metric: 'auc' is not one of mrr, ndcg_at_10"),
-        (("compress.candidates=tiny",), "key 'compress.candidates.0' is 'tiny'"),
+        (("compress.candidates=tiny",), "key 'compress.candidates' is 'tiny'"),
+        (("device.kind=cuda",), 'device.kind = "cuda": torch finds none on this machine'),
+        (("device.precision=fp16",), 'device.precision = "fp16": the processor does not compute in it'),
         (("model.folder=bert",), "holds no retrieval.json; a model that `fit` saved does"),
     ],
 )

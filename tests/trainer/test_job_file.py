@@ -65,7 +65,7 @@ def test_an_unknown_key_with_no_neighbour_lists_the_known_ones(path):
     ("override", "said"),
     [
         ("seed=-1", "key 'seed' is -1"),
-        ("seed=true", "key 'seed' is True"),
+        ("seed=true", "key 'seed' is true: a whole number is right"),
         ("task=cooking", "key 'task' is 'cooking'"),
         ("train.batch=1", "key 'train.batch' is 1"),
         ("train.lr=0", "key 'train.lr' is 0"),
@@ -82,6 +82,23 @@ def test_an_unknown_key_with_no_neighbour_lists_the_known_ones(path):
 )
 def test_a_wrong_value_is_named_with_its_key(path, override, said):
     assert said in refusal(path, override)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("device.compile=yes", "key 'device.compile' is 'yes': 'auto', true or false is right"),
+        ("device=cuda", "key 'device' is 'cuda': a table is right, [device]; did you mean device.kind?"),
+        ("checkpoint=5", "key 'checkpoint' is 5: a table is right, [checkpoint], with keys every, keep, folder"),
+        ("tracking.tags=3", "key 'tracking.tags' is 3: a table is right"),
+        (
+            "tracking.params={a=[1]}",
+            "key 'tracking.params.a' is [1]: a text, a whole number, a number, true or false is right",
+        ),
+    ],
+)
+def test_what_may_be_one_of_several_kinds_is_refused_once_and_in_the_words_of_the_file(path, override, said):
+    assert refusal(path, override).endswith(f"job.toml: {said}")
 
 
 def test_a_missing_key_is_named(path):

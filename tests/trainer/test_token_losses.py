@@ -1,12 +1,13 @@
 """What a model does not see of its texts is said, and warned of where it is much."""
 
 import json
+from time import perf_counter
 
 import pytest
 
 from tests.trainer.fitting import fit
 from tests.trainer.queries import THINGS, make_bert, make_rows, make_tokenizer, write_job, write_rows
-from trainer.models.pair_tokens import PairTokenizer
+from trainer.models.pair_tokens import PairTokenizer, encodings_of
 from trainer.models.token_losses import measure_losses
 
 
@@ -31,6 +32,22 @@ def test_of_pairs_both_texts_count(tmp_path):
     tokenizer = tokenizer_of(tmp_path, 6)
     pairs = PairTokenizer(tokenizer, as_one_text=False, pad_token=0).join(["red", "red"], ["lamp", "lamp oak new"])
     assert measure_losses(tokenizer, pairs).cut == 0.5
+
+
+def test_what_stands_far_behind_the_cut_costs_no_time_and_changes_nothing(tmp_path):
+    tokenizer = tokenizer_of(tmp_path, 12)
+    long, longer = "red lamp oak " * 20, "new lamp red " * 30
+    for pair in ((long, longer), (longer, long), ("red", longer), (long, long), (longer, "lamp oak")):
+        (found,) = encodings_of(tokenizer, [pair])
+        assert found.ids == tokenizer.encode(*pair).ids
+    began = perf_counter()
+    found = list(
+        encodings_of(tokenizer, [("red lamp " * 4_000, f"oak lamp {number} " * 16_000) for number in range(20)])
+    )
+    assert perf_counter() - began < 5  # uncut each of them takes longer, and gigabytes
+    assert {len(one) for one in found} == {12}
+    (alone,) = encodings_of(tokenizer, ["red lamp " * 100_000])
+    assert len(alone) == 12
 
 
 def test_a_fit_says_in_card_and_summary_what_its_model_does_not_read(place, tmp_path, capsys):

@@ -110,7 +110,9 @@ def test_one_of_many_processes_is_refused_before_anything_is_written(
         monkeypatch.chdir(tmp_path)
         assert main(arguments) == 2
         (sentence,) = capsys.readouterr().err.splitlines()
-        assert f"{variable} is {value}, as {launcher} sets it for many processes" in sentence
+        assert (
+            f"{variable} is {value}, as {launcher} sets it for many processes: {arguments[0]} runs as one" in sentence
+        )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -29,7 +29,7 @@ def compress(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make a tuned model smaller and faster, measured, and log the cheapest that loses too little to matter."""
-    check_alone()
+    check_alone("compress")
     from trainer.compression.comparing import compare_candidates, of_candidate
     from trainer.compression.gate import GateError
     from trainer.compression.table import as_json as told
@@ -38,9 +38,13 @@ def compress(
     from trainer.jobs.file import load_job
     from trainer.results.registered_models import fetched
     from trainer.run import run_job
+    from trainer.tasks.on_device import check_device
+    from trainer.tracking.progress import say
 
     loaded = load_job(job, overrides or (), model=model)
     check_unused(loaded.output)
+    check_device(loaded)
+    say("trainer: compress: makes, measures and scores on the processor in fp32, for which it makes models")
     questions = "pairs" if loaded.task == "relevance" else "queries"
     with fetched(loaded) as local, TemporaryDirectory(prefix="trainer-") as scratch:
         compared = compare_candidates(local, Path(scratch))

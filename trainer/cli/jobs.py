@@ -79,7 +79,7 @@ def device_settings(device: str | None, precision: str | None) -> list[str]:
 def _carry_out(
     path: Path, command: "Command", overrides: Sequence[str], model: str | None = None, resume: str = "auto"
 ) -> None:
-    check_alone()
+    check_alone(command)
     from trainer.jobs.file import load_job
     from trainer.run import run_job
 

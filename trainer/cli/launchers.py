@@ -29,22 +29,22 @@ class LaunchedPlace:
 def launched_place(environment: Mapping[str, str] = os.environ) -> LaunchedPlace | None:
     """Give this process's place among torchrun's, None where it is alone; raise JobError for other launchers'."""
     if not all(environment.get(name) for name in TOGETHER) or _number(environment.get("WORLD_SIZE")) < 2:  # noqa: PLR2004
-        check_alone(environment)
+        check_alone("fit", environment)
         return None
-    check_alone({name: value for name, value in environment.items() if name not in TOGETHER})
+    check_alone("fit", {name: value for name, value in environment.items() if name not in TOGETHER})
     rank, size, local_rank, local_size = (_number(environment[name]) for name in TOGETHER[:4])
     return LaunchedPlace(rank, size, local_rank, local_size)
 
 
-def check_alone(environment: Mapping[str, str] = os.environ) -> None:
-    """Raise JobError where this process is one of many that were started for one job."""
+def check_alone(command: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Raise JobError where this process is one of many that were started for one job of a command."""
+    others = " or as several of torchrun's" if command == "fit" else "; fit alone runs as several of torchrun's"
     for variables, most in ((COUNTS, 1), (PLACES, 0)):
         for name, launcher in variables.items():
             if _number(environment.get(name)) > most:
                 raise JobError(
-                    f"{name} is {environment[name]}, as {launcher} sets it for many processes: the trainer runs as one"
-                    " (threads in the job file uses more cores), or as several of torchrun's where it fits; start"
-                    " python -m trainer itself"
+                    f"{name} is {environment[name]}, as {launcher} sets it for many processes: {command} runs as one"
+                    f" (threads in the job file uses more cores){others}; start python -m trainer {command} itself"
                 )
 
 

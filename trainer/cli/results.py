@@ -138,7 +138,7 @@ def upload(
     ] = None,
 ) -> None:
     """Send MLflow what a job could not, once more."""
-    check_alone()
+    check_alone("upload")
     from trainer.results.pending_upload import repeat_upload
 
     sent = repeat_upload(output, tracking_uri)

@@ -27,7 +27,7 @@ def search(
     ] = None,
 ) -> None:
     """Try rates and batches on the valid rows, each as a nested run, and fit the best."""
-    check_alone()
+    check_alone("search")
     from trainer.jobs.file import load_job
     from trainer.results.summary import plain_table
     from trainer.search.trials import REACH, Space, search_job

@@ -12,9 +12,12 @@ from trainer.compression.gate import LossGate, Measured, Refused, choose
 from trainer.compression.timing import time_answers, time_models
 from trainer.environment import let_threads_sleep, tell_the_hub_nothing, usable_cores
 from trainer.errors import JobError, ModelError
+from trainer.jobs.running import DeviceJob
 from trainer.jobs.schema import AnyJob, NextItemJob, RelevanceJob, RetrievalJob
 from trainer.models.processor import tell_instructions
 from trainer.tracking.progress import say
+
+PROCESSOR_ALONE = DeviceJob(kind="cpu", precision="fp32", compile=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,10 @@ def compare_candidates(job: AnyJob, scratch: Path) -> Compared:
 
 
 def of_candidate(job: AnyJob, folder: Path) -> AnyJob:
-    """Give the job with a candidate as its model."""
+    """Give the job with a candidate as its model, to be scored where it was measured: on the processor."""
     unset = dict.fromkeys(("package", "name", "revision", "registry", "sha256", "cache"))
-    return job.model_copy(update={"model": job.model.model_copy(update={**unset, "folder": folder})})
+    model = job.model.model_copy(update={**unset, "folder": folder})
+    return job.model_copy(update={"model": model, "device": PROCESSOR_ALONE})
 
 
 def _maker(job: RelevanceJob | RetrievalJob, scratch: Path) -> tuple[tuple[Candidate, ...], Callable[[], Compressible]]:

@@ -20,6 +20,7 @@ from trainer.explaining.pair_judge import PairScore
 from trainer.explaining.words import Word, gather_weights
 from trainer.models.cross_encoder import CrossEncoder
 from trainer.models.label_scale import CLASSES, GRADES, RelevanceSettings
+from trainer.models.pair_tokens import encodings_of
 from trainer.models.saved_cross_encoder import SavedCrossEncoder
 
 Floats = npt.NDArray[np.float64]
@@ -83,7 +84,7 @@ def attribute_pair(
     model: CrossEncoder, query: str, product: str, column: int | None = None
 ) -> tuple[Attribution, list[Span]]:
     """Give each token's integrated gradients and where it stands."""
-    (encoding,) = model.tokenizer.tokenizer.encode_batch(model.tokenizer.join([query], [product]))
+    (encoding,) = encodings_of(model.tokenizer.tokenizer, model.tokenizer.join([query], [product]))
     tokens = model.encode([query], [product])
     spans: list[Span] = [None]  # a text without any token is one of padding
     if encoding.ids:

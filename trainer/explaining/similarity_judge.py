@@ -16,6 +16,7 @@ from trainer.explaining.explanation import Method, Side
 from trainer.explaining.pair_judge import PairScore
 from trainer.explaining.words import Word, gather_weights
 from trainer.models.backbone import MEAN
+from trainer.models.pair_tokens import encodings_of
 from trainer.models.saved_encoder import SavedEncoder
 from trainer.models.text_encoder import TextEncoder, unit
 
@@ -74,7 +75,7 @@ def share_cosine(encoder: TextEncoder, query: str, product: str) -> Shares:
 
 
 def _spans(encoder: TextEncoder, side: Side, text: str) -> list[tuple[Side, int, int] | None]:
-    (encoding,) = encoder.tokenizer.encode_batch([text])
+    (encoding,) = encodings_of(encoder.tokenizer, [text])
     if not encoding.ids:
         return [None]
     return [(side, start, end) if end > start else None for start, end in encoding.offsets]

@@ -2,16 +2,15 @@
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from trainer.errors import JobError
-from trainer.jobs.fields import PACKAGED, Section
+from trainer.jobs.fields import PACKAGED
+from trainer.jobs.refusals import explain_all, section_model
 from trainer.jobs.running import DeviceJob
 from trainer.jobs.schema import JOBS, NEXT_ITEM, AnyJob, Job, NextItemJob
 
@@ -43,7 +42,7 @@ def load_job(path: Path, overrides: Sequence[str] = (), model: str | None = None
     try:
         return kind.model_validate(raw, context=path.absolute().parent)
     except ValidationError as error:
-        raise JobError(f"{path}: {'; '.join(_explain(detail, kind) for detail in error.errors())}") from None
+        raise JobError(f"{path}: {explain_all(error.errors(), kind, raw)}") from None
 
 
 def read_device(kind: str | None, precision: str | None) -> DeviceJob:
@@ -55,7 +54,7 @@ def read_device(kind: str | None, precision: str | None) -> DeviceJob:
         told = error.errors()
         for detail in told:
             detail["loc"] = ("device", *detail["loc"])
-        raise JobError("; ".join(_explain(detail, Job) for detail in told)) from None
+        raise JobError(explain_all(told, Job, {"device": given})) from None
 
 
 def _replace_model(raw: dict[str, Any], model: str) -> None:
@@ -121,50 +120,7 @@ def _parse_value(text: str) -> object:
 
 def _path_keys(job: type[Job], parents: Sequence[str]) -> frozenset[str]:
     """Name the keys of a section that hold paths: on the command line these are relative to the current folder."""
-    model = _section_model(job, parents)
+    model = section_model(job, parents)
     if model is None:
         return frozenset()
     return frozenset(name for name, field in model.model_fields.items() if "Path" in str(field.annotation))
-
-
-def _section_model(job: type[Job], location: Iterable[int | str]) -> type[Section] | None:
-    model: type[Section] = job
-    for part in location:
-        field = model.model_fields.get(str(part))
-        section = None if field is None else _one_section(field.annotation)
-        if section is None:
-            return None
-        model = section
-    return model
-
-
-def _one_section(annotation: object) -> type[Section] | None:
-    """Give the section an annotation stands for, also where it may be left out."""
-    found = [
-        kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type) and issubclass(kind, Section)
-    ]
-    return found[0] if len(found) == 1 else None
-
-
-def _explain(detail: ErrorDetails, job: type[Job]) -> str:
-    """Say in words what one validation error means, naming key, value and what would be right."""
-    location, kind = detail["loc"], detail["type"]
-    key = ".".join(str(part) for part in location)
-    if kind == "extra_forbidden":
-        return f"unknown key '{key}'{_suggest(location, job)}"
-    if kind == "missing":
-        return f"key '{key}' is missing"
-    message = detail["msg"].removeprefix("Value error, ")
-    where = f"key '{key}'" if key else "the job"
-    value = detail["input"]
-    shown = "" if isinstance(value, (dict, Section)) else f" is {value!r}"
-    return f"{where}{shown}: {message[0].lower()}{message[1:]}"
-
-
-def _suggest(location: Sequence[int | str], job: type[Job]) -> str:
-    model = _section_model(job, location[:-1])
-    known = list(model.model_fields) if model else []
-    near = get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-    if near:
-        return f": did you mean '{near[0]}'?"
-    return f": known keys are {', '.join(known)}" if known else ""

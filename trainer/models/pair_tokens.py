@@ -4,7 +4,9 @@
 #   N = texts or pairs, P = tokens of all texts end to end, B = texts of a batch, T = tokens of the longest of them,
 #   C = outputs of a pair
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +22,10 @@ from trainer.models.source import ModelSource
 Ints = npt.NDArray[np.int64]
 Outputs = npt.NDArray[np.float64]
 
+WORD_END = re.compile(r"\s|$")
 TEXTS_AT_A_TIME = 10_000
+LETTERS = 64  # of a text, for each token that is read: words have fewer, and what stands behind is not looked at
+FEW = 4  # of a text, for each token: so short a part is not cut before
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +110,53 @@ class PairTokenizer:
 
 
 def encodings_of(tokenizer: Any, texts: Sequence[Any]) -> Iterator[Any]:
-    """Give what a tokenizer makes of each text, some held at a time: it is ten times what is taken of it."""
+    """Give what a tokenizer makes of each text, some held at a time: it is ten times what is taken of it.
+
+    It makes tokens of all that it is given, and of a pair every piece of one text beside every piece of the other,
+    before it cuts. So it is given no more than could be read.
+    """
+    most = (tokenizer.truncation or {}).get("max_length", sys.maxsize)
     for start in range(0, len(texts), TEXTS_AT_A_TIME):
-        yield from tokenizer.encode_batch(list(texts[start : start + TEXTS_AT_A_TIME]))
+        some = texts[start : start + TEXTS_AT_A_TIME]
+        long = [one for one in some if not isinstance(one, str) and max(map(len, one)) > FEW * most]
+        reach = _reaches(tokenizer, sorted({part for pair in long for part in pair}), most)
+        shorter = {pair: _shorten(pair, reach) for pair in long}
+        yield from tokenizer.encode_batch(
+            [one[: LETTERS * most] if isinstance(one, str) else shorter.get(one, one) for one in some]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How many tokens a text has alone, and after which letter the first so many end that may be read, and as many."""
+
+    tokens: int
+    near: int
+    far: int
+
+
+def _reaches(tokenizer: Any, texts: Sequence[str], most: int) -> dict[str, Reach]:
+    begun = [text[: LETTERS * most] for text in texts]
+    found = {}
+    for text, begin, encoding in zip(texts, begun, tokenizer.encode_batch(begun), strict=True):
+        pieces = [encoding, *encoding.overflowing]
+        tokens = sum(len(piece) - sum(piece.special_tokens_mask) for piece in pieces)
+        found[text] = Reach(tokens, _end(begin, pieces[:1]), _end(begin, pieces[:2]))
+    return found
+
+
+def _end(text: str, pieces: Sequence[Any]) -> int:
+    """Give where the word ends that pieces end in: some tokenizers would part its beginning otherwise."""
+    last = max((end for piece in pieces for _, end in piece.offsets), default=0)
+    found = WORD_END.search(text, last)
+    return len(text) if found is None else found.start()
+
+
+def _shorten(pair: tuple[str, str], reach: Mapping[str, Reach]) -> tuple[str, str]:
+    """Cut both texts where nothing is read any more; which is the longer stays so, as the odd token is its."""
+    query, product = (reach[part] for part in pair)
+    ends = (query.far, product.near) if query.tokens > product.tokens else (query.near, product.far)
+    return pair[0][: ends[0]], pair[1][: ends[1]]
 
 
 def tokens_of(tokenizer: Any, texts: Sequence[str], pad_token: int) -> Tokens:

@@ -191,7 +191,7 @@ class TextEncoder:
     def keep(self, texts: Sequence[str]) -> tuple[int, int]:
         """Give how many numbers a vector has, and how many tokens a text has, told from some."""
         some = [texts[place] for place in np.unique(np.linspace(0, len(texts) - 1, LOOKED_AT).astype(int)).tolist()]
-        lengths = [len(encoding) for encoding in self.tokenizer.encode_batch(some)]
+        lengths = [len(encoding) for encoding in encodings_of(self.tokenizer, some)]
         return int(self.model.config.hidden_size), max(1, round(float(np.mean(lengths))))
 
     def save(self, folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from trainer.data.card import DataCard
+from trainer.models.pair_tokens import encodings_of
 from trainer.tracking.progress import say
 
 LOOKED_AT = 5_000  # texts of a kind, spread evenly over the alphabet: enough for a share
@@ -28,7 +29,7 @@ def measure_losses(tokenizer: Any, texts: Texts) -> TokenLosses:
     """Tokenize texts, or pairs of texts, with a tokenizer that cuts, and see what is left."""
     distinct: list[Any] = sorted(set(texts))
     places = np.unique(np.linspace(0, len(distinct) - 1, min(len(distinct), LOOKED_AT)).astype(int))
-    encodings = tokenizer.encode_batch([distinct[place] for place in places.tolist()])
+    encodings = list(encodings_of(tokenizer, [distinct[place] for place in places.tolist()]))
     stranger = _unknown_token(tokenizer)
     cut = sum(bool(encoding.overflowing) for encoding in encodings)
     tokens = sum(len(encoding) - sum(encoding.special_tokens_mask) for encoding in encodings)

@@ -34,6 +34,17 @@ def load_on_device(job: AnyJob, *, training: bool, crew: "Crew | None" = None) -
     return load_task(job, training=training, device=device), device
 
 
+def check_device(job: AnyJob) -> None:
+    """Raise InputError for what a job wants to compute on or to write, and is not here, before anything is made."""
+    if job.tensorboard:
+        check_installed()
+    let_threads_sleep()
+    tell_the_hub_nothing()
+    from trainer.models.device import choose_device, look_at_chips
+
+    choose_device(job.device.kind, job.device.precision, look_at_chips(), job.device.compile)
+
+
 def check_crew(job: AnyJob, crew: "Crew", kind: str, chips: int) -> None:
     """Raise JobError for a job that so many processes cannot fit together."""
     if crew.is_alone:
