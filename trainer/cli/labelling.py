@@ -137,7 +137,7 @@ def agreement(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say how far raters agree beyond chance: Krippendorff's alpha."""
-    check_alone()
+    check_alone("label agreement")
     from trainer.labelling.raters import read_agreement
     from trainer.results.summary import align
 
@@ -178,7 +178,7 @@ def selftrain(
 
 
 def _load(job: Path, overrides: list[str] | None, model: str | None, told: dict[str, object]) -> "RelevanceJob":
-    check_alone()
+    check_alone("label")
     from trainer.jobs.file import load_job
     from trainer.jobs.schema import RelevanceJob
 
