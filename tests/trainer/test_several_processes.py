@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from mlflow import MlflowClient
 from tests.trainer import queries
 from tests.trainer.fitting import fit, result_of
 from trainer.cli.launchers import launched_place
-from trainer.errors import JobError
+from trainer.errors import DataError, JobError
 from trainer.jobs.schema import RelevanceJob, RetrievalJob
 from trainer.learning.contrastive_loss import contrast_loss, make_contrast
 from trainer.learning.hard_negatives import NOTHING, Known
@@ -28,6 +29,7 @@ from trainer.learning.pair_loss import pair_loss, weighted_parts
 from trainer.learning.shared_vectors import SharedVectors
 from trainer.models.crew import Crew
 from trainer.tasks.on_device import check_crew
+from trainer.tasks.reading_alike import check_read_alike, digests_of
 
 TOLD = {"model": {"name": "bert"}, "tracking": {"uri": "http://a", "experiment": "e"}, "output": "o"}
 PAIRS = {
@@ -159,6 +161,37 @@ def test_a_place_among_torchruns_processes_needs_all_that_torchrun_sets():
     assert launched_place({**TORCHRUN, "WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}) is None
     with pytest.raises(JobError, match="SLURM_STEP_NUM_TASKS is 2, as srun sets it"):
         launched_place({**TORCHRUN, "WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", "SLURM_STEP_NUM_TASKS": "2"})
+
+
+@dataclass(frozen=True)
+class SecondOfTwo(Crew):
+    """Hears what the first has read, which finds nothing apart."""
+
+    first: str = ""
+
+    def hear(self) -> str:
+        return self.first
+
+    def sum_up(self, tensor):
+        return tensor
+
+
+@pytest.mark.parametrize(
+    ("first", "said"), [("same", None), ("data", "read other data than the first"), ("model", "read another model")]
+)
+def test_a_process_that_reads_otherwise_than_the_first_ends_all(first, said):
+    task = SimpleNamespace(card=SimpleNamespace(hash="d1"), facts=lambda: {"model.sha256": "m1"})
+    other = {
+        "same": task,
+        "data": SimpleNamespace(card=SimpleNamespace(hash="d2"), facts=task.facts),
+        "model": SimpleNamespace(card=task.card, facts=lambda: {"model.sha256": "m2"}),
+    }
+    crew = SecondOfTwo(1, 2, 1, 2, " ".join(digests_of(other[first])))
+    if said is None:
+        check_read_alike(task, crew)
+    else:
+        with pytest.raises(DataError, match=f"1 of 2 processes {said}"):
+            check_read_alike(task, crew)
 
 
 def start(processes: int, job: Path, log: Path, *overrides: str) -> subprocess.Popen:

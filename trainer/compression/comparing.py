@@ -12,12 +12,10 @@ from trainer.compression.gate import LossGate, Measured, Refused, choose
 from trainer.compression.timing import time_answers, time_models
 from trainer.environment import let_threads_sleep, tell_the_hub_nothing, usable_cores
 from trainer.errors import JobError, ModelError
-from trainer.jobs.running import DeviceJob
+from trainer.jobs.running import PROCESSOR_ALONE
 from trainer.jobs.schema import AnyJob, NextItemJob, RelevanceJob, RetrievalJob
 from trainer.models.processor import tell_instructions
 from trainer.tracking.progress import say
-
-PROCESSOR_ALONE = DeviceJob(kind="cpu", precision="fp32", compile=False)
 
 
 @dataclass(frozen=True, slots=True)

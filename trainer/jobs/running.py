@@ -23,6 +23,9 @@ class DeviceJob(Section):
     compile: Literal["auto"] | bool = "auto"  # the layers that are trained; auto: on CUDA, where torch can
 
 
+PROCESSOR_ALONE = DeviceJob(kind="cpu", precision="fp32", compile=False)
+
+
 class ExplainJob(Section):
     """Why answers were given; kept beside the metrics."""
 

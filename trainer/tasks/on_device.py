@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from trainer.environment import let_threads_sleep, nothing_collected, tell_the_hub_nothing, usable_cores
 from trainer.errors import JobError
+from trainer.jobs.running import PROCESSOR_ALONE
 from trainer.jobs.schema import AnyJob
 from trainer.tracking.tensorboard import check_installed
 
@@ -26,12 +27,23 @@ def load_on_device(job: AnyJob, *, training: bool, crew: "Crew | None" = None) -
     from trainer.models.crew import ALONE
     from trainer.models.device import prepare_device
     from trainer.tasks.loading import load_task
+    from trainer.tasks.reading_alike import check_read_alike
 
     crew = crew or ALONE
     torch.set_num_threads(job.threads or max(1, usable_cores() // crew.local_size))
     device = replace(prepare_device(job.device), crew=crew)
     check_crew(job, crew, device.kind, torch.cuda.device_count())
-    return load_task(job, training=training, device=device), device
+    if not training and _is_compressed(job):
+        device = prepare_device(PROCESSOR_ALONE)  # it computes nowhere else
+    task = load_task(job, training=training, device=device)
+    check_read_alike(task, crew)
+    return task, device
+
+
+def _is_compressed(job: AnyJob) -> bool:
+    from trainer.models.model_form import TUNABLE, read_form
+
+    return job.model.folder is not None and read_form(job.model.folder).form not in TUNABLE
 
 
 def check_device(job: AnyJob) -> None:
