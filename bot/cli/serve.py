@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Annotated
 
 import typer
@@ -44,7 +45,12 @@ def serve(
     orders = Orders()
     stops = (signal.SIGTERM, signal.SIGINT)
     before = {number: signal.signal(number, lambda *_: orders.ask_to_stop()) for number in stops}
-    forget = end_within(STOP_SECONDS, stops, leave_at_once)
+
+    def leave_late() -> None:
+        get_logger(__name__).warning("stopped in the midst of what hangs", seconds=STOP_SECONDS)
+        leave_at_once()
+
+    forget = end_within(STOP_SECONDS, stops, leave_late)
     before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: orders.ask_to_reload())
     set_up(logging.INFO, form=log_format or LogFormat.TEXT)
     try:
@@ -57,9 +63,10 @@ def serve(
             get_logger(__name__).critical("not served", error=str(error))
             raise typer.Exit(1) from None
         raise
-    set_up(logging.INFO, form=log_format or herald.config.log_format)
+    form = log_format or herald.config.log_format
+    set_up(logging.INFO, form=form)
     server = Server(herald, orders, lambda old: reconfigure(old, read_config(config, secrets_dir)[0]), stop_jobs)
-    with ExitStack() as beside:
+    with _last_words(form), ExitStack() as beside:
         if http is not None:
             from bot.connections import make_step_reader
             from bot.reports.reader import open_reader
@@ -76,3 +83,17 @@ def serve(
         has_ended = server.run()
     if not has_ended:
         leave_at_once()
+
+
+@contextmanager
+def _last_words(form: LogFormat) -> Iterator[None]:
+    """Let what ends the service be a line of JSON too, where all lines are."""
+    from bot.runtime.log import get_logger
+
+    try:
+        yield
+    except HeraldError as error:
+        if form is not LogFormat.JSON:
+            raise
+        get_logger(__name__).critical("not served", error=str(error))
+        raise typer.Exit(1) from None

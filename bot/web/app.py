@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.domain.page_paths import comparison_path, named
-from bot.errors import HeraldError, TemplateError
+from bot.errors import HeraldError, StateError, TemplateError
 from bot.reports.reader import Readable
 from bot.runtime.log import describe, get_logger
 from bot.text.locales import Locale
@@ -26,6 +26,7 @@ from bot.web.access import ReaderGate
 from bot.web.entering import ours, wanted_by
 from bot.web.languages import ASKED, COOKIE, locale_of
 from bot.web.metrics import CONTENT_TYPE, exposition
+from bot.web.patience import Patience
 from bot.web.reading import asked_again, read
 from bot.web.site import Curves, Site, no_curves
 from bot.web.ways import Ways
@@ -63,6 +64,7 @@ class Addresses:
     gate: ReaderGate
     ailing: Ailing = nothing_ails
     lacking: Ailing = nothing_ails
+    patience: Patience = field(default_factory=Patience)
 
     @property
     def herald(self) -> Readable:
@@ -92,7 +94,7 @@ class Addresses:
     def readyz(self, _request: Request) -> Response:
         """Say whether the state answers and fits this version, and due times are kept; if not, why."""
         try:
-            unfit = asked_again(self.herald.database.why_unfit)
+            unfit = self.patience.ask(lambda: asked_again(self.herald.database.why_unfit))
         except HeraldError as error:  # its words say where the state is, and everybody may ask
             log.warning("not ready", error=str(error))
             unfit = "the state cannot be read; the log says why"
@@ -100,7 +102,13 @@ class Addresses:
         return PlainTextResponse("\n".join(lacks) or "ok", 503 if lacks else 200)
 
     def metrics(self, _request: Request) -> Response:
-        return Response(read(self.herald, lambda tx: exposition(self.herald, tx)), media_type=CONTENT_TYPE)
+        """Show the figures; while the state is away, those of the process itself, and that it is."""
+        try:
+            text = self.patience.ask(lambda: read(self.herald, lambda tx: exposition(self.herald, tx)))
+        except StateError as error:
+            log.warning("the state has no figures", error=str(error))
+            text = exposition(self.herald, None)
+        return Response(text, media_type=CONTENT_TYPE)
 
     def asset(self, request: Request) -> Response:
         name = request.path_params["name"]

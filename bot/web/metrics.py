@@ -84,6 +84,7 @@ class StateCollector(Collector):
 class ProcessFigures(Collector):
     """Tells what this process has done since it began, whatever the state says."""
 
+    is_state_up: bool
     services: Sequence[str]  # that config names
 
     def describe(self) -> Iterable[Metric]:
@@ -92,6 +93,8 @@ class ProcessFigures(Collector):
     def collect(self) -> Iterable[Metric]:
         built = [([__version__, platform.python_version()], 1.0)]
         yield _gauge("herald_build_info", "The version of Herald, and what it runs on.", ["version", "python"], built)
+        said = "Whether this process can read the state."
+        yield _gauge("herald_state_up", said, [], [([], float(self.is_state_up))])
         yield _counter("herald_runs_judged", "Runs judged.", "outcome", tallies.runs_judged)
         yield _counter("herald_findings", "Findings made.", "outcome", tallies.findings_made)
         made = requests_made.by_service_and_status()
@@ -148,11 +151,12 @@ def _moments(found: dict[str, datetime | None]) -> Samples:
     return [([name], moment.timestamp()) for name, moment in sorted(found.items()) if moment is not None]
 
 
-def exposition(herald: Readable, tx: Connection) -> bytes:
-    """Write the figures in Prometheus' text format."""
+def exposition(herald: Readable, tx: Connection | None) -> bytes:
+    """Write the figures in Prometheus' text format; without a state those of the process alone."""
     config = herald.config
     registry = CollectorRegistry()
-    registry.register(StateCollector(herald, tx))
-    registry.register(ProcessFigures([*config.tracker, *config.wiki, *config.chat]))
+    if tx is not None:
+        registry.register(StateCollector(herald, tx))
+    registry.register(ProcessFigures(tx is not None, [*config.tracker, *config.wiki, *config.chat]))
     ProcessCollector(registry=registry)
     return generate_latest(registry)

@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 import structlog
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.cli.serve import _last_words
 from bot.delivery.services import Services
+from bot.errors import ConfigError
 from bot.runtime.json_lines import LogFormat, as_json_line
 from bot.runtime.log import Journal, set_up
 from bot.services.memory.tracker import MemoryTracker
@@ -130,3 +133,10 @@ def test_a_configuration_that_cannot_be_used_is_a_line_of_json_too(tmp_path):
 def test_a_format_that_there_is_not_is_refused_with_those_that_there_are():
     done = run_herald("serve", "--log-format", "xml")
     assert (done.returncode, "'text', 'json'" in done.stderr) == (2, True)
+
+
+def test_what_keeps_herald_from_serving_is_one_line_of_json_too(written):
+    with pytest.raises(typer.Exit), _last_words(LogFormat.JSON):
+        raise ConfigError("--http 127.0.0.1:1: cannot be listened on: Permission denied")
+    (line,) = written()
+    assert (line["event"], "cannot be listened on" in line["error"]) == ("not served", True)

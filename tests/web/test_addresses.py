@@ -6,6 +6,8 @@ import re
 import shutil
 import socket
 import sqlite3
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from html import unescape
 
@@ -279,3 +281,30 @@ def test_a_herald_is_ready_once_its_loop_goes_round_and_its_schedules_can_be_tol
     server.keeping.trouble, server.duties.unscheduled = "", {"search": "search: no such zone"}
     (said,) = server.lacks()
     assert "search" not in said
+
+
+def test_a_state_that_hangs_keeps_nobody_waiting_and_holds_one_thread(house):
+    reader, free = house.reader(), threading.Event()
+    hung = replace(reader, database=Database.for_reading(f"sqlite:///{house.file}"))
+
+    @contextmanager
+    def hang():
+        free.wait(30)
+        with reader.database.begin() as tx:
+            yield tx
+
+    hung.database.begin = hang
+    app = make_app(hung)
+    object.__setattr__(app.addresses.patience, "seconds", 0.2)
+    with serving(app, "127.0.0.1:0") as at, httpx.Client(base_url=at, timeout=5) as client:
+        answers = [client.get("/readyz"), client.get("/metrics"), client.get("/readyz")]
+        asking = [thread for thread in threading.enumerate() if thread.name == "asking the state"]
+        free.set()
+        asking[0].join()
+        well = client.get("/metrics").text
+    assert len(asking) == 1
+    assert [each.status_code for each in answers] == [503, 200, 503]
+    assert "herald_state_up 0.0" in answers[1].text
+    assert "herald_build_info" in answers[1].text
+    assert "herald_state_up 1.0" in well
+    reader.database.close()
