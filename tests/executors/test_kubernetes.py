@@ -73,7 +73,7 @@ def test_everything_that_config_can_say_is_as_the_schemas_have_it(kubernetes, jo
         cpus=2,
         memory="4 GB",
         gpus=1,
-        secrets={"MLFLOW_TRACKING_PASSWORD": "mlflow/password", "HERALD_SEED": "other/seed"},
+        secrets={"MLFLOW_TRACKING_PASSWORD": "mlflow/password"},
         mounts=[
             {"path": "/data", "claim": "datasets"},
             {"path": "/etc/job", "config_map": "job", "sub_path": "a.toml"},
@@ -666,3 +666,42 @@ def test_a_token_of_a_kubeconfig_that_cannot_be_sent_is_not_shown(kubernetes, jo
     with pytest.raises(ExecutorAwayError, match="check its token") as caught:
         executor.look(job)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"url": "http://api.example.com/?a=b"},
+        {"tracking_uri": "mlflow.example.com:5000"},
+        {"labels": {"a b": "c"}},
+        {"mounts": [{"path": "/data", "claim": "a"}, {"path": "/data/", "claim": "b"}]},
+        {"gpu_resource": ""},
+        {"start_within": "0s"},
+        {"secrets": {"HERALD_SEED": "other/seed"}},
+    ],
+)
+def test_what_no_cluster_would_take_is_refused_in_config(kubernetes, changes):
+    with pytest.raises(ValueError, match=r"should|is the path of two|is Herald's to set|greater"):
+        kubernetes.section(**changes)
+
+
+@pytest.mark.parametrize("text", [b"[]", b"\xff\x00", b"clusters: [a]", b"users: 3\ncurrent-context: x"])
+def test_a_kubeconfig_that_is_none_is_told_in_a_sentence(job, tmp_path, text):
+    from bot.executors.kubernetes.config import KubernetesSection
+    from bot.executors.kubernetes.executor import KubernetesExecutor
+
+    place = tmp_path / "kubeconfig.yaml"
+    place.write_bytes(text)
+    with pytest.raises(ExecutorAwayError, match="cannot sign in to Kubernetes"):
+        KubernetesExecutor(KubernetesSection(image="job:1", kubeconfig=str(place))).look(job)
+
+
+def test_a_certificate_authority_that_is_not_there_is_told(kubernetes, job):
+    with pytest.raises(ExecutorAwayError, match=r"/nowhere.pem: No such file or directory: check ca_file"):
+        kubernetes.herald(ca_file="/nowhere.pem").look(job)
+
+
+def test_a_cluster_that_says_in_plain_text_that_it_is_busy_is_told_so(kubernetes, job):
+    kubernetes.cluster.faults.append(("GET /jobs", "429"))
+    with pytest.raises(ExecutorAwayError, match=r"is busy \(HTTP 429\)"):
+        kubernetes.herald().look(job)

@@ -8,11 +8,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from bot.executors.cluster_section import ClusterSection
-from bot.sections import Duration, Section, Size, Url
+from bot.executors.cluster_section import ClusterSection, ClusterUrl
+from bot.sections import Duration, Section, Size
 
 LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"  # as RFC 1123 has it
 NAME = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
+LabelKey = Annotated[
+    str, Field(pattern=r"^([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?$")
+]
+LabelValue = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?)?$")]
+FROM_HERALD = frozenset({"HERALD_FIRE_ID", "HERALD_SEED", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"})
 ObjectName = Annotated[str, Field(pattern=NAME, max_length=253)]
 KeyOfSecret = Annotated[str, Field(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?/[-._a-zA-Z0-9]+$")]  # SECRET/KEY
 
@@ -48,7 +53,7 @@ class KubernetesSection(ClusterSection):
     namespace: Annotated[str, Field(pattern=LABEL, max_length=63)] = "default"
     kubeconfig: str = ""
     context: str = ""
-    url: Url | None = None
+    url: ClusterUrl | None = None
     token: SecretStr = SecretStr("")
     ca_file: str = ""
     image: Annotated[str, Field(pattern=r"^\S+$")]
@@ -56,7 +61,7 @@ class KubernetesSection(ClusterSection):
     cpus: Annotated[int, Field(ge=1)] | None = None  # where the job says nothing, as the two below
     memory: Size | None = None
     gpus: Annotated[int, Field(ge=1)] | None = None
-    gpu_resource: str = "nvidia.com/gpu"
+    gpu_resource: Annotated[str, Field(pattern=r"^[a-z0-9.-]+/[A-Za-z0-9_.-]+$")] = "nvidia.com/gpu"
     secrets: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], KeyOfSecret] = Field(
         default_factory=dict
     )  # by variable
@@ -64,12 +69,14 @@ class KubernetesSection(ClusterSection):
     service_account: ObjectName | None = None
     pull_secrets: tuple[ObjectName, ...] = ()
     pull_policy: Literal["Always", "IfNotPresent", "Never"] | None = None
-    node_selector: dict[str, str] = Field(default_factory=dict)
+    node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict)
     tolerations: tuple[TolerationSection, ...] = ()
     priority_class: ObjectName | None = None
-    labels: dict[str, str] = Field(default_factory=dict)  # of the job and its pod
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict)  # of the job and its pod
     queue: ObjectName | None = None  # of Kueue
-    start_within: Duration = timedelta(hours=1)  # a pod that has not started by then is given up
+    start_within: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(
+        hours=1
+    )  # a pod that has not started by then is given up
     keep: Duration | None = None  # how long the cluster keeps a job that is over; without it, until somebody removes it
 
     @model_validator(mode="after")
@@ -80,6 +87,11 @@ class KubernetesSection(ClusterSection):
             raise ValueError("token is for url = ...: a kubeconfig has its own")
         if self.workdir and not PurePosixPath(self.workdir).is_absolute():
             raise ValueError(f"workdir: {self.workdir!r} should begin with /")
+        paths = [PurePosixPath(each.path) for each in self.mounts]
+        if twice := next((path for path in paths if paths.count(path) > 1), None):
+            raise ValueError(f"mounts: {str(twice)!r} is the path of two: each needs one of its own")
+        if ours := sorted(FROM_HERALD & self.secrets.keys()):
+            raise ValueError(f"secrets: {ours[0]} is Herald's to set")
         if self.keep is not None and self.keep < timedelta(hours=1):
             raise ValueError("keep should be at least 1h: Herald has to see how a job ended")
         return self

@@ -24,6 +24,7 @@ _MOST_BYTES = 20_000_000  # of an answer
 _LONGEST = 400  # characters of the cluster's words
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_MANY = 401, 403, 404, 409, 429
 _SERVER_ERRORS = 500
+_UNAVAILABLE = 503
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,9 @@ class KubernetesConnection:
             read = without_nulls(json.loads(data))
         except (ValueError, RecursionError):
             read = None
+        if read is None and status in {TOO_MANY, _UNAVAILABLE}:  # it says so in plain text before it looks at anything
+            wait = f", and asks to wait for {headers['retry-after']} s" if headers.get("retry-after") else ""
+            raise ExecutorAwayError(f"{self.place} is busy (HTTP {status}){wait}")
         if not isinstance(read, dict) or "kind" not in read:
             raise ExecutorAwayError(f"what answers at {self.place} is no Kubernetes (HTTP {status})")
         return self._answer(status, headers, read)
@@ -107,15 +111,13 @@ class KubernetesConnection:
     ) -> tuple[int, Mapping[str, str], bytes]:
         try:
             from kubernetes.client.exceptions import ApiException
-            from kubernetes.config import ConfigException
         except ModuleNotFoundError as error:
             said = f"{self.place} cannot be asked without its client ({error}): install Herald's extra [kubernetes]"
             raise ExecutorAwayError(said) from None
         from urllib3.exceptions import HTTPError
-        from yaml import YAMLError
 
         try:
-            client = self._made()
+            client = self._signed_in()
             _, url, headers, sent, _ = client.param_serialize(
                 method=method,
                 resource_path=path,
@@ -131,9 +133,6 @@ class KubernetesConnection:
                 data = found.response.read(limit, decode_content=True)
             finally:
                 found.response.close()
-        except (ConfigException, YAMLError) as error:
-            self._client = None
-            raise ExecutorAwayError(f"cannot sign in to {self.place}: {in_a_line(str(error))}") from None
         except ValueError:  # its words may hold a token that it could not send
             self._client = None
             said = "what it is to send cannot be sent: check its token, and that of its kubeconfig: one line of ASCII"
@@ -153,6 +152,24 @@ class KubernetesConnection:
             return f"Kubernetes of the context {section.context!r}"
         return "Kubernetes"
 
+    def _signed_in(self) -> ApiClient:
+        """Return the client; what Herald is given to sign in with may be anything, and is not repeated."""
+        from kubernetes.config import ConfigException
+        from yaml import YAMLError
+
+        try:
+            return self._made()
+        except (ConfigException, YAMLError) as error:
+            raise ExecutorAwayError(f"cannot sign in to {self.place}: {in_a_line(str(error))}") from None
+        except OSError as error:
+            said = (
+                f"{error.filename}: {error.strerror}" if error.filename else error.strerror or "a file cannot be read"
+            )
+            raise ExecutorAwayError(f"cannot sign in to {self.place}: {said}: check ca_file and kubeconfig") from None
+        except (ValueError, TypeError, AttributeError, LookupError):
+            said = "its kubeconfig is none that can be read: check its shape, and that what is in base64 is whole"
+            raise ExecutorAwayError(f"cannot sign in to {self.place}: {said}") from None
+
     def _made(self) -> ApiClient:
         with self._making:
             if self._client is None:
@@ -171,6 +188,7 @@ def _make_client(section: KubernetesSection) -> ApiClient:
         if token:
             configuration.api_key, configuration.api_key_prefix = {"authorization": f"Bearer {token}"}, {}
         if section.ca_file:
+            Path(section.ca_file).expanduser().open("rb").close()
             configuration.ssl_ca_cert = str(Path(section.ca_file).expanduser())
     elif not section.kubeconfig and not section.context and "KUBERNETES_SERVICE_HOST" in os.environ:
         load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]

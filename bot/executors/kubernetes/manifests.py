@@ -8,14 +8,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bot.errors import JobError
-from bot.executors.kubernetes.config import KubernetesSection, MountSection
+from bot.executors.kubernetes.config import FROM_HERALD, KubernetesSection, MountSection
 from bot.ports import Job
 
 OWNER = "herald/owner"  # an annotation: whose job it is
 QUEUE = "kueue.x-k8s.io/queue-name"
 CONTAINER = "job"
 _LONGEST_VALUE = 63  # characters of a label's
-_FROM_HERALD = frozenset({"HERALD_FIRE_ID", "HERALD_SEED", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"})
 
 
 def job_manifest(job: Job, section: KubernetesSection) -> dict[str, Any]:
@@ -108,10 +107,10 @@ def resources_of(job: Job, section: KubernetesSection) -> dict[str, str]:
 def _variables(job: Job, section: KubernetesSection) -> Iterator[dict[str, Any]]:
     """Yield the job's variables; those that config takes from secrets stand in for plain ones, never for Herald's."""
     for name, value in job.environment.items():
-        if name not in section.secrets or name in _FROM_HERALD:
+        if name not in section.secrets or name in FROM_HERALD:
             yield {"name": name, "value": _as_it_is(value)}
     for name, place in section.secrets.items():
-        if name not in _FROM_HERALD:
+        if name not in FROM_HERALD:
             secret, _, key = place.partition("/")
             yield {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
 

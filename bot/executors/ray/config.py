@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from bot.executors.cluster_section import ClusterSection
-from bot.sections import Duration, Url
+from bot.executors.cluster_section import ClusterSection, ClusterUrl
+from bot.sections import Duration
 
 _SCHEMES = ("https", "s3", "gs", "azure", "abfss", "hdfs", "file", "gcs")
 
@@ -32,7 +32,7 @@ def _read_workdir(path: str) -> str:
 
 class RaySection(ClusterSection):
     kind: Literal["ray"] = "ray"
-    url: Url  # of the dashboard, which takes the jobs: http://head:8265
+    url: ClusterUrl  # of the dashboard, which takes the jobs: http://head:8265
     token: SecretStr = SecretStr("")  # empty: the cluster asks for none
     timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=30)  # of one request
     ca_file: str | None = None  # a private certificate authority, PEM

@@ -102,6 +102,8 @@ class RayConnection:
                 yield answer
         except requests.RequestException as error:
             raise self._away(_what_broke(error, self._section)) from None  # its words may hold the address of a proxy
+        except OSError:  # of the file, before anything is sent
+            raise self._away(f"cannot be asked: ca_file {self._section.ca_file} cannot be read") from None
 
     def _chunks(self, answer: requests.Response, limit: int | None) -> Iterator[bytes]:
         until = time.monotonic() + self._section.timeout.total_seconds()
