@@ -21,7 +21,7 @@ from bot.delivery.services import Services
 from bot.domain.objects import ObjectKey, channel_of
 from bot.domain.views import AnswerView
 from bot.errors import ConfigError, TemplateError
-from bot.pipeline.cycle import Cycle, ignore_progress
+from bot.pipeline.cycle import Cycle
 from bot.pipeline.lookout import Lookout, watch_all
 from bot.ports import Executor, RunStore, Tracker
 from bot.render import charts, renderer
@@ -29,7 +29,7 @@ from bot.render.renderer import Renderer
 from bot.runtime.clock import SteadyClock, pause
 from bot.runtime.log import get_logger
 from bot.runtime.request_counts import requests_made
-from bot.runtime.steps import ignore_step
+from bot.runtime.steps import ignore_progress, ignore_step
 from bot.store import Database, future_effects, owners
 from bot.store.owners import Owner
 from bot.text.locales import Locale

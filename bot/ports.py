@@ -460,11 +460,11 @@ class RunStore(Protocol):
     def named(self, experiment_ids: Sequence[str], run_ids: Sequence[str], taken: str) -> Sequence[Run]:
         """Return those runs as they are now; where there is a filter in MLflow's syntax, those that it has *taken*."""
 
-    def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:
+    def run_of_fire(self, experiment: str, fire_id: str, started: datetime | None) -> Run | None:
         """Find the run of a job, whatever its status: the one tagged with its fire's id.
 
         A job that knows nothing of fires tags none: then the newest untagged run since *started* is taken, and tagged,
-        as a guess too.
+        as a guess too; none where *started* is None.
         """
 
     def released(self, release: Release) -> Run | None:

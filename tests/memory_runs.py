@@ -101,10 +101,10 @@ class MemoryRunStore(LooksBySince):
         there = {run.run_id for experiment_id in experiment_ids for run in self._runs(experiment_id)}
         return frozenset(there.intersection(run_ids))
 
-    def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:
+    def run_of_fire(self, experiment: str, fire_id: str, started: datetime | None) -> Run | None:
         found = sorted(self._runs(experiment), key=lambda run: run.started, reverse=True)
         tagged = next((run for run in found if run.tags.get(FIRE_TAG) == fire_id), None)
-        if tagged is not None:
+        if tagged is not None or started is None:
             return tagged
         untagged = next((run for run in found if FIRE_TAG not in run.tags and run.started >= started), None)
         if untagged is None:

@@ -52,5 +52,5 @@ def run(
     print_cycle(name, report, drained, left, filed_since(herald, name, began), as_json=as_json)
     if unseen is not None:
         raise unseen
-    if report.busy or report.trouble or left:
+    if report.busy or report.elsewhere or report.trouble or left:
         raise typer.Exit(1)

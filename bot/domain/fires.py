@@ -40,6 +40,16 @@ class JobStanding:
 
 
 @dataclass(frozen=True, slots=True)
+class JobPlace:
+    """Where a job runs that no cluster knows: in a jobs_folder, which other Heralds may not share."""
+
+    place_id: str  # by a file in that folder
+    host: str  # for people, as the folder
+    folder: str
+    until: datetime  # by the database's clock; nothing of the job lives any more then
+
+
+@dataclass(frozen=True, slots=True)
 class Fire:
     fire_id: str
     pipeline: str
@@ -58,7 +68,8 @@ class Fire:
     measured: Mapping[str, float] = field(default_factory=dict)  # metrics of a rerun that is over
     trouble: RerunTrouble | None = None  # why a rerun that is over shows nothing
     executor: str = ""  # that its job was, or is about to be, submitted to
-    standing: JobStanding | None = None  # as was last seen, of a job on a cluster
+    standing: JobStanding | None = None  # as was last seen, of a job on a cluster, or elsewhere
+    place: JobPlace | None = None  # of a job that was, or is about to be, started on Herald's own machine
 
     @property
     def is_rerun(self) -> bool:

@@ -30,15 +30,11 @@ from bot.pipeline.run_discovery import RunDiscovery
 from bot.ports import Executor, RunStore
 from bot.runtime import tallies
 from bot.runtime.log import get_logger
-from bot.runtime.steps import ignore_step
+from bot.runtime.steps import ignore_progress, ignore_step
 from bot.store import Database, fires, quarantine
 from bot.store.owners import Owner
 
 log = get_logger(__name__)
-
-
-def ignore_progress(done: int, total: int) -> None:
-    """Take note of how far a long piece of work has come, and do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +94,7 @@ class Cycle:
         with self._at_work(report) as held:
             if held:
                 self._finish_recorded(report, lookout)
-                if not self.stopping():
+                if not self.stopping() and not report.elsewhere:
                     report.judged += self._jobs.finish(self._jobs.record(due_at, by_hand=by_hand))
                 self._finish_cycle(report, lookout, self.clock())
         return report
@@ -192,6 +188,7 @@ class Cycle:
         for fire in recorded:
             if not self.stopping() and not fire.gives_way:
                 report.take(self._jobs.finish(fire))
+        report.elsewhere = self._jobs.places.is_any_elsewhere()
         return recorded
 
     def _end_looks(self) -> None:

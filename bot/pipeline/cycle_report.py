@@ -25,6 +25,7 @@ class CycleReport:
     unseen: str = ""  # why it could not be looked
     unjudged: Sequence[UnjudgedMetric] = ()  # metrics that cannot be judged
     busy: bool = False  # another Herald is at work on this pipeline
+    elsewhere: bool = False  # a job of it lives, or may live, where only another Herald can see it
 
     def take(self, found: Iterable[JudgedRun]) -> None:
         """Add runs that were judged; of one that reruns settled only what is said of it now is kept."""

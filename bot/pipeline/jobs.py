@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,27 +12,27 @@ from sqlalchemy import Connection
 from bot.config.executors import LOCAL
 from bot.config.pipeline import JobSection
 from bot.domain.diagnosis.inquiry import InquiryState
-from bot.domain.fires import Fire, FireState, JobStanding, Standing
+from bot.domain.fires import Fire, FireState, JobPlace, JobStanding, Standing
 from bot.domain.job_protocol import GUESS_TAG
 from bot.domain.judged_run import JudgedRun
 from bot.domain.rerun_troubles import RerunTrouble, TroubleKind
 from bot.domain.runs import Run, RunStatus
-from bot.errors import ExecutorAwayError, JobError, RunStoreError, in_short
-from bot.executors import job_logs
+from bot.errors import ExecutorAwayError, JobError, in_short
 from bot.judging.confirming import Confirmer
 from bot.judging.context import JudgingContext
 from bot.judging.reruns import not_as_set
 from bot.judging.setting_aside import GuardedJudge
 from bot.pipeline.job_making import JobMaker
+from bot.pipeline.job_places import JobPlaces, left_to
 from bot.pipeline.job_watch import JobWatch
 from bot.pipeline.lease import PipelineLease
+from bot.pipeline.log_keeping import attach_log, last_lines
 from bot.pipeline.trouble_telling import last_words, told_trouble
 from bot.ports import Executor, Job, JobState, JobStatus
 from bot.runtime import tallies
 from bot.runtime.log import get_logger
 from bot.store import fires, inquiries
 
-_LOG_LINES = 20
 _AFTER_UNKNOWN = 5.0  # seconds, before the next Herald or the next round asks for the same
 _SHOWN = 500  # letters of them in the log
 
@@ -60,6 +59,10 @@ class JobRunner:
         return JobMaker(self.context, self.folder)
 
     @property
+    def places(self) -> JobPlaces:
+        return JobPlaces(self.context, self.lease.owner, self.folder / self.context.config.jobs_folder)
+
+    @property
     def confirmer(self) -> Confirmer:
         return Confirmer(self.context)
 
@@ -78,6 +81,9 @@ class JobRunner:
         if job_config is None:  # config had a job when it started
             trouble = RerunTrouble(TroubleKind.NOT_STARTED, "config has no job any more")
             return self._end(replace(fire, state=FireState.LOST, ended_at=self.context.clock(), trouble=trouble))
+        elsewhere = self.places.elsewhere(fire, job_config)
+        if elsewhere is not None:
+            return self._look_from_afar(fire, elsewhere)
         started = replace(
             fire, started_at=fire.started_at or self.context.clock(), executor=fire.executor or job_config.executor
         )
@@ -87,7 +93,10 @@ class JobRunner:
             tallies.lateness.note((self.context.clock() - fire.due_at).total_seconds())
         self.context.on_step("job.starting")
         try:
+            started = self.places.take(started, self.making.jobs_of(started, job_config))
             job = self.making.job(started, job_config)
+            if fire.started_at is not None and self.places.is_gone(self.executor_of, job, started):
+                return self._conclude(started, job, JobStatus(JobState.LOST))
             self.making.check_out(fire.recipe.commit)
             if not self._make_environment(started, job_config):
                 return self._end_if_called_off(started)
@@ -99,6 +108,16 @@ class JobRunner:
             return self._end_if_called_off(started)
         self.context.on_step("job.ended")
         return self._conclude(started, job, status)
+
+    def _look_from_afar(self, fire: Fire, place: JobPlace) -> Sequence[JudgedRun]:
+        """Believe a finished run of a job elsewhere; while it may live, it is left to who has its place."""
+        run = self.places.run_of(fire)
+        is_finished = run is not None and run.status is RunStatus.FINISHED
+        if is_finished or self.places.is_over(place):
+            return self._conclude(fire, None, JobStatus(JobState.LOST, said="" if is_finished else left_to(place)))
+        log.info("job left to another Herald", pipeline=self.context.name, fire=fire.fire_id, host=place.host)
+        self.places.wait(fire, place)
+        return ()
 
     def _make_environment(self, fire: Fire, config: JobSection) -> bool:
         """Make the environment that a rerun is set to, if it is not there; False where another Herald is to go on.
@@ -118,7 +137,7 @@ class JobRunner:
             return False
         if not environment.is_whole():
             why = "it took too long" if status.timed_out else f"exit code {status.exit_code}"
-            last = self._last_lines(job)
+            last = last_lines(job)
             message = f"lock file {fire.recipe.lock} does not install: {why}; {last}"
             raise JobError(
                 message, TroubleKind.NOT_INSTALLED, said=why if status.timed_out else last_words(last) or why
@@ -176,15 +195,15 @@ class JobRunner:
     def _trouble(self, kind: TroubleKind, said: str = "", exit_code: int | None = None) -> RerunTrouble:
         return told_trouble(kind, said, exit_code, self.context.section.job)
 
-    def _conclude(self, fire: Fire, job: Job, status: JobStatus) -> Sequence[JudgedRun]:
-        """Record what the job came to: its run judged, or its failure."""
+    def _conclude(self, fire: Fire, job: Job | None, status: JobStatus) -> Sequence[JudgedRun]:
+        """Record what the job came to: its run judged, or its failure; None: it has no folder here."""
         run = self.context.run_store.run_of_fire(
             self.context.section.experiment, fire.fire_id, fire.started_at or fire.due_at
         )
         if run is not None and run.status is RunStatus.RUNNING and GUESS_TAG not in run.tags:
             self.context.run_store.end_run(run.run_id)  # nothing writes to it any more
-        if run is not None:
-            self._attach_log(run, job)
+        if run is not None and job is not None:
+            attach_log(self.context.run_store, self.context.name, run, job)
         fire = replace(fire, run_id=run.run_id if run else None, exit_code=status.exit_code, timed_out=status.timed_out)
         ended = replace(fire, ended_at=self.context.clock())
         named = {"pipeline": self.context.name, "fire": fire.fire_id, "run": fire.run_id}
@@ -200,7 +219,7 @@ class JobRunner:
         failed = replace(ended, state=FireState.LOST if is_lost else FireState.FAILED)
         if is_lost and self.context.section.job is not None and fire.attempt < self.context.section.job.retry:
             return self.finish(self._try_again(failed))
-        lines = self._last_lines(job)
+        lines = "" if job is None else last_lines(job)
         log_tail = "\n\n".join(each for each in (status.said, lines) if each)
         return self._fail(failed, run, self._trouble_of(failed, status.said or last_words(lines)), log_tail=log_tail)
 
@@ -230,27 +249,6 @@ class JobRunner:
         with self.context.database.begin() as tx:
             fires.save(tx, over)
         return ()
-
-    def _attach_log(self, run: Run, job: Job) -> None:
-        """Keep the log beside the run; where that cannot be done, it stays in the job's folder and nothing waits."""
-        try:
-            path = job_logs.log_in(job.folder)
-            with job_logs.within(path, job.log_limit or sys.maxsize) as kept:
-                self.context.run_store.attach_log(run.run_id, kept)
-        except (RunStoreError, OSError) as error:
-            log.warning(
-                "log not kept beside its run",
-                pipeline=self.context.name,
-                run=run.run_id,
-                named=run.name,
-                error=str(error),
-            )
-
-    def _last_lines(self, job: Job) -> str:
-        try:
-            return job_logs.last_lines(job_logs.log_in(job.folder), _LOG_LINES)
-        except OSError as error:
-            return f"{job.folder / 'log'}: the job's log cannot be read: {error.strerror or error}"
 
     def _try_again(self, lost: Fire) -> Fire:
         """Record that a fire was lost, and the one that takes its place."""

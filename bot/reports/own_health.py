@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 
 from bot.config.models import Config
 from bot.domain.checks import Check
+from bot.domain.fires import Standing
 from bot.domain.own_health import PATIENCE, OwnHealth, overdue
-from bot.store import backlog, leadership, outages
+from bot.store import backlog, fires, leadership, outages
 from bot.store.owed import EffectState
 from bot.store.owners import database_time
 
@@ -52,6 +53,10 @@ def check_own_health(tx: Connection, config: Config, now: datetime) -> Iterator[
         )
         remedy = "What waits goes out by itself once it answers; see what it says of itself."
         yield Check("service", ok=False, said=said, remedy=remedy)
+    for fire in fires.waiting(tx):
+        if fire.place is not None and fire.standing is not None and fire.standing.standing is Standing.AWAY:
+            said = f"the job of {fire.pipeline} cannot be seen: {fire.standing.said}"
+            yield Check("job elsewhere", ok=False, said=said, remedy="Start that Herald, or let all share jobs_folder.")
     parked = backlog.count(tx)[EffectState.PARKED]
     if parked:
         remedy = "`herald outbox` shows each with its reason: retry or cancel it."

@@ -29,6 +29,7 @@ _BETWEEN_DELIVERIES = timedelta(seconds=5)
 _BEFORE_CLEARING = timedelta(minutes=10)  # after the start: a clock that was wrong then is found out by now
 _BETWEEN_CLEARINGS = timedelta(days=1)
 _AFTER_BUSY = timedelta(seconds=5)
+_AFTER_ELSEWHERE = timedelta(seconds=30)  # so that the Herald which can see the job comes to it
 _TO_LEAVE = 2.0  # seconds of those in which Herald has to end
 _FOR_CYCLES = 6.0  # seconds, before their jobs are ended
 _HANGS_AFTER = 2 * LEASE  # an effect that is under way so long will not end any more
@@ -167,8 +168,10 @@ class Server:
         report = herald.cycle(errand.name).resume()
         if report.busy:
             if not errand.is_waiting:
-                log.info("waiting: another Herald is at work on it", pipeline=errand.name)
+                log.debug("waiting: another Herald is at work on it", pipeline=errand.name)
             errand.rest(herald.around.clock(), _AFTER_BUSY)
+        elif report.elsewhere:
+            errand.rest(herald.around.clock(), _AFTER_ELSEWHERE)
         errand.is_waiting = report.busy
         self.delivery.hurry()
         self.orders.wake()

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from bot.domain.fires import Fire, FireState, JobStanding, mint_fire_id
+from bot.domain.fires import Fire, FireState, JobPlace, JobStanding, mint_fire_id
 from bot.domain.job_protocol import FIRE_TAG
 from bot.domain.recipes import AS_CONFIGURED, Recipe
 from bot.domain.rerun_troubles import RerunTrouble
@@ -104,13 +104,15 @@ def save(tx: Connection, fire: Fire) -> None:
             measured=dump(_Measured(fire.measured)) if fire.measured else None,
             trouble=None if fire.trouble is None else dump(fire.trouble),
             executor=fire.executor,
+            place=None if fire.place is None else dump(fire.place),
         )
     )
 
 
-def note_standing(tx: Connection, fire_id: str, standing: JobStanding) -> None:
-    """Store how the job of a fire stands on its cluster."""
-    tx.execute(update(fires).where(fires.c.fire_id == fire_id).values(standing=dump(standing)))
+def note_standing(tx: Connection, fire_id: str, standing: JobStanding | None) -> None:
+    """Store how the job of a fire stands on its cluster, or elsewhere; None: it is seen from here."""
+    said = None if standing is None else dump(standing)
+    tx.execute(update(fires).where(fires.c.fire_id == fire_id).values(standing=said))
 
 
 def find(tx: Connection, fire_id: str) -> Fire | None:
@@ -205,4 +207,5 @@ def _fire(row: Row[Any]) -> Fire:
         None if row.trouble is None else load(RerunTrouble, row.trouble),
         row.executor or "",
         None if row.standing is None else load(JobStanding, row.standing),
+        None if row.place is None else load(JobPlace, row.place),
     )

@@ -83,7 +83,7 @@ class FallingRuns(LooksBySince):
     def has_children(self, experiment: Experiment, run_id: str) -> bool:  # noqa: ARG002
         return False
 
-    def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:  # noqa: ARG002
+    def run_of_fire(self, experiment: str, fire_id: str, started: datetime | None) -> Run | None:  # noqa: ARG002
         return next((run for run in self._of(experiment) if run.name == fire_id), None)
 
     def released(self, release: Release) -> Run | None:

@@ -53,7 +53,7 @@ class FileRuns(LooksBySince):
     def runs_since(self, experiment: Experiment, since: datetime | None, selection: Selection) -> Iterator[Run]:  # noqa: ARG002
         return iter(())
 
-    def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:  # noqa: ARG002
+    def run_of_fire(self, experiment: str, fire_id: str, started: datetime | None) -> Run | None:  # noqa: ARG002
         return next((run for run in self._all() if run.name == fire_id), None)
 
     def load(self, run: Run) -> RunResult:

@@ -41,7 +41,7 @@ class Logged(LooksBySince):
         runs = sorted((result.run for result in self.results.values()), key=lambda run: run.ended)
         return iter([run for run in runs if since is None or run.ended >= since])
 
-    def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:  # noqa: ARG002
+    def run_of_fire(self, experiment: str, fire_id: str, started: datetime | None) -> Run | None:  # noqa: ARG002
         return None
 
     def load(self, run: Run) -> RunResult:

@@ -72,8 +72,8 @@ class SimulatedExecutor:
         return Submission.STARTED
 
     def look(self, job: Job) -> JobStatus:
-        started = self.world.started[job.fire_id]
-        if started.lost:
+        started = self.world.started.get(job.fire_id)
+        if started is None or started.lost:
             return JobStatus(JobState.LOST)
         if self.world.now < started.at + self.world.job_takes:
             return JobStatus(JobState.RUNNING)
@@ -112,7 +112,7 @@ class SimulatedRuns(LooksBySince):
         found = sorted(self.world.logged, key=lambda run: run.ended)
         return iter([run for run in found if since is None or run.ended >= since])
 
-    def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:  # noqa: ARG002
+    def run_of_fire(self, experiment: str, fire_id: str, started: datetime | None) -> Run | None:  # noqa: ARG002
         if self.world.mlflow_is_away:
             raise RunStoreError("MLflow is away")
         return self.world.found or next((run for run in self._made() if run.name == fire_id), None)

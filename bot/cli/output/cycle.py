@@ -42,6 +42,7 @@ def print_cycle(
             {
                 "pipeline": name,
                 "busy": report.busy,
+                "elsewhere": report.elsewhere,
                 "trouble": report.trouble,
                 "could_not_look": report.unseen or None,
                 "cannot_judge": [each.finding.metric for each in report.unjudged],
@@ -57,12 +58,9 @@ def print_cycle(
         )
         return
     console = WholeConsole()
-    if report.busy:
-        console.print(f"{escape(name)}: another Herald is at work on it; nothing was done here")
-    elif report.trouble:
-        console.print(f"{escape(name)}: there was nothing to look at: {escape(report.trouble)}")
-    elif not report.judged and not report.unseen:  # why it could not be looked is said at the end, as an error
-        console.print(f"{escape(name)}: no new run to judge")
+    if report.elsewhere:
+        console.print(f"{escape(name)}: its job runs elsewhere, and no other is started; `herald status` says where")
+    _print_why_nothing(console, name, report)
     shown = report.judged[-_RUNS_SHOWN:]
     if len(shown) < len(report.judged):
         console.print(f"{escape(name)}: {len(report.judged)} runs judged; the latest of them:")
@@ -123,3 +121,12 @@ def print_dry_run(dry: DryRun, *, as_json: bool) -> None:
     many = len(dry.sent)
     would = "nothing" if not many else "1 text" if many == 1 else f"{many:,} texts"
     console.print(f"Nothing was sent; {would} would have been.")
+
+
+def _print_why_nothing(console: WholeConsole, name: str, report: CycleReport) -> None:
+    if report.busy:
+        console.print(f"{escape(name)}: another Herald is at work on it; nothing was done here")
+    elif report.trouble:
+        console.print(f"{escape(name)}: there was nothing to look at: {escape(report.trouble)}")
+    elif not report.judged and not report.unseen:  # why it could not be looked is said at the end, as an error
+        console.print(f"{escape(name)}: no new run to judge")

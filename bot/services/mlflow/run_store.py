@@ -119,7 +119,7 @@ class MlflowRunStore:
     def named(self, experiment_ids: Sequence[str], run_ids: Sequence[str], taken: str) -> Sequence[Run]:
         return self._runs.named(experiment_ids, run_ids, taken)
 
-    def run_of_fire(self, experiment: str, fire_id: str, started: datetime) -> Run | None:
+    def run_of_fire(self, experiment: str, fire_id: str, started: datetime | None) -> Run | None:
         experiment_id = self._experiment_id(experiment)
         if experiment_id is None:
             return None
@@ -130,6 +130,8 @@ class MlflowRunStore:
             )
             if tagged:
                 return self._run_in(tagged[0])
+            if started is None:
+                return None
             since = int(started.timestamp() * 1000)
             for run in self._mlflow.reader.search_runs(
                 [experiment_id], f"attributes.start_time >= {since}", order_by=newest
