@@ -241,7 +241,9 @@ def _check_promises(config: Config, now: datetime) -> Iterator[Check]:
         if a_day:
             preset = section.policies.preset
             gap = between_false_tickets(preset, a_day)
-            often = f"{a_day:,.3g} run{'' if f'{a_day:,.3g}' == '1' else 's'}"
+            number = f"{a_day:,.3g}"
+            number = f"{a_day:,.0f}" if "e" in number else number
+            often = f"{number} run{'' if number == '1' else 's'}"
             said = (
                 f'preset "{preset}" and about {often} a day: expect one false ticket in '
                 f"{_in_round(gap)} or more, for each metric that is judged without a smallest effect"
@@ -254,7 +256,10 @@ def _in_round(gap: timedelta) -> str:
     for unit, days in (("years", 365.25), ("months", 30.44), ("weeks", 7.0)):
         if gap.days >= 2 * days:
             return f"{gap.days / days:.0f} {unit}"
-    return f"{max(gap / timedelta(days=1), 0.1):,.2g} days"
+    for unit, length in (("days", timedelta(days=1)), ("hours", timedelta(hours=1))):
+        if gap >= 2 * length:
+            return f"{gap / length:.0f} {unit}"
+    return f"{max(gap / timedelta(minutes=1), 2):.0f} minutes"
 
 
 def _runs_a_day(config: Config, pipeline: str, now: datetime) -> float:
