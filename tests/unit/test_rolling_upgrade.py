@@ -18,6 +18,7 @@ from sqlalchemy import (
     Column,
     Connection,
     DateTime,
+    Float,
     Integer,
     LargeBinary,
     MetaData,
@@ -63,7 +64,7 @@ def value_for(column: Column[Any]) -> object:
     match column.type:
         case Boolean():
             return True
-        case Integer() | Numeric():
+        case Integer() | Numeric() | Float():
             return 7
         case DateTime():
             return datetime(2026, 11, 24, tzinfo=UTC)
