@@ -41,12 +41,13 @@ class JobStanding:
 
 @dataclass(frozen=True, slots=True)
 class JobPlace:
-    """Where a job runs that no cluster knows: in a jobs_folder, which other Heralds may not share."""
+    """Where a job runs: in a jobs_folder, which other Heralds may not share, or on a cluster as config had it then."""
 
-    place_id: str  # by a file in that folder
+    place_id: str  # by a file in that folder; or what the cluster is called
     host: str  # for people, as the folder
-    folder: str
+    folder: str  # empty on a cluster
     until: datetime  # by the database's clock; nothing of the job lives any more then
+    is_submitted: bool = False  # a cluster has, or had, the job
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Fire:
     trouble: RerunTrouble | None = None  # why a rerun that is over shows nothing
     executor: str = ""  # that its job was, or is about to be, submitted to
     standing: JobStanding | None = None  # as was last seen, of a job on a cluster, or elsewhere
-    place: JobPlace | None = None  # of a job that was, or is about to be, started on Herald's own machine
+    place: JobPlace | None = None  # of a job that was, or is about to be, started
 
     @property
     def is_rerun(self) -> bool:

@@ -37,6 +37,11 @@ class ClusterSection(Section):
 
     is_local: ClassVar[bool] = False
 
+    @property
+    def place(self) -> str:
+        """Say which cluster it is: what was submitted to another is not to be seen here."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutorWants:

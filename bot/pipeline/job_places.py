@@ -1,4 +1,4 @@
-"""Where jobs of Herald's own machine live: each belongs to the jobs_folder that it was started in."""
+"""Where jobs live: each belongs to the jobs_folder, or the cluster, that it was started in."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from bot.store import fires
 from bot.store.owners import Owner
 
 _MARGIN = timedelta(minutes=5)  # for a start that is slow, and an end that is
+_ON_A_CLUSTER = timedelta(days=1)  # for which a job may have waited there for its turn
 _LONGEST_HOST = 64
 _UNKNOWN = "another machine"
 
 
 @dataclass(frozen=True, slots=True)
 class JobPlaces:
-    """Tells jobs that were started in this jobs_folder from those of another, which nobody here can see."""
+    """Tells jobs that were started here, or on a cluster of config, from those elsewhere, which nobody here can see."""
 
     context: JudgingContext
     owner: Owner
@@ -36,11 +37,19 @@ class JobPlaces:
 
     def elsewhere(self, fire: Fire, config: JobSection) -> JobPlace | None:
         """Return the place of a fire's job if it is another than this one."""
-        if fire.started_at is None or not self.context.config.runs_here(fire.executor or config.executor):
+        if fire.started_at is None:
             return None
         if fire.place is not None:
-            return fire.place if fire.place.place_id != self._id() else None
-        return self._of_before(fire, config)
+            return fire.place if self._is_elsewhere(fire, fire.place) else None
+        return self._of_before(fire, config) if self._runs_here(fire.executor or config.executor) else None
+
+    def _runs_here(self, executor: str) -> bool:
+        return self.context.config.runs_here(executor)
+
+    def _is_elsewhere(self, fire: Fire, place: JobPlace) -> bool:
+        """Say so of a job that has a place; one whose executor config has lost is waited for otherwise."""
+        section = self.context.config.executor_section(fire.executor)
+        return section is not None and place.place_id != (section.place or self._id())
 
     def _of_before(self, fire: Fire, config: JobSection) -> JobPlace | None:
         """Do so for a fire that a Herald started which noted no places yet: its run shows that its job lives."""
@@ -52,13 +61,16 @@ class JobPlaces:
         return JobPlace("", _UNKNOWN, "", (fire.started_at or fire.due_at) + config.timeout + _MARGIN)
 
     def take(self, fire: Fire, jobs: Iterable[Job]) -> Fire:
-        """Record that only a Herald with this jobs_folder may start the jobs of a fire, where no cluster runs them.
+        """Record that only a Herald with this jobs_folder, or this cluster, may start the jobs of a fire.
 
         Raises:
             JobError: where the folder cannot be used.
         """
-        if not self.context.config.runs_here(fire.executor):
+        section = self.context.config.executor_section(fire.executor)
+        if section is None:
             return fire
+        if section.place:
+            return self._take_on_cluster(fire, section.place, jobs)
         place_id = self._id()
         if not place_id:
             raise JobError(f"job {fire.fire_id}: {self.folder} cannot be used: see who may write there")
@@ -69,6 +81,15 @@ class JobPlaces:
             fires.save(tx, taken)
             if fire.standing is not None:
                 fires.note_standing(tx, fire.fire_id, None)
+        return taken
+
+    def _take_on_cluster(self, fire: Fire, name: str, jobs: Iterable[Job]) -> Fire:
+        if fire.place is not None:
+            return fire
+        most = sum((job.timeout for job in jobs), _ON_A_CLUSTER)
+        with self.context.database.begin() as tx:
+            taken = replace(fire, place=JobPlace(name, name, "", self.owner.clock(tx) + most))
+            fires.save(tx, taken)
         return taken
 
     def is_gone(self, executor_of: Callable[[str], Executor], job: Job, fire: Fire) -> bool:
@@ -100,8 +121,8 @@ class JobPlaces:
     def is_any_elsewhere(self) -> bool:
         """Say whether a job of the pipeline lives, or may live, elsewhere."""
         with self.context.database.begin() as tx:
-            placed = [fire.place for fire in fires.unfinished(tx, self.context.name) if fire.place is not None]
-        return bool(placed) and any(place.place_id != self._id() for place in placed)
+            found = [*fires.unfinished(tx, self.context.name)]
+        return any(fire.place is not None and self._is_elsewhere(fire, fire.place) for fire in found)
 
     def _id(self) -> str:
         """Return what this folder is known by, minted where it has no name yet; empty where it cannot be used."""
@@ -124,6 +145,11 @@ class JobPlaces:
 
 def left_to(place: JobPlace) -> str:
     """Say who can see a job that was started elsewhere, and until when that is waited for."""
+    if place.place_id == place.host:
+        return (
+            f"it was submitted to {place.host}, which config does not name any more for its executor: put that back; "
+            f"it counts as lost at {place.until.astimezone(UTC):%Y-%m-%d %H:%M} UTC if no finished run of it is found"
+        )
     where = f"{place.host}, in {place.folder}" if place.folder else place.host
     return (
         f"it was started on {where}, and only a Herald with that jobs_folder can see it; it is left to that one, and "

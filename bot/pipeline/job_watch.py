@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bot.config.executors import ExecutorSection
@@ -54,6 +54,7 @@ class JobWatch:
             JobError: where it is refused.
         """
         self.standing = fire.standing
+        self.is_submitted = fire.place is not None and fire.place.is_submitted
         renewed = asked = self.context.clock()
         looked: datetime | None = None
         while True:
@@ -86,6 +87,7 @@ class JobWatch:
             if not self.is_submitted:
                 how = self.executor.submit(job)
                 self.is_submitted = True
+                self._note_submitted(fire)
                 event = "job started" if how is Submission.STARTED else "job adopted"
                 log.info(event, pipeline=self.context.name, fire=fire.fire_id, executor=fire.executor)
                 self.context.on_step("job.started")
@@ -100,6 +102,12 @@ class JobWatch:
             self._note(fire, status)
             self._fetch_when_due(job, is_over=status.state.is_over)
         return status
+
+    def _note_submitted(self, fire: Fire) -> None:
+        """Store that a cluster has the job: from now on it is only looked at, by whichever Herald."""
+        if fire.place is not None and not self.section.is_local:
+            with self.context.database.begin() as tx:
+                fires.note_place(tx, fire.fire_id, replace(fire.place, is_submitted=True))
 
     def _is_stopped(self, job: Job, fire: Fire) -> bool:
         """Stop the job that nobody wants any more; say whether that could be asked for."""

@@ -115,6 +115,10 @@ def note_standing(tx: Connection, fire_id: str, standing: JobStanding | None) ->
     tx.execute(update(fires).where(fires.c.fire_id == fire_id).values(standing=said))
 
 
+def note_place(tx: Connection, fire_id: str, place: JobPlace) -> None:
+    tx.execute(update(fires).where(fires.c.fire_id == fire_id).values(place=dump(place)))
+
+
 def find(tx: Connection, fire_id: str) -> Fire | None:
     row = tx.execute(select(fires).where(fires.c.fire_id == fire_id)).first()
     return None if row is None else _fire(row)

@@ -61,7 +61,7 @@ fires = Table(
     Column("trouble", Text),  # why a rerun that is over shows nothing
     Column("executor", String(64)),  # that its job was submitted to
     Column("standing", Text),  # of its job on a cluster, as was last seen
-    Column("place", Text),  # the jobs_folder of a job that runs in no cluster
+    Column("place", Text),  # of its job: a jobs_folder, or a cluster
     Index("fires_by_number", "pipeline", "number"),
     Index("fires_by_end", "pipeline", "state", "ended_at"),
 )

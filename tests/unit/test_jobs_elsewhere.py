@@ -375,3 +375,53 @@ def test_the_token_of_a_cluster_is_in_no_log_and_no_ticket(bench, kubernetes, on
     assert "refuses who asks: Unauthorized" in fire.standing.said
     out = capsys.readouterr()
     assert TOKEN not in out.out + out.err + str(fire)
+
+
+@pytest.fixture
+def submitted(bench):
+    """Let a Herald submit a job and end, while the job goes on; return its fire."""
+    bench.executor._carry_out = lambda _: RUNNING
+    bench.steps = lambda step: setattr(bench, "stopping", step == "job.started")
+    bench.run(deliver=False)
+    bench.steps, bench.stopping = lambda _: None, False
+    bench.executor._carry_out, bench.values = bench.carry_out, [0.80]
+    return waiting_fire(bench)
+
+
+OTHER_CLUSTERS = [
+    {**LAB, "namespace": "another"},
+    {**LAB, "url": "https://another.example.com"},
+    {"kind": "ray", "url": "http://another.example.com:8265"},
+    {"kind": "slurm", "ssh": "another.example.com"},
+    {"kind": "local"},
+]
+
+
+@pytest.mark.parametrize("section", OTHER_CLUSTERS)
+def test_a_job_is_never_submitted_to_another_cluster_that_config_calls_the_same(bench, submitted, section):
+    bench.executors["lab"] = section
+    bench.executor.statuses.clear()  # the other one knows nothing of it
+    report = on(bench).cycle("search").resume()
+    assert report.elsewhere
+    assert "config does not name any more for its executor" in waiting_fire(bench).standing.said
+    assert [job.fire_id for job in bench.executor.started] == [submitted.fire_id]
+    bench.now += timedelta(days=2)
+    on(bench).cycle("search").resume()
+    assert [fire.state for fire in all_fires(bench)] == [FireState.LOST]
+
+
+def test_a_run_that_a_job_finished_on_another_cluster_is_believed(bench, submitted):
+    bench.executors["lab"] = OTHER_CLUSTERS[0]
+    bench.log(0.80, "job1", tags={FIRE_TAG: submitted.fire_id})
+    (judged,) = on(bench).cycle("search").resume().judged
+    assert judged.run.run_id == "job1"
+    assert len(bench.executor.started) == 1
+
+
+def test_a_job_that_a_cluster_has_had_is_only_looked_at_even_by_a_herald_without_its_folder(bench, submitted, tmp_path):
+    assert submitted.place.is_submitted
+    bench.executor.statuses.clear()  # it is gone there
+    elsewhere = replace(on(bench), folder=tmp_path / "b")
+    elsewhere.cycle("search").resume()
+    assert [job.fire_id for job in bench.executor.started] == [submitted.fire_id]
+    assert [fire.state for fire in all_fires(bench)] == [FireState.LOST]

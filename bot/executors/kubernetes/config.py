@@ -79,6 +79,12 @@ class KubernetesSection(ClusterSection):
     )  # a pod that has not started by then is given up
     keep: Duration | None = None  # how long the cluster keeps a job that is over; without it, until somebody removes it
 
+    @property
+    def place(self) -> str:
+        server = f"at {str(self.url).rstrip('/')}" if self.url is not None else f"of {self.context or self.kubeconfig}"
+        named = server if server != "of " else "of the usual kubeconfig, or around Herald"
+        return f"Kubernetes {named}, namespace {self.namespace}"
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.url is not None and (self.kubeconfig or self.context):

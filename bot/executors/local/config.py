@@ -14,3 +14,4 @@ class LocalSection(Section):
     is_local: ClassVar[bool] = True
     look_every: ClassVar[timedelta] = timedelta(0)  # each time that anybody looks at anything
     tracking_uri: ClassVar[str] = ""
+    place: ClassVar[str] = ""  # its jobs_folder, which has a name of its own

@@ -41,6 +41,10 @@ class RaySection(ClusterSection):
     image: str = ""  # of a container; the nodes need podman
 
     @property
+    def place(self) -> str:
+        return f"Ray at {self.base}"
+
+    @property
     def base(self) -> str:
         """The address without a slash at its end."""
         return str(self.url).rstrip("/")

@@ -88,3 +88,7 @@ class SlurmSection(ClusterSection):
     logs: WholePath = ""  # a folder that the nodes and Herald (or the host of ssh) see; jobs have no log without it
     ssh: Annotated[str, AfterValidator(_read_host)] = ""  # the host whose commands are asked, where not this one
     timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=30)  # of one command
+
+    @property
+    def place(self) -> str:
+        return f"Slurm of {self.ssh.rpartition('@')[2]}" if self.ssh else "Slurm of Herald's own host"
