@@ -11,6 +11,7 @@ from datetime import UTC, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+from bot.config.executors import LOCAL
 from bot.config.pipeline import JobSection
 from bot.domain.fires import Fire, JobPlace, JobStanding, Standing
 from bot.domain.runs import Run, RunStatus
@@ -122,7 +123,14 @@ class JobPlaces:
         """Say whether a job of the pipeline lives, or may live, elsewhere."""
         with self.context.database.begin() as tx:
             found = [*fires.unfinished(tx, self.context.name)]
-        return any(fire.place is not None and self._is_elsewhere(fire, fire.place) for fire in found)
+        return any(
+            (fire.place is not None and self._is_elsewhere(fire, fire.place)) or self._is_unknown(fire)
+            for fire in found
+        )
+
+    def _is_unknown(self, fire: Fire) -> bool:
+        """Say whether config has lost the executor of a job that was started: nobody here can see it."""
+        return fire.started_at is not None and self.context.config.executor_section(fire.executor or LOCAL) is None
 
     def _id(self) -> str:
         """Return what this folder is known by, minted where it has no name yet; empty where it cannot be used."""

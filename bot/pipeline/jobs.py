@@ -33,7 +33,6 @@ from bot.runtime import tallies
 from bot.runtime.log import get_logger
 from bot.store import fires, inquiries
 
-_AFTER_UNKNOWN = 5.0  # seconds, before the next Herald or the next round asks for the same
 _SHOWN = 500  # letters of them in the log
 
 log = get_logger(__name__)
@@ -171,7 +170,6 @@ class JobRunner:
         log.error("job not looked at", pipeline=self.context.name, fire=fire.fire_id, why=said)
         with self.context.database.begin() as tx:
             fires.note_standing(tx, fire.fire_id, JobStanding(Standing.AWAY, self.context.clock(), said))
-        self.pause(_AFTER_UNKNOWN)
 
     def is_called_off(self, tx: Connection, fire: Fire) -> bool:
         """Say whether a person has stopped the diagnosis that a rerun is of."""

@@ -233,7 +233,9 @@ def test_a_cluster_that_left_the_configuration_is_waited_for(bench):
     bench.steps, bench.stopping = lambda _: None, False
     bench.executors = {"other": LAB}
     without = on(bench, job={**JOB["job"], "executor": "other"})
-    without.cycle("search").resume()
+    now = bench.now
+    assert without.cycle("search").resume().elsewhere, "so that it holds no place of jobs_at_once meanwhile"
+    assert bench.now == now
     fire = waiting_fire(bench)
     assert fire.standing.said == "config has no [executor.lab] any more, where its job was submitted: put it back"
     assert len(bench.executor.started) == 1
