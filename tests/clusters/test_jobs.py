@@ -175,7 +175,7 @@ def test_a_log_is_fetched_in_parts_of_a_megabyte(cluster, shell):
 def test_another_heralds_job_of_the_same_name_is_left_alone(cluster, shell):
     job = shell("sleep 2" if cluster.is_real else "sleep 0.2")
     cluster.executor().submit(job)
-    other = replace(job, owner="staging/nightly", folder=job.folder / "other")
+    other = replace(job, owner="herald/other", folder=job.folder / "other")
     if cluster.kind == "ray":
         with pytest.raises(JobError, match="has a job of that name already, of 'herald/nightly'"):
             cluster.executor().submit(other)
@@ -237,7 +237,7 @@ def test_a_cluster_that_cannot_be_asked_is_away_and_knows_its_jobs_afterwards(cl
         assert ended(executor, job).exit_code == 0
         assert done.exists()
     else:
-        status = executor.look(job)
+        status = ended(executor, job)
         assert (status.state, status.exit_code) == (JobState.LOST, None)
         assert "its head was started anew" in status.said
         assert executor.submit(job) is Submission.ADOPTED  # never to another life of the cluster
