@@ -79,7 +79,8 @@ def record_due(tx: Connection, config: Config, now: datetime, looked: LastLook |
         except Exception as error:
             log.exception("broke", what=f"schedule of {name}")
             broken[name] = describe(error)
-    fires.record_all(tx, found.fires)
+    for name, fire_id in fires.record_all(tx, found.fires).items():
+        _tell(name, fire_id, found.fires[name])
     pipelines.plan_all(tx, found.planned)
     looked.config, looked.since, looked.until = config, now, now if broken else until
     return broken
@@ -177,11 +178,11 @@ def _record_after(tx: Connection, known: KnownPipeline, schedule: ScheduleSectio
         return
     start = before.ended_at + _delay(known.name, before.ended_at, schedule.jitter)
     if start <= now and (schedule.catch_up == "one" or now <= start + _PUNCTUAL):
-        _tell(fires.record(tx, known.name, before.ended_at))
+        _tell(known.name, fires.record(tx, known.name, before.ended_at).fire_id, before.ended_at)
 
 
-def _tell(fire: Fire) -> None:
-    log.info("due", pipeline=fire.pipeline, fire=fire.fire_id, due=fire.due_at.isoformat())
+def _tell(name: str, fire_id: str, due: datetime) -> None:
+    log.info("due", pipeline=name, fire=fire_id, due=due.isoformat())
 
 
 def _delay(name: str, due: datetime, jitter: timedelta) -> timedelta:

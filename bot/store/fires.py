@@ -62,8 +62,11 @@ def record(
     return fire
 
 
-def record_all(tx: Connection, due: Mapping[str, datetime]) -> None:
-    """Record a fire for each of these pipelines, where none is recorded for its due time: in a few statements."""
+def record_all(tx: Connection, due: Mapping[str, datetime]) -> dict[str, str]:
+    """Record a fire for each of these pipelines, where none is recorded for its due time: in a few statements.
+
+    Return the ids of those that were not there, by their pipelines.
+    """
     ids = {mint_fire_id(name, moment): name for name, moment in due.items()}
     known: set[str] = set()
     last: dict[str, int] = {}
@@ -87,6 +90,7 @@ def record_all(tx: Connection, due: Mapping[str, datetime]) -> None:
         if fire_id not in known
     ]
     insert_all_unless_there(tx, fires, rows)
+    return {name: fire_id for fire_id, name in ids.items() if fire_id not in known}
 
 
 def save(tx: Connection, fire: Fire) -> None:

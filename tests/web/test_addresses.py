@@ -216,11 +216,11 @@ def test_what_a_browser_keeps_is_kept_for_our_part_of_the_host_alone(house, addr
         assert re.search(r"[Pp]ath=([^;]*)", answer.headers["set-cookie"])[1] == path
 
 
-@pytest.mark.parametrize("token", ["schlüssel", "密码", "two\nlines", " spaced"])
+@pytest.mark.parametrize("token", ["schlüssel", "密码", "two\nlines"])
 def test_a_token_that_no_header_bears_is_refused(monkeypatch, tmp_path, token):
     (tmp_path / "config.toml").write_text("")
     monkeypatch.setenv("HERALD_WEB__TOKEN", token)
-    with pytest.raises(ConfigError, match=r"web.token.*printable ASCII") as refused:
+    with pytest.raises(ConfigError, match=r"web.token.*(printable ASCII|one line)") as refused:
         load_config(tmp_path / "config.toml")
     assert token not in str(refused.value)
 
