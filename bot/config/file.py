@@ -214,6 +214,9 @@ _PATTERNS = {  # of names, in words
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "should have small letters, digits and - inside alone",
     r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$": "should have small letters, digits, and - and . inside alone",
     r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?/[-._a-zA-Z0-9]+$": "should be SECRET/KEY",
+    r"^([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?$": "should be DOMAIN/NAME",
+    r"^([A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?)?$": "should be letters and digits, - _ . inside",
+    r"^[a-z0-9.-]+/[A-Za-z0-9_.-]+$": "should be DOMAIN/NAME, as nvidia.com/gpu",
     r"^[A-Za-z_][A-Za-z0-9_]*$": "should be a variable's name: letters, digits and _ alone",
 }
 _LENGTH = re.compile(r"(greater|less) than or equal to datetime\.timedelta\((days|seconds)=(\d+)\)")

@@ -28,7 +28,7 @@ from bot.ports import Experiment, Selection
 from bot.serve import background, leading, loop
 from bot.serve.loop import Orders, Server
 from bot.serve.shutdown import STOP_SECONDS, end_within, leave_at_once
-from bot.store import Database, database, fences, leadership
+from bot.store import Database, fences, leadership, postgres
 from bot.store.leadership import LeaderFence
 from bot.store.leases import LeaseFence
 from bot.store.owners import Life, Owner
@@ -106,7 +106,7 @@ def shorten() -> None:
     dispatcher._TIME_FOR_ALL = HOLDS
     loop._BETWEEN_DELIVERIES = timedelta(seconds=1)
     loop._AFTER_BUSY = timedelta(seconds=1)
-    database._PAUSED_SECONDS = 5  # a machine with other work takes seconds between two statements
+    postgres._PAUSED_SECONDS = 5  # a machine with other work takes seconds between two statements
     background.AFTER_TROUBLE = timedelta(seconds=3)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from bot.errors import AccountError, IntegrationError, PermanentError, RetryableError
 from bot.ports import TicketDraft
@@ -157,7 +158,7 @@ def test_a_request_without_a_usable_ca_file_is_not_sent(act: Act, server: Breaka
 @pytest.mark.parametrize("make", [jira, trello])
 def test_a_token_that_no_header_can_hold_is_told_without_showing_it(make: Callable[..., Any], server: Breakable):
     for token in ("line\nbreak", "schlüssel€"):
-        with pytest.raises(PermanentError, match="token") as caught:
+        with pytest.raises((PermanentError, ValidationError), match="token") as caught:  # config refuses two lines
             make(server.url, token=token).find("m")
         assert token not in "".join(traceback.format_exception(caught.value))
 

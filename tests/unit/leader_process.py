@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from bot.errors import StateError
 from bot.serve.leading import Leading
-from bot.store import Database, database, leadership
+from bot.store import Database, leadership, postgres
 from bot.store.owners import Owner
 
 MADE = "CREATE TABLE led (number SERIAL PRIMARY KEY, holder TEXT, epoch INTEGER, stood INTEGER)"
@@ -19,7 +19,7 @@ LEASE = timedelta(seconds=1)
 
 def shorten() -> None:
     leadership.LEASE = LEASE
-    database._PAUSED_SECONDS = 1
+    postgres._PAUSED_SECONDS = 1
 
 
 def main(url: str) -> None:
