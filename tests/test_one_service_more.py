@@ -183,6 +183,10 @@ EXECUTOR = Addition(
 
             class ToySection(ClusterSection):
                 kind: Literal["toy"] = "toy"
+
+                @property
+                def place(self) -> str:
+                    return "box"
         """,
         "bot/executors/toy/executor.py": """
             from bot.ports import Job, JobState, JobStatus, LogPart, Submission

@@ -42,6 +42,7 @@ def make_shop(folder: Path, mlflow_file: Path) -> Shop:
     return shop
 
 
+@pytest.mark.long
 def test_a_commit_that_breaks_the_texts_is_told_from_a_parameter(tmp_path, mlflow_file, monkeypatch):
     """A smaller cut of the next one: only the reruns are real."""
     shop = make_shop(tmp_path / "shop", mlflow_file)
