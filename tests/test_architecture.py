@@ -62,6 +62,7 @@ TRAINER_LAYERS = (
     ("trainer.tracking",),
     ("trainer.data",),
     ("trainer.models",),
+    ("trainer.images",),
     ("trainer.measures",),
     ("trainer.task",),
     ("trainer.learning",),

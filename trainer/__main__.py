@@ -1,4 +1,4 @@
-"""The command line: fit, evaluate, search, compress, label, compare, recommend, explain, upload, clean, prepare."""
+"""The command line: from clean and prepare over fit, evaluate and search to compare, recommend and explain."""
 
 import atexit
 import os
@@ -13,6 +13,7 @@ import typer
 from trainer.cli.compression import compress
 from trainer.cli.datasets import clean, prepare
 from trainer.cli.explaining import explain
+from trainer.cli.images import images
 from trainer.cli.jobs import evaluate, fit
 from trainer.cli.labelling import label
 from trainer.cli.results import compare, recommend, upload
@@ -34,6 +35,7 @@ app = typer.Typer(
 for command in (fit, evaluate, search, compress, compare, recommend, explain, upload, clean, prepare):
     app.command()(command)
 app.add_typer(label, name="label")
+app.add_typer(images, name="images")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ TrainerError          one sentence for the person who started the job
 ├── InputError        what was handed in is wrong: exit code 2, nothing is left behind
 │   ├── JobError      the job file
 │   ├── DataError     tables and snapshots
+│   │   └── PictureError  one picture of a table
 │   ├── ModelError    a model folder
 │   └── CheckpointError  where a fit would go on from
 ├── TrainingError     a fit cannot go on: its loss runs away, memory is too short: exit code 1
@@ -29,6 +30,10 @@ class JobError(InputError):
 
 
 class DataError(InputError):
+    pass
+
+
+class PictureError(DataError):
     pass
 
 

@@ -35,7 +35,10 @@ def test_only_tracking_imports_mlflow():
 def test_nothing_reads_pickles():
     for path in MODULES:
         assert not imported_by(path) & {"pickle", "joblib", "cloudpickle", "dill"}
-        assert "torch.load" not in path.read_text()
+        loads = path.read_text().count("torch.load(")
+        # What a package published is converted there, once: tensors are all that is read.
+        safe = path.read_text().count("weights_only=True") if path.name == "lite_folder.py" else 0
+        assert loads == safe
 
 
 def test_help_comes_without_loading_anything_heavy():

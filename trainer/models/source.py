@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"  # of weights in several files
 NEEDED = ("config.json", "tokenizer.json")
-PICKLES = ("pytorch_model.bin", "model.pt", "model.pkl")
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class ModelSource:
 
     def facts(self) -> dict[str, str]:
         """Say which model it is, for whoever reads the run later."""
-        read = {f"model.{name.partition('.')[0]}": _digest((self.folder / name,)) for name in NEEDED}
+        read = {f"model.{name.partition('.')[0]}": digest_files((self.folder / name,)) for name in NEEDED}
         return {"model.digest": self.digest, **read} | (
             {"model.commit": self.commit} if self.commit is not None else {}
         )
@@ -50,14 +50,14 @@ def find_source(job: "ModelJob") -> ModelSource:
     folder = _folder(job) if found is None else found.folder
     if not folder.is_dir():
         raise ModelError(f"{folder}: there is no such model folder")
-    weights = _find_weights(folder)
+    weights = find_weights(folder)
     for name in NEEDED:
         if not (folder / name).is_file():
             raise ModelError(f"{folder}: holds no {name}")
-    digest = _digest(weights)
+    digest = digest_files(weights)
     if job.sha256 is not None and digest != job.sha256:
         raise ModelError(f"{weights[0]}: sha256 is {digest[:12]}..., not {job.sha256[:12]}... as the job file says")
-    config = _read_object(folder / "config.json", "a model's configuration")
+    config = read_object(folder / "config.json", "a model's configuration")
     return ModelSource(folder, weights, digest, config, None if found is None else found.commit)
 
 
@@ -94,20 +94,21 @@ def _package_folder(package: str) -> Path:
     return Path(locate())
 
 
-def _find_weights(folder: Path) -> tuple[Path, ...]:
+def find_weights(folder: Path) -> tuple[Path, ...]:
+    """Give the files of a folder that hold its weights, in order; raise ModelError where they are not safetensors."""
     if (folder / FORM).is_file():
         return weight_files(folder, read_form(folder))
     if (folder / WEIGHTS).is_file():
         return (folder / WEIGHTS,)
     if (folder / INDEX).is_file():
         return _find_shards(folder)
-    pickles = [name for name in PICKLES if (folder / name).exists()]
+    pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES)
     instead = f"; {pickles[0]} is not read, it may run code" if pickles else ""
     raise ModelError(f"{folder}: holds no {WEIGHTS}{instead}")
 
 
 def _find_shards(folder: Path) -> tuple[Path, ...]:
-    places = _read_object(folder / INDEX, "an index of weights").get("weight_map")
+    places = read_object(folder / INDEX, "an index of weights").get("weight_map")
     if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
         raise ModelError(f"{folder / INDEX}: has no weight_map from weights to files")
     shards = tuple(folder / name for name in sorted(set(places.values())))
@@ -117,7 +118,8 @@ def _find_shards(folder: Path) -> tuple[Path, ...]:
     return shards
 
 
-def _digest(weights: tuple[Path, ...]) -> str:
+def digest_files(weights: tuple[Path, ...]) -> str:
+    """Give the sha256 of some files, one after the other."""
     digest = hashlib.sha256()
     for path in weights:
         with path.open("rb") as stream:
@@ -126,7 +128,8 @@ def _digest(weights: tuple[Path, ...]) -> str:
     return digest.hexdigest()
 
 
-def _read_object(path: Path, what: str) -> dict[str, Any]:
+def read_object(path: Path, what: str) -> dict[str, Any]:
+    """Read a JSON object; raise ModelError for anything else, which is not *what*."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

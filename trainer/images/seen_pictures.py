@@ -1,0 +1,149 @@
+"""The vectors of a catalogue's pictures: each picture is looked at once, also by later runs where there is a cache."""
+
+# Shape suffixes, scoped to this file:
+#   I = pictures asked for, N = pictures that are new, D = width of a vector
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import PIL
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from trainer.errors import PictureError
+from trainer.images.pictures import BOUNDS, PictureBounds, Pixels, decode, read_picture
+from trainer.images.tower import BATCH, ImageTower, Vectors
+from trainer.models.kept_files import keep_file
+from trainer.tracking.progress import Advance, show_progress
+
+SHARD = 2048  # pictures of a file that is kept: so many are lost at most where a run is killed
+MANY = 200  # pictures from which on progress is shown
+DECODING = "1"  # of what `decode` does to a picture; another number makes what was kept count as never seen
+
+Digest = bytes  # sha256 of a picture's bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SeenPictures:
+    """The vectors of some pictures, in their order."""
+
+    vectors_ID: Vectors  # noughts where there is no picture, or one that was refused
+    seen_I: npt.NDArray[np.bool_]
+    refused: Mapping[int, str]  # by place: why
+    computed: int  # pictures that the tower has looked at; of the others an earlier run's vector was taken
+
+
+@dataclass(slots=True)
+class _Pile:
+    """What a run has of its pictures so far."""
+
+    known: dict[Digest, npt.NDArray[np.float32]]
+    digests: list[Digest | None] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+    fresh: list[Digest] = field(default_factory=list)  # given to the tower, whose vectors are not there yet
+
+
+def see_pictures(
+    sources: Sequence[bytes | Path | None],
+    tower: ImageTower,
+    bounds: PictureBounds = BOUNDS,
+    *,
+    names: Sequence[str] | None = None,
+    cache: Path | None = None,
+    batch: int = BATCH,
+) -> SeenPictures:
+    """Give the vectors of some pictures; None is where there is none.
+
+    The same bytes are looked at once. What is refused is told by place, with *names* in its sentence; nothing is raised
+    for it. In a *cache* vectors are kept by what a picture's bytes are, for any run with the same tower.
+    """
+    key = _key(tower)
+    pile = _Pile({} if cache is None else _read_kept(cache, key, tower.width))
+    computed = 0
+    shows = show_progress("pictures", len(sources), "pictures") if len(sources) > MANY else nullcontext(_quiet)
+    with shows as advance:
+        pixels = _new_pictures(sources, names, bounds, tower.size, pile, advance)
+        while len(vectors_ND := tower.vectors(islice(pixels, SHARD), batch=batch)):
+            if cache is not None:
+                _keep(pile.fresh, vectors_ND, cache, key, tower)
+            pile.known.update(zip(pile.fresh, vectors_ND, strict=True))
+            pile.fresh.clear()
+            computed += len(vectors_ND)
+    vectors_ID = np.zeros((len(sources), tower.width), np.float32)
+    seen_I = np.zeros(len(sources), bool)
+    for place, digest in enumerate(pile.digests):
+        if digest is not None and place not in pile.refused:
+            vectors_ID[place], seen_I[place] = pile.known[digest], True
+    return SeenPictures(vectors_ID, seen_I, pile.refused, computed)
+
+
+def _new_pictures(
+    sources: Sequence[bytes | Path | None],
+    names: Sequence[str] | None,
+    bounds: PictureBounds,
+    size: int,
+    pile: _Pile,
+    advance: Advance,
+) -> Iterator[Pixels]:
+    """Give the pixels of what has no vector yet, and note what becomes of each picture."""
+    coming: set[Digest] = set()
+    for place, source in enumerate(sources):
+        name = None if names is None else names[place]
+        digest, pixels = None, None
+        try:
+            if source is not None:
+                data = read_picture(source, bounds, name=name) if isinstance(source, Path) else source
+                digest = sha256(data).digest()
+                if digest not in pile.known and digest not in coming:
+                    pixels = decode(
+                        data, bounds, size, name=name or (str(source) if isinstance(source, Path) else None)
+                    )
+        except PictureError as error:
+            pile.refused[place] = str(error)
+        pile.digests.append(digest)
+        if pixels is not None and digest is not None:
+            coming.add(digest)
+            pile.fresh.append(digest)
+            yield pixels
+        advance(1, f"{len(pile.refused)} refused" if pile.refused else "")
+
+
+def _key(tower: ImageTower) -> str:
+    parts = (tower.name, tower.sha256, str(tower.size), DECODING, PIL.__version__)
+    return sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _read_kept(cache: Path, key: str, width: int) -> dict[Digest, npt.NDArray[np.float32]]:
+    """Read what was kept; a file that is damaged counts as none."""
+    known: dict[Digest, npt.NDArray[np.float32]] = {}
+    for path in sorted(cache.glob(f"pictures-{key}-*.safetensors")):
+        try:
+            tensors = load_file(path)
+            digests, vectors = tensors["digests"].numpy(), tensors["vectors"].numpy()
+        except (SafetensorError, KeyError, OSError):
+            continue
+        if vectors.shape == (len(digests), width):
+            known.update(zip((row.tobytes() for row in digests), vectors, strict=True))
+    return known
+
+
+def _keep(digests: Sequence[Digest], vectors_ND: Vectors, cache: Path, key: str, tower: ImageTower) -> None:
+    """Add a file of what is new: those that are there are never written over, whoever else is at work."""
+    rows = np.frombuffer(b"".join(digests), np.uint8).reshape(len(digests), -1)
+    tensors = {"digests": torch.from_numpy(rows.copy()), "vectors": torch.from_numpy(vectors_ND)}
+    told = {"tower": tower.name, "sha256": tower.sha256, "size": str(tower.size), "licence": tower.licence}
+    content = sha256(rows.tobytes()).hexdigest()[:16]
+    keep_file(
+        cache / f"pictures-{key}-{content}.safetensors", lambda partial: save_file(tensors, partial, metadata=told)
+    )
+
+
+def _quiet(_count: int, _note: str) -> None:
+    """Show no progress of what takes no time."""
