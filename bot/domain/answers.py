@@ -9,11 +9,10 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from bot.domain.commands import Accept, CallNoise, Command, Expected, Fixed, Mute
-from bot.domain.incidents import Incident, IncidentState, Kind, Watch
+from bot.domain.incidents import UNSEEN, Incident, IncidentState, Kind, Watch
 from bot.domain.judge.findings import Finding
 from bot.domain.rules import Bar, Person, Rule, RuleKind, SaidAt, Scope
 
-_UNSEEN = frozenset({Kind.STALE, Kind.BLIND})  # the next run, or look, ends them by itself
 _ENDING = frozenset({RuleKind.EXPECTED, RuleKind.NOISE})
 _SILENCES = frozenset({RuleKind.MUTE, RuleKind.ACCEPTED, RuleKind.DUPLICATE})
 _SUPERSEDED = {  # what a later word on the same incident takes the place of, or the end that it names would not be one
@@ -157,7 +156,7 @@ def _go_on(incident: Incident, kind: RuleKind, policy: AnswerPolicy, now: dateti
     if incident.state.is_over:
         return incident, False
     match kind:
-        case RuleKind.FIXED if incident.kind in _UNSEEN:
+        case RuleKind.FIXED if incident.kind in UNSEEN:
             return replace(incident, is_hushed=False), False
         case RuleKind.FIXED:
             return replace(incident, watch=Watch(now, policy.watch_runs), good_runs=0, is_hushed=False), False

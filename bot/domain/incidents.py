@@ -30,6 +30,7 @@ class Kind(StrEnum):
     FAILED = "failed"
     STALE = "stale"
     BLIND = "blind"  # its runs cannot be looked at
+    AWAY = "away"  # a cluster cannot be asked about jobs, of this pipeline and others
 
 
 def kind_of(outcome: Outcome) -> Kind | None:
@@ -47,12 +48,16 @@ def kind_of(outcome: Outcome) -> Kind | None:
             return Kind.STALE
         case Outcome.BLIND:
             return Kind.BLIND
+        case Outcome.AWAY:
+            return Kind.AWAY
         case Outcome.IMPROVED | Outcome.OK | Outcome.NO_BASELINE | Outcome.INSUFFICIENT_DATA:
             return None
         case _:
             assert_never(outcome)
 
 
+UNSEEN = frozenset({Kind.STALE, Kind.BLIND, Kind.AWAY})  # the next run, look or answer ends them by itself
+_NO_RUN = frozenset({Outcome.STALE, Outcome.BLIND, Outcome.AWAY})
 _NO_VALUE = frozenset({Reason.NOT_A_NUMBER, Reason.ABSURD, Reason.OUT_OF_BOUNDS})  # that limits could be asked of
 
 
@@ -432,7 +437,7 @@ def _mend(
         if mended.good_runs < incident.watch.runs:
             return (Step(mended, Turn.WATCHED),)
         return (Step(replace(mended, state=IncidentState.RESOLVED, closed_at=now, watch=None), Turn.CONFIRMED),)
-    wanted = 1 if incident.kind in {Kind.STALE, Kind.BLIND} else policy.recovery_runs  # one run ends a silence
+    wanted = 1 if incident.kind in UNSEEN else policy.recovery_runs  # one run ends a silence
     if mended.good_runs < wanted:
         return (Step(mended, Turn.RECOVERING),)
     is_ours = policy.resolves and not incident.closed_by_people
@@ -447,12 +452,12 @@ def _speaks_of(incident: Incident, assessment: Assessment) -> bool:
     nothing about that.
     """
     match incident.kind:
-        case Kind.BLIND | Kind.STALE:
+        case Kind.BLIND | Kind.STALE | Kind.AWAY:
             return True  # of what is not seen only a look is asked, never a run
         case Kind.FAILED:
-            return assessment.outcome not in {Outcome.STALE, Outcome.BLIND}
+            return assessment.outcome not in _NO_RUN
         case Kind.INVALID:
-            return assessment.outcome not in {Outcome.STALE, Outcome.FAILED, Outcome.BLIND}
+            return assessment.outcome not in _NO_RUN | {Outcome.FAILED}
         case Kind.BREACHED:
             there = {f.key for f in assessment.findings if f.value is not None and f.reason not in _NO_VALUE}
             return incident.whole <= there

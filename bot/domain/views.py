@@ -229,7 +229,10 @@ class VerdictView:
     silent_for: str = ""  # how long no run came; of a silence
     cadence: str = ""  # how often one is expected; of a silence
     unseen_for: str = ""  # how long the runs could not be looked at
-    said: str = ""  # why not, in the words of whoever was asked
+    said: str = ""  # why they, or a cluster, could not be asked, in the words of whoever was
+    cluster: str = ""  # that cannot be asked about jobs, as config calls it
+    since: str = ""  # when the first of them could not be asked about
+    waiting: tuple[str, ...] = ()  # titles of the pipelines whose jobs wait for it
     whole: bool = False  # the incident is of all metrics of its runs
     other_test_set: bool = False  # the runs since were scored on something else than those before
     where: WhereView | None = None  # None: everywhere, or nothing smaller is certain
@@ -627,6 +630,7 @@ class DigestLine:
     duration: str = ""
     owner: str = ""
     service: str = ""  # as config calls it, with its channel
+    cluster: str = ""  # that cannot be asked about jobs, as config calls it
     count: str = ""
     metric: str = ""  # the one that cannot be judged, as the team calls it
     said: str = ""  # why it could not be looked at, in the words of whoever was asked

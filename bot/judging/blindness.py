@@ -15,7 +15,7 @@ from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.judge import Assessment, SeriesState
 from bot.judging.context import JudgingContext
 from bot.judging.facts import FactReader, rules_in_force
-from bot.judging.run_recording import RunRecorder
+from bot.judging.run_recording import Background, RunRecorder
 from bot.judging.silence import nothing_yet
 from bot.runtime.log import get_logger
 from bot.store import incidents, looks, runs
@@ -79,4 +79,6 @@ class BlindnessWatch:
         name, now = self.context.name, self.context.clock()
         last = runs.latest(tx, name) or nothing_yet(SeriesKey(name), look.failing_since or now)
         facts = FactReader(self.context, now).without_run(last, assessment, rules_in_force(tx, now, name), standing)
-        RunRecorder(self.context).record_without_run(tx, facts, conclude_without_run(facts, ends), said=look.said)
+        RunRecorder(self.context).record_without_run(
+            tx, facts, conclude_without_run(facts, ends), Background(said=look.said)
+        )

@@ -40,7 +40,8 @@ class FactReader:
     def of_new_run(self, tx: Connection, result: RunResult, assessment: Assessment, fire: Fire | None) -> Facts:
         """Gather what a new run is concluded from: it may also end the silence of the whole pipeline.
 
-        That nothing could be seen it does not end: a look does, whenever the runs it sees had ended.
+        That nothing could be seen it does not end: a look does, whenever the runs it sees had ended; nor that a cluster
+        cannot be asked.
         """
         series = self.context.series_of(result.run)
         standing = self._standing(tx, series)
@@ -101,7 +102,7 @@ class FactReader:
         return Past(runs.doubtful(tx, series), recent, is_newest=is_newest, is_late=is_late)
 
     def _standing(self, tx: Connection, series: SeriesKey) -> list[Incident]:
-        return [each for each in incidents.standing(tx, series) if each.kind is not Kind.BLIND]
+        return [each for each in incidents.standing(tx, series) if each.kind not in {Kind.BLIND, Kind.AWAY}]
 
     def _facts(
         self,

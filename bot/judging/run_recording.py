@@ -60,7 +60,8 @@ class Background:
     baseline: Baseline = field(default_factory=Baseline)
     log_tail: str = ""
     exit_code: str = ""
-    said: str = ""  # why the runs could not be looked at, in the words of whoever was asked
+    said: str = ""  # why the runs, or a cluster, could not be asked, in the words of whoever was
+    waiting: tuple[str, ...] = ()  # titles of the pipelines whose jobs wait for a cluster
     worst: Mapping[str, WorstExamples] = field(default_factory=dict)  # examples, by the finding that they are of
 
 
@@ -133,14 +134,14 @@ class RunRecorder:
         tx: Connection,
         facts: Facts,
         told: Told,
+        beside: Background = _NOTHING_BESIDE,
         *,
-        said: str = "",
         on_written: Callable[[], None] = lambda: None,
     ) -> None:
         """Store what was concluded of something that no run shows, and the effects owed."""
         _write(tx, told, facts.now)
         on_written()
-        self.owe(tx, facts, told, Background(said=said), self.context.title, None)
+        self.owe(tx, facts, told, beside, self.context.title, None)
 
     def owe(
         self,
@@ -245,6 +246,7 @@ class RunRecorder:
             rules=facts.rules,
             log_tail=background.log_tail,
             said=background.said,
+            waiting=background.waiting,
             worst=background.worst,
             exit_code=background.exit_code,
             now=facts.now,

@@ -13,6 +13,7 @@ from bot.config.pipeline import PipelineSection
 from bot.domain.fires import Fire, FireState
 from bot.errors import LeaseLostError, RunStoreError
 from bot.judging.blindness import BlindnessWatch
+from bot.judging.cluster_watch import ClusterWatch
 from bot.judging.context import JudgingContext
 from bot.judging.diagnosing import Diagnoser
 from bot.judging.reminding import Reminder
@@ -219,6 +220,7 @@ class Cycle:
     def listen(self) -> None:
         """Say what no run says: that none came in time, that none can be seen, that nobody has answered."""
         self._blindness.look_for_blindness()
+        ClusterWatch(self._context).look()
         Reminder(self._context).remind()
         try:
             SilenceWatch(self._context, self._discovery(self.lookout).is_any_new).look_for_silence()

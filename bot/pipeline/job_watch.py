@@ -10,6 +10,7 @@ from bot.config.executors import ExecutorSection
 from bot.domain.fires import Fire, JobStanding, Standing
 from bot.errors import ExecutorAwayError, in_short
 from bot.executors.fetched_logs import FetchedLog
+from bot.judging.cluster_watch import ClusterWatch
 from bot.judging.context import JudgingContext
 from bot.pipeline.lease import LEASE, PipelineLease
 from bot.ports import Executor, Job, JobState, JobStatus, Submission
@@ -99,7 +100,10 @@ class JobWatch:
             log.info("can ask again", executor=fire.executor, fire=fire.fire_id)
         self.away_for = 0
         if not self.section.is_local:
+            was_away = self.standing is not None and self.standing.standing is Standing.AWAY
             self._note(fire, status)
+            if was_away:
+                ClusterWatch(self.context).look()
             self._fetch_when_due(job, is_over=status.state.is_over)
         return status
 
@@ -125,6 +129,7 @@ class JobWatch:
             )
         self.away_for += 1
         self._stand(fire, Standing.AWAY, said)
+        ClusterWatch(self.context).look()
 
     def _note(self, fire: Fire, status: JobStatus) -> None:
         if not status.state.is_over:

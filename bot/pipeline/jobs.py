@@ -18,6 +18,7 @@ from bot.domain.judged_run import JudgedRun
 from bot.domain.rerun_troubles import RerunTrouble, TroubleKind
 from bot.domain.runs import Run, RunStatus
 from bot.errors import ExecutorAwayError, JobError, in_short
+from bot.judging.cluster_watch import ClusterWatch
 from bot.judging.confirming import Confirmer
 from bot.judging.context import JudgingContext
 from bot.judging.reruns import not_as_set
@@ -168,8 +169,11 @@ class JobRunner:
         """Say that config has lost the executor of a job, which may well go on there."""
         said = f"config has no [executor.{fire.executor}] any more, where its job was submitted: put it back"
         log.error("job not looked at", pipeline=self.context.name, fire=fire.fire_id, why=said)
+        known = fire.standing
+        since = known.since if known is not None and known.standing is Standing.AWAY else self.context.clock()
         with self.context.database.begin() as tx:
-            fires.note_standing(tx, fire.fire_id, JobStanding(Standing.AWAY, self.context.clock(), said))
+            fires.note_standing(tx, fire.fire_id, JobStanding(Standing.AWAY, since, said))
+        ClusterWatch(self.context).look()
 
     def is_called_off(self, tx: Connection, fire: Fire) -> bool:
         """Say whether a person has stopped the diagnosis that a rerun is of."""

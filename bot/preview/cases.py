@@ -41,6 +41,8 @@ _SAMPLES: Mapping[str, Make] = {
     "ticket: not comparable": samples.invalid_ticket,
     "ticket: job failed": samples.failed_ticket,
     "ticket: no runs come": samples.stale_ticket,
+    "ticket: a cluster is away": samples.away_ticket,
+    "comment: a cluster answers again": samples.away_over,
     "umbrella: two tickets": samples.umbrella,
     "umbrella: over": samples.umbrella_over,
     "comment: goes on": samples.repeat,

@@ -347,6 +347,29 @@ def stale_ticket(words: Words) -> TicketView:
     return TicketView(view, run(3, words), run(3, words), (), (), (), "", MARKER)
 
 
+def away_ticket(words: Words) -> TicketView:
+    view = VerdictView(
+        Outcome.AWAY,
+        Kind.AWAY,
+        words.pipeline,
+        None,
+        (),
+        (),
+        "3",
+        "0",
+        cluster="lab",
+        since=words.when[2],
+        waiting=(words.pipeline, "ranking"),
+        said="Ray at https://ray.example.com refuses who asks (401): check its token",
+    )
+    return TicketView(view, run(3, words), run(3, words), (), (), (), words.owner, MARKER)
+
+
+def away_over(words: Words) -> CommentView:
+    over = VerdictView(Outcome.OK, Kind.AWAY, words.pipeline, None, (), (), "3", "0", cluster="lab")
+    return CommentView(CommentKind.RECOVERY, over, run(3, words), (), "herald-c7", duration=words.days)
+
+
 def repeat(words: Words) -> CommentView:
     worst = metric_rows(words)[:1]
     news = NewsView("2", (metric_rows(words)[1].plain,), (WorstRow(worst[0].plain, worst[0].value, "0.148"),))
@@ -554,6 +577,7 @@ def digest_of_all_kinds(words: Words) -> DigestView:
         replace(line(kind, incident=incident, row=shown), ticket="ticket" if kind in kinds[:2] else "")
         for kind in kinds
         for incident in Kind
+        if incident is not Kind.AWAY  # which is told beside what ails Herald itself
         for shown in ((row, None) if incident is Kind.REGRESSED else (None,))
         if kind in kinds[:2] or incident is Kind.REGRESSED or (kind, incident) == (DigestKind.SUSPECTED, Kind.INVALID)
     ]
@@ -564,7 +588,12 @@ def digest_of_own_troubles(words: Words) -> DigestView:
     """Return what a digest says of Herald itself."""
     down = [DigestLine(DigestKind.DOWN, service="jira", when=_day(words, 20), count=n) for n in ("1", "3")]
     late = [DigestLine(DigestKind.LATE, words.pipeline, when=_day(words, 20), count=n) for n in ("", "1", "3")]
-    lines = (*down, *late, DigestLine(DigestKind.CLOCK, duration=words.days))
+    away = partial(DigestLine, pipeline=words.pipeline, incident=Kind.AWAY, cluster="lab", ticket="ticket")
+    gone = (
+        away(DigestKind.STANDING, when=_day(words, 20), owner=words.owner),
+        away(DigestKind.RECOVERED, duration=words.days),
+    )
+    lines = (*down, *late, DigestLine(DigestKind.CLOCK, duration=words.days), *gone)
     return _digest(words, (DigestPart(DigestHeading.NEEDS_YOU, lines),))
 
 

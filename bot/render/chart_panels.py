@@ -40,6 +40,7 @@ MARKS = {
     Outcome.STALE: ("X", GREY),
     Outcome.FAILED: ("X", GREY),
     Outcome.BLIND: ("X", GREY),
+    Outcome.AWAY: ("X", GREY),
     None: ("s", GREY),
 }
 # Signs that the words beside the picture explain, drawn by every font that comes with matplotlib.

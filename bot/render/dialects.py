@@ -37,6 +37,7 @@ _LOZENGES = {
     Outcome.STALE: ("Yellow", "#b26500"),
     Outcome.FAILED: ("Red", "#de350b"),
     Outcome.BLIND: ("Red", "#de350b"),
+    Outcome.AWAY: ("Red", "#de350b"),
 }
 _PANELS = {"Green": "tip", "Yellow": "note", "Red": "warning", "Purple": "warning", "Grey": "info"}
 _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._@+-]{0,254}")

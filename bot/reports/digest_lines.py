@@ -31,7 +31,7 @@ from bot.judging.titles import series_title
 from bot.judging.unjudged_metrics import find_unjudged, first_unjudged
 from bot.judging.views.answer import RuleNaming
 from bot.judging.views.metric_rows import metric_row, spoken_name
-from bot.judging.views.verdict import concerns_whole_runs
+from bot.judging.views.verdict import cluster_of, concerns_whole_runs
 from bot.reports.explanations import explain
 from bot.reports.own_health import own_health
 from bot.reports.precision import floors, is_first_of_month, tallies
@@ -395,6 +395,7 @@ class LineGathering:
             unanswered=waits,
             asked=section.tickets.escalate_to if waits else "",
             incident=incident.kind,
+            cluster=cluster_of(incident),
             is_new=self._told(incident)[0],
             duration=formats.duration(incident.lasted(self.now), self.locale),
             owner=has_it or (incident.parts[0].owner if incident.parts else "") or section.owner,

@@ -11,6 +11,7 @@ from bot.config.models import Config
 from bot.domain.checks import Check
 from bot.domain.fires import Standing
 from bot.domain.own_health import PATIENCE, OwnHealth, overdue
+from bot.judging.cluster_watch import read_outages
 from bot.store import backlog, fires, leadership, outages
 from bot.store.owed import EffectState
 from bot.store.owners import database_time
@@ -53,8 +54,18 @@ def check_own_health(tx: Connection, config: Config, now: datetime) -> Iterator[
         )
         remedy = "What waits goes out by itself once it answers; see what it says of itself."
         yield Check("service", ok=False, said=said, remedy=remedy)
+    for outage in read_outages(tx, config):
+        waiting = ", ".join(outage.pipelines)
+        said = f"{outage.executor} cannot be asked about jobs since {_moment(outage.since)}: {outage.said}"
+        remedy = f"Mend what it says; jobs of {waiting} go on by themselves then, and none is started twice."
+        yield Check("cluster", ok=False, said=said, remedy=remedy)
     for fire in fires.waiting(tx):
-        if fire.place is not None and fire.standing is not None and fire.standing.standing is Standing.AWAY:
+        if (
+            config.runs_here(fire.executor)
+            and fire.place is not None
+            and fire.standing is not None
+            and fire.standing.standing is Standing.AWAY
+        ):
             said = f"the job of {fire.pipeline} cannot be seen: {fire.standing.said}"
             yield Check("job elsewhere", ok=False, said=said, remedy="Start that Herald, or let all share jobs_folder.")
     parked = backlog.count(tx)[EffectState.PARKED]

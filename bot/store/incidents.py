@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, insert, or_, select
 
-from bot.domain.incidents import Incident, IncidentState, SeriesKey
+from bot.domain.incidents import Incident, IncidentState, Kind, SeriesKey
 from bot.domain.objects import Marker
 from bot.store.batches import in_pieces
 from bot.store.codec import dump, load
@@ -122,6 +122,12 @@ def standing_of_each(tx: Connection, limit: int | None = None) -> Sequence[Incid
 def in_states(tx: Connection, *states: IncidentState) -> Sequence[Incident]:
     """Return the incidents of all pipelines in these states, oldest first."""
     query = select(incidents.c.incident).where(incidents.c.state.in_(states))
+    return [load(Incident, text) for text in tx.scalars(query.order_by(incidents.c.opened_at))]
+
+
+def open_of_kind(tx: Connection, kind: Kind) -> Sequence[Incident]:
+    """Return the open incidents of all pipelines of one kind, oldest first."""
+    query = select(incidents.c.incident).where(incidents.c.state == IncidentState.OPEN, incidents.c.kind == kind)
     return [load(Incident, text) for text in tx.scalars(query.order_by(incidents.c.opened_at))]
 
 

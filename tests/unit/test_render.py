@@ -83,9 +83,10 @@ def every_verdict(words: samples.Words) -> Iterator[VerdictView]:
     for outcome in Outcome:
         for kind in (None, *Kind):
             for head in heads if kind in (None, outcome) else heads[:1]:
-                yield VerdictView(outcome, kind, words.pipeline, head, (), (), "0", "1")
+                yield VerdictView(outcome, kind, words.pipeline, head, (), (), "0", "1", cluster="lab")
             full = replace(rows[0], outcome=outcome)
-            yield VerdictView(outcome, kind, words.pipeline, full, ("a", "b", "c"), samples.slice_rows(words), "1", "4")
+            also, slices = ("a", "b", "c"), samples.slice_rows(words)
+            yield VerdictView(outcome, kind, words.pipeline, full, also, slices, "1", "4", cluster="lab")
     for reason in Reason:
         yield VerdictView(
             Outcome.INVALID, Kind.INVALID, words.pipeline, replace(rows[0], reason=reason), (), (), "3", "1"

@@ -28,6 +28,7 @@ _COLOURS = {
     Outcome.STALE: "yellow",
     Outcome.FAILED: "red",
     Outcome.BLIND: "red",
+    Outcome.AWAY: "red",
 }
 
 

@@ -22,6 +22,7 @@ class Outcome(StrEnum):
     STALE = "stale"
     FAILED = "failed"
     BLIND = "blind"  # the runs cannot be looked at
+    AWAY = "away"  # a cluster cannot be asked about jobs
 
     @property
     def severity(self) -> int:
@@ -68,6 +69,7 @@ class Reason(StrEnum):
     RUN_FAILED = "run_failed"
     SILENCE = "silence"
     UNSEEN = "unseen"
+    UNANSWERED = "unanswered"
 
 
 class Against(StrEnum):

@@ -20,7 +20,12 @@ from bot.text.locales import Locale, conventions
 _PARTS_NAMED = 3
 _MOST = 0.5
 _ALL = 0.95  # from this share on, a set holds all of a fall
-_WITHOUT_NUMBERS = {Outcome.FAILED, Outcome.STALE, Outcome.BLIND}  # said in a sentence, not in a table of metrics
+_WITHOUT_NUMBERS = {
+    Outcome.FAILED,
+    Outcome.STALE,
+    Outcome.BLIND,
+    Outcome.AWAY,
+}  # said in a sentence, not in a table of metrics
 
 
 def metric_rows(

@@ -42,7 +42,8 @@ class Occasion:
     reruns: Mapping[str, Confirmation] = field(default_factory=dict)  # what they came to, by the run asked about
     rules: Sequence[Rule] = ()  # of the pipeline, that hold
     log_tail: str = ""
-    said: str = ""  # why the runs could not be looked at, in the words of whoever was asked
+    said: str = ""  # why the runs, or a cluster, could not be asked, in the words of whoever was
+    waiting: Sequence[str] = ()  # titles of the pipelines whose jobs wait for a cluster
     exit_code: str = ""
     worst: Mapping[str, WorstExamples] = field(default_factory=dict)  # examples, by the finding that they are of
 

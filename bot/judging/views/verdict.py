@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from bot.config.metric import MetricSection
 from bot.config.pipeline import PipelineSection
+from bot.domain.cluster_outages import executor_in
 from bot.domain.headlines import own_findings, spoken_of
 from bot.domain.incidents import Incident, Kind, Step
 from bot.domain.judge import Assessment, Finding, Outcome, Reason, SeriesState
@@ -47,6 +48,9 @@ def verdict_view(on: Occasion, step: Step | None, assessment: Assessment | None 
         cadence="" if silence is None else _seconds(on, silence.baseline),
         unseen_for="" if unseen is None or unseen.value is None else _seconds(on, unseen.value),
         said=on.said,
+        cluster=cluster_of(incident),
+        since=_since(on, incident),
+        waiting=tuple(on.waiting),
         other_test_set=outcome is Outcome.REGRESSED and differences_of(on, step).has_other_test_set,
         whole=incident is not None and concerns_whole_runs(on.config, incident, assessment.findings),
         where=where_view(on, told),
@@ -80,6 +84,9 @@ def last_word(on: Occasion, incident: Incident) -> Assessment:
         return Assessment("", (Finding("runs", Outcome.STALE, Reason.SILENCE),), SeriesState())
     if incident.kind is Kind.BLIND:
         return Assessment("", (Finding("looks", Outcome.BLIND, Reason.UNSEEN),), SeriesState())
+    if incident.kind is Kind.AWAY:
+        found = tuple(Finding(key, Outcome.AWAY, Reason.UNANSWERED) for key in incident.metrics)
+        return Assessment("", found, SeriesState())
     last = next((judged for judged in reversed(on.history) if judged.run.run_id in incident.bad_runs), None)
     return on.assessment if last is None else last.assessment
 
@@ -95,6 +102,16 @@ def concerns_whole_runs(config: PipelineSection, incident: Incident, findings: I
         concerned = {finding.metric for finding in own_findings(incident, findings)}
     wanted = {name for name, section in config.metrics.items() if not section.optional} or set(config.metrics)
     return not concerned <= config.metrics.keys() or wanted <= concerned
+
+
+def cluster_of(incident: Incident | None) -> str:
+    """Name the cluster that an incident says cannot be asked."""
+    return executor_in(incident.metrics[0]) if incident is not None and incident.kind is Kind.AWAY else ""
+
+
+def _since(on: Occasion, incident: Incident | None) -> str:
+    is_told = incident is not None and incident.kind is Kind.AWAY
+    return formats.moment(incident.since, on.zone, on.locale) if incident is not None and is_told else ""
 
 
 def _seconds(on: Occasion, seconds: float | None) -> str:
