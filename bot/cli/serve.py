@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,13 @@ from bot.cli.opening import make, read_config
 from bot.cli.options import DEFAULT_CONFIG, ConfigOption, SecretsOption
 from bot.errors import HeraldError
 from bot.runtime.json_lines import LogFormat
+
+if TYPE_CHECKING:
+    from bot.app import Herald
+    from bot.config.models import Config
+    from bot.serve.loop import Server
+    from bot.serve.shutdown import Orders
+    from bot.web.doorway import Doorway
 
 
 def serve(
@@ -37,9 +44,7 @@ def serve(
     """
     import signal
 
-    from bot.app import Surroundings, reconfigure
     from bot.runtime.log import get_logger, set_up
-    from bot.serve.loop import Server
     from bot.serve.shutdown import STOP_SECONDS, Orders, end_within, leave_at_once
 
     orders = Orders()
@@ -53,47 +58,76 @@ def serve(
     forget = end_within(STOP_SECONDS, stops, leave_late)
     before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: orders.ask_to_reload())
     set_up(logging.INFO, form=log_format or LogFormat.TEXT)
-    try:
-        herald = make(config, secrets_dir, Surroundings(stopping=orders.is_stopping))
-    except BaseException as error:  # nothing is served, and whoever called goes on as it was
-        forget()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if log_format is LogFormat.JSON and isinstance(error, HeraldError):
-            get_logger(__name__).critical("not served", error=str(error))
-            raise typer.Exit(1) from None
-        raise
-    form = log_format or herald.config.log_format
-    set_up(logging.INFO, form=form)
-    server = Server(herald, orders, lambda old: reconfigure(old, read_config(config, secrets_dir)[0]), stop_jobs)
-    with _last_words(form), ExitStack() as beside:
-        if http is not None:
-            from bot.connections import make_step_reader
-            from bot.reports.reader import open_reader
-            from bot.web.app import make_app
-            from bot.web.curves import StepCurves
-            from bot.web.server import serving
+    with ExitStack() as beside, _last_words(log_format):
+        try:
+            doorway = None if http is None else _open(http, beside)
+            from bot.app import Surroundings  # what follows takes seconds to import
 
-            reader = open_reader(herald.config, herald.folder)
-            beside.callback(reader.database.close)
-            # Not before the loop goes round: until then MLflow's libraries are being imported.
-            curves = StepCurves(make_step_reader(herald.config), lambda: server.last_round > 0)
-            app = make_app(reader, server.ails, curves, server.lacks)
-            beside.enter_context(serving(app, http, app.prepare))
-        has_ended = server.run()
+            herald = make(config, secrets_dir, Surroundings(stopping=orders.is_stopping))
+        except BaseException:  # nothing is served, and whoever called goes on as it was
+            forget()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            raise
+        form = log_format or herald.config.log_format
+        set_up(logging.INFO, form=form)
+        with _last_words(form):
+            server = _make_server(herald, orders, doorway, beside, lambda: read_config(config, secrets_dir)[0])
+            server.stop_jobs = stop_jobs
+            has_ended = server.run()
     if not has_ended:
         leave_at_once()
 
 
+def _open(place: str, beside: ExitStack) -> Doorway:
+    """Answer whoever asks for health from now on: all else takes seconds to import."""
+    from bot.web.doorway import Doorway
+    from bot.web.server import serving
+
+    doorway = Doorway()
+    beside.enter_context(serving(doorway, place))
+    return doorway
+
+
+def _make_server(
+    herald: Herald, orders: Orders, doorway: Doorway | None, beside: ExitStack, read: Callable[[], Config]
+) -> Server:
+    """Make what serves, and its pages where they are asked for."""
+    from bot.app import load_for_work, reconfigure
+    from bot.serve.loop import Server
+
+    if doorway is None:
+        return Server(herald, orders, lambda old: reconfigure(old, read()))
+    from bot.web.own_pages import OwnPages
+
+    def reconfigured(old: Herald) -> Herald:
+        new = reconfigure(old, read())
+        pages.show(new.config, new.folder)
+        return new
+
+    def load(config: Config) -> None:
+        load_for_work(config)
+        pages.prepare()
+
+    server = Server(herald, orders, reconfigured, load=load)
+    pages = OwnPages(doorway, server.ails, server.lacks, lambda: server.is_ready)
+    beside.callback(pages.close)
+    pages.show(herald.config, herald.folder)
+    return server
+
+
 @contextmanager
-def _last_words(form: LogFormat) -> Iterator[None]:
+def _last_words(form: LogFormat | None) -> Iterator[None]:
     """Let what ends the service be a line of JSON too, where all lines are."""
     from bot.runtime.log import get_logger
 
     try:
         yield
-    except HeraldError as error:
-        if form is not LogFormat.JSON:
+    except Exception as error:
+        if form is not LogFormat.JSON or isinstance(error, typer.Exit):
             raise
-        get_logger(__name__).critical("not served", error=str(error))
+        if isinstance(error, HeraldError):
+            get_logger(__name__).critical("not served", error=str(error))
+        else:
+            get_logger(__name__).critical("broke", exc_info=error)
         raise typer.Exit(1) from None

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot.app import Herald, load_for_work
+from bot.config.models import Config
 from bot.connections import make_dead_man
 from bot.delivery.dispatcher import LEASE
 from bot.errors import HeraldError, IntegrationError
@@ -20,6 +21,7 @@ from bot.runtime.log import get_logger, journal
 from bot.serve.background import Errand, Task, start_thread
 from bot.serve.duties import Duties
 from bot.serve.leading import Leading
+from bot.serve.loading import Loading
 from bot.serve.shutdown import STOP_SECONDS, Orders
 from bot.serve.vitals import what_ails, what_lacks
 from bot.store import backlog, fires, inquiries, leases
@@ -50,6 +52,7 @@ class Server:
     orders: Orders
     reconfigured: Callable[[Herald], Herald]  # raises ConfigError where the configuration cannot be used
     stop_jobs: bool = False
+    load: Callable[[Config], None] = load_for_work
     start_task: Callable[[str, Callable[[], None]], Task] = start_thread
     cycles: dict[str, Errand] = field(default_factory=dict)  # by pipeline
     delivery: Errand = field(default_factory=lambda: Errand("delivery"))
@@ -58,6 +61,7 @@ class Server:
     keeping: Errand = field(default_factory=lambda: Errand("keeping the state"))  # the loop's own part
     dead_man: DeadMan | None = None
     signalling: Errand = field(default_factory=lambda: Errand("dead man's switch"))
+    loading: Loading = field(default_factory=Loading)
     made: float = field(default_factory=time.monotonic)
     last_round: float = 0.0  # as time.monotonic() tells it
     duties: Duties = field(init=False)
@@ -71,12 +75,13 @@ class Server:
 
         Says whether everything that was under way has come to its end.
         """
-        load_for_work(self.herald.config)
-        self.dead_man = make_dead_man(self.herald.config)
         self.clearing.rest(self.herald.around.clock(), _BEFORE_CLEARING)
         self.duties.begin(self.herald.around.clock())
+        self._record_meanwhile(self.herald.around.clock())  # with all that this takes, before another thread imports
+        self.dead_man = make_dead_man(self.herald.config)
         log.info("serving", pipelines=len(self.herald.config.pipeline))
         self._name_the_unscheduled()
+        self.loading.begin(partial(self.load, self.herald.config), self.orders.wake)
         while not self.orders.stop:
             self.round()
             # Due times are whole seconds: a round begins just after one, and not up to a second later.
@@ -91,11 +96,15 @@ class Server:
 
     def round(self) -> None:
         """Do once what is done again and again; what goes wrong is logged, and tried again later."""
+        self.last_round = time.monotonic()
+        if self.loading.is_under_way:
+            self._record_meanwhile(self.herald.around.clock())
+            return
+        self.loading.raise_failure()
         if self.orders.reload:
             self.orders.reload = False
             journal.forget()
             self._reload()
-        self.last_round = time.monotonic()
         now = self.herald.around.clock()
         self.duties.leading.keep_if_alone()
         if self.keeping.may_start(now):
@@ -123,12 +132,19 @@ class Server:
         _join(errands, began + STOP_SECONDS - _TO_LEAVE)
         self.duties.leading.end()
         left = [errand.name for errand in errands if errand.is_under_way]
+        left += ["loading"] if self.loading.is_under_way else []
         log.info("stopped", **{"still at work": ", ".join(left)} if left else {})
         return not left
 
     def _stop_job(self, name: str) -> None:
         if self.herald.cycle(name).stop_job():
             log.info("job stopped", pipeline=name)
+
+    def _record_meanwhile(self, now: datetime) -> None:
+        """Do what needs nothing that is still being imported: no due time waits for that, nor the lead."""
+        self.duties.leading.keep_if_alone()
+        if self.keeping.may_start(now):
+            self.keeping.attempt(lambda: self.duties.record(self.herald, now), self.herald.around.clock)
 
     def _record_and_start(self, now: datetime) -> None:
         """Record what is due, and start a cycle for each pipeline with a fire that is not over, while there is room."""
@@ -200,15 +216,20 @@ class Server:
             return any(refusal.service in refusing for refusal in backlog.refusals(tx))
 
     def ails(self) -> Sequence[str]:
-        """Say what only a new start would mend; the loop has not begun while what it needs is being imported."""
+        """Say what only a new start would mend."""
         goes_on = not self.last_round or self.orders.stop
         hangs = self.herald.dispatcher.admission.longest(self.herald.around.clock())
         return what_ails(0.0 if goes_on else time.monotonic() - self.last_round, hangs, _HANGS_AFTER)
 
     def lacks(self) -> Sequence[str]:
         """Say what keeps due times from being kept."""
-        starts_for = 0.0 if self.last_round else time.monotonic() - self.made
+        starts_for = None if self.is_ready else time.monotonic() - self.made
         return what_lacks(self.herald.config, self.keeping.trouble, self.duties.unscheduled, starts_for)
+
+    @property
+    def is_ready(self) -> bool:
+        """Say whether the loop goes round and has all that it needs."""
+        return self.last_round > 0 and not self.loading.is_under_way
 
     @property
     def is_healthy(self) -> bool:
@@ -239,7 +260,7 @@ class Server:
         """Take on the configuration as it reads now; one that cannot be used changes nothing."""
         try:
             herald = self.reconfigured(self.herald)
-            load_for_work(herald.config)
+            self.load(herald.config)
             self.herald = herald
         except HeraldError as error:
             for line in str(error).splitlines():

@@ -20,13 +20,14 @@ def what_ails(stands: float, hangs: timedelta, longest: timedelta) -> Sequence[s
     return (*loop, *delivery)
 
 
-def what_lacks(config: Config, trouble: str, unscheduled: Collection[str], starts_for: float) -> Sequence[str]:
+def what_lacks(config: Config, trouble: str, unscheduled: Collection[str], starts_for: float | None) -> Sequence[str]:
     """Name what keeps due times from being kept; *trouble* itself and the names of pipelines are not for everybody.
 
-    *Starts for* is for how many seconds it has been starting; then pages can be read already.
+    *Starts for* is for how many seconds it has been starting, None once it works; pages can be read, and due times are
+    recorded, before that.
     """
-    if starts_for > STUCK_AFTER:
-        return (f"Herald has been starting for {starts_for:.0f} s, and its loop has not begun",)
+    if starts_for is not None:
+        return (f"Herald is starting, for {starts_for:.0f} s now",)
     found = ["due times cannot be kept just now; the log says why"] if trouble else []
     scheduled = sum(section.schedule is not None for section in config.pipeline.values())
     if 0 < scheduled <= len(unscheduled):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from bot.errors import ConfigError
+from bot.runtime.clock import pause
 from bot.runtime.log import get_logger
 
-_KEEP_ALIVE, _FOR_REQUESTS = 10, 3  # seconds
+_KEEP_ALIVE, _FOR_REQUESTS, _MOMENT = 10, 3, 0.002  # seconds
 _MOST_AT_ONCE = 100  # connections; more are told to come again
 _LONGEST_HEAD = 32_000  # bytes of a request line with its headers
 _PORTS, _BACKLOG = 65_535, 128
@@ -30,8 +31,8 @@ def read_place(text: str) -> tuple[str, int]:
 
 
 @contextmanager
-def serving(app: ASGIApp, place: str, prepare: Callable[[], None] | None = None) -> Iterator[str]:
-    """Answer requests at *place* until the block ends, and *prepare* meanwhile; yields the address.
+def serving(app: ASGIApp, place: str) -> Iterator[str]:
+    """Answer requests at *place* until the block ends; yields the address.
 
     Raises ConfigError where that cannot be listened on. Whoever is still waiting for an answer then has a few seconds.
     """
@@ -50,11 +51,12 @@ def serving(app: ASGIApp, place: str, prepare: Callable[[], None] | None = None)
         http="h11",
         ws="none",
     )
+    config.load()  # here: it imports
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="pages", daemon=True)
     thread.start()
-    if prepare is not None:
-        threading.Thread(target=prepare, name="pages prepared", daemon=True).start()
+    while not server.started and thread.is_alive():  # or what the caller imports next would keep it waiting
+        pause(_MOMENT)
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listener.getsockname()[1]}"
     log.info("pages", address=address)

@@ -140,3 +140,12 @@ def test_what_keeps_herald_from_serving_is_one_line_of_json_too(written):
         raise ConfigError("--http 127.0.0.1:1: cannot be listened on: Permission denied")
     (line,) = written()
     assert (line["event"], "cannot be listened on" in line["error"]) == ("not served", True)
+
+
+def test_a_fault_of_ours_that_ends_herald_is_one_line_of_json_too(written):
+    with pytest.raises(typer.Exit), _last_words(LogFormat.JSON):
+        lose_a_metric()
+    (line,) = written()
+    assert (line["event"], line["error"]) == ("broke", "ValueError: no verdict")
+    with pytest.raises(ValueError, match="no verdict"), _last_words(LogFormat.TEXT):
+        lose_a_metric()

@@ -144,7 +144,7 @@ def count(state: Path, query: str) -> Any:
 
 
 @pytest.mark.slow
-def test_twenty_pipelines_that_begin_at_once_are_all_judged_and_no_thread_imports_anything(
+def test_twenty_pipelines_that_begin_at_once_are_all_judged_and_one_thread_imports_all_before_they_do(
     bench: Bench, sandbox: RunningSandbox, tmp_path: Path
 ):
     bench.log_row([GOOD] * 4 + [BAD] * 2, bench.now() - timedelta(hours=1))
@@ -178,7 +178,8 @@ def test_twenty_pipelines_that_begin_at_once_are_all_judged_and_no_thread_import
     told = (tmp_path / "log").read_text()
     assert (judged, owed) == (PIPELINES, 0), told[-3000:]
     assert count(state, "SELECT count(*) FROM outbox WHERE kind NOT LIKE '%digest%'") > 20
-    assert json.loads((tmp_path / "met").read_text()) == []
+    met = json.loads((tmp_path / "met").read_text())
+    assert {thread for thread, _ in met} == {"loading"}
     assert "error" not in told
     assert len(told.splitlines()) < _MOST_LINES
 
