@@ -35,7 +35,7 @@ class PictureBounds:
     """What a picture may have at most, and which formats are read at all."""
 
     most_bytes: int = 10 << 20
-    most_pixels: int = 50_000_000  # unpacked they take up to twenty bytes each
+    most_pixels: int = 50_000_000  # unpacked they take up to sixteen bytes each, of WebP
     formats: tuple[str, ...] = FORMATS
 
     def __post_init__(self) -> None:

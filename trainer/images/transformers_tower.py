@@ -27,7 +27,8 @@ BESIDE = (CONFIG, PREPROCESSING, PROCESSING, README, "LICENSE", INDEX)
 
 # Of models of pictures and texts the part that sees pictures; of others AutoModel knows which class it is.
 PROJECTED = "CLIPVisionModelWithProjection"
-VISION = {"clip": PROJECTED, "siglip": "SiglipVisionModel"}
+CLIP, SIGLIP = "clip", "siglip"
+VISION = {CLIP: PROJECTED, SIGLIP: "SiglipVisionModel"}
 MORE = ("clip_vision_model", "siglip_vision_model")
 RIGHT = "an image model such as clip, siglip, dinov2 or vit is what this reads"
 MOST = 4096  # pixels a side
@@ -125,8 +126,13 @@ def _load(folder: Path, config: dict[str, Any]) -> tuple[Any, bool]:
     projects = PROJECTED in (config.get("architectures") or ())
     loader = getattr(transformers, PROJECTED if projects else VISION.get(kind, "AutoModel"))
     try:
+        shape = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        if kind == CLIP:  # which says how wide its projection is for both parts, and may say it for one otherwise
+            shape.vision_config.projection_dim = shape.projection_dim
+            shape = shape.vision_config
         model, told = loader.from_pretrained(
             folder,
+            config=shape.vision_config if kind == SIGLIP else shape,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
