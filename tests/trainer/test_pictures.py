@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -314,7 +315,15 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
     assert refusal(tmp_path / "pipe.png") == f"{tmp_path}/pipe.png: is a pipe: a file is right"
     assert refusal(tmp_path / "folder.png") == f"{tmp_path}/folder.png: is a folder: a file is right"
     assert refusal(Path("/dev/zero")) == "/dev/zero: is a device: a file is right"
-    assert refusal(tmp_path / "none.png", name="row 3") == "row 3: there is no such file"
+    assert refusal(tmp_path / "none.png", name="row 3") == f"row 3: {tmp_path}/none.png: there is no such file"
+    assert "cannot be read: File name too long" in refusal(tmp_path / ("a" * 300))
+    assert "cannot be read" in refusal(tmp_path / "a\0b")
+
+
+def test_a_name_with_signs_that_a_terminal_would_obey_is_told_without_them(tmp_path):
+    assert refusal(b"nothing", name="a\n\x1b[2Jb.png").startswith("a\ufffd\ufffd[2Jb.png: is none of")
+    with pytest.raises(PictureError, match=re.escape("a\ufffdb://c: is an address")):
+        find_picture(tmp_path, "a\nb://c")
 
 
 def test_a_link_out_of_its_folder_is_refused_and_one_within_is_read(tmp_path):

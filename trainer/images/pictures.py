@@ -52,13 +52,11 @@ def decode(source: bytes | Path, bounds: PictureBounds, size: int, *, name: str 
     """Give a picture as (S, S, 3) red, green and blue: the whole of it, in the middle of a white square.
 
     What is transparent lies over white, a picture stands as its EXIF says, and of several the first is taken. Raise
-    PictureError, one sentence that calls it by its *name* (default: its path), for what is no such picture or more than
-    the bounds allow; what the file says of its size is looked at before any pixel is unpacked.
+    PictureError, one sentence that calls it by its *name* and path, for what is no such picture or more than the bounds
+    allow; what the file says of its size is looked at before any pixel is unpacked.
     """
-    if isinstance(source, Path):
-        data, where = read_picture(source, bounds, name=name), name or str(source)
-    else:
-        data, where = source, name or f"picture {sha256(source).hexdigest()[:12]}"
+    data = read_picture(source, bounds, name=name) if isinstance(source, Path) else source
+    where = tell_picture(source, name)
     _check_bytes(len(data), bounds, where)
     kind = _check_header(data, bounds, where)
     try:
@@ -69,24 +67,32 @@ def decode(source: bytes | Path, bounds: PictureBounds, size: int, *, name: str 
         raise
     except Exception as error:  # noqa: BLE001 - what is damaged fails in each decoder's own way, want of memory included
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise PictureError(f"{where}: is {kind} and damaged ({reason}): the whole file is right") from None
+        raise PictureError(f"{where}: is {kind} and damaged ({_printable(reason)}): the whole file is right") from None
+
+
+def tell_picture(source: bytes | Path, name: str | None) -> str:
+    """Say which picture it is: by the name that it has for whoever asks, by its path, else by its bytes."""
+    path = [str(source)] if isinstance(source, Path) else []
+    digest = [] if name or isinstance(source, Path) else [f"picture {sha256(source).hexdigest()[:12]}"]
+    return _printable(": ".join([*([name] if name else []), *path, *digest]))
 
 
 def find_picture(folder: Path, name: str) -> Path:
     """Give the path of a picture that a table names; raise PictureError for a name that leads out of the folder."""
+    told = _printable(name)
     if "://" in name:
-        raise PictureError(f"{name}: is an address, and nothing is fetched: the name of a file in {folder} is right")
+        raise PictureError(f"{told}: is an address, and nothing is fetched: the name of a file in {folder} is right")
     if not name.strip() or "\0" in name:
-        raise PictureError(f"{name!r}: no file has such a name: the name of a file in {folder} is right")
+        raise PictureError(f"{told!r}: no file has such a name: the name of a file in {folder} is right")
     path = folder / name
     if _leads_out(path, folder):
-        raise PictureError(f"{name}: leads out of {folder}: the name of a file in it is right")
+        raise PictureError(f"{told}: leads out of {folder}: the name of a file in it is right")
     return path
 
 
 def read_picture(path: Path, bounds: PictureBounds, *, name: str | None = None) -> bytes:
     """Read a file as it is; raise PictureError for what is none, leads out of its folder or is too large."""
-    where = name or str(path)
+    where = tell_picture(path, name)
     if os.path.islink(path) and _leads_out(path, path.parent):  # noqa: PTH114 - Path raises for names too long
         raise PictureError(f"{where}: is a link that leads out of its folder: the file itself is right")
     try:
@@ -102,6 +108,11 @@ def read_picture(path: Path, bounds: PictureBounds, *, name: str | None = None) 
         _check_file(told, where)
         _check_bytes(told.st_size, bounds, where)
         return stream.read(bounds.most_bytes + 1)
+
+
+def _printable(text: str) -> str:
+    """Give a name as one line that a terminal shows: names come from tables that anybody wrote."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def _leads_out(path: Path, folder: Path) -> bool:

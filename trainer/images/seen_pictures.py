@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from trainer.errors import PictureError
-from trainer.images.pictures import BOUNDS, PictureBounds, Pixels, decode, read_picture
+from trainer.images.pictures import BOUNDS, PictureBounds, Pixels, decode, read_picture, tell_picture
 from trainer.images.tower import BATCH, ImageTower, Vectors
 from trainer.models.kept_files import keep_file
 from trainer.tracking.progress import Advance, show_progress
@@ -37,6 +37,7 @@ class SeenPictures:
     vectors_ID: Vectors  # noughts where there is no picture, or one that was refused
     seen_I: npt.NDArray[np.bool_]
     refused: Mapping[int, str]  # by place: why
+    digests: tuple[str | None, ...]  # sha256 of each picture's bytes, as far as they were read
     computed: int  # pictures that the tower has looked at; of the others an earlier run's vector was taken
 
 
@@ -81,7 +82,9 @@ def see_pictures(
     for place, digest in enumerate(pile.digests):
         if digest is not None and place not in pile.refused:
             vectors_ID[place], seen_I[place] = pile.known[digest], True
-    return SeenPictures(vectors_ID, seen_I, pile.refused, computed)
+    return SeenPictures(
+        vectors_ID, seen_I, pile.refused, tuple(None if one is None else one.hex() for one in pile.digests), computed
+    )
 
 
 def _new_pictures(
@@ -102,9 +105,7 @@ def _new_pictures(
                 data = read_picture(source, bounds, name=name) if isinstance(source, Path) else source
                 digest = sha256(data).digest()
                 if digest not in pile.known and digest not in coming:
-                    pixels = decode(
-                        data, bounds, size, name=name or (str(source) if isinstance(source, Path) else None)
-                    )
+                    pixels = decode(data, bounds, size, name=tell_picture(source, name))
         except PictureError as error:
             pile.refused[place] = str(error)
         pile.digests.append(digest)
