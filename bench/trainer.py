@@ -122,7 +122,8 @@ def main() -> None:
         return
     with TemporaryDirectory() as scratch:
         excerpt = write_excerpt(options.data, Path(scratch))
-        rows = {name: compare(WORKS[name], excerpt, options.times) for name in options.work if name in WORKS}
+        works = [name for name in options.work if name in WORKS and _is_done_here(name)]
+        rows = {name: compare(WORKS[name], excerpt, options.times) for name in works}
         losses = measure_quality(options) if "quality" in options.work else None
     starts = [measure_start(options.data) for _ in range(options.times)] if "start" in options.work else []
     if options.json:
@@ -148,6 +149,16 @@ def main() -> None:
         print("loss after the same samples: " + json.dumps(losses.tell()))
     if starts:
         print(f"start to first step: {median(starts):.1f} s of the wall ({min(starts):.1f} to {max(starts):.1f})")
+
+
+def _is_done_here(name: str) -> bool:
+    """Say whether this processor does a work at all, and tell if not."""
+    from trainer.models.device import look_at_chips
+
+    if name != "bf16" or look_at_chips().cpu_bf16:
+        return True
+    print(f"{WORKS[name].title}: left out, this processor only emulates it", file=sys.stderr)
+    return False
 
 
 def measure_quality(options: argparse.Namespace) -> Losses:

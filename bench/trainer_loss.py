@@ -81,8 +81,7 @@ def their_loss(
         def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any, labels: Any) -> dict[str, Any]:
             self.backbone.eval()  # Trainer lets all parts train before each step
             state = self.backbone(input_ids, attention_mask, token_type_ids).last_hidden_state
-            weight = attention_mask[..., None].to(state.dtype)
-            output = self.head((state * weight).sum(1) / weight.sum(1))[:, 0]
+            output = self.head(state[:, 0])[:, 0]
             return {
                 "loss": torch.nn.functional.binary_cross_entropy_with_logits(output, labels),
                 "logits": output,

@@ -1,14 +1,17 @@
 import numpy as np
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from transformers import BertConfig, BertModel
 
 from tests.trainer.shop import make_model
 from trainer.jobs.schema import PairModelJob
 from trainer.models import bert_layer
-from trainer.models.bert_layer import PackedBert, open_packed, pool_packed, spans_of
+from trainer.models.attention_heads import keep_heads
+from trainer.models.bert_layer import PackedBert, open_packed
 from trainer.models.cross_encoder import CrossEncoder
 from trainer.models.device import Device
+from trainer.models.packed_texts import pool_packed, spans_of
 from trainer.models.source import find_source
 
 LENGTHS = np.array([1, 3, 3, 3, 7, 12, 12])
@@ -50,7 +53,7 @@ def by_transformers(model, ids, pooling):
 
 def by_packing(model, ids, pooling):
     packed, spans = PackedBert(model), spans_of(LENGTHS)
-    return pool_packed(packed.run(packed.embed(ids, spans), spans), spans, pooling)
+    return packed.pooled(packed.embed(ids, spans), spans, pooling)
 
 
 def gradients(model, vectors):
@@ -74,11 +77,12 @@ def test_texts_end_to_end_have_the_vectors_and_gradients_that_transformers_gives
         assert torch.allclose(gradient, found[name], atol=1e-5), name
 
 
-def test_a_frozen_layer_has_no_gradient_and_the_trained_ones_above_it_have_theirs(bert, ids):
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_a_frozen_layer_has_no_gradient_and_the_trained_ones_above_it_have_theirs(bert, ids, pooling):
     bert.requires_grad_(requires_grad=False)
     bert.encoder.layer[1:].requires_grad_(requires_grad=True)
-    wanted = gradients(bert, by_transformers(bert, ids, "mean"))
-    found = gradients(bert, by_packing(bert, ids, "mean"))
+    wanted = gradients(bert, by_transformers(bert, ids, pooling))
+    found = gradients(bert, by_packing(bert, ids, pooling))
     assert wanted.keys() == found.keys()
     assert all(torch.allclose(wanted[name], found[name], atol=1e-5) for name in wanted)
 
@@ -98,6 +102,52 @@ def test_weights_that_are_laid_out_give_the_same_vectors_and_are_let_go_of(bert,
         changed = packed.run(packed.embed(ids, spans), spans)
     assert torch.allclose(plain, laid_out, atol=1e-5)
     assert not torch.allclose(plain, changed, atol=1e-2)
+
+
+def test_a_last_layer_that_is_asked_for_first_tokens_alone_gives_those_of_the_whole_layer(bert, ids):
+    packed, spans = PackedBert(bert), spans_of(LENGTHS)
+    with torch.no_grad():
+        whole = pool_packed(packed.run(packed.embed(ids, spans), spans), spans, "first")
+        assert torch.allclose(packed.pooled(packed.embed(ids, spans), spans, "first"), whole, atol=1e-5)
+        with packed.at_rest(bert_layer.WORTH_LAYING_OUT):
+            assert torch.allclose(packed.pooled(packed.embed(ids, spans), spans, "first"), whole, atol=1e-5)
+        below = packed.run(packed.embed(ids, spans), spans)
+        assert torch.equal(packed.pooled(below, spans, "first", 3), pool_packed(below, spans, "first"))
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_layers_with_fewer_heads_have_the_vectors_and_gradients_that_transformers_gives(bert, ids, pooling):
+    for layer in bert.encoder.layer:
+        keep_heads(layer, [0, 3])
+    theirs, ours = by_transformers(bert, ids, pooling), by_packing(bert, ids, pooling)
+    assert torch.allclose(theirs, ours, atol=1e-5)
+    wanted, found = gradients(bert, theirs), gradients(bert, ours)
+    assert all(torch.allclose(wanted[name], found[name], atol=1e-5) for name in wanted)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # peft asks transformers for what was renamed
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+@pytest.mark.parametrize("targets", [["query", "value"], ["key", "dense"]])
+def test_adapters_have_the_vectors_and_gradients_that_peft_gives(bert, ids, pooling, targets):
+    adapted = get_peft_model(bert, LoraConfig(r=2, lora_alpha=4, target_modules=targets))
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)  # as they come, they change nothing
+    theirs, ours = by_transformers(adapted, ids, pooling), by_packing(adapted, ids, pooling)
+    assert open_packed(adapted, Device()) is not None
+    assert torch.allclose(theirs, ours, atol=1e-5)
+    wanted, found = gradients(adapted, theirs), gradients(adapted, ours)
+    assert wanted.keys() == found.keys()
+    assert len(wanted) > 0
+    for name, gradient in wanted.items():
+        assert torch.allclose(gradient, found[name], atol=1e-5), name
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("more", [{"lora_dropout": 0.1}, {"use_dora": True}, {"lora_bias": True}])
+def test_adapters_that_are_no_plain_product_are_left_to_peft(bert, more):
+    adapted = get_peft_model(bert, LoraConfig(r=2, target_modules=["query"], **more))
+    assert open_packed(adapted, Device()) is None
 
 
 def test_only_what_this_computes_faster_is_packed(bert):

@@ -36,9 +36,9 @@ def is_decoder(source: ModelSource) -> bool:
     )
 
 
-def choose_pooling(source: ModelSource, wanted: str) -> str:
+def choose_pooling(source: ModelSource, wanted: str, otherwise: str = MEAN) -> str:
     """Give how states become one vector: of a decoder the last token alone has seen the whole text."""
-    return wanted if wanted != "auto" else LAST if is_decoder(source) else MEAN
+    return wanted if wanted != "auto" else LAST if is_decoder(source) else otherwise
 
 
 def pool(state_BTD: Tensor, mask_BT: Tensor, pooling: str) -> Tensor:

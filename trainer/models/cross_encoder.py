@@ -20,6 +20,8 @@ from torch import Tensor
 from trainer.data.card import DataCard
 from trainer.errors import ModelError
 from trainer.models.backbone import (
+    FIRST,
+    MEAN,
     choose_pooling,
     free_layers,
     is_decoder,
@@ -31,9 +33,10 @@ from trainer.models.backbone import (
     run_backbone,
     trains_in_little_memory,
 )
-from trainer.models.bert_layer import PackedBert, open_packed, pool_packed, spans_of
+from trainer.models.bert_layer import PackedBert, open_packed
 from trainer.models.device import PROCESSOR, Device
 from trainer.models.model_form import FORM, copy_files, form_facts, read_form
+from trainer.models.packed_texts import spans_of
 from trainer.models.pair_tokens import (
     PaddedRows,
     PairTokenizer,
@@ -63,13 +66,14 @@ class CrossEncoder:
         self, source: ModelSource, job: "PairModelJob", outputs: int, layers: int | None, device: Device = PROCESSOR
     ) -> None:
         self.source, self.device = source, device
-        self.pooling = choose_pooling(source, job.pooling)
         self.pad_token = find_pad_token(source)
         self.model = load_backbone(source)
         width = measure_width(self.model, source, self.pad_token)
         check_length(self.model, job.max_tokens)
         tokenizer = load_tokenizer(source, job.max_tokens, self.model.get_input_embeddings().num_embeddings)
         self.tokenizer = PairTokenizer(tokenizer, is_decoder(source), self.pad_token)
+        # Of the last layer but one token's state is needed then, and what is learnt is better: docs/trainer.md, Speed.
+        self.pooling = choose_pooling(source, job.pooling, FIRST if self.tokenizer.opens_a_pair() else MEAN)
         self.blocks = layers_of(self.model)
         self.trained = free_layers(self.model, self.blocks, layers)
         if job.lora is not None:
@@ -133,8 +137,8 @@ class CrossEncoder:
         order = np.argsort(tokens.lengths[rows], kind="stable")
         spans, places_P = spans_of(tokens.lengths[rows]), tokens.places(rows[order])
         ids_P, types_P = torch.from_numpy(tokens.ids_P[places_P]), torch.from_numpy(tokens.types_P[places_P])
-        state_PD = packed.run(packed.embed(ids_P, spans, types_P), spans)
-        return pool_packed(state_PD, spans, self.pooling)[torch.from_numpy(np.argsort(order))]
+        pooled_BD = packed.pooled(packed.embed(ids_P, spans, types_P), spans, self.pooling)
+        return pooled_BD[torch.from_numpy(np.argsort(order))]
 
     def score_all(self, tokens: Tokens) -> npt.NDArray[np.float64]:
         """Give the (N, C) outputs of all pairs, those of similar length together."""

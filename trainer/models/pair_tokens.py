@@ -99,6 +99,11 @@ class PairTokenizer:
         pairs = list(zip(queries, products, strict=True))
         return [f"{query}\n{product}" for query, product in pairs] if self.as_one_text else pairs
 
+    def opens_a_pair(self) -> bool:
+        """Say whether a token that is of neither text stands first, as BERT's [CLS] does."""
+        (encoding,) = encodings_of(self.tokenizer, self.join(["a"], ["b"]))
+        return bool(encoding.special_tokens_mask and encoding.special_tokens_mask[0])
+
     def encode(self, queries: Sequence[str], products: Sequence[str]) -> Tokens:
         """Give the tokens of pairs, special ones included."""
         ids, types = [], []

@@ -19,10 +19,10 @@ from torch.utils.checkpoint import checkpoint
 
 from trainer.errors import ModelError
 from trainer.models.backbone import MEAN, choose_pooling, pool, trains_in_little_memory
-from trainer.models.bert_layer import Span, pool_packed, spans_of
 from trainer.models.device import FP32, PROCESSOR, Device
 from trainer.models.kept_files import keep_file
 from trainer.models.model_form import form_facts, read_form
+from trainer.models.packed_texts import Span, spans_of
 from trainer.models.pair_tokens import encodings_of, find_pad_token, ids_of, load_tokenizer, places_of
 from trainer.models.source import ModelSource
 from trainer.models.text_layers import open_layers
@@ -249,7 +249,7 @@ class TextEncoder:
         """Give the vectors of some texts, from the shortest to the longest."""
         if self.packed is not None:
             kept_PD, spans = hidden.pack(texts)
-            return pool_packed(self.packed.run(kept_PD, spans, self.frozen), spans, self.pooling)
+            return self.packed.pooled(kept_PD, spans, self.pooling, self.frozen)
         kept, mask_BT = (self.device.put(one) for one in hidden.pad(texts))
         with self.device.autocast():
             state_BTD = self.stack.above(kept, mask_BT, self.frozen)
