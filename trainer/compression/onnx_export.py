@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from trainer.compression.first_token import first_states, needs_first_alone
 from trainer.errors import ModelError
 from trainer.models.backbone import pool, run_backbone
 from trainer.models.cross_encoder import CrossEncoder
@@ -51,6 +52,8 @@ class _PairOutputs(torch.nn.Module):
 
     def forward(self, ids_BT: Tensor, mask_BT: Tensor, types_BT: Tensor | None = None) -> Tensor:
         seen_BT = mask_BT.bool()
+        if needs_first_alone(self.model, self.pooling):
+            return self.head(first_states(self.model, ids_BT, seen_BT, types_BT))  # type: ignore[no-any-return]
         state_BTD = run_backbone(self.model, ids_BT, seen_BT, types_BT)
         return self.head(pool(state_BTD, seen_BT, self.pooling))  # type: ignore[no-any-return]
 
