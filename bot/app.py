@@ -195,7 +195,7 @@ def make_herald(
     owner = Owner.begin(_lock_folder(config, folder, database), around.lease_clock)
     with database.begin() as tx:
         left = owner.bury_the_dead(tx, around.clock() + around.in_flight)
-        future_effects.bring_back(tx, around.clock())
+        future_effects.bring_back(tx, owners.agreed_time(tx, around.clock(), around.lease_clock))
     owners.remove(left)
     return _build(config, folder, around, database, owner, services=services, listeners=listeners, run_store=run_store)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from bot.domain.recipes import AS_CONFIGURED, Recipe
 from bot.domain.rerun_troubles import RerunTrouble
+
+OF_CLOCKS = timedelta(seconds=5)  # by which the clocks of those who work together may differ
 
 
 class FireState(StrEnum):
@@ -81,6 +83,10 @@ class Fire:
     def is_of_schedule(self) -> bool:
         """Say whether a due time of the schedule asked for it, the first time that it is tried."""
         return not self.by_hand and not self.is_rerun and not self.attempt
+
+    def lies_ahead(self, now: datetime) -> bool:
+        """Say whether it is not due yet: a clock was wrong when it was recorded."""
+        return self.is_of_schedule and self.started_at is None and self.due_at > now + OF_CLOCKS
 
     @property
     def gives_way(self) -> bool:

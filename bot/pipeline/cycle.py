@@ -182,7 +182,7 @@ class Cycle:
 
     def _finish_recorded(self, report: CycleReport, lookout: Lookout) -> Sequence[Fire]:
         with self.database.begin() as tx:
-            recorded = fires.unfinished(tx, self.name)
+            recorded = fires.due_by(tx, self.name, self._lease.agreed_time(tx, self.clock()))
         if self.pipeline.job is None and not any(fire.started_at for fire in recorded):
             return recorded  # the look at the cycle's end sees all that this one would
         self._judge_new(report, lookout, self.clock(), but_not={fire.fire_id for fire in recorded})
@@ -198,10 +198,11 @@ class Cycle:
             return
         now = self.clock()
         with self.database.begin() as tx:
-            for fire in fires.unfinished(tx, self.name):
+            agreed = self._lease.agreed_time(tx, now)
+            for fire in fires.due_by(tx, self.name, agreed):
                 fires.save(tx, replace(fire, state=FireState.ENDED, started_at=now, ended_at=now))
                 if fire.is_of_schedule:
-                    tallies.lateness.note((now - fire.due_at).total_seconds())
+                    tallies.lateness.note((agreed - fire.due_at).total_seconds())
 
     def _judge_new(self, report: CycleReport, lookout: Lookout, as_of: datetime, but_not: Collection[str] = ()) -> None:
         """Judge finished runs that were not judged before, whoever made them: first those of before first contact.

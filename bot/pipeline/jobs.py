@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from bot.config.executors import LOCAL
 from bot.config.pipeline import JobSection
 from bot.domain.diagnosis.inquiry import InquiryState
-from bot.domain.fires import Fire, FireState, JobPlace, JobStanding, Standing
+from bot.domain.fires import OF_CLOCKS, Fire, FireState, JobPlace, JobStanding, Standing
 from bot.domain.job_protocol import GUESS_TAG
 from bot.domain.judged_run import JudgedRun
 from bot.domain.rerun_troubles import RerunTrouble, TroubleKind
@@ -68,6 +68,8 @@ class JobRunner:
 
     def record(self, due_at: datetime, *, by_hand: bool = False) -> Fire:
         with self.context.database.begin() as tx:
+            if by_hand:
+                due_at = min(due_at, self.lease.agreed_time(tx, self.context.clock()) + OF_CLOCKS)
             fire = fires.record(tx, self.context.name, due_at, by_hand=by_hand)
             self.context.on_step("fire.recording")
         self.context.on_step("fire.recorded")
@@ -89,8 +91,9 @@ class JobRunner:
         )
         with self.context.database.begin() as tx:
             fires.save(tx, started)
+            late = self.lease.agreed_time(tx, self.context.clock()) - fire.due_at
         if fire.started_at is None and fire.is_of_schedule:
-            tallies.lateness.note((self.context.clock() - fire.due_at).total_seconds())
+            tallies.lateness.note(late.total_seconds())
         self.context.on_step("job.starting")
         try:
             started = self.places.take(started, self.making.jobs_of(started, job_config))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
+
+from sqlalchemy import Connection
 
 from bot.store import Database, fences, leases
 from bot.store.leases import LeaseFence
-from bot.store.owners import Owner
+from bot.store.owners import Owner, agreed_time
 
 LEASE_OF = "pipeline:"  # and its name
 LEASE = timedelta(minutes=2)
@@ -44,6 +46,10 @@ class PipelineLease:
                 yield True
         finally:
             self._end()
+
+    def agreed_time(self, tx: Connection, own: datetime) -> datetime:
+        """Return the time by which those who share the state decide what is due; *own* is that of this process."""
+        return agreed_time(tx, own, self.owner.clock)
 
     def renew(self) -> bool:
         """Go on holding it; False where it was lost."""

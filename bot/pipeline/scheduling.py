@@ -37,11 +37,13 @@ class LastLook:
     config: Config | None = None
     since: datetime | None = None
     until: datetime | None = None
+    ahead: timedelta = timedelta(0)  # by how much the time that all agree on is ahead of this process's own
 
-    def is_quiet(self, config: Config, now: datetime) -> bool:
+    def is_quiet(self, config: Config, own: datetime) -> bool:
         """Say whether nothing can be due: not for long, since others write too, and no longer where the clock went."""
         if config is not self.config or self.since is None or self.until is None:
             return False
+        now = own + self.ahead
         return self.since <= now < min(self.until, self.since + _LONGEST_QUIET)
 
 
@@ -58,10 +60,13 @@ def record_due(tx: Connection, config: Config, now: datetime, looked: LastLook |
 
     A pipeline whose last fire is not over is left alone: of the due times that pass meanwhile, the latest is recorded
     afterwards. So one run makes up for all that were missed, be it that the pipeline was busy or Herald was not there.
+    A fire that a wrong clock has recorded ahead is due in its time, and makes up for none that is due before it.
     A diagnosis keeps nothing from being recorded: between two of its reruns what is due goes first.
     """
     looked = LastLook() if looked is None else looked
-    waiting = {fire.pipeline for fire in fires.waiting(tx) if not fire.recipe.is_of_diagnosis}
+    recorded = [fire for fire in fires.waiting(tx) if not fire.recipe.is_of_diagnosis]
+    waiting = {fire.pipeline for fire in recorded if not fire.lies_ahead(now)}
+    ahead = {fire.pipeline for fire in recorded if fire.lies_ahead(now)}
     all_known = pipelines.know_all(tx, config.pipeline, now)
     broken: dict[str, str] = {}
     found, until = _Due(), now + _LONGEST_QUIET
@@ -69,6 +74,8 @@ def record_due(tx: Connection, config: Config, now: datetime, looked: LastLook |
         try:
             known = _keep_up(tx, all_known[name], pipeline.schedule, config.zone_of(name), now)
             known = _look_anew(tx, known, pipeline.schedule, config.zone_of(name), now, looked.right)
+            if name in ahead:
+                known = _make_up_for(tx, known, pipeline.schedule, config.zone_of(name), now)
             if pipeline.schedule is not None and name not in waiting:
                 _record_if_due(tx, known, pipeline.schedule, config.zone_of(name), now, found)
             if pipeline.schedule is not None:
@@ -148,6 +155,19 @@ def _look_anew(
     if known.next_due is not None:
         looked[known.name] = known.next_due, now
     return known
+
+
+def _make_up_for(
+    tx: Connection, known: KnownPipeline, schedule: ScheduleSection | None, zone: ZoneInfo, now: datetime
+) -> KnownPipeline:
+    """Plan the first due time that a fire recorded ahead was taken to make up for."""
+    timetable = schedule.timetable(zone) if schedule else None
+    since = fires.last_due(tx, known.name, now) or known.scheduled_since or known.known_since
+    first = first_after(timetable, since) if timetable else None
+    if first is None or (known.next_due is not None and known.next_due <= first):
+        return known
+    log.warning("due time worked out anew", pipeline=known.name, next=first.isoformat(), was=str(known.next_due or ""))
+    return pipelines.plan(tx, known, first)
 
 
 def _record(

@@ -25,12 +25,12 @@ from bot.store import fires, outbox, pipelines, snapshots
 from bot.text.locales import Locale, known_locales
 
 
-def owe_due_digest(herald: Asking) -> None:
-    """Owe the digest that is due, if one is: the latest due time since the last one."""
+def owe_due_digest(herald: Asking, now: datetime | None = None) -> None:
+    """Owe the digest that is due, if one is: the latest due time since the last one; by its own clock, unless told."""
     section = herald.config.digest
     if section is None:
         return
-    now = herald.around.clock()
+    now = now or herald.around.clock()
     zone = ZoneInfo(section.time_zone or herald.config.time_zone)
     timetable = section.schedule.timetable(zone)
     with herald.database.begin() as tx:

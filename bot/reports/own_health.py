@@ -14,13 +14,13 @@ from bot.domain.own_health import PATIENCE, OwnHealth, overdue
 from bot.judging.cluster_watch import read_outages
 from bot.store import backlog, fires, leadership, outages
 from bot.store.owed import EffectState
-from bot.store.owners import database_time
+from bot.store.owners import agreed_time, database_time
 
 
 def waiting_since(tx: Connection, config: Config, now: datetime) -> Mapping[str, datetime]:
     """Return the pipelines of *config* that are due and have not started, and since when; jitter is no lateness."""
     found = {}
-    for name, due in outages.due_and_not_started(tx).items():
+    for name, due in outages.due_and_not_started(tx, now).items():
         section = config.pipeline.get(name)
         if section is None:
             continue
@@ -37,7 +37,8 @@ def own_health(tx: Connection, config: Config, now: datetime) -> OwnHealth:
     down = tuple(each for each in failing if each.service in services and now - each.since > PATIENCE)
     lead = leadership.standing(tx)
     is_off = lead is not None and lead.is_clock_off and not lead.is_over(database_time(tx))
-    late = overdue(waiting_since(tx, config, now), now)
+    agreed = agreed_time(tx, now)
+    late = overdue(waiting_since(tx, config, agreed), agreed)
     return OwnHealth(late, down, lead.clock_ahead if lead is not None and is_off else None)
 
 

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
+from sqlalchemy import Connection
+
 from bot.app import Herald
 from bot.errors import HeraldError, LeaseLostError
 from bot.pipeline.scheduling import LastLook, record_due
@@ -17,6 +19,7 @@ from bot.serve.background import Errand
 from bot.serve.leading import Leading
 from bot.serve.shutdown import Orders
 from bot.store import future_effects, retention
+from bot.store.owners import agreed_time
 
 _BETWEEN_LISTENINGS = timedelta(seconds=30)  # for silence, at least
 _LISTENING_TO_ONE = timedelta(milliseconds=150)  # of that for each pipeline: of a thousand it takes a second and a half
@@ -74,7 +77,7 @@ class Duties:
             send(errand, partial(self.leading.lead, partial(work, herald)), now, pause=pause)
 
         for_all(self.setting, self._set_right, _BETWEEN_SETTINGS)
-        for_all(self.digesting, owe_due_digest, _BETWEEN_LOOKS)
+        for_all(self.digesting, self._owe_digest, _BETWEEN_LOOKS)
         for_all(self.forgetting, self._forget, _BETWEEN_CLEARINGS)
         for_all(self.listening, self._listen, max(_BETWEEN_LISTENINGS, len(herald.config.pipeline) * _LISTENING_TO_ONE))
         if herald.listeners.all_of_them:
@@ -82,9 +85,16 @@ class Duties:
 
     def _record(self, herald: Herald, now: datetime) -> None:
         with herald.database.begin() as tx:
-            self.unscheduled = record_due(tx, herald.config, now, self.looked)
+            agreed = agreed_time(tx, now, herald.around.lease_clock)
+            self.looked.ahead = agreed - now
+            self.unscheduled = record_due(tx, herald.config, agreed, self.looked)
             herald.around.on_step("round.recording")
         herald.around.on_step("round.recorded")
+
+    def _owe_digest(self, herald: Herald) -> None:
+        with herald.database.begin() as tx:
+            now = _agreed(herald, tx)
+        owe_due_digest(herald, now)
 
     def _listen(self, herald: Herald) -> None:
         """Look for pipelines of which no run comes; one that cannot be looked at leaves the others alone."""
@@ -115,7 +125,7 @@ class Duties:
     def _set_right(self, herald: Herald) -> None:
         """Bring back what a wrong clock has left ahead, by this Herald or another."""
         with herald.database.begin() as tx:
-            count = future_effects.bring_back(tx, herald.around.clock())
+            count = future_effects.bring_back(tx, _agreed(herald, tx))
         if count:
             log.warning("brought back from ahead of the clock", rows=count, always=True)
 
@@ -125,3 +135,7 @@ class Duties:
         with herald.database.begin() as tx:
             gone = retention.forget(tx, herald.around.clock() - config.store.keep, overlaps)
         log.info("forgot what is old", rows=gone)
+
+
+def _agreed(herald: Herald, tx: Connection) -> datetime:
+    return agreed_time(tx, herald.around.clock(), herald.around.lease_clock)

@@ -25,6 +25,7 @@ from bot.serve.loading import Loading
 from bot.serve.shutdown import STOP_SECONDS, Orders
 from bot.serve.vitals import what_ails, what_lacks
 from bot.store import backlog, fires, inquiries, leases
+from bot.store.owners import agreed_time
 
 _ROUND_SECONDS = 1.0
 _BETWEEN_DELIVERIES = timedelta(seconds=5)
@@ -151,7 +152,9 @@ class Server:
         herald, owner = self.herald, self.herald.dispatcher.owner
         self.duties.record(herald, now)
         with herald.database.begin() as tx:
-            waiting = sorted(fires.waiting(tx), key=lambda fire: fire.gives_way)
+            agreed = agreed_time(tx, now, owner.clock)
+            due = [fire for fire in fires.waiting(tx) if not fire.lies_ahead(agreed)]
+            waiting = sorted(due, key=lambda fire: fire.gives_way)
             asked = inquiries.pipelines_of_running(tx)
             running = jobs_of_each(waiting)
             at_work = [name for name, errand in self.cycles.items() if errand.is_under_way]

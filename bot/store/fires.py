@@ -140,6 +140,11 @@ def unfinished(tx: Connection, pipeline: str) -> Sequence[Fire]:
     return sorted((_fire(row) for row in tx.execute(query)), key=lambda fire: fire.number)  # few, of many
 
 
+def due_by(tx: Connection, pipeline: str, now: datetime) -> Sequence[Fire]:
+    """Return those of them that a wrong clock has not recorded ahead: these wait for their time."""
+    return [fire for fire in unfinished(tx, pipeline) if not fire.lies_ahead(now)]
+
+
 def waiting(tx: Connection) -> Sequence[Fire]:
     """Return the fires of all pipelines that are not over: those whose jobs may live first, then by due time."""
     query = select(fires).where(fires.c.state == FireState.DUE)
@@ -154,8 +159,8 @@ def of_pipeline(tx: Connection, pipeline: str) -> Sequence[Fire]:
 
 
 def last_due(tx: Connection, pipeline: str, until: datetime) -> datetime | None:
-    """Return the latest due time of the pipeline that has a fire, of those until then: a clock may have been ahead."""
-    own = fires.c.pipeline == pipeline, fires.c.due_at <= until
+    """Return the latest due time of its schedule that has a fire, of those until then: a clock may have been ahead."""
+    own = fires.c.pipeline == pipeline, fires.c.due_at <= until, fires.c.confirms.is_(None), fires.c.by_hand.is_(False)
     latest: datetime | None = tx.scalar(select(func.max(fires.c.due_at)).where(*own))
     return latest
 

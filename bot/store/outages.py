@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
-from bot.domain.fires import FireState
+from bot.domain.fires import OF_CLOCKS, FireState
 from bot.domain.own_health import Outage
 from bot.store.owed import EffectState, ParkedFor
 from bot.store.tables import fires, outbox, pipelines
@@ -37,14 +37,16 @@ def _waiting(tx: Connection, service: str) -> int:
     return tx.scalar(select(func.count()).select_from(outbox).where(*owed)) or 0
 
 
-def due_and_not_started(tx: Connection) -> Mapping[str, datetime]:
+def due_and_not_started(tx: Connection, now: datetime) -> Mapping[str, datetime]:
     """Return by pipeline the due time that nothing has started for, whether it is recorded or not; some are to come.
 
-    A pipeline that is at work is late for nothing.
+    A pipeline that is at work is late for nothing. What a wrong clock has recorded ahead is not due, and hides nothing.
     """
+    is_due = or_(fires.c.due_at <= now + OF_CLOCKS, fires.c.started_at.is_not(None))
+    standing = fires.c.state == FireState.DUE, is_due
     recorded = {
         row.pipeline: None if row.started_at or row.by_hand or row.confirms or row.attempt else row.due_at
-        for row in tx.execute(select(fires).where(fires.c.state == FireState.DUE).order_by(fires.c.due_at.desc()))
+        for row in tx.execute(select(fires).where(*standing).order_by(fires.c.due_at.desc()))
     }
     planned = select(pipelines.c.name, pipelines.c.next_due).where(pipelines.c.next_due.is_not(None))
     unrecorded = {row.name: row.next_due for row in tx.execute(planned) if row.name not in recorded}

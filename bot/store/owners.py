@@ -54,6 +54,11 @@ def database_time(tx: Connection) -> datetime:
     return moment.astimezone(UTC)
 
 
+def agreed_time(tx: Connection, own: datetime, clock: Callable[[Connection], datetime] = database_time) -> datetime:
+    """Return the time by which all who share the state decide what is due: the server's, else this process's *own*."""
+    return clock(tx) if tx.dialect.name == "postgresql" else own
+
+
 @dataclass(slots=True)
 class Holdings:
     """Which leases the threads of one Herald hold together: by the lease's name, by what it is known, and how many."""

@@ -24,6 +24,7 @@ from bot.runtime import tallies
 from bot.runtime.request_counts import requests_made
 from bot.runtime.tallies import EventCounts, Stopwatch
 from bot.store import backlog, figures, leadership, listenings, looks
+from bot.store.owners import agreed_time
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -55,9 +56,10 @@ class StateCollector(Collector):
     def _fires(self, tx: Connection, now: datetime) -> Iterator[Metric]:
         counted = [([name, state], number) for name, state, number in figures.fires_by_state(tx)]
         yield _gauge("herald_fires", "Fires on record.", ["pipeline", "state"], counted)
-        late = waiting_since(tx, self.herald.config, now)
+        agreed = agreed_time(tx, now)
+        late = waiting_since(tx, self.herald.config, agreed)
         said = "How long a pipeline has been due without a start; 0 where none is."
-        lags = [([name], (now - late.get(name, now)).total_seconds()) for name in self.herald.config.pipeline]
+        lags = [([name], (agreed - late.get(name, agreed)).total_seconds()) for name in self.herald.config.pipeline]
         yield _gauge("herald_schedule_lag_seconds", said, ["pipeline"], lags)
         jobs = [([each.executor, each.standing], each.count) for each in figures.jobs(tx)]
         said = "Jobs that are not over, by their executor and how they stand there; away: it cannot be asked."
