@@ -104,7 +104,14 @@ class JobError(HeraldError):
 
 
 class ExecutorAwayError(HeraldError):
-    """A cluster cannot be asked: it is away, or refuses who asks; a job that was submitted there may well go on."""
+    """A cluster cannot be asked: it is away, or refuses who asks; a job that was submitted there may well go on.
+
+    *retry_after*: seconds that it asked to be left alone for.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NoInquiry(StrEnum):

@@ -30,7 +30,7 @@ from bot.cli import (
     triage,
 )
 from bot.cli.opening import at_the_end
-from bot.errors import HeraldError
+from bot.errors import ConfigError, HeraldError
 
 app = typer.Typer(
     name="herald",
@@ -63,7 +63,7 @@ app.add_typer(triage.app, name="triage")
 
 
 def main() -> None:
-    """Run a command; what goes wrong is one sentence on standard error and a non-zero exit code."""
+    """Run a command; what goes wrong is one sentence on standard error and a non-zero exit code: 2 of bad input."""
     try:
         app(prog_name="herald")
     except HeraldError as error:
@@ -71,7 +71,7 @@ def main() -> None:
 
         for line in journal.mask(str(error)).splitlines():
             print(f"herald: {line}", file=sys.stderr)  # noqa: T201  the one place that speaks of errors
-        raise SystemExit(1) from None
+        raise SystemExit(2 if isinstance(error, ConfigError) else 1) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except Exception as error:  # noqa: BLE001  a fault of ours: what was at hand may be secret, so no traceback

@@ -20,6 +20,7 @@ from bot.store import fires
 _POLL_SECONDS = 0.2
 _BETWEEN_ASKS = timedelta(seconds=1)  # whether a person has stopped what a rerun is made for
 _LONGEST_PAUSE = timedelta(minutes=1)  # between two tries to ask a cluster that is away
+_LONGEST_WAIT = timedelta(minutes=10)  # that one is left alone for at its own word
 _BETWEEN_FETCHES = timedelta(seconds=30)  # of a log: some clusters hand out all of it to tell what is new
 _LAST_PARTS = 200  # of a log, fetched once its job is over: a megabyte each
 _LAST_TRIES = 5
@@ -43,6 +44,7 @@ class JobWatch:
     is_called_off: Callable[[Fire], bool]
     is_submitted: bool = False
     away_for: int = 0  # tries in a row
+    asked_to_wait: timedelta = timedelta(0)  # by the cluster, when it was asked last
     standing: JobStanding | None = None
     fetched: datetime | None = None  # when the log was last
 
@@ -78,12 +80,14 @@ class JobWatch:
 
     @property
     def _between_looks(self) -> timedelta:
-        """Return how long to leave the cluster alone: ever longer while it is away."""
+        """Return how long to leave the cluster alone: ever longer while it is away, and as long as it asks."""
         every = self.section.look_every
-        return min(every * (1 << min(self.away_for, 6)), max(every, _LONGEST_PAUSE))
+        own = min(every * (1 << min(self.away_for, 6)), max(every, _LONGEST_PAUSE))
+        return max(own, min(self.asked_to_wait, _LONGEST_WAIT))
 
     def _look(self, job: Job, fire: Fire) -> JobStatus | None:
         """Ask how the job stands, after it was submitted; None where that cannot be asked."""
+        self.asked_to_wait = timedelta(0)
         try:
             if not self.is_submitted:
                 how = self.executor.submit(job)
@@ -94,6 +98,7 @@ class JobWatch:
                 self.context.on_step("job.started")
             status = self.executor.look(job)
         except ExecutorAwayError as error:
+            self.asked_to_wait = timedelta(seconds=min(error.retry_after or 0.0, _LONGEST_WAIT.total_seconds()))
             self._note_away(fire, in_short(error))
             return None
         if self.away_for:

@@ -54,6 +54,9 @@ class RayStandIn:
     is_real = False
     cpus: int = 2
     jobs: dict[str, Started] = field(default_factory=dict)
+    token: str = TOKEN
+    busy: str = ""  # what Retry-After says while it takes nothing
+    unmade: str = ""  # why the environment of a job cannot be made
     broken: str = ""  # how the next submission is cut off: before it is carried out, or after
 
     def __post_init__(self) -> None:
@@ -98,7 +101,9 @@ class RayStandIn:
         token = request.headers.get("Authorization")
         if token is None:
             return Response("Unauthorized: Missing authentication token", 401, content_type=TEXT)
-        if token != f"Bearer {TOKEN}":
+        if self.busy:
+            return Response("Too many requests", 429, {"Retry-After": self.busy}, content_type=TEXT)
+        if token != f"Bearer {self.token}":
             return Response("Forbidden: Invalid authentication token", 403, content_type=TEXT)
         with self._lock:
             self._use_room()
@@ -164,6 +169,9 @@ class RayStandIn:
                 job.stopped = job.stopped or (job.process is not None and job.process.poll() is None)
                 _end(job)
                 return _json({"stopped": job.stopped})
+        if self.unmade:
+            failed = {"status": "FAILED", "error_type": "RUNTIME_ENV_SETUP_FAILURE", "message": self.unmade}
+            return _json(_described(job) | failed | {"driver_exit_code": None})
         return _json(_described(job))
 
 

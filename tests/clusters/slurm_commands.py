@@ -66,6 +66,9 @@ def sbatch(given: dict[str, str]) -> int:
         return refuse("sbatch: error: Batch job submission failed: Invalid partition name specified")
     if int(given.get("cpus-per-task", 1)) > CPUS or int(given.get("mem", "1M").removesuffix("M")) > MEGABYTES:
         return refuse("sbatch: error: Batch job submission failed: Requested node configuration is not available")
+    if given.get("account", "search") != "search":
+        said = "Invalid account or account/partition combination specified"
+        return refuse(f"sbatch: error: Batch job submission failed: {said}")
     if "test-only" in given:
         return refuse("sbatch: Job 1 to start at 2026-11-30T02:02:38 using 1 processors on nodes localhost") - 1
     if (FOLDER / "broken").exists():
@@ -91,7 +94,7 @@ def use_room() -> None:
         taken = sum(cpus(each) for each in jobs() if (each / "pid").exists() and not is_over(each))
         waits = not (job / "pid").exists() and not (job / "cancelled").exists()
         alone = not any(name_of(each) == name_of(job) and not is_over(each) for each in jobs() if each != job)
-        if waits and taken + cpus(job) <= CPUS and (alone or is_first(job)):
+        if waits and not (FOLDER / "held back").exists() and taken + cpus(job) <= CPUS and (alone or is_first(job)):
             begin(job, options)
 
 
@@ -142,7 +145,8 @@ def squeue(given: dict[str, str]) -> int:
         options = json.loads((job / "options").read_text())
         if options["job-name"] != given["name"]:
             continue
-        state, reason, code = "PENDING", "Resources", 0
+        held = FOLDER / "held back"
+        state, reason, code = "PENDING", held.read_text() if held.exists() else "Resources", 0
         if (job / "late").exists():
             state, reason = "TIMEOUT", "TimeLimit"
         elif (job / "cancelled").exists():

@@ -99,7 +99,7 @@ def test_the_role_is_for_jobs_alone_and_in_their_namespace():
     assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "jobs"
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "night-watch", "namespace": "ml"}]
     given = {each for rule in role["rules"] for each in rule["resources"]}
-    assert given == {"jobs", "pods", "pods/log", "events", "resourcequotas", "localqueues"}
+    assert given == {"jobs", "pods", "pods/log", "events", "resourcequotas", "localqueues", "workloads"}
     assert not any("*" in rule["verbs"] for rule in role["rules"])
 
 

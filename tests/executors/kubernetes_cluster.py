@@ -26,9 +26,11 @@ from tests.executors import kubernetes_schemas as schemas
 
 NAMESPACE = "research"
 TOKEN = "a-token-of-the-cluster"
+PENDING = {"phase": "Pending"}
 EVERYTHING = frozenset(
     {f"{verb} jobs" for verb in ("create", "get", "list", "delete")}
-    | {"get pods", "list pods", "get pods/log", "list events", "list resourcequotas", "list nodes", "get localqueues"}
+    | {"get pods", "list pods", "get pods/log", "list events", "list resourcequotas", "list nodes"}
+    | {"get localqueues", "list workloads"}
 )
 
 
@@ -49,6 +51,10 @@ class Cluster:
     secrets: dict[str, str] = field(default_factory=dict)  # by SECRET/KEY
     queues: frozenset[str] = frozenset()
     has_kueue: bool = False
+    kueue_says: str = ""  # why a workload has no quota reserved
+    pages_of: int = 500  # objects of a list in one answer
+    expired: int = 0  # pages to come that are asked for too late
+    retry_after: str = ""  # beside each status that is no 200
     pod_status: dict[str, Any] | None = None  # of pods to come: they do not run
     refused_pods: str = ""  # why the job controller may make none
     hours_passed: float = 0.0
@@ -158,6 +164,7 @@ class Cluster:
         job, held = self.jobs[name], self.containers.get(name)
         if job["status"].get("conditions") or held is None or held.process is None:
             return
+        job["status"].setdefault("startTime", held.pod["metadata"]["creationTimestamp"])
         limit = timedelta(seconds=job["spec"]["activeDeadlineSeconds"])
         code = held.process.poll()
         if code is None:
@@ -192,7 +199,7 @@ class Cluster:
             allowed = is_ours and f"{wanted['verb']} {wanted['resource']}{part}" in self.rights
             return 201, {**body, "metadata": {}, "status": {"allowed": allowed}}
         if path == "/api/v1/nodes":
-            return self._guarded("list nodes", lambda: (200, _list("Node", self.nodes)))
+            return self._guarded("list nodes", lambda: self._page("Node", self.nodes, query))
         found = re.fullmatch(r"/(?:api|apis/([^/]+))/(v1\w*)/namespaces/([^/]+)/([a-z]+)(?:/([^/]+))?(/log)?", path)
         if found is None:
             return 404, "404 page not found\n"
@@ -209,13 +216,15 @@ class Cluster:
                 case "delete jobs":
                     return self._delete(name, body)
                 case "list pods":
-                    return 200, _list("Pod", self._pods(query))
+                    return self._page("Pod", self._pods(query), query)
                 case "get pods/log":
                     return self._log(name, query)
                 case "list events":
-                    return 200, _list("Event", self._events(query))
+                    return self._page("Event", self._events(query), query)
                 case "list resourcequotas":
                     return 200, _list("ResourceQuota", self.quotas)
+                case "list workloads":
+                    return 200, self._workloads(query)
                 case "get localqueues":
                     if name in self.queues:
                         return 200, {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "LocalQueue"}
@@ -223,6 +232,30 @@ class Cluster:
             return 404, "404 page not found\n"
 
         return self._guarded(right, carry_out, namespace)
+
+    def _page(self, kind: str, every: list[dict[str, Any]], query: dict[str, str]) -> tuple[int, Any]:
+        """Answer with a part of a list, and with the token that the next is asked for by."""
+        begin = int(query.get("continue", 0))
+        if begin and self.expired:
+            self.expired -= 1
+            said = "The provided continue parameter is too old to display a consistent list result."
+            return 410, status(410, "Expired", said)
+        end = begin + min(int(query.get("limit", 10**9)), self.pages_of)
+        page = _list(kind, every[begin:end])
+        if end < len(every) and "limit" in query:
+            page["metadata"]["continue"] = str(end)
+        return 200, page if "limit" in query else _list(kind, every)
+
+    def _workloads(self, query: dict[str, str]) -> dict[str, Any]:
+        """Return the workloads that Kueue made of jobs, found by the label that it gives them."""
+        wanted = query.get("labelSelector", "").removeprefix("kueue.x-k8s.io/job-uid=")
+        reserved = {"type": "QuotaReserved", "status": "False", "reason": "Pending", "message": self.kueue_says}
+        found = [
+            {"metadata": {"name": f"job-{name}"}, "status": {"conditions": [reserved] if self.kueue_says else []}}
+            for name, job in self.jobs.items()
+            if job["metadata"]["uid"] == wanted
+        ]
+        return {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "WorkloadList", "metadata": {}, "items": found}
 
     def _guarded(self, right: str, carry_out: Any, namespace: str = NAMESPACE) -> tuple[int, Any]:
         if right in self.rights:
@@ -358,13 +391,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, code: int, answer: Any) -> None:
         if isinstance(answer, dict):
-            if answer["kind"] != "LocalQueue":  # Kueue's own
+            if answer["kind"] not in {"LocalQueue", "WorkloadList"}:  # Kueue's own
                 schemas.check(answer)
             data, kind = json.dumps(answer).encode(), "application/json"
         else:
             data, kind = answer if isinstance(answer, bytes) else answer.encode(), "text/plain; charset=utf-8"
         self.send_response_only(code)
         self.send_header("Date", self.cluster.now.strftime("%a, %d %b %Y %H:%M:%S GMT"))
+        if code >= 400 and self.cluster.retry_after:
+            self.send_header("Retry-After", self.cluster.retry_after)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -404,6 +439,24 @@ def ended_pod(phase: str, code: int, reason: str, message: str = "") -> dict[str
 
 def container_status(**state: Any) -> dict[str, Any]:
     return {"name": "job", "ready": False, "restartCount": 0, "image": "i", "imageID": "", "state": state}
+
+
+def waiting(reason: str, message: str) -> dict[str, Any]:
+    """Return the status of a pod whose container waits for this."""
+    state = {"waiting": {"reason": reason, "message": message}}
+    return PENDING | {"containerStatuses": [container_status(**state)]}
+
+
+UNSCHEDULABLE = PENDING | {
+    "conditions": [
+        {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": "0/4 nodes are available: 4 Insufficient nvidia.com/gpu.",
+        }
+    ]
+}
 
 
 def fail(job: dict[str, Any], reason: str, message: str, now: datetime) -> None:

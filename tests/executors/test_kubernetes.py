@@ -21,10 +21,17 @@ from bot.ports import Job, JobState, Submission
 from bot.runtime.clock import wall_clock
 from tests.executors import kubernetes_schemas as schemas
 from tests.executors.kinds import KubernetesHarness
-from tests.executors.kubernetes_cluster import EVERYTHING, NAMESPACE, TOKEN, container_status, ended_pod, not_found
+from tests.executors.kubernetes_cluster import (
+    EVERYTHING,
+    NAMESPACE,
+    TOKEN,
+    UNSCHEDULABLE,
+    ended_pod,
+    not_found,
+    waiting,
+)
 
 FIRE = "c0ffee0123456789"
-PENDING = {"phase": "Pending"}
 
 
 @pytest.fixture
@@ -264,23 +271,6 @@ def test_a_queue_that_is_not_there_is_told_and_no_job_is_made(kubernetes, job):
 # each way to come to nothing has its own sentence
 
 
-def waiting(reason: str, message: str) -> dict:
-    state = {"waiting": {"reason": reason, "message": message}}
-    return PENDING | {"containerStatuses": [container_status(**state)]}
-
-
-UNSCHEDULABLE = PENDING | {
-    "conditions": [
-        {
-            "type": "PodScheduled",
-            "status": "False",
-            "reason": "Unschedulable",
-            "message": "0/4 nodes are available: 4 Insufficient nvidia.com/gpu.",
-        }
-    ]
-}
-
-
 @pytest.mark.parametrize(
     ("pod", "hours", "said"),
     [
@@ -445,7 +435,10 @@ def test_the_doctor_says_that_a_cluster_is_away_or_refuses_the_token(kubernetes)
 
 def test_the_doctor_names_a_queue_and_a_namespace_that_are_not_there(kubernetes):
     assert any("has no Kueue" in each for each in said_of(kubernetes, queue="nightly"))
-    assert "WRONG rights: Herald may not create jobs in namespace nowhere" in said_of(kubernetes, namespace="nowhere")
+    said = (
+        "WRONG namespace: Herald may do nothing in namespace nowhere: it is not there, or its account has no role in it"
+    )
+    assert said in said_of(kubernetes, namespace="nowhere")
 
 
 def test_the_doctor_says_what_no_quota_and_no_node_could_ever_give(kubernetes):

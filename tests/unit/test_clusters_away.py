@@ -37,6 +37,8 @@ class Lab(MemoryExecutor):
     """A cluster that may refuse who asks."""
 
     why = ""  # it cannot be asked; empty: it can
+    wait: float | None = None  # seconds that it asks to be left alone for
+    asked = 0
 
     def submit(self, job):
         self._ask()
@@ -47,8 +49,9 @@ class Lab(MemoryExecutor):
         return super().look(job)
 
     def _ask(self) -> None:
+        self.asked += 1
         if self.why:
-            raise ExecutorAwayError(self.why)
+            raise ExecutorAwayError(self.why, retry_after=self.wait)
 
 
 class House:
@@ -255,6 +258,17 @@ def test_a_run_that_comes_meanwhile_does_not_say_that_the_cluster_answers(house)
     house.store.add("search", Run("hand", "hand", RunStatus.FINISHED, house.now - MINUTE, house.now, {"ndcg": 0.5}))
     house.wait(herald, "search", 5 * MINUTE)
     assert [each.state for each in house.open_ones()] == [IncidentState.OPEN]
+
+
+@pytest.mark.parametrize(("wait", "most"), [(None, 64), (300.0, 13), (10.0**9, 7)])
+def test_a_cluster_is_left_alone_for_as_long_as_it_asks_and_ten_minutes_at_most(house, wait, most):
+    lab = house.labs["lab"]
+    lab.why, lab.wait = "Ray at http://ray.example:8265 is busy (HTTP 429)", wait
+    house.wait(house.herald(), "search", HOUR)
+    assert most - 2 <= lab.asked <= most
+    lab.why = ""
+    house.wait(house.herald(), "search", 20 * MINUTE)
+    assert len(lab.started) == 1
 
 
 def fire(name: str, executor: str, minutes: int | None, standing: Standing = Standing.AWAY) -> Fire:

@@ -63,6 +63,12 @@ def _may(cluster: KubernetesConnection, section: KubernetesSection, verb: str, g
 def _say_rights(
     cluster: KubernetesConnection, section: KubernetesSection, missing: list[tuple[str, str, str]]
 ) -> Iterator[Check]:
+    if len(missing) == len(_RIGHTS):  # a server does not tell who has no rights there whether it is there
+        said = (
+            f"Herald may do nothing in namespace {section.namespace}: it is not there, or its account has no role in it"
+        )
+        yield Check("namespace", ok=False, said=said, remedy=f"Make it, or name another. {_ROLE}")
+        return
     for verb, _, resource in missing:
         said = f"Herald may not {verb} {resource} in namespace {section.namespace}"
         yield Check("rights", ok=False, said=said, remedy=_ROLE)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import ExecutorAwayError, abridge
+from bot.executors.asked_waits import BUSY, asked_wait, said_of_wait
 from bot.executors.kubernetes.config import KubernetesSection
 from bot.text.escape import storable
 
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 _CONNECT_SECONDS, _READ_SECONDS = 5.0, 15.0  # so that whoever is to stop need not wait for long
 _MOST_BYTES = 20_000_000  # of an answer
 _LONGEST = 400  # characters of the cluster's words
-UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT, TOO_MANY = 401, 403, 404, 409, 429
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT = 401, 403, 404, 409
+_GONE = 410
 _SERVER_ERRORS = 500
-_UNAVAILABLE = 503
+_MOST_PAGES = 40  # of a list
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,34 @@ class KubernetesConnection:
             read = without_nulls(json.loads(data))
         except (ValueError, RecursionError):
             read = None
-        if read is None and status in {TOO_MANY, _UNAVAILABLE}:  # it says so in plain text before it looks at anything
-            wait = f", and asks to wait for {headers['retry-after']} s" if headers.get("retry-after") else ""
-            raise ExecutorAwayError(f"{self.place} is busy (HTTP {status}){wait}")
+        if read is None and status in BUSY:  # it says so in plain text before it looks at anything
+            wait = asked_wait(headers)
+            raise ExecutorAwayError(f"{self.place} is busy (HTTP {status}){said_of_wait(wait)}", retry_after=wait)
         if not isinstance(read, dict) or "kind" not in read:
             raise ExecutorAwayError(f"what answers at {self.place} is no Kubernetes (HTTP {status})")
         return self._answer(status, headers, read)
+
+    def all_of(self, path: str, query: Mapping[str, str] | None = None) -> list[Mapping[str, Any]]:
+        """Return everything of a list, page by page; nothing where Herald may not see it.
+
+        A page may come too late for the server, which says 410: then the list is asked for anew, from its beginning.
+
+        Raises:
+            ExecutorAwayError: where the cluster cannot be asked.
+        """
+        found: list[Mapping[str, Any]] = []
+        goes_on = ""
+        for _ in range(_MOST_PAGES):
+            page = {**(query or {}), "limit": "500", **({"continue": goes_on} if goes_on else {})}
+            answer = self.ask("GET", path, page)
+            if answer.status == _GONE and goes_on:
+                found, goes_on = [], ""
+                continue
+            found += answer.items
+            goes_on = str((answer.body.get("metadata") or {}).get("continue") or "") if answer.is_well else ""
+            if not goes_on:
+                break
+        return found
 
     def text(self, path: str, query: Mapping[str, str], limit: int) -> bytes:
         """Return the beginning of a text, at most *limit* bytes; nothing where it is refused."""
@@ -102,8 +126,10 @@ class KubernetesConnection:
         if status == UNAUTHORIZED:
             self._client = None  # a token is read anew
             raise ExecutorAwayError(f"{self.place} refuses who asks: {answer.said}: give it a token that it takes")
-        if status == TOO_MANY or status >= _SERVER_ERRORS:
-            raise ExecutorAwayError(f"{self.place} does not answer well (HTTP {status}): {answer.said}")
+        if status in BUSY or status >= _SERVER_ERRORS:
+            wait = asked_wait(headers) if status in BUSY else None
+            said = f"{self.place} does not answer well (HTTP {status}){said_of_wait(wait)}: {answer.said}"
+            raise ExecutorAwayError(said, retry_after=wait)
         return answer
 
     def _send(

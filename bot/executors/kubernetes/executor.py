@@ -6,14 +6,15 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from bot.errors import ExecutorAwayError, JobError
 from bot.executors.kubernetes.config import KubernetesSection
 from bot.executors.kubernetes.connection import CONFLICT, FORBIDDEN, NOT_FOUND, KubernetesAnswer, KubernetesConnection
 from bot.executors.kubernetes.manifests import CONTAINER, is_ours, job_manifest
-from bot.executors.kubernetes.queues import why_no_queue
-from bot.executors.kubernetes.standing import read_standing, untold
+from bot.executors.kubernetes.queues import why_it_waits, why_no_queue
+from bot.executors.kubernetes.standing import is_queued, never_started, read_standing, untold
 from bot.executors.submission_notes import SubmissionNote, SubmissionStep, alone, read_note, write_note
 from bot.ports import Job, JobState, JobStatus, LogPart, Submission
 
@@ -79,6 +80,8 @@ class KubernetesExecutor:
         note = read_note(job.folder)
         has_begun = note is not None and note.step is SubmissionStep.BEGUN
         with self._understood():
+            if is_queued(found.body):
+                return self._in_queue(job, found)
             name = untold(found.body, pods)
             events = self._events(name) if name else []
             reading = read_standing(found.body, pods, events, found.at, self._section.start_within, has_begun=has_begun)
@@ -87,6 +90,17 @@ class KubernetesExecutor:
         if reading.is_hopeless:
             self._delete(job, found)
         return reading.status
+
+    def _in_queue(self, job: Job, found: KubernetesAnswer) -> JobStatus:
+        """Tell of a job that Kueue holds back: for as long as that takes, unless its queue could never give so much."""
+        waits = why_it_waits(self._cluster, self._section, str(found.body["metadata"]["uid"]))
+        said = f"It waits for its queue: {waits.said}." if waits.said else "It waits for its queue."
+        made = found.body["metadata"].get("creationTimestamp")
+        is_late = found.at - datetime.fromisoformat(str(made)) > self._section.start_within if made else False
+        if not (waits.is_hopeless and is_late):
+            return JobStatus(JobState.QUEUED, said=said)
+        self._delete(job, found)
+        return JobStatus(JobState.ENDED, None, said=never_started(said, self._section.start_within))
 
     @contextmanager
     def _understood(self) -> Iterator[None]:
@@ -148,8 +162,7 @@ class KubernetesExecutor:
 
     def _events(self, name: str) -> list[Mapping[str, Any]]:
         """Return what was noted of a job or a pod; nothing where Herald may not see it."""
-        query = {"fieldSelector": f"involvedObject.name={name}", "limit": "100"}
-        return self._cluster.ask("GET", f"{self._core}/events", query).items
+        return self._cluster.all_of(f"{self._core}/events", {"fieldSelector": f"involvedObject.name={name}"})
 
 
 def _is_job(body: Mapping[str, Any], job: Job) -> bool:

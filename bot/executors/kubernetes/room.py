@@ -19,7 +19,7 @@ def what_is_too_much(cluster: KubernetesConnection, section: KubernetesSection, 
         ExecutorAwayError: where the cluster cannot be asked.
     """
     wanted = resources_of(job, section)
-    quotas = cluster.ask("GET", f"/api/v1/namespaces/{section.namespace}/resourcequotas").items
+    quotas = cluster.all_of(f"/api/v1/namespaces/{section.namespace}/resourcequotas")
     for quota in quotas:
         for name, most in ((quota.get("spec") or {}).get("hard") or {}).items():
             kind, _, resource = name.partition(".") if name.startswith(("requests.", "limits.")) else ("", "", name)
@@ -27,7 +27,7 @@ def what_is_too_much(cluster: KubernetesConnection, section: KubernetesSection, 
                 what = f"{kind} of {resource}" if kind else resource
                 said = f"asks for {wanted[resource]} {resource}, and the quota {quota['metadata']['name']!r}"
                 return f"{said} of namespace {section.namespace} gives {most} ({what})"
-    nodes = cluster.ask("GET", "/api/v1/nodes", {"limit": "500"}).items
+    nodes = cluster.all_of("/api/v1/nodes")
     fitting = [node for node in nodes if _bears(node, section.node_selector)]
     if nodes and not fitting:
         return f"no node bears {dict(section.node_selector)}, which node_selector names"

@@ -36,10 +36,22 @@ class PodReading:
     has_begun: bool = False  # its pod was seen at work, or is counted as having been
 
 
+def is_queued(job: Seen) -> bool:
+    """Say whether a job is held back, by Kueue or by a person: it has no pod, or none any more."""
+    over = {each.get("type") for each in _conditions(job) if each.get("status") == "True"}
+    is_ending = bool(job.get("metadata", {}).get("deletionTimestamp")) or bool(_ENDING & over)
+    return bool(job.get("spec", {}).get("suspend")) and not is_ending and over.isdisjoint({"Complete", "Failed"})
+
+
+def never_started(said: str, waited: timedelta) -> str:
+    """Say that a job is given up which has not started within its time."""
+    return f"It did not start within {waited} (start_within). {said}".rstrip()
+
+
 def read_standing(
     job: Seen, pods: Sequence[Seen], events: Sequence[Seen], now: datetime, patience: timedelta, *, has_begun: bool
 ) -> PodReading:
-    """Tell how a job stands.
+    """Tell how a job stands that is not held back.
 
     *patience* is how long its pod may take to start; *has_begun* says that it was seen at work before.
     """
@@ -51,8 +63,6 @@ def read_standing(
         return PodReading(_failed(conditions["Failed"], pod))
     if job.get("metadata", {}).get("deletionTimestamp") or _ENDING & conditions.keys():
         return PodReading(JobStatus(JobState.RUNNING, said="it is being ended"), has_begun=has_begun)
-    if job.get("spec", {}).get("suspend"):
-        return PodReading(JobStatus(JobState.QUEUED, said=_waits_for_queue(conditions)))
     has_begun = has_begun or _is_counted(job, "ready", "succeeded", "failed", "terminating")
     if pod is None:
         if has_begun or _is_counted(job, "active"):
@@ -161,16 +171,12 @@ def _given_up(said: str, *, is_hopeless: bool, waited: timedelta | None = None) 
     if not is_hopeless:
         return PodReading(JobStatus(JobState.QUEUED, said=said))
     if waited is not None:
-        said = f"It did not start within {waited} (start_within). {said}".rstrip()
+        said = never_started(said, waited)
     return PodReading(JobStatus(JobState.ENDED, None, said=said), is_hopeless=True)
 
 
 def _conditions(job: Seen) -> list[Seen]:
     return job.get("status", {}).get("conditions") or []
-
-
-def _waits_for_queue(conditions: Mapping[Any, Seen]) -> str:
-    return _with_words("It waits for its queue", conditions.get("Suspended", {}))
 
 
 def _of_container(pod: Seen) -> Iterator[Seen]:

@@ -13,6 +13,7 @@ from typing import Any
 import requests
 
 from bot.errors import ExecutorAwayError
+from bot.executors.asked_waits import BUSY, asked_wait, said_of_wait
 from bot.executors.ray.answers import refusal_in
 from bot.executors.ray.config import RaySection
 
@@ -99,6 +100,9 @@ class RayConnection:
             ) as answer:
                 if answer.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
                     raise self._away(f"refuses who asks ({answer.status_code}): check its token")
+                if answer.status_code in BUSY:
+                    wait = asked_wait({name.lower(): value for name, value in answer.headers.items()})
+                    raise self._away(f"is busy (HTTP {answer.status_code}){said_of_wait(wait)}", wait)
                 yield answer
         except requests.RequestException as error:
             raise self._away(_what_broke(error, self._section)) from None  # its words may hold the address of a proxy
@@ -116,8 +120,8 @@ class RayConnection:
                 raise self._away(f"gives an answer of more than {limit:,} bytes")
             yield chunk
 
-    def _away(self, said: str) -> ExecutorAwayError:
-        return ExecutorAwayError(f"Ray at {self._section.base} {said}")
+    def _away(self, said: str, wait: float | None = None) -> ExecutorAwayError:
+        return ExecutorAwayError(f"Ray at {self._section.base} {said}", retry_after=wait)
 
 
 def _says_unknown(answer: requests.Response, text: str, path: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,6 +26,13 @@ _LOST = {  # by no doing of the job's, or not by its own end
     "REVOKED": "another cluster of the federation took it",
 }
 _TIMED_OUT = {"TIMEOUT", "DEADLINE"}
+_HOPELESS = {  # reasons that no wait mends: the job asks for what it may not have, or a partition never has
+    *("PartitionNodeLimit", "PartitionTimeLimit", "PartitionConfig", "BadConstraints", "AccountNotAllowed"),
+    *("InvalidAccount", "InvalidQOS", "QOSNotAllowed", "QosNotAllowed"),
+}
+_OF_ONE_JOB = re.compile(
+    r"(Assoc|QOS)(Max|Min)\w*(PerJob\w*|PerNode\w*|NotSatisfied)"
+)  # likewise, by a limit of accounting
 _OF_COURSE = {"", "None", "Priority", "Resources"}  # reasons that wait for nobody's help
 _ITS_OWN, _RAISED = {"", "None", "NonZeroExitCode"}, "RaisedSignal"  # of a job that ended by itself
 _TAGGED = "herald:"
@@ -43,6 +51,11 @@ class SlurmJob:
     @property
     def is_over(self) -> bool:
         return self.state not in _WAITING | _AT_WORK
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Say whether it waits for what never comes."""
+        return self.state in _WAITING and (self.reason in _HOPELESS or _OF_ONE_JOB.fullmatch(self.reason) is not None)
 
     def is_of(self, owner: str) -> bool:
         """Say whether it is this Herald's; what accounting keeps has no comment."""

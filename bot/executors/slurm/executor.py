@@ -25,6 +25,7 @@ from bot.ports import Job, JobState, JobStatus, LogPart, Submission
 _NO_ACCOUNTS = "accounting storage is disabled"
 _REMEMBERED = 120.0  # seconds for which Slurm surely knows a job that is over, without accounting: MinJobAge is 300
 _FAR_BACK = "now-60days"  # in which a job may have ended while Herald was down
+_PATIENCE_SECONDS = 3600.0  # with a reason to wait that never passes: somebody may be about to change a partition
 _STOP_SECONDS = 60.0  # in which Slurm ends a job: KillWait is 30
 _PAUSE_SECONDS = 0.3
 _PART = 1_000_000  # bytes of a log
@@ -75,6 +76,11 @@ class SlurmExecutor:
         found = self._find(job)
         if found is None:
             return JobStatus(JobState.LOST, said="Slurm knows it no more.")
+        note = read_note(job.folder)
+        if found.is_hopeless and note is not None and note.at and time.time() - note.at > _PATIENCE_SECONDS:
+            self._cancel(found)
+            said = f"Slurm let it wait for an hour and would never start it: {found.reason}."
+            return JobStatus(JobState.ENDED, said=said)
         return status_of(found)
 
     def _find(self, job: Job) -> SlurmJob | None:
