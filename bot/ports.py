@@ -511,6 +511,11 @@ class Submission(StrEnum):
 _FIRST_INSTANCE = "herald"  # as config has it without a word
 
 
+def name_on_cluster(fire_id: str, instance: str) -> str:
+    """Name the job of a fire as clusters know it."""
+    return fire_id if instance in {"", _FIRST_INSTANCE} else f"{fire_id}-{instance}"
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One execution of a pipeline's command; *folder* holds its log, and on this machine its process id and exit code.
@@ -533,8 +538,7 @@ class Job:
     @property
     def name(self) -> str:
         """Its name on a cluster: the fire's id, and the instance where it has a name of its own; a label of DNS."""
-        instance, _, _ = self.owner.partition("/")
-        return self.fire_id if instance in {"", _FIRST_INSTANCE} else f"{self.fire_id}-{instance}"
+        return name_on_cluster(self.fire_id, self.owner.partition("/")[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,22 @@ class OverviewLine:
 
 
 @dataclass(frozen=True, slots=True)
+class JobLine:
+    """A job that waits or runs."""
+
+    title: str  # of its pipeline
+    href: str
+    stage: str  # `due`, `queued`, `running`, `away`
+    since: str
+    executor: str
+    said: str  # by the cluster, or why it cannot be asked
+    place: str
+    name: str  # at the cluster
+    url: str  # of its page there; empty where it has none
+    is_rerun: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OverviewPage:
     frame: Frame
     tiles: tuple[HealthTile, ...]
@@ -99,6 +115,7 @@ class OverviewPage:
     is_filtered: bool
     all_href: str
     troubles: tuple[DigestLine, ...] = ()  # of Herald itself
+    jobs: tuple[JobLine, ...] = ()  # that wait or run
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +205,7 @@ class PipelineDetail:
     spans: tuple[SpanLink, ...]
     compare_action: str = ""  # where the form goes that asks for two runs; empty in a folder
     other_series: str = ""  # how many series there was no room for
+    jobs: tuple[JobLine, ...] = ()  # that wait or run
 
 
 class EventName(StrEnum):

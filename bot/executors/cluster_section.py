@@ -42,6 +42,11 @@ class ClusterSection(Section):
         """Say which cluster it is: what was submitted to another is not to be seen here."""
         raise NotImplementedError
 
+    def page_of(self, job: str) -> str:
+        """Return the address at which people see a job of that name; empty where the cluster has none."""
+        del job
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutorWants:

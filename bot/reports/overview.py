@@ -17,6 +17,7 @@ from bot.domain.objects import Bound, Marker, ObjectKey, ObjectKind
 from bot.domain.rerun_troubles import RerunTrouble
 from bot.judging.unjudged_metrics import UnjudgedMetric, find_unjudged
 from bot.pipeline.scheduling import next_due_times
+from bot.reports.jobs_at_work import JobAtWork, jobs_at_work
 from bot.reports.reader import Readable
 from bot.store import (
     backlog,
@@ -86,7 +87,7 @@ class Overview:
     failed: tuple[WaitingRerun, ...] = ()  # reruns of diagnoses that are under way, or were until lately
     leadership: Leadership | None = None  # who leads, or led last
     is_led: bool = False
-    on_clusters: tuple[Fire, ...] = ()  # whose jobs wait or run elsewhere, as far as is known
+    jobs: tuple[JobAtWork, ...] = ()  # that wait or run, wherever that is
 
 
 def overview(herald: Readable, limit: int | None = None) -> Overview:
@@ -105,6 +106,7 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         quiet = rules.count_in_force(tx, herald.around.clock())
         unheard = tuple(each for each in listenings.all_of_them(tx) if each.failing_since is not None)
         waiting = fires.waiting(tx)
+        jobs = jobs_at_work(tx, config)
         reruns = tuple(_rerun(tx, fire) for fire in waiting if fire.is_rerun)
         failed = tuple(_failed(tx, herald.around.clock() - _LATELY))
         judged = runs.pipelines_with_runs(tx)  # of a thousand, those that have none are not asked for them one by one
@@ -137,7 +139,7 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         failed,
         leads,
         is_led,
-        tuple(fire for fire in waiting if fire.standing is not None and fire.started_at is not None),
+        jobs,
     )
 
 

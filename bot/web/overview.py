@@ -29,6 +29,7 @@ from bot.reports.digest_lines import Line, LineGathering
 from bot.store import glances, incidents, looks, objects, pipelines, runs
 from bot.store.glances import Extent
 from bot.text import formats
+from bot.web.job_lines import job_lines
 from bot.web.reading import Reading, frame
 from bot.web.ways import Ways
 
@@ -124,6 +125,7 @@ def overview_page(page: Reading, kept: Glances, owner: str = "", health: str = "
         is_filtered=bool(owner or health),
         all_href=page.ways.to(HOME),
         troubles=_troubles(page),
+        jobs=() if owner or health else job_lines(page),
     )
 
 

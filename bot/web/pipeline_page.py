@@ -17,6 +17,7 @@ from bot.reports.digest_lines import LineGathering
 from bot.store import incidents, objects, rules, runs
 from bot.text import formats
 from bot.web.histories import chart_cards, events_in, metrics_drawn, runs_json
+from bot.web.job_lines import job_lines
 from bot.web.overview import LATELY, Glances, row_of_pipeline
 from bot.web.reading import Reading, frame
 
@@ -51,6 +52,7 @@ def pipeline_page(page: Reading, kept: Glances, name: str, asked: str = "") -> P
             if not page.ways.is_folder
         ),
         compare_action="" if page.ways.is_folder else page.ways.to(f"compare/{pipeline_path(name).partition('/')[2]}"),
+        jobs=job_lines(page, name),
         other_series=str(len(latest) - _SERIES) if len(latest) > _SERIES else "",
     )
 

@@ -17,6 +17,7 @@ from bot.domain.runs import RunStatus
 from bot.errors import ExecutorAwayError, JobError
 from bot.judging.obstacles import not_on_a_cluster
 from bot.ports import Job, JobState, JobStatus, LogPart, Submission
+from bot.reports.jobs_at_work import JobStage
 from bot.reports.overview import overview
 from bot.store import fires
 from tests.executors.kinds import KubernetesHarness
@@ -155,19 +156,20 @@ def test_how_a_job_stands_on_its_cluster_is_shown(bench, capsys):
 
     def look(_: float) -> None:
         bench.now += timedelta(seconds=2)
-        seen.append(overview(bench.herald).on_clusters)
+        seen.append(overview(bench.herald).jobs)
 
     goes_on_for(bench, 3, QUEUED)
     bench.values = [0.80]
     herald = replace(bench.herald, around=replace(bench.herald.around, pause=look))
     herald.cycle("search").run(bench.now)
-    ((fire,), *_) = seen
-    assert (fire.standing.standing, fire.standing.said) == (Standing.QUEUED, QUEUED.said)
-    print_status(replace(overview(bench.herald), on_clusters=(fire,)), as_json=False)
+    ((job,), *_) = seen
+    assert (job.stage, job.said) == (JobStage.QUEUED, QUEUED.said)
+    print_status(replace(overview(bench.herald), jobs=(job,)), as_json=False)
     said = " ".join(capsys.readouterr().out.split())
     assert "job of search on lab: waits there since" in said
     assert "No node has room for it: 0/4 nodes are available." in said
-    assert overview(bench.herald).on_clusters == (), "it is over"
+    assert f"(Kubernetes of the usual kubeconfig, or around Herald, namespace default {job.fire.fire_id}-test)" in said
+    assert overview(bench.herald).jobs == (), "it is over"
 
 
 def test_a_refusal_stands_in_the_ticket_in_the_clusters_words(bench):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 
-from bot.domain.fires import Fire, Standing
 from bot.text.tables import Stacking, WholeConsole
 
 if TYPE_CHECKING:  # what is printed is made elsewhere, by what is slow to load
+    from bot.reports.jobs_at_work import JobAtWork
     from bot.reports.overview import OpenIncident, Overview, PipelineOverview, WaitingRerun
     from bot.store.leadership import Leadership
 
@@ -29,11 +29,7 @@ from bot.cli.output.terminal import coloured, print_json, when
 from bot.cli.output.triage import print_unheard
 from bot.reports.rerun_troubles import say_trouble
 
-_STANDINGS = {
-    Standing.QUEUED: "waits there",
-    Standing.RUNNING: "runs",
-    Standing.AWAY: "cannot be asked about",
-}
+_STAGES = {"due": "waits for its turn", "queued": "waits there", "running": "runs", "away": "cannot be asked about"}
 
 
 def print_status(seen: Overview, *, as_json: bool) -> None:
@@ -56,7 +52,7 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
                     }
                     for each in seen.failed
                 ],
-                "on_clusters": [_on_cluster_as_json(fire) for fire in seen.on_clusters],
+                "jobs": [_job_as_json(job) for job in seen.jobs],
                 "answers_not_read": [
                     {"service": each.service, "since": each.failing_since, "said": each.said} for each in seen.unheard
                 ],
@@ -91,8 +87,8 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
         told = f"since {when(refusal.since)}; {refusal.waiting:,} wait for it, and go on by themselves"
         console.print(f"[red]{escape(where)}[/]{what} {told}: {escape(refusal.words)}")
     print_unheard(console, seen.unheard)
-    for fire in seen.on_clusters:
-        console.print(escape(_on_cluster(fire)))
+    for job in seen.jobs:
+        console.print(escape(_job(job)))
     for each in seen.reruns:
         console.print(escape(_rerun(each)))
     for each in seen.failed:
@@ -124,25 +120,26 @@ def _leader_as_json(seen: Overview) -> dict[str, Any] | None:
     }
 
 
-def _on_cluster_as_json(fire: Fire) -> dict[str, Any]:
-    standing = fire.standing
+def _job_as_json(job: JobAtWork) -> dict[str, Any]:
     return {
-        "pipeline": fire.pipeline,
-        "fire": fire.fire_id,
-        "executor": fire.executor,
-        "standing": None if standing is None else standing.standing,
-        "since": None if standing is None else standing.since,
-        "said": "" if standing is None else standing.said,
+        "pipeline": job.fire.pipeline,
+        "fire": job.fire.fire_id,
+        "executor": job.executor,
+        "standing": job.stage,
+        "since": job.since,
+        "said": job.said,
+        "place": job.place,
+        "name": job.name,
+        "url": job.url,
     }
 
 
-def _on_cluster(fire: Fire) -> str:
-    """Say how a job on a cluster stands, as far as is known."""
-    if fire.standing is None:
-        return f"job of {fire.pipeline} on {fire.executor}: submitted {when(fire.started_at)}"
-    said = f": {fire.standing.said}" if fire.standing.said else ""
-    how = _STANDINGS[fire.standing.standing]
-    return f"job of {fire.pipeline} on {fire.executor}: {how} since {when(fire.standing.since)}{said}"
+def _job(job: JobAtWork) -> str:
+    """Say how a job stands, and where people see it."""
+    said = f": {job.said}" if job.said else ""
+    seen = " ".join(each for each in (job.place, job.name if not job.url else "", job.url) if each)
+    line = f"job of {job.fire.pipeline} on {job.executor}: {_STAGES[job.stage]} since {when(job.since)}{said}"
+    return f"{line} ({seen})" if seen else line
 
 
 def _rerun_as_json(rerun: WaitingRerun) -> dict[str, Any]:

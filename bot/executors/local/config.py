@@ -15,3 +15,8 @@ class LocalSection(Section):
     look_every: ClassVar[timedelta] = timedelta(0)  # each time that anybody looks at anything
     tracking_uri: ClassVar[str] = ""
     place: ClassVar[str] = ""  # its jobs_folder, which has a name of its own
+
+    def page_of(self, job: str) -> str:
+        """Return nothing: a process has no page."""
+        del job
+        return ""

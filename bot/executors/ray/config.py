@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 
 from bot.executors.cluster_section import ClusterSection, ClusterUrl
+from bot.runtime.shown_addresses import without_user
 from bot.sections import Duration
 
 _SCHEMES = ("https", "s3", "gs", "azure", "abfss", "hdfs", "file", "gcs")
@@ -43,6 +44,10 @@ class RaySection(ClusterSection):
     @property
     def place(self) -> str:
         return f"Ray at {self.base}"
+
+    def page_of(self, job: str) -> str:
+        """Return the job's page in the dashboard."""
+        return f"{without_user(self.base)}/#/jobs/{job}"
 
     @property
     def base(self) -> str:
