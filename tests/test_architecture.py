@@ -73,6 +73,7 @@ TRAINER_LAYERS = (
     ("trainer.run",),
     ("trainer.search",),
     ("trainer.labelling",),
+    ("trainer.transfer",),
     ("trainer.cli",),
     ("trainer.__main__",),
 )

@@ -18,6 +18,7 @@ from trainer.cli.jobs import evaluate, fit
 from trainer.cli.labelling import label
 from trainer.cli.results import compare, recommend, upload
 from trainer.cli.search import search
+from trainer.cli.transfer import transfer
 from trainer.errors import InputError, Stopped, TrainerError
 from trainer.stopping import stoppable
 from trainer.tracking.progress import say
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (fit, evaluate, search, compress, compare, recommend, explain, upload, clean, prepare):
+for command in (fit, evaluate, search, transfer, compress, compare, recommend, explain, upload, clean, prepare):
     app.command()(command)
 app.add_typer(label, name="label")
 app.add_typer(images, name="images")

@@ -15,7 +15,7 @@ from trainer.data.card import write_card
 from trainer.data.snapshot import check_unused, partial_folder
 from trainer.environment import describe_environment, usable_cores
 from trainer.errors import DataError, LostProcessError, Stopped, TrackingError
-from trainer.jobs.schema import AnyJob, Job, flatten
+from trainer.jobs.schema import BESIDE, AnyJob, Job, flatten
 from trainer.measures.bootstrap import Intervals, measure_intervals
 from trainer.measures.slices import choose_slices
 from trainer.results.logged_metrics import all_metrics
@@ -258,9 +258,7 @@ def _score(
 
 def params_of(job: Job, task: "Task") -> dict[str, str | int | float | bool]:
     """Give what decides the numbers; where outputs and tracking are does not."""
-    settings = flatten(
-        job.model_dump(exclude={"output", "result", "tracking", "checkpoint", "device", "compress", "explain", "label"})
-    )
+    settings = flatten(job.model_dump(exclude=BESIDE))
     return {**settings, **task.facts(), "data.hash": task.card.hash, **job.tracking.params}
 
 

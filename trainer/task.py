@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.optim import Optimizer
 
-Command = Literal["fit", "evaluate", "compress"]
+Command = Literal["fit", "evaluate", "compress", "transfer"]
 
 
 @dataclass(frozen=True, slots=True)

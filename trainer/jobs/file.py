@@ -24,6 +24,36 @@ def load_job(path: Path, overrides: Sequence[str] = (), model: str | None = None
 
     *model* is a saved folder or an entry of the registry, to stand for whatever model the file names.
     """
+    return _validated(_read(path, overrides, model), path)
+
+
+def load_sets(path: Path, overrides: Sequence[str] = ()) -> dict[str, AnyJob]:
+    """Give the job of each table [transfer.sets.NAME] of a file that load_job reads; raise JobError.
+
+    Its `[data]` is the file's, with what the table says in its place; none where the file has no such tables.
+    """
+    raw = _read(path, overrides, None)
+    found = {}
+    for name, other in raw.get("transfer", {}).get("sets", {}).items():
+        changed = raw | {"data": _merged(raw.get("data", {}), other)}
+        try:
+            found[name] = _validated(changed, path)
+        except JobError as error:
+            raise JobError(f"{error}, with what [transfer.sets.{name}] changes") from None
+    return found
+
+
+def _merged(table: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a table with the values of another in place of its own, tables within it likewise."""
+    both = {
+        key: _merged(table[key], value)
+        for key, value in other.items()
+        if isinstance(value, dict) and isinstance(table.get(key), dict)
+    }
+    return {**table, **other, **both}
+
+
+def _read(path: Path, overrides: Sequence[str], model: str | None) -> dict[str, Any]:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -35,6 +65,10 @@ def load_job(path: Path, overrides: Sequence[str] = (), model: str | None = None
     raw = _override(raw, overrides, path)
     if model is not None:
         _replace_model(raw, model)
+    return raw
+
+
+def _validated(raw: dict[str, Any], path: Path) -> AnyJob:
     kind = _job_model(raw, path)
     fire_id = os.environ.get(FIRE_ID_VARIABLE)
     if fire_id and isinstance(tracking := raw.get("tracking"), dict):

@@ -12,8 +12,11 @@ from trainer.jobs.fields import Count, FilePath, PackageName, Positive, Section,
 from trainer.jobs.labelling import LabelJob
 from trainer.jobs.running import CheckpointJob, DeviceJob, ExplainJob
 from trainer.jobs.training import RelevanceTrainJob, RetrievalTrainJob, TrainJob
+from trainer.jobs.transfer import TransferJob
 
 PLAIN_SQLITE = "sqlite:///"
+# Sections and keys that decide none of a run's numbers.
+BESIDE = {"output", "result", "tracking", "checkpoint", "device", "compress", "explain", "label", "transfer"}
 
 
 def _resolve_uri(value: object, info: ValidationInfo) -> object:
@@ -153,6 +156,7 @@ class Job(Section):
     slices: SlicesJob = SlicesJob()
     checkpoint: CheckpointJob = CheckpointJob()
     device: DeviceJob = DeviceJob()
+    transfer: TransferJob | None = None
     model: ModelJob
     tracking: TrackingJob
 

@@ -39,6 +39,7 @@ BESIDE = {
     "checkpoint",
     "device",
     "explain",
+    "transfer",
 }
 MODEL_PLACES = {"package", "folder", "name", "revision", "registry", "sha256", "cache"}
 CODE = ("code.commit", "code.installed")  # of a checkpoint that is named, another one is only told

@@ -20,7 +20,7 @@ def all_metrics(outcome: "Outcome", intervals: Intervals, shown: Mapping[str, Se
             metrics |= {f"{scorer.replace(' ', '_').replace('-', '_')}/{name}": value for name, value in values.items()}
     for column, parts in aggregate_slices(outcome.table, shown).items():
         for value, (examples, values) in parts.items():
-            place = f"{_legal(column)}/{_legal(value)}"
+            place = f"{legal_name(column)}/{legal_name(value)}"
             metrics |= {f"{place}/{name}": number for name, number in values.items()}
             metrics[f"{place}/examples"] = float(examples)
             further = outcome.sliced.get(column, {}).get(value)
@@ -28,6 +28,6 @@ def all_metrics(outcome: "Outcome", intervals: Intervals, shown: Mapping[str, Se
     return metrics
 
 
-def _legal(value: str) -> str:
+def legal_name(value: str) -> str:
     """Keep what MLflow allows in the name of a metric."""
     return "".join(letter if letter.isalnum() or letter in "_-. " else "_" for letter in value) or "none"

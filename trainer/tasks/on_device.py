@@ -10,14 +10,21 @@ from trainer.jobs.schema import AnyJob
 from trainer.tracking.tensorboard import check_installed
 
 if TYPE_CHECKING:
+    from trainer.data.pairs import Pairs
+    from trainer.data.snapshot import Snapshot
     from trainer.models.crew import Crew
     from trainer.models.device import Device
     from trainer.task import Task
 
 
 @nothing_collected()
-def load_on_device(job: AnyJob, *, training: bool, crew: "Crew | None" = None) -> "tuple[Task, Device]":
-    """Load a job's task onto its device, torch being set for it; raise InputError."""
+def load_on_device(
+    job: AnyJob, *, training: bool, crew: "Crew | None" = None, given: "Pairs | Snapshot | None" = None
+) -> "tuple[Task, Device]":
+    """Load a job's task onto its device, torch being set for it; raise InputError.
+
+    Data that are *given* stand for those that the job would read.
+    """
     if job.tensorboard:
         check_installed()
     let_threads_sleep()
@@ -35,7 +42,7 @@ def load_on_device(job: AnyJob, *, training: bool, crew: "Crew | None" = None) -
     check_crew(job, crew, device.kind, torch.cuda.device_count())
     if not training and _is_compressed(job):
         device = prepare_device(PROCESSOR_ALONE)  # it computes nowhere else
-    task = load_task(job, training=training, device=device)
+    task = load_task(job, training=training, device=device, given=given)
     check_read_alike(task, crew)
     return task, device
 

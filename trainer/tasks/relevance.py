@@ -268,7 +268,7 @@ class ReadyRelevance:
         return float(np.median(seconds)) * 1000
 
 
-def load(job: RelevanceJob, *, training: bool, device: Device = PROCESSOR) -> Relevance:
+def load(job: RelevanceJob, *, training: bool, device: Device = PROCESSOR, given: Pairs | None = None) -> Relevance:
     """Load pairs and model, raising InputError for whatever a job cannot run with."""
     source = find_source(job.model)
     refuse_to_tune(source, training=training)
@@ -277,7 +277,7 @@ def load(job: RelevanceJob, *, training: bool, device: Device = PROCESSOR) -> Re
         raise ModelError(f"{source.folder}: holds no {SETTINGS}; a model that `fit` saved does")
     if saved is not None:
         job = settle_pairs(job, saved.max_tokens, saved.pooling, spelling=saved.spelling, training=training)
-    pairs = note_judged(read_pairs(job.data), Part(job.part))
+    pairs = note_judged(given or read_pairs(job.data), Part(job.part))
     for part in (Part.TRAIN, Part(job.part)) if training else (Part(job.part),):
         if not len(pairs.rows(part)):
             raise DataError(f"{job.data.path}: no row is for {part.value}")

@@ -238,9 +238,7 @@ class ReadyRetrieval:
         task = self.task
         task.encoder.save(folder)
         products, pairs = task.asked.products_I.tolist(), task.pairs
-        keys, texts = (
-            tuple(column[product] for product in products) for column in (pairs.product_keys, pairs.products)
-        )
+        keys, texts = (tuple(map(column.__getitem__, products)) for column in (pairs.product_keys, pairs.products))
         save_search(self.settings, SearchedProducts(keys, texts), self.indexes.of_catalogue(task.asked).unit_ID, folder)
 
     def _time_queries(self) -> float:
@@ -255,7 +253,9 @@ class ReadyRetrieval:
         return float(np.median(seconds)) * 1000
 
 
-def load(job: RetrievalJob, *, training: bool, device: Device = PROCESSOR, weigh: bool = False) -> Retrieval:
+def load(
+    job: RetrievalJob, *, training: bool, device: Device = PROCESSOR, weigh: bool = False, given: Pairs | None = None
+) -> Retrieval:
     """Load pairs and model, raising InputError for whatever a job cannot run with.
 
     Whoever wants to *weigh* the two lists anew has the valid rows' questions, though the saved model has a weight.
@@ -267,7 +267,7 @@ def load(job: RetrievalJob, *, training: bool, device: Device = PROCESSOR, weigh
         raise ModelError(f"{source.folder}: judges pairs and finds no products; it holds no {SETTINGS}")
     if saved is not None:
         job = settle_search(job, saved, training=training)
-    pairs = read_pairs(job.data)
+    pairs = given or read_pairs(job.data)
     if pairs.classes:
         raise DataError(
             f"{job.data.path}: labels are words: data.grades says what each is worth, relevant from {job.relevant:g}"

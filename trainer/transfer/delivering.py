@@ -1,0 +1,156 @@
+"""What a matrix leaves: pages, transfer.json, its cells' tables, a result file, and the numbers of the parent run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import isinf
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+from trainer.data.snapshot import partial_folder
+from trainer.errors import Stopped, TrackingError
+from trainer.jobs.schema import AnyJob
+from trainer.measures.bootstrap import Interval
+from trainer.results.logged_metrics import legal_name
+from trainer.results.pending_upload import Upload, keep_upload
+from trainer.results.result_files import RESULT, Result, write_json, write_result
+from trainer.stopping import unstoppable
+from trainer.tracking.mlflow import Recorder
+from trainer.transfer.kept_cells import CELLS, DRAWS, CellShelf, MeasuredCell, as_json
+from trainer.transfer.matrix import MatrixEntry, TransferMatrix
+from trainer.transfer.pages import PAGES, page_of, summary_of
+from trainer.transfer.sentences import LANGUAGES, sentences, worth_sentence
+
+MATRIX, SUMMARY = "transfer.json", "summary.md"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """The matrix, and what it came to."""
+
+    matrix: TransferMatrix
+    result: Result
+    content: Mapping[str, Any]  # of transfer.json
+
+
+def deliver_matrix(
+    job: AnyJob,
+    matrix: TransferMatrix,
+    measured: Sequence[MeasuredCell],
+    shelf: CellShelf,
+    blank: Result,
+    parent: Recorder,
+) -> Transferred:
+    """Write everything in its place and send it; what cannot be sent is there all the same, and named."""
+    language = "en" if job.transfer is None else job.transfer.language
+    content = content_of(matrix, measured)
+    result = replace(
+        blank,
+        status="finished",
+        metrics={metric_name(entry): entry.value for entry in matrix.entries},
+        intervals={metric_name(e): [e.interval.low, e.interval.high] for e in matrix.entries if e.interval is not None},
+        cluster=matrix.drawn,
+        clusters=sum(matrix.clusters.values()),
+        paths=_paths(job.output),
+    )
+    with partial_folder(job.output) as folder:
+        write_json(content, folder / MATRIX)
+        (folder / SUMMARY).write_text(summary_of(matrix, language), encoding="utf-8")
+        for each in LANGUAGES:
+            (folder / PAGES[each]).write_text(page_of(matrix, each), encoding="utf-8")
+        copytree(shelf.folder / CELLS, folder / CELLS, ignore=lambda _, names: [n for n in names if n == DRAWS])
+        with unstoppable():
+            folder.rename(job.output)
+    _send(job, result, logged_of(matrix), parent)
+    return Transferred(matrix, result, content)
+
+
+def _send(job: AnyJob, result: Result, logged: Mapping[str, float], parent: Recorder) -> None:
+    copy = None if job.result is None else str(job.result.absolute())
+    upload = Upload(job.tracking.uri, parent.run_id, parent.experiment_id, logged, (), (), None, None, copy)
+    try:
+        upload.send(parent, job.output)
+        with unstoppable():
+            parent.finish("FINISHED")
+            write_result(result, job.output / RESULT)
+            if job.result is not None:
+                write_result(result, job.result)
+    except (Exception, Stopped) as error:  # whatever a tracking server or a store of artifacts has
+        told = f"what was measured is kept in {job.output}: python -m trainer upload {job.output} sends it again"
+        with unstoppable():
+            keep_upload(upload, job.output)
+            status = "killed" if isinstance(error, Stopped) else "failed"
+            write_result(replace(result, status=status, message=f"{error}; {told}"), job.output / RESULT)
+        if isinstance(error, Stopped):
+            raise
+        reason = error if isinstance(error, TrackingError) else f"{type(error).__name__}: {error}"
+        raise TrackingError(f"{reason}; {told}") from error
+
+
+def metric_name(entry: MatrixEntry) -> str:
+    """Give the name of an entry among the parent's metrics: SOURCE.TARGET.shots."""
+    shots = "all" if entry.shots is None else str(entry.shots)
+    return ".".join((legal_name(entry.source), legal_name(entry.target), shots))
+
+
+def logged_of(matrix: TransferMatrix) -> dict[str, float]:
+    """Give the parent's metrics: values, ends of their intervals, gains over no source, what sources are worth."""
+    found: dict[str, float] = {}
+    for entry in matrix.entries:
+        name = metric_name(entry)
+        found[name] = entry.value
+        if entry.interval is not None:
+            found |= {f"low/{name}": entry.interval.low, f"high/{name}": entry.interval.high}
+        if entry.gain is not None:
+            found[f"gain/{name}"] = entry.gain
+    for one in matrix.worths:
+        if not isinf(one.worth.rows):  # beyond what was measured there is no number
+            found[f"worth/{legal_name(one.source)}.{legal_name(one.target)}"] = one.worth.rows
+    return found
+
+
+def content_of(matrix: TransferMatrix, measured: Sequence[MeasuredCell]) -> dict[str, Any]:
+    """Give what transfer.json holds; numbers beyond what was measured are null."""
+    return {
+        "schema": SCHEMA,
+        "metric": matrix.metric,
+        "unit": matrix.unit,
+        "cluster": matrix.drawn,
+        "clusters": dict(matrix.clusters),
+        "seeds": list(matrix.seeds),
+        "sources": list(matrix.sources),
+        "targets": list(matrix.targets),
+        "entries": [_entry(one) for one in matrix.entries],
+        "worth": [
+            {
+                "source": one.source,
+                "target": one.target,
+                "verdict": one.worth.verdict.value,
+                **{name: _finite(getattr(one.worth, name)) for name in ("rows", "low", "high", "most")},
+                "sentence": {each: worth_sentence(one, matrix.unit, each) for each in LANGUAGES},
+            }
+            for one in matrix.worths
+        ],
+        "sentences": {each: sentences(matrix, each) for each in LANGUAGES},
+        "cells": [{"folder": f"{CELLS}/{number:04}", **as_json(one)} for number, one in enumerate(measured)],
+    }
+
+
+def _entry(one: MatrixEntry) -> dict[str, Any]:
+    told = asdict(one) | {"interval": _span(one.interval), "gain_interval": _span(one.gain_interval)}
+    return told | {"shots": "all" if one.shots is None else one.shots}
+
+
+def _span(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.low, interval.high]
+
+
+def _finite(value: float) -> float | None:
+    return None if isinf(value) else value
+
+
+def _paths(output: Path) -> dict[str, str]:
+    output = output.absolute()
+    names = {"matrix": MATRIX, "summary": SUMMARY, "report": PAGES["en"], "report_zh": PAGES["zh"]}
+    return {"output": str(output)} | {name: str(output / file) for name, file in names.items()}
