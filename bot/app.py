@@ -189,7 +189,8 @@ def make_herald(
 ) -> Herald:
     """Build a Herald whose relative paths start at *folder*; what is given replaces what config says."""
     if database is None:
-        database = Database(with_absolute_paths(config, folder).store.url.get_secret_value())
+        address = with_absolute_paths(config, folder).store.url.get_secret_value()
+        database = Database(address, timeouts=config.store.timeouts)
         database.migrate()
     around = around or Surroundings()
     owner = Owner.begin(_lock_folder(config, folder, database), around.lease_clock)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from bot.config.models import Config
 from bot.config.paths import with_absolute_paths
 from bot.runtime.clock import wall_clock
+from bot.runtime.state_timeouts import StateTimeouts
 from bot.store import Database
 
 
@@ -53,7 +54,9 @@ class Reader:
     around: WallTime = field(default_factory=WallTime)
 
 
-def open_reader(config: Config, folder: Path) -> Reader:
+def open_reader(config: Config, folder: Path, longest: timedelta | None = None) -> Reader:
+    """Open the state for looks at it, of which no statement takes longer than *longest*; an export takes its time."""
     config = with_absolute_paths(config, folder)
     overrides = folder / config.templates if config.templates else None
-    return Reader(config, Database.for_reading(config.store.url.get_secret_value()), overrides)
+    timeouts = StateTimeouts(config.store.connect_timeout, longest)
+    return Reader(config, Database.for_reading(config.store.url.get_secret_value(), timeouts), overrides)

@@ -132,7 +132,7 @@ class Duties:
     def _forget(self, herald: Herald) -> None:
         config = herald.config
         overlaps = {name: pipeline.watch.overlap for name, pipeline in config.pipeline.items()}
-        with herald.database.begin() as tx:
+        with herald.database.begin(takes_long=True) as tx:
             gone = retention.forget(tx, herald.around.clock() - config.store.keep, overlaps)
         log.info("forgot what is old", rows=gone)
 

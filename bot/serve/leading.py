@@ -17,6 +17,7 @@ from bot.store.owners import Owner
 
 _RENEWED_EVERY = LEASE.total_seconds() / 6
 _MOMENT = 0.5  # seconds
+_LONGEST_STATEMENT = LEASE / 3  # then it is asked for anew
 
 log = get_logger(__name__)
 
@@ -35,7 +36,7 @@ class Leading:
 
     def begin(self) -> None:
         """Ask for the lead now, and from now on again and again."""
-        self._own = self.database.beside()
+        self._own = self.database.beside(_LONGEST_STATEMENT)
         self.keep()
         self._task = start_thread("leading", self._go_on)
 

@@ -57,7 +57,7 @@ def restore(database: Database, source: Path, now: datetime, *, replace: bool) -
         _check(part, source)
         backup = Database(f"sqlite:///{part}")
         backup.migrate()  # it may come from an older Herald
-        with backup.begin() as reading, database.begin() as writing:
+        with backup.begin() as reading, database.begin(takes_long=True) as writing:
             if not replace and _holds_something(writing):
                 raise StateError(f"{database.address}: holds a state already; --replace puts the backup in its place")
             for table in metadata.sorted_tables:

@@ -6,7 +6,9 @@ import os
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 from bot.errors import RowRefusedError, StateError
 from bot.runtime.private_files import create_file
 from bot.runtime.shown_addresses import shown, strike_out_secrets_of, why_misread
+from bot.runtime.state_timeouts import StateTimeouts
 from bot.store import fences, postgres
 from bot.store.readonly import SqliteReader
 from bot.store.tables import metadata
@@ -43,14 +46,15 @@ class Database:
 
     is_stand_in = False
 
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
+    def __init__(self, url: str, *, read_only: bool = False, timeouts: StateTimeouts | None = None) -> None:
         if why := why_misread(url):
             raise StateError(f"store.url: {why}")
         try:
             parsed = make_url(url)
             if parsed.drivername == "postgresql":
                 parsed = parsed.set(drivername="postgresql+psycopg")
-            self._engine: Engine = _make_engine(parsed, read_only=read_only)
+            self._timeouts = timeouts or StateTimeouts()
+            self._engine: Engine = _make_engine(parsed, self._timeouts, read_only=read_only)
         except (ArgumentError, NoSuchModuleError, ImportError, ValueError):
             raise StateError(
                 "store.url: should be sqlite:///FILE or postgresql://USER@HOST/DATABASE; a password is best given "
@@ -94,7 +98,7 @@ class Database:
             create_file(self._file)  # SQLite would leave who may read it to the umask
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
-        with self._translated(), self._engine.begin() as connection:
+        with self._translated(), self._engine.begin() as connection, postgres.taking_its_time(connection):
             if connection.dialect.name == "postgresql":  # SQLite took its only lock when the transaction began
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
             config.attributes["connection"] = connection
@@ -118,9 +122,9 @@ class Database:
             return found
 
     @classmethod
-    def for_reading(cls, url: str) -> Database:
+    def for_reading(cls, url: str, timeouts: StateTimeouts | None = None) -> Database:
         """Open a state that can only be read: an empty one where there is none yet, none of another version."""
-        database = cls(url, read_only=True)
+        database = cls(url, read_only=True, timeouts=timeouts)
         found = database.version()
         if found is None:
             database.close()
@@ -145,15 +149,28 @@ class Database:
         return None if closed is None else f"{closed} may not be written"
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """Open a transaction that commits at the end of the block, and not at all if the block raises."""
+    def begin(self, *, takes_long: bool = False) -> Iterator[Connection]:
+        """Open a transaction that commits at the end of the block, and not at all if the block raises.
+
+        One that *takes long* keeps no limit to its statements.
+        """
         with self._translated(), self._turn(), self._engine.begin() as connection:
             fences.check(self, connection)
-            yield connection
+            with postgres.taking_its_time(connection) if takes_long else nullcontext():
+                yield connection
 
-    def beside(self) -> Database:
-        """Return the same state by connections of its own; a file is shared: its lock has one queue in a process."""
-        return self if self._only_writer is not None else Database(self._url)
+    @property
+    def is_on_a_server(self) -> bool:
+        """Say whether readers and writers may come together from many places, by connections of their own."""
+        return self._engine.dialect.name == "postgresql"
+
+    def beside(self, longest: timedelta) -> Database:
+        """Return the same state by connections of its own, on which a statement takes so long at most.
+
+        A file is shared: its lock has one queue in a process.
+        """
+        timeouts = replace(self._timeouts, statement=longest)
+        return self if self._only_writer is not None else Database(self._url, timeouts=timeouts)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -215,16 +232,21 @@ def explain_version(found: str) -> str:
     )
 
 
-def _make_engine(url: URL, *, read_only: bool) -> Engine:
+def _make_engine(url: URL, timeouts: StateTimeouts, *, read_only: bool) -> Engine:
     file = _file_of(url)
     if url.get_backend_name() not in {"sqlite", "postgresql"}:
         raise ArgumentError
     if url.get_backend_name() == "postgresql":
         options = {"postgresql_readonly": True} if read_only else {}
-        engine = create_engine(url, pool_pre_ping=True, client_encoding="utf8", execution_options=options)
-        event.listen(engine, "do_connect", postgres.connect)
-        if not read_only:
-            event.listen(engine, "begin", postgres.let_go_when_paused)
+        for_a_place = timeouts.connect + (timeouts.statement or timedelta(seconds=_BUSY_SECONDS))
+        engine = create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_timeout=for_a_place.total_seconds(),
+            client_encoding="utf8",
+            execution_options=options,
+        )
+        postgres.set_up(engine, timeouts, read_only=read_only)
         return engine
     if file is not None and read_only:
         return SqliteReader(file, _BUSY_SECONDS).engine(url)

@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, event, text
 
 from bot.errors import StateError
+from bot.runtime.state_timeouts import StateTimeouts
 
 _PAUSED_SECONDS = 30  # in a transaction
+_GRACE = timedelta(seconds=2)  # in which the server is to say itself that a statement took too long
 
 
-def connect(dialect: Any, _record: object, words: Any, options: dict[str, Any]) -> Any:
+def set_up(engine: Engine, timeouts: StateTimeouts, *, read_only: bool) -> None:
+    """Let connections and transactions of an engine keep the limits, and be of use to all languages."""
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: object, _record: object, words: Any, options: dict[str, Any]) -> Any:
+        return _connect(words, options, timeouts)
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        _limit(connection, timeouts, read_only=read_only)
+
+
+def _connect(words: Any, options: dict[str, Any], timeouts: StateTimeouts) -> Any:
     """Connect, and refuse a database that cannot hold every language."""
-    connection = dialect.connect(*words, **options)
+    from bot.store.postgres_connection import LimitedConnection
+
+    options.setdefault("connect_timeout", max(round(timeouts.connect.total_seconds()), 1))
+    connection = LimitedConnection.connect(*words, **options)
+    connection.longest = _with_grace(timeouts.statement)
     encoding = connection.info.parameter_status("server_encoding")
     if encoding != "UTF8":
         name = connection.info.dbname
@@ -25,12 +46,40 @@ def connect(dialect: Any, _record: object, words: Any, options: dict[str, Any]) 
     return connection
 
 
-def let_go_when_paused(connection: Connection) -> None:
-    """Let the server end a transaction whose Herald was paused in its midst: others wait for what it has locked.
+def _limit(connection: Connection, timeouts: StateTimeouts, *, read_only: bool) -> None:
+    """Let the server end a statement that takes too long, and a transaction whose Herald was paused in its midst.
 
-    For this transaction alone: behind a pool of connections the next one may be another's.
+    Others wait for what that has locked. For this transaction alone: behind a pool of connections the next one may be
+    another's.
     """
-    connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{_PAUSED_SECONDS}s'")
+    if not read_only:
+        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{_PAUSED_SECONDS}s'")
+    if timeouts.statement is not None:
+        _set_longest(connection, timeouts.statement)
+
+
+def _set_longest(connection: Connection, longest: timedelta) -> None:
+    """Set the server's limit by what is no query: the isolation of a transaction can be set before its first alone."""
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {round(longest.total_seconds() * 1000)}")
+
+
+@contextmanager
+def taking_its_time(connection: Connection) -> Iterator[None]:
+    """Let the statements of this transaction take as long as they need."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    _set_longest(connection, timedelta(0))
+    driver: Any = connection.connection.driver_connection
+    before, driver.longest = driver.longest, None
+    try:
+        yield
+    finally:
+        driver.longest = before
+
+
+def _with_grace(longest: timedelta | None) -> float | None:
+    return None if longest is None else (longest + _GRACE).total_seconds()
 
 
 def why_not_writable(tx: Connection) -> str | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from asyncio import Semaphore
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import parse_qs
 
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -45,6 +48,8 @@ _TYPES = {"style.css": "text/css", "script.js": "text/javascript"}
 _OPEN = ("/healthz", "/readyz", "/assets/")  # what says nothing of anybody's work
 _MOST_BYTES = 4_096  # of a form
 _LONGEST_ID = 100  # characters of a run's id
+_MACHINES_AT_ONCE = 16  # of those that ask for readiness or figures, whatever the readers of pages wait for
+_PAGES_AT_ONCE = 60  # being made or waited for: who comes then is told to come again
 _DAYS_KEPT = 30 * 24 * 3600  # seconds
 
 log = get_logger(__name__)
@@ -65,6 +70,7 @@ class Addresses:
     ailing: Ailing = nothing_ails
     lacking: Ailing = nothing_ails
     patience: Patience = field(default_factory=Patience)
+    _for_machines: CapacityLimiter = field(default_factory=partial(CapacityLimiter, _MACHINES_AT_ONCE))
 
     @property
     def herald(self) -> Readable:
@@ -86,12 +92,18 @@ class Addresses:
             Route("/{path:path}", self.page),
         ]
 
-    def healthz(self, _request: Request) -> Response:
-        """Say whether the process goes on with its work: whoever watches may start it anew where it does not."""
+    async def healthz(self, _request: Request) -> Response:
+        """Say whether the process goes on with its work: whoever watches may start it anew where it does not.
+
+        No thread is needed for it: where all of them wait for a state that hangs, Herald is well all the same.
+        """
         ails = self.ailing()
         return PlainTextResponse("\n".join(ails) or "ok", 503 if ails else 200)
 
-    def readyz(self, _request: Request) -> Response:
+    async def readyz(self, _request: Request) -> Response:
+        return await to_thread.run_sync(self._readiness, limiter=self._for_machines)
+
+    def _readiness(self) -> Response:
         """Say whether the state answers and fits this version, and due times are kept; if not, why."""
         try:
             unfit = self.patience.ask(lambda: asked_again(self.herald.database.why_unfit))
@@ -101,7 +113,10 @@ class Addresses:
         lacks = [*self.lacking(), *([unfit] if unfit else [])]
         return PlainTextResponse("\n".join(lacks) or "ok", 503 if lacks else 200)
 
-    def metrics(self, _request: Request) -> Response:
+    async def metrics(self, _request: Request) -> Response:
+        return await to_thread.run_sync(self._figures, limiter=self._for_machines)
+
+    def _figures(self) -> Response:
         """Show the figures; while the state is away, those of the process itself, and that it is."""
         try:
             text = self.patience.ask(lambda: read(self.herald, lambda tx: exposition(self.herald, tx)))
@@ -212,6 +227,7 @@ class Guarded:
     app: ASGIApp
     addresses: Addresses
     prefix: str
+    _pages: Semaphore = field(default_factory=partial(Semaphore, _PAGES_AT_ONCE))
 
     def prepare(self) -> None:
         self.addresses.site.prepare()
@@ -229,10 +245,20 @@ class Guarded:
             scope = {**scope, "path": path, "raw_path": path.encode()}
         request = Request(scope, receive)
         is_open = path == "/enter" or path.startswith(_OPEN)
+        sent = _with_headers(send)
+        if is_open or path == "/metrics":
+            await self._answer(request, sent, is_open=is_open)
+        elif self._pages.locked():
+            await PlainTextResponse("too many readers at once", 503, {"Retry-After": "5"})(scope, receive, sent)
+        else:
+            async with self._pages:
+                await self._answer(request, sent, is_open=False)
+
+    async def _answer(self, request: Request, send: Send, *, is_open: bool) -> None:
         answer: ASGIApp = self.app
         if not is_open and not self.addresses.gate.lets_in(request):
             answer = await run_in_threadpool(self.addresses.shut_out, request, wanted_by(request))
-        await answer(scope, receive, _with_headers(send))
+        await answer(request.scope, request.receive, send)
 
 
 def _with_headers(send: Send) -> Callable[..., Awaitable[None]]:

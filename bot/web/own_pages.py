@@ -30,7 +30,7 @@ class OwnPages:
 
         Raises ConfigError where it asks for a token and none is set; then they are what they were.
         """
-        reader = self._reader or open_reader(config, folder)
+        reader = self._reader or open_reader(config, folder, config.web.timeout)
         reader = replace(reader, config=config, overrides=folder / config.templates if config.templates else None)
         curves = StepCurves(make_step_reader(config), self.is_ready)
         app = make_app(reader, self.ailing, curves, self.lacking)

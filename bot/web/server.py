@@ -15,7 +15,7 @@ from bot.runtime.clock import pause
 from bot.runtime.log import get_logger
 
 _KEEP_ALIVE, _FOR_REQUESTS, _MOMENT = 10, 3, 0.002  # seconds
-_MOST_AT_ONCE = 100  # connections; more are told to come again
+_MOST_AT_ONCE = 400  # connections; more are told to come again, and so is whoever asks for health
 _LONGEST_HEAD = 32_000  # bytes of a request line with its headers
 _PORTS, _BACKLOG = 65_535, 128
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import MappingProxyType
@@ -69,7 +70,7 @@ class Site:
         def work(tx: Connection) -> WebView | None:
             return make(Reading(self.herald, tx, now, locale, ways))
 
-        with self._turn:  # a reader of a SQLite file looks after one transaction at a time
+        with self._its_turn():
             view = read(self.herald, work)
         return None if view is None else shared(locale).render_web(kind, view)
 
@@ -124,9 +125,13 @@ class Site:
                 return "compare", lambda page: comparison_page(page, name, before, after)
         return None
 
+    def _its_turn(self) -> AbstractContextManager[object]:
+        """Wait for the turn of a page: a reader of a SQLite file looks after one transaction at a time."""
+        return nullcontext() if self.herald.database.is_on_a_server else self._turn
+
     def _metrics(self, name: str, run_id: str) -> Sequence[str]:
         """Return what a run logged, what config does not judge first: that is what is logged step by step."""
-        with self._turn:
+        with self._its_turn():
             judged = read(self.herald, lambda tx: runs.find(tx, name, run_id))
         own = self.herald.config.pipeline[name].metrics
         return [] if judged is None else sorted(judged.run.metrics, key=lambda metric: (metric in own, metric))
