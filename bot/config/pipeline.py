@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import re
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -63,6 +64,7 @@ class ScheduleSection(Section):
         return None if self.every is None else Every(self.every)
 
 
+@lru_cache(maxsize=1024)  # many pipelines run at the same times
 def _check_cron(line: str) -> None:
     try:
         comes = first_after(read_cron(line, ZoneInfo("UTC")), datetime(2000, 1, 1, tzinfo=UTC))

@@ -105,12 +105,17 @@ def _record_if_due(
 def next_due_times(config: Config, known: Mapping[str, KnownPipeline], now: datetime) -> dict[str, datetime]:
     """Return when each pipeline is due next by the clock; one that waits for another is left out."""
     due: dict[str, datetime] = {}
+    found: dict[str, datetime | None] = {}  # by what due times follow from: many pipelines may share it
     for name, pipeline in config.pipeline.items():
-        timetable = pipeline.schedule.timetable(config.zone_of(name)) if pipeline.schedule else None
-        stored = known.get(name)
-        if stored is not None and stored.next_due and stored.schedule == _text(pipeline.schedule, config.zone_of(name)):
+        zone, stored = config.zone_of(name), known.get(name)
+        text = _text(pipeline.schedule, zone)
+        if stored is not None and stored.next_due and stored.schedule == text:
             due[name] = stored.next_due
-        elif timetable is not None and (moment := first_after(timetable, now)) is not None:
+            continue
+        if text not in found:
+            timetable = pipeline.schedule.timetable(zone) if pipeline.schedule else None
+            found[text] = first_after(timetable, now) if timetable is not None else None
+        if (moment := found[text]) is not None:
             due[name] = moment
     return due
 
