@@ -110,7 +110,9 @@ def _make_server(
         pages.prepare()
 
     server = Server(herald, orders, reconfigured, load=load)
-    pages = OwnPages(doorway, server.ails, server.lacks, lambda: server.is_ready)
+    pages = OwnPages(
+        doorway, server.ails, server.lacks, lambda: server.duties.leading.epoch is not None, lambda: server.is_ready
+    )
     beside.callback(pages.close)
     pages.show(herald.config, herald.folder)
     return server

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from bot.domain.config_differences import ConfigDifference
+
 PATIENCE = timedelta(hours=1)  # with a fire that does not start, and with a service that fails
 
 
@@ -26,6 +28,7 @@ class OwnHealth:
     late: Mapping[str, datetime]  # pipelines that are due and have not started, and since when
     down: tuple[Outage, ...] = ()
     clock_off: timedelta | None = None  # by more than a lease: how far the leader's clock is ahead
+    differing: tuple[ConfigDifference, ...] = ()  # Heralds with another configuration than the one that leads
 
     @property
     def latest(self) -> str | None:

@@ -547,6 +547,7 @@ class DigestKind(StrEnum):
     DOWN = "down"  # a service has failed for all that is owed to it
     LATE = "late"  # it is due and does not start; the count is of others
     CLOCK = "clock"  # of the machine that Herald runs on
+    CONFIG = "config"  # of a Herald, which is not that of the one that leads
     UNSEEN = "unseen"  # its runs cannot be looked at
     NOT_LOOKED = "not_looked"  # Herald has not looked for its runs
     UNJUDGED = "unjudged"  # a metric that cannot be judged

@@ -587,13 +587,14 @@ def digest_of_all_kinds(words: Words) -> DigestView:
 def digest_of_own_troubles(words: Words) -> DigestView:
     """Return what a digest says of Herald itself."""
     down = [DigestLine(DigestKind.DOWN, service="jira", when=_day(words, 20), count=n) for n in ("1", "3")]
+    other = DigestLine(DigestKind.CONFIG, service="herald-2", said=words.pipeline)
     late = [DigestLine(DigestKind.LATE, words.pipeline, when=_day(words, 20), count=n) for n in ("", "1", "3")]
     away = partial(DigestLine, pipeline=words.pipeline, incident=Kind.AWAY, cluster="lab", ticket="ticket")
     gone = (
         away(DigestKind.STANDING, when=_day(words, 20), owner=words.owner),
         away(DigestKind.RECOVERED, duration=words.days),
     )
-    lines = (*down, *late, DigestLine(DigestKind.CLOCK, duration=words.days), *gone)
+    lines = (*down, *late, DigestLine(DigestKind.CLOCK, duration=words.days), other, *gone)
     return _digest(words, (DigestPart(DigestHeading.NEEDS_YOU, lines),))
 
 

@@ -165,6 +165,9 @@ class LineGathering:
             yield partial(DigestLine, DigestKind.LATE, title, when=since, count=str(others) if others else "")
         if health.clock_off is not None:
             yield partial(DigestLine, DigestKind.CLOCK, duration=formats.duration(abs(health.clock_off), self.locale))
+        for each in health.differing:
+            host = each.herald.partition("/")[0]
+            yield partial(DigestLine, DigestKind.CONFIG, service=host, said=each.named)
 
     def out_of_sight(self) -> Iterator[Line]:
         """Yield the pipelines whose runs could not be looked at, or were not: that nothing was found says nothing."""

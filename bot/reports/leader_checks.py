@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 from bot.domain.checks import Check
-from bot.store import leadership
+from bot.store import leadership, serving
 from bot.store.owners import database_time
 
 
@@ -21,6 +21,10 @@ def check_leader(tx: Connection) -> Iterator[Check]:
         yield Check("leader", ok=True, said=f"nobody leads: no `herald serve` is at work on this state; last did {who}")
         return
     yield Check("leader", ok=True, said=f"{who}, since {found.since:%Y-%m-%d %H:%M} UTC")
+    for each in serving.differences(tx, database_time(tx)):
+        said = f"{each.herald} has another configuration than the one that leads: {each.said}"
+        remedy = "Give all that share a state one configuration: what only a follower has is never due."
+        yield Check("configuration", ok=False, said=said, remedy=remedy)
     if found.is_clock_off:
         way = "ahead of" if found.clock_ahead.total_seconds() > 0 else "behind"
         off = abs(found.clock_ahead.total_seconds())

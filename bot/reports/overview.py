@@ -10,6 +10,7 @@ from itertools import groupby
 from sqlalchemy import Connection
 
 from bot.domain.blindness import Look
+from bot.domain.config_differences import ConfigDifference
 from bot.domain.fires import Fire
 from bot.domain.incidents import Incident, IncidentState
 from bot.domain.judged_run import JudgedRun
@@ -31,6 +32,7 @@ from bot.store import (
     quarantine,
     rules,
     runs,
+    serving,
 )
 from bot.store.backlog import Refusal
 from bot.store.leadership import Leadership
@@ -88,6 +90,7 @@ class Overview:
     leadership: Leadership | None = None  # who leads, or led last
     is_led: bool = False
     jobs: tuple[JobAtWork, ...] = ()  # that wait or run, wherever that is
+    differing: tuple[ConfigDifference, ...] = ()  # Heralds with another configuration than the one that leads
 
 
 def overview(herald: Readable, limit: int | None = None) -> Overview:
@@ -100,7 +103,9 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         set_aside = quarantine.of_each(tx)
         seen_when = looks.of_pipelines(tx)
         leads = leadership.standing(tx)
-        is_led = leads is not None and not leads.is_over(database_time(tx))
+        at = database_time(tx)
+        is_led = leads is not None and not leads.is_over(at)
+        differing = tuple(serving.differences(tx, at))
         owed = backlog.count(tx)
         refused = tuple(backlog.refusals(tx))
         quiet = rules.count_in_force(tx, herald.around.clock())
@@ -140,6 +145,7 @@ def overview(herald: Readable, limit: int | None = None) -> Overview:
         leads,
         is_led,
         jobs,
+        differing,
     )
 
 

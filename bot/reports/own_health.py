@@ -12,7 +12,7 @@ from bot.domain.checks import Check
 from bot.domain.fires import Standing
 from bot.domain.own_health import PATIENCE, OwnHealth, overdue
 from bot.judging.cluster_watch import read_outages
-from bot.store import backlog, fires, leadership, outages
+from bot.store import backlog, fires, leadership, outages, serving
 from bot.store.owed import EffectState
 from bot.store.owners import agreed_time, database_time
 
@@ -36,10 +36,12 @@ def own_health(tx: Connection, config: Config, now: datetime) -> OwnHealth:
     failing = outages.failing_services(tx)
     down = tuple(each for each in failing if each.service in services and now - each.since > PATIENCE)
     lead = leadership.standing(tx)
-    is_off = lead is not None and lead.is_clock_off and not lead.is_over(database_time(tx))
+    at = database_time(tx)
+    is_off = lead is not None and lead.is_clock_off and not lead.is_over(at)
     agreed = agreed_time(tx, now)
     late = overdue(waiting_since(tx, config, agreed), agreed)
-    return OwnHealth(late, down, lead.clock_ahead if lead is not None and is_off else None)
+    off = lead.clock_ahead if lead is not None and is_off else None
+    return OwnHealth(late, down, off, tuple(serving.differences(tx, at)))
 
 
 def check_own_health(tx: Connection, config: Config, now: datetime) -> Iterator[Check]:

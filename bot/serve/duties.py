@@ -11,6 +11,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from bot.app import Herald
+from bot.config.digests import digests_of
 from bot.errors import HeraldError, LeaseLostError
 from bot.pipeline.scheduling import LastLook, record_due
 from bot.reports.digest_owing import owe_due_digest
@@ -18,7 +19,7 @@ from bot.runtime.log import describe, get_logger
 from bot.serve.background import Errand
 from bot.serve.leading import Leading
 from bot.serve.shutdown import Orders
-from bot.store import future_effects, retention
+from bot.store import future_effects, retention, serving
 from bot.store.owners import agreed_time
 
 _BETWEEN_LISTENINGS = timedelta(seconds=30)  # for silence, at least
@@ -49,12 +50,13 @@ class Duties:
     digesting: Errand = field(default_factory=lambda: Errand("digest"))
     forgetting: Errand = field(default_factory=lambda: Errand("forgetting what is old"))
     setting: Errand = field(default_factory=lambda: Errand("setting right what a clock left"))
+    noting: Errand = field(default_factory=lambda: Errand("noting the configuration"))
     looked: LastLook = field(default_factory=LastLook)
     unscheduled: dict[str, str] = field(default_factory=dict)  # pipelines whose due times cannot be told, and why
 
     @property
     def errands(self) -> Iterator[Errand]:
-        yield from (self.hearing, self.listening, self.digesting, self.forgetting, self.setting)
+        yield from (self.hearing, self.listening, self.digesting, self.forgetting, self.setting, self.noting)
 
     def begin(self, now: datetime) -> None:
         self.forgetting.rest(now, _BEFORE_CLEARING)
@@ -69,7 +71,8 @@ class Duties:
         self.leading.lead(lambda: self._record(herald, now))
 
     def attend(self, herald: Herald, now: datetime, send: Sender) -> None:
-        """Do once what is done again and again."""
+        """Do once what is done again and again; each Herald notes for the others with what it is at work."""
+        send(self.noting, partial(_note, herald), now, pause=serving.NOTED_EVERY)
         if self.leading.epoch is None:
             return
 
@@ -135,6 +138,12 @@ class Duties:
         with herald.database.begin(takes_long=True) as tx:
             gone = retention.forget(tx, herald.around.clock() - config.store.keep, overlaps)
         log.info("forgot what is old", rows=gone)
+
+
+def _note(herald: Herald) -> None:
+    digests, owner = digests_of(herald.config), herald.dispatcher.owner
+    with herald.database.begin() as tx:
+        serving.note(tx, owner.name, digests, owner.clock(tx))
 
 
 def _agreed(herald: Herald, tx: Connection) -> datetime:

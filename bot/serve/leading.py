@@ -11,7 +11,7 @@ from bot.errors import LeaseLostError, StateError
 from bot.runtime.clock import wall_clock
 from bot.runtime.log import get_logger
 from bot.serve.background import Task, start_thread
-from bot.store import Database, fences, leadership
+from bot.store import Database, fences, leadership, serving
 from bot.store.leadership import LEASE, LeaderFence
 from bot.store.owners import Owner
 
@@ -53,6 +53,7 @@ class Leading:
         try:
             with own.begin() as tx:
                 leadership.resign(tx, self.owner)
+                serving.leave(tx, self.owner.name)
         except StateError as error:
             log.warning("the lead ends by itself only", error=str(error))
         if own is not self.database:

@@ -14,10 +14,10 @@ from sqlalchemy import Connection, Table, delete, func, insert, inspect, select,
 from bot.errors import StateError
 from bot.store.database import VERSION_TABLE, Database
 from bot.store.owed import EffectState
-from bot.store.tables import contacts, leadership, leases, metadata, outbox, rules
+from bot.store.tables import contacts, leadership, leases, metadata, outbox, rules, serving
 
 _ROWS_AT_ONCE = 100  # some are long
-_OF_THE_LIVING = (leases, leadership)  # who works on a state is no part of it, and an epoch never goes back
+_OF_THE_LIVING = (leases, leadership, serving)  # who works on a state is no part of it, and an epoch never goes back
 
 
 def back_up(database: Database, target: Path) -> int:

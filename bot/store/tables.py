@@ -287,6 +287,14 @@ leadership = Table(
     Index("leadership_by_epoch", "name", "epoch", unique=True),
 )
 
+serving = Table(
+    "serving",
+    metadata,
+    Column("herald", String(64), primary_key=True),  # that is at work, by its name
+    Column("seen_at", Instant, nullable=False),  # by the database's clock
+    Column("digests", Text, nullable=False),  # of the parts of its configuration
+)
+
 rules = Table(
     "rules",
     metadata,

@@ -57,8 +57,15 @@ log = get_logger(__name__)
 Ailing = Callable[[], Sequence[str]]  # what is wrong with the process itself, or keeps it from its work
 
 
+Leads = Callable[[], bool]  # whether the process leads those that share its state
+
+
 def nothing_ails() -> Sequence[str]:
     return ()
+
+
+def leads_not() -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,7 @@ class Addresses:
     gate: ReaderGate
     ailing: Ailing = nothing_ails
     lacking: Ailing = nothing_ails
+    leads: Leads = leads_not
     patience: Patience = field(default_factory=Patience)
     _for_machines: CapacityLimiter = field(default_factory=partial(CapacityLimiter, _MACHINES_AT_ONCE))
 
@@ -119,10 +127,12 @@ class Addresses:
     def _figures(self) -> Response:
         """Show the figures; while the state is away, those of the process itself, and that it is."""
         try:
-            text = self.patience.ask(lambda: read(self.herald, lambda tx: exposition(self.herald, tx)))
+            text = self.patience.ask(
+                lambda: read(self.herald, lambda tx: exposition(self.herald, tx, leads=self.leads()))
+            )
         except StateError as error:
             log.warning("the state has no figures", error=str(error))
-            text = exposition(self.herald, None)
+            text = exposition(self.herald, None, leads=self.leads())
         return Response(text, media_type=CONTENT_TYPE)
 
     def asset(self, request: Request) -> Response:
@@ -209,10 +219,11 @@ def make_app(
     ailing: Ailing = nothing_ails,
     curves: Curves = no_curves,
     lacking: Ailing = nothing_ails,
+    leads: Leads = leads_not,
 ) -> Guarded:
     """Return what answers requests; raises ConfigError where config asks for a token and none is set."""
     section = herald.config.web
-    addresses = Addresses(Site(herald, curves=curves), ReaderGate(section), ailing, lacking)
+    addresses = Addresses(Site(herald, curves=curves), ReaderGate(section), ailing, lacking, leads)
     app = Starlette(
         routes=addresses.routes(),
         exception_handlers={HTTPException: addresses.refuse, HeraldError: addresses.fail, Exception: addresses.fail},

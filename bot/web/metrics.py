@@ -23,8 +23,8 @@ from bot.reports.reader import Readable
 from bot.runtime import tallies
 from bot.runtime.request_counts import requests_made
 from bot.runtime.tallies import EventCounts, Stopwatch
-from bot.store import backlog, figures, leadership, listenings, looks
-from bot.store.owners import agreed_time
+from bot.store import backlog, figures, leadership, listenings, looks, serving
+from bot.store.owners import agreed_time, database_time
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -87,6 +87,7 @@ class ProcessFigures(Collector):
     """Tells what this process has done since it began, whatever the state says."""
 
     is_state_up: bool
+    leads: bool
     services: Sequence[str]  # that config names
 
     def describe(self) -> Iterable[Metric]:
@@ -97,6 +98,7 @@ class ProcessFigures(Collector):
         yield _gauge("herald_build_info", "The version of Herald, and what it runs on.", ["version", "python"], built)
         said = "Whether this process can read the state."
         yield _gauge("herald_state_up", said, [], [([], float(self.is_state_up))])
+        yield _gauge("herald_leader", "Whether this process leads.", [], [([], float(self.leads))])
         yield _counter("herald_runs_judged", "Runs judged.", "outcome", tallies.runs_judged)
         yield _counter("herald_findings", "Findings made.", "outcome", tallies.findings_made)
         made = requests_made.by_service_and_status()
@@ -121,6 +123,9 @@ def _lead(tx: Connection) -> Iterator[Metric]:
     yield _gauge("herald_leader_until_timestamp_seconds", said, none, until)
     said = "How far the clock of who leads is ahead of the database's."
     yield _gauge("herald_leader_clock_ahead_seconds", said, none, ahead)
+    said = "Heralds with another configuration than the one that leads."
+    others = len(serving.differences(tx, database_time(tx)))
+    yield _gauge("herald_other_configurations", said, none, [(none, float(others))])
 
 
 def _gauge(name: str, said: str, labels: Sequence[str], samples: Samples) -> Metric:
@@ -153,12 +158,12 @@ def _moments(found: dict[str, datetime | None]) -> Samples:
     return [([name], moment.timestamp()) for name, moment in sorted(found.items()) if moment is not None]
 
 
-def exposition(herald: Readable, tx: Connection | None) -> bytes:
+def exposition(herald: Readable, tx: Connection | None, *, leads: bool = False) -> bytes:
     """Write the figures in Prometheus' text format; without a state those of the process alone."""
     config = herald.config
     registry = CollectorRegistry()
     if tx is not None:
         registry.register(StateCollector(herald, tx))
-    registry.register(ProcessFigures(tx is not None, [*config.tracker, *config.wiki, *config.chat]))
+    registry.register(ProcessFigures(tx is not None, leads, [*config.tracker, *config.wiki, *config.chat]))
     ProcessCollector(registry=registry)
     return generate_latest(registry)

@@ -9,7 +9,7 @@ from pathlib import Path
 from bot.config.models import Config
 from bot.connections import make_step_reader
 from bot.reports.reader import Reader, open_reader
-from bot.web.app import Ailing, Guarded, make_app
+from bot.web.app import Ailing, Guarded, Leads, make_app
 from bot.web.curves import StepCurves
 from bot.web.doorway import Doorway
 
@@ -21,6 +21,7 @@ class OwnPages:
     doorway: Doorway
     ailing: Ailing
     lacking: Ailing
+    leads: Leads
     is_ready: Callable[[], bool]  # before that MLflow's libraries are being imported
     _reader: Reader | None = None
     _app: Guarded | None = None
@@ -33,7 +34,7 @@ class OwnPages:
         reader = self._reader or open_reader(config, folder, config.web.timeout)
         reader = replace(reader, config=config, overrides=folder / config.templates if config.templates else None)
         curves = StepCurves(make_step_reader(config), self.is_ready)
-        app = make_app(reader, self.ailing, curves, self.lacking)
+        app = make_app(reader, self.ailing, curves, self.lacking, self.leads)
         self._reader, self._app, self.doorway.app = reader, app, app
 
     def prepare(self) -> None:

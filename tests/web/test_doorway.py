@@ -56,10 +56,11 @@ def test_a_reader_does_not_wait_for_ever(client, monkeypatch):
 
 def test_pages_are_those_of_the_configuration_that_was_read_last(client, doorway, house):
     reader = house.reader()
-    pages = OwnPages(doorway, tuple, tuple, lambda: False, reader)
+    pages = OwnPages(doorway, tuple, tuple, lambda: True, lambda: False, reader)
     pages.show(reader.config, house.file.parent)
     pages.prepare()
     assert client.get("/").status_code == 200
+    assert "herald_leader 1.0" in client.get("/metrics").text
     section = reader.config.pipeline["search-relevance"].model_copy(update={"title": "Search as it is now"})
     closed = WebSection(access="token", token="let me in")
     config = reader.config.model_copy(update={"web": closed, "pipeline": {"search-relevance": section}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,9 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
                 "refused": [asdict(refusal) for refusal in seen.refused],
                 "quiet": seen.quiet,
                 "leader": _leader_as_json(seen),
+                "other_configurations": [
+                    {"herald": each.herald, "differs_in": list(each.parts)} for each in seen.differing
+                ],
                 "reruns": [_rerun_as_json(each) for each in seen.reruns],
                 "failed_reruns": [
                     {
@@ -80,7 +84,7 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
         _print_blind_spots(console, pipeline)
     console.print(f"owed: {seen.owed:,}, parked: {seen.parked:,}")
     if seen.leadership is not None:
-        console.print(escape(_leader(seen.leadership, is_led=seen.is_led)))
+        console.print("\n".join(_leader(seen.leadership, seen)))
     for refusal in seen.refused:
         where = " ".join(part for part in (refusal.service, refusal.channel) if part)
         what = ": what config names is missing there" if refusal.is_missing else " refuses our account"
@@ -99,12 +103,17 @@ def print_status(seen: Overview, *, as_json: bool) -> None:
         console.print("--all names every open incident, --json too.")
 
 
-def _leader(found: Leadership, *, is_led: bool) -> str:
-    if not is_led:
-        return "leads: nobody; no `herald serve` is at work"
+def _leader(found: Leadership, seen: Overview) -> Iterable[str]:
+    """Yield who leads, and the Heralds that are configured otherwise, as rich's markup."""
+    if not seen.is_led:
+        yield "leads: nobody; no `herald serve` is at work"
+        return
     ahead = found.clock_ahead.total_seconds()
     clock = f"; its clock is off by {abs(ahead):,.0f} s" if found.is_clock_off else ""
-    return f"leads: {found.holder} since {when(found.since)}, epoch {found.epoch:,}{clock}"
+    yield escape(f"leads: {found.holder} since {when(found.since)}, epoch {found.epoch:,}{clock}")
+    for each in seen.differing:
+        told = f"{each.herald} has another configuration than the one that leads: {each.said}"
+        yield f"[red]{escape(told)}[/]"
 
 
 def _leader_as_json(seen: Overview) -> dict[str, Any] | None:
