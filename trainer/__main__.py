@@ -16,6 +16,7 @@ from trainer.cli.explaining import explain
 from trainer.cli.images import images
 from trainer.cli.jobs import evaluate, fit
 from trainer.cli.labelling import label
+from trainer.cli.launchers import check_alone
 from trainer.cli.results import compare, recommend, upload
 from trainer.cli.search import search
 from trainer.cli.transfer import transfer
@@ -33,6 +34,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def begin(context: typer.Context) -> None:
+    """Let no command but fit be one of many processes: each would read, ask or write the same."""
+    if context.invoked_subcommand not in (None, "fit"):
+        check_alone(context.invoked_subcommand)
+
+
 for command in (fit, evaluate, search, transfer, compress, compare, recommend, explain, upload, clean, prepare):
     app.command()(command)
 app.add_typer(label, name="label")

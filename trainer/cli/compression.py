@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainer.cli.jobs import JobArgument, SetOption
-from trainer.cli.launchers import check_alone
 
 if TYPE_CHECKING:
     from trainer.compression.comparing import Compared
@@ -29,7 +28,6 @@ def compress(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make a tuned model smaller and faster, measured, and log the cheapest that loses too little to matter."""
-    check_alone("compress")
     from trainer.compression.comparing import compare_candidates, of_candidate
     from trainer.compression.gate import GateError
     from trainer.compression.table import as_json as told

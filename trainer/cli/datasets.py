@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from trainer.cli.jobs import JobArgument
-from trainer.cli.launchers import check_alone
 
 
 def _day(text: str) -> date:
@@ -23,7 +22,6 @@ def clean(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to make.", show_default=False)],
 ) -> None:
     """Clean the log of a job: events, items, data card."""
-    check_alone("clean")
     from trainer.data.interactions import write_interactions
     from trainer.errors import JobError
     from trainer.jobs.data import InteractionsData
@@ -81,7 +79,6 @@ def prepare(
     ] = None,
 ) -> None:
     """Make a snapshot of completejourney's baskets, split in time."""
-    check_alone("prepare")
     from trainer.data.completejourney import TEST_FROM, Options
     from trainer.data.completejourney import prepare as write
 

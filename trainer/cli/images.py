@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from trainer.cli.launchers import check_alone
 
 images = typer.Typer(help="Image towers: what sees the pictures of products.", no_args_is_help=True)
 
@@ -24,7 +23,6 @@ def convert(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder to make.", show_default=False)],
 ) -> None:
     """Write the weights that a package carries as safetensors, once, with their licence."""
-    check_alone("images convert")
     from trainer.images.lite_folder import convert as write
 
     card = write(package, folder)

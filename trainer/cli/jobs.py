@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.cli.launchers import LaunchedPlace, check_alone, launched_place
+from trainer.cli.launchers import LaunchedPlace, launched_place
 
 if TYPE_CHECKING:
     from trainer.run import Finished
@@ -79,7 +79,6 @@ def device_settings(device: str | None, precision: str | None) -> list[str]:
 def _carry_out(
     path: Path, command: "Command", overrides: Sequence[str], model: str | None = None, resume: str = "auto"
 ) -> None:
-    check_alone(command)
     from trainer.jobs.file import load_job
     from trainer.run import run_job
 

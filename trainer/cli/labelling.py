@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainer.cli.jobs import JobArgument, SetOption
-from trainer.cli.launchers import check_alone
 from trainer.errors import JobError
 
 if TYPE_CHECKING:
@@ -137,7 +136,6 @@ def agreement(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say how far raters agree beyond chance: Krippendorff's alpha."""
-    check_alone("label agreement")
     from trainer.labelling.raters import read_agreement
     from trainer.results.summary import align
 
@@ -178,7 +176,6 @@ def selftrain(
 
 
 def _load(job: Path, overrides: list[str] | None, model: str | None, told: dict[str, object]) -> "RelevanceJob":
-    check_alone("label")
     from trainer.jobs.file import load_job
     from trainer.jobs.schema import RelevanceJob
 

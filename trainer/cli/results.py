@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainer.cli.jobs import DeviceOption, PrecisionOption, SetOption, device_settings
-from trainer.cli.launchers import check_alone
 from trainer.errors import JobError
 
 if TYPE_CHECKING:
@@ -138,7 +137,6 @@ def upload(
     ] = None,
 ) -> None:
     """Send MLflow what a job could not, once more."""
-    check_alone("upload")
     from trainer.results.pending_upload import repeat_upload
 
     sent = repeat_upload(output, tracking_uri)

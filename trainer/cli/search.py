@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from trainer.cli.jobs import JobArgument, SetOption
-from trainer.cli.launchers import check_alone
 from trainer.errors import JobError
 
 
@@ -27,7 +26,6 @@ def search(
     ] = None,
 ) -> None:
     """Try rates and batches on the valid rows, each as a nested run, and fit the best."""
-    check_alone("search")
     from trainer.jobs.file import load_job
     from trainer.results.summary import plain_table
     from trainer.search.trials import REACH, Space, search_job

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from trainer.cli.jobs import JobArgument, SetOption
-from trainer.cli.launchers import check_alone
 
 
 def transfer(
@@ -24,7 +23,6 @@ def transfer(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Fit on each source, score on each target, with none and with few of its rows: what carries over."""
-    check_alone("transfer")
     from trainer.environment import let_threads_sleep, tell_the_hub_nothing
 
     let_threads_sleep()  # both before torch is loaded
